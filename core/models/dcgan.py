@@ -1,0 +1,76 @@
+"""DCGAN face generator, 64 pixels: Radford et al. 2016 (arXiv:1511.06434), trained by its package's author on DigiFace-1M."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from core.models.chunks import in_chunks
+from core.models.contracts import Generator, ModelCard
+from core.models.weights import WeightFile
+
+CARD = ModelCard(
+    name="dcgan",
+    title="DCGAN, 64 pixels",
+    kind="generator",
+    source="gan-face-generate 1.1.1 (PyPI), trained on DigiFace-1M",
+    weights_licence="MIT (package)",
+    data_licence="DigiFace-1M: non-commercial research use (synthetic faces, Microsoft)",
+    input_size=64,
+    not_for="evidence about real people; commercial use, because of the training data's licence",
+    files=(
+        WeightFile(
+            distribution="gan-face-generate==1.1.1",
+            package="gan_face_generate",
+            path="weights.tar",
+            sha256="0c3b90b138cfc4e8a73310b9fd5ce2a8f1f3a542a037de277412307fcd28771f",
+        ),
+    ),
+)
+
+CHUNK = 16
+
+
+class DCGANNetwork(nn.Module):
+    """Five transposed convolutions: (N, 100, 1, 1) -> (N, 3, 64, 64) in [-1, 1]. Parameter names follow the weights'."""
+
+    def __init__(self, latent_dim: int = 100, features: int = 64) -> None:
+        super().__init__()
+        widths = [latent_dim, features * 8, features * 4, features * 2, features]
+        layers: list[nn.Module] = []
+        for index, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            stride, padding = (1, 0) if index == 0 else (2, 1)
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, stride, padding, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.ConvTranspose2d(features, 3, 4, 2, 1, bias=False), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.main(latents)
+        return images
+
+
+class DCGAN(Generator):
+    """100 standard normal latents -> 64 x 64 RGB."""
+
+    def __init__(self, network: DCGANNetwork, device: torch.device) -> None:
+        self.card = CARD
+        self.latent_dim = 100
+        self.image_size = 64
+        self.device = device
+        self.network = network.to(device).eval().requires_grad_(False)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        latents = latents.to(self.device)
+        return in_chunks(lambda z: (self.network(z[:, :, None, None]) + 1) / 2, latents, CHUNK)
+
+
+def load(device: torch.device) -> DCGAN:
+    """The generator with its trained weights."""
+    network = DCGANNetwork()
+    state = torch.load(CARD.files[0].verified(), map_location="cpu", weights_only=True)["netG_state_dict"]
+    network.load_state_dict(state)
+    return DCGAN(network, device)
