@@ -1,0 +1,41 @@
+"""How long work tells how far it is, and how it is stopped. The core knows nothing of pages or terminals."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import Cancelled
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One sentence on what is being done, and the share of the whole task that is done, in [0, 1]."""
+
+    message: str
+    fraction: float
+
+
+@dataclass
+class Progress:
+    """Handed into long functions. ``report`` receives Stage and the task's own events; ``cancel`` is looked at between batches."""
+
+    report: Callable[[Any], None] | None = None
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def emit(self, event: Any) -> None:
+        """Pass an event on; raises Cancelled when the user has asked to stop."""
+        self.check()
+        if self.report is not None:
+            self.report(event)
+
+    def stage(self, message: str, fraction: float) -> None:
+        """Say what is being done and how far the whole is."""
+        self.emit(Stage(message, min(max(fraction, 0.0), 1.0)))
+
+    def check(self) -> None:
+        """Raise Cancelled when the user has asked to stop."""
+        if self.cancel.is_set():
+            raise Cancelled
