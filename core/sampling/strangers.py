@@ -1,0 +1,204 @@
+"""A population of strangers: random people of a generator, unfiltered, with their descriptors, against whom a face is judged.
+
+Stored in ``assets/strangers``: ``<generator>.json`` (configuration, command, date, wall), ``<generator>.npz`` (seeds and one
+descriptor a recogniser and person, NaN where it found no face) and ``images/<generator>/<seed>.webp`` for the wall, the first
+strangers in whom every recogniser found a face. What is shown is what was judged: pictures keep the generator's own size.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import LiminalError
+from core.progress import Progress
+from core.sampling.descriptors import ASSETS, METRICS, compact, distances, metric_of, read_arrays, write_arrays, write_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+FOLDER = ASSETS / "strangers"
+COMMAND = "python -m core assets strangers"
+STREAM = 0x5712A
+"""Keeps the strangers' seeds apart from those of every other draw."""
+
+
+@dataclass(frozen=True)
+class WallFace:
+    """A stranger with a picture: ``index`` is the row in the population."""
+
+    index: int
+    seed: int
+    image: Path  # WebP, the generator's own size
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """How many strangers would get in. The share is of those in whom a face was found; 95 % Wilson interval."""
+
+    accepted: int
+    judged: int
+    no_face: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """The stored population of one generator."""
+
+    generator: str
+    seeds: NDArray[np.int64]  # (N,)
+    descriptors: dict[str, NDArray[np.float32]]  # by recogniser: (N, D), NaN rows where no face was found
+    wall: tuple[WallFace, ...]
+    command: str
+    date: str
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def vectors(self, recogniser: str) -> NDArray[np.float32]:
+        """Descriptors (N, D). Raises LiminalError where none are stored."""
+        metric_of(recogniser)
+        try:
+            return self.descriptors[recogniser]
+        except KeyError:
+            raise LiminalError(
+                f"The strangers of {self.generator} were not judged by {recogniser}; make them again with '{COMMAND}'."
+            ) from None
+
+    def no_face(self, recogniser: str) -> int:
+        """In how many strangers this recogniser found no face."""
+        return int(np.isnan(self.vectors(recogniser)).any(axis=1).sum())
+
+    def distances(self, vector: NDArray[Any], recogniser: str) -> NDArray[np.float64]:
+        """A descriptor (D,) against all strangers -> (N,), NaN where no face was found."""
+        vectors = self.vectors(recogniser)
+        if np.shape(vector) != (vectors.shape[1],) or not np.isfinite(vector).all():
+            raise LiminalError(f"The face has no descriptor by {recogniser}; choose a face in which it finds one.")
+        apart: NDArray[np.float64] = distances(vector, vectors, metric_of(recogniser))[0]
+        return apart
+
+    def acceptance(self, vector: NDArray[Any], recogniser: str, threshold: float) -> Acceptance:
+        """The strangers nearer to a descriptor (D,) than ``threshold``."""
+        return acceptance(self.distances(vector, recogniser), threshold)
+
+
+def acceptance(apart: NDArray[np.float64], threshold: float) -> Acceptance:
+    """Distances (N,), NaN where no face was found -> the share accepted, with Wilson's interval (Wilson 1927, JASA 22)."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    found = apart[np.isfinite(apart)]
+    accepted = int((found < threshold).sum())
+    if not len(found):
+        return Acceptance(0, 0, len(apart), float("nan"), 0.0, 1.0)
+    low, high = proportion_confint(accepted, len(found), method="wilson")
+    return Acceptance(accepted, len(found), len(apart) - len(found), accepted / len(found), float(low), float(high))
+
+
+def population_seeds(count: int, seed: int) -> list[int]:
+    """``count`` seeds of strangers; the first ones do not depend on how many are asked for."""
+    drawn = np.random.default_rng([STREAM, seed]).integers(0, 2**62, size=count, dtype=np.int64)
+    return [int(value) for value in drawn]
+
+
+def encode_webp(image: NDArray[np.uint8], quality: int) -> bytes:
+    """uint8 (H, W, 3) -> WebP bytes."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=6)
+    return buffer.getvalue()
+
+
+def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
+    """(N, 3, H, W) in [0, 1] -> uint8 (N, H, W, 3)."""
+    result: NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return result
+
+
+def build(
+    generator: str,
+    *,
+    count: int = 2000,
+    wall: int = 240,
+    seed: int = 0,
+    recognisers: Sequence[str] = tuple(METRICS),
+    folder: Path = FOLDER,
+    quality: int = 80,
+    progress: Progress | None = None,
+) -> Strangers:
+    """Draw the strangers, have every recogniser judge them, and write the files."""
+    import torch
+
+    from core.models import registry
+
+    if count < 1 or wall < 0:
+        raise LiminalError("The number of strangers must be at least one and the wall's not negative.")
+    progress = progress or Progress()
+    maker = registry.load(generator, "generator")
+    judges = {name: registry.load(name, "recogniser") for name in recognisers}
+    seeds = population_seeds(count, seed)
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    shown: list[int] = []
+    for start in range(0, count, 32):
+        progress.stage(f"Judging stranger {start + 1} of {count} made by {generator}", start / count)
+        part = seeds[start : start + 32]
+        with torch.inference_mode():
+            images = maker.decode(maker.sample(part))
+        rows = {name: judge.embed(images).cpu().numpy() for name, judge in judges.items()}
+        for name, row in rows.items():
+            found[name].append(row)
+        everywhere = np.all([np.isfinite(row).all(axis=1) for row in rows.values()], axis=0)
+        pixels = to_uint8(images)
+        for offset in np.flatnonzero(everywhere):
+            if len(shown) < wall:
+                shown.append(start + int(offset))
+                place = folder / "images" / generator / f"{part[offset]}.webp"
+                write_bytes(place, encode_webp(pixels[offset], quality))
+    stored = {name: compact(np.concatenate(parts), metric_of(name)) for name, parts in found.items()}
+    write_arrays(folder / f"{generator}.npz", {"seeds": np.array(seeds, dtype=np.int64), **stored})
+    card = {
+        "generator": generator,
+        "count": count,
+        "seed": seed,
+        "recognisers": list(judges),
+        "no_face": {name: int(np.isnan(rows).any(axis=1).sum()) for name, rows in stored.items()},
+        "stored_as": {name: str(rows.dtype) for name, rows in stored.items()},
+        "picture_quality": quality,
+        "command": f"{COMMAND} --seed {seed} --count {count} --wall {wall}",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "wall": shown,
+    }
+    write_bytes(folder / f"{generator}.json", (json.dumps(card) + "\n").encode())
+    return load_strangers(generator, folder)
+
+
+def load_strangers(generator: str = "dcgan-sharp", folder: Path = FOLDER) -> Strangers:
+    """The stored strangers of a generator. Imports no torch. Raises LiminalError where there are none."""
+    try:
+        card = json.loads((folder / f"{generator}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LiminalError(f"No strangers of {generator} are stored in {folder}; make them with '{COMMAND}'.") from error
+    arrays = read_arrays(folder / f"{generator}.npz", COMMAND)
+    seeds = arrays["seeds"]
+    return Strangers(
+        generator=generator,
+        seeds=seeds,
+        descriptors={name: arrays[name].astype(np.float32) for name in card["recognisers"]},
+        wall=tuple(
+            WallFace(index, int(seeds[index]), folder / "images" / generator / f"{int(seeds[index])}.webp")
+            for index in card["wall"]
+        ),
+        command=card["command"],
+        date=card["date"],
+    )
