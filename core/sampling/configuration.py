@@ -1,0 +1,113 @@
+"""What makes a set of identity samples: every parameter of paper A (section 4.1), with its value there as the default."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from core.errors import LiminalError
+from core.models import registry
+
+Strategy = Literal["cmaes", "gradient"]
+SampleType = Literal["genuine", "positive", "negative", "interpolation", "optimized", "semantic"]
+SAMPLE_TYPES: tuple[SampleType, ...] = get_args(SampleType)
+
+
+@dataclass(frozen=True)
+class IdentityConfiguration:
+    """All that a sample set depends on. Raises LiminalError with one sentence where a value makes no sense."""
+
+    seed: int = 0
+    generator: str = field(default_factory=lambda: registry.names("generator")[0])
+    recogniser: str = field(default_factory=lambda: registry.names("recogniser")[0])  # finds the bases, steers the search
+    judges: tuple[str, ...] = field(default_factory=lambda: tuple(registry.names("recogniser")))
+    classifiers: tuple[str, ...] = field(default_factory=lambda: tuple(registry.names("classifier")))
+    perceptual: str = field(default_factory=lambda: registry.names("distance")[0])
+
+    bases_per_batch: int = 4
+    positive_directions: int = 2
+    positive_steps: tuple[float, ...] = (0.2, 0.4, 0.6)  # times n ~ N(0, I)
+    interpolation_steps: tuple[float, ...] = (0.25, 0.5, 0.75)  # fraction of the way to the negative
+    semantic: bool = False  # beyond the paper: steps along named directions
+
+    strategy: Strategy = "cmaes"
+    targets: tuple[float, ...] = (0.3, 0.4, 0.5)  # distances of the recogniser; the lowest one stops the search
+    iterations: int = 100
+    sigma: float = 1.0  # CMA-ES: first standard deviation, raw latent units
+    population: int | None = None  # CMA-ES: candidates a generation; None: cma's own 4 + floor(3 ln d), 17 for 100 latents
+    learning_rate: float = 0.05  # gradient: Adam's step, raw latent units
+    plausibility: float = 1.0  # gradient: weight of (|z|^2 / d - 1)^2, which keeps latents as long as drawn ones are
+
+    face_checks: int = 20  # a base is kept when a face is found in ``faces_needed`` of so many random steps
+    faces_needed: int = 19
+    face_step: float = 0.2  # times n ~ N(0, I)
+    base_draws: int = 500  # draws for one base before giving up
+
+    def __post_init__(self) -> None:
+        for name in ("judges", "classifiers", "positive_steps", "interpolation_steps", "targets"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise LiminalError(f"'{name}' must be a list, not {value!r}.")
+            object.__setattr__(self, name, tuple(value))
+        _whole("seed", self.seed, 0, 2**63 - 1)
+        _whole("bases_per_batch", self.bases_per_batch, 1, 64)
+        _whole("positive_directions", self.positive_directions, 0, 1000)
+        _whole("iterations", self.iterations, 1, 100_000)
+        _whole("face_checks", self.face_checks, 0, 10_000)
+        _whole("faces_needed", self.faces_needed, 0, self.face_checks)
+        _whole("base_draws", self.base_draws, 1, 1_000_000)
+        if self.population is not None:
+            _whole("population", self.population, 4, 10_000)
+        _number("sigma", self.sigma, 1e-6, 1e3)
+        _number("learning_rate", self.learning_rate, 1e-6, 1e3)
+        _number("plausibility", self.plausibility, 0.0, 1e6)
+        _number("face_step", self.face_step, 0.0, 100.0)
+        _rising("positive_steps", self.positive_steps, 1e-6, 100.0)
+        _rising("interpolation_steps", self.interpolation_steps, 1e-6, 1 - 1e-6)
+        _rising("targets", self.targets, 1e-6, 1e3)
+        if not isinstance(self.semantic, bool):
+            raise LiminalError(f"'semantic' is yes or no, not {self.semantic!r}.")
+        if self.strategy not in get_args(Strategy):
+            raise LiminalError(f"There is no search strategy '{self.strategy}'; use cmaes or gradient.")
+        for names in (self.judges, self.classifiers):
+            if len(set(names)) != len(names):
+                raise LiminalError(f"A model is named twice in {', '.join(names)}; name each once.")
+
+    @property
+    def samples_per_base(self) -> int:
+        """28 with the paper's values, semantic samples not counted."""
+        partners = self.bases_per_batch - 1
+        each = 1 + len(self.interpolation_steps) + len(self.targets)  # the negative itself, the way to it, the search from it
+        return 1 + self.positive_directions * len(self.positive_steps) + partners * each
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; ``from_dict`` brings back an equal configuration."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> IdentityConfiguration:
+        """Raises LiminalError for names that are no parameters and for values that make no sense."""
+        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        if unknown:
+            raise LiminalError(f"'{unknown[0]}' is no parameter of identity samples; the set was made by another version.")
+        return cls(**values)
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise LiminalError(f"'{name}' must be a whole number from {low} to {high}, not {value!r}.")
+
+
+def _number(name: str, value: Any, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+        raise LiminalError(f"'{name}' must be a number from {low:g} to {high:g}, not {value!r}.")
+
+
+def _rising(name: str, values: Sequence[Any], low: float, high: float) -> None:
+    for value in values:
+        _number(name, value, low, high)
+    if any(after <= before for before, after in itertools.pairwise(values)):
+        raise LiminalError(f"'{name}' must rise and not repeat, but is {', '.join(f'{value:g}' for value in values)}.")
