@@ -1,0 +1,32 @@
+"""What is kept between runs. Stored tables load without torch; models are loaded on first use and never changed after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.sampling import strangers, thresholds, walk
+
+if TYPE_CHECKING:
+    from core.sampling.strangers import Strangers
+    from core.sampling.thresholds import Thresholds
+    from core.sampling.walk import Walk
+
+
+@st.cache_resource(show_spinner=False)
+def stored_walk() -> Walk:
+    """The walking picture of the home page."""
+    return walk.load_walk()
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def stored_strangers(generator: str) -> Strangers:
+    """The population of strangers of a generator."""
+    return strangers.load_strangers(generator)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def stored_thresholds(generator: str, recogniser: str) -> Thresholds:
+    """Default and calibrated thresholds."""
+    return thresholds.load_thresholds(generator, recogniser)

@@ -1,0 +1,63 @@
+// Faces as buttons, in groups. Pressing one tells the page its id. Tiles are kept and updated, never rebuilt, so that nothing flickers.
+
+function tileOf(spec, pick) {
+  const tile = document.createElement("button");
+  tile.type = "button";
+  tile.className = "face";
+  tile.innerHTML = `<span class="face-picture"><img alt="" loading="lazy" decoding="async"></span><span class="face-caption"></span>`;
+  tile.addEventListener("click", () => pick(tile.dataset.id));
+  tile.dataset.id = spec.id;
+  return tile;
+}
+
+function fill(tile, spec, selected) {
+  const picture = tile.querySelector("img");
+  if (picture.getAttribute("src") !== spec.src) picture.src = spec.src;
+  picture.alt = spec.alt;
+  const caption = tile.querySelector(".face-caption");
+  const lines = [];
+  if (spec.title) lines.push(["face-title", spec.title]);
+  if (spec.words) lines.push(["face-words", spec.words]);
+  if (spec.note) lines.push(["face-note", spec.note]);
+  caption.replaceChildren(...lines.map(([name, text]) => Object.assign(document.createElement("span"), { className: name, textContent: text })));
+  caption.hidden = lines.length === 0;
+  tile.dataset.verdict = spec.verdict ?? "";
+  tile.setAttribute("aria-pressed", String(spec.id === selected));
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".faces-root");
+  root.pick = (id) => setTriggerValue("picked", id);
+  root.tiles ??= new Map();
+  root.className = `faces-root faces-${data.layout}`;
+  root.style.setProperty("--tile", data.tile);
+  const wanted = new Set();
+  const groups = data.groups.map((group) => {
+    const section = document.createElement("section");
+    if (group.title) section.append(Object.assign(document.createElement("h4"), { textContent: group.title }));
+    if (group.note) section.append(Object.assign(document.createElement("p"), { textContent: group.note, className: "faces-note" }));
+    const grid = document.createElement("div");
+    grid.className = "faces-grid";
+    if (group.columns) grid.style.setProperty("--columns", group.columns);
+    grid.append(...group.tiles.map((spec) => {
+      wanted.add(spec.id);
+      if (!root.tiles.has(spec.id)) root.tiles.set(spec.id, tileOf(spec, (id) => root.pick(id)));
+      const tile = root.tiles.get(spec.id);
+      fill(tile, spec, data.selected);
+      return tile;
+    }));
+    section.append(grid);
+    return section;
+  });
+  const focused = parentElement.contains(document.activeElement) ? document.activeElement : null;
+  const offset = root.scrollLeft;
+  root.replaceChildren(...groups);
+  root.scrollLeft = offset;
+  for (const id of [...root.tiles.keys()]) if (!wanted.has(id)) root.tiles.delete(id);
+  focused?.focus({ preventScroll: true });
+  if (data.layout === "strip" && root.shown !== data.selected) {
+    root.shown = data.selected;
+    const tile = root.tiles.get(data.selected);
+    if (tile) root.scrollLeft = tile.offsetLeft - root.clientWidth / 2 + tile.clientWidth / 2;
+  }
+}

@@ -1,0 +1,142 @@
+// Everybody's distance to the owner on one line, with the limit as a handle: moving it judges all strangers again at once.
+// The page is told when the handle is let go.
+
+const WORDS = { open: "would unlock", closed: "stays locked" };
+
+// Wilson 1927, the score interval of a share: centre and half-width at z = 1.96. The page's own comes from statsmodels; a test compares them.
+export function wilson(accepted, judged, z = 1.959963984540054) {
+  const share = accepted / judged, square = (z * z) / judged;
+  const centre = (share + square / 2) / (1 + square);
+  const half = (z * Math.sqrt((share * (1 - share)) / judged + square / (4 * judged))) / (1 + square);
+  return [Math.max(0, centre - half), Math.min(1, centre + half)];
+}
+
+function percent(share) {
+  const value = share * 100;
+  return `${value > 0 && value < 10 ? value.toFixed(1) : value.toFixed(0)} %`;
+}
+
+class Judge {
+  constructor(root) {
+    this.root = root;
+    this.tiles = new Map();
+    root.innerHTML = `
+      <div class="judge-control">
+        <p class="judge-sentence" role="status"></p>
+        <p class="judge-interval"></p>
+        <div class="judge-chart"><div class="judge-bars" aria-hidden="true"></div><input type="range"></div>
+        <div class="judge-scale"><span>more alike</span><output></output><span>less alike</span></div>
+        <div class="judge-marks" role="group" aria-label="Ready-made limits"></div>
+      </div>
+      <div class="judge-legend"><span data-verdict="open">would unlock</span><span data-verdict="closed">stays locked</span><em></em></div>
+      <div class="judge-wall"></div>`;
+    const find = (selector) => root.querySelector(selector);
+    this.parts = {
+      sentence: find(".judge-sentence"), interval: find(".judge-interval"), bars: find(".judge-bars"), range: find("input"),
+      output: find("output"), marks: find(".judge-marks"), wall: find(".judge-wall"), note: find(".judge-legend em"),
+    };
+    this.parts.range.addEventListener("input", () => this.judge(Number(this.parts.range.value)));
+    this.parts.range.addEventListener("change", () => this.tell());
+  }
+
+  tell() {
+    this.set("threshold", Number(this.threshold.toFixed(3)));
+  }
+
+  update(data, set, trigger) {
+    this.set = set;
+    this.trigger = trigger;
+    const same = this.data && this.data.id === data.id;
+    this.data = data;
+    const { parts } = this;
+    parts.range.min = data.low;
+    parts.range.max = data.high;
+    parts.range.step = 0.005;
+    parts.range.setAttribute("aria-label", `Limit of ${data.recogniser}: faces nearer than this unlock the phone`);
+    parts.note.textContent = data.note;
+    if (!same) { this.bars(); this.marks(); this.wall(); }
+    this.judge(data.threshold);
+    parts.range.value = data.threshold;
+  }
+
+  bars() {
+    const { distances, low, high } = this.data;
+    const count = 72, heights = new Array(count).fill(0);
+    for (const distance of distances) {
+      const bin = Math.floor(((distance - low) / (high - low)) * count);
+      if (bin >= 0 && bin < count) heights[bin] += 1;
+    }
+    const top = Math.max(...heights, 1);
+    this.columns = heights.map((height, index) => {
+      const bar = document.createElement("i");
+      bar.style.height = height ? `${Math.max(4, (height / top) * 100)}%` : "0";
+      bar.dataset.at = low + ((index + 0.5) / count) * (high - low);
+      return bar;
+    });
+    this.parts.bars.replaceChildren(...this.columns);
+  }
+
+  marks() {
+    this.parts.marks.replaceChildren(...this.data.marks.map((mark) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.value = mark.value;
+      button.innerHTML = `<b>${mark.value.toFixed(2)}</b> ${mark.label}`;
+      button.addEventListener("click", () => {
+        this.parts.range.value = mark.value;
+        this.judge(mark.value);
+        this.tell();
+      });
+      return button;
+    }));
+  }
+
+  wall() {
+    const { wall } = this.data;
+    const wanted = new Set(wall.map((face) => face.id));
+    for (const face of wall) {
+      if (!this.tiles.has(face.id)) {
+        const tile = document.createElement("button");
+        tile.type = "button";
+        tile.className = "judge-face";
+        tile.innerHTML = `<img loading="lazy" decoding="async" alt="">`;
+        tile.firstChild.src = face.src;
+        tile.addEventListener("click", () => this.trigger("picked", face.id));
+        this.tiles.set(face.id, tile);
+      }
+      this.tiles.get(face.id).distance = face.distance;
+    }
+    for (const id of [...this.tiles.keys()]) if (!wanted.has(id)) this.tiles.delete(id);
+    this.parts.wall.replaceChildren(...wall.map((face) => this.tiles.get(face.id)));
+  }
+
+  judge(threshold) {
+    this.threshold = threshold;
+    const { data, parts } = this;
+    const accepted = data.distances.reduce((sum, distance) => sum + (distance < threshold), 0);
+    const judged = data.distances.length, [low, high] = wilson(accepted, judged);
+    parts.sentence.innerHTML = accepted === 0
+      ? `<b>None of ${judged.toLocaleString("en")} strangers</b> would get in.`
+      : `<b>${accepted.toLocaleString("en")} of ${judged.toLocaleString("en")} strangers</b> would get in.`;
+    parts.interval.textContent = `That is ${percent(accepted / judged)} (95 % interval ${percent(low)} to ${percent(high)}, ${data.source}).`;
+    parts.output.innerHTML = `limit <b>${threshold.toFixed(2)}</b>`;
+    parts.range.setAttribute("aria-valuetext", `${threshold.toFixed(2)}: ${accepted} of ${judged} strangers would get in`);
+    for (const bar of this.columns) bar.dataset.verdict = Number(bar.dataset.at) < threshold ? "open" : "closed";
+    for (const button of parts.marks.children) {
+      button.setAttribute("aria-pressed", String(Math.abs(Number(button.dataset.value) - threshold) < 0.0026));
+    }
+    for (const tile of this.tiles.values()) {
+      const verdict = tile.distance < threshold ? "open" : "closed";
+      if (tile.dataset.verdict === verdict) continue;
+      tile.dataset.verdict = verdict;
+      tile.firstChild.alt = `Generated stranger at distance ${tile.distance.toFixed(2)}: ${WORDS[verdict]}`;
+      tile.title = `${WORDS[verdict]}, distance ${tile.distance.toFixed(2)}`;
+    }
+  }
+}
+
+export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
+  const root = parentElement.querySelector(".judge-root");
+  root.judge ??= new Judge(root);
+  root.judge.update(data, setStateValue, setTriggerValue);
+}

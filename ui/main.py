@@ -1,0 +1,5 @@
+"""The script Streamlit runs for every session."""
+
+from ui import navigation
+
+navigation.run()

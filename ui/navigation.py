@@ -1,0 +1,57 @@
+"""The pages there are, and the masthead that leads to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from ui.paths import ASSETS, PAGES
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page: file in pages/, name in the masthead, address."""
+
+    file: str
+    title: str
+    url: str
+
+
+HOME = Place("home.py", "Liminal", "")
+PHONE = Place("phone.py", "Who could unlock my phone", "phone")
+IDENTITY = Place("identity.py", "Identity samples", "identity")
+PLACES = (HOME, PHONE, IDENTITY)
+
+
+def page(place: Place) -> st.Page:
+    """Streamlit's object for a page."""
+    return st.Page(
+        PAGES / place.file,
+        title=place.title if place is HOME else f"{place.title} · Liminal",
+        url_path=place.url or None,
+        default=place is HOME,
+    )
+
+
+def run() -> None:
+    """Lay the style sheet and the masthead, then run the page that was asked for."""
+    st.set_page_config(page_title="Liminal", page_icon=str(ASSETS / "icon.svg"), layout="wide", initial_sidebar_state="collapsed")
+    pages = {place: page(place) for place in PLACES}
+    current = st.navigation(list(pages.values()), position="hidden")
+    st.html(ASSETS / "style.css")
+    with st.container(horizontal=True, key="masthead", vertical_alignment="center", gap="medium"):
+        for place in PLACES:
+            st.page_link(pages[place], label=place.title)
+    current.run()
+    foot()
+
+
+def foot() -> None:
+    """What every page owes its reader."""
+    with st.container(key="foot"):
+        st.markdown(
+            "Unless you bring a photo, no face here belongs to a real person: a network made them. "
+            "How often they are confused with each other says how this recogniser treats *this network's* faces; "
+            "it is no proof of what it does with real people, who differ more from one another."
+        )

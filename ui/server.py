@@ -1,0 +1,57 @@
+"""The server around the pages: own routes for pictures and files, and uploads that never touch the disk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import streamlit as st
+from starlette.formparsers import MultiPartParser
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from ui.images import STORE
+from ui.paths import ASSETS
+
+FOREVER = "public, max-age=31536000, immutable"
+MEGABYTE = 1024 * 1024
+
+
+def keep_uploads_in_memory() -> None:
+    """Starlette writes uploads above 1 MB to a temporary file; photos of users must never reach the disk."""
+    MultiPartParser.spool_max_size = (int(st.get_option("server.maxUploadSize")) + 1) * MEGABYTE
+
+
+@asynccontextmanager
+async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
+    """Before the first request: uploads stay in memory."""
+    keep_uploads_in_memory()
+    yield {}
+
+
+async def face(request: Request) -> Response:
+    """A generated face by the hash of its bytes."""
+    picture = STORE.get(request.path_params["key"])
+    if picture is None:
+        return Response("This picture is no longer kept; reload the page to make it again.", status_code=404)
+    return Response(picture, media_type="image/webp", headers={"Cache-Control": FOREVER})
+
+
+class Assets(StaticFiles):
+    """assets/ with a day of caching."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "public, max-age=86400"
+        return response
+
+
+def routes() -> list[BaseRoute]:
+    """The app's own addresses beside Streamlit's."""
+    return [
+        Route("/faces/{key}.webp", face),
+        Mount("/assets", Assets(directory=ASSETS)),
+    ]
