@@ -40,7 +40,8 @@ def dequantise(
     scale = np.repeat(scales, block_size, axis=axis).take(np.arange(length), axis=axis)
     zero = np.repeat(zero_points, block_size, axis=axis).take(np.arange(length), axis=axis)
     # Whole numbers first: int8 minus int8 would wrap around.
-    return ((quantised.astype(np.int32) - zero.astype(np.int32)).astype(np.float32) * scale).astype(np.float32)
+    values: NDArray[np.float32] = (quantised.astype(np.int32) - zero.astype(np.int32)).astype(np.float32) * scale
+    return values
 
 
 def read_graph(path: Path) -> Graph:

@@ -95,7 +95,7 @@ class SFace(Recogniser):
         self.threshold_source = "OpenCV zoo's default for SFace: accepted from a cosine of 0.363, a distance of 0.637"
         self.device = device
         self.detector = detector
-        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def find_faces(self, images: Tensor) -> Faces:
         return self.detector.find_largest(images)
@@ -142,7 +142,8 @@ def _scale_and_shift(node: Node, weights: list[NDArray[np.float32]]) -> tuple[ND
 
 def _fold_behind(layer: nn.Module, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
     """Put a normalisation into the convolution or linear layer in front of it."""
-    assert isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    assert layer.bias is not None
     factor = torch.from_numpy(scale)
     weight = layer.weight.data.double() * factor.reshape(-1, *[1] * (layer.weight.dim() - 1))
     layer.bias.data = (layer.bias.data.double() * factor + torch.from_numpy(shift)).float()

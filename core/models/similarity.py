@@ -33,4 +33,5 @@ def apply_inverse(matrices: Tensor, side: int, size: tuple[int, int]) -> Tensor:
     chip = torch.stack([x, y], dim=-1).reshape(1, -1, 2) - shift[:, None]
     pixels = (chip @ linear.transpose(1, 2)).reshape(-1, side, side, 2)
     extent = torch.tensor([size[1] - 1, size[0] - 1], dtype=matrices.dtype).clamp(min=1)
-    return pixels / extent * 2 - 1
+    grid: Tensor = pixels / extent * 2 - 1
+    return grid

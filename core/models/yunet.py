@@ -63,9 +63,10 @@ class YuNet:
     def _detect_at(self, picture: NDArray[np.uint8], scale: float) -> NDArray[np.float64]:
         height, width = picture.shape[:2]
         size = max(1, round(width * scale)), max(1, round(height * scale))
+        seen = picture
         if size != (width, height):
-            picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA)
-        found = self._detector(size).detect(picture)[1]
+            seen = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA), np.uint8)
+        found = self._detector(size).detect(seen)[1]
         if found is None:
             return np.empty((0, 4 + 2 * LANDMARKS))
         faces = np.asarray(found[:, :14], dtype=np.float64).reshape(-1, 7, 2)
