@@ -46,6 +46,8 @@ class Generator(ABC):
     latent_dim: int
     image_size: int
     device: torch.device
+    face_box: tuple[float, float, float, float] | None = None
+    """Where this generator's faces usually lie as dlib frames them: left, top, right, bottom in shares of the side."""
 
     @property
     def name(self) -> str:
@@ -57,10 +59,9 @@ class Generator(ABC):
         return math.sqrt(self.latent_dim)
 
     def sample(self, seeds: Sequence[int]) -> Tensor:
-        """One standard normal latent a seed -> (N, latent_dim) on the CPU. The same seed gives the same bytes, whatever the others."""
+        """One standard normal latent a seed -> (N, latent_dim) on the CPU. A seed gives the same bytes, whatever the others."""
         rows = [
-            torch.randn(self.latent_dim, generator=torch.Generator().manual_seed(int(seed)), dtype=torch.float32)
-            for seed in seeds
+            torch.randn(self.latent_dim, generator=torch.Generator().manual_seed(int(seed)), dtype=torch.float32) for seed in seeds
         ]
         return torch.stack(rows) if rows else torch.empty(0, self.latent_dim)
 
@@ -122,6 +123,13 @@ class Recogniser(ABC):
             vectors = self.embed_chips(self.align(images, faces)).float()
             vectors[~faces.found.to(vectors.device)] = torch.nan
             return vectors
+
+    def embed_for_search(self, images: Tensor, face_box: tuple[float, float, float, float] | None) -> Tensor:
+        """As ``embed``, or a faster path that is slightly off: it ranks a search's candidates, and ``embed`` judges what is kept.
+
+        ``face_box`` is the generator's (see Generator); a faster path may look for the face there alone.
+        """
+        return self.embed(images)
 
     @abstractmethod
     def distance(self, a: Tensor, b: Tensor) -> Tensor:

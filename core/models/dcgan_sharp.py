@@ -61,7 +61,8 @@ class SharpDCGAN(Generator):
         self.latent_dim = small.latent_dim
         self.image_size = small.image_size * 4
         self.device = device
-        self.enlarger = enlarger.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+        self.face_box = small.face_box
+        self.enlarger = enlarger.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def decode(self, latents: Tensor) -> Tensor:
         small = self.small.decode(latents).contiguous(memory_format=torch.channels_last)

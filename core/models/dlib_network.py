@@ -87,7 +87,11 @@ class DlibResNet(nn.Module):
 
     def convolutions(self) -> list[nn.Conv2d]:
         """All convolutions in the order of execution, which is the order of the file."""
-        return [self.stem, *(conv for block in self.blocks for conv in (block.first, block.second))]  # type: ignore[misc]
+        found = [self.stem]
+        for block in self.blocks:
+            assert isinstance(block, ResidualBlock)
+            found += [block.first, block.second]
+        return found
 
 
 def read_network(path: Path) -> DlibResNet:

@@ -1,0 +1,113 @@
+"""dlib's face recogniser, the one of paper A: detector, landmarks, aligned chip, descriptor (King 2017, dlib 19.3)."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from core.models.chunks import in_chunks
+from core.models.contracts import Faces, ModelCard, Recogniser
+from core.models.dlib_faces import CHIP_SIZE, LANDMARKS_FILE, DlibFaces, chip_grid, to_pictures, to_working
+from core.models.dlib_network import DlibResNet, read_network
+from core.models.weights import WeightFile
+
+CARD = ModelCard(
+    name="dlib",
+    title="dlib ResNet",
+    kind="recogniser",
+    source="face-recognition-models 0.3.0 (PyPI), trained by Davis King on about three million faces",
+    weights_licence="CC0 (dlib_face_recognition_resnet_model_v1, shape_predictor_5_face_landmarks)",
+    data_licence="FaceScrub, VGG-Face and other web-collected faces; consent of the people shown is not documented",
+    input_size=CHIP_SIZE,
+    not_for="identifying real people or deciding about access; its errors differ between groups of people",
+    files=(
+        WeightFile(
+            distribution="face-recognition-models==0.3.0",
+            package="face_recognition_models",
+            path="models/dlib_face_recognition_resnet_model_v1.dat",
+            sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        ),
+        LANDMARKS_FILE,
+    ),
+)
+
+CHUNK = 8
+"""Measured on two cores: 6.1 ms a face in chunks of 8 and 5.6 in chunks of 16, but one face pays for a whole chunk."""
+
+SEARCH_CHUNK = 16
+
+
+class DlibRecogniser(Recogniser):
+    """150 x 150 aligned chip -> 128 values, compared by Euclidean distance."""
+
+    def __init__(self, network: DlibResNet, faces: DlibFaces, device: torch.device) -> None:
+        self.card = CARD
+        self.embedding_dim = 128
+        self.threshold = 0.6
+        self.threshold_source = "dlib's and face_recognition's default, tuned on photographs of real people (paper A uses it)"
+        self.device = device
+        self.faces = faces
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.fast_network = copy.deepcopy(self.network).to(torch.bfloat16)
+
+    def find_faces(self, images: Tensor) -> Faces:
+        working = to_working(images.detach())
+        return _scaled(self.faces.find_largest(to_pictures(working)), images.shape[3] / working.shape[3])
+
+    def align(self, images: Tensor, faces: Faces) -> Tensor:
+        """Chips identical to ``dlib.get_face_chip``'s; where images require a gradient, it flows through the same map."""
+        working = to_working(images)
+        found = faces.found
+        chips = working.new_full((len(images), 3, CHIP_SIZE, CHIP_SIZE), 0.5)
+        if not bool(found.any()):
+            return chips.to(self.device)
+        rows = found.nonzero()[:, 0]
+        landmarks = faces.landmarks[rows] * (working.shape[3] / images.shape[3])
+        seen = working[rows.to(working.device)]
+        exact = torch.from_numpy(self.faces.cut_chips(to_pictures(seen), landmarks.numpy())).permute(0, 3, 1, 2)
+        cut = exact.to(working.device, working.dtype) / 255
+        if images.requires_grad:
+            grid = chip_grid(landmarks, (seen.shape[2], seen.shape[3])).to(seen)
+            smooth = functional.grid_sample(seen / 255, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+            cut = smooth + (cut - smooth.detach())
+        return chips.index_copy(0, rows.to(working.device), cut).to(self.device)
+
+    def embed_chips(self, chips: Tensor) -> Tensor:
+        return self._embed(self.network, chips, CHUNK)
+
+    def embed_for_search(self, images: Tensor, face_box: tuple[float, float, float, float] | None) -> Tensor:
+        """(N, 3, H, W) -> (N, 128): about 20 times faster and slightly off; whatever is kept is judged by ``embed``.
+
+        The landmarks are fitted in the box where the generator's faces usually lie instead of asking the detector, and the
+        network runs in bfloat16. On generated faces the descriptor moves by 0.05 in the median.
+        """
+        if face_box is None:
+            return self.embed(images)
+        with torch.inference_mode():
+            working = to_working(images)
+            faces = _scaled(self.faces.fit_landmarks(to_pictures(working), face_box), images.shape[3] / working.shape[3])
+            return self._embed(self.fast_network, self.align(images, faces), SEARCH_CHUNK).float()
+
+    def _embed(self, network: DlibResNet, chips: Tensor, chunk: int) -> Tensor:
+        def run(rows: Tensor) -> Tensor:
+            vectors: Tensor = network(rows.contiguous(memory_format=torch.channels_last))
+            return vectors
+
+        return in_chunks(run, chips.to(self.device), chunk)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Euclidean, as face_recognition's ``face_distance``."""
+        difference: Tensor = torch.linalg.vector_norm(a - b, dim=-1)
+        return difference
+
+
+def _scaled(faces: Faces, factor: float) -> Faces:
+    return Faces(landmarks=faces.landmarks * factor, boxes=faces.boxes * factor)
+
+
+def load(device: torch.device) -> DlibRecogniser:
+    """The recogniser with its trained weights, detector and landmarks."""
+    return DlibRecogniser(read_network(CARD.files[0].verified()), DlibFaces(), device)
