@@ -1,0 +1,309 @@
+"""Paper A's batches: bases, the samples around each, and what the models say of them (section 4.1)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import core
+from core.errors import LiminalError
+from core.progress import Progress, Stage
+from core.sampling.bases import Base, find_bases
+from core.sampling.configuration import IdentityConfiguration
+from core.sampling.events import BasesFound, MadeSample, SamplesMade, SearchStep
+from core.sampling.interpolation import between
+from core.sampling.judging import judge_pairs, judge_samples
+from core.sampling.neighbourhood import positives
+from core.sampling.panel import Panel
+from core.sampling.pictures import to_images, to_pictures
+from core.sampling.sample_set import SampleSet, counts, joined
+from core.sampling.search import SearchResult
+from core.sampling.seeds import sample_seed
+from core.sampling.strategies import search
+from core.sampling.tables import PAIRS, SAMPLES, frame, pair_id, sample_id
+
+DECODE = 64
+"""Latents decoded between two looks at whether the user has cancelled."""
+
+SEARCH_SHARE = (0.1, 0.9)
+"""The search's part of a batch's progress."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A latent and the part that it plays for a base. ``partner`` is the place of the negative in the batch."""
+
+    base: int
+    sample_type: str
+    step: float
+    latent: NDArray[np.float32]
+    seed: int  # of its own random draw; where nothing is drawn, of its base
+    partner: int | None = None
+    direction: str | None = None
+    strategy: str | None = None
+
+
+def generate(
+    configuration: IdentityConfiguration, batches: int, progress: Progress | None = None, *, panel: Panel | None = None
+) -> SampleSet:
+    """``batches`` batches, numbered from 0, as one set. Batch k is the same whatever the number of batches."""
+    if batches < 1:
+        raise LiminalError(f"The number of batches must be at least 1, not {batches}.")
+    panel = panel or Panel.load(configuration)
+    progress = progress or Progress()
+    made = []
+    for batch in range(batches):
+        made.append(generate_batch(configuration, batch, _share(progress, batch, batches), panel=panel))
+    return joined(made)
+
+
+def generate_batch(
+    configuration: IdentityConfiguration,
+    batch: int,
+    progress: Progress | None = None,
+    *,
+    bases: Sequence[Base] | None = None,
+    expand: Sequence[int] | None = None,
+    panel: Panel | None = None,
+) -> SampleSet:
+    """One batch: 4 bases, 28 samples each with the paper's values.
+
+    bases: given ones instead of drawn ones (all are each other's negatives). expand: the places of the bases that get their
+    samples; None: all of them. panel: the models; None: those that the configuration names. What a base's samples are depends
+    on the configuration, that base and its negatives alone. Events: Stage, BasesFound, SamplesMade, SearchStep.
+    Raises Cancelled between two steps when the user asks, LiminalError where no base is found.
+    """
+    progress = progress or Progress()
+    panel = panel or Panel.load(configuration)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "bases"):
+        if bases is None:
+            progress.stage("Looking for base faces", 0.0)
+            bases = find_bases(configuration, batch, panel.generator, panel.recogniser, progress)
+        chosen = _places(expand, len(bases))
+        pictures_of_bases = to_pictures(_decode(np.stack([base.latent for base in bases]), panel, progress))
+        progress.emit(BasesFound(batch, tuple(pictures_of_bases), sum(base.draws for base in bases)))
+    with _timed(seconds, "samples"):
+        progress.stage("Making samples around the bases", 0.05)
+        parts = [part for place in chosen for part in _unsearched(configuration, bases, place, panel)]
+        pictures = list(to_pictures(_decode(np.stack([part.latent for part in parts]), panel, progress)))
+        _announce(progress, batch, chosen, parts, pictures)
+    with _timed(seconds, "search"):
+        found, optimized, searches = _search(configuration, bases, chosen, pictures_of_bases, panel, progress)
+        if optimized:
+            more = list(to_pictures(_decode(np.stack([part.latent for part in optimized]), panel, progress)))
+            _announce(progress, batch, chosen, optimized, more)
+            parts, pictures = parts + optimized, pictures + more
+    with _timed(seconds, "judging"):
+        progress.stage("Asking every model what it thinks", SEARCH_SHARE[1])
+        result = _assembled(configuration, batch, bases, pictures_of_bases, parts, pictures, panel, progress)
+    base_ids = {place: sample_id(base.latent, pictures_of_bases[place]) for place, base in enumerate(bases)}
+    for run in searches:
+        run.update(batch=batch, base_id=base_ids[run.pop("base")], partner_id=base_ids[run.pop("partner")])
+    manifest = {
+        "seed": configuration.seed,
+        "batches": [batch],
+        "counts": counts(result.pairs),
+        "base_draws": sum(base.draws for base in bases),
+        "evaluations": found.evaluations if found else 0,
+        "seconds": {**seconds, "total": sum(seconds.values())},
+        "searches": searches,
+        "versions": _versions(),
+        "device": str(panel.generator.device),
+        "models": {
+            card.name: {"kind": card.kind, "files": {each.path: each.sha256 for each in card.files}} for card in panel.cards()
+        },
+    }
+    progress.stage("Done", 1.0)
+    return dataclasses.replace(result, manifest=manifest)
+
+
+def _unsearched(configuration: IdentityConfiguration, bases: Sequence[Base], place: int, panel: Panel) -> list[Part]:
+    """The samples of one base that need no search: 1 genuine, 6 positive, 3 negative, 9 interpolation."""
+    base = bases[place]
+    parts = [Part(place, "genuine", 0.0, base.latent, base.seed)]
+    steps = positives(base, configuration.positive_directions, configuration.positive_steps, panel.generator, configuration.seed)
+    parts += [Part(place, "positive", step.size, step.latent, step.seed) for step in steps]
+    partners = [other for other in range(len(bases)) if other != place]
+    parts += [Part(place, "negative", math.nan, bases[other].latent, bases[other].seed, other) for other in partners]
+    for other in partners:
+        way = between(base.latent, bases[other].latent, configuration.interpolation_steps)
+        for fraction, latent in zip(configuration.interpolation_steps, way, strict=True):
+            parts.append(Part(place, "interpolation", fraction, latent, base.seed, other))
+    return parts
+
+
+def _search(
+    configuration: IdentityConfiguration,
+    bases: Sequence[Base],
+    chosen: Sequence[int],
+    pictures: NDArray[np.uint8],
+    panel: Panel,
+    progress: Progress,
+) -> tuple[SearchResult | None, list[Part], list[dict[str, Any]]]:
+    """Optimized samples: from each negative toward the base's descriptor, all runs of the batch together."""
+    runs = [(place, other) for place in chosen for other in range(len(bases)) if other != place]
+    if not runs or not configuration.targets:
+        return None, [], []
+    wanted = panel.recogniser.embed(to_images(pictures))
+    lost = [place for place in chosen if not bool(torch.isfinite(wanted[place]).all())]
+    if lost:
+        raise LiminalError(
+            f"{panel.recogniser.name} finds no face in base {lost[0] + 1}, so nothing can be optimized; choose another."
+        )
+    seeds = [sample_seed(configuration.seed, bases[place].seed, "search", bases[other].seed) for place, other in runs]
+    result = search(
+        np.stack([bases[other].latent for _, other in runs]),
+        wanted[torch.as_tensor([place for place, _ in runs])],
+        panel.generator,
+        panel.recogniser,
+        configuration,
+        seeds=seeds,
+        labels=runs,
+        on_step=_reporter(progress, len(runs), configuration.iterations),
+    )
+    parts, records = [], []
+    for (place, other), seed, run in zip(runs, seeds, result.runs, strict=True):
+        parts += [
+            Part(place, "optimized", kept.target, kept.latent, seed, other, strategy=configuration.strategy) for kept in run.kept
+        ]
+        records.append(
+            {
+                "base": place,
+                "partner": other,
+                "strategy": configuration.strategy,
+                "evaluations": run.evaluations,
+                "history": [None if math.isnan(value) else value for value in run.history],
+                "kept": [
+                    {
+                        "target": kept.target,
+                        "distance": None if math.isnan(kept.distance) else kept.distance,
+                        "reached": kept.reached,
+                        "iteration": kept.iteration,
+                    }
+                    for kept in run.kept
+                ],
+            }
+        )
+    return result, parts, records
+
+
+def _assembled(
+    configuration: IdentityConfiguration,
+    batch: int,
+    bases: Sequence[Base],
+    pictures_of_bases: NDArray[np.uint8],
+    parts: Sequence[Part],
+    pictures: Sequence[NDArray[np.uint8]],
+    panel: Panel,
+    progress: Progress,
+) -> SampleSet:
+    """Tables, latents and images by sample_id, judged by every model."""
+    base_ids = [sample_id(base.latent, picture) for base, picture in zip(bases, pictures_of_bases, strict=True)]
+    latents: dict[str, NDArray[np.float32]] = {}
+    images: dict[str, NDArray[np.uint8]] = {}
+    samples: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
+
+    def keep(name: str, latent: NDArray[np.float32], picture: NDArray[np.uint8], row: dict[str, Any]) -> None:
+        if name not in images:
+            latents[name], images[name] = latent, picture
+            samples.append({"sample_id": name, "kind": "identity", "image": f"images/{name}.png", **row})
+
+    for base, name, picture in zip(bases, base_ids, pictures_of_bases, strict=True):
+        keep(name, base.latent, picture, {"seed": base.seed, "base_id": name, "sample_type": "genuine", "step": 0.0})
+    for part, picture in zip(parts, pictures, strict=True):
+        name, base_id = sample_id(part.latent, picture), base_ids[part.base]
+        partner_id = base_ids[part.partner] if part.partner is not None else None
+        played = {"base_id": base_id, "sample_type": part.sample_type, "step": part.step}
+        keep(name, part.latent, picture, {"seed": part.seed, **played})
+        identity = pair_id(base_id, name, part.sample_type, part.step, partner_id or part.direction)
+        more = {"partner_id": partner_id, "direction": part.direction, "strategy": part.strategy}
+        pairs.append({"pair_id": identity, "batch": batch, "sample_id": name, **played, **more})
+    unjudged = frame([{**row, "lpips": math.nan, "latent_distance": math.nan} for row in pairs], PAIRS)
+    judged = judge_pairs(unjudged, latents, images, panel, progress)
+    table = judge_samples(frame(samples, SAMPLES), images, panel.classifiers, progress)
+    return SampleSet(configuration, table, judged, latents, images)
+
+
+def _announce(
+    progress: Progress, batch: int, chosen: Sequence[int], parts: Sequence[Part], pictures: Sequence[NDArray[np.uint8]]
+) -> None:
+    for place in chosen:
+        made = [
+            MadeSample(part.sample_type, part.step, part.partner, picture)
+            for part, picture in zip(parts, pictures, strict=True)
+            if part.base == place
+        ]
+        progress.emit(SamplesMade(batch, place, tuple(made)))
+
+
+def _reporter(progress: Progress, runs: int, iterations: int) -> Any:
+    """Pass SearchSteps on, with a Stage each iteration: its fraction is the share of the iterations that are used up."""
+    done = [0] * runs
+    last = -1
+
+    def report(step: SearchStep) -> None:
+        nonlocal last
+        done[step.run] = iterations if step.finished else step.iteration
+        progress.emit(step)
+        if step.iteration != last:
+            last = step.iteration
+            low, high = SEARCH_SHARE
+            share = sum(done) / (runs * iterations)
+            progress.stage(f"Searching: iteration {step.iteration} of at most {iterations}", low + (high - low) * share)
+
+    return report
+
+
+def _decode(latents: NDArray[np.float32], panel: Panel, progress: Progress) -> torch.Tensor:
+    parts = []
+    for start in range(0, len(latents), DECODE):
+        progress.check()
+        with torch.inference_mode():
+            parts.append(
+                panel.generator.decode(torch.from_numpy(np.ascontiguousarray(latents[start : start + DECODE], np.float32)))
+            )
+    return torch.cat(parts)
+
+
+def _places(expand: Sequence[int] | None, bases: int) -> list[int]:
+    places = list(range(bases)) if expand is None else list(dict.fromkeys(expand))
+    if not places or any(place < 0 or place >= bases for place in places):
+        raise LiminalError(f"The bases to expand must be among 0 to {bases - 1}, not {places}.")
+    return places
+
+
+def _share(progress: Progress, batch: int, batches: int) -> Progress:
+    """A batch's own progress, its stages moved to the batch's place in the whole."""
+
+    def report(event: Any) -> None:
+        if isinstance(event, Stage) and batches > 1:
+            event = Stage(f"Batch {batch + 1} of {batches}: {event.message}", (batch + event.fraction) / batches)
+        if progress.report is not None:
+            progress.report(event)
+
+    return Progress(report, progress.cancel)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - began
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "numpy", "cma", "pandas")
+    return {"liminal": core.__version__, "python": platform.python_version(), **{name: version(name) for name in packages}}

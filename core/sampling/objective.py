@@ -1,0 +1,55 @@
+"""What a search minimises: the recogniser's distance between a latent's image and a descriptor that is sought.
+
+Two paths. The *search* path may be fast and slightly inexact (a recogniser's ``embed_for_search``); the *exact* path judges the
+8-bit picture in float32, as it is later shown and stored. Only the exact path decides what is kept.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.models.contracts import Generator, Recogniser
+from core.sampling.pictures import quantised
+
+SEARCH_MARGIN = 0.015
+"""A candidate is confirmed when its search distance is under the target plus so much: two standard deviations of what dlib's fast
+path moves distances by on generated faces (0.007)."""
+
+
+class Objective:
+    """Latents to distances, through one generator and one recogniser. NaN where no face was found."""
+
+    def __init__(self, generator: Generator, recogniser: Recogniser) -> None:
+        self.generator = generator
+        self.recogniser = recogniser
+        self.sees_missing_faces = type(recogniser).embed_for_search is Recogniser.embed_for_search
+        """Whether the search path itself says where no face is; a fast path may ask no detector."""
+
+    def look(self, latents: NDArray[np.float32], wanted: Tensor) -> tuple[NDArray[np.float64], Tensor]:
+        """Latents (N, d), descriptors sought (N, D) -> search distances (N,), images (N, 3, H, W)."""
+        with torch.inference_mode():
+            images = self.generator.decode(torch.from_numpy(latents))
+            return self._distances(self.recogniser.embed_for_search(images, self.generator.face_box), wanted), images
+
+    def confirm(self, images: Tensor, wanted: Tensor) -> NDArray[np.float64]:
+        """Images (N, 3, H, W), descriptors sought (N, D) -> exact distances (N,)."""
+        with torch.inference_mode():
+            return self._distances(self.recogniser.embed(quantised(images)), wanted)
+
+    def shows_face(self, images: Tensor) -> NDArray[np.bool_]:
+        """Images (N, 3, H, W) -> whether the recogniser finds a face (N,)."""
+        with torch.inference_mode():
+            found: NDArray[np.bool_] = self.recogniser.find_faces(quantised(images)).found.cpu().numpy()
+            return found
+
+    def images(self, latents: NDArray[np.float32]) -> Tensor:
+        """Latents (N, d) -> images (N, 3, H, W)."""
+        with torch.inference_mode():
+            return self.generator.decode(torch.from_numpy(latents))
+
+    def _distances(self, vectors: Tensor, wanted: Tensor) -> NDArray[np.float64]:
+        distances: NDArray[np.float64] = self.recogniser.distance(vectors, wanted.to(vectors.device)).cpu().double().numpy()
+        return distances
