@@ -73,7 +73,7 @@ class LPIPSDistance(PerceptualDistance):
 
     def distance_from_features(self, a: Tensor, b: Tensor) -> Tensor:
         """(N, K), (N, K) -> (N,), broadcasting: the LPIPS distance of the images that these features came from."""
-        return in_chunks(lambda difference: difference.square().sum(dim=1), torch.atleast_2d(a - b), CHUNK)
+        return in_chunks(lambda difference: difference.square().sum(dim=1), a - b, CHUNK)
 
     def _features(self, images: Tensor) -> Tensor:
         """Per layer (paper, equation 1): unit length over the channels, weighted, averaged over positions -> (N, K)."""

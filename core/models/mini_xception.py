@@ -1,4 +1,4 @@
-"""mini-XCEPTION emotion classifier (Arriaga et al. 2017, arXiv:1710.07557), trained on FER2013; its Keras weights read into PyTorch."""
+"""mini-XCEPTION emotion classifier (Arriaga et al. 2017, arXiv:1710.07557): Keras weights read into PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small emotion network of four convolutions, 48 pixels, grey, trained by its package's author; a second opinion beside mini-XCEPTION."""
+"""Small emotion network of four convolutions, trained by its package's author: a second opinion beside mini-XCEPTION."""
 
 from __future__ import annotations
 
