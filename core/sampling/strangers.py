@@ -2,18 +2,18 @@
 
 Stored in ``assets/strangers``: ``<generator>.json`` (configuration, command, date, wall), ``<generator>.npz`` (seeds and one
 descriptor a recogniser and person, NaN where it found no face) and ``images/<generator>/<seed>.webp`` for the wall, the first
-strangers in whom every recogniser found a face. What is shown is what was judged: pictures keep the generator's own size.
+strangers in whom every recogniser found a face. Pictures keep the generator's own size, and the descriptors are those of the
+pictures as they are stored: what is shown is what was judged.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.descriptors import ASSETS, METRICS, compact, distances, metric_of, read_arrays, write_arrays, write_bytes
-
-if TYPE_CHECKING:
-    import torch
+from core.sampling.seeds import sample_seed
+from core.sampling.webp import decode_webp, encode_webp
 
 FOLDER = ASSETS / "strangers"
 COMMAND = "python -m core assets strangers"
-STREAM = 0x5712A
-"""Keeps the strangers' seeds apart from those of every other draw."""
+BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -105,27 +103,6 @@ def acceptance(apart: NDArray[np.float64], threshold: float) -> Acceptance:
     return Acceptance(accepted, len(found), len(apart) - len(found), accepted / len(found), float(low), float(high))
 
 
-def population_seeds(count: int, seed: int) -> list[int]:
-    """``count`` seeds of strangers; the first ones do not depend on how many are asked for."""
-    drawn = np.random.default_rng([STREAM, seed]).integers(0, 2**62, size=count, dtype=np.int64)
-    return [int(value) for value in drawn]
-
-
-def encode_webp(image: NDArray[np.uint8], quality: int) -> bytes:
-    """uint8 (H, W, 3) -> WebP bytes."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=6)
-    return buffer.getvalue()
-
-
-def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
-    """(N, 3, H, W) in [0, 1] -> uint8 (N, H, W, 3)."""
-    result: NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return result
-
-
 def build(
     generator: str,
     *,
@@ -134,48 +111,48 @@ def build(
     seed: int = 0,
     recognisers: Sequence[str] = tuple(METRICS),
     folder: Path = FOLDER,
-    quality: int = 80,
     progress: Progress | None = None,
 ) -> Strangers:
-    """Draw the strangers, have every recogniser judge them, and write the files."""
+    """Draw the strangers, have every recogniser judge their stored pictures, and write the files.
+
+    A stranger depends on ``seed`` and their place alone, not on ``count``. Raises LiminalError for a count below one.
+    """
     import torch
 
     from core.models import registry
+    from core.sampling.pictures import to_images, to_pictures
 
     if count < 1 or wall < 0:
         raise LiminalError("The number of strangers must be at least one and the wall's not negative.")
     progress = progress or Progress()
     maker = registry.load(generator, "generator")
     judges = {name: registry.load(name, "recogniser") for name in recognisers}
-    seeds = population_seeds(count, seed)
+    seeds = [sample_seed(seed, "stranger", index) for index in range(count)]
     found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
     shown: list[int] = []
-    for start in range(0, count, 32):
+    for start in range(0, count, BATCH):
         progress.stage(f"Judging stranger {start + 1} of {count} made by {generator}", start / count)
-        part = seeds[start : start + 32]
+        part = seeds[start : start + BATCH]
         with torch.inference_mode():
-            images = maker.decode(maker.sample(part))
+            stored = [encode_webp(picture) for picture in to_pictures(maker.decode(maker.sample(part)))]
+        images = to_images(np.stack([decode_webp(data) for data in stored]))
         rows = {name: judge.embed(images).cpu().numpy() for name, judge in judges.items()}
         for name, row in rows.items():
             found[name].append(row)
         everywhere = np.all([np.isfinite(row).all(axis=1) for row in rows.values()], axis=0)
-        pixels = to_uint8(images)
-        for offset in np.flatnonzero(everywhere):
-            if len(shown) < wall:
-                shown.append(start + int(offset))
-                place = folder / "images" / generator / f"{part[offset]}.webp"
-                write_bytes(place, encode_webp(pixels[offset], quality))
-    stored = {name: compact(np.concatenate(parts), metric_of(name)) for name, parts in found.items()}
-    write_arrays(folder / f"{generator}.npz", {"seeds": np.array(seeds, dtype=np.int64), **stored})
+        for offset in np.flatnonzero(everywhere)[: wall - len(shown)]:
+            shown.append(start + int(offset))
+            write_bytes(folder / "images" / generator / f"{part[offset]}.webp", stored[offset])
+    vectors = {name: compact(np.concatenate(parts), metric_of(name)) for name, parts in found.items()}
+    write_arrays(folder / f"{generator}.npz", {"seeds": np.array(seeds, dtype=np.int64), **vectors})
     card = {
         "generator": generator,
         "count": count,
         "seed": seed,
         "recognisers": list(judges),
-        "no_face": {name: int(np.isnan(rows).any(axis=1).sum()) for name, rows in stored.items()},
-        "stored_as": {name: str(rows.dtype) for name, rows in stored.items()},
-        "picture_quality": quality,
-        "command": f"{COMMAND} --seed {seed} --count {count} --wall {wall}",
+        "no_face": {name: int(np.isnan(rows).any(axis=1).sum()) for name, rows in vectors.items()},
+        "stored_as": {name: str(rows.dtype) for name, rows in vectors.items()},
+        "command": f"{COMMAND} --generators {generator} --seed {seed} --count {count} --wall {wall}",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "wall": shown,
     }

@@ -18,7 +18,7 @@ from typing import Any
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.descriptors import ASSETS, METRICS, write_bytes
-from core.sampling.strangers import encode_webp, to_uint8
+from core.sampling.webp import encode_webp
 
 FOLDER = ASSETS / "walk"
 COMMAND = "python -m core assets walk"
@@ -83,6 +83,7 @@ def build(
     from PIL import Image
 
     from core.models import registry
+    from core.sampling.pictures import to_pictures
 
     if frames < 2:
         raise LiminalError("A walk needs at least two frames: its start and its end.")
@@ -96,7 +97,7 @@ def build(
     for index, name in enumerate(names):
         progress.stage(f"Making frame {index + 1} of {frames}", index / frames)
         with torch.inference_mode():
-            picture = encode_webp(to_uint8(maker.decode(latents[index : index + 1]))[0], quality)
+            picture = encode_webp(to_pictures(maker.decode(latents[index : index + 1]))[0], quality)
         write_bytes(folder / name, picture)
         stored.append(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")))
     images = torch.from_numpy(np.stack(stored)).permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,71 @@
+"""``python -m core assets``: make the committed assets again, with the commands that made them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.models import registry
+from core.progress import Progress, Stage
+from core.sampling import strangers, thresholds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what can be made."""
+    parts = parser.add_subparsers(dest="asset", required=True, metavar="ASSET")
+
+    part = parts.add_parser("strangers", help="random people of a generator and what every recogniser says of them")
+    _common(part, strangers.FOLDER)
+    part.add_argument("--count", type=int, default=2000, help="how many strangers (default %(default)s)")
+    part.add_argument("--wall", type=int, default=240, help="how many of them with a picture (default %(default)s)")
+
+    part = parts.add_parser("thresholds", help="distances with a stated false acceptance rate, from the stored strangers")
+    _common(part, thresholds.FOLDER)
+    part.add_argument("--strangers", type=Path, default=strangers.FOLDER, help="folder of the strangers")
+    part.add_argument("--recognisers", nargs="+", default=registry.names("recogniser"), metavar="NAME")
+    part.add_argument("--bootstraps", type=int, default=1000, help="resamplings behind each interval (default %(default)s)")
+
+
+def _common(parser: argparse.ArgumentParser, folder: Path) -> None:
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=folder, help="folder to write to (default %(default)s)")
+    parser.add_argument("--generators", nargs="+", default=registry.names("generator"), metavar="NAME")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make one kind of asset; says on standard error how far it is and on standard output what was made."""
+    makers: dict[str, Any] = {"strangers": _strangers, "thresholds": _thresholds}
+    makers[args.asset](args, Progress(report=_report))
+    return 0
+
+
+def _report(event: object) -> None:
+    if isinstance(event, Stage):
+        print(f"{100 * event.fraction:4.0f} %  {event.message}", file=sys.stderr)
+
+
+def _strangers(args: argparse.Namespace, progress: Progress) -> None:
+    for generator in args.generators:
+        made = strangers.build(generator, count=args.count, wall=args.wall, seed=args.seed, folder=args.out, progress=progress)
+        missed = ", ".join(f"{name} found no face in {made.no_face(name)}" for name in made.descriptors)
+        print(f"{len(made)} strangers of {generator}, {len(made.wall)} with a picture; {missed}.")
+
+
+def _thresholds(args: argparse.Namespace, progress: Progress) -> None:
+    for generator in args.generators:
+        for recogniser in args.recognisers:
+            made = thresholds.build(
+                generator,
+                recogniser,
+                folder=args.out,
+                strangers=args.strangers,
+                bootstraps=args.bootstraps,
+                seed=args.seed,
+                progress=progress,
+            )
+            cuts = ", ".join(
+                f"{100 * cut.rate:g} % at {cut.distance:.3f} [{cut.low:.3f}, {cut.high:.3f}]" for cut in made.calibrated
+            )
+            print(f"{generator}, {recogniser}: default {made.default:g} accepts {made.default_acceptance.share:.2%}; {cuts}.")
