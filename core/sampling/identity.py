@@ -119,6 +119,7 @@ def generate_batch(
         "evaluations": found.evaluations if found else 0,
         "seconds": {**seconds, "total": sum(seconds.values())},
         "searches": searches,
+        "thresholds": {judge.name: judge.threshold for judge in panel.judges},  # the default ones, used for accepted_<name>
         "versions": _versions(),
         "device": str(panel.generator.device),
         "models": {

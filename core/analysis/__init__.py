@@ -1,0 +1,1 @@
+"""What samples and ratings say: tables in, result dataclasses out."""
