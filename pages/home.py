@@ -1,8 +1,10 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui import caches, components, navigation
+from core.models import registry
+from ui import caches, components
 from ui.images import asset_url
+from ui.words import fine
 
 left, right = st.columns([6, 6], gap="large", vertical_alignment="center")
 with left:
@@ -16,19 +18,20 @@ with right:
     try:
         walk = caches.stored_walk()
         components.walk(
-            [asset_url(f"walk/{frame.name}") for frame in walk.frames],
-            [
-                components.Opinion(judgement.title, judgement.distances, judgement.threshold)
-                for judgement in walk.judgements
-            ],
+            [asset_url(frame) for frame in walk.frames],
+            [components.Opinion(judgement.title, judgement.distances, judgement.threshold) for judgement in walk.judgements],
             key="walk",
             start="the owner",
             end="a stranger",
             phone=True,
         )
         st.html(
-            f'<p class="fine centre">Both people are generated; nobody real is shown. {walk.judgements[0].title} measured each of the '
-            f"{len(walk.frames)} pictures against the first. Seeds {walk.start_seed} and {walk.end_seed} of {walk.generator}, {walk.date}.</p>"
+            fine(
+                f"Both people are generated; nobody real is shown. {walk.judgements[0].title} measured each of the "
+                f"{len(walk.frames)} pictures against the first. Seeds {walk.start_seed} and {walk.end_seed} of "
+                f"{registry.entry(walk.generator).title}, made on {walk.date}.",
+                centre=True,
+            )
         )
     except LiminalError as error:
         st.info(str(error))

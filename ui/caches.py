@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.sampling import strangers, thresholds, walk
+from ui.images import encode
 
 if TYPE_CHECKING:
+    from core.sampling.gallery import Gallery
+
     from core.sampling.strangers import Strangers
     from core.sampling.thresholds import Thresholds
     from core.sampling.walk import Walk
@@ -30,3 +33,24 @@ def stored_strangers(generator: str) -> Strangers:
 def stored_thresholds(generator: str, recogniser: str) -> Thresholds:
     """Default and calibrated thresholds."""
     return thresholds.load_thresholds(generator, recogniser)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def stored_gallery(generator: str) -> Gallery:
+    """The bases to choose from."""
+    from core.sampling import gallery
+
+    return gallery.load_gallery(generator)
+
+
+@st.cache_data(show_spinner=False, max_entries=512)
+def stranger_picture(generator: str, seed: int) -> bytes:
+    """WebP of one stranger, made from the seed again: not every stranger has a stored picture."""
+    import torch
+
+    from core.models import registry
+    from core.sampling.pictures import to_pictures
+
+    maker = registry.load(generator, "generator")
+    with torch.inference_mode():
+        return encode(to_pictures(maker.decode(maker.sample([seed])))[0])

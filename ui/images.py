@@ -1,6 +1,6 @@
 """Pictures on their way to the browser: uint8 arrays -> WebP bytes, kept in a bounded store that the server's own route reads.
 
-A picture's address is the hash of its bytes: the browser may keep it for ever, and a rerun of the page sends no bytes again.
+A picture's address is the hash of its content: the browser may keep it for ever, and a rerun of the page sends no bytes again.
 Anything derived from a user's photo goes inline (``data_url``) instead: it has no address and leaves with the session.
 """
 
@@ -11,13 +11,15 @@ import hashlib
 import io
 import threading
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-QUALITY = 88
-CAPACITY = 4096  # pictures of about 10 kB each
+from ui.paths import ASSETS
+
+CAPACITY = 2048  # pictures of about 70 kB each
 
 
 class PictureStore:
@@ -28,15 +30,13 @@ class PictureStore:
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def put(self, picture: bytes) -> str:
-        """Keep the bytes; -> their content hash."""
-        key = hashlib.blake2b(picture, digest_size=16).hexdigest()
+    def put(self, key: str, picture: bytes) -> None:
+        """Keep the bytes under a content hash."""
         with self._lock:
             self._pictures[key] = picture
             self._pictures.move_to_end(key)
             while len(self._pictures) > self.capacity:
                 self._pictures.popitem(last=False)
-        return key
 
     def get(self, key: str) -> bytes | None:
         """The bytes, or None when they were pushed out."""
@@ -52,17 +52,31 @@ class PictureStore:
 STORE = PictureStore()
 
 
-def encode(image: NDArray[np.uint8], quality: int = QUALITY) -> bytes:
-    """(H, W, 3) uint8 -> WebP bytes. Small faces (64 pixels) are kept without loss: they are shown enlarged."""
+def content_hash(content: bytes) -> str:
+    """32 hexadecimal digits."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def encode(image: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) uint8 -> WebP bytes without loss: the picture that is shown is the one that was judged, to the bit."""
     buffer = io.BytesIO()
-    small = image.shape[0] <= 128
-    Image.fromarray(image).save(buffer, "WEBP", quality=quality, lossless=small, method=2 if small else 4)
+    Image.fromarray(image).save(buffer, "WEBP", lossless=True, quality=20, method=0)  # for lossless files 'quality' is effort
     return buffer.getvalue()
 
 
 def face_url(image: NDArray[np.uint8]) -> str:
-    """Address of a generated face on this server."""
-    return f"/faces/{STORE.put(encode(image))}.webp"
+    """Address of a generated face (H, W, 3) on this server; it is encoded only when it is new."""
+    key = content_hash(np.ascontiguousarray(image).tobytes())
+    if STORE.get(key) is None:
+        STORE.put(key, encode(image))
+    return f"/faces/{key}.webp"
+
+
+def picture_url(picture: bytes) -> str:
+    """Address of an encoded face on this server."""
+    key = content_hash(picture)
+    STORE.put(key, picture)
+    return f"/faces/{key}.webp"
 
 
 def data_url(image: NDArray[np.uint8]) -> str:
@@ -70,6 +84,6 @@ def data_url(image: NDArray[np.uint8]) -> str:
     return "data:image/webp;base64," + base64.b64encode(encode(image)).decode()
 
 
-def asset_url(path: str) -> str:
-    """Address of a file below assets/, given with or without that folder's name."""
-    return "/assets/" + path.removeprefix("/").removeprefix("assets/")
+def asset_url(path: Path) -> str:
+    """Address of a file below assets/."""
+    return "/assets/" + path.resolve().relative_to(ASSETS).as_posix()

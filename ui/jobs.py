@@ -79,6 +79,11 @@ class Job:
             self.status = "failed"
         finally:
             self.seconds = time.monotonic() - started
+            self.work = _nothing  # it may hold the descriptor of a user's photo
+
+
+def _nothing(_: Progress) -> None:
+    """What a finished job still has to do."""
 
 
 class JobManager:

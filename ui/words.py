@@ -66,7 +66,8 @@ def portrait(src: str, alt: str, caption: str) -> str:
 def pair(left: tuple[str, str], right: tuple[str, str]) -> str:
     """Two faces side by side as HTML; each is (address, caption), and the caption is the alternative text too."""
     figures = "".join(
-        f'<figure><img src="{html.escape(src)}" alt="{html.escape(caption)}"><figcaption>{html.escape(caption)}</figcaption></figure>'
+        f'<figure><img src="{html.escape(src)}" alt="{html.escape(caption)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         for src, caption in (left, right)
     )
     return f'<div class="pair">{figures}</div>'
@@ -79,3 +80,13 @@ def bars(shares: dict[str, float]) -> str:
         for name, share in sorted(shares.items(), key=lambda item: -item[1])
     )
     return f'<div class="bars">{rows}</div>'
+
+
+def lead(text: str) -> str:
+    """An opening paragraph as HTML."""
+    return f'<p class="lead">{html.escape(text)}</p>'
+
+
+def fine(text: str, *, centre: bool = False) -> str:
+    """Small print as HTML."""
+    return f'<p class="fine{" centre" if centre else ""}">{html.escape(text)}</p>'

@@ -1,0 +1,28 @@
+import streamlit as st
+
+from core.errors import LiminalError
+from ui import identity
+from ui.words import lead
+
+st.title("Between one person and another", anchor=False)
+st.html(
+    lead(
+        "Twenty-eight faces around a base: small steps away from it, the way to three other people, and faces found by a search "
+        "that wants to be taken for the base. Which of them would unlock its phone?"
+    )
+)
+
+try:
+    view = identity.choose()
+    recipe = identity.choose_base(view)
+    made = identity.made_set(recipe) if recipe is not None else None
+    if recipe is not None and made is not None:
+        identity.show_samples(recipe, made, view.sample)
+        identity.download(recipe, made)
+        st.space("medium")
+        identity.show_walk(recipe)
+        st.space("medium")
+        identity.show_verdicts(recipe, made)
+        identity.open_sample(recipe, made, view.sample)
+except LiminalError as error:
+    st.error(str(error))

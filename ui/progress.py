@@ -1,0 +1,75 @@
+"""A running job on the page: what is being done, how far it is, and a way to stop it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.sampling.events import SearchStep
+from ui import components, words
+from ui.images import face_url
+from ui.jobs import Job, manager
+
+POLL_SECONDS = 0.7
+
+
+def bar(job: Job) -> None:
+    """Progress and the way to stop. Called from a fragment that runs every POLL_SECONDS."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        ahead = manager().ahead(job)
+        words = (
+            f"Waiting for {ahead} other {'person' if ahead == 1 else 'people'}"
+            if job.status == "waiting" and ahead
+            else job.stage.message
+        )
+        st.progress(job.stage.fraction, text=words)
+        if st.button("Stop", key=f"stop-{job.id}", icon=":material/close:", disabled=job.cancel.is_set()):
+            job.stop()
+            st.rerun(scope="fragment")
+
+
+def outcome(job: Job) -> None:
+    """What became of a job that gave no result."""
+    if job.status == "failed":
+        st.error(job.error)
+    elif job.status == "stopped":
+        st.info(job.error or "Stopped on request; nothing half-made was kept.")
+
+
+def runs_of(events: Iterable[Any], limit: float) -> list[components.Run]:
+    """SearchSteps so far -> one Run each: the best face and how its distance fell."""
+    steps: dict[int, list[SearchStep]] = {}
+    for event in events:
+        if isinstance(event, SearchStep):
+            steps.setdefault(event.run, []).append(event)
+    runs = []
+    for _, of_run in sorted(steps.items()):
+        picture = next((step.image for step in reversed(of_run) if step.image is not None), None)
+        best = of_run[-1].distance
+        verdict = words.verdict(best, limit)
+        runs.append(
+            components.Run(
+                src=None if picture is None else face_url(picture),
+                curve=[(step.iteration, step.distance if math.isfinite(step.distance) else None) for step in of_run],
+                words=words.VERDICTS[verdict] + (f", {best:.2f}" if math.isfinite(best) else ""),
+                verdict=verdict,
+            )
+        )
+    return runs
+
+
+def searches(events: Sequence[Any], *, limit: float, iterations: int, targets: Sequence[components.Mark], key: str) -> None:
+    """The best face of every search so far and its falling distance."""
+    runs = runs_of(list(events), limit)
+    if runs:
+        components.search(
+            runs,
+            iterations=max(10, max(len(run.curve) for run in runs) + 2) if iterations > 10 else iterations,
+            targets=targets,
+            axis="distance to the owner, lower is more alike",
+            alt="Distance of each search's best face to the owner, round by round",
+            key=key,
+        )
