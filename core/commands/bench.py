@@ -1,0 +1,39 @@
+"""``python -m core bench``: speed beside the papers' own stack and parity with the originals, measured side by side in one run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import platform
+from typing import Any
+
+from core.errors import LiminalError
+
+SUITES = ("identity",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``bench``."""
+    parser.add_argument("suite", nargs="?", default="identity", choices=SUITES, help="what to measure (default identity)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--runs", type=int, default=3, help="searches by the papers' stack, some two minutes each (default 3)")
+    parser.add_argument("--iterations", type=int, default=100, help="iterations of a search at most (default 100, as in paper A)")
+    parser.add_argument("--faces", type=int, default=64, help="faces for the recogniser's figures (default 64)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print. Ratios matter; the seconds are this machine's."""
+    for name in ("runs", "iterations", "faces"):
+        if getattr(arguments, name) < 1:
+            raise LiminalError(f"--{name} must be at least 1; it is {getattr(arguments, name)}.")
+    suite = importlib.import_module(f"core.commands.bench_{arguments.suite}")
+    figures: dict[str, Any] = {"machine": _machine(), **suite.measure(arguments.faces, arguments.runs, arguments.iterations)}
+    print(json.dumps(figures, indent=2) if arguments.json else suite.as_text(figures))
+    return 0
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    return {"processor": platform.machine(), "torch": torch.__version__, "threads": torch.get_num_threads()}
