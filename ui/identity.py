@@ -55,12 +55,7 @@ def choose_base(view: IdentityState) -> Recipe | None:
     with st.container(key="owner"):
         portrait, ways = st.columns([4, 9], gap="large")
         with ways:
-            tiles = [
-                components.Tile(each.base_id, asset_url(each.image), f"Generated face: {each.title}") for each in gallery.bases
-            ]
-            components.faces(
-                [components.Group(tiles)], key="gallery", on_pick=_pick_base, selected=base.base_id, layout="strip", tile="6.4rem"
-            )
+            components.gallery(gallery, base.base_id, on_pick=_pick_base)
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
                 seed = st.number_input(
                     "Seed of everything that is drawn", 0, 2**31 - 1, view.seed or 0, step=1, key="seed_wanted", width=220
@@ -247,7 +242,8 @@ def _sample_dialog(recipe: Recipe, made: SampleSet, pair: pd.Series[Any]) -> Non
         st.html(
             words.fine(
                 f"How different the pictures look (LPIPS): {pair['lpips']:.2f}; 0 is the same picture. "
-                f"How far apart they are inside the generator: {pair['latent_distance'] / scale:.2f}; two people are about 1.4 apart."
+                f"How far apart they are inside the generator: {pair['latent_distance'] / scale:.2f}; two random people are about "
+                "1.4 apart."
             )
         )
     with facts:
@@ -296,8 +292,8 @@ def show_verdicts(recipe: Recipe, made: SampleSet) -> None:
         mine, its = counts["optimized", names[0]], counts["optimized", other]
         st.html(
             words.lead(
-                f"The faces were optimized against {registry.entry(names[0]).title}, which accepts {mine.accepted} of {mine.judged}. "
-                f"{registry.entry(other).title} never saw the search and accepts {its.accepted} of {its.judged}."
+                f"The faces were optimized against {registry.entry(names[0]).title}, which accepts {mine.accepted} of "
+                f"{mine.judged}. {registry.entry(other).title} never saw the search and accepts {its.accepted} of {its.judged}."
             )
         )
     st.html(f'<table class="verdicts"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>')

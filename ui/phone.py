@@ -67,10 +67,7 @@ def _from_gallery(view: PhoneState) -> Owner:
     owners.forget_photo()
     gallery = caches.stored_gallery(view.generator)
     owner = owners.from_gallery(view.generator, view.base)
-    tiles = [components.Tile(base.base_id, asset_url(base.image), f"Generated face: {base.title}") for base in gallery.bases]
-    components.faces(
-        [components.Group(tiles)], key="gallery", on_pick=_pick_base, selected=owner.identity, layout="strip", tile="6.4rem"
-    )
+    components.gallery(gallery, owner.identity, on_pick=_pick_base)
     st.html(
         words.fine(
             f"{len(gallery.bases)} generated people, chosen so that every recogniser finds a face in them. Nobody here exists."
@@ -149,8 +146,8 @@ def show_wall(view: PhoneState, owner: Owner) -> None:
         st.markdown(
             f"{limits.explanation}\n\n"
             + "\n".join(
-                f"- **{each.distance:.2f}** lets {words.one_in(each.rate)} generated strangers in "
-                f"(95 % interval {each.low:.2f} to {each.high:.2f}; {limits.pairs:,} pairs of {limits.strangers - limits.no_face:,} people)."
+                f"- **{each.distance:.2f}** lets {words.one_in(each.rate)} generated strangers in (95 % interval "
+                f"{each.low:.2f} to {each.high:.2f}; {limits.pairs:,} pairs of {limits.strangers - limits.no_face:,} people)."
                 for each in limits.calibrated
             )
             + f"\n- **{limits.default:.2f}** is how {title} is delivered: {limits.default_source}. It lets "
@@ -228,8 +225,8 @@ def _show_agreement(view: PhoneState, people: Crowd, limit: float) -> None:
         else:
             share = "all" if both == inside else "none" if both == 0 else f"{both:,}"
             sentence = (
-                f"Of the {inside:,} strangers that {guard} lets in, {title} would let {share} in as well. At its own limit of {its_limit:.2f} it "
-                f"lets {all_in:,} in altogether. Two recognisers, two different crowds."
+                f"Of the {inside:,} strangers that {guard} lets in, {title} would let {share} in as well. At its own limit of "
+                f"{its_limit:.2f} it lets {all_in:,} in altogether. Two recognisers, two different crowds."
             )
         st.html(words.lead(sentence))
 
@@ -240,8 +237,8 @@ def _show_search(view: PhoneState, owner: Owner, people: Crowd, limit: float) ->
         st.header("Find a stranger who gets in", anchor=False)
         st.html(
             words.lead(
-                "Random strangers rarely get far. A search does: it starts from people who look unlike you and changes them, step by "
-                "step, until the recogniser takes them for you. What it finds need not look like you at all."
+                "Random strangers rarely get far. A search does: it starts from people who look unlike you and changes them, step "
+                "by step, until the recogniser takes them for you. What it finds need not look like you at all."
             )
         )
         signature = (owner.identity, view.generator, view.recogniser, round(limit, 3))
@@ -312,8 +309,8 @@ def _show_doubles(view: PhoneState, owner: Owner, found: list[doubles.Double], l
         st.html(rows(best))
         st.html(
             words.fine(
-                f"LPIPS, a measure of how different two pictures look, is {best.lpips:.2f}; 0 is the same picture. Of {len(found)} searches, "
-                f"{sum(double.accepted for double in found)} got in; the one that looks least like you is shown large."
+                f"LPIPS, a measure of how different two pictures look, is {best.lpips:.2f}; 0 is the same picture. "
+                f"Of {len(found)} searches, {sum(double.accepted for double in found)} got in; the one that looks least like you is shown large."
             )
         )
     if rest:

@@ -6,9 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
+
+from ui.images import asset_url
+
+if TYPE_CHECKING:
+    from core.sampling.gallery import Gallery
 
 Verdict = Literal["open", "closed", "none"]
 
@@ -75,6 +80,12 @@ def faces(
         key=key,
         on_picked_change=picked,
     )
+
+
+def gallery(gallery: Gallery, selected: str, *, on_pick: Callable[[str], None]) -> None:
+    """The gallery's faces in a strip, one of them selected."""
+    tiles = [Tile(base.base_id, asset_url(base.image), f"Generated face: {base.title}") for base in gallery.bases]
+    faces([Group(tiles)], key="gallery", on_pick=on_pick, selected=selected, layout="strip", tile="6.4rem")
 
 
 @dataclass(frozen=True)
