@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -108,6 +109,7 @@ def _as_faces(rows: NDArray[np.float64]) -> Faces:
     return Faces(landmarks=table[:, 4:].reshape(-1, LANDMARKS, 2), boxes=torch.cat([corner, corner + size], dim=1))
 
 
+@lru_cache(maxsize=1)
 def load() -> YuNet:
-    """The detector; its weight file is checked first."""
+    """The detector, one a process; its weight file is checked first."""
     return YuNet()

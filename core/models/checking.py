@@ -1,0 +1,216 @@
+"""The sanity check that whoever adds a model runs: does it keep its contract (``contracts``)?"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from core.models import registry
+from core.models.contracts import EMOTIONS, Classifier, Faces, Generator, PerceptualDistance, Recogniser
+
+Model = Generator | Recogniser | Classifier | PerceptualDistance
+
+COUNT = 5
+"""Images looked at: more than one chunk of most models, and not a multiple of one."""
+
+ROUNDING = 1e-5
+"""How far a sum of probabilities may be from one, or the distance of equal vectors from zero."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found. ``findings`` are the breaches, one sentence each; none means that the contract is kept."""
+
+    name: str
+    findings: tuple[str, ...]
+    milliseconds_per_image: float  # of the model's main function, in a batch of COUNT, on the model's device
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings
+
+
+@dataclass
+class _Check:
+    """Collects breaches. An exception in one step is a finding too, and the next step still runs."""
+
+    findings: list[str] = field(default_factory=list)
+    milliseconds: float = math.nan
+
+    def expect(self, kept: bool | Tensor, breach: str) -> None:
+        if not bool(kept):
+            self.findings.append(breach)
+
+    def step(self, what: str, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except Exception as error:  # whatever a model raises is reported, not passed on
+            self.findings.append(f"{what} fails with {type(error).__name__}: {error}.")
+
+    def rows(self, what: str, function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        """What holds for every function of rows: the same again, the same alone or in other company, and nothing for nothing."""
+        results = function(inputs)
+        start = time.perf_counter()
+        again = function(inputs)
+        if math.isnan(self.milliseconds):
+            self.milliseconds = (time.perf_counter() - start) * 1000 / len(inputs)
+        self.expect(len(results) == len(inputs), f"{what} gives {len(results)} rows for {len(inputs)}.")
+        self.expect(_same(results, again), f"{what} is not deterministic: the second call gives other values.")
+        alone = torch.cat([function(inputs[i : i + 1]) for i in range(len(inputs))])
+        self.expect(_same(results, alone), f"{what} depends on the neighbours: a row alone gives other bytes.")
+        self.expect(_same(results, function(inputs.flip(0)).flip(0)), f"{what} depends on the order of the rows.")
+        self.expect(len(function(inputs[:0])) == 0, f"{what} gives rows where none were asked for.")
+        return results
+
+    def gradient(self, what: str, function: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
+        """The contract promises a gradient: it must exist, be finite and not vanish."""
+        with torch.enable_grad():
+            moving = inputs.detach().clone().requires_grad_(True)
+            result = function(moving)
+            self.expect(result.requires_grad, f"{what} has no gradient.")
+            if result.requires_grad:
+                (slope,) = torch.autograd.grad(result.square().sum(), moving)
+                self.expect(torch.isfinite(slope).all(), f"{what} has a gradient that is not finite.")
+                self.expect(slope.abs().max() > 0, f"{what} has a gradient of zero everywhere.")
+
+
+def check(model: Model) -> CheckReport:
+    """Try a model on a few generated faces and a blank image, and report every breach of its contract. Seconds, no network."""
+    found = _Check()
+    with torch.no_grad():
+        if isinstance(model, Generator):
+            _check_generator(found, model)
+        elif isinstance(model, Recogniser):
+            _check_recogniser(found, model, _faces(model.device))
+        elif isinstance(model, Classifier):
+            _check_classifier(found, model, _faces(model.device))
+        else:
+            _check_distance(found, model, _faces(model.device))
+    return CheckReport(model.card.name, tuple(found.findings), found.milliseconds)
+
+
+def _faces(device: torch.device) -> Tensor:
+    """Faces of the default generator -> (COUNT, 3, H, W)."""
+    generator = registry.load(registry.names("generator")[0], "generator", str(device))
+    return generator.decode(generator.sample(range(COUNT)))
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Equal to the byte, where NaN equals NaN."""
+    return a.shape == b.shape and torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
+def _check_generator(found: _Check, model: Generator) -> None:
+    latents = torch.empty(0)
+
+    def sampling() -> None:
+        nonlocal latents
+        latents = model.sample(range(COUNT))
+        found.expect(latents.shape == (COUNT, model.latent_dim), f"sample gives {tuple(latents.shape)}, not (N, latent_dim).")
+        found.expect(latents.dtype == torch.float32, f"sample gives {latents.dtype}, not float32.")
+        found.expect(torch.equal(model.sample([3, 1]), latents[[3, 1]]), "sample depends on more than each row's own seed.")
+        found.expect(not torch.equal(latents[0], latents[1]), "sample gives the same latents for different seeds.")
+
+    def decoding() -> None:
+        images = found.rows("decode", model.decode, latents)
+        expected = (COUNT, 3, model.image_size, model.image_size)
+        found.expect(images.shape == expected, f"decode gives {tuple(images.shape)}, not {expected}.")
+        found.expect(torch.isfinite(images).all(), "decode gives values that are not finite.")
+        _expect_range(found, "decode", images)
+        found.expect((images - images[:1]).abs().max() > 0.05, "decode gives the same image for different latents.")
+
+    found.step("sample", sampling)
+    found.step("decode", decoding)
+    found.step("decode with a gradient", lambda: found.gradient("decode", model.decode, latents[:2]))
+
+
+def _check_recogniser(found: _Check, model: Recogniser, images: Tensor) -> None:
+    blank = torch.zeros_like(images[:1])
+    batch = torch.cat([images, blank])
+
+    def embedding() -> None:
+        vectors = found.rows("embed", model.embed, batch)
+        expected = (len(batch), model.embedding_dim)
+        found.expect(vectors.shape == expected, f"embed gives {tuple(vectors.shape)}, not {expected}.")
+        faces = model.find_faces(batch)
+        has_face = faces.found.to(vectors.device)
+        found.expect(has_face[:COUNT].any(), f"find_faces finds no face in any of {COUNT} generated faces.")
+        found.expect(not has_face[COUNT], "find_faces finds a face in a blank image.")
+        found.expect(torch.isfinite(vectors[has_face]).all(), "embed gives values that are not finite where there is a face.")
+        found.expect(vectors[~has_face].isnan().all(), "embed gives something else than NaN where no face was found.")
+        chips = model.align(batch, faces)
+        side = model.card.input_size
+        found.expect(chips.shape == (len(batch), 3, side, side), f"align gives {tuple(chips.shape)}, not (N, 3, {side}, {side}).")
+        _expect_range(found, "align", chips)
+
+    def distances() -> None:
+        vectors = model.embed(batch)
+        same, others = model.distance(vectors, vectors), model.distance(vectors[:1], vectors)
+        finite = ~vectors.isnan().any(dim=1)
+        found.expect(same.shape == (len(batch),), f"distance gives {tuple(same.shape)}, not (N,).")
+        found.expect((same[finite].abs() <= ROUNDING).all(), "distance of a vector to itself is not 0.")
+        found.expect(same[~finite].isnan().all(), "distance is not NaN where no face was found.")
+        found.expect((others[finite] >= 0).all(), "distance is negative.")
+        found.expect(
+            (others - model.distance(vectors, vectors[:1])).nan_to_num().abs().max() <= ROUNDING, "distance is not symmetric."
+        )
+        found.expect(math.isfinite(model.threshold) and model.threshold > 0, "The threshold is no positive number.")
+        found.expect(bool(model.threshold_source), "threshold_source does not say where the threshold comes from.")
+
+    def gradients() -> None:
+        faces = model.find_faces(images)
+        rows = faces.found.nonzero()[:1, 0]
+        one = Faces(faces.landmarks[rows], faces.boxes[rows])
+        found.gradient("embed_chips of align", lambda x: model.embed_chips(model.align(x, one)), images[rows.to(images.device)])
+
+    found.step("embed", embedding)
+    found.step("distance", distances)
+    found.step("embed_chips with a gradient", gradients)
+
+
+def _check_classifier(found: _Check, model: Classifier, images: Tensor) -> None:
+    batch = torch.cat([images, torch.zeros_like(images[:1])])
+
+    def judging() -> None:
+        probabilities = found.rows("probabilities", model.probabilities, batch)
+        logits = found.rows("logits", model.logits, batch)
+        expected = (len(batch), len(EMOTIONS))
+        for name, values in (("probabilities", probabilities), ("logits", logits)):
+            found.expect(values.shape == expected, f"{name} gives {tuple(values.shape)}, not {expected}.")
+            found.expect(torch.isfinite(values).all(), f"{name} gives values that are not finite.")
+        _expect_range(found, "probabilities", probabilities)
+        found.expect(((probabilities.sum(dim=1) - 1).abs() <= ROUNDING).all(), "probabilities do not sum to one.")
+        found.expect((probabilities - probabilities[:1]).abs().max() > 1e-3, "probabilities are the same for all images.")
+
+    found.step("probabilities", judging)
+    found.step("logits with a gradient", lambda: found.gradient("logits", model.logits, images[:2]))
+
+
+def _check_distance(found: _Check, model: PerceptualDistance, images: Tensor) -> None:
+    blank = torch.zeros_like(images[:1])
+    batch = torch.cat([images, blank])
+
+    def measuring() -> None:
+        against = found.rows("distance", lambda rows: model.distance(rows, images[:1].expand_as(rows)), batch)
+        found.expect(against.shape == (len(batch),), f"distance gives {tuple(against.shape)}, not (N,).")
+        found.expect(torch.isfinite(against).all(), "distance gives values that are not finite.")
+        found.expect((model.distance(batch, batch).abs() <= ROUNDING).all(), "distance of an image to itself is not 0.")
+        found.expect((against[1:] > 0).all(), "distance of different images is not positive.")
+        turned = model.distance(images[:1].expand_as(batch), batch)
+        found.expect((against - turned).abs().max() <= ROUNDING, "distance is not symmetric.")
+
+    found.step("distance", measuring)
+    found.step(
+        "distance with a gradient", lambda: found.gradient("distance", lambda rows: model.distance(rows, images[2:4]), images[:2])
+    )
+
+
+def _expect_range(found: _Check, what: str, values: Tensor) -> None:
+    low, high = float(values.min()), float(values.max())
+    # A rounding beyond the ends is no breach: bilinear sampling of ones may give 1.0000001.
+    found.expect(low >= -1e-6 and high <= 1 + 1e-6, f"{what} leaves the range [0, 1]: from {low:.4g} to {high:.4g}.")
