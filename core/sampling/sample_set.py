@@ -146,7 +146,7 @@ def _manifest(place: Path) -> dict[str, Any]:
         raise LiminalError(f"There is no folder {place}; give the folder of a sample set.")
     try:
         record = json.loads((place / "manifest.json").read_bytes())
-        wrong = record["format"] != FORMAT or "configuration" not in record
+        wrong = record["format"] != FORMAT or not isinstance(record["configuration"], dict)
     except (OSError, ValueError, KeyError, TypeError):
         wrong = True
     if wrong:
