@@ -87,9 +87,10 @@ class DlibRecogniser(Recogniser):
         if face_box is None:
             return self.embed(images)
         with torch.inference_mode():
-            working = to_working(images)
-            faces = _scaled(self.faces.fit_landmarks(to_pictures(working), face_box), images.shape[3] / working.shape[3])
-            return self._embed(self.fast_network, self.align(images, faces), SEARCH_CHUNK).float()
+            pictures = to_pictures(to_working(images))
+            chips = self.faces.cut_chips(pictures, self.faces.fit_landmarks(pictures, face_box).landmarks.numpy())
+            rows = torch.from_numpy(chips).to(self.device).permute(0, 3, 1, 2).float().div(255)
+            return self._embed(self.fast_network, rows, SEARCH_CHUNK).float()
 
     def _embed(self, network: DlibResNet, chips: Tensor, chunk: int) -> Tensor:
         def run(rows: Tensor) -> Tensor:

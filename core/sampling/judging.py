@@ -16,7 +16,7 @@ from core.sampling.panel import Panel
 from core.sampling.pictures import to_images
 from core.sampling.tables import PAIRS, SAMPLES, typed
 
-BATCH = 32
+BATCH = 16
 """Images judged between two looks at whether the user has cancelled."""
 
 Latents = Mapping[str, NDArray[np.float32]]

@@ -19,6 +19,11 @@ SEARCH_MARGIN = 0.015
 path moves distances by on generated faces (0.007)."""
 
 
+SLICE = 16
+"""Images that go through the recogniser at a time: enlarged pictures and chips of more would fall out of the processor's caches
+(measured: 1.7 times the time, and 600 MB more memory, for 208 at once)."""
+
+
 class Objective:
     """Latents to distances, through one generator and one recogniser. NaN where no face was found."""
 
@@ -32,12 +37,15 @@ class Objective:
         """Latents (N, d), descriptors sought (N, D) -> search distances (N,), images (N, 3, H, W)."""
         with torch.inference_mode():
             images = self.generator.decode(torch.from_numpy(latents))
-            return self._distances(self.recogniser.embed_for_search(images, self.generator.face_box), wanted), images
+            parts = [self.recogniser.embed_for_search(part, self.generator.face_box) for part in torch.split(images, SLICE)]
+            return self._distances(torch.cat(parts), wanted), images
 
     def confirm(self, images: Tensor, wanted: Tensor) -> NDArray[np.float64]:
         """Images (N, 3, H, W), descriptors sought (N, D) -> exact distances (N,)."""
         with torch.inference_mode():
-            return self._distances(self.recogniser.embed(quantised(images)), wanted)
+            return self._distances(
+                torch.cat([self.recogniser.embed(part) for part in torch.split(quantised(images), SLICE)]), wanted
+            )
 
     def shows_face(self, images: Tensor) -> NDArray[np.bool_]:
         """Images (N, 3, H, W) -> whether the recogniser finds a face (N,)."""
