@@ -11,7 +11,7 @@ from PIL import Image
 
 QUALITY = 90
 LOSSLESS_UP_TO = 64
-"""Pixels of the side. Compression moves the dlib descriptor of a 64-pixel face by 0.12 in the median, of a 256-pixel one by 0.05."""
+"""Pixels of the side. Compression moves the dlib descriptor of a 64-pixel face by 0.12 (median), of a 256-pixel one by 0.05."""
 
 
 def encode_webp(picture: NDArray[np.uint8], quality: int = QUALITY) -> bytes:
