@@ -9,7 +9,7 @@ from typing import Any
 
 from core.models import registry
 from core.progress import Progress, Stage
-from core.sampling import strangers, thresholds
+from core.sampling import strangers, thresholds, walk
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--recognisers", nargs="+", default=registry.names("recogniser"), metavar="NAME")
     part.add_argument("--bootstraps", type=int, default=1000, help="resamplings behind each interval (default %(default)s)")
 
+    part = parts.add_parser("walk", help="the moving picture of the home page: from one person to another, judged frame by frame")
+    part.add_argument("--start", type=int, required=True, help="seed of the owner")
+    part.add_argument("--end", type=int, required=True, help="seed of the person at the other end")
+    part.add_argument("--frames", type=int, default=61, help="pictures on the way, ends included (default %(default)s)")
+    part.add_argument("--generator", default="dcgan-sharp", metavar="NAME", help="default %(default)s")
+    part.add_argument("--out", type=Path, default=walk.FOLDER, help="folder to write to (default %(default)s)")
+
 
 def _common(parser: argparse.ArgumentParser, folder: Path) -> None:
     parser.add_argument("--seed", type=int, default=0)
@@ -36,7 +43,7 @@ def _common(parser: argparse.ArgumentParser, folder: Path) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make one kind of asset; says on standard error how far it is and on standard output what was made."""
-    makers: dict[str, Any] = {"strangers": _strangers, "thresholds": _thresholds}
+    makers: dict[str, Any] = {"strangers": _strangers, "thresholds": _thresholds, "walk": _walk}
     makers[args.asset](args, Progress(report=_report))
     return 0
 
@@ -69,3 +76,11 @@ def _thresholds(args: argparse.Namespace, progress: Progress) -> None:
                 f"{100 * cut.rate:g} % at {cut.distance:.3f} [{cut.low:.3f}, {cut.high:.3f}]" for cut in made.calibrated
             )
             print(f"{generator}, {recogniser}: default {made.default:g} accepts {made.default_acceptance.share:.2%}; {cuts}.")
+
+
+def _walk(args: argparse.Namespace, progress: Progress) -> None:
+    made = walk.build(args.start, args.end, generator=args.generator, frames=args.frames, folder=args.out, progress=progress)
+    for judgement in made.judgements:
+        first = judgement.first_refused
+        where = "never refused" if first is None else f"first refused at picture {first + 1}"
+        print(f"{len(made.frames)} pictures; {judgement.title}: {where}.")
