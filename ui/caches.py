@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.sampling import strangers, thresholds, walk
-from ui.images import encode
 
 if TYPE_CHECKING:
     from core.sampling.gallery import Gallery
@@ -45,12 +44,13 @@ def stored_gallery(generator: str) -> Gallery:
 
 @st.cache_data(show_spinner=False, max_entries=512)
 def stranger_picture(generator: str, seed: int) -> bytes:
-    """WebP of one stranger, made from the seed again: not every stranger has a stored picture."""
+    """WebP of one stranger, made again from the seed, as it was judged: not every stranger has a stored picture."""
     import torch
 
     from core.models import registry
     from core.sampling.pictures import to_pictures
+    from core.sampling.webp import encode_webp
 
     maker = registry.load(generator, "generator")
     with torch.inference_mode():
-        return encode(to_pictures(maker.decode(maker.sample([seed])))[0])
+        return encode_webp(to_pictures(maker.decode(maker.sample([seed])))[0])

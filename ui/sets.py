@@ -35,10 +35,17 @@ class Recipe:
     strategy: Strategy
     base_id: str
     seed: int
+    rounds: int = 100
 
     def configuration(self) -> IdentityConfiguration:
-        """Paper A's values, with this recipe's models, seed and strategy."""
-        return IdentityConfiguration(seed=self.seed, generator=self.generator, recogniser=self.recogniser, strategy=self.strategy)
+        """Paper A's values, with this recipe's models, seed, strategy and rounds."""
+        return IdentityConfiguration(
+            seed=self.seed,
+            generator=self.generator,
+            recogniser=self.recogniser,
+            strategy=self.strategy,
+            iterations=self.rounds,
+        )
 
     def bases(self) -> list[GalleryBase]:
         """The chosen base first, then three others of the gallery, drawn by the seed."""

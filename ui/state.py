@@ -39,6 +39,8 @@ class IdentityState:
     generator: str
     recogniser: str
     strategy: Strategy
+    rounds: int
+    rounds: int
 
 
 def read_number(name: str, low: float, high: float) -> float | None:
