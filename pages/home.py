@@ -2,24 +2,26 @@ import streamlit as st
 
 from core.errors import LiminalError
 from core.models import registry
-from ui import caches, components
+from ui import caches, components, home, navigation
 from ui.images import asset_url
-from ui.words import fine
+from ui.words import fine, lead
 
-left, right = st.columns([6, 6], gap="large", vertical_alignment="center")
-with left:
+words, picture = st.columns(2, gap="large", vertical_alignment="center")
+with words:
     st.title("When does a face stop being yours?", anchor=False)
     st.html(
-        '<p class="lead">A phone opens when the face in front of it is near enough to its owner’s. '
-        "Here the owner turns, little by little, into somebody else. Somewhere on the way the phone changes its mind.</p>"
-        '<p class="lead" style="margin-top:.9rem">Liminal finds the faces on that line and shows you who is waved through.</p>'
+        lead(
+            "A phone opens when the face in front of it is near enough to its owner’s. Here the owner turns, little by little, "
+            "into somebody else. Somewhere on the way the phone changes its mind."
+        )
+        + lead("Liminal finds the faces on that line and shows you who is waved through.")
     )
-with right:
+with picture:
     try:
         walk = caches.stored_walk()
         components.walk(
             [asset_url(frame) for frame in walk.frames],
-            [components.Opinion(judgement.title, judgement.distances, judgement.threshold) for judgement in walk.judgements],
+            [components.Opinion(each.title, each.distances, each.threshold) for each in walk.judgements],
             key="walk",
             start="the owner",
             end="a stranger",
@@ -27,11 +29,14 @@ with right:
         )
         st.html(
             fine(
-                f"Both people are generated; nobody real is shown. {walk.judgements[0].title} measured each of the "
-                f"{len(walk.frames)} pictures against the first. Seeds {walk.start_seed} and {walk.end_seed} of "
-                f"{registry.entry(walk.generator).title}, made on {walk.date}.",
+                f"Both people are generated; nobody real is shown. {' and '.join(each.title for each in walk.judgements)} measured "
+                f"each of the {len(walk.frames)} pictures against the first. Source: {registry.entry(walk.generator).title}, "
+                f"made on {walk.date}.",
                 centre=True,
             )
         )
     except LiminalError as error:
         st.info(str(error))
+
+st.space("medium")
+home.ways_in(navigation.PLACES[1:])

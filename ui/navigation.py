@@ -11,16 +11,27 @@ from ui.paths import ASSETS, PAGES
 
 @dataclass(frozen=True)
 class Place:
-    """A page: file in pages/, name in the masthead, address."""
+    """A page: file in pages/, name in the masthead, address, and what it answers."""
 
     file: str
     title: str
     url: str
+    question: str = ""
 
 
 HOME = Place("home.py", "Liminal", "")
-PHONE = Place("phone.py", "Who could unlock my phone", "phone")
-IDENTITY = Place("identity.py", "Identity samples", "identity")
+PHONE = Place(
+    "phone.py",
+    "Who could unlock my phone",
+    "phone",
+    "Two thousand strangers hold their faces in front of it. Choose the owner, or bring your own photo, and see who gets in.",
+)
+IDENTITY = Place(
+    "identity.py",
+    "Identity samples",
+    "identity",
+    "Twenty-eight faces around one person, made while you watch and judged by every recogniser: which still pass?",
+)
 PLACES = (HOME, PHONE, IDENTITY)
 
 
