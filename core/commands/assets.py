@@ -9,12 +9,19 @@ from typing import Any
 
 from core.models import registry
 from core.progress import Progress, Stage
-from core.sampling import strangers, thresholds, walk
+from core.sampling import gallery, strangers, thresholds, walk
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what can be made."""
     parts = parser.add_subparsers(dest="asset", required=True, metavar="ASSET")
+
+    part = parts.add_parser("gallery", help="good, varied bases: screened by measures, looked at, spread out")
+    _common(part, gallery.FOLDER)
+    part.add_argument("--count", type=int, default=60, help="how many bases (default %(default)s)")
+    part.add_argument("--candidates", type=int, default=2400, help="how many random faces to choose from (default %(default)s)")
+    part.add_argument("--looked-at", type=Path, default=gallery.LOOKED_AT, help="file of the candidates that a person approved")
+    part.add_argument("--unseen", action="store_true", help="take every face that passes the measures, approved or not")
 
     part = parts.add_parser("strangers", help="random people of a generator and what every recogniser says of them")
     _common(part, strangers.FOLDER)
@@ -43,7 +50,7 @@ def _common(parser: argparse.ArgumentParser, folder: Path) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make one kind of asset; says on standard error how far it is and on standard output what was made."""
-    makers: dict[str, Any] = {"strangers": _strangers, "thresholds": _thresholds, "walk": _walk}
+    makers: dict[str, Any] = {"gallery": _gallery, "strangers": _strangers, "thresholds": _thresholds, "walk": _walk}
     makers[args.asset](args, Progress(report=_report))
     return 0
 
@@ -51,6 +58,20 @@ def run(args: argparse.Namespace) -> int:
 def _report(event: object) -> None:
     if isinstance(event, Stage):
         print(f"{100 * event.fraction:4.0f} %  {event.message}", file=sys.stderr)
+
+
+def _gallery(args: argparse.Namespace, progress: Progress) -> None:
+    made = gallery.build(
+        count=args.count,
+        candidates=args.candidates,
+        seed=args.seed,
+        generators=args.generators,
+        looked_at=None if args.unseen else args.looked_at,
+        folder=args.out,
+        progress=progress,
+    )
+    passed = made.configuration["passed_measures_and_looking"]
+    print(f"{len(made.bases)} bases out of {passed} good faces among {args.candidates}.")
 
 
 def _strangers(args: argparse.Namespace, progress: Progress) -> None:

@@ -131,16 +131,13 @@ def calibrate(
 
 
 def explain(default: float, accepted: Share, strict: Calibrated) -> str:
-    """One plain sentence or two for the page: why there is a second threshold."""
+    """One plain sentence for the page: why there is a second threshold."""
+    many = 100 * accepted.share
     return (
         f"The default threshold of {default:g} was set on photographs of real people; generated faces are less varied, so that "
-        f"two strangers lie closer together and it accepts {_percent(accepted.share)} of them. At "
-        f"{strict.distance:.2f} it would be {_percent(strict.rate)}."
+        f"two strangers lie closer together and it accepts {many:.{0 if many >= 10 else 1}f} % of them, where "
+        f"{strict.distance:.2f} would accept {100 * strict.rate:g} %."
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def build(
