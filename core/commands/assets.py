@@ -9,7 +9,7 @@ from typing import Any
 
 from core.models import registry
 from core.progress import Progress, Stage
-from core.sampling import gallery, strangers, thresholds, walk
+from core.sampling import directions, gallery, strangers, thresholds, walk
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--recognisers", nargs="+", default=registry.names("recogniser"), metavar="NAME")
     part.add_argument("--bootstraps", type=int, default=1000, help="resamplings behind each interval (default %(default)s)")
 
+    part = parts.add_parser("directions", help="smile, open mouth, head turn and others: found, and their effects measured")
+    _common(part, directions.FOLDER)
+    part.add_argument("--count", type=int, default=4000, help="faces they are found in (default %(default)s)")
+    part.add_argument("--held-out", type=int, default=60, help="other faces their effects are measured on (default %(default)s)")
+
     part = parts.add_parser("walk", help="the moving picture of the home page: from one person to another, judged frame by frame")
     part.add_argument("--start", type=int, required=True, help="seed of the owner")
     part.add_argument("--end", type=int, required=True, help="seed of the person at the other end")
@@ -50,7 +55,13 @@ def _common(parser: argparse.ArgumentParser, folder: Path) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make one kind of asset; says on standard error how far it is and on standard output what was made."""
-    makers: dict[str, Any] = {"gallery": _gallery, "strangers": _strangers, "thresholds": _thresholds, "walk": _walk}
+    makers: dict[str, Any] = {
+        "directions": _directions,
+        "gallery": _gallery,
+        "strangers": _strangers,
+        "thresholds": _thresholds,
+        "walk": _walk,
+    }
     makers[args.asset](args, Progress(report=_report))
     return 0
 
@@ -58,6 +69,23 @@ def run(args: argparse.Namespace) -> int:
 def _report(event: object) -> None:
     if isinstance(event, Stage):
         print(f"{100 * event.fraction:4.0f} %  {event.message}", file=sys.stderr)
+
+
+def _directions(args: argparse.Namespace, progress: Progress) -> None:
+    made = directions.build(
+        count=args.count,
+        held_out=args.held_out,
+        seed=args.seed,
+        generators=args.generators,
+        folder=args.out,
+        progress=progress,
+    )
+    for direction in made:
+        for generator, effect in direction.effects.items():
+            print(
+                f"{direction.name}, {generator}: {effect.change:+.2f} standard deviations a step, 95 % interval {effect.low:.2f} "
+                f"to {effect.high:.2f}; {effect.right:.0%} of {effect.faces} faces changed as meant."
+            )
 
 
 def _gallery(args: argparse.Namespace, progress: Progress) -> None:
