@@ -65,7 +65,8 @@ class _Landmarks:
 
     def __init__(self, objective: Objective, runs: int) -> None:
         self.recogniser = objective.recogniser
-        mean = self.recogniser.find_faces(objective.images(np.zeros((1, objective.generator.latent_dim), np.float32)))
+        with torch.no_grad():
+            mean = self.recogniser.find_faces(objective.generator.decode(torch.zeros(1, objective.generator.latent_dim)))
         self.landmarks = mean.landmarks.repeat(runs, 1, 1)
         self.boxes = mean.boxes.repeat(runs, 1)
         self.found = np.zeros(runs, bool)

@@ -1,7 +1,7 @@
 """What a search minimises: the recogniser's distance between a latent's image and a descriptor that is sought.
 
-Two paths. The *search* path may be fast and slightly inexact (a recogniser's ``embed_for_search``); the *exact* path judges the
-8-bit picture in float32, as it is later shown and stored. Only the exact path decides what is kept.
+Two paths. The *search* path may be fast and slightly inexact (``decode_for_search``, ``embed_for_search``); the *exact* path judges
+the 8-bit picture in float32, as it is later shown and stored. Only the exact path decides what is kept.
 """
 
 from __future__ import annotations
@@ -36,27 +36,21 @@ class Objective:
     def look(self, latents: NDArray[np.float32], wanted: Tensor) -> tuple[NDArray[np.float64], Tensor]:
         """Latents (N, d), descriptors sought (N, D) -> search distances (N,), images (N, 3, H, W)."""
         with torch.inference_mode():
-            images = self.generator.decode(torch.from_numpy(latents))
+            images = self.generator.decode_for_search(torch.from_numpy(latents))
             parts = [self.recogniser.embed_for_search(part, self.generator.face_box) for part in torch.split(images, SLICE)]
             return self._distances(torch.cat(parts), wanted), images
 
-    def confirm(self, images: Tensor, wanted: Tensor) -> NDArray[np.float64]:
-        """Images (N, 3, H, W), descriptors sought (N, D) -> exact distances (N,)."""
+    def confirm(self, latents: NDArray[np.float32], wanted: Tensor) -> NDArray[np.float64]:
+        """Latents (N, d), descriptors sought (N, D) -> exact distances (N,)."""
         with torch.inference_mode():
-            return self._distances(
-                torch.cat([self.recogniser.embed(part) for part in torch.split(quantised(images), SLICE)]), wanted
-            )
+            images = quantised(self.generator.decode(torch.from_numpy(latents)))
+            return self._distances(torch.cat([self.recogniser.embed(part) for part in torch.split(images, SLICE)]), wanted)
 
     def shows_face(self, images: Tensor) -> NDArray[np.bool_]:
         """Images (N, 3, H, W) -> whether the recogniser finds a face (N,)."""
         with torch.inference_mode():
             found: NDArray[np.bool_] = self.recogniser.find_faces(quantised(images)).found.cpu().numpy()
             return found
-
-    def images(self, latents: NDArray[np.float32]) -> Tensor:
-        """Latents (N, d) -> images (N, 3, H, W)."""
-        with torch.inference_mode():
-            return self.generator.decode(torch.from_numpy(latents))
 
     def _distances(self, vectors: Tensor, wanted: Tensor) -> NDArray[np.float64]:
         distances: NDArray[np.float64] = self.recogniser.distance(vectors, wanted.to(vectors.device)).cpu().double().numpy()

@@ -206,7 +206,7 @@ class Lockstep:
         images: Tensor,
     ) -> None:
         """Take in one iteration that has been looked at: note, confirm what is near a target, tell the listener."""
-        near: list[tuple[int, NDArray[np.float32], int]] = []  # run, candidate, row in images
+        near: list[tuple[int, NDArray[np.float32]]] = []  # run, candidate
         row = 0
         for run, candidates, far in zip(runs, latents, distances, strict=True):
             record = self.records[run]
@@ -214,12 +214,12 @@ class Lockstep:
             best = record.note(far, candidates, self.iteration)
             if best is not None and self.on_step is not None:
                 self._pictures[run] = to_pictures(images[row + best : row + best + 1])[0]
-            near += [(run, candidates[index], row + int(index)) for index in np.flatnonzero(far < limit)]
+            near += [(run, candidates[index]) for index in np.flatnonzero(far < limit)]
             row += len(far)
         if near:
-            wanted = self.wanted[torch.as_tensor([run for run, _, _ in near])]
-            exact = self.objective.confirm(images[torch.as_tensor([place for _, _, place in near])], wanted)
-            for (run, candidate, _), distance in zip(near, exact, strict=True):  # in the order of asking: the first one counts
+            wanted = self.wanted[torch.as_tensor([run for run, _ in near])]
+            exact = self.objective.confirm(np.stack([candidate for _, candidate in near]), wanted)
+            for (run, candidate), distance in zip(near, exact, strict=True):  # in the order of asking: the first one counts
                 self.records[run].confirm(float(distance), candidate, self.iteration)
         self._tell(runs)
         self.iteration += 1
@@ -233,8 +233,8 @@ class Lockstep:
             for _, iteration, latent in sorted(record.nearest, key=lambda each: each[1])
         ]
         if waiting:
-            images = self.objective.images(np.stack([latent for _, _, latent in waiting]))
-            exact = self.objective.confirm(images, self.wanted[torch.as_tensor([run for run, _, _ in waiting])])
+            wanted = self.wanted[torch.as_tensor([run for run, _, _ in waiting])]
+            exact = self.objective.confirm(np.stack([latent for _, _, latent in waiting]), wanted)
             for (run, iteration, latent), distance in zip(waiting, exact, strict=True):
                 self.records[run].confirm(float(distance), latent, iteration)
         return SearchResult(strategy, tuple(record.result() for record in self.records), seconds)
