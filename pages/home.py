@@ -14,7 +14,7 @@ with words:
             "A phone opens when the face in front of it is near enough to its owner’s. Here the owner turns, little by little, "
             "into somebody else. Somewhere on the way the phone changes its mind."
         )
-        + lead("Liminal finds the faces on that line and shows you who is waved through.")
+        + lead("Liminal finds the faces on that line and shows you who is waved through.", wide_only=True)
     )
 with picture:
     try:

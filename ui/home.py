@@ -26,10 +26,8 @@ def ways_in(places: Sequence[Place]) -> None:
     with st.container(key="ways"):
         for column, place, first in zip(st.columns(len(places), gap="large"), places, range(0, 1000, FACES), strict=False):
             with column:
-                faces = "".join(
-                    f'<img src="{html.escape(asset_url(face.image))}" alt="" loading="lazy">'
-                    for face in wall[first : first + FACES]
-                )
+                shown = wall[first : first + FACES]
+                faces = "".join(f'<img src="{html.escape(asset_url(face.image))}" alt="" loading="lazy">' for face in shown)
                 if faces:
                     st.html(f'<div class="card-faces">{faces}</div>')
                 st.page_link(navigation.page(place), label=place.title)

@@ -309,8 +309,8 @@ def _show_doubles(view: PhoneState, owner: Owner, found: list[doubles.Double], l
         st.html(rows(best))
         st.html(
             words.fine(
-                f"LPIPS, a measure of how different two pictures look, is {best.lpips:.2f}; 0 is the same picture. "
-                f"Of {len(found)} searches, {sum(double.accepted for double in found)} got in; the one that looks least like you is shown large."
+                f"LPIPS, a measure of how different two pictures look, is {best.lpips:.2f}; 0 is the same picture. Of {len(found)} "
+                f"searches, {sum(double.accepted for double in found)} got in; the one that looks least like you is shown large."
             )
         )
     if rest:

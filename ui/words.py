@@ -82,9 +82,9 @@ def bars(shares: dict[str, float]) -> str:
     return f'<div class="bars">{rows}</div>'
 
 
-def lead(text: str) -> str:
-    """An opening paragraph as HTML."""
-    return f'<p class="lead">{html.escape(text)}</p>'
+def lead(text: str, *, wide_only: bool = False) -> str:
+    """An opening paragraph as HTML; ``wide_only``: left out where the screen is narrow."""
+    return f'<p class="lead{" wide-only" if wide_only else ""}">{html.escape(text)}</p>'
 
 
 def fine(text: str, *, centre: bool = False) -> str:

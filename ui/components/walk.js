@@ -103,15 +103,12 @@ class Walk {
     picture.alt = `A generated face, ${share} % of the way from ${data.start} to ${data.end}. ${WORDS[verdict]}.`;
     parts.range.value = this.frame;
     parts.range.setAttribute("aria-valuetext", `${share} % of the way: ${WORDS[verdict]}`);
-    const distance = data.distances[this.frame];
-    const measured = distance === null ? "no face to measure" : `distance ${distance.toFixed(2)}, limit ${data.threshold.toFixed(2)}`;
-    const others = (data.others ?? []).map((other) => {
-      const opinion = verdictOf(other.distances[this.frame], other.threshold);
-      const number = other.distances[this.frame];
-      return `<span data-verdict="${opinion}"><b>${other.title}</b> ${WORDS[opinion].toLowerCase()}` +
-        `${number === null ? "" : ` <small>${number.toFixed(2)} of ${other.threshold.toFixed(2)}</small>`}</span>`;
-    });
-    parts.words.innerHTML = `<span data-verdict="${verdict}"><b>${data.recogniser}</b> ${measured}</span>${others.join("")}`;
+    parts.words.innerHTML = [{ title: data.recogniser, distances: data.distances, threshold: data.threshold }, ...data.others]
+      .map((one) => {
+        const number = one.distances[this.frame], opinion = verdictOf(number, one.threshold);
+        const measured = number === null ? "" : `<small>distance ${number.toFixed(2)}, limit ${one.threshold.toFixed(2)}</small>`;
+        return `<span data-verdict="${opinion}"><b>${one.title}</b> ${WORDS[opinion].toLowerCase()} ${measured}</span>`;
+      }).join("");
   }
 
   start() {
