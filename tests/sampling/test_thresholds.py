@@ -101,7 +101,7 @@ def test_build_writes_what_it_returns(tmp_path):
 
 
 def test_unknown_rate_and_missing_file():
-    with pytest.raises(LiminalError, match="only to 1 %, 0.1 %"):
+    with pytest.raises(LiminalError, match=r"only to 1 %, 0\.1 %"):
         load_thresholds("dcgan", "dlib").at(0.5)
     with pytest.raises(LiminalError, match="No calibrated threshold is stored for openface on faces of dcgan"):
         load_thresholds("dcgan", "openface")
