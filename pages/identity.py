@@ -1,7 +1,7 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui import identity
+from ui import identity, sample_view, verdict_view, walk_view
 from ui.words import lead
 
 st.title("Between one person and another", anchor=False)
@@ -17,12 +17,12 @@ try:
     recipe = identity.choose_base(view)
     made = identity.made_set(recipe) if recipe is not None else None
     if recipe is not None and made is not None:
-        identity.show_samples(recipe, made, view.sample)
+        sample_view.show_samples(recipe, made, view.sample)
         identity.download(recipe, made)
         st.space("medium")
-        identity.show_walk(recipe)
+        walk_view.show_walk(recipe)
         st.space("medium")
-        identity.show_verdicts(recipe, made)
-        identity.open_sample(recipe, made, view.sample)
+        verdict_view.show_verdicts(recipe, made)
+        sample_view.open_sample(recipe, made, view.sample)
 except LiminalError as error:
     st.error(str(error))

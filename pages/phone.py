@@ -1,7 +1,7 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui import phone, state
+from ui import phone, phone_findings, state
 from ui.words import fine, lead
 
 st.title("Who could unlock my phone?", anchor=False)
@@ -19,7 +19,7 @@ try:
     owner = phone.choose_owner(view)
     if owner is not None:
         phone.show_wall(view, owner)
-        phone.show_findings(view, owner)
+        phone_findings.show_findings(view, owner)
         st.html(
             fine(
                 "A limit is always a trade: the stricter it is, the fewer strangers get in, and the more often you are refused "

@@ -40,7 +40,6 @@ class IdentityState:
     recogniser: str
     strategy: Strategy
     rounds: int
-    rounds: int
 
 
 def read_number(name: str, low: float, high: float) -> float | None:
