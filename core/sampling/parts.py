@@ -18,6 +18,7 @@ from core.sampling.judging import judge_pairs, judge_samples
 from core.sampling.neighbourhood import positives
 from core.sampling.panel import Panel
 from core.sampling.sample_set import SampleSet
+from core.sampling.semantic import semantic_steps
 from core.sampling.tables import PAIRS, SAMPLES, frame, pair_id, sample_id
 
 
@@ -36,7 +37,7 @@ class Part:
 
 
 def unsearched(configuration: IdentityConfiguration, bases: Sequence[Base], place: int, panel: Panel) -> list[Part]:
-    """The samples of one base that need no search: 1 genuine, 6 positive, 3 negative, 9 interpolation."""
+    """Samples of one base that need no search: 1 genuine, 6 positive, 3 negative, 9 interpolation; semantic ones if asked for."""
     base = bases[place]
     parts = [Part(place, "genuine", 0.0, base.latent, base.seed)]
     steps = positives(base, configuration.positive_directions, configuration.positive_steps, panel.generator, configuration.seed)
@@ -47,6 +48,9 @@ def unsearched(configuration: IdentityConfiguration, bases: Sequence[Base], plac
         way = between(base.latent, bases[other].latent, configuration.interpolation_steps)
         for fraction, latent in zip(configuration.interpolation_steps, way, strict=True):
             parts.append(Part(place, "interpolation", fraction, latent, base.seed, other))
+    if configuration.semantic:
+        for change in semantic_steps(base.latent, panel.generator):
+            parts.append(Part(place, "semantic", change.step, change.latent, base.seed, direction=change.label))
     return parts
 
 

@@ -9,11 +9,13 @@ from core.models import registry
 from core.progress import Progress
 from core.sampling import directions as finding
 from core.sampling.attributes import ATTRIBUTES, MEASURES, Scale, measure
+from core.sampling.configuration import IdentityConfiguration
 from core.sampling.directions import Direction, fit, load_directions, separate
 from core.sampling.gallery import load_gallery
+from core.sampling.identity import generate_batch
 from core.sampling.pictures import quantised
 from core.sampling.semantic import semantic_steps, smallest_lockout
-from tests.fakes import LATENT_DIM, SCALE, FakeGenerator, FakeRecogniser
+from tests.fakes import LATENT_DIM, SCALE, FakeGenerator, FakeRecogniser, fake_panel
 
 RNG = np.random.default_rng(11)
 
@@ -183,3 +185,16 @@ def test_a_real_lockout():
 def test_missing_directions(tmp_path):
     with pytest.raises(LiminalError, match="No directions are stored"):
         load_directions(tmp_path)
+
+
+def test_a_batch_holds_semantic_samples_when_asked(monkeypatch):
+    plan = (direction("smile", 1), direction("glasses", 0, 1))
+    monkeypatch.setattr("core.sampling.semantic.load_directions", lambda: plan)
+    asked = IdentityConfiguration(seed=7, iterations=1, semantic=True, targets=())
+    batch = generate_batch(asked, 0, panel=fake_panel())
+    semantic = batch.pairs[batch.pairs["sample_type"] == "semantic"]
+    for base_id, mine in semantic.groupby("base_id"):
+        assert sorted(mine["direction"]) == ["glasses+", "glasses-", "smile+", "smile-"]
+        smile = batch.latents[mine.loc[mine["direction"] == "smile+", "sample_id"].item()] - batch.latents[base_id]
+        assert smile[0] == pytest.approx(0.2 * np.sqrt(LATENT_DIM), rel=1e-4)
+    assert len(semantic) == 16
