@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -17,7 +17,10 @@ from ui.state import IdentityState
 if TYPE_CHECKING:
     from core.sampling.sample_set import SampleSet
 
-STRATEGIES: dict[Strategy, str] = {"gradient": "Gradient: fast", "cmaes": "CMA-ES: as in the paper"}
+STRATEGIES: dict[Strategy, str] = {
+    "gradient": "Through the networks' own gradients: fast",
+    "cmaes": "By trial and selection, as in the paper: slow",
+}
 COLUMNS = 7  # the base and its six small steps; or the way to another person (4) and the search back (3)
 EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger")
 
@@ -28,8 +31,8 @@ def choose() -> IdentityState:
         generator, recogniser = state.model_choices()
         strategy: Strategy = st.radio(
             "How faces are optimized",
-            get_args(Strategy)[::-1],
-            format_func=STRATEGIES.__getitem__,
+            list(STRATEGIES),
+            captions=list(STRATEGIES.values()),
             key="strategy",
             bind="query-params",
         )

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 
 from core.models import registry
 from core.sampling.configuration import Strategy
+
+if TYPE_CHECKING:
+    from core.models.contracts import Kind
 
 GENERATOR = "dcgan-sharp"
 """The generator where people look."""
@@ -61,21 +65,16 @@ def read_whole(name: str, low: int, high: int) -> int | None:
 
 
 def model_choices() -> tuple[str, str]:
-    """Widgets for generator and recogniser, by the registry's names -> their values."""
-    generators, recognisers = registry.names("generator"), registry.names("recogniser")
-    generator = st.selectbox(
-        "Where the faces come from",
-        generators,
-        index=generators.index(GENERATOR),
-        format_func=lambda name: registry.entry(name).title,
-        key="generator",
-        bind="query-params",
-    )
-    recogniser = st.selectbox(
-        "Who guards the phone",
-        recognisers,
-        format_func=lambda name: registry.entry(name).title,
-        key="recogniser",
-        bind="query-params",
-    )
-    return generator, recogniser
+    """Widgets for generator and recogniser, by the registry's names -> their values.
+
+    Names are shown as they are, with the title below: what stands in a bound address is what a widget shows.
+    """
+    chosen = []
+    for label, kind, default in (
+        ("Where the faces come from", "generator", GENERATOR),
+        ("Who guards the phone", "recogniser", registry.names("recogniser")[0]),
+    ):
+        names = registry.names(cast("Kind", kind))
+        titles = [registry.entry(name).title for name in names]
+        chosen.append(st.radio(label, names, index=names.index(default), captions=titles, key=kind, bind="query-params") or default)
+    return chosen[0], chosen[1]
