@@ -12,7 +12,14 @@ from core.sampling.configuration import IdentityConfiguration
 from core.sampling.folders import check_free
 from core.sampling.sample_set import SampleSet
 
-LISTS = {"judges": str, "classifiers": str, "positive_steps": float, "interpolation_steps": float, "targets": float}
+LISTS = {
+    "judges": str,
+    "classifiers": str,
+    "positive_steps": float,
+    "interpolation_steps": float,
+    "semantic_steps": float,
+    "targets": float,
+}
 WHOLE = {
     "bases_per_batch": "bases in a batch",
     "positive_directions": "random directions of positive samples",

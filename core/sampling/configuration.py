@@ -31,7 +31,8 @@ class IdentityConfiguration:
     positive_directions: int = 2
     positive_steps: tuple[float, ...] = (0.2, 0.4, 0.6)  # times n ~ N(0, I)
     interpolation_steps: tuple[float, ...] = (0.25, 0.5, 0.75)  # fraction of the way to the negative
-    semantic: bool = False  # beyond the paper: steps along named directions
+    semantic: bool = False  # beyond the paper: steps forward and back along named directions
+    semantic_steps: tuple[float, ...] = (0.2,)  # paper units
 
     strategy: Strategy = "cmaes"
     targets: tuple[float, ...] = (0.3, 0.4, 0.5)  # distances of the recogniser; the lowest one stops the search
@@ -47,7 +48,7 @@ class IdentityConfiguration:
     base_draws: int = 500  # draws for one base before giving up
 
     def __post_init__(self) -> None:
-        for name in ("judges", "classifiers", "positive_steps", "interpolation_steps", "targets"):
+        for name in ("judges", "classifiers", "positive_steps", "interpolation_steps", "semantic_steps", "targets"):
             value = getattr(self, name)
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise LiminalError(f"'{name}' must be a list, not {value!r}.")
@@ -67,6 +68,7 @@ class IdentityConfiguration:
         _number("face_step", self.face_step, 0.0, 100.0)
         _rising("positive_steps", self.positive_steps, 1e-6, 100.0)
         _rising("interpolation_steps", self.interpolation_steps, 1e-6, 1 - 1e-6)
+        _rising("semantic_steps", self.semantic_steps, 1e-6, 100.0)
         _rising("targets", self.targets, 1e-6, 1e3)
         if not isinstance(self.semantic, bool):
             raise LiminalError(f"'semantic' is yes or no, not {self.semantic!r}.")

@@ -49,8 +49,8 @@ def unsearched(configuration: IdentityConfiguration, bases: Sequence[Base], plac
         for fraction, latent in zip(configuration.interpolation_steps, way, strict=True):
             parts.append(Part(place, "interpolation", fraction, latent, base.seed, other))
     if configuration.semantic:
-        for change in semantic_steps(base.latent, panel.generator):
-            parts.append(Part(place, "semantic", change.step, change.latent, base.seed, direction=change.label))
+        changes = [each for size in configuration.semantic_steps for each in semantic_steps(base.latent, panel.generator, size)]
+        parts += [Part(place, "semantic", each.step, each.latent, base.seed, direction=each.label) for each in changes]
     return parts
 
 

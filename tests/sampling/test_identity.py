@@ -7,8 +7,10 @@ import torch
 
 from core.errors import Cancelled, LiminalError
 from core.progress import Progress, Stage
+from core.sampling import semantic
 from core.sampling.bases import Base, find_bases
 from core.sampling.configuration import IdentityConfiguration
+from core.sampling.directions import Direction
 from core.sampling.events import BasesFound, SamplesMade, SearchStep
 from core.sampling.identity import generate, generate_batch
 from tests.fakes import REACH, SCALE, FakeGenerator, FakeRecogniser, fake_panel
@@ -151,6 +153,28 @@ def test_a_chosen_base_brings_its_samples_wherever_it_stands():
     assert len(front.pairs) == 1 + 6 + 2 * (1 + 3 + 3)
     assert set(front.pairs["pair_id"]) == set(back.pairs["pair_id"])
     assert {row.seed for row in front.samples.itertuples()} >= {101, 102, 103}
+
+
+def test_semantic_samples_are_added_when_asked_for(batch, monkeypatch):
+    """Six stored directions in 100 latents would not fit: two planted ones, forward and back."""
+    planted = [
+        Direction(name, f"more {name}", f"less {name}", np.eye(8, dtype=np.float32)[axis], 1.0, True, {})
+        for axis, name in enumerate(("hat", "beard"))
+    ]
+    monkeypatch.setattr(semantic, "load_directions", lambda: planted)
+    settings = dataclasses.replace(QUICK, semantic=True, semantic_steps=(0.2, 0.4))
+    made = generate_batch(settings, 0, panel=fake_panel())
+    rows = made.pairs[made.pairs["sample_type"] == "semantic"]
+    assert len(rows) == 4 * 2 * 2 * 2
+    assert made.pairs["pair_id"].is_unique
+    assert set(rows["direction"]) == {"hat+", "hat-", "beard+", "beard-"}
+    for row in rows.itertuples():
+        moved = made.latents[row.sample_id] - made.latents[row.base_id]
+        expected = np.zeros(8)
+        expected[int(row.direction.startswith("beard"))] = row.step * np.sqrt(8) * (1 if row.direction.endswith("+") else -1)
+        assert np.allclose(moved, expected, atol=1e-5)
+    others = made.pairs[made.pairs["sample_type"] != "semantic"]
+    pd.testing.assert_frame_equal(others.reset_index(drop=True), batch.pairs)
 
 
 @pytest.mark.parametrize("expand", [[], [4], [-1]])
