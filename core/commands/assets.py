@@ -99,7 +99,7 @@ def _gallery(args: argparse.Namespace, progress: Progress) -> None:
         progress=progress,
     )
     passed = made.configuration["passed_measures_and_looking"]
-    print(f"{len(made.bases)} bases out of {passed} good faces among {args.candidates}.")
+    print(f"Chose {len(made.bases)} of {passed} good faces among {args.candidates} candidates.")
 
 
 def _strangers(args: argparse.Namespace, progress: Progress) -> None:
