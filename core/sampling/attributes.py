@@ -62,6 +62,8 @@ ATTRIBUTES: dict[str, dict[str, float]] = {
 SIDE = 256  # pixels of the picture in which landmarks are sought
 CANON = 128  # pixels of the aligned face in which grey levels are read
 BATCH = 32
+TAIL = 0.01  # share at either end of a measure that is pulled in before its mean and deviation are taken
+OUTLIER = 5.0  # standard deviations beyond which a measure is a failed measurement and counts as this much
 
 
 def measure(images: Tensor) -> NDArray[np.float64]:
@@ -95,14 +97,16 @@ class Scale:
     @classmethod
     def of(cls, rows: NDArray[np.float64]) -> Scale:
         """From measures (N, len(MEASURES)); NaN rows take no part."""
-        mean, deviation = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
+        # A profile whose eyes coincide has a nose a hundred eye distances away: one such face must not set the scale.
+        usual = np.clip(rows, *np.nanquantile(rows, [TAIL, 1 - TAIL], axis=0))
+        mean, deviation = usual.mean(axis=0, where=np.isfinite(usual)), usual.std(axis=0, where=np.isfinite(usual))
         raw = cls(mean, deviation, dict.fromkeys(ATTRIBUTES, 1.0))
         spread = np.nanstd(raw.attributes(rows), axis=0)
         return cls(mean, deviation, dict(zip(ATTRIBUTES, spread.tolist(), strict=True)))
 
     def attributes(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Measures (N, len(MEASURES)) -> (N, len(ATTRIBUTES)) in the population's standard deviations."""
-        standard = (rows - self.mean) / self.deviation
+        standard = np.clip((rows - self.mean) / self.deviation, -OUTLIER, OUTLIER)
         columns = []
         for name, parts in ATTRIBUTES.items():
             total = sum(weight * standard[:, MEASURES.index(part)] for part, weight in parts.items())
