@@ -138,7 +138,7 @@ def test_a_failed_measurement_does_not_set_the_scale():
     spoilt[5] = 1e6
     spoilt[6] = np.nan
     clean, robust = Scale.of(rows).attributes(rows), Scale.of(spoilt).attributes(spoilt)
-    assert robust[10:] == pytest.approx(clean[10:], abs=0.05)
+    assert robust[10:] == pytest.approx(clean[10:], abs=0.15)
     assert np.nanmax(robust) < 20
     assert np.isnan(robust[6]).all()
 
