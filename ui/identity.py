@@ -37,6 +37,7 @@ def choose() -> IdentityState:
             bind="query-params",
         )
         rounds = st.slider("Rounds of a search, at most", 5, 200, 100, step=5, key="rounds", bind="query-params")
+        looks = st.toggle("Also change single looks, such as a smile", key="looks", bind="query-params")
     return IdentityState(
         base=st.query_params.get("base"),
         seed=state.read_whole("seed", 0, 2**31 - 1),
@@ -45,6 +46,7 @@ def choose() -> IdentityState:
         recogniser=recogniser,
         strategy=strategy,
         rounds=rounds,
+        looks=looks,
     )
 
 
@@ -65,7 +67,7 @@ def choose_base(view: IdentityState) -> Recipe | None:
             st.html(words.portrait(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}"))
     if view.seed is None:
         return None
-    return Recipe(view.generator, view.recogniser, view.strategy, base.base_id, view.seed, view.rounds)
+    return Recipe(view.generator, view.recogniser, view.strategy, base.base_id, view.seed, view.rounds, view.looks)
 
 
 def _pick_base(base_id: str) -> None:

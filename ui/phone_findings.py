@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.models import registry
-from ui import caches, double_view, findings, words
+from ui import caches, double_view, findings, lockout_view, words
 from ui.findings import Crowd
 from ui.images import asset_url, picture_url
 from ui.owners import Owner
@@ -46,7 +46,7 @@ def show_findings(view: PhoneState, owner: Owner) -> None:
         if owner.is_photo:
             _show_agreement(view, people, limit)
         else:
-            st.header("The smallest change that locks the owner out", anchor=False)
+            lockout_view.show(view.generator, view.recogniser, owner, limit)
     if owner.is_photo:
         double_view.show(view, owner, people, limit)
     else:

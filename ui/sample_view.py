@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from core.models import registry
+from core.sampling.directions import load_directions
 from ui import caches, components, words
 from ui.identity import COLUMNS
 from ui.images import face_url
@@ -34,8 +35,18 @@ def _title(pair: pd.Series[Any]) -> str:
             return f"{100 * pair['step']:.0f} % of the way"
         case "optimized":
             return f"optimized to {pair['step']:g}"
+        case "semantic":
+            return _look(pair["direction"])
         case other:
             return str(other)
+
+
+def _look(label: str) -> str:
+    """'smile+' -> what that looks like."""
+    for direction in load_directions():
+        if direction.name == label[:-1]:
+            return direction.forward if label.endswith("+") else direction.back
+    return label
 
 
 def _tile(recipe: Recipe, made: SampleSet, pair: pd.Series[Any]) -> components.Tile:
@@ -65,7 +76,7 @@ def _verdict(pair: pd.Series[Any], recogniser: str) -> components.Verdict:
 def show_samples(recipe: Recipe, made: SampleSet, selected: str | None) -> None:
     """All 28 in four rows: small steps away; and for each of three other people the way there and the search back."""
     pairs = made.pairs
-    near = pairs[pairs["sample_type"].isin(["genuine", "positive", "semantic"])]
+    near = pairs[pairs["sample_type"].isin(["genuine", "positive"])]
     groups = [
         components.Group(
             [_tile(recipe, made, pair) for _, pair in near.iterrows()],
@@ -90,6 +101,16 @@ def show_samples(recipe: Recipe, made: SampleSet, selected: str | None) -> None:
                 note=f"From the base to another person; then that person, changed until {guard} takes them for the base."
                 if number == 1
                 else "",
+                columns=COLUMNS,
+            )
+        )
+    looks = pairs[pairs["sample_type"] == "semantic"]
+    if len(looks):
+        groups.append(
+            components.Group(
+                [_tile(recipe, made, pair) for _, pair in looks.iterrows()],
+                title="The same person, one look changed",
+                note="Directions found by measuring many generated faces.",
                 columns=COLUMNS,
             )
         )

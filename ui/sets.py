@@ -19,7 +19,6 @@ from ui.images import encode
 
 if TYPE_CHECKING:
     from core.sampling.gallery import GalleryBase
-
     from core.sampling.sample_set import SampleSet
 
 KEPT = 12  # finished sets, about 10 MB each with their pictures
@@ -36,6 +35,7 @@ class Recipe:
     base_id: str
     seed: int
     rounds: int = 100
+    looks: bool = False  # also steps along named directions
 
     def configuration(self) -> IdentityConfiguration:
         """Paper A's values, with this recipe's models, seed, strategy and rounds."""
@@ -45,6 +45,7 @@ class Recipe:
             recogniser=self.recogniser,
             strategy=self.strategy,
             iterations=self.rounds,
+            semantic=self.looks,
         )
 
     def bases(self) -> list[GalleryBase]:

@@ -44,6 +44,7 @@ class IdentityState:
     recogniser: str
     strategy: Strategy
     rounds: int
+    looks: bool
 
 
 def read_number(name: str, low: float, high: float) -> float | None:

@@ -66,6 +66,8 @@ test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
 test.run()
 test.switch_page({str(ROOT / "pages" / page)!r})
 test.query_params["threshold"] = "0.05"
+import ui.jobs
+ui.jobs.JobManager._serve = lambda self: None  # what runs in the background may load networks
 if {page!r} == "phone.py":
     import ui.caches
     ui.caches.stranger_picture = lambda *_: b""  # the only part of a first view that may need a network
