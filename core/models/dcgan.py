@@ -31,7 +31,8 @@ CARD = ModelCard(
     ),
 )
 
-CHUNK = 16
+CHUNK = 4
+"""Measured, single thread: 3.9 ms an image in chunks of 16 and 4.6 in chunks of 4, but one image pays for a whole chunk."""
 SEARCH_CHUNK = 32
 
 
