@@ -27,7 +27,7 @@ EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger")
 
 def choose() -> IdentityState:
     """Widgets for the models and the seed, and the view that the address asks for."""
-    with st.popover("Change the models", type="tertiary", icon=":material/tune:"):
+    with st.container(key="models"), st.popover("Change the models", type="tertiary", icon=":material/tune:"):
         generator, recogniser = state.model_choices()
         strategy: Strategy = st.radio(
             "How faces are optimized",
@@ -60,7 +60,7 @@ def choose_base(view: IdentityState) -> Recipe | None:
             components.gallery(gallery, base.base_id, on_pick=_pick_base)
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
                 seed = st.number_input(
-                    "Seed of everything that is drawn", 0, 2**31 - 1, view.seed or 0, step=1, key="seed_wanted", width=220
+                    "Seed: another number, other people", 0, 2**31 - 1, view.seed or 0, step=1, key="seed_wanted", width=220
                 )
                 st.button("Make 28 samples", type="primary", key="make-samples", on_click=_make, args=(base.base_id, seed))
         with portrait:
@@ -122,10 +122,10 @@ def _show_unfinished(recipe: Recipe, job: Job) -> None:
         progress.searches(events, limit=limit, iterations=configuration.iterations, targets=marks, key="set-search")
     made = [sample for event in events if isinstance(event, SamplesMade) for sample in event.samples]
     if made:
-        tiles = [
-            components.Tile(f"live-{index}", face_url(sample.image), f"{sample.sample_type} sample", title=sample.sample_type)
-            for index, sample in enumerate(made)
-        ]
+        tiles = []
+        for index, sample in enumerate(made):
+            title = words.sample_title(sample.sample_type, sample.step)
+            tiles.append(components.Tile(f"live-{index}", face_url(sample.image), f"Generated face, {title}", title=title))
         st.subheader("Made so far", anchor=False)
         components.faces(
             [components.Group(tiles, columns=COLUMNS)], key="live", on_pick=lambda _: None, layout="rows", tile="9.5rem"

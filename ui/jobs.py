@@ -6,6 +6,7 @@ at for a while is stopped: its reader has left.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import queue
 import threading
@@ -93,8 +94,11 @@ class JobManager:
         self._queue: queue.Queue[Job] = queue.Queue(queue_size)
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
-        for index in range(workers):
-            threading.Thread(target=self._serve, name=f"job-worker-{index}", daemon=True).start()
+        self._closed = threading.Event()
+        self._workers = [threading.Thread(target=self._serve, name=f"job-worker-{index}", daemon=True) for index in range(workers)]
+        for worker in self._workers:
+            worker.start()
+        atexit.register(self.close)
 
     def submit(self, title: str, work: Callable[[Progress], Any]) -> Job:
         """Queue work; raises LiminalError when too much waits already."""
@@ -124,9 +128,21 @@ class JobManager:
             running = [each for each in self._jobs.values() if not each.finished]
         return running.index(job) if job in running else 0
 
+    def close(self, seconds: float = 10.0) -> None:
+        """Stop all jobs and wait for the workers: a network must not be cut off in the middle when the process ends."""
+        self._closed.set()
+        with self._lock:
+            for job in self._jobs.values():
+                job.stop()
+        for worker in self._workers:
+            worker.join(seconds)
+
     def _serve(self) -> None:
-        while True:
-            job = self._queue.get()
+        while not self._closed.is_set():
+            try:
+                job = self._queue.get(timeout=0.5)
+            except queue.Empty:
+                continue
             if not job.finished:
                 job._run()
             del job  # keep no reference to a finished job: it may hold a photo's descriptor

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from ui import components
 from ui.paths import ASSETS, PAGES
 
 
@@ -56,6 +57,7 @@ def run() -> None:
             st.page_link(pages[place], label=place.title)
     current.run()
     foot()
+    components.theme()
 
 
 def foot() -> None:

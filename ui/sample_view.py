@@ -23,22 +23,12 @@ if TYPE_CHECKING:
 EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger")
 
 
-def _title(pair: pd.Series[Any]) -> str:
-    match pair["sample_type"]:
-        case "genuine":
-            return "the base itself"
-        case "positive":
-            return f"a step of {pair['step']:g}"
-        case "negative":
-            return "another person"
-        case "interpolation":
-            return f"{100 * pair['step']:.0f} % of the way"
-        case "optimized":
-            return f"optimized to {pair['step']:g}"
-        case "semantic":
-            return _look(pair["direction"])
-        case other:
-            return str(other)
+def _title(recipe: Recipe, pair: pd.Series[Any]) -> str:
+    if pair["sample_type"] == "semantic":
+        return _look(pair["direction"])
+    if pair["sample_type"] == "optimized" and not pair[f"distance_{recipe.recogniser}"] < pair["step"]:
+        return "the best the search found"  # the target was not reached
+    return words.sample_title(pair["sample_type"], pair["step"])
 
 
 def _look(label: str) -> str:
@@ -54,7 +44,7 @@ def _tile(recipe: Recipe, made: SampleSet, pair: pd.Series[Any]) -> components.T
     lead = verdicts[recipe.recogniser]
     unlike = [registry.entry(name).title for name, verdict in verdicts.items() if verdict not in (lead, "none")]
     note = f"{' and '.join(unlike)} disagree{'s' if len(unlike) == 1 else ''}" if unlike and lead != "none" else ""
-    title = _title(pair)
+    title = _title(recipe, pair)
     return components.Tile(
         id=pair["pair_id"],
         src=face_url(made.images[pair["sample_id"]]),
@@ -81,7 +71,7 @@ def show_samples(recipe: Recipe, made: SampleSet, selected: str | None) -> None:
         components.Group(
             [_tile(recipe, made, pair) for _, pair in near.iterrows()],
             title="The base, and small steps away from it",
-            note="Two random directions, three lengths each. A length of 1 would be a typical distance between two people.",
+            note="Two random directions, three lengths each. On this scale two random people are about 1.4 apart.",
             columns=COLUMNS,
         )
     ]
@@ -134,7 +124,7 @@ def open_sample(recipe: Recipe, made: SampleSet, selected: str | None) -> None:
 
 @st.dialog("One sample beside its base", width="large", on_dismiss=_forget_sample)
 def _sample_dialog(recipe: Recipe, made: SampleSet, pair: pd.Series[Any]) -> None:
-    title = _title(pair)
+    title = _title(recipe, pair)
     faces, facts = st.columns([6, 5], gap="large")
     with faces:
         st.html(

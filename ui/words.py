@@ -30,6 +30,19 @@ def one_in(rate: float) -> str:
     return f"1 in {round(1 / rate):,}"
 
 
+def sample_title(sample_type: str, step: float) -> str:
+    """What a sample is, in words; ``step`` as in the table of pairs."""
+    titles = {
+        "genuine": "the base itself",
+        "positive": f"a step of {step:g}",
+        "negative": "another person",
+        "interpolation": f"{100 * step:.0f} % of the way",
+        "optimized": f"optimized to {step:g}",
+        "semantic": "one look changed",
+    }
+    return titles[sample_type]
+
+
 @dataclass(frozen=True)
 class Opinion:
     """One recogniser on one pair of faces."""

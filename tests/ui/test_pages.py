@@ -5,9 +5,21 @@ import sys
 from pathlib import Path
 
 import pytest
+import streamlit
 from streamlit.testing.v1 import AppTest
 
+from ui.jobs import JobManager
+
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _idle_workers(monkeypatch):
+    """Pages hand work to the background; here nobody takes it up."""
+    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
+    streamlit.cache_resource.clear()
+    yield
+    streamlit.cache_resource.clear()
 
 
 def app(page=None, **query):

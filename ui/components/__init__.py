@@ -36,6 +36,11 @@ def _mount(name: str, inner: str = "") -> Any:
     )
 
 
+def theme() -> None:
+    """Tells the whole document whether the theme is light or dark; runs again when that changes."""
+    _mount("theme")(key="theme")
+
+
 @dataclass(frozen=True)
 class Tile:
     """One face that can be pressed."""

@@ -17,7 +17,7 @@ export default function ({ data, parentElement }) {
   const chart = values.length === 0 ? "" : `
     <div class="search-plot"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${data.alt}">
       ${data.targets.map((target) => `<line x1="0" x2="${WIDTH}" y1="${y(target.value)}" y2="${y(target.value)}"/>`).join("")}
-      ${data.runs.map((run, index) => `<polyline style="--run:${index}" points="${line(run.curve, across, low, high)}"/>`).join("")}
+      ${data.runs.map((run) => `<polyline points="${line(run.curve, across, low, high)}"/>`).join("")}
     </svg>${data.targets.map((target) => `<span style="top:${(y(target.value) / HEIGHT) * 100}%">${target.label}</span>`).join("")}</div>
     <p class="search-axis"><span>start</span><span>${data.axis}</span><span>${data.iterations} rounds</span></p>`;
   root.querySelector(".search-chart").innerHTML = chart;
