@@ -67,7 +67,7 @@ def finder(question: Question, owner: Owner) -> Callable[[Progress], Answer]:
 
 def show(generator: str, recogniser: str, owner: Owner, limit: float) -> None:
     """The owner beside the face that is refused; while it is looked for, how far that is."""
-    st.header("The smallest change that locks the owner out", anchor=False)
+    st.header("The smallest change that is refused", anchor=False)
     question = (generator, recogniser, owner.identity, round(limit, 3))
     answer: Answer | None = kept_answers().get(question)
     if answer is not None:

@@ -114,7 +114,7 @@ def show_wall(view: PhoneState, owner: Owner) -> None:
     marks += [components.Mark(round(each.distance, 3), f"lets {words.one_in(each.rate)} in") for each in limits.calibrated]
     wall = sorted(
         (
-            components.WallFace(str(face.seed), asset_url(face.image), round(float(people.lead[face.index]), 4))
+            components.WallFace(str(face.seed), asset_url(face.image), float(people.lead[face.index]))
             for face in people.strangers.wall
             if math.isfinite(people.lead[face.index])
         ),

@@ -179,7 +179,7 @@ def judge(
     _mount("judge")(
         data={
             "id": identity,
-            "distances": [round(value, 4) for value in distances],
+            "distances": list(distances),
             "wall": [asdict(face) for face in wall],
             "threshold": threshold,
             "low": bounds[0],
