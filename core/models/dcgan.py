@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.models.chunks import in_chunks
 from core.models.contracts import Generator, ModelCard
+from core.models.device import search_precision
 from core.models.weights import WeightFile
 
 CARD = ModelCard(
@@ -72,21 +73,22 @@ class DCGAN(Generator):
         self.device = device
         self.face_box = FACE_BOX
         self.network = network.to(device).eval().requires_grad_(False)
-        self.fast_network = copy.deepcopy(self.network).to(torch.bfloat16).to(memory_format=torch.channels_last)
+        self.precision = search_precision(device)
+        self.fast_network = copy.deepcopy(self.network).to(self.precision).to(memory_format=torch.channels_last)
 
     def decode(self, latents: Tensor) -> Tensor:
         latents = latents.to(self.device)
         return in_chunks(lambda z: (self.network(z[:, :, None, None]) + 1) / 2, latents, CHUNK)
 
     def decode_for_search(self, latents: Tensor) -> Tensor:
-        """In bfloat16: two to three times faster on a CPU; moves pixels by 0.3 of 255 grey levels on average."""
+        """In bfloat16 where that is native, two to three times faster then; moves pixels by 0.3 of 255 grey levels on average."""
 
         def run(rows: Tensor) -> Tensor:
             images: Tensor = self.fast_network(rows[:, :, None, None].contiguous(memory_format=torch.channels_last))
             return (images.float() + 1) / 2
 
         with torch.inference_mode():
-            return in_chunks(run, latents.to(self.device, torch.bfloat16), SEARCH_CHUNK)
+            return in_chunks(run, latents.to(self.device, self.precision), SEARCH_CHUNK)
 
 
 def load(device: torch.device) -> DCGAN:
