@@ -26,7 +26,7 @@ from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.descriptors import ASSETS, METRICS, distances, metric_of, read_arrays, write_arrays, write_bytes
 from core.sampling.seeds import sample_seed
-from core.sampling.webp import decode_webp, encode_webp
+from core.sampling.webp import decode_webp, encode_webp, keep_only
 
 if TYPE_CHECKING:
     from core.models.contracts import Generator, Recogniser
@@ -237,6 +237,8 @@ def build(
         "bases": bases,
     }
     write_bytes(folder / "gallery.json", (json.dumps(card, indent=1) + "\n").encode())
+    for maker in makers:
+        keep_only(folder / "images" / maker.name, [str(row["base_id"]) for row in bases])
     return load_gallery(generators[0], folder)
 
 

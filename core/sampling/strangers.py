@@ -22,7 +22,7 @@ from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.descriptors import ASSETS, METRICS, compact, distances, metric_of, read_arrays, write_arrays, write_bytes
 from core.sampling.seeds import sample_seed
-from core.sampling.webp import decode_webp, encode_webp
+from core.sampling.webp import decode_webp, encode_webp, keep_only
 
 FOLDER = ASSETS / "strangers"
 COMMAND = "python -m core assets strangers"
@@ -157,6 +157,7 @@ def build(
         "wall": shown,
     }
     write_bytes(folder / f"{generator}.json", (json.dumps(card) + "\n").encode())
+    keep_only(folder / "images" / generator, [str(seeds[index]) for index in shown])
     return load_strangers(generator, folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -26,3 +27,10 @@ def decode_webp(data: bytes | Path) -> NDArray[np.uint8]:
     """WebP bytes, or a file of them -> uint8 (H, W, 3)."""
     with Image.open(data if isinstance(data, Path) else io.BytesIO(data), formats=["WEBP"]) as image:
         return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def keep_only(folder: Path, stems: Collection[str]) -> None:
+    """Remove the pictures of an earlier making that are not among ``stems`` any more."""
+    for path in folder.glob("*.webp"):
+        if path.stem not in stems:
+            path.unlink()

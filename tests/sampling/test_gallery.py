@@ -99,6 +99,8 @@ def test_committed_bases(generator):
     stored = load_gallery(generator)
     assert len(stored.bases) >= 48
     assert len({base.base_id for base in stored.bases}) == len({base.title for base in stored.bases}) == len(stored.bases)
+    folder = stored.bases[0].image.parent
+    assert sorted(path.stem for path in folder.iterdir()) == sorted(base.base_id for base in stored.bases)
     assert sum(base.image.stat().st_size for base in stored.bases) < 600_000
     criteria = stored.configuration["criteria"]
     assert (criteria["face_checks"], criteria["face_step"], criteria["faces_needed"]) == (20, 0.2, 19)
