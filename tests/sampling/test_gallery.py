@@ -129,8 +129,7 @@ def test_committed_bases_are_varied():
     stored = load_gallery("dcgan-sharp")
     rows = stored.descriptors["dlib"]
     apart = distances(rows, rows, "euclidean")[np.triu_indices(len(rows), k=1)]
-    assert apart.min() > load_thresholds("dcgan-sharp", "dlib").at(0.001).distance - 0.1
-    assert np.mean(apart < 0.6) < 0.25
+    assert apart.min() > load_thresholds("dcgan-sharp", "dlib").at(0.001).distance
     looks = np.array(
         [[base.attributes[name] for name in ("smile", "glasses", "brightness", "hair-darkness")] for base in stored.bases]
     )
