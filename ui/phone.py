@@ -126,7 +126,7 @@ def show_wall(view: PhoneState, owner: Owner) -> None:
         identity=f"{view.generator}-{view.recogniser}-{owner.identity}",
         distances=known.tolist(),
         wall=wall,
-        threshold=round(phone_findings.threshold_of(view), 3),
+        threshold=phone_findings.threshold_of(view),
         bounds=findings.bounds(people.lead, [mark.value for mark in marks]),
         marks=marks,
         recogniser=title,

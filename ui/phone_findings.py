@@ -14,7 +14,8 @@ from ui.state import PhoneState
 
 def threshold_of(view: PhoneState) -> float:
     """The limit in force: the address's, else the recogniser's default."""
-    return view.threshold if view.threshold is not None else caches.stored_thresholds(view.generator, view.recogniser).default
+    limit = caches.stored_thresholds(view.generator, view.recogniser).default if view.threshold is None else view.threshold
+    return round(limit, 3)  # as the slider has it
 
 
 def opinions(view: PhoneState, people: Crowd, index: int) -> str:

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -58,6 +58,7 @@ def fresh_server(tmp_path):
 def chromium():
     if not Path(CHROMIUM).exists():
         pytest.fail(f"The browser tests need Debian's chromium at {CHROMIUM}: apt-get install chromium, or set CHROMIUM.")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -76,7 +77,7 @@ def open_page(chromium):
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(address)
-        settle(page)
+        _settle(page)
         return page
 
     yield opened
@@ -87,6 +88,11 @@ def open_page(chromium):
     assert not failures
 
 
-def settle(page):
+@pytest.fixture
+def settle():
     """Wait until the server has answered and nothing runs any more."""
+    return _settle
+
+
+def _settle(page):
     page.wait_for_selector(SETTLED, state="attached")

@@ -4,7 +4,6 @@ import re
 import statistics
 
 import pytest
-from conftest import settle  # type: ignore[import-not-found]
 from playwright.sync_api import expect
 from skimage import data as pictures
 from skimage.io import imsave
@@ -14,7 +13,7 @@ pytestmark = pytest.mark.browser
 SMALL = "generator=dcgan&rounds=5"  # 64 pixels and five rounds: the same paths in a fraction of the time
 
 
-def test_the_three_pages_by_clicking(server, open_page):
+def test_the_three_pages_by_clicking(server, open_page, settle):
     page = open_page(server)
     expect(page.get_by_role("heading", level=1)).to_contain_text("stop being yours")
     figure = page.locator("figure.walk")
@@ -49,7 +48,7 @@ def test_still_for_those_who_want_it_still(server, open_page):
     page.get_by_role("button", name="Pause").click()
 
 
-def test_the_limit_judges_everybody_again_at_once(server, open_page):
+def test_the_limit_judges_everybody_again_at_once(server, open_page, settle):
     page = open_page(f"{server}/phone")
     slider = page.get_by_label(re.compile("Limit of"))
     sentence = page.locator(".judge-sentence")
