@@ -5,7 +5,7 @@ class LiminalError(Exception):
     """Bad input or a missing part. The message is one sentence shown as it is, without a traceback."""
 
 
-class Cancelled(LiminalError):
+class Cancelled(LiminalError):  # noqa: N818 (stopping on request is no error)
     """The user stopped a long task. Nothing half-made is kept."""
 
     def __init__(self, message: str = "Stopped on request; nothing half-made was kept.") -> None:
