@@ -47,7 +47,7 @@ def choose_owner(view: PhoneState) -> Owner | None:
             if owner is None:
                 st.html('<div class="portrait-empty">Your picture will be here</div>')
             else:
-                caption = "You, framed as a recogniser sees you. Kept in memory only." if owner.is_photo else f"The owner: {owner.title}"
+                caption = "You, framed. Kept in memory only." if owner.is_photo else f"The owner: {owner.title}"
                 st.html(
                     words.portrait(
                         owner.src,

@@ -80,6 +80,6 @@ def _show_agreement(view: PhoneState, people: Crowd, limit: float) -> None:
             share = "all" if both == inside else "none" if both == 0 else f"{both:,}"
             sentence = (
                 f"Of the {inside:,} strangers that {guard} lets in, {title} would let {share} in as well. At its own limit of "
-                f"{its_limit:.2f} it lets {all_in or "nobody"} in altogether."
+                f"{its_limit:.2f} it lets {all_in or 'nobody'} in altogether."
             )
         st.html(words.lead(sentence))
