@@ -10,7 +10,6 @@ from core.sampling import strangers, thresholds, walk
 
 if TYPE_CHECKING:
     from core.sampling.gallery import Gallery
-
     from core.sampling.strangers import Strangers
     from core.sampling.thresholds import Thresholds
     from core.sampling.walk import Walk
