@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import cma
 import dlib
 import numpy as np
 import psutil
@@ -81,6 +80,8 @@ class PaperStack:
         self, start: NDArray[np.float32], wanted: NDArray[np.float64], configuration: IdentityConfiguration, seed: int
     ) -> tuple[float, int, float]:
         """CMA-ES from one start -> best distance, evaluations, seconds."""
+        import cma  # after core.sampling.cmaes, which silences what its import has to say about plots
+
         random = generator_for(seed)
         options: dict[str, Any] = {
             "popsize": population_size(configuration, len(start)),

@@ -73,5 +73,9 @@ def load(name: str, kind: Kind, device: str | None = None) -> Any:
     key = (found.name, str(place))
     with _lock:
         if key not in _loaded:
-            _loaded[key] = importlib.import_module(found.module).load(place)
+            import torch
+
+            # weights made in a caller's inference mode could never take part in a gradient
+            with torch.inference_mode(False):
+                _loaded[key] = importlib.import_module(found.module).load(place)
         return _loaded[key]

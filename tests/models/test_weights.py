@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+import torch
 
 from core.errors import LiminalError
 from core.models import registry
@@ -59,3 +60,12 @@ def test_an_unknown_model_is_answered_with_the_known_ones():
 
 def test_a_model_is_loaded_once():
     assert registry.load("dcgan", "generator", "cpu") is registry.load("dcgan", "generator", "cpu")
+
+
+def test_a_model_first_loaded_in_inference_mode_still_takes_gradients():
+    registry._loaded.pop(("mini-xception", "cpu"), None)
+    with torch.inference_mode():
+        registry.load("mini-xception", "classifier", "cpu")
+    images = torch.rand(1, 3, 64, 64, requires_grad=True)
+    registry.load("mini-xception", "classifier", "cpu").logits(images).sum().backward()
+    assert images.grad is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ def upload(megabytes):
         file = form["file"].file
         return file._rolled, len(file.read())
 
-    return asyncio.run(parse())
+    with ThreadPoolExecutor(1) as other:  # the browser tests leave a running loop in this thread
+        return other.submit(lambda: asyncio.run(parse())).result()
 
 
 @pytest.mark.parametrize("megabytes", [0.5, 5, 10])
