@@ -129,10 +129,11 @@ class Recogniser(ABC):
             vectors[~faces.found.to(vectors.device)] = torch.nan
             return vectors
 
-    def embed_for_search(self, images: Tensor, face_box: tuple[float, float, float, float] | None) -> Tensor:
+    def embed_for_search(self, images: Tensor, boxes: Tensor | None) -> Tensor:
         """As ``embed``, or a faster path that is slightly off: it ranks a search's candidates, and ``embed`` judges what is kept.
 
-        ``face_box`` is the generator's (see Generator); a faster path may look for the face there alone.
+        boxes: (N, 4), where each image's face is expected: left, top, right, bottom in shares of the side, as ``Faces.boxes``
+        lie; a faster path may look for the face there alone. None: nothing is expected.
         """
         return self.embed(images)
 

@@ -65,15 +65,15 @@ class DlibFaces:
         """The largest face of each, in their pixels; NaN rows where there is none."""
         return _as_faces(self._pool.map(self._find, pictures))
 
-    def fit_landmarks(self, pictures: Pictures, box: tuple[float, float, float, float]) -> Faces:
+    def fit_landmarks(self, pictures: Pictures, boxes: NDArray[np.float64]) -> Faces:
         """Landmarks in a given box (left, top, right, bottom in shares of the side) of each picture: no detector is asked."""
 
-        def fit(picture: Picture) -> NDArray[np.float64]:
+        def fit(picture: Picture, box: NDArray[np.float64]) -> NDArray[np.float64]:
             height, width = picture.shape[:2]
-            edges = np.round(np.array(box) * (width, height, width, height)).astype(int).tolist()
+            edges = np.round(box * (width, height, width, height)).astype(int).tolist()
             return self._landmarks(picture, dlib.rectangle(*edges))
 
-        return _as_faces(self._pool.map(fit, pictures))
+        return _as_faces(self._pool.map(fit, pictures, boxes))
 
     def cut_chips(self, pictures: Pictures, landmarks: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Aligned chips, by dlib -> (N, 150, 150, 3)."""

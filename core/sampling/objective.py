@@ -33,12 +33,23 @@ class Objective:
         self.sees_missing_faces = type(recogniser).embed_for_search is Recogniser.embed_for_search
         """Whether the search path itself says where no face is; a fast path may ask no detector."""
 
-    def look(self, latents: NDArray[np.float32], wanted: Tensor) -> tuple[NDArray[np.float64], Tensor]:
-        """Latents (N, d), descriptors sought (N, D) -> search distances (N,), images (N, 3, H, W)."""
+    def look(self, latents: NDArray[np.float32], wanted: Tensor, careful: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Tensor]:
+        """Latents (N, d), descriptors sought (N, D) -> search distances (N,), images (N, 3, H, W).
+
+        careful: (N,), where the face is looked for in the image itself and not where the generator's faces usually lie.
+        """
         with torch.inference_mode():
             images = self.generator.decode_for_search(torch.from_numpy(latents))
-            parts = [self.recogniser.embed_for_search(part, self.generator.face_box) for part in torch.split(images, SLICE)]
-            return self._distances(torch.cat(parts), wanted), images
+            boxes = self._boxes(images, careful)
+            expected = [None] * len(images) if boxes is None else torch.split(boxes.nan_to_num(0.5), SLICE)
+            parts = [
+                self.recogniser.embed_for_search(part, box)
+                for part, box in zip(torch.split(images, SLICE), expected, strict=boxes is not None)
+            ]
+            distances = self._distances(torch.cat(parts), wanted)
+            if boxes is not None:
+                distances[boxes.isnan().any(dim=1).numpy()] = np.nan
+            return distances, images
 
     def confirm(self, latents: NDArray[np.float32], wanted: Tensor) -> NDArray[np.float64]:
         """Latents (N, d), descriptors sought (N, D) -> exact distances (N,)."""
@@ -46,11 +57,24 @@ class Objective:
             images = quantised(self.generator.decode(torch.from_numpy(latents)))
             return self._distances(torch.cat([self.recogniser.embed(part) for part in torch.split(images, SLICE)]), wanted)
 
-    def shows_face(self, images: Tensor) -> NDArray[np.bool_]:
-        """Images (N, 3, H, W) -> whether the recogniser finds a face (N,)."""
+    def _boxes(self, images: Tensor, careful: NDArray[np.bool_]) -> Tensor | None:
+        """Where each image's face is expected (N, 4), NaN where none was found; None where the search path looks itself."""
+        if self.generator.face_box is None or self.sees_missing_faces:
+            return None
+        boxes = torch.tensor(self.generator.face_box, dtype=torch.float64).repeat(len(images), 1)
+        if careful.any():
+            rows = torch.from_numpy(careful)
+            boxes[rows] = self.find_boxes(images[rows.to(images.device)])
+        return boxes
+
+    def find_boxes(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) -> where the recogniser finds their faces (N, 4), in shares of the side; NaN where none."""
         with torch.inference_mode():
-            found: NDArray[np.bool_] = self.recogniser.find_faces(quantised(images)).found.cpu().numpy()
-            return found
+            height, width = images.shape[2:]
+            faces = self.recogniser.find_faces(quantised(images))
+            boxes = faces.boxes.cpu().double() / torch.tensor([width, height, width, height], dtype=torch.float64)
+            boxes[~faces.found.cpu()] = torch.nan
+            return boxes
 
     def _distances(self, vectors: Tensor, wanted: Tensor) -> NDArray[np.float64]:
         distances: NDArray[np.float64] = self.recogniser.distance(vectors, wanted.to(vectors.device)).cpu().double().numpy()

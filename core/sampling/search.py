@@ -26,6 +26,10 @@ Latent = NDArray[np.float32]
 CONTENDERS = 4
 """So many of a run's nearest candidates are confirmed at its end, since the search path may rank neighbours wrongly."""
 
+CAREFUL = 0.05
+"""From so far above the lowest target on, the detector is asked about every candidate: a guessed box moves distances by more than
+the last steps gain."""
+
 IMAGE_EVERY = 3
 """Iterations between two images of one run."""
 
@@ -167,7 +171,8 @@ class Lockstep:
         bounds = np.cumsum([0, *(len(each) for each in proposals)])
         latents = np.concatenate(proposals).astype(np.float32, copy=False)
         of_row = np.repeat(np.asarray(runs), np.diff(bounds))
-        distances, images = self.objective.look(latents, self.wanted[torch.as_tensor(of_row)])
+        near = np.array([self.records[run].best < self.records[run].targets[0] + CAREFUL for run in of_row], dtype=bool)
+        distances, images = self.objective.look(latents, self.wanted[torch.as_tensor(of_row)], near)
         distances = distances.copy()
         split = [distances[low:high] for low, high in itertools.pairwise(bounds)]  # views
         if not self.objective.sees_missing_faces:
@@ -191,9 +196,9 @@ class Lockstep:
                     asked.remove(place)
             if not rows:
                 return
-            shown = self.objective.shows_face(images[torch.as_tensor(rows)])
-            for place, row, shows in zip(list(asked), rows, shown, strict=True):
-                if shows:
+            boxes = self.objective.find_boxes(images[torch.as_tensor(rows)])
+            for place, row, box in zip(list(asked), rows, boxes, strict=True):
+                if bool(box.isfinite().all()):
                     asked.remove(place)
                 else:
                     distances[place][row - bounds[place]] = np.nan
