@@ -7,8 +7,9 @@ PIP := $(PY) -m pip --disable-pip-version-check
 
 .PHONY: app test weights lint clean
 
+# Two arenas: glibc's one a thread keep some hundred megabytes that nobody uses.
 app: $(VENV)/.ready
-	$(PY) app.py
+	MALLOC_ARENA_MAX=2 $(PY) app.py
 
 test: $(VENV)/.ready-test lint
 	$(PY) -m pytest

@@ -36,7 +36,7 @@ def choose() -> IdentityState:
             key="strategy",
             bind="query-params",
         )
-        rounds = st.slider("Rounds of a search, at most", 5, 200, 100, step=5, key="rounds", bind="query-params")
+        rounds = st.slider("Rounds of a search, at most", 5, 200, 50, step=5, key="rounds", bind="query-params")
         looks = st.toggle("Also change single looks, such as a smile", key="looks", bind="query-params")
     return IdentityState(
         base=st.query_params.get("base"),

@@ -34,7 +34,7 @@ class Recipe:
     strategy: Strategy
     base_id: str
     seed: int
-    rounds: int = 100
+    rounds: int = 50
     looks: bool = False  # also steps along named directions
 
     def configuration(self) -> IdentityConfiguration:
