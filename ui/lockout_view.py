@@ -84,15 +84,7 @@ def show(generator: str, recogniser: str, owner: Owner, limit: float) -> None:
     if job.finished:
         progress.outcome(job)
         return
-    _watch(job.id)
-
-
-@st.fragment(run_every=progress.POLL_SECONDS)
-def _watch(job_id: str) -> None:
-    job = manager().get(job_id)
-    if job is None or job.finished:
-        st.rerun()
-    progress.bar(job)
+    progress.watch(job.id)
 
 
 def _show_answer(question: Question, owner: Owner, answer: Answer) -> None:

@@ -73,3 +73,12 @@ def searches(events: Sequence[Any], *, limit: float, iterations: int, targets: S
             alt="Distance of each search's best face to the owner, round by round",
             key=key,
         )
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def watch(job_id: str) -> None:
+    """A job's bar until it ends; then the whole page runs again and shows what came of it."""
+    job = manager().get(job_id)
+    if job is None or job.finished:
+        st.rerun()
+    bar(job)

@@ -53,12 +53,4 @@ def show_walk(recipe: Recipe) -> None:
     if job.finished:
         progress.outcome(job)
         return
-    _watch_walk(job.id)
-
-
-@st.fragment(run_every=progress.POLL_SECONDS)
-def _watch_walk(job_id: str) -> None:
-    job = manager().get(job_id)
-    if job is None or job.finished:
-        st.rerun()
-    progress.bar(job)
+    progress.watch(job.id)
