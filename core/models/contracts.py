@@ -21,7 +21,7 @@ from core.models.weights import WeightFile
 EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger")
 """Paper B's six emotions, in paper B's order."""
 
-Kind = Literal["generator", "recogniser", "classifier", "distance"]
+Kind = Literal["generator", "recogniser", "classifier", "distance", "encoder", "prior", "decoder", "surrogate"]
 
 
 @dataclass(frozen=True)
@@ -176,3 +176,69 @@ class PerceptualDistance(ABC):
     @abstractmethod
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """(N, 3, H, W), (N, 3, H, W) -> (N,), 0 for equal images. Differentiable."""
+
+
+class Encoder(ABC):
+    """image -> embedding, whitened: every value has mean 0 and variance 1 over generated faces."""
+
+    card: ModelCard
+    embedding_dim: int
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @abstractmethod
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, embedding_dim). Every image has one, whether or not a detector finds a face. Differentiable."""
+
+
+class Prior(ABC):
+    """Diffusion over embeddings: a network that says which noise is in a noised embedding (DDPM, Ho et al. 2020)."""
+
+    card: ModelCard
+    embedding_dim: int
+    train_steps: int  # length of the noising schedule it was trained on
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @abstractmethod
+    def noise(self, noised: Tensor, step: Tensor) -> Tensor:
+        """x_t (N, E), steps (N,) in [0, train_steps) -> the noise in it (N, E). Differentiable."""
+
+
+class Decoder(ABC):
+    """embedding -> latent of a generator; stochastic: another seed, another of the faces that have this embedding."""
+
+    card: ModelCard
+    embedding_dim: int
+    latent_dim: int
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @abstractmethod
+    def latents(self, embeddings: Tensor, seeds: Sequence[int]) -> Tensor:
+        """(N, E) and one seed a row -> (N, latent_dim). A row depends on its embedding and seed alone."""
+
+
+class Surrogate(ABC):
+    """latent -> what classifiers will say of its image, without making the image: smooth and cheap, and only about right."""
+
+    card: ModelCard
+    classifiers: tuple[str, ...]  # whose logits it foretells
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @abstractmethod
+    def logits(self, latents: Tensor) -> Tensor:
+        """(N, latent_dim) -> (N, len(classifiers), 6), in their own units. Differentiable."""

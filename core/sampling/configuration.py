@@ -24,7 +24,7 @@ class IdentityConfiguration:
     generator: str = field(default_factory=lambda: registry.names("generator")[0])
     recogniser: str = field(default_factory=lambda: registry.names("recogniser")[0])  # finds the bases, steers the search
     judges: tuple[str, ...] = field(default_factory=lambda: tuple(registry.names("recogniser")))
-    classifiers: tuple[str, ...] = field(default_factory=lambda: tuple(registry.names("classifier")))
+    classifiers: tuple[str, ...] = ("mini-xception", "tanh-cnn", "small-cnn")
     perceptual: str = field(default_factory=lambda: registry.names("distance")[0])
 
     bases_per_batch: int = 4
@@ -53,19 +53,19 @@ class IdentityConfiguration:
             if isinstance(value, str) or not isinstance(value, Sequence):
                 raise LiminalError(f"'{name}' must be a list, not {value!r}.")
             object.__setattr__(self, name, tuple(value))
-        _whole("seed", self.seed, 0, 2**63 - 1)
-        _whole("bases_per_batch", self.bases_per_batch, 1, 64)
-        _whole("positive_directions", self.positive_directions, 0, 1000)
-        _whole("iterations", self.iterations, 1, 100_000)
-        _whole("face_checks", self.face_checks, 0, 10_000)
-        _whole("faces_needed", self.faces_needed, 0, self.face_checks)
-        _whole("base_draws", self.base_draws, 1, 1_000_000)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_whole("bases_per_batch", self.bases_per_batch, 1, 64)
+        check_whole("positive_directions", self.positive_directions, 0, 1000)
+        check_whole("iterations", self.iterations, 1, 100_000)
+        check_whole("face_checks", self.face_checks, 0, 10_000)
+        check_whole("faces_needed", self.faces_needed, 0, self.face_checks)
+        check_whole("base_draws", self.base_draws, 1, 1_000_000)
         if self.population is not None:
-            _whole("population", self.population, 4, 10_000)
-        _number("sigma", self.sigma, 1e-6, 1e3)
-        _number("learning_rate", self.learning_rate, 1e-6, 1e3)
-        _number("plausibility", self.plausibility, 0.0, 1e6)
-        _number("face_step", self.face_step, 0.0, 100.0)
+            check_whole("population", self.population, 4, 10_000)
+        check_number("sigma", self.sigma, 1e-6, 1e3)
+        check_number("learning_rate", self.learning_rate, 1e-6, 1e3)
+        check_number("plausibility", self.plausibility, 0.0, 1e6)
+        check_number("face_step", self.face_step, 0.0, 100.0)
         _rising("positive_steps", self.positive_steps, 1e-6, 100.0)
         _rising("interpolation_steps", self.interpolation_steps, 1e-6, 1 - 1e-6)
         _rising("semantic_steps", self.semantic_steps, 1e-6, 100.0)
@@ -98,18 +98,20 @@ class IdentityConfiguration:
         return cls(**values)
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> None:
+def check_whole(name: str, value: Any, low: int, high: int) -> None:
+    """Raises LiminalError unless ``value`` is a whole number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise LiminalError(f"'{name}' must be a whole number from {low} to {high}, not {value!r}.")
 
 
-def _number(name: str, value: Any, low: float, high: float) -> None:
+def check_number(name: str, value: Any, low: float, high: float) -> None:
+    """Raises LiminalError unless ``value`` is a finite number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
         raise LiminalError(f"'{name}' must be a number from {low:g} to {high:g}, not {value!r}.")
 
 
 def _rising(name: str, values: Sequence[Any], low: float, high: float) -> None:
     for value in values:
-        _number(name, value, low, high)
+        check_number(name, value, low, high)
     if any(after <= before for before, after in itertools.pairwise(values)):
         raise LiminalError(f"'{name}' must rise and not repeat, but is {', '.join(f'{value:g}' for value in values)}.")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
+from core.writing import write_bytes
 
 Metric = Literal["euclidean", "cosine"]
 Array = NDArray[np.float32]
@@ -79,17 +78,3 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file at once or not at all: beside its place first, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from core.errors import LiminalError
 from core.progress import Progress
-from core.sampling.descriptors import ASSETS, METRICS, read_arrays, write_arrays, write_bytes
+from core.sampling.descriptors import ASSETS, METRICS, read_arrays, write_arrays
 from core.sampling.seeds import sample_seed
+from core.writing import write_bytes
 
 FOLDER = ASSETS / "directions"
 COMMAND = "python -m core assets directions"

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from core.errors import LiminalError
 from core.progress import Progress
-from core.sampling.descriptors import ASSETS, METRICS, compact, distances, metric_of, read_arrays, write_arrays, write_bytes
+from core.sampling.descriptors import ASSETS, METRICS, compact, distances, metric_of, read_arrays, write_arrays
 from core.sampling.seeds import sample_seed
 from core.sampling.webp import decode_webp, encode_webp, keep_only
+from core.writing import write_bytes
 
 FOLDER = ASSETS / "strangers"
 COMMAND = "python -m core assets strangers"

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from core.errors import LiminalError
 from core.progress import Progress
-from core.sampling.descriptors import ASSETS, distances, metric_of, write_bytes
+from core.sampling.descriptors import ASSETS, distances, metric_of
+from core.writing import write_bytes
 
 FOLDER = ASSETS / "thresholds"
 COMMAND = "python -m core assets thresholds"

@@ -17,8 +17,9 @@ from typing import Any
 
 from core.errors import LiminalError
 from core.progress import Progress
-from core.sampling.descriptors import ASSETS, METRICS, write_bytes
+from core.sampling.descriptors import ASSETS, METRICS
 from core.sampling.webp import encode_webp
+from core.writing import write_bytes
 
 FOLDER = ASSETS / "walk"
 COMMAND = "python -m core assets walk"

@@ -1,0 +1,71 @@
+"""Emotion MLP on the embedding: paper B's guiding classifier (section III A), here distilled from real emotion networks.
+
+It was **not** trained on RAF-DB or on any photograph: its teachers are mini-XCEPTION and the tanh network, its pupils' faces are
+generated. Its output is trained to be the mean of its teachers' probabilities.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from core.models import registry
+from core.models.chunks import in_chunks
+from core.models.contracts import EMOTIONS, Classifier, Encoder, ModelCard
+from core.models.trained import card_file, read_trained
+
+NAME = "emotion-mlp"
+
+CARD = ModelCard(
+    name=NAME,
+    title="Emotion MLP (distilled here)",
+    kind="classifier",
+    source="trained here on generated faces, with mini-XCEPTION and the tanh network as teachers; not trained on RAF-DB",
+    weights_licence="MIT (this repository)",
+    data_licence="faces of the DCGAN (DigiFace-1M: non-commercial research use); teachers trained on FER2013 and CK+",
+    input_size=64,
+    not_for="telling what a real person feels; it repeats its teachers' mistakes",
+    files=(card_file(NAME), card_file("face-embedding")),
+)
+
+CHUNK = 4
+
+
+class EmotionMLPNetwork(nn.Sequential):
+    """(N, E) -> (N, 6)."""
+
+    def __init__(self, embedding_dim: int, width: int) -> None:
+        super().__init__(
+            nn.Linear(embedding_dim, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, len(EMOTIONS)),
+        )
+
+
+class EmotionMLP(Classifier):
+    """Image -> embedding -> six logits. Six outputs: there is no 'neutral' to drop."""
+
+    has_neutral = False
+
+    def __init__(self, encoder: Encoder, network: EmotionMLPNetwork, card: ModelCard = CARD) -> None:
+        self.card = card
+        self.encoder = encoder
+        self.device = encoder.device
+        self.network = network.to(encoder.device).eval().requires_grad_(False)
+
+    def logits(self, images: Tensor) -> Tensor:
+        return self.logits_of(self.encoder.embed(images))
+
+    def logits_of(self, embeddings: Tensor) -> Tensor:
+        """(N, E) -> (N, 6). Differentiable: this is what guides the prior."""
+        return in_chunks(self.network, embeddings.to(self.device), CHUNK)
+
+
+def load(device: torch.device) -> EmotionMLP:
+    """The classifier with its trained weights."""
+    trained = read_trained(NAME)
+    network = EmotionMLPNetwork(int(trained.configuration["embedding_dim"]), int(trained.configuration["width"]))
+    trained.fill(network)
+    return EmotionMLP(registry.load("face-embedding", "encoder", str(device)), network)

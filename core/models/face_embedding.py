@@ -1,0 +1,133 @@
+"""One vector per face: descriptor, penultimate features and outputs of real networks, whitened.
+
+Features of one image, whatever a detector says of it: dlib's descriptor of a fixed crop (where this package's generators put their
+faces), mini-XCEPTION's last feature map averaged over the image, the penultimate layer of the tanh network, and both emotion
+networks' outputs. Each block is standardised and weighted; a principal component analysis of all of them keeps ``embedding_dim``
+values of variance one. The small CNN takes no part: it judges what the others steer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample
+
+from core.models import registry
+from core.models.chunks import in_chunks
+from core.models.contracts import EMOTIONS, Encoder, ModelCard
+from core.models.device import search_precision
+from core.models.dlib_faces import chip_grid
+from core.models.dlib_recogniser import DlibRecogniser
+from core.models.grey import grey
+from core.models.mini_xception import MiniXception
+from core.models.tanh_cnn import TanhCNN
+from core.models.trained import Trained, card_file, read_trained
+
+NAME = "face-embedding"
+
+CARD = ModelCard(
+    name=NAME,
+    title="Face embedding",
+    kind="encoder",
+    source="trained here: principal components of dlib's, mini-XCEPTION's and the tanh network's features on generated faces",
+    weights_licence="MIT (this repository)",
+    data_licence="faces of the DCGAN (DigiFace-1M: non-commercial research use); see the networks whose features it takes",
+    input_size=64,
+    not_for="identifying people or telling what a real person feels",
+    files=(card_file(NAME),),
+)
+
+CHUNK = 4
+
+CROP = ((0.7117, 0.4644), (0.5905, 0.4712), (0.2955, 0.4694), (0.4139, 0.4730), (0.4969, 0.7167))
+"""Mean of dlib's five landmarks, in shares of the side, over 225 of 300 faces of the DCGAN; standard deviation 0.02 to 0.03."""
+
+BLOCKS = {"dlib": 128, "mini-xception": 128, "tanh-cnn": 304, "outputs": 12}
+"""The features in their order, with their numbers."""
+
+WEIGHTS = {"dlib": 1.0, "mini-xception": 0.7, "tanh-cnn": 0.5, "outputs": 3.0}
+"""Weight of a standardised block, its size evened out; outputs count each for itself, so that expression survives."""
+
+EMOTION_NETWORKS = ("mini-xception", "tanh-cnn")
+"""The emotion networks in the embedding, and the teachers of what is trained on it."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the networks see in images: values (N, 572) in the order of BLOCKS, and logits (N, 2, 6) of EMOTION_NETWORKS."""
+
+    values: Tensor
+    logits: Tensor
+
+
+class FeatureNetworks:
+    """The networks behind the embedding, as they were published. Differentiable."""
+
+    def __init__(self, device: torch.device) -> None:
+        dlib = registry.load("dlib", "recogniser", str(device))
+        mini = registry.load("mini-xception", "classifier", str(device))
+        tanh = registry.load("tanh-cnn", "classifier", str(device))
+        assert isinstance(dlib, DlibRecogniser)
+        assert isinstance(mini, MiniXception)
+        assert isinstance(tanh, TanhCNN)
+        self.device = device
+        self.dlib, self.mini, self.tanh = dlib.fast_network, mini, tanh
+        self.precision = search_precision(device)
+
+    def features(self, images: Tensor) -> Features:
+        """(N, 3, S, S) in [0, 1] -> Features, in chunks of any size: the caller sees to that."""
+        side = images.shape[3]
+        grid = chip_grid(torch.tensor(CROP, dtype=torch.float64)[None] * side, (side, side)).to(images)
+        chips = grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=True)
+        descriptors = self.dlib(chips.to(self.precision).contiguous(memory_format=torch.channels_last)).float()
+        faces = grey(images, self.mini.card.input_size) * 2 - 1
+        maps = self.mini.network.blocks(self.mini.network.stem(faces))
+        mini = self.mini.network.head(maps).mean(dim=(2, 3))[:, self.mini.emotion_order]
+        penultimate = self.tanh.network.features(grey(images, self.tanh.card.input_size))
+        tanh = self.tanh.network.fc3(torch.relu(penultimate))[:, self.tanh.emotion_order]
+        values = torch.cat([descriptors, maps.mean(dim=(2, 3)), penultimate, mini, tanh], dim=1)
+        return Features(values, torch.stack([mini, tanh], dim=1))
+
+
+class Whitening(nn.Module):
+    """Features (N, 572) -> embeddings (N, E): minus the mean, times the projection."""
+
+    mean: Tensor
+    projection: Tensor
+
+    def __init__(self, features: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("projection", torch.zeros(features, embedding_dim))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features - self.mean) @ self.projection
+
+
+class FaceEmbedding(Encoder):
+    """Images of any square size -> (N, embedding_dim)."""
+
+    def __init__(self, networks: FeatureNetworks, whitening: Whitening, card: ModelCard = CARD) -> None:
+        self.card = card
+        self.networks = networks
+        self.device = networks.device
+        self.whitening = whitening.to(networks.device).eval().requires_grad_(False)
+        self.embedding_dim = whitening.projection.shape[1]
+
+    def embed(self, images: Tensor) -> Tensor:
+        return in_chunks(lambda rows: self.whitening(self.networks.features(rows).values), images.to(self.device), CHUNK)
+
+
+def read_whitening(trained: Trained) -> Whitening:
+    """The stored whitening."""
+    whitening = Whitening(sum(BLOCKS.values()), int(trained.configuration["embedding_dim"]))
+    trained.fill(whitening)
+    return whitening
+
+
+def load(device: torch.device) -> FaceEmbedding:
+    """The encoder with its stored whitening."""
+    assert len(EMOTIONS) * len(EMOTION_NETWORKS) == BLOCKS["outputs"]
+    return FaceEmbedding(FeatureNetworks(device), read_whitening(read_trained(NAME)))

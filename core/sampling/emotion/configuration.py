@@ -1,0 +1,119 @@
+"""What makes a set of emotion samples: paper B's parameters (section III), with the values that work best here as defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import combinations
+from typing import Any, Literal, get_args
+
+from core.errors import LiminalError
+from core.models import registry
+from core.models.contracts import EMOTIONS
+from core.sampling.configuration import check_number, check_whole
+
+EmotionStrategy = Literal["two-stage", "direct"]
+GuidanceLoss = Literal["product", "cross-entropy"]
+Guidance = Literal["best", "paper"]
+
+PAIRS: tuple[tuple[str, str], ...] = tuple(combinations(EMOTIONS, 2))
+"""All 15 pairs, each in the order of EMOTIONS."""
+
+MOST = 10_000
+"""Images in one set."""
+
+KEEP, FREE = 0.5, 1.0
+"""How much of the noising the base goes through: 'keep the face' and 'be free'."""
+
+
+def ordered(emotion1: str, emotion2: str) -> tuple[str, str]:
+    """The pair in the order of EMOTIONS. Raises LiminalError for an unknown emotion and for one named twice."""
+    for emotion in (emotion1, emotion2):
+        if emotion not in EMOTIONS:
+            raise LiminalError(f"There is no emotion '{emotion}'; choose two of {', '.join(EMOTIONS)}.")
+    if emotion1 == emotion2:
+        raise LiminalError(f"A pair needs two different emotions, but '{emotion1}' was named twice; choose another one beside it.")
+    first, second = sorted((emotion1, emotion2), key=EMOTIONS.index)
+    return first, second
+
+
+@dataclass(frozen=True)
+class EmotionConfiguration:
+    """All that a set depends on. Raises LiminalError with one sentence where a value makes no sense.
+
+    A pair in the other order is the same pair: it is stored in the order of EMOTIONS.
+    """
+
+    emotion1: str
+    emotion2: str
+    count: int = 16
+    seed: int = 0
+    base: str | None = None  # a gallery base's id; None: every sample starts from a base of its own, drawn by its seed
+    generator: str = field(default_factory=lambda: registry.names("generator")[0])
+    strategy: EmotionStrategy = "two-stage"
+    guided: bool = True  # False: the same seeds, noised and denoised without guidance (two-stage) or left alone (direct)
+    freedom: float = KEEP  # in (0, 1]: share of the noising that the base goes through
+
+    steps: int = 40  # denoising steps for the whole schedule; the base enters at ``freedom`` of them
+    loss: GuidanceLoss = "cross-entropy"  # "product" is equation (1)
+    gamma: float = 0.5  # equation (2)
+    adaptive: bool = True  # CoCoG-2: the gradient is scaled to the noise of the step
+    resampling: int = 1  # CoCoG-2: times a step is taken back and done again
+
+    search_steps: int = 14  # direct: Adam's steps through the real networks, behind those through the surrogate
+    steerer: str = "emotion-mlp"  # filter (3) and the p_<emotion> columns are by this classifier
+    judges: tuple[str, ...] = ("mini-xception", "tanh-cnn", "small-cnn")  # they say what they think; the last one never steers
+    recogniser: str = "dlib"  # how far a sample is from its base
+
+    def __post_init__(self) -> None:
+        first, second = ordered(self.emotion1, self.emotion2)
+        object.__setattr__(self, "emotion1", first)
+        object.__setattr__(self, "emotion2", second)
+        if isinstance(self.judges, str):
+            raise LiminalError(f"'judges' must be a list, not {self.judges!r}.")
+        object.__setattr__(self, "judges", tuple(self.judges))
+        check_whole("count", self.count, 1, MOST)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_whole("steps", self.steps, 2, 1000)
+        check_whole("resampling", self.resampling, 1, 100)
+        check_whole("search_steps", self.search_steps, 0, 10_000)
+        check_number("gamma", self.gamma, 0.0, 1e6)
+        check_number("freedom", self.freedom, 0.01, 1.0)
+        for name, value, known in (
+            ("strategy", self.strategy, get_args(EmotionStrategy)),
+            ("loss", self.loss, get_args(GuidanceLoss)),
+        ):
+            if value not in known:
+                raise LiminalError(f"'{value}' is no {name}; use {' or '.join(known)}.")
+        if len(set(self.classifiers)) != len(self.classifiers):
+            raise LiminalError(f"A classifier is named twice in {', '.join(self.classifiers)}; name each once.")
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """The steerer and the judges."""
+        return (self.steerer, *self.judges)
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """The two emotions as places in EMOTIONS."""
+        return EMOTIONS.index(self.emotion1), EMOTIONS.index(self.emotion2)
+
+    def with_guidance(self, guidance: Guidance) -> EmotionConfiguration:
+        """``paper``: equations (1) and (2) as written, unscaled, gamma 0.5; ``best``: this configuration's own defaults."""
+        if guidance == "paper":
+            return replace(self, strategy="two-stage", loss="product", gamma=0.5, adaptive=False, resampling=1)
+        if guidance == "best":
+            return self
+        raise LiminalError(f"There is no guidance '{guidance}'; use best or paper.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; ``from_dict`` brings back an equal configuration."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EmotionConfiguration:
+        """Raises LiminalError for names that are no parameters and for values that make no sense."""
+        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        if unknown:
+            raise LiminalError(f"'{unknown[0]}' is no parameter of emotion samples; the set was made by another version.")
+        return cls(**values)
