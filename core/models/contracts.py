@@ -16,10 +16,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from core.models.emotions import EMOTIONS as EMOTIONS
 from core.models.weights import WeightFile
-
-EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger")
-"""Paper B's six emotions, in paper B's order."""
 
 Kind = Literal["generator", "recogniser", "classifier", "distance", "encoder", "prior", "decoder", "surrogate"]
 

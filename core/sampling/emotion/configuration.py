@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from core.errors import LiminalError
 from core.models import registry
-from core.models.contracts import EMOTIONS
+from core.models.emotions import EMOTIONS
 from core.sampling.configuration import check_number, check_whole
 
 EmotionStrategy = Literal["two-stage", "direct"]
