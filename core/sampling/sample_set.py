@@ -1,6 +1,6 @@
 """A sample set: images, their latents, the comparisons and what models say of them; to a folder and back unchanged.
 
-The folder (DESIGN.md): manifest.json, samples.parquet, pairs.parquet, latents.npz, images/<sample_id>.png.
+The folder (DESIGN.md): manifest.json, samples.parquet, pairs.parquet (identity), latents.npz, images/<sample_id>.png.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,40 +20,69 @@ from PIL import Image as PILImage
 
 from core.errors import LiminalError
 from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.folders import new_folder
-from core.sampling.tables import PAIRS, SAMPLES, sample_id, typed
+from core.sampling.tables import PAIRS, SAMPLES, emotion_samples, frame, sample_id, typed
 
 FORMAT = "liminal sample set"
 FORMAT_VERSION = 1
-FILES = ("manifest.json", "samples.parquet", "pairs.parquet", "latents.npz")
+
+Kind = Literal["identity", "emotion"]
+FILES: Mapping[Kind, tuple[str, ...]] = {
+    "identity": ("samples.parquet", "pairs.parquet", "latents.npz"),
+    "emotion": ("samples.parquet", "latents.npz"),
+}
+"""What a folder holds beside its manifest and its images."""
 
 
 @dataclass(frozen=True)
 class SampleSet:
     """What ``generate`` returns and a folder holds.
 
-    configuration: what made it; samples, pairs: see ``core.sampling.tables``; latents: sample_id -> float32 (latent_dim,);
-    images: sample_id -> uint8 (H, W, 3); manifest: versions, models with their weights' hashes, batches, counts, seconds,
-    evaluations and searches (one a run: batch, base_id, partner_id, history of the best distance, null while no face).
+    configuration: what made it; samples, pairs: see ``core.sampling.tables`` (an emotion set compares nothing: its pairs are
+    an empty table, ``no_pairs()``); latents: sample_id -> float32 (latent_dim,); images: sample_id -> uint8 (H, W, 3);
+    manifest: versions, models with their weights' hashes, counts, seconds; of an identity set also batches, evaluations and
+    searches (one a run: batch, base_id, partner_id, history of the best distance, null while no face).
     """
 
-    configuration: IdentityConfiguration
+    configuration: IdentityConfiguration | EmotionConfiguration
     samples: pd.DataFrame
     pairs: pd.DataFrame
     latents: Mapping[str, NDArray[np.float32]]
     images: Mapping[str, NDArray[np.uint8]]
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def kind(self) -> Kind:
+        """Which of the two questions the set belongs to."""
+        return "identity" if isinstance(self.configuration, IdentityConfiguration) else "emotion"
+
+    @property
+    def identity(self) -> IdentityConfiguration:
+        """The configuration of an identity set. Raises LiminalError for an emotion set."""
+        if not isinstance(self.configuration, IdentityConfiguration):
+            raise LiminalError("This sample set is about emotions, not about identity; choose a set of identity samples.")
+        return self.configuration
+
+    @property
+    def emotion(self) -> EmotionConfiguration:
+        """The configuration of an emotion set. Raises LiminalError for an identity set."""
+        if not isinstance(self.configuration, EmotionConfiguration):
+            raise LiminalError("This sample set is about identity, not about emotions; choose a set of emotion samples.")
+        return self.configuration
+
     def base_ids(self) -> list[str]:
-        """The sample_ids of all bases that were compared with samples, in order."""
-        return list(dict.fromkeys(self.pairs["base_id"]))
+        """The sample_ids of all bases that samples belong to, in order."""
+        table = self.pairs if self.kind == "identity" else self.samples
+        return list(dict.fromkeys(table["base_id"]))
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """(path in the folder, content) of every file, the manifest last."""
         order = list(self.latents)
         latents = np.stack([self.latents[name] for name in order]) if order else np.empty((0, 0), np.float32)
-        for name, table in (("samples", self.samples), ("pairs", self.pairs)):
-            yield f"{name}.parquet", table.to_parquet(index=False)
+        yield "samples.parquet", self.samples.to_parquet(index=False)
+        if self.kind == "identity":
+            yield "pairs.parquet", self.pairs.to_parquet(index=False)
         buffer = io.BytesIO()
         np.savez(buffer, sample_id=np.array(order, dtype="U"), latents=latents)
         yield "latents.npz", buffer.getvalue()
@@ -62,7 +91,7 @@ class SampleSet:
         record = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "kind": "identity",
+            "kind": self.kind,
             "configuration": self.configuration.to_dict(),
             **self.manifest,
         }
@@ -87,15 +116,19 @@ class SampleSet:
 
     @classmethod
     def load(cls, folder: Path | str) -> SampleSet:
-        """Read a folder. Raises LiminalError with one sentence where it is none, lacks a file or an image was changed."""
+        """Read a folder. Raises LiminalError with one sentence where it is none, lacks something or an image was changed."""
         place = Path(folder)
         record = _manifest(place)
-        configuration = IdentityConfiguration.from_dict(record.pop("configuration"))
-        for name in FILES:
+        configuration = _configuration(place, record["kind"], record.pop("configuration"))
+        for name in FILES[record["kind"]]:
             if not (place / name).is_file():
                 raise LiminalError(f"The sample set {place} lacks its file {name}; copy the whole folder again or make it anew.")
-        samples = _table(place / "samples.parquet", SAMPLES)
-        pairs = _table(place / "pairs.parquet", PAIRS)
+        if isinstance(configuration, IdentityConfiguration):
+            samples = _table(place / "samples.parquet", SAMPLES)
+            pairs = _table(place / "pairs.parquet", PAIRS)
+        else:
+            samples = _table(place / "samples.parquet", emotion_samples(configuration.judges, configuration.recogniser))
+            pairs = no_pairs()
         latents = _latents(place / "latents.npz")
         images = {}
         for name in samples["sample_id"]:
@@ -109,8 +142,13 @@ class SampleSet:
         return cls(configuration, samples, pairs, latents, images, record)
 
 
+def no_pairs() -> pd.DataFrame:
+    """The pairs of a set that compares nothing: no rows, the columns of PAIRS."""
+    return frame([], PAIRS)
+
+
 def joined(sets: Sequence[SampleSet]) -> SampleSet:
-    """Several batches of one configuration as one set; an image that they share is kept once."""
+    """Several batches of one identity configuration as one set; an image that they share is kept once."""
     first = sets[0]
     samples = pd.concat([each.samples for each in sets]).drop_duplicates("sample_id")
     latents: dict[str, NDArray[np.float32]] = {}
@@ -129,9 +167,9 @@ def joined(sets: Sequence[SampleSet]) -> SampleSet:
     return SampleSet(first.configuration, typed(samples, SAMPLES), pairs, latents, images, manifest)
 
 
-def counts(pairs: pd.DataFrame) -> dict[str, int]:
-    """Comparisons by sample type, in order of appearance."""
-    return {str(name): int(number) for name, number in pairs["sample_type"].value_counts(sort=False).items()}
+def counts(table: pd.DataFrame) -> dict[str, int]:
+    """Rows (comparisons of an identity set, samples of an emotion set) by sample type, in order of appearance."""
+    return {str(name): int(number) for name, number in table["sample_type"].value_counts(sort=False).items()}
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
@@ -151,16 +189,33 @@ def _manifest(place: Path) -> dict[str, Any]:
         wrong = True
     if wrong:
         raise LiminalError(f"The folder {place} is not a sample set: it has no manifest.json that says so.")
-    if record["format_version"] != FORMAT_VERSION or record["kind"] != "identity":
-        raise LiminalError(f"The sample set {place} was made by another version of Liminal or is no set of identity samples.")
+    if record.get("format_version") != FORMAT_VERSION or record.get("kind") not in tuple(FILES):
+        raise LiminalError(
+            f"The sample set {place} was made by another version of Liminal or holds neither identity nor emotion samples; "
+            f"make it anew with 'python -m core generate'."
+        )
     return dict(record)
+
+
+def _configuration(place: Path, kind: Kind, values: dict[str, Any]) -> IdentityConfiguration | EmotionConfiguration:
+    try:
+        return IdentityConfiguration.from_dict(values) if kind == "identity" else EmotionConfiguration.from_dict(values)
+    except TypeError as error:  # a parameter without a default is missing, or is no value at all
+        raise LiminalError(
+            f"The manifest of the sample set {place} does not say which {kind} samples it holds; copy the whole folder again."
+        ) from error
 
 
 def _table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     try:
-        return typed(pd.read_parquet(path), columns)
+        table = pd.read_parquet(path)
+        missing = [name for name in columns if name not in table]
+        if not missing:
+            return typed(table, columns)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LiminalError(f"The file {path} is damaged and cannot be read as a table; copy the whole folder again.") from error
+    named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+    raise LiminalError(f"The file {path} lacks the columns {named}; copy the whole folder again or make it anew.")
 
 
 def _latents(path: Path) -> dict[str, NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""The columns of the two tables of a sample set, with one type each, so that a set is the same before and after a file."""
+"""The columns of a sample set's tables, with one type each, so that a set is the same before and after a file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import pandas_dtype
+
+from core.models.emotions import EMOTIONS
 
 SAMPLES: Mapping[str, str] = {
     "sample_id": "str",
@@ -37,6 +39,34 @@ PAIRS: Mapping[str, str] = {
 }
 """One row a comparison: 28 a base. Missing values are NaN."""
 
+ANSWERS = ("p", "logit", "calibrated")
+"""What is kept of a classifier's answer for each emotion: probability, logit, probability at the classifier's temperature."""
+
+EMOTION_SAMPLES: Mapping[str, str] = {
+    **SAMPLES,
+    "emotion1": "str",
+    "emotion2": "str",
+    "guided": "boolean",
+    "strategy": "str",
+    "passed_filter": "boolean",  # filter (3) of paper B under the steerer
+    **{f"{answer}_{emotion}": "float64" for answer in ANSWERS for emotion in EMOTIONS},  # the steerer's
+}
+"""One row an image of an emotion set: SAMPLES and what the steerer says; see ``emotion_samples`` for the judges' columns.
+
+sample_type: genuine (a base itself), boundary (the wanted images; ``guided`` says how they were made), morph (step: the wanted
+share of emotion 2, NaN for the other types).
+"""
+
+
+def emotion_samples(judges: Sequence[str], recogniser: str) -> dict[str, str]:
+    """All columns of an emotion set's samples: EMOTION_SAMPLES, each judge's answers and verdict, and the distance to the base."""
+    columns = dict(EMOTION_SAMPLES)
+    for judge in judges:
+        columns |= {f"{answer}_{judge}_{emotion}": "float64" for answer in ANSWERS for emotion in EMOTIONS}
+        columns[f"passed_{judge}"] = "boolean"
+    columns[f"distance_{recogniser}"] = "float64"  # NaN where no face was found
+    return columns
+
 
 def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
     """Rows -> a table with at least ``columns``, typed; further columns follow in the order of their first row."""
@@ -53,8 +83,8 @@ def typed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _extra_type(name: str) -> str:
-    if name.startswith("accepted_"):
-        return "boolean"  # null where no face was found
+    if name.startswith(("accepted_", "passed_")):
+        return "boolean"  # accepted_: null where no face was found
     return "float64"
 
 
