@@ -16,6 +16,7 @@ COMMANDS = {
     "generate": "make a set of samples and judge it",
     "report": "statistics of a set of samples, beside the published ones",
     "bench": "speed and parity beside the papers' own stack",
+    "train": "train the committed networks anew",
     "assets": "make the gallery, thresholds and other assets anew",
 }
 

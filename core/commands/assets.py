@@ -10,6 +10,7 @@ from typing import Any
 from core.models import registry
 from core.progress import Progress, Stage
 from core.sampling import directions, gallery, strangers, thresholds, walk
+from core.sampling.emotion import reference
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--count", type=int, default=4000, help="faces they are found in (default %(default)s)")
     part.add_argument("--held-out", type=int, default=60, help="other faces their effects are measured on (default %(default)s)")
 
+    part = parts.add_parser("reference", help="what every classifier says of plain faces: percentiles, distributions, temperatures")
+    _common(part, reference.FOLDER)
+    part.add_argument("--count", type=int, default=2000, help="how many faces (default %(default)s)")
+
     part = parts.add_parser("walk", help="the moving picture of the home page: from one person to another, judged frame by frame")
     part.add_argument("--start", type=int, required=True, help="seed of the owner")
     part.add_argument("--end", type=int, required=True, help="seed of the person at the other end")
@@ -58,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     makers: dict[str, Any] = {
         "directions": _directions,
         "gallery": _gallery,
+        "reference": _reference,
         "strangers": _strangers,
         "thresholds": _thresholds,
         "walk": _walk,
@@ -100,6 +106,13 @@ def _gallery(args: argparse.Namespace, progress: Progress) -> None:
     )
     passed = made.configuration["passed_measures_and_looking"]
     print(f"Chose {len(made.bases)} of {passed} good faces among {args.candidates} candidates.")
+
+
+def _reference(args: argparse.Namespace, progress: Progress) -> None:
+    for generator in args.generators:
+        made = reference.build(generator, count=args.count, seed=args.seed, folder=args.out, progress=progress)
+        fitted = ", ".join(f"{name} {value:.2f}" for name, value in made.temperatures.items())
+        print(f"{len(made)} plain faces of {generator}; temperatures: {fitted}.")
 
 
 def _strangers(args: argparse.Namespace, progress: Progress) -> None:

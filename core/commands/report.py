@@ -1,19 +1,14 @@
-"""``python -m core report DIR``: how often each type of sample is accepted, beside the paper's Table 1."""
+"""``python -m core report DIR``: all statistics of a sample set, beside the published ones."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from core.analysis.acceptance import AcceptanceRow, AcceptanceTable, Proportion, acceptance_table, recognisers
-from core.analysis.published import published_mean, published_thresholds
-from core.errors import LiminalError
+from core.commands import report_emotion, report_identity
+from core.commands.formatting import plain
 from core.sampling.sample_set import SampleSet
-from core.sampling.thresholds import load_thresholds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,111 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the tables of every recogniser at its default and its calibrated thresholds."""
+    """Print the statistics that belong to the kind of the set."""
     made = SampleSet.load(arguments.folder)
-    sections = [section for name in recognisers(made.pairs) for section in _sections(made, name)]
+    kind = report_identity if made.kind == "identity" else report_emotion
     if arguments.json:
-        print(json.dumps(_plain(made, sections), indent=1, allow_nan=False))
-        return 0
-    configuration = made.configuration
-    print(
-        f"{arguments.folder}: {len(made.pairs)} pairs of {len(made.base_ids())} bases, generator {configuration.generator}, "
-        f"search by {configuration.strategy} against {configuration.recogniser}, seed {configuration.seed}"
-    )
-    _print_reached(made)
-    for title, table in sections:
-        print(f"\n{table.recogniser}, accepted below {table.threshold:.3f} ({title})")
-        _print_table(table)
-    print(
-        "\nShares carry 95 % Wilson intervals, with pairs taken as independent. Ratio: latent distance to the negatives' mean.\n"
-        "'Paper': Table 1 of Exploring the Lands Between (StyleGAN2, 1,120 pairs), at that paper's default threshold."
-    )
+        print(json.dumps(plain(kind.figures(made)), indent=1, allow_nan=False))
+    else:
+        kind.show(made, arguments.folder)
     return 0
-
-
-def _sections(made: SampleSet, recogniser: str) -> list[tuple[str, AcceptanceTable]]:
-    """(what the threshold is, the table): the default one first, then the calibrated ones where they are stored."""
-    default = made.manifest["thresholds"][recogniser]
-    sections = [("default", acceptance_table(made.pairs, recogniser, default))]
-    try:
-        calibrated = load_thresholds(made.configuration.generator, recogniser).calibrated
-    except LiminalError:
-        return sections  # never calibrated for this generator
-    for each in calibrated:
-        title = f"calibrated: {100 * each.rate:g} % of this generator's strangers, interval {each.low:.3f} to {each.high:.3f}"
-        sections.append((title, acceptance_table(made.pairs, recogniser, each.distance)))
-    return sections
-
-
-def _print_reached(made: SampleSet) -> None:
-    """How many runs of the search came under each target."""
-    kept = [each for run in made.manifest["searches"] for each in run["kept"]]
-    for target in made.configuration.targets:
-        runs = [each for each in kept if each["target"] == target]
-        if runs:
-            reached = Proportion.of(sum(each["reached"] for each in runs), len(runs))
-            print(f"  search under {target:g}: {reached.count} of {reached.n} runs, {_interval(reached)}")
-
-
-def _print_table(table: AcceptanceTable) -> None:
-    paper = table.recogniser in published_thresholds()
-    header = f"{'sample type':<22}{'n':>5}  {'no face':>8}  {'accepted':>21}{'distance':>10}{'LPIPS':>7}{'ratio':>7}"
-    print(header + ("   paper: accepted, distance, LPIPS, ratio" if paper else "   paper: LPIPS, ratio"))
-    for row in table.rows:
-        print(_line(row) + _paper(row, table.recogniser, paper))
-
-
-def _line(row: AcceptanceRow) -> str:
-    name = row.sample_type
-    if row.direction is not None:
-        name = f"  {row.direction}"
-    elif row.step is not None:
-        name = f"  {100 * row.step:.0f} %" if row.sample_type == "interpolation" else f"  {row.step:g}"
-    return (
-        f"{name:<22}{row.pairs:>5}  {_percent(row.no_face.share):>8}  {_interval(row.accepted):>21}"
-        f"{_number(row.distance):>10}{_number(row.lpips):>7}{_number(row.latent_ratio):>7}"
-    )
-
-
-def _paper(row: AcceptanceRow, recogniser: str, same_model: bool) -> str:
-    printed = published_mean(row.sample_type, row.step) if row.direction is None else None
-    if printed is None:
-        return ""
-    ours = f"{100 * printed.accepted[recogniser]:>9.0f} %{printed.distances[recogniser]:>8.2f}" if same_model else ""
-    return f"   {ours}{printed.lpips:>7.2f}{printed.latent_ratio:>7.2f}"
-
-
-def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
-
-
-def _interval(share: Proportion) -> str:
-    if not share.n:
-        return "-"
-    return f"{100 * share.share:.1f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"
-
-
-def _plain(made: SampleSet, sections: list[tuple[str, AcceptanceTable]]) -> dict[str, Any]:
-    """Everything that is printed, as JSON values; NaN becomes null."""
-    tables = []
-    for title, table in sections:
-        rows = []
-        for row in table.rows:
-            printed = published_mean(row.sample_type, row.step) if row.direction is None else None
-            rows.append({**asdict(row), "published": asdict(printed) if printed else None})
-        tables.append({"recogniser": table.recogniser, "threshold": table.threshold, "threshold_is": title, "rows": rows})
-    whole = {"configuration": made.configuration.to_dict(), "counts": made.manifest["counts"], "tables": tables}
-    plain: dict[str, Any] = _without_nan(whole)
-    return plain
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -70,6 +70,13 @@ class Generator(ABC):
         What this returns is what is shown and what is judged: no filter comes after it.
         """
 
+    has_draft: ClassVar[bool] = False
+    """Whether ``decode_draft`` is another, cheaper picture than ``decode``."""
+
+    def decode_draft(self, latents: Tensor) -> Tensor:
+        """A cheaper picture of the same latents, of any size, to climb through or to choose by. Differentiable. Never a result."""
+        return self.decode(latents)
+
     def decode_for_search(self, latents: Tensor) -> Tensor:
         """As ``decode``, without gradient; faster and slightly inexact where a generator has such a path. Never a result."""
         with torch.inference_mode():

@@ -64,6 +64,12 @@ class SharpDCGAN(Generator):
         self.face_box = small.face_box
         self.enlarger = enlarger.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
+    has_draft = True
+
+    def decode_draft(self, latents: Tensor) -> Tensor:
+        """The picture before it is enlarged, 64 pixels."""
+        return self.small.decode(latents)
+
     def decode(self, latents: Tensor) -> Tensor:
         small = self.small.decode(latents).contiguous(memory_format=torch.channels_last)
         return in_chunks(lambda images: self.enlarger(images).clamp(0, 1), small, self.chunk)

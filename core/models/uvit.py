@@ -20,11 +20,11 @@ from core.errors import LiminalError
 class UViTConfiguration:
     """Sizes. ``depth`` blocks: half of them before the middle block, half after it, joined by long skips."""
 
-    tokens: int = 12
-    token_size: int = 8
-    width: int = 192
-    depth: int = 6
-    heads: int = 6
+    tokens: int = 6
+    token_size: int = 16
+    width: int = 128
+    depth: int = 4
+    heads: int = 4
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.depth % 2 or min(self.tokens, self.token_size, self.width, self.depth, self.heads) < 1:

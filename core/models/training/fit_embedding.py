@@ -87,11 +87,13 @@ def _r2(inputs: Tensor, outputs: Tensor, trained: int) -> Tensor:
     weights = torch.linalg.solve(gram, rows[:trained].T @ wanted[:trained])
     missed = (wanted[trained:] - rows[trained:] @ weights).square().mean(dim=0)
     around = (wanted[trained:] - wanted[trained:].mean(dim=0)).square().mean(dim=0)
-    return 1 - missed / around.clamp_min(1e-12)
+    explained: Tensor = 1 - missed / around.clamp_min(1e-12)
+    return explained
 
 
 def embedded(faces: TrainingFaces, folder: Path | None = None) -> Tensor:
     """The embeddings of the training faces by the stored whitening -> (N, E)."""
     with torch.inference_mode():
         vectors: Tensor = read_whitening(read_trained(NAME, folder))(faces.features)
-    return vectors.clone()
+    result: Tensor = vectors.clone()  # outside inference mode: it takes part in training
+    return result

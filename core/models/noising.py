@@ -1,0 +1,65 @@
+"""The noising of DDPM, by diffusers' scheduler: how noise comes in, and one step of taking it out (Ho et al. 2020)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from torch import Tensor
+
+from core.models.contracts import Prior
+
+BETAS = "squaredcos_cap_v2"
+"""Cosine schedule (Nichol and Dhariwal 2021, arXiv:2102.09672): few steps are wasted on pure noise."""
+
+
+@lru_cache(maxsize=16)
+def _full(train_steps: int) -> DDPMScheduler:
+    scheduler: DDPMScheduler = DDPMScheduler(num_train_timesteps=train_steps, beta_schedule=BETAS, clip_sample=False)
+    return scheduler
+
+
+def schedule(train_steps: int, steps: int) -> DDPMScheduler:
+    """A scheduler of its own for one run: ``steps`` of the ``train_steps``, evenly spread."""
+    scheduler: DDPMScheduler = DDPMScheduler(
+        num_train_timesteps=train_steps, beta_schedule=BETAS, clip_sample=False, timestep_spacing="trailing"
+    )
+    scheduler.set_timesteps(min(steps, train_steps))
+    return scheduler
+
+
+def kept_share(train_steps: int) -> Tensor:
+    """alpha-bar: the share of variance that is still signal after each step -> (train_steps,)."""
+    shares: Tensor = _full(train_steps).alphas_cumprod
+    return shares
+
+
+def noised(clean: Tensor, noise: Tensor, step: Tensor, train_steps: int) -> Tensor:
+    """x_t = sqrt(alpha-bar_t) x_0 + sqrt(1 - alpha-bar_t) noise; (N, E), (N, E), (N,)."""
+    share = kept_share(train_steps).to(clean.device)[step][:, None]
+    mixed: Tensor = share.sqrt() * clean + (1 - share).sqrt() * noise
+    return mixed
+
+
+def cleaned(noised_: Tensor, noise: Tensor, step: int, train_steps: int) -> Tensor:
+    """Where x_t would land if its noise were taken out at once: the estimate of x_0, (N, E)."""
+    share = kept_share(train_steps)[step].to(noised_.device)
+    estimate: Tensor = (noised_ - (1 - share).sqrt() * noise) / share.sqrt()
+    return estimate
+
+
+def sample(prior: Prior, scheduler: DDPMScheduler, count: int, random: torch.Generator) -> Tensor:
+    """Unguided samples of the prior, from pure noise -> (count, E)."""
+    with torch.inference_mode():
+        x = torch.randn(count, prior.embedding_dim, generator=random)
+        for step in scheduler.timesteps:
+            noise = prior.noise(x, step.expand(count)).cpu()
+            x = denoised(scheduler, noise, int(step), x, random)
+        return x
+
+
+def denoised(scheduler: DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: torch.Generator) -> Tensor:
+    """One reverse step of DDPM, x_t (N, E) -> x_{t-1}: DDPM^- of paper B's equation (2)."""
+    before: Tensor = scheduler.step(noise, step, x, generator=random, return_dict=False)[0]
+    return before

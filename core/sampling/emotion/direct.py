@@ -1,0 +1,117 @@
+"""Direct search: from the base's latent to the boundary between two emotions, by gradient. Beyond the paper, beside its two stages.
+
+First through the surrogate, which is smooth: that finds changes of expression that many networks see, not only the ones climbed.
+Then a few steps through the real networks. The loss of both is, summed over the steering networks,
+
+    cross-entropy to (1/2, 1/2) + sum over both emotions of max(0, margin - (logit - k) / s) + pull * |z - base|^2 / N
+    + shell * (|z|^2 / d - 1)^2,
+
+with k the 75th percentile of filter (3) and s the logit's standard deviation in the reference population.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.emotion.panel import EmotionPanel
+
+SURROGATE_STEPS, RATE = 100, 0.05
+MARGINS = (1.0, 0.6)
+"""Standard deviations above k that are asked for: of the surrogate, which is only about right, and of the real networks."""
+PULL = {"keep": 0.2, "free": 0.02}
+SHELL = 5.0
+CORRECT_EVERY = 5
+"""Steps through the real networks between two looks at how the draft's logits differ from the image's."""
+
+OnClimb = Callable[[float, Tensor], None]
+"""Share of the way (0 to 1), probabilities (N, 6) so far: the mean of the steering networks."""
+
+
+@dataclass(frozen=True)
+class _Goal:
+    pair: tuple[int, int]
+    k: Tensor  # (K, 6)
+    s: Tensor  # (K, 6)
+    base: Tensor  # (N, d)
+    pull: float
+    weights: tuple[float, float]  # wanted shares of both emotions among the pair
+
+    def loss(self, latents: Tensor, logits: Tensor, margin: float) -> Tensor:
+        """latents (N, d), logits (N, K, 6) -> scalar, a sum over rows: no row sees another."""
+        pair = list(self.pair)
+        wanted = torch.tensor(self.weights)
+        entropy = -(logits.log_softmax(dim=2)[:, :, pair] * wanted).sum(dim=(1, 2))
+        short = (margin - (logits - self.k) / self.s)[:, :, pair].clamp_min(0)
+        asked = (2 * wanted).clamp_max(1)  # towards one end of the pair, the other emotion need not be above its percentile
+        pulled = self.pull * (latents - self.base).square().sum(dim=1)
+        shell = SHELL * (latents.square().mean(dim=1) - 1).square()
+        return (entropy + (short * asked).sum(dim=(1, 2)) + pulled + shell).sum()
+
+
+def search(
+    base: Tensor,
+    configuration: EmotionConfiguration,
+    panel: EmotionPanel,
+    *,
+    start: Tensor | None = None,
+    share: float = 0.5,
+    on_step: OnClimb | None = None,
+) -> Tensor:
+    """From ``base`` (N, d) -> latents (N, d). share: wanted share of emotion 2, 0.5 on the boundary; start: instead of the base."""
+    names = panel.surrogate.classifiers
+    reference = panel.reference
+    goal = _Goal(
+        pair=configuration.pair,
+        k=torch.from_numpy(np.stack([reference.percentiles(name) for name in names])).float(),
+        s=torch.from_numpy(np.stack([reference.logits[name].std(axis=0) for name in names])).float(),
+        base=base,
+        pull=_pull(configuration.freedom),
+        weights=(1 - share, share),
+    )
+    total = SURROGATE_STEPS + 10 * configuration.search_steps  # a real step takes some ten times as long
+    with torch.inference_mode(False), torch.enable_grad():
+        latents = (base if start is None else start).detach().clone().requires_grad_()
+        adam = torch.optim.Adam([latents], lr=RATE)
+        for step in range(SURROGATE_STEPS):
+            _climb(adam, latents, goal, panel.surrogate.logits(latents).cpu(), MARGINS[0])
+            if on_step is not None and step % 10 == 0:
+                on_step(step / total, _said(panel.surrogate.logits(latents).cpu()))
+        adam = torch.optim.Adam([latents], lr=RATE)
+        offset = torch.zeros(len(latents), len(names), 6)
+        for step in range(configuration.search_steps):
+            if panel.generator.has_draft and step % CORRECT_EVERY == 0:
+                offset = _logits(panel, panel.generator.decode, latents.detach()) - _logits(
+                    panel, panel.generator.decode_draft, latents.detach()
+                )
+            logits = _logits(panel, panel.generator.decode_draft, latents) + offset
+            _climb(adam, latents, goal, logits, MARGINS[1])
+            if on_step is not None:
+                on_step((SURROGATE_STEPS + 10 * step) / total, _said(logits))
+    return latents.detach()
+
+
+def _climb(adam: torch.optim.Adam, latents: Tensor, goal: _Goal, logits: Tensor, margin: float) -> None:
+    adam.zero_grad(set_to_none=True)
+    goal.loss(latents, logits, margin).backward()  # type: ignore[no-untyped-call]
+    adam.step()
+
+
+def _logits(panel: EmotionPanel, decode: Callable[[Tensor], Tensor], latents: Tensor) -> Tensor:
+    images = decode(latents)
+    return torch.stack([network.logits(images) for network in panel.steering], dim=1).cpu()
+
+
+def _said(logits: Tensor) -> Tensor:
+    return logits.detach().softmax(dim=2).mean(dim=1)
+
+
+def _pull(freedom: float) -> float:
+    """From 'keep the face' (freedom 0.5 and below) to 'be free' (1), geometrically in between."""
+    share = min(max((freedom - 0.5) / 0.5, 0.0), 1.0)
+    return float(PULL["keep"] ** (1 - share) * PULL["free"] ** share)

@@ -1,0 +1,68 @@
+"""The models that make and judge emotion samples, loaded together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.errors import LiminalError
+from core.models import registry
+from core.models.contracts import Classifier, Decoder, Encoder, Generator, ModelCard, Prior, Recogniser, Surrogate
+from core.models.emotion_mlp import EmotionMLP
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.emotion.reference import Reference, load_reference
+
+
+@dataclass(frozen=True)
+class EmotionPanel:
+    """generator, encoder, mlp, prior and decoder are paper B's stages; surrogate and steering serve the direct search."""
+
+    generator: Generator
+    encoder: Encoder
+    mlp: EmotionMLP
+    prior: Prior
+    decoder: Decoder
+    surrogate: Surrogate
+    steering: tuple[Classifier, ...]  # the real networks that the direct search climbs through: the surrogate's own
+    classifiers: Mapping[str, Classifier]  # all that are asked about the result, the steerer first
+    recogniser: Recogniser
+    reference: Reference
+
+    @classmethod
+    def load(cls, configuration: EmotionConfiguration) -> EmotionPanel:
+        """The models that a configuration names. Raises LiminalError for unknown names and for models that do not fit together."""
+        generator = registry.load(configuration.generator, "generator")
+        encoder = registry.load(registry.names("encoder")[0], "encoder")
+        mlp = registry.load("emotion-mlp", "classifier")
+        prior = registry.load(registry.names("prior")[0], "prior")
+        decoder = registry.load(registry.names("decoder")[0], "decoder")
+        surrogate = registry.load(registry.names("surrogate")[0], "surrogate")
+        assert isinstance(mlp, EmotionMLP)
+        if not encoder.embedding_dim == prior.embedding_dim == decoder.embedding_dim:
+            raise LiminalError(
+                f"The embedding has {encoder.embedding_dim} values, the prior {prior.embedding_dim} and the decoder "
+                f"{decoder.embedding_dim}; train them again with 'python -m core train all'."
+            )
+        if decoder.latent_dim != generator.latent_dim:
+            raise LiminalError(
+                f"The decoder makes latents of {decoder.latent_dim} values, but {generator.name} takes {generator.latent_dim}; "
+                f"choose another generator or train a decoder for it."
+            )
+        return cls(
+            generator=generator,
+            encoder=encoder,
+            mlp=mlp,
+            prior=prior,
+            decoder=decoder,
+            surrogate=surrogate,
+            steering=tuple(registry.load(name, "classifier") for name in surrogate.classifiers),
+            classifiers={name: registry.load(name, "classifier") for name in configuration.classifiers},
+            recogniser=registry.load(configuration.recogniser, "recogniser"),
+            reference=load_reference(configuration.generator),
+        )
+
+    def cards(self) -> list[ModelCard]:
+        """Every model's card, each once."""
+        cards = [self.generator.card, self.encoder.card, self.mlp.card, self.prior.card, self.decoder.card, self.surrogate.card]
+        cards += [self.recogniser.card, *(each.card for each in (*self.steering, *self.classifiers.values()))]
+        return list({card.name: card for card in cards}.values())

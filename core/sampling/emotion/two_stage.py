@@ -1,0 +1,98 @@
+"""Paper B's two stages: guided diffusion over embeddings from the base's, then embedding -> latent -> image, unguided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from torch import Tensor
+
+from core.models.noising import cleaned, denoised, kept_share, noised, schedule
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.emotion.guidance import Guide
+from core.sampling.emotion.panel import EmotionPanel
+from core.sampling.pictures import quantised
+from core.sampling.seeds import sample_seed
+
+CANDIDATES = 4
+"""Latents drawn for an embedding; the one whose image comes nearest to it is taken. No classifier is asked."""
+
+OnDenoising = Callable[[float, Tensor], None]
+"""Share of the way (0 to 1), estimates of the clean embeddings (N, E)."""
+
+
+def guided_embeddings(
+    start: Tensor,
+    seeds: Sequence[int],
+    configuration: EmotionConfiguration,
+    panel: EmotionPanel,
+    on_step: OnDenoising | None = None,
+) -> Tensor:
+    """Stage 1: the base's embedding, one row a seed (N, E), noised and denoised with guidance -> (N, E).
+
+    Row by row the noise comes from its seed alone. ``freedom`` says how far up the schedule the base is noised.
+    """
+    prior, total = panel.prior, panel.prior.train_steps
+    scheduler = schedule(total, configuration.steps)
+    steps = [int(step) for step in scheduler.timesteps]
+    steps = steps[len(steps) - max(1, round(configuration.freedom * len(steps))) :]
+    random = [torch.Generator().manual_seed(seed) for seed in seeds]
+    guide = Guide(panel.mlp, configuration, total)
+    with torch.inference_mode():
+        x = noised(start, _normal(start, random), torch.full((len(start),), steps[0]), total)
+        for place, step in enumerate(steps):
+            after = steps[place + 1] if place + 1 < len(steps) else None
+            for again in range(configuration.resampling):
+                noise = prior.noise(x, torch.full((len(x),), step)).cpu()
+                if on_step is not None and again == 0:
+                    on_step(place / len(steps), cleaned(x, noise, step, total))
+                spread = _spread(step, after, total)
+                push = guide.push(x, noise, step, spread) if configuration.guided else torch.zeros_like(x)
+                before = _reverse(scheduler, noise, step, x, random) - push.cpu()
+                if again + 1 < configuration.resampling and after is not None:
+                    x = _renoise(before, step, after, total, random)  # taken back: the same step is done again
+                else:
+                    x = before
+        if on_step is not None:
+            on_step(1.0, x)
+        return x
+
+
+def decoded(embeddings: Tensor, seeds: Sequence[int], panel: EmotionPanel) -> Tensor:
+    """Stage 2: each embedding (N, E) -> the latent (N, d), of several drawn, whose image's embedding comes nearest to it."""
+    chosen = []
+    for row, seed in enumerate(seeds):
+        drawn = panel.decoder.latents(
+            embeddings[row : row + 1].expand(CANDIDATES, -1), [sample_seed(seed, "candidate", each) for each in range(CANDIDATES)]
+        )
+        with torch.inference_mode():
+            seen = panel.encoder.embed(quantised(panel.generator.decode_draft(drawn)))
+            apart = (seen.cpu() - embeddings[row]).norm(dim=1)
+        chosen.append(drawn[int(apart.argmin())])
+    return torch.stack(chosen)
+
+
+def _normal(like: Tensor, random: Sequence[torch.Generator]) -> Tensor:
+    return torch.stack([torch.randn(like.shape[1], generator=each) for each in random])
+
+
+def _reverse(scheduler: DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: Sequence[torch.Generator]) -> Tensor:
+    """DDPM^- row by row: every row draws from its own seed."""
+    return torch.cat([denoised(scheduler, noise[row, None], step, x[row, None], each) for row, each in enumerate(random)])
+
+
+def _spread(step: int, after: int | None, total: int) -> float:
+    """Standard deviation of the noise that the forward process adds between both steps: sqrt(1 - abar_t / abar_after)."""
+    shares = kept_share(total)
+    before = 1.0 if after is None else float(shares[after])
+    return math.sqrt(max(0.0, 1.0 - float(shares[step]) / before))
+
+
+def _renoise(x: Tensor, step: int, after: int, total: int, random: Sequence[torch.Generator]) -> Tensor:
+    """Forward from ``after`` to ``step`` (resampling; Lugmayr et al. 2022, arXiv:2201.09865, section 4.2)."""
+    shares = kept_share(total)
+    ratio = shares[step] / shares[after]
+    result: Tensor = ratio.sqrt() * x + (1 - ratio).sqrt() * _normal(x, random)
+    return result
