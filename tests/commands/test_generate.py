@@ -3,7 +3,7 @@ import importlib
 import pytest
 
 from core.__main__ import COMMANDS, main
-from core.commands import generate as command
+from core.commands import generate_identity as command
 from core.sampling import identity, sample_set
 from core.sampling.panel import Panel
 from core.sampling.sample_set import SampleSet
@@ -102,6 +102,8 @@ def test_absurd_arguments_get_one_line(tmp_path, capsys, arguments, word):
 
 
 def test_missing_arguments_get_one_line(capsys):
+    assert main(["generate", "emotion", "--pair", "fear", "anger"]) == 2
+    failed_with_one_line(capsys, "--out")
     assert main(["generate", "identity"]) == 2
     failed_with_one_line(capsys, "--out")
     assert main(["generate"]) == 2

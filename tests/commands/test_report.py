@@ -1,11 +1,16 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from core.__main__ import main
+from core.commands import report_emotion
 from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion import reference as population
+from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.identity import generate_batch
+from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import FakeRecogniser, fake_panel
 
 
@@ -70,3 +75,113 @@ def test_what_is_no_sample_set_gets_one_line(tmp_path, capsys, arguments):
     assert errors.count("\n") == 1
     assert main(["report", str(tmp_path / "nowhere")]) == 2
     assert "There is no folder" in capsys.readouterr().err
+
+
+PASSING, FAILING = unanimous(0.4, 0.4, True), unanimous(0.8, 0.1, False)
+
+
+@pytest.fixture(scope="module")
+def emotions(tmp_path_factory):
+    """Ten samples: the steerer and its kin pass eight, the small CNN two; a face is found in nine, six of them near."""
+    planted = [PASSING] * 8 + [FAILING] * 2
+    planted = [{**each, "small-cnn": (0.4, 0.4, True) if number < 2 else (0.1, 0.1, False)} for number, each in enumerate(planted)]
+    made = emotion_set(planted, distances=[0.5] * 6 + [0.7] * 3 + [np.nan])
+    return made.save(tmp_path_factory.mktemp("emotions") / "set"), made
+
+
+@pytest.fixture
+def plain_faces(monkeypatch):
+    """A population in which, under every classifier, 10 of 200 faces pass the filter for surprise and fear."""
+    logits = np.zeros((200, 6), np.float32)
+    logits[:50, 0] = 1.0  # a quarter is above the percentile of each emotion ...
+    logits[40:90, 1] = 1.0  # ... and 10 faces above both
+    names = EmotionConfiguration("surprise", "fear").classifiers
+    stored = population.Reference("dcgan", 0, dict.fromkeys(names, logits), dict.fromkeys(names, 2.0), "made for tests", "today")
+    monkeypatch.setattr(report_emotion, "load_reference", lambda generator: stored)
+
+
+@pytest.fixture
+def no_plain_faces(monkeypatch, tmp_path):
+    monkeypatch.setattr(report_emotion, "load_reference", lambda generator: population.load_reference(generator, tmp_path))
+
+
+def section(printed, title):
+    return next(part for part in printed.split("\n\n") if part.startswith(title))
+
+
+def test_an_emotion_set_is_reported_under_the_steerer_and_every_judge(emotions, plain_faces, capsys):
+    assert main(["report", str(emotions[0])]) == 0
+    printed = capsys.readouterr().out
+    assert "10 samples between surprise and fear" in printed
+    assert "found in 9 of 10" in printed
+    assert "6 of 9" in printed
+    steerer, small = section(printed, "Emotion MLP"), section(printed, "Small CNN")
+    assert printed.index(steerer) < printed.index(section(printed, "mini-XCEPTION")) < printed.index(small)
+    assert "(steerer)" in steerer
+    assert "(helped to steer)" in section(printed, "Tanh CNN")
+    assert "(never steered)" in small
+    assert "8 of 10, 80.0 %" in steerer
+    assert "plain faces: 10 of 200, 5.0 %" in steerer
+    assert "16.0 times that" in steerer
+    lines = {line[2:24].strip(): line[24:] for line in small.splitlines()[1:]}
+    assert lines["passed"].startswith("2 of 10, 20.0 %")
+    assert lines["of what steerer kept"].startswith("2 of 8, 25.0 %")
+    assert lines["success"].startswith("2 of 10")
+    assert lines["failure"].startswith("8 of 10")
+    assert lines["success, of passed"].startswith("2 of 2")
+    assert lines["median |p1 - p2|"].startswith("0.00 (0.00 to 0.00), n 2")
+    assert "nearly 80 %" in printed
+    assert "choices of people" in printed
+
+
+def test_an_emotion_report_without_plain_faces_says_so_in_one_line(emotions, no_plain_faces, capsys):
+    assert main(["report", str(emotions[0])]) == 0
+    printed = capsys.readouterr().out
+    assert len([line for line in printed.splitlines() if "plain faces" in line and "missing" in line]) == 1
+    assert "8 of 10, 80.0 %" in printed
+
+
+def test_json_of_an_emotion_set_holds_every_number(emotions, plain_faces, capsys):
+    assert main(["report", str(emotions[0]), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["emotion1"], report["emotion2"], report["n"], report["guided"]) == ("surprise", "fear", 10, 10)
+    assert report["configuration"]["seed"] == 5
+    assert report["counts"] == {"genuine": 1, "boundary": 10}
+    assert (report["faces"]["near"]["count"], report["faces"]["near"]["n"]) == (6, 9)
+    steerer, *_, small = report["classifiers"]
+    assert (steerer["classifier"], steerer["role"], small["role"]) == ("emotion-mlp", "steerer", "never steered")
+    assert (steerer["passed"]["count"], steerer["plain"]["count"], steerer["plain"]["n"]) == (8, 10, 200)
+    assert steerer["ratio_to_plain"]["value"] == pytest.approx(16.0)
+    assert (small["raw"]["outcomes"]["success"]["count"], small["raw"]["outcomes"]["failure"]["count"]) == (2, 8)
+    assert small["calibrated"]["outcomes"]["success"]["n"] == 10
+    assert small["raw"]["gap"]["n"] == 2
+    assert "people" in report["published"]["is"]
+
+
+def test_nothing_passed_is_null_in_json(tmp_path, no_plain_faces, capsys):
+    emotion_set([FAILING] * 3, distances=[np.nan] * 3).save(tmp_path / "set")
+    assert main(["report", str(tmp_path / "set"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    first = report["classifiers"][0]
+    assert first["passed"]["count"] == 0
+    assert first["raw"]["gap"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert report["faces"]["near"]["share"] is None
+    assert first["plain"] is None
+    assert "reference" in report["plain_missing"]
+    assert main(["report", str(tmp_path / "set")]) == 0
+    assert "Emotion MLP" in capsys.readouterr().out
+
+
+def test_an_emotion_set_of_bases_alone_gets_one_line(tmp_path, capsys):
+    made = emotion_set([PASSING])
+    dataclasses.replace(made, samples=made.samples[:1]).save(tmp_path / "set")
+    assert main(["report", str(tmp_path / "set")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_older_emotion_set_without_thresholds_is_read_with_the_stored_one(tmp_path, no_plain_faces, capsys):
+    made = emotion_set([PASSING] * 2)
+    manifest = {name: value for name, value in made.manifest.items() if name != "thresholds"}
+    dataclasses.replace(made, manifest=manifest).save(tmp_path / "set")
+    assert main(["report", str(tmp_path / "set"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["faces"]["threshold"] == 0.6

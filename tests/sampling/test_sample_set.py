@@ -13,11 +13,15 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
 from core.sampling import sample_set
 from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion.configuration import PAIRS as EMOTION_PAIRS
+from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.identity import generate_batch
-from core.sampling.sample_set import SampleSet
-from core.sampling.tables import PAIRS, SAMPLES, frame, pair_id, sample_id
+from core.sampling.sample_set import SampleSet, no_pairs
+from core.sampling.tables import ANSWERS, PAIRS, SAMPLES, emotion_samples, frame, pair_id, sample_id
+from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import fake_panel
 
 
@@ -98,8 +102,36 @@ def sets(draw):
     )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(sets())
+@st.composite
+def emotion_sets(draw):
+    first = draw(sets())
+    emotion1, emotion2 = draw(st.sampled_from(EMOTION_PAIRS))
+    judges = draw(st.lists(st.sampled_from(["small-cnn", "tanh-cnn"]), unique=True))
+    configuration = EmotionConfiguration(
+        emotion1, emotion2, seed=first.identity.seed, guided=draw(st.booleans()), judges=judges, base=draw(st.none() | st.just("b"))
+    )
+    rows = []
+    for row in first.samples[list(SAMPLES)].to_dict("records"):
+        row |= {
+            "kind": "emotion",
+            "sample_type": draw(st.sampled_from(["genuine", "boundary", "morph"])),
+            "emotion1": emotion1,
+            "emotion2": emotion2,
+            "guided": draw(verdicts),
+            "strategy": configuration.strategy,
+            "passed_filter": draw(verdicts),
+            "distance_dlib": draw(numbers),
+        }
+        row |= {f"passed_{judge}": draw(verdicts) for judge in judges}
+        middles = ["", *(f"{judge}_" for judge in judges)]
+        row |= {f"{answer}_{middle}{name}": draw(numbers) for answer in ANSWERS for middle in middles for name in EMOTIONS}
+        rows.append(row)
+    table = frame(rows, emotion_samples(judges, "dlib"))
+    return SampleSet(configuration, table, no_pairs(), first.latents, first.images, first.manifest)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.one_of(sets(), emotion_sets()))
 def test_any_set_survives_its_folder(tmp_path_factory, any_set):
     place = tmp_path_factory.mktemp("set") / "set"
     any_set.save(place)
@@ -202,6 +234,14 @@ def edit_manifest(**more):
     return act
 
 
+def without_column(*names):
+    def act(place):
+        path = place / "samples.parquet"
+        pd.read_parquet(path).drop(columns=list(names)).to_parquet(path, index=False)
+
+    return act
+
+
 @pytest.mark.parametrize(
     ("harm", "sentence"),
     [
@@ -209,6 +249,10 @@ def edit_manifest(**more):
         (truncate("manifest.json"), "is not a sample set"),
         (edit_manifest(format="holiday photos"), "is not a sample set"),
         (edit_manifest(format_version=99), "another version"),
+        (edit_manifest(kind="weather"), "neither identity nor emotion"),
+        (edit_manifest(kind=["emotion"]), "neither identity nor emotion"),
+        (edit_manifest(kind="emotion"), "no parameter of emotion samples"),
+        (without_column("seed"), "lacks the columns seed;"),
         (edit_manifest(configuration={"hue": 1}), "no parameter"),
         (edit_manifest(configuration=[1]), "is not a sample set"),
         (remove("pairs.parquet"), "lacks its file pairs.parquet"),
@@ -230,3 +274,62 @@ def test_a_damaged_set_gets_one_sentence(made, tmp_path, harm, sentence):
 def test_what_is_no_folder_gets_a_sentence(tmp_path):
     with pytest.raises(LiminalError, match="There is no folder"):
         SampleSet.load(tmp_path / "nowhere")
+
+
+@pytest.fixture(scope="module")
+def emotions():
+    return emotion_set([unanimous(0.4, 0.4, True), unanimous(0.8, 0.1, False)])
+
+
+def test_an_emotion_set_has_no_file_of_pairs(emotions, tmp_path):
+    emotions.save(tmp_path / "set")
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == [
+        "images",
+        "latents.npz",
+        "manifest.json",
+        "samples.parquet",
+    ]
+    loaded = SampleSet.load(tmp_path / "set")
+    assert_equal(loaded, emotions)
+    assert (loaded.kind, len(loaded.pairs), list(loaded.pairs.columns)) == ("emotion", 0, list(PAIRS))
+    assert loaded.base_ids() == [emotions.samples["sample_id"].iloc[0]]
+
+
+def test_verdicts_of_an_emotion_set_may_be_unknown(emotions):
+    kinds = emotions.samples.dtypes.astype(str)
+    assert set(kinds[["guided", "passed_filter", "passed_small-cnn", "passed_tanh-cnn"]]) == {"boolean"}
+    assert set(kinds[["p_fear", "logit_tanh-cnn_anger", "calibrated_small-cnn_fear", "distance_dlib", "step"]]) == {"float64"}
+    assert kinds["emotion1"] == kinds["strategy"] == kinds["sample_id"] == "str"
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (without_column("logit_fear"), "lacks the columns logit_fear;"),
+        (without_column("passed_small-cnn"), "lacks the columns passed_small-cnn;"),
+        (without_column(*(f"p_tanh-cnn_{emotion}" for emotion in EMOTIONS)), "and 3 more"),
+        (edit_manifest(kind="identity"), "no parameter of identity samples"),
+        (edit_manifest(configuration={"emotion1": "fear"}), "does not say which emotion samples"),
+        (edit_manifest(configuration={"emotion1": "fear", "emotion2": "fear"}), "named twice"),
+        (edit_manifest(configuration={"emotion1": "fear", "emotion2": "joy"}), "no emotion 'joy'"),
+        (edit_manifest(configuration={"emotion1": "fear", "emotion2": "anger", "judges": 3}), "does not say which emotion samples"),
+        (remove("latents.npz"), "lacks its file latents.npz"),
+        (remove("samples.parquet"), "lacks its file samples.parquet"),
+        (change_image, "not the one that was saved"),
+    ],
+)
+def test_a_damaged_emotion_set_gets_one_sentence(emotions, tmp_path, harm, sentence):
+    emotions.save(tmp_path / "set")
+    harm(tmp_path / "set")
+    with pytest.raises(LiminalError, match=sentence) as caught:
+        SampleSet.load(tmp_path / "set")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_set_of_the_other_kind_gets_one_sentence(made, emotions):
+    assert made.identity.iterations == 2
+    assert emotions.emotion.emotion2 == "fear"
+    with pytest.raises(LiminalError, match="not about emotions; choose"):
+        _ = made.emotion
+    with pytest.raises(LiminalError, match="not about identity; choose"):
+        _ = emotions.identity
