@@ -1,0 +1,237 @@
+"""Emotion samples: a base, a way to the boundary, the finished pictures judged by every classifier (paper B, section III)."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import core
+from core.models.contracts import EMOTIONS
+from core.progress import Progress
+from core.sampling.bases import Base, find_bases
+from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion import direct, two_stage
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.emotion.events import BaseShown, BoundaryMade, Denoising
+from core.sampling.emotion.opinions import Judged, judged
+from core.sampling.emotion.panel import EmotionPanel
+from core.sampling.pictures import quantised, to_pictures
+from core.sampling.sample_set import SampleSet
+from core.sampling.seeds import sample_seed
+from core.sampling.tables import PAIRS, emotion_samples, frame, sample_id
+
+GROUP = 4
+"""Samples made together, always so many: a sample is the same to the byte whatever the number asked for."""
+
+AWAY = 0.4
+"""Direct search begins so far from the base, times ``freedom``, in a random direction of the sample's own (paper units)."""
+
+
+def generate(
+    configuration: EmotionConfiguration,
+    progress: Progress | None = None,
+    *,
+    base: Base | None = None,
+    panel: EmotionPanel | None = None,
+) -> SampleSet:
+    """All samples of a configuration. base: one for all of them; None: the gallery's where one is named, else one each, drawn.
+
+    Events: Stage, BaseShown, Denoising, BoundaryMade. Raises Cancelled between two groups when the user asks.
+    """
+    progress = progress or Progress()
+    began = time.perf_counter()
+    progress.stage("Loading the networks", 0.0)
+    panel = panel or EmotionPanel.load(configuration)
+    rows = _Rows(configuration, panel)
+    for start in range(0, configuration.count, GROUP):
+        indices = list(range(start, min(start + GROUP, configuration.count)))
+        progress.stage(f"Making face {start + 1} of {configuration.count}", start / configuration.count)
+        bases = [base or base_of(configuration, index, panel) for index in indices]
+        descriptors = rows.show_bases(bases, indices, progress)
+        latents = _latents(configuration, bases, indices, panel, progress)
+        for place, index in enumerate(indices):
+            with torch.inference_mode():
+                image = quantised(panel.generator.decode(latents[place : place + 1]))
+            found = judged(image, descriptors[place], configuration, panel)[0]
+            rows.add(latents[place], image, found, index, bases[place])
+            progress.emit(BoundaryMade(index, to_pictures(image)[0], found.opinions, found.passed, found.above, found.distance))
+            progress.stage(f"Made face {index + 1} of {configuration.count}", (index + 1) / configuration.count)
+    return rows.set(time.perf_counter() - began)
+
+
+def _latents(
+    configuration: EmotionConfiguration,
+    bases: Sequence[Base],
+    indices: Sequence[int],
+    panel: EmotionPanel,
+    progress: Progress,
+) -> Tensor:
+    """The latents (N, d) of a group; the group is filled up to its full size, so that its company never matters."""
+    missing = GROUP - len(indices)
+    rows = [*bases, *[bases[-1]] * missing]
+    places = [*indices, *[configuration.count + GROUP + each for each in range(missing)]]
+    seeds = [sample_seed(configuration.seed, "boundary", index) for index in places]
+    start = torch.from_numpy(np.stack([base.latent for base in rows]))
+    if configuration.strategy == "direct":
+        jitter = panel.generator.sample([sample_seed(seed, "start") for seed in seeds])
+        away = AWAY * configuration.freedom
+        begun = math.sqrt(1 - away**2) * start + away * jitter  # as long as before; every sample begins at a place of its own
+        if not configuration.guided:
+            return begun[: len(indices)]
+        tell = _climbing(configuration, indices, progress)
+        return direct.search(start, configuration, panel, start=begun, on_step=tell)[: len(indices)]
+    with torch.inference_mode():
+        embeddings = panel.encoder.embed(quantised(panel.generator.decode_draft(start))).cpu()
+    guided = two_stage.guided_embeddings(
+        embeddings, seeds, configuration, panel, _denoising(configuration, indices, panel, progress)
+    )
+    progress.check()
+    return two_stage.decoded(guided[: len(indices)], seeds[: len(indices)], panel)
+
+
+def _denoising(
+    configuration: EmotionConfiguration, indices: Sequence[int], panel: EmotionPanel, progress: Progress
+) -> two_stage.OnDenoising:
+    def tell(fraction: float, embeddings: Tensor) -> None:
+        logits = panel.mlp.logits_of(embeddings[: len(indices)]).double().cpu().numpy()
+        shares = panel.reference.calibrated(panel.mlp.name, logits)[:, list(configuration.pair)]
+        progress.emit(Denoising(indices[0], fraction, shares))
+
+    return tell
+
+
+def _climbing(configuration: EmotionConfiguration, indices: Sequence[int], progress: Progress) -> direct.OnClimb:
+    def tell(fraction: float, probabilities: Tensor) -> None:
+        shares: NDArray[np.float64] = probabilities[: len(indices), list(configuration.pair)].double().numpy()
+        progress.emit(Denoising(indices[0], fraction, shares))
+
+    return tell
+
+
+def base_of(configuration: EmotionConfiguration, index: int, panel: EmotionPanel) -> Base:
+    """The gallery's base where one is named; else the sample's own: the first random draw in which a face is found."""
+    if configuration.base is not None:
+        from core.sampling.gallery import load_gallery
+
+        found = load_gallery(configuration.generator).base(configuration.base)
+        return Base(found.latent, found.seed)
+    drawing = IdentityConfiguration(
+        seed=sample_seed(configuration.seed, "base", index),
+        generator=configuration.generator,
+        recogniser=configuration.recogniser,
+        bases_per_batch=1,
+        face_checks=0,
+        faces_needed=0,
+    )
+    return find_bases(drawing, 0, panel.generator, panel.recogniser)[0]
+
+
+class _Rows:
+    """The set while it grows."""
+
+    def __init__(self, configuration: EmotionConfiguration, panel: EmotionPanel) -> None:
+        self.configuration, self.panel = configuration, panel
+        self.rows: list[dict[str, Any]] = []
+        self.latents: dict[str, NDArray[np.float32]] = {}
+        self.images: dict[str, NDArray[np.uint8]] = {}
+        self.bases: dict[bytes, tuple[str, Tensor]] = {}  # latent -> sample_id and descriptor
+
+    def show_bases(self, bases: Sequence[Base], indices: Sequence[int], progress: Progress) -> list[Tensor]:
+        """Add the bases that are new -> each one's descriptor (D,)."""
+        descriptors = []
+        for base, index in zip(bases, indices, strict=True):
+            key = base.latent.tobytes()
+            if key not in self.bases:
+                latent = torch.from_numpy(base.latent)
+                with torch.inference_mode():
+                    image = quantised(self.panel.generator.decode(latent[None]))
+                    descriptor = self.panel.recogniser.embed(image)[0]
+                found = judged(image, descriptor, self.configuration, self.panel)[0]
+                name = sample_id(base.latent, to_pictures(image)[0])
+                self.bases[key] = (name, descriptor)
+                self._row(name, "genuine", base.seed, name, found, guided=False)
+                self.latents[name], self.images[name] = base.latent, to_pictures(image)[0]
+                progress.emit(BaseShown(index, self.images[name], found.opinions))
+            descriptors.append(self.bases[key][1])
+        return descriptors
+
+    def add(self, latent: Tensor, image: Tensor, found: Judged, index: int, base: Base) -> None:
+        """One finished sample."""
+        values, picture = latent.numpy().copy(), to_pictures(image)[0]
+        name = sample_id(values, picture)
+        if name in self.images:
+            return  # the same picture twice
+        seed = sample_seed(self.configuration.seed, "boundary", index)
+        self._row(name, "boundary", seed, self.bases[base.latent.tobytes()][0], found, guided=self.configuration.guided)
+        self.latents[name], self.images[name] = values, picture
+
+    def _row(self, name: str, kind: str, seed: int, base_id: str, found: Judged, *, guided: bool) -> None:
+        c = self.configuration
+        row: dict[str, Any] = {
+            "sample_id": name,
+            "kind": "emotion",
+            "seed": seed,
+            "base_id": base_id,
+            "sample_type": kind,
+            "step": float("nan"),
+            "image": f"images/{name}.png",
+            "emotion1": c.emotion1,
+            "emotion2": c.emotion2,
+            "guided": guided,
+            "strategy": c.strategy,
+            "passed_filter": found.passed[c.steerer],
+            **_columns("", found, c.steerer),
+        }
+        for judge in c.judges:
+            row.update(_columns(f"{judge}_", found, judge))
+            row[f"passed_{judge}"] = found.passed[judge]
+        row[f"distance_{c.recogniser}"] = found.distance
+        self.rows.append(row)
+
+    def set(self, seconds: float) -> SampleSet:
+        """The finished set."""
+        samples = frame(self.rows, emotion_samples(self.configuration.judges, self.configuration.recogniser))
+        return SampleSet(
+            self.configuration,
+            samples,
+            frame([], PAIRS),
+            self.latents,
+            self.images,
+            manifest_of(self.panel, samples["sample_type"].value_counts(sort=False).to_dict(), self.configuration.seed, seconds),
+        )
+
+
+def _columns(prefix: str, found: Judged, classifier: str) -> dict[str, float]:
+    opinion = found.opinions[classifier]
+    parts = (("p", opinion.raw), ("logit", opinion.logits), ("calibrated", opinion.calibrated))
+    return {f"{kind}_{prefix}{emotion}": value for kind, values in parts for emotion, value in zip(EMOTIONS, values, strict=True)}
+
+
+def manifest_of(panel: EmotionPanel, counts: Mapping[Any, int], seed: int, seconds: float) -> dict[str, Any]:
+    """What made a set, for its manifest."""
+    return {
+        "seed": seed,
+        "counts": {str(name): int(number) for name, number in counts.items()},
+        "seconds": {"total": seconds},
+        "thresholds": {panel.recogniser.name: panel.recogniser.threshold},
+        "percentiles": {name: panel.reference.percentiles(name).tolist() for name in panel.classifiers},
+        "temperatures": {name: panel.reference.temperatures[name] for name in panel.classifiers},
+        "versions": {
+            "liminal": core.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "numpy", "diffusers")},
+        },
+        "device": str(panel.generator.device),
+        "models": {
+            card.name: {"kind": card.kind, "files": {each.path: each.sha256 for each in card.files}} for card in panel.cards()
+        },
+    }
