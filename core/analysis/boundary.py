@@ -1,7 +1,8 @@
 """What classifiers say of emotion samples: paper B's filter (3), its three outcomes, evenness and entropy of the answers.
 
 All functions take the samples table of an emotion set (``core.sampling.tables.emotion_samples``) and look at its rows of
-sample_type "boundary". Intervals are 95 %, with samples taken as independent: samples around one base are less so.
+sample_type "boundary"; direct search without guidance leaves the bases as they are, so there the bases are the samples.
+Intervals are 95 %, with samples taken as independent: samples around one base are less so.
 """
 
 from __future__ import annotations
@@ -235,6 +236,8 @@ def share(verdicts: pd.Series[bool]) -> Proportion:
 
 def _rows(samples: pd.DataFrame) -> pd.DataFrame:
     rows = samples[samples["sample_type"] == "boundary"]
+    if not len(rows):
+        rows = samples[(samples["sample_type"] == "genuine") & (samples["strategy"] == "direct")]
     if not len(rows):
         raise LiminalError("These samples hold none of type 'boundary', so there is nothing to count; generate some first.")
     if len(rows[["emotion1", "emotion2"]].drop_duplicates()) > 1:

@@ -13,7 +13,7 @@ from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.emotion.configuration import FREE, KEEP, MOST, EmotionConfiguration
 from core.sampling.folders import check_free
-from core.sampling.gallery import GalleryBase, load_gallery
+from core.sampling.gallery import load_gallery
 from core.sampling.sample_set import SampleSet
 
 PAPERS = ("strategy", "loss", "gamma", "adaptive", "resampling")
@@ -51,17 +51,15 @@ def add_arguments(emotion: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the set, save it, print a summary."""
     configuration = configured(arguments)
-    chosen = gallery_base(configuration)
+    check_base(configuration)
     check_free(arguments.out)
     if tuple(arguments.pair) != (configuration.emotion1, configuration.emotion2):
         named = f"{configuration.emotion1}, {configuration.emotion2}"
         print(f"Note: the order of a pair does not matter; this one is stored as '{named}'.", file=sys.stderr)
-    from core.sampling.bases import Base  # torch, only once the arguments are known to be good
-    from core.sampling.emotion.generate import generate
+    from core.sampling.emotion.generate import generate  # torch, only once the arguments are known to be good
 
     with TerminalProgress() as shown:
-        base = Base(chosen.latent, chosen.seed) if chosen else None
-        made = generate(configuration, Progress(shown), base=base)
+        made = generate(configuration, Progress(shown))
     made.save(arguments.out)
     _summarise(made, arguments.out)
     return 0
@@ -78,19 +76,17 @@ def configured(arguments: argparse.Namespace) -> EmotionConfiguration:
     return configuration.with_guidance(arguments.guidance)
 
 
-def gallery_base(configuration: EmotionConfiguration) -> GalleryBase | None:
-    """The gallery's base that the configuration names; None where it names none. Raises LiminalError for an unknown one."""
+def check_base(configuration: EmotionConfiguration) -> None:
+    """Raises LiminalError where the configuration names a base that the gallery does not hold. Imports no torch."""
     if configuration.base is None:
-        return None
+        return
     gallery = load_gallery(configuration.generator)
-    for base in gallery.bases:
-        if base.base_id == configuration.base:
-            return base
-    folder = gallery.bases[0].image.parent
-    raise LiminalError(
-        f"The gallery holds no base '{configuration.base}'; its {len(gallery.bases)} ids are the names of the pictures in "
-        f"{folder}, for example {gallery.bases[0].base_id}."
-    )
+    known = [base.base_id for base in gallery.bases]
+    if configuration.base not in known:
+        raise LiminalError(
+            f"The gallery holds no base '{configuration.base}'; its {len(known)} ids are the names of the pictures in "
+            f"{gallery.bases[0].image.parent}, for example {known[0]}."
+        )
 
 
 def _summarise(made: SampleSet, folder: Path) -> None:

@@ -90,6 +90,15 @@ def test_bases_and_morphs_are_not_counted():
     assert statistics(samples).n == 2
 
 
+def test_where_direct_search_left_the_bases_alone_they_are_the_samples():
+    alone = EmotionConfiguration("surprise", "fear", count=1, guided=False, strategy="direct")
+    made = emotion_set([unanimous(0.5, 0.5, True)], configuration=alone, genuine=6)
+    bases = made.samples[made.samples["sample_type"] == "genuine"]
+    assert (statistics(bases).n, statistics(bases).guided) == (6, 0)
+    guided = emotion_set([unanimous(0.5, 0.5, True)] * 4)
+    assert gains(guided.samples, bases, STEERER)[0].unguided.n == 6
+
+
 def test_none_passed_leaves_nothing_to_estimate():
     said = statistics(emotion_set([unanimous(0.1, 0.1, False)] * 4).samples).of(STEERER)
     assert said.passed.share == 0.0
