@@ -9,6 +9,8 @@ import streamlit as st
 from core.sampling import strangers, thresholds, walk
 
 if TYPE_CHECKING:
+    from core.sampling.emotion.acceptance import Acceptance
+    from core.sampling.emotion.reference import Reference
     from core.sampling.gallery import Gallery
     from core.sampling.strangers import Strangers
     from core.sampling.thresholds import Thresholds
@@ -39,6 +41,22 @@ def stored_gallery(generator: str) -> Gallery:
     from core.sampling import gallery
 
     return gallery.load_gallery(generator)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def stored_reference(generator: str) -> Reference:
+    """What classifiers say of many plain faces of a generator."""
+    from core.sampling.emotion.reference import load_reference
+
+    return load_reference(generator)
+
+
+@st.cache_resource(show_spinner=False)
+def stored_acceptance() -> Acceptance:
+    """How many faces could be either, for all pairs."""
+    from core.sampling.emotion.acceptance import load_acceptance
+
+    return load_acceptance()
 
 
 @st.cache_data(show_spinner=False, max_entries=512)

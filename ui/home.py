@@ -15,6 +15,7 @@ from ui.state import GENERATOR
 from ui.words import lead
 
 FACES = 4
+ACROSS = 2
 
 
 def ways_in(places: Sequence[Place]) -> None:
@@ -24,7 +25,8 @@ def ways_in(places: Sequence[Place]) -> None:
     except LiminalError:
         wall = ()
     with st.container(key="ways"):
-        for column, place, first in zip(st.columns(len(places), gap="large"), places, range(0, 1000, FACES), strict=False):
+        columns = [column for _ in places[::ACROSS] for column in st.columns(ACROSS, gap="large")]
+        for column, place, first in zip(columns, places, range(0, 1000, FACES), strict=False):
             with column:
                 shown = wall[first : first + FACES]
                 faces = "".join(f'<img src="{html.escape(asset_url(face.image))}" alt="" loading="lazy">' for face in shown)

@@ -33,7 +33,19 @@ IDENTITY = Place(
     "identity",
     "Twenty-eight faces around one person, made while you watch and judged by every recogniser: which still pass?",
 )
-PLACES = (HOME, PHONE, IDENTITY)
+EMOTION = Place(
+    "emotion.py",
+    "Emotion boundary",
+    "emotion",
+    "Which feeling is this? Faces that could be either of two, made while you watch, and what other networks say of them.",
+)
+MORPH = Place(
+    "morph.py",
+    "Morph",
+    "morph",
+    "One person, from one feeling to another. Slide over the row and see where each network changes its mind.",
+)
+PLACES = (HOME, PHONE, IDENTITY, EMOTION, MORPH)
 
 
 def page(place: Place) -> st.Page:

@@ -7,13 +7,16 @@ written there by their callbacks. A value in an address that means nothing is re
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 import streamlit as st
 
+from core.errors import LiminalError
 from core.models import registry
 from core.sampling.configuration import Strategy
+from core.sampling.emotion.configuration import FREE, KEEP, EmotionConfiguration, EmotionStrategy, GuidanceLoss, ordered
 
 if TYPE_CHECKING:
     from core.models.contracts import Kind
@@ -45,6 +48,119 @@ class IdentityState:
     strategy: Strategy
     rounds: int
     looks: bool
+
+
+COUNTS = (4, 8, 16, 32, 64)
+FRAMES = (9, 11, 13)
+PAIR = ("fear", "surprise")
+"""Paper B's own example (Fig. 6)."""
+MOST_GAMMA, MOST_RESAMPLING = 20.0, 8
+
+Choice = TypeVar("Choice", str, int, float)
+
+
+@dataclass(frozen=True)
+class EmotionState:
+    """Emotion boundary: the base, the pair in the order it was chosen, how faces are made, and the one that is looked at."""
+
+    base: str | None
+    pair: tuple[str, str]
+    seed: int | None
+    sample: str | None
+    generator: str
+    count: int
+    freedom: float
+    strategy: EmotionStrategy
+    gamma: float
+    loss: GuidanceLoss
+    adaptive: bool
+    resampling: int
+
+    def configuration(self, base_id: str, seed: int) -> EmotionConfiguration:
+        """What the core makes from these choices."""
+        first, second = ordered(*self.pair)
+        return EmotionConfiguration(
+            first,
+            second,
+            count=self.count,
+            seed=seed,
+            base=base_id,
+            generator=self.generator,
+            strategy=self.strategy,
+            freedom=self.freedom,
+            loss=self.loss,
+            gamma=self.gamma,
+            adaptive=self.adaptive,
+            resampling=self.resampling,
+        )
+
+
+@dataclass(frozen=True)
+class MorphState:
+    """Morph: the base, the pair in the order it was chosen (from the first to the second), and the number of frames."""
+
+    base: str | None
+    pair: tuple[str, str]
+    seed: int | None
+    generator: str
+    frames: int
+    freedom: float
+
+    def configuration(self, base_id: str, seed: int) -> EmotionConfiguration:
+        """What the core makes from these choices."""
+        first, second = ordered(*self.pair)
+        return EmotionConfiguration(first, second, count=1, seed=seed, base=base_id, generator=self.generator, freedom=self.freedom)
+
+
+def read_emotion() -> EmotionState:
+    """The view of 'Emotion boundary' that the address asks for."""
+    usual = EmotionConfiguration(*PAIR)
+    return EmotionState(
+        base=st.query_params.get("base"),
+        pair=read_pair(),
+        seed=read_whole("seed", 0, 2**31 - 1),
+        sample=st.query_params.get("sample"),
+        generator=read_choice("generator", registry.names("generator"), GENERATOR),
+        count=read_choice("count", COUNTS, 8),
+        freedom=read_choice("freedom", (KEEP, FREE), KEEP),
+        strategy=read_choice("strategy", get_args(EmotionStrategy), usual.strategy),
+        gamma=_or(read_number("gamma", 0.0, MOST_GAMMA), usual.gamma),
+        loss=read_choice("loss", get_args(GuidanceLoss), usual.loss),
+        adaptive=bool(read_choice("adaptive", (0, 1), int(usual.adaptive))),
+        resampling=int(_or(read_whole("resampling", 1, MOST_RESAMPLING), usual.resampling)),
+    )
+
+
+def read_morph() -> MorphState:
+    """The view of 'Morph' that the address asks for."""
+    return MorphState(
+        base=st.query_params.get("base"),
+        pair=read_pair(),
+        seed=read_whole("seed", 0, 2**31 - 1),
+        generator=read_choice("generator", registry.names("generator"), GENERATOR),
+        frames=read_choice("frames", FRAMES, FRAMES[1]),
+        freedom=read_choice("freedom", (KEEP, FREE), KEEP),
+    )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def read_pair() -> tuple[str, str]:
+    """Two emotions of the address, such as ``fear-surprise``, in the order they stand there; else the default pair."""
+    first, _, second = st.query_params.get("pair", "").partition("-")
+    try:
+        ordered(first, second)
+    except LiminalError:
+        return PAIR
+    return first, second
+
+
+def read_choice(name: str, known: Sequence[Choice], default: Choice) -> Choice:
+    """The one of ``known`` that the address names, else the default."""
+    asked = st.query_params.get(name)
+    return next((each for each in known if str(each) == asked), default)
 
 
 def read_number(name: str, low: float, high: float) -> float | None:

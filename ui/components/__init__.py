@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
+from ui.components.mounting import mount
 from ui.images import asset_url
 
 if TYPE_CHECKING:
@@ -17,28 +16,10 @@ if TYPE_CHECKING:
 
 Verdict = Literal["open", "closed", "none"]
 
-HERE = Path(__file__).resolve().parent
-
-
-@cache
-def _source(name: str, kind: str) -> str:
-    return (HERE / f"{name}.{kind}").read_text(encoding="utf-8")
-
-
-def _mount(name: str, inner: str = "") -> Any:
-    """The component of that name. Registered on every run: a cheap dictionary entry, and the registry belongs to the server."""
-    return st.components.v2.component(
-        f"liminal_{name}",
-        html=f'<div class="{name}-root">{inner}</div>',
-        css=_source(name, "css"),
-        js=_source(name, "js"),
-        isolate_styles=False,
-    )
-
 
 def theme() -> None:
     """Tells the whole document whether the theme is light or dark; runs again when that changes."""
-    _mount("theme")(key="theme")
+    mount("theme")(key="theme")
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,7 @@ def faces(
         if identifier:
             on_pick(identifier)
 
-    _mount("faces")(
+    mount("faces")(
         data={"groups": [asdict(group) for group in groups], "selected": selected, "layout": layout, "tile": tile},
         key=key,
         on_picked_change=picked,
@@ -115,7 +96,7 @@ def walk(
 ) -> None:
     """A face walking from the first picture to the last, with the verdict of exactly the picture shown; the first opinion leads."""
     lead, *others = opinions
-    _mount("walk")(
+    mount("walk")(
         data={
             "frames": list(frames),
             "recogniser": lead.title,
@@ -176,7 +157,7 @@ def judge(
         if identifier:
             on_pick(identifier)
 
-    _mount("judge")(
+    mount("judge")(
         data={
             "id": identity,
             "distances": list(distances),
@@ -207,7 +188,7 @@ class Run:
 
 def search(runs: Sequence[Run], *, iterations: int, targets: Sequence[Mark], axis: str, alt: str, key: str) -> None:
     """Searches while they run: best faces so far and falling distances."""
-    _mount("search", '<div class="search-faces"></div><div class="search-chart"></div>')(
+    mount("search", '<div class="search-faces"></div><div class="search-chart"></div>')(
         data={
             "runs": [asdict(run) for run in runs],
             "iterations": iterations,

@@ -1,0 +1,27 @@
+"""How a component with its own JavaScript is put on the page."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+HERE = Path(__file__).resolve().parent
+
+
+@cache
+def _source(name: str, kind: str) -> str:
+    return (HERE / f"{name}.{kind}").read_text(encoding="utf-8")
+
+
+def mount(name: str, inner: str = "") -> Any:
+    """The component of that name. Registered on every run: a cheap dictionary entry, and the registry belongs to the server."""
+    return st.components.v2.component(
+        f"liminal_{name}",
+        html=f'<div class="{name}-root">{inner}</div>',
+        css=_source(name, "css"),
+        js=_source(name, "js"),
+        isolate_styles=False,
+    )

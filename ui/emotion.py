@@ -1,0 +1,145 @@
+"""The parts of the page 'Emotion boundary'."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.sampling.emotion.configuration import EmotionConfiguration, EmotionStrategy, GuidanceLoss
+from ui import emotion_choice, emotion_runs, navigation, progress, state, words
+from ui.emotion_runs import Run
+from ui.images import asset_url
+from ui.jobs import manager
+from ui.state import EmotionState
+
+if TYPE_CHECKING:
+    from core.sampling.gallery import GalleryBase
+
+STRATEGIES: dict[EmotionStrategy, str] = {"two-stage": "Two stages, as in the paper", "direct": "Direct search"}
+LOSSES: dict[GuidanceLoss, str] = {
+    "cross-entropy": "Both, and evenly (cross-entropy)",
+    "product": "Both together, as the paper writes it (equation 1)",
+}
+GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 20.0)
+JOB = "emotion_job"
+
+
+def choose(view: EmotionState) -> tuple[GalleryBase, EmotionConfiguration | None]:
+    """The base, large, beside all choices and the button; the configuration is None until faces are asked for."""
+    with st.container(key="models"), st.popover("Change the settings", type="tertiary", icon=":material/tune:"):
+        _settings(view)
+    base = emotion_choice.base_of(view.generator, view.base)
+    with st.container(key="owner"):
+        portrait, ways = st.columns([4, 9], gap="large")
+        with ways:
+            emotion_choice.choose_base(view.generator, base)
+            emotion_choice.choose_feelings(view.pair, "Between which two feelings?")
+            with st.container(horizontal=True, gap="large"):
+                st.segmented_control("How many faces?", state.COUNTS, required=True, **emotion_choice.bound("count", view.count))
+                emotion_choice.choose_closeness(view.freedom)
+            with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
+                st.segmented_control(
+                    "How are they made?",
+                    list(STRATEGIES),
+                    format_func=STRATEGIES.get,
+                    required=True,
+                    wrap=True,
+                    help="Two stages: a diffusion in the space of faces, steered between both feelings, then a picture. "
+                    "Direct search: the picture itself is changed, step by step.",
+                    **emotion_choice.bound("strategy", view.strategy),
+                )
+                seed = emotion_choice.choose_seed(view.seed)
+                st.button(
+                    "Make faces", type="primary", key="make-faces", on_click=emotion_choice.start, args=(base.base_id, seed, JOB)
+                )
+        with portrait:
+            st.html(words.portrait(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}"))
+    return base, None if view.seed is None else view.configuration(base.base_id, view.seed)
+
+
+def _settings(view: EmotionState) -> None:
+    """What few people change."""
+    emotion_choice.choose_generator(view.generator)
+    st.select_slider(
+        "How strongly is it steered? (gamma of equation 2)",
+        sorted({*GAMMAS, view.gamma}),
+        format_func="{:g}".format,
+        disabled=view.strategy != "two-stage",
+        **emotion_choice.bound("gamma", view.gamma),
+    )
+    st.radio("What is rewarded?", list(LOSSES), format_func=LOSSES.get, **emotion_choice.bound("loss", view.loss))
+    st.toggle("Scale each step to its noise (CoCoG-2)", **emotion_choice.bound("adaptive", view.adaptive))
+    st.slider(
+        "Times each step is repeated (CoCoG-2)", 1, state.MOST_RESAMPLING, **emotion_choice.bound("resampling", view.resampling)
+    )
+    st.button("As the paper writes it", key="as-in-paper", on_click=_as_in_paper)
+
+
+def _as_in_paper() -> None:
+    paper = EmotionConfiguration(*state.PAIR).with_guidance("paper")
+    emotion_choice.pick(
+        strategy=paper.strategy, loss=paper.loss, gamma=paper.gamma, adaptive=paper.adaptive, resampling=paper.resampling
+    )
+
+
+def made_run(configuration: EmotionConfiguration, title: str) -> Run | None:
+    """The finished run; while it is being made, what there is so far is shown instead and None comes back."""
+    run: Run | None = emotion_runs.kept_runs().get(configuration)
+    if run is not None:
+        return run
+    kept: tuple[EmotionConfiguration, str] | None = st.session_state.get(JOB)
+    job = manager().get(kept[1]) if kept is not None else None
+    if job is not None and kept is not None and kept[0] != configuration:
+        job.stop()  # something else was chosen
+        job = None
+    if job is None:
+        job = manager().submit("emotion boundary", emotion_runs.maker(configuration))
+        st.session_state[JOB] = (configuration, job.id)
+    if job.finished:
+        progress.outcome(job)
+        return None
+    _watch(configuration, title, job.id)
+    return None
+
+
+@st.fragment(run_every=progress.POLL_SECONDS)
+def _watch(configuration: EmotionConfiguration, title: str, job_id: str) -> None:
+    from ui import emotion_tiles
+
+    job = manager().get(job_id)
+    if job is None or job.finished:
+        st.rerun()
+    progress.bar(job)
+    emotion_tiles.show_unfinished(emotion_runs.seen(list(job.events)), configuration, title)
+
+
+def show_run(configuration: EmotionConfiguration, base: GalleryBase, run: Run, selected: str | None) -> None:
+    """The finished faces, what they add up to, and the one that is looked at."""
+    from ui import emotion_dialog, emotion_figures, emotion_tiles
+
+    emotion_tiles.show_finished(run, configuration, base.title, emotion_dialog.pick)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        download(configuration, run)
+        st.page_link(
+            navigation.page(navigation.MORPH),
+            label="Walk from one feeling to the other",
+            query_params={"base": base.base_id, "pair": f"{configuration.emotion1}-{configuration.emotion2}"},
+        )
+    st.space("medium")
+    emotion_figures.show(run, configuration)
+    emotion_dialog.open_face(run, configuration, selected)
+
+
+def download(configuration: EmotionConfiguration, run: Run) -> None:
+    """The whole set as a zip archive: tables, latents, pictures, and what made them."""
+    name = f"liminal-{configuration.emotion1}-{configuration.emotion2}-{configuration.base}-{configuration.seed}"
+    st.download_button(
+        "Download this set",
+        lambda: run.made.to_zip(name),
+        f"{name}.zip",
+        "application/zip",
+        key="download",
+        icon=":material/download:",
+        on_click="ignore",
+    )

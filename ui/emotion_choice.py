@@ -1,0 +1,104 @@
+"""What both emotion pages ask for: a base, two feelings, and choices that live in the address.
+
+The address is the truth: a widget is set from it on every run, and its callback writes there. A new choice drops the seed, and with
+it what was made for another choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core.models import registry
+from core.models.emotions import EMOTIONS
+from core.sampling.emotion.configuration import FREE, KEEP
+from ui import caches, components
+
+if TYPE_CHECKING:
+    from core.sampling.gallery import GalleryBase
+
+CLOSENESS = {KEEP: "Keep the face", FREE: "Be free"}
+
+
+def pick(**values: object) -> None:
+    """Write choices to the address; what was made for others is no longer shown."""
+    for name, value in values.items():
+        st.query_params[name] = str(int(value)) if isinstance(value, bool) else str(value)
+    st.query_params.pop("seed", None)
+    st.query_params.pop("sample", None)
+
+
+def _picked(name: str) -> None:
+    value = st.session_state[f"{name}_wanted"]
+    if value is not None:
+        pick(**{name: value})
+
+
+def bound(name: str, value: object) -> dict[str, Any]:
+    """Arguments that tie a widget to ``name`` in the address, where ``value`` was read."""
+    st.session_state[f"{name}_wanted"] = value
+    return {"key": f"{name}_wanted", "on_change": _picked, "args": (name,)}
+
+
+def start(base_id: str, seed: int, job: str) -> None:
+    """The button: what is chosen is made. ``job``: where the session keeps the page's job; one that was stopped starts anew."""
+    st.session_state.pop(job, None)
+    st.query_params["base"] = base_id
+    st.query_params["seed"] = str(seed)
+    st.query_params.pop("sample", None)
+
+
+def base_of(generator: str, base_id: str | None) -> GalleryBase:
+    """The gallery's face of that id; the first one where the id is none of the gallery's."""
+    gallery = caches.stored_gallery(generator)
+    return next((each for each in gallery.bases if each.base_id == base_id), gallery.bases[0])
+
+
+def choose_base(generator: str, base: GalleryBase) -> None:
+    """The gallery's faces in a strip."""
+    components.gallery(caches.stored_gallery(generator), base.base_id, on_pick=lambda base_id: pick(base=base_id))
+
+
+def choose_feelings(pair: tuple[str, str], label: str) -> None:
+    """Six feelings, two of them chosen. Pressing a third one lets go of the one that was chosen first."""
+    st.session_state["feelings"] = list(pair)
+    st.pills(
+        label,
+        EMOTIONS,
+        selection_mode="multi",
+        key="feelings",
+        on_change=_feelings_picked,
+        args=(pair,),
+        help="Two are always chosen: a third one takes the place of the one that was chosen first.",
+    )
+
+
+def _feelings_picked(pair: tuple[str, str]) -> None:
+    new = [each for each in st.session_state["feelings"] if each not in pair]
+    if new:
+        pick(pair=f"{pair[1]}-{new[-1]}")
+
+
+def choose_closeness(freedom: float) -> None:
+    """How much of the base is kept."""
+    st.segmented_control(
+        "How close to the base?", list(CLOSENESS), format_func=CLOSENESS.get, required=True, **bound("freedom", freedom)
+    )
+
+
+def choose_generator(generator: str) -> None:
+    """Where the faces come from, by the registry's names."""
+    names: Sequence[str] = registry.names("generator")
+    st.radio(
+        "Where the faces come from", names, captions=[registry.entry(name).title for name in names], **bound("generator", generator)
+    )
+
+
+def choose_seed(seed: int | None) -> int:
+    """A number that decides all that is drawn."""
+    wanted = st.number_input(
+        "Seed", 0, 2**31 - 1, seed or 0, step=1, key="seed_wanted", width=150, help="Another number, other faces."
+    )
+    return int(wanted)

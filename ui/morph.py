@@ -1,0 +1,145 @@
+"""The parts of the page 'Morph'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from core.models import registry
+from core.models.emotions import EMOTIONS
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.emotion.events import BoundaryMade, Opinion
+from ui import emotion_choice, emotion_runs, navigation, progress, state, words
+from ui.components.morph import MorphVoice, morph
+from ui.images import asset_url, face_url
+from ui.jobs import manager
+from ui.state import MorphState
+
+if TYPE_CHECKING:
+    from core.sampling.emotion.morph import Morph
+    from core.sampling.gallery import GalleryBase
+
+JOB = "morph_job"
+
+Frame = tuple[NDArray[np.uint8], Mapping[str, Opinion]]
+"""A picture and what every classifier says of it."""
+
+
+def choose(view: MorphState) -> tuple[GalleryBase, EmotionConfiguration | None]:
+    """The base beside the choices and the button; the configuration is None until a row is asked for."""
+    with st.container(key="models"), st.popover("Change the settings", type="tertiary", icon=":material/tune:"):
+        emotion_choice.choose_generator(view.generator)
+        st.segmented_control("How many pictures?", state.FRAMES, required=True, **emotion_choice.bound("frames", view.frames))
+    base = emotion_choice.base_of(view.generator, view.base)
+    with st.container(key="owner"):
+        portrait, ways = st.columns([4, 9], gap="large")
+        with ways:
+            emotion_choice.choose_base(view.generator, base)
+            emotion_choice.choose_feelings(view.pair, "From which feeling to which?")
+            emotion_choice.choose_closeness(view.freedom)
+            with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
+                seed = emotion_choice.choose_seed(view.seed)
+                st.button(
+                    "Make the row", type="primary", key="make-row", on_click=emotion_choice.start, args=(base.base_id, seed, JOB)
+                )
+        with portrait:
+            st.html(words.portrait(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}"))
+    return base, None if view.seed is None else view.configuration(base.base_id, view.seed)
+
+
+def show(configuration: EmotionConfiguration, frames: int) -> None:
+    """The row under its slider; while it is being made, the pictures that there are."""
+    made: Morph | None = emotion_runs.kept_morphs().get((configuration, frames))
+    if made is not None:
+        _show_row(configuration, list(zip(made.pictures, made.opinions, strict=True)), "morph")
+        _explain(configuration, frames)
+        return
+    kept: tuple[EmotionConfiguration, int, str] | None = st.session_state.get(JOB)
+    job = manager().get(kept[2]) if kept is not None else None
+    if job is not None and kept is not None and kept[:2] != (configuration, frames):
+        job.stop()  # something else was chosen
+        job = None
+    if job is None:
+        job = manager().submit("morph", emotion_runs.morpher(configuration, frames))
+        st.session_state[JOB] = (configuration, frames, job.id)
+    if job.finished:
+        progress.outcome(job)
+        return
+    _watch(configuration, frames, job.id)
+
+
+@st.fragment(run_every=progress.POLL_SECONDS)
+def _watch(configuration: EmotionConfiguration, frames: int, job_id: str) -> None:
+    job = manager().get(job_id)
+    if job is None or job.finished:
+        st.rerun()
+    progress.bar(job)
+    row: list[Frame | None] = [None] * frames
+    for event in list(job.events):
+        if isinstance(event, BoundaryMade) and event.index < frames:
+            row[event.index] = (event.image, event.opinions)
+    if any(frame is not None for frame in row):
+        _show_row(configuration, row, "morph-live")
+
+
+def flip(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Shares along a row -> where the second overtakes the first, in [0, 1] of the way, between two frames by a straight line.
+
+    None where it never does: the second leads from the start, or never.
+    """
+    lead = np.subtract(second, first)
+    for index in range(1, len(lead)):
+        if lead[index - 1] <= 0 < lead[index]:
+            part = -lead[index - 1] / (lead[index] - lead[index - 1])
+            return float(index - 1 + part) / (len(lead) - 1)
+    return None
+
+
+def voices(configuration: EmotionConfiguration, row: Sequence[Frame | None]) -> list[MorphVoice]:
+    """Every classifier along a row, the one that steers first. Where it flips is known once the row is complete."""
+    first, second = configuration.pair
+    result = []
+    for name in configuration.classifiers:
+        shares = [None if frame is None else frame[1][name].calibrated for frame in row]
+        known = [each for each in shares if each is not None]
+        turn = flip([each[first] for each in known], [each[second] for each in known]) if len(known) == len(row) else None
+        part = (
+            "steers the row"
+            if name == configuration.steerer
+            else "takes no part in making it"
+            if name == configuration.judges[-1]
+            else "taught the one that steers"
+        )
+        rounded = [None if each is None else [round(float(share), 4) for share in each] for each in shares]
+        result.append(MorphVoice(registry.entry(name).title, part, rounded, turn))
+    return result
+
+
+def _show_row(configuration: EmotionConfiguration, row: Sequence[Frame | None], key: str) -> None:
+    morph(
+        [None if frame is None else face_url(frame[0]) for frame in row],
+        voices(configuration, row),
+        emotions=EMOTIONS,
+        pair=configuration.pair,
+        key=key,
+    )
+
+
+def _explain(configuration: EmotionConfiguration, frames: int) -> None:
+    steerer = registry.entry(configuration.steerer).title
+    st.html(
+        words.fine(
+            f"{frames} pictures, each made and judged for itself: {steerer} was asked for less and less {configuration.emotion1} "
+            f"and more and more {configuration.emotion2}. Below the slider: which feeling each network finds strongest, grey where "
+            "it is a third one; the stroke is where it goes from the one to the other. Shares are calibrated.",
+        )
+    )
+    st.page_link(
+        navigation.page(navigation.EMOTION),
+        label="Many faces on the line between the two",
+        query_params={"base": configuration.base or "", "pair": f"{configuration.emotion1}-{configuration.emotion2}"},
+    )
