@@ -90,12 +90,17 @@ def check_base(configuration: EmotionConfiguration) -> None:
 
 
 def _summarise(made: SampleSet, folder: Path) -> None:
-    from core.commands.report_emotion import print_faces, print_passing, statistics  # a second of imports, not before it is due
+    from core.commands.report_emotion import (
+        bases,
+        print_faces,
+        print_passing,
+        statistics,
+    )  # a second of imports, not before it is due
 
     said = statistics(made)
     configuration = made.emotion
     way = f"{'guided' if configuration.guided else 'unguided'}, {configuration.strategy}"
-    print(f"{said.n} images between {said.emotion1} and {said.emotion2} ({way}) of {len(made.base_ids())} bases in {folder}")
+    print(f"{said.n} images between {said.emotion1} and {said.emotion2} ({way}) of {bases(made)} in {folder}")
     for each in said.classifiers:
         print_passing(each, configuration)
     print_faces(said.faces)

@@ -18,9 +18,7 @@ from core.sampling.sample_set import SampleSet
 from core.sampling.thresholds import load_thresholds
 
 PUBLISHED = "nearly 80 %"
-PUBLISHED_IS = (
-    "of paper B's images were success or bias in the choices of people (Fig. 4b), not in the probabilities of a model as here"
-)
+PUBLISHED_IS = "of the images were success or bias in the choices of people (Fig. 4b), not in the probabilities of a model"
 
 STEERING = ("emotion-mlp", *TEACHERS["emotion-mlp"])
 """The MLP was distilled from its teachers, and direct search goes through them: none of these judges another independently."""
@@ -34,7 +32,7 @@ def show(made: SampleSet, folder: Path) -> None:
     reference, why_not = _reference(configuration)
     way = f"guided by {registry.entry(configuration.steerer).title}" if configuration.guided else "unguided"
     print(
-        f"{folder}: {said.n} samples between {said.emotion1} and {said.emotion2} of {len(made.base_ids())} bases, {way}, "
+        f"{folder}: {said.n} samples between {said.emotion1} and {said.emotion2} of {bases(made)}, {way}, "
         f"{configuration.strategy}, freedom {configuration.freedom:g}, generator {configuration.generator}, "
         f"seed {configuration.seed}"
     )
@@ -85,6 +83,12 @@ def statistics(made: SampleSet) -> Boundary:
     return boundary(made.samples, configuration.steerer, name, threshold)
 
 
+def bases(made: SampleSet) -> str:
+    """How many bases a set has, in words."""
+    count = len(made.base_ids())
+    return f"{count} base{'s' if count > 1 else ''}"
+
+
 def role(classifier: str, configuration: EmotionConfiguration) -> str:
     """What a classifier had to do with the making: "steerer", "helped to steer" or "never steered"."""
     if classifier == configuration.steerer:
@@ -94,11 +98,10 @@ def role(classifier: str, configuration: EmotionConfiguration) -> str:
 
 def print_passing(said: ClassifierBoundary, configuration: EmotionConfiguration) -> None:
     """One line: how many passed under a classifier, and how even those are."""
-    title = f"{registry.entry(said.classifier).title}, {role(said.classifier, configuration)}"
     kept = ""
     if said.passed.count:
         kept = f"  of these median |p1 - p2| {number(said.raw.gap.value)}, p1 + p2 {number(said.raw.together.value)}"
-    print(f"  {title:<44} passed {_counted(said.passed)}{kept}")
+    print(f"  {_titled(said, configuration):<44} passed {_counted(said.passed)}{kept}")
 
 
 def print_faces(faces: Faces) -> None:
@@ -109,8 +112,12 @@ def print_faces(faces: Faces) -> None:
     )
 
 
+def _titled(said: ClassifierBoundary, configuration: EmotionConfiguration) -> str:
+    return f"{registry.entry(said.classifier).title}, {role(said.classifier, configuration)}"
+
+
 def _print_classifier(said: ClassifierBoundary, configuration: EmotionConfiguration, plain: Proportion | None) -> None:
-    print(f"\n{registry.entry(said.classifier).title} ({role(said.classifier, configuration)})")
+    print(f"\n{_titled(said, configuration)}")
     print(f"  {'passed':<22}{_counted(said.passed):<34}" + (_beside(plain, ratio(said.passed, plain)) if plain else ""))
     if not said.steerer:
         print(f"  {'of what steerer kept':<22}{_counted(said.passed_of_kept)}")
