@@ -90,12 +90,7 @@ def check_base(configuration: EmotionConfiguration) -> None:
 
 
 def _summarise(made: SampleSet, folder: Path) -> None:
-    from core.commands.report_emotion import (
-        bases,
-        print_faces,
-        print_passing,
-        statistics,
-    )  # a second of imports, not before it is due
+    from core.commands.report_emotion import bases, print_faces, print_passing, statistics  # takes a second
 
     said = statistics(made)
     configuration = made.emotion
