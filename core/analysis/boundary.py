@@ -1,8 +1,7 @@
 """What classifiers say of emotion samples: paper B's filter (3), its three outcomes, evenness and entropy of the answers.
 
 All functions take the samples table of an emotion set (``core.sampling.tables.emotion_samples``) and look at its rows of
-sample_type "boundary"; direct search without guidance leaves the bases as they are, so there the bases are the samples.
-Intervals are 95 %, with samples taken as independent: samples around one base are less so.
+sample_type "boundary". Intervals are 95 %, with samples taken as independent: samples around one base are less so.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from statsmodels.stats.proportion import confint_proportions_2indep
 
 from core.analysis.acceptance import Proportion
 from core.errors import LiminalError
@@ -219,13 +217,19 @@ def bootstrap(values: Array, statistic: Callable[..., NDArray[np.float64]], *, s
 
 
 def ratio(first: Proportion, second: Proportion) -> Ratio:
-    """first / second, taken as independent; the interval is the log one with half a count added (Walter 1975, Biometrika 62)."""
+    """first / second, taken as independent; the interval follows from the two Wilson intervals and keeps to their width.
+
+    Method of variance estimates recovery: Donner and Zou 2012, Statistical Methods in Medical Research 21.
+    """
     if not first.n or not second.n or not (first.count or second.count):
         return Ratio(math.nan, 0.0, math.inf)
-    low, high = confint_proportions_2indep(first.count, first.n, second.count, second.n, compare="ratio", method="log-adjusted")
+    product = first.share * second.share
+    least, most = (end * (2 * first.share - end) for end in (first.low, first.high))
+    under, over = (end * (2 * second.share - end) for end in (second.low, second.high))
+    low = least / (product + math.sqrt(product**2 - least * over)) if first.count else 0.0
     if not second.count:
-        return Ratio(math.inf, float(low), math.inf)
-    return Ratio(first.share / second.share, float(low) if first.count else 0.0, float(high))
+        return Ratio(math.inf, low, math.inf)
+    return Ratio(first.share / second.share, low, (product + math.sqrt(product**2 - most * under)) / under)
 
 
 def share(verdicts: pd.Series[bool]) -> Proportion:
@@ -236,8 +240,6 @@ def share(verdicts: pd.Series[bool]) -> Proportion:
 
 def _rows(samples: pd.DataFrame) -> pd.DataFrame:
     rows = samples[samples["sample_type"] == "boundary"]
-    if not len(rows):
-        rows = samples[(samples["sample_type"] == "genuine") & (samples["strategy"] == "direct")]
     if not len(rows):
         raise LiminalError("These samples hold none of type 'boundary', so there is nothing to count; generate some first.")
     if len(rows[["emotion1", "emotion2"]].drop_duplicates()) > 1:

@@ -45,7 +45,8 @@ def show(made: SampleSet, folder: Path) -> None:
         f"\nPaper B: {PUBLISHED} {PUBLISHED_IS}.\n"
         "Success: both emotions above 0.25 and together above 0.6; bias: together above 0.6 only; failure: the rest.\n"
         "'Passed' and 'of passed': filter (3) under that classifier. Calibrated: at the classifier's temperature on plain faces.\n"
-        "95 % intervals: Wilson for shares, bootstrap for means and medians, Walter for ratios; samples taken as independent."
+        "95 % intervals: Wilson for shares, bootstrap for means and medians, Donner and Zou for ratios.\n"
+        "Samples are taken as independent."
     )
 
 

@@ -8,6 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from core.analysis.acceptance import Proportion
 from core.analysis.boundary import bootstrap, boundary, entropy, gains, judges, outcome, ratio
@@ -90,15 +91,6 @@ def test_bases_and_morphs_are_not_counted():
     assert statistics(samples).n == 2
 
 
-def test_where_direct_search_left_the_bases_alone_they_are_the_samples():
-    alone = EmotionConfiguration("surprise", "fear", count=1, guided=False, strategy="direct")
-    made = emotion_set([unanimous(0.5, 0.5, True)], configuration=alone, genuine=6)
-    bases = made.samples[made.samples["sample_type"] == "genuine"]
-    assert (statistics(bases).n, statistics(bases).guided) == (6, 0)
-    guided = emotion_set([unanimous(0.5, 0.5, True)] * 4)
-    assert gains(guided.samples, bases, STEERER)[0].unguided.n == 6
-
-
 def test_none_passed_leaves_nothing_to_estimate():
     said = statistics(emotion_set([unanimous(0.1, 0.1, False)] * 4).samples).of(STEERER)
     assert said.passed.share == 0.0
@@ -157,6 +149,18 @@ def test_ratio_covers_the_truth():
         found = ratio(guided, plain)
         hits += found.low <= 12.0 <= found.high
     assert hits / 300 == pytest.approx(0.95, abs=0.04)
+
+
+@pytest.mark.parametrize(("one", "other"), [((10, 16), (80, 2000)), ((16, 40), (9, 50)), ((3, 20), (12, 30))])
+def test_ratio_intervals_are_near_the_score_ones(one, other):
+    found = ratio(Proportion.of(*one), Proportion.of(*other))
+    low, high = confint_proportions_2indep(*one, *other, compare="ratio", method="score")  # statsmodels 0.15.0
+    assert (found.low, found.high) == (pytest.approx(low, rel=0.05), pytest.approx(high, rel=0.05))
+
+
+def test_all_of_a_few_is_no_certainty():
+    found = ratio(Proportion.of(4, 4), Proportion.of(100, 2000))
+    assert found.low < 0.6 * found.value  # Wilson's interval for 4 of 4 begins at 0.51
 
 
 @pytest.mark.parametrize(
