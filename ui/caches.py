@@ -54,7 +54,7 @@ def stored_reference(generator: str) -> Reference:
 @st.cache_resource(show_spinner=False)
 def stored_acceptance() -> Acceptance:
     """How many faces could be either, for all pairs."""
-    from core.sampling.emotion.acceptance import load_acceptance
+    from core.analysis.pairs import load_acceptance
 
     return load_acceptance()
 

@@ -35,7 +35,7 @@ def choose(view: EmotionState) -> tuple[GalleryBase, EmotionConfiguration | None
         with ways:
             emotion_choice.choose_base(view.generator, base)
             emotion_choice.choose_feelings(view.pair, "Between which two feelings?")
-            with st.container(horizontal=True, gap="large"):
+            with st.container(horizontal=True, gap="medium"):
                 st.segmented_control("How many faces?", state.COUNTS, required=True, **emotion_choice.bound("count", view.count))
                 emotion_choice.choose_closeness(view.freedom)
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
@@ -49,13 +49,20 @@ def choose(view: EmotionState) -> tuple[GalleryBase, EmotionConfiguration | None
                     "Direct search: the picture itself is changed, step by step.",
                     **emotion_choice.bound("strategy", view.strategy),
                 )
-                seed = emotion_choice.choose_seed(view.seed)
-                st.button(
-                    "Make faces", type="primary", key="make-faces", on_click=emotion_choice.start, args=(base.base_id, seed, JOB)
+                seed = st.number_input(
+                    "Seed", 0, 2**31 - 1, view.seed or 0, step=1, key="seed_wanted", width=150, help="Another number, other faces."
                 )
+                st.button("Make faces", type="primary", key="make-faces", on_click=_start, args=(base.base_id, seed))
         with portrait:
             st.html(words.portrait(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}"))
     return base, None if view.seed is None else view.configuration(base.base_id, view.seed)
+
+
+def _start(base_id: str, seed: int) -> None:
+    st.session_state.pop(JOB, None)  # one that was stopped starts anew
+    st.query_params["base"] = base_id
+    st.query_params["seed"] = str(seed)
+    st.query_params.pop("sample", None)
 
 
 def _settings(view: EmotionState) -> None:

@@ -1,7 +1,7 @@
 """What both emotion pages ask for: a base, two feelings, and choices that live in the address.
 
-The address is the truth: a widget is set from it on every run, and its callback writes there. A new choice drops the seed, and with
-it what was made for another choice.
+The address is the truth: a widget is set from it on every run, and its callback writes there. A new choice drops what was made
+for another one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def pick(**values: object) -> None:
     """Write choices to the address; what was made for others is no longer shown."""
     for name, value in values.items():
         st.query_params[name] = str(int(value)) if isinstance(value, bool) else str(value)
-    st.query_params.pop("seed", None)
-    st.query_params.pop("sample", None)
+    for made in ("seed", "sample", "row"):
+        st.query_params.pop(made, None)
 
 
 def _picked(name: str) -> None:
@@ -40,14 +40,6 @@ def bound(name: str, value: object) -> dict[str, Any]:
     """Arguments that tie a widget to ``name`` in the address, where ``value`` was read."""
     st.session_state[f"{name}_wanted"] = value
     return {"key": f"{name}_wanted", "on_change": _picked, "args": (name,)}
-
-
-def start(base_id: str, seed: int, job: str) -> None:
-    """The button: what is chosen is made. ``job``: where the session keeps the page's job; one that was stopped starts anew."""
-    st.session_state.pop(job, None)
-    st.query_params["base"] = base_id
-    st.query_params["seed"] = str(seed)
-    st.query_params.pop("sample", None)
 
 
 def base_of(generator: str, base_id: str | None) -> GalleryBase:
@@ -68,6 +60,7 @@ def choose_feelings(pair: tuple[str, str], label: str) -> None:
         label,
         EMOTIONS,
         selection_mode="multi",
+        wrap=True,
         key="feelings",
         on_change=_feelings_picked,
         args=(pair,),
@@ -94,11 +87,3 @@ def choose_generator(generator: str) -> None:
     st.radio(
         "Where the faces come from", names, captions=[registry.entry(name).title for name in names], **bound("generator", generator)
     )
-
-
-def choose_seed(seed: int | None) -> int:
-    """A number that decides all that is drawn."""
-    wanted = st.number_input(
-        "Seed", 0, 2**31 - 1, seed or 0, step=1, key="seed_wanted", width=150, help="Another number, other faces."
-    )
-    return int(wanted)

@@ -31,36 +31,36 @@ def open_face(run: Run, configuration: EmotionConfiguration, selected: str | Non
 
 @st.dialog("One face beside its base", width="large", on_dismiss=_forget)
 def _dialog(run: Run, configuration: EmotionConfiguration, face: Face) -> None:
-    made = face.made
-    judge, steerer = emotion_tiles.bystander(configuration), configuration.steerer
+    made, steerer, judge = face.made, configuration.steerer, emotion_tiles.bystander(configuration)
     said = {name: emotion_tiles.verdict(made, configuration, name) for name in configuration.classifiers}
-    pictures, facts = st.columns([6, 5], gap="large")
+    limit = caches.stored_thresholds(configuration.generator, configuration.recogniser).default
+    pictures, facts = st.columns([6, 5], gap="large", vertical_alignment="center")
     with pictures:
         st.html(words.pair((face_url(run.base.image), "The base"), (face_url(made.image), said[steerer].capitalize())))
-        kept = "Kept" if made.passed[steerer] else "Filtered out"
-        limit = caches.stored_thresholds(configuration.generator, configuration.recogniser).default
+    with facts:
+        st.subheader("Kept" if made.passed[steerer] else "Filtered out", anchor=False)
         st.html(
-            words.lead(f"{kept}: {said[steerer]}, says {registry.entry(steerer).title}, which steered.")
-            + words.fine(
-                f"{emotion_tiles.same_person(made.distance, limit, configuration.recogniser)}. A face is kept when its activations "
-                f"(logits) for both feelings are above the 75th percentile of plain faces."
+            words.lead(
+                f"{said[steerer].capitalize()}, says {registry.entry(steerer).title}, which steered. "
+                f"{emotion_tiles.same_person(made.distance, limit, configuration.recogniser)}."
             )
         )
-    with facts:
-        st.subheader("Which feeling do networks see?", anchor=False)
+        st.html(
+            words.fine(
+                f"A face is kept when its activations (logits) for both feelings are above the 75th percentile of plain faces. "
+                f"{registry.entry(judge).title} took no part in making this face. 'Neutral' is left out of all shares; networks "
+                "disagree a lot, and none of them sees what is felt."
+            )
+        )
         raw = st.toggle(
             "Shares as the networks give them", help="Off: calibrated, so that networks can be compared.", key="raw-shares"
         )
-        for name in configuration.classifiers:
-            part = "steered" if name == steerer else "did not steer" if name == judge else "had taught the one that steered"
-            st.caption(f"**{registry.entry(name).title}**, which {part}: {said[name]}")
-            st.html(words.bars(_shares(made.opinions[name], raw=raw)))
-        st.html(
-            words.fine(
-                f"{registry.entry(judge).title} took no part in making this face. 'Neutral' is left out, networks disagree a lot, "
-                "and none of them sees what is felt."
+    for column, name in zip(st.columns(len(configuration.classifiers), gap="medium"), configuration.classifiers, strict=True):
+        with column:
+            st.html(
+                f'<p class="voice"><b>{registry.entry(name).title}</b><small>{emotion_tiles.part(name, configuration)}</small>'
+                f"{said[name]}</p>" + words.bars(_shares(made.opinions[name], raw=raw))
             )
-        )
     st.html(words.fine("The address of this page brings this face back."))
 
 

@@ -46,9 +46,9 @@ def _sentences(found: Boundary, configuration: EmotionConfiguration, reference: 
     judge = emotion_tiles.bystander(configuration)
     steered, watched = found.of(configuration.steerer), found.of(judge)
     text = (
-        f"{steered.passed.count} of {steered.passed.n} could be either for the network that steered "
-        f"({registry.entry(configuration.steerer).title}); {watched.passed.count} of {watched.passed.n} for the one that did not "
-        f"({registry.entry(judge).title})."
+        f"{steered.passed.count} of {steered.passed.n} could be either for the network that steered, "
+        f"{registry.entry(configuration.steerer).title}; {watched.passed.count} of {watched.passed.n} for the one that did not, "
+        f"{registry.entry(judge).title}."
     )
     if reference is not None:
         passed, plain = reference.plain_share(judge, configuration.pair)
@@ -92,11 +92,8 @@ def _row(each: ClassifierBoundary, part: str, configuration: EmotionConfiguratio
 
 
 def _table(found: Boundary, configuration: EmotionConfiguration, reference: Reference | None) -> None:
-    judge = emotion_tiles.bystander(configuration)
-    parts = {configuration.steerer: "steered", judge: "did not steer"}
     body = "".join(
-        _row(each, parts.get(each.classifier, "taught the one that steered"), configuration, reference)
-        for each in found.classifiers
+        _row(each, emotion_tiles.part(each.classifier, configuration), configuration, reference) for each in found.classifiers
     )
     st.html(
         '<table class="verdicts stacks"><thead><tr><td></td><th>Could be either</th><th>The two feelings</th>'

@@ -24,6 +24,15 @@ def bystander(configuration: EmotionConfiguration) -> str:
     return configuration.judges[-1]
 
 
+def part(classifier: str, configuration: EmotionConfiguration) -> str:
+    """What a classifier had to do with the making of the faces: '<title>, which <part>'."""
+    if classifier == configuration.steerer:
+        return "steered"
+    if classifier == bystander(configuration):
+        return "did not steer"
+    return "taught the one that steered" if configuration.strategy == "two-stage" else "steered too"
+
+
 def verdict(made: BoundaryMade, configuration: EmotionConfiguration, classifier: str) -> str:
     """Kept or not under one classifier, and why, in words."""
     first, second = made.above[classifier]

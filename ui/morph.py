@@ -40,15 +40,18 @@ def choose(view: MorphState) -> tuple[GalleryBase, EmotionConfiguration | None]:
         with ways:
             emotion_choice.choose_base(view.generator, base)
             emotion_choice.choose_feelings(view.pair, "From which feeling to which?")
-            emotion_choice.choose_closeness(view.freedom)
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
-                seed = emotion_choice.choose_seed(view.seed)
-                st.button(
-                    "Make the row", type="primary", key="make-row", on_click=emotion_choice.start, args=(base.base_id, seed, JOB)
-                )
+                emotion_choice.choose_closeness(view.freedom)
+                st.button("Make the row", type="primary", key="make-row", on_click=_start, args=(base.base_id,))
         with portrait:
             st.html(words.portrait(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}"))
-    return base, None if view.seed is None else view.configuration(base.base_id, view.seed)
+    return base, view.configuration(base.base_id) if view.wanted else None
+
+
+def _start(base_id: str) -> None:
+    st.session_state.pop(JOB, None)  # one that was stopped starts anew
+    st.query_params["base"] = base_id
+    st.query_params["row"] = "1"
 
 
 def show(configuration: EmotionConfiguration, frames: int) -> None:
@@ -107,13 +110,7 @@ def voices(configuration: EmotionConfiguration, row: Sequence[Frame | None]) -> 
         shares = [None if frame is None else frame[1][name].calibrated for frame in row]
         known = [each for each in shares if each is not None]
         turn = flip([each[first] for each in known], [each[second] for each in known]) if len(known) == len(row) else None
-        part = (
-            "steers the row"
-            if name == configuration.steerer
-            else "takes no part in making it"
-            if name == configuration.judges[-1]
-            else "taught the one that steers"
-        )
+        part = "took no part in making the row" if name == configuration.judges[-1] else "had a say in making the row"
         rounded = [None if each is None else [round(float(share), 4) for share in each] for each in shares]
         result.append(MorphVoice(registry.entry(name).title, part, rounded, turn))
     return result
@@ -126,6 +123,7 @@ def _show_row(configuration: EmotionConfiguration, row: Sequence[Frame | None], 
         emotions=EMOTIONS,
         pair=configuration.pair,
         key=key,
+        follow=key == "morph-live",
     )
 
 

@@ -97,19 +97,19 @@ class EmotionState:
 
 @dataclass(frozen=True)
 class MorphState:
-    """Morph: the base, the pair in the order it was chosen (from the first to the second), and the number of frames."""
+    """Morph: the base, the pair, the number of frames, and whether the row was asked for."""
 
     base: str | None
     pair: tuple[str, str]
-    seed: int | None
+    wanted: bool
     generator: str
     frames: int
     freedom: float
 
-    def configuration(self, base_id: str, seed: int) -> EmotionConfiguration:
-        """What the core makes from these choices."""
+    def configuration(self, base_id: str) -> EmotionConfiguration:
+        """What the core makes from these choices. Nothing is drawn, so that the seed does not matter."""
         first, second = ordered(*self.pair)
-        return EmotionConfiguration(first, second, count=1, seed=seed, base=base_id, generator=self.generator, freedom=self.freedom)
+        return EmotionConfiguration(first, second, count=1, base=base_id, generator=self.generator, freedom=self.freedom)
 
 
 def read_emotion() -> EmotionState:
@@ -136,7 +136,7 @@ def read_morph() -> MorphState:
     return MorphState(
         base=st.query_params.get("base"),
         pair=read_pair(),
-        seed=read_whole("seed", 0, 2**31 - 1),
+        wanted=bool(read_choice("row", (0, 1), 0)),
         generator=read_choice("generator", registry.names("generator"), GENERATOR),
         frames=read_choice("frames", FRAMES, FRAMES[1]),
         freedom=read_choice("freedom", (KEEP, FREE), KEEP),

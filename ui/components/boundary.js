@@ -6,7 +6,7 @@ const SIDE = 360, LEFT = 46, TOP = 26, PLOT = 288;
 const x = (share) => LEFT + share * PLOT;
 const y = (share) => TOP + (1 - share) * PLOT;
 const at = ([first, second]) => `${x(second).toFixed(1)},${y(first).toFixed(1)}`;
-const percent = (share) => `${Math.round(100 * share)} %`;
+const percent = (share) => `${Math.round(100 * share)} %`;
 
 function node(name, attributes = {}, text = "") {
   const element = document.createElementNS(SVG, name);
@@ -124,7 +124,7 @@ class Boundary {
     note.textContent = face.note;
     bars.replaceChildren(...(face.place ?? []).map((share) => {
       const bar = document.createElement("i");
-      bar.style.setProperty("--share", percent(share).replace(" ", ""));
+      bar.style.setProperty("--share", `${(100 * share).toFixed(1)}%`);
       return bar;
     }));
     return tile;

@@ -1,7 +1,7 @@
 // A row of faces from one feeling to another under a slider. Bars and words are the networks' own for exactly the picture shown;
 // nothing is blended between frames. Frames may come one by one: the handle moves over those that are there.
 
-const percent = (share) => `${Math.round(100 * share)} %`;
+const percent = (share) => `${Math.round(100 * share)} %`;
 const strongest = (shares) => shares.indexOf(Math.max(...shares));
 
 class Morph {
@@ -14,12 +14,11 @@ class Morph {
         <figure class="morph-figure"><div class="morph-screen"></div><figcaption role="status"></figcaption></figure>
         <div class="morph-said"><div class="morph-voices" role="group" aria-label="Which network’s shares"></div><div class="morph-bars"></div>
           <p class="morph-part"></p></div>
-        <div class="morph-way">
+        <div class="morph-slider">
           <div class="morph-ends"><span></span><span></span></div>
           <div class="morph-rail"><div class="morph-track"></div><input type="range" min="0" step="1"></div>
-          <div class="morph-lanes"></div>
-          <div class="morph-row"></div>
         </div>
+        <div class="morph-way"><div class="morph-row"></div><div class="morph-lanes"></div></div>
       </div>`;
     const find = (selector) => root.querySelector(selector);
     this.parts = {
@@ -154,6 +153,11 @@ class Morph {
 
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".morph-root");
+  const first = !root.morph;
   root.morph ??= new Morph(root);
   root.morph.update(data);
+  if (first && data.follow) {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    root.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
+  }
 }

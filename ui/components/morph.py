@@ -25,14 +25,19 @@ def morph(
     emotions: Sequence[str],
     pair: tuple[int, int],
     key: str,
+    follow: bool = False,
 ) -> None:
-    """``frames``: addresses, None while a frame is not made; ``pair``: from which of ``emotions`` to which."""
+    """``frames``: addresses, None while a frame is not made; ``pair``: from which of ``emotions`` to which.
+
+    ``follow``: scroll there when it first appears.
+    """
     mount("morph")(
         data={
             "frames": list(frames),
             "voices": [asdict(voice) for voice in voices],
             "emotions": list(emotions),
             "pair": list(pair),
+            "follow": follow,
         },
         key=key,
     )
