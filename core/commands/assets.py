@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.analysis import pairs
 from core.models import registry
 from core.progress import Progress, Stage
 from core.sampling import directions, gallery, strangers, thresholds, walk
@@ -44,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _common(part, reference.FOLDER)
     part.add_argument("--count", type=int, default=2000, help="how many faces (default %(default)s)")
 
+    part = parts.add_parser("boundary", help="all 15 pairs of emotions: how many faces could be either, guided and not")
+    part.add_argument("--seed", type=int, default=0)
+    part.add_argument("--out", type=Path, default=pairs.FOLDER, help="folder to write to (default %(default)s)")
+    part.add_argument("--generators", nargs=1, default=registry.names("generator")[:1], metavar="NAME")
+    part.add_argument("--count", type=int, default=16, help="faces a pair, a way and a kind (default %(default)s)")
+
     part = parts.add_parser("walk", help="the moving picture of the home page: from one person to another, judged frame by frame")
     part.add_argument("--start", type=int, required=True, help="seed of the owner")
     part.add_argument("--end", type=int, required=True, help="seed of the person at the other end")
@@ -61,6 +68,7 @@ def _common(parser: argparse.ArgumentParser, folder: Path) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make one kind of asset; says on standard error how far it is and on standard output what was made."""
     makers: dict[str, Any] = {
+        "boundary": _boundary,
         "directions": _directions,
         "gallery": _gallery,
         "reference": _reference,
@@ -75,6 +83,13 @@ def run(args: argparse.Namespace) -> int:
 def _report(event: object) -> None:
     if isinstance(event, Stage):
         print(f"{100 * event.fraction:4.0f} %  {event.message}", file=sys.stderr)
+
+
+def _boundary(args: argparse.Namespace, progress: Progress) -> None:
+    made = pairs.build(args.generators[0], count=args.count, seed=args.seed, folder=args.out, progress=progress)
+    for row in made["pairs"]:
+        shares = ", ".join(f"{name} {said['count']} of {said['n']}" for name, said in row["guided"].items())
+        print(f"{row['strategy']}, {row['emotion1']} and {row['emotion2']}: {shares}.")
 
 
 def _directions(args: argparse.Namespace, progress: Progress) -> None:

@@ -9,8 +9,9 @@ import platform
 from typing import Any
 
 from core.errors import LiminalError
+from core.models import registry
 
-SUITES = ("identity",)
+SUITES = ("identity", "emotion")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,15 +21,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=3, help="searches by the papers' stack, some two minutes each (default 3)")
     parser.add_argument("--iterations", type=int, default=100, help="iterations of a search at most (default 100, as in paper A)")
     parser.add_argument("--faces", type=int, default=64, help="faces for the recogniser's figures (default 64)")
+    names = registry.names("generator")
+    parser.add_argument("--images", type=int, default=8, help="emotion: images a pair, a kind and a configuration (default 8)")
+    parser.add_argument("--generator", choices=names, default=names[0], help="emotion: default %(default)s")
+    parser.add_argument(
+        "--live-generator", choices=names, default=names[-1], help="emotion: of the timed run (default %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print. Ratios matter; the seconds are this machine's."""
-    for name in ("runs", "iterations", "faces"):
+    for name in ("runs", "iterations", "faces", "images"):
         if getattr(arguments, name) < 1:
             raise LiminalError(f"--{name} must be at least 1; it is {getattr(arguments, name)}.")
     suite = importlib.import_module(f"core.commands.bench_{arguments.suite}")
-    figures: dict[str, Any] = {"machine": _machine(), **suite.measure(arguments.faces, arguments.runs, arguments.iterations)}
+    if arguments.suite == "emotion":
+        measured = suite.measure(arguments.images, arguments.generator, arguments.live_generator)
+    else:
+        measured = suite.measure(arguments.faces, arguments.runs, arguments.iterations)
+    figures: dict[str, Any] = {"machine": _machine(), **measured}
     print(json.dumps(figures, indent=2) if arguments.json else suite.as_text(figures))
     return 0
 

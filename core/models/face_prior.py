@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from core.models.contracts import ModelCard, Prior
+from core.models.noising import noise_beyond_gaussian
 from core.models.trained import Trained, card_file, read_trained
 from core.models.uvit import UViT, UViTConfiguration
 
@@ -37,8 +38,7 @@ class FacePrior(Prior):
         self.train_steps = train_steps
 
     def noise(self, noised: Tensor, step: Tensor) -> Tensor:
-        result: Tensor = self.network(noised.to(self.device), step.to(self.device))
-        return result
+        return noise_beyond_gaussian(self.network, noised.to(self.device), step.to(self.device), self.train_steps)
 
 
 def read_uvit(trained: Trained) -> UViT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -40,6 +41,18 @@ def noised(clean: Tensor, noise: Tensor, step: Tensor, train_steps: int) -> Tens
     share = kept_share(train_steps).to(clean.device)[step][:, None]
     mixed: Tensor = share.sqrt() * clean + (1 - share).sqrt() * noise
     return mixed
+
+
+def noise_beyond_gaussian(network: Callable[[Tensor, Tensor], Tensor], noised_: Tensor, step: Tensor, train_steps: int) -> Tensor:
+    """The noise in x_t (N, E) at steps (N,): what it would be if clean embeddings were N(0, I), plus what the network adds.
+
+    Whitened embeddings are nearly normal; for N(0, I) the best guess is sqrt(1 - alpha-bar) x_t, and it is off by a standard
+    deviation of sqrt(alpha-bar). Scaled by that, the network has only to learn what a Gaussian cannot say (after Karras et al.
+    2022, arXiv:2206.00364, section 5).
+    """
+    share = kept_share(train_steps).to(noised_.device)[step][:, None]
+    noise: Tensor = (1 - share).sqrt() * noised_ + share.sqrt() * network(noised_, step)
+    return noise
 
 
 def cleaned(noised_: Tensor, noise: Tensor, step: int, train_steps: int) -> Tensor:

@@ -1,0 +1,193 @@
+"""All 15 pairs of emotions, guided beside unguided from the same seeds: how many faces pass filter (3), and what they are like.
+
+The stored table (``assets/boundary/acceptance.json``) is shown on the page; ``bench emotion`` measures the same anew.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.acceptance import Proportion
+from core.errors import LiminalError
+from core.progress import Progress, Stage
+from core.sampling.descriptors import ASSETS
+from core.sampling.emotion.configuration import PAIRS, EmotionConfiguration
+from core.sampling.emotion.generate import generate
+from core.sampling.emotion.panel import EmotionPanel
+from core.writing import write_bytes
+
+FOLDER = ASSETS / "boundary"
+COMMAND = "python -m core assets boundary"
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """One pair under one configuration: the boundary samples of the guided and of the unguided set."""
+
+    emotion1: str
+    emotion2: str
+    guided: pd.DataFrame
+    unguided: pd.DataFrame
+
+    def passed(self, kind: str, classifier: str, steerer: str) -> Proportion:
+        """Filter (3) under a classifier; ``kind`` is guided or unguided."""
+        table = self.guided if kind == "guided" else self.unguided
+        column = "passed_filter" if classifier == steerer else f"passed_{classifier}"
+        return Proportion.of(int(table[column].sum()), len(table))
+
+
+def measure(
+    configuration: EmotionConfiguration,
+    count: int,
+    *,
+    pairs: Sequence[tuple[str, str]] = PAIRS,
+    unguided: bool = True,
+    panel: EmotionPanel | None = None,
+    progress: Progress | None = None,
+) -> list[PairResult]:
+    """``count`` samples a pair with guidance and, from the same seeds, without: bases, noise and decoder draws are the same."""
+    progress = progress or Progress()
+    panel = panel or EmotionPanel.load(configuration)
+    results = []
+    for place, (emotion1, emotion2) in enumerate(pairs):
+        tables = []
+        for kind in (True, False) if unguided else (True,):
+            of_pair = replace(configuration, emotion1=emotion1, emotion2=emotion2, count=count, guided=kind)
+            made = generate(of_pair, _share(progress, place, len(pairs), f"{emotion1} and {emotion2}"), panel=panel)
+            tables.append(made.samples[made.samples["sample_type"] == "boundary"])
+        results.append(PairResult(emotion1, emotion2, tables[0], tables[-1]))
+    return results
+
+
+def summary(results: Sequence[PairResult], configuration: EmotionConfiguration) -> dict[str, Any]:
+    """The figures of all pairs together, as plain data: shares with Wilson intervals, medians of those that passed."""
+    steerer = configuration.steerer
+    figures: dict[str, Any] = {"pairs": len(results), "images": sum(len(each.guided) for each in results), "classifiers": {}}
+    guided = pd.concat([each.guided for each in results])
+    for name in configuration.classifiers:
+        shares = {kind: [each.passed(kind, name, steerer) for each in results] for kind in ("guided", "unguided")}
+        worst = min(range(len(results)), key=lambda place: shares["guided"][place].share)
+        total = {kind: _together(rows) for kind, rows in shares.items()}
+        prefix = "" if name == steerer else f"{name}_"
+        kept = guided[guided["passed_filter" if name == steerer else f"passed_{name}"].astype(bool)]
+        figures["classifiers"][name] = {
+            "guided": _plain(total["guided"]),
+            "unguided": _plain(total["unguided"]),
+            "ratio": round(total["guided"].share / total["unguided"].share, 2) if total["unguided"].count else None,
+            "worst_pair": [results[worst].emotion1, results[worst].emotion2],
+            "worst_share": round(shares["guided"][worst].share, 4),
+            **{f"{kind}_{key}": value for kind in ("p", "calibrated") for key, value in _evenness(kept, results, kind, prefix)},
+            "success": _plain(_success(guided, results, prefix)),
+        }
+    distance = f"distance_{configuration.recogniser}"
+    figures["face_found"] = {
+        "guided": _plain(_found(guided, distance)),
+        "unguided": _plain(_found(pd.concat([each.unguided for each in results]), distance)),
+    }
+    figures["near_base"] = _plain(Proportion.of(int((guided[distance] < 0.6).sum()), len(guided)))
+    return figures
+
+
+def _evenness(kept: pd.DataFrame, results: Sequence[PairResult], kind: str, prefix: str) -> list[tuple[str, float | None]]:
+    first, second = _pair_values(kept, kind, prefix)
+    if not len(first):
+        return [("median_gap", None), ("median_sum", None)]
+    return [
+        ("median_gap", round(float(np.median(np.abs(first - second))), 4)),
+        ("median_sum", round(float(np.median(first + second)), 4)),
+    ]
+
+
+def _pair_values(table: pd.DataFrame, kind: str, prefix: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """p1 and p2 of every row, each of its own pair."""
+    rows = [(row[f"{kind}_{prefix}{row['emotion1']}"], row[f"{kind}_{prefix}{row['emotion2']}"]) for _, row in table.iterrows()]
+    values = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    return values[:, 0], values[:, 1]
+
+
+def _success(guided: pd.DataFrame, results: Sequence[PairResult], prefix: str) -> Proportion:
+    """Paper B's success rule on calibrated probabilities: min > 0.25 and sum > 0.6."""
+    first, second = _pair_values(guided, "calibrated", prefix)
+    return Proportion.of(int(((np.minimum(first, second) > 0.25) & (first + second > 0.6)).sum()), len(guided))
+
+
+def _found(table: pd.DataFrame, distance: str) -> Proportion:
+    return Proportion.of(int(table[distance].notna().sum()), len(table))
+
+
+def _together(shares: Sequence[Proportion]) -> Proportion:
+    return Proportion.of(sum(each.count for each in shares), sum(each.n for each in shares))
+
+
+def _plain(share: Proportion) -> dict[str, float | int]:
+    return {
+        "count": share.count,
+        "n": share.n,
+        "share": round(share.share, 4),
+        "low": round(share.low, 4),
+        "high": round(share.high, 4),
+    }
+
+
+def _share(progress: Progress, place: int, of: int, name: str) -> Progress:
+    def report(event: Any) -> None:
+        if isinstance(event, Stage) and progress.report is not None:
+            progress.report(Stage(f"Pair {place + 1} of {of}, {name}: {event.message}", (place + event.fraction) / of))
+
+    return Progress(report, progress.cancel)
+
+
+def build(
+    generator: str,
+    *,
+    count: int = 16,
+    seed: int = 0,
+    strategies: Sequence[str] = ("two-stage", "direct"),
+    folder: Path = FOLDER,
+    progress: Progress | None = None,
+) -> Mapping[str, Any]:
+    """Measure all pairs by every strategy and write the table that the page shows."""
+    rows = []
+    for strategy in strategies:
+        configuration = EmotionConfiguration(*PAIRS[0], seed=seed, generator=generator, strategy=strategy)  # type: ignore[arg-type]
+        for each in measure(configuration, count, progress=progress):
+            rows.append(
+                {
+                    "emotion1": each.emotion1,
+                    "emotion2": each.emotion2,
+                    "strategy": strategy,
+                    **{
+                        kind: {name: _plain(each.passed(kind, name, configuration.steerer)) for name in configuration.classifiers}
+                        for kind in ("guided", "unguided")
+                    },
+                }
+            )
+    table = {
+        "generator": generator,
+        "seed": seed,
+        "count": count,
+        "pairs": rows,
+        "command": f"{COMMAND} --generators {generator} --count {count} --seed {seed}",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+    }
+    write_bytes(folder / "acceptance.json", (json.dumps(table, indent=1, allow_nan=False) + "\n").encode())
+    return load_acceptance(folder)
+
+
+def load_acceptance(folder: Path = FOLDER) -> Mapping[str, Any]:
+    """The stored table. Imports no torch network. Raises LiminalError where there is none."""
+    try:
+        table = json.loads((folder / "acceptance.json").read_text(encoding="utf-8"))
+        if not {"generator", "pairs", "command", "date"} <= set(table):
+            raise ValueError("keys are missing")
+        return dict(table)
+    except (OSError, ValueError, TypeError) as error:
+        raise LiminalError(f"No table of all pairs is stored in {folder}; make it with '{COMMAND}'.") from error
