@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from core.sampling import strangers, thresholds, walk
 
 if TYPE_CHECKING:
-    from core.sampling.emotion.acceptance import Acceptance
     from core.sampling.emotion.reference import Reference
     from core.sampling.gallery import Gallery
     from core.sampling.strangers import Strangers
@@ -52,7 +52,7 @@ def stored_reference(generator: str) -> Reference:
 
 
 @st.cache_resource(show_spinner=False)
-def stored_acceptance() -> Acceptance:
+def stored_acceptance() -> Mapping[str, Any]:
     """How many faces could be either, for all pairs."""
     from core.analysis.pairs import load_acceptance
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,10 @@ from core.errors import LiminalError
 from core.progress import Progress, Stage
 from core.sampling.descriptors import ASSETS
 from core.sampling.emotion.configuration import PAIRS, EmotionConfiguration
-from core.sampling.emotion.generate import generate
-from core.sampling.emotion.panel import EmotionPanel
 from core.writing import write_bytes
+
+if TYPE_CHECKING:
+    from core.sampling.emotion.panel import EmotionPanel
 
 FOLDER = ASSETS / "boundary"
 COMMAND = "python -m core assets boundary"
@@ -54,6 +55,12 @@ def measure(
     progress: Progress | None = None,
 ) -> list[PairResult]:
     """``count`` samples a pair with guidance and, from the same seeds, without: bases, noise and decoder draws are the same."""
+    from core.sampling.emotion.generate import generate  # torch, not needed where the stored table is read
+    from core.sampling.emotion.panel import EmotionPanel
+
+    from core.sampling.emotion.generate import generate  # torch: not needed by whoever only reads the table
+    from core.sampling.emotion.panel import EmotionPanel
+
     progress = progress or Progress()
     panel = panel or EmotionPanel.load(configuration)
     results = []

@@ -1,14 +1,18 @@
 import dataclasses
+import json
 import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
+from scipy.special import softmax
 
 from core.__main__ import main
 from core.commands import generate_emotion as command
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import FREE, KEEP, EmotionConfiguration
+from core.sampling.emotion.reference import load_reference
 from core.sampling.gallery import load_gallery
 from core.sampling.sample_set import SampleSet
 from tests.commands.test_generate import failed_with_one_line
@@ -157,3 +161,24 @@ def test_help_names_the_emotions(capsys):
     printed = capsys.readouterr().out
     for emotion in EMOTIONS:
         assert emotion in printed
+
+
+@pytest.mark.parametrize("words", [["--strategy", "direct", "--search-steps", "2"], ["--steps", "4"]])
+def test_a_real_run_is_judged_as_the_reference_says_and_reported(tmp_path, capsys, words):
+    place = tmp_path / "set"
+    assert generate(place, "--count", "2", "--seed", "3", *words, pair=("fear", "surprise")) == 0
+    assert "images between surprise and fear (guided" in capsys.readouterr().out
+    made = SampleSet.load(place)
+    configuration, reference = made.emotion, load_reference("dcgan")
+    assert made.manifest["counts"] == {"genuine": 2, "boundary": 2}
+    for name in configuration.classifiers:
+        middle, verdict = ("", "passed_filter") if name == configuration.steerer else (f"{name}_", f"passed_{name}")
+        logits = made.samples[[f"logit_{middle}{emotion}" for emotion in EMOTIONS]].to_numpy()
+        assert made.samples[verdict].tolist() == reference.above(name, logits, configuration.pair).all(axis=1).tolist()
+        p = made.samples[[f"p_{middle}{emotion}" for emotion in EMOTIONS]].to_numpy()
+        assert np.allclose(p, softmax(logits, axis=1))
+    assert main(["report", str(place), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [each["classifier"] for each in said["classifiers"]] == list(configuration.classifiers)
+    assert {each["plain"]["n"] for each in said["classifiers"]} == {len(reference)}
+    assert (said["n"], said["guided"], said["faces"]["threshold"]) == (2, 2, 0.6)
