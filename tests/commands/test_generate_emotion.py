@@ -11,6 +11,7 @@ from scipy.special import softmax
 from core.__main__ import main
 from core.commands import generate_emotion as command
 from core.models.emotions import EMOTIONS
+from core.sampling.descriptors import ASSETS
 from core.sampling.emotion.configuration import FREE, KEEP, EmotionConfiguration
 from core.sampling.emotion.reference import load_reference
 from core.sampling.gallery import load_gallery
@@ -163,6 +164,10 @@ def test_help_names_the_emotions(capsys):
         assert emotion in printed
 
 
+@pytest.mark.skipif(
+    not all((ASSETS / "weights" / f"{name}.safetensors").is_file() for name in ("face-prior", "latent-flow")),
+    reason="the prior and the flow are being trained",
+)
 @pytest.mark.parametrize("words", [["--strategy", "direct", "--search-steps", "2"], ["--steps", "4"]])
 def test_a_real_run_is_judged_as_the_reference_says_and_reported(tmp_path, capsys, words):
     place = tmp_path / "set"
