@@ -58,9 +58,6 @@ def measure(
     from core.sampling.emotion.generate import generate  # torch, not needed where the stored table is read
     from core.sampling.emotion.panel import EmotionPanel
 
-    from core.sampling.emotion.generate import generate  # torch: not needed by whoever only reads the table
-    from core.sampling.emotion.panel import EmotionPanel
-
     progress = progress or Progress()
     panel = panel or EmotionPanel.load(configuration)
     results = []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.models.trained import Trained
     from core.models.training.faces import TrainingFaces
 
-STEPS = {"emotion-mlp": 6000, "latent-emotion": 2000, "face-prior": 5500, "latent-flow": 8000}
+STEPS = {"emotion-mlp": 6000, "latent-emotion": 2000, "face-prior": 5500, "latent-flow": 2500}
 """Steps of each training as the committed weights were made. face-embedding takes none: it is solved, not descended to."""
 
 NAMES = ("face-embedding", *STEPS)

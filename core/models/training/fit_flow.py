@@ -14,7 +14,7 @@ from core.models.training.fit_embedding import embedded
 from core.models.training.loop import Plan, train
 from core.progress import Progress
 
-JITTER = 0.05
+JITTER = 0.2
 """Standard deviation of the noise on embeddings while training: guided embeddings lie a little off those of real images."""
 
 
@@ -24,7 +24,7 @@ def fit(
     steps: int,
     command: str,
     width: int = 384,
-    depth: int = 4,
+    depth: int = 3,
     batch: int = 192,
     folder: Path | None = None,
     saved: Path | None = None,
@@ -37,7 +37,7 @@ def fit(
     network = FlowNetwork(**sizes)
     for block in network.blocks:  # every block begins as the identity
         torch.nn.init.zeros_(block.modulate[1].weight)  # type: ignore[index, union-attr]
-    plan = Plan(steps=steps, batch=batch, rate=1.5e-3, seed=faces.seed, weight_decay=1e-3, average=0.999)
+    plan = Plan(steps=steps, batch=batch, rate=1.5e-3, seed=faces.seed, weight_decay=0.1, average=0.999)
 
     def missed(rows: Tensor, random: torch.Generator, condition: Tensor) -> Tensor:
         latents = faces.latents[rows]

@@ -13,11 +13,15 @@ from core.models.noising import cleaned, denoised, kept_share, noised, schedule
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.guidance import Guide
 from core.sampling.emotion.panel import EmotionPanel
-from core.sampling.pictures import quantised
 from core.sampling.seeds import sample_seed
 
 CANDIDATES = 4
-"""Latents drawn for an embedding; the one whose image comes nearest to it is taken. No classifier is asked."""
+"""Latents drawn for an embedding."""
+POLISH_STEPS, POLISH_RATE = 12, 0.05
+SHELL = 30.0
+"""Weight of (|z|^2 / d - 1)^2 beside the squared distance of embeddings, some hundred at first."""
+CORRECT_EVERY = 6
+"""Steps between two looks at how the draft's embedding differs from the image's."""
 
 OnDenoising = Callable[[float, Tensor], None]
 """Share of the way (0 to 1), estimates of the clean embeddings (N, E)."""
@@ -61,17 +65,43 @@ def guided_embeddings(
 
 
 def decoded(embeddings: Tensor, seeds: Sequence[int], panel: EmotionPanel) -> Tensor:
-    """Stage 2: each embedding (N, E) -> the latent (N, d), of several drawn, whose image's embedding comes nearest to it."""
+    """Stage 2: embeddings (N, E) -> latents (N, d). No classifier is asked.
+
+    Several latents are drawn from the flow; the one whose image's embedding comes nearest is taken, and moved a few steps by
+    gradient so that it comes nearer still.
+    """
     chosen = []
     for row, seed in enumerate(seeds):
-        drawn = panel.decoder.latents(
-            embeddings[row : row + 1].expand(CANDIDATES, -1), [sample_seed(seed, "candidate", each) for each in range(CANDIDATES)]
-        )
+        wanted = embeddings[row : row + 1].expand(CANDIDATES, -1)
+        drawn = panel.decoder.latents(wanted, [sample_seed(seed, "candidate", each) for each in range(CANDIDATES)])
         with torch.inference_mode():
-            seen = panel.encoder.embed(quantised(panel.generator.decode_draft(drawn)))
-            apart = (seen.cpu() - embeddings[row]).norm(dim=1)
+            apart = (_embedded(drawn, panel) - wanted).norm(dim=1)
         chosen.append(drawn[int(apart.argmin())])
-    return torch.stack(chosen)
+    return _polished(torch.stack(chosen), embeddings, panel)
+
+
+def _polished(latents: Tensor, embeddings: Tensor, panel: EmotionPanel) -> Tensor:
+    """Descend the squared distance between image's and wanted embedding, within the shell where latents are plausible."""
+    with torch.inference_mode(False), torch.enable_grad():
+        wanted = embeddings.detach().clone()
+        moving = latents.detach().clone().requires_grad_()
+        adam = torch.optim.Adam([moving], lr=POLISH_RATE)
+        offset = torch.zeros_like(wanted)
+        for step in range(POLISH_STEPS):
+            if panel.generator.has_draft and step % CORRECT_EVERY == 0:
+                with torch.no_grad():
+                    full = panel.encoder.embed(panel.generator.decode(moving)).cpu()
+                    offset = full - _embedded(moving, panel)
+            apart = (_embedded(moving, panel) + offset - wanted).square().sum(dim=1)
+            shell = SHELL * (moving.square().mean(dim=1) - 1).square()
+            adam.zero_grad(set_to_none=True)
+            (apart + shell).sum().backward()  # type: ignore[no-untyped-call]
+            adam.step()
+    return moving.detach()
+
+
+def _embedded(latents: Tensor, panel: EmotionPanel) -> Tensor:
+    return panel.encoder.embed(panel.generator.decode_draft(latents)).cpu()
 
 
 def _normal(like: Tensor, random: Sequence[torch.Generator]) -> Tensor:
