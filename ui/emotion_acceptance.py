@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from core.errors import LiminalError
 from core.models import registry
 from core.sampling.emotion.configuration import EmotionConfiguration
-from ui import caches, words
+from ui import caches, emotion_words, words
 from ui.emotion import STRATEGIES
 from ui.state import EmotionState
 
@@ -24,8 +25,9 @@ def show(view: EmotionState) -> None:
     except LiminalError as error:
         st.html(words.fine(str(error)))
         return
-    usual = EmotionConfiguration(*view.pair)
-    names = (usual.steerer, usual.judges[-1])
+    usual = EmotionConfiguration(*view.pair, strategy=view.strategy)
+    names = (usual.steerer, emotion_words.bystander(usual))
+    titles = [emotion_words.named(name, usual) for name in names]
     rows = [row for row in table["pairs"] if row["strategy"] == view.strategy]
     if not rows:
         st.html(words.fine(f"Nothing is stored for “{STRATEGIES[view.strategy]}”; choose the other way of making faces."))
@@ -36,11 +38,11 @@ def show(view: EmotionState) -> None:
     st.html(
         words.lead(
             f"Some pairs are harder than others. Over all pairs {with_steer:,} of {of_steer:,} guided faces could be either for "
-            f"{registry.entry(names[0]).title}, which steered, and {with_judge:,} of {of_judge:,} for "
-            f"{registry.entry(names[1]).title}, which did not; without guidance {without_steer:,} and {without_judge:,}."
+            f"{titles[0]}, and {with_judge:,} of {of_judge:,} for {titles[1]}; without guidance {without_steer:,} and "
+            f"{without_judge:,}."
         )
         + _legend()
-        + _chart(rows, names)
+        + _chart(rows, names, titles, view)
         + words.fine(
             f"“{STRATEGIES[view.strategy]}”, {registry.entry(table['generator']).title}, made on {table['date']} with "
             f"'{table['command']}'. A dot is the share that could be either, the line its 95 % Wilson interval; the same seeds "
@@ -59,20 +61,18 @@ def _legend() -> str:
     return f'<p class="intervals-legend">{names}</p>'
 
 
-def _chart(rows: list[Mapping[str, Any]], names: tuple[str, str]) -> str:
-    head = "".join(
-        f"<span>{html.escape(registry.entry(name).title)}, {part}</span>"
-        for name, part in zip(names, ("which steered", "which did not"), strict=True)
-    )
+def _chart(rows: list[Mapping[str, Any]], names: Sequence[str], titles: Sequence[str], view: EmotionState) -> str:
+    head = "".join(f"<span>{html.escape(title)}</span>" for title in titles)
+    stays = {"strategy": view.strategy, "generator": view.generator} | ({"base": view.base} if view.base else {})
     body = ""
     for row in sorted(rows, key=lambda each: -each["guided"][names[0]]["count"] / max(1, each["guided"][names[0]]["n"])):
-        pair = f"{row['emotion1']}-{row['emotion2']}"
-        cells = "".join(_cell(row, name, part) for name, part in zip(names, ("steered", "did not steer"), strict=True))
-        body += f'<a href="?pair={html.escape(pair)}" target="_self">{row["emotion1"]} or {row["emotion2"]}</a>{cells}'
+        address = urlencode(stays | {"pair": f"{row['emotion1']}-{row['emotion2']}"})
+        cells = "".join(_cell(row, name, title) for name, title in zip(names, titles, strict=True))
+        body += f'<a href="?{html.escape(address)}" target="_self">{row["emotion1"]} or {row["emotion2"]}</a>{cells}'
     return f'<div class="intervals"><b></b>{head}{body}</div>'
 
 
-def _cell(row: Mapping[str, Any], classifier: str, part: str) -> str:
+def _cell(row: Mapping[str, Any], classifier: str, title: str) -> str:
     marks, numbers = "", []
     for kind in ("guided", "unguided"):
         share = row[kind][classifier]
@@ -82,7 +82,7 @@ def _cell(row: Mapping[str, Any], classifier: str, part: str) -> str:
             f'<b data-kind="{kind}" style="left:{100 * middle:.1f}%"></b>'
         )
         numbers.append(f"{share['count']} of {share['n']}")
-    title = f"{registry.entry(classifier).title}, which {part}: guided {numbers[0]}, not guided {numbers[1]}"
+    title = f"{title}: guided {numbers[0]}, not guided {numbers[1]}"
     return (
         f'<div title="{html.escape(title)}"><div class="interval" role="img" aria-label="{html.escape(title)}">{marks}</div>'
         f"<small>{numbers[0]}<em> / {numbers[1]}</em></small></div>"

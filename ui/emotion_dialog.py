@@ -8,7 +8,7 @@ from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.events import Opinion
-from ui import caches, emotion_tiles, words
+from ui import caches, emotion_words, words
 from ui.emotion_runs import Face, Run
 from ui.images import face_url
 
@@ -31,8 +31,8 @@ def open_face(run: Run, configuration: EmotionConfiguration, selected: str | Non
 
 @st.dialog("One face beside its base", width="large", on_dismiss=_forget)
 def _dialog(run: Run, configuration: EmotionConfiguration, face: Face) -> None:
-    made, steerer, judge = face.made, configuration.steerer, emotion_tiles.bystander(configuration)
-    said = {name: emotion_tiles.verdict(made, configuration, name) for name in configuration.classifiers}
+    made, steerer, judge = face.made, configuration.steerer, emotion_words.bystander(configuration)
+    said = {name: emotion_words.verdict(made, configuration, name) for name in configuration.classifiers}
     limit = caches.stored_thresholds(configuration.generator, configuration.recogniser).default
     pictures, facts = st.columns([6, 5], gap="large", vertical_alignment="center")
     with pictures:
@@ -41,8 +41,8 @@ def _dialog(run: Run, configuration: EmotionConfiguration, face: Face) -> None:
         st.subheader("Kept" if made.passed[steerer] else "Filtered out", anchor=False)
         st.html(
             words.lead(
-                f"{said[steerer].capitalize()}, says {registry.entry(steerer).title}, which steered. "
-                f"{emotion_tiles.same_person(made.distance, limit, configuration.recogniser)}."
+                f"{said[steerer].capitalize()}, says {emotion_words.named(steerer, configuration)}. "
+                f"{emotion_words.same_person(made.distance, limit, configuration.recogniser)}."
             )
         )
         st.html(
@@ -58,7 +58,7 @@ def _dialog(run: Run, configuration: EmotionConfiguration, face: Face) -> None:
     for column, name in zip(st.columns(len(configuration.classifiers), gap="medium"), configuration.classifiers, strict=True):
         with column:
             st.html(
-                f'<p class="voice"><b>{registry.entry(name).title}</b><small>{emotion_tiles.part(name, configuration)}</small>'
+                f'<p class="voice"><b>{registry.entry(name).title}</b><small>{emotion_words.part(name, configuration)}</small>'
                 f"{said[name]}</p>" + words.bars(_shares(made.opinions[name], raw=raw))
             )
     st.html(words.fine("The address of this page brings this face back."))

@@ -14,7 +14,7 @@ from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.reference import Reference
-from ui import caches, emotion_dialog, emotion_tiles, words
+from ui import caches, emotion_dialog, emotion_words, words
 from ui.components.activations import Activation, ActivationMark, activations
 from ui.emotion_runs import Run
 
@@ -43,12 +43,12 @@ def _interval(share: Proportion) -> str:
 
 
 def _sentences(found: Boundary, configuration: EmotionConfiguration, reference: Reference | None) -> None:
-    judge = emotion_tiles.bystander(configuration)
+    judge = emotion_words.bystander(configuration)
     steered, watched = found.of(configuration.steerer), found.of(judge)
     text = (
-        f"{steered.passed.count} of {steered.passed.n} could be either for the network that steered, "
-        f"{registry.entry(configuration.steerer).title}; {watched.passed.count} of {watched.passed.n} for the one that did not, "
-        f"{registry.entry(judge).title}."
+        f"{steered.passed.count} of {steered.passed.n} could be either for "
+        f"{emotion_words.named(configuration.steerer, configuration)}; {watched.passed.count} of {watched.passed.n} for "
+        f"{emotion_words.named(judge, configuration)}."
     )
     if reference is not None:
         passed, plain = reference.plain_share(judge, configuration.pair)
@@ -93,7 +93,7 @@ def _row(each: ClassifierBoundary, part: str, configuration: EmotionConfiguratio
 
 def _table(found: Boundary, configuration: EmotionConfiguration, reference: Reference | None) -> None:
     body = "".join(
-        _row(each, emotion_tiles.part(each.classifier, configuration), configuration, reference) for each in found.classifiers
+        _row(each, emotion_words.part(each.classifier, configuration), configuration, reference) for each in found.classifiers
     )
     st.html(
         '<table class="verdicts stacks"><thead><tr><td></td><th>Could be either</th><th>The two feelings</th>'
@@ -135,7 +135,7 @@ def _activations(run: Run, configuration: EmotionConfiguration, reference: Refer
             ActivationMark(
                 id=face.sample_id,
                 value=round(face.made.opinions[name].logits[place], 3),
-                words=emotion_tiles.verdict(face.made, configuration, configuration.steerer),
+                words=emotion_words.verdict(face.made, configuration, configuration.steerer),
                 verdict="open" if face.made.passed[configuration.steerer] else "closed",
             )
             for face in run.faces

@@ -13,7 +13,7 @@ from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.events import BoundaryMade, Opinion
-from ui import emotion_choice, emotion_runs, navigation, progress, state, words
+from ui import emotion_choice, emotion_runs, emotion_words, navigation, progress, state, words
 from ui.components.morph import MorphVoice, morph
 from ui.images import asset_url, face_url
 from ui.jobs import manager
@@ -110,9 +110,8 @@ def voices(configuration: EmotionConfiguration, row: Sequence[Frame | None]) -> 
         shares = [None if frame is None else frame[1][name].calibrated for frame in row]
         known = [each for each in shares if each is not None]
         turn = flip([each[first] for each in known], [each[second] for each in known]) if len(known) == len(row) else None
-        part = "took no part in making the row" if name == configuration.judges[-1] else "had a say in making the row"
         rounded = [None if each is None else [round(float(share), 4) for share in each] for each in shares]
-        result.append(MorphVoice(registry.entry(name).title, part, rounded, turn))
+        result.append(MorphVoice(registry.entry(name).title, emotion_words.part(name, configuration), rounded, turn))
     return result
 
 
@@ -128,12 +127,12 @@ def _show_row(configuration: EmotionConfiguration, row: Sequence[Frame | None], 
 
 
 def _explain(configuration: EmotionConfiguration, frames: int) -> None:
-    steerer = registry.entry(configuration.steerer).title
     st.html(
         words.fine(
-            f"{frames} pictures, each made and judged for itself: {steerer} was asked for less and less {configuration.emotion1} "
-            f"and more and more {configuration.emotion2}. Below the slider: which feeling each network finds strongest, grey where "
-            "it is a third one; the stroke is where it goes from the one to the other. Shares are calibrated.",
+            f"Three faces were looked for near the base: clearly {configuration.emotion1}, on the line, and clearly "
+            f"{configuration.emotion2}. The {frames} pictures lie on the straight way between them; each was judged for itself. "
+            "The bars below show which feeling each network finds strongest, grey where it is a third one; the stroke is where it "
+            "goes from the one to the other. Shares are calibrated.",
         )
     )
     st.page_link(

@@ -109,7 +109,9 @@ class MorphState:
     def configuration(self, base_id: str) -> EmotionConfiguration:
         """What the core makes from these choices. Nothing is drawn, so that the seed does not matter."""
         first, second = ordered(*self.pair)
-        return EmotionConfiguration(first, second, count=1, base=base_id, generator=self.generator, freedom=self.freedom)
+        return EmotionConfiguration(
+            first, second, count=1, strategy="direct", base=base_id, generator=self.generator, freedom=self.freedom
+        )
 
 
 def read_emotion() -> EmotionState:

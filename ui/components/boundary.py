@@ -9,9 +9,7 @@ import streamlit as st
 
 from ui.components import Verdict
 from ui.components.mounting import mount
-
-Place = tuple[float, float]
-"""Shares of the first and of the second emotion, in [0, 1]."""
+from ui.emotion_words import Place
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,17 @@ class Morph {
 
   lanes() {
     const last = this.data.frames.length - 1;
+    // colours meet half way between two pictures, or at the flip where it lies between them
+    const edge = (voice, index) => {
+      if (index < 0 || index >= last) return index < 0 ? 0 : 1;
+      const [low, high] = [index / last, (index + 1) / last];
+      return voice.flip !== null && voice.flip >= low && voice.flip <= high ? voice.flip : (low + high) / 2;
+    };
     const lane = (voice) => voice.shares.map((shares, index) => {
       const piece = document.createElement("i");
       piece.dataset.side = this.side(shares);
-      piece.style.left = `${Math.max(0, ((index - 0.5) / last) * 100)}%`;
-      piece.style.right = `${100 - Math.min(100, ((index + 0.5) / last) * 100)}%`;
+      piece.style.left = `${100 * edge(voice, index - 1)}%`;
+      piece.style.right = `${100 - 100 * edge(voice, index)}%`;
       return piece;
     });
     this.parts.track.replaceChildren(...lane(this.data.voices[0]));
