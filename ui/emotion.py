@@ -103,6 +103,9 @@ def made_run(configuration: EmotionConfiguration, title: str) -> Run | None:
     if job is None:
         job = manager().submit("emotion boundary", emotion_runs.maker(configuration))
         st.session_state[JOB] = (configuration, job.id)
+    if job.status == "done":
+        done: Run = job.result
+        return done
     if job.finished:
         progress.outcome(job)
         return None

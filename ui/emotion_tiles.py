@@ -108,8 +108,8 @@ def show_finished(run: Run, configuration: EmotionConfiguration, title: str, on_
                 title="Filtered out, and why",
                 note=""
                 if kept
-                else f"None of these has enough of both feelings for {registry.entry(configuration.steerer).title}; try more faces, "
-                "or be free of the base.",
+                else f"None of these has enough of both feelings for {registry.entry(configuration.steerer).title}; try more "
+                "faces, or be free of the base.",
             )
         )
     _show(groups, _base(run.base, title, configuration), configuration, on_pick, "boundary")

@@ -58,8 +58,7 @@ def show(configuration: EmotionConfiguration, frames: int) -> None:
     """The row under its slider; while it is being made, the pictures that there are."""
     made: Morph | None = emotion_runs.kept_morphs().get((configuration, frames))
     if made is not None:
-        _show_row(configuration, list(zip(made.pictures, made.opinions, strict=True)), "morph")
-        _explain(configuration, frames)
+        _show_finished(configuration, made)
         return
     kept: tuple[EmotionConfiguration, int, str] | None = st.session_state.get(JOB)
     job = manager().get(kept[2]) if kept is not None else None
@@ -69,6 +68,9 @@ def show(configuration: EmotionConfiguration, frames: int) -> None:
     if job is None:
         job = manager().submit("morph", emotion_runs.morpher(configuration, frames))
         st.session_state[JOB] = (configuration, frames, job.id)
+    if job.status == "done":
+        _show_finished(configuration, job.result)
+        return
     if job.finished:
         progress.outcome(job)
         return
@@ -126,13 +128,14 @@ def _show_row(configuration: EmotionConfiguration, row: Sequence[Frame | None], 
     )
 
 
-def _explain(configuration: EmotionConfiguration, frames: int) -> None:
+def _show_finished(configuration: EmotionConfiguration, made: Morph) -> None:
+    _show_row(configuration, list(zip(made.pictures, made.opinions, strict=True)), "morph")
     st.html(
         words.fine(
             f"Three faces were looked for near the base: clearly {configuration.emotion1}, on the line, and clearly "
-            f"{configuration.emotion2}. The {frames} pictures lie on the straight way between them; each was judged for itself. "
-            "The bars below show which feeling each network finds strongest, grey where it is a third one; the stroke is where it "
-            "goes from the one to the other. Shares are calibrated.",
+            f"{configuration.emotion2}. The {len(made.pictures)} pictures lie on the straight way between them; each was judged for "
+            "itself. The bars below show which feeling each network finds strongest, grey where it is a third one; the stroke is "
+            "where it goes from the one to the other. Shares are calibrated."
         )
     )
     st.page_link(

@@ -68,7 +68,7 @@ def test_samples_are_made_only_when_asked_for():
     assert test.button(key="make-samples")
 
 
-@pytest.mark.parametrize("page", ["home.py", "phone.py", "identity.py"])
+@pytest.mark.parametrize("page", ["home.py", "phone.py", "identity.py", "emotion.py", "morph.py"])
 def test_a_page_paints_before_torch_is_imported(page):
     # In a process of its own: other tests of this one load torch.
     code = f"""

@@ -1,0 +1,300 @@
+"""The pages of emotion boundaries and morphs: choices, bad addresses, what is shown of a run, and the real thing in a browser."""
+
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit
+from playwright.sync_api import expect
+from streamlit.testing.v1 import AppTest
+
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.emotion.events import BaseShown, BoundaryMade, Denoising, Opinion
+from tests.emotion_sets import emotion_set, unanimous
+from ui import emotion_runs, emotion_words, morph
+from ui.jobs import JobManager
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSIFIERS = EmotionConfiguration("surprise", "fear").classifiers
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    streamlit.cache_resource.clear()
+    yield
+    streamlit.cache_resource.clear()
+
+
+@pytest.fixture
+def _idle(monkeypatch):
+    """Pages hand work to the background; here nobody takes it up."""
+    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Work is done when it is handed in, by a generator that plants its samples; -> the configurations it was asked for."""
+    asked = []
+
+    def submit(self, title, work):
+        job = original(self, title, work)
+        job._run()
+        return job
+
+    def generate(configuration, progress=None, *, base=None):
+        asked.append((configuration, base))
+        planted = [unanimous(0.4, 0.3, True), unanimous(0.1, 0.5, False), unanimous(0.35, 0.35, True)]
+        made = emotion_set(planted, configuration=configuration, distances=[0.4, 0.7, np.nan])
+        emit_all(made, planted, progress)
+        return made
+
+    original = JobManager.submit
+    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
+    monkeypatch.setattr(JobManager, "submit", submit)
+    replace_module(monkeypatch, "generate", generate)
+    return asked
+
+
+def replace_module(monkeypatch, name, function):
+    module = types.ModuleType(f"core.sampling.emotion.{name}")
+    setattr(module, name, function)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+def opinion(p1, p2, configuration):
+    p = np.full(6, (1 - p1 - p2) / 4)
+    p[list(configuration.pair)] = p1, p2
+    return Opinion(tuple(p), tuple(p), tuple(np.log(p)))
+
+
+def emit_all(made, planted, progress):
+    """The events of a run whose samples are ``planted``: the base, a way of three steps, and the faces."""
+    configuration = made.emotion
+    rows = made.samples
+    base = rows[rows["sample_type"] == "genuine"].iloc[0]
+    everybody = dict.fromkeys(configuration.classifiers, opinion(0.2, 0.2, configuration))
+    progress.emit(BaseShown(0, made.images[base["sample_id"]], everybody))
+    for step in range(3):
+        progress.emit(Denoising(0, step / 3, np.full((len(planted), 2), 0.1 * step)))
+    boundary = rows[rows["sample_type"] == "boundary"]
+    for index, (says, (_, row)) in enumerate(zip(planted, boundary.iterrows(), strict=True)):
+        opinions = {name: opinion(p1, p2, configuration) for name, (p1, p2, _) in says.items()}
+        passed = {name: kept for name, (_, _, kept) in says.items()}
+        above = {name: (p1 > 0.25, p2 > 0.25) for name, (p1, p2, _) in says.items()}
+        image = made.images[row["sample_id"]]
+        progress.emit(BoundaryMade(index, image, opinions, passed, above, float(row["distance_dlib"])))
+
+
+def app(page, **query):
+    test = AppTest.from_file(str(ROOT / "ui" / "main.py"), default_timeout=120)
+    test.run()
+    test.switch_page(str(ROOT / "pages" / page))
+    for name, value in query.items():
+        test.query_params[name] = value
+    test.run()
+    assert not test.exception
+    return test
+
+
+def texts(test):
+    kinds = (test.title, test.header, test.subheader, test.error, test.info, test.markdown)
+    return " ".join(str(each.value) for kind in kinds for each in kind)
+
+
+def html(test):
+    return " ".join(str(each.proto.body) for each in test.get("html"))
+
+
+def component(test, name):
+    """The data that a component of ours was given."""
+    import json
+
+    for each in test.get("bidi_component"):
+        if each.proto.component_name.endswith(name):
+            return json.loads(each.proto.json)
+    raise AssertionError(f"no component {name}")
+
+
+@pytest.mark.usefixtures("_idle")
+@pytest.mark.parametrize("page", ["emotion.py", "morph.py"])
+def test_an_address_that_makes_no_sense_is_the_default(page):
+    nonsense = {
+        "base": "nobody",
+        "pair": "fear-fear",
+        "count": "many",
+        "freedom": "7",
+        "strategy": "x",
+        "gamma": "nan",
+        "loss": "y",
+    }
+    test = app(page, **nonsense, adaptive="maybe", resampling="-1", seed="-3", sample="z", generator="none", frames="2", row="yes")
+    assert not test.error
+    assert test.session_state["feelings"] == ["fear", "surprise"]
+    assert "emotion_job" not in test.session_state
+    assert "morph_job" not in test.session_state
+
+
+@pytest.mark.usefixtures("_idle")
+def test_the_address_sets_every_choice():
+    test = app(
+        "emotion.py", pair="anger-disgust", count="16", freedom="1.0", strategy="direct", gamma="3", loss="product", adaptive="0",
+        resampling="4", generator="dcgan", seed="12",
+    )  # fmt: skip
+    configuration, _ = test.session_state["emotion_job"]
+    assert (configuration.emotion1, configuration.emotion2, configuration.count, configuration.freedom) == (
+        "disgust",
+        "anger",
+        16,
+        1.0,
+    )
+    assert (configuration.strategy, configuration.gamma, configuration.loss) == ("direct", 3.0, "product")
+    assert (configuration.adaptive, configuration.resampling, configuration.generator) == (False, 4, "dcgan")
+    assert (configuration.seed, len(configuration.base)) == (12, 12)
+
+
+@pytest.mark.usefixtures("_idle")
+def test_a_third_feeling_takes_the_place_of_the_first():
+    test = app("emotion.py", pair="fear-surprise", seed="1")
+    group = next(each for each in test.button_group if each.label.startswith("Between"))
+    group.set_value(["surprise", "fear", "anger"]).run()
+    assert test.query_params["pair"] == "surprise-anger"
+    assert "seed" not in test.query_params  # what was made for the other pair is gone
+    assert sorted(test.session_state["feelings"]) == ["anger", "surprise"]
+    group = next(each for each in test.button_group if each.label.startswith("Between"))
+    group.set_value(["anger"]).run()
+    assert sorted(test.session_state["feelings"]) == ["anger", "surprise"]  # two are always chosen
+
+
+@pytest.mark.usefixtures("_idle")
+def test_nothing_is_made_before_it_is_asked_for():
+    test = app("emotion.py")
+    assert "emotion_job" not in test.session_state
+    test.button(key="make-faces").click().run()
+    assert test.query_params["seed"] == "0"
+    assert "emotion_job" in test.session_state
+
+
+@pytest.mark.usefixtures("_idle")
+def test_the_papers_own_guidance_by_one_button():
+    test = app("emotion.py")
+    test.button(key="as-in-paper").click().run()
+    test.button(key="make-faces").click().run()
+    configuration, _ = test.session_state["emotion_job"]
+    assert configuration == configuration.with_guidance("paper")
+
+
+def test_a_finished_run_is_shown_with_its_reasons(at_once):
+    test = app("emotion.py", seed="5", generator="dcgan")
+    configuration, base = at_once[0]
+    assert configuration.base is not None
+    assert base.latent.shape == (100,)
+    shown = component(test, "boundary")
+    kept, lost = shown["groups"]
+    assert [face["words"] for face in kept["faces"]] == ["could be either"] * 2
+    assert [face["words"] for face in lost["faces"]] == ["not enough surprise"]
+    assert kept["faces"][0]["place"] == [0.4, 0.3]
+    assert kept["faces"][0]["path"] == [[0.0, 0.0], [0.1, 0.1], [0.2, 0.2]]
+    assert "2 of 3 could be either for" in html(test)
+    assert [row["emotion"] for row in component(test, "activations")["rows"]] == list(EMOTIONS)
+
+
+def test_a_face_of_the_address_is_opened(at_once):
+    test = app("emotion.py", seed="5", generator="dcgan")
+    face = component(test, "boundary")["groups"][1]["faces"][0]
+    opened = app("emotion.py", seed="5", generator="dcgan", sample=face["id"])
+    assert "Filtered out" in texts(opened)
+    assert "dlib ResNet takes them for two people: distance 0.70" in html(opened)
+    assert html(opened).count('class="voice"') == len(CLASSIFIERS)
+
+
+@pytest.mark.parametrize(
+    ("page", "module", "query"), [("emotion.py", "generate", {"seed": "1"}), ("morph.py", "morph", {"row": "1"})]
+)
+def test_a_job_that_fails_says_why(at_once, monkeypatch, page, module, query):
+    def refuse(*_, **__):
+        raise LiminalError("The prior is missing; train it again.")
+
+    replace_module(monkeypatch, module, refuse)
+    test = app(page, generator="dcgan", **query)
+    assert [each.value for each in test.error] == ["The prior is missing; train it again."]
+
+
+def test_events_of_several_groups_keep_their_own_ways():
+    everybody = dict.fromkeys(CLASSIFIERS, opinion(0.2, 0.2, EmotionConfiguration("surprise", "fear")))
+    events = [BaseShown(0, np.zeros((2, 2, 3), np.uint8), everybody)]
+    events += [Denoising(first, 0.5, np.array([[0.1 * first, 0.0], [0.3, 0.1 * first]])) for first in (0, 2, 0)]
+    gathered = emotion_runs.seen(events)
+    assert gathered.ways == {0: [(0, 0)] * 2, 1: [(0.3, 0)] * 2, 2: [(0.2, 0)], 3: [(0.3, 0.2)]}
+
+
+def test_where_an_answer_flips():
+    assert morph.flip([0.9, 0.5, 0.1], [0.1, 0.5, 0.9]) == 0.5
+    assert morph.flip([0.6, 0.6, 0.1], [0.2, 0.4, 0.9]) == pytest.approx(0.5 + 0.5 * 0.2 / 1.0)  # a lead of -0.2, then of 0.8
+    assert morph.flip([0.9, 0.8], [0.1, 0.2]) is None
+    assert morph.flip([0.1, 0.2], [0.9, 0.8]) is None  # it leads from the start
+
+
+def test_who_steered_depends_on_the_strategy():
+    two_stage, direct = (EmotionConfiguration("surprise", "fear", strategy=each) for each in ("two-stage", "direct"))
+    assert emotion_words.part("emotion-mlp", two_stage) == "steered"
+    assert emotion_words.part("mini-xception", two_stage) == "taught the one that steered"
+    assert emotion_words.part("mini-xception", direct) == "steered"
+    assert {emotion_words.part("small-cnn", each) for each in (two_stage, direct)} == {"did not steer"}
+
+
+@pytest.mark.browser
+def test_faces_between_two_feelings_are_made_looked_at_and_downloaded(server, open_page):
+    page = open_page(f"{server}/emotion?generator=dcgan&count=4&pair=happiness-surprise")
+    page.get_by_role("button", name="Make faces").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.locator(".st-key-boundary .between")).to_have_count(4)
+    assert page.locator(".st-key-boundary .way .way-head").count() == 5  # four faces and the base
+    assert page.locator(".st-key-boundary .way > g circle").count() > 4  # the ways there
+    tile = page.locator(".st-key-boundary .between").first
+    tile.hover()
+    expect(page.locator(".way-chosen")).to_have_count(1)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download this set").click()
+    assert download.value.suggested_filename.endswith(".zip")
+    tile.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Small CNN")
+    expect(dialog.locator(".bars")).to_have_count(4)
+    assert "sample=" in page.url
+    assert page.locator("img:not([alt])").count() == 0
+    again = open_page(page.url)
+    expect(again.get_by_role("dialog")).to_contain_text("Small CNN")
+
+
+@pytest.mark.browser
+def test_a_morph_follows_its_slider(server, open_page):
+    page = open_page(f"{server}/morph?generator=dcgan&frames=9&pair=happiness-anger")
+    page.get_by_role("button", name="Make the row").click()
+    figure = page.locator(".st-key-morph .morph")
+    expect(figure).to_have_attribute("data-ready", "true")
+    slider = page.get_by_label("How far from happiness to anger")
+    slider.focus()
+    said = set()
+    for key in ("Home", "End"):
+        page.keyboard.press(key)
+        said.add(page.locator(".morph-figure figcaption").inner_text())
+    assert figure.get_attribute("data-frame") == "8"
+    assert len(said) == 2
+    page.locator(".morph-row button").nth(2).click()
+    assert figure.get_attribute("data-frame") == "2"
+    page.get_by_role("button", name="Small CNN").click()
+    expect(page.locator(".morph-part")).to_contain_text("did not steer")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", ["/emotion", "/morph"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_hangs_over_a_narrow_screen(server, open_page, path, scheme):
+    page = open_page(f"{server}{path}", width=390, height=844, color_scheme=scheme)
+    page.wait_for_timeout(500)
+    assert page.evaluate("(main => main.scrollWidth - main.clientWidth)(document.querySelector('[data-testid=stMain]'))") <= 0
+    assert page.locator("img:not([alt])").count() == 0
