@@ -133,8 +133,8 @@ def _show_finished(configuration: EmotionConfiguration, made: Morph) -> None:
     st.html(
         words.fine(
             f"Three faces were looked for near the base: clearly {configuration.emotion1}, on the line, and clearly "
-            f"{configuration.emotion2}. The {len(made.pictures)} pictures lie on the straight way between them; each was judged for "
-            "itself. The bars below show which feeling each network finds strongest, grey where it is a third one; the stroke is "
+            f"{configuration.emotion2}. The {len(made.pictures)} pictures lie on the straight way between them; each was judged "
+            "for itself. The bars below show which feeling each network finds strongest, grey where it is a third; the stroke is "
             "where it goes from the one to the other. Shares are calibrated."
         )
     )
