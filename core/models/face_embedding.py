@@ -47,8 +47,9 @@ CROP = ((0.7117, 0.4644), (0.5905, 0.4712), (0.2955, 0.4694), (0.4139, 0.4730), 
 BLOCKS = {"dlib": 128, "mini-xception": 128, "tanh-cnn": 304, "outputs": 12}
 """The features in their order, with their numbers."""
 
-WEIGHTS = {"dlib": 1.0, "mini-xception": 0.7, "tanh-cnn": 0.5, "outputs": 3.0}
-"""Weight of a standardised block, its size evened out; outputs count each for itself, so that expression survives."""
+WEIGHTS = {"dlib": 1.0, "mini-xception": 0.7, "tanh-cnn": 0.5, "outputs": 1.5, "probabilities": 3.0}
+"""Weight of a standardised block, its size evened out; outputs and their probabilities (softmax over each network's six outputs)
+count each for itself, so that expression survives."""
 
 EMOTION_NETWORKS = ("mini-xception", "tanh-cnn")
 """The emotion networks in the embedding, and the teachers of what is trained on it."""
@@ -92,18 +93,24 @@ class FeatureNetworks:
 
 
 class Whitening(nn.Module):
-    """Features (N, 572) -> embeddings (N, E): minus the mean, times the projection."""
+    """Features (N, 572) -> embeddings (N, E): probabilities added, minus the mean, times the projection."""
 
     mean: Tensor
     projection: Tensor
 
     def __init__(self, features: int, embedding_dim: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("projection", torch.zeros(features, embedding_dim))
+        self.register_buffer("mean", torch.zeros(features + BLOCKS["outputs"]))
+        self.register_buffer("projection", torch.zeros(features + BLOCKS["outputs"], embedding_dim))
 
     def forward(self, features: Tensor) -> Tensor:
-        return (features - self.mean) @ self.projection
+        return (with_probabilities(features) - self.mean) @ self.projection
+
+
+def with_probabilities(features: Tensor) -> Tensor:
+    """(N, 572) -> (N, 584): behind the outputs of the emotion networks, their probabilities."""
+    outputs = features[:, -BLOCKS["outputs"] :].view(len(features), len(EMOTION_NETWORKS), len(EMOTIONS))
+    return torch.cat([features, outputs.softmax(dim=2).flatten(1)], dim=1)
 
 
 class FaceEmbedding(Encoder):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.models.contracts import EMOTIONS
-from core.models.face_embedding import BLOCKS, EMOTION_NETWORKS, NAME, WEIGHTS, Whitening, read_whitening
+from core.models.face_embedding import BLOCKS, EMOTION_NETWORKS, NAME, WEIGHTS, Whitening, read_whitening, with_probabilities
 from core.models.trained import Trained, read_trained, write_trained
 from core.models.training.faces import TrainingFaces
 
@@ -18,12 +18,13 @@ from core.models.training.faces import TrainingFaces
 def fit(faces: TrainingFaces, *, embedding_dim: int, command: str, folder: Path | None = None) -> Trained:
     """Principal components of the weighted features, and their measured content on held-out faces."""
     began = time.monotonic()
-    features = faces.features[: faces.trained].double()
+    features = with_probabilities(faces.features[: faces.trained]).double()
     if not 1 <= embedding_dim < min(features.shape):
         raise LiminalError(f"An embedding of {embedding_dim} values needs more faces and features than that.")
     mean = features.mean(dim=0)
     spread = features.std(dim=0).clamp_min(1e-6)
-    weights = torch.cat([torch.full((size,), _weight(block, size), dtype=torch.float64) for block, size in BLOCKS.items()])
+    sizes = {**BLOCKS, "probabilities": BLOCKS["outputs"]}
+    weights = torch.cat([torch.full((size,), _weight(block, size), dtype=torch.float64) for block, size in sizes.items()])
     scale = weights / spread
     centred = (features - mean) * scale
     values, vectors = torch.linalg.eigh(centred.T @ centred / (len(centred) - 1))
@@ -31,7 +32,7 @@ def fit(faces: TrainingFaces, *, embedding_dim: int, command: str, folder: Path 
     axes = vectors.flip(1)[:, :embedding_dim]
     axes = axes * torch.where(axes.sum(dim=0) < 0, -1.0, 1.0)  # an eigenvector's sign is arbitrary: one of both, always the same
     projection = scale[:, None] * axes / kept.sqrt()
-    whitening = Whitening(features.shape[1], embedding_dim)
+    whitening = Whitening(faces.features.shape[1], embedding_dim)
     whitening.mean.copy_(mean)
     whitening.projection.copy_(projection)
     return write_trained(
@@ -51,7 +52,7 @@ def fit(faces: TrainingFaces, *, embedding_dim: int, command: str, folder: Path 
 
 
 def _weight(block: str, size: int) -> float:
-    return WEIGHTS[block] if block == "outputs" else WEIGHTS[block] * (128 / size) ** 0.5
+    return WEIGHTS[block] if block in ("outputs", "probabilities") else WEIGHTS[block] * (128 / size) ** 0.5
 
 
 def content(whitening: Whitening, faces: TrainingFaces) -> dict[str, object]:

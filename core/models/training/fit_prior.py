@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.models.face_prior import NAME, FacePrior
-from core.models.noising import kept_share, noise_beyond_gaussian, noised, sample, schedule
+from core.models.noising import noise_beyond_gaussian, noised, sample, schedule
 from core.models.trained import Trained, write_trained
 from core.models.training.faces import TrainingFaces
 from core.models.training.fit_embedding import embedded
@@ -54,7 +54,7 @@ def fit(
         noise = torch.randn(clean.shape, generator=random)
         step = torch.randint(0, TRAIN_STEPS, (len(rows),), generator=random)
         error = noise_beyond_gaussian(network, noised(clean, noise, step, TRAIN_STEPS), step, TRAIN_STEPS) - noise
-        return (error.square().mean(dim=1) / kept_share(TRAIN_STEPS)[step]).clamp(max=20).mean()  # 1: as good as a Gaussian
+        return error.square().mean()
 
     seconds = train(network, loss, faces.trained, plan, name=NAME, saved=saved, progress=progress)
     network.load_state_dict({key: tensor.half().float() for key, tensor in network.state_dict().items()})  # as it is stored
