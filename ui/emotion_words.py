@@ -13,6 +13,9 @@ from ui import words
 Place = tuple[float, float]
 """Shares of the first and of the second emotion of a pair, in [0, 1]."""
 
+MOSTLY = 3.0
+"""A kept face in which one emotion's share is so many times the other's is not said to be even: the filter asks about logits."""
+
 
 def bystander(configuration: EmotionConfiguration) -> str:
     """The judge that never steers."""
@@ -37,7 +40,10 @@ def verdict(made: BoundaryMade, configuration: EmotionConfiguration, classifier:
     """Kept or not under one classifier, and why, in words."""
     first, second = made.above[classifier]
     if made.passed[classifier]:
-        return "could be either"
+        p1, p2 = place_of(made.opinions[classifier], configuration)
+        if max(p1, p2) < MOSTLY * min(p1, p2):
+            return "could be either"
+        return f"both raised, mostly {configuration.emotion1 if p1 > p2 else configuration.emotion2}"
     if first or second:
         return f"not enough {configuration.emotion2 if first else configuration.emotion1}"
     return f"too little of both {configuration.emotion1} and {configuration.emotion2}"

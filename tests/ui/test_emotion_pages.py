@@ -238,6 +238,22 @@ def test_where_an_answer_flips():
     assert morph.flip([0.1, 0.2], [0.9, 0.8]) is None  # it leads from the start
 
 
+def test_a_kept_face_that_leans_is_not_called_even():
+    configuration = EmotionConfiguration("surprise", "fear")
+
+    def said(p1, p2, above):
+        seen = opinion(p1, p2, configuration)
+        made = BoundaryMade(
+            0, np.zeros((2, 2, 3), np.uint8), {"small-cnn": seen}, {"small-cnn": all(above)}, {"small-cnn": above}, 0.1
+        )
+        return emotion_words.verdict(made, configuration, "small-cnn")
+
+    assert said(0.3, 0.4, (True, True)) == "could be either"
+    assert said(0.05, 0.9, (True, True)) == "both raised, mostly fear"
+    assert said(0.3, 0.1, (True, False)) == "not enough fear"
+    assert said(0.1, 0.1, (False, False)) == "too little of both surprise and fear"
+
+
 def test_who_steered_depends_on_the_strategy():
     two_stage, direct = (EmotionConfiguration("surprise", "fear", strategy=each) for each in ("two-stage", "direct"))
     assert emotion_words.part("emotion-mlp", two_stage) == "steered"
