@@ -27,7 +27,7 @@ class UViTConfiguration:
     heads: int = 4
 
     def __post_init__(self) -> None:
-        if self.width % self.heads or self.depth % 2 or min(self.tokens, self.token_size, self.width, self.depth, self.heads) < 1:
+        if min(self.tokens, self.token_size, self.width, self.depth, self.heads) < 1 or self.width % self.heads or self.depth % 2:
             raise LiminalError(f"A U-ViT needs an even depth and a width that its heads divide, not {self}.")
 
     @property

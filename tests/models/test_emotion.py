@@ -9,7 +9,7 @@ import pytest
 import scipy.signal
 import torch
 
-from core.models import mini_xception, registry, small_cnn
+from core.models import mini_xception, registry, small_cnn, tanh_cnn
 from core.models.contracts import EMOTIONS
 from core.models.grey import grey
 
@@ -20,7 +20,7 @@ def images():
     return generator.decode(generator.sample(range(12)))
 
 
-@pytest.fixture(scope="module", params=["mini-xception", "small-cnn"])
+@pytest.fixture(scope="module", params=["mini-xception", "tanh-cnn", "small-cnn"])
 def classifier(request):
     return registry.load(request.param, "classifier", "cpu")
 
@@ -139,6 +139,31 @@ def test_small_cnn_equals_the_same_network_in_scipy(images):
     assert np.abs(torch.sigmoid(classifier.activations(images[:2])).numpy() - sigmoids).max() < 1e-4
     expected = sigmoids / sigmoids.sum(axis=1, keepdims=True)
     assert np.abs(classifier.probabilities(images[:2]).numpy() - expected).max() < 1e-4
+
+
+def tanh_cnn_in_numpy(weights, picture):
+    """(48, 48) in [0, 1] -> seven values before softmax: three times convolve, tanh and the largest of 2 x 2, then three layers."""
+    x = picture[None]
+    for layer in ("conv1", "conv2", "conv3"):
+        seen = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))  # (C, h, w, 3, 3)
+        x = np.tanh(np.einsum("chwij,ocij->ohw", seen, weights[f"{layer}.weight"]) + weights[f"{layer}.bias"][:, None, None])
+        h, w = x.shape[1] // 2, x.shape[2] // 2
+        x = x[:, : 2 * h, : 2 * w].reshape(len(x), h, 2, w, 2).max(axis=(2, 4))
+    hidden = np.maximum(weights["fc1.weight"] @ x.reshape(-1) + weights["fc1.bias"], 0)
+    hidden = np.maximum(weights["fc2.weight"] @ hidden + weights["fc2.bias"], 0)
+    return weights["fc3.weight"] @ hidden + weights["fc3.bias"]
+
+
+def test_tanh_cnn_equals_the_same_network_in_numpy(images):
+    classifier = registry.load("tanh-cnn", "classifier", "cpu")
+    state = torch.load(tanh_cnn.CARD.files[0].verified(), map_location="cpu", weights_only=True)
+    weights = {name: value.numpy().astype(np.float64) for name, value in state.items()}
+    faces = grey(images[:3], 48)
+    scores = np.stack([tanh_cnn_in_numpy(weights, face[0].double().numpy()) for face in faces])
+    assert np.abs(classifier.network(faces).numpy() - scores).max() < 1e-3
+    # The file's order is angry, disgust, fear, happy, sad, surprise, neutral.
+    six = np.exp(scores[:, [5, 2, 1, 3, 4, 0]])
+    assert np.abs(classifier.probabilities(images[:3]).numpy() - six / six.sum(axis=1, keepdims=True)).max() < 1e-4
 
 
 def test_small_cnn_log_sigmoids_rank_as_the_values_before_them(images):
