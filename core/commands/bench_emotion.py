@@ -74,7 +74,7 @@ def _live(generator: str, strategy: str) -> dict[str, float]:
 def as_text(figures: dict[str, Any]) -> str:
     """For people."""
     lines = [
-        f"Filter (3), all 15 pairs, {figures['images_a_pair']} images a pair from {figures['generator']}; equal seeds guided and not.",
+        f"Filter (3), 15 pairs, {figures['images_a_pair']} images each from {figures['generator']}; equal seeds guided and not.",
         "Medians are of those that passed: raw (calibrated). Plain: a random face of the generator, mean over pairs.",
     ]
     for name, found in figures["configurations"].items():

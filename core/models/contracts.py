@@ -188,6 +188,8 @@ class Encoder(ABC):
 
     card: ModelCard
     embedding_dim: int
+    spread: Tensor
+    """(embedding_dim,): how much a value counts where two embeddings are compared, > 0 (ones: all alike)."""
     device: torch.device
 
     @property

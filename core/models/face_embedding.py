@@ -97,11 +97,14 @@ class Whitening(nn.Module):
 
     mean: Tensor
     projection: Tensor
+    spread: Tensor
+    """(E,): standard deviation of each component before it was whitened; components of much expression have much of it."""
 
     def __init__(self, features: int, embedding_dim: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(features + BLOCKS["outputs"]))
         self.register_buffer("projection", torch.zeros(features + BLOCKS["outputs"], embedding_dim))
+        self.register_buffer("spread", torch.ones(embedding_dim))
 
     def forward(self, features: Tensor) -> Tensor:
         return (with_probabilities(features) - self.mean) @ self.projection
@@ -122,6 +125,7 @@ class FaceEmbedding(Encoder):
         self.device = networks.device
         self.whitening = whitening.to(networks.device).eval().requires_grad_(False)
         self.embedding_dim = whitening.projection.shape[1]
+        self.spread = self.whitening.spread
 
     def embed(self, images: Tensor) -> Tensor:
         return in_chunks(lambda rows: self.whitening(self.networks.features(rows).values), images.to(self.device), CHUNK)

@@ -35,6 +35,7 @@ def fit(faces: TrainingFaces, *, embedding_dim: int, command: str, folder: Path 
     whitening = Whitening(faces.features.shape[1], embedding_dim)
     whitening.mean.copy_(mean)
     whitening.projection.copy_(projection)
+    whitening.spread.copy_(kept.sqrt())
     return write_trained(
         NAME,
         {key: tensor.float() for key, tensor in whitening.state_dict().items()},

@@ -17,7 +17,7 @@ from core.sampling.seeds import sample_seed
 
 CANDIDATES = 4
 """Latents drawn for an embedding."""
-POLISH_STEPS, POLISH_RATE = 12, 0.05
+POLISH_STEPS, POLISH_RATE = 12, 0.1
 SHELL = 30.0
 """Weight of (|z|^2 / d - 1)^2 beside the squared distance of embeddings, some hundred at first."""
 CORRECT_EVERY = 6
@@ -75,7 +75,7 @@ def decoded(embeddings: Tensor, seeds: Sequence[int], panel: EmotionPanel) -> Te
         wanted = embeddings[row : row + 1].expand(CANDIDATES, -1)
         drawn = panel.decoder.latents(wanted, [sample_seed(seed, "candidate", each) for each in range(CANDIDATES)])
         with torch.inference_mode():
-            apart = (_embedded(drawn, panel) - wanted).norm(dim=1)
+            apart = _apart(_embedded(drawn, panel), wanted, panel)
         chosen.append(drawn[int(apart.argmin())])
     return _polished(torch.stack(chosen), embeddings, panel)
 
@@ -92,12 +92,19 @@ def _polished(latents: Tensor, embeddings: Tensor, panel: EmotionPanel) -> Tenso
                 with torch.no_grad():
                     full = panel.encoder.embed(panel.generator.decode(moving)).cpu()
                     offset = full - _embedded(moving, panel)
-            apart = (_embedded(moving, panel) + offset - wanted).square().sum(dim=1)
+            apart = _apart(_embedded(moving, panel) + offset, wanted, panel)
             shell = SHELL * (moving.square().mean(dim=1) - 1).square()
             adam.zero_grad(set_to_none=True)
             (apart + shell).sum().backward()  # type: ignore[no-untyped-call]
             adam.step()
     return moving.detach()
+
+
+def _apart(seen: Tensor, wanted: Tensor, panel: EmotionPanel) -> Tensor:
+    """Squared distance of embeddings (N, E), before whitening: noise in components that hardly vary counts for little -> (N,)."""
+    weights = panel.encoder.spread.cpu() / panel.encoder.spread.cpu().mean()
+    result: Tensor = (weights * (seen - wanted)).square().sum(dim=1)
+    return result
 
 
 def _embedded(latents: Tensor, panel: EmotionPanel) -> Tensor:
