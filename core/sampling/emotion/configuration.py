@@ -22,7 +22,7 @@ PAIRS: tuple[tuple[str, str], ...] = tuple(combinations(EMOTIONS, 2))
 MOST = 10_000
 """Images in one set."""
 
-KEEP, FREE = 0.5, 1.0
+KEEP, FREE = 0.4, 1.0
 """How much of the noising the base goes through: 'keep the face' and 'be free'."""
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.emotion.configuration import FREE, KEEP, EmotionConfiguration
 from core.sampling.emotion.panel import EmotionPanel
 
 SURROGATE_STEPS, RATE = 100, 0.05
@@ -112,6 +112,6 @@ def _said(logits: Tensor) -> Tensor:
 
 
 def _pull(freedom: float) -> float:
-    """From 'keep the face' (freedom 0.5 and below) to 'be free' (1), geometrically in between."""
-    share = min(max((freedom - 0.5) / 0.5, 0.0), 1.0)
+    """From 'keep the face' to 'be free', geometrically in between."""
+    share = min(max((freedom - KEEP) / (FREE - KEEP), 0.0), 1.0)
     return float(PULL["keep"] ** (1 - share) * PULL["free"] ** share)

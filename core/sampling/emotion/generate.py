@@ -95,7 +95,8 @@ def _latents(
         embeddings, seeds, configuration, panel, _denoising(configuration, indices, panel, progress)
     )
     progress.check()
-    return two_stage.decoded(guided[: len(indices)], seeds[: len(indices)], panel)
+    n = len(indices)
+    return two_stage.decoded(guided[:n], start[:n], seeds[:n], configuration.freedom, panel)
 
 
 def _denoising(

@@ -35,6 +35,11 @@ def uncertainty_loss(probabilities: Tensor, pair: tuple[int, int], form: Guidanc
     return -0.5 * (first.clamp_min(1e-12).log() + second.clamp_min(1e-12).log())
 
 
+SOFTENED = 2.5
+"""Adaptive guidance divides the logits by so much first: both emotions must then stand out clearly above the other four, since
+stage 2 loses some of what stage 1 has won."""
+
+
 @dataclass(frozen=True)
 class Guide:
     """Computes the second term of equation (2) for one configuration."""
@@ -47,17 +52,19 @@ class Guide:
         """What is subtracted from DDPM^-(x_t): x_t (N, E), the noise in it (N, E), t, the step's standard deviation -> (N, E).
 
         As written: gamma times the gradient at x_t. Adaptive: along the gradient at the estimate of x_0, of length
-        gamma * spread * sqrt(E), the size of the step's own noise (Yang et al. 2024, arXiv:2402.03201), less near the goal.
+        2 gamma * spread * sqrt(E), with gamma = 0.5 the size of the step's own noise (Yang et al. 2024, arXiv:2402.03201), less
+        near the goal.
         """
         c = self.configuration
         with torch.inference_mode(False), torch.enable_grad():
             asked = cleaned(x, noise, step, self.train_steps) if c.adaptive else x
             asked = asked.detach().clone().requires_grad_()
-            losses = uncertainty_loss(self.mlp.logits_of(asked).softmax(dim=1), c.pair, c.loss)
+            logits = self.mlp.logits_of(asked) / (SOFTENED if c.adaptive else 1.0)
+            losses = uncertainty_loss(logits.softmax(dim=1), c.pair, c.loss)
             (gradient,) = torch.autograd.grad(losses.sum(), asked)
         if not c.adaptive:
             return c.gamma * gradient
         excess = ((losses.detach() - LEAST[c.loss]) / CLOSE).clamp(0, 1)[:, None]
         length = gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        pushed: Tensor = c.gamma * spread * math.sqrt(x.shape[1]) * excess * gradient / length
+        pushed: Tensor = 2 * c.gamma * spread * math.sqrt(x.shape[1]) * excess * gradient / length
         return pushed

@@ -17,7 +17,7 @@ from core.sampling.seeds import sample_seed
 
 CANDIDATES = 4
 """Latents drawn for an embedding."""
-POLISH_STEPS, POLISH_RATE = 12, 0.1
+POLISH_STEPS, POLISH_RATE = 10, 0.1
 SHELL = 30.0
 """Weight of (|z|^2 / d - 1)^2 beside the squared distance of embeddings, some hundred at first."""
 CORRECT_EVERY = 6
@@ -64,16 +64,18 @@ def guided_embeddings(
         return x
 
 
-def decoded(embeddings: Tensor, seeds: Sequence[int], panel: EmotionPanel) -> Tensor:
+def decoded(embeddings: Tensor, bases: Tensor, seeds: Sequence[int], freedom: float, panel: EmotionPanel) -> Tensor:
     """Stage 2: embeddings (N, E) -> latents (N, d). No classifier is asked.
 
-    Several latents are drawn from the flow; the one whose image's embedding comes nearest is taken, and moved a few steps by
-    gradient so that it comes nearer still.
+    Several latents are drawn from the flow and mixed with the base's (N, d), whose part is the smaller the freer the sample
+    may be; the one whose image's embedding comes nearest is taken, and moved a few steps by gradient to come nearer still.
     """
+    kept = math.sqrt(1 - min(freedom, 1.0) ** 2)
     chosen = []
     for row, seed in enumerate(seeds):
         wanted = embeddings[row : row + 1].expand(CANDIDATES, -1)
         drawn = panel.decoder.latents(wanted, [sample_seed(seed, "candidate", each) for each in range(CANDIDATES)])
+        drawn = kept * bases[row] + freedom * drawn
         with torch.inference_mode():
             apart = _apart(_embedded(drawn, panel), wanted, panel)
         chosen.append(drawn[int(apart.argmin())])
