@@ -40,6 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise LiminalError(f"--faces must be at least 64, not {arguments.faces}; some are held out.")
     if not 0 <= arguments.seed < 2**31:
         raise LiminalError(f"--seed must be from 0 to {2**31 - 1}, not {arguments.seed}.")
+    for option in ("steps", "width", "depth"):
+        value = getattr(arguments, option)
+        if value is not None and value < 1:
+            raise LiminalError(f"--{option} must be at least 1, not {value}.")
     from core.models.training.faces import training_faces
 
     with TerminalProgress() as shown:

@@ -33,6 +33,7 @@ def read(images: Tensor) -> Tensor:
 
 class PlantedEncoder(Encoder):
     card, embedding_dim, device = card("planted-embedding", "encoder"), LATENT_DIM, CPU
+    spread = torch.ones(LATENT_DIM)
 
     def embed(self, images):
         return read(images)

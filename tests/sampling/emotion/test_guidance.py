@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.models.emotion_mlp import EmotionMLP, EmotionMLPNetwork
 from core.models.noising import cleaned, kept_share
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.guidance import LEAST, Guide, uncertainty_loss
+from core.sampling.emotion.guidance import CLOSE, LEAST, SOFTENED, Guide, uncertainty_loss
 
 E = 8
 TOTAL = 1000
@@ -103,18 +103,18 @@ def test_the_unscaled_push_is_gamma_times_the_gradient_at_x_t(mlp, form, gamma):
 
 
 def test_the_adaptive_push_is_as_long_as_the_steps_noise_and_asked_at_the_estimate(mlp):
+    """At gamma 0.5; its direction is the gradient's at the estimate of x_0, with the logits softened."""
     x, noise = rows()
-    c = {"loss": "cross-entropy", "gamma": 0.7}
-    pushed = guide(mlp, adaptive=True, **c).push(x, noise, 500, 0.3)
-    asked = cleaned(x, noise, 500, TOTAL)
-    excess = uncertainty_loss(mlp.logits_of(asked).softmax(dim=1), PAIR, "cross-entropy") - math.log(2)
-    far = excess > 0.05
+    pushed = guide(mlp, adaptive=True, gamma=0.5).push(x, noise, 500, 0.3)
+    asked = cleaned(x, noise, 500, TOTAL).requires_grad_()
+    losses = uncertainty_loss((mlp.logits_of(asked) / SOFTENED).softmax(dim=1), PAIR, "cross-entropy")
+    (gradient,) = torch.autograd.grad(losses.sum(), asked)
+    assert torch.nn.functional.cosine_similarity(pushed, gradient).min() > 0.9999
+    far = losses.detach() - math.log(2) > CLOSE
     assert far.sum() >= 3
-    assert torch.allclose(pushed[far].norm(dim=1), torch.full((int(far.sum()),), 0.7 * 0.3 * math.sqrt(E)), rtol=1e-4)
-    gradient = guide(mlp, adaptive=False, **c).push(asked, noise, 500, 0.3)  # at the estimate of x_0 instead of x_t
-    assert torch.nn.functional.cosine_similarity(pushed, gradient).min() > 0.999
-    elsewhere = guide(mlp, adaptive=False, **c).push(x, noise, 500, 0.3)
-    assert torch.nn.functional.cosine_similarity(pushed, elsewhere).min() < 0.99
+    assert torch.allclose(pushed[far].norm(dim=1), torch.full((int(far.sum()),), 0.3 * math.sqrt(E)), rtol=1e-4)
+    for changed in (guide(mlp, gamma=1.0).push(x, noise, 500, 0.3), guide(mlp, gamma=0.5).push(x, noise, 500, 0.6)):
+        assert torch.allclose(changed, 2 * pushed, rtol=1e-4, atol=1e-6)
 
 
 def test_going_against_the_push_lowers_the_loss(mlp):
@@ -147,7 +147,7 @@ def test_the_adaptive_push_comes_to_rest_at_the_goal():
     lengths = pushed.norm(dim=1)
     assert lengths[0] < 1e-6
     assert 0 < lengths[1] < 0.5 * lengths[2]
-    assert float(lengths[2]) == pytest.approx(0.5 * 0.2 * math.sqrt(2), rel=1e-5)
+    assert float(lengths[2]) == pytest.approx(0.2 * math.sqrt(2), rel=1e-5)
     assert pushed[2, 0] > 0  # subtracted, it leads back to the middle
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -11,7 +12,7 @@ from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.generate import generate
 from core.sampling.emotion.panel import EmotionPanel
 from tests.fakes import LATENT_DIM
-from tests.sampling.emotion.planted import HastyGenerator, configuration, planted_base, planted_panel
+from tests.sampling.emotion.planted import HastyGenerator, PlantedEncoder, configuration, planted_base, planted_panel
 
 SEEDS = list(range(50, 56))
 
@@ -112,7 +113,7 @@ def test_the_decoded_latent_has_the_wanted_embedding(generator):
     """Of the picture itself, also where the descent goes through a draft that shows another face."""
     panel = planted_panel(generator)
     wanted = 0.9 * start() / start().norm(dim=1, keepdim=True) * math.sqrt(LATENT_DIM)
-    latents = two_stage.decoded(wanted, SEEDS, panel)
+    latents = two_stage.decoded(wanted, torch.zeros_like(wanted), SEEDS, 1.0, panel)
     first = panel.decoder.latents(wanted, SEEDS)
     with torch.inference_mode():
         reached, drawn = (panel.encoder.embed(panel.generator.decode(each)) for each in (latents, first))
@@ -121,9 +122,27 @@ def test_the_decoded_latent_has_the_wanted_embedding(generator):
 
 def test_another_seed_another_latent():
     panel = planted_panel()
-    latents = two_stage.decoded(start()[:1].expand(3, -1), [1, 1, 2], panel)
+    same = start()[:1].expand(3, -1)
+    latents = two_stage.decoded(same, same, [1, 1, 2], 1.0, panel)
     assert torch.allclose(latents[0], latents[1], atol=1e-6)
     assert (latents[0] - latents[2]).abs().max() > 1e-3
+
+
+def test_decoded_latents_of_kept_faces_begin_at_the_base():
+    """The wanted embedding alone says where to end; where it says nothing, the base's own latent is kept."""
+
+    class Blind(PlantedEncoder):
+        def embed(self, images):
+            return torch.zeros(len(images), LATENT_DIM) + 0 * images.sum()
+
+    panel = dataclasses.replace(planted_panel(), encoder=Blind())
+    bases = start() / start().norm(dim=1, keepdim=True) * math.sqrt(LATENT_DIM)
+    apart = [
+        (two_stage.decoded(torch.zeros_like(bases), bases, SEEDS, freedom, panel) - bases).norm(dim=1).mean()
+        for freedom in (0.1, 0.5, 1.0)
+    ]
+    assert apart[0] < apart[1] < apart[2]
+    assert apart[0] < 0.3 * math.sqrt(LATENT_DIM)
 
 
 # -- with the committed networks
@@ -153,7 +172,7 @@ def test_guidance_raises_the_pair_under_the_mlp(real):
     for guided in (True, False):
         of = EmotionConfiguration(**(c.to_dict() | {"guided": guided}))
         found = two_stage.guided_embeddings(embeddings, range(8), of, panel)
-        latents = two_stage.decoded(found, range(8), panel)
+        latents = two_stage.decoded(found, bases, range(8), of.freedom, panel)
         with torch.inference_mode():
             p = panel.mlp.probabilities(panel.generator.decode(latents))
         sums.append(float(p[:, list(c.pair)].sum(dim=1).mean()))
@@ -169,7 +188,7 @@ def test_the_prior_of_the_base_alone_keeps_the_face(real):
     of = EmotionConfiguration(**(c.to_dict() | {"guided": False, "freedom": 0.02}))
     found = two_stage.guided_embeddings(embeddings, range(4), of, panel)
     assert (found - embeddings).norm(dim=1).max() < 0.2 * embeddings.norm(dim=1).min()
-    latents = two_stage.decoded(found, range(4), panel)
+    latents = two_stage.decoded(found, bases, range(4), of.freedom, panel)
     with torch.inference_mode():
         apart = torch.cdist(panel.encoder.embed(panel.generator.decode(latents)), embeddings)
     assert (apart.argmin(dim=1) == torch.arange(4)).all()
