@@ -196,7 +196,7 @@ def test_pictures_are_what_was_judged_to_the_last_bit():
 
     class Loud(FakeGenerator):
         def decode(self, latents):
-            return super().decode(4 * latents)
+            return super().decode(12 * latents)
 
     panel = planted_panel(Loud())
     found = made(panel=panel, strategy="direct", freedom=1.0)
