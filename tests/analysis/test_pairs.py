@@ -70,6 +70,19 @@ def test_planted_medians_are_of_those_that_passed():
     assert found[STEERER]["calibrated_median_sum"] == pytest.approx(np.median(calibrated.sum(axis=1)), abs=1e-4)
 
 
+def test_a_judges_medians_are_its_own():
+    of = EmotionConfiguration(*TWO[0], count=2)
+    says = {STEERER: (0.4, 0.4, True), "mini-xception": (0.5, 0.2, True), "tanh-cnn": (0.3, 0.3, False), SMALL: (0.6, 0.1, True)}
+    rows = emotion_set([says, says], configuration=of).samples.query("sample_type == 'boundary'")
+    found = summary([PairResult(*TWO[0], rows, rows)], of)["classifiers"]
+    assert {name: (each["p_median_gap"], each["p_median_sum"]) for name, each in found.items()} == {
+        STEERER: (0.0, 0.8),
+        "mini-xception": (0.3, 0.7),
+        "tanh-cnn": (None, None),
+        SMALL: (0.5, 0.7),
+    }
+
+
 def test_nothing_passed():
     none = [PairResult(*TWO[0], table(TWO[0], [(0.1, 0.1, False, False)]), table(TWO[0], [(0.1, 0.1, False, False)]))]
     found = summary(none, EmotionConfiguration(*TWO[0]))["classifiers"][STEERER]
