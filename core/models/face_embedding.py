@@ -84,7 +84,7 @@ class FeatureNetworks:
         chips = grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=True)
         descriptors = self.dlib(chips.to(self.precision).contiguous(memory_format=torch.channels_last)).float()
         faces = grey(images, self.mini.card.input_size) * 2 - 1
-        maps = self.mini.network.blocks(self.mini.network.stem(faces))
+        maps = self.mini.network.maps(faces)
         mini = self.mini.network.head(maps).mean(dim=(2, 3))[:, self.mini.emotion_order]
         penultimate = self.tanh.network.features(grey(images, self.tanh.card.input_size))
         tanh = self.tanh.network.fc3(torch.relu(penultimate))[:, self.tanh.emotion_order]

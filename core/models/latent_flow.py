@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from core.models.chunks import in_chunks
 from core.models.contracts import Decoder, ModelCard
 from core.models.trained import Trained, card_file, read_trained
 
@@ -29,6 +30,7 @@ CARD = ModelCard(
     files=(card_file(NAME),),
 )
 
+CHUNK = 4
 STEPS = 12
 """Midpoint steps from noise to latent."""
 
@@ -80,19 +82,19 @@ class LatentFlow(Decoder):
         self.embedding_dim, self.latent_dim = network.embedding_dim, network.latent_dim
 
     def latents(self, embeddings: Tensor, seeds: Sequence[int]) -> Tensor:
-        rows = [
-            self._flow(embeddings[row : row + 1].to(self.device), int(seed))  # alone, so that neighbours cannot matter
-            for row, seed in enumerate(seeds)
-        ]
-        return torch.cat(rows).cpu() if rows else torch.empty(0, self.latent_dim)
-
-    def _flow(self, embedding: Tensor, seed: int) -> Tensor:
-        x = torch.randn(1, self.latent_dim, generator=torch.Generator().manual_seed(seed)).to(self.device)
+        if not len(seeds):
+            return torch.empty(0, self.latent_dim)
+        noise = [torch.randn(self.latent_dim, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
         with torch.inference_mode():
-            for step in range(STEPS):
-                start, half = step / STEPS, (step + 0.5) / STEPS
-                middle = x + self.network(x, x.new_full((1,), start), embedding) * (0.5 / STEPS)
-                x = x + self.network(middle, x.new_full((1,), half), embedding) / STEPS
+            return in_chunks(self._flow, torch.cat([torch.stack(noise), embeddings.cpu()], dim=1).to(self.device), CHUNK).cpu()
+
+    def _flow(self, rows: Tensor) -> Tensor:
+        """Noise and embedding side by side (N, d + E) -> latents (N, d), by the midpoint rule."""
+        x, embeddings = rows[:, : self.latent_dim], rows[:, self.latent_dim :]
+        for step in range(STEPS):
+            start, half = step / STEPS, (step + 0.5) / STEPS
+            middle = x + self.network(x, x.new_full((len(x),), start), embeddings) * (0.5 / STEPS)
+            x = x + self.network(middle, x.new_full((len(x),), half), embeddings) / STEPS
         return x
 
 

@@ -33,7 +33,7 @@ CARD = ModelCard(
     ),
 )
 
-CHUNK = 8
+CHUNK = 4
 
 FER_ORDER = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """The outputs of networks trained on FER2013, in our names."""
@@ -93,8 +93,13 @@ class MiniXceptionNetwork(nn.Module):
         self.head = nn.Conv2d(WIDTHS[-1], len(FER_ORDER), 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.head(self.blocks(self.stem(x))).mean(dim=(2, 3))
+        scores: Tensor = self.head(self.maps(x)).mean(dim=(2, 3))
         return scores
+
+    def maps(self, x: Tensor) -> Tensor:
+        """The last feature maps before the head: (N, 1, 64, 64) -> (N, 128, 4, 4)."""
+        last: Tensor = self.blocks(self.stem(x.contiguous(memory_format=torch.channels_last)))
+        return last
 
 
 class MiniXception(Classifier):
@@ -103,7 +108,8 @@ class MiniXception(Classifier):
     def __init__(self, network: MiniXceptionNetwork, device: torch.device) -> None:
         self.card = CARD
         self.device = device
-        self.network = network.to(device).eval().requires_grad_(False)
+        # channels last: less than half the time on a CPU (measured: 16 instead of 40 ms for four faces)
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
         self.emotion_order = [FER_ORDER.index(emotion) for emotion in EMOTIONS]
 
     def logits(self, images: Tensor) -> Tensor:

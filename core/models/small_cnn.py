@@ -31,7 +31,7 @@ CARD = ModelCard(
     ),
 )
 
-CHUNK = 8
+CHUNK = 4
 
 
 class SmallCNNNetwork(nn.Module):

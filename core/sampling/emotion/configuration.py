@@ -60,7 +60,7 @@ class EmotionConfiguration:
     adaptive: bool = True  # CoCoG-2: the gradient is scaled to the noise of the step
     resampling: int = 1  # CoCoG-2: times a step is taken back and done again
 
-    search_steps: int = 14  # direct: Adam's steps through the real networks, behind those through the surrogate
+    search_steps: int = 18  # direct: Adam's steps through the real networks, behind those through the surrogate
     steerer: str = "emotion-mlp"  # filter (3) and the p_<emotion> columns are by this classifier
     judges: tuple[str, ...] = ("mini-xception", "tanh-cnn", "small-cnn")  # they say what they think; the last one never steers
     recogniser: str = "dlib"  # how far a sample is from its base

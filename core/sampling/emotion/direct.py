@@ -1,10 +1,10 @@
 """Direct search: from the base's latent to the boundary between two emotions, by gradient. Beyond the paper, beside its two stages.
 
 First through the surrogate, which is smooth: that finds changes of expression that many networks see, not only the ones climbed.
-Then a few steps through the real networks. The loss of both is, summed over the steering networks,
+Then a few steps through the real networks. The loss of both is
 
-    cross-entropy to (1/2, 1/2) + sum over both emotions of max(0, margin - (logit - k) / s) + pull * |z - base|^2 / N
-    + shell * (|z|^2 / d - 1)^2,
+    sum over the steering networks of [cross-entropy to (1/2, 1/2) + sum over both emotions of max(0, margin - (logit - k) / s)]
+    + together * cross-entropy of their mean probabilities + pull * |z - base|^2 + shell * (|z|^2 / d - 1)^2,
 
 with k the 75th percentile of filter (3) and s the logit's standard deviation in the reference population.
 """
@@ -24,7 +24,8 @@ from core.sampling.emotion.panel import EmotionPanel
 SURROGATE_STEPS, RATE = 100, 0.05
 MARGINS = (1.0, 0.6)
 """Standard deviations above k that are asked for: of the surrogate, which is only about right, and of the real networks."""
-PULL = {"keep": 0.2, "free": 0.02}
+TOGETHER = 2.0
+PULL = {"keep": 0.25, "free": 0.03}
 SHELL = 5.0
 CORRECT_EVERY = 5
 """Steps through the real networks between two looks at how the draft's logits differ from the image's."""
@@ -47,11 +48,12 @@ class _Goal:
         pair = list(self.pair)
         wanted = torch.tensor(self.weights)
         entropy = -(logits.log_softmax(dim=2)[:, :, pair] * wanted).sum(dim=(1, 2))
+        together = -(logits.softmax(dim=2).mean(dim=1)[:, pair].clamp_min(1e-9).log() * wanted).sum(dim=1)
         short = (margin - (logits - self.k) / self.s)[:, :, pair].clamp_min(0)
         asked = (2 * wanted).clamp_max(1)  # towards one end of the pair, the other emotion need not be above its percentile
         pulled = self.pull * (latents - self.base).square().sum(dim=1)
         shell = SHELL * (latents.square().mean(dim=1) - 1).square()
-        return (entropy + (short * asked).sum(dim=(1, 2)) + pulled + shell).sum()
+        return (entropy + TOGETHER * together + (short * asked).sum(dim=(1, 2)) + pulled + shell).sum()
 
 
 def search(
@@ -64,18 +66,18 @@ def search(
     on_step: OnClimb | None = None,
 ) -> Tensor:
     """From ``base`` (N, d) -> latents (N, d). share: wanted share of emotion 2, 0.5 on the boundary; start: instead of the base."""
-    names = panel.surrogate.classifiers
-    reference = panel.reference
-    goal = _Goal(
-        pair=configuration.pair,
-        k=torch.from_numpy(np.stack([reference.percentiles(name) for name in names])).float(),
-        s=torch.from_numpy(np.stack([reference.logits[name].std(axis=0) for name in names])).float(),
-        base=base,
-        pull=_pull(configuration.freedom),
-        weights=(1 - share, share),
-    )
     total = SURROGATE_STEPS + 10 * configuration.search_steps  # a real step takes some ten times as long
     with torch.inference_mode(False), torch.enable_grad():
+        names = panel.surrogate.classifiers
+        reference = panel.reference
+        goal = _Goal(
+            pair=configuration.pair,
+            k=torch.from_numpy(np.stack([reference.percentiles(name) for name in names])).float(),
+            s=torch.from_numpy(np.stack([reference.logits[name].std(axis=0) for name in names])).float(),
+            base=base.detach().clone(),
+            pull=_pull(configuration.freedom),
+            weights=(1 - share, share),
+        )
         latents = (base if start is None else start).detach().clone().requires_grad_()
         adam = torch.optim.Adam([latents], lr=RATE)
         for step in range(SURROGATE_STEPS):

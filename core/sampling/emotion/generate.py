@@ -32,6 +32,9 @@ from core.sampling.tables import PAIRS, emotion_samples, frame, sample_id
 GROUP = 4
 """Samples made together, always so many: a sample is the same to the byte whatever the number asked for."""
 
+FACE_CHECKS = 4
+"""Random steps of 0.2 around a drawn base in each of which a face must be found (paper A's bases: 19 of 20)."""
+
 AWAY = 0.4
 """Direct search begins so far from the base, times ``freedom``, in a random direction of the sample's own (paper units)."""
 
@@ -58,10 +61,11 @@ def generate(
         bases = [base or base_of(configuration, index, panel) for index in indices]
         descriptors = rows.show_bases(bases, indices, progress)
         latents = _latents(configuration, bases, indices, panel, progress)
-        for place, index in enumerate(indices):
-            with torch.inference_mode():
-                image = quantised(panel.generator.decode(latents[place : place + 1]))
-            found = judged(image, descriptors[place], configuration, panel)[0]
+        with torch.inference_mode():
+            images = quantised(panel.generator.decode(latents))
+        opinions = judged(images, torch.stack(descriptors), configuration, panel)
+        for place, (index, found) in enumerate(zip(indices, opinions, strict=True)):
+            image = images[place : place + 1]
             rows.add(latents[place], image, found, index, bases[place])
             progress.emit(BoundaryMade(index, to_pictures(image)[0], found.opinions, found.passed, found.above, found.distance))
             progress.stage(f"Made face {index + 1} of {configuration.count}", (index + 1) / configuration.count)
@@ -119,7 +123,7 @@ def _climbing(configuration: EmotionConfiguration, indices: Sequence[int], progr
 
 
 def base_of(configuration: EmotionConfiguration, index: int, panel: EmotionPanel) -> Base:
-    """The gallery's base where one is named; else the sample's own: the first random draw in which a face is found."""
+    """The gallery's base where one is named; else the sample's own: the first draw in which, and around which, faces are found."""
     if configuration.base is not None:
         from core.sampling.gallery import load_gallery
 
@@ -130,8 +134,8 @@ def base_of(configuration: EmotionConfiguration, index: int, panel: EmotionPanel
         generator=configuration.generator,
         recogniser=configuration.recogniser,
         bases_per_batch=1,
-        face_checks=0,
-        faces_needed=0,
+        face_checks=FACE_CHECKS,
+        faces_needed=FACE_CHECKS,
     )
     return find_bases(drawing, 0, panel.generator, panel.recogniser)[0]
 
@@ -156,7 +160,7 @@ class _Rows:
                 with torch.inference_mode():
                     image = quantised(self.panel.generator.decode(latent[None]))
                     descriptor = self.panel.recogniser.embed(image)[0]
-                found = judged(image, descriptor, self.configuration, self.panel)[0]
+                found = judged(image, descriptor[None], self.configuration, self.panel)[0]
                 name = sample_id(base.latent, to_pictures(image)[0])
                 self.bases[key] = (name, descriptor)
                 self._row(name, "genuine", base.seed, name, found, guided=False)

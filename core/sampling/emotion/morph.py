@@ -64,7 +64,7 @@ def morph(
     with torch.inference_mode():
         image = quantised(panel.generator.decode(start))
         descriptor = panel.recogniser.embed(image)[0]
-    found = judged(image, descriptor, configuration, panel)[0]
+    found = judged(image, descriptor[None], configuration, panel)[0]
     progress.emit(BaseShown(0, to_pictures(image)[0], found.opinions))
     anchors = []
     for place, share in enumerate(ANCHORS):
@@ -76,7 +76,7 @@ def morph(
         progress.stage(f"Making picture {index + 1} of {frames}", 0.4 + 0.6 * index / frames)
         with torch.inference_mode():
             image = quantised(panel.generator.decode(latents[index : index + 1]))
-        found = judged(image, descriptor, configuration, panel)[0]
+        found = judged(image, descriptor[None], configuration, panel)[0]
         pictures.append(to_pictures(image)[0])
         opinions.append(found.opinions)
         progress.emit(BoundaryMade(index, pictures[-1], found.opinions, found.passed, found.above, found.distance))

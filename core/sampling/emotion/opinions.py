@@ -30,13 +30,13 @@ class Judged:
         return {name: first and second for name, (first, second) in self.above.items()}
 
 
-def judged(images: Tensor, base: Tensor, configuration: EmotionConfiguration, panel: EmotionPanel) -> list[Judged]:
-    """(N, 3, H, W) as they are stored, beside their base's descriptor (D,) -> one Judged an image."""
+def judged(images: Tensor, bases: Tensor, configuration: EmotionConfiguration, panel: EmotionPanel) -> list[Judged]:
+    """(N, 3, H, W) as they are stored, beside their bases' descriptors (N, D) -> one Judged an image."""
     reference, pair = panel.reference, configuration.pair
     with torch.inference_mode():
         logits = {name: judge.logits(images).double().cpu().numpy() for name, judge in panel.classifiers.items()}
         vectors = panel.recogniser.embed(images).cpu()
-        distances = panel.recogniser.distance(vectors, base[None].cpu()).tolist()
+        distances = panel.recogniser.distance(vectors, bases.cpu()).tolist()
     raw = {name: softmax(rows, axis=1) for name, rows in logits.items()}
     calibrated = {name: reference.calibrated(name, rows) for name, rows in logits.items()}
     above = {name: reference.above(name, rows, pair) for name, rows in logits.items()}

@@ -17,7 +17,7 @@ from core.sampling.seeds import sample_seed
 
 CANDIDATES = 4
 """Latents drawn for an embedding."""
-POLISH_STEPS, POLISH_RATE = 10, 0.1
+POLISH_STEPS, POLISH_RATE = 12, 0.1
 SHELL = 30.0
 """Weight of (|z|^2 / d - 1)^2 beside the squared distance of embeddings, some hundred at first."""
 CORRECT_EVERY = 6
