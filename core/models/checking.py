@@ -11,9 +11,20 @@ import torch
 from torch import Tensor
 
 from core.models import registry
-from core.models.contracts import EMOTIONS, Classifier, Faces, Generator, PerceptualDistance, Recogniser
+from core.models.contracts import (
+    EMOTIONS,
+    Classifier,
+    Decoder,
+    Encoder,
+    Faces,
+    Generator,
+    PerceptualDistance,
+    Prior,
+    Recogniser,
+    Surrogate,
+)
 
-Model = Generator | Recogniser | Classifier | PerceptualDistance
+Model = Generator | Recogniser | Classifier | PerceptualDistance | Encoder | Prior | Decoder | Surrogate
 
 COUNT = 5
 """Images looked at: more than one chunk of most models, and not a multiple of one."""
@@ -89,6 +100,8 @@ def check(model: Model) -> CheckReport:
             _check_recogniser(found, model, _faces(model.device))
         elif isinstance(model, Classifier):
             _check_classifier(found, model, _faces(model.device))
+        elif isinstance(model, Encoder | Prior | Decoder | Surrogate):
+            _check_vectors(found, model)
         else:
             _check_distance(found, model, _faces(model.device))
     return CheckReport(model.card.name, tuple(found.findings), found.milliseconds)
@@ -189,6 +202,39 @@ def _check_classifier(found: _Check, model: Classifier, images: Tensor) -> None:
 
     found.step("probabilities", judging)
     found.step("logits with a gradient", lambda: found.gradient("logits", model.logits, images[:2]))
+
+
+def _check_vectors(found: _Check, model: Encoder | Prior | Decoder | Surrogate) -> None:
+    """Models of embeddings and latents: the shape of what they give, rows apart from each other, a gradient where promised."""
+    random = torch.Generator().manual_seed(0)
+    function: Callable[[Tensor], Tensor]
+    shape: tuple[int, ...]
+
+    def normal(size: int) -> Tensor:
+        return torch.randn(COUNT, size, generator=random)
+
+    if isinstance(model, Encoder):
+        what, function, inputs, shape = "embed", model.embed, _faces(model.device), (COUNT, model.embedding_dim)
+    elif isinstance(model, Prior):
+        what, inputs, shape = "noise", normal(model.embedding_dim), (COUNT, model.embedding_dim)
+        function = lambda rows: model.noise(rows, torch.full((len(rows),), model.train_steps // 2))  # noqa: E731
+    elif isinstance(model, Decoder):
+        what, inputs, shape = "latents", normal(model.embedding_dim), (COUNT, model.latent_dim)
+        function = lambda rows: model.latents(rows, [round(1e6 * abs(float(row[0]))) for row in rows])  # noqa: E731
+    else:
+        generator = registry.load(registry.names("generator")[0], "generator", str(model.device))
+        what, function, inputs = "logits", model.logits, normal(generator.latent_dim)
+        shape = (COUNT, len(model.classifiers), len(EMOTIONS))
+
+    def values() -> None:
+        results = found.rows(what, function, inputs)
+        found.expect(tuple(results.shape) == shape, f"{what} gives {tuple(results.shape)}, not {shape}.")
+        found.expect(torch.isfinite(results).all(), f"{what} gives values that are not finite.")
+        found.expect((results - results[:1]).abs().max() > 1e-3, f"{what} gives the same for different rows.")
+
+    found.step(what, values)
+    if not isinstance(model, Decoder):
+        found.step(f"{what} with a gradient", lambda: found.gradient(what, function, inputs[:2]))
 
 
 def _check_distance(found: _Check, model: PerceptualDistance, images: Tensor) -> None:

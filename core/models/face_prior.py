@@ -7,6 +7,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
+from core.models.chunks import in_chunks
 from core.models.contracts import ModelCard, Prior
 from core.models.noising import noise_beyond_gaussian
 from core.models.trained import Trained, card_file, read_trained
@@ -30,6 +31,8 @@ CARD = ModelCard(
 class FacePrior(Prior):
     """U-ViT behind the contract."""
 
+    chunk = 4  # as many as are made together
+
     def __init__(self, network: UViT, train_steps: int, device: torch.device, card: ModelCard = CARD) -> None:
         self.card = card
         self.device = device
@@ -38,7 +41,12 @@ class FacePrior(Prior):
         self.train_steps = train_steps
 
     def noise(self, noised: Tensor, step: Tensor) -> Tensor:
-        return noise_beyond_gaussian(self.network, noised.to(self.device), step.to(self.device), self.train_steps)
+        rows = torch.cat([noised, step[:, None].to(noised)], dim=1).to(self.device)
+
+        def run(rows: Tensor) -> Tensor:
+            return noise_beyond_gaussian(self.network, rows[:, :-1], rows[:, -1].long(), self.train_steps)
+
+        return in_chunks(run, rows, self.chunk)
 
 
 def read_uvit(trained: Trained) -> UViT:

@@ -60,6 +60,7 @@ def fit(
     network.load_state_dict({key: tensor.half().float() for key, tensor in network.state_dict().items()})  # as it is stored
     progress.stage("Comparing the prior with a Gaussian", 0.99)
     prior = FacePrior(network, TRAIN_STEPS, torch.device("cpu"))
+    prior.chunk = 128  # thousands are drawn here
     trained, held = embeddings[: faces.trained], embeddings[faces.trained :][:judged]
     random = torch.Generator().manual_seed(faces.seed + 1)
     wanted = len(held) + min(judged, len(trained))
