@@ -11,7 +11,7 @@ with k the 75th percentile of filter (3) and s the logit's standard deviation in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,16 +41,16 @@ class _Goal:
     s: Tensor  # (K, 6)
     base: Tensor  # (N, d)
     pull: float
-    weights: tuple[float, float]  # wanted shares of both emotions among the pair
+    wanted: Tensor  # (N, 2): shares of both emotions among the pair
 
     def loss(self, latents: Tensor, logits: Tensor, margin: float) -> Tensor:
         """latents (N, d), logits (N, K, 6) -> scalar, a sum over rows: no row sees another."""
         pair = list(self.pair)
-        wanted = torch.tensor(self.weights)
-        entropy = -(logits.log_softmax(dim=2)[:, :, pair] * wanted).sum(dim=(1, 2))
-        together = -(logits.softmax(dim=2).mean(dim=1)[:, pair].clamp_min(1e-9).log() * wanted).sum(dim=1)
+        each = self.wanted[:, None]  # (N, 1, 2): the same of every network
+        entropy = -(logits.log_softmax(dim=2)[:, :, pair] * each).sum(dim=(1, 2))
+        together = -(logits.softmax(dim=2).mean(dim=1)[:, pair].clamp_min(1e-9).log() * self.wanted).sum(dim=1)
         short = (margin - (logits - self.k) / self.s)[:, :, pair].clamp_min(0)
-        asked = (2 * wanted).clamp_max(1)  # towards one end of the pair, the other emotion need not be above its percentile
+        asked = (2 * each).clamp_max(1)  # towards one end of the pair, the other emotion need not be above its percentile
         pulled = self.pull * (latents - self.base).square().sum(dim=1)
         shell = SHELL * (latents.square().mean(dim=1) - 1).square()
         return (entropy + TOGETHER * together + (short * asked).sum(dim=(1, 2)) + pulled + shell).sum()
@@ -62,13 +62,17 @@ def search(
     panel: EmotionPanel,
     *,
     start: Tensor | None = None,
-    share: float = 0.5,
+    share: float | Sequence[float] = 0.5,
     on_step: OnClimb | None = None,
 ) -> Tensor:
-    """From ``base`` (N, d) -> latents (N, d). share: wanted share of emotion 2, 0.5 on the boundary; start: instead of the base."""
+    """From ``base`` (N, d) -> latents (N, d).
+
+    share: wanted share of emotion 2, one for all rows or one a row, 0.5 on the boundary; start: instead of the base.
+    """
     total = SURROGATE_STEPS + 10 * configuration.search_steps  # a real step takes some ten times as long
     with torch.inference_mode(False), torch.enable_grad():
         names = panel.surrogate.classifiers
+        second = torch.as_tensor(share, dtype=torch.float32).expand(len(base))
         reference = panel.reference
         goal = _Goal(
             pair=configuration.pair,
@@ -76,7 +80,7 @@ def search(
             s=torch.from_numpy(np.stack([reference.logits[name].std(axis=0) for name in names])).float(),
             base=base.detach().clone(),
             pull=_pull(configuration.freedom),
-            weights=(1 - share, share),
+            wanted=torch.stack([1 - second, second], dim=1),
         )
         latents = (base if start is None else start).detach().clone().requires_grad_()
         adam = torch.optim.Adam([latents], lr=RATE)
@@ -87,11 +91,11 @@ def search(
         adam = torch.optim.Adam([latents], lr=RATE)
         offset = torch.zeros(len(latents), len(names), 6)
         for step in range(configuration.search_steps):
+            draft = _logits(panel, panel.generator.decode_draft, latents)
             if panel.generator.has_draft and step % CORRECT_EVERY == 0:
-                offset = _logits(panel, panel.generator.decode, latents.detach()) - _logits(
-                    panel, panel.generator.decode_draft, latents.detach()
-                )
-            logits = _logits(panel, panel.generator.decode_draft, latents) + offset
+                with torch.no_grad():
+                    offset = _logits(panel, panel.generator.decode, latents) - draft
+            logits = draft + offset
             _climb(adam, latents, goal, logits, MARGINS[1])
             if on_step is not None:
                 on_step((SURROGATE_STEPS + 10 * step) / total, _said(logits))

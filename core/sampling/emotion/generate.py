@@ -22,8 +22,9 @@ from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion import direct, two_stage
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.events import BaseShown, BoundaryMade, Denoising
-from core.sampling.emotion.opinions import Judged, judged
+from core.sampling.emotion.opinions import Judged, judged, judged_base
 from core.sampling.emotion.panel import EmotionPanel
+from core.sampling.gallery import load_gallery
 from core.sampling.pictures import quantised, to_pictures
 from core.sampling.sample_set import SampleSet
 from core.sampling.seeds import sample_seed
@@ -54,11 +55,12 @@ def generate(
     began = time.perf_counter()
     progress.stage("Loading the networks", 0.0)
     panel = panel or EmotionPanel.load(configuration)
+    base = base or named_base(configuration)
     rows = _Rows(configuration, panel)
     for start in range(0, configuration.count, GROUP):
         indices = list(range(start, min(start + GROUP, configuration.count)))
         progress.stage(f"Making face {start + 1} of {configuration.count}", start / configuration.count)
-        bases = [base or base_of(configuration, index, panel) for index in indices]
+        bases = [base or drawn_base(configuration, index, panel) for index in indices]
         descriptors = rows.show_bases(bases, indices, progress)
         latents = _latents(configuration, bases, indices, panel, progress)
         with torch.inference_mode():
@@ -122,13 +124,16 @@ def _climbing(configuration: EmotionConfiguration, indices: Sequence[int], progr
     return tell
 
 
-def base_of(configuration: EmotionConfiguration, index: int, panel: EmotionPanel) -> Base:
-    """The gallery's base where one is named; else the sample's own: the first draw in which, and around which, faces are found."""
-    if configuration.base is not None:
-        from core.sampling.gallery import load_gallery
+def named_base(configuration: EmotionConfiguration) -> Base | None:
+    """The gallery's base that the configuration names; None where it names none."""
+    if configuration.base is None:
+        return None
+    found = load_gallery(configuration.generator).base(configuration.base)
+    return Base(found.latent, found.seed)
 
-        found = load_gallery(configuration.generator).base(configuration.base)
-        return Base(found.latent, found.seed)
+
+def drawn_base(configuration: EmotionConfiguration, index: int, panel: EmotionPanel) -> Base:
+    """A base of a sample's own: the first draw in which, and around which, faces are found."""
     drawing = IdentityConfiguration(
         seed=sample_seed(configuration.seed, "base", index),
         generator=configuration.generator,
@@ -156,16 +161,12 @@ class _Rows:
         for base, index in zip(bases, indices, strict=True):
             key = base.latent.tobytes()
             if key not in self.bases:
-                latent = torch.from_numpy(base.latent)
-                with torch.inference_mode():
-                    image = quantised(self.panel.generator.decode(latent[None]))
-                    descriptor = self.panel.recogniser.embed(image)[0]
-                found = judged(image, descriptor[None], self.configuration, self.panel)[0]
-                name = sample_id(base.latent, to_pictures(image)[0])
-                self.bases[key] = (name, descriptor)
+                picture, found = judged_base(base, self.configuration, self.panel)
+                name = sample_id(base.latent, picture)
+                self.bases[key] = (name, found.descriptor)
                 self._row(name, "genuine", base.seed, name, found, guided=False)
-                self.latents[name], self.images[name] = base.latent, to_pictures(image)[0]
-                progress.emit(BaseShown(index, self.images[name], found.opinions))
+                self.latents[name], self.images[name] = base.latent, picture
+                progress.emit(BaseShown(index, picture, found.opinions))
             descriptors.append(self.bases[key][1])
         return descriptors
 

@@ -16,13 +16,16 @@ from core.sampling.bases import Base
 from core.sampling.emotion import direct
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.events import BaseShown, BoundaryMade, Opinion
-from core.sampling.emotion.generate import base_of
-from core.sampling.emotion.opinions import judged
+from core.sampling.emotion.generate import GROUP, drawn_base, named_base
+from core.sampling.emotion.opinions import judged, judged_base
 from core.sampling.emotion.panel import EmotionPanel
 from core.sampling.pictures import quantised, to_pictures
 
 ANCHORS = (0.0, 0.5, 1.0)
 """Shares of emotion 2 that are searched for; the frames lie on the straight ways between these three faces."""
+
+SEARCHED = 0.4
+"""The search's part of a morph's progress."""
 
 
 @dataclass(frozen=True)
@@ -59,27 +62,29 @@ def morph(
     progress = progress or Progress()
     progress.stage("Loading the networks", 0.0)
     panel = panel or EmotionPanel.load(configuration)
-    base = base or base_of(configuration, 0, panel)
-    start = torch.from_numpy(base.latent)[None]
-    with torch.inference_mode():
-        image = quantised(panel.generator.decode(start))
-        descriptor = panel.recogniser.embed(image)[0]
-    found = judged(image, descriptor[None], configuration, panel)[0]
-    progress.emit(BaseShown(0, to_pictures(image)[0], found.opinions))
-    anchors = []
-    for place, share in enumerate(ANCHORS):
-        progress.stage("Looking for the ends and the boundary", 0.4 * place / len(ANCHORS))
-        anchors.append(direct.search(start, configuration, panel, share=share)[0])
-    latents = between_anchors(torch.stack(anchors), np.linspace(0, 1, frames).tolist())
+    base = base or named_base(configuration) or drawn_base(configuration, 0, panel)
+    shown, of_base = judged_base(base, configuration, panel)
+    progress.emit(BaseShown(0, shown, of_base.opinions))
+    looking = "Looking for the ends and the boundary"
+    progress.stage(looking, 0.0)
+    anchors = direct.search(
+        torch.from_numpy(base.latent).expand(len(ANCHORS), -1),
+        configuration,
+        panel,
+        share=ANCHORS,
+        on_step=lambda fraction, _: progress.stage(looking, SEARCHED * fraction),
+    )
+    latents = between_anchors(anchors, np.linspace(0, 1, frames).tolist())
     pictures, opinions = [], []
-    for index in range(frames):
-        progress.stage(f"Making picture {index + 1} of {frames}", 0.4 + 0.6 * index / frames)
+    for start in range(0, frames, GROUP):
+        progress.stage(f"Making picture {start + 1} of {frames}", SEARCHED + (1 - SEARCHED) * start / frames)
         with torch.inference_mode():
-            image = quantised(panel.generator.decode(latents[index : index + 1]))
-        found = judged(image, descriptor[None], configuration, panel)[0]
-        pictures.append(to_pictures(image)[0])
-        opinions.append(found.opinions)
-        progress.emit(BoundaryMade(index, pictures[-1], found.opinions, found.passed, found.above, found.distance))
+            images = quantised(panel.generator.decode(latents[start : start + GROUP]))
+        group = judged(images, of_base.descriptor.expand(len(images), -1), configuration, panel)
+        for index, (picture, found) in enumerate(zip(to_pictures(images), group, strict=True), start):
+            pictures.append(picture)
+            opinions.append(found.opinions)
+            progress.emit(BoundaryMade(index, picture, found.opinions, found.passed, found.above, found.distance))
     progress.stage("Done", 1.0)
     targets = tuple(float(target) for target in np.linspace(0, 1, frames))
     return Morph(configuration, targets, tuple(pictures), tuple(opinions), latents.numpy().copy())

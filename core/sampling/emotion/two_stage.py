@@ -90,11 +90,11 @@ def _polished(latents: Tensor, embeddings: Tensor, panel: EmotionPanel) -> Tenso
         adam = torch.optim.Adam([moving], lr=POLISH_RATE)
         offset = torch.zeros_like(wanted)
         for step in range(POLISH_STEPS):
+            seen = _embedded(moving, panel)
             if panel.generator.has_draft and step % CORRECT_EVERY == 0:
                 with torch.no_grad():
-                    full = panel.encoder.embed(panel.generator.decode(moving)).cpu()
-                    offset = full - _embedded(moving, panel)
-            apart = _apart(_embedded(moving, panel) + offset, wanted, panel)
+                    offset = panel.encoder.embed(panel.generator.decode(moving)).cpu() - seen
+            apart = _apart(seen + offset, wanted, panel)
             shell = SHELL * (moving.square().mean(dim=1) - 1).square()
             adam.zero_grad(set_to_none=True)
             (apart + shell).sum().backward()  # type: ignore[no-untyped-call]
