@@ -35,6 +35,17 @@ class Progress:
         """Say what is being done and how far the whole is."""
         self.emit(Stage(message, min(max(fraction, 0.0), 1.0)))
 
+    def part(self, label: str, place: int, of: int) -> Progress:
+        """The progress of one of ``of`` equal parts: its stages are labelled and moved to its place in the whole."""
+
+        def report(event: Any) -> None:
+            if isinstance(event, Stage):
+                event = Stage(f"{label}: {event.message}", (place + event.fraction) / of)
+            if self.report is not None:
+                self.report(event)
+
+        return Progress(report, self.cancel)
+
     def check(self) -> None:
         """Raise Cancelled when the user has asked to stop."""
         if self.cancel.is_set():

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from core.analysis.acceptance import Proportion
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
+from core.sampling.tables import verdict_column
 
 LESSER = 0.25
 """Success: each emotion of the pair has more than this (paper B, 'Evaluation metrics', Fig. 4)."""
@@ -171,7 +172,8 @@ def gains(guided: pd.DataFrame, unguided: pd.DataFrame, steerer: str) -> tuple[G
     if not first["guided"].all() or second["guided"].any():
         raise LiminalError("The first table must hold guided samples only and the second unguided ones only; sort them first.")
     found = []
-    for name, column in [(steerer, "passed_filter"), *((name, f"passed_{name}") for name in judges(first))]:
+    for name in (steerer, *judges(first)):
+        column = verdict_column(name, steerer)
         with_guidance, without = share(first[column]), share(second[column])
         found.append(Gain(name, with_guidance, without, ratio(with_guidance, without)))
     return tuple(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.acceptance import Proportion
+from core.analysis.boundary import outcome
 from core.errors import LiminalError
-from core.progress import Progress, Stage
+from core.progress import Progress
 from core.sampling.descriptors import ASSETS
 from core.sampling.emotion.configuration import PAIRS, EmotionConfiguration
+from core.sampling.tables import verdict_column
 from core.writing import write_bytes
 
 if TYPE_CHECKING:
@@ -41,8 +43,7 @@ class PairResult:
     def passed(self, kind: str, classifier: str, steerer: str) -> Proportion:
         """Filter (3) under a classifier; ``kind`` is guided or unguided."""
         table = self.guided if kind == "guided" else self.unguided
-        column = "passed_filter" if classifier == steerer else f"passed_{classifier}"
-        return Proportion.of(int(table[column].sum()), len(table))
+        return Proportion.of(int(table[verdict_column(classifier, steerer)].sum()), len(table))
 
 
 def measure(
@@ -62,10 +63,11 @@ def measure(
     panel = panel or EmotionPanel.load(configuration)
     results = []
     for place, (emotion1, emotion2) in enumerate(pairs):
+        own = progress.part(f"Pair {place + 1} of {len(pairs)}, {emotion1} and {emotion2}", place, len(pairs))
         tables = []
         for kind in (True, False) if unguided else (True,):
             of_pair = replace(configuration, emotion1=emotion1, emotion2=emotion2, count=count, guided=kind)
-            made = generate(of_pair, _share(progress, place, len(pairs), f"{emotion1} and {emotion2}"), panel=panel)
+            made = generate(of_pair, own, panel=panel)
             tables.append(made.samples[made.samples["sample_type"] == "boundary"])
         results.append(PairResult(emotion1, emotion2, tables[0], tables[-1]))
     return results
@@ -81,15 +83,15 @@ def summary(results: Sequence[PairResult], configuration: EmotionConfiguration) 
         worst = min(range(len(results)), key=lambda place: shares["guided"][place].share)
         total = {kind: _together(rows) for kind, rows in shares.items()}
         prefix = "" if name == steerer else f"{name}_"
-        kept = guided[guided["passed_filter" if name == steerer else f"passed_{name}"].astype(bool)]
+        kept = guided[guided[verdict_column(name, steerer)].astype(bool)]
         figures["classifiers"][name] = {
             "guided": _plain(total["guided"]),
             "unguided": _plain(total["unguided"]),
             "ratio": round(total["guided"].share / total["unguided"].share, 2) if total["unguided"].count else None,
             "worst_pair": [results[worst].emotion1, results[worst].emotion2],
             "worst_share": round(shares["guided"][worst].share, 4),
-            **{f"{kind}_{key}": value for kind in ("p", "calibrated") for key, value in _evenness(kept, results, kind, prefix)},
-            "success": _plain(_success(guided, results, prefix)),
+            **{f"{kind}_{key}": value for kind in ("p", "calibrated") for key, value in _evenness(kept, kind, prefix)},
+            "success": _plain(_success(guided, prefix)),
         }
     distance = f"distance_{configuration.recogniser}"
     figures["face_found"] = {
@@ -100,7 +102,7 @@ def summary(results: Sequence[PairResult], configuration: EmotionConfiguration) 
     return figures
 
 
-def _evenness(kept: pd.DataFrame, results: Sequence[PairResult], kind: str, prefix: str) -> list[tuple[str, float | None]]:
+def _evenness(kept: pd.DataFrame, kind: str, prefix: str) -> list[tuple[str, float | None]]:
     first, second = _pair_values(kept, kind, prefix)
     if not len(first):
         return [("median_gap", None), ("median_sum", None)]
@@ -117,10 +119,10 @@ def _pair_values(table: pd.DataFrame, kind: str, prefix: str) -> tuple[np.ndarra
     return values[:, 0], values[:, 1]
 
 
-def _success(guided: pd.DataFrame, results: Sequence[PairResult], prefix: str) -> Proportion:
-    """Paper B's success rule on calibrated probabilities: min > 0.25 and sum > 0.6."""
-    first, second = _pair_values(guided, "calibrated", prefix)
-    return Proportion.of(int(((np.minimum(first, second) > 0.25) & (first + second > 0.6)).sum()), len(guided))
+def _success(guided: pd.DataFrame, prefix: str) -> Proportion:
+    """Paper B's success rule on calibrated probabilities."""
+    named = outcome(*_pair_values(guided, "calibrated", prefix))
+    return Proportion.of(int((named == "success").sum()), len(guided))
 
 
 def _found(table: pd.DataFrame, distance: str) -> Proportion:
@@ -132,21 +134,7 @@ def _together(shares: Sequence[Proportion]) -> Proportion:
 
 
 def _plain(share: Proportion) -> dict[str, float | int]:
-    return {
-        "count": share.count,
-        "n": share.n,
-        "share": round(share.share, 4),
-        "low": round(share.low, 4),
-        "high": round(share.high, 4),
-    }
-
-
-def _share(progress: Progress, place: int, of: int, name: str) -> Progress:
-    def report(event: Any) -> None:
-        if isinstance(event, Stage) and progress.report is not None:
-            progress.report(Stage(f"Pair {place + 1} of {of}, {name}: {event.message}", (place + event.fraction) / of))
-
-    return Progress(report, progress.cancel)
+    return {name: round(value, 4) for name, value in asdict(share).items()}
 
 
 def build(

@@ -9,6 +9,7 @@ values of variance one. The small CNN takes no part: it judges what the others s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +81,7 @@ class FeatureNetworks:
     def features(self, images: Tensor) -> Features:
         """(N, 3, S, S) in [0, 1] -> Features, in chunks of any size: the caller sees to that."""
         side = images.shape[3]
-        grid = chip_grid(torch.tensor(CROP, dtype=torch.float64)[None] * side, (side, side)).to(images)
+        grid = _crop_grid(side).to(images)
         chips = grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=True)
         descriptors = self.dlib(chips.to(self.precision).contiguous(memory_format=torch.channels_last)).float()
         faces = grey(images, self.mini.card.input_size) * 2 - 1
@@ -90,6 +91,13 @@ class FeatureNetworks:
         tanh = self.tanh.network.fc3(torch.relu(penultimate))[:, self.tanh.emotion_order]
         values = torch.cat([descriptors, maps.mean(dim=(2, 3)), penultimate, mini, tanh], dim=1)
         return Features(values, torch.stack([mini, tanh], dim=1))
+
+
+@lru_cache(maxsize=8)
+def _crop_grid(side: int) -> Tensor:
+    """The fixed crop as a grid (1, 150, 150, 2), the same for all images of a size."""
+    with torch.inference_mode(False):  # one made in inference mode could take part in no gradient
+        return chip_grid(torch.tensor(CROP, dtype=torch.float64)[None] * side, (side, side))
 
 
 class Whitening(nn.Module):

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from core.errors import LiminalError
 from core.models import registry
@@ -17,8 +17,30 @@ SAMPLE_TYPES: tuple[SampleType, ...] = get_args(SampleType)
 
 
 @dataclass(frozen=True)
-class IdentityConfiguration:
+class Configuration:
+    """What every configuration of samples does: to plain values and back."""
+
+    samples: ClassVar[str]
+    """What it makes, for people."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; ``from_dict`` brings back an equal configuration."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Raises LiminalError for names that are no parameters and for values that make no sense."""
+        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        if unknown:
+            raise LiminalError(f"'{unknown[0]}' is no parameter of {cls.samples}; the set was made by another version.")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class IdentityConfiguration(Configuration):
     """All that a sample set depends on. Raises LiminalError with one sentence where a value makes no sense."""
+
+    samples: ClassVar[str] = "identity samples"
 
     seed: int = 0
     generator: str = field(default_factory=lambda: registry.names("generator")[0])
@@ -84,18 +106,6 @@ class IdentityConfiguration:
         partners = self.bases_per_batch - 1
         each = 1 + len(self.interpolation_steps) + len(self.targets)  # the negative itself, the way to it, the search from it
         return 1 + self.positive_directions * len(self.positive_steps) + partners * each
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; ``from_dict`` brings back an equal configuration."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> IdentityConfiguration:
-        """Raises LiminalError for names that are no parameters and for values that make no sense."""
-        unknown = sorted(set(values) - {each.name for each in fields(cls)})
-        if unknown:
-            raise LiminalError(f"'{unknown[0]}' is no parameter of identity samples; the set was made by another version.")
-        return cls(**values)
 
 
 def check_whole(name: str, value: Any, low: int, high: int) -> None:

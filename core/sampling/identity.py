@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import core
 from core.errors import LiminalError
-from core.progress import Progress, Stage
+from core.progress import Progress
 from core.sampling.bases import Base, find_bases
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.events import BasesFound, MadeSample, SamplesMade, SearchStep
 from core.sampling.panel import Panel
 from core.sampling.parts import Part, assembled, unsearched
 from core.sampling.pictures import to_images, to_pictures
+from core.sampling.provenance import provenance
 from core.sampling.sample_set import SampleSet, counts, joined
 from core.sampling.search import SearchResult
 from core.sampling.seeds import sample_seed
 from core.sampling.strategies import search
 from core.sampling.tables import sample_id
+
+PACKAGES = ("torch", "numpy", "cma", "pandas")
+"""Those whose versions go into the manifest."""
 
 DECODE = 64
 """Latents decoded between two looks at whether the user has cancelled."""
@@ -47,7 +48,8 @@ def generate(
     progress = progress or Progress()
     made = []
     for batch in range(batches):
-        made.append(generate_batch(configuration, batch, _share(progress, batch, batches), panel=panel))
+        own = progress.part(f"Batch {batch + 1} of {batches}", batch, batches) if batches > 1 else progress
+        made.append(generate_batch(configuration, batch, own, panel=panel))
     return joined(made)
 
 
@@ -103,11 +105,7 @@ def generate_batch(
         "seconds": {**seconds, "total": sum(seconds.values())},
         "searches": searches,
         "thresholds": {judge.name: judge.threshold for judge in panel.judges},  # the default ones, used for accepted_<name>
-        "versions": _versions(),
-        "device": str(panel.generator.device),
-        "models": {
-            card.name: {"kind": card.kind, "files": {each.path: each.sha256 for each in card.files}} for card in panel.cards()
-        },
+        **provenance(panel.cards(), panel.generator.device, PACKAGES),
     }
     progress.stage("Done", 1.0)
     return dataclasses.replace(result, manifest=manifest)
@@ -216,25 +214,8 @@ def _places(expand: Sequence[int] | None, bases: int) -> list[int]:
     return places
 
 
-def _share(progress: Progress, batch: int, batches: int) -> Progress:
-    """A batch's own progress, its stages moved to the batch's place in the whole."""
-
-    def report(event: Any) -> None:
-        if isinstance(event, Stage) and batches > 1:
-            event = Stage(f"Batch {batch + 1} of {batches}: {event.message}", (batch + event.fraction) / batches)
-        if progress.report is not None:
-            progress.report(event)
-
-    return Progress(report, progress.cancel)
-
-
 @contextmanager
 def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - began
-
-
-def _versions() -> dict[str, str]:
-    packages = ("torch", "numpy", "cma", "pandas")
-    return {"liminal": core.__version__, "python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -68,6 +68,11 @@ def emotion_samples(judges: Sequence[str], recogniser: str) -> dict[str, str]:
     return columns
 
 
+def verdict_column(classifier: str, steerer: str) -> str:
+    """The column of filter (3) under a classifier: the steerer's is the set's own."""
+    return "passed_filter" if classifier == steerer else f"passed_{classifier}"
+
+
 def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
     """Rows -> a table with at least ``columns``, typed; further columns follow in the order of their first row."""
     return typed(pd.DataFrame(list(rows), columns=None if rows else list(columns)), columns)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
-from core.sampling.configuration import check_number, check_whole
+from core.sampling.configuration import Configuration, check_number, check_whole
 
 EmotionStrategy = Literal["two-stage", "direct"]
 GuidanceLoss = Literal["product", "cross-entropy"]
@@ -38,11 +37,13 @@ def ordered(emotion1: str, emotion2: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class EmotionConfiguration:
+class EmotionConfiguration(Configuration):
     """All that a set depends on. Raises LiminalError with one sentence where a value makes no sense.
 
     A pair in the other order is the same pair: it is stored in the order of EMOTIONS.
     """
+
+    samples: ClassVar[str] = "emotion samples"
 
     emotion1: str
     emotion2: str
@@ -105,15 +106,3 @@ class EmotionConfiguration:
         if guidance == "best":
             return self
         raise LiminalError(f"There is no guidance '{guidance}'; use best or paper.")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; ``from_dict`` brings back an equal configuration."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EmotionConfiguration:
-        """Raises LiminalError for names that are no parameters and for values that make no sense."""
-        unknown = sorted(set(values) - {each.name for each in fields(cls)})
-        if unknown:
-            raise LiminalError(f"'{unknown[0]}' is no parameter of emotion samples; the set was made by another version.")
-        return cls(**values)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import core
 from core.models.contracts import EMOTIONS
 from core.progress import Progress
 from core.sampling.bases import Base, find_bases
@@ -26,9 +23,10 @@ from core.sampling.emotion.opinions import Judged, judged, judged_base
 from core.sampling.emotion.panel import EmotionPanel
 from core.sampling.gallery import load_gallery
 from core.sampling.pictures import quantised, to_pictures
-from core.sampling.sample_set import SampleSet
+from core.sampling.provenance import provenance
+from core.sampling.sample_set import SampleSet, counts, no_pairs
 from core.sampling.seeds import sample_seed
-from core.sampling.tables import PAIRS, emotion_samples, frame, sample_id
+from core.sampling.tables import emotion_samples, frame, sample_id, verdict_column
 
 GROUP = 4
 """Samples made together, always so many: a sample is the same to the byte whatever the number asked for."""
@@ -194,12 +192,12 @@ class _Rows:
             "emotion2": c.emotion2,
             "guided": guided,
             "strategy": c.strategy,
-            "passed_filter": found.passed[c.steerer],
             **_columns("", found, c.steerer),
         }
         for judge in c.judges:
             row.update(_columns(f"{judge}_", found, judge))
-            row[f"passed_{judge}"] = found.passed[judge]
+        for name in c.classifiers:
+            row[verdict_column(name, c.steerer)] = found.passed[name]
         row[f"distance_{c.recogniser}"] = found.distance
         self.rows.append(row)
 
@@ -209,10 +207,10 @@ class _Rows:
         return SampleSet(
             self.configuration,
             samples,
-            frame([], PAIRS),
+            no_pairs(),
             self.latents,
             self.images,
-            manifest_of(self.panel, samples["sample_type"].value_counts(sort=False).to_dict(), self.configuration.seed, seconds),
+            manifest_of(self.panel, counts(samples), self.configuration.seed, seconds),
         )
 
 
@@ -222,22 +220,14 @@ def _columns(prefix: str, found: Judged, classifier: str) -> dict[str, float]:
     return {f"{kind}_{prefix}{emotion}": value for kind, values in parts for emotion, value in zip(EMOTIONS, values, strict=True)}
 
 
-def manifest_of(panel: EmotionPanel, counts: Mapping[Any, int], seed: int, seconds: float) -> dict[str, Any]:
+def manifest_of(panel: EmotionPanel, counted: Mapping[str, int], seed: int, seconds: float) -> dict[str, Any]:
     """What made a set, for its manifest."""
     return {
         "seed": seed,
-        "counts": {str(name): int(number) for name, number in counts.items()},
+        "counts": dict(counted),
         "seconds": {"total": seconds},
         "thresholds": {panel.recogniser.name: panel.recogniser.threshold},
         "percentiles": {name: panel.reference.percentiles(name).tolist() for name in panel.classifiers},
         "temperatures": {name: panel.reference.temperatures[name] for name in panel.classifiers},
-        "versions": {
-            "liminal": core.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "numpy", "diffusers")},
-        },
-        "device": str(panel.generator.device),
-        "models": {
-            card.name: {"kind": card.kind, "files": {each.path: each.sha256 for each in card.files}} for card in panel.cards()
-        },
+        **provenance(panel.cards(), panel.generator.device, ("torch", "numpy", "diffusers")),
     }
