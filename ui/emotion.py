@@ -10,7 +10,7 @@ from core.sampling.emotion.configuration import EmotionConfiguration, EmotionStr
 from ui import emotion_choice, emotion_runs, navigation, progress, state, words
 from ui.emotion_runs import Run
 from ui.images import asset_url
-from ui.jobs import manager
+from ui.jobs import job_for
 from ui.state import EmotionState
 
 if TYPE_CHECKING:
@@ -95,14 +95,7 @@ def made_run(configuration: EmotionConfiguration, title: str) -> Run | None:
     run: Run | None = emotion_runs.kept_runs().get(configuration)
     if run is not None:
         return run
-    kept: tuple[EmotionConfiguration, str] | None = st.session_state.get(JOB)
-    job = manager().get(kept[1]) if kept is not None else None
-    if job is not None and kept is not None and kept[0] != configuration:
-        job.stop()  # something else was chosen
-        job = None
-    if job is None:
-        job = manager().submit("emotion boundary", emotion_runs.maker(configuration))
-        st.session_state[JOB] = (configuration, job.id)
+    job = job_for(JOB, configuration, "emotion boundary", emotion_runs.maker(configuration))
     if job.status == "done":
         done: Run = job.result
         return done
@@ -117,10 +110,7 @@ def made_run(configuration: EmotionConfiguration, title: str) -> Run | None:
 def _watch(configuration: EmotionConfiguration, title: str, job_id: str) -> None:
     from ui import emotion_tiles
 
-    job = manager().get(job_id)
-    if job is None or job.finished:
-        st.rerun()
-    progress.bar(job)
+    job = progress.tick(job_id)
     emotion_tiles.show_unfinished(emotion_runs.seen(list(job.events)), configuration, title)
 
 

@@ -24,7 +24,7 @@ def _forget() -> None:
 
 def open_face(run: Run, configuration: EmotionConfiguration, selected: str | None) -> None:
     """The face of the address; nothing where the run has none of that name."""
-    face = next((each for each in run.faces if each.sample_id == selected), None)
+    face = next((each for each in run.faces if each.made.sample_id == selected), None)
     if face is not None:
         _dialog(run, configuration, face)
 

@@ -133,7 +133,7 @@ def _activations(run: Run, configuration: EmotionConfiguration, reference: Refer
     for place, emotion in enumerate(EMOTIONS):
         marks = [
             ActivationMark(
-                id=face.sample_id,
+                id=face.made.sample_id,
                 value=round(face.made.opinions[name].logits[place], 3),
                 words=emotion_words.verdict(face.made, configuration, configuration.steerer),
                 verdict="open" if face.made.passed[configuration.steerer] else "closed",

@@ -14,7 +14,6 @@ from core.progress import Progress, Stage
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.events import BaseShown, BoundaryMade, Denoising
 from ui import caches
-from ui.images import content_hash
 from ui.sets import Kept
 
 if TYPE_CHECKING:
@@ -51,9 +50,8 @@ def seen(events: Iterable[Any]) -> Seen:
 
 @dataclass(frozen=True)
 class Face:
-    """One finished face: its name in the set, what was said of it, and its way over the map."""
+    """One finished face: what was said of it, and its way over the map."""
 
-    sample_id: str
     made: BoundaryMade
     way: Way
 
@@ -104,24 +102,18 @@ def maker(configuration: EmotionConfiguration) -> Callable[[Progress], Run]:
         gathered = seen(events)
         if gathered.base is None:
             raise LiminalError("The base of this run was never shown, so there is nothing to compare with; make the faces again.")
-        run = Run(made, gathered.base, _named(made, gathered))
+        run = Run(made, gathered.base, _faces(gathered))
         kept_runs().put(configuration, run)
         return run
 
     return work
 
 
-def _named(made: SampleSet, gathered: Seen) -> tuple[Face, ...]:
-    """The events' faces under their names in the set. Two ways that end in the very same picture share one name."""
-    names = {
-        content_hash(made.images[name].tobytes()): str(name)
-        for name in made.samples.loc[made.samples["sample_type"] == "boundary", "sample_id"]
-    }
-    faces = {}
+def _faces(gathered: Seen) -> tuple[Face, ...]:
+    """The faces in order. Two ways that end in the very same picture are one face."""
+    faces: dict[str, Face] = {}
     for index, event in sorted(gathered.made.items()):
-        name = names.get(content_hash(np.ascontiguousarray(event.image).tobytes()))
-        if name is not None:
-            faces.setdefault(name, Face(name, event, gathered.ways.get(index, [])))
+        faces.setdefault(event.sample_id, Face(event, gathered.ways.get(index, [])))
     return tuple(faces.values())
 
 

@@ -87,7 +87,7 @@ def show_unfinished(so_far: Seen, configuration: EmotionConfiguration, title: st
 
 def show_finished(run: Run, configuration: EmotionConfiguration, title: str, on_pick: Callable[[str], None]) -> None:
     """All faces of a run: those that could be either first, then the filtered ones and why."""
-    tiles = [tile(face.sample_id, face.made, face.way, configuration) for face in run.faces]
+    tiles = [tile(face.made.sample_id, face.made, face.way, configuration) for face in run.faces]
     kept = [each for each in tiles if each.verdict == "open"]
     lost = [each for each in tiles if each.verdict != "open"]
     steerer = emotion_words.named(configuration.steerer, configuration)

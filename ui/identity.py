@@ -10,7 +10,7 @@ from core.sampling.configuration import Strategy
 from core.sampling.events import BasesFound, SamplesMade
 from ui import caches, components, progress, sets, state, words
 from ui.images import asset_url, face_url
-from ui.jobs import Job, manager
+from ui.jobs import Job, job_for
 from ui.sets import Recipe
 from ui.state import IdentityState
 
@@ -88,13 +88,7 @@ def made_set(recipe: Recipe) -> SampleSet | None:
     made: SampleSet | None = sets.kept_sets().get(recipe)
     if made is not None:
         return made
-    kept: tuple[Recipe, str] | None = st.session_state.get("set_job")
-    job = manager().get(kept[1]) if kept is not None and kept[0] == recipe else None
-    if job is None:
-        if kept is not None and (old := manager().get(kept[1])) is not None:
-            old.stop()  # another base was chosen
-        job = manager().submit("identity samples", sets.maker(recipe))
-        st.session_state["set_job"] = (recipe, job.id)
+    job = job_for("set_job", recipe, "identity samples", sets.maker(recipe))
     if job.finished:
         progress.outcome(job)
         return None
@@ -104,10 +98,7 @@ def made_set(recipe: Recipe) -> SampleSet | None:
 
 @st.fragment(run_every=progress.POLL_SECONDS)
 def _watch(recipe: Recipe, job_id: str) -> None:
-    job = manager().get(job_id)
-    if job is None or job.finished:
-        st.rerun()
-    progress.bar(job)
+    job = progress.tick(job_id)
     _show_unfinished(recipe, job)
 
 

@@ -148,6 +148,23 @@ class JobManager:
             del job  # keep no reference to a finished job: it may hold a photo's descriptor
 
 
+def job_for(slot: str, key: Any, title: str, work: Callable[[Progress], Any], *, replaces: bool = True) -> Job:
+    """The visitor's job for ``key``, kept in ``slot`` of the session: the one there is, running or finished, else a new one.
+
+    replaces: a job for another key is stopped, since something else was chosen. Raises LiminalError when too much waits already.
+    """
+    kept: tuple[Any, str] | None = st.session_state.get(slot)
+    job = manager().get(kept[1]) if kept is not None else None
+    if job is not None and kept is not None and kept[0] != key:
+        if replaces:
+            job.stop()
+        job = None
+    if job is None:
+        job = manager().submit(title, work)
+        st.session_state[slot] = (key, job.id)
+    return job
+
+
 @st.cache_resource(show_spinner=False)
 def manager() -> JobManager:
     """The server's job manager. One worker: there is one device, and two jobs on it would only slow each other down."""

@@ -12,7 +12,7 @@ from core.progress import Progress
 from core.sampling.semantic import LockoutSearch, smallest_lockout
 from ui import caches, progress, words
 from ui.images import face_url
-from ui.jobs import manager
+from ui.jobs import job_for
 from ui.owners import Owner
 from ui.sets import Kept
 
@@ -73,14 +73,7 @@ def show(generator: str, recogniser: str, owner: Owner, limit: float) -> None:
     if answer is not None:
         _show_answer(question, owner, answer)
         return
-    kept: tuple[Question, str] | None = st.session_state.get(JOB)
-    job = manager().get(kept[1]) if kept is not None else None
-    if job is not None and kept is not None and kept[0] != question:
-        job.stop()  # the limit or the owner is another one now
-        job = None
-    if job is None:
-        job = manager().submit("lock-out", finder(question, owner))
-        st.session_state[JOB] = (question, job.id)
+    job = job_for(JOB, question, "lock-out", finder(question, owner))
     if job.finished:
         progress.outcome(job)
         return

@@ -16,7 +16,7 @@ from core.sampling.emotion.events import BoundaryMade, Opinion
 from ui import emotion_choice, emotion_runs, emotion_words, navigation, progress, state, words
 from ui.components.morph import MorphVoice, morph
 from ui.images import asset_url, face_url
-from ui.jobs import manager
+from ui.jobs import job_for
 from ui.state import MorphState
 
 if TYPE_CHECKING:
@@ -60,14 +60,7 @@ def show(configuration: EmotionConfiguration, frames: int) -> None:
     if made is not None:
         _show_finished(configuration, made)
         return
-    kept: tuple[EmotionConfiguration, int, str] | None = st.session_state.get(JOB)
-    job = manager().get(kept[2]) if kept is not None else None
-    if job is not None and kept is not None and kept[:2] != (configuration, frames):
-        job.stop()  # something else was chosen
-        job = None
-    if job is None:
-        job = manager().submit("morph", emotion_runs.morpher(configuration, frames))
-        st.session_state[JOB] = (configuration, frames, job.id)
+    job = job_for(JOB, (configuration, frames), "morph", emotion_runs.morpher(configuration, frames))
     if job.status == "done":
         _show_finished(configuration, job.result)
         return
@@ -79,10 +72,7 @@ def show(configuration: EmotionConfiguration, frames: int) -> None:
 
 @st.fragment(run_every=progress.POLL_SECONDS)
 def _watch(configuration: EmotionConfiguration, frames: int, job_id: str) -> None:
-    job = manager().get(job_id)
-    if job is None or job.finished:
-        st.rerun()
-    progress.bar(job)
+    job = progress.tick(job_id)
     row: list[Frame | None] = [None] * frames
     for event in list(job.events):
         if isinstance(event, BoundaryMade) and event.index < frames:

@@ -75,10 +75,16 @@ def searches(events: Sequence[Any], *, limit: float, iterations: int, targets: S
         )
 
 
-@st.fragment(run_every=POLL_SECONDS)
-def watch(job_id: str) -> None:
-    """A job's bar until it ends; then the whole page runs again and shows what came of it."""
+def tick(job_id: str) -> Job:
+    """One look at a job from a fragment that runs every POLL_SECONDS: its bar; once it has ended, the whole page runs again."""
     job = manager().get(job_id)
     if job is None or job.finished:
         st.rerun()
     bar(job)
+    return job
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def watch(job_id: str) -> None:
+    """A job's bar until it ends; then the whole page runs again and shows what came of it."""
+    tick(job_id)

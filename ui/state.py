@@ -78,10 +78,8 @@ class EmotionState:
 
     def configuration(self, base_id: str, seed: int) -> EmotionConfiguration:
         """What the core makes from these choices."""
-        first, second = ordered(*self.pair)
         return EmotionConfiguration(
-            first,
-            second,
+            *self.pair,
             count=self.count,
             seed=seed,
             base=base_id,
@@ -108,9 +106,8 @@ class MorphState:
 
     def configuration(self, base_id: str) -> EmotionConfiguration:
         """What the core makes from these choices. Nothing is drawn, so that the seed does not matter."""
-        first, second = ordered(*self.pair)
         return EmotionConfiguration(
-            first, second, count=1, strategy="direct", base=base_id, generator=self.generator, freedom=self.freedom
+            *self.pair, count=1, strategy="direct", base=base_id, generator=self.generator, freedom=self.freedom
         )
 
 

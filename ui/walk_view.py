@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from ui import components, progress, sets, words
 from ui.images import picture_url
-from ui.jobs import manager
+from ui.jobs import job_for
 from ui.sets import Recipe
-
-if TYPE_CHECKING:
-    pass
 
 
 def show_walk(recipe: Recipe) -> None:
@@ -45,11 +40,8 @@ def show_walk(recipe: Recipe) -> None:
             )
         )
         return
-    kept: tuple[Recipe, int, str] | None = st.session_state.get("walk_job")
-    job = manager().get(kept[2]) if kept is not None and kept[:2] == (recipe, partner) else None
-    if job is None:
-        job = manager().submit("walk", sets.walker(recipe, partner))
-        st.session_state["walk_job"] = (recipe, partner, job.id)
+    # walks to other people go on: whoever comes back to them finds them
+    job = job_for("walk_job", (recipe, partner), "walk", sets.walker(recipe, partner), replaces=False)
     if job.finished:
         progress.outcome(job)
         return

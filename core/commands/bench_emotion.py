@@ -11,7 +11,6 @@ from core.analysis.pairs import summary
 from core.models.contracts import EMOTIONS
 from core.models.trained import read_trained
 from core.progress import Progress
-from core.sampling.bases import Base
 from core.sampling.emotion.configuration import PAIRS, EmotionConfiguration
 from core.sampling.emotion.events import BoundaryMade
 from core.sampling.emotion.generate import generate
@@ -56,10 +55,11 @@ def _places(pair: tuple[str, str]) -> tuple[int, int]:
 
 def _live(generator: str, strategy: str) -> dict[str, float]:
     """Seconds to the first and to the last of LIVE pictures of a gallery base, networks loaded."""
-    base = load_gallery(generator).bases[0]
-    configuration = EmotionConfiguration(*PAIRS[0], count=LIVE, seed=SEED, generator=generator, strategy=strategy)  # type: ignore[arg-type]
+    base = load_gallery(generator).bases[0].base_id
+    usual = EmotionConfiguration(*PAIRS[0], count=LIVE, seed=SEED, generator=generator, base=base)
+    configuration = replace(usual, strategy=strategy)  # type: ignore[arg-type]
     panel = EmotionPanel.load(configuration)
-    generate(replace(configuration, count=1), base=Base(base.latent, base.seed), panel=panel)  # everything is warm on a page
+    generate(replace(configuration, count=1), panel=panel)  # everything is warm on a page
     times: list[float] = []
     began = time.perf_counter()
 
@@ -67,7 +67,7 @@ def _live(generator: str, strategy: str) -> dict[str, float]:
         if isinstance(event, BoundaryMade):
             times.append(time.perf_counter() - began)
 
-    generate(configuration, Progress(report), base=Base(base.latent, base.seed), panel=panel)
+    generate(configuration, Progress(report), panel=panel)
     return {"first": round(times[0], 2), "all": round(times[-1], 2), "pictures": len(times)}
 
 

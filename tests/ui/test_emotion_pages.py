@@ -2,23 +2,21 @@
 
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
 import streamlit
 from playwright.sync_api import expect
-from streamlit.testing.v1 import AppTest
 
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.events import BaseShown, BoundaryMade, Denoising, Opinion
 from tests.emotion_sets import emotion_set, unanimous
+from tests.ui.visits import app
 from ui import emotion_runs, emotion_words, morph
 from ui.jobs import JobManager
 
-ROOT = Path(__file__).resolve().parents[2]
 CLASSIFIERS = EmotionConfiguration("surprise", "fear").classifiers
 
 
@@ -86,18 +84,7 @@ def emit_all(made, planted, progress):
         passed = {name: kept for name, (_, _, kept) in says.items()}
         above = {name: (p1 > 0.25, p2 > 0.25) for name, (p1, p2, _) in says.items()}
         image = made.images[row["sample_id"]]
-        progress.emit(BoundaryMade(index, image, opinions, passed, above, float(row["distance_dlib"])))
-
-
-def app(page, **query):
-    test = AppTest.from_file(str(ROOT / "ui" / "main.py"), default_timeout=120)
-    test.run()
-    test.switch_page(str(ROOT / "pages" / page))
-    for name, value in query.items():
-        test.query_params[name] = value
-    test.run()
-    assert not test.exception
-    return test
+        progress.emit(BoundaryMade(index, image, opinions, passed, above, float(row["distance_dlib"]), row["sample_id"]))
 
 
 def texts(test):
@@ -244,7 +231,7 @@ def test_a_kept_face_that_leans_is_not_called_even():
     def said(p1, p2, above):
         seen = opinion(p1, p2, configuration)
         made = BoundaryMade(
-            0, np.zeros((2, 2, 3), np.uint8), {"small-cnn": seen}, {"small-cnn": all(above)}, {"small-cnn": above}, 0.1
+            0, np.zeros((2, 2, 3), np.uint8), {"small-cnn": seen}, {"small-cnn": all(above)}, {"small-cnn": above}, 0.1, "a"
         )
         return emotion_words.verdict(made, configuration, "small-cnn")
 

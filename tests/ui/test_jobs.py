@@ -122,3 +122,24 @@ def test_old_jobs_are_dropped():
         wait_for(manager.submit("more", lambda _: None))
     manager.submit("last", lambda _: None)
     assert manager.get(first.id) is None
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+def test_a_visitor_has_one_job_for_a_question(monkeypatch, replaces):
+    session, manager = {}, JobManager()
+    monkeypatch.setattr(jobs, "manager", lambda: manager)
+    monkeypatch.setattr(jobs.st, "session_state", session)
+
+    def work(progress):
+        for _ in range(2000):
+            progress.emit("still here")
+            time.sleep(0.005)
+
+    first = jobs.job_for("slot", "one", "first", work, replaces=replaces)
+    assert jobs.job_for("slot", "one", "first", work, replaces=replaces) is first
+    second = jobs.job_for("slot", "two", "second", lambda _: 7, replaces=replaces)
+    assert second is not first
+    assert first.cancel.is_set() is replaces
+    first.stop()
+    assert wait_for(second).result == 7
+    assert jobs.job_for("slot", "two", "second", work) is second  # a finished one is found again

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import streamlit
-from streamlit.testing.v1 import AppTest
 
+from tests.ui.visits import app
 from ui.jobs import JobManager
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,18 +20,6 @@ def _idle_workers(monkeypatch):
     streamlit.cache_resource.clear()
     yield
     streamlit.cache_resource.clear()
-
-
-def app(page=None, **query):
-    test = AppTest.from_file(str(ROOT / "ui" / "main.py"), default_timeout=120)
-    test.run()
-    if page is not None:
-        test.switch_page(str(ROOT / "pages" / page))
-        for name, value in query.items():
-            test.query_params[name] = value
-        test.run()
-    assert not test.exception
-    return test
 
 
 def texts(test):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
-from ui.components.mounting import mount
+from ui.components.mounting import mount, picks
 from ui.images import asset_url
 
 if TYPE_CHECKING:
@@ -56,15 +56,10 @@ def faces(
 ) -> None:
     """Groups of faces; ``on_pick`` is called with the id of the one that was pressed."""
 
-    def picked() -> None:
-        identifier = st.session_state[key].get("picked")
-        if identifier:
-            on_pick(identifier)
-
     mount("faces")(
         data={"groups": [asdict(group) for group in groups], "selected": selected, "layout": layout, "tile": tile},
         key=key,
-        on_picked_change=picked,
+        on_picked_change=picks(key, on_pick),
     )
 
 
@@ -152,11 +147,6 @@ def judge(
         if value is not None:
             on_threshold(float(value))
 
-    def picked() -> None:
-        identifier = st.session_state[key].get("picked")
-        if identifier:
-            on_pick(identifier)
-
     mount("judge")(
         data={
             "id": identity,
@@ -172,7 +162,7 @@ def judge(
         },
         key=key,
         on_threshold_change=moved,
-        on_picked_change=picked,
+        on_picked_change=picks(key, on_pick),
     )
 
 

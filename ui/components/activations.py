@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-import streamlit as st
-
 from ui.components import Verdict
-from ui.components.mounting import mount
+from ui.components.mounting import mount, picks
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,4 @@ class Activation:
 
 def activations(rows: Sequence[Activation], *, key: str, on_pick: Callable[[str], None]) -> None:
     """Six small distributions; ``on_pick`` is called with the id of a face whose mark was pressed."""
-
-    def picked() -> None:
-        identifier = st.session_state[key].get("picked")
-        if identifier:
-            on_pick(identifier)
-
-    mount("activations")(data={"rows": [asdict(row) for row in rows]}, key=key, on_picked_change=picked)
+    mount("activations")(data={"rows": [asdict(row) for row in rows]}, key=key, on_picked_change=picks(key, on_pick))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-import streamlit as st
-
 from ui.components import Verdict
-from ui.components.mounting import mount
+from ui.components.mounting import mount, picks
 from ui.emotion_words import Place
 
 
@@ -61,12 +59,6 @@ def boundary(
     ``rule``: the share that divides the map's regions; ``follow``: scroll there when it first appears.
     ``on_pick`` is called with the id of the face that was pressed.
     """
-
-    def picked() -> None:
-        identifier = st.session_state[key].get("picked")
-        if identifier:
-            on_pick(identifier)
-
     mount("boundary")(
         data={
             "groups": [asdict(group) for group in groups],
@@ -76,5 +68,5 @@ def boundary(
             "follow": follow,
         },
         key=key,
-        on_picked_change=picked,
+        on_picked_change=picks(key, on_pick),
     )

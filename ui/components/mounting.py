@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,3 +26,14 @@ def mount(name: str, inner: str = "") -> Any:
         js=_source(name, "js"),
         isolate_styles=False,
     )
+
+
+def picks(key: str, on_pick: Callable[[str], None]) -> Callable[[], None]:
+    """The callback of a component's ``picked`` value: hands on the id of what was pressed."""
+
+    def picked() -> None:
+        identifier = st.session_state[key].get("picked")
+        if identifier:
+            on_pick(identifier)
+
+    return picked

@@ -54,3 +54,4 @@ class BoundaryMade:
     passed: Mapping[str, bool]  # filter (3), by classifier
     above: Mapping[str, tuple[bool, bool]]  # whether each emotion of the pair is above its 75th percentile, by classifier
     distance: float  # to the base by the recogniser; NaN where no face was found
+    sample_id: str

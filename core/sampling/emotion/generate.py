@@ -63,11 +63,12 @@ def generate(
         latents = _latents(configuration, bases, indices, panel, progress)
         with torch.inference_mode():
             images = quantised(panel.generator.decode(latents))
+        pictures = to_pictures(images)
         opinions = judged(images, torch.stack(descriptors), configuration, panel)
         for place, (index, found) in enumerate(zip(indices, opinions, strict=True)):
-            image = images[place : place + 1]
-            rows.add(latents[place], image, found, index, bases[place])
-            progress.emit(BoundaryMade(index, to_pictures(image)[0], found.opinions, found.passed, found.above, found.distance))
+            picture = pictures[place]
+            name = rows.add(latents[place], picture, found, index, bases[place])
+            progress.emit(BoundaryMade(index, picture, found.opinions, found.passed, found.above, found.distance, name))
             progress.stage(f"Made face {index + 1} of {configuration.count}", (index + 1) / configuration.count)
     return rows.set(time.perf_counter() - began)
 
@@ -168,15 +169,16 @@ class _Rows:
             descriptors.append(self.bases[key][1])
         return descriptors
 
-    def add(self, latent: Tensor, image: Tensor, found: Judged, index: int, base: Base) -> None:
-        """One finished sample."""
-        values, picture = latent.numpy().copy(), to_pictures(image)[0]
+    def add(self, latent: Tensor, picture: NDArray[np.uint8], found: Judged, index: int, base: Base) -> str:
+        """One finished sample -> its sample_id. The same picture of the same latent twice is one sample."""
+        values = latent.numpy().copy()
         name = sample_id(values, picture)
         if name in self.images:
-            return  # the same picture twice
+            return name
         seed = sample_seed(self.configuration.seed, "boundary", index)
         self._row(name, "boundary", seed, self.bases[base.latent.tobytes()][0], found, guided=self.configuration.guided)
         self.latents[name], self.images[name] = values, picture
+        return name
 
     def _row(self, name: str, kind: str, seed: int, base_id: str, found: Judged, *, guided: bool) -> None:
         c = self.configuration

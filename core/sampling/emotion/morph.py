@@ -20,6 +20,7 @@ from core.sampling.emotion.generate import GROUP, drawn_base, named_base
 from core.sampling.emotion.opinions import judged, judged_base
 from core.sampling.emotion.panel import EmotionPanel
 from core.sampling.pictures import quantised, to_pictures
+from core.sampling.tables import sample_id
 
 ANCHORS = (0.0, 0.5, 1.0)
 """Shares of emotion 2 that are searched for; the frames lie on the straight ways between these three faces."""
@@ -84,7 +85,8 @@ def morph(
         for index, (picture, found) in enumerate(zip(to_pictures(images), group, strict=True), start):
             pictures.append(picture)
             opinions.append(found.opinions)
-            progress.emit(BoundaryMade(index, picture, found.opinions, found.passed, found.above, found.distance))
+            name = sample_id(latents[index].numpy(), picture)
+            progress.emit(BoundaryMade(index, picture, found.opinions, found.passed, found.above, found.distance, name))
     progress.stage("Done", 1.0)
     targets = tuple(float(target) for target in np.linspace(0, 1, frames))
     return Morph(configuration, targets, tuple(pictures), tuple(opinions), latents.numpy().copy())

@@ -106,6 +106,7 @@ def test_events_come_in_order(strategy):
         assert max(events.index(event) for event in group) < events.index(ready[first])
     assert events.index(next(event for event in events if isinstance(event, BaseShown))) < events.index(ready[0])
     for event, (_, row) in zip(ready, boundary(found).iterrows(), strict=True):
+        assert event.sample_id == row["sample_id"]
         assert np.array_equal(event.image, found.images[row["sample_id"]])
         assert event.opinions["planted-mlp"].raw[1] == row["p_fear"]
         assert event.passed == {"planted-mlp": row["passed_filter"], **{name: row[f"passed_{name}"] for name in JUDGES}}
