@@ -1,0 +1,1 @@
+"""What people say: studies, who is asked what, every answer, answers from elsewhere, and simulated observers."""

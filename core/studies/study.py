@@ -1,0 +1,105 @@
+"""What a study is: its plan, the images it asks about, and who takes part."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal, get_args
+
+from core.errors import LiminalError
+from core.sampling.configuration import Configuration
+from core.studies.ratings import Source
+
+Kind = Literal["identity", "emotion"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+NAME_LENGTH = 80
+CONSENT = (
+    "You will see pictures of faces that a computer made and say what you see. Your answers and their times are kept without your "
+    "name and may be published. Taking part is voluntary: you can stop at any time by closing the page."
+)
+
+
+def new_code() -> str:
+    """A secret that fits into a link: 128 bits."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True)
+class Plan(Configuration):
+    """How people are asked. Raises LiminalError with one sentence where a value makes no sense."""
+
+    samples: ClassVar[str] = "studies"
+
+    kind: Kind
+    trials: int  # a rater's, sentinels not counted (paper A: 112 with its genuine pairs, paper B: 390)
+    sentinels: int = 0  # a rater's (paper B: 10; paper A's genuine pairs are sentinels)
+    seed: int = 0
+    fixation_ms: int = 300  # paper B
+    image_ms: int = 200  # paper B; 0: the images stay until the answer (identity)
+    title: str = ""
+    consent: str = CONSENT
+    demographics: bool = True  # asked for, never required
+    strategy_question: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise LiminalError(f"A study asks about {' or '.join(KINDS)}, not about '{self.kind}'.")
+        if not 1 <= self.trials <= 5000 or not 0 <= self.sentinels <= 1000:
+            raise LiminalError("A rater gets 1 to 5,000 trials and at most 1,000 attention checks; choose fewer.")
+        if not 0 <= self.fixation_ms <= 5000 or not 0 <= self.image_ms <= 60_000:
+            raise LiminalError("The cross shows for at most 5 seconds and an image for at most 60; choose shorter times.")
+        if not self.consent.strip():
+            raise LiminalError("A study needs a text that people consent to; say what happens with their answers.")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as it is stored. ``token`` is the secret of the link that raters get."""
+
+    name: str
+    plan: Plan
+    token: str = field(default_factory=new_code)
+    source: Source = "human"  # simulated: marked wherever it is shown
+    published: bool = False  # brought in from a publication, nobody was asked here
+    closed: bool = False  # nobody new, and no more answers
+    sample_sets: tuple[str, ...] = ()  # ids of folders in the library of sample sets
+    note: str = ""  # of simulated answers: the relations that were planted
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        name = self.name.strip()
+        if not name or len(name) > NAME_LENGTH or not name.isprintable():
+            raise LiminalError(f"A study needs a name of 1 to {NAME_LENGTH} printable characters.")
+        object.__setattr__(self, "name", name)
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """What one trial shows: one image, or a base and a sample."""
+
+    stimulus: str  # pair_id or sample_id
+    images: tuple[str, ...]  # sample_ids: (image,) or (base, sample)
+    sample_type: str = ""
+    base_id: str = ""
+    is_sentinel: bool = False
+    expected: str = ""  # a sentinel's right answer: an emotion, or '1' for a genuine pair
+    details: Mapping[str, Any] = field(default_factory=dict)  # plain JSON values: step, pair of emotions, set ...
+
+
+@dataclass(frozen=True)
+class Rater:
+    """Someone who takes part. ``code`` is the secret that lets them come back; ``rater`` is the name on their answers."""
+
+    rater: str
+    study: str
+    code: str
+    trials: tuple[str, ...]  # stimuli in this rater's order
+    source: Source = "human"
+    consented_at: datetime | None = None
+    demographics: Mapping[str, Any] = field(default_factory=dict)
+    strategy: str = ""
+    finished_at: datetime | None = None
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
