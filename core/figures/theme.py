@@ -1,0 +1,245 @@
+"""The look of all figures, and what every figure says of itself: readable in light and dark, and for colour-blind people.
+
+A figure is built in the light colours; ``themed(figure, dark=True)`` swaps each for its dark partner, so that a figure is made
+once and shown in either. Colours never stand alone: marks differ in shape, lines in dashes, and words name them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import plotly.graph_objects as go
+
+from core.errors import LiminalError
+
+Source = Literal["human", "simulated", "model", "published"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+
+WORDS: Mapping[str, str] = {
+    "human": "answers of people",
+    "simulated": "simulated answers",
+    "model": "values of models",
+    "published": "published values",
+}
+"""Where a figure's data come from, as captions say it."""
+
+FONT = "'Instrument Sans', system-ui, -apple-system, 'Segoe UI', sans-serif"
+HEADINGS = "Newsreader, 'Iowan Old Style', Palatino, Georgia, serif"
+
+INK, SOFT, LINE, PAPER, PANEL = "#23252e", "#5d6070", "#d9d2c4", "#fbf9f5", "#f2eee6"
+AMBER, INDIGO, TEAL, BRICK, SKY = "#e09a3a", "#3d4a86", "#2b8f86", "#b0433a", "#6fa8d6"
+ACCEPTED, REFUSED, MISSING = AMBER, INDIGO, "#a09a8e"
+FADED = "#b9bdcb"  # what is only there to compare with
+
+DARK: Mapping[str, str] = {
+    INK: "#ece8e1",
+    SOFT: "#aeb1bf",
+    LINE: "#393e4c",
+    PAPER: "#14161d",
+    PANEL: "#1f222c",
+    AMBER: "#f0b05c",
+    INDIGO: "#7d8de0",
+    TEAL: "#4fb3a5",
+    BRICK: "#d9694f",
+    SKY: "#a9d4f5",
+    MISSING: "#6f7382",
+    FADED: "#4a5063",
+    "#e9ecf4": "#232838",  # the ends of both scales
+    "#a3aec9": "#3f4a78",
+    "#1d2445": "#cfd6ff",
+    "#2b3566": "#a9b6ff",
+    "#7f8cc4": "#6673b3",
+    "#e3a95a": "#b07a30",
+    "#8f5208": "#f8c37a",
+}
+"""The dark partner of every light colour."""
+
+CATEGORIES = (INDIGO, AMBER, TEAL, BRICK, SKY, INK)
+"""Told apart by people with deuteranopia, protanopia and tritanopia: no two are nearer than 13 in CIEDE2000, light or dark."""
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+SCALE = ((0.0, "#e9ecf4"), (0.35, "#a3aec9"), (0.7, INDIGO), (1.0, "#1d2445"))
+"""A sequential scale: lighter is less."""
+DIVERGING = ((0.0, "#2b3566"), (0.25, "#7f8cc4"), (0.5, "#f2eee6"), (0.75, "#e3a95a"), (1.0, "#8f5208"))
+"""From -1 (blue) over 0 (paper) to 1 (amber); blue against yellow stays apart for colour-blind people."""
+
+TYPE_COLOURS: Mapping[str, str] = {
+    "genuine": INK,
+    "positive": AMBER,
+    "interpolation": TEAL,
+    "optimized": BRICK,
+    "negative": INDIGO,
+    "semantic": SKY,
+}
+TYPE_SYMBOLS: Mapping[str, str] = dict(zip(TYPE_COLOURS, ("star", "square", "diamond", "triangle-up", "circle", "x"), strict=True))
+EMOTION_COLOURS: Mapping[str, str] = {
+    "surprise": SKY,
+    "fear": INDIGO,
+    "disgust": TEAL,
+    "happiness": AMBER,
+    "sadness": INK,
+    "anger": BRICK,
+}
+
+SIMULATED_MARK = "simulated"
+
+
+def colour_of(name: str, place: int) -> str:
+    """The fixed colour of a type or an emotion, else the one of its place."""
+    return TYPE_COLOURS.get(name) or EMOTION_COLOURS.get(name) or CATEGORIES[place % len(CATEGORIES)]
+
+
+def symbol_of(name: str, place: int) -> str:
+    """The fixed mark of a type, else the one of its place."""
+    return TYPE_SYMBOLS.get(name) or SYMBOLS[place % len(SYMBOLS)]
+
+
+def faded(colour: str, opacity: float) -> str:
+    """'#rrggbb' -> 'rgba(...)', which ``themed`` swaps as well."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def described(figure: go.Figure, *, says: str, n: int | str, interval: str = "", source: Source) -> go.Figure:
+    """Write into the figure what it says and from what: ``layout.meta`` = {says, n, interval, source}. Returns the same figure.
+
+    says: one plain sentence; n: a number or words ("1,120 pairs, 100 raters"); interval: what the whiskers or bands are, empty
+    where there are none. Simulated data put a visible mark into the figure itself, so that a downloaded picture carries it.
+    Raises LiminalError for a sentence with NaN in it and for an unknown source.
+    """
+    if source not in SOURCES:
+        raise LiminalError(f"A figure's data come from {', '.join(SOURCES)}, not from '{source}'.")
+    if not says.strip() or "nan" in says.lower().replace(",", " ").replace("(", " ").split():
+        raise LiminalError(f"A figure needs a sentence that says what it shows, not '{says}'.")
+    size = f"{n:,}" if isinstance(n, int) else n
+    figure.update_layout(meta={"says": says, "n": size, "interval": interval, "source": source})
+    if source == "simulated" and not any(each.name == SIMULATED_MARK for each in figure.layout.annotations):
+        figure.add_annotation(
+            name=SIMULATED_MARK,
+            text="SIMULATED ANSWERS",
+            xref="paper",
+            yref="paper",
+            x=1,
+            y=1,
+            xanchor="right",
+            yanchor="bottom",
+            yshift=6,
+            showarrow=False,
+            font={"size": 12, "color": BRICK, "weight": 600},
+            bordercolor=BRICK,
+            borderpad=3,
+        )
+    return figure
+
+
+def caption(figure: go.Figure) -> str:
+    """What stands below a figure: its sentence, n, interval and source."""
+    meta = figure.layout.meta
+    parts = [f"n = {meta['n']}", *([meta["interval"]] if meta["interval"] else []), WORDS[meta["source"]]]
+    return f"{meta['says']} ({'; '.join(parts)})"
+
+
+def empty(sentence: str, source: Source = "human") -> go.Figure:
+    """What is shown where there is nothing to show: the sentence in place of axes."""
+    figure = go.Figure()
+    figure.add_annotation(
+        text=_wrapped(sentence), xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, font={"size": 15, "color": SOFT}
+    )
+    figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False}, height=260)
+    return described(figure, says=sentence, n=0, source=source)
+
+
+def themed(figure: go.Figure, dark: bool = False) -> go.Figure:
+    """A copy of the figure in the shared look. Fonts, grid, hover and legend are set here and nowhere else."""
+    plain = figure.to_plotly_json()
+    layout = dict(plain["layout"])
+    layout.pop("template", None)  # Plotly's own would be sent along with every figure
+    made = go.Figure(plain["data"], layout, skip_invalid=False)
+    axis: dict[str, Any] = {
+        "gridcolor": LINE,
+        "linecolor": LINE,
+        "zerolinecolor": LINE,
+        "zeroline": False,
+        "tickcolor": LINE,
+        "title": {"standoff": 10},
+        "automargin": True,
+    }
+    made.update_layout(
+        template="none",
+        font={"family": FONT, "size": 14, "color": INK},
+        paper_bgcolor=PAPER,
+        plot_bgcolor=PAPER,
+        colorway=list(CATEGORIES),
+        margin={"l": 10, "r": 14, "t": 46, "b": 10},
+        hoverlabel={"bgcolor": PANEL, "bordercolor": LINE, "font": {"family": FONT, "color": INK, "size": 13}},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom", "font": {"size": 13}},
+        bargap=0.08,
+        dragmode=figure.layout.dragmode or "zoom",
+        separators=".,",
+    )
+    made.update_xaxes(**axis)
+    made.update_yaxes(**axis)
+    if not dark:
+        return made
+    swapped = _swapped(made.to_plotly_json())
+    return go.Figure(swapped["data"], swapped["layout"], skip_invalid=False)
+
+
+def dark_colours() -> dict[str, str]:
+    """Every way a light colour is written in a figure -> the dark one; the report's script swaps by it."""
+    pairs = dict(DARK)
+    for light, night in DARK.items():
+        pairs[faded(light, 0)[5:-2]] = faded(night, 0)[5:-2]
+    return pairs
+
+
+def _swapped(value: Any) -> Any:
+    """The same nest with the colours swapped. Arrays are left as they are: they hold data."""
+    if isinstance(value, str):
+        if value in DARK:
+            return DARK[value]
+        if value.startswith("rgba("):
+            for light, night in DARK.items():
+                start = faded(light, 0)[:-2]
+                if value.startswith(start):
+                    return faded(night, 0)[:-2] + value[len(start) :]
+        return value
+    if isinstance(value, dict):
+        return {name: each if name in ("customdata", "meta") else _swapped(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_swapped(each) for each in value]
+    return value
+
+
+def _wrapped(text: str, width: int = 60) -> str:
+    """Line breaks every ``width`` characters or so, between words."""
+    lines = [""]
+    for word in text.split():
+        if len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] += f"{word} "
+    return "<br>".join(line.strip() for line in lines)
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A value for hover and captions; a dash where there is none."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+
+
+def percent(value: float) -> str:
+    """A share in whole per cent; a dash where there is none."""
+    return f"{100 * value:.0f} %" if math.isfinite(value) else "–"
+
+
+def listed(names: Sequence[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def to_json(figure: go.Figure) -> str:
+    """Compact JSON of a figure, for a page that draws it itself."""
+    return json.dumps(json.loads(figure.to_json()), separators=(",", ":"))
