@@ -1,10 +1,12 @@
 """A sample set: images, their latents, the comparisons and what models say of them; to a folder and back unchanged.
 
-The folder (DESIGN.md): manifest.json, samples.parquet, pairs.parquet (identity), latents.npz, images/<sample_id>.png.
+The folder (DESIGN.md): manifest.json, samples.parquet, pairs.parquet (identity), latents.npz, images/<sample_id>.png. Saved
+``lossy``, the images are WebP: smaller copies of the pictures that were judged, each held to a SHA-256 in the manifest.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -23,6 +25,7 @@ from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.folders import new_folder
 from core.sampling.tables import PAIRS, SAMPLES, emotion_samples, frame, sample_id, typed
+from core.sampling.webp import encode_webp
 
 FORMAT = "liminal sample set"
 FORMAT_VERSION = 1
@@ -33,6 +36,11 @@ FILES: Mapping[Kind, tuple[str, ...]] = {
     "emotion": ("samples.parquet", "latents.npz"),
 }
 """What a folder holds beside its manifest and its images."""
+
+COPIES = "image_format"
+"""The manifest's entry of a set whose pictures are compressed copies: "webp". Ids stay those of the pictures that were judged."""
+HASHES = "image_sha256"
+"""In the folder of such a set: sample_id -> SHA-256 of its image file."""
 
 
 @dataclass(frozen=True)
@@ -76,35 +84,50 @@ class SampleSet:
         table = self.pairs if self.kind == "identity" else self.samples
         return list(dict.fromkeys(table["base_id"]))
 
-    def files(self) -> Iterator[tuple[str, bytes]]:
-        """(path in the folder, content) of every file, the manifest last."""
+    def files(self, *, lossy: bool = False) -> Iterator[tuple[str, bytes]]:
+        """(path in the folder, content) of every file, the manifest last. Copies that are saved again lose nothing more."""
+        copies = COPIES in self.manifest
+        lossy = lossy or copies
+        ending = "webp" if lossy else "png"
         order = list(self.latents)
         latents = np.stack([self.latents[name] for name in order]) if order else np.empty((0, 0), np.float32)
-        yield "samples.parquet", self.samples.to_parquet(index=False)
+        places = [f"images/{name}.{ending}" for name in self.samples["sample_id"]]
+        yield "samples.parquet", self.samples.assign(image=pd.Series(places, dtype="str")).to_parquet(index=False)
         if self.kind == "identity":
             yield "pairs.parquet", self.pairs.to_parquet(index=False)
         buffer = io.BytesIO()
         np.savez(buffer, sample_id=np.array(order, dtype="U"), latents=latents)
         yield "latents.npz", buffer.getvalue()
+        hashes = {}
         for name, image in self.images.items():
-            yield f"images/{name}.png", png(image)
+            content = encode_webp(image, lossless=copies) if lossy else png(image)
+            hashes[name] = hashlib.sha256(content).hexdigest()
+            yield f"images/{name}.{ending}", content
         record = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "kind": self.kind,
             "configuration": self.configuration.to_dict(),
             **self.manifest,
+            **({COPIES: "webp", HASHES: hashes} if lossy else {}),
         }
         yield "manifest.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
 
-    def save(self, folder: Path | str) -> Path:
-        """Write the folder whole or not at all. Raises LiminalError where it holds something already or cannot be written."""
+    def save(self, folder: Path | str, *, lossy: bool = False) -> Path:
+        """Write the folder whole or not at all. Raises LiminalError where it holds something already or cannot be written.
+
+        lossy: pictures as WebP of quality 90 (small ones without loss), for data sets that travel.
+        """
         target = Path(folder)
         with new_folder(target) as place:
-            (place / "images").mkdir()
-            for name, content in self.files():
-                (place / name).write_bytes(content)
+            self.write(place, lossy=lossy)
         return target
+
+    def write(self, place: Path, *, lossy: bool = False) -> None:
+        """The files into a folder that exists, one after the other; ``save`` makes that whole or not at all."""
+        (place / "images").mkdir()
+        for name, content in self.files(lossy=lossy):
+            (place / name).write_bytes(content)
 
     def to_zip(self, name: str = "samples") -> bytes:
         """The same files as a zip archive inside a folder ``name``; equal sets give equal bytes."""
@@ -131,11 +154,18 @@ class SampleSet:
             pairs = no_pairs()
         latents = _latents(place / "latents.npz")
         images = {}
+        copies, hashes = COPIES in record, record.pop(HASHES, None)
+        ending = "webp" if copies else "png"
         for name in samples["sample_id"]:
-            images[name] = _image(place / "images" / f"{name}.png")
-            if name not in latents or sample_id(latents[name], images[name]) != name:
+            path = place / "images" / f"{name}.{ending}"
+            images[name] = _image(path)
+            if copies:
+                same = isinstance(hashes, dict) and hashlib.sha256(path.read_bytes()).hexdigest() == hashes.get(name)
+            else:
+                same = name in latents and sample_id(latents[name], images[name]) == name
+            if name not in latents or not same:
                 raise LiminalError(
-                    f"The image {name}.png of the sample set {place} is not the one that was saved; copy the whole folder again."
+                    f"The image {path.name} of the sample set {place} is not the one that was saved; copy the whole folder again."
                 )
         for name in ("format", "format_version", "kind"):
             record.pop(name)

@@ -15,10 +15,10 @@ LOSSLESS_UP_TO = 64
 """Pixels of the side. Compression moves the dlib descriptor of a 64-pixel face by 0.12 (median), of a 256-pixel one by 0.05."""
 
 
-def encode_webp(picture: NDArray[np.uint8], quality: int = QUALITY) -> bytes:
-    """uint8 (H, W, 3) -> WebP bytes; lossless where the picture is small."""
+def encode_webp(picture: NDArray[np.uint8], quality: int = QUALITY, *, lossless: bool = False) -> bytes:
+    """uint8 (H, W, 3) -> WebP bytes; lossless where the picture is small or where asked."""
     buffer = io.BytesIO()
-    lossless = max(picture.shape[:2]) <= LOSSLESS_UP_TO
+    lossless = lossless or max(picture.shape[:2]) <= LOSSLESS_UP_TO
     Image.fromarray(picture).save(buffer, "WEBP", quality=quality, lossless=lossless, method=6, use_sharp_yuv=True)
     return buffer.getvalue()
 

@@ -73,6 +73,24 @@ def generate(
     return rows.set(time.perf_counter() - began)
 
 
+def judged_bases(
+    configuration: EmotionConfiguration,
+    bases: Sequence[Base],
+    progress: Progress | None = None,
+    *,
+    panel: EmotionPanel | None = None,
+) -> SampleSet:
+    """The given bases as a set of genuine samples, judged; nothing is made from them."""
+    progress = progress or Progress()
+    began = time.perf_counter()
+    panel = panel or EmotionPanel.load(configuration)
+    rows = _Rows(configuration, panel)
+    for index, base in enumerate(bases):
+        progress.stage(f"Judging face {index + 1} of {len(bases)}", index / len(bases))
+        rows.show_bases([base], [index], progress)
+    return rows.set(time.perf_counter() - began)
+
+
 def _latents(
     configuration: EmotionConfiguration,
     bases: Sequence[Base],

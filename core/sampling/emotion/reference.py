@@ -61,7 +61,7 @@ class Reference:
 
     def percentiles(self, classifier: str) -> Array:
         """K of filter (3): the 75th percentile of every emotion's logit -> (6,)."""
-        k: Array = np.percentile(self._of(classifier).astype(np.float64), PERCENTILE, axis=0)
+        k: Array = np.percentile(self.of(classifier).astype(np.float64), PERCENTILE, axis=0)
         return k
 
     def above(self, classifier: str, logits: NDArray[Any], pair: tuple[int, int]) -> NDArray[np.bool_]:
@@ -72,15 +72,16 @@ class Reference:
 
     def calibrated(self, classifier: str, logits: NDArray[Any]) -> Array:
         """(N, 6) logits -> (N, 6) probabilities at this classifier's temperature."""
-        self._of(classifier)
+        self.of(classifier)
         p: Array = softmax(np.asarray(logits, np.float64) / self.temperatures[classifier], axis=1)
         return p
 
     def plain_share(self, classifier: str, pair: tuple[int, int]) -> tuple[int, int]:
         """How many of the population pass filter (3) for this pair -> (passed, N)."""
-        return int(self.above(classifier, self._of(classifier), pair).all(axis=1).sum()), len(self)
+        return int(self.above(classifier, self.of(classifier), pair).all(axis=1).sum()), len(self)
 
-    def _of(self, classifier: str) -> NDArray[np.float32]:
+    def of(self, classifier: str) -> NDArray[np.float32]:
+        """A classifier's logits (N, 6). Raises LiminalError for one that was not asked."""
         try:
             return self.logits[classifier]
         except KeyError:
