@@ -149,7 +149,7 @@ def distance_violins(
     )
     return theme.described(
         figure,
-        says=f"Below the line {recogniser} says 'same person'; at this threshold it agrees with most people on {agree} of the pairs.",
+        says=f"Below the line {recogniser} says 'same person', and it agrees with most people on {agree} of the pairs.",
         n=f"{len(known):,} pairs, {int(same.sum()):,} of them 'same person'",
         interval="95 % interval of the agreement",
         source=source,

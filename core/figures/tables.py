@@ -32,7 +32,7 @@ def means(
     if known.empty:
         return theme.empty(f"There is no value of '{measure}' yet.", source)
     factor = 100.0 if share else 1.0
-    names = [row_name(str(row.sample_type), float(row.step)) for row in known.itertuples()]
+    names = [row_name(name, step) for name, step in zip(known["sample_type"], known["step"].astype(float), strict=True)]
     value, low, high = (known[name].to_numpy(np.float64) * factor for name in ("value", "low", "high"))
     whole = known["step"].isna().to_numpy()
     said = [
@@ -94,15 +94,15 @@ def correlations(table: pd.DataFrame, *, source: Source, interval: str = "95 % i
         return theme.empty("There are too few answers for a correlation yet.", source)
     rows = list(dict.fromkeys(table["sample_type"]))
     columns = list(dict.fromkeys(table["measure"]))
-    cells = table.set_index(["sample_type", "measure"])
+    cells = {(cell["sample_type"], cell["measure"]): cell for cell in table.to_dict("records")}
     z = np.full((len(rows), len(columns)), np.nan)
     text = np.full(z.shape, "", dtype=object)
     hover = np.full(z.shape, "no value: too few pairs, or all alike", dtype=object)
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
-            if (row, column) not in cells.index:
+            cell = cells.get((row, column))
+            if cell is None:
                 continue
-            cell = cells.loc[(row, column)]
             paper = f"<br><i>paper {_r(cell['published'])}</i>" if np.isfinite(cell["published"]) else ""
             if not np.isfinite(cell["r"]):
                 text[i, j] = f"–{paper}"
@@ -134,7 +134,7 @@ def correlations(table: pd.DataFrame, *, source: Source, interval: str = "95 % i
         yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
         height=140 + 58 * len(rows),
     )
-    strongest = table.loc[table["r"].abs().idxmax()]
+    strongest = max((cell for cell in cells.values() if np.isfinite(cell["r"])), key=lambda cell: abs(cell["r"]))
     return theme.described(
         figure,
         says=f"Among {strongest['sample_type']} samples, {strongest['measure']} goes most closely with rated identity "
