@@ -1,0 +1,28 @@
+"""Where the user's own data lie: the ratings and the library of sample sets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from core.errors import LiminalError
+
+
+def data_folder() -> Path:
+    """LIMINAL_DATA_DIR, else the user's data folder of this system; made on first use, readable by the user alone.
+
+    Raises LiminalError when it cannot be made.
+    """
+    chosen = os.environ.get("LIMINAL_DATA_DIR")
+    folder = Path(chosen).expanduser() if chosen else platformdirs.user_data_path("liminal", appauthor=False)
+    if folder.is_dir():
+        return folder
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LiminalError(
+            f"The data folder {folder} cannot be made ({error.strerror or error}); name another one by LIMINAL_DATA_DIR."
+        ) from None
+    return folder

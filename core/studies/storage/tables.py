@@ -1,0 +1,123 @@
+"""The store's tables. A change here needs a migration beside it; a test compares the two."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy.types import TypeDecorator
+
+
+class Json(TypeDecorator[Any]):
+    """Plain values as JSON in ASCII, so that any script and any character of a browser goes through both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time: kept in UTC, given back with its zone. A naive one is taken as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return self.process_bind_param(value, dialect)
+
+
+# Ordered by code point on both databases, whatever the server's language.
+NAME = Text().with_variant(Text(collation="C"), "postgresql")
+
+METADATA = MetaData()
+
+STUDIES = Table(
+    "studies",
+    METADATA,
+    Column("name", NAME, primary_key=True),
+    Column("plan", Json, nullable=False),
+    Column("token", Text, nullable=False, unique=True),
+    Column("source", Text, nullable=False),
+    Column("published", Boolean, nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Column("sample_sets", Json, nullable=False),
+    Column("note", Json, nullable=False),
+    Column("enrolled", Integer, nullable=False),  # raters ever; their numbers are never given twice
+    Column("created_at", Moment, nullable=False),
+)
+
+STIMULI = Table(
+    "stimuli",
+    METADATA,
+    Column("study", NAME, ForeignKey("studies.name", ondelete="CASCADE"), primary_key=True),
+    Column("stimulus", NAME, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("images", Json, nullable=False),
+    Column("sample_type", Text, nullable=False),
+    Column("base_id", Text, nullable=False),
+    Column("is_sentinel", Boolean, nullable=False),
+    Column("expected", Text, nullable=False),
+    Column("details", Json, nullable=False),
+    Column("handed_out", Integer, nullable=False),  # raters whose order holds it
+)
+
+RATERS = Table(
+    "raters",
+    METADATA,
+    Column("study", NAME, ForeignKey("studies.name", ondelete="CASCADE"), primary_key=True),
+    Column("rater", NAME, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("code", Text, nullable=False, unique=True),
+    Column("trials", Json, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("consented_at", Moment),
+    Column("demographics", Json, nullable=False),
+    Column("strategy", Json, nullable=False),
+    Column("finished_at", Moment),
+    Column("created_at", Moment, nullable=False),
+)
+
+ANSWERS = Table(
+    "ratings",
+    METADATA,
+    Column("rating_id", Text, primary_key=True),
+    Column("study", NAME, ForeignKey("studies.name", ondelete="CASCADE"), nullable=False),
+    Column("rater", NAME, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("trial", BigInteger, nullable=False),
+    Column("stimulus", NAME, nullable=False),
+    Column("task", NAME, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("reaction_time_ms", Float(53)),
+    Column("is_sentinel", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("presented", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    # A trial is answered once, from however many tabs. Also the order in which a study's table is read.
+    Index("ratings_once", "study", "rater", "trial", "task", "stimulus", unique=True),
+    Index("ratings_by_stimulus", "study", "stimulus", "rater"),
+)
+"""The columns of core.studies.ratings.RATINGS. ``rater`` need not be in ``raters``: published and simulated ones are not."""
+
+DELETIONS = Table(
+    "deletions",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("study", NAME, nullable=False, index=True),
+    Column("what", Text, nullable=False),
+    Column("answers", Integer, nullable=False),
+    Column("reason", Json, nullable=False),
+    Column("deleted_at", Moment, nullable=False),
+)

@@ -1,0 +1,281 @@
+"""Where studies and every answer are kept: SQLite in the user's data folder, or PostgreSQL by LIMINAL_DATABASE_URL.
+
+What was acknowledged is on the disk. An answer is kept once, however often and from however many tabs it is sent: the first
+one that was acknowledged counts, and a later one to the same trial is acknowledged too, so that nobody sends it for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from core.errors import LiminalError
+from core.studies.ratings import RATINGS, Rating, Source
+from core.studies.storage.answers import Intake
+from core.studies.storage.bulk import read_rows, save_rows
+from core.studies.storage.database import Database
+from core.studies.storage.rows import (
+    Deletion,
+    checked_name,
+    rater_row,
+    stimulus_row,
+    study_row,
+    to_rater,
+    to_stimulus,
+    to_study,
+)
+from core.studies.storage.tables import ANSWERS, DELETIONS, RATERS, STIMULI, STUDIES
+from core.studies.study import Rater, Stimulus, Study, new_code
+
+__all__ = ["Assign", "Deletion", "Store"]
+
+Assign = Callable[[Study, Sequence[Stimulus], Mapping[str, int], int], Sequence[str]]
+"""(study, its stimuli, how often each was handed out so far, the rater's number from 0) -> this rater's stimuli in order."""
+
+
+class Store:
+    """All studies of one database. Threads and processes may share it; every method is one transaction.
+
+    url: None is LIMINAL_DATABASE_URL, else 'ratings.sqlite' in the data folder. Opening brings an older database to this
+    version's tables. Raises LiminalError where the database is locked, read-only, full, away, no database or of a newer version.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self._database = Database(url)
+        self._intake = Intake(self._database)
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self._database.engine.dispose()
+
+    # Studies
+
+    def create(self, study: Study, stimuli: Iterable[Stimulus]) -> Study:
+        """Keep a new study. Raises LiminalError when its name is taken or a stimulus is there twice."""
+        rows = [stimulus_row(stimulus, study.name, place) for place, stimulus in enumerate(stimuli)]
+        seen: set[str] = set()
+        for row in rows:
+            if row["stimulus"] in seen:
+                raise LiminalError(f"The study '{study.name}' asks about {row['stimulus']} twice; every stimulus is there once.")
+            seen.add(row["stimulus"])
+        with self._database.writing() as connection:
+            if connection.scalar(select(STUDIES.c.name).where(STUDIES.c.name == study.name)) is not None:
+                raise LiminalError(f"There is a study '{study.name}' already; choose another name.")
+            connection.execute(insert(STUDIES), {**study_row(study), "enrolled": 0})
+            if rows:
+                connection.execute(insert(STIMULI), rows)
+        return self.study(study.name)
+
+    def studies(self) -> list[Study]:
+        """All studies, newest first."""
+        with self._database.reading() as connection:
+            query = select(STUDIES).order_by(STUDIES.c.created_at.desc(), STUDIES.c.name)
+            return [to_study(row) for row in connection.execute(query).mappings()]
+
+    def study(self, name: str) -> Study:
+        """By its name. Raises LiminalError when there is none."""
+        with self._database.reading() as connection:
+            return to_study(_study(connection, name))
+
+    def study_of(self, token: str) -> Study:
+        """By its link's secret. Raises LiminalError when there is none."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(STUDIES).where(STUDIES.c.token == token)).mappings().first()
+        if row is None:
+            raise LiminalError("There is no study behind this link; ask whoever sent it for a new one.")
+        return to_study(row)
+
+    def change(self, name: str, **values: Any) -> Study:
+        """Change fields of Study, its name and time apart; the plan only as long as nobody takes part."""
+        allowed = {each.name for each in fields(Study)} - {"name", "created_at"}
+        for field in values:
+            if field not in allowed:
+                raise LiminalError(f"A study's '{field}' cannot be changed.")
+        with self._database.writing() as connection:
+            row = _study(connection, name, lock=True)
+            study = to_study(row)
+            changed = replace(study, **values)
+            if changed.plan != study.plan and row["enrolled"]:
+                raise LiminalError(
+                    f"The plan of '{name}' cannot be changed any more, because somebody takes part; make a new study."
+                )
+            connection.execute(update(STUDIES).where(STUDIES.c.name == name), study_row(changed))
+            return changed
+
+    def delete(self, name: str, reason: str = "") -> None:
+        """A study with its stimuli, raters and answers; a Deletion is left."""
+        with self._database.writing() as connection:
+            _study(connection, name, lock=True)
+            answers = connection.execute(delete(ANSWERS).where(ANSWERS.c.study == name)).rowcount
+            connection.execute(delete(STUDIES).where(STUDIES.c.name == name))
+            _note(connection, Deletion(name, "study", answers, reason, datetime.now(UTC)))
+        self._database.tidy()
+
+    def stimuli(self, name: str) -> list[Stimulus]:
+        """In the order in which they were given."""
+        with self._database.reading() as connection:
+            _study(connection, name)
+            return _stimuli(connection, name)[0]
+
+    # Raters
+
+    def enrol(self, name: str, assign: Assign, *, rater: str | None = None, source: Source = "human") -> Rater:
+        """A new rater with an own order of stimuli. One at a time, so that the assignment stays balanced.
+
+        rater: None numbers them. Raises LiminalError for a closed study and a name that is taken.
+        """
+        with self._database.writing() as connection:
+            row = _study(connection, name, lock=True)
+            if row["closed"]:
+                raise LiminalError(f"The study '{name}' is closed and takes nobody new.")
+            number = row["enrolled"]
+            called = f"rater-{number + 1:04d}" if rater is None else checked_name(rater, "rater")
+            for table in (RATERS, ANSWERS):
+                if (
+                    connection.scalar(select(table.c.rater).where(table.c.study == name, table.c.rater == called).limit(1))
+                    is not None
+                ):
+                    raise LiminalError(f"There is a rater '{called}' in '{name}' already; choose another name.")
+            stimuli, handed_out = _stimuli(connection, name)
+            trials = tuple(assign(to_study(row), stimuli, handed_out, number))
+            if len(set(trials)) != len(trials) or not set(trials) <= set(handed_out):
+                raise LiminalError("An order holds each of its stimuli once, and only stimuli of its study.")
+            new = Rater(called, name, new_code(), trials, source)
+            connection.execute(insert(RATERS), rater_row(new, number))
+            connection.execute(update(STUDIES).where(STUDIES.c.name == name).values(enrolled=number + 1))
+            _hand_out(connection, name, trials, 1)
+            return new
+
+    def rater(self, code: str) -> Rater:
+        """By the secret. Raises LiminalError when there is none."""
+        with self._database.reading() as connection:
+            return _rater(connection, code)
+
+    def raters(self, name: str) -> list[Rater]:
+        """Those who enrolled, in that order; people of published tables and simulated ones only have answers."""
+        with self._database.reading() as connection:
+            _study(connection, name)
+            query = select(RATERS).where(RATERS.c.study == name).order_by(RATERS.c.number)
+            return [to_rater(row) for row in connection.execute(query).mappings()]
+
+    def update(
+        self,
+        code: str,
+        *,
+        consented_at: datetime | None = None,
+        demographics: Mapping[str, Any] | None = None,
+        strategy: str | None = None,
+        finished_at: datetime | None = None,
+    ) -> Rater:
+        """Note what a rater has said or done; None leaves it as it is."""
+        given = {"consented_at": consented_at, "demographics": demographics, "strategy": strategy, "finished_at": finished_at}
+        values = {name: value for name, value in given.items() if value is not None}
+        with self._database.writing() as connection:
+            if values:
+                connection.execute(update(RATERS).where(RATERS.c.code == code).values(**values))
+            return _rater(connection, code)
+
+    def forget(self, name: str, rater: str, reason: str = "") -> Deletion:
+        """Delete one person's data; what is left says that, not who. Raises LiminalError when there is nobody of that name."""
+        with self._database.writing() as connection:
+            _study(connection, name, lock=True)
+            query = select(RATERS.c.trials).where(RATERS.c.study == name, RATERS.c.rater == rater).with_for_update()
+            trials = connection.scalar(query)
+            answers = connection.execute(delete(ANSWERS).where(ANSWERS.c.study == name, ANSWERS.c.rater == rater)).rowcount
+            if trials is None and not answers:
+                raise LiminalError(f"Nobody called '{rater}' took part in the study '{name}'.")
+            connection.execute(delete(RATERS).where(RATERS.c.study == name, RATERS.c.rater == rater))
+            _hand_out(connection, name, trials or (), -1)  # somebody else is asked instead
+            deletion = _note(connection, Deletion(name, "rater", answers, reason, datetime.now(UTC)))
+        self._database.tidy()
+        return deletion
+
+    def deletions(self, name: str) -> list[Deletion]:
+        """What was deleted from a study of this name, oldest first; also after the study itself was."""
+        columns = [DELETIONS.c[each.name] for each in fields(Deletion)]
+        with self._database.reading() as connection:
+            query = select(*columns).where(DELETIONS.c.study == name).order_by(DELETIONS.c.id)
+            return [Deletion(**row) for row in connection.execute(query).mappings()]
+
+    # Answers
+
+    def save(self, ratings: Sequence[Rating]) -> list[str]:
+        """Keep answers, all of them or none -> their ids, once they are on the disk; the same again changes nothing.
+
+        Of a rater who enrolled, trial, source and attention check are the store's own. Raises LiminalError for an id of another
+        answer, a closed study, a person who is not enrolled and a stimulus that is not in the rater's order.
+        """
+        return self._intake.save(ratings)
+
+    def save_table(self, frame: pd.DataFrame) -> int:
+        """Keep a table with the columns of RATINGS, all rows or none -> how many are new.
+
+        Rows that are there already with the same content are passed over. Raises LiminalError for a value that does not fit, an
+        id that is there with other content and a trial that a rater answers twice. Nobody needs to be enrolled.
+        """
+        with self._database.loading() as connection:
+            return save_rows(connection, frame)
+
+    def ratings(self, name: str, sources: Sequence[Source] | None = None) -> pd.DataFrame:
+        """The typed table of RATINGS, by rater, trial and task."""
+        query = select(*(ANSWERS.c[column] for column in RATINGS)).where(ANSWERS.c.study == name)
+        if sources is not None:
+            query = query.where(ANSWERS.c.source.in_(sources))
+        order = (ANSWERS.c.rater, ANSWERS.c.trial, ANSWERS.c.task, ANSWERS.c.stimulus)
+        with self._database.reading() as connection:
+            _study(connection, name)
+            return read_rows(connection, query.order_by(*order))
+
+    def answered(self, rater: Rater) -> set[tuple[str, str]]:
+        """(stimulus, task) that this rater has answered."""
+        query = select(ANSWERS.c.stimulus, ANSWERS.c.task).where(ANSWERS.c.study == rater.study, ANSWERS.c.rater == rater.rater)
+        with self._database.reading() as connection:
+            return {(row.stimulus, row.task) for row in connection.execute(query)}
+
+    def votes(self, name: str) -> dict[str, int]:
+        """Raters who answered, by stimulus; 0 for those of the study's stimuli that nobody has."""
+        count = func.count(ANSWERS.c.rater.distinct())
+        with self._database.reading() as connection:
+            _study(connection, name)
+            query = select(ANSWERS.c.stimulus, count).where(ANSWERS.c.study == name).group_by(ANSWERS.c.stimulus)
+            found = {stimulus: number for stimulus, number in connection.execute(query)}
+            every = connection.scalars(select(STIMULI.c.stimulus).where(STIMULI.c.study == name).order_by(STIMULI.c.place))
+            return dict.fromkeys(every, 0) | found
+
+
+def _study(connection: Connection, name: str, *, lock: bool = False) -> Mapping[str, Any]:
+    query = select(STUDIES).where(STUDIES.c.name == name)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+    if row is None:
+        raise LiminalError(f"There is no study '{name}'.")
+    return row
+
+
+def _stimuli(connection: Connection, name: str) -> tuple[list[Stimulus], dict[str, int]]:
+    query = select(STIMULI).where(STIMULI.c.study == name).order_by(STIMULI.c.place)
+    rows = connection.execute(query).mappings().all()
+    return [to_stimulus(row) for row in rows], {row["stimulus"]: row["handed_out"] for row in rows}
+
+
+def _rater(connection: Connection, code: str) -> Rater:
+    row = connection.execute(select(RATERS).where(RATERS.c.code == code)).mappings().first()
+    if row is None:
+        raise LiminalError("Nobody takes part under this link; open the link that you were sent.")
+    return to_rater(row)
+
+
+def _hand_out(connection: Connection, name: str, trials: Sequence[str], step: int) -> None:
+    """Count the stimuli of an order as handed out, or no more."""
+    change = update(STIMULI).where(STIMULI.c.study == name, STIMULI.c.stimulus == bindparam("shown"))
+    if trials:
+        connection.execute(change.values(handed_out=STIMULI.c.handed_out + step), [{"shown": stimulus} for stimulus in trials])
+
+
+def _note(connection: Connection, deletion: Deletion) -> Deletion:
+    connection.execute(insert(DELETIONS), {each.name: getattr(deletion, each.name) for each in fields(Deletion)})
+    return deletion
