@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 
 from core.errors import LiminalError
 from core.studies.ratings import RATINGS, Rating, Source
@@ -101,9 +101,7 @@ class Store:
             study = to_study(row)
             changed = replace(study, **values)
             if changed.plan != study.plan and row["enrolled"]:
-                raise LiminalError(
-                    f"The plan of '{name}' cannot be changed any more, because somebody takes part; make a new study."
-                )
+                raise LiminalError(f"The plan of '{name}' cannot be changed any more, because somebody takes part.")
             connection.execute(update(STUDIES).where(STUDIES.c.name == name), study_row(changed))
             return changed
 
@@ -136,10 +134,8 @@ class Store:
             number = row["enrolled"]
             called = f"rater-{number + 1:04d}" if rater is None else checked_name(rater, "rater")
             for table in (RATERS, ANSWERS):
-                if (
-                    connection.scalar(select(table.c.rater).where(table.c.study == name, table.c.rater == called).limit(1))
-                    is not None
-                ):
+                taken = select(table.c.rater).where(table.c.study == name, table.c.rater == called).limit(1)
+                if connection.scalar(taken) is not None:
                     raise LiminalError(f"There is a rater '{called}' in '{name}' already; choose another name.")
             stimuli, handed_out = _stimuli(connection, name)
             trials = tuple(assign(to_study(row), stimuli, handed_out, number))
@@ -243,12 +239,12 @@ class Store:
         with self._database.reading() as connection:
             _study(connection, name)
             query = select(ANSWERS.c.stimulus, count).where(ANSWERS.c.study == name).group_by(ANSWERS.c.stimulus)
-            found = {stimulus: number for stimulus, number in connection.execute(query)}
+            counts = {row[0]: row[1] for row in connection.execute(query)}
             every = connection.scalars(select(STIMULI.c.stimulus).where(STIMULI.c.study == name).order_by(STIMULI.c.place))
-            return dict.fromkeys(every, 0) | found
+            return dict.fromkeys(every, 0) | counts
 
 
-def _study(connection: Connection, name: str, *, lock: bool = False) -> Mapping[str, Any]:
+def _study(connection: Connection, name: str, *, lock: bool = False) -> RowMapping:
     query = select(STUDIES).where(STUDIES.c.name == name)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:

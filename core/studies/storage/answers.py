@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, select, tuple_
+from sqlalchemy import Connection, RowMapping, Select, Table, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import LiminalError
@@ -95,10 +95,10 @@ def admit(connection: Connection, calls: Sequence[_Call]) -> None:
 def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """INSERT that leaves what is there already as it is."""
     kind = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return kind.insert(table).on_conflict_do_nothing()  # type: ignore[attr-defined, no-any-return]
+    return kind.insert(table).on_conflict_do_nothing()  # type: ignore[no-any-return]
 
 
-def found(connection: Connection, query: Select[Any], column: Any, keys: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+def found(connection: Connection, query: Select[Any], column: Any, keys: Sequence[Any]) -> Iterator[RowMapping]:
     """The rows of ``query`` whose ``column`` is one of ``keys``."""
     for start in range(0, len(keys), KEYS):
         yield from connection.execute(query.where(column.in_(keys[start : start + KEYS]))).mappings()
@@ -115,7 +115,7 @@ def _check_kept(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         raise LiminalError("Another answer came under the same id at the same time; send this one again under a new id.")
 
 
-def _trial(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _trial(row: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
     return tuple(row[column.name] for column in TRIAL)
 
 

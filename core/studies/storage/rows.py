@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import RowMapping
 
 from core.errors import LiminalError
 from core.studies.study import Plan, Rater, Stimulus, Study
@@ -43,7 +44,7 @@ def study_row(study: Study) -> dict[str, Any]:
     return {**{name: getattr(study, name) for name in study.__dataclass_fields__}, "plan": study.plan.to_dict()}
 
 
-def to_study(row: Mapping[str, Any]) -> Study:
+def to_study(row: RowMapping) -> Study:
     """A row of STUDIES."""
     values = {name: row[name] for name in Study.__dataclass_fields__}
     return Study(**{**values, "plan": Plan.from_dict(row["plan"]), "sample_sets": tuple(row["sample_sets"])})
@@ -55,7 +56,7 @@ def stimulus_row(stimulus: Stimulus, study: str, place: int) -> dict[str, Any]:
     return {**asdict(stimulus), "stimulus": name, "study": study, "place": place, "handed_out": 0}
 
 
-def to_stimulus(row: Mapping[str, Any]) -> Stimulus:
+def to_stimulus(row: RowMapping) -> Stimulus:
     """A row of STIMULI."""
     values = {name: row[name] for name in Stimulus.__dataclass_fields__}
     return Stimulus(**{**values, "images": tuple(row["images"])})
@@ -66,7 +67,7 @@ def rater_row(rater: Rater, number: int) -> dict[str, Any]:
     return {**{name: getattr(rater, name) for name in rater.__dataclass_fields__}, "number": number}
 
 
-def to_rater(row: Mapping[str, Any]) -> Rater:
+def to_rater(row: RowMapping) -> Rater:
     """A row of RATERS."""
     values = {name: row[name] for name in Rater.__dataclass_fields__}
     return Rater(**{**values, "trials": tuple(row["trials"])})
