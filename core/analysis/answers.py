@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from core.analysis.results import Basis, source_of
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
-from core.studies.ratings import RATINGS, Source, Task, values
+from core.studies.ratings import RATINGS, SOURCES, Source, Task
 
 Array = NDArray[np.float64]
-NEEDED = ("rater", "stimulus", "task", "value", "reaction_time_ms", "is_sentinel", "source")
+NEEDED = ("rater", "stimulus", "value", "reaction_time_ms", "source")
 PEOPLE: tuple[Source, ...] = ("human", "simulated")
 
 
@@ -32,28 +34,35 @@ def chosen(
     ratings: rows of ``core.studies.ratings.RATINGS``. Returns the columns NEEDED; ``value`` is float64 for similarity and
     identity. Raises LiminalError where a column is missing.
     """
-    missing = [name for name in NEEDED if name not in ratings]
+    missing = [name for name in (*NEEDED, "task", "is_sentinel") if name not in ratings]
     if missing:
         raise LiminalError(f"These answers lack the columns {', '.join(missing)}; a table of answers has {', '.join(RATINGS)}.")
     kept = (ratings["task"] == task).to_numpy(bool)
-    if len(set(sources)) < 3:
-        kept &= ratings["source"].isin(list(sources)).to_numpy(bool)
+    if len(set(sources)) < len(SOURCES):
+        kept = kept & ratings["source"].isin(list(sources)).to_numpy(bool)
     if len(excluded):
-        kept &= ~ratings["rater"].isin(list(excluded)).to_numpy(bool)
+        kept = kept & ~ratings["rater"].isin(list(excluded)).to_numpy(bool)
     if not sentinels:
-        kept &= ~ratings["is_sentinel"].to_numpy(bool)
-    return values(ratings.loc[kept, list(NEEDED)], task)
+        kept = kept & ~ratings["is_sentinel"].to_numpy(bool)
+    answers = ratings[list(NEEDED)] if kept.all() else ratings.loc[kept, list(NEEDED)]
+    return answers if task == "emotion" else answers.assign(value=answers["value"].astype("float64"))
 
 
 @dataclass(frozen=True)
 class Coded:
     """Answers as integers: ``rater[k]`` and ``image[k]`` are places in ``raters`` and ``images``; ``value`` (K,) float64."""
 
-    raters: tuple[str, ...]
-    images: tuple[str, ...]
+    raters: pd.Index[Any]
+    images: pd.Index[Any]
+    sources: tuple[str, ...]  # those that occur
     rater: NDArray[np.intp]
     image: NDArray[np.intp]
     value: Array
+
+    @property
+    def basis(self) -> Basis:
+        """On what figures of these answers rest: images that somebody answered about, raters, answers."""
+        return Basis(int((self.votes > 0).sum()), len(self.raters), len(self.value), source_of(self.sources))
 
     def of_images(self, of_each: Array) -> Array:
         """Sum of something per answer (K,) over each image (I,)."""
@@ -74,24 +83,24 @@ class Coded:
         return sparse.csr_array(sparse.coo_array((of_each, (self.image, self.rater)), shape=shape))
 
 
-def coded(answers: pd.DataFrame, images: Collection[str] | None = None) -> Coded:
+def coded(answers: pd.DataFrame, images: pd.Series[Any] | None = None) -> Coded:
     """Answers of one task -> integers. ``images``: the images to look at, in order (others are dropped); default: those answered.
 
     An emotion becomes its place in EMOTIONS.
     """
-    if images is None:
-        image, names = pd.factorize(answers["stimulus"])
-    else:
-        names = pd.Index(list(images))
-        image = names.get_indexer(pd.Index(answers["stimulus"]))
+    place, found = pd.factorize(pd.Index(answers["stimulus"]))
+    names = found if images is None else pd.Index(images)
+    image = place if images is None else names.get_indexer(found)[place]  # far fewer names than answers
+    if images is not None and (image < 0).any():
         answers, image = answers[image >= 0], image[image >= 0]
-    rater, raters = pd.factorize(answers["rater"])
+    rater, raters = pd.factorize(pd.Index(answers["rater"]))
     value = answers["value"]
     numeric = pd.api.types.is_numeric_dtype(value)
     number = value.to_numpy(np.float64) if numeric else pd.Index(EMOTIONS).get_indexer(pd.Index(value)).astype(np.float64)
     return Coded(
-        raters=tuple(map(str, raters)),
-        images=tuple(map(str, names)),
+        raters=raters,
+        images=names,
+        sources=tuple(map(str, answers["source"].unique())),
         rater=np.asarray(rater, np.intp),
         image=np.asarray(image, np.intp),
         value=number,

@@ -25,16 +25,6 @@ class Basis:
     answers: int
     source: str  # "people", "simulated", "models", "published", or several of them joined by "and"; "" where there are none
 
-    @classmethod
-    def of(cls, answers: pd.DataFrame) -> Basis:
-        """Of rows in the schema of ``core.studies.ratings``."""
-        return cls(
-            images=int(answers["stimulus"].nunique()),
-            raters=int(answers["rater"].nunique()),
-            answers=len(answers),
-            source=source_of(answers["source"]),
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
