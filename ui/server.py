@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from ui import rating_routes
 from ui.images import STORE
 from ui.paths import ASSETS
 
@@ -53,5 +54,6 @@ def routes() -> list[BaseRoute]:
     """The app's own addresses beside Streamlit's."""
     return [
         Route("/faces/{key}.webp", face),
+        *rating_routes.routes(),
         Mount("/assets", Assets(directory=ASSETS)),
     ]

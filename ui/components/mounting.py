@@ -17,13 +17,16 @@ def _source(name: str, kind: str) -> str:
     return (HERE / f"{name}.{kind}").read_text(encoding="utf-8")
 
 
-def mount(name: str, inner: str = "") -> Any:
-    """The component of that name. Registered on every run: a cheap dictionary entry, and the registry belongs to the server."""
+def mount(name: str, inner: str = "", *, parts: tuple[str, ...] = ()) -> Any:
+    """The component of that name; ``parts``: further JavaScript files that its own builds on, put before it.
+
+    Registered on every run: a cheap dictionary entry, and the registry belongs to the server.
+    """
     return st.components.v2.component(
         f"liminal_{name}",
         html=f'<div class="{name}-root">{inner}</div>',
         css=_source(name, "css"),
-        js=_source(name, "js"),
+        js="\n".join(_source(each, "js") for each in (*parts, name)),
         isolate_styles=False,
     )
 

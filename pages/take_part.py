@@ -1,0 +1,3 @@
+from ui.studies import rater
+
+rater.show()

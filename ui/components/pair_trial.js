@@ -1,0 +1,89 @@
+// One pair of faces and two questions (paper A): how alike, 0 to 100, and the same person or not. It stays until both are answered.
+
+const PAIR_HTML = `
+  <div class="trial-similarity" data-set="false">
+    <p class="trial-question" id="trial-alike">How alike are the two faces?</p>
+    <input type="range" min="0" max="100" step="1" value="50" aria-labelledby="trial-alike">
+    <div class="trial-ends"><span>not alike at all</span><output></output><span>exactly alike</span></div>
+  </div>
+  <div>
+    <p class="trial-question" id="trial-same">Do they show the same person?</p>
+    <div class="trial-same" role="group" aria-labelledby="trial-same">
+      <button type="button" class="trial-choice" data-value="1"><kbd>Y</kbd>Yes, the same</button>
+      <button type="button" class="trial-choice" data-value="0"><kbd>N</kbd>No, two people</button>
+    </div>
+  </div>
+  <button type="button" class="trial-next" disabled>Next</button>`;
+
+class PairTrial {
+  constructor(ask) {
+    ask.innerHTML = PAIR_HTML;
+    const find = (selector) => ask.querySelector(selector);
+    this.parts = { ask, box: find(".trial-similarity"), range: find("input"), output: find("output"), next: find(".trial-next"), same: [...ask.querySelectorAll(".trial-same button")] };
+    const { range, next, same } = this.parts;
+    // A press on the very middle changes no value and fires no input event: it counts all the same.
+    for (const kind of ["input", "pointerup"]) range.addEventListener(kind, (event) => this.alike(Number(range.value), event));
+    for (const button of same) button.addEventListener("click", (event) => this.identity(button.dataset.value, event));
+    next.addEventListener("click", (event) => this.finish(event));
+  }
+
+  // show(): puts both faces up, inside a frame. -> the measured trial
+  run(show) {
+    Object.assign(this, { answers: {}, interruptions: 0, moves: 0, resolve: null });
+    const { ask, box, range, output, same, next } = this.parts;
+    box.dataset.set = "false";
+    range.value = 50;
+    range.removeAttribute("aria-valuetext");
+    output.textContent = "";
+    for (const button of same) button.setAttribute("aria-pressed", "false");
+    next.disabled = true;
+    return new Promise((resolve) => requestAnimationFrame((now) => {
+      show();
+      ask.dataset.shown = "true";
+      this.onset = now;
+      this.resolve = resolve;
+    }));
+  }
+
+  alike(value, event) {
+    if (!this.resolve) return;
+    this.moves += 1;
+    this.parts.range.value = value;
+    this.parts.box.dataset.set = "true";
+    this.parts.output.textContent = this.parts.range.value;
+    this.give("similarity", this.parts.range.value, event);
+  }
+
+  identity(value, event) {
+    if (!this.resolve) return;
+    for (const button of this.parts.same) button.setAttribute("aria-pressed", String(button.dataset.value === value));
+    this.give("identity", value, event);
+  }
+
+  give(task, response, event) {
+    this.answers[task] = { response, rt: Math.round((event.timeStamp - this.onset) * 100) / 100, input_device: deviceOf(event) };
+    this.parts.next.disabled = !(this.answers.similarity && this.answers.identity);
+  }
+
+  key(event) {
+    if (!this.resolve) return false;
+    const { range, next, box } = this.parts, step = event.shiftKey ? 10 : 1;
+    const value = Number(range.value);
+    const moves = { ArrowRight: value + step, ArrowUp: value + step, ArrowLeft: value - step, ArrowDown: value - step,
+      PageUp: value + 10, PageDown: value - 10, Home: 0, End: 100 };
+    if (event.key in moves) {
+      this.alike(box.dataset.set === "true" ? Math.min(100, Math.max(0, moves[event.key])) : event.key === "Home" ? 0 : event.key === "End" ? 100 : 50, event);
+    } else if (/^[yn]$/i.test(event.key)) this.identity(event.key.toLowerCase() === "y" ? "1" : "0", event);
+    else if (event.key === "Enter" && !next.disabled) this.finish(event);
+    else return false;
+    return true;
+  }
+
+  finish(event) {
+    if (!this.resolve) return;
+    const done = this.resolve;
+    this.resolve = null;
+    const shared = { time_to_next: Math.round((event.timeStamp - this.onset) * 100) / 100, interruptions: this.interruptions, slider_moves: this.moves };
+    done(Object.fromEntries(Object.entries(this.answers).map(([task, answer]) => [task, { ...answer, rt_from_pair_onset: answer.rt, ...shared }])));
+  }
+}

@@ -1,0 +1,308 @@
+// A whole block of trials without a word to the server in between, except the answers, which go their own way (answers.js).
+// Mounting again with new data never disturbs a block that runs.
+
+const EMOTION_KEYS = ["1", "2", "3", "4", "5", "6"];
+const PART = 50; // trials between two breaks, about
+const TELL_AGAIN_MS = 4000;
+const pointers = { last: "mouse" };
+window.addEventListener("pointerdown", (event) => { pointers.last = event.pointerType || "mouse"; pointers.stamp = event.timeStamp; }, true);
+
+function deviceOf(event) {
+  if (event.type.startsWith("key") || (event.type === "click" && event.detail === 0)) return "keyboard";
+  return event.pointerType || pointers.last;
+}
+
+const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+
+class Block {
+  constructor(root, data) {
+    this.root = root;
+    this.data = data;
+    root.innerHTML = `
+      <div class="trial-line"><span class="trial-count"></span><div class="trial-done"><i></i></div><span class="trial-status" role="status"></span></div>
+      <div class="trial-stage" data-kind="${data.kind}">
+        ${data.kind === "emotion" ? "<canvas role='img' aria-label='The face to judge'></canvas>" : "<div class='trial-pair'><img alt='The first face'><img alt='The second face'></div>"}
+        <div class="trial-screen" role="region" aria-live="polite" aria-label="What happens next"></div>
+      </div>
+      ${data.kind === "emotion" ? "<div class='trial-choices' role='group' aria-label='Which feeling was it?' data-shown='false'></div>" : "<div class='trial-ask' data-shown='false'></div>"}`;
+    const find = (selector) => root.querySelector(selector);
+    this.parts = { stage: find(".trial-stage"), screen: find(".trial-screen"), canvas: find("canvas"), pair: [...root.querySelectorAll(".trial-pair img")],
+      choices: find(".trial-choices"), ask: find(".trial-ask"), count: find(".trial-count"), done: find(".trial-done i"), status: find(".trial-status") };
+    this.queue = new AnswerQueue(data.study, data.code, () => this.status());
+    this.shown = new Shown(data.study, data.code);
+    this.pictures = new Map(); // address -> Blob
+    if (data.kind === "emotion") this.makeChoices();
+    else this.pair = new PairTrial(this.parts.ask);
+    const listen = (target, kind, heard) => target.addEventListener(kind, (event) => { if (root.isConnected && root.block === this) heard(event); }, true);
+    listen(window, "keydown", (event) => this.key(event));
+    listen(document, "visibilitychange", () => this.looked());
+    listen(window, "blur", () => this.interrupt());
+    this.queue.send();
+    this.start();
+  }
+
+  // What is still to be asked: the server's list without what waits in this browser; what was begun before comes last.
+  left() {
+    const waiting = new Set(this.queue.waiting().map((answer) => answer.rating_id));
+    const open = this.data.trials.filter((trial) => !Object.values(trial.ids).every((identifier) => waiting.has(identifier)));
+    const seen = (trial) => this.data.kind === "emotion" && this.shown.of(trial.stimulus) > 0;
+    return [...open.filter((trial) => !seen(trial)), ...open.filter(seen)];
+  }
+
+  async start() {
+    this.todo = this.left();
+    this.total = this.data.total;
+    this.index = this.total - this.todo.length;
+    this.status();
+    if (!this.todo.length) return this.finished();
+    if (!(await this.prepare())) return;
+    await this.ready();
+    this.began = performance.now();
+    await this.go();
+  }
+
+  async prepare() {
+    const addresses = [...new Set(this.todo.flatMap((trial) => trial.images))].filter((address) => !this.pictures.has(address));
+    const parts = Math.max(1, Math.round(this.todo.length / PART));
+    this.part = Math.ceil(this.todo.length / parts);
+    let made = 0;
+    const bar = this.screen("One moment: the faces are being prepared", "Afterwards nothing has to be loaded any more.", null, true);
+    const show = () => bar?.style.setProperty("--done", made / Math.max(1, addresses.length));
+    const fetchOne = async () => {
+      for (let address = addresses.pop(); address; address = addresses.pop()) {
+        await this.picture(address);
+        made += 1;
+        show();
+      }
+    };
+    const wanted = addresses.length;
+    try {
+      const lanes = Array.from({ length: 6 }, fetchOne);
+      if (bar) bar.parentElement.setAttribute("aria-valuemax", wanted);
+      await Promise.all(lanes);
+    } catch (error) {
+      await this.screen("The faces could not be loaded", "The connection may be gone. Nothing is lost: your answers so far are kept.", "Try again");
+      return this.prepare();
+    }
+    this.interval = await this.measured();
+    return true;
+  }
+
+  async picture(address) {
+    const reply = await fetch(address, { credentials: "same-origin" });
+    if (!reply.ok) throw new Error(`${address}: ${reply.status}`);
+    const blob = await reply.blob();
+    (await createImageBitmap(blob)).close(); // decodes, or says now that it cannot
+    this.pictures.set(address, this.data.kind === "emotion" ? blob : URL.createObjectURL(blob));
+  }
+
+  // The refresh interval in ms; waits while the tab is hidden, where no frames are made.
+  async measured() {
+    while (document.visibilityState !== "visible") await this.hidden();
+    return refreshInterval();
+  }
+
+  async hidden() {
+    this.screen("This tab is in the background", "The study runs only where you can see it. Come back to this tab to go on.");
+    while (document.visibilityState !== "visible") await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+  }
+
+  async ready() {
+    const again = this.index > 0;
+    const number = count(this.todo.length, this.data.kind === "emotion" ? "face" : "pair", this.data.kind === "emotion" ? "faces" : "pairs");
+    const touch = matchMedia("(hover: none)").matches;
+    const keys = this.data.kind === "emotion"
+      ? (touch ? "Look at the middle. After each face, tap the feeling that you saw." : "Look at the middle. After each face, press a key from 1 to 6, or click.")
+      : (touch ? "Move the slider, tap yes or no, then Next." : "Move the slider (or use the arrow keys), then Y or N, then Enter.");
+    for (;;) {
+      await this.screen(again ? `Go on where you left off: ${number} left` : `Ready: ${number}`, keys, touch ? "Tap to begin" : "Press space to begin");
+      if (document.visibilityState === "visible") return;
+      await this.hidden();
+    }
+  }
+
+  async go() {
+    let sincePause = 0;
+    await this.decode();
+    while (this.todo.length && !this.queue.problem) {
+      if (sincePause >= this.part && this.todo.length > 5) {
+        await Promise.all([this.decode(), this.screen("A short break", `${count(this.index, "answer", "answers")} given, ${this.todo.length.toLocaleString("en")} to go. Rest your eyes for a moment.`, "Go on")]);
+        sincePause = 0;
+      }
+      const trial = this.todo[0];
+      this.status();
+      this.hideScreen();
+      const answered = this.data.kind === "emotion" ? await this.timed(trial) : await this.compared(trial);
+      if (!answered) {
+        this.todo.push(this.todo.shift()); // asked again at the end
+        await this.decode();
+        await this.screen("Paused", "You looked away, so that face does not count; it comes again at the end.", "Go on");
+        continue;
+      }
+      this.todo.shift();
+      this.index += 1;
+      sincePause += 1;
+      this.save(trial, answered);
+    }
+    if (this.queue.problem) this.refused();
+    else this.finished();
+  }
+
+  // Bitmaps of the faces up to the next break; those of the last part make room.
+  async decode() {
+    if (this.data.kind !== "emotion") return;
+    const wanted = new Set(this.todo.slice(0, this.part + 5).map((trial) => trial.images[0]));
+    this.bitmaps ??= new Map();
+    for (const [address, bitmap] of this.bitmaps) if (!wanted.has(address)) { bitmap.close(); this.bitmaps.delete(address); }
+    for (const address of wanted) if (!this.bitmaps.has(address)) this.bitmaps.set(address, await createImageBitmap(this.pictures.get(address)));
+  }
+
+  async timed(trial) {
+    if (document.visibilityState !== "visible") await this.hidden().then(() => this.hideScreen());
+    if (!this.bitmaps.has(trial.images[0])) await this.decode();
+    const { canvas, choices } = this.parts, brush = canvas.getContext("2d", { alpha: false });
+    const side = Math.round(canvas.clientWidth * devicePixelRatio);
+    if (canvas.width !== side) canvas.width = canvas.height = side;
+    const grey = getComputedStyle(this.parts.stage).backgroundColor;
+    const clear = () => { brush.fillStyle = grey; brush.fillRect(0, 0, side, side); };
+    const stage = {
+      blank: () => { clear(); choices.dataset.shown = "false"; },
+      cross: () => {
+        stage.blank();
+        const arm = side * 0.045, wide = Math.max(2, Math.round(side * 0.008));
+        brush.fillStyle = "#111";
+        brush.fillRect(side / 2 - arm, side / 2 - wide / 2, 2 * arm, wide);
+        brush.fillRect(side / 2 - wide / 2, side / 2 - arm, wide, 2 * arm);
+      },
+      image: () => {
+        stage.blank();
+        brush.imageSmoothingQuality = "high";
+        brush.drawImage(this.bitmaps.get(trial.images[0]), 0, 0, side, side);
+      },
+      buttons: () => { choices.dataset.shown = "true"; },
+      choice: () => { clear(); stage.buttons(); },
+    };
+    const before = this.shown.of(trial.stimulus);
+    this.shown.add(trial.stimulus);
+    this.running = new TimedTrial(stage, { fixation: this.data.fixation_ms, image: this.data.image_ms, interval: this.interval });
+    const measured = await this.running.run();
+    this.running = null;
+    choices.dataset.shown = "false";
+    return measured && { emotion: { ...measured, times_shown_before: before, image_size: Math.round(side / devicePixelRatio) } };
+  }
+
+  async compared(trial) {
+    const faces = trial.images.map((address) => this.pictures.get(address));
+    const ahead = this.todo[1]?.images.map((address) => this.pictures.get(address)) ?? [];
+    for (const address of ahead) Object.assign(new Image(), { src: address }).decode().catch(() => {});
+    await Promise.all(faces.map((address) => Object.assign(new Image(), { src: address }).decode()));
+    return this.pair.run(() => this.parts.pair.forEach((picture, place) => { picture.src = faces[place]; }));
+  }
+
+  save(trial, answers) {
+    const shared = { trial_index: this.index - 1, time_elapsed: Math.round(performance.now() - this.began), stimulus: trial.stimulus,
+      viewport: [innerWidth, innerHeight], device_pixel_ratio: Math.round(devicePixelRatio * 100) / 100 };
+    this.queue.add(Object.entries(answers).map(([task, measured]) => ({
+      rating_id: trial.ids[task], stimulus: trial.stimulus, task, value: measured.response, reaction_time_ms: measured.rt,
+      presented: { trial_type: this.data.kind === "emotion" ? "timed-image-choice" : "pair-comparison", ...shared, ...measured },
+      created_at: new Date().toISOString(),
+    })));
+    this.shown.forget(trial.stimulus);
+  }
+
+  // The last answers may still be on their way: the page goes on when the server has all of them.
+  finished() {
+    this.over = true;
+    this.status();
+    this.screen("That was the last one", this.queue.waiting().length ? "The last answers are being handed in; keep this page open until it goes on." : "All answers are saved.");
+    this.tell();
+  }
+
+  refused() {
+    this.over = true;
+    this.screen("No more answers are taken", this.queue.problem);
+  }
+
+  tell() {
+    clearTimeout(this.teller);
+    if (!this.over || !this.root.isConnected || this.root.block !== this) return;
+    if (!this.queue.waiting().length) this.trigger?.("finished", this.index);
+    this.teller = setTimeout(() => this.tell(), TELL_AGAIN_MS);
+  }
+
+  update(data, trigger) {
+    this.trigger = trigger;
+    this.data.trials = data.trials;
+    this.data.total = data.total;
+    if (this.over) this.tell();
+    if (this.over && !this.queue.problem && this.left().length) { this.over = false; this.start(); }
+  }
+
+  // A message over the stage. With a button: -> a promise, kept when it is pressed (or space, or Enter).
+  screen(title, text, button, bar) {
+    const { screen } = this.parts;
+    screen.replaceChildren(Object.assign(document.createElement("h3"), { textContent: title }), Object.assign(document.createElement("p"), { textContent: text }));
+    screen.hidden = false;
+    this.pass = null;
+    if (bar) {
+      const frame = Object.assign(document.createElement("div"), { className: "trial-bar" });
+      frame.append(document.createElement("i"));
+      screen.append(frame);
+      return frame.firstChild;
+    }
+    if (!button) return null;
+    const press = Object.assign(document.createElement("button"), { type: "button", textContent: button });
+    screen.append(press);
+    return new Promise((resolve) => {
+      this.pass = () => { this.pass = null; press.disabled = true; resolve(); };
+      press.addEventListener("click", () => this.pass?.());
+    });
+  }
+
+  hideScreen() { this.parts.screen.hidden = true; this.parts.screen.replaceChildren(); this.pass = null; }
+
+  makeChoices() {
+    this.parts.choices.append(...this.data.emotions.map((emotion, place) => {
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "trial-choice" });
+      button.append(Object.assign(document.createElement("kbd"), { textContent: EMOTION_KEYS[place] }), emotion);
+      button.addEventListener("click", (event) => this.running?.answer(emotion, event.detail === 0 ? event.timeStamp : pointers.stamp ?? event.timeStamp, deviceOf(event)));
+      return button;
+    }));
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && this.data.kind === "emotion") return;
+    const mine = () => { event.preventDefault(); event.stopPropagation(); };
+    if (this.pass && (event.key === " " || event.key === "Enter")) { mine(); return this.pass(); }
+    if (this.running) {
+      const place = EMOTION_KEYS.indexOf(event.key);
+      if (place >= 0) { mine(); this.running.answer(this.data.emotions[place], event.timeStamp, "keyboard"); }
+    } else if (this.pair && this.parts.screen.hidden && this.pair.key(event)) mine();
+  }
+
+  looked() { if (document.visibilityState !== "visible") this.interrupt(); }
+
+  interrupt() {
+    this.running?.abort();
+    if (this.pair?.resolve) this.pair.interruptions += 1;
+  }
+
+  status() {
+    const { count: place, done, status } = this.parts;
+    place.textContent = `${this.index ?? 0} of ${this.total ?? this.data.total} answered`;
+    done.style.setProperty("--done", (this.index ?? 0) / (this.total ?? this.data.total));
+    const words = this.queue.words();
+    if (status.textContent !== words) status.textContent = words;
+    status.dataset.state = this.queue.state();
+    if (this.over) {
+      if (this.queue.problem) this.refused();
+      else if (!this.queue.waiting().length) this.tell();
+    }
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".trial-root");
+  if (root.block?.data.code !== data.code) root.block = new Block(root, data);
+  root.block.update(data, setTriggerValue);
+}

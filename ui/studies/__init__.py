@@ -1,0 +1,1 @@
+"""The pages of studies: taking part, looking after a study, bringing answers in."""

@@ -1,0 +1,133 @@
+"""The server's one store of studies and its library of sample sets, and what raters' links may reach of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import streamlit as st
+
+from core.errors import LiminalError
+
+if TYPE_CHECKING:
+    from core.studies.library import Library
+    from core.studies.ratings import Task
+    from core.studies.store import Store
+    from core.studies.study import Kind, Rater, Stimulus, Study
+
+Value = TypeVar("Value")
+
+TASKS: dict[Kind, tuple[Task, ...]] = {"identity": ("similarity", "identity"), "emotion": ("emotion",)}
+"""What is asked in one trial."""
+
+REMEMBERED = 512  # raters and studies whose stimuli are kept at hand
+
+ANSWERS = uuid.UUID("6f0f5a3e-8a0b-4c1e-9d6c-0d7d0e4b8a51")
+"""Name space of the answers' UUIDs."""
+
+
+def store() -> Store:
+    """The server's store. Raises LiminalError where it cannot be reached."""
+    return _store(os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
+
+
+@st.cache_resource(show_spinner=False)
+def _store(url: str | None, folder: str | None) -> Store:
+    from core.studies.store import Store
+
+    return Store()
+
+
+def library() -> Library:
+    """The library of sample sets. Raises LiminalError where its folder cannot be made."""
+    from core.studies.library import Library
+
+    return Library()
+
+
+def answer_id(code: str, stimulus: str, task: str) -> str:
+    """The UUID of a rater's answer to one question of one trial.
+
+    Made from the rater's secret, not drawn: the same question answered in two tabs, or after a browser forgot its storage, is one
+    answer; and browsers draw no UUIDs on pages without https.
+    """
+    return str(uuid.uuid5(ANSWERS, f"{code}/{stimulus}/{task}"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rater with the places of their stimuli."""
+
+    rater: Rater
+    study: Study
+    stimuli: dict[str, tuple[int, bool]]  # stimulus -> (place in this rater's order, sentinel)
+
+
+class Remembered(Generic[Value]):
+    """The most recently used values. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Value | None:
+        """The value, or None."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: str, value: Value) -> Value:
+        """Keep a value and hand it back."""
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > REMEMBERED:
+                self._values.popitem(last=False)
+        return value
+
+
+_places: Remembered[Place] = Remembered()
+_pictures: Remembered[dict[str, tuple[str, ...]]] = Remembered()
+
+
+def place_of(code: str) -> Place:
+    """A rater by the secret, with the study. Raises LiminalError where there is none. What changes is asked of the store again."""
+    known = _places.get(code)
+    if known is not None:
+        return known
+    rater = store().rater(code)
+    sentinels = {each.stimulus: each.is_sentinel for each in store().stimuli(rater.study)}
+    stimuli = {name: (place, sentinels.get(name, False)) for place, name in enumerate(rater.trials)}
+    return _places.put(code, Place(rater, store().study(rater.study), stimuli))
+
+
+def picture(token: str, sample_id: str) -> tuple[bytes, str]:
+    """A picture of the study with that secret: bytes and media type. Raises LiminalError for any other."""
+    study = store().study_of(token)
+    known = _pictures.get(token)
+    if known is None or sample_id not in known:
+        known = _pictures.put(token, _sets_by_picture(study, store().stimuli(study.name)))
+    for set_id in known.get(sample_id, ()):
+        try:
+            return library().picture(set_id, sample_id)
+        except LiminalError:
+            continue
+    raise LiminalError("This study has no such picture; open the study's link again.")
+
+
+def _sets_by_picture(study: Study, stimuli: list[Stimulus]) -> dict[str, tuple[str, ...]]:
+    """sample_id -> the sets that may hold it: the stimulus' own first."""
+    return {
+        sample: tuple(dict.fromkeys(str(each) for each in (stimulus.details.get("set", ""), *study.sample_sets) if each))
+        for stimulus in stimuli
+        for sample in stimulus.images
+    }
+
+
+def picture_address(token: str, sample_id: str) -> str:
+    """Where a picture of a study is."""
+    return f"/studies/{token}/images/{sample_id}"
