@@ -132,7 +132,7 @@ def choices(table: pd.DataFrame, *, source: Source, interval: str = "95 % Wilson
     top = known.iloc[int(known["share"].to_numpy().argmax())]
     return theme.described(
         figure,
-        says=f"{top['choice']} is chosen most often: by {theme.percent(float(top['share']))} of {top['name']}.",
+        says=f"The most frequent choice is {top['choice']}: {theme.percent(float(top['share']))} of the choices by {top['name']}.",
         n=f"{int(known.groupby('name')['n'].max().sum()):,} choices",
         interval=interval if known["low"].notna().any() else "",
         source=source,

@@ -44,8 +44,7 @@ def side_by_side(figures: Sequence[tuple[str, go.Figure]]) -> go.Figure:
             layout[f"yaxis{suffix}"] |= {"title": None, "showticklabels": False}
         for kind in ("annotations", "shapes"):
             for each in own.get(kind, ()):
-                if each.get("name") != theme.SIMULATED_MARK:
-                    layout.setdefault(kind, []).append(_moved(each, suffix))
+                layout.setdefault(kind, []).append(_moved(each, suffix))
         layout.setdefault("annotations", []).append(
             {
                 "text": f"<b>{title}</b>",
@@ -62,7 +61,7 @@ def side_by_side(figures: Sequence[tuple[str, go.Figure]]) -> go.Figure:
         for name in ("barmode", "violinmode", "violingap", "height"):
             if name in own:
                 layout[name] = own[name]
-    layout["legend"] = {"y": 1.1}
+    layout["legend"] = {"y": -0.16, "yanchor": "top"}
     made.update_layout(layout)
     metas = [figure.layout.meta for _, figure in figures]
     sources = [meta["source"] for meta in metas]

@@ -59,7 +59,11 @@ def outcome_shares(
             x=(known[name] / known["total"]).to_numpy(np.float64).round(5),
             orientation="h",
             name=f"{name}: {words}",
-            marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": shape, "size": 5, "solidity": 0.18}},
+            marker={
+                "color": colour,
+                "line": {"width": 0},
+                "pattern": {"shape": shape, "size": 6, "solidity": 0.14, "fillmode": "overlay", "fgcolor": theme.PAPER},
+            },
             error_x=error or None,
             customdata=known[name].to_numpy(),
             hovertemplate=f"%{{y}}<br>{name}: %{{customdata}} images, %{{x:.0%}}<extra></extra>",
@@ -68,17 +72,19 @@ def outcome_shares(
         figure.add_vline(x=published, line={"color": theme.SOFT, "width": 1.5, "dash": "dot"})
         figure.add_annotation(
             x=published,
-            y=0,
+            y=0.02,
             yref="paper",
-            yanchor="top",
-            yshift=-24,
+            yanchor="bottom",
+            xanchor="right",
+            textangle=-90,
             showarrow=False,
             text=f"paper B: {theme.percent(published)} success or bias",
-            font={"size": 12, "color": theme.SOFT},
+            font={"size": 12, "color": theme.INK},
+            bgcolor=theme.faded(theme.PAPER, 0.75),
         )
     figure.update_layout(
         barmode="stack",
-        xaxis={"range": [0, 1], "tickformat": ".0%", "title": {"text": "share of images", "standoff": 28}},
+        xaxis={"range": [0, 1], "tickformat": ".0%", "title": "share of images"},
         yaxis={"showgrid": False, "type": "category"},
         legend={"traceorder": "normal"},
         height=150 + 30 * len(known),

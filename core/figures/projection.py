@@ -45,7 +45,7 @@ def map_figure(
         bounds = np.quantile(shown, [0.01, 0.99]) if len(shown) else np.zeros(2)
         marker = {
             "color": _short(shown),
-            "colorscale": [list(step) for step in theme.SCALE],
+            "colorscale": [list(step) for step in theme.SCALE_OF_POINTS],
             "cmin": float(bounds[0]),
             "cmax": float(bounds[1]) if bounds[1] > bounds[0] else float(bounds[0]) + 1,
             "colorbar": {"title": said, "thickness": 10, "outlinewidth": 0},
@@ -74,7 +74,7 @@ def map_figure(
             showlegend=False,
             hoverinfo="skip",
         )
-    blank = {"showgrid": False, "showticklabels": False, "ticks": ""}
+    blank = {"showgrid": False, "showline": False, "showticklabels": False, "ticks": ""}
     figure.update_layout(
         xaxis={"title": axes[0], **(blank if not axes[0] else {})},
         yaxis={"title": axes[1], "scaleanchor": "x", "scaleratio": 1, **(blank if not axes[1] else {})},

@@ -76,8 +76,8 @@ def means(
         height=110 + 26 * len(known),
     )
     top, bottom = int(np.argmax(value)), int(np.argmin(value))
-    says = f"{measure[:1].upper()}{measure[1:]} is highest for {names[top]} ({said[top].split(',')[0]})"
-    says += f" and lowest for {names[bottom]} ({said[bottom].split(',')[0]})." if top != bottom else "."
+    says = f"{measure[:1].upper()}{measure[1:]} is highest for {names[top]}: {said[top].split(', n')[0]}"
+    says += f", and lowest for {names[bottom]}: {said[bottom].split(', n')[0]}." if top != bottom else "."
     if np.isfinite(published).any():
         says += f" Diamonds are the published values{'; ' + other if other else ''}."
     every = known.loc[known["sample_type"] == "all", "n"]
@@ -103,7 +103,7 @@ def correlations(table: pd.DataFrame, *, source: Source, interval: str = "95 % i
             cell = cells.get((row, column))
             if cell is None:
                 continue
-            paper = f"<br><i>paper {_r(cell['published'])}</i>" if np.isfinite(cell["published"]) else ""
+            paper = f"<br><i>{_r(cell['published'])}</i>" if np.isfinite(cell["published"]) else ""
             if not np.isfinite(cell["r"]):
                 text[i, j] = f"–{paper}"
                 continue
@@ -138,7 +138,7 @@ def correlations(table: pd.DataFrame, *, source: Source, interval: str = "95 % i
     return theme.described(
         figure,
         says=f"Among {strongest['sample_type']} samples, {strongest['measure']} goes most closely with rated identity "
-        f"(r = {_r(strongest['r'])}); brackets mark correlations that may be chance.",
+        f"(r = {_r(strongest['r'])}); brackets mark correlations that may be chance, italics are published values.",
         n=f"{int(table['n'].max()):,} pairs at most",
         interval=interval,
         source=source,

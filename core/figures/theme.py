@@ -54,6 +54,7 @@ DARK: Mapping[str, str] = {
     "#7f8cc4": "#6673b3",
     "#e3a95a": "#b07a30",
     "#8f5208": "#f8c37a",
+    "#f0c27a": "#3f4a78",
 }
 """The dark partner of every light colour."""
 
@@ -64,6 +65,8 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 SCALE = ((0.0, "#e9ecf4"), (0.35, "#a3aec9"), (0.7, INDIGO), (1.0, "#1d2445"))
 """A sequential scale: lighter is less."""
+SCALE_OF_POINTS = ((0.0, "#f0c27a"), (0.5, BRICK), (1.0, "#2b3566"))
+"""The same for marks, whose lighter end must not fade into the paper."""
 DIVERGING = ((0.0, "#2b3566"), (0.25, "#7f8cc4"), (0.5, "#f2eee6"), (0.75, "#e3a95a"), (1.0, "#8f5208"))
 """From -1 (blue) over 0 (paper) to 1 (amber); blue against yellow stays apart for colour-blind people."""
 
@@ -85,7 +88,8 @@ EMOTION_COLOURS: Mapping[str, str] = {
     "anger": BRICK,
 }
 
-SIMULATED_MARK = "simulated"
+SIMULATED_MARK = "SIMULATED ANSWERS"
+"""Written into every figure of simulated answers, so that a downloaded picture carries it."""
 
 
 def colour_of(name: str, place: int) -> str:
@@ -117,21 +121,19 @@ def described(figure: go.Figure, *, says: str, n: int | str, interval: str = "",
         raise LiminalError(f"A figure needs a sentence that says what it shows, not '{says}'.")
     size = f"{n:,}" if isinstance(n, int) else n
     figure.update_layout(meta={"says": says, "n": size, "interval": interval, "source": source})
-    if source == "simulated" and not any(each.name == SIMULATED_MARK for each in figure.layout.annotations):
-        figure.add_annotation(
-            name=SIMULATED_MARK,
-            text="SIMULATED ANSWERS",
-            xref="paper",
-            yref="paper",
-            x=1,
-            y=1,
-            xanchor="right",
-            yanchor="bottom",
-            yshift=6,
-            showarrow=False,
-            font={"size": 12, "color": BRICK, "weight": 600},
-            bordercolor=BRICK,
-            borderpad=3,
+    if source == "simulated":  # the title's place, at the foot: neither legend nor data come there
+        figure.update_layout(
+            title={
+                "text": SIMULATED_MARK,
+                "font": {"size": 12, "color": BRICK, "weight": 600, "family": FONT},
+                "x": 1,
+                "xanchor": "right",
+                "y": 0,
+                "yanchor": "bottom",
+                "yref": "container",
+                "automargin": True,
+                "pad": {"b": 8, "r": 12},
+            }
         )
     return figure
 
@@ -156,33 +158,33 @@ def empty(sentence: str, source: Source = "human") -> go.Figure:
 def themed(figure: go.Figure, dark: bool = False) -> go.Figure:
     """A copy of the figure in the shared look. Fonts, grid, hover and legend are set here and nowhere else."""
     plain = figure.to_plotly_json()
-    layout = dict(plain["layout"])
-    layout.pop("template", None)  # Plotly's own would be sent along with every figure
-    made = go.Figure(plain["data"], layout, skip_invalid=False)
-    axis: dict[str, Any] = {
+    own = {name: value for name, value in plain["layout"].items() if name != "template"}  # Plotly's own would travel with it
+    axis = {
         "gridcolor": LINE,
         "linecolor": LINE,
-        "zerolinecolor": LINE,
-        "zeroline": False,
         "tickcolor": LINE,
-        "title": {"standoff": 10},
+        "zeroline": False,
         "automargin": True,
+        "tickfont": {"size": 12},
+        "title": {"standoff": 10, "font": {"size": 13}},
     }
-    made.update_layout(
-        template="none",
-        font={"family": FONT, "size": 14, "color": INK},
-        paper_bgcolor=PAPER,
-        plot_bgcolor=PAPER,
-        colorway=list(CATEGORIES),
-        margin={"l": 10, "r": 14, "t": 46, "b": 10},
-        hoverlabel={"bgcolor": PANEL, "bordercolor": LINE, "font": {"family": FONT, "color": INK, "size": 13}},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom", "font": {"size": 13}},
-        bargap=0.08,
-        dragmode=figure.layout.dragmode or "zoom",
-        separators=".,",
-    )
-    made.update_xaxes(**axis)
-    made.update_yaxes(**axis)
+    shared = {
+        "template": "none",
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
+        "colorway": list(CATEGORIES),
+        "margin": {"l": 10, "r": 14, "t": 46, "b": 10},
+        "hoverlabel": {"bgcolor": PANEL, "bordercolor": LINE, "font": {"family": FONT, "color": INK, "size": 13}},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom", "font": {"size": 12}},
+        "bargap": 0.08,
+        "separators": ".,",
+        "xaxis": axis,
+        "yaxis": axis,
+        **{name: axis for name in own if name[1:5] == "axis"},
+    }
+    made = go.Figure(plain["data"], shared, skip_invalid=False)
+    made.update_layout(own)  # what a figure says of itself goes before what all share
     if not dark:
         return made
     swapped = _swapped(made.to_plotly_json())

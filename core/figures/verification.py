@@ -121,7 +121,8 @@ def acceptance_curve(
     if known.empty:
         return theme.empty(f"No pair has a distance by {recogniser}.", source)
     figure = go.Figure()
-    for place, (name, part) in enumerate(known.groupby("sample_type", sort=False)):
+    for place, (key, part) in enumerate(known.groupby("sample_type", sort=False)):
+        name = str(key)
         colour = theme.colour_of(name, place)
         x = part["threshold"].to_numpy(np.float32)
         if part["low"].notna().all():
