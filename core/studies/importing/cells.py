@@ -14,6 +14,11 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "."})
 YES = frozenset({"1", "1.0", "yes", "y", "true", "t", "same", "ja", "j", "oui", "si", "sí"})
 NO = frozenset({"0", "0.0", "no", "n", "false", "f", "different", "nein", "non"})
 
+DAY_AND_MONTH = (
+    r"^(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4})"
+    r"(?:[ T,]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<s>\d\d))?)?$"
+)
+
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """The time of answers whose file names none: the same at every import, so that importing twice changes nothing."""
 
@@ -73,9 +78,7 @@ def times(column: pd.Series) -> tuple[pd.Series, NDArray[np.bool_], str]:
 
 def _day_month(text: pd.Series) -> tuple[pd.Series, str]:
     """Times such as 22.11.2026 10:00 or 11/22/2026 -> (times in UTC, note)."""
-    parts = text.str.extract(
-        r"^(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4})(?:[ T,]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<s>\d\d))?)?$"
-    ).astype("float64")
+    parts = text.str.extract(DAY_AND_MONTH).astype("float64")
     nothing = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
     dotted = text.str.match(r"^\d{1,2}\.").all()  # 22.11.2026: day first wherever it is written so
     day_first = dotted or bool((parts["first"] > 12).any())

@@ -1,4 +1,4 @@
-"""Which column of a file means what: a plain value that goes to JSON and back, so that a file can be brought in the same way twice."""
+"""Which column of a file means what: plain values that go to JSON and back, so that a second file comes in the same way."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Preset:
         made = self.mapping(columns)
         if made is None:
             raise LiminalError(
-                f"The file's columns are not those of '{self.title}' (it has {', '.join(columns[:12])}); choose another preset or none."
+                f"The file's columns ({', '.join(columns[:12])}) are not those of the preset '{self.name}'; choose another or none."
             )
         return made
 

@@ -107,9 +107,11 @@ def opened(source: bytes | Path, name: str) -> BinaryIO:
 def digest_of(stream: BinaryIO) -> str:
     """SHA-256 of the whole stream, hexadecimal; the stream stands at its start again."""
     stream.seek(0)
-    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    while block := stream.read(2**20):
+        digest.update(block)
     stream.seek(0)
-    return digest
+    return digest.hexdigest()
 
 
 def check_columns(columns: list[str], name: str) -> None:

@@ -1,0 +1,120 @@
+"""Tables of means: a row a pair, as a publication prints them.
+
+A mean over n people holds less than n answers, and answers made up to fit it would be invented people. So such a table becomes a
+study that is marked as published and has no single answers: each pair is a stimulus, and its means, the number of people behind
+them and the models' distances stand in the stimulus's details under "published". ``published_answers`` gives them back as a
+table, to be shown beside what people answered here. No interval, no agreement and no model can be had from them, and nothing in
+Liminal tries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.studies.importing.cells import numbers
+from core.studies.importing.mapping import Mapping
+from core.studies.importing.problems import Problems
+from core.studies.importing.reading import Imported
+from core.studies.study import Stimulus
+
+PUBLISHED = "published"
+"""The key in a stimulus's details."""
+
+COLUMNS = ("stimulus", "sample_type", "step", "base_id", "similarity", "identity", "people")
+
+
+def published_answers(stimuli: Iterable[Stimulus]) -> pd.DataFrame:
+    """COLUMNS and the kept ones, a row a stimulus that has published means.
+
+    similarity: mean, 0 to 100; identity: share of people who said it is one person, 0 to 1; people: how many were asked; step: as
+    published; NaN where the publication does not say.
+    """
+    rows = [
+        {"stimulus": each.stimulus, "sample_type": each.sample_type, "base_id": each.base_id, **each.details[PUBLISHED]}
+        for each in stimuli
+        if PUBLISHED in each.details
+    ]
+    frame = pd.DataFrame(rows)
+    for name in COLUMNS:
+        if name not in frame:
+            frame[name] = "" if name in ("stimulus", "sample_type", "base_id") else np.nan
+    kept = [name for name in frame.columns if name not in COLUMNS]
+    numeric = ("step", "similarity", "identity", "people")
+    return frame[[*COLUMNS, *kept]].astype(dict.fromkeys(numeric, "float64"))
+
+
+def pairs(imported: Imported, mapping: Mapping, problems: Problems) -> list[Stimulus]:
+    """The rows of a wide table -> stimuli with their published means; what is wrong is added to ``problems``."""
+    frame, lines = imported.frame, imported.lines
+    means: dict[str, np.ndarray[Any, Any]] = {}
+    wrong = np.zeros(len(frame), dtype=bool)
+
+    def refuse(rows: Any, reason: str) -> None:
+        for place in np.flatnonzero(rows & ~wrong):
+            problems.add(int(lines[place]), reason)
+        wrong[rows] = True
+
+    bounds = {"similarity": (0.0, 100.0), "identity": (0.0, 1.0), "people": (1.0, np.inf), "step": (-np.inf, np.inf)}
+    for target, (low, high) in bounds.items():
+        if target not in mapping.fields:
+            continue
+        field = mapping.fields[target]
+        column = _column(frame, field.column, field.constant)
+        values, odd = numbers(column, imported.decimal_comma)
+        if target == "identity" and column.str.contains("%", regex=False).any():
+            values, odd = numbers(column.str.replace("%", "", regex=False), imported.decimal_comma)
+            values = values / 100
+        if field.scale is not None:
+            first, last = field.scale
+            values = (values - first) / (last - first) * (100.0 if target == "similarity" else 1.0)
+        refuse(odd, f"its {_words(target)} is no number")
+        refuse((values < low) | (values > high), f"its {_words(target)} lies outside {low:g} to {high:g}")
+        means[target] = values
+    for column_name in mapping.kept:
+        values, odd = numbers(frame[column_name], imported.decimal_comma)
+        refuse(odd, f"its '{column_name}' is no number")
+        means[column_name] = values
+    texts = {
+        target: _column(frame, mapping.fields[target].column, mapping.fields[target].constant).fillna("").str.strip().tolist()
+        for target in ("stimulus", "base", "sample", "sample_type")
+        if target in mapping.fields
+    }
+    answered = np.zeros(len(frame), dtype=bool)
+    for target in ("similarity", "identity"):
+        if target in means:
+            answered |= np.isfinite(means[target])
+    refuse(~answered, "it holds neither a similarity nor a share of yes")
+    made: dict[str, Stimulus] = {}
+    for place in range(len(frame)):
+        base, sample = (texts[name][place] if name in texts else "" for name in ("base", "sample"))
+        name = texts["stimulus"][place] if "stimulus" in texts else f"{base}/{sample}" if base and sample else ""
+        if wrong[place]:
+            continue
+        if not name:
+            problems.add(int(lines[place]), "it does not name its pair")
+        elif name in made:
+            problems.add(int(lines[place]), f"the pair '{name}' has a row already")
+        else:
+            values_here = {key: float(values[place]) for key, values in means.items() if np.isfinite(values[place])}
+            made[name] = Stimulus(
+                stimulus=name,
+                images=(base, sample) if base and sample else (),
+                sample_type=texts["sample_type"][place] if "sample_type" in texts else "",
+                base_id=base,
+                details={PUBLISHED: values_here},
+            )
+    return list(made.values())
+
+
+def _column(frame: pd.DataFrame, column: str | None, constant: str | None) -> pd.Series:
+    if column is not None:
+        return frame[column]
+    return pd.Series(constant, index=frame.index, dtype=pd.StringDtype(na_value=np.nan))
+
+
+def _words(target: str) -> str:
+    return {"similarity": "similarity", "identity": "share of yes", "people": "number of people", "step": "step"}[target]
