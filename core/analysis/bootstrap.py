@@ -20,6 +20,8 @@ from core.analysis.boundary import Estimate
 from core.analysis.results import undefined
 
 RESAMPLES = 2000
+NORMAL = 1.959963984540054
+"""97.5 % quantile of the normal distribution."""
 CELLS_AT_ONCE = 4_000_000
 """Weights that are in memory at once, whatever the number of images."""
 
@@ -127,6 +129,19 @@ def interval(draws: Array, level: float = 0.95) -> tuple[Array, Array]:
         if len(known):
             low[place], high[place] = np.quantile(known, tails)
     return low, high
+
+
+def correlation_interval(r: float, draws: Array) -> tuple[float, float]:
+    """r and its resamples (B,) -> normal interval on Fisher's z with their standard error; NaN where r is NaN.
+
+    Not percentiles: drawing people anew adds noise to every image's mean, which weakens all resampled correlations.
+    """
+    z = np.arctanh(np.clip(draws[np.isfinite(draws)], -1 + 1e-12, 1 - 1e-12))
+    if not math.isfinite(r) or len(z) < 2:
+        return math.nan, math.nan
+    half = NORMAL * float(z.std(ddof=1))
+    middle = math.atanh(min(max(r, -1 + 1e-12), 1 - 1e-12))
+    return min(math.tanh(middle - half), r), max(math.tanh(middle + half), r)
 
 
 def over_one(values: Array, statistic: Callable[[Array, Array], Array], *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
