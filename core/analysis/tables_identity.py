@@ -19,7 +19,17 @@ from statsmodels.stats.multitest import multipletests
 from core.analysis import published
 from core.analysis.acceptance import ORDER, recognisers
 from core.analysis.answers import Array, Coded, chosen, coded, divided
-from core.analysis.bootstrap import RESAMPLES, Votes, Weights, correlations, crossed_weights, image_means, interval, pooled_means
+from core.analysis.bootstrap import (
+    RESAMPLES,
+    Votes,
+    Weights,
+    correlation_interval,
+    correlations,
+    crossed_weights,
+    image_means,
+    interval,
+    pooled_means,
+)
 from core.analysis.boundary import Estimate
 from core.analysis.published import PublishedCorrelation, PublishedMean
 from core.analysis.results import Basis, Result, sentences, source_of
@@ -185,15 +195,13 @@ def correlation_table(
         inside = np.asarray(cells[[place]].todense()).ravel() > 0
         for name, other in {"similarity": whole["similarity"], **columns}.items():
             r, p, n = pearson(whole["identity"][inside, 0], other[inside, 0])
-            low, high = (
-                interval(np.concatenate([each[name][place] for each in drawn])) if math.isfinite(r) else (math.nan, math.nan)
-            )
-            found.append((sample_type, titles.get(name, name), Estimate(r, float(low), float(high), n), p))
+            low, high = correlation_interval(r, np.concatenate([each[name][place] for each in drawn]))
+            found.append((sample_type, titles.get(name, name), Estimate(r, low, high, n), p))
     corrected = holm([p for *_, p in found])
     printed = published.table2()
     return CorrelationTable(
         basis=_basis(similar, same),
-        interval=INTERVAL.format(f"{resamples:,}"),
+        interval=INTERVAL.format(f"{resamples:,}") + "; its standard error on Fisher's z",
         note=_note(len(pairs), len(raters)),
         cells=tuple(
             Correlation(sample_type, column, r, p, p_holm, printed.get(sample_type, {}).get(column))
