@@ -1,7 +1,8 @@
 """Plans: which stimuli a sample set gives, which of them check attention, and how many trials a rater gets.
 
 Identity (paper A, section 4.2): every pair is a stimulus, and a base beside itself is the attention check. Emotion (paper B,
-section III): the images that passed filter (3) and the frames of morphs; a sentinel is a face on which all classifiers agree above 0.9.
+section III): the images that passed filter (3) and the frames of morphs; a sentinel is a face on which all classifiers agree above
+0.9.
 """
 
 from __future__ import annotations

@@ -333,3 +333,25 @@ def test_a_set_of_the_other_kind_gets_one_sentence(made, emotions):
         _ = made.emotion
     with pytest.raises(LiminalError, match="not about identity; choose"):
         _ = emotions.identity
+
+
+def test_compressed_copies_keep_ids_and_lose_nothing_more(made, tmp_path):
+    large = emotion_set([unanimous(0.5, 0.4, True)] * 2, side=80)
+    for kind, each in (("identity", made), ("emotion", large)):
+        each.save(tmp_path / kind, lossy=True)
+        copy = SampleSet.load(tmp_path / kind)
+        assert copy.manifest["image_format"] == "webp"
+        assert list(copy.samples["sample_id"]) == list(each.samples["sample_id"])
+        assert set(copy.samples["image"]) == {f"images/{path.name}" for path in (tmp_path / kind / "images").iterdir()}
+        copy.save(tmp_path / f"{kind}-again")
+        assert_equal(SampleSet.load(tmp_path / f"{kind}-again"), copy)
+    assert not all((copy.images[name] == large.images[name]).all() for name in large.images)
+
+
+def test_a_compressed_copy_that_was_changed_is_refused(tmp_path):
+    made = emotion_set([unanimous(0.5, 0.4, True)] * 2, side=80)
+    made.save(tmp_path / "set", lossy=True)
+    one, other = sorted((tmp_path / "set" / "images").iterdir())[:2]
+    one.write_bytes(other.read_bytes())
+    with pytest.raises(LiminalError, match="not the one that was saved"):
+        SampleSet.load(tmp_path / "set")
