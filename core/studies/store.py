@@ -6,6 +6,7 @@ one that was acknowledged counts, and a later one to the same trial is acknowled
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import pandas as pd
 from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 
 from core.errors import LiminalError
-from core.studies.ratings import RATINGS, Rating, Source
+from core.studies.ratings import Rating, Source
 from core.studies.storage.answers import Intake
 from core.studies.storage.bulk import read_rows, save_rows
 from core.studies.storage.database import Database
@@ -38,6 +39,10 @@ Assign = Callable[[Study, Sequence[Stimulus], Mapping[str, int], int], Sequence[
 """(study, its stimuli, how often each was handed out so far, the rater's number from 0) -> this rater's stimuli in order."""
 
 
+NUMBERED = re.compile(r"rater-[0-9]{4,9}")
+"""The names that ``enrol`` gives."""
+
+
 class Store:
     """All studies of one database. Threads and processes may share it; every method is one transaction.
 
@@ -57,18 +62,20 @@ class Store:
 
     def create(self, study: Study, stimuli: Iterable[Stimulus]) -> Study:
         """Keep a new study. Raises LiminalError when its name is taken or a stimulus is there twice."""
-        rows = [stimulus_row(stimulus, study.name, place) for place, stimulus in enumerate(stimuli)]
-        seen: set[str] = set()
-        for row in rows:
-            if row["stimulus"] in seen:
-                raise LiminalError(f"The study '{study.name}' asks about {row['stimulus']} twice; every stimulus is there once.")
-            seen.add(row["stimulus"])
         with self._database.writing() as connection:
-            if connection.scalar(select(STUDIES.c.name).where(STUDIES.c.name == study.name)) is not None:
-                raise LiminalError(f"There is a study '{study.name}' already; choose another name.")
-            connection.execute(insert(STUDIES), {**study_row(study), "enrolled": 0})
-            if rows:
-                connection.execute(insert(STIMULI), rows)
+            _create(connection, study, stimuli)
+        return self.study(study.name)
+
+    def restore(self, study: Study, stimuli: Iterable[Stimulus], ratings: pd.DataFrame, raters: Sequence[Rater] = ()) -> Study:
+        """Keep a new study with its raters and answers, everything or nothing; what ``create`` and ``save_table`` raise."""
+        with self._database.loading() as connection:
+            numbered = [int(rater.rater[6:]) for rater in raters if NUMBERED.fullmatch(rater.rater)]
+            _create(connection, study, stimuli, enrolled=max(len(raters), *numbered, 0))
+            if raters:
+                connection.execute(insert(RATERS), [rater_row(rater, number) for number, rater in enumerate(raters)])
+            for rater in raters:
+                _hand_out(connection, study.name, rater.trials, 1)
+            save_rows(connection, ratings)
         return self.study(study.name)
 
     def studies(self) -> list[Study]:
@@ -90,7 +97,7 @@ class Store:
             raise LiminalError("There is no study behind this link; ask whoever sent it for a new one.")
         return to_study(row)
 
-    def change(self, name: str, **values: Any) -> Study:
+    def change(self, name: str, /, **values: Any) -> Study:
         """Change fields of Study, its name and time apart; the plan only as long as nobody takes part."""
         allowed = {each.name for each in fields(Study)} - {"name", "created_at"}
         for field in values:
@@ -219,19 +226,21 @@ class Store:
 
     def ratings(self, name: str, sources: Sequence[Source] | None = None) -> pd.DataFrame:
         """The typed table of RATINGS, by rater, trial and task."""
-        query = select(*(ANSWERS.c[column] for column in RATINGS)).where(ANSWERS.c.study == name)
-        if sources is not None:
-            query = query.where(ANSWERS.c.source.in_(sources))
-        order = (ANSWERS.c.rater, ANSWERS.c.trial, ANSWERS.c.task, ANSWERS.c.stimulus)
         with self._database.reading() as connection:
             _study(connection, name)
-            return read_rows(connection, query.order_by(*order))
+            return read_rows(connection, name, sources)
 
     def answered(self, rater: Rater) -> set[tuple[str, str]]:
         """(stimulus, task) that this rater has answered."""
         query = select(ANSWERS.c.stimulus, ANSWERS.c.task).where(ANSWERS.c.study == rater.study, ANSWERS.c.rater == rater.rater)
         with self._database.reading() as connection:
             return {(row.stimulus, row.task) for row in connection.execute(query)}
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """(people who answered, answers) by study, of all that have any."""
+        query = select(ANSWERS.c.study, func.count(ANSWERS.c.rater.distinct()), func.count()).group_by(ANSWERS.c.study)
+        with self._database.reading() as connection:
+            return {study: (people, answers) for study, people, answers in connection.execute(query)}
 
     def votes(self, name: str) -> dict[str, int]:
         """Raters who answered, by stimulus; 0 for those of the study's stimuli that nobody has."""
@@ -242,6 +251,20 @@ class Store:
             counts = {row[0]: row[1] for row in connection.execute(query)}
             every = connection.scalars(select(STIMULI.c.stimulus).where(STIMULI.c.study == name).order_by(STIMULI.c.place))
             return dict.fromkeys(every, 0) | counts
+
+
+def _create(connection: Connection, study: Study, stimuli: Iterable[Stimulus], enrolled: int = 0) -> None:
+    rows = [stimulus_row(stimulus, study.name, place) for place, stimulus in enumerate(stimuli)]
+    seen: set[str] = set()
+    for row in rows:
+        if row["stimulus"] in seen:
+            raise LiminalError(f"The study '{study.name}' asks about {row['stimulus']} twice; every stimulus is there once.")
+        seen.add(row["stimulus"])
+    if connection.scalar(select(STUDIES.c.name).where(STUDIES.c.name == study.name)) is not None:
+        raise LiminalError(f"There is a study '{study.name}' already; choose another name.")
+    connection.execute(insert(STUDIES), {**study_row(study), "enrolled": enrolled})
+    if rows:
+        connection.execute(insert(STIMULI), rows)
 
 
 def _study(connection: Connection, name: str, *, lock: bool = False) -> RowMapping:
