@@ -21,7 +21,7 @@ from core.studies.importing.cells import UNKNOWN_TIME, missing, numbers, times, 
 from core.studies.importing.mapping import Field, Mapping
 from core.studies.importing.problems import Problems
 from core.studies.importing.reading import Imported
-from core.studies.importing.validation import duplicates, failures
+from core.studies.importing.validation import checked, duplicates, failures
 from core.studies.ratings import RATINGS, TASKS, checked_value, table, typed
 from core.studies.study import Kind, Stimulus
 
@@ -30,6 +30,8 @@ NAMESPACE = uuid.UUID("6f1f3c1e-2c0e-5d3c-9d0b-3f0f6c1d8a57")
 
 FILE = "{file}"
 """As a constant: the file's name without its ending."""
+
+IMAGE = re.compile(r"""<img[^>]*\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 
 TEXT = pd.StringDtype(na_value=np.nan)
 
@@ -62,18 +64,25 @@ class Converted:
 
 
 def convert(
-    imported: Imported, mapping: Mapping, study: str, *, kind: Kind | None = None, stimuli: Collection[str] | None = None
+    imported: Imported,
+    mapping: Mapping,
+    study: str,
+    *,
+    kind: Kind | None = None,
+    stimuli: Collection[str] | None = None,
+    pictures: Collection[str] = (),
 ) -> Converted:
     """Read the cells as the mapping says -> Converted. Pure: nothing is stored.
 
-    kind: of the study that exists already; stimuli: the only ones that may be answered about (a study that exists), where a path
-    such as images/<id>.png stands for its id. Ids that the file gives are kept while it names the same study; else they are derived
+    kind: of the study that exists already; stimuli: the only ones that may be answered about (a study that exists); pictures: names
+    that are known otherwise (the library's). A path such as images/<id>.png stands for the id where that is known.
+    Ids that the file gives are kept while it names the same study; else they are derived
     from the file's content and the line (uuid5), so that importing a file twice is importing it once.
     Raises LiminalError where the mapping does not fit the file, or no answer of it does.
     """
     frame = imported.frame
     mapping.check(list(frame.columns))
-    problems = Problems(list(imported.problems.listed), imported.problems.total)
+    problems = Problems(list(imported.problems.listed), imported.problems.lines)
     rows = len(frame) + imported.problems.total
     if mapping.layout == "wide":
         made = published.pairs(imported, mapping, problems)
@@ -84,7 +93,7 @@ def convert(
     for column, allowed in mapping.only.items():
         kept &= frame[column].str.strip().isin(allowed).to_numpy(dtype=bool)
     source = _Source(imported, mapping, study, frame[kept].reset_index(drop=True), imported.lines[kept])
-    blocks = [source.block(target, stimuli) for target in mapping.answers()]
+    blocks = [source.block(target, stimuli, pictures) for target in mapping.answers()]
     raw = pd.concat([block[0] for block in blocks], ignore_index=True)
     parsed = pd.concat([block[1] for block in blocks], ignore_index=True)
     lines = np.concatenate([block[2] for block in blocks])
@@ -97,7 +106,7 @@ def convert(
     for keys, meaning in ((["rating_id"], "the identifier"), (source.once, "an answer of the same person to the same picture")):
         twice = duplicates(parsed, lines, keys, meaning, problems)
         parsed, lines = parsed[~twice], lines[~twice]
-    ratings = typed(parsed)
+    ratings = typed(parsed[~np.isin(lines, problems.lines)])  # a row is taken whole or not at all
     return Converted(study, _kind(ratings, kind), ratings, _stimuli(ratings), problems, rows, tuple(dict.fromkeys(source.notes)))
 
 
@@ -111,7 +120,9 @@ class _Source:
         self.once = ["rater", "stimulus", "task", *(["trial"] if "trial" in mapping.fields else [])]
         self._cells: dict[str, pd.Series] = {}
 
-    def block(self, target: str, stimuli: Collection[str] | None) -> tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int64]]:
+    def block(
+        self, target: str, stimuli: Collection[str] | None, pictures: Collection[str]
+    ) -> tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int64]]:
         """(cells as the file has them, what they mean with null for what is not understood, lines) for one column of answers."""
         column = self.cells(target)
         rows = np.ones(len(column), dtype=bool)
@@ -124,8 +135,10 @@ class _Source:
         lines = self.lines[rows]
         decimal_comma = self.imported.decimal_comma
         parsed = pd.DataFrame(index=raw.index)
-        parsed["rater"], parsed["session"] = self.name(raw["rater"]), self.name(raw["session"]).fillna("")
-        parsed["stimulus"] = self.stimulus(raw["stimulus"], stimuli)
+        parsed["rater"] = self.name(raw["rater"], "rater")
+        none = raw["session"].fillna("") == "" if self.mapping.exported else pd.Series(missing(raw["session"]), index=raw.index)
+        parsed["session"] = self.name(raw["session"].mask(none, "-"), "session").mask(none, "")
+        parsed["stimulus"] = self.name(self.stimulus(raw["stimulus"], stimuli, pictures), "stimulus")
         parsed["task"] = raw["task"].where(raw["task"].isin(TASKS))
         parsed["value"] = self.value(raw, self.mapping.fields[target])
         parsed["is_sentinel"] = _with_gaps(*truths(raw["is_sentinel"]))
@@ -167,25 +180,21 @@ class _Source:
         """The same text in every row."""
         return pd.Series(text, index=self.frame.index, dtype=TEXT)
 
-    def name(self, column: pd.Series) -> pd.Series:
-        """Names as they are in our own export, without spaces around them elsewhere."""
-        return column if self.mapping.exported else column.str.strip()
+    def name(self, column: pd.Series, meaning: str) -> pd.Series:
+        """Names as the store keeps them; our own export holds them so already, and a space there is a fault."""
+        return _mapped(column, lambda text: checked(meaning, text))
 
-    def stimulus(self, column: pd.Series, stimuli: Collection[str] | None) -> pd.Series:
-        """Names of stimuli: the source of an HTML picture; where the study's are known, the one of them that is meant."""
-        if self.mapping.exported and stimuli is None:
-            return column
-        known = None if stimuli is None else frozenset(stimuli)
+    def stimulus(self, column: pd.Series, stimuli: Collection[str] | None, pictures: Collection[str]) -> pd.Series:
+        """Names of stimuli: the source of an HTML picture; of a path its last part where only that is known."""
+        known = frozenset(pictures if stimuli is None else stimuli)
 
         def meant(text: str) -> str | None:
             if not self.mapping.exported:
-                picture = re.search(r"""<img[^>]*\bsrc\s*=\s*["']?([^"'\s>]+)""", text)
+                picture = IMAGE.search(text)
                 text = picture[1] if picture else text.strip()
-            if known is None or text in known:
-                return text
             stem = PurePosixPath(text.replace("\\", "/")).stem
-            if stem in known:
-                return stem
+            if stimuli is None or text in known or stem in known:
+                return stem if text not in known and stem in known else text
             self.reasons["stimulus"][text] = f"the study asks about no picture '{text[:80]}'"
             return None
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 LISTED = 200
 """As many are kept in words; a file of another kind would otherwise fill the screen."""
@@ -19,21 +22,23 @@ class Problem:
 
 @dataclass
 class Problems:
-    """The first LISTED problems and how many there are in all."""
+    """The first LISTED problems in words, and every line that has one; a row counts once, with its first reason."""
 
     listed: list[Problem] = field(default_factory=list)
-    total: int = 0
+    lines: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # sorted
 
-    def add(self, line: int, reason: str) -> None:
-        """Another one; beyond LISTED it is only counted."""
-        self.total += 1
-        if len(self.listed) < LISTED:
-            self.listed.append(Problem(line, reason))
+    def add(self, lines: NDArray[np.int64], reason: Callable[[int], str]) -> None:
+        """Further lines; reason: what is wrong with the line at a place of ``lines``."""
+        new, places = np.unique(lines, return_index=True)
+        fresh = ~np.isin(new, self.lines)
+        room = LISTED - len(self.listed)
+        self.listed += [Problem(int(new[at]), reason(int(places[at]))) for at in np.flatnonzero(fresh)[:room]]
+        self.lines = np.union1d(self.lines, new)
 
-    def extend(self, others: Iterable[Problem], total: int) -> None:
-        """Several at once: the first of them in words, ``total`` in all."""
-        self.total += total
-        self.listed.extend(list(others)[: LISTED - len(self.listed)])
+    @property
+    def total(self) -> int:
+        """How many rows."""
+        return len(self.lines)
 
     @property
     def more(self) -> int:
@@ -42,6 +47,3 @@ class Problems:
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(sorted(self.listed, key=lambda each: each.line))
-
-    def __len__(self) -> int:
-        return self.total

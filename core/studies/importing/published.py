@@ -10,15 +10,16 @@ Liminal tries.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.studies.importing.cells import numbers
 from core.studies.importing.mapping import Mapping
 from core.studies.importing.problems import Problems
 from core.studies.importing.reading import Imported
+from core.studies.importing.validation import checked
 from core.studies.study import Stimulus
 
 PUBLISHED = "published"
@@ -50,13 +51,10 @@ def published_answers(stimuli: Iterable[Stimulus]) -> pd.DataFrame:
 def pairs(imported: Imported, mapping: Mapping, problems: Problems) -> list[Stimulus]:
     """The rows of a wide table -> stimuli with their published means; what is wrong is added to ``problems``."""
     frame, lines = imported.frame, imported.lines
-    means: dict[str, np.ndarray[Any, Any]] = {}
-    wrong = np.zeros(len(frame), dtype=bool)
+    means: dict[str, NDArray[np.float64]] = {}
 
-    def refuse(rows: Any, reason: str) -> None:
-        for place in np.flatnonzero(rows & ~wrong):
-            problems.add(int(lines[place]), reason)
-        wrong[rows] = True
+    def refuse(rows: NDArray[np.bool_], reason: str) -> None:
+        problems.add(lines[rows], lambda _: reason)
 
     bounds = {"similarity": (0.0, 100.0), "identity": (0.0, 1.0), "people": (1.0, np.inf), "step": (-np.inf, np.inf)}
     for target, (low, high) in bounds.items():
@@ -88,26 +86,25 @@ def pairs(imported: Imported, mapping: Mapping, problems: Problems) -> list[Stim
         if target in means:
             answered |= np.isfinite(means[target])
     refuse(~answered, "it holds neither a similarity nor a share of yes")
-    made: dict[str, Stimulus] = {}
-    for place in range(len(frame)):
-        base, sample = (texts[name][place] if name in texts else "" for name in ("base", "sample"))
-        name = texts["stimulus"][place] if "stimulus" in texts else f"{base}/{sample}" if base and sample else ""
-        if wrong[place]:
-            continue
-        if not name:
-            problems.add(int(lines[place]), "it does not name its pair")
-        elif name in made:
-            problems.add(int(lines[place]), f"the pair '{name}' has a row already")
-        else:
-            values_here = {key: float(values[place]) for key, values in means.items() if np.isfinite(values[place])}
-            made[name] = Stimulus(
-                stimulus=name,
-                images=(base, sample) if base and sample else (),
+    base, sample = (texts.get(name, [""] * len(frame)) for name in ("base", "sample"))
+    names = texts.get("stimulus", [f"{one}/{other}" if one and other else "" for one, other in zip(base, sample, strict=True)])
+    refuse(
+        np.array([checked("stimulus", name) is None for name in names], dtype=bool),
+        "it does not name its pair in 1 to 200 characters",
+    )
+    refuse(pd.Series(names).duplicated().to_numpy(), "its pair has a row already")
+    made = []
+    for place in np.flatnonzero(~np.isin(lines, problems.lines)):
+        made.append(
+            Stimulus(
+                stimulus=names[place],
+                images=(base[place], sample[place]) if base[place] and sample[place] else (),
                 sample_type=texts["sample_type"][place] if "sample_type" in texts else "",
-                base_id=base,
-                details={PUBLISHED: values_here},
+                base_id=base[place],
+                details={PUBLISHED: {key: float(values[place]) for key, values in means.items() if np.isfinite(values[place])}},
             )
-    return list(made.values())
+        )
+    return made
 
 
 def _column(frame: pd.DataFrame, column: str | None, constant: str | None) -> pd.Series:

@@ -37,7 +37,7 @@ def read_text(stream: BinaryIO, name: str, digest: str, encoding: str | None = N
     """A table separated by commas, tabs, semicolons or bars -> Imported; see ``reading.read`` for what it raises."""
     encoding = encoding or find_encoding(stream, name)
     separator = find_separator(stream, name, encoding)
-    problems = Problems()
+    ragged: dict[int, int] = {}
     parts: list[pa.Table] = []
     lines: list[int] = []
     columns: list[str] = []
@@ -49,7 +49,7 @@ def read_text(stream: BinaryIO, name: str, digest: str, encoding: str | None = N
         if len(row) > len(columns) and not any(row[len(columns) :]):
             row = row[: len(columns)]
         if len(row) != len(columns):
-            problems.add(line, f"it has {len(row)} cells where the first line names {len(columns)} columns")
+            ragged[line] = len(row)
             continue
         rows.append(row)
         lines.append(line)
@@ -58,6 +58,12 @@ def read_text(stream: BinaryIO, name: str, digest: str, encoding: str | None = N
             rows = []
             check_rows(len(lines), name)
     parts.append(_columns(rows, columns))
+    problems = Problems()
+    widths = list(ragged.values())
+    problems.add(
+        np.array(list(ragged), dtype=np.int64),
+        lambda at: f"it has {widths[at]} cells where the first line names {len(columns)} columns",
+    )
     notes = (f"Read as {ENCODINGS.get(encoding, encoding)}, separated by {SEPARATORS[separator]}.",)
     frame = pa.concat_tables(parts).to_pandas(types_mapper={pa.large_string(): pd.StringDtype(na_value=np.nan)}.get)
     return Imported(

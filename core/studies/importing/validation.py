@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.studies.importing.problems import LISTED, Problem, Problems
+from core.errors import LiminalError
+from core.studies.importing.problems import Problems
 from core.studies.ratings import SOURCES
-
-LONGEST = 500
-"""Characters of a rater's or a stimulus's name."""
+from core.studies.storage.rows import checked_name
 
 LAST_TRIAL = 2**31 - 1
 
@@ -22,9 +21,9 @@ CHUNK = 500_000
 
 REASONS: Mapping[str, str] = {
     "rating_id": "'{0}' is no UUID, which an answer's identifier has to be",
-    "rater": "'{0}' names nobody: who answered is one to 500 characters long",
-    "stimulus": "'{0}' names no picture: what was answered about is one to 500 characters long",
-    "session": "'{0}' is no session: a name of at most 500 characters",
+    "rater": "'{0}' names nobody: who answered has a name of 1 to 200 printable characters",
+    "stimulus": "'{0}' names no picture: what was answered about has a name of 1 to 200 printable characters",
+    "session": "'{0}' is no session: it has at most 200 printable characters",
     "trial": "'{0}' is no place in an order: it is a whole number from 0",
     "task": "'{0}' is no task; there are similarity, identity and emotion",
     "value": "{0}",
@@ -37,23 +36,25 @@ REASONS: Mapping[str, str] = {
 """By column: what is wrong with a cell. {0}: what the file holds there."""
 
 
+def checked(meaning: str, name: str) -> str | None:
+    """A name as the store keeps it, or None where it keeps none such."""
+    try:
+        return checked_name(name, meaning)
+    except LiminalError:
+        return None
+
+
 @lru_cache(maxsize=1)
 def schema() -> Any:
     """The pandera schema of answers before the last turn into types: null stands for what could not be understood."""
     import pandera.pandas as pa
 
-    name = pa.Check(lambda column: column.str.len().between(1, LONGEST) & ~column.str.contains("\0", regex=False), name="name")
     return pa.DataFrameSchema(
         {
             "rating_id": pa.Column(nullable=False),
-            "rater": pa.Column(checks=name, nullable=False),
-            "stimulus": pa.Column(checks=name, nullable=False),
-            "session": pa.Column(
-                checks=pa.Check(
-                    lambda column: (column.str.len() <= LONGEST) & ~column.str.contains("\0", regex=False), name="text"
-                ),
-                nullable=False,
-            ),
+            "rater": pa.Column(nullable=False),
+            "stimulus": pa.Column(nullable=False),
+            "session": pa.Column(nullable=False),
             "trial": pa.Column(checks=[pa.Check.in_range(0, LAST_TRIAL), pa.Check(lambda column: column % 1 == 0)], nullable=False),
             "task": pa.Column(nullable=False),
             "value": pa.Column(nullable=False),
@@ -81,14 +82,11 @@ def failures(
         try:
             schema().validate(part, lazy=True)
         except SchemaErrors as errors:
-            cases = errors.failure_cases.dropna(subset=["index"])
-            cases = cases.assign(place=cases["index"].astype("int64") + start).drop_duplicates("place").sort_values("place")
-            bad[cases["place"].to_numpy()] = True
-            listed = [
-                Problem(int(lines[place]), _reason(column, raw[column].iloc[place], reasons))
-                for place, column in zip(cases["place"][:LISTED], cases["column"], strict=False)
-            ]
-            problems.extend(listed, len(cases))
+            cases = errors.failure_cases.dropna(subset=["index"]).drop_duplicates("index")
+            places = cases["index"].to_numpy(dtype=np.int64) + start
+            columns = cases["column"].tolist()
+            bad[places] = True
+            problems.add(lines[places], lambda at, p=places, c=columns: _reason(c[at], raw[c[at]].iloc[int(p[at])], reasons))  # type: ignore[misc]
     return bad
 
 
@@ -109,13 +107,7 @@ def duplicates(
     twice = parsed.duplicated(list(keys)).to_numpy(dtype=bool)
     if not twice.any():
         return twice
-    places = np.flatnonzero(twice)
-    shown = parsed.iloc[places[:LISTED]][list(keys)]
     first = parsed.loc[~twice, list(keys)].assign(first=lines[~twice])
-    merged = shown.merge(first, on=list(keys), how="left")
-    listed = [
-        Problem(int(lines[place]), f"it holds {meaning} that line {int(earlier)} holds already")
-        for place, earlier in zip(places, merged["first"], strict=False)
-    ]
-    problems.extend(listed, len(places))
+    repeats = parsed.loc[twice, list(keys)].merge(first, on=list(keys), how="left")["first"].to_numpy()
+    problems.add(lines[twice], lambda at: f"it holds {meaning} that line {int(repeats[at])} holds already")
     return twice
