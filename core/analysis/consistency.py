@@ -1,0 +1,159 @@
+"""Error consistency: do two deciders choose the same more often than their habits alone would make them?
+
+Cohen's kappa for all pairs of deciders at once (Geirhos, Meding and Wichmann 2020, NeurIPS 33, eqs. 1-3). There, decisions are
+right or wrong; generated faces have no right answer, so the decisions themselves are compared: 'same person' or not, or which of
+six emotions (Cohen 1960 for more than two).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.answers import Array, chosen, coded, divided
+from core.analysis.bootstrap import NORMAL, RESAMPLES, crossed_weights, interval
+from core.analysis.boundary import Estimate, bootstrap
+from core.analysis.results import Basis, Result, sentences, source_of, undefined
+from core.studies.ratings import SOURCES, Task
+
+
+@dataclass(frozen=True)
+class Kappas:
+    """All pairs of D deciders; every array is (D, D) and symmetric."""
+
+    shared: Array  # images that both decided
+    observed: Array  # c_obs: share decided alike; NaN where nothing is shared
+    expected: Array  # c_exp: the same if both only kept their habits
+    kappa: Array  # (c_obs - c_exp) / (1 - c_exp); NaN where c_exp = 1, since two constant deciders show nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consistency(Result):
+    """Error consistency between all deciders, people and models alike."""
+
+    deciders: tuple[str, ...]
+    sources: tuple[str, ...]  # of each decider: human, simulated or model
+    shared: Array  # (D, D)
+    observed: Array
+    expected: Array
+    kappa: Array
+    low: Array
+    high: Array
+    ceiling: Estimate  # mean over pairs of people: what a model can reach if it were one of them; n: pairs of people
+    models: dict[str, Estimate]  # each model: mean over people; n: people
+
+
+def decision_matrix(answers: pd.DataFrame) -> tuple[Array, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Answers of one task -> decisions (D, I) with NaN where none, deciders, images, and each decider's source.
+
+    The last one counts where someone answered twice. An emotion is its place in EMOTIONS.
+    """
+    codes = coded(answers)
+    decisions = np.full((len(codes.raters), len(codes.images)), np.nan)
+    decisions[codes.rater, codes.image] = codes.value
+    source = answers.groupby("rater", sort=False)["source"].first().reindex(codes.raters)
+    return decisions, tuple(map(str, codes.raters)), tuple(map(str, codes.images)), tuple(map(str, source))
+
+
+def kappas(decisions: Array) -> Kappas:
+    """Decisions (D, I), whole numbers with NaN where there is none -> Cohen's kappa of all pairs, by products of masks."""
+    decided = np.isfinite(decisions)
+    mask = decided.astype(np.float32)  # counts stay whole up to 2^24 images
+    shared = (mask @ mask.T).astype(np.float64)
+    alike, expected = np.zeros_like(shared), np.zeros_like(shared)
+    for value in np.unique(decisions[decided]):
+        chose = (decisions == value).astype(np.float32)
+        alike += chose @ chose.T
+        times = (chose @ mask.T).astype(np.float64)  # (a, b): so often a chose it where b decided too
+        expected += times * times.T
+    observed, expected = divided(alike, shared), divided(expected, shared**2)
+    return Kappas(shared, observed, expected, _kappa(observed, expected))
+
+
+def _kappa(observed: Array, expected: Array) -> Array:
+    return divided(observed - expected, np.where(expected > 1 - 1e-12, 0.0, 1 - expected))
+
+
+def standard_errors(decisions: Array, found: Kappas) -> Array:
+    """Asymptotic standard error of every kappa (D, D) (Fleiss, Cohen and Everitt 1969, Psychological Bulletin 72, eq. 13)."""
+    decided = np.isfinite(decisions)
+    mask = decided.astype(np.float64)
+    values = np.unique(decisions[decided])
+    chose = [(decisions == value).astype(np.float64) for value in values]
+    n = found.shared
+    share = [divided(each @ mask.T, n) for each in chose]  # (a, b): a's share of it where b decided too
+    pe, po = found.expected, found.observed
+    diagonal, off = np.zeros_like(n), np.zeros_like(n)
+    for i in range(len(values)):
+        for j in range(len(values)):
+            joint = divided(chose[i] @ chose[j].T, n)  # a said i and b said j
+            if i == j:
+                diagonal += joint * ((1 - pe) - (share[i] + share[i].T) * (1 - po)) ** 2
+            else:
+                off += joint * (share[i].T + share[j]) ** 2
+    variance = diagonal + (1 - po) ** 2 * off - (po * pe - 2 * pe + po) ** 2
+    below = np.where(pe > 1 - 1e-12, 0.0, n * (1 - pe) ** 4)
+    return np.sqrt(np.maximum(divided(variance, below), 0))
+
+
+def error_consistency(
+    ratings: pd.DataFrame, task: Task, *, excluded: Collection[str] = (), resamples: int = RESAMPLES, seed: int = 0
+) -> Consistency:
+    """Answers of people and models (``core.analysis.deciders``) to one task -> kappa of all pairs, and the human ceiling.
+
+    Attention checks are left out. task: identity or emotion; of similarity every value is its own decision.
+    """
+    answers = chosen(ratings, task, excluded=excluded, sources=SOURCES, sentinels=False)
+    decisions, deciders, images, sources = decision_matrix(answers)
+    found = kappas(decisions)
+    error = standard_errors(decisions, found)
+    people = np.array([source != "model" for source in sources], bool)
+    ceiling = _ceiling(found.kappa[np.ix_(people, people)], resamples, seed)
+    models = {
+        deciders[place]: bootstrap(found.kappa[place, people], np.mean, seed=seed, draws=resamples)
+        for place in np.flatnonzero(~people)
+    }
+    undecided = int(np.isnan(found.kappa[np.triu_indices(len(deciders), 1)]).sum())
+    return Consistency(
+        basis=Basis(len(images), int(people.sum()), len(answers), source_of(sources)),
+        interval="95 %, asymptotic (Fleiss, Cohen and Everitt 1969) for a pair; bootstrap over people for the means",
+        note=sentences(
+            "Nobody has answered yet." if not deciders else "",
+            "It takes two deciders to compare." if len(deciders) == 1 else "",
+            f"{undecided} pairs of deciders have no value: they share no image, or both always say the same." if undecided else "",
+        ),
+        deciders=deciders,
+        sources=sources,
+        shared=found.shared,
+        observed=found.observed,
+        expected=found.expected,
+        kappa=found.kappa,
+        low=np.maximum(found.kappa - NORMAL * error, -1.0),
+        high=np.minimum(found.kappa + NORMAL * error, 1.0),
+        ceiling=ceiling,
+        models=models,
+    )
+
+
+def _ceiling(kappa: Array, resamples: int, seed: int) -> Estimate:
+    """Mean over the pairs of people (P, P); people are drawn anew, nobody is compared with themselves."""
+    known = np.isfinite(kappa) & ~np.eye(len(kappa), dtype=bool)
+    pairs = int(known.sum()) // 2
+    if not pairs:
+        return undefined()
+    filled = np.where(known, kappa, 0.0)
+    value = float(filled.sum() / known.sum())
+    if pairs < 3:
+        return Estimate(value, math.nan, math.nan, pairs)
+    draws = np.concatenate(
+        [
+            divided(((filled @ each.images) * each.images).sum(axis=0), ((known @ each.images) * each.images).sum(axis=0))
+            for each in crossed_weights(len(kappa), 1, resamples=resamples, seed=seed)
+        ]
+    )
+    low, high = interval(draws)
+    return Estimate(value, float(low), float(high), pairs)
