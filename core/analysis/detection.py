@@ -1,0 +1,190 @@
+"""A recogniser as a detector of 'same person', measured against what most people say.
+
+Generated faces belong to nobody: there is no true answer, so that people's majority stands in for it, and every figure here
+says how often the recogniser departs from people, not how often it is wrong. Pairs with as many yes as no have no majority and
+are left out, and so are pairs without a face.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from core.analysis.acceptance import Proportion, recognisers
+from core.analysis.answers import Array, chosen, coded, divided
+from core.analysis.bootstrap import NORMAL, RESAMPLES, crossed_weights, interval
+from core.analysis.boundary import Estimate
+from core.analysis.results import Basis, Result, sentences, undefined
+from core.errors import LiminalError
+
+NO_TRUTH = "Generated faces have no true identity: 'false' means against the majority of people."
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Signal detection (Green and Swets 1966). ``hits`` of the pairs that people call the same, ``false_alarms`` of the others."""
+
+    hits: Proportion
+    false_alarms: Proportion
+    d_prime: Estimate  # z(H) - z(F): 0 cannot tell, 1 and more can
+    criterion: Estimate  # -(z(H) + z(F)) / 2: above 0 strict, below 0 lenient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification(Result):
+    """One recogniser against the majority. Curves are over all thresholds at which anything changes, rising."""
+
+    recogniser: str
+    threshold: float
+    same: int  # pairs that most people call the same person
+    different: int
+    tied: int  # pairs without a majority, left out
+    far: Proportion  # false acceptance at the threshold: of the different
+    frr: Proportion  # false rejection: of the same
+    sensitivity: Sensitivity
+    auc: Estimate
+    eer: Estimate  # where both rates are equal
+    eer_threshold: Estimate
+    thresholds: Array  # (T,), accepted is distance < threshold; far and frr of each
+    far_curve: Array
+    frr_curve: Array
+
+
+def sensitivity(hits: int, signals: int, false_alarms: int, noises: int) -> Sensitivity:
+    """Counts -> d' and criterion with the log-linear correction (x + .5) / (n + 1) (Hautus 1995, Behavior Research Methods 27).
+
+    Interval: Gourevitch and Galanter 1967, Psychometrika 32. NaN where there are no signals or no noises. Raises LiminalError for
+    counts that are impossible.
+    """
+    of_signals, of_noises = Proportion.of(hits, signals), Proportion.of(false_alarms, noises)
+    if not signals or not noises:
+        return Sensitivity(of_signals, of_noises, undefined(), undefined())
+    h, f = (hits + 0.5) / (signals + 1), (false_alarms + 0.5) / (noises + 1)
+    zh, zf = float(norm.ppf(h)), float(norm.ppf(f))
+    variance = h * (1 - h) / (signals * norm.pdf(zh) ** 2) + f * (1 - f) / (noises * norm.pdf(zf) ** 2)
+    half = NORMAL * math.sqrt(float(variance))
+    n = signals + noises
+    d, c = zh - zf, -(zh + zf) / 2
+    return Sensitivity(of_signals, of_noises, Estimate(d, d - half, d + half, n), Estimate(c, c - half / 2, c + half / 2, n))
+
+
+def majority(answers: pd.DataFrame, pair_ids: pd.Series[str]) -> tuple[Array, Array]:
+    """Answers to 'same person?' -> for every pair 1 (most say yes), 0 (most say no), NaN (a tie or nobody), and its votes."""
+    votes = coded(answers, pair_ids)
+    share = votes.means()
+    return np.where(share > 0.5, 1.0, np.where(share < 0.5, 0.0, np.nan)), votes.votes
+
+
+def verification(
+    pairs: pd.DataFrame,
+    ratings: pd.DataFrame,
+    recogniser: str,
+    threshold: float,
+    *,
+    excluded: Collection[str] = (),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Verification:
+    """FAR, FRR, ROC, DET and EER of one recogniser. Raises LiminalError where it did not judge the pairs."""
+    if recogniser not in recognisers(pairs):
+        raise LiminalError(f"The recogniser '{recogniser}' did not judge these pairs; choose another one.")
+    answers = chosen(ratings, "identity", excluded=excluded)
+    most, votes = majority(answers, pairs["pair_id"])
+    distance = pairs[f"distance_{recogniser}"].to_numpy(np.float64)
+    known = np.isfinite(most) & np.isfinite(distance)
+    same, distance = most[known] == 1, distance[known]
+    positives, negatives = int(same.sum()), int((~same).sum())
+    accepted = distance < threshold
+    counted = sensitivity(int((accepted & same).sum()), positives, int((accepted & ~same).sum()), negatives)
+    thresholds, far, frr = curve(distance, same)
+    both = positives > 0 and negatives > 0
+    basis = coded(answers, pairs["pair_id"]).basis
+    auc, eer, eer_threshold = _areas(distance, same, resamples, seed) if both else (undefined(len(same)),) * 3
+    return Verification(
+        basis=Basis(len(same), basis.raters, int(votes[known].sum()), basis.source),
+        interval="95 %: Wilson for rates, Gourevitch and Galanter 1967 for d', bootstrap over pairs for EER and area",
+        note=sentences(
+            NO_TRUTH,
+            "No pair has both a majority of people and a distance." if not len(same) else "",
+            "Most people say 'same person' of all these pairs; it takes both kinds." if positives and not negatives else "",
+            "Most people say 'different' of all these pairs; it takes both kinds." if negatives and not positives else "",
+        ),
+        recogniser=recogniser,
+        threshold=threshold,
+        same=positives,
+        different=negatives,
+        tied=int(((votes > 0) & ~np.isfinite(most)).sum()),
+        far=counted.false_alarms,
+        frr=Proportion.of(positives - counted.hits.count, positives),
+        sensitivity=counted,
+        auc=auc,
+        eer=eer,
+        eer_threshold=eer_threshold,
+        thresholds=thresholds,
+        far_curve=far,
+        frr_curve=frr,
+    )
+
+
+def curve(distance: Array, same: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+    """Distances (N,) and majority (N,) -> thresholds, FAR and FRR (T,), from nobody accepted to everybody; empty for one kind only.
+
+    Below a threshold is accepted, so that each stands just above a distance that occurs.
+    """
+    if not same.any() or same.all():
+        return np.empty(0), np.empty(0), np.empty(0)
+    far, tpr, scores = roc_curve(same, -distance, drop_intermediate=False)
+    thresholds = np.nextafter(-scores, math.inf)  # roc_curve accepts the score itself, we only what lies below
+    thresholds[0] = float(distance.min())  # nobody; scikit-learn says -inf
+    return thresholds, far, 1 - tpr
+
+
+def equal_error(thresholds: Array, far: Array, frr: Array) -> tuple[float, float]:
+    """Where the two rates cross -> the rate and the threshold, straight in between two steps."""
+    gap = far - frr  # rises from -1 to 1
+    after = int(np.argmax(gap >= 0))
+    if after == 0 or gap[after] == 0:
+        return float(far[after]), float(thresholds[after])
+    before = after - 1
+    part = -gap[before] / (gap[after] - gap[before])
+    rate = far[before] + part * (far[after] - far[before])
+    return float(rate), float(thresholds[before] + part * (thresholds[after] - thresholds[before]))
+
+
+def _areas(distance: Array, same: NDArray[np.bool_], resamples: int, seed: int) -> tuple[Estimate, Estimate, Estimate]:
+    """Area under the ROC, EER and its threshold; pairs are drawn anew within the two kinds."""
+    n = len(same)
+    rate, place = equal_error(*curve(distance, same))
+    order = np.argsort(distance, kind="stable")
+    distance, same = distance[order], same[order]
+    ends = np.append(np.flatnonzero(np.diff(distance) > 0), n - 1)  # last place of every distance that occurs
+    rates, places, areas = [], [], []
+    for each in crossed_weights(n, 1, resamples=resamples, seed=seed, strata=same.astype(np.intp)):
+        far = _cumulated(each.images * ~same[:, None], ends)  # (T + 1, B)
+        tpr = _cumulated(each.images * same[:, None], ends)
+        steps = np.append(distance[0], distance[ends])
+        gap = far - (1 - tpr)
+        after = np.maximum((gap >= 0).argmax(axis=0), 1)
+        column = np.arange(gap.shape[1])
+        low, high = gap[after - 1, column], gap[after, column]
+        part = -low / (high - low)
+        rates.append(far[after - 1, column] + part * (far[after, column] - far[after - 1, column]))
+        places.append(steps[after - 1] + part * (steps[after] - steps[after - 1]))
+        areas.append((np.diff(far, axis=0) * (tpr[1:] + tpr[:-1]) / 2).sum(axis=0))
+    found = [interval(np.concatenate(each)) for each in (areas, rates, places)]
+    values = (float(roc_auc_score(same, -distance)), rate, place)
+    auc, eer, threshold = (Estimate(value, float(low), float(high), n) for value, (low, high) in zip(values, found, strict=True))
+    return auc, eer, threshold
+
+
+def _cumulated(weights: Array, ends: NDArray[np.intp]) -> Array:
+    """Weights (N, B) in order of distance -> share accepted at every step, from 0 to 1 (T + 1, B)."""
+    total = weights.cumsum(axis=0)[ends]
+    return np.vstack([np.zeros((1, total.shape[1])), divided(total, total[-1])])
