@@ -114,10 +114,8 @@ def stimuli_frame(stimuli: Sequence[Stimulus]) -> pd.DataFrame:
 def raters_frame(raters: Sequence[Rater], demographics: bool) -> pd.DataFrame:
     """A row a rater, without the code; what people said about themselves as JSON, empty unless asked for."""
     columns = [name for name in Rater.__dataclass_fields__ if name != "code"]
-    rows = [
-        {name: _plain(getattr(each, name)) for name in columns} | ({} if demographics else {"demographics": "{}"})
-        for each in raters
-    ]
+    hidden = {} if demographics else {"demographics": "{}"}
+    rows = [{name: _plain(getattr(each, name)) for name in columns} | hidden for each in raters]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns, "str"))
 
 

@@ -70,8 +70,8 @@ def data_card(
         "",
         "## How the pictures came about",
         "",
-        "The faces were made by a computer and show nobody who lives; how each was made, by which models and with which seeds stands "
-        "in sets/*/manifest.json.",
+        "The faces were made by a computer and show nobody who lives; how each was made, by which models and with which seeds "
+        "stands in sets/*/manifest.json.",
     ]
     if missing:
         lines.append(f"Not in this file are the pictures of: {', '.join(missing)}.")
@@ -79,16 +79,16 @@ def data_card(
         "",
         "## Privacy",
         "",
-        "People took part under names that the study gave them. The codes by which they come back are not in this file. What they said "
-        f"about themselves is {'in raters.parquet, with their consent' if demographics else 'not in this file'}.",
+        "People took part under names that the study gave them. The codes by which they come back are not in this file. "
+        f"What they said about themselves is {'in raters.parquet, with their consent' if demographics else 'not in this file'}.",
         "What people agreed to:",
         "",
         *(f"> {line}" for line in plan.consent.splitlines()),
         "",
         "## Use",
         "",
-        "Made to compare models with people. It does not show how safe a device is, and must not be used to identify people or to infer "
-        "what somebody feels. The licence of the answers is the study owner's to give; the models' licences bind the pictures.",
+        "Made to compare models with people. It does not show how safe a device is, and must not be used to identify people or to "
+        "infer what somebody feels. The licence of the answers is the study owner's to give; the models' licences bind the pictures.",
         "",
         "## Columns of ratings.parquet",
         "",

@@ -64,7 +64,7 @@ def import_bundle(store: Store, library: Library, source: bytes | Path, name: st
         sets = _sets(archive, Path(folder))
         before = {entry.set_id for entry in library.sets()}
         try:
-            for set_id, (sample_set, title) in sets.items():
+            for sample_set, title in sets.values():
                 library.add(sample_set, title)
             return store.restore(study, stimuli, ratings, raters)
         except BaseException:

@@ -48,8 +48,8 @@ def bring_in(
 ) -> Stored:
     """Keep converted answers -> what came of it. known: what ``pictures`` gave, else it is asked for.
 
-    A study that does not exist is made: marked as brought in from elsewhere and closed, since nobody is asked here, and as simulated
-    where any answer is. Its pictures are looked for in the library by their ids. Raises LiminalError where a row has a problem
+    A study that does not exist is made: marked as brought in from elsewhere and closed, since nobody is asked here, and as
+    simulated where any answer is. Its pictures are looked for in the library by their ids. Raises LiminalError where a row has a problem
     (unless leave_out) and where the study does not take the answers; nothing is kept then.
     """
     if not leave_out:
@@ -59,9 +59,7 @@ def bring_in(
     there = existing(store, converted.study)
     if there is not None:
         if converted.published:
-            raise LiminalError(
-                f"There is a study '{there.name}' already; published means make a study of their own: choose a new name."
-            )
+            raise LiminalError(f"There is a study '{there.name}' already, and means need one of their own; choose another name.")
         return Stored(there, False, store.save_table(converted.ratings), converted.problems.total)
     known = pictures(library) if known is None else known
     stimuli, sets = _with_pictures(library, converted.stimuli, known)
@@ -84,13 +82,12 @@ def _plan(converted: Converted) -> Plan:
         return Plan(converted.kind, trials=min(max(len(converted.stimuli), 1), MOST_TRIALS), image_ms=0, fixation_ms=0)
     checks = ratings[ratings["is_sentinel"]].groupby("rater")["stimulus"].nunique()
     others = ratings[~ratings["is_sentinel"]].groupby("rater")["stimulus"].nunique()
-    times = {"image_ms": 0, "fixation_ms": 0} if converted.kind == "identity" else {}
-    return Plan(
+    plan = Plan(
         converted.kind,
         trials=min(max(int(others.max()) if len(others) else 1, 1), MOST_TRIALS),
         sentinels=min(int(checks.max()) if len(checks) else 0, MOST_SENTINELS),
-        **times,
     )
+    return replace(plan, image_ms=0, fixation_ms=0) if converted.kind == "identity" else plan
 
 
 def _source(converted: Converted) -> Source:
