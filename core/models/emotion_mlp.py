@@ -6,6 +6,8 @@ generated. Its output is trained to be the mean of its teachers' probabilities.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,7 @@ CARD = ModelCard(
 )
 
 CHUNK = 4
+SENSITIVITY_DRAWS = 256
 
 
 class EmotionMLPNetwork(nn.Sequential):
@@ -61,6 +64,21 @@ class EmotionMLP(Classifier):
     def logits_of(self, embeddings: Tensor) -> Tensor:
         """(N, E) -> (N, 6). Differentiable: this is what guides the prior."""
         return in_chunks(self.network, embeddings.to(self.device), CHUNK)
+
+    @cached_property
+    def sensitivity(self) -> Tensor:
+        """How much the answer moves with each direction of the embedding: the mean of J^T J, (E, E), with J the derivative of the
+        logits less their mean. One matrix for all faces, over embeddings drawn from N(0, I), which whitened ones nearly follow."""
+        generator = torch.Generator().manual_seed(0)
+        with torch.inference_mode(False), torch.enable_grad():
+            drawn = torch.randn(SENSITIVITY_DRAWS, self.encoder.embedding_dim, generator=generator)
+            drawn = drawn.to(self.device).requires_grad_()
+            logits = self.network(drawn)
+            centred = logits - logits.mean(dim=1, keepdim=True)
+            rows = [torch.autograd.grad(centred[:, each].sum(), drawn, retain_graph=True)[0] for each in range(len(EMOTIONS))]
+            jacobian = torch.stack(rows, dim=1)  # (draws, 6, E)
+            matrix: Tensor = torch.einsum("nke,nkf->ef", jacobian, jacobian).cpu() / SENSITIVITY_DRAWS
+        return matrix
 
 
 def load(device: torch.device) -> EmotionMLP:

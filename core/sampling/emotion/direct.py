@@ -24,8 +24,8 @@ from core.sampling.emotion.panel import EmotionPanel
 SURROGATE_STEPS, RATE = 100, 0.05
 MARGINS = (1.0, 0.6)
 """Standard deviations above k that are asked for: of the surrogate, which is only about right, and of the real networks."""
-TOGETHER = 2.0
-PULL = {"keep": 0.36, "free": 0.03}
+TOGETHER = 4.0
+PULL = {"keep": 0.34, "free": 0.03}
 SHELL = 5.0
 CORRECT_EVERY = 5
 """Steps through the real networks between two looks at how the draft's logits differ from the image's."""

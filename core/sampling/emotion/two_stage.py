@@ -17,7 +17,9 @@ from core.sampling.seeds import sample_seed
 
 CANDIDATES = 4
 """Latents drawn for an embedding."""
-POLISH_STEPS, POLISH_RATE = 12, 0.1
+POLISH_STEPS, POLISH_RATE = 20, 0.07
+EXPRESSION = 20.0
+"""Weight, in the distance of embeddings, of the directions in which emotions change: expression is a small part of a face."""
 SHELL = 30.0
 """Weight of (|z|^2 / d - 1)^2 beside the squared distance of embeddings, some hundred at first."""
 CORRECT_EVERY = 6
@@ -65,7 +67,7 @@ def guided_embeddings(
 
 
 def decoded(embeddings: Tensor, bases: Tensor, seeds: Sequence[int], freedom: float, panel: EmotionPanel) -> Tensor:
-    """Stage 2: embeddings (N, E) -> latents (N, d). No classifier is asked.
+    """Stage 2: embeddings (N, E) -> latents (N, d). No classifier is asked about the image.
 
     Several latents are drawn from the flow and mixed with the base's (N, d), whose part is the smaller the freer the sample
     may be; the one whose image's embedding comes nearest is taken, and moved a few steps by gradient to come nearer still.
@@ -103,9 +105,15 @@ def _polished(latents: Tensor, embeddings: Tensor, panel: EmotionPanel) -> Tenso
 
 
 def _apart(seen: Tensor, wanted: Tensor, panel: EmotionPanel) -> Tensor:
-    """Squared distance of embeddings (N, E), before whitening: noise in components that hardly vary counts for little -> (N,)."""
+    """Squared distance of embeddings (N, E) -> (N,), in one metric for all faces.
+
+    Before whitening, so that noise in components that hardly vary counts for little; and with the directions in which the
+    emotions of an embedding change counting for more.
+    """
     weights = panel.encoder.spread.cpu() / panel.encoder.spread.cpu().mean()
-    result: Tensor = (weights * (seen - wanted)).square().sum(dim=1)
+    off = seen - wanted
+    expressed = (panel.mlp.sensitivity * off[:, None, :]).sum(dim=2)  # no matrix product: its rows would see their number
+    result: Tensor = (weights * off).square().sum(dim=1) + EXPRESSION * (expressed * off).sum(dim=1)
     return result
 
 
