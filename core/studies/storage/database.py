@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.data_folder import data_folder
@@ -93,10 +94,9 @@ class Database:
                     if raw.execute("PRAGMA journal_mode").fetchone() != ("wal",):
                         raw.execute("PRAGMA journal_mode = WAL")
                 return
-            except Exception as error:
-                wrapped = error if isinstance(error, SQLAlchemyError) else OperationalError(None, None, error)
+            except failures.FAILURES as error:
                 if getattr(error, "sqlite_errorname", "") != "SQLITE_BUSY" or time.monotonic() > until:
-                    raise (failures.sentence(wrapped, self.url) or error) from error
+                    raise failures.sentence(error, self.url) or error from error
                 time.sleep(0.02)
 
     @contextmanager
@@ -146,9 +146,8 @@ class Database:
         connection = self.engine.raw_connection()
         try:
             connection.cursor().execute("PRAGMA busy_timeout = 200").execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except Exception as error:
-            if not hasattr(error, "sqlite_errorname"):
-                raise
+        except sqlite3.OperationalError:
+            pass  # next time
         finally:
             connection.invalidate()  # also drops a big cache
             connection.close()
@@ -157,7 +156,7 @@ class Database:
     def _in_words(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except failures.FAILURES as error:
             said = failures.sentence(error, self.url)
             if said is None:
                 raise

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+
+import psycopg
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -37,6 +40,9 @@ POSTGRESQL = {
 }
 """By the beginning of PostgreSQL's error code (its documentation, appendix A)."""
 
+FAILURES = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
+"""What a database raises, through SQLAlchemy and past it."""
+
 AWAY = "cannot be reached; see that the server runs and that LIMINAL_DATABASE_URL is right"
 
 
@@ -45,26 +51,21 @@ def place(url: URL) -> str:
     return f"The file {url.database}" if url.get_backend_name() == "sqlite" else f"The database {url.render_as_string()}"
 
 
-def sentence(error: SQLAlchemyError, url: URL) -> LiminalError | None:
-    """What went wrong, for people. None: a fault of this program."""
+def sentence(error: Exception, url: URL) -> LiminalError | None:
+    """What went wrong, for people, from one of FAILURES. None: a fault of this program."""
     if isinstance(error, PoolTimeout):
-        return LiminalError(f"{place(url)} is busy with other requests; try again in a moment. Nothing was changed.")
-    if not isinstance(error, DBAPIError):
-        return None
-    original = error.orig
-    if url.get_backend_name() == "sqlite":
-        name = getattr(original, "sqlite_errorname", None) or ""
+        return LiminalError(f"{place(url)} is busy with other requests; try again in a moment.")
+    original = error.orig if isinstance(error, DBAPIError) else error
+    found = None
+    if isinstance(original, sqlite3.Error):
+        name = getattr(original, "sqlite_errorname", "")
         found = next((text for start, text in SQLITE.items() if name.startswith(start)), None)
-    else:
-        state = getattr(original, "sqlstate", None)
-        found = next((text for start, text in POSTGRESQL.items() if state and state.startswith(start)), None)
-        if found is None and state is None and error.connection_invalidated is not None and _away(error):
+    elif isinstance(original, psycopg.Error):
+        state = original.sqlstate or ""
+        found = next((text for start, text in POSTGRESQL.items() if state.startswith(start)), None)
+        if not state and isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError)):
             found = _connecting(str(original))
-    return None if found is None else LiminalError(f"{place(url)} {found}; nothing was changed.")
-
-
-def _away(error: DBAPIError) -> bool:
-    return type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError", "AdminShutdown")
+    return None if found is None else LiminalError(f"{place(url)} {found}.")
 
 
 def _connecting(text: str) -> str:
