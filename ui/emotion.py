@@ -12,6 +12,7 @@ from ui.emotion_runs import Run
 from ui.images import asset_url
 from ui.jobs import job_for
 from ui.state import EmotionState
+from ui.studies.making import ask_people
 
 if TYPE_CHECKING:
     from core.sampling.gallery import GalleryBase
@@ -121,6 +122,7 @@ def show_run(configuration: EmotionConfiguration, base: GalleryBase, run: Run, s
     emotion_tiles.show_finished(run, configuration, base.title, emotion_dialog.pick)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         download(configuration, run)
+        ask_people(run.made, f"{configuration.emotion1.capitalize()} or {configuration.emotion2}: {base.title}")
         st.page_link(
             navigation.page(navigation.MORPH),
             label="Walk from one feeling to the other",

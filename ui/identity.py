@@ -13,6 +13,7 @@ from ui.images import asset_url, face_url
 from ui.jobs import Job, job_for
 from ui.sets import Recipe
 from ui.state import IdentityState
+from ui.studies.making import ask_people
 
 if TYPE_CHECKING:
     from core.sampling.sample_set import SampleSet
@@ -124,14 +125,17 @@ def _show_unfinished(recipe: Recipe, job: Job) -> None:
 
 
 def download(recipe: Recipe, made: SampleSet) -> None:
-    """The whole set as a zip archive: tables, latents, pictures, and what made them."""
+    """The whole set as a zip archive (tables, latents, pictures, and what made them), or as a study."""
     name = f"liminal-{recipe.base_id}-{recipe.seed}"
-    st.download_button(
-        "Download this set",
-        lambda: made.to_zip(name),
-        f"{name}.zip",
-        "application/zip",
-        key="download",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    with st.container(horizontal=True, gap="small"):
+        st.download_button(
+            "Download this set",
+            lambda: made.to_zip(name),
+            f"{name}.zip",
+            "application/zip",
+            key="download",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        title = caches.stored_gallery(recipe.generator).base(recipe.base_id).title
+        ask_people(made, f"Around {title}, seed {recipe.seed}")

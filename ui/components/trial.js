@@ -36,7 +36,7 @@ class Block {
     const listen = (target, kind, heard) => target.addEventListener(kind, (event) => { if (root.isConnected && root.block === this) heard(event); }, true);
     listen(window, "keydown", (event) => this.key(event));
     listen(document, "visibilitychange", () => this.looked());
-    listen(window, "blur", () => this.interrupt());
+    listen(window, "blur", (event) => { if (event.target === window) this.interrupt(); }); // a button losing focus is none
     this.queue.send();
     this.start();
   }

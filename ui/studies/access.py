@@ -131,3 +131,13 @@ def _sets_by_picture(study: Study, stimuli: list[Stimulus]) -> dict[str, tuple[s
 def picture_address(token: str, sample_id: str) -> str:
     """Where a picture of a study is."""
     return f"/studies/{token}/images/{sample_id}"
+
+
+def stimuli(name: str) -> list[Stimulus]:
+    """A study's stimuli, which never change; kept for a while."""
+    return _stimuli(name, store().study(name).token)
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _stimuli(name: str, token: str) -> list[Stimulus]:
+    return store().stimuli(name)

@@ -57,7 +57,7 @@ def instructions(plan: Plan) -> str:
             ),
             (f'<div class="step-box step-buttons">{buttons}</div>', "Which feeling was it? Choose the nearest."),
         ]
-        advice = "There is no right or wrong. It is quick on purpose: go by your first impression. The word stays until you choose."
+        advice = "There is no right or wrong. It is quick on purpose: go by your first impression. The words wait for you."
     else:
         steps = [
             (f'<div class="step-box step-pair">{_picture(faces, 0)}{_picture(faces, 1)}</div>', "Two faces, as long as you like."),

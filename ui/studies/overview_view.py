@@ -1,0 +1,117 @@
+"""How a study goes: people, answers, votes an image, reaction times, and who is left out by which rule."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui.studies import access, answers_view, words
+from ui.studies.figures import figure
+from ui.words import fine, percent
+
+if TYPE_CHECKING:
+    from core.studies.exclusions import Rules
+    from core.studies.overview import Overview
+    from core.studies.study import Kind, Study
+
+LOOK_SECONDS = 10.0
+FEW = 12
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A rule that can be switched off, in words."""
+
+    name: str  # the field of Rules, and of the address
+    title: str
+    kinds: tuple[Kind, ...] = ("identity", "emotion")
+
+
+SWITCHES = (
+    Switch("sentinels", "Missed attention checks: 70 % right or fewer"),
+    Switch("too_fast", "Too fast: half of the answers within 0.3 seconds"),
+    Switch("same_answer", "Always the same answer"),
+    Switch("constant_similarity", "The slider never moved", ("identity",)),
+)
+
+
+def rules(kind: Kind) -> Rules:
+    """The rules that the address switches on: all, unless it says otherwise."""
+    from core.studies.exclusions import Rules
+
+    off = {each.name: False for each in SWITCHES if st.query_params.get(each.name) == "false" and kind in each.kinds}
+    return Rules(**off)
+
+
+def show(study: Study) -> None:
+    """Live while people can answer."""
+    live = study.source == "human" and not study.closed and not study.published
+    st.fragment(_show, run_every=LOOK_SECONDS if live else None)(study.name)
+
+
+def _show(name: str) -> None:
+    from core.studies.overview import overview
+
+    study = access.store().study(name)
+    ratings = answers_view.ratings(study)
+    stimuli = access.stimuli(name)
+    found = overview(study, stimuli, access.store().raters(name), ratings, rules(study.plan.kind))
+    st.subheader("How it goes", anchor=False)
+    st.html(_numbers(study, found))
+    if ratings.empty:
+        st.html(fine("As soon as somebody answers, it shows here by itself."))
+        return
+    from core.figures.agreement import votes_per_image
+    from core.figures.emotion import reaction_time_histogram
+
+    source = words.source(study)
+    votes, times = st.columns(2, gap="large")
+    with votes:
+        st.markdown("**Votes an image**" if study.plan.kind == "emotion" else "**Votes a pair**")
+        made = votes_per_image(list(found.votes.by_stimulus.values()), source=source)
+        if found.votes.most <= FEW:
+            made.update_xaxes(dtick=1)  # there are no half votes
+        figure(made, "votes")
+    with times:
+        st.markdown("**Reaction times**")
+        main = ratings[ratings["task"] == ("identity" if study.plan.kind == "identity" else "emotion")]
+        figure(reaction_time_histogram(main, source=source), "reaction-times")
+    _exclusions(study, found)
+
+
+def _numbers(study: Study, found: Overview) -> str:
+    progress, votes = found.progress, found.votes
+    share = progress.answered / progress.expected if progress.expected else 0.0
+    people = "observers" if study.source == "simulated" else "people"
+    noun = "pair" if study.plan.kind == "identity" else "face"
+    told = [
+        (f"{progress.begun:,}", f"{people} have answered" + (f", {progress.finished:,} to the end" if progress.finished else "")),
+        (f"{progress.answered:,}", f"trials answered: {percent(share)} of those handed out"),
+        (f"{votes.median:g}", f"votes a {noun} in the middle, {votes.least:,} at least and {votes.most:,} at most"),
+        (f"{len(found.exclusions.kept):,}", f"{people} count; {len(found.exclusions.reasons):,} are left out by the rules below"),
+    ]
+    cells = "".join(f"<div><b>{number}</b><span>{html.escape(text)}</span></div>" for number, text in told)
+    return f'<div class="numbers">{cells}</div>'
+
+
+def _exclusions(study: Study, found: Overview) -> None:
+    """Rules as switches; nobody's answers are ever deleted by them."""
+    st.markdown("**Whose answers count?**")
+    left, right = st.columns(2, gap="large")
+    with left:
+        for switch in SWITCHES:
+            if study.plan.kind in switch.kinds:
+                st.toggle(switch.title, True, key=switch.name, bind="query-params")
+        st.html(fine("A rule leaves somebody out of what is worked out; it deletes nothing, and can be switched off again."))
+    with right:
+        reasons = found.exclusions.reasons
+        if not reasons:
+            st.html('<div class="reasons"><p>Nobody falls under these rules.</p></div>')
+        else:
+            rows = "".join(
+                f"<li><b>{html.escape(rater)}</b><span>{html.escape(' '.join(why))}</span></li>" for rater, why in reasons.items()
+            )
+            st.html(f'<ul class="reasons">{rows}</ul>')
