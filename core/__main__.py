@@ -14,6 +14,7 @@ from core.errors import LiminalError
 COMMANDS = {
     "doctor": "models found, their weights, licences and the device",
     "generate": "make a set of samples and judge it",
+    "study": "make, import, export and delete studies and their answers",
     "report": "statistics of a set of samples, beside the published ones",
     "bench": "speed and parity beside the papers' own stack",
     "train": "train the committed networks anew",

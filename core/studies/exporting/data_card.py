@@ -88,7 +88,7 @@ def data_card(
         "## Use",
         "",
         "Made to compare models with people. It does not show how safe a device is, and must not be used to identify people or to "
-        "infer what somebody feels. The licence of the answers is the study owner's to give; the models' licences bind the pictures.",
+        "infer what somebody feels. The licence of the answers is the study owner's to give; the pictures follow their models'.",
         "",
         "## Columns of ratings.parquet",
         "",

@@ -49,13 +49,18 @@ class Guess:
     fields: tuple[FieldGuess, ...]
 
 
-def guess(frame: pd.DataFrame) -> Guess:
-    """What the columns of a table of text (``reading.Imported.frame``) mean. Never raises: what is unclear is left out."""
+def guess(frame: pd.DataFrame, form: str | None = None) -> Guess:
+    """What the columns of a table of text (``reading.Imported.frame``) mean. Never raises: what is unclear is left out.
+
+    form: the name of the preset that the table is said to have, which is then not questioned.
+    """
     head = frame.head(SAMPLE).reset_index(drop=True)
     columns = list(head.columns)
     for name, preset in PRESETS.items():
         mapping = preset.mapping(columns)
-        if mapping is None or (mapping.layout == "wide" and not _looks_wide(head, mapping)):
+        if mapping is None or form not in (None, name):
+            continue
+        if form is None and mapping.layout == "wide" and not _looks_wide(head, mapping):
             continue
         if mapping.exported:
             exported = tuple(FieldGuess(target, target, 1.0, "the column of an export") for target in mapping.fields)

@@ -49,8 +49,8 @@ def bring_in(
     """Keep converted answers -> what came of it. known: what ``pictures`` gave, else it is asked for.
 
     A study that does not exist is made: marked as brought in from elsewhere and closed, since nobody is asked here, and as
-    simulated where any answer is. Its pictures are looked for in the library by their ids. Raises LiminalError where a row has a problem
-    (unless leave_out) and where the study does not take the answers; nothing is kept then.
+    simulated where any answer is. Its pictures are looked for in the library by their ids. Raises LiminalError where a row
+    has a problem (unless leave_out) and where the study does not take the answers; nothing is kept then.
     """
     if not leave_out:
         converted.check()
