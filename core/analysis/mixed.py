@@ -1,0 +1,203 @@
+"""Does distance explain similarity alike for all types of samples? similarity ~ type x distance + (1 | rater) + (1 | pair).
+
+REML as in statsmodels' MixedLM, to which a test pins it; that one needs minutes for a study of paper A's size, since it treats two
+crossed factors as one dense block. Here the larger factor, whose block is diagonal, is eliminated first (Henderson 1953; Bates,
+Mächler, Bolker and Walker 2015, Journal of Statistical Software 67, section 3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+from scipy.stats import chi2
+
+from core.analysis.acceptance import ORDER, recognisers
+from core.analysis.answers import Array, Coded, chosen, coded
+from core.analysis.bootstrap import NORMAL
+from core.analysis.boundary import Estimate
+from core.analysis.results import Result, sentences
+from core.errors import LiminalError
+
+MOST_LEVELS = 3000
+"""Of the smaller factor: more would take minutes."""
+
+
+@dataclass(frozen=True)
+class TypeEffect:
+    """One type of samples."""
+
+    sample_type: str
+    level: Estimate  # similarity at ``centre``, 0 to 100
+    slope: Estimate  # points of similarity per unit of distance
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedModel(Result):
+    """The fitted model; the types' own levels and slopes say the same as main effects and interaction."""
+
+    column: str
+    centre: float  # mean distance, where the levels are
+    effects: tuple[TypeEffect, ...]
+    interaction_p: float  # Wald test that all slopes are equal; NaN for one type
+    rater_deviation: float  # standard deviations in points of similarity
+    pair_deviation: float
+    residual_deviation: float
+    log_likelihood: float  # restricted
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """REML estimates: coefficients (p,), their covariance (p, p), standard deviations."""
+
+    coefficients: Array
+    covariance: Array
+    rater: float
+    pair: float
+    residual: float
+    log_likelihood: float
+
+
+def mixed_model(pairs: pd.DataFrame, ratings: pd.DataFrame, column: str, *, excluded: Collection[str] = ()) -> MixedModel:
+    """column: a recogniser's name, "lpips" or "latent_distance". Types whose distance does not vary (genuine) are left out.
+
+    Raises LiminalError for a column that the pairs do not have.
+    """
+    name = f"distance_{column}" if column in recognisers(pairs) else column
+    if name not in pairs:
+        raise LiminalError(f"There is no distance '{column}' in these pairs; there are {', '.join(recognisers(pairs))} and lpips.")
+    distances = pairs[name].to_numpy(np.float64)
+    types = pairs["sample_type"].to_numpy(object)
+    answers = coded(chosen(ratings, "similarity", excluded=excluded), pairs["pair_id"])
+    answered = (answers.votes > 0) & np.isfinite(distances)
+    kept = [each for each in ORDER if _varies(distances[answered & (types == each)])]
+    use = np.isin(types, kept) & answered
+    rows = use[answers.image]
+    y, x, kind = answers.value[rows], distances[answers.image[rows]], types[answers.image[rows]]
+    used = Coded(answers.raters, answers.images, answers.sources, answers.rater[rows], answers.image[rows], y)
+    centre = float(x.mean()) if len(x) else math.nan
+    note = _why_not(used, kept)
+    fitted = None
+    if not note:
+        of_type = np.array([kind == each for each in kept], np.float64).T  # (n, types)
+        fitted = reml(np.hstack([of_type, of_type * (x - centre)[:, None]]), used)
+    left_out = [each for each in ORDER if each not in kept and (types == each).any()]
+    return MixedModel(
+        basis=used.basis,
+        interval="95 %, Wald with REML estimates; none for the standard deviations",
+        note=sentences(note, f"Left out, since their distance does not vary: {', '.join(left_out)}." if left_out and kept else ""),
+        column=column,
+        centre=centre,
+        effects=_effects(kept, fitted, kind),
+        interaction_p=_equal_slopes(fitted, len(kept)) if fitted else math.nan,
+        rater_deviation=fitted.rater if fitted else math.nan,
+        pair_deviation=fitted.pair if fitted else math.nan,
+        residual_deviation=fitted.residual if fitted else math.nan,
+        log_likelihood=fitted.log_likelihood if fitted else math.nan,
+    )
+
+
+def _varies(values: Array) -> bool:
+    return len(values) >= 3 and float(np.ptp(values)) > 1e-9
+
+
+def _why_not(used: Coded, kept: list[str]) -> str:
+    raters, images = len(np.unique(used.rater)), len(np.unique(used.image))
+    if not kept:
+        return "No type of samples has answers at different distances."
+    if raters < 2:
+        return "One person answered: people cannot be told from what they saw."
+    if np.ptp(used.value) == 0:
+        return "All answers are the same."
+    if len(used.value) <= raters + images:
+        return "There are fewer answers than people and pairs together; ask more people about the same pairs."
+    if min(raters, images) > MOST_LEVELS:
+        return f"More than {MOST_LEVELS:,} people and pairs would take minutes; choose fewer."
+    return ""
+
+
+def reml(x: Array, answers: Coded) -> Fitted:
+    """Design (n, p) and answers -> REML with a random intercept for each rater and each image."""
+    y, n, p = answers.value, *x.shape
+    together = np.column_stack([x, y])  # (n, p + 1)
+    small, large = _levels(answers.rater), _levels(answers.image)
+    swapped = len(np.unique(small)) > len(np.unique(large))
+    if swapped:
+        small, large = large, small
+    a, b = int(small.max()) + 1, int(large.max()) + 1
+    crossed = np.zeros((a, b))
+    np.add.at(crossed, (small, large), 1.0)
+    of_small, of_large = crossed.sum(axis=1), crossed.sum(axis=0)
+    sums_small, sums_large = np.zeros((a, p + 1)), np.zeros((b, p + 1))
+    np.add.at(sums_small, small, together)
+    np.add.at(sums_large, large, together)
+    squares = together.T @ together
+
+    def parts(ratios: Array) -> tuple[float, Array]:
+        """Standard deviations over the residual's -> log |V| and (X y)' V^-1 (X y)."""
+        s, t = ratios
+        inverse = 1 / (1 + t**2 * of_large)
+        c = s * t * crossed
+        left = np.diag(1 + s**2 * of_small) - (c * inverse) @ c.T
+        factor = cho_factor(left, lower=True)
+        above = s * sums_small - (c * inverse) @ (t * sums_large)
+        explained = (t * sums_large).T @ (inverse[:, None] * (t * sums_large)) + above.T @ cho_solve(factor, above)
+        return float(2 * np.log(np.diag(factor[0])).sum() - np.log(inverse).sum()), squares - explained
+
+    def criterion(ratios: Array) -> float:
+        """-2 restricted log-likelihood with coefficients and residual variance profiled out."""
+        logdet, left = parts(ratios)
+        residual, logdet_x = _solved(left)[1:]
+        value = logdet + logdet_x + (n - p) * (1 + math.log(2 * math.pi * residual / (n - p)))
+        return float(value)
+
+    starts = [minimize(criterion, start, method="Nelder-Mead", bounds=[(0, 50)] * 2) for start in ([0.5, 0.5], [0.1, 2.0])]
+    best = min(starts, key=lambda found: float(found.fun))
+    _, left = parts(best.x)
+    coefficients, residual, _ = _solved(left)
+    variance = residual / (n - p)
+    of_first, of_second = (float(each) * math.sqrt(variance) for each in best.x)
+    rater, pair = (of_second, of_first) if swapped else (of_first, of_second)
+    covariance = variance * np.linalg.inv(left[:p, :p])
+    return Fitted(coefficients, covariance, rater, pair, math.sqrt(variance), -0.5 * float(best.fun))
+
+
+def _levels(places: np.ndarray[tuple[int], np.dtype[np.intp]]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Places in a longer list -> places among those that occur."""
+    return np.asarray(np.unique(places, return_inverse=True)[1], np.intp)
+
+
+def _solved(left: Array) -> tuple[Array, float, float]:
+    """(X y)' V^-1 (X y) -> coefficients, residual sum of squares, log |X' V^-1 X|."""
+    p = len(left) - 1
+    factor = cho_factor(left[:p, :p], lower=True)
+    coefficients: Array = cho_solve(factor, left[:p, p])
+    residual = max(float(left[p, p] - left[:p, p] @ coefficients), 1e-300)
+    return coefficients, residual, float(2 * np.log(np.diag(factor[0])).sum())
+
+
+def _effects(kept: list[str], fitted: Fitted | None, kind: np.ndarray[tuple[int], np.dtype[np.object_]]) -> tuple[TypeEffect, ...]:
+    if fitted is None:
+        return ()
+    half = NORMAL * np.sqrt(np.diag(fitted.covariance))
+    numbers = [int((kind == each).sum()) for each in kept]
+    estimates = [
+        Estimate(float(value), float(value - reach), float(value + reach), n)
+        for value, reach, n in zip(fitted.coefficients, half, numbers * 2, strict=True)
+    ]
+    return tuple(TypeEffect(name, estimates[place], estimates[place + len(kept)]) for place, name in enumerate(kept))
+
+
+def _equal_slopes(fitted: Fitted, types: int) -> float:
+    if types < 2:
+        return math.nan
+    slopes, covariance = fitted.coefficients[types:], fitted.covariance[types:, types:]
+    contrast = np.hstack([np.ones((types - 1, 1)), -np.eye(types - 1)])
+    apart = contrast @ slopes
+    statistic = apart @ np.linalg.solve(contrast @ covariance @ contrast.T, apart)
+    return float(chi2.sf(statistic, types - 1))

@@ -1,0 +1,108 @@
+"""From one face to another: at which fraction of the way do people stop saying 'same person'?
+
+A logistic psychometric function with one lapse rate at both ends and beta-binomial spread, since people differ more than coins,
+fitted by psignifit (Schütt, Harmeling, Macke and Wichmann 2016, Vision Research 122).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.acceptance import Proportion
+from core.analysis.answers import Array, chosen, coded
+from core.analysis.boundary import Estimate
+from core.analysis.results import Result, undefined
+
+GRID = {"threshold": 24, "width": 24, "lambda": 16, "eta": 12}
+"""Steps of psignifit's grid: its defaults take ten times as long and differ by less than a tenth of the interval."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Answers at one fraction of the way."""
+
+    fraction: float  # 0: the base itself (genuine pairs), 1: the other face (negatives)
+    same: Proportion
+
+
+@dataclass(frozen=True, kw_only=True)
+class PsychometricFunction(Result):
+    """P(same person) = lapse + (1 - 2 lapse) / (1 + exp((fraction - threshold) / scale)), with scale = width / (2 ln 19)."""
+
+    points: tuple[Point, ...]
+    threshold: Estimate  # the fraction at which half say 'same person'
+    width: Estimate  # from 95 % to 5 %, lapses apart
+    slope: Estimate  # change of P(same person) per whole way, at the threshold: negative
+    lapse: Estimate
+    spread: float  # psignifit's eta: 0 as if all answers were independent, towards 1 as if people were of two minds
+
+    def curve(self, fractions: Array) -> Array:
+        """P(same person) at fractions (N,), NaN where nothing could be fitted."""
+        scale = self.width.value / (2 * math.log(19))
+        lapse = self.lapse.value
+        falling: Array = lapse + (1 - 2 * lapse) / (1 + np.exp((np.asarray(fractions) - self.threshold.value) / scale))
+        return falling
+
+
+def psychometric_function(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> PsychometricFunction:
+    """Interpolated, genuine and negative pairs and the answers to 'same person?' -> the curve. Takes some seconds.
+
+    Nothing is fitted (NaN, and a sentence) under three fractions, or where people never or always say 'same person'.
+    """
+    chain = pairs[pairs["sample_type"].isin(["genuine", "interpolation", "negative"])]
+    fraction = np.where(
+        chain["sample_type"] == "genuine",
+        0.0,
+        np.where(chain["sample_type"] == "negative", 1.0, chain["step"].to_numpy(np.float64)),
+    )
+    votes = coded(chosen(ratings, "identity", excluded=excluded), chain["pair_id"])
+    yes, n = votes.of_images(votes.value), votes.votes
+    points = tuple(
+        Point(float(each), Proportion.of(int(yes[fraction == each].sum()), int(n[fraction == each].sum())))
+        for each in np.unique(fraction[np.isfinite(fraction) & (n > 0)])
+    )
+    shares = [point.same.share for point in points]
+    note = ""
+    if len(points) < 3:
+        note = "It takes answers at three fractions of the way at least."
+    elif min(shares) > 0.5:
+        note = "Most people say 'same person' all the way, so that there is no point at which half do."
+    elif max(shares) < 0.5:
+        note = "Most people say 'different' all the way, so that there is no point at which half do."
+    count = int(n.sum())
+    nothing = undefined(count)
+    fitted = (nothing, nothing, nothing, nothing, math.nan) if note else _fit(points, count)
+    threshold, width, slope, lapse, spread = fitted
+    return PsychometricFunction(
+        basis=votes.basis,
+        interval="95 % credible, psignifit 4",
+        note=note,
+        points=points,
+        threshold=threshold,
+        width=width,
+        slope=slope,
+        lapse=lapse,
+        spread=spread,
+    )
+
+
+def _fit(points: tuple[Point, ...], n: int) -> tuple[Estimate, Estimate, Estimate, Estimate, float]:
+    import psignifit  # a second and a half, not needed by most pages
+
+    # psignifit's functions rise: it gets the answers 'different'
+    data = np.array([[point.fraction, point.same.n - point.same.count, point.same.n] for point in points], np.float64)
+    found = psignifit.psignifit(data, sigmoid="logistic", experiment_type="equal asymptote", grid_steps=GRID, verbose=False)
+    values = found.parameter_estimate
+    ends = {name: levels["0.95"] for name, levels in found.confidence_intervals.items()}
+    threshold, width, lapse = (
+        Estimate(float(values[name]), float(ends[name][0]), float(ends[name][1]), n) for name in ("threshold", "width", "lambda")
+    )
+    # the logistic function's steepest place, where width spans 5 to 95 %
+    steep = -(1 - 2 * lapse.value) * math.log(19) / 2
+    slope = Estimate(steep / width.value, steep / width.low, steep / width.high, n)
+    return threshold, width, slope, lapse, float(values["eta"])
