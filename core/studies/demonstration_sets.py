@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.errors import LiminalError
 from core.progress import Progress
-from core.sampling.configuration import IdentityConfiguration
+from core.sampling.configuration import IdentityConfiguration, Strategy
 from core.sampling.emotion.configuration import PAIRS, EmotionConfiguration
 from core.sampling.sample_set import SampleSet, joined
 from core.studies.sentinels import made_sentinels
@@ -20,13 +20,13 @@ SENTINELS = 20
 
 @dataclass(frozen=True)
 class Size:
-    """How much is made. iterations, search: of identity batches; None: the configuration's own."""
+    """How much is made."""
 
     batches: int = 3
     faces: int = 14  # a pair of emotions
     pairs: tuple[tuple[str, str], ...] = PAIRS
     sentinels: int = SENTINELS
-    strategy: str = "gradient"
+    strategy: Strategy = "gradient"
 
 
 def identity_set(size: Size, seed: int, work: Path, progress: Progress) -> SampleSet:
@@ -34,7 +34,7 @@ def identity_set(size: Size, seed: int, work: Path, progress: Progress) -> Sampl
     from core.sampling.identity import generate_batch
     from core.sampling.panel import Panel
 
-    configuration = IdentityConfiguration(seed=seed, generator=GENERATOR, strategy=size.strategy)  # type: ignore[arg-type]
+    configuration = IdentityConfiguration(seed=seed, generator=GENERATOR, strategy=size.strategy)
     made = []
     for batch in range(size.batches):
         own = progress.part(f"Batch {batch + 1} of {size.batches}", batch, size.batches)

@@ -114,7 +114,7 @@ def prepare(
     if len(kinds) != 1:
         raise LiminalError("A study asks about sets of one kind; choose identity sets or emotion sets, not both and not none.")
     kind: Kind = kinds.pop()
-    stimuli = _joined(stimuli_of(each, set_id, kept_only=kept_only) for set_id, each in sets.items())
+    stimuli = joined_stimuli(stimuli_of(each, set_id, kept_only=kept_only) for set_id, each in sets.items())
     notes: list[str] = []
     if kind == "emotion":
         wanted = EMOTION_SENTINELS if sentinels is None else sentinels
@@ -127,7 +127,7 @@ def prepare(
             notes += [note] if note else []
             if made is not None:
                 set_id = library.add(made, "Attention checks: faces on which all classifiers agree")
-                stimuli = _joined([stimuli, stimuli_of(made, set_id)])
+                stimuli = joined_stimuli([stimuli, stimuli_of(made, set_id)])
                 sets[set_id] = made
         if sentinels is not None:
             sentinels = min(sentinels, sum(each.is_sentinel for each in stimuli))
@@ -177,7 +177,8 @@ def _faces(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterable[Stim
         )
 
 
-def _joined(parts: Iterable[Iterable[Stimulus]]) -> list[Stimulus]:
+def joined_stimuli(parts: Iterable[Iterable[Stimulus]]) -> list[Stimulus]:
+    """All of them, each once."""
     return list({each.stimulus: each for part in parts for each in part}.values())
 
 

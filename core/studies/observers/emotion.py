@@ -27,7 +27,7 @@ from core.studies.observers.reaction import Answers, Tempo
 
 Array = NDArray[np.float64]
 
-TIME_RESIDUE = 0.12
+TIME_RESIDUE = 0.14
 
 CONFUSION: tuple[tuple[float, ...], ...] = (
     # surprise fear disgust happiness sadness anger: seen (row) -> said (column)
@@ -44,14 +44,14 @@ CONFUSION: tuple[tuple[float, ...], ...] = (
 class EmotionPopulation:
     """Whom observers are drawn from. Deviations are between people; acuity varies on a log scale."""
 
-    acuity: float = 3.0
+    acuity: float = 4.0
     acuity_deviation: float = 0.25
     bias_deviation: float = 0.35  # log units an emotion
     concentration: float = 25.0  # of a person's confusion around the population's
     lapse: tuple[float, float] = (1.0, 40.0)  # Beta
     typical_ms: float = 480.0
     slope: float = 0.2  # log units a bit
-    inattentive: Mapping[Character, float] = field(default_factory=lambda: {"careless": 0.16, "hasty": 0.05, "monotone": 0.04})
+    inattentive: Mapping[Character, float] = field(default_factory=lambda: {"careless": 0.14, "hasty": 0.05, "monotone": 0.04})
 
     def observer(self, seed: int, number: int) -> EmotionObserver:
         """Observer ``number``, the same whoever else is drawn."""

@@ -30,18 +30,18 @@ TIME_RESIDUE = 0.12
 class IdentityPopulation:
     """Whom observers are drawn from. Deviations are between people; sensitivity and power vary on a log scale."""
 
-    criterion: float = 0.36
+    criterion: float = 0.56
     criterion_deviation: float = 0.09
-    sensitivity: float = 5.0  # one over the standard deviation of a look
+    sensitivity: float = 6.2  # one over the standard deviation of a look
     sensitivity_deviation: float = 0.25
     lapse: tuple[float, float] = (1.0, 60.0)  # Beta
-    middle: float = 0.55
-    width: float = 0.15
+    middle: float = 0.70
+    width: float = 0.087
     power_deviation: float = 0.2
     hand: float = 6.0  # mean noise of the slider, in its points
     typical_ms: float = 750.0
     slope: float = 0.35  # log units a bit
-    inattentive: Mapping[Character, float] = field(default_factory=lambda: {"careless": 0.03, "hasty": 0.015, "monotone": 0.015})
+    inattentive: Mapping[Character, float] = field(default_factory=lambda: {"careless": 0.02, "hasty": 0.01, "monotone": 0.01})
 
     def observer(self, seed: int, number: int) -> IdentityObserver:
         """Observer ``number``, the same whoever else is drawn."""

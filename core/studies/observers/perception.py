@@ -27,7 +27,7 @@ SEER = "small-cnn"
 ADAPTATION = 0.5
 """Share of the seer's habits (its mean answer to plain faces) that people do not share: else nobody would ever see disgust."""
 
-WEIGHTS: Mapping[str, float] = {"dlib": 0.45, "sface": 0.15, "lpips": 0.30, "looks": 0.10}
+WEIGHTS: Mapping[str, float] = {"dlib": 0.55, "sface": 0.10, "lpips": 0.15, "looks": 0.20}
 """Of the parts of the dissimilarity. Where a recogniser found no face or was not asked, the others share its weight."""
 STRANGERS = {"dlib": 1.03, "sface": 1.19, "lpips": 0.56}
 """Each part's mean between strangers of dcgan-sharp: recognisers in their thresholds, LPIPS in its own units."""
