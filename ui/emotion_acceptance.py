@@ -26,7 +26,7 @@ def show(view: EmotionState) -> None:
         st.html(words.fine(str(error)))
         return
     usual = EmotionConfiguration(*view.pair, strategy=view.strategy)
-    names = (usual.steerer, emotion_words.bystander(usual))
+    names = (usual.steerer, usual.bystander)
     titles = [emotion_words.named(name, usual) for name in names]
     rows = [row for row in table["pairs"] if row["strategy"] == view.strategy]
     if not rows:

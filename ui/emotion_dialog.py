@@ -31,7 +31,7 @@ def open_face(run: Run, configuration: EmotionConfiguration, selected: str | Non
 
 @st.dialog("One face beside its base", width="large", on_dismiss=_forget)
 def _dialog(run: Run, configuration: EmotionConfiguration, face: Face) -> None:
-    made, steerer, judge = face.made, configuration.steerer, emotion_words.bystander(configuration)
+    made, steerer, judge = face.made, configuration.steerer, configuration.bystander
     said = {name: emotion_words.verdict(made, configuration, name) for name in configuration.classifiers}
     limit = caches.stored_thresholds(configuration.generator, configuration.recogniser).default
     pictures, facts = st.columns([6, 5], gap="large", vertical_alignment="center")
@@ -58,7 +58,7 @@ def _dialog(run: Run, configuration: EmotionConfiguration, face: Face) -> None:
     for column, name in zip(st.columns(len(configuration.classifiers), gap="medium"), configuration.classifiers, strict=True):
         with column:
             st.html(
-                f'<p class="voice"><b>{registry.entry(name).title}</b><small>{emotion_words.part(name, configuration)}</small>'
+                f'<p class="voice"><b>{registry.entry(name).title}</b><small>{configuration.part(name)}</small>'
                 f"{said[name]}</p>" + words.bars(_shares(made.opinions[name], raw=raw))
             )
     st.html(words.fine("The address of this page brings this face back."))

@@ -43,7 +43,7 @@ def _interval(share: Proportion) -> str:
 
 
 def _sentences(found: Boundary, configuration: EmotionConfiguration, reference: Reference | None) -> None:
-    judge = emotion_words.bystander(configuration)
+    judge = configuration.bystander
     steered, watched = found.of(configuration.steerer), found.of(judge)
     text = (
         f"{steered.passed.count} of {steered.passed.n} could be either for "
@@ -92,9 +92,7 @@ def _row(each: ClassifierBoundary, part: str, configuration: EmotionConfiguratio
 
 
 def _table(found: Boundary, configuration: EmotionConfiguration, reference: Reference | None) -> None:
-    body = "".join(
-        _row(each, emotion_words.part(each.classifier, configuration), configuration, reference) for each in found.classifiers
-    )
+    body = "".join(_row(each, configuration.part(each.classifier), configuration, reference) for each in found.classifiers)
     st.html(
         '<table class="verdicts stacks"><thead><tr><td></td><th>Could be either</th><th>The two feelings</th>'
         f"<th>By the paper’s rule</th><th>How unsure it is</th></tr></thead><tbody>{body}</tbody></table>"

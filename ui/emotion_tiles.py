@@ -29,7 +29,7 @@ def tile(identifier: str, made: BoundaryMade, way: Way, configuration: EmotionCo
         emotion_words.verdict(made, configuration, configuration.steerer),
         emotion_words.place_of(made.opinions[configuration.steerer], configuration),
     )
-    judge = emotion_words.bystander(configuration)
+    judge = configuration.bystander
     agrees = made.passed[judge]
     title = registry.entry(judge).title
     note = f"{emotion_words.shares(place, configuration)}. "

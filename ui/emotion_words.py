@@ -17,23 +17,9 @@ MOSTLY = 3.0
 """A kept face in which one emotion's share is so many times the other's is not said to be even: the filter asks about logits."""
 
 
-def bystander(configuration: EmotionConfiguration) -> str:
-    """The judge that never steers."""
-    return configuration.judges[-1]
-
-
-def part(classifier: str, configuration: EmotionConfiguration) -> str:
-    """What a classifier had to do with the making of the faces: '<title>, which <part>'."""
-    if classifier == bystander(configuration):
-        return "did not steer"
-    if configuration.strategy == "two-stage":
-        return "steered" if classifier == configuration.steerer else "taught the one that steered"
-    return "learned from those that steered" if classifier == configuration.steerer else "steered"
-
-
 def named(classifier: str, configuration: EmotionConfiguration) -> str:
     """'Small CNN, which did not steer'."""
-    return f"{registry.entry(classifier).title}, which {part(classifier, configuration)}"
+    return f"{registry.entry(classifier).title}, which {configuration.part(classifier)}"
 
 
 def verdict(made: BoundaryMade, configuration: EmotionConfiguration, classifier: str) -> str:

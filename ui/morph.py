@@ -13,7 +13,7 @@ from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.events import BoundaryMade, Opinion
-from ui import emotion_choice, emotion_runs, emotion_words, navigation, progress, state, words
+from ui import emotion_choice, emotion_runs, navigation, progress, state, words
 from ui.components.morph import MorphVoice, morph
 from ui.images import asset_url, face_url
 from ui.jobs import job_for
@@ -103,7 +103,7 @@ def voices(configuration: EmotionConfiguration, row: Sequence[Frame | None]) -> 
         known = [each for each in shares if each is not None]
         turn = flip([each[first] for each in known], [each[second] for each in known]) if len(known) == len(row) else None
         rounded = [None if each is None else [round(float(share), 4) for share in each] for each in shares]
-        result.append(MorphVoice(registry.entry(name).title, emotion_words.part(name, configuration), rounded, turn))
+        result.append(MorphVoice(registry.entry(name).title, configuration.part(name), rounded, turn))
     return result
 
 

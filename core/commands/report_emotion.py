@@ -13,15 +13,12 @@ from core.commands.formatting import interval, number
 from core.errors import LiminalError
 from core.models import registry
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.reference import TEACHERS, Reference, load_reference
+from core.sampling.emotion.reference import Reference, load_reference
 from core.sampling.sample_set import SampleSet
 from core.sampling.thresholds import load_thresholds
 
 PUBLISHED = "nearly 80 %"
 PUBLISHED_IS = "of the images were success or bias in the choices of people (Fig. 4b), not in the probabilities of a model"
-
-STEERING = ("emotion-mlp", *TEACHERS["emotion-mlp"])
-"""The MLP was distilled from its teachers, and direct search goes through them: none of these judges another independently."""
 
 OUTCOMES = ("success", "bias", "failure")
 
@@ -61,7 +58,7 @@ def figures(made: SampleSet) -> dict[str, Any]:
             {
                 **asdict(each),
                 "title": registry.entry(each.classifier).title,
-                "role": role(each.classifier, configuration),
+                "role": configuration.part(each.classifier),
                 "plain": asdict(plain) if plain else None,
                 "ratio_to_plain": asdict(ratio(each.passed, plain)) if plain else None,
             }
@@ -90,13 +87,6 @@ def bases(made: SampleSet) -> str:
     return f"{count} base{'s' if count > 1 else ''}"
 
 
-def role(classifier: str, configuration: EmotionConfiguration) -> str:
-    """What a classifier had to do with the making: "steerer", "helped to steer" or "never steered"."""
-    if classifier == configuration.steerer:
-        return "steerer"
-    return "helped to steer" if classifier in STEERING else "never steered"
-
-
 def print_passing(said: ClassifierBoundary, configuration: EmotionConfiguration) -> None:
     """One line: how many passed under a classifier, and how even those are."""
     kept = ""
@@ -114,7 +104,7 @@ def print_faces(faces: Faces) -> None:
 
 
 def _titled(said: ClassifierBoundary, configuration: EmotionConfiguration) -> str:
-    return f"{registry.entry(said.classifier).title}, {role(said.classifier, configuration)}"
+    return f"{registry.entry(said.classifier).title}, which {configuration.part(said.classifier)}"
 
 
 def _print_classifier(said: ClassifierBoundary, configuration: EmotionConfiguration, plain: Proportion | None) -> None:

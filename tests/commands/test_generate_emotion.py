@@ -48,7 +48,7 @@ def test_a_set_is_made_and_summed_up(tmp_path, capsys, asked):
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
     assert "16 images between surprise and fear (guided, two-stage)" in lines[0]
-    for title in ("Emotion MLP (distilled here), steerer", "mini-XCEPTION, helped to steer", "Small CNN, never steered"):
+    for title in ("Emotion MLP (distilled here), which steered", "mini-XCEPTION, which taught", "Small CNN, which did not steer"):
         line = next(line for line in lines if title in line)
         assert "passed 12 of 16, 75.0 % (51 to 90)" in line  # statsmodels 0.15.0: Wilson for 12 of 16 is 0.505 to 0.898
         assert "|p1 - p2| 0.10, p1 + p2 0.70" in line

@@ -117,9 +117,9 @@ def test_an_emotion_set_is_reported_under_the_steerer_and_every_judge(emotions, 
     assert "6 of 9" in printed
     steerer, small = section(printed, "Emotion MLP"), section(printed, "Small CNN")
     assert printed.index(steerer) < printed.index(section(printed, "mini-XCEPTION")) < printed.index(small)
-    assert ", steerer" in steerer
-    assert ", helped to steer" in section(printed, "Tanh CNN")
-    assert ", never steered" in small
+    assert ", which steered" in steerer
+    assert ", which taught" in section(printed, "Tanh CNN")
+    assert ", which did not steer" in small
     assert "8 of 10, 80.0 %" in steerer
     assert "plain faces: 10 of 200, 5.0 %" in steerer
     assert "16.0 times that" in steerer
@@ -149,7 +149,7 @@ def test_json_of_an_emotion_set_holds_every_number(emotions, plain_faces, capsys
     assert report["counts"] == {"genuine": 1, "boundary": 10}
     assert (report["faces"]["near"]["count"], report["faces"]["near"]["n"]) == (6, 9)
     steerer, *_, small = report["classifiers"]
-    assert (steerer["classifier"], steerer["role"], small["role"]) == ("emotion-mlp", "steerer", "never steered")
+    assert (steerer["classifier"], steerer["role"], small["role"]) == ("emotion-mlp", "steered", "did not steer")
     assert (steerer["passed"]["count"], steerer["plain"]["count"], steerer["plain"]["n"]) == (8, 10, 200)
     assert steerer["ratio_to_plain"]["value"] == pytest.approx(16.0)
     assert (small["raw"]["outcomes"]["success"]["count"], small["raw"]["outcomes"]["failure"]["count"]) == (2, 8)

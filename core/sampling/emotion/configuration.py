@@ -95,6 +95,22 @@ class EmotionConfiguration(Configuration):
         return (self.steerer, *self.judges)
 
     @property
+    def bystander(self) -> str:
+        """The judge that never steers: no network that did has learned from it."""
+        return self.judges[-1]
+
+    def part(self, classifier: str) -> str:
+        """What a classifier had to do with the making of the samples, in words: '<its name>, which <part>'.
+
+        The two stages are steered by the MLP, which learned from the other judges; direct search goes through these themselves.
+        """
+        if classifier == self.bystander:
+            return "did not steer"
+        if self.strategy == "two-stage":
+            return "steered" if classifier == self.steerer else "taught the one that steered"
+        return "learned from those that steered" if classifier == self.steerer else "steered"
+
+    @property
     def pair(self) -> tuple[int, int]:
         """The two emotions as places in EMOTIONS."""
         return EMOTIONS.index(self.emotion1), EMOTIONS.index(self.emotion2)
