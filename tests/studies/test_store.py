@@ -50,9 +50,8 @@ def test_a_study_comes_back_as_it_went_in(store, name):
     assert store.studies() == [study]
     assert store.stimuli(name) == stimuli()
     rater = store.enrol(name, everything, rater=name + "👩‍👩‍👧")
-    rater = store.update(
-        rater.code, demographics={"ge\x00nder": name, "age": 30}, strategy="I looked\x00 at \ud800", consented_at=moment
-    )
+    asked = {"ge\x00nder": name, "age": 30}
+    rater = store.update(rater.code, demographics=asked, strategy="I looked\x00 at \ud800", consented_at=moment)
     store.save([answer(rater, "s1", "fear", "emotion", presented={"device": name}, created_at=moment)])
     row = store.ratings(name).iloc[0]
     assert (row["study"], row["rater"], row["created_at"]) == (name, rater.rater, pd.Timestamp(moment))
