@@ -45,14 +45,25 @@ MORPH = Place(
     "morph",
     "One person, from one feeling to another. Slide over the row and see where each network changes its mind.",
 )
-PLACES = (HOME, PHONE, IDENTITY, EMOTION, MORPH)
+STUDIES = Place(
+    "studies.py",
+    "Studies",
+    "studies",
+    "What do people say? Send a link, watch the answers come in, and see whom to believe.",
+)
+IMPORT = Place("import_ratings.py", "Bring in answers", "import")
+TAKE_PART = Place("take_part.py", "A study", "take-part")
+PLACES = (HOME, PHONE, IDENTITY, EMOTION, MORPH, STUDIES)
+"""In the masthead."""
+ASIDE = (IMPORT, TAKE_PART)
+"""Reached from other pages, or by a link that was sent."""
 
 
 def page(place: Place) -> st.Page:
     """Streamlit's object for a page."""
     return st.Page(
         PAGES / place.file,
-        title=place.title if place is HOME else f"{place.title} · Liminal",
+        title=place.title if place in (HOME, TAKE_PART) else f"{place.title} · Liminal",
         url_path=place.url or None,
         default=place is HOME,
     )
@@ -61,9 +72,13 @@ def page(place: Place) -> st.Page:
 def run() -> None:
     """Lay the style sheet and the masthead, then run the page that was asked for."""
     st.set_page_config(page_title="Liminal", page_icon=str(ASSETS / "icon.svg"), layout="wide", initial_sidebar_state="collapsed")
-    pages = {place: page(place) for place in PLACES}
+    pages = {place: page(place) for place in (*PLACES, *ASIDE)}
     current = st.navigation(list(pages.values()), position="hidden")
     st.html(ASSETS / "style.css")
+    if current.url_path == TAKE_PART.url:  # somebody who was sent a link sees the study and nothing else
+        current.run()
+        components.theme()
+        return
     with st.container(horizontal=True, key="masthead", vertical_alignment="center", gap="medium"):
         for place in PLACES:
             st.page_link(pages[place], label=place.title)

@@ -133,6 +133,11 @@ def picture_address(token: str, sample_id: str) -> str:
     return f"/studies/{token}/images/{sample_id}"
 
 
+def pictured(study: Study, stimulus: Stimulus) -> bool:
+    """Whether the library may hold its pictures: of answers that were brought in it often does not."""
+    return bool(stimulus.details.get("set") or study.sample_sets)
+
+
 def stimuli(name: str) -> list[Stimulus]:
     """A study's stimuli, which never change; kept for a while."""
     return _stimuli(name, store().study(name).token)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui.studies import access, answers_view, words
+from ui.studies import access, answers_view
 from ui.studies.figures import figure
 from ui.words import fine, percent
 
@@ -67,7 +67,7 @@ def _show(name: str) -> None:
     from core.figures.agreement import votes_per_image
     from core.figures.emotion import reaction_time_histogram
 
-    source = words.source(study)
+    source = study.source  # single answers are those of people, also where they were brought in
     votes, times = st.columns(2, gap="large")
     with votes:
         st.markdown("**Votes an image**" if study.plan.kind == "emotion" else "**Votes a pair**")

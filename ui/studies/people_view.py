@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import LiminalError
+from core.studies.importing.cells import UNKNOWN_TIME
 from ui.studies import access, answers_view, words
 from ui.words import fine, lead
 
@@ -62,7 +63,7 @@ def _table(study: Study, ratings: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "Who": name,
-                "Began": rater.created_at if rater else first.get(name),
+                "Began": rater.created_at if rater else _known(first.get(name)),
                 "Answered": done / len(rater.trials) if rater and rater.trials else 1.0,
                 "Trials": done,
                 "Finished": "yes" if rater is None or rater.finished_at else "not yet",
@@ -75,6 +76,10 @@ def _table(study: Study, ratings: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     empty = [name for name in ("Age", "Gender", "How they decided") if not table.empty and not table[name].astype(bool).any()]
     return table.drop(columns=empty)
+
+
+def _known(moment: object) -> object:
+    return None if moment == UNKNOWN_TIME else moment
 
 
 def _forget(study: Study, names: list[str]) -> None:

@@ -54,10 +54,11 @@ def show() -> None:
 def _card(study: Study, people: int, answers: int) -> None:
     """Faces, name, what it is, how far it is. The whole card is the link."""
     with st.container(border=True):
-        images = list(dict.fromkeys(image for each in access.stimuli(study.name)[:8] for image in each.images))[:FACES]
+        shown = [each for each in access.stimuli(study.name)[: 2 * FACES] if access.pictured(study, each)]
+        images = list(dict.fromkeys(image for each in shown for image in each.images))[:FACES]
         faces = "".join(
             f'<img src="{html.escape(access.picture_address(study.token, image))}" alt="" loading="lazy">' for image in images
         )
-        st.html(f'<div class="card-faces">{faces}</div>{words.badges(study)}')
+        st.html((f'<div class="card-faces">{faces}</div>' if faces else "") + words.badges(study))
         st.page_link(navigation.page(navigation.STUDIES), label=words.plain_label(study.name), query_params={"study": study.name})
         st.html(fine(words.counted(study, people, answers)))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pandas as pd
 import streamlit as st
 
 from core.figures import theme
+from core.studies.importing.cells import UNKNOWN_TIME
 from ui import components
 from ui.studies import access, answers_view, overview_view, words
 from ui.words import bars, fine, lead
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from core.studies.study import Stimulus, Study
 
 PAGE, ACROSS = 24, 6
+LONGEST = 20  # characters of a name in place of a picture
 ORDERS = {"split": "most split", "clear": "most agreed", "votes": "most votes", "as-made": "as they were made"}
 
 
@@ -87,11 +90,21 @@ def _tile(study: Study, shown: Stimulus, said: dict[str, int]) -> components.Til
     title = words.stimulus(shown)
     return components.Tile(
         shown.stimulus,
-        access.picture_address(study.token, image),
-        f"Generated face, {title}; {told}",
+        access.picture_address(study.token, image) if access.pictured(study, shown) else _blank(shown.stimulus),
+        f"Generated face, {title}; {told}" if title else told,
         title=title,
         words=told,
     )
+
+
+def _blank(name: str) -> str:
+    """In place of a picture that the library does not hold: its name."""
+    text = html.escape(name if len(name) <= LONGEST else f"{name[:LONGEST]}…")
+    picture = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 160"><rect width="160" height="160" fill="#8b8b8b"/>'
+        f'<text x="80" y="84" text-anchor="middle" font-family="sans-serif" font-size="13" fill="#161616">{text}</text></svg>'
+    )
+    return f"data:image/svg+xml,{quote(picture)}"
 
 
 def _published(shown: Stimulus) -> str:
@@ -117,9 +130,10 @@ def _dialog(study: Study, shown: Stimulus, ratings: pd.DataFrame) -> None:
         figures = "".join(
             f'<figure><img src="{html.escape(access.picture_address(study.token, image))}" alt="{caption}, a generated face">'
             f"<figcaption>{caption}</figcaption></figure>"
-            for image, caption in zip(shown.images, captions, strict=False)
+            for image, caption in zip(shown.images if access.pictured(study, shown) else (), captions, strict=False)
         )
-        st.html(f'<div class="{"pair" if len(shown.images) == 2 else "single"}">{figures}</div>')
+        empty = f'<div class="portrait-empty">{html.escape(shown.stimulus)}: its picture is not in the library.</div>'
+        st.html(f'<div class="{"pair" if len(shown.images) == 2 else "single"}">{figures}</div>' if figures else empty)
     with facts:
         expected = f"; expected: {words.ANSWERS.get(shown.expected, shown.expected)}" if shown.expected else ""
         st.html(lead(f"{words.stimulus(shown).capitalize()}{expected}."))
@@ -129,7 +143,7 @@ def _dialog(study: Study, shown: Stimulus, ratings: pd.DataFrame) -> None:
         else:
             shares = main["value"].map(lambda value: words.ANSWERS.get(value, value)).value_counts(normalize=True)
             st.html(bars({str(name): float(share) for name, share in shares.items()}))
-            st.html(fine(f"n = {words.many(len(main), 'vote')}, {theme.WORDS[words.source(study)]}"))
+            st.html(fine(f"n = {words.many(len(main), 'vote')}, {theme.WORDS[study.source]}"))
         alike = pd.to_numeric(rows.loc[rows["task"] == "similarity", "value"])
         if len(alike):
             spread = f"{alike.mean():.0f} of 100 on average, from {alike.min():.0f} to {alike.max():.0f}"
@@ -147,7 +161,7 @@ def _raw(rows: pd.DataFrame) -> None:
             "Question": rows["task"].map({"similarity": "how alike", "identity": "same person", "emotion": "feeling"}),
             "Answer": rows["value"].where(rows["task"] != "identity", rows["value"].map(words.ANSWERS)),
             "Took (ms)": rows["reaction_time_ms"].round(),
-            "When": rows["created_at"],
+            "When": rows["created_at"].mask(rows["created_at"] == UNKNOWN_TIME),
         }
     )
     with st.expander(f"Every vote ({len(table):,})"):

@@ -33,7 +33,7 @@ def show(name: str) -> None:
     if study.source == "simulated":
         st.warning(f"Nobody was asked: these answers were simulated. {study.note}".strip(), icon=":material/smart_toy:")
     elif study.published:
-        st.info("These values come from a publication; nobody was asked here.", icon=":material/menu_book:")
+        st.info(f"This was brought in from elsewhere; nobody was asked here. {study.note}".strip(), icon=":material/menu_book:")
     else:
         _link(study)
     overview_view.show(study)

@@ -19,14 +19,14 @@ def many(number: int, one: str, more: str | None = None) -> str:
 
 
 def source(study: Study) -> str:
-    """Where a study's answers come from: human, simulated, model or published, as ``core.figures`` calls it."""
-    return "published" if study.published else study.source
+    """Where a study's answers come from: human, simulated, model, or published where they were brought in from elsewhere."""
+    return "published" if study.published and study.source == "human" else study.source
 
 
 def badges(study: Study) -> str:
     """Kind, source and whether it is open, as HTML."""
     told = [("kind", KINDS[study.plan.kind])]
-    named = {"human": "people", "simulated": "simulated", "model": "a model", "published": "published"}
+    named = {"human": "people", "simulated": "simulated", "model": "a model", "published": "brought in"}
     told.append((source(study), named[source(study)]))
     if study.closed and source(study) == "human":
         told.append(("closed", "closed"))
