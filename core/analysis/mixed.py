@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.stats import chi2
@@ -130,22 +132,20 @@ def reml(x: Array, answers: Coded) -> Fitted:
     if swapped:
         small, large = large, small
     a, b = int(small.max()) + 1, int(large.max()) + 1
-    crossed = np.zeros((a, b))
-    np.add.at(crossed, (small, large), 1.0)
-    of_small, of_large = crossed.sum(axis=1), crossed.sum(axis=0)
-    sums_small, sums_large = np.zeros((a, p + 1)), np.zeros((b, p + 1))
-    np.add.at(sums_small, small, together)
-    np.add.at(sums_large, large, together)
+    of_small_rows, of_large_rows = _indicator(small, a), _indicator(large, b)  # Z' of both factors
+    crossed = of_small_rows @ of_large_rows.T  # (a, b), sparse: not everyone answers about everything
+    of_small, of_large = np.bincount(small, minlength=a), np.bincount(large, minlength=b)
+    sums_small, sums_large = of_small_rows @ together, of_large_rows @ together
     squares = together.T @ together
 
     def parts(ratios: Array) -> tuple[float, Array]:
         """Standard deviations over the residual's -> log |V| and (X y)' V^-1 (X y)."""
         s, t = ratios
         inverse = 1 / (1 + t**2 * of_large)
-        c = s * t * crossed
-        left = np.diag(1 + s**2 * of_small) - (c * inverse) @ c.T
+        scaled = crossed * inverse[None, :]
+        left = np.diag(1 + s**2 * of_small) - (s * t) ** 2 * (scaled @ crossed.T).toarray()
         factor = cho_factor(left, lower=True)
-        above = s * sums_small - (c * inverse) @ (t * sums_large)
+        above = s * sums_small - s * t * (scaled @ (t * sums_large))
         explained = (t * sums_large).T @ (inverse[:, None] * (t * sums_large)) + above.T @ cho_solve(factor, above)
         return float(2 * np.log(np.diag(factor[0])).sum() - np.log(inverse).sum()), squares - explained
 
@@ -167,7 +167,13 @@ def reml(x: Array, answers: Coded) -> Fitted:
     return Fitted(coefficients, covariance, rater, pair, math.sqrt(variance), -0.5 * float(best.fun))
 
 
-def _levels(places: np.ndarray[tuple[int], np.dtype[np.intp]]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _indicator(levels: NDArray[np.intp], count: int) -> sparse.csr_array:
+    """Which answers (n) belong to each level (count, n)."""
+    n = len(levels)
+    return sparse.csr_array((np.ones(n), (levels, np.arange(n))), shape=(count, n))
+
+
+def _levels(places: NDArray[np.intp]) -> NDArray[np.intp]:
     """Places in a longer list -> places among those that occur."""
     return np.asarray(np.unique(places, return_inverse=True)[1], np.intp)
 
@@ -181,7 +187,7 @@ def _solved(left: Array) -> tuple[Array, float, float]:
     return coefficients, residual, float(2 * np.log(np.diag(factor[0])).sum())
 
 
-def _effects(kept: list[str], fitted: Fitted | None, kind: np.ndarray[tuple[int], np.dtype[np.object_]]) -> tuple[TypeEffect, ...]:
+def _effects(kept: list[str], fitted: Fitted | None, kind: NDArray[np.object_]) -> tuple[TypeEffect, ...]:
     if fitted is None:
         return ()
     half = NORMAL * np.sqrt(np.diag(fitted.covariance))
