@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         stimuli=[each.stimulus for each in store.stimuli(there.name)] if there else None,
         pictures=known,
     )
-    _show(converted)
+    _show(imported, converted)
     if arguments.dry_run:
         print("Nothing was kept: this was a dry run.")
         return 0
@@ -67,8 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
     if converted.published:
         print(f"Made the study '{stored.study.name}' with the published means of {len(converted.stimuli):,} pairs.")
     elif stored.created:
-        shown = len(stored.study.sample_sets)
-        pictures_of = f"; the pictures of {shown} sample {'set' if shown == 1 else 'sets'} belong to it" if shown else ""
         sets = len(stored.study.sample_sets)
         shown = f", with the pictures of {sets} sample {'set' if sets == 1 else 'sets'}" if sets else ""
         print(f"Made the study '{stored.study.name}': {stored.new:,} answers to {len(converted.stimuli):,} stimuli{shown}.")
@@ -98,8 +96,8 @@ def _mapping(arguments: argparse.Namespace, imported: Imported) -> Mapping:
     return guessed.mapping
 
 
-def _show(converted: Converted) -> None:
-    for note in converted.notes:
+def _show(imported: Imported, converted: Converted) -> None:
+    for note in (*imported.notes, *converted.notes):
         print(note)
     for problem in converted.problems:
         print(f"line {problem.line}: {problem.reason}")

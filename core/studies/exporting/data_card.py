@@ -62,28 +62,33 @@ def data_card(
         f"- Asked about: {len(stimuli):,} stimuli, of which {about:,} check attention",
         f"- Begun: {study.created_at.date().isoformat()}",
     ]
-    if plan.kind == "emotion":
+    asked_here = study.source == "human" and not study.published
+    if asked_here and plan.kind == "emotion":
         lines.append(f"- Shown for {plan.image_ms} ms after a cross of {plan.fixation_ms} ms, good to one frame of a browser")
     if study.note:
         lines += ["", "## Note", "", study.note]
-    lines += [
-        "",
-        "## How the pictures came about",
-        "",
-        "The faces were made by a computer and show nobody who lives; how each was made, by which models and with which seeds "
-        "stands in sets/*/manifest.json.",
-    ]
+    if study.sample_sets:
+        lines += [
+            "",
+            "## How the pictures came about",
+            "",
+            "The faces were made by a computer and show nobody who lives; how each was made, by which models and with which seeds "
+            "stands in sets/*/manifest.json.",
+        ]
     if missing:
         lines.append(f"Not in this file are the pictures of: {', '.join(missing)}.")
+    if asked_here:
+        lines += [
+            "",
+            "## Privacy",
+            "",
+            "People took part under names that the study gave them. The codes by which they come back are not in this file. "
+            f"What they said about themselves is {'in raters.parquet' if demographics else 'not in this file'}.",
+            "What people agreed to:",
+            "",
+            *(f"> {line}" for line in plan.consent.splitlines()),
+        ]
     lines += [
-        "",
-        "## Privacy",
-        "",
-        "People took part under names that the study gave them. The codes by which they come back are not in this file. "
-        f"What they said about themselves is {'in raters.parquet, with their consent' if demographics else 'not in this file'}.",
-        "What people agreed to:",
-        "",
-        *(f"> {line}" for line in plan.consent.splitlines()),
         "",
         "## Use",
         "",

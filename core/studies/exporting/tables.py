@@ -30,7 +30,7 @@ def csv_bytes(ratings: pd.DataFrame) -> bytes:
         if kind == "str":
             text[name] = escaped(text[name])
     buffer = io.StringIO(newline="")
-    text.to_csv(buffer, index=False, lineterminator="\r\n", quoting=0, float_format=repr)
+    text.to_csv(buffer, index=False, lineterminator="\r\n")
     return buffer.getvalue().encode("utf-8-sig")
 
 

@@ -115,7 +115,7 @@ class _Source:
 
     def __init__(self, imported: Imported, mapping: Mapping, study: str, frame: pd.DataFrame, lines: NDArray[np.int64]) -> None:
         self.imported, self.mapping, self.study, self.frame, self.lines = imported, mapping, study, frame, lines
-        self.notes = list(imported.notes)
+        self.notes: list[str] = []
         self.reasons: dict[str, dict[str, str]] = {"value": {}, "stimulus": {}}
         self.once = ["rater", "stimulus", "task", *(["trial"] if "trial" in mapping.fields else [])]
         self._cells: dict[str, pd.Series] = {}
