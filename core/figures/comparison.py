@@ -70,7 +70,7 @@ def side_by_side(figures: Sequence[tuple[str, go.Figure]]) -> go.Figure:
         says=" ".join(f"{title}: {meta['says']}" for (title, _), meta in zip(figures, metas, strict=True)),
         n=" and ".join(str(meta["n"]) for meta in metas),
         interval=metas[0]["interval"],
-        source="simulated" if "simulated" in sources else sources[0],
+        source=" and ".join(dict.fromkeys(name for source in sources if source for name in source.split(" and "))),
     )
 
 

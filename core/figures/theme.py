@@ -9,22 +9,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import plotly.graph_objects as go
 
 from core.errors import LiminalError
 
-Source = Literal["human", "simulated", "model", "published"]
-SOURCES: tuple[Source, ...] = get_args(Source)
+Source = str
+"""human, simulated, model or published, or their names in results (people, models), or several: "people and models"."""
 
+SOURCES: Mapping[str, str] = {"human": "human", "people": "human", "model": "model", "models": "model"} | {
+    name: name for name in ("simulated", "published")
+}
 WORDS: Mapping[str, str] = {
     "human": "answers of people",
     "simulated": "simulated answers",
     "model": "values of models",
     "published": "published values",
+    "": "no answers yet",
 }
-"""Where a figure's data come from, as captions say it."""
+"""Sources as captions say them."""
 
 FONT = "'Instrument Sans', system-ui, -apple-system, 'Segoe UI', sans-serif"
 HEADINGS = "Newsreader, 'Iowan Old Style', Palatino, Georgia, serif"
@@ -115,13 +119,15 @@ def described(figure: go.Figure, *, says: str, n: int | str, interval: str = "",
     where there are none. Simulated data put a visible mark into the figure itself, so that a downloaded picture carries it.
     Raises LiminalError for a sentence with NaN in it and for an unknown source.
     """
-    if source not in SOURCES:
+    names = source.split(" and ") if source else []
+    if not all(name in SOURCES for name in names):
         raise LiminalError(f"A figure's data come from {', '.join(SOURCES)}, not from '{source}'.")
+    known = " and ".join(dict.fromkeys(SOURCES[name] for name in names))
     if not says.strip() or "nan" in says.lower().replace(",", " ").replace("(", " ").split():
         raise LiminalError(f"A figure needs a sentence that says what it shows, not '{says}'.")
     size = f"{n:,}" if isinstance(n, int) else n
-    figure.update_layout(meta={"says": says, "n": size, "interval": interval, "source": source})
-    if source == "simulated":  # the title's place, at the foot: neither legend nor data come there
+    figure.update_layout(meta={"says": says, "n": size, "interval": interval, "source": known})
+    if "simulated" in known:  # the title's place, at the foot: neither legend nor data come there
         figure.update_layout(
             title={
                 "text": SIMULATED_MARK,
@@ -141,7 +147,11 @@ def described(figure: go.Figure, *, says: str, n: int | str, interval: str = "",
 def caption(figure: go.Figure) -> str:
     """What stands below a figure: its sentence, n, interval and source."""
     meta = figure.layout.meta
-    parts = [f"n = {meta['n']}", *([meta["interval"]] if meta["interval"] else []), WORDS[meta["source"]]]
+    parts = [
+        f"n = {meta['n']}",
+        *([meta["interval"]] if meta["interval"] else []),
+        listed([WORDS[name] for name in meta["source"].split(" and ")]),
+    ]
     return f"{meta['says']} ({'; '.join(parts)})"
 
 

@@ -133,8 +133,8 @@ def _nose_offset(five: NDArray[np.float64]) -> NDArray[np.float64]:
     return offset
 
 
-def _mouth(pictures: NDArray[np.uint8], five: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Width, lift of the corners and gap of the lips, in distances between the eyes -> (F, 3). Points as numbered by iBUG."""
+def full_landmarks(pictures: NDArray[np.uint8], five: NDArray[np.float64]) -> NDArray[np.float64]:
+    """uint8 (F, H, W, 3) and YuNet's landmarks (F, 5, 2) -> dlib's 68 landmarks (F, 68, 2), as numbered by iBUG."""
     rows = []
     for picture, points in zip(pictures, five, strict=True):
         eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
@@ -142,7 +142,14 @@ def _mouth(pictures: NDArray[np.uint8], five: NDArray[np.float64]) -> NDArray[np
         # The box that dlib's own detector would give: the predictor was trained on those.
         left, top, right, bottom = (centre[[0, 1, 0, 1]] + reach * np.array([-1, -0.95, 1, 1.05])).astype(int).tolist()
         shape = _predictor()(np.ascontiguousarray(picture), dlib.rectangle(left, top, right, bottom))
-        full = np.array([(part.x, part.y) for part in shape.parts()], dtype=np.float64)
+        rows.append(np.array([(part.x, part.y) for part in shape.parts()], dtype=np.float64))
+    return np.stack(rows)
+
+
+def _mouth(pictures: NDArray[np.uint8], five: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Width, lift of the corners and gap of the lips, in distances between the eyes -> (F, 3)."""
+    rows = []
+    for full in full_landmarks(pictures, five):
         apart = np.linalg.norm(full[36:42].mean(axis=0) - full[42:48].mean(axis=0))
         width = np.linalg.norm(full[54] - full[48])
         lift = full[[51, 57], 1].mean() - full[[48, 54], 1].mean()
@@ -151,16 +158,22 @@ def _mouth(pictures: NDArray[np.uint8], five: NDArray[np.float64]) -> NDArray[np
     return np.stack(rows)
 
 
-def _grey_levels(images: Tensor, five: Tensor) -> NDArray[np.float64]:
-    """(F, 3, SIDE, SIDE), (F, 5, 2) -> the measures from face_luminance on: (F, 9)."""
+def aligned(images: Tensor, five: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(F, 3, H, W), (F, 5, 2) -> faces with eyes and mouth in FRAME, (F, CANON, CANON, 3), and how far off they stay, (F,)."""
     template = torch.from_numpy(FRAME) * CANON - 0.5
     corners = five[:, [0, 1, 3, 4]]
     matrices = similarity_transform(corners, template)
     placed = corners @ matrices[:, :, :2].transpose(1, 2) + matrices[:, None, :, 2]
-    off = (placed - template).norm(dim=2).mean(dim=1).numpy() / CANON
-    grid = apply_inverse(matrices, CANON, (SIDE, SIDE)).to(images)
+    off: NDArray[np.float64] = (placed - template).norm(dim=2).mean(dim=1).numpy() / CANON
+    grid = apply_inverse(matrices, CANON, (images.shape[2], images.shape[3])).to(images)
     canon = functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
-    luma = canon.double().permute(0, 2, 3, 1).numpy() @ np.array([0.299, 0.587, 0.114])  # (F, CANON, CANON), BT.601
+    return canon.double().permute(0, 2, 3, 1).numpy(), off
+
+
+def _grey_levels(images: Tensor, five: Tensor) -> NDArray[np.float64]:
+    """(F, 3, SIDE, SIDE), (F, 5, 2) -> the measures from face_luminance on: (F, 9)."""
+    canon, off = aligned(images, five)
+    luma = canon @ np.array([0.299, 0.587, 0.114])  # (F, CANON, CANON), BT.601
     face = luma[:, 40:112, 30:98]  # forehead to chin, symmetric about the middle
     contrast = face.std(axis=(1, 2))
     cells = face.reshape(-1, 9, 8, 17, 4).mean(axis=(2, 4))
