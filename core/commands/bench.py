@@ -11,7 +11,7 @@ from typing import Any
 from core.errors import LiminalError
 from core.models import registry
 
-SUITES = ("identity", "emotion")
+SUITES = ("identity", "emotion", "studies")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", type=int, default=100, help="iterations of a search at most (default 100, as in paper A)")
     parser.add_argument("--faces", type=int, default=64, help="faces for the recogniser's figures (default 64)")
     names = registry.names("generator")
+    parser.add_argument("--rows", type=int, default=200_000, help="studies: answers in the table (default %(default)s)")
     parser.add_argument("--images", type=int, default=8, help="emotion: images a pair, a kind and a configuration (default 8)")
     parser.add_argument("--generator", choices=names, default=names[0], help="emotion: default %(default)s")
     parser.add_argument(
@@ -31,12 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print. Ratios matter; the seconds are this machine's."""
-    for name in ("runs", "iterations", "faces", "images"):
+    for name in ("runs", "iterations", "faces", "images", "rows"):
         if getattr(arguments, name) < 1:
             raise LiminalError(f"--{name} must be at least 1; it is {getattr(arguments, name)}.")
     suite = importlib.import_module(f"core.commands.bench_{arguments.suite}")
     if arguments.suite == "emotion":
         measured = suite.measure(arguments.images, arguments.generator, arguments.live_generator)
+    elif arguments.suite == "studies":
+        measured = suite.measure(arguments.rows)
     else:
         measured = suite.measure(arguments.faces, arguments.runs, arguments.iterations)
     figures: dict[str, Any] = {"machine": _machine(), **measured}
