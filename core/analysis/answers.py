@@ -107,7 +107,7 @@ def coded(answers: pd.DataFrame, images: pd.Series[Any] | None = None) -> Coded:
     )
 
 
-def divided(above: Array, below: Array) -> Array:
+def divided(above: NDArray[Any], below: NDArray[Any]) -> Array:
     """above / below, NaN where below is 0."""
     known = np.asarray(below) != 0
     shape = np.broadcast_shapes(np.shape(above), np.shape(below))
