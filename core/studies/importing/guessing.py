@@ -188,11 +188,12 @@ def _only(head: pd.DataFrame, answer: Field) -> dict[str, tuple[str, ...]]:
 
 
 def _looks_wide(head: pd.DataFrame, mapping: Mapping) -> bool:
-    """Means, not answers: no pair twice, and shares between no and yes, or as few rows as a published table."""
-    field = mapping.fields.get("stimulus")
-    if field is not None and head[field.column].duplicated().any():
-        return False
-    if "identity" not in mapping.fields:
+    """Means, not answers: they say over how many people, or are shares between no and yes, or no pair is there twice."""
+    if "people" in mapping.fields:
         return True
-    values, _ = numbers(head[mapping.fields["identity"].column].str.replace("%", "", regex=False), decimal_comma=True)
-    return bool(((values > 0) & (values != 1)).any()) or "people" in mapping.fields or len(head) < 50
+    if "identity" in mapping.fields:
+        values, _ = numbers(head[mapping.fields["identity"].column].str.replace("%", "", regex=False), decimal_comma=True)
+        if ((values > 0) & (values != 1)).any():
+            return True
+    field = mapping.fields.get("stimulus")
+    return field is None or not head[field.column].duplicated().any()

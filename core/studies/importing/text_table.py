@@ -42,7 +42,7 @@ def read_text(stream: BinaryIO, name: str, digest: str, encoding: str | None = N
     lines: list[int] = []
     columns: list[str] = []
     rows: list[list[str]] = []
-    for line, row in _rows(stream, name, encoding, separator):
+    for line, row in _told(_rows(stream, name, encoding, separator), name):
         if not columns:
             columns = _header(row, name)
             continue
@@ -114,23 +114,23 @@ def find_separator(stream: BinaryIO, name: str, encoding: str) -> str:
     """What stands between the cells: the separator that gives the first rows one length above 1; commas where none does."""
     best, best_score = ",", (0.0, 0)
     for separator in SEPARATORS:
-        widths = []
+        widths, trust = [], 1.0
         try:
             for _, row in _rows(stream, name, encoding, separator):
                 widths.append(len(row))
                 if len(widths) == 50:
                     break
-        except csv.Error:
-            pass
+        except csv.Error:  # quotation marks that another separator may explain
+            trust = 0.5
         if widths and widths[0] > 1:
-            same = sum(width == widths[0] for width in widths) / len(widths)
+            same = trust * sum(width == widths[0] for width in widths) / len(widths)
             if (same, widths[0]) > best_score:
                 best, best_score = separator, (same, widths[0])
     return best
 
 
 def _rows(stream: BinaryIO, name: str, encoding: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """(line on which the row starts, cells) of every row that is not empty."""
+    """(line on which the row starts, cells) of every row that is not empty. Raises csv.Error too."""
     stream.seek(0)
     try:
         text = io.TextIOWrapper(stream, encoding, newline="")
@@ -143,16 +143,23 @@ def _rows(stream: BinaryIO, name: str, encoding: str, separator: str) -> Iterato
             if any(row):
                 yield line, row
             line = reader.line_num + 1
-    except csv.Error as error:
-        raise LiminalError(
-            f"Line {line} of {name} cannot be taken apart into cells ({error}); look for a quotation mark that is not closed."
-        ) from error
     except UnicodeError as error:
         raise LiminalError(
             f"{name} is not written in {ENCODINGS.get(encoding, encoding)} (near line {line}); save it as UTF-8 and try again."
         ) from error
     finally:
         text.detach()
+
+
+def _told(rows: Iterator[tuple[int, list[str]]], name: str) -> Iterator[tuple[int, list[str]]]:
+    line = 0
+    try:
+        for line, row in rows:
+            yield line, row
+    except csv.Error as error:
+        raise LiminalError(
+            f"{name} cannot be taken apart into cells after line {line} ({error}); look for a quotation mark that is not closed."
+        ) from error
 
 
 def _header(row: list[str], name: str) -> list[str]:
