@@ -45,6 +45,7 @@ CARD = ModelCard(
 )
 
 CHUNK = 4
+COLUMNS = 16_384  # of features that are multiplied at once, in double precision
 SMALLEST = 32  # pixels: below, AlexNet's second pooling has nothing left
 
 
@@ -74,6 +75,21 @@ class LPIPSDistance(PerceptualDistance):
     def distance_from_features(self, a: Tensor, b: Tensor) -> Tensor:
         """(N, K), (N, K) -> (N,), broadcasting: the LPIPS distance of the images that these features came from."""
         return in_chunks(lambda difference: difference.square().sum(dim=1), a - b, CHUNK)
+
+    def all_pairs(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, N) float64, symmetric: every image against every other, each going through the network once.
+
+        A squared distance is what two lengths and a product leave over; in float64, so that little is lost where they nearly cancel.
+        """
+        with torch.inference_mode():
+            features = self.features(images)
+            products = torch.zeros(len(features), len(features), dtype=torch.float64, device=features.device)
+            for part in features.split(COLUMNS, dim=1):
+                wide = part.double()
+                products += wide @ wide.T
+            lengths = products.diagonal()
+            apart = (lengths[:, None] + lengths[None, :] - 2 * products).clamp(min=0)
+            return apart.fill_diagonal_(0)
 
     def _features(self, images: Tensor) -> Tensor:
         """Per layer (paper, equation 1): unit length over the channels, weighted, averaged over positions -> (N, K)."""

@@ -1,0 +1,269 @@
+"""Named values of how a face looks: shape, pose, colours, light, accessories and emotions.
+
+Paper A (section 5.5) took 37 values from a face attribute predictor trained on photographs of celebrities (bags under eyes, oval
+face, make-up ...). These are others, measured on the picture itself, so that every one can be checked by looking.
+Sources: YuNet's five landmarks, dlib's 68 (iBUG 300-W: research only), CIELAB colours of the aligned face, mini-XCEPTION.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data_folder import data_folder
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.progress import Progress
+from core.writing import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHAPE: Mapping[str, str] = {
+    "face_width": "width of the face",  # in distances between the eyes, as are all lengths
+    "face_height": "height of the face",
+    "face_roundness": "roundness of the face",
+    "jaw_width": "width of the jaw",
+    "chin_width": "width of the chin",
+    "chin_height": "height of the chin",
+    "eye_opening": "how far the eyes are open",
+    "eye_width": "width of the eyes",
+    "eye_difference": "difference between the eyes",
+    "brow_height": "height of the brows",
+    "brow_tilt": "tilt of the brows",
+    "brow_gap": "gap between the brows",
+    "nose_length": "length of the nose",
+    "nose_width": "width of the nose",
+    "mouth_width": "width of the mouth",
+    "lip_thickness": "thickness of the lips",
+    "mouth_opening": "how far the mouth is open",
+    "mouth_corners": "lift of the mouth's corners",
+    "philtrum": "distance from nose to mouth",
+}
+POSE: Mapping[str, str] = {
+    "head_turn": "turn of the head",
+    "head_nod": "nod of the head",
+    "head_tilt": "tilt of the head",
+    "face_size": "size of the face in the picture",
+    "face_across": "place of the face, left to right",
+    "face_down": "place of the face, top to bottom",
+}
+COLOURS: Mapping[str, str] = {
+    "skin_lightness": "lightness of the skin",
+    "skin_redness": "redness of the skin",
+    "skin_yellowness": "yellowness of the skin",
+    "lip_lightness": "lightness of the lips against the skin",
+    "lip_redness": "redness of the lips against the skin",
+    "hair_lightness": "lightness of the hair",
+    "hair_redness": "redness of the hair",
+    "hair_yellowness": "yellowness of the hair",
+    "eye_lightness": "lightness around the eyes",
+    "background_lightness": "lightness of the background",
+    "background_redness": "redness of the background",
+    "background_yellowness": "yellowness of the background",
+}
+LIGHT: Mapping[str, str] = {
+    "light_side": "light from one side",
+    "contrast": "contrast of the face",
+    "texture": "texture of the skin",
+    "bags": "bags under the eyes",
+    "cheekbones": "shading of the cheekbones",
+}
+ACCESSORIES: Mapping[str, str] = {
+    "beard": "beard or shadow of one",
+    "forehead": "covered forehead (fringe, hat, scarf)",
+    "headwear": "colourful headwear",
+    "glasses": "glasses",
+}
+FEATURES: Mapping[str, str] = {**SHAPE, **POSE, **COLOURS, **LIGHT, **ACCESSORIES, **{name: name for name in EMOTIONS}}
+"""Column -> its name for people; the emotions are mini-XCEPTION's probabilities."""
+
+FORMAT = 1
+BATCH = 32
+
+Array = NDArray[np.float64]
+
+# Areas of the aligned face of 128 pixels (eyes at rows 60, mouth at rows 102): rows from, to, columns from, to.
+CHEEKS = ((76, 90, 34, 48), (76, 90, 80, 94))
+EYES = ((54, 67, 35, 56), (54, 67, 72, 93))
+UNDER = ((68, 74, 37, 54), (68, 74, 74, 91))
+LOWER = ((94, 104, 34, 42), (94, 104, 86, 94))
+CHIN = ((112, 122, 52, 76),)
+LIPS = ((99, 106, 52, 76),)
+FOREHEAD = ((32, 46, 48, 80),)
+TOP = ((2, 18, 36, 92),)
+CORNERS = ((0, 40, 0, 10), (0, 40, 118, 128))
+
+
+def facial_features(images: Tensor) -> Array:
+    """(N, 3, H, W) in [0, 1] -> (N, len(FEATURES)); NaN rows where YuNet finds no face."""
+    from torch.nn import functional
+
+    from core.models import registry, yunet
+    from core.sampling import attributes
+    from core.sampling.pictures import to_pictures
+
+    large = images.detach().cpu()
+    if large.shape[2] != attributes.SIDE:
+        large = functional.interpolate(large, size=attributes.SIDE, mode="bicubic", align_corners=False).clamp(0, 1)
+    faces = yunet.load().find_largest(large)
+    rows = np.full((len(images), len(FEATURES)), np.nan)
+    found = np.flatnonzero(faces.found.numpy())
+    if not len(found):
+        return rows
+    five = faces.landmarks[found]
+    aligned, _ = attributes.aligned(large[found], five)
+    shape = _shape(attributes.full_landmarks(to_pictures(large[found]), five.numpy()))
+    classifier = registry.load("mini-xception", "classifier")
+    emotions = classifier.probabilities(images[found].to(classifier.device)).detach().cpu().double().numpy()
+    rows[found] = np.column_stack([shape, _pose(five.numpy(), attributes.SIDE), _look(aligned), emotions])
+    return rows
+
+
+def features_of(
+    images: Mapping[str, NDArray[np.uint8]], *, progress: Progress | None = None, folder: Path | None = None
+) -> pd.DataFrame:
+    """Pictures by sample_id (uint8 (H, W, 3), as ``SampleSet.images``) -> a table indexed by sample_id, columns FEATURES.
+
+    Kept on disk by the sample_ids, which are hashes of the pictures. Raises LiminalError for an empty set.
+    """
+    if not images:
+        raise LiminalError("There is no picture to measure; choose a sample set with images.")
+    progress = progress or Progress()
+    names = sorted(images)
+    digest = hashlib.blake2b(repr((FORMAT, list(FEATURES), version("dlib-bin"), names)).encode(), digest_size=16).hexdigest()
+    place = (folder or data_folder() / "features") / f"{digest}.parquet"
+    try:
+        kept = pd.read_parquet(place)
+        if list(kept.columns) == list(FEATURES) and list(kept.index) == names:
+            return kept
+    except Exception:  # missing, or damaged in any of the ways that a parquet file can be: measured again
+        pass
+    table = pd.DataFrame(_measured(images, names, progress), columns=list(FEATURES), index=pd.Index(names, name="sample_id"))
+    buffer = io.BytesIO()
+    table.to_parquet(buffer)
+    with contextlib.suppress(OSError):  # a full or read-only disk costs the time of measuring again
+        write_bytes(place, buffer.getvalue())
+    return table
+
+
+def _measured(images: Mapping[str, NDArray[np.uint8]], names: Sequence[str], progress: Progress) -> Array:
+    import torch
+
+    from core.sampling.pictures import to_images
+
+    rows = []
+    for start in range(0, len(names), BATCH):
+        progress.stage(f"Measuring face {start + 1:,} of {len(names):,}", start / len(names))
+        with torch.inference_mode():
+            rows.append(facial_features(to_images(np.stack([images[name] for name in names[start : start + BATCH]]))))
+    return np.concatenate(rows)
+
+
+def _shape(points: Array) -> Array:
+    """dlib's 68 landmarks (F, 68, 2) -> (F, len(SHAPE)), in distances between the eyes unless they are ratios."""
+
+    def between(first: int, second: int) -> Array:
+        length: Array = np.linalg.norm(points[:, first] - points[:, second], axis=1)
+        return length
+
+    right, left = points[:, 36:42].mean(axis=1), points[:, 42:48].mean(axis=1)
+    apart = np.maximum(np.linalg.norm(left - right, axis=1), 1e-6)
+    openings = [(between(a, b) + between(c, d)) / 2 for a, b, c, d in ((37, 41, 38, 40), (43, 47, 44, 46))]
+    widths = [between(36, 39), between(42, 45)]
+    width, height = between(1, 15), between(8, 27)
+    brows = points[:, 17:27, 1].mean(axis=1)
+    inner = points[:, [21, 22], 1].mean(axis=1) - points[:, [17, 26], 1].mean(axis=1)
+    gap = np.linalg.norm(points[:, 61:64].mean(axis=1) - points[:, 65:68].mean(axis=1), axis=1)
+    lift = points[:, [51, 57], 1].mean(axis=1) - points[:, [48, 54], 1].mean(axis=1)
+    columns = {
+        "face_width": width / apart,
+        "face_height": height / apart,
+        "face_roundness": width / np.maximum(height, 1e-6),
+        "jaw_width": between(4, 12) / np.maximum(width, 1e-6),
+        "chin_width": between(6, 10) / np.maximum(width, 1e-6),
+        "chin_height": between(57, 8) / apart,
+        "eye_opening": (openings[0] + openings[1]) / np.maximum(widths[0] + widths[1], 1e-6),
+        "eye_width": (widths[0] + widths[1]) / 2 / apart,
+        "eye_difference": (openings[0] - openings[1]) / apart,
+        "brow_height": ((right[:, 1] + left[:, 1]) / 2 - brows) / apart,
+        "brow_tilt": inner / apart,
+        "brow_gap": between(21, 22) / apart,
+        "nose_length": between(27, 33) / apart,
+        "nose_width": between(31, 35) / apart,
+        "mouth_width": between(48, 54) / apart,
+        "lip_thickness": (between(51, 57) - gap) / apart,
+        "mouth_opening": gap / apart,
+        "mouth_corners": lift / apart,
+        "philtrum": between(33, 51) / apart,
+    }
+    return np.column_stack([columns[name] for name in SHAPE])
+
+
+def _pose(five: Array, side: int) -> Array:
+    """YuNet's landmarks (F, 5, 2) in a picture of ``side`` pixels -> (F, len(POSE))."""
+    eyes, mouth, nose = five[:, :2].mean(axis=1), five[:, 3:].mean(axis=1), five[:, 2]
+    across, down = five[:, 1] - five[:, 0], mouth - eyes
+    apart, length = np.maximum(np.linalg.norm(across, axis=1), 1e-6), np.maximum(np.linalg.norm(down, axis=1), 1e-6)
+    columns = {
+        "head_turn": ((nose - eyes) * across).sum(axis=1) / apart**2,
+        "head_nod": ((nose - eyes) * down).sum(axis=1) / length**2,
+        "head_tilt": np.degrees(np.arctan2(across[:, 1], across[:, 0])),
+        "face_size": (apart + length) / 2 / side,
+        "face_across": (eyes[:, 0] + mouth[:, 0]) / 2 / side,
+        "face_down": (eyes[:, 1] + mouth[:, 1]) / 2 / side,
+    }
+    return np.column_stack([np.clip(columns[name], -90, 90) for name in POSE])
+
+
+def _look(faces: Array) -> Array:
+    """Aligned faces (F, 128, 128, 3) in [0, 1] -> (F, colours, light and accessories): CIELAB, lightness 0 to 100."""
+    from skimage.color import rgb2lab
+
+    from core.analysis import glasses
+
+    lab: NDArray[Any] = rgb2lab(np.clip(faces, 0, 1))
+    light = lab[..., 0]
+
+    def mean(areas: Sequence[tuple[int, int, int, int]]) -> Array:
+        parts = [lab[:, top:bottom, left:right].mean(axis=(1, 2)) for top, bottom, left, right in areas]
+        return np.asarray(np.mean(parts, axis=0))
+
+    skin, eyes, lips, hair, back = mean(CHEEKS), mean(EYES), mean(LIPS), mean(TOP), mean(CORNERS)
+    forehead = mean(FOREHEAD)
+    face = light[:, 40:112, 30:98]
+    cheek = np.stack([light[:, top:bottom, left:right] for top, bottom, left, right in CHEEKS], axis=1)
+    fine = np.abs(np.diff(cheek, axis=2)).mean(axis=(1, 2, 3)) + np.abs(np.diff(cheek, axis=3)).mean(axis=(1, 2, 3))
+    columns = {
+        "skin_lightness": skin[:, 0],
+        "skin_redness": skin[:, 1],
+        "skin_yellowness": skin[:, 2],
+        "lip_lightness": lips[:, 0] - skin[:, 0],
+        "lip_redness": lips[:, 1] - skin[:, 1],
+        "hair_lightness": hair[:, 0],
+        "hair_redness": hair[:, 1],
+        "hair_yellowness": hair[:, 2],
+        "eye_lightness": eyes[:, 0] - skin[:, 0],
+        "background_lightness": back[:, 0],
+        "background_redness": back[:, 1],
+        "background_yellowness": back[:, 2],
+        "light_side": cheek[:, 1].mean(axis=(1, 2)) - cheek[:, 0].mean(axis=(1, 2)),
+        "contrast": face.std(axis=(1, 2)),
+        "texture": fine,
+        "bags": skin[:, 0] - mean(UNDER)[:, 0],
+        "cheekbones": skin[:, 0] - mean(LOWER)[:, 0],
+        "beard": skin[:, 0] - mean(CHIN)[:, 0],
+        "forehead": np.linalg.norm(forehead - skin, axis=1),
+        "headwear": np.hypot(hair[:, 1], hair[:, 2]),
+        "glasses": glasses.probability(faces),
+    }
+    return np.column_stack([columns[name] for name in (*COLOURS, *LIGHT, *ACCESSORIES)])
