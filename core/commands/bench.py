@@ -11,14 +11,19 @@ from typing import Any
 from core.errors import LiminalError
 from core.models import registry
 
-SUITES = ("identity", "emotion", "studies")
+SUITES = ("identity", "emotion", "studies", "analysis")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``bench``."""
     parser.add_argument("suite", nargs="?", default="identity", choices=SUITES, help="what to measure (default identity)")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--runs", type=int, default=3, help="searches by the papers' stack, some two minutes each (default 3)")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=3,
+        help="identity: searches by the papers' stack, some two minutes each; analysis: repetitions (default 3)",
+    )
     parser.add_argument("--iterations", type=int, default=100, help="iterations of a search at most (default 100, as in paper A)")
     parser.add_argument("--faces", type=int, default=64, help="faces for the recogniser's figures (default 64)")
     names = registry.names("generator")
@@ -38,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     suite = importlib.import_module(f"core.commands.bench_{arguments.suite}")
     if arguments.suite == "emotion":
         measured = suite.measure(arguments.images, arguments.generator, arguments.live_generator)
+    elif arguments.suite == "analysis":
+        measured = suite.measure(arguments.runs)
     elif arguments.suite == "studies":
         measured = suite.measure(arguments.rows)
     else:
