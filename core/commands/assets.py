@@ -12,6 +12,8 @@ from core.models import registry
 from core.progress import Progress, Stage
 from core.sampling import directions, gallery, strangers, thresholds, walk
 from core.sampling.emotion import reference
+from core.studies import demonstration
+from core.studies.demonstration_sets import Size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--generator", default="dcgan-sharp", metavar="NAME", help="default %(default)s")
     part.add_argument("--out", type=Path, default=walk.FOLDER, help="folder to write to (default %(default)s)")
 
+    part = parts.add_parser("demonstration", help="two small studies with simulated observers, to have something to show")
+    part.add_argument("--seed", type=int, default=1)
+    part.add_argument("--out", type=Path, default=demonstration.FOLDER, help="folder to write to (default %(default)s)")
+    part.add_argument("--work", type=Path, default=Path("build/demonstration"), help="finished pieces are kept here and used again")
+    part.add_argument("--batches", type=int, default=Size.batches, help="batches of 112 pairs (default %(default)s)")
+    part.add_argument("--faces", type=int, default=Size.faces, help="faces a pair of emotions (default %(default)s)")
+    part.add_argument(
+        "--raters", type=int, nargs=2, default=(60, 80), metavar="N", help="observers of pairs and of faces (default 60 80)"
+    )
+
 
 def _common(parser: argparse.ArgumentParser, folder: Path) -> None:
     parser.add_argument("--seed", type=int, default=0)
@@ -69,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     """Make one kind of asset; says on standard error how far it is and on standard output what was made."""
     makers: dict[str, Any] = {
         "boundary": _boundary,
+        "demonstration": _demonstration,
         "directions": _directions,
         "gallery": _gallery,
         "reference": _reference,
@@ -90,6 +103,19 @@ def _boundary(args: argparse.Namespace, progress: Progress) -> None:
     for row in made["pairs"]:
         shares = ", ".join(f"{name} {said['count']} of {said['n']}" for name, said in row["guided"].items())
         print(f"{row['strategy']}, {row['emotion1']} and {row['emotion2']}: {shares}.")
+
+
+def _demonstration(args: argparse.Namespace, progress: Progress) -> None:
+    card = demonstration.build(
+        args.work,
+        folder=args.out,
+        seed=args.seed,
+        raters=tuple(args.raters),
+        size=Size(batches=args.batches, faces=args.faces),
+        progress=progress,
+    )
+    for kind, made in card["studies"].items():
+        print(f"{kind}: {made['answers']:,} simulated answers of {made['raters']} observers about {made['stimuli']} stimuli.")
 
 
 def _directions(args: argparse.Namespace, progress: Progress) -> None:

@@ -74,7 +74,7 @@ def build(
     identity = _study("identity", [pairs], raters[0], seed, start, [])
     emotion = _study("emotion", [*faces, *([checks] if checks else [])], raters[1], seed, start, [note] if note else [])
     card = {
-        "command": f"{COMMAND} --seed {seed} --raters {raters[0]} {raters[1]}",
+        "command": f"{COMMAND} --seed {seed} --batches {size.batches} --faces {size.faces} --raters {raters[0]} {raters[1]}",
         "date": start.date().isoformat(),
         "seed": seed,
         "generator": GENERATOR,

@@ -1,0 +1,180 @@
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import entropy, spearmanr
+
+from core.__main__ import main
+from core.errors import LiminalError
+from core.progress import Progress
+from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.identity import generate_batch
+from core.sampling.sample_set import SampleSet
+from core.studies import demonstration, demonstration_sets
+from core.studies.demonstration import FOLDER, NAMES, ensure_demonstration, load_demonstration
+from core.studies.demonstration_sets import Size
+from core.studies.exclusions import exclusions
+from core.studies.library import Library, content_id
+from core.studies.planning import stimuli_of
+from core.studies.store import Store
+from tests.emotion_sets import emotion_set, unanimous
+from tests.fakes import fake_panel
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    pairs = generate_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel())
+    configuration = EmotionConfiguration("surprise", "fear", generator="dcgan", count=6)
+    faces = emotion_set([unanimous(0.5, 0.4, True)] * 6, configuration=configuration)
+    checks = emotion_set([unanimous(0.95, 0.02, False)] * 2, configuration=dataclasses.replace(configuration, seed=1), genuine=0)
+    return pairs, faces, checks
+
+
+@pytest.fixture
+def made(pieces, tmp_path, monkeypatch, capsys):
+    """The command at a tiny size, with sets made by hand."""
+    pairs, faces, checks = pieces
+    monkeypatch.setattr(demonstration, "identity_set", lambda *_: pairs)
+    monkeypatch.setattr(demonstration, "emotion_sets", lambda *_: [faces])
+    monkeypatch.setattr(demonstration, "sentinel_set", lambda *_: (checks, "Only 2 can be had."))
+    assert main(["assets", "demonstration", "--out", str(tmp_path / "out"), "--raters", "3", "4", "--seed", "9"]) == 0
+    assert "identity: 672 simulated answers of 3 observers about 112 stimuli." in capsys.readouterr().out
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store(f"sqlite:///{tmp_path / 'ratings.sqlite'}")
+    yield opened
+    opened.dispose()
+
+
+def test_what_was_made_comes_back_from_its_folder(made, pieces):
+    identity, emotion = load_demonstration(made)
+    assert [each.study.name for each in (identity, emotion)] == list(NAMES.values())
+    assert (identity.study.source, len(identity.raters), len(identity.ratings)) == ("simulated", 3, 672)
+    assert "Only 2 can be had." in emotion.study.note
+    assert {folder.name for folder in (*identity.folders, *emotion.folders)} == {content_id(each) for each in pieces}
+    for each in (identity, emotion):
+        assert set(each.ratings["stimulus"]) <= {stimulus.stimulus for stimulus in each.stimuli}
+        for rater in each.raters:
+            mine = each.ratings[each.ratings["rater"] == rater.rater].drop_duplicates("trial")
+            assert tuple(mine["stimulus"]) == rater.trials
+    assert load_demonstration(made)[0].study.token != identity.study.token  # no secret is shipped
+    card = json.loads((made / "card.json").read_text())
+    assert card["command"].endswith("--seed 9 --batches 3 --faces 14 --raters 3 4")
+    assert card["studies"]["identity"] == {"stimuli": 112, "raters": 3, "answers": 672}
+
+
+def test_it_is_put_into_a_store_once(made, store):
+    assert ensure_demonstration(store, made) == tuple(NAMES.values())
+    assert ensure_demonstration(store, made) == ()
+    for each in load_demonstration(made):
+        assert store.study(each.study.name).source == "simulated"
+        assert len(store.ratings(each.study.name)) == len(each.ratings)
+        assert len(store.raters(each.study.name)) == len(each.raters)
+
+
+def test_what_the_owner_deleted_does_not_come_back(made, store):
+    ensure_demonstration(store, made)
+    store.delete(NAMES["emotion"])
+    assert ensure_demonstration(store, made) == ()
+    assert [study.name for study in store.studies()] == [NAMES["identity"]]
+
+
+def test_forgetting_one_observer_deletes_no_study(made, store):
+    ensure_demonstration(store, made)
+    store.forget(NAMES["identity"], "observer-001")
+    assert ensure_demonstration(store, made) == ()
+    assert len(store.raters(NAMES["identity"])) == 2
+
+
+def test_a_missing_demonstration_is_a_sentence(tmp_path):
+    with pytest.raises(LiminalError, match="python -m core assets demonstration"):
+        load_demonstration(tmp_path)
+
+
+def test_finished_pieces_are_not_made_again(tmp_path, pieces):
+    pairs, _, _ = pieces
+    calls = []
+
+    def make():
+        calls.append(1)
+        return pairs
+
+    for _ in range(2):
+        found = demonstration_sets._piece(tmp_path / "piece", pairs.configuration, make)
+    assert len(calls) == 1
+    assert content_id(found) == content_id(pairs)
+    (tmp_path / "piece" / "manifest.json").write_text("{")  # stopped half-way or damaged
+    demonstration_sets._piece(tmp_path / "piece", pairs.configuration, make)
+    demonstration_sets._piece(tmp_path / "piece", IdentityConfiguration(seed=3), make)  # another was asked for
+    assert len(calls) == 3
+
+
+def test_batches_are_joined(tmp_path, monkeypatch, pieces):
+    configuration = IdentityConfiguration(seed=4, generator=demonstration_sets.GENERATOR, strategy="gradient")
+    for batch in range(2):
+        made = generate_batch(dataclasses.replace(configuration, iterations=2), batch, panel=fake_panel())
+        dataclasses.replace(made, configuration=configuration).save(tmp_path / f"identity-{batch}")
+    both = demonstration_sets.identity_set(Size(batches=2), 4, tmp_path, Progress())
+    assert set(both.pairs["batch"]) == {0, 1}
+    assert len(both.pairs) == 224
+
+
+# What is shipped
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load_demonstration()
+
+
+def test_the_shipped_sets_are_whole_and_give_the_shipped_stimuli(shipped):
+    for each in shipped:
+        found = {}
+        for folder in each.folders:
+            sample_set = SampleSet.load(folder)
+            assert content_id(sample_set) == folder.name
+            found |= {stimulus.stimulus: stimulus for stimulus in stimuli_of(sample_set, folder.name)}
+        assert found == {stimulus.stimulus: stimulus for stimulus in each.stimuli}
+
+
+def test_the_shipped_pictures_are_small_files_in_the_library(shipped, tmp_path):
+    library = Library(tmp_path)
+    assert {entry.folder for entry in library.sets()} == {folder for each in shipped for folder in each.folders}
+    stimulus = shipped[0].stimuli[0]
+    content, media_type = library.picture(stimulus.details["set"], stimulus.images[0])
+    assert media_type == "image/webp"
+    assert content[8:12] == b"WEBP"
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 12e6
+
+
+def test_group_means_lie_near_paper_a(shipped):
+    """What is calibrated: Table 1's mean similarity and identity by sample type."""
+    published = json.loads((FOLDER.parent / "published" / "table1.json").read_text())
+    rows = pd.DataFrame(published["rows"], columns=published["columns"])
+    rows = rows[rows["step"].isna()].set_index("sample_type")
+    identity = shipped[0]
+    types = {stimulus.stimulus: stimulus.sample_type for stimulus in identity.stimuli}
+    ratings = identity.ratings.assign(sample_type=identity.ratings["stimulus"].map(types))
+    ratings["value"] = ratings["value"].astype(float)
+    means = ratings.groupby(["task", "sample_type"])["value"].mean()
+    for name in ("genuine", "positive", "negative", "interpolation", "optimized"):
+        assert means["similarity", name] == pytest.approx(rows.loc[name, "similarity"], abs=10)
+        assert means["identity", name] == pytest.approx(rows.loc[name, "identity"], abs=0.1)
+
+
+def test_choices_and_times_are_like_paper_b(shipped):
+    """What is calibrated: entropy from 0.5 to 2.0 bits, times from 500 to 1500 ms, Spearman near 0.42, about 34 % left out."""
+    emotion = shipped[1]
+    said = exclusions(emotion.ratings, emotion.stimuli)
+    assert 0.24 < len(said.reasons) / len(said.raters) < 0.44
+    kept = said.of(emotion.ratings[~emotion.ratings["is_sentinel"]])
+    spread = kept.groupby("stimulus")["value"].apply(lambda votes: entropy(votes.value_counts(), base=2))
+    assert ((spread > 0.5) & (spread < 2.0)).mean() > 0.7
+    assert kept["reaction_time_ms"].between(500, 1500).mean() > 0.75
+    assert np.isclose(spearmanr(spread, kept.groupby("stimulus")["reaction_time_ms"].mean()).statistic, 0.42, atol=0.12)
