@@ -141,18 +141,8 @@ class SampleSet:
     def load(cls, folder: Path | str) -> SampleSet:
         """Read a folder. Raises LiminalError with one sentence where it is none, lacks something or an image was changed."""
         place = Path(folder)
-        record = _manifest(place)
-        configuration = _configuration(place, record["kind"], record.pop("configuration"))
-        for name in FILES[record["kind"]]:
-            if not (place / name).is_file():
-                raise LiminalError(f"The sample set {place} lacks its file {name}; copy the whole folder again or make it anew.")
-        if isinstance(configuration, IdentityConfiguration):
-            samples = _table(place / "samples.parquet", SAMPLES)
-            pairs = _table(place / "pairs.parquet", PAIRS)
-        else:
-            samples = _table(place / "samples.parquet", emotion_samples(configuration.judges, configuration.recogniser))
-            pairs = no_pairs()
-        latents = _latents(place / "latents.npz")
+        configuration, samples, pairs, record = load_tables(place)
+        latents = load_latents(place)
         images = {}
         copies, hashes = COPIES in record, record.pop(HASHES, None)
         ending = "webp" if copies else "png"
@@ -167,9 +157,29 @@ class SampleSet:
                 raise LiminalError(
                     f"The image {path.name} of the sample set {place} is not the one that was saved; copy the whole folder again."
                 )
-        for name in ("format", "format_version", "kind"):
-            record.pop(name)
         return cls(configuration, samples, pairs, latents, images, record)
+
+
+def load_tables(
+    folder: Path,
+) -> tuple[IdentityConfiguration | EmotionConfiguration, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Configuration, samples, pairs and manifest of a folder, without latents and images, which are not looked at.
+
+    Raises LiminalError as ``SampleSet.load`` does.
+    """
+    record = _manifest(folder)
+    configuration = _configuration(folder, record["kind"], record.pop("configuration"))
+    for name in FILES[record["kind"]]:
+        if not (folder / name).is_file():
+            raise LiminalError(f"The sample set {folder} lacks its file {name}; copy the whole folder again or make it anew.")
+    if isinstance(configuration, IdentityConfiguration):
+        samples, pairs = _table(folder / "samples.parquet", SAMPLES), _table(folder / "pairs.parquet", PAIRS)
+    else:
+        samples = _table(folder / "samples.parquet", emotion_samples(configuration.judges, configuration.recogniser))
+        pairs = no_pairs()
+    for name in ("format", "format_version", "kind"):
+        record.pop(name)
+    return configuration, samples, pairs, record
 
 
 def no_pairs() -> pd.DataFrame:
@@ -248,7 +258,9 @@ def _table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     raise LiminalError(f"The file {path} lacks the columns {named}; copy the whole folder again or make it anew.")
 
 
-def _latents(path: Path) -> dict[str, NDArray[np.float32]]:
+def load_latents(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """sample_id -> latent (latent_dim,) of a folder. Raises LiminalError where they cannot be read."""
+    path = folder / "latents.npz"
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {str(name): row for name, row in zip(stored["sample_id"], stored["latents"], strict=True)}
