@@ -39,26 +39,39 @@ SWITCHES = (
 
 
 def rules(kind: Kind) -> Rules:
-    """The rules that the address switches on: all, unless it says otherwise."""
+    """The rules that are switched on: all, unless a switch or the address says otherwise."""
     from core.studies.exclusions import Rules
 
-    off = {each.name: False for each in SWITCHES if st.query_params.get(each.name) == "false" and kind in each.kinds}
+    off = {each.name: False for each in SWITCHES if kind in each.kinds and not _is_on(each)}
     return Rules(**off)
+
+
+def _is_on(switch: Switch) -> bool:
+    """A switch that was just turned is known to the session before it is in the address."""
+    turned = st.session_state.get(switch.name)
+    return bool(turned) if turned is not None else st.query_params.get(switch.name) != "false"
 
 
 def show(study: Study) -> None:
     """Live while people can answer."""
     live = study.source == "human" and not study.closed and not study.published
     st.fragment(_show, run_every=LOOK_SECONDS if live else None)(study.name)
+    found = _overview(study)  # outside the fragment: a switch changes what is counted below, too
+    if found.progress.answered:
+        _exclusions(study, found)
+
+
+def _overview(study: Study) -> Overview:
+    from core.studies.overview import overview
+
+    ratings, stimuli = answers_view.ratings(study), access.stimuli(study.name)
+    return overview(study, stimuli, access.store().raters(study.name), ratings, rules(study.plan.kind))
 
 
 def _show(name: str) -> None:
-    from core.studies.overview import overview
-
     study = access.store().study(name)
     ratings = answers_view.ratings(study)
-    stimuli = access.stimuli(name)
-    found = overview(study, stimuli, access.store().raters(name), ratings, rules(study.plan.kind))
+    found = _overview(study)
     st.subheader("How it goes", anchor=False)
     st.html(_numbers(study, found))
     if ratings.empty:
@@ -79,7 +92,6 @@ def _show(name: str) -> None:
         st.markdown("**Reaction times**")
         main = ratings[ratings["task"] == ("identity" if study.plan.kind == "identity" else "emotion")]
         figure(reaction_time_histogram(main, source=source), "reaction-times")
-    _exclusions(study, found)
 
 
 def _numbers(study: Study, found: Overview) -> str:

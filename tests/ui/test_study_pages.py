@@ -1,0 +1,402 @@
+"""The pages of studies without a browser: taking part, looking after a study, and the addresses that answers go to."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import streamlit
+from starlette.requests import Request
+
+from core.studies.assignment import assign
+from core.studies.library import Library
+from core.studies.store import Store
+from tests.ui.study_sets import answer_all, faces, identity_set, made_study
+from tests.ui.visits import app
+from ui import rating_routes
+from ui.jobs import JobManager
+from ui.studies import access, owner_gate
+
+ROOT = Path(__file__).resolve().parents[2]
+NOW = "2026-01-02T03:04:05.678+00:00"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A data folder of its own -> (store, library)."""
+    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
+    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
+    monkeypatch.setattr(owner_gate, "_local", lambda: True)
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+    store = Store()
+    yield store, Library()
+    store.dispose()
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+
+
+def words(test):
+    kinds = (test.title, test.subheader, test.error, test.warning, test.info, test.success, test.markdown, test.get("html"))
+    bodies = [str(getattr(each, "value", None) or each.proto.body) for kind in kinds for each in kind]
+    return " ".join(body for body in bodies if "<style>" not in body).replace("&#x27;", "'")
+
+
+def press(test, key):
+    test.button(key=key).click().run()
+    assert not test.exception
+    return test
+
+
+# Taking part
+
+
+def test_a_link_that_leads_nowhere_and_doors_that_are_shut_say_so(place):
+    store, library = place
+    shut = made_study(store, library, "shut", faces(), closed=True)
+    robots = made_study(store, library, "robots", faces(5), source="simulated")
+    old = made_study(store, library, "old", faces(4), published=True)
+    assert "leads to no study" in words(app("take_part.py", study="nonsense"))
+    assert "leads to no study" in words(app("take_part.py"))
+    assert "This study is closed" in words(app("take_part.py", study=shut.token))
+    assert "simulated observers" in words(app("take_part.py", study=robots.token))
+    assert "publication" in words(app("take_part.py", study=old.token))
+    for study in (shut, robots, old):
+        assert not store.raters(study.name)
+
+
+def test_nothing_is_kept_before_consent_and_the_owners_words_are_shown_as_they_are(place):
+    store, library = place
+    study = made_study(store, library, "s", faces(), consent="I <script>agree</script>\nto this.", title="Look & see")
+    test = app("take_part.py", study=study.token)
+    assert "&lt;script&gt;agree" in words(test)
+    assert "<script>" not in words(test)
+    press(test, "decline")
+    assert "That is all right" in words(test)
+    assert not store.raters("s")
+
+
+def test_the_steps_from_consent_to_thanks(place):
+    store, library = place
+    study = made_study(store, library, "s", faces())
+    answer_all(store, study, lambda _: "fear")
+    test = press(app("take_part.py", study=study.token), "agree")
+    person = store.raters("s")[-1]
+    assert test.query_params["code"] in (person.code, [person.code])
+    assert person.consented_at is not None
+    assert "A word about you" in words(test)
+    test.number_input[0].set_value(33)
+    next(each for each in test.button if each.label == "Go on").click().run()
+    assert store.rater(person.code).demographics == {"age": 33}
+    press(test, "instructed")
+    assert len(test.get("bidi_component")) >= 1 or "stop at any time" in words(test)
+
+    rows = [row(person, name, "surprise") for name in person.trials]
+    assert len(rating_routes.save(request(person.code, rows))) == len(rows)
+    test.run()
+    assert "One last question" in words(test)
+    test.text_area[0].set_value("the eyes")
+    next(each for each in test.button if each.label == "Finish").click().run()
+    finished = store.rater(person.code)
+    assert (finished.strategy, finished.finished_at is not None) == ("the eyes", True)
+    said = words(test)
+    assert "Thank you" in said
+    assert "of the answers of one other person" in said
+    assert "0 %" in said  # the other one always said fear
+    assert "You: surprise. The one other person: fear." in said
+
+
+def test_leaving_and_coming_back_goes_on_in_the_middle(place):
+    store, library = place
+    study = made_study(store, library, "s", faces(), demographics=False)
+    person = store.enrol("s", assign)
+    store.update(person.code, consented_at=datetime.now(UTC))
+    rating_routes.save(request(person.code, [row(person, person.trials[0], "fear")]))
+    test = app("take_part.py", study=study.token, code=person.code)
+    assert "stop at any time" in words(test)  # the faces, not the instructions
+    assert "no longer here" in words(app("take_part.py", study=study.token, code="somebody"))
+    other = made_study(store, library, "t", faces(5))
+    assert "no longer here" in words(app("take_part.py", study=other.token, code=person.code))
+    store.change("s", closed=True)
+    assert "The answers that you gave (1) are kept" in words(app("take_part.py", study=study.token, code=person.code))
+
+
+# The addresses
+
+
+def row(person, name, value, task="emotion", **changed):
+    return {
+        "rating_id": access.answer_id(person.code, name, task),
+        "stimulus": name,
+        "task": task,
+        "value": value,
+        "reaction_time_ms": 640.5,
+        "presented": {"image_frames": 12},
+        "created_at": NOW,
+    } | changed
+
+
+def request(code, rows):
+    return json.dumps({"code": code, "answers": rows}).encode()
+
+
+def post(body, **headers):
+    """-> (status, record) of a request as a browser would send it."""
+    sent = {"host": "here:1", "origin": "http://here:1", "content_type": "application/json"} | headers
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/studies/answers",
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in sent.items() if value],
+        "query_string": b"",
+    }
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    reply = asyncio.run(rating_routes.answers(Request(scope, receive)))
+    return reply.status_code, json.loads(reply.body)
+
+
+def picture(token, sample):
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "path_params": {"token": token, "sample_id": sample}}
+    return asyncio.run(rating_routes.image(Request(scope)))
+
+
+def test_an_answer_is_acknowledged_once_it_is_kept_and_twice_sent_is_once_kept(place):
+    store, library = place
+    study = made_study(store, library, "s", faces())
+    person = store.enrol("s", assign)
+    sent = row(person, person.trials[2], "fear")
+    for _ in range(2):
+        assert post(request(person.code, [sent])) == (200, {"acknowledged": [sent["rating_id"]]})
+    kept = store.ratings("s")
+    assert len(kept) == 1
+    first = kept.iloc[0]
+    assert (first["rater"], first["trial"], first["value"], first["source"]) == (person.rater, 2, "fear", "human")
+    assert json.loads(first["presented"]) == {"image_frames": 12}
+    assert first["reaction_time_ms"] == 640.5
+    store.change("s", closed=True)
+    status, record = post(request(person.code, [row(person, person.trials[0], "fear")]))
+    assert status == 409
+    assert "closed" in record["error"]
+    assert study.token not in str(record)
+
+
+def test_what_is_no_answer_is_refused_with_a_sentence(place):
+    store, library = place
+    made_study(store, library, "s", faces())
+    person = store.enrol("s", assign)
+    other = store.enrol("s", assign)
+    good = row(person, person.trials[0], "fear")
+    code = person.code
+    cases = [
+        (400, b"nonsense", {}),
+        (400, b'{"code": "x", "answers": [{}], "n": NaN}', {}),
+        (400, b"[" * 50_000, {}),
+        (400, request(code, []), {}),
+        (400, request(code, [good] * 201), {}),
+        (400, request(code, [good | {"value": "joy"}]), {}),
+        (400, request(code, [good | {"value": True}]), {}),
+        (400, request(code, [good | {"task": "identity", "value": "1"}]), {}),
+        (400, request(code, [good | {"stimulus": "../../etc/passwd"}]), {}),
+        (400, request(code, [good | {"rating_id": "1"}]), {}),
+        (400, request(code, [good | {"reaction_time_ms": -1}]), {}),
+        (400, request(code, [good | {"created_at": "yesterday"}]), {}),
+        (400, request(code, [good | {"created_at": "2026-01-02T03:04:05"}]), {}),
+        (400, request(code, [good | {"is_sentinel": True}]), {}),
+        (400, request(code, [{key: value for key, value in good.items() if key != "presented"}]), {}),
+        (400, request(code, [good | {"presented": {"x": "y" * 5000}}]), {}),
+        (403, request(code, [good]), {"origin": "http://elsewhere"}),
+        (403, request(code, [good]), {"sec_fetch_site": "cross-site"}),
+        (404, request("nobody", [good]), {}),
+        (413, b" " * (rating_routes.MOST_BYTES + 1), {}),
+        (415, request(code, [good]), {"content_type": "text/plain"}),
+    ]
+    for status, body, headers in cases:
+        found, record = post(body, **headers)
+        assert found == status, (body[:200], record)
+        assert record["error"].endswith(".")
+        assert len(store.ratings("s")) == 0
+    assert post(request(code, [good]))[0] == 200
+    taken = row(other, other.trials[0], "fear", rating_id=good["rating_id"])
+    assert post(request(other.code, [taken]))[0] == 422
+
+
+def test_somebody_whose_data_were_deleted_sends_no_more(place):
+    store, library = place
+    made_study(store, library, "s", faces())
+    person = store.enrol("s", assign)
+    assert post(request(person.code, [row(person, person.trials[0], "fear")]))[0] == 200
+    store.forget("s", person.rater)
+    assert post(request(person.code, [row(person, person.trials[1], "fear")]))[0] == 404
+    assert len(store.ratings("s")) == 0
+
+
+def test_a_server_without_its_store_asks_to_try_again(place, monkeypatch):
+    from core.errors import LiminalError
+
+    def away():
+        raise LiminalError("The store is away.")
+
+    monkeypatch.setattr(access, "store", away)
+    assert post(request("unknown", [{}]))[0] == 503
+
+
+def test_pictures_are_those_of_the_study_and_of_no_other(place):
+    store, library = place
+    study = made_study(store, library, "s", faces())
+    other = made_study(store, library, "t", identity_set())
+    own = store.stimuli("s")[0].images[0]
+    reply = picture(study.token, own)
+    assert reply.status_code == 200
+    assert reply.media_type == "image/png"
+    assert reply.body.startswith(b"\x89PNG")
+    assert "immutable" in reply.headers["cache-control"]
+    for token, sample in [
+        (other.token, own),
+        ("wrong", own),
+        (study.token, "../manifest"),
+        (study.token, store.stimuli("t")[0].images[0]),
+    ]:
+        assert picture(token, sample).status_code == 404
+
+
+# The owner
+
+
+def test_the_owners_pages_open_here_or_with_the_password(place, monkeypatch):
+    monkeypatch.setattr(owner_gate, "_local", lambda: False)
+    assert "opens only on the computer" in words(app("studies.py"))
+    monkeypatch.setenv("LIMINAL_OWNER_KEY", "sesame")
+    test = app("import_ratings.py")
+    assert "Bring in answers" not in words(test)
+    test.text_input[0].set_value("open")
+    test.button[0].click().run()
+    assert "not the password" in words(test)
+    test.text_input[0].set_value("sesame")
+    test.button[0].click().run()
+    assert "Bring in answers" in words(test)
+
+
+def test_the_shelf_marks_simulated_studies_and_hides_them(place):
+    store, library = place
+    assert "No studies yet" in words(app("studies.py"))
+    made_study(store, library, "people here", faces())
+    made_study(store, library, "robots", faces(5), source="simulated")
+    test = app("studies.py")
+    assert 'data-mark="simulated"' in words(test)
+    test.toggle(key="hide").set_value(True).run()
+    assert 'data-mark="simulated"' not in words(test)
+    assert 'data-mark="human"' in words(test)
+    assert "simulated" in words(app("studies.py", study="robots"))
+
+
+def test_a_study_shows_its_votes_and_whom_its_rules_leave_out(place):
+    store, library = place
+    study = made_study(store, library, "s", faces(13))
+    for number in range(3):
+        answer_all(store, study, lambda name: ("fear", "surprise")[int(name, 16) % 2], f"p{number}")
+    answer_all(store, study, lambda _: "anger", "always")
+    test = app("studies.py", study="s")
+    said = words(test)
+    assert "always" in said
+    assert "The answer to all 13 trials was anger." in said
+    assert "1 are left out" in said
+    test.toggle(key="same_answer").set_value(False).run()
+    assert "The answer to all 13 trials was anger." not in words(test)
+    assert "There is no study" in words(app("studies.py", study="none"))
+
+
+def test_a_study_is_closed_opened_and_deleted(place):
+    store, library = place
+    made_study(store, library, "s", faces())
+    test = press(app("studies.py", study="s"), "close")
+    assert store.study("s").closed
+    press(test, "reopen")
+    assert not store.study("s").closed
+    assert test.button(key="delete-study").disabled
+    test.text_input(key="delete-name").set_value("s").run()
+    press(test, "delete-study")
+    assert not store.studies()
+
+
+def test_one_persons_data_are_deleted_and_that_is_said(place):
+    store, library = place
+    study = made_study(store, library, "s", faces())
+    for name in ("ann", "bob"):
+        answer_all(store, study, lambda _: "fear", name)
+    test = app("studies.py", study="s")
+    assert test.button(key="forget").disabled
+    test.selectbox(key="forget-who").set_value("ann")
+    test.text_input(key="forget-why").set_value("asked for it")
+    test.checkbox(key="forget-sure").check().run()
+    press(test, "forget")
+    assert set(store.ratings("s")["rater"]) == {"bob"}
+    said = words(test)
+    assert "one person's data were deleted on request (6 answers). Reason given: asked for it." in said
+
+
+def test_a_study_is_made_from_a_set_of_the_library(place, monkeypatch):
+    store, library = place
+    set_id = library.add(identity_set(), "Four strangers")
+    submit = JobManager.submit
+
+    def at_once(self, title, work):
+        job = submit(self, title, work)
+        job._run()
+        return job
+
+    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
+    monkeypatch.setattr(JobManager, "submit", at_once)
+    test = app("studies.py", new=set_id)
+    assert test.multiselect(key="sets").value == [set_id]
+    test.text_input[0].set_value("Who is who")
+    next(each for each in test.button if each.label == "Make the study").click().run()
+    assert not test.exception
+    study = store.study("Who is who")
+    assert (study.plan.kind, study.plan.trials, study.plan.sentinels) == ("identity", 4, 1)
+    assert len(store.stimuli("Who is who")) == 5
+    assert f"study={study.token}" in test.code[0].value
+
+
+def test_answers_are_brought_in_after_a_look(place):
+    store, _ = place
+    test = app("import_ratings.py")
+    table = b"subject,picture,choice\np1,a,happy\np1,b,sad\np2,a,meh\n"
+    test.file_uploader(key="answers-file").upload("pilot.csv", table, "text/csv").run()
+    assert not test.exception
+    said = words(test)
+    assert "1 of 3 rows cannot be taken" in said
+    assert test.button(key="import").disabled
+    test.checkbox(key="leave-out").check().run()
+    press(test, "import")
+    assert sorted(store.ratings("pilot")["value"]) == ["happiness", "sadness"]
+    assert store.study("pilot").published
+
+
+@pytest.mark.parametrize(("page", "query"), [("take_part", "study"), ("studies", "study"), ("import_ratings", "x")])
+def test_pages_of_studies_paint_before_torch_is_imported(place, page, query):
+    store, library = place
+    study = made_study(store, library, "s", faces())
+    answer_all(store, study, lambda _: "fear")
+    value = study.token if page == "take_part" else "s"
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+from ui.studies import owner_gate
+owner_gate._local = lambda: True
+test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
+test.run()
+test.switch_page({str(ROOT / "pages" / (page + ".py"))!r})
+test.query_params[{query!r}] = {value!r}
+test.run()
+assert not test.exception, test.exception
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
