@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from core.analysis.answers import Array, chosen, coded, divided
 from core.analysis.bootstrap import NORMAL, RESAMPLES, crossed_weights, interval
@@ -60,18 +63,31 @@ def decision_matrix(answers: pd.DataFrame) -> tuple[Array, tuple[str, ...], tupl
 
 
 def kappas(decisions: Array) -> Kappas:
-    """Decisions (D, I), whole numbers with NaN where there is none -> Cohen's kappa of all pairs, by products of masks."""
+    """Decisions (D, I), whole numbers from 0 with NaN where there is none -> Cohen's kappa of all pairs, by products of masks."""
     decided = np.isfinite(decisions)
     mask = decided.astype(np.float32)  # counts stay whole up to 2^24 images
-    shared = (mask @ mask.T).astype(np.float64)
-    alike, expected = np.zeros_like(shared), np.zeros_like(shared)
-    for value in np.unique(decisions[decided]):
-        chose = (decisions == value).astype(np.float32)
-        alike += chose @ chose.T
-        times = (chose @ mask.T).astype(np.float64)  # (a, b): so often a chose it where b decided too
-        expected += times * times.T
+    with _threads().limit(limits=1, user_api="blas"):
+        shared = (mask @ mask.T).astype(np.float64)
+        alike, expected = np.zeros_like(shared), np.zeros_like(shared)
+        for value in _values(decisions, decided):
+            chose = (decisions == value).astype(np.float32)
+            alike += chose @ chose.T
+            times = (chose @ mask.T).astype(np.float64)  # (a, b): so often a chose it where b decided too
+            expected += times * times.T
     observed, expected = divided(alike, shared), divided(expected, shared**2)
     return Kappas(shared, observed, expected, _kappa(observed, expected))
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadpoolController:
+    """To keep small products on one thread: OpenBLAS's threads spin, and on busy cores 0.3 ms become 40."""
+    return ThreadpoolController()
+
+
+def _values(decisions: Array, decided: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The decisions that occur; counted, since sorting all of them would take most of the time."""
+    occurs = np.bincount(np.where(decided, decisions + 1, 0).astype(np.intp).ravel())
+    return np.flatnonzero(occurs[1:])
 
 
 def _kappa(observed: Array, expected: Array) -> Array:
@@ -82,19 +98,19 @@ def standard_errors(decisions: Array, found: Kappas) -> Array:
     """Asymptotic standard error of every kappa (D, D) (Fleiss, Cohen and Everitt 1969, Psychological Bulletin 72, eq. 13)."""
     decided = np.isfinite(decisions)
     mask = decided.astype(np.float64)
-    values = np.unique(decisions[decided])
+    values = _values(decisions, decided)
     chose = [(decisions == value).astype(np.float64) for value in values]
-    n = found.shared
-    share = [divided(each @ mask.T, n) for each in chose]  # (a, b): a's share of it where b decided too
-    pe, po = found.expected, found.observed
+    n, pe, po = found.shared, found.expected, found.observed
     diagonal, off = np.zeros_like(n), np.zeros_like(n)
-    for i in range(len(values)):
-        for j in range(len(values)):
-            joint = divided(chose[i] @ chose[j].T, n)  # a said i and b said j
-            if i == j:
-                diagonal += joint * ((1 - pe) - (share[i] + share[i].T) * (1 - po)) ** 2
-            else:
-                off += joint * (share[i].T + share[j]) ** 2
+    with _threads().limit(limits=1, user_api="blas"):
+        share = [divided(each @ mask.T, n) for each in chose]  # (a, b): a's share of it where b decided too
+        for i in range(len(values)):
+            for j in range(len(values)):
+                joint = divided(chose[i] @ chose[j].T, n)  # a said i and b said j
+                if i == j:
+                    diagonal += joint * ((1 - pe) - (share[i] + share[i].T) * (1 - po)) ** 2
+                else:
+                    off += joint * (share[i].T + share[j]) ** 2
     variance = diagonal + (1 - po) ** 2 * off - (po * pe - 2 * pe + po) ** 2
     below = np.where(pe > 1 - 1e-12, 0.0, n * (1 - pe) ** 4)
     return np.sqrt(np.maximum(divided(variance, below), 0))
