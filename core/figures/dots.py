@@ -1,0 +1,101 @@
+"""Named values as dots on their intervals, one row a name; several series lie above each other in a row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures import theme
+from core.figures.theme import Source
+
+ROW = 34  # pixels of a row with one series
+EXTRA = 15  # for each further series
+SPREAD = 0.22  # of a row, between two series
+
+
+def dots(
+    table: pd.DataFrame,
+    *,
+    measure: str,
+    says: str,
+    n: int | str,
+    source: Source,
+    interval: str = "",
+    share: bool = False,
+    digits: int = 2,
+    reference: tuple[float, str] | None = None,
+    span: tuple[float, float] | None = None,
+    nothing: str = "There is no value to show yet.",
+) -> go.Figure:
+    """table: name, value, low, high (NaN: none), n, in order from top to bottom; series (optional): who it is of.
+
+    measure: the axis in words; share: values in [0, 1], shown in per cent; reference: a line and what it is; span: the axis' ends.
+    """
+    known = table.dropna(subset=["value"])
+    if known.empty:
+        return theme.empty(nothing, source)
+    names = list(dict.fromkeys(known["name"].astype(str)))
+    series = list(dict.fromkeys(known["series"].astype(str))) if "series" in known else [""]
+    place = {name: row for row, name in enumerate(names)}
+    factor, decimals, unit = (100.0, 0, " %") if share else (1.0, digits, "")
+    figure = go.Figure()
+    for number, of in enumerate(series):
+        part = known[known["series"].astype(str) == of] if "series" in known else known
+        value, low, high = (part[name].to_numpy(np.float64) * factor for name in ("value", "low", "high"))
+        shift = (number - (len(series) - 1) / 2) * SPREAD
+        colour = theme.CATEGORIES[number % len(theme.CATEGORIES)]
+        figure.add_scatter(
+            x=value,
+            y=np.array([place[str(name)] for name in part["name"]]) + shift,
+            mode="markers",
+            name=of,
+            showlegend=len(series) > 1,
+            marker={"size": 10, "color": colour, "symbol": theme.SYMBOLS[number % len(theme.SYMBOLS)]},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": np.nan_to_num(high - value).clip(0),
+                "arrayminus": np.nan_to_num(value - low).clip(0),
+                "color": colour,
+                "thickness": 1.8,
+                "width": 0,
+            },
+            text=[
+                f"{name}{f', {of}' if of else ''}: {_said(a, b, c, decimals, unit)}, n = {int(count):,}"
+                for name, a, b, c, count in zip(part["name"], value, low, high, part["n"], strict=True)
+            ],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    if reference is not None:
+        figure.add_vline(x=reference[0] * factor, line={"color": theme.SOFT, "width": 1.2, "dash": "dot"})
+        if reference[1]:
+            figure.add_annotation(
+                x=reference[0] * factor,
+                y=1,
+                yref="paper",
+                yanchor="bottom",
+                text=reference[1],
+                showarrow=False,
+                font={"size": 12, "color": theme.SOFT},
+            )
+    figure.update_layout(
+        xaxis={
+            "title": measure + (", %" if share else ""),
+            **({"range": [span[0] * factor, span[1] * factor]} if span else {}),
+        },
+        yaxis={
+            "tickmode": "array",
+            "tickvals": list(range(len(names))),
+            "ticktext": names,
+            "range": [len(names) - 0.45, -0.55],
+            "showgrid": False,
+        },
+        height=130 + len(names) * (ROW + EXTRA * (len(series) - 1)),
+    )
+    return theme.described(figure, says=says, n=n, interval=interval, source=source)
+
+
+def _said(value: float, low: float, high: float, digits: int, unit: str) -> str:
+    between = f" ({theme.number(low, digits)} to {theme.number(high, digits)})" if np.isfinite(low) and np.isfinite(high) else ""
+    return f"{theme.number(value, digits)}{unit}{between}"

@@ -1,0 +1,1 @@
+"""What a study says, figure by figure: the statistics page and the report show the same exhibits."""

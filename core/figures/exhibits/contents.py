@@ -1,0 +1,68 @@
+"""The chapters of a study's statistics, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.figures.exhibits import deciders, emotion, identity, looks, thresholds, way
+from core.figures.exhibits.exhibit import Section, View
+
+if TYPE_CHECKING:
+    from core.analysis.material import Material
+
+IDENTITY = (
+    Section(
+        "types", "By type of sample", "Which samples pass for the same person?", identity.means, uses=("recogniser", "threshold")
+    ),
+    Section("similarity", "Similarity", "How alike do people find them?", identity.similarity, uses=("recogniser", "threshold")),
+    Section(
+        "decisions",
+        "Decisions",
+        "Does the threshold lie where people change their mind?",
+        identity.decisions,
+        uses=("recogniser", "threshold"),
+    ),
+    Section(
+        "threshold",
+        "Any threshold",
+        "Who gets in, and how strict must one be?",
+        thresholds.acceptance,
+        uses=("recogniser", "threshold"),
+    ),
+    Section(
+        "errors",
+        "Errors",
+        "How often does a recogniser depart from people?",
+        thresholds.against_people,
+        uses=("recogniser", "threshold"),
+    ),
+    Section(
+        "way", "On the way", "At which point does one face become another?", way.psychometric, uses=("recogniser", "threshold")
+    ),
+    Section("correlations", "Correlations", "Which measure goes with what people say?", identity.correlations),
+    Section("deciders", "Erring alike", "Do models err where people err?", deciders.consistency, uses=("recogniser", "threshold")),
+    Section("agreement", "Agreement", "Do people agree with each other?", deciders.agreements),
+    Section("mixed", "Type and distance", "Does distance mean the same for all types?", way.mixed, uses=("recogniser",)),
+    Section("features", "Looks", "Which differences do people see?", looks.features, slow=True),
+    Section("times", "Reaction times", "How long do people take?", deciders.times),
+)
+EMOTION = (
+    Section("outcomes", "Outcomes", "Do people see both feelings?", emotion.outcome_shares),
+    Section("divided", "Divided", "How divided are people?", emotion.divided),
+    Section("times", "Reaction times", "How long do people take?", deciders.times),
+    Section("agreement", "Agreement", "Do people agree with each other?", deciders.agreements),
+    Section("classifiers", "Classifiers", "Do classifiers foretell what people say?", emotion.against_classifiers),
+    Section("deciders", "Erring alike", "Do models choose what people choose?", deciders.consistency),
+    Section("activations", "Activations", "How rare are such faces?", emotion.activations, uses=("classifier",)),
+)
+
+
+def sections(material: Material) -> tuple[Section, ...]:
+    """Those of the study's question."""
+    return IDENTITY if material.kind == "identity" else EMOTION
+
+
+def first_view(material: Material) -> View:
+    """What is shown where nothing was chosen."""
+    known = [name for name in material.recognisers if name in material.thresholds]
+    return View(recogniser=known[0] if known else "", classifier=material.steerer)
