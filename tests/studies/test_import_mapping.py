@@ -163,7 +163,9 @@ def test_similarity_is_brought_to_its_scale(scale, given, expected):
 
 
 def test_values_are_translated_without_regard_to_case():
-    mapping = Mapping({**BASIC, "emotion": Field("emotion", values={"J": "happiness", "f": "fear"}), "session": Field(constant="1")})
+    mapping = Mapping(
+        {**BASIC, "emotion": Field("emotion", values={"J": "happiness", "f": "fear"}), "session": Field(constant="1")}
+    )
     result = converted("rater,image,emotion\nA,i1,j\nA,i2,F\n", mapping)
     assert result.ratings["value"].tolist() == ["happiness", "fear"]
     assert set(result.ratings["session"]) == {"1"}
