@@ -213,7 +213,6 @@ def test_forgetting_a_person_leaves_no_trace_of_who(store, store_url):
     assert next_one.rater == "rater-0003", "numbers are never given twice"
     assert next_one.trials == gone.trials, "somebody else is asked instead"
     if store_url.startswith("sqlite"):
-        store.dispose()
         for file in Path(store_url.removeprefix("sqlite:///")).parent.iterdir():
             assert b"Zaphod" not in file.read_bytes(), f"{file.name} still has the name"
 

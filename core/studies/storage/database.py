@@ -74,11 +74,12 @@ class Database:
         return engine
 
     def _open(self) -> None:
+        with self.reading() as connection:  # a file that is not ours is not touched
+            ready = migrate(connection, self.url, look=True)
         if self.is_sqlite:
             self._use_wal()
-        with self.reading() as connection:
-            if migrate(connection, self.url, look=True):
-                return
+        if ready:
+            return
         with self.writing() as connection:  # looks again: another process may have been faster
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('liminal'))"))
