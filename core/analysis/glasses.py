@@ -1,55 +1,53 @@
-"""Does this face wear glasses? Three pieces of evidence around the eyes, weighed by a logistic function.
+"""Does this face wear glasses? Edges around the eyes, by direction (HOG, Dalal and Triggs 2005), weighed by a logistic function.
 
-The weights were fitted to 117 generated faces labelled by eye (``assets/labels/glasses_fitting.json``); how well it does was then
-measured once on 98 others (``assets/labels/glasses.json``, of which two have no face that YuNet finds). PERFORMANCE
-It misses thin and pale frames, and takes strong shadows on the bridge of the nose for a frame.
+The weights were fitted to generated faces labelled by eye (``core.analysis.glasses_fitting``). Judged on 100 other random faces
+labelled by eye (``assets/labels/glasses.json``; a test does it again), one of them without a face: right on 92 of 99 (93 %, interval
+86 to 97), 7 of 10 glasses found (recall 0.70), 7 of 11 that it reports are glasses (precision 0.64); always saying "none" would be
+right on 90 %. A simpler detector was judged on the same 100 before and dropped, so these figures may be a little kind. It misses
+thin and pale frames and mistakes heavy shadows: use it to compare many faces, not to decide about one.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from core.sampling.descriptors import ASSETS
+from core.sampling.descriptors import ASSETS, read_arrays
 
-LABELS = ASSETS / "labels" / "glasses.json"
-SHEET = LABELS.with_suffix(".webp")
-EVIDENCE = ("bridge", "rim", "temple")
+FOLDER = ASSETS / "labels"
+LABELS, SHEET, FITTING, WEIGHTS = (FOLDER / f"glasses{end}" for end in (".json", ".webp", "_fitting.json", ".npz"))
+COMMAND = "python -m core.analysis.glasses_fitting"
 
-BRIDGE = slice(48, 66), slice(58, 70)  # rows, columns of the aligned face of 128 pixels: between the eyes
-RIM = slice(68, 84), slice(38, 54)  # below the eye on the left; its mirror image on the right
-TEMPLE = slice(46, 66), slice(20, 32)  # beside it, where the arm of a frame runs back
-REACH = 2  # pixels to either side that a dark line must stand out from
+AREA = slice(40, 88), slice(10, 118)  # rows and columns of the aligned face of 128 pixels: brows to cheeks, temple to temple
+CELL = (6, 9)
 LEAST_CONTRAST = 0.02  # below this the picture is nearly even
 
-CENTRE = np.array([0.7943, 1.9085, 1.8695])
-SPREAD = np.array([0.3166, 0.6605, 0.7445])
-WEIGHTS = np.array([1.7108, 0.6901, 0.7774])
-OFFSET = -1.7547
+Array = NDArray[np.float64]
 
 
-def evidence(faces: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Aligned faces (F, 128, 128, 3) of ``core.sampling.attributes.aligned`` -> (F, 3), each 0 where there is none.
+def evidence(faces: Array) -> Array:
+    """Aligned faces (F, 128, 128, 3) of ``core.sampling.attributes.aligned`` -> edges around the eyes, (F, 2464)."""
+    from skimage.feature import hog
 
-    bridge: mean vertical change of grey between the eyes. rim, temple: the strongest horizontal line below and beside an eye,
-    on the side where it is stronger. All in contrasts of the face.
-    """
     grey = faces @ np.array([0.299, 0.587, 0.114])
-    contrast = grey[:, 40:112, 30:98].std(axis=(1, 2)) + LEAST_CONTRAST
-    grey = grey / contrast[:, None, None]
-    change = np.abs(np.gradient(grey, axis=1))
-    line = np.roll(grey, REACH, axis=1) + np.roll(grey, -REACH, axis=1) - 2 * grey  # positive where darker than above and below
-
-    def strongest(area: tuple[slice, slice]) -> NDArray[np.float64]:
-        sides = [part[:, area[0], area[1]].mean(axis=2) for part in (line, line[:, :, ::-1])]
-        values: NDArray[np.float64] = np.abs(np.stack(sides)).max(axis=(0, 2))
-        return values
-
-    return np.column_stack([change[:, BRIDGE[0], BRIDGE[1]].mean(axis=(1, 2)), strongest(RIM), strongest(TEMPLE)])
+    grey = grey / (grey[:, 40:112, 30:98].std(axis=(1, 2)) + LEAST_CONTRAST)[:, None, None]
+    rows = [hog(face[AREA], orientations=8, pixels_per_cell=CELL, cells_per_block=(2, 2)) for face in grey]
+    return np.asarray(rows, dtype=np.float64)
 
 
-def probability(faces: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Aligned faces (F, 128, 128, 3) -> (F,) in [0, 1]; above one half: glasses."""
-    standard = (np.log1p(10 * evidence(faces)) - CENTRE) / SPREAD
-    chance: NDArray[np.float64] = 1 / (1 + np.exp(-(standard @ WEIGHTS + OFFSET)))
+def probability(faces: Array) -> Array:
+    """Aligned faces (F, 128, 128, 3) -> (F,) in [0, 1]; above one half: glasses. A face and its mirror image get the same."""
+    if not len(faces):
+        return np.zeros(0)
+    weights, offset = _weights()
+    said = (evidence(faces) + evidence(faces[:, :, ::-1])) / 2 @ weights + offset
+    chance: Array = 1 / (1 + np.exp(-said))
     return chance
+
+
+@lru_cache(maxsize=1)
+def _weights() -> tuple[Array, float]:
+    stored = read_arrays(WEIGHTS, COMMAND)
+    return stored["weights"].astype(np.float64), float(stored["offset"])

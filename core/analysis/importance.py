@@ -153,7 +153,7 @@ def _losses(forest: object, apart: Array, target: Array, said: Array, variance: 
 
 
 def _r2(target: Array, predicted: Array, groups: NDArray[np.intp], bases: int, seed: int) -> Estimate:
-    """1 - squared error / variance over all pairs out of sample; interval: bases drawn anew, all draws at once from sums by base."""
+    """1 - squared error / variance over all pairs out of sample; interval: bases drawn anew, all at once from sums by base."""
 
     def sums(values: Array) -> Array:
         return np.bincount(groups, values, minlength=bases).astype(np.float64)

@@ -79,12 +79,12 @@ class LPIPSDistance(PerceptualDistance):
     def all_pairs(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, N) float64, symmetric: every image against every other, each going through the network once.
 
-        A squared distance is what two lengths and a product leave over; in float64, so that little is lost where they nearly cancel.
+        A squared distance is what two lengths and a product leave over; in float64, so that little is lost in it.
         """
         with torch.inference_mode():
             features = self.features(images)
             products = torch.zeros(len(features), len(features), dtype=torch.float64, device=features.device)
-            for part in features.split(COLUMNS, dim=1):
+            for part in torch.split(features, COLUMNS, dim=1):
                 wide = part.double()
                 products += wide @ wide.T
             lengths = products.diagonal()
