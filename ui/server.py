@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ui import rating_routes
+from ui import rating_routes, set_routes
 from ui.images import STORE
 from ui.paths import ASSETS
 
@@ -55,5 +55,6 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/faces/{key}.webp", face),
         *rating_routes.routes(),
+        *set_routes.routes(),
         Mount("/assets", Assets(directory=ASSETS)),
     ]

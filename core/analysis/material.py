@@ -36,7 +36,7 @@ class Material:
     pairs (identity; else empty): PAIRS with distance_ and accepted_ columns, of the study's stimuli, each once; of answers that
     were brought in without a sample set what is known of each pair. samples: the images of the study's stimuli, of an emotion
     study the rows that were asked, EMOTION_SAMPLES with the judges' columns. sets: ids of the library; where: sample_id -> the set
-    that holds its picture. thresholds: recogniser -> its default. classifiers: of an emotion study, the steerer first.
+    that holds its picture, of bases too. thresholds: recogniser -> its default. classifiers: of an emotion study, the steerer first.
     """
 
     study: Study
@@ -272,7 +272,7 @@ def _columns(table: pd.DataFrame) -> list[str]:
 
 def _where(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> dict[str, str]:
     held = {str(name): each.set_id for each in reversed(sets) for name in each.samples["sample_id"]}
-    return {image: held[image] for stimulus in stimuli for image in stimulus.images if image in held}
+    return {image: held[image] for stimulus in stimuli for image in (*stimulus.images, stimulus.base_id) if image in held}
 
 
 def _thresholds(names: Iterable[str], sets: Sequence[SetTables]) -> dict[str, float]:

@@ -17,11 +17,16 @@ HERE = ("localhost", "127.0.0.1", "[::1]", "")
 OPENED = "owner-opened"
 
 
+def allowed() -> bool:
+    """Whether the visitor may see people's answers."""
+    return bool(st.session_state.get(OPENED) or (not os.environ.get(KEY, "") and _local()))
+
+
 def opened() -> bool:
     """Whether the visitor may go on; else says what to do."""
-    key = os.environ.get(KEY, "")
-    if st.session_state.get(OPENED) or (not key and _local()):
+    if allowed():
         return True
+    key = os.environ.get(KEY, "")
     st.title("For the owner of the studies", anchor=False)
     if not key:
         st.html(

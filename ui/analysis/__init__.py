@@ -1,0 +1,1 @@
+"""What people and models said, looked at together: the pages that ask what a study means."""

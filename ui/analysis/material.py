@@ -1,0 +1,176 @@
+"""Which study is looked at: one choice at the top of every page of analysis, the same in all of them and in the address."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.errors import LiminalError
+from ui import navigation
+from ui.set_routes import address
+from ui.studies import access, answers_view, owner_gate, words
+from ui.words import fine
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+    from core.analysis.material import Material
+    from core.studies.study import Study
+
+CHOICE, LAST = "analysis-study", "analysis-last"
+HIDE, ATTENTIVE = "hide", "attentive"
+OF_ONE_STUDY = ("item", "part", "selection")
+"""Entries of the address that mean something in one study only."""
+MOST_REASONS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A study with all that belongs to it. key: changes whenever an answer comes in or goes: caches are kept by it."""
+
+    study: Study
+    material: Material
+    key: str
+
+    def picture(self, sample_id: str) -> str:
+        """Address of a picture; "" where the library does not hold it."""
+        set_id = self.material.where.get(sample_id)
+        return address(set_id, sample_id) if set_id else ""
+
+
+def choose() -> Chosen | None:
+    """The picker, and the study that was picked; None where there is nothing to look at, and the page says so."""
+    studies = _studies()
+    asked = st.query_params.get("study", "")
+    if asked and not owner_gate.allowed() and asked not in {each.name for each in studies} and not owner_gate.opened():
+        return None
+    simulated = any(each.source == "simulated" for each in studies)
+    counts = access.store().counts()
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="study-picker"):
+        place = st.container(width=460)
+        hide = st.toggle("Hide simulated studies", key=HIDE, bind="query-params") if simulated else False
+        shown = [each for each in studies if not (hide and each.source == "simulated")]
+        study = _picked(shown, counts, place) if shown else None
+        attentive = study is None or st.toggle(
+            "Leave out inattentive people",
+            True,
+            key=ATTENTIVE,
+            bind="query-params",
+            help="By the rules on the study's own page: missed attention checks, too fast, always the same answer.",
+        )
+    if study is None:
+        _nothing(simulated)
+        return None
+    made = material_of(study, attentive=bool(attentive))
+    _described(made)
+    return made
+
+
+def material_of(study: Study, *, attentive: bool = True) -> Chosen:
+    """All about one study, kept until an answer comes in or goes."""
+    store = access.store()
+    counted = store.counts().get(study.name, (0, 0))
+    key = f"{study.name}\0{study.token}\0{counted}\0{len(store.deletions(study.name))}\0{attentive}"
+    return Chosen(study, _material(key, study, attentive), key)
+
+
+@st.cache_resource(show_spinner="Gathering the answers", max_entries=6)
+def _material(key: str, _study: Study, attentive: bool) -> Material:
+    from core.analysis.material import RULES, assemble
+
+    return assemble(
+        _study,
+        access.stimuli(_study.name),
+        access.store().raters(_study.name),
+        answers_view.ratings(_study),
+        access.library(),
+        rules=RULES if attentive else None,
+    )
+
+
+def _studies() -> list[Study]:
+    """Those that the visitor may see, newest first; a first start has the demonstration."""
+    _demonstration(os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
+    studies = access.store().studies()
+    return studies if owner_gate.allowed() else [each for each in studies if each.source == "simulated"]
+
+
+@st.cache_resource(show_spinner="Bringing in the demonstration")
+def _demonstration(url: str | None, folder: str | None) -> None:
+    """Once a server: what the owner deletes does not come back."""
+    from core.studies.demonstration import ensure_demonstration
+
+    with contextlib.suppress(LiminalError):  # without the demonstration there are still the visitor's own studies
+        ensure_demonstration(access.store())
+
+
+def default(studies: list[Study], counts: Mapping[str, tuple[int, int]]) -> Study:
+    """The newest with people's answers, else the newest with any, else the newest."""
+    answered = [each for each in studies if counts.get(each.name, (0, 0))[1]]
+    return next((each for each in answered if each.source == "human"), next(iter(answered), studies[0]))
+
+
+def _picked(studies: list[Study], counts: Mapping[str, tuple[int, int]], place: DeltaGenerator) -> Study:
+    names = [each.name for each in studies]
+    asked = st.query_params.get("study", st.session_state.get(LAST, ""))
+    if asked not in names:
+        asked = default(studies, counts).name
+    st.session_state[CHOICE] = asked
+    with place:
+        st.selectbox("Study", names, key=CHOICE, on_change=_change)
+    st.query_params["study"] = asked
+    st.session_state[LAST] = asked
+    return studies[names.index(asked)]
+
+
+def _change() -> None:
+    st.query_params["study"] = st.session_state[CHOICE]
+    for name in OF_ONE_STUDY:
+        st.query_params.pop(name, None)
+
+
+def _described(made: Chosen) -> None:
+    """Where the answers come from, how many there are and who is left out."""
+    material, study = made.material, made.study
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="study-described"):
+        st.html(words.badges(study))
+        people = material.exclusions.raters
+        st.html(fine(words.counted(study, len(people), len(material.ratings)) + _left_out(material)))
+        if material.excluded:
+            with st.popover("Who and why", type="tertiary"):
+                rows = list(material.excluded.items())
+                items = "".join(
+                    f"<li><b>{html.escape(rater)}</b><p>{html.escape(' '.join(why))}</p></li>" for rater, why in rows[:MOST_REASONS]
+                )
+                st.html(f'<ul class="reasons">{items}</ul>')
+                if len(rows) > MOST_REASONS:
+                    st.html(fine(f"And {len(rows) - MOST_REASONS:,} more, on the study's own page."))
+        st.page_link(navigation.page(navigation.STUDIES), label="The study itself", query_params={"study": study.name})
+    if study.source == "simulated":
+        with st.expander("Nobody was asked: these answers are simulated", icon=":material/smart_toy:"):
+            st.markdown(words.plain_label(study.note))
+    for note in material.notes:
+        st.html(fine(note))
+
+
+def _left_out(material: Material) -> str:
+    excluded = len(material.excluded)
+    return f"; {excluded:,} of them {'is' if excluded == 1 else 'are'} left out." if excluded else "."
+
+
+def _nothing(simulated: bool) -> None:
+    """A friendly way on."""
+    hidden = " The demonstration is hidden; switch it on again above to look around." if simulated else ""
+    st.html(
+        '<div class="nothing"><b>Nobody has been asked yet</b><p>Make faces, press “Ask people about these faces”, and send the '
+        f"link: what people and models say of them is compared here.{hidden}</p></div>"
+    )
+    with st.container(horizontal=True, horizontal_alignment="center", gap="large"):
+        for place in (navigation.IDENTITY, navigation.EMOTION, navigation.STUDIES):
+            st.page_link(navigation.page(place), label=place.title)
