@@ -4,12 +4,15 @@ import uuid
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.errors import LiminalError
 from core.studies.importing import conversion
 from core.studies.importing.cells import UNKNOWN_TIME, times
 from core.studies.importing.conversion import convert
 from core.studies.importing.guessing import guess
+from core.studies.importing.identifiers import derived
 from core.studies.importing.mapping import Field, Mapping
 from core.studies.importing.presets import PRESETS, preset
 from core.studies.importing.problems import LISTED
@@ -63,6 +66,12 @@ def test_the_same_file_gives_the_same_identifiers_and_another_study_others():
     changed = converted(LONG.replace("0.61", "0.62")).ratings
     assert not set(first.ratings["rating_id"]) & (set(other["rating_id"]) | set(changed["rating_id"]))
     assert all(str(uuid.UUID(name)) == name for name in first.ratings["rating_id"])
+
+
+@given(st.uuids(), st.lists(st.text(max_size=5), max_size=5))
+def test_many_identifiers_at_once_are_those_of_the_standard_library(space, names):
+    names = [name.encode("utf-8", "ignore").decode() for name in names]
+    assert derived(space, names).tolist() == [str(uuid.uuid5(space, name)) for name in names]
 
 
 def test_a_row_may_hold_two_answers():

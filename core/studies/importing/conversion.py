@@ -18,15 +18,13 @@ from core.errors import LiminalError
 from core.studies.exporting.safe_cells import unescaped
 from core.studies.importing import published
 from core.studies.importing.cells import UNKNOWN_TIME, missing, numbers, times, truths
+from core.studies.importing.identifiers import NAMESPACE, derived, identifier
 from core.studies.importing.mapping import Field, Mapping
 from core.studies.importing.problems import Problems
 from core.studies.importing.reading import Imported
 from core.studies.importing.validation import checked, duplicates, failures
 from core.studies.ratings import RATINGS, TASKS, checked_value, table, typed
 from core.studies.study import Kind, Stimulus
-
-NAMESPACE = uuid.UUID("6f1f3c1e-2c0e-5d3c-9d0b-3f0f6c1d8a57")
-"""Of the ids that are derived for answers whose file gives none."""
 
 FILE = "{file}"
 """As a constant: the file's name without its ending."""
@@ -231,13 +229,12 @@ class _Source:
         """The file's ids, or ids that depend on the study, the file's content and the line alone."""
         if "rating_id" not in self.mapping.fields:
             base = uuid.uuid5(NAMESPACE, f"{self.study}/{self.imported.digest}")
-            made = [str(uuid.uuid5(base, f"{line}/{task}")) for line, task in zip(lines, raw["task"], strict=True)]
-            return pd.Series(made, index=raw.index, dtype=TEXT)
-        kept = _mapped(raw["rating_id"], _identifier)
+            return derived(base, (f"{line}/{task}" for line, task in zip(lines.tolist(), raw["task"].tolist(), strict=True)))
+        kept = _mapped(raw["rating_id"], identifier)
         if "study" in self.mapping.fields and (elsewhere := raw["study"] != self.study).any():
             self.notes.append("The answers come from a study of another name and get identifiers of their own.")
             base = uuid.uuid5(NAMESPACE, self.study)
-            kept[elsewhere] = _mapped(kept[elsewhere], lambda text: str(uuid.uuid5(base, text)))
+            kept[elsewhere] = derived(base, kept[elsewhere].fillna("").tolist()).mask(kept[elsewhere].isna().to_numpy()).to_numpy()
         return kept
 
 
@@ -258,13 +255,6 @@ def _json_object(text: str) -> str | None:
     try:
         return text if isinstance(json.loads(text), dict) else None
     except (ValueError, RecursionError):
-        return None
-
-
-def _identifier(text: str) -> str | None:
-    try:
-        return str(uuid.UUID(text.strip()))
-    except ValueError:
         return None
 
 
