@@ -137,11 +137,12 @@ def identity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Col
     votes = coded(chosen(ratings, "identity", excluded=excluded), pairs["pair_id"])
     yes, n = votes.of_images(votes.value), votes.votes
     share, low, high = wilson(yes, n)
+    score = np.sqrt(np.clip(share * (1 - share), 0, None))
     ends = np.sqrt(np.clip([low * (1 - low), high * (1 - high)], 0, None))
     table = _table(
         pairs,
-        score=np.sqrt(share * (1 - share)),
-        low=np.where(n > 0, ends.min(axis=0), np.nan),
+        score=score,
+        low=np.where(n > 0, np.fmin(ends.min(axis=0), score), np.nan),
         high=np.where(n > 0, np.where((low <= 0.5) & (high >= 0.5), 0.5, ends.max(axis=0)), np.nan),
         votes=n,
         share=share,
