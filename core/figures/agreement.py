@@ -75,7 +75,7 @@ def error_consistency(
             text=f"people with each other:<br><b>{ceiling[0]:.2f}</b>{between}",
             font={"size": 14, "color": theme.INK},
         )
-        says += f"; people agree with each other by {ceiling[0]:.2f}{between}, and nothing can be expected to do better"
+        says += f"; people agree with each other by {ceiling[0]:.2f}{between}"
     return theme.described(figure, says=says + ".", n=n, interval=interval, source=source)
 
 

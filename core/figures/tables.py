@@ -20,13 +20,20 @@ def row_name(sample_type: str, step: float) -> str:
 
 
 def means(
-    table: pd.DataFrame, *, measure: str, source: Source, share: bool = False, interval: str = "95 % interval", other: str = ""
+    table: pd.DataFrame,
+    *,
+    measure: str,
+    source: Source,
+    share: bool = False,
+    interval: str = "95 % interval",
+    other: str = "",
+    of: str = "pairs",
 ) -> go.Figure:
     """One column of Table 1: our dots with intervals, the published ones beside.
 
     table: sample_type, step (NaN: the type as a whole), value, low, high (NaN: none), n, published (NaN: none), in order from
     top to bottom. measure: its name for people with the unit. share: values in [0, 1], shown in per cent. other: a remark on
-    the published values, such as the other generator.
+    the published values, such as the other generator. of: what n counts.
     """
     known = table.dropna(subset=["value"]).reset_index(drop=True)
     if known.empty:
@@ -82,7 +89,7 @@ def means(
         says += f" Diamonds are the published values{'; ' + other if other else ''}."
     every = known.loc[known["sample_type"] == "all", "n"]
     n = int(every.iloc[0]) if len(every) else int(known.loc[whole, "n"].sum() or known["n"].sum())
-    return theme.described(figure, says=says, n=f"{n:,} pairs", interval=interval, source=source)
+    return theme.described(figure, says=says, n=f"{n:,} {of}", interval=interval, source=source)
 
 
 def correlations(table: pd.DataFrame, *, source: Source, interval: str = "95 % intervals, Holm over the grid") -> go.Figure:

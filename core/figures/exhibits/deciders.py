@@ -35,9 +35,9 @@ def consistency(material: Material, view: View, _: Progress) -> list[Exhibit]:
     data = pd.DataFrame(rows)
     source = source_of(material, found.basis.source)
     definition = (
-        "Cohen's kappa: do two deciders give the same answer more often than their habits alone would make them? 1 is always, 0 is "
-        "chance. Where people do not agree with each other, no model can agree with all of them: their own value is the ceiling "
-        "(Geirhos, Meding and Wichmann 2020, NeurIPS). Attention checks are left out."
+        "Cohen's kappa: do two deciders give the same answer more often than their habits alone would make them? 1 is always, 0 "
+        "is chance. What people reach among themselves is what a model would reach if it were one of them; one that answers "
+        "like their mean can go beyond (Geirhos, Meding and Wichmann 2020, NeurIPS). Attention checks are left out."
     )
     return [
         Exhibit(
@@ -161,10 +161,8 @@ def agreements(material: Material, _: View, __: Progress) -> list[Exhibit]:
             figure,
             data,
             "Alpha (Krippendorff): 1 is full agreement, 0 chance; above 0.67 is usually called good. ICC(2,k): how reliable the "
-            "mean of "
-            "the people is who rated the same pairs. One with the others: a single person's answers against the mean of all "
-            "others'. "
-            "Split half: two random halves of the people, corrected to all of them (Spearman and Brown).",
+            "mean of the people is who rated the same pairs. One with the others: a single person's answers against the mean of "
+            "all others'. Split half: two random halves of the people, corrected to all of them (Spearman and Brown).",
             " ".join(dict.fromkeys(each.note for each in found.values() if each.note)),
             numbers=found,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.analysis.answers import Array
 from core.analysis.boundary import Outcomes
 from core.analysis.choices import Choices, choices, fit
 from core.analysis.deciders import probabilities
@@ -16,6 +17,7 @@ from core.analysis.reaction import entropy_and_time
 from core.errors import LiminalError
 from core.figures import agreement as drawn_choices
 from core.figures import emotion as drawn
+from core.figures import theme
 from core.figures.dots import dots
 from core.figures.exhibits.exhibit import Exhibit, View, estimate, said, source_of, title_of
 from core.models.emotions import EMOTIONS
@@ -36,33 +38,43 @@ def outcome_shares(material: Material, _: View, __: Progress) -> list[Exhibit]:
         columns=["emotion1", "emotion2", "success", "bias", "failure", "low", "high"],
     )
     source = source_of(material, found.basis.source)
-    wanted = pd.DataFrame(0, index=list(EMOTIONS), columns=list(EMOTIONS))
-    votes = votes_of(material)
-    counts = votes.counts()
-    for name in ("emotion1", "emotion2"):
-        for emotion in EMOTIONS:
-            wanted.loc[emotion] += counts[(material.asked[name] == emotion).to_numpy(bool)].sum(axis=0).astype(np.int64)
+    chosen, pair_share = _by_pair(material.asked, votes_of(material).counts(), list(found.pairs))
+    confusion = drawn_choices.confusion(chosen, rows="the two wanted feelings", columns="chosen", source=source)
+    if chosen.to_numpy().sum():
+        confusion.layout.meta["says"] = (
+            f"In {theme.percent(pair_share)} of the votes one of the face's two wanted feelings is chosen."
+        )
     return [
         Exhibit(
             "outcomes",
             drawn.outcome_shares(data, source=source, published=found.published_success_or_bias),
             data,
             f"Of each face, the shares of people who chose its two feelings are looked at. {RULE[:1].upper()}{RULE[1:]} (paper "
-            "B, Fig. 4; "
-            "equality goes to the worse outcome). The paper prints only that success and bias together are nearly 80 %.",
+            "B, Fig. 4; equality goes to the worse outcome). The paper prints only that success and bias together are nearly 80 "
+            "%.",
             found.note,
             numbers={name: getattr(found, name) for name in ("basis", "interval", "every", "success_or_bias", "rule")}
             | {"pairs": {f"{a}-{b}": each for (a, b), each in found.pairs.items()}},
         ),
         Exhibit(
             "choices",
-            drawn_choices.confusion(wanted, rows="one of the two wanted feelings", columns="chosen", source=source),
-            wanted.rename_axis("wanted").reset_index(),
-            "Every answer counts once for each of its face's two wanted feelings, so that about half of the answers can lie on "
-            "the diagonal "
-            "even where all goes as wanted.",
+            confusion,
+            chosen.rename_axis("wanted").reset_index(),
+            "Every row is a pair of wanted feelings: how the votes on its faces are spread over the six answers.",
         ),
     ]
+
+
+def _by_pair(samples: pd.DataFrame, counts: Array, pairs: list[tuple[str, str]]) -> tuple[pd.DataFrame, float]:
+    """Votes (N, 6) -> votes by pair of wanted feelings, a row each, and the share of all that went to the own pair."""
+    rows, own = {}, 0.0
+    for first, second in pairs:
+        inside = ((samples["emotion1"] == first) & (samples["emotion2"] == second)).to_numpy(bool)
+        total = counts[inside].sum(axis=0)
+        rows[f"{first} – {second}"] = total.astype(np.int64)
+        own += total[EMOTIONS.index(first)] + total[EMOTIONS.index(second)]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(EMOTIONS))
+    return table, own / max(float(table.to_numpy().sum()), 1.0)
 
 
 def votes_of(material: Material) -> Choices:
@@ -96,9 +108,8 @@ def divided(material: Material, _: View, __: Progress) -> list[Exhibit]:
             drawn_bits,
             images,
             "Entropy says in bits how evenly the answers are spread over the six feelings: 0 is one answer for all, 1 two "
-            "equally frequent "
-            "ones, 2.58 all six. With few votes the plain value is too small; Miller and Madow's correction is added. Paper B, "
-            "Fig. 7a.",
+            "equally frequent ones, 2.58 all six. With few votes the plain value is too small; Miller and Madow's correction is "
+            "added. Paper B, Fig. 7a.",
             f"Mean over faces with two votes or more: {said(votes.bits)} bits; without the correction {said(votes.entropy)}."
             if math.isfinite(votes.bits.value)
             else votes.note,
@@ -114,8 +125,7 @@ def divided(material: Material, _: View, __: Progress) -> list[Exhibit]:
             ),
             points,
             "Each mark is a face: the median time that people took, and how divided they are. Spearman's correlation compares "
-            "the two orders. "
-            "The published 0.42 is of a task with digits. Paper B, Fig. 7c.",
+            "the two orders. The published 0.42 is of a task with digits. Paper B, Fig. 7c.",
             slow.note,
             numbers={"basis": slow.basis, "spearman": rho, "p": slow.p, "published": slow.published},
         ),
@@ -152,14 +162,12 @@ def against_classifiers(material: Material, _: View, __: Progress) -> list[Exhib
         name, best = max(known.items(), key=lambda item: item[1].accuracy.value)
         says = (
             f"{title_of(name)} gives the answer of {people} most often: {100 * best.accuracy.value:.0f} % of the votes; nothing "
-            "could reach more than "
-            f"{100 * first.best_accuracy.value:.0f} %, since {people} differ."
+            f"could reach more than {100 * first.best_accuracy.value:.0f} %, since {people} differ."
         )
         name, best = min(known.items(), key=lambda item: item[1].log_loss.value)
         bits_say = (
             f"{title_of(name)} is least surprised by the votes: {said(best.log_loss)} bits a vote, where guessing costs 2.58 and "
-            "knowing "
-            f"everybody's shares {said(first.best_log_loss)}."
+            f"knowing everybody's shares {said(first.best_log_loss)}."
         )
     return [
         Exhibit(
@@ -178,8 +186,7 @@ def against_classifiers(material: Material, _: View, __: Progress) -> list[Exhib
             ),
             shares,
             "The share of all votes that went to the feeling which the classifier finds most probable. Where people differ, no "
-            "single answer can "
-            "meet all votes: the most frequent one is the ceiling.",
+            "single answer can meet all votes: the most frequent one is the ceiling.",
             numbers=found,
         ),
         Exhibit(
@@ -196,8 +203,8 @@ def against_classifiers(material: Material, _: View, __: Progress) -> list[Exhib
             ),
             bits,
             "Surprise per vote: minus the logarithm of the probability that the classifier gave to it. Distance of the shares: "
-            "Jensen-Shannon "
-            "divergence of people's shares and the classifier's probabilities, 0 (the same) to 1 bit (nothing in common).",
+            "Jensen-Shannon divergence of people's shares and the classifier's probabilities, 0 (the same) to 1 bit (nothing in "
+            "common).",
         ),
     ]
 
@@ -221,10 +228,8 @@ def activations(material: Material, view: View, _: Progress) -> list[Exhibit]:
     name = view.classifier or material.steerer
     definition = (
         "Activations are what the classifier computes before it turns them into probabilities. The filter keeps a face whose "
-        "two feelings both "
-        "lie beyond the dashed line, the 75th percentile of plain faces. Strokes below are faces of this study. Paper B, "
-        "equation (3) and Fig. 8, "
-        "there of photographs (RAF-DB)."
+        "two feelings both lie beyond the dashed line, the 75th percentile of plain faces. Strokes below are faces of this "
+        "study. Paper B, equation (3) and Fig. 8, there of photographs (RAF-DB)."
     )
     try:
         reference = load_reference(material.generator)

@@ -44,8 +44,7 @@ def means(material: Material, view: View, _: Progress) -> list[Exhibit]:
             lambda row: row.identity,
             lambda row: row.identity,
             "Everybody was asked of every pair whether both pictures show the same person. The dot is the share of all answers "
-            "that "
-            "were yes.",
+            "that were yes.",
         ),
         (
             "accepted",
@@ -54,8 +53,8 @@ def means(material: Material, view: View, _: Progress) -> list[Exhibit]:
             models,
             lambda row: row.accepted[name],
             lambda row: row.accepted.get(name, math.nan) if usual else math.nan,
-            "A recogniser measures how far two faces are apart and accepts the pair as one person below its threshold. The dot is "
-            "the share of pairs with two faces that it accepts.",
+            "A recogniser measures how far two faces are apart and accepts the pair as one person below its threshold. The dot "
+            "is the share of pairs with two faces that it accepts.",
         ),
         (
             "similarity",
@@ -91,11 +90,11 @@ def means(material: Material, view: View, _: Progress) -> list[Exhibit]:
             models,
             lambda row: row.latent_ratio,
             lambda row: row.latent_ratio,
-            "How far apart two faces lie among the numbers that the generator makes them from. Generators have their own units, so "
-            "both ours and the published values are divided by the mean between two people.",
+            "How far apart two faces lie among the numbers that the generator makes them from. Generators have their own units, "
+            "so both ours and the published values are divided by the mean between two people.",
         ),
     ]
-    made = []
+    made: list[Exhibit] = []
     for key, measure, share, source, ours, theirs, definition in columns:
         if key in ("accepted", "distance") and name not in table.thresholds:
             continue
@@ -111,10 +110,10 @@ def means(material: Material, view: View, _: Progress) -> list[Exhibit]:
             for row in table.rows
         ]
         data = pd.DataFrame(rows)
-        figure = tables.means(data, measure=measure, source=source, share=share, interval=table.interval, other=OTHER)
-        made.append(Exhibit(key, figure, data, f"{definition} {PAPER}, Table 1.", table.note, numbers=None))
-    if made:
-        made[0] = Exhibit(made[0].key, made[0].figure, made[0].data, made[0].definition, made[0].note, numbers=table)
+        of = "answers" if key in ("same-person", "similarity") else "pairs"
+        figure = tables.means(data, measure=measure, source=source, share=share, interval=table.interval, other=OTHER, of=of)
+        # the first one brings the whole table along
+        made.append(Exhibit(key, figure, data, f"{definition} {PAPER}, Table 1.", table.note, None if made else table))
     return made
 
 
@@ -147,8 +146,7 @@ def correlations(material: Material, _: View, __: Progress) -> list[Exhibit]:
             figure,
             data,
             "Pearson's r over pairs: how closely the share of people who say 'same person' goes with another measure. 1 and −1 "
-            "are a "
-            f"straight line, 0 is no line at all. Pairs of a face with itself are left out, as in {PAPER}, Table 2.",
+            f"are a straight line, 0 is no line at all. Pairs of a face with itself are left out, as in {PAPER}, Table 2.",
             table.note,
             numbers=table,
         )
@@ -174,15 +172,14 @@ def similarity(material: Material, view: View, _: Progress) -> list[Exhibit]:
             ),
             pairs[kept],
             "Each mark is a pair of faces: how far apart the recogniser places them, and how similar people find them. The "
-            "larger the "
-            f"mark, the farther apart the two lie in the generator. {PAPER}, Fig. 4, right.",
+            f"larger the mark, the farther apart the two lie in the generator. {PAPER}, Fig. 4, right.",
         ),
     ]
 
 
 def decisions(material: Material, view: View, _: Progress) -> list[Exhibit]:
     """Fig. 5: distances split by what most people said, for every recogniser."""
-    made = []
+    made: list[Exhibit] = []
     for name in in_order(material, view):
         pairs = rated_pairs(material, name)
         threshold = threshold_of(material, view, name)
@@ -193,8 +190,7 @@ def decisions(material: Material, view: View, _: Progress) -> list[Exhibit]:
                 figure,
                 pairs[["pair_id", "sample_type", "step", "distance", "same"]],
                 "The shapes show at which distances pairs lie, their width how many there are. Pairs on which people are "
-                "divided half and "
-                f"half are left out. {PAPER}, Fig. 5 and section 6.3.",
+                f"divided half and half are left out. {PAPER}, Fig. 5 and section 6.3.",
             )
         )
     return made

@@ -37,11 +37,9 @@ def features(material: Material, _: View, progress: Progress) -> list[Exhibit]:
     )
     definition = (
         f"{len(FEATURES)} values are measured on every face: shape, pose, colours, light, accessories and emotions. A random "
-        "forest learns "
-        "from their differences how alike people find a pair, and is tested on bases that it has not seen. A feature matters where "
-        "shuffling it makes the prediction worse. These are not the 37 values of paper A (section 5.5), which came from a "
-        "network trained "
-        "on photographs of celebrities."
+        "forest learns from their differences how alike people find a pair, and is tested on bases that it has not seen. A "
+        "feature matters where shuffling it makes the prediction worse. These are not the 37 values of paper A (section 5.5), "
+        "which came from a network trained on photographs of celebrities."
     )
     return [
         Exhibit("features", figure, found.table, definition, found.note, numbers=found),
@@ -49,8 +47,8 @@ def features(material: Material, _: View, progress: Progress) -> list[Exhibit]:
             "features-predicted",
             drawn.predicted(found.predicted, source=source),
             found.predicted,
-            "Each mark is a pair: what the forest foretold without knowing its base, and what people said. R² is the share of the "
-            "differences that it explains.",
+            "Each mark is a pair: what the forest foretold without knowing its base, and what people said. R² is the share of "
+            "the differences that it explains.",
         ),
     ]
 

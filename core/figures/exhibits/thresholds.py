@@ -64,8 +64,7 @@ def acceptance(material: Material, view: View, _: Progress) -> list[Exhibit]:
             ),
             at,
             "The share of pairs that a device with this recogniser would take for one person. Calibrated: the threshold at "
-            "which the "
-            "stated share of two random faces of this generator is accepted. Paper A, Table 1, in brackets.",
+            "which the stated share of two random faces of this generator is accepted. Paper A, Table 1, in brackets.",
         ),
         Exhibit(
             "acceptance-curve",
@@ -136,15 +135,14 @@ def against_people(material: Material, view: View, _: Progress) -> list[Exhibit]
     note = " ".join(dict.fromkeys(each.note for each in found.values()))
     definition = (
         "Generated faces have no true identity, so what most people say stands in for it. Wrongly accepted: people say "
-        "'different' and "
-        "the recogniser accepts. Wrongly refused: the other way round. Equal error rate: where both are equal."
+        "'different' and the recogniser accepts. Wrongly refused: the other way round. Equal error rate: where both are equal."
     )
     points = pd.DataFrame([row for name, each in found.items() for row in _rates(title_of(name), each)])
     worst = max(found.values(), key=lambda each: -1 if math.isnan(each.far.share) else each.far.share)
     says = (
         f"At its threshold {worst.threshold:.3g}, {title_of(worst.recogniser)} wrongly accepts {theme.percent(worst.far.share)} "
-        "of the pairs "
-        f"that most people call different, and wrongly refuses {theme.percent(worst.frr.share)} of those they call the same."
+        f"of the pairs that most people call different, and wrongly refuses {theme.percent(worst.frr.share)} of those they call "
+        "the same."
         if worst.far.n and worst.frr.n
         else "It takes pairs that most people call the same and pairs that most call different."
     )

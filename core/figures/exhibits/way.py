@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.acceptance import Proportion
+from core.analysis.boundary import Estimate
 from core.analysis.mixed import mixed_model
 from core.analysis.psychometric import psychometric_function
 from core.figures import verification as drawn
@@ -47,8 +48,7 @@ def psychometric(material: Material, view: View, _: Progress) -> list[Exhibit]:
     more = ""
     if fitted:
         more = (
-            f"The curve falls by {said(found.slope).replace('-', '')} a whole way at its steepest, and "
-            f"{100 * found.lapse.value:.0f} % of "
+            f"The curve falls by {_steepness(found.slope)} a whole way at its steepest, and {100 * found.lapse.value:.0f} % of "
             "answers look like slips."
         )
     return [
@@ -57,13 +57,16 @@ def psychometric(material: Material, view: View, _: Progress) -> list[Exhibit]:
             figure,
             data,
             "Pairs at 0 % are the base with itself, at 100 % the base with another person, in between what the generator makes "
-            "of a mix. "
-            "A logistic function with slips and beta-binomial spread is fitted to people's answers (psignifit; Schütt et al. "
-            "2016).",
+            "of a mix. A logistic function with slips and beta-binomial spread is fitted to people's answers (psignifit; Schütt "
+            "et al. 2016).",
             " ".join(each for each in (found.note, more) if each),
             numbers=found,
         )
     ]
+
+
+def _steepness(slope: Estimate) -> str:
+    return said(Estimate(-slope.value, -slope.high, -slope.low, slope.n), 1)
 
 
 def recogniser_points(pairs: pd.DataFrame, recogniser: str, threshold: float) -> list[dict[str, object]]:
@@ -109,24 +112,20 @@ def mixed(material: Material, view: View, _: Progress) -> list[Exhibit]:
         steepest = min(found.effects, key=lambda each: each.slope.value)
         says = (
             f"A distance larger by 0.1 costs most for {steepest.sample_type} samples: {abs(steepest.slope.value) / 10:.1f} "
-            "points of "
-            f"similarity; the types {'differ in this' if differ else 'do not clearly differ in this'}."
+            f"points of similarity; the types {'differ in this' if differ else 'do not clearly differ in this'}."
         )
         highest, lowest = (pick(found.effects, key=lambda each: each.level.value) for pick in (max, min))
         level_says = (
             f"At the same distance of {found.centre:.2f}, people find {highest.sample_type} samples {highest.level.value:.0f} of "
-            "100 alike "
-            f"and {lowest.sample_type} samples {lowest.level.value:.0f}."
+            f"100 alike and {lowest.sample_type} samples {lowest.level.value:.0f}."
         )
     definition = (
         "A linear mixed model of single answers: similarity depends on the type of sample, on the distance and on both "
-        "together, while "
-        "each person and each pair has a level of its own (fitted by restricted maximum likelihood)."
+        "together, while each person and each pair has a level of its own (fitted by restricted maximum likelihood)."
     )
     spread = (
         f"People differ by {found.rater_deviation:.1f} points (standard deviation), pairs by {found.pair_deviation:.1f}, single "
-        "answers by "
-        f"{found.residual_deviation:.1f}."
+        f"answers by {found.residual_deviation:.1f}."
         if found.effects
         else ""
     )
