@@ -10,37 +10,19 @@ from core.figures.exhibits.exhibit import Section, View
 if TYPE_CHECKING:
     from core.analysis.material import Material
 
+LIMIT = ("recogniser", "threshold")
+
 IDENTITY = (
+    Section("types", "By type of sample", "Which samples pass for the same person?", identity.means, answers=False, uses=LIMIT),
+    Section("similarity", "Similarity", "How alike do people find them?", identity.similarity, uses=LIMIT),
+    Section("decisions", "Decisions", "Does the threshold lie where people change their mind?", identity.decisions, uses=LIMIT),
     Section(
-        "types", "By type of sample", "Which samples pass for the same person?", identity.means, uses=("recogniser", "threshold")
+        "threshold", "Any threshold", "Who gets in, and how strict must one be?", thresholds.acceptance, answers=False, uses=LIMIT
     ),
-    Section("similarity", "Similarity", "How alike do people find them?", identity.similarity, uses=("recogniser", "threshold")),
-    Section(
-        "decisions",
-        "Decisions",
-        "Does the threshold lie where people change their mind?",
-        identity.decisions,
-        uses=("recogniser", "threshold"),
-    ),
-    Section(
-        "threshold",
-        "Any threshold",
-        "Who gets in, and how strict must one be?",
-        thresholds.acceptance,
-        uses=("recogniser", "threshold"),
-    ),
-    Section(
-        "errors",
-        "Errors",
-        "How often does a recogniser depart from people?",
-        thresholds.against_people,
-        uses=("recogniser", "threshold"),
-    ),
-    Section(
-        "way", "On the way", "At which point does one face become another?", way.psychometric, uses=("recogniser", "threshold")
-    ),
+    Section("errors", "Errors", "How often does a recogniser depart from people?", thresholds.against_people, uses=LIMIT),
+    Section("way", "On the way", "At which point does one face become another?", way.psychometric, uses=LIMIT),
     Section("correlations", "Correlations", "Which measure goes with what people say?", identity.correlations),
-    Section("deciders", "Erring alike", "Do models err where people err?", deciders.consistency, uses=("recogniser", "threshold")),
+    Section("deciders", "Erring alike", "Do models err where people err?", deciders.consistency, uses=LIMIT),
     Section("agreement", "Agreement", "Do people agree with each other?", deciders.agreements),
     Section("mixed", "Type and distance", "Does distance mean the same for all types?", way.mixed, uses=("recogniser",)),
     Section("features", "Looks", "Which differences do people see?", looks.features, slow=True),
@@ -53,7 +35,7 @@ EMOTION = (
     Section("agreement", "Agreement", "Do people agree with each other?", deciders.agreements),
     Section("classifiers", "Classifiers", "Do classifiers foretell what people say?", emotion.against_classifiers),
     Section("deciders", "Erring alike", "Do models choose what people choose?", deciders.consistency),
-    Section("activations", "Activations", "How rare are such faces?", emotion.activations, uses=("classifier",)),
+    Section("activations", "Activations", "How rare are such faces?", emotion.activations, answers=False, uses=("classifier",)),
 )
 
 

@@ -84,6 +84,7 @@ class Section:
     question: str
     make: Callable[[Material, View, Progress], list[Exhibit]]
     slow: bool = False
+    answers: bool = True  # without answers of people it says nothing
     uses: tuple[str, ...] = ()  # fields of View that it looks at
 
 
