@@ -1,7 +1,7 @@
 """Does this face wear glasses? Edges around the eyes, by direction (HOG, Dalal and Triggs 2005), weighed by a logistic function.
 
 The weights were fitted to generated faces labelled by eye (``core.analysis.glasses_fitting``). Judged on 100 other random faces
-labelled by eye (``assets/labels/glasses.json``; a test does it again), one of them without a face: right on 92 of 99 (93 %, interval
+labelled by eye (``assets/labels/glasses.json``; a test does it again), one of them without a face: right on 92 of 99 (93 %, from
 86 to 97), 7 of 10 glasses found (recall 0.70), 7 of 11 that it reports are glasses (precision 0.64); always saying "none" would be
 right on 90 %. A simpler detector was judged on the same 100 before and dropped, so these figures may be a little kind. It misses
 thin and pale frames and mistakes heavy shadows: use it to compare many faces, not to decide about one.
