@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import LiminalError
-from core.studies.importing import conversion
+from core.studies.importing import rows
 from core.studies.importing.cells import UNKNOWN_TIME, times
 from core.studies.importing.conversion import convert
 from core.studies.importing.guessing import guess
@@ -245,6 +245,21 @@ def test_jspsych_rows_that_are_no_answers_are_passed_over():
     ]
 
 
+def test_pieces_make_no_difference(monkeypatch):
+    text = "rater,pair,similarity,same,date\n"
+    for number in range(40):
+        text += (
+            f"r{number % 3},p{number},{number % 101},{'no' if number % 2 else 'yes'},0{1 + number % 9}/{10 + number // 5}/2026\n"
+        )
+    whole = converted(text + "r1,p1,5,no,01/01/2026\n,p1,5,no,01/01/2026\n")
+    monkeypatch.setattr(rows, "CHUNK", 7)
+    pieces = converted(text + "r1,p1,5,no,01/01/2026\n,p1,5,no,01/01/2026\n")
+    assert pieces.ratings.equals(whole.ratings)
+    assert reasons(pieces) == reasons(whole)
+    assert [line for line, _ in reasons(whole)] == [42, 43]
+    assert len(whole.ratings) == 80
+
+
 def test_a_study_that_exists_takes_only_its_own_pictures_and_questions():
     result = converted("rater,image,emotion\nA,images/i1.png,fear\nA,i2,fear\n", Mapping(BASIC), stimuli=["i1"])
     assert result.ratings["stimulus"].tolist() == ["i1"]
@@ -361,8 +376,8 @@ def test_presets_refuse_tables_of_another_form():
 
 def test_an_answer_that_many_rows_give_is_looked_at_once(monkeypatch):
     calls = []
-    checked = conversion.checked_value
-    monkeypatch.setattr(conversion, "checked_value", lambda task, value: calls.append(value) or checked(task, value))
+    checked = rows.checked_value
+    monkeypatch.setattr(rows, "checked_value", lambda task, value: calls.append(value) or checked(task, value))
     text = "rater,image,emotion\n" + "".join(f"A,i{number},fear\n" for number in range(5000))
     assert len(converted(text).ratings) == 5000
     assert len(calls) == 1
