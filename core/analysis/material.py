@@ -35,8 +35,9 @@ class Material:
     ratings: all answers, typed as RATINGS, those of excluded raters too: functions of ``core.analysis`` take ``excluded``.
     pairs (identity; else empty): PAIRS with distance_ and accepted_ columns, of the study's stimuli, each once; of answers that
     were brought in without a sample set what is known of each pair. samples: the images of the study's stimuli, of an emotion
-    study the rows that were asked, EMOTION_SAMPLES with the judges' columns. sets: ids of the library; where: sample_id -> the set
-    that holds its picture, of bases too. thresholds: recogniser -> its default. classifiers: of an emotion study, the steerer first.
+    study the rows that were asked, EMOTION_SAMPLES with the judges' columns. sets: ids of the library; where: sample_id -> the
+    set that holds its picture, of bases too. thresholds: recogniser -> its default. classifiers: of an emotion study, the steerer
+    first.
     """
 
     study: Study

@@ -31,7 +31,7 @@ def test_the_three_pages_by_clicking(server, open_page, settle):
     settle(page)
     expect(page.locator(".judge-sentence")).to_contain_text("strangers")
 
-    page.locator(".st-key-masthead").get_by_role("link", name="Identity samples").click()
+    page.locator(".st-key-masthead").get_by_role("link", name="Identity").click()
     expect(page.get_by_role("button", name="Make 28 samples")).to_be_visible()
     settle(page)
 
