@@ -1,0 +1,27 @@
+"""The analysis suite runs at a tiny size and compares equal values; its figures are no verdict on this machine's speed."""
+
+import json
+
+import pytest
+
+from core.__main__ import main
+from core.commands import bench_analysis
+
+
+def test_bench_analysis_measures_both_sides(monkeypatch, capsys):
+    monkeypatch.setattr(bench_analysis, "IMAGES", 60)
+    monkeypatch.setattr(bench_analysis, "RATERS", 6)
+    whole = bench_analysis.study
+    monkeypatch.setattr(bench_analysis, "study", lambda bases: whole(4 if bases < 1000 else 8))
+    assert main(["bench", "analysis", "--json", "--runs", "1"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    consistency = figures["consistency"]
+    assert consistency["largest_difference"] < 1e-12
+    assert (consistency["pairs"], consistency["looped_pairs"]) == (15, 15)
+    assert consistency["ratio"] == pytest.approx(consistency["loop_seconds"] / consistency["liminal_seconds"])
+    assert figures["disagreement"]["small"]["pairs"] == 112
+    assert figures["disagreement"]["large"]["answers"] == 4480
+    assert figures["bootstrap"]["resamples"] == 2000
+    assert figures["bootstrap"]["rows"] == 15
+    assert main(["bench", "analysis", "--runs", "1"]) == 0
+    assert "to reach: 500" in capsys.readouterr().out
