@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,7 @@ class Gallery:
     score: str
     interval: str
     items: tuple[Item, ...]
-    table: list[dict[str, Any]] = field(repr=False)
+    table: list[dict[Hashable, Any]] = field(repr=False)
 
 
 class Pictures:

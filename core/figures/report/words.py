@@ -1,7 +1,8 @@
-"""The text of a report, filled in from the study's plan and the manifests of its sample sets. Plain text: escaped where it is put."""
+"""The text of a report, filled in from the study's plan and its sample sets' manifests. Plain text: escaped where it is put."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -159,7 +160,7 @@ def limits(material: Material) -> list[str]:
 def commands(material: Material, sets: Sequence[SetRecord]) -> list[str]:
     """What to type to get the same again."""
     lines = list(_generate(sets))
-    name = _quoted(material.study.name)
+    name = shlex.quote(material.study.name)
     if len(material.ratings) and material.source == "simulated":
         folders = " ".join(f"set-{place + 1}" for place in range(len(sets)))
         raters = len(material.exclusions.raters)
@@ -183,7 +184,8 @@ def _generate(sets: Sequence[SetRecord]) -> Iterator[str]:
             skipped = {"seed", "semantic"}
             tail = " --semantic" if configuration.semantic else ""
         else:
-            head = f"python -m core generate emotion --pair {configuration.emotion1} {configuration.emotion2} --count {configuration.count}"
+            pair = f"{configuration.emotion1} {configuration.emotion2}"
+            head = f"python -m core generate emotion --pair {pair} --count {configuration.count}"
             usual = EmotionConfiguration(configuration.emotion1, configuration.emotion2)
             skipped = {"seed", "emotion1", "emotion2", "count", "guided", "adaptive", "steerer", "judges", "recogniser"}
             tail = ("" if configuration.guided else " --unguided") + ("" if configuration.adaptive else " --no-adaptive")
@@ -197,13 +199,6 @@ def _generate(sets: Sequence[SetRecord]) -> Iterator[str]:
 
 def _value(value: object) -> str:
     return " ".join(f"{each}" for each in value) if isinstance(value, tuple) else f"{value}"
-
-
-def _quoted(text: str) -> str:
-    """For a shell."""
-    import shlex
-
-    return shlex.quote(text)
 
 
 def versions(sets: Sequence[SetRecord]) -> dict[str, str]:
