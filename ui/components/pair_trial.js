@@ -21,10 +21,10 @@ class PairTrial {
     const find = (selector) => ask.querySelector(selector);
     this.parts = { ask, box: find(".trial-similarity"), range: find("input"), output: find("output"), next: find(".trial-next"), same: [...ask.querySelectorAll(".trial-same button")] };
     const { range, next, same } = this.parts;
-    // A press on the very middle changes no value and fires no input event: it counts all the same.
-    for (const kind of ["input", "pointerup"]) range.addEventListener(kind, (event) => this.alike(Number(range.value), event));
-    for (const button of same) button.addEventListener("click", (event) => this.identity(button.dataset.value, event));
-    next.addEventListener("click", (event) => this.finish(event));
+    range.addEventListener("input", (event) => this.alike(Number(range.value), event));
+    onPress(range, (event) => this.alike(Number(range.value), event)); // on the very middle no value changes, yet it is an answer
+    for (const button of same) onPress(button, (event) => this.identity(button.dataset.value, event));
+    onPress(next, (event) => this.finish(event));
   }
 
   // show(): puts both faces up, inside a frame. -> the measured trial
@@ -61,7 +61,8 @@ class PairTrial {
   }
 
   give(task, response, event) {
-    this.answers[task] = { response, rt: Math.round((event.timeStamp - this.onset) * 100) / 100, input_device: deviceOf(event) };
+    const stamp = task === "similarity" ? event.timeStamp : beganAt(event); // a slider's answer is where it was left
+    this.answers[task] = { response, rt: Math.round((stamp - this.onset) * 100) / 100, input_device: deviceOf(event) };
     this.parts.next.disabled = !(this.answers.similarity && this.answers.identity);
   }
 
@@ -83,7 +84,7 @@ class PairTrial {
     if (!this.resolve) return;
     const done = this.resolve;
     this.resolve = null;
-    const shared = { time_to_next: Math.round((event.timeStamp - this.onset) * 100) / 100, interruptions: this.interruptions, slider_moves: this.moves };
+    const shared = { time_to_next: Math.round((beganAt(event) - this.onset) * 100) / 100, interruptions: this.interruptions, slider_moves: this.moves };
     done(Object.fromEntries(Object.entries(this.answers).map(([task, answer]) => [task, { ...answer, rt_from_pair_onset: answer.rt, ...shared }])));
   }
 }

@@ -4,13 +4,6 @@
 const EMOTION_KEYS = ["1", "2", "3", "4", "5", "6"];
 const PART = 50; // trials between two breaks, about
 const TELL_AGAIN_MS = 4000;
-const pointers = { last: "mouse" };
-window.addEventListener("pointerdown", (event) => { pointers.last = event.pointerType || "mouse"; pointers.stamp = event.timeStamp; }, true);
-
-function deviceOf(event) {
-  if (event.type.startsWith("key") || (event.type === "click" && event.detail === 0)) return "keyboard";
-  return event.pointerType || pointers.last;
-}
 
 const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
@@ -37,8 +30,22 @@ class Block {
     listen(window, "keydown", (event) => this.key(event));
     listen(document, "visibilitychange", () => this.looked());
     listen(window, "blur", (event) => { if (event.target === window) this.interrupt(); }); // a button losing focus is none
+    this.stayOpen();
     this.queue.send();
     this.start();
+  }
+
+  // Streamlit locks the page when its own connection is lost; a block needs none (see trial.css for its dialog).
+  stayOpen() {
+    const unlock = () => {
+      if (!this.root.isConnected) return watcher.disconnect();
+      for (let place = this.root; place; place = place.parentElement) {
+        if (place.inert) place.inert = false;
+        if (place.getAttribute("aria-hidden") === "true") place.removeAttribute("aria-hidden");
+      }
+    };
+    const watcher = new MutationObserver(unlock);
+    watcher.observe(document.documentElement, { attributes: true, attributeFilter: ["inert", "aria-hidden"], subtree: true });
   }
 
   // What is still to be asked: the server's list without what waits in this browser; what was begun before comes last.
@@ -255,7 +262,7 @@ class Block {
     screen.append(press);
     return new Promise((resolve) => {
       this.pass = () => { this.pass = null; press.disabled = true; resolve(); };
-      press.addEventListener("click", () => this.pass?.());
+      onPress(press, () => this.pass?.());
     });
   }
 
@@ -265,7 +272,7 @@ class Block {
     this.parts.choices.append(...this.data.emotions.map((emotion, place) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "trial-choice" });
       button.append(Object.assign(document.createElement("kbd"), { textContent: EMOTION_KEYS[place] }), emotion);
-      button.addEventListener("click", (event) => this.running?.answer(emotion, event.detail === 0 ? event.timeStamp : pointers.stamp ?? event.timeStamp, deviceOf(event)));
+      onPress(button, (event) => this.running?.answer(emotion, beganAt(event), deviceOf(event)));
       return button;
     }));
   }

@@ -11,7 +11,7 @@ from core.models.emotions import EMOTIONS
 from core.studies.study import Kind
 from ui.components.mounting import mount
 
-PARTS = ("answers", "timed_trial", "pair_trial")
+PARTS = ("presses", "answers", "timed_trial", "pair_trial")
 
 
 @dataclass(frozen=True)
