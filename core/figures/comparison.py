@@ -32,9 +32,9 @@ def side_by_side(figures: Sequence[tuple[str, go.Figure]]) -> go.Figure:
             trace = {**trace, "xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
             name = str(trace.get("legendgroup") or str(trace.get("name") or "").split(" (")[0])
             trace["legendgroup"] = name
-            if name in listed:
-                trace["showlegend"] = False
-            listed.add(name)
+            if trace.get("name") and trace.get("showlegend") is not False:
+                trace["showlegend"] = name not in listed
+                listed.add(name)
             made.add_trace(trace)
         own = plain["layout"]
         layout[f"xaxis{suffix}"] = {**own.get("xaxis", {}), "domain": [left, left + width], "anchor": f"y{suffix}"}

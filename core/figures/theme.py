@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ FONT = "'Instrument Sans', system-ui, -apple-system, 'Segoe UI', sans-serif"
 HEADINGS = "Newsreader, 'Iowan Old Style', Palatino, Georgia, serif"
 
 INK, SOFT, LINE, PAPER, PANEL = "#23252e", "#5d6070", "#d9d2c4", "#fbf9f5", "#f2eee6"
-AMBER, INDIGO, TEAL, BRICK, SKY = "#e09a3a", "#3d4a86", "#2b8f86", "#b0433a", "#6fa8d6"
+AMBER, INDIGO, TEAL, BRICK, SKY = "#e09a3a", "#3d4a86", "#2b8f86", "#b0433a", "#7fb4dd"
 ACCEPTED, REFUSED, MISSING = AMBER, INDIGO, "#a09a8e"
 FADED = "#b9bdcb"  # what is only there to compare with
 
@@ -123,7 +124,7 @@ def described(figure: go.Figure, *, says: str, n: int | str, interval: str = "",
     if not all(name in SOURCES for name in names):
         raise LiminalError(f"A figure's data come from {', '.join(SOURCES)}, not from '{source}'.")
     known = " and ".join(dict.fromkeys(SOURCES[name] for name in names))
-    if not says.strip() or "nan" in says.lower().replace(",", " ").replace("(", " ").split():
+    if not says.strip() or re.search(r"\bnan\b", f"{says} {n} {interval}", re.IGNORECASE):
         raise LiminalError(f"A figure needs a sentence that says what it shows, not '{says}'.")
     size = f"{n:,}" if isinstance(n, int) else n
     figure.update_layout(meta={"says": says, "n": size, "interval": interval, "source": known})
