@@ -72,9 +72,11 @@ def dots(
         if reference[1]:
             figure.add_annotation(
                 x=reference[0] * factor,
-                y=1,
+                y=0,
                 yref="paper",
+                xanchor="left",
                 yanchor="bottom",
+                xshift=4,
                 text=reference[1],
                 showarrow=False,
                 font={"size": 12, "color": theme.SOFT},

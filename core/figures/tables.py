@@ -55,8 +55,9 @@ def means(
             x=published,
             y=names,
             mode="markers",
-            name="published (paper A)",
+            name=f"published (paper A{', ' + other if other else ''})",
             marker={"symbol": "diamond-open", "size": 11, "color": theme.SOFT, "line": {"width": 1.6}},
+            cliponaxis=False,
             hovertemplate="published: %{x:.2f}<extra></extra>",
         )
     figure.add_scatter(
@@ -64,7 +65,8 @@ def means(
         y=names,
         mode="markers",
         name="this set",
-        marker={"size": np.where(whole, 11, 8), "color": theme.INDIGO},
+        marker={"size": np.where(whole, 11, 8), "color": theme.INDIGO, "opacity": 1},
+        cliponaxis=False,
         error_x={
             "type": "data",
             "symmetric": False,
@@ -85,8 +87,6 @@ def means(
     top, bottom = int(np.argmax(value)), int(np.argmin(value))
     says = f"{measure[:1].upper()}{measure[1:]} is highest for {names[top]}: {said[top].split(', n')[0]}"
     says += f", and lowest for {names[bottom]}: {said[bottom].split(', n')[0]}." if top != bottom else "."
-    if np.isfinite(published).any():
-        says += f" Diamonds are the published values{'; ' + other if other else ''}."
     every = known.loc[known["sample_type"] == "all", "n"]
     n = int(every.iloc[0]) if len(every) else int(known.loc[whole, "n"].sum() or known["n"].sum())
     return theme.described(figure, says=says, n=f"{n:,} {of}", interval=interval, source=source)

@@ -12,7 +12,7 @@ from core.analysis.consistency import Consistency, error_consistency
 from core.analysis.deciders import classifier_answers, recogniser_answers
 from core.figures import agreement as drawn
 from core.figures.dots import dots
-from core.figures.exhibits.exhibit import Exhibit, View, estimate, in_order, said, source_of, threshold_of, title_of
+from core.figures.exhibits.exhibit import Exhibit, View, estimate, in_order, people, said, source_of, threshold_of, title_of
 from core.progress import Progress
 from core.studies.ratings import Task
 
@@ -29,9 +29,9 @@ def consistency(material: Material, view: View, _: Progress) -> list[Exhibit]:
     task: Task = "identity" if material.kind == "identity" else "emotion"
     ratings = pd.concat([material.ratings, model_answers(material, view)], ignore_index=True)
     found = error_consistency(ratings, task, excluded=material.excluded)
-    people = "simulated observers" if material.source == "simulated" else "people"
-    rows = [{"name": f"{people} with each other", **estimate(found.ceiling)}]
-    rows += [{"name": f"{title_of(name)} with {people}", **estimate(each)} for name, each in found.models.items()]
+    who = people(material)
+    rows = [{"name": f"{who} with each other", **estimate(found.ceiling)}]
+    rows += [{"name": f"{title_of(name)} with {who}", **estimate(each)} for name, each in found.models.items()]
     data = pd.DataFrame(rows)
     source = source_of(material, found.basis.source)
     definition = (
@@ -45,8 +45,8 @@ def consistency(material: Material, view: View, _: Progress) -> list[Exhibit]:
             dots(
                 data,
                 measure="kappa beyond chance",
-                says=_closest(found, people),
-                n=f"{found.basis.images:,} images, {found.basis.raters:,} {people}",
+                says=_closest(found, who),
+                n=f"{found.basis.images:,} images, {found.basis.raters:,} {who}",
                 interval=found.interval,
                 source=source,
                 reference=(0.0, "chance"),
@@ -57,7 +57,7 @@ def consistency(material: Material, view: View, _: Progress) -> list[Exhibit]:
             found.note,
             numbers=_numbers(found),
         ),
-        _matrix(found, source, definition, people),
+        _matrix(found, source, definition),
     ]
 
 
@@ -69,23 +69,21 @@ def model_answers(material: Material, view: View) -> pd.DataFrame:
     return classifier_answers(material.asked, material.steerer, material.classifiers, study=material.study.name)
 
 
-def _closest(found: Consistency, people: str) -> str:
+def _closest(found: Consistency, who: str) -> str:
     known = {name: each for name, each in found.models.items() if np.isfinite(each.value)}
     if not known:
         return (
-            f"{people.capitalize()} agree with each other by kappa {said(found.ceiling)}."
+            f"{who.capitalize()} agree with each other by kappa {said(found.ceiling)}."
             if found.ceiling.n
             else "Nobody can be compared yet."
         )
     name, best = max(known.items(), key=lambda item: item[1].value)
     if not found.ceiling.n or not np.isfinite(found.ceiling.value):
-        return f"{title_of(name)} errs most like {people}: kappa {said(best)}."
-    return (
-        f"{title_of(name)} errs most like {people}: kappa {said(best)}, where {people} reach {said(found.ceiling)} with each other."
-    )
+        return f"{title_of(name)} errs most like {who}: kappa {said(best)}."
+    return f"{title_of(name)} errs most like {who}: kappa {said(best)}, where {who} reach {said(found.ceiling)} with each other."
 
 
-def _matrix(found: Consistency, source: str, definition: str, people: str) -> Exhibit:
+def _matrix(found: Consistency, source: str, definition: str) -> Exhibit:
     """Everybody with everybody; of many people those with the most pairs in common with others."""
     place = np.arange(len(found.deciders))
     is_model = np.array([each == "model" for each in found.sources], bool)
@@ -140,16 +138,16 @@ def agreements(material: Material, _: View, __: Progress) -> list[Exhibit]:
     data = pd.DataFrame(rows, columns=["name", "series", "value", "low", "high", "n"])
     first = found[tasks[-1]]
     alpha = first.alpha
-    people = "Simulated observers" if material.source == "simulated" else "People"
+    who = people(material).capitalize()
     strong = "well" if alpha.value >= 0.667 else "moderately" if alpha.value >= 0.4 else "little"
-    says = f"{people} agree {strong} beyond chance on '{TASKS[tasks[-1]]}': Krippendorff's alpha is {said(alpha)}."
+    says = f"{who} agree {strong} beyond chance on '{TASKS[tasks[-1]]}': Krippendorff's alpha is {said(alpha)}."
     if not np.isfinite(alpha.value):
         says = first.note or "It takes two people who answered about the same images to speak of agreement."
     figure = dots(
         data,
         measure="agreement",
         says=says,
-        n=f"{first.basis.images:,} images, {first.basis.raters:,} {people.lower()}, {first.basis.answers:,} answers",
+        n=f"{first.basis.images:,} images, {first.basis.raters:,} {who.lower()}, {first.basis.answers:,} answers",
         interval=first.interval,
         source=source_of(material, first.basis.source),
         reference=(0.0, "chance"),

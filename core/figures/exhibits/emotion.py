@@ -19,7 +19,7 @@ from core.figures import agreement as drawn_choices
 from core.figures import emotion as drawn
 from core.figures import theme
 from core.figures.dots import dots
-from core.figures.exhibits.exhibit import Exhibit, View, estimate, said, source_of, title_of
+from core.figures.exhibits.exhibit import Exhibit, View, estimate, people, said, source_of, title_of
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 
@@ -136,13 +136,13 @@ def against_classifiers(material: Material, _: View, __: Progress) -> list[Exhib
     """How well each classifier foretells people's votes."""
     votes = votes_of(material)
     found = {name: fit(votes, probabilities(material.asked, name, material.steerer), name) for name in _judging(material)}
-    people = "simulated observers" if material.source == "simulated" else "people"
+    who = people(material)
     first = next(iter(found.values()), None)
     basis = first.basis if first else votes.basis
     source = source_of(material, basis.source, "models") if first else source_of(material, basis.source)
     shares = pd.DataFrame(
         [{"name": title_of(name), **estimate(each.accuracy)} for name, each in found.items()]
-        + ([{"name": f"the most frequent answer of {people}", **estimate(first.best_accuracy)}] if first else []),
+        + ([{"name": f"the most frequent answer of {who}", **estimate(first.best_accuracy)}] if first else []),
         columns=["name", "value", "low", "high", "n"],
     )
     bits = pd.DataFrame(
@@ -161,8 +161,8 @@ def against_classifiers(material: Material, _: View, __: Progress) -> list[Exhib
     if known and first is not None:
         name, best = max(known.items(), key=lambda item: item[1].accuracy.value)
         says = (
-            f"{title_of(name)} gives the answer of {people} most often: {100 * best.accuracy.value:.0f} % of the votes; nothing "
-            f"could reach more than {100 * first.best_accuracy.value:.0f} %, since {people} differ."
+            f"{title_of(name)} gives the answer of {who} most often: {100 * best.accuracy.value:.0f} % of the votes; nothing "
+            f"could reach more than {100 * first.best_accuracy.value:.0f} %, since {who} differ."
         )
         name, best = min(known.items(), key=lambda item: item[1].log_loss.value)
         bits_say = (

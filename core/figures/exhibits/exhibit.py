@@ -120,6 +120,11 @@ def source_of(material: Material, *sources: str) -> str:
     return " and ".join(dict.fromkeys(found))
 
 
+def people(material: Material) -> str:
+    """Who answered, as sentences call them."""
+    return "simulated observers" if material.source == "simulated" else "people"
+
+
 def threshold_of(material: Material, view: View, recogniser: str) -> float:
     """The chosen threshold for the recogniser that is looked at, else its default; NaN where neither is known."""
     if recogniser == view.recogniser and view.threshold is not None:

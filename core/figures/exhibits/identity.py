@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.analysis.material import Material
 
 PAPER = "Exploring the Lands Between (paper A)"
-OTHER = "made with StyleGAN2 and other people"
+OTHER = "StyleGAN2"
 
 
 def means(material: Material, view: View, _: Progress) -> list[Exhibit]:

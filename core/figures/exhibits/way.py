@@ -13,7 +13,7 @@ from core.analysis.mixed import mixed_model
 from core.analysis.psychometric import psychometric_function
 from core.figures import verification as drawn
 from core.figures.dots import dots
-from core.figures.exhibits.exhibit import Exhibit, View, estimate, in_order, said, source_of, threshold_of, title_of
+from core.figures.exhibits.exhibit import Exhibit, View, estimate, in_order, people, said, source_of, threshold_of, title_of
 from core.progress import Progress
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 def psychometric(material: Material, view: View, _: Progress) -> list[Exhibit]:
     """Share that says 'same person' on the way to another face, people's with the fitted function, recognisers' as they are."""
     found = psychometric_function(material.pairs, material.ratings, excluded=material.excluded)
-    people = "simulated observers" if material.source == "simulated" else "people"
-    points: list[dict[str, object]] = [{"name": people, "fraction": each.fraction, **_share(each.same)} for each in found.points]
+    who = people(material)
+    points: list[dict[str, object]] = [{"name": who, "fraction": each.fraction, **_share(each.same)} for each in found.points]
     for name in in_order(material, view):
         points += recogniser_points(material.pairs, name, threshold_of(material, view, name))
     data = pd.DataFrame(points, columns=["name", "fraction", "share", "low", "high", "n"])
     fractions = np.linspace(0, 1, 81)
     fitted = np.isfinite(found.threshold.value)
     curve = pd.DataFrame(
-        {"name": people, "fraction": fractions, "share": found.curve(fractions)}
+        {"name": who, "fraction": fractions, "share": found.curve(fractions)}
         if fitted
         else {"name": [], "fraction": [], "share": []}
     )
     fit = pd.DataFrame(
-        [{"name": people, "threshold": found.threshold.value, "low": found.threshold.low, "high": found.threshold.high}]
+        [{"name": who, "threshold": found.threshold.value, "low": found.threshold.low, "high": found.threshold.high}]
     )
     figure = drawn.psychometric(
         data,
@@ -101,7 +101,7 @@ def mixed(material: Material, view: View, _: Progress) -> list[Exhibit]:
     """similarity ~ type x distance + (1 | rater) + (1 | pair): levels and slopes by type."""
     found = mixed_model(material.pairs, material.ratings, view.recogniser, excluded=material.excluded)
     title = title_of(view.recogniser)
-    n = f"{found.basis.answers:,} answers of {found.basis.raters:,} people about {found.basis.images:,} pairs"
+    n = f"{found.basis.answers:,} answers of {found.basis.raters:,} {people(material)} about {found.basis.images:,} pairs"
     source = source_of(material, found.basis.source)
     slopes = pd.DataFrame([{"name": each.sample_type, **estimate(each.slope)} for each in found.effects])
     levels = pd.DataFrame([{"name": each.sample_type, **estimate(each.level)} for each in found.effects])

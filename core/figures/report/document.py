@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import math
@@ -18,7 +19,7 @@ from core.analysis.material import Material
 from core.errors import Cancelled, LiminalError
 from core.figures import theme
 from core.figures.exhibits.contents import first_view, sections
-from core.figures.exhibits.exhibit import Exhibit, Section, View, file_name
+from core.figures.exhibits.exhibit import Exhibit, Section, View, file_name, people
 from core.figures.report import words
 from core.figures.report.gallery import Pictures, galleries
 from core.progress import Progress
@@ -102,6 +103,7 @@ def report(
         made_on=dt.datetime.now(dt.UTC).date().isoformat(),
         version=core.__version__,
         inline=_inline,
+        font=_font,
         plotly=_plotly(),
         script_json=_script_json,
         dark=theme.dark_colours(),
@@ -144,13 +146,13 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
     raters = len(material.exclusions.raters) - len(material.excluded)
     counted = material.counted
     if raters:
-        yield f"{raters:,}", "simulated observers" if material.source == "simulated" else "people, those left out not counted"
+        yield f"{raters:,}", people(material)
     asked = len(material.pairs) if material.kind == "identity" else len(material.asked)
     yield f"{asked:,}", "pairs of faces" if material.kind == "identity" else "faces between two feelings"
     if raters:
         yield f"{len(counted):,}", "answers"
         votes = counted.drop_duplicates(["rater", "stimulus"]).groupby("stimulus").size()
-        yield f"{votes.median():g}", f"people for each {'pair' if material.kind == 'identity' else 'face'} in the middle"
+        yield f"{votes.median():g}", f"{people(material)} for a {'pair' if material.kind == 'identity' else 'face'} (median)"
     yield f"{len(material.thresholds) if material.kind == 'identity' else len(material.classifiers)}", "networks beside them"
 
 
@@ -207,6 +209,12 @@ def _written(value: Any) -> str:
 def _inline(name: str) -> Markup:
     """A file of our own, as it is."""
     return Markup((FOLDER / name).read_text(encoding="utf-8"))
+
+
+def _font(name: str) -> Markup:
+    """A font of ours as a data address."""
+    content = base64.b64encode((ASSETS / "fonts" / name).read_bytes()).decode()
+    return Markup(f"data:font/woff2;base64,{content}")
 
 
 def _plotly() -> Markup:

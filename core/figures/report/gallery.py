@@ -23,7 +23,7 @@ from core.sampling.webp import encode_webp
 from core.studies.library import Library
 
 SHOWN = 8
-SIDE = 192  # pixels
+SIDE = 224  # pixels
 QUALITY = 82
 
 
@@ -89,6 +89,7 @@ def galleries(material: Material, view: View, pictures: Pictures) -> list[Galler
 
 
 def _identity(material: Material, view: View, pictures: Pictures) -> list[Gallery]:
+    who = "observers" if material.source == "simulated" else "people"
     made = []
     rows = material.pairs.set_index("pair_id")
     if view.recogniser:
@@ -96,7 +97,7 @@ def _identity(material: Material, view: View, pictures: Pictures) -> list[Galler
         limit = threshold_of(material, view, name)
         found = identity_disagreement(material.pairs, material.ratings, name, limit, excluded=material.excluded)
         said = [
-            lambda row: f"{percent(row['share'])} of {int(row['votes'])} people: same person",
+            lambda row: f"{percent(row['share'])} of {int(row['votes'])} {who}: same person",
             lambda row: f"{title_of(name)}: {number(row['distance'])}, {'accepted' if row['accepted'] else 'refused'}",
         ]
         made += [
@@ -104,7 +105,7 @@ def _identity(material: Material, view: View, pictures: Pictures) -> list[Galler
             _gallery(found, "highest", f"People see the same person, {title_of(name)} does not", rows, pictures, said),
         ]
     spread = identity_spread(material.pairs, material.ratings, excluded=material.excluded)
-    said = [lambda row: f"{int(row['yes'])} of {int(row['votes'])} people: same person"]
+    said = [lambda row: f"{int(row['yes'])} of {int(row['votes'])} {who}: same person"]
     made.append(_gallery(spread, "highest", "People are divided over who it is", rows, pictures, said))
     return [each for each in made if each.items]
 

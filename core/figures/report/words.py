@@ -10,7 +10,7 @@ from typing import Any
 import core
 from core.analysis.material import Material
 from core.errors import LiminalError
-from core.figures.exhibits.exhibit import title_of
+from core.figures.exhibits.exhibit import people, title_of
 from core.figures.theme import listed
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
@@ -91,7 +91,7 @@ def _made(record: SetRecord) -> str:
         return (
             f"All faces were made by a network ({generator}); nobody in them lives. Around each of "
             f"{configuration.bases_per_batch} bases a "
-            f"batch, samples were made as in paper A: pairs {pairs}. Positive samples lie {_steps(configuration.positive_steps)} "
+            f"batch, samples were made as in paper A (pairs: {pairs}). Positive samples lie {_steps(configuration.positive_steps)} "
             "paper "
             f"units from the base; interpolated ones at {_steps(configuration.interpolation_steps)} of the way to another base; "
             "optimized ones "
@@ -124,9 +124,10 @@ def who(material: Material) -> list[str]:
     raters = material.exclusions.raters
     if not raters:
         return []
-    noun = "simulated observers" if material.source == "simulated" else "people"
+    noun = people(material)
     kept = len(raters) - len(material.excluded)
-    told = [f"{len(raters):,} {noun} gave {len(material.ratings):,} answers; {kept:,} of them count."]
+    counted = f"; those of {kept:,} count" if material.excluded else ""
+    told = [f"{len(raters):,} {noun} gave {len(material.ratings):,} answers{counted}."]
     if material.excluded:
         told.append(f"{len(material.excluded):,} were left out of everything below; their answers are kept. Who and why:")
     else:
@@ -145,7 +146,7 @@ def limits(material: Material) -> list[str]:
         "nothing.",
     ]
     if material.source == "simulated":
-        told.insert(0, f"Nobody was asked. These answers come from simulated observers. {material.study.note}".strip())
+        told.insert(0, f"Nobody was asked: these answers come from simulated observers. {material.study.note}".strip())
     elif material.source == "people":
         told.append(
             "People answered in their own browsers: times are good to one frame of their screens at best, and nobody saw what "
