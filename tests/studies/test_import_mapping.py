@@ -4,7 +4,7 @@ import uuid
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import LiminalError
@@ -68,6 +68,7 @@ def test_the_same_file_gives_the_same_identifiers_and_another_study_others():
     assert all(str(uuid.UUID(name)) == name for name in first.ratings["rating_id"])
 
 
+@settings(deadline=None)
 @given(st.uuids(), st.lists(st.text(max_size=5), max_size=5))
 def test_many_identifiers_at_once_are_those_of_the_standard_library(space, names):
     names = [name.encode("utf-8", "ignore").decode() for name in names]
