@@ -80,6 +80,7 @@ def test_many_ragged_rows_are_counted_beyond_the_listed_ones():
     [
         (b"", "is empty"),
         (b"a,b\n", "holds no answers"),
+        (b"a,b\n1\n2\n", "No row .* line 2, it has 1 cells"),
         (b"a,a\n1,2\n", "two columns called 'a'"),
         (b"1,2\n3,4\n", "made of numbers"),
         (b'a,b\n1,2\n"1,2\n', "after line 2 .* quotation mark"),

@@ -78,7 +78,10 @@ def read(source: bytes | Path, name: str = "", *, encoding: str | None = None) -
             made = jspsych.read_json(stream, name, digest, encoding)
         else:
             made = text_table.read_text(stream, name, digest, encoding)
-    if made.frame.empty and not made.problems.total:
+    if made.frame.empty and made.problems.total:
+        first = next(iter(made.problems))
+        raise LiminalError(f"No row of {name} can be read: line {first.line}, {first.reason}; look at the line of column names.")
+    if made.frame.empty:
         raise LiminalError(f"{name} names columns but holds no answers; choose a file with at least one row.")
     return made
 
