@@ -133,7 +133,7 @@ def test_new_faces_fall_among_their_neighbours(laid):
 
 
 def test_more_rows_than_umap_takes_are_placed_among_a_sample(monkeypatch, tmp_path):
-    rows, which = groups(300)
+    rows, _ = groups(300)
     monkeypatch.setattr(projection, "MOST_FOR_UMAP", 60)
     monkeypatch.setattr(umap_process, "run", lambda rows, **rest: rows[:, :2] * 2)
     found = fit(rows, "umap", folder=tmp_path)

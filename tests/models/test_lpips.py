@@ -90,3 +90,19 @@ def test_gradient_is_finite_even_where_all_channels_are_silent_and_leads_nearer(
         (gradient,) = torch.autograd.grad(before, moving)
         assert torch.isfinite(gradient).all()
         assert model.distance(moving - 0.002 * gradient / gradient.abs().max(), images[1:2]) < before
+
+
+@pytest.mark.parametrize("side", [64, 100])
+def test_all_pairs_are_the_loop_over_pairs_with_one_pass_an_image(model, images, side, monkeypatch):
+    several = torch.nn.functional.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
+    loop = torch.stack(
+        [torch.cat([model.distance(several[i : i + 1], each[None]) for each in several]) for i in range(len(several))]
+    )
+    passes = []
+    monkeypatch.setattr(model, "_features", lambda part, own=model._features: passes.append(len(part)) or own(part))
+    found = model.all_pairs(several)
+    assert sum(passes) <= len(several) + lpips_distance.CHUNK
+    assert (found - loop).abs().max() < 1e-5
+    assert torch.equal(found, found.T)
+    assert (found.diagonal() == 0).all()
+    assert model.all_pairs(several[:0]).shape == (0, 0)
