@@ -12,12 +12,13 @@ from ui.paths import ASSETS, PAGES
 
 @dataclass(frozen=True)
 class Place:
-    """A page: file in pages/, name in the masthead, address, and what it answers."""
+    """A page: file in pages/, name, address, what it answers, and its shorter name in the masthead."""
 
     file: str
     title: str
     url: str
     question: str = ""
+    short: str = ""
 
 
 HOME = Place("home.py", "Liminal", "")
@@ -26,18 +27,21 @@ PHONE = Place(
     "Who could unlock my phone",
     "phone",
     "Two thousand strangers hold their faces in front of it. Choose the owner, or bring your own photo, and see who gets in.",
+    "Phone",
 )
 IDENTITY = Place(
     "identity.py",
     "Identity samples",
     "identity",
     "Twenty-eight faces around one person, made while you watch and judged by every recogniser: which still pass?",
+    "Identity",
 )
 EMOTION = Place(
     "emotion.py",
     "Emotion boundary",
     "emotion",
     "Which feeling is this? Faces that could be either of two, made while you watch, and what other networks say of them.",
+    "Emotion",
 )
 MORPH = Place(
     "morph.py",
@@ -51,10 +55,29 @@ STUDIES = Place(
     "studies",
     "What do people say? Send a link, watch the answers come in, and see whom to believe.",
 )
+DISAGREEMENT = Place(
+    "disagreement.py",
+    "Disagreement",
+    "disagreement",
+    "The same faces, ranked by how far people and models, or people among themselves, are from one another.",
+)
+STATISTICS = Place(
+    "statistics.py",
+    "Statistics",
+    "statistics",
+    "The figures and tables of both papers for any study, each with its interval, beside the published ones.",
+)
+MAP = Place(
+    "map.py",
+    "Map",
+    "map",
+    "All faces of a set on one sheet, those that are alike near each other. Draw around some and see who they are.",
+)
 IMPORT = Place("import_ratings.py", "Bring in answers", "import")
 TAKE_PART = Place("take_part.py", "A study", "take-part")
-PLACES = (HOME, PHONE, IDENTITY, EMOTION, MORPH, STUDIES)
-"""In the masthead."""
+GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES,), (DISAGREEMENT, STATISTICS, MAP))
+"""In the masthead: faces to make, people to ask, and what it means."""
+PLACES = (HOME, *(place for group in GROUPS for place in group))
 ASIDE = (IMPORT, TAKE_PART)
 """Reached from other pages, or by a link that was sent."""
 
@@ -80,8 +103,11 @@ def run() -> None:
         components.theme()
         return
     with st.container(horizontal=True, key="masthead", vertical_alignment="center", gap="medium"):
-        for place in PLACES:
-            st.page_link(pages[place], label=place.title)
+        st.page_link(pages[HOME], label=HOME.title)
+        for number, group in enumerate(GROUPS):
+            with st.container(horizontal=True, key=f"masthead-{number}", gap="medium", width="content"):
+                for place in group:
+                    st.page_link(pages[place], label=place.short or place.title)
     current.run()
     foot()
     components.theme()

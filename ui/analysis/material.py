@@ -139,24 +139,25 @@ def _described(made: Chosen) -> None:
     """Where the answers come from, how many there are and who is left out."""
     material, study = made.material, made.study
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="study-described"):
-        st.html(words.badges(study))
         people = material.exclusions.raters
-        st.html(fine(words.counted(study, len(people), len(material.ratings)) + _left_out(material)))
+        st.html(words.badges(study) + fine(words.counted(study, len(people), len(material.ratings)) + _left_out(material)))
         if material.excluded:
-            with st.popover("Who and why", type="tertiary"):
-                rows = list(material.excluded.items())
-                items = "".join(
-                    f"<li><b>{html.escape(rater)}</b><p>{html.escape(' '.join(why))}</p></li>" for rater, why in rows[:MOST_REASONS]
-                )
-                st.html(f'<ul class="reasons">{items}</ul>')
-                if len(rows) > MOST_REASONS:
-                    st.html(fine(f"And {len(rows) - MOST_REASONS:,} more, on the study's own page."))
+            with st.popover("Who is left out, and why", type="tertiary"):
+                _reasons(material)
+        if study.source == "simulated":
+            with st.popover("Nobody was asked: what was planted", type="tertiary", icon=":material/smart_toy:"):
+                st.markdown(words.plain_label(study.note))
         st.page_link(navigation.page(navigation.STUDIES), label="The study itself", query_params={"study": study.name})
-    if study.source == "simulated":
-        with st.expander("Nobody was asked: these answers are simulated", icon=":material/smart_toy:"):
-            st.markdown(words.plain_label(study.note))
     for note in material.notes:
         st.html(fine(note))
+
+
+def _reasons(material: Material) -> None:
+    rows = list(material.excluded.items())
+    items = "".join(f"<li><b>{html.escape(who)}</b><p>{html.escape(' '.join(why))}</p></li>" for who, why in rows[:MOST_REASONS])
+    st.html(f'<ul class="reasons">{items}</ul>')
+    if len(rows) > MOST_REASONS:
+        st.html(fine(f"And {len(rows) - MOST_REASONS:,} more, on the study's own page."))
 
 
 def _left_out(material: Material) -> str:
