@@ -178,6 +178,13 @@ def test_people_take_longer_where_they_disagree():
     assert none.low < 0 < none.high
 
 
+def test_only_the_order_counts_for_ranks():
+    random = np.random.default_rng(1)
+    x = random.random(30)
+    y = x + random.random(30)
+    assert spearman(np.exp(9 * x), y, resamples=50) == spearman(x, y, resamples=50)
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9)), min_size=3, max_size=12))
 def test_rank_correlations_lie_within_bounds_and_are_symmetric(points):

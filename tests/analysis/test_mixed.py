@@ -49,6 +49,8 @@ def test_reml_is_statsmodels(raters, images):
     np.testing.assert_allclose(np.sqrt(np.diag(found.covariance)), expected.bse_fe, rtol=1e-3)
     np.testing.assert_allclose([found.pair**2, found.rater**2, found.residual**2], [*expected.vcomp, expected.scale], rtol=5e-3)
     assert found.log_likelihood == pytest.approx(expected.llf, abs=1e-3)
+    whole = mixed_model(*study(table), "mine")
+    assert whole.interaction_p == pytest.approx(expected.pvalues["positive:distance"], rel=1e-2)
 
 
 def study(table):
