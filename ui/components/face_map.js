@@ -221,16 +221,14 @@ class FaceMap {
     context.textAlign = "center";
     for (const each of this.data.marked) {
       const [x, y] = this.toScreen(each.x, each.y).map((value) => value * ratio);
-      context.lineWidth = 2 * ratio;
-      context.strokeStyle = ink;
-      context.beginPath();
-      context.arc(x, y, 9 * ratio, 0, 7);
-      context.stroke();
-      context.lineWidth = 4 * ratio;
+      const picture = this.image(each.src), side = 58 * ratio;
+      if (picture) this.face(picture, x, y, side, ink, true, false, ratio);
+      context.lineJoin = "round";
+      context.lineWidth = 5 * ratio;
       context.strokeStyle = this.paper();
-      context.strokeText(each.label, x, y - 15 * ratio);
+      context.strokeText(each.label, x, y - side / 2 - 8 * ratio);
       context.fillStyle = ink;
-      context.fillText(each.label, x, y - 15 * ratio);
+      context.fillText(each.label, x, y - side / 2 - 8 * ratio);
     }
   }
 

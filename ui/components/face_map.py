@@ -18,12 +18,12 @@ PARTS = ("map_points",)
 
 @dataclass(frozen=True)
 class Point:
-    """A face beside those of the map, or (without ``src``) a named place on it."""
+    """A face at a place of its own on the map: one that was just made, or one that has a name there."""
 
     x: float
     y: float
     label: str
-    src: str = ""
+    src: str
 
 
 def face_map(
@@ -35,7 +35,6 @@ def face_map(
     selected: NDArray[np.bool_],
     marked: Sequence[Point],
     extras: Sequence[Point],
-    axes: tuple[str, str],
     key: str,
     on_select: Callable[[NDArray[np.bool_]], None],
 ) -> None:
@@ -58,7 +57,6 @@ def face_map(
             "selected": packed(selected),
             "marked": [asdict(each) for each in marked],
             "extras": [asdict(each) for each in extras],
-            "axes": list(axes),
         },
         key=key,
         on_selected_change=chosen,

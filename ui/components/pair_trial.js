@@ -21,8 +21,8 @@ class PairTrial {
     const find = (selector) => ask.querySelector(selector);
     this.parts = { ask, box: find(".trial-similarity"), range: find("input"), output: find("output"), next: find(".trial-next"), same: [...ask.querySelectorAll(".trial-same button")] };
     const { range, next, same } = this.parts;
-    range.addEventListener("input", (event) => this.alike(Number(range.value), event));
-    onPress(range, (event) => this.alike(Number(range.value), event)); // on the very middle no value changes, yet it is an answer
+    // A press on the very middle changes no value and fires no input event: it is an answer all the same.
+    for (const kind of ["input", "pointerup"]) range.addEventListener(kind, (event) => this.alike(Number(range.value), event));
     for (const button of same) onPress(button, (event) => this.identity(button.dataset.value, event));
     onPress(next, (event) => this.finish(event));
   }

@@ -5,7 +5,7 @@ const pointers = { last: "mouse" };
 
 window.addEventListener("pointerdown", (event) => { pointers.last = event.pointerType || "mouse"; pointers.stamp = event.timeStamp; }, true);
 window.addEventListener("click", (event) => {
-  const control = event.target.closest?.("button, input");
+  const control = event.target.closest?.("button");
   if (control && !control.disabled) pressed.get(control)?.(event);
 }, true);
 
