@@ -104,11 +104,17 @@ class _Epochs:
 def _child(folder: Path, neighbours: int, spread: float, seed: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import umap
+    from sklearn.neighbors import NearestNeighbors
 
     print(READY, flush=True)
     rows = np.load(folder / "rows.npy", allow_pickle=False)
+    neighbours = max(neighbours, 2)
+    # Exact and without compiling anything; umap's own approximate search compiles for longer than this takes.
+    apart, who = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(rows).kneighbors(rows)
     layout = umap.UMAP(
-        n_neighbors=max(neighbours, 2),
+        n_neighbors=neighbours,
+        precomputed_knn=(who.astype(np.int32), apart.astype(np.float32)),
+        force_approximation_algorithm=True,  # else the neighbours of a small table would be looked for again
         min_dist=spread,
         random_state=seed,
         n_jobs=1,
