@@ -1,0 +1,75 @@
+"""How classifiers learn from people: paper B's parameters (section V.A), with its values as defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from core.errors import LiminalError
+from core.sampling.configuration import Configuration, check_number, check_whole
+
+Split = Literal["images", "paper"]
+"""images: a fifth of the images is held out from everybody. paper: the group holds out a fifth of the images, and every person a
+fifth of their other answers, which the group has seen ("avoid overlap with the group validation set")."""
+Part = Literal["all", "head"]
+"""all: every weight learns; head: the last layer alone, on what the layers below make of each image, computed once."""
+
+CLASSIFIERS = ("emotion-mlp", "mini-xception", "tanh-cnn")
+"""Those that can learn; in paper B: CLIP with an MLP head, DAN and ResEmoNet. The small CNN stays aside as the judge of others."""
+
+
+@dataclass(frozen=True)
+class AlignmentConfiguration(Configuration):
+    """All that the alignment of a study depends on. Raises LiminalError with one sentence where a value makes no sense."""
+
+    samples: ClassVar[str] = "an alignment"
+
+    classifiers: tuple[str, ...] = ("emotion-mlp",)
+    seed: int = 0
+    split: Split = "images"
+    validation: float = 0.2  # 4:1
+    epochs: int = 15
+    batch: int = 128  # answers
+    rate: float = 1e-4  # Adam's
+    reference_share: float = 0.5  # group training: answers to reference data 2:1
+    reference_faces: int = 800
+    group_share: float = 0.5  # individual training: own answers to the group's 2:1
+    part: Part = "all"  # of the group's training, and of an individual's MLP
+    network_individuals: Part = "head"  # of an individual's emotion network: 'all' takes minutes a person
+    patience: int = 0  # stop after so many epochs without a lower validation loss, and keep the best; 0: never
+    least_answers: int = 200  # of all people, to train on
+    least_own: int = 30  # of one person, to train on
+
+    def __post_init__(self) -> None:
+        if isinstance(self.classifiers, str):
+            raise LiminalError(f"'classifiers' must be a list, not {self.classifiers!r}.")
+        object.__setattr__(self, "classifiers", tuple(self.classifiers))
+        if not self.classifiers:
+            raise LiminalError(f"Choose at least one classifier that shall learn: {', '.join(CLASSIFIERS)}.")
+        for name in self.classifiers:
+            if name not in CLASSIFIERS:
+                raise LiminalError(f"'{name}' is no classifier that can learn from people; there are {', '.join(CLASSIFIERS)}.")
+        if len(set(self.classifiers)) != len(self.classifiers):
+            raise LiminalError(f"A classifier is named twice in {', '.join(self.classifiers)}; name each once.")
+        for name, value, known in (
+            ("split", self.split, get_args(Split)),
+            ("part", self.part, get_args(Part)),
+            ("network_individuals", self.network_individuals, get_args(Part)),
+        ):
+            if value not in known:
+                raise LiminalError(f"'{name}' is {' or '.join(known)}, not '{value}'.")
+        check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_whole("epochs", self.epochs, 1, 10_000)
+        check_whole("batch", self.batch, 1, 100_000)
+        check_whole("reference_faces", self.reference_faces, 10, 2000)
+        check_whole("patience", self.patience, 0, 10_000)
+        check_whole("least_answers", self.least_answers, 2, 10_000_000)
+        check_whole("least_own", self.least_own, 1, 100_000)
+        check_number("validation", self.validation, 0.01, 0.9)
+        check_number("rate", self.rate, 1e-8, 10.0)
+        check_number("reference_share", self.reference_share, 0.0, 100.0)
+        check_number("group_share", self.group_share, 0.0, 100.0)
+
+    def individual_part(self, classifier: str) -> Part:
+        """Which weights of a classifier learn from one person."""
+        return self.part if classifier == "emotion-mlp" else self.network_individuals

@@ -1,0 +1,168 @@
+"""What the classifiers read, computed once and kept: of a study's pictures, and of plain faces as reference data.
+
+Paper B mixes in RAF-DB, photographs labelled by people, which do not come with this package. Plain generated faces stand in for
+it, labelled by the mean probabilities of mini-XCEPTION and the tanh network, the teachers of the MLP: 'accuracy on reference
+data' is agreement with these two, not with people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from core.analysis.material import Material
+from core.errors import LiminalError
+from core.progress import Progress
+from core.sampling.emotion.reference import TEACHERS, Reference, load_reference
+from core.sampling.seeds import sample_seed
+from core.studies.library import Library
+from core.writing import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STANDS_IN = (
+    "Reference data: plain generated faces labelled by mini-XCEPTION and the tanh network, in place of RAF-DB, which people "
+    "labelled; accuracy on them is agreement with these two networks."
+)
+"""What every figure on reference data says."""
+LABELLERS = TEACHERS["emotion-mlp"]
+BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceLabels:
+    """Plain faces of a generator by their seeds, with soft labels (R, 6)."""
+
+    generator: str
+    seeds: tuple[int, ...]
+    labels: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """For the split: what a face is, whatever its place."""
+        return tuple(f"{self.generator}/{seed}" for seed in self.seeds)
+
+
+def reference_labels(generator: str, faces: int, reference: Reference | None = None) -> ReferenceLabels:
+    """The first ``faces`` of the stored reference population. Raises LiminalError where a generator has none."""
+    found = reference or load_reference(generator)
+    faces = min(faces, len(found))
+    p = np.mean([softmax(found.of(name)[:faces].astype(np.float64), axis=1) for name in LABELLERS], axis=0)
+    seeds = tuple(sample_seed(found.seed, "reference", place) for place in range(faces))
+    return ReferenceLabels(generator, seeds, p.astype(np.float32))
+
+
+def study_inputs(
+    material: Material, library: Library, images: Sequence[str], classifier: str, place: Path, progress: Progress | None = None
+) -> Tensor:
+    """What a classifier reads of a study's pictures, in the order of ``images``; kept in the folder ``place``."""
+    progress = progress or Progress()
+
+    def make() -> Tensor:
+        import torch
+
+        from core.alignment.networks import prepared
+        from core.sampling.pictures import to_images
+
+        parts = []
+        for start in range(0, len(images), BATCH):
+            progress.stage(f"{classifier} looks at picture {start + 1:,} of {len(images):,}", start / len(images))
+            shown = [picture(library, material.where[name], name) for name in images[start : start + BATCH]]
+            for each in _of_one_size(shown):
+                parts.append(prepared(classifier, to_images(np.stack(each))))
+        return torch.cat(parts)
+
+    return _kept(place, repr(("pictures", classifier, tuple(images))), make)
+
+
+def reference_inputs(
+    labels: ReferenceLabels, classifiers: Sequence[str], place: Path, progress: Progress | None = None
+) -> dict[str, Tensor]:
+    """What classifiers read of the reference faces, which are made anew from their seeds, once for all; kept in ``place``."""
+    progress = progress or Progress()
+    made: dict[str, Tensor] = {}
+
+    def make_all() -> None:
+        import torch
+
+        from core.alignment.networks import prepared
+        from core.models import registry
+        from core.sampling.pictures import quantised
+
+        maker = registry.load(labels.generator, "generator")
+        wanted = [name for name in classifiers if not (place / _name(_what(labels, name))).is_file()]
+        parts: dict[str, list[Tensor]] = {name: [] for name in wanted}
+        for start in range(0, len(labels), BATCH):
+            progress.stage(f"Making reference face {start + 1:,} of {len(labels):,}", start / len(labels))
+            with torch.inference_mode():
+                images = quantised(maker.decode(maker.sample(labels.seeds[start : start + BATCH])))
+            for name in wanted:
+                parts[name].append(prepared(name, images))
+        made.update({name: torch.cat(each) for name, each in parts.items()})
+
+    def make(name: str) -> Tensor:
+        if name not in made:
+            make_all()
+        return made[name]
+
+    return {name: _kept(place, _what(labels, name), lambda name=name: make(name)) for name in classifiers}  # type: ignore[misc]
+
+
+def _what(labels: ReferenceLabels, classifier: str) -> str:
+    return repr(("reference", classifier, labels.generator, labels.seeds))
+
+
+def picture(library: Library, set_id: str, sample_id: str) -> NDArray[np.uint8]:
+    """A stored picture, uint8 (H, W, 3). Raises LiminalError where it cannot be read."""
+    from PIL import Image
+
+    content, _ = library.picture(set_id, sample_id)
+    try:
+        with Image.open(io.BytesIO(content)) as found:
+            return np.asarray(found.convert("RGB"), dtype=np.uint8)
+    except (OSError, ValueError) as error:
+        raise LiminalError(f"The picture {sample_id} of the sample set {set_id} is damaged; bring the set in again.") from error
+
+
+def _of_one_size(shown: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[np.uint8]]]:
+    """Consecutive pictures of one size together."""
+    groups: list[list[NDArray[np.uint8]]] = []
+    for each in shown:
+        if groups and groups[-1][0].shape == each.shape:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return groups
+
+
+def _kept(place: Path, what: str, make: Callable[[], Tensor]) -> Tensor:
+    """The tensor of a file named by what it is, else made and kept; a damaged file is made again."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save
+
+    path = place / _name(what)
+    try:
+        return load_file(path)["inputs"]
+    except (OSError, SafetensorError, KeyError):
+        made = make()
+    try:
+        write_bytes(path, save({"inputs": made.contiguous()}))
+    except OSError as error:
+        raise LiminalError(f"Nothing can be written to {place}: free some space or choose another LIMINAL_DATA_DIR.") from error
+    return made
+
+
+def _name(what: str) -> str:
+    return f"{hashlib.blake2b(what.encode(), digest_size=10).hexdigest()}.safetensors"

@@ -1,0 +1,174 @@
+"""Where alignments are kept: ``data_folder()/alignments/<content hash>``, every file whole or not there.
+
+``card.json`` says what was aligned and how; each classifier has a folder with ``base.npz`` and ``group.npz`` (its probabilities of
+all images before and after), ``group.safetensors`` and ``group.json`` (weights and curve), and the same for each person under
+``people/`` and, learned from shuffled answers, under ``shuffled/``. A person's files are named by a hash of their name. No answer
+is stored here: the study keeps those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.alignment.curves import Curve, Epoch
+from core.data_folder import data_folder
+from core.errors import LiminalError
+from core.writing import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CARD = "card.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Probabilities:
+    """One model's probabilities over EMOTIONS: of the study's images (I, 6) and of the reference faces (R, 6)."""
+
+    images: NDArray[np.float64]
+    reference: NDArray[np.float64]
+
+
+def root() -> Path:
+    """The folder of all alignments."""
+    return data_folder() / "alignments"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One alignment's folder. stage: "base", "group", or "people" and "shuffled" with a rater."""
+
+    folder: Path
+
+    def _stem(self, classifier: str, stage: str, rater: str) -> Path:
+        place = self.folder / classifier / stage
+        return place / person(rater) if rater else place
+
+    def has(self, classifier: str, stage: str, rater: str = "") -> bool:
+        """Whether that model is finished: its probabilities are written last."""
+        return self._file(classifier, stage, rater, ".npz").is_file()
+
+    def probabilities(self, classifier: str, stage: str, rater: str = "") -> Probabilities:
+        """Raises LiminalError where that model has not learned yet or its file is damaged."""
+        path = self._file(classifier, stage, rater, ".npz")
+        if not path.is_file():
+            whose = f"of '{rater}' " if rater else ""
+            raise LiminalError(f"The model {whose}on {classifier} has not learned yet ('{stage}'); run 'python -m core align'.")
+        try:
+            with np.load(path, allow_pickle=False) as found:
+                return Probabilities(found["images"].astype(np.float64), found["reference"].astype(np.float64))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise LiminalError(f"The file {path} is damaged; delete it and align again.") from error
+
+    def weights(self, classifier: str, stage: str, rater: str = "") -> dict[str, Tensor]:
+        """The tensors that learned. Raises LiminalError where they are missing or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self._file(classifier, stage, rater, ".safetensors")
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise LiminalError(
+                f"The weights {path} are missing or damaged; delete the folder beside them and align again."
+            ) from error
+
+    def curve(self, classifier: str, stage: str, rater: str = "") -> Curve:
+        """How a finished model learned. Raises LiminalError where that is missing or damaged."""
+        path = self._file(classifier, stage, rater, ".json")
+        try:
+            found = json.loads(path.read_bytes())
+            rows = [[math.nan if value is None else value for value in row] for row in found["epochs"]]
+            return Curve(tuple(Epoch(int(row[0]), *row[1:]) for row in rows), bool(found["stopped_early"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LiminalError(f"The curve {path} is missing or damaged; align again.") from error
+
+    def write(
+        self,
+        classifier: str,
+        stage: str,
+        rater: str,
+        probabilities: Probabilities,
+        weights: Mapping[str, Tensor] | None = None,
+        curve: Curve | None = None,
+    ) -> None:
+        """Everything of one model, its probabilities last. Raises LiminalError where nothing can be written."""
+        try:
+            if weights is not None:
+                from safetensors.torch import save
+
+                content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+                write_bytes(self._file(classifier, stage, rater, ".safetensors"), content)
+            if curve is not None:
+                rows = [[each.number, each.loss, each.validation_loss, each.validation_accuracy] for each in curve.epochs]
+                plain = [[value if math.isfinite(value) else None for value in row] for row in rows]
+                write_json(self._file(classifier, stage, rater, ".json"), {"stopped_early": curve.stopped_early, "epochs": plain})
+            buffer = io.BytesIO()
+            np.savez(
+                buffer,
+                images=probabilities.images.astype(np.float32),
+                reference=probabilities.reference.astype(np.float32),
+            )
+            write_bytes(self._file(classifier, stage, rater, ".npz"), buffer.getvalue())
+        except OSError as error:
+            raise LiminalError(f"Nothing can be written to {self.folder}: free some space or change its rights.") from error
+
+    def unfinished(self, classifier: str, stage: str, rater: str = "") -> Path:
+        """Where the state of a run is kept until it is done."""
+        return self._file(classifier, stage, rater, ".unfinished")
+
+    def _file(self, classifier: str, stage: str, rater: str, ending: str) -> Path:
+        stem = self._stem(classifier, stage, rater)
+        return stem.with_name(stem.name + ending)
+
+    def card(self) -> dict[str, Any]:
+        """What was aligned and how. Raises LiminalError where it is missing or damaged."""
+        try:
+            return dict(json.loads((self.folder / CARD).read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise LiminalError(f"The folder {self.folder} holds no alignment; align again.") from error
+
+
+def person(rater: str) -> str:
+    """A person's name as a file's: a hash, so that no folder lists who took part."""
+    return hashlib.blake2b(rater.encode(), digest_size=10).hexdigest()
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """A JSON file, whole or not at all."""
+    write_bytes(path, (json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+
+
+def cards(folder: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
+    """All alignments there are, the newest first; a damaged one is left out."""
+    found = []
+    for place in sorted((folder or root()).glob("*/" + CARD)):
+        try:
+            found.append((place.parent, Kept(place.parent).card()))
+        except LiminalError:
+            continue
+    return sorted(found, key=lambda each: str(each[1].get("made", "")), reverse=True)
+
+
+def forget(study: str, rater: str | None = None, folder: Path | None = None) -> int:
+    """Delete what was learned from a study's answers, or from one person's -> alignments that changed.
+
+    A group's model has learned from everybody: where one person is to be forgotten, all alignments of the study go.
+    """
+    gone = 0
+    for place, card in cards(folder):
+        if card.get("study") == study and (rater is None or person(rater) in card.get("people", [])):
+            shutil.rmtree(place, ignore_errors=True)
+            gone += 1
+    return gone
