@@ -199,9 +199,10 @@ def _deviation(votes: Coded) -> tuple[Array, Array]:
     away = votes.value - votes.means()[votes.image]  # of one image's mean
     squares = votes.of_images(away**2)
     deviation = np.sqrt(divided(squares, np.where(n > 1, n - 1, 0)))
-    own = n[votes.image]
     # without one vote, the sum of squares about the new mean is SS - away^2 n / (n - 1)
-    without = np.sqrt(np.maximum(divided(squares[votes.image] - away**2 * divided(own, own - 1), np.where(own > 2, own - 2, 0)), 0))
+    rest = np.where(n > 2, n - 2, 0)
+    whole, part = divided(squares, rest), divided(divided(n, np.where(n > 1, n - 1, 0)), rest)  # by image, far fewer than votes
+    without = np.sqrt(np.maximum(whole[votes.image] - away**2 * part[votes.image], 0))
     centre = divided(votes.of_images(without), n)
     error = np.sqrt(divided(n - 1, n) * votes.of_images((without - centre[votes.image]) ** 2))
     return deviation, error
