@@ -31,6 +31,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
     monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
     monkeypatch.setattr(owner_gate, "_local", lambda: True)
+    monkeypatch.setattr(access, "show_demonstration", lambda: None)
     streamlit.cache_resource.clear()
     streamlit.cache_data.clear()
     store = Store()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import uuid
@@ -40,6 +41,21 @@ def _store(url: str | None, folder: str | None) -> Store:
     from core.studies.store import Store
 
     return Store()
+
+
+def show_demonstration() -> None:
+    """Put the simulated studies that come with the app into the store, once; what the owner deleted stays away."""
+    _demonstrated(os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
+
+
+@st.cache_resource(show_spinner="Unpacking the demonstration")
+def _demonstrated(url: str | None, folder: str | None) -> None:
+    from core.studies.demonstration import ensure_demonstration
+
+    try:
+        ensure_demonstration(store())
+    except LiminalError as error:  # nobody needs it
+        logging.getLogger(__name__).warning("No demonstration: %s", error)
 
 
 def library() -> Library:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 ACROSS = 3
 FACES = 4
-HIDDEN = "demonstration"
 
 
 def show() -> None:
@@ -28,6 +27,7 @@ def show() -> None:
             "the answers come in."
         )
     )
+    access.show_demonstration()
     studies = access.store().studies()
     simulated = any(each.source != "human" for each in studies)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="shelf-actions"):
