@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from core.analysis.material import RULES, Material, assemble
+from core.analysis.set_material import material_of_set
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.figures.report.document import chapters
 from core.progress import Progress
 from core.sampling.sample_set import SampleSet
 from core.studies.library import Library, content_id
-from core.studies.planning import emotion_plan, identity_plan, stimuli_of
-from core.studies.ratings import RATINGS, typed
+from core.studies.planning import stimuli_of
 from core.studies.store import Store
-from core.studies.study import Study
 
 
 class OneFolder(Library):
@@ -35,14 +32,9 @@ class OneFolder(Library):
 
 def of_set(folder: Path) -> tuple[Material, Library]:
     """A set that nobody was asked about. Raises LiminalError where it cannot be read."""
-    made = SampleSet.load(folder)
-    set_id = content_id(made)
-    stimuli = stimuli_of(made, set_id)
-    plan = identity_plan(stimuli) if made.kind == "identity" else emotion_plan(stimuli)
+    set_id = content_id(SampleSet.load(folder))
     library = OneFolder(folder, set_id)
-    nobody = typed(pd.DataFrame(columns=list(RATINGS)))
-    study = Study(folder.resolve().name or "sample set", plan, sample_sets=(set_id,))
-    return assemble(study, stimuli, (), nobody, library), library
+    return material_of_set(library, set_id, folder.resolve().name or "sample set"), library
 
 
 def of_study(name: str, folder: Path | None, *, everybody: bool = False) -> tuple[Material, Library]:
@@ -69,9 +61,7 @@ def show(material: Material, *, looks: bool) -> None:
     """Every figure's sentence with n, interval and source."""
     raters = len(material.exclusions.raters)
     mark = "SIMULATED ANSWERS: nobody was asked. " if material.source == "simulated" else ""
-    print(
-        f"{mark}'{material.study.name}': {len(material.ratings):,} answers of {raters:,} raters, {len(material.excluded):,} left out"
-    )
+    print(f"{mark}'{material.study.name}': {len(material.ratings):,} answers of {raters:,} raters, {len(material.excluded):,} out")
     with TerminalProgress() as shown:
         made = chapters(material, slow=looks, progress=Progress(shown))
     for chapter in made:

@@ -19,7 +19,7 @@ MARKS = {"human": "people", "simulated": "simulated", "model": "models", "publis
 
 
 def card(shown: Exhibit, key: str, *, name: str) -> None:
-    """Its sentence as title, the figure, n, interval and source, what is measured, and downloads. name: of files, without ending."""
+    """Its sentence as title, the figure, n, interval and source, what is measured, downloads. name: of files, without ending."""
     with st.container(key=f"card-{key}", gap="small"):
         st.html(f'<h3 class="says" id="{html.escape(shown.key)}">{html.escape(shown.says)}</h3>')
         figure = theme.themed(shown.figure, dark=st.context.theme.type == "dark")

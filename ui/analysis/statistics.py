@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -11,7 +12,7 @@ from core.progress import Progress
 from ui import progress as running
 from ui.analysis.figure_card import card
 from ui.jobs import job_for
-from ui.words import fine, lead
+from ui.words import lead
 
 if TYPE_CHECKING:
     from core.figures.exhibits.exhibit import Exhibit, Section, View
@@ -41,10 +42,7 @@ def show(chosen: Chosen) -> None:
 def _contents(every: tuple[Section, ...], *, has_answers: bool) -> Section:
     """Chapters as pills; the one of the address is open."""
     by_key = {each.key: each for each in every}
-    if st.query_params.get(SECTION) not in by_key:
-        st.query_params.pop(SECTION, None)
-        if st.session_state.get(SECTION) not in by_key:
-            st.session_state.pop(SECTION, None)
+    _forget_unknown(SECTION, by_key)
     with st.container(key="contents"):
         picked = st.pills(
             "Chapters",
@@ -87,18 +85,38 @@ def pick_recogniser(chosen: Chosen) -> str:
 
 
 def _pick(label: str, names: list[str], key: str) -> str:
+    """One of several models."""
     from core.figures.exhibits.exhibit import title_of
 
-    if st.session_state.get(key) not in names:
-        st.session_state.pop(key, None)
-    if st.query_params.get(key) not in names:
-        st.query_params.pop(key, None)
-    if len(names) < 2:
-        return names[0] if names else ""
+    return (
+        (names[0] if names else "")
+        if len(names) < 2
+        else one_of(label, names, key, titles={each: title_of(each) for each in names})
+    )
+
+
+def one_of(label: str, names: list[str], key: str, *, titles: dict[str, str] | None = None, chooser: str = "buttons") -> str:
+    """One of several by buttons or a list, kept in the address; what the address says wrongly is passed over."""
+    _forget_unknown(key, names)
+    shown = titles or {}
+
+    def title(each: str) -> str:
+        return shown.get(each, each)
+
+    if chooser == "selectbox":
+        return str(st.selectbox(label, names, format_func=title, key=key, bind="query-params", width=460))
     picked = st.segmented_control(
-        label, names, default=names[0], required=True, format_func=title_of, key=key, bind="query-params", wrap=True
+        label, names, default=names[0], required=True, format_func=title, key=key, bind="query-params", wrap=True
     )
     return str(picked or names[0])
+
+
+def _forget_unknown(key: str, known: Collection[str]) -> None:
+    """Widgets fail on a value that they do not know."""
+    if st.session_state.get(key) not in known:
+        st.session_state.pop(key, None)
+    if st.query_params.get(key) not in known:
+        st.query_params.pop(key, None)
 
 
 def _limit(chosen: Chosen, recogniser: str) -> float | None:
@@ -108,10 +126,7 @@ def _limit(chosen: Chosen, recogniser: str) -> float | None:
     marks = marked(chosen.material, recogniser)
     names = {_short(words): value for words, value in marks.items()}
     words = {_short(each): f"{each}: {value:.2f}" for each, value in marks.items()} | {OWN_LIMIT: "any other"}
-    if st.session_state.get(LIMIT) not in words:
-        st.session_state.pop(LIMIT, None)
-    if st.query_params.get(LIMIT) not in words:
-        st.query_params.pop(LIMIT, None)
+    _forget_unknown(LIMIT, words)
     picked = st.segmented_control(
         "Threshold",
         list(words),
@@ -217,8 +232,7 @@ def intro() -> None:
     st.title("What does the study say?", anchor=False)
     st.html(
         lead(
-            "Each figure says one thing, with how sure it is and where it comes from; published values stand beside ours where there "
-            "are any."
+            "Each figure says one thing, how sure it is and where it comes from. Published values stand beside ours where there are "
+            "any."
         )
     )
-    st.html(fine(""))

@@ -1,0 +1,129 @@
+"""Two sides on the same measure, with their difference and its interval: two studies, sets, models or groups of people.
+
+Where both sides are about the same images, every resample draws the same images for both, so that what is hard about an image
+does not count as a difference; people are drawn within their side (Efron and Tibshirani 1993, chapter 8, "two samples").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from core.analysis.answers import Array, Coded
+from core.analysis.bootstrap import RESAMPLES, Votes, Weights, crossed_weights, image_means, interval, pooled_means
+from core.analysis.results import Basis, Result, sentences
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two. draw: weights of images (I, B) and raters (R, B) -> a value for each row of the comparison (C, B)."""
+
+    title: str
+    images: int
+    raters: int
+    draw: Callable[[Weights], Array]
+    n: NDArray[np.intp]  # answers or images behind each row (C,)
+    basis: Basis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Result):
+    """``table``: name, first, first_low, first_high, first_n, the same of second, difference (second minus first), low, high."""
+
+    first: str
+    second: str
+    shared: bool  # both sides are about the same images
+    table: pd.DataFrame
+
+    def clear(self) -> pd.DataFrame:
+        """Rows whose interval of the difference leaves out 0."""
+        known = self.table.dropna(subset=["low", "high"])
+        return known[(known["low"] > 0) | (known["high"] < 0)]
+
+
+def answers_side(title: str, codes: Coded, cells: sparse.csr_array) -> Side:
+    """Means over all answers to the images of each cell (C, I)."""
+    votes = Votes(codes.matrix(codes.value), codes.matrix(np.ones(len(codes.value))))
+    return Side(
+        title,
+        len(codes.images),
+        len(codes.raters),
+        lambda weights: pooled_means(votes, weights, cells),
+        np.asarray(cells @ codes.votes, np.intp),
+        codes.basis,
+    )
+
+
+def values_side(title: str, values: Array, cells: sparse.csr_array, basis: Basis) -> Side:
+    """Means over the images of each cell (C, I) of a value per image (I,); NaN is left out."""
+    known = np.isfinite(values).astype(np.float64)
+    return Side(
+        title, len(values), 0, lambda weights: image_means(values, weights, cells), np.asarray(cells @ known, np.intp), basis
+    )
+
+
+def compared(
+    names: Sequence[str], first: Side, second: Side, *, shared: bool, resamples: int = RESAMPLES, seed: int = 0
+) -> Comparison:
+    """names: of the rows, the same for both sides. shared: image i is the same one on both sides."""
+    points = [side.draw(Weights(np.ones((side.images, 1)), np.ones((side.raters, 1))))[:, 0] for side in (first, second)]
+    draws = (
+        _together(first, second, resamples, seed)
+        if shared
+        else [_alone(each, resamples, seed + k) for k, each in enumerate((first, second))]
+    )
+    table: dict[str, object] = {"name": list(names)}
+    for name, side, point, drawn in zip(("first", "second"), (first, second), points, draws, strict=True):
+        low, high = _interval(drawn, point)
+        table |= {name: point, f"{name}_low": low, f"{name}_high": high, f"{name}_n": side.n}
+    low, high = _interval(draws[1] - draws[0], points[1] - points[0])
+    frame = pd.DataFrame(table | {"difference": points[1] - points[0], "low": low, "high": high})
+    return Comparison(
+        basis=_basis(first.basis, second.basis, shared),
+        interval=f"95 % bootstrap over people and images, {resamples:,} resamples"
+        + (", the same images for both sides" if shared else ", each side on its own"),
+        note=sentences(*(f"{side.title} has no values to compare." for side in (first, second) if not side.n.any())),
+        first=first.title,
+        second=second.title,
+        shared=shared,
+        table=frame,
+    )
+
+
+def cells_of(groups: pd.Series[str], order: Sequence[str]) -> sparse.csr_array:
+    """Which images belong to each group, in order, and 'all' at the end: (len(order) + 1, I)."""
+    rows = [(groups == name).to_numpy(np.float64) for name in order]
+    return sparse.csr_array(np.vstack([*rows, np.ones(len(groups))]))
+
+
+def _together(first: Side, second: Side, resamples: int, seed: int) -> list[Array]:
+    raters = first.raters + second.raters
+    found: tuple[list[Array], list[Array]] = ([], [])
+    for each in crossed_weights(first.images, raters, resamples=resamples, seed=seed):
+        of_first, of_second = each.raters[: first.raters], each.raters[first.raters :]
+        found[0].append(first.draw(Weights(each.images, of_first)))
+        found[1].append(second.draw(Weights(each.images, of_second)))
+    return [np.concatenate(parts, axis=1) for parts in found]
+
+
+def _alone(side: Side, resamples: int, seed: int) -> Array:
+    parts = [side.draw(each) for each in crossed_weights(side.images, side.raters, resamples=resamples, seed=seed)]
+    return np.concatenate(parts, axis=1)
+
+
+def _interval(draws: Array, point: Array) -> tuple[Array, Array]:
+    """Percentiles, widened to hold the value itself; NaN where the value is."""
+    low, high = interval(draws)
+    known = np.isfinite(point)
+    return np.where(known, np.fmin(low, point), np.nan), np.where(known, np.fmax(high, point), np.nan)
+
+
+def _basis(first: Basis, second: Basis, shared: bool) -> Basis:
+    sources = " and ".join(dict.fromkeys(name for each in (first, second) for name in each.source.split(" and ") if name))
+    images = max(first.images, second.images) if shared else first.images + second.images
+    return Basis(images, first.raters + second.raters, first.answers + second.answers, sources)

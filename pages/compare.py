@@ -1,0 +1,9 @@
+import streamlit as st
+
+from core.errors import LiminalError
+from ui.analysis import compare
+
+try:
+    compare.show()
+except LiminalError as error:
+    st.error(str(error))
