@@ -25,12 +25,10 @@ ITEM = "item"
 
 def show(chosen: Chosen) -> None:
     """Choices, the ranking a page at a time, and what was pressed."""
-    from core.analysis.rater_groups import groups
-
     material = chosen.material
     view = views.choose_view(material.kind)
     st.html(lead(view.says))
-    people = groups(material.raters)
+    people = views.people(chosen)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="ranking-options"):
         with st.popover("How it is scored", icon=":material/straighten:"):
             what = views.choose_scored(material, view, list(people))
@@ -41,7 +39,8 @@ def show(chosen: Chosen) -> None:
         with narrowing:
             kept = filters.choose(ranked, chosen)
             filters.choose_base(ranked, chosen, kept.base)
-            st.button("Show all again", key="forget-filters", on_click=filters.forget, disabled=not kept.count)
+        if kept.count:
+            st.button("Show all again", key="forget-filters", on_click=filters.forget, type="tertiary")
     with explained:
         _explain(found)
     rows = kept.of(ranked)
@@ -62,7 +61,7 @@ def show(chosen: Chosen) -> None:
         on_pick=_pick,
         selected=selected,
     )
-    st.html(fine(f"Intervals: {found.interval}. Source: {tiles.source(found)}."))
+    st.html(fine(f"{_interval(found)} Source: {tiles.source(found)}."))
     if selected and (found.table["stimulus"] == selected).any():
         open_item(chosen, found, view, what, selected)
 
@@ -80,14 +79,19 @@ def _explain(found: Disagreement) -> None:
             f"**How sure the recogniser is** ({name}): {text}. Distances have no common unit with votes, and the paper that this "
             "ranking is from does not say how it turned one into the other; another choice above gives another order."
         )
-    st.markdown(f"**The bar below each score:** {found.interval}.")
+    st.markdown(f"**Below each score:** {_interval(found)}")
+
+
+def _interval(found: Disagreement) -> str:
+    kind, _, why = found.interval.partition(": ")
+    return f"No interval: {why}." if kind == "none" else f"The bar is an interval of {found.interval}."
 
 
 def _summary(found: Disagreement, what: views.Scored, shown: int, total: int, narrowed: int, kind: str) -> str:
     noun = "pair" if kind == "identity" else "face"
     count = f"{shown:,} of {many(total, noun)}" if narrowed else many(total, noun)
     models = " and ".join(views.title_of(name) for name in what.models)
-    votes = f"{many(found.basis.answers, 'answer')} by {many(found.basis.raters, 'person', 'people')}" if found.basis.raters else ""
+    votes = f"{many(found.basis.answers, 'answer')} by {tiles.answerers(found)}" if found.basis.raters else ""
     group = f"only {what.group}" if what.group else ""
     told = "; ".join(each for each in (count, models, votes, group) if each)
     return f"{told}. {found.note}".strip()

@@ -35,7 +35,8 @@ def open_item(chosen: Chosen, found: Disagreement, view: View, what: Scored, sti
     answers = chosen.material.ratings
     answers = answers[answers["stimulus"] == stimulus]
     excluded = answers["rater"].isin(list(chosen.material.excluded)).to_numpy(bool)
-    _pictures(chosen, row)
+    with st.container(key="item-pictures"):
+        _pictures(chosen, row)
     _score(found, view, row)
     people, models = st.columns(2, gap="large")
     with people:
@@ -164,6 +165,8 @@ def votes_table(answers: pd.DataFrame, excluded: np.ndarray[Any, Any]) -> pd.Dat
         if of_task.empty:
             continue
         values = of_task["value"].reindex(order)
+        if task == "similarity":
+            values = pd.to_numeric(values)
         columns[title] = (values.map(ANSWERS) if task == "identity" else values).to_numpy()
         times = of_task["reaction_time_ms"].reindex(order)
         if times.notna().any():

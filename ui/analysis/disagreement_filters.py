@@ -97,7 +97,8 @@ def choose_base(table: pd.DataFrame, chosen: Chosen, base: str) -> None:
     tiles = [
         components.Tile(each, chosen.picture(each), f"Base {place}, a generated face") for place, each in enumerate(bases, start=1)
     ]
-    components.faces([components.Group(tiles)], key="bases", on_pick=_pick, selected=base, layout="grid", tile="4rem")
+    st.html('<p class="label">Around one person</p>')
+    components.faces([components.Group(tiles, columns=6)], key="bases", on_pick=_pick, selected=base, layout="rows", tile="4rem")
 
 
 def _pick(base: str) -> None:

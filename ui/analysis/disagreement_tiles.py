@@ -81,7 +81,7 @@ def said(chosen: Chosen, what: Scored, row: Row) -> list[str]:
         mean = f"{row['mean']:.0f} of 100 alike on average" if math.isfinite(row["mean"]) else "no votes yet"
         lines.append(f"{mean}, {many(votes, 'vote')}")
     elif row.get("chosen"):
-        lines.append(f"most people: {row['chosen']} ({many(votes, 'vote')})")
+        lines.append(f"people: {row['chosen']}, {int(row['top']):,} of {votes:,}")
     if "distance" in row and what.models:
         verdict = "no face found" if pd.isna(row["accepted"]) else "accepts it" if row["accepted"] else "refuses it"
         lines.append(f"{title_of(what.models[0])} {verdict}, distance {row['distance']:.2f}")
@@ -104,6 +104,13 @@ def kind_of(row: Row) -> str:
     if kind in ("genuine", "negative", "semantic") or (kind in TYPES and known):
         return sample_title(kind, float(step) if known else math.nan)  # type: ignore[arg-type]
     return kind
+
+
+def answerers(found: Disagreement) -> str:
+    """How many answered, and who they are."""
+    if found.basis.source == "simulated":
+        return many(found.basis.raters, "simulated observer")
+    return many(found.basis.raters, "person", "people")
 
 
 def source(found: Disagreement) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import streamlit as st
@@ -182,6 +182,19 @@ def _scaling() -> str:
     )
 
 
+def people(chosen: Chosen) -> dict[str, frozenset[str]]:
+    """Groups of people whose answers can be looked at alone: name -> raters."""
+    return _people(chosen.key, chosen.material)
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _people(key: str, _material: Material) -> dict[str, frozenset[str]]:
+    from core.analysis.groups import groupings
+
+    parted = {name: groups for name, groups in groupings(_material).items() if name != "the rules of exclusion"}
+    return {f"{name}: {group}": frozenset(raters) for name, groups in parted.items() for group, raters in groups.items()}
+
+
 def scored(chosen: Chosen, what: Scored, group: frozenset[str] | None) -> Disagreement:
     """The scores of all pairs or images; kept. group: the raters who count, None: all."""
     return _scored(chosen.key, what, chosen.material, group)
@@ -190,7 +203,6 @@ def scored(chosen: Chosen, what: Scored, group: frozenset[str] | None) -> Disagr
 @st.cache_resource(show_spinner="Comparing people and models", max_entries=24)
 def _scored(key: str, what: Scored, _material: Material, _group: frozenset[str] | None) -> Disagreement:
     from core.analysis import disagreement as identity
-    from core.analysis import disagreement_emotion as emotion
 
     material = _material
     excluded = set(material.excluded) | (set(material.exclusions.raters) - _group if _group is not None else set())
@@ -206,6 +218,13 @@ def _scored(key: str, what: Scored, _material: Material, _group: frozenset[str] 
     if what.measure == "similarity":
         return identity.similarity_spread(material.pairs, material.ratings, excluded=excluded)
     votes = _votes(key, what.group, material, frozenset(excluded))
+    made = _emotion(what, material, votes)
+    return replace(made, table=made.table.assign(top=votes.counts().max(axis=1, initial=0)))  # votes for the most frequent feeling
+
+
+def _emotion(what: Scored, material: Material, votes: Choices) -> Disagreement:
+    from core.analysis import disagreement_emotion as emotion
+
     samples = material.asked
     if what.measure == "entropy":
         return emotion.among_people(samples, votes)

@@ -109,7 +109,6 @@ def _draw(faces: Faces, made: Projection, column: map_columns.Column | None, tit
         selected=selected,
         marked=marked,
         extras=extras,
-        axes=("", ""),
         key="face-map",
         on_select=select,
     )
@@ -156,7 +155,14 @@ def _selection(faces: Faces, selected: NDArray[np.bool_], column: map_columns.Co
         name = faces.ids[row]
         told = _told(column, int(row))
         tiles.append(components.Tile(name, faces.picture(name), f"Generated face; {title}: {told}", title=told))
-    components.faces([components.Group(tiles)], key="selected", on_pick=_pick, selected=st.query_params.get(ITEM), tile="8rem")
+    components.faces(
+        [components.Group(tiles, columns=8)],
+        key="selected",
+        on_pick=_pick,
+        selected=st.query_params.get(ITEM),
+        layout="rows",
+        tile="9rem",
+    )
     item = st.query_params.get(ITEM)
     if item in faces.where and item in faces.ids:
         _open(faces, item)

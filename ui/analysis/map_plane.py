@@ -35,15 +35,15 @@ def choose(faces: Faces) -> tuple[str, str, str] | None:
     ways = possible(faces)
     if not ways:
         return None
-    with st.container(horizontal=True, gap="small", key="map-three"):
-        base = str(st.selectbox("Base", list(ways), key="base", bind="query-params", width=200))
-        other = str(st.selectbox("Another person", list(ways[base]), key="other", bind="query-params", width=200))
-    three = ways[base][other]
-    figures = "".join(
-        f'<figure><img src="{faces.picture(name)}" alt="{label}, a generated face"><figcaption>{label}</figcaption></figure>'
-        for name, label in zip(three, LABELS, strict=True)
-    )
-    st.html(f'<div class="pair three">{figures}</div>')
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="map-three"):
+        base = str(st.selectbox("Base", list(ways), key="base", bind="query-params", width=180))
+        other = str(st.selectbox("Another person", list(ways[base]), key="other", bind="query-params", width=180))
+        three = ways[base][other]
+        figures = "".join(
+            f'<figure><img src="{faces.picture(name)}" alt="{label}, a generated face"><figcaption>{label}</figcaption></figure>'
+            for name, label in zip(three, LABELS, strict=True)
+        )
+        st.html(f'<div class="pair three">{figures}</div>')
     return three
 
 
@@ -53,5 +53,5 @@ def marks(faces: Faces, projection: Projection, three: tuple[str, str, str]) -> 
     found = []
     for name, label in zip(three, LABELS, strict=True):
         x, y = (float(each) for each in projection.points[place[name]])
-        found.append(Point(x, y, label))
+        found.append(Point(x, y, label, faces.picture(name)))
     return found

@@ -46,7 +46,7 @@ class Chosen:
 
 def choose() -> Chosen | None:
     """The picker, and the study that was picked; None where there is nothing to look at, and the page says so."""
-    studies = _studies()
+    studies = visible_studies()
     asked = st.query_params.get("study", "")
     if asked and not owner_gate.allowed() and asked not in {each.name for each in studies} and not owner_gate.opened():
         return None
@@ -94,7 +94,7 @@ def _material(key: str, _study: Study, attentive: bool) -> Material:
     )
 
 
-def _studies() -> list[Study]:
+def visible_studies() -> list[Study]:
     """Those that the visitor may see, newest first; a first start has the demonstration."""
     _demonstration(os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
     studies = access.store().studies()
@@ -142,11 +142,11 @@ def _described(made: Chosen) -> None:
         people = material.exclusions.raters
         st.html(words.badges(study) + fine(words.counted(study, len(people), len(material.ratings)) + _left_out(material)))
         if material.excluded:
-            with st.popover("Who is left out, and why", type="tertiary"):
+            with st.popover("Who and why", type="tertiary"):
                 _reasons(material)
         if study.source == "simulated":
-            with st.popover("Nobody was asked: what was planted", type="tertiary", icon=":material/smart_toy:"):
-                st.markdown(words.plain_label(study.note))
+            with st.popover("What was planted", type="tertiary", icon=":material/smart_toy:"):
+                st.markdown(f"Nobody was asked. {words.plain_label(study.note)}")
         st.page_link(navigation.page(navigation.STUDIES), label="The study itself", query_params={"study": study.name})
     for note in material.notes:
         st.html(fine(note))
