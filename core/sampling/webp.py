@@ -16,10 +16,13 @@ LOSSLESS_UP_TO = 64
 
 
 def encode_webp(picture: NDArray[np.uint8], quality: int = QUALITY, *, lossless: bool = False) -> bytes:
-    """uint8 (H, W, 3) -> WebP bytes; lossless where the picture is small or where asked."""
+    """uint8 (H, W, 3) -> WebP bytes; lossless where the picture is small or where asked (then quick rather than smallest)."""
     buffer = io.BytesIO()
-    lossless = lossless or max(picture.shape[:2]) <= LOSSLESS_UP_TO
-    Image.fromarray(picture).save(buffer, "WEBP", quality=quality, lossless=lossless, method=6, use_sharp_yuv=True)
+    if lossless:
+        Image.fromarray(picture).save(buffer, "WEBP", lossless=True, method=0, quality=30)
+    else:
+        small = max(picture.shape[:2]) <= LOSSLESS_UP_TO
+        Image.fromarray(picture).save(buffer, "WEBP", quality=quality, lossless=small, method=6, use_sharp_yuv=True)
     return buffer.getvalue()
 
 
