@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.errors import LiminalError
 from ui import navigation
 from ui.set_routes import address
 from ui.studies import access, answers_view, owner_gate, words
@@ -96,18 +93,9 @@ def _material(key: str, _study: Study, attentive: bool) -> Material:
 
 def visible_studies() -> list[Study]:
     """Those that the visitor may see, newest first; a first start has the demonstration."""
-    _demonstration(os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
+    access.show_demonstration()
     studies = access.store().studies()
     return studies if owner_gate.allowed() else [each for each in studies if each.source == "simulated"]
-
-
-@st.cache_resource(show_spinner="Bringing in the demonstration")
-def _demonstration(url: str | None, folder: str | None) -> None:
-    """Once a server: what the owner deletes does not come back."""
-    from core.studies.demonstration import ensure_demonstration
-
-    with contextlib.suppress(LiminalError):  # without the demonstration there are still the visitor's own studies
-        ensure_demonstration(access.store())
 
 
 def default(studies: list[Study], counts: Mapping[str, tuple[int, int]]) -> Study:
