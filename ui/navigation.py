@@ -67,6 +67,12 @@ STATISTICS = Place(
     "statistics",
     "The figures and tables of both papers for any study, each with its interval, beside the published ones.",
 )
+COMPARE = Place(
+    "compare.py",
+    "Compare",
+    "compare",
+    "Two models, two groups of people, two studies or two sets on the same axes: what is the difference, and is it clear?",
+)
 MAP = Place(
     "map.py",
     "Map",
@@ -75,7 +81,7 @@ MAP = Place(
 )
 IMPORT = Place("import_ratings.py", "Bring in answers", "import")
 TAKE_PART = Place("take_part.py", "A study", "take-part")
-GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES,), (DISAGREEMENT, STATISTICS, MAP))
+GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES,), (DISAGREEMENT, STATISTICS, COMPARE, MAP))
 """In the masthead: faces to make, people to ask, and what it means."""
 PLACES = (HOME, *(place for group in GROUPS for place in group))
 ASIDE = (IMPORT, TAKE_PART)

@@ -232,7 +232,7 @@ def intro() -> None:
     st.title("What does the study say?", anchor=False)
     st.html(
         lead(
-            "Each figure says one thing, how sure it is and where it comes from. Published values stand beside ours where there are "
-            "any."
+            "Each figure says one thing, how sure it is and where it comes from; where there are published values, they stand "
+            "beside ours."
         )
     )

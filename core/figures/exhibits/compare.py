@@ -240,8 +240,8 @@ def exhibits(found: Comparison, key: str, measure: str, *, share: bool, source: 
         points = "percentage points" if share else "bits" if measure.endswith("bits") else "points"
         way = "above" if whole["difference"] > 0 else "below"
         second = (
-            f"{found.second[:1].upper()}{found.second[1:]} lies {said(abs(whole['difference']))} {points} {way} {found.first} in all ({said(whole['low'])} to {said(whole['high'])})"
-            + (", a clear difference." if sure else ", which may be chance.")
+            f"{found.second[:1].upper()}{found.second[1:]} lies {said(abs(whole['difference']))} {points} {way} {found.first} "
+            f"({said(whole['low'])} to {said(whole['high'])})" + (", a clear difference." if sure else ", which may be chance.")
         )
         if len(clear):
             few = theme.listed([str(name) for name in clear["name"].head(4)])
