@@ -250,6 +250,7 @@ class Block {
     const { screen } = this.parts;
     screen.replaceChildren(Object.assign(document.createElement("h3"), { textContent: title }), Object.assign(document.createElement("p"), { textContent: text }));
     screen.hidden = false;
+    if (this.parts.ask) this.parts.ask.dataset.shown = "false";
     this.pass = null;
     if (bar) {
       const frame = Object.assign(document.createElement("div"), { className: "trial-bar" });

@@ -47,7 +47,7 @@ def show(asked: str) -> None:
     chosen = st.multiselect(
         "About which faces?",
         ids,
-        default=[asked] if asked in entries else ids[:1],
+        default=[asked] if asked in entries else None,
         format_func=lambda set_id: _titled(entries[set_id]),
         key="sets",
         placeholder="Choose one or several sample sets",

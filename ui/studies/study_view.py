@@ -31,7 +31,7 @@ def show(name: str) -> None:
     for note in st.session_state.pop(making.MADE, ()):
         st.info(note)
     if study.source == "simulated":
-        st.warning(f"Nobody was asked: these answers were simulated. {study.note}".strip(), icon=":material/smart_toy:")
+        st.warning(f"Nobody was asked. {study.note or 'These answers were simulated.'}", icon=":material/smart_toy:")
     elif study.published:
         st.info(f"This was brought in from elsewhere; nobody was asked here. {study.note}".strip(), icon=":material/menu_book:")
     else:

@@ -6,6 +6,8 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from ui.words import sample_title
+
 if TYPE_CHECKING:
     from core.studies.study import Kind, Stimulus, Study
 
@@ -56,4 +58,8 @@ def stimulus(shown: Stimulus) -> str:
         return "attention check"
     if details.get("emotion1"):
         return f"{details['emotion1']} or {details['emotion2']}"
-    return shown.sample_type.replace("_", " ")
+    step = details.get("step")
+    try:
+        return sample_title(shown.sample_type, float("nan") if step is None else float(step))
+    except KeyError:  # brought in, with a type of its own
+        return shown.sample_type.replace("_", " ")
