@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import LiminalError
-from ui.analysis import material, statistics
+from ui.analysis import material
+from ui.analysis.choices import one_of
 from ui.analysis.figure_card import card
 from ui.studies import access
 from ui.words import fine, lead
@@ -36,16 +37,7 @@ def show() -> None:
     """The choice, then both sides and their differences."""
     st.title("What is the difference?", anchor=False)
     st.html(lead("Two of a kind on the same axes, with the difference and how sure it is."))
-    mode = st.segmented_control(
-        "Compare",
-        list(MODES),
-        default="models",
-        required=True,
-        format_func=lambda each: MODES[each],
-        key="compare",
-        bind="query-params",
-        wrap=True,
-    )
+    mode = one_of("Compare", list(MODES), "compare", titles=MODES)
     chosen = None if mode == "sets" else material.choose()
     if mode != "sets" and chosen is None:
         return
@@ -101,25 +93,11 @@ def _two(label: str, names: list[str], key: str, titles: dict[str, str] | None =
     """Two different ones of several, kept in the address."""
     if len(names) < 2:
         return None
-    first, second = st.columns(2, gap="large")
-    shown = titles or {}
     picked = []
-    for column, place, side in ((first, 0, "first"), (second, 1, "second")):
-        name = f"{key}-{side}"
-        for state in (st.session_state, st.query_params):
-            if name in state and state[name] not in names:
-                del state[name]
+    for place, (side, column) in enumerate(zip(("first", "second"), st.columns(2, gap="large"), strict=True)):
         with column:
-            picked.append(
-                st.selectbox(
-                    f"{side.capitalize()} {label}",
-                    names,
-                    index=place,
-                    format_func=lambda each: shown.get(each, each),
-                    key=name,
-                    bind="query-params",
-                )
-            )
+            label_of = f"{side.capitalize()} {label}"
+            picked.append(one_of(label_of, names, f"{key}-{side}", titles=titles, look="list", default=names[place]))
     if picked[0] == picked[1]:
         st.info(f"Both are the same {label}; choose two different ones.")
         return None
@@ -148,7 +126,7 @@ def _groups(chosen: Chosen) -> Sides | None:
     if not found:
         st.info("It takes four people who answered to make two groups.")
         return None
-    by = statistics.one_of("People parted by", list(found), "by")
+    by = one_of("People parted by", list(found), "by")
     groups = found[by]
     picked = _two("group", list(groups), "group", {name: f"{name} ({len(raters):,})" for name, raters in groups.items()})
     if picked is None:
@@ -163,7 +141,7 @@ def _studies(chosen: Chosen) -> Sides | None:
     if not others:
         st.info("There is no other study with the same question; the one above stands alone.")
         return None
-    name = statistics.one_of("with", [each.name for each in others], "with", chooser="selectbox")
+    name = one_of("With", [each.name for each in others], "with", look="list")
     second = material.material_of(next(each for each in others if each.name == name))
     titles = (chosen.study.name, second.study.name)
     return Sides(f"{chosen.key}\0studies\0{second.key}", chosen.material, second.material, titles)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,6 +9,7 @@ import streamlit as st
 from core.errors import LiminalError
 from core.progress import Progress
 from ui import progress as running
+from ui.analysis.choices import number, one_of
 from ui.analysis.figure_card import card
 from ui.jobs import job_for
 from ui.words import lead
@@ -42,21 +42,13 @@ def show(chosen: Chosen) -> None:
 def _contents(every: tuple[Section, ...], *, has_answers: bool) -> Section:
     """Chapters as pills; the one of the address is open."""
     by_key = {each.key: each for each in every}
-    _forget_unknown(SECTION, by_key)
     with st.container(key="contents"):
-        picked = st.pills(
-            "Chapters",
-            list(by_key),
-            default=every[0].key,
-            required=True,
-            format_func=lambda key: by_key[key].title,
-            key=SECTION,
-            bind="query-params",
-            label_visibility="collapsed",
+        picked = one_of(
+            "Chapters", list(by_key), SECTION, titles={key: each.title for key, each in by_key.items()}, look="pills", hidden=True
         )
     if not has_answers:
         st.info("Nobody has answered yet: only what models say can be shown.")
-    return by_key.get(str(picked), every[0])
+    return by_key[picked]
 
 
 def _view(chosen: Chosen, section: Section) -> View:
@@ -95,30 +87,6 @@ def _pick(label: str, names: list[str], key: str) -> str:
     )
 
 
-def one_of(label: str, names: list[str], key: str, *, titles: dict[str, str] | None = None, chooser: str = "buttons") -> str:
-    """One of several by buttons or a list, kept in the address; what the address says wrongly is passed over."""
-    _forget_unknown(key, names)
-    shown = titles or {}
-
-    def title(each: str) -> str:
-        return shown.get(each, each)
-
-    if chooser == "selectbox":
-        return str(st.selectbox(label, names, format_func=title, key=key, bind="query-params", width=460))
-    picked = st.segmented_control(
-        label, names, default=names[0], required=True, format_func=title, key=key, bind="query-params", wrap=True
-    )
-    return str(picked or names[0])
-
-
-def _forget_unknown(key: str, known: Collection[str]) -> None:
-    """Widgets fail on a value that they do not know."""
-    if st.session_state.get(key) not in known:
-        st.session_state.pop(key, None)
-    if st.query_params.get(key) not in known:
-        st.query_params.pop(key, None)
-
-
 def _limit(chosen: Chosen, recogniser: str) -> float | None:
     """Default, one of the calibrated thresholds, or any other; None: the default."""
     from core.figures.exhibits.thresholds import marked
@@ -126,35 +94,20 @@ def _limit(chosen: Chosen, recogniser: str) -> float | None:
     marks = marked(chosen.material, recogniser)
     names = {_short(words): value for words, value in marks.items()}
     words = {_short(each): f"{each}: {value:.2f}" for each, value in marks.items()} | {OWN_LIMIT: "any other"}
-    _forget_unknown(LIMIT, words)
-    picked = st.segmented_control(
+    picked = one_of(
         "Threshold",
         list(words),
-        default=next(iter(words)),
-        required=True,
-        format_func=lambda each: words[each],
-        key=LIMIT,
-        bind="query-params",
-        wrap=True,
+        LIMIT,
+        titles=words,
         help="Below it the recogniser takes two faces for one person. Calibrated: the stated share of two random faces of this "
         "generator is accepted.",
     )
     if picked != OWN_LIMIT:
-        return None if picked == "default" else names.get(str(picked))
+        return None if picked == "default" else names[picked]
     column = chosen.material.pairs[f"distance_{recogniser}"]
     top = round(max(float(column.max()) if column.notna().any() else 1.0, *names.values()) + 0.05, 2)
-    return float(
-        st.slider(
-            f"Accepted below this distance by {recogniser}",
-            0.01,
-            top,
-            min(top, round(next(iter(names.values()), 0.5), 2)),
-            0.01,
-            key=f"{OWN}-{recogniser}",
-            bind="query-params",
-            width=320,
-        )
-    )
+    usual = min(top, round(next(iter(names.values()), 0.5), 2))
+    return number("Accepted below a distance of", 0.01, top, usual, 0.01, OWN)
 
 
 def _short(words: str) -> str:
@@ -218,13 +171,9 @@ def _onwards(every: tuple[Section, ...], section: Section) -> None:
             key="onwards",
             type="tertiary",
             icon=":material/arrow_forward:",
-            on_click=_open,
-            args=(following.key,),
+            on_click=open_at,
+            args=(SECTION, following.key),
         )
-
-
-def _open(key: str) -> None:
-    st.session_state[SECTION] = key
 
 
 def intro() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -196,6 +197,14 @@ def _side_by_side(sides: list[tuple[str, Material, str]], view: View) -> list[Ex
     ]
 
 
+def _between(whole: pd.Series[Any], sure: bool, said: Callable[[float], str]) -> str:
+    """The interval of a difference whose direction was said already."""
+    low, high = float(whole["low"]), float(whole["high"])
+    if not sure:
+        return f"{said(-low)} below to {said(high)} above"
+    return f"{said(min(abs(low), abs(high)))} to {said(max(abs(low), abs(high)))}"
+
+
 def _varies(table: pd.DataFrame) -> bool:
     return len(table) > 2 and float(table["distance"].std()) > 0 and float(table["similarity"].std()) > 0
 
@@ -241,7 +250,7 @@ def exhibits(found: Comparison, key: str, measure: str, *, share: bool, source: 
         way = "above" if whole["difference"] > 0 else "below"
         second = (
             f"{found.second[:1].upper()}{found.second[1:]} lies {said(abs(whole['difference']))} {points} {way} {found.first} "
-            f"({said(whole['low'])} to {said(whole['high'])})" + (", a clear difference." if sure else ", which may be chance.")
+            f"({_between(whole, sure, said)})" + (", a clear difference." if sure else ", which may be chance.")
         )
         if len(clear):
             few = theme.listed([str(name) for name in clear["name"].head(4)])
