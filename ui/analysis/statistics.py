@@ -9,7 +9,7 @@ import streamlit as st
 from core.errors import LiminalError
 from core.progress import Progress
 from ui import progress as running
-from ui.analysis.choices import number, one_of
+from ui.analysis.choices import number, one_of, open_at
 from ui.analysis.figure_card import card
 from ui.jobs import job_for
 from ui.words import lead

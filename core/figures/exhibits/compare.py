@@ -254,7 +254,7 @@ def exhibits(found: Comparison, key: str, measure: str, *, share: bool, source: 
         )
         if len(clear):
             few = theme.listed([str(name) for name in clear["name"].head(4)])
-            second += f" It is clear for {few}{' and others' if len(clear) > 4 else ''}."
+            second += f" Row by row it is clear for {few}{' and others' if len(clear) > 4 else ''}."
     else:
         second = "There is nothing to compare: one side has no values."
     definition = (
