@@ -160,6 +160,8 @@ def test_a_reload_in_the_middle_and_the_bare_link_go_on_where_it_stopped(asking,
     rows = kept(asking, study)
     assert len(rows) == 5
     assert set(rows["stimulus"]) == set(person.trials)
+    assert rows["session"].nunique() == 3  # three visits
+    assert (rows["session"] != "").all()
     seen = {row.stimulus: json.loads(row.presented) for row in rows.itertuples()}
     assert seen[person.trials[2]]["times_shown_before"] == 1
     assert seen[person.trials[2]]["input_device"] == "mouse"  # what was begun before came last

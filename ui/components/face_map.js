@@ -102,7 +102,7 @@ class FaceMap {
     const { left, right, bottom, top } = this.reach, { clientWidth: width, clientHeight: height } = this.parts.canvas;
     this.x = (left + right) / 2;
     this.y = (bottom + top) / 2;
-    this.scale = this.start = Math.min((width - 70) / (right - left || 1), (height - 70) / (top - bottom || 1));
+    this.scale = this.start = Math.min((width - 110) / (right - left || 1), (height - 110) / (top - bottom || 1));
     this.redraw();
   }
 

@@ -21,6 +21,7 @@ class Block {
     const find = (selector) => root.querySelector(selector);
     this.parts = { stage: find(".trial-stage"), screen: find(".trial-screen"), canvas: find("canvas"), pair: [...root.querySelectorAll(".trial-pair img")],
       choices: find(".trial-choices"), ask: find(".trial-ask"), count: find(".trial-count"), done: find(".trial-done i"), status: find(".trial-status") };
+    this.session = Math.random().toString(36).slice(2, 10); // one a visit
     this.queue = new AnswerQueue(data.study, data.code, () => this.status());
     this.shown = new Shown(data.study, data.code);
     this.pictures = new Map(); // address -> Blob
@@ -207,7 +208,7 @@ class Block {
   }
 
   save(trial, answers) {
-    const shared = { trial_index: this.index - 1, time_elapsed: Math.round(performance.now() - this.began), stimulus: trial.stimulus,
+    const shared = { session: this.session, trial_index: this.index - 1, time_elapsed: Math.round(performance.now() - this.began), stimulus: trial.stimulus,
       viewport: [innerWidth, innerHeight], device_pixel_ratio: Math.round(devicePixelRatio * 100) / 100 };
     this.queue.add(Object.entries(answers).map(([task, measured]) => ({
       rating_id: trial.ids[task], stimulus: trial.stimulus, task, value: measured.response, reaction_time_ms: measured.rt,

@@ -29,7 +29,7 @@ def show() -> None:
         try:
             study = access.store().study_of(st.query_params.get("study", ""))
         except LiminalError as error:
-            _door("This link leads to no study", f"{error} If somebody sent it to you, ask them for the whole link.")
+            _door("This link leads to no study", str(error))
             return
         try:
             _step(study)
