@@ -13,6 +13,7 @@ from core.errors import LiminalError
 
 COMMANDS = {
     "doctor": "models found, their weights, licences and the device",
+    "models": "add models of your own, list, check and remove them",
     "generate": "make a set of samples and judge it",
     "study": "make, import, export and delete studies and their answers",
     "report": "statistics of a set of samples, beside the published ones",

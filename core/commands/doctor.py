@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import platform
 from dataclasses import asdict
@@ -40,12 +39,12 @@ def examine(device: str | None = None) -> dict[str, Any]:
         "torch": torch.__version__,
         "device": str(choose_device(device)),
         "threads": torch.get_num_threads(),
-        "models": [_model(entry) for entry in registry.ENTRIES],
+        "models": [_model(entry) for entry in registry.entries()],
     }
 
 
 def _model(entry: registry.Entry) -> dict[str, Any]:
-    card = importlib.import_module(entry.module).CARD
+    card = registry.card(entry)
     problem = None
     try:
         for file in card.files:

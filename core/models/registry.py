@@ -1,5 +1,7 @@
 """Models by name. Adding one is one file and one line here; ``core.models.check`` is the check that whoever adds one runs.
 
+Behind the built-in ones stand those that a user added by ``python -m core models add`` (``core.models.own``).
+
 Nothing heavy is imported before a model is asked for, so that pages can list names without torch.
 """
 
@@ -11,14 +13,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from core.errors import LiminalError
+from core.models.own.classes import model_class
+from core.models.own.listing import OwnModel, own_models
 
 if TYPE_CHECKING:
+    import torch
+
     from core.models.contracts import (
         Classifier,
         Decoder,
         Encoder,
         Generator,
         Kind,
+        ModelCard,
         PerceptualDistance,
         Prior,
         Recogniser,
@@ -28,12 +35,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the registry: the module holds ``load(device) -> model`` and ``CARD``."""
+    """A line of the registry: the module holds ``load(device) -> model`` and ``CARD``.
+
+    For an added model it holds ``load_own(own, device)`` and ``card(own)`` instead.
+    """
 
     name: str
     kind: Kind
     title: str
     module: str
+    own: OwnModel | None = None
 
 
 ENTRIES = (
@@ -56,17 +67,28 @@ _loaded: dict[tuple[str, str], Any] = {}
 _lock = threading.RLock()
 
 
+def entries() -> tuple[Entry, ...]:
+    """All lines: the built-in models, then those that the user added. Raises LiminalError where the list of these is damaged."""
+    return (*ENTRIES, *(own_entry(own) for own in own_models()))
+
+
+def own_entry(own: OwnModel) -> Entry:
+    """The line of an added model."""
+    described = model_class(own.model_class)
+    return Entry(own.name, described.kind, own.title or own.name, described.module, own)
+
+
 def names(kind: Kind) -> list[str]:
     """The names of all models of a kind, the default one first."""
-    return [entry.name for entry in ENTRIES if entry.kind == kind]
+    return [entry.name for entry in entries() if entry.kind == kind]
 
 
 def entry(name: str, kind: Kind | None = None) -> Entry:
     """The registry's line for a name. Raises LiminalError with the names there are."""
-    for candidate in ENTRIES:
+    for candidate in entries():
         if candidate.name == name and kind in (None, candidate.kind):
             return candidate
-    known = ", ".join(names(kind)) if kind else ", ".join(candidate.name for candidate in ENTRIES)
+    known = ", ".join(names(kind)) if kind else ", ".join(candidate.name for candidate in entries())
     raise LiminalError(f"There is no {kind or 'model'} called '{name}'; the ones installed are {known}.")
 
 
@@ -94,12 +116,25 @@ def load(name: str, kind: Kind, device: str | None = None) -> Any:
 
     found = entry(name, kind)
     place = choose_device(device)
-    key = (found.name, str(place))
+    key = (repr(found), str(place))
     with _lock:
         if key not in _loaded:
             import torch
 
             # weights made in a caller's inference mode could never take part in a gradient
             with torch.inference_mode(False):
-                _loaded[key] = importlib.import_module(found.module).load(place)
+                _loaded[key] = make(found, place)
         return _loaded[key]
+
+
+def make(found: Entry, place: torch.device) -> Any:
+    """The model of a line, loaded anew."""
+    module = importlib.import_module(found.module)
+    return module.load(place) if found.own is None else module.load_own(found.own, place)
+
+
+def card(found: Entry) -> ModelCard:
+    """Where the model of a line comes from and what it may be used for."""
+    module = importlib.import_module(found.module)
+    described: ModelCard = module.CARD if found.own is None else module.card(found.own)
+    return described

@@ -1,0 +1,127 @@
+"""``python -m core models``: add a model of one's own, list all, check them, take one off the list."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from core.commands.terminal import TerminalProgress
+from core.errors import LiminalError
+from core.models import registry
+from core.models.own import listing
+from core.models.own.classes import CLASSES
+from core.progress import Progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The sub-commands of ``models``."""
+    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|check|remove")
+    classes = "; ".join(f"{name}: {each.source}" for name, each in CLASSES.items())
+    add = parts.add_parser("add", help="add a model of your own", description=f"What SOURCE is, by class: {classes}.")
+    add.add_argument("name", help="how it is to be called, such as ffhq-1024")
+    add.add_argument("model_class", metavar="class", help=f"one of {', '.join(CLASSES)}")
+    add.add_argument("source", help="a path, or a hub repository as owner/name")
+    add.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="may be given several times")
+    add.add_argument("--title", default="", help="how people read it")
+    add.add_argument("--weights-licence", default="")
+    add.add_argument("--data-licence", default="")
+    add.add_argument("--replace", action="store_true", help="instead of the added model of that name")
+    add.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
+    shown = parts.add_parser("list", help="all models, built-in and added")
+    shown.add_argument("--json", action="store_true")
+    check = parts.add_parser("check", help="does a model keep its contract, and how fast is it?")
+    check.add_argument("names", nargs="*", metavar="NAME", help="all that were added, if none is named")
+    check.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
+    remove = parts.add_parser("remove", help="take an added model off the list; its files stay")
+    remove.add_argument("name")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """One sub-command; exit code 2 where a check found something."""
+    actions = {"add": _add, "list": _list, "check": _check, "remove": _remove}
+    return actions[arguments.action](arguments)
+
+
+def parse_options(given: list[str]) -> dict[str, Any]:
+    """NAME=VALUE pairs; a value is read as JSON where it is some (0.7, null, {...}), else as text."""
+    options: dict[str, Any] = {}
+    for each in given:
+        name, separator, value = each.partition("=")
+        if not separator or not name.strip():
+            raise LiminalError(f"'{each}' is no option; write NAME=VALUE, such as truncation=0.7.")
+        try:
+            options[name.strip()] = json.loads(value)
+        except ValueError:
+            options[name.strip()] = value.strip()
+    return options
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    from core.models.own.adding import add
+
+    with TerminalProgress() as shown:
+        added = add(
+            arguments.name,
+            arguments.model_class,
+            arguments.source,
+            options=parse_options(arguments.option),
+            title=arguments.title,
+            weights_licence=arguments.weights_licence,
+            data_licence=arguments.data_licence,
+            replaces=arguments.replace,
+            device=arguments.device,
+            progress=Progress(shown),
+        )
+    print(f"Added {added.own.name}: {added.own.title}, {added.report.milliseconds_per_image:.1f} ms an image.")
+    for name, value in added.own.options.items():
+        print(f"  {name} = {json.dumps(value, ensure_ascii=False)}")
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    rows = [
+        {
+            "name": entry.name,
+            "kind": entry.kind,
+            "title": entry.title,
+            "class": entry.own.model_class if entry.own else "built-in",
+            "source": entry.own.source if entry.own else None,
+            "options": dict(entry.own.options) if entry.own else {},
+        }
+        for entry in registry.entries()
+    ]
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    for row in rows:
+        origin = f"{row['class']} {row['source']}" if row["source"] else "built-in"
+        print(f"{row['kind']:<11}{row['name']:<18}{row['title']}  [{origin}]")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from core.models import check
+
+    chosen = arguments.names or [each.name for each in listing.own_models()]
+    if not chosen:
+        print("No model was added; name a built-in one to check it.")
+    broken = 0
+    for name in chosen:
+        entry = registry.entry(name)
+        try:
+            report = check(registry.load(entry.name, entry.kind, arguments.device))
+            findings, speed = report.findings, f"{report.milliseconds_per_image:.1f} ms an image"
+        except LiminalError as error:
+            findings, speed = (str(error),), "not loaded"
+        broken += bool(findings)
+        print(f"{'PROBLEM' if findings else 'ok     '} {entry.kind}: {name} ({entry.title}), {speed}")
+        for finding in findings:
+            print(f"        {finding}")
+    return 2 if broken else 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    removed = listing.remove(arguments.name)
+    print(f"Removed {removed.name} from the list; its files at {removed.source} were left alone.")
+    return 0

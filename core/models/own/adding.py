@@ -1,0 +1,101 @@
+"""Adding a model: fetch it, settle its options, load it, check it, and only then put it on the list."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from core.errors import LiminalError
+from core.models import registry
+from core.models.own.classes import model_class
+from core.models.own.listing import OwnModel, keep, own_models
+from core.models.own.sources import fetch
+from core.progress import Progress
+
+if TYPE_CHECKING:
+    from core.models.checking import CheckReport
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
+
+
+@dataclass(frozen=True)
+class Added:
+    """What was put on the list, and how it did in its check."""
+
+    own: OwnModel
+    report: CheckReport
+
+
+def add(
+    name: str,
+    class_name: str,
+    source: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    title: str = "",
+    weights_licence: str = "",
+    data_licence: str = "",
+    replaces: bool = False,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> Added:
+    """Add a model under a name. Nothing is kept where anything is wrong with it.
+
+    Raises LiminalError with the first thing that is: the name, the source, an option, a key of the weights, or the contract.
+    """
+    progress = progress or Progress()
+    described = model_class(class_name)
+    _check_name(name, replaces)
+    unknown = next((each for each in options or {} if each not in described.options), None)
+    if unknown is not None:
+        known = ", ".join(described.options) or "none"
+        raise LiminalError(f"A model of class {class_name} has no option '{unknown}'; its options are: {known}.")
+    module = importlib.import_module(described.module)
+    progress.stage(f"Looking for {source}", 0.05)
+    # some sources are no files but names that a library knows, so that the class itself looks for them
+    fetched = module.find(source) if hasattr(module, "find") else fetch(source)
+    own = OwnModel(
+        name=name,
+        model_class=class_name,
+        source=fetched.source,
+        options=dict(options or {}),
+        title=title or f"{described.title} ({name})",
+        revision=fetched.revision,
+        files=fetched.files,
+        weights_licence=weights_licence or fetched.licence,
+        data_licence=data_licence,
+        added=dt.datetime.now(dt.UTC).date().isoformat(),
+    )
+    own = replace(own, options=module.settle(own, fetched.root))
+    progress.stage(f"Loading {own.title}", 0.4)
+    report = _checked(own, device, progress)
+    if report.findings:
+        raise LiminalError(f"'{name}' was not added, because it does not keep to its contract: {report.findings[0]}")
+    keep(own)
+    progress.stage(f"Added {own.title}", 1.0)
+    return Added(own, report)
+
+
+def _check_name(name: str, replaces: bool) -> None:
+    if not NAME.match(name):
+        raise LiminalError(f"'{name}' cannot be a model's name; use up to 40 small letters, digits and hyphens, such as ffhq-1024.")
+    if any(entry.name == name for entry in registry.ENTRIES):
+        raise LiminalError(f"'{name}' is a built-in model; choose another name.")
+    if not replaces and any(each.name == name for each in own_models()):
+        raise LiminalError(f"A model called '{name}' was added before; choose another name, or say that it is to be replaced.")
+
+
+def _checked(own: OwnModel, device: str | None, progress: Progress) -> CheckReport:
+    import torch
+
+    from core.models.checking import check
+    from core.models.device import choose_device
+
+    with torch.inference_mode(False):
+        model = registry.make(registry.own_entry(own), choose_device(device))
+    progress.stage(f"Checking {own.title}", 0.6)
+    return check(model)

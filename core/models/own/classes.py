@@ -1,0 +1,48 @@
+"""The classes of model that can be added: which kind each is, which module runs it, and what its source looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from core.errors import LiminalError
+
+if TYPE_CHECKING:
+    from core.models.contracts import Kind
+
+
+@dataclass(frozen=True)
+class ModelClass:
+    """The module holds ``card(own) -> ModelCard`` and ``load_own(own, device) -> model``; ``settle(own) -> own`` where
+    options are guessed from the weights."""
+
+    kind: Kind
+    module: str
+    title: str
+    source: str  # what is to be named, in plain words
+    options: Mapping[str, str] = field(default_factory=dict)  # name -> meaning
+
+
+CLASSES: Mapping[str, ModelClass] = {
+    "stylegan2": ModelClass(
+        "generator",
+        "core.models.stylegan2",
+        "StyleGAN2 face generator",
+        "a .safetensors or .pt file with the G_ema weights",
+        {
+            "space": "z, or w for the mapped latents",
+            "truncation": "1 for all faces, 0.7 for more usual ones",
+            "noise": "const, none, or a whole number that draws it anew",
+            "clamp": "limit of the activations, 256 in the official training; null for none",
+            "label": "the class, for networks that were trained with classes",
+        },
+    ),
+}
+
+
+def model_class(name: str) -> ModelClass:
+    """The class of that name. Raises LiminalError with those there are."""
+    if name not in CLASSES:
+        raise LiminalError(f"There is no class of models called '{name}'; there are {', '.join(CLASSES)}.")
+    return CLASSES[name]

@@ -1,0 +1,91 @@
+"""``models.json``: the models that a user added. Reading it needs no torch, so that pages can list names."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.data_folder import data_folder
+from core.errors import LiminalError
+from core.writing import write_bytes
+
+FILE = "models.json"
+
+_lock = threading.RLock()
+_read: dict[Path, tuple[tuple[int, int], tuple[OwnModel, ...]]] = {}
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """One added model: which code runs it, where its weights lie, and what they were when it was added."""
+
+    name: str
+    model_class: str  # a key of ``classes.CLASSES``
+    source: str  # an absolute path, or owner/name of a hub repository, or a name that a library knows
+    options: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    revision: str = ""  # the repository's commit; empty for a path
+    files: Mapping[str, str] = field(default_factory=dict)  # path inside the source -> SHA-256
+    weights_licence: str = ""
+    data_licence: str = ""
+    added: str = ""  # ISO date
+
+
+def place() -> Path:
+    """Where the list is kept."""
+    return data_folder() / FILE
+
+
+def own_models() -> tuple[OwnModel, ...]:
+    """All added models, in the order in which they were added. Raises LiminalError where the list is damaged."""
+    path = place()
+    with _lock:
+        try:
+            stat = path.stat()
+        except OSError:
+            return ()
+        version = stat.st_mtime_ns, stat.st_size
+        if path not in _read or _read[path][0] != version:
+            _read[path] = version, _parse(path)
+        return _read[path][1]
+
+
+def _parse(path: Path) -> tuple[OwnModel, ...]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["models"]
+        models = tuple(OwnModel(**row) for row in rows)
+        sound = all(
+            isinstance(each.name, str) and isinstance(each.options, dict) and isinstance(each.files, dict) for each in models
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LiminalError(f"The list of added models, {path}, is damaged; mend it or delete it and add them again.") from error
+    if not sound:
+        raise LiminalError(f"The list of added models, {path}, is damaged; mend it or delete it and add them again.")
+    return models
+
+
+def keep(model: OwnModel) -> None:
+    """Add a model to the list, or replace the one of that name."""
+    with _lock:
+        others = [each for each in own_models() if each.name != model.name]
+        _write([*others, model])
+
+
+def remove(name: str) -> OwnModel:
+    """Take a model off the list; its files stay where they are. Raises LiminalError where there is none of that name."""
+    with _lock:
+        known = own_models()
+        found = next((each for each in known if each.name == name), None)
+        if found is None:
+            names = ", ".join(each.name for each in known) or "none so far"
+            raise LiminalError(f"No added model is called '{name}'; those added are: {names}.")
+        _write([each for each in known if each is not found])
+        return found
+
+
+def _write(models: list[OwnModel]) -> None:
+    write_bytes(place(), (json.dumps({"models": [asdict(each) for each in models]}, indent=1) + "\n").encode())

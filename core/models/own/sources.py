@@ -1,0 +1,142 @@
+"""Where an added model's files lie: a path, or a snapshot of a hub repository in its local cache.
+
+Only ``fetch`` may use the network, and only when a model is added; loading looks into the cache alone, so that no page ever
+waits for a hub that does not answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import LiminalError
+from core.models.own.listing import OwnModel
+from core.models.weights import WeightFile
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+\Z")
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".onnx")
+PATTERNS = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")
+"""What is fetched of a repository: weights and their descriptions, no code."""
+SECONDS = 5.0
+"""How long a hub may take to answer before it counts as not there."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A source on this machine. ``root`` is a file or a folder; ``files`` inside it -> SHA-256."""
+
+    root: Path
+    source: str
+    revision: str
+    licence: str
+    files: dict[str, str]
+
+
+def fetch(source: str) -> Fetched:
+    """The files that a path or a repository name stands for, from the hub where they are not here yet.
+
+    Raises LiminalError, within seconds, where there is no such path, the hub cannot be reached or may not be asked.
+    """
+    path = Path(source).expanduser()
+    if path.exists():
+        root = path.resolve()
+        return Fetched(root, str(root), "", "", _hashes(root))
+    if not REPOSITORY.match(source) or source.startswith((".", "~")):
+        raise LiminalError(f"There is no file or folder '{source}'; give the path of one, or a hub repository as owner/name.")
+    kept = _cached(source)
+    root, licence = (kept, "") if kept is not None else _download(source)
+    return Fetched(root, source, root.name, licence, _hashes(root))
+
+
+def located(own: OwnModel) -> Path:
+    """The model's file or folder, without any network. Raises LiminalError where it is gone."""
+    if own.revision:
+        found = _cached(own.source, own.revision)
+        if found is None:
+            raise LiminalError(
+                f"The files of {own.source} are no longer on this machine; run 'python -m core models add {own.name} "
+                f"{own.model_class} {own.source} --replace' to fetch them again."
+            )
+        return found
+    path = Path(own.source)
+    if not path.exists():
+        raise LiminalError(
+            f"'{own.name}' reads {path}, which is no longer there; bring it back or run 'python -m core models remove {own.name}'."
+        )
+    return path
+
+
+def weight_files(own: OwnModel) -> tuple[WeightFile, ...]:
+    """The files as a card lists them. Checking one compares it with what it was when the model was added."""
+    if not own.files:
+        return ()
+    root = located(own)
+    mend = f"python -m core models remove {own.name}"
+    return tuple(WeightFile(mend, "", str(root / name if root.is_dir() else root), sha256) for name, sha256 in own.files.items())
+
+
+def verified(own: OwnModel) -> Path:
+    """The model's file or folder, once every file in it is what it was. Raises LiminalError for the first that is not."""
+    for file in weight_files(own):
+        file.verified()
+    return located(own)
+
+
+def _hashes(root: Path) -> dict[str, str]:
+    """Of the weights and the JSON files beside them: these decide what a network does."""
+    names = [root] if root.is_file() else sorted(each for each in root.rglob("*") if each.suffix in (*WEIGHTS, ".json"))
+    if root.is_dir() and not any(each.suffix in WEIGHTS for each in names):
+        raise LiminalError(f"The folder {root} holds no weights ({', '.join(WEIGHTS)}); name the folder that does.")
+    hashes = {}
+    for path in names:
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise LiminalError(f"The file {path} cannot be read ({error.strerror or error}); check who may read it.") from error
+        hashes[path.name if path == root else path.relative_to(root).as_posix()] = found
+    return hashes
+
+
+def _cached(repository: str, revision: str | None = None) -> Path | None:
+    """The snapshot in the hub's local cache; no network is touched."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, local_files_only=True, allow_patterns=list(PATTERNS)))
+    except HFValidationError as error:
+        raise LiminalError(f"'{repository}' is no name of a hub repository; write it as owner/name.") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+        return None
+
+
+def _download(repository: str) -> tuple[Path, str]:
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise LiminalError(
+            f"{repository} is not on this machine and HF_HUB_OFFLINE forbids fetching it; unset it, or give the path of a copy."
+        )
+    try:
+        found = HfApi().model_info(repository, timeout=SECONDS)
+        licence = str(getattr(found.card_data, "license", None) or "")
+        root = snapshot_download(repository, revision=found.sha, allow_patterns=list(PATTERNS), etag_timeout=SECONDS)
+    except GatedRepoError as error:
+        raise LiminalError(
+            f"{repository} asks for its terms to be accepted first; do so on its page, then log in with 'hf auth login'."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise LiminalError(
+            f"The hub knows no repository {repository}, or it is private; check the name, or log in with 'hf auth login'."
+        ) from error
+    except Exception as error:  # connection, proxy, certificate, time-out: the libraries below raise many kinds
+        raise LiminalError(
+            f"{repository} is not on this machine and the hub could not be reached ({type(error).__name__}); "
+            "give the path of a copy, or try again with a connection."
+        ) from error
+    return Path(root), licence

@@ -1,0 +1,248 @@
+"""Models that a user adds: on the list, found by name, refused in one sentence, and never a wait for a hub."""
+
+import json
+import time
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from core.__main__ import main
+from core.errors import LiminalError
+from core.models import registry
+from core.models.own import listing, sources
+from core.models.own.adding import add
+from core.models.own.tensors import fill, read_tensors
+from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
+
+SIZES = StyleGAN2Sizes(z_dim=6, w_dim=5, classes=0, class_features=0, mapping=(5, 5), channels={4: 8, 8: 6})
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "tiny.safetensors"
+    save_file({key: value.clone() for key, value in StyleGAN2Network(SIZES).state_dict().items()}, path)
+    return path
+
+
+def test_an_added_model_is_found_by_name_like_any_other(weights):
+    built_in = registry.names("generator")
+    added = add("tiny-gan", "stylegan2", str(weights), options={"truncation": 0.9}, title="Tiny")
+    assert added.report.passed
+    assert registry.names("generator") == [*built_in, "tiny-gan"]  # the default stays the default
+    assert registry.entry("tiny-gan", "generator").title == "Tiny"
+    model = registry.load("tiny-gan", "generator", "cpu")
+    assert model.name == "tiny-gan"
+    assert model.truncation == 0.9
+    assert registry.load("tiny-gan", "generator", "cpu") is model
+    listing.remove("tiny-gan")
+    assert registry.names("generator") == built_in
+    assert weights.exists()
+
+
+def test_the_list_holds_path_options_and_hash(weights):
+    import hashlib
+
+    add("tiny-gan", "stylegan2", str(weights), options={"space": "w"})
+    row = json.loads(listing.place().read_text())["models"][0]
+    assert row["source"] == str(weights)
+    assert row["options"] == {"space": "w"}
+    assert row["files"] == {"tiny.safetensors": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    assert list(listing.place().parent.iterdir()) == [listing.place()]  # no half-written file beside it
+
+
+def test_altered_and_vanished_files_are_named(weights):
+    add("tiny-gan", "stylegan2", str(weights))
+    other = StyleGAN2Network(SIZES).state_dict()
+    save_file({key: value.clone() for key, value in other.items()}, weights)
+    with pytest.raises(LiminalError, match=r"tiny.safetensors is not the one expected"):
+        registry.load("tiny-gan", "generator", "cpu")
+    weights.unlink()
+    with pytest.raises(LiminalError, match="no longer there; bring it back"):
+        registry.load("tiny-gan", "generator", "cpu")
+
+
+def test_a_name_is_given_once(weights):
+    add("tiny-gan", "stylegan2", str(weights))
+    with pytest.raises(LiminalError, match="added before"):
+        add("tiny-gan", "stylegan2", str(weights))
+    add("tiny-gan", "stylegan2", str(weights), options={"noise": "none"}, replaces=True)
+    assert [dict(each.options) for each in listing.own_models()] == [{"noise": "none"}]
+    assert not registry.load("tiny-gan", "generator", "cpu").has_noise
+
+
+@pytest.mark.parametrize(
+    ("name", "class_name", "options", "sentence"),
+    [
+        ("dcgan", "stylegan2", {}, "built-in"),
+        ("Tiny GAN", "stylegan2", {}, "small letters"),
+        ("tiny", "stylegan9", {}, "no class of models called 'stylegan9'"),
+        ("tiny", "stylegan2", {"psi": 1}, "no option 'psi'"),
+        ("tiny", "stylegan2", {"space": "w+"}, "option space is 'w\\+'"),
+    ],
+)
+def test_wrong_words_are_named_and_nothing_is_kept(weights, name, class_name, options, sentence):
+    with pytest.raises(LiminalError, match=sentence):
+        add(name, class_name, str(weights), options=options)
+    assert listing.own_models() == ()
+
+
+def test_a_model_that_breaks_its_contract_is_not_added(tmp_path):
+    network = StyleGAN2Network(SIZES)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    save_file({key: value.clone() for key, value in network.state_dict().items()}, tmp_path / "grey.safetensors")
+    with pytest.raises(LiminalError, match="decode gives the same image for different latents"):
+        add("grey", "stylegan2", str(tmp_path / "grey.safetensors"))
+    assert listing.own_models() == ()
+
+
+def test_a_damaged_list_is_one_sentence():
+    listing.place().write_text('{"models": [{"title": 1}]}')
+    with pytest.raises(LiminalError, match=r"models.json, is damaged"):
+        registry.names("generator")
+
+
+# --- the hub
+
+
+def test_offline_and_not_here_is_said_at_once():
+    started = time.monotonic()
+    with pytest.raises(LiminalError, match="somebody/nothing is not on this machine and HF_HUB_OFFLINE forbids"):
+        add("x", "stylegan2", "somebody/nothing")
+    assert time.monotonic() - started < 60
+
+
+def test_a_hub_that_cannot_be_reached_is_said_at_once(monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    asked = []
+
+    def unreachable(self, repository, *, timeout=None, **_):
+        asked.append(timeout)
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
+    with pytest.raises(LiminalError, match=r"could not be reached \(ConnectionError\)"):
+        add("x", "stylegan2", "somebody/nothing")
+    assert asked == [sources.SECONDS]
+
+
+def test_what_is_neither_a_path_nor_a_repository_is_said():
+    for source in ("./missing.safetensors", "missing.safetensors", "a/b/c.pt"):
+        with pytest.raises(LiminalError, match="There is no file or folder"):
+            add("x", "stylegan2", source)
+
+
+def hub_copy(cache, weights):
+    """The hub's cache as it lies on disk after a download."""
+    repository = cache / "models--somebody--faces"
+    snapshot = repository / "snapshots" / ("0" * 39 + "1")
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(snapshot.name)
+    (snapshot / weights.name).write_bytes(weights.read_bytes())
+    return snapshot
+
+
+def test_a_repository_in_the_cache_is_used_without_a_network(weights, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    snapshot = hub_copy(tmp_path / "hub", weights)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: pytest.fail("the hub was asked"))
+    added = add("faces", "stylegan2", "somebody/faces")
+    assert (added.own.source, added.own.revision) == ("somebody/faces", snapshot.name)
+    assert registry.load("faces", "generator", "cpu").image_size == 8
+    registry._loaded.clear()
+    (snapshot / weights.name).unlink()
+    snapshot.rmdir()
+    with pytest.raises(LiminalError, match="no longer on this machine"):
+        registry.load("faces", "generator", "cpu")
+
+
+# --- files
+
+
+class _Code:
+    def __reduce__(self):
+        return (print, ("run!",))
+
+
+def test_pickled_code_is_refused_and_not_run(tmp_path, capsys):
+    torch.save({"weight": torch.zeros(2), "other": _Code()}, tmp_path / "bad.pt")
+    with pytest.raises(LiminalError, match="holds code besides its tensors"):
+        read_tensors(tmp_path / "bad.pt")
+    assert "run!" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["noise.safetensors", "noise.pt"])
+def test_a_damaged_file_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x00\x01 no weights at all" * 9)
+    with pytest.raises(LiminalError, match=name):
+        read_tensors(tmp_path / name)
+
+
+def test_numbers_beside_tensors_are_refused(tmp_path):
+    torch.save({"weight": torch.zeros(2), "epoch": 3}, tmp_path / "bad.pt")
+    with pytest.raises(LiminalError, match=r"'epoch' in bad.pt is no tensor but a int"):
+        read_tensors(tmp_path / "bad.pt")
+
+
+def test_filling_names_the_first_wrong_key(tmp_path):
+    network, path = torch.nn.Linear(2, 1), tmp_path / "x.pt"
+    good = {"weight": torch.ones(1, 2), "bias": torch.ones(1)}
+    for wrong, sentence in (
+        ({"bias": good["bias"]}, "lacks 'weight'"),
+        ({**good, "weight": torch.ones(2, 1)}, r"'weight' in x.pt has the shape \(2, 1\), the network needs \(1, 2\)"),
+        ({**good, "more": good["bias"]}, "'more' in x.pt is unknown"),
+    ):
+        with pytest.raises(LiminalError, match=sentence):
+            fill(network, wrong, path)
+    fill(network, good, path)
+    assert network(torch.ones(2)).item() == 3
+
+
+# --- the command line
+
+
+def test_command_line_adds_lists_checks_and_removes(weights, capsys):
+    assert main(["models", "add", "tiny-gan", "stylegan2", str(weights), "--option", "truncation=0.7"]) == 0
+    assert "Added tiny-gan" in capsys.readouterr().out
+    assert main(["models", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["tiny-gan"]["options"] == {"truncation": 0.7}
+    assert rows["dcgan"]["class"] == "built-in"
+    assert main(["models", "check"]) == 0
+    assert "ok      generator: tiny-gan" in capsys.readouterr().out
+    assert main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"][-1]["name"] == "tiny-gan"
+    weights.write_bytes(b"")
+    registry._loaded.clear()
+    assert main(["models", "check"]) == 2
+    assert "not the one expected" in capsys.readouterr().out
+    assert main(["models", "remove", "tiny-gan"]) == 0
+    assert main(["models", "remove", "tiny-gan"]) == 2
+    assert "No added model is called 'tiny-gan'" in capsys.readouterr().err
+
+
+def test_names_can_still_be_listed_without_torch(weights):
+    import subprocess
+    import sys
+
+    add("tiny-gan", "stylegan2", str(weights))
+    code = (
+        "import sys; from core.models import registry; assert 'tiny-gan' in registry.names('generator');"
+        "assert not {'torch', 'transformers', 'diffusers', 'huggingface_hub'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
