@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -83,7 +85,7 @@ def dots(
             )
     figure.update_layout(
         xaxis={
-            "title": measure + (", %" if share else ""),
+            "title": on_lines(measure + (", %" if share else "")),
             **({"range": [span[0] * factor, span[1] * factor]} if span else {}),
         },
         yaxis={
@@ -96,6 +98,11 @@ def dots(
         height=130 + len(names) * (ROW + EXTRA * (len(series) - 1)),
     )
     return theme.described(figure, says=says, n=n, interval=interval, source=source)
+
+
+def on_lines(title: str, width: int = 38) -> str:
+    """A long title of an axis on several lines, so that it fits a narrow screen."""
+    return "<br>".join(textwrap.wrap(title, width))
 
 
 def _said(value: float, low: float, high: float, digits: int, unit: str) -> str:

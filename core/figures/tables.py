@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.figures import theme
+from core.figures.dots import on_lines
 from core.figures.theme import Source
 
 
@@ -80,7 +81,7 @@ def means(
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
     figure.update_layout(
-        xaxis={"title": measure + (", %" if share else ""), "rangemode": "tozero"},
+        xaxis={"title": on_lines(measure + (", %" if share else "")), "rangemode": "tozero"},
         yaxis={"autorange": "reversed", "type": "category", "showgrid": True},
         height=110 + 26 * len(known),
     )

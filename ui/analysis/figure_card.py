@@ -28,12 +28,12 @@ def card(shown: Exhibit, key: str, *, name: str) -> None:
             st.plotly_chart(figure, key=f"figure-{key}", theme=None, config=_tools(name), alt=shown.says)
         with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"about-{key}"):
             st.html(_sources(shown))
-            st.space("stretch")
-            with st.popover("What is this?", type="tertiary", icon=":material/help:"):
-                st.html(f'<p class="definition">{html.escape(shown.definition)}</p>')
-            if shown.n != "0":
-                with st.popover("Take it away", type="tertiary", icon=":material/download:"):
-                    _downloads(shown, figure, key, name)
+            with st.container(horizontal=True, gap="small", width="content"):
+                with st.popover("What is this?", type="tertiary", icon=":material/help:"):
+                    st.html(f'<p class="definition">{html.escape(shown.definition)}</p>')
+                if shown.n != "0":
+                    with st.popover("Take it away", type="tertiary", icon=":material/download:"):
+                        _downloads(shown, figure, key, name)
         if shown.note and shown.note != shown.says:
             st.html(fine(shown.note))
 

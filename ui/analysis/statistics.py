@@ -93,7 +93,7 @@ def _limit(chosen: Chosen, recogniser: str) -> float | None:
 
     marks = marked(chosen.material, recogniser)
     names = {_short(words): value for words, value in marks.items()}
-    words = {_short(each): f"{each}: {value:.2f}" for each, value in marks.items()} | {OWN_LIMIT: "any other"}
+    words = {_short(each): f"{each}: {value:.3g}" for each, value in marks.items()} | {OWN_LIMIT: "any other"}
     picked = one_of(
         "Threshold",
         list(words),

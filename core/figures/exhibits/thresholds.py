@@ -146,11 +146,17 @@ def against_people(material: Material, view: View, _: Progress) -> list[Exhibit]
         if worst.far.n and worst.frr.n
         else "It takes pairs that most people call the same and pairs that most call different."
     )
+    det = drawn.det(curves, rates, source=source)
+    if len(curves):
+        det.layout.meta["says"] = (
+            "On axes that stretch small rates: the nearer a line comes to the corner at the lower left, the less often its "
+            "recogniser departs from people."
+        )
     return [
         Exhibit("roc", drawn.roc(curves, rates, source=source), curves, definition, note, numbers=found),
         Exhibit(
             "det",
-            drawn.det(curves, rates, source=source),
+            det,
             curves,
             f"{definition} The same as the curve before, on axes that stretch the small rates (Martin et al. 1997).",
             numbers=rates,
