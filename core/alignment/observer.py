@@ -1,0 +1,187 @@
+"""One person as a shift of the crowd: how far each emotion is favoured, how sharply images are told apart, how often one slips.
+
+    p(answer) = (1 - lapse) * softmax(sensitivity * log g + bias) + lapse / 6,
+
+with g the group model's probabilities for the image. Eight numbers, learned from the first answer on: their posterior is a normal
+distribution around its mode (Laplace), under a prior whose spread is that between the people of the study.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import expit, logit, softmax
+
+from core.alignment.answers import Places
+from core.analysis.answers import Array
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+
+K = len(EMOTIONS)
+SIZE = K + 2
+"""Parameters: log sensitivity, a bias an emotion (log units), logit of the lapse rate."""
+LEAST = 1e-4
+"""Smaller probabilities of the group count as this: no answer is impossible for a person because no one else gave it."""
+STEPS, HALVINGS = 30, 12
+ROUNDS = 6
+"""Of the fit of the prior's spread."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Between people: standard deviations of log sensitivity, of each bias, and of the lapse rate's logit around its middle."""
+
+    sensitivity: float = 0.3
+    bias: float = 0.5
+    lapse: float = math.log(0.03 / 0.97)
+    lapse_deviation: float = 0.8
+
+    @property
+    def mean(self) -> Array:
+        """The middle person: the crowd itself, with a few slips."""
+        middle = np.zeros(SIZE)
+        middle[-1] = self.lapse
+        return middle
+
+    @property
+    def deviation(self) -> Array:
+        """Of each parameter (8,)."""
+        return np.array([self.sensitivity, *[self.bias] * K, self.lapse_deviation])
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What is known of a person: mode (8,) and covariance (8, 8) after n answers. Parameters as in SIZE."""
+
+    mode: Array
+    covariance: Array
+    n: int
+    prior: Prior
+
+    def draws(self, count: int, seed: int = 0) -> Array:
+        """Parameters (count, 8) from the posterior; the biases of each draw sum to zero."""
+        random = np.random.default_rng(seed)
+        root = np.linalg.cholesky(self.covariance + 1e-10 * np.eye(SIZE))
+        drawn: Array = self.mode + random.normal(size=(count, SIZE)) @ root.T
+        drawn[:, 1 : K + 1] -= drawn[:, 1 : K + 1].mean(axis=1, keepdims=True)
+        return drawn
+
+    def each(self, group: Array, count: int = 64, seed: int = 0) -> Array:
+        """What each of ``count`` draws says of images, group (N, 6) -> (count, N, 6)."""
+        return probabilities(self.draws(count, seed), group)
+
+    def probabilities(self, group: Array, count: int = 64, seed: int = 0) -> Array:
+        """The guess of this person's answers, averaged over the posterior: group (N, 6) -> (N, 6)."""
+        guessed: Array = self.each(group, count, seed).mean(axis=0)
+        return guessed
+
+
+def probabilities(parameters: Array, group: Array) -> Array:
+    """Parameters (D, 8) of D people and the group's probabilities (N, 6) -> each one's (D, N, 6)."""
+    drawn = np.atleast_2d(parameters)
+    evidence = _evidence(group)
+    raw = np.exp(drawn[:, 0])[:, None, None] * evidence[None] + drawn[:, None, 1 : K + 1]
+    raw -= raw.max(axis=2, keepdims=True)
+    np.exp(raw, out=raw)
+    raw /= raw.sum(axis=2, keepdims=True)
+    lapse = expit(drawn[:, -1])[:, None, None]
+    said: Array = (1 - lapse) * raw + lapse / K
+    return said
+
+
+def observe(group: Array, said: Places, prior: Prior | None = None, start: Posterior | None = None) -> Posterior:
+    """The group's probabilities of the images that a person saw (n, 6) and what they said (n,) -> what is known of them.
+
+    start: an earlier posterior of the same person, from which the search begins. Raises LiminalError where shapes do not fit or a
+    probability is no number.
+    """
+    group, said = np.asarray(group, np.float64), np.asarray(said, np.intp)
+    if group.shape != (len(said), K) or not np.isfinite(group).all():
+        raise LiminalError("The group's model did not say what it makes of every image that was answered; align the group again.")
+    prior = prior or Prior()
+    evidence = _evidence(group) if len(said) else np.zeros((0, K))
+    mean, precision = prior.mean, prior.deviation**-2.0
+    mode = (start.mode if start else mean).copy()
+    loss = _loss(mode, evidence, said, mean, precision)
+    for _ in range(STEPS):  # Fisher scoring with halved steps: eight unknowns, convex but for the lapses
+        slope, information = _scores(mode, evidence, said)
+        step = np.linalg.solve(information + np.diag(precision), slope + precision * (mode - mean))
+        for _ in range(HALVINGS):
+            tried = mode - step
+            after = _loss(tried, evidence, said, mean, precision)
+            if after <= loss:
+                break
+            step /= 2
+        else:
+            break
+        done = loss - after < 1e-7
+        mode, loss = tried, after
+        if done:
+            break
+    _, information = _scores(mode, evidence, said)
+    return Posterior(mode, np.linalg.inv(information + np.diag(precision)), len(said), prior)
+
+
+def population(people: Sequence[tuple[Array, Places]], prior: Prior | None = None) -> Prior:
+    """The spread between people from everybody's answers: (group's probabilities (n, 6), answers (n,)) a person -> prior.
+
+    Empirical Bayes: the mean square of the modes plus their uncertainty, repeated. Under three people the given prior stays.
+    """
+    prior = prior or Prior()
+    if len(people) < 3:
+        return prior
+    found: list[Posterior | None] = [None] * len(people)
+    for _ in range(ROUNDS):
+        fitted = [observe(group, said, prior, start) for (group, said), start in zip(people, found, strict=True)]
+        modes = np.stack([each.mode for each in fitted])
+        modes[:, 1 : K + 1] -= modes[:, 1 : K + 1].mean(axis=1, keepdims=True)
+        square = modes**2 + np.stack([np.diag(each.covariance) for each in fitted])
+        lapses = modes[:, -1]
+        prior = replace(
+            prior,
+            sensitivity=_within(math.sqrt(float(square[:, 0].mean())), 0.05, 1.0),
+            bias=_within(math.sqrt(float(square[:, 1 : K + 1].mean())), 0.05, 2.0),
+            lapse=_within(float(np.median(lapses)), float(logit(0.005)), float(logit(0.3))),
+        )
+        found = list(fitted)
+    return prior
+
+
+def _within(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
+
+
+def _evidence(group: Array) -> Array:
+    floored = np.maximum(group, LEAST)
+    logs: Array = np.log(floored / floored.sum(axis=1, keepdims=True))
+    return logs
+
+
+def _loss(x: Array, evidence: Array, said: Places, mean: Array, precision: Array) -> float:
+    """Negative log posterior in nats, but for a constant."""
+    apart = x - mean
+    prior = 0.5 * float(apart @ (precision * apart))
+    if not len(said):
+        return prior
+    q = softmax(math.exp(x[0]) * evidence + x[1 : K + 1], axis=1)
+    lapse = float(expit(x[-1]))
+    return prior - float(np.log((1 - lapse) * q[np.arange(len(said)), said] + lapse / K).sum())
+
+
+def _scores(x: Array, evidence: Array, said: Places) -> tuple[Array, Array]:
+    """Gradient of the negative log likelihood (8,) and Fisher's information (8, 8), which is expected over answers."""
+    sharp, lapse = math.exp(x[0]), float(expit(x[-1]))
+    q = softmax(sharp * evidence + x[1 : K + 1], axis=1)
+    p = (1 - lapse) * q + lapse / K
+    scaled = sharp * evidence
+    slopes = np.empty((len(said), K, SIZE))  # d p / d parameters
+    slopes[:, :, 0] = (1 - lapse) * q * (scaled - (q * scaled).sum(axis=1, keepdims=True))
+    slopes[:, :, 1 : K + 1] = (1 - lapse) * (q[:, :, None] * np.eye(K) - q[:, :, None] * q[:, None, :])
+    slopes[:, :, -1] = lapse * (1 - lapse) * (1 / K - q)
+    weighted = (slopes / np.sqrt(p)[:, :, None]).reshape(-1, SIZE)
+    rows = np.arange(len(said))
+    gradient: Array = -(slopes[rows, said] / p[rows, said][:, None]).sum(axis=0)
+    return gradient, weighted.T @ weighted

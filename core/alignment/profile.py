@@ -1,0 +1,136 @@
+"""One person against the crowd: biases, sensitivity and slips with intervals, and whether their own model guesses them better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.alignment.alignment import Alignment
+from core.alignment.answers import Places
+from core.alignment.observer import LEAST, K, Posterior, Prior, observe, population
+from core.analysis.answers import Array
+from core.analysis.boundary import Estimate, bootstrap
+from core.analysis.results import Basis, Result, undefined
+from core.models.emotions import EMOTIONS
+
+FEWEST = 30
+"""Answers under which nothing is said of a person."""
+DRAWS = 2000
+AHEAD = 64
+"""Draws behind a guess."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile(Result):
+    """What a person's answers tell of them. All NaN, and a sentence, under FEWEST answers.
+
+    bias: emotion -> how many times as often as the crowd it is said where the crowd is undecided (1: as often). departs: the
+    emotions whose interval leaves 1 out. sensitivity: 1 tells images apart as the crowd does, more is sharper. lapse: share of
+    answers that are guesses, whatever the image.
+    """
+
+    rater: str
+    bias: Mapping[str, Estimate]
+    departs: tuple[str, ...]
+    sensitivity: Estimate
+    lapse: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningScore(Result):
+    """Each answer guessed from those before it, by the person's own model and by the group's: bits of surprise, least is best.
+
+    own, group (n,): surprise at each answer. own_right, group_right (n,): whether the first guess was right. gain: mean of group
+    less own, in bits an answer: above 0 the own model guesses better.
+    """
+
+    rater: str
+    own: Array
+    group: Array
+    own_right: Array
+    group_right: Array
+    gain: Estimate
+
+
+def crowd(alignment: Alignment, classifier: str, *, at_most: int = 100) -> Prior:
+    """How much the people of a study differ from each other, under the group's model; of the first ``at_most`` with enough
+    answers. Takes a second or two. Raises LiminalError before the group's model has learned."""
+    p, answers = alignment.group(classifier).images, alignment.answers
+    people = []
+    for rater in range(len(answers.raters)):
+        rows = np.flatnonzero(answers.rater == rater)
+        if len(rows) >= FEWEST and len(people) < at_most:
+            people.append((p[answers.image[rows]], answers.emotion[rows]))
+    return population(people)
+
+
+def person_answers(alignment: Alignment, classifier: str, rater: str) -> tuple[Array, Places]:
+    """The group's probabilities of the images that a person answered about (n, 6), and what they said (n,)."""
+    answers = alignment.answers
+    rows = np.flatnonzero(answers.rater == answers.place(rater))
+    return alignment.group(classifier).images[answers.image[rows]], answers.emotion[rows]
+
+
+def profile(
+    rater: str, group: Array, said: Places, prior: Prior | None = None, *, source: str = "people", seed: int = 0
+) -> Profile:
+    """The group's probabilities (n, 6) of the images that a person saw, and what they said (n,) -> their profile."""
+    n = len(said)
+    basis = Basis(n, 1, n, source)
+    interval = "95 % of the posterior (Laplace), under a prior as wide as the people of the study differ"
+    if n < FEWEST:
+        nothing = undefined(n)
+        left = FEWEST - n
+        note = f"Too few answers to say anything of this person: {n} of {FEWEST}; {left} more are needed."
+        none = dict.fromkeys(EMOTIONS, nothing)
+        return Profile(
+            basis=basis, interval=interval, note=note, rater=rater, bias=none, departs=(), sensitivity=nothing, lapse=nothing
+        )
+    known = observe(group, said, prior)
+    drawn = known.draws(DRAWS, seed)
+    times = {name: _of(np.exp(drawn[:, 1 + place]), n) for place, name in enumerate(EMOTIONS)}
+    return Profile(
+        basis=basis,
+        interval=interval,
+        rater=rater,
+        bias=times,
+        departs=tuple(name for name, each in times.items() if each.low > 1 or each.high < 1),
+        sensitivity=_of(np.exp(drawn[:, 0]), n),
+        lapse=_of(1 / (1 + np.exp(-drawn[:, -1])), n),
+    )
+
+
+def running_score(
+    rater: str, group: Array, said: Places, prior: Prior | None = None, *, source: str = "people", seed: int = 0
+) -> RunningScore:
+    """Guess every answer from those before it, in the order given: group (n, 6), said (n,)."""
+    n = len(said)
+    rows = np.arange(n)
+    known: Posterior = observe(group[:0], said[:0], prior)
+    own = np.full((n, K), np.nan)
+    for place in range(n):
+        own[place] = known.probabilities(group[place : place + 1], AHEAD, seed)[0]
+        known = observe(group[: place + 1], said[: place + 1], prior, known)
+    floored = np.maximum(group, LEAST)
+    floored /= floored.sum(axis=1, keepdims=True)
+    bits = [-np.log2(each[rows, said]) for each in (own, floored)]
+    right = [(each.argmax(axis=1) == said).astype(np.float64) if n else np.empty(0) for each in (own, floored)]
+    return RunningScore(
+        basis=Basis(n, 1, n, source),
+        interval="95 %, bootstrap over answers",
+        note=f"Too few answers to compare the two: {n} of {FEWEST}." if n < FEWEST else "",
+        rater=rater,
+        own=bits[0],
+        group=bits[1],
+        own_right=right[0],
+        group_right=right[1],
+        gain=bootstrap(bits[1] - bits[0], np.mean, seed=seed) if n >= FEWEST else undefined(n),
+    )
+
+
+def _of(draws: Array, n: int) -> Estimate:
+    low, middle, high = np.quantile(draws, [0.025, 0.5, 0.975])
+    return Estimate(float(middle), float(low), float(high), n) if math.isfinite(middle) else undefined(n)
