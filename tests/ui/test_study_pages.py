@@ -70,6 +70,14 @@ def test_a_link_that_leads_nowhere_and_doors_that_are_shut_say_so(place):
         assert not store.raters(study.name)
 
 
+def test_any_link_opens(place):
+    store, library = place
+    study = made_study(store, library, "s", faces())
+    store.change("s", token="a__b-_--" + study.token)
+    test = app("take_part.py", study=store.study("s").token)
+    assert "Before you begin" in words(test)
+
+
 def test_nothing_is_kept_before_consent_and_the_owners_words_are_shown_as_they_are(place):
     store, library = place
     study = made_study(store, library, "s", faces(), consent="I <script>agree</script>\nto this.", title="Look & see")

@@ -108,11 +108,11 @@ def _read(digest: str, file: str, _content: bytes) -> tuple[Imported, Guess]:
 
 
 def _name(file: str) -> str:
-    names = [study.name for study in access.store().studies()]
+    names = [study.name for study in access.store().studies() if study.source == "human"]
     usual = PurePath(file).stem[:80]
     chosen = st.selectbox(
         "A new name, or a study that there is already",
-        names if usual in names else [usual, *names],
+        [usual, *(name for name in names if name != usual)],
         accept_new_options=True,
         key="into",
         width=420,
