@@ -79,9 +79,15 @@ MAP = Place(
     "map",
     "All faces of a set on one sheet, those that are alike near each other. Draw around some and see who they are.",
 )
+ALIGN = Place(
+    "align.py",
+    "Align",
+    "align",
+    "Networks learn from what people said: do they see like them then, and can they learn to see like one of them?",
+)
 IMPORT = Place("import_ratings.py", "Bring in answers", "import")
 TAKE_PART = Place("take_part.py", "A study", "take-part")
-GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES,), (DISAGREEMENT, STATISTICS, COMPARE, MAP))
+GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES,), (DISAGREEMENT, STATISTICS, COMPARE, MAP, ALIGN))
 """In the masthead: faces to make, people to ask, and what it means."""
 PLACES = (HOME, *(place for group in GROUPS for place in group))
 ASIDE = (IMPORT, TAKE_PART)

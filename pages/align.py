@@ -1,0 +1,21 @@
+import streamlit as st
+
+from core.errors import LiminalError
+from ui.alignment import align
+from ui.analysis import material
+from ui.words import lead
+
+st.title("Networks that learn from people", anchor=False)
+st.html(
+    lead(
+        "A network is shown what people said of these faces, and learns. Does it then see like them, is it unsure where they are "
+        "divided, and can it learn to see like one of them?"
+    )
+)
+
+try:
+    chosen = material.choose()
+    if chosen is not None:
+        align.show(chosen)
+except LiminalError as error:
+    st.error(str(error))

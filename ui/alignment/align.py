@@ -1,0 +1,112 @@
+"""The page 'Align': networks learn from what people said, and what that changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.alignment.curves import EpochDone
+from ui import progress
+from ui.alignment import choosing, results, runs
+from ui.alignment.choosing import Wanted
+from ui.jobs import job_for
+from ui.words import fine
+
+if TYPE_CHECKING:
+    from ui.analysis.material import Chosen
+    from ui.jobs import Job
+
+JOB = "align_job"
+
+
+def show(chosen: Chosen) -> None:
+    """Choices, the run while it lasts, and what it brought."""
+    if chosen.material.kind != "emotion":
+        _other_question()
+        return
+    wanted = choosing.choose(chosen)
+    if wanted is None:
+        return
+    if not _running(chosen, wanted):
+        _offer(chosen, wanted)
+    if wanted.ready:
+        results.show(chosen, wanted)
+
+
+def _other_question() -> None:
+    st.info("This study asks who it is. Networks learn here from studies that ask which feeling it is; choose one of those above.")
+
+
+def _key(wanted: Wanted) -> tuple[object, ...]:
+    return (tuple(each.alignment_id for each in wanted.alignments), wanted.networks, wanted.people)
+
+
+def _offer(chosen: Chosen, wanted: Wanted) -> None:
+    """The button, and what pressing it will do; nothing where all has been learned."""
+    if not wanted.missing:
+        return
+    one = wanted.alignments[0]
+    learned, judged = one.split.group()
+    begun = bool(wanted.ready)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="align-start"):
+        st.button(
+            "Go on learning" if begun else "Learn from these people",
+            type="secondary" if begun else "primary",
+            key="learn",
+            icon=":material/school:",
+            on_click=_start,
+            args=(_key(wanted),),
+        )
+        st.html(
+            fine(
+                f"From {len(learned):,} answers; {len(judged):,} to other faces are held out and never learned from. It takes some "
+                "minutes, can be stopped at any time and goes on from there."
+            )
+        )
+
+
+def _start(key: tuple[object, ...]) -> None:
+    st.session_state.pop(JOB, None)  # one that was stopped goes on as a new one
+    st.session_state["align-wanted"] = key
+
+
+def _running(chosen: Chosen, wanted: Wanted) -> bool:
+    """Whether a run for these choices is under way; it is shown."""
+    if st.session_state.get("align-wanted") != _key(wanted) or not wanted.missing:
+        return False
+    work = runs.learner(wanted.alignments, wanted.networks, wanted.people)
+    job = job_for(JOB, _key(wanted), "learning from people", work)
+    if job.finished:
+        st.session_state.pop("align-wanted")
+        if job.status == "stopped":
+            st.info("Stopped. What was learned so far is kept: go on whenever you like.")
+        else:
+            progress.outcome(job)
+        return False
+    _, judged = wanted.alignments[0].split.group()
+    _watch(job.id, wanted.alignments[0].configuration.epochs, wanted.alignments[0].answers.source, len(judged))
+    return True
+
+
+@st.fragment(run_every=progress.POLL_SECONDS)
+def _watch(job_id: str, epochs: int, source: str, judged: int) -> None:
+    job = progress.tick(job_id)
+    curves = so_far(job)
+    if curves:
+        from core.figures.exhibits.alignment import learned
+        from ui.analysis.figure_card import card
+
+        shown = learned(curves, epochs=epochs, source=source, n=f"{judged:,} held-out answers")
+        card(shown, "live-curves", name="learning")
+
+
+def so_far(job: Job) -> dict[str, object]:
+    """The curves of everybody's models as far as they have got: network -> Curve."""
+    from core.alignment.curves import Curve
+
+    found: dict[str, dict[int, object]] = {}
+    for event in list(job.events):
+        if isinstance(event, EpochDone) and event.stage == "group":
+            found.setdefault(event.classifier, {})[event.epoch.number] = event.epoch
+    return {name: Curve(tuple(each[number] for number in sorted(each))) for name, each in found.items()}  # type: ignore[misc]

@@ -1,0 +1,104 @@
+"""What shall be learned: networks, people and the way, all in the address; and the runs that there are already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, get_args
+
+import streamlit as st
+
+from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration, Split
+from ui.alignment import runs
+from ui.analysis.choices import one_of
+from ui.words import fine
+
+if TYPE_CHECKING:
+    from core.alignment.alignment import Alignment
+    from ui.analysis.material import Chosen
+
+NETWORKS, PEOPLE, SPLIT, EPOCHS, STOP = "networks", "people", "split", "rounds", "stop"
+PEOPLE_COUNTS = {"0": "nobody", "10": "10 people", "30": "30 people", "all": "everybody"}
+SPLITS: dict[Split, str] = {
+    "images": "Every fifth face, from everybody",
+    "paper": "Every fifth answer of a person, as in the paper",
+}
+ROUNDS = ("5", "15", "30", "60")
+USUAL = AlignmentConfiguration()
+PATIENCE = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What was chosen. people: how many get a model of their own, at most."""
+
+    networks: tuple[str, ...]
+    people: int
+    alignments: tuple[Alignment, ...]
+
+    @property
+    def ready(self) -> list[tuple[str, Alignment]]:
+        """Networks that everybody's answers have taught already."""
+        return [(name, each) for name, each in zip(self.networks, self.alignments, strict=True) if each.ready(name)]
+
+    @property
+    def missing(self) -> bool:
+        """Whether anything is left to learn."""
+        return any(runs.unfinished(each, self.people) for each in self.alignments)
+
+
+def choose(chosen: Chosen) -> Wanted | None:
+    """Widgets for networks, people and the way; None where no network is chosen."""
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom", key="align-choices"):
+        networks = _networks(chosen)
+        count = one_of(
+            "Who gets a model of their own?",
+            list(PEOPLE_COUNTS),
+            PEOPLE,
+            titles=PEOPLE_COUNTS,
+            default="10",
+            help="Each takes some seconds, and as long again for the control with shuffled answers.",
+        )
+        with st.popover("How it learns", type="tertiary", icon=":material/tune:"):
+            configuration = _way()
+    if not networks:
+        st.info("Choose at least one network that shall learn.")
+        return None
+    alignments = [runs.alignment_of(chosen, replace(configuration, classifiers=(name,))) for name in networks]
+    people = len(alignments[0].split.able()) if count == "all" else int(count)
+    return Wanted(tuple(networks), people, tuple(alignments))
+
+
+def _networks(chosen: Chosen) -> Sequence[str]:
+    """Those of the address, else those that have learned last, else the first one."""
+    from core.figures.exhibits.exhibit import title_of
+
+    asked = [name for name in st.query_params.get(NETWORKS, "").split(".") if name in CLASSIFIERS]
+    last = runs.kept(chosen)[:1]
+    usual = asked or [name for each in last for name in each.configuration.classifiers if each.ready(name)] or [CLASSIFIERS[0]]
+    widget = f"choice-{NETWORKS}"
+    if asked or widget not in st.session_state:
+        st.session_state[widget] = usual
+
+    def write() -> None:
+        st.query_params[NETWORKS] = ".".join(st.session_state[widget])
+
+    picked = st.pills(
+        "Which networks learn?", CLASSIFIERS, selection_mode="multi", format_func=title_of, key=widget, on_change=write
+    )
+    return [name for name in CLASSIFIERS if name in picked]
+
+
+def _way() -> AlignmentConfiguration:
+    """What few people change."""
+    split = one_of("What is held out to judge by?", list(SPLITS), SPLIT, titles=dict(SPLITS))
+    rounds = one_of("Rounds of learning", ROUNDS, EPOCHS, default=str(USUAL.epochs), help="The paper has 15.")
+    stop = one_of("Stop when it gets no better?", ("no", "yes"), STOP, help=f"After {PATIENCE} rounds without a gain.")
+    st.html(
+        fine(
+            "As in the paper otherwise: small steps (Adam, 0.0001), 128 answers at once, two of people’s answers to one of plain "
+            "faces; and for one person two of their own answers to one of the others’."
+        )
+    )
+    known: dict[str, Split] = {name: name for name in get_args(Split)}
+    return replace(USUAL, split=known[split], epochs=int(rounds), patience=PATIENCE if stop == "yes" else 0)
