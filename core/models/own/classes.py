@@ -38,6 +38,13 @@ CLASSES: Mapping[str, ModelClass] = {
             "label": "the class, for networks that were trained with classes",
         },
     ),
+    "hf-classifier": ModelClass(
+        "classifier",
+        "core.models.hf_classifier",
+        "Hugging Face emotion classifier",
+        "a folder of transformers' save_pretrained, or a hub repository",
+        {"labels": "which output means which emotion, where the guess is wrong: emotion -> number or label"},
+    ),
 }
 
 
