@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import streamlit
 from starlette.requests import Request
+from streamlit.testing.v1 import AppTest
 
 from core.studies.assignment import assign
 from core.studies.library import Library
 from core.studies.store import Store
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import app
-from ui import rating_routes
+from ui import navigation, rating_routes
 from ui.jobs import JobManager
 from ui.studies import access, owner_gate
 
@@ -409,3 +410,23 @@ assert "torch" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_faces_just_made_are_kept_for_a_study(place, monkeypatch):
+    _, library = place
+    went = []
+    monkeypatch.setattr(streamlit, "switch_page", lambda page, query_params: went.append(query_params))
+    monkeypatch.setattr(navigation, "page", lambda place: place)
+
+    def page():
+        from tests.ui.study_sets import faces
+        from ui.studies.making import ask_people
+
+        ask_people(faces(), "Just made")
+
+    test = AppTest.from_function(page).run()
+    assert all(entry.demonstration for entry in library.sets())
+    press(test, "ask-people")
+    (entry,) = (entry for entry in library.sets() if not entry.demonstration)
+    assert (entry.title, entry.kind) == ("Just made", "emotion")
+    assert went == [{"new": entry.set_id}]
