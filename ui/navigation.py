@@ -85,12 +85,19 @@ ALIGN = Place(
     "align",
     "Networks learn from what people said: do they see like them then, and can they learn to see like one of them?",
 )
+YOU = Place(
+    "you.py",
+    "You",
+    "you",
+    "Answer thirty faces. Your next answer is guessed before you give it, and you see where you part from the crowd.",
+)
+NEXT_QUESTION = Place("next_question.py", "Next question", "next-question")
 IMPORT = Place("import_ratings.py", "Bring in answers", "import")
 TAKE_PART = Place("take_part.py", "A study", "take-part")
-GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES,), (DISAGREEMENT, STATISTICS, COMPARE, MAP, ALIGN))
+GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES, YOU), (DISAGREEMENT, STATISTICS, COMPARE, MAP, ALIGN))
 """In the masthead: faces to make, people to ask, and what it means."""
 PLACES = (HOME, *(place for group in GROUPS for place in group))
-ASIDE = (IMPORT, TAKE_PART)
+ASIDE = (IMPORT, NEXT_QUESTION, TAKE_PART)
 """Reached from other pages, or by a link that was sent."""
 
 

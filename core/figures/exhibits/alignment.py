@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from core.alignment.alignment import Alignment
     from core.alignment.curves import Curve
     from core.alignment.evaluation import AlignmentReport, Gain
+    from core.alignment.next_simulation import NextQuestion
+    from core.alignment.profile import Profile
 
 LEVELS = {"base": "before learning", "group": "after learning from everybody", "individual": "a person's own model"}
 HELD_OUT = "Only answers that the model did not learn from are counted."
@@ -230,3 +232,63 @@ def of_group(alignment: Alignment) -> Exhibit | None:
 def _size(found: AlignmentReport) -> str:
     people = "simulated observers" if found.basis.source == "simulated" else "people"
     return f"{found.basis.answers:,} held-out answers to {found.basis.images:,} faces by {found.basis.raters:,} {people}"
+
+
+def leanings(found: Profile, crowd: str) -> Exhibit:
+    """One person's bias an emotion against the crowd, on a scale on which twice and half as often are equally far from even."""
+    data = pd.DataFrame([{"name": name, **estimate(each)} for name, each in found.bias.items()])
+    if found.departs:
+        parts = [f"{name} {'more' if found.bias[name].value > 1 else 'less'} often" for name in found.departs]
+        says = f"Where a face is unclear, you say {theme.listed(parts)} than the crowd."
+    else:
+        says = "You lean to no feeling more than the crowd, as far as these answers can tell."
+    figure = dots(
+        data,
+        measure="how many times as often as the crowd",
+        says=says,
+        n=f"{found.basis.answers:,} answers",
+        source=found.basis.source,
+        interval=found.interval,
+        reference=(1.0, ""),
+        nothing=found.note or "There is no profile yet.",
+    )
+    if found.basis.answers and not data["value"].isna().all():
+        ticks = [0.1, 0.25, 0.5, 1, 2, 4, 10]
+        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[f"{each:g}×" for each in ticks])
+    return Exhibit(
+        "leanings",
+        figure,
+        data,
+        f"How many times as often this person says a feeling as the crowd ({crowd}) where the crowd is undecided; at 1 as often. "
+        "Worked out from a model of one person: the crowd's model, sharper or duller, with leanings and some slips.",
+        found.note,
+    )
+
+
+def saved(found: NextQuestion) -> Exhibit:
+    """Answers that asking by expected information saves, against random order; simulated people."""
+    data = pd.DataFrame(
+        [
+            {"answers": n, "order": name, **estimate(each)}
+            for name, series in (("at random", found.random), ("what tells most", found.chosen))
+            for n, each in zip(found.answers, series, strict=True)
+        ]
+    )
+    total, needed = found.answers[-1], found.needed
+    if found.note:
+        says = f"In {total} questions asking what tells most did not get as far as asking at random."
+    else:
+        says = (
+            f"{needed.value:.0f} answers to what tells most ({needed.low:.0f} to {needed.high:.0f}) are worth {total} at random: "
+            f"{theme.percent(found.share.value)} of them."
+        )
+    return Exhibit(
+        "saved",
+        drawn.asking(data, says=says, n=f"{found.basis.raters:,} simulated people", interval=found.interval, source="simulated"),
+        data,
+        "How many bits the guess of an answer is worse than knowing the person exactly, on faces that are never asked about, after "
+        "so many answers. 0 is as good as it can get. What tells most: the face whose answer is expected to narrow down most what "
+        "the person is like (BALD; Houlsby and others 2011).",
+        found.note,
+        numbers=found,
+    )

@@ -1,0 +1,21 @@
+import streamlit as st
+
+from core.errors import LiminalError
+from ui.alignment import you
+from ui.analysis import material
+from ui.words import lead
+
+st.title("How do you see it?", anchor=False)
+st.html(
+    lead(
+        "Say of thirty faces which feeling you see. Before each answer it is guessed from those before; afterwards you see where "
+        "you part from the crowd."
+    )
+)
+
+try:
+    chosen = material.choose()
+    if chosen is not None:
+        you.show(chosen)
+except LiminalError as error:
+    st.error(str(error))

@@ -1,0 +1,95 @@
+"""The page 'Next question': how many answers are saved by asking what tells most, tried out on simulated people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui import progress
+from ui.analysis.choices import one_of
+from ui.analysis.figure_card import card
+from ui.jobs import job_for
+from ui.sets import Kept
+from ui.words import fine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.alignment.next_simulation import NextQuestion
+    from core.progress import Progress
+
+JOB, PEOPLE, ANSWERS, SEED = "next_job", "people", "answers", 0
+PEOPLE_COUNTS = ("5", "10", "20", "40")
+ANSWER_COUNTS = ("40", "80", "120")
+
+
+def show() -> None:
+    """Choices, the simulation while it runs, and what it says."""
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom", key="next-choices"):
+        people = int(one_of("Simulated people", PEOPLE_COUNTS, PEOPLE, default="10"))
+        answers = int(one_of("Questions each", ANSWER_COUNTS, ANSWERS, default="80"))
+    key = (people, answers, SEED)
+    found: NextQuestion | None = _kept().get(key)
+    if found is None:
+        found = _run(key)
+    if found is not None:
+        _say(found)
+
+
+@st.cache_resource(show_spinner=False)
+def _kept() -> Kept:
+    """Results by what was chosen."""
+    return Kept()
+
+
+def _work(key: tuple[int, int, int]) -> Callable[[Progress], NextQuestion]:
+    def work(told: Progress) -> NextQuestion:
+        from core.alignment.next_simulation import simulate_next
+
+        people, answers, seed = key
+        found = simulate_next(people=people, answers=answers, seed=seed, progress=told)
+        _kept().put(key, found)
+        return found
+
+    return work
+
+
+def _run(key: tuple[int, int, int]) -> NextQuestion | None:
+    """The job on request; its result once it is done."""
+    if st.session_state.get("next-wanted") != key:
+        _offer(key)
+        return None
+    job = job_for(JOB, key, "next question", _work(key))
+    if not job.finished:
+        progress.watch(job.id)
+        return None
+    st.session_state.pop("next-wanted")
+    if job.status == "done":
+        found: NextQuestion = job.result
+        return found
+    progress.outcome(job)
+    _offer(key)
+    return None
+
+
+def _offer(key: tuple[int, int, int]) -> None:
+    def start() -> None:
+        st.session_state.pop(JOB, None)
+        st.session_state["next-wanted"] = key
+
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+        st.button("Ask them", type="primary", key="next-start", icon=":material/play_arrow:", on_click=start)
+        st.html(fine("Each simulated person is asked twice: in random order, and what tells most. Some seconds each."))
+
+
+def _say(found: NextQuestion) -> None:
+    from core.figures.exhibits.alignment import saved
+
+    card(saved(found), "next-saved", name="next-question")
+    st.html(
+        fine(
+            "Nobody was asked: these people are simulated, drawn from a population that no model here was fitted to. Real people "
+            "may save more or less."
+        )
+    )
