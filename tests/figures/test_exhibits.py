@@ -1,0 +1,189 @@
+"""What the statistics page and the report show: every chapter of usual studies, and of studies that hardly say anything."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import LiminalError
+from core.figures.exhibits import compare
+from core.figures.exhibits.contents import EMOTION, IDENTITY, first_view, sections
+from core.figures.exhibits.exhibit import View
+from core.figures.exhibits.thresholds import acceptance_curves, marked
+from core.progress import Progress
+from core.sampling.thresholds import load_thresholds
+from tests.figures.study_materials import emotion_material, identity_material, nobody
+
+CASES = ("nobody", "one person", "all agree", "no times", "one image", "no face", "one distance", "no pairs")
+QUICK = [each for each in (*IDENTITY, *EMOTION) if not each.slow]
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return {"identity": identity_material(), "emotion": emotion_material()}
+
+
+def exhibits(material, key, **view):
+    section = next(each for each in sections(material) if each.key == key)
+    return section.make(material, dataclasses.replace(first_view(material), **view), Progress())
+
+
+def checked(found):
+    for each in found:
+        assert each.says.strip()
+        assert each.definition.strip()
+        for words in (each.says, each.note, each.n, each.interval):
+            assert "nan" not in words.lower().replace("(", " ").replace(",", " ").split()
+        json.dumps(each.to_dict(), allow_nan=False)
+        assert each.figure.layout.meta["n"]
+    assert len({each.key for each in found}) == len(found)
+    return found
+
+
+@pytest.mark.parametrize("section", QUICK, ids=lambda each: each.title)
+def test_every_chapter_of_a_usual_study(usual, section):
+    material = usual["identity" if section in IDENTITY else "emotion"]
+    found = checked(section.make(material, first_view(material), Progress()))
+    assert found
+    for each in found:
+        assert each.n != "0"  # something is drawn
+        assert len(each.data)
+        assert set(each.source.split(" and ")) <= {"human", "model"}
+
+
+def changed(material, case):
+    """The same study, all but empty of meaning."""
+    ratings = material.ratings
+    if case == "nobody":
+        ratings = nobody()
+    elif case == "one person":
+        ratings = ratings[ratings["rater"] == "r0"]
+    elif case == "all agree":
+        ratings = ratings.assign(value=ratings["task"].map({"similarity": "50", "identity": "1", "emotion": "fear"}))
+    elif case == "no times":
+        ratings = ratings.assign(reaction_time_ms=np.nan)
+    elif case == "one image":
+        ratings = ratings[ratings["stimulus"] == ratings["stimulus"].iloc[0]]
+    pairs = material.pairs
+    if case == "no face" and len(pairs):
+        pairs = pairs.assign(distance_dlib=np.nan, distance_sface=np.nan)
+    if case == "one distance" and len(pairs):
+        pairs = pairs.assign(distance_dlib=0.5, distance_sface=0.5, lpips=0.1, latent_distance=1.0)
+    if case == "no pairs":
+        pairs, ratings = pairs.head(0), nobody()
+    return dataclasses.replace(material, pairs=pairs, ratings=ratings.reset_index(drop=True))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    "case", ["nobody", "one person", "all agree", "no times", "one image", "no face", "one distance", "no pairs"]
+)
+@pytest.mark.parametrize("kind", ["identity", "emotion"])
+def test_studies_that_hardly_say_anything_give_sentences(usual, kind, case):
+    material = changed(usual[kind], case)
+    for section in sections(material):
+        if not section.slow:
+            checked(section.make(material, first_view(material), Progress()))
+
+
+@pytest.mark.parametrize("section", QUICK, ids=lambda each: each.title)
+def test_simulated_answers_are_marked_in_every_figure_of_them(section):
+    of_pairs = section in IDENTITY
+    material = identity_material(raters=4, source="simulated") if of_pairs else emotion_material(images=20, source="simulated")
+    for each in section.make(material, first_view(material), Progress()):
+        if each.source == "model":
+            continue
+        assert "simulated" in each.source
+        assert "human" not in each.source
+        assert "SIMULATED" in each.figure.layout.title.text
+
+
+def test_a_publication_s_answers_are_its_own():
+    material = identity_material(raters=4, published=True)
+    assert exhibits(material, "types")[0].source == "published"
+    assert exhibits(material, "errors")[0].source == "published and model"
+
+
+def test_the_threshold_that_was_chosen_counts(usual):
+    pairs = usual["identity"].pairs
+    for limit in (None, 0.3):
+        found = exhibits(usual["identity"], "types", threshold=limit)
+        accepted = next(each for each in found if each.key == "accepted").data
+        row = accepted[(accepted["sample_type"] == "all")].iloc[0]
+        assert row["value"] == pytest.approx((pairs["distance_dlib"] < (limit or 0.6)).mean())
+    # the published acceptance is of the published threshold
+    assert accepted["published"].isna().all()
+
+
+def test_published_values_stand_beside_ours(usual):
+    data = exhibits(usual["identity"], "types")[0].data
+    negative = data[(data["sample_type"] == "negative") & data["step"].isna()].iloc[0]
+    assert negative["published"] == pytest.approx(0.02)
+    cells = exhibits(usual["identity"], "correlations")[0].data
+    assert cells["published"].notna().any()
+
+
+def test_curves_count_what_lies_strictly_below(usual):
+    pairs = usual["identity"].pairs
+    curve = acceptance_curves(pairs, "dlib")
+    for row in curve.sample(25, random_state=0).itertuples():
+        own = pairs.loc[pairs["sample_type"] == row.sample_type, "distance_dlib"]
+        assert row.share == pytest.approx((own < row.threshold).mean())
+        assert row.low - 1e-12 <= row.share <= row.high + 1e-12
+
+
+def test_calibrated_thresholds_are_the_stored_ones(usual):
+    marks = marked(usual["identity"], "dlib")
+    stored = load_thresholds("dcgan-sharp", "dlib")
+    assert marks["default"] == 0.6
+    assert marks["calibrated to 1 %"] == stored.at(0.01).distance
+    assert "default" in marked(dataclasses.replace(usual["identity"], generator="nobody's"), "dlib")
+
+
+def test_the_better_model_is_named(usual):
+    # answers follow dlib's distance; SFace's is a noisy copy
+    assert exhibits(usual["identity"], "deciders")[0].says.startswith("dlib ResNet errs most like people")
+    rates = exhibits(usual["identity"], "errors")[0].numbers
+    assert rates["dlib"].eer.value < rates["sface"].eer.value
+    # the steerer's probabilities are the truth
+    assert exhibits(usual["emotion"], "classifiers")[0].says.startswith("Emotion MLP")
+
+
+def test_comparing_two_models_two_groups_and_two_studies(usual):
+    material = usual["identity"]
+    found = {each.key: each for each in checked(compare.models(material, "dlib", "sface", View()))}
+    table = found["accepted-both"].numbers.table
+    whole = table[table["name"] == "all"].iloc[0]
+    assert whole["first"] == pytest.approx((material.pairs["distance_dlib"] < 0.6).mean())
+    assert whole["second"] == pytest.approx((material.pairs["distance_sface"] < 0.7).mean())
+    strict = identity_material(raters=8, seed=4, middle=0.25, name="strict")
+    found = {each.key: each for each in checked(compare.materials(material, strict, ("usual", "strict"), first_view(material)))}
+    same = found["same-person-difference"]
+    assert "below usual" in same.says
+    assert "clear difference" in same.says
+    checked(compare.models(usual["emotion"], "emotion-mlp", "small-cnn", View()))
+    other = emotion_material(seed=3)
+    assert {each.key for each in checked(compare.materials(usual["emotion"], other, ("a", "b"), View()))} >= {
+        "wanted-both",
+        "bits-both",
+    }
+    with pytest.raises(LiminalError, match="of one kind"):
+        compare.materials(material, other, ("a", "b"), View())
+
+
+def test_comparing_with_nobody_leaves_what_models_say(usual):
+    alone = dataclasses.replace(identity_material(seed=9, raters=1), ratings=nobody())
+    found = checked(compare.materials(usual["identity"], alone, ("asked", "not asked"), first_view(alone)))
+    assert [each.source for each in found] == ["model"] * len(found) or not found
+
+
+def test_looks_measures_nothing_where_no_picture_is_known(usual, monkeypatch):
+    section = next(each for each in IDENTITY if each.key == "features")
+    found = checked(section.make(usual["identity"], first_view(usual["identity"]), Progress()))
+    assert "rated pairs" in found[0].note
+    assert found[0].n == "0"
+    assert math.isnan(found[0].numbers.r2.value)
+    assert isinstance(found[0].data, pd.DataFrame)
