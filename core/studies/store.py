@@ -238,9 +238,11 @@ class Store:
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """(people who answered, answers) by study, of all that have any."""
-        query = select(ANSWERS.c.study, func.count(ANSWERS.c.rater.distinct()), func.count()).group_by(ANSWERS.c.study)
+        # By rater first: in the order of an index, while counting distinct raters at once would sort all of them.
+        own = select(ANSWERS.c.study, func.count().label("answers")).group_by(ANSWERS.c.study, ANSWERS.c.rater).subquery()
+        query = select(own.c.study, func.count(), func.sum(own.c.answers)).group_by(own.c.study)
         with self._database.reading() as connection:
-            return {study: (people, answers) for study, people, answers in connection.execute(query)}
+            return {study: (people, int(answers)) for study, people, answers in connection.execute(query)}
 
     def votes(self, name: str) -> dict[str, int]:
         """Raters who answered, by stimulus; 0 for those of the study's stimuli that nobody has."""

@@ -85,15 +85,16 @@ def choose(table: pd.DataFrame, chosen: Chosen) -> Filters:
             pairs = tuple(st.multiselect("Two feelings", known_pairs, key="pairs", bind="query-params", placeholder="all"))
     enough = st.toggle("Only those with enough votes", key="enough", bind="query-params")
     base = st.query_params.get(BASE, "")
-    bases = list(dict.fromkeys(table["base_id"]))
-    return Filters(types, steps, pairs, base if base in bases else "", bool(enough))
+    known = bool(base) and bool((table["base_id"] == base).any())
+    return Filters(types, steps, pairs, base if known else "", bool(enough))
 
 
 def choose_base(table: pd.DataFrame, chosen: Chosen, base: str) -> None:
     """Faces of the bases, one of which can be pressed; a second press shows all again."""
-    bases = [each for each in dict.fromkeys(table["base_id"]) if chosen.picture(each)]
+    bases = [str(each) for each in table["base_id"].unique()]
     if chosen.study.plan.kind != "identity" or not 1 < len(bases) <= MOST_BASES:
         return
+    bases = [each for each in bases if chosen.picture(each)]
     tiles = [
         components.Tile(each, chosen.picture(each), f"Base {place}, a generated face") for place, each in enumerate(bases, start=1)
     ]

@@ -38,7 +38,7 @@ def show(faces: Faces) -> None:
     columns = _columns(faces.key, faces)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="map-choices"):
         space = known[str(st.selectbox("Compared by", list(known), key="space", bind="query-params", width=230))]
-        way = ways[str(st.selectbox("Laid flat by", list(ways), key="way", bind="query-params", width=250))]
+        way = ways[str(st.selectbox("Laid flat by", list(ways), key="way", bind="query-params", width=275))]
         title = str(st.selectbox("Coloured by", _names(columns, way), key="colour", bind="query-params", width=270))
     st.html(fine(f"{space.says} {SAYS[way]}"))
     values = vectors(faces, space.name)

@@ -112,7 +112,7 @@ def _change() -> None:
 def _of_study(key: str, _chosen: Chosen) -> Faces:
     material = _chosen.material
     samples = material.samples.drop_duplicates("sample_id")
-    samples = samples[samples["sample_id"].isin(list(material.where))].reset_index(drop=True)
+    samples = samples[samples["sample_id"].map(material.where).notna()].reset_index(drop=True)
     return Faces(
         key=key,
         kind=material.kind,

@@ -64,15 +64,15 @@ def choose() -> Chosen | None:
     if study is None:
         _nothing(simulated)
         return None
-    made = material_of(study, attentive=bool(attentive))
+    made = material_of(study, attentive=bool(attentive), counted=counts.get(study.name, (0, 0)))
     _described(made)
     return made
 
 
-def material_of(study: Study, *, attentive: bool = True) -> Chosen:
-    """All about one study, kept until an answer comes in or goes."""
+def material_of(study: Study, *, attentive: bool = True, counted: tuple[int, int] | None = None) -> Chosen:
+    """All about one study, kept until an answer comes in or goes. counted: people and answers, where they are known already."""
     store = access.store()
-    counted = store.counts().get(study.name, (0, 0))
+    counted = store.counts().get(study.name, (0, 0)) if counted is None else counted
     key = f"{study.name}\0{study.token}\0{counted}\0{len(store.deletions(study.name))}\0{attentive}"
     return Chosen(study, _material(key, study, attentive), key)
 

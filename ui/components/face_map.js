@@ -41,7 +41,7 @@ class FaceMap {
     const recoloured = fresh || this.data.colour.url !== data.colour.url || this.data.colour.title !== data.colour.title;
     this.data = data;
     this.dark = getComputedStyle(document.querySelector(".stApp")).colorScheme.includes("dark");
-    this.palette = paletteOf(data.colour, this.dark);
+    this.palette = paletteOf(data.colour, this.dark, this.paper());
     this.masks = null;
     if (this.sent !== data.selected) { this.readSelection(data.selected); this.sent = data.selected; }
     this.legend();
@@ -144,11 +144,13 @@ class FaceMap {
     const size = (count > 30000 ? 1.5 : count > 5000 ? 2.1 : count > 800 ? 3.2 : 5) * Math.min(2.4, Math.max(1, (this.scale / this.start) ** 0.4)) * ratio;
     if (!this.masks || this.masks.size !== size) {
       this.masks = { size, of: new Map() };
-      for (const shape of new Set(this.palette.shapes)) this.masks.of.set(shape, maskOf(shape, shape === "circle" ? size : size * 1.1));
+      const crisp = count > 30000;
+      for (const shape of new Set(this.palette.shapes)) this.masks.of.set(shape, maskOf(shape, shape === "circle" ? size : size * 1.1, crisp));
       this.masks.by = this.palette.shapes.map((shape) => this.masks.of.get(shape));
     }
     this.stamps.clear(this.paper());
-    const { colours } = this.palette, masks = this.masks.by, codes = this.codes, chosen = this.chosen, some = this.some;
+    for (const mask of this.masks.of.values()) this.stamps.steps(mask);
+    const { colours, faded } = this.palette, masks = this.masks.by, codes = this.codes, chosen = this.chosen, some = this.some;
     const inView = [];
     let seen = 0;
     for (let pass = 0; pass < (some ? 2 : 1); pass++) {
@@ -158,7 +160,7 @@ class FaceMap {
         if (!(x > -size && y > -size && x < width + size && y < height + size)) continue;
         if (seen++ < FEW) inView.push(i);
         const code = codes[i];
-        this.stamps.stamp(masks[code], x, y, colours[code], some && pass === 0 ? 0.25 : 0.85);
+        this.stamps.stamp(masks[code], x, y, some && pass === 0 ? faded[code] : colours[code]);
       }
     }
     this.context.putImageData(this.picture, 0, 0);
@@ -325,8 +327,9 @@ class FaceMap {
     if (line.length > 2) {
       const xs = line.map((each) => each[0]), ys = line.map((each) => each[1]);
       const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+      const { clientWidth: width, clientHeight: height } = this.parts.canvas; // read once: asking lays out the page
       for (let i = 0; i < this.data.count; i++) {
-        const [x, y] = this.toScreen(this.places[2 * i], this.places[2 * i + 1]);
+        const x = (this.places[2 * i] - this.x) * this.scale + width / 2, y = height / 2 - (this.places[2 * i + 1] - this.y) * this.scale;
         if (!(x >= left && x <= right && y >= top && y <= bottom)) continue;
         let inside = false;
         for (let a = 0, b = line.length - 1; a < line.length; b = a++) {
@@ -374,9 +377,10 @@ class FaceMap {
 
   list() {
     const { canvas, list } = this.parts, place = list.querySelector("div"), found = [];
+    const wide = canvas.clientWidth / 2, tall = canvas.clientHeight / 2;
     for (let i = 0; i < this.data.count; i++) {
-      const [x, y] = this.toScreen(this.places[2 * i], this.places[2 * i + 1]);
-      if (x >= 0 && y >= 0 && x <= canvas.clientWidth && y <= canvas.clientHeight) found.push([(x - canvas.clientWidth / 2) ** 2 + (y - canvas.clientHeight / 2) ** 2, i]);
+      const x = (this.places[2 * i] - this.x) * this.scale, y = (this.places[2 * i + 1] - this.y) * this.scale; // from the middle
+      if (Math.abs(x) <= wide && Math.abs(y) <= tall) found.push([x * x + y * y, i]);
     }
     found.sort((a, b) => a[0] - b[0]);
     place.replaceChildren(...found.slice(0, LISTED).map(([, i]) => {

@@ -11,7 +11,8 @@ const SHAPES = {
   star: (x, y) => Math.sqrt(x * x + y * y) <= 0.62 + 0.42 * Math.cos(5 * Math.atan2(x, -y)),
 };
 
-function maskOf(shape, radius) {
+// crisp: without soft edges, for the case of very many points.
+function maskOf(shape, radius, crisp = false) {
   const side = 2 * Math.ceil(radius) + 1, middle = (side - 1) / 2, fine = 4;
   const alpha = new Uint8Array(side * side);
   const inside = SHAPES[shape] ?? SHAPES.circle;
@@ -22,7 +23,13 @@ function maskOf(shape, radius) {
     }
     alpha[row * side + column] = Math.round((255 * hits) / (fine * fine));
   }
-  return { alpha, side, half: middle };
+  const solid = [], soft = []; // row, column from the middle (and alpha)
+  for (let row = 0; row < side; row++) for (let column = 0; column < side; column++) {
+    const a = alpha[row * side + column];
+    if (a >= (crisp ? 110 : 250)) solid.push([row - middle, column - middle]);
+    else if (a > 8 && !crisp) soft.push([row - middle, column - middle, a / 255]);
+  }
+  return { alpha, side, half: middle, solid, soft };
 }
 
 const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -34,29 +41,36 @@ class Stamps {
 
   clear(colour) { this.pixels.fill(packed(parse(colour))); }
 
-  stamp(mask, x, y, colour, strength) {
-    const { pixels, width, height } = this, { alpha, side, half } = mask;
-    const left = Math.round(x) - half, top = Math.round(y) - half;
-    const red = colour & 255, green = (colour >> 8) & 255, blue = (colour >> 16) & 255;
-    const rowFrom = Math.max(0, -top), rowTo = Math.min(side, height - top);
-    const from = Math.max(0, -left), to = Math.min(side, width - left);
-    for (let row = rowFrom; row < rowTo; row++) {
-      let at = (top + row) * width + left + from, of = row * side + from;
-      for (let column = from; column < to; column++, at++, of++) {
-        const a = alpha[of] * strength;
-        if (a >= 250) pixels[at] = colour;
-        else if (a > 3) {
-          const under = pixels[at], k = a / 255, rest = 1 - k;
-          pixels[at] = ((255 << 24) | ((blue * k + ((under >> 16) & 255) * rest) << 16)
-            | ((green * k + ((under >> 8) & 255) * rest) << 8) | (red * k + (under & 255) * rest)) >>> 0;
-        }
-      }
+  // The mask's pixels as steps in this picture's memory.
+  steps(mask) {
+    if (mask.width !== this.width) {
+      mask.width = this.width;
+      mask.solidSteps = Int32Array.from(mask.solid, ([row, column]) => row * this.width + column);
+      mask.softSteps = Int32Array.from(mask.soft, ([row, column]) => row * this.width + column);
+      mask.softAlpha = Float32Array.from(mask.soft, (each) => each[2]);
     }
+    return mask;
+  }
+
+  stamp(mask, x, y, colour) {
+    const { width, height, pixels } = this, { half } = mask;
+    const column = Math.round(x), row = Math.round(y);
+    if (column < half || row < half || column >= width - half || row >= height - half) return; // cut off at the edge: not drawn
+    const at = row * width + column, solid = mask.solidSteps, soft = mask.softSteps, alphas = mask.softAlpha;
+    for (let k = 0; k < solid.length; k++) pixels[at + solid[k]] = colour;
+    for (let k = 0; k < soft.length; k++) this.blend(at + soft[k], colour, alphas[k]);
+  }
+
+  blend(at, colour, k) {
+    const under = this.pixels[at], rest = 1 - k;
+    this.pixels[at] = ((255 << 24) | ((((colour >> 16) & 255) * k + ((under >> 16) & 255) * rest) << 16)
+      | ((((colour >> 8) & 255) * k + ((under >> 8) & 255) * rest) << 8) | ((colour & 255) * k + (under & 255) * rest)) >>> 0;
   }
 }
 
 // A palette of 256 colours: of words one each, of numbers a scale in 64 steps; the last one is for those without a value.
-function paletteOf(colour, dark) {
+// faded: the same colours of what is not selected, mixed with the paper beforehand.
+function paletteOf(colour, dark, paper) {
   const tone = (pair) => packed(parse(pair[dark ? 1 : 0]));
   const colours = new Uint32Array(256).fill(tone(colour.missing));
   const shapes = new Array(256).fill("circle");
@@ -72,5 +86,7 @@ function paletteOf(colour, dark) {
       colours[step] = packed(one.map((value, channel) => Math.round(value + k * (two[channel] - value))));
     }
   } else colours[0] = tone(colour.plain);
-  return { colours, shapes };
+  const ground = parse(paper);
+  const faded = colours.map((tone) => packed([0, 8, 16].map((shift, channel) => Math.round(0.22 * ((tone >> shift) & 255) + 0.78 * ground[channel]))));
+  return { colours, faded, shapes };
 }
