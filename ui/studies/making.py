@@ -35,8 +35,10 @@ def show(asked: str) -> None:
     entries = {entry.set_id: entry for entry in access.library().sets()}
     if not entries:
         st.html(
-            lead("There are no faces to ask about yet: make some on 'Identity samples' or 'Emotion boundary', then press ")
-            + fine("“Ask people about these faces”.")
+            lead(
+                "There are no faces to ask about yet: make some on the pages about identity or emotion, then press "
+                "“Ask people about these faces” there."
+            )
         )
         return
     job = st.session_state.get(JOB)
