@@ -1,4 +1,4 @@
-"""How many answers choosing the next question saves: simulated people asked at random and by expected information.
+"""How many answers choosing the next question saves: simulated people asked at random and by expected gain (``information``).
 
 The people are ``core.studies.observers``' attentive ones, drawn from a population that no model here was fitted to; the images are
 plain generated faces of the reference population; the group's model is the mean of another sixty of these people. Both arms ask the
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.alignment.answers import Places
-from core.alignment.information import expected_information
+from core.alignment.information import TARGETS, expected_gain
 from core.alignment.observer import K, Posterior, Prior, observe, population
 from core.analysis.answers import Array
 from core.analysis.boundary import Estimate
@@ -27,7 +27,7 @@ from core.studies.observers.perception import ADAPTATION, FACE_RESIDUE, SEER
 
 CROWD, FITTED, OF_EACH = 60, 20, 150
 """People behind the group's model; of them so many, with so many answers each, the prior is fitted to."""
-JUDGED, CANDIDATES, EVERY, DRAWS = 300, 300, 5, 48
+JUDGED, CANDIDATES, EVERY, DRAWS = 300, 400, 5, 48
 RESAMPLES = 1000
 AIM = 0.5
 
@@ -36,7 +36,7 @@ AIM = 0.5
 class NextQuestion(Result):
     """Mean surprise in bits an answer, above what the person's own truth leaves open, after so many answers.
 
-    answers (T,); random, chosen (T,) Estimates over people; needed: answers by expected information that reach what random order
+    answers (T,); random, chosen (T,) Estimates over people; needed: chosen answers that reach what random order
     reaches with all of them; share: needed over all, aim AIM or less.
     """
 
@@ -59,7 +59,10 @@ class _World:
 def simulate_next(
     generator: str = "dcgan-sharp", *, people: int = 20, answers: int = 80, seed: int = 0, progress: Progress | None = None
 ) -> NextQuestion:
-    """Ask ``people`` simulated people ``answers`` questions each way. Some seconds a person. Raises LiminalError for odd numbers."""
+    """Ask ``people`` simulated people ``answers`` questions each way. Some seconds a person.
+
+    Raises LiminalError for numbers that make no sense.
+    """
     if not 2 <= people <= 1000 or not EVERY <= answers <= 500:
         raise LiminalError(f"A simulation takes 2 to 1,000 people and {EVERY} to 500 answers; choose numbers between these.")
     progress = progress or Progress()
@@ -109,8 +112,8 @@ def _ask(world: _World, truth: Array, said: Places, answers: int, choose: bool, 
         if choose:
             left = np.setdiff1d(world.pool, asked)
             some = random.permutation(left)[:CANDIDATES]
-            told = expected_information(known.each(world.group[some], DRAWS, step))
-            asked.append(int(some[int(told.argmax())]))
+            gained = expected_gain(known, world.group[some], world.group[order[:TARGETS]])
+            asked.append(int(some[int(gained.argmax())]))
         else:
             asked.append(int(order[step]))
         known = observe(world.group[asked], said[asked], world.prior, known)

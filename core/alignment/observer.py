@@ -23,6 +23,7 @@ from core.models.emotions import EMOTIONS
 K = len(EMOTIONS)
 SIZE = K + 2
 """Parameters: log sensitivity, a bias an emotion (log units), logit of the lapse rate."""
+BIAS = slice(1, K + 1)
 LEAST = 1e-4
 """Smaller probabilities of the group count as this: no answer is impossible for a person because no one else gave it."""
 STEPS, HALVINGS = 30, 12
@@ -32,7 +33,7 @@ ROUNDS = 6
 
 @dataclass(frozen=True)
 class Prior:
-    """Between people: standard deviations of log sensitivity, of each bias, and of the lapse rate's logit around its middle."""
+    """Between people: deviations of log sensitivity, of each bias, of the lapse rate's logit around its middle."""
 
     sensitivity: float = 0.3
     bias: float = 0.5
@@ -48,13 +49,13 @@ class Prior:
 
     @property
     def deviation(self) -> Array:
-        """Of each parameter (8,)."""
+        """Of each parameter (SIZE,)."""
         return np.array([self.sensitivity, *[self.bias] * K, self.lapse_deviation])
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What is known of a person: mode (8,) and covariance (8, 8) after n answers. Parameters as in SIZE."""
+    """What is known of a person: mode (SIZE,) and covariance (SIZE, SIZE) after n answers."""
 
     mode: Array
     covariance: Array
@@ -62,11 +63,11 @@ class Posterior:
     prior: Prior
 
     def draws(self, count: int, seed: int = 0) -> Array:
-        """Parameters (count, 8) from the posterior; the biases of each draw sum to zero."""
+        """Parameters (count, SIZE) from the posterior; the biases of each draw sum to zero."""
         random = np.random.default_rng(seed)
         root = np.linalg.cholesky(self.covariance + 1e-10 * np.eye(SIZE))
         drawn: Array = self.mode + random.normal(size=(count, SIZE)) @ root.T
-        drawn[:, 1 : K + 1] -= drawn[:, 1 : K + 1].mean(axis=1, keepdims=True)
+        drawn[:, BIAS] -= drawn[:, BIAS].mean(axis=1, keepdims=True)
         return drawn
 
     def each(self, group: Array, count: int = 64, seed: int = 0) -> Array:
@@ -80,10 +81,9 @@ class Posterior:
 
 
 def probabilities(parameters: Array, group: Array) -> Array:
-    """Parameters (D, 8) of D people and the group's probabilities (N, 6) -> each one's (D, N, 6)."""
+    """Parameters (D, SIZE) of D people and the group's probabilities (N, 6) -> each one's (D, N, 6)."""
     drawn = np.atleast_2d(parameters)
-    evidence = _evidence(group)
-    raw = np.exp(drawn[:, 0])[:, None, None] * evidence[None] + drawn[:, None, 1 : K + 1]
+    raw = np.exp(drawn[:, 0])[:, None, None] * _evidence(group)[None] + drawn[:, None, BIAS]
     raw -= raw.max(axis=2, keepdims=True)
     np.exp(raw, out=raw)
     raw /= raw.sum(axis=2, keepdims=True)
@@ -102,7 +102,7 @@ def observe(group: Array, said: Places, prior: Prior | None = None, start: Poste
     if group.shape != (len(said), K) or not np.isfinite(group).all():
         raise LiminalError("The group's model did not say what it makes of every image that was answered; align the group again.")
     prior = prior or Prior()
-    evidence = _evidence(group) if len(said) else np.zeros((0, K))
+    evidence = _evidence(group)
     mean, precision = prior.mean, prior.deviation**-2.0
     mode = (start.mode if start else mean).copy()
     loss = _loss(mode, evidence, said, mean, precision)
@@ -122,7 +122,8 @@ def observe(group: Array, said: Places, prior: Prior | None = None, start: Poste
         if done:
             break
     _, information = _scores(mode, evidence, said)
-    return Posterior(mode, np.linalg.inv(information + np.diag(precision)), len(said), prior)
+    covariance: Array = np.linalg.inv(information + np.diag(precision)).astype(np.float64)
+    return Posterior(mode, covariance, len(said), prior)
 
 
 def population(people: Sequence[tuple[Array, Places]], prior: Prior | None = None) -> Prior:
@@ -137,13 +138,13 @@ def population(people: Sequence[tuple[Array, Places]], prior: Prior | None = Non
     for _ in range(ROUNDS):
         fitted = [observe(group, said, prior, start) for (group, said), start in zip(people, found, strict=True)]
         modes = np.stack([each.mode for each in fitted])
-        modes[:, 1 : K + 1] -= modes[:, 1 : K + 1].mean(axis=1, keepdims=True)
+        modes[:, BIAS] -= modes[:, BIAS].mean(axis=1, keepdims=True)
         square = modes**2 + np.stack([np.diag(each.covariance) for each in fitted])
         lapses = modes[:, -1]
         prior = replace(
             prior,
             sensitivity=_within(math.sqrt(float(square[:, 0].mean())), 0.05, 1.0),
-            bias=_within(math.sqrt(float(square[:, 1 : K + 1].mean())), 0.05, 2.0),
+            bias=_within(math.sqrt(float(square[:, BIAS].mean())), 0.05, 2.0),
             lapse=_within(float(np.median(lapses)), float(logit(0.005)), float(logit(0.3))),
         )
         found = list(fitted)
@@ -155,9 +156,16 @@ def _within(value: float, low: float, high: float) -> float:
 
 
 def _evidence(group: Array) -> Array:
-    floored = np.maximum(group, LEAST)
+    """Log probabilities of the group (n, 6)."""
+    floored = np.maximum(np.asarray(group, np.float64).reshape(-1, K), LEAST)
     logs: Array = np.log(floored / floored.sum(axis=1, keepdims=True))
     return logs
+
+
+def _clear(x: Array, evidence: Array) -> Array:
+    """Probabilities without lapses (n, 6)."""
+    q: Array = softmax(math.exp(x[0]) * evidence + x[BIAS], axis=1)
+    return q
 
 
 def _loss(x: Array, evidence: Array, said: Places, mean: Array, precision: Array) -> float:
@@ -166,22 +174,34 @@ def _loss(x: Array, evidence: Array, said: Places, mean: Array, precision: Array
     prior = 0.5 * float(apart @ (precision * apart))
     if not len(said):
         return prior
-    q = softmax(math.exp(x[0]) * evidence + x[1 : K + 1], axis=1)
     lapse = float(expit(x[-1]))
-    return prior - float(np.log((1 - lapse) * q[np.arange(len(said)), said] + lapse / K).sum())
+    own = _clear(x, evidence)[np.arange(len(said)), said]
+    return prior - float(np.log((1 - lapse) * own + lapse / K).sum())
 
 
 def _scores(x: Array, evidence: Array, said: Places) -> tuple[Array, Array]:
-    """Gradient of the negative log likelihood (8,) and Fisher's information (8, 8), which is expected over answers."""
-    sharp, lapse = math.exp(x[0]), float(expit(x[-1]))
-    q = softmax(sharp * evidence + x[1 : K + 1], axis=1)
-    p = (1 - lapse) * q + lapse / K
-    scaled = sharp * evidence
-    slopes = np.empty((len(said), K, SIZE))  # d p / d parameters
-    slopes[:, :, 0] = (1 - lapse) * q * (scaled - (q * scaled).sum(axis=1, keepdims=True))
-    slopes[:, :, 1 : K + 1] = (1 - lapse) * (q[:, :, None] * np.eye(K) - q[:, :, None] * q[:, None, :])
-    slopes[:, :, -1] = lapse * (1 - lapse) * (1 / K - q)
-    weighted = (slopes / np.sqrt(p)[:, :, None]).reshape(-1, SIZE)
+    """Gradient of the negative log likelihood (SIZE,) and Fisher's information (SIZE, SIZE), which is expected over answers."""
+    if not len(said):
+        return np.zeros(SIZE), np.zeros((SIZE, SIZE))
+    roots, p = _roots(x, evidence)
     rows = np.arange(len(said))
-    gradient: Array = -(slopes[rows, said] / p[rows, said][:, None]).sum(axis=0)
-    return gradient, weighted.T @ weighted
+    gradient: Array = -(roots[rows, said] / np.sqrt(p[rows, said])[:, None]).sum(axis=0)
+    flat = roots.reshape(-1, SIZE)
+    return gradient, flat.T @ flat
+
+
+def information_roots(parameters: Array, group: Array) -> Array:
+    """(n, 6, SIZE), rows r of each image such that r^T r is Fisher's information of one answer about it."""
+    return _roots(parameters, _evidence(group))[0]
+
+
+def _roots(x: Array, evidence: Array) -> tuple[Array, Array]:
+    """d p / d parameters over sqrt(p) (n, 6, SIZE), and p (n, 6)."""
+    q, lapse = _clear(x, evidence), float(expit(x[-1]))
+    p = (1 - lapse) * q + lapse / K
+    of_logits = (1 - lapse) * (q[:, :, None] * np.eye(K) - q[:, :, None] * q[:, None, :])  # d p / d logits (n, 6, 6)
+    slopes = np.empty((len(evidence), K, SIZE))
+    slopes[:, :, 0] = (of_logits @ (math.exp(x[0]) * evidence)[:, :, None])[:, :, 0]
+    slopes[:, :, BIAS] = of_logits
+    slopes[:, :, -1] = lapse * (1 - lapse) * (1 / K - q)
+    return slopes / np.sqrt(p)[:, :, None], p

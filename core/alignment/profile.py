@@ -59,7 +59,7 @@ def crowd(alignment: Alignment, classifier: str, *, at_most: int = 100) -> Prior
     """How much the people of a study differ from each other, under the group's model; of the first ``at_most`` with enough
     answers. Takes a second or two. Raises LiminalError before the group's model has learned."""
     p, answers = alignment.group(classifier).images, alignment.answers
-    people = []
+    people: list[tuple[Array, Places]] = []
     for rater in range(len(answers.raters)):
         rows = np.flatnonzero(answers.rater == rater)
         if len(rows) >= FEWEST and len(people) < at_most:

@@ -1,0 +1,245 @@
+"""'Same person?' as people decide it: a group's and every individual's decision model on the vector of distances.
+
+Logistic regression of the answer on what recognisers, LPIPS and, where given, differences of looks say of a pair. An individual's
+coefficients lie around the group's, as far apart as people are found to differ (hierarchical shrinkage: the spread of every
+coefficient is estimated from all people, Laplace and EM; Gelman & Hill 2007, chapter 14). Paper A (section 7) asks for models that
+match a person's expectation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from core.alignment.answers import Answered, Places, shuffled
+from core.alignment.configuration import AlignmentConfiguration
+from core.alignment.evaluation import Gain, gain
+from core.alignment.splits import Parted, parted
+from core.analysis.answers import Array, chosen
+from core.analysis.boundary import Estimate, bootstrap
+from core.analysis.material import Material
+from core.analysis.results import Basis, Result, sentences, source_of
+from core.errors import LiminalError
+from core.sampling.seeds import sample_seed
+
+RIDGE = 25.0
+"""Prior variance of the group's coefficients, on standardised distances: weak."""
+ROUNDS, STEPS = 8, 25
+FLOOR = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class DecisionModel:
+    """names: "same" (the leaning to say 'same person') and one a column of distances, standardised by ``middle`` and ``scale``.
+
+    group (C,): the group's coefficients; group_covariance (C, C); spread (C,): standard deviation between people; people: rater ->
+    their coefficients (C,) and covariance (C, C).
+    """
+
+    names: tuple[str, ...]
+    middle: Array
+    scale: Array
+    group: Array
+    group_covariance: Array
+    spread: Array
+    people: dict[str, tuple[Array, Array]]
+
+    def probabilities(self, pairs: pd.DataFrame, rater: str = "") -> Array:
+        """P('same person') of pairs (P,), of the group or of a person. Raises LiminalError for a person without a model."""
+        if rater and rater not in self.people:
+            raise LiminalError(f"'{rater}' gave too few answers for a model of their own; choose somebody else or ask for more.")
+        weights = self.people[rater][0] if rater else self.group
+        return _p(self._design(pairs), weights)
+
+    def _design(self, pairs: pd.DataFrame) -> Array:
+        return _standardised(pairs, self.names[1:], self.middle, self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityReport(Result):
+    """On held-out answers. base: the first recogniser's own threshold. losses in bits an answer; gains group -> individual.
+
+    people: rater, answers, accuracy_<level>, loss_<level>, gain, loss_gain, null_gain, null_loss_gain. coefficients: name, group,
+    low, high, spread.
+    """
+
+    features: tuple[str, ...]
+    base: Estimate
+    group: Estimate
+    individual: Estimate
+    group_loss: Estimate
+    individual_loss: Estimate
+    individual_gain: Gain
+    individual_loss_gain: Gain
+    null_gain: Gain
+    null_loss_gain: Gain
+    coefficients: pd.DataFrame
+    people: pd.DataFrame
+
+
+def align_identity(
+    material: Material, configuration: AlignmentConfiguration | None = None, *, looks: pd.DataFrame | None = None, seed: int = 0
+) -> tuple[DecisionModel, IdentityReport]:
+    """Learn from an identity study and judge on held-out pairs. A second or two.
+
+    looks: differences of looks, a row a pair_id, columns of numbers. Raises LiminalError for an emotion study, without distances,
+    with too few answers and where all say the same.
+    """
+    if material.kind != "identity":
+        raise LiminalError("This study asks about emotions, so that no identity can be learned from it; choose an identity study.")
+    pairs = material.pairs
+    if looks is not None:
+        pairs = pairs.merge(looks, left_on="pair_id", right_index=True, how="left")
+    names = [f"distance_{name}" for name in material.recognisers] + ["lpips", *([] if looks is None else map(str, looks.columns))]
+    names = [name for name in names if pairs[name].notna().any()]
+    if not names:
+        raise LiminalError("No recogniser has judged the pairs of this study, so that there is nothing to decide by.")
+    configuration = configuration or AlignmentConfiguration()
+    answers = identity_answers(material)
+    pairs = pairs.set_index("pair_id").loc[list(answers.images)]
+    split = parted(answers, configuration)
+    learned, judged = split.group()
+    middle, scale = _scales(pairs, names, np.unique(answers.image[learned]))
+    x = _standardised(pairs, names, middle, scale)
+    coded = ("same", *names)
+    model = _fit(x, split, coded, middle, scale)
+    mixed_up = Parted(split.images, shuffled(answers, sample_seed(configuration.seed, "null control")), configuration)
+    null = _fit(x, mixed_up, coded, middle, scale)
+    people = _judged(x, split, model).merge(_judged(x, mixed_up, null, "null_"), on="rater", how="left")
+    named = material.recognisers[0] if material.recognisers else ""
+    accepted = pairs[f"distance_{named}"].to_numpy() < material.thresholds.get(named, np.nan) if named else np.full(len(x), False)
+    base = (accepted[answers.image[judged]] == (answers.emotion[judged] == 1)).astype(np.float64)
+
+    def mean(column: str) -> Estimate:
+        return bootstrap(people[column].dropna().to_numpy(np.float64), np.mean, seed=seed)
+
+    of_people = pd.Series(base).groupby(answers.rater[judged]).mean().to_numpy(np.float64)
+    error = 1.96 * np.sqrt(np.diag(model.group_covariance))
+    missing = len(answers.raters) - len(model.people)
+    report = IdentityReport(
+        basis=Basis(len(np.unique(answers.image[judged])), len(np.unique(answers.rater[judged])), len(judged), answers.source),
+        interval="95 %, bootstrap over people; of coefficients, Laplace",
+        note=sentences(f"{missing} people gave too few answers for a model of their own." if missing else ""),
+        features=tuple(names),
+        base=bootstrap(of_people, np.mean, seed=seed),
+        group=mean("accuracy_group"),
+        individual=mean("accuracy_individual"),
+        group_loss=mean("loss_group"),
+        individual_loss=mean("loss_individual"),
+        individual_gain=gain(people["gain"].to_numpy(np.float64), seed),
+        individual_loss_gain=gain(people["loss_gain"].to_numpy(np.float64), seed),
+        null_gain=gain(people["null_gain"].to_numpy(np.float64), seed),
+        null_loss_gain=gain(people["null_loss_gain"].to_numpy(np.float64), seed),
+        coefficients=pd.DataFrame(
+            {
+                "name": model.names,
+                "group": model.group,
+                "low": model.group - error,
+                "high": model.group + error,
+                "spread": model.spread,
+            }
+        ),
+        people=people,
+    )
+    return model, report
+
+
+def identity_answers(material: Material) -> Answered:
+    """Answers to 'same person?' as ``Answered``; ``emotion`` is 1 for 'same', 0 for 'different'. Attention checks are left out."""
+    table = chosen(material.ratings, "identity", excluded=material.excluded, sentinels=False)
+    table = table[table["stimulus"].isin(material.pairs["pair_id"])]
+    table = table.drop_duplicates(["stimulus", "rater"], keep="last").sort_values(["stimulus", "rater"])
+    if not len(table) or table["value"].nunique() < 2:
+        raise LiminalError("People's answers to 'same person?' are missing or all the same; a model learns from both kinds.")
+    image, names = pd.factorize(table["stimulus"], sort=True)
+    rater, raters = pd.factorize(table["rater"], sort=True)
+    said = table["value"].to_numpy(np.float64).astype(np.intp)
+    return Answered(
+        tuple(map(str, names)),
+        tuple(map(str, raters)),
+        np.asarray(image, np.intp),
+        np.asarray(rater, np.intp),
+        said,
+        source_of(table["source"]),
+    )
+
+
+def logistic(x: Array, y: Array, mean: Array, precision: Array, start: Array | None = None) -> tuple[Array, Array]:
+    """Logistic regression with a normal prior -> mode (C,) and its covariance (C, C). x (N, C), y (N,) of 0 and 1."""
+    w = (mean if start is None else start).copy()
+
+    def loss(weights: Array) -> float:
+        z, apart = x @ weights, weights - mean
+        return float(np.logaddexp(0, z).sum() - y @ z + 0.5 * apart @ (precision * apart))
+
+    value = loss(w)
+    for _ in range(STEPS):
+        p = _p(x, w)
+        slope = x.T @ (p - y) + precision * (w - mean)
+        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + np.diag(precision), slope)
+        while loss(w - step) > value + 1e-12 and np.abs(step).max() > 1e-9:
+            step = step / 2
+        w, before, value = w - step, value, loss(w - step)
+        if before - value < 1e-9:
+            break
+    p = _p(x, w)
+    covariance: Array = np.linalg.inv((x * (p * (1 - p))[:, None]).T @ x + np.diag(precision)).astype(np.float64)
+    return w, covariance
+
+
+def _fit(x: Array, split: Parted, names: tuple[str, ...], middle: Array, scale: Array) -> DecisionModel:
+    answers = split.answers
+    learned, _ = split.group()
+    c = x.shape[1]
+    y = answers.emotion.astype(np.float64)
+    group, covariance = logistic(x[answers.image[learned]], y[learned], np.zeros(c), np.full(c, 1 / RIDGE))
+    able = {rater: split.person(rater)[0] for rater in split.able()}
+    spread, people = np.full(c, 0.5), {}
+    for _ in range(ROUNDS if len(able) > 2 else 1):
+        precision = spread**-2.0
+        people = {rater: logistic(x[answers.image[rows]], y[rows], group, precision) for rater, rows in able.items()}
+        if len(people) > 2:
+            square = np.mean([(w - group) ** 2 + np.diag(v) for w, v in people.values()], axis=0)
+            spread = np.clip(np.sqrt(square), 0.02, 5.0)
+    return DecisionModel(names, middle, scale, group, covariance, spread, people)
+
+
+def _judged(x: Array, split: Parted, model: DecisionModel, prefix: str = "") -> pd.DataFrame:
+    """A row a person who has a model; prefix: of the control, whose table has the gains alone."""
+    found = []
+    for rater, (weights, _) in model.people.items():
+        _, rows = split.person(rater)
+        shown, said = x[split.answers.image[rows]], split.answers.emotion[rows] == 1
+        row: dict[str, object] = {"rater": rater, "answers": len(rows)}
+        for level, of_level in (("group", model.group), ("individual", weights)):
+            p = np.clip(_p(shown, of_level), FLOOR, 1 - FLOOR)
+            row[f"accuracy_{level}"] = float(((p > 0.5) == said).mean())
+            row[f"loss_{level}"] = float(-np.log2(np.where(said, p, 1 - p)).mean())
+        found.append(row)
+    columns = ["rater", "answers", *(f"{name}_{level}" for level in ("group", "individual") for name in ("accuracy", "loss"))]
+    table = pd.DataFrame(found, columns=columns)
+    table[f"{prefix}gain"] = table["accuracy_individual"] - table["accuracy_group"]
+    table[f"{prefix}loss_gain"] = table["loss_group"] - table["loss_individual"]
+    return table[["rater", f"{prefix}gain", f"{prefix}loss_gain"]] if prefix else table
+
+
+def _scales(pairs: pd.DataFrame, names: list[str], places: Places) -> tuple[Array, Array]:
+    """Mean and standard deviation of every column over the pairs that are learned from."""
+    values = pairs[names].to_numpy(np.float64)[places]
+    deviation = np.nanstd(values, axis=0)
+    middle: Array = np.nan_to_num(np.nanmean(values, axis=0))
+    return middle, np.where(deviation > 1e-12, deviation, 1.0)
+
+
+def _standardised(pairs: pd.DataFrame, names: tuple[str, ...] | list[str], middle: Array, scale: Array) -> Array:
+    """A column of ones and the standardised distances (P, C); where a recogniser found no face, the mean stands in."""
+    values = np.nan_to_num((pairs[list(names)].to_numpy(np.float64) - middle) / scale)
+    return np.column_stack([np.ones(len(pairs)), values])
+
+
+def _p(x: Array, weights: Array) -> Array:
+    said: Array = expit(x @ weights)
+    return said
