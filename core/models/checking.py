@@ -183,7 +183,8 @@ def _check_recogniser(found: _Check, model: Recogniser, images: Tensor) -> None:
 
     found.step("embed", embedding)
     found.step("distance", distances)
-    found.step("embed_chips with a gradient", gradients)
+    if model.differentiable:
+        found.step("embed_chips with a gradient", gradients)
 
 
 def _check_classifier(found: _Check, model: Classifier, images: Tensor) -> None:

@@ -106,6 +106,8 @@ class Recogniser(ABC):
     threshold: float  # default, in this recogniser's own distance
     threshold_source: str  # where that number comes from
     device: torch.device
+    differentiable: ClassVar[bool] = True
+    """Whether ``embed_chips`` has a gradient. A network that runs outside PyTorch has none, and only CMA-ES can search with it."""
 
     @property
     def name(self) -> str:
@@ -124,7 +126,7 @@ class Recogniser(ABC):
 
     @abstractmethod
     def embed_chips(self, chips: Tensor) -> Tensor:
-        """Aligned chips -> (N, embedding_dim). Differentiable."""
+        """Aligned chips -> (N, embedding_dim). Differentiable where ``differentiable`` says so."""
 
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, embedding_dim), NaN rows where no face was found. Without gradient."""

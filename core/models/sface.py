@@ -16,7 +16,7 @@ from core.models import yunet
 from core.models.chunks import in_chunks
 from core.models.contracts import Faces, ModelCard, Recogniser
 from core.models.onnx_weights import Graph, Node, read_graph
-from core.models.similarity import apply_inverse, similarity_transform
+from core.models.similarity import cut_faces, similarity_transform
 from core.models.weights import WeightFile
 
 CARD = ModelCard(
@@ -102,17 +102,9 @@ class SFace(Recogniser):
 
     def align(self, images: Tensor, faces: Faces) -> Tensor:
         """As OpenCV's alignCrop: similarity transform to TEMPLATE, bilinear, black outside the image."""
-        images = images.to(self.device)
-        side = self.card.input_size
-        chips = images.new_full((len(images), 3, side, side), 0.5)
         found = faces.found
-        if not bool(found.any()):
-            return chips
         matrices = similarity_transform(faces.landmarks[found], TEMPLATE)
-        grid = apply_inverse(matrices, side, (images.shape[2], images.shape[3])).to(images)
-        rows = found.nonzero()[:, 0].to(self.device)
-        cut = F.grid_sample(images[rows], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-        return chips.index_copy(0, rows, cut)
+        return cut_faces(images.to(self.device), found, matrices, self.card.input_size)
 
     def embed_chips(self, chips: Tensor) -> Tensor:
         return in_chunks(

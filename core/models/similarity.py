@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
 
 def similarity_transform(points: Tensor, template: Tensor) -> Tensor:
@@ -35,3 +36,17 @@ def apply_inverse(matrices: Tensor, side: int, size: tuple[int, int]) -> Tensor:
     extent = torch.tensor([size[1] - 1, size[0] - 1], dtype=matrices.dtype).clamp(min=1)
     grid: Tensor = pixels / extent * 2 - 1
     return grid
+
+
+def cut_faces(images: Tensor, found: Tensor, matrices: Tensor, side: int) -> Tensor:
+    """Chips (N, 3, side, side) of images (N, 3, H, W): bilinear, black outside the image, grey where no face was found.
+
+    found: bool (N,); matrices: (F, 2, 3), image -> chip, for the F images with a face. Differentiable.
+    """
+    chips = images.new_full((len(images), 3, side, side), 0.5)
+    if not bool(found.any()):
+        return chips
+    grid = apply_inverse(matrices, side, (images.shape[2], images.shape[3])).to(images)
+    rows = found.nonzero()[:, 0].to(images.device)
+    cut = grid_sample(images[rows], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return chips.index_copy(0, rows, cut)

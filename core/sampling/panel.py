@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import Classifier, Generator, ModelCard, PerceptualDistance, Recogniser
 from core.sampling.configuration import IdentityConfiguration
@@ -23,9 +24,12 @@ class Panel:
     @classmethod
     def load(cls, configuration: IdentityConfiguration) -> Panel:
         """The models that a configuration names. Raises LiminalError for names that the registry does not know."""
+        recogniser = registry.load(configuration.recogniser, "recogniser")
+        if configuration.strategy == "gradient" and not recogniser.differentiable:
+            raise LiminalError(f"{recogniser.card.title} has no gradient; search by trial and selection (cmaes) instead.")
         return cls(
             generator=registry.load(configuration.generator, "generator"),
-            recogniser=registry.load(configuration.recogniser, "recogniser"),
+            recogniser=recogniser,
             judges=[registry.load(name, "recogniser") for name in configuration.judges],
             perceptual=registry.load(configuration.perceptual, "distance"),
             classifiers=[registry.load(name, "classifier") for name in configuration.classifiers],

@@ -45,6 +45,18 @@ CLASSES: Mapping[str, ModelClass] = {
         "a folder of transformers' save_pretrained, or a hub repository",
         {"labels": "which output means which emotion, where the guess is wrong: emotion -> number or label"},
     ),
+    "onnx-recogniser": ModelClass(
+        "recogniser",
+        "core.models.onnx_recogniser",
+        "ONNX face recogniser",
+        "a JSON file that describes an .onnx file beside it",
+    ),
+    "deepface": ModelClass(
+        "recogniser",
+        "core.models.deepface_recogniser",
+        "DeepFace recogniser",
+        "the name of a network of DeepFace: VGG-Face, Facenet512, OpenFace, Facenet or ArcFace",
+    ),
 }
 
 

@@ -75,7 +75,8 @@ def weight_files(own: OwnModel) -> tuple[WeightFile, ...]:
         return ()
     root = located(own)
     mend = f"python -m core models remove {own.name}"
-    return tuple(WeightFile(mend, "", str(root / name if root.is_dir() else root), sha256) for name, sha256 in own.files.items())
+    folder = root if root.is_dir() else root.parent
+    return tuple(WeightFile(mend, "", str(folder / name), sha256) for name, sha256 in own.files.items())
 
 
 def verified(own: OwnModel) -> Path:
