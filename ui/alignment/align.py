@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.alignment.curves import EpochDone
 from ui import progress
-from ui.alignment import choosing, results, runs
+from ui.alignment import choosing, deciding, results, runs
 from ui.alignment.choosing import Wanted
 from ui.jobs import job_for
 from ui.words import fine
@@ -23,7 +23,7 @@ JOB = "align_job"
 def show(chosen: Chosen) -> None:
     """Choices, the run while it lasts, and what it brought."""
     if chosen.material.kind != "emotion":
-        _other_question()
+        deciding.show(chosen)
         return
     wanted = choosing.choose(chosen)
     if wanted is None:
@@ -32,10 +32,6 @@ def show(chosen: Chosen) -> None:
         _offer(chosen, wanted)
     if wanted.ready:
         results.show(chosen, wanted)
-
-
-def _other_question() -> None:
-    st.info("This study asks who it is. Networks learn here from studies that ask which feeling it is; choose one of those above.")
 
 
 def _key(wanted: Wanted) -> tuple[object, ...]:

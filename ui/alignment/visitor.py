@@ -18,6 +18,7 @@ from core.models.emotions import EMOTIONS
 
 if TYPE_CHECKING:
     from core.alignment.alignment import Alignment
+    from core.alignment.controversial import Controversial
     from core.alignment.observer import Posterior, Prior
 
 Array = NDArray[np.float64]
@@ -50,6 +51,9 @@ class Visitor:
     answers: list[Asked] = field(default_factory=list)
     pending: Asked | None = None
     known: Posterior | None = None
+    made: list[Controversial] = field(default_factory=list)  # images made for this visitor
+    made_said: list[int] = field(default_factory=list)  # what they said of these, places in EMOTIONS
+    rounds: int = 0  # of making images
 
     @property
     def n(self) -> int:

@@ -10,8 +10,8 @@ import streamlit as st
 from core.alignment.configuration import CLASSIFIERS
 from core.models.emotions import EMOTIONS
 from ui import navigation, progress
-from ui.alignment import choosing, keeping, profile_view, runs
-from ui.alignment.visitor import MORE, Visitor, visitor
+from ui.alignment import choosing, keeping, made, profile_view, runs
+from ui.alignment.visitor import BLOCK, MORE, Visitor, visitor
 from ui.components.question import question
 from ui.jobs import job_for
 from ui.words import fine, lead
@@ -37,6 +37,9 @@ def show(chosen: Chosen) -> None:
         _ask(you, pictured)
     else:
         profile_view.show(chosen, you)
+        if you.n >= BLOCK:
+            made.in_study(chosen, you)
+            made.for_you(you)
         _more(you, pictured)
     if you.n:
         keeping.show(chosen, you)

@@ -266,7 +266,7 @@ def leanings(found: Profile, crowd: str) -> Exhibit:
 
 
 def saved(found: NextQuestion) -> Exhibit:
-    """Answers that asking by expected information saves, against random order; simulated people."""
+    """Answers that asking what tells most saves, against random order; simulated people."""
     data = pd.DataFrame(
         [
             {"answers": n, "order": name, **estimate(each)}
@@ -287,8 +287,8 @@ def saved(found: NextQuestion) -> Exhibit:
         drawn.asking(data, says=says, n=f"{found.basis.raters:,} simulated people", interval=found.interval, source="simulated"),
         data,
         "How many bits the guess of an answer is worse than knowing the person exactly, on faces that are never asked about, after "
-        "so many answers. 0 is as good as it can get. What tells most: the face whose answer is expected to narrow down most what "
-        "the person is like (BALD; Houlsby and others 2011).",
+        "so many answers. 0 is as good as it can get. What tells most: the face whose answer is expected to improve the guesses of "
+        "all others most.",
         found.note,
         numbers=found,
     )

@@ -1,0 +1,128 @@
+"""What learning 'the same person?' from people brought: verdicts of everybody's and each one's model, and their weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.figures import theme
+from core.figures.dots import dots
+from core.figures.exhibits.alignment import SHUFFLED
+from core.figures.exhibits.exhibit import Exhibit, estimate, title_of
+
+if TYPE_CHECKING:
+    from core.alignment.evaluation import Gain
+    from core.alignment.identity import IdentityReport
+
+DISTANCE = "distance_"
+
+
+def recogniser(found: IdentityReport) -> str:
+    """The recogniser whose own limit is compared with."""
+    named = [name.removeprefix(DISTANCE) for name in found.features if name.startswith(DISTANCE)]
+    return title_of(named[0]) if named else "a recogniser"
+
+
+def accuracy(found: IdentityReport) -> Exhibit:
+    """Verdicts that a recogniser's limit, everybody's model and one's own model get right."""
+    levels = {
+        f"{recogniser(found)} at its own limit": found.base,
+        "learned from everybody": found.group,
+        "learned from the person": found.individual,
+    }
+    data = pd.DataFrame([{"name": name, **estimate(each)} for name, each in levels.items()])
+    return Exhibit(
+        "same-accuracy",
+        dots(
+            data,
+            measure="verdicts that are the person's",
+            says=f"A model that learned from everybody gives {theme.percent(found.group.value)} of people's verdicts, "
+            f"{recogniser(found)} at its own limit {theme.percent(found.base.value)}.",
+            n=_size(found),
+            source=found.basis.source,
+            interval=found.interval,
+            share=True,
+            reference=(0.5, "a coin"),
+        ),
+        data,
+        "How often the verdict, the same person or two people, is the one that a person gave, on pairs that were not learned from. "
+        "The models weigh the distances of the recognisers and how different the pictures look (logistic regression); a person's "
+        "weights are kept near everybody's unless their answers say otherwise.",
+        found.note,
+        numbers=found,
+    )
+
+
+def sentence(found: IdentityReport) -> str:
+    """Whether weights of one's own help, in words: by surprise, which few answers move more surely than verdicts."""
+    own, null = found.individual_loss_gain.value, found.null_loss_gain.value
+    if not math.isfinite(own.value):
+        return "Nobody has given enough answers for a model of their own."
+    told = f"{own.value:+.2f} bits an answer" + (f", with shuffled answers {null.value:+.2f}" if math.isfinite(null.value) else "")
+    if own.low > 0 and not null.low > 0:
+        return f"One's own model is less surprised by one's answers: {told}."
+    if own.high < 0:
+        return f"One's own model is more surprised by one's answers: {told}."
+    return f"Whether one's own model knows one better cannot be told: {told}."
+
+
+def gains(found: IdentityReport) -> Exhibit:
+    """Of one's own weights over everybody's, beside the control."""
+    kinds: Mapping[str, Gain] = {"from one person": found.individual_loss_gain, SHUFFLED: found.null_loss_gain}
+    data = pd.DataFrame([{"name": name, **estimate(each.value), "p": each.p} for name, each in kinds.items()])
+    return Exhibit(
+        "same-gains",
+        dots(
+            data,
+            measure="bits an answer gained over everybody's model",
+            says=sentence(found),
+            n=_size(found),
+            source=found.basis.source,
+            interval="95 %, bootstrap over people",
+            reference=(0.0, "no gain"),
+        ),
+        data,
+        "How much less surprising a person's held-out answers are to a model of their own than to everybody's. The control "
+        "learns in the same way from answers that were shuffled between people.",
+        numbers=kinds,
+    )
+
+
+def weights(found: IdentityReport) -> Exhibit:
+    """What everybody's model goes by."""
+    table = found.coefficients.rename(columns={"group": "value"})
+    data = table.assign(name=[_named(name) for name in table["name"]], n=found.basis.answers)
+    only = data[table["name"] != "same"]
+    heaviest = only.iloc[int(only["value"].abs().to_numpy().argmax())] if len(only) else None
+    says = f"{heaviest['name']} weighs most in people's verdicts." if heaviest is not None else "Nothing was measured of the pairs."
+    return Exhibit(
+        "same-weights",
+        dots(
+            data,
+            measure="weight towards 'the same person', per standard deviation",
+            says=says[:1].upper() + says[1:],
+            n=_size(found),
+            source=found.basis.source,
+            interval="95 % of the fit (Laplace)",
+            reference=(0.0, ""),
+        ),
+        data,
+        "Left of the line a larger value speaks for two people. Measures that tell the same story share their weight, so that "
+        "a small one need not be useless.",
+    )
+
+
+def _named(name: str) -> str:
+    if name == "same":
+        return "leaning to 'the same'"
+    if name.startswith(DISTANCE):
+        return f"distance, {title_of(name.removeprefix(DISTANCE))}"
+    return "difference of the pictures (LPIPS)" if name == "lpips" else name.replace("_", " ")
+
+
+def _size(found: IdentityReport) -> str:
+    who = "simulated observers" if found.basis.source == "simulated" else "people"
+    return f"{found.basis.answers:,} held-out answers to {found.basis.images:,} pairs by {found.basis.raters:,} {who}"

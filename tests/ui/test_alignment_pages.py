@@ -1,0 +1,300 @@
+"""The pages of models that learn from people, with made-up networks: learning, what it brought, a visitor, the next question."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import streamlit
+import torch
+
+from core.alignment import alignment as aligned
+from core.alignment.answers import answered_of
+from core.alignment.configuration import AlignmentConfiguration
+from core.alignment.inputs import ReferenceLabels
+from core.alignment.kept import root
+from core.alignment.splits import parted
+from core.models.emotions import EMOTIONS
+from core.studies.assignment import assign
+from core.studies.library import Library
+from core.studies.ratings import Rating
+from core.studies.store import Store
+from tests.alignment import made_up
+from tests.ui.study_sets import faces, identity_set, made_study
+from tests.ui.visits import app
+from ui import jobs
+from ui.alignment import choosing, keeping, profile_view, runs
+from ui.alignment import visitor as visits
+from ui.analysis.material import material_of
+from ui.studies import access, owner_gate
+
+FACES, PEOPLE = 45, 8
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A data folder of its own, and networks that read made-up vectors -> (store, library)."""
+    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
+    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
+    monkeypatch.setattr(owner_gate, "_local", lambda: True)
+    monkeypatch.setattr(access, "show_demonstration", lambda: None)
+    monkeypatch.setattr(aligned, "begin", begun)
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+    store = Store()
+    yield store, Library()
+    jobs.manager().close()
+    store.dispose()
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+
+
+def vector(name):
+    return np.random.default_rng(int(name[:8], 16)).normal(size=made_up.DIM).astype(np.float32)
+
+
+def begun(material, library, configuration=None, *, folder=None):
+    """``begin`` with made-up inputs and networks."""
+    configuration = replace(configuration or AlignmentConfiguration(), reference_faces=10)
+    answers = answered_of(material)
+    plain = np.random.default_rng(1).normal(size=(10, made_up.DIM)).astype(np.float32)
+    labels = ReferenceLabels("made-up", tuple(range(10)), np.full((10, 6), 1 / 6, np.float32))
+    given = aligned.Inputs(torch.from_numpy(np.stack([vector(name) for name in answers.images])), torch.from_numpy(plain))
+    sources = aligned.Sources(lambda name, told: given, made_up.network)
+    split = parted(answers, configuration)
+    return aligned.opened(material.study.name, configuration, answers, split, labels, sources, folder or root())
+
+
+def asked(store, library, name="feelings", people=PEOPLE, **options):
+    """A study whose people mostly say what the face's vector says, each leaning to a feeling of their own."""
+    study = made_study(store, library, name, faces(FACES), source="simulated", demographics=False, **options)
+    sentinels = {each.stimulus for each in store.stimuli(name) if each.is_sentinel}
+    for number in range(people):
+        random = np.random.default_rng(number)
+        person = store.enrol(name, assign, rater=f"p{number}", source="simulated")
+        rows = []
+        for trial, stimulus in enumerate(person.trials):
+            seen = vector(stimulus) @ made_up.TRUTH_NEW.numpy() + 1.5 * np.eye(6)[number % 6] + random.normal(size=6)
+            rows.append(
+                Rating(name, person.rater, stimulus, "emotion", EMOTIONS[int(seen.argmax())], trial=trial)
+                if stimulus not in sentinels
+                else Rating(name, person.rater, stimulus, "emotion", "surprise", trial=trial, is_sentinel=True)
+            )
+        store.save([replace(row, source="simulated", reaction_time_ms=900.0) for row in rows])
+    return study
+
+
+def words(test):
+    kinds = (test.title, test.header, test.error, test.warning, test.info, test.success, test.markdown, test.get("html"))
+    bodies = [str(getattr(each, "value", None) or each.proto.body) for kind in kinds for each in kind]
+    return " ".join(body for body in bodies if "<style>" not in body).replace("&#x27;", "'")
+
+
+def finished(test, text):
+    """Run the page again until its job has brought ``text``."""
+    for _ in range(600):
+        if text in words(test):
+            return test
+        time.sleep(0.2)
+        test.run()
+        assert not test.exception
+    raise AssertionError(f"'{text}' never came: {words(test)[-600:]}")
+
+
+def done(test):
+    """Run the page again until nothing is learned any more."""
+    while "align-wanted" in test.session_state:
+        time.sleep(0.2)
+        test.run()
+        assert not test.exception
+
+
+def taught(chosen, people=0):
+    """An alignment that has learned."""
+    alignment = runs.alignment_of(chosen, choosing.USUAL)
+    from core.progress import Progress
+
+    runs.learner((alignment,), ("emotion-mlp",), people)(Progress())
+    return alignment
+
+
+# Align
+
+
+def test_a_study_about_identity_and_one_with_few_answers_say_so(place):
+    store, library = place
+    made_study(store, library, "who", identity_set())
+    assert "asks who it is" in words(app("you.py", study="who"))
+    assert "are missing or all the same" in words(app("align.py", study="who"))
+    asked(store, library, "few", people=2)
+    assert "learning takes at least 200" in words(app("align.py", study="few"))
+
+
+def test_learning_while_one_watches_and_a_link_that_brings_it_back(place):
+    store, library = place
+    asked(store, library)
+    test = app("align.py", study="feelings")
+    assert "are held out and never learned from" in words(test)
+    assert "What it brought" not in words(test)
+    test.button(key="learn").click().run()
+    finished(test, "What it brought")
+    done(test)
+    said = words(finished(test, "points more by a model of one's own"))
+    assert "held-out answers only" in said
+    assert "shuffled answers" in said
+    assert "Faces that it sees differently now" in said
+    again = app("align.py", study="feelings")
+    assert "What it brought" in words(again)
+    assert not [each for each in again.button if each.key == "learn"]
+    assert "How it sees this face" not in words(again)
+
+
+def test_a_stopped_run_says_so_and_what_there_was_stays(place, monkeypatch):
+    store, library = place
+    asked(store, library)
+
+    def stopped(alignments, names, people):
+        def work(progress):
+            progress.cancel.set()
+            progress.stage("never", 0.5)
+
+        return work
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "learner", stopped)
+        test = app("align.py", study="feelings")
+        test.button(key="learn").click().run()
+        finished(test, "What was learned so far is kept")
+    test.button(key="learn").click().run()
+    finished(test, "What it brought")
+
+
+def test_an_earlier_run_of_other_choices_has_a_link(place):
+    store, library = place
+    chosen = material_of(asked(store, library))
+    alignment = taught(chosen, people=1)
+    test = app("align.py", study="feelings", run=alignment.alignment_id, networks="tanh-cnn")
+    assert "An earlier run" in words(test)
+    assert "What it brought" in words(test)
+
+
+def test_one_person_and_one_face_of_the_address(place):
+    store, library = place
+    chosen = material_of(asked(store, library))
+    alignment = taught(chosen, people=2)
+    rater, item = alignment.people("emotion-mlp")[0], alignment.answers.images[0]
+    test = app("align.py", study="feelings", people="0", whose=rater, item=item)
+    assert f"The held-out answers of {rater}" in words(test)
+    assert f"The model of {rater}" in words(test)
+
+
+def test_the_same_people_learn_first_and_more_of_them_later(place):
+    store, library = place
+    alignment = runs.alignment_of(material_of(asked(store, library)), choosing.USUAL)
+    assert runs.some_of(alignment, 3) == runs.some_of(alignment, 5)[:3]
+    assert set(runs.some_of(alignment, 99)) == set(alignment.split.able())
+
+
+# You
+
+
+@pytest.fixture
+def crowd(place):
+    """A study whose crowd has a model -> (chosen, alignment)."""
+    store, library = place
+    chosen = material_of(asked(store, library))
+    return chosen, taught(chosen)
+
+
+def someone(alignment, choose, n, *, informative=True):
+    """A visitor who has answered n times as ``choose(stimulus)`` says."""
+    you = visits.Visitor(alignment, "emotion-mlp", visits._prior.__wrapped__("", "emotion-mlp", alignment), informative)
+    pictured = dict.fromkeys(alignment.answers.images, "/a.webp")
+    for _ in range(n):
+        open_now = you.question(pictured)
+        you.answer({"number": you.n, "stimulus": open_now.stimulus, "emotion": choose(open_now.stimulus), "milliseconds": 5})
+    return you
+
+
+def test_without_a_model_of_the_crowd_the_page_offers_to_make_one(place):
+    store, library = place
+    asked(store, library)
+    test = app("you.py", study="feelings")
+    assert "First a network has to learn" in words(test)
+    test.button(key="you-learn-button").click().run()
+    finished(test, "The next guess is made and stays sealed")
+
+
+def test_a_guess_is_made_before_the_answer_and_an_answer_counts_once(crowd):
+    _, alignment = crowd
+    you = someone(alignment, lambda _: "fear", 3)
+    pictured = dict.fromkeys(alignment.answers.images, "/a.webp")
+    sealed = you.question(pictured)
+    given = {"number": 3, "stimulus": sealed.stimulus, "emotion": "anger", "milliseconds": 5}
+    you.answer({**given, "stimulus": "another"})
+    you.answer({**given, "emotion": "boredom"})
+    assert you.n == 3
+    you.answer(given)
+    you.answer(given)
+    assert you.n == 4
+    assert np.array_equal(you.answers[-1].own, sealed.own)
+    assert len({each.stimulus for each in you.answers}) == 4
+
+
+def test_who_always_says_fear_is_found_out_and_few_answers_make_no_profile(crowd):
+    _, alignment = crowd
+    few = someone(alignment, lambda _: "fear", 12)
+    many = someone(alignment, lambda _: "fear", 35)
+    own, group = many.score()
+    assert own > group
+    key = (alignment.alignment_id, "emotion-mlp")
+    for you, expected in ((few, "12 answers are too few"), (many, "you say fear where a face is unclear")):
+        you.target = you.n
+        test = app("you.py", study="feelings")
+        test.session_state[visits.VISITOR] = {key: you}
+        test.run()
+        assert not test.exception
+        assert expected in words(test)
+    assert "slips" in words(test)
+
+
+def test_the_running_score_of_few_answers_draws_no_conclusion(crowd):
+    _, alignment = crowd
+    assert "Too few to tell" in profile_view.running(someone(alignment, lambda _: "fear", 5))
+    assert "Too few to tell" not in profile_view.running(someone(alignment, lambda _: "fear", 30))
+
+
+def test_answers_go_into_a_study_of_people_only_when_asked_to(place, crowd):
+    store, library = place
+    _, alignment = crowd
+    you = someone(alignment, lambda _: "fear", 30, informative=False)
+    you.target = 30
+    test = app("you.py", study="feelings")
+    test.session_state[visits.VISITOR] = {(alignment.alignment_id, "emotion-mlp"): you}
+    test.run()
+    assert "this study takes none" in words(test)
+    assert not [each for each in test.button if each.key == "you-keep"]
+    real = made_study(store, library, "real", faces(FACES))
+    assert store.ratings("real").empty
+    rater = keeping.hand_in(real, you)
+    kept = store.ratings("real")
+    assert kept["rater"].unique().tolist() == [rater.rater]
+    assert kept["stimulus"].tolist() == [each.stimulus for each in you.answers]
+    assert (kept["source"] == "human").all()
+    assert kept["presented"].str.contains("self-paced").all()
+
+
+# Next question
+
+
+def test_the_next_question_on_simulated_people(place, monkeypatch):
+    from ui.alignment import asking
+
+    monkeypatch.setattr(asking, "PEOPLE_COUNTS", ("2", "10"))
+    monkeypatch.setattr(asking, "ANSWER_COUNTS", ("10", "80"))
+    test = app("next_question.py", people="2", answers="10")
+    test.button(key="next-start").click().run()
+    said = words(finished(test, "Nobody was asked"))
+    assert "at random" in said
+    assert "simulated" in said
