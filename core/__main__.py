@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": "make a set of samples and judge it",
     "study": "make, import, export and delete studies and their answers",
     "report": "statistics of a set of samples, beside the published ones",
+    "align": "models that learn from people: the group, individuals, the next question",
     "bench": "speed and parity beside the papers' own stack",
     "train": "train the committed networks anew",
     "assets": "make the gallery, thresholds and other assets anew",
