@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -149,14 +150,21 @@ def _studies(chosen: Chosen) -> Sides | None:
 
 def _sets() -> Sides | None:
     """Of the library, without anybody's answers."""
-    entries = {each.set_id: each for each in access.library().sets()}
+    every = access.library().sets()
+    kinds = Counter(each.kind for each in every)
+    every.sort(key=lambda each: (-kinds[each.kind], -each.images))  # the first two are of one kind, and of some size
+    entries = {each.set_id: each for each in every}
     titles = {set_id: f"{each.title} ({'who' if each.kind == 'identity' else 'feelings'})" for set_id, each in entries.items()}
     picked = _two("sample set", list(entries), "set", titles)
     if picked is None:
         if len(entries) < 2:
             st.info("The library holds fewer than two sample sets; make a study from some faces first.")
         return None
-    first, second = (_set(set_id, entries[set_id].title) for set_id in picked)
+    try:
+        first, second = (_set(set_id, entries[set_id].title) for set_id in picked)
+    except LiminalError as error:  # attention checks alone, or nothing that passed the filter
+        st.info(str(error))
+        return None
     return Sides(f"sets\0{picked}", first, second, (entries[picked[0]].title, entries[picked[1]].title))
 
 

@@ -1,0 +1,210 @@
+"""Statistics and Compare without a browser, and a report in one that is offline."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import streamlit
+from playwright.sync_api import expect
+
+from core.figures.exhibits.contents import EMOTION, IDENTITY
+from core.figures.report.document import report
+from core.sampling.configuration import IdentityConfiguration
+from core.sampling.identity import generate_batch
+from core.studies.library import Library
+from core.studies.observers.simulated_study import simulated_study
+from core.studies.planning import Prepared, emotion_plan, identity_plan, stimuli_of
+from core.studies.store import Store
+from tests.emotion_sets import emotion_set, unanimous
+from tests.fakes import FakeRecogniser, fake_panel
+from tests.figures.study_materials import identity_material
+from tests.ui.visits import app
+from ui.jobs import JobManager
+from ui.studies import access, owner_gate
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    recognisers = [FakeRecogniser("dlib"), FakeRecogniser("sface")]
+    return generate_batch(IdentityConfiguration(seed=7, iterations=2, sigma=0.5), 0, panel=fake_panel(recognisers[0], recognisers))
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return emotion_set([unanimous(0.5, 0.3 + 0.01 * place, True) for place in range(12)])
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A data folder of its own; nothing runs in the background."""
+    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
+    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
+    monkeypatch.setattr(owner_gate, "_local", lambda: True)
+    monkeypatch.setattr(access, "show_demonstration", lambda: None, raising=False)
+    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+    store = Store()
+    yield store, Library()
+    store.dispose()
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+
+
+def study(place, name, sample_set, *, raters=5, seed=1):
+    store, library = place
+    set_id = library.add(sample_set, f"Faces of {name}")
+    stimuli = stimuli_of(sample_set, set_id)
+    plan = (identity_plan if sample_set.kind == "identity" else emotion_plan)(stimuli)
+    made = simulated_study(name, Prepared(plan, tuple(stimuli), (set_id,)), {set_id: sample_set}, raters=raters, seed=seed)
+    store.restore(made.study, made.stimuli, made.ratings, made.raters)
+
+
+def words(test):
+    kinds = (test.title, test.header, test.error, test.warning, test.info, test.get("html"))
+    bodies = [str(getattr(each, "value", None) or each.proto.body) for kind in kinds for each in kind]
+    return " ".join(body for body in bodies if "<style>" not in body)
+
+
+def says(test):
+    return [str(each.proto.body) for each in test.get("html") if 'class="says"' in str(each.proto.body)]
+
+
+@pytest.mark.parametrize("key", [each.key for each in IDENTITY])
+def test_every_chapter_of_pairs_by_its_address(place, pairs, key):
+    study(place, "pairs", pairs)
+    test = app("statistics.py", study="pairs", section=key)
+    assert not test.error
+    section = next(each for each in IDENTITY if each.key == key)
+    assert section.question in words(test)
+    if section.slow:
+        assert test.button(key="start-features")
+        assert not says(test)
+    else:
+        assert says(test)
+        assert "simulated" in words(test)
+
+
+@pytest.mark.parametrize("key", [each.key for each in EMOTION])
+def test_every_chapter_of_feelings_by_its_address(place, faces, key):
+    study(place, "feelings", faces, raters=8)
+    test = app("statistics.py", study="feelings", section=key)
+    assert not test.error
+    assert next(each for each in EMOTION if each.key == key).question in words(test)
+    assert says(test)
+
+
+def test_an_address_that_makes_no_sense_shows_the_first_chapter(place, pairs):
+    study(place, "pairs", pairs)
+    test = app("statistics.py", study="nobody's", section="x", recogniser="y", limit="z", threshold="nan")
+    assert not test.error
+    assert IDENTITY[0].question in words(test)
+
+
+def test_a_threshold_of_one_s_own(place, pairs):
+    study(place, "pairs", pairs)
+    test = app("statistics.py", study="pairs", section="threshold", limit="any", threshold="0.25")
+    assert test.slider(key="choice-threshold").value == 0.25
+    assert "0.25" in says(test)[0]
+    test.slider(key="choice-threshold").set_value(0.4).run()
+    assert not test.exception
+    assert "0.4" in says(test)[0]
+    assert test.query_params["threshold"] in ("0.4", ["0.4"])
+
+
+def test_the_way_on_opens_the_next_chapter(place, pairs):
+    study(place, "pairs", pairs)
+    test = app("statistics.py", study="pairs")
+    test.button(key="onwards").click().run()
+    assert IDENTITY[1].question in words(test)
+    assert test.query_params["section"] in (IDENTITY[1].key, [IDENTITY[1].key])
+
+
+def test_a_report_is_asked_for_in_the_background(place, pairs):
+    study(place, "pairs", pairs)
+    test = app("statistics.py", study="pairs")
+    test.button(key="make-report").click().run()
+    assert not test.exception
+    assert "report-job" in test.session_state
+
+
+def test_one_person_s_answers_give_sentences(place, pairs):
+    study(place, "one", pairs, raters=1)
+    for section in IDENTITY:
+        test = app("statistics.py", study="one", section=section.key, attentive="false")
+        assert not test.error
+        assert "nan" not in " ".join(says(test)).lower().split()
+
+
+@pytest.mark.parametrize("mode", ["models", "groups", "studies", "sets"])
+def test_comparing_two_of_a_kind(place, pairs, faces, mode):
+    study(place, "pairs", pairs)
+    study(place, "again", pairs, seed=2)
+    place[1].add(faces, "Other faces")
+    test = app("compare.py", compare=mode, study="pairs")
+    assert not test.error
+    told = says(test)
+    if mode == "sets":  # one of pairs and one of feelings
+        assert "choose two of one kind" in words(test)
+    else:
+        assert any("lies" in each for each in told)
+
+
+def test_comparing_one_with_itself_or_with_nobody(place, pairs):
+    study(place, "pairs", pairs)
+    test = app("compare.py", study="pairs", **{"recogniser-first": "dlib", "recogniser-second": "dlib"})
+    assert "Both are the same" in words(test)
+    assert "no other study" in words(app("compare.py", compare="studies", study="pairs"))
+    test = app("compare.py", compare="sets")  # of the demonstration: the first two are of one kind and have something to say
+    assert not test.error
+    assert says(test)
+
+
+@pytest.mark.parametrize("page", ["statistics.py", "compare.py"])
+def test_pages_paint_before_torch_is_imported(place, page, pairs, tmp_path):
+    study(place, "pairs", pairs)
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+from ui.studies import owner_gate
+owner_gate._local = lambda: True
+test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
+test.run()
+test.switch_page({str(ROOT / "pages" / page)!r})
+test.run()
+assert not test.exception, test.exception
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_opens_offline_without_any_request(chromium, tmp_path, scheme):
+    file = tmp_path / "report.html"
+    file.write_text(report(identity_material(raters=4, source="simulated"), Library(tmp_path, tmp_path)), encoding="utf-8")
+    context = chromium.new_context(offline=True, color_scheme=scheme, viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    told, requests = [], []
+    page.on("console", lambda message: told.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(file.as_uri())
+    figures = page.locator(".exhibit .figure")
+    expect(page.locator(".exhibit .figure:not([data-drawn])")).to_have_count(0)
+    assert figures.count() > 15
+    assert set(figures.evaluate_all("all => all.map(each => each.dataset.drawn)")) == {scheme}
+    assert page.locator(".figure .main-svg").count() >= figures.count()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out
+    with page.expect_download() as got:
+        page.locator("[data-save=csv]").first.click()
+    assert got.value.path().read_text(encoding="utf-8-sig").startswith("sample_type,step,value")
+    assert not told
+    assert {url.split(":")[0] for url in requests} <= {"file", "data", "blob"}
+    assert len([url for url in requests if url.startswith("file")]) == 1
+    context.close()
