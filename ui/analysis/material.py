@@ -150,7 +150,8 @@ def _reasons(material: Material) -> None:
 
 def _left_out(material: Material) -> str:
     excluded = len(material.excluded)
-    return f"; {excluded:,} of them {'is' if excluded == 1 else 'are'} left out." if excluded else "."
+    who = words.many(excluded, "observer") if material.study.source == "simulated" else words.many(excluded, "person", "people")
+    return f"; {who} {'is' if excluded == 1 else 'are'} left out." if excluded else "."
 
 
 def _nothing(simulated: bool) -> None:

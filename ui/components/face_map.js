@@ -66,7 +66,7 @@ class FaceMap {
 
   async loadColours() {
     const { colour, count } = this.data;
-    this.codes = new Uint8Array(count);
+    this.codes = new Uint8Array(count).fill(colour.url ? 255 : 0); // without a value until it is here
     this.values = null;
     if (colour.url) {
       const answer = await fetch(colour.url);

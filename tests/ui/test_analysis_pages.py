@@ -1,0 +1,427 @@
+"""The pages of analysis: which study, rankings with their filters and votes, and the map with its selection."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit
+from playwright.sync_api import expect
+
+from core.analysis.selection import MOST_IN_LINK, pack, unpack
+from core.studies.library import Library
+from core.studies.store import Store
+from tests.ui.conftest import serving
+from tests.ui.study_sets import answer_all, faces, identity_set, made_study
+from tests.ui.visits import ROOT, app
+from ui.analysis import map_data, map_faces
+from ui.analysis.disagreement_dialog import votes_table
+from ui.analysis.disagreement_filters import Filters
+from ui.analysis.map_columns import Column
+from ui.components.face_map import packed, unpacked
+from ui.images import PictureStore
+from ui.jobs import JobManager
+from ui.studies import access, owner_gate
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A data folder of its own -> (store, library); no demonstration, and the visitor is the owner."""
+    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
+    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
+    monkeypatch.setattr(owner_gate, "_local", lambda: True)
+    monkeypatch.setattr(access, "show_demonstration", lambda: None)
+    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+    store = Store()
+    yield store, Library()
+    store.dispose()
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+
+
+def component(test, name):
+    """The data that a component of ours was given, None where it is not there."""
+    for each in test.get("bidi_component"):
+        if each.proto.component_name.endswith(name):
+            return json.loads(each.proto.json)
+    return None
+
+
+def said(test):
+    kinds = (test.title, test.subheader, test.error, test.warning, test.info, test.markdown, test.get("html"))
+    bodies = [str(getattr(each, "value", None) or each.proto.body) for kind in kinds for each in kind]
+    return " ".join(body for body in bodies if "<style>" not in body).replace("&#x27;", "'")
+
+
+def identity(store, library, name="Mine", people=3, number=4, **values):
+    """dlib accepts the first half of the others; everybody says that only the last pair is one person."""
+    made = identity_set(number)
+    study = made_study(store, library, name, made, **values)
+    genuine, *others = made.pairs["pair_id"]
+    for _ in range(people):
+        answer_all(store, study, lambda pair: "1" if pair in (genuine, others[-1]) else "0")
+    return made, study
+
+
+# Which study
+
+
+def test_an_empty_shelf_shows_the_way_on(place):
+    for page in ("disagreement.py", "map.py"):
+        test = app(page)
+        assert "Nobody has been asked yet" in said(test)
+        assert [link.proto.label for link in test.get("page_link")][-3:] == ["Identity samples", "Emotion boundary", "Studies"]
+
+
+def test_answers_of_people_come_first_and_simulated_ones_can_be_hidden(place):
+    store, library = place
+    identity(store, library, "Asked")
+    made_study(store, library, "Made up", faces(), source="simulated", note="Planted nothing")
+    test = app("disagreement.py")
+    assert test.selectbox(key="analysis-study").value == "Asked"
+    assert test.selectbox(key="analysis-study").options == ["Made up", "Asked"]
+    assert test.query_params["study"] == "Asked"
+    other = app("disagreement.py", study="Made up")
+    assert 'data-mark="simulated"' in said(other)
+    assert "Planted nothing" in said(other)
+    other.toggle(key="hide").set_value(True).run()
+    assert other.selectbox(key="analysis-study").options == ["Asked"]
+    assert 'data-mark="simulated"' not in said(other)
+
+
+def test_others_see_simulated_studies_only(place, monkeypatch):
+    store, library = place
+    identity(store, library, "Asked")
+    identity(store, library, "Made up", people=0, source="simulated")
+    monkeypatch.setattr(owner_gate, "_local", lambda: False)
+    test = app("disagreement.py")
+    assert test.selectbox(key="analysis-study").options == ["Made up"]
+    asked = app("disagreement.py", study="Asked")
+    assert "For the owner" in said(asked)
+    assert component(asked, "ranking") is None
+
+
+@pytest.mark.parametrize("page", ["disagreement.py", "map.py"])
+def test_a_page_of_analysis_paints_before_torch_is_imported(page, place):
+    store, library = place
+    identity(store, library)
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+from ui.studies import access, owner_gate
+owner_gate._local = lambda: True
+access.show_demonstration = lambda: None
+test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
+test.run()
+test.switch_page({str(ROOT / "pages" / page)!r})
+test.run()
+assert not test.exception, test.exception
+assert test.selectbox(key="analysis-study").value == "Mine"
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_who_is_left_out_is_said_and_can_be_counted_again(place):
+    store, library = place
+    _, study = identity(store, library, number=12)
+    answer_all(store, study, lambda pair: "0", rater="careless")
+    test = app("disagreement.py")
+    assert "1 person is left out" in said(test)
+    assert "careless" in said(test)
+    votes = [tile["words"][0] for tile in component(test, "ranking")["tiles"]]
+    assert all(" of 3 " in each for each in votes)
+    test.toggle(key="attentive").set_value(False).run()
+    assert all(" of 4 " in tile["words"][0] for tile in component(test, "ranking")["tiles"])
+
+
+# Rankings
+
+
+def test_both_ends_of_the_signed_score_come_first_where_they_are_asked_for(place):
+    store, library = place
+    made, _ = identity(store, library)
+    near, far = made.pairs["pair_id"].iloc[1], made.pairs["pair_id"].iloc[4]
+    data = component(app("disagreement.py"), "ranking")
+    first = data["tiles"][0]
+    assert first["id"] in set(made.pairs["pair_id"].iloc[1:3])  # dlib accepts both, nobody else does
+    assert near in {tile["id"] for tile in data["tiles"]}
+    assert first["score"].startswith("−0.")
+    assert first["words"][0] == "0 of 3 say the same person"
+    assert first["mark"] == "only 3 votes, fewer than 5"
+    assert data["zero"] == 0.5
+    assert first["low"] <= first["at"] <= first["high"]
+    base = made.pairs["base_id"].iloc[0]
+    assert first["pictures"][0].rsplit("/", 1)[1] == base  # the base above the sample
+    other = component(app("disagreement.py", **{"ranking-identity": "Locked out"}), "ranking")
+    assert other["tiles"][0]["id"] == far
+    assert other["tiles"][0]["score"] == "+1.00"
+
+
+def test_the_score_says_how_it_is_made_and_changes_with_the_scaling(place):
+    store, library = place
+    identity(store, library)
+    linear = app("disagreement.py")
+    assert "share of people who say 'same person' minus how sure the recogniser is" in said(linear)
+    ranks = app("disagreement.py", scaling="rank")
+    assert "halved" in said(ranks)
+    assert [each["score"] for each in component(linear, "ranking")["tiles"]] != [
+        each["score"] for each in component(ranks, "ranking")["tiles"]
+    ]
+
+
+def test_filters_come_from_the_address_and_an_empty_one_says_so(place):
+    store, library = place
+    made, _ = identity(store, library)
+    test = app("disagreement.py", **{"types-identity": "the base itself"})
+    assert [tile["id"] for tile in component(test, "ranking")["tiles"]] == [made.pairs["pair_id"].iloc[0]]
+    assert "1 of 5 pairs" in said(test)
+    empty = app("disagreement.py", enough="true")
+    assert component(empty, "ranking") is None
+    assert "Nothing fits" in said(empty)
+    empty.button(key="forget-filters").click().run()
+    assert len(component(empty, "ranking")["tiles"]) == 5
+
+
+def test_filters_of_a_table():
+    table = pd.DataFrame(
+        {
+            "sample_type": ["positive", "positive", "negative"],
+            "step": [0.2, 0.4, np.nan],
+            "base_id": ["a", "b", "a"],
+            "few": [False, True, False],
+            "emotion1": ["fear", "fear", "anger"],
+            "emotion2": ["anger", "sadness", "disgust"],
+        }
+    )
+    assert len(Filters().of(table)) == 3
+    assert Filters(steps=("a step of 0.4",)).of(table).index.tolist() == [1]
+    assert Filters(types=("positive",), base="a").of(table).index.tolist() == [0]
+    assert Filters(pairs=("anger or disgust",)).of(table).index.tolist() == [2]
+    assert Filters(enough=True).of(table).index.tolist() == [0, 2]
+
+
+def test_feelings_are_ranked_too_and_a_study_without_answers_says_so(place):
+    store, library = place
+    study = made_study(store, library, "Feelings", faces())
+    test = app("disagreement.py")
+    assert component(test, "ranking") is None
+    assert "Nobody has answered about these images yet" in said(test)
+    answer_all(store, study, lambda _: "anger")
+    answer_all(store, study, lambda _: "fear")
+    for ranking in ("People and a network", "Only people see it", "Only the network sees it", "People among themselves"):
+        shown = component(app("disagreement.py", attentive="false", **{"ranking-emotion": ranking}), "ranking")
+        assert len(shown["tiles"]) == 5, ranking  # without the attention check
+        assert "1 of 2" in shown["tiles"][0]["words"][0]
+    both = app("disagreement.py", attentive="false", **{"ranking-emotion": "Network and network"})
+    assert all(tile["low"] is None for tile in component(both, "ranking")["tiles"])
+    assert "each classifier answers once" in said(both)
+
+
+def test_a_click_opens_every_vote_without_names(place):
+    store, library = place
+    made, _ = identity(store, library, people=2)
+    pair = made.pairs["pair_id"].iloc[1]
+    test = app("disagreement.py", item=pair)
+    assert component(test, "ranking")["selected"] == pair
+    words = said(test)
+    assert "0 of 2 votes" in words
+    assert "would unlock" in words
+    (table,) = test.dataframe
+    assert table.value["Who it is"].tolist() == ["two people", "two people"]
+    assert not any("rater" in str(value) for value in table.value.to_numpy().ravel())
+
+
+def test_votes_stand_in_the_order_of_time_and_say_who_does_not_count():
+    times = pd.to_datetime(["2026-01-02", "2026-01-02", "2026-01-01", "2026-01-01"], utc=True)
+    answers = pd.DataFrame(
+        {
+            "rater": ["b", "b", "a", "a"],
+            "task": ["similarity", "identity"] * 2,
+            "value": ["40", "1", "60", "0"],
+            "reaction_time_ms": [1000.0, 2000.0, np.nan, 500.0],
+            "created_at": times,
+        }
+    )
+    table = votes_table(answers, np.array([True, True, False, False]))
+    assert table["Who it is"].tolist() == ["two people", "the same person"]
+    assert table["How alike"].tolist() == [60, 40]
+    assert table["Took (s)"].tolist() == [0.5, 2.0]
+    assert table["Counts"].tolist() == ["yes", "left out"]
+
+
+# The map
+
+
+def test_the_map_shows_a_study_and_its_selection_is_in_the_address(place):
+    store, library = place
+    made, _ = identity(store, library)
+    names = made.samples["sample_id"].tolist()
+    test = app("map.py", selection=pack(names[1:3]))
+    data = component(test, "face_map")
+    assert data["count"] == 5
+    assert unpacked(data["selected"], 5).tolist() == [False, True, True, False, False]
+    assert [tile["id"] for tile in component(test, "faces")["groups"][0]["tiles"]] == names[1:3]
+    assert data["colour"]["kind"] == "words"
+    assert {each["name"]: each["count"] for each in data["colour"]["names"]} == {"another person": 4, "the base itself": 1}
+    number = component(app("map.py", colour="Distance under dlib ResNet"), "face_map")["colour"]
+    assert number["kind"] == "number"
+    shared = component(app("map.py", colour="People: the same person"), "face_map")["colour"]
+    assert (shared["low"], shared["high"]) == (0, 1)
+    nonsense = app("map.py", selection="zzzz", colour="nothing known", way="upside down", item="x", study="none")
+    assert not nonsense.error
+
+
+def test_the_map_shows_any_set_of_the_library(place):
+    _, library = place
+    set_id = library.add(faces(), "Some faces")
+    test = app("map.py", faces=map_faces.SET, set=set_id)
+    assert component(test, "face_map")["sets"] == [set_id]
+    assert "Plane through three" not in test.selectbox(key="way").options  # nobody searched here
+
+
+def test_a_sample_of_several_pairs_is_one_point():
+    made = identity_set()
+    twice = pd.concat([made.pairs, made.pairs.iloc[1:2].assign(pair_id="other", base_id="else")])
+    rows = map_faces.own_pairs(made.samples, twice)
+    assert rows["pair_id"].tolist() == made.pairs["pair_id"].tolist()
+    assert map_faces.own_pairs(made.samples, twice.iloc[:0])["pair_id"].isna().all()
+    lone = map_faces.own_pairs(made.samples.assign(base_id="moved"), twice)
+    assert lone["pair_id"].tolist() == made.pairs["pair_id"].tolist()
+
+
+def test_places_and_colours_are_the_bytes_that_the_browser_reads():
+    points = np.array([[1.5, -2.0], [np.nan, 0.0]], np.float32)
+    ids = ["00112233445566778899", "aabbccddeeff00112233"]
+    content = map_data.places(points, ids, [0, 3])
+    assert np.array_equal(np.frombuffer(content[:16], "<f4").reshape(2, 2), points, equal_nan=True)
+    assert content[16:36].hex() == "".join(ids)
+    assert list(content[36:]) == [0, 3]
+    words = map_data.coloured(Column(pd.Series(["a", None, "b", "a"], dtype="object")), "Title")
+    assert list(words.values) == [0, map_data.NONE, 1, 0]
+    assert words.legend["without"] == 1
+    many = map_data.coloured(Column(pd.Series([f"k{place % 20}" for place in range(40)])), "Many")
+    assert len(many.legend["names"]) == map_data.MOST_KINDS + 1
+    assert max(many.values) == map_data.MOST_KINDS
+    assert sum(each["count"] for each in many.legend["names"]) == 40
+    marks = [(each["colour"][0], each["symbol"]) for each in many.legend["names"][:-1]]
+    assert len(set(marks)) == len(marks)
+
+
+def test_selections_go_to_a_link_and_back(tmp_path):
+    ids = [f"{place:020x}"[::-1] for place in range(1, 200)]
+    few, many = ids[3:9], ids[: MOST_IN_LINK + 1]
+    assert unpack(pack(few, folder=tmp_path), ids, folder=tmp_path) == few
+    assert not list(tmp_path.iterdir())
+    token = pack(many, folder=tmp_path)
+    assert re.fullmatch(r"k[0-9a-f]{16}", token)
+    assert unpack(token, ids, folder=tmp_path) == many
+    for wrong in ("", "k0000000000000000", "../../etc", "kzz", "-"):
+        assert unpack(wrong, ids, folder=tmp_path) == []
+    (tmp_path / f"{token}.json").write_text("7")
+    assert unpack(token, ids, folder=tmp_path) == []
+
+
+def test_bits_of_a_selection():
+    chosen = np.arange(21) % 3 == 0
+    assert np.array_equal(unpacked(packed(chosen), 21), chosen)
+    assert packed(np.zeros(5, bool)) == ""
+    assert unpacked("not base64!", 5).tolist() == [False] * 5
+    assert unpacked(packed(np.ones(64, bool)), 5).tolist() == [True] * 5
+
+
+def test_points_are_kept_and_forgotten(monkeypatch):
+    from ui import set_routes
+
+    monkeypatch.setattr(set_routes, "POINTS", PictureStore(1))
+    first = set_routes.points_url(b"one").rsplit("/", 1)[1]
+    assert set_routes.POINTS.get(first) == b"one"
+    set_routes.points_url(b"two")
+    assert set_routes.POINTS.get(first) is None
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory):
+    """A server with a study of its own."""
+    folder = tmp_path_factory.mktemp("data")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("LIMINAL_DATA_DIR", str(folder))
+    patch.delenv("LIMINAL_DATABASE_URL", raising=False)
+    store = Store()
+    identity(store, Library(), "Mine")
+    store.dispose()
+    with serving(folder / "log.txt") as address:
+        yield address
+    patch.undo()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.browser
+def test_faces_are_drawn_around_and_found_again(own_server, open_page, settle):
+    page = open_page(f"{own_server}/map?study=Mine")
+    page.locator(".face_map-root[data-ready=true]").wait_for()
+    page.get_by_role("button", name="Draw around faces").click()
+    canvas = page.locator(".map-frame canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98)]
+    page.mouse.move(box["x"] + 0.02 * box["width"], box["y"] + 0.02 * box["height"])
+    page.mouse.down()
+    for x, y in corners[1:]:
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=3)
+    page.mouse.up()
+    page.wait_for_url("**selection=**")
+    expect(page.locator(".st-key-selected .face")).to_have_count(5)
+    link = page.url
+    again = open_page(link)
+    expect(again.locator(".map-status")).to_contain_text("5 selected")
+    again.get_by_role("button", name="Select nothing").click()
+    again.wait_for_url(lambda url: "selection" not in url)
+
+
+@pytest.mark.browser
+def test_the_map_can_be_used_without_a_mouse(own_server, open_page):
+    page = open_page(f"{own_server}/map?study=Mine")
+    page.locator(".face_map-root[data-ready=true]").wait_for()
+    page.locator(".map-frame canvas").focus()
+    before = page.locator(".face_map-root").get_attribute("data-drawn")
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("before => Number(document.querySelector('.face_map-root').dataset.drawn) > Number(before)", arg=before)
+    page.keyboard.press("0")
+    page.get_by_text("The faces in view as a list").click()
+    tile = page.locator(".map-list button").first
+    tile.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**selection=**")
+    expect(page.locator(".st-key-selected .face")).to_have_count(1)
+
+
+@pytest.mark.browser
+def test_a_ranked_pair_opens_and_its_link_brings_it_back(own_server, open_page):
+    page = open_page(f"{own_server}/disagreement?study=Mine")
+    page.locator(".ranked").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("of 3 votes")
+    page.wait_for_url("**item=**")
+    again = open_page(page.url)
+    expect(again.get_by_role("dialog")).to_contain_text("of 3 votes")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", ["/disagreement", "/map"])
+def test_analysis_fits_a_narrow_screen(own_server, open_page, path):
+    page = open_page(f"{own_server}{path}", width=390, height=844)
+    page.wait_for_timeout(500)
+    assert page.evaluate("(main => main.scrollWidth - main.clientWidth)(document.querySelector('[data-testid=stMain]'))") <= 0
+    assert page.locator("img:not([alt])").count() == 0
