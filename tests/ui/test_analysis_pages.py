@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,14 @@ import streamlit
 from playwright.sync_api import expect
 
 from core.analysis.selection import MOST_IN_LINK, pack, unpack
+from core.sampling.configuration import IdentityConfiguration
 from core.studies.library import Library
 from core.studies.store import Store
 from tests.ui.conftest import serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import ROOT, app
-from ui.analysis import map_data, map_faces
+from ui import set_routes, sets
+from ui.analysis import map_data, map_faces, map_plane
 from ui.analysis.disagreement_dialog import votes_table
 from ui.analysis.disagreement_filters import Filters
 from ui.analysis.map_columns import Column
@@ -298,6 +301,48 @@ def test_a_sample_of_several_pairs_is_one_point():
     assert lone["pair_id"].tolist() == made.pairs["pair_id"].tolist()
 
 
+def test_faces_that_were_just_made_fall_into_the_map_that_is_there(place):
+    store, library = place
+    identity(store, library)
+    new = identity_set(2)
+    sets.kept_sets().put("recipe", new)
+    test = app("map.py")
+    assert not [each for each in test.toggle if each.key == "live"]
+    test.session_state["set_job"] = ("recipe", "job")
+    test.run()
+    before = component(test, "face_map")
+    assert before["extras"] == []
+    test.toggle(key="live").set_value(True).run()
+    after = component(test, "face_map")
+    assert after["url"] == before["url"]  # the map itself stays
+    assert len(after["extras"]) == 3
+    # the same latents are in both sets, so that the new faces lie where the old ones do
+    content = set_routes.POINTS.get(after["url"].rsplit("/", 1)[1])
+    places = np.frombuffer(content[: 8 * 5], "<f4").reshape(5, 2)
+    assert np.array([(each["x"], each["y"]) for each in after["extras"]]) == pytest.approx(places[:3], abs=1e-5)
+    other = replace(new, configuration=IdentityConfiguration(generator="dcgan-sharp"))
+    sets.kept_sets().put("recipe", other)
+    test.run()
+    assert component(test, "face_map")["extras"] == []
+    assert "have no place on a map" in said(test)
+
+
+def test_the_plane_goes_through_a_base_its_negative_and_the_lowest_optimum():
+    samples = pd.DataFrame({"sample_id": list("abcde"), "base_id": ["a", "b", "a", "a", "a"], "sample_type": "x"})
+    pairs = pd.DataFrame(
+        {
+            "sample_id": list("abcde"),
+            "base_id": ["a", "b", "a", "a", "a"],
+            "partner_id": [None, None, "b", "b", "z"],
+            "sample_type": ["genuine", "genuine", "optimized", "optimized", "optimized"],
+            "step": [np.nan, np.nan, 0.5, 0.3, 0.3],
+        }
+    )
+    known = map_faces.Faces("k", "identity", tuple("abcde"), {}, samples, pairs, "dcgan", (), "", ())
+    assert map_plane.possible(known) == {"person 1": {"person 2": ("a", "b", "d")}}
+    assert map_plane.possible(replace(known, pairs=pairs.iloc[:0])) == {}
+
+
 def test_places_and_colours_are_the_bytes_that_the_browser_reads():
     points = np.array([[1.5, -2.0], [np.nan, 0.0]], np.float32)
     ids = ["00112233445566778899", "aabbccddeeff00112233"]
@@ -339,8 +384,6 @@ def test_bits_of_a_selection():
 
 
 def test_points_are_kept_and_forgotten(monkeypatch):
-    from ui import set_routes
-
     monkeypatch.setattr(set_routes, "POINTS", PictureStore(1))
     first = set_routes.points_url(b"one").rsplit("/", 1)[1]
     assert set_routes.POINTS.get(first) == b"one"
