@@ -57,7 +57,11 @@
   idle(one); // the others too, so that the page can be printed and searched
 
   night.addEventListener("change", drawAll);
-  window.addEventListener("beforeprint", () => { printing = true; drawAll(); });
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    document.querySelectorAll("details.reasons").forEach((each) => { each.open = true; });
+    drawAll();
+  });
   window.addEventListener("afterprint", () => { printing = false; drawAll(); });
 
   const csv = ({ columns, data }) => {

@@ -184,8 +184,8 @@ def _side_by_side(sides: list[tuple[str, Material, str]], view: View) -> list[Ex
     both = side_by_side(drawn)
     apart = [theme.number(float(table["distance"].corr(table["similarity"]))) if _varies(table) else "–" for table in tables]
     both.layout.meta["says"] = (
-        "How alike people find a pair goes with the distance between its faces: Pearson's r is "
-        f"{apart[0]} for {sides[0][0]} and {apart[1]} for {sides[1][0]}."
+        f"How alike people find a pair goes with the distance between its faces: Pearson's r is {apart[0]} for {sides[0][0]} and "
+        f"{apart[1]} for {sides[1][0]}."
     )
     return [
         Exhibit(
@@ -258,9 +258,9 @@ def exhibits(found: Comparison, key: str, measure: str, *, share: bool, source: 
     else:
         second = "There is nothing to compare: one side has no values."
     definition = (
-        f"{titled}, by {'type of sample' if table['name'].isin(ORDER).any() else 'pair of feelings'}. "
-        f"The difference is {found.second} minus {found.first}; where its interval holds 0, it may be chance. Intervals are not "
-        "corrected for looking at several rows."
+        f"{titled}, by {'type of sample' if table['name'].isin(ORDER).any() else 'pair of feelings'}. The difference is "
+        f"{found.second} minus {found.first}; where its interval holds 0, it may be chance. Intervals are not corrected for "
+        "looking at several rows."
     )
     return [
         Exhibit(

@@ -111,6 +111,7 @@ def _identity(material: Material, view: View, pictures: Pictures) -> list[Galler
 
 
 def _emotion(material: Material, pictures: Pictures) -> list[Gallery]:
+    who = "observers" if material.source == "simulated" else "people"
     samples = material.asked
     votes = choices(material.ratings, samples["sample_id"], excluded=material.excluded)
     rows = samples.set_index("sample_id")
@@ -121,7 +122,7 @@ def _emotion(material: Material, pictures: Pictures) -> list[Gallery]:
         except LiminalError:
             continue
         said: list[Callable[[Any], str]] = [
-            lambda row: f"most people: {row['chosen']} ({int(row['votes'])} votes)",
+            lambda row: f"most {who}: {row['chosen']} ({int(row['votes'])} votes)",
             lambda row, name=name: f"{title_of(name)}: {row['said']}",  # type: ignore[misc]
         ]
         made.append(_gallery(found, "highest", f"{title_of(name)} and people see different feelings", rows, pictures, said))

@@ -48,23 +48,22 @@ def asked(material: Material) -> list[str]:
     who = "Simulated observers" if material.source == "simulated" else "People"
     if material.kind == "identity":
         told = [
-            f"{who} saw two faces side by side, a base and a sample, and gave two answers: how similar the faces are, on a slider "
-            "from 0 to 100, and whether both show the same person."
+            f"{who} saw two faces side by side, a base and a sample, and gave two answers: how similar the faces are, on a "
+            "slider from 0 to 100, and whether both show the same person."
         ]
         if plan.image_ms:
             told[0] += f" The faces were shown for {plan.image_ms} ms after a cross of {plan.fixation_ms} ms."
     else:
         told = [
-            f"{who} saw a cross for {plan.fixation_ms} ms, then a face for {plan.image_ms} ms, and then chose one of six feelings: "
-            "surprise, fear, disgust, happiness, sadness or anger."
+            f"{who} saw a cross for {plan.fixation_ms} ms, then a face for {plan.image_ms} ms, and then chose one of six "
+            "feelings: surprise, fear, disgust, happiness, sadness or anger."
         ]
     if material.source == "published":
         return [*told, "The answers were brought in from a publication or from elsewhere; nobody was asked by this program."]
     sentinels = f", and {plan.sentinels} attention checks, whose right answer is known" if plan.sentinels else ""
     told.append(
         f"Each got {plan.trials:,} trials{sentinels}. Which pictures somebody got was balanced, their order random within and "
-        "between "
-        f"people (seed {plan.seed})."
+        f"between people (seed {plan.seed})."
     )
     return told
 
@@ -90,27 +89,26 @@ def _made(record: SetRecord) -> str:
         )
         return (
             f"All faces were made by a network ({generator}); nobody in them lives. Around each of "
-            f"{configuration.bases_per_batch} bases a "
-            f"batch, samples were made as in paper A (pairs: {pairs}). Positive samples lie {_steps(configuration.positive_steps)} "
-            "paper "
-            f"units from the base; interpolated ones at {_steps(configuration.interpolation_steps)} of the way to another base; "
-            "optimized ones "
-            f"were sought by {way} against {title_of(configuration.recogniser)}, at most {configuration.iterations} rounds, "
-            "until its distance "
-            f"fell below {_steps(configuration.targets)}. Seed {configuration.seed}."
+            f"{configuration.bases_per_batch} bases a batch, samples were made as in paper A (pairs: {pairs}). Positive samples "
+            f"lie {_steps(configuration.positive_steps)} paper units from the base; interpolated ones at "
+            f"{_steps(configuration.interpolation_steps)} of the way to another base; optimized ones were sought by {way} "
+            f"against {title_of(configuration.recogniser)}, at most {configuration.iterations} rounds, until its distance fell "
+            f"below {_steps(configuration.targets)}. Seed {configuration.seed}."
         )
-    guided = "guided towards" if configuration.guided else "made without guidance between"
     way = (
-        "in two stages (diffusion over face embeddings with uncertainty guidance, then a face for the embedding)"
+        "in two stages (diffusion over face embeddings, then a face for the embedding)"
         if configuration.strategy == "two-stage"
         else "by direct search over what the generator is made from"
     )
+    how = (
+        f"Faces on the boundary between two feelings were made {way}, guided to where {title_of(configuration.steerer)} is "
+        f"unsure ({configuration.loss} loss, strength {configuration.gamma:g}, freedom {configuration.freedom:g})"
+        if configuration.guided
+        else f"Faces without guidance, to compare with or to check attention, were made {way}"
+    )
+    judges = listed([title_of(name) for name in configuration.judges])
     return (
-        f"All faces were made by a network ({generator}); nobody in them lives. Faces {guided} the boundary between two feelings "
-        "were made "
-        f"{way}, steered by {title_of(configuration.steerer)} ({configuration.loss} loss, strength {configuration.gamma:g}, "
-        "freedom "
-        f"{configuration.freedom:g}), and judged by {listed([title_of(name) for name in configuration.judges])}. Seed "
+        f"All faces were made by a network ({generator}); nobody in them lives. {how}, and judged by {judges}. Seed "
         f"{configuration.seed}."
     )
 
@@ -129,7 +127,7 @@ def who(material: Material) -> list[str]:
     counted = f"; those of {kept:,} count" if material.excluded else ""
     told = [f"{len(raters):,} {noun} gave {len(material.ratings):,} answers{counted}."]
     if material.excluded:
-        told.append(f"{len(material.excluded):,} were left out of everything below; their answers are kept. Who and why:")
+        told.append(f"{len(material.excluded):,} were left out of everything below; their answers are kept.")
     else:
         told.append("Nobody was left out.")
     return told
@@ -139,11 +137,9 @@ def limits(material: Material) -> list[str]:
     """What the numbers do not show."""
     told = [
         "The faces are one network's. How often they are confused says how recognisers and people treat this network's faces; "
-        "it proves "
-        "nothing about real people, who differ more from one another, and nothing about the safety of a device.",
+        "it proves nothing about real people, who differ more from one another, and nothing about the safety of a device.",
         "Where a figure speaks of errors, it means departures from what most people say: generated faces have no true identity "
-        "and feel "
-        "nothing.",
+        "and feel nothing.",
     ]
     if material.source == "simulated":
         told.insert(0, f"Nobody was asked: these answers come from simulated observers. {material.study.note}".strip())
