@@ -190,8 +190,8 @@ def _list(arguments: argparse.Namespace) -> int:
     for folder, card in found:
         basis, names = card.get("basis", {}), ", ".join(card["configuration"]["classifiers"])
         print(
-            f"{folder.name}  {card.get('study')}: {names}; {basis.get('answers', 0):,} answers of {basis.get('raters', 0):,} raters "
-            f"({basis.get('source', '')}), {card.get('made', '')}"
+            f"{folder.name}  {card.get('study')}: {names}; {basis.get('answers', 0):,} answers of {basis.get('raters', 0):,} "
+            f"people ({basis.get('source', '')}), {card.get('made', '')}"
         )
     if not found:
         print("Nothing has learned from people yet; 'python -m core align group --help' says how.")
