@@ -92,12 +92,13 @@ YOU = Place(
     "Answer thirty faces. Your next answer is guessed before you give it, and you see where you part from the crowd.",
 )
 NEXT_QUESTION = Place("next_question.py", "Next question", "next-question")
+MODELS = Place("models.py", "Models", "models")
 IMPORT = Place("import_ratings.py", "Bring in answers", "import")
 TAKE_PART = Place("take_part.py", "A study", "take-part")
 GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES, YOU), (DISAGREEMENT, STATISTICS, COMPARE, MAP, ALIGN))
 """In the masthead: faces to make, people to ask, and what it means."""
 PLACES = (HOME, *(place for group in GROUPS for place in group))
-ASIDE = (IMPORT, NEXT_QUESTION, TAKE_PART)
+ASIDE = (IMPORT, NEXT_QUESTION, MODELS, TAKE_PART)
 """Reached from other pages, or by a link that was sent."""
 
 
@@ -140,3 +141,4 @@ def foot() -> None:
             "How often they are confused with each other says how this recogniser treats *this network's* faces; "
             "it is no proof of what it does with real people, who differ more from one another."
         )
+        st.page_link(page(MODELS), label="The models, where they come from, and adding your own")

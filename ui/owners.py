@@ -35,7 +35,11 @@ class Owner:
     def descriptor(self, recogniser: str) -> NDArray[np.float32]:
         """(D,). Raises LiminalError where the recogniser found no face."""
         vector = self.descriptors.get(recogniser)
-        if vector is None or not np.isfinite(vector).all():
+        if vector is None:
+            raise LiminalError(
+                f"{registry.entry(recogniser).title} has not judged the faces shown here; choose another recogniser."
+            )
+        if not np.isfinite(vector).all():
             raise LiminalError(f"{recogniser} found no face in this picture; choose another face or another recogniser.")
         return vector
 
@@ -48,7 +52,7 @@ def from_gallery(generator: str, base_id: str | None) -> Owner:
         identity=base.base_id,
         title=base.title,
         src=asset_url(base.image),
-        descriptors={name: gallery.descriptor(base.base_id, name) for name in registry.names("recogniser")},
+        descriptors={name: gallery.descriptor(base.base_id, name) for name in gallery.descriptors},
         latent=base.latent,
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
+from core.models.own.listing import own_models
 from core.progress import Progress
 from core.sampling.descriptors import ASSETS, distances, metric_of
 from core.writing import write_bytes
@@ -184,7 +186,7 @@ def build(
 def load_thresholds(generator: str, recogniser: str, folder: Path = FOLDER) -> Thresholds:
     """The thresholds of a recogniser on a generator's faces, from assets. Imports no torch.
 
-    Raises LiminalError where this pair was never calibrated.
+    Models that a user added were never calibrated: they come with their default alone. Raises LiminalError where nothing is known.
     """
     path = folder / f"{generator}-{recogniser}.json"
     try:
@@ -197,6 +199,37 @@ def load_thresholds(generator: str, recogniser: str, folder: Path = FOLDER) -> T
             }
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
+        known = _uncalibrated(generator, recogniser, folder)
+        if known is not None:
+            return known
         raise LiminalError(
             f"No calibrated threshold is stored for {recogniser} on faces of {generator}; make it with '{COMMAND}'."
         ) from error
+
+
+def _uncalibrated(generator: str, recogniser: str, folder: Path) -> Thresholds | None:
+    """The default threshold alone, where generator or recogniser was added by the user; None for built-in pairs."""
+    added = {each.name: each.facts for each in own_models()}
+    if recogniser in added and "threshold" in added[recogniser]:
+        default, source = float(added[recogniser]["threshold"]), str(added[recogniser].get("threshold_source", ""))
+    elif generator in added and (others := sorted(folder.glob(f"*-{recogniser}.json"))):
+        card = json.loads(others[0].read_text(encoding="utf-8"))  # a default is the same for all generators
+        default, source = float(card["default"]), str(card["default_source"])
+    else:
+        return None
+    return Thresholds(
+        generator=generator,
+        recogniser=recogniser,
+        default=default,
+        default_source=source,
+        default_acceptance=Share(math.nan, 0.0, 1.0),
+        calibrated=(),
+        strangers=0,
+        no_face=0,
+        pairs=0,
+        bootstraps=0,
+        seed=0,
+        explanation=f"The limit is {recogniser}'s own default of {default:g}; it was not calibrated on faces of {generator}.",
+        command="",
+        date="",
+    )

@@ -72,7 +72,7 @@ def add(
     )
     own = replace(own, options=module.settle(own, fetched.root))
     progress.stage(f"Loading {own.title}", 0.4)
-    report = _checked(own, device, progress)
+    own, report = _checked(own, device, progress)
     if report.findings:
         raise LiminalError(f"'{name}' was not added, because it does not keep to its contract: {report.findings[0]}")
     keep(own)
@@ -89,7 +89,7 @@ def _check_name(name: str, replaces: bool) -> None:
         raise LiminalError(f"A model called '{name}' was added before; choose another name, or say that it is to be replaced.")
 
 
-def _checked(own: OwnModel, device: str | None, progress: Progress) -> CheckReport:
+def _checked(own: OwnModel, device: str | None, progress: Progress) -> tuple[OwnModel, CheckReport]:
     import torch
 
     from core.models.checking import check
@@ -98,4 +98,6 @@ def _checked(own: OwnModel, device: str | None, progress: Progress) -> CheckRepo
     with torch.inference_mode(False):
         model = registry.make(registry.own_entry(own), choose_device(device))
     progress.stage(f"Checking {own.title}", 0.6)
-    return check(model)
+    known = ("threshold", "threshold_source", "latent_dim", "image_size", "embedding_dim")
+    facts = {name: getattr(model, name) for name in known if hasattr(model, name)}
+    return replace(own, facts=facts), check(model)

@@ -33,6 +33,7 @@ class OwnModel:
     weights_licence: str = ""
     data_licence: str = ""
     added: str = ""  # ISO date
+    facts: Mapping[str, Any] = field(default_factory=dict)  # read off the loaded model, so that pages know them without loading it
 
 
 def place() -> Path:

@@ -1,0 +1,1 @@
+"""The page 'Models': what is installed, trying it out, and adding more."""

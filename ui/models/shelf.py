@@ -1,0 +1,170 @@
+"""Every model with where it comes from, what it may be used for and how large it is; each can be tried."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import math
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.errors import LiminalError
+from core.models import registry
+from core.models.own import listing
+from ui import progress as running
+from ui.jobs import job_for, manager
+from ui.studies import owner_gate
+from ui.words import fine
+
+if TYPE_CHECKING:
+    from core.models.inventory import Described, Tried
+
+KINDS = {
+    "generator": ("Make faces", "From a handful of numbers to a picture."),
+    "recogniser": ("Say who it is", "Two pictures nearer than a limit count as one person."),
+    "classifier": ("Say which feeling it is", "Each gives six shares; 'neutral' is left out."),
+    "encoder": ("Turn a face into numbers", "Faces that look alike get numbers that are alike."),
+    "prior": ("Know which of these numbers are faces", "They steer the slow way of making faces between two feelings."),
+    "decoder": ("Turn numbers back into a face", ""),
+    "surrogate": ("Foretell what others will say", "A quick guess, used while searching; never a result."),
+    "distance": ("Say how different two pictures look", ""),
+}
+DESCRIBING, TRYING = "models-described", "models-trying"
+
+
+def show() -> None:
+    """All models by what they do. Their cards need torch, so that they are read in the background."""
+    entries = registry.entries()
+    described = _described(tuple(repr(entry) for entry in entries))
+    for kind, (title, meaning) in KINDS.items():
+        of_kind = [entry for entry in entries if entry.kind == kind]
+        if not of_kind:
+            continue
+        st.subheader(title, anchor=False)
+        if meaning:
+            st.html(fine(meaning))
+        for entry in of_kind:
+            _model(entry, described.get(entry.name))
+        st.space("small")
+
+
+def _described(key: tuple[str, ...]) -> dict[str, Described]:
+    def work(_: object) -> dict[str, Described]:
+        from core.models.inventory import describe_all
+
+        return describe_all()
+
+    job = job_for(DESCRIBING, key, "Reading what there is", work)
+    if job.status == "done":
+        found: dict[str, Described] = job.result
+        return found
+    if job.finished:
+        running.outcome(job)
+    else:
+        running.watch(job.id)
+    return {}
+
+
+def _model(entry: registry.Entry, described: Described | None) -> None:
+    with st.container(border=True, key=f"model-{entry.name}"):
+        words, actions = st.columns([5, 1], gap="medium", vertical_alignment="center")
+        with words:
+            st.html(_card(entry, described))
+            _trial(entry)
+        with actions:
+            st.button(
+                "Try it",
+                key=f"try-{entry.name}",
+                icon=":material/speed:",
+                help="Load it, check it and time it",
+                on_click=_start,
+                args=(entry.name,),
+            )
+            if entry.own is not None and owner_gate.allowed():
+                st.button(
+                    "Remove",
+                    key=f"remove-{entry.name}",
+                    icon=":material/delete:",
+                    help="Its files stay",
+                    on_click=_remove,
+                    args=(entry.name,),
+                )
+
+
+def _card(entry: registry.Entry, described: Described | None) -> str:
+    origin = "added here" if entry.own else "comes with Liminal"
+    rows = (
+        f'<p class="lead" style="margin:0"><b>{html.escape(entry.title)}</b> <small>{html.escape(entry.name)}, {origin}</small></p>'
+    )
+    if described is None:
+        return rows
+    lines = {
+        "From": described.source,
+        "Licence": described.weights_licence,
+        "Learned from": described.data_licence,
+        "Not for": described.not_for,
+        "On disk": size(described.bytes_on_disk),
+    }
+    rows += "".join(f'<p class="fine"><b>{name}:</b> {html.escape(text)}</p>' for name, text in lines.items() if text)
+    if described.problem:
+        rows += f'<p class="fine" role="alert"><b>Cannot be used:</b> {html.escape(described.problem)}</p>'
+    return rows
+
+
+def _start(name: str) -> None:
+    def work(_: object) -> Tried:
+        from core.models.inventory import try_out
+
+        return try_out(name)
+
+    st.session_state.pop(f"{TRYING}-{name}", None)
+    try:
+        job_for(f"{TRYING}-{name}", name, f"Trying {name}", work)
+    except LiminalError as error:
+        st.error(str(error))
+
+
+def _trial(entry: registry.Entry) -> None:
+    """How the last trial of this session went, or how far it is."""
+    started = st.session_state.get(f"{TRYING}-{entry.name}")
+    job = manager().get(started[1]) if started else None
+    if job is not None and not job.finished:
+        running.watch(job.id)
+        return
+    if job is not None and job.status != "done":
+        running.outcome(job)
+    elif job is not None:
+        tried: Tried = job.result
+        if tried.findings:
+            st.error("It does not do what it should: " + " ".join(tried.findings))
+        else:
+            st.success(verdict(tried))
+
+
+def verdict(tried: Tried) -> str:
+    """One sentence about a model that passed."""
+    speed = f"{tried.milliseconds:.0f} ms" if tried.milliseconds >= 10 else f"{tried.milliseconds:.1f} ms"
+    timed = "" if math.isnan(tried.milliseconds) else f" {speed} an image,"
+    memory = f" {size(tried.bytes_in_memory)} in memory," if tried.bytes_in_memory else ""
+    return f"It does what it should:{timed}{memory} on {device(tried.device)}."
+
+
+def device(name: str) -> str:
+    """The device in words."""
+    return {"cpu": "the processor", "cuda": "the graphics card", "mps": "the Apple graphics chip"}.get(name.partition(":")[0], name)
+
+
+def size(count: int) -> str:
+    """Bytes in words: "14 MB"."""
+    if not count:
+        return ""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.{1 if count < 10 * factor else 0}f} {unit}"
+    return f"{max(1, round(count / 1e3))} KB"
+
+
+def _remove(name: str) -> None:
+    with contextlib.suppress(LiminalError):  # somebody else was faster
+        listing.remove(name)
