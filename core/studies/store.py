@@ -236,10 +236,11 @@ class Store:
         with self._database.reading() as connection:
             return {(row.stimulus, row.task) for row in connection.execute(query)}
 
-    def counts(self) -> dict[str, tuple[int, int]]:
-        """(people who answered, answers) by study, of all that have any."""
+    def counts(self, name: str | None = None) -> dict[str, tuple[int, int]]:
+        """(people who answered, answers) by study, of all that have any, or of one."""
         # By rater first: in the order of an index, while counting distinct raters at once would sort all of them.
-        own = select(ANSWERS.c.study, func.count().label("answers")).group_by(ANSWERS.c.study, ANSWERS.c.rater).subquery()
+        people = select(ANSWERS.c.study, func.count().label("answers")).group_by(ANSWERS.c.study, ANSWERS.c.rater)
+        own = (people if name is None else people.where(ANSWERS.c.study == name)).subquery()
         query = select(own.c.study, func.count(), func.sum(own.c.answers)).group_by(own.c.study)
         with self._database.reading() as connection:
             return {study: (people, int(answers)) for study, people, answers in connection.execute(query)}

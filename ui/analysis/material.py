@@ -48,12 +48,11 @@ def choose() -> Chosen | None:
     if asked and not owner_gate.allowed() and asked not in {each.name for each in studies} and not owner_gate.opened():
         return None
     simulated = any(each.source == "simulated" for each in studies)
-    counts = access.store().counts()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="study-picker"):
         place = st.container(width=460)
         hide = st.toggle("Hide simulated studies", key=HIDE, bind="query-params") if simulated else False
         shown = [each for each in studies if not (hide and each.source == "simulated")]
-        study = _picked(shown, counts, place) if shown else None
+        study = _picked(shown, place) if shown else None
         attentive = study is None or st.toggle(
             "Leave out inattentive people",
             True,
@@ -64,15 +63,15 @@ def choose() -> Chosen | None:
     if study is None:
         _nothing(simulated)
         return None
-    made = material_of(study, attentive=bool(attentive), counted=counts.get(study.name, (0, 0)))
+    made = material_of(study, attentive=bool(attentive))
     _described(made)
     return made
 
 
-def material_of(study: Study, *, attentive: bool = True, counted: tuple[int, int] | None = None) -> Chosen:
-    """All about one study, kept until an answer comes in or goes. counted: people and answers, where they are known already."""
+def material_of(study: Study, *, attentive: bool = True) -> Chosen:
+    """All about one study, kept until an answer comes in or goes."""
     store = access.store()
-    counted = store.counts().get(study.name, (0, 0)) if counted is None else counted
+    counted = store.counts(study.name).get(study.name, (0, 0))
     key = f"{study.name}\0{study.token}\0{counted}\0{len(store.deletions(study.name))}\0{attentive}"
     return Chosen(study, _material(key, study, attentive), key)
 
@@ -104,11 +103,11 @@ def default(studies: list[Study], counts: Mapping[str, tuple[int, int]]) -> Stud
     return next((each for each in answered if each.source == "human"), next(iter(answered), studies[0]))
 
 
-def _picked(studies: list[Study], counts: Mapping[str, tuple[int, int]], place: DeltaGenerator) -> Study:
+def _picked(studies: list[Study], place: DeltaGenerator) -> Study:
     names = [each.name for each in studies]
     asked = st.query_params.get("study", st.session_state.get(LAST, ""))
     if asked not in names:
-        asked = default(studies, counts).name
+        asked = default(studies, access.store().counts()).name
     st.session_state[CHOICE] = asked
     with place:
         st.selectbox("Study", names, key=CHOICE, on_change=_change)
