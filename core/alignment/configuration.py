@@ -36,7 +36,7 @@ class AlignmentConfiguration(Configuration):
     group_share: float = 0.5  # individual training: own answers to the group's 2:1
     part: Part = "all"  # of the group's training, and of an individual's MLP
     network_individuals: Part = "head"  # of an individual's emotion network: 'all' takes minutes a person
-    patience: int = 0  # stop after so many epochs without a lower validation loss, and keep the best; 0: never
+    patience: int = 0  # stop after so many epochs without a lower loss on images set aside from the training; 0: never
     least_answers: int = 200  # of all people, to train on
     least_own: int = 30  # of one person, to train on
 

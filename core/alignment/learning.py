@@ -14,7 +14,7 @@ from core.alignment.answers import Answered, Places
 from core.alignment.configuration import AlignmentConfiguration, Part
 from core.alignment.kept import Probabilities
 from core.alignment.networks import Learner, answer, features
-from core.alignment.splits import Parted
+from core.alignment.splits import Parted, held_out
 from core.alignment.training import Rows, Schedule, fine_tune
 from core.errors import LiminalError
 from core.progress import Progress
@@ -39,14 +39,14 @@ def _group(alignment: Alignment, name: str, progress: Progress) -> None:
     network = alignment.sources.learner(name)
     network.check(given.images)
     alignment.kept.write(name, "base", "", _probabilities(network, given))
-    learned, judged = split.group()
+    learned, judged = _stopping(split, *split.group())
     inputs = torch.cat([given.images, given.reference])
     plain = np.flatnonzero(~alignment.reference_held)
     reference = Rows(plain + len(given.images), alignment.labels.labels[plain], np.ones(len(plain)))
     if name == "emotion-mlp":
         rows = Rows.single(split.answers.image[learned], split.answers.emotion[learned])
     else:
-        rows = Rows.by_image(split.answers.image[learned], split.answers.emotion[learned], len(split.answers.images))
+        rows = _together(split.answers, learned)
     unfinished = alignment.kept.unfinished(name, "group")
     curve = fine_tune(
         network,
@@ -54,7 +54,7 @@ def _group(alignment: Alignment, name: str, progress: Progress) -> None:
         rows,
         reference,
         c.reference_share,
-        Rows.by_image(split.answers.image[judged], split.answers.emotion[judged], len(split.answers.images)),
+        _together(split.answers, judged),
         _schedule(c, c.part),
         stage="group",
         saved=unfinished,
@@ -120,7 +120,7 @@ def individual(
     if alignment.kept.has(classifier, stage, rater):
         return alignment.kept.probabilities(classifier, stage, rater)
     split: Parted = alignment.null if null else alignment.split
-    learned, judged = split.check_person(rater)
+    learned, judged = _stopping(split, *split.check_person(rater))
     loaded = loaded or load_group(alignment, classifier, progress)
     c, answers = alignment.configuration, split.answers
     network = loaded.network.clone()
@@ -129,7 +129,7 @@ def individual(
         network,
         loaded.given.images,
         _single(answers, learned),
-        _single(answers, split.others(rater)),
+        _together(answers, split.others(rater)),
         c.group_share,
         _single(answers, judged),
         _schedule(c, loaded.part),
@@ -178,6 +178,22 @@ def everyone(
 
 def _single(answers: Answered, rows: Places) -> Rows:
     return Rows.single(answers.image[rows], answers.emotion[rows])
+
+
+def _together(answers: Answered, rows: Places) -> Rows:
+    return Rows.by_image(answers.image[rows], answers.emotion[rows], len(answers.images))
+
+
+def _stopping(split: Parted, learned: Places, judged: Places) -> tuple[Places, Places]:
+    """Rows to learn from and rows to look at after each epoch: held-out ones, or, where these would decide when to stop, a fifth
+    of the images that would else be learned from. What is reported never decides anything."""
+    c = split.configuration
+    if not c.patience:
+        return learned, judged
+    places = np.unique(split.answers.image[learned])
+    out = held_out([split.answers.images[place] for place in places], c.validation, c.seed, "stopping")
+    stops = np.isin(split.answers.image[learned], places[out])
+    return learned[~stops], learned[stops]
 
 
 def _schedule(c: AlignmentConfiguration, part: Part) -> Schedule:

@@ -120,7 +120,8 @@ def prepared(name: str, images: Tensor) -> Tensor:
         else:
             rows = grey(images, classifier.card.input_size)
             rows = rows * 2 - 1 if isinstance(classifier, MiniXception) else rows
-        return rows.float().cpu().clone()
+    with torch.inference_mode(False):
+        return rows.float().cpu().clone()  # one made in inference mode could take part in no gradient
 
 
 def features(network: Learner, inputs: Tensor) -> Tensor:

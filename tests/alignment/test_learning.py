@@ -138,8 +138,10 @@ def test_early_stopping_keeps_the_best(tmp_path):
     curve = made.curve(NAME)
     assert curve.stopped_early
     assert len(curve.epochs) < 61
-    _, judged = made.split.group()
-    p = made.group(NAME).images[made.answers.image[judged], made.answers.emotion[judged]]
+    learned, judged = made.split.group()
+    _, looked = learning._stopping(made.split, learned, judged)
+    assert set(made.answers.image[looked]).isdisjoint(made.answers.image[judged])  # what is reported decides nothing
+    p = made.group(NAME).images[made.answers.image[looked], made.answers.emotion[looked]]
     assert -np.log(p).mean() == pytest.approx(min(each.validation_loss for each in curve.epochs), rel=1e-4)
 
 
