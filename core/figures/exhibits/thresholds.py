@@ -54,7 +54,7 @@ def acceptance(material: Material, view: View, _: Progress) -> list[Exhibit]:
             dots(
                 at,
                 measure=f"accepted by {title}",
-                says=says.replace("At default", "At its default"),
+                says=says.replace("At default", "At its default").replace("At chosen", "At the chosen"),
                 n=f"{every.n:,} pairs with two faces",
                 interval="95 % Wilson intervals",
                 source=source,
