@@ -1,7 +1,7 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui.alignment import align
+from ui.alignment import align, studies
 from ui.analysis import material
 from ui.words import lead
 
@@ -14,6 +14,7 @@ st.html(
 )
 
 try:
+    studies.prefer_feelings()
     chosen = material.choose()
     if chosen is not None:
         align.show(chosen)

@@ -39,7 +39,7 @@ def curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: int) ->
         showlegend=known["name"].nunique() > 1,
     )
     last = known.groupby("name", sort=False).agg(first=("accuracy", "first"), now=("accuracy", "last"))
-    told = [f"{name} from {theme.percent(row['first'])} to {theme.percent(row['now'])}" for name, row in last.iterrows()]
+    told = [f"{name} goes from {theme.percent(row['first'])} to {theme.percent(row['now'])}" for name, row in last.iterrows()]
     says = f"While it learns, {theme.listed(told)} of the held-out answers."
     return theme.described(figure, says=says, n=n, source=source)
 

@@ -69,7 +69,9 @@ def _start(key: tuple[object, ...]) -> None:
 
 def _running(chosen: Chosen, wanted: Wanted) -> bool:
     """Whether a run for these choices is under way; it is shown."""
-    if st.session_state.get("align-wanted") != _key(wanted) or not wanted.missing:
+    if not wanted.missing:
+        st.session_state.pop("align-wanted", None)
+    if st.session_state.get("align-wanted") != _key(wanted):
         return False
     work = runs.learner(wanted.alignments, wanted.networks, wanted.people)
     job = job_for(JOB, _key(wanted), "learning from people", work)

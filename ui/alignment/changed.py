@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ITEM, WHOSE, WHICH = "item", "whose", "faces"
 EVERYBODY = "everybody"
-SHOWN = 12
+SHOWN, ACROSS = 12, 4
 FACES = {"held-out": "Faces it did not learn from", "all": "All faces"}
 
 
@@ -29,6 +29,7 @@ def show(chosen: Chosen, alignment: Alignment, network: str) -> None:
     """The faces that moved most, of everybody's model or of one person's."""
     from core.alignment.changes import changed
 
+    st.space("medium")
     st.header("Faces that it sees differently now", anchor="changed")
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom", key="changed-choices"):
         which = one_of("Which faces?", list(FACES), WHICH, titles=FACES)
@@ -46,11 +47,12 @@ def show(chosen: Chosen, alignment: Alignment, network: str) -> None:
     )
     rows = table.head(SHOWN).to_dict("records")
     components.faces(
-        [components.Group([_tile(chosen, row, before) for row in rows])],
+        [components.Group([_tile(chosen, row, before) for row in rows], columns=ACROSS)],
         key="changed-faces",
         on_pick=_pick,
         selected=st.query_params.get(ITEM),
-        tile="11rem",
+        layout="rows",
+        tile="17rem",
     )
     selected = st.query_params.get(ITEM)
     if selected in alignment.answers.images:
@@ -63,7 +65,8 @@ def whose(alignment: Alignment, network: str, label: str) -> str:
     if not people:
         return ""
     titles = {EVERYBODY: "Everybody"} | {rater: rater for rater in people}
-    picked = one_of(label, list(titles), WHOSE, titles=titles, look="list")
+    with st.container(width=300):
+        picked = one_of(label, list(titles), WHOSE, titles=titles, look="list")
     return "" if picked == EVERYBODY else picked
 
 

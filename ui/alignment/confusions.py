@@ -21,6 +21,7 @@ def show(chosen: Chosen, alignment: Alignment, network: str) -> None:
     from core.figures.exhibits.alignment import confusions
     from core.figures.exhibits.exhibit import file_name
 
+    st.space("medium")
     st.header("What is taken for what", anchor="taken")
     asked = st.query_params.get(WHOSE, EVERYBODY)
     rater = asked if asked in alignment.people(network) else ""

@@ -37,6 +37,7 @@ def in_study(chosen: Chosen, you: Visitor) -> None:
     group = you.alignment.group(you.network).images
     table = ranked(names, you.learned().probabilities(group), group)
     rows = table[table["score"] > 0].head(OF_STUDY)
+    st.space("medium")
     st.header("Where you part from the crowd", anchor="you-apart")
     if rows.empty:
         st.html(lead("On every face of this study you would most likely say what most people say."))
@@ -52,7 +53,7 @@ def in_study(chosen: Chosen, you: Visitor) -> None:
         )
         for row in rows.to_dict("records")
     ]
-    components.faces([components.Group(tiles)], key="you-apart-faces", on_pick=_look_at, tile="11rem")
+    components.faces([components.Group(tiles, columns=3)], key="you-apart-faces", on_pick=_look_at, layout="rows", tile="20rem")
     if _looked_at() in set(rows["stimulus"]):
         place = names.index(_looked_at())
         own = you.learned().probabilities(group[[place]])[0]
@@ -86,6 +87,7 @@ def for_you(you: Visitor) -> None:
     """New faces: made on request, judged at once, then told."""
     if you.network != NETWORK:
         return
+    st.space("medium")
     st.header("Faces made for you", anchor="you-made")
     if you.made:
         if len(you.made_said) < len(you.made):
@@ -189,7 +191,7 @@ def _tell(you: Visitor) -> None:
         )
         for place, (each, said) in enumerate(zip(you.made, you.made_said, strict=True))
     ]
-    components.faces([components.Group(tiles)], key="you-made-faces", on_pick=_look_at, tile="14rem")
+    components.faces([components.Group(tiles, columns=4)], key="you-made-faces", on_pick=_look_at, layout="rows", tile="17rem")
     if _looked_at() in {each.id for each in tiles}:
         face = you.made[[tile.id for tile in tiles].index(_looked_at())]
         _look(face_url(face.picture), face.own, face.group)

@@ -25,13 +25,17 @@ def show(chosen: Chosen, you: Visitor) -> None:
     from core.figures.exhibits.exhibit import file_name
 
     st.header("You and the crowd", anchor="you-profile")
-    found = profile("you", you.group, you.said, you.prior)
+    simulated = chosen.material.source == "simulated"
+    source = "people and simulated" if simulated else "people"
+    found = profile("you", you.group, you.said, you.prior, source=source)
     if you.n < FEWEST:
         st.html(lead(f"{you.n} answers are too few to say anything of you; {FEWEST - you.n} more, and there is a profile."))
         st.html(running(you))
         return
-    score = running_score("you", you.group, you.said, you.prior)
-    crowd = "simulated observers" if chosen.material.source == "simulated" else "people"
+    score = running_score("you", you.group, you.said, you.prior, source=source)
+    crowd = "simulated observers" if simulated else "people"
+    if simulated:
+        st.html(fine("This crowd is simulated: nobody was asked, so that where you part from it says nothing of other people."))
     st.html("".join(_fact(*each) for each in (_guessed(you, score), *_sentences(found, crowd))))
     card(leanings(found, crowd), "you-leanings", name=file_name("you", "profile"))
     st.html(
@@ -74,8 +78,7 @@ def _sentences(found: Profile, crowd: str) -> list[tuple[str, str]]:
     told = []
     for name in found.departs:
         each = found.bias[name]
-        how = "more often" if each.value > 1 else "more rarely"
-        words = f"as often as the crowd, so {how}, you say {name} where a face is unclear ({_range(each)})."
+        words = f"as often as the crowd you say {name} where a face is unclear ({_range(each)})."
         told.append((f"{_times(each.value)}×", words))
     if not told:
         told.append(("Even", f"No feeling stands out: where a face is unclear you lean as the {crowd} do, as far as can be told."))
@@ -102,4 +105,4 @@ def _times(value: float) -> str:
 
 
 def _range(each: Estimate) -> str:
-    return f"95 % interval {each.low:.1f} to {each.high:.1f}"
+    return f"95 % interval {each.low:.2f} to {each.high:.2f}"

@@ -75,7 +75,7 @@ def facts(report: AlignmentReport) -> str:
     ]
     own = report.individual_gain.value
     if math.isfinite(own.value):
-        rows.append((f"{100 * own.value:+.1f}", f"points more by a model of one's own. {individual_sentence(report)}"))
+        rows.append((f"{100 * own.value:+.1f}", f"points by a model of one's own. {individual_sentence(report)}"))
     first, then = report.entropy_base, report.entropy_group
     if math.isfinite(then.value):
         rows.append(

@@ -46,10 +46,11 @@ def show(chosen: Chosen) -> None:
 
 
 def _group(chosen: Chosen) -> tuple[Alignment, str] | None:
-    """The newest model of the crowd of this study; where there is none, the way to one."""
-    for each in runs.kept(chosen):
-        for name in each.configuration.classifiers:
-            if each.ready(name):
+    """A model of the crowd of this study; where there is none, the way to one."""
+    kept = runs.kept(chosen)
+    for name in CLASSIFIERS:  # faces can be made for the first one only
+        for each in kept:
+            if name in each.configuration.classifiers and each.ready(name):
                 return each, name
     usual = runs.alignment_of(chosen, choosing.USUAL)
     name = CLASSIFIERS[0]
@@ -87,8 +88,8 @@ def _ask(you: Visitor, pictured: Mapping[str, str]) -> None:
     now = you.question(pictured)
     if you.n >= you.target or now is None:
         st.rerun()
-    st.html(fine(f"{you.n} of {you.target} answered. The next guess is made and stays sealed until you have answered."))
-    st.progress(you.n / you.target)
+    told = f"{you.n} of {you.target} answered. The next guess is made and stays sealed until you have answered."
+    st.progress(you.n / you.target, text=told)
     told, right = _told(you)
 
     def answered(given: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from core.analysis.answers import Array
@@ -52,8 +53,8 @@ def accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
         "accuracy",
         dots(
             data,
-            measure="share that the first choice gets right",
-            says=" ".join(gain_sentence(each, named=len(found) > 1) for each in found),
+            measure="answers that the first choice names",
+            says=named_sentence(found),
             n=_size(found[0]),
             source=found[0].basis.source,
             interval=found[0].interval,
@@ -69,18 +70,22 @@ def accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
     )
 
 
-def gain_sentence(found: AlignmentReport, *, named: bool = False) -> str:
-    """'Of what people said it names 41 % after learning, 24 % before.'"""
-    who = title_of(found.classifier) if named else "the network"
-    before, after = (theme.percent(found.group[level].value) for level in ("base", "group"))
-    return f"Of the held-out answers {who} names {after} after learning from everybody, {before} before."
+def named_sentence(found: Sequence[AlignmentReport]) -> str:
+    """'After learning from everybody the network names 45 % of the held-out answers; 16 % before.'"""
+    parts: list[str] = []
+    for each in found:
+        who = title_of(each.classifier) if len(found) > 1 else "the network"
+        before, after = (theme.percent(each.group[level].value) for level in ("base", "group"))
+        what = "" if parts else " of the held-out answers"
+        parts.append(f"{who} names {after}{what}, {before} before")
+    return f"After learning from everybody, {'; '.join(parts)}."
 
 
 def gains(found: AlignmentReport) -> list[Exhibit]:
     """What the group's and one's own model bring in points and bits, beside the control; and person by person."""
     kinds: Mapping[str, Gain] = {
         "learning from everybody": found.group_gain,
-        "and then from one person": found.individual_gain,
+        "then from one person": found.individual_gain,
         SHUFFLED: found.null_gain,
     }
     data = pd.DataFrame(
@@ -124,17 +129,22 @@ def gains(found: AlignmentReport) -> list[Exhibit]:
 
 
 def individual_sentence(found: AlignmentReport) -> str:
-    """Whether a model of one's own brings anything, in words."""
+    """Whether a model of one's own learned anything of the person: beyond what the control brings, person by person."""
+    from core.alignment.evaluation import gain
+
     own, null = found.individual_gain.value, found.null_gain.value
     if not math.isfinite(own.value):
         return "Nobody has a model of their own yet, so only the group's gain can be shown."
-    points = f"{100 * own.value:+.1f} points"
-    control = f", with shuffled answers {100 * null.value:+.1f}" if math.isfinite(null.value) else ""
-    if own.low > 0 and not null.low > 0:
-        return f"A model of one's own names more of one's answers: {points}{control}."
-    if own.high < 0:
-        return f"A model of one's own names fewer of one's answers: {points}{control}."
-    return f"Whether a model of one's own names more of one's answers cannot be told: {points}{control}."
+    points = f"A model of one's own adds {100 * own.value:+.1f} points"
+    if not math.isfinite(null.value):
+        return f"{points}; there is no control to compare with."
+    beyond = gain((found.people["gain"] - found.people["null_gain"]).to_numpy(np.float64)).value
+    control = f"the same with shuffled answers {100 * null.value:+.1f}"
+    if beyond.low > 0:
+        return f"{points}, {control}: it learned something of the person."
+    if beyond.high < 0:
+        return f"{points}, {control}: less than chance brings."
+    return f"{points}, {control}: whether it learned anything of the person cannot be told."
 
 
 def _people(found: AlignmentReport) -> str:
