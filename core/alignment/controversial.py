@@ -157,11 +157,10 @@ def _best(drawn: Tensor, logs: Tensor, known: Posterior, count: int) -> tuple[Te
     """The latents nearest to a disagreement, over different pairs of emotions where there are -> latents and pairs (you, most)."""
     own, group = own_log(known, logs).numpy(), logs.numpy()
     value = own[:, :, None] + group[:, None, :]  # log p(you says i) + log p(most say j)
-    value[:, np.arange(K), np.arange(K)] = -np.inf
-    flat = value.reshape(len(value), -1)
-    # how much better than the other way round: else any unclear image would do
-    gained = flat - value.transpose(0, 2, 1).reshape(len(value), -1)
-    score = flat + np.where(np.isfinite(gained), gained, 0.0)
+    # twice the value less that of the other way round: else any unclear image would do
+    score = 2 * value - value.transpose(0, 2, 1)
+    score[:, np.arange(K), np.arange(K)] = -np.inf
+    score = score.reshape(len(value), -1)
     chosen: list[tuple[int, int]] = []
     used: dict[int, int] = {}
     taken: set[int] = set()

@@ -16,6 +16,7 @@ from scipy.stats import rankdata, wilcoxon
 
 from core.alignment.alignment import Alignment
 from core.alignment.answers import Places, counted
+from core.alignment.shift import shifted
 from core.alignment.splits import Parted
 from core.analysis.answers import Array, divided
 from core.analysis.bootstrap import RESAMPLES, correlation_interval, over_one
@@ -49,8 +50,8 @@ class AlignmentReport(Result):
     """One classifier. Accuracies are shares of answers that are the model's first choice, by LEVELS; losses in bits an answer.
 
     people: rater, answers (held out), accuracy_<level>, loss_<level>, gain and loss_gain (group -> individual; of the loss,
-    positive is better), null_gain, null_loss_gain; NaN for those without a model. entropies: stimulus, votes, human, base, group
-    (bits), held-out images with two votes or more.
+    positive is better), null_gain, null_loss_gain, shift_gain, shift_loss_gain, null_shift_loss_gain; NaN for those without one.
+    entropies: stimulus, votes, human, base, group (bits), held-out images with two votes or more.
     """
 
     classifier: str
@@ -63,6 +64,9 @@ class AlignmentReport(Result):
     individual_loss_gain: Gain
     null_gain: Gain
     null_loss_gain: Gain
+    shift_gain: Gain  # group -> the group's model shifted by eight numbers (``shift``), no fine-tuning
+    shift_loss_gain: Gain
+    null_shift_loss_gain: Gain
     entropy_base: Estimate  # Spearman of model and human entropy over held-out images
     entropy_group: Estimate
     people: pd.DataFrame
@@ -124,6 +128,9 @@ def report(alignment: Alignment, classifier: str, *, seed: int = 0) -> Alignment
         individual_loss_gain=gain(people["loss_gain"].to_numpy(np.float64), seed),
         null_gain=gain(people["null_gain"].to_numpy(np.float64), seed),
         null_loss_gain=gain(people["null_loss_gain"].to_numpy(np.float64), seed),
+        shift_gain=gain(people["shift_gain"].to_numpy(np.float64), seed),
+        shift_loss_gain=gain(people["shift_loss_gain"].to_numpy(np.float64), seed),
+        null_shift_loss_gain=gain(people["null_shift_loss_gain"].to_numpy(np.float64), seed),
         entropy_base=spearman(entropies["human"].to_numpy(), entropies["base"].to_numpy(), seed),
         entropy_group=spearman(entropies["human"].to_numpy(), entropies["group"].to_numpy(), seed),
         people=people,
@@ -199,6 +206,8 @@ def _people(alignment: Alignment, classifier: str) -> pd.DataFrame:
     table = pd.DataFrame(found)
     table["gain"] = table["accuracy_individual"] - table["accuracy_group"]
     table["loss_gain"] = table["loss_group"] - table["loss_individual"]
+    for null in (False, True):
+        table = table.merge(shifted(alignment, classifier, null=null), on="rater", how="left")
     return table
 
 

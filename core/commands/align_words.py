@@ -32,6 +32,8 @@ def report_lines(said: AlignmentReport) -> Iterator[str]:
     yield f"  the same, answers shuffled (control):    {_points(said.null_gain)}"
     yield f"  group -> individual, bits saved:         {_bits(said.individual_loss_gain)}"
     yield f"  the same, answers shuffled (control):    {_bits(said.null_loss_gain)}"
+    yield f"  group -> shifted by eight numbers:       {_points(said.shift_gain)}; bits saved {_bits(said.shift_loss_gain)}"
+    yield f"  the same, answers shuffled (control):    bits saved {_bits(said.null_shift_loss_gain)}"
     yield f"  entropy of model and people (Spearman):  {number(said.entropy_base)} -> {number(said.entropy_group)}"
     yield f"  95 % intervals. {PUBLISHED}"
 

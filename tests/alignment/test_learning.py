@@ -36,6 +36,8 @@ def test_planted_biases_are_found_and_the_control_shows_none(aligned):
     assert said.null_gain.value.low <= 0 <= said.null_gain.value.high
     assert said.null_loss_gain.value.low <= 0
     assert said.individual_loss_gain.value.value > said.null_loss_gain.value.value + 0.1
+    assert said.shift_loss_gain.value.low > 0
+    assert said.null_shift_loss_gain.value.value < 0.5 * said.shift_loss_gain.value.value
     assert said.basis.source == "simulated"
     assert "held out from everybody" in said.note
     json.dumps(said.to_dict(), allow_nan=False)

@@ -1,0 +1,51 @@
+"""Images that a person and the crowd see differently; the simulation of the next question."""
+
+import numpy as np
+import pytest
+import torch
+
+from core.alignment.controversial import own_log, ranked
+from core.alignment.next_simulation import simulate_next
+from core.alignment.observer import K, observe, probabilities
+from core.errors import LiminalError
+from core.progress import Progress
+
+
+def test_images_that_are_answered_differently_come_first():
+    group = np.full((3, K), 0.02)
+    group[0, 1], group[1, 0], group[2, 3] = 0.9, 0.9, 0.9
+    own = group.copy()
+    own[1, [0, 1]] = own[1, [1, 0]]  # the crowd says surprise, this person fear
+    own[2, 3] = 0.5
+    own[2, 4] = 0.42
+    table = ranked(["a", "b", "c"], own, group)
+    assert list(table["stimulus"]) == ["b", "c", "a"]
+    assert (table.loc[0, "you"], table.loc[0, "most"]) == ("fear", "surprise")
+    assert table.loc[0, "score"] == pytest.approx(0.9)
+    assert (table["score"] == 0).sum() == 2
+
+
+def test_the_search_and_the_profile_mean_the_same_person():
+    random = np.random.default_rng(0)
+    group = random.dirichlet(np.ones(K), size=40)
+    known = observe(group, random.integers(0, K, 40))
+    said = own_log(known, torch.from_numpy(group).log()).exp().numpy()
+    assert said == pytest.approx(probabilities(known.mode[None], group)[0], abs=1e-3)
+
+
+def test_a_simulation_learns_and_repeats_itself():
+    first = simulate_next(people=2, answers=10, seed=3)
+    assert first.answers == (0, 5, 10)
+    assert first.random[0].value == pytest.approx(first.chosen[0].value)  # nothing is known yet, either way
+    assert all(each.value > 0 for each in (*first.random, *first.chosen))
+    assert first.basis.source == "simulated"
+    assert simulate_next(people=2, answers=10, seed=3).to_dict() == first.to_dict()
+    with pytest.raises(LiminalError, match="2 to 1,000 people"):
+        simulate_next(people=1)
+
+
+def test_a_simulation_can_be_cancelled():
+    progress = Progress()
+    progress.cancel.set()
+    with pytest.raises(LiminalError, match="Stopped"):
+        simulate_next(people=2, answers=5, progress=progress)
