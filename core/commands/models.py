@@ -16,7 +16,7 @@ from core.progress import Progress
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The sub-commands of ``models``."""
-    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|check|remove")
+    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|check|prepare|remove")
     classes = "; ".join(f"{name}: {each.source}" for name, each in CLASSES.items())
     add = parts.add_parser("add", help="add a model of your own", description=f"What SOURCE is, by class: {classes}.")
     add.add_argument("name", help="how it is to be called, such as ffhq-1024")
@@ -33,13 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = parts.add_parser("check", help="does a model keep its contract, and how fast is it?")
     check.add_argument("names", nargs="*", metavar="NAME", help="all that were added, if none is named")
     check.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
+    prepare = parts.add_parser("prepare", help="find faces of an added generator for the pages to begin with")
+    prepare.add_argument("name")
+    prepare.add_argument("--count", type=int, default=24, help="how many faces")
     remove = parts.add_parser("remove", help="take an added model off the list; its files stay")
     remove.add_argument("name")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """One sub-command; exit code 2 where a check found something."""
-    actions = {"add": _add, "list": _list, "check": _check, "remove": _remove}
+    actions = {"add": _add, "list": _list, "check": _check, "prepare": _prepare, "remove": _remove}
     return actions[arguments.action](arguments)
 
 
@@ -119,6 +122,17 @@ def _check(arguments: argparse.Namespace) -> int:
         for finding in findings:
             print(f"        {finding}")
     return 2 if broken else 0
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    from core.sampling.own_gallery import prepare
+
+    if arguments.count < 4:
+        raise LiminalError("At least 4 faces are needed.")
+    with TerminalProgress() as shown:
+        made = prepare(arguments.name, count=arguments.count, progress=Progress(shown))
+    print(f"{len(made.bases)} faces of {arguments.name} are ready for the pages.")
+    return 0
 
 
 def _remove(arguments: argparse.Namespace) -> int:

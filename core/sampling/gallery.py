@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data_folder import data_folder
 from core.errors import LiminalError
+from core.models.own.listing import own_models
 from core.progress import Progress
 from core.sampling.descriptors import ASSETS, METRICS, distances, metric_of, read_arrays, write_arrays
 from core.sampling.seeds import sample_seed
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 FOLDER = ASSETS / "gallery"
 LOOKED_AT = FOLDER / "looked_at.json"
 COMMAND = "python -m core assets gallery"
+OWN_COMMAND = "python -m core models prepare"
 BATCH = 32
 ATTRIBUTE_WEIGHT = 0.15
 """A standard deviation of one attribute counts as much in the choice as this share of the mean distance between strangers."""
@@ -100,8 +103,19 @@ class Gallery:
         return vector
 
 
-def load_gallery(generator: str = "dcgan-sharp", folder: Path = FOLDER) -> Gallery:
+def folder_of(generator: str) -> Path:
+    """Where a generator's gallery lies: for one that the user added, in the data folder."""
+    added = any(each.name == generator for each in own_models())
+    return data_folder() / "galleries" / generator if added else FOLDER
+
+
+def load_gallery(generator: str = "dcgan-sharp", folder: Path | None = None) -> Gallery:
     """The stored gallery. Imports no torch. Raises LiminalError where there is none for the generator."""
+    folder = folder or folder_of(generator)
+    if folder != FOLDER and folder == folder_of(generator) and not (folder / "gallery.json").is_file():
+        raise LiminalError(
+            f"No faces of {generator} were prepared yet; do it on the page Models or by '{OWN_COMMAND} {generator}'."
+        )
     try:
         card = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

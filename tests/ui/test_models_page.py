@@ -13,6 +13,8 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.own import listing
 from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
+from core.sampling import own_gallery
+from core.sampling.gallery import load_gallery
 from core.sampling.thresholds import load_thresholds
 from tests.ui.visits import app
 from ui.jobs import JobManager, manager
@@ -139,6 +141,36 @@ def test_a_recogniser_that_was_added_leaves_the_other_pages_whole():
     assert load_thresholds("dcgan", "mine").calibrated == ()
     with pytest.raises(LiminalError, match="No calibrated threshold"):
         load_thresholds("dcgan", "nobody")
+
+
+def test_a_generator_that_was_prepared_serves_the_page_of_samples(monkeypatch):
+    """The real steps on a stand-in that draws faces: the added generator's network is the DCGAN's."""
+    listing.keep(listing.OwnModel("mine", "stylegan2", "/nowhere.pt", title="Mine"))
+    with pytest.raises(LiminalError, match=r"No faces of mine were prepared yet; .* 'python -m core models prepare mine'"):
+        load_gallery("mine")
+    assert "prepared yet" in words(app("identity.py", generator="mine"))
+    real = registry.load
+    monkeypatch.setattr(registry, "load", lambda name, *rest: real("dcgan" if name == "mine" else name, *rest))
+    test = app(PAGE)
+    test.button(key="prepare-mine").click().run()
+    monkeypatch.setattr(own_gallery.prepare, "__kwdefaults__", {**own_gallery.prepare.__kwdefaults__, "count": 5})
+    work()
+    assert "5 faces are ready" in words(test.run())
+    made = load_gallery("mine")
+    assert len(made.bases) == 5
+    assert all(base.image.is_file() and base.image.is_relative_to(listing.place().parent) for base in made.bases)
+    latents = real("dcgan", "generator").sample([base.seed for base in made.bases])
+    assert (latents.numpy() == [base.latent for base in made.bases]).all()
+    assert made.descriptor(made.bases[2].base_id, "dlib").shape == (128,)
+    shown = app("identity.py", generator="mine")
+    assert not shown.error
+    assert "data:image/webp;base64" in words(shown)
+    assert load_gallery("dcgan").bases[0].image.is_file()
+
+
+def test_only_added_generators_are_prepared():
+    with pytest.raises(LiminalError, match="'dcgan' is no generator that was added"):
+        own_gallery.prepare("dcgan")
 
 
 def test_sizes_are_in_words():

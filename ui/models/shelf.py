@@ -19,6 +19,7 @@ from ui.words import fine
 
 if TYPE_CHECKING:
     from core.models.inventory import Described, Tried
+    from core.progress import Progress
 
 KINDS = {
     "generator": ("Make faces", "From a handful of numbers to a picture."),
@@ -81,6 +82,15 @@ def _model(entry: registry.Entry, described: Described | None) -> None:
                 on_click=_start,
                 args=(entry.name,),
             )
+            if entry.own is not None and entry.kind == "generator" and owner_gate.allowed():
+                st.button(
+                    "Prepare",
+                    key=f"prepare-{entry.name}",
+                    icon=":material/face:",
+                    help="Find faces for the other pages to begin with; minutes",
+                    on_click=_prepare,
+                    args=(entry.name,),
+                )
             if entry.own is not None and owner_gate.allowed():
                 st.button(
                     "Remove",
@@ -125,6 +135,19 @@ def _start(name: str) -> None:
         st.error(str(error))
 
 
+def _prepare(name: str) -> None:
+    def work(told: Progress) -> str:
+        from core.sampling.own_gallery import prepare
+
+        return f"{len(prepare(name, progress=told).bases)} faces are ready; the other pages can begin with them."
+
+    st.session_state.pop(f"{TRYING}-{name}", None)
+    try:
+        job_for(f"{TRYING}-{name}", name, f"Preparing {name}", work)
+    except LiminalError as error:
+        st.error(str(error))
+
+
 def _trial(entry: registry.Entry) -> None:
     """How the last trial of this session went, or how far it is."""
     started = st.session_state.get(f"{TRYING}-{entry.name}")
@@ -134,6 +157,8 @@ def _trial(entry: registry.Entry) -> None:
         return
     if job is not None and job.status != "done":
         running.outcome(job)
+    elif job is not None and isinstance(job.result, str):
+        st.success(job.result)
     elif job is not None:
         tried: Tried = job.result
         if tried.findings:
