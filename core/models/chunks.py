@@ -6,14 +6,42 @@ zeros, so a row's result is the same to the byte however many rows were asked fo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from core.errors import LiminalError
+
+logger = logging.getLogger(__name__)
+
 
 def in_chunks(network: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> Tensor:
-    """Run ``network`` over ``rows`` (N, ...) in chunks of exactly ``size`` rows -> (N, ...). Differentiable."""
+    """Run ``network`` over ``rows`` (N, ...) in chunks of exactly ``size`` rows -> (N, ...). Differentiable.
+
+    Where the device's memory is too small for a chunk, half as many rows go together, and the log says so: the last bits of the
+    results may then differ. Raises LiminalError where not even one row fits.
+    """
+    while True:
+        try:
+            return _in_chunks(network, rows, size)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "out of memory" not in str(error):  # MPS has no class of its own
+                raise
+            if size == 1:
+                raise LiminalError(
+                    f"The memory of {rows.device} is too small for this model, even for one picture at a time; close what else "
+                    "uses it, or set LIMINAL_DEVICE=cpu."
+                ) from error
+        # outside the except clause, so that what the failed attempt held is free
+        logger.warning("Not enough memory on %s for %d rows together; going on with %d.", rows.device, size, size // 2)
+        size //= 2
+        if rows.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _in_chunks(network: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> Tensor:
     if len(rows) == 0:
         probe = network(rows.new_zeros((size, *rows.shape[1:])))
         return probe[:0]

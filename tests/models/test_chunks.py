@@ -1,9 +1,11 @@
 """Chunks: a row's result is the same whatever its neighbours."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import LiminalError
 from core.models.chunks import in_chunks
 
 
@@ -25,3 +27,35 @@ def test_padding_gets_no_gradient_and_rows_do():
     rows = torch.ones(3, 2, requires_grad=True)
     in_chunks(lambda x: x**2, rows, 4).sum().backward()
     assert torch.equal(rows.grad, torch.full((3, 2), 2.0))
+
+
+class Cramped:
+    """A device with room for so many rows."""
+
+    def __init__(self, room, error=torch.OutOfMemoryError):
+        self.room, self.error, self.tried = room, error, []
+
+    def __call__(self, rows):
+        self.tried.append(len(rows))
+        if len(rows) > self.room:
+            raise self.error("MPS backend out of memory")
+        return rows * 2
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_where_memory_is_short_fewer_rows_go_together_and_it_is_said(caplog, error):
+    network, rows = Cramped(2, error), torch.arange(5.0)
+    assert torch.equal(in_chunks(network, rows, 8), rows * 2)
+    assert network.tried == [8, 4, 2, 2, 2]
+    assert "for 8 rows together; going on with 4" in caplog.text
+    assert "for 4 rows together; going on with 2" in caplog.text
+
+
+def test_no_room_for_one_row_is_one_sentence():
+    with pytest.raises(LiminalError, match="too small for this model, even for one picture"):
+        in_chunks(Cramped(0), torch.arange(3.0), 4)
+
+
+def test_other_errors_are_not_taken_for_it():
+    with pytest.raises(RuntimeError, match="of another kind"):
+        in_chunks(lambda rows: (_ for _ in ()).throw(RuntimeError("of another kind")), torch.arange(3.0), 4)
