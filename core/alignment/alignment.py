@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from core.alignment.networks import Learner
 
-FORMAT = 1
+FORMAT = 2
 CARDS = tuple(ROOT / "assets" / "weights" / f"{name}.json" for name in ("emotion-mlp", "face-embedding"))
 """Cards of the networks trained in this repository: others weights, another alignment."""
 

@@ -104,7 +104,8 @@ def _begin(arguments: argparse.Namespace) -> Alignment:
     from core.alignment.alignment import begin
     from core.studies.library import Library
 
-    return begin(_material(arguments.study), Library(), _configuration(arguments))
+    configuration = _configuration(arguments)
+    return begin(_material(arguments.study), Library(), configuration)
 
 
 def _group(arguments: argparse.Namespace) -> int:

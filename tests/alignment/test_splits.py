@@ -1,5 +1,8 @@
 """Held-out answers never teach: not the group, not the person, in whatever order the rows come."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -112,3 +115,9 @@ def test_too_little_to_learn_from_is_one_sentence():
     kept = Parted(~np.isin(one.images, "i0") & False, one, found.configuration)
     with pytest.raises(LiminalError, match="no answers to held-out images"):
         kept.check_person("r0")
+
+
+def test_pages_can_import_what_is_read_without_torch():
+    names = ["evaluation", "profile", "controversial", "identity", "next_simulation", "changes", "kept", "information", "alignment", "shift"]
+    code = f"import sys; [__import__('core.alignment.' + name) for name in {names}]; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
