@@ -75,6 +75,49 @@ def test_the_order_of_rows_changes_nothing(table, random):
 
 
 def test_a_fifth_is_held_out_and_another_seed_holds_out_others():
+    names = [f"i{n}" for n in range(200)]
+    first, second = held_out(names, 0.2, 0), held_out(names, 0.2, 1)
+    assert first.sum() == second.sum() == 40
+    assert not np.array_equal(first, second)
+    backwards = held_out(names[::-1], 0.2, 0)
+    assert np.array_equal(backwards[::-1], first)
+
+
+def test_shuffling_keeps_every_image_s_votes_and_every_person_s_images():
+    answers = answered(made_up.frame())
+    mixed = shuffled(answers, 3)
+    assert np.array_equal(mixed.counts, answers.counts)
+    assert np.array_equal(mixed.image, answers.image)
+    assert np.array_equal(mixed.rater, answers.rater)
+    assert 0.1 < (mixed.emotion == answers.emotion).mean() < 0.7
+
+
+def test_answers_that_cannot_change_hands_are_left_out_of_the_control():
+    table = made_up.frame(raters=2, images=3)
+    alone = table[~((table["rater"] == "r1") & (table["stimulus"] == "i2"))]
+    assert len(shuffled(answered(alone), 0)) == 4
+
+
+def test_too_little_to_learn_from_is_one_sentence():
+    table = made_up.frame()
+    with pytest.raises(LiminalError, match="at least 200"):
+        parted(answered(table), AlignmentConfiguration())
+    with pytest.raises(LiminalError, match="say 'fear'"):
+        answered(table.assign(value="fear"))
+    with pytest.raises(LiminalError, match="no answers to learn from"):
+        answered(table, excluded=["r0", "r1", "r2", "r3"])
+    found = parted(answered(table), AlignmentConfiguration(least_answers=10))
+    with pytest.raises(LiminalError, match="it takes 500 at least"):
+        Parted(found.images, found.answers, AlignmentConfiguration(least_own=500)).check_person("r0")
+    with pytest.raises(LiminalError, match="'nobody' has given no answer"):
+        found.check_person("nobody")
+    one = answered(table[(table["rater"] != "r0") | (table["stimulus"] == "i0")])
+    kept = Parted(~np.isin(one.images, "i0") & False, one, found.configuration)
+    with pytest.raises(LiminalError, match="no answers to held-out images"):
+        kept.check_person("r0")
+
+
+def test_pages_can_import_what_is_read_without_torch():
     names = ["evaluation", "profile", "controversial", "identity", "next_simulation", "changes", "kept", "information"]
     code = f"import sys; [__import__('core.alignment.' + name) for name in {names}]; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
