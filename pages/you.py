@@ -15,7 +15,8 @@ st.html(
 
 try:
     studies.prefer_feelings()
-    chosen = material.choose()
+    with st.expander("The crowd you are compared with", icon=":material/groups:"):
+        chosen = material.choose()
     if chosen is not None:
         you.show(chosen)
 except LiminalError as error:

@@ -14,6 +14,7 @@ from ui.alignment import choosing, keeping, made, profile_view, runs
 from ui.alignment.visitor import BLOCK, MORE, Visitor, visitor
 from ui.components.question import question
 from ui.jobs import job_for
+from ui.studies.words import badges
 from ui.words import fine, lead
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def show(chosen: Chosen) -> None:
     if chosen.material.kind != "emotion":
         st.info("This study asks who it is. Your profile is about feelings; choose one of the studies above that asks about those.")
         return
+    st.html(badges(chosen.study) + fine(chosen.study.name))
     found = _group(chosen)
     if found is None:
         return
@@ -106,7 +108,7 @@ def _ask(you: Visitor, pictured: Mapping[str, str]) -> None:
     )
     if you.n:
         st.html(profile_view.running(you))
-    with st.container(horizontal=True, gap="large", vertical_alignment="center", key="you-options"):
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="you-options"):
         st.toggle(
             "Ask what tells most about me",
             you.informative,

@@ -287,6 +287,11 @@ def saved(found: NextQuestion) -> Exhibit:
     total, needed = found.answers[-1], found.needed
     if found.note:
         says = f"In {total} questions asking what tells most did not get as far as asking at random."
+    elif needed.high >= total:
+        says = (
+            f"Whether asking what tells most saves answers cannot be told: {needed.value:.0f} ({needed.low:.0f} to "
+            f"{needed.high:.0f}) are worth {total} at random."
+        )
     else:
         says = (
             f"{needed.value:.0f} answers to what tells most ({needed.low:.0f} to {needed.high:.0f}) are worth {total} at random: "

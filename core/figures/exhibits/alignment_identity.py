@@ -61,7 +61,9 @@ def sentence(found: IdentityReport) -> str:
     own, null = found.individual_loss_gain.value, found.null_loss_gain.value
     if not math.isfinite(own.value):
         return "Nobody has given enough answers for a model of their own."
-    told = f"{own.value:+.2f} bits an answer" + (f", with shuffled answers {null.value:+.2f}" if math.isfinite(null.value) else "")
+    told = f"{_signed(own.value)} bits an answer" + (
+        f", with shuffled answers {_signed(null.value)}" if math.isfinite(null.value) else ""
+    )
     if own.low > 0 and not null.low > 0:
         return f"One's own model is less surprised by one's answers: {told}."
     if own.high < 0:
@@ -96,8 +98,12 @@ def weights(found: IdentityReport) -> Exhibit:
     table = found.coefficients.rename(columns={"group": "value"})
     data = table.assign(name=[_named(name) for name in table["name"]], n=found.basis.answers)
     only = data[table["name"] != "same"]
-    heaviest = only.iloc[int(only["value"].abs().to_numpy().argmax())] if len(only) else None
-    says = f"{heaviest['name']} weighs most in people's verdicts." if heaviest is not None else "Nothing was measured of the pairs."
+    ranked = only.reindex(only["value"].abs().sort_values(ascending=False).index).to_dict("records")
+    says = "Nothing was measured of the pairs."
+    if ranked:
+        says = f"{ranked[0]['name']} weighs most in people's verdicts."
+    if len(ranked) > 1 and max(ranked[0]["low"], ranked[1]["low"]) <= min(ranked[0]["high"], ranked[1]["high"]):
+        says = f"{ranked[0]['name']} and {ranked[1]['name']} weigh most in people's verdicts, about alike."
     return Exhibit(
         "same-weights",
         dots(
@@ -113,6 +119,11 @@ def weights(found: IdentityReport) -> Exhibit:
         "Left of the line a larger value speaks for two people. Measures that tell the same story share their weight, so that "
         "a small one need not be useless.",
     )
+
+
+def _signed(value: float) -> str:
+    """'+0.03', and '0.00' without a sign."""
+    return f"{value:+.2f}" if abs(value) >= 0.005 else "0.00"
 
 
 def _named(name: str) -> str:
