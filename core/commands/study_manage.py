@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from core.alignment.forgetting import delete_study, forget_rater
 from core.errors import LiminalError
 
 
@@ -75,7 +76,7 @@ def run_delete(arguments: argparse.Namespace) -> int:
         print(f"This deletes the study '{arguments.study}' with {answers:,} answers for good. Type its name to go on: ", end="")
         if input() != arguments.study:
             raise LiminalError("The name was another one, so nothing was deleted.")
-    store.delete(arguments.study, arguments.reason)
+    delete_study(store, arguments.study, arguments.reason)
     print(f"Deleted the study '{arguments.study}' with {answers:,} answers; a record says that it was there.")
     return 0
 
@@ -84,6 +85,6 @@ def run_forget(arguments: argparse.Namespace) -> int:
     """One person's data; the record says that, not who."""
     from core.studies.store import Store
 
-    deletion = Store().forget(arguments.study, arguments.rater, arguments.reason)
+    deletion = forget_rater(Store(), arguments.study, arguments.rater, arguments.reason)
     print(f"Deleted one person's data from '{deletion.study}': {deletion.answers:,} answers; a record says so without the name.")
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from core.alignment.forgetting import forget_rater
 from core.errors import LiminalError
 from core.studies.importing.cells import UNKNOWN_TIME
 from ui.studies import access, answers_view, words
@@ -89,7 +90,7 @@ def _forget(study: Study, names: list[str]) -> None:
     sure = st.checkbox("Yes, delete this person's answers", key="forget-sure")
     if st.button("Delete the answers", type="primary", disabled=not (name and sure), key="forget"):
         try:
-            deletion = access.store().forget(study.name, str(name), reason.strip())
+            deletion = forget_rater(access.store(), study.name, str(name), reason.strip())
         except LiminalError as error:
             st.error(str(error))
             return

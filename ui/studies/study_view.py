@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from core.alignment.forgetting import delete_study
 from core.errors import LiminalError
 from ui import navigation
 from ui.studies import access, downloads, making, overview_view, people_view, stimuli_view, words
@@ -90,7 +91,7 @@ def _end(study: Study) -> None:
         typed = st.text_input(f"Type the study's name to confirm: {study.name}", key="delete-name", width=420)
         if st.button("Delete the study", key="delete-study", disabled=typed.strip() != study.name):
             try:
-                access.store().delete(study.name)
+                delete_study(access.store(), study.name)
             except LiminalError as error:
                 st.error(str(error))
                 return
