@@ -111,9 +111,9 @@ def finished(test, text):
     raise AssertionError(f"'{text}' never came: {words(test)[-600:]}")
 
 
-def done(test):
+def done(test, wanted="align-wanted"):
     """Run the page again until nothing is learned any more."""
-    while "align-wanted" in test.session_state:
+    while wanted in test.session_state:
         time.sleep(0.2)
         test.run()
         assert not test.exception
@@ -238,7 +238,9 @@ def test_without_a_model_of_the_crowd_the_page_offers_to_make_one(place):
     test = app("you.py", study="feelings")
     assert "First a network has to learn" in words(test)
     test.button(key="you-learn-button").click().run()
-    finished(test, "The next guess is made and stays sealed")
+    done(test, "you-learn")
+    assert [each for each in test.toggle if each.key == "you-informative"]
+    assert "First a network has to learn" not in words(test)
 
 
 def test_a_guess_is_made_before_the_answer_and_an_answer_counts_once(crowd):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.alignment.curves import EpochDone
+from core.alignment.curves import Curve, Epoch, EpochDone
 from ui import progress
 from ui.alignment import choosing, deciding, results, runs
 from ui.alignment.choosing import Wanted
@@ -91,7 +91,7 @@ def _running(chosen: Chosen, wanted: Wanted) -> bool:
 def _watch(job_id: str, epochs: int, source: str, judged: int) -> None:
     job = progress.tick(job_id)
     curves = so_far(job)
-    if curves:
+    if any(len(each.epochs) > 1 for each in curves.values()):
         from core.figures.exhibits.alignment import learned
         from ui.analysis.figure_card import card
 
@@ -99,12 +99,10 @@ def _watch(job_id: str, epochs: int, source: str, judged: int) -> None:
         card(shown, "live-curves", name="learning")
 
 
-def so_far(job: Job) -> dict[str, object]:
+def so_far(job: Job) -> dict[str, Curve]:
     """The curves of everybody's models as far as they have got: network -> Curve."""
-    from core.alignment.curves import Curve
-
-    found: dict[str, dict[int, object]] = {}
+    found: dict[str, dict[int, Epoch]] = {}
     for event in list(job.events):
         if isinstance(event, EpochDone) and event.stage == "group":
             found.setdefault(event.classifier, {})[event.epoch.number] = event.epoch
-    return {name: Curve(tuple(each[number] for number in sorted(each))) for name, each in found.items()}  # type: ignore[misc]
+    return {name: Curve(tuple(each[number] for number in sorted(each))) for name, each in found.items()}

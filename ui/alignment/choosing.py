@@ -68,15 +68,15 @@ def choose(chosen: Chosen) -> Wanted | None:
             default="10",
             help="Each takes some seconds, and as long again for the control with shuffled answers.",
         )
-        with st.container(horizontal=True, gap="small", width="content", key="align-more"):
-            with st.popover("How it learns", type="tertiary", icon=":material/tune:"):
-                configuration = _way()
-            if earlier:
-                history = st.popover("Earlier runs", type="tertiary", icon=":material/history:")
+    with st.container(horizontal=True, gap="small", width="content", key="align-more"):
+        with st.popover("How it learns", type="tertiary", icon=":material/tune:"):
+            configuration = _way()
         if earlier:
-            with history:
-                for number, each in enumerate(earlier.values()):
-                    st.button(_described(each), key=f"run-{number}", on_click=open_at, args=(RUN, each.alignment_id))
+            history = st.popover("Earlier runs", type="tertiary", icon=":material/history:")
+    if earlier:
+        with history:
+            for number, each in enumerate(earlier.values()):
+                st.button(_described(each), key=f"run-{number}", on_click=open_at, args=(RUN, each.alignment_id))
     if not networks:
         st.info("Choose at least one network that shall learn.")
         return None

@@ -104,7 +104,7 @@ def stretch(progress: Progress, low: float, high: float, name: str = "") -> Prog
     def report(event: object) -> None:
         if isinstance(event, Stage):
             said = event.message.removeprefix(f"{name}: ").replace(name, title_of(name)) if name else event.message
-            event = Stage(said[:1].upper() + said[1:], low + (high - low) * event.fraction)
+            event = Stage(said, low + (high - low) * event.fraction)
         if progress.report is not None:
             progress.report(event)
 

@@ -33,14 +33,14 @@ def accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
     """Paper B, Fig. 5: by classifier, how often each model names what a person said."""
     rows = [
         {
-            "name": f"{title_of(each.classifier)}: {words}" if len(found) > 1 else words.capitalize(),
+            "name": f"{title_of(each.classifier)}: {words}",
             "series": LEVELS[level],
             **estimate(values[level]),
         }
         for each in found
         for words, values, levels in (
-            ("everybody's answers", each.group, ("base", "group")),
-            ("answers of those with an own model", each.own, tuple(LEVELS)),
+            ("everybody", each.group, ("base", "group")),
+            ("with an own model", each.own, tuple(LEVELS)),
             ("plain faces", each.reference, tuple(LEVELS)),
         )
         for level in levels
@@ -49,18 +49,21 @@ def accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
     data = pd.DataFrame(rows, columns=["name", "series", "value", "low", "high", "n"])
     if len(found) == 1:
         data["name"] = data["name"].str.partition(": ")[2].str.capitalize()
+    figure = dots(
+        data,
+        measure="answers that the first choice names",
+        says=named_sentence(found),
+        n=_size(found[0]),
+        source=found[0].basis.source,
+        interval=found[0].interval,
+        share=True,
+        reference=(1 / len(EMOTIONS), "guessing"),
+    )
+    if len(data):
+        figure.update_yaxes(ticktext=[name.replace(": ", "<br>") for name in dict.fromkeys(data["name"])])
     return Exhibit(
         "accuracy",
-        dots(
-            data,
-            measure="answers that the first choice names",
-            says=named_sentence(found),
-            n=_size(found[0]),
-            source=found[0].basis.source,
-            interval=found[0].interval,
-            share=True,
-            reference=(1 / len(EMOTIONS), "guessing"),
-        ),
+        figure,
         data,
         "How often the feeling that a network finds likeliest is the one that a person said, on faces that it had not learned "
         "from; and how often it still agrees with the networks that labelled the plain faces it learned from alongside. Paper B, "
