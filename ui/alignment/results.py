@@ -23,6 +23,7 @@ NETWORK = "network"
 
 def show(chosen: Chosen, wanted: Wanted) -> None:
     """Everything that is known so far."""
+    from core.alignment.splits import WORDS
     from core.figures.exhibits import alignment as exhibits
     from core.figures.exhibits.exhibit import Exhibit, file_name, title_of
 
@@ -41,7 +42,7 @@ def show(chosen: Chosen, wanted: Wanted) -> None:
         name = names[0]
     report, alignment = reports[name], ready[name]
     st.html(facts(report))
-    st.html(fine("Every number here counts held-out answers only: those to faces that no model has learned from."))
+    st.html(fine(f"Every number here counts held-out answers only. {WORDS[alignment.configuration.split]}"))
     if len(names) == 1:
         shown(exhibits.accuracies([report]), f"accuracy-{name}")
     columns = st.columns(2, gap="large")
