@@ -53,6 +53,7 @@ def _group(chosen: Chosen) -> tuple[Alignment, str] | None:
     for name in CLASSIFIERS:  # faces can be made for the first one only
         for each in kept:
             if name in each.configuration.classifiers and each.ready(name):
+                st.session_state.pop("you-learn", None)
                 return each, name
     usual = runs.alignment_of(chosen, choosing.USUAL)
     name = CLASSIFIERS[0]
