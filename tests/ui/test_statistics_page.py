@@ -144,8 +144,9 @@ def test_one_person_s_answers_give_sentences(place, pairs):
 def test_comparing_two_of_a_kind(place, pairs, faces, mode):
     study(place, "pairs", pairs)
     study(place, "again", pairs, seed=2)
-    place[1].add(faces, "Other faces")
-    test = app("compare.py", compare=mode, study="pairs")
+    feelings = place[1].add(faces, "Other faces")
+    of_pairs = next(each.set_id for each in place[1].sets() if each.kind == "identity")
+    test = app("compare.py", compare=mode, study="pairs", **{"set-first": of_pairs, "set-second": feelings})
     assert not test.error
     told = says(test)
     if mode == "sets":  # one of pairs and one of feelings

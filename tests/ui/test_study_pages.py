@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -168,13 +169,19 @@ def post(body, **headers):
     async def receive():
         return {"type": "http.request", "body": body, "more_body": False}
 
-    reply = asyncio.run(rating_routes.answers(Request(scope, receive)))
+    reply = finished(rating_routes.answers(Request(scope, receive)))
     return reply.status_code, json.loads(reply.body)
+
+
+def finished(coroutine):
+    """Its result, from a thread of its own: the browser of other tests keeps an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def picture(token, sample):
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "path_params": {"token": token, "sample_id": sample}}
-    return asyncio.run(rating_routes.image(Request(scope)))
+    return finished(rating_routes.image(Request(scope)))
 
 
 def test_an_answer_is_acknowledged_once_it_is_kept_and_twice_sent_is_once_kept(place):
@@ -397,6 +404,7 @@ def test_pages_of_studies_paint_before_torch_is_imported(place, page, query):
     value = study.token if page == "take_part" else "s"
     code = f"""
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from streamlit.testing.v1 import AppTest
 from ui.studies import owner_gate
 owner_gate._local = lambda: True

@@ -57,6 +57,11 @@ class PlantedMLP(EmotionMLP):
     def logits_of(self, embeddings):
         return embeddings @ self.matrix
 
+    @property
+    def sensitivity(self):
+        centred = self.matrix - self.matrix.mean(dim=1, keepdim=True)
+        return centred @ centred.T
+
 
 class PlantedPrior(Prior):
     card, embedding_dim, train_steps, device = card("planted-prior", "prior"), LATENT_DIM, 1000, CPU
