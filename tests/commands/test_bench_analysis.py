@@ -11,6 +11,7 @@ from core.commands import bench_analysis
 def test_bench_analysis_measures_both_sides(monkeypatch, capsys):
     monkeypatch.setattr(bench_analysis, "IMAGES", 60)
     monkeypatch.setattr(bench_analysis, "RATERS", 6)
+    monkeypatch.setattr(bench_analysis, "FACES", 5)
     whole = bench_analysis.study
     monkeypatch.setattr(bench_analysis, "study", lambda bases: whole(4 if bases < 1000 else 8))
     assert main(["bench", "analysis", "--json", "--runs", "1"]) == 0
@@ -23,5 +24,7 @@ def test_bench_analysis_measures_both_sides(monkeypatch, capsys):
     assert figures["disagreement"]["large"]["answers"] == 4480
     assert figures["bootstrap"]["resamples"] == 2000
     assert figures["bootstrap"]["rows"] == 15
+    assert (figures["lpips"]["pairs"], figures["lpips"]["looped_pairs"]) == (10, 10)
+    assert figures["lpips"]["largest_difference"] < 1e-5
     assert main(["bench", "analysis", "--runs", "1"]) == 0
     assert "to reach: 500" in capsys.readouterr().out
