@@ -108,12 +108,18 @@ def running_score(
 ) -> RunningScore:
     """Guess every answer from those before it, in the order given: group (n, 6), said (n,)."""
     n = len(said)
-    rows = np.arange(n)
     known: Posterior = observe(group[:0], said[:0], prior)
     own = np.full((n, K), np.nan)
     for place in range(n):
         own[place] = known.probabilities(group[place : place + 1], AHEAD, seed)[0]
         known = observe(group[: place + 1], said[: place + 1], prior, known)
+    return scored(rater, own, group, said, source=source, seed=seed)
+
+
+def scored(rater: str, own: Array, group: Array, said: Places, *, source: str = "people", seed: int = 0) -> RunningScore:
+    """The running score of guesses that were made before each answer: own (n, 6), group (n, 6), said (n,)."""
+    n = len(said)
+    rows = np.arange(n)
     floored = np.maximum(group, LEAST)
     floored /= floored.sum(axis=1, keepdims=True)
     bits = [-np.log2(each[rows, said]) for each in (own, floored)]

@@ -34,8 +34,8 @@ def in_study(chosen: Chosen, you: Visitor) -> None:
     from core.alignment.controversial import ranked
 
     names = you.alignment.answers.images
-    group = you.alignment.group(you.network).images
-    table = ranked(names, you.learned().probabilities(group), group)
+    own = you.learned().probabilities(you.crowd)
+    table = ranked(names, own, you.crowd)
     rows = table[table["score"] > 0].head(OF_STUDY)
     st.space("medium")
     st.header("Where you part from the crowd", anchor="you-apart")
@@ -56,8 +56,7 @@ def in_study(chosen: Chosen, you: Visitor) -> None:
     components.faces([components.Group(tiles, columns=3)], key="you-apart-faces", on_pick=_look_at, layout="rows", tile="20rem")
     if _looked_at() in set(rows["stimulus"]):
         place = names.index(_looked_at())
-        own = you.learned().probabilities(group[[place]])[0]
-        _look(chosen.picture(_looked_at()), own, group[place])
+        _look(chosen.picture(_looked_at()), own[place], you.crowd[place])
 
 
 def _look_at(name: str) -> None:

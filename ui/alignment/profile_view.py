@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 def show(chosen: Chosen, you: Visitor) -> None:
     """The profile, or that it is too early for one."""
-    from core.alignment.profile import FEWEST, profile, running_score
+    from core.alignment.profile import FEWEST, profile, scored
     from core.figures.exhibits.alignment import leanings
     from core.figures.exhibits.exhibit import file_name
 
     st.header("You and the crowd", anchor="you-profile")
     simulated = chosen.material.source == "simulated"
     source = "people and simulated" if simulated else "people"
-    found = profile("you", you.group, you.said, you.prior, source=source)
     if you.n < FEWEST:
         st.html(lead(f"{you.n} answers are too few to say anything of you; {FEWEST - you.n} more, and there is a profile."))
         st.html(running(you))
         return
-    score = running_score("you", you.group, you.said, you.prior, source=source)
+    found = profile("you", you.group, you.said, you.prior, source=source)
+    score = scored("you", you.own, you.group, you.said, source=source)
     crowd = "simulated observers" if simulated else "people"
     if simulated:
         st.html(fine("This crowd is simulated: nobody was asked, so that where you part from it says nothing of other people."))

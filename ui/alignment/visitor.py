@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,11 @@ class Visitor:
         """Answers as places in EMOTIONS (n,)."""
         return np.array([each.said for each in self.answers], np.intp)
 
+    @cached_property
+    def crowd(self) -> Array:
+        """What the group's model says of every image of the study (I, 6)."""
+        return self.alignment.group(self.network).images
+
     def learned(self) -> Posterior:
         """What is known of the visitor by now."""
         if self.known is None or self.known.n != self.n:
@@ -88,7 +94,7 @@ class Visitor:
         if self.pending is None:
             name = self._next(pictured)
             if name is not None:
-                said = self.alignment.group(self.network).images[[self.alignment.answers.images.index(name)]]
+                said = self.crowd[[self.alignment.answers.images.index(name)]]
                 self.pending = Asked(name, self.learned().probabilities(said)[0], said[0])
         return self.pending
 
@@ -102,8 +108,7 @@ class Visitor:
             return None
         if not self.informative:
             return names[int(np.random.default_rng().choice(left))]
-        group = self.alignment.group(self.network).images[left]
-        return next_question(self.learned(), group, [names[place] for place in left], seed=self.n)[0]
+        return next_question(self.learned(), self.crowd[left], [names[place] for place in left], seed=self.n)[0]
 
     def answer(self, given: Mapping[str, Any]) -> None:
         """Take the answer to the open question; one to another question, come twice, is passed over."""
