@@ -103,6 +103,7 @@ def batches(rows: Rows, size: float) -> Iterator[Rows]:
         yield rows.taken(np.flatnonzero(ends == each))
 
 
+@torch.inference_mode(False)
 def fine_tune(
     network: Learner,
     inputs: Tensor,
@@ -123,23 +124,6 @@ def fine_tune(
     when the loss is no number any more; what was saved then stays.
     """
     progress = progress or Progress()
-    with torch.inference_mode(False):
-        return _fine_tune(network, inputs, main, other, share, judged, schedule, stage, rater, saved, progress)
-
-
-def _fine_tune(
-    network: Learner,
-    inputs: Tensor,
-    main: Rows,
-    other: Rows | None,
-    share: float,
-    judged: Rows,
-    schedule: Schedule,
-    stage: str,
-    rater: str,
-    saved: Path | None,
-    progress: Progress,
-) -> Curve:
     parameters = network.learning(schedule.part)
     shortcut = schedule.part == "head"
     given = features(network, inputs) if shortcut else inputs
