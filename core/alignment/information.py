@@ -28,8 +28,8 @@ def expected_gain(posterior: Posterior, group: Array, targets: Array) -> Array:
     """Bits that one answer about each image, group (N, 6), is expected to take from the mean log loss on ``targets`` (M, 6)."""
     wanted = information_roots(posterior.mode, targets).reshape(-1, SIZE)
     wanted = wanted.T @ wanted / max(len(targets), 1)  # (SIZE, SIZE)
-    moved = information_roots(posterior.mode, group) @ posterior.covariance  # A S (N, 6, SIZE)
-    roots = information_roots(posterior.mode, group)
+    roots = information_roots(posterior.mode, group)  # A (N, 6, SIZE)
+    moved = roots @ posterior.covariance  # A S
     inner = np.eye(K) + moved @ roots.transpose(0, 2, 1)
     saved = np.linalg.solve(inner, moved @ wanted @ moved.transpose(0, 2, 1))
     gained: Array = 0.5 * np.trace(saved, axis1=1, axis2=2) / NATS
