@@ -1,4 +1,4 @@
-"""A real server and a real browser for the tests of the pages."""
+"""For the tests of the pages: a data folder of their own, a real server and a real browser."""
 
 import contextlib
 import os
@@ -10,12 +10,41 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import streamlit
 from playwright.sync_api import expect, sync_playwright
+
+from core.studies.library import Library
+from core.studies.store import Store
+from ui.jobs import JobManager
+from ui.studies import access, owner_gate
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PATIENCE = 600_000  # milliseconds: networks on a busy machine
 SETTLED = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A data folder of its own -> (store, library); no demonstration, and the visitor is the owner."""
+    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
+    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
+    monkeypatch.setattr(owner_gate, "_local", lambda: True)
+    monkeypatch.setattr(access, "show_demonstration", lambda: None)
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+    store = Store()
+    yield store, Library()
+    store.dispose()
+    streamlit.cache_resource.clear()
+    streamlit.cache_data.clear()
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """Pages hand work to the background; here nobody takes it up."""
+    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import streamlit
 import torch
 
 from core.alignment import alignment as aligned
@@ -16,38 +15,24 @@ from core.alignment.kept import root
 from core.alignment.splits import parted
 from core.models.emotions import EMOTIONS
 from core.studies.assignment import assign
-from core.studies.library import Library
 from core.studies.ratings import Rating
-from core.studies.store import Store
 from tests.alignment import made_up
 from tests.ui.study_sets import faces, identity_set, made_study
-from tests.ui.visits import app
+from tests.ui.visits import app, words
 from ui import jobs
 from ui.alignment import choosing, keeping, profile_view, runs
 from ui.alignment import visitor as visits
 from ui.analysis.material import material_of
-from ui.studies import access, owner_gate
 
 FACES, PEOPLE = 45, 8
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A data folder of its own, and networks that read made-up vectors -> (store, library)."""
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
-    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
-    monkeypatch.setattr(owner_gate, "_local", lambda: True)
-    monkeypatch.setattr(access, "show_demonstration", lambda: None)
+def place(place, monkeypatch):
+    """The data folder, with networks that read made-up vectors; what runs in the background ends with the test."""
     monkeypatch.setattr(aligned, "begin", begun)
-    streamlit.cache_resource.clear()
-    streamlit.cache_data.clear()
-    store = Store()
-    yield store, Library()
+    yield place
     jobs.manager().close()
-    store.dispose()
-    streamlit.cache_resource.clear()
-    streamlit.cache_data.clear()
 
 
 def vector(name):
@@ -92,12 +77,6 @@ def asked(store, library, name="feelings", people=PEOPLE, **options):
             )
         store.save([replace(row, source="simulated", reaction_time_ms=900.0) for row in rows])
     return study
-
-
-def words(test):
-    kinds = (test.title, test.header, test.error, test.warning, test.info, test.success, test.markdown, test.get("html"))
-    bodies = [str(getattr(each, "value", None) or each.proto.body) for kind in kinds for each in kind]
-    return " ".join(body for body in bodies if "<style>" not in body).replace("&#x27;", "'")
 
 
 def finished(test, text):

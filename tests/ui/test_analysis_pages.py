@@ -3,14 +3,11 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit
 from playwright.sync_api import expect
 
 from core.analysis.selection import MOST_IN_LINK, pack, unpack
@@ -19,7 +16,7 @@ from core.studies.library import Library
 from core.studies.store import Store
 from tests.ui.conftest import serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
-from tests.ui.visits import ROOT, app
+from tests.ui.visits import AS_OWNER, app, paints_without_torch, words
 from ui import set_routes, sets
 from ui.analysis import map_data, map_faces, map_plane
 from ui.analysis.disagreement_dialog import votes_table
@@ -27,26 +24,9 @@ from ui.analysis.disagreement_filters import Filters
 from ui.analysis.map_columns import Column
 from ui.components.face_map import packed, unpacked
 from ui.images import PictureStore
-from ui.jobs import JobManager
-from ui.studies import access, owner_gate
+from ui.studies import owner_gate
 
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A data folder of its own -> (store, library); no demonstration, and the visitor is the owner."""
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
-    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
-    monkeypatch.setattr(owner_gate, "_local", lambda: True)
-    monkeypatch.setattr(access, "show_demonstration", lambda: None)
-    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
-    streamlit.cache_resource.clear()
-    streamlit.cache_data.clear()
-    store = Store()
-    yield store, Library()
-    store.dispose()
-    streamlit.cache_resource.clear()
-    streamlit.cache_data.clear()
+pytestmark = pytest.mark.usefixtures("idle")
 
 
 def component(test, name):
@@ -55,12 +35,6 @@ def component(test, name):
         if each.proto.component_name.endswith(name):
             return json.loads(each.proto.json)
     return None
-
-
-def said(test):
-    kinds = (test.title, test.subheader, test.error, test.warning, test.info, test.markdown, test.get("html"))
-    bodies = [str(getattr(each, "value", None) or each.proto.body) for kind in kinds for each in kind]
-    return " ".join(body for body in bodies if "<style>" not in body).replace("&#x27;", "'")
 
 
 def identity(store, library, name="Mine", people=3, number=4, **values):
@@ -79,7 +53,7 @@ def identity(store, library, name="Mine", people=3, number=4, **values):
 def test_an_empty_shelf_shows_the_way_on(place):
     for page in ("disagreement.py", "map.py"):
         test = app(page)
-        assert "Nobody has been asked yet" in said(test)
+        assert "Nobody has been asked yet" in words(test)
         assert [link.proto.label for link in test.get("page_link")][-4:-1] == ["Identity samples", "Emotion boundary", "Studies"]
 
 
@@ -92,11 +66,11 @@ def test_answers_of_people_come_first_and_simulated_ones_can_be_hidden(place):
     assert test.selectbox(key="analysis-study").options == ["Made up", "Asked"]
     assert test.query_params["study"] == "Asked"
     other = app("disagreement.py", study="Made up")
-    assert 'data-mark="simulated"' in said(other)
-    assert "Planted nothing" in said(other)
+    assert 'data-mark="simulated"' in words(other)
+    assert "Planted nothing" in words(other)
     other.toggle(key="hide").set_value(True).run()
     assert other.selectbox(key="analysis-study").options == ["Asked"]
-    assert 'data-mark="simulated"' not in said(other)
+    assert 'data-mark="simulated"' not in words(other)
 
 
 def test_others_see_simulated_studies_only(place, monkeypatch):
@@ -107,7 +81,7 @@ def test_others_see_simulated_studies_only(place, monkeypatch):
     test = app("disagreement.py")
     assert test.selectbox(key="analysis-study").options == ["Made up"]
     asked = app("disagreement.py", study="Asked")
-    assert "For the owner" in said(asked)
+    assert "For the owner" in words(asked)
     assert component(asked, "ranking") is None
 
 
@@ -115,22 +89,8 @@ def test_others_see_simulated_studies_only(place, monkeypatch):
 def test_a_page_of_analysis_paints_before_torch_is_imported(page, place):
     store, library = place
     identity(store, library)
-    code = f"""
-import sys
-from streamlit.testing.v1 import AppTest
-from ui.studies import access, owner_gate
-owner_gate._local = lambda: True
-access.show_demonstration = lambda: None
-test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
-test.run()
-test.switch_page({str(ROOT / "pages" / page)!r})
-test.run()
-assert not test.exception, test.exception
-assert test.selectbox(key="analysis-study").value == "Mine"
-assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    given = f"{AS_OWNER}; from ui.studies import access; access.show_demonstration = lambda: None"
+    paints_without_torch(page, given, 'assert test.selectbox(key="analysis-study").value == "Mine"')
 
 
 def test_who_is_left_out_is_said_and_can_be_counted_again(place):
@@ -138,8 +98,8 @@ def test_who_is_left_out_is_said_and_can_be_counted_again(place):
     _, study = identity(store, library, number=12)
     answer_all(store, study, lambda pair: "0", rater="careless")
     test = app("disagreement.py")
-    assert "1 person is left out" in said(test)
-    assert "careless" in said(test)
+    assert "1 person is left out" in words(test)
+    assert "careless" in words(test)
     votes = [tile["words"][0] for tile in component(test, "ranking")["tiles"]]
     assert all(" of 3 " in each for each in votes)
     test.toggle(key="attentive").set_value(False).run()
@@ -173,9 +133,9 @@ def test_the_score_says_how_it_is_made_and_changes_with_the_scaling(place):
     store, library = place
     identity(store, library)
     linear = app("disagreement.py")
-    assert "share of people who say 'same person' minus how sure the recogniser is" in said(linear)
+    assert "share of people who say 'same person' minus how sure the recogniser is" in words(linear)
     ranks = app("disagreement.py", scaling="rank")
-    assert "halved" in said(ranks)
+    assert "halved" in words(ranks)
     assert [each["score"] for each in component(linear, "ranking")["tiles"]] != [
         each["score"] for each in component(ranks, "ranking")["tiles"]
     ]
@@ -186,10 +146,10 @@ def test_filters_come_from_the_address_and_an_empty_one_says_so(place):
     made, _ = identity(store, library)
     test = app("disagreement.py", **{"types-identity": "the base itself"})
     assert [tile["id"] for tile in component(test, "ranking")["tiles"]] == [made.pairs["pair_id"].iloc[0]]
-    assert "1 of 5 pairs" in said(test)
+    assert "1 of 5 pairs" in words(test)
     empty = app("disagreement.py", enough="true")
     assert component(empty, "ranking") is None
-    assert "Nothing fits" in said(empty)
+    assert "Nothing fits" in words(empty)
     empty.button(key="forget-filters").click().run()
     assert len(component(empty, "ranking")["tiles"]) == 5
 
@@ -217,7 +177,7 @@ def test_feelings_are_ranked_too_and_a_study_without_answers_says_so(place):
     study = made_study(store, library, "Feelings", faces())
     test = app("disagreement.py")
     assert component(test, "ranking") is None
-    assert "Nobody has answered about these images yet" in said(test)
+    assert "Nobody has answered about these images yet" in words(test)
     answer_all(store, study, lambda _: "anger")
     answer_all(store, study, lambda _: "fear")
     for ranking in ("People and a network", "Only people see it", "Only the network sees it", "People among themselves"):
@@ -226,7 +186,7 @@ def test_feelings_are_ranked_too_and_a_study_without_answers_says_so(place):
         assert "1 of 2" in shown["tiles"][0]["words"][0]
     both = app("disagreement.py", attentive="false", **{"ranking-emotion": "Network and network"})
     assert all(tile["low"] is None for tile in component(both, "ranking")["tiles"])
-    assert "each classifier answers once" in said(both)
+    assert "each classifier answers once" in words(both)
 
 
 def test_a_click_opens_every_vote_without_names(place):
@@ -235,9 +195,9 @@ def test_a_click_opens_every_vote_without_names(place):
     pair = made.pairs["pair_id"].iloc[1]
     test = app("disagreement.py", item=pair)
     assert component(test, "ranking")["selected"] == pair
-    words = said(test)
-    assert "0 of 2 votes" in words
-    assert "would unlock" in words
+    said = words(test)
+    assert "0 of 2 votes" in said
+    assert "would unlock" in said
     (table,) = test.dataframe
     assert table.value["Who it is"].tolist() == ["two people", "two people"]
     assert not any("rater" in str(value) for value in table.value.to_numpy().ravel())
@@ -324,7 +284,7 @@ def test_faces_that_were_just_made_fall_into_the_map_that_is_there(place):
     sets.kept_sets().put("recipe", other)
     test.run()
     assert component(test, "face_map")["extras"] == []
-    assert "have no place on a map" in said(test)
+    assert "have no place on a map" in words(test)
 
 
 def test_the_plane_goes_through_a_base_its_negative_and_the_lowest_optimum():

@@ -28,12 +28,6 @@ def _fresh():
 
 
 @pytest.fixture
-def _idle(monkeypatch):
-    """Pages hand work to the background; here nobody takes it up."""
-    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
-
-
-@pytest.fixture
 def at_once(monkeypatch):
     """Work is done when it is handed in, by a generator that plants its samples; -> the configurations it was asked for."""
     asked = []
@@ -106,7 +100,7 @@ def component(test, name):
     raise AssertionError(f"no component {name}")
 
 
-@pytest.mark.usefixtures("_idle")
+@pytest.mark.usefixtures("idle")
 @pytest.mark.parametrize("page", ["emotion.py", "morph.py"])
 def test_an_address_that_makes_no_sense_is_the_default(page):
     nonsense = {
@@ -125,7 +119,7 @@ def test_an_address_that_makes_no_sense_is_the_default(page):
     assert "morph_job" not in test.session_state
 
 
-@pytest.mark.usefixtures("_idle")
+@pytest.mark.usefixtures("idle")
 def test_the_address_sets_every_choice():
     test = app(
         "emotion.py", pair="anger-disgust", count="16", freedom="1.0", strategy="direct", gamma="3", loss="product", adaptive="0",
@@ -143,7 +137,7 @@ def test_the_address_sets_every_choice():
     assert (configuration.seed, len(configuration.base)) == (12, 12)
 
 
-@pytest.mark.usefixtures("_idle")
+@pytest.mark.usefixtures("idle")
 def test_a_third_feeling_takes_the_place_of_the_first():
     test = app("emotion.py", pair="fear-surprise", seed="1")
     group = next(each for each in test.button_group if each.label.startswith("Between"))
@@ -156,7 +150,7 @@ def test_a_third_feeling_takes_the_place_of_the_first():
     assert sorted(test.session_state["feelings"]) == ["anger", "surprise"]  # two are always chosen
 
 
-@pytest.mark.usefixtures("_idle")
+@pytest.mark.usefixtures("idle")
 def test_nothing_is_made_before_it_is_asked_for():
     test = app("emotion.py")
     assert "emotion_job" not in test.session_state
@@ -165,7 +159,7 @@ def test_nothing_is_made_before_it_is_asked_for():
     assert "emotion_job" in test.session_state
 
 
-@pytest.mark.usefixtures("_idle")
+@pytest.mark.usefixtures("idle")
 def test_the_papers_own_guidance_by_one_button():
     test = app("emotion.py")
     test.button(key="as-in-paper").click().run()

@@ -1,11 +1,6 @@
 """The page 'Models': it lists what there is before torch is loaded, tries a model, and adds one with a verdict."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-import streamlit
 import torch
 from safetensors.torch import save_file
 
@@ -16,26 +11,17 @@ from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
 from core.sampling import own_gallery
 from core.sampling.gallery import load_gallery
 from core.sampling.thresholds import load_thresholds
-from tests.ui.visits import app
-from ui.jobs import JobManager, manager
+from tests.ui.visits import IDLE, app, paints_without_torch, words
+from ui.jobs import manager
 from ui.models import shelf
-from ui.studies import owner_gate
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = "models.py"
 
 
 @pytest.fixture(autouse=True)
-def _idle_workers(monkeypatch, tmp_path):
-    """Pages hand work to the background; here it is done when a test says so."""
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
+def _offline(place, idle, monkeypatch):
+    """What is handed to the background is done when a test says so."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
-    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
-    monkeypatch.setattr(owner_gate, "_local", lambda: True)
-    streamlit.cache_resource.clear()
-    yield
-    streamlit.cache_resource.clear()
 
 
 @pytest.fixture
@@ -52,12 +38,6 @@ def work():
     for job in list(manager()._jobs.values()):
         if not job.finished:
             job._run()
-
-
-def words(test):
-    """All that the page says."""
-    kinds = (test.title, test.subheader, test.error, test.success, test.info, test.markdown)
-    return " ".join([*(str(each.value) for kind in kinds for each in kind), *(each.proto.body for each in test.get("html"))])
 
 
 def fill_in(test, name, source, options=""):
@@ -178,17 +158,4 @@ def test_sizes_are_in_words():
 
 
 def test_it_paints_before_torch_is_imported():
-    code = f"""
-import sys
-import ui.jobs
-ui.jobs.JobManager._serve = lambda self: None  # what runs in the background may load networks
-from streamlit.testing.v1 import AppTest
-test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
-test.run()
-test.switch_page({str(ROOT / "pages" / PAGE)!r})
-test.run()
-assert not test.exception, test.exception
-assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    paints_without_torch(PAGE, IDLE)

@@ -1,22 +1,13 @@
 """The pages' own logic, without a browser."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import streamlit
 
-from tests.ui.visits import app
-from ui.jobs import JobManager
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.ui.visits import IDLE, app, paints_without_torch
 
 
 @pytest.fixture(autouse=True)
-def _idle_workers(monkeypatch):
-    """Pages hand work to the background; here nobody takes it up."""
-    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
+def _fresh(idle):
     streamlit.cache_resource.clear()
     yield
     streamlit.cache_resource.clear()
@@ -58,22 +49,6 @@ def test_samples_are_made_only_when_asked_for():
 
 @pytest.mark.parametrize("page", ["home.py", "phone.py", "identity.py", "emotion.py", "morph.py"])
 def test_a_page_paints_before_torch_is_imported(page):
-    # In a process of its own: other tests of this one load torch.
-    code = f"""
-import sys
-from streamlit.testing.v1 import AppTest
-test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
-test.run()
-test.switch_page({str(ROOT / "pages" / page)!r})
-test.query_params["threshold"] = "0.05"
-import ui.jobs
-ui.jobs.JobManager._serve = lambda self: None  # what runs in the background may load networks
-if {page!r} == "phone.py":
-    import ui.caches
-    ui.caches.stranger_picture = lambda *_: b""  # the only part of a first view that may need a network
-test.run()
-assert not test.exception, test.exception
-assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    # the only part of a first view that may need a network
+    faces = "import ui.caches; ui.caches.stranger_picture = lambda *_: b''" if page == "phone.py" else ""
+    paints_without_torch(page, f"{IDLE}\n{faces}", threshold="0.05")

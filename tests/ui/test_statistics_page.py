@@ -1,11 +1,6 @@
 """Statistics and Compare without a browser, and a report in one that is offline."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-import streamlit
 from playwright.sync_api import expect
 
 from core.figures.exhibits.contents import EMOTION, IDENTITY
@@ -15,15 +10,12 @@ from core.sampling.identity import generate_batch
 from core.studies.library import Library
 from core.studies.observers.simulated_study import simulated_study
 from core.studies.planning import Prepared, emotion_plan, identity_plan, stimuli_of
-from core.studies.store import Store
 from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import FakeRecogniser, fake_panel
 from tests.figures.study_materials import identity_material
-from tests.ui.visits import app
-from ui.jobs import JobManager
-from ui.studies import access, owner_gate
+from tests.ui.visits import AS_OWNER, app, paints_without_torch, words
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("idle")
 
 
 @pytest.fixture(scope="module")
@@ -37,24 +29,6 @@ def faces():
     return emotion_set([unanimous(0.5, 0.3 + 0.01 * place, True) for place in range(12)])
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A data folder of its own; nothing runs in the background."""
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
-    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
-    monkeypatch.setattr(owner_gate, "_local", lambda: True)
-    monkeypatch.setattr(access, "show_demonstration", lambda: None, raising=False)
-    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
-    streamlit.cache_resource.clear()
-    streamlit.cache_data.clear()
-    store = Store()
-    yield store, Library()
-    store.dispose()
-    streamlit.cache_resource.clear()
-    streamlit.cache_data.clear()
-
-
 def study(place, name, sample_set, *, raters=5, seed=1):
     store, library = place
     set_id = library.add(sample_set, f"Faces of {name}")
@@ -62,12 +36,6 @@ def study(place, name, sample_set, *, raters=5, seed=1):
     plan = (identity_plan if sample_set.kind == "identity" else emotion_plan)(stimuli)
     made = simulated_study(name, Prepared(plan, tuple(stimuli), (set_id,)), {set_id: sample_set}, raters=raters, seed=seed)
     store.restore(made.study, made.stimuli, made.ratings, made.raters)
-
-
-def words(test):
-    kinds = (test.title, test.header, test.error, test.warning, test.info, test.get("html"))
-    bodies = [str(getattr(each, "value", None) or each.proto.body) for kind in kinds for each in kind]
-    return " ".join(body for body in bodies if "<style>" not in body)
 
 
 def says(test):
@@ -168,20 +136,7 @@ def test_comparing_one_with_itself_or_with_nobody(place, pairs):
 @pytest.mark.parametrize("page", ["statistics.py", "compare.py"])
 def test_pages_paint_before_torch_is_imported(place, page, pairs, tmp_path):
     study(place, "pairs", pairs)
-    code = f"""
-import sys
-from streamlit.testing.v1 import AppTest
-from ui.studies import owner_gate
-owner_gate._local = lambda: True
-test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
-test.run()
-test.switch_page({str(ROOT / "pages" / page)!r})
-test.run()
-assert not test.exception, test.exception
-assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    paints_without_torch(page, AS_OWNER)
 
 
 @pytest.mark.browser

@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import streamlit
@@ -14,39 +11,13 @@ from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
 from core.studies.assignment import assign
-from core.studies.library import Library
-from core.studies.store import Store
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
-from tests.ui.visits import app
+from tests.ui.visits import AS_OWNER, app, paints_without_torch, words
 from ui import navigation, rating_routes
 from ui.jobs import JobManager
 from ui.studies import access, owner_gate
 
-ROOT = Path(__file__).resolve().parents[2]
 NOW = "2026-01-02T03:04:05.678+00:00"
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A data folder of its own -> (store, library)."""
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
-    monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
-    monkeypatch.setattr(owner_gate, "_local", lambda: True)
-    monkeypatch.setattr(access, "show_demonstration", lambda: None)
-    streamlit.cache_resource.clear()
-    streamlit.cache_data.clear()
-    store = Store()
-    yield store, Library()
-    store.dispose()
-    streamlit.cache_resource.clear()
-    streamlit.cache_data.clear()
-
-
-def words(test):
-    kinds = (test.title, test.subheader, test.error, test.warning, test.info, test.success, test.markdown, test.get("html"))
-    bodies = [str(getattr(each, "value", None) or each.proto.body) for kind in kinds for each in kind]
-    return " ".join(body for body in bodies if "<style>" not in body).replace("&#x27;", "'")
 
 
 def press(test, key):
@@ -402,22 +373,7 @@ def test_pages_of_studies_paint_before_torch_is_imported(place, page, query):
     study = made_study(store, library, "s", faces())
     answer_all(store, study, lambda _: "fear")
     value = study.token if page == "take_part" else "s"
-    code = f"""
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from streamlit.testing.v1 import AppTest
-from ui.studies import owner_gate
-owner_gate._local = lambda: True
-test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
-test.run()
-test.switch_page({str(ROOT / "pages" / (page + ".py"))!r})
-test.query_params[{query!r}] = {value!r}
-test.run()
-assert not test.exception, test.exception
-assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    paints_without_torch(f"{page}.py", AS_OWNER, **{query: value})
 
 
 def test_faces_just_made_are_kept_for_a_study(place, monkeypatch):

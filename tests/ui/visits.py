@@ -1,10 +1,16 @@
 """A visit to a page of the app without a browser."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
+AS_OWNER = "from ui.studies import owner_gate; owner_gate._local = lambda: True"
+"""For ``paints_without_torch``: the visitor sits at the server."""
+IDLE = "import ui.jobs; ui.jobs.JobManager._serve = lambda self: None"
+"""For ``paints_without_torch``: what runs in the background may load networks."""
 
 
 def app(page=None, **query):
@@ -17,3 +23,29 @@ def app(page=None, **query):
         test.run()
     assert not test.exception
     return test
+
+
+def words(test):
+    """All that the page says, but for its style sheet."""
+    kinds = ("title", "header", "subheader", "error", "warning", "info", "success", "markdown", "html")
+    bodies = [str(getattr(each, "value", None) or each.proto.body) for kind in kinds for each in test.get(kind)]
+    return " ".join(body for body in bodies if "<style>" not in body).replace("&#x27;", "'")
+
+
+def paints_without_torch(page, given="", then="", **query):
+    """Open the page in a process of its own, as other tests of this one load torch. given, then: code before and after it."""
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+{given}
+test = AppTest.from_file({str(ROOT / "ui" / "main.py")!r}, default_timeout=120)
+test.run()
+test.switch_page({str(ROOT / "pages" / page)!r})
+test.query_params.update({query!r})
+test.run()
+assert not test.exception, test.exception
+{then}
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
