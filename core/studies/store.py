@@ -7,6 +7,7 @@ one that was acknowledged counts, and a later one to the same trial is acknowled
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -73,8 +74,7 @@ class Store:
             _create(connection, study, stimuli, enrolled=max(len(raters), *numbered, 0))
             if raters:
                 connection.execute(insert(RATERS), [rater_row(rater, number) for number, rater in enumerate(raters)])
-            for rater in raters:
-                _hand_out(connection, study.name, rater.trials, 1)
+            _hand_out(connection, study.name, (name for rater in raters for name in rater.trials), 1)
             save_rows(connection, ratings)
         return self.study(study.name)
 
@@ -291,11 +291,12 @@ def _rater(connection: Connection, code: str) -> Rater:
     return to_rater(row)
 
 
-def _hand_out(connection: Connection, name: str, trials: Sequence[str], step: int) -> None:
-    """Count the stimuli of an order as handed out, or no more."""
-    change = update(STIMULI).where(STIMULI.c.study == name, STIMULI.c.stimulus == bindparam("shown"))
-    if trials:
-        connection.execute(change.values(handed_out=STIMULI.c.handed_out + step), [{"shown": stimulus} for stimulus in trials])
+def _hand_out(connection: Connection, name: str, trials: Iterable[str], step: int) -> None:
+    """Count the stimuli of orders as handed out, or no more; one change a stimulus, however many orders hold it."""
+    counted = [{"shown": stimulus, "times": step * times} for stimulus, times in Counter(trials).items()]
+    if counted:
+        change = update(STIMULI).where(STIMULI.c.study == name, STIMULI.c.stimulus == bindparam("shown"))
+        connection.execute(change.values(handed_out=STIMULI.c.handed_out + bindparam("times")), counted)
 
 
 def _note(connection: Connection, deletion: Deletion) -> Deletion:
