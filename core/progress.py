@@ -37,10 +37,14 @@ class Progress:
 
     def part(self, label: str, place: int, of: int) -> Progress:
         """The progress of one of ``of`` equal parts: its stages are labelled and moved to its place in the whole."""
+        return self.stretch(place / of, (place + 1) / of, lambda message: f"{label}: {message}")
+
+    def stretch(self, low: float, high: float, said: Callable[[str], str] = str) -> Progress:
+        """The progress of the whole from ``low`` to ``high``, its stages in the words of ``said``; cancelled with the whole."""
 
         def report(event: Any) -> None:
             if isinstance(event, Stage):
-                event = Stage(f"{label}: {event.message}", (place + event.fraction) / of)
+                event = Stage(said(event.message), low + (high - low) * event.fraction)
             if self.report is not None:
                 self.report(event)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ def group(alignment: Alignment, progress: Progress | None = None) -> Alignment:
 
 def _group(alignment: Alignment, name: str, progress: Progress) -> None:
     c, split = alignment.configuration, alignment.split
-    given = alignment.sources.inputs(name, _shifted(progress, 0.0, 0.5))
+    given = alignment.sources.inputs(name, progress.stretch(0.0, 0.5))
     network = alignment.sources.learner(name)
     network.check(given.images)
     alignment.kept.write(name, "base", "", _probabilities(network, given))
@@ -58,7 +58,7 @@ def _group(alignment: Alignment, name: str, progress: Progress) -> None:
         _schedule(c, c.part),
         stage="group",
         saved=unfinished,
-        progress=_shifted(progress, 0.5, 1.0),
+        progress=progress.stretch(0.5, 1.0),
     )
     alignment.kept.write(name, "group", "", _probabilities(network, given), _learned(network, c.part), curve)
     unfinished.unlink(missing_ok=True)
@@ -213,17 +213,3 @@ def _fill(network: Learner, tensors: dict[str, Tensor], part: Part) -> None:
         (network if part == "all" else network.head).load_state_dict(tensors)
     except RuntimeError as error:
         raise LiminalError(f"The weights kept for {network.name} belong to another network; align again.") from error
-
-
-def _shifted(progress: Progress, low: float, high: float) -> Progress:
-    """The progress of a stretch of the whole; cancelled with it."""
-
-    def report(event: object) -> None:
-        from core.progress import Stage
-
-        if isinstance(event, Stage):
-            event = replace(event, fraction=low + (high - low) * event.fraction)
-        if progress.report is not None:
-            progress.report(event)
-
-    return Progress(report, progress.cancel)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.alignment.configuration import AlignmentConfiguration
-from core.progress import Progress, Stage
+from core.progress import Progress
 from ui.studies import access
 
 if TYPE_CHECKING:
@@ -81,11 +81,12 @@ def learner(alignments: Sequence[Alignment], names: Sequence[str], people: int) 
 
         for place, (each, name) in enumerate(zip(alignments, names, strict=True)):
             start, width = place / len(names), 1 / len(names)
+            middle = start + GROUPS_SHARE * width
             if not each.ready(name):
-                learning.group(each, stretch(progress, start, start + GROUPS_SHARE * width, name))
+                learning.group(each, progress.stretch(start, middle, _known_as(name)))
             chosen = some_of(each, people)
             if chosen:
-                own = stretch(progress, start + GROUPS_SHARE * width, start + width, name)
+                own = progress.stretch(middle, start + width, _known_as(name))
                 learning.everyone(_alone(each, name), people=chosen, progress=own)
         return True
 
@@ -97,18 +98,11 @@ def _alone(alignment: Alignment, name: str) -> Alignment:
     return replace(alignment, configuration=replace(alignment.configuration, classifiers=(name,)))
 
 
-def stretch(progress: Progress, low: float, high: float, name: str = "") -> Progress:
-    """The progress of a part of the whole, with a network's name as people know it."""
+def _known_as(name: str) -> Callable[[str], str]:
+    """Messages with a network's name as people know it."""
     from core.figures.exhibits.exhibit import title_of
 
-    def report(event: object) -> None:
-        if isinstance(event, Stage):
-            said = event.message.removeprefix(f"{name}: ").replace(name, title_of(name)) if name else event.message
-            event = Stage(said, low + (high - low) * event.fraction)
-        if progress.report is not None:
-            progress.report(event)
-
-    return Progress(report, progress.cancel)
+    return lambda message: message.removeprefix(f"{name}: ").replace(name, title_of(name))
 
 
 def report_of(alignment: Alignment, name: str) -> AlignmentReport:
