@@ -29,7 +29,7 @@ from core.studies.exporting.tables import parquet_bytes
 from core.studies.library import content_id, described, write_set
 from core.studies.observers.simulate import PLANTED
 from core.studies.observers.simulated_study import SimulatedStudy, simulated_study
-from core.studies.planning import Prepared, emotion_plan, identity_plan, joined_stimuli, stimuli_of
+from core.studies.planning import CHECKS_TITLE, Prepared, emotion_plan, identity_plan, joined_stimuli, stimuli_of
 from core.studies.ratings import typed
 from core.studies.store import Store
 from core.studies.study import KINDS, Kind, Plan, Rater, Stimulus, Study, new_code
@@ -148,7 +148,7 @@ def _counts(made: SimulatedStudy) -> dict[str, int]:
 def _write_sets(place: Path, sets: dict[str, SampleSet], checks: SampleSet | None) -> None:
     shutil.rmtree(place, ignore_errors=True)
     for set_id, each in sets.items():
-        title = "Attention checks: faces on which all classifiers agree" if each is checks else described(each)
+        title = CHECKS_TITLE if each is checks else described(each)
         write_set(place / set_id, each, title, lossy=True)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
@@ -24,6 +25,8 @@ from core.studies.study import Kind, Plan, Stimulus
 
 SURE = 0.9
 """A sentinel's probability under every classifier is above this (raw, uncalibrated: calibrated ones hardly ever are)."""
+CHECKS_TITLE = "Attention checks: faces on which all classifiers agree"
+"""Of a set of sentinels in the library."""
 EMOTION_TRIALS, EMOTION_SENTINELS = 390, 10  # paper B
 
 
@@ -41,9 +44,13 @@ def unanimous(sample_set: SampleSet) -> dict[str, str]:
     configuration, samples = sample_set.emotion, sample_set.samples
     prefixes = ["p_" if name == configuration.steerer else f"p_{name}_" for name in configuration.classifiers]
     p = np.stack([samples[[prefix + emotion for emotion in EMOTIONS]].to_numpy(np.float64) for prefix in prefixes])
+    return {str(name): EMOTIONS[place] for name, place in zip(samples["sample_id"], agreed(p), strict=True) if place >= 0}
+
+
+def agreed(p: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Probabilities (classifiers, N, emotions) -> (N,) the emotion that all give more than SURE to, -1 where there is none."""
     best = p.argmax(axis=2)  # (classifiers, N)
-    agreed = (best == best[0]).all(axis=0) & (p.max(axis=2) > SURE).all(axis=0)
-    return {str(name): EMOTIONS[place] for name, place, yes in zip(samples["sample_id"], best[0], agreed, strict=True) if yes}
+    return np.where((best == best[0]).all(axis=0) & (p.max(axis=2) > SURE).all(axis=0), best[0], -1)
 
 
 def stratum(stimulus: Stimulus) -> str:
@@ -126,7 +133,7 @@ def prepare(
             made, note = made_sentinels(first, missing, progress)
             notes += [note] if note else []
             if made is not None:
-                set_id = library.add(made, "Attention checks: faces on which all classifiers agree")
+                set_id = library.add(made, CHECKS_TITLE)
                 stimuli = joined_stimuli([stimuli, stimuli_of(made, set_id)])
                 sets[set_id] = made
         if sentinels is not None:

@@ -14,18 +14,17 @@ from core.sampling.emotion.configuration import EmotionConfiguration, ordered
 from core.sampling.emotion.reference import Reference, load_reference
 from core.sampling.sample_set import SampleSet
 from core.sampling.seeds import sample_seed
-from core.studies.planning import SURE
+from core.studies.planning import SURE, agreed
 
 
 def candidates(reference: Reference, classifiers: Sequence[str]) -> list[tuple[int, str]]:
     """(place in the reference population, emotion) of its unanimous faces; emotions take turns, so that a few cover many."""
     p = np.stack([softmax(reference.of(name).astype(np.float64), axis=1) for name in classifiers])  # (classifiers, N, 6)
-    best = p.argmax(axis=2)
-    agreed = (best == best[0]).all(axis=0) & (p.max(axis=2) > SURE).all(axis=0)
+    emotions = agreed(p)
     turns: Counter[int] = Counter()
     found = []
-    for place in np.flatnonzero(agreed):
-        emotion = int(best[0, place])
+    for place in np.flatnonzero(emotions >= 0):
+        emotion = int(emotions[place])
         found.append((turns[emotion], emotion, int(place)))
         turns[emotion] += 1
     return [(place, EMOTIONS[emotion]) for _, emotion, place in sorted(found)]
