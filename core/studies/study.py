@@ -16,6 +16,7 @@ Kind = Literal["identity", "emotion"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NAME_LENGTH = 80
+MOST_TRIALS, MOST_SENTINELS = 5000, 1000  # a rater's, of a plan
 CONSENT = (
     "You will see pictures of faces that a computer made and say what you see. Your answers and their times are kept without your "
     "name and may be published. Taking part is voluntary: you can stop at any time by closing the page."
@@ -47,8 +48,10 @@ class Plan(Configuration):
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise LiminalError(f"A study asks about {' or '.join(KINDS)}, not about '{self.kind}'.")
-        if not 1 <= self.trials <= 5000 or not 0 <= self.sentinels <= 1000:
-            raise LiminalError("A rater gets 1 to 5,000 trials and at most 1,000 attention checks; choose fewer.")
+        if not 1 <= self.trials <= MOST_TRIALS or not 0 <= self.sentinels <= MOST_SENTINELS:
+            raise LiminalError(
+                f"A rater gets 1 to {MOST_TRIALS:,} trials and at most {MOST_SENTINELS:,} attention checks; choose fewer."
+            )
         if not 0 <= self.fixation_ms <= 5000 or not 0 <= self.image_ms <= 60_000:
             raise LiminalError("The cross shows for at most 5 seconds and an image for at most 60; choose shorter times.")
         if not self.consent.strip():

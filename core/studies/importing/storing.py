@@ -14,9 +14,7 @@ from core.studies.library import Library, SetEntry
 from core.studies.planning import stimuli_of
 from core.studies.ratings import Source
 from core.studies.store import Store
-from core.studies.study import Plan, Stimulus, Study
-
-MOST_TRIALS, MOST_SENTINELS = 5000, 1000  # what a plan may say
+from core.studies.study import MOST_SENTINELS, MOST_TRIALS, Plan, Stimulus, Study
 
 
 @dataclass(frozen=True)
