@@ -70,9 +70,7 @@ def choose() -> Chosen | None:
 
 def material_of(study: Study, *, attentive: bool = True) -> Chosen:
     """All about one study, kept until an answer comes in or goes."""
-    store = access.store()
-    counted = store.counts(study.name).get(study.name, (0, 0))
-    key = f"{study.name}\0{study.token}\0{counted}\0{len(store.deletions(study.name))}\0{attentive}"
+    key = f"{answers_view.version(study)}\0{attentive}"
     return Chosen(study, _material(key, study, attentive), key)
 
 
@@ -82,7 +80,7 @@ def _material(key: str, _study: Study, attentive: bool) -> Material:
 
     return assemble(
         _study,
-        access.stimuli(_study.name),
+        access.stimuli(_study),
         access.store().raters(_study.name),
         answers_view.ratings(_study),
         access.library(),

@@ -116,9 +116,10 @@ def place_of(code: str) -> Place:
     if known is not None:
         return known
     rater = store().rater(code)
-    sentinels = {each.stimulus: each.is_sentinel for each in store().stimuli(rater.study)}
-    stimuli = {name: (place, sentinels.get(name, False)) for place, name in enumerate(rater.trials)}
-    return _places.put(code, Place(rater, store().study(rater.study), stimuli))
+    study = store().study(rater.study)
+    sentinels = {each.stimulus for each in stimuli(study) if each.is_sentinel}
+    places = {name: (place, name in sentinels) for place, name in enumerate(rater.trials)}
+    return _places.put(code, Place(rater, study, places))
 
 
 def picture(token: str, sample_id: str) -> tuple[bytes, str]:
@@ -126,7 +127,7 @@ def picture(token: str, sample_id: str) -> tuple[bytes, str]:
     study = store().study_of(token)
     known = _pictures.get(token)
     if known is None or sample_id not in known:
-        known = _pictures.put(token, _sets_by_picture(study, store().stimuli(study.name)))
+        known = _pictures.put(token, _sets_by_picture(study, stimuli(study)))
     for set_id in known.get(sample_id, ()):
         try:
             return library().picture(set_id, sample_id)
@@ -154,11 +155,11 @@ def pictured(study: Study, stimulus: Stimulus) -> bool:
     return bool(stimulus.details.get("set") or study.sample_sets)
 
 
-def stimuli(name: str) -> list[Stimulus]:
-    """A study's stimuli, which never change; kept for a while."""
-    return _stimuli(name, store().study(name).token)
+def stimuli(study: Study) -> list[Stimulus]:
+    """A study's stimuli, which never change; kept for a while, and never changed in place."""
+    return _stimuli(study.name, study.token)
 
 
-@st.cache_data(show_spinner=False, max_entries=32)
+@st.cache_resource(show_spinner=False, max_entries=32)
 def _stimuli(name: str, token: str) -> list[Stimulus]:
     return store().stimuli(name)

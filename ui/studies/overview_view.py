@@ -15,7 +15,8 @@ from ui.words import fine, percent
 if TYPE_CHECKING:
     from core.studies.exclusions import Rules
     from core.studies.overview import Overview
-    from core.studies.study import Kind, Study
+    from core.studies.study import Kind, Rater, Study
+    from ui.studies.answers_view import Version
 
 LOOK_SECONDS = 10.0
 FEW = 12
@@ -52,20 +53,28 @@ def _is_on(switch: Switch) -> bool:
     return bool(turned) if turned is not None else st.query_params.get(switch.name) != "false"
 
 
-def show(study: Study) -> None:
-    """Live while people can answer."""
+def show(study: Study) -> Overview:
+    """Live while people can answer. -> what it shows, for the parts of the page that follow from it."""
     live = study.source == "human" and not study.closed and not study.published
     st.fragment(_show, run_every=LOOK_SECONDS if live else None)(study.name)
     found = _overview(study)  # outside the fragment: a switch changes what is counted below, too
     if found.progress.answered:
         _exclusions(study, found)
+    return found
 
 
 def _overview(study: Study) -> Overview:
+    raters = access.store().raters(study.name)
+    finished = sum(each.finished_at is not None for each in raters)
+    return _worked_out(answers_view.version(study), (len(raters), finished), rules(study.plan.kind), study, raters)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _worked_out(version: Version, people: tuple[int, int], rules: Rules, _study: Study, _raters: list[Rater]) -> Overview:
+    """people: enrolled and finished, which change without an answer."""
     from core.studies.overview import overview
 
-    ratings, stimuli = answers_view.ratings(study), access.stimuli(study.name)
-    return overview(study, stimuli, access.store().raters(study.name), ratings, rules(study.plan.kind))
+    return overview(_study, access.stimuli(_study), _raters, answers_view.ratings(_study), rules)
 
 
 def _show(name: str) -> None:

@@ -219,7 +219,7 @@ def _instructions(study: Study) -> None:
 
 
 def _faces(study: Study, rater: Rater, left: list[str]) -> None:
-    shown = {each.stimulus: each.images for each in access.store().stimuli(study.name)}
+    shown = {each.stimulus: each.images for each in access.stimuli(study)}
     plan = study.plan
     trials = [
         Trial(

@@ -54,7 +54,7 @@ def show() -> None:
 def _card(study: Study, people: int, answers: int) -> None:
     """Faces, name, what it is, how far it is. The whole card is the link."""
     with st.container(border=True):
-        shown = [each for each in access.stimuli(study.name)[: 2 * FACES] if access.pictured(study, each)]
+        shown = [each for each in access.stimuli(study)[: 2 * FACES] if access.pictured(study, each)]
         images = list(dict.fromkeys(image for each in shown for image in each.images))[:FACES]
         faces = "".join(
             f'<img src="{html.escape(access.picture_address(study.token, image))}" alt="" loading="lazy">' for image in images

@@ -12,10 +12,11 @@ import streamlit as st
 from core.figures import theme
 from core.studies.importing.cells import UNKNOWN_TIME
 from ui import components
-from ui.studies import access, answers_view, overview_view, words
+from ui.studies import access, answers_view, words
 from ui.words import bars, fine, lead
 
 if TYPE_CHECKING:
+    from core.studies.exclusions import Exclusions
     from core.studies.study import Stimulus, Study
 
 PAGE, ACROSS = 24, 6
@@ -23,9 +24,9 @@ LONGEST = 20  # characters of a name in place of a picture
 ORDERS = {"split": "most split", "clear": "most agreed", "votes": "most votes", "as-made": "as they were made"}
 
 
-def show(study: Study) -> None:
-    """A page of faces in the chosen order; pressing one opens its votes."""
-    stimuli = access.stimuli(study.name)
+def show(study: Study, left_out: Exclusions) -> None:
+    """A page of faces in the chosen order; pressing one opens its votes. left_out: whose answers are not counted."""
+    stimuli = access.stimuli(study)
     st.subheader("What was said of each", anchor=False)
     if not stimuli:
         st.html(fine("This study knows no faces."))
@@ -33,7 +34,7 @@ def show(study: Study) -> None:
     order = st.segmented_control(
         "Order", list(ORDERS), default="split", format_func=ORDERS.get, key="order", bind="query-params", required=True
     )
-    ratings = _counted(study)
+    ratings = left_out.of(answers_view.ratings(study))
     votes = _votes(study, ratings)
     ordered = _ordered(stimuli, votes, str(order))
     pages = -(-len(ordered) // PAGE)
@@ -44,13 +45,6 @@ def show(study: Study) -> None:
     chosen = next((each for each in stimuli if each.stimulus == st.query_params.get("stimulus")), None)
     if chosen is not None:
         _dialog(study, chosen, ratings)
-
-
-def _counted(study: Study) -> pd.DataFrame:
-    from core.studies.exclusions import exclusions
-
-    ratings = answers_view.ratings(study)
-    return exclusions(ratings, access.stimuli(study.name), overview_view.rules(study.plan.kind)).of(ratings)
 
 
 def _votes(study: Study, ratings: pd.DataFrame) -> dict[str, dict[str, int]]:

@@ -37,9 +37,9 @@ def show(name: str) -> None:
         st.info(f"This was brought in from elsewhere; nobody was asked here. {study.note}".strip(), icon=":material/menu_book:")
     else:
         _link(study)
-    overview_view.show(study)
+    found = overview_view.show(study)
     st.space("medium")
-    stimuli_view.show(study)
+    stimuli_view.show(study, found.exclusions)
     st.space("medium")
     people_view.show(study)
     st.space("medium")

@@ -111,7 +111,7 @@ def _apart(
     if not lines:
         return
     st.subheader("Where you saw something else", anchor=False)
-    images = {each.stimulus: each.images for each in access.store().stimuli(study.name)}
+    images = {each.stimulus: each.images for each in access.stimuli(study)}
     figures = []
     for name, words in lines:
         faces = "".join(
