@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import LiminalError
-from core.studies.ratings import RATINGS, Rating
+from core.studies.ratings import RATINGS, Rating, table
 from core.studies.store import Store
-from core.studies.study import Plan, Stimulus, Study
+from core.studies.study import Plan, Rater, Stimulus, Study
 
 NAMES = ["plain", "Ωμέγα", "顔の研究", "دراسة الوجوه", "🙂 naïve 'quoted' \"; DROP TABLE", "O'Brien %s :x"]
 
@@ -118,6 +118,26 @@ def test_raters_get_numbers_and_orders_that_stay_balanced(store):
     store.change("study", closed=True)
     with pytest.raises(LiminalError, match="closed"):
         store.enrol("study", fewest)
+
+
+def test_orders_that_are_brought_back_count_as_handed_out(store):
+    orders = {"a": ("s0", "s1", "s2"), "b": ("s2", "s0"), "c": ("s0",)}
+    raters = [Rater(name, "study", f"code-{name}", trials) for name, trials in orders.items()]
+    store.create(Study("other", Plan("identity", 6)), stimuli())
+    store.restore(Study("study", Plan("identity", 6)), stimuli(), table([]), raters)
+    seen = {}
+
+    def watch(study, stimuli, handed_out, number):
+        seen[study.name] = (dict(handed_out), number)
+        return ["s5"]
+
+    store.enrol("study", watch)
+    store.enrol("other", watch)
+    assert seen["study"] == ({"s0": 3, "s1": 1, "s2": 2, "s3": 0, "s4": 0, "s5": 0}, 3)
+    assert seen["other"] == (dict.fromkeys(seen["study"][0], 0), 0)
+    store.forget("study", "a")
+    store.enrol("study", watch)
+    assert seen["study"] == ({"s0": 2, "s1": 0, "s2": 1, "s3": 0, "s4": 0, "s5": 1}, 4)
 
 
 def test_an_answer_is_kept_once_and_the_first_one_counts(store):
