@@ -16,6 +16,7 @@ from scipy.stats import rankdata, wilcoxon
 
 from core.alignment.alignment import Alignment
 from core.alignment.answers import Places, counted
+from core.alignment.kept import Probabilities
 from core.alignment.shift import shifted
 from core.alignment.splits import Parted
 from core.analysis.answers import Array, divided
@@ -77,28 +78,29 @@ def report(alignment: Alignment, classifier: str, *, seed: int = 0) -> Alignment
     """All figures of one classifier. Raises LiminalError where the group's model has not learned; individuals may be missing."""
     split = alignment.split
     base, group = alignment.base(classifier), alignment.group(classifier)
-    with_model = alignment.people(classifier)
-    people = _people(alignment, classifier)
-    have = people[people["rater"].isin(with_model)]
+    own_nets = {rater: alignment.individual(classifier, rater) for rater in alignment.people(classifier)}
+    people = _people(alignment, classifier, base.images, group.images, own_nets)
+    have = people[people["rater"].isin(list(own_nets))]
     _, judged = split.group()
     entropies = _entropies(alignment, judged, base.images, group.images)
-    own_nets = [alignment.individual(classifier, rater) for rater in with_model]
+    able = split.able()
     truth = alignment.labels.labels.argmax(axis=1)[alignment.reference_held]
 
     def of_reference(p: Array) -> Array:
         right: Array = (p[alignment.reference_held].argmax(axis=1) == truth).astype(np.float64)
         return right
 
-    def over_people(column: str, table: pd.DataFrame = have) -> Estimate:
-        return bootstrap(table[column].dropna().to_numpy(np.float64), np.mean, seed=seed)
+    def over_people(column: str) -> Estimate:
+        return bootstrap(have[column].dropna().to_numpy(np.float64), np.mean, seed=seed)
 
-    missing = len(split.able()) - len(with_model)
+    def gained(column: str) -> Gain:
+        return gain(people[column].to_numpy(np.float64), seed)
+
+    missing, few = len(able) - len(own_nets), len(alignment.answers.raters) - len(able)
     notes = [
-        "" if with_model else "No individual has learned yet.",
-        f"{missing} people with enough answers have no model yet." if with_model and missing > 0 else "",
-        f"{len(alignment.answers.raters) - len(split.able())} people gave too few answers for a model of their own."
-        if len(split.able()) < len(alignment.answers.raters)
-        else "",
+        "" if own_nets else "No individual has learned yet.",
+        f"{missing} people with enough answers have no model yet." if own_nets and missing > 0 else "",
+        f"{few} people gave too few answers for a model of their own." if few else "",
         alignment.note,
     ]
     return AlignmentReport(
@@ -114,23 +116,27 @@ def report(alignment: Alignment, classifier: str, *, seed: int = 0) -> Alignment
         reference={
             "base": bootstrap(of_reference(base.reference), np.mean, seed=seed),
             "group": bootstrap(of_reference(group.reference), np.mean, seed=seed),
-            "individual": bootstrap(np.array([of_reference(each.reference).mean() for each in own_nets]), np.mean, seed=seed),
+            "individual": bootstrap(
+                np.array([of_reference(each.reference).mean() for each in own_nets.values()]), np.mean, seed=seed
+            ),
         },
         group={
             "base": _pooled(split, judged, base.images, seed),
             "group": _pooled(split, judged, group.images, seed),
-            "individual": bootstrap(np.array([hits(split, judged, each.images).mean() for each in own_nets]), np.mean, seed=seed),
+            "individual": bootstrap(
+                np.array([hits(split, judged, each.images).mean() for each in own_nets.values()]), np.mean, seed=seed
+            ),
         },
         own={level: over_people(f"accuracy_{level}") for level in LEVELS},
         loss={level: over_people(f"loss_{level}") for level in LEVELS},
         group_gain=gain((people["accuracy_group"] - people["accuracy_base"]).to_numpy(np.float64), seed),
-        individual_gain=gain(people["gain"].to_numpy(np.float64), seed),
-        individual_loss_gain=gain(people["loss_gain"].to_numpy(np.float64), seed),
-        null_gain=gain(people["null_gain"].to_numpy(np.float64), seed),
-        null_loss_gain=gain(people["null_loss_gain"].to_numpy(np.float64), seed),
-        shift_gain=gain(people["shift_gain"].to_numpy(np.float64), seed),
-        shift_loss_gain=gain(people["shift_loss_gain"].to_numpy(np.float64), seed),
-        null_shift_loss_gain=gain(people["null_shift_loss_gain"].to_numpy(np.float64), seed),
+        individual_gain=gained("gain"),
+        individual_loss_gain=gained("loss_gain"),
+        null_gain=gained("null_gain"),
+        null_loss_gain=gained("null_loss_gain"),
+        shift_gain=gained("shift_gain"),
+        shift_loss_gain=gained("shift_loss_gain"),
+        null_shift_loss_gain=gained("null_shift_loss_gain"),
         entropy_base=spearman(entropies["human"].to_numpy(), entropies["base"].to_numpy(), seed),
         entropy_group=spearman(entropies["human"].to_numpy(), entropies["group"].to_numpy(), seed),
         people=people,
@@ -185,17 +191,18 @@ def _pooled(split: Parted, rows: Places, p: Array, seed: int) -> Estimate:
     return over_one(sums[sums[:, 1] > 0], ratio, resamples=RESAMPLES, seed=seed)
 
 
-def _people(alignment: Alignment, classifier: str) -> pd.DataFrame:
-    base, group = alignment.base(classifier).images, alignment.group(classifier).images
-    with_model, with_null = set(alignment.people(classifier)), set(alignment.people(classifier, null=True))
+def _people(
+    alignment: Alignment, classifier: str, base: Array, group: Array, own_nets: Mapping[str, Probabilities]
+) -> pd.DataFrame:
+    with_null = set(alignment.people(classifier, null=True))
     found = []
     for rater in alignment.answers.raters:
         _, rows = alignment.split.person(rater)
         if not len(rows):
             continue
         levels = {"base": base, "group": group}
-        if rater in with_model:
-            levels["individual"] = alignment.individual(classifier, rater).images
+        if rater in own_nets:
+            levels["individual"] = own_nets[rater].images
         row: dict[str, object] = {"rater": rater, "answers": len(rows)}
         for name, measure in (("accuracy", hits), ("loss", losses)):
             for level in LEVELS:
