@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,10 @@ class Parted:
 
     def able(self) -> tuple[str, ...]:
         """People with enough answers to learn from and with some to be judged by."""
+        return self._able
+
+    @cached_property
+    def _able(self) -> tuple[str, ...]:
         found = []
         for rater in self.answers.raters:
             learned, judged = self.person(rater)
