@@ -7,7 +7,7 @@ With 10 to 13 votes an image the plain entropy is biased low by a tenth of a bit
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.spatial.distance import jensenshannon
 
 from core.analysis.answers import Array, Coded, chosen, coded, divided
-from core.analysis.bootstrap import RESAMPLES, over_one
+from core.analysis.bootstrap import CELLS_AT_ONCE, RESAMPLES, over_one
 from core.analysis.boundary import Estimate, bootstrap, entropy
 from core.analysis.results import Basis, Result, undefined
 from core.models.emotions import EMOTIONS
@@ -128,22 +128,25 @@ def divergence(first: Array, second: Array) -> Array:
     return result
 
 
-def dirichlet_interval(counts: Array, statistic: object, values: Array, *, seed: int = 0) -> tuple[Array, Array]:
+def dirichlet_interval(
+    counts: Array, statistic: Callable[..., Array], values: Array, *beside: Array, seed: int = 0
+) -> tuple[Array, Array]:
     """95 % interval of a statistic of each image's choice probabilities, (N, K) -> (N,), from its votes.
 
+    beside: what the statistic takes besides, (N, ...) each: images are worked through in parts that fit into memory.
     Draws from the Dirichlet posterior under Jeffreys' prior, widened where it does not hold the value itself, which is computed
     from the votes alone. NaN where there are no votes.
     """
-    assert callable(statistic)
     n, k = counts.shape
     low, high = np.full(n, np.nan), np.full(n, np.nan)
     random = np.random.default_rng(seed)
-    at_once = max(1, 4_000_000 // (DRAWS * max(k, 1)))
+    at_once = max(1, CELLS_AT_ONCE // (DRAWS * max(k, 1)))
     for start in range(0, n, at_once):
         part = slice(start, min(start + at_once, n))
         drawn = random.standard_gamma(np.broadcast_to(counts[part] + PRIOR, (DRAWS, *counts[part].shape)))
         drawn /= drawn.sum(axis=2, keepdims=True)
-        of_draws = np.stack([statistic(each) for each in drawn]) if k else np.empty((DRAWS, 0))
+        own = [each[part] for each in beside]
+        of_draws = np.stack([statistic(each, *own) for each in drawn])
         low[part], high[part] = np.quantile(of_draws, [0.025, 0.975], axis=0)
     voted = counts.sum(axis=1) > 0
     return np.where(voted, np.fmin(low, values), np.nan), np.where(voted, np.fmax(high, values), np.nan)

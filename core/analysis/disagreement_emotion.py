@@ -31,7 +31,7 @@ def against_classifier(
     p = probabilities(samples, classifier, steerer, kind=kind)
     score = divergence(votes.shares(), p)
     known = np.isfinite(p).all(axis=1)
-    low, high = dirichlet_interval(votes.counts(), lambda drawn: divergence(drawn, p), score, seed=seed)
+    low, high = dirichlet_interval(votes.counts(), divergence, score, p, seed=seed)
     return _disagreement(
         samples,
         votes,

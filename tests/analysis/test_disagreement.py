@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.analysis.acceptance import Proportion
-from core.analysis.choices import choices
+from core.analysis.choices import DRAWS, choices
 from core.analysis.deciders import probabilities
 from core.analysis.disagreement import SCALINGS, identity_disagreement, identity_spread, inverted, similarity_spread, wilson
 from core.analysis.disagreement_emotion import against_classifier, among_people, between_classifiers, pair_gap
@@ -156,6 +156,19 @@ def test_the_classifier_that_is_the_truth_disagrees_least():
     assert (found.table["low"] <= found.table["score"]).all()
     assert (found.table["score"] <= found.table["high"]).all()
     assert not found.table["few"].any()
+
+
+def test_many_images_are_worked_through_in_parts_and_get_the_same_intervals(monkeypatch):
+    made = emotion_study(20, 30)
+    said = made.table.copy()
+    said.loc[7:13, [f"p_other_{emotion}" for emotion in EMOTIONS]] = np.eye(6)[5]  # the second part is judged otherwise
+    votes = choices(made.ratings, said["sample_id"])
+    whole = against_classifier(said, votes, "other", "steer").table
+    assert whole.loc[7:13, "low"].median() > whole.loc[:6, "high"].max()
+    monkeypatch.setattr("core.analysis.choices.CELLS_AT_ONCE", 7 * 6 * DRAWS)
+    parts = against_classifier(said, votes, "other", "steer").table
+    np.testing.assert_array_equal(parts["score"], whole["score"])
+    np.testing.assert_allclose(parts[["low", "high"]], whole[["low", "high"]], atol=0.08)
 
 
 def test_the_pairs_gap_is_signed():
