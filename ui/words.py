@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ui.components import Verdict
@@ -93,6 +93,11 @@ def bars(shares: dict[str, float]) -> str:
         for name, share in sorted(shares.items(), key=lambda item: -item[1])
     )
     return f'<div class="bars">{rows}</div>'
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Numbers, each with the words that say what it means, as HTML."""
+    return "".join(f'<div class="fact"><b>{html.escape(number)}</b><p>{html.escape(words)}</p></div>' for number, words in rows)
 
 
 def lead(text: str, *, wide_only: bool = False) -> str:

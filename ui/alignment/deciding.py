@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from ui import words
 from ui.analysis.figure_card import card
 from ui.words import fine, lead
 
@@ -62,4 +62,4 @@ def facts(found: IdentityReport) -> str:
     own = found.individual_gain.value
     if math.isfinite(own.value):
         rows.append((f"{100 * own.value:+.1f}", f"points by weights of one's own. {sentence(found)}"))
-    return "".join(f'<div class="fact"><b>{html.escape(number)}</b><p>{html.escape(words)}</p></div>' for number, words in rows)
+    return words.facts(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import streamlit as st
 
 from core.analysis.boundary import Estimate
 from ui.analysis.figure_card import card
-from ui.words import fine, lead, percent
+from ui.words import facts, fine, lead, percent
 
 if TYPE_CHECKING:
     from core.alignment.profile import Profile, RunningScore
@@ -36,7 +35,7 @@ def show(chosen: Chosen, you: Visitor) -> None:
     crowd = "simulated observers" if simulated else "people"
     if simulated:
         st.html(fine("This crowd is simulated: nobody was asked, so that where you part from it says nothing of other people."))
-    st.html("".join(_fact(*each) for each in (_guessed(you, score), *_sentences(found, crowd))))
+    st.html(facts([_guessed(you, score), *_sentences(found, crowd)]))
     card(leanings(found, crowd), "you-leanings", name=file_name("you", "profile"))
     st.html(
         fine(
@@ -51,10 +50,6 @@ def running(you: Visitor) -> str:
     own, group = you.score()
     few = "" if you.n >= 30 else " Too few to tell who is better."
     return fine(f"Guessed right so far: {own} of {you.n} from your answers before; {group} of {you.n} by everybody’s model.{few}")
-
-
-def _fact(number: str, words: str) -> str:
-    return f'<div class="fact"><b>{html.escape(number)}</b><p>{html.escape(words)}</p></div>'
 
 
 def _guessed(you: Visitor, score: RunningScore) -> tuple[str, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from ui import words
 from ui.alignment import changed, confusions, runs
 from ui.analysis.choices import one_of
 from ui.analysis.figure_card import card
@@ -87,4 +87,4 @@ def facts(report: AlignmentReport) -> str:
                 f"which {people} are divided.",
             )
         )
-    return "".join(f'<div class="fact"><b>{html.escape(number)}</b><p>{html.escape(words)}</p></div>' for number, words in rows)
+    return words.facts(rows)
