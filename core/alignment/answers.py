@@ -16,6 +16,7 @@ from core.analysis.material import Material
 from core.analysis.results import Basis, source_of
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
+from core.studies.ratings import Task
 
 Places = NDArray[np.intp]
 
@@ -66,10 +67,7 @@ def answered(ratings: pd.DataFrame, *, images: Collection[str] | None = None, ex
 
     Raises LiminalError where there is nothing to learn from: no answers, or one emotion throughout.
     """
-    table = chosen(ratings, "emotion", excluded=excluded, sentinels=False)
-    if images is not None:
-        table = table[table["stimulus"].isin(list(images))]
-    table = table.drop_duplicates(["stimulus", "rater"], keep="last").sort_values(["stimulus", "rater"])
+    table = last_answers(ratings, "emotion", images, excluded)
     if not len(table):
         raise LiminalError("There are no answers to learn from: the study has none yet, or everybody in it is excluded.")
     emotion = pd.Index(EMOTIONS).get_indexer(pd.Index(table["value"]))
@@ -80,6 +78,19 @@ def answered(ratings: pd.DataFrame, *, images: Collection[str] | None = None, ex
         raise LiminalError(
             f"All {len(emotion):,} answers say '{EMOTIONS[int(emotion[0])]}'; a model learns from two different answers at least."
         )
+    return coded(table, np.asarray(emotion, np.intp))
+
+
+def last_answers(ratings: pd.DataFrame, task: Task, images: Collection[str] | None, excluded: Collection[str]) -> pd.DataFrame:
+    """Everybody's last answer about each image, sorted by image and rater; without attention checks and the excluded."""
+    table = chosen(ratings, task, excluded=excluded, sentinels=False)
+    if images is not None:
+        table = table[table["stimulus"].isin(list(images))]
+    return table.drop_duplicates(["stimulus", "rater"], keep="last").sort_values(["stimulus", "rater"])
+
+
+def coded(table: pd.DataFrame, said: Places) -> Answered:
+    """Rows of ``last_answers`` with what each says as a whole number -> Answered."""
     image, names = pd.factorize(table["stimulus"], sort=True)
     rater, raters = pd.factorize(table["rater"], sort=True)
     return Answered(
@@ -87,7 +98,7 @@ def answered(ratings: pd.DataFrame, *, images: Collection[str] | None = None, ex
         raters=tuple(map(str, raters)),
         image=np.asarray(image, np.intp),
         rater=np.asarray(rater, np.intp),
-        emotion=np.asarray(emotion, np.intp),
+        emotion=said,
         source=source_of(table["source"]),
     )
 

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from core.alignment.answers import Answered, Places, shuffled
+from core.alignment.answers import Answered, Places, coded, last_answers, shuffled
 from core.alignment.configuration import AlignmentConfiguration
 from core.alignment.evaluation import Gain, gain
 from core.alignment.splits import Parted, parted
-from core.analysis.answers import Array, chosen
+from core.analysis.answers import Array
 from core.analysis.boundary import Estimate, bootstrap
 from core.analysis.material import Material
-from core.analysis.results import Basis, Result, sentences, source_of
+from core.analysis.results import Basis, Result, sentences
 from core.errors import LiminalError
 from core.sampling.seeds import sample_seed
 
@@ -149,22 +149,10 @@ def align_identity(
 
 def identity_answers(material: Material) -> Answered:
     """Answers to 'same person?' as ``Answered``; ``emotion`` is 1 for 'same', 0 for 'different'. Attention checks are left out."""
-    table = chosen(material.ratings, "identity", excluded=material.excluded, sentinels=False)
-    table = table[table["stimulus"].isin(material.pairs["pair_id"])]
-    table = table.drop_duplicates(["stimulus", "rater"], keep="last").sort_values(["stimulus", "rater"])
+    table = last_answers(material.ratings, "identity", material.pairs["pair_id"].tolist(), material.excluded)
     if not len(table) or table["value"].nunique() < 2:
         raise LiminalError("People's answers to 'same person?' are missing or all the same; a model learns from both kinds.")
-    image, names = pd.factorize(table["stimulus"], sort=True)
-    rater, raters = pd.factorize(table["rater"], sort=True)
-    said = table["value"].to_numpy(np.float64).astype(np.intp)
-    return Answered(
-        tuple(map(str, names)),
-        tuple(map(str, raters)),
-        np.asarray(image, np.intp),
-        np.asarray(rater, np.intp),
-        said,
-        source_of(table["source"]),
-    )
+    return coded(table, table["value"].to_numpy(np.float64).astype(np.intp))
 
 
 def logistic(x: Array, y: Array, mean: Array, precision: Array, start: Array | None = None) -> tuple[Array, Array]:

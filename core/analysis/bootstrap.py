@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from core.analysis.answers import Array, divided
+from core.analysis.answers import Array, Coded, divided
 from core.analysis.boundary import Estimate
 from core.analysis.results import undefined
 
@@ -77,6 +77,11 @@ class Votes:
 
     sums: sparse.csr_array
     counts: sparse.csr_array
+
+    @classmethod
+    def of(cls, answers: Coded) -> Votes:
+        """Sums of the values, and how many there are."""
+        return cls(answers.matrix(answers.value), answers.matrix(np.ones(len(answers.value))))
 
     def weighted(self, raters: Array) -> tuple[Array, Array]:
         """Raters' weights (R, B) -> weighted sums and counts of every image, both (I, B)."""

@@ -56,6 +56,12 @@ class Outcomes:
     bias: Proportion  # the pair is seen, but mostly one of the two
     failure: Proportion  # something else is seen
 
+    @classmethod
+    def of(cls, named: NDArray[np.str_]) -> Outcomes:
+        """What ``outcome`` says of each sample -> shares of those of which it says something."""
+        n = int((named != "").sum())
+        return cls(*(Proportion.of(int((named == each).sum()), n) for each in ("success", "bias", "failure")))
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -268,18 +274,12 @@ def _answers(rows: pd.DataFrame, prefix: str, passed: NDArray[np.bool_], seed: i
     p1, p2 = (rows[prefix + str(rows[name].iloc[0])].to_numpy(np.float64) for name in ("emotion1", "emotion2"))
     named = outcome(p1, p2)
     return Answers(
-        outcomes=_outcomes(named),
-        outcomes_of_passed=_outcomes(named[passed]),
+        outcomes=Outcomes.of(named),
+        outcomes_of_passed=Outcomes.of(named[passed]),
         gap=bootstrap(np.abs(p1 - p2)[passed], np.median, seed=seed),
         together=bootstrap((p1 + p2)[passed], np.median, seed=seed),
         entropy=bootstrap(entropy(p), np.mean, seed=seed),
     )
-
-
-def _outcomes(named: NDArray[np.str_]) -> Outcomes:
-    n = int((named != "").sum())
-    success, bias, failure = (Proportion.of(int((named == each).sum()), n) for each in ("success", "bias", "failure"))
-    return Outcomes(success, bias, failure)
 
 
 def _unasked(classifier: str, known: list[str]) -> str:

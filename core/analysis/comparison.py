@@ -48,7 +48,7 @@ class Comparison(Result):
 
 def answers_side(title: str, codes: Coded, cells: sparse.csr_array) -> Side:
     """Means over all answers to the images of each cell (C, I)."""
-    votes = Votes(codes.matrix(codes.value), codes.matrix(np.ones(len(codes.value))))
+    votes = Votes.of(codes)
     return Side(
         title,
         len(codes.images),

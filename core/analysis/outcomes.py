@@ -58,7 +58,7 @@ def outcomes(
             "outcome": outcome(p1, p2),
         }
     )
-    every = _outcomes(table["outcome"])
+    every = Outcomes.of(table["outcome"].to_numpy())
     known = table[table["outcome"] != ""]
     n = len(known)
     return OutcomeTable(
@@ -74,7 +74,7 @@ def outcomes(
         success_or_bias=Proportion.of(every.success.count + every.bias.count, n),
         published_success_or_bias=PUBLISHED_SUCCESS_OR_BIAS,
         pairs={
-            pair: _outcomes(known.loc[(known["emotion1"] == pair[0]) & (known["emotion2"] == pair[1]), "outcome"])
+            pair: Outcomes.of(known.loc[(known["emotion1"] == pair[0]) & (known["emotion2"] == pair[1]), "outcome"].to_numpy())
             for pair in _present(known)
         },
         table=table,
@@ -85,12 +85,6 @@ def _own(shares: Array, emotions: pd.Series[str]) -> Array:
     """Each row's share of its own emotion."""
     place = pd.Index(EMOTIONS).get_indexer(pd.Index(emotions))
     return np.where(place >= 0, shares[np.arange(len(shares)), place], np.nan)
-
-
-def _outcomes(named: pd.Series[str]) -> Outcomes:
-    n = int((named != "").sum())
-    success, bias, failure = (Proportion.of(int((named == each).sum()), n) for each in ("success", "bias", "failure"))
-    return Outcomes(success, bias, failure)
 
 
 def _present(known: pd.DataFrame) -> list[tuple[str, str]]:

@@ -49,17 +49,20 @@ class PsychometricFunction(Result):
         return falling
 
 
+def on_the_way(pairs: pd.DataFrame) -> tuple[pd.DataFrame, Array]:
+    """The pairs that lie on the way to another face, and at which fraction of it (N,): genuine 0, negative 1."""
+    chain = pairs[pairs["sample_type"].isin(["genuine", "interpolation", "negative"])]
+    ends = chain["sample_type"].map({"genuine": 0.0, "negative": 1.0})
+    fraction: Array = np.where(ends.notna(), ends, chain["step"]).astype(np.float64)
+    return chain, fraction
+
+
 def psychometric_function(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> PsychometricFunction:
     """Interpolated, genuine and negative pairs and the answers to 'same person?' -> the curve. Takes some seconds.
 
     Nothing is fitted (NaN, and a sentence) under three fractions, or where people never or always say 'same person'.
     """
-    chain = pairs[pairs["sample_type"].isin(["genuine", "interpolation", "negative"])]
-    fraction = np.where(
-        chain["sample_type"] == "genuine",
-        0.0,
-        np.where(chain["sample_type"] == "negative", 1.0, chain["step"].to_numpy(np.float64)),
-    )
+    chain, fraction = on_the_way(pairs)
     votes = coded(chosen(ratings, "identity", excluded=excluded), chain["pair_id"])
     yes, n = votes.of_images(votes.value), votes.votes
     points = tuple(

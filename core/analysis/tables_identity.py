@@ -106,7 +106,7 @@ def mean_table(
     names = [name for name in recognisers(pairs) if name in thresholds]
     similar, same = (coded(chosen(ratings, task, excluded=excluded), pairs["pair_id"]) for task in ("similarity", "identity"))
     keys, cells, strata = _cells(pairs)
-    of_people = {"similarity": _votes(similar), "identity": _votes(same)}
+    of_people = {"similarity": Votes.of(similar), "identity": Votes.of(same)}
     of_models = _model_values(pairs, names, thresholds)
     negatives = keys.index(("negative", None)) if ("negative", None) in keys else None
 
@@ -175,7 +175,7 @@ def correlation_table(
     keys, cells = [keys[place] for place in types], cells[types]
     raters = similar.raters.union(same.raters, sort=False)
     places = {name: raters.get_indexer(each.raters) for name, each in (("similarity", similar), ("identity", same))}
-    votes = {"similarity": _votes(similar), "identity": _votes(same)}
+    votes = {"similarity": Votes.of(similar), "identity": Votes.of(same)}
     columns = {f"distance_{name}": pairs[f"distance_{name}"].to_numpy(np.float64)[:, None] for name in recognisers(pairs)}
     columns |= {name: pairs[name].to_numpy(np.float64)[:, None] for name in ("lpips", "latent_distance")}
     titles = {"latent_distance": "latent", **{f"distance_{name}": name for name in recognisers(pairs)}}
@@ -253,10 +253,6 @@ def _cells(pairs: pd.DataFrame) -> tuple[list[Key], sparse.csr_array, np.ndarray
     masks.append(np.ones(len(pairs), bool))
     strata = pd.factorize(pd.MultiIndex.from_arrays([types, np.nan_to_num(steps, nan=-1.0)]))[0] if len(pairs) else np.empty(0)
     return keys, sparse.csr_array(np.array(masks, np.float64)), np.asarray(strata, np.intp)
-
-
-def _votes(answers: Coded) -> Votes:
-    return Votes(answers.matrix(answers.value), answers.matrix(np.ones(len(answers.value))))
 
 
 def _model_values(pairs: pd.DataFrame, names: list[str], thresholds: Mapping[str, float]) -> dict[str, Array]:

@@ -1,9 +1,8 @@
-"""How shares and other figures are written in a terminal, and in JSON, which knows neither NaN nor infinity."""
+"""How shares and other figures are written in a terminal."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from core.analysis.acceptance import Proportion
 
@@ -23,12 +22,3 @@ def interval(share: Proportion) -> str:
 def number(value: float) -> str:
     """Two decimals; NaN -> "-"."""
     return "-" if math.isnan(value) else f"{value:.2f}"
-
-
-def plain(value: Any) -> Any:
-    """The same nest of dictionaries and lists with null for NaN and infinite numbers."""
-    if isinstance(value, dict):
-        return {name: plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

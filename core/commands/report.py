@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.analysis.results import plain
 from core.commands import report_emotion, report_identity
-from core.commands.formatting import plain
 from core.errors import LiminalError
 from core.sampling.sample_set import SampleSet
 
@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         with TerminalProgress() as shown:
             found = numbers(material, slow=arguments.looks, progress=Progress(shown))
         if arguments.folder is not None:
-            found["sample_set"] = plain(_kind(SampleSet.load(arguments.folder)).figures(SampleSet.load(arguments.folder)))
+            made = SampleSet.load(arguments.folder)
+            found["sample_set"] = plain(_kind(made).figures(made))
         print(json.dumps(found, indent=1, allow_nan=False))
     elif arguments.html is None:
         from core.commands.report_study import show

@@ -24,7 +24,7 @@ from core.progress import Progress
 from core.sampling.descriptors import ASSETS
 from core.sampling.sample_set import SampleSet
 from core.studies.demonstration_sets import GENERATOR, Size, emotion_sets, identity_set, sentinel_set
-from core.studies.exporting.bundle import study_record
+from core.studies.exporting.bundle import recorded_study, study_record
 from core.studies.exporting.tables import parquet_bytes
 from core.studies.library import content_id, described, write_set
 from core.studies.observers.simulate import PLANTED
@@ -32,7 +32,7 @@ from core.studies.observers.simulated_study import SimulatedStudy, simulated_stu
 from core.studies.planning import CHECKS_TITLE, Prepared, emotion_plan, identity_plan, joined_stimuli, stimuli_of
 from core.studies.ratings import typed
 from core.studies.store import Store
-from core.studies.study import KINDS, Kind, Plan, Rater, Stimulus, Study, new_code
+from core.studies.study import KINDS, Kind, Rater, Stimulus, Study, new_code
 from core.writing import write_bytes
 
 FOLDER = ASSETS / "demonstration"
@@ -171,15 +171,7 @@ def _record(made: SimulatedStudy) -> dict[str, Any]:
 
 def _load(folder: Path, kind: Kind) -> Demonstration:
     record = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))
-    values = record["study"]
-    study = Study(
-        **{
-            **values,
-            "plan": Plan.from_dict(values["plan"]),
-            "sample_sets": tuple(values["sample_sets"]),
-            "created_at": dt.datetime.fromisoformat(values["created_at"]),
-        }
-    )
+    study = recorded_study(record)
     stimuli = tuple(Stimulus(**{**each, "images": tuple(each["images"])}) for each in record["stimuli"])
     raters = tuple(
         Rater(

@@ -48,7 +48,7 @@ class Faces:
 
 def choose() -> Faces | None:
     """The pickers, and the faces that were picked; None where there are none, and the page says so."""
-    entries = _entries()
+    entries = access.sets()
     way = STUDY
     if entries:
         way = str(
@@ -66,25 +66,6 @@ def choose() -> Faces | None:
         return _set(entries)
     chosen = picker.choose()
     return None if chosen is None else _of_study(chosen.key, chosen)
-
-
-def _entries() -> list[SetEntry]:
-    return _listed(tuple(sorted(each.name for each in _folders())))
-
-
-def _folders() -> list[object]:
-    library = access.library()
-    found: list[object] = []
-    for place in (library.folder, library.demonstration):
-        if place.is_dir():
-            found += list(place.iterdir())
-    return found
-
-
-@st.cache_data(show_spinner=False, max_entries=4)
-def _listed(folders: tuple[str, ...]) -> list[SetEntry]:
-    """Looking into every folder takes a while where there are many: done again when one came or went."""
-    return access.library().sets()
 
 
 def _set(entries: list[SetEntry]) -> Faces:

@@ -15,7 +15,7 @@ import streamlit as st
 from core.errors import LiminalError
 
 if TYPE_CHECKING:
-    from core.studies.library import Library
+    from core.studies.library import Library, SetEntry
     from core.studies.ratings import Task
     from core.studies.store import Store
     from core.studies.study import Kind, Rater, Stimulus, Study
@@ -63,6 +63,19 @@ def library() -> Library:
     from core.studies.library import Library
 
     return Library()
+
+
+def sets() -> list[SetEntry]:
+    """All sample sets of the library, newest first; looked into again when one came or went."""
+    known = library()
+    places = (place for place in (known.folder, known.demonstration) if place.is_dir())
+    return _sets(tuple(sorted(str(folder) for place in places for folder in place.iterdir())))
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _sets(folders: tuple[str, ...]) -> list[SetEntry]:
+    """Counting the pictures of every folder takes a while where there are many."""
+    return library().sets()
 
 
 def answer_id(code: str, stimulus: str, task: str) -> str:

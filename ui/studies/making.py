@@ -32,7 +32,7 @@ def show(asked: str) -> None:
     """The form; ``asked``: the id of the set that was chosen already, or anything."""
     st.title("A new study", anchor=False)
     _back()
-    entries = {entry.set_id: entry for entry in access.library().sets()}
+    entries = {entry.set_id: entry for entry in access.sets()}
     if not entries:
         st.html(
             lead(

@@ -10,7 +10,7 @@ import pandas as pd
 from core.analysis.acceptance import Proportion
 from core.analysis.boundary import Estimate
 from core.analysis.mixed import mixed_model
-from core.analysis.psychometric import psychometric_function
+from core.analysis.psychometric import on_the_way, psychometric_function
 from core.figures import verification as drawn
 from core.figures.dots import dots
 from core.figures.exhibits.exhibit import Exhibit, View, estimate, in_order, people, said, source_of, threshold_of, title_of
@@ -71,12 +71,7 @@ def _steepness(slope: Estimate) -> str:
 
 def recogniser_points(pairs: pd.DataFrame, recogniser: str, threshold: float) -> list[dict[str, object]]:
     """What share a recogniser accepts at each fraction of the way."""
-    chain = pairs[pairs["sample_type"].isin(["genuine", "interpolation", "negative"])]
-    fraction = np.where(
-        chain["sample_type"] == "genuine",
-        0.0,
-        np.where(chain["sample_type"] == "negative", 1.0, chain["step"].to_numpy(np.float64)),
-    )
+    chain, fraction = on_the_way(pairs)
     distance = chain[f"distance_{recogniser}"].to_numpy(np.float64)
     known = np.isfinite(distance) & np.isfinite(fraction)
     return [

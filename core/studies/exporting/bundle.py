@@ -18,7 +18,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,8 +31,9 @@ from core.studies.exporting.croissant import croissant
 from core.studies.exporting.data_card import data_card
 from core.studies.exporting.tables import parquet_bytes
 from core.studies.library import LABEL, MEDIA_TYPES, Library
+from core.studies.ratings import SOURCES
 from core.studies.store import Store
-from core.studies.study import Rater, Stimulus, Study
+from core.studies.study import Plan, Rater, Stimulus, Study
 
 FORMAT = "liminal study"
 FORMAT_VERSION = 1
@@ -101,6 +102,23 @@ def study_record(study: Study) -> dict[str, Any]:
     values["sample_sets"] = list(study.sample_sets)
     values.pop("token")
     return {"format": FORMAT, "format_version": FORMAT_VERSION, "study": values}
+
+
+def recorded_study(record: Mapping[str, Any], name: str | None = None) -> Study:
+    """``study_record`` back -> the study with a new link. name: instead of its own.
+
+    Raises KeyError, TypeError, ValueError or LiminalError for what is no record of a study.
+    """
+    values = dict(record["study"])
+    values["plan"] = Plan.from_dict(values["plan"])
+    values["created_at"] = datetime.fromisoformat(values["created_at"])
+    values["sample_sets"] = tuple(map(str, values["sample_sets"]))
+    if values["source"] not in SOURCES:
+        raise ValueError(values["source"])
+    for mark in ("published", "closed"):
+        if not isinstance(values[mark], bool):
+            raise TypeError(mark)
+    return Study(**{**values, "name": name or values["name"]})
 
 
 def stimuli_frame(stimuli: Sequence[Stimulus]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 
@@ -25,9 +25,9 @@ from core.studies.importing.presets import preset
 from core.studies.importing.reading import opened, read
 from core.studies.importing.unpacking import WRONG, Archive
 from core.studies.library import LABEL, Library, content_id
-from core.studies.ratings import Source, table
+from core.studies.ratings import SOURCES, table
 from core.studies.store import Store
-from core.studies.study import Plan, Rater, Stimulus, Study, new_code
+from core.studies.study import Rater, Stimulus, Study, new_code
 
 KNOWN = re.compile(
     r"README\.md|croissant\.json|study\.json|hashes\.json|(stimuli|raters|ratings)\.parquet|sets/[0-9a-f]{20}/"
@@ -80,16 +80,7 @@ def _study(archive: Archive, name: str | None) -> Study:
     if record.get("format_version") != layout.FORMAT_VERSION:
         raise LiminalError(f"{archive.name} was exported by a later version of Liminal; update this one and try again.")
     with _damage(archive, layout.STUDY):
-        values = dict(record["study"])
-        values["plan"] = Plan.from_dict(values["plan"])
-        values["created_at"] = datetime.fromisoformat(values["created_at"])
-        values["sample_sets"] = tuple(map(str, values["sample_sets"]))
-        if values["source"] not in get_args(Source):
-            raise ValueError(values["source"])
-        for mark in ("published", "closed"):
-            if not isinstance(values[mark], bool):
-                raise TypeError(mark)
-        return Study(**{**values, "name": name or values["name"]})
+        return layout.recorded_study(record, name)
 
 
 def _ratings(archive: Archive, study: Study) -> pd.DataFrame:
@@ -119,7 +110,7 @@ def _raters(archive: Archive, study: str) -> list[Rater]:
         for row in _rows(archive, layout.RATERS):
             times = {name: datetime.fromisoformat(row[name]) if row[name] else None for name in ("consented_at", "finished_at")}
             trials, demographics = json.loads(row["trials"]), json.loads(row["demographics"])
-            if row["source"] not in get_args(Source) or not isinstance(demographics, dict):
+            if row["source"] not in SOURCES or not isinstance(demographics, dict):
                 raise TypeError(row["rater"])
             values = {**row, **times, "created_at": datetime.fromisoformat(row["created_at"]), "demographics": demographics}
             made.append(Rater(**{**values, "study": study, "code": new_code(), "trials": tuple(map(str, trials))}))

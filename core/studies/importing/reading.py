@@ -110,11 +110,9 @@ def opened(source: bytes | Path, name: str) -> BinaryIO:
 def digest_of(stream: BinaryIO) -> str:
     """SHA-256 of the whole stream, hexadecimal; the stream stands at its start again."""
     stream.seek(0)
-    digest = hashlib.sha256()
-    while block := stream.read(2**20):
-        digest.update(block)
+    digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants what it never calls
     stream.seek(0)
-    return digest.hexdigest()
+    return digest
 
 
 def check_columns(columns: list[str], name: str) -> None:
