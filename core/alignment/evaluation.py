@@ -1,7 +1,8 @@
 """Paper B's Fig. 5 on held-out answers: accuracy of BaseNet, GroupNet and IndivNet, entropy of models and people, and a control.
 
 The control: the same individual training on answers that were shuffled between people within each image. It must show no
-individual gain; what it shows is what more training brings by itself.
+individual gain; what it shows is what more training brings by itself. It is summarised by the median over people, so that a few
+people with few held-out answers do not decide it.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ DRAWS = 1000
 
 @dataclass(frozen=True)
 class Gain:
-    """A difference per person between two models: mean with its interval over people, and Wilcoxon's signed-rank p (two-sided).
+    """A difference per person between two models: its bootstrap interval over people, Wilcoxon's signed-rank p (two-sided).
 
-    p is NaN under FEWEST people or where nobody differs.
+    value: the mean over people (``gain``); of a null control, the median over people (``control``). p is NaN under FEWEST people
+    or where nobody differs.
     """
 
     value: Estimate
@@ -63,7 +65,7 @@ class AlignmentReport(Result):
     group_gain: Gain  # base -> group, on each person's answers, all people
     individual_gain: Gain  # group -> individual
     individual_loss_gain: Gain
-    null_gain: Gain
+    null_gain: Gain  # median over people, as all controls
     null_loss_gain: Gain
     shift_gain: Gain  # group -> the group's model shifted by eight numbers (``shift``), no fine-tuning
     shift_loss_gain: Gain
@@ -94,7 +96,7 @@ def report(alignment: Alignment, classifier: str, *, seed: int = 0) -> Alignment
         return bootstrap(have[column].dropna().to_numpy(np.float64), np.mean, seed=seed)
 
     def gained(column: str) -> Gain:
-        return gain(people[column].to_numpy(np.float64), seed)
+        return (control if column.startswith("null_") else gain)(people[column].to_numpy(np.float64), seed)
 
     missing, few = len(able) - len(own_nets), len(alignment.answers.raters) - len(able)
     notes = [
@@ -110,7 +112,8 @@ def report(alignment: Alignment, classifier: str, *, seed: int = 0) -> Alignment
             len(judged),
             alignment.answers.source,
         ),
-        interval="95 %, bootstrap over people; on reference faces over faces, of entropies over images (Fisher's z)",
+        interval="95 %, bootstrap over people (of controls: of the median); on reference faces over faces, of entropies over "
+        "images (Fisher's z)",
         note=sentences(*notes),
         classifier=classifier,
         reference={
@@ -146,11 +149,20 @@ def report(alignment: Alignment, classifier: str, *, seed: int = 0) -> Alignment
 
 def gain(differences: Array, seed: int = 0) -> Gain:
     """Differences of people (P,), NaN where there is none -> their mean, and whether it may be none."""
+    return _summary(differences, np.mean, seed)
+
+
+def control(differences: Array, seed: int = 0) -> Gain:
+    """The same of a null control -> their median over people, with the bootstrap interval of the median."""
+    return _summary(differences, np.median, seed)
+
+
+def _summary(differences: Array, statistic: Callable[..., Array], seed: int) -> Gain:
     known = differences[np.isfinite(differences)]
     p = math.nan
     if len(known) >= FEWEST and np.any(known != 0):
         p = float(wilcoxon(known).pvalue)
-    return Gain(bootstrap(known, np.mean, seed=seed), p)
+    return Gain(bootstrap(known, statistic, seed=seed), p)
 
 
 def hits(split: Parted, rows: Places, p: Array) -> Array:

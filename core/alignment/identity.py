@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from core.alignment.answers import Answered, Places, coded, last_answers, shuffled
 from core.alignment.configuration import AlignmentConfiguration
-from core.alignment.evaluation import Gain, gain
+from core.alignment.evaluation import Gain, control, gain
 from core.alignment.splits import Parted, parted
 from core.analysis.answers import Array
 from core.analysis.boundary import Estimate, bootstrap
@@ -60,7 +60,8 @@ class DecisionModel:
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityReport(Result):
-    """On held-out answers. base: the first recogniser's own threshold. losses in bits an answer; gains group -> individual.
+    """On held-out answers. base: the first recogniser's own threshold. losses in bits an answer; gains group -> individual:
+    means over people, of the null control medians.
 
     people: rater, answers, accuracy_<level>, loss_<level>, gain, loss_gain, null_gain, null_loss_gain. coefficients: name, group,
     low, high, spread.
@@ -121,7 +122,7 @@ def align_identity(
     missing = len(answers.raters) - len(model.people)
     report = IdentityReport(
         basis=Basis(len(np.unique(answers.image[judged])), len(np.unique(answers.rater[judged])), len(judged), answers.source),
-        interval="95 %, bootstrap over people; of coefficients, Laplace",
+        interval="95 %, bootstrap over people (of the control: of the median); of coefficients, Laplace",
         note=sentences(f"{missing} people gave too few answers for a model of their own." if missing else ""),
         features=tuple(names),
         base=bootstrap(of_people, np.mean, seed=seed),
@@ -131,8 +132,8 @@ def align_identity(
         individual_loss=mean("loss_individual"),
         individual_gain=gain(people["gain"].to_numpy(np.float64), seed),
         individual_loss_gain=gain(people["loss_gain"].to_numpy(np.float64), seed),
-        null_gain=gain(people["null_gain"].to_numpy(np.float64), seed),
-        null_loss_gain=gain(people["null_loss_gain"].to_numpy(np.float64), seed),
+        null_gain=control(people["null_gain"].to_numpy(np.float64), seed),
+        null_loss_gain=control(people["null_loss_gain"].to_numpy(np.float64), seed),
         coefficients=pd.DataFrame(
             {
                 "name": model.names,

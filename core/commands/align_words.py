@@ -29,13 +29,13 @@ def report_lines(said: AlignmentReport) -> Iterator[str]:
     yield f"  {'surprise, bits':<26}" + "".join(f"{number(said.loss[level]):<26}" for level in LEVELS)
     yield f"  base -> group, a person's answers:       {_points(said.group_gain)}"
     yield f"  group -> individual:                     {_points(said.individual_gain)}"
-    yield f"  the same, answers shuffled (control):    {_points(said.null_gain)}"
+    yield f"  the same, answers shuffled, median:      {_points(said.null_gain)}"
     yield f"  group -> individual, bits saved:         {_bits(said.individual_loss_gain)}"
-    yield f"  the same, answers shuffled (control):    {_bits(said.null_loss_gain)}"
+    yield f"  the same, answers shuffled, median:      {_bits(said.null_loss_gain)}"
     yield f"  group -> shifted by eight numbers:       {_points(said.shift_gain)}; bits saved {_bits(said.shift_loss_gain)}"
     yield f"  the same, answers shuffled (control):    bits saved {_bits(said.null_shift_loss_gain)}"
     yield f"  entropy of model and people (Spearman):  {number(said.entropy_base)} -> {number(said.entropy_group)}"
-    yield f"  95 % intervals. {PUBLISHED}"
+    yield f"  95 % intervals; gains are means over people, of the control (answers shuffled) medians. {PUBLISHED}"
 
 
 def identity_lines(said: IdentityReport) -> Iterator[str]:
@@ -44,7 +44,7 @@ def identity_lines(said: IdentityReport) -> Iterator[str]:
     yield f"  accuracy    threshold {percent(said.base)}  group {percent(said.group)}  individual {percent(said.individual)}"
     yield f"  surprise, bits              group {number(said.group_loss)}  individual {number(said.individual_loss)}"
     yield f"  group -> individual:                   {_points(said.individual_gain)}; bits saved {_bits(said.individual_loss_gain)}"
-    yield f"  the same, answers shuffled (control):  {_points(said.null_gain)}; bits saved {_bits(said.null_loss_gain)}"
+    yield f"  the same, answers shuffled, median:    {_points(said.null_gain)}; bits saved {_bits(said.null_loss_gain)}"
     for row in said.coefficients.itertuples():
         yield f"  {row.name:<22} {row.group:7.2f} ({row.low:.2f} to {row.high:.2f}), people differ by {row.spread:.2f}"
     if said.note:

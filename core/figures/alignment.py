@@ -85,7 +85,8 @@ def entropies(table: pd.DataFrame, *, before: float, after: float, n: int | str,
 def people(table: pd.DataFrame, *, says: str, n: int | str, source: Source) -> go.Figure:
     """What a model of their own brings to each person, beside the same with shuffled answers.
 
-    table: rater, loss_gain, null_loss_gain (bits an answer; NaN: none). People stand in the order of their gain, without names.
+    table: rater, loss_gain, null_loss_gain (bits an answer; NaN: none). People stand in the order of their gain, without names. The
+    median of the control is drawn across.
     """
     known = table.dropna(subset=["loss_gain"]).sort_values("loss_gain", ascending=False)
     if known.empty:
@@ -105,6 +106,16 @@ def people(table: pd.DataFrame, *, says: str, n: int | str, source: Source) -> g
             hovertemplate=f"{name}: %{{y:+.2f}} bits an answer<extra></extra>",
         )
     figure.add_hline(y=0, line={"color": theme.SOFT, "width": 1.2, "dash": "dot"})
+    shuffled = known["null_loss_gain"].dropna()
+    if len(shuffled):
+        figure.add_scatter(
+            x=[0.5, len(known) + 0.5],
+            y=[float(shuffled.median())] * 2,
+            mode="lines",
+            name="median of the control",
+            line={"color": theme.AMBER, "width": 1.5, "dash": "dash"},
+            hovertemplate="median of the control: %{y:+.2f} bits an answer<extra></extra>",
+        )
     figure.update_layout(
         xaxis={"title": "people, largest gain first", "dtick": max(1, len(known) // 10)},
         yaxis={"title": "better than the group's model, bits an answer"},

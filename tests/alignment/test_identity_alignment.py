@@ -49,6 +49,8 @@ def test_planted_leanings_are_found_and_the_control_shows_none():
     assert said.individual_gain.value.value > 0
     assert said.null_loss_gain.value.low <= 0.005
     assert said.null_gain.value.low <= 0 <= said.null_gain.value.high
+    assert said.null_gain.value.value == pytest.approx(said.people["null_gain"].median())
+    assert said.null_loss_gain.value.value == pytest.approx(said.people["null_loss_gain"].median())
     assert said.basis.source == "simulated"
     coefficients = said.coefficients.set_index("name")
     assert coefficients.loc["same", "spread"] == pytest.approx(1.2, rel=0.3)

@@ -10,7 +10,7 @@ import torch
 from core.alignment import kept, learning
 from core.alignment.changes import changed, confusion
 from core.alignment.curves import EpochDone
-from core.alignment.evaluation import report
+from core.alignment.evaluation import control, gain, report
 from core.alignment.networks import Learner
 from core.errors import Cancelled, LiminalError
 from core.progress import Progress
@@ -41,6 +41,19 @@ def test_planted_biases_are_found_and_the_control_shows_none(aligned):
     assert said.basis.source == "simulated"
     assert "held out from everybody" in said.note
     json.dumps(said.to_dict(), allow_nan=False)
+
+
+def test_a_control_is_its_median_person_and_a_gain_the_mean_of_people(aligned):
+    few_lucky = np.array([*np.linspace(-0.1, 0.1, 21), 2.0, 2.0, 3.0, 3.0])
+    assert gain(few_lucky).value.low > 0
+    assert control(few_lucky).value.value == pytest.approx(np.median(few_lucky))
+    assert control(few_lucky).value.low < 0 < control(few_lucky).value.high < 0.1
+    assert control(few_lucky).p == gain(few_lucky).p  # a test of the people, whichever their summary
+    said = report(aligned, NAME)
+    for kind in ("gain", "loss_gain", "shift_loss_gain"):
+        people = said.people[f"null_{kind}"].dropna()
+        assert getattr(said, f"null_{kind}").value.value == pytest.approx(people.median())
+    assert said.individual_gain.value.value == pytest.approx(said.people["gain"].mean())
 
 
 def test_entropy_correlation_rises_on_held_out_images(aligned):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LEVELS = {"base": "before learning", "group": "after learning from everybody", "individual": "a person's own model"}
 HELD_OUT = "Only answers that the model did not learn from are counted."
-SHUFFLED = "with shuffled answers (the control)"
+SHUFFLED = "with shuffled answers (the control, median)"
 
 
 def accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
@@ -106,13 +106,14 @@ def gains(found: AlignmentReport) -> list[Exhibit]:
                 says=individual_sentence(found),
                 n=_size(found),
                 source=source,
-                interval="95 %, bootstrap over people",
+                interval="95 %, bootstrap over people; of the control, of the median",
                 share=True,
                 reference=(0.0, "no gain"),
             ),
             data,
-            "The difference between two models on the same held-out answers, person by person, averaged. The control learns in the "
-            "same way from answers that were shuffled between people: it shows what more training brings by itself.",
+            "The difference between two models on the same held-out answers, person by person, averaged over people. The control "
+            "learns in the same way from answers that were shuffled between people: it shows what more training brings by itself. "
+            "Of the control the median person is drawn, not the average.",
             note,
             numbers=kinds,
         ),
@@ -132,7 +133,10 @@ def gains(found: AlignmentReport) -> list[Exhibit]:
 
 
 def individual_sentence(found: AlignmentReport) -> str:
-    """Whether a model of one's own learned anything of the person: beyond what the control brings, person by person."""
+    """Whether a model of one's own learned anything of the person: beyond what the control brings, person by person.
+
+    The control is told by its median; the verdict is the mean of the differences of each person's two gains.
+    """
     from core.alignment.evaluation import gain
 
     own, null = found.individual_gain.value, found.null_gain.value
@@ -142,7 +146,7 @@ def individual_sentence(found: AlignmentReport) -> str:
     if not math.isfinite(null.value):
         return f"{points}; there is no control to compare with."
     beyond = gain((found.people["gain"] - found.people["null_gain"]).to_numpy(np.float64)).value
-    control = f"the same with shuffled answers {100 * null.value:+.1f}"
+    control = f"the same with shuffled answers {100 * null.value:+.1f} (median)"
     if beyond.low > 0:
         return f"{points}, {control}: it learned something of the person."
     if beyond.high < 0:

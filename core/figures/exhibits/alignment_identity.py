@@ -62,7 +62,7 @@ def sentence(found: IdentityReport) -> str:
     if not math.isfinite(own.value):
         return "Nobody has given enough answers for a model of their own."
     told = f"{_signed(own.value)} bits an answer" + (
-        f", with shuffled answers {_signed(null.value)}" if math.isfinite(null.value) else ""
+        f", with shuffled answers {_signed(null.value)} (median)" if math.isfinite(null.value) else ""
     )
     if own.low > 0 and not null.low > 0:
         return f"One's own model is less surprised by one's answers: {told}."
@@ -83,12 +83,12 @@ def gains(found: IdentityReport) -> Exhibit:
             says=sentence(found),
             n=_size(found),
             source=found.basis.source,
-            interval="95 %, bootstrap over people",
+            interval="95 %, bootstrap over people; of the control, of the median",
             reference=(0.0, "no gain"),
         ),
         data,
         "How much less surprising a person's held-out answers are to a model of their own than to everybody's. The control "
-        "learns in the same way from answers that were shuffled between people.",
+        "learns in the same way from answers that were shuffled between people; of it the median person is drawn, not the average.",
         numbers=kinds,
     )
 
