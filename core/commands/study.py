@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from core.commands import study_export, study_import, study_make, study_manage, study_simulate
+from core.commands import study_backup, study_export, study_import, study_make, study_manage, study_simulate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("simulate", study_simulate.add_arguments, study_simulate.run, "a study of simulated observers with known truth"),
         ("import", study_import.add_arguments, study_import.run, "answers from a file, or a whole study from a bundle"),
         ("export", study_export.add_arguments, study_export.run, "answers as a table, or the whole study as a bundle"),
+        ("backup", study_backup.add_backup, study_backup.run_backup, "all studies and answers in one file, while people answer"),
+        ("restore", study_backup.add_restore, study_backup.run_restore, "all studies and answers from such a file"),
         ("forget", study_manage.add_forget, study_manage.run_forget, "delete one person's data"),
         ("delete", study_manage.add_delete, study_manage.run_delete, "delete a study with all its answers"),
     ):

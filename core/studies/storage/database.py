@@ -107,6 +107,13 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """``reading`` in which every table is as it was at the first question, however long it takes."""
+        engine = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        with self._in_words(), engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One change, whole or not at all: it is on the disk when the block has ended."""
         with self._turn(), self.committing() as connection:
