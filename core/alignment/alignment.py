@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import core
 from core.alignment.answers import Answered, answered_of, shuffled
-from core.alignment.configuration import AlignmentConfiguration
+from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
 from core.alignment.curves import Curve
 from core.alignment.inputs import STANDS_IN, ReferenceLabels, reference_inputs, reference_labels, study_inputs
 from core.alignment.kept import CARD, Kept, Probabilities, cards, person, root, write_json
@@ -132,9 +132,10 @@ def begin(
     place = folder or root()
 
     def inputs(classifier: str, progress: Progress) -> Inputs:
-        own, plain = progress.part("Pictures", 0, 2), progress.part("Reference data", 1, 2)
+        own, plain = progress.stretch(0.0, 0.2), progress.stretch(0.2, 1.0)
         pictures = study_inputs(material, library, answers.images, classifier, place / "inputs", own)
-        return Inputs(pictures, reference_inputs(labels, configuration.classifiers, place / "inputs", plain)[classifier])
+        # making a face takes far longer than looking at it, so that all classifiers do at once
+        return Inputs(pictures, reference_inputs(labels, CLASSIFIERS, place / "inputs", plain)[classifier])
 
     def learner(name: str) -> Learner:
         from core.alignment.networks import learner

@@ -36,6 +36,8 @@ STANDS_IN = (
 """What every figure on reference data says."""
 LABELLERS = TEACHERS["emotion-mlp"]
 BATCH = 16
+TOGETHER = 100
+"""Reference faces that are kept in one file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ def study_inputs(
 
         parts = []
         for start in range(0, len(images), BATCH):
-            progress.stage(f"{classifier} looks at picture {start + 1:,} of {len(images):,}", start / len(images))
+            progress.stage(f"{classifier} looks at face {start + 1:,} of {len(images):,}", start / len(images))
             shown = [picture(library, material.where[name], name) for name in images[start : start + BATCH]]
             for each in _of_one_size(shown):
                 parts.append(prepared(classifier, to_images(np.stack(each))))
@@ -90,38 +92,61 @@ def study_inputs(
 def reference_inputs(
     labels: ReferenceLabels, classifiers: Sequence[str], place: Path, progress: Progress | None = None
 ) -> dict[str, Tensor]:
-    """What classifiers read of the reference faces, which are made anew from their seeds, once for all; kept in ``place``."""
-    progress = progress or Progress()
-    made: dict[str, Tensor] = {}
+    """What classifiers read of the reference faces, which are made anew from their seeds, once for all; kept in ``place``.
 
-    def make_all() -> None:
+    Kept a hundred at a time: after a stop no more than these are made again, and fewer or more faces share what there is.
+    """
+    import torch
+
+    progress = progress or Progress()
+    parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
+    for start in range(0, len(labels), TOGETHER):
+        seeds = labels.seeds[start : start + TOGETHER]
+        for name, rows in _some_inputs(labels.generator, seeds, classifiers, place, _counted(progress, start, labels)).items():
+            parts[name].append(rows)
+    return {name: torch.cat(each) for name, each in parts.items()}
+
+
+def _counted(progress: Progress, start: int, labels: ReferenceLabels) -> Callable[[int], None]:
+    """Says how many faces there are by now; looks for a stop."""
+
+    def told(place: int) -> None:
+        progress.stage(f"Plain faces to learn from alongside: {start + place:,} of {len(labels):,}", (start + place) / len(labels))
+
+    return told
+
+
+def _some_inputs(
+    generator: str, seeds: Sequence[int], classifiers: Sequence[str], place: Path, told: Callable[[int], None]
+) -> dict[str, Tensor]:
+    """Of some reference faces; made together for all classifiers that want any."""
+    made: dict[str, Tensor] = {}
+    wants = {name: repr(("reference", name, generator, tuple(seeds))) for name in classifiers}
+
+    def make_missing(asked: str) -> None:
         import torch
 
         from core.alignment.networks import prepared
         from core.models import registry
         from core.sampling.pictures import quantised
 
-        maker = registry.load(labels.generator, "generator")
-        wanted = [name for name in classifiers if not (place / _name(_what(labels, name))).is_file()]
+        maker = registry.load(generator, "generator")
+        wanted = [name for name in classifiers if name == asked or not (place / _name(wants[name])).is_file()]
         parts: dict[str, list[Tensor]] = {name: [] for name in wanted}
-        for start in range(0, len(labels), BATCH):
-            progress.stage(f"Making reference face {start + 1:,} of {len(labels):,}", start / len(labels))
+        for start in range(0, len(seeds), BATCH):
+            told(start)
             with torch.inference_mode():
-                images = quantised(maker.decode(maker.sample(labels.seeds[start : start + BATCH])))
+                images = quantised(maker.decode(maker.sample(seeds[start : start + BATCH])))
             for name in wanted:
                 parts[name].append(prepared(name, images))
         made.update({name: torch.cat(each) for name, each in parts.items()})
 
     def make(name: str) -> Tensor:
         if name not in made:
-            make_all()
+            make_missing(name)
         return made[name]
 
-    return {name: _kept(place, _what(labels, name), lambda name=name: make(name)) for name in classifiers}  # type: ignore[misc]
-
-
-def _what(labels: ReferenceLabels, classifier: str) -> str:
-    return repr(("reference", classifier, labels.generator, labels.seeds))
+    return {name: _kept(place, wants[name], lambda name=name: make(name)) for name in classifiers}  # type: ignore[misc]
 
 
 def picture(library: Library, set_id: str, sample_id: str) -> NDArray[np.uint8]:
