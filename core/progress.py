@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import Cancelled
+
+logger = logging.getLogger(__name__)
+
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
+
+
+def notice(message: str) -> None:
+    """Say in one sentence that work goes on in another way than it was asked for: to whoever listens, else to the log."""
+    heard = _listener.get()
+    if heard is None:
+        logger.warning("%s", message)
+    else:
+        heard(message)
+
+
+@contextmanager
+def notices_to(heard: Callable[[str], None]) -> Iterator[None]:
+    """Within it, this thread's notices go to ``heard``, such as a page's job or a terminal."""
+    token = _listener.set(heard)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 @dataclass(frozen=True)

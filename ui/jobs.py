@@ -19,7 +19,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from core.errors import Cancelled, LiminalError
-from core.progress import Progress, Stage
+from core.progress import Progress, Stage, notices_to
 
 Status = Literal["waiting", "running", "done", "failed", "stopped"]
 
@@ -40,6 +40,7 @@ class Job:
     status: Status = "waiting"
     stage: Stage = field(default_factory=lambda: Stage("Waiting for its turn", 0.0))
     events: list[Any] = field(default_factory=list)
+    notices: tuple[str, ...] = ()  # where it went on in another way than asked for, such as in smaller parts
     result: Any = None
     error: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -64,11 +65,17 @@ class Job:
         else:
             self.events.append(event)
 
+    def _note(self, message: str) -> None:
+        if message not in self.notices:
+            logger.warning("%s", message)
+            self.notices = (*self.notices, message)
+
     def _run(self) -> None:
         started = time.monotonic()
         self.status = "running"
         try:
-            self.result = self.work(Progress(report=self._report, cancel=self.cancel))
+            with notices_to(self._note):
+                self.result = self.work(Progress(report=self._report, cancel=self.cancel))
             self.status = "done"
         except Cancelled as error:
             self.error, self.status = str(error), "stopped"

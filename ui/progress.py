@@ -29,6 +29,8 @@ def bar(job: Job) -> None:
         if st.button("Stop", key=f"stop-{job.id}", icon=":material/close:", disabled=job.cancel.is_set()):
             job.stop()
             st.rerun(scope="fragment")
+    for message in job.notices:
+        st.caption(message)
 
 
 def outcome(job: Job) -> None:

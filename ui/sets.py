@@ -146,7 +146,7 @@ def walker(recipe: Recipe, partner: int) -> Callable[[Progress], JudgedWalk]:
             progress.stage(f"Asking {registry.entry(name).title}", 0.5 + 0.5 * index / len(names))
             judge = registry.load(name, "recogniser")
             vectors = judge.embed(images)
-            distances = judge.distance(vectors[:1], vectors).double().tolist()
+            distances = judge.distance(vectors[:1], vectors).tolist()
             known = tuple(value if np.isfinite(value) else None for value in distances)
             opinions.append(components.Opinion(registry.entry(name).title, known, judge.threshold))
         walk = JudgedWalk(tuple(encode(frame) for frame in frames), tuple(opinions))

@@ -5,22 +5,25 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from contextlib import ExitStack
 from typing import Any, TextIO
 
-from core.progress import Stage
+from core.progress import Stage, notices_to
 
 SPARSE = 15.0
 """Seconds between two lines where the output is no terminal."""
 
 
 class TerminalProgress:
-    """To be given to ``Progress`` as its report, within a ``with`` block, which ends the line."""
+    """To be given to ``Progress`` as its report, within a ``with`` block, which ends the line and hears notices."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
         self.rewrites = self.stream.isatty()
         self.last = -SPARSE
         self.open = False
+        self.said: set[str] = set()
+        self.notices = ExitStack()
 
     def __call__(self, event: Any) -> None:
         if not isinstance(event, Stage):
@@ -35,9 +38,22 @@ class TerminalProgress:
             self.last = time.monotonic()
             print(text, file=self.stream, flush=True)
 
+    def say(self, message: str) -> None:
+        """A notice, once, on a line of its own."""
+        if message not in self.said:
+            self.said.add(message)
+            self._end_line()
+            print(message, file=self.stream, flush=True)
+
+    def _end_line(self) -> None:
+        if self.open:
+            self.stream.write("\n")
+            self.open = False
+
     def __enter__(self) -> TerminalProgress:
+        self.notices.enter_context(notices_to(self.say))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.open:
-            self.stream.write("\n")
+        self.notices.close()
+        self._end_line()

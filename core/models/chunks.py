@@ -6,28 +6,27 @@ zeros, so a row's result is the same to the byte however many rows were asked fo
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from core.errors import LiminalError
-
-logger = logging.getLogger(__name__)
+from core.models.device import free_cached, ran_out_of_memory
+from core.progress import notice
 
 
 def in_chunks(network: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> Tensor:
     """Run ``network`` over ``rows`` (N, ...) in chunks of exactly ``size`` rows -> (N, ...). Differentiable.
 
-    Where the device's memory is too small for a chunk, half as many rows go together, and the log says so: the last bits of the
-    results may then differ. Raises LiminalError where not even one row fits.
+    Where the device's memory is too small for a chunk, half as many rows go together, and a notice says so (log, terminal and
+    page): the last bits of the results may then differ. Raises LiminalError where not even one row fits.
     """
     while True:
         try:
             return _in_chunks(network, rows, size)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "out of memory" not in str(error):  # MPS has no class of its own
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out_of_memory(error):
                 raise
             if size == 1:
                 raise LiminalError(
@@ -35,10 +34,9 @@ def in_chunks(network: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> T
                     "uses it, or set LIMINAL_DEVICE=cpu."
                 ) from error
         # outside the except clause, so that what the failed attempt held is free
-        logger.warning("Not enough memory on %s for %d rows together; going on with %d.", rows.device, size, size // 2)
+        notice(f"Not enough memory on {rows.device} for {size} pictures at a time; going on with {size // 2}.")
         size //= 2
-        if rows.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_cached(rows.device)
 
 
 def _in_chunks(network: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> Tensor:

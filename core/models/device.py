@@ -1,4 +1,7 @@
-"""Where networks run: chosen once, here."""
+"""Where networks run and how exactly: chosen once, here.
+
+Three kinds of device: ``cpu``, ``cuda`` (also AMD's, through ROCm) and ``mps`` (Apple). LIMINAL_DEVICE overrides the choice.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,55 @@ import torch
 
 from core.errors import LiminalError
 
+KINDS = ("cpu", "cuda", "mps")
+"""Those that models are tried on, the last choice first."""
+
+SHORT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "_alloc_failed")
+"""How libraries below say it where they raise a plain RuntimeError: MPS, the processor's allocator, cuDNN and cuBLAS."""
+
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device to run on: ``name``, else LIMINAL_DEVICE, else CUDA, MPS, CPU in that order."""
-    wanted = name or os.environ.get("LIMINAL_DEVICE") or "auto"
+    """The device to run on: ``name``, else LIMINAL_DEVICE, else CUDA, MPS, CPU in that order.
+
+    Raises LiminalError for what is no device, or is not in this machine.
+    """
+    wanted = (name or os.environ.get("LIMINAL_DEVICE") or "auto").strip().lower()
     if wanted == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        if torch.backends.mps.is_available():
-            return torch.device("mps")
-        return torch.device("cpu")
+        device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    else:
+        device = _named(wanted)
+    if device.type == "cuda":
+        # The same seed gives the same bytes, and a picture those of the float32 that its verdict was calibrated in: no TF32,
+        # whose 10-bit products move outputs by about 1e-3, and no choice of kernels by speed.
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+    return device
+
+
+def _named(wanted: str) -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise LiminalError(f"'{wanted}' is no device; use cpu, cuda, cuda:1 or mps.") from error
+    if device.type not in KINDS:
+        raise LiminalError(f"'{wanted}' is no device that models are tried on; use cpu, cuda, cuda:1 or mps.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise LiminalError("No CUDA device was found; unset LIMINAL_DEVICE or set it to cpu.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        there = ", ".join(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+        raise LiminalError(f"There is no device {wanted} in this machine; there is {there}.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise LiminalError("This machine has no MPS device (Apple's graphics); unset LIMINAL_DEVICE or set it to cpu.")
     return device
 
 
 def search_precision(device: torch.device) -> torch.dtype:
     """What a search's fast path computes in: bfloat16 where the hardware multiplies it natively, else float32.
 
-    A processor without such instructions emulates them, which is slower than float32.
+    A processor without such instructions emulates them, which is slower than float32. Never for a verdict: dlib's network in
+    bfloat16 moves distances by 0.0014 on average and 0.011 at most, and of 40,755 pairs of generated faces 0.44 % changed sides
+    of its threshold, 3 for every 100 that it accepts.
     """
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -40,3 +69,27 @@ def search_precision(device: torch.device) -> torch.dtype:
     else:
         native = False
     return torch.bfloat16 if native else torch.float32
+
+
+def picture_precision(device: torch.device) -> torch.dtype:
+    """What large networks that only make pictures (diffusion decoders) compute in: float16 on graphics cards, else float32.
+
+    Half the memory and several times the speed there; a processor has no use for it (dlib's network took twice as long in float16).
+    The picture that comes out is judged as it is, so that its precision changes what is made, never a verdict on it.
+    """
+    return torch.float32 if device.type == "cpu" else torch.float16
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the device's memory was too small: CUDA's, MPS's, the processor's or NumPy's."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in SHORT_OF_MEMORY)
+
+
+def free_cached(device: torch.device) -> None:
+    """Give back what the allocator keeps for later, so that a smaller attempt finds room."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

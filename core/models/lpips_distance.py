@@ -83,6 +83,8 @@ class LPIPSDistance(PerceptualDistance):
         """
         with torch.inference_mode():
             features = self.features(images)
+            if features.device.type == "mps":  # has no float64
+                features = features.cpu()
             products = torch.zeros(len(features), len(features), dtype=torch.float64, device=features.device)
             for part in torch.split(features, COLUMNS, dim=1):
                 wide = part.double()

@@ -1,12 +1,16 @@
 """Chunks: a row's result is the same whatever its neighbours."""
 
+import io
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.models.chunks import in_chunks
+from core.progress import Stage, notices_to
 
 
 @given(st.integers(0, 20), st.integers(1, 7))
@@ -32,23 +36,49 @@ def test_padding_gets_no_gradient_and_rows_do():
 class Cramped:
     """A device with room for so many rows."""
 
-    def __init__(self, room, error=torch.OutOfMemoryError):
-        self.room, self.error, self.tried = room, error, []
+    def __init__(self, room, error=torch.OutOfMemoryError, words="CUDA out of memory"):
+        self.room, self.error, self.words, self.tried = room, error, words, []
 
     def __call__(self, rows):
         self.tried.append(len(rows))
         if len(rows) > self.room:
-            raise self.error("MPS backend out of memory")
+            raise self.error(self.words)
         return rows * 2
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
-def test_where_memory_is_short_fewer_rows_go_together_and_it_is_said(caplog, error):
-    network, rows = Cramped(2, error), torch.arange(5.0)
+SAID = [
+    (torch.OutOfMemoryError, "CUDA out of memory. Tried to allocate 20.00 MiB"),
+    (RuntimeError, "MPS backend out of memory (MPS allocated: 8 GB)"),
+    (RuntimeError, "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes. Error code 12"),
+    (RuntimeError, "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    (MemoryError, "Unable to allocate 3.7 GiB for an array"),
+]
+
+
+@pytest.mark.parametrize(("error", "words"), SAID)
+def test_where_memory_is_short_fewer_rows_go_together_and_it_is_said(caplog, error, words):
+    network, rows = Cramped(2, error, words), torch.arange(5.0)
     assert torch.equal(in_chunks(network, rows, 8), rows * 2)
     assert network.tried == [8, 4, 2, 2, 2]
-    assert "for 8 rows together; going on with 4" in caplog.text
-    assert "for 4 rows together; going on with 2" in caplog.text
+    assert "for 8 pictures at a time; going on with 4" in caplog.text
+    assert "for 4 pictures at a time; going on with 2" in caplog.text
+
+
+def test_whoever_waits_hears_it_instead_of_the_log(caplog):
+    heard = []
+    with notices_to(heard.append):
+        in_chunks(Cramped(2), torch.arange(5.0), 4)
+    assert heard == ["Not enough memory on cpu for 4 pictures at a time; going on with 2."]
+    assert not caplog.text
+
+
+def test_a_terminal_says_it_once_on_a_line_of_its_own():
+    written = io.StringIO()
+    with TerminalProgress(written) as shown:
+        shown(Stage("Making faces", 0.5))
+        in_chunks(Cramped(2), torch.arange(5.0), 4)
+        in_chunks(Cramped(2), torch.arange(5.0), 4)
+    assert written.getvalue().splitlines()[1:] == ["Not enough memory on cpu for 4 pictures at a time; going on with 2."]
 
 
 def test_no_room_for_one_row_is_one_sentence():

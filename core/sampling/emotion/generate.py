@@ -126,7 +126,7 @@ def _denoising(
     configuration: EmotionConfiguration, indices: Sequence[int], panel: EmotionPanel, progress: Progress
 ) -> two_stage.OnDenoising:
     def tell(fraction: float, embeddings: Tensor) -> None:
-        logits = panel.mlp.logits_of(embeddings[: len(indices)]).double().cpu().numpy()
+        logits = panel.mlp.logits_of(embeddings[: len(indices)]).cpu().double().numpy()
         shares = panel.reference.calibrated(panel.mlp.name, logits)[:, list(configuration.pair)]
         progress.emit(Denoising(indices[0], fraction, shares))
 

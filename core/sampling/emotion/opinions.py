@@ -37,7 +37,7 @@ def judged(images: Tensor, bases: Tensor | None, configuration: EmotionConfigura
     """(N, 3, H, W) as they are stored, beside their bases' descriptors (N, D) -> one Judged an image. None: they are bases."""
     reference, pair = panel.reference, configuration.pair
     with torch.inference_mode():
-        logits = {name: judge.logits(images).double().cpu().numpy() for name, judge in panel.classifiers.items()}
+        logits = {name: judge.logits(images).cpu().double().numpy() for name, judge in panel.classifiers.items()}
         vectors = panel.recogniser.embed(images).cpu()
         distances = panel.recogniser.distance(vectors, vectors if bases is None else bases.cpu()).tolist()
     raw = {name: softmax(rows, axis=1) for name, rows in logits.items()}
