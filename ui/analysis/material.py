@@ -11,7 +11,7 @@ import streamlit as st
 
 from ui import navigation
 from ui.set_routes import address
-from ui.studies import access, answers_view, owner_gate, words
+from ui.studies import access, answers_view, owner_gate, planted, words
 from ui.words import fine
 
 if TYPE_CHECKING:
@@ -130,8 +130,9 @@ def _described(made: Chosen) -> None:
             with st.popover("Who and why", type="tertiary"):
                 _reasons(material)
         if study.source == "simulated":
-            with st.popover("What was planted", type="tertiary", icon=":material/smart_toy:"):
-                st.markdown(f"Nobody was asked. {words.plain_label(study.note)}")
+            with st.popover(planted.TITLE, type="tertiary", icon=":material/smart_toy:"):
+                st.html(fine(planted.NOBODY))
+                planted.show(study)
         st.page_link(navigation.page(navigation.STUDIES), label="The study itself", query_params={"study": study.name})
     for note in material.notes:
         st.html(fine(note))

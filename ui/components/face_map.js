@@ -13,7 +13,7 @@ class FaceMap {
       <div class="map-tools" role="toolbar" aria-label="The map">
         <button type="button" data-do="move">Move</button><button type="button" data-do="lasso">Draw around faces</button>
         <span></span>
-        <button type="button" data-do="closer" aria-label="Closer">+</button><button type="button" data-do="farther" aria-label="Farther">−</button>
+        <div><button type="button" data-do="farther" aria-label="Farther">−</button><button type="button" data-do="closer" aria-label="Closer">+</button></div>
         <button type="button" data-do="whole">Whole map</button><button type="button" data-do="nothing">Select nothing</button>
       </div>
       <div class="map-frame">

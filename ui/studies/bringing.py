@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from core.studies.store import Store
 
 KINDS = ("csv", "tsv", "txt", "parquet", "json", "zip")
-MEGABYTES = 200
 PREVIEW = 8
 DONE = "brought-in"
 
@@ -41,11 +40,11 @@ def show() -> None:
     if done is not None:
         _done(*done)
         return
-    uploaded = st.file_uploader("A file with answers", KINDS, max_upload_size=MEGABYTES, key="answers-file")
+    uploaded = st.file_uploader("A file with answers", KINDS, key="answers-file")
     if uploaded is None:
-        st.html(
-            fine("Nothing is kept before you press the last button. Larger files: python -m core study import FILE --study NAME")
-        )
+        most = int(st.get_option("server.maxUploadSize"))
+        command = "python -m core study import FILE --study NAME"
+        st.html(fine(f"Nothing is kept before you press the last button. Files above {most} MB: {command}"))
         return
     content = uploaded.getvalue()
     try:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.alignment.forgetting import delete_study
 from core.errors import LiminalError
 from ui import navigation
-from ui.studies import access, downloads, making, overview_view, people_view, stimuli_view, words
+from ui.studies import access, downloads, making, overview_view, people_view, planted, stimuli_view, words
 from ui.words import fine, lead
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def show(name: str) -> None:
     for note in st.session_state.pop(making.MADE, ()):
         st.info(note)
     if study.source == "simulated":
-        st.warning(f"Nobody was asked. {study.note or 'These answers were simulated.'}", icon=":material/smart_toy:")
+        st.warning(planted.NOBODY, icon=":material/smart_toy:")
+        with st.expander(planted.TITLE):
+            planted.show(study)
     elif study.published:
         st.info(f"This was brought in from elsewhere; nobody was asked here. {study.note}".strip(), icon=":material/menu_book:")
     else:
