@@ -139,7 +139,8 @@ def _check_generator(found: _Check, model: Generator) -> None:
 
     found.step("sample", sampling)
     found.step("decode", decoding)
-    found.step("decode with a gradient", lambda: found.gradient("decode", model.decode, latents[:2]))
+    if model.differentiable:
+        found.step("decode with a gradient", lambda: found.gradient("decode", model.decode, latents[:2]))
 
 
 def _check_recogniser(found: _Check, model: Recogniser, images: Tensor) -> None:

@@ -65,10 +65,13 @@ class Generator(ABC):
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
-        """(N, latent_dim) -> images (N, 3, image_size, image_size) in [0, 1]. Differentiable where latents require a gradient.
+        """(N, latent_dim) -> images (N, 3, image_size, image_size) in [0, 1]. Differentiable where ``differentiable`` says so.
 
         What this returns is what is shown and what is judged: no filter comes after it.
         """
+
+    differentiable: ClassVar[bool] = True
+    """Whether ``decode`` has a gradient. Without one no search climbs through the generator; the others still work."""
 
     has_draft: ClassVar[bool] = False
     """Whether ``decode_draft`` is another, cheaper picture than ``decode``."""
@@ -186,7 +189,7 @@ class PerceptualDistance(ABC):
 
 
 class Encoder(ABC):
-    """image -> embedding, whitened: every value has mean 0 and variance 1 over generated faces."""
+    """image -> embedding. The built-in one is whitened: every value has mean 0 and variance 1 over generated faces."""
 
     card: ModelCard
     embedding_dim: int
@@ -209,6 +212,7 @@ class Prior(ABC):
     card: ModelCard
     embedding_dim: int
     train_steps: int  # length of the noising schedule it was trained on
+    betas: str = "squaredcos_cap_v2"  # that schedule, by its name in diffusers (``noising.BETAS``)
     device: torch.device
 
     @property

@@ -12,33 +12,34 @@ from torch import Tensor
 from core.models.contracts import Prior
 
 BETAS = "squaredcos_cap_v2"
-"""Cosine schedule (Nichol and Dhariwal 2021, arXiv:2102.09672): few steps are wasted on pure noise."""
+"""Cosine schedule (Nichol and Dhariwal 2021, arXiv:2102.09672): few steps are wasted on pure noise. A prior may have another one
+of diffusers' schedules, by its name there."""
 
 
 @lru_cache(maxsize=16)
-def _full(train_steps: int) -> DDPMScheduler:
-    scheduler: DDPMScheduler = DDPMScheduler(num_train_timesteps=train_steps, beta_schedule=BETAS, clip_sample=False)
+def _full(train_steps: int, betas: str) -> DDPMScheduler:
+    scheduler: DDPMScheduler = DDPMScheduler(num_train_timesteps=train_steps, beta_schedule=betas, clip_sample=False)
     return scheduler
 
 
-def schedule(train_steps: int, steps: int) -> DDPMScheduler:
+def schedule(train_steps: int, steps: int, betas: str = BETAS) -> DDPMScheduler:
     """A scheduler of its own for one run: ``steps`` of the ``train_steps``, evenly spread."""
     scheduler: DDPMScheduler = DDPMScheduler(
-        num_train_timesteps=train_steps, beta_schedule=BETAS, clip_sample=False, timestep_spacing="trailing"
+        num_train_timesteps=train_steps, beta_schedule=betas, clip_sample=False, timestep_spacing="trailing"
     )
     scheduler.set_timesteps(min(steps, train_steps))
     return scheduler
 
 
-def kept_share(train_steps: int) -> Tensor:
+def kept_share(train_steps: int, betas: str = BETAS) -> Tensor:
     """alpha-bar: the share of variance that is still signal after each step -> (train_steps,)."""
-    shares: Tensor = _full(train_steps).alphas_cumprod
+    shares: Tensor = _full(train_steps, betas).alphas_cumprod
     return shares
 
 
-def noised(clean: Tensor, noise: Tensor, step: Tensor, train_steps: int) -> Tensor:
+def noised(clean: Tensor, noise: Tensor, step: Tensor, train_steps: int, betas: str = BETAS) -> Tensor:
     """x_t = sqrt(alpha-bar_t) x_0 + sqrt(1 - alpha-bar_t) noise; (N, E), (N, E), (N,)."""
-    share = kept_share(train_steps).to(clean.device)[step][:, None]
+    share = kept_share(train_steps, betas).to(clean.device)[step][:, None]
     mixed: Tensor = share.sqrt() * clean + (1 - share).sqrt() * noise
     return mixed
 
@@ -55,9 +56,9 @@ def noise_beyond_gaussian(network: Callable[[Tensor, Tensor], Tensor], noised_: 
     return noise
 
 
-def cleaned(noised_: Tensor, noise: Tensor, step: int, train_steps: int) -> Tensor:
+def cleaned(noised_: Tensor, noise: Tensor, step: int, train_steps: int, betas: str = BETAS) -> Tensor:
     """Where x_t would land if its noise were taken out at once: the estimate of x_0, (N, E)."""
-    share = kept_share(train_steps)[step].to(noised_.device)
+    share = kept_share(train_steps, betas)[step].to(noised_.device)
     estimate: Tensor = (noised_ - (1 - share).sqrt() * noise) / share.sqrt()
     return estimate
 

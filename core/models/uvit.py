@@ -1,7 +1,7 @@
 """U-ViT over embeddings (Bao et al. 2023, arXiv:2209.12152): everything is a token, with long skips from shallow to deep blocks.
 
 An embedding of ``tokens * token_size`` values is cut into tokens; the time is a token of its own. CoCoG-2's size is 64 tokens of
-16, width 768, depth 12, 12 heads (PAPERS.md, paper B); the default here is small enough for a laptop's CPU.
+16, width 768, depth 12, 12 heads (paper B; ``cocog_uvit``); the default here is small enough for a laptop's CPU.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class UViTConfiguration:
 class Block(nn.Module):
     """Pre-norm transformer block; behind a long skip the two branches are joined by a linear layer first."""
 
-    def __init__(self, width: int, heads: int, skip: bool) -> None:
+    def __init__(self, width: int, heads: int, skip: bool, biased: bool = True) -> None:
         super().__init__()
         self.heads = heads
         self.join = nn.Linear(2 * width, width) if skip else None
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.qkv, self.project = nn.Linear(width, 3 * width, bias=biased), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:

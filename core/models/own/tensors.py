@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,13 @@ def refuse_nan(tensors: Mapping[str, Tensor], path: Path) -> None:
             raise LiminalError(f"'{key}' in {path.name} holds values that are not finite (NaN); the file cannot be used.")
 
 
-def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load strictly. Raises LiminalError that names the first key that is missing, of another shape, or unknown."""
-    wanted = network.state_dict()
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, called: Callable[[str], str] = lambda key: key) -> None:
+    """Load strictly. Raises LiminalError that names the first key that is missing, of another shape, or unknown.
+
+    called: the network's key -> what the file calls it.
+    """
+    own = {called(key): key for key in network.state_dict()}
+    wanted = {called(key): tensor for key, tensor in network.state_dict().items()}
     for key, tensor in wanted.items():
         if key not in tensors:
             raise LiminalError(f"{path.name} lacks '{key}'; these weights belong to another network.")
@@ -81,4 +85,4 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     extra = next((key for key in tensors if key not in wanted), None)
     if extra is not None:
         raise LiminalError(f"'{extra}' in {path.name} is unknown to this network; these weights belong to another one.")
-    network.load_state_dict({key: tensors[key].to(tensor.dtype) for key, tensor in wanted.items()})
+    network.load_state_dict({own[key]: tensors[key].to(tensor.dtype) for key, tensor in wanted.items()})

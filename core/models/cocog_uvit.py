@@ -1,0 +1,126 @@
+"""CoCoG-2's U-ViT over CLIP embeddings (Wei et al. 2024, arXiv:2407.14949) and how its checkpoints name their parameters.
+
+Where it differs from ``uvit``: queries, keys and values have no bias; the time's sinusoid is the token itself, sines first, as in
+diffusers; the embedding's values pass one linear layer at the end. It was trained with a condition's token now and then; asked
+without one, as guidance does, the time's token stands before the embedding's and the last position is unused, yet the *first*
+``tokens`` outputs are read, the time's among them. The last layer was trained to make sense of that, so that it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from diffusers.models.embeddings import get_timestep_embedding
+from torch import Tensor, nn
+
+from core.errors import LiminalError
+from core.models.own.tensors import fill
+from core.models.uvit import Block, UViTConfiguration
+
+PUBLISHED = UViTConfiguration(tokens=64, token_size=16, width=768, depth=12, heads=12)
+"""The size in the text; the checkpoint in CoCoG-2's repository has a width of 512. Sizes are read off the file."""
+
+KEY_MAP: tuple[tuple[str, str], ...] = (
+    ("embed.", "patch_embed.proj."),  # theirs is a convolution over the values: (width, 1, token_size)
+    ("position", "pos_embed"),  # (1, tokens + 2, width)
+    ("before.", "in_blocks."),
+    ("middle.", "mid_block."),
+    ("after.", "out_blocks."),
+    ("out.", "decoder_pred."),
+    ("final.", "final_layer."),
+)
+"""How a key begins: here, and in their checkpoints. ``norm`` is the same in both."""
+
+BLOCK_MAP: tuple[tuple[str, str], ...] = (
+    (".qkv.", ".attn.qkv."),
+    (".project.", ".attn.proj."),
+    (".mlp.0.", ".mlp.fc1."),
+    (".mlp.2.", ".mlp.fc2."),
+    (".join.", ".skip_linear."),
+)
+"""Within a block; ``norm1`` and ``norm2`` are the same in both."""
+
+CONDITION = "context_embed."
+"""Reads the condition that is never given here: left out."""
+
+HEAD = 64
+"""Values of an attention head in the published sizes; the number of heads cannot be read off a checkpoint."""
+
+
+class CocogUViT(nn.Module):
+    """x_t (N, E), t (N,) -> the noise in it (N, E)."""
+
+    def __init__(self, configuration: UViTConfiguration) -> None:
+        super().__init__()
+        c = self.configuration = configuration
+        self.embed = nn.Linear(c.token_size, c.width)
+        self.position = nn.Parameter(0.02 * torch.randn(1, c.tokens + 2, c.width))
+        self.before = nn.ModuleList([Block(c.width, c.heads, skip=False, biased=False) for _ in range(c.depth // 2)])
+        self.middle = Block(c.width, c.heads, skip=False, biased=False)
+        self.after = nn.ModuleList([Block(c.width, c.heads, skip=True, biased=False) for _ in range(c.depth // 2)])
+        self.norm = nn.LayerNorm(c.width)
+        self.out = nn.Linear(c.width, c.token_size)
+        self.final = nn.Linear(c.embedding_dim, c.embedding_dim)
+
+    def forward(self, noised: Tensor, step: Tensor) -> Tensor:
+        c = self.configuration
+        tokens = self.embed(noised.view(-1, c.tokens, c.token_size))  # (N, T, W)
+        time = get_timestep_embedding(step, c.width)[:, None].to(tokens)  # (N, 1, W)
+        x = torch.cat([time, tokens], dim=1) + self.position[:, :-1]
+        skips = []
+        for block in self.before:
+            x = block(x)
+            skips.append(x)
+        x = self.middle(x)
+        for block in self.after:
+            x = block(x, skips.pop())
+        noise: Tensor = self.final(self.out(self.norm(x[:, :-1])).reshape(-1, c.embedding_dim))
+        return noise
+
+
+def published_key(key: str) -> str:
+    """A parameter's name in CoCoG-2's checkpoints."""
+    begun = next((theirs + key.removeprefix(ours) for ours, theirs in KEY_MAP if key.startswith(ours)), key)
+    for ours, theirs in BLOCK_MAP:
+        begun = begun.replace(ours, theirs)
+    return begun
+
+
+def published_tensors(network: CocogUViT) -> dict[str, Tensor]:
+    """The network's tensors as a checkpoint of CoCoG-2's holds them (without a condition's)."""
+    tensors = {published_key(key): tensor for key, tensor in network.state_dict().items()}
+    tensors["patch_embed.proj.weight"] = tensors["patch_embed.proj.weight"][:, None]
+    return tensors
+
+
+def sizes_of(tensors: Mapping[str, Tensor], path: Path, heads: int | None = None) -> UViTConfiguration:
+    """Sizes as a checkpoint's shapes tell. Raises LiminalError that names the first key that is missing or of no such network."""
+
+    def shape(key: str, dimensions: int) -> tuple[int, ...]:
+        if key not in tensors:
+            raise LiminalError(f"{path.name} lacks '{key}'; it is no checkpoint of CoCoG-2's U-ViT prior.")
+        found = tuple(tensors[key].shape)
+        if len(found) != dimensions or 0 in found:
+            raise LiminalError(f"'{key}' in {path.name} has the shape {found}; it is no checkpoint of CoCoG-2's U-ViT prior.")
+        return found
+
+    width, _, token_size = shape("patch_embed.proj.weight", 3)
+    positions, embedding_dim = shape("pos_embed", 3)[1], shape("final_layer.weight", 2)[0]
+    if embedding_dim % token_size or positions != embedding_dim // token_size + 2:
+        raise LiminalError(
+            f"'pos_embed' in {path.name} has {positions} positions, but an embedding of {embedding_dim} values in tokens of "
+            f"{token_size}, with the time and a condition, needs {embedding_dim // token_size + 2}."
+        )
+    blocks = {key.split(".")[1] for key in tensors if key.startswith("in_blocks.")}
+    return UViTConfiguration(embedding_dim // token_size, token_size, width, 2 * len(blocks), heads or max(1, width // HEAD))
+
+
+def read_published(tensors: Mapping[str, Tensor], path: Path, heads: int | None = None) -> CocogUViT:
+    """The network with a checkpoint's weights, strictly. Raises LiminalError that names the first key that is wrong."""
+    network = CocogUViT(sizes_of(tensors, path, heads))
+    given = {key: tensor for key, tensor in tensors.items() if not key.startswith(CONDITION)}
+    given["patch_embed.proj.weight"] = given["patch_embed.proj.weight"].squeeze(1)
+    fill(network, given, path, published_key)
+    return network
