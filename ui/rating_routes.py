@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from core.errors import LiminalError
-from core.studies.ratings import Rating
+from core.studies.ratings import Rating, TakenId
 
 MOST_BYTES = 256 * 1024
 MOST_ANSWERS = 200
@@ -67,7 +67,7 @@ def save(body: bytes) -> list[str]:
     try:
         return access.store().save(ratings)
     except LiminalError as error:
-        raise Refusal(_why_not(code, str(error)), str(error)) from error
+        raise Refusal(422 if isinstance(error, TakenId) else _why_not(code), str(error)) from error
 
 
 def _reachable(no: int, yes: int) -> int:
@@ -81,7 +81,7 @@ def _reachable(no: int, yes: int) -> int:
     return yes
 
 
-def _why_not(code: str, sentence: str) -> int:
+def _why_not(code: str) -> int:
     """The status of a refused save: nobody of that code any more, a closed study, or a store that should be tried again."""
     from ui.studies import access
 
@@ -90,8 +90,6 @@ def _why_not(code: str, sentence: str) -> int:
         study = access.store().study(rater.study)
     except LiminalError:
         return _reachable(503, 404)
-    if "belongs to another answer" in sentence:
-        return 422
     return 409 if study.closed or study.published or study.source != "human" else 503
 
 

@@ -37,6 +37,10 @@ RATINGS: Mapping[str, str] = {
 """The columns of a table of ratings, in order, with their types."""
 
 
+class TakenId(LiminalError):  # noqa: N818 (what it is about an answer)
+    """An answer came under the id of another one. Sent again it would be refused again."""
+
+
 @dataclass(frozen=True)
 class Rating:
     """One answer. Raises LiminalError where a value does not fit its task."""

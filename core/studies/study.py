@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ Kind = Literal["identity", "emotion"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NAME_LENGTH = 80
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Signs that turn the direction of the words around a name: they make it look like another one."""
 MOST_TRIALS, MOST_SENTINELS = 5000, 1000  # a rater's, of a plan
 CONSENT = (
     "You will see pictures of faces that a computer made and say what you see. Your answers and their times are kept without your "
@@ -74,9 +77,14 @@ class Study:
 
     def __post_init__(self) -> None:
         name = self.name.strip()
-        if not name or len(name) > NAME_LENGTH or not name.isprintable():
+        if not name or len(name) > NAME_LENGTH or not all(map(_may_be_shown, name)):
             raise LiminalError(f"A study needs a name of 1 to {NAME_LENGTH} printable characters.")
         object.__setattr__(self, "name", name)
+
+
+def _may_be_shown(letter: str) -> bool:
+    # Not isprintable(), which refuses the joiners inside an emoji and of several scripts, and emoji that are newer than Python.
+    return unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp") and letter not in TURNING
 
 
 @dataclass(frozen=True)

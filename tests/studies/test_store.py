@@ -15,7 +15,7 @@ from core.studies.ratings import RATINGS, Rating, table
 from core.studies.store import Store
 from core.studies.study import Plan, Rater, Stimulus, Study
 
-NAMES = ["plain", "Ωμέγα", "顔の研究", "دراسة الوجوه", "🙂 naïve 'quoted' \"; DROP TABLE", "O'Brien %s :x"]
+NAMES = ["plain", "Ωμέγα", "顔の研究", "دراسة الوجوه", "🙂 naïve 'quoted' \"; DROP TABLE", "O'Brien %s :x", "👩‍🚀 🏴󠁧󠁢󠁥󠁮󠁧󠁿 ❤️ می‌خواهم"]
 
 
 def stimuli(count=6):

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, Select, Table, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import LiminalError
-from core.studies.ratings import Rating
+from core.studies.ratings import Rating, TakenId
 from core.studies.storage import database
 from core.studies.storage.database import Database
 from core.studies.storage.rows import checked_name
@@ -153,7 +153,7 @@ class _Known:
                 rows.append(self._row(rating))
                 new[rating.rating_id] = place
             elif there != place:
-                raise LiminalError(f"The id {rating.rating_id} belongs to another answer; send this one under a new id.")
+                raise TakenId(f"The id {rating.rating_id} belongs to another answer; send this one under a new id.")
         self.ids |= new
         return rows
 

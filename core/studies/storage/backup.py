@@ -147,10 +147,10 @@ def _copy_snapshot(database: Database, temporary: Path, progress: Progress) -> N
     try:
         with database.snapshot() as old, into.writing() as new:
             _copy_rows(old, new, progress)
-        with closing(sqlite3.connect(temporary)) as target:
-            target.execute("PRAGMA journal_mode = DELETE")
     finally:
         into.engine.dispose()
+    with closing(sqlite3.connect(temporary)) as target:
+        target.execute("PRAGMA journal_mode = DELETE")
 
 
 def _copy_rows(old: Connection, new: Connection, progress: Progress) -> None:
