@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from core.models import dcgan
-from core.models.chunks import in_chunks
 from core.models.contracts import Generator, ModelCard
+from core.models.engine import gathered
 from core.models.ncnn_graph import NcnnNetwork, read_network
 from core.models.weights import WeightFile
 
@@ -61,7 +61,7 @@ class SharpDCGAN(Generator):
         self.latent_dim = small.latent_dim
         self.image_size = small.image_size * 4
         self.device = device
-        self.face_box = small.face_box
+        self.face_box, self.face_points = small.face_box, small.face_points
         self.enlarger = enlarger.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
     has_draft = True
@@ -72,7 +72,11 @@ class SharpDCGAN(Generator):
 
     def decode(self, latents: Tensor) -> Tensor:
         small = self.small.decode(latents).contiguous(memory_format=torch.channels_last)
-        return in_chunks(lambda images: self.enlarger(images).clamp(0, 1), small, self.chunk)
+        return gathered(self._enlarged, small, self.chunk, keep=True)
+
+    def _enlarged(self, small: Tensor) -> Tensor:
+        images: Tensor = self.enlarger(small)
+        return images.clamp(0, 1)
 
 
 def load(device: torch.device) -> SharpDCGAN:

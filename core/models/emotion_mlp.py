@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from core.models import registry
-from core.models.chunks import in_chunks
 from core.models.contracts import EMOTIONS, Classifier, Encoder, ModelCard
+from core.models.engine import gathered
 from core.models.trained import card_file, read_trained
 
 NAME = "emotion-mlp"
@@ -63,7 +63,7 @@ class EmotionMLP(Classifier):
 
     def logits_of(self, embeddings: Tensor) -> Tensor:
         """(N, E) -> (N, 6). Differentiable: this is what guides the prior."""
-        return in_chunks(self.network, embeddings.to(self.device), CHUNK)
+        return gathered(self.network, embeddings.to(self.device), CHUNK)
 
     @cached_property
     def sensitivity(self) -> Tensor:

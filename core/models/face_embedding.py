@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
 from core.models import registry
-from core.models.chunks import in_chunks
 from core.models.contracts import EMOTIONS, Encoder, ModelCard
 from core.models.device import search_precision
 from core.models.dlib_faces import chip_grid
 from core.models.dlib_recogniser import DlibRecogniser
+from core.models.engine import gathered
 from core.models.grey import grey
 from core.models.mini_xception import MiniXception
 from core.models.tanh_cnn import TanhCNN
@@ -136,7 +136,11 @@ class FaceEmbedding(Encoder):
         self.spread = self.whitening.spread
 
     def embed(self, images: Tensor) -> Tensor:
-        return in_chunks(lambda rows: self.whitening(self.networks.features(rows).values), images.to(self.device), CHUNK)
+        return gathered(self._embeddings, images.to(self.device), CHUNK, keep=True)
+
+    def _embeddings(self, images: Tensor) -> Tensor:
+        values: Tensor = self.whitening(self.networks.features(images).values)
+        return values
 
 
 def read_whitening(trained: Trained) -> Whitening:

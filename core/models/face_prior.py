@@ -7,8 +7,8 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from core.models.chunks import in_chunks
 from core.models.contracts import ModelCard, Prior
+from core.models.engine import gathered
 from core.models.noising import noise_beyond_gaussian
 from core.models.trained import Trained, card_file, read_trained
 from core.models.uvit import UViT, UViTConfiguration
@@ -42,11 +42,10 @@ class FacePrior(Prior):
 
     def noise(self, noised: Tensor, step: Tensor) -> Tensor:
         rows = torch.cat([noised, step[:, None].to(noised)], dim=1).to(self.device)
+        return gathered(self._noise, rows, self.chunk)
 
-        def run(rows: Tensor) -> Tensor:
-            return noise_beyond_gaussian(self.network, rows[:, :-1], rows[:, -1].long(), self.train_steps)
-
-        return in_chunks(run, rows, self.chunk)
+    def _noise(self, rows: Tensor) -> Tensor:
+        return noise_beyond_gaussian(self.network, rows[:, :-1], rows[:, -1].long(), self.train_steps)
 
 
 def read_uvit(trained: Trained) -> UViT:

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from core.errors import LiminalError
-from core.models.chunks import in_chunks
 from core.models.contracts import Classifier, ModelCard
 from core.models.emotions import EMOTIONS
+from core.models.engine import gathered
 from core.models.own.extras import needed
 from core.models.own.listing import OwnModel
+from core.models.own.pretrained import read_pretrained
 from core.models.own.sources import verified, weight_files
-from core.models.own.tensors import refuse_nan
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -78,11 +78,11 @@ class HuggingFaceClassifier(Classifier):
         self.preprocessing, self.order = preprocessing, order
 
     def logits(self, images: Tensor) -> Tensor:
-        def run(rows: Tensor) -> Tensor:
-            values: Tensor = self.network(pixel_values=rows).logits
-            return values[:, self.order].float()
+        return gathered(self._logits, self.preprocessing(images.to(self.device)), CHUNK, keep=True)
 
-        return in_chunks(run, self.preprocessing(images.to(self.device)), CHUNK)
+    def _logits(self, pixels: Tensor) -> Tensor:
+        values: Tensor = self.network(pixel_values=pixels).logits
+        return values[:, self.order].float()
 
 
 def guess_labels(names: Mapping[int, str]) -> dict[str, int]:
@@ -180,27 +180,8 @@ def read_network(root: Path) -> PreTrainedModel:
     from transformers import AutoModelForImageClassification
 
     read_configuration(root)
-    try:
-        network, told = AutoModelForImageClassification.from_pretrained(
-            root,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            dtype=torch.float32,
-        )
-    except Exception as error:  # damaged files, code in pickles and other architectures raise many kinds
-        reason = str(error).split("\n")[0][:200].rstrip(".")
-        raise LiminalError(
-            f"The weights in {root} cannot be loaded ({type(error).__name__}: {reason}); choose another model."
-        ) from error
-    for what, keys in (("are of another shape at", told["mismatched_keys"]), ("lack", told["missing_keys"])):
-        first = min((key if isinstance(key, str) else key[0] for key in keys), default=None)
-        if first is not None:
-            raise LiminalError(f"The weights in {root.name} {what} '{first}'; they belong to another network.")
-    refuse_nan(network.state_dict(), root)
-    loaded: PreTrainedModel = network
-    return loaded
+    network: PreTrainedModel = read_pretrained(AutoModelForImageClassification, root)
+    return network
 
 
 def settle(own: OwnModel, root: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from core.models.chunks import in_chunks
 from core.models.contracts import EMOTIONS, ModelCard, Surrogate
+from core.models.engine import gathered
 from core.models.trained import Trained, card_file, read_trained
 
 NAME = "latent-emotion"
@@ -63,7 +63,7 @@ class LatentEmotion(Surrogate):
         self.network = network.to(device).eval().requires_grad_(False)
 
     def logits(self, latents: Tensor) -> Tensor:
-        return in_chunks(self.network, latents.to(self.device), CHUNK)
+        return gathered(self.network, latents.to(self.device), CHUNK)
 
 
 def read_network(trained: Trained) -> LatentEmotionNetwork:

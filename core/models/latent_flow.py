@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from core.models.chunks import in_chunks
 from core.models.contracts import Decoder, ModelCard
+from core.models.engine import gathered
 from core.models.trained import Trained, card_file, read_trained
 
 NAME = "latent-flow"
@@ -86,7 +86,7 @@ class LatentFlow(Decoder):
             return torch.empty(0, self.latent_dim)
         noise = [torch.randn(self.latent_dim, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
         with torch.inference_mode():
-            return in_chunks(self._flow, torch.cat([torch.stack(noise), embeddings.cpu()], dim=1).to(self.device), CHUNK).cpu()
+            return gathered(self._flow, torch.cat([torch.stack(noise), embeddings.cpu()], dim=1).to(self.device), CHUNK).cpu()
 
     def _flow(self, rows: Tensor) -> Tensor:
         """Noise and embedding side by side (N, d + E) -> latents (N, d), by the midpoint rule."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from core.models.chunks import in_chunks
 from core.models.contracts import ModelCard, PerceptualDistance
+from core.models.engine import gathered
 from core.models.safe_pickle import load_arrays
 from core.models.weights import WeightFile
 
@@ -70,11 +70,11 @@ class LPIPSDistance(PerceptualDistance):
         target = max(SMALLEST, (size or images.shape[2:])[0]), max(SMALLEST, (size or images.shape[2:])[1])
         if tuple(images.shape[2:]) != target:
             images = interpolate(images, size=target, mode="bilinear", antialias=True, align_corners=False)
-        return in_chunks(self._features, images, CHUNK)
+        return gathered(self._features, images, CHUNK)
 
     def distance_from_features(self, a: Tensor, b: Tensor) -> Tensor:
         """(N, K), (N, K) -> (N,), broadcasting: the LPIPS distance of the images that these features came from."""
-        return in_chunks(lambda difference: difference.square().sum(dim=1), a - b, CHUNK)
+        return gathered(_length, a - b, CHUNK)
 
     def all_pairs(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, N) float64, symmetric: every image against every other, each going through the network once.
@@ -103,6 +103,10 @@ class LPIPSDistance(PerceptualDistance):
             weight = linear.model[-1].weight.clamp(min=0).sqrt()  # (1, C, 1, 1); equation 1 squares it again
             parts.append((unit * weight / (layer.shape[2] * layer.shape[3]) ** 0.5).flatten(1))
         return torch.cat(parts, dim=1)
+
+
+def _length(differences: Tensor) -> Tensor:
+    return differences.square().sum(dim=1)
 
 
 def load(device: torch.device) -> LPIPSDistance:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad
 
-from core.models.chunks import in_chunks
 from core.models.contracts import EMOTIONS, Classifier, ModelCard
+from core.models.engine import gathered
 from core.models.grey import grey
 from core.models.weights import WeightFile
 
@@ -115,7 +115,7 @@ class MiniXception(Classifier):
     def logits(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 6): values before softmax. Softmax over six of seven is their exact renormalisation."""
         faces = grey(images.to(self.device), self.card.input_size) * 2 - 1
-        return in_chunks(self.network, faces, CHUNK)[:, self.emotion_order]
+        return gathered(self.network, faces, CHUNK, keep=True)[:, self.emotion_order]
 
 
 def read_keras(network: MiniXceptionNetwork, path: Path) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from core.errors import LiminalError
 from core.models import yunet
-from core.models.chunks import in_chunks
 from core.models.contracts import Faces, ModelCard, Recogniser
+from core.models.engine import gathered
 from core.models.onnx_weights import Graph, Node, read_graph
 from core.models.similarity import cut_faces, similarity_transform
 from core.models.weights import WeightFile
@@ -107,9 +107,11 @@ class SFace(Recogniser):
         return cut_faces(images.to(self.device), found, matrices, self.card.input_size)
 
     def embed_chips(self, chips: Tensor) -> Tensor:
-        return in_chunks(
-            lambda rows: self.network(rows.contiguous(memory_format=torch.channels_last)), chips.to(self.device), CHUNK
-        )
+        return gathered(self._describe, chips.to(self.device), CHUNK, keep=True)
+
+    def _describe(self, chips: Tensor) -> Tensor:
+        vectors: Tensor = self.network(chips.contiguous(memory_format=torch.channels_last))
+        return vectors
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """1 - cosine: 0 for the same direction, up to 2."""

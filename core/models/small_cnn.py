@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from core.models.chunks import in_chunks
 from core.models.contracts import EMOTIONS, Classifier, ModelCard
+from core.models.engine import gathered
 from core.models.grey import grey
 from core.models.mini_xception import FER_ORDER
 from core.models.weights import WeightFile
@@ -75,7 +75,7 @@ class SmallCNN(Classifier):
     def activations(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 6): the values before the sigmoids."""
         faces = (grey(images.to(self.device), self.card.input_size) - 0.5) / 0.5
-        return in_chunks(self.network, faces, CHUNK)[:, self.emotion_order]
+        return gathered(self.network, faces, CHUNK, keep=True)[:, self.emotion_order]
 
 
 def load(device: torch.device) -> SmallCNN:

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from core.errors import LiminalError
-from core.models.chunks import in_chunks
 from core.models.contracts import Generator, ModelCard
+from core.models.engine import gathered
 from core.models.own.listing import OwnModel
 from core.models.own.sources import verified, weight_files
 from core.models.own.tensors import fill, read_tensors
@@ -74,7 +74,11 @@ class StyleGAN2(Generator):
         return float((drawn - self.network.mapping.w_avg).square().mean().sqrt())
 
     def _mapped(self, z: Tensor) -> Tensor:
-        return in_chunks(lambda rows: self.network.mapping(rows, self.label), z.to(self.device), 16)
+        return gathered(self._styles, z.to(self.device), 16)
+
+    def _styles(self, z: Tensor) -> Tensor:
+        w: Tensor = self.network.mapping(z, self.label)
+        return w
 
     def sample(self, seeds: Sequence[int]) -> Tensor:
         """One latent a seed. In w space those that standard normal z are mapped to."""
@@ -91,7 +95,7 @@ class StyleGAN2(Generator):
         mapping = self.network.mapping
         w = self._mapped(latents) if self.space == "z" else mapping.w_avg + latents * self.spread
         w = mapping.w_avg + self.truncation * (w - mapping.w_avg)
-        return in_chunks(self._pictures, w, self.chunk)
+        return gathered(self._pictures, w, self.chunk, keep=True)
 
     def _pictures(self, w: Tensor) -> Tensor:
         pictures = self.network.synthesis(self.network.styles(w), self.has_noise, self.clamp)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from core.models.chunks import in_chunks
 from core.models.contracts import EMOTIONS, Classifier, ModelCard
+from core.models.engine import gathered
 from core.models.grey import grey
 from core.models.mini_xception import FER_ORDER
 from core.models.weights import WeightFile
@@ -69,7 +69,7 @@ class TanhCNN(Classifier):
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 6): values before softmax. Softmax over six of seven is their exact renormalisation."""
-        return in_chunks(self.network, grey(images.to(self.device), self.card.input_size), CHUNK)[:, self.emotion_order]
+        return gathered(self.network, grey(images.to(self.device), self.card.input_size), CHUNK, keep=True)[:, self.emotion_order]
 
 
 def load(device: torch.device) -> TanhCNN:

@@ -1,0 +1,161 @@
+"""The process's engine: from a network and its rows to the lane of their device."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.errors import Cancelled
+from core.models import visits
+from core.models.chunks import in_chunks
+from core.models.engine.lane import Lane
+from core.models.engine.requests import Cell, Kind, Network, Request, batch, layout_of
+from core.models.kept_rows import KeptRows, Mark, digest
+
+PATIENCE = 0.004
+"""Seconds that a chunk which is not full waits for other sessions' rows."""
+
+MOST_WAITING = 256
+"""Requests that may wait for one device; each has a thread that waits with it."""
+
+ALONE = "LIMINAL_GATHER"
+"""0: every thread runs its own chunks, as without an engine, to measure what gathering gains."""
+
+
+class Engine:
+    """Gathers requests by network; one lane a device. Thread-safe."""
+
+    def __init__(self, *, patience: float = PATIENCE, most_waiting: int = MOST_WAITING, kept: KeptRows | None = None) -> None:
+        self.patience, self.most_waiting = patience, most_waiting
+        self.kept = KeptRows() if kept is None else kept
+        self.gathers = os.environ.get(ALONE) != "0"
+        self._lanes: dict[torch.device, Lane] = {}
+        self._lock = threading.Lock()
+
+    def lane(self, device: torch.device) -> Lane:
+        """The lane of a device, made on first use."""
+        with self._lock:
+            if device not in self._lanes:
+                self._lanes[device] = Lane(device, self.kept, self.patience, self.most_waiting)
+            return self._lanes[device]
+
+    def run(self, network: Network, rows: Tensor, size: int, *, keep: bool = False) -> Tensor:
+        """``network`` over rows (N, ...) in chunks of exactly ``size`` rows -> (N, ...), without gradient.
+
+        Calls with the same ``network`` (a module or a bound method; a function made anew for each call is never the same) share
+        their chunks. keep: the network never changes, so that its results may be kept for others (see ``visits.Visit.keeps``).
+        Raises Cancelled where the visitor has left, LiminalError where too many wait, and what the network raises.
+        """
+        lane, visit = self.lane(rows.device), visits.current()
+        if not len(rows) or not self.gathers or lane.held_here:
+            return in_chunks(network, rows, size)
+        layout = layout_of(rows)
+        rows = rows.contiguous(memory_format=layout)
+        kind = Kind(network, size, tuple(rows.shape[1:]), rows.dtype, layout)
+        request = Request(visit, kind, network, [None] * len(rows))
+        cells = self._unknown(request, rows, keep=keep and visit.keeps and self.kept.most > 0, lane=lane)
+        while cells and lane.alone(visit):
+            try:
+                self._inline(request, cells[:size], lane)
+            finally:
+                lane.leave()
+            del cells[:size]
+            if visit.cancel.is_set():
+                raise Cancelled
+        request.left = sum(each is None for each in request.results)
+        if not request.left:
+            return request.result()
+        return lane.ask(request, cells)
+
+    @contextmanager
+    def turn(self, device: torch.device) -> Iterator[None]:
+        """The device for a short stretch of work with a gradient, in this thread; calls of ``run`` inside it go on at once."""
+        if not self.gathers:
+            yield
+            return
+        with self.lane(device).turn(visits.current()):
+            yield
+
+    def close(self) -> None:
+        """Begin nothing new and tell whoever waits."""
+        with self._lock:
+            lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.close()
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was done, device by device, and how many bytes of results are kept."""
+        with self._lock:
+            lanes = {str(device): lane.statistics.as_dict() for device, lane in self._lanes.items()}
+        return {"kept_rows": len(self.kept), "kept_bytes": self.kept.bytes, "devices": lanes}
+
+    def _unknown(self, request: Request, rows: Tensor, *, keep: bool, lane: Lane) -> list[Cell]:
+        """The rows whose results are not kept."""
+        cells = []
+        for place in range(len(rows)):
+            row = rows[place : place + 1]
+            mark: Mark | None = None
+            if keep:
+                mark = (request.kind, digest(row))
+                known = self.kept.get(mark)
+                if known is not None:
+                    request.results[place] = known
+                    lane.statistics.kept += 1
+                    continue
+            cells.append(Cell(row, mark, [(request, place)]))
+        return cells
+
+    def _inline(self, request: Request, cells: list[Cell], lane: Lane) -> None:
+        results = in_chunks(request.network, batch(cells, request.kind), request.kind.size)
+        lane.statistics.alone += len(cells)
+        for place, cell in enumerate(cells):
+            row = results[place : place + 1]
+            if cell.mark is not None:
+                self.kept.put(cell.mark, row)
+            request.results[cell.waiters[0][1]] = row
+
+
+_engine: Engine | None = None
+_making = threading.Lock()
+
+
+def engine() -> Engine:
+    """The process's engine, made on first use."""
+    global _engine
+    with _making:
+        if _engine is None:
+            _engine = Engine()
+            atexit.register(_engine.close)
+        return _engine
+
+
+def _forget() -> None:
+    global _engine, _making
+    _engine, _making = None, threading.Lock()  # a forked process has none of the threads
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def gathered(network: Network, rows: Tensor, size: int, *, keep: bool = False) -> Tensor:
+    """As ``chunks.in_chunks``, to the byte, together with other sessions' rows; with a gradient, in this thread and alone.
+
+    network, keep: see ``Engine.run``.
+    """
+    if torch.is_grad_enabled():
+        return in_chunks(network, rows, size)
+    return engine().run(network, rows, size, keep=keep)
+
+
+@contextmanager
+def turn(device: torch.device) -> Iterator[None]:
+    """See ``Engine.turn``."""
+    with engine().turn(device):
+        yield

@@ -1,0 +1,269 @@
+"""One device: its queue, its one worker thread, and the rows that are being computed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from core.errors import Cancelled, LiminalError
+from core.models.chunks import in_chunks
+from core.models.engine.queue import FairQueue
+from core.models.engine.requests import Cell, Request, Turn, Waiting, batch
+from core.models.engine.statistics import Statistics
+from core.models.kept_rows import KeptRows, Mark
+from core.models.visits import Visit
+
+TELL_SECONDS = 0.25
+"""Between two looks of a waiting thread at whether its visitor has left, and two words on how many are ahead."""
+
+COMPANY_SECONDS = 1.0
+"""A session that was alone for so long need not wait for others."""
+
+LONGEST_TURN = 20.0
+"""Seconds after which others go on, even if whoever has the device never gives it back."""
+
+STUCK_SECONDS = 120.0
+"""After which a network that does not come back loses its worker: another one goes on with the rest."""
+
+logger = logging.getLogger(__name__)
+
+
+class Lane:
+    """Runs what is asked for on one device, a chunk at a time."""
+
+    def __init__(self, device: torch.device, kept: KeptRows, patience: float, most: int) -> None:
+        self.device, self.kept, self.patience, self.most = device, kept, patience, most
+        self.statistics = Statistics()
+        self._queue = FairQueue()
+        self._computed: dict[Mark, Cell] = {}  # that wait or are being computed, of those that may be shared
+        self._changed = threading.Condition(threading.Lock())
+        self._seen: dict[str, float] = {}  # session -> when it last asked
+        self._inline: float | None = None  # since when a session that is alone computes in its own thread
+        self._busy: float | None = None  # since when the worker has been at its chunk
+        self._holding = threading.local()
+        self._worker: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def held_here(self) -> bool:
+        """Whether this thread has the device to itself."""
+        return bool(getattr(self._holding, "turns", 0))
+
+    def alone(self, visit: Visit) -> bool:
+        """Take the device for one chunk where nobody else is about; give it back with ``leave``."""
+        now = time.monotonic()
+        with self._changed:
+            self._seen[visit.session] = now
+            self._forget_old(now)
+            if len(self._seen) > 1 or self._inline is not None or self._busy is not None or len(self._queue) or self._closed:
+                return False
+            self._inline = now
+            return True
+
+    def leave(self) -> None:
+        """Give back what ``alone`` took."""
+        with self._changed:
+            self._inline = None
+            self._changed.notify_all()
+
+    def ask(self, request: Request, cells: list[Cell]) -> Tensor:
+        """Queue a request's rows and wait for them. Raises Cancelled where the visitor left, LiminalError where too many wait."""
+        with self._changed:
+            self._admit(request.visit)
+            for cell in cells:
+                same = self._computed.get(cell.mark) if cell.mark is not None else None
+                if same is not None:
+                    same.waiters += cell.waiters
+                    self.statistics.shared += 1
+                    continue
+                if cell.mark is not None:
+                    self._computed[cell.mark] = cell
+                request.pending.append(cell)
+            if request.pending:
+                self._queue.put(request)
+            self._start()
+            self._changed.notify_all()
+        try:
+            self._wait(request, request.done)
+        except BaseException:
+            with self._changed:
+                self._drop(request, Cancelled())
+            raise
+        return request.result()
+
+    @contextmanager
+    def turn(self, visit: Visit) -> Iterator[None]:
+        """The device for a short stretch. A thread that has it already goes on at once."""
+        if self.held_here:
+            yield
+            return
+        if self.alone(visit):
+            self._holding.turns = 1
+            try:
+                yield
+            finally:
+                self._holding.turns = 0
+                self.leave()
+            return
+        turn = Turn(visit)
+        with self._changed:
+            self._admit(visit)
+            self._queue.put(turn)
+            self._start()
+            self._changed.notify_all()
+        try:
+            self._wait(turn, turn.granted)
+            if turn.error is not None:
+                raise turn.error
+            self._holding.turns = 1
+            yield
+        finally:
+            self._holding.turns = 0
+            with self._changed:
+                self._queue.remove(turn)
+                turn.over.set()
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing new is begun; whoever waits is told."""
+        with self._changed:
+            self._closed = True
+            for items in list(self._queue.sessions.values()):
+                for item in list(items):
+                    item.fail(Cancelled("The server is being stopped; nothing half-made was kept."))
+            self._queue.sessions.clear()
+            self._computed.clear()
+            self._changed.notify_all()
+        if self._worker is not None:
+            self._worker.join(2.0)
+
+    def _admit(self, visit: Visit) -> None:
+        now = time.monotonic()
+        self._seen[visit.session] = now
+        self._forget_old(now)
+        if self._closed:
+            raise Cancelled("The server is being stopped; nothing half-made was kept.")
+        if len(self._queue) >= self.most:
+            raise LiminalError(
+                "Too many people are making faces on this server right now, so this was not started; try again in a minute."
+            )
+
+    def _forget_old(self, now: float) -> None:
+        self._seen = {session: at for session, at in self._seen.items() if now - at < COMPANY_SECONDS}
+
+    def _start(self) -> None:
+        """A worker, if there is none or it is stuck."""
+        stuck = self._busy is not None and time.monotonic() - self._busy > STUCK_SECONDS
+        if stuck:
+            logger.warning("A network on %s has not come back for %.0f seconds; going on without it.", self.device, STUCK_SECONDS)
+        if stuck or self._worker is None or not self._worker.is_alive():
+            self._busy = None
+            self._worker = threading.Thread(target=self._serve, name=f"engine-{self.device}", daemon=True)
+            self._worker.start()
+
+    def _wait(self, item: Waiting, event: threading.Event) -> None:
+        while not event.wait(TELL_SECONDS):
+            if item.visit.cancel.is_set():
+                raise Cancelled
+            with self._changed:
+                self._start()
+                ahead = self._queue.ahead(item)
+            if item.visit.waiting is not None:
+                item.visit.waiting(ahead)
+
+    def _drop(self, request: Request, why: BaseException) -> None:
+        """A request ends early. Rows for which others wait too go on for them."""
+        self._queue.remove(request)
+        own, request.pending = list(request.pending), deque()
+        request.fail(why)
+        for cell in own:
+            cell.waiters = [each for each in cell.waiters if not each[0].done.is_set()]
+            if not cell.waiters:
+                if cell.mark is not None:
+                    self._computed.pop(cell.mark, None)
+                continue
+            heir = cell.waiters[0][0]
+            if not heir.pending:
+                self._queue.put(heir)
+            heir.pending.append(cell)
+        self._changed.notify_all()
+
+    def _serve(self) -> None:
+        me = threading.current_thread()
+        while True:
+            with self._changed:
+                work = self._next(me)
+            if work is None:
+                return
+            if isinstance(work, Turn):
+                work.granted.set()
+                if not work.over.wait(LONGEST_TURN):
+                    logger.warning("A turn at %s took longer than %.0f seconds; others go on.", self.device, LONGEST_TURN)
+            else:
+                self._compute(work)
+            del work  # a worker that waits keeps no picture
+            with self._changed:
+                if self._worker is me:
+                    self._busy = None
+                self._changed.notify_all()
+
+    def _next(self, me: threading.Thread) -> Turn | list[Cell] | None:
+        while not self._closed and self._worker is me:
+            if self._inline is not None and time.monotonic() - self._inline < LONGEST_TURN:
+                self._changed.wait(LONGEST_TURN)
+                continue
+            if not len(self._queue):
+                self._changed.wait()
+                continue
+            item, seconds = self._queue.next(self.patience if len(self._seen) > 1 else 0.0)
+            if item is None:
+                self._changed.wait(seconds)
+                continue
+            self._busy = time.monotonic()
+            if isinstance(item, Turn):
+                self._queue.grant(item)
+                return item
+            return self._queue.take(item)
+        return None
+
+    def _compute(self, cells: list[Cell]) -> None:
+        """One chunk. Where it fails, each row is tried apart, so that an error reaches only whoever asked for that row."""
+        request = cells[0].waiters[0][0]  # any of them: the network is the same
+        try:
+            began = time.perf_counter()
+            with torch.no_grad():
+                results = in_chunks(request.network, batch(cells, request.kind), request.kind.size)
+            self.statistics.ran(request.kind, len(cells), time.perf_counter() - began)
+            self._deliver(cells, [results[place : place + 1] for place in range(len(cells))])
+        except BaseException as error:  # a worker must outlive whatever a network raises
+            if len(cells) > 1:
+                for cell in cells:
+                    self._compute([cell])
+                return
+            why = error if isinstance(error, Exception) else RuntimeError(f"the network was ended by {type(error).__name__}")
+            with self._changed:
+                self._finish(cells)
+                for waiter, _ in cells[0].waiters:
+                    self._drop(waiter, why)
+
+    def _deliver(self, cells: list[Cell], results: list[Tensor]) -> None:
+        for cell, result in zip(cells, results, strict=True):
+            if cell.mark is not None:
+                self.kept.put(cell.mark, result)
+        with self._changed:
+            self._finish(cells)
+            for cell, result in zip(cells, results, strict=True):
+                for waiter, place in cell.waiters:
+                    waiter.fill(place, result)
+
+    def _finish(self, cells: list[Cell]) -> None:
+        for cell in cells:
+            if cell.mark is not None:
+                self._computed.pop(cell.mark, None)

@@ -1,0 +1,79 @@
+"""Results of networks by the content of what went in, bounded in bytes: ten people on the same face cost one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+
+import torch
+from torch import Tensor
+
+from core.errors import LiminalError
+
+VARIABLE = "LIMINAL_RESULTS_MB"
+MEGABYTES = 192
+"""About 240 enlarged pictures; descriptors and probabilities hardly count beside them."""
+
+Mark = tuple[Hashable, bytes]
+"""The network (the loaded object itself: other weights are another object) with its input's shape, and the hash of the row."""
+
+
+def digest(row: Tensor) -> bytes:
+    """The hash of a row's bytes, in row-major order whatever its strides."""
+    content = row.detach().cpu().contiguous().view(torch.uint8).numpy().data
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def capacity() -> int:
+    """Bytes that may be kept: LIMINAL_RESULTS_MB, else MEGABYTES. Raises LiminalError for a value that is no number."""
+    given = os.environ.get(VARIABLE, "")
+    if given and not given.isdecimal():
+        raise LiminalError(f"{VARIABLE} is '{given}'; it is a whole number of megabytes, 0 to keep nothing.")
+    return (int(given) if given else MEGABYTES) * 1024 * 1024
+
+
+class KeptRows:
+    """The most recently used rows. Thread-safe. What is given out must not be changed."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most = capacity() if most is None else most
+        self.bytes = 0
+        self._rows: OrderedDict[Mark, Tensor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, mark: Mark) -> Tensor | None:
+        """The row (1, ...), or None."""
+        with self._lock:
+            row = self._rows.get(mark)
+            if row is not None:
+                self._rows.move_to_end(mark)
+            return row
+
+    def put(self, mark: Mark, row: Tensor) -> None:
+        """Keep a copy of a row (1, ...); the longest unused ones make room for it. A row larger than all room is not kept."""
+        size = row.numel() * row.element_size()
+        if size > self.most:
+            return
+        with torch.inference_mode(False):
+            kept = row.detach().clone()
+        with self._lock:
+            before = self._rows.pop(mark, None)
+            if before is not None:
+                self.bytes -= before.numel() * before.element_size()
+            self._rows[mark] = kept
+            self.bytes += size
+            while self.bytes > self.most:
+                _, oldest = self._rows.popitem(last=False)
+                self.bytes -= oldest.numel() * oldest.element_size()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._rows.clear()
+            self.bytes = 0
