@@ -11,6 +11,7 @@ from ui import progress
 from ui.alignment import choosing, deciding, results, runs
 from ui.alignment.choosing import Wanted
 from ui.jobs import job_for
+from ui.studies import owner_gate
 from ui.words import fine
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def _key(wanted: Wanted) -> tuple[object, ...]:
 def _offer(chosen: Chosen, wanted: Wanted) -> None:
     """The button, and what pressing it will do; nothing where all has been learned."""
     if not wanted.missing:
+        return
+    if not owner_gate.allowed():
+        st.html(fine("Networks learn here for the owner of the studies alone; what they have learned is shown to everybody."))
         return
     one = wanted.alignments[0]
     learned, judged = one.split.group()

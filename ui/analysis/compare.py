@@ -150,7 +150,7 @@ def _studies(chosen: Chosen) -> Sides | None:
 
 def _sets() -> Sides | None:
     """Of the library, without anybody's answers."""
-    every = access.sets()
+    every = material.visible_sets()
     kinds = Counter(each.kind for each in every)
     every.sort(key=lambda each: (-kinds[each.kind], -each.images))  # the first two are of one kind, and of some size
     entries = {each.set_id: each for each in every}

@@ -48,7 +48,7 @@ class Faces:
 
 def choose() -> Faces | None:
     """The pickers, and the faces that were picked; None where there are none, and the page says so."""
-    entries = access.sets()
+    entries = picker.visible_sets()
     way = STUDY
     if entries:
         way = str(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
     from core.analysis.material import Material
+    from core.studies.library import SetEntry
     from core.studies.study import Study
 
 CHOICE, LAST = "analysis-study", "analysis-last"
@@ -93,6 +94,11 @@ def visible_studies() -> list[Study]:
     access.show_demonstration()
     studies = access.store().studies()
     return studies if owner_gate.allowed() else [each for each in studies if each.source == "simulated"]
+
+
+def visible_sets() -> list[SetEntry]:
+    """Sample sets that the visitor may see, newest first: the owner's may be what a study asks about."""
+    return [each for each in access.sets() if each.demonstration or owner_gate.allowed()]
 
 
 def default(studies: list[Study], counts: Mapping[str, tuple[int, int]]) -> Study:

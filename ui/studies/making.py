@@ -10,7 +10,7 @@ from core.errors import LiminalError
 from core.progress import Progress
 from ui import navigation, progress
 from ui.jobs import job_for
-from ui.studies import access
+from ui.studies import access, owner_gate
 from ui.words import fine, lead
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ MADE = "study-made"
 
 def ask_people(made: SampleSet, title: str) -> None:
     """The button on pages that make faces: keeps the set in the library and leads to a new study about it."""
-    if st.button("Ask people about these faces", key="ask-people", icon=":material/groups:"):
+    if owner_gate.allowed() and st.button("Ask people about these faces", key="ask-people", icon=":material/groups:"):
         set_id = access.library().add(made, title)
         st.switch_page(navigation.page(navigation.STUDIES), query_params={"new": set_id})
 
