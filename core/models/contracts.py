@@ -47,6 +47,12 @@ class Generator(ABC):
     face_box: tuple[float, float, float, float] | None = None
     """Where this generator's faces usually lie as dlib frames them: left, top, right, bottom in shares of the side."""
 
+    face_points: tuple[tuple[float, float], ...] | None = None
+    """Where eyes and corners of the mouth usually lie, x and y in shares of the side; None: not measured yet (``framing``)."""
+    differentiable: ClassVar[bool] = True
+    """Whether ``decode`` has a gradient. Without one no search climbs through it and no photograph's latent is found
+    (``core.sampling.inversion``)."""
+
     @property
     def name(self) -> str:
         return self.card.name
@@ -69,9 +75,6 @@ class Generator(ABC):
 
         What this returns is what is shown and what is judged: no filter comes after it.
         """
-
-    differentiable: ClassVar[bool] = True
-    """Whether ``decode`` has a gradient. Without one no search climbs through the generator; the others still work."""
 
     has_draft: ClassVar[bool] = False
     """Whether ``decode_draft`` is another, cheaper picture than ``decode``."""

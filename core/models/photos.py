@@ -55,15 +55,16 @@ class Photo:
     landmarks: NDArray[np.float64] = field(repr=False)
 
 
-def read_photo(data: bytes) -> Photo:
+def read_photo(data: bytes, frame: NDArray[np.float64] = FRAME) -> Photo:
     """The bytes of an uploaded file -> the one face in it, framed like a generated one.
 
+    frame: where eyes and corners of the mouth are to lie (4, 2), as ``FRAME`` (``framing.frame_of`` tells a generator's).
     Turned by its EXIF orientation; CMYK, 16-bit, palette and transparent pictures are converted to 8-bit RGB. Raises
     LiminalError for anything that is not one still photograph of one face.
     """
     picture = _decode(data)
     landmarks = _find_one_face(picture)
-    return _frame(picture, landmarks)
+    return _frame(picture, landmarks, frame)
 
 
 def _decode(data: bytes) -> NDArray[np.uint8]:
@@ -142,13 +143,13 @@ def _find_one_face(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     return landmarks
 
 
-def _square(landmarks: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Corner (left, top) and side of the square in which eyes and mouth lie as in FRAME: no rotation, fitted in scale and place."""
+def _square(landmarks: NDArray[np.float64], frame: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Corner (left, top) and side of the square in which eyes and mouth lie as in ``frame``: no rotation, fitted."""
     points = landmarks[[0, 1, 3, 4]]  # the nose moves with the pose
     centre = points.mean(axis=0)
     # The spread about the centre does not change when the head tilts.
-    side = float(np.linalg.norm(points - centre) / np.linalg.norm(FRAME - FRAME.mean(axis=0)))
-    return centre - side * FRAME.mean(axis=0), side
+    side = float(np.linalg.norm(points - centre) / np.linalg.norm(frame - frame.mean(axis=0)))
+    return centre - side * frame.mean(axis=0), side
 
 
 def _cut(picture: NDArray[np.uint8], corner: NDArray[np.float64], side: float, pixels: int) -> NDArray[np.uint8]:
@@ -163,9 +164,9 @@ def _cut(picture: NDArray[np.uint8], corner: NDArray[np.float64], side: float, p
     return np.array(Image.fromarray(padded).resize((pixels, pixels), Image.Resampling.LANCZOS, box=box), dtype=np.uint8)
 
 
-def _frame(picture: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> Photo:
+def _frame(picture: NDArray[np.uint8], landmarks: NDArray[np.float64], frame: NDArray[np.float64]) -> Photo:
     """Look at the face again, nearer and at fixed sizes, so that the frame does not depend on the photograph's; then cut it."""
-    corner, side = _square(landmarks)
+    corner, side = _square(landmarks, frame)
     if side < SMALLEST_FRAME:
         raise LiminalError("The face in the picture is too small to be judged; use one in which it fills more of the picture.")
     looks = []
@@ -175,5 +176,5 @@ def _frame(picture: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> Photo:
         if len(near.boxes):  # landmarks are pixel centres, corners are pixel edges
             looks.append((near.landmarks.numpy()[0] + 0.5) * span / pixels + start - 0.5)
     landmarks = np.median(looks or [landmarks], axis=0)
-    corner, side = _square(landmarks)
+    corner, side = _square(landmarks, frame)
     return Photo(_cut(picture, corner, side, SIDE), (landmarks + 0.5 - corner) * SIDE / side - 0.5)

@@ -1,0 +1,48 @@
+"""Where a generator puts its faces, so that a photograph can be cut like one of its pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from core.errors import LiminalError
+from core.models import yunet
+from core.models.contracts import Generator
+from core.models.photos import SIDE
+from core.progress import Progress
+
+DRAWS = 24
+"""Faces looked at: the mean of so many moves by less than one per cent of the side from draw to draw."""
+BATCH = 4
+CORNERS = [0, 1, 3, 4]
+"""Eyes and corners of the mouth among YuNet's landmarks; the nose moves with the pose."""
+
+
+def frame_of(generator: Generator, progress: Progress | None = None) -> NDArray[np.float64]:
+    """Eyes and corners of the mouth (4, 2) in shares of the side: the generator's own statement, else measured on seeded draws.
+
+    Measured points are the mean over the faces found, made symmetric. Raises LiminalError where no face is found in any draw.
+    """
+    if generator.face_points is not None:
+        return np.array(generator.face_points, dtype=np.float64)
+    found = []
+    for start in range(0, DRAWS, BATCH):
+        if progress is not None:
+            progress.check()
+        with torch.inference_mode():
+            images = generator.decode(generator.sample(range(start, start + BATCH))).float().cpu()
+            # landmarks are pixel centres, shares are measured from the edge
+            faces = yunet.load().find_largest(interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True))
+        found.append((faces.landmarks[faces.found][:, CORNERS].numpy() + 0.5) / SIDE)
+    points = np.concatenate(found)
+    if not len(points):
+        raise LiminalError(
+            f"No face was found in {DRAWS} pictures of {generator.card.title}, so a photograph cannot be cut like them; "
+            "choose another generator."
+        )
+    mean = points.mean(axis=0)
+    mirrored = np.array([1.0, 0.0]) + mean[[1, 0, 3, 2]] * [-1.0, 1.0]
+    frame: NDArray[np.float64] = (mean + mirrored) / 2
+    return frame
