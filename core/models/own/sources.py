@@ -9,19 +9,31 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from core.errors import LiminalError
 from core.models.own.listing import OwnModel
 from core.models.weights import WeightFile
 
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+\Z")
+REPOSITORY = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?P<inside>(/\w[\w.-]*)*)\Z")
+"""owner/name, or a folder or file of it: owner/name/folder/file.safetensors."""
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".onnx")
 PATTERNS = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")
 """What is fetched of a repository: weights and their descriptions, no code."""
 SECONDS = 5.0
 """How long a hub may take to answer before it counts as not there."""
+
+
+Choice = Callable[[Sequence[str]], list[str]]
+"""Of all files of a repository, those that are fetched."""
+
+
+def described(files: Sequence[str]) -> list[str]:
+    """The usual choice: weights and their descriptions."""
+    return [name for name in files if any(fnmatch(name, pattern) for pattern in PATTERNS)]
 
 
 @dataclass(frozen=True)
@@ -35,8 +47,10 @@ class Fetched:
     files: dict[str, str]
 
 
-def fetch(source: str) -> Fetched:
+def fetch(source: str, choice: Choice | None = None) -> Fetched:
     """The files that a path or a repository name stands for, from the hub where they are not here yet.
+
+    With a choice, the name may go on with a folder or file inside the repository; without one, the usual files are fetched.
 
     Raises LiminalError, within seconds, where there is no such path, the hub cannot be reached or may not be asked.
     """
@@ -44,23 +58,28 @@ def fetch(source: str) -> Fetched:
     if path.exists():
         root = path.resolve()
         return Fetched(root, str(root), "", "", _hashes(root))
-    if not REPOSITORY.match(source) or source.startswith((".", "~")):
+    found = REPOSITORY.match(source)
+    if not found or source.startswith((".", "~")) or (found["inside"] and choice is None):
         raise LiminalError(f"There is no file or folder '{source}'; give the path of one, or a hub repository as owner/name.")
-    kept = _cached(source)
-    root, licence = (kept, "") if kept is not None else _download(source)
-    return Fetched(root, source, root.name, licence, _hashes(root))
+    repository, inside = found["name"], found["inside"].strip("/")
+    kept, licence = _cached(repository, inside), ""
+    if kept is None:
+        kept, licence = _download(repository, inside, choice or described)
+    return Fetched(kept / inside, source, kept.name, licence, _hashes(kept / inside))
 
 
 def located(own: OwnModel) -> Path:
     """The model's file or folder, without any network. Raises LiminalError where it is gone."""
     if own.revision:
-        found = _cached(own.source, own.revision)
+        named = REPOSITORY.match(own.source)
+        inside = named["inside"].strip("/") if named else ""
+        found = _cached(named["name"] if named else own.source, inside, own.revision)
         if found is None:
             raise LiminalError(
                 f"The files of {own.source} are no longer on this machine; run 'python -m core models add {own.name} "
                 f"{own.model_class} {own.source} --replace' to fetch them again."
             )
-        return found
+        return found / inside
     path = Path(own.source)
     if not path.exists():
         raise LiminalError(
@@ -102,20 +121,21 @@ def _hashes(root: Path) -> dict[str, str]:
     return hashes
 
 
-def _cached(repository: str, revision: str | None = None) -> Path | None:
-    """The snapshot in the hub's local cache; no network is touched."""
+def _cached(repository: str, inside: str, revision: str | None = None) -> Path | None:
+    """The snapshot in the hub's local cache, where it holds the folder or file ``inside`` it; no network is touched."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repository, revision=revision, local_files_only=True, allow_patterns=list(PATTERNS)))
+        root = Path(snapshot_download(repository, revision=revision, local_files_only=True, allow_patterns=list(PATTERNS)))
     except HFValidationError as error:
         raise LiminalError(f"'{repository}' is no name of a hub repository; write it as owner/name.") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
         return None
+    return root if (root / inside).exists() else None
 
 
-def _download(repository: str) -> tuple[Path, str]:
+def _download(repository: str, inside: str, choice: Choice) -> tuple[Path, str]:
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
@@ -126,7 +146,15 @@ def _download(repository: str) -> tuple[Path, str]:
     try:
         found = HfApi().model_info(repository, timeout=SECONDS)
         licence = str(getattr(found.card_data, "license", None) or "")
-        root = snapshot_download(repository, revision=found.sha, allow_patterns=list(PATTERNS), etag_timeout=SECONDS)
+        within = [
+            each.rfilename for each in found.siblings or () if f"{each.rfilename}/".startswith(f"{inside}/" if inside else "")
+        ]
+        chosen = choice(within)
+        if not chosen:
+            raise LiminalError(f"{repository} holds no weights{f' in {inside}' if inside else ''}; check the name on the hub.")
+        root = snapshot_download(repository, revision=found.sha, allow_patterns=chosen, etag_timeout=SECONDS)
+    except LiminalError:
+        raise
     except GatedRepoError as error:
         raise LiminalError(
             f"{repository} asks for its terms to be accepted first; do so on its page, then log in with 'hf auth login'."

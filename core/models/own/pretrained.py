@@ -1,0 +1,35 @@
+"""A network of transformers out of a folder, strictly: nothing missing, nothing of another shape, nothing that runs code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.errors import LiminalError
+from core.models.own.tensors import refuse_nan
+
+
+def read_pretrained(network_class: Any, root: Path) -> Any:
+    """The network in float32. Raises LiminalError that names the first key that is missing, of another shape or not finite."""
+    try:
+        network, told = network_class.from_pretrained(
+            root,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            dtype=torch.float32,
+        )
+    except Exception as error:  # damaged files, code in pickles and other architectures raise many kinds
+        reason = str(error).split("\n")[0][:200].rstrip(".")
+        raise LiminalError(
+            f"The weights in {root} cannot be loaded ({type(error).__name__}: {reason}); choose another model."
+        ) from error
+    for what, keys in (("are of another shape at", told["mismatched_keys"]), ("lack", told["missing_keys"])):
+        first = min((key if isinstance(key, str) else key[0] for key in keys), default=None)
+        if first is not None:
+            raise LiminalError(f"The weights in {root.name} {what} '{first}'; they belong to another network.")
+    refuse_nan(network.state_dict(), root)
+    return network
