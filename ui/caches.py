@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.models.own import prepared
+from core.models.own.listing import own_models
 from core.sampling import strangers, thresholds, walk
 
 if TYPE_CHECKING:
@@ -23,29 +25,53 @@ def stored_walk() -> Walk:
     return walk.load_walk()
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
-def stored_strangers(generator: str) -> Strangers:
-    """The population of strangers of a generator."""
-    return strangers.load_strangers(generator)
+Versions = tuple[tuple[str, int], ...]
+
+
+def _versions() -> Versions:
+    """Of all that was worked out for added models: what is kept of it is read anew once it is made anew."""
+    return tuple((each.name, prepared.version(each.name)) for each in own_models())
+
+
+def stored_strangers(generator: str, judged_by: str = "") -> Strangers:
+    """The population of strangers of a generator, or as many as a recogniser that the user added has judged."""
+    return _strangers(generator, judged_by, _versions())
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _strangers(generator: str, judged_by: str, versions: Versions) -> Strangers:
+    return strangers.load_strangers(generator, judged_by=judged_by)
+
+
+def stored_thresholds(generator: str, recogniser: str) -> Thresholds:
+    """Default and calibrated thresholds."""
+    return _thresholds(generator, recogniser, _versions())
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def stored_thresholds(generator: str, recogniser: str) -> Thresholds:
-    """Default and calibrated thresholds."""
+def _thresholds(generator: str, recogniser: str, versions: Versions) -> Thresholds:
     return thresholds.load_thresholds(generator, recogniser)
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
 def stored_gallery(generator: str) -> Gallery:
     """The bases to choose from."""
+    return _gallery(generator, _versions())
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _gallery(generator: str, versions: Versions) -> Gallery:
     from core.sampling import gallery
 
     return gallery.load_gallery(generator)
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
 def stored_reference(generator: str) -> Reference:
     """What classifiers say of many plain faces of a generator."""
+    return _reference(generator, _versions())
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _reference(generator: str, versions: Versions) -> Reference:
     from core.sampling.emotion.reference import load_reference
 
     return load_reference(generator)

@@ -37,7 +37,8 @@ class Owner:
         vector = self.descriptors.get(recogniser)
         if vector is None:
             raise LiminalError(
-                f"{registry.entry(recogniser).title} has not judged the faces shown here; choose another recogniser."
+                f"{registry.entry(recogniser).title} has not judged the faces shown here yet; prepare it on the page Models, or "
+                "choose another recogniser."
             )
         if not np.isfinite(vector).all():
             raise LiminalError(f"{recogniser} found no face in this picture; choose another face or another recogniser.")

@@ -107,7 +107,7 @@ def _forget_stranger() -> None:
 
 def show_wall(view: PhoneState, owner: Owner) -> None:
     """Everybody's verdict under a limit that can be dragged."""
-    people = findings.crowd(caches.stored_strangers(view.generator), owner, view.recogniser)
+    people = findings.crowd(caches.stored_strangers(view.generator, view.recogniser), owner, view.recogniser)
     limits = caches.stored_thresholds(view.generator, view.recogniser)
     title = registry.entry(view.recogniser).title
     marks = [components.Mark(round(limits.default, 3), "as delivered")]

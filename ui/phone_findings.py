@@ -37,7 +37,7 @@ def picture_of(view: PhoneState, people: Crowd, index: int) -> str:
 
 def show_findings(view: PhoneState, owner: Owner) -> None:
     """What stands out: who gets in without looking alike, what locks the owner out, and whether the other recogniser agrees."""
-    people = findings.crowd(caches.stored_strangers(view.generator), owner, view.recogniser)
+    people = findings.crowd(caches.stored_strangers(view.generator, view.recogniser), owner, view.recogniser)
     limit = threshold_of(view)
     st.space("medium")
     left, right = st.columns(2, gap="large")

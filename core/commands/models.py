@@ -33,9 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = parts.add_parser("check", help="does a model keep its contract, and how fast is it?")
     check.add_argument("names", nargs="*", metavar="NAME", help="all that were added, if none is named")
     check.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
-    prepare = parts.add_parser("prepare", help="find faces of an added generator for the pages to begin with")
+    prepare = parts.add_parser("prepare", help="work out what the pages show of an added model at once")
     prepare.add_argument("name")
-    prepare.add_argument("--count", type=int, default=24, help="how many faces")
+    prepare.add_argument("--count", type=int, default=24, help="generator: faces to choose from (default %(default)s)")
+    prepare.add_argument("--people", type=int, default=300, help="other faces, made and judged (default %(default)s)")
     remove = parts.add_parser("remove", help="take an added model off the list; its files stay")
     remove.add_argument("name")
 
@@ -79,6 +80,8 @@ def _add(arguments: argparse.Namespace) -> int:
     print(f"Added {added.own.name}: {added.own.title}, {added.report.milliseconds_per_image:.1f} ms an image.")
     for name, value in added.own.options.items():
         print(f"  {name} = {json.dumps(value, ensure_ascii=False)}")
+    if CLASSES[arguments.model_class].kind in ("generator", "recogniser", "classifier"):
+        print(f"Run 'python -m core models prepare {added.own.name}' once, and the pages can begin with it.")
     return 0
 
 
@@ -125,13 +128,13 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
-    from core.sampling.own_gallery import prepare
+    from core.sampling.preparing import prepare
 
-    if arguments.count < 4:
-        raise LiminalError("At least 4 faces are needed.")
     with TerminalProgress() as shown:
-        made = prepare(arguments.name, count=arguments.count, progress=Progress(shown))
-    print(f"{len(made.bases)} faces of {arguments.name} are ready for the pages.")
+        made = prepare(arguments.name, count=arguments.count, people=arguments.people, progress=Progress(shown))
+    print(made.words)
+    for sentence in made.skipped:
+        print(f"  {sentence}")
     return 0
 
 

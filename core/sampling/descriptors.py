@@ -7,15 +7,16 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
+from core.models.own.listing import own_models
 from core.writing import write_bytes
 
-Metric = Literal["euclidean", "cosine"]
+Metric = Literal["euclidean", "cosine", "euclidean_l2"]
 Array = NDArray[np.float32]
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -29,24 +30,24 @@ ROUNDING = 1e-3
 
 def metric_of(recogniser: str) -> Metric:
     """The metric of a recogniser's distance. Raises LiminalError for a recogniser without stored descriptors."""
-    try:
-        return METRICS[recogniser]
-    except KeyError:
+    facts = next((each.facts for each in own_models() if each.name == recogniser), {})
+    metric: Metric | None = METRICS.get(recogniser) or facts.get("metric")
+    if metric is None or metric not in get_args(Metric):
         known = ", ".join(METRICS)
-        raise LiminalError(
-            f"No descriptors are stored for the recogniser '{recogniser}', only for {known}; choose one of these."
-        ) from None
+        raise LiminalError(f"No descriptors are stored for the recogniser '{recogniser}', only for {known}; choose one of these.")
+    return metric
 
 
 def distances(a: NDArray[Any], b: NDArray[Any], metric: Metric) -> NDArray[np.float64]:
     """Every row of ``a`` (N, D) against every row of ``b`` (M, D) -> (N, M). NaN where either side is NaN.
 
-    euclidean: the L2 distance. cosine: one minus the cosine, in [0, 2].
+    euclidean: the L2 distance. cosine: one minus the cosine, in [0, 2]. euclidean_l2: L2 of vectors of unit length, in [0, 2].
     """
     first, second = np.atleast_2d(a).astype(np.float64), np.atleast_2d(b).astype(np.float64)
-    if metric == "cosine":
+    if metric != "euclidean":
         first = first / np.linalg.norm(first, axis=1, keepdims=True)
         second = second / np.linalg.norm(second, axis=1, keepdims=True)
+    if metric == "cosine":
         result: NDArray[np.float64] = 1.0 - first @ second.T
         return result
     squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None, :] - 2.0 * first @ second.T

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data_folder import data_folder
 from core.errors import LiminalError
-from core.models.own.listing import own_models
+from core.models.own import prepared
 from core.progress import Progress
+from core.sampling import own_judging
 from core.sampling.descriptors import ASSETS, METRICS, distances, metric_of, read_arrays, write_arrays
 from core.sampling.seeds import sample_seed
 from core.sampling.webp import decode_webp, encode_webp, keep_only
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 FOLDER = ASSETS / "gallery"
 LOOKED_AT = FOLDER / "looked_at.json"
 COMMAND = "python -m core assets gallery"
-OWN_COMMAND = "python -m core models prepare"
 BATCH = 32
 ATTRIBUTE_WEIGHT = 0.15
 """A standard deviation of one attribute counts as much in the choice as this share of the mean distance between strangers."""
@@ -97,6 +96,8 @@ class Gallery:
     def descriptor(self, base_id: str, recogniser: str) -> NDArray[np.float32]:
         """The descriptor (D,) of a base's stored picture. Raises LiminalError where none is stored."""
         metric_of(recogniser)
+        if recogniser in own_judging.added("recogniser") and recogniser not in self.descriptors:
+            raise own_judging.unasked(recogniser, self.generator)
         if recogniser not in self.descriptors:
             raise LiminalError(f"The gallery was not judged by {recogniser}; make it again with '{COMMAND}'.")
         vector: NDArray[np.float32] = self.descriptors[recogniser][self.index(base_id)]
@@ -105,8 +106,7 @@ class Gallery:
 
 def folder_of(generator: str) -> Path:
     """Where a generator's gallery lies: for one that the user added, in the data folder."""
-    added = any(each.name == generator for each in own_models())
-    return data_folder() / "galleries" / generator if added else FOLDER
+    return prepared.folder(generator) if generator in own_judging.added("generator") else FOLDER
 
 
 def load_gallery(generator: str = "dcgan-sharp", folder: Path | None = None) -> Gallery:
@@ -114,7 +114,7 @@ def load_gallery(generator: str = "dcgan-sharp", folder: Path | None = None) -> 
     folder = folder or folder_of(generator)
     if folder != FOLDER and folder == folder_of(generator) and not (folder / "gallery.json").is_file():
         raise LiminalError(
-            f"No faces of {generator} were prepared yet; do it on the page Models or by '{OWN_COMMAND} {generator}'."
+            f"No faces of {generator} were prepared yet; do it on the page Models or by '{own_judging.COMMAND} {generator}'."
         )
     try:
         card = json.loads((folder / "gallery.json").read_text(encoding="utf-8"))
@@ -127,10 +127,11 @@ def load_gallery(generator: str = "dcgan-sharp", folder: Path | None = None) -> 
         GalleryBase(latent=latent, image=folder / "images" / generator / f"{row['base_id']}.webp", **row)
         for row, latent in zip(card["bases"], arrays["latents"], strict=True)
     )
+    own = own_judging.of_bases(generator, [row["base_id"] for row in card["bases"]])
     return Gallery(
         generator=generator,
         bases=tuple(bases),
-        descriptors={name: arrays[f"{generator}.{name}"] for name in card["configuration"]["recognisers"]},
+        descriptors={name: arrays[f"{generator}.{name}"] for name in card["configuration"]["recognisers"]} | own,
         configuration=card["configuration"],
         command=card["command"],
         date=card["date"],

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
-from core.models.own.listing import own_models
 from core.progress import Progress
 from core.sampling.descriptors import METRICS, write_arrays
-from core.sampling.gallery import OWN_COMMAND, Gallery, base_id, folder_of, load_gallery
+from core.sampling.gallery import Gallery, base_id, folder_of, load_gallery
+from core.sampling.own_judging import COMMAND, added
 from core.sampling.seeds import sample_seed
 from core.sampling.webp import decode_webp, encode_webp, keep_only
 from core.writing import write_bytes
@@ -23,9 +23,11 @@ from core.writing import write_bytes
 BATCH = 8
 FEWEST = 4
 """Bases below which pages have too little to choose from: a batch of paper A has four."""
+HOPELESS = 96
+"""Pictures without any face after which no more are drawn."""
 
 
-def prepare(generator: str, *, count: int = 24, most: int = 400, seed: int = 0, progress: Progress | None = None) -> Gallery:
+def build(generator: str, *, count: int = 24, most: int = 400, seed: int = 0, progress: Progress | None = None) -> Gallery:
     """Draw faces until ``count`` of them are found by every recogniser with stored descriptors, at most ``most``; write the files.
 
     Raises LiminalError where the generator was not added by the user, or shows too few faces.
@@ -35,8 +37,8 @@ def prepare(generator: str, *, count: int = 24, most: int = 400, seed: int = 0, 
     from core.models import registry
     from core.sampling.pictures import to_images, to_pictures
 
-    if all(each.name != generator for each in own_models()):
-        raise LiminalError(f"'{generator}' is no generator that was added; only those need to be prepared.")
+    if generator not in added("generator"):
+        raise LiminalError(f"'{generator}' is no generator that was added; only those need a gallery made.")
     progress = progress or Progress()
     maker = registry.load(generator, "generator")
     judges = {name: registry.load(name, "recogniser") for name in METRICS}
@@ -55,11 +57,12 @@ def prepare(generator: str, *, count: int = 24, most: int = 400, seed: int = 0, 
             kept.append((seeds[place], latents[place].numpy(), stored[place]))
             for name, row in rows.items():
                 vectors[name].append(row[place])
-        if len(kept) == count:
+        if len(kept) == count or (not kept and start >= HOPELESS):
             break
     if len(kept) < FEWEST:
         raise LiminalError(
-            f"In {most} pictures of {generator} a face was found in {len(kept)} only, too few for the pages to begin with."
+            f"In {start + len(seeds)} pictures of {generator} {' and '.join(METRICS)} found {len(kept) or 'no'} faces, too few for "
+            "the pages to begin with; a generator of faces, seen from the front, is needed."
         )
     return _write(generator, kept, vectors, seed)
 
@@ -80,7 +83,7 @@ def _write(
     write_arrays(folder / "gallery.npz", {"latents": np.stack([latent for _, latent, _ in kept]), **arrays})
     card = {
         "configuration": {"count": len(kept), "seed": seed, "generators": [generator], "recognisers": list(METRICS)},
-        "command": f"{OWN_COMMAND} {generator}",
+        "command": f"{COMMAND} {generator}",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "bases": bases,
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
+from core.models.own import prepared
 from core.progress import Progress
+from core.sampling import own_judging
 from core.sampling.descriptors import ASSETS, METRICS, compact, distances, metric_of, read_arrays, write_arrays
 from core.sampling.seeds import sample_seed
 from core.sampling.webp import decode_webp, encode_webp, keep_only
@@ -162,15 +164,27 @@ def build(
     return load_strangers(generator, folder)
 
 
-def load_strangers(generator: str = "dcgan-sharp", folder: Path = FOLDER) -> Strangers:
-    """The stored strangers of a generator. Imports no torch. Raises LiminalError where there are none."""
+def folder_of(generator: str) -> Path:
+    """Where a generator's strangers lie: of one that the user added, in the data folder."""
+    return prepared.folder(generator) / "strangers" if generator in own_judging.added("generator") else FOLDER
+
+
+def load_strangers(generator: str = "dcgan-sharp", folder: Path | None = None, *, judged_by: str = "") -> Strangers:
+    """The stored strangers of a generator. Imports no torch. Raises LiminalError where there are none.
+
+    judged_by: a recogniser that must have judged them. One that the user added may have judged the first of them alone: these
+    are the population then.
+    """
+    folder = folder or folder_of(generator)
     try:
         card = json.loads((folder / f"{generator}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise LiminalError(f"No strangers of {generator} are stored in {folder}; make them with '{COMMAND}'.") from error
+        own = generator in own_judging.added("generator")
+        command = f"{own_judging.COMMAND} {generator}" if own else COMMAND
+        raise LiminalError(f"No strangers of {generator} are stored in {folder}; make them with '{command}'.") from error
     arrays = read_arrays(folder / f"{generator}.npz", COMMAND)
     seeds = arrays["seeds"]
-    return Strangers(
+    stored = Strangers(
         generator=generator,
         seeds=seeds,
         descriptors={name: arrays[name].astype(np.float32) for name in card["recognisers"]},
@@ -180,4 +194,21 @@ def load_strangers(generator: str = "dcgan-sharp", folder: Path = FOLDER) -> Str
         ),
         command=card["command"],
         date=card["date"],
+    )
+    return _with_own_judges(stored, judged_by)
+
+
+def _with_own_judges(people: Strangers, judged_by: str) -> Strangers:
+    """Add what added recognisers said; the one that must have judged decides how many strangers there are."""
+    said = {name: own_judging.descriptors(name, people.generator) for name in own_judging.added("recogniser")}
+    known = {name: each.strangers for name, each in said.items() if each is not None}
+    if judged_by in said and judged_by not in known:
+        raise own_judging.unasked(judged_by, people.generator)
+    count = min(len(people), len(known[judged_by])) if judged_by in known else len(people)
+    rows = {**people.descriptors, **{name: each for name, each in known.items() if len(each) >= count}}
+    return replace(
+        people,
+        seeds=people.seeds[:count],
+        descriptors={name: each[:count] for name, each in rows.items()},
+        wall=tuple(face for face in people.wall if face.index < count),
     )

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
+from core.models.own import prepared
 from core.models.own.listing import own_models
 from core.progress import Progress
 from core.sampling.descriptors import ASSETS, distances, metric_of
@@ -157,7 +158,7 @@ def build(
     from core.models import registry
     from core.sampling.strangers import load_strangers
 
-    population = load_strangers(generator) if strangers is None else load_strangers(generator, strangers)
+    population = load_strangers(generator, strangers, judged_by=recogniser)
     judge = registry.load(recogniser, "recogniser")
     vectors = population.vectors(recogniser)
     calibrated, accepted, pairs = calibrate(
@@ -184,11 +185,13 @@ def build(
 
 
 def load_thresholds(generator: str, recogniser: str, folder: Path = FOLDER) -> Thresholds:
-    """The thresholds of a recogniser on a generator's faces, from assets. Imports no torch.
+    """The thresholds of a recogniser on a generator's faces. Imports no torch.
 
-    Models that a user added were never calibrated: they come with their default alone. Raises LiminalError where nothing is known.
+    Models that a user added come with their default alone until they are prepared. Raises LiminalError where nothing is known.
     """
-    path = folder / f"{generator}-{recogniser}.json"
+    own = [prepared.folder(each.name) / "thresholds" for each in own_models() if each.name in (generator, recogniser)]
+    stored = [place / f"{generator}-{recogniser}.json" for place in own]
+    path = next((each for each in stored if each.is_file()), folder / f"{generator}-{recogniser}.json")
     try:
         card: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return Thresholds(

@@ -8,8 +8,7 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.own import listing
 from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
-from core.sampling import own_gallery
-from core.sampling.gallery import load_gallery
+from core.sampling import preparing
 from core.sampling.thresholds import load_thresholds
 from tests.ui.visits import IDLE, app, paints_without_torch, words
 from ui.jobs import manager
@@ -115,7 +114,7 @@ def test_a_recogniser_that_was_added_leaves_the_other_pages_whole():
     )
     for page in ("phone.py", "identity.py"):
         assert not app(page).error
-    assert "Mine has not judged" in words(app("phone.py", recogniser="mine"))
+    assert "Mine has not judged the faces of dcgan-sharp yet" in words(app("phone.py", recogniser="mine"))
     assert not app("identity.py", recogniser="mine").error
     assert load_thresholds("dcgan", "mine").default == 0.55
     assert load_thresholds("dcgan", "mine").calibrated == ()
@@ -123,34 +122,11 @@ def test_a_recogniser_that_was_added_leaves_the_other_pages_whole():
         load_thresholds("dcgan", "nobody")
 
 
-def test_a_generator_that_was_prepared_serves_the_page_of_samples(monkeypatch):
-    """The real steps on a stand-in that draws faces: the added generator's network is the DCGAN's."""
-    listing.keep(listing.OwnModel("mine", "stylegan2", "/nowhere.pt", title="Mine"))
-    with pytest.raises(LiminalError, match=r"No faces of mine were prepared yet; .* 'python -m core models prepare mine'"):
-        load_gallery("mine")
-    assert "prepared yet" in words(app("identity.py", generator="mine"))
-    real = registry.load
-    monkeypatch.setattr(registry, "load", lambda name, *rest: real("dcgan" if name == "mine" else name, *rest))
-    test = app(PAGE)
-    test.button(key="prepare-mine").click().run()
-    monkeypatch.setattr(own_gallery.prepare, "__kwdefaults__", {**own_gallery.prepare.__kwdefaults__, "count": 5})
-    work()
-    assert "5 faces are ready" in words(test.run())
-    made = load_gallery("mine")
-    assert len(made.bases) == 5
-    assert all(base.image.is_file() and base.image.is_relative_to(listing.place().parent) for base in made.bases)
-    latents = real("dcgan", "generator").sample([base.seed for base in made.bases])
-    assert (latents.numpy() == [base.latent for base in made.bases]).all()
-    assert made.descriptor(made.bases[2].base_id, "dlib").shape == (128,)
-    shown = app("identity.py", generator="mine")
-    assert not shown.error
-    assert "data:image/webp;base64" in words(shown)
-    assert load_gallery("dcgan").bases[0].image.is_file()
-
-
-def test_only_added_generators_are_prepared():
-    with pytest.raises(LiminalError, match="'dcgan' is no generator that was added"):
-        own_gallery.prepare("dcgan")
+def test_only_what_was_added_is_prepared():
+    with pytest.raises(LiminalError, match="'dcgan' needs no preparing"):
+        preparing.prepare("dcgan")
+    with pytest.raises(LiminalError, match="There is no model called 'nobody'"):
+        preparing.prepare("nobody")
 
 
 def test_sizes_are_in_words():

@@ -12,6 +12,7 @@ import streamlit as st
 from core.errors import LiminalError
 from core.models import registry
 from core.models.own import listing
+from core.sampling.preparing import needs_preparing
 from ui import progress as running
 from ui.jobs import job_for, manager
 from ui.studies import owner_gate
@@ -82,12 +83,12 @@ def _model(entry: registry.Entry, described: Described | None) -> None:
                 on_click=_start,
                 args=(entry.name,),
             )
-            if entry.own is not None and entry.kind == "generator" and owner_gate.allowed():
+            if needs_preparing(entry) and owner_gate.allowed():
                 st.button(
                     "Prepare",
                     key=f"prepare-{entry.name}",
                     icon=":material/face:",
-                    help="Find faces for the other pages to begin with; minutes",
+                    help="Make and judge the faces that the other pages show at once; minutes",
                     on_click=_prepare,
                     args=(entry.name,),
                 )
@@ -137,9 +138,10 @@ def _start(name: str) -> None:
 
 def _prepare(name: str) -> None:
     def work(told: Progress) -> str:
-        from core.sampling.own_gallery import prepare
+        from core.sampling.preparing import prepare
 
-        return f"{len(prepare(name, progress=told).bases)} faces are ready; the other pages can begin with them."
+        made = prepare(name, progress=told)
+        return " ".join((made.words, *made.skipped))
 
     st.session_state.pop(f"{TRYING}-{name}", None)
     try:

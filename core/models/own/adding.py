@@ -98,6 +98,6 @@ def _checked(own: OwnModel, device: str | None, progress: Progress) -> tuple[Own
     with torch.inference_mode(False):
         model = registry.make(registry.own_entry(own), choose_device(device))
     progress.stage(f"Checking {own.title}", 0.6)
-    known = ("threshold", "threshold_source", "latent_dim", "image_size", "embedding_dim")
+    known = ("threshold", "threshold_source", "metric", "differentiable", "latent_dim", "image_size", "embedding_dim")
     facts = {name: getattr(model, name) for name in known if hasattr(model, name)}
     return replace(own, facts=facts), check(model)

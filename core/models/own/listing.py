@@ -11,6 +11,7 @@ from typing import Any
 
 from core.data_folder import data_folder
 from core.errors import LiminalError
+from core.models.own import prepared
 from core.writing import write_bytes
 
 FILE = "models.json"
@@ -70,14 +71,18 @@ def _parse(path: Path) -> tuple[OwnModel, ...]:
 
 
 def keep(model: OwnModel) -> None:
-    """Add a model to the list, or replace the one of that name."""
+    """Add a model to the list, or replace the one of that name; what was worked out for that one is forgotten."""
     with _lock:
         others = [each for each in own_models() if each.name != model.name]
         _write([*others, model])
+        prepared.forget(model.name)
 
 
 def remove(name: str) -> OwnModel:
-    """Take a model off the list; its files stay where they are. Raises LiminalError where there is none of that name."""
+    """Take a model off the list; its own files stay where they are, what was worked out for it goes.
+
+    Raises LiminalError where there is none of that name.
+    """
     with _lock:
         known = own_models()
         found = next((each for each in known if each.name == name), None)
@@ -85,6 +90,7 @@ def remove(name: str) -> OwnModel:
             names = ", ".join(each.name for each in known) or "none so far"
             raise LiminalError(f"No added model is called '{name}'; those added are: {names}.")
         _write([each for each in known if each is not found])
+        prepared.forget(name)
         return found
 
 

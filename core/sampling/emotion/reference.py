@@ -24,7 +24,9 @@ from scipy.special import log_softmax, softmax
 
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
+from core.models.own import prepared
 from core.progress import Progress
+from core.sampling import own_judging
 from core.sampling.descriptors import ASSETS, read_arrays, write_arrays
 from core.sampling.seeds import sample_seed
 from core.writing import write_bytes
@@ -40,7 +42,8 @@ TEACHERS: Mapping[str, tuple[str, ...]] = {
     "emotion-mlp": ("mini-xception", "tanh-cnn"),
     "small-cnn": ("mini-xception", "tanh-cnn"),
 }
-"""Whose opinion a classifier's temperature is fitted to."""
+"""Whose opinion a classifier's temperature is fitted to; that of an added one, to what ``OTHERS`` call most likely."""
+OTHERS = ("mini-xception", "tanh-cnn")
 
 Array = NDArray[np.float64]
 
@@ -78,13 +81,15 @@ class Reference:
 
     def plain_share(self, classifier: str, pair: tuple[int, int]) -> tuple[int, int]:
         """How many of the population pass filter (3) for this pair -> (passed, N)."""
-        return int(self.above(classifier, self.of(classifier), pair).all(axis=1).sum()), len(self)
+        return int(self.above(classifier, self.of(classifier), pair).all(axis=1).sum()), len(self.of(classifier))
 
     def of(self, classifier: str) -> NDArray[np.float32]:
         """A classifier's logits (N, 6). Raises LiminalError for one that was not asked."""
         try:
             return self.logits[classifier]
         except KeyError:
+            if classifier in own_judging.added("classifier"):
+                raise own_judging.unasked(classifier, self.generator) from None
             known = ", ".join(self.logits)
             raise LiminalError(
                 f"The reference population of {self.generator} knows no classifier '{classifier}', only {known}; "
@@ -133,11 +138,12 @@ def build(
 def temperature(logits: Mapping[str, NDArray[np.float32]], classifier: str) -> float:
     """The temperature that makes ``classifier`` least surprised by its teachers (cross-entropy), between 0.05 and 200."""
     targets = np.zeros((len(logits[classifier]), len(EMOTIONS)))
-    for name in TEACHERS[classifier]:
+    teachers = TEACHERS.get(classifier, OTHERS)
+    for name in teachers:
         theirs = logits[name].astype(np.float64)
         soft = classifier == "emotion-mlp"
         targets += softmax(theirs, axis=1) if soft else np.eye(len(EMOTIONS))[theirs.argmax(axis=1)]
-    targets /= len(TEACHERS[classifier])
+    targets /= len(teachers)
     own = logits[classifier].astype(np.float64)
 
     def surprise(log_t: float) -> float:
@@ -147,18 +153,32 @@ def temperature(logits: Mapping[str, NDArray[np.float32]], classifier: str) -> f
     return round(float(np.exp(found.x)), 4)
 
 
-def load_reference(generator: str, folder: Path = FOLDER) -> Reference:
-    """The stored population of a generator. Imports no torch network. Raises LiminalError where there is none."""
+def folder_of(generator: str) -> Path:
+    """Where a generator's population lies: of one that the user added, in the data folder."""
+    return prepared.folder(generator) / "reference" if generator in own_judging.added("generator") else FOLDER
+
+
+def load_reference(generator: str, folder: Path | None = None) -> Reference:
+    """The stored population of a generator, and what added classifiers said of its first faces. Imports no torch network.
+
+    Raises LiminalError where there is none.
+    """
+    folder = folder or folder_of(generator)
+    asked = {name: own_judging.logits(name, generator) for name in own_judging.added("classifier")}
+    said = {name: each for name, each in asked.items() if each is not None}
     try:
         card = json.loads((folder / f"{generator}.json").read_text(encoding="utf-8"))
         logits = read_arrays(folder / f"{generator}.npz", COMMAND)
         return Reference(
             generator=card["generator"],
             seed=card["seed"],
-            logits=logits,
-            temperatures={name: float(value) for name, value in card["temperatures"].items()},
+            logits=logits | {name: rows for name, (rows, _) in said.items()},
+            temperatures={name: float(value) for name, value in card["temperatures"].items()}
+            | {name: sure for name, (_, sure) in said.items()},
             command=card["command"],
             date=card["date"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LiminalError(f"No reference population of {generator} is stored in {folder}; make it with '{COMMAND}'.") from error
+        own = generator in own_judging.added("generator")
+        command = f"{own_judging.COMMAND} {generator}" if own else COMMAND
+        raise LiminalError(f"No reference population of {generator} is stored in {folder}; make it with '{command}'.") from error
