@@ -114,8 +114,11 @@ def _from_here() -> bool:
 def _local() -> bool:
     """From this computer, and through no proxy that says otherwise."""
     headers = st.context.headers
-    hosts = [urlsplit(f"//{headers.get('Host', '')}"), urlsplit(headers.get("Origin", ""))]
-    return _from_here() and all((each.hostname or "") in HERE for each in hosts)
+    try:
+        hosts = [urlsplit(f"//{headers.get('Host', '')}").hostname, urlsplit(headers.get("Origin", "")).hostname]
+    except ValueError:
+        return False
+    return _from_here() and all((each or "") in HERE for each in hosts)
 
 
 def _sign_in() -> None:
