@@ -14,7 +14,7 @@ from core.progress import Progress, Stage
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.events import BaseShown, BoundaryMade, Denoising
 from ui import caches
-from ui.sets import Kept
+from ui.kept import Kept
 
 if TYPE_CHECKING:
     from core.sampling.bases import Base
@@ -87,7 +87,7 @@ def _base(configuration: EmotionConfiguration) -> Base:
 def maker(configuration: EmotionConfiguration) -> Callable[[Progress], Run]:
     """The work of a job: a set of faces on the boundary, and the ways there."""
 
-    def work(progress: Progress) -> Run:
+    def make(progress: Progress) -> Run:
         progress.stage("Loading the networks", 0.0)
         from core.sampling.emotion.generate import generate
 
@@ -102,8 +102,10 @@ def maker(configuration: EmotionConfiguration) -> Callable[[Progress], Run]:
         gathered = seen(events)
         if gathered.base is None:
             raise LiminalError("The base of this run was never shown, so there is nothing to compare with; make the faces again.")
-        run = Run(made, gathered.base, _faces(gathered))
-        kept_runs().put(configuration, run)
+        return Run(made, gathered.base, _faces(gathered))
+
+    def work(progress: Progress) -> Run:
+        run: Run = kept_runs().once(configuration, lambda: make(progress), progress)
         return run
 
     return work
@@ -124,8 +126,10 @@ def morpher(configuration: EmotionConfiguration, frames: int) -> Callable[[Progr
         progress.stage("Loading the networks", 0.0)
         from core.sampling.emotion.morph import morph
 
-        made = morph(configuration, frames, progress, base=_base(configuration))
-        kept_morphs().put((configuration, frames), made)
+        def make() -> Morph:
+            return morph(configuration, frames, progress, base=_base(configuration))
+
+        made: Morph = kept_morphs().once((configuration, frames), make, progress)
         return made
 
     return work

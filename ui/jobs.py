@@ -1,14 +1,14 @@
-"""Long work in the background: one worker a device, a bounded queue, events that a page polls, and a way to stop.
+"""Long work in the background: a small pool of workers, fair between visitors, events that a page polls, and a way to stop.
 
-No Streamlit call is made from a worker: a page looks at its job from a fragment with ``run_every``. A job that no page has looked
-at for a while is stopped: its reader has left.
+No Streamlit call is made from a worker: a page looks at its job from a fragment with ``run_every``. A job is dropped when its
+visitor has closed the tab, or when no page has looked at it for a while. Networks are asked through the process's engine, so that
+jobs share them; what a job keeps busy otherwise is its own worker.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
-import queue
 import threading
 import time
 import uuid
@@ -19,33 +19,49 @@ from typing import Any, Literal
 import streamlit as st
 
 from core.errors import Cancelled, LiminalError
-from core.progress import Progress, Stage, notices_to
+from core.models import visits
+from core.progress import Progress, Stage
+from ui import visitors
+from ui.job_line import JobLine
 
 Status = Literal["waiting", "running", "done", "failed", "stopped"]
 
-QUEUE_SIZE = 8
-KEPT = 24  # finished jobs that are remembered
+WORKERS = 6
+"""Jobs at once. Most of them wait for the networks or for a process of their own; the engine sees to turns."""
+QUEUE_SIZE = 64
+KEPT = 48  # finished jobs that are remembered
 UNATTENDED_SECONDS = 180.0  # browsers look at hidden tabs about once a minute
+GONE_SECONDS = 20.0  # a tab that is reloaded comes back sooner
+STUBBORN_SECONDS = 15.0
+"""A job that was asked to stop so long ago and has not loses its worker: another one goes on with the rest."""
+LOOK_SECONDS = 0.5
+IDLE_SECONDS = 30.0  # after which a worker without work ends
+CLOSING_SECONDS = 2.5
+
+UNEXPECTED = "Something unexpected went wrong on the server; try again, and tell whoever runs it if it comes back."
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One piece of long work. Fields are replaced, never changed in place, so that a page may read while a worker writes."""
 
     title: str
     work: Callable[[Progress], Any]
+    visitor: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     status: Status = "waiting"
     stage: Stage = field(default_factory=lambda: Stage("Waiting for its turn", 0.0))
     events: list[Any] = field(default_factory=list)
-    notices: tuple[str, ...] = ()  # where it went on in another way than asked for, such as in smaller parts
     result: Any = None
     error: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
     looked_at: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    stopping_since: float | None = None
+    ahead_at_networks: tuple[int, float] = (0, 0.0)
+    """How many others were ahead when this job last had to wait for a network, and when that was."""
 
     @property
     def finished(self) -> bool:
@@ -54,40 +70,45 @@ class Job:
     def stop(self) -> None:
         """Ask the work to stop at its next look."""
         self.cancel.set()
+        self.stopping_since = self.stopping_since or time.monotonic()
         if self.status == "waiting":
             self.status = "stopped"
+            self.work = _nothing
 
     def _report(self, event: Any) -> None:
         if time.monotonic() - self.looked_at > UNATTENDED_SECONDS:
-            self.cancel.set()
+            self.stop()
         if isinstance(event, Stage):
             self.stage = event
         else:
             self.events.append(event)
 
-    def _note(self, message: str) -> None:
-        if message not in self.notices:
-            logger.warning("%s", message)
-            self.notices = (*self.notices, message)
+    def _wait_for_networks(self, ahead: int) -> None:
+        self.ahead_at_networks = (ahead, time.monotonic())
 
     def _run(self) -> None:
         started = time.monotonic()
         self.status = "running"
+        visit = visits.Visit(f"job-{self.visitor or self.id}", self.cancel, self._wait_for_networks, keeps=True)
         try:
-            with notices_to(self._note):
-                self.result = self.work(Progress(report=self._report, cancel=self.cancel))
-            self.status = "done"
+            with visits.visiting(visit):
+                result = self.work(Progress(report=self._report, cancel=self.cancel))
+            if not self.finished:  # else it was given up meanwhile
+                self.result, self.status = result, "done"
         except Cancelled as error:
-            self.error, self.status = str(error), "stopped"
+            self._end("stopped", str(error))
         except LiminalError as error:
-            self.error, self.status = str(error), "failed"
-        except Exception:  # a worker must outlive any single job
+            self._end("failed", str(error))
+        except BaseException:  # a worker must outlive any single job
             logger.exception("The job '%s' failed", self.title)
-            self.error = "Something unexpected went wrong on the server; try again, and tell whoever runs it if it comes back."
-            self.status = "failed"
+            self._end("failed", UNEXPECTED)
         finally:
             self.seconds = time.monotonic() - started
             self.work = _nothing  # it may hold the descriptor of a user's photo
+
+    def _end(self, status: Status, error: str) -> None:
+        if not self.finished:
+            self.error, self.status = error, status
 
 
 def _nothing(_: Progress) -> None:
@@ -95,31 +116,36 @@ def _nothing(_: Progress) -> None:
 
 
 class JobManager:
-    """Jobs by id, and one worker thread a device."""
+    """Jobs by id, and a pool of worker threads."""
 
-    def __init__(self, workers: int = 1, queue_size: int = QUEUE_SIZE) -> None:
-        self._queue: queue.Queue[Job] = queue.Queue(queue_size)
+    def __init__(
+        self, workers: int = 1, queue_size: int = QUEUE_SIZE, present: Callable[[str], bool] = visitors.is_present
+    ) -> None:
+        self._count, self._most, self._present = workers, queue_size, present
+        self._line: JobLine[Job] = JobLine()
         self._jobs: dict[str, Job] = {}
-        self._lock = threading.Lock()
+        self._absent: dict[str, float] = {}  # visitor -> since when nobody is there
+        self._changed = threading.Condition(threading.Lock())
         self._closed = threading.Event()
-        self._workers = [threading.Thread(target=self._serve, name=f"job-worker-{index}", daemon=True) for index in range(workers)]
-        for worker in self._workers:
-            worker.start()
+        self._workers: list[threading.Thread] = []
+        self._serving: dict[threading.Thread, Job] = {}
+        self._watcher: threading.Thread | None = None
         atexit.register(self.close)
 
-    def submit(self, title: str, work: Callable[[Progress], Any]) -> Job:
-        """Queue work; raises LiminalError when too much waits already."""
-        job = Job(title, work)
-        try:
-            self._queue.put_nowait(job)
-        except queue.Full:
-            raise LiminalError(
-                "Too many people are making faces on this server right now, so this was not started; try again in a minute."
-            ) from None
-        with self._lock:
+    def submit(self, title: str, work: Callable[[Progress], Any], visitor: str | None = None) -> Job:
+        """Queue work for a visitor (None: the session that this script runs for); raises LiminalError when too much waits."""
+        job = Job(title, work, visitors.current() if visitor is None else visitor)
+        with self._changed:
+            if len(self._line) >= self._most or self._closed.is_set():
+                raise LiminalError(
+                    "Too many people are making faces on this server right now, so this was not started; try again in a minute."
+                )
+            self._line.put(job.visitor, job)
             self._jobs[job.id] = job
             for old in [key for key, each in self._jobs.items() if each.finished][:-KEPT]:
                 del self._jobs[old]
+            self._fill_up()
+            self._changed.notify_all()
         return job
 
     def get(self, job_id: str | None) -> Job | None:
@@ -130,29 +156,88 @@ class JobManager:
         return job
 
     def ahead(self, job: Job) -> int:
-        """How many jobs are in front of a waiting one."""
-        with self._lock:
-            running = [each for each in self._jobs.values() if not each.finished]
-        return running.index(job) if job in running else 0
+        """How many jobs are in front of a waiting one: those that run, and those that are taken before it."""
+        with self._changed:
+            if job.status != "waiting":
+                return 0
+            waiting = self._line.before(job.visitor, job)
+            return len(self._serving) + sum(not each.finished for each in waiting)
 
-    def close(self, seconds: float = 10.0) -> None:
+    def close(self, seconds: float = CLOSING_SECONDS) -> None:
         """Stop all jobs and wait for the workers: a network must not be cut off in the middle when the process ends."""
         self._closed.set()
-        with self._lock:
+        with self._changed:
             for job in self._jobs.values():
                 job.stop()
-        for worker in self._workers:
-            worker.join(seconds)
+            self._changed.notify_all()
+            workers = list(self._workers)
+        until = time.monotonic() + seconds
+        for worker in workers:
+            worker.join(max(0.0, until - time.monotonic()))
 
     def _serve(self) -> None:
-        while not self._closed.is_set():
-            try:
-                job = self._queue.get(timeout=0.5)
-            except queue.Empty:
-                continue
-            if not job.finished:
-                job._run()
+        me = threading.current_thread()
+        while (job := self._take(me)) is not None:
+            job._run()
+            with self._changed:
+                self._serving.pop(me, None)
+                self._changed.notify_all()
             del job  # keep no reference to a finished job: it may hold a photo's descriptor
+
+    def _take(self, me: threading.Thread) -> Job | None:
+        with self._changed:
+            called = True
+            while called and not self._closed.is_set() and me in self._workers:
+                job = self._line.take(busy=[each.visitor for each in self._serving.values()])
+                if job is None:
+                    called = self._changed.wait(IDLE_SECONDS)
+                elif not job.finished:
+                    self._serving[me] = job
+                    return job
+            self._workers = [each for each in self._workers if each is not me]
+            return None
+
+    def _fill_up(self) -> None:
+        """As many workers as there is work for: one that has died, or that was given up, is replaced."""
+        self._workers = [each for each in self._workers if each.is_alive()]
+        while len(self._workers) < min(self._count, len(self._serving) + len(self._line)):
+            worker = threading.Thread(target=self._serve, name="job-worker", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._watch, name="job-watcher", daemon=True)
+            self._watcher.start()
+
+    def _watch(self) -> None:
+        """Looks after what nobody else looks at: visitors that have left, jobs that do not stop, workers that have died."""
+        while not self._closed.wait(LOOK_SECONDS):
+            now = time.monotonic()
+            with self._changed:
+                self._drop_the_absent(now)
+                for worker, job in list(self._serving.items()):
+                    stubborn = job.stopping_since is not None and now - job.stopping_since > STUBBORN_SECONDS
+                    if worker.is_alive() and not stubborn:
+                        continue
+                    logger.warning("The job '%s' %s; others go on.", job.title, "does not stop" if stubborn else "lost its worker")
+                    job._end("stopped" if stubborn else "failed", "" if stubborn else UNEXPECTED)
+                    del self._serving[worker]
+                    self._workers = [each for each in self._workers if each is not worker]
+                    self._changed.notify_all()
+                if not self._serving and not len(self._line):
+                    self._watcher = None
+                    return
+                self._fill_up()
+
+    def _drop_the_absent(self, now: float) -> None:
+        open_jobs = [job for job in self._jobs.values() if not job.finished]
+        self._absent = {
+            visitor: self._absent.get(visitor, now)
+            for visitor in {job.visitor for job in open_jobs}
+            if visitor and not self._present(visitor)
+        }
+        for job in open_jobs:
+            if now - self._absent.get(job.visitor, now) > GONE_SECONDS or now - job.looked_at > UNATTENDED_SECONDS:
+                job.stop()
 
 
 def job_for(slot: str, key: Any, title: str, work: Callable[[Progress], Any], *, replaces: bool = True) -> Job:
@@ -174,5 +259,5 @@ def job_for(slot: str, key: Any, title: str, work: Callable[[Progress], Any], *,
 
 @st.cache_resource(show_spinner=False)
 def manager() -> JobManager:
-    """The server's job manager. One worker: there is one device, and two jobs on it would only slow each other down."""
-    return JobManager()
+    """The server's job manager."""
+    return JobManager(WORKERS)

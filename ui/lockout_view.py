@@ -13,8 +13,8 @@ from core.sampling.semantic import LockoutSearch, smallest_lockout
 from ui import caches, progress, words
 from ui.images import face_url
 from ui.jobs import job_for
+from ui.kept import Kept
 from ui.owners import Owner
-from ui.sets import Kept
 
 JOB = "lockout_job"
 
@@ -42,7 +42,7 @@ def finder(question: Question, owner: Owner) -> Callable[[Progress], Answer]:
     latent = owner.latent
     assert latent is not None
 
-    def work(progress: Progress) -> Answer:
+    def make(progress: Progress) -> Answer:
         progress.stage("Loading the networks", 0.0)
         import torch
 
@@ -58,8 +58,10 @@ def finder(question: Question, owner: Owner) -> Callable[[Progress], Answer]:
             for name in registry.names("recogniser"):
                 judge = registry.load(name, "recogniser")
                 distances[name] = float(judge.distance(judge.embed(before), judge.embed(after))[0])
-        answer = Answer(found, distances)
-        kept_answers().put(question, answer)
+        return Answer(found, distances)
+
+    def work(progress: Progress) -> Answer:
+        answer: Answer = kept_answers().once(question, lambda: make(progress), progress)
         return answer
 
     return work

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from ui import components
+from ui import components, visitors
 from ui.paths import ASSETS, PAGES
 
 
@@ -114,6 +114,7 @@ def page(place: Place) -> st.Page:
 
 def run() -> None:
     """Lay the style sheet and the masthead, then run the page that was asked for."""
+    visitors.enter()
     st.set_page_config(page_title="Liminal", page_icon=str(ASSETS / "icon.svg"), layout="wide", initial_sidebar_state="collapsed")
     pages = {place: page(place) for place in (*PLACES, *ASIDE)}
     current = st.navigation(list(pages.values()), position="hidden")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from core.sampling.events import SearchStep
-from ui import components, words
+from ui import components, waiting, words
 from ui.images import face_url
 from ui.jobs import Job, manager
 
@@ -19,18 +20,22 @@ POLL_SECONDS = 0.7
 def bar(job: Job) -> None:
     """Progress and the way to stop. Called from a fragment that runs every POLL_SECONDS."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        ahead = manager().ahead(job)
-        words = (
-            f"Waiting for {ahead} other {'person' if ahead == 1 else 'people'}"
-            if job.status == "waiting" and ahead
-            else job.stage.message
-        )
-        st.progress(job.stage.fraction, text=words)
+        st.progress(job.stage.fraction, text=_said(job))
         if st.button("Stop", key=f"stop-{job.id}", icon=":material/close:", disabled=job.cancel.is_set()):
             job.stop()
             st.rerun(scope="fragment")
     for message in job.notices:
         st.caption(message)
+
+
+def _said(job: Job) -> str:
+    """What is being done, and how many others are ahead: at the start, or at the networks that all share."""
+    if job.status == "waiting":
+        return waiting.ahead(manager().ahead(job)) or job.stage.message
+    others, since = job.ahead_at_networks
+    if others and time.monotonic() - since < 2 * POLL_SECONDS:
+        return f"{job.stage.message} · {waiting.ahead(others)}"
+    return job.stage.message
 
 
 def outcome(job: Job) -> None:

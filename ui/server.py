@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from ui import rating_routes, set_routes
 from ui.images import STORE
+from ui.jobs import manager
 from ui.paths import ASSETS
 
 FOREVER = "public, max-age=31536000, immutable"
@@ -26,11 +28,19 @@ def keep_uploads_in_memory() -> None:
     MultiPartParser.spool_max_size = (int(st.get_option("server.maxUploadSize")) + 1) * MEGABYTE
 
 
+def stop_work() -> None:
+    """Whoever waits for a network is told, and jobs end; a process that is asked to stop does so within seconds."""
+    if "core.models.engine" in sys.modules:  # else no network was ever asked, and torch is not worth loading for this
+        sys.modules["core.models.engine"].engine().close()
+    manager().close()
+
+
 @asynccontextmanager
 async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
-    """Before the first request: uploads stay in memory."""
+    """Before the first request: uploads stay in memory. After the last: what still runs is told to stop, and waited for shortly."""
     keep_uploads_in_memory()
     yield {}
+    stop_work()
 
 
 async def face(request: Request) -> Response:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -16,12 +14,12 @@ from core.sampling.configuration import IdentityConfiguration, Strategy
 from core.sampling.seeds import generator_for, sample_seed
 from ui import caches, components
 from ui.images import encode
+from ui.kept import KEPT, Kept
 
 if TYPE_CHECKING:
     from core.sampling.gallery import GalleryBase
     from core.sampling.sample_set import SampleSet
 
-KEPT = 12  # finished sets, about 10 MB each with their pictures
 WALK_FRAMES = 41  # 25, 50 and 75 % are among them
 
 
@@ -58,30 +56,6 @@ class Recipe:
         return [chosen, *(others[int(pick)] for pick in picks)]
 
 
-class Kept:
-    """The most recent results by recipe. Thread-safe."""
-
-    def __init__(self, capacity: int = KEPT) -> None:
-        self._results: OrderedDict[Any, Any] = OrderedDict()
-        self._capacity = capacity
-        self._lock = threading.Lock()
-
-    def get(self, key: Any) -> Any:
-        """The result, or None."""
-        with self._lock:
-            if key in self._results:
-                self._results.move_to_end(key)
-            return self._results.get(key)
-
-    def put(self, key: Any, result: Any) -> None:
-        """Keep a result."""
-        with self._lock:
-            self._results[key] = result
-            self._results.move_to_end(key)
-            while len(self._results) > self._capacity:
-                self._results.popitem(last=False)
-
-
 @st.cache_resource(show_spinner=False)
 def kept_sets() -> Kept:
     """Sample sets by recipe."""
@@ -102,9 +76,11 @@ def maker(recipe: Recipe) -> Callable[[Progress], SampleSet]:
         from core.sampling.bases import Base
         from core.sampling.identity import generate_batch
 
-        bases = [Base(base.latent, base.seed) for base in recipe.bases()]
-        made = generate_batch(recipe.configuration(), 0, progress, bases=bases, expand=[0])
-        kept_sets().put(recipe, made)
+        def make() -> SampleSet:
+            bases = [Base(base.latent, base.seed) for base in recipe.bases()]
+            return generate_batch(recipe.configuration(), 0, progress, bases=bases, expand=[0])
+
+        made: SampleSet = kept_sets().once(recipe, make, progress)
         return made
 
     return work
@@ -121,7 +97,7 @@ class JudgedWalk:
 def walker(recipe: Recipe, partner: int) -> Callable[[Progress], JudgedWalk]:
     """The work of a job: the way from the base to its ``partner``-th negative (1 to 3), every picture judged."""
 
-    def work(progress: Progress) -> JudgedWalk:
+    def make(progress: Progress) -> JudgedWalk:
         progress.stage("Loading the networks", 0.0)
         import numpy as np
         import torch
@@ -149,8 +125,10 @@ def walker(recipe: Recipe, partner: int) -> Callable[[Progress], JudgedWalk]:
             distances = judge.distance(vectors[:1], vectors).tolist()
             known = tuple(value if np.isfinite(value) else None for value in distances)
             opinions.append(components.Opinion(registry.entry(name).title, known, judge.threshold))
-        walk = JudgedWalk(tuple(encode(frame) for frame in frames), tuple(opinions))
-        kept_walks().put((recipe, partner), walk)
+        return JudgedWalk(tuple(encode(frame) for frame in frames), tuple(opinions))
+
+    def work(progress: Progress) -> JudgedWalk:
+        walk: JudgedWalk = kept_walks().once((recipe, partner), lambda: make(progress), progress)
         return walk
 
     return work

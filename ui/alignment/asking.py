@@ -10,7 +10,7 @@ from ui import progress
 from ui.analysis.choices import one_of
 from ui.analysis.figure_card import card
 from ui.jobs import job_for
-from ui.sets import Kept
+from ui.kept import Kept
 from ui.words import fine
 
 if TYPE_CHECKING:
