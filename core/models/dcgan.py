@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from core.models.contracts import Generator, ModelCard
 from core.models.device import search_precision
-from core.models.photos import FRAME
 from core.models.engine import gathered
 from core.models.photos import FRAME
 from core.models.weights import WeightFile
