@@ -52,7 +52,7 @@ class InversionConfiguration(Configuration):
     judges: tuple[str, ...] = field(default_factory=lambda: tuple(registry.names("recogniser")))
     draws: int = 256  # random latents among which the starts are chosen, beside the mean latent
     starts: int = 4  # runs; the networks' chunk of four rows costs the same as one
-    steps: int = 150  # on the generator's draft, where it has one
+    steps: int = 120  # on the generator's draft, where it has one
     refining: int = 30  # then so many of the best run on its full picture
     learning_rate: float = 0.1  # Adam's highest step, raw latent units
     pixels: float = 5.0
@@ -216,9 +216,9 @@ class _Search:
                 raise LiminalError(f"{generator.card.title} has no gradient, so no photograph can be found in it; choose another.")
             target = _resized(self.target, images.shape[-1]).to(images.device)
             apart = self.models.perceptual.distance(images, target.expand_as(images)).cpu()
-            for row, value in zip(history, apart.tolist(), strict=True):
+            for row, value in zip(history, apart.detach().tolist(), strict=True):
                 row.append(value)
-            self._tell(done + step, apart, images)
+            self._tell(done + step, apart.detach(), images)
             if step == steps:
                 break
             pixels = (images - target).square().mean(dim=(1, 2, 3)).cpu()
