@@ -20,7 +20,7 @@ import streamlit as st
 
 from core.errors import Cancelled, LiminalError
 from core.models import visits
-from core.progress import Progress, Stage
+from core.progress import Progress, Stage, notices_to
 from ui import visitors
 from ui.job_line import JobLine
 
@@ -54,6 +54,7 @@ class Job:
     status: Status = "waiting"
     stage: Stage = field(default_factory=lambda: Stage("Waiting for its turn", 0.0))
     events: list[Any] = field(default_factory=list)
+    notices: tuple[str, ...] = ()  # where it went on in another way than asked for, such as in smaller parts
     result: Any = None
     error: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -83,6 +84,11 @@ class Job:
         else:
             self.events.append(event)
 
+    def _note(self, message: str) -> None:
+        if message not in self.notices:
+            logger.warning("%s", message)
+            self.notices = (*self.notices, message)
+
     def _wait_for_networks(self, ahead: int) -> None:
         self.ahead_at_networks = (ahead, time.monotonic())
 
@@ -91,7 +97,7 @@ class Job:
         self.status = "running"
         visit = visits.Visit(f"job-{self.visitor or self.id}", self.cancel, self._wait_for_networks, keeps=True)
         try:
-            with visits.visiting(visit):
+            with visits.visiting(visit), notices_to(self._note):
                 result = self.work(Progress(report=self._report, cancel=self.cancel))
             if not self.finished:  # else it was given up meanwhile
                 self.result, self.status = result, "done"

@@ -19,6 +19,7 @@ from core.models.engine.requests import Cell, Request, Turn, Waiting, batch
 from core.models.engine.statistics import Statistics
 from core.models.kept_rows import KeptRows, Mark
 from core.models.visits import Visit
+from core.progress import notices_to
 
 TELL_SECONDS = 0.25
 """Between two looks of a waiting thread at whether its visitor has left, and two words on how many are ahead."""
@@ -238,7 +239,7 @@ class Lane:
         request = cells[0].waiters[0][0]  # any of them: the network is the same
         try:
             began = time.perf_counter()
-            with torch.no_grad():
+            with torch.no_grad(), notices_to(lambda message: _notify(cells, message)):
                 results = in_chunks(request.network, batch(cells, request.kind), request.kind.size)
             self.statistics.ran(request.kind, len(cells), time.perf_counter() - began)
             self._deliver(cells, [results[place : place + 1] for place in range(len(cells))])
@@ -267,3 +268,8 @@ class Lane:
         for cell in cells:
             if cell.mark is not None:
                 self._computed.pop(cell.mark, None)
+
+
+def _notify(cells: list[Cell], message: str) -> None:
+    for request in {waiter for cell in cells for waiter, _ in cell.waiters}:
+        request.notify(message)

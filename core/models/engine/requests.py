@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from core.models.kept_rows import Mark
 from core.models.visits import Visit
+from core.progress import notice
 
 Network = Callable[[Tensor], Tensor]
 
@@ -50,6 +52,7 @@ class Request:
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
     since: float = field(default_factory=time.monotonic)
+    context: Context = field(default_factory=copy_context)
 
     def fill(self, place: int, result: Tensor) -> None:
         """One row has come back."""
@@ -58,6 +61,10 @@ class Request:
             self.left -= 1
             if self.left == 0:
                 self.done.set()
+
+    def notify(self, message: str) -> None:
+        """A notice about its rows goes where this thread's notices go."""
+        self.context.run(notice, message)
 
     def fail(self, error: BaseException) -> None:
         """It will not be finished."""
