@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from core.commands.generate_study import add_ray, check_workers
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.models import registry
@@ -34,6 +35,7 @@ def add_arguments(emotion: argparse.ArgumentParser) -> None:
     emotion.add_argument("--strategy", help=f"two-stage or direct (default {usual.strategy})")
     emotion.add_argument("--unguided", dest="guided", action="store_false", default=None, help="the same seeds without guidance")
     emotion.add_argument("--guidance", default="best", help="best (default), or paper: equations (1) and (2) as written")
+    add_ray(emotion)
     near = emotion.add_mutually_exclusive_group()
     near.add_argument("--freedom", type=float, metavar="X", help=f"how far the base is noised, 0 to 1 (default {usual.freedom:g})")
     near.add_argument("--keep", dest="freedom", action="store_const", const=KEEP, help=f"keep the face: --freedom {KEEP:g}")
@@ -52,17 +54,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the set, save it, print a summary."""
     configuration = configured(arguments)
     check_base(configuration)
+    check_workers(arguments)
     check_free(arguments.out)
     if tuple(arguments.pair) != (configuration.emotion1, configuration.emotion2):
         named = f"{configuration.emotion1}, {configuration.emotion2}"
         print(f"Note: the order of a pair does not matter; this one is stored as '{named}'.", file=sys.stderr)
-    from core.sampling.emotion.generate import generate  # torch, only once the arguments are known to be good
-
     with TerminalProgress() as shown:
-        made = generate(configuration, Progress(shown))
+        made = _made(configuration, arguments, Progress(shown))
     made.save(arguments.out)
     _summarise(made, arguments.out)
     return 0
+
+
+def _made(configuration: EmotionConfiguration, arguments: argparse.Namespace, progress: Progress) -> SampleSet:
+    if arguments.on == "ray":
+        from core.sampling.many.running import emotion_set
+
+        return emotion_set(configuration, progress, arguments.workers)
+    from core.sampling.emotion.generate import generate  # torch, only once the arguments are known to be good
+
+    return generate(configuration, progress)
 
 
 def configured(arguments: argparse.Namespace) -> EmotionConfiguration:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from core.commands.generate_study import add_ray, check_workers
 from core.commands.terminal import TerminalProgress
 from core.models import registry
 from core.progress import Progress
@@ -48,6 +49,7 @@ def add_arguments(identity: argparse.ArgumentParser) -> None:
     identity.add_argument("--perceptual", help=f"one of {', '.join(registry.names('distance'))}")
     identity.add_argument("--strategy", help="cmaes (default) or gradient")
     identity.add_argument("--semantic", action="store_true", help="also steps along named directions, such as a smile")
+    add_ray(identity)
     for name, kind in LISTS.items():
         shown = " ".join(str(value) for value in getattr(paper, name))
         identity.add_argument(_flag(name), type=kind, nargs="*", metavar="VALUE", help=f"default {shown}")
@@ -60,14 +62,23 @@ def add_arguments(identity: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the set, save it, print a summary."""
     configuration = configured(arguments)
+    check_workers(arguments)
     check_free(arguments.out)
-    from core.sampling.identity import generate  # torch, only once the arguments are known to be good
-
     with TerminalProgress() as shown:
-        made = generate(configuration, arguments.batches, Progress(shown))
+        made = _made(configuration, arguments, Progress(shown))
     made.save(arguments.out)
     _summarise(made, arguments.out)
     return 0
+
+
+def _made(configuration: IdentityConfiguration, arguments: argparse.Namespace, progress: Progress) -> SampleSet:
+    if arguments.on == "ray":
+        from core.sampling.many.running import identity_set
+
+        return identity_set(configuration, arguments.batches, progress, arguments.workers)
+    from core.sampling.identity import generate  # torch, only once the arguments are known to be good
+
+    return generate(configuration, arguments.batches, progress)
 
 
 def configured(arguments: argparse.Namespace) -> IdentityConfiguration:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.errors import LiminalError
 from core.models.contracts import EMOTIONS
 from core.progress import Progress
 from core.sampling.bases import Base, find_bases
@@ -44,20 +45,25 @@ def generate(
     *,
     base: Base | None = None,
     panel: EmotionPanel | None = None,
+    only: range | None = None,
 ) -> SampleSet:
     """All samples of a configuration. base: one for all of them; None: the gallery's where one is named, else one each, drawn.
 
+    only: these of the samples, whole groups (``GROUP``) but for the configuration's last one; each is the same as among all.
     Events: Stage, BaseShown, Denoising, BoundaryMade. Raises Cancelled between two groups when the user asks.
     """
+    wanted = range(configuration.count) if only is None else only
+    if wanted.step != 1 or wanted.start % GROUP or (wanted.stop % GROUP and wanted.stop != configuration.count):
+        raise LiminalError(f"Samples {wanted.start} to {wanted.stop} are no whole groups of {GROUP}; ask for whole groups.")
     progress = progress or Progress()
     began = time.perf_counter()
     progress.stage("Loading the networks", 0.0)
     panel = panel or EmotionPanel.load(configuration)
     base = base or named_base(configuration)
     rows = _Rows(configuration, panel)
-    for start in range(0, configuration.count, GROUP):
-        indices = list(range(start, min(start + GROUP, configuration.count)))
-        progress.stage(f"Making face {start + 1} of {configuration.count}", start / configuration.count)
+    for start in range(wanted.start, wanted.stop, GROUP):
+        indices = list(range(start, min(start + GROUP, wanted.stop)))
+        progress.stage(f"Making face {start + 1} of {configuration.count}", (start - wanted.start) / len(wanted))
         bases = [base or drawn_base(configuration, index, panel) for index in indices]
         descriptors = rows.show_bases(bases, indices, progress)
         latents = _latents(configuration, bases, indices, panel, progress)
@@ -69,7 +75,7 @@ def generate(
             picture = pictures[place]
             name = rows.add(latents[place], picture, found, index, bases[place])
             progress.emit(BoundaryMade(index, picture, found.opinions, found.passed, found.above, found.distance, name))
-            progress.stage(f"Made face {index + 1} of {configuration.count}", (index + 1) / configuration.count)
+            progress.stage(f"Made face {index + 1} of {configuration.count}", (index + 1 - wanted.start) / len(wanted))
     return rows.set(time.perf_counter() - began)
 
 

@@ -1,0 +1,142 @@
+"""``python -m core generate study --plan FILE``: a whole data set, in pieces that can be made anywhere and begun again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from core.commands.terminal import TerminalProgress
+from core.errors import LiminalError
+from core.progress import Progress
+from core.sampling.many.pieces import Piece
+from core.sampling.many.plan import StudyPlan, read_plan
+
+EXIT_STOPPED = 130
+
+
+def add_arguments(study: argparse.ArgumentParser) -> None:
+    """The options; what is made stands in the plan."""
+    study.formatter_class = argparse.RawDescriptionHelpFormatter
+    study.epilog = _plan_help()
+    study.add_argument("--plan", type=Path, required=True, metavar="FILE", help="TOML or JSON: what to make (see below)")
+    study.add_argument("--out", type=Path, required=True, help="the data set's folder; one that was begun with this plan goes on")
+    add_ray(study)
+    study.add_argument("--threads", type=int, default=1, metavar="N", help="of torch in one piece (default 1); part of the result")
+    study.add_argument("--pieces", type=int, metavar="N", help="stop after so many pieces; the same command goes on from there")
+    study.add_argument("--dry-run", action="store_true", help="say what would be made, and what it takes; make nothing")
+    study.add_argument("--price", type=float, metavar="X", help="what a worker costs an hour, for the estimate")
+
+
+def add_ray(parser: argparse.ArgumentParser) -> None:
+    """The options that all kinds of ``generate`` share."""
+    parser.add_argument("--on", choices=["ray"], help="make the pieces side by side: on this computer, or on RAY_ADDRESS's cluster")
+    parser.add_argument("--workers", type=int, metavar="N", help="processors of a Ray on this computer (default: all)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make what is missing, and say what there is."""
+    plan = read_plan(arguments.plan)
+    check_workers(arguments)
+    for name in ("threads", "pieces"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise LiminalError(f"--{name} must be at least 1, not {value}.")
+    if arguments.price is not None and not arguments.price >= 0:
+        raise LiminalError(f"--price must be a number from 0, not {arguments.price}.")
+    if arguments.dry_run:
+        print(_foretold(plan, arguments))
+        return 0
+    if arguments.on == "ray":
+        from core.sampling.many.cluster import require_ray
+
+        require_ray()
+    from core.sampling.many.running import lasting, run  # pyarrow, only once the plan is known to be good
+
+    try:
+        with TerminalProgress() as shown:
+            done = run(
+                plan,
+                arguments.out,
+                Progress(shown),
+                ray=arguments.on == "ray",
+                workers=arguments.workers,
+                threads=arguments.threads,
+                most=arguments.pieces,
+            )
+    except KeyboardInterrupt:
+        print(f"Stopped by Ctrl-C; finished pieces are kept in {arguments.out}: the same command goes on.", file=sys.stderr)
+        return EXIT_STOPPED
+    print(f"{done.made:,} pieces made in {lasting(done.seconds)}, {done.done:,} of {done.of:,} are there in {arguments.out}")
+    if done.finished:
+        print(_finished(arguments.out))
+    else:
+        print(_time(plan, arguments))
+        print("The same command goes on from here.")
+    return 0
+
+
+def check_workers(arguments: argparse.Namespace) -> None:
+    """Raises LiminalError for a number of workers that makes no sense."""
+    if arguments.workers is not None and arguments.workers < 1:
+        raise LiminalError(f"--workers must be at least 1, not {arguments.workers}.")
+
+
+def _foretold(plan: StudyPlan, arguments: argparse.Namespace) -> str:
+    pieces = plan.pieces()
+    lines = []
+    identity = [each for each in pieces if each.kind == "identity"]
+    if identity:
+        images, pairs = sum(each.images for each in identity), sum(each.pairs for each in identity)
+        lines.append(
+            f"identity: {len(identity):,} batches (a piece each), {images:,} images at most, {pairs:,} pairs, "
+            f"{sum(each.searches for each in identity):,} searches"
+        )
+    emotion = [each for each in pieces if each.kind == "emotion"]
+    if emotion:
+        by_pair: Counter[str] = Counter()
+        for piece in emotion:
+            by_pair[_made_as(piece)] += piece.images
+        lines.append(f"emotion: {len(emotion):,} pieces, {by_pair.total():,} images without their bases")
+        lines += [f"  {name:<34}{number:>12,}" for name, number in by_pair.items()]
+    lines.append(f"in all: {len(pieces):,} pieces, {sum(each.images for each in pieces):,} images at most, in {arguments.out}")
+    lines.append(_time(plan, arguments))
+    return "\n".join(lines)
+
+
+def _made_as(piece: Piece) -> str:
+    c = piece.configuration
+    return f"{c.emotion1} or {c.emotion2}, {'guided' if c.guided else 'unguided'}"  # type: ignore[union-attr]
+
+
+def _time(plan: StudyPlan, arguments: argparse.Namespace) -> str:
+    """Time and cost of what is missing, from pieces that were made; otherwise how to find out."""
+    from core.sampling.many.running import begun, lasting, worker_seconds
+
+    missing, records, finished = begun(plan, arguments.out, arguments.threads)
+    if finished:
+        return "All of it is there already."
+    seconds = worker_seconds(missing, records)
+    if seconds is None:
+        return (
+            "time: unknown until a piece of each kind was made here; '--pieces 2' makes the first ones, which are kept, and says "
+            "what the rest takes"
+        )
+    workers = arguments.workers or 1
+    cost = f", {arguments.price * seconds / 3600:,.2f} at {arguments.price:g} an hour" if arguments.price is not None else ""
+    together = f", {lasting(seconds / workers)} with {workers} workers" if workers > 1 else ""
+    return f"time: {lasting(seconds)} of one worker for the {len(missing):,} missing pieces{together}{cost}"
+
+
+def _finished(folder: Path) -> str:
+    from core.sampling.many.data_set import DataSet
+
+    made = DataSet.open(folder)
+    return f"{made.rows('samples'):,} images, {made.rows('pairs'):,} pairs, {made.size / 1e6:,.1f} MB; finished"
+
+
+def _plan_help() -> str:
+    from core.sampling.many import plan
+
+    return "the plan:\n" + "\n".join((plan.__doc__ or "").splitlines()[1:])

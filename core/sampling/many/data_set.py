@@ -1,0 +1,201 @@
+"""A finished data set, opened without reading it: its manifest at once, rows and pictures when they are asked for.
+
+Rows are asked for by DuckDB from the index (``core.sampling.many.finishing``), a picture is found by its id in a sorted list that
+stays on the disk, and of its file only the row group of its piece is read.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from core.errors import LiminalError
+from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.many.finishing import INDEX, key_of
+from core.sampling.many.plan import StudyPlan, plan_of
+from core.sampling.many.work import FORMAT, FORMAT_VERSION, MANIFEST
+from core.sampling.sample_set import Kind
+
+MEMORY = "1GB"
+"""DuckDB's at most; beyond it, it works on the disk."""
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A folder with a manifest. Nothing else of it is read until it is asked for."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> DataSet:
+        """Raises LiminalError where the folder is no finished data set."""
+        try:
+            manifest = json.loads((folder / MANIFEST).read_bytes())
+            known = manifest["format"] == FORMAT and isinstance(manifest["tables"]["samples"], list)
+        except (OSError, ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise LiminalError(
+                f"The folder {folder} is not a finished data set; make one with 'python -m core generate study', or let it finish."
+            )
+        if manifest.get("format_version") != FORMAT_VERSION:
+            raise LiminalError(f"The data set {folder} was made by another version of Liminal; make it anew.")
+        return cls(folder, manifest)
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return str(self.manifest.get("title") or self.folder.name)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """identity, emotion, or both."""
+        return tuple(kind for kind in ("identity", "emotion") if kind in self.manifest["kinds"])
+
+    @property
+    def size(self) -> int:
+        """Bytes of all parts on the disk."""
+        return sum(int(part["bytes"]) for parts in self.manifest["tables"].values() for part in parts)
+
+    def rows(self, table: str, kind: Kind | None = None) -> int:
+        """Rows of samples, pairs or searches, from the manifest."""
+        parts = self.manifest["tables"].get(table, [])
+        return sum(sum(part["rows"]) for part in parts if kind in (None, part["kind"]))
+
+    @cached_property
+    def plan(self) -> StudyPlan:
+        """What made it."""
+        return plan_of(self.manifest["plan"])
+
+    def configuration(self, kind: Kind) -> IdentityConfiguration | EmotionConfiguration:
+        """Of all its samples of a kind, but for seed, pair and base."""
+        part = self.plan.identity if kind == "identity" else self.plan.emotion
+        assert part is not None
+        return part.configuration
+
+    def thresholds(self, kind: Kind) -> dict[str, float]:
+        """Recogniser -> default threshold."""
+        return {str(name): float(value) for name, value in self.manifest["kinds"][kind].get("thresholds", {}).items()}
+
+    def columns(self, table: str) -> list[str]:
+        """Names of an index: samples-identity, samples-emotion or pairs."""
+        return list(_footer(str(self.folder / INDEX / f"{table}.parquet")).schema_arrow.names)
+
+    def query(self, sql: str, values: Sequence[Any] = (), **tables: pd.DataFrame) -> pd.DataFrame:
+        """DuckDB's answer. ``samples_identity``, ``samples_emotion`` and ``pairs`` are the index; further tables are given.
+
+        values stand for the question marks. Raises LiminalError where a file is damaged.
+        """
+        import duckdb
+
+        with duckdb.connect(config={"memory_limit": MEMORY, "threads": THREADS}) as connection:
+            for name in ("samples-identity", "samples-emotion", "pairs"):
+                path = self.folder / INDEX / f"{name}.parquet"
+                if path.is_file():
+                    connection.read_parquet(str(path)).create_view(name.replace("-", "_"))
+            for name, table in tables.items():
+                connection.register(name, table)
+            try:
+                return connection.execute(sql, list(values)).df()
+            except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
+                raise _damaged(self.folder / INDEX, error) from None
+
+    def picture(self, sample_id: str) -> bytes:
+        """A PNG's bytes. Raises LiminalError where there is no such sample."""
+        place = self.place_of(sample_id)
+        if place is not None:
+            part, group, row = self._where(place)
+            table = self._group(part, group, ("sample_id", "image"))
+            if table["sample_id"][row].as_py() == sample_id:
+                content: bytes = table["image"][row].as_py()["bytes"]
+                return content
+        raise LiminalError(f"The data set {self.folder} holds no picture '{sample_id}'; choose one of its samples.")
+
+    def place_of(self, sample_id: str) -> int | None:
+        """The row of a sample among all samples; None where there is none (or where its number is another's)."""
+        ids, places = self._numbers
+        key = np.uint64(key_of(sample_id))
+        found = int(np.searchsorted(ids, key))
+        return int(places[found]) if found < len(ids) and ids[found] == key else None
+
+    def latents(self, places: Sequence[int]) -> NDArray[np.float32]:
+        """(N, latent_dim) of samples by their rows; only their pieces' latents are read."""
+        found: dict[int, NDArray[np.float32]] = {}
+        asked: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for place in places:
+            part, group, row = self._where(place)
+            asked.setdefault((part, group), []).append((place, row))
+        for (part, group), rows in asked.items():
+            column = self._group(part, group, ("latent",))["latent"].combine_chunks()
+            for place, row in rows:
+                found[place] = np.asarray(column[row].values, np.float32)
+        return np.stack([found[place] for place in places]) if len(places) else np.empty((0, 0), np.float32)
+
+    @cached_property
+    def _numbers(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """On the disk: a look-up touches a few pages of it."""
+        try:
+            return tuple(np.load(self.folder / INDEX / f"{name}.npy", mmap_mode="r") for name in ("ids", "places"))
+        except (OSError, ValueError) as error:
+            raise _damaged(self.folder / INDEX, error) from None
+
+    @cached_property
+    def _ends(self) -> tuple[list[dict[str, Any]], list[int]]:
+        """Parts of samples in the order of places, and the place behind each one's last row."""
+        parts = [part for kind in self.kinds for part in self.manifest["tables"]["samples"] if part["kind"] == kind]
+        return parts, list(accumulate(sum(part["rows"]) for part in parts))
+
+    def _where(self, place: int) -> tuple[int, int, int]:
+        """Part, row group in it and row in that. Pieces without rows have no row group of their own."""
+        parts, ends = self._ends
+        part = bisect_right(ends, place)
+        groups = list(accumulate(parts[part]["rows"]))
+        row = place - (ends[part - 1] if part else 0)
+        group = bisect_right(groups, row)
+        return part, group, row - (groups[group - 1] if group else 0)
+
+    def _group(self, part: int, group: int, columns: tuple[str, ...]) -> pa.Table:
+        path = self.folder / self._ends[0][part]["path"]
+        return _row_group(str(path), group, columns)
+
+
+@lru_cache(maxsize=512)
+def _footer(path: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(Path(path), error) from None
+
+
+_one_at_a_time = threading.Lock()
+
+
+@lru_cache(maxsize=8)
+def _row_group(path: str, group: int, columns: tuple[str, ...]) -> pa.Table:
+    """A few are kept: the pictures of one page often come from one piece."""
+    try:
+        with _one_at_a_time:  # a ParquetFile is read by one thread at a time
+            return _footer(path).read_row_group(group, columns=list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(Path(path), error) from None
+
+
+def _damaged(path: Path, error: Exception) -> LiminalError:
+    said = next(iter(str(error).splitlines()), "")[:80]
+    return LiminalError(f"The data set's file {path} is damaged or gone ({said}); copy the data set again.")
