@@ -16,7 +16,7 @@ from torch import Tensor
 from core.errors import LiminalError
 from core.models import registry
 from core.models.cocog_prior import described_beside
-from core.models.contracts import EMOTIONS, ModelCard
+from core.models.contracts import ModelCard
 from core.models.emotion_mlp import EmotionMLP, EmotionMLPNetwork
 from core.models.own.listing import OwnModel
 from core.models.own.sources import verified, weight_files
@@ -27,7 +27,7 @@ def read_network(tensors: Mapping[str, Tensor], path: Path) -> EmotionMLPNetwork
     """The network, of the size that its first layer tells. Raises LiminalError that names the first key that is wrong."""
     first = tensors.get("0.weight")
     if first is None or first.ndim != 2 or 0 in first.shape:
-        what = f"lacks '{'0.weight'}'" if first is None else f"has the shape {tuple(first.shape)} at '0.weight'"
+        what = "lacks '0.weight'" if first is None else f"has the shape {tuple(first.shape)} at '0.weight'"
         raise LiminalError(f"{path.name} {what}; it is no emotion MLP of 'python -m core train clip-mlp'.")
     width, embedding_dim = first.shape
     network = EmotionMLPNetwork(embedding_dim, width)
@@ -64,12 +64,11 @@ def card(own: OwnModel) -> ModelCard:
 def load_own(own: OwnModel, device: torch.device) -> EmotionMLP:
     """The classifier with the weights that were added, on the embeddings of its encoder."""
     path = verified(own)
-    network = read_network(read_tensors(path), path)
+    tensors = read_tensors(path)
+    network, reads = read_network(tensors, path), tensors["0.weight"].shape[1]
     encoder = registry.load(own.options["encoder"], "encoder", str(device))
-    reads = int(network[0].in_features)
     if reads != encoder.embedding_dim:
         raise LiminalError(
             f"The MLP in {path.name} reads {reads} values, but {encoder.name} gives {encoder.embedding_dim}; name another encoder."
         )
-    assert network[-1].out_features == len(EMOTIONS)
     return EmotionMLP(encoder, network, card(own))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -77,3 +77,21 @@ def denoised(scheduler: DDPMScheduler, noise: Tensor, step: int, x: Tensor, rand
     """One reverse step of DDPM, x_t (N, E) -> x_{t-1}: DDPM^- of paper B's equation (2)."""
     before: Tensor = scheduler.step(noise, step, x, generator=random, return_dict=False)[0]
     return before
+
+
+def denoised_each(scheduler: DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: Sequence[torch.Generator]) -> Tensor:
+    """As ``denoised``, where every row draws from a generator of its own."""
+    return torch.cat([denoised(scheduler, noise[row, None], step, x[row, None], each) for row, each in enumerate(random)])
+
+
+def drawn(prior: Prior, seeds: Sequence[int], steps: int = 50) -> Tensor:
+    """Unguided samples of the prior, one a seed, whatever the others -> (N, E) on the CPU."""
+    scheduler = schedule(prior.train_steps, steps, prior.betas)
+    random = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    if not random:
+        return torch.empty(0, prior.embedding_dim)
+    with torch.inference_mode():
+        x = torch.stack([torch.randn(prior.embedding_dim, generator=each) for each in random])
+        for step in scheduler.timesteps:
+            x = denoised_each(scheduler, prior.noise(x, step.expand(len(x))).cpu(), int(step), x, random)
+    return x.clone()

@@ -11,16 +11,20 @@ from core.errors import LiminalError
 from core.models.own.tensors import refuse_nan
 
 
-def read_pretrained(network_class: Any, root: Path) -> Any:
-    """The network in float32. Raises LiminalError that names the first key that is missing, of another shape or not finite."""
+def read_pretrained(network_class: Any, root: Path, **more: Any) -> Any:
+    """The network, in float32 unless ``more`` says otherwise; an argument that is None is not given.
+
+    Raises LiminalError that names the first key that is missing, of another shape or not finite.
+    """
+    import transformers.utils.logging
+
+    quiet: Any = transformers.utils.logging.disable_progress_bar
+    quiet()  # pages and commands show their own
+    asked = {"trust_remote_code": False, "dtype": torch.float32} | more
+    given = {name: value for name, value in asked.items() if value is not None}
     try:
         network, told = network_class.from_pretrained(
-            root,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            dtype=torch.float32,
+            root, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True, **given
         )
     except Exception as error:  # damaged files, code in pickles and other architectures raise many kinds
         reason = str(error).split("\n")[0][:200].rstrip(".")
