@@ -92,6 +92,7 @@ def search(
     from core.alignment.learning import group_network
     from core.alignment.networks import answer
     from core.models import registry
+    from core.models.engine import turn
     from core.sampling.pictures import quantised, to_pictures
 
     if not 1 <= count <= 64 or not 0 <= steps <= 1000:
@@ -112,7 +113,8 @@ def search(
             return (_seen(surrogate.logits(latents).cpu()) @ readout).log_softmax(dim=1)
 
         def real(latents: Tensor) -> Tensor:
-            said: Tensor = network(encoder.embed(generator.decode_draft(latents)).cpu()).log_softmax(dim=1)
+            with turn(generator.device):
+                said: Tensor = network(encoder.embed(generator.decode_draft(latents)).cpu()).log_softmax(dim=1)
             return said
 
         drawn = generator.sample([sample_seed(seed, "controversial", place) for place in range(POOL)])
@@ -120,8 +122,8 @@ def search(
             logs = foretold(drawn)
         latents, pairs = _best(drawn, logs, known, count)
         progress.stage("Looking for faces that you and others see differently", 0.25)
-        latents = _climb(latents, pairs, known, foretold, CLIMB, progress.part("Searching", 1, 4))
-        latents = _climb(latents, pairs, known, real, steps, progress.part("Searching", 2, 4))
+        latents = _climb(latents, pairs, known, foretold, CLIMB, progress.stretch(0.25, 0.5, "A first search: {}".format))
+        latents = _climb(latents, pairs, known, real, steps, progress.stretch(0.5, 0.9, "Finishing the faces: {}".format))
         with torch.no_grad():
             images = quantised(generator.decode(latents))
             group = answer(network, encoder.embed(images).cpu().clone()).double().numpy()
@@ -195,7 +197,7 @@ def _climb(
     adam = torch.optim.Adam([moving], lr=RATE)
     with torch.enable_grad():
         for step in range(steps):
-            progress.stage(f"Step {step + 1} of {steps}", step / steps)
+            progress.stage(f"step {step + 1} of {steps}", step / steps)
             logs = model(moving)
             wanted = own_log(known, logs)[rows, you] + logs[rows, most]
             loss = -wanted.sum() + SHELL * (moving.square().mean(dim=1) - 1).square().sum()

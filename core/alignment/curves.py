@@ -27,6 +27,16 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
+class EpochsBefore:
+    """An event of ``core.progress`` as a model begins to learn, or goes on: the state before learning and all epochs so far."""
+
+    classifier: str
+    stage: str
+    rater: str
+    epochs: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
 class Curve:
     """All epochs, the state before learning first. stopped_early: before all epochs that were asked for."""
 

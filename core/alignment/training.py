@@ -24,7 +24,7 @@ from torch.nn.functional import log_softmax
 
 from core.alignment.answers import Places, counted
 from core.alignment.configuration import Part
-from core.alignment.curves import Curve, Epoch, EpochDone
+from core.alignment.curves import Curve, Epoch, EpochDone, EpochsBefore
 from core.alignment.networks import AT_ONCE, Learner, features
 from core.analysis.answers import Array
 from core.errors import LiminalError
@@ -120,8 +120,8 @@ def fine_tune(
 ) -> Curve:
     """Train ``network`` in place -> its curve. judged: held-out rows, looked at after every epoch.
 
-    saved: where the state is kept after each epoch; a file of the same task is continued. Emits EpochDone. Raises LiminalError
-    when the loss is no number any more; what was saved then stays.
+    saved: where the state is kept after each epoch; a file of the same task is continued. Emits EpochsBefore and EpochDone. Raises
+    LiminalError when the loss is no number any more; what was saved then stays.
     """
     progress = progress or Progress()
     parameters = network.learning(schedule.part)
@@ -133,6 +133,7 @@ def fine_tune(
     epochs, best = state.restore(saved)
     if not epochs:
         epochs = [Epoch(0, math.nan, *_judge(forward, given, judged))]
+    progress.emit(EpochsBefore(network.name, stage, rater, tuple(epochs)))
     whose = f" of {rater}" if rater else ""
     while len(epochs) <= schedule.epochs and not _stalled(epochs, schedule.patience):
         number = len(epochs)

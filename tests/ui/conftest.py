@@ -48,12 +48,12 @@ def idle(monkeypatch):
 
 
 @contextlib.contextmanager
-def serving(log):
-    """A fresh server on a free port -> its address."""
+def serving(log, script="app.py"):
+    """A fresh server on a free port -> its address. script: what is served, relative to the checkout."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port)]
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     address = f"http://localhost:{port}"

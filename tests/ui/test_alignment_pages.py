@@ -1,82 +1,27 @@
 """The pages of models that learn from people, with made-up networks: learning, what it brought, a visitor, the next question."""
 
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from core.alignment import alignment as aligned
-from core.alignment.answers import answered_of
-from core.alignment.configuration import AlignmentConfiguration
-from core.alignment.inputs import ReferenceLabels
-from core.alignment.kept import root
-from core.alignment.splits import parted
+from core.alignment import alignment as alignments
 from core.models.emotions import EMOTIONS
-from core.studies.assignment import assign
-from core.studies.ratings import Rating
-from tests.alignment import made_up
 from tests.ui.study_sets import faces, identity_set, made_study
+from tests.ui.taught import FACES, asked, begun
 from tests.ui.visits import app, words
 from ui import jobs
 from ui.alignment import choosing, keeping, profile_view, runs
 from ui.alignment import visitor as visits
 from ui.analysis.material import material_of
 
-FACES, PEOPLE = 45, 8
-
 
 @pytest.fixture
 def place(place, monkeypatch):
     """The data folder, with networks that read made-up vectors; what runs in the background ends with the test."""
-    monkeypatch.setattr(aligned, "begin", begun)
+    monkeypatch.setattr(alignments, "begin", begun)
     yield place
     jobs.manager().close()
-
-
-def vector(name):
-    return np.random.default_rng(int(name[:8], 16)).normal(size=made_up.DIM).astype(np.float32)
-
-
-def unsure(name):
-    """A network that is less sure of itself than the made-up one: people's leanings show where an image is unclear."""
-    network = made_up.network(name)
-    with torch.no_grad():
-        network.head.weight *= 0.3
-        network.head.bias *= 0.3
-    return network
-
-
-def begun(material, library, configuration=None, *, folder=None):
-    """``begin`` with made-up inputs and networks."""
-    configuration = replace(configuration or AlignmentConfiguration(), reference_faces=10)
-    answers = answered_of(material)
-    plain = np.random.default_rng(1).normal(size=(10, made_up.DIM)).astype(np.float32)
-    labels = ReferenceLabels("made-up", tuple(range(10)), np.full((10, 6), 1 / 6, np.float32))
-    given = aligned.Inputs(torch.from_numpy(np.stack([vector(name) for name in answers.images])), torch.from_numpy(plain))
-    sources = aligned.Sources(lambda name, told: given, unsure)
-    split = parted(answers, configuration)
-    return aligned.opened(material.study.name, configuration, answers, split, labels, sources, folder or root())
-
-
-def asked(store, library, name="feelings", people=PEOPLE, **options):
-    """A study whose people mostly say what the face's vector says, each leaning to a feeling of their own."""
-    study = made_study(store, library, name, faces(FACES), source="simulated", demographics=False, **options)
-    sentinels = {each.stimulus for each in store.stimuli(name) if each.is_sentinel}
-    for number in range(people):
-        random = np.random.default_rng(number)
-        person = store.enrol(name, assign, rater=f"p{number}", source="simulated")
-        rows = []
-        for trial, stimulus in enumerate(person.trials):
-            seen = vector(stimulus) @ made_up.TRUTH_NEW.numpy() + 1.5 * np.eye(6)[number % 6] + random.normal(size=6)
-            rows.append(
-                Rating(name, person.rater, stimulus, "emotion", EMOTIONS[int(seen.argmax())], trial=trial)
-                if stimulus not in sentinels
-                else Rating(name, person.rater, stimulus, "emotion", "surprise", trial=trial, is_sentinel=True)
-            )
-        store.save([replace(row, source="simulated", reaction_time_ms=900.0) for row in rows])
-    return study
 
 
 def finished(test, text):

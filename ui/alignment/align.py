@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.alignment.curves import Curve, Epoch, EpochDone
+from core.alignment.curves import Curve, Epoch, EpochDone, EpochsBefore
 from ui import progress
 from ui.alignment import choosing, deciding, results, runs
 from ui.alignment.choosing import Wanted
@@ -107,6 +107,7 @@ def so_far(job: Job) -> dict[str, Curve]:
     """The curves of everybody's models as far as they have got: network -> Curve."""
     found: dict[str, dict[int, Epoch]] = {}
     for event in list(job.events):
-        if isinstance(event, EpochDone) and event.stage == "group":
-            found.setdefault(event.classifier, {})[event.epoch.number] = event.epoch
+        if isinstance(event, EpochDone | EpochsBefore) and event.stage == "group":
+            epochs = event.epochs if isinstance(event, EpochsBefore) else (event.epoch,)
+            found.setdefault(event.classifier, {}).update({each.number: each for each in epochs})
     return {name: Curve(tuple(each[number] for number in sorted(each))) for name, each in found.items()}

@@ -122,7 +122,7 @@ def _networks(chosen: Chosen) -> Sequence[str]:
         st.query_params[NETWORKS] = ".".join(st.session_state[widget])
 
     picked = st.pills(
-        "Which networks learn?", CLASSIFIERS, selection_mode="multi", format_func=title_of, key=widget, on_change=write
+        "Which networks learn?", CLASSIFIERS, selection_mode="multi", format_func=title_of, key=widget, on_change=write, wrap=True
     )
     return [name for name in CLASSIFIERS if name in picked]
 

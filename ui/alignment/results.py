@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -34,6 +35,7 @@ def show(chosen: Chosen, wanted: Wanted) -> None:
     def shown(each: Exhibit, key: str) -> None:
         card(each, f"align-{key}", name=file_name(chosen.study.name, "align", key))
 
+    st.space("small")
     st.header("What it brought", anchor="brought")
     if len(names) > 1:
         shown(exhibits.accuracies(list(reports.values())), "accuracy")
@@ -60,6 +62,11 @@ def show(chosen: Chosen, wanted: Wanted) -> None:
     confusions.show(chosen, alignment, name)
 
 
+def minus(text: str) -> str:
+    """Numbers below nought with a minus instead of a hyphen."""
+    return re.sub(r"(?<!\S)-(?=\d)", "−", text)
+
+
 def facts(report: AlignmentReport) -> str:
     """The three numbers that matter, with what they mean, as HTML."""
     from core.figures import theme
@@ -76,7 +83,9 @@ def facts(report: AlignmentReport) -> str:
     ]
     own = report.individual_gain.value
     if math.isfinite(own.value):
-        rows.append((f"{100 * own.value:+.1f}", f"points by a model of one's own. {individual_sentence(report)}"))
+        gained = f"{100 * own.value:+.1f}"
+        control = individual_sentence(report).removeprefix(f"A model of one's own adds {gained} points").lstrip(",; ")
+        rows.append((minus(gained), minus(f"points are added by a model of one's own; {control}")))
     first, then = report.entropy_base, report.entropy_group
     if math.isfinite(then.value):
         rows.append(

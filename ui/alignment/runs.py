@@ -102,7 +102,11 @@ def _known_as(name: str) -> Callable[[str], str]:
     """Messages with a network's name as people know it."""
     from core.figures.exhibits.exhibit import title_of
 
-    return lambda message: message.removeprefix(f"{name}: ").replace(name, title_of(name))
+    def said(message: str) -> str:
+        told = message.removeprefix(f"{name}: ").replace(name, title_of(name))
+        return told.replace("learns from the group: epoch", "learns from everybody: round")
+
+    return said
 
 
 def report_of(alignment: Alignment, name: str) -> AlignmentReport:

@@ -29,7 +29,8 @@ def show(chosen: Chosen) -> None:
     if chosen.material.kind != "emotion":
         st.info("This study asks who it is. Your profile is about feelings; choose one of the studies above that asks about those.")
         return
-    st.html(badges(chosen.study) + fine(chosen.study.name))
+    with st.container(key="you-crowd"):
+        st.html(badges(chosen.study) + fine(chosen.study.name))
     found = _group(chosen)
     if found is None:
         return

@@ -51,6 +51,7 @@ class Question {
     if (this.data !== data) return;
     this.face.src = data.src;
     this.root.dataset.waiting = "false";
+    this.root.dataset.number = data.number;
     for (const button of this.choices.children) button.setAttribute("aria-pressed", "false");
     this.began = performance.now();
   }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +41,7 @@ def accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
         for each in found
         for words, values, levels in (
             ("everybody", each.group, ("base", "group")),
-            ("with an own model", each.own, tuple(LEVELS)),
+            ("with their own model", each.own, tuple(LEVELS)),
             ("plain faces", each.reference, tuple(LEVELS)),
         )
         for level in levels
@@ -55,7 +56,7 @@ def accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
         says=named_sentence(found),
         n=_size(found[0]),
         source=found[0].basis.source,
-        interval=found[0].interval,
+        interval="95 %, over people; of plain faces, over faces",
         share=True,
         reference=(1 / len(EMOTIONS), "guessing"),
     )
@@ -97,19 +98,21 @@ def gains(found: AlignmentReport) -> list[Exhibit]:
     )
     table = found.people[["rater", "loss_gain", "null_loss_gain"]].drop(columns="rater")
     source, note = found.basis.source, _p(found)
+    figure = dots(
+        data,
+        measure="more answers named",
+        says=individual_sentence(found),
+        n=_size(found),
+        source=source,
+        interval="95 %, bootstrap over people; of the control, of the median",
+        share=True,
+        reference=(0.0, "no gain"),
+    )
+    figure.update_yaxes(ticktext=["<br>".join(wrap(name, 24)) for name in kinds])  # a narrow screen has little room
     return [
         Exhibit(
             "gains",
-            dots(
-                data,
-                measure="more held-out answers named",
-                says=individual_sentence(found),
-                n=_size(found),
-                source=source,
-                interval="95 %, bootstrap over people; of the control, of the median",
-                share=True,
-                reference=(0.0, "no gain"),
-            ),
+            figure,
             data,
             "The difference between two models on the same held-out answers, person by person, averaged over people. The control "
             "learns in the same way from answers that were shuffled between people: it shows what more training brings by itself. "
@@ -265,7 +268,7 @@ def leanings(found: Profile, crowd: str) -> Exhibit:
         says=says,
         n=f"{found.basis.answers:,} answers",
         source=found.basis.source,
-        interval=found.interval,
+        interval="95 %, given how much the people of the study differ",
         reference=(1.0, ""),
         nothing=found.note or "There is no profile yet.",
     )
