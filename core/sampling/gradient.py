@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.models.contracts import Faces
+from core.models.engine import turn
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.objective import Objective
 from core.sampling.search import Lockstep, OnStep, SearchResult
@@ -44,14 +45,16 @@ def search(
     adam = torch.optim.Adam(latents, lr=configuration.learning_rate) if latents else None
     landmarks = _Landmarks(objective, len(latents))
     while adam and (active := runs.active()):
-        distances, images, found = _forward(objective, landmarks, latents, runs.wanted, active, runs.iteration)
+        with turn(objective.generator.device):
+            distances, images, found = _forward(objective, landmarks, latents, runs.wanted, active, runs.iteration)
         proposals = np.stack([latents[run].detach().numpy().copy() for run in active])
         looked = np.where(found, distances.detach().cpu().double().numpy(), np.nan)
         runs.take(active, list(proposals[:, None]), list(looked[:, None]), images)
         adam.zero_grad(set_to_none=True)  # Adam leaves runs without a gradient alone: those that have finished
         length = torch.stack([latents[run].square().mean() for run in active])
         loss = torch.nan_to_num(distances).sum().cpu() + configuration.plausibility * (length - 1).square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        with turn(objective.generator.device):
+            loss.backward()  # type: ignore[no-untyped-call]
         for run in active:
             gradient = latents[run].grad
             if gradient is not None:

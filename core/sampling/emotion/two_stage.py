@@ -9,6 +9,7 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
+from core.models.engine import turn
 from core.models.noising import cleaned, denoised, kept_share, noised, schedule
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.guidance import Guide
@@ -92,14 +93,16 @@ def _polished(latents: Tensor, embeddings: Tensor, panel: EmotionPanel) -> Tenso
         adam = torch.optim.Adam([moving], lr=POLISH_RATE)
         offset = torch.zeros_like(wanted)
         for step in range(POLISH_STEPS):
-            seen = _embedded(moving, panel)
+            with turn(panel.generator.device):
+                seen = _embedded(moving, panel)
             if panel.generator.has_draft and step % CORRECT_EVERY == 0:
                 with torch.no_grad():
                     offset = panel.encoder.embed(panel.generator.decode(moving)).cpu() - seen
             apart = _apart(seen + offset, wanted, panel)
             shell = SHELL * (moving.square().mean(dim=1) - 1).square()
             adam.zero_grad(set_to_none=True)
-            (apart + shell).sum().backward()  # type: ignore[no-untyped-call]
+            with turn(panel.generator.device):
+                (apart + shell).sum().backward()  # type: ignore[no-untyped-call]
             adam.step()
     return moving.detach()
 
