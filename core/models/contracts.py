@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -189,6 +189,10 @@ class PerceptualDistance(ABC):
     @abstractmethod
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """(N, 3, H, W), (N, 3, H, W) -> (N,), 0 for equal images. Differentiable."""
+
+    def toward(self, image: Tensor) -> Callable[[Tensor], Tensor]:
+        """One image (1, 3, H, W) -> the distance (N,) of images of its size from it; what can be, is worked out once."""
+        return lambda images: self.distance(images, image.to(images.device).expand_as(images))
 
 
 class Encoder(ABC):

@@ -8,6 +8,7 @@ distances of generators with different sizes do not compare; of two images the l
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import lpips
 import torch
@@ -71,6 +72,11 @@ class LPIPSDistance(PerceptualDistance):
         if tuple(images.shape[2:]) != target:
             images = interpolate(images, size=target, mode="bilinear", antialias=True, align_corners=False)
         return gathered(self._features, images, CHUNK)
+
+    def toward(self, image: Tensor) -> Callable[[Tensor], Tensor]:
+        with torch.no_grad():
+            wanted = self.features(image).clone()
+        return lambda images: self.distance_from_features(self.features(images), wanted.expand(len(images), -1))
 
     def distance_from_features(self, a: Tensor, b: Tensor) -> Tensor:
         """(N, K), (N, K) -> (N,), broadcasting: the LPIPS distance of the images that these features came from."""

@@ -13,7 +13,7 @@ steers; all of them judge what is found, so that their verdict is not of their o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -27,12 +27,14 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import Generator, PerceptualDistance, Recogniser
 from core.models.device import ran_out_of_memory
+from core.models.engine import turn
 from core.progress import Progress, notice
 from core.sampling.configuration import Configuration, check_number, check_whole
 from core.sampling.events import Image
 from core.sampling.pictures import quantised, to_images, to_pictures
 from core.sampling.seeds import sample_seed
 
+NO_GRADIENT = "{} has no gradient, so no photograph can be found in it; choose another generator."
 BATCH = 16  # draws looked at between two looks at whether the user has cancelled
 PICTURE_EVERY = 5  # steps between two pictures for whoever waits
 WARM_UP = 0.05  # share of the steps in which the rate rises; after that it falls along a cosine
@@ -122,7 +124,7 @@ class Inverter:
         """Raises LiminalError for names that the registry does not know and for a generator without a gradient."""
         generator = registry.load(configuration.generator, "generator")
         if not generator.differentiable:
-            raise LiminalError(f"{generator.card.title} has no gradient, so no photograph can be found in it; choose another.")
+            raise LiminalError(NO_GRADIENT.format(generator.card.title))
         perceptual = registry.load(configuration.perceptual, "distance")
         return cls(generator, perceptual, [registry.load(name, "recogniser") for name in configuration.judges])
 
@@ -210,27 +212,35 @@ class _Search:
         latents = starts.clone().requires_grad_()
         adam = torch.optim.Adam([latents], lr=learning_rate)
         history: list[list[float]] = [[] for _ in starts]
+        target, far = self._goal(draft)
         for step in range(steps + 1):
-            images = generator.decode_draft(latents) if draft else generator.decode(latents)
-            if not images.requires_grad:
-                raise LiminalError(f"{generator.card.title} has no gradient, so no photograph can be found in it; choose another.")
-            target = _resized(self.target, images.shape[-1]).to(images.device)
-            apart = self.models.perceptual.distance(images, target.expand_as(images)).cpu()
+            with turn(generator.device):
+                images = generator.decode_draft(latents) if draft else generator.decode(latents)
+                if not images.requires_grad:
+                    raise LiminalError(NO_GRADIENT.format(generator.card.title))
+                apart = far(images).cpu()
+                if step < steps:
+                    pixels = (images - target).square().mean(dim=(1, 2, 3)).cpu()
+                    length = latents.square().mean(dim=1)
+                    loss = apart + self.configuration.pixels * pixels + self.configuration.prior * (length - 1).square()
+                    adam.param_groups[0]["lr"] = learning_rate * _schedule(step / steps)
+                    adam.zero_grad(set_to_none=True)
+                    loss.sum().backward()  # type: ignore[no-untyped-call]
+                    assert latents.grad is not None
+                    latents.grad.nan_to_num_(0.0, 0.0, 0.0)
+                    adam.step()
             for row, value in zip(history, apart.detach().tolist(), strict=True):
                 row.append(value)
             self._tell(done + step, apart.detach(), images)
-            if step == steps:
-                break
-            pixels = (images - target).square().mean(dim=(1, 2, 3)).cpu()
-            length = latents.square().mean(dim=1)
-            loss = apart + self.configuration.pixels * pixels + self.configuration.prior * (length - 1).square()
-            adam.param_groups[0]["lr"] = learning_rate * _schedule(step / steps)
-            adam.zero_grad(set_to_none=True)
-            loss.sum().backward()  # type: ignore[no-untyped-call]
-            assert latents.grad is not None
-            latents.grad.nan_to_num_(0.0, 0.0, 0.0)
-            adam.step()
         return latents.detach(), history
+
+    def _goal(self, draft: bool) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """The photograph in the size that is climbed in, and the distance from it."""
+        generator = self.models.generator
+        with torch.no_grad():
+            side = generator.decode_draft(torch.zeros(1, generator.latent_dim)).shape[-1] if draft else generator.image_size
+            target = _resized(self.target, side).to(generator.device)
+            return target, self.models.perceptual.toward(target)
 
     def _tell(self, step: int, apart: Tensor, images: Tensor) -> None:
         self.progress.stage(
