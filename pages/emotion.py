@@ -1,13 +1,14 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui import emotion, emotion_acceptance, state
+from ui import emotion, emotion_acceptance, model_choice, state
 from ui.words import lead
 
 st.title("Which feeling is this?", anchor=False)
 st.html(lead("Faces that could be either of two feelings, made while you watch: a network is led to where it cannot decide."))
 
 try:
+    model_choice.tell_gone(generator="generator", steerer="classifier", asked="classifier")
     view = state.read_emotion()
     base, configuration = emotion.choose(view)
     run = emotion.made_run(configuration, base.title) if configuration is not None else None

@@ -1,7 +1,7 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui import identity, sample_view, verdict_view, walk_view
+from ui import identity, model_choice, sample_view, verdict_view, walk_view
 from ui.words import lead
 
 st.title("Between one person and another", anchor=False)
@@ -13,6 +13,7 @@ st.html(
 )
 
 try:
+    model_choice.tell_gone(generator="generator", recogniser="recogniser")
     view = identity.choose()
     recipe = identity.choose_base(view)
     made = identity.made_set(recipe) if recipe is not None else None

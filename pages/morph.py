@@ -1,7 +1,7 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui import morph, state
+from ui import model_choice, morph, state
 from ui.words import lead
 
 st.title("From one feeling to another", anchor=False)
@@ -13,6 +13,7 @@ st.html(
 )
 
 try:
+    model_choice.tell_gone(generator="generator", steerer="classifier", asked="classifier")
     view = state.read_morph()
     _, configuration = morph.choose(view)
     if configuration is not None:

@@ -1,7 +1,7 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui import phone, phone_findings, state
+from ui import model_choice, phone, phone_findings, state
 from ui.words import fine, lead
 
 st.title("Who could unlock my phone?", anchor=False)
@@ -13,6 +13,7 @@ st.html(
 )
 
 try:
+    model_choice.tell_gone(generator="generator", recogniser="recogniser")
     with st.container(key="models"), st.popover("Change the models", type="tertiary", icon=":material/tune:"):
         generator, recogniser = state.model_choices()
     view = phone.read_state(generator, recogniser)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.sampling.emotion.configuration import EmotionConfiguration, EmotionStrategy, GuidanceLoss
-from ui import emotion_choice, emotion_runs, navigation, progress, state, words
+from ui import emotion_choice, emotion_runs, model_choice, navigation, progress, state, words
 from ui.emotion_runs import Run
 from ui.images import asset_url
 from ui.jobs import job_for
@@ -40,20 +41,23 @@ def choose(view: EmotionState) -> tuple[GalleryBase, EmotionConfiguration | None
                 st.segmented_control("How many faces?", state.COUNTS, required=True, **emotion_choice.bound("count", view.count))
                 emotion_choice.choose_closeness(view.freedom)
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
+                reason = model_choice.why_direct(view.generator, view.steerer)
                 st.segmented_control(
                     "How are they made?",
-                    list(STRATEGIES),
+                    ["direct"] if reason else list(STRATEGIES),
                     format_func=STRATEGIES.get,
                     required=True,
                     wrap=True,
                     help="Two stages: a diffusion in the space of faces, steered between both feelings, then a picture. "
                     "Direct search: the picture itself is changed, step by step.",
-                    **emotion_choice.bound("strategy", view.strategy),
+                    **emotion_choice.bound("strategy", view.way),
                 )
                 seed = st.number_input(
                     "Seed", 0, 2**31 - 1, view.seed or 0, step=1, key="seed_wanted", width=150, help="Another number, other faces."
                 )
                 st.button("Make faces", type="primary", key="make-faces", on_click=_start, args=(base.base_id, seed))
+            if reason:
+                st.html(words.fine(html.escape(reason)))
         with portrait:
             st.html(words.portrait(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}"))
     return base, None if view.seed is None else view.configuration(base.base_id, view.seed)
@@ -69,11 +73,12 @@ def _start(base_id: str, seed: int) -> None:
 def _settings(view: EmotionState) -> None:
     """What few people change."""
     emotion_choice.choose_generator(view.generator)
+    emotion_choice.choose_networks(view.generator, view.steerer, view.asked)
     st.select_slider(
         "How strongly is it steered? (gamma of equation 2)",
         sorted({*GAMMAS, view.gamma}),
         format_func="{:g}".format,
-        disabled=view.strategy != "two-stage",
+        disabled=view.way != "two-stage",
         **emotion_choice.bound("gamma", view.gamma),
     )
     st.radio("What is rewarded?", list(LOSSES), format_func=LOSSES.get, **emotion_choice.bound("loss", view.loss))

@@ -25,12 +25,12 @@ def show(view: EmotionState) -> None:
     except LiminalError as error:
         st.html(words.fine(str(error)))
         return
-    usual = EmotionConfiguration(*view.pair, strategy=view.strategy)
+    usual = EmotionConfiguration(*view.pair, strategy=view.way)
     names = (usual.steerer, usual.bystander)
     titles = [emotion_words.named(name, usual) for name in names]
-    rows = [row for row in table["pairs"] if row["strategy"] == view.strategy]
+    rows = [row for row in table["pairs"] if row["strategy"] == view.way]
     if not rows:
-        st.html(words.fine(f"Nothing is stored for “{STRATEGIES[view.strategy]}”; choose the other way of making faces."))
+        st.html(words.fine(f"Nothing is stored for “{STRATEGIES[view.way]}”; choose the other way of making faces."))
         return
     sums = {name: {kind: _summed(rows, kind, name) for kind in ("guided", "unguided")} for name in names}
     (with_steer, of_steer), (without_steer, _) = sums[names[0]]["guided"], sums[names[0]]["unguided"]
@@ -44,7 +44,7 @@ def show(view: EmotionState) -> None:
         + _legend()
         + _chart(rows, names, titles, view)
         + words.fine(
-            f"“{STRATEGIES[view.strategy]}”, {registry.entry(table['generator']).title}, made on {table['date']} with "
+            f"“{STRATEGIES[view.way]}”, {registry.entry(table['generator']).title}, made on {table['date']} with "
             f"'{table['command']}'. A dot is the share that could be either, the line its 95 % Wilson interval; the same seeds "
             "with and without guidance. Press a pair to choose it."
         )

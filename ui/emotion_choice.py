@@ -6,6 +6,7 @@ for another one.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ import streamlit as st
 
 from core.models import registry
 from core.models.emotions import EMOTIONS
-from core.sampling.emotion.configuration import FREE, KEEP
-from ui import caches, components
+from core.sampling import own_judging
+from core.sampling.emotion.configuration import DISTILLED, FREE, KEEP
+from ui import caches, components, model_choice
+from ui.words import fine
 
 if TYPE_CHECKING:
     from core.sampling.gallery import GalleryBase
@@ -85,5 +88,40 @@ def choose_generator(generator: str) -> None:
     """Where the faces come from, by the registry's names."""
     names: Sequence[str] = registry.names("generator")
     st.radio(
-        "Where the faces come from", names, captions=[registry.entry(name).title for name in names], **bound("generator", generator)
+        "Where the faces come from",
+        names,
+        captions=[model_choice.caption(name) for name in names],
+        **bound("generator", generator),
     )
+
+
+def choose_networks(generator: str, steerer: str, asked: Sequence[str]) -> None:
+    """Which network steers, and which of those that the user added are asked too; nothing where none was added."""
+    added = own_judging.added("classifier")
+    known = model_choice.classifiers(generator)
+    if known:
+        names = [DISTILLED, *known]
+        st.radio(
+            "Which network steers?",
+            names,
+            captions=[model_choice.caption(name) for name in names],
+            **bound("steerer", steerer if steerer in names else DISTILLED),
+        )
+        st.session_state["asked_wanted"] = [name for name in asked if name in known]
+        st.pills(
+            "Who else is asked about the faces?",
+            known,
+            selection_mode="multi",
+            wrap=True,
+            key="asked_wanted",
+            format_func=lambda name: registry.entry(name).title,
+            on_change=_asked_picked,
+        )
+    for name in added:
+        if name not in known:
+            title = registry.entry(name).title
+            st.html(fine(html.escape(f"{title} can be asked once it was prepared on the page Models, after this generator was.")))
+
+
+def _asked_picked() -> None:
+    pick(asked=",".join(st.session_state["asked_wanted"]))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.models import registry
 from core.sampling.configuration import Strategy
 from core.sampling.events import BasesFound, SamplesMade
-from ui import caches, components, progress, sets, state, words
+from ui import caches, components, model_choice, progress, sets, state, words
 from ui.images import asset_url, face_url
 from ui.jobs import Job, job_for
 from ui.sets import Recipe
@@ -30,15 +32,22 @@ def choose() -> IdentityState:
     """Widgets for the models and the seed, and the view that the address asks for."""
     with st.container(key="models"), st.popover("Change the models", type="tertiary", icon=":material/tune:"):
         generator, recogniser = state.model_choices()
-        strategy: Strategy = st.radio(
+        wanted: Strategy = st.radio(
             "How faces are optimized",
             list(STRATEGIES),
             captions=list(STRATEGIES.values()),
             key="strategy",
             bind="query-params",
         )
+        strategy: Strategy = wanted if model_choice.has_gradient(recogniser) else "cmaes"
+        if strategy != wanted:
+            st.html(words.fine(html.escape(f"{registry.entry(recogniser).title} has no gradient, so trial and selection it is.")))
         rounds = st.slider("Rounds of a search, at most", 5, 200, 50, step=5, key="rounds", bind="query-params")
         looks = st.toggle("Also change single looks, such as a smile", key="looks", bind="query-params")
+        if looks and not model_choice.has_looks(generator):
+            looks = False
+            title = registry.entry(generator).title
+            st.html(words.fine(html.escape(f"Where {title} keeps a smile is not known, so that single looks are left out.")))
     return IdentityState(
         base=st.query_params.get("base"),
         seed=state.read_whole("seed", 0, 2**31 - 1),

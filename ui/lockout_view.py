@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import streamlit as st
 from core.models import registry
 from core.progress import Progress
 from core.sampling.semantic import LockoutSearch, smallest_lockout
-from ui import caches, progress, words
+from ui import caches, model_choice, progress, words
 from ui.images import face_url
 from ui.jobs import job_for
 from ui.kept import Kept
@@ -46,6 +47,7 @@ def finder(question: Question, owner: Owner) -> Callable[[Progress], Answer]:
         progress.stage("Loading the networks", 0.0)
         import torch
 
+        from core.models.own.usable import usable
         from core.sampling.pictures import quantised, to_images
 
         maker = registry.load(generator, "generator")
@@ -55,7 +57,7 @@ def finder(question: Question, owner: Owner) -> Callable[[Progress], Answer]:
             with torch.inference_mode():
                 before = quantised(maker.decode(torch.from_numpy(latent)[None]))
             after = to_images(found.smallest.picture[None])
-            for name in registry.names("recogniser"):
+            for name in usable("recogniser", recogniser):
                 judge = registry.load(name, "recogniser")
                 distances[name] = float(judge.distance(judge.embed(before), judge.embed(after))[0])
         return Answer(found, distances)
@@ -70,6 +72,12 @@ def finder(question: Question, owner: Owner) -> Callable[[Progress], Answer]:
 def show(generator: str, recogniser: str, owner: Owner, limit: float) -> None:
     """The owner beside the face that is refused; while it is looked for, how far that is."""
     st.header("The smallest change that is refused", anchor=False)
+    if not model_choice.has_looks(generator):
+        title = registry.entry(generator).title
+        st.html(
+            words.lead(html.escape(f"Where {title} keeps a smile or glasses is not known, so that no such change can be tried."))
+        )
+        return
     question = (generator, recogniser, owner.identity, round(limit, 3))
     answer: Answer | None = kept_answers().get(question)
     if answer is not None:

@@ -33,6 +33,7 @@ def choose(view: MorphState) -> tuple[GalleryBase, EmotionConfiguration | None]:
     """The base beside the choices and the button; the configuration is None until a row is asked for."""
     with st.container(key="models"), st.popover("Change the settings", type="tertiary", icon=":material/tune:"):
         emotion_choice.choose_generator(view.generator)
+        emotion_choice.choose_networks(view.generator, view.steerer, view.asked)
         st.segmented_control("How many pictures?", state.FRAMES, required=True, **emotion_choice.bound("frames", view.frames))
     base = emotion_choice.base_of(view.generator, view.base)
     with st.container(key="owner"):

@@ -66,6 +66,7 @@ def from_photo(identity: str, data: bytes) -> Owner:
     kept: Owner | None = st.session_state.get(PHOTO)
     if kept is not None and kept.identity == identity:
         return kept
+    from core.models.own.usable import usable
     from core.models.photos import read_photo
     from core.sampling.pictures import to_images
 
@@ -75,7 +76,7 @@ def from_photo(identity: str, data: bytes) -> Owner:
         identity=identity,
         title="you",
         src=data_url(photo.image),
-        descriptors={name: registry.load(name, "recogniser").embed(image)[0].numpy() for name in registry.names("recogniser")},
+        descriptors={name: registry.load(name, "recogniser").embed(image)[0].numpy() for name in usable("recogniser")},
         picture=photo.image,
     )
     st.session_state[PHOTO] = owner

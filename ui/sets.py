@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -73,12 +73,15 @@ def maker(recipe: Recipe) -> Callable[[Progress], SampleSet]:
 
     def work(progress: Progress) -> SampleSet:
         progress.stage("Loading the networks", 0.0)
+        from core.models.own.usable import usable
         from core.sampling.bases import Base
         from core.sampling.identity import generate_batch
 
         def make() -> SampleSet:
             bases = [Base(base.latent, base.seed) for base in recipe.bases()]
-            return generate_batch(recipe.configuration(), 0, progress, bases=bases, expand=[0])
+            able = usable("recogniser", recipe.recogniser)
+            judges = tuple(name for name in registry.names("recogniser") if name in able)
+            return generate_batch(replace(recipe.configuration(), judges=judges), 0, progress, bases=bases, expand=[0])
 
         made: SampleSet = kept_sets().once(recipe, make, progress)
         return made
@@ -102,6 +105,7 @@ def walker(recipe: Recipe, partner: int) -> Callable[[Progress], JudgedWalk]:
         import numpy as np
         import torch
 
+        from core.models.own.usable import usable
         from core.sampling.interpolation import between
         from core.sampling.pictures import to_images, to_pictures
 
@@ -117,7 +121,7 @@ def walker(recipe: Recipe, partner: int) -> Callable[[Progress], JudgedWalk]:
         frames = np.concatenate(pictures)
         images = to_images(frames)
         opinions = []
-        names = [recipe.recogniser, *(name for name in registry.names("recogniser") if name != recipe.recogniser)]
+        names = usable("recogniser", recipe.recogniser)
         for index, name in enumerate(names):
             progress.stage(f"Asking {registry.entry(name).title}", 0.5 + 0.5 * index / len(names))
             judge = registry.load(name, "recogniser")

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import streamlit as st
 
 from core.errors import LiminalError
 from core.models import registry
+from core.sampling import own_judging
 from core.sampling.configuration import Strategy
-from core.sampling.emotion.configuration import FREE, KEEP, EmotionConfiguration, EmotionStrategy, GuidanceLoss, ordered
+from core.sampling.emotion.configuration import DISTILLED, FREE, KEEP, EmotionConfiguration, EmotionStrategy, GuidanceLoss, ordered
+from ui import model_choice
 
 if TYPE_CHECKING:
     from core.models.contracts import Kind
@@ -75,6 +77,13 @@ class EmotionState:
     loss: GuidanceLoss
     adaptive: bool
     resampling: int
+    steerer: str = DISTILLED
+    asked: tuple[str, ...] = ()  # added classifiers that say what they think, too
+
+    @property
+    def way(self) -> EmotionStrategy:
+        """How faces are made: in two stages only where these models can."""
+        return "direct" if model_choice.why_direct(self.generator, self.steerer) else self.strategy
 
     def configuration(self, base_id: str, seed: int) -> EmotionConfiguration:
         """What the core makes from these choices."""
@@ -84,7 +93,9 @@ class EmotionState:
             seed=seed,
             base=base_id,
             generator=self.generator,
-            strategy=self.strategy,
+            steerer=self.steerer,
+            judges=model_choice.judges(self.steerer, self.asked),
+            strategy=self.way,
             freedom=self.freedom,
             loss=self.loss,
             gamma=self.gamma,
@@ -103,11 +114,20 @@ class MorphState:
     generator: str
     frames: int
     freedom: float
+    steerer: str = DISTILLED
+    asked: tuple[str, ...] = ()
 
     def configuration(self, base_id: str) -> EmotionConfiguration:
         """What the core makes from these choices. Nothing is drawn, so that the seed does not matter."""
         return EmotionConfiguration(
-            *self.pair, count=1, strategy="direct", base=base_id, generator=self.generator, freedom=self.freedom
+            *self.pair,
+            count=1,
+            strategy="direct",
+            base=base_id,
+            generator=self.generator,
+            freedom=self.freedom,
+            steerer=self.steerer,
+            judges=model_choice.judges(self.steerer, self.asked),
         )
 
 
@@ -127,6 +147,7 @@ def read_emotion() -> EmotionState:
         loss=read_choice("loss", get_args(GuidanceLoss), usual.loss),
         adaptive=bool(read_choice("adaptive", (0, 1), int(usual.adaptive))),
         resampling=int(_or(read_whole("resampling", 1, MOST_RESAMPLING), usual.resampling)),
+        **_read_networks(),
     )
 
 
@@ -139,7 +160,18 @@ def read_morph() -> MorphState:
         generator=read_choice("generator", registry.names("generator"), GENERATOR),
         frames=read_choice("frames", FRAMES, FRAMES[1]),
         freedom=read_choice("freedom", (KEEP, FREE), KEEP),
+        **_read_networks(),
     )
+
+
+def _read_networks() -> dict[str, Any]:
+    """Which network steers, and which others are asked: built-in ones always are, added ones where the address says so."""
+    added = own_judging.added("classifier")
+    asked = st.query_params.get("asked", "").split(",")
+    return {
+        "steerer": read_choice("steerer", (DISTILLED, *added), DISTILLED),
+        "asked": tuple(name for name in added if name in asked),
+    }
 
 
 def _or(value: float | None, default: float) -> float:
@@ -191,6 +223,6 @@ def model_choices() -> tuple[str, str]:
         ("Who guards the phone", "recogniser", registry.names("recogniser")[0]),
     ):
         names = registry.names(cast("Kind", kind))
-        titles = [registry.entry(name).title for name in names]
+        titles = [model_choice.caption(name) for name in names]
         chosen.append(st.radio(label, names, index=names.index(default), captions=titles, key=kind, bind="query-params") or default)
     return chosen[0], chosen[1]

@@ -21,6 +21,9 @@ PAIRS: tuple[tuple[str, str], ...] = tuple(combinations(EMOTIONS, 2))
 MOST = 10_000
 """Images in one set."""
 
+DISTILLED, TAUGHT_BY = "emotion-mlp", ("mini-xception", "tanh-cnn")
+"""The usual steerer, and the networks that it learned from."""
+
 KEEP, FREE = 0.4, 1.0
 """How much of the noising the base goes through: 'keep the face' and 'be free'."""
 
@@ -62,7 +65,7 @@ class EmotionConfiguration(Configuration):
     resampling: int = 1  # CoCoG-2: times a step is taken back and done again
 
     search_steps: int = 18  # direct: Adam's steps through the real networks, behind those through the surrogate
-    steerer: str = "emotion-mlp"  # filter (3) and the p_<emotion> columns are by this classifier
+    steerer: str = DISTILLED  # filter (3) and the p_<emotion> columns are by this classifier
     judges: tuple[str, ...] = ("mini-xception", "tanh-cnn", "small-cnn")  # they say what they think; the last one never steers
     recogniser: str = "dlib"  # how far a sample is from its base
 
@@ -102,9 +105,12 @@ class EmotionConfiguration(Configuration):
     def part(self, classifier: str) -> str:
         """What a classifier had to do with the making of the samples, in words: '<its name>, which <part>'.
 
-        The two stages are steered by the MLP, which learned from the other judges; direct search goes through these themselves.
+        The two stages are steered by the MLP, which learned from the other judges; direct search goes through these themselves,
+        or through another steerer alone.
         """
-        if classifier == self.bystander:
+        if self.steerer != DISTILLED:
+            return "steered" if classifier == self.steerer else "did not steer"
+        if classifier not in (self.steerer, *TAUGHT_BY):
             return "did not steer"
         if self.strategy == "two-stage":
             return "steered" if classifier == self.steerer else "taught the one that steered"

@@ -1,7 +1,8 @@
 """Direct search: from the base's latent to the boundary between two emotions, by gradient. Beyond the paper, beside its two stages.
 
 First through the surrogate, which is smooth: that finds changes of expression that many networks see, not only the ones climbed.
-Then a few steps through the real networks. The loss of both is
+Then a few steps through the real networks; where there is no surrogate (a generator or steerer that the user added), more of them.
+The loss of both is
 
     sum over the steering networks of [cross-entropy to (1/2, 1/2) + sum over both emotions of max(0, margin - (logit - k) / s)]
     + together * cross-entropy of their mean probabilities + pull * |z - base|^2 + shell * (|z|^2 / d - 1)^2,
@@ -18,10 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.models.engine import turn
 from core.sampling.emotion.configuration import FREE, KEEP, EmotionConfiguration
 from core.sampling.emotion.panel import EmotionPanel
 
 SURROGATE_STEPS, RATE = 100, 0.05
+UNAIDED_STEPS = 40
+"""Steps through the real networks on top of the configuration's, where there is no surrogate."""
 MARGINS = (1.0, 0.6)
 """Standard deviations above k that are asked for: of the surrogate, which is only about right, and of the real networks."""
 TOGETHER = 4.0
@@ -69,9 +73,12 @@ def search(
 
     share: wanted share of emotion 2, one for all rows or one a row, 0.5 on the boundary; start: instead of the base.
     """
-    total = SURROGATE_STEPS + 10 * configuration.search_steps  # a real step takes some ten times as long
+    surrogate = panel.surrogate
+    real_steps = configuration.search_steps + (UNAIDED_STEPS if surrogate is None else 0)
+    quick_steps = 0 if surrogate is None else SURROGATE_STEPS
+    total = max(1, quick_steps + 10 * real_steps)  # a real step takes some ten times as long
     with torch.inference_mode(False), torch.enable_grad():
-        names = panel.surrogate.classifiers
+        names = [network.name for network in panel.steering]
         second = torch.as_tensor(share, dtype=torch.float32).expand(len(base))
         reference = panel.reference
         goal = _Goal(
@@ -84,21 +91,24 @@ def search(
         )
         latents = (base if start is None else start).detach().clone().requires_grad_()
         adam = torch.optim.Adam([latents], lr=RATE)
-        for step in range(SURROGATE_STEPS):
-            _climb(adam, latents, goal, panel.surrogate.logits(latents).cpu(), MARGINS[0])
+        for step in range(quick_steps):
+            assert surrogate is not None
+            _climb(adam, latents, goal, surrogate.logits(latents).cpu(), MARGINS[0])
             if on_step is not None and step % 10 == 0:
-                on_step(step / total, _said(panel.surrogate.logits(latents).cpu()))
+                on_step(step / total, _said(surrogate.logits(latents).cpu()))
         adam = torch.optim.Adam([latents], lr=RATE)
         offset = torch.zeros(len(latents), len(names), 6)
-        for step in range(configuration.search_steps):
-            draft = _logits(panel, panel.generator.decode_draft, latents)
+        for step in range(real_steps):
+            with turn(panel.generator.device):
+                draft = _logits(panel, panel.generator.decode_draft, latents)
             if panel.generator.has_draft and step % CORRECT_EVERY == 0:
                 with torch.no_grad():
                     offset = _logits(panel, panel.generator.decode, latents) - draft
             logits = draft + offset
-            _climb(adam, latents, goal, logits, MARGINS[1])
+            with turn(panel.generator.device):
+                _climb(adam, latents, goal, logits, MARGINS[1])
             if on_step is not None:
-                on_step((SURROGATE_STEPS + 10 * step) / total, _said(logits))
+                on_step((quick_steps + 10 * step) / total, _said(logits))
     return latents.detach()
 
 

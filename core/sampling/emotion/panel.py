@@ -22,8 +22,8 @@ class EmotionPanel:
     mlp: EmotionMLP
     prior: Prior
     decoder: Decoder
-    surrogate: Surrogate
-    steering: tuple[Classifier, ...]  # the real networks that the direct search climbs through: the surrogate's own
+    surrogate: Surrogate | None  # None: nothing foretells this generator's emotions, and the real networks do all the work
+    steering: tuple[Classifier, ...]  # the real networks that the direct search climbs through: the surrogate's own, or the steerer
     classifiers: Mapping[str, Classifier]  # all that are asked about the result, the steerer first
     recogniser: Recogniser
     reference: Reference
@@ -43,19 +43,27 @@ class EmotionPanel:
                 f"The embedding has {encoder.embedding_dim} values, the prior {prior.embedding_dim} and the decoder "
                 f"{decoder.embedding_dim}; train them again with 'python -m core train all'."
             )
-        if decoder.latent_dim != generator.latent_dim:
+        own = registry.entry(configuration.generator).own is not None
+        aided = not own and configuration.steerer == mlp.name
+        if configuration.strategy == "two-stage" and (own or decoder.latent_dim != generator.latent_dim):
             raise LiminalError(
-                f"The decoder makes latents of {decoder.latent_dim} values, but {generator.name} takes {generator.latent_dim}; "
-                f"choose another generator or train a decoder for it."
+                f"Two stages need a decoder from embeddings to latents of {generator.name}, and there is none; choose the direct "
+                "search, or another generator."
             )
+        if configuration.strategy == "two-stage" and configuration.steerer != mlp.name:
+            raise LiminalError(
+                f"Two stages are steered by {mlp.card.title}, which knows embeddings, not by {configuration.steerer}; choose the "
+                "direct search."
+            )
+        steering = surrogate.classifiers if configuration.steerer == mlp.name else (configuration.steerer,)
         return cls(
             generator=generator,
             encoder=encoder,
             mlp=mlp,
             prior=prior,
             decoder=decoder,
-            surrogate=surrogate,
-            steering=tuple(registry.load(name, "classifier") for name in surrogate.classifiers),
+            surrogate=surrogate if aided else None,
+            steering=tuple(registry.load(name, "classifier") for name in steering),
             classifiers={name: registry.load(name, "classifier") for name in configuration.classifiers},
             recogniser=registry.load(configuration.recogniser, "recogniser"),
             reference=load_reference(configuration.generator),
@@ -63,6 +71,7 @@ class EmotionPanel:
 
     def cards(self) -> list[ModelCard]:
         """Every model's card, each once."""
-        cards = [self.generator.card, self.encoder.card, self.mlp.card, self.prior.card, self.decoder.card, self.surrogate.card]
+        cards = [self.generator.card, self.encoder.card, self.mlp.card, self.prior.card, self.decoder.card]
+        cards += [self.surrogate.card] if self.surrogate is not None else []
         cards += [self.recogniser.card, *(each.card for each in (*self.steering, *self.classifiers.values()))]
         return list({card.name: card for card in cards}.values())

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -108,3 +110,13 @@ def test_the_committed_networks_reach_the_boundary_and_the_filter():
     assert after.sum(dim=2).mean() > before.sum(dim=2).mean() + 0.2
     lean_before, lean_after = (2 * (shares[..., 1] / shares.sum(dim=2) - 0.5).abs().mean() for shares in (before, after))
     assert lean_after < 0.5 * lean_before
+
+
+def test_without_a_surrogate_the_real_networks_reach_the_boundary():
+    """A generator or steerer that a user added: one network is climbed from the first step on."""
+    panel = planted_panel()
+    alone = dataclasses.replace(panel, surrogate=None, steering=panel.steering[1:])
+    c = configuration(freedom=1.0)
+    after = pair_shares(alone, direct.search(bases(), c, alone), c.pair)
+    assert (after[..., 0] - after[..., 1]).abs().max() < 0.1
+    assert after.sum(dim=2).min() > 0.8
