@@ -58,6 +58,8 @@ def _group(chosen: Chosen) -> tuple[Alignment, str] | None:
                 return each, name
     usual = runs.alignment_of(chosen, choosing.USUAL)
     name = CLASSIFIERS[0]
+    if usual.ready(name):  # it came with the package
+        return usual, name
     if st.session_state.get("you-learn") != usual.alignment_id:
         _offer(usual, chosen)
         return None

@@ -1,0 +1,55 @@
+"""The app as it is but for its networks: they read made-up vectors and learn slowly enough to be watched, and new faces are noise.
+
+Started by ``streamlit run``; what is patched here are functions that pages import when they need them.
+"""
+
+import time
+
+import numpy as np
+import streamlit as st
+
+from core.alignment import alignment, controversial, learning
+from core.alignment.curves import EpochDone
+from core.progress import Progress
+from tests.ui import taught
+from ui.alignment import asking
+from ui.paths import ROOT
+from ui.server import lifespan, routes
+from ui.studies import access
+
+ROUND_SECONDS = 0.12
+learn = learning.fine_tune
+
+
+def slowly(*arguments, progress=None, **options):
+    """``fine_tune``, with time to look on between two rounds of everybody's model."""
+    told = progress or Progress()
+
+    def report(event):
+        if isinstance(event, EpochDone) and event.stage == "group":
+            time.sleep(ROUND_SECONDS)
+        told.emit(event)
+
+    return learn(*arguments, progress=Progress(report, told.cancel), **options)
+
+
+def drawn(alignment, known, *, count=4, seed=0, progress=None, **_):
+    """``search`` without networks: noise of which the visitor should say fear, and most surprise."""
+    random = np.random.default_rng(seed)
+    own, group = np.array([0.1, 0.6, 0.1, 0.1, 0.05, 0.05]), np.array([0.6, 0.1, 0.1, 0.1, 0.05, 0.05])
+    found = []
+    for place in range(count):
+        (progress or Progress()).stage("Looking for faces that you and others see differently", place / count)
+        time.sleep(0.3)
+        picture = random.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        found.append(controversial.Controversial(random.normal(size=4).astype(np.float32), picture, "fear", "surprise", own, group))
+    return found
+
+
+alignment.begin = taught.begun
+learning.fine_tune = slowly
+controversial.search = drawn
+access.show_demonstration = lambda: None
+asking.PEOPLE_COUNTS, asking.ANSWER_COUNTS = ("2", "10"), ("10", "80")
+
+app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan)

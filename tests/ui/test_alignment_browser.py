@@ -1,0 +1,105 @@
+"""Learning from people as a person does it, in a real browser: Align, You and the next question, with networks that are made up."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from core.studies.library import Library
+from core.studies.store import Store
+from tests.ui.conftest import serving
+from tests.ui.taught import asked
+
+pytestmark = pytest.mark.browser
+NARROW = 390
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """A server with one study and made-up networks -> its address."""
+    folder = tmp_path_factory.mktemp("planted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIMINAL_DATA_DIR", str(folder))
+        patch.delenv("LIMINAL_DATABASE_URL", raising=False)
+        store = Store()
+        asked(store, Library())
+        store.dispose()
+        with serving(folder / "log.txt", "tests/ui/planted_app.py") as address:
+            yield address
+    assert "Traceback" not in (folder / "log.txt").read_text()
+
+
+def test_learning_is_watched_stopped_gone_on_with_and_looked_into(planted, open_page, settle):
+    page = open_page(f"{planted}/align?study=feelings")
+    page.get_by_role("button", name="Learn from these people").click()
+    expect(page.locator("[data-testid=stProgress]")).to_contain_text("round")
+    expect(page.locator("h3.says")).to_contain_text("While it learns")  # the curve grows while one watches
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("What was learned so far is kept")).to_be_visible()
+    page.get_by_role("button", name="Learn from these people").click()
+    expect(page.get_by_role("heading", name="What it brought")).to_be_visible()
+    expect(page.get_by_role("heading", name="What is taken for what")).to_be_visible()
+    expect(page.locator("[data-testid=stProgress]")).to_have_count(0)
+    settle(page)
+    assert page.locator("h3.says").count() == 7  # accuracy, gains, people, doubts, curve, and what is taken for what twice
+
+    page.locator(".st-key-changed-faces .face").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("After learning")
+    link = page.url
+    assert "item=" in link
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    page.get_by_label("Who taught it?").click()
+    page.get_by_role("option").nth(1).click()
+    expect(page.get_by_text(re.compile(r"The held-out answers of p\d"))).to_be_visible()
+
+    phone = open_page(link, width=NARROW, height=844)
+    expect(phone.get_by_role("dialog")).to_contain_text("After learning")
+    phone.keyboard.press("Escape")
+    pills = phone.locator(".st-key-align-choices button[data-variant]")
+    assert pills.count() == 7
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= NARROW for box in (pill.bounding_box() for pill in pills.all()))
+    assert phone.evaluate("document.documentElement.scrollWidth") == NARROW
+
+
+def test_thirty_answers_make_a_profile_and_faces_of_ones_own(planted, open_page, settle):
+    page = open_page(f"{planted}/you?study=feelings")
+    learn = page.get_by_role("button", name="Let it learn")
+    if learn.count():  # where this test runs alone
+        learn.click()
+    told, root = page.locator(".question-told"), ".question-root[data-waiting=false]"
+    page.locator(root).wait_for()
+    expect(told).to_contain_text("No hurry")
+    for number in range(30):
+        page.locator(f"{root}[data-number='{number}']").wait_for()
+        page.keyboard.press("2")
+        if number == 4:
+            expect(told).to_contain_text("You said fear. The guess was")
+            expect(page.get_by_text("Guessed right so far:")).to_contain_text("of 5 from your answers before")
+    expect(page.get_by_role("heading", name="You and the crowd")).to_be_visible()
+    expect(page.locator(".fact").first).to_contain_text("of your 30 answers were guessed before you gave them")
+    expect(page.locator(".fact").last).to_contain_text("slips")
+    expect(page.locator(".st-key-card-you-leanings")).to_contain_text("you say fear more often")
+    settle(page)
+
+    page.get_by_role("button", name="Make faces for me").click()
+    expect(page.locator("[data-testid=stProgress]")).to_contain_text("others see differently")
+    for number, key in enumerate("2212"):
+        page.locator(f"{root}[data-number='{number}']").wait_for()
+        page.keyboard.press(key)
+    made = page.locator(".st-key-you-made-faces .face")
+    expect(made).to_have_count(4)
+    expect(made.first).to_contain_text("You would say fear, most would say surprise")
+    expect(page.get_by_text("Of 4 faces you said of 3 what your model foretold, and of 1 what")).to_be_visible()
+
+
+def test_simulated_people_are_asked_and_a_narrow_screen_holds_what_comes_of_it(planted, open_page, settle):
+    page = open_page(f"{planted}/next-question?people=2&answers=10", width=NARROW, height=844, color_scheme="dark")
+    page.get_by_role("button", name="Ask them").click()
+    expect(page.get_by_text("Nobody was asked")).to_be_visible()
+    settle(page)
+    expect(page.locator("h3.says")).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth") == NARROW
+    page.get_by_role("link", name="Try it on yourself").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("How do you see it?")
