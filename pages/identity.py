@@ -18,12 +18,13 @@ try:
     recipe = identity.choose_base(view)
     made = identity.made_set(recipe) if recipe is not None else None
     if recipe is not None and made is not None:
-        sample_view.show_samples(recipe, made, view.sample)
+        looked_at = view.sample if recipe.own is None else recipe.own.sample
+        sample_view.show_samples(recipe, made, looked_at)
         identity.download(recipe, made)
         st.space("medium")
         walk_view.show_walk(recipe)
         st.space("medium")
         verdict_view.show_verdicts(recipe, made)
-        sample_view.open_sample(recipe, made, view.sample)
+        sample_view.open_sample(recipe, made, looked_at)
 except LiminalError as error:
     st.error(str(error))

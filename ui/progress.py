@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from core.sampling.events import SearchStep
 from ui import components, waiting, words
@@ -15,6 +17,9 @@ from ui.images import face_url
 from ui.jobs import Job, manager
 
 POLL_SECONDS = 0.7
+
+Address = Callable[[NDArray[np.uint8]], str]
+"""A picture -> where the browser finds it."""
 
 
 def bar(job: Job) -> None:
@@ -46,7 +51,7 @@ def outcome(job: Job) -> None:
         st.info(job.error or "Stopped on request; nothing half-made was kept.")
 
 
-def runs_of(events: Iterable[Any], limit: float) -> list[components.Run]:
+def runs_of(events: Iterable[Any], limit: float, address: Address = face_url) -> list[components.Run]:
     """SearchSteps so far -> one Run each: the best face and how its distance fell."""
     steps: dict[int, list[SearchStep]] = {}
     for event in events:
@@ -59,7 +64,7 @@ def runs_of(events: Iterable[Any], limit: float) -> list[components.Run]:
         verdict = words.verdict(best, limit)
         runs.append(
             components.Run(
-                src=None if picture is None else face_url(picture),
+                src=None if picture is None else address(picture),
                 curve=[(step.iteration, step.distance if math.isfinite(step.distance) else None) for step in of_run],
                 words=words.VERDICTS[verdict] + (f", {best:.2f}" if math.isfinite(best) else ""),
                 verdict=verdict,
@@ -68,9 +73,17 @@ def runs_of(events: Iterable[Any], limit: float) -> list[components.Run]:
     return runs
 
 
-def searches(events: Sequence[Any], *, limit: float, iterations: int, targets: Sequence[components.Mark], key: str) -> None:
-    """The best face of every search so far and its falling distance."""
-    runs = runs_of(list(events), limit)
+def searches(
+    events: Sequence[Any],
+    *,
+    limit: float,
+    iterations: int,
+    targets: Sequence[components.Mark],
+    key: str,
+    address: Address = face_url,
+) -> None:
+    """The best face of every search so far and its falling distance. address: where the browser finds a picture."""
+    runs = runs_of(list(events), limit, address)
     if runs:
         components.search(
             runs,

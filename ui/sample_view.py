@@ -10,9 +10,8 @@ import streamlit as st
 
 from core.models import registry
 from core.sampling.directions import load_directions
-from ui import caches, components, words
+from ui import caches, components, own_face, words
 from ui.identity import COLUMNS
-from ui.images import face_url
 from ui.sets import Recipe
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def _tile(recipe: Recipe, made: SampleSet, pair: pd.Series[Any]) -> components.T
     title = _title(recipe, pair)
     return components.Tile(
         id=pair["pair_id"],
-        src=face_url(made.images[pair["sample_id"]]),
+        src=recipe.address(made.images[pair["sample_id"]]),
         alt=f"Generated face, {title}: {words.VERDICTS[lead]}",
         title=title,
         words=words.VERDICTS[lead],
@@ -108,10 +107,17 @@ def show_samples(recipe: Recipe, made: SampleSet, selected: str | None) -> None:
 
 
 def _pick_sample(pair_id: str) -> None:
-    st.query_params["sample"] = pair_id
+    own = own_face.current()
+    if own is not None:  # no link contains anything made from a photo
+        own.sample = pair_id
+    else:
+        st.query_params["sample"] = pair_id
 
 
 def _forget_sample() -> None:
+    own = own_face.current()
+    if own is not None:
+        own.sample = None
     st.query_params.pop("sample", None)
 
 
@@ -129,7 +135,8 @@ def _sample_dialog(recipe: Recipe, made: SampleSet, pair: pd.Series[Any]) -> Non
     with faces:
         st.html(
             words.pair(
-                (face_url(made.images[pair["base_id"]]), "The base"), (face_url(made.images[pair["sample_id"]]), title.capitalize())
+                (recipe.address(made.images[pair["base_id"]]), "The base"),
+                (recipe.address(made.images[pair["sample_id"]]), title.capitalize()),
             )
         )
         limits = {name: caches.stored_thresholds(recipe.generator, name) for name in made.configuration.judges}
@@ -160,4 +167,7 @@ def _sample_dialog(recipe: Recipe, made: SampleSet, pair: pd.Series[Any]) -> Non
                 "Shares of six feelings; 'neutral' is left out. Networks disagree a lot, and none of them sees what is felt."
             )
         )
-    st.html(words.fine("The address of this page brings this sample back."))
+    if recipe.own is None:
+        st.html(words.fine("The address of this page brings this sample back."))
+    else:
+        st.html(words.fine("Made from your photo: it has no address, and it is gone when the photo is."))

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
+from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration, Strategy
 from core.sampling.seeds import generator_for, sample_seed
-from ui import caches, components
-from ui.images import encode
+from ui import caches, components, own_face
+from ui.images import encode, face_url, picture_url
 from ui.kept import KEPT, Kept
+from ui.own_face import OwnFace
 
 if TYPE_CHECKING:
-    from core.sampling.gallery import GalleryBase
+    from core.sampling.bases import Base
     from core.sampling.sample_set import SampleSet
 
 WALK_FRAMES = 41  # 25, 50 and 75 % are among them
@@ -34,6 +38,7 @@ class Recipe:
     seed: int
     rounds: int = 50
     looks: bool = False  # also steps along named directions
+    own: OwnFace | None = field(default=None, repr=False)  # a visitor's own face instead of a base of the gallery
 
     def configuration(self) -> IdentityConfiguration:
         """Paper A's values, with this recipe's models, seed, strategy and rounds."""
@@ -46,14 +51,30 @@ class Recipe:
             semantic=self.looks,
         )
 
-    def bases(self) -> list[GalleryBase]:
+    def bases(self) -> list[Base]:
         """The chosen base first, then three others of the gallery, drawn by the seed."""
+        from core.sampling.bases import Base
+
         gallery = caches.stored_gallery(self.generator)
-        chosen = gallery.base(self.base_id)
+        if self.own is None:
+            base = gallery.base(self.base_id)
+            chosen = Base(base.latent, base.seed)
+        elif self.own.found is not None:
+            chosen = Base(self.own.found.latent, sample_seed(self.seed, "own face"))
+        else:
+            raise LiminalError("No generated face was found for your photo yet; look for it first.")
         others = [base for base in gallery.bases if base.base_id != self.base_id]
         count = self.configuration().bases_per_batch - 1
         picks = generator_for(sample_seed(self.seed, "partners", self.base_id)).choice(len(others), count, replace=False)
-        return [chosen, *(others[int(pick)] for pick in picks)]
+        return [chosen, *(Base(others[int(pick)].latent, others[int(pick)].seed) for pick in picks)]
+
+    def address(self, image: NDArray[np.uint8]) -> str:
+        """Where the browser finds a picture of this recipe's: on this server, or in the page itself where it is of an own face."""
+        return face_url(image) if self.own is None else self.own.address(image)
+
+    def address_of(self, picture: bytes) -> str:
+        """The same for an encoded one."""
+        return picture_url(picture) if self.own is None else own_face.encoded(picture)
 
 
 @st.cache_resource(show_spinner=False)
@@ -68,25 +89,45 @@ def kept_walks() -> Kept:
     return Kept(3 * KEPT)
 
 
-def maker(recipe: Recipe) -> Callable[[Progress], SampleSet]:
+def maker(recipe: Recipe) -> Callable[[Progress], SampleSet | None]:
     """The work of a job: the sample set of a recipe."""
 
-    def work(progress: Progress) -> SampleSet:
+    def work(progress: Progress) -> SampleSet | None:
         progress.stage("Loading the networks", 0.0)
         from core.models.own.usable import usable
-        from core.sampling.bases import Base
         from core.sampling.identity import generate_batch
 
-        def make() -> SampleSet:
-            bases = [Base(base.latent, base.seed) for base in recipe.bases()]
+        def make(heard: Progress) -> SampleSet:
+            bases = recipe.bases()
             able = usable("recogniser", recipe.recogniser)
             judges = tuple(name for name in registry.names("recogniser") if name in able)
-            return generate_batch(replace(recipe.configuration(), judges=judges), 0, progress, bases=bases, expand=[0])
+            return generate_batch(replace(recipe.configuration(), judges=judges), 0, heard, bases=bases, expand=[0])
 
-        made: SampleSet = kept_sets().once(recipe, make, progress)
+        made: SampleSet | None = _made(recipe, None, kept_sets, make, progress)
         return made
 
     return work
+
+
+def kept(recipe: Recipe, partner: int | None = None) -> Any:
+    """The set of a recipe, or its walk to a partner, where it was made already; else None."""
+    if recipe.own is not None:
+        return recipe.own.results.get((replace(recipe, own=None), partner))
+    return kept_sets().get(recipe) if partner is None else kept_walks().get((recipe, partner))
+
+
+def _made(
+    recipe: Recipe, partner: int | None, store: Callable[[], Kept], make: Callable[[Progress], Any], progress: Progress
+) -> Any:
+    """What was asked for: made once for everybody; of an own face, into the session's own keeping alone, and None comes back."""
+    own = recipe.own
+    if own is None:
+        return store().once(recipe if partner is None else (recipe, partner), lambda: make(progress), progress)
+    if partner is None:
+        own.events = []
+    with own_face.privately():
+        own.results[replace(recipe, own=None), partner] = make(own_face.only_stages(own, progress))
+    return None
 
 
 @dataclass(frozen=True)
@@ -97,7 +138,7 @@ class JudgedWalk:
     opinions: tuple[components.Opinion, ...]
 
 
-def walker(recipe: Recipe, partner: int) -> Callable[[Progress], JudgedWalk]:
+def walker(recipe: Recipe, partner: int) -> Callable[[Progress], JudgedWalk | None]:
     """The work of a job: the way from the base to its ``partner``-th negative (1 to 3), every picture judged."""
 
     def make(progress: Progress) -> JudgedWalk:
@@ -131,8 +172,8 @@ def walker(recipe: Recipe, partner: int) -> Callable[[Progress], JudgedWalk]:
             opinions.append(components.Opinion(registry.entry(name).title, known, judge.threshold))
         return JudgedWalk(tuple(encode(frame) for frame in frames), tuple(opinions))
 
-    def work(progress: Progress) -> JudgedWalk:
-        walk: JudgedWalk = kept_walks().once((recipe, partner), lambda: make(progress), progress)
+    def work(progress: Progress) -> JudgedWalk | None:
+        walk: JudgedWalk | None = _made(recipe, partner, kept_walks, make, progress)
         return walk
 
     return work

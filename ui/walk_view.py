@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from ui import components, progress, sets, words
-from ui.images import picture_url
 from ui.jobs import job_for
 from ui.sets import Recipe
 
@@ -22,10 +21,10 @@ def show_walk(recipe: Recipe) -> None:
         required=True,
         key="partner",
     )
-    walk: sets.JudgedWalk | None = sets.kept_walks().get((recipe, partner))
+    walk: sets.JudgedWalk | None = sets.kept(recipe, partner)
     if walk is not None:
         components.walk(
-            [picture_url(frame) for frame in walk.frames],
+            [recipe.address_of(frame) for frame in walk.frames],
             walk.opinions,
             key="walk",
             start="the base",

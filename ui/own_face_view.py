@@ -1,0 +1,152 @@
+"""A visitor's own face on the page: the upload, the search for it in a generator, and how near it came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.models import registry
+from ui import own_face, progress, words
+from ui.images import data_url
+from ui.jobs import job_for, manager
+from ui.own_face import OwnFace
+
+if TYPE_CHECKING:
+    from core.sampling.inversion import Inversion
+
+GALLERY, UPLOAD, CAMERA = "Pick a generated face", "Use my photo", "Use the camera"
+
+PRIVACY = (
+    "The photo stays in this server's memory while this tab is open, and so does everything made from it. Nothing of it is written "
+    "to disk, logged, sent anywhere or saved to the library, no link contains it, and it is gone when you close the tab or choose "
+    "a generated face. Use your own face, or one whose owner said yes."
+)
+HONEST = (
+    "A small generator cannot make most real faces: this is the nearest one it has, not you. All that follows on this page is "
+    "about that face."
+)
+
+
+def way(key: str) -> str:
+    """Where the base comes from. Choosing a generated face forgets the photo."""
+    chosen = st.segmented_control(
+        "Whose face is the base?",
+        [GALLERY, UPLOAD, CAMERA],
+        default=GALLERY,
+        required=True,
+        wrap=True,
+        key=key,
+        label_visibility="collapsed",
+    )
+    if chosen == GALLERY:
+        own_face.forget()
+    return str(chosen)
+
+
+def choose(chosen: str, generator: str, recogniser: str) -> OwnFace | None:
+    """Upload or camera, and the search; the own face once its latent was found."""
+    if chosen == CAMERA:
+        given = st.camera_input("Take a picture of one face, from the front", key="own-camera")
+    else:
+        given = st.file_uploader("A photo of one face, from the front", type=["jpg", "jpeg", "png", "webp"], key="own-photo")
+    st.html(words.fine(PRIVACY))
+    if given is None:
+        own_face.forget()
+        return None
+    with st.spinner("Looking for the face"):
+        own = own_face.take(given.file_id, given.getvalue(), generator, recogniser)
+    if own.found is not None:
+        return own
+    _search(own)
+    return None
+
+
+def portrait() -> str:
+    """The base as HTML: the face that was found, before that the photo, before that an empty frame."""
+    own = own_face.current()
+    if own is None:
+        return '<div class="portrait-empty">Your picture will be here</div>'
+    if own.found is None:
+        return words.portrait(own.address(own.photo), "Your photo, framed around the face", "You, framed. Kept in memory only.")
+    return words.portrait(
+        own.address(own.found.picture), "The generated face nearest to your photo", "The base: the generated face nearest to you"
+    )
+
+
+def _search(own: OwnFace) -> None:
+    kept: tuple[OwnFace, str] | None = st.session_state.get(own_face.JOB)
+    job = manager().get(kept[1]) if kept is not None and kept[0] is own else None
+    if job is None or (job.finished and job.status != "done"):
+        if job is not None:
+            progress.outcome(job)
+        title = registry.entry(own.generator).title
+        st.html(words.fine(f"To change this face, it must first be found among those that {title} can make. That takes a minute."))
+        if st.button("Find me in the generator", type="primary", key="find-own-face"):
+            st.session_state.pop(own_face.JOB, None)
+            job_for(own_face.JOB, own, "a face in a generator", own_face.finder(own))
+            st.rerun()
+        return
+    _watch(job.id)
+
+
+@st.fragment(run_every=progress.POLL_SECONDS)
+def _watch(job_id: str) -> None:
+    progress.tick(job_id)
+    own = own_face.current()
+    if own is not None and own.latest is not None and own.latest.picture is not None:
+        so_far = (data_url(own.latest.picture), "The nearest generated face so far")
+        st.html(words.pair((own.address(own.photo), "You, framed"), so_far))
+
+
+def show_likeness(own: OwnFace) -> None:
+    """How near it came: both faces, what recognisers say, how different they look."""
+    assert own.found is not None
+    found = own.found
+    with st.expander("How near did it come?", expanded=True, key="likeness"):
+        left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
+        with left:
+            nearest = (own.address(found.picture), "The nearest generated face")
+            st.html(words.pair((own.address(found.photo), "You, framed"), nearest))
+        with right:
+            st.html(words.lead(verdict(found)))
+            st.html(words.facts(facts(found)))
+            st.html(words.fine(HONEST))
+
+
+def verdict(found: Inversion) -> str:
+    """What the recognisers say, in one sentence."""
+    said: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    for each in found.likenesses:
+        said[each.same_person].append(registry.entry(each.recogniser).title)
+    parts = []
+    if said[True]:
+        parts.append(f"{_listed(said[True])} {_take(said[True])} the two for the same person")
+    if said[False]:
+        parts.append(f"{_listed(said[False])} {_take(said[False])} them for two people")
+    if said[None]:
+        parts.append(f"{_listed(said[None])} {'finds' if len(said[None]) == 1 else 'find'} no face in one of them")
+    return "; ".join(parts) + "."
+
+
+def _listed(titles: list[str]) -> str:
+    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+
+
+def _take(titles: list[str]) -> str:
+    return "takes" if len(titles) == 1 else "take"
+
+
+def facts(found: Inversion) -> list[tuple[str, str]]:
+    """Numbers with the words that say what they mean."""
+    rows = [
+        (
+            f"{found.lpips:.2f}",
+            f"how different the two pictures look (LPIPS); 0 is the same picture, and the search began at {found.start_lpips:.2f}",
+        )
+    ]
+    for each in found.likenesses:
+        if each.same_person is not None:
+            title = registry.entry(each.recogniser).title
+            rows.append((f"{each.distance:.2f}", f"apart for {title}; under {each.threshold:.2f} is the same person"))
+    return rows
