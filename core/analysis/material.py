@@ -170,6 +170,11 @@ def latents_of(library: Library, set_ids: Iterable[str], sample_ids: Sequence[st
     """Latents of samples (N, latent_dim), NaN rows for those that no set holds. Raises LiminalError where a set cannot be read."""
     known: dict[str, NDArray[np.float32]] = {}
     for set_id in set_ids:
+        if library.data_sets.has(set_id):  # only what is asked for is read of a large one
+            data = library.data_sets.open(set_id)
+            places = {name: place for name in sample_ids if (place := data.place_of(name)) is not None}
+            known |= dict(zip(places, data.latents(list(places.values())), strict=True))
+            continue
         known |= load_latents(library.folder_of(set_id))
     width = max((len(each) for each in known.values()), default=0)
     missing = np.full(width, np.nan, np.float32)

@@ -11,7 +11,7 @@ from typing import Any
 from core.errors import LiminalError
 from core.models import registry
 
-SUITES = ("identity", "emotion", "studies", "analysis")
+SUITES = ("identity", "emotion", "studies", "analysis", "many")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", type=int, default=100, help="iterations of a search at most (default 100, as in paper A)")
     parser.add_argument("--faces", type=int, default=64, help="faces for the recogniser's figures (default 64)")
     names = registry.names("generator")
-    parser.add_argument("--rows", type=int, default=200_000, help="studies: answers in the table (default %(default)s)")
-    parser.add_argument("--images", type=int, default=8, help="emotion: images a pair, a kind and a configuration (default 8)")
-    parser.add_argument("--generator", choices=names, default=names[0], help="emotion: default %(default)s")
+    parser.add_argument(
+        "--rows", type=int, help="studies: answers in the table (default 200,000); many: rows of a data set (default 1,000,000)"
+    )
+    parser.add_argument(
+        "--images", type=int, default=8, help="emotion: images a pair, a kind and a configuration; many: images (default 8)"
+    )
+    parser.add_argument("--generator", choices=names, default=names[0], help="emotion, many: default %(default)s")
     parser.add_argument(
         "--live-generator", choices=names, default=names[-1], help="emotion: of the timed run (default %(default)s)"
     )
@@ -38,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print. Ratios matter; the seconds are this machine's."""
     for name in ("runs", "iterations", "faces", "images", "rows"):
-        if getattr(arguments, name) < 1:
+        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise LiminalError(f"--{name} must be at least 1; it is {getattr(arguments, name)}.")
     suite = importlib.import_module(f"core.commands.bench_{arguments.suite}")
     if arguments.suite == "emotion":
@@ -46,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.suite == "analysis":
         measured = suite.measure(arguments.runs)
     elif arguments.suite == "studies":
-        measured = suite.measure(arguments.rows)
+        measured = suite.measure(arguments.rows or 200_000)
+    elif arguments.suite == "many":
+        measured = suite.measure(arguments.images, arguments.iterations, arguments.rows or suite.MILLION, arguments.generator)
     else:
         measured = suite.measure(arguments.faces, arguments.runs, arguments.iterations)
     figures: dict[str, Any] = {"machine": _machine(), **measured}

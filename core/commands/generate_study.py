@@ -131,9 +131,12 @@ def _time(plan: StudyPlan, arguments: argparse.Namespace) -> str:
 
 def _finished(folder: Path) -> str:
     from core.sampling.many.data_set import DataSet
+    from core.studies.data_sets import DataSets
 
     made = DataSet.open(folder)
-    return f"{made.rows('samples'):,} images, {made.rows('pairs'):,} pairs, {made.size / 1e6:,.1f} MB; finished"
+    DataSets().add(folder)
+    there = f"{made.rows('samples'):,} images, {made.rows('pairs'):,} pairs, {made.size / 1e6:,.1f} MB"
+    return f"{there}; finished, and listed in the library"
 
 
 def _plan_help() -> str:

@@ -18,6 +18,7 @@ from core.errors import LiminalError
 from core.sampling.descriptors import ASSETS
 from core.sampling.folders import new_folder
 from core.sampling.sample_set import FORMAT, SampleSet
+from core.studies.data_sets import DataSets
 
 DEMONSTRATION = ASSETS / "demonstration" / "sets"
 LABEL = "library.json"
@@ -47,6 +48,7 @@ class Library:
 
             folder = data_folder() / "sets"
         self.folder, self.demonstration = folder, demonstration
+        self.data_sets = DataSets(folder.parent / "data-sets")
 
     def add(self, sample_set: SampleSet, title: str = "", *, lossy: bool = False) -> str:
         """-> set_id. Whole or not at all; the same set twice is one entry, which keeps its first title."""
@@ -74,7 +76,9 @@ class Library:
         return SampleSet.load(self.folder_of(set_id))
 
     def picture(self, set_id: str, sample_id: str) -> tuple[bytes, str]:
-        """A picture's file as it is stored, and its media type. Raises LiminalError where there is none."""
+        """A picture's file as it is stored, and its media type; of large data sets too. Raises LiminalError where there is none."""
+        if self.data_sets.has(set_id) and ID.fullmatch(sample_id):
+            return self.data_sets.open(set_id).picture(sample_id), MEDIA_TYPES[".png"]
         folder = self.folder_of(set_id)
         if ID.fullmatch(sample_id):
             for ending, media_type in MEDIA_TYPES.items():

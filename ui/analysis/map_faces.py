@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ui.analysis import large_sets, map_large
 from ui.analysis import material as picker
 from ui.set_routes import address
 from ui.studies import access
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from core.studies.study import Kind
     from ui.analysis.material import Chosen
 
-STUDY, SET = "Faces of a study", "Faces of a sample set"
+STUDY, SET, LARGE = "Faces of a study", "Faces of a sample set", "Faces of a large data set"
 CHOICE, LAST = "map-set", "map-last"
 
 
@@ -49,12 +50,13 @@ class Faces:
 def choose() -> Faces | None:
     """The pickers, and the faces that were picked; None where there are none, and the page says so."""
     entries = picker.visible_sets()
+    ways = [STUDY, *([SET] if entries else []), *([LARGE] if large_sets.listed() else [])]
     way = STUDY
-    if entries:
+    if len(ways) > 1:
         way = str(
             st.segmented_control(
                 "Which faces?",
-                [STUDY, SET],
+                ways,
                 default=STUDY,
                 required=True,
                 key="faces",
@@ -64,6 +66,8 @@ def choose() -> Faces | None:
         )
     if way == SET:
         return _set(entries)
+    if way == LARGE:
+        return map_large.choose()
     chosen = picker.choose()
     return None if chosen is None else _of_study(chosen.key, chosen)
 

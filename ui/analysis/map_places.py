@@ -14,6 +14,7 @@ from core.analysis.vectors import of_images, of_library, stored
 from core.models import registry
 from core.progress import Progress
 from ui import progress
+from ui.analysis import map_large
 from ui.jobs import job_for
 from ui.studies import access
 
@@ -51,7 +52,11 @@ def spaces(faces: Faces) -> dict[str, Space]:
     """Title -> space."""
     found = {"Latents": Space(LATENTS, "The numbers from which the generator made each face.")}
     for name in registry.names("encoder"):
-        found["Looks and expression"] = Space(name, "An embedding that sees who it is and what the face expresses.")
+        entry = registry.entry(name)
+        if entry.own is None:
+            found["Looks and expression"] = Space(name, "An embedding that sees who it is and what the face expresses.")
+        else:
+            found[f"How it looks, for {entry.title}"] = Space(name, f"The values that {entry.title} sees in a face.")
     for name in registry.names("recogniser"):
         title = registry.entry(name).title
         found[f"Who it is, for {title}"] = Space(name, f"The values that {title} compares when it decides who somebody is.")
@@ -112,7 +117,10 @@ def laid_out(
     if made is not None:
         return made
     three = values[list(corners)].astype(np.float64) if corners else None
-    if method != "umap" and values.size <= SMALL:
+    whole = map_large.axes(faces) if method == "pca" and space == LATENTS else None
+    if whole is not None:
+        made = map_large.laid_on(whole, faces, values)
+    elif method != "umap" and values.size <= SMALL:
         made = fit(values, method, corners=three)
     else:
 

@@ -85,7 +85,11 @@ def in_workers(
         raise LiminalError(
             f"A job needs {threads} processors but Ray has {int(there.get('CPU', 1))}; set OMP_NUM_THREADS=1 or allow more workers."
         )
-    task = ray.remote(work).options(
+
+    def one(job: Job) -> Made:  # Ray wants a function, and work may be any callable
+        return work(job)
+
+    task = ray.remote(one).options(
         num_cpus=threads,
         num_gpus=1 if _on_gpu(there) else 0,
         max_retries=RETRIES,

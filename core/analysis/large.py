@@ -1,0 +1,208 @@
+"""Pages, sums and rankings of data sets that are too large for a table in memory: DuckDB looks, and only what is asked comes back.
+
+A large data set (``core.sampling.many``) was made by models and judged by models: what is ranked is where two of them part ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.many.data_set import DataSet
+from core.sampling.sample_set import Kind
+
+TINY = 1e-300
+"""Under a logarithm, where a probability is zero: its term is zero then."""
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """Which rows are looked at. types: of samples; pairs: of emotions; none of them: all."""
+
+    kind: Kind
+    types: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def where(self) -> tuple[str, list[Any]]:
+        """A condition with question marks, and what stands for them."""
+        told, values = ["true"], list[Any]()
+        if self.types:
+            told.append(f"sample_type in ({', '.join('?' * len(self.types))})")
+            values += self.types
+        if self.pairs:
+            told.append(f"({' or '.join(['(emotion1 = ? and emotion2 = ?)'] * len(self.pairs))})")
+            values += [emotion for pair in self.pairs for emotion in pair]
+        return " and ".join(told), values
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Two models of a data set: the recognisers of its pairs, or the classifiers of its faces."""
+
+    kind: Kind
+    first: str
+    second: str
+
+
+def models_of(data: DataSet, kind: Kind) -> list[str]:
+    """Who judged it: recognisers with a threshold, or classifiers, the steerer first."""
+    configuration = data.configuration(kind)
+    if isinstance(configuration, EmotionConfiguration):
+        return list(configuration.classifiers)
+    there = data.columns("pairs")
+    return [name for name in data.thresholds(kind) if f"distance_{name}" in there]
+
+
+def present(data: DataSet, kind: Kind) -> tuple[list[str], list[tuple[str, str]]]:
+    """The types of samples and the pairs of emotions that there are."""
+    table = _table(kind)
+    types = data.query(f"select distinct sample_type from {table} order by all")["sample_type"].tolist()
+    if kind == "identity":
+        return types, []
+    pairs = data.query(f"select distinct emotion1, emotion2 from {table} order by all")
+    return types, [(str(one), str(two)) for one, two in pairs.itertuples(index=False)]
+
+
+def count(data: DataSet, narrowed: Narrowed) -> int:
+    """Faces that are left."""
+    condition, values = narrowed.where()
+    return int(data.query(f"select count(*) as n from {_table(narrowed.kind)} where {condition}", values)["n"].iloc[0])
+
+
+def faces(data: DataSet, narrowed: Narrowed, first: int, most: int) -> pd.DataFrame:
+    """Faces ``first`` to ``first + most`` in the order of the data set: all columns of the index, with ``place``.
+
+    The places are looked for first, so that of the many columns only the rows between them are read.
+    """
+    table, (condition, values) = _table(narrowed.kind), narrowed.where()
+    found = data.query(f"select place from {table} where {condition} order by place limit ? offset ?", [*values, most, first])
+    low, high = (int(found["place"].min()), int(found["place"].max())) if len(found) else (0, -1)
+    rows = data.query(f"select * from {table} where place between ? and ? and {condition} order by place", [low, high, *values])
+    return rows.head(most)
+
+
+def pairs_of(data: DataSet, faces: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons in which those faces are the sample, of their own pieces."""
+    if faces.empty or not data.rows("pairs"):
+        return data.query("select * from pairs limit 0").drop(columns="place") if data.rows("pairs") else pd.DataFrame()
+    low, high = int(faces["piece"].min()), int(faces["piece"].max())
+    asked = faces[["sample_id"]].drop_duplicates()
+    found = data.query(
+        "select pairs.* from pairs join asked using (sample_id) where piece between ? and ? order by place",
+        [low, high],
+        asked=asked,
+    )
+    return found.drop(columns="place")
+
+
+def sums(data: DataSet, narrowed: Narrowed) -> pd.DataFrame:
+    """A row a type of sample. Of identity: pairs, mean distance and accepted share of every recogniser, mean LPIPS.
+
+    Of emotion: faces, the share that passed each classifier's filter (3).
+    """
+    condition, values = narrowed.where()
+    if narrowed.kind == "identity":
+        asked = ["count(*) as pairs", "avg(lpips) as lpips"]
+        for name in models_of(data, "identity"):
+            asked += [f'avg("distance_{name}") as "distance_{name}"', f'avg("accepted_{name}"::int) as "accepted_{name}"']
+        table = "pairs"
+    else:
+        steerer, *judges = models_of(data, "emotion")
+        asked = ["count(*) as faces", f'avg(passed_filter::int) as "passed_{steerer}"']
+        asked += [f'avg("passed_{name}"::int) as "passed_{name}"' for name in judges]
+        table = _table("emotion")
+    return data.query(
+        f"select sample_type, {', '.join(asked)} from {table} where {condition} group by all order by 2 desc, 1", values
+    )
+
+
+def ranked(data: DataSet, narrowed: Narrowed, rivals: Rivals, first: int, most: int, *, lowest: bool = False) -> pd.DataFrame:
+    """Rows ``first`` to ``first + most`` of a ranking: stimulus, score and what belongs to it; the highest scores first.
+
+    identity: score = d1 / t1 - d2 / t2, distances in units of each recogniser's own threshold: above 0 only the second takes the
+    pair for one person sooner. emotion: Jensen-Shannon divergence of two classifiers' probabilities, 0 to 1 bit (Lin 1991).
+    """
+    condition, values = narrowed.where()
+    score, columns = _score(data, rivals)
+    order = "asc" if lowest else "desc"
+    stimulus = "pair_id" if rivals.kind == "identity" else "sample_id"
+    table = "pairs" if rivals.kind == "identity" else _table("emotion")
+    return data.query(
+        f"select {stimulus} as stimulus, {score} as score, place, {columns} from {table} "
+        f"where {condition} and score is not null and not isnan(score) order by score {order}, place limit ? offset ?",
+        [*values, most, first],
+    )
+
+
+def rankable(data: DataSet, narrowed: Narrowed, rivals: Rivals) -> int:
+    """Rows that have a score."""
+    condition, values = narrowed.where()
+    score, _ = _score(data, rivals)
+    table = "pairs" if rivals.kind == "identity" else _table("emotion")
+    scores = f"select {score} as score from {table} where {condition}"
+    sql = f"select count(*) as n from ({scores}) where score is not null and not isnan(score)"
+    return int(data.query(sql, values)["n"].iloc[0])
+
+
+def one(data: DataSet, kind: Kind, stimulus: str) -> pd.Series[Any] | None:
+    """All that is known of a pair or a face; None where there is none."""
+    if kind == "identity":
+        found = data.query("select * from pairs where pair_id = ? limit 1", [stimulus])
+    else:
+        place = data.place_of(stimulus)
+        found = data.query(f"select * from {_table(kind)} where place = ?", [-1 if place is None else place])
+        found = found[found["sample_id"] == stimulus]
+    return None if found.empty else found.iloc[0]
+
+
+def spread_out(data: DataSet, kind: Kind, most: int) -> np.ndarray[Any, Any]:
+    """Places of at most so many faces of a kind, evenly from first to last: what stands for the whole."""
+    rows = data.rows("samples", kind)
+    start = data.rows("samples", data.kinds[0]) if kind != data.kinds[0] else 0
+    return start + np.unique(np.linspace(0, rows - 1, min(most, rows)).astype(np.int64))
+
+
+def _table(kind: Kind) -> str:
+    return f"samples_{kind}"
+
+
+def _score(data: DataSet, rivals: Rivals) -> tuple[str, str]:
+    """SQL of the score, and the columns that come along."""
+    known = models_of(data, rivals.kind)
+    for name in (rivals.first, rivals.second):
+        if name not in known:
+            raise LiminalError(f"'{name}' did not judge this data set; those that did: {', '.join(known) or 'none'}.")
+    if rivals.kind == "identity":
+        limits = data.thresholds("identity")
+        one, two = (f'"distance_{name}" / {limits[name]!r}' for name in (rivals.first, rivals.second))
+        told = [f'"distance_{name}"' for name in (rivals.first, rivals.second)]
+        return f"({one} - {two})", ", ".join(["base_id", "sample_id", "sample_type", "step", "partner_id", "direction", *told])
+    first, second = (_probabilities(known[0], name) for name in (rivals.first, rivals.second))
+    terms = [f"{_term(p, q)} + {_term(q, p)}" for p, q in zip(first, second, strict=True)]
+    said = [f"{_said(each)} as {name}" for name, each in (("said", first), ("said_other", second))]
+    score = f"greatest(0, least(1, 0.5 * ({' + '.join(terms)})))"
+    return score, ", ".join(["base_id", "sample_id", "sample_type", "step", "emotion1", "emotion2", *said])
+
+
+def _probabilities(steerer: str, name: str) -> list[str]:
+    prefix = "p_" if name == steerer else f"p_{name}_"
+    return [f'"{prefix}{emotion}"' for emotion in EMOTIONS]
+
+
+def _term(p: str, q: str) -> str:
+    """p log2(p / m), m the mean of both; 0 where p is 0."""
+    return f"{p} * log2(greatest({p}, {TINY}) / greatest(0.5 * ({p} + {q}), {TINY}))"
+
+
+def _said(columns: Sequence[str]) -> str:
+    """The most probable emotion; of equal ones the first."""
+    largest = f"greatest({', '.join(columns)})"
+    cases = " ".join(f"when {column} = {largest} then '{emotion}'" for column, emotion in zip(columns, EMOTIONS, strict=True))
+    return f"case {cases} end"
