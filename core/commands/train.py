@@ -1,4 +1,7 @@
-"""``python -m core train``: the committed networks again, with the commands that made them. Restartable; figures are printed."""
+"""``python -m core train``: the committed networks again, with the commands that made them, and paper B's on one's own pictures.
+
+Restartable; figures are printed.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.commands import train_pictures
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.progress import Progress
@@ -24,14 +28,21 @@ NAMES = ("face-embedding", *STEPS)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``train``."""
-    parser.add_argument("network", choices=[*NAMES, "all"], help="which one; 'all' makes them in order, each needs the first")
+    pictured = ", ".join(train_pictures.STEPS)
+    parser.add_argument(
+        "network",
+        choices=[*NAMES, "all", *train_pictures.STEPS],
+        help=f"which one; 'all' makes the committed ones in order; {pictured} learn from --images",
+    )
+    parser.add_argument("--images", type=Path, help=f"{pictured}: RAF-DB's folder, or one with a folder for every class")
+    parser.add_argument("--encoder", help=f"{pictured}: whose embeddings they learn, such as an added clip-encoder")
     parser.add_argument("--faces", type=int, default=40960, help="generated faces to learn from (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="instead of the number that made the committed weights")
     parser.add_argument("--embedding-dim", type=int, default=96, help="values of an embedding (default %(default)s)")
     parser.add_argument("--width", type=int, help="of the network, instead of its default")
     parser.add_argument("--depth", type=int, help="of the prior or the flow, instead of its default")
-    parser.add_argument("--out", type=Path, help="folder for weights and cards (default: assets/weights)")
+    parser.add_argument("--out", type=Path, help="folder for weights and cards (default, but with --images: assets/weights)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,16 +55,27 @@ def run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, option)
         if value is not None and value < 1:
             raise LiminalError(f"--{option} must be at least 1, not {value}.")
+    if arguments.network in train_pictures.STEPS:
+        train_pictures.check_arguments(arguments)
+        with TerminalProgress() as shown:
+            _show(train_pictures.fit(arguments, Progress(shown)))
+        return 0
+    for option in ("images", "encoder"):
+        if getattr(arguments, option) is not None:
+            raise LiminalError(f"--{option} is for {' and '.join(train_pictures.STEPS)}; {arguments.network} learns from --faces.")
     from core.models.training.faces import training_faces
 
     with TerminalProgress() as shown:
         progress = Progress(shown)
         faces = training_faces(arguments.faces, arguments.seed, progress=progress)
         for name in NAMES if arguments.network == "all" else (arguments.network,):
-            made = _fit(name, arguments, faces, progress)
-            print(f"{made.path}  ({made.path.stat().st_size / 1e6:.2f} MB, {made.card['seconds']:.0f} s of training)")
-            print(json.dumps(made.card["figures"], indent=1))
+            _show(_fit(name, arguments, faces, progress))
     return 0
+
+
+def _show(made: Trained) -> None:
+    print(f"{made.path}  ({made.path.stat().st_size / 1e6:.2f} MB, {made.card['seconds']:.0f} s of training)")
+    print(json.dumps(made.card["figures"], indent=1))
 
 
 def _fit(name: str, arguments: argparse.Namespace, faces: TrainingFaces, progress: Progress) -> Trained:
