@@ -97,8 +97,9 @@ def _foretold(plan: StudyPlan, arguments: argparse.Namespace) -> str:
     if emotion:
         by_pair: Counter[str] = Counter()
         for piece in emotion:
-            by_pair[_made_as(piece)] += piece.images
-        lines.append(f"emotion: {len(emotion):,} pieces, {by_pair.total():,} images without their bases")
+            by_pair[_made_as(piece)] += piece.wanted
+        bases = sum(each.images - each.wanted for each in emotion)
+        lines.append(f"emotion: {len(emotion):,} pieces, {by_pair.total():,} images, and {bases:,} bases")
         lines += [f"  {name:<34}{number:>12,}" for name, number in by_pair.items()]
     lines.append(f"in all: {len(pieces):,} pieces, {sum(each.images for each in pieces):,} images at most, in {arguments.out}")
     lines.append(_time(plan, arguments))

@@ -74,7 +74,7 @@ class DataSets:
 
     def open(self, set_id: str) -> DataSet:
         """Raises LiminalError where none of that id is listed or it is gone."""
-        if self._known(set_id):
+        if self.has(set_id):
             try:
                 folder = Path(json.loads((self.register / f"{set_id}.json").read_bytes())["folder"])
                 return _opened(folder, (folder / MANIFEST).stat().st_mtime_ns)

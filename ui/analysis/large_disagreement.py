@@ -57,7 +57,7 @@ def show() -> None:
         st.info("No face that fits was judged by both; take one of the choices away.")
         return
     pages = -(-total // PAGE)
-    place = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
+    place = st.pagination(pages, key="part-of-ranking", bind="query-params") if pages > 1 else 1
     start = (place - 1) * PAGE
     last = min(start + PAGE, total)
     st.html(fine(f"{many(total, noun)} of {large_sets.counted(large)} are ranked; {start + 1:,} to {last:,} are read."))

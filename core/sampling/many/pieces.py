@@ -39,11 +39,17 @@ class Piece:
         return "identity" if isinstance(self.configuration, IdentityConfiguration) else "emotion"
 
     @property
+    def wanted(self) -> int:
+        """Emotion samples that are asked for."""
+        return self.stop - self.first
+
+    @property
     def images(self) -> int:
-        """Images that it makes, without its bases where it is about emotions; at most: some parts may be the same picture."""
+        """Images that it keeps, its bases among them; at most: some parts of a batch may be the same picture."""
         c = self.configuration
         if isinstance(c, EmotionConfiguration):
-            return self.stop - self.first
+            bases = 0 if not self.owns_bases else 1 if c.base else self.wanted
+            return self.wanted + bases
         bases = len(self.bases) or c.bases_per_batch
         each = 1 + c.positive_directions * len(c.positive_steps) + _semantic(c)
         return bases * (each + (bases - 1) * (len(c.interpolation_steps) + len(c.targets)))

@@ -1,0 +1,145 @@
+"""Ray: the same bytes as one process, whatever dies meanwhile."""
+
+import os
+import signal
+from functools import partial
+
+import pytest
+
+from core.commands import generate_study
+from core.errors import LiminalError
+from core.progress import Progress
+from core.sampling.configuration import IdentityConfiguration
+from core.sampling.many import cluster, running
+from core.sampling.many.plan import plan_of
+from core.sampling.many.running import run
+from tests.sampling.many.small_plan import BATCHES, make_tiny, small_plan, tables
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt (make test does it)")
+
+REAL = {
+    "generator": "dcgan",
+    "identity": {
+        "batches": 2,
+        "bases_per_batch": 2,
+        "face_checks": 0,
+        "faces_needed": 0,
+        "iterations": 2,
+        "judges": ["dlib"],
+        "classifiers": ["mini-xception"],
+        "targets": [0.4],
+        "interpolation_steps": [0.5],
+        "positive_steps": [0.2],
+    },
+}
+"""A plan of the real networks, as little as can be."""
+
+
+@pytest.fixture(scope="module")
+def two_workers():
+    with cluster.connected(2) as there:
+        yield there
+
+
+def test_the_real_networks_give_the_same_bytes_in_workers(two_workers, tmp_path):
+    plan = plan_of(REAL)
+    one, many = tmp_path / "one", tmp_path / "many"
+    assert run(plan, many, ray=True).finished
+    assert run(plan, one).finished
+    assert len(tables(one)) == 5
+    assert tables(one) == tables(many)
+
+
+def test_a_worker_that_dies_costs_its_piece_alone(two_workers, tmp_path):
+    log, died = tmp_path / "log", tmp_path / "died"
+
+    def make(piece):
+        files = make_tiny(piece, str(log))
+        if piece.number == 2 and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return files
+
+    assert run(small_plan(), tmp_path / "set", ray=True, maker=make).finished
+    assert died.exists()
+    run(small_plan(), tmp_path / "one", maker=make_tiny)
+    assert tables(tmp_path / "set") == tables(tmp_path / "one")
+    made = list(map(int, log.read_text().split()))
+    assert set(made) == set(range(BATCHES))
+    assert made.count(2) == 2
+    assert len(made) == BATCHES + 1
+
+
+def test_a_run_goes_on_with_ray_where_one_process_stopped(two_workers, tmp_path):
+    log = tmp_path / "log"
+    make = partial(make_tiny, log=str(log))
+    run(small_plan(), tmp_path / "set", maker=make, most=2)
+    assert run(small_plan(), tmp_path / "set", ray=True, maker=make).made == BATCHES - 2
+    assert sorted(map(int, log.read_text().split())) == list(range(BATCHES))
+
+
+def test_what_goes_wrong_in_a_worker_is_one_sentence(two_workers, tmp_path):
+    def refuse(piece):
+        raise LiminalError("No base face was found; use another generator.")
+
+    def fail(piece):
+        raise ValueError("unexpected\nlines")
+
+    with pytest.raises(LiminalError, match=r"^No base face was found"):
+        run(small_plan(), tmp_path / "a", ray=True, maker=refuse)
+    with pytest.raises(LiminalError, match=r"A worker failed \(ValueError: unexpected\)"):
+        run(small_plan(), tmp_path / "b", ray=True, maker=fail)
+
+
+def test_more_threads_than_processors_are_refused(two_workers, tmp_path):
+    with pytest.raises(LiminalError, match="needs 64 processors but Ray has 2"):
+        run(small_plan(), tmp_path / "set", ray=True, threads=64, maker=make_tiny)
+
+
+def test_a_set_that_is_spread_is_the_same_set(two_workers, monkeypatch):
+    import torch
+
+    from core.sampling.identity import generate
+    from core.sampling.panel import Panel
+    from tests.fakes import fake_panel
+
+    def tiny(piece, threads):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Panel, "load", classmethod(lambda cls, configuration: fake_panel()))
+            return piece.make()
+
+    monkeypatch.setattr(running, "_whole_set", tiny)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    configuration = IdentityConfiguration(seed=3, bases_per_batch=3, iterations=2, sigma=0.5)
+    spread = dict(running.identity_set(configuration, 3, Progress()).files())
+    whole = dict(generate(configuration, 3, panel=fake_panel()).files())
+    assert {name for name in spread if spread[name] != whole[name]} <= {"manifest.json"}  # which holds seconds
+    assert spread.keys() == whole.keys()
+
+
+def test_without_ray_it_says_how_to_install_it(monkeypatch):
+    import builtins
+
+    usual = builtins.__import__
+    monkeypatch.setattr(
+        builtins, "__import__", lambda name, *rest: (_ for _ in ()).throw(ImportError) if name == "ray" else usual(name, *rest)
+    )
+    with pytest.raises(LiminalError, match=r"requirements-ray\.txt"):
+        cluster.require_ray()
+
+
+def test_all_kinds_of_generate_can_go_to_ray():
+    import argparse
+
+    from core.commands import generate
+
+    parser = argparse.ArgumentParser()
+    generate.add_arguments(parser)
+    for words in (
+        ["identity", "--out", "x"],
+        ["emotion", "--pair", "fear", "surprise", "--out", "x"],
+        ["study", "--plan", "y", "--out", "x"],
+    ):
+        assert parser.parse_args([*words, "--on", "ray", "--workers", "2"]).on == "ray"
+    with pytest.raises(LiminalError, match="--workers must be at least 1"):
+        generate_study.check_workers(argparse.Namespace(workers=0))
