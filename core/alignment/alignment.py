@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import core
+from core.alignment import shipped
 from core.alignment.answers import Answered, answered_of, shuffled
 from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
 from core.alignment.curves import Curve
@@ -154,13 +155,14 @@ def opened(
     sources: Sources,
     place: Path,
 ) -> Alignment:
-    """The same from its parts; the folder's card is written where it is new."""
+    """The same from its parts. A new folder gets its card, and the group's model where it came with the package (``shipped``)."""
     kept = Kept(place / _content(study, configuration, answers, labels))
-    if not (kept.folder / CARD).is_file():
-        try:
+    try:
+        if not (kept.folder / CARD).is_file():
             write_json(kept.folder / CARD, _card(study, configuration, answers, labels))
-        except OSError as error:
-            raise LiminalError(f"Nothing can be written to {place}: free some space or choose another LIMINAL_DATA_DIR.") from error
+        shipped.install(kept)
+    except OSError as error:
+        raise LiminalError(f"Nothing can be written to {place}: free some space or choose another LIMINAL_DATA_DIR.") from error
     return Alignment(study, configuration, answers, split, labels, kept, sources)
 
 

@@ -88,9 +88,7 @@ class Kept:
         """How a finished model learned. Raises LiminalError where that is missing or damaged."""
         path = self._file(classifier, stage, rater, ".json")
         try:
-            found = json.loads(path.read_bytes())
-            rows = [[math.nan if value is None else value for value in row] for row in found["epochs"]]
-            return Curve(tuple(Epoch(int(row[0]), *row[1:]) for row in rows), bool(found["stopped_early"]))
+            return curve_of(json.loads(path.read_bytes()))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LiminalError(f"The curve {path} is missing or damaged; align again.") from error
 
@@ -100,20 +98,18 @@ class Kept:
         stage: str,
         rater: str,
         probabilities: Probabilities,
-        weights: Mapping[str, Tensor] | None = None,
+        weights: Mapping[str, Tensor] | bytes | None = None,
         curve: Curve | None = None,
     ) -> None:
-        """Everything of one model, its probabilities last. Raises LiminalError where nothing can be written."""
+        """Everything of one model, its probabilities last; weights as tensors or as a safetensors file's content.
+
+        Raises LiminalError where nothing can be written.
+        """
         try:
             if weights is not None:
-                from safetensors.torch import save
-
-                content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
-                write_bytes(self._file(classifier, stage, rater, ".safetensors"), content)
+                write_bytes(self._file(classifier, stage, rater, ".safetensors"), _content(weights))
             if curve is not None:
-                rows = [[each.number, each.loss, each.validation_loss, each.validation_accuracy] for each in curve.epochs]
-                plain = [[value if math.isfinite(value) else None for value in row] for row in rows]
-                write_json(self._file(classifier, stage, rater, ".json"), {"stopped_early": curve.stopped_early, "epochs": plain})
+                write_json(self._file(classifier, stage, rater, ".json"), curve_record(curve))
             buffer = io.BytesIO()
             np.savez(
                 buffer,
@@ -143,6 +139,27 @@ class Kept:
 def person(rater: str) -> str:
     """A person's name as a file's: a hash, so that no folder lists who took part."""
     return hashlib.blake2b(rater.encode(), digest_size=10).hexdigest()
+
+
+def _content(weights: Mapping[str, Tensor] | bytes) -> bytes:
+    if isinstance(weights, bytes):
+        return weights
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+
+
+def curve_record(curve: Curve) -> dict[str, Any]:
+    """A curve as plain JSON values; null for NaN."""
+    rows = [[each.number, each.loss, each.validation_loss, each.validation_accuracy] for each in curve.epochs]
+    plain = [[value if math.isfinite(value) else None for value in row] for row in rows]
+    return {"stopped_early": curve.stopped_early, "epochs": plain}
+
+
+def curve_of(record: Mapping[str, Any]) -> Curve:
+    """What ``curve_record`` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+    rows = [[math.nan if value is None else value for value in row] for row in record["epochs"]]
+    return Curve(tuple(Epoch(int(row[0]), *row[1:]) for row in rows), bool(record["stopped_early"]))
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.alignment import shipped
 from core.analysis import pairs
 from core.models import registry
 from core.progress import Progress, Stage
@@ -60,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--generator", default="dcgan-sharp", metavar="NAME", help="default %(default)s")
     part.add_argument("--out", type=Path, default=walk.FOLDER, help="folder to write to (default %(default)s)")
 
+    part = parts.add_parser("alignment", help="the group's model of the demonstration, so that nobody waits for it to learn")
+    part.add_argument("--out", type=Path, default=shipped.FOLDER, help="folder to write to (default %(default)s)")
+    part.add_argument("--work", type=Path, default=Path("build/alignment"), help="what the networks read is kept here")
+
     part = parts.add_parser("demonstration", help="two small studies with simulated observers, to have something to show")
     part.add_argument("--seed", type=int, default=1)
     part.add_argument("--out", type=Path, default=demonstration.FOLDER, help="folder to write to (default %(default)s)")
@@ -80,6 +85,7 @@ def _common(parser: argparse.ArgumentParser, folder: Path) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make one kind of asset; says on standard error how far it is and on standard output what was made."""
     makers: dict[str, Any] = {
+        "alignment": _alignment,
         "boundary": _boundary,
         "demonstration": _demonstration,
         "directions": _directions,
@@ -96,6 +102,11 @@ def run(args: argparse.Namespace) -> int:
 def _report(event: object) -> None:
     if isinstance(event, Stage):
         print(f"{100 * event.fraction:4.0f} %  {event.message}", file=sys.stderr)
+
+
+def _alignment(args: argparse.Namespace, progress: Progress) -> None:
+    card = shipped.build(args.work, folder=args.out, progress=progress)
+    print(f"The group's {card['classifier']} of '{card['study']}' ({card['alignment']}), learned from {card['learned_from']}.")
 
 
 def _boundary(args: argparse.Namespace, progress: Progress) -> None:
