@@ -14,10 +14,12 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from core.alignment.answers import Places
 from core.alignment.observer import SIZE, K, Posterior, information_roots
 from core.analysis.answers import Array
 from core.analysis.boundary import entropy
 from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
 
 NATS = float(np.log(2.0))
 TARGETS = 200
@@ -47,16 +49,43 @@ def expected_information(said: Array) -> Array:
     return told
 
 
+def between(group: Array, emotion1: str, emotion2: str) -> Places:
+    """Places of the images, group (N, 6), of which these two emotions are the likeliest answers.
+
+    Raises LiminalError for an unknown emotion and for one with itself.
+    """
+    for name in (emotion1, emotion2):
+        if name not in EMOTIONS:
+            raise LiminalError(f"'{name}' is no emotion that people are asked for; there are {', '.join(EMOTIONS)}.")
+    if emotion1 == emotion2:
+        raise LiminalError(f"There is nothing between {emotion1} and itself; name two emotions.")
+    pair = {EMOTIONS.index(emotion1), EMOTIONS.index(emotion2)}
+    likeliest = np.sort(np.argsort(group, axis=1)[:, -2:], axis=1)
+    return np.flatnonzero((likeliest == sorted(pair)).all(axis=1))
+
+
 def next_question(
-    posterior: Posterior, group: Array, images: Sequence[str], asked: Collection[str] = (), *, seed: int = 0
+    posterior: Posterior,
+    group: Array,
+    images: Sequence[str],
+    asked: Collection[str] = (),
+    *,
+    targets: Array | None = None,
+    seed: int = 0,
 ) -> tuple[str, float]:
     """The image of ``images`` (with the group's probabilities (N, 6)) that is best asked next, and the bits that it is expected to
-    take from the mean log loss on all of them. Milliseconds. Raises LiminalError where all have been asked."""
+    take from the mean log loss on the images that matter: ``targets`` (M, 6), else all of them. Milliseconds.
+
+    Raises LiminalError where all have been asked, and where nothing matters.
+    """
     gone = set(asked)
     left = np.array([place for place, name in enumerate(images) if name not in gone], np.intp)
     if not len(left):
         raise LiminalError("This person has answered about every image; bring more images into the study.")
-    targets = group if len(group) <= TARGETS else group[np.random.default_rng(seed).permutation(len(group))[:TARGETS]]
+    targets = group if targets is None else targets
+    if not len(targets):
+        raise LiminalError("There is no image to foretell this person's answers about; choose other emotions or more images.")
+    targets = targets if len(targets) <= TARGETS else targets[np.random.default_rng(seed).permutation(len(targets))[:TARGETS]]
     gained = expected_gain(posterior, group[left], targets)
     best = int(gained.argmax())
     return images[int(left[best])], float(gained[best])
