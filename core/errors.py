@@ -1,8 +1,19 @@
 """What can go wrong, in sentences for people: what happened, why, and what to do."""
 
 
+LONGEST = 1000
+"""Characters of a sentence."""
+
+
 class LiminalError(Exception):
-    """Bad input or a missing part. The message is one sentence shown as it is, without a traceback."""
+    """Bad input or a missing part. The message is one sentence shown as it is, without a traceback.
+
+    It may quote what somebody gave: line ends become spaces, and of a very long one the middle is left out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        said = " ".join(str(message).splitlines())
+        super().__init__(said if len(said) <= LONGEST else f"{said[: LONGEST // 2]} ... {said[-LONGEST // 4 :]}")
 
 
 class Cancelled(LiminalError):  # noqa: N818 (stopping on request is no error)

@@ -15,13 +15,12 @@ import hmac
 import importlib.util
 import os
 import threading
-import time
 from collections.abc import Mapping
+from time import sleep
 from urllib.parse import urlsplit
 
 import streamlit as st
 
-from core.errors import LiminalError
 from ui.words import fine, lead
 
 KEY, OWNERS, HEADER, SECRET = "LIMINAL_OWNER_KEY", "LIMINAL_OWNERS", "LIMINAL_OWNER_HEADER", "LIMINAL_PROXY_SECRET"
@@ -123,7 +122,8 @@ def _local() -> bool:
 
 def _sign_in() -> None:
     if importlib.util.find_spec("authlib") is None:
-        raise LiminalError("Signing in needs Authlib on the server: run 'pip install -r requirements-login.txt' and start it anew.")
+        st.error("Signing in needs Authlib on the server: run 'pip install -r requirements-login.txt' and start it anew.")
+        return
     providers = [name for name, value in st.secrets.get("auth", {}).items() if isinstance(value, Mapping)]
     for name in providers or [""]:
         label = f"Sign in with {name.capitalize()}" if name else "Sign in"
@@ -143,7 +143,7 @@ def _password() -> None:
     with _one_at_a_time:
         right = hmac.compare_digest(given.encode(errors="replace"), _set(KEY).encode())
         if not right:
-            time.sleep(PAUSE)
+            sleep(PAUSE)
     if right:
         st.session_state[OPENED] = True
         st.rerun()

@@ -63,7 +63,7 @@ def _parse(path: Path) -> tuple[OwnModel, ...]:
         sound = all(
             isinstance(each.name, str) and isinstance(each.options, dict) and isinstance(each.files, dict) for each in models
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LiminalError(f"The list of added models, {path}, is damaged; mend it or delete it and add them again.") from error
     if not sound:
         raise LiminalError(f"The list of added models, {path}, is damaged; mend it or delete it and add them again.")

@@ -90,7 +90,7 @@ def _trial(value: Any, name: str) -> dict[str, Any]:
 def _flatten(prefix: str, value: Any, row: dict[str, str], depth: int) -> None:
     if isinstance(value, dict) and depth < DEPTH and (value or not depth):
         for key, inner in value.items():
-            _flatten(f"{prefix}.{key}" if prefix else str(key), inner, row, depth + 1)
+            _flatten(f"{prefix}.{key}" if prefix else _whole(key), inner, row, depth + 1)
     elif isinstance(value, dict | list):
         row[prefix] = json.dumps(value, sort_keys=True)
     elif isinstance(value, bool):
@@ -98,4 +98,9 @@ def _flatten(prefix: str, value: Any, row: dict[str, str], depth: int) -> None:
     elif isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         row[prefix] = str(int(value))
     elif value is not None:
-        row[prefix] = str(value)
+        row[prefix] = _whole(str(value))
+
+
+def _whole(text: str) -> str:
+    """Half a character, which only JSON can hold, becomes a question mark."""
+    return text.encode(errors="replace").decode()

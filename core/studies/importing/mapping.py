@@ -48,7 +48,7 @@ class Field:
         if self.scale is not None:
             try:
                 low, high = (float(end) for end in self.scale)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 low = high = math.nan
             if not (math.isfinite(low) and math.isfinite(high) and low != high):
                 raise LiminalError("The 'scale' of a field is its two ends, for example [1, 7]; give two different numbers.")
