@@ -83,17 +83,3 @@ def stored_acceptance() -> Mapping[str, Any]:
     from core.analysis.pairs import load_acceptance
 
     return load_acceptance()
-
-
-@st.cache_data(show_spinner=False, max_entries=512)
-def stranger_picture(generator: str, seed: int) -> bytes:
-    """WebP of one stranger, made again from the seed, as it was judged: not every stranger has a stored picture."""
-    import torch
-
-    from core.models import registry
-    from core.sampling.pictures import to_pictures
-    from core.sampling.webp import encode_webp
-
-    maker = registry.load(generator, "generator")
-    with torch.inference_mode():
-        return encode_webp(to_pictures(maker.decode(maker.sample([seed])))[0])

@@ -36,7 +36,6 @@ STUBBORN_SECONDS = 15.0
 """A job that was asked to stop so long ago and has not loses its worker: another one goes on with the rest."""
 LOOK_SECONDS = 0.5
 IDLE_SECONDS = 30.0  # after which a worker without work ends
-CLOSING_SECONDS = 2.5
 
 UNEXPECTED = "Something unexpected went wrong on the server; try again, and tell whoever runs it if it comes back."
 
@@ -169,7 +168,7 @@ class JobManager:
             waiting = self._line.before(job.visitor, job)
             return len(self._serving) + sum(not each.finished for each in waiting)
 
-    def close(self, seconds: float = CLOSING_SECONDS) -> None:
+    def close(self, seconds: float = 10.0) -> None:
         """Stop all jobs and wait for the workers: a network must not be cut off in the middle when the process ends."""
         self._closed.set()
         with self._changed:

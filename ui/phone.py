@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.models import registry
-from ui import caches, components, findings, owners, phone_findings, state, words
+from ui import caches, components, findings, owners, phone_findings, state, waiting, words
 from ui.findings import Crowd
 from ui.images import asset_url
 from ui.owners import Owner
@@ -85,7 +85,7 @@ def _from_photo(*, camera: bool) -> Owner | None:
     if given is None:
         owners.forget_photo()
         return None
-    with st.spinner("Looking for the face"):
+    with waiting.spinner("Looking for the face"):
         return owners.from_photo(given.file_id, given.getvalue())
 
 
@@ -157,8 +157,7 @@ def show_wall(view: PhoneState, owner: Owner) -> None:
 def _stranger_dialog(view: PhoneState, owner: Owner, people: Crowd) -> None:
     index = int(np.flatnonzero(people.strangers.seeds == view.stranger)[0])
     name = "You" if owner.is_photo else "The owner"
-    st.html(
-        words.pair((owner.src, name), (phone_findings.picture_of(view, people, index), "The stranger"))
-        + phone_findings.opinions(view, people, index)
-    )
+    address = phone_findings.picture_of(view, people, index)
+    if address is not None:
+        st.html(words.pair((owner.src, name), (address, "The stranger")) + phone_findings.opinions(view, people, index))
     st.html(words.fine(f"Seed {view.stranger} of {registry.entry(view.generator).title}."))

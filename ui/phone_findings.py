@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.models import registry
-from ui import caches, double_view, findings, lockout_view, words
+from ui import caches, double_view, findings, lockout_view, stranger_pictures, words
 from ui.findings import Crowd
 from ui.images import asset_url, picture_url
 from ui.owners import Owner
@@ -27,12 +27,13 @@ def opinions(view: PhoneState, people: Crowd, index: int) -> str:
     return words.opinions(rows)
 
 
-def picture_of(view: PhoneState, people: Crowd, index: int) -> str:
-    """Address of a stranger's picture: the stored one, else made again."""
+def picture_of(view: PhoneState, people: Crowd, index: int) -> str | None:
+    """Address of a stranger's picture: the stored one, else made again; None while it is made, which the page shows."""
     for face in people.strangers.wall:
         if face.index == index:
             return asset_url(face.image)
-    return picture_url(caches.stranger_picture(view.generator, int(people.strangers.seeds[index])))
+    made = stranger_pictures.picture(view.generator, int(people.strangers.seeds[index]))
+    return None if made is None else picture_url(made)
 
 
 def show_findings(view: PhoneState, owner: Owner) -> None:
@@ -60,8 +61,10 @@ def _show_least_alike(view: PhoneState, owner: Owner, people: Crowd, limit: floa
     st.header("Nobody gets in; this one came nearest" if nobody else "Gets in, and looks least like the owner", anchor=False)
     shown = people.nearest() if index is None else index
     name = "You" if owner.is_photo else "The owner"
-    with st.spinner("Making the picture"):
-        st.html(words.pair((owner.src, name), (picture_of(view, people, shown), "Stranger")) + opinions(view, people, shown))
+    address = picture_of(view, people, shown)
+    if address is None:
+        return
+    st.html(words.pair((owner.src, name), (address, "Stranger")) + opinions(view, people, shown))
     if people.others and not nobody:
         other = registry.entry(people.others[0]).title
         st.html(words.fine(f"Of all strangers let in, {other} finds this one least like {name.lower()}."))

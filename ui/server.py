@@ -21,6 +21,8 @@ from ui.paths import ASSETS
 
 FOREVER = "public, max-age=31536000, immutable"
 MEGABYTE = 1024 * 1024
+CLOSING_SECONDS = 2.0
+"""What still runs may take so long to end when the server is asked to."""
 
 
 def keep_uploads_in_memory() -> None:
@@ -31,8 +33,8 @@ def keep_uploads_in_memory() -> None:
 def stop_work() -> None:
     """Whoever waits for a network is told, and jobs end; a process that is asked to stop does so within seconds."""
     if "core.models.engine" in sys.modules:  # else no network was ever asked, and torch is not worth loading for this
-        sys.modules["core.models.engine"].engine().close()
-    manager().close()
+        sys.modules["core.models.engine"].engine().close(CLOSING_SECONDS / 2)
+    manager().close(CLOSING_SECONDS)
 
 
 @asynccontextmanager

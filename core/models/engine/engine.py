@@ -60,7 +60,7 @@ class Engine:
         rows = rows.contiguous(memory_format=layout)
         kind = Kind(network, size, tuple(rows.shape[1:]), rows.dtype, layout)
         request = Request(visit, kind, network, [None] * len(rows))
-        cells = self._unknown(request, rows, keep=keep and visit.keeps and self.kept.most > 0, lane=lane)
+        cells = self._unknown(request, rows, keep=keep and visit.keeps, lane=lane)
         while cells and lane.alone(visit):
             try:
                 self._inline(request, cells[:size], lane)
@@ -83,12 +83,13 @@ class Engine:
         with self.lane(device).turn(visits.current()):
             yield
 
-    def close(self) -> None:
-        """Begin nothing new and tell whoever waits."""
+    def close(self, seconds: float = 10.0) -> None:
+        """Begin nothing new, tell whoever waits, and wait for chunks that are being computed: a process that ends in the middle of
+        a network is aborted."""
         with self._lock:
             lanes = list(self._lanes.values())
         for lane in lanes:
-            lane.close()
+            lane.close(seconds)
 
     def as_dict(self) -> dict[str, Any]:
         """What was done, device by device, and how many bytes of results are kept."""

@@ -132,8 +132,8 @@ class Lane:
                 turn.over.set()
                 self._changed.notify_all()
 
-    def close(self) -> None:
-        """Nothing new is begun; whoever waits is told."""
+    def close(self, seconds: float) -> None:
+        """Nothing new is begun; whoever waits is told; the worker may take so many seconds to end."""
         with self._changed:
             self._closed = True
             for items in list(self._queue.sessions.values()):
@@ -143,7 +143,7 @@ class Lane:
             self._computed.clear()
             self._changed.notify_all()
         if self._worker is not None:
-            self._worker.join(2.0)
+            self._worker.join(seconds)
 
     def _admit(self, visit: Visit) -> None:
         now = time.monotonic()
