@@ -15,7 +15,7 @@ st.html(
 
 try:
     studies.prefer_feelings()
-    with st.expander("The crowd you are compared with", icon=":material/groups:"):
+    with st.expander("The crowd you are compared with", expanded=not studies.about_feelings(), icon=":material/groups:"):
         chosen = material.choose()
     if chosen is not None:
         you.show(chosen)

@@ -105,6 +105,11 @@ def on_lines(title: str, width: int = 38) -> str:
     return "<br>".join(textwrap.wrap(title, width))
 
 
+def narrow(figure: go.Figure, width: int = 24) -> go.Figure:
+    """The same with long labels of rows on several lines, so that a narrow screen keeps room for the values."""
+    return figure.update_yaxes(ticktext=[on_lines(name, width) for name in figure.layout.yaxis.ticktext or ()])
+
+
 def _said(value: float, low: float, high: float, digits: int, unit: str) -> str:
     between = f" ({theme.number(low, digits)} to {theme.number(high, digits)})" if np.isfinite(low) and np.isfinite(high) else ""
     return f"{theme.number(value, digits)}{unit}{between}"

@@ -8,6 +8,12 @@ from ui.analysis import material
 from ui.studies import access
 
 
+def about_feelings() -> bool:
+    """Whether the study of the address is there and asks about feelings."""
+    asked = st.query_params.get("study")
+    return any(each.name == asked and each.plan.kind == "emotion" for each in material.visible_studies())
+
+
 def prefer_feelings() -> None:
     """Put a study of feelings into the address where it names no study and the last one looked at asks something else."""
     if "study" in st.query_params:

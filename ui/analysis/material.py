@@ -165,6 +165,6 @@ def _nothing(simulated: bool) -> None:
         '<div class="nothing"><b>Nobody has been asked yet</b><p>Make faces, press “Ask people about these faces”, and send the '
         f"link: what people and models say of them is compared here.{hidden}</p></div>"
     )
-    with st.container(horizontal=True, horizontal_alignment="center", gap="large"):
+    with st.container(horizontal=True, horizontal_alignment="center", gap="large", key="nothing-ways"):
         for place in (navigation.IDENTITY, navigation.EMOTION, navigation.STUDIES):
             st.page_link(navigation.page(place), label=place.title)

@@ -35,8 +35,8 @@ SAID: dict[Kind, tuple[tuple[str, str], ...]] = {
     "emotion": (
         (
             "What they see",
-            "Each face through a small network that takes no part in making them and never learns on these pages, so that none of "
-            "those that do can know it; and a part that no network sees.",
+            "Each face through a small network of their own, which takes no part in making faces and never learns on these pages; "
+            "and a part that no network here can see.",
         ),
         (
             "How they answer",

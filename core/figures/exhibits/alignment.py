@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from core.analysis.answers import Array
 from core.figures import alignment as drawn
 from core.figures import theme
 from core.figures.agreement import confusion as drawn_confusion
-from core.figures.dots import dots
+from core.figures.dots import dots, narrow
 from core.figures.exhibits.exhibit import Exhibit, estimate, said, title_of
 from core.models.emotions import EMOTIONS
 
@@ -108,11 +107,10 @@ def gains(found: AlignmentReport) -> list[Exhibit]:
         share=True,
         reference=(0.0, "no gain"),
     )
-    figure.update_yaxes(ticktext=["<br>".join(wrap(name, 24)) for name in kinds])  # a narrow screen has little room
     return [
         Exhibit(
             "gains",
-            figure,
+            narrow(figure),
             data,
             "The difference between two models on the same held-out answers, person by person, averaged over people. The control "
             "learns in the same way from answers that were shuffled between people: it shows what more training brings by itself. "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from core.figures import theme
-from core.figures.dots import dots
+from core.figures.dots import dots, narrow
 from core.figures.exhibits.alignment import SHUFFLED
 from core.figures.exhibits.exhibit import Exhibit, estimate, title_of
 
@@ -43,7 +43,7 @@ def accuracy(found: IdentityReport) -> Exhibit:
             f"{recogniser(found)} at its own limit {theme.percent(found.base.value)}.",
             n=_size(found),
             source=found.basis.source,
-            interval=found.interval,
+            interval="95 %, bootstrap over people",
             share=True,
             reference=(0.5, "a coin"),
         ),
@@ -75,17 +75,18 @@ def gains(found: IdentityReport) -> Exhibit:
     """Of one's own weights over everybody's, beside the control."""
     kinds: Mapping[str, Gain] = {"from one person": found.individual_loss_gain, SHUFFLED: found.null_loss_gain}
     data = pd.DataFrame([{"name": name, **estimate(each.value), "p": each.p} for name, each in kinds.items()])
+    figure = dots(
+        data,
+        measure="bits an answer gained",
+        says=sentence(found),
+        n=_size(found),
+        source=found.basis.source,
+        interval="95 %, bootstrap over people; of the control, of the median",
+        reference=(0.0, "no gain"),
+    )
     return Exhibit(
         "same-gains",
-        dots(
-            data,
-            measure="bits an answer gained over everybody's model",
-            says=sentence(found),
-            n=_size(found),
-            source=found.basis.source,
-            interval="95 %, bootstrap over people; of the control, of the median",
-            reference=(0.0, "no gain"),
-        ),
+        narrow(figure),
         data,
         "How much less surprising a person's held-out answers are to a model of their own than to everybody's. The control "
         "learns in the same way from answers that were shuffled between people; of it the median person is drawn, not the average.",
@@ -104,19 +105,21 @@ def weights(found: IdentityReport) -> Exhibit:
         says = f"{ranked[0]['name']} weighs most in people's verdicts."
     if len(ranked) > 1 and max(ranked[0]["low"], ranked[1]["low"]) <= min(ranked[0]["high"], ranked[1]["high"]):
         says = f"{ranked[0]['name']} and {ranked[1]['name']} weigh most in people's verdicts, about alike."
+    figure = dots(
+        data,
+        measure="weight for 'the same person'",
+        says=says[:1].upper() + says[1:],
+        n=_size(found),
+        source=found.basis.source,
+        interval="95 % of the fit",
+        reference=(0.0, ""),
+    )
     return Exhibit(
         "same-weights",
-        dots(
-            data,
-            measure="weight towards 'the same person', per standard deviation",
-            says=says[:1].upper() + says[1:],
-            n=_size(found),
-            source=found.basis.source,
-            interval="95 % of the fit (Laplace)",
-            reference=(0.0, ""),
-        ),
+        narrow(figure),
         data,
-        "Left of the line a larger value speaks for two people. Measures that tell the same story share their weight, so that "
+        "How far a measure that is one standard deviation larger moves the verdict, in log odds, with Laplace's interval. Left of "
+        "the line a larger value speaks for two people. Measures that tell the same story share their weight, so that "
         "a small one need not be useless.",
     )
 
