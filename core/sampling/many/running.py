@@ -130,12 +130,12 @@ class Estimate:
 
 
 def worker_seconds(missing: Sequence[Piece], records: Any) -> float | None:
-    """By kind: seconds an image of the finished pieces, times the images that are missing."""
+    """By kind: seconds an image of the finished pieces, times the images that are missing (both as foretold)."""
     made: dict[str, list[float]] = {}
     for record in records:
         of_kind = made.setdefault(record["kind"], [0.0, 0.0])
         of_kind[0] += record["seconds"]["made"]
-        of_kind[1] += record["rows"]["samples"]
+        of_kind[1] += record["foretold"]
     total = 0.0
     for kind in dict.fromkeys(piece.kind for piece in missing):
         seconds, images = made.get(kind, (0.0, 0.0))

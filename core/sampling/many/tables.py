@@ -61,6 +61,7 @@ def encoded(piece: Piece, made: SampleSet, seconds: float) -> dict[str, bytes]:
     record = {
         "number": piece.number,
         "kind": piece.kind,
+        "foretold": piece.images,
         "rows": {name: table.num_rows for name, table in tables.items()},
         "counts": dict(made.manifest["counts"]),
         "evaluations": made.manifest.get("evaluations", 0),
