@@ -93,7 +93,7 @@ def simulate_next(
     *,
     people: int = 20,
     answers: int = 80,
-    goal: Goal = "everything",
+    goal: Goal = "boundary",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> NextQuestion:

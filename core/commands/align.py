@@ -50,11 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action("report", _report, "what was learned, on held-out answers").add_argument("--json", action="store_true")
     following = action("next", _next, "the image that a person is best asked about next")
     following.add_argument("--rater", required=True, metavar="ID")
+    following.add_argument(
+        "--between", nargs=2, metavar="EMOTION", help="what is to be foretold: answers to faces between these two"
+    )
     action("list", _list, "alignments that are kept", study=False)
     simulated = action("simulate-next", _simulate, "answers saved by choosing the next image, with simulated people", study=False)
     simulated.add_argument("--people", type=int, default=20, help="simulated people (default %(default)s)")
     simulated.add_argument("--answers", type=int, default=80, help="answers of each (default %(default)s)")
     simulated.add_argument("--generator", default="dcgan-sharp", help="whose plain faces are asked about (default %(default)s)")
+    simulated.add_argument(
+        "--goal",
+        choices=("boundary", "everything"),
+        default="boundary",
+        help="what is to be foretold: answers to faces between two feelings, or to all kinds (default %(default)s)",
+    )
     simulated.add_argument("--seed", type=int, default=0)
     simulated.add_argument("--json", action="store_true")
 
@@ -169,7 +178,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _next(arguments: argparse.Namespace) -> int:
-    from core.alignment.information import next_question
+    from core.alignment.information import between, next_question
     from core.alignment.observer import observe
     from core.alignment.profile import crowd, person_answers
 
@@ -179,7 +188,9 @@ def _next(arguments: argparse.Namespace) -> int:
     rows = alignment.answers.rater == alignment.answers.place(arguments.rater)
     asked = {alignment.answers.images[place] for place in alignment.answers.image[rows]}
     known = observe(group, said, crowd(alignment, name))
-    stimulus, bits = next_question(known, alignment.group(name).images, alignment.answers.images, asked)
+    images = alignment.group(name).images
+    targets = images[between(images, *arguments.between)] if arguments.between else None
+    stimulus, bits = next_question(known, images, alignment.answers.images, asked, targets=targets)
     print(f"{stimulus}  (expected to take {bits:.5f} bits from the mean surprise at '{arguments.rater}')")
     return 0
 
@@ -207,6 +218,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
             arguments.generator,
             people=arguments.people,
             answers=arguments.answers,
+            goal=arguments.goal,
             seed=arguments.seed,
             progress=Progress(shown),
         )

@@ -53,17 +53,27 @@ def identity_lines(said: IdentityReport) -> Iterator[str]:
 
 def next_lines(said: NextQuestion) -> Iterator[str]:
     """Random order beside chosen questions."""
-    yield f"{said.basis.raters} simulated people; surprise above the least possible, bits an answer"
-    yield "  answers   random                     chosen"
-    for answers, random, chosen in zip(said.answers, said.random, said.chosen, strict=True):
-        yield f"  {answers:>7}   {_fine(random):<26} {_fine(chosen)}"
+    pairs = ", ".join(f"{first} and {second}" for first, second in said.pairs)
+    judged = f"faces between two feelings, each person's one of {pairs}" if pairs else "faces of all kinds"
+    yield f"{said.basis.raters} simulated people; judged by {judged}; surprise above the least possible, bits an answer"
+    series = [said.random, said.chosen, *([said.near] if said.near else [])]
+    yield "  answers   random                     chosen" + ("                     random, between the two" if said.near else "")
+    for answers, *row in zip(said.answers, *series, strict=True):
+        yield f"  {answers:>7}   " + " ".join(f"{_fine(each):<26}" for each in row).rstrip()
     total = said.answers[-1]
     yield (
         f"What random order reaches with {total} answers takes {said.needed.value:.0f} chosen ones "
-        f"({said.needed.low:.0f} to {said.needed.high:.0f}): {said.share.value:.2f} of them (aim: 0.5)."
+        f"({said.needed.low:.0f} to {said.needed.high:.0f}): {_share(said.share)} of them (aim: 0.5)."
     )
+    if said.near:
+        yield f"Random order among faces between the two feelings alone: {_share(said.near_share)} of them."
+    yield f"The best order, if people were as the model has them: {said.possible:.2f} of them."
     if said.note:
         yield said.note
+
+
+def _share(value: Estimate) -> str:
+    return f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})"
 
 
 def percent(value: Estimate) -> str:

@@ -131,7 +131,7 @@ def asking(table: pd.DataFrame, *, says: str, n: int | str, source: Source, inte
     """
     figure = go.Figure()
     for place, (name, part) in enumerate(table.groupby("order", sort=False)):
-        colour = (theme.AMBER, theme.INDIGO)[place % 2]
+        colour = (theme.AMBER, theme.INDIGO, theme.SOFT)[place % 3]
         x, value, low, high = (part[each].to_numpy(np.float64) for each in ("answers", "value", "low", "high"))
         figure.add_scatter(
             x=np.concatenate([x, x[::-1]]),

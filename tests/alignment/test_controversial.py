@@ -1,14 +1,11 @@
-"""Images that a person and the crowd see differently; the simulation of the next question."""
+"""Images that a person and the crowd see differently."""
 
 import numpy as np
 import pytest
 import torch
 
 from core.alignment.controversial import own_log, ranked
-from core.alignment.next_simulation import simulate_next
 from core.alignment.observer import K, observe, probabilities
-from core.errors import LiminalError
-from core.progress import Progress
 
 
 def test_images_that_are_answered_differently_come_first():
@@ -31,21 +28,3 @@ def test_the_search_and_the_profile_mean_the_same_person():
     known = observe(group, random.integers(0, K, 40))
     said = own_log(known, torch.from_numpy(group).log()).exp().numpy()
     assert said == pytest.approx(probabilities(known.mode[None], group)[0], abs=1e-3)
-
-
-def test_a_simulation_learns_and_repeats_itself():
-    first = simulate_next(people=2, answers=10, seed=3)
-    assert first.answers == (0, 5, 10)
-    assert first.random[0].value == pytest.approx(first.chosen[0].value)  # nothing is known yet, either way
-    assert all(each.value > 0 for each in (*first.random, *first.chosen))
-    assert first.basis.source == "simulated"
-    assert simulate_next(people=2, answers=10, seed=3).to_dict() == first.to_dict()
-    with pytest.raises(LiminalError, match="2 to 1,000 people"):
-        simulate_next(people=1)
-
-
-def test_a_simulation_can_be_cancelled():
-    progress = Progress()
-    progress.cancel.set()
-    with pytest.raises(LiminalError, match="Stopped"):
-        simulate_next(people=2, answers=5, progress=progress)

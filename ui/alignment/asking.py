@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from core.alignment.next_simulation import NextQuestion
     from core.progress import Progress
 
-JOB, PEOPLE, ANSWERS, SEED = "next_job", "people", "answers", 0
+JOB, PEOPLE, ANSWERS, GOAL, SEED = "next_job", "people", "answers", "about", 0
 PEOPLE_COUNTS = ("5", "10", "20", "40")
 ANSWER_COUNTS = ("40", "80", "120")
+GOALS: dict[str, str] = {"boundary": "Faces between two feelings", "everything": "Faces of all kinds"}
 
 
 def show() -> None:
@@ -29,7 +30,8 @@ def show() -> None:
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom", key="next-choices"):
         people = int(one_of("Simulated people", PEOPLE_COUNTS, PEOPLE, default="10"))
         answers = int(one_of("Questions each", ANSWER_COUNTS, ANSWERS, default="80"))
-    key = (people, answers, SEED)
+        goal = one_of("Answers to which faces shall be foretold?", list(GOALS), GOAL, titles=GOALS, default="boundary")
+    key = (people, answers, goal, SEED)
     found: NextQuestion | None = _kept().get(key)
     if found is None:
         found = _run(key)
@@ -43,19 +45,21 @@ def _kept() -> Kept:
     return Kept()
 
 
-def _work(key: tuple[int, int, int]) -> Callable[[Progress], NextQuestion]:
+def _work(key: tuple[int, int, str, int]) -> Callable[[Progress], NextQuestion]:
     def work(told: Progress) -> NextQuestion:
+        from core.alignment.next_simulation import GOALS as KNOWN
         from core.alignment.next_simulation import simulate_next
 
-        people, answers, seed = key
-        found = simulate_next(people=people, answers=answers, seed=seed, progress=told)
+        people, answers, chosen, seed = key
+        goal = next(each for each in KNOWN if each == chosen)
+        found = simulate_next(people=people, answers=answers, goal=goal, seed=seed, progress=told)
         _kept().put(key, found)
         return found
 
     return work
 
 
-def _run(key: tuple[int, int, int]) -> NextQuestion | None:
+def _run(key: tuple[int, int, str, int]) -> NextQuestion | None:
     """The job on request; its result once it is done."""
     if st.session_state.get("next-wanted") != key:
         _offer(key)
@@ -73,18 +77,18 @@ def _run(key: tuple[int, int, int]) -> NextQuestion | None:
     return None
 
 
-def _offer(key: tuple[int, int, int]) -> None:
+def _offer(key: tuple[int, int, str, int]) -> None:
     def start() -> None:
         st.session_state.pop(JOB, None)
         st.session_state["next-wanted"] = key
 
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         st.button("Ask them", type="primary", key="next-start", icon=":material/play_arrow:", on_click=start)
-        st.html(fine("Each simulated person is asked twice: in random order, and what tells most. Some seconds each."))
+        st.html(fine("Each simulated person is asked anew in every order: at random, and what tells most. Some seconds each."))
 
 
 def _say(found: NextQuestion) -> None:
-    from core.figures.exhibits.alignment import saved
+    from core.figures.exhibits.alignment_next import saved
 
     card(saved(found), "next-saved", name="next-question")
     st.html(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from core.alignment.alignment import Alignment
     from core.alignment.curves import Curve
     from core.alignment.evaluation import AlignmentReport, Gain
-    from core.alignment.next_simulation import NextQuestion
     from core.alignment.profile import Profile
 
 LEVELS = {"base": "before learning", "group": "after learning from everybody", "individual": "a person's own model"}
@@ -280,38 +279,4 @@ def leanings(found: Profile, crowd: str) -> Exhibit:
         f"How many times as often this person says a feeling as the crowd ({crowd}) where the crowd is undecided; at 1 as often. "
         "Worked out from a model of one person: the crowd's model, sharper or duller, with leanings and some slips.",
         found.note,
-    )
-
-
-def saved(found: NextQuestion) -> Exhibit:
-    """Answers that asking what tells most saves, against random order; simulated people."""
-    data = pd.DataFrame(
-        [
-            {"answers": n, "order": name, **estimate(each)}
-            for name, series in (("at random", found.random), ("what tells most", found.chosen))
-            for n, each in zip(found.answers, series, strict=True)
-        ]
-    )
-    total, needed = found.answers[-1], found.needed
-    if found.note:
-        says = f"In {total} questions asking what tells most did not get as far as asking at random."
-    elif needed.high >= total:
-        says = (
-            f"Whether asking what tells most saves answers cannot be told: {needed.value:.0f} ({needed.low:.0f} to "
-            f"{needed.high:.0f}) are worth {total} at random."
-        )
-    else:
-        says = (
-            f"{needed.value:.0f} answers to what tells most ({needed.low:.0f} to {needed.high:.0f}) are worth {total} at random: "
-            f"{theme.percent(found.share.value)} of them."
-        )
-    return Exhibit(
-        "saved",
-        drawn.asking(data, says=says, n=f"{found.basis.raters:,} simulated people", interval=found.interval, source="simulated"),
-        data,
-        "How many bits the guess of an answer is worse than knowing the person exactly, on faces that are never asked about, after "
-        "so many answers. 0 is as good as it can get. What tells most: the face whose answer is expected to improve the guesses of "
-        "all others most.",
-        found.note,
-        numbers=found,
     )
