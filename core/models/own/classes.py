@@ -24,6 +24,11 @@ class ModelClass:
     options: Mapping[str, str] = field(default_factory=dict)  # name -> meaning
 
 
+CHECKPOINT_OPTIONS = {
+    "order": "data set whose class numbers the outputs follow: affectnet-8, affectnet-7, raf-db or resemotenet",
+    "labels": "which output means which emotion, where that is wrong: emotion -> number or label",
+}
+
 CLASSES: Mapping[str, ModelClass] = {
     "stylegan2": ModelClass(
         "generator",
@@ -44,6 +49,20 @@ CLASSES: Mapping[str, ModelClass] = {
         "Hugging Face emotion classifier",
         "a folder of transformers' save_pretrained, or a hub repository",
         {"labels": "which output means which emotion, where the guess is wrong: emotion -> number or label"},
+    ),
+    "dan": ModelClass(
+        "classifier",
+        "core.models.dan",
+        "DAN emotion classifier",
+        "a .pth or .safetensors checkpoint of DAN's authors",
+        CHECKPOINT_OPTIONS,
+    ),
+    "resemotenet": ModelClass(
+        "classifier",
+        "core.models.resemotenet",
+        "ResEmoteNet emotion classifier",
+        "a .pth or .safetensors checkpoint of ResEmoteNet's authors",
+        CHECKPOINT_OPTIONS,
     ),
     "clip-encoder": ModelClass(
         "encoder",

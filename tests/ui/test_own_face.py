@@ -1,0 +1,140 @@
+"""A visitor's own face as a base: found in a generator, used for samples, and never anywhere but in the session."""
+
+import functools
+import gc
+import io
+import os
+import sys
+import time
+import weakref
+
+import numpy as np
+import pytest
+import skimage
+import streamlit
+from PIL import Image
+
+from core.models.engine import engine
+from core.sampling import inversion
+from tests.ui.visits import app, words
+from ui import own_face, own_face_view, sets
+from ui.images import STORE
+from ui.jobs import manager
+
+FLAGS = os.O_WRONLY | os.O_RDWR
+_written = []
+_watching = False
+
+
+def _notice(event, arguments):
+    if _watching and event == "open":
+        path, mode, flags = arguments
+        if isinstance(path, str) and path != os.devnull and ((mode and set(mode) & set("wax+")) or (flags or 0) & FLAGS):
+            _written.append(path)
+
+
+sys.addaudithook(_notice)
+
+
+class Upload:
+    def __init__(self, picture, name="one"):
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "PNG")
+        self.file_id, self.content = name, buffer.getvalue()
+
+    def getvalue(self):
+        return self.content
+
+
+@pytest.fixture
+def given(place, monkeypatch):
+    """What lies in the upload: a list of one or none; and an inversion of a few steps."""
+    upload = []
+    monkeypatch.setattr(streamlit, "file_uploader", lambda *_, **__: upload[0] if upload else None)
+    quick = functools.partial(inversion.InversionConfiguration, steps=4, refining=0, starts=1)
+    monkeypatch.setattr(inversion, "InversionConfiguration", quick)
+    monkeypatch.setattr(own_face, "NEAREST", 3)
+    return upload
+
+
+def on_the_page():
+    test = app("identity.py", generator="dcgan", rounds="5")
+    test.session_state["identity_way"] = own_face_view.UPLOAD
+    return test.run()
+
+
+def finished(test):
+    """Run the page until none of its jobs goes on."""
+    until = time.monotonic() + 240
+    while any(not job.finished for job in manager()._jobs.values()):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    return test.run()
+
+
+def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypatch):
+    global _watching
+    app("identity.py")  # whatever a first visit writes
+    stored, kept = len(STORE), len(engine().kept)
+    shown = []
+    monkeypatch.setattr(sets, "face_url", lambda image: shown.append(image) or "")
+    _written.clear()
+    _watching = True
+    try:
+        given.append(Upload(skimage.data.astronaut()))
+        test = on_the_page()
+        assert "never" not in words(test) or "Nothing of it is written to disk" in words(test)
+        test.button(key="find-own-face").click().run()
+        test = finished(test)
+        assert not test.exception
+        assert "the two for the same person" in words(test) or "them for two people" in words(test)
+        assert own_face_view.HONEST in words(test)
+        own = test.session_state[own_face.SLOT]
+        assert own.found.latent.shape == (100,)
+        assert own.data is None
+        test.button(key="make-samples").click().run()
+        test = finished(test)
+        assert not test.exception
+        assert not test.error
+        made = next(each for (_, partner), each in own.results.items() if partner is None)
+        assert len(made.pairs) == 28
+        assert np.array_equal(made.latents[made.pairs["base_id"].iloc[0]], own.found.latent)
+        assert "are not saved" in words(test)
+        assert not [button for button in test.button if button.key == "ask-people"]
+    finally:
+        _watching = False
+    assert not _written
+    assert not set(test.query_params) & {"base", "seed", "sample"}
+    assert not shown
+    assert len(STORE) == stored
+    assert len(engine().kept) == kept
+    assert sets.kept_sets()._results == {}
+    assert sets.kept_walks()._results == {}
+    for job in manager()._jobs.values():
+        assert (job.result, job.events, job.error) == (None, [], "")
+    for face in (own.found.photo, own.found.latent, made.images):
+        assert repr(face)[:40] not in repr(own) + repr(own.found)
+    gone = weakref.ref(own)
+    del own, made, face
+    test.session_state["identity_way"] = own_face_view.GALLERY
+    test.run()
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_picture_without_one_face_is_refused_in_one_sentence(given, idle):
+    given.append(Upload(np.full((200, 200, 3), 128, np.uint8)))
+    assert "No face was found in the picture" in words(on_the_page())
+    two = np.concatenate([skimage.data.astronaut()] * 2, axis=1)
+    given[0] = Upload(two, "two")
+    test = on_the_page()
+    assert "two faces" in words(test)
+    assert own_face.SLOT not in test.session_state
+
+
+def test_taking_the_photo_away_forgets_it(given, idle):
+    given.append(Upload(skimage.data.astronaut()))
+    test = on_the_page()
+    assert own_face.SLOT in test.session_state
+    given.clear()
+    assert own_face.SLOT not in test.run().session_state
