@@ -135,8 +135,8 @@ def begin(
     def inputs(classifier: str, progress: Progress) -> Inputs:
         own, plain = progress.stretch(0.0, 0.2), progress.stretch(0.2, 1.0)
         pictures = study_inputs(material, library, answers.images, classifier, place / "inputs", own)
-        # making a face takes far longer than looking at it, so that all classifiers do at once
-        return Inputs(pictures, reference_inputs(labels, CLASSIFIERS, place / "inputs", plain)[classifier])
+        read = reference_inputs(labels, (classifier,), place / "inputs", plain, alongside=CLASSIFIERS)
+        return Inputs(pictures, read[classifier])
 
     def learner(name: str) -> Learner:
         from core.alignment.networks import learner

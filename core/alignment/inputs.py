@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from core.alignment import plain
 from core.analysis.material import Material
 from core.errors import LiminalError
 from core.progress import Progress
@@ -90,11 +91,17 @@ def study_inputs(
 
 
 def reference_inputs(
-    labels: ReferenceLabels, classifiers: Sequence[str], place: Path, progress: Progress | None = None
+    labels: ReferenceLabels,
+    classifiers: Sequence[str],
+    place: Path,
+    progress: Progress | None = None,
+    *,
+    alongside: Sequence[str] = (),
 ) -> dict[str, Tensor]:
-    """What classifiers read of the reference faces, which are made anew from their seeds, once for all; kept in ``place``.
+    """What classifiers read of the reference faces: kept in ``place``, come with the package (``plain``), or made from their seeds.
 
     Kept a hundred at a time: after a stop no more than these are made again, and fewer or more faces share what there is.
+    alongside: classifiers that read the faces too where some have to be made, as making them takes far longer.
     """
     import torch
 
@@ -102,9 +109,19 @@ def reference_inputs(
     parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
     for start in range(0, len(labels), TOGETHER):
         seeds = labels.seeds[start : start + TOGETHER]
-        for name, rows in _some_inputs(labels.generator, seeds, classifiers, place, _counted(progress, start, labels)).items():
+        told = _counted(progress, start, labels)
+        for name, rows in _some_inputs(labels.generator, seeds, classifiers, alongside, place, told).items():
             parts[name].append(rows)
     return {name: torch.cat(each) for name, each in parts.items()}
+
+
+def plain_rows(labels: ReferenceLabels, place: Path) -> dict[str, Tensor]:
+    """What ``plain.store`` takes: every hundred of the reference faces by its file's name, made where ``place`` has none."""
+    rows = reference_inputs(labels, (plain.CLASSIFIER,), place)[plain.CLASSIFIER]
+    starts = range(0, len(labels), TOGETHER)
+    seeds = [labels.seeds[start : start + TOGETHER] for start in starts]
+    names = [file_name(reference_key(plain.CLASSIFIER, labels.generator, each)) for each in seeds]
+    return {name: rows[start : start + TOGETHER].clone() for name, start in zip(names, starts, strict=True)}
 
 
 def _counted(progress: Progress, start: int, labels: ReferenceLabels) -> Callable[[int], None]:
@@ -116,12 +133,25 @@ def _counted(progress: Progress, start: int, labels: ReferenceLabels) -> Callabl
     return told
 
 
+def reference_key(classifier: str, generator: str, seeds: Sequence[int]) -> str:
+    """Says which rows these are."""
+    return repr(("reference", classifier, generator, tuple(seeds)))
+
+
 def _some_inputs(
-    generator: str, seeds: Sequence[int], classifiers: Sequence[str], place: Path, told: Callable[[int], None]
+    generator: str,
+    seeds: Sequence[int],
+    classifiers: Sequence[str],
+    alongside: Sequence[str],
+    place: Path,
+    told: Callable[[int], None],
 ) -> dict[str, Tensor]:
     """Of some reference faces; made together for all classifiers that want any."""
     made: dict[str, Tensor] = {}
-    wants = {name: repr(("reference", name, generator, tuple(seeds))) for name in classifiers}
+    wants = {name: reference_key(name, generator, seeds) for name in dict.fromkeys((*classifiers, *alongside))}
+
+    def there(name: str) -> bool:
+        return (place / file_name(wants[name])).is_file() or plain.found(generator, file_name(wants[name])) is not None
 
     def make_missing(asked: str) -> None:
         import torch
@@ -131,7 +161,7 @@ def _some_inputs(
         from core.sampling.pictures import quantised
 
         maker = registry.load(generator, "generator")
-        wanted = [name for name in classifiers if name == asked or not (place / _name(wants[name])).is_file()]
+        wanted = [name for name in wants if name == asked or not there(name)]
         parts: dict[str, list[Tensor]] = {name: [] for name in wanted}
         for start in range(0, len(seeds), BATCH):
             told(start)
@@ -142,11 +172,17 @@ def _some_inputs(
         made.update({name: torch.cat(each) for name, each in parts.items()})
 
     def make(name: str) -> Tensor:
+        stored = plain.found(generator, file_name(wants[name]))
+        if stored is not None:
+            return stored
         if name not in made:
             make_missing(name)
         return made[name]
 
-    return {name: _kept(place, wants[name], lambda name=name: make(name)) for name in classifiers}  # type: ignore[misc]
+    found = {name: _kept(place, wants[name], lambda name=name: make(name)) for name in classifiers}  # type: ignore[misc]
+    for name in [each for each in made if each not in found]:
+        _kept(place, wants[name], lambda name=name: made[name])  # type: ignore[misc]
+    return found
 
 
 def picture(library: Library, set_id: str, sample_id: str) -> NDArray[np.uint8]:
@@ -177,7 +213,7 @@ def _kept(place: Path, what: str, make: Callable[[], Tensor]) -> Tensor:
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
-    path = place / _name(what)
+    path = place / file_name(what)
     try:
         return load_file(path)["inputs"]
     except (OSError, SafetensorError, KeyError):
@@ -189,5 +225,6 @@ def _kept(place: Path, what: str, make: Callable[[], Tensor]) -> Tensor:
     return made
 
 
-def _name(what: str) -> str:
+def file_name(what: str) -> str:
+    """Of the file that keeps what ``what`` says."""
     return f"{hashlib.blake2b(what.encode(), digest_size=10).hexdigest()}.safetensors"

@@ -35,14 +35,16 @@ WEIGHTS, BEFORE, AFTER = "weights.", "base.", "group."
 
 
 def build(work: Path, *, folder: Path = FOLDER, progress: Progress | None = None) -> dict[str, Any]:
-    """Let the group's MLP learn from the demonstration and store it -> its card. work: keeps what the networks read, which takes
-    minutes the first time; it learns anew each time.
+    """Let the group's MLP learn from the demonstration and store it, and the plain faces as it reads them -> its card.
+
+    work: keeps what the networks read, which takes minutes the first time; it learns anew each time.
 
     Raises LiminalError where the demonstration is missing or its people are not simulated.
     """
-    from core.alignment import learning
+    from core.alignment import learning, plain
     from core.alignment.alignment import begin
     from core.alignment.configuration import AlignmentConfiguration
+    from core.alignment.inputs import plain_rows
     from core.analysis.material import assemble
     from core.studies.demonstration import load_demonstration
     from core.studies.library import Library
@@ -52,7 +54,9 @@ def build(work: Path, *, folder: Path = FOLDER, progress: Progress | None = None
     material = assemble(made.study, made.stimuli, made.raters, made.ratings, library)
     alignment = begin(material, library, AlignmentConfiguration(classifiers=(CLASSIFIER,)), folder=work)
     shutil.rmtree(alignment.kept.folder / CLASSIFIER, ignore_errors=True)  # what was stored before
-    return store(learning.group(alignment, progress), folder)
+    learning.group(alignment, progress)
+    plain.store(alignment.labels.generator, plain_rows(alignment.labels, work / "inputs"), folder)
+    return store(alignment, folder)
 
 
 def store(alignment: Alignment, folder: Path = FOLDER) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Reference faces as classifiers read them: what there was before a stop is not made again, and a damaged file is."""
+"""Reference faces as classifiers read them: what there was before a stop, or came with the package, is not made again."""
 
 import pytest
+import torch
 
-from core.alignment import inputs
-from core.alignment.inputs import reference_inputs, reference_labels
+from core.alignment import inputs, plain
+from core.alignment.inputs import plain_rows, reference_inputs, reference_labels
 from core.errors import LiminalError
 from core.progress import Progress
 
@@ -30,3 +31,32 @@ def test_after_a_stop_what_was_made_is_read_and_a_damaged_file_is_made_again(tmp
     assert all((found[name] == repaired[name]).all() for name in NETWORKS)
     fewer = reference_inputs(reference_labels("dcgan", 4), NETWORKS, tmp_path, Progress(lambda stage: pytest.fail(stage.message)))
     assert (fewer["tanh-cnn"] == found["tanh-cnn"][:4]).all()
+
+
+def test_rows_that_come_with_the_package_spare_the_making_until_the_encoder_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "TOGETHER", 2)
+    monkeypatch.setattr(plain, "FOLDER", tmp_path / "package")
+    labels = reference_labels("dcgan", 3)
+    read = plain_rows(labels, tmp_path / "made")
+    plain.store("dcgan", read)
+    quiet = Progress(lambda stage: pytest.fail(stage.message))
+    found = reference_inputs(labels, ("emotion-mlp",), tmp_path / "fresh", quiet, alongside=NETWORKS)["emotion-mlp"]
+    assert (found == torch.cat(list(read.values()))).all()
+
+    said = []
+    reference_inputs(labels, ("tanh-cnn",), tmp_path / "fresh", Progress(said.append), alongside=("emotion-mlp", *NETWORKS))
+    assert said
+    reference_inputs(labels, NETWORKS, tmp_path / "fresh", quiet)  # mini-XCEPTION looked at them when they were made
+
+    monkeypatch.setattr(plain, "made_with", lambda generator: "another encoder")
+    with pytest.raises(pytest.fail.Exception):
+        reference_inputs(labels, ("emotion-mlp",), tmp_path / "anew", quiet)
+
+
+def test_the_stored_rows_are_those_of_the_encoder_and_the_population_of_today():
+    labels = reference_labels("dcgan-sharp", 800)
+    for start in range(0, 800, inputs.TOGETHER):
+        key = inputs.reference_key(plain.CLASSIFIER, labels.generator, labels.seeds[start : start + inputs.TOGETHER])
+        rows = plain.found(labels.generator, inputs.file_name(key))
+        assert rows is not None, "python -m core assets alignment makes them anew"
+        assert rows.shape == (inputs.TOGETHER, 96)
