@@ -27,7 +27,7 @@ from core.models.device import free_cached, picture_precision, ran_out_of_memory
 from core.models.noising import drawn
 from core.models.own.listing import OwnModel
 from core.models.own.sources import Fetched, fetch, verified, weight_files
-from core.models.sdxl_pipeline import Offload, Words, pipeline_files, place, put_in, read_adapter, read_pipeline
+from core.models.sdxl_pipeline import Offload, Words, may_wait, pipeline_files, place, put_in, read_adapter, read_pipeline
 from core.models.weights import WeightFile
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class SDXLGenerator(Generator):
                 try:
                     return self._run(embedding, seed)
                 except (torch.OutOfMemoryError, RuntimeError) as error:
-                    if not ran_out_of_memory(error) or self.device.type != "cuda" or self.offload not in NEXT:
+                    if not (ran_out_of_memory(error) and may_wait(self.device) and self.offload in NEXT):
                         raise
                 free_cached(self.device)
                 self.offload = place(self.pipeline, self.device, NEXT[self.offload])

@@ -190,6 +190,11 @@ def bytes_of(network: nn.Module) -> int:
     return sum(each.numel() * each.element_size() for each in network.parameters())
 
 
+def may_wait(device: torch.device) -> bool:
+    """Whether networks can wait in main memory: where the device has a memory of its own."""
+    return device.type == "cuda"
+
+
 def choose_offload(free: int, parts: Sequence[int]) -> Offload:
     """What must wait in main memory, where ``free`` bytes are left on the device for networks of ``parts`` bytes."""
     if ROOM * sum(parts) + WORKING <= free:
@@ -200,7 +205,7 @@ def choose_offload(free: int, parts: Sequence[int]) -> Offload:
 def place(pipeline: Any, device: torch.device, wanted: Literal["auto"] | Offload) -> Offload:
     """Put the pipeline on its device, or leave parts of it in main memory until they are needed -> which of these it was."""
     chosen: Offload = "none"
-    if device.type == "cuda":
+    if may_wait(device):
         parts = [bytes_of(pipeline.unet), bytes_of(pipeline.vae)]
         chosen = choose_offload(torch.cuda.mem_get_info(device)[0], parts) if wanted == "auto" else wanted
     pipeline.vae.enable_slicing()
