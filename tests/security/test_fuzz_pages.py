@@ -1,6 +1,7 @@
 """Addresses that nobody would send, to every page and route of a real server: no traceback in page or log, no change on disk."""
 
 import http.client
+import re
 import string
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -77,14 +78,14 @@ def target(tmp_path_factory):
 def sound(page):
     assert "script_finished: FINISHED_SUCCESSFULLY" in page
     assert "Traceback" not in page
-    assert "\n        exception {" not in page, page[page.index("\n        exception {") :][:600]
+    assert not re.search(r"^ +exception \{", page, re.MULTILINE), page[-3000:]
 
 
 def test_pages(target):
     address, _, folder = target
     before = everything_on(folder)
 
-    @settings(FEW, max_examples=240)
+    @settings(FEW, max_examples=160)
     @given(st.sampled_from(PAGES), QUERIES)
     def visit(page, query):
         sound(said(address, page, urlencode(query)))
@@ -122,7 +123,7 @@ def test_routes(target):
         "/component/{}/{}",
     ]
 
-    @settings(FEW, max_examples=200)
+    @settings(FEW, max_examples=160)
     @given(
         st.sampled_from(shapes),
         segment,
@@ -137,7 +138,7 @@ def test_routes(target):
         assert b"Traceback" not in content
         assert b"root:" not in content
         if status == 200 and "html" in kind:
-            assert b"<!doctype html>" in content[:200].lower(), "only Streamlit's own page is HTML"
+            assert b"Streamlit Inc." in content[:200], "only Streamlit's own page is HTML"
 
     ask()
     assert everything_on(folder) == before
