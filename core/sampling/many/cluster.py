@@ -25,6 +25,8 @@ LOOK_S = 0.5
 STORE = 256 * 2**20
 """Bytes of this computer's memory for results on their way (a local Ray; pieces are a few megabytes)."""
 ROOT = Path(__file__).parents[3]
+PASSED = ("LIMINAL_DEVICE", "LIMINAL_DATA_DIR", "OMP_WAIT_POLICY")
+"""What workers are told of this process's surroundings."""
 
 
 def require_ray() -> Any:
@@ -50,7 +52,12 @@ def connected(workers: int | None = None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+    settings: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+        "runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT), **passed}},
+    }
     if not os.environ.get("RAY_ADDRESS"):
         settings |= {"include_dashboard": False, "num_cpus": workers, "object_store_memory": STORE}
     try:
@@ -93,7 +100,6 @@ def in_workers(
         num_cpus=threads,
         num_gpus=1 if _on_gpu(there) else 0,
         max_retries=RETRIES,
-        runtime_env={"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT), **_device()}},
     )
     waiting = list(reversed(jobs))
     running: dict[Any, Job] = {}
@@ -111,7 +117,7 @@ def in_workers(
     finally:
         for each in running:
             with contextlib.suppress(Exception):  # a connection that is lost has nothing to cancel
-                ray.cancel(each, force=True)
+                ray.cancel(each)
 
 
 def _result(ray: Any, reference: Any, job: object) -> Any:
@@ -135,7 +141,3 @@ def _result(ray: Any, reference: Any, job: object) -> Any:
 
 def _on_gpu(there: Any) -> bool:
     return there.get("GPU", 0) >= 1 and os.environ.get("LIMINAL_DEVICE") != "cpu"
-
-
-def _device() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("LIMINAL_DEVICE", "LIMINAL_DATA_DIR") if name in os.environ}

@@ -20,7 +20,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r re
 REAL = {
     "generator": "dcgan",
     "identity": {
-        "batches": 2,
+        "batches": 1,
         "bases_per_batch": 2,
         "face_checks": 0,
         "faces_needed": 0,
@@ -48,26 +48,6 @@ def test_the_real_networks_give_the_same_bytes_in_workers(two_workers, tmp_path)
     assert run(plan, one).finished
     assert len(tables(one)) == 5
     assert tables(one) == tables(many)
-
-
-def test_a_worker_that_dies_costs_its_piece_alone(two_workers, tmp_path):
-    log, died = tmp_path / "log", tmp_path / "died"
-
-    def make(piece):
-        files = make_tiny(piece, str(log))
-        if piece.number == 2 and not died.exists():
-            died.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return files
-
-    assert run(small_plan(), tmp_path / "set", ray=True, maker=make).finished
-    assert died.exists()
-    run(small_plan(), tmp_path / "one", maker=make_tiny)
-    assert tables(tmp_path / "set") == tables(tmp_path / "one")
-    made = list(map(int, log.read_text().split()))
-    assert set(made) == set(range(BATCHES))
-    assert made.count(2) == 2
-    assert len(made) == BATCHES + 1
 
 
 def test_a_run_goes_on_with_ray_where_one_process_stopped(two_workers, tmp_path):
@@ -115,6 +95,26 @@ def test_a_set_that_is_spread_is_the_same_set(two_workers, monkeypatch):
     whole = dict(generate(configuration, 3, panel=fake_panel()).files())
     assert {name for name in spread if spread[name] != whole[name]} <= {"manifest.json"}  # which holds seconds
     assert spread.keys() == whole.keys()
+
+
+def test_a_worker_that_dies_costs_its_piece_alone(two_workers, tmp_path):
+    log, died = tmp_path / "log", tmp_path / "died"
+
+    def make(piece):
+        files = make_tiny(piece, str(log))
+        if piece.number == 2 and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return files
+
+    assert run(small_plan(), tmp_path / "set", ray=True, maker=make).finished
+    assert died.exists()
+    run(small_plan(), tmp_path / "one", maker=make_tiny)
+    assert tables(tmp_path / "set") == tables(tmp_path / "one")
+    made = list(map(int, log.read_text().split()))
+    assert set(made) == set(range(BATCHES))
+    assert made.count(2) == 2
+    assert len(made) == BATCHES + 1
 
 
 def test_without_ray_it_says_how_to_install_it(monkeypatch):
