@@ -48,22 +48,23 @@ def _offer(chosen: Chosen, wanted: Wanted) -> None:
         return
     one = wanted.alignments[0]
     learned, judged = one.split.group()
-    begun = bool(wanted.ready)
+    begun, everybody = bool(wanted.ready), len(wanted.ready) == len(wanted.networks)
+    label = "Learn from each of them" if everybody else "Go on learning" if begun else "Learn from these people"
+    if everybody:
+        told = "Everybody’s model is there; now single people get one of their own, in some seconds each. It "
+    else:
+        held = f"From {len(learned):,} answers; {len(judged):,} to other faces are held out and never learned from."
+        told = f"{held} It takes some minutes, "
     with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="align-start"):
         st.button(
-            "Go on learning" if begun else "Learn from these people",
+            label,
             type="secondary" if begun else "primary",
             key="learn",
             icon=":material/school:",
             on_click=_start,
             args=(_key(wanted),),
         )
-        st.html(
-            fine(
-                f"From {len(learned):,} answers; {len(judged):,} to other faces are held out and never learned from. It takes some "
-                "minutes, can be stopped at any time and goes on from there."
-            )
-        )
+        st.html(fine(f"{told}can be stopped at any time and goes on from there."))
 
 
 def _start(key: tuple[object, ...]) -> None:
