@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 PAGE = 18
 ITEM = "item"
 FROM_MODELS = "Source: models. Nobody was asked; there is no interval, because every model answers once."
-APART = Range(-1, 1, ("only the first takes them for one person", "only the second does"))
+MEASURED = "The score is the Jensen-Shannon divergence of the six probabilities, in bits. "
+APART = Range(-1, 1, ("more like one person for the first", "more like one person for the second"))
 SAME = Range(0, 1, ("0: the same answer", "1: nothing in common"))
 
 
@@ -44,10 +45,7 @@ def show() -> None:
         second = one_of("The other", [name for name in known if name != first], "rival", titles=titles, look="list")
         lowest = False
         if large.kind == "identity":
-            ends = {
-                "second": f"{titles[second]} lets in, {titles[first]} does not",
-                "first": f"{titles[first]} lets in, {titles[second]} does not",
-            }
+            ends = {"second": f"{titles[second]} is more willing", "first": f"{titles[first]} is more willing"}
             lowest = one_of("Shown first", list(ends), "end", titles=ends, look="list") == "first"
     rivals = Rivals(large.kind, first, second)
     st.html(lead(_says(large.kind, titles[first], titles[second])))
@@ -60,7 +58,7 @@ def show() -> None:
     place = st.pagination(pages, key="part-of-ranking", bind="query-params") if pages > 1 else 1
     start = (place - 1) * PAGE
     last = min(start + PAGE, total)
-    st.html(fine(f"{many(total, noun)} of {large_sets.counted(large)} are ranked; {start + 1:,} to {last:,} are read."))
+    st.html(fine(f"{many(total, noun)} {'is' if total == 1 else 'are'} ranked; {start + 1:,} to {last:,} are read."))
     rows = _page(large.key, rivals, start, lowest, large)
     shown = APART if large.kind == "identity" else SAME
     selected = st.query_params.get(ITEM)
@@ -72,7 +70,7 @@ def show() -> None:
         on_pick=_pick,
         selected=selected,
     )
-    st.html(fine(FROM_MODELS))
+    st.html(fine(f"{MEASURED if large.kind == 'emotion' else ''}{FROM_MODELS}"))
     large_sets.show_sums(large)
     if selected:
         _open(large, rivals, selected)
@@ -81,10 +79,10 @@ def show() -> None:
 def _says(kind: str, first: str, second: str) -> str:
     if kind == "identity":
         return (
-            f"Pairs on which {first} and {second} part ways: each distance is measured by its own recogniser's threshold, and the "
-            "one taken from the other."
+            f"Pairs on which {first} and {second} part ways: how far apart the faces are for the one, less that for the "
+            "other, each in units of its own threshold."
         )
-    return f"Faces for which {first} and {second} expect different feelings (Jensen-Shannon divergence of what they say)."
+    return f"Faces for which {first} and {second} expect different feelings."
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
