@@ -78,7 +78,7 @@ def save_recogniser(folder, **told):
     return folder / "net.json"
 
 
-def deepface_stand_in():
+def deepface_stand_in(patch):
     """A module in DeepFace's place: it describes a face by its colours, as the library would be asked to."""
 
     class DeepFace:
@@ -89,7 +89,7 @@ def deepface_stand_in():
 
     stand_in = types.ModuleType("deepface")
     stand_in.DeepFace = DeepFace
-    sys.modules["deepface"] = stand_in
+    patch.setitem(sys.modules, "deepface", stand_in)
     path = deepface_recogniser.weights_path("OpenFace")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights of the stand-in")

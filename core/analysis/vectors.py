@@ -16,6 +16,7 @@ from PIL import Image
 from core.data_folder import data_folder
 from core.errors import LiminalError
 from core.models import registry
+from core.models.own.listing import own_models
 from core.progress import Progress
 from core.studies.library import Library
 from core.writing import write_bytes
@@ -72,7 +73,7 @@ def of_images(images: Mapping[str, Pictures], model: str, progress: Progress | N
 
 
 def _embedded(picture: Callable[[str], Pictures], names: list[str], model: str, progress: Progress) -> Array:
-    entry = next((each for each in registry.ENTRIES if each.name == model and model in models()), None)
+    entry = next((each for each in registry.entries() if each.name == model and model in models()), None)
     if entry is None:
         raise LiminalError(f"There is no network '{model}' that makes values of faces; there are {', '.join(models())}.")
     progress.stage(f"Loading {entry.title}", 0.0)
@@ -112,5 +113,7 @@ def _picture(library: Library, set_id: str, name: str) -> Pictures:
 
 
 def _place(sample_ids: Sequence[str], model: str, folder: Path | None) -> Path:
-    key = hashlib.blake2b(f"{FORMAT}/{model}/{'/'.join(sample_ids)}".encode(), digest_size=16).hexdigest()
+    own = next((each.files for each in own_models() if each.name == model), {})  # another network under the same name is another
+    weights = "".join(own.values())
+    key = hashlib.blake2b(f"{FORMAT}/{model}{weights}/{'/'.join(sample_ids)}".encode(), digest_size=16).hexdigest()
     return (folder or data_folder() / "vectors") / f"{key}.npz"

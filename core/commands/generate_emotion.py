@@ -19,7 +19,7 @@ from core.sampling.sample_set import SampleSet
 
 PAPERS = ("strategy", "loss", "gamma", "adaptive", "resampling")
 """What ``--guidance paper`` decides."""
-OPTIONS = ("seed", "count", "base", "generator", "guided", "freedom", "steps", "search_steps", *PAPERS)
+OPTIONS = ("seed", "count", "base", "generator", "steerer", "recogniser", "guided", "freedom", "steps", "search_steps", *PAPERS)
 """Parameters of the configuration that an option sets."""
 
 
@@ -32,6 +32,9 @@ def add_arguments(emotion: argparse.ArgumentParser) -> None:
     emotion.add_argument("--seed", type=int, metavar="S", help="the same seed gives the same samples (default 0)")
     emotion.add_argument("--base", metavar="ID", help="a face of the gallery (default: every sample has a base of its own)")
     emotion.add_argument("--generator", help=f"one of {', '.join(registry.names('generator'))}")
+    emotion.add_argument("--steerer", metavar="NAME", help=f"the classifier that steers and filters (default {usual.steerer})")
+    emotion.add_argument("--judges", nargs="+", metavar="NAME", help=f"also asked, the last never steers; {' '.join(usual.judges)}")
+    emotion.add_argument("--recogniser", metavar="NAME", help=f"how far from the base a face is (default {usual.recogniser})")
     emotion.add_argument("--strategy", help=f"two-stage or direct (default {usual.strategy})")
     emotion.add_argument("--unguided", dest="guided", action="store_false", default=None, help="the same seeds without guidance")
     emotion.add_argument("--guidance", default="best", help="best (default), or paper: equations (1) and (2) as written")
@@ -79,11 +82,15 @@ def _made(configuration: EmotionConfiguration, arguments: argparse.Namespace, pr
 def configured(arguments: argparse.Namespace) -> EmotionConfiguration:
     """Options that were given replace the defaults. Raises LiminalError for values that make no sense. Imports no torch."""
     given = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
+    given["judges"] = arguments.judges or [name for name in EmotionConfiguration.judges if name != arguments.steerer]
     configuration = EmotionConfiguration(*arguments.pair, **given)
     twice = [name for name in PAPERS if name in given]
     if arguments.guidance == "paper" and twice:
         raise LiminalError(f"The paper's guidance decides '{twice[0]}' itself; leave out either that option or '--guidance paper'.")
     registry.entry(configuration.generator, "generator")
+    registry.entry(configuration.recogniser, "recogniser")
+    for name in configuration.classifiers:
+        registry.entry(name, "classifier")
     return configuration.with_guidance(arguments.guidance)
 
 

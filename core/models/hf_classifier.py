@@ -23,7 +23,7 @@ from core.models.engine import gathered
 from core.models.own.extras import needed
 from core.models.own.listing import OwnModel
 from core.models.own.pretrained import read_pretrained
-from core.models.own.sources import verified, weight_files
+from core.models.own.sources import located, verified, weight_files
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -182,6 +182,11 @@ def read_network(root: Path) -> PreTrainedModel:
     read_configuration(root)
     network: PreTrainedModel = read_pretrained(AutoModelForImageClassification, root)
     return network
+
+
+def outputs(own: OwnModel) -> dict[int, str]:
+    """What the network itself calls its outputs."""
+    return {int(number): str(name) for number, name in (read_configuration(located(own)).id2label or {}).items()}
 
 
 def settle(own: OwnModel, root: Path) -> dict[str, Any]:

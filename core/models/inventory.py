@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from core.errors import LiminalError
 from core.models import registry
 from core.models.checking import check
+from core.models.checkpoint_classifier import ORDERS
 from core.models.device import choose_device
 
 
@@ -25,6 +27,9 @@ class Described:
     not_for: str
     bytes_on_disk: int
     problem: str = ""
+    bytes_in_memory: int = 0  # of the model as it is loaded now; 0 where it is not, or holds no tensors
+    device: str = "cpu"  # that models are loaded on unless they are asked for elsewhere
+    outputs: Mapping[int, str] = field(default_factory=dict)  # of an added classifier whose labels can be corrected
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,25 @@ def describe(entry: registry.Entry) -> Described:
             size += file.verified().stat().st_size
         except LiminalError as error:
             problem = problem or str(error)
-    return Described(card.source, card.weights_licence, card.data_licence, card.not_for, size, problem)
+    loaded = registry.loaded(entry)
+    memory = 0 if loaded is None else bytes_of(loaded)
+    outputs = {} if problem else _outputs(entry)
+    return Described(
+        card.source, card.weights_licence, card.data_licence, card.not_for, size, problem, memory, str(choose_device()), outputs
+    )
+
+
+def _outputs(entry: registry.Entry) -> dict[int, str]:
+    """An added classifier's own words for its outputs, where its class can tell them."""
+    if entry.own is None or "labels" not in entry.own.options:
+        return {}
+    module = importlib.import_module(entry.module)
+    if not hasattr(module, "outputs"):
+        return dict(enumerate(ORDERS.get(entry.own.options.get("order", ""), ())))
+    try:
+        return dict(module.outputs(entry.own))
+    except LiminalError:
+        return {}
 
 
 def describe_all() -> dict[str, Described]:

@@ -127,6 +127,11 @@ def load(name: str, kind: Kind, device: str | None = None) -> Any:
         return _loaded[key]
 
 
+def loaded(found: Entry) -> Any:
+    """The model of a line if it is loaded already, on whatever device; else None."""
+    return next((model for (line, _), model in list(_loaded.items()) if line == repr(found)), None)
+
+
 def make(found: Entry, place: torch.device) -> Any:
     """The model of a line, loaded anew."""
     module = importlib.import_module(found.module)

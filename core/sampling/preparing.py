@@ -23,6 +23,8 @@ from core.writing import write_bytes
 COUNT, FEWEST_BASES = 24, own_gallery.FEWEST
 PEOPLE, FEWEST_PEOPLE = 300, 40
 """Strangers, and faces of the reference population: 300 make 44,850 pairs, enough for a limit that lets one in a thousand in."""
+REFERENCE = 40
+"""The fewest faces of a reference population."""
 WALL = 240
 JUDGES = ("recogniser", "classifier")
 DONE = "prepared.json"
@@ -72,7 +74,7 @@ def _generator(name: str, count: int, people: int, seed: int, progress: Progress
             thresholds.build(name, recogniser, folder=folder / "thresholds", strangers=folder / "strangers", progress=progress)
         except LiminalError as error:  # too few of the strangers have a face that it finds
             skipped.append(f"{recogniser} was not calibrated: {error}")
-    reference.build(name, count=people, seed=seed, folder=folder / "reference", progress=progress)
+    reference.build(name, count=max(people, REFERENCE), seed=seed, folder=folder / "reference", progress=progress)
     for judge in registry.entries():
         if needs_preparing(judge) and judge.kind in JUDGES and is_prepared(judge.name):
             skipped += _look(judge, name, people, progress)

@@ -10,6 +10,7 @@ from core.models.own import listing
 from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
 from core.sampling import preparing
 from core.sampling.thresholds import load_thresholds
+from tests import tiny_models
 from tests.ui.visits import IDLE, app, paints_without_torch, words
 from ui.jobs import manager
 from ui.models import shelf
@@ -81,6 +82,26 @@ def test_a_model_is_added_and_offered_by_the_other_pages(weights):
     test = app(PAGE)
     test.button(key="remove-tiny-gan").click().run()
     assert listing.own_models() == ()
+
+
+def test_a_label_that_was_guessed_wrongly_is_corrected(tmp_path):
+    test = app(PAGE)
+    test.selectbox(key="own-class").set_value("hf-classifier").run()
+    fill_in(test, "tiny-vit", tiny_models.save_classifier(tmp_path / "vit"))
+    assert listing.own_models()[0].options["labels"]["fear"] == 4
+    test = app(PAGE)
+    work()
+    test.run()
+    assert "Outputs read as:</b> surprise 5, fear 4, disgust 1" in words(test)
+    fear = test.selectbox(key="labels-tiny-vit-fear")
+    assert fear.options[4] == "4: fear"
+    fear.set_value(3).run()
+    test.button(key="use-labels-tiny-vit").click().run()
+    work()
+    assert listing.own_models()[0].options["labels"]["fear"] == 3
+    assert registry.load("tiny-vit", "classifier").order[1] == 3
+    assert "Kept. Prepare it again" in words(test.run())
+    assert "Outputs read as:</b> surprise 5, fear 3" in words(test)
 
 
 def test_what_is_wrong_is_said_in_a_sentence(weights):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import streamlit as st
 
 from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration, Split
+from core.sampling import own_judging
 from ui.alignment import runs
 from ui.analysis.choices import one_of, open_at
 from ui.studies.words import many
@@ -124,6 +125,8 @@ def _networks(chosen: Chosen) -> Sequence[str]:
     picked = st.pills(
         "Which networks learn?", CLASSIFIERS, selection_mode="multi", format_func=title_of, key=widget, on_change=write, wrap=True
     )
+    if own_judging.added("classifier"):
+        st.html(fine("Networks that were added are asked, and do not learn: only these are known from the inside."))
     return [name for name in CLASSIFIERS if name in picked]
 
 

@@ -12,9 +12,10 @@ import streamlit as st
 from core.errors import LiminalError
 from core.models import registry
 from core.models.own import listing
-from core.sampling.preparing import needs_preparing
+from core.sampling.preparing import is_prepared, needs_preparing
 from ui import progress as running
 from ui.jobs import job_for, manager
+from ui.models import labels
 from ui.studies import owner_gate
 from ui.words import fine
 
@@ -32,13 +33,15 @@ KINDS = {
     "surrogate": ("Foretell what others will say", "A quick guess, used while searching; never a result."),
     "distance": ("Say how different two pictures look", ""),
 }
-DESCRIBING, TRYING = "models-described", "models-trying"
+DESCRIBING, DESCRIBED, TRYING = "models-describing", "models-described", "models-trying"
 
 
 def show() -> None:
     """All models by what they do. Their cards need torch, so that they are read in the background."""
     entries = registry.entries()
-    described = _described(tuple(repr(entry) for entry in entries))
+    described = _described(tuple((repr(entry), registry.loaded(entry) is not None) for entry in entries))
+    if described:
+        st.html(fine(f"Networks of PyTorch run on {device(next(iter(described.values())).device)} here."))
     for kind, (title, meaning) in KINDS.items():
         of_kind = [entry for entry in entries if entry.kind == kind]
         if not of_kind:
@@ -51,7 +54,7 @@ def show() -> None:
         st.space("small")
 
 
-def _described(key: tuple[str, ...]) -> dict[str, Described]:
+def _described(key: tuple[tuple[str, bool], ...]) -> dict[str, Described]:
     def work(_: object) -> dict[str, Described]:
         from core.models.inventory import describe_all
 
@@ -59,22 +62,24 @@ def _described(key: tuple[str, ...]) -> dict[str, Described]:
 
     job = job_for(DESCRIBING, key, "Reading what there is", work)
     if job.status == "done":
-        found: dict[str, Described] = job.result
-        return found
-    if job.finished:
+        st.session_state[DESCRIBED] = job.result
+    elif job.finished:
         running.outcome(job)
     else:
         running.watch(job.id)
-    return {}
+    found: dict[str, Described] = st.session_state.get(DESCRIBED, {})  # what was read last, while it is read anew
+    return found
 
 
 def _model(entry: registry.Entry, described: Described | None) -> None:
     with st.container(border=True, key=f"model-{entry.name}"):
-        words, actions = st.columns([5, 1], gap="medium", vertical_alignment="center")
+        words, actions = st.columns([7, 2], gap="medium", vertical_alignment="center")
         with words:
             st.html(_card(entry, described))
+            if described is not None and described.outputs and owner_gate.allowed():
+                labels.correct(entry, described.outputs)
             _trial(entry)
-        with actions:
+        with actions, st.container(horizontal=True, gap="small"):
             st.button(
                 "Try it",
                 key=f"try-{entry.name}",
@@ -84,8 +89,10 @@ def _model(entry: registry.Entry, described: Described | None) -> None:
                 args=(entry.name,),
             )
             if needs_preparing(entry) and owner_gate.allowed():
+                ready = is_prepared(entry.name)
                 st.button(
-                    "Prepare",
+                    "Prepare again" if ready else "Prepare",
+                    type="secondary" if ready else "primary",
                     key=f"prepare-{entry.name}",
                     icon=":material/face:",
                     help="Make and judge the faces that the other pages show at once; minutes",
@@ -93,18 +100,15 @@ def _model(entry: registry.Entry, described: Described | None) -> None:
                     args=(entry.name,),
                 )
             if entry.own is not None and owner_gate.allowed():
-                st.button(
-                    "Remove",
-                    key=f"remove-{entry.name}",
-                    icon=":material/delete:",
-                    help="Its files stay",
-                    on_click=_remove,
-                    args=(entry.name,),
-                )
+                with st.popover("Remove", icon=":material/delete:"):
+                    st.html(fine("Its own files stay where they are; what was prepared for the pages is deleted."))
+                    st.button("Remove it", key=f"remove-{entry.name}", on_click=_remove, args=(entry.name,))
 
 
 def _card(entry: registry.Entry, described: Described | None) -> str:
     origin = "added here" if entry.own else "comes with Liminal"
+    if needs_preparing(entry):
+        origin += ", ready for the pages" if is_prepared(entry.name) else ", not prepared for the pages yet"
     rows = (
         f'<p class="lead" style="margin:0"><b>{html.escape(entry.title)}</b> <small>{html.escape(entry.name)}, {origin}</small></p>'
     )
@@ -116,7 +120,11 @@ def _card(entry: registry.Entry, described: Described | None) -> str:
         "Learned from": described.data_licence,
         "Not for": described.not_for,
         "On disk": size(described.bytes_on_disk),
+        "In memory": size(described.bytes_in_memory) or "not loaded, or run by another library",
     }
+    if entry.own is not None and "labels" in entry.own.options:
+        outputs = (f"{feeling} {number}" for feeling, number in entry.own.options["labels"].items())
+        lines["Outputs read as"] = ", ".join(outputs)
     rows += "".join(f'<p class="fine"><b>{name}:</b> {html.escape(text)}</p>' for name, text in lines.items() if text)
     if described.problem:
         rows += f'<p class="fine" role="alert"><b>Cannot be used:</b> {html.escape(described.problem)}</p>'
