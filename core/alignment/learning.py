@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from core.alignment.networks import Learner, answer, features
 from core.alignment.splits import Parted, held_out
 from core.alignment.training import Rows, Schedule, fine_tune
 from core.errors import LiminalError
-from core.progress import Progress
+from core.progress import Progress, Stage
 
 
 def group(alignment: Alignment, progress: Progress | None = None) -> Alignment:
@@ -149,7 +150,8 @@ def everyone(
 ) -> Alignment:
     """The models of all people with enough answers (or of ``people``), by every classifier; null: the control too.
 
-    Raises LiminalError where nobody has enough.
+    Emits Stage, and EpochsBefore and EpochDone of the people's own models, not of the control. Raises LiminalError where nobody
+    has enough.
     """
     progress = progress or Progress()
     able = tuple(people) if people is not None else alignment.split.able()
@@ -170,10 +172,20 @@ def everyone(
                     continue  # nobody shares an image with this person
                 if loaded is None:
                     loaded = load_group(alignment, name, own)
-                quiet = Progress(lambda event: None, own.cancel)
+                quiet = Progress(None if control else _without_stages(own), own.cancel)
                 individual(alignment, name, rater, null=control, loaded=loaded, progress=quiet)
             own.stage(f"Person {number + 1} of {len(able)} has a model", (number + 1) / len(able))
     return alignment
+
+
+def _without_stages(progress: Progress) -> Callable[[Any], None]:
+    """A person's curve is passed on; how far their model is says nothing of how far everybody is."""
+
+    def report(event: Any) -> None:
+        if not isinstance(event, Stage):
+            progress.emit(event)
+
+    return report
 
 
 def _single(answers: Answered, rows: Places) -> Rows:

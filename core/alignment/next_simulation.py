@@ -55,7 +55,8 @@ class NextQuestion(Result):
     answers (T,); random, chosen, near (T,) Estimates over people, near empty where everything matters; needed: answers of the
     chosen order that reach what random order reaches with all of them; share: needed over all, aim AIM or less; near_share: the
     same of the order "near" (NaN without). All three are read from curves made monotone (isotonic regression), so that no chance
-    dip counts. possible: the share that the best order would need if people were as the model has them. pairs: people had these.
+    dip counts. pairs: people had these. possible: the share that the best order would need if people were as the model has them;
+    less may do where they are not, since answers to other faces then mislead (goal "boundary").
     """
 
     goal: Goal

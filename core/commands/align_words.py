@@ -67,7 +67,8 @@ def next_lines(said: NextQuestion) -> Iterator[str]:
     )
     if said.near:
         yield f"Random order among faces between the two feelings alone: {_share(said.near_share)} of them."
-    yield f"The best order, if people were as the model has them: {said.possible:.2f} of them."
+    else:
+        yield f"The best order, if people were as the model has them: {said.possible:.2f} of them."
     if said.note:
         yield said.note
 

@@ -13,7 +13,7 @@ from core.alignment.curves import EpochDone
 from core.alignment.evaluation import control, gain, report
 from core.alignment.networks import Learner
 from core.errors import Cancelled, LiminalError
-from core.progress import Progress
+from core.progress import Progress, Stage
 from tests.alignment import made_up
 
 NAME = "emotion-mlp"
@@ -145,6 +145,22 @@ def test_cancelling_keeps_what_was_finished(tmp_path):
         learning.group(made, progress)
     assert made.kept.unfinished(NAME, "group").is_file()
     assert made.base(NAME).images.shape == (len(made.answers.images), 6)
+
+
+def test_people_s_own_curves_are_told_as_they_learn_and_the_control_s_are_not(tmp_path):
+    made, _ = made_up.study(tmp_path, epochs=3, raters=4)
+    learning.group(made)
+    events, people = [], made.split.able()[:2]
+    learning.everyone(made, people=people, progress=Progress(events.append))
+    assert made.people(NAME, null=True) == people
+    done = [event for event in events if isinstance(event, EpochDone)]
+    assert [(event.rater, event.epoch.number) for event in done] == [(rater, number) for rater in people for number in (1, 2, 3)]
+    assert {event.stage for event in done} == {"individual"}
+    for rater in people:
+        assert [event.epoch for event in done if event.rater == rater] == list(made.curve(NAME, rater).epochs[1:])
+    fractions = [event.fraction for event in events if isinstance(event, Stage)]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
 
 
 def test_early_stopping_keeps_the_best(tmp_path):

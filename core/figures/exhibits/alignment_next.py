@@ -52,15 +52,18 @@ def sentence(found: NextQuestion) -> str:
 
 def limits(found: NextQuestion) -> str:
     """What the saving comes from, and how much could be saved at best."""
-    near = ""
-    if math.isfinite(found.near_share.value):
-        each = found.near_share
-        near = (
+    each = found.near_share
+    if math.isfinite(each.value):
+        told = (
             f"Asking at random, but only about faces between the two feelings, takes {theme.percent(each.value)} "
-            f"({theme.percent(each.low)} to {theme.percent(each.high)}): what saves is asking about the right faces. "
+            f"({theme.percent(each.low)} to {theme.percent(each.high)}): what matters is to ask about the right faces."
         )
-    possible = f"If people were as the model takes them to be, the best order would need {theme.percent(found.possible)}."
-    return f"{found.note} {near}{possible}".strip()
+    else:
+        told = (
+            "Here any face tells nearly as much as any other: even the best order would need "
+            f"{theme.percent(found.possible)} of the answers, if people were as the model takes them to be."
+        )
+    return f"{found.note} {told}".strip()
 
 
 def _judged(found: NextQuestion) -> str:
