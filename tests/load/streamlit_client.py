@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import http.client
 import json
 import time
@@ -12,6 +13,9 @@ from typing import Any
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
+
+PATIENCE = 60.0
+"""Seconds until a visitor gives up."""
 
 EVENTS = "$$STREAMLIT_INTERNAL_KEY_{}__events"
 
@@ -38,6 +42,7 @@ class Visitor:
     component_json: dict[str, Any] = field(default_factory=dict)
     messages: dict[str, ForwardMsg] = field(default_factory=dict)
     page_hash: str = ""
+    last: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=6))
     fragments: set[str] = field(default_factory=set)
 
     async def enter(self) -> Answer:
@@ -73,9 +78,13 @@ class Visitor:
             one.id, one.json_trigger_value = widget, payload
         began = time.perf_counter()
         await self.socket.send(message.SerializeToString())
-        return await self._read(began)
+        try:
+            return await asyncio.wait_for(self._read(began, whole=not fragment), PATIENCE)
+        except TimeoutError:
+            what = "a look at running work" if fragment else "a click" if triggers else "the page"
+            raise TimeoutError(f"{self.page}: no answer to {what}; the last messages were {list(self.last)}") from None
 
-    async def _read(self, began: float) -> Answer:
+    async def _read(self, began: float, *, whole: bool) -> Answer:
         assert self.socket is not None
         errors: list[str] = []
         texts: list[str] = []
@@ -84,12 +93,16 @@ class Visitor:
             message = ForwardMsg()
             message.ParseFromString(raw if isinstance(raw, bytes) else raw.encode())
             kind = message.WhichOneof("type")
+            self.last.append(kind)
             if kind == "ref_hash":
                 message = self.messages[message.ref_hash]
                 kind = message.WhichOneof("type")
             elif message.hash:
                 self.messages[message.hash] = message
             if kind == "new_session":
+                if whole:
+                    self.fragments.clear()  # a whole run says anew what is to be polled
+                whole = True  # what follows a fragment in the same answer is a whole run that it asked for
                 self.page_hash = message.new_session.page_script_hash
             elif kind == "navigation":
                 self.page_hash = message.navigation.page_script_hash

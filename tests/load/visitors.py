@@ -93,6 +93,8 @@ async def look(visitor: Visitor, tally: Tally, seconds: float) -> None:
     while (left := until - time.perf_counter()) > 0:
         await asyncio.sleep(min(POLL_SECONDS, left))
         for fragment in list(visitor.fragments):
+            if fragment not in visitor.fragments:
+                continue
             answer = await visitor.run(fragment=fragment)
             tally.polls.append(answer.seconds)
             tally.take(visitor.page, base, answer)

@@ -1,6 +1,5 @@
 """The inference engine: gathered requests give the same bytes as alone; fair, bounded, and each on its own when something fails."""
 
-import itertools
 import threading
 import time
 
@@ -102,12 +101,16 @@ def networks():
         images = generator.decode(latents)
     grey = images.mean(dim=1, keepdim=True)[:, :, :48, :48].contiguous()
     convolution = torch.nn.Conv2d(3, 8, 3, stride=2).requires_grad_(False)
-    return (
-        (generator._images, 4, latents),
-        (judge.network, 4, grey),
-        (convolution, 3, images.contiguous()),
-        (convolution, 3, images.contiguous(memory_format=torch.channels_last)),
-    )
+    with torch.no_grad():
+        return tuple(
+            (network, size, rows, in_chunks(network, rows, size))
+            for network, size, rows in (
+                (generator._images, 4, latents),
+                (judge.network, 4, grey),
+                (convolution, 3, images.contiguous()),
+                (convolution, 3, images.contiguous(memory_format=torch.channels_last)),
+            )
+        )
 
 
 def same(a, b):
@@ -118,7 +121,7 @@ requests = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11), st.integers
 
 
 @given(requests=requests, keeps=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, keeps):
     engine, gate = Engine(kept=KeptRows(10**7)), threading.Event()
     crowd, first = Crowd(engine), Slow(gate)
@@ -126,12 +129,264 @@ def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, keeps):
     assert first.entered.wait(30)
     wanted = {}
     for number, (which, start, count) in enumerate(requests):
-        network, size, rows = networks[which]
-        with torch.no_grad():
-            wanted[number] = in_chunks(network, rows, size)[start : start + count]
-        rows = rows[start : start + count]
-        crowd.ask(number, network, rows, size, keep=keeps)
+        network, size, rows, results = networks[which]
+        wanted[number] = results[start : start + count]
+        crowd.ask(number, network, rows[start : start + count], size, keep=keeps)
     gate.set()
     results = crowd.wait()
     engine.close()
     assert all(same(results[number], alone) for number, alone in wanted.items())
+
+
+def test_sessions_share_a_chunk_in_turns(held):
+    engine, crowd, gate = held
+    network = Slow()
+    crowd.ask("many", network, column(1, 2, 3, 4, 5, 6), 4)
+    until(lambda: queued(engine) == 1)
+    crowd.ask("one", network, column(7), 4)
+    crowd.ask("two", network, column(8, 9), 4)
+    until(lambda: queued(engine) == 3)
+    gate.set()
+    results = crowd.wait()
+    assert sorted(network.chunks[0]) == [1, 2, 7, 8]  # not the first four of whoever came first
+    assert len(network.chunks) == 3
+    assert results["many"].flatten().tolist() == [2, 4, 6, 8, 10, 12]
+    assert results["two"].flatten().tolist() == [16, 18]
+
+
+def test_whoever_asks_for_much_does_not_keep_others_waiting(held):
+    engine, crowd, gate = held
+    order = []
+
+    class Noted:
+        def __init__(self, name):
+            self.name = name
+
+        def __call__(self, rows):
+            order.append(self.name)
+            return rows
+
+    crowd.ask("much", Noted("much"), column(*range(20)), 1)
+    until(lambda: queued(engine) == 1)
+    crowd.ask("little", Noted("little"), column(1), 1)
+    until(lambda: queued(engine) == 2)
+    gate.set()
+    crowd.wait()
+    assert order.index("little") <= 1
+    assert order.count("much") == 20
+
+
+def test_an_error_reaches_only_whoever_asked_for_that_row(held):
+    engine, crowd, gate = held
+    network = Slow()
+    for name, values in (("fine", (1, 2)), ("bad", (13,)), ("fine too", (4,))):
+        crowd.ask(name, network, column(*values), 4)
+    until(lambda: queued(engine) == 3)
+    gate.set()
+    results = crowd.wait()
+    assert isinstance(results["bad"], ValueError)
+    assert results["fine"].flatten().tolist() == [2, 4]
+    assert results["fine too"].flatten().tolist() == [8]
+
+
+def test_a_network_that_ends_its_thread_ends_nobody_elses_work(held):
+    engine, crowd, gate = held
+
+    def leave(rows):
+        raise SystemExit
+
+    crowd.ask("leaves", leave, column(1), 1)
+    until(lambda: queued(engine) == 1)
+    crowd.ask("stays", Slow(), column(2), 1)
+    gate.set()
+    results = crowd.wait()
+    assert isinstance(results["leaves"], RuntimeError)
+    assert results["stays"].flatten().tolist() == [4]
+
+
+def test_who_leaves_is_out_of_the_queue_and_others_get_what_they_shared(held):
+    engine, crowd, gate = held
+    network = Slow()
+    leaving = crowd.ask("leaves", network, column(1, 2), 4, keep=True, visit=Visit("leaves", keeps=True))
+    until(lambda: queued(engine) == 1)
+    crowd.ask("stays", network, column(2, 3), 4, keep=True)
+    until(lambda: queued(engine) == 2)
+    leaving.cancel.set()
+    until(lambda: isinstance(crowd.results.get("leaves"), Cancelled))
+    gate.set()
+    assert crowd.wait()["stays"].flatten().tolist() == [4, 6]
+    assert sorted(network.chunks[0]) == [0, 0, 2, 3]  # the row that nobody waits for any more is not computed
+
+
+def test_a_row_that_two_ask_for_at_once_is_computed_once(held):
+    engine, crowd, gate = held
+    network = Slow()
+    for name in "abc":
+        crowd.ask(name, network, column(5, 6), 8, keep=True)
+    until(lambda: queued(engine) == 1 and engine.lane(CPU).statistics.shared == 4)
+    gate.set()
+    results = crowd.wait()
+    assert network.chunks == [[5, 6, 0, 0, 0, 0, 0, 0]]
+    assert all(results[name].flatten().tolist() == [10, 12] for name in "abc")
+    assert len({results[name].data_ptr() for name in "abc"}) == 3  # each has a copy of its own
+
+
+def test_what_is_kept_is_not_computed_again_and_cannot_be_changed():
+    engine, network = Engine(kept=KeptRows(10**6)), Slow()
+    with visiting(Visit("one", keeps=True)):
+        first = engine.run(network, column(1, 2), 4, keep=True)
+        first.zero_()
+        again = engine.run(network, column(2, 1), 4, keep=True)
+    assert again.flatten().tolist() == [4, 2]
+    assert len(network.chunks) == 1
+    with visiting(Visit("two")):  # the command line keeps nothing
+        engine.run(network, column(1), 4, keep=True)
+    assert len(network.chunks) == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40)), max_size=20), st.integers(0, 400))
+@settings(max_examples=40, deadline=None)
+def test_what_is_kept_stays_within_its_bytes(puts, most):
+    kept, now = KeptRows(most), {}
+    for name, size in puts:
+        row = torch.full((1, size), float(name))
+        kept.put(("network", bytes([name])), row)
+        now[name] = row if 4 * size <= most else now.get(name)
+        assert kept.bytes <= most
+    known = [name for name in range(10) if kept.get(("network", bytes([name]))) is not None]
+    assert kept.bytes == sum(4 * now[name].numel() for name in known)
+    if puts and 4 * puts[-1][1] <= most:
+        assert puts[-1][0] in known
+    for name in known:
+        assert torch.equal(kept.get(("network", bytes([name]))), now[name])
+
+
+def test_the_queue_is_bounded_and_says_so(held):
+    engine, crowd, gate = held
+    engine.lane(CPU).most = 2
+    for name in range(2):
+        crowd.ask(name, Slow(), column(name), 1)
+    until(lambda: queued(engine) == 2)
+    with visiting(Visit("late")), pytest.raises(LiminalError, match="try again in a minute"):
+        engine.run(Slow(), column(1), 1)
+    gate.set()
+    assert [crowd.wait()[name].item() for name in range(2)] == [0, 2]
+
+
+def test_a_waiting_page_hears_how_many_are_ahead_and_may_leave(held):
+    engine, crowd, _ = held
+    for name in range(3):
+        crowd.ask(name, Slow(), column(name), 1)
+        until(lambda name=name: queued(engine) == name + 1)
+    heard = []
+
+    def told(ahead):
+        heard.append(ahead)
+        raise Cancelled  # as a page's script that is stopped
+
+    crowd.ask("page", Slow(), column(9), 1, visit=Visit("page", waiting=told))
+    until(lambda: "page" in crowd.results)
+    assert heard == [3]
+    assert isinstance(crowd.results["page"], Cancelled)
+    assert queued(engine) == 3
+
+
+def test_a_turn_waits_for_the_device_and_others_wait_for_the_turn(held):
+    engine, crowd, gate = held
+    inside, leave, order = threading.Event(), threading.Event(), []
+
+    def climb():
+        with visiting(Visit("climber")), engine.turn(CPU):
+            inside.set()
+            order.append("turn")
+            engine.run(Slow(), column(1), 4)  # within its own turn a thread goes on at once
+            assert leave.wait(30)
+            order.append("over")
+
+    climber = threading.Thread(target=climb)
+    climber.start()
+    until(lambda: queued(engine) == 1)
+    crowd.ask("other", lambda rows: order.append("other") or rows, column(1), 1)
+    until(lambda: queued(engine) == 2)
+    assert not inside.is_set()
+    gate.set()
+    assert inside.wait(30)
+    time.sleep(0.05)
+    assert order == ["turn"]
+    leave.set()
+    climber.join(30)
+    crowd.wait()
+    assert order == ["turn", "over", "other"]
+
+
+def test_a_turn_that_is_never_given_back_does_not_stop_others(held, monkeypatch):
+    monkeypatch.setattr(lanes, "LONGEST_TURN", 0.05)
+    engine, crowd, gate = held
+    leave = threading.Event()
+
+    def hold():
+        with visiting(Visit("holder")), engine.turn(CPU):
+            leave.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    until(lambda: queued(engine) == 1)
+    crowd.ask("other", Slow(), column(3), 1)
+    gate.set()
+    assert crowd.wait()["other"].item() == 6
+    assert holder.is_alive()
+    leave.set()
+    holder.join(30)
+
+
+def test_a_network_that_never_comes_back_does_not_stop_others(monkeypatch):
+    monkeypatch.setattr(lanes, "STUCK_SECONDS", 0.05)
+    engine, gate = Engine(kept=KeptRows(0)), threading.Event()
+    crowd = Crowd(engine)
+    stuck = Slow(gate)
+    engine.lane(CPU)._seen = {name: time.monotonic() + 60 for name in "xy"}  # company: nothing runs in the asker's thread
+    crowd.ask("stuck", stuck, column(1), 1)
+    assert stuck.entered.wait(30)
+    crowd.ask("other", Slow(), column(2), 1)
+    until(lambda: "other" in crowd.results)
+    assert crowd.results["other"].item() == 4
+    gate.set()
+    assert crowd.wait()["stuck"].item() == 2
+
+
+def test_a_closed_engine_lets_everybody_go(held):
+    engine, crowd, gate = held
+    crowd.ask("waits", Slow(), column(1), 1)
+    until(lambda: queued(engine) == 1)
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    until(lambda: isinstance(crowd.results.get("waits"), Cancelled))
+    gate.set()
+    closing.join(30)
+    with visiting(Visit("late")), pytest.raises(Cancelled):
+        engine.run(Slow(), column(1), 1)
+
+
+def test_with_a_gradient_everything_stays_in_its_own_thread():
+    from core.models.engine import gathered
+
+    threads = []
+
+    def network(rows):
+        threads.append(threading.current_thread())
+        return rows**2
+
+    rows = column(1, 2, 3).requires_grad_()
+    gathered(network, rows, 4).sum().backward()
+    assert rows.grad.flatten().tolist() == [2, 4, 6]
+    assert threads == [threading.current_thread()]
+
+
+def test_visits_belong_to_their_thread():
+    seen = []
+    with visiting(Visit("here")):
+        thread = threading.Thread(target=lambda: seen.append(visits.current().session))
+        thread.start()
+        thread.join()
+        assert visits.current().session == "here"
+    assert seen[0].startswith("thread-")
