@@ -98,7 +98,7 @@ def search(
     if not 1 <= count <= 64 or not 0 <= steps <= 1000:
         raise LiminalError("Choose 1 to 64 images and 0 to 1,000 steps.")
     progress = progress or Progress()
-    progress.stage("Reading the group's model", 0.0)
+    progress.stage("Reading everybody's model", 0.0)
     name = alignment.labels.generator
     generator, encoder = registry.load(name, "generator"), registry.load(registry.names("encoder")[0], "encoder")
     surrogate = registry.load(registry.names("surrogate")[0], "surrogate")
