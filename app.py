@@ -6,10 +6,10 @@ The main script lies in ui/ on purpose: st.navigation beside a folder called pag
 import streamlit as st
 
 from ui.paths import ROOT
-from ui.server import keep_uploads_in_memory, lifespan, routes
+from ui.server import keep_uploads_in_memory, lifespan, middleware, routes
 
 keep_uploads_in_memory()
-app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan)
+app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan, middleware=middleware())
 
 if __name__ == "__main__":
     app.run()

@@ -1,6 +1,5 @@
 """What can go wrong, in sentences for people: what happened, why, and what to do."""
 
-
 LONGEST = 1000
 """Characters of a sentence."""
 
@@ -8,11 +7,12 @@ LONGEST = 1000
 class LiminalError(Exception):
     """Bad input or a missing part. The message is one sentence shown as it is, without a traceback.
 
-    It may quote what somebody gave: line ends become spaces, and of a very long one the middle is left out.
+    It may quote what somebody gave: line ends become spaces, of a very long one the middle is left out, and what pages would take
+    for a link or a picture elsewhere is none.
     """
 
     def __init__(self, message: str = "") -> None:
-        said = " ".join(str(message).splitlines())
+        said = " ".join(str(message).splitlines()).replace("](", "] (")
         super().__init__(said if len(said) <= LONGEST else f"{said[: LONGEST // 2]} ... {said[-LONGEST // 4 :]}")
 
 

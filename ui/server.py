@@ -9,10 +9,12 @@ from typing import Any
 
 import streamlit as st
 from starlette.formparsers import MultiPartParser
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui import rating_routes, set_routes
 from ui.images import STORE
@@ -53,6 +55,30 @@ async def face(request: Request) -> Response:
     return Response(picture, media_type="image/webp", headers={"Cache-Control": FOREVER})
 
 
+HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"SAMEORIGIN",  # nobody lays our buttons under pages of theirs
+    b"referrer-policy": b"same-origin",  # addresses hold secrets of studies and of raters
+}
+
+
+class SafeHeaders:
+    """Adds HEADERS to every answer that has not said otherwise."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                said = {name.lower() for name, _ in message.get("headers", ())}
+                added = [item for item in HEADERS.items() if item[0] not in said]
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
+            await send(message)
+
+        await self.app(scope, receive, sending)
+
+
 class Assets(StaticFiles):
     """assets/ with a day of caching."""
 
@@ -60,6 +86,11 @@ class Assets(StaticFiles):
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "public, max-age=86400"
         return response
+
+
+def middleware() -> list[Middleware]:
+    """What stands around every request."""
+    return [Middleware(SafeHeaders)]
 
 
 def routes() -> list[BaseRoute]:

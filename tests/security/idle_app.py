@@ -4,7 +4,7 @@ import streamlit as st
 
 from ui.jobs import JobManager
 from ui.paths import ROOT
-from ui.server import lifespan, routes
+from ui.server import lifespan, middleware, routes
 
 JobManager._serve = lambda self: None
-app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan)
+app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan, middleware=middleware())

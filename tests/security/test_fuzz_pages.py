@@ -158,3 +158,25 @@ def test_uploads_need_a_session_and_have_a_limit(target):
             assert b"Traceback" not in content
     assert everything_on(folder) == before
     assert "Traceback" not in (folder / "log.txt").read_text()
+
+
+def test_every_answer_forbids_guessing_framing_and_telling_addresses(target):
+    address, study, _ = target
+    for path in (
+        "/",
+        "/take-part?study=x",
+        f"/studies/{study.token}/images/none",
+        "/assets/style.css",
+        "/_stcore/health",
+        "/faces/x.webp",
+    ):
+        place = urlsplit(address)
+        line = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
+        line.request("GET", path)
+        answer = line.getresponse()
+        answer.read()
+        line.close()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        assert found["x-content-type-options"] == "nosniff", path
+        assert found["x-frame-options"] == "SAMEORIGIN", path
+        assert found["referrer-policy"] == "same-origin", path

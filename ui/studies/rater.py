@@ -14,7 +14,7 @@ import streamlit as st
 from core.errors import LiminalError
 from ui.components.remembered import remembered
 from ui.components.trial import Trial, block
-from ui.studies import access, rater_words, thanks
+from ui.studies import access, rater_words, thanks, words
 from ui.words import fine, lead
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _begin(study: Study) -> None:
 
 def _consent(study: Study) -> None:
     plan = study.plan
-    st.title(plan.title or study.name, anchor=False)
+    st.title(words.plain_label(plan.title or study.name), anchor=False)
     st.html(lead(rater_words.what_it_is(plan)))
     st.html(rater_words.facts(plan))
     with st.container(key="consent", border=True):

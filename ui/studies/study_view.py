@@ -36,7 +36,10 @@ def show(name: str) -> None:
         with st.expander(planted.TITLE):
             planted.show(study)
     elif study.published:
-        st.info(f"This was brought in from elsewhere; nobody was asked here. {study.note}".strip(), icon=":material/menu_book:")
+        st.info(
+            f"This was brought in from elsewhere; nobody was asked here. {words.plain_label(study.note)}".strip(),
+            icon=":material/menu_book:",
+        )
     else:
         _link(study)
     found = overview_view.show(study)
