@@ -105,7 +105,8 @@ def _open(chosen: Chosen, alignment: Alignment, network: str, rater: str, stimul
     with face:
         st.html(words.portrait(chosen.picture(stimulus), "A generated face", ""))
     with said:
-        voices = [(f"People, {many(int(counts.sum()), 'answer')}", counts / counts.sum())] if counts.sum() else []
+        who = "Simulated observers" if alignment.answers.source == "simulated" else "People"
+        voices = [(f"{who}, {many(int(counts.sum()), 'answer')}", counts / counts.sum())] if counts.sum() else []
         for title, shares in [*voices, *sides]:
             st.html(f'<p class="voice">{html.escape(title)}</p>' + words.bars(_shares(shares)))
         if rater:
