@@ -28,10 +28,10 @@ Status = Literal["waiting", "running", "done", "failed", "stopped"]
 
 WORKERS = 6
 """Jobs at once. Most of them wait for the networks or for a process of their own; the engine sees to turns."""
-QUEUE_SIZE = 64
+QUEUE_SIZE = 256
 KEPT = 48  # finished jobs that are remembered
 UNATTENDED_SECONDS = 180.0  # browsers look at hidden tabs about once a minute
-GONE_SECONDS = 20.0  # a tab that is reloaded comes back sooner
+GONE_SECONDS = 10.0  # a connection that breaks for a moment comes back sooner
 STUBBORN_SECONDS = 15.0
 """A job that was asked to stop so long ago and has not loses its worker: another one goes on with the rest."""
 LOOK_SECONDS = 0.5

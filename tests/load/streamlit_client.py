@@ -124,7 +124,7 @@ class Visitor:
         kind = element.WhichOneof("type")
         if kind == "bidi_component":
             component = element.bidi_component
-            key = component.id.rsplit("-", 1)[-1]
+            key = component.id.split("-", 2)[-1]  # $$ID-hash-key
             self.components[key] = component.id
             self.component_json[key] = json.loads(component.json) if component.json else None
             texts.append(component.json)

@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("phone", "phone", "identity", "emotion")
 POLL_SECONDS = 0.7
 MADE = re.compile(r"/faces/[0-9a-f]{32}\.webp")
+PARTS = 4
 VISITS_LAST = (3, 8)  # clicks
 
 
@@ -174,15 +175,19 @@ def main() -> None:
         asyncio.run(crowd(port, given.count, given.pause, given.warm, 10**9, Tally(), seed=0))
         before, tally, began = resident(process), Tally(), time.perf_counter()
         processor = psutil.Process(process.pid).cpu_times()
-        asyncio.run(crowd(port, given.count, given.pause, given.seconds, given.interactions, tally, seed=1))
-        seconds, after, used = time.perf_counter() - began, resident(process), psutil.Process(process.pid).cpu_times()
+        memory = [before]
+        for part in range(1, PARTS + 1):
+            most = given.interactions * part // PARTS
+            asyncio.run(crowd(port, given.count, given.pause, given.seconds / PARTS, most, tally, seed=part))
+            memory.append(resident(process))
+        seconds, used = time.perf_counter() - began, psutil.Process(process.pid).cpu_times()
         print(f"{given.count} visitors at once, {tally.interactions} interactions in {seconds:.0f} s")
         print(said("gallery clicks", tally.clicks))
         print(said("first pages of a visit", tally.entries))
         print(said("looks at running work", tally.polls))
         print(f"pictures fetched: {tally.pictures}")
         print(f"processor: {used.user + used.system - processor.user - processor.system:.1f} s")
-        print(f"memory: {before:.0f} MB before, {after:.0f} MB after")
+        print(f"memory: {' '.join(f'{each:.0f}' for each in memory)} MB, before and after each of {PARTS} parts")
         print(f"errors: {dict(tally.errors) or 'none'}")
         print(f"crossed sessions: {tally.crossed or 'none'}")
         stopping = time.perf_counter()

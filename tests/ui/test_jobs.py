@@ -1,13 +1,18 @@
 """The job manager: progress, stopping, a full queue, and workers that outlive what they run."""
 
+import sys
 import threading
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.errors import LiminalError
-from ui import jobs
+from core.models import visits
+from ui import job_line, jobs
 from ui.jobs import JobManager
+from ui.kept import Kept
 
 
 def wait_for(job):
@@ -143,3 +148,177 @@ def test_a_visitor_has_one_job_for_a_question(monkeypatch, replaces):
     first.stop()
     assert wait_for(second).result == 7
     assert jobs.job_for("slot", "two", "second", work) is second  # a finished one is found again
+
+
+def test_visitors_take_turns_and_nobody_fills_the_line():
+    gate, order = threading.Event(), []
+    manager = JobManager()
+    first = manager.submit("first", lambda _: gate.wait(30), visitor="busy")
+    while first.status == "waiting":
+        time.sleep(0.01)
+    for number in range(3):
+        last = manager.submit(f"more {number}", lambda _, number=number: order.append(f"busy {number}"), visitor="busy")
+    late = manager.submit("late", lambda _: order.append("late"), visitor="late")
+    assert manager.ahead(late) == 2  # the one that runs, and one of the three
+    assert manager.ahead(last) == 4
+    gate.set()
+    wait_for(last)
+    wait_for(late)
+    assert order.index("late") <= 1
+
+
+def test_one_visitors_endless_work_leaves_the_others_alone():
+    leave = threading.Event()
+    manager = JobManager(workers=3)
+    endless = [manager.submit("endless", lambda _: leave.wait(60), visitor="greedy") for _ in range(4)]
+    assert wait_for(manager.submit("other", lambda _: "made", visitor="other")).result == "made"
+    assert [job.status for job in endless].count("running") == job_line.AT_ONCE
+    leave.set()
+
+
+def test_a_job_that_does_not_stop_loses_its_worker(monkeypatch):
+    monkeypatch.setattr(jobs, "STUBBORN_SECONDS", 0.05)
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.02)
+    leave = threading.Event()
+    manager = JobManager()
+    stubborn = manager.submit("stubborn", lambda _: leave.wait(60))
+    while stubborn.status == "waiting":
+        time.sleep(0.01)
+    after = manager.submit("after", lambda _: "made")
+    stubborn.stop()
+    assert wait_for(after).result == "made"
+    assert stubborn.status == "stopped"
+    leave.set()  # what it returns in the end changes nothing any more
+    time.sleep(0.05)
+    assert (stubborn.status, stubborn.result) == ("stopped", None)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_that_is_ended_is_replaced(monkeypatch):
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.02)
+
+    def leave(_):
+        raise SystemExit
+
+    manager = JobManager()
+    assert wait_for(manager.submit("leaves", leave)).status == "failed"
+    assert wait_for(manager.submit("next", lambda _: "made")).result == "made"
+
+    # a worker that is gone without a word: its thread ends while the job counts as running
+    monkeypatch.setattr(jobs.Job, "_run", lambda job: (setattr(job, "status", "running"), sys.exit()))
+    lost = manager.submit("lost", lambda _: None)
+    assert wait_for(lost).status == "failed"
+    monkeypatch.undo()
+    assert wait_for(manager.submit("last", lambda _: "made")).result == "made"
+
+
+def test_work_of_a_visitor_who_has_left_is_dropped(monkeypatch):
+    monkeypatch.setattr(jobs, "GONE_SECONDS", 0.05)
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.02)
+    here = {"gone", "stays"}
+    manager = JobManager(present=lambda visitor: visitor in here)
+
+    def work(progress):
+        while True:
+            progress.check()
+            time.sleep(0.002)
+
+    running = manager.submit("running", work, visitor="gone")
+    waiting = manager.submit("waiting", work, visitor="gone")
+    stays = manager.submit("stays", lambda _: "made", visitor="stays")
+    while running.status == "waiting":
+        time.sleep(0.01)
+    here.remove("gone")  # the tab is closed
+    assert wait_for(running).status == wait_for(waiting).status == "stopped"
+    assert wait_for(stays).result == "made"
+
+
+def test_a_manager_without_work_keeps_no_threads(monkeypatch):
+    monkeypatch.setattr(jobs, "IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.02)
+    manager = JobManager(workers=4)
+    for job in [manager.submit("short", lambda _: 1) for _ in range(8)]:
+        wait_for(job)
+    for _ in range(500):
+        if not manager._workers and manager._watcher is None:
+            break
+        time.sleep(0.01)
+    assert not manager._workers
+    assert manager._watcher is None
+    assert wait_for(manager.submit("again", lambda _: 2)).result == 2
+
+
+def test_a_jobs_networks_are_asked_for_its_visitor():
+    seen = []
+
+    def work(_):
+        visit = visits.current()
+        visit.waiting(7)
+        seen.append(visit)
+
+    job = wait_for(JobManager().submit("work", work, visitor="someone"))
+    assert seen[0].session == "job-someone"
+    assert seen[0].cancel is job.cancel
+    assert job.ahead_at_networks[0] == 7
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=40))
+def test_the_line_says_who_is_before_whom_and_keeps_to_it(steps):
+    line, waiting = job_line.JobLine(), []
+    for number, (visitor, takes) in enumerate(steps):
+        if takes:
+            job = line.take()
+            if job is not None:
+                waiting.remove(job)
+        else:
+            job = (visitor, number)
+            line.put(visitor, job)
+            waiting.append(job)
+    assert len(line) == len(waiting)
+    promised = {job: len(line.before(job[0], job)) for job in waiting}
+    taken = [line.take() for _ in waiting]
+    assert {job: place for place, job in enumerate(taken)} == promised
+    assert line.take() is None
+
+
+def test_the_same_thing_is_made_once_for_all_who_ask():
+    kept, gate, made, results = Kept(), threading.Event(), [], []
+
+    def make():
+        made.append(1)
+        assert gate.wait(30)
+        return "picture"
+
+    threads = [threading.Thread(target=lambda: results.append(kept.once("key", make))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    while not made:
+        time.sleep(0.01)
+    gate.set()
+    for thread in threads:
+        thread.join(30)
+    assert results == ["picture"] * 5
+    assert len(made) == 1
+
+
+def test_when_the_one_who_makes_it_fails_the_next_one_does():
+    kept, started, gate, results = Kept(), threading.Event(), threading.Event(), []
+
+    def fail():
+        started.set()
+        assert gate.wait(30)
+        raise LiminalError("Stopped.")
+
+    def first():
+        with pytest.raises(LiminalError):
+            kept.once("key", fail)
+
+    one = threading.Thread(target=first)
+    one.start()
+    assert started.wait(30)
+    two = threading.Thread(target=lambda: results.append(kept.once("key", lambda: "made")))
+    two.start()
+    gate.set()
+    one.join(30)
+    two.join(30)
+    assert results == ["made"]
