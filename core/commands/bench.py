@@ -11,7 +11,7 @@ from typing import Any
 from core.errors import LiminalError
 from core.models import registry
 
-SUITES = ("identity", "emotion", "studies", "analysis", "many")
+SUITES = ("identity", "emotion", "studies", "analysis", "many", "alignment")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--iterations", type=int, default=100, help="iterations of a search at most (default 100, as in paper A)")
     parser.add_argument("--faces", type=int, default=64, help="faces for the recogniser's figures (default 64)")
+    parser.add_argument("--people", type=int, default=40, help="alignment: simulated people who are asked (default %(default)s)")
+    parser.add_argument("--full", action="store_true", help="alignment: measure whole runs, nothing scaled")
     names = registry.names("generator")
     parser.add_argument(
         "--rows", type=int, help="studies: answers in the table (default 200,000); many: rows of a data set (default 1,000,000)"
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print. Ratios matter; the seconds are this machine's."""
-    for name in ("runs", "iterations", "faces", "images", "rows"):
+    for name in ("runs", "iterations", "faces", "images", "rows", "people"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise LiminalError(f"--{name} must be at least 1; it is {getattr(arguments, name)}.")
     suite = importlib.import_module(f"core.commands.bench_{arguments.suite}")
@@ -51,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         measured = suite.measure(arguments.runs)
     elif arguments.suite == "studies":
         measured = suite.measure(arguments.rows or 200_000)
+    elif arguments.suite == "alignment":
+        measured = suite.measure(arguments.people, arguments.full)
     elif arguments.suite == "many":
         measured = suite.measure(arguments.images, arguments.iterations, arguments.rows or suite.MILLION, arguments.generator)
     else:

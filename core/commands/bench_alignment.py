@@ -1,0 +1,233 @@
+"""Alignment figures: how long classifiers take to learn from a study of paper B's size, and how many answers choosing saves.
+
+1,678 images, 22,450 answers of 66 people (paper B, section IV), 800 plain faces. Pictures are faces made here, answers are
+simulated. Learning is timed with the product's own functions. What takes longest is measured in part and scaled, unless it is asked
+for in full: looking at the pictures (so many of each), and the network's epochs (some of the images); the figures say so.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.alignment.alignment import Alignment, Inputs, Sources, opened
+from core.alignment.answers import Answered, Places
+from core.alignment.configuration import AlignmentConfiguration
+from core.alignment.inputs import BATCH, reference_labels
+from core.alignment.next_simulation import GOALS, NextQuestion, simulate_next
+from core.alignment.splits import parted
+from core.progress import Progress
+from core.sampling.seeds import generator_for, sample_seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.alignment.training import Rows
+
+IMAGES, PEOPLE, ANSWERS = 1678, 66, 22_450
+GENERATOR = "dcgan-sharp"
+MLP, NETWORK = "emotion-mlp", "mini-xception"
+MINUTES, INDIVIDUAL_S = {MLP: 5, NETWORK: 20}, 10
+"""To reach."""
+LOOKED_AT, SHARE = 64, 1 / 16
+"""Pictures, and share of the images of an epoch, that are measured where not all are."""
+SIMULATED_ANSWERS = 60
+SEED = 5
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A classifier's inputs of all images and plain faces; seconds of looking at all of each."""
+
+    given: Inputs
+    images_s: float
+    reference_s: float
+
+
+def measure(people: int, full: bool) -> dict[str, Any]:
+    """All figures of the suite. people: simulated ones of the next question; full: nothing is scaled."""
+    with tempfile.TemporaryDirectory() as folder:
+        group = {name: _group(name, Path(folder) / name, full) for name in (MLP, NETWORK)}
+    asked = {goal: _asked(simulate_next(people=people, answers=SIMULATED_ANSWERS, goal=goal)) for goal in GOALS}
+    return {"images": IMAGES, "answers": ANSWERS, "people": PEOPLE, "full": full, "group": group, "next_question": asked}
+
+
+def _group(name: str, place: Path, full: bool) -> dict[str, Any]:
+    """Base -> Group of one classifier in seconds, by part; of the MLP an individual too."""
+    from core.alignment import learning
+    from core.alignment.networks import learner
+
+    configuration = AlignmentConfiguration(classifiers=(name,))
+    looked = _looked(name, configuration.reference_faces, full)
+    sources = Sources(lambda classifier, progress: looked.given, learner)
+    answers = _answers()
+    labels = reference_labels(GENERATOR, configuration.reference_faces)
+    alignment = opened("bench", configuration, answers, parted(answers, configuration), labels, sources, place)
+    whole = full or name == MLP
+    learns = _seconds(lambda: learning.group(alignment)) if whole else _epochs(alignment, name, together=True)
+    found = {
+        "pictures_s": round(looked.images_s, 1),
+        "plain_faces_s": round(looked.reference_s, 1),
+        "learning_s": round(learns, 1),
+        "minutes": round((looked.images_s + looked.reference_s + learns) / 60, 2),
+        "aim_minutes": MINUTES[name],
+        "pictures_scaled_from": None if full else LOOKED_AT,
+        "learning_scaled_from_share": None if whole else SHARE,
+        "inputs_looked_at_anew_each_epoch": round(_anew(looked, learns, configuration.epochs), 1),
+    }
+    if name == MLP:
+        rater = alignment.split.able()[0]
+        found["individual_s"] = round(_seconds(lambda: learning.individual(alignment, name, rater)), 2)
+        found["individual_answers"] = len(alignment.split.person(rater)[0])
+    else:
+        together = learns if not whole else _epochs(alignment, name, together=True)
+        found["a_row_an_answer"] = round(_epochs(alignment, name, together=False) / together, 1)
+    return found
+
+
+def _anew(looked: _Looked, learns: float, epochs: int) -> float:
+    """How many times as long a run takes whose epochs look at the pictures anew, instead of keeping what was read."""
+    look = looked.images_s + looked.reference_s
+    return (epochs * look + learns) / (look + learns)
+
+
+def _looked(name: str, faces: int, full: bool) -> _Looked:
+    """What a classifier reads; of some pictures, repeated as often as needed, unless ``full``."""
+    import torch
+
+    from core.alignment.networks import prepared
+    from core.models import registry
+    from core.sampling.pictures import quantised
+
+    maker = registry.load(GENERATOR, "generator")
+    prepared(name, torch.rand(2, 3, maker.image_size, maker.image_size))  # loaded before anything is timed
+    known: dict[str, list[Tensor]] = {"images": [], "reference": []}
+    seconds = {"making": 0.0, "images": 0.0, "reference": 0.0}
+    for kind, wanted in (("images", IMAGES), ("reference", faces)):
+        count = wanted if full else LOOKED_AT
+        seeds = [sample_seed(SEED, kind, place) for place in range(count)]
+        for start in range(0, count, BATCH):
+            began = time.perf_counter()
+            with torch.inference_mode():
+                shown = quantised(maker.decode(maker.sample(seeds[start : start + BATCH])))
+            made = time.perf_counter()
+            known[kind].append(prepared(name, shown))
+            # a study's pictures are there; plain faces are made from their seeds
+            seconds[kind] += (time.perf_counter() - (made if kind == "images" else began)) * wanted / count
+
+    def all_of(kind: str, wanted: int) -> Tensor:
+        rows = torch.cat(known[kind])
+        return rows[torch.arange(wanted) % len(rows)]
+
+    return _Looked(Inputs(all_of("images", IMAGES), all_of("reference", faces)), seconds["images"], seconds["reference"])
+
+
+def _epochs(alignment: Alignment, name: str, *, together: bool) -> float:
+    """Seconds of all epochs of the group's training, from one epoch on some of the images; together: an image's votes are a row."""
+    import torch
+
+    from core.alignment.training import Rows, Schedule, fine_tune
+
+    c, answers = alignment.configuration, alignment.answers
+    given = alignment.sources.inputs(name, Progress())
+    learned, judged = (_some(answers, rows) for rows in alignment.split.group())
+
+    def rows_of(places: Places) -> Rows:
+        image, emotion = answers.image[places], answers.emotion[places]
+        return Rows.by_image(image, emotion, len(answers.images)) if together else Rows.single(image, emotion)
+
+    plain = np.flatnonzero(~alignment.reference_held)
+    reference = Rows(plain + len(given.images), alignment.labels.labels[plain], np.ones(len(plain)))
+    inputs, network = torch.cat([given.images, given.reference]), alignment.sources.learner(name)
+    schedule = Schedule(epochs=1, batch=c.batch, rate=c.rate, seed=c.seed, part=c.part)
+    rows, looked_at = rows_of(learned), rows_of(judged)
+
+    def learn() -> None:
+        fine_tune(network, inputs, rows, reference, c.reference_share, looked_at, schedule, stage="group")
+
+    return _seconds(learn) / SHARE * c.epochs
+
+
+def _some(answers: Answered, rows: Places) -> Places:
+    """The answers to every so-manieth image."""
+    some: Places = rows[answers.image[rows] % round(1 / SHARE) == 0]
+    return some
+
+
+def _answers() -> Answered:
+    """Simulated answers: everybody to images of their own choice, to each image some thirteen."""
+    from core.models.emotions import EMOTIONS
+
+    random = generator_for(sample_seed(SEED, "answers"))
+    tastes = random.dirichlet(np.ones(len(EMOTIONS)), IMAGES).cumsum(axis=1)
+    each = np.full(PEOPLE, ANSWERS // PEOPLE) + (np.arange(PEOPLE) < ANSWERS % PEOPLE)
+    image = np.concatenate([random.permutation(IMAGES)[:count] for count in each])
+    rater = np.repeat(np.arange(PEOPLE), each)
+    order = np.lexsort((rater, image))
+    image, rater = image[order], rater[order]
+    emotion = (random.random((len(image), 1)) > tastes[image]).sum(axis=1).clip(0, len(EMOTIONS) - 1)
+    images, people = (tuple(f"{kind}{place:04d}" for place in range(n)) for kind, n in (("i", IMAGES), ("r", PEOPLE)))
+    return Answered(images, people, image, rater, emotion, "simulated")
+
+
+def _asked(found: NextQuestion) -> dict[str, Any]:
+    """The share of random order's answers that each order needs."""
+    orders = {"chosen": found.share, **({"random_between_the_two": found.near_share} if found.near else {})}
+    shares = {
+        name: {"share": round(each.value, 2), "low": round(each.low, 2), "high": round(each.high, 2)}
+        for name, each in orders.items()
+    }
+    return {**shares, "possible": round(found.possible, 2), "aim": 0.5, "people": found.basis.raters, "answers": found.answers[-1]}
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def as_text(figures: dict[str, Any]) -> str:
+    """For people."""
+    lines = [
+        f"Learning from {figures['answers']:,} simulated answers of {figures['people']} people to {figures['images']:,} images:"
+    ]
+    for name, found in figures["group"].items():
+        lines += [
+            f"  {name}: {found['minutes']:.1f} minutes (aim: {found['aim_minutes']})",
+            f"    looking at the pictures {found['pictures_s']:.0f} s, making and looking at plain faces "
+            f"{found['plain_faces_s']:.0f} s, learning {found['learning_s']:.0f} s",
+            *_scaled(found),
+            f"    pictures looked at anew in each epoch would take {found['inputs_looked_at_anew_each_epoch']:.1f} times as long",
+        ]
+        if "individual_s" in found:
+            lines.append(
+                f"    an individual, {found['individual_answers']} answers: {found['individual_s']:.1f} s (aim: {INDIVIDUAL_S})"
+            )
+        if "a_row_an_answer" in found:
+            lines.append(f"    a row an answer instead of a row an image would take {found['a_row_an_answer']:.1f} times as long")
+    lines.append("Answers that are needed for what random order reaches, shares (simulated people):")
+    for goal, found in figures["next_question"].items():
+        for order in ("chosen", "random_between_the_two"):
+            if order in found:
+                each = found[order]
+                words = f"  {goal}, {order.replace('_', ' ')}: {each['share']:.2f} ({each['low']:.2f} to {each['high']:.2f})"
+                lines.append(words + (f" (aim: {found['aim']})" if order == "chosen" else ""))
+        if "random_between_the_two" not in found:
+            lines.append(f"  {goal}, the best order if the model of a person were right: {found['possible']:.2f}")
+    return "\n".join(lines)
+
+
+def _scaled(found: dict[str, Any]) -> list[str]:
+    """What was measured in part."""
+    parts = []
+    if found["pictures_scaled_from"]:
+        parts.append(f"pictures and faces from {found['pictures_scaled_from']} of each")
+    if found["learning_scaled_from_share"]:
+        parts.append(f"learning from one epoch on {found['learning_scaled_from_share']:.1%} of the images")
+    return [f"    scaled: {'; '.join(parts)}"] if parts else []
