@@ -81,7 +81,7 @@ def _search(own: OwnFace) -> None:
         if job is not None:
             progress.outcome(job)
         title = registry.entry(own.generator).title
-        st.html(words.fine(f"To change this face, it must first be found among those that {title} can make. That takes a minute."))
+        st.html(words.fine(f"It must first be found among the faces that {title} can make. That takes about a minute."))
         if st.button("Find me in the generator", type="primary", key="find-own-face"):
             st.session_state.pop(own_face.JOB, None)
             job_for(own_face.JOB, own, "a face in a generator", own_face.finder(own))
@@ -95,8 +95,9 @@ def _watch(job_id: str) -> None:
     progress.tick(job_id)
     own = own_face.current()
     if own is not None and own.latest is not None and own.latest.picture is not None:
-        so_far = (data_url(own.latest.picture), "The nearest generated face so far")
-        st.html(words.pair((own.address(own.photo), "You, framed"), so_far))
+        caption = "The nearest generated face so far"
+        with st.columns([2, 3])[0]:
+            st.html(words.portrait(data_url(own.latest.picture), caption, caption))
 
 
 def show_likeness(own: OwnFace) -> None:
@@ -123,7 +124,7 @@ def verdict(found: Inversion) -> str:
     if said[True]:
         parts.append(f"{_listed(said[True])} {_take(said[True])} the two for the same person")
     if said[False]:
-        parts.append(f"{_listed(said[False])} {_take(said[False])} them for two people")
+        parts.append(f"{_listed(said[False])} {_take(said[False])} them for two different people")
     if said[None]:
         parts.append(f"{_listed(said[None])} {'finds' if len(said[None]) == 1 else 'find'} no face in one of them")
     return "; ".join(parts) + "."

@@ -87,7 +87,7 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
         test.button(key="find-own-face").click().run()
         test = finished(test)
         assert not test.exception
-        assert "the two for the same person" in words(test) or "them for two people" in words(test)
+        assert "the two for the same person" in words(test) or "them for two different people" in words(test)
         assert own_face_view.HONEST in words(test)
         own = test.session_state[own_face.SLOT]
         assert own.found.latent.shape == (100,)
