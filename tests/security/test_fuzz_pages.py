@@ -137,7 +137,7 @@ def test_routes(target):
         assert status < 500, (shape, first, second, content[:300])
         assert b"Traceback" not in content
         assert b"root:" not in content
-        if status == 200 and "html" in kind:
+        if status == 200 and "html" in kind and method != "HEAD":
             assert b"Streamlit Inc." in content[:200], "only Streamlit's own page is HTML"
 
     ask()
