@@ -99,7 +99,10 @@ def choose_networks(generator: str, steerer: str, asked: Sequence[str]) -> None:
     """Which network steers, and which of those that the user added are asked too; nothing where none was added."""
     added = own_judging.added("classifier")
     known = model_choice.classifiers(generator)
-    if known:
+    reader = model_choice.reader_of(generator)
+    if reader is not None:
+        st.html(fine(html.escape(f"{reader} steers: it reads the embeddings that {registry.entry(generator).title} draws.")))
+    elif known:
         names = [DISTILLED, *known]
         st.radio(
             "Which network steers?",
@@ -107,6 +110,8 @@ def choose_networks(generator: str, steerer: str, asked: Sequence[str]) -> None:
             captions=[model_choice.caption(name) for name in names],
             **bound("steerer", steerer if steerer in names else DISTILLED),
         )
+    known = [name for name in known if name != reader]
+    if known:
         st.session_state["asked_wanted"] = [name for name in asked if name in known]
         st.pills(
             "Who else is asked about the faces?",
@@ -118,7 +123,7 @@ def choose_networks(generator: str, steerer: str, asked: Sequence[str]) -> None:
             on_change=_asked_picked,
         )
     for name in added:
-        if name not in known:
+        if name not in (*known, reader):
             title = registry.entry(name).title
             st.html(fine(html.escape(f"{title} can be asked once it was prepared on the page Models, after this generator was.")))
 

@@ -39,9 +39,10 @@ def choose() -> IdentityState:
             key="strategy",
             bind="query-params",
         )
-        strategy: Strategy = wanted if model_choice.has_gradient(recogniser) else "cmaes"
-        if strategy != wanted:
-            st.html(words.fine(html.escape(f"{registry.entry(recogniser).title} has no gradient, so trial and selection it is.")))
+        blunt = model_choice.without_gradient(generator, recogniser)
+        strategy: Strategy = "cmaes" if blunt else wanted
+        if blunt and wanted != strategy:
+            st.html(words.fine(html.escape(f"{registry.entry(blunt).title} has no gradient, so trial and selection it is.")))
         rounds = st.slider("Rounds of a search, at most", 5, 200, 50, step=5, key="rounds", bind="query-params")
         looks = st.toggle("Also change single looks, such as a smile", key="looks", bind="query-params")
         if looks and not model_choice.has_looks(generator):

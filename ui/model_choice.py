@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from core.models import registry
 from core.sampling import own_judging
@@ -30,8 +32,9 @@ def tell_gone(**asked: Kind) -> None:
         names = st.query_params.get(key) or st.session_state.get(key) or ""
         unknown = [name for name in str(names).split(",") if name and name not in registry.names(kind)]
         if unknown:
-            st.query_params.pop(key, None)
             st.session_state.pop(key, None)
+            with contextlib.suppress(StreamlitAPIException):  # where a widget is bound to it, the widget lets go of it itself
+                st.query_params.pop(key, None)
             # an address is written by anybody: only what could be a name is repeated
             named = f"The {WHAT[kind]} '{unknown[0]}'" if re.fullmatch(r"[\w-]{1,40}", unknown[0]) else f"A {WHAT[kind]}"
             st.warning(f"{named} that this view asks for is not installed here (any more), so the usual one is used instead.")
@@ -45,10 +48,13 @@ def caption(name: str) -> str:
     return f"{entry.title}, added here" + ("" if not needs_preparing(entry) or is_prepared(name) else ", not prepared yet")
 
 
-def has_gradient(recogniser: str) -> bool:
-    """Whether searches can follow the recogniser's own gradient."""
-    own = registry.entry(recogniser, "recogniser").own
-    return own is None or bool(own.facts.get("differentiable", True))
+def without_gradient(*names: str) -> str | None:
+    """The first of these models that has no gradient to follow, so that only trial and selection can search with it."""
+    for name in names:
+        own = registry.entry(name).own
+        if own is not None and not own.facts.get("differentiable", True):
+            return name
+    return None
 
 
 def has_looks(generator: str) -> bool:
@@ -61,9 +67,17 @@ def classifiers(generator: str) -> list[str]:
     return [name for name in own_judging.added("classifier") if own_judging.logits(name, generator) is not None]
 
 
+def reader_of(generator: str) -> str | None:
+    """The classifier that reads a generator's latents as embeddings, and so steers it; None for all other generators."""
+    own = registry.entry(generator, "generator").own
+    return None if own is None else own.options.get("classifier")
+
+
 def why_direct(generator: str, steerer: str) -> str:
     """Why faces cannot be made in two stages with these models, in one sentence; empty where they can."""
     entry = registry.entry(generator, "generator")
+    if reader_of(generator) is not None:
+        return ""
     if entry.own is not None:
         return (
             f"Two stages need a network from embeddings to faces of {entry.title}, and there is none: the picture itself is "
@@ -74,6 +88,6 @@ def why_direct(generator: str, steerer: str) -> str:
     return ""
 
 
-def judges(steerer: str, asked: Sequence[str]) -> tuple[str, ...]:
+def judges(generator: str, steerer: str, asked: Sequence[str]) -> tuple[str, ...]:
     """Who is asked about the finished faces beside the one that steers; last the one that never does."""
-    return (*TAUGHT_BY, *(name for name in asked if name != steerer), BYSTANDER)
+    return (*TAUGHT_BY, *(name for name in asked if name not in (steerer, reader_of(generator))), BYSTANDER)

@@ -94,7 +94,7 @@ class EmotionState:
             base=base_id,
             generator=self.generator,
             steerer=self.steerer,
-            judges=model_choice.judges(self.steerer, self.asked),
+            judges=model_choice.judges(self.generator, self.steerer, self.asked),
             strategy=self.way,
             freedom=self.freedom,
             loss=self.loss,
@@ -127,7 +127,7 @@ class MorphState:
             generator=self.generator,
             freedom=self.freedom,
             steerer=self.steerer,
-            judges=model_choice.judges(self.steerer, self.asked),
+            judges=model_choice.judges(self.generator, self.steerer, self.asked),
         )
 
 

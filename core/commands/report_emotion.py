@@ -27,7 +27,7 @@ def show(made: SampleSet, folder: Path) -> None:
     """Print everything: the steerer first, then the judges."""
     configuration, said = made.emotion, statistics(made)
     reference, why_not = _reference(configuration)
-    way = f"guided by {registry.entry(configuration.steerer).title}" if configuration.guided else "unguided"
+    way = f"guided by {registry.title(configuration.steerer)}" if configuration.guided else "unguided"
     print(
         f"{folder}: {said.n} samples between {said.emotion1} and {said.emotion2} of {bases(made)}, {way}, "
         f"{configuration.strategy}, freedom {configuration.freedom:g}, generator {configuration.generator}, "
@@ -57,7 +57,7 @@ def figures(made: SampleSet) -> dict[str, Any]:
         classifiers.append(
             {
                 **asdict(each),
-                "title": registry.entry(each.classifier).title,
+                "title": registry.title(each.classifier),
                 "role": configuration.part(each.classifier),
                 "plain": asdict(plain) if plain else None,
                 "ratio_to_plain": asdict(ratio(each.passed, plain)) if plain else None,
@@ -104,7 +104,7 @@ def print_faces(faces: Faces) -> None:
 
 
 def _titled(said: ClassifierBoundary, configuration: EmotionConfiguration) -> str:
-    return f"{registry.entry(said.classifier).title}, which {configuration.part(said.classifier)}"
+    return f"{registry.title(said.classifier)}, which {configuration.part(said.classifier)}"
 
 
 def _print_classifier(said: ClassifierBoundary, configuration: EmotionConfiguration, plain: Proportion | None) -> None:

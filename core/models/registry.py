@@ -92,6 +92,11 @@ def entry(name: str, kind: Kind | None = None) -> Entry:
     raise LiminalError(f"There is no {kind or 'model'} called '{name}'; the ones installed are {known}.")
 
 
+def title(name: str) -> str:
+    """What people read for a name; the name itself for a model that is not there any more, of which results may still tell."""
+    return next((candidate.title for candidate in entries() if candidate.name == name), name)
+
+
 @overload
 def load(name: str, kind: Literal["generator"], device: str | None = None) -> Generator: ...
 @overload

@@ -1,12 +1,16 @@
 """The page 'Models': it lists what there is before torch is loaded, tries a model, and adds one with a verdict."""
 
+import socket
+import time
+
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from core.__main__ import main
 from core.errors import LiminalError
 from core.models import registry
-from core.models.own import listing
+from core.models.own import listing, sources
 from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
 from core.sampling import preparing
 from core.sampling.thresholds import load_thresholds
@@ -92,7 +96,7 @@ def test_a_label_that_was_guessed_wrongly_is_corrected(tmp_path):
     test = app(PAGE)
     work()
     test.run()
-    assert "Outputs read as:</b> surprise 5, fear 4, disgust 1" in words(test)
+    assert "outputs read as surprise 5, fear 4, disgust 1" in words(test)
     fear = test.selectbox(key="labels-tiny-vit-fear")
     assert fear.options[4] == "4: fear"
     fear.set_value(3).run()
@@ -101,13 +105,78 @@ def test_a_label_that_was_guessed_wrongly_is_corrected(tmp_path):
     assert listing.own_models()[0].options["labels"]["fear"] == 3
     assert registry.load("tiny-vit", "classifier").order[1] == 3
     assert "Kept. Prepare it again" in words(test.run())
-    assert "Outputs read as:</b> surprise 5, fear 3" in words(test)
+    assert "outputs read as surprise 5, fear 3" in words(test)
+
+
+KEY = "synthesis.b8.conv1.weight"
+
+
+def lacking(state):
+    del state[KEY]
+
+
+def misshapen(state):
+    state[KEY] = state[KEY][:, :, :1]
+
+
+def not_finite(state):
+    state[KEY][0, 0, 0, 0] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [(lacking, f"lacks '{KEY}'"), (misshapen, f"'{KEY}' in tiny.safetensors has the shape"), (not_finite, f"'{KEY}' in tiny")],
+)
+def test_the_first_wrong_key_is_named_on_page_and_command(weights, capsys, damage, sentence):
+    state = {key: value.clone() for key, value in load_file(weights).items()}
+    damage(state)
+    save_file({key: value.contiguous() for key, value in state.items()}, weights)
+    assert main(["models", "add", "tiny-gan", "stylegan2", str(weights)]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "Traceback" not in said
+    assert sentence in words(fill_in(app(PAGE), "tiny-gan", weights))
+
+
+class Code:
+    def __reduce__(self):
+        return print, ("this was run",)
+
+
+def test_code_in_a_pickle_is_never_run(tmp_path, capsys):
+    torch.save({"G_ema": Code()}, tmp_path / "bad.pt")
+    assert main(["models", "add", "tiny-gan", "stylegan2", str(tmp_path / "bad.pt")]) == 2
+    said = capsys.readouterr()
+    assert "holds code besides its tensors, which is never run" in said.err
+    assert "this was run" not in said.out
+    assert "which is never run" in words(fill_in(app(PAGE), "tiny-gan", tmp_path / "bad.pt"))
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_hub_that_refuses_or_never_answers_is_no_wait(monkeypatch, capsys, silent):
+    """A real socket: one that is not listened to, and one that takes the call and says nothing."""
+    import huggingface_hub
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(sources, "SECONDS", 0.3)
+    for proxy in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(proxy, raising=False)
+        monkeypatch.delenv(proxy.upper(), raising=False)
+    with socket.socket() as hub:
+        hub.bind(("127.0.0.1", 0))
+        if silent:
+            hub.listen(1)
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{hub.getsockname()[1]}")
+        began = time.monotonic()
+        assert main(["models", "add", "x", "hf-classifier", "somebody/feelings"]) == 2
+        assert "the hub could not be reached" in capsys.readouterr().err
+        assert "the hub could not be reached" in words(fill_in(app(PAGE), "x", "somebody/feelings"))
+        assert time.monotonic() - began < 60
+    assert listing.own_models() == ()
 
 
 def test_what_is_wrong_is_said_in_a_sentence(weights):
-    state = StyleGAN2Network(StyleGAN2Sizes(6, 5, 0, 0, (5, 5), {4: 8, 8: 6})).state_dict()
-    save_file({key: value.clone() for key, value in state.items() if key != "synthesis.b8.torgb.bias"}, weights)
-    assert "lacks 'synthesis.b8.torgb.bias'" in words(fill_in(app(PAGE), "tiny-gan", weights))
     assert "forbids fetching it" in words(fill_in(app(PAGE), "tiny-gan", "somebody/nothing"))
     assert "The options are not readable" in words(fill_in_badly(weights))
     assert listing.own_models() == ()

@@ -1,5 +1,6 @@
 """Every page on models that a user added: tiny ones, added and prepared by the real commands, on the pages as they are."""
 
+import json
 import random
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from core.__main__ import main
 from core.models import registry
+from core.models.own import listing
 from core.sampling import preparing
 from core.sampling.emotion import direct
 from core.sampling.emotion.reference import load_reference
@@ -178,7 +180,7 @@ def studies(pairs, faces):
             answer_all(store, study, lambda _: people.choice(answers))
 
     ask("pairs", pairs, 4, ("0", "1"))
-    ask("feelings", faces, 80, ("fear", "surprise", "anger"))
+    ask("feelings", faces, 4, ("fear", "surprise", "anger"))
     store.dispose()
 
 
@@ -200,9 +202,9 @@ def test_what_people_say_of_such_faces(studies, page, query):
 
 
 def test_networks_that_learn_from_people_are_the_known_ones(studies):
-    test = app("align.py", study="feelings")
-    assert not test.error
-    assert "Networks that were added are asked, and do not learn" in words(test)
+    said = words(app("align.py", study="feelings"))
+    assert "Networks that were added are asked, and do not learn" in said
+    assert "There are 8 answers to learn from" in said  # of so few people nothing can be learned
 
 
 def test_the_command_makes_the_same_kinds_of_sets(tmp_path):
@@ -213,3 +215,93 @@ def test_the_command_makes_the_same_kinds_of_sets(tmp_path):
     command = ["generate", "identity", "--generator", GAN, "--recogniser", ONNX, "--judges", DEEPFACE, "--iterations", "2"]
     assert main([*command, "--face-checks", "1", "--faces-needed", "1", "--out", str(tmp_path / "pairs")]) == 0
     assert f"accepted_{DEEPFACE}" in SampleSet.load(tmp_path / "pairs").pairs
+
+
+# Models that are gone, or not what they were, while a page has them chosen
+
+
+@pytest.fixture
+def losing(shelf):
+    """Takes an added model off the list, but not what was prepared for it, until the test is over."""
+    whole = listing.place().read_bytes()
+
+    def lose(name):
+        rows = [row for row in json.loads(whole)["models"] if row["name"] != name]
+        listing.place().write_text(json.dumps({"models": rows}))
+
+    yield lose
+    listing.place().write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "what", "query"),
+    [
+        ("phone.py", ONNX, "recogniser", {"generator": GAN, "recogniser": ONNX}),
+        ("identity.py", GAN, "generator of faces", {"generator": GAN, "recogniser": ONNX}),
+        ("emotion.py", VIT, "network for feelings", {"generator": GAN, "steerer": VIT}),
+        ("morph.py", GAN, "generator of faces", {"generator": GAN}),
+    ],
+)
+def test_a_model_that_is_removed_while_a_page_has_it(losing, page, name, what, query):
+    test = app(page, **query)
+    assert not test.error
+    losing(name)
+    test.run()
+    assert not test.exception
+    assert not test.error, words(test)
+    assert f"The {what} '{name}' that this view asks for is not installed here" in test.warning[0].value
+    test.run()
+    assert not test.warning  # it was let go of
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "study"),
+    [
+        (GAN, "studies.py", "pairs"),
+        (ONNX, "disagreement.py", "pairs"),
+        (ONNX, "compare.py", "pairs"),
+        (VIT, "statistics.py", "feelings"),
+    ],
+)
+def test_what_was_made_by_a_model_that_is_gone_can_still_be_read(losing, studies, name, page, study):
+    losing(name)
+    shown(page, study=study)
+
+
+@pytest.mark.parametrize("asked", ["gone", "<b>x</b>", "[x](javascript:alert(1))", "../../etc", "a" * 500])
+def test_an_address_that_names_no_model(asked):
+    test = app("emotion.py", generator=asked, steerer=asked, asked=asked)
+    assert not test.error
+    assert len(test.warning) == 3
+    assert ("gone" in test.warning[0].value) == (asked == "gone")
+    assert "javascript" not in words(test)
+
+
+def test_a_file_that_is_altered_while_a_page_has_it(shelf, monkeypatch):
+    monkeypatch.setattr(registry, "_loaded", {key: model for key, model in registry._loaded.items() if GAN not in key[0]})
+    path = shelf / "gan.safetensors"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-4] + b"else")
+        test = app("identity.py", generator=GAN, recogniser="dlib", seed="77", rounds="5")
+        for job in list(manager()._jobs.values()):
+            if not job.finished:
+                job._run()
+        test.run()
+        assert not test.exception
+        assert "gan.safetensors is not the one expected" in words(test)
+        assert "Cannot be used" not in words(shown("phone.py", generator="dcgan", recogniser=ONNX)[0])
+    finally:
+        path.write_bytes(whole)
+
+
+def test_an_added_recogniser_that_cannot_be_used_takes_no_other_with_it(shelf, monkeypatch):
+    monkeypatch.setattr(registry, "_loaded", {key: model for key, model in registry._loaded.items() if ONNX not in key[0]})
+    path = shelf / "onnx" / "net.onnx"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole + b"x")
+        _, made = shown("identity.py", generator=GAN, recogniser="dlib", seed="78", rounds="5")
+        assert next(each for each in made if isinstance(each, SampleSet)).configuration.judges == ("dlib", "sface", DEEPFACE)
+    finally:
+        path.write_bytes(whole)

@@ -78,6 +78,8 @@ def choose(chosen: Chosen) -> Wanted | None:
         with history:
             for number, each in enumerate(earlier.values()):
                 st.button(_described(each), key=f"run-{number}", on_click=open_at, args=(RUN, each.alignment_id))
+    if own_judging.added("classifier"):
+        st.html(fine("Networks that were added are asked, and do not learn: only these are known from the inside."))
     if not networks:
         st.info("Choose at least one network that shall learn.")
         return None
@@ -125,8 +127,6 @@ def _networks(chosen: Chosen) -> Sequence[str]:
     picked = st.pills(
         "Which networks learn?", CLASSIFIERS, selection_mode="multi", format_func=title_of, key=widget, on_change=write, wrap=True
     )
-    if own_judging.added("classifier"):
-        st.html(fine("Networks that were added are asked, and do not learn: only these are known from the inside."))
     return [name for name in CLASSIFIERS if name in picked]
 
 

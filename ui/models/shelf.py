@@ -120,9 +120,9 @@ def _card(entry: registry.Entry, described: Described | None) -> str:
         "Learned from": described.data_licence,
         "Not for": described.not_for,
         "On disk": size(described.bytes_on_disk),
-        "In memory": size(described.bytes_in_memory) or "not loaded, or run by another library",
+        "In memory": size(described.bytes_in_memory) or ("not known here" if registry.loaded(entry) else "not loaded yet"),
     }
-    if entry.own is not None and "labels" in entry.own.options:
+    if entry.own is not None and "labels" in entry.own.options and "outputs read as" not in described.source:
         outputs = (f"{feeling} {number}" for feeling, number in entry.own.options["labels"].items())
         lines["Outputs read as"] = ", ".join(outputs)
     rows += "".join(f'<p class="fine"><b>{name}:</b> {html.escape(text)}</p>' for name, text in lines.items() if text)
