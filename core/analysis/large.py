@@ -18,6 +18,8 @@ from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.many.data_set import DataSet
 from core.sampling.sample_set import Kind
 
+NOT_SHOWN = ("logit_", "calibrated_")
+"""Beginnings of columns that no page shows: two thirds of them."""
 TINY = 1e-300
 """Under a logarithm, where a probability is zero: its term is zero then."""
 
@@ -77,14 +79,17 @@ def count(data: DataSet, narrowed: Narrowed) -> int:
 
 
 def faces(data: DataSet, narrowed: Narrowed, first: int, most: int) -> pd.DataFrame:
-    """Faces ``first`` to ``first + most`` in the order of the data set: all columns of the index, with ``place``.
+    """Faces ``first`` to ``first + most`` in the order of the data set: the index's columns but NOT_SHOWN, with ``place``.
 
     The places are looked for first, so that of the many columns only the rows between them are read.
     """
+    shown = ", ".join(f'"{name}"' for name in data.columns(f"samples-{narrowed.kind}") if not name.startswith(NOT_SHOWN))
     table, (condition, values) = _table(narrowed.kind), narrowed.where()
     found = data.query(f"select place from {table} where {condition} order by place limit ? offset ?", [*values, most, first])
     low, high = (int(found["place"].min()), int(found["place"].max())) if len(found) else (0, -1)
-    rows = data.query(f"select * from {table} where place between ? and ? and {condition} order by place", [low, high, *values])
+    rows = data.query(
+        f"select {shown} from {table} where place between ? and ? and {condition} order by place", [low, high, *values]
+    )
     return rows.head(most)
 
 
@@ -123,22 +128,34 @@ def sums(data: DataSet, narrowed: Narrowed) -> pd.DataFrame:
     )
 
 
-def ranked(data: DataSet, narrowed: Narrowed, rivals: Rivals, first: int, most: int, *, lowest: bool = False) -> pd.DataFrame:
+def ranked(
+    data: DataSet, narrowed: Narrowed, rivals: Rivals, first: int, most: int, *, lowest: bool = False, of: int | None = None
+) -> pd.DataFrame:
     """Rows ``first`` to ``first + most`` of a ranking: stimulus, score and what belongs to it; the highest scores first.
 
-    identity: score = d1 / t1 - d2 / t2, distances in units of each recogniser's own threshold: above 0 only the second takes the
-    pair for one person sooner. emotion: Jensen-Shannon divergence of two classifiers' probabilities, 0 to 1 bit (Lin 1991).
+    identity: score = d1 / t1 - d2 / t2, distances in units of each recogniser's own threshold: above 0 the second is more
+    willing to take the pair for one person. emotion: Jensen-Shannon divergence of two classifiers' probabilities, 0 to 1 bit (Lin 1991).
+    of: how many have a score (``rankable``), where it is known: the last pages are then looked for from the end.
+    Places and scores are looked for first; what belongs to them is read of those rows alone.
     """
     condition, values = narrowed.where()
     score, columns = _score(data, rivals)
-    order = "asc" if lowest else "desc"
-    stimulus = "pair_id" if rivals.kind == "identity" else "sample_id"
     table = "pairs" if rivals.kind == "identity" else _table("emotion")
-    return data.query(
-        f"select {stimulus} as stimulus, {score} as score, place, {columns} from {table} "
-        f"where {condition} and score is not null and not isnan(score) order by score {order}, place limit ? offset ?",
-        [*values, most, first],
+    behind = of is not None and first > of // 2
+    most = most if of is None else max(0, min(most, of - first))
+    skipped = of - first - most if behind and of is not None else first
+    order = "asc, place" if lowest else "desc, place"
+    back = "desc, place desc" if lowest else "asc, place desc"
+    found = data.query(
+        f"select place, {score} as score from {table} where {condition} and score is not null and not isnan(score) "
+        f"order by score {back if behind else order} limit ? offset ?",
+        [*values, most, skipped],
     )
+    asked = found[::-1].reset_index(drop=True) if behind else found
+    stimulus = "pair_id" if rivals.kind == "identity" else "sample_id"
+    some = ", ".join(map(str, asked["place"])) or "-1"  # numbers of our own: a list in the query is looked up by row group
+    rows = data.query(f"select {stimulus} as stimulus, place, {columns} from {table} where place in ({some})")
+    return asked.merge(rows, on="place", how="left")[["stimulus", "score", *rows.columns[1:]]]
 
 
 def rankable(data: DataSet, narrowed: Narrowed, rivals: Rivals) -> int:

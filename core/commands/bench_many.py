@@ -208,7 +208,9 @@ def look(folder: Path) -> dict[str, Any]:
     timed("axes of the whole (2,048 faces)", lambda: data.latents(large.spread_out(data, "emotion", 2048).tolist()))
     timed("sums over all", lambda: large.sums(data, everything))
     timed("ranking: first 18", lambda: large.ranked(data, everything, rivals, 0, 18))
-    timed("ranking: last 18", lambda: large.ranked(data, everything, rivals, max(rows - 18, 0), 18))
+    known = timed("ranking: how many", lambda: large.rankable(data, everything, rivals))
+    timed("ranking: 18 of the middle", lambda: large.ranked(data, everything, rivals, known // 2, 18, of=known))
+    timed("ranking: last 18", lambda: large.ranked(data, everything, rivals, max(known - 18, 0), 18, of=known))
     names = last["sample_id"].tolist()[:24]
     timed("24 pictures", lambda: [data.picture(name) for name in names])
     return {"ms": times, "memory_before_mb": before, "memory_most_mb": _memory()}

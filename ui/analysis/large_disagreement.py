@@ -59,7 +59,7 @@ def show() -> None:
     start = (place - 1) * PAGE
     last = min(start + PAGE, total)
     st.html(fine(f"{many(total, noun)} {'is' if total == 1 else 'are'} ranked; {start + 1:,} to {last:,} are read."))
-    rows = _page(large.key, rivals, start, lowest, large)
+    rows = _page(large.key, rivals, start, lowest, total, large)
     shown = APART if large.kind == "identity" else SAME
     selected = st.query_params.get(ITEM)
     ranking(
@@ -93,10 +93,10 @@ def _rankable(key: str, rivals: Rivals, _large: Large) -> int:
 
 
 @st.cache_resource(show_spinner="Ranking", max_entries=32)
-def _page(key: str, rivals: Rivals, start: int, lowest: bool, _large: Large) -> pd.DataFrame:
+def _page(key: str, rivals: Rivals, start: int, lowest: bool, total: int, _large: Large) -> pd.DataFrame:
     from core.analysis.large import ranked
 
-    return ranked(_large.data, _large.narrowed, rivals, start, PAGE, lowest=lowest)
+    return ranked(_large.data, _large.narrowed, rivals, start, PAGE, lowest=lowest, of=total)
 
 
 def _tile(large: Large, rivals: Rivals, shown: Range, row: dict[str, Any], place: int) -> Ranked:

@@ -7,6 +7,7 @@ stays on the disk, and of its file only the row group of its piece is read.
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ from core.sampling.many.plan import StudyPlan, plan_of
 from core.sampling.many.work import FORMAT, FORMAT_VERSION, MANIFEST
 from core.sampling.sample_set import Kind
 
-MEMORY = "1GB"
+MEMORY = "512MB"
 """DuckDB's at most; beyond it, it works on the disk."""
 THREADS = 2
 
@@ -104,7 +105,14 @@ class DataSet:
         """
         import duckdb
 
-        with duckdb.connect(config={"memory_limit": MEMORY, "threads": THREADS}) as connection:
+        spilling = Path(tempfile.gettempdir()) / "liminal-duckdb"
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": MEMORY,
+            "threads": THREADS,
+            "temp_directory": str(spilling),
+        }
+        with duckdb.connect(config=settings) as connection:
+            connection.execute("set enable_progress_bar = false")
             for name in ("samples-identity", "samples-emotion", "pairs"):
                 path = self.folder / INDEX / f"{name}.parquet"
                 if path.is_file():
@@ -113,7 +121,12 @@ class DataSet:
                 connection.register(name, table)
             try:
                 return connection.execute(sql, list(values)).df()
-            except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
+            except (
+                duckdb.IOException,
+                duckdb.InvalidInputException,
+                duckdb.SerializationException,
+                duckdb.OutOfMemoryException,
+            ) as error:
                 raise _damaged(self.folder / INDEX, error) from None
 
     def picture(self, sample_id: str) -> bytes:

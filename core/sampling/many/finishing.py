@@ -1,6 +1,6 @@
 """What makes the finished parts a data set: an index for looking at it page by page, a card for other programs, the manifest.
 
-index/samples-<kind>.parquet, index/pairs.parquet     the same rows without pictures and latents, in long row groups, with place
+index/samples-<kind>.parquet, index/pairs.parquet     the same rows without pictures and latents, with place
 index/ids.npy, places.npy                             sample_ids, sorted, as numbers; each one's row among all samples
 README.md                                             what ``datasets`` reads to find the tables
 manifest.json                                         written last: without it the data set is not finished
@@ -29,8 +29,8 @@ from core.writing import whole, write_bytes
 INDEX = "index"
 HEAVY = ("image", "latent")
 """Columns of the samples that the index leaves out."""
-ROWS_TOGETHER = 65_536
-"""Of a row group of the index."""
+ROWS_TOGETHER, ROWS_A_GROUP = 65_536, 8192
+"""Rows of the index in memory while it is written, and in a row group: a page that needs a few rows reads their groups alone."""
 
 
 def finish(work: Work, plan: Mapping[str, Any], threads: int, progress: Progress) -> Path:
@@ -117,7 +117,7 @@ def _gather(folder: Path, parts: Sequence[str], name: str, place: int, ids: list
             if into is None:
                 schema = table.schema
                 into = writer(file, schema)
-            into.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
+            into.write_table(table.cast(schema), row_group_size=ROWS_A_GROUP)
             if ids is not None:
                 ids.append(np.fromiter(map(key_of, rows["sample_id"].to_pylist()), np.uint64, rows.num_rows))
             place += rows.num_rows
