@@ -110,12 +110,12 @@ def choose_networks(generator: str, steerer: str, asked: Sequence[str]) -> None:
             captions=[model_choice.caption(name) for name in names],
             **bound("steerer", steerer if steerer in names else DISTILLED),
         )
-    known = [name for name in known if name != reader]
-    if known:
-        st.session_state["asked_wanted"] = [name for name in asked if name in known]
+    others = [name for name in known if name not in (reader, steerer)]
+    if others:
+        st.session_state["asked_wanted"] = [name for name in asked if name in others]
         st.pills(
             "Who else is asked about the faces?",
-            known,
+            others,
             selection_mode="multi",
             wrap=True,
             key="asked_wanted",

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from core.models.own.listing import own_models
 from core.progress import Progress
 
 KEPT = 12
@@ -22,18 +23,28 @@ class Kept:
         self._results: OrderedDict[Any, Any] = OrderedDict()
         self._capacity = capacity
         self._making: set[Any] = set()
+        self._shelf = own_models()
         self._changed = threading.Condition(threading.Lock())
 
     def get(self, key: Any) -> Any:
         """The result, or None."""
         with self._changed:
+            self._forget_other_models()
             if key in self._results:
                 self._results.move_to_end(key)
             return self._results.get(key)
 
+    def _forget_other_models(self) -> None:
+        """A model that was added, replaced or removed may stand under a name that a result was made by."""
+        shelf = own_models()
+        if shelf != self._shelf:
+            self._shelf = shelf
+            self._results.clear()
+
     def put(self, key: Any, result: Any) -> None:
         """Keep a result."""
         with self._changed:
+            self._forget_other_models()
             self._results[key] = result
             self._results.move_to_end(key)
             while len(self._results) > self._capacity:
@@ -49,6 +60,7 @@ class Kept:
                 if progress is not None:
                     progress.stage("Somebody else is making the very same; you see it when they do", 0.0)
                 self._changed.wait(LOOK_SECONDS)
+            self._forget_other_models()
             found = self._results.get(key)
             if found is not None:
                 return found

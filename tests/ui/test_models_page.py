@@ -17,6 +17,7 @@ from core.sampling.thresholds import load_thresholds
 from tests import tiny_models
 from tests.ui.visits import IDLE, app, paints_without_torch, words
 from ui.jobs import manager
+from ui.kept import Kept
 from ui.models import shelf
 
 PAGE = "models.py"
@@ -225,3 +226,12 @@ def test_sizes_are_in_words():
 
 def test_it_paints_before_torch_is_imported():
     paints_without_torch(PAGE, IDLE)
+
+
+def test_results_of_a_model_are_forgotten_when_the_shelf_changes():
+    kept = Kept()
+    kept.put("recipe", "made by the old one")
+    assert kept.get("recipe") == "made by the old one"
+    listing.keep(listing.OwnModel("mine", "deepface", "OpenFace"))
+    assert kept.get("recipe") is None
+    assert kept.once("recipe", lambda: "made anew") == "made anew"
