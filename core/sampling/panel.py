@@ -27,8 +27,11 @@ class Panel:
         recogniser = registry.load(configuration.recogniser, "recogniser")
         if configuration.strategy == "gradient" and not recogniser.differentiable:
             raise LiminalError(f"{recogniser.card.title} has no gradient; search by trial and selection (cmaes) instead.")
+        generator = registry.load(configuration.generator, "generator")
+        if configuration.strategy == "gradient" and not generator.differentiable:
+            raise LiminalError(f"{generator.card.title} has no gradient; search by trial and selection (cmaes) instead.")
         return cls(
-            generator=registry.load(configuration.generator, "generator"),
+            generator=generator,
             recogniser=recogniser,
             judges=[registry.load(name, "recogniser") for name in configuration.judges],
             perceptual=registry.load(configuration.perceptual, "distance"),

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, get_args
 from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
+from core.models.own.listing import own_models
 from core.sampling.configuration import Configuration, check_number, check_whole
 
 EmotionStrategy = Literal["two-stage", "direct"]
@@ -24,8 +25,20 @@ MOST = 10_000
 DISTILLED, TAUGHT_BY = "emotion-mlp", ("mini-xception", "tanh-cnn")
 """The usual steerer, and the networks that it learned from."""
 
+EMBEDDING_GENERATORS = ("sdxl-ip-adapter",)
+"""Classes of added generators whose latents are embeddings; each may name the classifier that reads these."""
+
 KEEP, FREE = 0.4, 1.0
 """How much of the noising the base goes through: 'keep the face' and 'be free'."""
+
+
+def embedding_classifier(generator: str) -> str | None:
+    """The classifier of a generator whose latents are embeddings; None where it names none, and for all other generators."""
+    for each in own_models():
+        if each.name == generator and each.model_class in EMBEDDING_GENERATORS:
+            named: str | None = each.options.get("classifier")
+            return named
+    return None
 
 
 def ordered(emotion1: str, emotion2: str) -> tuple[str, str]:
@@ -65,7 +78,7 @@ class EmotionConfiguration(Configuration):
     resampling: int = 1  # CoCoG-2: times a step is taken back and done again
 
     search_steps: int = 18  # direct: Adam's steps through the real networks, behind those through the surrogate
-    steerer: str = DISTILLED  # filter (3) and the p_<emotion> columns are by this classifier
+    steerer: str = DISTILLED  # filter (3) and the p_<emotion> columns are by this classifier; see ``embedding_classifier``
     judges: tuple[str, ...] = ("mini-xception", "tanh-cnn", "small-cnn")  # they say what they think; the last one never steers
     recogniser: str = "dlib"  # how far a sample is from its base
 
@@ -73,6 +86,8 @@ class EmotionConfiguration(Configuration):
         first, second = ordered(self.emotion1, self.emotion2)
         object.__setattr__(self, "emotion1", first)
         object.__setattr__(self, "emotion2", second)
+        if self.steerer == DISTILLED:  # it knows none but its own embeddings
+            object.__setattr__(self, "steerer", embedding_classifier(self.generator) or DISTILLED)
         if isinstance(self.judges, str):
             raise LiminalError(f"'judges' must be a list, not {self.judges!r}.")
         object.__setattr__(self, "judges", tuple(self.judges))

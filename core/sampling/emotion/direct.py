@@ -1,13 +1,14 @@
 """Direct search: from the base's latent to the boundary between two emotions, by gradient. Beyond the paper, beside its two stages.
 
 First through the surrogate, which is smooth: that finds changes of expression that many networks see, not only the ones climbed.
-Then a few steps through the real networks; where there is no surrogate (a generator or steerer that the user added), more of them.
-The loss of both is
+Then a few steps through the real networks; where there is no surrogate (a generator or steerer that the user added), more of them,
+and none where the generator has no gradient. The loss of both is
 
     sum over the steering networks of [cross-entropy to (1/2, 1/2) + sum over both emotions of max(0, margin - (logit - k) / s)]
-    + together * cross-entropy of their mean probabilities + pull * |z - base|^2 + shell * (|z|^2 / d - 1)^2,
+    + together * cross-entropy of their mean probabilities + pull * |z - base|^2 + shell * (|z|^2 / r^2 - 1)^2,
 
-with k the 75th percentile of filter (3) and s the logit's standard deviation in the reference population.
+with k the 75th percentile of filter (3), s the logit's standard deviation in the reference population, and r^2 = d, or |base|^2
+where latents are embeddings.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class _Goal:
     base: Tensor  # (N, d)
     pull: float
     wanted: Tensor  # (N, 2): shares of both emotions among the pair
+    power: Tensor  # (N,): mean square of a plausible latent's values
 
     def loss(self, latents: Tensor, logits: Tensor, margin: float) -> Tensor:
         """latents (N, d), logits (N, K, 6) -> scalar, a sum over rows: no row sees another."""
@@ -56,7 +58,7 @@ class _Goal:
         short = (margin - (logits - self.k) / self.s)[:, :, pair].clamp_min(0)
         asked = (2 * each).clamp_max(1)  # towards one end of the pair, the other emotion need not be above its percentile
         pulled = self.pull * (latents - self.base).square().sum(dim=1)
-        shell = SHELL * (latents.square().mean(dim=1) - 1).square()
+        shell = SHELL * (latents.square().mean(dim=1) / self.power - 1).square()
         return (entropy + TOGETHER * together + (short * asked).sum(dim=(1, 2)) + pulled + shell).sum()
 
 
@@ -74,7 +76,7 @@ def search(
     share: wanted share of emotion 2, one for all rows or one a row, 0.5 on the boundary; start: instead of the base.
     """
     surrogate = panel.surrogate
-    real_steps = configuration.search_steps + (UNAIDED_STEPS if surrogate is None else 0)
+    real_steps = configuration.search_steps + (UNAIDED_STEPS if surrogate is None else 0) if panel.generator.differentiable else 0
     quick_steps = 0 if surrogate is None else SURROGATE_STEPS
     total = max(1, quick_steps + 10 * real_steps)  # a real step takes some ten times as long
     with torch.inference_mode(False), torch.enable_grad():
@@ -88,6 +90,7 @@ def search(
             base=base.detach().clone(),
             pull=_pull(configuration.freedom),
             wanted=torch.stack([1 - second, second], dim=1),
+            power=base.detach().square().mean(dim=1) if panel.decoder is None else torch.ones(len(base)),
         )
         latents = (base if start is None else start).detach().clone().requires_grad_()
         adam = torch.optim.Adam([latents], lr=RATE)

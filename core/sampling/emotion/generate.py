@@ -118,8 +118,10 @@ def _latents(
             return begun[: len(indices)]
         tell = _climbing(configuration, indices, progress)
         return direct.search(start, configuration, panel, start=begun, on_step=tell)[: len(indices)]
-    with torch.inference_mode():
-        embeddings = panel.encoder.embed(quantised(panel.generator.decode_draft(start))).cpu()
+    embeddings = start
+    if panel.decoder is not None:
+        with torch.inference_mode():
+            embeddings = panel.encoder.embed(quantised(panel.generator.decode_draft(start))).cpu()
     guided = two_stage.guided_embeddings(
         embeddings, seeds, configuration, panel, _denoising(configuration, indices, panel, progress)
     )

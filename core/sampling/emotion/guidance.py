@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from core.models.emotion_mlp import EmotionMLP
-from core.models.noising import cleaned
+from core.models.noising import BETAS, cleaned
 from core.sampling.emotion.configuration import EmotionConfiguration, GuidanceLoss
 
 LEAST: dict[GuidanceLoss, float] = {"product": -0.5, "cross-entropy": math.log(2)}
@@ -47,6 +47,7 @@ class Guide:
     mlp: EmotionMLP
     configuration: EmotionConfiguration
     train_steps: int
+    betas: str = BETAS
 
     def push(self, x: Tensor, noise: Tensor, step: int, spread: float) -> Tensor:
         """What is subtracted from DDPM^-(x_t): x_t (N, E), the noise in it (N, E), t, the step's standard deviation -> (N, E).
@@ -57,7 +58,7 @@ class Guide:
         """
         c = self.configuration
         with torch.inference_mode(False), torch.enable_grad():
-            asked = cleaned(x, noise, step, self.train_steps) if c.adaptive else x
+            asked = cleaned(x, noise, step, self.train_steps, self.betas) if c.adaptive else x
             asked = asked.detach().clone().requires_grad_()
             logits = self.mlp.logits_of(asked) / (SOFTENED if c.adaptive else 1.0)
             losses = uncertainty_loss(logits.softmax(dim=1), c.pair, c.loss)

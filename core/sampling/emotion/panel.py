@@ -9,19 +9,23 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import Classifier, Decoder, Encoder, Generator, ModelCard, Prior, Recogniser, Surrogate
 from core.models.emotion_mlp import EmotionMLP
-from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.emotion.configuration import EmotionConfiguration, embedding_classifier
+from core.sampling.emotion.embedding_models import EmbeddingSurrogate
 from core.sampling.emotion.reference import Reference, load_reference
 
 
 @dataclass(frozen=True)
 class EmotionPanel:
-    """generator, encoder, mlp, prior and decoder are paper B's stages; surrogate and steering serve the direct search."""
+    """generator, encoder, mlp, prior and decoder are paper B's stages; surrogate and steering serve the direct search.
+
+    decoder: None where the generator's latents are the embeddings, so that it is stage 2 itself (``embedding_models``).
+    """
 
     generator: Generator
     encoder: Encoder
     mlp: EmotionMLP
     prior: Prior
-    decoder: Decoder
+    decoder: Decoder | None
     surrogate: Surrogate | None  # None: nothing foretells this generator's emotions, and the real networks do all the work
     steering: tuple[Classifier, ...]  # the real networks that the direct search climbs through: the surrogate's own, or the steerer
     classifiers: Mapping[str, Classifier]  # all that are asked about the result, the steerer first
@@ -32,6 +36,14 @@ class EmotionPanel:
     def load(cls, configuration: EmotionConfiguration) -> EmotionPanel:
         """The models that a configuration names. Raises LiminalError for unknown names and for models that do not fit together."""
         generator = registry.load(configuration.generator, "generator")
+        registry.entry(configuration.steerer, "classifier")
+        if embedding_classifier(configuration.generator) is not None:
+            return cls._of_embeddings(configuration, generator)
+        if configuration.strategy == "direct" and not generator.differentiable:
+            raise LiminalError(
+                f"{generator.card.title} has no gradient to search by, and names no classifier of its embeddings; add it again "
+                "with --option classifier=NAME."
+            )
         encoder = registry.load(registry.names("encoder")[0], "encoder")
         mlp = registry.load("emotion-mlp", "classifier")
         prior = registry.load(registry.names("prior")[0], "prior")
@@ -69,9 +81,41 @@ class EmotionPanel:
             reference=load_reference(configuration.generator),
         )
 
+    @classmethod
+    def _of_embeddings(cls, configuration: EmotionConfiguration, generator: Generator) -> EmotionPanel:
+        """The panel of a generator whose latents are embeddings: it brings its prior, and its classifier the encoder."""
+        name = str(embedding_classifier(configuration.generator))
+        if configuration.steerer != name:
+            raise LiminalError(
+                f"Faces of {generator.card.title} are steered by {name}, which reads its embeddings, not by "
+                f"{configuration.steerer}; choose {name}."
+            )
+        mlp = registry.load(name, "classifier")
+        assert isinstance(mlp, EmotionMLP)
+        own = registry.entry(generator.name, "generator").own
+        assert own is not None
+        prior = registry.load(str(own.options["prior"]), "prior")
+        if not mlp.encoder.embedding_dim == prior.embedding_dim == generator.latent_dim:
+            raise LiminalError(
+                f"{mlp.encoder.name} gives embeddings of {mlp.encoder.embedding_dim} values, {prior.name} makes them of "
+                f"{prior.embedding_dim} and {generator.name} reads {generator.latent_dim}; add models that belong together."
+            )
+        return cls(
+            generator=generator,
+            encoder=mlp.encoder,
+            mlp=mlp,
+            prior=prior,
+            decoder=None,
+            surrogate=EmbeddingSurrogate(mlp),
+            steering=(mlp,),
+            classifiers={each: registry.load(each, "classifier") for each in configuration.classifiers},
+            recogniser=registry.load(configuration.recogniser, "recogniser"),
+            reference=load_reference(configuration.generator),
+        )
+
     def cards(self) -> list[ModelCard]:
         """Every model's card, each once."""
-        cards = [self.generator.card, self.encoder.card, self.mlp.card, self.prior.card, self.decoder.card]
-        cards += [self.surrogate.card] if self.surrogate is not None else []
+        cards = [self.generator.card, self.encoder.card, self.mlp.card, self.prior.card]
+        cards += [each.card for each in (self.decoder, self.surrogate) if each is not None]
         cards += [self.recogniser.card, *(each.card for each in (*self.steering, *self.classifiers.values()))]
         return list({card.name: card for card in cards}.values())

@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
 from core.models.engine import turn
-from core.models.noising import cleaned, denoised, kept_share, noised, schedule
+from core.models.noising import BETAS, cleaned, denoised_each, kept_share, noised, schedule
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.guidance import Guide
 from core.sampling.emotion.panel import EmotionPanel
@@ -41,25 +40,26 @@ def guided_embeddings(
 
     Row by row the noise comes from its seed alone. ``freedom`` says how far up the schedule the base is noised.
     """
-    prior, total = panel.prior, panel.prior.train_steps
-    scheduler = schedule(total, configuration.steps)
+    prior, total, betas = panel.prior, panel.prior.train_steps, panel.prior.betas
+    scheduler = schedule(total, configuration.steps, betas)
     steps = [int(step) for step in scheduler.timesteps]
     steps = steps[len(steps) - max(1, round(configuration.freedom * len(steps))) :]
     random = [torch.Generator().manual_seed(seed) for seed in seeds]
-    guide = Guide(panel.mlp, configuration, total)
+    guide = Guide(panel.mlp, configuration, total, betas)
     with torch.inference_mode():
-        x = noised(start, _normal(start, random), torch.full((len(start),), steps[0]), total)
+        x = noised(start, _normal(start, random), torch.full((len(start),), steps[0]), total, betas)
         for place, step in enumerate(steps):
             after = steps[place + 1] if place + 1 < len(steps) else None
             for again in range(configuration.resampling):
                 noise = prior.noise(x, torch.full((len(x),), step)).cpu()
                 if on_step is not None and again == 0:
-                    on_step(place / len(steps), cleaned(x, noise, step, total))
-                spread = _spread(step, after, total)
+                    on_step(place / len(steps), cleaned(x, noise, step, total, betas))
+                spread = _spread(step, after, total, betas)
                 push = guide.push(x, noise, step, spread) if configuration.guided else torch.zeros_like(x)
-                before = _reverse(scheduler, noise, step, x, random) - push.cpu()
+                before = denoised_each(scheduler, noise, step, x, random) - push.cpu()
                 if again + 1 < configuration.resampling and after is not None:
-                    x = _renoise(before, step, after, total, random)  # taken back: the same step is done again
+                    shares = kept_share(total, betas)
+                    x = _renoise(before, shares[step] / shares[after], random)  # taken back: the same step is done again
                 else:
                     x = before
         if on_step is not None:
@@ -70,9 +70,12 @@ def guided_embeddings(
 def decoded(embeddings: Tensor, bases: Tensor, seeds: Sequence[int], freedom: float, panel: EmotionPanel) -> Tensor:
     """Stage 2: embeddings (N, E) -> latents (N, d). No classifier is asked about the image.
 
-    Several latents are drawn from the flow and mixed with the base's (N, d), whose part is the smaller the freer the sample
+    Where the generator's latents are embeddings, these are handed on as they are: it is stage 2, and draws the picture. Else
+    several latents are drawn from the flow and mixed with the base's (N, d), whose part is the smaller the freer the sample
     may be; the one whose image's embedding comes nearest is taken, and moved a few steps by gradient to come nearer still.
     """
+    if panel.decoder is None:
+        return embeddings
     kept = math.sqrt(1 - min(freedom, 1.0) ** 2)
     chosen = []
     for row, seed in enumerate(seeds):
@@ -128,21 +131,14 @@ def _normal(like: Tensor, random: Sequence[torch.Generator]) -> Tensor:
     return torch.stack([torch.randn(like.shape[1], generator=each) for each in random])
 
 
-def _reverse(scheduler: DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: Sequence[torch.Generator]) -> Tensor:
-    """DDPM^- row by row: every row draws from its own seed."""
-    return torch.cat([denoised(scheduler, noise[row, None], step, x[row, None], each) for row, each in enumerate(random)])
-
-
-def _spread(step: int, after: int | None, total: int) -> float:
+def _spread(step: int, after: int | None, total: int, betas: str = BETAS) -> float:
     """Standard deviation of the noise that the forward process adds between both steps: sqrt(1 - abar_t / abar_after)."""
-    shares = kept_share(total)
+    shares = kept_share(total, betas)
     before = 1.0 if after is None else float(shares[after])
     return math.sqrt(max(0.0, 1.0 - float(shares[step]) / before))
 
 
-def _renoise(x: Tensor, step: int, after: int, total: int, random: Sequence[torch.Generator]) -> Tensor:
-    """Forward from ``after`` to ``step`` (resampling; Lugmayr et al. 2022, arXiv:2201.09865, section 4.2)."""
-    shares = kept_share(total)
-    ratio = shares[step] / shares[after]
+def _renoise(x: Tensor, ratio: Tensor, random: Sequence[torch.Generator]) -> Tensor:
+    """Forward again, by the ratio of alpha-bar (resampling; Lugmayr et al. 2022, arXiv:2201.09865, section 4.2)."""
     result: Tensor = ratio.sqrt() * x + (1 - ratio).sqrt() * _normal(x, random)
     return result
