@@ -237,6 +237,9 @@ def test_what_is_kept_is_not_computed_again_and_cannot_be_changed():
         first = engine.run(network, column(1, 2), 4, keep=True)
         first.zero_()
         again = engine.run(network, column(2, 1), 4, keep=True)
+        single = engine.run(network, column(1), 4, keep=True)
+        single.zero_()
+        assert engine.run(network, column(1), 4, keep=True).item() == 2
     assert again.flatten().tolist() == [4, 2]
     assert len(network.chunks) == 1
     with visiting(Visit("two")):  # the command line keeps nothing
