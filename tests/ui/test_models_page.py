@@ -106,6 +106,8 @@ def test_a_label_that_was_guessed_wrongly_is_corrected(tmp_path):
     assert listing.own_models()[0].options["labels"]["fear"] == 3
     assert registry.load("tiny-vit", "classifier").order[1] == 3
     assert "Kept. Prepare it again" in words(test.run())
+    work()
+    test.run()
     assert "outputs read as surprise 5, fear 3" in words(test)
 
 
