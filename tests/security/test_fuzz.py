@@ -73,9 +73,9 @@ def photographs():
 def test_photographs(quiet, monkeypatch):
     from core.models import photos
 
-    monkeypatch.setattr(photos, "_find_one_face", lambda picture: np.insert(photos.FRAME * 120 + 15, 2, [75, 95], axis=0))
+    monkeypatch.setattr(photos, "_find_one_face", lambda *_, **__: np.insert(photos.FRAME * 120 + 15, 2, [75, 95], axis=0))
     monkeypatch.setattr(photos, "MOST_PIXELS", 1_000_000)  # a broken size is read up to here, and large ones take their time
-    monkeypatch.setattr(photos, "_frame", lambda picture, landmarks: None)  # what is read is looked at; finding faces is not meant
+    monkeypatch.setattr(photos, "_frame", lambda *_, **__: None)  # what is read is looked at; finding faces is not meant
     good = list(photographs())
     quiet[2]()
     assert sum(refused(photos.read_photo, each) for each in good) == 1, "all but the GIF are read"
