@@ -49,7 +49,7 @@ def save_prior(path, size=PRIOR, condition=42):
     return network
 
 
-def save_mlp(path, embedding=EMBEDDING, width=8):
+def save_mlp(path, embedding=EMBEDDING, width=16):
     torch.manual_seed(2)
     network = stirred(EmotionMLPNetwork(embedding, width), size=0.5)
     save_file({key: value.clone() for key, value in network.state_dict().items()}, path)

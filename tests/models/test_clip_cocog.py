@@ -294,8 +294,8 @@ def test_an_mlp_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(LiminalError, match="reads 7 values, but face-embedding gives 96"):
         add("mlp", "clip-mlp", str(path), options={"encoder": "face-embedding"})
     tensors = load_file(path)
-    save_file({**tensors, "4.weight": torch.zeros(7, 8)}, path)
-    with pytest.raises(LiminalError, match=r"'4.weight' in mlp.safetensors has the shape \(7, 8\)"):
+    save_file({**tensors, "4.weight": torch.zeros(7, 16)}, path)
+    with pytest.raises(LiminalError, match=r"'4.weight' in mlp.safetensors has the shape \(7, 16\)"):
         add("mlp", "clip-mlp", str(path), options={"encoder": "face-embedding"})
     save_file({"weight": torch.zeros(2)}, path)
     with pytest.raises(LiminalError, match=r"lacks '0\.weight'"):
