@@ -123,7 +123,7 @@ def test_tables_of_answers(quiet):
     files, trials = tables()
     quiet[2]()
     names = list(files)
-    for number, chance in enumerate(chances(400, "tables")):
+    for number, chance in enumerate(chances(260, "tables")):
         name = names[number % len(names)]
         content = odd_json(trials, chance) if name == "e.json" else broken(files[name], chance)
         refused(brought_in, content, name, where=(number, name))
