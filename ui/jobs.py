@@ -1,8 +1,8 @@
 """Long work in the background: a small pool of workers, fair between visitors, events that a page polls, and a way to stop.
 
-No Streamlit call is made from a worker: a page looks at its job from a fragment with ``run_every``. A job is dropped when its
-visitor has closed the tab, or when no page has looked at it for a while. Networks are asked through the process's engine, so that
-jobs share them; what a job keeps busy otherwise is its own worker.
+No Streamlit call is made from a worker: a page looks at its job from a fragment with ``run_every``. A job is stopped when its
+visitor has closed the tab, or when no page has looked at it for a while, and forgotten with its result once they cannot come back.
+Networks are asked through the process's engine, so that jobs share them; what a job keeps busy otherwise is its own worker.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Job:
             self.stop()
         if isinstance(event, Stage):
             self.stage = event
-        else:
+        elif not self.finished:  # one that was given up goes on, unheard
             self.events.append(event)
 
     def _note(self, message: str) -> None:
@@ -95,9 +95,11 @@ class Job:
         started = time.monotonic()
         self.status = "running"
         visit = visits.Visit(f"job-{self.visitor or self.id}", self.cancel, self._wait_for_networks, keeps=True)
+        progress = Progress(report=self._report, cancel=self.cancel)
         try:
+            progress.check()  # it may have been stopped between being taken and begun, and has nothing to do then
             with visits.visiting(visit), notices_to(self._note):
-                result = self.work(Progress(report=self._report, cancel=self.cancel))
+                result = self.work(progress)
             if not self.finished:  # else it was given up meanwhile
                 self.result, self.status = result, "done"
         except Cancelled as error:
@@ -110,6 +112,7 @@ class Job:
         finally:
             self.seconds = time.monotonic() - started
             self.work = _nothing  # it may hold the descriptor of a user's photo
+            self.events = []  # only who watches asks for them, and they hold a picture of every few rounds
 
     def _end(self, status: Status, error: str) -> None:
         if not self.finished:
@@ -147,8 +150,7 @@ class JobManager:
                 )
             self._line.put(job.visitor, job)
             self._jobs[job.id] = job
-            for old in [key for key, each in self._jobs.items() if each.finished][:-KEPT]:
-                del self._jobs[old]
+            self._forget_finished(time.monotonic())
             self._fill_up()
             self._changed.notify_all()
         return job
@@ -167,6 +169,11 @@ class JobManager:
                 return 0
             waiting = self._line.before(job.visitor, job)
             return len(self._serving) + sum(not each.finished for each in waiting)
+
+    def forget_finished(self) -> None:
+        """Let go of finished jobs, with their results, that nobody can come back to."""
+        with self._changed:
+            self._forget_finished(time.monotonic())
 
     def close(self, seconds: float = 10.0) -> None:
         """Stop all jobs and wait for the workers: a network must not be cut off in the middle when the process ends."""
@@ -219,6 +226,7 @@ class JobManager:
             now = time.monotonic()
             with self._changed:
                 self._drop_the_absent(now)
+                self._forget_finished(now)
                 for worker, job in list(self._serving.items()):
                     stubborn = job.stopping_since is not None and now - job.stopping_since > STUBBORN_SECONDS
                     if worker.is_alive() and not stubborn:
@@ -243,6 +251,15 @@ class JobManager:
         for job in open_jobs:
             if now - self._absent.get(job.visitor, now) > GONE_SECONDS or now - job.looked_at > UNATTENDED_SECONDS:
                 job.stop()
+
+    def _forget_finished(self, now: float) -> None:
+        """All but the last ones, and those of visitors who have left: longer ago than their session is kept for a return."""
+        finished = [key for key, job in self._jobs.items() if job.finished]
+        for key in [*finished[:-KEPT], *(each for each in finished[-KEPT:] if self._left(self._jobs[each], now))]:
+            del self._jobs[key]
+
+    def _left(self, job: Job, now: float) -> bool:
+        return bool(job.visitor) and now - job.looked_at > UNATTENDED_SECONDS and not self._present(job.visitor)
 
 
 def job_for(slot: str, key: Any, title: str, work: Callable[[Progress], Any], *, replaces: bool = True) -> Job:

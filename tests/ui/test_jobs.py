@@ -27,10 +27,16 @@ def test_a_job_reports_and_returns():
     def work(progress):
         progress.stage("half", 0.5)
         progress.emit({"an": "event"})
+        told.set()
+        assert seen.wait(10)
         return 42
 
-    job = wait_for(JobManager().submit("work", work))
-    assert (job.status, job.result, job.stage.message, job.events) == ("done", 42, "half", [{"an": "event"}])
+    told, seen = threading.Event(), threading.Event()
+    job = JobManager().submit("work", work)
+    assert told.wait(10)
+    assert (job.status, job.stage.message, job.events) == ("running", "half", [{"an": "event"}])
+    seen.set()
+    assert (wait_for(job).status, job.result) == ("done", 42)
 
 
 def test_a_running_job_stops_between_two_batches():
@@ -110,7 +116,7 @@ def test_a_finished_job_forgets_what_it_worked_on():
 
     photo = Photo()
     gone = weakref.ref(photo)
-    job = JobManager().submit("photo", lambda _, photo=photo: None)
+    job = JobManager().submit("photo", lambda progress, photo=photo: progress.emit(photo))
     del photo
     wait_for(job)
     for _ in range(100):
@@ -127,6 +133,29 @@ def test_old_jobs_are_dropped():
         wait_for(manager.submit("more", lambda _: None))
     manager.submit("last", lambda _: None)
     assert manager.get(first.id) is None
+
+
+def test_what_was_made_for_a_visitor_goes_once_they_cannot_come_back(monkeypatch):
+    here = {"leaves", "stays"}
+    manager = JobManager(present=lambda visitor: visitor in here)
+    left, stayed = (wait_for(manager.submit("made", lambda _: "made", visitor=each)) for each in ("leaves", "stays"))
+    here.remove("leaves")
+    manager.forget_finished()
+    assert manager.get(left.id) is left  # a reload, or a connection that broke for a moment
+    monkeypatch.setattr(jobs, "UNATTENDED_SECONDS", -1.0)
+    manager.forget_finished()
+    assert manager.get(left.id) is None
+    assert manager.get(stayed.id) is stayed
+
+
+def test_a_job_that_is_stopped_as_it_is_taken_ends_as_stopped():
+    ran = []
+    job = jobs.Job("taken", lambda _: ran.append(1))
+    job.stop()
+    job._run()
+    assert (job.status, job.result) == ("stopped", None)
+    assert "nothing half-made" in job.error
+    assert not ran
 
 
 @pytest.mark.parametrize("replaces", [True, False])
