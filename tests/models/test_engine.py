@@ -357,6 +357,20 @@ def test_a_network_that_never_comes_back_does_not_stop_others(monkeypatch):
     assert crowd.wait()["stuck"].item() == 2
 
 
+@pytest.mark.parametrize("company", [False, True])
+def test_a_network_may_ask_another_one(company):
+    """In the asker's own thread, and in the worker's: neither waits for itself."""
+    engine, inner = Engine(kept=KeptRows(0)), Slow()
+    if company:
+        engine.lane(CPU)._seen = {name: time.monotonic() + 60 for name in "xy"}
+    crowd = Crowd(engine)
+    crowd.ask("outer", lambda rows: engine.run(inner, rows, 2) + 1, column(1, 2), 2)
+    until(lambda: "outer" in crowd.results)
+    assert crowd.wait()["outer"].flatten().tolist() == [3, 5]
+    assert (engine.lane(CPU)._worker is not None) == company  # alone, nothing is handed to another thread
+    engine.close()
+
+
 def test_a_closed_engine_lets_everybody_go(held):
     engine, crowd, gate = held
     crowd.ask("waits", Slow(), column(1), 1)

@@ -66,10 +66,12 @@ class Lane:
             if len(self._seen) > 1 or self._inline is not None or self._busy is not None or len(self._queue) or self._closed:
                 return False
             self._inline = now
-            return True
+        self._holding.turns = 1
+        return True
 
     def leave(self) -> None:
         """Give back what ``alone`` took."""
+        self._holding.turns = 0
         with self._changed:
             self._inline = None
             self._changed.notify_all()
@@ -106,11 +108,9 @@ class Lane:
             yield
             return
         if self.alone(visit):
-            self._holding.turns = 1
             try:
                 yield
             finally:
-                self._holding.turns = 0
                 self.leave()
             return
         turn = Turn(visit)
@@ -198,6 +198,7 @@ class Lane:
 
     def _serve(self) -> None:
         me = threading.current_thread()
+        self._holding.turns = 1  # a network that asks another one must not wait for itself
         while True:
             with self._changed:
                 work = self._next(me)
