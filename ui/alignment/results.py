@@ -48,7 +48,7 @@ def show(chosen: Chosen, wanted: Wanted) -> None:
     if len(names) == 1:
         shown(exhibits.accuracies([report]), f"accuracy-{name}")
     columns = st.columns(2, gap="large")
-    for column, each in zip(columns, exhibits.gains(report), strict=True):
+    for column, each in zip(columns, exhibits.gains(report), strict=False):  # one alone where nobody has a model of their own
         with column:
             shown(each, f"{each.key}-{name}")
     columns = st.columns(2, gap="large")

@@ -84,7 +84,7 @@ def named_sentence(found: Sequence[AlignmentReport]) -> str:
 
 
 def gains(found: AlignmentReport) -> list[Exhibit]:
-    """What the group's and one's own model bring in points and bits, beside the control; and person by person."""
+    """What the group's and one's own model bring in points, beside the control; and person by person, where anybody has a model."""
     kinds: Mapping[str, Gain] = {
         "learning from everybody": found.group_gain,
         "then from one person": found.individual_gain,
@@ -96,27 +96,31 @@ def gains(found: AlignmentReport) -> list[Exhibit]:
     )
     table = found.people[["rater", "loss_gain", "null_loss_gain"]].drop(columns="rater")
     source, note = found.basis.source, _p(found)
+    shuffled = math.isfinite(found.null_gain.value.value)
     figure = dots(
         data,
         measure="more answers named",
         says=individual_sentence(found),
         n=_size(found),
         source=source,
-        interval="95 %, bootstrap over people; of the control, of the median",
+        interval=f"95 %, bootstrap over people{'; of the control, of the median' if shuffled else ''}",
         share=True,
         reference=(0.0, "no gain"),
     )
+    all_together = Exhibit(
+        "gains",
+        narrow(figure),
+        data,
+        "The difference between two models on the same held-out answers, person by person, averaged over people. The control "
+        "learns in the same way from answers that were shuffled between people: it shows what more training brings by itself. "
+        "Of the control the median person is drawn, not the average.",
+        note,
+        numbers=kinds,
+    )
+    if found.people["loss_gain"].isna().all():
+        return [all_together]
     return [
-        Exhibit(
-            "gains",
-            narrow(figure),
-            data,
-            "The difference between two models on the same held-out answers, person by person, averaged over people. The control "
-            "learns in the same way from answers that were shuffled between people: it shows what more training brings by itself. "
-            "Of the control the median person is drawn, not the average.",
-            note,
-            numbers=kinds,
-        ),
+        all_together,
         Exhibit(
             "people",
             drawn.people(
