@@ -384,6 +384,21 @@ def test_a_closed_engine_lets_everybody_go(held):
         engine.run(Slow(), column(1), 1)
 
 
+def test_a_closed_engine_lets_go_whoever_waits_for_a_row_of_somebody_else(held):
+    engine, crowd, gate = held
+    network = Slow()
+    for place, (name, values) in enumerate({"asks": [1], "shares and asks": [1, 2], "shares": [2]}.items()):
+        crowd.ask(name, network, column(*values), 1, keep=True)
+        until(lambda place=place: engine.lane(CPU).statistics.shared == place)
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    until(lambda: len(crowd.results) == 3)
+    assert all(isinstance(crowd.results[name], Cancelled) for name in ("asks", "shares and asks", "shares"))
+    gate.set()
+    closing.join(30)
+    assert not network.chunks
+
+
 def test_with_a_gradient_everything_stays_in_its_own_thread():
     from core.models.engine import gathered
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,6 +31,8 @@ LONGEST_TURN = 20.0
 
 STUCK_SECONDS = 120.0
 """After which a network that does not come back loses its worker: another one goes on with the rest."""
+
+STOPPED = "The server is being stopped; nothing half-made was kept."
 
 logger = logging.getLogger(__name__)
 
@@ -136,11 +137,8 @@ class Lane:
         """Nothing new is begun; whoever waits is told; the worker may take so many seconds to end."""
         with self._changed:
             self._closed = True
-            for items in list(self._queue.sessions.values()):
-                for item in list(items):
-                    item.fail(Cancelled("The server is being stopped; nothing half-made was kept."))
-            self._queue.sessions.clear()
-            self._computed.clear()
+            for item in [item for items in self._queue.sessions.values() for item in items]:
+                self._drop(item, Cancelled(STOPPED))
             self._changed.notify_all()
         if self._worker is not None:
             self._worker.join(seconds)
@@ -150,7 +148,7 @@ class Lane:
         self._seen[visit.session] = now
         self._forget_old(now)
         if self._closed:
-            raise Cancelled("The server is being stopped; nothing half-made was kept.")
+            raise Cancelled(STOPPED)
         if len(self._queue) >= self.most:
             raise LiminalError(
                 "Too many people are making faces on this server right now, so this was not started; try again in a minute."
@@ -179,12 +177,15 @@ class Lane:
             if item.visit.waiting is not None:
                 item.visit.waiting(ahead)
 
-    def _drop(self, request: Request, why: BaseException) -> None:
-        """A request ends early. Rows for which others wait too go on for them."""
-        self._queue.remove(request)
-        own, request.pending = list(request.pending), deque()
-        request.fail(why)
+    def _drop(self, item: Waiting, why: BaseException) -> None:
+        """A request or turn ends early. Rows for which others wait too go on for them, unless nothing new is begun any more."""
+        self._queue.remove(item)
+        own = list(item.pending) if isinstance(item, Request) else []
+        item.fail(why)
         for cell in own:
+            if self._closed:
+                for waiter, _ in cell.waiters:
+                    self._drop(waiter, Cancelled(STOPPED))
             cell.waiters = [each for each in cell.waiters if not each[0].done.is_set()]
             if not cell.waiters:
                 if cell.mark is not None:
