@@ -41,12 +41,19 @@ class DataSets:
         self.register = register
 
     def add(self, folder: Path) -> str:
-        """List a finished data set -> its id. Raises LiminalError where the folder is none."""
+        """List a finished data set -> its id; one that was made in the same folder before is listed no more.
+
+        Raises LiminalError where the folder is none.
+        """
+        folder = folder.resolve()
         data = DataSet.open(folder)
         digest = hashlib.blake2b((folder / MANIFEST).read_bytes(), digest_size=10).hexdigest()
-        line = {"folder": str(folder.resolve()), "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
+        line = {"folder": str(folder), "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
         try:
             write_bytes(self.register / f"{digest}.json", json.dumps({**line, "title": data.title}).encode())
+            for other in self.entries():
+                if other.folder == folder and other.set_id != digest:
+                    self.remove(other.set_id)
         except OSError as error:
             raise LiminalError(f"The data set cannot be listed in the library ({error.strerror or error}).") from error
         return digest
@@ -79,7 +86,9 @@ class DataSets:
                 folder = Path(json.loads((self.register / f"{set_id}.json").read_bytes())["folder"])
                 return _opened(folder, (folder / MANIFEST).stat().st_mtime_ns)
             except OSError:
-                raise LiminalError(f"The data set {set_id} is not where it was any more; list it again or remove it.") from None
+                raise LiminalError(
+                    f"The data set {set_id} is not where it was any more; put its folder back, or run its 'generate study' again."
+                ) from None
             except (ValueError, KeyError, TypeError):
                 pass
         raise LiminalError(

@@ -96,7 +96,7 @@ class DataSet:
 
     def columns(self, table: str) -> list[str]:
         """Names of an index: samples-identity, samples-emotion or pairs."""
-        return list(_footer(str(self.folder / INDEX / f"{table}.parquet")).schema_arrow.names)
+        return list(_footer(*_as_written(self.folder / INDEX / f"{table}.parquet")).schema_arrow.names)
 
     def query(self, sql: str, values: Sequence[Any] = (), **tables: pd.DataFrame) -> pd.DataFrame:
         """DuckDB's answer. ``samples_identity``, ``samples_emotion`` and ``pairs`` are the index; further tables are given.
@@ -185,11 +185,19 @@ class DataSet:
 
     def _group(self, part: int, group: int, columns: tuple[str, ...]) -> pa.Table:
         path = self.folder / self._ends[0][part]["path"]
-        return _row_group(str(path), group, columns)
+        return _row_group(*_as_written(path), group, columns)
+
+
+def _as_written(path: Path) -> tuple[str, int]:
+    """A file and when it was written: a data set that was made anew in the same folder is another one."""
+    try:
+        return str(path), path.stat().st_mtime_ns
+    except OSError as error:
+        raise _damaged(path, error) from None
 
 
 @lru_cache(maxsize=512)
-def _footer(path: str) -> pq.ParquetFile:
+def _footer(path: str, written: int) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
@@ -200,11 +208,11 @@ _one_at_a_time = threading.Lock()
 
 
 @lru_cache(maxsize=8)
-def _row_group(path: str, group: int, columns: tuple[str, ...]) -> pa.Table:
+def _row_group(path: str, written: int, group: int, columns: tuple[str, ...]) -> pa.Table:
     """A few are kept: the pictures of one page often come from one piece."""
     try:
         with _one_at_a_time:  # a ParquetFile is read by one thread at a time
-            return _footer(path).read_row_group(group, columns=list(columns))
+            return _footer(path, written).read_row_group(group, columns=list(columns))
     except (OSError, pa.ArrowException) as error:
         raise _damaged(Path(path), error) from None
 

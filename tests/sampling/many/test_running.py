@@ -1,7 +1,9 @@
 """A data set is the same however often its making was stopped; a piece is made once; what is asked for is what is read."""
 
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +25,9 @@ from core.sampling.identity import generate
 from core.sampling.many.data_set import DataSet
 from core.sampling.many.running import run
 from core.sampling.sample_set import png
+from core.studies.data_sets import DataSets
 from tests.fakes import fake_panel
-from tests.sampling.many.small_plan import BATCHES, make_tiny, small_plan, tables
+from tests.sampling.many.small_plan import BATCHES, PLAN, make_tiny, small_plan, tables
 
 ROOT = Path(__file__).parents[3]
 
@@ -227,6 +230,18 @@ def test_only_the_piece_of_a_picture_is_read(finished, tmp_path):
         assert made.picture(name) == png(whole.images[name])
     with pytest.raises(LiminalError, match="damaged"):
         made.picture(names[0])
+
+
+def test_a_set_that_was_made_anew_in_the_same_folder_is_another_one(tmp_path):
+    folder, known = tmp_path / "set", DataSets(tmp_path / "register")
+    for seed in (3, 4):
+        run(small_plan(seed=seed, identity={**PLAN["identity"], "batches": 1}), folder, maker=make_tiny)
+        set_id = known.add(folder)
+        made, samples = known.open(set_id), pd.read_parquet(folder / "samples")
+        assert Image.open(io.BytesIO(made.picture(samples["sample_id"][1]))).size
+        assert np.array_equal(made.latents([1])[0], samples["latent"][1])
+        assert [each.set_id for each in known.entries()] == [set_id]
+        shutil.rmtree(folder)
 
 
 def test_pictures_and_places_that_are_not_there(finished):
