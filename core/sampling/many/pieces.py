@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
@@ -159,8 +160,12 @@ def _without_bases(made: SampleSet) -> SampleSet:
 
 def _semantic(configuration: IdentityConfiguration) -> int:
     """Semantic samples of a base."""
-    if not configuration.semantic:
-        return 0
+    return 2 * _directions() * len(configuration.semantic_steps) if configuration.semantic else 0
+
+
+@cache
+def _directions() -> int:
+    """How many there are; read once, as every estimate of the time that is left counts the images of every piece."""
     from core.sampling.directions import load_directions
 
-    return 2 * len(load_directions()) * len(configuration.semantic_steps)
+    return len(load_directions())

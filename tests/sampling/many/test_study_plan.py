@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from core.errors import LiminalError
+from core.sampling import directions
 from core.sampling.emotion.configuration import PAIRS
 from core.sampling.emotion.generate import GROUP
 from core.sampling.gallery import load_gallery
@@ -115,6 +116,16 @@ def test_many_images_of_a_pair_are_cut_into_sets_of_ten_thousand():
     assert [piece.images for piece in pieces] == [10_000] * 5
     assert len({piece.configuration.seed for piece in pieces}) == 3
     assert [piece.number for piece in pieces] == list(range(5))
+
+
+def test_counting_the_images_of_many_pieces_reads_no_file_for_each(monkeypatch):
+    read = []
+    usual = directions.load_directions
+    monkeypatch.setattr(directions, "load_directions", lambda: read.append(1) or usual())
+    pieces = plan_of({"identity": {"batches": 100, "types": ["semantic"]}}).pieces()
+    assert len({piece.images for piece in pieces}) == 1
+    assert pieces[0].images > 4
+    assert len(read) <= 1
 
 
 @pytest.mark.parametrize("types", [["positive"], ["interpolation", "optimized"], ["positive", "interpolation", "optimized"]])
