@@ -1,4 +1,4 @@
-"""Results of networks by the content of what went in, bounded in bytes: ten people on the same face cost one."""
+"""Results of networks by the content of what went in, bounded in bytes and number: ten people on the same face cost one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from core.errors import LiminalError
 VARIABLE = "LIMINAL_RESULTS_MB"
 MEGABYTES = 192
 """About 240 enlarged pictures; descriptors and probabilities hardly count beside them."""
+
+MOST_ROWS = 50_000
+"""Beside its content a row takes a kilobyte (1,038 bytes measured, of which 24 were the six values of a classifier)."""
 
 Mark = tuple[Hashable, bytes]
 """The network (the loaded object itself: other weights are another object) with its input's shape, and the hash of the row."""
@@ -68,7 +71,7 @@ class KeptRows:
                 self.bytes -= before.numel() * before.element_size()
             self._rows[mark] = kept
             self.bytes += size
-            while self.bytes > self.most:
+            while self.bytes > self.most or len(self._rows) > MOST_ROWS:
                 _, oldest = self._rows.popitem(last=False)
                 self.bytes -= oldest.numel() * oldest.element_size()
 
