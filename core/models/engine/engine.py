@@ -40,7 +40,8 @@ class Engine:
         self._lock = threading.Lock()
 
     def lane(self, device: torch.device) -> Lane:
-        """The lane of a device, made on first use."""
+        """The lane of a device, made on first use; ``cuda`` and ``cuda:0``, as its tensors call it, are one."""
+        device = torch.device(device.type) if device.index == 0 else device
         with self._lock:
             if device not in self._lanes:
                 self._lanes[device] = Lane(device, self.kept, self.patience, self.most_waiting)
