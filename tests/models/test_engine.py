@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import Cancelled, LiminalError
-from core.models import registry, visits
+from core.models import kept_rows, registry, visits
 from core.models.chunks import in_chunks
 from core.models.engine import Engine
 from core.models.engine import lane as lanes
@@ -264,6 +264,23 @@ def test_what_is_kept_stays_within_its_bytes(puts, most):
         assert torch.equal(kept.get(("network", bytes([name]))), now[name])
 
 
+def test_small_rows_are_bounded_in_number(monkeypatch):
+    monkeypatch.setattr(kept_rows, "MOST_ROWS", 3)
+    kept = KeptRows(10**6)
+    for name in range(5):
+        kept.put(("network", bytes([name])), torch.full((1, 6), float(name)))
+    assert [name for name in range(5) if kept.get(("network", bytes([name]))) is not None] == [2, 3, 4]
+    assert (len(kept), kept.bytes) == (3, 3 * 24)
+
+
+def test_a_device_has_one_lane_by_all_its_names():
+    """Models are put on 'cuda', and their tensors say 'cuda:0': a turn at the one must hold up requests at the other."""
+    engine = Engine()
+    for kind in ("cuda", "mps", "cpu"):
+        assert engine.lane(torch.device(kind)) is engine.lane(torch.device(kind, 0))
+    assert engine.lane(torch.device("cuda", 1)) is not engine.lane(torch.device("cuda"))
+
+
 def test_the_queue_is_bounded_and_says_so(held):
     engine, crowd, gate = held
     engine.lane(CPU).most = 2
@@ -348,11 +365,15 @@ def test_a_network_that_never_comes_back_does_not_stop_others(monkeypatch):
     crowd = Crowd(engine)
     stuck = Slow(gate)
     engine.lane(CPU)._seen = {name: time.monotonic() + 60 for name in "xy"}  # company: nothing runs in the asker's thread
-    crowd.ask("stuck", stuck, column(1), 1)
+    crowd.ask("stuck", stuck, column(1), 1, keep=True)
     assert stuck.entered.wait(30)
     crowd.ask("other", Slow(), column(2), 1)
     until(lambda: "other" in crowd.results)
     assert crowd.results["other"].item() == 4
+    stuck.gate = None
+    crowd.ask("same row", stuck, column(1), 1, keep=True)  # must not join those that the stuck one keeps waiting
+    until(lambda: "same row" in crowd.results)
+    assert crowd.results["same row"].item() == 2
     gate.set()
     assert crowd.wait()["stuck"].item() == 2
 

@@ -162,6 +162,7 @@ class Lane:
         stuck = self._busy is not None and time.monotonic() - self._busy > STUCK_SECONDS
         if stuck:
             logger.warning("A network on %s has not come back for %.0f seconds; going on without it.", self.device, STUCK_SECONDS)
+            self._computed.clear()  # whoever asks for its rows from now on must not wait for it
         if stuck or self._worker is None or not self._worker.is_alive():
             self._busy = None
             self._worker = threading.Thread(target=self._serve, name=f"engine-{self.device}", daemon=True)
@@ -188,8 +189,7 @@ class Lane:
                     self._drop(waiter, Cancelled(STOPPED))
             cell.waiters = [each for each in cell.waiters if not each[0].done.is_set()]
             if not cell.waiters:
-                if cell.mark is not None:
-                    self._computed.pop(cell.mark, None)
+                self._forget([cell])
                 continue
             heir = cell.waiters[0][0]
             if not heir.pending:
@@ -252,7 +252,7 @@ class Lane:
                 return
             why = error if isinstance(error, Exception) else RuntimeError(f"the network was ended by {type(error).__name__}")
             with self._changed:
-                self._finish(cells)
+                self._forget(cells)
                 for waiter, _ in cells[0].waiters:
                     self._drop(waiter, why)
 
@@ -261,15 +261,16 @@ class Lane:
             if cell.mark is not None:
                 self.kept.put(cell.mark, result)
         with self._changed:
-            self._finish(cells)
+            self._forget(cells)
             for cell, result in zip(cells, results, strict=True):
                 for waiter, place in cell.waiters:
                     waiter.fill(place, result)
 
-    def _finish(self, cells: list[Cell]) -> None:
+    def _forget(self, cells: list[Cell]) -> None:
+        """Nobody may join their waiters any more. Another cell may have a mark of theirs by now, where a network was stuck."""
         for cell in cells:
-            if cell.mark is not None:
-                self._computed.pop(cell.mark, None)
+            if cell.mark is not None and self._computed.get(cell.mark) is cell:
+                del self._computed[cell.mark]
 
 
 def _notify(cells: list[Cell], message: str) -> None:
