@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import LiminalError
-from core.models.chunks import in_chunks
 from core.models.contracts import Encoder, ModelCard
+from core.models.engine import gathered
 from core.models.hf_classifier import Preprocessing
 from core.models.own.extras import needed
 from core.models.own.listing import OwnModel
@@ -42,11 +42,11 @@ class ClipEncoder(Encoder):
         self.spread = torch.ones(embedding_dim)
 
     def embed(self, images: Tensor) -> Tensor:
-        def run(rows: Tensor) -> Tensor:
-            vectors: Tensor = self.network(pixel_values=rows).image_embeds
-            return vectors.float()
+        return gathered(self._embeddings, self.preprocessing(images.to(self.device)), CHUNK, keep=True)
 
-        return in_chunks(run, self.preprocessing(images.to(self.device)), CHUNK)
+    def _embeddings(self, pixels: Tensor) -> Tensor:
+        vectors: Tensor = self.network(pixel_values=pixels).image_embeds
+        return vectors.float()
 
 
 def safe_files(files: Sequence[str]) -> list[str]:

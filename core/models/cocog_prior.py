@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from core.errors import LiminalError
-from core.models.chunks import in_chunks
 from core.models.cocog_uvit import CocogUViT, read_published
 from core.models.contracts import ModelCard, Prior
+from core.models.engine import gathered
 from core.models.own.listing import OwnModel
 from core.models.own.sources import verified, weight_files
 from core.models.own.tensors import read_tensors
@@ -39,7 +39,11 @@ class CocogPrior(Prior):
 
     def noise(self, noised: Tensor, step: Tensor) -> Tensor:
         rows = torch.cat([noised, step[:, None].to(noised)], dim=1).to(self.device)
-        return in_chunks(lambda given: self.network(given[:, :-1], given[:, -1]), rows, self.chunk)
+        return gathered(self._noise, rows, self.chunk)
+
+    def _noise(self, rows: Tensor) -> Tensor:
+        noise: Tensor = self.network(rows[:, :-1], rows[:, -1])
+        return noise
 
 
 def described_beside(path: Path) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from safetensors.torch import load_file, save_file
 from core.errors import LiminalError
 from core.models import clip_encoder, registry
 from core.models.cocog_uvit import PUBLISHED, CocogUViT, published_tensors, read_published
+from core.models.engine import engine
 from core.models.noising import drawn, kept_share
 from core.models.own import sources
 from core.models.own.adding import add
 from core.models.own.tensors import read_tensors
+from core.models.visits import Visit, visiting
 from tests import tiny_stack
 from tests.tiny_stack import EMBEDDING, PRIOR
 
@@ -60,6 +62,27 @@ def test_an_added_encoder_says_what_transformers_says(tmp_path):
         ours = model.embed(images)
     assert torch.nn.functional.cosine_similarity(ours, theirs).min() > 0.999
     assert not torch.allclose(ours.norm(dim=1), torch.ones(3), atol=0.1)  # not normalised
+
+
+def rows_through_the_engine():
+    done = engine().as_dict()["devices"].get("cpu", {"alone": 0, "networks": {}})
+    return done["alone"] + sum(each["rows"] for each in done["networks"].values())
+
+
+def test_encoder_and_prior_take_their_turns_with_others(tmp_path):
+    """As the built-in ones: one chunk at a time on a device, and what a page asked of the encoder before is known."""
+    tiny_stack.save_encoder(tmp_path / "image_encoder")
+    tiny_stack.save_prior(tmp_path / "prior.safetensors")
+    add("clip", "clip-encoder", str(tmp_path / "image_encoder"))
+    add("cocog", "uvit-prior", str(tmp_path / "prior.safetensors"), options={"heads": 2})
+    encoder, prior = registry.load("clip", "encoder", "cpu"), registry.load("cocog", "prior", "cpu")
+    with torch.inference_mode(), visiting(Visit("page", keeps=True)):
+        before = rows_through_the_engine()
+        vectors = encoder.embed(pictures(3))
+        prior.noise(vectors, torch.zeros(3))
+        assert rows_through_the_engine() == before + 6
+        assert torch.equal(encoder.embed(pictures(2)), vectors[:2])
+        assert rows_through_the_engine() == before + 6
 
 
 def test_what_is_no_encoder_is_refused_with_its_first_wrong_key(tmp_path):
