@@ -85,7 +85,8 @@ class SDXLGenerator(Generator):
 
     def images(self, embeddings: Tensor, seeds: Sequence[int]) -> Tensor:
         """(N, embedding_dim) and the seed of each one's noise -> (N, 3, image_size, image_size) in [0, 1]."""
-        made = [in_chunks(partial(self._one, seed=seed), row[None], 1) for row, seed in zip(embeddings, seeds, strict=True)]
+        rows = embeddings.to(self.device)  # where memory runs out, it is this device's
+        made = [in_chunks(partial(self._one, seed=seed), row[None], 1) for row, seed in zip(rows, seeds, strict=True)]
         empty = torch.empty(0, 3, self.image_size, self.image_size, device=self.device)
         return torch.cat(made) if made else empty
 
@@ -105,7 +106,7 @@ class SDXLGenerator(Generator):
         made = self.pipeline(
             prompt_embeds=self.words.tokens.to(self.device, dtype),
             pooled_prompt_embeds=self.words.pooled.to(self.device, dtype),
-            ip_adapter_image_embeds=[embedding[:, None].to(self.device, dtype)],  # (1, pictures, E)
+            ip_adapter_image_embeds=[embedding[:, None].to(dtype)],  # (1, pictures, E)
             num_inference_steps=self.steps,
             guidance_scale=0.0,
             generator=torch.Generator().manual_seed(seed),

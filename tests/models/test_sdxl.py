@@ -270,5 +270,6 @@ def test_out_of_memory_lets_parts_wait_and_tries_again(files, prior, monkeypatch
     assert torch.equal(model.decode(embedding), alone)
     assert tried == ["model", "sequential"]
     failures[:] = [torch.OutOfMemoryError("CUDA out of memory")]
-    with pytest.raises(LiminalError, match="too small for this model, even for one picture"):
+    model.device = torch.device("meta")  # another one than the embeddings': its name is the one to be told
+    with pytest.raises(LiminalError, match="The memory of meta is too small for this model, even for one picture"):
         model.decode(embedding)
