@@ -22,26 +22,28 @@ def show_walk(recipe: Recipe) -> None:
         key="partner",
     )
     walk: sets.JudgedWalk | None = sets.kept(recipe, partner)
-    if walk is not None:
-        components.walk(
-            [recipe.address_of(frame) for frame in walk.frames],
-            walk.opinions,
-            key="walk",
-            start="the base",
-            end=f"person {partner}",
-            playable=False,
+    if walk is None:
+        # walks to other people go on: whoever comes back to them finds them
+        job = job_for("walk_job", (recipe, partner), "walk", sets.walker(recipe, partner), replaces=False)
+        if not job.finished:
+            progress.watch(job.id)
+            return
+        walk = job.result  # others may have pushed it out of what is kept for all
+        if walk is None:
+            progress.outcome(job)
+            return
+    components.walk(
+        [recipe.address_of(frame) for frame in walk.frames],
+        walk.opinions,
+        key="walk",
+        start="the base",
+        end=f"person {partner}",
+        playable=False,
+    )
+    st.html(
+        words.fine(
+            f"{len(walk.frames)} pictures in equal steps through the generator; each was judged by every recogniser. "
+            "Drag the handle, or focus it and use the arrow keys.",
+            centre=True,
         )
-        st.html(
-            words.fine(
-                f"{len(walk.frames)} pictures in equal steps through the generator; each was judged by every recogniser. "
-                "Drag the handle, or focus it and use the arrow keys.",
-                centre=True,
-            )
-        )
-        return
-    # walks to other people go on: whoever comes back to them finds them
-    job = job_for("walk_job", (recipe, partner), "walk", sets.walker(recipe, partner), replaces=False)
-    if job.finished:
-        progress.outcome(job)
-        return
-    progress.watch(job.id)
+    )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.errors import LiminalError
 from core.models import visits
-from ui import job_line, jobs
+from ui import identity, job_line, jobs, lockout_view, owners, sets
 from ui.jobs import JobManager
 from ui.kept import Kept
 
@@ -351,3 +351,16 @@ def test_when_the_one_who_makes_it_fails_the_next_one_does():
     one.join(30)
     two.join(30)
     assert results == ["made"]
+
+
+def test_who_waited_for_a_result_gets_it_though_others_have_pushed_it_out(monkeypatch):
+    done = jobs.Job("made", lambda _: None, status="done", result="mine")
+    monkeypatch.setattr(sets, "kept", lambda recipe: None)
+    monkeypatch.setattr(identity, "job_for", lambda *_: done)
+    assert identity.made_set(sets.Recipe("dcgan", "dlib", "gradient", "a", 1)) == "mine"
+    shown = []
+    monkeypatch.setattr(lockout_view, "kept_answers", Kept)
+    monkeypatch.setattr(lockout_view, "job_for", lambda *_: done)
+    monkeypatch.setattr(lockout_view, "_show_answer", lambda question, owner, answer: shown.append(answer))
+    lockout_view.show("dcgan", "dlib", owners.Owner("a", "a", "", {}, latent=()), 0.5)
+    assert shown == ["mine"]
