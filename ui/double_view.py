@@ -7,7 +7,7 @@ import streamlit as st
 from core.models import registry
 from ui import caches, components, doubles, progress, words
 from ui.findings import Crowd
-from ui.images import face_url
+from ui.images import data_url
 from ui.jobs import manager
 from ui.owners import Owner
 from ui.state import PhoneState
@@ -63,7 +63,12 @@ def _watch_search(view: PhoneState, limit: float) -> None:
         st.rerun()
     progress.bar(job)
     progress.searches(
-        job.events, limit=limit, iterations=100, targets=[components.Mark(limit, "unlocks below this")], key="double-search"
+        job.events,
+        limit=limit,
+        iterations=100,
+        targets=[components.Mark(limit, "unlocks below this")],
+        key="double-search",
+        address=data_url,
     )
 
 
@@ -84,7 +89,7 @@ def _show_doubles(view: PhoneState, owner: Owner, found: list[doubles.Double], l
 
     left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
     with left:
-        st.html(words.pair((owner.src, "You"), (face_url(best.image), "Found by the search")))
+        st.html(words.pair((owner.src, "You"), (data_url(best.image), "Found by the search")))
     with right:
         st.subheader(
             "This face would unlock your phone" if best.accepted else "The search came close, but stays locked out", anchor=False
@@ -100,4 +105,4 @@ def _show_doubles(view: PhoneState, owner: Owner, found: list[doubles.Double], l
         for column, double in zip(st.columns(len(rest), gap="medium"), rest, strict=True):
             with column:
                 words_of = words.VERDICTS["open" if double.accepted else "closed"]
-                st.html(words.pair((face_url(double.start), "Began as"), (face_url(double.image), f"Ended as: {words_of}")))
+                st.html(words.pair((data_url(double.start), "Began as"), (data_url(double.image), f"Ended as: {words_of}")))

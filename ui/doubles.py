@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.progress import Progress
+from ui import visitors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +43,7 @@ def finder(
 ) -> Callable[[Progress], list[Double]]:
     """The work of a job: search from each stranger's seed toward the owner's descriptor -> doubles, the least alike one first."""
 
+    @visitors.privately()
     def work(progress: Progress) -> list[Double]:
         import torch
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +17,9 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
-from core.models import registry, visits
+from core.models import registry
 from core.progress import Progress, Stage
-from ui import caches
+from ui import caches, visitors
 from ui.images import data_url
 from ui.jobs import manager
 
@@ -97,13 +96,6 @@ def take(upload: str, data: bytes, generator: str, recogniser: str) -> OwnFace:
     return own
 
 
-@contextmanager
-def privately() -> Iterator[None]:
-    """Within it no network's result is kept for other sessions."""
-    with visits.visiting(replace(visits.current(), keeps=False)):
-        yield
-
-
 def only_stages(own: OwnFace, progress: Progress) -> Progress:
     """A progress whose pictures go to ``own``; the server's list of jobs hears how far it is and nothing else."""
 
@@ -126,7 +118,7 @@ def finder(own: OwnFace) -> Callable[[Progress], None]:
         from core.models.photos import FRAME, read_photo
         from core.sampling.inversion import InversionConfiguration, InversionStep, invert
 
-        with privately():
+        with visitors.privately():
             maker = registry.load(own.generator, "generator")
             frame = frame_of(maker, progress)
             if own.data is not None and not np.allclose(frame, FRAME):

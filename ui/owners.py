@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import LiminalError
 from core.models import registry
-from ui import caches
+from ui import caches, visitors
 from ui.images import asset_url, data_url
 
 PHOTO = "photo_owner"
@@ -72,11 +72,13 @@ def from_photo(identity: str, data: bytes) -> Owner:
 
     photo = read_photo(data)
     image = to_images(photo.image[None])
+    with visitors.privately():
+        descriptors = {name: registry.load(name, "recogniser").embed(image)[0].numpy() for name in usable("recogniser")}
     owner = Owner(
         identity=identity,
         title="you",
         src=data_url(photo.image),
-        descriptors={name: registry.load(name, "recogniser").embed(image)[0].numpy() for name in usable("recogniser")},
+        descriptors=descriptors,
         picture=photo.image,
     )
     st.session_state[PHOTO] = owner

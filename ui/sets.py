@@ -15,7 +15,7 @@ from core.models import registry
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration, Strategy
 from core.sampling.seeds import generator_for, sample_seed
-from ui import caches, components, own_face
+from ui import caches, components, own_face, visitors
 from ui.images import encode, face_url, picture_url
 from ui.kept import KEPT, Kept
 from ui.own_face import OwnFace
@@ -125,7 +125,7 @@ def _made(
         return store().once(recipe if partner is None else (recipe, partner), lambda: make(progress), progress)
     if partner is None:
         own.events = []
-    with own_face.privately():
+    with visitors.privately():
         own.results[replace(recipe, own=None), partner] = make(own_face.only_stages(own, progress))
     return None
 

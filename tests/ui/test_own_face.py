@@ -14,12 +14,14 @@ import skimage
 import streamlit
 from PIL import Image
 
+from core.models import visits
 from core.models.engine import engine
+from core.progress import Progress, Stage
 from core.sampling import inversion
 from tests.ui.visits import app, words
-from ui import own_face, own_face_view, sets
+from ui import double_view, doubles, own_face, own_face_view, owners, sets
 from ui.images import STORE
-from ui.jobs import manager
+from ui.jobs import Job, manager
 
 FLAGS = os.O_WRONLY | os.O_RDWR
 _written = []
@@ -78,6 +80,8 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
     stored, kept = len(STORE), len(engine().kept)
     shown = []
     monkeypatch.setattr(sets, "face_url", lambda image: shown.append(image) or "")
+    heard, report = [], Job._report
+    monkeypatch.setattr(Job, "_report", lambda job, event: (heard.append(event), report(job, event)))
     _written.clear()
     _watching = True
     try:
@@ -111,13 +115,14 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
     assert sets.kept_sets()._results == {}
     assert sets.kept_walks()._results == {}
     for job in manager()._jobs.values():
-        assert (job.result, job.events, job.error) == (None, [], "")
+        assert (job.result, job.error) == (None, "")
+    assert {type(event) for event in heard} == {Stage}
     for face in (own.found.photo, own.found.latent, made.images):
         assert repr(face)[:40] not in repr(own) + repr(own.found)
     gone = weakref.ref(own)
     del own, made, face
     test.session_state["identity_way"] = own_face_view.GALLERY
-    test.run()
+    finished(test.run())  # the walk that had begun meanwhile was told to stop
     gc.collect()
     assert gone() is None
 
@@ -138,3 +143,23 @@ def test_taking_the_photo_away_forgets_it(given, idle):
     assert own_face.SLOT in test.session_state
     given.clear()
     assert own_face.SLOT not in test.run().session_state
+
+
+def test_the_phones_owner_leaves_nothing_with_the_networks_and_doubles_have_no_address(monkeypatch):
+    monkeypatch.setattr(owners.st, "session_state", {})
+    shown = []
+    monkeypatch.setattr(double_view.words, "pair", lambda *each: shown.extend(each) or "<p>faces</p>")
+    with visits.visiting(visits.Visit("someone", keeps=True)):
+        kept, stored = len(engine().kept), len(STORE)
+        owner = owners.from_photo("one", Upload(skimage.data.astronaut()).content)
+        assert np.isfinite(owner.descriptor("sface")).all()
+        work = doubles.finder(
+            owner.picture, owner.descriptors, [1, 2], generator="dcgan", recogniser="sface", threshold=1.0, iterations=1
+        )
+        found = work(Progress())
+        assert len(engine().kept) == kept
+    view = type("View", (), {"recogniser": "sface", "generator": "dcgan"})
+    double_view._show_doubles(view, owner, found, 1.0)
+    assert len(shown) == 4
+    assert all(address.startswith("data:") for address, _ in shown)
+    assert len(STORE) == stored
