@@ -19,8 +19,8 @@ GALLERY, UPLOAD, CAMERA = "Pick a generated face", "Use my photo", "Use the came
 
 PRIVACY = (
     "The photo stays in this server's memory while this tab is open, and so does everything made from it. Nothing of it is written "
-    "to disk, logged, sent anywhere or saved to the library, no link contains it, and it is gone when you close the tab or choose "
-    "a generated face. Use your own face, or one whose owner said yes."
+    "to disk, logged, sent anywhere or saved to the library, no link contains it, and it is gone when you choose a generated face, "
+    "or a few minutes after you close the tab. Use your own face, or one whose owner said yes."
 )
 HONEST = (
     "A small generator cannot make most real faces: this is the nearest one it has, not you. All that follows on this page is "

@@ -79,7 +79,8 @@ def _from_photo(*, camera: bool) -> Owner | None:
     st.html(
         words.fine(
             "The photo stays in this server's memory while this tab is open. It is never written to disk, logged or sent anywhere, "
-            "and it is gone when you close the tab or choose a generated face. Use your own face, or one whose owner said yes."
+            "and it is gone when you choose a generated face, or a few minutes after you close the tab. Use your own face, or one "
+            "whose owner said yes."
         )
     )
     if given is None:

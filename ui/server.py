@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +17,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.runtime import Runtime
 
-from ui import rating_routes, set_routes
+from ui import rating_routes, set_routes, visitors
 from ui.images import STORE
 from ui.jobs import manager
 from ui.paths import ASSETS
@@ -25,6 +28,7 @@ FOREVER = "public, max-age=31536000, immutable"
 MEGABYTE = 1024 * 1024
 CLOSING_SECONDS = 2.0
 """What still runs may take so long to end when the server is asked to."""
+TIDY_SECONDS = 30.0
 
 
 def keep_uploads_in_memory() -> None:
@@ -39,11 +43,22 @@ def stop_work() -> None:
     manager().close(CLOSING_SECONDS)
 
 
+async def tidy() -> None:
+    """Now and then let go of what visitors have left behind: their sessions, with photos in them, and what was made for them."""
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        manager().forget_finished()
+        if Runtime.exists() and visitors.end_sessions(Runtime.instance()):
+            await asyncio.to_thread(gc.collect)  # a session's parts refer to each other
+
+
 @asynccontextmanager
 async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     """Before the first request: uploads stay in memory. After the last: what still runs is told to stop, and waited for shortly."""
     keep_uploads_in_memory()
+    tidying = asyncio.create_task(tidy())
     yield {}
+    tidying.cancel()
     stop_work()
 
 

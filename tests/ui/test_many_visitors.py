@@ -8,9 +8,16 @@ import subprocess
 import sys
 import time
 import urllib.request
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
+from streamlit.runtime.session_manager import SessionInfo
+from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
+
+from ui import visitors
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "load"))
@@ -41,6 +48,23 @@ def running(tmp_path_factory):
     yield process, port, folder, log
     process.kill()
     process.wait()
+
+
+class Left:
+    """A session whose browser has gone."""
+
+    id = "left"
+
+
+def test_a_session_nobody_can_return_to_is_let_go_of_without_another_visitor():
+    for seconds, ended in ((60, False), (0, True)):
+        storage, left = MemorySessionStorage(ttl_seconds=seconds), Left()
+        sessions = WebsocketSessionManager(storage, None, None, None)
+        storage.save(SessionInfo(client=None, session=left))
+        gone = weakref.ref(left)
+        del left
+        assert visitors.end_sessions(SimpleNamespace(_session_mgr=sessions)) is ended
+        assert (gone() is None) is ended
 
 
 async def searching(visitor):
