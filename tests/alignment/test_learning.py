@@ -23,12 +23,16 @@ NAME = "emotion-mlp"
 def aligned(tmp_path_factory):
     made, _ = made_up.study(tmp_path_factory.mktemp("aligned"), bias=1.5, epochs=10)
     learning.group(made)
-    learning.everyone(made)
+    learning.everyone(made, people=made.split.able()[:8])
     return made
 
 
-def test_planted_biases_are_found_and_the_control_shows_none(aligned):
-    said = report(aligned, NAME)
+@pytest.fixture(scope="module")
+def said(aligned):
+    return report(aligned, NAME)
+
+
+def test_planted_biases_are_found_and_the_control_shows_none(said):
     assert said.group_gain.value.low > 0.1
     assert said.individual_loss_gain.value.low > 0
     assert said.individual_gain.value.value > 0
@@ -43,21 +47,19 @@ def test_planted_biases_are_found_and_the_control_shows_none(aligned):
     json.dumps(said.to_dict(), allow_nan=False)
 
 
-def test_a_control_is_its_median_person_and_a_gain_the_mean_of_people(aligned):
+def test_a_control_is_its_median_person_and_a_gain_the_mean_of_people(said):
     few_lucky = np.array([*np.linspace(-0.1, 0.1, 21), 2.0, 2.0, 3.0, 3.0])
     assert gain(few_lucky).value.low > 0
     assert control(few_lucky).value.value == pytest.approx(np.median(few_lucky))
     assert control(few_lucky).value.low < 0 < control(few_lucky).value.high < 0.1
     assert control(few_lucky).p == gain(few_lucky).p  # a test of the people, whichever their summary
-    said = report(aligned, NAME)
     for kind in ("gain", "loss_gain", "shift_loss_gain"):
         people = said.people[f"null_{kind}"].dropna()
         assert getattr(said, f"null_{kind}").value.value == pytest.approx(people.median())
     assert said.individual_gain.value.value == pytest.approx(said.people["gain"].mean())
 
 
-def test_entropy_correlation_rises_on_held_out_images(aligned):
-    said = report(aligned, NAME)
+def test_entropy_correlation_rises_on_held_out_images(aligned, said):
     held = {aligned.answers.images[place] for place in np.flatnonzero(aligned.split.images)}
     assert set(said.entropies["stimulus"]) <= held
     assert said.entropy_group.value > said.entropy_base.value
@@ -87,14 +89,14 @@ def test_weights_that_were_kept_give_the_probabilities_that_were_kept(aligned):
         assert learning.answer(network, given.images).numpy() == pytest.approx(said.images, abs=1e-6)
 
 
-def test_what_changed_and_what_is_taken_for_what(aligned):
+def test_what_changed_and_what_is_taken_for_what(aligned, said):
     table = changed(aligned, NAME)
     assert list(table["change"]) == sorted(table["change"], reverse=True)
     assert table["held_out"].sum() == aligned.split.images.sum()
     _, judged = aligned.split.group()
     counts = confusion(aligned, NAME)
     assert counts.sum() == len(judged)
-    assert np.trace(counts) / counts.sum() == pytest.approx(report(aligned, NAME).group["group"].value)
+    assert np.trace(counts) / counts.sum() == pytest.approx(said.group["group"].value)
     rater = aligned.people(NAME)[0]
     assert confusion(aligned, NAME, "individual", rater).sum() == len(aligned.split.person(rater)[1])
 
