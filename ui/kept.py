@@ -45,10 +45,13 @@ class Kept:
         """Keep a result."""
         with self._changed:
             self._forget_other_models()
-            self._results[key] = result
-            self._results.move_to_end(key)
-            while len(self._results) > self._capacity:
-                self._results.popitem(last=False)
+            self._put(key, result)
+
+    def _put(self, key: Any, result: Any) -> None:
+        self._results[key] = result
+        self._results.move_to_end(key)
+        while len(self._results) > self._capacity:
+            self._results.popitem(last=False)
 
     def once(self, key: Any, make: Callable[[], Any], progress: Progress | None = None) -> Any:
         """The result that is kept, else what ``make`` gives; where somebody else is making it, theirs.
@@ -65,9 +68,13 @@ class Kept:
             if found is not None:
                 return found
             self._making.add(key)
+            shelf = self._shelf
         try:
             result = make()
-            self.put(key, result)
+            with self._changed:
+                self._forget_other_models()
+                if self._shelf == shelf:  # else a model of that name may be another one by now
+                    self._put(key, result)
             return result
         finally:
             with self._changed:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from core.errors import LiminalError
 from core.models import visits
 from ui import identity, job_line, jobs, lockout_view, owners, sets
+from ui import kept as kept_module
 from ui.jobs import JobManager
 from ui.kept import Kept
 
@@ -328,6 +329,16 @@ def test_the_same_thing_is_made_once_for_all_who_ask():
         thread.join(30)
     assert results == ["picture"] * 5
     assert len(made) == 1
+
+
+def test_what_was_made_while_the_models_changed_is_not_kept_for_others(monkeypatch):
+    models = ["first"]
+    monkeypatch.setattr(kept_module, "own_models", lambda: tuple(models))
+    kept = Kept()
+    assert kept.once("key", lambda: models.append("second") or "by the first") == "by the first"
+    assert kept.get("key") is None
+    assert kept.once("key", lambda: "by the second") == "by the second"
+    assert kept.get("key") == "by the second"
 
 
 def test_when_the_one_who_makes_it_fails_the_next_one_does():
