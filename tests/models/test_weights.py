@@ -62,8 +62,8 @@ def test_a_model_is_loaded_once():
     assert registry.load("dcgan", "generator", "cpu") is registry.load("dcgan", "generator", "cpu")
 
 
-def test_a_model_first_loaded_in_inference_mode_still_takes_gradients():
-    registry._loaded.pop(("mini-xception", "cpu"), None)
+def test_a_model_first_loaded_in_inference_mode_still_takes_gradients(monkeypatch):
+    monkeypatch.setattr(registry, "_loaded", {})
     with torch.inference_mode():
         registry.load("mini-xception", "classifier", "cpu")
     images = torch.rand(1, 3, 64, 64, requires_grad=True)
