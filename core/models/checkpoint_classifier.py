@@ -19,6 +19,7 @@ from core.models.engine import gathered
 from core.models.hf_classifier import labels_of
 from core.models.own.listing import OwnModel
 from core.models.own.sources import WEIGHTS, weight_files
+from core.models.own.tensors import read_tensors
 
 CHUNK = 4
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -60,6 +61,11 @@ def weights_file(root: Path) -> Path:
     if len(found) != 1:
         raise LiminalError(f"{root} holds {len(found)} weight files; name the one that is meant.")
     return found[0]
+
+
+def checkpoint_tensors(path: Path) -> dict[str, Tensor]:
+    """A checkpoint's tensors by the network's own names, also where it was saved from DataParallel."""
+    return {key.removeprefix("module."): tensor for key, tensor in read_tensors(path).items()}
 
 
 def settled(own: OwnModel, count: int, path: Path, *, guess: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from core.models.checkpoint_classifier import (
     IMAGENET_DEVIATION,
     IMAGENET_MEAN,
     CheckpointClassifier,
+    checkpoint_tensors,
     described,
     output_order,
     settled,
@@ -28,7 +29,7 @@ from core.models.contracts import ModelCard
 from core.models.hf_classifier import Preprocessing
 from core.models.own.listing import OwnModel
 from core.models.own.sources import verified
-from core.models.own.tensors import fill, read_tensors
+from core.models.own.tensors import fill
 
 SIDE = 224
 MAPS = 512
@@ -105,15 +106,11 @@ class DANNetwork(nn.Module):
 
 def read_network(path: Path) -> DANNetwork:
     """The network with a checkpoint's weights. Raises LiminalError that names the first key that does not fit."""
-    tensors = _tensors(path)
+    tensors = checkpoint_tensors(path)
     heads = len({key.split(".")[0] for key in tensors if key.startswith("cat_head")})
     network = DANNetwork(_outputs(tensors, path), heads)
     fill(network, tensors, path)
     return network
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    return {key.removeprefix("module."): tensor for key, tensor in read_tensors(path).items()}  # saved from DataParallel
 
 
 def _outputs(tensors: Mapping[str, Tensor], path: Path) -> int:
@@ -126,7 +123,7 @@ def _outputs(tensors: Mapping[str, Tensor], path: Path) -> int:
 def settle(own: OwnModel, root: Path) -> dict[str, Any]:
     """The options ``order`` and ``labels`` filled in. Of seven outputs RAF-DB's order is guessed where the file's name says so."""
     path = weights_file(root)
-    return settled(own, _outputs(_tensors(path), path), path, guess="affectnet-7")
+    return settled(own, _outputs(checkpoint_tensors(path), path), path, guess="affectnet-7")
 
 
 def card(own: OwnModel) -> ModelCard:

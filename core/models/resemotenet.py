@@ -22,6 +22,7 @@ from core.models.checkpoint_classifier import (
     IMAGENET_DEVIATION,
     IMAGENET_MEAN,
     CheckpointClassifier,
+    checkpoint_tensors,
     described,
     output_order,
     settled,
@@ -31,7 +32,7 @@ from core.models.contracts import ModelCard
 from core.models.grey import grey
 from core.models.own.listing import OwnModel
 from core.models.own.sources import verified
-from core.models.own.tensors import fill, read_tensors
+from core.models.own.tensors import fill
 
 SIDE = 64
 WIDTHS = ("conv1", "conv2", "conv3", "res_block1.conv1", "res_block2.conv1", "res_block3.conv1", "fc1", "fc2", "fc3", "fc4")
@@ -122,20 +123,16 @@ def sizes_of(tensors: Mapping[str, Tensor], path: Path) -> Sizes:
 
 def read_network(path: Path) -> ResEmoteNetwork:
     """The network with a checkpoint's weights. Raises LiminalError that names the first key that does not fit."""
-    tensors = _tensors(path)
+    tensors = checkpoint_tensors(path)
     network = ResEmoteNetwork(sizes_of(tensors, path))
     fill(network, tensors, path)
     return network
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    return {key.removeprefix("module."): tensor for key, tensor in read_tensors(path).items()}  # saved from DataParallel
-
-
 def settle(own: OwnModel, root: Path) -> dict[str, Any]:
     """The options ``order`` and ``labels`` filled in."""
     path = weights_file(root)
-    return settled(own, sizes_of(_tensors(path), path).linear[-1], path, guess="resemotenet")
+    return settled(own, sizes_of(checkpoint_tensors(path), path).linear[-1], path, guess="resemotenet")
 
 
 def card(own: OwnModel) -> ModelCard:
