@@ -175,7 +175,7 @@ class DataSet:
         return parts, list(accumulate(sum(part["rows"]) for part in parts))
 
     def _where(self, place: int) -> tuple[int, int, int]:
-        """Part, row group in it and row in that. Pieces without rows have no row group of their own."""
+        """Part, row group in it and row in that. A piece without rows has an empty row group, which is stepped over."""
         parts, ends = self._ends
         part = bisect_right(ends, place)
         groups = list(accumulate(parts[part]["rows"]))
