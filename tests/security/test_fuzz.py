@@ -123,7 +123,7 @@ def test_tables_of_answers(quiet):
     files, trials = tables()
     quiet[2]()
     names = list(files)
-    for number, chance in enumerate(chances(260, "tables")):
+    for number, chance in enumerate(chances(130, "tables")):
         name = names[number % len(names)]
         content = odd_json(trials, chance) if name == "e.json" else broken(files[name], chance)
         refused(brought_in, content, name, where=(number, name))
@@ -142,7 +142,7 @@ def test_mappings_and_plans(quiet):
         "kept": ["c"],
         "exported": False,
     }
-    for number, chance in enumerate(chances(300, "mappings")):
+    for number, chance in enumerate(chances(400, "mappings")):
         refused(Mapping.from_dict, odd_record(mapping, chance), where=number)
 
 
@@ -232,7 +232,7 @@ def test_weight_files(quiet, tmp_path_factory):
 
 def test_lists_of_models(place, tmp_path):
     good = {"models": [{"name": "a", "model_class": "stylegan2", "source": "/x", "options": {}, "title": "t", "files": {"a": "b"}}]}
-    for number, chance in enumerate(chances(100, "models")):
+    for number, chance in enumerate(chances(150, "models")):
         (tmp_path / "models.json").write_bytes(odd_json(good, chance))
         refused(listing.own_models, where=number)
 

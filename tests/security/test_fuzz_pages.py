@@ -85,7 +85,7 @@ def test_pages(target):
     address, _, folder = target
     before = everything_on(folder)
 
-    @settings(FEW, max_examples=160)
+    @settings(FEW, max_examples=100)
     @given(st.sampled_from(PAGES), QUERIES)
     def visit(page, query):
         sound(said(address, page, urlencode(query)))
