@@ -60,11 +60,16 @@ def test_learning_is_watched_stopped_gone_on_with_and_looked_into(planted, open_
     assert page.evaluate("document.documentElement.scrollWidth") == NARROW
 
 
+def learned(page):
+    """The crowd's model is there: made now where the test that calls this runs alone."""
+    learn = page.get_by_role("button", name="Let it learn")
+    if learn.count():
+        learn.click()
+
+
 def test_thirty_answers_make_a_profile_and_faces_of_ones_own(planted, open_page, settle):
     page = open_page(f"{planted}/you?study=feelings")
-    learn = page.get_by_role("button", name="Let it learn")
-    if learn.count():  # where this test runs alone
-        learn.click()
+    learned(page)
     told, root = page.locator(".question-told"), ".question-root[data-waiting=false]"
     page.locator(root).wait_for()
     expect(told).to_contain_text("No hurry")
@@ -89,6 +94,18 @@ def test_thirty_answers_make_a_profile_and_faces_of_ones_own(planted, open_page,
     expect(made).to_have_count(4)
     expect(made.first).to_contain_text("You would say fear, most would say surprise")
     expect(page.get_by_text("Of 4 faces you said of 3 what your model foretold, and of 1 what")).to_be_visible()
+
+
+def test_a_page_drawn_again_while_a_face_is_on_its_way_still_asks(planted, open_page):
+    page = open_page(f"{planted}/you?study=feelings")
+    learned(page)
+    page.locator(".question-root[data-waiting=false]").wait_for()
+    twice = """async (root) => {
+        const asked = root.question, next = {...asked.data, number: 99};
+        await Promise.all([asked.show(next, asked.send), asked.show({...next}, asked.send)]);
+        return [root.dataset.number, asked.began > 0];
+    }"""
+    assert page.locator(".question-root").evaluate(twice) == ["99", True]
 
 
 def test_simulated_people_are_asked_and_a_narrow_screen_holds_what_comes_of_it(planted, open_page, settle):

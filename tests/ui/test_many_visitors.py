@@ -17,6 +17,7 @@ from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
+from tests.ui.visits import finished
 from ui import visitors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +102,7 @@ def test_everybody_sees_their_own_and_who_leaves_disturbs_nobody(running):
         for one in crowd:
             await one.leave()
 
-    asyncio.run(visit())
+    finished(visit())
 
 
 def test_asked_to_end_in_the_middle_of_a_search_it_ends_and_leaves_nothing_half_written(running):
@@ -117,7 +118,7 @@ def test_asked_to_end_in_the_middle_of_a_search_it_ends_and_leaves_nothing_half_
         await asyncio.to_thread(process.wait, 120)
         return before, time.monotonic() - began
 
-    before, seconds = asyncio.run(begin())
+    before, seconds = finished(begin())
     assert seconds < 5 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # the promise, where nobody else uses the machine
     half = [path for path in folder.rglob("*") if path.is_file() and path not in before and path.suffix not in ("-wal", "-shm")]
     assert not half

@@ -1,8 +1,6 @@
 """Pictures on their way to the browser, and uploads on their way in."""
 
-import asyncio
 import io
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from PIL import Image
 from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 
+from tests.ui.visits import finished
 from ui.images import STORE, PictureStore, data_url, encode, face_url
 from ui.server import keep_uploads_in_memory
 
@@ -61,8 +60,7 @@ def upload(megabytes):
         file = form["file"].file
         return file._rolled, len(file.read())
 
-    with ThreadPoolExecutor(1) as other:  # the browser tests leave a running loop in this thread
-        return other.submit(lambda: asyncio.run(parse())).result()
+    return finished(parse())
 
 
 @pytest.mark.parametrize("megabytes", [0.5, 5, 10])

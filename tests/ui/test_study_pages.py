@@ -1,8 +1,6 @@
 """The pages of studies without a browser: taking part, looking after a study, and the addresses that answers go to."""
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.studies.assignment import assign
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
-from tests.ui.visits import AS_OWNER, app, paints_without_torch, words
+from tests.ui.visits import AS_OWNER, app, finished, paints_without_torch, words
 from ui import navigation, rating_routes
 from ui.jobs import JobManager
 from ui.studies import access, owner_gate
@@ -142,12 +140,6 @@ def post(body, **headers):
 
     reply = finished(rating_routes.answers(Request(scope, receive)))
     return reply.status_code, json.loads(reply.body)
-
-
-def finished(coroutine):
-    """Its result, from a thread of its own: the browser of other tests keeps an event loop in this one."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()
 
 
 def picture(token, sample):

@@ -48,7 +48,7 @@ class Question {
     this.began = 0;
     const picture = Object.assign(new Image(), { src: data.src });
     await picture.decode().catch(() => {});
-    if (this.data !== data) return;
+    if (this.data.number !== data.number || this.data.stimulus !== data.stimulus) return; // the next one came meanwhile
     this.face.src = data.src;
     this.root.dataset.waiting = "false";
     this.root.dataset.number = data.number;
