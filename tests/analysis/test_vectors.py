@@ -1,7 +1,6 @@
 """Values of faces for maps: in the order that was asked for, worked out once, kept by content."""
 
 import threading
-import types
 
 import numpy as np
 import pytest
@@ -32,8 +31,7 @@ class Brightness:
 @pytest.fixture
 def network(monkeypatch):
     made = Brightness()
-    fake = types.SimpleNamespace(ENTRIES=registry.ENTRIES, names=registry.names, load=lambda *_: made)
-    monkeypatch.setattr(vectors, "registry", fake)
+    monkeypatch.setattr(registry, "load", lambda *_: made)
     return made
 
 
