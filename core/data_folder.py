@@ -10,13 +10,18 @@ import platformdirs
 from core.errors import LiminalError
 
 
+def chosen_folder() -> Path:
+    """Where the data folder is or will be; the disk is not asked."""
+    chosen = os.environ.get("LIMINAL_DATA_DIR")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("liminal", appauthor=False)
+
+
 def data_folder() -> Path:
     """LIMINAL_DATA_DIR, else the user's data folder of this system; made on first use, readable by the user alone.
 
     Raises LiminalError when it cannot be made.
     """
-    chosen = os.environ.get("LIMINAL_DATA_DIR")
-    folder = Path(chosen).expanduser() if chosen else platformdirs.user_data_path("liminal", appauthor=False)
+    folder = chosen_folder()
     if folder.is_dir():
         return folder
     try:

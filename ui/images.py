@@ -86,6 +86,8 @@ def data_url(image: NDArray[np.uint8]) -> str:
 
 def asset_url(path: Path) -> str:
     """Address of a file below assets/; of a picture elsewhere, such as a user's own gallery, the picture itself."""
-    if not path.resolve().is_relative_to(ASSETS):
+    # The disk is asked only about other paths: every look at it gives up Python's lock, hundreds of times a page.
+    plain = path if path.is_relative_to(ASSETS) and ".." not in path.parts else path.resolve()
+    if not plain.is_relative_to(ASSETS):
         return "data:image/webp;base64," + base64.b64encode(path.read_bytes()).decode()
-    return "/assets/" + path.resolve().relative_to(ASSETS).as_posix()
+    return "/assets/" + plain.relative_to(ASSETS).as_posix()

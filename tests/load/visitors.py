@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
@@ -34,6 +35,7 @@ PAGES = ("phone", "phone", "identity", "emotion")
 POLL_SECONDS = 0.7
 MADE = re.compile(r"/faces/[0-9a-f]{32}\.webp")
 PARTS = 4
+ARRIVE_WITHIN = 10.0  # seconds
 VISITS_LAST = (3, 8)  # clicks
 
 
@@ -62,18 +64,20 @@ class Tally:
         return found
 
 
-async def explore(visitor: Visitor, tally: Tally, chance: random.Random, pause: float, stop: asyncio.Event) -> None:
+async def explore(visitor: Visitor, crowd: Crowd, chance: random.Random) -> None:
     """One visit: enter, press some faces, look at what comes, leave."""
     entered = await visitor.enter()
+    tally = crowd.tally
     tally.entries.append(entered.seconds)
     tally.take(visitor.page, "", entered)
     tiles = [tile["id"] for tile in visitor.component_json["gallery"]["groups"][0]["tiles"]]
     for _ in range(chance.randint(*VISITS_LAST)):
-        if stop.is_set():
+        if crowd.stop.is_set():
             break
-        await look(visitor, tally, chance.expovariate(1 / pause) if pause else 0.0)
+        await look(visitor, crowd, chance.expovariate(1 / crowd.pause) if crowd.pause else 0.0)
         base = chance.choice(tiles)
         answer = await visitor.pick("gallery", base)
+        tally = crowd.tally
         tally.clicks.append(answer.seconds)
         addresses = tally.take(visitor.page, base, answer)
         shown = visitor.component_json["gallery"]["selected"]
@@ -87,7 +91,7 @@ async def explore(visitor: Visitor, tally: Tally, chance: random.Random, pause: 
     await visitor.leave()
 
 
-async def look(visitor: Visitor, tally: Tally, seconds: float) -> None:
+async def look(visitor: Visitor, crowd: Crowd, seconds: float) -> None:
     """Stay on the page; what it polls is asked for, as a browser does."""
     until = time.perf_counter() + seconds
     base = visitor.query.partition("base=")[2].partition("&")[0]
@@ -97,29 +101,46 @@ async def look(visitor: Visitor, tally: Tally, seconds: float) -> None:
             if fragment not in visitor.fragments:
                 continue
             answer = await visitor.run(fragment=fragment)
-            tally.polls.append(answer.seconds)
-            tally.take(visitor.page, base, answer)
+            crowd.tally.polls.append(answer.seconds)
+            crowd.tally.take(visitor.page, base, answer)
 
 
-async def crowd(port: int, count: int, pause: float, seconds: float, interactions: int, tally: Tally, seed: int) -> None:
-    """``count`` visitors at once, one after another in each place, until the time or the number of interactions is over."""
-    stop = asyncio.Event()
-    until = time.perf_counter() + seconds
+@dataclass
+class Crowd:
+    """``count`` visitors at once, one after another in each place; they come within the first seconds."""
 
-    async def place(number: int) -> None:
-        chance = random.Random(f"{seed}-{number}")
-        while not stop.is_set():
-            visitor = Visitor(port, page=chance.choice(PAGES))
+    port: int
+    count: int
+    pause: float
+    tally: Tally = field(default_factory=Tally)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, warm: float, seconds: float, interactions: int, look: Callable[[], None]) -> None:
+        """Traffic that is not counted, then what is; ``look`` is called before and after each of its parts."""
+        places = asyncio.gather(*(self._place(number) for number in range(self.count)))
+        await asyncio.sleep(warm)
+        self.tally = Tally()
+        look()
+        began = time.perf_counter()
+        for part in range(1, PARTS + 1):
+            until = began + seconds * part / PARTS
+            while time.perf_counter() < until and self.tally.interactions < interactions * part / PARTS:
+                await asyncio.sleep(0.1)
+            look()
+        self.stop.set()
+        await places
+
+    async def _place(self, number: int) -> None:
+        chance = random.Random(number)
+        await asyncio.sleep(chance.uniform(0, ARRIVE_WITHIN))
+        while not self.stop.is_set():
+            visitor = Visitor(self.port, page=chance.choice(PAGES))
             try:
-                await asyncio.wait_for(explore(visitor, tally, chance, pause, stop), 180)
+                await asyncio.wait_for(explore(visitor, self, chance), 180)
             except Exception as error:
-                tally.errors[f"{type(error).__name__}: {error}"] += 1
+                self.tally.errors[f"{type(error).__name__}: {error}"] += 1
                 with contextlib.suppress(Exception):
                     await visitor.leave()
-            if time.perf_counter() > until or tally.interactions >= interactions:
-                stop.set()
-
-    await asyncio.gather(*(place(number) for number in range(count)))
 
 
 @contextlib.contextmanager
@@ -145,9 +166,23 @@ def server(folder: str, settings: dict[str, str]):
         process.wait()
 
 
-def resident(process: subprocess.Popen[bytes]) -> float:
-    """Megabytes."""
-    return psutil.Process(process.pid).memory_info().rss / 1e6
+@dataclass(frozen=True)
+class Moment:
+    """What the server had used by then."""
+
+    at: float
+    interactions: int
+    memory: float
+    """Megabytes that are resident."""
+    processor: float
+    """Seconds."""
+
+
+def moment(process: subprocess.Popen[bytes], tally: Tally) -> Moment:
+    """Now."""
+    seen = psutil.Process(process.pid)
+    times = seen.cpu_times()
+    return Moment(time.perf_counter(), tally.interactions, seen.memory_info().rss / 1e6, times.user + times.system)
 
 
 def said(name: str, seconds: list[float]) -> str:
@@ -172,22 +207,18 @@ def main() -> None:
     if given.nothing_kept:
         settings["LIMINAL_RESULTS_MB"] = "0"
     with tempfile.TemporaryDirectory(prefix="liminal-load-") as folder, server(folder, settings) as (process, port):
-        asyncio.run(crowd(port, given.count, given.pause, given.warm, 10**9, Tally(), seed=0))
-        before, tally, began = resident(process), Tally(), time.perf_counter()
-        processor = psutil.Process(process.pid).cpu_times()
-        memory = [before]
-        for part in range(1, PARTS + 1):
-            most = given.interactions * part // PARTS
-            asyncio.run(crowd(port, given.count, given.pause, given.seconds / PARTS, most, tally, seed=part))
-            memory.append(resident(process))
-        seconds, used = time.perf_counter() - began, psutil.Process(process.pid).cpu_times()
+        crowd = Crowd(port, given.count, given.pause)
+        moments: list[Moment] = []
+        asyncio.run(crowd.run(given.warm, given.seconds, given.interactions, lambda: moments.append(moment(process, crowd.tally))))
+        tally, first, last = crowd.tally, moments[0], moments[-1]
+        seconds = last.at - first.at
         print(f"{given.count} visitors at once, {tally.interactions} interactions in {seconds:.0f} s")
         print(said("gallery clicks", tally.clicks))
         print(said("first pages of a visit", tally.entries))
         print(said("looks at running work", tally.polls))
         print(f"pictures fetched: {tally.pictures}")
-        print(f"processor: {used.user + used.system - processor.user - processor.system:.1f} s")
-        print(f"memory: {' '.join(f'{each:.0f}' for each in memory)} MB, before and after each of {PARTS} parts")
+        print(f"processor: {last.processor - first.processor:.1f} s")
+        print("memory: " + ", ".join(f"{each.memory:.0f} MB after {each.interactions:,}" for each in moments) + " interactions")
         print(f"errors: {dict(tally.errors) or 'none'}")
         print(f"crossed sessions: {tally.crossed or 'none'}")
         stopping = time.perf_counter()

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.data_folder import data_folder
+from core.data_folder import chosen_folder, data_folder
 from core.errors import LiminalError
 from core.models.own import prepared
 from core.writing import write_bytes
 
 FILE = "models.json"
 
+LOOK_SECONDS = 0.25
+"""How old a look at the file may be: a page asks for names hundreds of times, and another process changes them rarely."""
+
 _lock = threading.RLock()
 _read: dict[Path, tuple[tuple[int, int], tuple[OwnModel, ...]]] = {}
+_looked: dict[Path, float] = {}
 
 
 @dataclass(frozen=True)
@@ -44,15 +49,18 @@ def place() -> Path:
 
 def own_models() -> tuple[OwnModel, ...]:
     """All added models, in the order in which they were added. Raises LiminalError where the list is damaged."""
-    path = place()
+    path, now = chosen_folder() / FILE, time.monotonic()
     with _lock:
+        if now - _looked.get(path, -LOOK_SECONDS) < LOOK_SECONDS:
+            return _read[path][1]
         try:
             stat = path.stat()
+            version = stat.st_mtime_ns, stat.st_size
         except OSError:
-            return ()
-        version = stat.st_mtime_ns, stat.st_size
+            version = 0, 0
         if path not in _read or _read[path][0] != version:
-            _read[path] = version, _parse(path)
+            _read[path] = version, _parse(path) if any(version) else ()
+        _looked[path] = now
         return _read[path][1]
 
 
@@ -73,6 +81,7 @@ def _parse(path: Path) -> tuple[OwnModel, ...]:
 def keep(model: OwnModel) -> None:
     """Add a model to the list, or replace the one of that name; what was worked out for that one is forgotten."""
     with _lock:
+        _looked.clear()
         others = [each for each in own_models() if each.name != model.name]
         _write([*others, model])
         prepared.forget(model.name)
@@ -84,6 +93,7 @@ def remove(name: str) -> OwnModel:
     Raises LiminalError where there is none of that name.
     """
     with _lock:
+        _looked.clear()
         known = own_models()
         found = next((each for each in known if each.name == name), None)
         if found is None:
@@ -96,3 +106,4 @@ def remove(name: str) -> OwnModel:
 
 def _write(models: list[OwnModel]) -> None:
     write_bytes(place(), (json.dumps({"models": [asdict(each) for each in models]}, indent=1) + "\n").encode())
+    _looked.clear()
