@@ -1,8 +1,9 @@
 """Images a second with and without gathering, side by side in one process: ``python tests/load/gathering.py --visitors 30``.
 
 Every visitor is a thread that asks for one image at a time, each with a seed of its own; results are not kept. Without gathering
-every thread runs its own padded chunks, as it did before there was an engine. The two ways take turns, so that what else the
-machine does falls on both.
+every thread runs its own padded chunks, as it did before there was an engine: with as many threads of PyTorch as there are cores,
+which is what PyTorch does by itself, and with a single one each. The three ways take turns, so that what else the machine does
+falls on all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -65,12 +67,40 @@ def stages() -> dict[str, Stage]:
     }
 
 
-def traffic(stage: Stage, visitors: int, seconds: float) -> tuple[float, float]:
-    """Images a second, and milliseconds of processor time an image."""
+@dataclass(frozen=True)
+class Way:
+    """How requests reach the networks."""
+
+    name: str
+    gathers: bool
+    threads: int | None
+    """Of PyTorch, in every visitor's thread; None: its own choice."""
+
+
+ONE_EACH = Way("alone, one thread each", False, 1)
+AS_PYTORCH = Way("alone, PyTorch's threads", False, None)
+GATHERED = Way("gathered", True, None)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Of one stretch of traffic."""
+
+    images: float
+    """A second."""
+    processor: float
+    """Milliseconds an image."""
+
+
+def traffic(stage: Stage, way: Way, visitors: int, seconds: float) -> Rate:
+    """All visitors ask for one image after another."""
     until, counts = time.perf_counter() + seconds, [0] * visitors
-    began, processor = time.perf_counter(), time.process_time()
+    began, processor, own = time.perf_counter(), time.process_time(), torch.get_num_threads()
+    engine().gathers = way.gathers
 
     def visit(number: int) -> None:
+        torch.get_num_threads()  # a thread's first question takes the process's number over
+        torch.set_num_threads(way.threads or own)
         with visiting(Visit(f"visitor-{number}")), torch.inference_mode():
             while time.perf_counter() < until:
                 stage(1000 * number + counts[number])
@@ -81,8 +111,19 @@ def traffic(stage: Stage, visitors: int, seconds: float) -> tuple[float, float]:
         thread.start()
     for thread in threads:
         thread.join()
+    torch.set_num_threads(own)
     images = sum(counts)
-    return images / (time.perf_counter() - began), 1000 * (time.process_time() - processor) / images
+    return Rate(images / (time.perf_counter() - began), 1000 * (time.process_time() - processor) / images)
+
+
+def compared(rates: dict[Way, list[Rate]]) -> str:
+    """The medians of all ways, and how many times the images gathering makes of either other one, with the least and the most."""
+    words = [f"{way.name} {median(each.images for each in found):.1f}" for way, found in rates.items()]
+    for way in (AS_PYTORCH, ONE_EACH):
+        ratios = [after.images / before.images for before, after in zip(rates[way], rates[GATHERED], strict=True)]
+        words.append(f"{median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f}) {way.name}")
+    processor = ", ".join(f"{median(each.processor for each in found):.1f}" for found in rates.values())
+    return f"{'; '.join(words)}; processor {processor} ms an image"
 
 
 def main() -> None:
@@ -93,21 +134,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stages", nargs="*", help="only those whose name holds one of these words")
     given = parser.parse_args()
+    print("Images a second:")
     for name, stage in stages().items():
         if given.stages and not any(word in name for word in given.stages):
             continue
-        rates: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+        rates: dict[Way, list[Rate]] = {AS_PYTORCH: [], ONE_EACH: [], GATHERED: []}
         for _ in range(given.rounds):
-            for gathers in (False, True):
-                engine().gathers = gathers
-                rates[gathers].append(traffic(stage, given.visitors, given.seconds))
-        ratios = [after[0] / before[0] for before, after in zip(rates[False], rates[True], strict=True)]
-        (alone, costly), (together, cheap) = ([median(column) for column in zip(*rates[way], strict=True)] for way in (False, True))
-        print(
-            f"{name:<40} alone {alone:7.1f}  gathered {together:7.1f} images a second  ratio {median(ratios):.2f} "
-            f"({min(ratios):.2f} to {max(ratios):.2f})  processor {costly:6.1f} and {cheap:6.1f} ms an image",
-            flush=True,
-        )
+            for way, found in rates.items():
+                found.append(traffic(stage, way, given.visitors, given.seconds))
+        print(f"{name}: {compared(rates)}", flush=True)
     print(json.dumps(engine().as_dict()["devices"], indent=1))
 
 

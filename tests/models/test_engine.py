@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -81,8 +82,8 @@ def column(*values):
 
 @pytest.fixture
 def held():
-    """An engine whose device is busy until the gate opens, so that what is asked for meanwhile has to queue."""
-    engine, gate = Engine(kept=KeptRows(10**6)), threading.Event()
+    """An engine whose device, with one worker, is busy until the gate opens, so that what is asked for meanwhile has to queue."""
+    engine, gate = Engine(kept=KeptRows(10**6), workers=1), threading.Event()
     crowd, first = Crowd(engine), Slow(gate)
     crowd.ask("first", first, column(0.0), 1)
     assert first.entered.wait(30)
@@ -90,6 +91,15 @@ def held():
     gate.set()
     crowd.wait()
     engine.close()
+
+
+@contextmanager
+def one_thread():
+    """What a worker of the processor computes with."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +111,7 @@ def networks():
         images = generator.decode(latents)
     grey = images.mean(dim=1, keepdim=True)[:, :, :48, :48].contiguous()
     convolution = torch.nn.Conv2d(3, 8, 3, stride=2).requires_grad_(False)
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         return tuple(
             (network, size, rows, in_chunks(network, rows, size))
             for network, size, rows in (
@@ -120,10 +130,10 @@ def same(a, b):
 requests = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11), st.integers(1, 7)), min_size=1, max_size=7)
 
 
-@given(requests=requests, keeps=st.booleans())
-@settings(max_examples=15, deadline=None)
-def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, keeps):
-    engine, gate = Engine(kept=KeptRows(10**7)), threading.Event()
+@given(requests=requests, keeps=st.booleans(), workers=st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, keeps, workers):
+    engine, gate = Engine(kept=KeptRows(10**7), workers=workers), threading.Event()
     crowd, first = Crowd(engine), Slow(gate)
     crowd.ask("first", first, column(0.0), 1)
     assert first.entered.wait(30)
@@ -136,6 +146,41 @@ def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, keeps):
     results = crowd.wait()
     engine.close()
     assert all(same(results[number], alone) for number, alone in wanted.items())
+
+
+def test_one_visitors_chunks_go_through_all_workers_at_once():
+    engine, network, meeting = Engine(workers=3), Slow(), threading.Barrier(3)
+
+    def meets(rows):
+        meeting.wait(30)  # broken where the chunks come one after another
+        return network(rows)
+
+    assert engine.run(meets, column(*range(6)), 2).flatten().tolist() == [0, 2, 4, 6, 8, 10]
+    assert sorted(network.chunks) == [[0, 1], [2, 3], [4, 5]]
+    engine.close()
+
+
+def test_workers_compute_with_one_thread_and_all_others_with_theirs():
+    """A row's bytes must not depend on how many cores there are."""
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+        engine = Engine()
+
+        def network(rows):
+            seen.append(torch.get_num_threads())
+            return rows
+
+        engine.run(network, column(*range(8)), 2)
+        thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert seen == [1, 1, 1, 1, 3]
+        assert torch.get_num_threads() == 3
+        assert len(engine.lane(CPU)._workers) == 3
+        engine.close()
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_sessions_share_a_chunk_in_turns(held):
@@ -361,10 +406,9 @@ def test_a_turn_that_is_never_given_back_does_not_stop_others(held, monkeypatch)
 
 def test_a_network_that_never_comes_back_does_not_stop_others(monkeypatch):
     monkeypatch.setattr(lanes, "STUCK_SECONDS", 0.05)
-    engine, gate = Engine(kept=KeptRows(0)), threading.Event()
+    engine, gate = Engine(kept=KeptRows(0), workers=1), threading.Event()
     crowd = Crowd(engine)
     stuck = Slow(gate)
-    engine.lane(CPU)._seen = {name: time.monotonic() + 60 for name in "xy"}  # company: nothing runs in the asker's thread
     crowd.ask("stuck", stuck, column(1), 1, keep=True)
     assert stuck.entered.wait(30)
     crowd.ask("other", Slow(), column(2), 1)
@@ -378,17 +422,13 @@ def test_a_network_that_never_comes_back_does_not_stop_others(monkeypatch):
     assert crowd.wait()["stuck"].item() == 2
 
 
-@pytest.mark.parametrize("company", [False, True])
-def test_a_network_may_ask_another_one(company):
-    """In the asker's own thread, and in the worker's: neither waits for itself."""
-    engine, inner = Engine(kept=KeptRows(0)), Slow()
-    if company:
-        engine.lane(CPU)._seen = {name: time.monotonic() + 60 for name in "xy"}
+def test_a_network_may_ask_another_one():
+    """The worker does not wait for itself."""
+    engine, inner = Engine(kept=KeptRows(0), workers=1), Slow()
     crowd = Crowd(engine)
     crowd.ask("outer", lambda rows: engine.run(inner, rows, 2) + 1, column(1, 2), 2)
     until(lambda: "outer" in crowd.results)
     assert crowd.wait()["outer"].flatten().tolist() == [3, 5]
-    assert (engine.lane(CPU)._worker is not None) == company  # alone, nothing is handed to another thread
     engine.close()
 
 

@@ -12,11 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.errors import Cancelled
 from core.models import visits
 from core.models.chunks import in_chunks
 from core.models.engine.lane import Lane
-from core.models.engine.requests import Cell, Kind, Network, Request, batch, layout_of
+from core.models.engine.requests import Cell, Kind, Network, Request, layout_of
 from core.models.kept_rows import KeptRows, Mark, digest
 
 PATIENCE = 0.004
@@ -25,15 +24,28 @@ PATIENCE = 0.004
 MOST_WAITING = 256
 """Requests that may wait for one device; each has a thread that waits with it."""
 
+MOST_WORKERS = 8
+"""Chunks at once on the processor, however many cores it has; what else a chunk takes, Python does for one after another."""
+
 ALONE = "LIMINAL_GATHER"
-"""0: every thread runs its own chunks, as without an engine, to measure what gathering gains."""
+"""0: every thread runs its own chunks, with as many threads as PyTorch takes, as without an engine: to measure what it gains."""
 
 
 class Engine:
-    """Gathers requests by network; one lane a device. Thread-safe."""
+    """Gathers requests by network; one lane a device. Thread-safe.
 
-    def __init__(self, *, patience: float = PATIENCE, most_waiting: int = MOST_WAITING, kept: KeptRows | None = None) -> None:
-        self.patience, self.most_waiting = patience, most_waiting
+    workers: chunks at once on the processor (None: one a core, as PyTorch counts them); any other device computes one at a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        patience: float = PATIENCE,
+        most_waiting: int = MOST_WAITING,
+        kept: KeptRows | None = None,
+        workers: int | None = None,
+    ) -> None:
+        self.patience, self.most_waiting, self.workers = patience, most_waiting, workers
         self.kept = KeptRows() if kept is None else kept
         self.gathers = os.environ.get(ALONE) != "0"
         self._lanes: dict[torch.device, Lane] = {}
@@ -44,7 +56,8 @@ class Engine:
         device = torch.device(device.type) if device.index == 0 else device
         with self._lock:
             if device not in self._lanes:
-                self._lanes[device] = Lane(device, self.kept, self.patience, self.most_waiting)
+                workers = (self.workers or min(MOST_WORKERS, torch.get_num_threads())) if device.type == "cpu" else 1
+                self._lanes[device] = Lane(device, self.kept, self.patience, self.most_waiting, workers)
             return self._lanes[device]
 
     def run(self, network: Network, rows: Tensor, size: int, *, keep: bool = False) -> Tensor:
@@ -62,14 +75,6 @@ class Engine:
         kind = Kind(network, size, tuple(rows.shape[1:]), rows.dtype, layout)
         request = Request(visit, kind, network, [None] * len(rows))
         cells = self._unknown(request, rows, keep=keep and visit.keeps, lane=lane)
-        while cells and lane.alone(visit):
-            try:
-                self._inline(request, cells[:size], lane)
-            finally:
-                lane.leave()
-            del cells[:size]
-            if visit.cancel.is_set():
-                raise Cancelled
         request.left = sum(each is None for each in request.results)
         if not request.left:
             return request.result()
@@ -113,15 +118,6 @@ class Engine:
                     continue
             cells.append(Cell(row, mark, [(request, place)]))
         return cells
-
-    def _inline(self, request: Request, cells: list[Cell], lane: Lane) -> None:
-        results = in_chunks(request.network, batch(cells, request.kind), request.kind.size)
-        lane.statistics.alone += len(cells)
-        for place, cell in enumerate(cells):
-            row = results[place : place + 1]
-            if cell.mark is not None:
-                self.kept.put(cell.mark, row)
-            request.results[cell.waiters[0][1]] = row
 
 
 _engine: Engine | None = None

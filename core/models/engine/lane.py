@@ -1,4 +1,4 @@
-"""One device: its queue, its one worker thread, and the rows that are being computed."""
+"""One device: its queue, its worker threads, and the rows that are being computed."""
 
 from __future__ import annotations
 
@@ -38,44 +38,27 @@ logger = logging.getLogger(__name__)
 
 
 class Lane:
-    """Runs what is asked for on one device, a chunk at a time."""
+    """Runs what is asked for on one device, as many chunks at a time as it has workers.
 
-    def __init__(self, device: torch.device, kept: KeptRows, patience: float, most: int) -> None:
-        self.device, self.kept, self.patience, self.most = device, kept, patience, most
+    Workers of the processor compute with one thread each: two such workers do more than one with two threads, and a row's bytes do
+    not depend on how many cores a machine has.
+    """
+
+    def __init__(self, device: torch.device, kept: KeptRows, patience: float, most: int, workers: int) -> None:
+        self.device, self.kept, self.patience, self.most, self.count = device, kept, patience, most, workers
         self.statistics = Statistics()
         self._queue = FairQueue()
         self._computed: dict[Mark, Cell] = {}  # that wait or are being computed, of those that may be shared
         self._changed = threading.Condition(threading.Lock())
         self._seen: dict[str, float] = {}  # session -> when it last asked
-        self._inline: float | None = None  # since when a session that is alone computes in its own thread
-        self._busy: float | None = None  # since when the worker has been at its chunk
+        self._workers: dict[threading.Thread, float | None] = {}  # each with since when it has been at its chunk
         self._holding = threading.local()
-        self._worker: threading.Thread | None = None
         self._closed = False
 
     @property
     def held_here(self) -> bool:
         """Whether this thread has the device to itself."""
         return bool(getattr(self._holding, "turns", 0))
-
-    def alone(self, visit: Visit) -> bool:
-        """Take the device for one chunk where nobody else is about; give it back with ``leave``."""
-        now = time.monotonic()
-        with self._changed:
-            self._seen[visit.session] = now
-            self._forget_old(now)
-            if len(self._seen) > 1 or self._inline is not None or self._busy is not None or len(self._queue) or self._closed:
-                return False
-            self._inline = now
-        self._holding.turns = 1
-        return True
-
-    def leave(self) -> None:
-        """Give back what ``alone`` took."""
-        self._holding.turns = 0
-        with self._changed:
-            self._inline = None
-            self._changed.notify_all()
 
     def ask(self, request: Request, cells: list[Cell]) -> Tensor:
         """Queue a request's rows and wait for them. Raises Cancelled where the visitor left, LiminalError where too many wait."""
@@ -108,12 +91,6 @@ class Lane:
         if self.held_here:
             yield
             return
-        if self.alone(visit):
-            try:
-                yield
-            finally:
-                self.leave()
-            return
         turn = Turn(visit)
         with self._changed:
             self._admit(visit)
@@ -140,8 +117,10 @@ class Lane:
             for item in [item for items in self._queue.sessions.values() for item in items]:
                 self._drop(item, Cancelled(STOPPED))
             self._changed.notify_all()
-        if self._worker is not None:
-            self._worker.join(seconds)
+            workers = list(self._workers)
+        until = time.monotonic() + seconds
+        for worker in workers:
+            worker.join(max(0.0, until - time.monotonic()))
 
     def _admit(self, visit: Visit) -> None:
         now = time.monotonic()
@@ -158,15 +137,24 @@ class Lane:
         self._seen = {session: at for session, at in self._seen.items() if now - at < COMPANY_SECONDS}
 
     def _start(self) -> None:
-        """A worker, if there is none or it is stuck."""
-        stuck = self._busy is not None and time.monotonic() - self._busy > STUCK_SECONDS
-        if stuck:
-            logger.warning("A network on %s has not come back for %.0f seconds; going on without it.", self.device, STUCK_SECONDS)
-            self._computed.clear()  # whoever asks for its rows from now on must not wait for it
-        if stuck or self._worker is None or not self._worker.is_alive():
-            self._busy = None
-            self._worker = threading.Thread(target=self._serve, name=f"engine-{self.device}", daemon=True)
-            self._worker.start()
+        """All workers; those that are stuck or dead are replaced."""
+        now = time.monotonic()
+        for worker, since in list(self._workers.items()):
+            stuck = since is not None and now - since > STUCK_SECONDS
+            if stuck:
+                logger.warning(
+                    "A network on %s has not come back for %.0f seconds; going on without it.", self.device, STUCK_SECONDS
+                )
+                self._computed.clear()  # whoever asks for its rows from now on must not wait for it
+            if stuck or not worker.is_alive():
+                del self._workers[worker]
+        while len(self._workers) < self.count:
+            before, ready = torch.get_num_threads(), threading.Event()
+            worker = threading.Thread(target=self._serve, args=(ready,), name=f"engine-{self.device}", daemon=True)
+            self._workers[worker] = None
+            worker.start()
+            ready.wait()
+            torch.set_num_threads(before)  # else threads that come later would have one thread, too
 
     def _wait(self, item: Waiting, event: threading.Event) -> None:
         while not event.wait(TELL_SECONDS):
@@ -197,8 +185,12 @@ class Lane:
             heir.pending.append(cell)
         self._changed.notify_all()
 
-    def _serve(self) -> None:
+    def _serve(self, ready: threading.Event) -> None:
         me = threading.current_thread()
+        if self.device.type == "cpu":
+            torch.get_num_threads()  # a thread's first question takes the process's number over, and would undo the next line
+            torch.set_num_threads(1)
+        ready.set()
         self._holding.turns = 1  # a network that asks another one must not wait for itself
         while True:
             with self._changed:
@@ -213,15 +205,12 @@ class Lane:
                 self._compute(work)
             del work  # a worker that waits keeps no picture
             with self._changed:
-                if self._worker is me:
-                    self._busy = None
+                if me in self._workers:
+                    self._workers[me] = None
                 self._changed.notify_all()
 
     def _next(self, me: threading.Thread) -> Turn | list[Cell] | None:
-        while not self._closed and self._worker is me:
-            if self._inline is not None and time.monotonic() - self._inline < LONGEST_TURN:
-                self._changed.wait(LONGEST_TURN)
-                continue
+        while not self._closed and me in self._workers:
             if not len(self._queue):
                 self._changed.wait()
                 continue
@@ -229,7 +218,7 @@ class Lane:
             if item is None:
                 self._changed.wait(seconds)
                 continue
-            self._busy = time.monotonic()
+            self._workers[me] = time.monotonic()
             if isinstance(item, Turn):
                 self._queue.grant(item)
                 return item
@@ -243,7 +232,8 @@ class Lane:
             began = time.perf_counter()
             with torch.no_grad(), notices_to(lambda message: _notify(cells, message)):
                 results = in_chunks(request.network, batch(cells, request.kind), request.kind.size)
-            self.statistics.ran(request.kind, len(cells), time.perf_counter() - began)
+            with self._changed:
+                self.statistics.ran(request.kind, len(cells), time.perf_counter() - began)
             self._deliver(cells, [results[place : place + 1] for place in range(len(cells))])
         except BaseException as error:  # a worker must outlive whatever a network raises
             if len(cells) > 1:

@@ -24,7 +24,6 @@ class Statistics:
 
     shared: int = 0
     kept: int = 0
-    alone: int = 0
     networks: dict[str, Ran] = field(default_factory=dict)
 
     def ran(self, kind: Kind, rows: int, seconds: float) -> None:
@@ -45,7 +44,7 @@ class Statistics:
             }
             for name, ran in self.networks.items()
         }
-        return {"shared": self.shared, "kept": self.kept, "alone": self.alone, "networks": networks}
+        return {"shared": self.shared, "kept": self.kept, "networks": networks}
 
 
 def name_of(network: object) -> str:
