@@ -237,3 +237,15 @@ def test_results_of_a_model_are_forgotten_when_the_shelf_changes():
     listing.keep(listing.OwnModel("mine", "deepface", "OpenFace"))
     assert kept.get("recipe") is None
     assert kept.once("recipe", lambda: "made anew") == "made anew"
+
+
+def test_work_that_is_not_begun_or_is_stopped_is_said_where_its_button_is():
+    test = app(PAGE)
+    manager()._most = 0
+    test.button(key="try-dcgan").click().run()
+    assert "Too many people are making faces on this server" in words(test)
+    manager()._most = 9
+    test.button(key="try-dcgan").click().run()
+    next(job for job in manager()._jobs.values() if job.title == "Trying dcgan").stop()
+    assert "Stopped on request; nothing half-made was kept." in words(test.run())
+    assert not test.success

@@ -9,8 +9,7 @@ import streamlit as st
 
 from core.errors import LiminalError
 from core.models.own.classes import CLASSES
-from ui import progress as running
-from ui.jobs import job_for, manager
+from ui.models import running
 from ui.studies import owner_gate
 from ui.words import fine
 
@@ -55,34 +54,29 @@ def read_options(text: str) -> dict[str, Any]:
 
 
 def _start(name: str, kind: str, source: str, title: str, licence: str, text: str) -> None:
-    st.session_state.pop(SLOT, None)
     try:
         options = read_options(text)
-
-        def work(told: Progress) -> Added:
-            from core.models.own.adding import add
-
-            return add(name, kind, source, options=options, title=title, weights_licence=licence, progress=told)
-
-        job_for(SLOT, (name, kind, source, text), f"Adding {name}", work)
     except LiminalError as error:
+        st.session_state.pop(SLOT, None)
         st.error(str(error))
+        return
+
+    def work(told: Progress) -> Added:
+        from core.models.own.adding import add
+
+        return add(name, kind, source, options=options, title=title, weights_licence=licence, progress=told)
+
+    running.start(SLOT, (name, kind, source, text), f"Adding {name}", work)
 
 
 def _outcome() -> None:
-    started = st.session_state.get(SLOT)
-    job = manager().get(started[1]) if started else None
+    job = running.ended(SLOT)
     if job is None:
         return
-    if not job.finished:
-        running.watch(job.id)
-    elif job.status != "done":
-        running.outcome(job)
-    else:
-        added: Added = job.result
-        st.success(
-            f"{added.own.title} was added and does what it should, in {added.report.milliseconds_per_image:.1f} ms an image. "
-            "The other pages offer it now."
-        )
-        for option, value in added.own.options.items():
-            st.html(fine(f"{option}: {json.dumps(value, ensure_ascii=False)}"))
+    added: Added = job.result
+    st.success(
+        f"{added.own.title} was added and does what it should, in {added.report.milliseconds_per_image:.1f} ms an image. "
+        "The other pages offer it now."
+    )
+    for option, value in added.own.options.items():
+        st.html(fine(f"{option}: {json.dumps(value, ensure_ascii=False)}"))

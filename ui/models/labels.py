@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
-from ui import progress as running
-from ui.jobs import job_for, manager
+from ui.models import running
 from ui.words import fine
 
 if TYPE_CHECKING:
@@ -48,7 +46,8 @@ def correct(entry: Entry, outputs: Mapping[int, str]) -> None:
             args=(entry, chosen),
             help="The network is checked again; what was prepared for the pages has to be prepared again.",
         )
-        _outcome(slot)
+        if running.ended(slot) is not None:
+            st.success("Kept. Prepare it again, so that the pages show what it says now.")
 
 
 def _start(entry: Entry, chosen: dict[str, int]) -> None:
@@ -70,22 +69,4 @@ def _start(entry: Entry, chosen: dict[str, int]) -> None:
             progress=told,
         )
 
-    slot = f"labels-{entry.name}"
-    st.session_state.pop(slot, None)
-    try:
-        job_for(slot, tuple(chosen.items()), f"Changing {entry.name}", work)
-    except LiminalError as error:
-        st.error(str(error))
-
-
-def _outcome(slot: str) -> None:
-    started = st.session_state.get(slot)
-    job = manager().get(started[1]) if started else None
-    if job is None:
-        return
-    if not job.finished:
-        running.watch(job.id)
-    elif job.status != "done":
-        running.outcome(job)
-    else:
-        st.success("Kept. Prepare it again, so that the pages show what it says now.")
+    running.start(f"labels-{entry.name}", tuple(chosen.items()), f"Changing {entry.name}", work)

@@ -13,9 +13,9 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.own import listing
 from core.sampling.preparing import is_prepared, needs_preparing
-from ui import progress as running
-from ui.jobs import job_for, manager
-from ui.models import labels
+from ui import progress
+from ui.jobs import job_for
+from ui.models import labels, running
 from ui.studies import owner_gate
 from ui.words import fine
 
@@ -64,9 +64,9 @@ def _described(key: tuple[tuple[str, bool], ...]) -> dict[str, Described]:
     if job.status == "done":
         st.session_state[DESCRIBED] = job.result
     elif job.finished:
-        running.outcome(job)
+        progress.outcome(job)
     else:
-        running.watch(job.id)
+        progress.watch(job.id)
     found: dict[str, Described] = st.session_state.get(DESCRIBED, {})  # what was read last, while it is read anew
     return found
 
@@ -137,11 +137,7 @@ def _start(name: str) -> None:
 
         return try_out(name)
 
-    st.session_state.pop(f"{TRYING}-{name}", None)
-    try:
-        job_for(f"{TRYING}-{name}", name, f"Trying {name}", work)
-    except LiminalError as error:
-        st.error(str(error))
+    running.start(f"{TRYING}-{name}", name, f"Trying {name}", work)
 
 
 def _prepare(name: str) -> None:
@@ -151,30 +147,22 @@ def _prepare(name: str) -> None:
         made = prepare(name, progress=told)
         return " ".join((made.words, *made.skipped))
 
-    st.session_state.pop(f"{TRYING}-{name}", None)
-    try:
-        job_for(f"{TRYING}-{name}", name, f"Preparing {name}", work)
-    except LiminalError as error:
-        st.error(str(error))
+    running.start(f"{TRYING}-{name}", name, f"Preparing {name}", work)
 
 
 def _trial(entry: registry.Entry) -> None:
     """How the last trial of this session went, or how far it is."""
-    started = st.session_state.get(f"{TRYING}-{entry.name}")
-    job = manager().get(started[1]) if started else None
-    if job is not None and not job.finished:
-        running.watch(job.id)
+    job = running.ended(f"{TRYING}-{entry.name}")
+    if job is None:
         return
-    if job is not None and job.status != "done":
-        running.outcome(job)
-    elif job is not None and isinstance(job.result, str):
+    if isinstance(job.result, str):
         st.success(job.result)
-    elif job is not None:
-        tried: Tried = job.result
-        if tried.findings:
-            st.error("It does not do what it should: " + " ".join(tried.findings))
-        else:
-            st.success(verdict(tried))
+        return
+    tried: Tried = job.result
+    if tried.findings:
+        st.error("It does not do what it should: " + " ".join(tried.findings))
+    else:
+        st.success(verdict(tried))
 
 
 def verdict(tried: Tried) -> str:
