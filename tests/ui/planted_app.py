@@ -14,7 +14,7 @@ from core.progress import Progress
 from tests.ui import taught
 from ui.alignment import asking
 from ui.paths import ROOT
-from ui.server import lifespan, routes
+from ui.server import lifespan, middleware, routes
 from ui.studies import access
 
 ROUND_SECONDS = 0.12
@@ -52,4 +52,4 @@ controversial.search = drawn
 access.show_demonstration = lambda: None
 asking.PEOPLE_COUNTS, asking.ANSWER_COUNTS = ("2", "10"), ("10", "80")
 
-app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan)
+app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan, middleware=middleware())
