@@ -17,8 +17,9 @@ from core.errors import LiminalError
 from core.models.contracts import EMOTIONS, Classifier, ModelCard
 from core.models.engine import gathered
 from core.models.hf_classifier import labels_of
+from core.models.own.card import added_card, outputs_read
 from core.models.own.listing import OwnModel
-from core.models.own.sources import WEIGHTS, weight_files
+from core.models.own.sources import WEIGHTS
 from core.models.own.tensors import read_tensors
 
 CHUNK = 4
@@ -98,15 +99,9 @@ def output_order(options: Mapping[str, Any]) -> list[int]:
 
 def described(own: OwnModel, paper: str, size: int) -> ModelCard:
     """The card of an added one."""
-    outputs = ", ".join(f"{emotion} {number}" for emotion, number in own.options.get("labels", {}).items())
-    return ModelCard(
-        name=own.name,
-        title=own.title,
-        kind="classifier",
-        source=f"{own.source} ({paper}), outputs read as {outputs}; added on {own.added}",
-        weights_licence=own.weights_licence or "not stated",
-        data_licence=own.data_licence or "not stated; AffectNet, RAF-DB and FER2013 are for non-commercial research",
+    return added_card(
+        own,
+        f"{own.source} ({paper}), {outputs_read(own)}",
         input_size=size,
-        not_for="telling what a real person feels; a face shows an expression, not a feeling",
-        files=weight_files(own),
+        data_licence="not stated; AffectNet, RAF-DB and FER2013 are for non-commercial research",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,11 @@ from core.errors import LiminalError
 from core.models.contracts import Encoder, ModelCard
 from core.models.engine import gathered
 from core.models.hf_classifier import Preprocessing
+from core.models.own.card import added_card
 from core.models.own.extras import needed
 from core.models.own.listing import OwnModel
 from core.models.own.pretrained import read_pretrained
-from core.models.own.sources import Fetched, described, fetch, verified, weight_files
+from core.models.own.sources import Fetched, described, fetch, verified
 
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
@@ -77,24 +78,9 @@ def read_network(root: Path) -> CLIPVisionModelWithProjection:
     return network
 
 
-def settle(own: OwnModel, root: Path) -> dict[str, Any]:
-    """There are no options to settle."""
-    return dict(own.options)
-
-
 def card(own: OwnModel) -> ModelCard:
     """The card of an added encoder."""
-    return ModelCard(
-        name=own.name,
-        title=own.title,
-        kind="encoder",
-        source=f"{own.source} (transformers, CLIPVisionModelWithProjection); added on {own.added}",
-        weights_licence=own.weights_licence or "not stated",
-        data_licence=own.data_licence or "not stated",
-        input_size=0,
-        not_for="identifying people or telling what a real person feels",
-        files=weight_files(own),
-    )
+    return added_card(own, f"{own.source} (transformers, CLIPVisionModelWithProjection)")
 
 
 def load_own(own: OwnModel, device: torch.device) -> ClipEncoder:

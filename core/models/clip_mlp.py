@@ -18,8 +18,9 @@ from core.models import registry
 from core.models.cocog_prior import described_beside
 from core.models.contracts import ModelCard
 from core.models.emotion_mlp import EmotionMLP, EmotionMLPNetwork
+from core.models.own.card import added_card
 from core.models.own.listing import OwnModel
-from core.models.own.sources import verified, weight_files
+from core.models.own.sources import verified
 from core.models.own.tensors import fill, read_tensors
 
 
@@ -48,17 +49,7 @@ def settle(own: OwnModel, root: Path) -> dict[str, Any]:
 
 def card(own: OwnModel) -> ModelCard:
     """The card of an added MLP."""
-    return ModelCard(
-        name=own.name,
-        title=own.title,
-        kind="classifier",
-        source=f"{own.source}, on embeddings of {own.options['encoder']}; added on {own.added}",
-        weights_licence=own.weights_licence or "not stated",
-        data_licence=own.data_licence or "not stated",
-        input_size=0,
-        not_for="telling what a real person feels; a face shows an expression, not a feeling",
-        files=weight_files(own),
-    )
+    return added_card(own, f"{own.source}, on embeddings of {own.options['encoder']}")
 
 
 def load_own(own: OwnModel, device: torch.device) -> EmotionMLP:

@@ -18,8 +18,9 @@ from core.errors import LiminalError
 from core.models.cocog_uvit import CocogUViT, read_published
 from core.models.contracts import ModelCard, Prior
 from core.models.engine import gathered
+from core.models.own.card import added_card
 from core.models.own.listing import OwnModel
-from core.models.own.sources import verified, weight_files
+from core.models.own.sources import verified
 from core.models.own.tensors import read_tensors
 
 CHUNK = 4
@@ -79,16 +80,10 @@ def _file(root: Path) -> Path:
 
 def card(own: OwnModel) -> ModelCard:
     """The card of an added prior."""
-    return ModelCard(
-        name=own.name,
-        title=own.title,
-        kind="prior",
-        source=f"{own.source}, {own.options['steps']} steps of the schedule {own.options['betas']}; added on {own.added}",
-        weights_licence=own.weights_licence or "not stated",
-        data_licence=own.data_licence or "not stated",
-        input_size=0,
-        not_for="evidence about real people: it knows the embeddings that it was trained on alone",
-        files=weight_files(own),
+    return added_card(
+        own,
+        f"{own.source}, {own.options['steps']} steps of the schedule {own.options['betas']}",
+        not_for="it knows the embeddings that it was trained on alone",
     )
 
 

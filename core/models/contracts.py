@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -35,6 +35,16 @@ class ModelCard:
     input_size: int  # pixels, side of the square the network reads
     not_for: str
     files: tuple[WeightFile, ...]
+
+
+NOT_FOR: Mapping[Kind, str] = {
+    "generator": "evidence about real people",
+    "recogniser": "identifying real people or deciding about access; its errors differ between groups of people",
+    "classifier": "telling what a real person feels; a face shows an expression, not a feeling",
+    "encoder": "identifying people or telling what a real person feels",
+    "prior": "evidence about real people",
+}
+"""What no model of a kind is for, whoever made it."""
 
 
 class Generator(ABC):

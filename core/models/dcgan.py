@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from core.models.contracts import Generator, ModelCard
+from core.models.contracts import NOT_FOR, Generator, ModelCard
 from core.models.device import search_precision
 from core.models.engine import gathered
 from core.models.photos import FRAME
@@ -22,7 +22,7 @@ CARD = ModelCard(
     weights_licence="MIT (package)",
     data_licence="DigiFace-1M: non-commercial research use (synthetic faces, Microsoft)",
     input_size=64,
-    not_for="evidence about real people; commercial use, because of the training data's licence",
+    not_for=f"{NOT_FOR['generator']}; commercial use, because of the training data's licence",
     files=(
         WeightFile(
             distribution="gan-face-generate==1.1.1",

@@ -45,7 +45,7 @@ CARD = ModelCard(
     weights_licence="MIT (DCGAN package), BSD-3-Clause (Real-ESRGAN)",
     data_licence="DigiFace-1M: non-commercial research use; Real-ESRGAN: public image sets, see its repository",
     input_size=64,
-    not_for="evidence about real people; commercial use, because of the training data's licence; restoring real photographs",
+    not_for=f"{dcgan.CARD.not_for}; restoring real photographs",
     files=(*dcgan.CARD.files, *COMPACT),
 )
 

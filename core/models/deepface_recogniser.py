@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.models.contracts import ModelCard
 from core.models.outside_recogniser import OutsideRecogniser
+from core.models.own.card import added_card
 from core.models.own.extras import needed
 from core.models.own.listing import OwnModel
-from core.models.own.sources import Fetched, fetch
-from core.models.weights import WeightFile
+from core.models.own.sources import Fetched, added_file, fetch
 
 
 @dataclass(frozen=True)
@@ -104,25 +103,16 @@ def find(source: str) -> Fetched:
     return Fetched(path, source, "", "", fetch(str(path)).files)
 
 
-def settle(own: OwnModel, root: Path) -> dict[str, Any]:
-    """There are no options."""
-    return dict(own.options)
-
-
 def card(own: OwnModel) -> ModelCard:
     """The card of an added recogniser."""
-    mend = f"python -m core models remove {own.name}"
-    path = weights_path(own.source)
-    return ModelCard(
-        name=own.name,
-        title=own.title,
-        kind="recogniser",
-        source=f"DeepFace library, {own.source}, added on {own.added}; faces found by YuNet",
-        weights_licence=own.weights_licence or "see DeepFace's own list: it differs between networks",
-        data_licence=own.data_licence or "web-collected face photographs; consent of the people shown is not documented",
+    folder = weights_path(own.source).parent
+    return added_card(
+        own,
+        f"DeepFace library, {own.source}; faces found by YuNet",
         input_size=NETWORKS[own.source].side,
-        not_for="identifying real people or deciding about access; its errors differ between groups of people",
-        files=tuple(WeightFile(mend, "", str(path.parent / name), sha256) for name, sha256 in own.files.items()),
+        weights_licence="see DeepFace's own list: it differs between networks",
+        data_licence="web-collected face photographs; consent of the people shown is not documented",
+        files=tuple(added_file(own, folder / name, sha256) for name, sha256 in own.files.items()),
     )
 
 

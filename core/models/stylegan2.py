@@ -20,8 +20,9 @@ from torch import Tensor
 from core.errors import LiminalError
 from core.models.contracts import Generator, ModelCard
 from core.models.engine import gathered
+from core.models.own.card import added_card
 from core.models.own.listing import OwnModel
-from core.models.own.sources import verified, weight_files
+from core.models.own.sources import verified
 from core.models.own.tensors import fill, read_tensors
 from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
 
@@ -186,16 +187,12 @@ def settle(own: OwnModel, root: Path) -> dict[str, Any]:
 
 def card(own: OwnModel) -> ModelCard:
     """The card of an added generator; its size is read with the weights."""
-    return ModelCard(
-        name=own.name,
-        title=own.title,
-        kind="generator",
-        source=f"{own.source} (StyleGAN2, Karras et al. 2020), added on {own.added}",
-        weights_licence=own.weights_licence or "not stated; NVIDIA's own weights are for non-commercial use",
-        data_licence=own.data_licence or "not stated; FFHQ is for non-commercial use (CC BY-NC-SA 4.0)",
-        input_size=0,
-        not_for="evidence about real people; faces may resemble people in the training data",
-        files=weight_files(own),
+    return added_card(
+        own,
+        f"{own.source} (StyleGAN2, Karras et al. 2020)",
+        weights_licence="not stated; NVIDIA's own weights are for non-commercial use",
+        data_licence="not stated; FFHQ is for non-commercial use (CC BY-NC-SA 4.0)",
+        not_for="faces may resemble people in the training data",
     )
 
 

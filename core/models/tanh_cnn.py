@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from core.models.contracts import EMOTIONS, Classifier, ModelCard
+from core.models.contracts import EMOTIONS, NOT_FOR, Classifier, ModelCard
 from core.models.engine import gathered
 from core.models.grey import grey
 from core.models.mini_xception import FER_ORDER
@@ -20,7 +20,7 @@ CARD = ModelCard(
     weights_licence="MIT (package)",
     data_licence="FER2013 (Kaggle challenge): research use; CK+: research use on agreement",
     input_size=48,
-    not_for="telling what a real person feels; a face shows an expression, not a feeling",
+    not_for=NOT_FOR["classifier"],
     files=(
         WeightFile(
             distribution="what-the-face-classification==0.0.27",

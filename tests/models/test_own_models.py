@@ -10,18 +10,15 @@ from safetensors.torch import save_file
 from core.__main__ import main
 from core.errors import LiminalError
 from core.models import registry
+from core.models.contracts import NOT_FOR
 from core.models.own import listing, sources
 from core.models.own.adding import add
 from core.models.own.tensors import fill, read_tensors
 from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
 
+pytestmark = pytest.mark.usefixtures("own_place")
+
 SIZES = StyleGAN2Sizes(z_dim=6, w_dim=5, classes=0, class_features=0, mapping=(5, 5), channels={4: 8, 8: 6})
-
-
-@pytest.fixture(autouse=True)
-def _own_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture
@@ -86,12 +83,35 @@ def test_a_name_is_given_once(weights):
         ("tiny", "stylegan9", {}, "no class of models called 'stylegan9'"),
         ("tiny", "stylegan2", {"psi": 1}, "no option 'psi'"),
         ("tiny", "stylegan2", {"space": "w+"}, "option space is 'w\\+'"),
+        ("tiny", "clip-encoder", {"psi": 1}, "no option 'psi'; its options are: none"),
+        ("tiny", "onnx-recogniser", {"psi": 1}, "no option 'psi'; its options are: none"),
+        ("tiny", "deepface", {"psi": 1}, "no option 'psi'; its options are: none"),
     ],
 )
 def test_wrong_words_are_named_and_nothing_is_kept(weights, name, class_name, options, sentence):
     with pytest.raises(LiminalError, match=sentence):
         add(name, class_name, str(weights), options=options)
     assert listing.own_models() == ()
+
+
+def test_a_card_says_what_was_told_and_what_is_not_known(weights):
+    told = add("tiny-gan", "stylegan2", str(weights), title="Tiny", weights_licence="CC0").own
+    described = registry.card(registry.entry("tiny-gan"))
+    assert (described.name, described.title, described.kind) == ("tiny-gan", "Tiny", "generator")
+    assert described.source == f"{weights} (StyleGAN2, Karras et al. 2020); added on {told.added}"
+    assert described.weights_licence == "CC0"
+    assert described.data_licence.startswith("not stated; FFHQ")
+    assert described.not_for == "evidence about real people; faces may resemble people in the training data"
+    assert [file.verified() for file in described.files] == [weights]
+
+
+@pytest.mark.parametrize(("kind", "others"), [("recogniser", ["deepface", "dlib", "sface"]), ("classifier", ["dan", "tanh-cnn"])])
+def test_models_of_a_kind_are_not_for_the_same(kind, others):
+    listing.keep(listing.OwnModel("dan", "dan", "dan.pth"))
+    listing.keep(listing.OwnModel("deepface", "deepface", "OpenFace"))
+    cards = [registry.card(registry.entry(name, kind)) for name in others]
+    assert {card.not_for for card in cards} == {NOT_FOR[kind]}
+    assert cards[0].source.startswith({"recogniser": "DeepFace library, OpenFace", "classifier": "dan.pth (DAN"}[kind])
 
 
 def test_a_model_that_breaks_its_contract_is_not_added(tmp_path):

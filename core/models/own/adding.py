@@ -70,7 +70,8 @@ def add(
         data_licence=data_licence,
         added=dt.datetime.now(dt.UTC).date().isoformat(),
     )
-    own = replace(own, options=module.settle(own, fetched.root))
+    if hasattr(module, "settle"):
+        own = replace(own, options=module.settle(own, fetched.root))
     progress.stage(f"Loading {own.title}", 0.4)
     own, report = _checked(own, device, progress)
     if report.findings:

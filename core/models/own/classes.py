@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelClass:
-    """The module holds ``card(own) -> ModelCard`` and ``load_own(own, device) -> model``; ``settle(own) -> own`` where
-    options are guessed from the weights."""
+    """The module holds ``card(own) -> ModelCard`` and ``load_own(own, device) -> model``; where there are options,
+    ``settle(own, root) -> options`` checks them and fills in what is guessed from the weights."""
 
     kind: Kind
     module: str

@@ -93,9 +93,13 @@ def weight_files(own: OwnModel) -> tuple[WeightFile, ...]:
     if not own.files:
         return ()
     root = located(own)
-    mend = f"python -m core models remove {own.name}"
     folder = root if root.is_dir() else root.parent
-    return tuple(WeightFile(mend, "", str(folder / name), sha256) for name, sha256 in own.files.items())
+    return tuple(added_file(own, folder / name, sha256) for name, sha256 in own.files.items())
+
+
+def added_file(own: OwnModel, path: Path, sha256: str) -> WeightFile:
+    """A file of an added model, as it was when it was added."""
+    return WeightFile(f"python -m core models remove {own.name}", "", str(path), sha256)
 
 
 def verified(own: OwnModel) -> Path:
