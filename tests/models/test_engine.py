@@ -1,5 +1,6 @@
 """The inference engine: gathered requests give the same bytes as alone; fair, bounded, and each on its own when something fails."""
 
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -165,7 +166,7 @@ def test_workers_compute_with_one_thread_and_all_others_with_theirs():
     before, seen = torch.get_num_threads(), []
     torch.set_num_threads(3)
     try:
-        engine = Engine()
+        engine = Engine(workers=3)
 
         def network(rows):
             seen.append(torch.get_num_threads())
@@ -181,6 +182,13 @@ def test_workers_compute_with_one_thread_and_all_others_with_theirs():
         engine.close()
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("said", "count"), [("1", 1), ("5", 5), ("999", 8), ("", None), ("0", None), ("2,3", None)])
+def test_a_processor_has_a_worker_a_core_unless_the_process_has_fewer(said, count, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert Engine().lane(CPU).count == (count or min(8, len(os.sched_getaffinity(0))))
+    assert Engine().lane(torch.device("cuda")).count == 1
 
 
 def test_sessions_share_a_chunk_in_turns(held):

@@ -31,10 +31,18 @@ ALONE = "LIMINAL_GATHER"
 """0: every thread runs its own chunks, with as many threads as PyTorch takes, as without an engine: to measure what it gains."""
 
 
+def cores() -> int:
+    """Those that this process may use; OMP_NUM_THREADS says it where several processes share a machine, as Ray's workers do."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Engine:
     """Gathers requests by network; one lane a device. Thread-safe.
 
-    workers: chunks at once on the processor (None: one a core, as PyTorch counts them); any other device computes one at a time.
+    workers: chunks at once on the processor (None: one a core); any other device computes one at a time.
     """
 
     def __init__(
@@ -56,7 +64,7 @@ class Engine:
         device = torch.device(device.type) if device.index == 0 else device
         with self._lock:
             if device not in self._lanes:
-                workers = (self.workers or min(MOST_WORKERS, torch.get_num_threads())) if device.type == "cpu" else 1
+                workers = (self.workers or min(MOST_WORKERS, cores())) if device.type == "cpu" else 1
                 self._lanes[device] = Lane(device, self.kept, self.patience, self.most_waiting, workers)
             return self._lanes[device]
 
