@@ -9,7 +9,7 @@ st.title("Where people and machines part ways", anchor=False)
 st.html(lead("The same faces, ranked by how far their judges are from one another. Press one to see every single vote."))
 
 try:
-    ways = {"study": "People and models, in a study", "large": "Models, in a large data set"}
+    ways = {"study": "People and models, in a study", "large": "In a large data set"}
     if large_sets.listed() and one_of("Whose answers?", list(ways), "of", titles=ways, hidden=True) == "large":
         large_disagreement.show()
     else:

@@ -109,11 +109,12 @@ def assemble(
     library: Library,
     *,
     rules: Rules | None = RULES,
+    sets: Sequence[SetTables] | None = None,
 ) -> Material:
-    """The same from what is at hand already."""
+    """The same from what is at hand already. sets: in the place of the study's own, of the same kind."""
     nobody = Exclusions(Rules(), tuple(sorted(ratings["rater"].unique())))
     found = nobody if rules is None else exclusions(ratings, stimuli, rules)
-    sets, notes = _sets(study, library)
+    sets, notes = _sets(study, library) if sets is None else (list(sets), [])
     tables = _identity(stimuli, sets) if study.plan.kind == "identity" else _emotion(stimuli, sets)
     generators = list(dict.fromkeys(each.configuration.generator for each in sets))
     if len(generators) > 1:

@@ -39,6 +39,8 @@ FILES: Mapping[Kind, tuple[str, ...]] = {
 
 COPIES = "image_format"
 """The manifest's entry of a set whose pictures are compressed copies: "webp". Ids stay those of the pictures that were judged."""
+CHOSEN = "chosen"
+"""The manifest's entry of a set whose rows somebody picked out of a data set (``many.excerpt``): the ids that are asked about."""
 HASHES = "image_sha256"
 """In the folder of such a set: sample_id -> SHA-256 of its image file."""
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
-from core.sampling.sample_set import SampleSet
+from core.sampling.sample_set import CHOSEN, SampleSet
 from core.studies.library import Library
 from core.studies.study import Kind, Plan, Stimulus
 
@@ -33,7 +33,8 @@ EMOTION_TRIALS, EMOTION_SENTINELS = 390, 10  # paper B
 def stimuli_of(sample_set: SampleSet, set_id: str, *, kept_only: bool = True) -> list[Stimulus]:
     """All that a study can ask about one set, in the set's order, each once.
 
-    kept_only: of an emotion set's boundary samples only those that passed filter (3) under the steerer.
+    kept_only: of an emotion set's boundary samples only those that passed filter (3) under the steerer. Of an excerpt of a data
+    set (``core.sampling.many.excerpt``) what was picked is asked, whatever it is.
     """
     found = _pairs(sample_set, set_id) if sample_set.kind == "identity" else _faces(sample_set, set_id, kept_only)
     return list({stimulus.stimulus: stimulus for stimulus in found}.values())
@@ -158,12 +159,14 @@ def _pairs(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
 
 
 def _faces(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterable[Stimulus]:
-    sure = unanimous(sample_set)
+    sure, picked = unanimous(sample_set), sample_set.manifest.get(CHOSEN)
     for row in sample_set.samples.to_dict("records"):
         name, expected = row["sample_id"], sure.get(row["sample_id"], "")
         kept = row["sample_type"] == "morph" or (
             row["sample_type"] == "boundary" and not (kept_only and row["passed_filter"] is not True)
         )
+        if isinstance(picked, list):
+            kept = name in picked
         if not kept and not expected:
             continue
         yield Stimulus(

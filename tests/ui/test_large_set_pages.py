@@ -5,8 +5,13 @@ import json
 import pytest
 
 from core.commands.bench_many import made_up
+from core.models.emotions import EMOTIONS
 from core.sampling.many.data_set import DataSet
+from core.sampling.sample_set import CHOSEN, load_tables
 from core.studies.library import Library
+from core.studies.ratings import Rating
+from core.studies.store import Store
+from core.studies.study import Plan, Stimulus, Study
 from tests.ui.visits import app, paints_without_torch, words
 from ui.analysis import map_large
 from ui.studies import owner_gate
@@ -70,7 +75,7 @@ def test_disagreement_ranks_two_models_a_page_at_a_time(set_id):
     scores = [float(tile["score"]) for tile in tiles]
     assert scores == sorted(scores, reverse=True)
     assert all(f"/sets/{set_id}/images/{tile['id']}" == tile["pictures"][0] for tile in tiles)
-    assert "Nobody was asked" in words(test)
+    assert "No person's answer is in it" in words(test)
 
 
 def test_one_face_of_the_ranking_by_its_address(set_id, folder):
@@ -90,3 +95,51 @@ def test_the_ranking_paints_without_torch(set_id, place):
     paints_without_torch(
         "disagreement.py", "from ui.studies import owner_gate; owner_gate._local = lambda: True", of="large", data=set_id
     )
+
+
+def test_planted_answers_are_ranked_beside_the_models(set_id, folder):
+    """Eight people say of one face what its network thinks least likely, and of eleven others what it thinks."""
+    data = DataSet.open(folder)
+    rows = data.query("select * from samples_emotion where place % 400 = 7 order by place limit 12").set_index("sample_id")
+    likely = rows[[f"p_{emotion}" for emotion in EMOTIONS]].to_numpy()
+    said = {name: EMOTIONS[place] for name, place in zip(rows.index, likely.argmax(axis=1), strict=True)}
+    odd = rows.index[3]
+    said[odd] = EMOTIONS[int(likely[3].argmin())]
+    store = Store()
+    stimuli = [Stimulus(name, (name,), "boundary", str(rows.loc[name, "base_id"])) for name in rows.index]
+    study = store.create(Study("Some faces", Plan("emotion", trials=12)), stimuli)
+    for _ in range(8):
+        person = store.enrol(study.name, lambda study, stimuli, *_: [each.stimulus for each in stimuli])
+        store.save(
+            [Rating(study.name, person.rater, name, "emotion", said[name], trial=place) for place, name in enumerate(person.trials)]
+        )
+    test = app("disagreement.py", of="large", data=set_id, by="people")
+    tiles = component(test, "ranking")["tiles"]
+    assert len(tiles) == 12
+    assert tiles[0]["id"] == odd
+    assert f"people: {said[odd]}, 8 of 8" in tiles[0]["words"]
+    assert tiles[0]["low"] is not None
+    assert tiles[0]["pictures"] == [f"/sets/{set_id}/images/{odd}"]
+    assert "96 answers by 8 people" in words(test)
+    assert "Some faces" in words(test) or any("Some faces" in str(each.options) for each in test.selectbox)
+    opened = app("disagreement.py", of="large", data=set_id, by="people", item=odd)
+    assert "8 of 8 votes" in words(opened)
+    assert "two models" not in words(test).lower()
+    models = app("disagreement.py", of="large", data=set_id)
+    assert "5,000 faces are ranked" in words(models), "the models' own ranking is a press away"
+
+
+def test_the_first_of_a_ranking_become_a_set_that_a_study_is_made_of(set_id):
+    test = app("disagreement.py", of="large", data=set_id)
+    first = [tile["id"] for tile in component(test, "ranking")["tiles"]][:5]
+    (count,) = test.number_input
+    count.set_value(5)
+    next(each for each in test.button if each.label == "Go on to a new study").click()
+    test.run()
+    assert not test.exception
+    (entry,) = [each for each in Library().sets() if not each.demonstration]
+    assert entry.title == "Made-up numbers: the first 5 of a ranking"
+    _, samples, _, manifest = load_tables(entry.folder)
+    assert manifest[CHOSEN] == first
+    assert set(first) <= set(samples["sample_id"])
+    assert test.multiselect(key="sets").value == [entry.set_id]

@@ -1,4 +1,4 @@
-"""Disagreement in a large data set: two models that judged it, ranked a page at a time; nobody was asked."""
+"""Disagreement in a large data set, ranked a page at a time: two models that judged it, or people and models."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from ui import words
+from ui.analysis import disagreement, large_people, large_sets
 from ui.analysis import disagreement_tiles as tiles
-from ui.analysis import large_sets
 from ui.analysis.choices import one_of
 from ui.analysis.disagreement_views import Range, title_of
 from ui.components.ranking import Ranked, ranking
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PAGE = 18
 ITEM = "item"
-FROM_MODELS = "Source: models. Nobody was asked; there is no interval, because every model answers once."
+FROM_MODELS = "Source: models. No person's answer is in it; there is no interval, because every model answers once."
 MEASURED = "The score is the Jensen-Shannon divergence of the six probabilities, in bits. "
 APART = Range(-1, 1, ("more like one person for the first", "more like one person for the second"))
 SAME = Range(0, 1, ("0: the same answer", "1: nothing in common"))
@@ -35,6 +35,10 @@ def show() -> None:
     from core.analysis.large import Rivals, models_of
 
     large = large_sets.choose(large_sets.listed())
+    studies = large_people.answered(large)
+    if studies and one_of("Who is compared?", list(large_people.WAYS), "by", titles=large_people.WAYS) == "people":
+        disagreement.show(large_people.choose(large, studies))
+        return
     known = models_of(large.data, large.kind)
     if len(known) < 2:
         st.info("Only one model judged this data set, so there is nothing to compare it with.")
@@ -71,6 +75,7 @@ def show() -> None:
         selected=selected,
     )
     st.html(fine(f"{MEASURED if large.kind == 'emotion' else ''}{FROM_MODELS}"))
+    large_people.ask(large, rivals, total, lowest=lowest)
     large_sets.show_sums(large)
     if selected:
         _open(large, rivals, selected)

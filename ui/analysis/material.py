@@ -65,7 +65,7 @@ def choose() -> Chosen | None:
         _nothing(simulated)
         return None
     made = material_of(study, attentive=bool(attentive))
-    _described(made)
+    described(made)
     return made
 
 
@@ -126,7 +126,7 @@ def _change() -> None:
         st.query_params.pop(name, None)
 
 
-def _described(made: Chosen) -> None:
+def described(made: Chosen) -> None:
     """Where the answers come from, how many there are and who is left out."""
     material, study = made.material, made.study
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="study-described"):
