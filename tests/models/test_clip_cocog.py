@@ -23,20 +23,7 @@ from core.models.visits import Visit, visiting
 from tests import tiny_stack
 from tests.tiny_stack import EMBEDDING, PRIOR
 
-
-@pytest.fixture(autouse=True)
-def _own_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Networks this small are slower on several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("own_place", "one_thread")
 
 
 def pictures(count, side=48):

@@ -11,14 +11,10 @@ from core.models.emotions import EMOTIONS
 from core.models.own import listing
 from core.models.own.adding import add
 
+pytestmark = pytest.mark.usefixtures("own_place")
+
 NAMES = ("sad", "disgust", "angry", "neutral", "fear", "surprise", "happy")
 ORDER = [5, 4, 1, 6, 0, 2]
-
-
-@pytest.fixture(autouse=True)
-def _own_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 def save_tiny(folder, names=NAMES, **processing):

@@ -24,9 +24,7 @@ SIDE = 16
 
 
 @pytest.fixture(autouse=True)
-def _own_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def _own_registry(own_place, monkeypatch):
     monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
 
 

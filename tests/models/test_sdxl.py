@@ -14,6 +14,8 @@ from core.models.sdxl_pipeline import choose_offload, pipeline_files, put_in, re
 from tests import tiny_stack
 from tests.tiny_stack import EMBEDDING
 
+pytestmark = pytest.mark.usefixtures("own_place", "one_thread")
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -23,21 +25,6 @@ def files(tmp_path_factory):
     tiny_stack.save_adapter(folder / "ip-adapter.safetensors", unet)
     tiny_stack.save_prior(folder / "prior.pt")
     return folder
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Networks this small are slower on several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def _own_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture

@@ -20,16 +20,9 @@ from core.models.training.pictures import SIDE, find_pictures, read_pictures
 from core.models.uvit import UViTConfiguration
 from tests.fakes import card
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 E = 16
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Networks this small are slower on several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def paint(path, shade=0, size=(40, 30)):

@@ -22,6 +22,7 @@ from core.sampling.emotion.configuration import EmotionConfiguration, embedding_
 from core.sampling.emotion.events import Denoising
 from core.sampling.emotion.generate import generate
 from core.sampling.emotion.panel import EmotionPanel
+from core.sampling.many.pieces import torch_threads
 from core.sampling.panel import Panel
 from core.sampling.pictures import quantised, to_pictures
 from tests import tiny_stack
@@ -40,10 +41,8 @@ def best_guess(self, noised, step):
 @pytest.fixture(scope="module", autouse=True)
 def stack(tmp_path_factory):
     """The four models, added and prepared as a user does it, as far as pages need it for emotion samples."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("stack")
-    with pytest.MonkeyPatch.context() as patch:
+    with torch_threads(1), pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIMINAL_DATA_DIR", str(folder / "data"))
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setattr(CocogPrior, "noise", best_guess)
@@ -59,7 +58,6 @@ def stack(tmp_path_factory):
         reference.build("turbo", count=PEOPLE, folder=reference.folder_of("turbo"))
         own_judging.ask("mlp", "turbo", PEOPLE, Progress())
         yield folder
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
