@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import time
@@ -10,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Integer, MetaData, Table, Text, select
 
 from core.__main__ import main
 from core.errors import LiminalError
 from core.studies.ratings import Rating
 from core.studies.storage import backup as backups
+from core.studies.storage import schema
 from core.studies.storage.backup import backup, restore
 from core.studies.storage.tables import METADATA
 from core.studies.store import Store
@@ -224,6 +227,89 @@ def test_a_damaged_backup_leaves_the_store_as_it_was(tmp_path, name):
         restore(target, url, replace=True)
     assert every_row(store) == before
     assert target.read_bytes() == content, "the file itself is only read"
+    store.dispose()
+
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "9999", "{head}", None, None
+
+
+def upgrade():
+    op.create_table("appeals", sa.Column("id", sa.Integer, primary_key=True), sa.Column("said", sa.Text))
+    with op.batch_alter_table("studies") as studies:
+        studies.add_column(sa.Column("lab", sa.Text, nullable=False, server_default="none"))
+"""
+
+
+@pytest.fixture
+def later(tmp_path, monkeypatch):
+    """Become the next version of the program, whose tables have one more and a column more; called again: this one again."""
+    head = ScriptDirectory.from_config(schema.configuration()).get_current_head()
+    folder = tmp_path / "migrations"
+    shutil.copytree(schema.FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "v9999_next.py").write_text(NEXT.format(head=head))
+    appeals = Table("appeals", MetaData(), Column("id", Integer, primary_key=True), Column("said", Text))
+
+    def become():
+        monkeypatch.setattr(schema, "FOLDER", folder)
+        monkeypatch.setattr(backups, "TABLES", [*backups.TABLES, appeals])
+
+    return become
+
+
+def test_a_backup_of_the_version_before_is_brought_to_todays_tables(tmp_path, elsewhere, later):
+    url = f"sqlite:///{tmp_path / 'ratings.sqlite'}"
+    store = Store(url)
+    filled(store)
+    before, target = every_row(store), tmp_path / "b.sqlite"
+    made = backup(target, url)
+    store.dispose()
+    content = target.read_bytes()
+    later()
+    assert restore(target, elsewhere) == made
+    assert target.read_bytes() == content, "the file itself is only read"
+    there = Store(elsewhere)
+    assert every_row(there) == before
+    with there._database.reading() as connection:
+        assert connection.exec_driver_sql(f"SELECT version_num FROM {schema.VERSION_TABLE}").scalar() == "9999"
+        assert connection.exec_driver_sql("SELECT count(*) FROM appeals").scalar() == 0
+        assert set(connection.exec_driver_sql("SELECT lab FROM studies").scalars()) == {"none"}
+    there.dispose()
+
+
+def test_a_backup_of_a_newer_version_is_refused(tmp_path, later):
+    """It has tables that this version does not know, and lacks none that it knows."""
+    url, newer = f"sqlite:///{tmp_path / 'ratings.sqlite'}", f"sqlite:///{tmp_path / 'newer.sqlite'}"
+    store = Store(url)
+    filled(store)
+    before = every_row(store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "FOLDER", schema.FOLDER)
+        patch.setattr(backups, "TABLES", backups.TABLES)
+        later()
+        backup(tmp_path / "newer-backup.sqlite", newer)
+    with pytest.raises(LiminalError, match=r"^newer-backup.sqlite was written by a newer version of Liminal, .*update this one\.$"):
+        restore(tmp_path / "newer-backup.sqlite", url, replace=True)
+    assert every_row(store) == before
+    store.dispose()
+
+
+def test_a_backup_whose_tables_are_not_those_of_its_version_is_refused(tmp_path, later):
+    """It says that it is of the version before, and has a table of this one already."""
+    url, target = f"sqlite:///{tmp_path / 'ratings.sqlite'}", tmp_path / "b.sqlite"
+    store = Store(url)
+    filled(store)
+    backup(target, url)
+    with closing(sqlite3.connect(target)) as connection:
+        connection.execute("CREATE TABLE appeals (x)")
+    before = every_row(store)
+    later()
+    with pytest.raises(LiminalError, match=r"^b.sqlite cannot be brought to this version's tables, .*another backup\.$"):
+        restore(target, f"sqlite:///{tmp_path / 'other.sqlite'}")
+    assert every_row(store) == before
     store.dispose()
 
 

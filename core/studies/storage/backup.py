@@ -22,6 +22,8 @@ from sqlalchemy.exc import DataError
 from core.errors import LiminalError
 from core.progress import Progress
 from core.studies.storage.database import Database
+from core.studies.storage.failures import FAILURES
+from core.studies.storage.schema import VERSION_TABLE, known_versions
 from core.studies.storage.tables import ANSWERS, METADATA, RATERS, STUDIES
 
 PAGES = 2048
@@ -69,8 +71,9 @@ def backup(path: Path, url: str | None = None, *, replace: bool = False, progres
 def restore(path: Path, url: str | None = None, *, replace: bool = False, progress: Progress | None = None) -> Contents:
     """Put a backup into a store in one transaction: all of it or nothing.
 
-    replace: also into a store that holds something, which then is gone. Raises LiminalError where the store is not empty and
-    ``replace`` does not say otherwise, and where the file is no backup, damaged, or of a newer version.
+    A backup of an older version is brought to this one's tables first, in a copy. replace: also into a store that holds something,
+    which then is gone. Raises LiminalError where the store is not empty and ``replace`` does not say otherwise, and where the file
+    is no backup, damaged, or of a newer version.
     """
     progress = progress or Progress()
     if not path.is_file():
@@ -78,9 +81,19 @@ def restore(path: Path, url: str | None = None, *, replace: bool = False, progre
     with tempfile.TemporaryDirectory(prefix="liminal-") as folder:
         copy = Path(folder) / "backup.sqlite"
         _copy_suspect(path, copy)
-        contents = _examined(copy, path.name)
-        source = Database(f"sqlite:///{copy}")  # an older version's tables are brought to this one's, in the copy
-        target = Database(url)
+        _sound(copy, path.name)
+        try:
+            source = Database(f"sqlite:///{copy}")  # an older version's tables are brought to this one's, in the copy
+        except (LiminalError, *FAILURES) as error:
+            raise LiminalError(
+                f"{path.name} cannot be brought to this version's tables, so nothing was restored; use another backup."
+            ) from error
+        try:
+            contents = _examined(copy, path.name)
+            target = Database(url)
+        except BaseException:
+            source.engine.dispose()
+            raise
         try:
             _refuse_itself(path, target)
             with source.reading() as old, target.writing() as new:
@@ -201,22 +214,41 @@ def _copy_suspect(path: Path, copy: Path) -> None:
         raise LiminalError(f"{path} cannot be read ({error.strerror or error}); check its rights.") from error
 
 
-def _examined(path: Path, name: str) -> Contents:
-    """What a backup file holds, once it is known to be whole and to hold nothing but tables."""
+def _sound(path: Path, name: str) -> None:
+    """Raises LiminalError unless a file is a store's, whole, holds nothing but tables, and is of this version or an older one."""
     try:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA trusted_schema = OFF")
             kinds = {kind for (kind,) in connection.execute("SELECT type FROM sqlite_master")}
             tables = {table for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not kinds <= {"table", "index"} or not {table.name for table in TABLES} <= tables:
-                raise LiminalError(f"{name} is a database, but no backup; 'python -m core study backup FILE' makes one.")
+            if not kinds <= {"table", "index"} or not {VERSION_TABLE, STUDIES.name, ANSWERS.name} <= tables:
+                raise _no_backup(name)
+            versions = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall()
             whole = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             whole = whole and not connection.execute("PRAGMA foreign_key_check").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise LiminalError(f"{name} is damaged; use another backup.") from error
+    if not whole or len(versions) != 1:
+        raise LiminalError(f"{name} is damaged; use another backup.")
+    if versions[0][0] not in known_versions():
+        raise LiminalError(f"{name} was written by a newer version of Liminal, so nothing was restored; update this one.")
+
+
+def _examined(path: Path, name: str) -> Contents:
+    """What a file with this version's tables holds, once it is known to be sound."""
+    _sound(path, name)
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            tables = {table for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not {table.name for table in TABLES} <= tables:
+                raise _no_backup(name)
             counted = [
                 connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0] for table in (STUDIES, RATERS, ANSWERS)
             ]
     except sqlite3.DatabaseError as error:
         raise LiminalError(f"{name} is damaged; use another backup.") from error
-    if not whole:
-        raise LiminalError(f"{name} is damaged; use another backup.")
     return Contents(*counted)
+
+
+def _no_backup(name: str) -> LiminalError:
+    return LiminalError(f"{name} is a database, but no backup; 'python -m core study backup FILE' makes one.")

@@ -28,6 +28,11 @@ def configuration() -> Config:
     return found
 
 
+def known_versions() -> set[str]:
+    """Those of the tables from the first to this one."""
+    return {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
+
+
 def migrate(connection: Connection, url: URL, *, look: bool = False) -> bool:
     """Bring the database to this version's tables -> whether it has them. look: change nothing.
 
@@ -38,7 +43,7 @@ def migrate(connection: Connection, url: URL, *, look: bool = False) -> bool:
     version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) if VERSION_TABLE in tables else None
     if version is None and tables & set(METADATA.tables):
         raise LiminalError(f"{failures.place(url)} belongs to another program; name another one by LIMINAL_DATABASE_URL.")
-    if version is not None and version not in {script.revision for script in scripts.walk_revisions()}:
+    if version is not None and version not in known_versions():
         raise LiminalError(
             f"{failures.place(url)} was written by a newer version of Liminal; update this one, nothing was changed."
         )
