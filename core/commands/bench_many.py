@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import resource
 import subprocess
 import sys
@@ -27,12 +28,21 @@ PIECES_A_PART = 64
 
 def measure(images: int, iterations: int, rows: int, generator: str) -> dict[str, Any]:
     """images: emotion images that are made; iterations: of a search at most; rows: of the made-up data set; 0: none is made."""
-    return {
-        "generator": generator,
-        "identity": _identity(iterations, generator),
-        "emotion": _emotion(images, generator),
-        "looking": _looking(rows) if rows else None,
-    }
+    worker = _in_a_process_of_its_own("work", str(images), str(iterations), generator, OMP_NUM_THREADS="1")
+    return {"generator": generator, **worker, "looking": _looking(rows) if rows else None}
+
+
+def work(images: int, iterations: int, generator: str) -> dict[str, Any]:
+    """What one worker of Ray makes, in a process that has one core as such a worker has."""
+    return {"identity": _identity(iterations, generator), "emotion": _emotion(images, generator)}
+
+
+def _in_a_process_of_its_own(*command: str, **environment: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, *command], stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **environment}
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def _identity(iterations: int, generator: str) -> dict[str, Any]:
@@ -177,10 +187,9 @@ def _looking(rows: int) -> dict[str, Any]:
         began = time.perf_counter()
         made_up(Path(folder), rows)
         seconds = time.perf_counter() - began
-        command = [sys.executable, "-m", __name__, folder]
-        looked = subprocess.run(command, capture_output=True, text=True, check=True)
+        looked = _in_a_process_of_its_own("look", folder)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-        return {"rows": rows, "made_s": seconds, "bytes": size, **json.loads(looked.stdout)}
+        return {"rows": rows, "made_s": seconds, "bytes": size, **looked}
 
 
 def look(folder: Path) -> dict[str, Any]:
@@ -254,4 +263,5 @@ def as_text(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(Path(sys.argv[1]))))
+    asked, *values = sys.argv[1:]
+    print(json.dumps(look(Path(values[0])) if asked == "look" else work(int(values[0]), int(values[1]), values[2])))
