@@ -3,6 +3,7 @@
 References: transformers 5.23.0's CLIPImageProcessor; the U-ViT written out again below from the published description.
 """
 
+import json
 import math
 import pickle
 import time
@@ -97,6 +98,11 @@ def test_a_folder_in_a_repository_is_taken_from_the_cache_alone(tmp_path, monkey
     tiny_stack.save_encoder(snapshot / "models" / "image_encoder")
     (snapshot.parent.parent / "refs").mkdir()
     (snapshot.parent.parent / "refs" / "main").write_text(snapshot.name)
+    (snapshot.parent.parent / "trees").mkdir()  # the whole repository, of which only the folder is ever fetched
+    there = ["models/ip-adapter_sd15.bin"]
+    there += [f"models/image_encoder/{each}" for each in ("config.json", "model.safetensors", "pytorch_model.bin")]
+    files = {name: {"size": 1, "blob_id": "0" * 40} for name in there}
+    (snapshot.parent.parent / "trees" / f"{snapshot.name}.json").write_text(json.dumps({"format_version": 1, "files": files}))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     found = clip_encoder.find("h94/IP-Adapter/models/image_encoder")
     assert (found.source, found.revision) == ("h94/IP-Adapter/models/image_encoder", snapshot.name)

@@ -191,6 +191,78 @@ def test_a_repository_in_the_cache_is_used_without_a_network(weights, tmp_path, 
         registry.load("faces", "generator", "cpu")
 
 
+def listing_of(snapshot, *names):
+    """What huggingface_hub 2.4 writes down of a repository's files before it fetches any."""
+    files = {name: {"size": 1, "blob_id": "0" * 40} for name in names}
+    path = snapshot.parents[1] / "trees" / f"{snapshot.name}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"format_version": 1, "files": files}))
+
+
+def left_half_written(snapshot):
+    path = snapshot.parents[1] / "blobs" / "0123.4567.incomplete"
+    path.parent.mkdir()
+    path.write_bytes(b"half")
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "whole"),
+    [
+        (lambda snapshot: listing_of(snapshot, "tiny.safetensors", "second.safetensors"), False),
+        (lambda snapshot: listing_of(snapshot, "tiny.safetensors", "README.md", "other.h5"), True),  # which are never fetched
+        (left_half_written, False),
+        (lambda snapshot: None, True),  # by an older library, or copied by hand
+    ],
+)
+def test_a_download_that_was_interrupted_is_not_taken_for_whole(weights, tmp_path, monkeypatch, interrupted, whole):
+    import huggingface_hub
+
+    snapshot = hub_copy(tmp_path / "hub", weights)
+    interrupted(snapshot)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    if whole:
+        assert add("faces", "stylegan2", "somebody/faces").own.revision == snapshot.name
+        return
+    with pytest.raises(LiminalError, match=r"somebody/faces is only partly on this machine .* unset it and add it again"):
+        add("faces", "stylegan2", "somebody/faces")
+    assert listing.own_models() == ()
+
+
+def test_an_interrupted_download_is_gone_on_with(weights, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    snapshot = hub_copy(tmp_path / "hub", weights)
+    listing_of(snapshot, "config.json", "tiny.safetensors")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    siblings = [type("Sibling", (), {"rfilename": name})() for name in ("README.md", "config.json", "tiny.safetensors")]
+    told = type("Info", (), {"siblings": siblings, "card_data": None})
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: told)
+    cached = huggingface_hub.snapshot_download
+
+    def fetched(*arguments, local_files_only=False, allow_patterns=None, **more):
+        if not local_files_only:
+            assert allow_patterns == ["config.json", "tiny.safetensors"]
+            (snapshot / "config.json").write_text("{}")
+        return cached(*arguments, local_files_only=True, allow_patterns=allow_patterns)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    assert set(add("faces", "stylegan2", "somebody/faces").own.files) == {"config.json", "tiny.safetensors"}
+
+
+def test_a_file_that_went_from_the_cache_is_named(weights, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    snapshot = hub_copy(tmp_path / "hub", weights)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    own = add("faces", "stylegan2", "somebody/faces").own
+    (snapshot / weights.name).rename(tmp_path / "elsewhere")
+    (snapshot / weights.name).symlink_to(tmp_path / "a blob that is gone")
+    with pytest.raises(LiminalError, match=r"without tiny.safetensors; run '.* models add faces stylegan2"):
+        sources.located(own)
+
+
 # --- files
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -61,25 +61,27 @@ def fetch(source: str, choice: Choice | None = None) -> Fetched:
     found = REPOSITORY.match(source)
     if not found or source.startswith((".", "~")) or (found["inside"] and choice is None):
         raise LiminalError(f"There is no file or folder '{source}'; give the path of one, or a hub repository as owner/name.")
-    repository, inside = found["name"], found["inside"].strip("/")
-    kept, licence = _cached(repository, inside), ""
-    if kept is None:
-        kept, licence = _download(repository, inside, choice or described)
+    repository, inside, choice = found["name"], found["inside"].strip("/"), choice or described
+    kept, licence = _cached(repository), ""
+    if kept is None or not _is_whole(repository, kept, inside, choice):
+        kept, licence = _download(repository, inside, choice, begun=kept is not None and (kept / inside).exists())
     return Fetched(kept / inside, source, kept.name, licence, _hashes(kept / inside))
 
 
 def located(own: OwnModel) -> Path:
-    """The model's file or folder, without any network. Raises LiminalError where it is gone."""
+    """The model's file or folder, without any network. Raises LiminalError where it, or one of its files, is gone."""
     if own.revision:
         named = REPOSITORY.match(own.source)
         inside = named["inside"].strip("/") if named else ""
-        found = _cached(named["name"] if named else own.source, inside, own.revision)
-        if found is None:
-            raise LiminalError(
-                f"The files of {own.source} are no longer on this machine; run 'python -m core models add {own.name} "
-                f"{own.model_class} {own.source} --replace' to fetch them again."
-            )
-        return found / inside
+        found = _cached(named["name"] if named else own.source, own.revision)
+        again = f"run 'python -m core models add {own.name} {own.model_class} {own.source} --replace' to fetch them again."
+        if found is None or not (found / inside).exists():
+            raise LiminalError(f"The files of {own.source} are no longer on this machine; {again}")
+        root = found / inside
+        missing = next((name for name in own.files if not (_folder(root) / name).exists()), None)
+        if missing is not None:
+            raise LiminalError(f"Only a part of the files of {own.source} is on this machine, without {missing}; {again}")
+        return root
     path = Path(own.source)
     if not path.exists():
         raise LiminalError(
@@ -93,8 +95,11 @@ def weight_files(own: OwnModel) -> tuple[WeightFile, ...]:
     if not own.files:
         return ()
     root = located(own)
-    folder = root if root.is_dir() else root.parent
-    return tuple(added_file(own, folder / name, sha256) for name, sha256 in own.files.items())
+    return tuple(added_file(own, _folder(root) / name, sha256) for name, sha256 in own.files.items())
+
+
+def _folder(root: Path) -> Path:
+    return root if root.is_dir() else root.parent
 
 
 def added_file(own: OwnModel, path: Path, sha256: str) -> WeightFile:
@@ -125,38 +130,58 @@ def _hashes(root: Path) -> dict[str, str]:
     return hashes
 
 
-def _cached(repository: str, inside: str, revision: str | None = None) -> Path | None:
-    """The snapshot in the hub's local cache, where it holds the folder or file ``inside`` it; no network is touched."""
+def _cached(repository: str, revision: str | None = None) -> Path | None:
+    """The snapshot in the hub's local cache, whole or not; no network is touched."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
 
     try:
-        root = Path(snapshot_download(repository, revision=revision, local_files_only=True, allow_patterns=list(PATTERNS)))
+        return Path(snapshot_download(repository, revision=revision, local_files_only=True))
+    except IncompleteSnapshotError as error:  # of a whole repository, of which only some files are ever fetched
+        return Path(error.snapshot_path)
     except HFValidationError as error:
         raise LiminalError(f"'{repository}' is no name of a hub repository; write it as owner/name.") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
         return None
-    return root if (root / inside).exists() else None
 
 
-def _download(repository: str, inside: str, choice: Choice) -> tuple[Path, str]:
+def _is_whole(repository: str, snapshot: Path, inside: str, choice: Choice) -> bool:
+    """Whether all that is chosen of a repository is there: an interrupted download leaves a snapshot with some of its files.
+
+    Where the hub's library kept no list of the repository's files, a file that was left half-written tells.
+    """
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    if not (snapshot / inside).exists():
+        return False
+    try:
+        names = [file.path for file in get_cached_repo_tree(repository, revision=snapshot.name)]
+    except CachedRepoTreeNotFoundError:
+        return not any((snapshot.parents[1] / "blobs").glob("*.incomplete"))
+    return all((snapshot / name).exists() for name in choice(_within(names, inside)))
+
+
+def _within(names: Iterable[str], inside: str) -> list[str]:
+    """The files below a folder of a repository, or that file itself."""
+    return [name for name in names if not inside or f"{name}/".startswith(f"{inside}/")]
+
+
+def _download(repository: str, inside: str, choice: Choice, *, begun: bool) -> tuple[Path, str]:
+    """The snapshot and the licence. begun: whether a part of it is here, which is only said."""
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
+    here = f"{repository} is {'only partly' if begun else 'not'} on this machine"
     if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        raise LiminalError(
-            f"{repository} is not on this machine and HF_HUB_OFFLINE forbids fetching it; unset it, or give the path of a copy."
-        )
+        raise LiminalError(f"{here} and HF_HUB_OFFLINE forbids fetching it; unset it and add it again, or give the path of a copy.")
     try:
         found = HfApi().model_info(repository, timeout=SECONDS)
         licence = str(getattr(found.card_data, "license", None) or "")
-        within = [
-            each.rfilename for each in found.siblings or () if f"{each.rfilename}/".startswith(f"{inside}/" if inside else "")
-        ]
-        chosen = choice(within)
+        chosen = choice(_within((each.rfilename for each in found.siblings or ()), inside))
         if not chosen:
             raise LiminalError(f"{repository} holds no weights{f' in {inside}' if inside else ''}; check the name on the hub.")
-        root = snapshot_download(repository, revision=found.sha, allow_patterns=chosen, etag_timeout=SECONDS)
+        root = snapshot_download(repository, allow_patterns=chosen, etag_timeout=SECONDS)
     except LiminalError:
         raise
     except GatedRepoError as error:
@@ -169,7 +194,7 @@ def _download(repository: str, inside: str, choice: Choice) -> tuple[Path, str]:
         ) from error
     except Exception as error:  # connection, proxy, certificate, time-out: the libraries below raise many kinds
         raise LiminalError(
-            f"{repository} is not on this machine and the hub could not be reached ({type(error).__name__}); "
-            "give the path of a copy, or try again with a connection."
+            f"{here} and the hub could not be reached ({type(error).__name__}); give the path of a copy, or add it again with a "
+            "connection."
         ) from error
     return Path(root), licence
