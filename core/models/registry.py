@@ -116,7 +116,7 @@ def load(name: str, kind: Literal["surrogate"], device: str | None = None) -> Su
 
 
 def load(name: str, kind: Kind, device: str | None = None) -> Any:
-    """The model, loaded once a process and device, and never changed after. Thread-safe."""
+    """The model, loaded once a process and device, and never changed after; one that was replaced is let go of. Thread-safe."""
     from core.models.device import choose_device
 
     found = entry(name, kind)
@@ -126,10 +126,19 @@ def load(name: str, kind: Kind, device: str | None = None) -> Any:
         if key not in _loaded:
             import torch
 
+            _let_go()
+
             # weights made in a caller's inference mode could never take part in a gradient
             with torch.inference_mode(False):
                 _loaded[key] = make(found, place)
         return _loaded[key]
+
+
+def _let_go() -> None:
+    """Forget models that were replaced or removed since they were loaded."""
+    there = {repr(each) for each in entries()}
+    for key in [each for each in _loaded if each[0] not in there]:
+        del _loaded[key]
 
 
 def loaded(found: Entry) -> Any:

@@ -1,7 +1,9 @@
 """Models that a user adds: on the list, found by name, refused in one sentence, and never a wait for a hub."""
 
+import gc
 import json
 import time
+import weakref
 
 import pytest
 import torch
@@ -73,6 +75,28 @@ def test_a_name_is_given_once(weights):
     add("tiny-gan", "stylegan2", str(weights), options={"noise": "none"}, replaces=True)
     assert [dict(each.options) for each in listing.own_models()] == [{"noise": "none"}]
     assert not registry.load("tiny-gan", "generator", "cpu").has_noise
+
+
+def test_a_model_that_was_replaced_or_removed_is_kept_in_memory_no_longer(weights, monkeypatch):
+    monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
+    dcgan = registry.load("dcgan", "generator", "cpu")
+
+    def loaded(name, **more):
+        add(name, "stylegan2", str(weights), **more)
+        model = registry.load(name, "generator", "cpu")
+        model.decode(model.sample([1]))  # the engine must not hold on to it either
+        return weakref.ref(model.network)
+
+    first, other = loaded("tiny-gan"), loaded("other-gan")
+    second = loaded("tiny-gan", options={"noise": "none"}, replaces=True)
+    gc.collect()
+    assert (first() is None, other() is None, second() is None) == (True, False, False)
+    listing.remove("tiny-gan")
+    assert registry.load("other-gan", "generator", "cpu").network is other()
+    loaded("third-gan")
+    gc.collect()
+    assert second() is None
+    assert registry.load("dcgan", "generator", "cpu") is dcgan
 
 
 @pytest.mark.parametrize(
