@@ -14,6 +14,9 @@ from core.errors import LiminalError
 KINDS = ("cpu", "cuda", "mps")
 """Those that models are tried on, the last choice first."""
 
+PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+"""By the names that options have."""
+
 SHORT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "_alloc_failed")
 """How libraries below say it where they raise a plain RuntimeError: MPS, the processor's allocator, cuDNN and cuBLAS."""
 
@@ -72,7 +75,9 @@ def search_precision(device: torch.device) -> torch.dtype:
 
 
 def picture_precision(device: torch.device) -> torch.dtype:
-    """What large networks that only make pictures (diffusion decoders) compute in: float16 on graphics cards, else float32.
+    """What large networks that only make pictures compute in: float16 on graphics cards, else float32.
+
+    Diffusion decoders as a whole, of StyleGAN2 the highest resolutions, as it was trained.
 
     Half the memory and several times the speed there; a processor has no use for it (dlib's network took twice as long in float16).
     The picture that comes out is judged as it is, so that its precision changes what is made, never a verdict on it.

@@ -23,7 +23,7 @@ from core.models import registry
 from core.models.chunks import in_chunks
 from core.models.clip_encoder import safe_files
 from core.models.contracts import Generator, ModelCard, Prior
-from core.models.device import free_cached, picture_precision, ran_out_of_memory
+from core.models.device import PRECISIONS, free_cached, picture_precision, ran_out_of_memory
 from core.models.noising import drawn
 from core.models.own.card import added_card
 from core.models.own.listing import OwnModel
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 Noise = int | Literal["own"]
 
 PROMPT = "a photo of the face of a person, looking at the camera"
-PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 DEFAULTS: dict[str, Any] = {
     "prompt": PROMPT,
     "steps": 1,

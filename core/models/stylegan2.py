@@ -19,6 +19,7 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.models.contracts import Generator, ModelCard
+from core.models.device import PRECISIONS, picture_precision
 from core.models.engine import gathered
 from core.models.own.card import added_card
 from core.models.own.listing import OwnModel
@@ -40,6 +41,9 @@ class StyleGAN2(Generator):
     """z space: z_dim standard normal values. w space: mapped latents, centred and scaled to a mean square of one.
 
     In both, one paper unit is sqrt(latent_dim) (paper A used z). Truncation pulls w toward its mean: w_avg + t (w - w_avg).
+
+    precision: of the highest four resolutions, as in the official networks; "auto" is the device's (``picture_precision``). Without
+    a limit of activations, and where a gradient is asked for, it is float32 everywhere. Pictures are float32 always.
     """
 
     def __init__(
@@ -53,10 +57,12 @@ class StyleGAN2(Generator):
         noise: str | int = "const",
         clamp: float | None = CLAMP,
         label: int = 0,
+        precision: str = "auto",
     ) -> None:
         self.card, self.device = card, device
         self.image_size = network.sizes.image_size
         self.space, self.truncation, self.clamp, self.label = space, truncation, clamp, label
+        self.precision = torch.float32 if clamp is None else PRECISIONS.get(precision, picture_precision(device))
         self.latent_dim = network.sizes.z_dim if space == "z" else network.sizes.w_dim
         self.has_noise = noise != "none"
         if isinstance(noise, int):
@@ -99,7 +105,8 @@ class StyleGAN2(Generator):
         return gathered(self._pictures, w, self.chunk, keep=True)
 
     def _pictures(self, w: Tensor) -> Tensor:
-        pictures = self.network.synthesis(self.network.styles(w), self.has_noise, self.clamp)
+        precision = torch.float32 if w.requires_grad else self.precision  # small gradients would be lost in float16
+        pictures = self.network.synthesis(self.network.styles(w), self.has_noise, self.clamp, precision)
         images: Tensor = ((pictures + 1) / 2).clamp(0, 1)
         return images
 
@@ -180,6 +187,11 @@ def settle(own: OwnModel, root: Path) -> dict[str, Any]:
     clamp, label = options.get("clamp", CLAMP), options.get("label", 0)
     if clamp is not None and (isinstance(clamp, bool) or not isinstance(clamp, int | float) or clamp <= 0):
         raise LiminalError(f"The option clamp is '{clamp}'; it is a number above 0, or null.")
+    precision = options.get("precision", "auto")
+    if precision != "auto" and precision not in PRECISIONS:
+        raise LiminalError(f"The option precision is '{precision}'; use one of auto, {', '.join(PRECISIONS)}.")
+    if clamp is None and precision not in ("auto", "float32"):
+        raise LiminalError(f"The option precision is '{precision}', in which a generator without a clamp overflows; use float32.")
     if isinstance(label, bool) or not isinstance(label, int) or label < 0:
         raise LiminalError(f"The option label is '{label}'; it is the number of a class, from 0.")
     return options

@@ -16,6 +16,10 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, linear, on
 
 SLOPE = 0.2  # of leaky ReLU on the negative side
 GAIN = math.sqrt(2)  # keeps the variance behind leaky ReLU
+HALF_RESOLUTIONS = 4
+"""The highest so many may be computed in half precision, as the official networks are trained (``num_fp16_res``)."""
+LEAST_HALF = 8  # the official networks never have a smaller one in half precision
+TINY = 1e-30  # under a division, where all weights of a filter are zero
 MAPPING_RATE = 0.01  # the mapping network's learning rate multiplier, which scales its weights at run time
 
 
@@ -114,22 +118,28 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(after))
 
     def forward(self, x: Tensor, w: Tensor, noise: bool, clamp: float | None) -> Tensor:
-        styles = self.affine(w)  # (N, before)
+        """x may be of half precision, w is float32; x's type is kept."""
+        styles, half = self.affine(w), x.dtype  # (N, before)
+        weight: Tensor = self.weight
+        if half != weight.dtype:
+            # Demodulation takes any common factor out again, so that small numbers cannot overflow (official ``modulated_conv2d``).
+            weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * math.sqrt(weight[0].numel())).clamp_min(TINY)
+            styles = styles / styles.abs().amax(dim=1, keepdim=True).clamp_min(TINY)
         # Scaling inputs and outputs is scaling the weights (equation 1), without weights of their own for every row.
-        power = self.weight.square().sum(dim=(2, 3))  # (after, before)
+        power = weight.square().sum(dim=(2, 3))  # (after, before)
         demodulation = (styles.square() @ power.T + 1e-8).rsqrt()  # equation 3
-        x = x * styles[:, :, None, None]
+        x, weight = x * styles[:, :, None, None].to(half), weight.to(half)
         if self.up:
             # Upsampling, filter and convolution commute: the transposed convolution skips the zeros between the pixels.
-            x = conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
+            x = conv_transpose2d(x, weight.transpose(0, 1), stride=2)
             size = self.resample_filter.shape[0]
             x = smooth(x, self.resample_filter, [(size + 1) // 2 - 1, size // 2 - 1] * 2, 4.0)
         else:
-            x = conv2d(x, self.weight, padding=1)
-        x = x * demodulation[:, :, None, None]
+            x = conv2d(x, weight, padding=1)
+        x = x * demodulation[:, :, None, None].to(half)
         if noise:
-            x = x + self.noise_const * self.noise_strength
-        x = leaky_relu(x + self.bias[:, None, None], SLOPE) * GAIN
+            x = x + (self.noise_const * self.noise_strength).to(half)
+        x = leaky_relu(x + self.bias[:, None, None].to(half), SLOPE) * GAIN
         return x if clamp is None else x.clamp(-clamp, clamp)
 
 
@@ -144,9 +154,10 @@ class ToRGBLayer(nn.Module):
         self.gain = 1 / math.sqrt(before)
 
     def forward(self, x: Tensor, w: Tensor, clamp: float | None) -> Tensor:
-        styles = self.affine(w) * self.gain
-        x = conv2d(x * styles[:, :, None, None], self.weight) + self.bias[:, None, None]
-        return x if clamp is None else x.clamp(-clamp, clamp)
+        """x may be of half precision; the picture is of w's."""
+        styles, half = self.affine(w) * self.gain, x.dtype
+        x = conv2d(x * styles[:, :, None, None].to(half), self.weight.to(half)) + self.bias[:, None, None].to(half)
+        return (x if clamp is None else x.clamp(-clamp, clamp)).to(w.dtype)
 
 
 class SynthesisBlock(nn.Module):
@@ -170,9 +181,9 @@ class SynthesisBlock(nn.Module):
         return 1 if self.first else 2
 
     def forward(
-        self, x: Tensor | None, picture: Tensor | None, ws: Tensor, noise: bool, clamp: float | None
+        self, x: Tensor | None, picture: Tensor | None, ws: Tensor, noise: bool, clamp: float | None, precision: torch.dtype
     ) -> tuple[Tensor, Tensor]:
-        x = self.const[None].expand(len(ws), -1, -1, -1) if x is None else self.conv0(x, ws[:, 0], noise, clamp)
+        x = self.const[None].expand(len(ws), -1, -1, -1) if x is None else self.conv0(x.to(precision), ws[:, 0], noise, clamp)
         x = self.conv1(x, ws[:, self.convolutions - 1], noise, clamp)
         drawn = self.torgb(x, ws[:, self.convolutions], clamp)
         return x, drawn if picture is None else upsampled(picture, self.resample_filter) + drawn
@@ -190,14 +201,17 @@ class SynthesisNetwork(nn.Module):
             self.add_module(f"b{resolution}", SynthesisBlock(before, sizes.channels[resolution], resolution, sizes))
             before = sizes.channels[resolution]
 
-    def forward(self, ws: Tensor, noise: bool = True, clamp: float | None = None) -> Tensor:
+    def forward(self, ws: Tensor, noise: bool = True, clamp: float | None = None, precision: torch.dtype = torch.float32) -> Tensor:
+        """precision: of the HALF_RESOLUTIONS highest resolutions; the others, and the pictures of all, are of the weights'."""
         x = picture = None
         place = 0
+        halved = max(2 * self.resolutions[-1] >> HALF_RESOLUTIONS, LEAST_HALF) if precision != torch.float32 else math.inf
         for resolution in self.resolutions:
             block = self.get_submodule(f"b{resolution}")
             assert isinstance(block, SynthesisBlock)
             # a block's picture shares its w with the next block's first convolution
-            x, picture = block(x, picture, ws[:, place : place + block.convolutions + 1], noise, clamp)
+            computed = precision if resolution >= halved else ws.dtype
+            x, picture = block(x, picture, ws[:, place : place + block.convolutions + 1], noise, clamp, computed)
             place += block.convolutions
         result: Tensor | None = picture
         assert result is not None

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.errors import LiminalError
-from core.models import stylegan2
+from core.models import stylegan2, stylegan2_network
 from core.models.own.listing import OwnModel
 from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
 
@@ -222,6 +222,72 @@ def test_gradient_reaches_the_latents_in_both_spaces(saved):
         assert latents.grad.abs().max() > 0
 
 
+# five resolutions, of which half precision may touch all but the lowest
+DEEP = StyleGAN2Sizes(z_dim=6, w_dim=5, classes=0, class_features=0, mapping=(7, 5), channels={4: 8, 8: 8, 16: 6, 32: 6, 64: 4})
+
+
+def drawn_by(precision, clamp=256.0, truncation=1.0):
+    card = stylegan2.card(OwnModel("tiny", "stylegan2", "tiny.safetensors", {}, title="Tiny"))
+    cpu = torch.device("cpu")
+    return stylegan2.StyleGAN2(tiny(2, DEEP), cpu, card, clamp=clamp, truncation=truncation, precision=precision)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("float16", 0.01), ("bfloat16", 0.08)])
+def test_half_precision_draws_nearly_the_same_pictures_as_float32(precision, most):
+    z = drawn_by("float32").sample(range(6))
+    with torch.no_grad():
+        exact, half = drawn_by("float32").decode(z), drawn_by(precision).decode(z)
+    assert half.dtype == torch.float32, "what is judged is float32"
+    apart = (half - exact).abs()
+    assert 0 < apart.max() < most
+    assert apart.mean() < most / 8
+    assert exact.std() > 0.1
+
+
+def test_half_precision_keeps_large_activations_finite():
+    """Styles a thousand times as long are taken out by demodulation in float32; in float16 they would overflow on the way."""
+    pictures = []
+    for precision in ("float32", "float16"):
+        model = drawn_by(precision)
+        for name, parameter in model.network.named_parameters():
+            if "conv" in name and ".affine." in name:
+                parameter.mul_(2000.0)
+        with torch.no_grad():
+            pictures.append(model.decode(model.sample([1, 2])))
+    exact, half = pictures
+    assert torch.isfinite(half).all()
+    assert (half - exact).abs().max() < 0.01
+
+
+def test_which_resolutions_are_halved_and_which_never(monkeypatch):
+    seen = []
+    usual = stylegan2_network.SynthesisLayer.forward
+
+    def forward(self, x, *others):
+        seen.append((x.shape[-1] * (2 if self.up else 1), x.dtype))
+        return usual(self, x, *others)
+
+    monkeypatch.setattr(stylegan2_network.SynthesisLayer, "forward", forward)
+    model = drawn_by("float16")
+    z = model.sample([1])
+    with torch.no_grad():
+        model.decode(z)
+    full, half = torch.float32, torch.float16
+    assert seen == [(4, full), *[(side, half) for side in (8, 8, 16, 16, 32, 32, 64, 64)]]
+    for exact, latents in (
+        (drawn_by("auto"), z),  # the processor's choice
+        (drawn_by("float16", clamp=None), z),  # without a limit float16 overflows
+        (model, z.clone().requires_grad_()),  # small gradients would be lost
+    ):
+        seen.clear()
+        exact.decode(latents)
+        assert {dtype for _, dtype in seen} == {full}
+    network = StyleGAN2Network(StyleGAN2Sizes(6, 5, 0, 0, (5,), {2**k: 2 for k in range(2, 9)}))
+    seen.clear()
+    network.synthesis(torch.zeros(1, 14, 5), precision=torch.bfloat16)
+    assert {side for side, dtype in seen if dtype == torch.bfloat16} == {32, 64, 128, 256}, "the highest four"
+
+
 def altered(tmp_path, change):
     state = {key: value.clone() for key, value in tiny().state_dict().items()}
     change(state)
@@ -255,11 +321,19 @@ def test_a_pickle_is_never_opened(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"space": "x"}, {"truncation": 0}, {"truncation": True}, {"noise": -1}, {"clamp": 0}, {"label": -1}]
+    "options",
+    [{"space": "x"}, {"truncation": 0}, {"truncation": True}, {"noise": -1}, {"clamp": 0}, {"label": -1}, {"precision": "int8"}],
 )
 def test_options_that_make_no_sense_are_named(saved, options):
     with pytest.raises(LiminalError, match=f"option {next(iter(options))} is"):
         loaded(saved, **options)
+
+
+def test_half_precision_needs_a_limit(saved):
+    assert loaded(saved, precision="float16").precision == torch.float16
+    assert loaded(saved, clamp=None).precision == torch.float32
+    with pytest.raises(LiminalError, match="without a clamp overflows; use float32"):
+        loaded(saved, precision="float16", clamp=None)
 
 
 def test_a_class_needs_a_network_with_classes(saved):

@@ -41,6 +41,7 @@ CLASSES: Mapping[str, ModelClass] = {
             "noise": "const, none, or a whole number that draws it anew",
             "clamp": "limit of the activations, 256 in the official training; null for none",
             "label": "the class, for networks that were trained with classes",
+            "precision": "of the highest four resolutions: auto (the device's), float16, bfloat16 or float32",
         },
     ),
     "hf-classifier": ModelClass(
