@@ -129,9 +129,9 @@ def run() -> None:
             with st.container(horizontal=True, key=f"masthead-{number}", gap="medium", width="content"):
                 for place in group:
                     st.page_link(pages[place], label=place.short or place.title)
+        components.theme(current.url_path)
     current.run()
     foot()
-    components.theme()
 
 
 def foot() -> None:

@@ -27,14 +27,17 @@ JOB = "you_group_job"
 def show(chosen: Chosen) -> None:
     """The step at which the visitor is."""
     if chosen.material.kind != "emotion":
-        st.info("This study asks who it is. Your profile is about feelings; choose one of the studies above that asks about those.")
+        st.info("This study asks who it is. Your profile is about feelings; choose one below that asks about those.")
         return
+    found = _group(chosen)
+    if found is not None:
+        _answering(chosen, visitor(*found))
     with st.container(key="you-crowd"):
         st.html(badges(chosen.study) + fine(chosen.study.name))
-    found = _group(chosen)
-    if found is None:
-        return
-    you = visitor(*found)
+
+
+def _answering(chosen: Chosen, you: Visitor) -> None:
+    """The next question, or what the answers say."""
     pictured = {name: chosen.picture(name) for name in you.alignment.answers.images if chosen.picture(name)}
     if you.n < you.target and you.question(pictured) is not None:
         _ask(you, pictured)
@@ -94,7 +97,7 @@ def _ask(you: Visitor, pictured: Mapping[str, str]) -> None:
     now = you.question(pictured)
     if you.n >= you.target or now is None:
         st.rerun()
-    told = f"{you.n} of {you.target} answered. The next guess is made and stays sealed until you have answered."
+    told = f"{you.n} of {you.target} answered; the next guess is sealed."
     st.progress(you.n / you.target, text=told)
     told, right = _told(you)
 

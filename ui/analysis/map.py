@@ -40,7 +40,6 @@ def show(faces: Faces) -> None:
         space = known[str(st.selectbox("Compared by", list(known), key="space", bind="query-params", width=230))]
         way = ways[str(st.selectbox("Laid flat by", list(ways), key="way", bind="query-params", width=275))]
         title = str(st.selectbox("Coloured by", _names(columns, way), key="colour", bind="query-params", width=270))
-    st.html(fine(f"{space.says} {SAYS[way]}"))
     values = vectors(faces, space.name)
     if values is None:
         return
@@ -55,6 +54,13 @@ def show(faces: Faces) -> None:
     else:
         column = columns.get(title)
     _draw(faces, made, column, title, space, [] if three is None else map_plane.marks(faces, made, three))
+
+
+def _told_below(made: Projection, column: map_columns.Column | None, space: Space) -> None:
+    """What is compared, how it was laid flat, what the colour is, and who is missing."""
+    lost = int((~np.isfinite(made.points).all(axis=1)).sum())
+    told = (space.says, SAYS[made.method], _axes(made), column.says if column else "", _lost(lost))
+    st.html(fine(" ".join(each for each in told if each)))
 
 
 def _names(columns: dict[str, map_columns.Column], way: Method) -> list[str]:
@@ -115,8 +121,7 @@ def _draw(faces: Faces, made: Projection, column: map_columns.Column | None, tit
     problem = st.session_state.pop("map-problem", "")
     if problem:
         st.warning(problem)
-    lost = int((~np.isfinite(made.points).all(axis=1)).sum())
-    st.html(fine(" ".join(each for each in (_axes(made), column.says if column else "", _lost(lost)) if each)))
+    _told_below(made, column, space)
     _selection(faces, selected, column, title)
 
 

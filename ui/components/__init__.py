@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 Verdict = Literal["open", "closed", "none"]
 
 
-def theme() -> None:
-    """Tells the whole document whether the theme is light or dark; runs again when that changes."""
-    mount("theme")(key="theme")
+def theme(page: str = "") -> None:
+    """Tells the whole document whether the theme is light or dark, and the masthead which page is open; again when that changes.
+
+    page: its address, "" for the first.
+    """
+    mount("theme")(data={"page": page}, key="theme")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 // A map of faces. What is sent once stays here as typed arrays; moving and magnifying never asks the server.
 
-const FEW = 120; // faces in view that are shown as faces
+const FEW = 120; // faces in view that are all shown as faces; of more, a sample
+const SIDE = [36, 46]; // pixels of a sampled face on a narrow and on a wide map
+const APART = 1.12; // sides between two sampled faces' middles
+const STILL = 140; // milliseconds without a movement before pictures are asked for
 const ID_BYTES = 10;
 const NEAR = 14; // pixels
 const LISTED = 48;
@@ -59,6 +62,7 @@ class FaceMap {
     this.setOf = new Uint8Array(content, (8 + ID_BYTES) * count, count);
     this.bounds();
     this.values = null;
+    this.thinning = null;
     this.whole();
     await this.loadColours();
     this.root.dataset.ready = "true";
@@ -165,10 +169,13 @@ class FaceMap {
     }
     this.context.putImageData(this.picture, 0, 0);
     this.inView = seen;
-    if (seen <= FEW) this.faces(inView, ratio, seen);
+    this.missing = [];
+    const shown = seen <= FEW ? this.faces(inView, ratio, this.sideOf(seen)) : this.sample(ratio);
     this.extras(ratio);
+    this.ask();
     if (this.line?.length > 1) this.outline(ratio);
     this.root.dataset.inView = seen;
+    this.root.dataset.pictures = shown;
     this.root.dataset.ms = (performance.now() - began).toFixed(1);
     this.root.dataset.drawn = 1 + Number(this.root.dataset.drawn ?? 0);
     const total = this.chosenCount();
@@ -179,15 +186,36 @@ class FaceMap {
 
   paper() { return this.dark ? "#1f222c" : "#f2eee6"; }
 
-  faces(inView, ratio, seen) {
-    const { canvas } = this.parts;
-    const side = Math.max(36, Math.min(92, 0.5 * Math.sqrt((canvas.clientWidth * canvas.clientHeight) / Math.max(seen, 1)))) * ratio;
+  sideOf(seen) {
+    const { clientWidth: width, clientHeight: height } = this.parts.canvas;
+    return Math.max(36, Math.min(92, 0.5 * Math.sqrt((width * height) / Math.max(seen, 1))));
+  }
+
+  // Faces that do not overlap, of as many as there are in view.
+  sample(ratio) {
+    const { canvas } = this.parts, { places } = this, side = SIDE[canvas.clientWidth < 640 ? 0 : 1];
+    if (this.thinning?.gap !== side * APART) this.thinning = new Thinning(places, this.data.count, side * APART, this.start);
+    const level = this.thinning.reach(this.scale), { since } = this.thinning, found = [];
+    const wide = (canvas.clientWidth - side) / 2 / this.scale, tall = (canvas.clientHeight - side) / 2 / this.scale;
+    for (let i = 0; i < this.data.count; i++) {
+      if (since[i] <= level && Math.abs(places[2 * i] - this.x) <= wide && Math.abs(places[2 * i + 1] - this.y) <= tall) found.push(i);
+    }
+    return this.faces(found, ratio, side);
+  }
+
+  // -> how many of them have their picture already.
+  faces(inView, ratio, length) {
+    const side = length * ratio;
+    let drawn = 0;
+    this.shown = { faces: inView, side: length };
     for (const i of inView) {
       const picture = this.image(this.address(i));
       if (!picture) continue;
       const [x, y] = this.toScreen(this.places[2 * i], this.places[2 * i + 1]).map((value) => value * ratio);
       this.face(picture, x, y, side, this.hue(i), this.chosen?.[i] === 1, this.some, ratio);
+      drawn++;
     }
+    return drawn;
   }
 
   hue(i) {
@@ -249,17 +277,27 @@ class FaceMap {
   id(i) { return hex(this.ids.subarray(ID_BYTES * i, ID_BYTES * (i + 1))); }
   address(i) { return `/sets/${this.data.sets[this.setOf[i]]}/images/${this.id(i)}`; }
 
+  // The picture if it is here; else it is asked for once the map stands still, so that flying over thousands loads none of them.
   image(src) {
-    const { images } = this;
-    let picture = images.get(src);
-    if (!picture) {
-      picture = new Image();
-      picture.onload = () => this.redraw();
-      picture.src = src;
-      images.set(src, picture);
-      if (images.size > 600) images.delete(images.keys().next().value);
-    }
-    return picture.complete && picture.naturalWidth ? picture : null;
+    const picture = this.images.get(src);
+    if (!picture) this.missing.push(src);
+    return picture?.complete && picture.naturalWidth ? picture : null;
+  }
+
+  ask() {
+    clearTimeout(this.asking);
+    const { missing, images } = this;
+    if (!missing.length) return;
+    this.asking = setTimeout(() => {
+      for (const src of missing) {
+        const picture = new Image();
+        picture.onload = () => this.redraw();
+        picture.src = src;
+        images.set(src, picture);
+        if (images.size > 600) images.delete(images.keys().next().value);
+      }
+    }, this.asked ? STILL : 0);
+    this.asked = true;
   }
 
   words(i) {
@@ -276,6 +314,12 @@ class FaceMap {
     let best = -1, least = NEAR * NEAR;
     if (this.inView <= FEW) least = 46 * 46;
     const { clientWidth: width, clientHeight: height } = this.parts.canvas;
+    if (this.inView > FEW) { // on a picture: whose picture it is, whatever points lie below it
+      for (const i of this.shown.faces) {
+        const [x, y] = this.toScreen(this.places[2 * i], this.places[2 * i + 1]);
+        if (Math.max(Math.abs(x - sx), Math.abs(y - sy)) <= this.shown.side / 2) return i;
+      }
+    }
     for (let i = 0; i < this.data.count; i++) {
       const dx = (this.places[2 * i] - this.x) * this.scale + width / 2 - sx, dy = height / 2 - (this.places[2 * i + 1] - this.y) * this.scale - sy;
       const apart = dx * dx + dy * dy;

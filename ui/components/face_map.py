@@ -1,4 +1,5 @@
-"""The map of faces: points that can be moved, magnified, pointed at and drawn around; faces themselves where few are in view."""
+"""The map of faces: points that can be moved, magnified, pointed at and drawn around; faces themselves: all
+where few are in view, else as many as do not overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from ui.components.mounting import mount
 
-PARTS = ("map_points",)
+PARTS = ("map_points", "map_thinning")
 
 
 @dataclass(frozen=True)
