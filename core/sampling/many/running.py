@@ -15,7 +15,7 @@ from core.sampling.many.finishing import finish
 from core.sampling.many.pieces import Piece, emotion_pieces, identity_pieces, joined_emotion, torch_threads
 from core.sampling.many.plan import StudyPlan
 from core.sampling.many.tables import encoded
-from core.sampling.many.work import MANIFEST, Work, check_plan, opened, parts_of
+from core.sampling.many.work import MANIFEST, Work, check_plan, opened, parts_of, writing
 
 if TYPE_CHECKING:
     from core.sampling.configuration import IdentityConfiguration
@@ -78,7 +78,8 @@ def run(
             stage.stage(f"{len(work.records):,} of {work.total:,} pieces{estimate.said()}", len(work.records) / work.total)
         finished = len(work.records) == work.total
         if finished:
-            finish(work, plan.values, threads, progress.stretch(0.98, 1.0))
+            with writing(folder):
+                finish(work, plan.values, threads, progress.stretch(0.98, 1.0))
             progress.stage("Done", 1.0)
         return Outcome(made, len(work.records), work.total, finished, time.perf_counter() - began)
 

@@ -29,6 +29,7 @@ from core.writing import whole, write_bytes
 
 FORMAT, FORMAT_VERSION = "liminal data set", 1
 PLAN, MANIFEST, RECORDS, PIECES, LOCK = "plan.json", "manifest.json", "records", "pieces", ".lock"
+KEPT = "what is finished is kept, so mend that and run the same command again."
 BATCHES_A_PART = 32
 IMAGES_A_PART = 4096
 
@@ -105,11 +106,12 @@ class Work:
             return
         record = json.loads(files[RECORD])
         self._same(record)
-        with new_folder(self._place(number)) as place:
-            for name, content in files.items():
-                (place / name).write_bytes(content)
-        self.records[number] = record
-        self.complete(self.part_of[number])
+        with writing(self.folder):
+            with new_folder(self._place(number)) as place:
+                for name, content in files.items():
+                    (place / name).write_bytes(content)
+            self.records[number] = record
+            self.complete(self.part_of[number])
 
     def _same(self, record: Mapping[str, Any]) -> None:
         """All pieces of a kind come from the same networks and versions."""
@@ -154,12 +156,18 @@ class Work:
 def opened(folder: Path, pieces: Sequence[Piece], plan: Mapping[str, Any], plan_id: str) -> Iterator[Work]:
     """The folder, new or begun before with the same plan; nobody else works in it meanwhile.
 
-    Raises LiminalError where it holds something else, another plan, or is being worked in.
+    Raises LiminalError where it holds something else, another plan, or is being worked in; and with what happened, and at which
+    file, where what is done meanwhile meets an error of the operating system.
     """
     check_plan(folder, plan_id)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / LOCK, timeout=0):
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            held = filelock.FileLock(folder / LOCK, timeout=0).acquire()
+    except filelock.Timeout:
+        raise LiminalError(f"Another run is making the data set {folder} right now; wait for it or stop it first.") from None
+    with held:
+        with writing(folder):
             if not (folder / PLAN).is_file():
                 write_bytes(folder / PLAN, (json.dumps({"plan_id": plan_id, "plan": plan}, indent=1) + "\n").encode())
             for leftover in (folder / PIECES).glob(".*.partial"):  # of a run that was killed
@@ -167,14 +175,27 @@ def opened(folder: Path, pieces: Sequence[Piece], plan: Mapping[str, Any], plan_
             work = Work(folder, parts_of(pieces))
             for part in work.parts:  # a run may have been killed between the last piece and the part
                 work.complete(part)
+        try:
             yield work
-    except filelock.Timeout:
-        raise LiminalError(f"Another run is making the data set {folder} right now; wait for it or stop it first.") from None
+        except OSError as error:
+            raise LiminalError(f"The data set {folder} could not be made on ({_what(error)}); {KEPT}") from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """An error of the operating system in here is one of reading or writing the data set itself: a LiminalError says so."""
+    try:
+        yield
+    except filelock.Timeout:  # an OSError too
+        raise
     except OSError as error:
-        raise LiminalError(
-            f"The data set {folder} cannot be written ({error.strerror or error}); what is finished is kept, so mend that and run "
-            "the same command again."
-        ) from error
+        raise LiminalError(f"The data set {folder} cannot be written ({_what(error)}); {KEPT}") from error
+
+
+def _what(error: OSError) -> str:
+    """What happened, in the system's words, and to which file where it says so: 'No space left on device: /data/x'."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{reason}: {error.filename}" if error.filename else reason
 
 
 def check_plan(folder: Path, plan_id: str) -> None:

@@ -1,5 +1,6 @@
 """A data set is the same however often its making was stopped; a piece is made once; what is asked for is what is read."""
 
+import errno
 import io
 import json
 import os
@@ -152,6 +153,36 @@ def test_cancelling_keeps_what_is_finished(tmp_path):
     with pytest.raises(Cancelled):
         run(small_plan(), tmp_path / "set", Progress(None, stop), maker=make)
     assert len(list((tmp_path / "set" / "pieces").iterdir())) == 3
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/there/part-00000.parquet")
+
+
+@pytest.mark.parametrize("place", ["core.sampling.many.work.Work._put_together", "core.sampling.many.running.finish"])
+def test_what_stops_the_data_set_from_being_written_is_said(finished, tmp_path, monkeypatch, place):
+    folder = tmp_path / "set"
+    with monkeypatch.context() as patch:
+        patch.setattr(place, full)
+        with pytest.raises(LiminalError) as told:
+            run(small_plan(), folder, maker=make_tiny)
+    assert f"The data set {folder} cannot be written (No space left on device: /there/part-00000.parquet); what" in str(told.value)
+    assert run(small_plan(), folder, maker=make_tiny).finished
+    assert tables(folder) == tables(finished)
+
+
+def test_an_error_elsewhere_is_not_taken_for_one_of_the_folder(tmp_path):
+    def make(piece):
+        if piece.number == 2:
+            (tmp_path / "weights").read_bytes()
+        return make_tiny(piece)
+
+    with pytest.raises(LiminalError) as told:
+        run(small_plan(), tmp_path / "set", maker=make)
+    assert "cannot be written" not in str(told.value)
+    assert f"(No such file or directory: {tmp_path / 'weights'}); what is finished is kept" in str(told.value)
+    (tmp_path / "weights").touch()
+    assert run(small_plan(), tmp_path / "set", maker=make).made == BATCHES - 2
 
 
 def test_one_run_at_a_time(tmp_path):
