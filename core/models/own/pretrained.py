@@ -16,10 +16,7 @@ def read_pretrained(network_class: Any, root: Path, **more: Any) -> Any:
 
     Raises LiminalError that names the first key that is missing, of another shape or not finite.
     """
-    import transformers.utils.logging
-
-    quiet: Any = transformers.utils.logging.disable_progress_bar
-    quiet()  # pages and commands show their own
+    _without_bars(network_class)
     asked = {"trust_remote_code": False, "dtype": torch.float32} | more
     given = {name: value for name, value in asked.items() if value is not None}
     try:
@@ -37,3 +34,16 @@ def read_pretrained(network_class: Any, root: Path, **more: Any) -> Any:
             raise LiminalError(f"The weights in {root.name} {what} '{first}'; they belong to another network.")
     refuse_nan(network.state_dict(), root)
     return network
+
+
+def _without_bars(network_class: Any) -> None:
+    """Pages and commands show their own bars; the terminal gets none of the libraries'."""
+    import transformers.utils.logging
+
+    quiet: Any = transformers.utils.logging.disable_progress_bar
+    quiet()
+    if network_class.__module__.partition(".")[0] == "diffusers":
+        import diffusers.utils.logging
+
+        quiet = diffusers.utils.logging.disable_progress_bar
+        quiet()
