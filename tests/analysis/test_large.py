@@ -13,6 +13,7 @@ from core.analysis.deciders import probabilities
 from core.analysis.material import latents_of
 from core.commands.bench_many import look, made_up
 from core.errors import LiminalError
+from core.sampling.many import data_set
 from core.sampling.many.data_set import DataSet
 from core.sampling.many.running import run
 from core.studies.data_sets import DataSets
@@ -146,6 +147,26 @@ def test_what_stands_for_the_whole_is_spread_over_it(data):
     places = large.spread_out(data, "emotion", 100)
     assert (places[0], places[-1], len(places)) == (0, ROWS - 1, 100)
     assert np.ptp(np.diff(places)) <= 1
+
+
+@pytest.mark.parametrize(("memory", "sentence"), [("4MB", r"more memory than there is \(4MB"), ("512MB", "is damaged or gone")])
+def test_too_little_memory_is_not_taken_for_damage(tmp_path, monkeypatch, memory, sentence):
+    made_up(tmp_path / "set", 500, seed=4)
+    if "damaged" in sentence:
+        path = tmp_path / "set" / "index" / "samples-emotion.parquet"
+        path.write_bytes(path.read_bytes()[:-100])
+    monkeypatch.setattr(data_set, "MEMORY", memory)
+    with pytest.raises(LiminalError, match=sentence):
+        DataSet.open(tmp_path / "set").query("select * from samples_emotion order by p_fear")
+
+
+def test_a_temporary_folder_that_cannot_be_used_is_named(folder, tmp_path, monkeypatch):
+    (tmp_path / "liminal-duckdb").touch()
+    monkeypatch.setattr(data_set, "MEMORY", "30MB")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sorted_on_the_disk = "select count(*) as n from (select i, hash(i) as h from range(3000000) as t(i) order by h offset 5)"
+    with pytest.raises(LiminalError, match=r"temporary folder .*liminal-duckdb cannot be used"):
+        DataSet.open(folder).query(sorted_on_the_disk)
 
 
 def test_only_the_asked_rows_are_read(tmp_path, table):

@@ -101,7 +101,7 @@ class DataSet:
     def query(self, sql: str, values: Sequence[Any] = (), **tables: pd.DataFrame) -> pd.DataFrame:
         """DuckDB's answer. ``samples_identity``, ``samples_emotion`` and ``pairs`` are the index; further tables are given.
 
-        values stand for the question marks. Raises LiminalError where a file is damaged.
+        values stand for the question marks. Raises LiminalError where a file is damaged or memory runs out.
         """
         import duckdb
 
@@ -113,20 +113,25 @@ class DataSet:
         }
         with duckdb.connect(config=settings) as connection:
             connection.execute("set enable_progress_bar = false")
-            for name in ("samples-identity", "samples-emotion", "pairs"):
-                path = self.folder / INDEX / f"{name}.parquet"
-                if path.is_file():
-                    connection.read_parquet(str(path)).create_view(name.replace("-", "_"))
-            for name, table in tables.items():
-                connection.register(name, table)
             try:
+                for name in ("samples-identity", "samples-emotion", "pairs"):
+                    path = self.folder / INDEX / f"{name}.parquet"
+                    if path.is_file():
+                        connection.read_parquet(str(path)).create_view(name.replace("-", "_"))
+                for name, table in tables.items():
+                    connection.register(name, table)
                 return connection.execute(sql, list(values)).df()
-            except (
-                duckdb.IOException,
-                duckdb.InvalidInputException,
-                duckdb.SerializationException,
-                duckdb.OutOfMemoryException,
-            ) as error:
+            except (duckdb.OutOfMemoryException, MemoryError):
+                raise LiminalError(
+                    f"Looking through the data set {self.folder} needs more memory than there is ({MEMORY}, and what is free in "
+                    f"{spilling}); ask for fewer rows, or free some space there and try again."
+                ) from None
+            except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
+                if str(spilling) in str(error):
+                    said = str(error).splitlines()[0][:120]
+                    raise LiminalError(
+                        f"The temporary folder {spilling} cannot be used ({said}); look at its disk and its rights."
+                    ) from None
                 raise _damaged(self.folder / INDEX, error) from None
 
     def picture(self, sample_id: str) -> bytes:
