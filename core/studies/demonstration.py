@@ -103,8 +103,8 @@ def load_demonstration(folder: Path = FOLDER) -> tuple[Demonstration, ...]:
         raise LiminalError(f"No demonstration study is stored in {folder}; make it with '{COMMAND}'.") from error
 
 
-def ensure_demonstration(store: Store, folder: Path = FOLDER) -> tuple[str, ...]:
-    """Put both studies into the store, each once -> the names of those that were added now.
+def ensure_demonstration(store: Store, folder: Path = FOLDER, progress: Progress | None = None) -> tuple[str, ...]:
+    """Put both studies into the store, each once -> the names of those that were added now. progress hears of nothing else.
 
     What the owner has deleted does not come back: the store remembers deletions. Raises LiminalError like the store.
     """
@@ -114,9 +114,12 @@ def ensure_demonstration(store: Store, folder: Path = FOLDER) -> tuple[str, ...]
     ]
     if not wanted:
         return ()
-    added = []
-    for made in load_demonstration(folder):
+    added: list[str] = []
+    progress = progress or Progress()
+    progress.stage("Reading the two example studies", 0.1)
+    for place, made in enumerate(load_demonstration(folder)):
         if made.study.name in wanted:
+            progress.stage(f"Putting in the {len(made.ratings):,} answers of '{made.study.name}'", 0.4 + 0.3 * place)
             try:
                 store.restore(made.study, made.stimuli, made.ratings, made.raters)
             except LiminalError:

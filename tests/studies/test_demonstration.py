@@ -78,6 +78,16 @@ def test_it_is_put_into_a_store_once(made, store):
         assert len(store.raters(each.study.name)) == len(each.raters)
 
 
+def test_only_putting_it_in_tells_how_far_it_is(made, store):
+    told = []
+    ensure_demonstration(store, made, Progress(told.append))
+    assert [each.fraction for each in told] == sorted(each.fraction for each in told)
+    assert all(any(name in each.message for each in told) for name in NAMES.values())
+    again = []
+    ensure_demonstration(store, made, Progress(again.append))
+    assert again == []
+
+
 def test_what_the_owner_deleted_does_not_come_back(made, store):
     ensure_demonstration(store, made)
     store.delete(NAMES["emotion"])

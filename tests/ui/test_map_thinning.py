@@ -1,6 +1,8 @@
-"""The sample of faces that a crowded map shows as pictures, worked out in the browser: none overlaps, and going closer only adds."""
+"""The faces that a crowded map shows as pictures, worked out in the browser: none overlaps, and going closer only adds."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ def test_no_two_pictures_overlap_and_going_closer_only_adds(chromium, count):
         np.fill_diagonal(apart, np.inf)
         assert apart.min() >= 0.999 * GAP
         assert np.isfinite(at).all()
-    assert [set(before) <= set(after) for before, after in zip(shown, shown[1:], strict=False)] == [True] * 3
+    assert [set(before) <= set(after) for before, after in pairwise(shown)] == [True] * 3
     assert 5 < len(shown[0]) < len(shown[1]) <= len(shown[2]) < len(shown[3]) < count
     missed = np.setdiff1d(np.flatnonzero(np.isfinite(places).all(axis=1)), shown[1])  # nobody is left out without reason
     nearest = np.abs(places[missed, None] - places[shown[1]][None]).max(axis=2).min(axis=1) * 100

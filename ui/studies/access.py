@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import streamlit as st
 
 from core.errors import LiminalError
+from core.progress import Progress, Stage
 
 if TYPE_CHECKING:
     from core.studies.library import Library, SetEntry
@@ -44,18 +45,38 @@ def _store(url: str | None, folder: str | None) -> Store:
 
 
 def show_demonstration() -> None:
-    """Put the simulated studies that come with the app into the store, once; what the owner deleted stays away."""
-    _demonstrated(os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
+    """Put the simulated studies that come with the app into the store, once; what the owner deleted stays away.
 
+    The first visitor of a fresh data folder sees how far it is; whoever comes meanwhile waits with them.
+    """
+    place = (os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
+    if place in _demonstrated():
+        return
+    line = st.empty()
+    line.progress(0.02, text="Opening the studies")
+    from core.studies.demonstration import ensure_demonstration  # takes a while itself the first time
 
-@st.cache_resource(show_spinner="Unpacking the demonstration")
-def _demonstrated(url: str | None, folder: str | None) -> None:
-    from core.studies.demonstration import ensure_demonstration
+    def told(event: object) -> None:
+        if isinstance(event, Stage):
+            line.progress(event.fraction, text=f"First visit: {event.message[0].lower()}{event.message[1:]}")
 
     try:
-        ensure_demonstration(store())
+        with _unpacking:
+            if place not in _demonstrated():
+                ensure_demonstration(store(), progress=Progress(told))
     except LiminalError as error:  # nobody needs it
         logging.getLogger(__name__).warning("No demonstration: %s", error)
+    _demonstrated().add(place)
+    line.empty()
+
+
+_unpacking = threading.Lock()
+
+
+@st.cache_resource(show_spinner=False)
+def _demonstrated() -> set[tuple[str | None, str | None]]:
+    """The stores that have it."""
+    return set()
 
 
 def library() -> Library:
