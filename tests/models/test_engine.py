@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -17,6 +16,7 @@ from core.models.engine import Engine
 from core.models.engine import lane as lanes
 from core.models.kept_rows import KeptRows
 from core.models.visits import Visit, visiting
+from core.sampling.many.pieces import torch_threads
 
 CPU = torch.device("cpu")
 
@@ -94,15 +94,6 @@ def held():
     engine.close()
 
 
-@contextmanager
-def one_thread():
-    """What a worker of the processor computes with."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def networks():
     """Real ones with their chunk sizes, and rows for them: pictures in both memory layouts."""
@@ -112,7 +103,7 @@ def networks():
         images = generator.decode(latents)
     grey = images.mean(dim=1, keepdim=True)[:, :, :48, :48].contiguous()
     convolution = torch.nn.Conv2d(3, 8, 3, stride=2).requires_grad_(False)
-    with torch.no_grad(), one_thread():
+    with torch.no_grad(), torch_threads(1):  # what a worker of the processor computes with
         return tuple(
             (network, size, rows, in_chunks(network, rows, size))
             for network, size, rows in (
@@ -163,9 +154,8 @@ def test_one_visitors_chunks_go_through_all_workers_at_once():
 
 def test_workers_compute_with_one_thread_and_all_others_with_theirs():
     """A row's bytes must not depend on how many cores there are."""
-    before, seen = torch.get_num_threads(), []
-    torch.set_num_threads(3)
-    try:
+    seen = []
+    with torch_threads(3):
         engine = Engine(workers=3)
 
         def network(rows):
@@ -180,8 +170,6 @@ def test_workers_compute_with_one_thread_and_all_others_with_theirs():
         assert torch.get_num_threads() == 3
         assert len(engine.lane(CPU)._workers) == 3
         engine.close()
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("said", "count"), [("1", 1), ("5", 5), ("999", 8), ("", None), ("0", None), ("2,3", None)])
