@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from core.models import registry
+from core.sampling.inversion_words import NOT_YOU, facts, verdict
 from ui import own_face, progress, words
 from ui.images import data_url
 from ui.jobs import job_for, manager
 from ui.own_face import OwnFace
-
-if TYPE_CHECKING:
-    from core.sampling.inversion import Inversion
 
 GALLERY, UPLOAD, CAMERA = "Pick a generated face", "Use my photo", "Use the camera"
 
@@ -22,10 +18,7 @@ PRIVACY = (
     "to disk, logged, sent anywhere or saved to the library, no link contains it, and it is gone when you choose a generated face, "
     "or a few minutes after you close the tab. Use your own face, or one whose owner said yes."
 )
-HONEST = (
-    "A small generator cannot make most real faces: this is the nearest one it has, not you. All that follows on this page is "
-    "about that face."
-)
+HONEST = f"{NOT_YOU} All that follows on this page is about that face."
 
 
 def way(key: str) -> str:
@@ -113,41 +106,3 @@ def show_likeness(own: OwnFace) -> None:
             st.html(words.lead(verdict(found)))
             st.html(words.facts(facts(found)))
             st.html(words.fine(HONEST))
-
-
-def verdict(found: Inversion) -> str:
-    """What the recognisers say, in one sentence."""
-    said: dict[bool | None, list[str]] = {True: [], False: [], None: []}
-    for each in found.likenesses:
-        said[each.same_person].append(registry.entry(each.recogniser).title)
-    parts = []
-    if said[True]:
-        parts.append(f"{_listed(said[True])} {_take(said[True])} the two for the same person")
-    if said[False]:
-        parts.append(f"{_listed(said[False])} {_take(said[False])} them for two different people")
-    if said[None]:
-        parts.append(f"{_listed(said[None])} {'finds' if len(said[None]) == 1 else 'find'} no face in one of them")
-    return "; ".join(parts) + "."
-
-
-def _listed(titles: list[str]) -> str:
-    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
-
-
-def _take(titles: list[str]) -> str:
-    return "takes" if len(titles) == 1 else "take"
-
-
-def facts(found: Inversion) -> list[tuple[str, str]]:
-    """Numbers with the words that say what they mean."""
-    rows = [
-        (
-            f"{found.lpips:.2f}",
-            f"how different the two pictures look (LPIPS); 0 is the same picture, and the search began at {found.start_lpips:.2f}",
-        )
-    ]
-    for each in found.likenesses:
-        if each.same_person is not None:
-            title = registry.entry(each.recogniser).title
-            rows.append((f"{each.distance:.2f}", f"apart for {title}; under {each.threshold:.2f} is the same person"))
-    return rows
