@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -18,8 +19,8 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from core.errors import LiminalError
-from core.models import registry
+from core.errors import Cancelled, LiminalError
+from core.models import registry, visits
 from core.models.chunks import in_chunks
 from core.models.clip_encoder import safe_files
 from core.models.contracts import Generator, ModelCard, Prior
@@ -27,6 +28,7 @@ from core.models.device import PRECISIONS, free_cached, picture_precision, ran_o
 from core.models.noising import drawn
 from core.models.own.card import added_card
 from core.models.own.listing import OwnModel
+from core.models.own.options import is_number, is_whole
 from core.models.own.sources import Fetched, added_file, fetch, verified, weight_files
 from core.models.sdxl_pipeline import Offload, Words, may_wait, pipeline_files, place, put_in, read_adapter, read_pipeline
 
@@ -46,6 +48,8 @@ DEFAULTS: dict[str, Any] = {
 }
 MOST_STEPS = 4
 """SDXL-Turbo was distilled to 1 to 4 steps (Sauer et al. 2023, arXiv:2311.17042)."""
+LOOK_SECONDS = 0.1
+"""Between two looks at whether a visitor who waits for the pipeline has left."""
 NEXT: dict[Offload, Offload] = {"none": "model", "model": "sequential"}
 """What is tried where memory ran out."""
 
@@ -90,7 +94,7 @@ class SDXLGenerator(Generator):
         return torch.cat(made) if made else empty
 
     def _one(self, embedding: Tensor, seed: int) -> Tensor:
-        with self._one_at_a_time, torch.inference_mode():
+        with self._alone(), torch.inference_mode():
             while True:
                 try:
                     return self._run(embedding, seed)
@@ -99,6 +103,20 @@ class SDXLGenerator(Generator):
                         raise
                 free_cached(self.device)
                 self.offload = place(self.pipeline, self.device, NEXT[self.offload])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The pipeline for one picture. Raises Cancelled where the visitor has left, also while others' pictures are made."""
+        left = visits.current().cancel
+        while not self._one_at_a_time.acquire(timeout=LOOK_SECONDS):
+            if left.is_set():
+                raise Cancelled
+        try:
+            if left.is_set():
+                raise Cancelled
+            yield
+        finally:
+            self._one_at_a_time.release()
 
     def _run(self, embedding: Tensor, seed: int) -> Tensor:
         dtype = self.pipeline.unet.dtype
@@ -132,11 +150,11 @@ def settle(own: OwnModel, root: Path) -> dict[str, Any]:
             example = "ip-adapter_sdxl_vit-h.safetensors" if name == "adapter" else "the name of an added uvit-prior"
             raise LiminalError(f"The option {name} is needed, such as {name}={example}.")
     steps, strength, noise = options["steps"], options["strength"], options["noise"]
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
+    if not is_whole(steps, 1, MOST_STEPS):
         raise LiminalError(f"The option steps is '{steps}'; SDXL-Turbo takes 1 to {MOST_STEPS}.")
-    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
+    if not is_number(strength) or not 0 <= strength <= 1:
         raise LiminalError(f"The option strength is '{strength}'; it goes from 0 to 1.")
-    if noise != "own" and (isinstance(noise, bool) or not isinstance(noise, int) or not 0 <= noise < 2**63):
+    if noise != "own" and not is_whole(noise, 0, 2**63 - 1):
         raise LiminalError(f"The option noise is '{noise}'; it is a whole number, or own.")
     if not isinstance(options["prompt"], str):
         raise LiminalError(f"The option prompt is '{options['prompt']}'; it is words.")

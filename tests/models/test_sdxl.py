@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.errors import LiminalError
-from core.models import registry, sdxl_decoder, sdxl_pipeline
+from core.errors import Cancelled, LiminalError
+from core.models import registry, sdxl_decoder, sdxl_pipeline, visits
 from core.models.own.adding import add
 from core.models.sdxl_pipeline import choose_offload, pipeline_files, put_in, read_adapter, read_pipeline
 from tests import tiny_stack
@@ -98,6 +98,40 @@ def test_embedding_words_strength_and_seed_each_matter_and_neighbours_do_not(fil
     assert len(set(seeds)) == 3
     assert torch.equal(own.decode(embeddings[2:]), own.images(embeddings[2:], seeds[2:]))
     assert model.images(embeddings[:0], []).shape == (0, 3, 16, 16)
+
+
+def test_who_waits_for_the_pipeline_can_leave(files, prior):
+    """While somebody else's picture is being made: the one who left gets none, the one who stayed gets theirs."""
+    model, embedding = made(files), rows(1)
+    expected = model.images(embedding, [1])
+    asked, ends = [], {}
+    usual = model._run
+    model._run = lambda *given: asked.append(1) or usual(*given)
+    people = {name: visits.Visit(name) for name in ("left", "stayed")}
+
+    def ask(visit):
+        with visits.visiting(visit):
+            try:
+                ends[visit.session] = model.images(embedding, [1])
+            except Cancelled as error:
+                ends[visit.session] = error
+
+    threads = {name: threading.Thread(target=ask, args=(visit,), daemon=True) for name, visit in people.items()}
+    with model._one_at_a_time:
+        for thread in threads.values():
+            thread.start()
+        people["left"].cancel.set()
+        threads["left"].join(20)
+        assert not threads["left"].is_alive()
+        assert threads["stayed"].is_alive()
+        assert isinstance(ends["left"], Cancelled)
+        assert not asked
+    threads["stayed"].join(20)
+    assert torch.equal(ends["stayed"], expected)
+    ask(people["left"])  # who has left already begins nothing, and keeps nobody from the pipeline
+    assert isinstance(ends["left"], Cancelled)
+    assert len(asked) == 1
+    assert not model._one_at_a_time.locked()
 
 
 def test_two_threads_do_not_disturb_each_other(files, prior):
