@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -41,6 +43,49 @@ def curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: int) ->
     last = known.groupby("name", sort=False).agg(first=("accuracy", "first"), now=("accuracy", "last"))
     told = [f"{name} goes from {theme.percent(row['first'])} to {theme.percent(row['now'])}" for name, row in last.iterrows()]
     says = f"While it learns, {theme.listed(told)} of the held-out answers."
+    return theme.described(figure, says=says, n=n, source=source)
+
+
+def own_curves(table: pd.DataFrame, mean: pd.DataFrame, *, says: str, n: int | str, source: Source, epochs: int) -> go.Figure:
+    """One thin line a person, without names, and their mean.
+
+    table: person (a number), epoch (0: before), accuracy (share of that person's held-out answers). mean: epoch, accuracy.
+    """
+    known = table.dropna(subset=["accuracy"])
+    if known.empty:
+        return theme.empty("Nobody has a model of their own yet.", source)
+    figure = go.Figure()
+    x: list[float] = []
+    y: list[float] = []
+    for _, part in known.groupby("person", sort=False):  # one trace for all: a hundred of them would be slow
+        x += [*part["epoch"].astype(float), math.nan]
+        y += [*part["accuracy"].astype(float), math.nan]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        name="one person each",
+        line={"color": theme.faded(theme.SOFT, 0.35), "width": 1.2},
+        hovertemplate="one person, round %{x}: %{y:.0%}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=mean["epoch"].to_numpy(np.float64),
+        y=mean["accuracy"].to_numpy(np.float64),
+        mode="lines+markers",
+        name="their mean",
+        line={"color": theme.INDIGO, "width": 2.6},
+        marker={"symbol": "circle", "size": 7},
+        hovertemplate="mean, round %{x}: %{y:.1%}<extra></extra>",
+    )
+    figure.update_layout(
+        xaxis={
+            "title": "rounds of learning (0: everybody's model)",
+            "range": [-0.3, epochs + 0.3],
+            "dtick": max(1, round(epochs / 8)),
+        },
+        yaxis={"title": "of their held-out answers", "tickformat": ".0%"},
+        height=320,
+    )
     return theme.described(figure, says=says, n=n, source=source)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.alignment import next_simulation
+from core.alignment import next_simulation, next_stored
 from core.alignment.information import between, next_question
 from core.alignment.next_simulation import EVERY, _ask, _needed, _Part, _parts, _possible, _World, simulate_next
 from core.alignment.observer import K, Prior, observe, probabilities
@@ -118,3 +118,22 @@ def test_what_matters_decides_what_is_asked():
         between(group, "fear", "fear")
     with pytest.raises(LiminalError, match="'joy' is no emotion"):
         between(group, "fear", "joy")
+
+
+def test_what_is_stored_comes_back_unchanged_and_only_for_the_same_choices(tmp_path):
+    made = next_stored.build(people=2, answers=5, seed=3, folder=tmp_path)
+    for goal, found in zip(next_simulation.GOALS, made, strict=True):
+        again, date = next_stored.stored(2, 5, goal, 3, tmp_path)
+        assert again.to_dict() == found.to_dict()
+        assert len(date) == 10
+        assert next_stored.stored(2, 5, goal, 4, tmp_path) is None
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "boundary.json").write_text((tmp_path / "boundary.json").read_text().replace('"goal"', '"gaol"'))
+    assert next_stored.stored(2, 5, "boundary", 3, damaged) is None
+
+
+def test_the_usual_choices_are_stored():
+    for goal in next_simulation.GOALS:
+        found, _ = next_stored.stored(next_stored.PEOPLE, next_stored.ANSWERS, goal, next_stored.SEED)
+        assert (found.basis.source, found.basis.raters, found.answers[-1]) == ("simulated", 40, 80)

@@ -238,6 +238,13 @@ def test_answers_go_into_a_study_of_people_only_when_asked_to(place, crowd):
 # Next question
 
 
+def test_the_usual_next_question_is_answered_at_once_and_can_be_asked_anew(place):
+    test = app("next_question.py")
+    assert "Worked out on" in words(test)
+    assert "40 simulated people" in words(test)
+    assert test.button(key="next-start").label == "Ask them anew"
+
+
 def test_the_next_question_on_simulated_people(place, monkeypatch):
     from ui.alignment import asking
 

@@ -102,13 +102,28 @@ def _watch(job_id: str, epochs: int, source: str, judged: int) -> None:
 
         shown = learned(curves, epochs=epochs, source=source, n=f"{judged:,} held-out answers")
         card(shown, "live-curves", name="learning")
+    own = so_far(job, "individual")
+    if own:
+        from core.figures.exhibits.alignment_people import own_curves
+        from ui.analysis.figure_card import card
+
+        card(own_curves(own, epochs=epochs, source=source), "live-own-curves", name="learning-from-one")
 
 
-def so_far(job: Job) -> dict[str, Curve]:
-    """The curves of everybody's models as far as they have got: network -> Curve."""
-    found: dict[str, dict[int, Epoch]] = {}
+def so_far(job: Job, stage: str = "group") -> dict[str, Curve]:
+    """Curves as far as they have got. "group": network -> everybody's model; "individual": rater -> theirs, of one network.
+
+    Of several networks the one that learns now.
+    """
+    found: dict[str, dict[str, dict[int, Epoch]]] = {}  # network -> rater -> epochs
     for event in list(job.events):
-        if isinstance(event, EpochDone | EpochsBefore) and event.stage == "group":
+        if isinstance(event, EpochDone | EpochsBefore) and event.stage == stage:
             epochs = event.epochs if isinstance(event, EpochsBefore) else (event.epoch,)
-            found.setdefault(event.classifier, {}).update({each.number: each for each in epochs})
-    return {name: Curve(tuple(each[number] for number in sorted(each))) for name, each in found.items()}
+            found.setdefault(event.classifier, {}).setdefault(event.rater, {}).update({each.number: each for each in epochs})
+    if stage == "group":
+        return {name: _curve(of_all[""]) for name, of_all in found.items()}
+    return {rater: _curve(each) for rater, each in list(found.values())[-1].items()} if found else {}
+
+
+def _curve(epochs: dict[int, Epoch]) -> Curve:
+    return Curve(tuple(epochs[number] for number in sorted(epochs)))

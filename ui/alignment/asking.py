@@ -28,15 +28,29 @@ GOALS: dict[str, str] = {"boundary": "Faces between two feelings", "everything":
 def show() -> None:
     """Choices, the simulation while it runs, and what it says."""
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom", key="next-choices"):
-        people = int(one_of("Simulated people", PEOPLE_COUNTS, PEOPLE, default="10"))
+        people = int(one_of("Simulated people", PEOPLE_COUNTS, PEOPLE, default="40"))
         answers = int(one_of("Questions each", ANSWER_COUNTS, ANSWERS, default="80"))
         goal = one_of("Answers to which faces shall be foretold?", list(GOALS), GOAL, titles=GOALS, default="boundary")
     key = (people, answers, goal, SEED)
-    found: NextQuestion | None = _kept().get(key)
-    if found is None:
-        found = _run(key)
+    found, made = _known(key)
+    if found is None or st.session_state.get("next-wanted") == key:
+        anew = _run(key)
+        found, made = (anew, "") if anew is not None else (found, made)
+    elif made:
+        _offer(key, again=True)
     if found is not None:
-        _say(found)
+        _say(found, made)
+
+
+def _known(key: tuple[int, int, str, int]) -> tuple[NextQuestion | None, str]:
+    """What was found since the server started, else what is stored, with the date of that."""
+    from core.alignment.next_simulation import GOALS as KNOWN
+    from core.alignment.next_stored import stored
+
+    found: NextQuestion | None = _kept().get(key)
+    people, answers, chosen, seed = key
+    ready = stored(people, answers, next(each for each in KNOWN if each == chosen), seed) if found is None else None
+    return ready if ready is not None else (found, "")
 
 
 @st.cache_resource(show_spinner=False)
@@ -77,23 +91,25 @@ def _run(key: tuple[int, int, str, int]) -> NextQuestion | None:
     return None
 
 
-def _offer(key: tuple[int, int, str, int]) -> None:
+def _offer(key: tuple[int, int, str, int], *, again: bool = False) -> None:
     def start() -> None:
         st.session_state.pop(JOB, None)
         st.session_state["next-wanted"] = key
 
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
-        st.button("Ask them", type="primary", key="next-start", icon=":material/play_arrow:", on_click=start)
+        label, look = ("Ask them anew", "secondary") if again else ("Ask them", "primary")
+        st.button(label, type=look, key="next-start", icon=":material/play_arrow:", on_click=start)
         st.html(fine("Each simulated person is asked anew in every order: at random, and what tells most. Some seconds each."))
 
 
-def _say(found: NextQuestion) -> None:
+def _say(found: NextQuestion, made: str) -> None:
+    """made: when it was stored, "" where it is of now."""
     from core.figures.exhibits.alignment_next import saved
 
     card(saved(found), "next-saved", name="next-question")
     st.html(
         fine(
             "Nobody was asked: these people are simulated, drawn from a population that no model here was fitted to. Real people "
-            "may save more or less."
+            f"may save more or less.{f' Worked out on {made} and stored; ask them anew to see it done.' if made else ''}"
         )
     )

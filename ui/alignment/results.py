@@ -26,6 +26,7 @@ def show(chosen: Chosen, wanted: Wanted) -> None:
     """Everything that is known so far."""
     from core.alignment.splits import WORDS
     from core.figures.exhibits import alignment as exhibits
+    from core.figures.exhibits.alignment_people import of_people
     from core.figures.exhibits.exhibit import Exhibit, file_name, title_of
 
     ready = dict(wanted.ready)
@@ -58,6 +59,9 @@ def show(chosen: Chosen, wanted: Wanted) -> None:
     if curves is not None:
         with columns[1]:
             shown(curves, f"curves-{name}")
+            own = of_people(alignment, name)
+            if own is not None:
+                shown(own, f"own-curves-{name}")
     changed.show(chosen, alignment, name)
     confusions.show(chosen, alignment, name)
 

@@ -1,0 +1,31 @@
+"""The curves of single people's models: a line each without a name, and a mean in which whoever stopped early stays."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from core.alignment.curves import Curve, Epoch
+from core.figures.exhibits.alignment_people import own_curves
+
+
+def curve(*accuracies):
+    return Curve(tuple(Epoch(number, 1.0, 1.0, each) for number, each in enumerate(accuracies)))
+
+
+def test_each_person_is_a_line_of_their_own_without_a_name():
+    found = own_curves({"Ada": curve(0.2, 0.4, 0.6), "Bo": curve(0.4, 0.2)}, epochs=3, source="simulated")
+    lines, mean = found.figure.data
+    assert np.flatnonzero(np.isnan(lines.y)).tolist() == [3, 6]
+    assert list(lines.y[:3]) == [0.2, 0.4, 0.6]
+    assert mean.y == pytest.approx([0.3, 0.3, 0.4])  # the second stays at 0.2
+    assert "Ada" not in found.figure.to_json() + found.data.to_csv()
+    assert found.says == "Then each learns to be one person: the mean goes from 30 % to 40 % of a person's held-out answers."
+    assert found.source == "simulated"
+    assert found.n == "2 simulated observers"
+
+
+def test_nothing_learned_yet_is_said():
+    assert "Nobody" in own_curves({"Ada": curve(math.nan)}, epochs=3, source="people").says
