@@ -19,7 +19,7 @@ from core.models.engine import gathered
 from core.models.hf_classifier import labels_of
 from core.models.own.card import added_card, outputs_read
 from core.models.own.listing import OwnModel
-from core.models.own.sources import WEIGHTS
+from core.models.own.sources import WEIGHTS, verified
 from core.models.own.tensors import read_tensors
 
 CHUNK = 4
@@ -95,6 +95,20 @@ def _guessed(count: int, path: Path, guess: str) -> str | None:
 def output_order(options: Mapping[str, Any]) -> list[int]:
     """The outputs in the order of EMOTIONS."""
     return [int(options["labels"][emotion]) for emotion in EMOTIONS]
+
+
+def loaded(
+    own: OwnModel,
+    read_network: Callable[[Path], nn.Module],
+    preprocessing: Callable[[Tensor], Tensor],
+    settle: Callable[[OwnModel, Path], Mapping[str, Any]],
+    device: torch.device,
+    card: ModelCard,
+) -> CheckpointClassifier:
+    """An added one with its weights; its outputs as settled when it was added, else as ``settle`` guesses."""
+    root = verified(own)
+    order = output_order(own.options if "labels" in own.options else settle(own, root))
+    return CheckpointClassifier(read_network(weights_file(root)), preprocessing, order, device, card)
 
 
 def described(own: OwnModel, paper: str, size: int) -> ModelCard:

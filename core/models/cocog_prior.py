@@ -20,6 +20,7 @@ from core.models.contracts import ModelCard, Prior
 from core.models.engine import gathered
 from core.models.own.card import added_card
 from core.models.own.listing import OwnModel
+from core.models.own.options import is_whole
 from core.models.own.sources import verified
 from core.models.own.tensors import read_tensors
 
@@ -61,13 +62,13 @@ def settle(own: OwnModel, root: Path) -> dict[str, Any]:
     told = described_beside(root)
     tensors = read_tensors(_file(root))
     heads = own.options.get("heads", told.get("heads"))
-    if heads is not None and (isinstance(heads, bool) or not isinstance(heads, int) or heads < 1):
+    if heads is not None and not is_whole(heads, 1):
         raise LiminalError(f"The option heads is '{heads}'; it is a whole number, 12 in the published size.")
     betas = own.options.get("betas", told.get("betas", BETAS))
     if betas not in SCHEDULES:
         raise LiminalError(f"The option betas is '{betas}'; use one of {', '.join(SCHEDULES)}.")
     steps = own.options.get("steps", told.get("train_steps", TRAIN_STEPS))
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 10_000:
+    if not is_whole(steps, 2, 10_000):
         raise LiminalError(f"The option steps is '{steps}'; it is the length of the schedule in training, 1000 as published.")
     return {"heads": read_published(tensors, root, heads).configuration.heads, "betas": betas, "steps": steps}
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from core.errors import LiminalError
 from core.models.own.tensors import fill
-from core.models.uvit import Block, UViTConfiguration
+from core.models.uvit import Block, UViTConfiguration, through
 
 PUBLISHED = UViTConfiguration(tokens=64, token_size=16, width=768, depth=12, heads=12)
 """The size in the text; the checkpoint in CoCoG-2's repository has a width of 512. Sizes are read off the file."""
@@ -69,13 +69,7 @@ class CocogUViT(nn.Module):
         tokens = self.embed(noised.view(-1, c.tokens, c.token_size))  # (N, T, W)
         time = get_timestep_embedding(step, c.width)[:, None].to(tokens)  # (N, 1, W)
         x = torch.cat([time, tokens], dim=1) + self.position[:, :-1]
-        skips = []
-        for block in self.before:
-            x = block(x)
-            skips.append(x)
-        x = self.middle(x)
-        for block in self.after:
-            x = block(x, skips.pop())
+        x = through(x, self.before, self.middle, self.after)
         noise: Tensor = self.final(self.out(self.norm(x[:, :-1])).reshape(-1, c.embedding_dim))
         return noise
 

@@ -24,6 +24,7 @@ from core.models.outside_recogniser import ALIGNMENTS, METRICS, Alignment, Metri
 from core.models.own.card import added_card
 from core.models.own.extras import needed
 from core.models.own.listing import OwnModel
+from core.models.own.options import is_number, is_whole
 from core.models.own.sources import Fetched, fetch, located, verified
 
 
@@ -53,9 +54,9 @@ class Description:
                 raise LiminalError(f"'{name}' of the description is '{getattr(self, name)}'; it can be {', '.join(known)}.")
         for name, lowest in (("threshold", 0.0), ("deviation", 0.0), ("mean", -math.inf), ("input_size", 15)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= lowest:
+            if not is_number(value) or value <= lowest:
                 raise LiminalError(f"'{name}' of the description is '{value}', which is no number that it can be.")
-        if not isinstance(self.input_size, int) or self.input_size > 1024:
+        if not is_whole(self.input_size, 16, 1024):
             raise LiminalError(f"'input_size' of the description is '{self.input_size}'; it is a whole number up to 1024.")
         if not isinstance(self.model, str) or Path(self.model).name != self.model or not self.model.endswith(".onnx"):
             raise LiminalError(f"'model' of the description is '{self.model}'; it names an .onnx file in the same folder.")

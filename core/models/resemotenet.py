@@ -24,14 +24,13 @@ from core.models.checkpoint_classifier import (
     CheckpointClassifier,
     checkpoint_tensors,
     described,
-    output_order,
+    loaded,
     settled,
     weights_file,
 )
 from core.models.contracts import ModelCard
 from core.models.grey import grey
 from core.models.own.listing import OwnModel
-from core.models.own.sources import verified
 from core.models.own.tensors import fill
 
 SIDE = 64
@@ -142,6 +141,4 @@ def card(own: OwnModel) -> ModelCard:
 
 def load_own(own: OwnModel, device: torch.device) -> CheckpointClassifier:
     """The classifier with the weights that were added."""
-    root = verified(own)
-    order = output_order(own.options if "labels" in own.options else settle(own, root))
-    return CheckpointClassifier(read_network(weights_file(root)), preprocessed, order, device, card(own))
+    return loaded(own, read_network, preprocessed, settle, device, card(own))

@@ -23,6 +23,7 @@ from core.models.device import PRECISIONS, picture_precision
 from core.models.engine import gathered
 from core.models.own.card import added_card
 from core.models.own.listing import OwnModel
+from core.models.own.options import is_number, is_whole
 from core.models.own.sources import verified
 from core.models.own.tensors import fill, read_tensors
 from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
@@ -180,19 +181,19 @@ def settle(own: OwnModel, root: Path) -> dict[str, Any]:
     space, truncation, noise = options.get("space", "z"), options.get("truncation", 1.0), options.get("noise", "const")
     if space not in ("z", "w"):
         raise LiminalError(f"The option space is '{space}'; it can be z or w.")
-    if isinstance(truncation, bool) or not isinstance(truncation, int | float) or not 0 < truncation <= 2:
+    if not is_number(truncation) or not 0 < truncation <= 2:
         raise LiminalError(f"The option truncation is '{truncation}'; it is a number above 0 and at most 2.")
-    if noise not in ("const", "none") and (isinstance(noise, bool) or not isinstance(noise, int) or noise < 0):
+    if noise not in ("const", "none") and not is_whole(noise, 0):
         raise LiminalError(f"The option noise is '{noise}'; it can be const, none or a whole number from 0.")
     clamp, label = options.get("clamp", CLAMP), options.get("label", 0)
-    if clamp is not None and (isinstance(clamp, bool) or not isinstance(clamp, int | float) or clamp <= 0):
+    if clamp is not None and not (is_number(clamp) and clamp > 0):
         raise LiminalError(f"The option clamp is '{clamp}'; it is a number above 0, or null.")
     precision = options.get("precision", "auto")
     if precision != "auto" and precision not in PRECISIONS:
         raise LiminalError(f"The option precision is '{precision}'; use one of auto, {', '.join(PRECISIONS)}.")
     if clamp is None and precision not in ("auto", "float32"):
         raise LiminalError(f"The option precision is '{precision}', in which a generator without a clamp overflows; use float32.")
-    if isinstance(label, bool) or not isinstance(label, int) or label < 0:
+    if not is_whole(label, 0):
         raise LiminalError(f"The option label is '{label}'; it is the number of a class, from 0.")
     return options
 

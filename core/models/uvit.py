@@ -78,15 +78,21 @@ class UViT(nn.Module):
         tokens = self.embed(noised.view(-1, c.tokens, c.token_size))  # (N, T, W)
         time = self.time(_sinusoid(step, c.width))[:, None]  # (N, 1, W)
         x = torch.cat([time, tokens], dim=1) + self.position
-        skips = []
-        for block in self.before:
-            x = block(x)
-            skips.append(x)
-        x = self.middle(x)
-        for block in self.after:
-            x = block(x, skips.pop())
+        x = through(x, self.before, self.middle, self.after)
         noise: Tensor = self.out(self.norm(x[:, 1:])).reshape(-1, c.embedding_dim)
         return noise
+
+
+def through(x: Tensor, before: nn.ModuleList, middle: nn.Module, after: nn.ModuleList) -> Tensor:
+    """(N, T, W) through a U of blocks: what left the first one is handed to the last, of the second to the last but one."""
+    skips = []
+    for block in before:
+        x = block(x)
+        skips.append(x)
+    x = middle(x)
+    for block in after:
+        x = block(x, skips.pop())
+    return x
 
 
 def _sinusoid(step: Tensor, width: int) -> Tensor:

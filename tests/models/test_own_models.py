@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import time
 import weakref
 
@@ -15,6 +16,7 @@ from core.models import registry
 from core.models.contracts import NOT_FOR
 from core.models.own import listing, sources
 from core.models.own.adding import add
+from core.models.own.options import is_number, is_whole
 from core.models.own.tensors import fill, read_tensors
 from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
 
@@ -116,6 +118,19 @@ def test_wrong_words_are_named_and_nothing_is_kept(weights, name, class_name, op
     with pytest.raises(LiminalError, match=sentence):
         add(name, class_name, str(weights), options=options)
     assert listing.own_models() == ()
+
+
+@pytest.mark.parametrize("value", [True, "1", None, [1], math.nan, math.inf, -(10**400)])
+def test_what_is_no_number_of_an_option(value):
+    assert not is_number(value)
+    assert not is_whole(value, 0)
+
+
+def test_numbers_of_options():
+    assert is_number(0.5)
+    assert is_number(-3)
+    assert [is_whole(value, 1, 4) for value in (0, 1, 4, 5, 2.0)] == [False, True, True, False, False]
+    assert is_whole(10**400, 0)
 
 
 def test_a_card_says_what_was_told_and_what_is_not_known(weights):
