@@ -20,10 +20,10 @@ from core.studies.library import Library
 from core.studies.planning import prepare, stimuli_of
 from core.studies.ratings import Rating, table
 from core.studies.study import Plan, Stimulus, Study
-from tests.sampling.many.small_plan import make_tiny, small_plan
+from tests.sampling.many.small_plan import PLAN, make_tiny, small_plan
 
 ROWS = 100_000
-FACES, PAIRS = Narrowed("emotion"), Narrowed("identity")
+FACES, COMPARED = Narrowed("emotion"), Narrowed("identity")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory):
     place = tmp_path_factory.mktemp("large-people-identity") / "set"
-    run(small_plan(), place, maker=make_tiny)
+    run(small_plan(identity={**PLAN["identity"], "batches": 2}), place, maker=make_tiny)
     return DataSet.open(place)
 
 
@@ -105,8 +105,10 @@ def test_planted_answers_about_pairs(identity, library):
         Stimulus(name, (row["base_id"], row["sample_id"]), row["sample_type"], row["base_id"]) for name, row in held.iterrows()
     ]
     study = Study("Asked", Plan("identity", trials=3))
-    made = people_in(identity, "d" * 20, PAIRS, study, stimuli, (), table([each.to_row() for each in answers]), library, rules=None)
-    assert made.pairs["pair_id"].tolist() == rows_of(identity, PAIRS, [near, between, far])["pair_id"].tolist()
+    made = people_in(
+        identity, "d" * 20, COMPARED, study, stimuli, (), table([each.to_row() for each in answers]), library, rules=None
+    )
+    assert made.pairs["pair_id"].tolist() == rows_of(identity, COMPARED, [near, between, far])["pair_id"].tolist()
     np.testing.assert_array_equal(made.pairs.set_index("pair_id")["distance_fake"][held.index], held["distance_fake"])
     limit = made.thresholds["fake"]
     found = identity_disagreement(made.pairs, made.ratings, "fake", limit)
@@ -146,7 +148,7 @@ def test_rows_that_are_asked_about_become_a_study_whose_answers_come_back(identi
     prepared = prepare(library, [set_id])
     assert prepared.plan.trials == 9, "all of them, though they come from several batches"
     assert prepared.plan.sentinels == again.pairs["base_id"].nunique()
-    assert known_stimuli(identity, PAIRS, {"one": [each.stimulus for each in prepared.stimuli]}) == {"one": len(again.pairs)}
+    assert known_stimuli(identity, COMPARED, {"one": [each.stimulus for each in prepared.stimuli]}) == {"one": len(again.pairs)}
     row = identity.query("select * from pairs where pair_id = ?", [chosen[0]]).iloc[0]
     assert again.pairs.set_index("pair_id").loc[chosen[0], "distance_fake"] == row["distance_fake"]
     for wrong, reason in (([], "1 to"), (["0"] * 1, "no row '0'"), ([str(n) for n in range(MOST + 1)], "choose fewer")):
