@@ -2,6 +2,7 @@
 
 import pytest
 import streamlit
+from streamlit.testing.v1 import AppTest
 
 from tests.ui.visits import IDLE, app, paints_without_torch
 
@@ -50,3 +51,25 @@ def test_samples_are_made_only_when_asked_for():
 @pytest.mark.parametrize("page", ["home.py", "phone.py", "identity.py", "emotion.py", "morph.py"])
 def test_a_page_paints_before_torch_is_imported(page):
     paints_without_torch(page, IDLE, threshold="0.05")
+
+
+@pytest.mark.parametrize(
+    ("total", "page", "rows"), [(0, "1", ""), (3, "1", "abc"), (7, "1", "abc"), (7, "2", "def"), (7, "3", "g")]
+)
+def test_a_long_list_is_shown_a_page_at_a_time(total, page, rows):
+    def script(total):
+        import streamlit as st
+
+        from ui.paging import paged
+
+        chosen = paged(total, 3, "page", bind="query-params")
+        st.text("abcdefg"[:total][chosen])
+        st.text(f"{chosen.start} {chosen.stop}")
+
+    test = AppTest.from_function(script, args=(total,))
+    test.query_params["page"] = page
+    test.run()
+    assert not test.exception
+    assert test.text[0].value == rows
+    first = 3 * (int(page) - 1)
+    assert test.text[1].value == f"{first} {first + len(rows)}"

@@ -11,6 +11,7 @@ from ui.analysis import disagreement_tiles as tiles
 from ui.analysis import disagreement_views as views
 from ui.analysis.disagreement_dialog import open_item
 from ui.components.ranking import ranking
+from ui.paging import paged
 from ui.studies.words import many
 from ui.words import fine, lead
 
@@ -48,13 +49,11 @@ def show(chosen: Chosen) -> None:
     if rows.empty:
         _empty(found, kept.count)
         return
-    pages = -(-len(rows) // PAGE)
-    place = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
-    first = (place - 1) * PAGE
+    page = paged(len(rows), PAGE, "page", bind="query-params")
     selected = st.query_params.get(ITEM)
     shown = views.RANGES[view.measure]
     ranking(
-        tiles.tiles(chosen, found, view, what, rows.iloc[first : first + PAGE], first),
+        tiles.tiles(chosen, found, view, what, rows.iloc[page], page.start),
         key="ranking",
         ends=shown.ends,
         zero=shown.place(0.0) if shown.signed else None,

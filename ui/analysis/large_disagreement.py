@@ -13,6 +13,7 @@ from ui.analysis import disagreement_tiles as tiles
 from ui.analysis.choices import one_of
 from ui.analysis.disagreement_views import Range, title_of
 from ui.components.ranking import Ranked, ranking
+from ui.paging import paged
 from ui.studies.words import many
 from ui.words import fine, lead
 
@@ -58,11 +59,9 @@ def show() -> None:
     if not total:
         st.info("No face that fits was judged by both; take one of the choices away.")
         return
-    pages = -(-total // PAGE)
-    place = st.pagination(pages, key="part-of-ranking", bind="query-params") if pages > 1 else 1
-    start = (place - 1) * PAGE
-    last = min(start + PAGE, total)
-    st.html(fine(f"{many(total, noun)} {'is' if total == 1 else 'are'} ranked; {start + 1:,} to {last:,} are read."))
+    page = paged(total, PAGE, "part-of-ranking", bind="query-params")
+    start = page.start
+    st.html(fine(f"{many(total, noun)} {'is' if total == 1 else 'are'} ranked; {start + 1:,} to {page.stop:,} are read."))
     rows = _page(large.key, rivals, start, lowest, total, large)
     shown = APART if large.kind == "identity" else SAME
     selected = st.query_params.get(ITEM)

@@ -16,6 +16,7 @@ from ui.analysis import map_columns, map_data, map_live, map_plane
 from ui.analysis.map_faces import Faces
 from ui.analysis.map_places import SAYS, WAYS, Space, laid_out, spaces, vectors
 from ui.components.face_map import Point, face_map
+from ui.paging import paged
 from ui.set_routes import points_url
 from ui.studies.words import many
 from ui.words import fine
@@ -152,11 +153,8 @@ def _selection(faces: Faces, selected: NDArray[np.bool_], column: map_columns.Co
         st.html(fine("Draw around faces to see them here; the address of this page then brings the same faces back."))
         return
     st.subheader(f"{len(rows):,} selected", anchor=False)
-    pages = -(-len(rows) // PAGE)
-    place = st.pagination(pages, key="selection-page") if pages > 1 else 1
-    shown = rows[(place - 1) * PAGE : place * PAGE]
     tiles = []
-    for row in shown:
+    for row in rows[paged(len(rows), PAGE, "selection-page")]:
         name = faces.ids[row]
         told = _told(column, int(row))
         tiles.append(components.Tile(name, faces.picture(name), f"Generated face; {title}: {told}", title=told))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ui.analysis import large_sets
+from ui.paging import paged
 from ui.studies import access
 from ui.words import fine
 
@@ -29,13 +30,10 @@ def choose() -> Faces | None:
     if not total:
         st.info("Nothing in this data set fits; take one of the choices away.")
         return None
-    pages = -(-total // TOGETHER)
-    place = st.pagination(pages, key="part-of-map", bind="query-params") if pages > 1 else 1
-    first = (place - 1) * TOGETHER
-    last = min(first + TOGETHER, total)
-    st.html(fine(f"Faces {first + 1:,} to {last:,} of {large_sets.counted(large)}; only these are read."))
+    part = paged(total, TOGETHER, "part-of-map", bind="query-params")
+    st.html(fine(f"Faces {part.start + 1:,} to {part.stop:,} of {large_sets.counted(large)}; only these are read."))
     large_sets.show_sums(large)
-    return _faces(f"{large.key}\0{place}", large, first)
+    return _faces(f"{large.key}\0{part.start}", large, part.start)
 
 
 @st.cache_resource(show_spinner="Reading this part", max_entries=6)

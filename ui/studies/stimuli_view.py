@@ -12,6 +12,7 @@ import streamlit as st
 from core.figures import theme
 from core.studies.importing.cells import UNKNOWN_TIME
 from ui import components
+from ui.paging import paged
 from ui.studies import access, answers_view, words
 from ui.words import bars, fine, lead
 
@@ -37,9 +38,8 @@ def show(study: Study, left_out: Exclusions) -> None:
     ratings = left_out.of(answers_view.ratings(study))
     votes = _votes(study, ratings)
     ordered = _ordered(stimuli, votes, str(order))
-    pages = -(-len(ordered) // PAGE)
-    place = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
-    tiles = [_tile(study, each, votes.get(each.stimulus, {})) for each in ordered[(place - 1) * PAGE : place * PAGE]]
+    shown = ordered[paged(len(ordered), PAGE, "page", bind="query-params")]
+    tiles = [_tile(study, each, votes.get(each.stimulus, {})) for each in shown]
     components.faces([components.Group(tiles, columns=ACROSS)], key="stimuli", on_pick=_pick, layout="rows", tile="11rem")
     st.html(fine("Answers of people whom the rules above leave out are not counted here."))
     chosen = next((each for each in stimuli if each.stimulus == st.query_params.get("stimulus")), None)
