@@ -30,6 +30,15 @@ def made():
     return generate_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel(), expand=[0])
 
 
+def assert_refused(made, folder, harm, sentence):
+    """A saved set that was harmed is not read; why not is one line."""
+    made.save(folder)
+    harm(folder)
+    with pytest.raises(LiminalError, match=sentence) as caught:
+        SampleSet.load(folder)
+    assert "\n" not in str(caught.value)
+
+
 def assert_equal(one, other):
     assert one.configuration == other.configuration
     assert one.manifest == other.manifest
@@ -264,11 +273,7 @@ def without_column(*names):
     ],
 )
 def test_a_damaged_set_gets_one_sentence(made, tmp_path, harm, sentence):
-    made.save(tmp_path / "set")
-    harm(tmp_path / "set")
-    with pytest.raises(LiminalError, match=sentence) as caught:
-        SampleSet.load(tmp_path / "set")
-    assert "\n" not in str(caught.value)
+    assert_refused(made, tmp_path / "set", harm, sentence)
 
 
 def test_what_is_no_folder_gets_a_sentence(tmp_path):
@@ -319,11 +324,7 @@ def test_verdicts_of_an_emotion_set_may_be_unknown(emotions):
     ],
 )
 def test_a_damaged_emotion_set_gets_one_sentence(emotions, tmp_path, harm, sentence):
-    emotions.save(tmp_path / "set")
-    harm(tmp_path / "set")
-    with pytest.raises(LiminalError, match=sentence) as caught:
-        SampleSet.load(tmp_path / "set")
-    assert "\n" not in str(caught.value)
+    assert_refused(emotions, tmp_path / "set", harm, sentence)
 
 
 def test_a_set_of_the_other_kind_gets_one_sentence(made, emotions):
