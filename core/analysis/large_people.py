@@ -25,28 +25,16 @@ TOGETHER = 2000
 
 
 def known_stimuli(data: DataSet, narrowed: Narrowed, asked: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """Study -> how many of its stimuli are rows of the data set that are looked at; studies without any are left out.
-
-    One look at one column of the data set, however many studies there are.
-    """
-    rows = [(study, stimulus) for study, stimuli in asked.items() for stimulus in stimuli]
-    if not rows:
-        return {}
-    table, name = _table(narrowed)
-    condition, values = narrowed.where()
-    found = data.query(
-        f"select study, count(distinct stimulus) as n from {table} join asked on {name} = stimulus where {condition} group by all",
-        values,
-        asked=pd.DataFrame(rows, columns=["study", "stimulus"]),
-    )
-    return {str(study): int(n) for study, n in found.itertuples(index=False)}
+    """Study -> how many of its stimuli are rows of the data set that are looked at; studies without any are left out."""
+    by_study = {study: set(stimuli) for study, stimuli in asked.items()}
+    found = set(_places(data, narrowed, list(set().union(*by_study.values())))["stimulus"])
+    return {study: len(stimuli & found) for study, stimuli in by_study.items() if stimuli & found}
 
 
 def rows_of(data: DataSet, narrowed: Narrowed, stimuli: Sequence[str]) -> pd.DataFrame:
     """The rows of pairs (identity) or faces (emotion) by their ids, in the order of the data set, each once; no others."""
-    table, name = _table(narrowed)
-    condition, values = narrowed.where()
-    return _read(data, table, name, condition, values, stimuli)
+    table = "pairs" if narrowed.kind == "identity" else "samples_emotion"
+    return _read(data, table, _places(data, narrowed, stimuli)["place"].tolist())
 
 
 def people_in(
@@ -69,7 +57,7 @@ def people_in(
     there = set(rows["pair_id" if narrowed.kind == "identity" else "sample_id"])
     kept = [each for each in stimuli if each.stimulus in there]
     shown = list({name for each in kept for name in (*each.images, each.base_id) if name})
-    samples = _read(data, f"samples_{narrowed.kind}", "sample_id", "true", [], shown)
+    samples = _read(data, f"samples_{narrowed.kind}", _places_of_faces(data, shown))
     found = assemble(study, stimuli, raters, ratings, library, rules=rules, sets=[_tables(data, set_id, narrowed, rows, samples)])
     told = ratings[ratings["stimulus"].isin(list(there))].reset_index(drop=True)
     reasons = {rater: why for rater, why in found.excluded.items() if rater in set(told["rater"])}
@@ -96,24 +84,35 @@ def _tables(data: DataSet, set_id: str, narrowed: Narrowed, rows: pd.DataFrame, 
     return SetTables(set_id, configuration, samples, pairs, data.thresholds(narrowed.kind), width)
 
 
-def _read(data: DataSet, table: str, name: str, condition: str, values: Sequence[object], wanted: Sequence[str]) -> pd.DataFrame:
-    """Rows by their ids: their places first, by two columns; then all columns of those places alone."""
-    asked = pd.DataFrame({"wanted": list(dict.fromkeys(wanted))}, dtype="str")
-    found = data.query(
-        f"select min(place) as place from {table} join asked on {name} = wanted where {condition} group by wanted order by place",
-        list(values),
-        asked=asked,
-    )
-    places = found["place"].tolist()
-    parts = [places[start : start + TOGETHER] for start in range(0, len(places), TOGETHER)] or [[-1]]
-    return pd.concat(
-        [
-            data.query(f"select * from {table} where place in ({', '.join(map(str, part))}) order by place")  # numbers of our own
+def _places(data: DataSet, narrowed: Narrowed, stimuli: Sequence[str]) -> pd.DataFrame:
+    """place and stimulus of those that are rows which are looked at, in order, each once. Pairs cost one look at all their ids."""
+    condition, values = narrowed.where()
+    if narrowed.kind == "emotion":
+        parts = _parts(_places_of_faces(data, stimuli))
+        found = pd.concat(
+            data.query(f"select place, sample_id as stimulus from samples_emotion where place in ({part}) and {condition}", values)
             for part in parts
-        ],
-        ignore_index=True,
-    )
+        )
+        found = found[found["stimulus"].isin(list(stimuli))]  # the number of another one's id may be the same
+    else:
+        asked = pd.DataFrame({"stimulus": list(dict.fromkeys(stimuli))}, dtype="str")
+        found = data.query(
+            f"select place, stimulus from pairs join asked on pair_id = stimulus where {condition}", values, asked=asked
+        )
+    return found.sort_values("place").drop_duplicates("stimulus", ignore_index=True)
 
 
-def _table(narrowed: Narrowed) -> tuple[str, str]:
-    return ("pairs", "pair_id") if narrowed.kind == "identity" else ("samples_emotion", "sample_id")
+def _places_of_faces(data: DataSet, names: Iterable[str]) -> list[int]:
+    return sorted({place for name in names if (place := data.place_of(name)) is not None})
+
+
+def _read(data: DataSet, table: str, places: Sequence[int]) -> pd.DataFrame:
+    """All columns of those rows."""
+    parts = [data.query(f"select * from {table} where place in ({part}) order by place") for part in _parts(places)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _parts(places: Sequence[int]) -> list[str]:
+    """Lists of places for a query: numbers of our own, of no place at all one that there is not."""
+    some = [places[start : start + TOGETHER] for start in range(0, len(places), TOGETHER)] or [[-1]]
+    return [", ".join(map(str, part)) for part in some]

@@ -140,7 +140,10 @@ def test_one_face(data, table):
     found = large.one(data, "emotion", table["sample_id"][777])
     assert found["sample_id"] == table["sample_id"][777]
     assert found["p_fear"] == table["p_fear"][777]
-    assert large.one(data, "emotion", "0" * 20) is None
+    for wrong in ("0" * 20, "", "zzz", "-1", "x" * 20, "0" * 19 + "\u0661"):
+        assert large.one(data, "emotion", wrong) is None
+        with pytest.raises(LiminalError, match="holds no picture"):
+            data.picture(wrong)
 
 
 def test_what_stands_for_the_whole_is_spread_over_it(data):

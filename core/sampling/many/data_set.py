@@ -7,6 +7,7 @@ stays on the disk, and of its file only the row group of its piece is read.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import threading
 from bisect import bisect_right
@@ -34,6 +35,8 @@ from core.sampling.sample_set import Kind
 MEMORY = "512MB"
 """DuckDB's at most; beyond it, it works on the disk."""
 THREADS = 2
+ID = re.compile("[0-9a-f]{20}")
+"""A sample_id, as ``core.sampling.tables`` makes them."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,8 @@ class DataSet:
 
     def place_of(self, sample_id: str) -> int | None:
         """The row of a sample among all samples; None where there is none (or where its number is another's)."""
+        if not ID.fullmatch(sample_id):  # from a link, or from a table of answers
+            return None
         ids, places = self._numbers
         key = np.uint64(key_of(sample_id))
         found = int(np.searchsorted(ids, key))
