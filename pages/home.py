@@ -16,6 +16,8 @@ with words:
         )
         + lead("Liminal finds the faces on that line and shows you who is waved through.", wide_only=True)
     )
+    with st.container(key="begin"):
+        st.page_link(navigation.page(navigation.PHONE), label="Try it: who gets in?", icon=":material/arrow_forward:")
 with picture:
     try:
         walk = caches.stored_walk()
@@ -39,4 +41,4 @@ with picture:
         st.info(str(error))
 
 st.space("medium")
-home.ways_in(navigation.PLACES[1:])
+home.ways_in((*navigation.PLACES[1:], navigation.MODELS))

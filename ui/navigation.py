@@ -92,7 +92,12 @@ YOU = Place(
     "Answer thirty faces. Your next answer is guessed before you give it, and you see where you part from the crowd.",
 )
 NEXT_QUESTION = Place("next_question.py", "Next question", "next-question")
-MODELS = Place("models.py", "Models", "models")
+MODELS = Place(
+    "models.py",
+    "Models",
+    "models",
+    "What makes and judges the faces, where it comes from and what it must not be used for. Try any, or bring your own.",
+)
 IMPORT = Place("import_ratings.py", "Bring in answers", "import")
 TAKE_PART = Place("take_part.py", "A study", "take-part")
 GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES, YOU), (DISAGREEMENT, STATISTICS, COMPARE, MAP, ALIGN))

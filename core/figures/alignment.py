@@ -65,7 +65,7 @@ def own_curves(table: pd.DataFrame, mean: pd.DataFrame, *, says: str, n: int | s
         y=y,
         mode="lines",
         name="one person each",
-        line={"color": theme.faded(theme.SOFT, 0.35), "width": 1.2},
+        line={"color": theme.faded(theme.SOFT, 0.5), "width": 1.3},
         hovertemplate="one person, round %{x}: %{y:.0%}<extra></extra>",
     )
     figure.add_scatter(

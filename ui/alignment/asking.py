@@ -36,10 +36,10 @@ def show() -> None:
     if found is None or st.session_state.get("next-wanted") == key:
         anew = _run(key)
         found, made = (anew, "") if anew is not None else (found, made)
-    elif made:
-        _offer(key, again=True)
     if found is not None:
         _say(found, made)
+        if made and st.session_state.get("next-wanted") != key:
+            _offer(key, again=True)
 
 
 def _known(key: tuple[int, int, str, int]) -> tuple[NextQuestion | None, str]:
