@@ -164,7 +164,16 @@ def test_a_model_that_breaks_its_contract_is_not_added(tmp_path):
     assert listing.own_models() == ()
 
 
-def test_a_damaged_list_is_one_sentence():
+def test_what_another_process_adds_is_seen_after_a_moment(monkeypatch):
+    assert listing.own_models() == ()
+    listing.place().write_text('{"models": [{"name": "theirs", "model_class": "onnx", "source": "/x"}]}')
+    assert listing.own_models() == ()  # looked at a moment ago
+    monkeypatch.setattr(listing, "LOOK_SECONDS", 0.0)
+    assert [each.name for each in listing.own_models()] == ["theirs"]
+
+
+def test_a_damaged_list_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(listing, "LOOK_SECONDS", 0.0)
     listing.place().write_text('{"models": [{"title": 1}]}')
     with pytest.raises(LiminalError, match=r"models.json, is damaged"):
         registry.names("generator")

@@ -230,7 +230,8 @@ def test_weight_files(quiet, tmp_path_factory):
     assert count > 200
 
 
-def test_lists_of_models(place, tmp_path):
+def test_lists_of_models(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "LOOK_SECONDS", 0.0)
     good = {"models": [{"name": "a", "model_class": "stylegan2", "source": "/x", "options": {}, "title": "t", "files": {"a": "b"}}]}
     for number, chance in enumerate(chances(150, "models")):
         (tmp_path / "models.json").write_bytes(odd_json(good, chance))

@@ -221,8 +221,9 @@ def test_the_command_makes_the_same_kinds_of_sets(tmp_path):
 
 
 @pytest.fixture
-def losing(shelf):
+def losing(shelf, monkeypatch):
     """Takes an added model off the list, but not what was prepared for it, until the test is over."""
+    monkeypatch.setattr(listing, "LOOK_SECONDS", 0.0)
     whole = listing.place().read_bytes()
 
     def lose(name):
