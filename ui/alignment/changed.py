@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from core.models.emotions import EMOTIONS
-from ui import components, words
+from ui import components, looked_at, words
 from ui.analysis.choices import one_of
 from ui.components import Tile
 from ui.studies.words import many
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from core.alignment.alignment import Alignment
     from ui.analysis.material import Chosen
 
-ITEM, WHOSE, WHICH = "item", "whose", "faces"
+WHOSE, WHICH = "whose", "faces"
 EVERYBODY = "everybody"
 SHOWN, ACROSS = 12, 4
 FACES = {"held-out": "Faces it did not learn from", "all": "All faces"}
@@ -49,12 +49,12 @@ def show(chosen: Chosen, alignment: Alignment, network: str) -> None:
     components.faces(
         [components.Group([_tile(chosen, row, before) for row in rows], columns=ACROSS)],
         key="changed-faces",
-        on_pick=_pick,
-        selected=st.query_params.get(ITEM),
+        on_pick=looked_at.pick,
+        selected=looked_at.picked(),
         layout="rows",
         tile="17rem",
     )
-    selected = st.query_params.get(ITEM)
+    selected = looked_at.picked()
     if selected in alignment.answers.images:
         _open(chosen, alignment, network, rater, str(selected))
 
@@ -83,15 +83,7 @@ def _tile(chosen: Chosen, row: dict[str, Any], before: str) -> Tile:
     )
 
 
-def _pick(stimulus: str) -> None:
-    st.query_params[ITEM] = stimulus
-
-
-def _forget() -> None:
-    st.query_params.pop(ITEM, None)
-
-
-@st.dialog("How it sees this face", width="large", on_dismiss=_forget)
+@st.dialog("How it sees this face", width="large", on_dismiss=looked_at.forget)
 def _open(chosen: Chosen, alignment: Alignment, network: str, rater: str, stimulus: str) -> None:
     """One face: people, the model before, the model now."""
     place = alignment.answers.images.index(stimulus)

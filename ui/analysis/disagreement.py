@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from ui import looked_at
 from ui.analysis import disagreement_filters as filters
 from ui.analysis import disagreement_tiles as tiles
 from ui.analysis import disagreement_views as views
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from ui.analysis.material import Chosen
 
 PAGE = 18
-ITEM = "item"
-"""The entry of the address for what is looked at."""
 
 
 def show(chosen: Chosen) -> None:
@@ -50,23 +49,19 @@ def show(chosen: Chosen) -> None:
         _empty(found, kept.count)
         return
     page = paged(len(rows), PAGE, "page", bind="query-params")
-    selected = st.query_params.get(ITEM)
+    selected = looked_at.picked()
     shown = views.RANGES[view.measure]
     ranking(
         tiles.tiles(chosen, found, view, what, rows.iloc[page], page.start),
         key="ranking",
         ends=shown.ends,
         zero=shown.place(0.0) if shown.signed else None,
-        on_pick=_pick,
+        on_pick=looked_at.pick,
         selected=selected,
     )
     st.html(fine(f"{_interval(found)} Source: {tiles.source(found)}."))
     if selected and (found.table["stimulus"] == selected).any():
         open_item(chosen, found, view, what, selected)
-
-
-def _pick(stimulus: str) -> None:
-    st.query_params[ITEM] = stimulus
 
 
 def _explain(found: Disagreement) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.analysis.acceptance import Proportion
 from core.models.emotions import EMOTIONS
-from ui import words
+from ui import looked_at, words
 from ui.analysis import disagreement_tiles as tiles
 from ui.analysis.disagreement_views import RANGES, title_of
 from ui.studies.words import ANSWERS, many
@@ -24,11 +24,7 @@ if TYPE_CHECKING:
     from ui.analysis.material import Chosen
 
 
-def _forget() -> None:
-    st.query_params.pop("item", None)
-
-
-@st.dialog("What was said of it", width="large", on_dismiss=_forget)
+@st.dialog("What was said of it", width="large", on_dismiss=looked_at.forget)
 def open_item(chosen: Chosen, found: Disagreement, view: View, what: Scored, stimulus: str) -> None:
     """The stimulus of the address."""
     row = found.table[found.table["stimulus"] == stimulus].iloc[0].to_dict()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import words
+from ui import looked_at, words
 from ui.analysis import disagreement, large_people, large_sets
 from ui.analysis import disagreement_tiles as tiles
 from ui.analysis.choices import one_of
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ui.analysis.large_sets import Large
 
 PAGE = 18
-ITEM = "item"
 FROM_MODELS = "Source: models. No person's answer is in it; there is no interval, because every model answers once."
 MEASURED = "The score is the Jensen-Shannon divergence of the six probabilities, in bits. "
 APART = Range(-1, 1, ("more like one person for the first", "more like one person for the second"))
@@ -64,13 +63,13 @@ def show() -> None:
     st.html(fine(f"{many(total, noun)} {'is' if total == 1 else 'are'} ranked; {start + 1:,} to {page.stop:,} are read."))
     rows = _page(large.key, rivals, start, lowest, total, large)
     shown = APART if large.kind == "identity" else SAME
-    selected = st.query_params.get(ITEM)
+    selected = looked_at.picked()
     ranking(
         [_tile(large, rivals, shown, row, start + number) for number, row in enumerate(rows.to_dict("records"), start=1)],
         key="large-ranking",
         ends=shown.ends,
         zero=shown.place(0.0) if shown.signed else None,
-        on_pick=_pick,
+        on_pick=looked_at.pick,
         selected=selected,
     )
     st.html(fine(f"{MEASURED if large.kind == 'emotion' else ''}{FROM_MODELS}"))
@@ -133,14 +132,6 @@ def _said(large: Large, rivals: Rivals, row: dict[str, Any]) -> list[str]:
     return told
 
 
-def _pick(stimulus: str) -> None:
-    st.query_params[ITEM] = stimulus
-
-
-def _forget() -> None:
-    st.query_params.pop(ITEM, None)
-
-
 def _open(large: Large, rivals: Rivals, stimulus: str) -> None:
     from core.analysis.large import one
 
@@ -149,7 +140,7 @@ def _open(large: Large, rivals: Rivals, stimulus: str) -> None:
         _item(large, row.to_dict())
 
 
-@st.dialog("What the models say of it", width="large", on_dismiss=_forget)
+@st.dialog("What the models say of it", width="large", on_dismiss=looked_at.forget)
 def _item(large: Large, row: dict[str, Any]) -> None:
     """One pair or face of the data set."""
     base, sample = str(row["base_id"]), str(row["sample_id"])

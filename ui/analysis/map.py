@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.analysis.selection import pack, unpack
 from core.errors import LiminalError
-from ui import components
+from ui import components, looked_at
 from ui.analysis import map_columns, map_data, map_live, map_plane
 from ui.analysis.map_faces import Faces
 from ui.analysis.map_places import SAYS, WAYS, Space, laid_out, spaces, vectors
@@ -24,7 +24,7 @@ from ui.words import fine
 if TYPE_CHECKING:
     from core.analysis.projection import Method, Projection
 
-SELECTION, ITEM = "selection", "item"
+SELECTION = "selection"
 PAGE = 24
 
 
@@ -161,12 +161,12 @@ def _selection(faces: Faces, selected: NDArray[np.bool_], column: map_columns.Co
     components.faces(
         [components.Group(tiles, columns=8)],
         key="selected",
-        on_pick=_pick,
-        selected=st.query_params.get(ITEM),
+        on_pick=looked_at.pick,
+        selected=looked_at.picked(),
         layout="rows",
         tile="9rem",
     )
-    item = st.query_params.get(ITEM)
+    item = looked_at.picked()
     if item in faces.where and item in faces.ids:
         _open(faces, item)
 
@@ -181,15 +181,7 @@ def _told(column: map_columns.Column | None, row: int) -> str:
     return f"{value:.3g}" if column.numeric else str(value)
 
 
-def _pick(name: str) -> None:
-    st.query_params[ITEM] = name
-
-
-def _forget() -> None:
-    st.query_params.pop(ITEM, None)
-
-
-@st.dialog("One face of the map", width="large", on_dismiss=_forget)
+@st.dialog("One face of the map", width="large", on_dismiss=looked_at.forget)
 def _open(faces: Faces, name: str) -> None:
     row = faces.ids.index(name)
     base = str(faces.samples["base_id"].iloc[row])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui import navigation
+from ui import looked_at, navigation
 from ui.set_routes import address
 from ui.studies import access, answers_view, owner_gate, planted, words
 from ui.words import fine
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHOICE, LAST = "analysis-study", "analysis-last"
 HIDE, ATTENTIVE = "hide", "attentive"
-OF_ONE_STUDY = ("item", "part", "selection")
+OF_ONE_STUDY = (looked_at.ITEM, "part", "selection")
 """Entries of the address that mean something in one study only."""
 MOST_REASONS = 40
 
