@@ -9,12 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.studies.library import Library
-from core.studies.store import Store
 from tests.security.corpus import ODD
 from tests.security.disk import everything_on
 from tests.security.visitor import said
-from tests.ui.conftest import serving
+from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from ui import navigation
 
@@ -60,11 +58,7 @@ FEW = settings(deadline=None, database=None, derandomize=True, suppress_health_c
 def target(tmp_path_factory):
     """A server with two studies, as its owner sees it -> (address, study, its folder)."""
     folder = tmp_path_factory.mktemp("target")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LIMINAL_DATA_DIR", str(folder))
-        for name in ("LIMINAL_DATABASE_URL", "LIMINAL_OWNER_KEY", "LIMINAL_OWNERS", "LIMINAL_OWNER_HEADER"):
-            patch.delenv(name, raising=False)
-        store, library = Store(), Library()
+    with own_folder(folder) as (store, library):
         study = made_study(store, library, "Asked", identity_set())
         answer_all(store, study, lambda _: "1")
         answer_all(store, made_study(store, library, "Felt", faces()), lambda _: "fear")
@@ -72,7 +66,6 @@ def target(tmp_path_factory):
             for page in PAGES:  # what a first visit unpacks is there
                 said(address, page)
             yield address, study, folder
-        store.dispose()
 
 
 def sound(page):

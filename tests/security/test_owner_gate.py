@@ -8,10 +8,8 @@ import streamlit
 from streamlit.runtime.context import StreamlitHeaders
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value, generate_xsrf_token_string
 
-from core.studies.library import Library
-from core.studies.store import Store
 from tests.security.visitor import said
-from tests.ui.conftest import serving
+from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import answer_all, faces, made_study
 from ui import navigation
 from ui.studies import owner_gate
@@ -141,20 +139,17 @@ def closed(tmp_path_factory):
         '[auth]\nredirect_uri = "http://localhost/oauth2callback"\ncookie_secret = "of the cookie"\nclient_id = "x"\n'
         'client_secret = "x"\nserver_metadata_url = "http://localhost:1/none"\n'
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LIMINAL_DATA_DIR", str(folder))
-        patch.delenv("LIMINAL_DATABASE_URL", raising=False)
-        patch.delenv("LIMINAL_OWNER_KEY", raising=False)
-        patch.setenv("STREAMLIT_SECRETS_FILES", str(secrets))
-        patch.setenv("LIMINAL_OWNERS", OWNER)
-        patch.setenv("LIMINAL_OWNER_HEADER", "X-Forwarded-Email")
-        patch.setenv("LIMINAL_PROXY_SECRET", "between us")
-        store, library = Store(), Library()
+    behind = {
+        "STREAMLIT_SECRETS_FILES": str(secrets),
+        "LIMINAL_OWNERS": OWNER,
+        "LIMINAL_OWNER_HEADER": "X-Forwarded-Email",
+        "LIMINAL_PROXY_SECRET": "between us",
+    }
+    with own_folder(folder, **behind) as (store, library):
         study = made_study(store, library, "Hidden things", faces())
         person = answer_all(store, study, lambda _: "fear", "A very private rater")
         with serving(folder / "log.txt") as address:
             yield address, study, person
-        store.dispose()
     log = (folder / "log.txt").read_text()
     assert "Traceback" not in log, log
 

@@ -48,6 +48,21 @@ def idle(monkeypatch):
 
 
 @contextlib.contextmanager
+def own_folder(folder, **environment):
+    """A data folder for a whole module, of this process and of servers that it starts -> (store, library)."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LIMINAL_DATABASE_URL", "LIMINAL_OWNER_KEY", "LIMINAL_OWNERS", "LIMINAL_OWNER_HEADER"):
+            patch.delenv(name, raising=False)
+        for name, value in {"LIMINAL_DATA_DIR": str(folder), **environment}.items():
+            patch.setenv(name, value)
+        store = Store()
+        try:
+            yield store, Library()
+        finally:
+            store.dispose()
+
+
+@contextlib.contextmanager
 def serving(log, script="app.py"):
     """A fresh server on a free port -> its address. script: what is served, relative to the checkout."""
     with socket.socket() as free:

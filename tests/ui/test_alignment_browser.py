@@ -5,9 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from core.studies.library import Library
-from core.studies.store import Store
-from tests.ui.conftest import serving
+from tests.ui.conftest import own_folder, serving
 from tests.ui.taught import asked
 
 pytestmark = pytest.mark.browser
@@ -18,12 +16,8 @@ NARROW = 390
 def planted(tmp_path_factory):
     """A server with one study and made-up networks -> its address."""
     folder = tmp_path_factory.mktemp("planted")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LIMINAL_DATA_DIR", str(folder))
-        patch.delenv("LIMINAL_DATABASE_URL", raising=False)
-        store = Store()
-        asked(store, Library())
-        store.dispose()
+    with own_folder(folder) as (store, library):
+        asked(store, library)
         with serving(folder / "log.txt", "tests/ui/planted_app.py") as address:
             yield address
     assert "Traceback" not in (folder / "log.txt").read_text()
@@ -41,7 +35,7 @@ def test_learning_is_watched_stopped_gone_on_with_and_looked_into(planted, open_
     expect(page.get_by_role("heading", name="What is taken for what")).to_be_visible()
     expect(page.locator("[data-testid=stProgress]")).to_have_count(0)
     settle(page)
-    assert page.locator("h3.says").count() == 7  # accuracy, gains, people, doubts, curve, and what is taken for what twice
+    assert page.locator("h3.says").count() == 8  # accuracy, gains, people, doubts, both curves, and what is taken for what twice
 
     page.locator(".st-key-changed-faces .face").first.click()
     dialog = page.get_by_role("dialog")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +11,7 @@ from playwright.sync_api import expect
 
 from core.analysis.selection import MOST_IN_LINK, pack, unpack
 from core.sampling.configuration import IdentityConfiguration
-from core.studies.library import Library
-from core.studies.store import Store
-from tests.ui.conftest import serving
+from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import AS_OWNER, app, paints_without_torch, words
 from ui import set_routes, sets
@@ -358,16 +355,10 @@ def test_points_are_kept_and_forgotten(monkeypatch):
 def own_server(tmp_path_factory):
     """A server with a study of its own."""
     folder = tmp_path_factory.mktemp("data")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("LIMINAL_DATA_DIR", str(folder))
-    patch.delenv("LIMINAL_DATABASE_URL", raising=False)
-    store = Store()
-    identity(store, Library(), "Mine")
-    store.dispose()
-    with serving(folder / "log.txt") as address:
-        yield address
-    patch.undo()
-    shutil.rmtree(folder, ignore_errors=True)
+    with own_folder(folder) as (store, library):
+        identity(store, library, "Mine")
+        with serving(folder / "log.txt") as address:
+            yield address
 
 
 @pytest.mark.browser

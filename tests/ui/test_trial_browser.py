@@ -11,9 +11,7 @@ from playwright.sync_api import expect
 
 from core.models.emotions import EMOTIONS
 from core.studies.assignment import assign
-from core.studies.library import Library
-from core.studies.store import Store
-from tests.ui.conftest import serving
+from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import faces, identity_set, made_study
 
 pytestmark = pytest.mark.browser
@@ -33,13 +31,8 @@ SHOW = """() => {
 def asking(tmp_path_factory):
     """A server with a data folder of its own -> (address, store, library)."""
     folder = tmp_path_factory.mktemp("asking")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LIMINAL_DATA_DIR", str(folder))
-        patch.delenv("LIMINAL_DATABASE_URL", raising=False)
-        store, library = Store(), Library()
-        with serving(folder / "log.txt") as address:
-            yield address, store, library
-        store.dispose()
+    with own_folder(folder) as (store, library), serving(folder / "log.txt") as address:
+        yield address, store, library
     assert "Traceback" not in (folder / "log.txt").read_text()
 
 
