@@ -252,6 +252,7 @@ def _bars(edges: NDArray[Any], counts: NDArray[Any], hover: str) -> go.Figure:
 
 
 def _bulk(figure: go.Figure, span: tuple[float, float], words: str) -> None:
+    figure.update_yaxes(range=[0, 1.18 * max(float(np.max(each.y)) for each in figure.data)])  # the words stand above the bars
     figure.add_vrect(x0=span[0], x1=span[1], fillcolor=theme.AMBER, opacity=0.13, line_width=0, layer="below")
     figure.add_annotation(
         x=sum(span) / 2, y=1, yref="paper", yanchor="top", text=words, showarrow=False, font={"size": 12, "color": theme.SOFT}

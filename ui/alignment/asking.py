@@ -33,12 +33,13 @@ def show() -> None:
         goal = one_of("Answers to which faces shall be foretold?", list(GOALS), GOAL, titles=GOALS, default="boundary")
     key = (people, answers, goal, SEED)
     found, made = _known(key)
-    if found is None or st.session_state.get("next-wanted") == key:
+    wanted = st.session_state.get("next-wanted") == key
+    if found is None or wanted:
         anew = _run(key)
         found, made = (anew, "") if anew is not None else (found, made)
     if found is not None:
         _say(found, made)
-        if made and st.session_state.get("next-wanted") != key:
+        if made and not wanted:
             _offer(key, again=True)
 
 

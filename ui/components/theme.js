@@ -1,12 +1,22 @@
 // Dialogs hang outside the app's own element, which alone knows whether the theme is light or dark: pass it on to the whole document.
 // The masthead marks the page that is open; where it is narrow it is one line pushed sideways, and this page comes into view.
 
-export default function ({ data }) {
-  const app = document.querySelector(".stApp"), line = app.querySelector(".st-key-masthead");
-  document.documentElement.style.colorScheme = getComputedStyle(app).colorScheme;
-  for (const link of line?.querySelectorAll("a") ?? []) {
-    if (link.getAttribute("href").replace(/^\//, "") !== data.page) { link.removeAttribute("aria-current"); continue; }
+function mark(page, line, left) {
+  if (line.dataset.page !== page) return; // another page was opened meanwhile
+  let found = page === "";
+  for (const link of line.querySelectorAll("a")) {
+    if (link.getAttribute("href")?.replace(/^\//, "") !== page) { link.removeAttribute("aria-current"); continue; }
+    found = true;
     link.setAttribute("aria-current", "page");
     if (line.scrollWidth > line.clientWidth) line.scrollLeft += link.getBoundingClientRect().left - line.clientWidth / 2;
   }
+  if (!found && left) setTimeout(() => mark(page, line, left - 1), 150); // the links are not all there yet
+}
+
+export default function ({ data }) {
+  const app = document.querySelector(".stApp"), line = app.querySelector(".st-key-masthead");
+  document.documentElement.style.colorScheme = getComputedStyle(app).colorScheme;
+  if (!line) return;
+  line.dataset.page = data.page;
+  mark(data.page, line, 20);
 }
