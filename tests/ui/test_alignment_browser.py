@@ -102,6 +102,20 @@ def test_a_page_drawn_again_while_a_face_is_on_its_way_still_asks(planted, open_
     assert page.locator(".question-root").evaluate(twice) == ["99", True]
 
 
+def test_a_face_and_all_its_answers_are_seen_at_once_on_a_phone(planted, open_page):
+    page = open_page(f"{planted}/you?study=feelings", width=NARROW, height=844)
+    learned(page)
+    page.locator(".question-root[data-waiting=false]").wait_for()
+    for width, height in ((NARROW, 844), (360, 640)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(300)
+        boxes = [each.bounding_box() for each in (*page.locator(".question-choice").all(), page.locator(".question-face"))]
+        assert len(boxes) == 7
+        assert min(each["y"] for each in boxes) >= 0
+        assert max(each["y"] + each["height"] for each in boxes) <= height
+        assert boxes[-1]["width"] >= 150
+
+
 def test_simulated_people_are_asked_and_a_narrow_screen_holds_what_comes_of_it(planted, open_page, settle):
     page = open_page(f"{planted}/next-question?people=2&answers=10", width=NARROW, height=844, color_scheme="dark")
     page.get_by_role("button", name="Ask them").click()

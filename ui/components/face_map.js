@@ -179,7 +179,7 @@ class FaceMap {
     this.root.dataset.ms = (performance.now() - began).toFixed(1);
     this.root.dataset.drawn = 1 + Number(this.root.dataset.drawn ?? 0);
     const total = this.chosenCount();
-    this.parts.status.textContent = `${seen.toLocaleString("en")} of ${count.toLocaleString("en")} faces in view${total ? `, ${total.toLocaleString("en")} selected` : ""}`;
+    this.parts.status.textContent = `${seen.toLocaleString("en")} of ${count.toLocaleString("en")} faces in view${total ? `, ${total.toLocaleString("en")} selected` : ""}${seen > FEW ? "; go closer for more pictures" : ""}`;
     this.parts.tools.querySelector("[data-do=nothing]").hidden = !total;
     if (this.parts.list.open) { clearTimeout(this.listing); this.listing = setTimeout(() => this.list(), 250); }
   }
