@@ -38,6 +38,7 @@ def test_stylegan2_in_both_spaces():
     for space, size in (("z", 6), ("w", 5)):
         generator = StyleGAN2.__new__(StyleGAN2)  # its scale of w space is a number, which a meta tensor has none of
         generator.device, generator.space, generator.spread, generator.truncation = CARD, space, 1.0, 0.7
+        generator.precision = torch.float32
         generator.network, generator.label, generator.has_noise, generator.clamp, generator.chunk = (
             StyleGAN2Network(sizes).to(CARD).eval().requires_grad_(False),
             0,

@@ -20,7 +20,7 @@ from ui.studies import access, owner_gate
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-PATIENCE = 600_000  # milliseconds: networks on a busy machine
+PATIENCE = 240_000  # milliseconds: networks on a busy machine
 SETTLED = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
 
 

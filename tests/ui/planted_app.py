@@ -17,7 +17,7 @@ from ui.paths import ROOT
 from ui.server import lifespan, middleware, routes
 from ui.studies import access
 
-ROUND_SECONDS = 0.12
+ROUND_SECONDS = 0.5  # fifteen rounds: long enough that the button to stop them is pressed before they are over
 learn = learning.fine_tune
 
 
@@ -40,7 +40,7 @@ def drawn(alignment, known, *, count=4, seed=0, progress=None, **_):
     found = []
     for place in range(count):
         (progress or Progress()).stage("Looking for faces that you and others see differently", place / count)
-        time.sleep(0.3)
+        time.sleep(1.0)  # the page looks every 0.7 seconds
         picture = random.integers(0, 256, (24, 24, 3), dtype=np.uint8)
         found.append(controversial.Controversial(random.normal(size=4).astype(np.float32), picture, "fear", "surprise", own, group))
     return found
