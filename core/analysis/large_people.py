@@ -20,9 +20,6 @@ from core.studies.exclusions import Rules
 from core.studies.library import Library
 from core.studies.study import Rater, Stimulus, Study
 
-TOGETHER = 2000
-"""Rows asked for in one question, by their places: a list in a query is looked up by row group."""
-
 
 def known_stimuli(data: DataSet, narrowed: Narrowed, asked: Mapping[str, Iterable[str]]) -> dict[str, int]:
     """Study -> how many of its stimuli are rows of the data set that are looked at; studies without any are left out."""
@@ -34,7 +31,7 @@ def known_stimuli(data: DataSet, narrowed: Narrowed, asked: Mapping[str, Iterabl
 def rows_of(data: DataSet, narrowed: Narrowed, stimuli: Sequence[str]) -> pd.DataFrame:
     """The rows of pairs (identity) or faces (emotion) by their ids, in the order of the data set, each once; no others."""
     table = "pairs" if narrowed.kind == "identity" else "samples_emotion"
-    return _read(data, table, _places(data, narrowed, stimuli)["place"].tolist())
+    return data.at(table, _places(data, narrowed, stimuli)["place"].tolist())
 
 
 def people_in(
@@ -57,7 +54,7 @@ def people_in(
     there = set(rows["pair_id" if narrowed.kind == "identity" else "sample_id"])
     kept = [each for each in stimuli if each.stimulus in there]
     shown = list({name for each in kept for name in (*each.images, each.base_id) if name})
-    samples = _read(data, f"samples_{narrowed.kind}", _places_of_faces(data, shown))
+    samples = data.at(f"samples_{narrowed.kind}", data.places_of(shown))
     found = assemble(study, stimuli, raters, ratings, library, rules=rules, sets=[_tables(data, set_id, narrowed, rows, samples)])
     told = ratings[ratings["stimulus"].isin(list(there))].reset_index(drop=True)
     reasons = {rater: why for rater, why in found.excluded.items() if rater in set(told["rater"])}
@@ -88,11 +85,8 @@ def _places(data: DataSet, narrowed: Narrowed, stimuli: Sequence[str]) -> pd.Dat
     """place and stimulus of those that are rows which are looked at, in order, each once. Pairs cost one look at all their ids."""
     condition, values = narrowed.where()
     if narrowed.kind == "emotion":
-        parts = _parts(_places_of_faces(data, stimuli))
-        found = pd.concat(
-            data.query(f"select place, sample_id as stimulus from samples_emotion where place in ({part}) and {condition}", values)
-            for part in parts
-        )
+        columns = "place, sample_id as stimulus"
+        found = data.at("samples_emotion", data.places_of(stimuli), columns=columns, where=condition, values=values)
         found = found[found["stimulus"].isin(list(stimuli))]  # the number of another one's id may be the same
     else:
         asked = pd.DataFrame({"stimulus": list(dict.fromkeys(stimuli))}, dtype="str")
@@ -100,19 +94,3 @@ def _places(data: DataSet, narrowed: Narrowed, stimuli: Sequence[str]) -> pd.Dat
             f"select place, stimulus from pairs join asked on pair_id = stimulus where {condition}", values, asked=asked
         )
     return found.sort_values("place").drop_duplicates("stimulus", ignore_index=True)
-
-
-def _places_of_faces(data: DataSet, names: Iterable[str]) -> list[int]:
-    return sorted({place for name in names if (place := data.place_of(name)) is not None})
-
-
-def _read(data: DataSet, table: str, places: Sequence[int]) -> pd.DataFrame:
-    """All columns of those rows."""
-    parts = [data.query(f"select * from {table} where place in ({part}) order by place") for part in _parts(places)]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _parts(places: Sequence[int]) -> list[str]:
-    """Lists of places for a query: numbers of our own, of no place at all one that there is not."""
-    some = [places[start : start + TOGETHER] for start in range(0, len(places), TOGETHER)] or [[-1]]
-    return [", ".join(map(str, part)) for part in some]

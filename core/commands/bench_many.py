@@ -48,31 +48,30 @@ def _in_a_process_of_its_own(*command: str, **environment: str) -> dict[str, Any
 def _identity(iterations: int, generator: str) -> dict[str, Any]:
     """One batch with the paper's values by each strategy, the second of two: the first one warms the networks up."""
     from core.sampling.configuration import IdentityConfiguration
-    from core.sampling.many.pieces import Piece, torch_threads
+    from core.sampling.many.pieces import Piece
 
     found: dict[str, Any] = {"iterations": iterations}
-    with torch_threads(1):
-        for strategy in ("cmaes", "gradient"):
-            usual = IdentityConfiguration(generator=generator, iterations=iterations)
-            configuration = usual if strategy == "cmaes" else replace(usual, strategy="gradient", recogniser=_differentiable())
-            Piece(0, replace(configuration, iterations=1)).make()
-            made = Piece(0, configuration, 1)
-            began = time.perf_counter()
-            result = made.make()
-            seconds, taken = time.perf_counter() - began, result.manifest["seconds"]
-            optimized = int((result.pairs["sample_type"] == "optimized").sum())
-            found[strategy] = {
-                "recogniser": configuration.recogniser,
-                "batch_s": seconds,
-                "searches": made.searches,
-                "optimized": optimized,
-                "search_s": taken["search"] / made.searches,
-                "other_image_s": (seconds - taken["search"]) / len(result.images),
-                "image_s": seconds / len(result.images),
-                "optimized_s": seconds / optimized,
-                "bytes_an_image": _stored(made, result) / len(result.images),
-                "device": result.manifest["device"],
-            }
+    for strategy in ("cmaes", "gradient"):
+        usual = IdentityConfiguration(generator=generator, iterations=iterations)
+        configuration = usual if strategy == "cmaes" else replace(usual, strategy="gradient", recogniser=_differentiable())
+        Piece(0, replace(configuration, iterations=1)).make()
+        made = Piece(0, configuration, 1)
+        began = time.perf_counter()
+        result = made.make()
+        seconds, taken = time.perf_counter() - began, result.manifest["seconds"]
+        optimized = int((result.pairs["sample_type"] == "optimized").sum())
+        found[strategy] = {
+            "recogniser": configuration.recogniser,
+            "batch_s": seconds,
+            "searches": made.searches,
+            "optimized": optimized,
+            "search_s": taken["search"] / made.searches,
+            "other_image_s": (seconds - taken["search"]) / len(result.images),
+            "image_s": seconds / len(result.images),
+            "optimized_s": seconds / optimized,
+            "bytes_an_image": _stored(made, result) / len(result.images),
+            "device": result.manifest["device"],
+        }
     return found
 
 
@@ -83,16 +82,15 @@ def _differentiable() -> str:
 
 
 def _emotion(images: int, generator: str) -> dict[str, Any]:
-    from core.sampling.many.pieces import Piece, torch_threads
+    from core.sampling.many.pieces import Piece
 
     found: dict[str, Any] = {"images": images}
-    with torch_threads(1):
-        for strategy in ("two-stage", "direct"):
-            configuration = EmotionConfiguration("surprise", "fear", count=images, strategy=strategy, generator=generator)
-            Piece(0, configuration, stop=min(4, images)).make()
-            began = time.perf_counter()
-            Piece(0, configuration, stop=images).make()
-            found[strategy] = {"image_s": (time.perf_counter() - began) / images}
+    for strategy in ("two-stage", "direct"):
+        configuration = EmotionConfiguration("surprise", "fear", count=images, strategy=strategy, generator=generator)
+        Piece(0, configuration, stop=min(4, images)).make()
+        began = time.perf_counter()
+        Piece(0, configuration, stop=images).make()
+        found[strategy] = {"image_s": (time.perf_counter() - began) / images}
     return found
 
 

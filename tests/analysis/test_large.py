@@ -18,6 +18,7 @@ from core.sampling.many.data_set import DataSet
 from core.sampling.many.running import run
 from core.studies.data_sets import DataSets
 from core.studies.library import Library
+from tests.queries import rows_read
 from tests.sampling.many.small_plan import make_tiny, small_plan
 
 ROWS = 5000
@@ -189,15 +190,7 @@ def test_only_the_asked_rows_are_read(tmp_path, table):
 
 def test_looking_touches_few_rows(data, monkeypatch):
     """What comes back from every query of a visit to the map and to the ranking, counted."""
-    rows = []
-    usual = DataSet.query
-
-    def query(self, sql, values=(), **tables):
-        found = usual(self, sql, values, **tables)
-        rows.append(len(found))
-        return found
-
-    monkeypatch.setattr(DataSet, "query", query)
+    rows = rows_read(monkeypatch)
     rivals = large.Rivals("emotion", *large.models_of(data, "emotion")[:2])
     large.faces(data, ALL, 1000, 100)
     large.ranked(data, ALL, rivals, 300, 18)

@@ -20,6 +20,7 @@ from core.studies.library import Library
 from core.studies.planning import prepare, stimuli_of
 from core.studies.ratings import Rating, table
 from core.studies.study import Plan, Stimulus, Study
+from tests.queries import rows_read
 from tests.sampling.many.small_plan import PLAN, make_tiny, small_plan
 
 ROWS = 100_000
@@ -67,15 +68,7 @@ def test_planted_answers_rank_first_among_a_hundred_thousand_faces(data, library
     stimuli = [Stimulus(name, (name,), "boundary") for name in [*names, "f" * 20]]
     study = Study("Asked", Plan("emotion", trials=5))
 
-    read = []
-    usual = DataSet.query
-
-    def query(self, sql, values=(), **tables):
-        found = usual(self, sql, values, **tables)
-        read.append(len(found))
-        return found
-
-    monkeypatch.setattr(DataSet, "query", query)
+    read = rows_read(monkeypatch)
     assert known_stimuli(data, FACES, {"Asked": [each.stimulus for each in stimuli], "Other": ["e" * 20]}) == {"Asked": len(names)}
     made = people_in(data, "d" * 20, FACES, study, stimuli, (), table([each.to_row() for each in answers]), library, rules=None)
     assert max(read) <= 2 * len(names), "only what people were asked about, and its bases, is read"

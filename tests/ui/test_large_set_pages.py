@@ -12,6 +12,7 @@ from core.studies.library import Library
 from core.studies.ratings import Rating
 from core.studies.store import Store
 from core.studies.study import Plan, Stimulus, Study
+from tests.queries import rows_read
 from tests.ui.visits import app, paints_without_torch, words
 from ui.analysis import map_large
 from ui.studies import owner_gate
@@ -37,15 +38,7 @@ def component(test, name):
 
 
 def test_the_map_shows_one_part_and_reads_no_other(set_id, folder, monkeypatch):
-    asked = []
-    usual = DataSet.query
-
-    def query(self, sql, values=(), **tables):
-        found = usual(self, sql, values, **tables)
-        asked.append(len(found))
-        return found
-
-    monkeypatch.setattr(DataSet, "query", query)
+    asked = rows_read(monkeypatch)
     test = app("map.py", faces="Faces of a large data set", data=set_id, **{"part-of-map": "3"})
     said = words(test)
     assert "Faces 4,001 to 5,000 of 5,000 faces; only these are read." in said

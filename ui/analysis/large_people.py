@@ -9,7 +9,7 @@ import streamlit as st
 from ui import navigation
 from ui.analysis import material
 from ui.analysis.choices import one_of
-from ui.analysis.material import ATTENTIVE, Chosen
+from ui.analysis.material import Chosen
 from ui.studies import access, answers_view, owner_gate
 from ui.studies.words import many
 from ui.words import fine
@@ -46,16 +46,10 @@ def choose(large: Large, studies: dict[str, int]) -> Chosen:
     titles = {name: f"{name} · {many(count, noun)} of this data set" for name, count in studies.items()}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="large-people"):
         name = one_of("Answers of the study", list(studies), "asked", titles=titles, look="list")
-        attentive = st.toggle(
-            "Leave out inattentive people",
-            True,
-            key=ATTENTIVE,
-            bind="query-params",
-            help="By the rules on the study's own page, from all that they answered there.",
-        )
+        attentive = material.only_attentive("from all that they answered there")
     study = access.store().study(name)
     key = f"{answers_view.version(study)}\0{attentive}\0{large.key}"
-    made = Chosen(study, _material(key, large, study, bool(attentive)), key)
+    made = Chosen(study, _material(key, large, study, attentive), key)
     material.described(made)
     st.html(fine(f"Ranked among the {many(studies[name], noun)} that this study asks about; the others are not read."))
     return made

@@ -54,19 +54,19 @@ def choose() -> Chosen | None:
         hide = st.toggle("Hide simulated studies", key=HIDE, bind="query-params") if simulated else False
         shown = [each for each in studies if not (hide and each.source == "simulated")]
         study = _picked(shown, place) if shown else None
-        attentive = study is None or st.toggle(
-            "Leave out inattentive people",
-            True,
-            key=ATTENTIVE,
-            bind="query-params",
-            help="By the rules on the study's own page: missed attention checks, too fast, always the same answer.",
-        )
+        attentive = study is None or only_attentive("missed attention checks, too fast, always the same answer")
     if study is None:
         _nothing(simulated)
         return None
-    made = material_of(study, attentive=bool(attentive))
+    made = material_of(study, attentive=attentive)
     described(made)
     return made
+
+
+def only_attentive(rules: str) -> bool:
+    """Whether inattentive people are left out. rules: by which, in words."""
+    meaning = f"By the rules on the study's own page: {rules}."
+    return bool(st.toggle("Leave out inattentive people", True, key=ATTENTIVE, bind="query-params", help=meaning))
 
 
 def material_of(study: Study, *, attentive: bool = True) -> Chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -49,19 +50,25 @@ def place() -> Path:
 
 def own_models() -> tuple[OwnModel, ...]:
     """All added models, in the order in which they were added. Raises LiminalError where the list is damaged."""
-    path, now = chosen_folder() / FILE, time.monotonic()
+    path = chosen_folder() / FILE
     with _lock:
-        if now - _looked.get(path, -LOOK_SECONDS) < LOOK_SECONDS:
+        if time.monotonic() - _looked.get(path, -math.inf) < LOOK_SECONDS:
             return _read[path][1]
-        try:
-            stat = path.stat()
-            version = stat.st_mtime_ns, stat.st_size
-        except OSError:
-            version = 0, 0
-        if path not in _read or _read[path][0] != version:
-            _read[path] = version, _parse(path) if any(version) else ()
-        _looked[path] = now
-        return _read[path][1]
+        return _look(path)
+
+
+def _look(path: Path) -> tuple[OwnModel, ...]:
+    """What the file holds now; it is read where it has changed."""
+    now = time.monotonic()
+    try:
+        stat = path.stat()
+        version = stat.st_mtime_ns, stat.st_size
+    except OSError:
+        version = 0, 0
+    if path not in _read or _read[path][0] != version:
+        _read[path] = version, _parse(path) if any(version) else ()
+    _looked[path] = now
+    return _read[path][1]
 
 
 def _parse(path: Path) -> tuple[OwnModel, ...]:
@@ -81,8 +88,7 @@ def _parse(path: Path) -> tuple[OwnModel, ...]:
 def keep(model: OwnModel) -> None:
     """Add a model to the list, or replace the one of that name; what was worked out for that one is forgotten."""
     with _lock:
-        _looked.clear()
-        others = [each for each in own_models() if each.name != model.name]
+        others = [each for each in _look(place()) if each.name != model.name]
         _write([*others, model])
         prepared.forget(model.name)
 
@@ -93,8 +99,7 @@ def remove(name: str) -> OwnModel:
     Raises LiminalError where there is none of that name.
     """
     with _lock:
-        _looked.clear()
-        known = own_models()
+        known = _look(place())
         found = next((each for each in known if each.name == name), None)
         if found is None:
             names = ", ".join(each.name for each in known) or "none so far"

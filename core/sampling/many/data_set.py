@@ -11,7 +11,7 @@ import re
 import tempfile
 import threading
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -35,6 +35,8 @@ from core.sampling.sample_set import Kind
 MEMORY = "512MB"
 """DuckDB's at most; beyond it, it works on the disk."""
 THREADS = 2
+TOGETHER = 2000
+"""Rows asked for in one question, by their places: a list in a query is looked up by row group."""
 ID = re.compile("[0-9a-f]{20}")
 """A sample_id, as ``core.sampling.tables`` makes them."""
 
@@ -156,6 +158,23 @@ class DataSet:
         key = np.uint64(key_of(sample_id))
         found = int(np.searchsorted(ids, key))
         return int(places[found]) if found < len(ids) and ids[found] == key else None
+
+    def places_of(self, sample_ids: Iterable[str]) -> list[int]:
+        """The rows of those samples that there are, in order, each once."""
+        return sorted({place for name in sample_ids if (place := self.place_of(name)) is not None})
+
+    def at(
+        self, table: str, places: Sequence[int], *, columns: str = "*", where: str = "true", values: Sequence[Any] = ()
+    ) -> pd.DataFrame:
+        """Rows of a table of the index by their places, in order. columns, where, values: as ``query``'s, of our own words."""
+        some = [places[start : start + TOGETHER] for start in range(0, len(places), TOGETHER)] or [[-1]]
+        parts = [
+            self.query(
+                f"select {columns} from {table} where place in ({', '.join(map(str, part))}) and {where} order by place", values
+            )
+            for part in some
+        ]
+        return pd.concat(parts, ignore_index=True)
 
     def latents(self, places: Sequence[int]) -> NDArray[np.float32]:
         """(N, latent_dim) of samples by their rows; only their pieces' latents are read."""

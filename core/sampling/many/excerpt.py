@@ -74,9 +74,7 @@ def _pairs(data: DataSet, wanted: Sequence[str]) -> pd.DataFrame:
 
 def _samples(data: DataSet, kind: Kind, names: Sequence[str]) -> pd.DataFrame:
     """Rows of the index, in the order of the data set."""
-    places = sorted({place for name in names if (place := data.place_of(name)) is not None})
-    some = ", ".join(map(str, places)) or "-1"  # numbers of our own
-    return data.query(f"select * from samples_{kind} where place in ({some}) order by place").drop_duplicates("sample_id")
+    return data.at(f"samples_{kind}", data.places_of(names)).drop_duplicates("sample_id")
 
 
 def _same(data: DataSet, kind: Kind) -> dict[str, Any]:
