@@ -154,8 +154,7 @@ def ranked(
     )
     asked = found[::-1].reset_index(drop=True) if behind else found
     stimulus = "pair_id" if rivals.kind == "identity" else "sample_id"
-    some = ", ".join(map(str, asked["place"])) or "-1"  # numbers of our own: a list in the query is looked up by row group
-    rows = data.query(f"select {stimulus} as stimulus, place, {columns} from {table} where place in ({some})")
+    rows = data.at(table, asked["place"].tolist(), columns=f"{stimulus} as stimulus, place, {columns}")
     return asked.merge(rows, on="place", how="left")[["stimulus", "score", *rows.columns[1:]]]
 
 
