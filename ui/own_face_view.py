@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from core.models import registry
-from core.sampling.inversion_words import NOT_YOU, facts, verdict
 from ui import own_face, progress, words
 from ui.images import data_url
 from ui.jobs import job_for, manager
@@ -18,7 +17,6 @@ PRIVACY = (
     "to disk, logged, sent anywhere or saved to the library, no link contains it, and it is gone when you choose a generated face, "
     "or a few minutes after you close the tab. Use your own face, or one whose owner said yes."
 )
-HONEST = f"{NOT_YOU} All that follows on this page is about that face."
 
 
 def way(key: str) -> str:
@@ -95,6 +93,8 @@ def _watch(job_id: str) -> None:
 
 def show_likeness(own: OwnFace) -> None:
     """How near it came: both faces, what recognisers say, how different they look."""
+    from core.sampling.inversion_words import NOT_YOU, facts, verdict  # its module loads torch
+
     assert own.found is not None
     found = own.found
     with st.expander("How near did it come?", expanded=True, key="likeness"):
@@ -105,4 +105,4 @@ def show_likeness(own: OwnFace) -> None:
         with right:
             st.html(words.lead(verdict(found)))
             st.html(words.facts(facts(found)))
-            st.html(words.fine(HONEST))
+            st.html(words.fine(f"{NOT_YOU} All that follows on this page is about that face."))

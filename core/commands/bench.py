@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ("runs", "iterations", "faces", "images", "rows", "people"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise LiminalError(f"--{name} must be at least 1; it is {getattr(arguments, name)}.")
-    suite = importlib.import_module(f"core.commands.bench_{arguments.suite}")
+    suite = importlib.import_module(f"benchmarks.{arguments.suite}")
     if arguments.suite == "emotion":
         measured = suite.measure(arguments.images, arguments.generator, arguments.live_generator)
     elif arguments.suite == "analysis":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.analysis.results import plain
 from core.commands import report_emotion, report_identity
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             found = numbers(material, slow=arguments.looks, progress=Progress(shown))
         if arguments.folder is not None:
             made = SampleSet.load(arguments.folder)
-            found["sample_set"] = plain(_kind(made).figures(made))
+            found["sample_set"] = plain(_figures_of(made))
         print(json.dumps(found, indent=1, allow_nan=False))
     elif arguments.html is None:
         from core.commands.report_study import show
@@ -60,17 +60,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _kind(made: SampleSet):  # type: ignore[no-untyped-def]  # a module
-    return report_identity if made.kind == "identity" else report_emotion
+def _figures_of(made: SampleSet) -> dict[str, Any]:
+    return report_identity.figures(made) if made.kind == "identity" else report_emotion.figures(made)
 
 
 def _set_alone(arguments: argparse.Namespace) -> int:
     made = SampleSet.load(arguments.folder)
-    kind = _kind(made)
     if arguments.json:
-        print(json.dumps(plain(kind.figures(made)), indent=1, allow_nan=False))
+        print(json.dumps(plain(_figures_of(made)), indent=1, allow_nan=False))
+    elif made.kind == "identity":
+        report_identity.show(made, arguments.folder)
     else:
-        kind.show(made, arguments.folder)
+        report_emotion.show(made, arguments.folder)
     return 0
 
 

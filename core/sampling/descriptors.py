@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+import core
 from core.errors import LiminalError
 from core.models.own.listing import own_models
 from core.writing import write_bytes
@@ -19,7 +20,7 @@ from core.writing import write_bytes
 Metric = Literal["euclidean", "cosine", "euclidean_l2"]
 Array = NDArray[np.float32]
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+ASSETS = Path(core.__file__).resolve().parents[1] / "assets"
 
 METRICS: dict[str, Metric] = {"dlib": "euclidean", "sface": "cosine"}
 """How each recogniser measures; equal to its own ``distance`` (a test holds them together)."""

@@ -20,8 +20,10 @@ from core.sampling.descriptors import METRICS
 from core.sampling.emotion import reference
 from core.writing import write_bytes
 
-COUNT, FEWEST_BASES = 24, own_gallery.FEWEST
-PEOPLE, FEWEST_PEOPLE = 300, 40
+COUNT = 24
+FEWEST_BASES = own_gallery.FEWEST
+FEWEST_PEOPLE = 40
+PEOPLE = 300
 """Strangers, and faces of the reference population: 300 make 44,850 pairs, enough for a limit that lets one in a thousand in."""
 REFERENCE = 40
 """The fewest faces of a reference population."""

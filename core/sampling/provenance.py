@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import core
-from core.models.contracts import ModelCard
+
+if TYPE_CHECKING:
+    from core.models.contracts import ModelCard
 
 
 def provenance(cards: Iterable[ModelCard], device: object, packages: Sequence[str]) -> dict[str, Any]:

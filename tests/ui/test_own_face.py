@@ -18,6 +18,7 @@ from core.models import visits
 from core.models.engine import engine
 from core.progress import Progress, Stage
 from core.sampling import inversion
+from core.sampling.inversion_words import NOT_YOU
 from tests.ui.visits import app, words
 from ui import double_view, doubles, own_face, own_face_view, owners, sets
 from ui.images import STORE
@@ -92,7 +93,7 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
         test = finished(test)
         assert not test.exception
         assert "the two for the same person" in words(test) or "them for two different people" in words(test)
-        assert own_face_view.HONEST in words(test)
+        assert NOT_YOU in words(test)
         own = test.session_state[own_face.SLOT]
         assert own.found.latent.shape == (100,)
         assert own.data is None
