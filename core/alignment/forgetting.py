@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from core.alignment import kept
-from core.studies.store import Deletion, Store
+
+if TYPE_CHECKING:
+    from core.studies.store import Deletion, Store
 
 
 def forget_rater(store: Store, study: str, rater: str, reason: str = "") -> Deletion:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import softmax
 
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.emotion.configuration import EmotionConfiguration, ordered
-from core.sampling.emotion.reference import Reference, load_reference
 from core.sampling.sample_set import SampleSet
 from core.sampling.seeds import sample_seed
 from core.studies.planning import SURE, agreed
 
+if TYPE_CHECKING:
+    from core.sampling.emotion.reference import Reference
+
 
 def candidates(reference: Reference, classifiers: Sequence[str]) -> list[tuple[int, str]]:
     """(place in the reference population, emotion) of its unanimous faces; emotions take turns, so that a few cover many."""
+    from scipy.special import softmax  # a rater is enrolled without SciPy
+
     p = np.stack([softmax(reference.of(name).astype(np.float64), axis=1) for name in classifiers])  # (classifiers, N, 6)
     emotions = agreed(p)
     turns: Counter[int] = Counter()
@@ -37,6 +41,8 @@ def made_sentinels(
 
     configuration: of the set that they are shown with; its generator and classifiers are meant.
     """
+    from core.sampling.emotion.reference import load_reference  # as above
+
     reference = load_reference(configuration.generator)
     known = candidates(reference, configuration.classifiers)
     emotions = Counter(emotion for _, emotion in known)

@@ -6,6 +6,7 @@ import pytest
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion import reference as reference_module
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.reference import Reference, load_reference
 from core.sampling.identity import generate
@@ -94,7 +95,9 @@ def test_a_study_of_nothing_or_of_both_kinds_is_refused(library, two_batches):
 
 def test_missing_sentinels_are_said_in_one_sentence(library, monkeypatch):
     nobody = {name: np.zeros((50, 6), np.float32) for name in EmotionConfiguration("surprise", "fear").classifiers}
-    monkeypatch.setattr(sentinels, "load_reference", lambda name: Reference(name, 0, nobody, dict.fromkeys(nobody, 1.0), "", ""))
+    monkeypatch.setattr(
+        reference_module, "load_reference", lambda name: Reference(name, 0, nobody, dict.fromkeys(nobody, 1.0), "", "")
+    )
     made = prepare(library, [library.add(faces(*[ON_BOTH] * 5, SURE))], title="A title")
     assert (made.plan.trials, made.plan.sentinels, made.plan.title) == (5, 1, "A title")
     (note,) = made.notes

@@ -4,6 +4,7 @@ import dataclasses
 
 import torch
 
+from core.sampling.emotion import reference as reference_module
 from core.sampling.emotion.panel import EmotionPanel
 from core.sampling.emotion.reference import Reference
 from core.sampling.pictures import quantised
@@ -23,7 +24,7 @@ def with_population(monkeypatch, count):
         logits = {name: judge.logits(images).numpy() for name, judge in panel.classifiers.items()}
     monkeypatch.setattr(type(panel.generator), "sample", lambda self, seeds: 2 * _drawn(seeds))
     reference = Reference("fake-generator", 0, logits, dict.fromkeys(logits, 1.0), "", "")
-    monkeypatch.setattr(sentinels, "load_reference", lambda name: reference)
+    monkeypatch.setattr(reference_module, "load_reference", lambda name: reference)
     monkeypatch.setattr(EmotionPanel, "load", classmethod(lambda cls, asked: dataclasses.replace(panel, reference=reference)))
     return reference
 
