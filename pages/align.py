@@ -1,11 +1,14 @@
 import streamlit as st
 
 from core.errors import LiminalError
+from ui import navigation
 from ui.alignment import align, studies
 from ui.analysis import material
 from ui.words import lead
 
 st.title("Networks that learn from people", anchor=False)
+if st.query_params.get(navigation.FROM) == navigation.NEXT_QUESTION.url:
+    st.info("The page *Next question* is gone; *You* still asks each time about the face that tells most.")
 st.html(
     lead(
         "A network is shown what people said of these faces, and learns. Does it then see like them, is it unsure where they are "
