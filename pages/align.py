@@ -7,14 +7,14 @@ from ui.analysis import material
 from ui.words import lead
 
 st.title("Networks that learn from people", anchor=False)
-if st.query_params.get(navigation.FROM) == navigation.NEXT_QUESTION.url:
-    st.info("The page *Next question* is gone; *You* still asks each time about the face that tells most.")
 st.html(
     lead(
         "A network is shown what people said of these faces, and learns. Does it then see like them, is it unsure where they are "
         "divided, and can it learn to see like one of them?"
     )
 )
+if st.query_params.get(navigation.FROM) == navigation.NEXT_QUESTION.url:
+    st.info("The page *Next question* is gone; *You* still asks each time about the face that tells most.")
 
 try:
     studies.prefer_feelings()
