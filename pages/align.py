@@ -1,6 +1,7 @@
 import streamlit as st
 
 from core.errors import LiminalError
+from ui import navigation
 from ui.alignment import align, studies
 from ui.analysis import material
 from ui.words import lead
@@ -12,6 +13,8 @@ st.html(
         "divided, and can it learn to see like one of them?"
     )
 )
+if st.query_params.get(navigation.FROM) == navigation.NEXT_QUESTION.url:
+    st.info("The page *Next question* is gone; *You* still asks each time about the face that tells most.")
 
 try:
     studies.prefer_feelings()

@@ -25,7 +25,6 @@ STRATEGIES: dict[Strategy, str] = {
     "cmaes": "By trial and selection, as in the paper: slow",
 }
 COLUMNS = 7  # the base and its six small steps; or the way to another person (4) and the search back (3)
-EMOTIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger")
 
 
 def choose() -> IdentityState:

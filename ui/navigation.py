@@ -92,6 +92,9 @@ YOU = Place(
     "Answer thirty faces. Your next answer is guessed before you give it, and you see where you part from the crowd.",
 )
 NEXT_QUESTION = Place("next_question.py", "Next question", "next-question")
+"""A page that is gone; links to it lead to Align."""
+FROM = "from"
+"""In the address of a page: the page that is gone and led there."""
 MODELS = Place(
     "models.py",
     "Models",

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.alignment.alignment import Alignment
 from core.alignment.answers import Places
-from core.alignment.observer import LEAST, K, Posterior, Prior, observe, population
+from core.alignment.observer import LEAST, Prior, observe, population
 from core.analysis.answers import Array
 from core.analysis.boundary import Estimate, bootstrap
 from core.analysis.results import Basis, Result, undefined
@@ -19,8 +19,6 @@ from core.models.emotions import EMOTIONS
 FEWEST = 30
 """Answers under which nothing is said of a person."""
 DRAWS = 2000
-AHEAD = 64
-"""Draws behind a guess."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,19 +99,6 @@ def profile(
         sensitivity=_of(np.exp(drawn[:, 0]), n),
         lapse=_of(1 / (1 + np.exp(-drawn[:, -1])), n),
     )
-
-
-def running_score(
-    rater: str, group: Array, said: Places, prior: Prior | None = None, *, source: str = "people", seed: int = 0
-) -> RunningScore:
-    """Guess every answer from those before it, in the order given: group (n, 6), said (n,)."""
-    n = len(said)
-    known: Posterior = observe(group[:0], said[:0], prior)
-    own = np.full((n, K), np.nan)
-    for place in range(n):
-        own[place] = known.probabilities(group[place : place + 1], AHEAD, seed)[0]
-        known = observe(group[: place + 1], said[: place + 1], prior, known)
-    return scored(rater, own, group, said, source=source, seed=seed)
 
 
 def scored(rater: str, own: Array, group: Array, said: Places, *, source: str = "people", seed: int = 0) -> RunningScore:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from core.analysis.acceptance import Proportion
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
-from core.sampling.tables import verdict_column
 
 LESSER = 0.25
 """Success: each emotion of the pair has more than this (paper B, 'Evaluation metrics', Fig. 4)."""
@@ -116,16 +115,6 @@ class Boundary:
         raise LiminalError(_unasked(classifier, [each.classifier for each in self.classifiers]))
 
 
-@dataclass(frozen=True)
-class Gain:
-    """Filter (3) under one classifier, with guidance beside without."""
-
-    classifier: str
-    guided: Proportion
-    unguided: Proportion
-    ratio: Ratio
-
-
 def boundary(samples: pd.DataFrame, steerer: str, recogniser: str, threshold: float, *, seed: int = 0) -> Boundary:
     """All statistics of a table of samples of one pair. ``seed``: of the bootstrap.
 
@@ -160,29 +149,6 @@ def judges(samples: pd.DataFrame) -> list[str]:
     """The classifiers beside the steerer that judged a table of samples."""
     named = (name.removeprefix("passed_") for name in samples.columns if name.startswith("passed_"))
     return [name for name in named if name != "filter"]
-
-
-def gains(guided: pd.DataFrame, unguided: pd.DataFrame, steerer: str) -> tuple[Gain, ...]:
-    """Two tables of one pair, made with and without guidance -> per classifier both shares passing and their ratio.
-
-    The two are taken as independent; with the same seeds in both the interval is somewhat too wide. Raises LiminalError where
-    the tables are of two pairs, were judged by different classifiers, or one of them holds the other's kind of samples.
-    """
-    first, second = _rows(guided), _rows(unguided)
-    pairs = [(table["emotion1"].iloc[0], table["emotion2"].iloc[0]) for table in (first, second)]
-    if pairs[0] != pairs[1]:
-        said = " and ".join(f"'{one}, {other}'" for one, other in pairs)
-        raise LiminalError(f"Guided and unguided samples must be of one pair to be compared, but are of {said}.")
-    if judges(first) != judges(second):
-        raise LiminalError("Guided and unguided samples were judged by different classifiers; make both with the same judges.")
-    if not first["guided"].all() or second["guided"].any():
-        raise LiminalError("The first table must hold guided samples only and the second unguided ones only; sort them first.")
-    found = []
-    for name in (steerer, *judges(first)):
-        column = verdict_column(name, steerer)
-        with_guidance, without = share(first[column]), share(second[column])
-        found.append(Gain(name, with_guidance, without, ratio(with_guidance, without)))
-    return tuple(found)
 
 
 def outcome(p1: Array, p2: Array) -> NDArray[np.str_]:

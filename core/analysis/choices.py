@@ -20,8 +20,6 @@ from core.analysis.boundary import Estimate, bootstrap, entropy
 from core.analysis.results import Basis, Result, undefined
 from core.models.emotions import EMOTIONS
 
-MOST = math.log2(len(EMOTIONS))
-"""Bits where all six are chosen alike: 2.58."""
 DRAWS = 200
 """Dirichlet draws behind the interval of one image."""
 PRIOR = 0.5

@@ -82,12 +82,13 @@ ACCESSORIES: Mapping[str, str] = {
     "beard": "beard or shadow of one",
     "forehead": "covered forehead (fringe, hat, scarf)",
     "headwear": "colourful headwear",
-    "glasses": "glasses",
 }
 FEATURES: Mapping[str, str] = {**SHAPE, **POSE, **COLOURS, **LIGHT, **ACCESSORIES, **{name: name for name in EMOTIONS}}
 """Column -> its name for people; the emotions are mini-XCEPTION's probabilities."""
 
 FORMAT = 1
+STORED_COLUMNS = [*SHAPE, *POSE, *COLOURS, *LIGHT, *ACCESSORIES, "glasses", *EMOTIONS]
+"""Names a stored table. Those of version 0.1.0 have a column of a glasses detector that is gone; it is left out when read."""
 BATCH = 32
 
 Array = NDArray[np.float64]
@@ -140,12 +141,12 @@ def features_of(
         raise LiminalError("There is no picture to measure; choose a sample set with images.")
     progress = progress or Progress()
     names = sorted(images)
-    digest = hashlib.blake2b(repr((FORMAT, list(FEATURES), version("dlib-bin"), names)).encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(repr((FORMAT, STORED_COLUMNS, version("dlib-bin"), names)).encode(), digest_size=16).hexdigest()
     place = (folder or data_folder() / "features") / f"{digest}.parquet"
     try:
         kept = pd.read_parquet(place)
-        if list(kept.columns) == list(FEATURES) and list(kept.index) == names:
-            return kept
+        if set(FEATURES) <= set(kept.columns) and list(kept.index) == names:
+            return kept[list(FEATURES)]
     except Exception:  # missing, or damaged in any of the ways that a parquet file can be: measured again
         pass
     table = pd.DataFrame(_measured(images, names, progress), columns=list(FEATURES), index=pd.Index(names, name="sample_id"))
@@ -229,8 +230,6 @@ def _look(faces: Array) -> Array:
     """Aligned faces (F, 128, 128, 3) in [0, 1] -> (F, colours, light and accessories): CIELAB, lightness 0 to 100."""
     from skimage.color import rgb2lab
 
-    from core.analysis import glasses
-
     lab: NDArray[Any] = rgb2lab(np.clip(faces, 0, 1))
     light = lab[..., 0]
 
@@ -264,6 +263,5 @@ def _look(faces: Array) -> Array:
         "beard": skin[:, 0] - mean(CHIN)[:, 0],
         "forehead": np.linalg.norm(forehead - skin, axis=1),
         "headwear": np.hypot(hair[:, 1], hair[:, 2]),
-        "glasses": glasses.probability(faces),
     }
     return np.column_stack([columns[name] for name in (*COLOURS, *LIGHT, *ACCESSORIES)])

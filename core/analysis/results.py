@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,10 +33,6 @@ class Result:
     basis: Basis
     interval: str  # how the intervals were made
     note: str = ""
-
-    def as_published(self) -> Self:
-        """The same figures of answers that a publication brought: nobody was asked here."""
-        return replace(self, basis=replace(self.basis, source="published"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; null for NaN and infinite numbers."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from core.commands.align_words import identity_lines, next_lines, report_lines
+from core.commands.align_words import identity_lines, report_lines
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.progress import Progress
@@ -54,18 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--between", nargs=2, metavar="EMOTION", help="what is to be foretold: answers to faces between these two"
     )
     action("list", _list, "alignments that are kept", study=False)
-    simulated = action("simulate-next", _simulate, "answers saved by choosing the next image, with simulated people", study=False)
-    simulated.add_argument("--people", type=int, default=20, help="simulated people (default %(default)s)")
-    simulated.add_argument("--answers", type=int, default=80, help="answers of each (default %(default)s)")
-    simulated.add_argument("--generator", default="dcgan-sharp", help="whose plain faces are asked about (default %(default)s)")
-    simulated.add_argument(
-        "--goal",
-        choices=("boundary", "everything"),
-        default="boundary",
-        help="what is to be foretold: answers to faces between two feelings, or to all kinds (default %(default)s)",
-    )
-    simulated.add_argument("--seed", type=int, default=0)
-    simulated.add_argument("--json", action="store_true")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -207,20 +195,4 @@ def _list(arguments: argparse.Namespace) -> int:
         )
     if not found:
         print("Nothing has learned from people yet; 'python -m core align group --help' says how.")
-    return 0
-
-
-def _simulate(arguments: argparse.Namespace) -> int:
-    from core.alignment.next_simulation import simulate_next
-
-    with TerminalProgress() as shown:
-        found = simulate_next(
-            arguments.generator,
-            people=arguments.people,
-            answers=arguments.answers,
-            goal=arguments.goal,
-            seed=arguments.seed,
-            progress=Progress(shown),
-        )
-    print(json.dumps(found.to_dict(), indent=1, allow_nan=False) if arguments.json else "\n".join(next_lines(found)))
     return 0

@@ -11,7 +11,6 @@ from core.analysis.boundary import Estimate
 if TYPE_CHECKING:
     from core.alignment.evaluation import AlignmentReport, Gain
     from core.alignment.identity import IdentityReport
-    from core.alignment.next_simulation import NextQuestion
 
 
 def report_lines(said: AlignmentReport) -> Iterator[str]:
@@ -51,32 +50,6 @@ def identity_lines(said: IdentityReport) -> Iterator[str]:
         yield f"  {said.note}"
 
 
-def next_lines(said: NextQuestion) -> Iterator[str]:
-    """Random order beside chosen questions."""
-    pairs = ", ".join(f"{first} and {second}" for first, second in said.pairs)
-    judged = f"faces between two feelings, each person's one of {pairs}" if pairs else "faces of all kinds"
-    yield f"{said.basis.raters} simulated people; judged by {judged}; surprise above the least possible, bits an answer"
-    series = [said.random, said.chosen, *([said.near] if said.near else [])]
-    yield "  answers   random                     chosen" + ("                     random, between the two" if said.near else "")
-    for answers, *row in zip(said.answers, *series, strict=True):
-        yield f"  {answers:>7}   " + " ".join(f"{_fine(each):<26}" for each in row).rstrip()
-    total = said.answers[-1]
-    yield (
-        f"What random order reaches with {total} answers takes {said.needed.value:.0f} chosen ones "
-        f"({said.needed.low:.0f} to {said.needed.high:.0f}): {_share(said.share)} of them (aim: 0.5)."
-    )
-    if said.near:
-        yield f"Random order among faces between the two feelings alone: {_share(said.near_share)} of them."
-    else:
-        yield f"The best order, if people were as the model has them: {said.possible:.2f} of them."
-    if said.note:
-        yield said.note
-
-
-def _share(value: Estimate) -> str:
-    return f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})"
-
-
 def percent(value: Estimate) -> str:
     """A share with its interval."""
     if math.isnan(value.value):
@@ -87,10 +60,6 @@ def percent(value: Estimate) -> str:
 def number(value: Estimate) -> str:
     """Two decimals with the interval."""
     return "-" if math.isnan(value.value) else f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})"
-
-
-def _fine(value: Estimate) -> str:
-    return f"{value.value:.4f} ({value.low:.4f} to {value.high:.4f})"
 
 
 def _points(gain: Gain) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core.alignment import next_stored, shipped
+from core.alignment import shipped
 from core.analysis import pairs
 from core.models import registry
 from core.progress import Progress, Stage
@@ -65,12 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--out", type=Path, default=shipped.FOLDER, help="folder to write to (default %(default)s)")
     part.add_argument("--work", type=Path, default=Path("build/alignment"), help="what the networks read is kept here")
 
-    part = parts.add_parser("next-question", help="what choosing the next question saves, simulated, so that nobody waits for it")
-    part.add_argument("--people", type=int, default=next_stored.PEOPLE, help="simulated people (default %(default)s)")
-    part.add_argument("--answers", type=int, default=next_stored.ANSWERS, help="questions to each (default %(default)s)")
-    part.add_argument("--seed", type=int, default=next_stored.SEED)
-    part.add_argument("--out", type=Path, default=next_stored.FOLDER, help="folder to write to (default %(default)s)")
-
     part = parts.add_parser("demonstration", help="two small studies with simulated observers, to have something to show")
     part.add_argument("--seed", type=int, default=1)
     part.add_argument("--out", type=Path, default=demonstration.FOLDER, help="folder to write to (default %(default)s)")
@@ -96,7 +90,6 @@ def run(args: argparse.Namespace) -> int:
         "demonstration": _demonstration,
         "directions": _directions,
         "gallery": _gallery,
-        "next-question": _next_question,
         "reference": _reference,
         "strangers": _strangers,
         "thresholds": _thresholds,
@@ -165,12 +158,6 @@ def _gallery(args: argparse.Namespace, progress: Progress) -> None:
     )
     passed = made.configuration["passed_measures_and_looking"]
     print(f"Chose {len(made.bases)} of {passed} good faces among {args.candidates} candidates.")
-
-
-def _next_question(args: argparse.Namespace, progress: Progress) -> None:
-    made = next_stored.build(people=args.people, answers=args.answers, seed=args.seed, folder=args.out, progress=progress)
-    for found in made:
-        print(f"{found.goal}: {found.needed.value:.0f} of {found.answers[-1]} answers, {found.basis.raters} simulated people.")
 
 
 def _reference(args: argparse.Namespace, progress: Progress) -> None:

@@ -26,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--iterations", type=int, default=100, help="iterations of a search at most (default 100, as in paper A)")
     parser.add_argument("--faces", type=int, default=64, help="faces for the recogniser's figures (default 64)")
-    parser.add_argument("--people", type=int, default=40, help="alignment: simulated people who are asked (default %(default)s)")
     parser.add_argument("--full", action="store_true", help="alignment: measure whole runs, nothing scaled")
     names = registry.names("generator")
     parser.add_argument(
@@ -43,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print. Ratios matter; the seconds are this machine's."""
-    for name in ("runs", "iterations", "faces", "images", "rows", "people"):
+    for name in ("runs", "iterations", "faces", "images", "rows"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise LiminalError(f"--{name} must be at least 1; it is {getattr(arguments, name)}.")
     suite = importlib.import_module(f"benchmarks.{arguments.suite}")
@@ -54,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.suite == "studies":
         measured = suite.measure(arguments.rows or 200_000)
     elif arguments.suite == "alignment":
-        measured = suite.measure(arguments.people, arguments.full)
+        measured = suite.measure(arguments.full)
     elif arguments.suite == "many":
         measured = suite.measure(arguments.images, arguments.iterations, arguments.rows or suite.MILLION, arguments.generator)
     else:

@@ -1,4 +1,4 @@
-"""Alignment figures: how long classifiers take to learn from a study of paper B's size, and how many answers choosing saves.
+"""Alignment figures: how long classifiers take to learn from a study of paper B's size.
 
 1,678 images, 22,450 answers of 66 people (paper B, section IV), 800 plain faces. Pictures are faces made here, answers are
 simulated. Learning is timed with the product's own functions. What takes longest is measured in part and scaled, unless it is asked
@@ -20,7 +20,6 @@ from core.alignment.alignment import Alignment, Inputs, Sources, opened
 from core.alignment.answers import Answered, Places
 from core.alignment.configuration import AlignmentConfiguration
 from core.alignment.inputs import BATCH, reference_labels
-from core.alignment.next_simulation import GOALS, NextQuestion, simulate_next
 from core.alignment.splits import parted
 from core.progress import Progress
 from core.sampling.seeds import generator_for, sample_seed
@@ -37,7 +36,6 @@ MINUTES, INDIVIDUAL_S = {MLP: 5, NETWORK: 20}, 10
 """To reach."""
 LOOKED_AT, SHARE = 64, 1 / 16
 """Pictures, and share of the images of an epoch, that are measured where not all are."""
-SIMULATED_ANSWERS = 60
 SEED = 5
 
 
@@ -50,12 +48,11 @@ class _Looked:
     reference_s: float
 
 
-def measure(people: int, full: bool) -> dict[str, Any]:
-    """All figures of the suite. people: simulated ones of the next question; full: nothing is scaled."""
+def measure(full: bool) -> dict[str, Any]:
+    """All figures of the suite. full: nothing is scaled."""
     with tempfile.TemporaryDirectory() as folder:
         group = {name: _group(name, Path(folder) / name, full) for name in (MLP, NETWORK)}
-    asked = {goal: _asked(simulate_next(people=people, answers=SIMULATED_ANSWERS, goal=goal)) for goal in GOALS}
-    return {"images": IMAGES, "answers": ANSWERS, "people": PEOPLE, "full": full, "group": group, "next_question": asked}
+    return {"images": IMAGES, "answers": ANSWERS, "people": PEOPLE, "full": full, "group": group}
 
 
 def _group(name: str, place: Path, full: bool) -> dict[str, Any]:
@@ -176,16 +173,6 @@ def _answers() -> Answered:
     return Answered(images, people, image, rater, emotion, "simulated")
 
 
-def _asked(found: NextQuestion) -> dict[str, Any]:
-    """The share of random order's answers that each order needs."""
-    orders = {"chosen": found.share, **({"random_between_the_two": found.near_share} if found.near else {})}
-    shares = {
-        name: {"share": round(each.value, 2), "low": round(each.low, 2), "high": round(each.high, 2)}
-        for name, each in orders.items()
-    }
-    return {**shares, "possible": round(found.possible, 2), "aim": 0.5, "people": found.basis.raters, "answers": found.answers[-1]}
-
-
 def _seconds(work: Callable[[], Any]) -> float:
     began = time.perf_counter()
     work()
@@ -211,15 +198,6 @@ def as_text(figures: dict[str, Any]) -> str:
             )
         if "a_row_an_answer" in found:
             lines.append(f"    a row an answer instead of a row an image would take {found['a_row_an_answer']:.1f} times as long")
-    lines.append("Answers that are needed for what random order reaches, shares (simulated people):")
-    for goal, found in figures["next_question"].items():
-        for order in ("chosen", "random_between_the_two"):
-            if order in found:
-                each = found[order]
-                words = f"  {goal}, {order.replace('_', ' ')}: {each['share']:.2f} ({each['low']:.2f} to {each['high']:.2f})"
-                lines.append(words + (f" (aim: {found['aim']})" if order == "chosen" else ""))
-        if "random_between_the_two" not in found:
-            lines.append(f"  {goal}, the best order if the model of a person were right: {found['possible']:.2f}")
     return "\n".join(lines)
 
 

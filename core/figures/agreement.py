@@ -101,44 +101,6 @@ def votes_per_image(votes: Sequence[int] | pd.Series[int], *, source: Source, wa
     return theme.described(figure, says=says, n=f"{len(counts):,} images, {int(counts.sum()):,} votes", source=source)
 
 
-def choices(table: pd.DataFrame, *, source: Source, interval: str = "95 % Wilson intervals") -> go.Figure:
-    """What was chosen, as shares: people and models beside each other.
-
-    table: name (who chose), choice, share, low, high (NaN: none), n, in order.
-    """
-    known = table.dropna(subset=["share"])
-    if known.empty:
-        return theme.empty("Nobody has chosen anything here yet.", source)
-    figure = go.Figure()
-    for place, (name, part) in enumerate(known.groupby("name", sort=False)):
-        share = part["share"].to_numpy(np.float64)
-        colour = theme.CATEGORIES[place % 6]
-        figure.add_bar(
-            x=part["choice"].to_numpy(object),
-            y=share,
-            name=f"{name} ({int(part['n'].max()):,})",
-            marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": ("", "/", ".", "x", "-", "|")[place % 6]}},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": np.nan_to_num(part["high"].to_numpy(np.float64) - share).clip(0),
-                "arrayminus": np.nan_to_num(share - part["low"].to_numpy(np.float64)).clip(0),
-                "color": theme.SOFT,
-                "width": 0,
-            },
-            hovertemplate=f"{name}: %{{y:.0%}} %{{x}}<extra></extra>",
-        )
-    figure.update_layout(barmode="group", yaxis={"title": "share of choices", "rangemode": "tozero", "tickformat": ".0%"})
-    top = known.iloc[int(known["share"].to_numpy().argmax())]
-    return theme.described(
-        figure,
-        says=f"The most frequent choice is {top['choice']}: {theme.percent(float(top['share']))} of the choices by {top['name']}.",
-        n=f"{int(known.groupby('name')['n'].max().sum()):,} choices",
-        interval=interval if known["low"].notna().any() else "",
-        source=source,
-    )
-
-
 def confusion(counts: pd.DataFrame, *, rows: str, columns: str, source: Source) -> go.Figure:
     """What was chosen for what: every row adds up to 100 %.
 

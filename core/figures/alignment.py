@@ -167,39 +167,3 @@ def people(table: pd.DataFrame, *, says: str, n: int | str, source: Source) -> g
         height=340,
     )
     return theme.described(figure, says=says, n=n, source=source)
-
-
-def asking(table: pd.DataFrame, *, says: str, n: int | str, source: Source, interval: str = "") -> go.Figure:
-    """How fast a person becomes known, by order of asking.
-
-    table: order (in words), answers, value, low, high (bits above the least possible surprise).
-    """
-    figure = go.Figure()
-    for place, (name, part) in enumerate(table.groupby("order", sort=False)):
-        colour = (theme.AMBER, theme.INDIGO, theme.SOFT)[place % 3]
-        x, value, low, high = (part[each].to_numpy(np.float64) for each in ("answers", "value", "low", "high"))
-        figure.add_scatter(
-            x=np.concatenate([x, x[::-1]]),
-            y=np.concatenate([high, low[::-1]]),
-            fill="toself",
-            fillcolor=theme.faded(colour, 0.18),
-            line={"width": 0},
-            mode="lines",
-            hoverinfo="skip",
-            showlegend=False,
-        )
-        figure.add_scatter(
-            x=x,
-            y=value,
-            mode="lines+markers",
-            name=str(name),
-            line={"color": colour, "width": 2.4, "dash": theme.DASHES[place % 6]},
-            marker={"symbol": theme.SYMBOLS[place % 6], "size": 7},
-            hovertemplate=f"{name}, %{{x}} answers: %{{y:.3f}} bits<extra></extra>",
-        )
-    figure.update_layout(
-        xaxis={"title": "answers so far"},
-        yaxis={"title": "surprise above the least possible, bits an answer", "rangemode": "tozero"},
-        height=420,
-    )
-    return theme.described(figure, says=says, n=n, interval=interval, source=source)

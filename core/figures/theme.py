@@ -32,11 +32,10 @@ WORDS: Mapping[str, str] = {
 """Sources as captions say them."""
 
 FONT = "'Instrument Sans', system-ui, -apple-system, 'Segoe UI', sans-serif"
-HEADINGS = "Newsreader, 'Iowan Old Style', Palatino, Georgia, serif"
 
 INK, SOFT, LINE, PAPER, PANEL = "#23252e", "#5d6070", "#d9d2c4", "#fbf9f5", "#f2eee6"
 AMBER, INDIGO, TEAL, BRICK, SKY = "#e09a3a", "#3d4a86", "#2b8f86", "#b0433a", "#7fb4dd"
-ACCEPTED, REFUSED, MISSING = AMBER, INDIGO, "#a09a8e"
+MISSING = "#a09a8e"
 FADED = "#b9bdcb"  # what is only there to compare with
 
 DARK: Mapping[str, str] = {

@@ -31,12 +31,6 @@ COMPACT = _files(
     "850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e",
     "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
 )
-FULL = _files(
-    "realesrgan-x4plus",
-    "35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86",
-    "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
-)
-
 CARD = ModelCard(
     name="dcgan-sharp",
     title="DCGAN sharpened, 256 pixels",

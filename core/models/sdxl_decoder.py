@@ -8,7 +8,6 @@ drawn from a seed: one for all faces, so that two faces differ by their embeddin
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,8 +30,6 @@ from core.models.own.listing import OwnModel
 from core.models.own.options import is_number, is_whole
 from core.models.own.sources import Fetched, added_file, fetch, verified, weight_files
 from core.models.sdxl_pipeline import Offload, Words, may_wait, pipeline_files, place, put_in, read_adapter, read_pipeline
-
-logger = logging.getLogger(__name__)
 
 Noise = int | Literal["own"]
 

@@ -12,8 +12,6 @@ from core.errors import LiminalError
 from core.models import registry
 
 Strategy = Literal["cmaes", "gradient"]
-SampleType = Literal["genuine", "positive", "negative", "interpolation", "optimized", "semantic"]
-SAMPLE_TYPES: tuple[SampleType, ...] = get_args(SampleType)
 
 
 @dataclass(frozen=True)
@@ -99,13 +97,6 @@ class IdentityConfiguration(Configuration):
         for names in (self.judges, self.classifiers):
             if len(set(names)) != len(names):
                 raise LiminalError(f"A model is named twice in {', '.join(names)}; name each once.")
-
-    @property
-    def samples_per_base(self) -> int:
-        """28 with the paper's values, semantic samples not counted."""
-        partners = self.bases_per_batch - 1
-        each = 1 + len(self.interpolation_steps) + len(self.targets)  # the negative itself, the way to it, the search from it
-        return 1 + self.positive_directions * len(self.positive_steps) + partners * each
 
 
 def check_whole(name: str, value: Any, low: int, high: int) -> None:

@@ -18,7 +18,6 @@ from core.models.own.listing import own_models
 from core.writing import write_bytes
 
 Metric = Literal["euclidean", "cosine", "euclidean_l2"]
-Array = NDArray[np.float32]
 
 ASSETS = Path(core.__file__).resolve().parents[1] / "assets"
 

@@ -7,7 +7,7 @@ from scipy.special import log_softmax, softmax
 
 from core.alignment.information import expected_gain, expected_information, next_question
 from core.alignment.observer import K, Prior, observe, population, probabilities
-from core.alignment.profile import FEWEST, profile, running_score
+from core.alignment.profile import FEWEST, profile, scored
 from core.errors import LiminalError
 
 WIDE = Prior(sensitivity=1.0, bias=2.0)
@@ -81,15 +81,24 @@ def test_a_profile_names_what_departs_and_few_answers_say_nothing():
     assert few.departs == ()
 
 
+def running_score(group, said, prior=None):
+    """Every answer guessed from those before it, as a visitor's are."""
+    known, own = observe(group[:0], said[:0], prior), []
+    for place in range(len(said)):
+        own.append(known.probabilities(group[[place]])[0])
+        known = observe(group[: place + 1], said[: place + 1], prior, known)
+    return scored("r", np.array(own), group, said)
+
+
 def test_the_running_score_looks_only_backwards_and_finds_a_biased_person():
     group = crowd(160)
     said = answers(np.array([0.0, 2.0, -1.0, -1.0, 0, 0, 0, -4.0]), group)
     prior = Prior(bias=1.0)
-    whole = running_score("r", group, said, prior)
+    whole = running_score(group, said, prior)
     assert whole.gain.low > 0
-    part = running_score("r", group[:40], said[:40], prior)
+    part = running_score(group[:40], said[:40], prior)
     assert part.own == pytest.approx(whole.own[:40])  # what comes later changes no guess
-    assert np.isnan(running_score("r", group[:10], said[:10]).gain.value)
+    assert np.isnan(running_score(group[:10], said[:10]).gain.value)
 
 
 def test_the_crowd_s_spread_is_found():

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from core.analysis.acceptance import Proportion
-from core.analysis.boundary import bootstrap, boundary, entropy, gains, judges, outcome, ratio
+from core.analysis.boundary import bootstrap, boundary, entropy, judges, outcome, ratio
 from core.errors import LiminalError
 from core.sampling.emotion.configuration import EmotionConfiguration
 from tests.emotion_sets import emotion_set, unanimous
@@ -183,31 +183,10 @@ def test_a_ratio_lies_in_its_interval(one, more, other, rest):
     assert math.isnan(found.value) or found.value <= found.high + 1e-9
 
 
-def unguided(planted):
-    return emotion_set(planted, configuration=EmotionConfiguration("surprise", "fear", count=len(planted), guided=False))
-
-
-def test_guided_beside_unguided():
-    passing, failing = unanimous(0.4, 0.4, True), unanimous(0.1, 0.1, False)
-    with_guidance = emotion_set([passing] * 8 + [{**passing, SMALL: (0.1, 0.1, False)}] * 2)
-    without = unguided([passing] * 2 + [failing] * 8)
-    found = {each.classifier: each for each in gains(with_guidance.samples, without.samples, STEERER)}
-    assert list(found) == [STEERER, "mini-xception", "tanh-cnn", SMALL]
-    assert (found[STEERER].guided.count, found[STEERER].unguided.count, found[STEERER].ratio.value) == (10, 2, 5.0)
-    assert (found[SMALL].guided.share, found[SMALL].ratio.value) == (0.8, pytest.approx(4.0))
-    assert found[SMALL].ratio.low < 4.0 < found[SMALL].ratio.high
-
-
 def test_what_cannot_be_compared_gets_a_sentence():
     planted = [unanimous(0.5, 0.5, True)] * 2
-    guided, plain = emotion_set(planted), unguided(planted)
-    with pytest.raises(LiminalError, match="sort them first"):
-        gains(plain.samples, guided.samples, STEERER)
+    guided = emotion_set(planted)
     other = emotion_set([unanimous(0.5, 0.5, True)] * 2, configuration=EmotionConfiguration("fear", "anger", count=2, guided=False))
-    with pytest.raises(LiminalError, match="'surprise, fear' and 'fear, anger'"):
-        gains(guided.samples, other.samples, STEERER)
-    with pytest.raises(LiminalError, match="different classifiers"):
-        gains(guided.samples, plain.samples.drop(columns="passed_small-cnn"), STEERER)
     with pytest.raises(LiminalError, match="one pair at a time"):
         statistics(pd.concat([guided.samples, other.samples]))
     with pytest.raises(LiminalError, match="none of type 'boundary'"):

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import log_loss
 
 from core.analysis.boundary import entropy
-from core.analysis.choices import MOST, choices, dirichlet_interval, divergence, fit, miller_madow
+from core.analysis.choices import choices, dirichlet_interval, divergence, fit, miller_madow
 from core.analysis.deciders import probabilities
 from core.analysis.outcomes import outcomes
 from core.analysis.reaction import entropy_and_time, reaction_times, spearman
@@ -50,7 +50,7 @@ def test_entropies_lie_within_bounds(table):
     bits = miller_madow(table)
     voted = table.sum(axis=1) > 0
     assert np.isnan(bits[~voted]).all()
-    assert ((bits[voted] >= 0) & (bits[voted] <= MOST + 1e-12)).all()
+    assert ((bits[voted] >= 0) & (bits[voted] <= math.log2(6) + 1e-12)).all()
     low, high = dirichlet_interval(table, entropy, bits)
     assert (low[voted] <= bits[voted]).all()
     assert (high[voted] >= bits[voted]).all()

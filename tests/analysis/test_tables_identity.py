@@ -189,8 +189,7 @@ def test_degenerate_studies_give_a_table_and_a_sentence(change, said, recwarn):
     assert not recwarn.list
 
 
-def test_answers_that_a_publication_brought_say_so(table):
-    assert table.as_published().basis.source == "published"
+def test_simulated_answers_say_so(table):
     assert table.basis.source == "people"
     simulated = identity_study(1, 3, source="simulated")
     assert mean_table(simulated.table, simulated.ratings, {}, resamples=20).basis.source == "simulated"

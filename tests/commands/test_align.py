@@ -1,7 +1,5 @@
 """``python -m core align``: refusals are one line and exit code 2; what is kept is listed."""
 
-import json
-
 import pytest
 
 from core.__main__ import main
@@ -20,7 +18,6 @@ def own_data(tmp_path, monkeypatch):
         (["group", "--study", "nowhere", "--epochs", "0"], "'epochs' must be a whole number"),
         (["individual", "--study", "nowhere", "--rate", "0"], "'rate' must be a number"),
         (["report"], "--study"),
-        (["simulate-next", "--people", "1"], "2 to 1,000 people"),
         (["group", "--study", "nowhere", "--classifiers", "small-cnn"], "small-cnn"),
     ],
 )
@@ -35,12 +32,3 @@ def test_refusals_are_one_line(arguments, said, capsys):
 def test_nothing_is_listed_at_first(capsys):
     assert main(["align", "list"]) == 0
     assert "Nothing has learned" in capsys.readouterr().out
-
-
-def test_the_simulation_prints_both_orders(capsys):
-    assert main(["align", "simulate-next", "--people", "2", "--answers", "5", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["answers"] == [0, 5]
-    assert found["basis"]["source"] == "simulated"
-    assert main(["align", "simulate-next", "--people", "2", "--answers", "5"]) == 0
-    assert "aim: 0.5" in capsys.readouterr().out

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from core.analysis.acceptance import Proportion
-from core.figures import agreement, comparison, emotion, identity, importance, projection, tables, theme, verification
+from core.figures import agreement, comparison, emotion, identity, importance, tables, theme, verification
 from core.models.emotions import EMOTIONS
 
 TYPES = ["genuine", "positive", "interpolation", "optimized", "negative"]
@@ -76,18 +76,12 @@ def images(n=40):
     )
 
 
-def choices():
-    rows = [(name, each, 1 / 6, 0.1, 0.3, 60) for name in ("people", "mini-XCEPTION") for each in EMOTIONS]
-    return pd.DataFrame(rows, columns=["name", "choice", "share", "low", "high", "n"])
-
-
 def features():
     rows = [("smile", 0.2, 0.1, 0.3), ("hair", 0.01, -0.02, 0.04)]
     return pd.DataFrame(rows, columns=["feature", "importance", "low", "high"])
 
 
 KAPPAS = pd.DataFrame([[1, 0.5, math.nan], [0.5, 1, 0.2], [math.nan, 0.2, 1]], index=list("abc"), columns=list("abc"))
-POINTS = pd.DataFrame({"id": ["i", "j", "k"], "x": [0.0, 1.0, math.nan], "y": [0.0, 1.0, 2.0], "kind": ["a", None, "b"]})
 
 DRAWN = {
     "histogram": (lambda t: identity.similarity_histogram(t, source="simulated"), pairs()),
@@ -101,7 +95,6 @@ DRAWN = {
     "psychometric": (lambda t: verification.psychometric(t, *way()[1:], source="simulated"), way()[0]),
     "consistency": (lambda t: agreement.error_consistency(t, n=9, source="simulated", ceiling=(0.5, 0.4, 0.6)), KAPPAS),
     "votes": (lambda t: agreement.votes_per_image(t["votes"], source="simulated"), pd.DataFrame({"votes": [1, 2, 2]})),
-    "choices": (lambda t: agreement.choices(t, source="simulated"), choices()),
     "confusion": (
         lambda t: agreement.confusion(t, rows="model", columns="people", source="simulated"),
         pd.DataFrame(np.eye(6, dtype=int), index=EMOTIONS, columns=EMOTIONS),
@@ -110,7 +103,6 @@ DRAWN = {
     "entropy": (lambda t: emotion.entropy_histogram(t, source="simulated"), images()),
     "times": (lambda t: emotion.reaction_time_histogram(t, source="simulated"), images()),
     "both": (lambda t: emotion.entropy_by_reaction_time(t, source="simulated", rho=(0.4, 0.3, 0.5)), images()),
-    "map": (lambda t: projection.map_figure(t, colour="kind", source="simulated"), POINTS),
     "importances": (lambda t: importance.importances(t, r2=(0.4, 0.3, 0.5), n=50, source="simulated"), features()),
     "predicted": (lambda t: importance.predicted(t, source="simulated"), pairs().assign(predicted=50.0)),
 }
@@ -142,9 +134,7 @@ def test_an_empty_table_is_a_sentence(name):
     assert theme.themed(figure).layout.title.text == theme.SIMULATED_MARK
 
 
-@pytest.mark.parametrize(
-    "name", ["histogram", "scatter", "violins", "means", "acceptance", "psychometric", "choices", "outcomes", "both"]
-)
+@pytest.mark.parametrize("name", ["histogram", "scatter", "violins", "means", "acceptance", "psychometric", "outcomes", "both"])
 def test_a_single_row_is_drawn_without_nan_in_its_caption(name):
     make, table = DRAWN[name]
     figure = make(table.iloc[:1])
@@ -156,8 +146,6 @@ def test_ids_travel_with_every_mark():
     for figure in (DRAWN["scatter"][0](pairs()), DRAWN["violins"][0](pairs())):
         carried = [each for trace in figure.data for each in np.asarray(trace.customdata).ravel()]
         assert sorted(carried) == sorted(pairs()["pair_id"])
-    shown = DRAWN["map"][0](POINTS)
-    assert sorted(each for trace in shown.data for each in trace.customdata) == ["i", "j"], "a point without a place is not drawn"
 
 
 def test_histogram_bars_add_up_to_the_pairs_of_each_type():
@@ -222,30 +210,6 @@ def test_activations_show_what_lies_beyond_the_filter():
     ]
     assert np.allclose(beyond, 125, atol=25)
     assert not emotion.activations(logits[:0], limits, classifier="x").data
-
-
-def test_a_map_of_many_points_is_light_and_drawn_by_webgl():
-    n = 100_000
-    rng = np.random.default_rng(0)
-    points = pd.DataFrame({"id": [f"{place:020x}" for place in range(n)], "x": rng.normal(size=n), "y": rng.normal(size=n)})
-    points["value"] = rng.uniform(size=n)
-    figure = projection.map_figure(points, source="model", colour="value")
-    assert {trace.type for trace in figure.data} == {"scattergl"}
-    assert figure.data[0].x.dtype == np.float32
-    assert np.abs(np.asarray(figure.data[0].x) - points["x"]).max() < 1e-3
-    assert len(figure.to_json()) < 5e6
-
-
-def test_a_map_colours_words_and_numbers_and_keeps_what_has_no_value():
-    points = POINTS.assign(x=[0.0, 1.0, 2.0], value=[1.0, math.nan, 3.0])
-    by_word = projection.map_figure(points, source="model", colour="kind")
-    assert {trace.name for trace in by_word.data} == {"a (1)", "b (1)", "no value (1)"}
-    by_number = projection.map_figure(points, source="model", colour="value")
-    assert sum(len(trace.x) for trace in by_number.data) == 3
-    many = pd.DataFrame({"id": list("abcdefghijklmnop"), "x": range(16), "y": range(16), "kind": list("abcdefghijklmnop")})
-    shown = projection.map_figure(many, source="model", colour="kind")
-    assert len(shown.data) == projection.MOST_KINDS + 1
-    assert sum(len(trace.x) for trace in shown.data) == 16
 
 
 def test_two_figures_side_by_side_share_their_axes_and_name_everything_once():

@@ -50,12 +50,19 @@ def test_a_seed_gives_one_latent(seeds):
         assert torch.equal(generator.sample([seed])[0], row)
 
 
-@pytest.mark.parametrize("files", [dcgan_sharp.COMPACT, dcgan_sharp.FULL], ids=["compact", "full"])
+FULL = dcgan_sharp._files(  # the other network of the package, of other layers
+    "realesrgan-x4plus",
+    "35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86",
+    "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+)
+
+
+@pytest.mark.parametrize("files", [dcgan_sharp.COMPACT, FULL], ids=["compact", "full"])
 def test_enlargers_equal_ncnn(files):
     import ncnn
 
     param, binary = (file.verified() for file in files)
-    side = 32 if files is dcgan_sharp.FULL else 64
+    side = 32 if files is FULL else 64
     image = np.random.default_rng(0).random((3, side, side), dtype=np.float32)
     reference = ncnn.Net()
     reference.opt.use_fp16_packed = reference.opt.use_fp16_storage = reference.opt.use_fp16_arithmetic = False

@@ -19,7 +19,6 @@ def test_the_defaults_are_the_papers():
     assert (paper.sigma, paper.iterations, paper.strategy, paper.population) == (1.0, 100, "cmaes", None)
     assert (paper.faces_needed, paper.face_checks, paper.face_step) == (19, 20, 0.2)
     assert (paper.generator, paper.recogniser) == ("dcgan", "dlib")
-    assert paper.samples_per_base == 28
 
 
 @pytest.mark.parametrize(

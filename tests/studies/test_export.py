@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from core.models.emotions import EMOTIONS
 from core.studies.exporting.croissant import croissant
 from core.studies.exporting.data_card import COLUMNS, origin
-from core.studies.exporting.safe_cells import escape, escaped, unescape, unescaped
+from core.studies.exporting.safe_cells import escape, escaped, unescaped
 from core.studies.exporting.tables import csv_bytes, parquet_bytes
 from core.studies.importing.conversion import convert
 from core.studies.importing.guessing import guess
@@ -26,21 +26,24 @@ from core.studies.study import Plan, Study
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "=cmd|' /C calc'!A0"]
 
 
+def undone(cell):
+    return unescaped(pd.Series([cell], dtype="str"))[0]
+
+
 @pytest.mark.parametrize("cell", FORMULAS)
 def test_formulas_get_an_apostrophe_and_lose_it_again(cell):
     assert escape(cell) == f"'{cell}"
-    assert unescape(escape(cell)) == cell
+    assert undone(escape(cell)) == cell
 
 
 @pytest.mark.parametrize("cell", ["", "fear", "'quoted'", "a=b", "{}", "1.5", "O'Neill"])
 def test_other_cells_stay_as_they_are(cell):
-    assert escape(cell) == cell == unescape(cell)
+    assert escape(cell) == cell == undone(cell)
 
 
 @settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("'=+-@\t\r\nab＝"), max_size=8))
 def test_escaping_can_always_be_undone(text):
-    assert unescape(escape(text)) == text
     column = pd.Series([text], dtype="str")
     assert unescaped(escaped(column)).tolist() == [text]
     assert escaped(column)[0] == escape(text)

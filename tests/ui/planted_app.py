@@ -12,7 +12,6 @@ from core.alignment import alignment, controversial, learning
 from core.alignment.curves import EpochDone
 from core.progress import Progress
 from tests.ui import taught
-from ui.alignment import asking
 from ui.paths import ROOT
 from ui.server import lifespan, middleware, routes
 from ui.studies import access
@@ -50,6 +49,5 @@ alignment.begin = taught.begun
 learning.fine_tune = slowly
 controversial.search = drawn
 access.show_demonstration = lambda: None
-asking.PEOPLE_COUNTS, asking.ANSWER_COUNTS = ("2", "10"), ("10", "80")
 
 app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan, middleware=middleware())

@@ -1,4 +1,4 @@
-"""Learning from people as a person does it, in a real browser: Align, You and the next question, with networks that are made up."""
+"""Learning from people as a person does it, in a real browser: Align and You, with networks that are made up."""
 
 import re
 
@@ -116,12 +116,8 @@ def test_a_face_and_all_its_answers_are_seen_at_once_on_a_phone(planted, open_pa
         assert boxes[-1]["width"] >= 150
 
 
-def test_simulated_people_are_asked_and_a_narrow_screen_holds_what_comes_of_it(planted, open_page, settle):
-    page = open_page(f"{planted}/next-question?people=2&answers=10", width=NARROW, height=844, color_scheme="dark")
-    page.get_by_role("button", name="Ask them").click()
-    expect(page.get_by_text("Nobody was asked")).to_be_visible()
-    settle(page)
-    expect(page.locator("h3.says")).to_have_count(1)
-    assert page.evaluate("document.documentElement.scrollWidth") == NARROW
-    page.get_by_role("link", name="Try it on yourself").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("How do you see it?")
+def test_the_address_of_the_next_question_leads_to_align(planted, open_page):
+    page = open_page(f"{planted}/next-question?people=2&answers=10")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Networks that learn from people")
+    expect(page.get_by_text("is gone")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/align\?from=next-question"))

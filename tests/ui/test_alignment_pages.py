@@ -1,4 +1,4 @@
-"""The pages of models that learn from people, with made-up networks: learning, what it brought, a visitor, the next question."""
+"""The pages of models that learn from people, with made-up networks: learning, what it brought, a visitor."""
 
 import time
 
@@ -235,23 +235,12 @@ def test_answers_go_into_a_study_of_people_only_when_asked_to(place, crowd):
     assert kept["presented"].str.contains("self-paced").all()
 
 
-# Next question
+# Next question, a page that is gone
 
 
-def test_the_usual_next_question_is_answered_at_once_and_can_be_asked_anew(place):
-    test = app("next_question.py")
-    assert "Worked out on" in words(test)
-    assert "40 simulated people" in words(test)
-    assert test.button(key="next-start").label == "Ask them anew"
-
-
-def test_the_next_question_on_simulated_people(place, monkeypatch):
-    from ui.alignment import asking
-
-    monkeypatch.setattr(asking, "PEOPLE_COUNTS", ("2", "10"))
-    monkeypatch.setattr(asking, "ANSWER_COUNTS", ("10", "80"))
+def test_the_address_of_the_next_question_leads_to_align_and_says_why(place):
     test = app("next_question.py", people="2", answers="10")
-    test.button(key="next-start").click().run()
-    said = words(finished(test, "Nobody was asked"))
-    assert "at random" in said
-    assert "simulated" in said
+    assert "Networks that learn from people" in words(test)
+    assert "*Next question* is gone" in words(test)
+    assert test.query_params["from"] in ("next-question", ["next-question"])
+    assert "is gone" not in words(app("align.py"))

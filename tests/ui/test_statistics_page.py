@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from core.figures.exhibits.contents import EMOTION, IDENTITY
+from core.figures.exhibits.contents import EMOTION, FIRST, IDENTITY
 from core.figures.report.document import report
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.identity import generate_batch
@@ -88,8 +88,43 @@ def test_the_way_on_opens_the_next_chapter(place, pairs):
     study(place, "pairs", pairs)
     test = app("statistics.py", study="pairs")
     test.button(key="onwards").click().run()
-    assert IDENTITY[1].question in words(test)
-    assert test.query_params["section"] in (IDENTITY[1].key, [IDENTITY[1].key])
+    following = next(each for each in IDENTITY if each.key == FIRST["identity"][1])
+    assert following.question in words(test)
+    assert test.query_params["section"] in (following.key, [following.key])
+
+
+def chapters(test):
+    return test.get("button_group")[0].options
+
+
+@pytest.mark.parametrize("kind", ["identity", "emotion"])
+def test_four_chapters_are_shown_and_the_others_behind_more(place, pairs, faces, kind):
+    study(place, "asked", pairs if kind == "identity" else faces)
+    every = IDENTITY if kind == "identity" else EMOTION
+    titles = {each.key: each.title for each in every}
+    first = [titles[key] for key in FIRST[kind]]
+    rest = [each.title for each in every if each.key not in FIRST[kind]]
+    test = app("statistics.py", study="asked")
+    assert chapters(test) == first
+    test.button(key="contents-more").click().run()
+    assert chapters(test) == first + rest
+    assert every[0].question in words(test)  # the open one stays
+    assert test.button(key="contents-more").label == "Fewer"
+    test.button(key="contents-more").click().run()
+    assert chapters(test) == first
+
+
+def test_a_link_to_a_chapter_behind_more_opens_it_and_the_last_one_leads_behind_more(place, pairs):
+    study(place, "pairs", pairs)
+    test = app("statistics.py", study="pairs", section="times")
+    assert len(chapters(test)) == len(IDENTITY)
+    assert "How long do people take?" in words(test)
+    assert not [each for each in test.button if each.key == "contents-more"]
+    test = app("statistics.py", study="pairs", section=FIRST["identity"][-1])
+    assert len(chapters(test)) == 4
+    test.button(key="onwards").click().run()
+    assert next(each for each in IDENTITY if each.key not in FIRST["identity"]).question in words(test)
+    assert len(chapters(test)) == len(IDENTITY)
 
 
 def test_a_report_is_asked_for_in_the_background(place, pairs):

@@ -126,7 +126,6 @@ def _ask(you: Visitor, pictured: Mapping[str, str]) -> None:
         )
         if you.n:
             st.button("Begin again", key="you-again", type="tertiary", on_click=_again, args=(you,))
-            st.page_link(navigation.page(navigation.NEXT_QUESTION), label="How much does choosing save?")
 
 
 def _told(you: Visitor) -> tuple[str, bool | None]:

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from ui.analysis.material import Chosen
 
 SECTION, LIMIT, OWN = "section", "limit", "threshold"
+MORE = "statistics-more"
+"""In the session: whether the reader asked for all chapters."""
 OWN_LIMIT = "any"
 
 
 def show(chosen: Chosen) -> None:
     """The table of contents and the chapter of the address."""
-    from core.figures.exhibits.contents import sections
+    from core.figures.exhibits.contents import first_and_more
 
-    every = sections(chosen.material)
-    section = _contents(every, has_answers=bool(len(chosen.material.ratings)))
+    first, more = first_and_more(chosen.material)
+    section = _contents(first, more, has_answers=bool(len(chosen.material.ratings)))
     st.header(section.question, anchor=section.key)
     view = _view(chosen, section)
     try:
@@ -36,19 +38,34 @@ def show(chosen: Chosen) -> None:
         st.info(str(error))
         return
     _cards(chosen, section, found)
-    _onwards(every, section)
+    _onwards((*first, *more), section)
 
 
-def _contents(every: tuple[Section, ...], *, has_answers: bool) -> Section:
-    """Chapters as pills; the one of the address is open."""
-    by_key = {each.key: each for each in every}
-    with st.container(key="contents"):
+def _contents(first: tuple[Section, ...], more: tuple[Section, ...], *, has_answers: bool) -> Section:
+    """Chapters as pills; the one of the address is open. ``more`` are shown on request, and where one of them is open."""
+    wanted = st.query_params.get(SECTION) in [each.key for each in more]
+    shown = wanted or bool(st.session_state.get(MORE))
+    by_key = {each.key: each for each in ((*first, *more) if shown else first)}
+    with st.container(key="contents", horizontal=True, vertical_alignment="center", gap="small"):
         picked = one_of(
             "Chapters", list(by_key), SECTION, titles={key: each.title for key, each in by_key.items()}, look="pills", hidden=True
         )
+        if not wanted:
+            st.button(
+                "Fewer" if shown else "More",
+                key="contents-more",
+                type="tertiary",
+                icon=":material/expand_less:" if shown else ":material/expand_more:",
+                on_click=_show_more,
+                args=(not shown,),
+            )
     if not has_answers:
         st.info("Nobody has answered yet: only what models say can be shown.")
     return by_key[picked]
+
+
+def _show_more(shown: bool) -> None:
+    st.session_state[MORE] = shown
 
 
 def _view(chosen: Chosen, section: Section) -> View:

@@ -37,11 +37,22 @@ EMOTION = (
     Section("deciders", "Erring alike", "Do models choose what people choose?", deciders.consistency),
     Section("activations", "Activations", "How rare are such faces?", emotion.activations, answers=False, uses=("classifier",)),
 )
+FIRST = {
+    "identity": ("types", "decisions", "errors", "correlations"),
+    "emotion": ("outcomes", "divided", "agreement", "classifiers"),
+}
+"""Chapters that a page shows before its reader asks for more."""
 
 
 def sections(material: Material) -> tuple[Section, ...]:
     """Those of the study's question."""
     return IDENTITY if material.kind == "identity" else EMOTION
+
+
+def first_and_more(material: Material) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
+    """The same sections: those that are shown first, and those behind "More"."""
+    every, first = sections(material), FIRST[material.kind]
+    return tuple(each for each in every if each.key in first), tuple(each for each in every if each.key not in first)
 
 
 def first_view(material: Material) -> View:

@@ -18,11 +18,6 @@ def escape(text: str) -> str:
     return f"'{text}" if _DANGEROUS.match(text) else text
 
 
-def unescape(text: str) -> str:
-    """Undoes ``escape``: ``unescape(escape(text)) == text`` for every text."""
-    return text[1:] if _ESCAPED.match(text) else text
-
-
 def escaped(column: pd.Series) -> pd.Series:
     """``escape`` for a column of text."""
     dangerous = column.str.match(_DANGEROUS.pattern).fillna(False).astype(bool)
@@ -30,6 +25,6 @@ def escaped(column: pd.Series) -> pd.Series:
 
 
 def unescaped(column: pd.Series) -> pd.Series:
-    """``unescape`` for a column of text; missing cells stay missing."""
+    """Undoes ``escaped``, for every text; missing cells stay missing."""
     marked = column.str.match(_ESCAPED.pattern).fillna(False).astype(bool)
     return column.where(~marked, column.str.slice(1))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 Character = Literal["attentive", "careless", "hasty", "monotone"]
 """careless: guesses most of the time; hasty: guesses within a quarter of a second; monotone: one answer throughout."""
-CHARACTERS: tuple[Character, ...] = get_args(Character)
 
 HASTY_MS = (110.0, 240.0)
 
