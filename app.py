@@ -5,7 +5,7 @@ The main script lies in ui/ on purpose: st.navigation beside a folder called pag
 
 import streamlit as st
 
-from ui.paths import ROOT
+from ui import ROOT
 from ui.server import keep_uploads_in_memory, lifespan, middleware, routes
 
 keep_uploads_in_memory()

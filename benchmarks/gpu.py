@@ -41,11 +41,10 @@ from benchmarks.gpu_networks import (
     to_half,
 )
 from core.errors import LiminalError
-from core.models import registry, visits
-from core.models.chunks import in_chunks
-from core.models.device import choose_device, free_cached, ran_out_of_memory, search_precision
-from core.models.engine import Engine, gathered
-from core.progress import notices_to
+from core.models import registry, request_context
+from core.models.device import choose_device, choose_search_precision, free_cached, ran_out_of_memory, run_in_chunks
+from core.models.engine.engine import Engine, batched
+from core.progress import redirect_notices
 
 BUDGET_SECONDS = 280.0
 """After so many seconds nothing new is begun, so that the whole stays within five minutes."""
@@ -166,7 +165,10 @@ def check_built_in(entry: registry.Entry, device: torch.device) -> list[Row]:
     except LiminalError as error:
         return [Row("parity", entry.name, "skipped", note=f"skipped: {error}")]
     limit, note = FLOAT32_LIMIT, str(entry.kind)
-    if entry.name in SEARCH_NETWORKS and torch.bfloat16 in (search_precision(device), search_precision(torch.device("cpu"))):
+    if entry.name in SEARCH_NETWORKS and torch.bfloat16 in (
+        choose_search_precision(device),
+        choose_search_precision(torch.device("cpu")),
+    ):
         limit, note = HALF_LIMITS[torch.bfloat16], f"{entry.kind}, partly bfloat16"
     return [compare("parity", entry.name, main_function(model, entry.kind), main_function(reference, entry.kind), limit, note)]
 
@@ -230,7 +232,7 @@ def time_stylegan2(precision: torch.dtype, device: torch.device, sizes: Sizes) -
     case = Case("StyleGAN2", make, draw_noise(4, sizes.width), redraw=False)
     network = to_device(build(case, device), device)
     z = case.inputs(torch.Generator().manual_seed(SEED))[0].to(device)
-    rate = rows_per_second(lambda: gathered(network, z, chunk), len(z), device, sizes.seconds)
+    rate = rows_per_second(lambda: batched(network, z, chunk), len(z), device, sizes.seconds)
     name = f"StyleGAN2, {sizes.resolution} pixels, {_short(precision)}"
     return [Row("speed", name, "measured", rate, unit="images/s", note=f"random weights, {chunk} at a time")]
 
@@ -327,17 +329,17 @@ def check_memory(device: torch.device, sizes: Sizes) -> list[Row]:
     case = Case("memory", lambda: layers, draw_images(8, 3, side))
     network = to_device(build(case, device), device)
     rows = case.inputs(torch.Generator().manual_seed(SEED))[0].to(device)
-    expected = in_chunks(network, rows, 1)
+    expected = run_in_chunks(network, rows, 1)
     engine, notices = Engine(), list[str]()
     how = "limit of the allocator" if device.type == "cuda" else "simulated"
     try:
-        with limited_memory(network, rows[:1], 2.5) as limited, notices_to(notices.append):
+        with limited_memory(network, rows[:1], 2.5) as limited, redirect_notices(notices.append):
             row = compare("memory", "smaller chunks", engine.run(limited, rows, 8), expected, FLOAT32_LIMIT, how)
         smaller = [notice.rpartition(" ")[2].rstrip(".") for notice in notices]
         note = f"{how}: 8 rows at a time, then {', then '.join(smaller)}" if smaller else f"{how}: memory never ran out"
         results = [replace(row, note=note, status=row.status if smaller else "failed")]
         refused = "no error was raised"
-        with limited_memory(network, rows[:1], 0.25) as limited, notices_to(notices.append):
+        with limited_memory(network, rows[:1], 0.25) as limited, redirect_notices(notices.append):
             try:
                 engine.run(limited, rows[:1], 1)
             except LiminalError as error:
@@ -392,7 +394,7 @@ def run_streams(
 
     def ask(number: int) -> None:
         try:
-            with torch.no_grad(), visits.visiting(visits.Visit(f"stream-{number}")):
+            with torch.no_grad(), request_context.use_context(request_context.RequestContext(f"stream-{number}")):
                 start.wait()
                 for row in torch.split(streams[number], 1):
                     results[number].append(engine.run(network, row, CHUNK).cpu())

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from benchmarks import sdxl_networks
 from benchmarks.sdxl_networks import SDXLSizes
-from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
-from core.models.uvit import UViT, UViTConfiguration
+from core.models.builtin.prior import UViT, UViTConfiguration
+from core.models.custom.stylegan2 import StyleGAN2Network, StyleGAN2Sizes
 
 CHUNK = 4
 """Rows of a chunk in the engine check: that of most built-in networks."""
@@ -118,7 +118,7 @@ def _network(module: str, name: str, *arguments: Any) -> Callable[[], nn.Module]
 
 def _resemotenet(share: int) -> nn.Module:
     """Of the published widths divided by ``share``."""
-    module = importlib.import_module("core.models.resemotenet")
+    module = importlib.import_module("core.models.custom.checkpoints")
     widths = [tuple(width // share for width in layers) for layers in ((64, 128, 256), (512, 1024, 2048), (1024, 512, 256))]
     made: nn.Module = module.ResEmoteNetwork(module.Sizes(widths[0], 16 // share, widths[1], (*widths[2], 7)))
     return made

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from core.errors import LiminalError
@@ -19,7 +19,6 @@ COMMANDS = {
     "study": "make, import, export and delete studies and their answers",
     "report": "statistics of a set of samples, beside the published ones",
     "align": "models that learn from people: the group, individuals, the next question",
-    "bench": "speed and parity beside the papers' own stack",
     "train": "train the committed networks anew",
     "assets": "make the gallery, thresholds and other assets anew",
 }
@@ -35,8 +34,13 @@ class OneLineParser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command -> exit code: 0 done, 2 something was wrong, 130 stopped by Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    return report_errors(lambda: _dispatch(given))
+
+
+def report_errors(work: Callable[[], int]) -> int:
+    """Do the work -> its exit code; an error is one line on standard error (2), Ctrl-C another (130)."""
     try:
-        return _dispatch(given)
+        return work()
     except LiminalError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2

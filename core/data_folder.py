@@ -1,4 +1,4 @@
-"""Where the user's own data lie: the ratings and the library of sample sets."""
+"""Find the folder with the user's own data: ratings, the library of sample sets, caches."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import platformdirs
 
+import core
 from core.errors import LiminalError
 
 
-def chosen_folder() -> Path:
+def locate_data_folder() -> Path:
     """Where the data folder is or will be; the disk is not asked."""
     chosen = os.environ.get("LIMINAL_DATA_DIR")
     return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("liminal", appauthor=False)
@@ -21,7 +22,7 @@ def data_folder() -> Path:
 
     Raises LiminalError when it cannot be made.
     """
-    folder = chosen_folder()
+    folder = locate_data_folder()
     if folder.is_dir():
         return folder
     try:
@@ -31,3 +32,6 @@ def data_folder() -> Path:
             f"The data folder {folder} cannot be made ({error.strerror or error}); name another one by LIMINAL_DATA_DIR."
         ) from None
     return folder
+
+
+ASSETS = Path(core.__file__).resolve().parents[1] / "assets"

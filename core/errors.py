@@ -1,6 +1,6 @@
 """What can go wrong, in sentences for people: what happened, why, and what to do."""
 
-LONGEST = 1000
+MAX_MESSAGE_LENGTH = 1000
 """Characters of a sentence."""
 
 
@@ -13,7 +13,9 @@ class LiminalError(Exception):
 
     def __init__(self, message: str = "") -> None:
         said = " ".join(str(message).splitlines()).replace("](", "] (")
-        super().__init__(said if len(said) <= LONGEST else f"{said[: LONGEST // 2]} ... {said[-LONGEST // 4 :]}")
+        super().__init__(
+            said if len(said) <= MAX_MESSAGE_LENGTH else f"{said[: MAX_MESSAGE_LENGTH // 2]} ... {said[-MAX_MESSAGE_LENGTH // 4 :]}"
+        )
 
 
 class Cancelled(LiminalError):  # noqa: N818 (stopping on request is no error)

@@ -1,4 +1,4 @@
-"""How long work tells how far it is, and how it is stopped. The core knows nothing of pages or terminals."""
+"""Report progress of long work, and cancel it. The core knows nothing of pages or terminals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 _listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
 
 
-def notice(message: str) -> None:
+def send_notice(message: str) -> None:
     """Say in one sentence that work goes on in another way than it was asked for: to whoever listens, else to the log."""
     heard = _listener.get()
     if heard is None:
@@ -27,7 +27,7 @@ def notice(message: str) -> None:
 
 
 @contextmanager
-def notices_to(heard: Callable[[str], None]) -> Iterator[None]:
+def redirect_notices(heard: Callable[[str], None]) -> Iterator[None]:
     """Within it, this thread's notices go to ``heard``, such as a page's job or a terminal."""
     token = _listener.set(heard)
     try:

@@ -2,13 +2,13 @@ import streamlit as st
 
 from core.errors import LiminalError
 from ui import navigation
-from ui.alignment import align, studies
-from ui.analysis import material
-from ui.words import lead
+from ui.alignment import align_page, runs
+from ui.analysis import study_choice
+from ui.markup import intro_html
 
 st.title("Networks that learn from people", anchor=False)
 st.html(
-    lead(
+    intro_html(
         "A network is shown what people said of these faces, and learns. Does it then see like them, is it unsure where they are "
         "divided, and can it learn to see like one of them?"
     )
@@ -17,9 +17,9 @@ if st.query_params.get(navigation.FROM) == navigation.NEXT_QUESTION.url:
     st.info("The page *Next question* is gone; *You* still asks each time about the face that tells most.")
 
 try:
-    studies.prefer_feelings()
-    chosen = material.choose()
+    runs.prefer_emotion_study()
+    chosen = study_choice.choose_study()
     if chosen is not None:
-        align.show(chosen)
+        align_page.show_alignment(chosen)
 except LiminalError as error:
     st.error(str(error))

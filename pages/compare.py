@@ -4,6 +4,6 @@ from core.errors import LiminalError
 from ui.analysis import compare
 
 try:
-    compare.show()
+    compare.show_compare()
 except LiminalError as error:
     st.error(str(error))

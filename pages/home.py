@@ -2,37 +2,37 @@ import streamlit as st
 
 from core.errors import LiminalError
 from core.models import registry
-from ui import caches, components, home, navigation
-from ui.images import asset_url
-from ui.words import fine, lead
+from ui import cache, components, home, navigation
+from ui.markup import caption_html, intro_html
+from ui.pictures import asset_url
 
 words, picture = st.columns(2, gap="large", vertical_alignment="center")
 with words:
     st.title("When does a face stop being yours?", anchor=False)
     st.html(
-        lead(
+        intro_html(
             "A phone opens when the face in front of it is near enough to its owner’s. Here the owner turns, little by little, "
             "into somebody else. Somewhere on the way the phone changes its mind."
         )
-        + lead("Liminal finds the faces on that line and shows you who is waved through.", wide_only=True)
+        + intro_html("Liminal finds the faces on that line and shows you who is waved through.", wide_only=True)
     )
     with st.container(key="begin"):
-        st.page_link(navigation.page(navigation.PHONE), label="Try it: who gets in?", icon=":material/arrow_forward:")
+        st.page_link(navigation.build_page(navigation.PHONE), label="Try it: who gets in?", icon=":material/arrow_forward:")
 with picture:
     try:
-        walk = caches.stored_walk()
-        components.walk(
+        walk = cache.cached_strip()
+        components.show_strip(
             [asset_url(frame) for frame in walk.frames],
-            [components.Opinion(each.title, each.distances, each.threshold) for each in walk.judgements],
+            [components.FrameDistances(each.title, each.distances, each.threshold) for each in walk.judgements],
             key="walk",
             start="the owner",
             end="a stranger",
             phone=True,
         )
         st.html(
-            fine(
+            caption_html(
                 f"Both people are generated; nobody real is shown. {' and '.join(each.title for each in walk.judgements)} measured "
-                f"each of the {len(walk.frames)} pictures against the first. Source: {registry.entry(walk.generator).title}, "
+                f"each of the {len(walk.frames)} pictures against the first. Source: {registry.find_entry(walk.generator).title}, "
                 f"made on {walk.date}.",
                 centre=True,
             )
@@ -41,4 +41,4 @@ with picture:
         st.info(str(error))
 
 st.space("medium")
-home.ways_in((*navigation.PLACES[1:], navigation.MODELS))
+home.show_page_cards((*navigation.MAIN_PAGES[1:], navigation.MODELS))

@@ -1,16 +1,18 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui.analysis import map as faces_map
 from ui.analysis import map_faces
-from ui.words import lead
+from ui.analysis import map_page as faces_map
+from ui.markup import intro_html
 
 st.title("All faces on one map", anchor=False)
-st.html(lead("Those that are alike lie near each other. Move, go closer, point at one, or draw around some to see who they are."))
+st.html(
+    intro_html("Those that are alike lie near each other. Move, go closer, point at one, or draw around some to see who they are.")
+)
 
 try:
-    faces = map_faces.choose()
+    faces = map_faces.choose_map_faces()
     if faces is not None:
-        faces_map.show(faces)
+        faces_map.show_map(faces)
 except LiminalError as error:
     st.error(str(error))

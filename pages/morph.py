@@ -1,22 +1,23 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui import model_choice, morph, state
-from ui.words import lead
+from ui import state
+from ui.emotion import morph
+from ui.markup import intro_html
 
 st.title("From one feeling to another", anchor=False)
 st.html(
-    lead(
+    intro_html(
         "One person, a row of pictures: at one end clearly the first feeling, at the other clearly the second. Somewhere between "
         "them each network changes its mind, and not all at the same picture."
     )
 )
 
 try:
-    model_choice.tell_gone(generator="generator", steerer="classifier", asked="classifier")
-    view = state.read_morph()
-    _, configuration = morph.choose(view)
+    state.warn_missing_models(generator="generator", steerer="classifier", asked="classifier")
+    view = state.read_morph_state()
+    _, configuration = morph.choose_morph(view)
     if configuration is not None:
-        morph.show(configuration, view.frames)
+        morph.show_morph(configuration, view.frames)
 except LiminalError as error:
     st.error(str(error))

@@ -1,13 +1,13 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui.analysis import material, report_button, statistics
+from ui.analysis import statistics, study_choice
 
-statistics.intro()
+statistics.show_intro()
 try:
-    chosen = material.choose()
+    chosen = study_choice.choose_study()
     if chosen is not None:
-        report_button.show(chosen)
-        statistics.show(chosen)
+        statistics.show_report_button(chosen)
+        statistics.show_statistics(chosen)
 except LiminalError as error:
     st.error(str(error))

@@ -1,15 +1,15 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui.studies import making, owner_gate, shelf, study_view
+from ui.studies import new_study, owner_gate, study_page
 
 try:
-    if owner_gate.opened():
+    if owner_gate.require_owner():
         if "study" in st.query_params:
-            study_view.show(st.query_params["study"])
+            study_page.show_study(st.query_params["study"])
         elif "new" in st.query_params:
-            making.show(st.query_params["new"])
+            new_study.show_new_study(st.query_params["new"])
         else:
-            shelf.show()
+            new_study.show_study_list()
 except LiminalError as error:
     st.error(str(error))

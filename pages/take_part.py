@@ -1,3 +1,3 @@
 from ui.studies import rater
 
-rater.show()
+rater.show_rater_page()

@@ -6,8 +6,14 @@ import numpy as np
 
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.sample_set import SampleSet, counts, no_pairs
-from core.sampling.tables import emotion_samples, frame, sample_id
+from core.sampling.sample_set import (
+    SampleSet,
+    count_sample_types,
+    list_emotion_columns,
+    make_empty_pairs,
+    make_sample_id,
+    make_table,
+)
 
 TEMPERATURE = 2.0
 """Of every classifier here: calibrated probabilities are less sure than raw ones."""
@@ -43,7 +49,7 @@ def emotion_set(planted, *, distances=None, configuration=None, genuine=1, side=
     for number, (sample_type, says, distance) in enumerate(parts):
         latent = random.normal(size=4).astype(np.float32)
         image = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
-        name = sample_id(latent, image)
+        name = make_sample_id(latent, image)
         latents[name], images[name] = latent, image
         row = {
             "sample_id": name,
@@ -63,13 +69,13 @@ def emotion_set(planted, *, distances=None, configuration=None, genuine=1, side=
             p = answer(configuration.emotion1, configuration.emotion2, p1, p2)
             row |= columns_of(None if classifier == configuration.steerer else classifier, p, passed)
         rows.append(row)
-    table = frame(rows, emotion_samples(configuration.judges, configuration.recogniser))
+    table = make_table(rows, list_emotion_columns(configuration.judges, configuration.recogniser))
     manifest = {
-        "counts": counts(table),
+        "counts": count_sample_types(table),
         "seconds": {"total": 1.5},
         "thresholds": {configuration.recogniser: 0.6},
     }
-    return SampleSet(configuration, table, no_pairs(), latents, images, manifest)
+    return SampleSet(configuration, table, make_empty_pairs(), latents, images, manifest)
 
 
 def unanimous(p1, p2, passed, configuration=None):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from core.models.contracts import Classifier, Faces, Generator, ModelCard, PerceptualDistance, Recogniser
-from core.sampling.panel import Panel
+from core.models.contracts import Classifier, DetectedFaces, Generator, ModelCard, PerceptualDistance, Recogniser
+from core.sampling.identity import IdentityPanel
 
 LATENT_DIM = 8
 SIDE = 4
@@ -45,12 +45,12 @@ class FakeRecogniser(Recogniser):
         self.face_until = face_until
         self.batches = []
 
-    def find_faces(self, images: Tensor) -> Faces:
+    def find_faces(self, images: Tensor) -> DetectedFaces:
         landmarks = torch.zeros(len(images), 5, 2, dtype=torch.float64)
         landmarks[self._read(images.detach())[:, 0] > self.face_until] = torch.nan
-        return Faces(landmarks, torch.zeros(len(images), 4, dtype=torch.float64))
+        return DetectedFaces(landmarks, torch.zeros(len(images), 4, dtype=torch.float64))
 
-    def align(self, images: Tensor, faces: Faces) -> Tensor:
+    def align(self, images: Tensor, faces: DetectedFaces) -> Tensor:
         return images
 
     def embed_chips(self, chips: Tensor) -> Tensor:
@@ -88,6 +88,6 @@ class FakePerceptual(PerceptualDistance):
         return (a - b).abs().mean(dim=(1, 2, 3))
 
 
-def fake_panel(recogniser=None, judges=None) -> Panel:
+def fake_panel(recogniser=None, judges=None) -> IdentityPanel:
     recogniser = recogniser or FakeRecogniser()
-    return Panel(FakeGenerator(), recogniser, judges or [recogniser], FakePerceptual(), [FakeClassifier()])
+    return IdentityPanel(FakeGenerator(), recogniser, judges or [recogniser], FakePerceptual(), [FakeClassifier()])

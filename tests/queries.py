@@ -1,6 +1,6 @@
 """What is read of a large data set."""
 
-from core.sampling.many.data_set import DataSet
+from core.sampling.datasets.data_set import DataSet
 
 
 def rows_read(monkeypatch):

@@ -10,8 +10,9 @@ import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
-from core.models import deepface_recogniser, registry
-from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
+from core.models import registry
+from core.models.custom import external
+from core.models.custom.stylegan2 import StyleGAN2Network, StyleGAN2Sizes
 
 SIDE = 64
 NAMES = ("sad", "disgust", "angry", "neutral", "fear", "surprise", "happy")
@@ -90,6 +91,6 @@ def deepface_stand_in(patch):
     stand_in = types.ModuleType("deepface")
     stand_in.DeepFace = DeepFace
     patch.setitem(sys.modules, "deepface", stand_in)
-    path = deepface_recogniser.weights_path("OpenFace")
+    path = external.find_deepface_weights("OpenFace")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights of the stand-in")

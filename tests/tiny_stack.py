@@ -5,10 +5,10 @@ import json
 import torch
 from safetensors.torch import save_file
 
-from core.models.cocog_uvit import CocogUViT, published_tensors
-from core.models.emotion_mlp import EmotionMLPNetwork
-from core.models.sdxl_pipeline import adapter_shapes
-from core.models.uvit import UViTConfiguration
+from core.models.builtin.emotion_mlp import EmotionMLPNetwork
+from core.models.builtin.prior import UViTConfiguration
+from core.models.custom.cocog import CocogUViT, make_published_tensors
+from core.models.custom.sdxl import list_adapter_shapes
 
 EMBEDDING = 16
 PRIOR = UViTConfiguration(tokens=4, token_size=4, width=32, depth=2, heads=2)
@@ -40,7 +40,7 @@ def save_prior(path, size=PRIOR, condition=42):
     """As CoCoG-2's checkpoints lie: a state dict of torch.save, with the layer that reads a condition."""
     torch.manual_seed(1)
     network = CocogUViT(size).eval()
-    tensors = {**published_tensors(network), "context_embed.weight": torch.randn(size.width, condition)}
+    tensors = {**make_published_tensors(network), "context_embed.weight": torch.randn(size.width, condition)}
     tensors["context_embed.bias"] = torch.randn(size.width)
     if path.suffix == ".safetensors":
         save_file({key: value.clone() for key, value in tensors.items()}, path)
@@ -127,7 +127,7 @@ def save_adapter(path, unet, embedding=EMBEDDING):
     """As ip-adapter_sdxl_vit-h.safetensors lies, with ``TOKENS`` tokens for the embedding."""
     torch.manual_seed(4)
     free = {"image_proj.proj.weight": (TOKENS * CONTEXT, embedding), "image_proj.proj.bias": (TOKENS * CONTEXT,)}
-    tensors = {key: 0.5 * torch.randn(free.get(key, shape)) for key, shape in adapter_shapes(unet).items()}
+    tensors = {key: 0.5 * torch.randn(free.get(key, shape)) for key, shape in list_adapter_shapes(unet).items()}
     tensors["image_proj.norm.weight"] += 1
     save_file(tensors, path)
     return tensors

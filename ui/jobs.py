@@ -1,8 +1,13 @@
-"""Long work in the background: a small pool of workers, fair between visitors, events that a page polls, and a way to stop.
+"""Long work in the background: whose it is, a queue that is fair between visitors, a pool of workers, events that a page polls,
+and a way to stop.
 
-No Streamlit call is made from a worker: a page looks at its job from a fragment with ``run_every``. A job is stopped when its
-visitor has closed the tab, or when no page has looked at it for a while, and forgotten with its result once they cannot come back.
-Networks are asked through the process's engine, so that jobs share them; what a job keeps busy otherwise is its own worker.
+No Streamlit call is made from a worker: a page polls its job from a fragment with ``run_every``. A job is stopped when its
+visitor has
+closed the tab, or when no page has polled it for a while; it is dropped with its result once the visitor cannot come back.
+Networks are
+called through the process's engine, so that jobs share them; other computation occupies the job's own worker. Work on a
+visitor's photo
+runs within ``privately``: no network's result is then cached for other sessions.
 """
 
 from __future__ import annotations
@@ -12,32 +17,119 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypeVar
 
 import streamlit as st
+from streamlit.runtime import Runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import Cancelled, LiminalError
-from core.models import visits
-from core.progress import Progress, Stage, notices_to
-from ui import visitors
-from ui.job_line import JobLine
+from core.models import request_context
+from core.progress import Progress, Stage, redirect_notices
 
-Status = Literal["waiting", "running", "done", "failed", "stopped"]
+
+def current_session() -> str:
+    """The session that this script runs for; nothing outside of one."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return "" if context is None else context.session_id
+
+
+def is_session_present(session: str) -> bool:
+    """Whether the session's browser is connected; where there is no server, everybody is there."""
+    return not session or not Runtime.exists() or Runtime.instance().is_active_session(session)
+
+
+def end_expired_sessions(runtime: Runtime) -> bool:
+    """Let go of sessions that can no longer be returned to -> whether there were any. Called in the server's own thread.
+
+    Streamlit lets go of them when the next visitor leaves, which on a quiet server may be never; a session holds photos.
+    """
+    sessions: Any = runtime._session_mgr  # there is no public way; a test tells when this one has gone
+    with sessions._storage_lock:
+        ended = sessions._session_storage._cache.expire()
+    return bool(ended)
+
+
+def enter_session_context() -> None:
+    """From here on this script's requests to networks are its session's."""
+    session = current_session()
+    if session:
+        request_context.set_context(request_context.RequestContext(session, keeps=True))
+
+
+@contextmanager
+def privately() -> Iterator[None]:
+    """For what is made of a visitor's photo: within it no network's result is kept for other sessions."""
+    with request_context.use_context(replace(request_context.current_context(), keeps=False)):
+        yield
+
+
+MAX_RUNNING_PER_VISITOR = 2
+"""Jobs of one visitor that run at the same time, where others wait or not: one that never ends does not lock its visitor out."""
+
+Item = TypeVar("Item")
+
+
+class VisitorQueue(Generic[Item]):
+    """Waiting jobs by visitor, in the order in which the visitors are served."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, deque[Item]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(len(jobs) for jobs in self._waiting.values())
+
+    def put(self, visitor: str, job: Item) -> None:
+        """Behind what this visitor asked for already."""
+        self._waiting.setdefault(visitor, deque()).append(job)
+
+    def take(self, busy: Sequence[str] = ()) -> Item | None:
+        """The next job, of the first visitor in line who has not AT_ONCE running already; the visitor goes to the end.
+
+        busy: the visitor of every job that runs.
+        """
+        for visitor, jobs in self._waiting.items():
+            if busy.count(visitor) < MAX_RUNNING_PER_VISITOR:
+                job = jobs.popleft()
+                self._waiting.move_to_end(visitor)
+                if not jobs:
+                    del self._waiting[visitor]
+                return job
+        return None
+
+    def before(self, visitor: str, job: Item) -> list[Item]:
+        """The jobs that are taken before this one, if visitors take turns."""
+        own = self._waiting.get(visitor, deque())
+        if job not in own:
+            return []
+        rounds, reached = own.index(job), False
+        found = list(own)[:rounds]
+        for name, jobs in self._waiting.items():
+            if name == visitor:
+                reached = True
+            else:
+                found += list(jobs)[: rounds if reached else rounds + 1]
+        return found
+
+
+JobStatus = Literal["waiting", "running", "done", "failed", "stopped"]
 
 WORKERS = 6
 """Jobs at once. Most of them wait for the networks or for a process of their own; the engine sees to turns."""
 QUEUE_SIZE = 256
-KEPT = 48  # finished jobs that are remembered
+MAX_FINISHED_JOBS = 48  # finished jobs that are remembered
 UNATTENDED_SECONDS = 180.0  # browsers look at hidden tabs about once a minute
 GONE_SECONDS = 10.0  # a connection that breaks for a moment comes back sooner
 STUBBORN_SECONDS = 15.0
 """A job that was asked to stop so long ago and has not loses its worker: another one goes on with the rest."""
-LOOK_SECONDS = 0.5
+WATCH_SECONDS = 0.5
 IDLE_SECONDS = 30.0  # after which a worker without work ends
 
-UNEXPECTED = "Something unexpected went wrong on the server; try again, and tell whoever runs it if it comes back."
+UNEXPECTED_ERROR = "Something unexpected went wrong on the server; try again, and tell whoever runs it if it comes back."
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +142,7 @@ class Job:
     work: Callable[[Progress], Any]
     visitor: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    status: Status = "waiting"
+    status: JobStatus = "waiting"
     stage: Stage = field(default_factory=lambda: Stage("Waiting for its turn", 0.0))
     events: list[Any] = field(default_factory=list)
     notices: tuple[str, ...] = ()  # where it went on in another way than asked for, such as in smaller parts
@@ -73,7 +165,7 @@ class Job:
         self.stopping_since = self.stopping_since or time.monotonic()
         if self.status == "waiting":
             self.status = "stopped"
-            self.work = _nothing
+            self.work = _do_nothing
 
     def _report(self, event: Any) -> None:
         if time.monotonic() - self.looked_at > UNATTENDED_SECONDS:
@@ -94,11 +186,11 @@ class Job:
     def _run(self) -> None:
         started = time.monotonic()
         self.status = "running"
-        visit = visits.Visit(f"job-{self.visitor or self.id}", self.cancel, self._wait_for_networks, keeps=True)
+        visit = request_context.RequestContext(f"job-{self.visitor or self.id}", self.cancel, self._wait_for_networks, keeps=True)
         progress = Progress(report=self._report, cancel=self.cancel)
         try:
             progress.check()  # it may have been stopped between being taken and begun, and has nothing to do then
-            with visits.visiting(visit), notices_to(self._note):
+            with request_context.use_context(visit), redirect_notices(self._note):
                 result = self.work(progress)
             if not self.finished:  # else it was given up meanwhile
                 self.result, self.status = result, "done"
@@ -108,29 +200,27 @@ class Job:
             self._end("failed", str(error))
         except BaseException:  # a worker must outlive any single job
             logger.exception("The job '%s' failed", self.title)
-            self._end("failed", UNEXPECTED)
+            self._end("failed", UNEXPECTED_ERROR)
         finally:
             self.seconds = time.monotonic() - started
-            self.work = _nothing  # it may hold the descriptor of a user's photo
+            self.work = _do_nothing  # it may hold the descriptor of a user's photo
             self.events = []  # only who watches asks for them, and they hold a picture of every few rounds
 
-    def _end(self, status: Status, error: str) -> None:
+    def _end(self, status: JobStatus, error: str) -> None:
         if not self.finished:
             self.error, self.status = error, status
 
 
-def _nothing(_: Progress) -> None:
+def _do_nothing(_: Progress) -> None:
     """What a finished job still has to do."""
 
 
 class JobManager:
     """Jobs by id, and a pool of worker threads."""
 
-    def __init__(
-        self, workers: int = 1, queue_size: int = QUEUE_SIZE, present: Callable[[str], bool] = visitors.is_present
-    ) -> None:
+    def __init__(self, workers: int = 1, queue_size: int = QUEUE_SIZE, present: Callable[[str], bool] = is_session_present) -> None:
         self._count, self._most, self._present = workers, queue_size, present
-        self._line: JobLine[Job] = JobLine()
+        self._line: VisitorQueue[Job] = VisitorQueue()
         self._jobs: dict[str, Job] = {}
         self._absent: dict[str, float] = {}  # visitor -> since when nobody is there
         self._changed = threading.Condition(threading.Lock())
@@ -142,7 +232,7 @@ class JobManager:
 
     def submit(self, title: str, work: Callable[[Progress], Any], visitor: str | None = None) -> Job:
         """Queue work for a visitor (None: the session that this script runs for); raises LiminalError when too much waits."""
-        job = Job(title, work, visitors.current() if visitor is None else visitor)
+        job = Job(title, work, current_session() if visitor is None else visitor)
         with self._changed:
             if len(self._line) >= self._most or self._closed.is_set():
                 raise LiminalError(
@@ -222,7 +312,7 @@ class JobManager:
 
     def _watch(self) -> None:
         """Looks after what nobody else looks at: visitors that have left, jobs that do not stop, workers that have died."""
-        while not self._closed.wait(LOOK_SECONDS):
+        while not self._closed.wait(WATCH_SECONDS):
             now = time.monotonic()
             with self._changed:
                 self._drop_the_absent(now)
@@ -232,7 +322,7 @@ class JobManager:
                     if worker.is_alive() and not stubborn:
                         continue
                     logger.warning("The job '%s' %s; others go on.", job.title, "does not stop" if stubborn else "lost its worker")
-                    job._end("stopped" if stubborn else "failed", "" if stubborn else UNEXPECTED)
+                    job._end("stopped" if stubborn else "failed", "" if stubborn else UNEXPECTED_ERROR)
                     del self._serving[worker]
                     self._workers = [each for each in self._workers if each is not worker]
                     self._changed.notify_all()
@@ -255,31 +345,34 @@ class JobManager:
     def _forget_finished(self, now: float) -> None:
         """All but the last ones, and those of visitors who have left: longer ago than their session is kept for a return."""
         finished = [key for key, job in self._jobs.items() if job.finished]
-        for key in [*finished[:-KEPT], *(each for each in finished[-KEPT:] if self._left(self._jobs[each], now))]:
+        for key in [
+            *finished[:-MAX_FINISHED_JOBS],
+            *(each for each in finished[-MAX_FINISHED_JOBS:] if self._left(self._jobs[each], now)),
+        ]:
             del self._jobs[key]
 
     def _left(self, job: Job, now: float) -> bool:
         return bool(job.visitor) and now - job.looked_at > UNATTENDED_SECONDS and not self._present(job.visitor)
 
 
-def job_for(slot: str, key: Any, title: str, work: Callable[[Progress], Any], *, replaces: bool = True) -> Job:
+def find_or_start_job(slot: str, key: Any, title: str, work: Callable[[Progress], Any], *, replaces: bool = True) -> Job:
     """The visitor's job for ``key``, kept in ``slot`` of the session: the one there is, running or finished, else a new one.
 
     replaces: a job for another key is stopped, since something else was chosen. Raises LiminalError when too much waits already.
     """
     kept: tuple[Any, str] | None = st.session_state.get(slot)
-    job = manager().get(kept[1]) if kept is not None else None
+    job = get_job_manager().get(kept[1]) if kept is not None else None
     if job is not None and kept is not None and kept[0] != key:
         if replaces:
             job.stop()
         job = None
     if job is None:
-        job = manager().submit(title, work)
+        job = get_job_manager().submit(title, work)
         st.session_state[slot] = (key, job.id)
     return job
 
 
 @st.cache_resource(show_spinner=False)
-def manager() -> JobManager:
+def get_job_manager() -> JobManager:
     """The server's job manager."""
     return JobManager(WORKERS)

@@ -2,4 +2,4 @@
 
 from ui import navigation
 
-navigation.run()
+navigation.run_app()

@@ -1,31 +1,56 @@
-"""A running job on the page: what is being done, how far it is, and a way to stop it."""
+"""A running job on the page: what is being done, how many visitors are ahead, how far it is, and a button that stops it.
+
+``queue_spinner`` is for short work of the page's own script, which waits for a network that others use too.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from core.models import request_context
 from core.sampling.events import SearchStep
-from ui import components, waiting, words
-from ui.images import face_url
-from ui.jobs import Job, manager
+from ui import components, markup
+from ui.jobs import Job, get_job_manager
+from ui.pictures import face_url
+
+
+def describe_queue(others: int) -> str:
+    """For example '12 ahead of you'; nothing where nobody is."""
+    return f"{others} ahead of you" if others else ""
+
+
+@contextmanager
+def queue_spinner(words: str) -> Iterator[None]:
+    """As ``st.spinner``, and below it how many are ahead.
+
+    The line is written by the thread that waits, so that a script which is stopped, because its tab was closed or something else
+    was chosen, leaves the queue there and then.
+    """
+    with st.spinner(words):
+        line = st.empty()
+        with request_context.report_waiting(lambda others: line.caption(describe_queue(others) or "Your turn now")):
+            yield
+        line.empty()
+
 
 POLL_SECONDS = 0.7
 
-Address = Callable[[NDArray[np.uint8]], str]
+PictureAddress = Callable[[NDArray[np.uint8]], str]
 """A picture -> where the browser finds it."""
 
 
-def bar(job: Job) -> None:
+def show_progress_bar(job: Job) -> None:
     """Progress and the way to stop. Called from a fragment that runs every POLL_SECONDS."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.progress(job.stage.fraction, text=_said(job))
+        st.progress(job.stage.fraction, text=_describe_progress(job))
         if st.button("Stop", key=f"stop-{job.id}", icon=":material/close:", disabled=job.cancel.is_set()):
             job.stop()
             st.rerun(scope="fragment")
@@ -33,17 +58,17 @@ def bar(job: Job) -> None:
         st.caption(message)
 
 
-def _said(job: Job) -> str:
+def _describe_progress(job: Job) -> str:
     """What is being done, and how many others are ahead: at the start, or at the networks that all share."""
     if job.status == "waiting":
-        return waiting.ahead(manager().ahead(job)) or job.stage.message
+        return describe_queue(get_job_manager().ahead(job)) or job.stage.message
     others, since = job.ahead_at_networks
     if others and time.monotonic() - since < 2 * POLL_SECONDS:
-        return f"{job.stage.message} · {waiting.ahead(others)}"
+        return f"{job.stage.message} · {describe_queue(others)}"
     return job.stage.message
 
 
-def outcome(job: Job) -> None:
+def show_outcome(job: Job) -> None:
     """What became of a job that gave no result."""
     if job.status == "failed":
         st.error(job.error)
@@ -51,7 +76,7 @@ def outcome(job: Job) -> None:
         st.info(job.error or "Stopped on request; nothing half-made was kept.")
 
 
-def runs_of(events: Iterable[Any], limit: float, address: Address = face_url) -> list[components.Run]:
+def build_search_runs(events: Iterable[Any], limit: float, address: PictureAddress = face_url) -> list[components.SearchCurve]:
     """SearchSteps so far -> one Run each: the best face and how its distance fell."""
     steps: dict[int, list[SearchStep]] = {}
     for event in events:
@@ -61,31 +86,31 @@ def runs_of(events: Iterable[Any], limit: float, address: Address = face_url) ->
     for _, of_run in sorted(steps.items()):
         picture = next((step.image for step in reversed(of_run) if step.image is not None), None)
         best = of_run[-1].distance
-        verdict = words.verdict(best, limit)
+        verdict = markup.judge_distance(best, limit)
         runs.append(
-            components.Run(
+            components.SearchCurve(
                 src=None if picture is None else address(picture),
                 curve=[(step.iteration, step.distance if math.isfinite(step.distance) else None) for step in of_run],
-                words=words.VERDICTS[verdict] + (f", {best:.2f}" if math.isfinite(best) else ""),
+                words=markup.VERDICTS[verdict] + (f", {best:.2f}" if math.isfinite(best) else ""),
                 verdict=verdict,
             )
         )
     return runs
 
 
-def searches(
+def show_searches(
     events: Sequence[Any],
     *,
     limit: float,
     iterations: int,
-    targets: Sequence[components.Mark],
+    targets: Sequence[components.ThresholdMark],
     key: str,
-    address: Address = face_url,
+    address: PictureAddress = face_url,
 ) -> None:
     """The best face of every search so far and its falling distance. address: where the browser finds a picture."""
-    runs = runs_of(list(events), limit, address)
+    runs = build_search_runs(list(events), limit, address)
     if runs:
-        components.search(
+        components.show_search_chart(
             runs,
             iterations=max(10, max(len(run.curve) for run in runs) + 2) if iterations > 10 else iterations,
             targets=targets,
@@ -95,16 +120,16 @@ def searches(
         )
 
 
-def tick(job_id: str) -> Job:
+def poll_job(job_id: str) -> Job:
     """One look at a job from a fragment that runs every POLL_SECONDS: its bar; once it has ended, the whole page runs again."""
-    job = manager().get(job_id)
+    job = get_job_manager().get(job_id)
     if job is None or job.finished:
         st.rerun()
-    bar(job)
+    show_progress_bar(job)
     return job
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def watch(job_id: str) -> None:
+def watch_job(job_id: str) -> None:
     """A job's bar until it ends; then the whole page runs again and shows what came of it."""
-    tick(job_id)
+    poll_job(job_id)

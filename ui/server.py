@@ -1,30 +1,264 @@
-"""The server around the pages: own routes for pictures and files, and uploads that never touch the disk."""
+"""The HTTP server around the pages: pictures, map points, raters' answers, static files, security headers, and uploads kept in
+memory.
+
+Every address of a picture or of map points holds a hash of the content, so that the browser may cache it for ever. Answers are
+acknowledged
+only once they are on the disk. Everything that blocks runs in threads. Uploads never touch the disk
+(``keep_uploads_in_memory``).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
+from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime import Runtime
 
-from ui import rating_routes, set_routes, visitors
-from ui.images import STORE
-from ui.jobs import manager
-from ui.paths import ASSETS
+from core.errors import LiminalError
+from core.studies.ratings import Rating, TakenId
+from ui import ASSETS, jobs
+from ui.jobs import get_job_manager
+from ui.pictures import PICTURES, POINTS
 
-FOREVER = "public, max-age=31536000, immutable"
+MAX_REQUEST_BYTES = 256 * 1024
+MAX_ANSWERS = 200
+MAX_PRESENTED_LENGTH = 4096  # characters of JSON on how one trial was shown
+MAX_REACTION_MS = 24 * 3600 * 1000.0
+
+logger = logging.getLogger(__name__)
+
+
+class RequestRefused(Exception):  # noqa: N818 (an answer to the browser, with its status)
+    """Why a request is not served."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def list_rating_routes() -> list[BaseRoute]:
+    """Answers and pictures of studies."""
+    return [
+        Route("/studies/answers", receive_answers, methods=["POST"]),
+        Route("/studies/{token}/images/{sample_id}", serve_stimulus, methods=["GET"]),
+    ]
+
+
+async def receive_answers(request: Request) -> Response:
+    """{code, answers: [...]} -> {acknowledged: [rating_id, ...]} once they are on the disk, else {error: sentence}."""
+    try:
+        _check_origin(request)
+        body = await _read_body(request)
+        acknowledged = await run_in_threadpool(save_answers, body)
+    except RequestRefused as refusal:
+        return JSONResponse({"error": str(refusal)}, refusal.status)
+    except Exception:
+        logger.exception("Answers could not be saved")
+        return JSONResponse({"error": "The server could not save this answer; it is sent again by itself."}, 500)
+    return JSONResponse({"acknowledged": acknowledged}, headers={"Cache-Control": "no-store"})
+
+
+def save_answers(body: bytes) -> list[str]:
+    """The bytes of a request -> acknowledged ids. Raises Refusal."""
+    from ui.studies import access
+
+    code, rows = _parse_body(body)
+    try:
+        place = access.find_assignment(code)
+    except LiminalError as error:
+        raise RequestRefused(_status_by_store(503, 404), str(error)) from error
+    ratings = [_build_rating(row, place) for row in rows]
+    try:
+        return access.get_store().save(ratings)
+    except LiminalError as error:
+        raise RequestRefused(422 if isinstance(error, TakenId) else _status_of_refused_save(code), str(error)) from error
+
+
+def _status_by_store(no: int, yes: int) -> int:
+    """``yes`` where the store answers at all: then it was the request's fault."""
+    from ui.studies import access
+
+    try:
+        access.get_store().studies()
+    except LiminalError:
+        return no
+    return yes
+
+
+def _status_of_refused_save(code: str) -> int:
+    """The status of a refused save: nobody of that code any more, a closed study, or a store that should be tried again."""
+    from ui.studies import access
+
+    try:
+        rater = access.get_store().rater(code)
+        study = access.get_store().study(rater.study)
+    except LiminalError:
+        return _status_by_store(503, 404)
+    return 409 if study.closed or study.published or study.source != "human" else 503
+
+
+def _check_origin(request: Request) -> None:
+    """Only the study's own page sends answers: browsers name the page's origin with every such request."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    if site is not None:  # a proxy may change the host, not this
+        own = site in ("same-origin", "none")
+    else:
+        own = origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    if not own:
+        raise RequestRefused(403, "Answers are taken from the study's own page only.")
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise RequestRefused(415, "Answers are sent as application/json.")
+
+
+async def _read_body(request: Request) -> bytes:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_REQUEST_BYTES:
+            raise RequestRefused(413, f"A request holds at most {MAX_REQUEST_BYTES // 1024} KB of answers; send fewer at once.")
+    return bytes(content)
+
+
+def _parse_body(body: bytes) -> tuple[str, list[dict[str, Any]]]:
+    try:
+        record = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise RequestRefused(400, "The request is not JSON; send {code, answers}.") from None
+    if not isinstance(record, dict) or not isinstance(record.get("code"), str) or not isinstance(record.get("answers"), list):
+        raise RequestRefused(400, "The request lacks its code or its list of answers; send {code, answers}.")
+    rows = record["answers"]
+    if not 1 <= len(rows) <= MAX_ANSWERS or not all(isinstance(row, dict) for row in rows):
+        raise RequestRefused(400, f"A request holds 1 to {MAX_ANSWERS} answers, each an object.")
+    return record["code"], rows
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+ANSWER_FIELDS: dict[str, tuple[type, ...]] = {
+    "rating_id": (str,),
+    "stimulus": (str,),
+    "task": (str,),
+    "value": (str, int, float),
+    "reaction_time_ms": (int, float, type(None)),
+    "presented": (dict,),
+    "created_at": (str,),
+}
+"""What an answer consists of. Whose it is, its place and whether it is an attention check the server knows itself."""
+
+
+def _build_rating(row: dict[str, Any], place: Any) -> Rating:
+    from ui.studies.access import TASKS
+
+    unknown = sorted(set(row) - set(ANSWER_FIELDS))
+    if unknown:
+        raise RequestRefused(400, f"An answer has no field '{unknown[0][:40]}'.")
+    for name, kinds in ANSWER_FIELDS.items():
+        if name not in row or not isinstance(row[name], kinds) or isinstance(row[name], bool):
+            raise RequestRefused(400, f"An answer's field '{name}' is missing or of the wrong kind.")
+    if row["stimulus"] not in place.stimuli or row["task"] not in TASKS[place.study.plan.kind]:
+        raise RequestRefused(400, "This question was not asked of this person; open the study's link again.")
+    if row["reaction_time_ms"] is not None and not 0 <= row["reaction_time_ms"] <= MAX_REACTION_MS:
+        raise RequestRefused(400, "A reaction time is from 0 ms to a day.")
+    if len(json.dumps(row["presented"])) > MAX_PRESENTED_LENGTH:
+        raise RequestRefused(400, "The record of how a trial was shown is too long.")
+    trial, sentinel = place.stimuli[row["stimulus"]]
+    try:
+        return Rating(
+            study=place.study.name,
+            rater=place.rater.rater,
+            session=str(row["presented"].get("session", ""))[:64],
+            trial=trial,
+            stimulus=row["stimulus"],
+            task=row["task"],
+            value=row["value"],
+            reaction_time_ms=None if row["reaction_time_ms"] is None else float(row["reaction_time_ms"]),
+            is_sentinel=sentinel,
+            source="human",
+            presented=row["presented"],
+            rating_id=row["rating_id"],
+            created_at=_parse_time(row["created_at"]),
+        )
+    except LiminalError as error:
+        raise RequestRefused(400, str(error)) from error
+
+
+def _parse_time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RequestRefused(400, "An answer's time is an ISO date with its time zone.") from None
+    if moment.tzinfo is None:
+        raise RequestRefused(400, "An answer's time is an ISO date with its time zone.")
+    return moment.astimezone(UTC)
+
+
+async def serve_stimulus(request: Request) -> Response:
+    """A picture of a study by the link's secret and the sample's id."""
+    from ui.studies import access
+
+    try:
+        content, kind = await run_in_threadpool(access.read_picture, request.path_params["token"], request.path_params["sample_id"])
+    except LiminalError as error:
+        return PlainTextResponse(str(error), 404)
+    headers = {
+        "Cache-Control": "private, max-age=31536000, immutable",  # a sample's id is the hash of its pixels
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+    return Response(content, media_type=kind, headers=headers)
+
+
+SET_CACHE_CONTROL = "public, max-age=31536000, immutable"
+
+
+def list_sample_set_routes() -> list[BaseRoute]:
+    """Pictures and points."""
+    return [
+        Route("/sets/{set_id}/images/{sample_id}", serve_sample, methods=["GET"]),
+        Route("/points/{key}", serve_points, methods=["GET"]),
+    ]
+
+
+async def serve_points(request: Request) -> Response:
+    """Numbers of a map."""
+    content = POINTS.get(request.path_params["key"])
+    if content is None:
+        return PlainTextResponse("These points are no longer kept; reload the page.", 404)
+    return Response(content, media_type="application/octet-stream", headers={"Cache-Control": SET_CACHE_CONTROL})
+
+
+async def serve_sample(request: Request) -> Response:
+    """The stored file's bytes."""
+    from ui.studies import access
+
+    set_id, sample_id = request.path_params["set_id"], request.path_params["sample_id"]
+    try:
+        content, media_type = await run_in_threadpool(lambda: access.get_library().picture(set_id, sample_id))
+    except LiminalError as error:
+        return PlainTextResponse(str(error), 404)
+    return Response(content, media_type=media_type, headers={"Cache-Control": SET_CACHE_CONTROL})
+
+
+CACHE_FOREVER = "public, max-age=31536000, immutable"
 MEGABYTE = 1024 * 1024
 CLOSING_SECONDS = 2.0
 """What still runs may take so long to end when the server is asked to."""
@@ -39,16 +273,16 @@ def keep_uploads_in_memory() -> None:
 def stop_work() -> None:
     """Whoever waits for a network is told, and jobs end; a process that is asked to stop does so within seconds."""
     if "core.models.engine" in sys.modules:  # else no network was ever asked, and torch is not worth loading for this
-        sys.modules["core.models.engine"].engine().close(CLOSING_SECONDS / 2)
-    manager().close(CLOSING_SECONDS)
+        sys.modules["core.models.engine"].get_engine().close(CLOSING_SECONDS / 2)
+    get_job_manager().close(CLOSING_SECONDS)
 
 
-async def tidy() -> None:
+async def expire_sessions() -> None:
     """Now and then let go of what visitors have left behind: their sessions, with photos in them, and what was made for them."""
     while True:
         await asyncio.sleep(TIDY_SECONDS)
-        manager().forget_finished()
-        if Runtime.exists() and visitors.end_sessions(Runtime.instance()):
+        get_job_manager().forget_finished()
+        if Runtime.exists() and jobs.end_expired_sessions(Runtime.instance()):
             await asyncio.to_thread(gc.collect)  # a session's parts refer to each other
 
 
@@ -56,18 +290,18 @@ async def tidy() -> None:
 async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     """Before the first request: uploads stay in memory. After the last: what still runs is told to stop, and waited for shortly."""
     keep_uploads_in_memory()
-    tidying = asyncio.create_task(tidy())
+    tidying = asyncio.create_task(expire_sessions())
     yield {}
     tidying.cancel()
     stop_work()
 
 
-async def face(request: Request) -> Response:
+async def serve_face(request: Request) -> Response:
     """A generated face by the hash of its bytes."""
-    picture = STORE.get(request.path_params["key"])
+    picture = PICTURES.get(request.path_params["key"])
     if picture is None:
         return Response("This picture is no longer kept; reload the page to make it again.", status_code=404)
-    return Response(picture, media_type="image/webp", headers={"Cache-Control": FOREVER})
+    return Response(picture, media_type="image/webp", headers={"Cache-Control": CACHE_FOREVER})
 
 
 HEADERS = {
@@ -94,7 +328,7 @@ class SafeHeaders:
         await self.app(scope, receive, sending)
 
 
-class Assets(StaticFiles):
+class CachedStaticFiles(StaticFiles):
     """assets/ with a day of caching."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
@@ -111,8 +345,8 @@ def middleware() -> list[Middleware]:
 def routes() -> list[BaseRoute]:
     """The app's own addresses beside Streamlit's."""
     return [
-        Route("/faces/{key}.webp", face),
-        *rating_routes.routes(),
-        *set_routes.routes(),
-        Mount("/assets", Assets(directory=ASSETS)),
+        Route("/faces/{key}.webp", serve_face),
+        *list_rating_routes(),
+        *list_sample_set_routes(),
+        Mount("/assets", CachedStaticFiles(directory=ASSETS)),
     ]

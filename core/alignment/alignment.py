@@ -1,6 +1,7 @@
 """One study's alignment: what is learned from, what is held out, and every model that has learned so far.
 
-``begin`` describes it and opens its folder, without loading torch; ``learning.group`` and ``learning.individual`` fill the folder.
+``begin_alignment`` describes it and opens its folder, without loading torch; ``train.train_group`` and
+``train.train_individual`` fill the folder.
 """
 
 from __future__ import annotations
@@ -18,18 +19,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 import core
-from core.alignment import shipped
-from core.alignment.answers import Answered, answered_of, shuffled
+from core.alignment import store
 from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
-from core.alignment.curves import Curve
-from core.alignment.inputs import STANDS_IN, ReferenceLabels, reference_inputs, reference_labels, study_inputs
-from core.alignment.kept import CARD, Kept, Probabilities, cards, person, root, write_json
-from core.alignment.splits import WORDS, Parted, held_out, parted
-from core.analysis.material import Material
+from core.alignment.data import (
+    REFERENCE_NOTE,
+    SPLIT_NOTES,
+    AnswerSet,
+    DataSplit,
+    ReferenceLabels,
+    choose_held_out,
+    emotion_answers,
+    load_reference_inputs,
+    load_reference_labels,
+    load_study_inputs,
+    shuffle_answers,
+    split_answers,
+)
+from core.alignment.store import CARD, AlignmentStore, Curve, Probabilities, alignments_folder, hash_rater, list_cards, write_json
+from core.analysis.study_data import StudyData
 from core.errors import LiminalError
 from core.models.weights import ROOT
 from core.progress import Progress
-from core.sampling.seeds import sample_seed
+from core.sampling.configuration import sample_seed
 from core.studies.library import Library
 
 if TYPE_CHECKING:
@@ -37,8 +48,8 @@ if TYPE_CHECKING:
 
     from core.alignment.networks import Learner
 
-FORMAT = 2
-CARDS = tuple(ROOT / "assets" / "weights" / f"{name}.json" for name in ("emotion-mlp", "face-embedding"))
+ALIGNMENT_FORMAT = 2
+NETWORK_CARDS = tuple(ROOT / "assets" / "weights" / f"{name}.json" for name in ("emotion-mlp", "face-embedding"))
 """Cards of the networks trained in this repository: others weights, another alignment."""
 
 
@@ -64,10 +75,10 @@ class Alignment:
 
     study: str
     configuration: AlignmentConfiguration
-    answers: Answered
-    split: Parted
+    answers: AnswerSet
+    split: DataSplit
     labels: ReferenceLabels
-    kept: Kept
+    kept: AlignmentStore
     sources: Sources
 
     @property
@@ -78,13 +89,13 @@ class Alignment:
     @cached_property
     def reference_held(self) -> NDArray[np.bool_]:
         """The reference faces that no model learns from (R,)."""
-        return held_out(self.labels.names, self.configuration.validation, self.configuration.seed, "reference")
+        return choose_held_out(self.labels.names, self.configuration.validation, self.configuration.seed, "reference")
 
     @cached_property
-    def null(self) -> Parted:
+    def null(self) -> DataSplit:
         """The same split of shuffled answers: the null control."""
-        mixed_up = shuffled(self.answers, sample_seed(self.configuration.seed, "null control"))
-        return Parted(self.split.images, mixed_up, self.configuration)
+        mixed_up = shuffle_answers(self.answers, sample_seed(self.configuration.seed, "null control"))
+        return DataSplit(self.split.images, mixed_up, self.configuration)
 
     def base(self, classifier: str) -> Probabilities:
         """BaseNet's. Raises LiminalError before ``learning.group``."""
@@ -114,67 +125,67 @@ class Alignment:
     @property
     def note(self) -> str:
         """What every figure of it says: how it was split, and what the reference data are."""
-        return f"{WORDS[self.configuration.split]} {STANDS_IN}"
+        return f"{SPLIT_NOTES[self.configuration.split]} {REFERENCE_NOTE}"
 
 
-def begin(
-    material: Material, library: Library, configuration: AlignmentConfiguration | None = None, *, folder: Path | None = None
+def begin_alignment(
+    material: StudyData, library: Library, configuration: AlignmentConfiguration | None = None, *, folder: Path | None = None
 ) -> Alignment:
     """The alignment of an emotion study, with whatever of it was learned before. Computes nothing.
 
     Raises LiminalError for an identity study, where pictures are missing, and where there are too few answers to learn from.
     """
     configuration = configuration or AlignmentConfiguration()
-    answers = answered_of(material)
-    split = parted(answers, configuration)
+    answers = emotion_answers(material)
+    split = split_answers(answers, configuration)
     if not material.generator:
         raise LiminalError(f"No sample set of the study '{material.study.name}' is in the library; bring it in with the study.")
-    labels = reference_labels(material.generator, configuration.reference_faces)
-    place = folder or root()
+    labels = load_reference_labels(material.generator, configuration.reference_faces)
+    place = folder or alignments_folder()
 
     def inputs(classifier: str, progress: Progress) -> Inputs:
         own, plain = progress.stretch(0.0, 0.2), progress.stretch(0.2, 1.0)
-        pictures = study_inputs(material, library, answers.images, classifier, place / "inputs", own)
-        read = reference_inputs(labels, (classifier,), place / "inputs", plain, alongside=CLASSIFIERS)
+        pictures = load_study_inputs(material, library, answers.images, classifier, place / "inputs", own)
+        read = load_reference_inputs(labels, (classifier,), place / "inputs", plain, alongside=CLASSIFIERS)
         return Inputs(pictures, read[classifier])
 
     def learner(name: str) -> Learner:
-        from core.alignment.networks import learner
+        from core.alignment.networks import load_learner
 
-        return learner(name)
+        return load_learner(name)
 
-    return opened(material.study.name, configuration, answers, split, labels, Sources(inputs, learner), place)
+    return open_alignment(material.study.name, configuration, answers, split, labels, Sources(inputs, learner), place)
 
 
-def opened(
+def open_alignment(
     study: str,
     configuration: AlignmentConfiguration,
-    answers: Answered,
-    split: Parted,
+    answers: AnswerSet,
+    split: DataSplit,
     labels: ReferenceLabels,
     sources: Sources,
     place: Path,
 ) -> Alignment:
     """The same from its parts. A new folder gets its card, and the group's model where it came with the package (``shipped``)."""
-    kept = Kept(place / _content(study, configuration, answers, labels))
+    kept = AlignmentStore(place / _hash_alignment(study, configuration, answers, labels))
     try:
         if not (kept.folder / CARD).is_file():
-            write_json(kept.folder / CARD, _card(study, configuration, answers, labels))
-        shipped.install(kept)
+            write_json(kept.folder / CARD, _make_card(study, configuration, answers, labels))
+        store.install_pretrained(kept)
     except OSError as error:
         raise LiminalError(f"Nothing can be written to {place}: free some space or choose another LIMINAL_DATA_DIR.") from error
     return Alignment(study, configuration, answers, split, labels, kept, sources)
 
 
-def saved(material: Material, library: Library, *, folder: Path | None = None) -> list[Alignment]:
+def load_alignments(material: StudyData, library: Library, *, folder: Path | None = None) -> list[Alignment]:
     """The alignments of a study that still fit its answers and of which some model has learned, the newest first."""
     found = []
-    for place, card in cards(folder):
+    for place, card in list_cards(folder):
         if card.get("study") != material.study.name:
             continue
         try:
             configuration = AlignmentConfiguration.from_dict(card["configuration"])
-            candidate = begin(material, library, configuration, folder=folder)
+            candidate = begin_alignment(material, library, configuration, folder=folder)
         except (LiminalError, KeyError, TypeError):
             continue
         if candidate.kept.folder == place and any(candidate.ready(name) for name in configuration.classifiers):
@@ -182,34 +193,34 @@ def saved(material: Material, library: Library, *, folder: Path | None = None) -
     return found
 
 
-def _content(study: str, configuration: AlignmentConfiguration, answers: Answered, labels: ReferenceLabels) -> str:
+def _hash_alignment(study: str, configuration: AlignmentConfiguration, answers: AnswerSet, labels: ReferenceLabels) -> str:
     record: Mapping[str, Any] = {
-        "format": FORMAT,
+        "format": ALIGNMENT_FORMAT,
         "study": study,
         "configuration": configuration.to_dict(),
         "answers": answers.digest,
         "reference": [labels.generator, list(labels.seeds)],
-        "weights": [_hash(path) for path in CARDS],
+        "weights": [_read_weights_hash(path) for path in NETWORK_CARDS],
     }
     return hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=10).hexdigest()
 
 
-def _hash(card: Path) -> str:
+def _read_weights_hash(card: Path) -> str:
     try:
         return str(json.loads(card.read_text(encoding="utf-8"))["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
-def _card(study: str, configuration: AlignmentConfiguration, answers: Answered, labels: ReferenceLabels) -> dict[str, Any]:
+def _make_card(study: str, configuration: AlignmentConfiguration, answers: AnswerSet, labels: ReferenceLabels) -> dict[str, Any]:
     return {
         "study": study,
         "configuration": configuration.to_dict(),
         "answers": answers.digest,
         "basis": {"images": len(answers.images), "raters": len(answers.raters), "answers": len(answers), "source": answers.source},
-        "people": [person(rater) for rater in answers.raters],
-        "reference": {"generator": labels.generator, "faces": len(labels), "stands_in": STANDS_IN},
-        "split": WORDS[configuration.split],
+        "people": [hash_rater(rater) for rater in answers.raters],
+        "reference": {"generator": labels.generator, "faces": len(labels), "stands_in": REFERENCE_NOTE},
+        "split": SPLIT_NOTES[configuration.split],
         "version": core.__version__,
         "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }

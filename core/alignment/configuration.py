@@ -11,7 +11,7 @@ from core.sampling.configuration import Configuration, check_number, check_whole
 Split = Literal["images", "paper"]
 """images: a fifth of the images is held out from everybody. paper: the group holds out a fifth of the images, and every person a
 fifth of their other answers, which the group has seen ("avoid overlap with the group validation set")."""
-Part = Literal["all", "head"]
+TrainedPart = Literal["all", "head"]
 """all: every weight learns; head: the last layer alone, on what the layers below make of each image, computed once."""
 
 CLASSIFIERS = ("emotion-mlp", "mini-xception", "tanh-cnn")
@@ -34,8 +34,8 @@ class AlignmentConfiguration(Configuration):
     reference_share: float = 0.5  # group training: answers to reference data 2:1
     reference_faces: int = 800
     group_share: float = 0.5  # individual training: own answers to the group's 2:1
-    part: Part = "all"  # of the group's training, and of an individual's MLP
-    network_individuals: Part = "head"  # of an individual's emotion network: 'all' takes minutes a person
+    part: TrainedPart = "all"  # of the group's training, and of an individual's MLP
+    network_individuals: TrainedPart = "head"  # of an individual's emotion network: 'all' takes minutes a person
     patience: int = 0  # stop after so many epochs without a lower loss on images set aside from the training; 0: never
     least_answers: int = 200  # of all people, to train on
     least_own: int = 30  # of one person, to train on
@@ -53,8 +53,8 @@ class AlignmentConfiguration(Configuration):
             raise LiminalError(f"A classifier is named twice in {', '.join(self.classifiers)}; name each once.")
         for name, value, known in (
             ("split", self.split, get_args(Split)),
-            ("part", self.part, get_args(Part)),
-            ("network_individuals", self.network_individuals, get_args(Part)),
+            ("part", self.part, get_args(TrainedPart)),
+            ("network_individuals", self.network_individuals, get_args(TrainedPart)),
         ):
             if value not in known:
                 raise LiminalError(f"'{name}' is {' or '.join(known)}, not '{value}'.")
@@ -70,6 +70,6 @@ class AlignmentConfiguration(Configuration):
         check_number("reference_share", self.reference_share, 0.0, 100.0)
         check_number("group_share", self.group_share, 0.0, 100.0)
 
-    def individual_part(self, classifier: str) -> Part:
+    def individual_part(self, classifier: str) -> TrainedPart:
         """Which weights of a classifier learn from one person."""
         return self.part if classifier == "emotion-mlp" else self.network_individuals

@@ -14,18 +14,23 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from core.alignment.answers import Answered, Places, coded, last_answers, shuffled
 from core.alignment.configuration import AlignmentConfiguration
-from core.alignment.evaluation import Gain, control, gain
-from core.alignment.splits import Parted, parted
-from core.analysis.answers import Array
-from core.analysis.boundary import Estimate, bootstrap
-from core.analysis.material import Material
-from core.analysis.results import Basis, Result, sentences
+from core.alignment.data import (
+    AnswerSet,
+    DataSplit,
+    IndexArray,
+    encode_answers,
+    select_last_answers,
+    shuffle_answers,
+    split_answers,
+)
+from core.alignment.evaluate import ModelGain, mean_gain, median_gain
+from core.analysis.estimate import Array, Basis, Estimate, Result, bootstrap_estimate, join_notes
+from core.analysis.study_data import StudyData
 from core.errors import LiminalError
-from core.sampling.seeds import sample_seed
+from core.sampling.configuration import sample_seed
 
-RIDGE = 25.0
+PRIOR_VARIANCE = 25.0
 """Prior variance of the group's coefficients, on standardised distances: weak."""
 ROUNDS, STEPS = 8, 25
 FLOOR = 1e-6
@@ -52,10 +57,10 @@ class DecisionModel:
         if rater and rater not in self.people:
             raise LiminalError(f"'{rater}' gave too few answers for a model of their own; choose somebody else or ask for more.")
         weights = self.people[rater][0] if rater else self.group
-        return _p(self._design(pairs), weights)
+        return _same_probability(self._design(pairs), weights)
 
     def _design(self, pairs: pd.DataFrame) -> Array:
-        return _standardised(pairs, self.names[1:], self.middle, self.scale)
+        return _standardise(pairs, self.names[1:], self.middle, self.scale)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +78,16 @@ class IdentityReport(Result):
     individual: Estimate
     group_loss: Estimate
     individual_loss: Estimate
-    individual_gain: Gain
-    individual_loss_gain: Gain
-    null_gain: Gain
-    null_loss_gain: Gain
+    individual_gain: ModelGain
+    individual_loss_gain: ModelGain
+    null_gain: ModelGain
+    null_loss_gain: ModelGain
     coefficients: pd.DataFrame
     people: pd.DataFrame
 
 
 def align_identity(
-    material: Material, configuration: AlignmentConfiguration | None = None, *, looks: pd.DataFrame | None = None, seed: int = 0
+    material: StudyData, configuration: AlignmentConfiguration | None = None, *, looks: pd.DataFrame | None = None, seed: int = 0
 ) -> tuple[DecisionModel, IdentityReport]:
     """Learn from an identity study and judge on held-out pairs. A second or two.
 
@@ -101,21 +106,21 @@ def align_identity(
     configuration = configuration or AlignmentConfiguration()
     answers = identity_answers(material)
     pairs = pairs.set_index("pair_id").loc[list(answers.images)]
-    split = parted(answers, configuration)
+    split = split_answers(answers, configuration)
     learned, judged = split.group()
-    middle, scale = _scales(pairs, names, np.unique(answers.image[learned]))
-    x = _standardised(pairs, names, middle, scale)
+    middle, scale = _column_scales(pairs, names, np.unique(answers.image[learned]))
+    x = _standardise(pairs, names, middle, scale)
     coded = ("same", *names)
-    model = _fit(x, split, coded, middle, scale)
-    mixed_up = Parted(split.images, shuffled(answers, sample_seed(configuration.seed, "null control")), configuration)
-    null = _fit(x, mixed_up, coded, middle, scale)
-    people = _judged(x, split, model).merge(_judged(x, mixed_up, null, "null_"), on="rater", how="left")
+    model = _fit_decision_model(x, split, coded, middle, scale)
+    mixed_up = DataSplit(split.images, shuffle_answers(answers, sample_seed(configuration.seed, "null control")), configuration)
+    null = _fit_decision_model(x, mixed_up, coded, middle, scale)
+    people = _judge_people(x, split, model).merge(_judge_people(x, mixed_up, null, "null_"), on="rater", how="left")
     named = material.recognisers[0] if material.recognisers else ""
     accepted = pairs[f"distance_{named}"].to_numpy() < material.thresholds.get(named, np.nan) if named else np.full(len(x), False)
     base = (accepted[answers.image[judged]] == (answers.emotion[judged] == 1)).astype(np.float64)
 
     def mean(column: str) -> Estimate:
-        return bootstrap(people[column].dropna().to_numpy(np.float64), np.mean, seed=seed)
+        return bootstrap_estimate(people[column].dropna().to_numpy(np.float64), np.mean, seed=seed)
 
     of_people = pd.Series(base).groupby(answers.rater[judged]).mean().to_numpy(np.float64)
     error = 1.96 * np.sqrt(np.diag(model.group_covariance))
@@ -123,17 +128,17 @@ def align_identity(
     report = IdentityReport(
         basis=Basis(len(np.unique(answers.image[judged])), len(np.unique(answers.rater[judged])), len(judged), answers.source),
         interval="95 %, bootstrap over people (of the control: of the median); of coefficients, Laplace",
-        note=sentences(f"{missing} people gave too few answers for a model of their own." if missing else ""),
+        note=join_notes(f"{missing} people gave too few answers for a model of their own." if missing else ""),
         features=tuple(names),
-        base=bootstrap(of_people, np.mean, seed=seed),
+        base=bootstrap_estimate(of_people, np.mean, seed=seed),
         group=mean("accuracy_group"),
         individual=mean("accuracy_individual"),
         group_loss=mean("loss_group"),
         individual_loss=mean("loss_individual"),
-        individual_gain=gain(people["gain"].to_numpy(np.float64), seed),
-        individual_loss_gain=gain(people["loss_gain"].to_numpy(np.float64), seed),
-        null_gain=control(people["null_gain"].to_numpy(np.float64), seed),
-        null_loss_gain=control(people["null_loss_gain"].to_numpy(np.float64), seed),
+        individual_gain=mean_gain(people["gain"].to_numpy(np.float64), seed),
+        individual_loss_gain=mean_gain(people["loss_gain"].to_numpy(np.float64), seed),
+        null_gain=median_gain(people["null_gain"].to_numpy(np.float64), seed),
+        null_loss_gain=median_gain(people["null_loss_gain"].to_numpy(np.float64), seed),
         coefficients=pd.DataFrame(
             {
                 "name": model.names,
@@ -148,15 +153,15 @@ def align_identity(
     return model, report
 
 
-def identity_answers(material: Material) -> Answered:
+def identity_answers(material: StudyData) -> AnswerSet:
     """Answers to 'same person?' as ``Answered``; ``emotion`` is 1 for 'same', 0 for 'different'. Attention checks are left out."""
-    table = last_answers(material.ratings, "identity", material.pairs["pair_id"].tolist(), material.excluded)
+    table = select_last_answers(material.ratings, "identity", material.pairs["pair_id"].tolist(), material.excluded)
     if not len(table) or table["value"].nunique() < 2:
         raise LiminalError("People's answers to 'same person?' are missing or all the same; a model learns from both kinds.")
-    return coded(table, table["value"].to_numpy(np.float64).astype(np.intp))
+    return encode_answers(table, table["value"].to_numpy(np.float64).astype(np.intp))
 
 
-def logistic(x: Array, y: Array, mean: Array, precision: Array, start: Array | None = None) -> tuple[Array, Array]:
+def fit_logistic(x: Array, y: Array, mean: Array, precision: Array, start: Array | None = None) -> tuple[Array, Array]:
     """Logistic regression with a normal prior -> mode (C,) and its covariance (C, C). x (N, C), y (N,) of 0 and 1."""
     w = (mean if start is None else start).copy()
 
@@ -166,7 +171,7 @@ def logistic(x: Array, y: Array, mean: Array, precision: Array, start: Array | N
 
     value = loss(w)
     for _ in range(STEPS):
-        p = _p(x, w)
+        p = _same_probability(x, w)
         slope = x.T @ (p - y) + precision * (w - mean)
         step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + np.diag(precision), slope)
         while loss(w - step) > value + 1e-12 and np.abs(step).max() > 1e-9:
@@ -174,29 +179,29 @@ def logistic(x: Array, y: Array, mean: Array, precision: Array, start: Array | N
         w, before, value = w - step, value, loss(w - step)
         if before - value < 1e-9:
             break
-    p = _p(x, w)
+    p = _same_probability(x, w)
     covariance: Array = np.linalg.inv((x * (p * (1 - p))[:, None]).T @ x + np.diag(precision)).astype(np.float64)
     return w, covariance
 
 
-def _fit(x: Array, split: Parted, names: tuple[str, ...], middle: Array, scale: Array) -> DecisionModel:
+def _fit_decision_model(x: Array, split: DataSplit, names: tuple[str, ...], middle: Array, scale: Array) -> DecisionModel:
     answers = split.answers
     learned, _ = split.group()
     c = x.shape[1]
     y = answers.emotion.astype(np.float64)
-    group, covariance = logistic(x[answers.image[learned]], y[learned], np.zeros(c), np.full(c, 1 / RIDGE))
+    group, covariance = fit_logistic(x[answers.image[learned]], y[learned], np.zeros(c), np.full(c, 1 / PRIOR_VARIANCE))
     able = {rater: split.person(rater)[0] for rater in split.able()}
     spread, people = np.full(c, 0.5), {}
     for _ in range(ROUNDS if len(able) > 2 else 1):
         precision = spread**-2.0
-        people = {rater: logistic(x[answers.image[rows]], y[rows], group, precision) for rater, rows in able.items()}
+        people = {rater: fit_logistic(x[answers.image[rows]], y[rows], group, precision) for rater, rows in able.items()}
         if len(people) > 2:
             square = np.mean([(w - group) ** 2 + np.diag(v) for w, v in people.values()], axis=0)
             spread = np.clip(np.sqrt(square), 0.02, 5.0)
     return DecisionModel(names, middle, scale, group, covariance, spread, people)
 
 
-def _judged(x: Array, split: Parted, model: DecisionModel, prefix: str = "") -> pd.DataFrame:
+def _judge_people(x: Array, split: DataSplit, model: DecisionModel, prefix: str = "") -> pd.DataFrame:
     """A row a person who has a model; prefix: of the control, whose table has the gains alone."""
     found = []
     for rater, (weights, _) in model.people.items():
@@ -204,7 +209,7 @@ def _judged(x: Array, split: Parted, model: DecisionModel, prefix: str = "") -> 
         shown, said = x[split.answers.image[rows]], split.answers.emotion[rows] == 1
         row: dict[str, object] = {"rater": rater, "answers": len(rows)}
         for level, of_level in (("group", model.group), ("individual", weights)):
-            p = np.clip(_p(shown, of_level), FLOOR, 1 - FLOOR)
+            p = np.clip(_same_probability(shown, of_level), FLOOR, 1 - FLOOR)
             row[f"accuracy_{level}"] = float(((p > 0.5) == said).mean())
             row[f"loss_{level}"] = float(-np.log2(np.where(said, p, 1 - p)).mean())
         found.append(row)
@@ -215,7 +220,7 @@ def _judged(x: Array, split: Parted, model: DecisionModel, prefix: str = "") -> 
     return table[["rater", f"{prefix}gain", f"{prefix}loss_gain"]] if prefix else table
 
 
-def _scales(pairs: pd.DataFrame, names: list[str], places: Places) -> tuple[Array, Array]:
+def _column_scales(pairs: pd.DataFrame, names: list[str], places: IndexArray) -> tuple[Array, Array]:
     """Mean and standard deviation of every column over the pairs that are learned from."""
     values = pairs[names].to_numpy(np.float64)[places]
     deviation = np.nanstd(values, axis=0)
@@ -223,12 +228,12 @@ def _scales(pairs: pd.DataFrame, names: list[str], places: Places) -> tuple[Arra
     return middle, np.where(deviation > 1e-12, deviation, 1.0)
 
 
-def _standardised(pairs: pd.DataFrame, names: tuple[str, ...] | list[str], middle: Array, scale: Array) -> Array:
+def _standardise(pairs: pd.DataFrame, names: tuple[str, ...] | list[str], middle: Array, scale: Array) -> Array:
     """A column of ones and the standardised distances (P, C); where a recogniser found no face, the mean stands in."""
     values = np.nan_to_num((pairs[list(names)].to_numpy(np.float64) - middle) / scale)
     return np.column_stack([np.ones(len(pairs)), values])
 
 
-def _p(x: Array, weights: Array) -> Array:
+def _same_probability(x: Array, weights: Array) -> Array:
     said: Array = expit(x @ weights)
     return said

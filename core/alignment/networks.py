@@ -13,17 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softmax
 
-from core.alignment.configuration import CLASSIFIERS, Part
+from core.alignment.configuration import CLASSIFIERS, TrainedPart
 from core.errors import LiminalError
 from core.models import registry
+from core.models.builtin.emotion_mlp import EmotionMLP
+from core.models.builtin.fer import MiniXception, MiniXceptionNetwork, TanhCNN, TanhCNNNetwork
 from core.models.contracts import Classifier
-from core.models.emotion_mlp import EmotionMLP
 from core.models.emotions import EMOTIONS
-from core.models.grey import grey
-from core.models.mini_xception import MiniXception, MiniXceptionNetwork
-from core.models.tanh_cnn import TanhCNN, TanhCNNNetwork
+from core.models.preprocessing import to_grey
 
-AT_ONCE = 256
+FORWARD_BATCH = 256
 """Rows of a forward pass that learns nothing."""
 
 
@@ -44,7 +43,7 @@ class Learner(nn.Module):
         scores = cast(Tensor, self.head(features))
         return scores if self.order is None else scores[:, self.order]
 
-    def learning(self, part: Part) -> list[nn.Parameter]:
+    def learning(self, part: TrainedPart) -> list[nn.Parameter]:
         """Set which weights learn -> these."""
         for parameter in self.parameters():
             parameter.requires_grad_(part == "all")
@@ -87,14 +86,14 @@ class _TanhBody(nn.Module):
         return torch.relu(self.network.features(faces))
 
 
-def learner(name: str) -> Learner:
+def load_learner(name: str) -> Learner:
     """A copy of a classifier's network, ready to learn, on the CPU. Raises LiminalError for one that cannot."""
     if name not in CLASSIFIERS:
         raise LiminalError(f"'{name}' is no classifier that can learn from people; there are {', '.join(CLASSIFIERS)}.")
-    return _learner(registry.load(name, "classifier"))
+    return _copy_network(registry.load(name, "classifier"))
 
 
-def _learner(classifier: Classifier) -> Learner:
+def _copy_network(classifier: Classifier) -> Learner:
     with torch.inference_mode(False):
         if isinstance(classifier, EmotionMLP):
             mlp = copy.deepcopy(classifier.network).cpu()
@@ -111,27 +110,27 @@ def _learner(classifier: Classifier) -> Learner:
         return Learner(classifier.name, _TanhBody(tanh), head, classifier.emotion_order)
 
 
-def prepared(name: str, images: Tensor) -> Tensor:
+def prepare_inputs(name: str, images: Tensor) -> Tensor:
     """Images (N, 3, H, W) in [0, 1] -> what the network of a classifier reads: embeddings (N, E), or grey faces (N, 1, S, S)."""
     classifier = registry.load(name, "classifier")
     with torch.inference_mode():
         if isinstance(classifier, EmotionMLP):
             rows = classifier.encoder.embed(images)
         else:
-            rows = grey(images, classifier.card.input_size)
+            rows = to_grey(images, classifier.card.input_size)
             rows = rows * 2 - 1 if isinstance(classifier, MiniXception) else rows
     with torch.inference_mode(False):
         return rows.float().cpu().clone()  # one made in inference mode could take part in no gradient
 
 
-def features(network: Learner, inputs: Tensor) -> Tensor:
+def compute_features(network: Learner, inputs: Tensor) -> Tensor:
     """What a network's body makes of all inputs, without gradient."""
     with torch.no_grad():
-        return torch.cat([network.body(inputs[start : start + AT_ONCE]) for start in range(0, len(inputs), AT_ONCE)])
+        return torch.cat([network.body(inputs[start : start + FORWARD_BATCH]) for start in range(0, len(inputs), FORWARD_BATCH)])
 
 
-def answer(network: Learner, inputs: Tensor) -> Tensor:
+def predict_probabilities(network: Learner, inputs: Tensor) -> Tensor:
     """Probabilities (N, 6), without gradient."""
     with torch.no_grad():
-        rows = [network(inputs[start : start + AT_ONCE]) for start in range(0, len(inputs), AT_ONCE)]
+        rows = [network(inputs[start : start + FORWARD_BATCH]) for start in range(0, len(inputs), FORWARD_BATCH)]
     return softmax(torch.cat(rows), dim=1)

@@ -1,9 +1,9 @@
-"""One person as a shift of the crowd: how far each emotion is favoured, how sharply images are told apart, how often one slips.
+"""One person as a shift of the crowd: how far each emotion is favoured, how sharply images are told apart, how often they slip.
 
     p(answer) = (1 - lapse) * softmax(sensitivity * log g + bias) + lapse / 6,
 
-with g the group model's probabilities for the image. Eight numbers, learned from the first answer on: their posterior is a normal
-distribution around its mode (Laplace), under a prior whose spread is that between the people of the study.
+with g the group model's probabilities for the image. Eight numbers, learned from the first answer on: their posterior is a
+normal distribution around its mode (Laplace), under a prior whose spread is that between the people of the study.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, logit, softmax
 
-from core.alignment.answers import Places
-from core.analysis.answers import Array
+from core.alignment.data import IndexArray
+from core.analysis.estimate import Array
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 
-K = len(EMOTIONS)
-SIZE = K + 2
+EMOTION_COUNT = len(EMOTIONS)
+PARAMETER_COUNT = EMOTION_COUNT + 2
 """Parameters: log sensitivity, a bias an emotion (log units), logit of the lapse rate."""
-BIAS = slice(1, K + 1)
-LEAST = 1e-4
+BIAS_PARAMETERS = slice(1, EMOTION_COUNT + 1)
+MIN_PROBABILITY = 1e-4
 """Smaller probabilities of the group count as this: no answer is impossible for a person because no one else gave it."""
 STEPS, HALVINGS = 30, 12
 ROUNDS = 6
@@ -32,7 +32,7 @@ ROUNDS = 6
 
 
 @dataclass(frozen=True)
-class Prior:
+class PersonPrior:
     """Between people: deviations of log sensitivity, of each bias, of the lapse rate's logit around its middle."""
 
     sensitivity: float = 0.3
@@ -43,36 +43,36 @@ class Prior:
     @property
     def mean(self) -> Array:
         """The middle person: the crowd itself, with a few slips."""
-        middle = np.zeros(SIZE)
+        middle = np.zeros(PARAMETER_COUNT)
         middle[-1] = self.lapse
         return middle
 
     @property
     def deviation(self) -> Array:
         """Of each parameter (SIZE,)."""
-        return np.array([self.sensitivity, *[self.bias] * K, self.lapse_deviation])
+        return np.array([self.sensitivity, *[self.bias] * EMOTION_COUNT, self.lapse_deviation])
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class PersonPosterior:
     """What is known of a person: mode (SIZE,) and covariance (SIZE, SIZE) after n answers."""
 
     mode: Array
     covariance: Array
     n: int
-    prior: Prior
+    prior: PersonPrior
 
     def draws(self, count: int, seed: int = 0) -> Array:
         """Parameters (count, SIZE) from the posterior; the biases of each draw sum to zero."""
         random = np.random.default_rng(seed)
-        root = np.linalg.cholesky(self.covariance + 1e-10 * np.eye(SIZE))
-        drawn: Array = self.mode + random.normal(size=(count, SIZE)) @ root.T
-        drawn[:, BIAS] -= drawn[:, BIAS].mean(axis=1, keepdims=True)
+        root = np.linalg.cholesky(self.covariance + 1e-10 * np.eye(PARAMETER_COUNT))
+        drawn: Array = self.mode + random.normal(size=(count, PARAMETER_COUNT)) @ root.T
+        drawn[:, BIAS_PARAMETERS] -= drawn[:, BIAS_PARAMETERS].mean(axis=1, keepdims=True)
         return drawn
 
     def each(self, group: Array, count: int = 64, seed: int = 0) -> Array:
         """What each of ``count`` draws says of images, group (N, 6) -> (count, N, 6)."""
-        return probabilities(self.draws(count, seed), group)
+        return person_probabilities(self.draws(count, seed), group)
 
     def probabilities(self, group: Array, count: int = 64, seed: int = 0) -> Array:
         """The guess of this person's answers, averaged over the posterior: group (N, 6) -> (N, 6)."""
@@ -80,38 +80,40 @@ class Posterior:
         return guessed
 
 
-def probabilities(parameters: Array, group: Array) -> Array:
+def person_probabilities(parameters: Array, group: Array) -> Array:
     """Parameters (D, SIZE) of D people and the group's probabilities (N, 6) -> each one's (D, N, 6)."""
     drawn = np.atleast_2d(parameters)
-    raw = np.exp(drawn[:, 0])[:, None, None] * _evidence(group)[None] + drawn[:, None, BIAS]
+    raw = np.exp(drawn[:, 0])[:, None, None] * _log_probabilities(group)[None] + drawn[:, None, BIAS_PARAMETERS]
     raw -= raw.max(axis=2, keepdims=True)
     np.exp(raw, out=raw)
     raw /= raw.sum(axis=2, keepdims=True)
     lapse = expit(drawn[:, -1])[:, None, None]
-    said: Array = (1 - lapse) * raw + lapse / K
+    said: Array = (1 - lapse) * raw + lapse / EMOTION_COUNT
     return said
 
 
-def observe(group: Array, said: Places, prior: Prior | None = None, start: Posterior | None = None) -> Posterior:
+def fit_person(
+    group: Array, said: IndexArray, prior: PersonPrior | None = None, start: PersonPosterior | None = None
+) -> PersonPosterior:
     """The group's probabilities of the images that a person saw (n, 6) and what they said (n,) -> what is known of them.
 
     start: an earlier posterior of the same person, from which the search begins. Raises LiminalError where shapes do not fit or a
     probability is no number.
     """
     group, said = np.asarray(group, np.float64), np.asarray(said, np.intp)
-    if group.shape != (len(said), K) or not np.isfinite(group).all():
+    if group.shape != (len(said), EMOTION_COUNT) or not np.isfinite(group).all():
         raise LiminalError("The group's model did not say what it makes of every image that was answered; align the group again.")
-    prior = prior or Prior()
-    evidence = _evidence(group)
+    prior = prior or PersonPrior()
+    evidence = _log_probabilities(group)
     mean, precision = prior.mean, prior.deviation**-2.0
     mode = (start.mode if start else mean).copy()
-    loss = _loss(mode, evidence, said, mean, precision)
+    loss = _negative_log_posterior(mode, evidence, said, mean, precision)
     for _ in range(STEPS):  # Fisher scoring with halved steps: eight unknowns, convex but for the lapses
-        slope, information = _scores(mode, evidence, said)
+        slope, information = _gradient_and_information(mode, evidence, said)
         step = np.linalg.solve(information + np.diag(precision), slope + precision * (mode - mean))
         for _ in range(HALVINGS):
             tried = mode - step
-            after = _loss(tried, evidence, said, mean, precision)
+            after = _negative_log_posterior(tried, evidence, said, mean, precision)
             if after <= loss:
                 break
             step /= 2
@@ -121,87 +123,87 @@ def observe(group: Array, said: Places, prior: Prior | None = None, start: Poste
         mode, loss = tried, after
         if done:
             break
-    _, information = _scores(mode, evidence, said)
+    _, information = _gradient_and_information(mode, evidence, said)
     covariance: Array = np.linalg.inv(information + np.diag(precision)).astype(np.float64)
-    return Posterior(mode, covariance, len(said), prior)
+    return PersonPosterior(mode, covariance, len(said), prior)
 
 
-def population(people: Sequence[tuple[Array, Places]], prior: Prior | None = None) -> Prior:
+def fit_prior(people: Sequence[tuple[Array, IndexArray]], prior: PersonPrior | None = None) -> PersonPrior:
     """The spread between people from everybody's answers: (group's probabilities (n, 6), answers (n,)) a person -> prior.
 
     Empirical Bayes: the mean square of the modes plus their uncertainty, repeated. Under three people the given prior stays.
     """
-    prior = prior or Prior()
+    prior = prior or PersonPrior()
     if len(people) < 3:
         return prior
-    found: list[Posterior | None] = [None] * len(people)
+    found: list[PersonPosterior | None] = [None] * len(people)
     for _ in range(ROUNDS):
-        fitted = [observe(group, said, prior, start) for (group, said), start in zip(people, found, strict=True)]
+        fitted = [fit_person(group, said, prior, start) for (group, said), start in zip(people, found, strict=True)]
         modes = np.stack([each.mode for each in fitted])
-        modes[:, BIAS] -= modes[:, BIAS].mean(axis=1, keepdims=True)
+        modes[:, BIAS_PARAMETERS] -= modes[:, BIAS_PARAMETERS].mean(axis=1, keepdims=True)
         square = modes**2 + np.stack([np.diag(each.covariance) for each in fitted])
         lapses = modes[:, -1]
         prior = replace(
             prior,
-            sensitivity=_within(math.sqrt(float(square[:, 0].mean())), 0.05, 1.0),
-            bias=_within(math.sqrt(float(square[:, BIAS].mean())), 0.05, 2.0),
-            lapse=_within(float(np.median(lapses)), float(logit(0.005)), float(logit(0.3))),
+            sensitivity=_clip(math.sqrt(float(square[:, 0].mean())), 0.05, 1.0),
+            bias=_clip(math.sqrt(float(square[:, BIAS_PARAMETERS].mean())), 0.05, 2.0),
+            lapse=_clip(float(np.median(lapses)), float(logit(0.005)), float(logit(0.3))),
         )
         found = list(fitted)
     return prior
 
 
-def _within(value: float, low: float, high: float) -> float:
+def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-def _evidence(group: Array) -> Array:
+def _log_probabilities(group: Array) -> Array:
     """Log probabilities of the group (n, 6)."""
-    floored = np.maximum(np.asarray(group, np.float64).reshape(-1, K), LEAST)
+    floored = np.maximum(np.asarray(group, np.float64).reshape(-1, EMOTION_COUNT), MIN_PROBABILITY)
     logs: Array = np.log(floored / floored.sum(axis=1, keepdims=True))
     return logs
 
 
-def _clear(x: Array, evidence: Array) -> Array:
+def _attentive_probabilities(x: Array, evidence: Array) -> Array:
     """Probabilities without lapses (n, 6)."""
-    q: Array = softmax(math.exp(x[0]) * evidence + x[BIAS], axis=1)
+    q: Array = softmax(math.exp(x[0]) * evidence + x[BIAS_PARAMETERS], axis=1)
     return q
 
 
-def _loss(x: Array, evidence: Array, said: Places, mean: Array, precision: Array) -> float:
+def _negative_log_posterior(x: Array, evidence: Array, said: IndexArray, mean: Array, precision: Array) -> float:
     """Negative log posterior in nats, but for a constant."""
     apart = x - mean
     prior = 0.5 * float(apart @ (precision * apart))
     if not len(said):
         return prior
     lapse = float(expit(x[-1]))
-    own = _clear(x, evidence)[np.arange(len(said)), said]
-    return prior - float(np.log((1 - lapse) * own + lapse / K).sum())
+    own = _attentive_probabilities(x, evidence)[np.arange(len(said)), said]
+    return prior - float(np.log((1 - lapse) * own + lapse / EMOTION_COUNT).sum())
 
 
-def _scores(x: Array, evidence: Array, said: Places) -> tuple[Array, Array]:
+def _gradient_and_information(x: Array, evidence: Array, said: IndexArray) -> tuple[Array, Array]:
     """Gradient of the negative log likelihood (SIZE,) and Fisher's information (SIZE, SIZE), which is expected over answers."""
     if not len(said):
-        return np.zeros(SIZE), np.zeros((SIZE, SIZE))
-    roots, p = _roots(x, evidence)
+        return np.zeros(PARAMETER_COUNT), np.zeros((PARAMETER_COUNT, PARAMETER_COUNT))
+    roots, p = _information_roots(x, evidence)
     rows = np.arange(len(said))
     gradient: Array = -(roots[rows, said] / np.sqrt(p[rows, said])[:, None]).sum(axis=0)
-    flat = roots.reshape(-1, SIZE)
+    flat = roots.reshape(-1, PARAMETER_COUNT)
     return gradient, flat.T @ flat
 
 
 def information_roots(parameters: Array, group: Array) -> Array:
     """(n, 6, SIZE), rows r of each image such that r^T r is Fisher's information of one answer about it."""
-    return _roots(parameters, _evidence(group))[0]
+    return _information_roots(parameters, _log_probabilities(group))[0]
 
 
-def _roots(x: Array, evidence: Array) -> tuple[Array, Array]:
+def _information_roots(x: Array, evidence: Array) -> tuple[Array, Array]:
     """d p / d parameters over sqrt(p) (n, 6, SIZE), and p (n, 6)."""
-    q, lapse = _clear(x, evidence), float(expit(x[-1]))
-    p = (1 - lapse) * q + lapse / K
-    of_logits = (1 - lapse) * (q[:, :, None] * np.eye(K) - q[:, :, None] * q[:, None, :])  # d p / d logits (n, 6, 6)
-    slopes = np.empty((len(evidence), K, SIZE))
+    q, lapse = _attentive_probabilities(x, evidence), float(expit(x[-1]))
+    p = (1 - lapse) * q + lapse / EMOTION_COUNT
+    of_logits = (1 - lapse) * (q[:, :, None] * np.eye(EMOTION_COUNT) - q[:, :, None] * q[:, None, :])  # d p / d logits (n, 6, 6)
+    slopes = np.empty((len(evidence), EMOTION_COUNT, PARAMETER_COUNT))
     slopes[:, :, 0] = (of_logits @ (math.exp(x[0]) * evidence)[:, :, None])[:, :, 0]
-    slopes[:, :, BIAS] = of_logits
-    slopes[:, :, -1] = lapse * (1 - lapse) * (1 / K - q)
+    slopes[:, :, BIAS_PARAMETERS] = of_logits
+    slopes[:, :, -1] = lapse * (1 - lapse) * (1 / EMOTION_COUNT - q)
     return slopes / np.sqrt(p)[:, :, None], p

@@ -1,4 +1,4 @@
-"""Do people agree, and how much of what they say could anyone foretell? Alpha, ICC, leave one out, split half."""
+"""Agreement of people on one task: Krippendorff's alpha, ICC(2,k), leave-one-out agreement and split-half reliability."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from core.analysis.answers import Array, Coded, chosen, coded, divided
-from core.analysis.bootstrap import RESAMPLES, correlations, crossed_weights, interval
-from core.analysis.boundary import Estimate, bootstrap
-from core.analysis.results import Result, sentences, undefined
+from core.analysis.bootstrap import RESAMPLES, correlate_cells, draw_weights, percentile_interval
+from core.analysis.encode import EncodedRatings, encode, select_answers
+from core.analysis.estimate import Array, Estimate, Result, bootstrap_estimate, join_notes, safe_divide, undefined_estimate
 from core.studies.ratings import Task
 
-SPLITS = 200
-OVERLAP = 0.5
+HALF_SPLITS = 200
+MIN_OVERLAP = 0.5
 """Two people belong to one block where they share more than half of what either was asked."""
 
 
 @dataclass(frozen=True)
-class Block:
+class RaterBlock:
     """People who answered about the same images, as those of one batch do; images that one of them skipped are left out."""
 
     raters: int
@@ -35,30 +34,30 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement(Result):
+class AgreementResult(Result):
     """Agreement of people on one task."""
 
     task: Task
     alpha: Estimate  # Krippendorff's: 1 agreement, 0 chance; nominal for identity and emotion, interval for similarity
     icc: Estimate  # mean over blocks; similarity only; n: blocks
-    blocks: tuple[Block, ...]
+    blocks: tuple[RaterBlock, ...]
     leave_one_out: Estimate  # one person with all others, mean over people; n: people
     leave_one_out_is: str  # in words: a correlation or a share
     split_half: Estimate  # corrected to all people by Spearman and Brown; n: images; identity and similarity
 
 
-def agreement(
+def measure_agreement(
     ratings: pd.DataFrame, task: Task, *, excluded: Collection[str] = (), resamples: int = RESAMPLES, seed: int = 0
-) -> Agreement:
+) -> AgreementResult:
     """All of it for one task. Attention checks are left out: nearly everyone agrees there."""
-    codes = coded(chosen(ratings, task, excluded=excluded, sentinels=False))
+    codes = encode(select_answers(ratings, task, excluded=excluded, sentinels=False))
     several = codes.votes[codes.image] > 1 if len(codes.value) else np.empty(0, bool)
-    blocks = _blocks(codes) if task == "similarity" else ()
-    alone = _emotion_leave_one_out(codes) if task == "emotion" else _leave_one_out(codes)
-    return Agreement(
+    blocks = _find_blocks(codes) if task == "similarity" else ()
+    alone = _share_with_others(codes) if task == "emotion" else _correlate_with_others(codes)
+    return AgreementResult(
         basis=codes.basis,
         interval="95 %: alpha and split half by bootstrap over images, leave one out over people, ICC by F or over blocks (t)",
-        note=sentences(
+        note=join_notes(
             "Nobody has answered yet." if not len(codes.value) else "",
             "One person answered, so that there is nothing to agree with." if len(codes.raters) == 1 else "",
             "No image has two answers." if len(codes.raters) > 1 and not several.any() else "",
@@ -67,18 +66,20 @@ def agreement(
             else "",
         ),
         task=task,
-        alpha=alpha(codes, "interval" if task == "similarity" else "nominal", resamples=resamples, seed=seed),
-        icc=_over_blocks(blocks),
+        alpha=krippendorff_alpha(codes, "interval" if task == "similarity" else "nominal", resamples=resamples, seed=seed),
+        icc=_average_blocks(blocks),
         blocks=blocks,
-        leave_one_out=bootstrap(alone, np.mean, seed=seed, draws=resamples),
+        leave_one_out=bootstrap_estimate(alone, np.mean, seed=seed, draws=resamples),
         leave_one_out_is="share of answers that are the others' most frequent one, ties shared out"
         if task == "emotion"
         else "Pearson correlation over images of one person's answers with the mean of all others'",
-        split_half=undefined() if task == "emotion" else split_half(codes, seed=seed),
+        split_half=undefined_estimate() if task == "emotion" else correlate_halves(codes, seed=seed),
     )
 
 
-def alpha(codes: Coded, level: Literal["nominal", "interval"], *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+def krippendorff_alpha(
+    codes: EncodedRatings, level: Literal["nominal", "interval"], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
     """Krippendorff's alpha ("nominal" or "interval") with its interval over images; n: images with two answers or more.
 
     The value is the krippendorff library's. The resamples need only each image's own disagreement and the moments of all values
@@ -91,24 +92,24 @@ def alpha(codes: Coded, level: Literal["nominal", "interval"], *, resamples: int
     image, value = codes.image[used], codes.value[used]
     paired = np.unique(image)
     if not len(image) or np.ptp(value) == 0:
-        return undefined(len(paired))
+        return undefined_estimate(len(paired))
     value = np.round(value) if level == "interval" else value  # 101 levels are enough, and the library's table stays small
     domain, place = np.unique(value, return_inverse=True)
     row = np.searchsorted(paired, image)
     counts = np.bincount(row * len(domain) + place, minlength=len(paired) * len(domain)).reshape(len(paired), len(domain))
     if len(domain) < 2:
-        return undefined(len(paired))
+        return undefined_estimate(len(paired))
     found = float(krippendorff.alpha(value_counts=counts, value_domain=domain, level_of_measurement=level))
-    inside, moments = _disagreements(counts.astype(np.float64), domain, level)
+    inside, moments = _sum_disagreements(counts.astype(np.float64), domain, level)
     draws = [
-        _alpha(inside @ each.images, moments.T @ each.images, level)
-        for each in crossed_weights(len(paired), 1, resamples=resamples, seed=seed)
+        _alpha_from_sums(inside @ each.images, moments.T @ each.images, level)
+        for each in draw_weights(len(paired), 1, resamples=resamples, seed=seed)
     ]
-    low, high = interval(np.concatenate(draws))
+    low, high = percentile_interval(np.concatenate(draws))
     return Estimate(found, float(low), float(high), len(paired))
 
 
-def _disagreements(counts: Array, domain: Array, level: str) -> tuple[Array, Array]:
+def _sum_disagreements(counts: Array, domain: Array, level: str) -> tuple[Array, Array]:
     """Of each image (N,): its disagreement among pairs of answers; and what adds up to the expected one (N, M)."""
     m = counts.sum(axis=1)
     if level == "nominal":
@@ -117,7 +118,7 @@ def _disagreements(counts: Array, domain: Array, level: str) -> tuple[Array, Arr
     return 2 * (m * second - first**2) / (m - 1), np.column_stack([m, first, second])
 
 
-def _alpha(observed: Array, moments: Array, level: str) -> Array:
+def _alpha_from_sums(observed: Array, moments: Array, level: str) -> Array:
     """Sums over images, (B,) and (M, B) -> alpha (B,)."""
     if level == "nominal":
         n = moments.sum(axis=0)
@@ -125,32 +126,32 @@ def _alpha(observed: Array, moments: Array, level: str) -> Array:
     else:
         n = moments[0]
         expected = 2 * (n * moments[2] - moments[1] ** 2)
-    result: Array = 1 - divided(observed * (n - 1), np.where(expected > 1e-9, expected, 0.0))
+    result: Array = 1 - safe_divide(observed * (n - 1), np.where(expected > 1e-9, expected, 0.0))
     return result
 
 
-def _blocks(codes: Coded) -> tuple[Block, ...]:
+def _find_blocks(codes: EncodedRatings) -> tuple[RaterBlock, ...]:
     """People in blocks that share most of their images, each with its ICC."""
     if not len(codes.value):
         return ()
     answered = codes.matrix(np.ones(len(codes.value))).T.tocsr() > 0  # (R, I)
     shared = (answered.astype(np.float64) @ answered.T.astype(np.float64)).toarray()
     own = np.diag(shared)
-    _, block = connected_components(sparse.csr_array(shared > OVERLAP * np.maximum(own[:, None], own[None, :])), directed=False)
-    means = divided(codes.matrix(codes.value).toarray(), codes.matrix(np.ones(len(codes.value))).toarray())  # (I, R)
+    _, block = connected_components(sparse.csr_array(shared > MIN_OVERLAP * np.maximum(own[:, None], own[None, :])), directed=False)
+    means = safe_divide(codes.matrix(codes.value).toarray(), codes.matrix(np.ones(len(codes.value))).toarray())  # (I, R)
     found = []
     for each in np.unique(block):
         table = means[:, block == each]
         table = table[np.isfinite(table).all(axis=1)]
         if table.shape[1] > 1 and len(table) > 2:
-            found.append(Block(table.shape[1], len(table), icc2k(table)))
+            found.append(RaterBlock(table.shape[1], len(table), intraclass_correlation(table)))
     return tuple(found)
 
 
-def icc2k(table: Array) -> Estimate:
+def intraclass_correlation(table: Array) -> Estimate:
     """Answers (images, people) without gaps -> ICC(2,k), two-way random, absolute agreement of means (Shrout and Fleiss 1979)."""
     if np.ptp(table.mean(axis=1)) < 1e-9 or min(table.shape) < 2:
-        return undefined(len(table))
+        return undefined_estimate(len(table))
     import pingouin
 
     pingouin.options["round.column.CI95"] = None  # two digits by default
@@ -166,33 +167,33 @@ def icc2k(table: Array) -> Estimate:
     return Estimate(float(row["ICC"]), low, high, images)
 
 
-def _over_blocks(blocks: tuple[Block, ...]) -> Estimate:
+def _average_blocks(blocks: tuple[RaterBlock, ...]) -> Estimate:
     """Mean over blocks; one block's own interval where there is one."""
     known = np.array([block.icc.value for block in blocks if math.isfinite(block.icc.value)])
     if len(known) == 1:
         only = next(block.icc for block in blocks if math.isfinite(block.icc.value))
         return Estimate(only.value, only.low, only.high, 1)
     if not len(known):
-        return undefined()
+        return undefined_estimate()
     from scipy.stats import t
 
     half = float(t.ppf(0.975, len(known) - 1)) * float(known.std(ddof=1)) / math.sqrt(len(known))
     return Estimate(float(known.mean()), float(known.mean()) - half, float(known.mean()) + half, len(known))
 
 
-def _leave_one_out(codes: Coded) -> Array:
+def _correlate_with_others(codes: EncodedRatings) -> Array:
     """Each person's correlation with the mean of the others (R,), NaN under three images or where one of the two is constant."""
     votes, sums = codes.votes, codes.of_images(codes.value)
-    others = divided((sums[codes.image] - codes.value), votes[codes.image] - 1)
+    others = safe_divide((sums[codes.image] - codes.value), votes[codes.image] - 1)
     people = sparse.csr_array(
         (np.ones(len(codes.value)), (codes.rater, np.arange(len(codes.value)))), shape=(len(codes.raters), len(codes.value))
     )
     known = np.isfinite(others).astype(np.float64)[:, None]
-    found = correlations(codes.value[:, None], others[:, None], known, people)[:, 0]
+    found = correlate_cells(codes.value[:, None], others[:, None], known, people)[:, 0]
     return np.where((people @ known)[:, 0] > 2, found, np.nan)
 
 
-def _emotion_leave_one_out(codes: Coded) -> Array:
+def _share_with_others(codes: EncodedRatings) -> Array:
     """Each person's share of answers that are the others' most frequent one (R,); of m equally frequent ones, each counts 1 / m."""
     k = int(codes.value.max()) + 1 if len(codes.value) else 1
     value = codes.value.astype(np.intp)
@@ -203,10 +204,10 @@ def _emotion_leave_one_out(codes: Coded) -> Array:
     agrees = (others[np.arange(len(value)), value] == most) / np.maximum((others == most[:, None]).sum(axis=1), 1)
     asked = most > 0
     total = np.bincount(codes.rater[asked], minlength=len(codes.raters)).astype(np.float64)
-    return divided(np.bincount(codes.rater[asked], weights=agrees[asked], minlength=len(codes.raters)), total)
+    return safe_divide(np.bincount(codes.rater[asked], weights=agrees[asked], minlength=len(codes.raters)), total)
 
 
-def split_half(codes: Coded, *, splits: int = SPLITS, seed: int = 0) -> Estimate:
+def correlate_halves(codes: EncodedRatings, *, splits: int = HALF_SPLITS, seed: int = 0) -> Estimate:
     """Correlation over images of two random halves' means, corrected to the whole: 2 r / (1 + r) (Spearman 1910; Brown 1910).
 
     Each image's answers are split anew; images with one answer are left out. Interval: the same with images drawn anew.
@@ -216,27 +217,27 @@ def split_half(codes: Coded, *, splits: int = SPLITS, seed: int = 0) -> Estimate
     value = codes.value[used]
     n = len(paired)
     if n < 3 or np.ptp(value) == 0:
-        return undefined(n)
+        return undefined_estimate(n)
     random = np.random.default_rng(seed)
     first, second = (np.empty((n, splits)) for _ in range(2))
     for each in range(splits):
-        half = _halves(image, random)
+        half = _deal_halves(image, random)
         for side, means in enumerate((first, second)):
             mine = half == side
             sums, counts = (np.bincount(image[mine], weights=w, minlength=n) for w in (value[mine], None))
-            means[:, each] = divided(sums, counts)
+            means[:, each] = safe_divide(sums, counts)
     every = sparse.csr_array(np.ones((1, n)))
-    points = correlations(first, second, np.ones((n, splits)), every)[0]
-    weights = np.hstack([part.images for part in crossed_weights(n, 1, resamples=splits, seed=seed)])
-    drawn = correlations(first, second, weights, every)[0]
-    known = spearman_brown(points[np.isfinite(points)])
+    points = correlate_cells(first, second, np.ones((n, splits)), every)[0]
+    weights = np.hstack([part.images for part in draw_weights(n, 1, resamples=splits, seed=seed)])
+    drawn = correlate_cells(first, second, weights, every)[0]
+    known = correct_spearman_brown(points[np.isfinite(points)])
     if not len(known):
-        return undefined(n)
-    low, high = interval(spearman_brown(drawn))
+        return undefined_estimate(n)
+    low, high = percentile_interval(correct_spearman_brown(drawn))
     return Estimate(float(known.mean()), float(low), float(high), n)
 
 
-def _halves(image: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.intp]:
+def _deal_halves(image: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.intp]:
     """Every answer's half, 0 or 1: each image's answers are dealt out in random order, an odd one to either half."""
     order = np.lexsort((random.random(len(image)), image))
     starts = np.flatnonzero(np.r_[True, np.diff(image[order]) > 0])
@@ -246,6 +247,6 @@ def _halves(image: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.
     return half
 
 
-def spearman_brown(r: Array) -> Array:
+def correct_spearman_brown(r: Array) -> Array:
     """Reliability of a half -> of the whole; NaN at -1."""
-    return divided(2 * r, 1 + r)
+    return safe_divide(2 * r, 1 + r)

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from core.analysis.answers import Array, Coded, divided
-from core.analysis.boundary import Estimate
-from core.analysis.results import undefined
+from core.analysis.encode import EncodedRatings
+from core.analysis.estimate import Array, Estimate, safe_divide, undefined_estimate
 
 RESAMPLES = 2000
 NORMAL = 1.959963984540054
@@ -27,16 +26,16 @@ CELLS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
-class Weights:
+class ResampleWeights:
     """Some resamples: how often each image (I, B) and each rater (R, B) was drawn. Images come first: that is how they add up."""
 
     images: Array
     raters: Array
 
 
-def crossed_weights(
+def draw_weights(
     images: int, raters: int, *, resamples: int = RESAMPLES, seed: int = 0, strata: NDArray[np.intp] | None = None
-) -> Iterator[Weights]:
+) -> Iterator[ResampleWeights]:
     """All resamples in parts that fit into memory; the same ones whatever the parts.
 
     strata (I,): images are drawn within each of its values, so that every resample has as many of each type as the study.
@@ -45,41 +44,41 @@ def crossed_weights(
     at_once = max(1, min(resamples, CELLS_AT_ONCE // max(1, images + raters)))
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
-        yield Weights(_stratified(of_images, images, count, strata), _drawn(of_raters, raters, count).T)
+        yield ResampleWeights(_draw_stratified(of_images, images, count, strata), _draw_counts(of_raters, raters, count).T)
 
 
-def _stratified(random: np.random.Generator, images: int, count: int, strata: NDArray[np.intp] | None) -> Array:
+def _draw_stratified(random: np.random.Generator, images: int, count: int, strata: NDArray[np.intp] | None) -> Array:
     if strata is None or not images:
-        return _drawn(random, images, count).T
+        return _draw_counts(random, images, count).T
     order = np.argsort(strata, kind="stable")
     _, starts, sizes = np.unique(strata[order], return_index=True, return_counts=True)
     of_place, start_of = np.repeat(sizes, sizes), np.repeat(starts, sizes)  # (I,) in the order of strata
     # one row a resample, drawn in one go: the same numbers whatever the count
     places = start_of + np.floor(random.random((count, images)) * of_place).astype(np.intp)
     weights = np.empty((images, count))
-    weights[order] = _counted(places, images).T
+    weights[order] = _count_places(places, images).T
     return weights
 
 
-def _drawn(random: np.random.Generator, n: int, count: int) -> Array:
+def _draw_counts(random: np.random.Generator, n: int, count: int) -> Array:
     """Times that each of n was drawn, (count, n)."""
-    return _counted(np.floor(random.random((count, n)) * n).astype(np.intp), n)
+    return _count_places(np.floor(random.random((count, n)) * n).astype(np.intp), n)
 
 
-def _counted(places: NDArray[np.intp], n: int) -> Array:
+def _count_places(places: NDArray[np.intp], n: int) -> Array:
     offsets = np.arange(len(places), dtype=np.intp)[:, None] * n
     return np.bincount((places + offsets).ravel(), minlength=len(places) * n).reshape(len(places), n).astype(np.float64)
 
 
 @dataclass(frozen=True)
-class Votes:
+class VoteSums:
     """Answers of one task ready to be weighted: sums and counts by image and rater, both (I, R)."""
 
     sums: sparse.csr_array
     counts: sparse.csr_array
 
     @classmethod
-    def of(cls, answers: Coded) -> Votes:
+    def of(cls, answers: EncodedRatings) -> VoteSums:
         """Sums of the values, and how many there are."""
         return cls(answers.matrix(answers.value), answers.matrix(np.ones(len(answers.value))))
 
@@ -88,20 +87,20 @@ class Votes:
         return self.sums @ raters, self.counts @ raters
 
 
-def pooled_means(votes: Votes, weights: Weights, cells: sparse.csr_array) -> Array:
+def pooled_means(votes: VoteSums, weights: ResampleWeights, cells: sparse.csr_array) -> Array:
     """Mean over all answers to the images of each cell (C, I) in every resample -> (C, B); NaN where none was drawn."""
     sums, counts = votes.weighted(weights.raters)
-    return divided(cells @ (sums * weights.images), cells @ (counts * weights.images))
+    return safe_divide(cells @ (sums * weights.images), cells @ (counts * weights.images))
 
 
-def image_means(values: Array, weights: Weights, cells: sparse.csr_array) -> Array:
+def image_means(values: Array, weights: ResampleWeights, cells: sparse.csr_array) -> Array:
     """Mean over the images of each cell of a value per image (I,), those without one left out -> (C, B)."""
     known = np.isfinite(values)
     filled = np.where(known, values, 0.0)[:, None]
-    return divided(cells @ (filled * weights.images), cells @ (known[:, None] * weights.images))
+    return safe_divide(cells @ (filled * weights.images), cells @ (known[:, None] * weights.images))
 
 
-def correlations(first: Array, second: Array, images: Array, cells: sparse.csr_array) -> Array:
+def correlate_cells(first: Array, second: Array, images: Array, cells: sparse.csr_array) -> Array:
     """Pearson's r of two values per image, (I, B) or (I, 1), with images weighted (I, B), within each cell (C, I) -> (C, B).
 
     Images where either is NaN are left out; NaN where fewer than two differ.
@@ -109,22 +108,22 @@ def correlations(first: Array, second: Array, images: Array, cells: sparse.csr_a
     known = np.isfinite(first) & np.isfinite(second) & (images > 0)
     weight = np.where(known, images, 0.0)
     # shifted by a constant of the column so that squares keep their digits
-    x = np.where(known, first - _middle(first), 0.0)
-    y = np.where(known, second - _middle(second), 0.0)
+    x = np.where(known, first - _finite_mean(first), 0.0)
+    y = np.where(known, second - _finite_mean(second), 0.0)
     n, sx, sy = cells @ weight, cells @ (weight * x), cells @ (weight * y)
     sxx, syy, sxy = cells @ (weight * x * x), cells @ (weight * y * y), cells @ (weight * x * y)
-    vx, vy = sxx - divided(sx * sx, n), syy - divided(sy * sy, n)
+    vx, vy = sxx - safe_divide(sx * sx, n), syy - safe_divide(sy * sy, n)
     vary = (vx > 1e-12 * np.maximum(sxx, 1e-300)) & (vy > 1e-12 * np.maximum(syy, 1e-300))
     scale = np.where(vary, np.sqrt(np.where(vary, vx * vy, 1.0)), 0.0)
-    return np.clip(divided(sxy - divided(sx * sy, n), scale), -1.0, 1.0)
+    return np.clip(safe_divide(sxy - safe_divide(sx * sy, n), scale), -1.0, 1.0)
 
 
-def _middle(values: Array) -> float:
+def _finite_mean(values: Array) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else 0.0
 
 
-def interval(draws: Array, level: float = 0.95) -> tuple[Array, Array]:
+def percentile_interval(draws: Array, level: float = 0.95) -> tuple[Array, Array]:
     """Percentile interval over the last axis, resamples without a value left out -> low and high; NaN where none has one."""
     draws = np.asarray(draws, np.float64)
     low, high = np.full(draws.shape[:-1], np.nan), np.full(draws.shape[:-1], np.nan)
@@ -149,17 +148,19 @@ def correlation_interval(r: float, draws: Array) -> tuple[float, float]:
     return min(math.tanh(middle - half), r), max(math.tanh(middle + half), r)
 
 
-def over_one(values: Array, statistic: Callable[[Array, Array], Array], *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+def bootstrap_statistic(
+    values: Array, statistic: Callable[[Array, Array], Array], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
     """A statistic of independent values (N, ...) with its interval by resampling them alone; too few for one: NaN.
 
     statistic: (values, weights (N, B)) -> (B,).
     """
     n = len(values)
     if not n:
-        return undefined()
+        return undefined_estimate()
     value = float(statistic(values, np.ones((n, 1)))[0])
     if n < 2 or not math.isfinite(value):
         return Estimate(value, math.nan, math.nan, n)
-    parts = [statistic(values, each.images) for each in crossed_weights(n, 1, resamples=resamples, seed=seed)]
-    low, high = interval(np.concatenate(parts))
+    parts = [statistic(values, each.images) for each in draw_weights(n, 1, resamples=resamples, seed=seed)]
+    low, high = percentile_interval(np.concatenate(parts))
     return Estimate(value, float(low), float(high), n)

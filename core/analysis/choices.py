@@ -1,7 +1,9 @@
-"""Which emotions people choose for an image: shares, entropy in bits, and how far a classifier's probabilities are from them.
+"""Emotions that people choose for an image: shares, entropy in bits, distance from classifiers' probabilities, reaction times.
 
 With 10 to 13 votes an image the plain entropy is biased low by a tenth of a bit or more: Miller and Madow's correction adds
-(K - 1) / (2 N) nats, K the emotions that were chosen (Miller 1955, in Quastler, Information Theory in Psychology).
+(K - 1) / (2 N) nats, K the number of emotions that were chosen (Miller 1955, in Quastler, Information Theory in Psychology).
+Reaction times are in milliseconds, of any task; for emotion trials they are related to the entropy of the votes (paper B,
+Fig. 7).
 """
 
 from __future__ import annotations
@@ -12,21 +14,30 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.spatial.distance import jensenshannon
+from scipy.stats import rankdata, skew, spearmanr
 
-from core.analysis.answers import Array, Coded, chosen, coded, divided
-from core.analysis.bootstrap import CELLS_AT_ONCE, RESAMPLES, over_one
-from core.analysis.boundary import Estimate, bootstrap, entropy
-from core.analysis.results import Basis, Result, undefined
+from core.analysis.bootstrap import (
+    CELLS_AT_ONCE,
+    RESAMPLES,
+    bootstrap_statistic,
+    correlate_cells,
+    draw_weights,
+    percentile_interval,
+)
+from core.analysis.encode import EncodedRatings, encode, select_answers
+from core.analysis.estimate import Array, Basis, Estimate, Proportion, Result, bootstrap_estimate, safe_divide, undefined_estimate
 from core.models.emotions import EMOTIONS
+from core.studies.ratings import Task
 
-DRAWS = 200
+DIRICHLET_DRAWS = 200
 """Dirichlet draws behind the interval of one image."""
-PRIOR = 0.5
+DIRICHLET_PRIOR = 0.5
 """Jeffreys' prior: half a vote for every emotion."""
-FLOOR = 1e-6
+PROBABILITY_FLOOR = 1e-6
 """Probabilities below it count as it in the log loss, so that one vote cannot be infinitely surprising."""
-BINS = 10
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +62,7 @@ class Choices(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit(Result):
+class ClassifierFit(Result):
     """How well one classifier's probabilities foretell people's votes. Means over images, except where said."""
 
     classifier: str
@@ -63,7 +74,7 @@ class Fit(Result):
     calibration_error: Estimate  # |confidence - share of votes that agree|, over ten bins of confidence, weighted by votes
 
 
-def choices(
+def count_choices(
     ratings: pd.DataFrame,
     images: pd.Series[str] | None = None,
     *,
@@ -72,14 +83,14 @@ def choices(
     seed: int = 0,
 ) -> Choices:
     """Answers to emotion trials -> votes of every image (of ``images``, in that order, or of all that were answered)."""
-    answers = chosen(ratings, "emotion", excluded=excluded, sentinels=sentinels)
-    codes = coded(answers, images)
-    counts = vote_counts(codes)  # (N, 6)
+    answers = select_answers(ratings, "emotion", excluded=excluded, sentinels=sentinels)
+    codes = encode(answers, images)
+    counts = count_votes(codes)  # (N, 6)
     votes = counts.sum(axis=1)
-    shares = divided(counts, votes[:, None])
-    plain_bits = np.where(votes > 0, entropy(np.nan_to_num(shares)), np.nan)
-    bits = miller_madow(counts)
-    low, high = dirichlet_interval(counts, entropy, bits, seed=seed)
+    shares = safe_divide(counts, votes[:, None])
+    plain_bits = np.where(votes > 0, shannon_entropy(np.nan_to_num(shares)), np.nan)
+    bits = correct_entropy(counts)
+    low, high = dirichlet_interval(counts, shannon_entropy, bits, seed=seed)
     times = answers.groupby("stimulus", sort=False)["reaction_time_ms"].median().reindex(codes.images)
     table = pd.DataFrame({"stimulus": codes.images.to_numpy(), "votes": votes.astype(np.int64)})
     for place, emotion in enumerate(EMOTIONS):
@@ -90,31 +101,31 @@ def choices(
     enough = votes > 1
     return Choices(
         basis=codes.basis,
-        interval=f"95 %: of an image, {DRAWS} draws from the Dirichlet of its votes; of means, bootstrap over images",
+        interval=f"95 %: of an image, {DIRICHLET_DRAWS} draws from the Dirichlet of its votes; of means, bootstrap over images",
         note="" if votes.any() else "Nobody has answered about these images yet.",
         table=table,
-        entropy=bootstrap(plain_bits[enough], np.mean, seed=seed),
-        bits=bootstrap(bits[enough], np.mean, seed=seed),
+        entropy=bootstrap_estimate(plain_bits[enough], np.mean, seed=seed),
+        bits=bootstrap_estimate(bits[enough], np.mean, seed=seed),
     )
 
 
-def vote_counts(codes: Coded) -> Array:
+def count_votes(codes: EncodedRatings) -> Array:
     """Votes by image and emotion (N, 6)."""
     k = len(EMOTIONS)
     flat = np.bincount(codes.image * k + codes.value.astype(np.intp), minlength=len(codes.images) * k)
     return flat.reshape(len(codes.images), k).astype(np.float64)
 
 
-def miller_madow(counts: Array) -> Array:
+def correct_entropy(counts: Array) -> Array:
     """Votes (N, K) -> entropy in bits (N,), corrected, at most log2 K; NaN where there are none."""
     votes = counts.sum(axis=1)
-    plain_bits = entropy(np.nan_to_num(divided(counts, votes[:, None])))
-    added = divided((counts > 0).sum(axis=1) - 1.0, 2 * votes) / math.log(2)
+    plain_bits = shannon_entropy(np.nan_to_num(safe_divide(counts, votes[:, None])))
+    added = safe_divide((counts > 0).sum(axis=1) - 1.0, 2 * votes) / math.log(2)
     corrected: Array = np.minimum(plain_bits + added, math.log2(max(counts.shape[1], 1)))
     return corrected
 
 
-def divergence(first: Array, second: Array) -> Array:
+def jensen_shannon_divergence(first: Array, second: Array) -> Array:
     """Jensen-Shannon divergence of rows (N, K) in bits (N,), 0 to 1; NaN where one of the two is (Lin 1991, IEEE Trans. IT 37)."""
     result = np.full(len(first), np.nan)
     known = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
@@ -138,10 +149,10 @@ def dirichlet_interval(
     n, k = counts.shape
     low, high = np.full(n, np.nan), np.full(n, np.nan)
     random = np.random.default_rng(seed)
-    at_once = max(1, CELLS_AT_ONCE // (DRAWS * max(k, 1)))
+    at_once = max(1, CELLS_AT_ONCE // (DIRICHLET_DRAWS * max(k, 1)))
     for start in range(0, n, at_once):
         part = slice(start, min(start + at_once, n))
-        drawn = random.standard_gamma(np.broadcast_to(counts[part] + PRIOR, (DRAWS, *counts[part].shape)))
+        drawn = random.standard_gamma(np.broadcast_to(counts[part] + DIRICHLET_PRIOR, (DIRICHLET_DRAWS, *counts[part].shape)))
         drawn /= drawn.sum(axis=2, keepdims=True)
         own = [each[part] for each in beside]
         of_draws = np.stack([statistic(each, *own) for each in drawn])
@@ -150,47 +161,148 @@ def dirichlet_interval(
     return np.where(voted, np.fmin(low, values), np.nan), np.where(voted, np.fmax(high, values), np.nan)
 
 
-def fit(votes: Choices, p: Array, classifier: str, *, resamples: int = RESAMPLES, seed: int = 0) -> Fit:
+def measure_fit(votes: Choices, p: Array, classifier: str, *, resamples: int = RESAMPLES, seed: int = 0) -> ClassifierFit:
     """Votes of N images and a classifier's probabilities of the same images (N, 6), NaN rows where it said nothing."""
     counts = votes.counts()
     known = (counts.sum(axis=1) > 0) & np.isfinite(p).all(axis=1)
     counts, p = counts[known], p[known]
-    n, shares = counts.sum(axis=1), divided(counts, counts.sum(axis=1)[:, None])
-    floored = np.maximum(p, FLOOR)
+    n, shares = counts.sum(axis=1), safe_divide(counts, counts.sum(axis=1)[:, None])
+    floored = np.maximum(p, PROBABILITY_FLOOR)
     loss = -(counts * np.log2(floored / floored.sum(axis=1, keepdims=True))).sum(axis=1)  # (N,), summed over votes
     agreeing = counts[np.arange(len(counts)), p.argmax(axis=1)] if len(counts) else np.empty(0)
     most = counts.max(axis=1) if len(counts) else np.empty(0)
 
     def over_votes(total: Array) -> Estimate:
         def ratio(values: Array, weights: Array) -> Array:
-            return divided(values[:, 0] @ weights, values[:, 1] @ weights)
+            return safe_divide(values[:, 0] @ weights, values[:, 1] @ weights)
 
-        return over_one(np.column_stack([total, n]), ratio, resamples=resamples, seed=seed)
+        return bootstrap_statistic(np.column_stack([total, n]), ratio, resamples=resamples, seed=seed)
 
-    return Fit(
+    return ClassifierFit(
         basis=Basis(len(counts), votes.basis.raters, int(n.sum()), votes.basis.source),
         interval="95 %, bootstrap over images",
         note="" if len(counts) else f"No image was judged both by people and by {classifier}.",
         classifier=classifier,
-        divergence=bootstrap(divergence(shares, p), np.mean, seed=seed, draws=resamples),
+        divergence=bootstrap_estimate(jensen_shannon_divergence(shares, p), np.mean, seed=seed, draws=resamples),
         log_loss=over_votes(loss),
-        best_log_loss=over_votes(n * entropy(shares)),
+        best_log_loss=over_votes(n * shannon_entropy(shares)),
         accuracy=over_votes(agreeing),
         best_accuracy=over_votes(most),
-        calibration_error=_calibration(p, agreeing, n, resamples, seed),
+        calibration_error=_measure_calibration(p, agreeing, n, resamples, seed),
     )
 
 
-def _calibration(p: Array, agreeing: Array, n: Array, resamples: int, seed: int) -> Estimate:
+def _measure_calibration(p: Array, agreeing: Array, n: Array, resamples: int, seed: int) -> Estimate:
     """Expected calibration error (Naeini, Cooper and Hauskrecht 2015, AAAI), every vote one prediction."""
     if not len(p):
-        return undefined()
+        return undefined_estimate()
     sure = p.max(axis=1)
-    bins = np.minimum((sure * BINS).astype(np.intp), BINS - 1)
-    of_bin = (bins == np.arange(BINS)[:, None]).astype(np.float64)  # (BINS, N)
+    bins = np.minimum((sure * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
+    of_bin = (bins == np.arange(CALIBRATION_BINS)[:, None]).astype(np.float64)  # (BINS, N)
 
     def error(_: Array, weights: Array) -> Array:
         gap = np.abs(of_bin @ ((n * sure - agreeing)[:, None] * weights)).sum(axis=0)
-        return divided(gap, n @ weights)
+        return safe_divide(gap, n @ weights)
 
-    return over_one(sure, error, resamples=resamples, seed=seed)
+    return bootstrap_statistic(sure, error, resamples=resamples, seed=seed)
+
+
+PUBLISHED_RANGE_MS = (500.0, 1500.0)
+"""Where paper B's reaction times concentrate."""
+PUBLISHED_SPEARMAN = 0.42
+"""Of entropy and reaction time (paper B, Fig. 7c: its digit recognition task)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReactionTimeSummary(Result):
+    """Reaction times of one task in milliseconds. ``table``: one row an image: stimulus, votes, median_ms."""
+
+    median: Estimate  # over answers
+    quantiles: dict[str, float]  # 5, 25, 50, 75 and 95 %, over answers
+    usual: Proportion  # answers between 500 and 1,500 ms
+    skewness: float  # above 0: a tail of slow answers
+    times: Array  # of all answers that were timed (K,)
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntropyAndTime(Result):
+    """Spearman's rank correlation over images of entropy and median reaction time, beside the published one."""
+
+    spearman: Estimate
+    p: float
+    published: float
+    table: pd.DataFrame  # stimulus, bits, median_ms: the points
+
+
+def summarise_reaction_times(
+    ratings: pd.DataFrame, task: Task, *, excluded: Collection[str] = (), seed: int = 0
+) -> ReactionTimeSummary:
+    """Answers of one task -> how long they took; answers without a time are left out."""
+    answers = select_answers(ratings, task, excluded=excluded, sentinels=task != "emotion")
+    answers = answers[np.isfinite(answers["reaction_time_ms"].to_numpy(np.float64))]
+    times = answers["reaction_time_ms"].to_numpy(np.float64)
+    per_image = answers.groupby("stimulus", sort=False)["reaction_time_ms"]
+    n = len(times)
+    levels = {"5 %": 0.05, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "95 %": 0.95}
+    return ReactionTimeSummary(
+        basis=encode(answers).basis,
+        interval="95 %, bootstrap over answers; Wilson for shares",
+        note="" if n else "No answer to this question was timed.",
+        median=bootstrap_estimate(times, np.median, seed=seed, draws=500),
+        quantiles={name: float(np.quantile(times, level)) if n else math.nan for name, level in levels.items()},
+        usual=Proportion.of(int(((times >= PUBLISHED_RANGE_MS[0]) & (times <= PUBLISHED_RANGE_MS[1])).sum()), n),
+        skewness=float(skew(times)) if n > 2 and np.ptp(times) > 0 else math.nan,
+        times=times,
+        table=pd.DataFrame({"votes": per_image.size(), "median_ms": per_image.median()}).rename_axis("stimulus").reset_index(),
+    )
+
+
+def relate_entropy_to_time(
+    ratings: pd.DataFrame,
+    *,
+    excluded: Collection[str] = (),
+    votes: Choices | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> EntropyAndTime:
+    """Answers to emotion trials -> do people take longer over images that divide them? Images with at least two timed votes."""
+    votes = votes or count_choices(ratings, excluded=excluded)
+    table = votes.table[(votes.table["votes"] > 1) & votes.table["reaction_time_ms"].notna()]
+    table = table[["stimulus", "bits", "reaction_time_ms"]].rename(columns={"reaction_time_ms": "median_ms"}).reset_index(drop=True)
+    found, p = correlate_spearman(
+        table["bits"].to_numpy(np.float64), table["median_ms"].to_numpy(np.float64), resamples=resamples, seed=seed
+    )
+    return EntropyAndTime(
+        basis=votes.basis,
+        interval="95 %, bootstrap over images (of their ranks)",
+        note="" if math.isfinite(found.value) else "There is no correlation to speak of: it takes three timed images that differ.",
+        spearman=found,
+        p=p,
+        published=PUBLISHED_SPEARMAN,
+        table=table,
+    )
+
+
+def correlate_spearman(first: Array, second: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Estimate, float]:
+    """Rank correlation of two values per image (N,) with its interval, and the two-sided p; NaN where one does not vary."""
+    known = np.isfinite(first) & np.isfinite(second)
+    x, y = rankdata(first[known]), rankdata(second[known])
+    n = len(x)
+    if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return undefined_estimate(n), math.nan
+    found = spearmanr(x, y)
+    every = sparse.csr_array(np.ones((1, n)))
+    draws = [
+        correlate_cells(x[:, None], y[:, None], each.images, every)[0]
+        for each in draw_weights(n, 1, resamples=resamples, seed=seed)
+    ]
+    low, high = percentile_interval(np.concatenate(draws))
+    return Estimate(float(found.statistic), float(low), float(high), n), float(found.pvalue)
+
+
+def shannon_entropy(probabilities: Array) -> Array:
+    """Shannon entropy of each row (N, K) in bits -> (N,). 0 log 0 is 0."""
+    p = np.asarray(probabilities, np.float64)
+    bits: Array = -np.where(p > 0, p * np.log2(np.where(p > 0, p, 1.0)), p * 0).sum(axis=1)
+    return np.abs(bits)  # no -0.0

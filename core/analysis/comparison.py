@@ -14,19 +14,27 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from core.analysis.answers import Array, Coded
-from core.analysis.bootstrap import RESAMPLES, Votes, Weights, crossed_weights, image_means, interval, pooled_means
-from core.analysis.results import Basis, Result, sentences
+from core.analysis.bootstrap import (
+    RESAMPLES,
+    ResampleWeights,
+    VoteSums,
+    draw_weights,
+    image_means,
+    percentile_interval,
+    pooled_means,
+)
+from core.analysis.encode import EncodedRatings
+from core.analysis.estimate import Array, Basis, Result, join_notes
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparisonSide:
     """One of the two. draw: weights of images (I, B) and raters (R, B) -> a value for each row of the comparison (C, B)."""
 
     title: str
     images: int
     raters: int
-    draw: Callable[[Weights], Array]
+    draw: Callable[[ResampleWeights], Array]
     n: NDArray[np.intp]  # answers or images behind each row (C,)
     basis: Basis
 
@@ -46,10 +54,10 @@ class Comparison(Result):
         return known[(known["low"] > 0) | (known["high"] < 0)]
 
 
-def answers_side(title: str, codes: Coded, cells: sparse.csr_array) -> Side:
+def build_answers_side(title: str, codes: EncodedRatings, cells: sparse.csr_array) -> ComparisonSide:
     """Means over all answers to the images of each cell (C, I)."""
-    votes = Votes.of(codes)
-    return Side(
+    votes = VoteSums.of(codes)
+    return ComparisonSide(
         title,
         len(codes.images),
         len(codes.raters),
@@ -59,35 +67,35 @@ def answers_side(title: str, codes: Coded, cells: sparse.csr_array) -> Side:
     )
 
 
-def values_side(title: str, values: Array, cells: sparse.csr_array, basis: Basis) -> Side:
+def build_values_side(title: str, values: Array, cells: sparse.csr_array, basis: Basis) -> ComparisonSide:
     """Means over the images of each cell (C, I) of a value per image (I,); NaN is left out."""
     known = np.isfinite(values).astype(np.float64)
-    return Side(
+    return ComparisonSide(
         title, len(values), 0, lambda weights: image_means(values, weights, cells), np.asarray(cells @ known, np.intp), basis
     )
 
 
-def compared(
-    names: Sequence[str], first: Side, second: Side, *, shared: bool, resamples: int = RESAMPLES, seed: int = 0
+def compare_sides(
+    names: Sequence[str], first: ComparisonSide, second: ComparisonSide, *, shared: bool, resamples: int = RESAMPLES, seed: int = 0
 ) -> Comparison:
     """names: of the rows, the same for both sides. shared: image i is the same one on both sides."""
-    points = [side.draw(Weights(np.ones((side.images, 1)), np.ones((side.raters, 1))))[:, 0] for side in (first, second)]
+    points = [side.draw(ResampleWeights(np.ones((side.images, 1)), np.ones((side.raters, 1))))[:, 0] for side in (first, second)]
     draws = (
-        _together(first, second, resamples, seed)
+        _resample_together(first, second, resamples, seed)
         if shared
-        else [_alone(each, resamples, seed + k) for k, each in enumerate((first, second))]
+        else [_resample_alone(each, resamples, seed + k) for k, each in enumerate((first, second))]
     )
     table: dict[str, object] = {"name": list(names)}
     for name, side, point, drawn in zip(("first", "second"), (first, second), points, draws, strict=True):
-        low, high = _interval(drawn, point)
+        low, high = _widen_interval(drawn, point)
         table |= {name: point, f"{name}_low": low, f"{name}_high": high, f"{name}_n": side.n}
-    low, high = _interval(draws[1] - draws[0], points[1] - points[0])
+    low, high = _widen_interval(draws[1] - draws[0], points[1] - points[0])
     frame = pd.DataFrame(table | {"difference": points[1] - points[0], "low": low, "high": high})
     return Comparison(
-        basis=_basis(first.basis, second.basis, shared),
+        basis=_join_bases(first.basis, second.basis, shared),
         interval=f"95 % bootstrap over people and images, {resamples:,} resamples"
         + (", the same images for both sides" if shared else ", each side on its own"),
-        note=sentences(*(f"{side.title} has no values to compare." for side in (first, second) if not side.n.any())),
+        note=join_notes(*(f"{side.title} has no values to compare." for side in (first, second) if not side.n.any())),
         first=first.title,
         second=second.title,
         shared=shared,
@@ -95,35 +103,35 @@ def compared(
     )
 
 
-def cells_of(groups: pd.Series[str], order: Sequence[str]) -> sparse.csr_array:
+def build_group_cells(groups: pd.Series[str], order: Sequence[str]) -> sparse.csr_array:
     """Which images belong to each group, in order, and 'all' at the end: (len(order) + 1, I)."""
     rows = [(groups == name).to_numpy(np.float64) for name in order]
     return sparse.csr_array(np.vstack([*rows, np.ones(len(groups))]))
 
 
-def _together(first: Side, second: Side, resamples: int, seed: int) -> list[Array]:
+def _resample_together(first: ComparisonSide, second: ComparisonSide, resamples: int, seed: int) -> list[Array]:
     raters = first.raters + second.raters
     found: tuple[list[Array], list[Array]] = ([], [])
-    for each in crossed_weights(first.images, raters, resamples=resamples, seed=seed):
+    for each in draw_weights(first.images, raters, resamples=resamples, seed=seed):
         of_first, of_second = each.raters[: first.raters], each.raters[first.raters :]
-        found[0].append(first.draw(Weights(each.images, of_first)))
-        found[1].append(second.draw(Weights(each.images, of_second)))
+        found[0].append(first.draw(ResampleWeights(each.images, of_first)))
+        found[1].append(second.draw(ResampleWeights(each.images, of_second)))
     return [np.concatenate(parts, axis=1) for parts in found]
 
 
-def _alone(side: Side, resamples: int, seed: int) -> Array:
-    parts = [side.draw(each) for each in crossed_weights(side.images, side.raters, resamples=resamples, seed=seed)]
+def _resample_alone(side: ComparisonSide, resamples: int, seed: int) -> Array:
+    parts = [side.draw(each) for each in draw_weights(side.images, side.raters, resamples=resamples, seed=seed)]
     return np.concatenate(parts, axis=1)
 
 
-def _interval(draws: Array, point: Array) -> tuple[Array, Array]:
+def _widen_interval(draws: Array, point: Array) -> tuple[Array, Array]:
     """Percentiles, widened to hold the value itself; NaN where the value is."""
-    low, high = interval(draws)
+    low, high = percentile_interval(draws)
     known = np.isfinite(point)
     return np.where(known, np.fmin(low, point), np.nan), np.where(known, np.fmax(high, point), np.nan)
 
 
-def _basis(first: Basis, second: Basis, shared: bool) -> Basis:
+def _join_bases(first: Basis, second: Basis, shared: bool) -> Basis:
     sources = " and ".join(dict.fromkeys(name for each in (first, second) for name in each.source.split(" and ") if name))
     images = max(first.images, second.images) if shared else first.images + second.images
     return Basis(images, first.raters + second.raters, first.answers + second.answers, sources)

@@ -17,15 +17,24 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from core.analysis.answers import Array, chosen, coded, divided
-from core.analysis.bootstrap import NORMAL, RESAMPLES, crossed_weights, interval
-from core.analysis.boundary import Estimate, bootstrap
-from core.analysis.results import Basis, Result, sentences, source_of, undefined
+from core.analysis.bootstrap import NORMAL, RESAMPLES, draw_weights, percentile_interval
+from core.analysis.encode import encode, select_answers
+from core.analysis.estimate import (
+    Array,
+    Basis,
+    Estimate,
+    Result,
+    bootstrap_estimate,
+    join_notes,
+    name_sources,
+    safe_divide,
+    undefined_estimate,
+)
 from core.studies.ratings import SOURCES, Task
 
 
 @dataclass(frozen=True)
-class Kappas:
+class PairwiseKappas:
     """All pairs of D deciders; every array is (D, D) and symmetric."""
 
     shared: Array  # images that both decided
@@ -35,7 +44,7 @@ class Kappas:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consistency(Result):
+class ErrorConsistency(Result):
     """Error consistency between all deciders, people and models alike."""
 
     deciders: tuple[str, ...]
@@ -50,94 +59,94 @@ class Consistency(Result):
     models: dict[str, Estimate]  # each model: mean over people; n: people
 
 
-def decision_matrix(answers: pd.DataFrame) -> tuple[Array, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def build_decision_matrix(answers: pd.DataFrame) -> tuple[Array, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Answers of one task -> decisions (D, I) with NaN where none, deciders, images, and each decider's source.
 
     The last one counts where someone answered twice. An emotion is its place in EMOTIONS.
     """
-    codes = coded(answers)
+    codes = encode(answers)
     decisions = np.full((len(codes.raters), len(codes.images)), np.nan)
     decisions[codes.rater, codes.image] = codes.value
     source = answers.groupby("rater", sort=False)["source"].first().reindex(codes.raters)
     return decisions, tuple(map(str, codes.raters)), tuple(map(str, codes.images)), tuple(map(str, source))
 
 
-def kappas(decisions: Array) -> Kappas:
+def compute_kappas(decisions: Array) -> PairwiseKappas:
     """Decisions (D, I), whole numbers from 0 with NaN where there is none -> Cohen's kappa of all pairs, by products of masks."""
     decided = np.isfinite(decisions)
     mask = decided.astype(np.float32)  # counts stay whole up to 2^24 images
-    with _threads().limit(limits=1, user_api="blas"):
+    with _limit_threads().limit(limits=1, user_api="blas"):
         shared = (mask @ mask.T).astype(np.float64)
         alike, expected = np.zeros_like(shared), np.zeros_like(shared)
-        for value in _values(decisions, decided):
+        for value in _list_decisions(decisions, decided):
             chose = (decisions == value).astype(np.float32)
             alike += chose @ chose.T
             times = (chose @ mask.T).astype(np.float64)  # (a, b): so often a chose it where b decided too
             expected += times * times.T
-    observed, expected = divided(alike, shared), divided(expected, shared**2)
-    return Kappas(shared, observed, expected, _kappa(observed, expected))
+    observed, expected = safe_divide(alike, shared), safe_divide(expected, shared**2)
+    return PairwiseKappas(shared, observed, expected, _chance_corrected(observed, expected))
 
 
 @lru_cache(maxsize=1)
-def _threads() -> ThreadpoolController:
+def _limit_threads() -> ThreadpoolController:
     """To keep small products on one thread: OpenBLAS's threads spin, and on busy cores 0.3 ms become 40."""
     return ThreadpoolController()
 
 
-def _values(decisions: Array, decided: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _list_decisions(decisions: Array, decided: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The decisions that occur; counted, since sorting all of them would take most of the time."""
     occurs = np.bincount(np.where(decided, decisions + 1, 0).astype(np.intp).ravel())
     return np.flatnonzero(occurs[1:])
 
 
-def _kappa(observed: Array, expected: Array) -> Array:
-    return divided(observed - expected, np.where(expected > 1 - 1e-12, 0.0, 1 - expected))
+def _chance_corrected(observed: Array, expected: Array) -> Array:
+    return safe_divide(observed - expected, np.where(expected > 1 - 1e-12, 0.0, 1 - expected))
 
 
-def standard_errors(decisions: Array, found: Kappas) -> Array:
+def compute_standard_errors(decisions: Array, found: PairwiseKappas) -> Array:
     """Asymptotic standard error of every kappa (D, D) (Fleiss, Cohen and Everitt 1969, Psychological Bulletin 72, eq. 13)."""
     decided = np.isfinite(decisions)
     mask = decided.astype(np.float64)
-    values = _values(decisions, decided)
+    values = _list_decisions(decisions, decided)
     chose = [(decisions == value).astype(np.float64) for value in values]
     n, pe, po = found.shared, found.expected, found.observed
     diagonal, off = np.zeros_like(n), np.zeros_like(n)
-    with _threads().limit(limits=1, user_api="blas"):
-        share = [divided(each @ mask.T, n) for each in chose]  # (a, b): a's share of it where b decided too
+    with _limit_threads().limit(limits=1, user_api="blas"):
+        share = [safe_divide(each @ mask.T, n) for each in chose]  # (a, b): a's share of it where b decided too
         for i in range(len(values)):
             for j in range(len(values)):
-                joint = divided(chose[i] @ chose[j].T, n)  # a said i and b said j
+                joint = safe_divide(chose[i] @ chose[j].T, n)  # a said i and b said j
                 if i == j:
                     diagonal += joint * ((1 - pe) - (share[i] + share[i].T) * (1 - po)) ** 2
                 else:
                     off += joint * (share[i].T + share[j]) ** 2
     variance = diagonal + (1 - po) ** 2 * off - (po * pe - 2 * pe + po) ** 2
     below = np.where(pe > 1 - 1e-12, 0.0, n * (1 - pe) ** 4)
-    return np.sqrt(np.maximum(divided(variance, below), 0))
+    return np.sqrt(np.maximum(safe_divide(variance, below), 0))
 
 
-def error_consistency(
+def measure_error_consistency(
     ratings: pd.DataFrame, task: Task, *, excluded: Collection[str] = (), resamples: int = RESAMPLES, seed: int = 0
-) -> Consistency:
+) -> ErrorConsistency:
     """Answers of people and models (``core.analysis.deciders``) to one task -> kappa of all pairs, and the human ceiling.
 
     Attention checks are left out. task: identity or emotion; of similarity every value is its own decision.
     """
-    answers = chosen(ratings, task, excluded=excluded, sources=SOURCES, sentinels=False)
-    decisions, deciders, images, sources = decision_matrix(answers)
-    found = kappas(decisions)
-    error = standard_errors(decisions, found)
+    answers = select_answers(ratings, task, excluded=excluded, sources=SOURCES, sentinels=False)
+    decisions, deciders, images, sources = build_decision_matrix(answers)
+    found = compute_kappas(decisions)
+    error = compute_standard_errors(decisions, found)
     people = np.array([source != "model" for source in sources], bool)
-    ceiling = _ceiling(found.kappa[np.ix_(people, people)], resamples, seed)
+    ceiling = _estimate_ceiling(found.kappa[np.ix_(people, people)], resamples, seed)
     models = {
-        deciders[place]: bootstrap(found.kappa[place, people], np.mean, seed=seed, draws=resamples)
+        deciders[place]: bootstrap_estimate(found.kappa[place, people], np.mean, seed=seed, draws=resamples)
         for place in np.flatnonzero(~people)
     }
     undecided = int(np.isnan(found.kappa[np.triu_indices(len(deciders), 1)]).sum())
-    return Consistency(
-        basis=Basis(len(images), int(people.sum()), len(answers), source_of(sources)),
+    return ErrorConsistency(
+        basis=Basis(len(images), int(people.sum()), len(answers), name_sources(sources)),
         interval="95 %, asymptotic (Fleiss, Cohen and Everitt 1969) for a pair; bootstrap over people for the means",
-        note=sentences(
+        note=join_notes(
             "Nobody has answered yet." if not deciders else "",
             "It takes two deciders to compare." if len(deciders) == 1 else "",
             f"{undecided} pairs of deciders have no value: they share no image, or both always say the same." if undecided else "",
@@ -155,21 +164,21 @@ def error_consistency(
     )
 
 
-def _ceiling(kappa: Array, resamples: int, seed: int) -> Estimate:
+def _estimate_ceiling(kappa: Array, resamples: int, seed: int) -> Estimate:
     """Mean over the pairs of people (P, P); people are drawn anew, nobody is compared with themselves."""
     known = np.isfinite(kappa) & ~np.eye(len(kappa), dtype=bool)
     pairs = int(known.sum()) // 2
     if not pairs:
-        return undefined()
+        return undefined_estimate()
     filled = np.where(known, kappa, 0.0)
     value = float(filled.sum() / known.sum())
     if pairs < 3:
         return Estimate(value, math.nan, math.nan, pairs)
     draws = np.concatenate(
         [
-            divided(((filled @ each.images) * each.images).sum(axis=0), ((known @ each.images) * each.images).sum(axis=0))
-            for each in crossed_weights(len(kappa), 1, resamples=resamples, seed=seed)
+            safe_divide(((filled @ each.images) * each.images).sum(axis=0), ((known @ each.images) * each.images).sum(axis=0))
+            for each in draw_weights(len(kappa), 1, resamples=resamples, seed=seed)
         ]
     )
-    low, high = interval(draws)
+    low, high = percentile_interval(draws)
     return Estimate(value, float(low), float(high), pairs)

@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from core.analysis.acceptance import Proportion, recognisers
-from core.analysis.answers import Array, chosen, coded, divided
-from core.analysis.bootstrap import NORMAL, RESAMPLES, crossed_weights, interval
-from core.analysis.boundary import Estimate
-from core.analysis.results import Basis, Result, sentences, undefined
+from core.analysis.bootstrap import NORMAL, RESAMPLES, draw_weights, percentile_interval
+from core.analysis.encode import encode, list_recognisers, select_answers
+from core.analysis.estimate import Array, Basis, Estimate, Proportion, Result, join_notes, safe_divide, undefined_estimate
 from core.errors import LiminalError
 
 NO_TRUTH = "Generated faces have no true identity: 'false' means against the majority of people."
@@ -57,7 +55,7 @@ class Verification(Result):
     frr_curve: Array
 
 
-def sensitivity(hits: int, signals: int, false_alarms: int, noises: int) -> Sensitivity:
+def compute_sensitivity(hits: int, signals: int, false_alarms: int, noises: int) -> Sensitivity:
     """Counts -> d' and criterion with the log-linear correction (x + .5) / (n + 1) (Hautus 1995, Behavior Research Methods 27).
 
     Interval: Gourevitch and Galanter 1967, Psychometrika 32. NaN where there are no signals or no noises. Raises LiminalError for
@@ -65,7 +63,7 @@ def sensitivity(hits: int, signals: int, false_alarms: int, noises: int) -> Sens
     """
     of_signals, of_noises = Proportion.of(hits, signals), Proportion.of(false_alarms, noises)
     if not signals or not noises:
-        return Sensitivity(of_signals, of_noises, undefined(), undefined())
+        return Sensitivity(of_signals, of_noises, undefined_estimate(), undefined_estimate())
     h, f = (hits + 0.5) / (signals + 1), (false_alarms + 0.5) / (noises + 1)
     zh, zf = float(norm.ppf(h)), float(norm.ppf(f))
     variance = h * (1 - h) / (signals * norm.pdf(zh) ** 2) + f * (1 - f) / (noises * norm.pdf(zf) ** 2)
@@ -75,14 +73,14 @@ def sensitivity(hits: int, signals: int, false_alarms: int, noises: int) -> Sens
     return Sensitivity(of_signals, of_noises, Estimate(d, d - half, d + half, n), Estimate(c, c - half / 2, c + half / 2, n))
 
 
-def majority(answers: pd.DataFrame, pair_ids: pd.Series[str]) -> tuple[Array, Array]:
+def find_majority(answers: pd.DataFrame, pair_ids: pd.Series[str]) -> tuple[Array, Array]:
     """Answers to 'same person?' -> for every pair 1 (most say yes), 0 (most say no), NaN (a tie or nobody), and its votes."""
-    votes = coded(answers, pair_ids)
+    votes = encode(answers, pair_ids)
     share = votes.means()
     return np.where(share > 0.5, 1.0, np.where(share < 0.5, 0.0, np.nan)), votes.votes
 
 
-def verification(
+def verify_recogniser(
     pairs: pd.DataFrame,
     ratings: pd.DataFrame,
     recogniser: str,
@@ -93,24 +91,24 @@ def verification(
     seed: int = 0,
 ) -> Verification:
     """FAR, FRR, ROC, DET and EER of one recogniser. Raises LiminalError where it did not judge the pairs."""
-    if recogniser not in recognisers(pairs):
+    if recogniser not in list_recognisers(pairs):
         raise LiminalError(f"The recogniser '{recogniser}' did not judge these pairs; choose another one.")
-    answers = chosen(ratings, "identity", excluded=excluded)
-    most, votes = majority(answers, pairs["pair_id"])
+    answers = select_answers(ratings, "identity", excluded=excluded)
+    most, votes = find_majority(answers, pairs["pair_id"])
     distance = pairs[f"distance_{recogniser}"].to_numpy(np.float64)
     known = np.isfinite(most) & np.isfinite(distance)
     same, distance = most[known] == 1, distance[known]
     positives, negatives = int(same.sum()), int((~same).sum())
     accepted = distance < threshold
-    counted = sensitivity(int((accepted & same).sum()), positives, int((accepted & ~same).sum()), negatives)
-    thresholds, far, frr = curve(distance, same)
+    counted = compute_sensitivity(int((accepted & same).sum()), positives, int((accepted & ~same).sum()), negatives)
+    thresholds, far, frr = compute_error_rates(distance, same)
     both = positives > 0 and negatives > 0
-    basis = coded(answers, pairs["pair_id"]).basis
-    auc, eer, eer_threshold = _areas(distance, same, resamples, seed) if both else (undefined(len(same)),) * 3
+    basis = encode(answers, pairs["pair_id"]).basis
+    auc, eer, eer_threshold = _resample_areas(distance, same, resamples, seed) if both else (undefined_estimate(len(same)),) * 3
     return Verification(
         basis=Basis(len(same), basis.raters, int(votes[known].sum()), basis.source),
         interval="95 %: Wilson for rates, Gourevitch and Galanter 1967 for d', bootstrap over pairs for EER and area",
-        note=sentences(
+        note=join_notes(
             NO_TRUTH,
             "No pair has both a majority of people and a distance." if not len(same) else "",
             "Most people say 'same person' of all these pairs; it takes both kinds." if positives and not negatives else "",
@@ -133,7 +131,7 @@ def verification(
     )
 
 
-def curve(distance: Array, same: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+def compute_error_rates(distance: Array, same: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
     """Distances (N,) and majority (N,) -> thresholds, FAR and FRR (T,), from nobody accepted to everybody; empty for one kind only.
 
     Below a threshold is accepted, so that each stands just above a distance that occurs.
@@ -146,7 +144,7 @@ def curve(distance: Array, same: NDArray[np.bool_]) -> tuple[Array, Array, Array
     return thresholds, far, 1 - tpr
 
 
-def equal_error(thresholds: Array, far: Array, frr: Array) -> tuple[float, float]:
+def find_equal_error(thresholds: Array, far: Array, frr: Array) -> tuple[float, float]:
     """Where the two rates cross -> the rate and the threshold, straight in between two steps."""
     gap = far - frr  # rises from -1 to 1
     after = int(np.argmax(gap >= 0))
@@ -158,17 +156,17 @@ def equal_error(thresholds: Array, far: Array, frr: Array) -> tuple[float, float
     return float(rate), float(thresholds[before] + part * (thresholds[after] - thresholds[before]))
 
 
-def _areas(distance: Array, same: NDArray[np.bool_], resamples: int, seed: int) -> tuple[Estimate, Estimate, Estimate]:
+def _resample_areas(distance: Array, same: NDArray[np.bool_], resamples: int, seed: int) -> tuple[Estimate, Estimate, Estimate]:
     """Area under the ROC, EER and its threshold; pairs are drawn anew within the two kinds."""
     n = len(same)
-    rate, place = equal_error(*curve(distance, same))
+    rate, place = find_equal_error(*compute_error_rates(distance, same))
     order = np.argsort(distance, kind="stable")
     distance, same = distance[order], same[order]
     ends = np.append(np.flatnonzero(np.diff(distance) > 0), n - 1)  # last place of every distance that occurs
     rates, places, areas = [], [], []
-    for each in crossed_weights(n, 1, resamples=resamples, seed=seed, strata=same.astype(np.intp)):
-        far = _cumulated(each.images * ~same[:, None], ends)  # (T + 1, B)
-        tpr = _cumulated(each.images * same[:, None], ends)
+    for each in draw_weights(n, 1, resamples=resamples, seed=seed, strata=same.astype(np.intp)):
+        far = _cumulate(each.images * ~same[:, None], ends)  # (T + 1, B)
+        tpr = _cumulate(each.images * same[:, None], ends)
         steps = np.append(distance[0], distance[ends])
         gap = far - (1 - tpr)
         after = np.maximum((gap >= 0).argmax(axis=0), 1)
@@ -178,13 +176,13 @@ def _areas(distance: Array, same: NDArray[np.bool_], resamples: int, seed: int) 
         rates.append(far[after - 1, column] + part * (far[after, column] - far[after - 1, column]))
         places.append(steps[after - 1] + part * (steps[after] - steps[after - 1]))
         areas.append((np.diff(far, axis=0) * (tpr[1:] + tpr[:-1]) / 2).sum(axis=0))
-    found = [interval(np.concatenate(each)) for each in (areas, rates, places)]
+    found = [percentile_interval(np.concatenate(each)) for each in (areas, rates, places)]
     values = (float(roc_auc_score(same, -distance)), rate, place)
     auc, eer, threshold = (Estimate(value, float(low), float(high), n) for value, (low, high) in zip(values, found, strict=True))
     return auc, eer, threshold
 
 
-def _cumulated(weights: Array, ends: NDArray[np.intp]) -> Array:
+def _cumulate(weights: Array, ends: NDArray[np.intp]) -> Array:
     """Weights (N, B) in order of distance -> share accepted at every step, from 0 to 1 (T + 1, B)."""
     total = weights.cumsum(axis=0)[ends]
-    return np.vstack([np.zeros((1, total.shape[1])), divided(total, total[-1])])
+    return np.vstack([np.zeros((1, total.shape[1])), safe_divide(total, total[-1])])

@@ -1,7 +1,9 @@
-"""Where people and a recogniser part ways on identity, and where people part ways among themselves (paper A, Fig. 6).
+"""Scores of where people and models, people among themselves, or models among themselves disagree (paper A, Fig. 6).
 
-Every function takes a sample set's pairs and answers in the row schema and returns one row a pair with a score, an interval from
-its votes, and a mark where the votes are too few. Scores are of the whole set: filter the resulting table, not what goes in.
+Every function takes the pairs or samples of a set with the answers about them and returns one row a pair or image: a score, an
+interval from its votes, and a mark where the votes are too few (``FEW_VOTES``). The first half is identity (people against a
+recogniser, spread of people), the second emotion (people against a classifier, people's entropy, two classifiers). Scores
+are of the whole set: filter the resulting table, not what goes in.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 from scipy.stats import norm, rankdata
-from statsmodels.stats.proportion import proportion_confint
 
-from core.analysis.acceptance import recognisers
-from core.analysis.answers import Array, Coded, chosen, coded, divided
-from core.analysis.results import Result, sentences
+from core.analysis.choices import Choices, dirichlet_interval, jensen_shannon_divergence
+from core.analysis.encode import EncodedRatings, encode, list_recognisers, select_answers, select_probabilities
+from core.analysis.estimate import Array, Basis, Result, join_notes, safe_divide, wilson_interval
 from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
 
 Scaling = Literal["linear", "logistic", "rank"]
 SCALINGS: Mapping[Scaling, str] = {
@@ -32,7 +34,7 @@ SCALINGS: Mapping[Scaling, str] = {
 FEW_VOTES = 5
 """With fewer, a share's interval is wider than two thirds of all there is."""
 
-CONTEXT = ("base_id", "sample_id", "sample_type", "step", "batch", "partner_id", "direction")
+PAIR_CONTEXT = ("base_id", "sample_id", "sample_type", "step", "batch", "partner_id", "direction")
 """Columns of the pairs that come along."""
 
 
@@ -53,7 +55,7 @@ class Disagreement(Result):
         return ordered if limit is None else ordered.head(limit)
 
 
-def inverted(distances: Array, scaling: Scaling, threshold: float) -> Array:
+def invert_distances(distances: Array, scaling: Scaling, threshold: float) -> Array:
     """Distances (N,) -> how sure the recogniser is that it is the same person (N,), 0 to 1, never rising with the distance.
 
     NaN stays NaN. One and the same distance everywhere gives 0.5 under linear and rank. Raises LiminalError for other scalings.
@@ -77,7 +79,7 @@ def inverted(distances: Array, scaling: Scaling, threshold: float) -> Array:
     return result
 
 
-def identity_disagreement(
+def score_identity_disagreement(
     pairs: pd.DataFrame,
     ratings: pd.DataFrame,
     recogniser: str,
@@ -91,15 +93,15 @@ def identity_disagreement(
     Interval: Wilson's of the share, shifted; the recogniser has none. Table: also share, yes, distance, machine, accepted.
     Raises LiminalError where the recogniser did not judge the pairs.
     """
-    if recogniser not in recognisers(pairs):
-        known = ", ".join(recognisers(pairs)) or "none"
+    if recogniser not in list_recognisers(pairs):
+        known = ", ".join(list_recognisers(pairs)) or "none"
         raise LiminalError(f"The recogniser '{recogniser}' did not judge these pairs; those that did: {known}.")
-    votes = coded(chosen(ratings, "identity", excluded=excluded), pairs["pair_id"])
+    votes = encode(select_answers(ratings, "identity", excluded=excluded), pairs["pair_id"])
     yes, n = votes.of_images(votes.value), votes.votes
-    share, low, high = wilson(yes, n)
+    share, low, high = wilson_interval(yes, n)
     distance = pairs[f"distance_{recogniser}"].to_numpy(np.float64)
-    machine = inverted(distance, scaling, threshold)
-    table = _table(
+    machine = invert_distances(distance, scaling, threshold)
+    table = _build_pair_table(
         pairs,
         score=share - machine,
         low=np.where(n > 0, low, np.nan) - machine,
@@ -116,10 +118,10 @@ def identity_disagreement(
     return Disagreement(
         basis=votes.basis,
         interval="95 % Wilson interval of the share of people",
-        note=sentences(
-            _nobody(n),
+        note=join_notes(
+            _describe_few_votes(n),
             f"{lost} of {len(pairs)} pairs have no score because {recogniser} found no face in them." if lost else "",
-            "All distances are the same, so that the recogniser says the same of every pair." if _constant(distance) else "",
+            "All distances are the same, so that the recogniser says the same of every pair." if _is_constant(distance) else "",
         ),
         score="share of people who say 'same person' minus how sure the recogniser is, -1 to 1",
         lowest="the recogniser sees the same person and people do not: false-positive candidates",
@@ -129,17 +131,17 @@ def identity_disagreement(
     )
 
 
-def identity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> Disagreement:
+def score_identity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> Disagreement:
     """Standard deviation of 'same person?' over people: sqrt(p (1 - p)), 0 (all agree) to 0.5 (half and half).
 
     Interval: the values that it takes over Wilson's interval of p.
     """
-    votes = coded(chosen(ratings, "identity", excluded=excluded), pairs["pair_id"])
+    votes = encode(select_answers(ratings, "identity", excluded=excluded), pairs["pair_id"])
     yes, n = votes.of_images(votes.value), votes.votes
-    share, low, high = wilson(yes, n)
+    share, low, high = wilson_interval(yes, n)
     score = np.sqrt(np.clip(share * (1 - share), 0, None))
     ends = np.sqrt(np.clip([low * (1 - low), high * (1 - high)], 0, None))
-    table = _table(
+    table = _build_pair_table(
         pairs,
         score=score,
         low=np.where(n > 0, np.fmin(ends.min(axis=0), score), np.nan),
@@ -151,7 +153,7 @@ def identity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Col
     return Disagreement(
         basis=votes.basis,
         interval="95 % Wilson interval of the share of people, carried over",
-        note=_nobody(n),
+        note=_describe_few_votes(n),
         score="standard deviation of 'same person?' over people, 0 to 0.5",
         lowest="people agree",
         highest="people are divided over who it is",
@@ -160,13 +162,13 @@ def identity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Col
     )
 
 
-def similarity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> Disagreement:
+def score_similarity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> Disagreement:
     """Standard deviation (n - 1) of rated similarity over people, in points of 0 to 100. Interval: jackknife over the votes."""
-    votes = coded(chosen(ratings, "similarity", excluded=excluded), pairs["pair_id"])
+    votes = encode(select_answers(ratings, "similarity", excluded=excluded), pairs["pair_id"])
     n, means = votes.votes, votes.means()
-    deviation, error = _deviation(votes)
+    deviation, error = _measure_deviation(votes)
     half = float(norm.ppf(0.975)) * error
-    table = _table(
+    table = _build_pair_table(
         pairs,
         score=deviation,
         low=np.maximum(deviation - half, 0),
@@ -177,7 +179,7 @@ def similarity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: C
     return Disagreement(
         basis=votes.basis,
         interval="95 %, jackknife over the votes of a pair (Efron and Stein 1981)",
-        note=_nobody(n),
+        note=_describe_few_votes(n),
         score="standard deviation of rated similarity over people, in points of 0 to 100",
         lowest="people agree",
         highest="people are divided over how similar the faces are",
@@ -186,37 +188,33 @@ def similarity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: C
     )
 
 
-def wilson(count: Array, n: Array) -> tuple[Array, Array, Array]:
-    """Counts of n (N,) -> share, low, high; NaN, 0 and 1 where n is 0 (``Proportion`` for arrays)."""
-    filled = np.maximum(n, 1)
-    low, high = proportion_confint(np.minimum(count, filled), filled, method="wilson")
-    return divided(count, n), np.where(n > 0, low, 0.0), np.where(n > 0, high, 1.0)
-
-
-def _deviation(votes: Coded) -> tuple[Array, Array]:
+def _measure_deviation(votes: EncodedRatings) -> tuple[Array, Array]:
     """Standard deviation of every image's votes and its jackknife error; NaN under 2 and under 3 votes."""
     n = votes.votes
     away = votes.value - votes.means()[votes.image]  # of one image's mean
     squares = votes.of_images(away**2)
-    deviation = np.sqrt(divided(squares, np.where(n > 1, n - 1, 0)))
+    deviation = np.sqrt(safe_divide(squares, np.where(n > 1, n - 1, 0)))
     # without one vote, the sum of squares about the new mean is SS - away^2 n / (n - 1)
     rest = np.where(n > 2, n - 2, 0)
-    whole, part = divided(squares, rest), divided(divided(n, np.where(n > 1, n - 1, 0)), rest)  # by image, far fewer than votes
+    whole, part = (
+        safe_divide(squares, rest),
+        safe_divide(safe_divide(n, np.where(n > 1, n - 1, 0)), rest),
+    )  # by image, far fewer than votes
     without = np.sqrt(np.maximum(whole[votes.image] - away**2 * part[votes.image], 0))
-    centre = divided(votes.of_images(without), n)
-    error = np.sqrt(divided(n - 1, n) * votes.of_images((without - centre[votes.image]) ** 2))
+    centre = safe_divide(votes.of_images(without), n)
+    error = np.sqrt(safe_divide(n - 1, n) * votes.of_images((without - centre[votes.image]) ** 2))
     return deviation, error
 
 
-def _table(pairs: pd.DataFrame, **columns: Any) -> pd.DataFrame:
+def _build_pair_table(pairs: pd.DataFrame, **columns: Any) -> pd.DataFrame:
     """Rows of the schema that all disagreement tables share."""
     votes = columns["votes"].astype(np.int64)
     columns |= {"votes": votes, "few": votes < FEW_VOTES}
-    context = {name: pairs[name].to_numpy() for name in CONTEXT if name in pairs}
+    context = {name: pairs[name].to_numpy() for name in PAIR_CONTEXT if name in pairs}
     return pd.DataFrame({"stimulus": pairs["pair_id"].to_numpy(), **columns, **context})
 
 
-def _nobody(votes: Array) -> str:
+def _describe_few_votes(votes: Array) -> str:
     if not len(votes):
         return "There are no pairs to look at; loosen the filter."
     if not votes.any():
@@ -225,6 +223,136 @@ def _nobody(votes: Array) -> str:
     return f"{few} of {len(votes)} pairs have fewer than {FEW_VOTES} votes; their scores say little." if few else ""
 
 
-def _constant(values: Array) -> bool:
+def _is_constant(values: Array) -> bool:
     known = values[np.isfinite(values)]
     return len(known) > 1 and float(np.ptp(known)) == 0
+
+
+SAMPLE_CONTEXT = ("base_id", "sample_type", "step", "emotion1", "emotion2", "guided", "strategy", "passed_filter")
+"""Columns of the samples that come along."""
+
+
+def score_against_classifier(
+    samples: pd.DataFrame, votes: Choices, classifier: str, steerer: str, *, kind: str = "p", seed: int = 0
+) -> Disagreement:
+    """Jensen-Shannon divergence of people's shares and a classifier's probabilities, 0 to 1 bit.
+
+    votes: ``choices(ratings, samples["sample_id"])``. Interval: Dirichlet of the image's votes. Table: also chosen, said (by the
+    classifier), p and share of each emotion's own. Raises LiminalError where the classifier did not judge the samples.
+    """
+    p = select_probabilities(samples, classifier, steerer, kind=kind)
+    score = jensen_shannon_divergence(votes.shares(), p)
+    known = np.isfinite(p).all(axis=1)
+    low, high = dirichlet_interval(votes.counts(), jensen_shannon_divergence, score, p, seed=seed)
+    return _build_emotion_disagreement(
+        samples,
+        votes,
+        score="Jensen-Shannon divergence of people's shares and the classifier's probabilities, 0 (the same) to 1 bit",
+        lowest="people and the classifier answer alike",
+        highest="people and the classifier answer differently",
+        columns={
+            "score": score,
+            "low": np.where(known, low, np.nan),
+            "high": np.where(known, high, np.nan),
+            "chosen": votes.table["chosen"].to_numpy(),
+            "said": _most_probable(p),
+        },
+        interval="95 %, draws from the Dirichlet of an image's votes",
+    )
+
+
+def score_pair_gap(samples: pd.DataFrame, votes: Choices, classifier: str, steerer: str, *, kind: str = "p") -> Disagreement:
+    """Share of people who choose one of the image's two emotions minus the classifier's probability of the two, -1 to 1, signed.
+
+    Interval: Wilson's of the share, shifted. Table: also share and machine. Raises LiminalError as ``against_classifier`` does.
+    """
+    p = select_probabilities(samples, classifier, steerer, kind=kind)
+    first, second = (pd.Index(EMOTIONS).get_indexer(pd.Index(samples[name])) for name in ("emotion1", "emotion2"))
+    row = np.arange(len(samples))
+    machine = np.where((first >= 0) & (second >= 0), p[row, first] + p[row, second], np.nan)  # samples of no pair have none
+    counts = votes.counts()
+    n = counts.sum(axis=1)
+    share, low, high = wilson_interval(counts[row, first] + counts[row, second], n)
+    return _build_emotion_disagreement(
+        samples,
+        votes,
+        score="share of people who choose one of the two emotions minus the classifier's probability of the two, -1 to 1",
+        lowest="the classifier sees the two emotions and people see another",
+        highest="people see the two emotions and the classifier sees another",
+        columns={
+            "score": share - machine,
+            "low": np.where(n > 0, low, np.nan) - machine,
+            "high": np.where(n > 0, high, np.nan) - machine,
+            "share": share,
+            "machine": machine,
+            "chosen": votes.table["chosen"].to_numpy(),
+            "said": _most_probable(p),
+        },
+        interval="95 % Wilson interval of the share of people",
+    )
+
+
+def score_among_people(samples: pd.DataFrame, votes: Choices) -> Disagreement:
+    """Entropy of people's choices, Miller-Madow corrected, 0 to log2 6 = 2.58 bits; undefined for a single vote."""
+    table = votes.table
+    several = (table["votes"] > 1).to_numpy()
+    return _build_emotion_disagreement(
+        samples,
+        votes,
+        score="entropy of people's choices, 0 (all agree) to 2.58 bits (all six alike), corrected for few votes",
+        lowest="people agree",
+        highest="people are divided over the feeling",
+        columns={
+            **{name: table[of].where(several).to_numpy() for name, of in (("score", "bits"), ("low", "low"), ("high", "high"))},
+            "chosen": table["chosen"].to_numpy(),
+        },
+        interval=votes.interval,
+    )
+
+
+def score_between_classifiers(
+    samples: pd.DataFrame, votes: Choices, classifiers: tuple[str, str], steerer: str, *, kind: str = "p"
+) -> Disagreement:
+    """Jensen-Shannon divergence of two classifiers' probabilities, 0 to 1 bit. No votes, so no interval and no mark."""
+    first, second = (select_probabilities(samples, name, steerer, kind=kind) for name in classifiers)
+    found = _build_emotion_disagreement(
+        samples,
+        votes,
+        score="Jensen-Shannon divergence of the two classifiers' probabilities, 0 (the same) to 1 bit",
+        lowest="the classifiers answer alike",
+        highest="the classifiers answer differently",
+        columns={
+            "score": jensen_shannon_divergence(first, second),
+            "low": np.full(len(samples), np.nan),
+            "high": np.full(len(samples), np.nan),
+            "said": _most_probable(first),
+            "said_other": _most_probable(second),
+        },
+        interval="none: each classifier answers once",
+        basis=Basis(len(samples), 0, 2 * len(samples), "models"),
+    )
+    found.table["few"] = False
+    return found
+
+
+def _build_emotion_disagreement(
+    samples: pd.DataFrame, votes: Choices, *, columns: dict[str, Any], basis: Basis | None = None, **words: str
+) -> Disagreement:
+    n = votes.table["votes"].to_numpy()
+    context = {name: samples[name].to_numpy() for name in SAMPLE_CONTEXT if name in samples}
+    table = pd.DataFrame({"stimulus": samples["sample_id"].to_numpy(), **columns, "votes": n, "few": n < FEW_VOTES, **context})
+    few = int((n < FEW_VOTES).sum())
+    note = (
+        ""
+        if basis
+        else votes.note or (f"{few} of {len(n)} images have fewer than {FEW_VOTES} votes; their scores say little." if few else "")
+    )
+    return Disagreement(basis=basis or votes.basis, note=note, scaling="", table=table, **words)
+
+
+def _most_probable(p: Array) -> Any:
+    """The most probable emotion of every row, "" where there is none."""
+    if not len(p):
+        return np.empty(0, object)
+    known = np.isfinite(p).all(axis=1)
+    return np.where(known, np.array(EMOTIONS)[np.nan_to_num(p).argmax(axis=1)], "")

@@ -1,8 +1,13 @@
-"""Named values of how a face looks: shape, pose, colours, light, accessories and emotions.
+"""Facial features measured on the picture, and which of them drive perceived similarity (paper A, section 5.5).
 
-Paper A (section 5.5) took 37 values from a face attribute predictor trained on photographs of celebrities (bags under eyes, oval
-face, make-up ...). These are others, measured on the picture itself, so that every one can be checked by looking.
-Sources: YuNet's five landmarks, dlib's 68 (iBUG 300-W: research only), CIELAB colours of the aligned face, mini-XCEPTION.
+Paper A took 37 values from a face attribute predictor trained on photographs of celebrities (bags under eyes, oval face,
+make-up ...). These are others, measured on the picture itself, so that every one can be checked by looking: shape, pose, colours,
+light, accessories, emotions. Sources: YuNet's five landmarks, dlib's 68 (iBUG 300-W: research only), CIELAB colours of
+the aligned face, mini-XCEPTION.
+
+A random forest predicts a pair's mean similarity from how far sample and base differ in each feature; permutation importance
+(Breiman 2001, Machine Learning 45) says what the prediction loses where one feature is shuffled. Both are measured on pairs whose
+base the forest has not seen, so that knowing a base by its looks helps nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.analysis.estimate import Array, Basis, Estimate, Result, undefined_estimate
 from core.data_folder import data_folder
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
@@ -27,6 +34,7 @@ from core.writing import write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 SHAPE: Mapping[str, str] = {
     "face_width": "width of the face",  # in distances between the eyes, as are all lengths
@@ -86,12 +94,10 @@ ACCESSORIES: Mapping[str, str] = {
 FEATURES: Mapping[str, str] = {**SHAPE, **POSE, **COLOURS, **LIGHT, **ACCESSORIES, **{name: name for name in EMOTIONS}}
 """Column -> its name for people; the emotions are mini-XCEPTION's probabilities."""
 
-FORMAT = 1
+FEATURE_FORMAT = 1
 STORED_COLUMNS = [*SHAPE, *POSE, *COLOURS, *LIGHT, *ACCESSORIES, "glasses", *EMOTIONS]
 """Names a stored table. Those of version 0.1.0 have a column of a glasses detector that is gone; it is left out when read."""
-BATCH = 32
-
-Array = NDArray[np.float64]
+FACES_PER_BATCH = 32
 
 # Areas of the aligned face of 128 pixels (eyes at rows 60, mouth at rows 102): rows from, to, columns from, to.
 CHEEKS = ((76, 90, 34, 48), (76, 90, 80, 94))
@@ -105,32 +111,34 @@ TOP = ((2, 18, 36, 92),)
 CORNERS = ((0, 40, 0, 10), (0, 40, 118, 128))
 
 
-def facial_features(images: Tensor) -> Array:
+def compute_features(images: Tensor) -> Array:
     """(N, 3, H, W) in [0, 1] -> (N, len(FEATURES)); NaN rows where YuNet finds no face."""
     from torch.nn import functional
 
     from core.models import registry, yunet
-    from core.sampling import attributes
-    from core.sampling.pictures import to_pictures
+    from core.sampling.building import attributes
+    from core.sampling.images import to_pictures
 
     large = images.detach().cpu()
-    if large.shape[2] != attributes.SIDE:
-        large = functional.interpolate(large, size=attributes.SIDE, mode="bicubic", align_corners=False).clamp(0, 1)
-    faces = yunet.load().find_largest(large)
+    if large.shape[2] != attributes.LANDMARK_SIDE:
+        large = functional.interpolate(large, size=attributes.LANDMARK_SIDE, mode="bicubic", align_corners=False).clamp(0, 1)
+    faces = yunet.load_detector().find_largest(large)
     rows = np.full((len(images), len(FEATURES)), np.nan)
     found = np.flatnonzero(faces.found.numpy())
     if not len(found):
         return rows
     five = faces.landmarks[found]
-    aligned, _ = attributes.aligned(large[found], five)
-    shape = _shape(attributes.full_landmarks(to_pictures(large[found]), five.numpy()))
+    aligned, _ = attributes.align_faces(large[found], five)
+    shape = _measure_shape(attributes.find_full_landmarks(to_pictures(large[found]), five.numpy()))
     classifier = registry.load("mini-xception", "classifier")
     emotions = classifier.probabilities(images[found].to(classifier.device)).detach().cpu().double().numpy()
-    rows[found] = np.column_stack([shape, _pose(five.numpy(), attributes.SIDE), _look(aligned), emotions])
+    rows[found] = np.column_stack(
+        [shape, _measure_pose(five.numpy(), attributes.LANDMARK_SIDE), _measure_appearance(aligned), emotions]
+    )
     return rows
 
 
-def features_of(
+def measure_features(
     images: Mapping[str, NDArray[np.uint8]], *, progress: Progress | None = None, folder: Path | None = None
 ) -> pd.DataFrame:
     """Pictures by sample_id (uint8 (H, W, 3), as ``SampleSet.images``) -> a table indexed by sample_id, columns FEATURES.
@@ -141,7 +149,9 @@ def features_of(
         raise LiminalError("There is no picture to measure; choose a sample set with images.")
     progress = progress or Progress()
     names = sorted(images)
-    digest = hashlib.blake2b(repr((FORMAT, STORED_COLUMNS, version("dlib-bin"), names)).encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(
+        repr((FEATURE_FORMAT, STORED_COLUMNS, version("dlib-bin"), names)).encode(), digest_size=16
+    ).hexdigest()
     place = (folder or data_folder() / "features") / f"{digest}.parquet"
     try:
         kept = pd.read_parquet(place)
@@ -149,7 +159,7 @@ def features_of(
             return kept[list(FEATURES)]
     except Exception:  # missing, or damaged in any of the ways that a parquet file can be: measured again
         pass
-    table = pd.DataFrame(_measured(images, names, progress), columns=list(FEATURES), index=pd.Index(names, name="sample_id"))
+    table = pd.DataFrame(_measure_batches(images, names, progress), columns=list(FEATURES), index=pd.Index(names, name="sample_id"))
     buffer = io.BytesIO()
     table.to_parquet(buffer)
     with contextlib.suppress(OSError):  # a full or read-only disk costs the time of measuring again
@@ -157,20 +167,20 @@ def features_of(
     return table
 
 
-def _measured(images: Mapping[str, NDArray[np.uint8]], names: Sequence[str], progress: Progress) -> Array:
+def _measure_batches(images: Mapping[str, NDArray[np.uint8]], names: Sequence[str], progress: Progress) -> Array:
     import torch
 
-    from core.sampling.pictures import to_images
+    from core.sampling.images import to_images
 
     rows = []
-    for start in range(0, len(names), BATCH):
+    for start in range(0, len(names), FACES_PER_BATCH):
         progress.stage(f"Measuring face {start + 1:,} of {len(names):,}", start / len(names))
         with torch.inference_mode():
-            rows.append(facial_features(to_images(np.stack([images[name] for name in names[start : start + BATCH]]))))
+            rows.append(compute_features(to_images(np.stack([images[name] for name in names[start : start + FACES_PER_BATCH]]))))
     return np.concatenate(rows)
 
 
-def _shape(points: Array) -> Array:
+def _measure_shape(points: Array) -> Array:
     """dlib's 68 landmarks (F, 68, 2) -> (F, len(SHAPE)), in distances between the eyes unless they are ratios."""
 
     def between(first: int, second: int) -> Array:
@@ -210,7 +220,7 @@ def _shape(points: Array) -> Array:
     return np.column_stack([columns[name] for name in SHAPE])
 
 
-def _pose(five: Array, side: int) -> Array:
+def _measure_pose(five: Array, side: int) -> Array:
     """YuNet's landmarks (F, 5, 2) in a picture of ``side`` pixels -> (F, len(POSE))."""
     eyes, mouth, nose = five[:, :2].mean(axis=1), five[:, 3:].mean(axis=1), five[:, 2]
     across, down = five[:, 1] - five[:, 0], mouth - eyes
@@ -226,7 +236,7 @@ def _pose(five: Array, side: int) -> Array:
     return np.column_stack([np.clip(columns[name], -90, 90) for name in POSE])
 
 
-def _look(faces: Array) -> Array:
+def _measure_appearance(faces: Array) -> Array:
     """Aligned faces (F, 128, 128, 3) in [0, 1] -> (F, colours, light and accessories): CIELAB, lightness 0 to 100."""
     from skimage.color import rgb2lab
 
@@ -265,3 +275,154 @@ def _look(faces: Array) -> Array:
         "headwear": np.hypot(hair[:, 1], hair[:, 2]),
     }
     return np.column_stack([columns[name] for name in (*COLOURS, *LIGHT, *ACCESSORIES)])
+
+
+TREES = 120
+FOLDS = 5
+REPEATS = 3
+SHUFFLES = 5
+R2_DRAWS = 2000
+MIN_PAIRS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance(Result):
+    """What ``similarity_importance`` returns.
+
+    r2: share of variance explained out of sample, interval by drawing bases anew; may be below 0, where the mean would predict
+    better. table: feature (column), title, importance (loss of R2, a mean over folds and shuffles), low, high (the middle 95 % of
+    folds and repeats), sorted. predicted: pair_id, similarity, predicted (mean over repeats, out of sample).
+    """
+
+    r2: Estimate
+    published: float = 0.45
+    table: pd.DataFrame
+    predicted: pd.DataFrame
+    left_out: int  # pairs without a rating or without a face in one of the two images
+
+
+def measure_importance(
+    pairs: pd.DataFrame,
+    features: pd.DataFrame,
+    *,
+    titles: Mapping[str, str],
+    basis: Basis,
+    seed: int = 0,
+    genuine: bool = False,
+    progress: Progress | None = None,
+) -> Importance:
+    """pairs: pair_id, base_id, sample_id, sample_type, similarity (mean of a pair; NaN where not rated); features: a table indexed
+    by sample_id (``core.analysis.features.features_of``); titles: column -> its name for people.
+
+    genuine: also the pairs of a face with itself, whose differences are all 0; they are easy and raise R2. With fewer than two
+    bases or FEWEST_PAIRS pairs there is a note and no number.
+    """
+    progress = progress or Progress()
+    known = pairs if genuine else pairs[pairs["sample_type"] != "genuine"]
+    both = known["similarity"].notna() & known["base_id"].isin(features.index) & known["sample_id"].isin(features.index)
+    rated = known[both]
+    apart = np.abs(
+        features.loc[rated["sample_id"]].to_numpy(np.float64) - features.loc[rated["base_id"]].to_numpy(np.float64)
+    )  # (N, features)
+    usable = np.isfinite(apart).all(axis=1)
+    rated, apart = rated[usable], apart[usable]
+    target = rated["similarity"].to_numpy(np.float64)
+    groups = pd.factorize(rated["base_id"])[0]
+    bases = int(groups.max()) + 1 if len(groups) else 0
+    left_out = len(known) - len(rated)
+    note = ""
+    if len(rated) < MIN_PAIRS:
+        note = f"Only {len(rated)} rated pairs show two faces; {MIN_PAIRS} are needed to ask which features matter."
+    elif bases < 2:
+        note = "All rated pairs share one base; a prediction for a base that was not seen needs at least two."
+    elif target.std() == 0:
+        note = "All pairs were rated alike, so no feature can explain a difference."
+    if note:
+        return Importance(
+            basis=basis,
+            interval="",
+            note=note,
+            r2=undefined_estimate(len(rated)),
+            table=pd.DataFrame(columns=["feature", "title", "importance", "low", "high"]),
+            predicted=pd.DataFrame(columns=["pair_id", "similarity", "predicted"]),
+            left_out=left_out,
+        )
+    predicted, losses = _cross_validate(apart, target, groups, bases, seed, progress)
+    table = pd.DataFrame(
+        {
+            "feature": list(features.columns),
+            "title": [titles.get(str(name), str(name)) for name in features.columns],
+            "importance": losses.mean(axis=0),
+            "low": np.quantile(losses, 0.025, axis=0),
+            "high": np.quantile(losses, 0.975, axis=0),
+        }
+    ).sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+    return Importance(
+        basis=basis,
+        interval=f"importance: middle 95 % of {len(losses)} folds and repeats; R²: bootstrap over {bases} bases",
+        note="Features that go together share their importance: a low value does not say that people do not look there.",
+        r2=_estimate_r2(target, predicted, groups, bases, seed),
+        table=table,
+        predicted=pd.DataFrame({"pair_id": rated["pair_id"].to_numpy(), "similarity": target, "predicted": predicted}),
+        left_out=left_out,
+    )
+
+
+def _cross_validate(
+    apart: Array, target: Array, groups: NDArray[np.intp], bases: int, seed: int, progress: Progress
+) -> tuple[Array, Array]:
+    """Predictions out of sample (N,), a mean over repeats, and the loss of R2 by fold and feature (FOLDS * REPEATS, F)."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    folds = min(FOLDS, bases)
+    predicted, losses = np.zeros(len(target)), []
+    for repeat in range(REPEATS):
+        rng = np.random.default_rng([seed, repeat])
+        fold_of = (rng.permutation(bases) % folds)[groups]
+        for fold in range(folds):
+            progress.stage(
+                f"Growing forest {repeat * folds + fold + 1} of {REPEATS * folds}", (repeat * folds + fold) / (REPEATS * folds)
+            )
+            held = fold_of == fold
+            forest = RandomForestRegressor(TREES, max_features=1 / 3, min_samples_leaf=3, random_state=int(rng.integers(2**31)))
+            forest.fit(apart[~held], target[~held])
+            said = forest.predict(apart[held])
+            predicted[held] += said / REPEATS
+            losses.append(_permutation_losses(forest, apart[held], target[held], said, float(target.var()), rng))
+    return predicted, np.stack(losses)
+
+
+def _permutation_losses(
+    forest: object, apart: Array, target: Array, said: Array, variance: float, rng: np.random.Generator
+) -> Array:
+    """How much the squared error grows where one feature is shuffled, in variances of the target: (F,).
+
+    All shuffled copies are predicted at once, which is far quicker than one call each. A fold of one pair has nothing to shuffle.
+    """
+    count, width = apart.shape
+    error = float(((target - said) ** 2).mean())
+    losses = np.zeros(width)
+    for _ in range(SHUFFLES):
+        copies = np.broadcast_to(apart, (width, count, width)).copy()
+        for feature in range(width):
+            copies[feature, :, feature] = rng.permutation(apart[:, feature])
+        shuffled = forest.predict(copies.reshape(-1, width)).reshape(width, count)  # type: ignore[attr-defined]
+        losses += (((target - shuffled) ** 2).mean(axis=1) - error) / variance / SHUFFLES
+    return losses
+
+
+def _estimate_r2(target: Array, predicted: Array, groups: NDArray[np.intp], bases: int, seed: int) -> Estimate:
+    """1 - squared error / variance over all pairs out of sample; interval: bases drawn anew, all at once from sums by base."""
+
+    def sums(values: Array) -> Array:
+        return np.bincount(groups, values, minlength=bases).astype(np.float64)
+
+    n, total, squares, error = sums(np.ones_like(target)), sums(target), sums(target**2), sums((target - predicted) ** 2)
+    drawn = np.random.default_rng(seed).multinomial(bases, np.full(bases, 1 / bases), size=R2_DRAWS)  # (DRAWS, bases)
+    spread = drawn @ squares - (drawn @ total) ** 2 / (drawn @ n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = 1 - (drawn @ error) / spread
+    r2 = r2[np.isfinite(r2)]
+    value = 1 - error.sum() / (squares.sum() - total.sum() ** 2 / n.sum())
+    low, high = np.quantile(r2, [0.025, 0.975]) if bases > 2 and len(r2) else (np.nan, np.nan)
+    return Estimate(float(value), float(low), float(high), len(target))

@@ -1,31 +1,39 @@
-"""Pages, sums and rankings of data sets that are too large for a table in memory: DuckDB looks, and only what is asked comes back.
+"""Query large data sets with DuckDB: rows, sums and rankings, and a study's answers about them.
 
-A large data set (``core.sampling.many``) was made by models and judged by models: what is ranked is where two of them part ways.
+A large data set (``core.sampling.datasets``) was made by models and judged by models: what is ranked is where two of them part
+ways. Only the rows that are asked for come into memory. Sample and pair ids are content hashes, so a study's answers find their
+rows
+wherever the study was made (the data set itself, a bundle, a table); of the data set only the rows that were asked about are
+read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.analysis.study_data import DEFAULT_RULES, SetTables, StudyData, build_study_data
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
+from core.sampling.datasets.data_set import DataSet
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.many.data_set import DataSet
-from core.sampling.sample_set import Kind
+from core.sampling.sample_set import PAIR_COLUMNS, SAMPLE_COLUMNS, Kind, list_emotion_columns, make_table, set_column_types
+from core.studies.exclusions import ExclusionRules
+from core.studies.library import Library
+from core.studies.study import Rater, Stimulus, Study
 
-NOT_SHOWN = ("logit_", "calibrated_")
+HIDDEN_PREFIXES = ("logit_", "calibrated_")
 """Beginnings of columns that no page shows: two thirds of them."""
-TINY = 1e-300
+MIN_PROBABILITY = 1e-300
 """Under a logarithm, where a probability is zero: its term is zero then."""
 
 
 @dataclass(frozen=True)
-class Narrowed:
+class RowFilter:
     """Which rows are looked at. types: of samples; pairs: of emotions; none of them: all."""
 
     kind: Kind
@@ -45,7 +53,7 @@ class Narrowed:
 
 
 @dataclass(frozen=True)
-class Rivals:
+class ModelPair:
     """Two models of a data set: the recognisers of its pairs, or the classifiers of its faces."""
 
     kind: Kind
@@ -53,7 +61,7 @@ class Rivals:
     second: str
 
 
-def models_of(data: DataSet, kind: Kind) -> list[str]:
+def list_models(data: DataSet, kind: Kind) -> list[str]:
     """Who judged it: recognisers with a threshold, or classifiers, the steerer first."""
     configuration = data.configuration(kind)
     if isinstance(configuration, EmotionConfiguration):
@@ -62,9 +70,9 @@ def models_of(data: DataSet, kind: Kind) -> list[str]:
     return [name for name in data.thresholds(kind) if f"distance_{name}" in there]
 
 
-def present(data: DataSet, kind: Kind) -> tuple[list[str], list[tuple[str, str]]]:
+def list_types_and_pairs(data: DataSet, kind: Kind) -> tuple[list[str], list[tuple[str, str]]]:
     """The types of samples and the pairs of emotions that there are."""
-    table = _table(kind)
+    table = _name_table(kind)
     types = data.query(f"select distinct sample_type from {table} order by all")["sample_type"].tolist()
     if kind == "identity":
         return types, []
@@ -72,19 +80,19 @@ def present(data: DataSet, kind: Kind) -> tuple[list[str], list[tuple[str, str]]
     return types, [(str(one), str(two)) for one, two in pairs.itertuples(index=False)]
 
 
-def count(data: DataSet, narrowed: Narrowed) -> int:
+def count_rows(data: DataSet, narrowed: RowFilter) -> int:
     """Faces that are left."""
     condition, values = narrowed.where()
-    return int(data.query(f"select count(*) as n from {_table(narrowed.kind)} where {condition}", values)["n"].iloc[0])
+    return int(data.query(f"select count(*) as n from {_name_table(narrowed.kind)} where {condition}", values)["n"].iloc[0])
 
 
-def faces(data: DataSet, narrowed: Narrowed, first: int, most: int) -> pd.DataFrame:
+def load_faces(data: DataSet, narrowed: RowFilter, first: int, most: int) -> pd.DataFrame:
     """Faces ``first`` to ``first + most`` in the order of the data set: the index's columns but NOT_SHOWN, with ``place``.
 
     The places are looked for first, so that of the many columns only the rows between them are read.
     """
-    shown = ", ".join(f'"{name}"' for name in data.columns(f"samples-{narrowed.kind}") if not name.startswith(NOT_SHOWN))
-    table, (condition, values) = _table(narrowed.kind), narrowed.where()
+    shown = ", ".join(f'"{name}"' for name in data.columns(f"samples-{narrowed.kind}") if not name.startswith(HIDDEN_PREFIXES))
+    table, (condition, values) = _name_table(narrowed.kind), narrowed.where()
     found = data.query(f"select place from {table} where {condition} order by place limit ? offset ?", [*values, most, first])
     low, high = (int(found["place"].min()), int(found["place"].max())) if len(found) else (0, -1)
     rows = data.query(
@@ -93,7 +101,7 @@ def faces(data: DataSet, narrowed: Narrowed, first: int, most: int) -> pd.DataFr
     return rows.head(most)
 
 
-def pairs_of(data: DataSet, faces: pd.DataFrame) -> pd.DataFrame:
+def load_pairs(data: DataSet, faces: pd.DataFrame) -> pd.DataFrame:
     """The comparisons in which those faces are the sample, of their own pieces."""
     if faces.empty or not data.rows("pairs"):
         return data.query("select * from pairs limit 0").drop(columns="place") if data.rows("pairs") else pd.DataFrame()
@@ -107,7 +115,7 @@ def pairs_of(data: DataSet, faces: pd.DataFrame) -> pd.DataFrame:
     return found.drop(columns="place")
 
 
-def sums(data: DataSet, narrowed: Narrowed) -> pd.DataFrame:
+def summarise_types(data: DataSet, narrowed: RowFilter) -> pd.DataFrame:
     """A row a type of sample. Of identity: pairs, mean distance and accepted share of every recogniser, mean LPIPS.
 
     Of emotion: faces, the share that passed each classifier's filter (3).
@@ -115,21 +123,21 @@ def sums(data: DataSet, narrowed: Narrowed) -> pd.DataFrame:
     condition, values = narrowed.where()
     if narrowed.kind == "identity":
         asked = ["count(*) as pairs", "avg(lpips) as lpips"]
-        for name in models_of(data, "identity"):
+        for name in list_models(data, "identity"):
             asked += [f'avg("distance_{name}") as "distance_{name}"', f'avg("accepted_{name}"::int) as "accepted_{name}"']
         table = "pairs"
     else:
-        steerer, *judges = models_of(data, "emotion")
+        steerer, *judges = list_models(data, "emotion")
         asked = ["count(*) as faces", f'avg(passed_filter::int) as "passed_{steerer}"']
         asked += [f'avg("passed_{name}"::int) as "passed_{name}"' for name in judges]
-        table = _table("emotion")
+        table = _name_table("emotion")
     return data.query(
         f"select sample_type, {', '.join(asked)} from {table} where {condition} group by all order by 2 desc, 1", values
     )
 
 
-def ranked(
-    data: DataSet, narrowed: Narrowed, rivals: Rivals, first: int, most: int, *, lowest: bool = False, of: int | None = None
+def rank_rows(
+    data: DataSet, narrowed: RowFilter, rivals: ModelPair, first: int, most: int, *, lowest: bool = False, of: int | None = None
 ) -> pd.DataFrame:
     """Rows ``first`` to ``first + most`` of a ranking: stimulus, score and what belongs to it; the highest scores first.
 
@@ -140,8 +148,8 @@ def ranked(
     Places and scores are looked for first; what belongs to them is read of those rows alone.
     """
     condition, values = narrowed.where()
-    score, columns = _score(data, rivals)
-    table = "pairs" if rivals.kind == "identity" else _table("emotion")
+    score, columns = _build_score_sql(data, rivals)
+    table = "pairs" if rivals.kind == "identity" else _name_table("emotion")
     behind = of is not None and first > of // 2
     most = most if of is None else max(0, min(most, of - first))
     skipped = of - first - most if behind and of is not None else first
@@ -158,41 +166,41 @@ def ranked(
     return asked.merge(rows, on="place", how="left")[["stimulus", "score", *rows.columns[1:]]]
 
 
-def rankable(data: DataSet, narrowed: Narrowed, rivals: Rivals) -> int:
+def count_rankable(data: DataSet, narrowed: RowFilter, rivals: ModelPair) -> int:
     """Rows that have a score."""
     condition, values = narrowed.where()
-    score, _ = _score(data, rivals)
-    table = "pairs" if rivals.kind == "identity" else _table("emotion")
+    score, _ = _build_score_sql(data, rivals)
+    table = "pairs" if rivals.kind == "identity" else _name_table("emotion")
     scores = f"select {score} as score from {table} where {condition}"
     sql = f"select count(*) as n from ({scores}) where score is not null and not isnan(score)"
     return int(data.query(sql, values)["n"].iloc[0])
 
 
-def one(data: DataSet, kind: Kind, stimulus: str) -> pd.Series[Any] | None:
+def load_row(data: DataSet, kind: Kind, stimulus: str) -> pd.Series[Any] | None:
     """All that is known of a pair or a face; None where there is none."""
     if kind == "identity":
         found = data.query("select * from pairs where pair_id = ? limit 1", [stimulus])
     else:
         place = data.place_of(stimulus)
-        found = data.query(f"select * from {_table(kind)} where place = ?", [-1 if place is None else place])
+        found = data.query(f"select * from {_name_table(kind)} where place = ?", [-1 if place is None else place])
         found = found[found["sample_id"] == stimulus]
     return None if found.empty else found.iloc[0]
 
 
-def spread_out(data: DataSet, kind: Kind, most: int) -> np.ndarray[Any, Any]:
+def spread_places(data: DataSet, kind: Kind, most: int) -> np.ndarray[Any, Any]:
     """Places of at most so many faces of a kind, evenly from first to last: what stands for the whole."""
     rows = data.rows("samples", kind)
     start = data.rows("samples", data.kinds[0]) if kind != data.kinds[0] else 0
     return start + np.unique(np.linspace(0, rows - 1, min(most, rows)).astype(np.int64))
 
 
-def _table(kind: Kind) -> str:
+def _name_table(kind: Kind) -> str:
     return f"samples_{kind}"
 
 
-def _score(data: DataSet, rivals: Rivals) -> tuple[str, str]:
+def _build_score_sql(data: DataSet, rivals: ModelPair) -> tuple[str, str]:
     """SQL of the score, and the columns that come along."""
-    known = models_of(data, rivals.kind)
+    known = list_models(data, rivals.kind)
     for name in (rivals.first, rivals.second):
         if name not in known:
             raise LiminalError(f"'{name}' did not judge this data set; those that did: {', '.join(known) or 'none'}.")
@@ -201,25 +209,102 @@ def _score(data: DataSet, rivals: Rivals) -> tuple[str, str]:
         one, two = (f'"distance_{name}" / {limits[name]!r}' for name in (rivals.first, rivals.second))
         told = [f'"distance_{name}"' for name in (rivals.first, rivals.second)]
         return f"({one} - {two})", ", ".join(["base_id", "sample_id", "sample_type", "step", "partner_id", "direction", *told])
-    first, second = (_probabilities(known[0], name) for name in (rivals.first, rivals.second))
-    terms = [f"{_term(p, q)} + {_term(q, p)}" for p, q in zip(first, second, strict=True)]
-    said = [f"{_said(each)} as {name}" for name, each in (("said", first), ("said_other", second))]
+    first, second = (_list_probability_columns(known[0], name) for name in (rivals.first, rivals.second))
+    terms = [f"{_build_divergence_term(p, q)} + {_build_divergence_term(q, p)}" for p, q in zip(first, second, strict=True)]
+    said = [f"{_build_most_probable_sql(each)} as {name}" for name, each in (("said", first), ("said_other", second))]
     score = f"greatest(0, least(1, 0.5 * ({' + '.join(terms)})))"
     return score, ", ".join(["base_id", "sample_id", "sample_type", "step", "emotion1", "emotion2", *said])
 
 
-def _probabilities(steerer: str, name: str) -> list[str]:
+def _list_probability_columns(steerer: str, name: str) -> list[str]:
     prefix = "p_" if name == steerer else f"p_{name}_"
     return [f'"{prefix}{emotion}"' for emotion in EMOTIONS]
 
 
-def _term(p: str, q: str) -> str:
+def _build_divergence_term(p: str, q: str) -> str:
     """p log2(p / m), m the mean of both; 0 where p is 0."""
-    return f"{p} * log2(greatest({p}, {TINY}) / greatest(0.5 * ({p} + {q}), {TINY}))"
+    return f"{p} * log2(greatest({p}, {MIN_PROBABILITY}) / greatest(0.5 * ({p} + {q}), {MIN_PROBABILITY}))"
 
 
-def _said(columns: Sequence[str]) -> str:
+def _build_most_probable_sql(columns: Sequence[str]) -> str:
     """The most probable emotion; of equal ones the first."""
     largest = f"greatest({', '.join(columns)})"
     cases = " ".join(f"when {column} = {largest} then '{emotion}'" for column, emotion in zip(columns, EMOTIONS, strict=True))
     return f"case {cases} end"
+
+
+def count_known_stimuli(data: DataSet, narrowed: RowFilter, asked: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """Study -> how many of its stimuli are rows of the data set that are looked at; studies without any are left out."""
+    by_study = {study: set(stimuli) for study, stimuli in asked.items()}
+    found = set(_find_places(data, narrowed, list(set().union(*by_study.values())))["stimulus"])
+    return {study: len(stimuli & found) for study, stimuli in by_study.items() if stimuli & found}
+
+
+def load_stimulus_rows(data: DataSet, narrowed: RowFilter, stimuli: Sequence[str]) -> pd.DataFrame:
+    """The rows of pairs (identity) or faces (emotion) by their ids, in the order of the data set, each once; no others."""
+    table = "pairs" if narrowed.kind == "identity" else "samples_emotion"
+    return data.at(table, _find_places(data, narrowed, stimuli)["place"].tolist())
+
+
+def build_large_study_data(
+    data: DataSet,
+    set_id: str,
+    narrowed: RowFilter,
+    study: Study,
+    stimuli: Sequence[Stimulus],
+    raters: Sequence[Rater],
+    ratings: pd.DataFrame,
+    library: Library,
+    *,
+    rules: ExclusionRules | None = DEFAULT_RULES,
+) -> StudyData:
+    """A study's answers about the data set, in the form that all analyses take: stimuli, pairs, samples and answers of those rows.
+
+    Who is left out is decided on all answers of the study. library: only where it is needed for what the data set lacks.
+    """
+    rows = load_stimulus_rows(data, narrowed, [each.stimulus for each in stimuli])
+    there = set(rows["pair_id" if narrowed.kind == "identity" else "sample_id"])
+    kept = [each for each in stimuli if each.stimulus in there]
+    shown = list({name for each in kept for name in (*each.images, each.base_id) if name})
+    samples = data.at(f"samples_{narrowed.kind}", data.places_of(shown))
+    found = build_study_data(
+        study, stimuli, raters, ratings, library, rules=rules, sets=[_build_set_tables(data, set_id, narrowed, rows, samples)]
+    )
+    told = ratings[ratings["stimulus"].isin(list(there))].reset_index(drop=True)
+    reasons = {rater: why for rater, why in found.excluded.items() if rater in set(told["rater"])}
+    return replace(
+        found,
+        stimuli=tuple(kept),
+        ratings=told,
+        exclusions=replace(found.exclusions, raters=tuple(sorted(told["rater"].unique())), reasons=reasons),
+        pairs=found.pairs[found.pairs["pair_id"].isin(list(there))].reset_index(drop=True),
+        samples=found.samples[found.samples["sample_id"].isin(list(there | set(shown)))].reset_index(drop=True),
+    )
+
+
+def _build_set_tables(data: DataSet, set_id: str, narrowed: RowFilter, rows: pd.DataFrame, samples: pd.DataFrame) -> SetTables:
+    configuration = data.configuration(narrowed.kind)
+    samples = samples.drop(columns=["place", "piece"], errors="ignore").assign(image="")
+    if isinstance(configuration, EmotionConfiguration):
+        samples = set_column_types(samples, list_emotion_columns(configuration.judges, configuration.recogniser))
+        pairs = make_table([], PAIR_COLUMNS)
+    else:
+        samples = set_column_types(samples, SAMPLE_COLUMNS)
+        pairs = set_column_types(rows.drop(columns=["place", "piece"], errors="ignore"), PAIR_COLUMNS)
+    width = data.latents([0]).shape[1] if data.rows("samples") else 0
+    return SetTables(set_id, configuration, samples, pairs, data.thresholds(narrowed.kind), width)
+
+
+def _find_places(data: DataSet, narrowed: RowFilter, stimuli: Sequence[str]) -> pd.DataFrame:
+    """place and stimulus of those that are rows which are looked at, in order, each once. Pairs cost one look at all their ids."""
+    condition, values = narrowed.where()
+    if narrowed.kind == "emotion":
+        columns = "place, sample_id as stimulus"
+        found = data.at("samples_emotion", data.places_of(stimuli), columns=columns, where=condition, values=values)
+        found = found[found["stimulus"].isin(list(stimuli))]  # the number of another one's id may be the same
+    else:
+        asked = pd.DataFrame({"stimulus": list(dict.fromkeys(stimuli))}, dtype="str")
+        found = data.query(
+            f"select place, stimulus from pairs join asked on pair_id = stimulus where {condition}", values, asked=asked
+        )
+    return found.sort_values("place").drop_duplicates("stimulus", ignore_index=True)

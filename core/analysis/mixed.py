@@ -19,14 +19,13 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.stats import chi2
 
-from core.analysis.acceptance import ORDER, recognisers
-from core.analysis.answers import Array, Coded, chosen, coded
 from core.analysis.bootstrap import NORMAL
-from core.analysis.boundary import Estimate
-from core.analysis.results import Result, sentences
+from core.analysis.encode import EncodedRatings, encode, list_recognisers, select_answers
+from core.analysis.estimate import Array, Estimate, Result, join_notes
+from core.analysis.identity_tables import SAMPLE_TYPE_ORDER
 from core.errors import LiminalError
 
-MOST_LEVELS = 3000
+MAX_LEVELS = 3000
 """Of the smaller factor: more would take minutes."""
 
 
@@ -54,7 +53,7 @@ class MixedModel(Result):
 
 
 @dataclass(frozen=True)
-class Fitted:
+class RemlEstimates:
     """REML estimates: coefficients (p,), their covariance (p, p), standard deviations."""
 
     coefficients: Array
@@ -65,38 +64,40 @@ class Fitted:
     log_likelihood: float
 
 
-def mixed_model(pairs: pd.DataFrame, ratings: pd.DataFrame, column: str, *, excluded: Collection[str] = ()) -> MixedModel:
+def fit_mixed_model(pairs: pd.DataFrame, ratings: pd.DataFrame, column: str, *, excluded: Collection[str] = ()) -> MixedModel:
     """column: a recogniser's name, "lpips" or "latent_distance". Types whose distance does not vary (genuine) are left out.
 
     Raises LiminalError for a column that the pairs do not have.
     """
-    name = f"distance_{column}" if column in recognisers(pairs) else column
+    name = f"distance_{column}" if column in list_recognisers(pairs) else column
     if name not in pairs:
-        raise LiminalError(f"There is no distance '{column}' in these pairs; there are {', '.join(recognisers(pairs))} and lpips.")
+        raise LiminalError(
+            f"There is no distance '{column}' in these pairs; there are {', '.join(list_recognisers(pairs))} and lpips."
+        )
     distances = pairs[name].to_numpy(np.float64)
     types = pairs["sample_type"].to_numpy(object)
-    answers = coded(chosen(ratings, "similarity", excluded=excluded), pairs["pair_id"])
+    answers = encode(select_answers(ratings, "similarity", excluded=excluded), pairs["pair_id"])
     answered = (answers.votes > 0) & np.isfinite(distances)
-    kept = [each for each in ORDER if _varies(distances[answered & (types == each)])]
+    kept = [each for each in SAMPLE_TYPE_ORDER if _varies(distances[answered & (types == each)])]
     use = np.isin(types, kept) & answered
     rows = use[answers.image]
     y, x, kind = answers.value[rows], distances[answers.image[rows]], types[answers.image[rows]]
-    used = Coded(answers.raters, answers.images, answers.sources, answers.rater[rows], answers.image[rows], y)
+    used = EncodedRatings(answers.raters, answers.images, answers.sources, answers.rater[rows], answers.image[rows], y)
     centre = float(x.mean()) if len(x) else math.nan
-    note = _why_not(used, kept)
+    note = _explain_no_fit(used, kept)
     fitted = None
     if not note:
         of_type = np.array([kind == each for each in kept], np.float64).T  # (n, types)
-        fitted = reml(np.hstack([of_type, of_type * (x - centre)[:, None]]), used)
-    left_out = [each for each in ORDER if each not in kept and (types == each).any()]
+        fitted = fit_reml(np.hstack([of_type, of_type * (x - centre)[:, None]]), used)
+    left_out = [each for each in SAMPLE_TYPE_ORDER if each not in kept and (types == each).any()]
     return MixedModel(
         basis=used.basis,
         interval="95 %, Wald with REML estimates; none for the standard deviations",
-        note=sentences(note, f"Left out, since their distance does not vary: {', '.join(left_out)}." if left_out and kept else ""),
+        note=join_notes(note, f"Left out, since their distance does not vary: {', '.join(left_out)}." if left_out and kept else ""),
         column=column,
         centre=centre,
-        effects=_effects(kept, fitted, kind),
-        interaction_p=_equal_slopes(fitted, len(kept)) if fitted else math.nan,
+        effects=_build_effects(kept, fitted, kind),
+        interaction_p=_test_equal_slopes(fitted, len(kept)) if fitted else math.nan,
         rater_deviation=fitted.rater if fitted else math.nan,
         pair_deviation=fitted.pair if fitted else math.nan,
         residual_deviation=fitted.residual if fitted else math.nan,
@@ -108,7 +109,7 @@ def _varies(values: Array) -> bool:
     return len(values) >= 3 and float(np.ptp(values)) > 1e-9
 
 
-def _why_not(used: Coded, kept: list[str]) -> str:
+def _explain_no_fit(used: EncodedRatings, kept: list[str]) -> str:
     raters, images = len(np.unique(used.rater)), len(np.unique(used.image))
     if not kept:
         return "No type of samples has answers at different distances."
@@ -118,21 +119,21 @@ def _why_not(used: Coded, kept: list[str]) -> str:
         return "All answers are the same."
     if len(used.value) <= raters + images:
         return "There are fewer answers than people and pairs together; ask more people about the same pairs."
-    if min(raters, images) > MOST_LEVELS:
-        return f"More than {MOST_LEVELS:,} people and pairs would take minutes; choose fewer."
+    if min(raters, images) > MAX_LEVELS:
+        return f"More than {MAX_LEVELS:,} people and pairs would take minutes; choose fewer."
     return ""
 
 
-def reml(x: Array, answers: Coded) -> Fitted:
+def fit_reml(x: Array, answers: EncodedRatings) -> RemlEstimates:
     """Design (n, p) and answers -> REML with a random intercept for each rater and each image."""
     y, n, p = answers.value, *x.shape
     together = np.column_stack([x, y])  # (n, p + 1)
-    small, large = _levels(answers.rater), _levels(answers.image)
+    small, large = _renumber_levels(answers.rater), _renumber_levels(answers.image)
     swapped = len(np.unique(small)) > len(np.unique(large))
     if swapped:
         small, large = large, small
     a, b = int(small.max()) + 1, int(large.max()) + 1
-    of_small_rows, of_large_rows = _indicator(small, a), _indicator(large, b)  # Z' of both factors
+    of_small_rows, of_large_rows = _build_indicator(small, a), _build_indicator(large, b)  # Z' of both factors
     crossed = of_small_rows @ of_large_rows.T  # (a, b), sparse: not everyone answers about everything
     of_small, of_large = np.bincount(small, minlength=a), np.bincount(large, minlength=b)
     sums_small, sums_large = of_small_rows @ together, of_large_rows @ together
@@ -152,33 +153,33 @@ def reml(x: Array, answers: Coded) -> Fitted:
     def criterion(ratios: Array) -> float:
         """-2 restricted log-likelihood with coefficients and residual variance profiled out."""
         logdet, left = parts(ratios)
-        residual, logdet_x = _solved(left)[1:]
+        residual, logdet_x = _solve_normal_equations(left)[1:]
         value = logdet + logdet_x + (n - p) * (1 + math.log(2 * math.pi * residual / (n - p)))
         return float(value)
 
     starts = [minimize(criterion, start, method="Nelder-Mead", bounds=[(0, 50)] * 2) for start in ([0.5, 0.5], [0.1, 2.0])]
     best = min(starts, key=lambda found: float(found.fun))
     _, left = parts(best.x)
-    coefficients, residual, _ = _solved(left)
+    coefficients, residual, _ = _solve_normal_equations(left)
     variance = residual / (n - p)
     of_first, of_second = (float(each) * math.sqrt(variance) for each in best.x)
     rater, pair = (of_second, of_first) if swapped else (of_first, of_second)
     covariance = variance * np.linalg.inv(left[:p, :p])
-    return Fitted(coefficients, covariance, rater, pair, math.sqrt(variance), -0.5 * float(best.fun))
+    return RemlEstimates(coefficients, covariance, rater, pair, math.sqrt(variance), -0.5 * float(best.fun))
 
 
-def _indicator(levels: NDArray[np.intp], count: int) -> sparse.csr_array:
+def _build_indicator(levels: NDArray[np.intp], count: int) -> sparse.csr_array:
     """Which answers (n) belong to each level (count, n)."""
     n = len(levels)
     return sparse.csr_array((np.ones(n), (levels, np.arange(n))), shape=(count, n))
 
 
-def _levels(places: NDArray[np.intp]) -> NDArray[np.intp]:
+def _renumber_levels(places: NDArray[np.intp]) -> NDArray[np.intp]:
     """Places in a longer list -> places among those that occur."""
     return np.asarray(np.unique(places, return_inverse=True)[1], np.intp)
 
 
-def _solved(left: Array) -> tuple[Array, float, float]:
+def _solve_normal_equations(left: Array) -> tuple[Array, float, float]:
     """(X y)' V^-1 (X y) -> coefficients, residual sum of squares, log |X' V^-1 X|."""
     p = len(left) - 1
     factor = cho_factor(left[:p, :p], lower=True)
@@ -187,7 +188,7 @@ def _solved(left: Array) -> tuple[Array, float, float]:
     return coefficients, residual, float(2 * np.log(np.diag(factor[0])).sum())
 
 
-def _effects(kept: list[str], fitted: Fitted | None, kind: NDArray[np.object_]) -> tuple[TypeEffect, ...]:
+def _build_effects(kept: list[str], fitted: RemlEstimates | None, kind: NDArray[np.object_]) -> tuple[TypeEffect, ...]:
     if fitted is None:
         return ()
     half = NORMAL * np.sqrt(np.diag(fitted.covariance))
@@ -199,7 +200,7 @@ def _effects(kept: list[str], fitted: Fitted | None, kind: NDArray[np.object_]) 
     return tuple(TypeEffect(name, estimates[place], estimates[place + len(kept)]) for place, name in enumerate(kept))
 
 
-def _equal_slopes(fitted: Fitted, types: int) -> float:
+def _test_equal_slopes(fitted: RemlEstimates, types: int) -> float:
     if types < 2:
         return math.nan
     slopes, covariance = fitted.coefficients[types:], fitted.covariance[types:, types:]

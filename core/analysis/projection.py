@@ -21,12 +21,12 @@ from core.errors import LiminalError
 from core.progress import Progress
 from core.writing import write_bytes
 
-Method = Literal["pca", "umap", "plane"]
-METHODS: tuple[Method, ...] = get_args(Method)
+ProjectionMethod = Literal["pca", "umap", "plane"]
+PROJECTION_METHODS: tuple[ProjectionMethod, ...] = get_args(ProjectionMethod)
 
 NEIGHBOURS = 15
 MINIMUM_DISTANCE = 0.1
-MOST_FOR_UMAP = 20_000
+MAX_UMAP_ROWS = 20_000
 """More rows than this are placed among a seeded sample of as many, as new faces are."""
 
 FORMAT = 1  # of the stored files
@@ -43,7 +43,7 @@ class Projection:
     ``vectors`` that were laid out by UMAP itself. explained: shares of variance along both axes (pca and plane), else (0, 0).
     """
 
-    method: Method
+    method: ProjectionMethod
     key: str  # hash of vectors, method, parameters and versions
     vectors: Array  # (N, D), as they came in
     points: Array
@@ -57,20 +57,20 @@ class Projection:
         pca and plane are linear. umap: the mean of the nearest 15 anchors' places, weighted by closeness, which is where UMAP's
         own transform starts from; a vector that is an anchor gets the anchor's place. Raises LiminalError for another width.
         """
-        rows = _checked(vectors)
+        rows = _check_vectors(vectors)
         if rows.shape[1] != self.vectors.shape[1]:
             raise LiminalError(
                 f"This map was made from {self.vectors.shape[1]} values a face, the new faces have {rows.shape[1]}; "
                 "choose faces of the same generator and the same kind of map."
             )
         if self.method == "umap":
-            return _among(rows, self.vectors[self.anchors], self.points[self.anchors])
+            return _place_among_anchors(rows, self.vectors[self.anchors], self.points[self.anchors])
         placed: Array = ((rows.astype(np.float64) - self.axes[0]) @ self.axes[1:].T).astype(np.float32)
         return placed
 
     def off_plane(self, vectors: NDArray[Any]) -> Array:
         """(M, D) -> (M,): how far each vector lies from the drawn plane, in its own units; zeros for umap."""
-        rows = _checked(vectors).astype(np.float64)
+        rows = _check_vectors(vectors).astype(np.float64)
         if self.method == "umap":
             return np.zeros(len(rows), np.float32)
         centred = rows - self.axes[0]
@@ -80,9 +80,9 @@ class Projection:
         return away
 
 
-def fit(
+def fit_projection(
     vectors: NDArray[Any],
-    method: Method,
+    method: ProjectionMethod,
     *,
     seed: int = 0,
     corners: NDArray[Any] | None = None,
@@ -95,32 +95,32 @@ def fit(
     ``projections``). UMAP runs in a process of its own, one at a time, is seeded, and stops when ``progress`` says so.
     Raises LiminalError for fewer than three usable rows, for corners on one line and for an unknown method.
     """
-    rows, progress = _checked(vectors), progress or Progress()
-    if method not in METHODS:
-        raise LiminalError(f"There is no map called '{method}'; there are {', '.join(METHODS)}.")
+    rows, progress = _check_vectors(vectors), progress or Progress()
+    if method not in PROJECTION_METHODS:
+        raise LiminalError(f"There is no map called '{method}'; there are {', '.join(PROJECTION_METHODS)}.")
     usable = np.flatnonzero(np.isfinite(rows).all(axis=1))
     if method != "plane" and len(usable) < 3:
         raise LiminalError(f"A map needs at least three faces with values, and here are {len(usable)}; choose more.")
     if method == "plane" and (corners is None or np.shape(corners) != (3, rows.shape[1])):
         raise LiminalError("The plane needs three faces to lie through: a base, a negative and an optimum.")
-    key = _key(rows, method, seed, corners)
+    key = _hash_inputs(rows, method, seed, corners)
     place = (folder or data_folder() / "projections") / f"{key}.npz"
-    stored = _stored(place, key, rows, method)
+    stored = _load(place, key, rows, method)
     if stored is not None:
         return stored
     anchors = np.zeros(0, np.int64)
     if method == "umap":
-        points, anchors, axes = *_umap(rows, usable, seed, progress), np.zeros((0, rows.shape[1]))
+        points, anchors, axes = *_project_umap(rows, usable, seed, progress), np.zeros((0, rows.shape[1]))
         explained = (0.0, 0.0)
     else:
-        axes = _pca_axes(rows[usable]) if method == "pca" else plane_axes(np.asarray(corners, np.float64))
-        points, explained = _linear(rows, usable, axes)
+        axes = _compute_pca_axes(rows[usable]) if method == "pca" else compute_plane_axes(np.asarray(corners, np.float64))
+        points, explained = _project_linear(rows, usable, axes)
     made = Projection(method, key, rows, points, axes, anchors, explained)
-    _store(place, made)
+    _save(place, made)
     return made
 
 
-def plane_axes(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+def compute_plane_axes(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Base, negative, optimum (3, D) -> origin and two orthonormal directions (3, D): base in the origin, negative to the right,
     optimum above. Raises LiminalError where the three lie on one line."""
     base, negative, optimum = corners.astype(np.float64)
@@ -136,14 +136,14 @@ def plane_axes(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([base, right, up / height])
 
 
-def _checked(vectors: NDArray[Any]) -> Array:
+def _check_vectors(vectors: NDArray[Any]) -> Array:
     rows = np.ascontiguousarray(vectors, dtype=np.float32)
     if rows.ndim != 2 or rows.shape[1] < 2:
         raise LiminalError("A map needs a table with at least two values a face.")
     return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, np.float32(np.nan))
 
 
-def _pca_axes(rows: Array) -> NDArray[np.float64]:
+def _compute_pca_axes(rows: Array) -> NDArray[np.float64]:
     """(N, D) -> mean and the two principal directions (3, D); each direction's largest value is positive."""
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = rows - mean
@@ -156,28 +156,30 @@ def _pca_axes(rows: Array) -> NDArray[np.float64]:
     return np.vstack([mean, directions * np.where(largest < 0, -1.0, 1.0)[:, None]])
 
 
-def _linear(rows: Array, usable: NDArray[np.int64], axes: NDArray[np.float64]) -> tuple[Array, tuple[float, float]]:
+def _project_linear(rows: Array, usable: NDArray[np.int64], axes: NDArray[np.float64]) -> tuple[Array, tuple[float, float]]:
     points = ((rows.astype(np.float64) - axes[0]) @ axes[1:].T).astype(np.float32)
     total = float(rows[usable].var(axis=0, dtype=np.float64).sum()) if len(usable) else 0.0
     own = points[usable].var(axis=0, dtype=np.float64) if len(usable) else np.zeros(2)
     return points, (float(own[0] / total), float(own[1] / total)) if total > 0 else (0.0, 0.0)
 
 
-def _umap(rows: Array, usable: NDArray[np.int64], seed: int, progress: Progress) -> tuple[Array, NDArray[np.int64]]:
-    from core.analysis.umap_process import run
+def _project_umap(rows: Array, usable: NDArray[np.int64], seed: int, progress: Progress) -> tuple[Array, NDArray[np.int64]]:
+    from core.analysis.umap_process import run_umap
 
     anchors = usable
-    if len(usable) > MOST_FOR_UMAP:
-        anchors = np.sort(np.random.default_rng(seed).choice(usable, MOST_FOR_UMAP, replace=False))
-    laid = run(rows[anchors], neighbours=min(NEIGHBOURS, len(anchors) - 1), spread=MINIMUM_DISTANCE, seed=seed, progress=progress)
+    if len(usable) > MAX_UMAP_ROWS:
+        anchors = np.sort(np.random.default_rng(seed).choice(usable, MAX_UMAP_ROWS, replace=False))
+    laid = run_umap(
+        rows[anchors], neighbours=min(NEIGHBOURS, len(anchors) - 1), spread=MINIMUM_DISTANCE, seed=seed, progress=progress
+    )
     points = np.full((len(rows), 2), np.nan, np.float32)
     points[anchors] = laid
     rest = np.setdiff1d(usable, anchors)
-    points[rest] = _among(rows[rest], rows[anchors], laid)
+    points[rest] = _place_among_anchors(rows[rest], rows[anchors], laid)
     return points, anchors
 
 
-def _among(rows: Array, anchors: Array, places: Array) -> Array:
+def _place_among_anchors(rows: Array, anchors: Array, places: Array) -> Array:
     """New rows (M, D) among anchors (A, D) with places (A, 2) -> (M, 2)."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -200,11 +202,11 @@ def _among(rows: Array, anchors: Array, places: Array) -> Array:
     return result
 
 
-def _key(rows: Array, method: Method, seed: int, corners: NDArray[Any] | None) -> str:
+def _hash_inputs(rows: Array, method: ProjectionMethod, seed: int, corners: NDArray[Any] | None) -> str:
     digest = hashlib.blake2b(digest_size=16)
     parameters = (FORMAT, method, rows.shape)
     if method == "umap":
-        parameters += (seed, NEIGHBOURS, MINIMUM_DISTANCE, MOST_FOR_UMAP, version("umap-learn"))  # type: ignore[assignment]
+        parameters += (seed, NEIGHBOURS, MINIMUM_DISTANCE, MAX_UMAP_ROWS, version("umap-learn"))  # type: ignore[assignment]
     digest.update(repr(parameters).encode())
     digest.update(rows.tobytes())
     if method == "plane" and corners is not None:
@@ -212,7 +214,7 @@ def _key(rows: Array, method: Method, seed: int, corners: NDArray[Any] | None) -
     return digest.hexdigest()
 
 
-def _store(place: Path, made: Projection) -> None:
+def _save(place: Path, made: Projection) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, points=made.points, axes=made.axes, anchors=made.anchors, explained=np.array(made.explained))
     try:
@@ -221,7 +223,7 @@ def _store(place: Path, made: Projection) -> None:
         return  # a full or read-only disk costs the time of fitting again, not the map
 
 
-def _stored(place: Path, key: str, rows: Array, method: Method) -> Projection | None:
+def _load(place: Path, key: str, rows: Array, method: ProjectionMethod) -> Projection | None:
     """The stored result, or None where there is none or it is damaged, in which case it is made again."""
     try:
         with np.load(place, allow_pickle=False) as kept:

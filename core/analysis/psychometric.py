@@ -1,6 +1,6 @@
-"""From one face to another: at which fraction of the way do people stop saying 'same person'?
+"""Psychometric function of 'same person?' along interpolations from one face to another.
 
-A logistic psychometric function with one lapse rate at both ends and beta-binomial spread, since people differ more than coins,
+A logistic function with one lapse rate at both ends and beta-binomial spread, since people differ more than coins,
 fitted by psignifit (Schütt, Harmeling, Macke and Wichmann 2016, Vision Research 122).
 """
 
@@ -13,17 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.analysis.acceptance import Proportion
-from core.analysis.answers import Array, chosen, coded
-from core.analysis.boundary import Estimate
-from core.analysis.results import Result, undefined
+from core.analysis.encode import encode, select_answers
+from core.analysis.estimate import Array, Estimate, Proportion, Result, undefined_estimate
 
-GRID = {"threshold": 24, "width": 24, "lambda": 16, "eta": 12}
+PSIGNIFIT_GRID = {"threshold": 24, "width": 24, "lambda": 16, "eta": 12}
 """Steps of psignifit's grid: its defaults take ten times as long and differ by less than a tenth of the interval."""
 
 
 @dataclass(frozen=True)
-class Point:
+class PsychometricPoint:
     """Answers at one fraction of the way."""
 
     fraction: float  # 0: the base itself (genuine pairs), 1: the other face (negatives)
@@ -34,7 +32,7 @@ class Point:
 class PsychometricFunction(Result):
     """P(same person) = lapse + (1 - 2 lapse) / (1 + exp((fraction - threshold) / scale)), with scale = width / (2 ln 19)."""
 
-    points: tuple[Point, ...]
+    points: tuple[PsychometricPoint, ...]
     threshold: Estimate  # the fraction at which half say 'same person'
     width: Estimate  # from 95 % to 5 %, lapses apart
     slope: Estimate  # change of P(same person) per whole way, at the threshold: negative
@@ -49,7 +47,7 @@ class PsychometricFunction(Result):
         return falling
 
 
-def on_the_way(pairs: pd.DataFrame) -> tuple[pd.DataFrame, Array]:
+def select_interpolations(pairs: pd.DataFrame) -> tuple[pd.DataFrame, Array]:
     """The pairs that lie on the way to another face, and at which fraction of it (N,): genuine 0, negative 1."""
     chain = pairs[pairs["sample_type"].isin(["genuine", "interpolation", "negative"])]
     ends = chain["sample_type"].map({"genuine": 0.0, "negative": 1.0})
@@ -57,16 +55,18 @@ def on_the_way(pairs: pd.DataFrame) -> tuple[pd.DataFrame, Array]:
     return chain, fraction
 
 
-def psychometric_function(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> PsychometricFunction:
+def fit_psychometric_function(
+    pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()
+) -> PsychometricFunction:
     """Interpolated, genuine and negative pairs and the answers to 'same person?' -> the curve. Takes some seconds.
 
     Nothing is fitted (NaN, and a sentence) under three fractions, or where people never or always say 'same person'.
     """
-    chain, fraction = on_the_way(pairs)
-    votes = coded(chosen(ratings, "identity", excluded=excluded), chain["pair_id"])
+    chain, fraction = select_interpolations(pairs)
+    votes = encode(select_answers(ratings, "identity", excluded=excluded), chain["pair_id"])
     yes, n = votes.of_images(votes.value), votes.votes
     points = tuple(
-        Point(float(each), Proportion.of(int(yes[fraction == each].sum()), int(n[fraction == each].sum())))
+        PsychometricPoint(float(each), Proportion.of(int(yes[fraction == each].sum()), int(n[fraction == each].sum())))
         for each in np.unique(fraction[np.isfinite(fraction) & (n > 0)])
     )
     shares = [point.same.share for point in points]
@@ -78,7 +78,7 @@ def psychometric_function(pairs: pd.DataFrame, ratings: pd.DataFrame, *, exclude
     elif max(shares) < 0.5:
         note = "Most people say 'different' all the way, so that there is no point at which half do."
     count = int(n.sum())
-    nothing = undefined(count)
+    nothing = undefined_estimate(count)
     fitted = (nothing, nothing, nothing, nothing, math.nan) if note else _fit(points, count)
     threshold, width, slope, lapse, spread = fitted
     return PsychometricFunction(
@@ -94,12 +94,14 @@ def psychometric_function(pairs: pd.DataFrame, ratings: pd.DataFrame, *, exclude
     )
 
 
-def _fit(points: tuple[Point, ...], n: int) -> tuple[Estimate, Estimate, Estimate, Estimate, float]:
+def _fit(points: tuple[PsychometricPoint, ...], n: int) -> tuple[Estimate, Estimate, Estimate, Estimate, float]:
     import psignifit  # a second and a half, not needed by most pages
 
     # psignifit's functions rise: it gets the answers 'different'
     data = np.array([[point.fraction, point.same.n - point.same.count, point.same.n] for point in points], np.float64)
-    found = psignifit.psignifit(data, sigmoid="logistic", experiment_type="equal asymptote", grid_steps=GRID, verbose=False)
+    found = psignifit.psignifit(
+        data, sigmoid="logistic", experiment_type="equal asymptote", grid_steps=PSIGNIFIT_GRID, verbose=False
+    )
     values = found.parameter_estimate
     ends = {name: levels["0.95"] for name, levels in found.confidence_intervals.items()}
     threshold, width, lapse = (

@@ -1,4 +1,4 @@
-"""A selection of images as a few characters that fit into a link: short ids of a few, the name of a kept list for many."""
+"""Encode a selection of images as a short token for a link: short ids of a few, the name of a stored list for many."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from core.errors import LiminalError
 from core.writing import write_bytes
 
 MOST_IN_LINK = 20
-SHORT = 10  # hexadecimal digits of an id: among 100,000 images two are alike once in about 200 maps
-KEPT = re.compile(r"k[0-9a-f]{16}")
+SHORT_ID_LENGTH = 10  # hexadecimal digits of an id: among 100,000 images two are alike once in about 200 maps
+STORED_TOKEN = re.compile(r"k[0-9a-f]{16}")
 
 
-def pack(sample_ids: Sequence[str], *, folder: Path | None = None) -> str:
+def pack_selection(sample_ids: Sequence[str], *, folder: Path | None = None) -> str:
     """Ids -> a token; "" for none. Many are kept in ``folder`` (None: the data folder's ``selections``), named by their content.
 
     Raises LiminalError where they cannot be kept.
     """
     if len(sample_ids) <= MOST_IN_LINK:
-        return "-".join(name[:SHORT] for name in sample_ids)
+        return "-".join(name[:SHORT_ID_LENGTH] for name in sample_ids)
     content = json.dumps(list(sample_ids)).encode()
     token = f"k{hashlib.blake2b(content, digest_size=8).hexdigest()}"
     try:
-        write_bytes(_place(token, folder), content)
+        write_bytes(_selection_path(token, folder), content)
     except OSError as error:
         raise LiminalError(f"This selection cannot be kept for its link ({error.strerror}); select fewer faces.") from error
     return token
 
 
-def unpack(token: str, known: Sequence[str], *, folder: Path | None = None) -> list[str]:
+def unpack_selection(token: str, known: Sequence[str], *, folder: Path | None = None) -> list[str]:
     """A token -> those of ``known`` that it means, in their order there. One that means nothing is an empty selection."""
     if not token:
         return []
-    if KEPT.fullmatch(token):
+    if STORED_TOKEN.fullmatch(token):
         try:
-            wanted = set(json.loads(_place(token, folder).read_bytes()))
+            wanted = set(json.loads(_selection_path(token, folder).read_bytes()))
         except (OSError, ValueError, TypeError):
             return []
         return [name for name in known if name in wanted]
     short = set(token.split("-"))
-    return [name for name in known if name[:SHORT] in short]
+    return [name for name in known if name[:SHORT_ID_LENGTH] in short]
 
 
-def _place(token: str, folder: Path | None) -> Path:
+def _selection_path(token: str, folder: Path | None) -> Path:
     return (folder or data_folder() / "selections") / f"{token}.json"

@@ -28,21 +28,21 @@ PREPARED = 0.3  # share of the time until the first epoch: imports, compiling, n
 _one_at_a_time = threading.Lock()
 
 
-def run(rows: NDArray[np.float32], *, neighbours: int, spread: float, seed: int, progress: Progress) -> NDArray[np.float32]:
+def run_umap(rows: NDArray[np.float32], *, neighbours: int, spread: float, seed: int, progress: Progress) -> NDArray[np.float32]:
     """(N, D) -> (N, 2) float32. Raises Cancelled when asked to stop (the process is ended), LiminalError where it fails."""
     while not _one_at_a_time.acquire(timeout=0.2):
         progress.stage("Waiting for another map to be finished", 0.0)
     try:
         with tempfile.TemporaryDirectory(prefix="liminal-map-") as folder:
             np.save(Path(folder) / "rows.npy", rows, allow_pickle=False)
-            _run(Path(folder), neighbours, spread, seed, progress)
+            _run_child(Path(folder), neighbours, spread, seed, progress)
             points: NDArray[np.float32] = np.load(Path(folder) / "points.npy", allow_pickle=False)
             return points
     finally:
         _one_at_a_time.release()
 
 
-def _run(folder: Path, neighbours: int, spread: float, seed: int, progress: Progress) -> None:
+def _run_child(folder: Path, neighbours: int, spread: float, seed: int, progress: Progress) -> None:
     progress.stage("Preparing the map", 0.02)
     own = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "core.analysis.umap_process", str(folder), str(neighbours), str(spread), str(seed)]
@@ -53,7 +53,7 @@ def _run(folder: Path, neighbours: int, spread: float, seed: int, progress: Prog
     )
     lines: queue.Queue[str | None] = queue.Queue()
     assert child.stdout is not None
-    threading.Thread(target=_collect, args=(child.stdout, lines), daemon=True).start()
+    threading.Thread(target=_collect_lines, args=(child.stdout, lines), daemon=True).start()
     try:
         while True:
             progress.check()
@@ -81,7 +81,7 @@ def _run(folder: Path, neighbours: int, spread: float, seed: int, progress: Prog
                 stream.close()
 
 
-def _collect(stream: IO[str], lines: queue.Queue[str | None]) -> None:
+def _collect_lines(stream: IO[str], lines: queue.Queue[str | None]) -> None:
     try:
         for line in stream:
             lines.put(line)
@@ -90,7 +90,7 @@ def _collect(stream: IO[str], lines: queue.Queue[str | None]) -> None:
     lines.put(None)
 
 
-class _Epochs:
+class _EpochWriter:
     """Where umap's progress bar writes to: every update becomes a line."""
 
     def write(self, text: str) -> None:
@@ -101,7 +101,7 @@ class _Epochs:
         return
 
 
-def _child(folder: Path, neighbours: int, spread: float, seed: int) -> None:
+def _lay_out(folder: Path, neighbours: int, spread: float, seed: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import umap
     from sklearn.neighbors import NearestNeighbors
@@ -119,7 +119,7 @@ def _child(folder: Path, neighbours: int, spread: float, seed: int) -> None:
         random_state=seed,
         n_jobs=1,
         init="spectral" if len(rows) > neighbours + 10 else "random",
-        tqdm_kwds={"bar_format": "epoch {n_fmt}/{total_fmt}", "file": _Epochs(), "disable": False, "mininterval": 0.3},
+        tqdm_kwds={"bar_format": "epoch {n_fmt}/{total_fmt}", "file": _EpochWriter(), "disable": False, "mininterval": 0.3},
     )
     np.save(folder / "points.npy", np.asarray(layout.fit_transform(rows), dtype=np.float32), allow_pickle=False)
 
@@ -130,4 +130,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    _child(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
+    _lay_out(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

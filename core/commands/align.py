@@ -1,13 +1,14 @@
-"""``python -m core align ...``: models that learn from people, and what they say, without a browser."""
+"""``python -m core align ...``: models that learn from people, without a browser: train, report, list, simulate."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from core.commands.align_words import identity_lines, report_lines
+from core.analysis.estimate import Estimate
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.progress import Progress
@@ -15,9 +16,12 @@ from core.progress import Progress
 if TYPE_CHECKING:
     from core.alignment.alignment import Alignment
     from core.alignment.configuration import AlignmentConfiguration
-    from core.analysis.material import Material
+    from core.alignment.evaluate import AlignmentReport, ModelGain
+    from core.alignment.identity import IdentityReport
+    from core.analysis.study_data import StudyData
 
-OPTIONS: Mapping[str, tuple[type, str]] = {
+
+CONFIGURATION_OPTIONS: Mapping[str, tuple[type, str]] = {
     "seed": (int, "of split and training"),
     "validation": (float, "share of the images that is held out"),
     "epochs": (int, "times through the answers"),
@@ -76,41 +80,41 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
         default=default.network_individuals,
         help="of one person's network",
     )
-    for name, (kind, meaning) in OPTIONS.items():
+    for name, (kind, meaning) in CONFIGURATION_OPTIONS.items():
         value = getattr(default, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value, help=f"{meaning} (default %(default)s)")
 
 
-def _configuration(arguments: argparse.Namespace) -> AlignmentConfiguration:
+def _build_configuration(arguments: argparse.Namespace) -> AlignmentConfiguration:
     from core.alignment.configuration import AlignmentConfiguration
 
-    names = ("split", "part", "network_individuals", *OPTIONS)
+    names = ("split", "part", "network_individuals", *CONFIGURATION_OPTIONS)
     values = {name: getattr(arguments, name) for name in names}
     return AlignmentConfiguration(classifiers=tuple(arguments.classifiers), **values)
 
 
-def _material(name: str) -> Material:
-    from core.analysis.material import gather
+def _load_data(name: str) -> StudyData:
+    from core.analysis.study_data import load_study_data
     from core.studies.library import Library
     from core.studies.store import Store
 
-    return gather(Store(), Library(), name)
+    return load_study_data(Store(), Library(), name)
 
 
 def _begin(arguments: argparse.Namespace) -> Alignment:
-    from core.alignment.alignment import begin
+    from core.alignment.alignment import begin_alignment
     from core.studies.library import Library
 
-    configuration = _configuration(arguments)
-    return begin(_material(arguments.study), Library(), configuration)
+    configuration = _build_configuration(arguments)
+    return begin_alignment(_load_data(arguments.study), Library(), configuration)
 
 
 def _group(arguments: argparse.Namespace) -> int:
-    from core.alignment import learning
+    from core.alignment import train
 
     alignment = _begin(arguments)
     with TerminalProgress() as shown:
-        learning.group(alignment, Progress(shown))
+        train.train_group(alignment, Progress(shown))
     for name in alignment.configuration.classifiers:
         first, last = (alignment.curve(name).epochs[place] for place in (0, -1))
         print(
@@ -122,16 +126,16 @@ def _group(arguments: argparse.Namespace) -> int:
 
 
 def _individual(arguments: argparse.Namespace) -> int:
-    from core.alignment import learning
+    from core.alignment import train
 
     alignment = _begin(arguments)
     with TerminalProgress() as shown:
         progress = Progress(shown)
         if arguments.rater is None:
-            learning.everyone(alignment, null=not arguments.no_control, progress=progress)
+            train.train_everyone(alignment, null=not arguments.no_control, progress=progress)
         else:
             for name in alignment.configuration.classifiers:
-                learning.individual(alignment, name, arguments.rater, progress=progress)
+                train.train_individual(alignment, name, arguments.rater, progress=progress)
     for name in alignment.configuration.classifiers:
         if arguments.rater is None:
             print(f"{name}: {len(alignment.people(name))} people have a model of their own.")
@@ -142,17 +146,19 @@ def _individual(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from core.alignment.evaluation import reports
+    from core.alignment.evaluate import evaluate_alignment
 
-    material = _material(arguments.study)
+    material = _load_data(arguments.study)
     if material.kind == "identity":
         from core.alignment.identity import align_identity
 
-        _, found = align_identity(material, _configuration(arguments))
-        print(json.dumps(found.to_dict(), indent=1, allow_nan=False) if arguments.json else "\n".join(identity_lines(found)))
+        _, found = align_identity(material, _build_configuration(arguments))
+        print(
+            json.dumps(found.to_dict(), indent=1, allow_nan=False) if arguments.json else "\n".join(format_identity_report(found))
+        )
         return 0
     alignment = _begin(arguments)
-    made = reports(alignment)
+    made = evaluate_alignment(alignment)
     if not made:
         raise LiminalError(
             f"Nothing has learned from the study '{arguments.study}' this way; run 'python -m core align group' first."
@@ -160,33 +166,33 @@ def _report(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([each.to_dict() for each in made], indent=1, allow_nan=False))
     else:
-        print("\n".join(line for each in made for line in report_lines(each)))
+        print("\n".join(line for each in made for line in format_report(each)))
         print(alignment.note)
     return 0
 
 
 def _next(arguments: argparse.Namespace) -> int:
-    from core.alignment.information import between, next_question
-    from core.alignment.observer import observe
-    from core.alignment.profile import crowd, person_answers
+    from core.alignment.observer import fit_person
+    from core.alignment.personal import fit_crowd_prior, select_person_answers
+    from core.alignment.stimulus_choice import choose_next_question, find_images_between
 
     alignment = _begin(arguments)
     name = alignment.configuration.classifiers[0]
-    group, said = person_answers(alignment, name, arguments.rater)
+    group, said = select_person_answers(alignment, name, arguments.rater)
     rows = alignment.answers.rater == alignment.answers.place(arguments.rater)
     asked = {alignment.answers.images[place] for place in alignment.answers.image[rows]}
-    known = observe(group, said, crowd(alignment, name))
+    known = fit_person(group, said, fit_crowd_prior(alignment, name))
     images = alignment.group(name).images
-    targets = images[between(images, *arguments.between)] if arguments.between else None
-    stimulus, bits = next_question(known, images, alignment.answers.images, asked, targets=targets)
+    targets = images[find_images_between(images, *arguments.between)] if arguments.between else None
+    stimulus, bits = choose_next_question(known, images, alignment.answers.images, asked, targets=targets)
     print(f"{stimulus}  (expected to take {bits:.5f} bits from the mean surprise at '{arguments.rater}')")
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from core.alignment.kept import cards
+    from core.alignment.store import list_cards
 
-    found = cards()
+    found = list_cards()
     for folder, card in found:
         basis, names = card.get("basis", {}), ", ".join(card["configuration"]["classifiers"])
         print(
@@ -196,3 +202,68 @@ def _list(arguments: argparse.Namespace) -> int:
     if not found:
         print("Nothing has learned from people yet; 'python -m core align group --help' says how.")
     return 0
+
+
+def format_report(said: AlignmentReport) -> Iterator[str]:
+    """Fig. 5 of one classifier."""
+    from core.alignment.evaluate import LEVELS, PUBLISHED_GAINS
+
+    yield f"{said.classifier}: {said.basis.answers:,} held-out answers of {said.basis.raters} raters ({said.basis.source})"
+    yield f"  {'accuracy':<26}" + "".join(f"{level:<26}" for level in LEVELS)
+    for title, row in (
+        ("on reference faces", said.reference),
+        ("on everybody's answers", said.group),
+        ("on a person's answers", said.own),
+    ):
+        yield f"  {title:<26}" + "".join(f"{format_share(row[level]):<26}" for level in LEVELS)
+    yield f"  {'surprise, bits':<26}" + "".join(f"{format_estimate(said.loss[level]):<26}" for level in LEVELS)
+    yield f"  base -> group, a person's answers:       {_format_points(said.group_gain)}"
+    yield f"  group -> individual:                     {_format_points(said.individual_gain)}"
+    yield f"  the same, answers shuffled, median:      {_format_points(said.null_gain)}"
+    yield f"  group -> individual, bits saved:         {_format_bits(said.individual_loss_gain)}"
+    yield f"  the same, answers shuffled, median:      {_format_bits(said.null_loss_gain)}"
+    yield f"  group -> shifted by eight numbers:       {_format_points(said.shift_gain)}; bits saved {_format_bits(said.shift_loss_gain)}"
+    yield f"  the same, answers shuffled (control):    bits saved {_format_bits(said.null_shift_loss_gain)}"
+    yield f"  entropy of model and people (Spearman):  {format_estimate(said.entropy_base)} -> {format_estimate(said.entropy_group)}"
+    yield f"  95 % intervals; gains are means over people, of the control (answers shuffled) medians. {PUBLISHED_GAINS}"
+
+
+def format_identity_report(said: IdentityReport) -> Iterator[str]:
+    """The decision models of an identity study."""
+    yield f"Same person? {said.basis.answers:,} held-out answers of {said.basis.raters} raters ({said.basis.source})"
+    yield f"  accuracy    threshold {format_share(said.base)}  group {format_share(said.group)}  individual {format_share(said.individual)}"
+    yield f"  surprise, bits              group {format_estimate(said.group_loss)}  individual {format_estimate(said.individual_loss)}"
+    yield f"  group -> individual:                   {_format_points(said.individual_gain)}; bits saved {_format_bits(said.individual_loss_gain)}"
+    yield f"  the same, answers shuffled, median:    {_format_points(said.null_gain)}; bits saved {_format_bits(said.null_loss_gain)}"
+    for row in said.coefficients.itertuples():
+        yield f"  {row.name:<22} {row.group:7.2f} ({row.low:.2f} to {row.high:.2f}), people differ by {row.spread:.2f}"
+    if said.note:
+        yield f"  {said.note}"
+
+
+def format_share(value: Estimate) -> str:
+    """A share with its interval."""
+    if math.isnan(value.value):
+        return "-"
+    return f"{100 * value.value:.1f} % ({100 * value.low:.1f} to {100 * value.high:.1f})"
+
+
+def format_estimate(value: Estimate) -> str:
+    """Two decimals with the interval."""
+    return "-" if math.isnan(value.value) else f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})"
+
+
+def _format_points(gain: ModelGain) -> str:
+    each = gain.value
+    if math.isnan(each.value):
+        return "-"
+    chance = "" if math.isnan(gain.p) else f", p {gain.p:.3g}"
+    return f"{100 * each.value:+.1f} points ({100 * each.low:+.1f} to {100 * each.high:+.1f}{chance}, n {each.n})"
+
+
+def _format_bits(gain: ModelGain) -> str:
+    each = gain.value
+    if math.isnan(each.value):
+        return "-"
+    chance = "" if math.isnan(gain.p) else f", p {gain.p:.3g}"
+    return f"{each.value:+.3f} ({each.low:+.3f} to {each.high:+.3f}{chance}, n {each.n})"

@@ -7,14 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core.alignment import shipped
-from core.analysis import pairs
+from core.alignment import pretrained, store
+from core.analysis import emotion_pairs
 from core.models import registry
 from core.progress import Progress, Stage
-from core.sampling import directions, gallery, strangers, thresholds, walk
-from core.sampling.emotion import reference
+from core.sampling import interpolation
+from core.sampling.building import attributes
+from core.sampling.building import gallery as building_gallery
+from core.sampling.building import population as building_population
+from core.sampling.stored import directions, reference, strip
+from core.sampling.stored import gallery as stored_gallery
+from core.sampling.stored import population as stored_population
 from core.studies import demonstration
-from core.studies.demonstration_sets import Size
+from core.studies.demonstration import DemonstrationSize
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,36 +27,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parts = parser.add_subparsers(dest="asset", required=True, metavar="ASSET")
 
     part = parts.add_parser("gallery", help="good, varied bases: screened by measures, looked at, spread out")
-    _common(part, gallery.FOLDER)
+    _add_common_options(part, stored_gallery.GALLERY_FOLDER)
     part.add_argument("--count", type=int, default=60, help="how many bases (default %(default)s)")
     part.add_argument("--candidates", type=int, default=2400, help="how many random faces to choose from (default %(default)s)")
-    part.add_argument("--looked-at", type=Path, default=gallery.LOOKED_AT, help="file of the candidates that a person approved")
+    part.add_argument(
+        "--looked-at", type=Path, default=building_gallery.APPROVED_FACES_FILE, help="file of the candidates that a person approved"
+    )
     part.add_argument("--unseen", action="store_true", help="take every face that passes the measures, approved or not")
 
     part = parts.add_parser("strangers", help="random people of a generator and what every recogniser says of them")
-    _common(part, strangers.FOLDER)
+    _add_common_options(part, stored_population.POPULATION_FOLDER)
     part.add_argument("--count", type=int, default=2000, help="how many strangers (default %(default)s)")
     part.add_argument("--wall", type=int, default=240, help="how many of them with a picture (default %(default)s)")
 
     part = parts.add_parser("thresholds", help="distances with a stated false acceptance rate, from the stored strangers")
-    _common(part, thresholds.FOLDER)
-    part.add_argument("--strangers", type=Path, default=strangers.FOLDER, help="folder of the strangers")
-    part.add_argument("--recognisers", nargs="+", default=registry.names("recogniser"), metavar="NAME")
+    _add_common_options(part, stored_population.THRESHOLDS_FOLDER)
+    part.add_argument("--strangers", type=Path, default=stored_population.POPULATION_FOLDER, help="folder of the strangers")
+    part.add_argument("--recognisers", nargs="+", default=registry.list_names("recogniser"), metavar="NAME")
     part.add_argument("--bootstraps", type=int, default=1000, help="resamplings behind each interval (default %(default)s)")
 
     part = parts.add_parser("directions", help="smile, open mouth, head turn and others: found, and their effects measured")
-    _common(part, directions.FOLDER)
+    _add_common_options(part, directions.DIRECTIONS_FOLDER)
     part.add_argument("--count", type=int, default=4000, help="faces they are found in (default %(default)s)")
     part.add_argument("--held-out", type=int, default=60, help="other faces their effects are measured on (default %(default)s)")
 
     part = parts.add_parser("reference", help="what every classifier says of plain faces: percentiles, distributions, temperatures")
-    _common(part, reference.FOLDER)
+    _add_common_options(part, reference.REFERENCE_FOLDER)
     part.add_argument("--count", type=int, default=2000, help="how many faces (default %(default)s)")
 
     part = parts.add_parser("boundary", help="all 15 pairs of emotions: how many faces could be either, guided and not")
     part.add_argument("--seed", type=int, default=0)
-    part.add_argument("--out", type=Path, default=pairs.FOLDER, help="folder to write to (default %(default)s)")
-    part.add_argument("--generators", nargs=1, default=registry.names("generator")[:1], metavar="NAME")
+    part.add_argument("--out", type=Path, default=emotion_pairs.BOUNDARY_FOLDER, help="folder to write to (default %(default)s)")
+    part.add_argument("--generators", nargs=1, default=registry.list_names("generator")[:1], metavar="NAME")
     part.add_argument("--count", type=int, default=16, help="faces a pair, a way and a kind (default %(default)s)")
 
     part = parts.add_parser("walk", help="the moving picture of the home page: from one person to another, judged frame by frame")
@@ -59,78 +66,80 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--end", type=int, required=True, help="seed of the person at the other end")
     part.add_argument("--frames", type=int, default=61, help="pictures on the way, ends included (default %(default)s)")
     part.add_argument("--generator", default="dcgan-sharp", metavar="NAME", help="default %(default)s")
-    part.add_argument("--out", type=Path, default=walk.FOLDER, help="folder to write to (default %(default)s)")
+    part.add_argument("--out", type=Path, default=strip.STRIP_FOLDER, help="folder to write to (default %(default)s)")
 
     part = parts.add_parser("alignment", help="the group's model of the demonstration, so that nobody waits for it to learn")
-    part.add_argument("--out", type=Path, default=shipped.FOLDER, help="folder to write to (default %(default)s)")
+    part.add_argument("--out", type=Path, default=store.PRETRAINED_FOLDER, help="folder to write to (default %(default)s)")
     part.add_argument("--work", type=Path, default=Path("build/alignment"), help="what the networks read is kept here")
 
     part = parts.add_parser("demonstration", help="two small studies with simulated observers, to have something to show")
     part.add_argument("--seed", type=int, default=1)
-    part.add_argument("--out", type=Path, default=demonstration.FOLDER, help="folder to write to (default %(default)s)")
+    part.add_argument(
+        "--out", type=Path, default=demonstration.DEMONSTRATION_FOLDER, help="folder to write to (default %(default)s)"
+    )
     part.add_argument("--work", type=Path, default=Path("build/demonstration"), help="finished pieces are kept here and used again")
-    part.add_argument("--batches", type=int, default=Size.batches, help="batches of 112 pairs (default %(default)s)")
-    part.add_argument("--faces", type=int, default=Size.faces, help="faces a pair of emotions (default %(default)s)")
+    part.add_argument("--batches", type=int, default=DemonstrationSize.batches, help="batches of 112 pairs (default %(default)s)")
+    part.add_argument("--faces", type=int, default=DemonstrationSize.faces, help="faces a pair of emotions (default %(default)s)")
     part.add_argument(
         "--raters", type=int, nargs=2, default=(60, 80), metavar="N", help="observers of pairs and of faces (default 60 80)"
     )
 
 
-def _common(parser: argparse.ArgumentParser, folder: Path) -> None:
+def _add_common_options(parser: argparse.ArgumentParser, folder: Path) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=folder, help="folder to write to (default %(default)s)")
-    parser.add_argument("--generators", nargs="+", default=registry.names("generator"), metavar="NAME")
+    parser.add_argument("--generators", nargs="+", default=registry.list_names("generator"), metavar="NAME")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make one kind of asset; says on standard error how far it is and on standard output what was made."""
     makers: dict[str, Any] = {
-        "alignment": _alignment,
-        "boundary": _boundary,
-        "demonstration": _demonstration,
-        "directions": _directions,
-        "gallery": _gallery,
-        "reference": _reference,
-        "strangers": _strangers,
-        "thresholds": _thresholds,
-        "walk": _walk,
+        "alignment": _make_alignment,
+        "boundary": _make_boundary_table,
+        "demonstration": _make_demonstration,
+        "directions": _make_directions,
+        "gallery": _make_gallery,
+        "reference": _make_reference,
+        "strangers": _make_population,
+        "thresholds": _make_thresholds,
+        "walk": _make_interpolation,
     }
-    makers[args.asset](args, Progress(report=_report))
+    makers[args.asset](args, Progress(report=_print_stage))
     return 0
 
 
-def _report(event: object) -> None:
+def _print_stage(event: object) -> None:
     if isinstance(event, Stage):
         print(f"{100 * event.fraction:4.0f} %  {event.message}", file=sys.stderr)
 
 
-def _alignment(args: argparse.Namespace, progress: Progress) -> None:
-    card = shipped.build(args.work, folder=args.out, progress=progress)
+def _make_alignment(args: argparse.Namespace, progress: Progress) -> None:
+    card = pretrained.build_pretrained(args.work, folder=args.out, progress=progress)
     print(f"The group's {card['classifier']} of '{card['study']}' ({card['alignment']}), learned from {card['learned_from']}.")
 
 
-def _boundary(args: argparse.Namespace, progress: Progress) -> None:
-    made = pairs.build(args.generators[0], count=args.count, seed=args.seed, folder=args.out, progress=progress)
+def _make_boundary_table(args: argparse.Namespace, progress: Progress) -> None:
+    made = emotion_pairs.build_pair_table(args.generators[0], count=args.count, seed=args.seed, folder=args.out, progress=progress)
     for row in made["pairs"]:
         shares = ", ".join(f"{name} {said['count']} of {said['n']}" for name, said in row["guided"].items())
         print(f"{row['strategy']}, {row['emotion1']} and {row['emotion2']}: {shares}.")
 
 
-def _demonstration(args: argparse.Namespace, progress: Progress) -> None:
-    card = demonstration.build(
+def _make_demonstration(args: argparse.Namespace, progress: Progress) -> None:
+    card = demonstration.build_demonstration(
         args.work,
         folder=args.out,
         seed=args.seed,
         raters=tuple(args.raters),
-        size=Size(batches=args.batches, faces=args.faces),
+        size=DemonstrationSize(batches=args.batches, faces=args.faces),
         progress=progress,
     )
     for kind, made in card["studies"].items():
         print(f"{kind}: {made['answers']:,} simulated answers of {made['raters']} observers about {made['stimuli']} stimuli.")
 
 
-def _directions(args: argparse.Namespace, progress: Progress) -> None:
-    made = directions.build(
+def _make_directions(args: argparse.Namespace, progress: Progress) -> None:
+    made = attributes.build_directions(
         count=args.count,
         held_out=args.held_out,
         seed=args.seed,
@@ -146,8 +155,8 @@ def _directions(args: argparse.Namespace, progress: Progress) -> None:
             )
 
 
-def _gallery(args: argparse.Namespace, progress: Progress) -> None:
-    made = gallery.build(
+def _make_gallery(args: argparse.Namespace, progress: Progress) -> None:
+    made = building_gallery.build_gallery(
         count=args.count,
         candidates=args.candidates,
         seed=args.seed,
@@ -160,24 +169,28 @@ def _gallery(args: argparse.Namespace, progress: Progress) -> None:
     print(f"Chose {len(made.bases)} of {passed} good faces among {args.candidates} candidates.")
 
 
-def _reference(args: argparse.Namespace, progress: Progress) -> None:
+def _make_reference(args: argparse.Namespace, progress: Progress) -> None:
     for generator in args.generators:
-        made = reference.build(generator, count=args.count, seed=args.seed, folder=args.out, progress=progress)
+        made = building_population.build_reference_set(
+            generator, count=args.count, seed=args.seed, folder=args.out, progress=progress
+        )
         fitted = ", ".join(f"{name} {value:.2f}" for name, value in made.temperatures.items())
         print(f"{len(made)} plain faces of {generator}; temperatures: {fitted}.")
 
 
-def _strangers(args: argparse.Namespace, progress: Progress) -> None:
+def _make_population(args: argparse.Namespace, progress: Progress) -> None:
     for generator in args.generators:
-        made = strangers.build(generator, count=args.count, wall=args.wall, seed=args.seed, folder=args.out, progress=progress)
+        made = building_population.build_population(
+            generator, count=args.count, wall=args.wall, seed=args.seed, folder=args.out, progress=progress
+        )
         missed = ", ".join(f"{name} found no face in {made.no_face(name)}" for name in made.descriptors)
         print(f"{len(made)} strangers of {generator}, {len(made.wall)} with a picture; {missed}.")
 
 
-def _thresholds(args: argparse.Namespace, progress: Progress) -> None:
+def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
     for generator in args.generators:
         for recogniser in args.recognisers:
-            made = thresholds.build(
+            made = building_population.build_thresholds(
                 generator,
                 recogniser,
                 folder=args.out,
@@ -192,8 +205,10 @@ def _thresholds(args: argparse.Namespace, progress: Progress) -> None:
             print(f"{generator}, {recogniser}: default {made.default:g} accepts {made.default_acceptance.share:.2%}; {cuts}.")
 
 
-def _walk(args: argparse.Namespace, progress: Progress) -> None:
-    made = walk.build(args.start, args.end, generator=args.generator, frames=args.frames, folder=args.out, progress=progress)
+def _make_interpolation(args: argparse.Namespace, progress: Progress) -> None:
+    made = interpolation.build_strip(
+        args.start, args.end, generator=args.generator, frames=args.frames, folder=args.out, progress=progress
+    )
     for judgement in made.judgements:
         first = judgement.first_refused
         where = "never refused" if first is None else f"first refused at picture {first + 1}"

@@ -20,15 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; exit code 2 where a weight file is missing or altered."""
-    report = examine(arguments.device)
+    report = collect_report(arguments.device)
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        _print(report)
+        _print_report(report)
     return 2 if any(model["problem"] for model in report["models"]) else 0
 
 
-def examine(device: str | None = None) -> dict[str, Any]:
+def collect_report(device: str | None = None) -> dict[str, Any]:
     """Everything that ``doctor`` prints, as plain data. Checks the SHA-256 of every weight file."""
     import torch
 
@@ -39,12 +39,12 @@ def examine(device: str | None = None) -> dict[str, Any]:
         "torch": torch.__version__,
         "device": str(choose_device(device)),
         "threads": torch.get_num_threads(),
-        "models": [_model(entry) for entry in registry.entries()],
+        "models": [_describe_model(entry) for entry in registry.list_entries()],
     }
 
 
-def _model(entry: registry.Entry) -> dict[str, Any]:
-    card = registry.card(entry)
+def _describe_model(entry: registry.Entry) -> dict[str, Any]:
+    card = registry.read_card(entry)
     problem = None
     try:
         for file in card.files:
@@ -54,7 +54,7 @@ def _model(entry: registry.Entry) -> dict[str, Any]:
     return {**asdict(card), "problem": problem}
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print_report(report: dict[str, Any]) -> None:
     print(f"Python {report['python']}, torch {report['torch']}, device {report['device']}, {report['threads']} threads")
     for model in report["models"]:
         state = "ok     " if model["problem"] is None else "PROBLEM"

@@ -1,20 +1,266 @@
-"""``python -m core generate identity|emotion|study``: samples, judged, in a folder; or a whole data set of them."""
+"""``python -m core generate identity|emotion|study``: samples, judged, in a folder; or a whole data set of them.
+
+Identity: batches of paper A's samples; every parameter of the configuration has an option, with the paper's value as default.
+Emotion: images on the boundary between two emotions (paper B). ``generate study`` is in ``generate_study``. Options that were
+given replace the configuration's own defaults; no torch is imported before the options are checked.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from core.commands import generate_emotion, generate_identity, generate_study
+from core.commands import generate_study
+from core.commands.generate_study import add_ray_arguments, check_workers
+from core.commands.terminal import TerminalProgress
+from core.errors import LiminalError
+from core.models import registry
+from core.models.emotions import EMOTIONS
+from core.progress import Progress
+from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion.configuration import FREE, KEEP, MAX_COUNT, EmotionConfiguration
+from core.sampling.sample_set import SampleSet
+from core.sampling.stored.gallery import load_gallery
+from core.writing import check_folder_is_free
+
+IDENTITY_LIST_OPTIONS = {
+    "judges": str,
+    "classifiers": str,
+    "positive_steps": float,
+    "interpolation_steps": float,
+    "semantic_steps": float,
+    "targets": float,
+}
+IDENTITY_INTEGER_OPTIONS = {
+    "bases_per_batch": "bases in a batch",
+    "positive_directions": "random directions of positive samples",
+    "iterations": "iterations of the search at most",
+    "population": "CMA-ES candidates a generation (default: 4 + 3 ln d)",
+    "face_checks": "random steps in which a face is looked for around a base",
+    "faces_needed": "so many of them must show one",
+    "base_draws": "draws for one base before giving up",
+}
+IDENTITY_NUMBER_OPTIONS = {
+    "sigma": "CMA-ES: first standard deviation, raw latent units",
+    "learning_rate": "gradient: Adam's step, raw latent units",
+    "plausibility": "gradient: weight of the term that keeps latents plausible",
+    "face_step": "size of those random steps",
+}
+
+
+def add_identity_arguments(identity: argparse.ArgumentParser) -> None:
+    """The options: every parameter of the configuration has one, with the paper's value as default."""
+    paper = IdentityConfiguration()
+    identity.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
+    identity.add_argument("--batches", type=int, default=1, help="batches of four bases (default 1; the paper made 10)")
+    identity.add_argument("--seed", type=int, default=0, help="the same seed gives the same samples (default 0)")
+    identity.add_argument("--generator", help=f"one of {', '.join(registry.list_names('generator'))}")
+    identity.add_argument(
+        "--recogniser", help=f"finds the bases, steers the search; {', '.join(registry.list_names('recogniser'))}"
+    )
+    identity.add_argument("--perceptual", help=f"one of {', '.join(registry.list_names('distance'))}")
+    identity.add_argument("--strategy", help="cmaes (default) or gradient")
+    identity.add_argument("--semantic", action="store_true", help="also steps along named directions, such as a smile")
+    add_ray_arguments(identity)
+    for name, kind in IDENTITY_LIST_OPTIONS.items():
+        shown = " ".join(str(value) for value in getattr(paper, name))
+        identity.add_argument(_name_flag(name), type=kind, nargs="*", metavar="VALUE", help=f"default {shown}")
+    for name, meaning in IDENTITY_INTEGER_OPTIONS.items():
+        identity.add_argument(_name_flag(name), type=int, metavar="N", help=f"{meaning}{_format_default(paper, name)}")
+    for name, meaning in IDENTITY_NUMBER_OPTIONS.items():
+        identity.add_argument(_name_flag(name), type=float, metavar="X", help=f"{meaning}{_format_default(paper, name)}")
+
+
+def run_identity(arguments: argparse.Namespace) -> int:
+    """Make the set, save it, print a summary."""
+    configuration = configure_identity(arguments)
+    check_workers(arguments)
+    check_folder_is_free(arguments.out)
+    with TerminalProgress() as shown:
+        made = _generate_identity(configuration, arguments, Progress(shown))
+    made.save(arguments.out)
+    _print_identity_summary(made, arguments.out)
+    return 0
+
+
+def _generate_identity(configuration: IdentityConfiguration, arguments: argparse.Namespace, progress: Progress) -> SampleSet:
+    if arguments.on == "ray":
+        from core.sampling.datasets.running import generate_identity_set_on_ray
+
+        return generate_identity_set_on_ray(configuration, arguments.batches, progress, arguments.workers)
+    from core.sampling.identity import generate_identity_set  # torch, only once the arguments are known to be good
+
+    return generate_identity_set(configuration, arguments.batches, progress)
+
+
+def configure_identity(arguments: argparse.Namespace) -> IdentityConfiguration:
+    """Options that were given replace the paper's values. Raises LiminalError for values that make no sense."""
+    names = [
+        "seed",
+        "generator",
+        "recogniser",
+        "perceptual",
+        "strategy",
+        "semantic",
+        *IDENTITY_LIST_OPTIONS,
+        *IDENTITY_INTEGER_OPTIONS,
+        *IDENTITY_NUMBER_OPTIONS,
+    ]
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    configuration = IdentityConfiguration(**given)
+    registry.find_entry(configuration.generator, "generator")
+    registry.find_entry(configuration.perceptual, "distance")
+    for name in (configuration.recogniser, *configuration.judges):
+        registry.find_entry(name, "recogniser")
+    for name in configuration.classifiers:
+        registry.find_entry(name, "classifier")
+    return configuration
+
+
+def _print_identity_summary(made: SampleSet, folder: Path) -> None:
+    manifest = made.manifest
+    print(f"{len(made.pairs)} pairs of {len(made.base_ids())} bases, {len(made.images)} images in {folder}")
+    for name, number in manifest["counts"].items():
+        print(f"  {name:<14}{number:>6}")
+    seconds, evaluations = manifest["seconds"], manifest["evaluations"]
+    rate = f" ({evaluations / seconds['search']:.0f} a second)" if evaluations else ""
+    print(f"search: {evaluations} evaluations{rate}; bases drawn: {manifest['base_draws']}")
+    print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
+
+
+def _name_flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _format_default(paper: IdentityConfiguration, name: str) -> str:
+    value = getattr(paper, name)
+    return "" if value is None else f" (default {value:g})"
+
+
+PAPER_GUIDANCE_FIELDS = ("strategy", "loss", "gamma", "adaptive", "resampling")
+"""What ``--guidance paper`` decides."""
+EMOTION_OPTIONS = (
+    "seed",
+    "count",
+    "base",
+    "generator",
+    "steerer",
+    "recogniser",
+    "guided",
+    "freedom",
+    "steps",
+    "search_steps",
+    *PAPER_GUIDANCE_FIELDS,
+)
+"""Parameters of the configuration that an option sets."""
+
+
+def add_emotion_arguments(emotion: argparse.ArgumentParser) -> None:
+    """The options: what is not given has the configuration's own default."""
+    usual = EmotionConfiguration(*EMOTIONS[:2])
+    emotion.add_argument("--pair", nargs=2, required=True, metavar="EMOTION", help=f"two of {', '.join(EMOTIONS)}")
+    emotion.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
+    emotion.add_argument("--count", type=int, metavar="N", help=f"images, 1 to {MAX_COUNT} (default {usual.count})")
+    emotion.add_argument("--seed", type=int, metavar="S", help="the same seed gives the same samples (default 0)")
+    emotion.add_argument("--base", metavar="ID", help="a face of the gallery (default: every sample has a base of its own)")
+    emotion.add_argument("--generator", help=f"one of {', '.join(registry.list_names('generator'))}")
+    emotion.add_argument("--steerer", metavar="NAME", help=f"the classifier that steers and filters (default {usual.steerer})")
+    emotion.add_argument("--judges", nargs="+", metavar="NAME", help=f"also asked, the last never steers; {' '.join(usual.judges)}")
+    emotion.add_argument("--recogniser", metavar="NAME", help=f"how far from the base a face is (default {usual.recogniser})")
+    emotion.add_argument("--strategy", help=f"two-stage or direct (default {usual.strategy})")
+    emotion.add_argument("--unguided", dest="guided", action="store_false", default=None, help="the same seeds without guidance")
+    emotion.add_argument("--guidance", default="best", help="best (default), or paper: equations (1) and (2) as written")
+    add_ray_arguments(emotion)
+    near = emotion.add_mutually_exclusive_group()
+    near.add_argument("--freedom", type=float, metavar="X", help=f"how far the base is noised, 0 to 1 (default {usual.freedom:g})")
+    near.add_argument("--keep", dest="freedom", action="store_const", const=KEEP, help=f"keep the face: --freedom {KEEP:g}")
+    near.add_argument("--free", dest="freedom", action="store_const", const=FREE, help=f"be free: --freedom {FREE:g}")
+    emotion.add_argument("--loss", help=f"product, as in equation (1), or cross-entropy (default {usual.loss})")
+    emotion.add_argument("--gamma", type=float, metavar="X", help=f"strength of the guidance (default {usual.gamma:g})")
+    emotion.add_argument("--resampling", type=int, metavar="N", help=f"times each step is done (default {usual.resampling})")
+    emotion.add_argument(
+        "--no-adaptive", dest="adaptive", action="store_false", default=None, help="do not scale the gradient to the step's noise"
+    )
+    emotion.add_argument("--steps", type=int, metavar="N", help=f"denoising steps of the schedule (default {usual.steps})")
+    emotion.add_argument("--search-steps", type=int, metavar="N", help=f"direct: Adam's last steps (default {usual.search_steps})")
+
+
+def run_emotion(arguments: argparse.Namespace) -> int:
+    """Make the set, save it, print a summary."""
+    configuration = configure_emotion(arguments)
+    check_base(configuration)
+    check_workers(arguments)
+    check_folder_is_free(arguments.out)
+    if tuple(arguments.pair) != (configuration.emotion1, configuration.emotion2):
+        named = f"{configuration.emotion1}, {configuration.emotion2}"
+        print(f"Note: the order of a pair does not matter; this one is stored as '{named}'.", file=sys.stderr)
+    with TerminalProgress() as shown:
+        made = _generate_emotion(configuration, arguments, Progress(shown))
+    made.save(arguments.out)
+    _print_emotion_summary(made, arguments.out)
+    return 0
+
+
+def _generate_emotion(configuration: EmotionConfiguration, arguments: argparse.Namespace, progress: Progress) -> SampleSet:
+    if arguments.on == "ray":
+        from core.sampling.datasets.running import generate_emotion_set_on_ray
+
+        return generate_emotion_set_on_ray(configuration, progress, arguments.workers)
+    from core.sampling.emotion.generate import generate_emotion_set  # torch, only once the arguments are known to be good
+
+    return generate_emotion_set(configuration, progress)
+
+
+def configure_emotion(arguments: argparse.Namespace) -> EmotionConfiguration:
+    """Options that were given replace the defaults. Raises LiminalError for values that make no sense. Imports no torch."""
+    given = {name: getattr(arguments, name) for name in EMOTION_OPTIONS if getattr(arguments, name) is not None}
+    given["judges"] = arguments.judges or [name for name in EmotionConfiguration.judges if name != arguments.steerer]
+    configuration = EmotionConfiguration(*arguments.pair, **given)
+    twice = [name for name in PAPER_GUIDANCE_FIELDS if name in given]
+    if arguments.guidance == "paper" and twice:
+        raise LiminalError(f"The paper's guidance decides '{twice[0]}' itself; leave out either that option or '--guidance paper'.")
+    registry.find_entry(configuration.generator, "generator")
+    registry.find_entry(configuration.recogniser, "recogniser")
+    for name in configuration.classifiers:
+        registry.find_entry(name, "classifier")
+    return configuration.with_guidance(arguments.guidance)
+
+
+def check_base(configuration: EmotionConfiguration) -> None:
+    """Raises LiminalError where the configuration names a base that the gallery does not hold. Imports no torch."""
+    if configuration.base is None:
+        return
+    gallery = load_gallery(configuration.generator)
+    known = [base.base_id for base in gallery.bases]
+    if configuration.base not in known:
+        raise LiminalError(
+            f"The gallery holds no base '{configuration.base}'; its {len(known)} ids are the names of the pictures in "
+            f"{gallery.bases[0].image.parent}, for example {known[0]}."
+        )
+
+
+def _print_emotion_summary(made: SampleSet, folder: Path) -> None:
+    from core.commands.report import compute_emotion_statistics, describe_bases, print_faces, print_passing  # takes a second
+
+    said = compute_emotion_statistics(made)
+    configuration = made.emotion
+    way = f"{'guided' if configuration.guided else 'unguided'}, {configuration.strategy}"
+    print(f"{said.n} images between {said.emotion1} and {said.emotion2} ({way}) of {describe_bases(made)} in {folder}")
+    for each in said.classifiers:
+        print_passing(each, configuration)
+    print_faces(said.faces)
+    print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in made.manifest["seconds"].items()))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One subcommand a kind of samples."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="identity|emotion|study")
     meaning = "paper A's samples: who is still the same person?"
-    _add_kind(kinds, "identity", meaning, generate_identity.add_arguments, generate_identity.run)
+    _add_kind(kinds, "identity", meaning, add_identity_arguments, run_identity)
     meaning = "paper B's samples: which of two emotions is it?"
-    _add_kind(kinds, "emotion", meaning, generate_emotion.add_arguments, generate_emotion.run)
+    _add_kind(kinds, "emotion", meaning, add_emotion_arguments, run_emotion)
     meaning = "a whole data set by a plan: in pieces, on many computers where wanted"
     _add_kind(kinds, "study", meaning, generate_study.add_arguments, generate_study.run)
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.progress import Progress
-from core.sampling.many.pieces import Piece
-from core.sampling.many.plan import StudyPlan, read_plan
+from core.sampling.datasets.plan import DataSetPlan, Piece, read_plan
 
 EXIT_STOPPED = 130
 
@@ -19,17 +18,17 @@ EXIT_STOPPED = 130
 def add_arguments(study: argparse.ArgumentParser) -> None:
     """The options; what is made stands in the plan."""
     study.formatter_class = argparse.RawDescriptionHelpFormatter
-    study.epilog = _plan_help()
+    study.epilog = _describe_plan_file()
     study.add_argument("--plan", type=Path, required=True, metavar="FILE", help="TOML or JSON: what to make (see below)")
     study.add_argument("--out", type=Path, required=True, help="the data set's folder; one that was begun with this plan goes on")
-    add_ray(study)
+    add_ray_arguments(study)
     study.add_argument("--threads", type=int, default=1, metavar="N", help="of torch in one piece (default 1); part of the result")
     study.add_argument("--pieces", type=int, metavar="N", help="stop after so many pieces; the same command goes on from there")
     study.add_argument("--dry-run", action="store_true", help="say what would be made, and what it takes; make nothing")
     study.add_argument("--price", type=float, metavar="X", help="what a worker costs an hour, for the estimate")
 
 
-def add_ray(parser: argparse.ArgumentParser) -> None:
+def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that all kinds of ``generate`` share."""
     parser.add_argument("--on", choices=["ray"], help="make the pieces side by side: on this computer, or on RAY_ADDRESS's cluster")
     parser.add_argument("--workers", type=int, metavar="N", help="processors of a Ray on this computer (default: all)")
@@ -46,17 +45,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.price is not None and not arguments.price >= 0:
         raise LiminalError(f"--price must be a number from 0, not {arguments.price}.")
     if arguments.dry_run:
-        print(_foretold(plan, arguments))
+        print(_print_forecast(plan, arguments))
         return 0
     if arguments.on == "ray":
-        from core.sampling.many.cluster import require_ray
+        from core.sampling.datasets.running import require_ray
 
         require_ray()
-    from core.sampling.many.running import lasting, run  # pyarrow, only once the plan is known to be good
+    from core.sampling.datasets.running import format_duration, run_plan  # pyarrow, only once the plan is known to be good
 
     try:
         with TerminalProgress() as shown:
-            done = run(
+            done = run_plan(
                 plan,
                 arguments.out,
                 Progress(shown),
@@ -68,11 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"Stopped by Ctrl-C; finished pieces are kept in {arguments.out}: the same command goes on.", file=sys.stderr)
         return EXIT_STOPPED
-    print(f"{done.made:,} pieces made in {lasting(done.seconds)}, {done.done:,} of {done.of:,} are there in {arguments.out}")
+    print(
+        f"{done.made:,} pieces made in {format_duration(done.seconds)}, {done.done:,} of {done.of:,} are there in {arguments.out}"
+    )
     if done.finished:
-        print(_finished(arguments.out))
+        print(_print_finished(arguments.out))
     else:
-        print(_time(plan, arguments))
+        print(_estimate_time(plan, arguments))
         print("The same command goes on from here.")
     return 0
 
@@ -83,7 +84,7 @@ def check_workers(arguments: argparse.Namespace) -> None:
         raise LiminalError(f"--workers must be at least 1, not {arguments.workers}.")
 
 
-def _foretold(plan: StudyPlan, arguments: argparse.Namespace) -> str:
+def _print_forecast(plan: DataSetPlan, arguments: argparse.Namespace) -> str:
     pieces = plan.pieces()
     lines = []
     identity = [each for each in pieces if each.kind == "identity"]
@@ -97,28 +98,28 @@ def _foretold(plan: StudyPlan, arguments: argparse.Namespace) -> str:
     if emotion:
         by_pair: Counter[str] = Counter()
         for piece in emotion:
-            by_pair[_made_as(piece)] += piece.wanted
+            by_pair[_describe_piece(piece)] += piece.wanted
         bases = sum(each.images - each.wanted for each in emotion)
         lines.append(f"emotion: {len(emotion):,} pieces, {by_pair.total():,} images, and {bases:,} bases")
         lines += [f"  {name:<34}{number:>12,}" for name, number in by_pair.items()]
     lines.append(f"in all: {len(pieces):,} pieces, {sum(each.images for each in pieces):,} images at most, in {arguments.out}")
-    lines.append(_time(plan, arguments))
+    lines.append(_estimate_time(plan, arguments))
     return "\n".join(lines)
 
 
-def _made_as(piece: Piece) -> str:
+def _describe_piece(piece: Piece) -> str:
     c = piece.configuration
     return f"{c.emotion1} or {c.emotion2}, {'guided' if c.guided else 'unguided'}"  # type: ignore[union-attr]
 
 
-def _time(plan: StudyPlan, arguments: argparse.Namespace) -> str:
+def _estimate_time(plan: DataSetPlan, arguments: argparse.Namespace) -> str:
     """Time and cost of what is missing, from pieces that were made; otherwise how to find out."""
-    from core.sampling.many.running import begun, lasting, worker_seconds
+    from core.sampling.datasets.running import estimate_worker_seconds, format_duration, inspect_folder
 
-    missing, records, finished = begun(plan, arguments.out, arguments.threads)
+    missing, records, finished = inspect_folder(plan, arguments.out, arguments.threads)
     if finished:
         return "All of it is there already."
-    seconds = worker_seconds(missing, records)
+    seconds = estimate_worker_seconds(missing, records)
     if seconds is None:
         return (
             "time: unknown until a piece of each kind was made here; '--pieces 2' makes the first ones, which are kept, and says "
@@ -126,21 +127,21 @@ def _time(plan: StudyPlan, arguments: argparse.Namespace) -> str:
         )
     workers = arguments.workers or 1
     cost = f", {arguments.price * seconds / 3600:,.2f} at {arguments.price:g} an hour" if arguments.price is not None else ""
-    together = f", {lasting(seconds / workers)} with {workers} workers" if workers > 1 else ""
-    return f"time: {lasting(seconds)} of one worker for the {len(missing):,} missing pieces{together}{cost}"
+    together = f", {format_duration(seconds / workers)} with {workers} workers" if workers > 1 else ""
+    return f"time: {format_duration(seconds)} of one worker for the {len(missing):,} missing pieces{together}{cost}"
 
 
-def _finished(folder: Path) -> str:
-    from core.sampling.many.data_set import DataSet
-    from core.studies.data_sets import DataSets
+def _print_finished(folder: Path) -> str:
+    from core.sampling.datasets.data_set import DataSet
+    from core.studies.library import DataSetRegister
 
     made = DataSet.open(folder)
-    DataSets().add(folder)
+    DataSetRegister().add(folder)
     there = f"{made.rows('samples'):,} images, {made.rows('pairs'):,} pairs, {made.size / 1e6:,.1f} MB"
     return f"{there}; finished, and listed in the library"
 
 
-def _plan_help() -> str:
-    from core.sampling.many import plan
+def _describe_plan_file() -> str:
+    from core.sampling.datasets import plan
 
     return "the plan:\n" + "\n".join((plan.__doc__ or "").splitlines()[1:])

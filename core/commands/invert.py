@@ -13,13 +13,13 @@ from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
-from core.sampling.folders import check_free, new_folder
+from core.writing import check_folder_is_free, new_folder
 
 if TYPE_CHECKING:
     from core.sampling.inversion import Inversion, InversionConfiguration
 
 PICTURE, LATENT, NOTE = "likeness.png", "latent.npy", "README.txt"
-SETTINGS = {
+SEARCH_OPTIONS = {
     "seed": "of the faces that the search starts among (default 0)",
     "draws": "faces that it starts among, beside the mean one (default 256)",
     "starts": "of them go on (default 4)",
@@ -29,7 +29,7 @@ SETTINGS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    names = registry.names("generator")
+    names = registry.list_names("generator")
     parser.add_argument(
         "--photo", type=Path, required=True, metavar="FILE", help="a JPEG, PNG or WebP of one face; your own, or with a yes"
     )
@@ -37,36 +37,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--generator", default=names[0], metavar="NAME", help=f"one of {', '.join(names)} that has a gradient (default {names[0]})"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write; must be new or empty")
-    for name, meaning in SETTINGS.items():
+    for name, meaning in SEARCH_OPTIONS.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=meaning)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Find the face, write the folder, say how near it came."""
-    given = {name: value for name in SETTINGS if (value := getattr(arguments, name)) is not None}
-    title = registry.entry(arguments.generator, "generator").title
-    check_free(arguments.out)
-    data = read_bytes(arguments.photo)
+    given = {name: value for name in SEARCH_OPTIONS if (value := getattr(arguments, name)) is not None}
+    title = registry.find_entry(arguments.generator, "generator").title
+    check_folder_is_free(arguments.out)
+    data = read_photo_file(arguments.photo)
     from core.models.photos import read_photo  # torch, only once the arguments are known to be good
-    from core.sampling.inversion import InversionConfiguration
-    from core.sampling.inversion_words import NOT_YOU, facts, verdict
+    from core.sampling.inversion import NOT_YOU, InversionConfiguration, describe_verdict, list_facts
 
     configuration = InversionConfiguration(generator=arguments.generator, **given)
     read_photo(data)  # what is no photograph of one face is refused at once
     with TerminalProgress() as shown:
-        found = found_in(data, configuration, Progress(shown))
+        found = invert_photo(data, configuration, Progress(shown))
     note = (
         f"Made by {title}: the face that came nearest to a photograph. {NOT_YOU}\n"
         f"The photograph itself is not kept here. {LATENT} brings the face back: NumPy's float32, {len(found.latent)} values.\n"
     )
-    told = [verdict(found), *(f"  {number}  {meaning}" for number, meaning in facts(found)), NOT_YOU]
-    write(arguments.out, found, note)
+    told = [describe_verdict(found), *(f"  {number}  {meaning}" for number, meaning in list_facts(found)), NOT_YOU]
+    write_inversion(arguments.out, found, note)
     print(f"Wrote {arguments.out}: {PICTURE}, the generated face nearest to the photo, and {LATENT}.")
     print("\n".join(["Nothing of the photo was kept.", *told]))
     return 0
 
 
-def read_bytes(path: Path) -> bytes:
+def read_photo_file(path: Path) -> bytes:
     """A photograph's file, or so much of it that its reader refuses it as too large. Raises LiminalError where there is none."""
     from core.models.photos import MOST_BYTES
 
@@ -79,30 +78,30 @@ def read_bytes(path: Path) -> bytes:
         raise LiminalError(f"The photo {path} cannot be read ({error.strerror or error}); check its rights.") from error
 
 
-def found_in(data: bytes, configuration: InversionConfiguration, progress: Progress) -> Inversion:
+def invert_photo(data: bytes, configuration: InversionConfiguration, progress: Progress) -> Inversion:
     """The inversion of the one face in a photograph's bytes, framed as the generator frames its own."""
     from dataclasses import replace
 
-    from core.models.framing import frame_of
-    from core.models.own.usable import usable
+    from core.models.framing import find_face_frame
     from core.models.photos import read_photo
-    from core.sampling.inversion import Inverter, invert
+    from core.models.registry import list_usable
+    from core.sampling.inversion import InversionModels, invert_photo
 
     progress.stage("Loading the networks", 0.0)
-    configuration = replace(configuration, judges=tuple(usable("recogniser")))
-    models = Inverter.load(configuration)
-    photo = read_photo(data, frame_of(models.generator, progress))
-    return invert(photo.image, configuration, progress, models=models)
+    configuration = replace(configuration, judges=tuple(list_usable("recogniser")))
+    models = InversionModels.load(configuration)
+    photo = read_photo(data, find_face_frame(models.generator, progress))
+    return invert_photo(photo.image, configuration, progress, models=models)
 
 
-def write(folder: Path, found: Inversion, note: str) -> None:
+def write_inversion(folder: Path, found: Inversion, note: str) -> None:
     """Picture, latent and a few words, whole or not at all; readable by their owner alone, since the face may resemble somebody."""
     import numpy as np
 
-    from core.sampling.sample_set import png
+    from core.sampling.sample_set import encode_png
 
     with new_folder(folder) as place:
         place.chmod(0o700)
-        (place / PICTURE).write_bytes(png(found.picture))
+        (place / PICTURE).write_bytes(encode_png(found.picture))
         np.save(place / LATENT, found.latent)
         (place / NOTE).write_text(note, encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import Any
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.models import registry
-from core.models.own import listing
-from core.models.own.classes import CLASSES
+from core.models.custom import catalogue
+from core.models.custom.catalogue import CLASSES
 from core.progress import Progress
 
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """One sub-command; exit code 2 where a check found something."""
-    actions = {"add": _add, "list": _list, "check": _check, "prepare": _prepare, "remove": _remove}
+    actions = {"add": _add, "list": _list, "check": _check, "prepare": _precompute, "remove": _remove}
     return actions[arguments.action](arguments)
 
 
@@ -62,10 +62,10 @@ def parse_options(given: list[str]) -> dict[str, Any]:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    from core.models.own.adding import add
+    from core.models.custom.manager import add_model
 
     with TerminalProgress() as shown:
-        added = add(
+        added = add_model(
             arguments.name,
             arguments.model_class,
             arguments.source,
@@ -95,7 +95,7 @@ def _list(arguments: argparse.Namespace) -> int:
             "source": entry.own.source if entry.own else None,
             "options": dict(entry.own.options) if entry.own else {},
         }
-        for entry in registry.entries()
+        for entry in registry.list_entries()
     ]
     if arguments.json:
         print(json.dumps(rows, indent=2))
@@ -109,12 +109,12 @@ def _list(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from core.models import check
 
-    chosen = arguments.names or [each.name for each in listing.own_models()]
+    chosen = arguments.names or [each.name for each in catalogue.list_custom_models()]
     if not chosen:
         print("No model was added; name a built-in one to check it.")
     broken = 0
     for name in chosen:
-        entry = registry.entry(name)
+        entry = registry.find_entry(name)
         try:
             report = check(registry.load(entry.name, entry.kind, arguments.device))
             findings, speed = report.findings, f"{report.milliseconds_per_image:.1f} ms an image"
@@ -127,11 +127,11 @@ def _check(arguments: argparse.Namespace) -> int:
     return 2 if broken else 0
 
 
-def _prepare(arguments: argparse.Namespace) -> int:
-    from core.sampling.preparing import prepare
+def _precompute(arguments: argparse.Namespace) -> int:
+    from core.sampling.building.precompute import precompute_model
 
     with TerminalProgress() as shown:
-        made = prepare(arguments.name, count=arguments.count, people=arguments.people, progress=Progress(shown))
+        made = precompute_model(arguments.name, count=arguments.count, people=arguments.people, progress=Progress(shown))
     print(made.words)
     for sentence in made.skipped:
         print(f"  {sentence}")
@@ -139,6 +139,6 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    removed = listing.remove(arguments.name)
+    removed = catalogue.remove_custom_model(arguments.name)
     print(f"Removed {removed.name} from the list; its files at {removed.source} were left alone.")
     return 0

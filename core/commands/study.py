@@ -1,25 +1,426 @@
-"""``python -m core study ...``: studies made, filled, taken in, taken out and deleted without a browser."""
+"""``python -m core study ...``: studies made, simulated, imported, exported, backed up and deleted without a browser.
+
+make: a study of people from sample sets; prints the path of the link to send. simulate: one whose answers come from simulated
+observers, marked as such wherever it is shown. import: answers from elsewhere, whole or not at all. export: the answers as a table,
+or the whole study as a bundle. backup and restore: all studies with their answers in one file. list, forget, delete.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from core.commands import study_backup, study_export, study_import, study_make, study_manage, study_simulate
+from core.alignment.store import delete_study, forget_rater
+from core.commands.terminal import TerminalProgress
+from core.errors import LiminalError
+from core.progress import Progress
+from core.studies.importing.conversion import ConvertedAnswers, convert_table
+from core.studies.importing.guessing import PRESETS, find_preset, guess_mapping
+from core.studies.importing.mapping import ColumnMapping
+from core.studies.importing.reading import ImportedTable, read_file
+
+if TYPE_CHECKING:
+    from core.studies.library import Library
+    from core.studies.planning import PreparedStudy
+
+
+LINK_PATH = "/take-part?study="
+
+
+def add_make_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument(
+        "--set", nargs="+", required=True, metavar="SET", dest="sets", help="folders of sample sets, or their ids in the library"
+    )
+    parser.add_argument("--name", required=True, metavar="NAME", help="the name of the new study")
+    parser.add_argument("--title", default="", help="what people read above the study (default: none)")
+    parser.add_argument("--consent", type=Path, metavar="FILE", help="text file of what people consent to (default: a short one)")
+    add_plan_arguments(parser)
+
+
+def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a plan, the same for people and for simulated observers."""
+    parser.add_argument("--trials", type=int, metavar="N", help="a rater's, without attention checks (default: the papers' number)")
+    parser.add_argument("--sentinels", type=int, metavar="N", help="a rater's attention checks (default: the papers' number)")
+    parser.add_argument("--all-faces", action="store_true", help="emotion: also ask about faces that did not pass the filter")
+    parser.add_argument("--seed", type=int, default=0, help="of assignment and order, and of simulated observers (default 0)")
+
+
+def resolve_set_ids(library: Library, given: Sequence[str]) -> list[str]:
+    """Ids as they are; folders are added to the library. Raises LiminalError for what is neither."""
+    from core.sampling.sample_set import SampleSet
+
+    known = {entry.set_id for entry in library.sets()}
+    return [each if each in known else library.add(SampleSet.load(each)) for each in given]
+
+
+def prepare_plan(
+    arguments: argparse.Namespace, library: Library, set_ids: Sequence[str], progress: Progress, **others: Any
+) -> PreparedStudy:
+    """The plan that the options describe."""
+    from core.studies.planning import prepare_study
+
+    return prepare_study(
+        library,
+        set_ids,
+        trials=arguments.trials,
+        sentinels=arguments.sentinels,
+        kept_only=not arguments.all_faces,
+        seed=arguments.seed,
+        progress=progress,
+        **others,
+    )
+
+
+def run_make(arguments: argparse.Namespace) -> int:
+    """Make the study and say where people take part."""
+    from core.studies.library import Library
+    from core.studies.store import Store
+    from core.studies.study import Study
+
+    others: dict[str, Any] = {"title": arguments.title}
+    if arguments.consent is not None:
+        others["consent"] = read_text(arguments.consent)
+    store, library = Store(), Library()
+    with TerminalProgress() as shown:
+        prepared = prepare_plan(arguments, library, resolve_set_ids(library, arguments.sets), Progress(shown), **others)
+    made = store.create(Study(arguments.name, prepared.plan, sample_sets=prepared.sample_sets), prepared.stimuli)
+    for note in prepared.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    plan = made.plan
+    print(
+        f"The study '{made.name}' asks about {len(prepared.stimuli)} stimuli: {plan.trials} trials and {plan.sentinels} attention "
+        f"checks a person."
+    )
+    print(f"{LINK_PATH}{made.token}")
+    return 0
+
+
+def read_text(path: Path) -> str:
+    """A text file. Raises LiminalError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LiminalError(f"The file {path} cannot be read as text in UTF-8; choose another one.") from error
+
+
+def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    parser.add_argument(
+        "--sets", nargs="+", required=True, metavar="SET", help="folders of sample sets, or their ids in the library; of one kind"
+    )
+    parser.add_argument("--study", required=True, metavar="NAME", help="the name of the new study")
+    parser.add_argument("--raters", type=int, default=60, metavar="N", help="simulated observers (default %(default)s)")
+    add_plan_arguments(parser)
+
+
+def run_simulate(arguments: argparse.Namespace) -> int:
+    """Make the study, ask the observers, keep everything or nothing."""
+    from core.studies.library import Library
+    from core.studies.observers.simulation import simulate_study
+    from core.studies.store import Store
+
+    store, library = Store(), Library()
+    if any(each.name == arguments.study.strip() for each in store.studies()):
+        raise LiminalError(f"There is a study '{arguments.study}' already; choose another name.")
+    with TerminalProgress() as shown:
+        prepared = prepare_plan(arguments, library, resolve_set_ids(library, arguments.sets), Progress(shown).part("Plan", 0, 2))
+        made = simulate_study(
+            arguments.study,
+            prepared,
+            {set_id: library.load(set_id) for set_id in prepared.sample_sets},
+            raters=arguments.raters,
+            seed=arguments.seed,
+            progress=Progress(shown).part("Answers", 1, 2),
+        )
+        store.restore(made.study, made.stimuli, made.ratings, made.raters)
+        Progress(shown).stage("Done", 1.0)
+    for note in prepared.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    print(
+        f"{len(made.ratings):,} simulated answers of {len(made.raters)} observers about {len(made.stimuli)} stimuli in the study "
+        f"'{made.study.name}'."
+    )
+    return 0
+
+
+def add_import_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study import``."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="CSV, TSV, Parquet, JSON of jsPsych, or an exported bundle (zip)")
+    parser.add_argument("--study", metavar="NAME", help="the study that gets the answers; made where there is none of that name")
+    parser.add_argument("--preset", choices=list(PRESETS), help="the form of the table, instead of guessing it")
+    parser.add_argument("--map", type=Path, metavar="FILE.json", help="what the columns mean, as --write-map writes it")
+    parser.add_argument("--write-map", type=Path, metavar="FILE.json", help="write what the columns are taken for, and stop")
+    parser.add_argument("--encoding", help="of a text file, instead of finding it out: utf-8, utf-16, cp1252, latin-1 ...")
+    parser.add_argument("--leave-out", action="store_true", help="import although rows cannot be taken, without these rows")
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen and keep nothing")
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    """Import, and say what was done."""
+    from core.studies.importing.bundles import import_bundle, is_bundle
+    from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
+    from core.studies.library import Library
+    from core.studies.store import Store
+
+    if is_bundle(arguments.file):
+        if arguments.preset or arguments.map or arguments.write_map or arguments.dry_run:
+            raise LiminalError(f"{arguments.file.name} is a bundle, which is imported as it is; leave the other options out.")
+        study = import_bundle(Store(), Library(), arguments.file, arguments.study)
+        print(f"Imported the study '{study.name}' with everything that belongs to it.")
+        return 0
+    imported = read_file(arguments.file, encoding=arguments.encoding)
+    mapping = _choose_mapping(arguments, imported)
+    if arguments.write_map:
+        from core.writing import write_bytes
+
+        write_bytes(arguments.write_map, (json.dumps(mapping.to_dict(), indent=1, ensure_ascii=False) + "\n").encode())
+        print(f"Wrote what the columns are taken for to {arguments.write_map}; change it and give it back with --map.")
+        return 0
+    if not arguments.study:
+        raise LiminalError("Say which study gets the answers with --study NAME; it is made where there is none of that name.")
+    store, library = Store(), Library()
+    there, known = find_study(store, arguments.study), find_library_stimuli(library)
+    converted = convert_table(
+        imported,
+        mapping,
+        arguments.study,
+        kind=there.plan.kind if there else None,
+        stimuli=[each.stimulus for each in store.stimuli(there.name)] if there else None,
+        pictures=known,
+    )
+    _print_conversion(imported, converted)
+    if arguments.dry_run:
+        print("Nothing was kept: this was a dry run.")
+        return 0
+    stored = store_answers(store, library, converted, leave_out=arguments.leave_out, known=known)
+    if converted.published:
+        print(f"Made the study '{stored.study.name}' with the published means of {len(converted.stimuli):,} pairs.")
+    elif stored.created:
+        sets = len(stored.study.sample_sets)
+        shown = f", with the pictures of {sets} sample {'set' if sets == 1 else 'sets'}" if sets else ""
+        print(f"Made the study '{stored.study.name}': {stored.new:,} answers to {len(converted.stimuli):,} stimuli{shown}.")
+    else:
+        again = len(converted.ratings) - stored.new
+        before = f"; {again:,} were there already" if again else ""
+        print(f"Added {stored.new:,} answers to the study '{stored.study.name}'{before}.")
+    return 0
+
+
+def _choose_mapping(arguments: argparse.Namespace, imported: ImportedTable) -> ColumnMapping:
+    """From the file given, from the preset, or guessed; a guess is printed with its reasons."""
+    if arguments.map:
+        try:
+            record = json.loads(arguments.map.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError) as error:
+            raise LiminalError(
+                f"{arguments.map} cannot be read as JSON; --write-map FILE.json writes one to start from."
+            ) from error
+        return ColumnMapping.from_dict(record)
+    if arguments.preset:
+        find_preset(arguments.preset).apply(list(imported.frame.columns))  # says so where the table has another form
+    guessed = guess_mapping(imported.frame, arguments.preset)
+    for each in guessed.fields:
+        if not guessed.mapping.exported:
+            print(f"  {each.target:<17} {each.column or '(the file)':<24} {100 * each.confidence:3.0f} %  {each.reason}")
+    return guessed.mapping
+
+
+def _print_conversion(imported: ImportedTable, converted: ConvertedAnswers) -> None:
+    for note in (*imported.notes, *converted.notes):
+        print(note)
+    for problem in converted.problems:
+        print(f"line {problem.line}: {problem.reason}")
+    if converted.problems.more:
+        print(f"... and {converted.problems.more:,} more rows that cannot be taken")
+    good = len(converted.stimuli) if converted.published else len(converted.ratings)
+    print(
+        f"{converted.rows:,} rows: {good:,} {'pairs' if converted.published else 'answers'} can be taken, "
+        f"{converted.problems.total:,} rows cannot."
+    )
+
+
+EXPORT_ENDINGS = (".csv", ".parquet", ".zip")
+
+
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study export``."""
+    parser.add_argument("study", metavar="NAME")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE|DIR",
+        help="FILE.csv or FILE.parquet: the answers; FILE.zip: everything; a folder gets all three",
+    )  # fmt: skip
+    parser.add_argument("--demographics", action="store_true", help="put what people said about themselves into the bundle")
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """Write the files, each whole or not at all, and say what they hold."""
+    from core.studies.exporting import tables
+    from core.studies.exporting.bundle import write_bundle
+    from core.studies.library import Library
+    from core.studies.store import Store
+    from core.writing import open_atomic, write_bytes
+
+    store = Store()
+    store.study(arguments.study)  # the sentence about a wrong name comes before anything is written
+    for path in _list_export_paths(arguments.out, arguments.study):
+        try:
+            if path.suffix == ".zip":
+                with open_atomic(path) as file:
+                    made = write_bundle(store, Library(), arguments.study, file, demographics=arguments.demographics)
+                print(f"Wrote {path}: {made.answers:,} answers and {made.pictures:,} pictures.")
+                if made.missing:
+                    print(f"Not in it are the pictures of {', '.join(made.missing)}, which the library does not hold.")
+                continue
+            ratings = store.ratings(arguments.study)
+            write_bytes(path, tables.csv_bytes(ratings) if path.suffix == ".csv" else tables.parquet_bytes(ratings))
+            print(f"Wrote {path}: {len(ratings):,} answers.")
+        except OSError as error:
+            raise LiminalError(f"{path} cannot be written ({error.strerror or error}); choose another place.") from error
+    return 0
+
+
+def _list_export_paths(out: Path, name: str) -> list[Path]:
+    if out.suffix.lower() in EXPORT_ENDINGS and not out.is_dir():
+        return [out.with_suffix(out.suffix.lower())]
+    if out.suffix and not out.is_dir():
+        raise LiminalError(f"The ending of {out.name} says no form; use {', '.join(EXPORT_ENDINGS)}, or a folder.")
+    stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name).strip("-") or "study"
+    return [out / f"{stem}{ending}" for ending in EXPORT_ENDINGS]
+
+
+def add_backup_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study backup``."""
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="where the backup goes; it holds the links' secrets, so keep it safe"
+    )
+    parser.add_argument("--replace", action="store_true", help="also where there is a file of that name already")
+
+
+def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study restore``."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="what 'study backup' wrote, from SQLite or PostgreSQL")
+    parser.add_argument("--replace", action="store_true", help="in the place of everything that the store holds")
+
+
+def run_backup(arguments: argparse.Namespace) -> int:
+    """Write the file and say what it holds."""
+    from core.studies.storage.backup import write_backup
+
+    with TerminalProgress() as shown:
+        held = write_backup(arguments.file, replace=arguments.replace, progress=Progress(shown))
+    print(f"Wrote {arguments.file}: {held.studies:,} studies with {held.answers:,} answers, {held.people:,} people enrolled.")
+    print("The pictures of their sample sets lie in the folder 'sets' of the data folder; copy it as it is.")
+    return 0
+
+
+def run_restore(arguments: argparse.Namespace) -> int:
+    """Fill the store and say with what."""
+    from core.studies.storage.backup import restore_backup
+
+    with TerminalProgress() as shown:
+        held = restore_backup(arguments.file, replace=arguments.replace, progress=Progress(shown))
+    print(f"Restored {held.studies:,} studies with {held.answers:,} answers, {held.people:,} people enrolled.")
+    return 0
+
+
+def add_list_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study list``."""
+    parser.add_argument("--json", action="store_true", help="print them as JSON")
+
+
+def add_delete_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study delete``."""
+    parser.add_argument("study", metavar="NAME")
+    parser.add_argument("--reason", default="", help="kept in the record of what was deleted")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def add_forget_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study forget``."""
+    parser.add_argument("study", metavar="NAME")
+    parser.add_argument("--rater", required=True, metavar="ID", help="whose data goes")
+    parser.add_argument("--reason", default="", help="kept in the record of what was deleted, without the person's name")
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """A line a study."""
+    from core.studies.store import Store
+
+    store = Store()
+    counts = store.counts()
+    rows = []
+    for study in store.studies():
+        people, answers = counts.get(study.name, (0, 0))
+        rows.append({
+            "name": study.name,
+            "kind": study.plan.kind,
+            "source": study.source,
+            "published": study.published,
+            "closed": study.closed,
+            "stimuli": len(store.stimuli(study.name)),
+            "raters": people,
+            "answers": answers,
+            "created_at": study.created_at.isoformat(timespec="seconds"),
+        })  # fmt: skip
+    if arguments.json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return 0
+    if not rows:
+        print("There are no studies yet; 'python -m core study --help' says how to make or import one.")
+    for row in rows:
+        marks = [word for word in ("published", "closed") if row[word]] + [str(row["source"])] * (row["source"] != "human")
+        print(
+            f"{row['name']}  ({row['kind']}{', ' if marks else ''}{', '.join(marks)}): {row['answers']:,} answers of "
+            f"{row['raters']:,} raters to {row['stimuli']:,} stimuli"
+        )
+    return 0
+
+
+def run_delete(arguments: argparse.Namespace) -> int:
+    """A study with all that belongs to it; asked first where somebody can answer."""
+    from core.studies.store import Store
+
+    store = Store()
+    store.study(arguments.study)  # the sentence about a wrong name comes before the question
+    _, answers = store.counts().get(arguments.study, (0, 0))
+    if not arguments.yes:
+        if not sys.stdin.isatty():
+            raise LiminalError(f"This deletes {answers:,} answers for good; add --yes to say that it is meant.")
+        print(f"This deletes the study '{arguments.study}' with {answers:,} answers for good. Type its name to go on: ", end="")
+        if input() != arguments.study:
+            raise LiminalError("The name was another one, so nothing was deleted.")
+    delete_study(store, arguments.study, arguments.reason)
+    print(f"Deleted the study '{arguments.study}' with {answers:,} answers; a record says that it was there.")
+    return 0
+
+
+def run_forget(arguments: argparse.Namespace) -> int:
+    """One person's data; the record says that, not who."""
+    from core.studies.store import Store
+
+    deletion = forget_rater(Store(), arguments.study, arguments.rater, arguments.reason)
+    print(f"Deleted one person's data from '{deletion.study}': {deletion.answers:,} answers; a record says so without the name.")
+    return 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One subcommand an action."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, add, run_action, meaning in (
-        ("list", study_manage.add_list, study_manage.run_list, "which studies there are"),
-        ("make", study_make.add_arguments, study_make.run, "a study of people, from sample sets"),
-        ("simulate", study_simulate.add_arguments, study_simulate.run, "a study of simulated observers with known truth"),
-        ("import", study_import.add_arguments, study_import.run, "answers from a file, or a whole study from a bundle"),
-        ("export", study_export.add_arguments, study_export.run, "answers as a table, or the whole study as a bundle"),
-        ("backup", study_backup.add_backup, study_backup.run_backup, "all studies and answers in one file, while people answer"),
-        ("restore", study_backup.add_restore, study_backup.run_restore, "all studies and answers from such a file"),
-        ("forget", study_manage.add_forget, study_manage.run_forget, "delete one person's data"),
-        ("delete", study_manage.add_delete, study_manage.run_delete, "delete a study with all its answers"),
+        ("list", add_list_arguments, run_list, "which studies there are"),
+        ("make", add_make_arguments, run_make, "a study of people, from sample sets"),
+        ("simulate", add_simulate_arguments, run_simulate, "a study of simulated observers with known truth"),
+        ("import", add_import_arguments, run_import, "answers from a file, or a whole study from a bundle"),
+        ("export", add_export_arguments, run_export, "answers as a table, or the whole study as a bundle"),
+        ("backup", add_backup_arguments, run_backup, "all studies and answers in one file, while people answer"),
+        ("restore", add_restore_arguments, run_restore, "all studies and answers from such a file"),
+        ("forget", add_forget_arguments, run_forget, "delete one person's data"),
+        ("delete", add_delete_arguments, run_delete, "delete a study with all its answers"),
     ):
         action = actions.add_parser(name, help=meaning, description=meaning)
         add(action)

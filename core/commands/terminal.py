@@ -8,9 +8,9 @@ import time
 from contextlib import ExitStack
 from typing import Any, TextIO
 
-from core.progress import Stage, notices_to
+from core.progress import Stage, redirect_notices
 
-SPARSE = 15.0
+SECONDS_BETWEEN_LINES = 15.0
 """Seconds between two lines where the output is no terminal."""
 
 
@@ -20,7 +20,7 @@ class TerminalProgress:
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
         self.rewrites = self.stream.isatty()
-        self.last = -SPARSE
+        self.last = -SECONDS_BETWEEN_LINES
         self.open = False
         self.said: set[str] = set()
         self.notices = ExitStack()
@@ -34,7 +34,7 @@ class TerminalProgress:
             self.stream.write("\r" + text[:width].ljust(width))
             self.stream.flush()
             self.open = True
-        elif time.monotonic() - self.last >= SPARSE or event.fraction >= 1:
+        elif time.monotonic() - self.last >= SECONDS_BETWEEN_LINES or event.fraction >= 1:
             self.last = time.monotonic()
             print(text, file=self.stream, flush=True)
 
@@ -51,7 +51,7 @@ class TerminalProgress:
             self.open = False
 
     def __enter__(self) -> TerminalProgress:
-        self.notices.enter_context(notices_to(self.say))
+        self.notices.enter_context(redirect_notices(self.say))
         return self
 
     def __exit__(self, *_: object) -> None:

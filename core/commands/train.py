@@ -1,37 +1,90 @@
 """``python -m core train``: the committed networks again, with the commands that made them, and paper B's on one's own pictures.
 
-Restartable; figures are printed.
+``train uvit-prior|clip-mlp --images FOLDER --encoder NAME --out FOLDER`` trains paper B's networks on photographs. Restartable: an
+interrupted training goes on where it was. Figures are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.commands import train_pictures
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
+from core.models import registry
 from core.progress import Progress
 
 if TYPE_CHECKING:
-    from core.models.trained import Trained
-    from core.models.training.faces import TrainingFaces
+    from core.models.trained_weights import TrainedWeights
+    from core.models.training.data import TrainingFaces
 
-STEPS = {"emotion-mlp": 6000, "latent-emotion": 2000, "face-prior": 5500, "latent-flow": 2500}
+
+PICTURE_STEPS = {"uvit-prior": 50_000, "clip-mlp": 2000}
+"""Steps of each training, where none are named."""
+
+
+def check_picture_arguments(arguments: argparse.Namespace) -> None:
+    """Raises LiminalError where something is missing. Imports no torch."""
+    for option in ("images", "encoder", "out"):
+        if getattr(arguments, option) is None:
+            raise LiminalError(f"--{option} is needed: 'train {arguments.network} --images FOLDER --encoder NAME --out FOLDER'.")
+    registry.find_entry(arguments.encoder, "encoder")
+
+
+def fit_pictures(arguments: argparse.Namespace, progress: Progress) -> TrainedWeights:
+    """Embed the pictures (kept for the next run) and train; an interrupted training goes on where it was."""
+    from core.models.training import fit_networks, fit_priors
+    from core.models.training.data import embed_pictures, find_pictures
+
+    name, steps = arguments.network, arguments.steps or PICTURE_STEPS[arguments.network]
+    found = find_pictures(arguments.images)
+    pictures = embed_pictures(found, registry.load(arguments.encoder, "encoder"), progress=progress)
+    sizes = {key: value for key in ("width", "depth") if (value := getattr(arguments, key)) is not None}
+    command = f"python -m core train {name} --images {arguments.images.name} --encoder {arguments.encoder}"
+    command += f" --seed {arguments.seed} --steps {steps}" + "".join(f" --{key} {value}" for key, value in sizes.items())
+    data = hashlib.sha256(pictures.vectors.numpy().tobytes()).hexdigest()[:12]  # a state belongs to its pictures
+    saved = arguments.out / f"{name}-{arguments.seed}-{data}.training.safetensors"
+    if name == "uvit-prior":
+        size = fit_priors.choose_uvit_size(pictures.vectors.shape[1], **sizes)
+        return fit_priors.fit_uvit_prior(
+            pictures,
+            steps=steps,
+            command=command,
+            seed=arguments.seed,
+            size=size,
+            folder=arguments.out,
+            saved=saved,
+            progress=progress,
+        )
+    sizes.pop("depth", None)
+    return fit_networks.fit_clip_classifier(
+        pictures,
+        steps=steps,
+        command=command,
+        seed=arguments.seed,
+        folder=arguments.out,
+        saved=saved,
+        progress=progress,
+        **sizes,
+    )
+
+
+TRAINING_STEPS = {"emotion-mlp": 6000, "latent-emotion": 2000, "face-prior": 5500, "latent-flow": 2500}
 """Steps of each training as the committed weights were made. face-embedding takes none: it is solved, not descended to."""
 
-NAMES = ("face-embedding", *STEPS)
+NETWORK_NAMES = ("face-embedding", *TRAINING_STEPS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``train``."""
-    pictured = ", ".join(train_pictures.STEPS)
+    pictured = ", ".join(PICTURE_STEPS)
     parser.add_argument(
         "network",
-        choices=[*NAMES, "all", *train_pictures.STEPS],
+        choices=[*NETWORK_NAMES, "all", *PICTURE_STEPS],
         help=f"which one; 'all' makes the committed ones in order; {pictured} learn from --images",
     )
     parser.add_argument("--images", type=Path, help=f"{pictured}: RAF-DB's folder, or one with a folder for every class")
@@ -55,39 +108,39 @@ def run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, option)
         if value is not None and value < 1:
             raise LiminalError(f"--{option} must be at least 1, not {value}.")
-    if arguments.network in train_pictures.STEPS:
-        train_pictures.check_arguments(arguments)
+    if arguments.network in PICTURE_STEPS:
+        check_picture_arguments(arguments)
         with TerminalProgress() as shown:
-            _show(train_pictures.fit(arguments, Progress(shown)))
+            _print_trained(fit_pictures(arguments, Progress(shown)))
         return 0
     for option in ("images", "encoder"):
         if getattr(arguments, option) is not None:
-            raise LiminalError(f"--{option} is for {' and '.join(train_pictures.STEPS)}; {arguments.network} learns from --faces.")
-    from core.models.training.faces import training_faces
+            raise LiminalError(f"--{option} is for {' and '.join(PICTURE_STEPS)}; {arguments.network} learns from --faces.")
+    from core.models.training.data import load_training_faces
 
     with TerminalProgress() as shown:
         progress = Progress(shown)
-        faces = training_faces(arguments.faces, arguments.seed, progress=progress)
-        for name in NAMES if arguments.network == "all" else (arguments.network,):
-            _show(_fit(name, arguments, faces, progress))
+        faces = load_training_faces(arguments.faces, arguments.seed, progress=progress)
+        for name in NETWORK_NAMES if arguments.network == "all" else (arguments.network,):
+            _print_trained(_fit_network(name, arguments, faces, progress))
     return 0
 
 
-def _show(made: Trained) -> None:
+def _print_trained(made: TrainedWeights) -> None:
     print(f"{made.path}  ({made.path.stat().st_size / 1e6:.2f} MB, {made.card['seconds']:.0f} s of training)")
     print(json.dumps(made.card["figures"], indent=1))
 
 
-def _fit(name: str, arguments: argparse.Namespace, faces: TrainingFaces, progress: Progress) -> Trained:
-    from core.models.training import fit_embedding, fit_flow, fit_mlp, fit_prior, fit_surrogate
-    from core.models.training.faces import cache_folder
-    from core.models.uvit import UViTConfiguration
+def _fit_network(name: str, arguments: argparse.Namespace, faces: TrainingFaces, progress: Progress) -> TrainedWeights:
+    from core.models.builtin.prior import UViTConfiguration
+    from core.models.training import fit_networks, fit_priors
+    from core.models.training.data import cache_folder
 
     command = f"python -m core train {name} --faces {arguments.faces} --seed {arguments.seed}"
     if name == "face-embedding":
         command += f" --embedding-dim {arguments.embedding_dim}"
-        return fit_embedding.fit(faces, embedding_dim=arguments.embedding_dim, command=command, folder=arguments.out)
-    steps = arguments.steps or STEPS[name]
+        return fit_networks.fit_whitening(faces, embedding_dim=arguments.embedding_dim, command=command, folder=arguments.out)
+    steps = arguments.steps or TRAINING_STEPS[name]
     sizes = {key: value for key in ("width", "depth") if (value := getattr(arguments, key)) is not None}
     command += f" --steps {steps}" + "".join(f" --{key} {value}" for key, value in sizes.items())
     place = arguments.out or cache_folder()
@@ -102,12 +155,12 @@ def _fit(name: str, arguments: argparse.Namespace, faces: TrainingFaces, progres
         dim = UViTConfiguration().token_size
         if arguments.embedding_dim % dim:
             raise LiminalError(f"--embedding-dim must be a multiple of {dim} for the prior, not {arguments.embedding_dim}.")
-        return fit_prior.fit(faces, size=UViTConfiguration(tokens=arguments.embedding_dim // dim, **sizes), **given)
+        return fit_priors.fit_face_prior(faces, size=UViTConfiguration(tokens=arguments.embedding_dim // dim, **sizes), **given)
     if name != "latent-flow":
         sizes.pop("depth", None)
-    fits: dict[str, Callable[..., Trained]] = {
-        "emotion-mlp": fit_mlp.fit,
-        "latent-emotion": fit_surrogate.fit,
-        "latent-flow": fit_flow.fit,
+    fits: dict[str, Callable[..., TrainedWeights]] = {
+        "emotion-mlp": fit_networks.fit_emotion_mlp,
+        "latent-emotion": fit_networks.fit_latent_surrogate,
+        "latent-flow": fit_networks.fit_latent_flow,
     }
     return fits[name](faces, **sizes, **given)

@@ -1,28 +1,44 @@
-"""Models that learn from people: how they learned, and whether they are unsure where people are divided."""
+"""What learning from people brought emotion classifiers: curves, accuracies before and after, entropies, each person's gain
+beside the null control.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.analysis.estimate import Array
 from core.figures import theme
+from core.figures.answers import plot_confusion as drawn_confusion
+from core.figures.dots import narrow_labels, plot_dots
+from core.figures.exhibit import Exhibit, build_row, describe_estimate, find_title
 from core.figures.theme import Source
+from core.models.emotions import EMOTIONS
+
+if TYPE_CHECKING:
+    from core.alignment.alignment import Alignment
+    from core.alignment.evaluate import AlignmentReport, ModelGain
+    from core.alignment.personal import PersonProfile
+    from core.alignment.store import Curve
+
 
 BEFORE, AFTER = "before learning", "after learning"
-SIDES = {"base": (BEFORE, theme.AMBER, "circle-open"), "group": (AFTER, theme.INDIGO, "diamond")}
+SIDE_STYLES = {"base": (BEFORE, theme.AMBER, "circle-open"), "group": (AFTER, theme.INDIGO, "diamond")}
 
 
-def curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: int) -> go.Figure:
+def plot_curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: int) -> go.Figure:
     """How often each network names what a person said, epoch by epoch, on answers that it does not learn from.
 
     table: name (who learns), epoch (0: before), accuracy (share of held-out answers). epochs: as many as were asked for.
     """
     known = table.dropna(subset=["accuracy"])
     if known.empty:
-        return theme.empty("Nothing has been learned yet.", source)
+        return theme.build_empty_figure("Nothing has been learned yet.", source)
     figure = go.Figure()
     for place, (name, part) in enumerate(known.groupby("name", sort=False)):
         figure.add_scatter(
@@ -41,19 +57,24 @@ def curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: int) ->
         showlegend=known["name"].nunique() > 1,
     )
     last = known.groupby("name", sort=False).agg(first=("accuracy", "first"), now=("accuracy", "last"))
-    told = [f"{name} goes from {theme.percent(row['first'])} to {theme.percent(row['now'])}" for name, row in last.iterrows()]
-    says = f"While it learns, {theme.listed(told)} of the held-out answers."
-    return theme.described(figure, says=says, n=n, source=source)
+    told = [
+        f"{name} goes from {theme.format_percent(row['first'])} to {theme.format_percent(row['now'])}"
+        for name, row in last.iterrows()
+    ]
+    says = f"While it learns, {theme.join_names(told)} of the held-out answers."
+    return theme.describe_figure(figure, says=says, n=n, source=source)
 
 
-def own_curves(table: pd.DataFrame, mean: pd.DataFrame, *, says: str, n: int | str, source: Source, epochs: int) -> go.Figure:
+def plot_individual_curves(
+    table: pd.DataFrame, mean: pd.DataFrame, *, says: str, n: int | str, source: Source, epochs: int
+) -> go.Figure:
     """One thin line a person, without names, and their mean.
 
     table: person (a number), epoch (0: before), accuracy (share of that person's held-out answers). mean: epoch, accuracy.
     """
     known = table.dropna(subset=["accuracy"])
     if known.empty:
-        return theme.empty("Nobody has a model of their own yet.", source)
+        return theme.build_empty_figure("Nobody has a model of their own yet.", source)
     figure = go.Figure()
     x: list[float] = []
     y: list[float] = []
@@ -65,7 +86,7 @@ def own_curves(table: pd.DataFrame, mean: pd.DataFrame, *, says: str, n: int | s
         y=y,
         mode="lines",
         name="one person each",
-        line={"color": theme.faded(theme.SOFT, 0.5), "width": 1.3},
+        line={"color": theme.fade_colour(theme.SOFT, 0.5), "width": 1.3},
         hovertemplate="one person, round %{x}: %{y:.0%}<extra></extra>",
     )
     figure.add_scatter(
@@ -86,18 +107,20 @@ def own_curves(table: pd.DataFrame, mean: pd.DataFrame, *, says: str, n: int | s
         yaxis={"title": "of their held-out answers", "tickformat": ".0%"},
         height=320,
     )
-    return theme.described(figure, says=says, n=n, source=source)
+    return theme.describe_figure(figure, says=says, n=n, source=source)
 
 
-def entropies(table: pd.DataFrame, *, before: float, after: float, n: int | str, source: Source, interval: str = "") -> go.Figure:
+def plot_entropies(
+    table: pd.DataFrame, *, before: float, after: float, n: int | str, source: Source, interval: str = ""
+) -> go.Figure:
     """Doubt of people against doubt of a network, held-out images.
 
     table: stimulus, human, base, group (bits). before, after: Spearman's correlation of each with people's.
     """
     if len(table) < 3:
-        return theme.empty("Fewer than three held-out faces have two answers, so doubts cannot be compared.", source)
+        return theme.build_empty_figure("Fewer than three held-out faces have two answers, so doubts cannot be compared.", source)
     figure = go.Figure()
-    for column, (name, colour, symbol) in SIDES.items():
+    for column, (name, colour, symbol) in SIDE_STYLES.items():
         figure.add_scatter(
             x=table["human"].to_numpy(np.float64),
             y=table[column].to_numpy(np.float64),
@@ -122,12 +145,12 @@ def entropies(table: pd.DataFrame, *, before: float, after: float, n: int | str,
         yaxis={"title": "how unsure the network is, bits", **axis},
         height=420,
     )
-    first, then = theme.number(before), theme.number(after)
+    first, then = theme.format_number(before), theme.format_number(after)
     says = f"How unsure the network is follows how divided people are: correlation {first} before learning, {then} after."
-    return theme.described(figure, says=says, n=n, interval=interval, source=source)
+    return theme.describe_figure(figure, says=says, n=n, interval=interval, source=source)
 
 
-def people(table: pd.DataFrame, *, says: str, n: int | str, source: Source) -> go.Figure:
+def plot_individual_gains(table: pd.DataFrame, *, says: str, n: int | str, source: Source) -> go.Figure:
     """What a model of their own brings to each person, beside the same with shuffled answers.
 
     table: rater, loss_gain, null_loss_gain (bits an answer; NaN: none). People stand in the order of their gain, without names. The
@@ -135,7 +158,7 @@ def people(table: pd.DataFrame, *, says: str, n: int | str, source: Source) -> g
     """
     known = table.dropna(subset=["loss_gain"]).sort_values("loss_gain", ascending=False)
     if known.empty:
-        return theme.empty("Nobody has a model of their own yet.", source)
+        return theme.build_empty_figure("Nobody has a model of their own yet.", source)
     figure = go.Figure()
     place = np.arange(1, len(known) + 1)
     for column, name, colour, symbol in (
@@ -166,4 +189,312 @@ def people(table: pd.DataFrame, *, says: str, n: int | str, source: Source) -> g
         yaxis={"title": "better than the group's model, bits an answer"},
         height=340,
     )
-    return theme.described(figure, says=says, n=n, source=source)
+    return theme.describe_figure(figure, says=says, n=n, source=source)
+
+
+LEVEL_TITLES = {"base": "before learning", "group": "after learning from everybody", "individual": "a person's own model"}
+HELD_OUT_NOTE = "Only answers that the model did not learn from are counted."
+CONTROL_TITLE = "with shuffled answers (the control, median)"
+
+
+def exhibit_accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
+    """Paper B, Fig. 5: by classifier, how often each model names what a person said."""
+    rows = [
+        {
+            "name": f"{find_title(each.classifier)}: {words}",
+            "series": LEVEL_TITLES[level],
+            **build_row(values[level]),
+        }
+        for each in found
+        for words, values, levels in (
+            ("everybody", each.group, ("base", "group")),
+            ("with their own model", each.own, tuple(LEVEL_TITLES)),
+            ("plain faces", each.reference, tuple(LEVEL_TITLES)),
+        )
+        for level in levels
+        if math.isfinite(values[level].value)
+    ]
+    data = pd.DataFrame(rows, columns=["name", "series", "value", "low", "high", "n"])
+    if len(found) == 1:
+        data["name"] = data["name"].str.partition(": ")[2].str.capitalize()
+    figure = plot_dots(
+        data,
+        measure="answers that the first choice names",
+        says=describe_accuracies(found),
+        n=_describe_size(found[0]),
+        source=found[0].basis.source,
+        interval="95 %, over people; of plain faces, over faces",
+        share=True,
+        reference=(1 / len(EMOTIONS), "guessing"),
+    )
+    if len(data):
+        figure.update_yaxes(ticktext=[name.replace(": ", "<br>") for name in dict.fromkeys(data["name"])])
+    return Exhibit(
+        "accuracy",
+        figure,
+        data,
+        "How often the feeling that a network finds likeliest is the one that a person said, on faces that it had not learned "
+        "from; and how often it still agrees with the networks that labelled the plain faces it learned from alongside. Paper B, "
+        "Fig. 5.",
+        found[0].note,
+        numbers=[each.to_dict() for each in found],
+    )
+
+
+def describe_accuracies(found: Sequence[AlignmentReport]) -> str:
+    """'After learning from everybody the network names 45 % of the held-out answers; 16 % before.'"""
+    parts: list[str] = []
+    for each in found:
+        who = find_title(each.classifier) if len(found) > 1 else "the network"
+        before, after = (theme.format_percent(each.group[level].value) for level in ("base", "group"))
+        what = "" if parts else " of the held-out answers"
+        parts.append(f"{who} names {after}{what}, {before} before")
+    return f"After learning from everybody, {'; '.join(parts)}."
+
+
+def exhibit_gains(found: AlignmentReport) -> list[Exhibit]:
+    """What the group's and one's own model bring in points, beside the control; and person by person, where anybody has a model."""
+    kinds: Mapping[str, ModelGain] = {
+        "learning from everybody": found.group_gain,
+        "then from one person": found.individual_gain,
+        CONTROL_TITLE: found.null_gain,
+    }
+    data = pd.DataFrame(
+        [{"name": name, **build_row(each.value), "p": each.p} for name, each in kinds.items()],
+        columns=["name", "value", "low", "high", "n", "p"],
+    )
+    table = found.people[["rater", "loss_gain", "null_loss_gain"]].drop(columns="rater")
+    source, note = found.basis.source, _describe_p_values(found)
+    shuffled = math.isfinite(found.null_gain.value.value)
+    figure = plot_dots(
+        data,
+        measure="more answers named",
+        says=describe_individual_gain(found),
+        n=_describe_size(found),
+        source=source,
+        interval=f"95 %, bootstrap over people{'; of the control, of the median' if shuffled else ''}",
+        share=True,
+        reference=(0.0, "no gain"),
+    )
+    all_together = Exhibit(
+        "gains",
+        narrow_labels(figure),
+        data,
+        "The difference between two models on the same held-out answers, person by person, averaged over people. The control "
+        "learns in the same way from answers that were shuffled between people: it shows what more training brings by itself. "
+        "Of the control the median person is drawn, not the average.",
+        note,
+        numbers=kinds,
+    )
+    if found.people["loss_gain"].isna().all():
+        return [all_together]
+    return [
+        all_together,
+        Exhibit(
+            "people",
+            plot_individual_gains(
+                found.people,
+                says=_describe_people(found),
+                n=f"{int(found.people['loss_gain'].notna().sum()):,} people with a model",
+                source=source,
+            ),
+            table,
+            "Each mark is one person: how many bits less surprising their held-out answers are to a model of their own than to the "
+            "group's. Above the line the own model is the better one. The hollow marks learned from shuffled answers.",
+        ),
+    ]
+
+
+def describe_individual_gain(found: AlignmentReport) -> str:
+    """Whether a model of one's own learned anything of the person: beyond what the control brings, person by person.
+
+    The control is told by its median; the verdict is the mean of the differences of each person's two gains.
+    """
+    from core.alignment.evaluate import mean_gain
+
+    own, null = found.individual_gain.value, found.null_gain.value
+    if not math.isfinite(own.value):
+        return "Nobody has a model of their own yet, so only the group's gain can be shown."
+    points = f"A model of one's own adds {100 * own.value:+.1f} points"
+    if not math.isfinite(null.value):
+        return f"{points}; there is no control to compare with."
+    beyond = mean_gain((found.people["gain"] - found.people["null_gain"]).to_numpy(np.float64)).value
+    control = f"the same with shuffled answers {100 * null.value:+.1f} (median)"
+    if beyond.low > 0:
+        return f"{points}, {control}: it learned something of the person."
+    if beyond.high < 0:
+        return f"{points}, {control}: less than chance brings."
+    return f"{points}, {control}: whether it learned anything of the person cannot be told."
+
+
+def _describe_people(found: AlignmentReport) -> str:
+    gain = found.people["loss_gain"].dropna()
+    better = int((gain > 0).sum())
+    return f"For {better:,} of {len(gain):,} people their own model is less surprised by their answers than the group's."
+
+
+def _describe_p_values(found: AlignmentReport) -> str:
+    told = [
+        f"{words}: p = {each.p:.3f}" if each.p >= 0.001 else f"{words}: p < 0.001"
+        for words, each in (("everybody", found.group_gain), ("own", found.individual_gain), ("control", found.null_gain))
+        if math.isfinite(each.p)
+    ]
+    return f"Wilcoxon's signed-rank test over people: {'; '.join(told)}." if told else ""
+
+
+def exhibit_entropies(found: AlignmentReport) -> Exhibit:
+    """Entropy of people and of the network, before and after."""
+    first, then = found.entropy_base, found.entropy_group
+    figure = plot_entropies(
+        found.entropies,
+        before=first.value,
+        after=then.value,
+        n=f"{len(found.entropies):,} held-out faces",
+        source=found.basis.source,
+        interval="of the correlations 95 %, bootstrap over faces",
+    )
+    return Exhibit(
+        "doubts",
+        figure,
+        found.entropies,
+        "How evenly answers are spread over the six feelings, in bits: 0 is one answer for all, 2.58 all six alike. Across, the "
+        "answers of people (with Miller and Madow's correction); up, what the network says. Faces that it did not learn from.",
+        f"Spearman's correlation: {describe_estimate(first)} before, {describe_estimate(then)} after; paper B reports 0.26 and 0.85."
+        if math.isfinite(then.value)
+        else "",
+        numbers={"before": first, "after": then},
+    )
+
+
+def exhibit_confusions(counts: Mapping[str, Array], source: str) -> list[Exhibit]:
+    """What was said against what a model says: level -> counts (6, 6), said in rows."""
+    made = []
+    for level, values in counts.items():
+        table = pd.DataFrame(values.astype(int), index=list(EMOTIONS), columns=list(EMOTIONS))
+        table = table[table.sum(axis=1) > 0]
+        figure = drawn_confusion(table, rows="what was said (answers)", columns="what the network says", source=source)
+        if len(table):
+            hit = float(values.trace() / values.sum())
+            figure.layout.meta["says"] = (
+                f"{LEVEL_TITLES[level].capitalize()}: {theme.format_percent(hit)} of these answers are named."
+            )
+        made.append(
+            Exhibit(
+                f"confusion-{level}",
+                figure,
+                table.rename_axis("said").reset_index(),
+                "Every row holds the answers that named one feeling, and what the network finds likeliest for those faces. "
+                + HELD_OUT_NOTE,
+            )
+        )
+    return made
+
+
+def exhibit_curves(curves: Mapping[str, Curve], *, epochs: int, source: str, n: str) -> Exhibit:
+    """How the group's models learned: classifier -> curve."""
+    rows = [
+        {"name": find_title(name), "epoch": each.number, "accuracy": each.validation_accuracy, "loss": each.validation_loss}
+        for name, curve in curves.items()
+        for each in curve.epochs
+    ]
+    data = pd.DataFrame(rows, columns=["name", "epoch", "accuracy", "loss"])
+    return Exhibit(
+        "curves",
+        plot_curves(data, n=n, source=source, epochs=epochs),
+        data,
+        "In each round the network sees every answer that it may learn from once. Drawn is the share of held-out answers that its "
+        "first choice names; it learns nothing from these.",
+    )
+
+
+def exhibit_group_curves(alignment: Alignment) -> Exhibit | None:
+    """The curves of all classifiers whose group's model has learned; None where there is none."""
+    names = [name for name in alignment.configuration.classifiers if alignment.ready(name)]
+    if not names:
+        return None
+    _, judged = alignment.split.group()
+    return exhibit_curves(
+        {name: alignment.curve(name) for name in names},
+        epochs=alignment.configuration.epochs,
+        source=alignment.answers.source,
+        n=f"{len(judged):,} held-out answers",
+    )
+
+
+def _describe_size(found: AlignmentReport) -> str:
+    people = "simulated observers" if found.basis.source == "simulated" else "people"
+    return f"{found.basis.answers:,} held-out answers to {found.basis.images:,} faces by {found.basis.raters:,} {people}"
+
+
+def exhibit_bias(found: PersonProfile, crowd: str) -> Exhibit:
+    """One person's bias an emotion against the crowd, on a scale on which twice and half as often are equally far from even."""
+    data = pd.DataFrame([{"name": name, **build_row(each)} for name, each in found.bias.items()])
+    if found.departs:
+        parts = [f"{name} {'more' if found.bias[name].value > 1 else 'less'} often" for name in found.departs]
+        says = f"Where a face is unclear, you say {theme.join_names(parts)} than the crowd."
+    else:
+        says = "You lean to no feeling more than the crowd, as far as these answers can tell."
+    figure = plot_dots(
+        data,
+        measure="how many times as often as the crowd",
+        says=says,
+        n=f"{found.basis.answers:,} answers",
+        source=found.basis.source,
+        interval="95 %, given how much the people of the study differ",
+        reference=(1.0, ""),
+        nothing=found.note or "There is no profile yet.",
+    )
+    if found.basis.answers and not data["value"].isna().all():
+        ticks = [0.1, 0.25, 0.5, 1, 2, 4, 10]
+        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[f"{each:g}×" for each in ticks])
+    return Exhibit(
+        "leanings",
+        figure,
+        data,
+        f"How many times as often this person says a feeling as the crowd ({crowd}) where the crowd is undecided; at 1 as often. "
+        "Worked out from a model of one person: the crowd's model, sharper or duller, with leanings and some slips.",
+        found.note,
+    )
+
+
+def exhibit_individual_curves(curves: Mapping[str, Curve], *, epochs: int, source: str) -> Exhibit:
+    """Rater -> curve of a model of their own. The table numbers the people and names nobody."""
+    rows = [
+        {"person": number, "epoch": each.number, "accuracy": each.validation_accuracy, "loss": each.validation_loss}
+        for number, curve in enumerate(curves.values(), start=1)
+        for each in curve.epochs
+    ]
+    data = pd.DataFrame(rows, columns=["person", "epoch", "accuracy", "loss"])
+    mean = _average_curves(data, epochs)
+    size = f"{len(curves):,} {'simulated observers' if source == 'simulated' else 'people'}"
+    says = "Nobody has a model of their own yet."
+    if len(mean):
+        first, last = (theme.format_percent(float(mean["accuracy"].iloc[place])) for place in (0, -1))
+        says = f"Then each learns to be one person: the mean goes from {first} to {last} of a person's held-out answers."
+    return Exhibit(
+        "own-curves",
+        plot_individual_curves(data, mean, says=says, n=size, source=source, epochs=epochs),
+        data,
+        "One thin line a person: a copy of everybody's model that goes on learning from that person's answers. Drawn is the share "
+        "of their held-out answers that its first choice names. A person has few of these, so that one line alone says little; the "
+        "thick line is the mean. Who stopped early stays at their last value in it.",
+    )
+
+
+def exhibit_all_individual_curves(alignment: Alignment, classifier: str) -> Exhibit | None:
+    """The curves of everybody who has a model of their own; None where nobody has."""
+    people = alignment.people(classifier)
+    if not people:
+        return None
+    curves = {rater: alignment.curve(classifier, rater) for rater in people}
+    return exhibit_individual_curves(curves, epochs=alignment.configuration.epochs, source=alignment.answers.source)
+
+
+def _average_curves(data: pd.DataFrame, epochs: int) -> pd.DataFrame:
+    """epoch, accuracy: over people, as far as anybody has got."""
+    known = data.dropna(subset=["accuracy"])
+    if known.empty:
+        return pd.DataFrame({"epoch": [], "accuracy": []})
+    table = known.pivot_table(index="epoch", columns="person", values="accuracy").sort_index()
+    mean = table.reindex(range(min(int(table.index.max()), epochs) + 1)).ffill().mean(axis=1)
+    return mean.rename("accuracy").rename_axis("epoch").reset_index()

@@ -11,12 +11,12 @@ import plotly.graph_objects as go
 from core.figures import theme
 from core.figures.theme import Source
 
-ROW = 34  # pixels of a row with one series
-EXTRA = 15  # for each further series
-SPREAD = 0.22  # of a row, between two series
+ROW_HEIGHT = 34  # pixels of a row with one series
+SERIES_HEIGHT = 15  # for each further series
+SERIES_SPREAD = 0.22  # of a row, between two series
 
 
-def dots(
+def plot_dots(
     table: pd.DataFrame,
     *,
     measure: str,
@@ -36,7 +36,7 @@ def dots(
     """
     known = table.dropna(subset=["value"])
     if known.empty:
-        return theme.empty(nothing, source)
+        return theme.build_empty_figure(nothing, source)
     names = list(dict.fromkeys(known["name"].astype(str)))
     series = list(dict.fromkeys(known["series"].astype(str))) if "series" in known else [""]
     place = {name: row for row, name in enumerate(names)}
@@ -45,7 +45,7 @@ def dots(
     for number, of in enumerate(series):
         part = known[known["series"].astype(str) == of] if "series" in known else known
         value, low, high = (part[name].to_numpy(np.float64) * factor for name in ("value", "low", "high"))
-        shift = (number - (len(series) - 1) / 2) * SPREAD
+        shift = (number - (len(series) - 1) / 2) * SERIES_SPREAD
         colour = theme.CATEGORIES[number % len(theme.CATEGORIES)]
         figure.add_scatter(
             x=value,
@@ -64,7 +64,7 @@ def dots(
                 "width": 0,
             },
             text=[
-                f"{name}{f', {of}' if of else ''}: {_said(a, b, c, decimals, unit)}, n = {int(count):,}"
+                f"{name}{f', {of}' if of else ''}: {_describe_value(a, b, c, decimals, unit)}, n = {int(count):,}"
                 for name, a, b, c, count in zip(part["name"], value, low, high, part["n"], strict=True)
             ],
             hovertemplate="%{text}<extra></extra>",
@@ -85,7 +85,7 @@ def dots(
             )
     figure.update_layout(
         xaxis={
-            "title": on_lines(measure + (", %" if share else "")),
+            "title": wrap_label(measure + (", %" if share else "")),
             **({"range": [span[0] * factor, span[1] * factor]} if span else {}),
         },
         yaxis={
@@ -95,21 +95,25 @@ def dots(
             "range": [len(names) - 0.45, -0.55],
             "showgrid": False,
         },
-        height=130 + len(names) * (ROW + EXTRA * (len(series) - 1)),
+        height=130 + len(names) * (ROW_HEIGHT + SERIES_HEIGHT * (len(series) - 1)),
     )
-    return theme.described(figure, says=says, n=n, interval=interval, source=source)
+    return theme.describe_figure(figure, says=says, n=n, interval=interval, source=source)
 
 
-def on_lines(title: str, width: int = 38) -> str:
+def wrap_label(title: str, width: int = 38) -> str:
     """A long title of an axis on several lines, so that it fits a narrow screen."""
     return "<br>".join(textwrap.wrap(title, width))
 
 
-def narrow(figure: go.Figure, width: int = 24) -> go.Figure:
+def narrow_labels(figure: go.Figure, width: int = 24) -> go.Figure:
     """The same with long labels of rows on several lines, so that a narrow screen keeps room for the values."""
-    return figure.update_yaxes(ticktext=[on_lines(name, width) for name in figure.layout.yaxis.ticktext or ()])
+    return figure.update_yaxes(ticktext=[wrap_label(name, width) for name in figure.layout.yaxis.ticktext or ()])
 
 
-def _said(value: float, low: float, high: float, digits: int, unit: str) -> str:
-    between = f" ({theme.number(low, digits)} to {theme.number(high, digits)})" if np.isfinite(low) and np.isfinite(high) else ""
-    return f"{theme.number(value, digits)}{unit}{between}"
+def _describe_value(value: float, low: float, high: float, digits: int, unit: str) -> str:
+    between = (
+        f" ({theme.format_number(low, digits)} to {theme.format_number(high, digits)})"
+        if np.isfinite(low) and np.isfinite(high)
+        else ""
+    )
+    return f"{theme.format_number(value, digits)}{unit}{between}"

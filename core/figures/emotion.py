@@ -1,9 +1,12 @@
-"""What people say of faces on perceptual boundaries: Figs. 4, 7 and 8 of paper B."""
+"""What people choose for faces between two emotions: outcome shares, entropy, classifiers and activations (paper B, Figs. 4, 7
+and 8).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,22 +14,34 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from core.analysis.choices import Choices, count_choices, measure_fit, relate_entropy_to_time
+from core.analysis.emotion_tables import OUTCOME_RULE, OutcomeShares, build_outcome_table
+from core.analysis.encode import select_probabilities
+from core.analysis.estimate import Array
+from core.errors import LiminalError
+from core.figures import answers as drawn_choices
 from core.figures import theme
+from core.figures.answers import add_published_range, plot_bars
+from core.figures.dots import plot_dots
+from core.figures.exhibit import Exhibit, ExhibitView, build_row, describe_estimate, find_title, name_raters, name_source
 from core.figures.theme import Source
 from core.models.emotions import EMOTIONS
+from core.progress import Progress
 
-OUTCOMES = (
+if TYPE_CHECKING:
+    from core.analysis.study_data import StudyData
+
+
+OUTCOME_STYLES = (
     ("success", "both feelings", theme.AMBER, ""),
     ("bias", "mostly one of the two", theme.SKY, "/"),
     ("failure", "something else", theme.INDIGO, "x"),
 )
-BULK_BITS = (0.5, 2.0)  # where paper B found most images (Fig. 7a)
-BULK_MS = (500.0, 1500.0)  # where it found most reaction times (Fig. 7b)
-SLOWEST = 0.99  # quantile of reaction times beyond which they share the last bar
-GL_FROM = 2000
+PUBLISHED_RANGE_BITS = (0.5, 2.0)  # where paper B found most images (Fig. 7a)
+WEBGL_FROM = 2000
 
 
-def outcome_shares(
+def plot_outcome_shares(
     table: pd.DataFrame, *, source: Source, published: float | None = None, interval: str = "95 % Wilson intervals of both feelings"
 ) -> go.Figure:
     """Success, bias and failure by pair of emotions (paper B, Fig. 4b).
@@ -34,15 +49,15 @@ def outcome_shares(
     table: emotion1, emotion2, success, bias, failure (numbers of images), low, high (of success, shares; NaN: none).
     published: success and bias together, as printed; drawn as a line.
     """
-    counts = table[[name for name, *_ in OUTCOMES]].to_numpy(np.float64) if len(table) else np.zeros((0, 3))
+    counts = table[[name for name, *_ in OUTCOME_STYLES]].to_numpy(np.float64) if len(table) else np.zeros((0, 3))
     known = table[counts.sum(axis=1) > 0] if len(table) else table
     if known.empty:
-        return theme.empty("No image has enough votes for an outcome yet.", source)
-    total = known[[name for name, *_ in OUTCOMES]].sum(axis=1)
+        return theme.build_empty_figure("No image has enough votes for an outcome yet.", source)
+    total = known[[name for name, *_ in OUTCOME_STYLES]].sum(axis=1)
     known = known.assign(total=total, share=known["success"] / total).sort_values("share", kind="stable")
     names = [f"{row['emotion1']} – {row['emotion2']} ({int(row['total'])})" for row in known.to_dict("records")]
     figure = go.Figure()
-    for name, words, colour, shape in OUTCOMES:
+    for name, words, colour, shape in OUTCOME_STYLES:
         error: dict[str, Any] = {}
         if name == "success" and known["low"].notna().any():
             error = {
@@ -78,9 +93,9 @@ def outcome_shares(
             xanchor="right",
             textangle=-90,
             showarrow=False,
-            text=f"paper B: {theme.percent(published)} success or bias",
+            text=f"paper B: {theme.format_percent(published)} success or bias",
             font={"size": 12, "color": theme.INK},
-            bgcolor=theme.faded(theme.PAPER, 0.75),
+            bgcolor=theme.fade_colour(theme.PAPER, 0.75),
         )
     figure.update_layout(
         barmode="stack",
@@ -90,62 +105,38 @@ def outcome_shares(
         height=150 + 30 * len(known),
     )
     seen = float((known["success"] + known["bias"]).sum() / known["total"].sum())
-    return theme.described(
+    return theme.describe_figure(
         figure,
-        says=f"In {theme.percent(seen)} of the images most choices fall on the wanted pair, and in "
-        f"{theme.percent(float(known['success'].sum() / known['total'].sum()))} each of the two feelings gets more than a quarter.",
+        says=f"In {theme.format_percent(seen)} of the images most choices fall on the wanted pair, and in "
+        f"{theme.format_percent(float(known['success'].sum() / known['total'].sum()))} each of the two feelings gets more than a quarter.",
         n=f"{int(known['total'].sum()):,} images of {len(known)} pairs",
         interval=interval if known["low"].notna().any() else "",
         source=source,
     )
 
 
-def entropy_histogram(images: pd.DataFrame, *, source: Source, corrected: bool = True) -> go.Figure:
+def plot_entropy_histogram(images: pd.DataFrame, *, source: Source, corrected: bool = True) -> go.Figure:
     """How divided people are over an image (paper B, Fig. 7a). images: sample_id, entropy (bits); corrected: Miller-Madow."""
     values = images["entropy"].dropna().to_numpy(np.float64) if len(images) else np.empty(0)
     if not len(values):
-        return theme.empty("No image has votes yet, so nobody can be divided over one.", source)
+        return theme.build_empty_figure("No image has votes yet, so nobody can be divided over one.", source)
     top = max(float(np.log2(len(EMOTIONS))), float(values.max()))
     counts, edges = np.histogram(values, bins=np.arange(0, top + 0.2, 0.1))
-    figure = _bars(edges, counts, "%{y} images, about %{x:.2f} bits")
-    _bulk(figure, BULK_BITS, "most images of paper B")
+    figure = plot_bars(edges, counts, "%{y} images, about %{x:.2f} bits")
+    add_published_range(figure, PUBLISHED_RANGE_BITS, "most images of paper B")
     figure.update_layout(xaxis={"title": "entropy of the choices, bits"}, yaxis={"title": "images"}, showlegend=False)
-    inside = float(((values >= BULK_BITS[0]) & (values <= BULK_BITS[1])).mean())
+    inside = float(((values >= PUBLISHED_RANGE_BITS[0]) & (values <= PUBLISHED_RANGE_BITS[1])).mean())
     how = " (corrected for few votes)" if corrected else " (not corrected for few votes)"
-    return theme.described(
+    return theme.describe_figure(
         figure,
-        says=f"People are divided by {float(np.median(values)):.2f} bits over the median image{how}; {theme.percent(inside)} of "
+        says=f"People are divided by {float(np.median(values)):.2f} bits over the median image{how}; {theme.format_percent(inside)} of "
         "the images lie between 0.5 and 2 bits, where paper B found most of its own.",
         n=f"{len(values):,} images",
         source=source,
     )
 
 
-def reaction_time_histogram(answers: pd.DataFrame, *, source: Source) -> go.Figure:
-    """How long people take (paper B, Fig. 7b). answers: reaction_time_ms (NaN: not measured), one row an answer."""
-    values = answers["reaction_time_ms"].dropna().to_numpy(np.float64) if len(answers) else np.empty(0)
-    if not len(values):
-        return theme.empty("No answer has a measured reaction time.", source)
-    most = max(float(np.quantile(values, SLOWEST)), 100.0)
-    counts, edges = np.histogram(values.clip(0, most), bins=np.linspace(0, most, 51))
-    figure = _bars(edges, counts, "%{y} answers, about %{x:.0f} ms")
-    _bulk(figure, BULK_MS, "most answers of paper B")
-    figure.update_layout(
-        xaxis={"title": f"reaction time, ms; the last bar holds all above {most:,.0f}"},
-        yaxis={"title": "answers"},
-        showlegend=False,
-    )
-    inside = float(((values >= BULK_MS[0]) & (values <= BULK_MS[1])).mean())
-    return theme.described(
-        figure,
-        says=f"The median answer takes {float(np.median(values)):,.0f} ms; {theme.percent(inside)} take 500 to 1,500 ms, where "
-        "paper B found most of its own.",
-        n=f"{len(values):,} answers",
-        source=source,
-    )
-
-
-def entropy_by_reaction_time(
+def plot_entropy_by_reaction_time(
     images: pd.DataFrame, *, source: Source, rho: tuple[float, float, float] | None = None, published: float | None = 0.42
 ) -> go.Figure:
     """Images over which people are divided take them longer (paper B, Fig. 7c).
@@ -154,8 +145,8 @@ def entropy_by_reaction_time(
     """
     known = images.dropna(subset=["entropy", "reaction_time_ms"])
     if known.empty:
-        return theme.empty("No image has both votes and measured reaction times.", source)
-    kind = go.Scattergl if len(known) > GL_FROM else go.Scatter
+        return theme.build_empty_figure("No image has both votes and measured reaction times.", source)
+    kind = go.Scattergl if len(known) > WEBGL_FROM else go.Scatter
     figure = go.Figure(
         kind(
             x=known["reaction_time_ms"].round(1).to_numpy(np.float32),
@@ -179,10 +170,10 @@ def entropy_by_reaction_time(
         says = f"People take {way} over images that divide them: Spearman's correlation is {rho[0]:.2f}{between}"
         says += f", and was {published:.2f} in paper B." if published is not None else "."
     interval = "95 % interval of the correlation" if rho is not None and np.isfinite(rho[1]) else ""
-    return theme.described(figure, says=says, n=f"{len(known):,} images", interval=interval, source=source)
+    return theme.describe_figure(figure, says=says, n=f"{len(known):,} images", interval=interval, source=source)
 
 
-def activations(
+def plot_activations(
     logits: NDArray[Any],
     limits: Sequence[float],
     *,
@@ -196,7 +187,7 @@ def activations(
     """
     values = np.asarray(logits, dtype=np.float64)
     if not len(values):
-        return theme.empty(f"No reference faces were judged by {classifier}.", "model")
+        return theme.build_empty_figure(f"No reference faces were judged by {classifier}.", "model")
     figure = make_subplots(rows=2, cols=3, subplot_titles=list(EMOTIONS), vertical_spacing=0.2, horizontal_spacing=0.06)
     for place, emotion in enumerate(EMOTIONS):
         row, column = place // 3 + 1, place % 3 + 1
@@ -230,7 +221,7 @@ def activations(
             )
     figure.update_layout(showlegend=False, bargap=0, height=440)
     figure.update_yaxes(showticklabels=False)
-    return theme.described(
+    return theme.describe_figure(
         figure,
         says=f"How strongly {classifier} answers to plain faces; beyond the dashed line lies one face in {1 / (1 - quantile):g}, "
         "and a wanted face must lie beyond it for both of its feelings.",
@@ -239,21 +230,228 @@ def activations(
     )
 
 
-def _bars(edges: NDArray[Any], counts: NDArray[Any], hover: str) -> go.Figure:
-    return go.Figure(
-        go.Bar(
-            x=(edges[:-1] + edges[1:]) / 2,
-            y=counts,
-            width=np.diff(edges) * 0.92,
-            marker={"color": theme.INDIGO, "line": {"width": 0}},
-            hovertemplate=f"{hover}<extra></extra>",
+MAX_MARKS = 400
+"""Strokes below a distribution that can still be told apart."""
+
+
+def exhibit_outcomes(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+    """Success, bias and failure by pair of emotions."""
+    found = build_outcome_table(material.asked, material.ratings, excluded=material.excluded)
+    data = pd.DataFrame(
+        [{"emotion1": first, "emotion2": second, **_count_outcomes(each)} for (first, second), each in found.pairs.items()],
+        columns=["emotion1", "emotion2", "success", "bias", "failure", "low", "high"],
+    )
+    source = name_source(material, found.basis.source)
+    chosen, pair_share = _split_votes_by_pair(material.asked, count_study_votes(material).counts(), list(found.pairs))
+    confusion = drawn_choices.plot_confusion(chosen, rows="the two wanted feelings", columns="chosen", source=source)
+    if chosen.to_numpy().sum():
+        confusion.layout.meta["says"] = (
+            f"In {theme.format_percent(pair_share)} of the votes one of the face's two wanted feelings is chosen."
         )
-    )
+    return [
+        Exhibit(
+            "outcomes",
+            plot_outcome_shares(data, source=source, published=found.published_success_or_bias),
+            data,
+            f"Of each face, the shares of people who chose its two feelings are looked at. {OUTCOME_RULE[:1].upper()}{OUTCOME_RULE[1:]} (paper "
+            "B, Fig. 4; equality goes to the worse outcome). The paper prints only that success and bias together are nearly 80 "
+            "%.",
+            found.note,
+            numbers={name: getattr(found, name) for name in ("basis", "interval", "every", "success_or_bias", "rule")}
+            | {"pairs": {f"{a}-{b}": each for (a, b), each in found.pairs.items()}},
+        ),
+        Exhibit(
+            "choices",
+            confusion,
+            chosen.rename_axis("wanted").reset_index(),
+            "Every row is a pair of wanted feelings: how the votes on its faces are spread over the six answers.",
+        ),
+    ]
 
 
-def _bulk(figure: go.Figure, span: tuple[float, float], words: str) -> None:
-    figure.update_yaxes(range=[0, 1.18 * max(float(np.max(each.y)) for each in figure.data)])  # the words stand above the bars
-    figure.add_vrect(x0=span[0], x1=span[1], fillcolor=theme.AMBER, opacity=0.13, line_width=0, layer="below")
-    figure.add_annotation(
-        x=sum(span) / 2, y=1, yref="paper", yanchor="top", text=words, showarrow=False, font={"size": 12, "color": theme.SOFT}
+def _split_votes_by_pair(samples: pd.DataFrame, counts: Array, pairs: list[tuple[str, str]]) -> tuple[pd.DataFrame, float]:
+    """Votes (N, 6) -> votes by pair of wanted feelings, a row each, and the share of all that went to the own pair."""
+    rows, own = {}, 0.0
+    for first, second in pairs:
+        inside = ((samples["emotion1"] == first) & (samples["emotion2"] == second)).to_numpy(bool)
+        total = counts[inside].sum(axis=0)
+        rows[f"{first} – {second}"] = total.astype(np.int64)
+        own += total[EMOTIONS.index(first)] + total[EMOTIONS.index(second)]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(EMOTIONS))
+    return table, own / max(float(table.to_numpy().sum()), 1.0)
+
+
+def count_study_votes(material: StudyData) -> Choices:
+    """People's votes on the study's faces."""
+    return count_choices(material.ratings, material.asked["sample_id"], excluded=material.excluded)
+
+
+def _count_outcomes(found: OutcomeShares) -> dict[str, float | int]:
+    return {
+        "success": found.success.count,
+        "bias": found.bias.count,
+        "failure": found.failure.count,
+        "low": found.success.low,
+        "high": found.success.high,
+    }
+
+
+def exhibit_entropy(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+    """Fig. 7a and 7c: entropy of the choices, and whether people take longer where they are divided."""
+    votes = count_study_votes(material)
+    slow = relate_entropy_to_time(material.ratings, votes=votes)
+    source = name_source(material, votes.basis.source)
+    images = votes.table.rename(columns={"stimulus": "sample_id"})
+    several = images[images["votes"] > 1]
+    drawn_bits = plot_entropy_histogram(several[["sample_id"]].assign(entropy=several["bits"]), source=source)
+    points = slow.table.rename(columns={"stimulus": "sample_id", "bits": "entropy", "median_ms": "reaction_time_ms"})
+    rho = slow.spearman
+    return [
+        Exhibit(
+            "entropy",
+            drawn_bits,
+            images,
+            "Entropy says in bits how evenly the answers are spread over the six feelings: 0 is one answer for all, 1 two "
+            "equally frequent ones, 2.58 all six. With few votes the plain value is too small; Miller and Madow's correction is "
+            "added. Paper B, Fig. 7a.",
+            f"Mean over faces with two votes or more: {describe_estimate(votes.bits)} bits; without the correction {describe_estimate(votes.entropy)}."
+            if math.isfinite(votes.bits.value)
+            else votes.note,
+            numbers={"basis": votes.basis, "interval": votes.interval, "bits": votes.bits, "plain": votes.entropy},
+        ),
+        Exhibit(
+            "entropy-time",
+            plot_entropy_by_reaction_time(
+                points,
+                source=source,
+                rho=(rho.value, rho.low, rho.high) if math.isfinite(rho.value) else None,
+                published=slow.published,
+            ),
+            points,
+            "Each mark is a face: the median time that people took, and how divided they are. Spearman's correlation compares "
+            "the two orders. The published 0.42 is of a task with digits. Paper B, Fig. 7c.",
+            slow.note,
+            numbers={"basis": slow.basis, "spearman": rho, "p": slow.p, "published": slow.published},
+        ),
+    ]
+
+
+def exhibit_classifiers(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+    """How well each classifier foretells people's votes."""
+    votes = count_study_votes(material)
+    found = {
+        name: measure_fit(votes, select_probabilities(material.asked, name, material.steerer), name)
+        for name in _list_classifiers(material)
+    }
+    who = name_raters(material)
+    first = next(iter(found.values()), None)
+    basis = first.basis if first else votes.basis
+    source = name_source(material, basis.source, "models") if first else name_source(material, basis.source)
+    shares = pd.DataFrame(
+        [{"name": find_title(name), **build_row(each.accuracy)} for name, each in found.items()]
+        + ([{"name": f"the most frequent answer of {who}", **build_row(first.best_accuracy)}] if first else []),
+        columns=["name", "value", "low", "high", "n"],
     )
+    bits = pd.DataFrame(
+        [{"name": find_title(name), "series": "surprise per vote", **build_row(each.log_loss)} for name, each in found.items()]
+        + [
+            {"name": find_title(name), "series": "distance of the shares", **build_row(each.divergence)}
+            for name, each in found.items()
+        ],
+        columns=["name", "series", "value", "low", "high", "n"],
+    )
+    n = f"{basis.images:,} images, {basis.answers:,} votes"
+    interval = first.interval if first else ""
+    nothing = "No classifier judged these faces, or nobody has answered about them yet."
+    known = {name: each for name, each in found.items() if math.isfinite(each.accuracy.value)}
+    says = bits_say = nothing
+    if known and first is not None:
+        name, best = max(known.items(), key=lambda item: item[1].accuracy.value)
+        says = (
+            f"{find_title(name)} gives the answer of {who} most often: {100 * best.accuracy.value:.0f} % of the votes; nothing "
+            f"could reach more than {100 * first.best_accuracy.value:.0f} %, since {who} differ."
+        )
+        name, best = min(known.items(), key=lambda item: item[1].log_loss.value)
+        bits_say = (
+            f"{find_title(name)} is least surprised by the votes: {describe_estimate(best.log_loss)} bits a vote, where guessing costs 2.58 and "
+            f"knowing everybody's shares {describe_estimate(first.best_log_loss)}."
+        )
+    return [
+        Exhibit(
+            "classifier-accuracy",
+            plot_dots(
+                shares,
+                measure="votes for the most probable feeling",
+                says=says,
+                n=n,
+                interval=interval,
+                source=source,
+                share=True,
+                span=(0, 1.02),
+                reference=(1 / 6, "guessing"),
+                nothing=nothing,
+            ),
+            shares,
+            "The share of all votes that went to the feeling which the classifier finds most probable. Where people differ, no "
+            "single answer can meet all votes: the most frequent one is the ceiling.",
+            numbers=found,
+        ),
+        Exhibit(
+            "classifier-bits",
+            plot_dots(
+                bits,
+                measure="bits: fewer are better",
+                says=bits_say,
+                n=n,
+                interval=interval,
+                source=source,
+                reference=(math.log2(6), "guessing") if len(bits) else None,
+                nothing=nothing,
+            ),
+            bits,
+            "Surprise per vote: minus the logarithm of the probability that the classifier gave to it. Distance of the shares: "
+            "Jensen-Shannon divergence of people's shares and the classifier's probabilities, 0 (the same) to 1 bit (nothing in "
+            "common).",
+        ),
+    ]
+
+
+def _list_classifiers(material: StudyData) -> list[str]:
+    """Classifiers whose probabilities are in the table."""
+    known = []
+    for name in material.classifiers:
+        try:
+            select_probabilities(material.asked, name, material.steerer)
+        except LiminalError:
+            continue
+        known.append(name)
+    return known
+
+
+def exhibit_activations(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Fig. 8: how strongly a classifier answers to plain faces, the filter's limits, and the study's faces below."""
+    from core.sampling.stored.reference import load_reference_set
+
+    name = view.classifier or material.steerer
+    definition = (
+        "Activations are what the classifier computes before it turns them into probabilities. The filter keeps a face whose "
+        "two feelings both lie beyond the dashed line, the 75th percentile of plain faces. Strokes below are faces of this "
+        "study. Paper B, equation (3) and Fig. 8, there of photographs (RAF-DB)."
+    )
+    try:
+        reference = load_reference_set(material.generator)
+        logits, limits = reference.logits[name], reference.percentiles(name).tolist()
+    except (LiminalError, KeyError):
+        figure = plot_activations(np.empty((0, 6)), [0.0] * 6, classifier=find_title(name))
+        return [Exhibit("activations", figure, pd.DataFrame(columns=list(EMOTIONS)), definition)]
+    prefix = "logit_" if name == material.steerer else f"logit_{name}_"
+    rows = material.asked
+    marks: dict[str, list[float]] = {}
+    for emotion in EMOTIONS:
+        own = rows[(rows["emotion1"] == emotion) | (rows["emotion2"] == emotion)]
+        if f"{prefix}{emotion}" in own:
+            marks[emotion] = own[f"{prefix}{emotion}"].dropna().tolist()[:MAX_MARKS]
+    figure = plot_activations(logits, limits, classifier=find_title(name), marks=marks)
+    quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
+    data = pd.DataFrame(np.quantile(logits, quantiles, axis=0), columns=list(EMOTIONS)).assign(quantile=quantiles)
+    return [Exhibit("activations", figure, data[["quantile", *EMOTIONS]], definition)]

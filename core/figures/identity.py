@@ -1,64 +1,87 @@
-"""What people and a recogniser say of pairs of faces: Figs. 4 and 5 of paper A.
+"""Identity by sample type: Tables 1 and 2 and Figs. 4 and 5 of paper A, each beside the published values where there are any.
 
-All functions take one row a pair and ignore rows without the values they draw; ``pair_id`` travels in ``customdata``.
+Drawing functions take one row a pair and ignore rows without the values they draw; ``pair_id`` travels in ``customdata``.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.acceptance import ORDER, Proportion
+from core.analysis.detection import find_majority
+from core.analysis.encode import encode, select_answers
+from core.analysis.estimate import Estimate, Proportion
+from core.analysis.identity_tables import (
+    SAMPLE_TYPE_ORDER,
+    MeanRow,
+    PublishedMean,
+    build_correlation_table,
+    build_mean_table,
+    load_published_thresholds,
+)
 from core.figures import theme
+from core.figures.dots import wrap_label
+from core.figures.exhibit import Exhibit, ExhibitView, build_row, find_threshold, find_title, name_source, order_recognisers
 from core.figures.theme import Source
+from core.progress import Progress
 
-BIN = 5.0  # of similarity, which runs from 0 to 100
-GL_FROM = 2000  # more points than this are drawn by WebGL, which is fast but prints less finely
-SIZES = (5.0, 17.0)  # pixels of a mark at the smallest and the largest latent distance
+if TYPE_CHECKING:
+    from core.analysis.study_data import StudyData
 
 
-def similarity_histogram(pairs: pd.DataFrame, *, source: Source) -> go.Figure:
+HISTOGRAM_BIN = 5.0  # of similarity, which runs from 0 to 100
+WEBGL_FROM = 2000  # more points than this are drawn by WebGL, which is fast but prints less finely
+MARK_SIZES = (5.0, 17.0)  # pixels of a mark at the smallest and the largest latent distance
+
+
+def plot_similarity_histogram(pairs: pd.DataFrame, *, source: Source) -> go.Figure:
     """How similar people find each type of sample (paper A, Fig. 4 left).
 
     pairs: pair_id, sample_type, similarity (a pair's mean, 0 to 100).
     """
     known = pairs.dropna(subset=["similarity"])
     if known.empty:
-        return theme.empty("No pair has a rating of similarity yet.", source)
-    edges = np.arange(0, 100 + BIN, BIN)
+        return theme.build_empty_figure("No pair has a rating of similarity yet.", source)
+    edges = np.arange(0, 100 + HISTOGRAM_BIN, HISTOGRAM_BIN)
     figure = go.Figure()
-    for place, (name, part) in enumerate(_by_type(known)):
+    for place, (name, part) in enumerate(_split_by_type(known)):
         counts, _ = np.histogram(part["similarity"].clip(0, 100), bins=edges)
         figure.add_bar(
             x=(edges[:-1] + edges[1:]) / 2,
             y=counts,
-            width=BIN * 0.92,
+            width=HISTOGRAM_BIN * 0.92,
             name=f"{name} ({len(part):,})",
-            marker={"color": theme.colour_of(name, place), "line": {"width": 0}},
+            marker={"color": theme.pick_colour(name, place), "line": {"width": 0}},
             hovertemplate=f"{name}: %{{y}} pairs about %{{x:.0f}}<extra></extra>",
         )
     figure.update_layout(barmode="stack", xaxis={"title": "mean similarity, 0 to 100", "range": [0, 100]}, yaxis={"title": "pairs"})
     means = known.groupby("sample_type")["similarity"].mean().sort_values()
     says = f"People find {means.index[-1]} samples most similar to their base ({means.iloc[-1]:.0f} of 100 on average)"
     says += f" and {means.index[0]} samples least ({means.iloc[0]:.0f})." if len(means) > 1 else "."
-    return theme.described(figure, says=says, n=f"{len(known):,} pairs", source=source)
+    return theme.describe_figure(figure, says=says, n=f"{len(known):,} pairs", source=source)
 
 
-def similarity_by_distance(pairs: pd.DataFrame, *, recogniser: str, source: Source, threshold: float | None = None) -> go.Figure:
+def plot_similarity_by_distance(
+    pairs: pd.DataFrame, *, recogniser: str, source: Source, threshold: float | None = None
+) -> go.Figure:
     """What people say against what a recogniser says (paper A, Fig. 4 right); the mark's area grows with latent distance.
 
     pairs: pair_id, sample_type, similarity, distance (the recogniser's), latent_distance. recogniser: its name for people.
     """
     known = pairs.dropna(subset=["similarity", "distance"])
     if known.empty:
-        return theme.empty(f"No pair has both a rating of similarity and a distance by {recogniser} yet.", source)
+        return theme.build_empty_figure(f"No pair has both a rating of similarity and a distance by {recogniser} yet.", source)
     latent = known["latent_distance"].fillna(0).to_numpy(np.float64)
     share = np.sqrt(latent / latent.max()) if latent.max() > 0 else np.zeros(len(latent))
-    sizes = pd.Series(SIZES[0] + (SIZES[1] - SIZES[0]) * share, index=known.index)
-    kind = go.Scattergl if len(known) > GL_FROM else go.Scatter
+    sizes = pd.Series(MARK_SIZES[0] + (MARK_SIZES[1] - MARK_SIZES[0]) * share, index=known.index)
+    kind = go.Scattergl if len(known) > WEBGL_FROM else go.Scatter
     figure = go.Figure()
-    for place, (name, part) in enumerate(_by_type(known)):
+    for place, (name, part) in enumerate(_split_by_type(known)):
         figure.add_trace(
             kind(
                 x=part["distance"].to_numpy(np.float32),
@@ -67,8 +90,8 @@ def similarity_by_distance(pairs: pd.DataFrame, *, recogniser: str, source: Sour
                 name=name,
                 customdata=part["pair_id"].to_numpy(object),
                 marker={
-                    "color": theme.colour_of(name, place),
-                    "symbol": theme.symbol_of(name, place),
+                    "color": theme.pick_colour(name, place),
+                    "symbol": theme.pick_symbol(name, place),
                     "size": sizes.loc[part.index].round(1).to_numpy(np.float32),
                     "opacity": 0.6,
                     "line": {"width": 0.5, "color": theme.PAPER},
@@ -77,7 +100,7 @@ def similarity_by_distance(pairs: pd.DataFrame, *, recogniser: str, source: Sour
             )
         )
     if threshold is not None:
-        _threshold(figure, threshold, f"accepted below {threshold:.2f}", vertical=True)
+        _add_threshold(figure, threshold, f"accepted below {threshold:.2f}", vertical=True)
     figure.update_layout(
         xaxis={"title": f"distance by {recogniser}", "rangemode": "tozero"},
         yaxis={"title": "mean similarity, 0 to 100", "range": [-3, 104]},
@@ -88,10 +111,10 @@ def similarity_by_distance(pairs: pd.DataFrame, *, recogniser: str, source: Sour
     said = f": Pearson's r is {r:.2f}" if np.isfinite(r) else ""
     trend = "The larger the recogniser's distance, the less similar people find a pair" if r < 0 else "Each mark is a pair"
     says = f"{trend}{said}; larger marks lie farther from their base in the generator's latent space."
-    return theme.described(figure, says=says, n=f"{len(known):,} pairs", source=source)
+    return theme.describe_figure(figure, says=says, n=f"{len(known):,} pairs", source=source)
 
 
-def distance_violins(
+def plot_distance_violins(
     pairs: pd.DataFrame,
     *,
     recogniser: str,
@@ -107,10 +130,10 @@ def distance_violins(
     """
     known = pairs.dropna(subset=["distance", "same"])
     if known.empty:
-        return theme.empty(f"No pair has both a decision of people and a distance by {recogniser} yet.", source)
+        return theme.build_empty_figure(f"No pair has both a decision of people and a distance by {recogniser} yet.", source)
     same = known["same"].astype(bool)
     figure = go.Figure()
-    types = [name for name, _ in _by_type(known)]
+    types = [name for name, _ in _split_by_type(known)]
     for said, words, colour, side in (
         (False, "most people: different", theme.INDIGO, "negative"),
         (True, "most people: same person", theme.AMBER, "positive"),
@@ -125,12 +148,12 @@ def distance_violins(
             scalegroup="all",
             scalemode="count",
             width=0.95,
-            points="all" if len(known) <= GL_FROM else False,
+            points="all" if len(known) <= WEBGL_FROM else False,
             pointpos=-0.08 if side == "negative" else 0.08,
             jitter=0.08,
             marker={"size": 3, "opacity": 0.5},
             line={"color": colour, "width": 1.4},
-            fillcolor=theme.faded(colour, 0.45),
+            fillcolor=theme.fade_colour(colour, 0.45),
             spanmode="hard",
             meanline={"visible": len(part) > 1},
             hoveron="points",
@@ -139,15 +162,15 @@ def distance_violins(
     if alignment is None:
         counted = Proportion.of(int(((known["distance"] < threshold) == same).sum()), len(known))
         alignment = counted.share, counted.low, counted.high
-    agree = f"{theme.percent(alignment[0])} ({100 * alignment[1]:.0f} to {100 * alignment[2]:.0f})"
-    _threshold(figure, threshold, f"threshold {threshold:.2f}: agrees with people on {agree}", vertical=False)
+    agree = f"{theme.format_percent(alignment[0])} ({100 * alignment[1]:.0f} to {100 * alignment[2]:.0f})"
+    _add_threshold(figure, threshold, f"threshold {threshold:.2f}: agrees with people on {agree}", vertical=False)
     figure.update_layout(
         violinmode="overlay",
         violingap=0,
         xaxis={"categoryorder": "array", "categoryarray": types},
         yaxis={"title": f"distance by {recogniser}", "rangemode": "tozero"},
     )
-    return theme.described(
+    return theme.describe_figure(
         figure,
         says=f"Below the line {recogniser} says 'same person', and it agrees with most people on {agree} of the pairs.",
         n=f"{len(known):,} pairs, {int(same.sum()):,} of them 'same person'",
@@ -156,14 +179,14 @@ def distance_violins(
     )
 
 
-def _by_type(pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def _split_by_type(pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Types in Table 1's order; others follow."""
     there = list(dict.fromkeys(pairs["sample_type"].astype(str)))
-    order = [name for name in ORDER if name in there] + sorted(name for name in there if name not in ORDER)
+    order = [name for name in SAMPLE_TYPE_ORDER if name in there] + sorted(name for name in there if name not in SAMPLE_TYPE_ORDER)
     return [(name, pairs[pairs["sample_type"] == name]) for name in order]
 
 
-def _threshold(figure: go.Figure, value: float, words: str, *, vertical: bool) -> None:
+def _add_threshold(figure: go.Figure, value: float, words: str, *, vertical: bool) -> None:
     line = {"color": theme.BRICK, "width": 1.6, "dash": "dash"}
     if vertical:
         figure.add_vline(x=value, line=line)
@@ -189,5 +212,348 @@ def _threshold(figure: go.Figure, value: float, words: str, *, vertical: bool) -
             xanchor="left",
             yanchor="bottom",
             font={"color": theme.BRICK, "size": 12},
-            bgcolor=theme.faded(theme.PAPER, 0.75),
+            bgcolor=theme.fade_colour(theme.PAPER, 0.75),
         )
+
+
+def name_table_row(sample_type: str, step: float) -> str:
+    """('interpolation', 0.25) -> 'interpolation 25 %'; a whole type has a NaN step."""
+    if step is None or math.isnan(step):
+        return sample_type
+    return f"{sample_type} {100 * step:.0f} %" if sample_type == "interpolation" else f"{sample_type} {step:g}"
+
+
+def plot_means(
+    table: pd.DataFrame,
+    *,
+    measure: str,
+    source: Source,
+    share: bool = False,
+    interval: str = "95 % interval",
+    other: str = "",
+    of: str = "pairs",
+) -> go.Figure:
+    """One column of Table 1: our dots with intervals, the published ones beside.
+
+    table: sample_type, step (NaN: the type as a whole), value, low, high (NaN: none), n, published (NaN: none), in order from
+    top to bottom. measure: its name for people with the unit. share: values in [0, 1], shown in per cent. other: a remark on
+    the published values, such as the other generator. of: what n counts.
+    """
+    known = table.dropna(subset=["value"]).reset_index(drop=True)
+    if known.empty:
+        return theme.build_empty_figure(f"There is no value of '{measure}' yet.", source)
+    factor = 100.0 if share else 1.0
+    names = [name_table_row(name, step) for name, step in zip(known["sample_type"], known["step"].astype(float), strict=True)]
+    value, low, high = (known[name].to_numpy(np.float64) * factor for name in ("value", "low", "high"))
+    whole = known["step"].isna().to_numpy()
+    said = [
+        f"{theme.format_number(each, 0 if share else 2)}{' %' if share else ''}"
+        + (
+            f" ({theme.format_number(a, 0 if share else 2)} to {theme.format_number(b, 0 if share else 2)})"
+            if math.isfinite(a)
+            else ""
+        )
+        + f", n = {n:,}"
+        for each, a, b, n in zip(value, low, high, known["n"].astype(int), strict=True)
+    ]
+    figure = go.Figure()
+    published = known["published"].to_numpy(np.float64) * factor
+    if np.isfinite(published).any():
+        figure.add_scatter(
+            x=published,
+            y=names,
+            mode="markers",
+            name=f"published (paper A{', ' + other if other else ''})",
+            marker={"symbol": "diamond-open", "size": 11, "color": theme.SOFT, "line": {"width": 1.6}},
+            cliponaxis=False,
+            hovertemplate="published: %{x:.2f}<extra></extra>",
+        )
+    figure.add_scatter(
+        x=value,
+        y=names,
+        mode="markers",
+        name="this set",
+        marker={"size": np.where(whole, 11, 8), "color": theme.INDIGO, "opacity": 1},
+        cliponaxis=False,
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": np.nan_to_num(high - value).clip(0),
+            "arrayminus": np.nan_to_num(value - low).clip(0),
+            "color": theme.INDIGO,
+            "thickness": 1.6,
+            "width": 0,
+        },
+        text=said,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+    )
+    figure.update_layout(
+        xaxis={"title": wrap_label(measure + (", %" if share else "")), "rangemode": "tozero"},
+        yaxis={"autorange": "reversed", "type": "category", "showgrid": True},
+        height=110 + 26 * len(known),
+    )
+    top, bottom = int(np.argmax(value)), int(np.argmin(value))
+    says = f"{measure[:1].upper()}{measure[1:]} is highest for {names[top]}: {said[top].split(', n')[0]}"
+    says += f", and lowest for {names[bottom]}: {said[bottom].split(', n')[0]}." if top != bottom else "."
+    every = known.loc[known["sample_type"] == "all", "n"]
+    n = int(every.iloc[0]) if len(every) else int(known.loc[whole, "n"].sum() or known["n"].sum())
+    return theme.describe_figure(figure, says=says, n=f"{n:,} {of}", interval=interval, source=source)
+
+
+def plot_correlations(table: pd.DataFrame, *, source: Source, interval: str = "95 % intervals, Holm over the grid") -> go.Figure:
+    """Table 2: Pearson's r of every measure with rated identity, by type of sample; the published r in brackets.
+
+    table: sample_type, measure (for people), r, low, high, p (after correction), n, published; in order. NaN: undefined.
+    """
+    if table.empty or table["r"].isna().all():
+        return theme.build_empty_figure("There are too few answers for a correlation yet.", source)
+    rows = list(dict.fromkeys(table["sample_type"]))
+    columns = list(dict.fromkeys(table["measure"]))
+    cells = {(cell["sample_type"], cell["measure"]): cell for cell in table.to_dict("records")}
+    z = np.full((len(rows), len(columns)), np.nan)
+    text = np.full(z.shape, "", dtype=object)
+    hover = np.full(z.shape, "no value: too few pairs, or all alike", dtype=object)
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            cell = cells.get((row, column))
+            if cell is None:
+                continue
+            paper = f"<br><i>{_format_r(cell['published'])}</i>" if np.isfinite(cell["published"]) else ""
+            if not np.isfinite(cell["r"]):
+                text[i, j] = f"–{paper}"
+                continue
+            z[i, j] = cell["r"]
+            weak = not np.isfinite(cell["p"]) or cell["p"] >= 0.05
+            text[i, j] = (f"({_format_r(cell['r'])})" if weak else f"<b>{_format_r(cell['r'])}</b>") + paper
+            hover[i, j] = (
+                f"r {_format_r(cell['r'])} ({_format_r(cell['low'])} to {_format_r(cell['high'])}), p {_format_p(cell['p'])}, n = {int(cell['n']):,}"
+            )
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            x=columns,
+            y=rows,
+            text=text,
+            customdata=hover,
+            texttemplate="%{text}",
+            hovertemplate="%{y}, %{x}<br>%{customdata}<extra></extra>",
+            colorscale=[list(step) for step in theme.DIVERGING],
+            zmin=-1,
+            zmax=1,
+            xgap=2,
+            ygap=2,
+            hoverongaps=True,
+            colorbar={"title": "r", "thickness": 10, "outlinewidth": 0},
+        )
+    )
+    figure.update_layout(
+        xaxis={"side": "top", "showgrid": False, "type": "category"},
+        yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
+        height=140 + 58 * len(rows),
+    )
+    strongest = max((cell for cell in cells.values() if np.isfinite(cell["r"])), key=lambda cell: abs(cell["r"]))
+    return theme.describe_figure(
+        figure,
+        says=f"Among {strongest['sample_type']} samples, {strongest['measure']} goes most closely with rated identity "
+        f"(r = {_format_r(strongest['r'])}); brackets mark correlations that may be chance, italics are published values.",
+        n=f"{int(table['n'].max()):,} pairs at most",
+        interval=interval,
+        source=source,
+    )
+
+
+def _format_r(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def _format_p(value: float) -> str:
+    if not math.isfinite(value):
+        return "not known"
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+PAPER_TITLE = "Exploring the Lands Between (paper A)"
+PAPER_GENERATOR = "StyleGAN2"
+
+
+def exhibit_means(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Table 1, one exhibit a column."""
+    name = view.recogniser
+    used = {**material.thresholds, **({name: view.threshold} if view.threshold is not None else {})}
+    table = build_mean_table(material.pairs, material.ratings, used, excluded=material.excluded)
+    title, limit = find_title(name), table.thresholds.get(name, math.nan)
+    people, models = name_source(material, table.basis.source), "models"
+    printed = load_published_thresholds().get(name)
+    usual = printed is not None and math.isclose(limit, printed)
+    columns: list[tuple[str, str, bool, str, Callable[[MeanRow], Estimate], Callable[[PublishedMean], float], str]] = [
+        (
+            "same-person",
+            "share of people who say 'same person'",
+            True,
+            people,
+            lambda row: row.identity,
+            lambda row: row.identity,
+            "Everybody was asked of every pair whether both pictures show the same person. The dot is the share of all answers "
+            "that were yes.",
+        ),
+        (
+            "accepted",
+            f"share accepted by {title} below {limit:.3g}",
+            True,
+            models,
+            lambda row: row.accepted[name],
+            lambda row: row.accepted.get(name, math.nan) if usual else math.nan,
+            "A recogniser measures how far two faces are apart and accepts the pair as one person below its threshold. The dot "
+            "is the share of pairs with two faces that it accepts.",
+        ),
+        (
+            "similarity",
+            "rated similarity, 0 to 100",
+            False,
+            people,
+            lambda row: row.similarity,
+            lambda row: row.similarity,
+            "Everybody moved a slider from 0 (not alike at all) to 100 (as alike as can be). The dot is the mean of all answers.",
+        ),
+        (
+            "distance",
+            f"distance by {title}",
+            False,
+            models,
+            lambda row: row.distances[name],
+            lambda row: row.distances.get(name, math.nan),
+            "How far apart the recogniser places the two faces; 0 is the same picture.",
+        ),
+        (
+            "lpips",
+            "difference of the pictures (LPIPS)",
+            False,
+            models,
+            lambda row: row.lpips,
+            lambda row: row.lpips,
+            "LPIPS says how different two pictures look to a network that knows nothing of faces (Zhang et al. 2018, CVPR).",
+        ),
+        (
+            "latent",
+            "distance in the generator, in mean distances of two strangers",
+            False,
+            models,
+            lambda row: row.latent_ratio,
+            lambda row: row.latent_ratio,
+            "How far apart two faces lie among the numbers that the generator makes them from. Generators have their own units, "
+            "so both ours and the published values are divided by the mean between two people.",
+        ),
+    ]
+    made: list[Exhibit] = []
+    for key, measure, share, source, ours, theirs, definition in columns:
+        if key in ("accepted", "distance") and name not in table.thresholds:
+            continue
+        if key in ("same-person", "similarity") and not table.basis.answers:
+            continue
+        rows = [
+            {
+                "sample_type": row.sample_type,
+                "step": math.nan if row.step is None else row.step,
+                **build_row(ours(row)),
+                "published": theirs(row.published) if row.published else math.nan,
+            }
+            for row in table.rows
+        ]
+        data = pd.DataFrame(rows)
+        of = "answers" if key in ("same-person", "similarity") else "pairs"
+        figure = plot_means(
+            data, measure=measure, source=source, share=share, interval=table.interval, other=PAPER_GENERATOR, of=of
+        )
+        # the first one brings the whole table along
+        made.append(Exhibit(key, figure, data, f"{definition} {PAPER_TITLE}, Table 1.", table.note, None if made else table))
+    return made
+
+
+def exhibit_correlations(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+    """Table 2."""
+    table = build_correlation_table(material.pairs, material.ratings, excluded=material.excluded)
+    names = {"similarity": "similarity", "lpips": "LPIPS", "latent": "latent distance"}
+    data = pd.DataFrame(
+        [
+            {
+                "sample_type": cell.sample_type,
+                "measure": names.get(cell.column) or find_title(cell.column),
+                "r": cell.r.value,
+                "low": cell.r.low,
+                "high": cell.r.high,
+                "p": cell.p_holm,
+                "n": cell.r.n,
+                "published": cell.published.r if cell.published else math.nan,
+            }
+            for cell in table.cells
+        ],
+        columns=["sample_type", "measure", "r", "low", "high", "p", "n", "published"],
+    )
+    figure = plot_correlations(
+        data, source=name_source(material, table.basis.source), interval=f"{table.interval}; Holm over the grid"
+    )
+    return [
+        Exhibit(
+            "correlations",
+            figure,
+            data,
+            "Pearson's r over pairs: how closely the share of people who say 'same person' goes with another measure. 1 and −1 "
+            f"are a straight line, 0 is no line at all. Pairs of a face with itself are left out, as in {PAPER_TITLE}, Table 2.",
+            table.note,
+            numbers=table,
+        )
+    ]
+
+
+def exhibit_similarity(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Fig. 4: how similar people find pairs, and against a recogniser's distance."""
+    pairs, source = build_rated_pairs(material, view.recogniser), material.source
+    kept = ["pair_id", "sample_type", "step", "similarity", "distance", "latent_distance"]
+    limit = find_threshold(material, view, view.recogniser)
+    return [
+        Exhibit(
+            "similarity-histogram",
+            plot_similarity_histogram(pairs, source=source),
+            pairs[["pair_id", "sample_type", "step", "similarity"]],
+            f"Each pair counts once, at the mean of all its ratings from 0 to 100. {PAPER_TITLE}, Fig. 4, left.",
+        ),
+        Exhibit(
+            "similarity-distance",
+            plot_similarity_by_distance(
+                pairs, recogniser=find_title(view.recogniser), source=source, threshold=limit if math.isfinite(limit) else None
+            ),
+            pairs[kept],
+            "Each mark is a pair of faces: how far apart the recogniser places them, and how similar people find them. The "
+            f"larger the mark, the farther apart the two lie in the generator. {PAPER_TITLE}, Fig. 4, right.",
+        ),
+    ]
+
+
+def exhibit_decisions(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Fig. 5: distances split by what most people said, for every recogniser."""
+    made: list[Exhibit] = []
+    for name in order_recognisers(material, view):
+        pairs = build_rated_pairs(material, name)
+        threshold = find_threshold(material, view, name)
+        figure = plot_distance_violins(pairs, recogniser=find_title(name), threshold=threshold, source=material.source)
+        made.append(
+            Exhibit(
+                f"decisions-{name}",
+                figure,
+                pairs[["pair_id", "sample_type", "step", "distance", "same"]],
+                "The shapes show at which distances pairs lie, their width how many there are. Pairs on which people are "
+                f"divided half and half are left out. {PAPER_TITLE}, Fig. 5 and section 6.3.",
+            )
+        )
+    return made
+
+
+def build_rated_pairs(material: StudyData, recogniser: str) -> pd.DataFrame:
+    """The pairs with distance (one recogniser's), similarity (mean), same (what most people say; null: divided or not asked)."""
+    pairs = material.pairs
+    similar = encode(select_answers(material.ratings, "similarity", excluded=material.excluded), pairs["pair_id"]).means()
+    most, _ = find_majority(select_answers(material.ratings, "identity", excluded=material.excluded), pairs["pair_id"])
+    distance = pairs.get(f"distance_{recogniser}", np.nan)
+    same = pd.array(most == 1, dtype="boolean")
+    same[~np.isfinite(most)] = pd.NA
+    return pairs.assign(distance=distance, similarity=similar, same=same)

@@ -22,7 +22,7 @@ Source = str
 SOURCES: Mapping[str, str] = {"human": "human", "people": "human", "model": "model", "models": "model"} | {
     name: name for name in ("simulated", "published")
 }
-WORDS: Mapping[str, str] = {
+SOURCE_WORDS: Mapping[str, str] = {
     "human": "answers of people",
     "simulated": "simulated answers",
     "model": "values of models",
@@ -96,23 +96,23 @@ SIMULATED_MARK = "SIMULATED ANSWERS"
 """Written into every figure of simulated answers, so that a downloaded picture carries it."""
 
 
-def colour_of(name: str, place: int) -> str:
+def pick_colour(name: str, place: int) -> str:
     """The fixed colour of a type or an emotion, else the one of its place."""
     return TYPE_COLOURS.get(name) or EMOTION_COLOURS.get(name) or CATEGORIES[place % len(CATEGORIES)]
 
 
-def symbol_of(name: str, place: int) -> str:
+def pick_symbol(name: str, place: int) -> str:
     """The fixed mark of a type, else the one of its place."""
     return TYPE_SYMBOLS.get(name) or SYMBOLS[place % len(SYMBOLS)]
 
 
-def faded(colour: str, opacity: float) -> str:
+def fade_colour(colour: str, opacity: float) -> str:
     """'#rrggbb' -> 'rgba(...)', which ``themed`` swaps as well."""
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
-def described(figure: go.Figure, *, says: str, n: int | str, interval: str = "", source: Source) -> go.Figure:
+def describe_figure(figure: go.Figure, *, says: str, n: int | str, interval: str = "", source: Source) -> go.Figure:
     """Write into the figure what it says and from what: ``layout.meta`` = {says, n, interval, source}. Returns the same figure.
 
     says: one plain sentence; n: a number or words ("1,120 pairs, 100 raters"); interval: what the whiskers or bands are, empty
@@ -144,28 +144,28 @@ def described(figure: go.Figure, *, says: str, n: int | str, interval: str = "",
     return figure
 
 
-def caption(figure: go.Figure) -> str:
+def build_caption(figure: go.Figure) -> str:
     """What stands below a figure: its sentence, n, interval and source."""
     meta = figure.layout.meta
     parts = [
         f"n = {meta['n']}",
         *([meta["interval"]] if meta["interval"] else []),
-        listed([WORDS[name] for name in meta["source"].split(" and ")]),
+        join_names([SOURCE_WORDS[name] for name in meta["source"].split(" and ")]),
     ]
     return f"{meta['says']} ({'; '.join(parts)})"
 
 
-def empty(sentence: str, source: Source = "human") -> go.Figure:
+def build_empty_figure(sentence: str, source: Source = "human") -> go.Figure:
     """What is shown where there is nothing to show: the sentence in place of axes."""
     figure = go.Figure()
     figure.add_annotation(
-        text=_wrapped(sentence), xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, font={"size": 15, "color": SOFT}
+        text=_wrap_text(sentence), xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, font={"size": 15, "color": SOFT}
     )
     figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False}, height=260)
-    return described(figure, says=sentence, n=0, source=source)
+    return describe_figure(figure, says=sentence, n=0, source=source)
 
 
-def themed(figure: go.Figure, dark: bool = False) -> go.Figure:
+def apply_theme(figure: go.Figure, dark: bool = False) -> go.Figure:
     """A copy of the figure in the shared look. Fonts, grid, hover and legend are set here and nowhere else."""
     plain = figure.to_plotly_json()
     own = {name: value for name, value in plain["layout"].items() if name != "template"}  # Plotly's own would travel with it
@@ -197,37 +197,37 @@ def themed(figure: go.Figure, dark: bool = False) -> go.Figure:
     made.update_layout(own)  # what a figure says of itself goes before what all share
     if not dark:
         return made
-    swapped = _swapped(made.to_plotly_json())
+    swapped = _swap_colours(made.to_plotly_json())
     return go.Figure(swapped["data"], swapped["layout"], skip_invalid=False)
 
 
-def dark_colours() -> dict[str, str]:
+def map_dark_colours() -> dict[str, str]:
     """Every way a light colour is written in a figure -> the dark one; the report's script swaps by it."""
     pairs = dict(DARK)
     for light, night in DARK.items():
-        pairs[faded(light, 0)[5:-2]] = faded(night, 0)[5:-2]
+        pairs[fade_colour(light, 0)[5:-2]] = fade_colour(night, 0)[5:-2]
     return pairs
 
 
-def _swapped(value: Any) -> Any:
+def _swap_colours(value: Any) -> Any:
     """The same nest with the colours swapped. Arrays are left as they are: they hold data."""
     if isinstance(value, str):
         if value in DARK:
             return DARK[value]
         if value.startswith("rgba("):
             for light, night in DARK.items():
-                start = faded(light, 0)[:-2]
+                start = fade_colour(light, 0)[:-2]
                 if value.startswith(start):
-                    return faded(night, 0)[:-2] + value[len(start) :]
+                    return fade_colour(night, 0)[:-2] + value[len(start) :]
         return value
     if isinstance(value, dict):
-        return {name: each if name in ("customdata", "meta") else _swapped(each) for name, each in value.items()}
+        return {name: each if name in ("customdata", "meta") else _swap_colours(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_swapped(each) for each in value]
+        return [_swap_colours(each) for each in value]
     return value
 
 
-def _wrapped(text: str, width: int = 60) -> str:
+def _wrap_text(text: str, width: int = 60) -> str:
     """Line breaks every ``width`` characters or so, between words."""
     lines = [""]
     for word in text.split():
@@ -237,21 +237,21 @@ def _wrapped(text: str, width: int = 60) -> str:
     return "<br>".join(line.strip() for line in lines)
 
 
-def number(value: float, digits: int = 2) -> str:
+def format_number(value: float, digits: int = 2) -> str:
     """A value for hover and captions; a dash where there is none."""
     return f"{value:.{digits}f}" if math.isfinite(value) else "–"
 
 
-def percent(value: float) -> str:
+def format_percent(value: float) -> str:
     """A share in whole per cent; a dash where there is none."""
     return f"{100 * value:.0f} %" if math.isfinite(value) else "–"
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """'a', 'a and b', 'a, b and c'."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
-def to_json(figure: go.Figure) -> str:
+def dump_figure(figure: go.Figure) -> str:
     """Compact JSON of a figure, for a page that draws it itself."""
     return json.dumps(json.loads(figure.to_json()), separators=(",", ":"))

@@ -1,35 +1,46 @@
-"""The sanity check that whoever adds a model runs: does it keep its contract (``contracts``)?"""
+"""Check a model against its contract, and describe every installed model.
+
+``check_model`` is the sanity check that whoever adds a model runs (``core.models.check``): shapes, ranges, determinism,
+independence of
+neighbouring rows, gradients (``contracts``). ``describe_all_models`` reads every model's source, licences, size and state of
+its files
+without loading it; ``try_out`` loads one model and checks it.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import (
-    EMOTIONS,
     Classifier,
     Decoder,
+    DetectedFaces,
     Encoder,
-    Faces,
     Generator,
     PerceptualDistance,
     Prior,
     Recogniser,
     Surrogate,
 )
+from core.models.custom.catalogue import CLASS_ORDERS, find_code
+from core.models.device import choose_device
+from core.models.emotions import EMOTIONS
 
-Model = Generator | Recogniser | Classifier | PerceptualDistance | Encoder | Prior | Decoder | Surrogate
+AnyModel = Generator | Recogniser | Classifier | PerceptualDistance | Encoder | Prior | Decoder | Surrogate
 
-COUNT = 5
+CHECK_IMAGES = 5
 """Images looked at: more than one chunk of most models, and not a multiple of one."""
 
-ROUNDING = 1e-5
+MAX_ROUNDING = 1e-5
 """How far a sum of probabilities may be from one, or the distance of equal vectors from zero."""
 
 
@@ -47,7 +58,7 @@ class CheckReport:
 
 
 @dataclass
-class _Check:
+class _ContractCheck:
     """Collects breaches. An exception in one step is a finding too, and the next step still runs."""
 
     findings: list[str] = field(default_factory=list)
@@ -71,10 +82,10 @@ class _Check:
         if math.isnan(self.milliseconds):
             self.milliseconds = (time.perf_counter() - start) * 1000 / len(inputs)
         self.expect(len(results) == len(inputs), f"{what} gives {len(results)} rows for {len(inputs)}.")
-        self.expect(_same(results, again), f"{what} is not deterministic: the second call gives other values.")
+        self.expect(_equal_bytes(results, again), f"{what} is not deterministic: the second call gives other values.")
         alone = torch.cat([function(inputs[i : i + 1]) for i in range(len(inputs))])
-        self.expect(_same(results, alone), f"{what} depends on the neighbours: a row alone gives other bytes.")
-        self.expect(_same(results, function(inputs.flip(0)).flip(0)), f"{what} depends on the order of the rows.")
+        self.expect(_equal_bytes(results, alone), f"{what} depends on the neighbours: a row alone gives other bytes.")
+        self.expect(_equal_bytes(results, function(inputs.flip(0)).flip(0)), f"{what} depends on the order of the rows.")
         self.expect(len(function(inputs[:0])) == 0, f"{what} gives rows where none were asked for.")
         return results
 
@@ -90,48 +101,50 @@ class _Check:
                 self.expect(slope.abs().max() > 0, f"{what} has a gradient of zero everywhere.")
 
 
-def check(model: Model) -> CheckReport:
+def check_model(model: AnyModel) -> CheckReport:
     """Try a model on a few generated faces and a blank image, and report every breach of its contract. Seconds, no network."""
-    found = _Check()
+    found = _ContractCheck()
     with torch.no_grad():
         if isinstance(model, Generator):
             _check_generator(found, model)
         elif isinstance(model, Recogniser):
-            _check_recogniser(found, model, _faces(model.device))
+            _check_recogniser(found, model, _generate_faces(model.device))
         elif isinstance(model, Classifier):
-            _check_classifier(found, model, _faces(model.device))
+            _check_classifier(found, model, _generate_faces(model.device))
         elif isinstance(model, Encoder | Prior | Decoder | Surrogate):
             _check_vectors(found, model)
         else:
-            _check_distance(found, model, _faces(model.device))
+            _check_distance(found, model, _generate_faces(model.device))
     return CheckReport(model.card.name, tuple(found.findings), found.milliseconds)
 
 
-def _faces(device: torch.device) -> Tensor:
+def _generate_faces(device: torch.device) -> Tensor:
     """Faces of the default generator -> (COUNT, 3, H, W)."""
-    generator = registry.load(registry.names("generator")[0], "generator", str(device))
-    return generator.decode(generator.sample(range(COUNT)))
+    generator = registry.load(registry.list_names("generator")[0], "generator", str(device))
+    return generator.decode(generator.sample(range(CHECK_IMAGES)))
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
+def _equal_bytes(a: Tensor, b: Tensor) -> bool:
     """Equal to the byte, where NaN equals NaN."""
     return a.shape == b.shape and torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())
 
 
-def _check_generator(found: _Check, model: Generator) -> None:
+def _check_generator(found: _ContractCheck, model: Generator) -> None:
     latents = torch.empty(0)
 
     def sampling() -> None:
         nonlocal latents
-        latents = model.sample(range(COUNT))
-        found.expect(latents.shape == (COUNT, model.latent_dim), f"sample gives {tuple(latents.shape)}, not (N, latent_dim).")
+        latents = model.sample(range(CHECK_IMAGES))
+        found.expect(
+            latents.shape == (CHECK_IMAGES, model.latent_dim), f"sample gives {tuple(latents.shape)}, not (N, latent_dim)."
+        )
         found.expect(latents.dtype == torch.float32, f"sample gives {latents.dtype}, not float32.")
         found.expect(torch.equal(model.sample([3, 1]), latents[[3, 1]]), "sample depends on more than each row's own seed.")
         found.expect(not torch.equal(latents[0], latents[1]), "sample gives the same latents for different seeds.")
 
     def decoding() -> None:
         images = found.rows("decode", model.decode, latents)
-        expected = (COUNT, 3, model.image_size, model.image_size)
+        expected = (CHECK_IMAGES, 3, model.image_size, model.image_size)
         found.expect(images.shape == expected, f"decode gives {tuple(images.shape)}, not {expected}.")
         found.expect(torch.isfinite(images).all(), "decode gives values that are not finite.")
         _expect_range(found, "decode", images)
@@ -143,7 +156,7 @@ def _check_generator(found: _Check, model: Generator) -> None:
         found.step("decode with a gradient", lambda: found.gradient("decode", model.decode, latents[:2]))
 
 
-def _check_recogniser(found: _Check, model: Recogniser, images: Tensor) -> None:
+def _check_recogniser(found: _ContractCheck, model: Recogniser, images: Tensor) -> None:
     blank = torch.zeros_like(images[:1])
     batch = torch.cat([images, blank])
 
@@ -153,8 +166,8 @@ def _check_recogniser(found: _Check, model: Recogniser, images: Tensor) -> None:
         found.expect(vectors.shape == expected, f"embed gives {tuple(vectors.shape)}, not {expected}.")
         faces = model.find_faces(batch)
         has_face = faces.found.to(vectors.device)
-        found.expect(has_face[:COUNT].any(), f"find_faces finds no face in any of {COUNT} generated faces.")
-        found.expect(not has_face[COUNT], "find_faces finds a face in a blank image.")
+        found.expect(has_face[:CHECK_IMAGES].any(), f"find_faces finds no face in any of {CHECK_IMAGES} generated faces.")
+        found.expect(not has_face[CHECK_IMAGES], "find_faces finds a face in a blank image.")
         found.expect(torch.isfinite(vectors[has_face]).all(), "embed gives values that are not finite where there is a face.")
         found.expect(vectors[~has_face].isnan().all(), "embed gives something else than NaN where no face was found.")
         chips = model.align(batch, faces)
@@ -167,11 +180,11 @@ def _check_recogniser(found: _Check, model: Recogniser, images: Tensor) -> None:
         same, others = model.distance(vectors, vectors), model.distance(vectors[:1], vectors)
         finite = ~vectors.isnan().any(dim=1)
         found.expect(same.shape == (len(batch),), f"distance gives {tuple(same.shape)}, not (N,).")
-        found.expect((same[finite].abs() <= ROUNDING).all(), "distance of a vector to itself is not 0.")
+        found.expect((same[finite].abs() <= MAX_ROUNDING).all(), "distance of a vector to itself is not 0.")
         found.expect(same[~finite].isnan().all(), "distance is not NaN where no face was found.")
         found.expect((others[finite] >= 0).all(), "distance is negative.")
         found.expect(
-            (others - model.distance(vectors, vectors[:1])).nan_to_num().abs().max() <= ROUNDING, "distance is not symmetric."
+            (others - model.distance(vectors, vectors[:1])).nan_to_num().abs().max() <= MAX_ROUNDING, "distance is not symmetric."
         )
         found.expect(math.isfinite(model.threshold) and model.threshold > 0, "The threshold is no positive number.")
         found.expect(bool(model.threshold_source), "threshold_source does not say where the threshold comes from.")
@@ -179,7 +192,7 @@ def _check_recogniser(found: _Check, model: Recogniser, images: Tensor) -> None:
     def gradients() -> None:
         faces = model.find_faces(images)
         rows = faces.found.nonzero()[:1, 0]
-        one = Faces(faces.landmarks[rows], faces.boxes[rows])
+        one = DetectedFaces(faces.landmarks[rows], faces.boxes[rows])
         found.gradient("embed_chips of align", lambda x: model.embed_chips(model.align(x, one)), images[rows.to(images.device)])
 
     found.step("embed", embedding)
@@ -188,7 +201,7 @@ def _check_recogniser(found: _Check, model: Recogniser, images: Tensor) -> None:
         found.step("embed_chips with a gradient", gradients)
 
 
-def _check_classifier(found: _Check, model: Classifier, images: Tensor) -> None:
+def _check_classifier(found: _ContractCheck, model: Classifier, images: Tensor) -> None:
     batch = torch.cat([images, torch.zeros_like(images[:1])])
 
     def judging() -> None:
@@ -199,34 +212,34 @@ def _check_classifier(found: _Check, model: Classifier, images: Tensor) -> None:
             found.expect(values.shape == expected, f"{name} gives {tuple(values.shape)}, not {expected}.")
             found.expect(torch.isfinite(values).all(), f"{name} gives values that are not finite.")
         _expect_range(found, "probabilities", probabilities)
-        found.expect(((probabilities.sum(dim=1) - 1).abs() <= ROUNDING).all(), "probabilities do not sum to one.")
+        found.expect(((probabilities.sum(dim=1) - 1).abs() <= MAX_ROUNDING).all(), "probabilities do not sum to one.")
         found.expect((probabilities - probabilities[:1]).abs().max() > 1e-3, "probabilities are the same for all images.")
 
     found.step("probabilities", judging)
     found.step("logits with a gradient", lambda: found.gradient("logits", model.logits, images[:2]))
 
 
-def _check_vectors(found: _Check, model: Encoder | Prior | Decoder | Surrogate) -> None:
+def _check_vectors(found: _ContractCheck, model: Encoder | Prior | Decoder | Surrogate) -> None:
     """Models of embeddings and latents: the shape of what they give, rows apart from each other, a gradient where promised."""
     random = torch.Generator().manual_seed(0)
     function: Callable[[Tensor], Tensor]
     shape: tuple[int, ...]
 
     def normal(size: int) -> Tensor:
-        return torch.randn(COUNT, size, generator=random)
+        return torch.randn(CHECK_IMAGES, size, generator=random)
 
     if isinstance(model, Encoder):
-        what, function, inputs, shape = "embed", model.embed, _faces(model.device), (COUNT, model.embedding_dim)
+        what, function, inputs, shape = "embed", model.embed, _generate_faces(model.device), (CHECK_IMAGES, model.embedding_dim)
     elif isinstance(model, Prior):
-        what, inputs, shape = "noise", normal(model.embedding_dim), (COUNT, model.embedding_dim)
+        what, inputs, shape = "noise", normal(model.embedding_dim), (CHECK_IMAGES, model.embedding_dim)
         function = lambda rows: model.noise(rows, torch.full((len(rows),), model.train_steps // 2))  # noqa: E731
     elif isinstance(model, Decoder):
-        what, inputs, shape = "latents", normal(model.embedding_dim), (COUNT, model.latent_dim)
+        what, inputs, shape = "latents", normal(model.embedding_dim), (CHECK_IMAGES, model.latent_dim)
         function = lambda rows: model.latents(rows, [round(1e6 * abs(float(row[0]))) for row in rows])  # noqa: E731
     else:
-        generator = registry.load(registry.names("generator")[0], "generator", str(model.device))
+        generator = registry.load(registry.list_names("generator")[0], "generator", str(model.device))
         what, function, inputs = "logits", model.logits, normal(generator.latent_dim)
-        shape = (COUNT, len(model.classifiers), len(EMOTIONS))
+        shape = (CHECK_IMAGES, len(model.classifiers), len(EMOTIONS))
 
     def values() -> None:
         results = found.rows(what, function, inputs)
@@ -239,7 +252,7 @@ def _check_vectors(found: _Check, model: Encoder | Prior | Decoder | Surrogate) 
         found.step(f"{what} with a gradient", lambda: found.gradient(what, function, inputs[:2]))
 
 
-def _check_distance(found: _Check, model: PerceptualDistance, images: Tensor) -> None:
+def _check_distance(found: _ContractCheck, model: PerceptualDistance, images: Tensor) -> None:
     blank = torch.zeros_like(images[:1])
     batch = torch.cat([images, blank])
 
@@ -247,10 +260,10 @@ def _check_distance(found: _Check, model: PerceptualDistance, images: Tensor) ->
         against = found.rows("distance", lambda rows: model.distance(rows, images[:1].expand_as(rows)), batch)
         found.expect(against.shape == (len(batch),), f"distance gives {tuple(against.shape)}, not (N,).")
         found.expect(torch.isfinite(against).all(), "distance gives values that are not finite.")
-        found.expect((model.distance(batch, batch).abs() <= ROUNDING).all(), "distance of an image to itself is not 0.")
+        found.expect((model.distance(batch, batch).abs() <= MAX_ROUNDING).all(), "distance of an image to itself is not 0.")
         found.expect((against[1:] > 0).all(), "distance of different images is not positive.")
         turned = model.distance(images[:1].expand_as(batch), batch)
-        found.expect((against - turned).abs().max() <= ROUNDING, "distance is not symmetric.")
+        found.expect((against - turned).abs().max() <= MAX_ROUNDING, "distance is not symmetric.")
 
     found.step("distance", measuring)
     found.step(
@@ -258,7 +271,100 @@ def _check_distance(found: _Check, model: PerceptualDistance, images: Tensor) ->
     )
 
 
-def _expect_range(found: _Check, what: str, values: Tensor) -> None:
+def _expect_range(found: _ContractCheck, what: str, values: Tensor) -> None:
     low, high = float(values.min()), float(values.max())
     # A rounding beyond the ends is no breach: bilinear sampling of ones may give 1.0000001.
     found.expect(low >= -1e-6 and high <= 1 + 1e-6, f"{what} leaves the range [0, 1]: from {low:.4g} to {high:.4g}.")
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """A model as its card and its files tell, without loading it. ``problem``: why it cannot be used, in one sentence."""
+
+    source: str
+    weights_licence: str
+    data_licence: str
+    not_for: str
+    bytes_on_disk: int
+    problem: str = ""
+    bytes_in_memory: int = 0  # of the model as it is loaded now; 0 where it is not, or holds no tensors
+    device: str = "cpu"  # that models are loaded on unless they are asked for elsewhere
+    outputs: Mapping[int, str] = field(default_factory=dict)  # of an added classifier whose labels can be corrected
+
+
+@dataclass(frozen=True)
+class TryoutResult:
+    """A model loaded and checked. ``findings``: breaches of its contract; an only one where it could not be loaded."""
+
+    findings: tuple[str, ...]
+    milliseconds: float  # an image; NaN where it could not be loaded
+    bytes_in_memory: int
+    device: str
+
+
+def describe_model(entry: registry.Entry) -> ModelDescription:
+    """The card of a line and the state of its files, which are hashed."""
+    try:
+        card = registry.read_card(entry)
+    except LiminalError as error:
+        return ModelDescription(entry.own.source if entry.own else "", "", "", "", 0, str(error))
+    size, problem = 0, ""
+    for file in card.files:
+        try:
+            size += file.verified().stat().st_size
+        except LiminalError as error:
+            problem = problem or str(error)
+    loaded = registry.find_loaded(entry)
+    memory = 0 if loaded is None else count_bytes(loaded)
+    outputs = {} if problem else _read_outputs(entry)
+    return ModelDescription(
+        card.source, card.weights_licence, card.data_licence, card.not_for, size, problem, memory, str(choose_device()), outputs
+    )
+
+
+def _read_outputs(entry: registry.Entry) -> dict[int, str]:
+    """An added classifier's own words for its outputs, where its class can tell them."""
+    if entry.own is None or "labels" not in entry.own.options:
+        return {}
+    code = find_code(entry.module)
+    if not hasattr(code, "list_outputs"):
+        return dict(enumerate(CLASS_ORDERS.get(entry.own.options.get("order", ""), ())))
+    try:
+        return dict(code.list_outputs(entry.own))
+    except LiminalError:
+        return {}
+
+
+def describe_all_models() -> dict[str, ModelDescription]:
+    """Every model by its name."""
+    return {entry.name: describe_model(entry) for entry in registry.list_entries()}
+
+
+def try_out(name: str, device: str | None = None) -> TryoutResult:
+    """Load a model and run its check. Raises LiminalError for a name that there is not."""
+    entry, place = registry.find_entry(name), choose_device(device)
+    try:
+        model = registry.load(entry.name, entry.kind, str(place))
+    except LiminalError as error:
+        return TryoutResult((str(error),), float("nan"), 0, str(place))
+    report = check_model(model)
+    return TryoutResult(report.findings, report.milliseconds_per_image, count_bytes(model), str(getattr(model, "device", place)))
+
+
+def count_bytes(model: object) -> int:
+    """Bytes of all parameters and buffers that a model's networks hold, each counted once."""
+    tensors: dict[int, torch.Tensor] = {}
+    todo: list[Any] = [model]
+    seen: set[int] = set()
+    while todo:
+        each = todo.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, nn.Module):
+            tensors |= {id(tensor): tensor for tensor in (*each.parameters(), *each.buffers())}
+        elif isinstance(each, Sequence) and not isinstance(each, str | bytes):
+            todo += list(each)[:16]
+        elif type(each).__module__.startswith("core.models") and hasattr(each, "__dict__"):
+            todo += list(vars(each).values())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())

@@ -16,10 +16,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from core.models.emotions import EMOTIONS as EMOTIONS
 from core.models.weights import WeightFile
 
-Kind = Literal["generator", "recogniser", "classifier", "distance", "encoder", "prior", "decoder", "surrogate"]
+ModelKind = Literal["generator", "recogniser", "classifier", "distance", "encoder", "prior", "decoder", "surrogate"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class ModelCard:
 
     name: str  # the registry's name, also used in column names such as distance_<name>
     title: str  # for people
-    kind: Kind
+    kind: ModelKind
     source: str  # package, version, and who trained it
     weights_licence: str
     data_licence: str
@@ -37,7 +36,7 @@ class ModelCard:
     files: tuple[WeightFile, ...]
 
 
-NOT_FOR: Mapping[Kind, str] = {
+NOT_FOR: Mapping[ModelKind, str] = {
     "generator": "evidence about real people",
     "recogniser": "identifying real people or deciding about access; its errors differ between groups of people",
     "classifier": "telling what a real person feels; a face shows an expression, not a feeling",
@@ -100,7 +99,7 @@ class Generator(ABC):
 
 
 @dataclass(frozen=True)
-class Faces:
+class DetectedFaces:
     """One face an image, at most: five landmarks in the image's own pixels, NaN rows where no face was found.
 
     landmarks: float64 (N, L, 2), x and y; found: bool (N,); boxes: float64 (N, 4) left, top, right, bottom.
@@ -130,11 +129,11 @@ class Recogniser(ABC):
         return self.card.name
 
     @abstractmethod
-    def find_faces(self, images: Tensor) -> Faces:
+    def find_faces(self, images: Tensor) -> DetectedFaces:
         """(N, 3, H, W) -> Faces: the largest face of each image."""
 
     @abstractmethod
-    def align(self, images: Tensor, faces: Faces) -> Tensor:
+    def align(self, images: Tensor, faces: DetectedFaces) -> Tensor:
         """Cut the aligned chips, differentiable with respect to the images: -> (N, 3, input_size, input_size) in [0, 1].
 
         Rows without a face hold a grey chip.

@@ -1,23 +1,31 @@
-"""Where networks run and how exactly: chosen once, here.
+"""Choose the device and the precision that networks run in, and run them in padded chunks of one fixed size.
 
 Three kinds of device: ``cpu``, ``cuda`` (also AMD's, through ROCm) and ``mps`` (Apple). LIMINAL_DEVICE overrides the choice.
+Floating point sums differ between batch sizes (other kernels, other orders). A chunk is therefore always ``size`` rows, filled
+up with
+zeros, so that a row's result is the same to the byte however many rows were asked for (DESIGN.md, Seeds). Where the device's
+memory is
+too small for a chunk, half as many rows go together.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from core.errors import LiminalError
+from core.progress import send_notice
 
-KINDS = ("cpu", "cuda", "mps")
+DEVICE_TYPES = ("cpu", "cuda", "mps")
 """Those that models are tried on, the last choice first."""
 
 PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 """By the names that options have."""
 
-SHORT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "_alloc_failed")
+OUT_OF_MEMORY_PHRASES = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "_alloc_failed")
 """How libraries below say it where they raise a plain RuntimeError: MPS, the processor's allocator, cuDNN and cuBLAS."""
 
 
@@ -30,7 +38,7 @@ def choose_device(name: str | None = None) -> torch.device:
     if wanted == "auto":
         device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
     else:
-        device = _named(wanted)
+        device = _parse_device(wanted)
     if device.type == "cuda":
         # The same seed gives the same bytes, and a picture those of the float32 that its verdict was calibrated in: no TF32,
         # whose 10-bit products move outputs by about 1e-3, and no choice of kernels by speed.
@@ -40,12 +48,12 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def _named(wanted: str) -> torch.device:
+def _parse_device(wanted: str) -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise LiminalError(f"'{wanted}' is no device; use cpu, cuda, cuda:1 or mps.") from error
-    if device.type not in KINDS:
+    if device.type not in DEVICE_TYPES:
         raise LiminalError(f"'{wanted}' is no device that models are tried on; use cpu, cuda, cuda:1 or mps.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise LiminalError("No CUDA device was found; unset LIMINAL_DEVICE or set it to cpu.")
@@ -57,7 +65,7 @@ def _named(wanted: str) -> torch.device:
     return device
 
 
-def search_precision(device: torch.device) -> torch.dtype:
+def choose_search_precision(device: torch.device) -> torch.dtype:
     """What a search's fast path computes in: bfloat16 where the hardware multiplies it natively, else float32.
 
     A processor without such instructions emulates them, which is slower than float32. Never for a verdict: dlib's network in
@@ -74,7 +82,7 @@ def search_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def picture_precision(device: torch.device) -> torch.dtype:
+def choose_picture_precision(device: torch.device) -> torch.dtype:
     """What large networks that only make pictures compute in: float16 on graphics cards, else float32.
 
     Diffusion decoders as a whole, of StyleGAN2 the highest resolutions, as it was trained.
@@ -89,7 +97,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that the device's memory was too small: CUDA's, MPS's, the processor's or NumPy's."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in SHORT_OF_MEMORY)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY_PHRASES)
 
 
 def free_cached(device: torch.device) -> None:
@@ -98,3 +106,41 @@ def free_cached(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def run_in_chunks(network: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> Tensor:
+    """Run ``network`` over ``rows`` (N, ...) in chunks of exactly ``size`` rows -> (N, ...). Differentiable.
+
+    Where the device's memory is too small for a chunk, half as many rows go together, and a notice says so (log, terminal and
+    page): the last bits of the results may then differ. Raises LiminalError where not even one row fits.
+    """
+    while True:
+        try:
+            return _run_chunks(network, rows, size)
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            if size == 1:
+                raise LiminalError(
+                    f"The memory of {rows.device} is too small for this model, even for one picture at a time; close what else "
+                    "uses it, or set LIMINAL_DEVICE=cpu."
+                ) from error
+        # outside the except clause, so that what the failed attempt held is free
+        send_notice(f"Not enough memory on {rows.device} for {size} pictures at a time; going on with {size // 2}.")
+        size //= 2
+        free_cached(rows.device)
+
+
+def _run_chunks(network: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> Tensor:
+    if len(rows) == 0:
+        probe = network(rows.new_zeros((size, *rows.shape[1:])))
+        return probe[:0]
+    results = []
+    for start in range(0, len(rows), size):
+        chunk = rows[start : start + size]
+        missing = size - len(chunk)
+        if missing:
+            chunk = torch.cat([chunk, chunk.new_zeros((missing, *chunk.shape[1:]))])
+        result = network(chunk)
+        results.append(result[: size - missing])
+    return torch.cat(results) if len(results) > 1 else results[0]

@@ -1,4 +1,4 @@
-"""Where a generator puts its faces, so that a photograph can be cut like one of its pictures."""
+"""Where a generator puts eyes and mouth in its pictures, so that a photograph can be cut like one of them (``photos``)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch.nn.functional import interpolate
 from core.errors import LiminalError
 from core.models import yunet
 from core.models.contracts import Generator
-from core.models.photos import SIDE
+from core.models.photos import PHOTO_SIDE
 from core.progress import Progress
 
 DRAWS = 24
 """Faces looked at: the mean of so many moves by less than one per cent of the side from draw to draw."""
 BATCH = 4
-CORNERS = [0, 1, 3, 4]
+CORNER_LANDMARKS = [0, 1, 3, 4]
 """Eyes and corners of the mouth among YuNet's landmarks; the nose moves with the pose."""
 
 
-def frame_of(generator: Generator, progress: Progress | None = None) -> NDArray[np.float64]:
+def find_face_frame(generator: Generator, progress: Progress | None = None) -> NDArray[np.float64]:
     """Eyes and corners of the mouth (4, 2) in shares of the side: the generator's own statement, else measured on seeded draws.
 
     Measured points are the mean over the faces found, made symmetric. Raises LiminalError where no face is found in any draw.
@@ -34,8 +34,10 @@ def frame_of(generator: Generator, progress: Progress | None = None) -> NDArray[
         with torch.inference_mode():
             images = generator.decode(generator.sample(range(start, start + BATCH))).float().cpu()
             # landmarks are pixel centres, shares are measured from the edge
-            faces = yunet.load().find_largest(interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True))
-        found.append((faces.landmarks[faces.found][:, CORNERS].numpy() + 0.5) / SIDE)
+            faces = yunet.load_detector().find_largest(
+                interpolate(images, (PHOTO_SIDE, PHOTO_SIDE), mode="bilinear", antialias=True)
+            )
+        found.append((faces.landmarks[faces.found][:, CORNER_LANDMARKS].numpy() + 0.5) / PHOTO_SIDE)
     points = np.concatenate(found)
     if not len(points):
         raise LiminalError(

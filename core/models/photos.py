@@ -19,18 +19,18 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from core.errors import LiminalError
 
 if TYPE_CHECKING:
-    from core.models.contracts import Faces
+    from core.models.contracts import DetectedFaces
 
 MOST_BYTES: Final = 10 * 1024**2
 MOST_PIXELS: Final = 60_000_000  # above the 50 megapixels of large cameras; 180 MB decoded
-SIDE: Final = 256  # pixels of the framed picture
-LONGEST: Final = 2048  # pixels of the longer side that is kept while looking for the face
-SMALLEST_FRAME: Final = 72  # pixels of the photograph that the frame must hold: a face of about 40 pixels
-BACKGROUND: Final = 1 / 3  # faces narrower than this share of the largest are passers-by and do not count
-LOOKS: Final = (1.2, 1.4, 1.6, 1.8, 2.0)
+PHOTO_SIDE: Final = 256  # pixels of the framed picture
+MAX_SIDE: Final = 2048  # pixels of the longer side that is kept while looking for the face
+MIN_FRAME_SIDE: Final = 72  # pixels of the photograph that the frame must hold: a face of about 40 pixels
+MIN_RELATIVE_WIDTH: Final = 1 / 3  # faces narrower than this share of the largest are passers-by and do not count
+REFINEMENT_SCALES: Final = (1.2, 1.4, 1.6, 1.8, 2.0)
 """Sides of the frame that each further look takes in; their median is used, since YuNet's landmarks jump by a few pixels."""
 
-FRAME: Final = np.array([[0.352, 0.467], [0.648, 0.467], [0.377, 0.800], [0.617, 0.800]])
+DEFAULT_FRAME: Final = np.array([[0.352, 0.467], [0.648, 0.467], [0.377, 0.800], [0.617, 0.800]])
 """Where eyes and corners of the mouth lie in a generated face, in shares of its side: YuNet's mean over 997 of 1,000 random
 faces of ``dcgan``, made symmetric. A test measures it again."""
 
@@ -38,9 +38,9 @@ FORMATS: Final = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "WEBP": "WebP", "
 """Formats that are opened at all; a GIF only to say why it cannot be used."""
 
 SIGNATURES: Final = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"RIFF", "WebP"))
-NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+NUMBER_WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
-WANTED: Final = "use a JPEG, PNG or WebP photograph"
+ADVICE: Final = "use a JPEG, PNG or WebP photograph"
 TOO_MANY_PIXELS: Final = f"The picture has more than {MOST_PIXELS // 1_000_000} million pixels; make it smaller first."
 
 
@@ -55,7 +55,7 @@ class Photo:
     landmarks: NDArray[np.float64] = field(repr=False)
 
 
-def read_photo(data: bytes, frame: NDArray[np.float64] = FRAME) -> Photo:
+def read_photo(data: bytes, frame: NDArray[np.float64] = DEFAULT_FRAME) -> Photo:
     """The bytes of an uploaded file -> the one face in it, framed like a generated one.
 
     frame: where eyes and corners of the mouth are to lie (4, 2), as ``FRAME`` (``framing.frame_of`` tells a generator's).
@@ -70,22 +70,22 @@ def read_photo(data: bytes, frame: NDArray[np.float64] = FRAME) -> Photo:
 def _decode(data: bytes) -> NDArray[np.uint8]:
     """Bytes -> uint8 (H, W, 3), the longer side at most LONGEST."""
     if not data:
-        raise LiminalError(f"The file is empty; {WANTED}.")
+        raise LiminalError(f"The file is empty; {ADVICE}.")
     if len(data) > MOST_BYTES:
         size, most = len(data) / 1024**2, MOST_BYTES // 1024**2
         raise LiminalError(f"The file has {size:.0f} MB, more than the {most} MB that are read; make it smaller first.")
     kind = next((name for start, name in SIGNATURES if data.startswith(start)), None)
     if kind == "WebP" and data[8:12] != b"WEBP":
         kind = None
-    broken = f"The {kind or 'picture'} file is damaged or cut off; {WANTED} that opens elsewhere."
+    broken = f"The {kind or 'picture'} file is damaged or cut off; {ADVICE} that opens elsewhere."
     try:
         with Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name != "MPO"]) as image:
             _check_header(image)
-            image.draft("RGB", (LONGEST, LONGEST))  # a JPEG is decoded at a fraction of its size where that is enough
+            image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # a JPEG is decoded at a fraction of its size where that is enough
             image.load()
             return _to_rgb(image)
     except UnidentifiedImageError:
-        raise LiminalError(broken if kind else f"The file is not a picture that can be read; {WANTED}.") from None
+        raise LiminalError(broken if kind else f"The file is not a picture that can be read; {ADVICE}.") from None
     except Image.DecompressionBombError:
         raise LiminalError(TOO_MANY_PIXELS) from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error):  # Pillow's ways to say 'broken'
@@ -96,20 +96,20 @@ def _check_header(image: Image.Image) -> None:
     """Size and frames, known before any pixel is decoded."""
     if image.width * image.height > MOST_PIXELS:
         raise LiminalError(TOO_MANY_PIXELS)
-    if min(image.size) < SMALLEST_FRAME:
+    if min(image.size) < MIN_FRAME_SIDE:
         raise LiminalError(f"The picture is only {image.width} x {image.height} pixels; use one in which the face is larger.")
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1 and image.format != "MPO":  # a phone's JPEG may carry a preview or depth map behind the photograph
         name = FORMATS.get(image.format or "", "file")
-        raise LiminalError(f"The {name} is animated ({frames} frames) and none of them was used; {WANTED} that stands still.")
+        raise LiminalError(f"The {name} is animated ({frames} frames) and none of them was used; {ADVICE} that stands still.")
     if image.format == "GIF":
-        raise LiminalError(f"GIF pictures are not read; {WANTED}.")
+        raise LiminalError(f"GIF pictures are not read; {ADVICE}.")
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Any mode -> upright 8-bit RGB."""
     upright = ImageOps.exif_transpose(image)
-    upright.thumbnail((LONGEST, LONGEST), Image.Resampling.BOX if upright.mode == "P" else Image.Resampling.LANCZOS)
+    upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX if upright.mode == "P" else Image.Resampling.LANCZOS)
     if upright.mode.startswith("I") or upright.mode == "F":  # Pillow would clip 16 bits at 255 instead of scaling them
         grey = np.asarray(upright, dtype=np.float64) / 65535
         return np.repeat((grey.clip(0, 1) * 255).round().astype(np.uint8)[:, :, None], 3, axis=2)
@@ -119,13 +119,13 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(upright.convert("RGB"), dtype=np.uint8)
 
 
-def _detect(picture: NDArray[np.uint8]) -> Faces:
+def _detect(picture: NDArray[np.uint8]) -> DetectedFaces:
     """uint8 (H, W, 3) -> all faces, the largest first."""
     import torch  # a page that only offers the upload does not wait for it
 
     from core.models import yunet
 
-    return yunet.load().find_all(torch.from_numpy(picture).permute(2, 0, 1).float() / 255)
+    return yunet.load_detector().find_all(torch.from_numpy(picture).permute(2, 0, 1).float() / 255)
 
 
 def _find_one_face(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -135,15 +135,15 @@ def _find_one_face(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     if len(boxes) == 0:
         raise LiminalError("No face was found in the picture; use one that shows a face from the front, upright and well lit.")
     widths = boxes[:, 2] - boxes[:, 0]
-    count = int((widths >= BACKGROUND * widths.max()).sum())
+    count = int((widths >= MIN_RELATIVE_WIDTH * widths.max()).sum())
     if count > 1:
-        number = NUMBERS[count] if count < len(NUMBERS) else str(count)
+        number = NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)
         raise LiminalError(f"The picture shows {number} faces; use one that shows a single person.")
     landmarks: NDArray[np.float64] = faces.landmarks.numpy()[int(np.argmax(widths))]
     return landmarks
 
 
-def _square(landmarks: NDArray[np.float64], frame: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _fit_square(landmarks: NDArray[np.float64], frame: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Corner (left, top) and side of the square in which eyes and mouth lie as in ``frame``: no rotation, fitted."""
     points = landmarks[[0, 1, 3, 4]]  # the nose moves with the pose
     centre = points.mean(axis=0)
@@ -152,7 +152,7 @@ def _square(landmarks: NDArray[np.float64], frame: NDArray[np.float64]) -> tuple
     return centre - side * frame.mean(axis=0), side
 
 
-def _cut(picture: NDArray[np.uint8], corner: NDArray[np.float64], side: float, pixels: int) -> NDArray[np.uint8]:
+def _cut_square(picture: NDArray[np.uint8], corner: NDArray[np.float64], side: float, pixels: int) -> NDArray[np.uint8]:
     """A square of the picture, enlarged or reduced to ``pixels``; beyond the edge the border's own colour goes on."""
     height, width = picture.shape[:2]
     left, top = corner
@@ -166,15 +166,15 @@ def _cut(picture: NDArray[np.uint8], corner: NDArray[np.float64], side: float, p
 
 def _frame(picture: NDArray[np.uint8], landmarks: NDArray[np.float64], frame: NDArray[np.float64]) -> Photo:
     """Look at the face again, nearer and at fixed sizes, so that the frame does not depend on the photograph's; then cut it."""
-    corner, side = _square(landmarks, frame)
-    if side < SMALLEST_FRAME:
+    corner, side = _fit_square(landmarks, frame)
+    if side < MIN_FRAME_SIDE:
         raise LiminalError("The face in the picture is too small to be judged; use one in which it fills more of the picture.")
     looks = []
-    for wider in LOOKS:
-        start, span, pixels = corner - side * (wider - 1) / 2, side * wider, round(SIDE * wider)
-        near = _detect(_cut(picture, start, span, pixels))
+    for wider in REFINEMENT_SCALES:
+        start, span, pixels = corner - side * (wider - 1) / 2, side * wider, round(PHOTO_SIDE * wider)
+        near = _detect(_cut_square(picture, start, span, pixels))
         if len(near.boxes):  # landmarks are pixel centres, corners are pixel edges
             looks.append((near.landmarks.numpy()[0] + 0.5) * span / pixels + start - 0.5)
     landmarks = np.median(looks or [landmarks], axis=0)
-    corner, side = _square(landmarks, frame)
-    return Photo(_cut(picture, corner, side, SIDE), (landmarks + 0.5 - corner) * SIDE / side - 0.5)
+    corner, side = _fit_square(landmarks, frame)
+    return Photo(_cut_square(picture, corner, side, PHOTO_SIDE), (landmarks + 0.5 - corner) * PHOTO_SIDE / side - 0.5)

@@ -1,20 +1,19 @@
-"""Models by name. Adding one is one file and one line here; ``core.models.check`` is the check that whoever adds one runs.
+"""Models by name: list them, load them once a process and device, read their cards.
 
-Behind the built-in ones stand those that a user added by ``python -m core models add`` (``core.models.own``).
-
+Adding a built-in model is one file and one line of ``ENTRIES`` here; ``core.models.check`` is the check that whoever adds one runs.
+Behind the built-in models stand those that a user added by ``python -m core models add`` (``core.models.custom``); ``list_usable``
+leaves out added models whose files are gone or altered, so that one of them does not take the others with it.
 Nothing heavy is imported before a model is asked for, so that pages can list names without torch.
 """
 
 from __future__ import annotations
 
-import importlib
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from core.errors import LiminalError
-from core.models.own.classes import model_class
-from core.models.own.listing import OwnModel, own_models
+from core.models.custom.catalogue import CustomModel, find_class, find_code, list_custom_models
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
         Decoder,
         Encoder,
         Generator,
-        Kind,
         ModelCard,
+        ModelKind,
         PerceptualDistance,
         Prior,
         Recogniser,
@@ -35,66 +34,67 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the registry: the module holds ``load(device) -> model`` and ``CARD``.
+    """A line of the registry.
 
-    For an added model it holds ``load_own(own, device)`` and ``card(own)`` instead.
+    module: where the model's functions are: a module, or an object in one ("package.module:NAME"), see ``find_code``. A built-in
+    model has ``load(device) -> model`` and ``CARD`` there; a custom one ``load_custom(custom, device)`` and ``make_card(custom)``.
     """
 
     name: str
-    kind: Kind
+    kind: ModelKind
     title: str
     module: str
-    own: OwnModel | None = None
+    own: CustomModel | None = None
 
 
 ENTRIES = (
-    Entry("dcgan", "generator", "DCGAN, 64 pixels", "core.models.dcgan"),
-    Entry("dcgan-sharp", "generator", "DCGAN sharpened, 256 pixels", "core.models.dcgan_sharp"),
-    Entry("dlib", "recogniser", "dlib ResNet", "core.models.dlib_recogniser"),
-    Entry("sface", "recogniser", "SFace", "core.models.sface"),
-    Entry("mini-xception", "classifier", "mini-XCEPTION", "core.models.mini_xception"),
-    Entry("tanh-cnn", "classifier", "Tanh CNN", "core.models.tanh_cnn"),
-    Entry("small-cnn", "classifier", "Small CNN", "core.models.small_cnn"),
-    Entry("emotion-mlp", "classifier", "Emotion MLP (distilled here)", "core.models.emotion_mlp"),
-    Entry("face-embedding", "encoder", "Face embedding", "core.models.face_embedding"),
-    Entry("face-prior", "prior", "U-ViT diffusion prior", "core.models.face_prior"),
-    Entry("latent-flow", "decoder", "Flow from embedding to latent", "core.models.latent_flow"),
-    Entry("latent-emotion", "surrogate", "Emotions foretold from the latent", "core.models.latent_emotion"),
-    Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.lpips_distance"),
+    Entry("dcgan", "generator", "DCGAN, 64 pixels", "core.models.builtin.dcgan"),
+    Entry("dcgan-sharp", "generator", "DCGAN sharpened, 256 pixels", "core.models.builtin.dcgan_sharp"),
+    Entry("dlib", "recogniser", "dlib ResNet", "core.models.builtin.dlib_recogniser"),
+    Entry("sface", "recogniser", "SFace", "core.models.builtin.sface"),
+    Entry("mini-xception", "classifier", "mini-XCEPTION", "core.models.builtin.fer:MINI_XCEPTION"),
+    Entry("tanh-cnn", "classifier", "Tanh CNN", "core.models.builtin.fer:TANH_CNN"),
+    Entry("small-cnn", "classifier", "Small CNN", "core.models.builtin.fer:SMALL_CNN"),
+    Entry("emotion-mlp", "classifier", "Emotion MLP (distilled here)", "core.models.builtin.emotion_mlp"),
+    Entry("face-embedding", "encoder", "Face embedding", "core.models.builtin.face_embedding"),
+    Entry("face-prior", "prior", "U-ViT diffusion prior", "core.models.builtin.prior"),
+    Entry("latent-flow", "decoder", "Flow from embedding to latent", "core.models.builtin.flow"),
+    Entry("latent-emotion", "surrogate", "Emotions foretold from the latent", "core.models.builtin.surrogate"),
+    Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.builtin.lpips_distance"),
 )
 
 _loaded: dict[tuple[str, str], Any] = {}
 _lock = threading.RLock()
 
 
-def entries() -> tuple[Entry, ...]:
+def list_entries() -> tuple[Entry, ...]:
     """All lines: the built-in models, then those that the user added. Raises LiminalError where the list of these is damaged."""
-    return (*ENTRIES, *(own_entry(own) for own in own_models()))
+    return (*ENTRIES, *(custom_entry(own) for own in list_custom_models()))
 
 
-def own_entry(own: OwnModel) -> Entry:
+def custom_entry(own: CustomModel) -> Entry:
     """The line of an added model."""
-    described = model_class(own.model_class)
+    described = find_class(own.model_class)
     return Entry(own.name, described.kind, own.title or own.name, described.module, own)
 
 
-def names(kind: Kind) -> list[str]:
+def list_names(kind: ModelKind) -> list[str]:
     """The names of all models of a kind, the default one first."""
-    return [entry.name for entry in entries() if entry.kind == kind]
+    return [entry.name for entry in list_entries() if entry.kind == kind]
 
 
-def entry(name: str, kind: Kind | None = None) -> Entry:
+def find_entry(name: str, kind: ModelKind | None = None) -> Entry:
     """The registry's line for a name. Raises LiminalError with the names there are."""
-    for candidate in entries():
+    for candidate in list_entries():
         if candidate.name == name and kind in (None, candidate.kind):
             return candidate
-    known = ", ".join(names(kind)) if kind else ", ".join(candidate.name for candidate in entries())
+    known = ", ".join(list_names(kind)) if kind else ", ".join(candidate.name for candidate in list_entries())
     raise LiminalError(f"There is no {kind or 'model'} called '{name}'; the ones installed are {known}.")
 
 
 def title(name: str) -> str:
     """What people read for a name; the name itself for a model that is not there any more, of which results may still tell."""
-    return next((candidate.title for candidate in entries() if candidate.name == name), name)
+    return next((candidate.title for candidate in list_entries() if candidate.name == name), name)
 
 
 @overload
@@ -115,45 +115,66 @@ def load(name: str, kind: Literal["decoder"], device: str | None = None) -> Deco
 def load(name: str, kind: Literal["surrogate"], device: str | None = None) -> Surrogate: ...
 
 
-def load(name: str, kind: Kind, device: str | None = None) -> Any:
+def load(name: str, kind: ModelKind, device: str | None = None) -> Any:
     """The model, loaded once a process and device, and never changed after; one that was replaced is let go of. Thread-safe."""
     from core.models.device import choose_device
 
-    found = entry(name, kind)
+    found = find_entry(name, kind)
     place = choose_device(device)
     key = (repr(found), str(place))
     with _lock:
         if key not in _loaded:
             import torch
 
-            _let_go()
+            _drop_replaced()
 
             # weights made in a caller's inference mode could never take part in a gradient
             with torch.inference_mode(False):
-                _loaded[key] = make(found, place)
+                _loaded[key] = load_anew(found, place)
         return _loaded[key]
 
 
-def _let_go() -> None:
+def _drop_replaced() -> None:
     """Forget models that were replaced or removed since they were loaded."""
-    there = {repr(each) for each in entries()}
+    there = {repr(each) for each in list_entries()}
     for key in [each for each in _loaded if each[0] not in there]:
         del _loaded[key]
 
 
-def loaded(found: Entry) -> Any:
+def find_loaded(found: Entry) -> Any:
     """The model of a line if it is loaded already, on whatever device; else None."""
     return next((model for (line, _), model in list(_loaded.items()) if line == repr(found)), None)
 
 
-def make(found: Entry, place: torch.device) -> Any:
+def load_anew(found: Entry, place: torch.device) -> Any:
     """The model of a line, loaded anew."""
-    module = importlib.import_module(found.module)
-    return module.load(place) if found.own is None else module.load_own(found.own, place)
+    code = find_code(found.module)
+    return code.load(place) if found.own is None else code.load_custom(found.own, place)
 
 
-def card(found: Entry) -> ModelCard:
+def read_card(found: Entry) -> ModelCard:
     """Where the model of a line comes from and what it may be used for."""
-    module = importlib.import_module(found.module)
-    described: ModelCard = module.CARD if found.own is None else module.card(found.own)
+    code = find_code(found.module)
+    described: ModelCard = code.CARD if found.own is None else code.make_card(found.own)
     return described
+
+
+def list_usable(kind: ModelKind, first: str | None = None) -> list[str]:
+    """The names of a kind, ``first`` in front, without added models that cannot be loaded.
+
+    Raises LiminalError where ``first`` itself cannot be.
+    """
+    names = [name for name in list_names(kind) if name != first]
+    kept = [name for name in names if find_entry(name).own is None or _can_load(name, kind)]
+    if first is None:
+        return kept
+    load(first, kind)
+    return [first, *kept]
+
+
+def _can_load(name: str, kind: ModelKind) -> bool:
+    try:
+        load(name, kind)
+    except LiminalError:
+        return False
+    return True

@@ -12,7 +12,7 @@ from core.errors import LiminalError
 
 ROOT = Path(__file__).resolve().parents[2]
 
-MEND = "make weights"
+REPAIR_COMMAND = "make weights"
 """The command that installs the weight packages anew."""
 
 
@@ -32,12 +32,12 @@ class WeightFile:
         spec = importlib.util.find_spec(self.package)  # finds, does not import
         if spec is None or not spec.submodule_search_locations:
             raise LiminalError(
-                f"The package {self.distribution}, which holds {Path(self.path).name}, is not installed; run '{MEND}'."
+                f"The package {self.distribution}, which holds {Path(self.path).name}, is not installed; run '{REPAIR_COMMAND}'."
             )
         return Path(next(iter(spec.submodule_search_locations))) / self.path
 
     def _mend(self) -> str:
-        return f"run '{MEND}' to install it again" if self.package else f"restore it or run '{self.distribution}'"
+        return f"run '{REPAIR_COMMAND}' to install it again" if self.package else f"restore it or run '{self.distribution}'"
 
     def verified(self) -> Path:
         """The file's place, once its SHA-256 is the expected one.
@@ -48,7 +48,7 @@ class WeightFile:
         if not path.is_file():
             raise LiminalError(f"The weight file {path} is missing (expected SHA-256 {self.sha256}); {mend}.")
         stat = path.stat()
-        found = _sha256(path, stat.st_size, stat.st_mtime_ns)
+        found = _hash_file(path, stat.st_size, stat.st_mtime_ns)
         if found != self.sha256:
             raise LiminalError(
                 f"The weight file {path} is not the one expected: its SHA-256 is {found}, expected {self.sha256}; "
@@ -58,7 +58,7 @@ class WeightFile:
 
 
 @lru_cache(maxsize=64)
-def _sha256(path: Path, size: int, modified: int) -> str:
+def _hash_file(path: Path, size: int, modified: int) -> str:
     """Hash once per version of a file; size and time of change are part of the key."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

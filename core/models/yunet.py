@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.models.contracts import Faces
+from core.models.contracts import DetectedFaces
 from core.models.weights import WeightFile
 
 DETECTOR_FILE = WeightFile(
@@ -23,11 +23,11 @@ DETECTOR_FILE = WeightFile(
     sha256="49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
 )
 
-SCORE = 0.6
+MIN_SCORE = 0.6
 """Faces below this score are dropped. OpenCV's default, 0.9, is for photographs and misses one generated face in eight."""
 
-OVERLAP = 0.3  # non-maximum suppression: two boxes overlapping by more are one face (OpenCV's default)
-SMALLEST, LARGEST = 256, 640  # pixels of the longer side while looking; the network was trained at up to 640
+MAX_OVERLAP = 0.3  # non-maximum suppression: two boxes overlapping by more are one face (OpenCV's default)
+MIN_SIDE, MAX_SIDE = 256, 640  # pixels of the longer side while looking; the network was trained at up to 640
 LANDMARKS = 5  # in the order right eye, left eye, nose, right and left corner of the mouth: image left comes first
 THREADS = min(4, os.cpu_count() or 1)
 
@@ -41,21 +41,21 @@ class YuNet:
         self._creation = threading.Lock()  # creating one changes OpenCV's log level for a moment
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="yunet")  # OpenCV releases the GIL
 
-    def find_largest(self, images: Tensor) -> Faces:
+    def find_largest(self, images: Tensor) -> DetectedFaces:
         """(N, 3, H, W) in [0, 1] -> the largest face of each image by area; NaN rows where there is none."""
         pictures = _to_bgr(images)
         rows = list(self._pool.map(self._detect, pictures)) if len(pictures) > 1 else [self._detect(one) for one in pictures]
         nothing = np.full((1, 4 + 2 * LANDMARKS), np.nan)
-        return _as_faces(np.concatenate([found[:1] if len(found) else nothing for found in rows] or [nothing[:0]]))
+        return _to_faces(np.concatenate([found[:1] if len(found) else nothing for found in rows] or [nothing[:0]]))
 
-    def find_all(self, image: Tensor) -> Faces:
+    def find_all(self, image: Tensor) -> DetectedFaces:
         """(3, H, W) in [0, 1] -> all K faces of one image, the largest first; K may be 0."""
-        return _as_faces(self._detect(_to_bgr(image[None])[0]))
+        return _to_faces(self._detect(_to_bgr(image[None])[0]))
 
     def _detect(self, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
         """uint8 BGR (H, W, 3) -> (K, 14): left, top, width, height, then x, y of the landmarks; the largest face first."""
         longer = max(picture.shape[:2])
-        side = min(max(longer, SMALLEST), LARGEST)
+        side = min(max(longer, MIN_SIDE), MAX_SIDE)
         faces = self._detect_at(picture, side / longer)
         if not len(faces):  # a face that fills the picture is found in a smaller one
             faces = self._detect_at(picture, side / 2 / longer)
@@ -91,7 +91,7 @@ class YuNet:
         # OpenCV 5 warns at every creation that it ignores the default target.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
-            return cv2.FaceDetectorYN.create(self._file, "", size, SCORE, OVERLAP)
+            return cv2.FaceDetectorYN.create(self._file, "", size, MIN_SCORE, MAX_OVERLAP)
         finally:
             cv2.utils.logging.setLogLevel(level)
 
@@ -102,14 +102,14 @@ def _to_bgr(images: Tensor) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels.flip(1).permute(0, 2, 3, 1).numpy())
 
 
-def _as_faces(rows: NDArray[np.float64]) -> Faces:
+def _to_faces(rows: NDArray[np.float64]) -> DetectedFaces:
     """(N, 14) detections -> Faces on the CPU."""
     table = torch.from_numpy(np.ascontiguousarray(rows))
     corner, size = table[:, 0:2], table[:, 2:4]
-    return Faces(landmarks=table[:, 4:].reshape(-1, LANDMARKS, 2), boxes=torch.cat([corner, corner + size], dim=1))
+    return DetectedFaces(landmarks=table[:, 4:].reshape(-1, LANDMARKS, 2), boxes=torch.cat([corner, corner + size], dim=1))
 
 
 @lru_cache(maxsize=1)
-def load() -> YuNet:
+def load_detector() -> YuNet:
     """The detector, one a process; its weight file is checked first."""
     return YuNet()

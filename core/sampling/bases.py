@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.models.contracts import Generator, Recogniser
 from core.progress import Progress
-from core.sampling.configuration import IdentityConfiguration
-from core.sampling.seeds import sample_seed
+from core.sampling.configuration import IdentityConfiguration, sample_seed
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def shows_faces(
     recogniser: Recogniser,
 ) -> list[bool]:
     """Whether each latent (N, d) makes a face that small steps do not lose; the steps are drawn from its seed."""
-    good = _found(latents, generator, recogniser)
+    good = _find_faces(latents, generator, recogniser)
     rows = [row for row in range(len(latents)) if good[row]]
     checks = configuration.face_checks
     if not rows or not checks:
@@ -74,13 +73,13 @@ def shows_faces(
     around = np.concatenate(
         [latents[row] + np.float32(configuration.face_step) * step for row, step in zip(rows, steps, strict=True)]
     )
-    found = np.reshape(_found(around, generator, recogniser), (len(rows), checks)).sum(axis=1)
+    found = np.reshape(_find_faces(around, generator, recogniser), (len(rows), checks)).sum(axis=1)
     for row, number in zip(rows, found, strict=True):
         good[row] = bool(number >= configuration.faces_needed)
     return good
 
 
-def _found(latents: NDArray[np.float32], generator: Generator, recogniser: Recogniser) -> list[bool]:
+def _find_faces(latents: NDArray[np.float32], generator: Generator, recogniser: Recogniser) -> list[bool]:
     with torch.inference_mode():
         images = generator.decode(torch.from_numpy(np.ascontiguousarray(latents, np.float32)))
         return [bool(each) for each in recogniser.find_faces(images).found]

@@ -1,12 +1,20 @@
-"""What makes a set of identity samples: every parameter of paper A (section 4.1), with its value there as the default."""
+"""All that a set of samples depends on: the parameters of paper A (section 4.1), with its values as defaults, and the seeds.
+
+One seed a sample, derived by a hash from what the sample is (seed, batch, sample type, base, direction), never from how many
+others are
+made with it: the same seed and path give the same sample on every machine. Imports no torch.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self, get_args
+
+import numpy as np
 
 from core.errors import LiminalError
 from core.models import registry
@@ -41,11 +49,11 @@ class IdentityConfiguration(Configuration):
     samples: ClassVar[str] = "identity samples"
 
     seed: int = 0
-    generator: str = field(default_factory=lambda: registry.names("generator")[0])
-    recogniser: str = field(default_factory=lambda: registry.names("recogniser")[0])  # finds the bases, steers the search
-    judges: tuple[str, ...] = field(default_factory=lambda: tuple(registry.names("recogniser")))
+    generator: str = field(default_factory=lambda: registry.list_names("generator")[0])
+    recogniser: str = field(default_factory=lambda: registry.list_names("recogniser")[0])  # finds the bases, steers the search
+    judges: tuple[str, ...] = field(default_factory=lambda: tuple(registry.list_names("recogniser")))
     classifiers: tuple[str, ...] = ("mini-xception", "tanh-cnn", "small-cnn")
-    perceptual: str = field(default_factory=lambda: registry.names("distance")[0])
+    perceptual: str = field(default_factory=lambda: registry.list_names("distance")[0])
 
     bases_per_batch: int = 4
     positive_directions: int = 2
@@ -86,10 +94,10 @@ class IdentityConfiguration(Configuration):
         check_number("learning_rate", self.learning_rate, 1e-6, 1e3)
         check_number("plausibility", self.plausibility, 0.0, 1e6)
         check_number("face_step", self.face_step, 0.0, 100.0)
-        _rising("positive_steps", self.positive_steps, 1e-6, 100.0)
-        _rising("interpolation_steps", self.interpolation_steps, 1e-6, 1 - 1e-6)
-        _rising("semantic_steps", self.semantic_steps, 1e-6, 100.0)
-        _rising("targets", self.targets, 1e-6, 1e3)
+        _check_rising("positive_steps", self.positive_steps, 1e-6, 100.0)
+        _check_rising("interpolation_steps", self.interpolation_steps, 1e-6, 1 - 1e-6)
+        _check_rising("semantic_steps", self.semantic_steps, 1e-6, 100.0)
+        _check_rising("targets", self.targets, 1e-6, 1e3)
         if not isinstance(self.semantic, bool):
             raise LiminalError(f"'semantic' is yes or no, not {self.semantic!r}.")
         if self.strategy not in get_args(Strategy):
@@ -111,8 +119,22 @@ def check_number(name: str, value: Any, low: float, high: float) -> None:
         raise LiminalError(f"'{name}' must be a number from {low:g} to {high:g}, not {value!r}.")
 
 
-def _rising(name: str, values: Sequence[Any], low: float, high: float) -> None:
+def _check_rising(name: str, values: Sequence[Any], low: float, high: float) -> None:
     for value in values:
         check_number(name, value, low, high)
     if any(after <= before for before, after in itertools.pairwise(values)):
         raise LiminalError(f"'{name}' must rise and not repeat, but is {', '.join(f'{value:g}' for value in values)}.")
+
+
+def sample_seed(seed: int, *path: str | int) -> int:
+    """A seed in [0, 2**63) for the sample at ``path``, for example ``(batch, "positive", base, direction)``.
+
+    A hash of the whole path: the same seed and path give the same number whatever else is drawn, on every machine.
+    """
+    text = "/".join(str(part) for part in (seed, *path))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def numpy_generator(seed: int) -> np.random.Generator:
+    """NumPy's random numbers for one sample: PCG64 behind a SeedSequence."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))

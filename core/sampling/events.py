@@ -1,10 +1,12 @@
-"""What long sampling work reports while it runs, so that a page can draw curves and faces as they appear.
+"""Events of long sampling work, identity and emotion, from which a page draws curves and faces as they appear.
 
-All events pass through ``Progress.emit``; none of them is needed for the result. Images are uint8 arrays (H, W, 3).
+All events pass through ``Progress.emit``; none of them is needed for the result. Images are uint8 arrays (H, W, 3), RGB.
+Imports no torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +17,7 @@ Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class MadeSample:
+class UnjudgedSample:
     """One sample of a base, before it has been judged."""
 
     sample_type: str  # genuine | positive | negative | interpolation | optimized | semantic
@@ -39,7 +41,7 @@ class SamplesMade:
 
     batch: int
     base: int  # index in the batch
-    samples: tuple[MadeSample, ...]
+    samples: tuple[UnjudgedSample, ...]
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,46 @@ class SearchStep:
     image: Image | None  # the best so far, only when it improved and not more often than every few iterations
     evaluations: int  # of this run so far
     finished: bool  # the lowest target is reached, or the iterations are used up
+
+
+@dataclass(frozen=True)
+class ClassifierScores:
+    """What one classifier says of one image, over EMOTIONS."""
+
+    raw: tuple[float, ...]  # probabilities as the network gives them
+    calibrated: tuple[float, ...]  # at its temperature of the reference population
+    logits: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class BaseShown:
+    """The base of the samples from ``first`` on, until the next one."""
+
+    first: int
+    image: Image
+    opinions: Mapping[str, ClassifierScores]  # by classifier
+
+
+@dataclass(frozen=True)
+class DenoisingStep:
+    """One step of several samples at once: where the embeddings would land if they were denoised at once.
+
+    shares: (n, 2), the steerer's probabilities of emotion 1 and emotion 2, in [0, 1]; fraction: of the way, in [0, 1].
+    """
+
+    first: int  # the first sample's index; the others follow it
+    fraction: float
+    shares: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BoundarySampleMade:
+    """One image is ready and judged."""
+
+    index: int
+    image: Image
+    opinions: Mapping[str, ClassifierScores]
+    passed: Mapping[str, bool]  # filter (3), by classifier
+    above: Mapping[str, tuple[bool, bool]]  # whether each emotion of the pair is above its 75th percentile, by classifier
+    distance: float  # to the base by the recogniser; NaN where no face was found
+    sample_id: str

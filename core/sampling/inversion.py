@@ -4,11 +4,12 @@ Minimised, one run a start:
 
     LPIPS(decode(z), photo) + pixels * mean squared difference + prior * (|z|^2 / d - 1)^2.
 
-The last term keeps the latent as long as drawn ones are (see ``gradient``): outside that shell the generator was never trained.
+The last term keeps the latent as long as drawn ones are (see ``search``): outside that shell the generator was never trained.
 Runs start from the mean latent and from the drawn ones that LPIPS finds most alike, whichever of them are nearest. Measured on
 the DCGANs: their mean latent is a plain grey whose gradient is zero, so that a start there never moves (LPIPS 0.61), while the best
 of 1,000 draws begins at 0.19. Starts picked by a recogniser's distance began nearer in it and ended no nearer. No recogniser
-steers; all of them judge what is found, so that their verdict is not of their own making.
+steers; all of them judge the result, so that their verdict is not of their own making. The sentences about the result are the same
+on the page and on the command line.
 """
 
 from __future__ import annotations
@@ -27,18 +28,17 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import Generator, PerceptualDistance, Recogniser
 from core.models.device import ran_out_of_memory
-from core.models.engine import turn
-from core.progress import Progress, notice
-from core.sampling.configuration import Configuration, check_number, check_whole
+from core.models.engine.engine import device_turn
+from core.progress import Progress, send_notice
+from core.sampling.configuration import Configuration, check_number, check_whole, sample_seed
 from core.sampling.events import Image
-from core.sampling.pictures import quantised, to_images, to_pictures
-from core.sampling.seeds import sample_seed
+from core.sampling.images import quantise, to_images, to_pictures
 
 NO_GRADIENT = "{} has no gradient, so no photograph can be found in it; choose another generator."
-BATCH = 16  # draws looked at between two looks at whether the user has cancelled
-PICTURE_EVERY = 5  # steps between two pictures for whoever waits
+DRAWING_BATCH = 16  # draws looked at between two looks at whether the user has cancelled
+STEPS_PER_PICTURE = 5  # steps between two pictures for whoever waits
 WARM_UP = 0.05  # share of the steps in which the rate rises; after that it falls along a cosine
-SHARES = (0.02, 0.15, 0.9)
+PROGRESS_SHARES = (0.02, 0.15, 0.9)
 """Of the progress: where the draws begin, where the steps begin and where judging begins."""
 
 
@@ -49,9 +49,9 @@ class InversionConfiguration(Configuration):
     samples: ClassVar[str] = "the inversion of a photograph"
 
     seed: int = 0
-    generator: str = field(default_factory=lambda: registry.names("generator")[0])
-    perceptual: str = field(default_factory=lambda: registry.names("distance")[0])
-    judges: tuple[str, ...] = field(default_factory=lambda: tuple(registry.names("recogniser")))
+    generator: str = field(default_factory=lambda: registry.list_names("generator")[0])
+    perceptual: str = field(default_factory=lambda: registry.list_names("distance")[0])
+    judges: tuple[str, ...] = field(default_factory=lambda: tuple(registry.list_names("recogniser")))
     draws: int = 256  # random latents among which the starts are chosen, beside the mean latent
     starts: int = 4  # runs; the networks' chunk of four rows costs the same as one
     steps: int = 120  # on the generator's draft, where it has one
@@ -112,7 +112,7 @@ class Inversion:
 
 
 @dataclass(frozen=True)
-class Inverter:
+class InversionModels:
     """The models of an inversion, loaded together."""
 
     generator: Generator
@@ -120,7 +120,7 @@ class Inverter:
     judges: Sequence[Recogniser]
 
     @classmethod
-    def load(cls, configuration: InversionConfiguration) -> Inverter:
+    def load(cls, configuration: InversionConfiguration) -> InversionModels:
         """Raises LiminalError for names that the registry does not know and for a generator without a gradient."""
         generator = registry.load(configuration.generator, "generator")
         if not generator.differentiable:
@@ -129,12 +129,12 @@ class Inverter:
         return cls(generator, perceptual, [registry.load(name, "recogniser") for name in configuration.judges])
 
 
-def invert(
+def invert_photo(
     photo: Image,
     configuration: InversionConfiguration,
     progress: Progress | None = None,
     *,
-    models: Inverter | None = None,
+    models: InversionModels | None = None,
     candidates: Sequence[int] | None = None,
 ) -> Inversion:
     """The latent whose picture comes nearest to ``photo``, uint8 (H, W, 3), framed like the generator's (``photos.read_photo``).
@@ -144,26 +144,26 @@ def invert(
     """
     progress = progress or Progress()
     progress.stage("Loading the networks", 0.0)
-    models = models or Inverter.load(configuration)
+    models = models or InversionModels.load(configuration)
     generator = models.generator
     seen = to_images(np.ascontiguousarray(photo[None]))
-    target = quantised(_resized(seen, generator.image_size))
+    target = quantise(_resize(seen, generator.image_size))
     with torch.inference_mode(False), torch.enable_grad():
-        starts = _starts(target, configuration, models, progress, candidates)
-        search = _Search(target.clone(), configuration, models, progress)
+        starts = _choose_starts(target, configuration, models, progress, candidates)
+        search = _LatentSearch(target.clone(), configuration, models, progress)
         latents, history = search.run(starts)
         best = int(np.argmin([each[-1] for each in history]))
         found = latents[best : best + 1]
         if configuration.refining and generator.has_draft:
             found = search.refine(found)
-    progress.stage("Comparing photograph and face", SHARES[2])
-    return _judged(photo, target, found, starts[best : best + 1], history[best], configuration, models, progress)
+    progress.stage("Comparing photograph and face", PROGRESS_SHARES[2])
+    return _judge_inversion(photo, target, found, starts[best : best + 1], history[best], configuration, models, progress)
 
 
-def _starts(
+def _choose_starts(
     target: Tensor,
     configuration: InversionConfiguration,
-    models: Inverter,
+    models: InversionModels,
     progress: Progress,
     candidates: Sequence[int] | None,
 ) -> Tensor:
@@ -174,20 +174,21 @@ def _starts(
     latents = torch.cat([torch.zeros(1, generator.latent_dim), generator.sample(candidates)])
     parts = []
     with torch.no_grad():
-        for low in range(0, len(latents), BATCH):
+        for low in range(0, len(latents), DRAWING_BATCH):
             progress.stage(
-                "Looking for faces that resemble the photograph", SHARES[0] + (SHARES[1] - SHARES[0]) * low / len(latents)
+                "Looking for faces that resemble the photograph",
+                PROGRESS_SHARES[0] + (PROGRESS_SHARES[1] - PROGRESS_SHARES[0]) * low / len(latents),
             )
-            drafts = generator.decode_draft(latents[low : low + BATCH])
-            parts.append(models.perceptual.distance(drafts, _resized(target, drafts.shape[-1]).expand_as(drafts)).cpu())
+            drafts = generator.decode_draft(latents[low : low + DRAWING_BATCH])
+            parts.append(models.perceptual.distance(drafts, _resize(target, drafts.shape[-1]).expand_as(drafts)).cpu())
     order = torch.argsort(torch.cat(parts), stable=True)[: configuration.starts]
     return latents[order]
 
 
-class _Search:
+class _LatentSearch:
     """Adam on the rows of a tensor of latents; every row for itself."""
 
-    def __init__(self, target: Tensor, configuration: InversionConfiguration, models: Inverter, progress: Progress) -> None:
+    def __init__(self, target: Tensor, configuration: InversionConfiguration, models: InversionModels, progress: Progress) -> None:
         self.target, self.configuration, self.models, self.progress = target, configuration, models, progress
         self.total = configuration.steps + (configuration.refining if models.generator.has_draft else 0)
 
@@ -199,7 +200,7 @@ class _Search:
             if len(starts) == 1 or not ran_out_of_memory(error.__cause__ or error):
                 raise
         half = (len(starts) + 1) // 2
-        notice(f"Not enough memory for {len(starts)} attempts at once; going on with {half}.")
+        send_notice(f"Not enough memory for {len(starts)} attempts at once; going on with {half}.")
         parts = [self.run(starts[:half]), self.run(starts[half:])]
         return torch.cat([latents for latents, _ in parts]), [row for _, history in parts for row in history]
 
@@ -214,7 +215,7 @@ class _Search:
         history: list[list[float]] = [[] for _ in starts]
         target, far = self._goal(draft)
         for step in range(steps + 1):
-            with turn(generator.device):
+            with device_turn(generator.device):
                 images = generator.decode_draft(latents) if draft else generator.decode(latents)
                 if not images.requires_grad:
                     raise LiminalError(NO_GRADIENT.format(generator.card.title))
@@ -223,7 +224,7 @@ class _Search:
                     pixels = (images - target).square().mean(dim=(1, 2, 3)).cpu()
                     length = latents.square().mean(dim=1)
                     loss = apart + self.configuration.pixels * pixels + self.configuration.prior * (length - 1).square()
-                    adam.param_groups[0]["lr"] = learning_rate * _schedule(step / steps)
+                    adam.param_groups[0]["lr"] = learning_rate * _learning_rate_share(step / steps)
                     adam.zero_grad(set_to_none=True)
                     loss.sum().backward()  # type: ignore[no-untyped-call]
                     assert latents.grad is not None
@@ -239,38 +240,38 @@ class _Search:
         generator = self.models.generator
         with torch.no_grad():
             side = generator.decode_draft(torch.zeros(1, generator.latent_dim)).shape[-1] if draft else generator.image_size
-            target = _resized(self.target, side).to(generator.device)
+            target = _resize(self.target, side).to(generator.device)
             return target, self.models.perceptual.toward(target)
 
     def _tell(self, step: int, apart: Tensor, images: Tensor) -> None:
         self.progress.stage(
             f"Bringing a generated face nearer, step {step} of {self.total}",
-            SHARES[1] + (SHARES[2] - SHARES[1]) * step / self.total,
+            PROGRESS_SHARES[1] + (PROGRESS_SHARES[2] - PROGRESS_SHARES[1]) * step / self.total,
         )
         best = int(apart.argmin())
-        shown = step % PICTURE_EVERY == 0 or step == self.total
+        shown = step % STEPS_PER_PICTURE == 0 or step == self.total
         picture = to_pictures(images[best : best + 1])[0] if shown else None
         self.progress.emit(InversionStep(step, self.total, float(apart[best]), picture))
 
 
-def _schedule(done: float) -> float:
+def _learning_rate_share(done: float) -> float:
     """Share of the highest rate after a share of the steps: a short rise, then half a cosine."""
     return float(min(1.0, 0.1 + done / WARM_UP) * 0.5 * (1 + np.cos(np.pi * done)))
 
 
-def _judged(
+def _judge_inversion(
     photo: Image,
     target: Tensor,
     found: Tensor,
     start: Tensor,
     history: Sequence[float],
     configuration: InversionConfiguration,
-    models: Inverter,
+    models: InversionModels,
     progress: Progress,
 ) -> Inversion:
     """What is shown is what is judged: the 8-bit picture, against the photograph as it was framed."""
     with torch.inference_mode():
-        images = quantised(torch.cat([models.generator.decode(each) for each in (found, start)])).cpu()
+        images = quantise(torch.cat([models.generator.decode(each) for each in (found, start)])).cpu()
         apart = models.perceptual.distance(images, target.expand_as(images)).tolist()
         likenesses = []
         for judge in models.judges:
@@ -292,8 +293,49 @@ def _judged(
     )
 
 
-def _resized(images: Tensor, side: int) -> Tensor:
+def _resize(images: Tensor, side: int) -> Tensor:
     """(N, 3, H, W) square -> (N, 3, side, side), antialiased where it shrinks."""
     if images.shape[-1] == side:
         return images
     return interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+
+NOT_YOU = "A small generator cannot make most real faces: this is the nearest one it has, not you."
+
+
+def describe_verdict(found: Inversion) -> str:
+    """What the recognisers say, in one sentence."""
+    said: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    for each in found.likenesses:
+        said[each.same_person].append(registry.find_entry(each.recogniser).title)
+    parts = []
+    if said[True]:
+        parts.append(f"{_join_titles(said[True])} {_conjugate_take(said[True])} the two for the same person")
+    if said[False]:
+        parts.append(f"{_join_titles(said[False])} {_conjugate_take(said[False])} them for two different people")
+    if said[None]:
+        parts.append(f"{_join_titles(said[None])} {'finds' if len(said[None]) == 1 else 'find'} no face in one of them")
+    return "; ".join(parts) + "."
+
+
+def list_facts(found: Inversion) -> list[tuple[str, str]]:
+    """Numbers with the words that say what they mean."""
+    rows = [
+        (
+            f"{found.lpips:.2f}",
+            f"how different the two pictures look (LPIPS); 0 is the same picture, and the search began at {found.start_lpips:.2f}",
+        )
+    ]
+    for each in found.likenesses:
+        if each.same_person is not None:
+            title = registry.find_entry(each.recogniser).title
+            rows.append((f"{each.distance:.2f}", f"apart for {title}; under {each.threshold:.2f} is the same person"))
+    return rows
+
+
+def _join_titles(titles: Sequence[str]) -> str:
+    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+
+
+def _conjugate_take(titles: Sequence[str]) -> str:
+    return "takes" if len(titles) == 1 else "take"

@@ -1,7 +1,12 @@
-"""A sample set: images, their latents, the comparisons and what models say of them; to a folder and back unchanged.
+"""A sample set: images, latents, comparisons and what models say of them; to a folder and back unchanged.
 
-The folder (DESIGN.md): manifest.json, samples.parquet, pairs.parquet (identity), latents.npz, images/<sample_id>.png. Saved
-``lossy``, the images are WebP: smaller copies of the pictures that were judged, each held to a SHA-256 in the manifest.
+The columns of its tables have one type each, so that a set is the same before and after a file; sample_id and pair_id are
+content hashes.
+The folder (DESIGN.md): manifest.json (configuration, versions, model hashes, counts, seconds), samples.parquet, pairs.parquet
+(identity),
+latents.npz, images/<sample_id>.png. Saved ``lossy``, the images are WebP: smaller copies of the pictures that were judged, each
+held to a
+SHA-256 in the manifest. Imports no torch.
 """
 
 from __future__ import annotations
@@ -9,39 +14,142 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import platform
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import pandas_dtype
 from PIL import Image as PILImage
 
+import core
 from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.folders import new_folder
-from core.sampling.tables import PAIRS, SAMPLES, emotion_samples, frame, sample_id, typed
-from core.sampling.webp import encode_webp
+from core.sampling.images import encode_webp
+from core.writing import new_folder
+
+if TYPE_CHECKING:
+    from core.models.contracts import ModelCard
+
+
+SAMPLE_COLUMNS: Mapping[str, str] = {
+    "sample_id": "str",
+    "kind": "str",
+    "seed": "int64",
+    "base_id": "str",
+    "sample_type": "str",
+    "step": "float64",
+    "image": "str",
+}
+"""One row an image. An image that plays several parts (a base is also the others' negative) has one row: its first part."""
+
+PAIR_COLUMNS: Mapping[str, str] = {
+    "pair_id": "str",
+    "batch": "int64",
+    "base_id": "str",
+    "sample_id": "str",
+    "sample_type": "str",
+    "step": "float64",
+    "partner_id": "str",  # the negative it came from
+    "direction": "str",  # semantic samples only
+    "strategy": "str",  # optimized samples only
+    "lpips": "float64",
+    "latent_distance": "float64",
+}
+"""One row a comparison: 28 a base. Missing values are NaN."""
+
+CLASSIFIER_VALUES = ("p", "logit", "calibrated")
+"""What is kept of a classifier's answer for each emotion: probability, logit, probability at the classifier's temperature."""
+
+EMOTION_COLUMNS: Mapping[str, str] = {
+    **SAMPLE_COLUMNS,
+    "emotion1": "str",
+    "emotion2": "str",
+    "guided": "boolean",
+    "strategy": "str",
+    "passed_filter": "boolean",  # filter (3) of paper B under the steerer
+    **{f"{answer}_{emotion}": "float64" for answer in CLASSIFIER_VALUES for emotion in EMOTIONS},  # the steerer's
+}
+"""One row an image of an emotion set: SAMPLES and what the steerer says; see ``emotion_samples`` for the judges' columns.
+
+sample_type: genuine (a base itself), boundary (the wanted images; ``guided`` says how they were made), morph (step: the wanted
+share of emotion 2, NaN for the other types).
+"""
+
+
+def list_emotion_columns(judges: Sequence[str], recogniser: str) -> dict[str, str]:
+    """All columns of an emotion set's samples: EMOTION_SAMPLES, each judge's answers and verdict, and the distance to the base."""
+    columns = dict(EMOTION_COLUMNS)
+    for judge in judges:
+        columns |= {f"{answer}_{judge}_{emotion}": "float64" for answer in CLASSIFIER_VALUES for emotion in EMOTIONS}
+        columns[f"passed_{judge}"] = "boolean"
+    columns[f"distance_{recogniser}"] = "float64"  # NaN where no face was found
+    return columns
+
+
+def filter_column(classifier: str, steerer: str) -> str:
+    """The column of filter (3) under a classifier: the steerer's is the set's own."""
+    return "passed_filter" if classifier == steerer else f"passed_{classifier}"
+
+
+def make_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Rows -> a table with at least ``columns``, typed; further columns follow in the order of their first row."""
+    return set_column_types(pd.DataFrame(list(rows), columns=None if rows else list(columns)), columns)
+
+
+def set_column_types(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The same table with every column of its one type, known columns first."""
+    extra = [name for name in table.columns if name not in columns]
+    series: dict[str, Any] = {name: table[name].astype(pandas_dtype(kind)) for name, kind in columns.items()}
+    for name in extra:
+        series[name] = table[name].astype(pandas_dtype(_infer_column_type(name)))
+    return pd.DataFrame(series).reset_index(drop=True)
+
+
+def _infer_column_type(name: str) -> str:
+    if name.startswith(("accepted_", "passed_")):
+        return "boolean"  # accepted_: null where no face was found
+    return "float64"
+
+
+def make_sample_id(latent: NDArray[np.float32], image: NDArray[np.uint8]) -> str:
+    """Hash of what a sample is: its latent and its pixels. 20 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=10)
+    digest.update(np.asarray(image.shape, "<i8").tobytes())
+    digest.update(np.ascontiguousarray(image).tobytes())
+    digest.update(np.ascontiguousarray(latent, "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def make_pair_id(base_id: str, sample: str, sample_type: str, step: float, partner_id: str | None) -> str:
+    """Hash of a comparison: both images and the part that the sample plays. 20 hexadecimal digits."""
+    text = f"{base_id}/{sample}/{sample_type}/{step!r}/{partner_id or ''}"
+    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
 
 FORMAT = "liminal sample set"
 FORMAT_VERSION = 1
 
 Kind = Literal["identity", "emotion"]
-FILES: Mapping[Kind, tuple[str, ...]] = {
+FOLDER_FILES: Mapping[Kind, tuple[str, ...]] = {
     "identity": ("samples.parquet", "pairs.parquet", "latents.npz"),
     "emotion": ("samples.parquet", "latents.npz"),
 }
 """What a folder holds beside its manifest and its images."""
 
-COPIES = "image_format"
+COPIES_KEY = "image_format"
 """The manifest's entry of a set whose pictures are compressed copies: "webp". Ids stay those of the pictures that were judged."""
-CHOSEN = "chosen"
+SELECTED_KEY = "chosen"
 """The manifest's entry of a set whose rows somebody picked out of a data set (``many.excerpt``): the ids that are asked about."""
-HASHES = "image_sha256"
+HASHES_KEY = "image_sha256"
 """In the folder of such a set: sample_id -> SHA-256 of its image file."""
 
 
@@ -88,7 +196,7 @@ class SampleSet:
 
     def files(self, *, lossy: bool = False) -> Iterator[tuple[str, bytes]]:
         """(path in the folder, content) of every file, the manifest last. Copies that are saved again lose nothing more."""
-        copies = COPIES in self.manifest
+        copies = COPIES_KEY in self.manifest
         lossy = lossy or copies
         ending = "webp" if lossy else "png"
         order = list(self.latents)
@@ -102,7 +210,7 @@ class SampleSet:
         yield "latents.npz", buffer.getvalue()
         hashes = {}
         for name, image in self.images.items():
-            content = encode_webp(image, lossless=copies) if lossy else png(image)
+            content = encode_webp(image, lossless=copies) if lossy else encode_png(image)
             hashes[name] = hashlib.sha256(content).hexdigest()
             yield f"images/{name}.{ending}", content
         record = {
@@ -111,7 +219,7 @@ class SampleSet:
             "kind": self.kind,
             "configuration": self.configuration.to_dict(),
             **self.manifest,
-            **({COPIES: "webp", HASHES: hashes} if lossy else {}),
+            **({COPIES_KEY: "webp", HASHES_KEY: hashes} if lossy else {}),
         }
         yield "manifest.json", (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
 
@@ -146,15 +254,15 @@ class SampleSet:
         configuration, samples, pairs, record = load_tables(place)
         latents = load_latents(place)
         images = {}
-        copies, hashes = COPIES in record, record.pop(HASHES, None)
+        copies, hashes = COPIES_KEY in record, record.pop(HASHES_KEY, None)
         ending = "webp" if copies else "png"
         for name in samples["sample_id"]:
             path = place / "images" / f"{name}.{ending}"
-            images[name] = _image(path)
+            images[name] = _read_image(path)
             if copies:
                 same = isinstance(hashes, dict) and hashlib.sha256(path.read_bytes()).hexdigest() == hashes.get(name)
             else:
-                same = name in latents and sample_id(latents[name], images[name]) == name
+                same = name in latents and make_sample_id(latents[name], images[name]) == name
             if name not in latents or not same:
                 raise LiminalError(
                     f"The image {path.name} of the sample set {place} is not the one that was saved; copy the whole folder again."
@@ -169,27 +277,30 @@ def load_tables(
 
     Raises LiminalError as ``SampleSet.load`` does.
     """
-    record = _manifest(folder)
-    configuration = _configuration(folder, record["kind"], record.pop("configuration"))
-    for name in FILES[record["kind"]]:
+    record = _read_manifest(folder)
+    configuration = _read_configuration(folder, record["kind"], record.pop("configuration"))
+    for name in FOLDER_FILES[record["kind"]]:
         if not (folder / name).is_file():
             raise LiminalError(f"The sample set {folder} lacks its file {name}; copy the whole folder again or make it anew.")
     if isinstance(configuration, IdentityConfiguration):
-        samples, pairs = _table(folder / "samples.parquet", SAMPLES), _table(folder / "pairs.parquet", PAIRS)
+        samples, pairs = (
+            _read_table(folder / "samples.parquet", SAMPLE_COLUMNS),
+            _read_table(folder / "pairs.parquet", PAIR_COLUMNS),
+        )
     else:
-        samples = _table(folder / "samples.parquet", emotion_samples(configuration.judges, configuration.recogniser))
-        pairs = no_pairs()
+        samples = _read_table(folder / "samples.parquet", list_emotion_columns(configuration.judges, configuration.recogniser))
+        pairs = make_empty_pairs()
     for name in ("format", "format_version", "kind"):
         record.pop(name)
     return configuration, samples, pairs, record
 
 
-def no_pairs() -> pd.DataFrame:
+def make_empty_pairs() -> pd.DataFrame:
     """The pairs of a set that compares nothing: no rows, the columns of PAIRS."""
-    return frame([], PAIRS)
+    return make_table([], PAIR_COLUMNS)
 
 
-def joined(sets: Sequence[SampleSet]) -> SampleSet:
+def join_identity_sets(sets: Sequence[SampleSet]) -> SampleSet:
     """Several batches of one identity configuration as one set; an image that they share is kept once."""
     first = sets[0]
     samples = pd.concat([each.samples for each in sets]).drop_duplicates("sample_id")
@@ -198,30 +309,30 @@ def joined(sets: Sequence[SampleSet]) -> SampleSet:
     for each in sets:
         latents.update(each.latents)
         images.update(each.images)
-    pairs = typed(pd.concat([each.pairs for each in sets]), PAIRS)
+    pairs = set_column_types(pd.concat([each.pairs for each in sets]), PAIR_COLUMNS)
     manifest = dict(first.manifest)
     manifest["batches"] = [number for each in sets for number in each.manifest["batches"]]
     manifest["searches"] = [run for each in sets for run in each.manifest["searches"]]
     manifest["evaluations"] = sum(each.manifest["evaluations"] for each in sets)
     manifest["base_draws"] = sum(each.manifest["base_draws"] for each in sets)
-    manifest["counts"] = counts(pairs)
+    manifest["counts"] = count_sample_types(pairs)
     manifest["seconds"] = {name: sum(each.manifest["seconds"][name] for each in sets) for name in first.manifest["seconds"]}
-    return SampleSet(first.configuration, typed(samples, SAMPLES), pairs, latents, images, manifest)
+    return SampleSet(first.configuration, set_column_types(samples, SAMPLE_COLUMNS), pairs, latents, images, manifest)
 
 
-def counts(table: pd.DataFrame) -> dict[str, int]:
+def count_sample_types(table: pd.DataFrame) -> dict[str, int]:
     """Rows (comparisons of an identity set, samples of an emotion set) by sample type, in order of appearance."""
     return {str(name): int(number) for name, number in table["sample_type"].value_counts(sort=False).items()}
 
 
-def png(image: NDArray[np.uint8]) -> bytes:
+def encode_png(image: NDArray[np.uint8]) -> bytes:
     """uint8 (H, W, 3) -> a PNG file's bytes."""
     buffer = io.BytesIO()
     PILImage.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _manifest(place: Path) -> dict[str, Any]:
+def _read_manifest(place: Path) -> dict[str, Any]:
     if not place.is_dir():
         raise LiminalError(f"There is no folder {place}; give the folder of a sample set.")
     try:
@@ -231,7 +342,7 @@ def _manifest(place: Path) -> dict[str, Any]:
         wrong = True
     if wrong:
         raise LiminalError(f"The folder {place} is not a sample set: it has no manifest.json that says so.")
-    if record.get("format_version") != FORMAT_VERSION or record.get("kind") not in tuple(FILES):
+    if record.get("format_version") != FORMAT_VERSION or record.get("kind") not in tuple(FOLDER_FILES):
         raise LiminalError(
             f"The sample set {place} was made by another version of Liminal or holds neither identity nor emotion samples; "
             f"make it anew with 'python -m core generate'."
@@ -239,7 +350,7 @@ def _manifest(place: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def _configuration(place: Path, kind: Kind, values: dict[str, Any]) -> IdentityConfiguration | EmotionConfiguration:
+def _read_configuration(place: Path, kind: Kind, values: dict[str, Any]) -> IdentityConfiguration | EmotionConfiguration:
     try:
         return IdentityConfiguration.from_dict(values) if kind == "identity" else EmotionConfiguration.from_dict(values)
     except TypeError as error:  # a parameter without a default is missing, or is no value at all
@@ -248,12 +359,12 @@ def _configuration(place: Path, kind: Kind, values: dict[str, Any]) -> IdentityC
         ) from error
 
 
-def _table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+def _read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
         missing = [name for name in columns if name not in table]
         if not missing:
-            return typed(table, columns)
+            return set_column_types(table, columns)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LiminalError(f"The file {path} is damaged and cannot be read as a table; copy the whole folder again.") from error
     named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
@@ -270,7 +381,7 @@ def load_latents(folder: Path) -> dict[str, NDArray[np.float32]]:
         raise LiminalError(f"The file {path} is damaged and its latents cannot be read; copy the whole folder again.") from error
 
 
-def _image(path: Path) -> NDArray[np.uint8]:
+def _read_image(path: Path) -> NDArray[np.uint8]:
     if not path.is_file():
         raise LiminalError(f"The sample set {path.parent.parent} lacks its image {path.name}; copy the whole folder again.")
     try:
@@ -278,3 +389,16 @@ def _image(path: Path) -> NDArray[np.uint8]:
             return np.asarray(opened.convert("RGB"))
     except (OSError, SyntaxError, ValueError, PILImage.DecompressionBombError) as error:
         raise LiminalError(f"The image {path} is damaged and cannot be read; copy the whole folder again.") from error
+
+
+def describe_provenance(cards: Iterable[ModelCard], device: object, packages: Sequence[str]) -> dict[str, Any]:
+    """Plain data. packages: those whose version a result depends on."""
+    return {
+        "versions": {
+            "liminal": core.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "device": str(device),
+        "models": {card.name: {"kind": card.kind, "files": {each.path: each.sha256 for each in card.files}} for card in cards},
+    }

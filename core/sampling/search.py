@@ -1,14 +1,33 @@
-"""A search toward a descriptor: what all strategies share, from the runs' records to the result that they return.
+"""Search from latents toward a descriptor: the optimized samples of paper A (sections 3.2.4 and 4.1), and impostors.
 
-A strategy proposes latents; ``Lockstep`` looks at those of all runs as one batch and keeps the first results under the targets.
+Two paths. The *search* path may be fast and slightly inexact (``decode_for_search``, ``embed_for_search``); the *exact* path
+judges the
+8-bit picture in float32, as it is later shown and stored. Only the exact path decides which results are kept. All runs of a
+search go
+through the networks as one batch (``BatchedSearch``).
+
+Strategies, by name in ``STRATEGIES`` (adding one is one function and one line there):
+
+- cmaes: CMA-ES with the ``cma`` library's ask and tell (Hansen 2016, arXiv:1604.00772). The library proposes and is told; it
+  knows no model.
+  Each run draws from its own random numbers, never from NumPy's global ones.
+- gradient: Adam through generator, aligned chip and recogniser; beyond the paper. Landmarks are found without a gradient and
+  held for a few
+  steps; the chip cut at them is differentiable. A latent drawn from N(0, I) has |z|^2 / d near 1 (standard deviation sqrt(2 /
+  d)) and the
+  generator was trained on nothing else, so the loss is distance(z) + plausibility * (|z|^2 / d - 1)^2: the length is held,
+  not the direction.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,26 +35,97 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import LiminalError
+from core.models.contracts import DetectedFaces, Generator, Recogniser
+from core.models.engine.engine import device_turn
+from core.sampling.configuration import IdentityConfiguration, Strategy, numpy_generator, sample_seed
 from core.sampling.events import Image, SearchStep
-from core.sampling.objective import SEARCH_MARGIN, Objective
-from core.sampling.pictures import to_pictures
+from core.sampling.images import quantise, to_pictures
+
+SEARCH_MARGIN = 0.015
+"""A candidate is confirmed when its search distance is under the target plus so much: two standard deviations of what dlib's fast
+path moves distances by on generated faces (0.007)."""
+
+
+RECOGNISER_BATCH = 16
+"""Images that go through the recogniser at a time: enlarged pictures and chips of more would fall out of the processor's caches
+(measured: 1.7 times the time, and 600 MB more memory, for 208 at once)."""
+
+
+class Objective:
+    """Latents to distances, through one generator and one recogniser. NaN where no face was found."""
+
+    def __init__(self, generator: Generator, recogniser: Recogniser) -> None:
+        self.generator = generator
+        self.recogniser = recogniser
+        self.sees_missing_faces = type(recogniser).embed_for_search is Recogniser.embed_for_search
+        """Whether the search path itself says where no face is; a fast path may ask no detector."""
+
+    def look(self, latents: NDArray[np.float32], wanted: Tensor, careful: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Tensor]:
+        """Latents (N, d), descriptors sought (N, D) -> search distances (N,), images (N, 3, H, W).
+
+        careful: (N,), where the face is looked for in the image itself and not where the generator's faces usually lie.
+        """
+        with torch.inference_mode():
+            images = self.generator.decode_for_search(torch.from_numpy(latents))
+            boxes = self._boxes(images, careful)
+            expected = [None] * len(images) if boxes is None else torch.split(boxes.nan_to_num(0.5), RECOGNISER_BATCH)
+            parts = [
+                self.recogniser.embed_for_search(part, box)
+                for part, box in zip(torch.split(images, RECOGNISER_BATCH), expected, strict=boxes is not None)
+            ]
+            distances = self._distances(torch.cat(parts), wanted)
+            if boxes is not None:
+                distances[boxes.isnan().any(dim=1).numpy()] = np.nan
+            return distances, images
+
+    def confirm(self, latents: NDArray[np.float32], wanted: Tensor) -> NDArray[np.float64]:
+        """Latents (N, d), descriptors sought (N, D) -> exact distances (N,)."""
+        with torch.inference_mode():
+            images = quantise(self.generator.decode(torch.from_numpy(latents)))
+            return self._distances(
+                torch.cat([self.recogniser.embed(part) for part in torch.split(images, RECOGNISER_BATCH)]), wanted
+            )
+
+    def _boxes(self, images: Tensor, careful: NDArray[np.bool_]) -> Tensor | None:
+        """Where each image's face is expected (N, 4), NaN where none was found; None where the search path looks itself."""
+        if self.generator.face_box is None or self.sees_missing_faces:
+            return None
+        boxes = torch.tensor(self.generator.face_box, dtype=torch.float64).repeat(len(images), 1)
+        if careful.any():
+            rows = torch.from_numpy(careful)
+            boxes[rows] = self.find_boxes(images[rows.to(images.device)])
+        return boxes
+
+    def find_boxes(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) -> where the recogniser finds their faces (N, 4), in shares of the side; NaN where none."""
+        with torch.inference_mode():
+            height, width = images.shape[2:]
+            faces = self.recogniser.find_faces(quantise(images))
+            boxes = faces.boxes.cpu().double() / torch.tensor([width, height, width, height], dtype=torch.float64)
+            boxes[~faces.found.cpu()] = torch.nan
+            return boxes
+
+    def _distances(self, vectors: Tensor, wanted: Tensor) -> NDArray[np.float64]:
+        distances: NDArray[np.float64] = self.recogniser.distance(vectors, wanted.to(vectors.device)).cpu().double().numpy()
+        return distances
+
 
 Latent = NDArray[np.float32]
 """(latent_dim,)"""
 
-CONTENDERS = 4
+CONFIRMED_CANDIDATES = 4
 """So many of a run's nearest candidates are confirmed at its end, since the search path may rank neighbours wrongly."""
 
-CAREFUL = 0.05
+DETECTOR_MARGIN = 0.05
 """From so far above the lowest target on, the detector is asked about every candidate: a guessed box moves distances by more than
 the last steps gain."""
 
-IMAGE_EVERY = 3
+ITERATIONS_PER_IMAGE = 3
 """Iterations between two images of one run."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class TargetResult:
     """The latent kept for one target: the first one under it, else the best one of the run (paper A, section 4.1)."""
 
     target: float
@@ -50,7 +140,7 @@ class SearchRun:
     """One run from one start."""
 
     start: Latent
-    kept: tuple[Kept, ...]  # one a target, lowest target first
+    kept: tuple[TargetResult, ...]  # one a target, lowest target first
     history: tuple[float, ...]  # best search distance so far: [0] of the start, then after each iteration; NaN while no face
     evaluations: int
 
@@ -79,7 +169,7 @@ class RunRecord:
     evaluations: int = 0
     best: float = math.inf
     exact: tuple[float, Latent, int] | None = None  # best confirmed distance, its latent and iteration
-    reached: dict[float, Kept] = field(default_factory=dict)
+    reached: dict[float, TargetResult] = field(default_factory=dict)
     nearest: list[tuple[float, int, Latent]] = field(default_factory=list)  # search distance, iteration, latent
 
     @property
@@ -95,9 +185,9 @@ class RunRecord:
     def note(self, distances: NDArray[np.float64], latents: NDArray[np.float32], iteration: int) -> int | None:
         """Take in one iteration's candidates (NaN: no face) -> the index of the one that is the best so far, if one is."""
         self.evaluations += len(distances)
-        order = [int(index) for index in np.argsort(distances, kind="stable")[:CONTENDERS]]  # NaN comes last
+        order = [int(index) for index in np.argsort(distances, kind="stable")[:CONFIRMED_CANDIDATES]]  # NaN comes last
         found = [(float(distances[index]), iteration, latents[index].copy()) for index in order if np.isfinite(distances[index])]
-        self.nearest = sorted([*self.nearest, *found], key=lambda each: each[:2])[:CONTENDERS]
+        self.nearest = sorted([*self.nearest, *found], key=lambda each: each[:2])[:CONFIRMED_CANDIDATES]
         improved = bool(found) and found[0][0] < self.best
         if improved:
             self.best = found[0][0]
@@ -112,19 +202,19 @@ class RunRecord:
             self.exact = (distance, latent.copy(), iteration)
         for target in self.targets:
             if distance < target and target not in self.reached:
-                self.reached[target] = Kept(target, latent.copy(), distance, True, iteration)
+                self.reached[target] = TargetResult(target, latent.copy(), distance, True, iteration)
 
     def result(self) -> SearchRun:
         """The run as it is kept: open targets get the best confirmed latent, or the start where no face was ever found."""
         distance, latent, iteration = self.exact or (math.nan, self.start, 0)
-        kept = [self.reached.get(target) or Kept(target, latent, distance, False, iteration) for target in self.targets]
+        kept = [self.reached.get(target) or TargetResult(target, latent, distance, False, iteration) for target in self.targets]
         return SearchRun(self.start, tuple(kept), tuple(self.history), self.evaluations)
 
 
 OnStep = Callable[[SearchStep], None]
 
 
-class Lockstep:
+class BatchedSearch:
     """All runs of a search, looked at together. A strategy hands in candidates; runs that are finished drop out."""
 
     def __init__(
@@ -154,7 +244,7 @@ class Lockstep:
         self.records = [RunRecord(start, targets) for start in self.starts]
         self.iteration = 0
         self._pictures: dict[int, Image] = {}  # best so far, not shown yet
-        self._shown = [-IMAGE_EVERY] * len(starts)
+        self._shown = [-ITERATIONS_PER_IMAGE] * len(starts)
 
     def active(self) -> list[int]:
         """The runs that go on; none when the iterations are used up."""
@@ -171,7 +261,7 @@ class Lockstep:
         bounds = np.cumsum([0, *(len(each) for each in proposals)])
         latents = np.concatenate(proposals).astype(np.float32, copy=False)
         of_row = np.repeat(np.asarray(runs), np.diff(bounds))
-        near = np.array([self.records[run].best < self.records[run].targets[0] + CAREFUL for run in of_row], dtype=bool)
+        near = np.array([self.records[run].best < self.records[run].targets[0] + DETECTOR_MARGIN for run in of_row], dtype=bool)
         distances, images = self.objective.look(latents, self.wanted[torch.as_tensor(of_row)], near)
         distances = distances.copy()
         split = [distances[low:high] for low, high in itertools.pairwise(bounds)]  # views
@@ -250,9 +340,169 @@ class Lockstep:
         for run in runs:
             record = self.records[run]
             finished = record.finished or self.iteration >= self.iterations
-            due = finished or self.iteration - self._shown[run] >= IMAGE_EVERY
+            due = finished or self.iteration - self._shown[run] >= ITERATIONS_PER_IMAGE
             picture = self._pictures.pop(run, None) if due else None
             if picture is not None:
                 self._shown[run] = self.iteration
             base, partner = self.labels[run]
             self.on_step(SearchStep(run, base, partner, self.iteration, record.history[-1], picture, record.evaluations, finished))
+
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", message="Could not import matplotlib", category=UserWarning)  # its plots are not used
+    import cma
+
+NO_FACE_PENALTY = 1e3
+"""Told for candidates without a face: finite, and above every distance, so that they rank last. Never kept, never a distance."""
+
+EXHAUSTED_CRITERIA = frozenset({"tolx", "noeffectaxis", "noeffectcoord", "tolconditioncov"})
+"""Of cma's own stopping criteria those after which float32 latents no longer change."""
+
+
+def search_by_cmaes(
+    starts: NDArray[np.float32],
+    wanted: Tensor,
+    objective: Objective,
+    configuration: IdentityConfiguration,
+    seeds: Sequence[int],
+    labels: Sequence[tuple[int, int]] | None = None,
+    on_step: OnStep | None = None,
+) -> SearchResult:
+    """Search from each start (R, d) toward ``wanted``, one descriptor (D,) or one a run (R, D).
+
+    Every run ends when its distance is under the lowest target or after ``configuration.iterations``. ``labels`` are the
+    (base, partner) of the events; ``on_step`` hears them and may raise Cancelled. Raises LiminalError where no face is sought.
+    """
+    began = time.perf_counter()
+    runs = BatchedSearch(starts, wanted, objective, configuration.targets, configuration.iterations, labels, on_step)
+    everyone = range(len(runs.starts))
+    if len(runs.starts):
+        runs.look(everyone, [start[None] for start in runs.starts])  # iteration 0: the start itself
+    strategies = {run: _make_cma_strategy(runs.starts[run], configuration, seeds[run]) for run in runs.active()}
+    while active := [run for run in runs.active() if run in strategies]:
+        asked = [strategies[run].ask() for run in active]
+        looked = runs.look(active, [np.asarray(candidates, np.float32) for candidates in asked])
+        for run, candidates, distances in zip(active, asked, looked, strict=True):
+            strategies[run].tell(candidates, np.where(np.isfinite(distances), distances, NO_FACE_PENALTY))
+            if EXHAUSTED_CRITERIA & strategies[run].stop().keys():
+                del strategies[run]
+    return runs.result("cmaes", time.perf_counter() - began)
+
+
+def count_candidates(configuration: IdentityConfiguration, latent_dim: int) -> int:
+    """Candidates a generation: cma's default is 4 + floor(3 ln d) (Hansen 2016, arXiv:1604.00772, table 1), 17 for d = 100."""
+    return configuration.population or 4 + math.floor(3 * math.log(latent_dim))
+
+
+def _make_cma_strategy(start: NDArray[np.float32], configuration: IdentityConfiguration, seed: int) -> Any:
+    random = numpy_generator(seed)
+    options = {
+        "popsize": count_candidates(configuration, len(start)),
+        "randn": lambda *shape: random.standard_normal(shape),
+        "seed": math.nan,  # leaves NumPy's global random numbers alone
+        "verbose": -9,
+        "verb_log": 0,
+        "verb_disp": 0,
+        "maxiter": math.inf,
+    }
+    return cma.CMAEvolutionStrategy(start.astype(np.float64), configuration.sigma, options)
+
+
+ITERATIONS_PER_LANDMARKS = 3
+"""Steps between two searches for landmarks; they move little in between."""
+
+
+def search_by_gradient(
+    starts: NDArray[np.float32],
+    wanted: Tensor,
+    objective: Objective,
+    configuration: IdentityConfiguration,
+    seeds: Sequence[int],
+    labels: Sequence[tuple[int, int]] | None = None,
+    on_step: OnStep | None = None,
+) -> SearchResult:
+    """As ``core.sampling.cmaes.search``; one evaluation a run and iteration. Draws nothing, so ``seeds`` are not used."""
+    began = time.perf_counter()
+    runs = BatchedSearch(starts, wanted, objective, configuration.targets, configuration.iterations, labels, on_step)
+    latents = [torch.from_numpy(start.copy()).requires_grad_() for start in runs.starts]
+    adam = torch.optim.Adam(latents, lr=configuration.learning_rate) if latents else None
+    landmarks = _Landmarks(objective, len(latents))
+    while adam and (active := runs.active()):
+        with device_turn(objective.generator.device):
+            distances, images, found = _measure_distances(objective, landmarks, latents, runs.wanted, active, runs.iteration)
+        proposals = np.stack([latents[run].detach().numpy().copy() for run in active])
+        looked = np.where(found, distances.detach().cpu().double().numpy(), np.nan)
+        runs.take(active, list(proposals[:, None]), list(looked[:, None]), images)
+        adam.zero_grad(set_to_none=True)  # Adam leaves runs without a gradient alone: those that have finished
+        length = torch.stack([latents[run].square().mean() for run in active])
+        loss = torch.nan_to_num(distances).sum().cpu() + configuration.plausibility * (length - 1).square().sum()
+        with device_turn(objective.generator.device):
+            loss.backward()  # type: ignore[no-untyped-call]
+        for run in active:
+            gradient = latents[run].grad
+            if gradient is not None:
+                gradient.nan_to_num_(0.0, 0.0, 0.0)
+        adam.step()
+    return runs.result("gradient", time.perf_counter() - began)
+
+
+class _Landmarks:
+    """The last landmarks found in each run's image. Before any were found: those of the generator's mean face (latent 0)."""
+
+    def __init__(self, objective: Objective, runs: int) -> None:
+        self.recogniser = objective.recogniser
+        with torch.no_grad():
+            mean = self.recogniser.find_faces(objective.generator.decode(torch.zeros(1, objective.generator.latent_dim)))
+        self.landmarks = mean.landmarks.repeat(runs, 1, 1)
+        self.boxes = mean.boxes.repeat(runs, 1)
+        self.found = np.zeros(runs, bool)
+
+    def find(self, images: Tensor, runs: Sequence[int]) -> None:
+        """Look for landmarks anew; a run whose face is lost keeps its last ones, so that the way back has a gradient."""
+        faces = self.recogniser.find_faces(images.detach())
+        for row, run in enumerate(runs):
+            self.found[run] = bool(faces.found[row])
+            if self.found[run]:
+                self.landmarks[run] = faces.landmarks[row]
+                self.boxes[run] = faces.boxes[row]
+
+    def faces(self, runs: Sequence[int]) -> DetectedFaces:
+        rows = torch.as_tensor(list(runs))
+        return DetectedFaces(self.landmarks[rows], self.boxes[rows])
+
+
+def _measure_distances(
+    objective: Objective, landmarks: _Landmarks, latents: Sequence[Tensor], wanted: Tensor, active: Sequence[int], iteration: int
+) -> tuple[Tensor, Tensor, NDArray[np.bool_]]:
+    """-> distances (A,) with a gradient, images (A, 3, H, W) without, whether a face was found (A,)."""
+    images = objective.generator.decode(torch.stack([latents[run] for run in active]))
+    if iteration % ITERATIONS_PER_LANDMARKS == 0:
+        landmarks.find(images, active)
+    vectors = objective.recogniser.embed_chips(objective.recogniser.align(images, landmarks.faces(active))).float()
+    distances = objective.recogniser.distance(vectors, wanted[torch.as_tensor(list(active))].to(vectors.device))
+    return distances, images.detach(), landmarks.found[list(active)]
+
+
+STRATEGIES = {"cmaes": search_by_cmaes, "gradient": search_by_gradient}
+
+
+def search_descriptor(
+    starts: NDArray[np.float32],
+    wanted: Tensor,
+    generator: Generator,
+    recogniser: Recogniser,
+    configuration: IdentityConfiguration,
+    *,
+    seeds: Sequence[int] | None = None,
+    labels: Sequence[tuple[int, int]] | None = None,
+    on_step: OnStep | None = None,
+) -> SearchResult:
+    """Search from each start (R, latent_dim) toward a descriptor ``wanted`` (D,), or one a run (R, D): a base's or a photo's.
+
+    Of ``configuration`` the strategy, targets, iterations and that strategy's own parameters are used. ``on_step`` hears one
+    ``SearchStep`` a run and iteration and may raise Cancelled (``Progress.emit`` does). Raises LiminalError for starts of the
+    wrong size and where the face that is sought has no descriptor.
+    """
+    strategy: Strategy = configuration.strategy
+    seeds = seeds or [sample_seed(configuration.seed, "search", index) for index in range(len(starts))]
+    return STRATEGIES[strategy](starts, wanted, Objective(generator, recogniser), configuration, seeds, labels, on_step)

@@ -1,7 +1,9 @@
 """The demonstration: two simulated studies in ``assets/demonstration``, so that every page has something to show on first start.
 
-``card.json`` (command, seed, counts, versions, planted relations, date), ``sets/<set_id>/`` (sample sets with pictures as WebP) and
-for each study ``<kind>.json`` (plan, stimuli, observers) and ``<kind>.parquet`` (every answer, source 'simulated').
+``card.json`` (command, seed, counts, versions, planted relations, date), ``sets/<set_id>/`` (sample sets with pictures as WebP)
+and for each study ``<kind>.json`` (plan, stimuli, observers) and ``<kind>.parquet`` (every answer, source 'simulated').
+``load_demonstration`` and ``ensure_demonstration`` read what is stored; ``build_demonstration`` makes it anew, sample set by
+sample set, so that a stopped run continues where it was.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import datetime as dt
 import json
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,26 +21,34 @@ from typing import Any
 import pandas as pd
 
 import core
+from core.data_folder import ASSETS
 from core.errors import LiminalError
 from core.progress import Progress
-from core.sampling.descriptors import ASSETS
-from core.sampling.sample_set import SampleSet
-from core.studies.demonstration_sets import GENERATOR, Size, emotion_sets, identity_set, sentinel_set
-from core.studies.exporting.bundle import recorded_study, study_record
+from core.sampling.configuration import IdentityConfiguration, Strategy
+from core.sampling.emotion.configuration import EMOTION_PAIRS, EmotionConfiguration
+from core.sampling.sample_set import SampleSet, join_identity_sets
+from core.studies.exporting.bundle import study_from_record, study_to_record
 from core.studies.exporting.tables import parquet_bytes
-from core.studies.library import content_id, described, write_set
-from core.studies.observers.simulate import PLANTED
-from core.studies.observers.simulated_study import SimulatedStudy, simulated_study
-from core.studies.planning import CHECKS_TITLE, Prepared, emotion_plan, identity_plan, joined_stimuli, stimuli_of
-from core.studies.ratings import typed
+from core.studies.library import describe_sample_set, hash_sample_set, write_sample_set
+from core.studies.observers.simulation import PLANTED, SimulatedStudy, simulate_study
+from core.studies.planning import (
+    CHECKS_TITLE,
+    PreparedStudy,
+    join_stimuli,
+    list_stimuli,
+    make_emotion_plan,
+    make_identity_plan,
+    make_sentinels,
+)
+from core.studies.ratings import type_columns
 from core.studies.store import Store
 from core.studies.study import KINDS, Kind, Rater, Stimulus, Study, new_code
 from core.writing import write_bytes
 
-FOLDER = ASSETS / "demonstration"
-COMMAND = "python -m core assets demonstration"
-NAMES: dict[Kind, str] = {"identity": "Demonstration: the same person?", "emotion": "Demonstration: which feeling?"}
-EMOTION_TRIALS = 150
+DEMONSTRATION_FOLDER = ASSETS / "demonstration"
+DEMONSTRATION_COMMAND = "python -m core assets demonstration"
+STUDY_NAMES: dict[Kind, str] = {"identity": "Demonstration: the same person?", "emotion": "Demonstration: which feeling?"}
+OBSERVER_TRIALS = 150
 """An emotion observer's, sentinels not counted."""
 
 
@@ -53,33 +63,33 @@ class Demonstration:
     folders: tuple[Path, ...]
 
 
-def build(
+def build_demonstration(
     work: Path,
     *,
-    folder: Path = FOLDER,
+    folder: Path = DEMONSTRATION_FOLDER,
     seed: int = 1,
     raters: tuple[int, int] = (60, 80),
-    size: Size | None = None,
+    size: DemonstrationSize | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Make everything anew -> the card. work: keeps finished sample sets, so that a stopped making goes on where it was.
 
     raters: observers of pairs and of faces.
     """
-    size, progress = size or Size(), progress or Progress()
-    pairs = identity_set(size, seed, work, progress.part("Pairs", 0, 3))
-    faces = emotion_sets(size, seed, work, progress.part("Faces", 1, 3))
-    checks, note = sentinel_set(size, faces[0], work, progress.part("Attention checks", 2, 3))
+    size, progress = size or DemonstrationSize(), progress or Progress()
+    pairs = make_identity_set(size, seed, work, progress.part("Pairs", 0, 3))
+    faces = make_emotion_sets(size, seed, work, progress.part("Faces", 1, 3))
+    checks, note = make_sentinel_set(size, faces[0], work, progress.part("Attention checks", 2, 3))
     start = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    identity = _study("identity", [pairs], raters[0], seed, start, [])
-    emotion = _study("emotion", [*faces, *([checks] if checks else [])], raters[1], seed, start, [note] if note else [])
+    identity = _simulate_study("identity", [pairs], raters[0], seed, start, [])
+    emotion = _simulate_study("emotion", [*faces, *([checks] if checks else [])], raters[1], seed, start, [note] if note else [])
     card = {
-        "command": f"{COMMAND} --seed {seed} --batches {size.batches} --faces {size.faces} --raters {raters[0]} {raters[1]}",
+        "command": f"{DEMONSTRATION_COMMAND} --seed {seed} --batches {size.batches} --faces {size.faces} --raters {raters[0]} {raters[1]}",
         "date": start.date().isoformat(),
         "seed": seed,
-        "generator": GENERATOR,
+        "generator": DEMONSTRATION_GENERATOR,
         "size": asdict(size),
-        "studies": {made.study.plan.kind: _counts(made) for made in (identity, emotion)},
+        "studies": {made.study.plan.kind: _count_contents(made) for made in (identity, emotion)},
         "planted": dict(PLANTED),
         "versions": {
             "liminal": core.__version__,
@@ -87,30 +97,32 @@ def build(
             **{name: version(name) for name in ("torch", "numpy")},
         },
     }
-    _write_sets(folder / "sets", {content_id(each): each for each in (pairs, *faces, *([checks] if checks else []))}, checks)
+    _write_sets(folder / "sets", {hash_sample_set(each): each for each in (pairs, *faces, *([checks] if checks else []))}, checks)
     for made in (identity, emotion):
         write_bytes(folder / f"{made.study.plan.kind}.parquet", parquet_bytes(made.ratings))
-        write_bytes(folder / f"{made.study.plan.kind}.json", _json(_record(made)))
-    write_bytes(folder / "card.json", _json(card))
+        write_bytes(folder / f"{made.study.plan.kind}.json", _to_json(_study_to_record(made)))
+    write_bytes(folder / "card.json", _to_json(card))
     return card
 
 
-def load_demonstration(folder: Path = FOLDER) -> tuple[Demonstration, ...]:
+def load_demonstration(folder: Path = DEMONSTRATION_FOLDER) -> tuple[Demonstration, ...]:
     """Both studies, each with a link and observers' codes of its own. Raises LiminalError where they are not stored whole."""
     try:
-        return tuple(_load(folder, kind) for kind in KINDS)
+        return tuple(_load_study(folder, kind) for kind in KINDS)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LiminalError(f"No demonstration study is stored in {folder}; make it with '{COMMAND}'.") from error
+        raise LiminalError(f"No demonstration study is stored in {folder}; make it with '{DEMONSTRATION_COMMAND}'.") from error
 
 
-def ensure_demonstration(store: Store, folder: Path = FOLDER, progress: Progress | None = None) -> tuple[str, ...]:
+def ensure_demonstration(store: Store, folder: Path = DEMONSTRATION_FOLDER, progress: Progress | None = None) -> tuple[str, ...]:
     """Put both studies into the store, each once -> the names of those that were added now. progress hears of nothing else.
 
     What the owner has deleted does not come back: the store remembers deletions. Raises LiminalError like the store.
     """
     names = {study.name for study in store.studies()}
     wanted = [
-        name for name in NAMES.values() if name not in names and not any(each.what == "study" for each in store.deletions(name))
+        name
+        for name in STUDY_NAMES.values()
+        if name not in names and not any(each.what == "study" for each in store.deletions(name))
     ]
     if not wanted:
         return ()
@@ -130,35 +142,40 @@ def ensure_demonstration(store: Store, folder: Path = FOLDER, progress: Progress
     return tuple(added)
 
 
-def _study(
+def _simulate_study(
     kind: Kind, sets: Sequence[SampleSet], raters: int, seed: int, start: dt.datetime, notes: Sequence[str]
 ) -> SimulatedStudy:
-    by_id = {content_id(each): each for each in sets}
-    stimuli = joined_stimuli(stimuli_of(each, set_id) for set_id, each in by_id.items())
+    by_id = {hash_sample_set(each): each for each in sets}
+    stimuli = join_stimuli(list_stimuli(each, set_id) for set_id, each in by_id.items())
     if kind == "identity":
-        plan = identity_plan(stimuli, seed=seed)
+        plan = make_identity_plan(stimuli, seed=seed)
     else:
-        plan = emotion_plan(stimuli, trials=min(EMOTION_TRIALS, sum(not each.is_sentinel for each in stimuli)), seed=seed)
-    return simulated_study(
-        NAMES[kind], Prepared(plan, tuple(stimuli), tuple(by_id), tuple(notes)), by_id, raters=raters, seed=seed, start=start
+        plan = make_emotion_plan(stimuli, trials=min(OBSERVER_TRIALS, sum(not each.is_sentinel for each in stimuli)), seed=seed)
+    return simulate_study(
+        STUDY_NAMES[kind],
+        PreparedStudy(plan, tuple(stimuli), tuple(by_id), tuple(notes)),
+        by_id,
+        raters=raters,
+        seed=seed,
+        start=start,
     )
 
 
-def _counts(made: SimulatedStudy) -> dict[str, int]:
+def _count_contents(made: SimulatedStudy) -> dict[str, int]:
     return {"stimuli": len(made.stimuli), "raters": len(made.raters), "answers": len(made.ratings)}
 
 
 def _write_sets(place: Path, sets: dict[str, SampleSet], checks: SampleSet | None) -> None:
     shutil.rmtree(place, ignore_errors=True)
     for set_id, each in sets.items():
-        title = CHECKS_TITLE if each is checks else described(each)
-        write_set(place / set_id, each, title, lossy=True)
+        title = CHECKS_TITLE if each is checks else describe_sample_set(each)
+        write_sample_set(place / set_id, each, title, lossy=True)
 
 
-def _record(made: SimulatedStudy) -> dict[str, Any]:
+def _study_to_record(made: SimulatedStudy) -> dict[str, Any]:
     number = {each.stimulus: place for place, each in enumerate(made.stimuli)}
     return {
-        **study_record(made.study),
+        **study_to_record(made.study),
         "stimuli": [asdict(each) for each in made.stimuli],
         "raters": [
             {
@@ -172,9 +189,9 @@ def _record(made: SimulatedStudy) -> dict[str, Any]:
     }
 
 
-def _load(folder: Path, kind: Kind) -> Demonstration:
+def _load_study(folder: Path, kind: Kind) -> Demonstration:
     record = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))
-    study = recorded_study(record)
+    study = study_from_record(record)
     stimuli = tuple(Stimulus(**{**each, "images": tuple(each["images"])}) for each in record["stimuli"])
     raters = tuple(
         Rater(
@@ -188,9 +205,82 @@ def _load(folder: Path, kind: Kind) -> Demonstration:
         )
         for each in record["raters"]
     )
-    ratings = typed(pd.read_parquet(folder / f"{kind}.parquet"))
+    ratings = type_columns(pd.read_parquet(folder / f"{kind}.parquet"))
     return Demonstration(study, stimuli, raters, ratings, tuple(folder / "sets" / set_id for set_id in study.sample_sets))
 
 
-def _json(record: dict[str, Any]) -> bytes:
+def _to_json(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()
+
+
+DEMONSTRATION_GENERATOR = "dcgan-sharp"
+SENTINEL_COUNT = 20
+
+
+@dataclass(frozen=True)
+class DemonstrationSize:
+    """How much is made."""
+
+    batches: int = 3
+    faces: int = 14  # a pair of emotions
+    pairs: tuple[tuple[str, str], ...] = EMOTION_PAIRS
+    sentinels: int = SENTINEL_COUNT
+    strategy: Strategy = "gradient"
+
+
+def make_identity_set(size: DemonstrationSize, seed: int, work: Path, progress: Progress) -> SampleSet:
+    """All batches as one set."""
+    from core.sampling.identity import IdentityPanel, generate_identity_batch
+
+    configuration = IdentityConfiguration(seed=seed, generator=DEMONSTRATION_GENERATOR, strategy=size.strategy)
+    made = []
+    for batch in range(size.batches):
+        own = progress.part(f"Batch {batch + 1} of {size.batches}", batch, size.batches)
+
+        def make(batch: int = batch, own: Progress = own) -> SampleSet:
+            return generate_identity_batch(configuration, batch, own, panel=IdentityPanel.load(configuration))
+
+        made.append(_load_or_make(work / f"identity-{batch}", configuration, make))
+    return join_identity_sets(made)
+
+
+def make_emotion_sets(size: DemonstrationSize, seed: int, work: Path, progress: Progress) -> list[SampleSet]:
+    """One set a pair of emotions, by paper B's two stages."""
+    from core.sampling.emotion.generate import generate_emotion_set
+
+    made = []
+    for place, (emotion1, emotion2) in enumerate(size.pairs):
+        own = progress.part(f"{emotion1} and {emotion2}", place, len(size.pairs))
+        configuration = EmotionConfiguration(emotion1, emotion2, count=size.faces, seed=seed, generator=DEMONSTRATION_GENERATOR)
+
+        def make(configuration: EmotionConfiguration = configuration, own: Progress = own) -> SampleSet:
+            return generate_emotion_set(configuration, own)
+
+        made.append(_load_or_make(work / f"emotion-{emotion1}-{emotion2}", configuration, make))
+    return made
+
+
+def make_sentinel_set(size: DemonstrationSize, beside: SampleSet, work: Path, progress: Progress) -> tuple[SampleSet | None, str]:
+    """Attention checks for the emotion sets, and a sentence where they are fewer than wanted."""
+    place = work / "sentinels"
+    note = ""
+    if not place.exists():
+        made, note = make_sentinels(beside.emotion, size.sentinels, progress)
+        if made is None:
+            return None, note
+        made.save(place)
+    return SampleSet.load(place), note
+
+
+def _load_or_make(
+    place: Path, configuration: IdentityConfiguration | EmotionConfiguration, make: Callable[[], SampleSet]
+) -> SampleSet:
+    try:
+        found = SampleSet.load(place)
+        if found.configuration == configuration:
+            return found
+    except LiminalError:
+        pass
+    shutil.rmtree(place, ignore_errors=True)
+    make().save(place)
+    return SampleSet.load(place)

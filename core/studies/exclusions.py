@@ -13,12 +13,12 @@ import pandas as pd
 
 from core.errors import LiminalError
 from core.sampling.configuration import Configuration
-from core.studies.ratings import values
+from core.studies.ratings import select_task_values
 from core.studies.study import Stimulus
 
 
 @dataclass(frozen=True)
-class Rules(Configuration):
+class ExclusionRules(Configuration):
     """Each rule can be switched off. A rule that needs more answers than a person gave says nothing of that person."""
 
     samples: ClassVar[str] = "exclusion rules"
@@ -44,7 +44,7 @@ class Rules(Configuration):
 class Exclusions:
     """reasons: rater -> one sentence a rule that the rater fell under; who is not in it is kept. raters: all who answered."""
 
-    rules: Rules
+    rules: ExclusionRules
     raters: tuple[str, ...]
     reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -58,15 +58,15 @@ class Exclusions:
         return ratings[~ratings["rater"].isin(list(self.reasons))].reset_index(drop=True)
 
 
-def exclusions(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], rules: Rules | None = None) -> Exclusions:
+def apply_exclusion_rules(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], rules: ExclusionRules | None = None) -> Exclusions:
     """Apply the rules to a table of RATINGS (one study). Changes nothing."""
-    rules = rules or Rules()
+    rules = rules or ExclusionRules()
     reasons: dict[str, list[str]] = {}
     for found in (
-        _sentinels(ratings, stimuli, rules) if rules.sentinels else {},
+        _failed_sentinels(ratings, stimuli, rules) if rules.sentinels else {},
         _too_fast(ratings, rules) if rules.too_fast else {},
         _same_answer(ratings, rules) if rules.same_answer else {},
-        _constant(ratings, rules) if rules.constant_similarity else {},
+        _constant_similarity(ratings, rules) if rules.constant_similarity else {},
     ):
         for rater, sentence in found.items():
             reasons.setdefault(rater, []).append(sentence)
@@ -74,7 +74,7 @@ def exclusions(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], rules: Rules 
     return Exclusions(rules, raters, {rater: tuple(reasons[rater]) for rater in raters if rater in reasons})
 
 
-def sentinel_results(ratings: pd.DataFrame, stimuli: Sequence[Stimulus]) -> pd.DataFrame:
+def count_sentinels(ratings: pd.DataFrame, stimuli: Sequence[Stimulus]) -> pd.DataFrame:
     """right and asked by rater (index): the attention checks answered. A check without an expected answer counts for nobody."""
     expected = {each.stimulus: each.expected for each in stimuli if each.is_sentinel and each.expected}
     checks = ratings[ratings["stimulus"].isin(list(expected)) & (ratings["task"] != "similarity")]
@@ -83,18 +83,18 @@ def sentinel_results(ratings: pd.DataFrame, stimuli: Sequence[Stimulus]) -> pd.D
     return pd.DataFrame({"right": groups.sum(), "asked": groups.size()}).astype("int64")
 
 
-def _sentinels(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], rules: Rules) -> dict[str, str]:
+def _failed_sentinels(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], rules: ExclusionRules) -> dict[str, str]:
     return {
         str(rater): (
             f"{row.right} of {row.asked} attention checks right ({row.right / row.asked:.0%}); more than "
             f"{rules.sentinel_share:.0%} are needed."
         )
-        for rater, row in sentinel_results(ratings, stimuli).iterrows()
+        for rater, row in count_sentinels(ratings, stimuli).iterrows()
         if not row.right > rules.sentinel_share * row.asked + 1e-9
     }
 
 
-def _too_fast(ratings: pd.DataFrame, rules: Rules) -> dict[str, str]:
+def _too_fast(ratings: pd.DataFrame, rules: ExclusionRules) -> dict[str, str]:
     times = ratings.dropna(subset=["reaction_time_ms"]).groupby("rater")["reaction_time_ms"].agg(["median", "size"])
     return {
         str(rater): (
@@ -106,7 +106,7 @@ def _too_fast(ratings: pd.DataFrame, rules: Rules) -> dict[str, str]:
     }
 
 
-def _same_answer(ratings: pd.DataFrame, rules: Rules) -> dict[str, str]:
+def _same_answer(ratings: pd.DataFrame, rules: ExclusionRules) -> dict[str, str]:
     words = {"0": "'not the same person'", "1": "'the same person'"}
     chosen = ratings[ratings["task"].isin(["identity", "emotion"])]
     counted = chosen.groupby("rater")["value"].agg(["nunique", "size", "first"])
@@ -117,8 +117,8 @@ def _same_answer(ratings: pd.DataFrame, rules: Rules) -> dict[str, str]:
     }
 
 
-def _constant(ratings: pd.DataFrame, rules: Rules) -> dict[str, str]:
-    counted = values(ratings, "similarity").groupby("rater")["value"].agg(["nunique", "size", "first"])
+def _constant_similarity(ratings: pd.DataFrame, rules: ExclusionRules) -> dict[str, str]:
+    counted = select_task_values(ratings, "similarity").groupby("rater")["value"].agg(["nunique", "size", "first"])
     return {
         str(rater): f"The slider stood at {row['first']:g} in all {row['size']:.0f} trials."
         for rater, row in counted.iterrows()

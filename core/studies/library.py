@@ -1,7 +1,9 @@
-"""The library of sample sets: those that studies ask about, each in a folder named by its content.
+"""The library: the sample sets that studies ask about, and the large data sets that the app may show.
 
-``data_folder()/sets/<set_id>`` is a sample set's folder (``core.sampling.sample_set``) with ``library.json`` beside the manifest:
-title and date. The sets of ``assets/demonstration`` are listed too; they are read where they lie.
+``data_folder()/sets/<set_id>`` is a sample set's folder (``core.sampling.sample_set``), named by its content, with
+``library.json`` beside the manifest: title and date. The sets of ``assets/demonstration`` are listed too; they are read where
+they lie. ``data_folder()/data-sets/<id>.json`` names the folder of a large data set, which stays where it was made and is
+opened without being read. Ids come from links: they are checked, so that none leads out of these folders.
 """
 
 from __future__ import annotations
@@ -12,17 +14,19 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from core.data_folder import ASSETS
 from core.errors import LiminalError
-from core.sampling.descriptors import ASSETS
-from core.sampling.folders import new_folder
+from core.sampling.datasets.data_set import DataSet
+from core.sampling.datasets.storage import MANIFEST
 from core.sampling.sample_set import FORMAT, SampleSet
-from core.studies.data_sets import DataSets
+from core.writing import new_folder, write_bytes
 
-DEMONSTRATION = ASSETS / "demonstration" / "sets"
-LABEL = "library.json"
-ID = re.compile(r"[0-9a-f]{20}")
+DEMONSTRATION_SETS = ASSETS / "demonstration" / "sets"
+LABEL_FILE = "library.json"
+SET_ID = re.compile(r"[0-9a-f]{20}")
 MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp"}
 
 
@@ -42,20 +46,20 @@ class SetEntry:
 class Library:
     """folder: None for the user's own, ``data_folder()/sets``."""
 
-    def __init__(self, folder: Path | None = None, demonstration: Path = DEMONSTRATION) -> None:
+    def __init__(self, folder: Path | None = None, demonstration: Path = DEMONSTRATION_SETS) -> None:
         if folder is None:
             from core.data_folder import data_folder
 
             folder = data_folder() / "sets"
         self.folder, self.demonstration = folder, demonstration
-        self.data_sets = DataSets(folder.parent / "data-sets")
+        self.data_sets = DataSetRegister(folder.parent / "data-sets")
 
     def add(self, sample_set: SampleSet, title: str = "", *, lossy: bool = False) -> str:
         """-> set_id. Whole or not at all; the same set twice is one entry, which keeps its first title."""
-        set_id = content_id(sample_set)
+        set_id = hash_sample_set(sample_set)
         if self._folder_of(set_id) is None:
             try:
-                write_set(self.folder / set_id, sample_set, title, lossy=lossy)
+                write_sample_set(self.folder / set_id, sample_set, title, lossy=lossy)
             except LiminalError:
                 if self._folder_of(set_id) is None:  # else somebody added the same set in the meantime
                     raise
@@ -65,8 +69,8 @@ class Library:
         """Newest first. A broken folder is left out."""
         found: dict[str, SetEntry] = {}
         for place, demonstration in ((self.folder, False), (self.demonstration, True)):
-            for folder in _folders(place):
-                entry = _entry(folder, demonstration)
+            for folder in _list_set_folders(place):
+                entry = _read_entry(folder, demonstration)
                 if entry is not None:
                     found.setdefault(entry.set_id, entry)
         return sorted(found.values(), key=lambda entry: (entry.made, entry.set_id), reverse=True)
@@ -77,10 +81,10 @@ class Library:
 
     def picture(self, set_id: str, sample_id: str) -> tuple[bytes, str]:
         """A picture's file as it is stored, and its media type; of large data sets too. Raises LiminalError where there is none."""
-        if self.data_sets.has(set_id) and ID.fullmatch(sample_id):
+        if self.data_sets.has(set_id) and SET_ID.fullmatch(sample_id):
             return self.data_sets.open(set_id).picture(sample_id), MEDIA_TYPES[".png"]
         folder = self.folder_of(set_id)
-        if ID.fullmatch(sample_id):
+        if SET_ID.fullmatch(sample_id):
             for ending, media_type in MEDIA_TYPES.items():
                 try:
                     return (folder / "images" / f"{sample_id}{ending}").read_bytes(), media_type
@@ -98,7 +102,7 @@ class Library:
         return found
 
     def _folder_of(self, set_id: str) -> Path | None:
-        if not ID.fullmatch(set_id):  # an id comes from a link: it never leads out of the library
+        if not SET_ID.fullmatch(set_id):  # an id comes from a link: it never leads out of the library
             return None
         for place in (self.folder, self.demonstration):
             if (place / set_id / "manifest.json").is_file():
@@ -106,7 +110,7 @@ class Library:
         return None
 
 
-def content_id(sample_set: SampleSet) -> str:
+def hash_sample_set(sample_set: SampleSet) -> str:
     """Hash of what a set is: configuration, samples and comparisons. 20 hexadecimal digits, the same for compressed copies."""
     record = {
         "kind": sample_set.kind,
@@ -118,15 +122,18 @@ def content_id(sample_set: SampleSet) -> str:
     return hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=10).hexdigest()
 
 
-def write_set(folder: Path, sample_set: SampleSet, title: str = "", *, lossy: bool = False) -> None:
+def write_sample_set(folder: Path, sample_set: SampleSet, title: str = "", *, lossy: bool = False) -> None:
     """A set's folder with its label, whole or not at all. Raises LiminalError where it cannot be written."""
-    label = {"title": title.strip() or described(sample_set), "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
+    label = {
+        "title": title.strip() or describe_sample_set(sample_set),
+        "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }
     with new_folder(folder) as place:
         sample_set.write(place, lossy=lossy)
-        (place / LABEL).write_text(json.dumps(label, ensure_ascii=False) + "\n", encoding="utf-8")
+        (place / LABEL_FILE).write_text(json.dumps(label, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def described(sample_set: SampleSet) -> str:
+def describe_sample_set(sample_set: SampleSet) -> str:
     """A title for a set that was given none."""
     if sample_set.kind == "identity":
         pairs = len(sample_set.pairs)
@@ -136,17 +143,17 @@ def described(sample_set: SampleSet) -> str:
     return f"{configuration.emotion1.capitalize()} or {configuration.emotion2}: {wanted} {'face' if wanted == 1 else 'faces'}"
 
 
-def _folders(place: Path) -> Iterator[Path]:
+def _list_set_folders(place: Path) -> Iterator[Path]:
     try:
-        yield from sorted(folder for folder in place.iterdir() if ID.fullmatch(folder.name))
+        yield from sorted(folder for folder in place.iterdir() if SET_ID.fullmatch(folder.name))
     except OSError:
         return
 
 
-def _entry(folder: Path, demonstration: bool) -> SetEntry | None:
+def _read_entry(folder: Path, demonstration: bool) -> SetEntry | None:
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
-        label = json.loads((folder / LABEL).read_bytes())
+        label = json.loads((folder / LABEL_FILE).read_bytes())
         if manifest["format"] != FORMAT or manifest["kind"] not in ("identity", "emotion"):
             return None
         images = sum(1 for path in (folder / "images").iterdir() if path.suffix in MEDIA_TYPES)
@@ -154,3 +161,95 @@ def _entry(folder: Path, demonstration: bool) -> SetEntry | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return SetEntry(folder.name, str(manifest["kind"]), title, made, images, demonstration, folder)
+
+
+@dataclass(frozen=True)
+class DataSetEntry:
+    """A line of the library. made: when it was listed, an ISO date."""
+
+    set_id: str
+    title: str
+    made: str
+    images: int
+    pairs: int
+    folder: Path
+
+
+class DataSetRegister:
+    """register: None for the user's own, ``data_folder()/data-sets``."""
+
+    def __init__(self, register: Path | None = None) -> None:
+        if register is None:
+            from core.data_folder import data_folder
+
+            register = data_folder() / "data-sets"
+        self.register = register
+
+    def add(self, folder: Path) -> str:
+        """List a finished data set -> its id; one that was made in the same folder before is listed no more.
+
+        Raises LiminalError where the folder is none.
+        """
+        folder = folder.resolve()
+        data = DataSet.open(folder)
+        digest = hashlib.blake2b((folder / MANIFEST).read_bytes(), digest_size=10).hexdigest()
+        line = {"folder": str(folder), "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
+        try:
+            write_bytes(self.register / f"{digest}.json", json.dumps({**line, "title": data.title}).encode())
+            for other in self.entries():
+                if other.folder == folder and other.set_id != digest:
+                    self.remove(other.set_id)
+        except OSError as error:
+            raise LiminalError(f"The data set cannot be listed in the library ({error.strerror or error}).") from error
+        return digest
+
+    def remove(self, set_id: str) -> None:
+        """Take it off the list; the data set itself stays."""
+        if self._known(set_id):
+            (self.register / f"{set_id}.json").unlink(missing_ok=True)
+
+    def entries(self) -> list[DataSetEntry]:
+        """Newest first. One whose folder is gone is left out."""
+        found = []
+        try:
+            names = [path.stem for path in self.register.glob("*.json")]
+        except OSError:
+            names = []
+        for name in names:
+            try:
+                data, line = self.open(name), json.loads((self.register / f"{name}.json").read_bytes())
+                made = dt.datetime.fromisoformat(line["made"]).isoformat()
+                found.append(DataSetEntry(name, data.title, made, data.rows("samples"), data.rows("pairs"), data.folder))
+            except (LiminalError, OSError, ValueError, KeyError, TypeError):
+                continue
+        return sorted(found, key=lambda entry: (entry.made, entry.set_id), reverse=True)
+
+    def open(self, set_id: str) -> DataSet:
+        """Raises LiminalError where none of that id is listed or it is gone."""
+        if self.has(set_id):
+            try:
+                folder = Path(json.loads((self.register / f"{set_id}.json").read_bytes())["folder"])
+                return _open_cached(folder, (folder / MANIFEST).stat().st_mtime_ns)
+            except OSError:
+                raise LiminalError(
+                    f"The data set {set_id} is not where it was any more; put its folder back, or run its 'generate study' again."
+                ) from None
+            except (ValueError, KeyError, TypeError):
+                pass
+        raise LiminalError(
+            f"The library knows no data set '{set_id}'; 'python -m core generate study --help' says how to make one."
+        )
+
+    def has(self, set_id: str) -> bool:
+        """Whether one of that id is listed."""
+        return self._known(set_id) and (self.register / f"{set_id}.json").is_file()
+
+    def _known(self, set_id: str) -> bool:
+        """An id comes from a link: it never leads out of the register."""
+        return len(set_id) == 20 and set(set_id) <= set("0123456789abcdef")
+
+
+@lru_cache(maxsize=16)
+def _open_cached(folder: Path, changed: int) -> DataSet:
+    """A manifest is read once until it changes."""
+    return DataSet.open(folder)

@@ -1,22 +1,31 @@
-"""What a study's owner wants to see while it runs: progress, votes an image, attention, reaction times."""
+"""Summaries of one study while it runs and when somebody has finished.
+
+For its owner: progress, votes a stimulus, exclusions and reaction times (``summarise_study``). For a person who took part: how
+often others, and the network, gave the same answer (``compare_with_others``, ``compare_with_network``). All are computed from
+the tables that the store holds, without loading images.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from core.studies.exclusions import Exclusions, Rules, exclusions
-from core.studies.study import Rater, Stimulus, Study
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.studies.exclusions import ExclusionRules, Exclusions, apply_exclusion_rules
+from core.studies.study import Kind, Rater, Stimulus, Study
 
-USUAL_MS = (500.0, 1500.0)
+TYPICAL_MS = (500.0, 1500.0)
 """Where paper B's reaction times mostly lie."""
 
 
 @dataclass(frozen=True)
-class Progress:
+class StudyProgress:
     """People and answers. expected: trials handed out; answered: trials with at least one answer."""
 
     enrolled: int
@@ -27,7 +36,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Votes:
+class VoteCounts:
     """Raters who answered, over all stimuli that are no attention checks. distribution: votes -> number of stimuli, rising."""
 
     least: int
@@ -38,7 +47,7 @@ class Votes:
 
 
 @dataclass(frozen=True)
-class ReactionTimes:
+class ReactionTimeQuartiles:
     """Of one task, ms. n: answers with a time; outside: share below or above USUAL_MS."""
 
     task: str
@@ -50,36 +59,36 @@ class ReactionTimes:
 
 
 @dataclass(frozen=True)
-class Overview:
+class StudyOverview:
     """All of it, for one study; exclusions: who falls under which rule (nobody's answers are gone)."""
 
     study: Study
-    progress: Progress
-    votes: Votes
+    progress: StudyProgress
+    votes: VoteCounts
     exclusions: Exclusions
-    reaction_times: tuple[ReactionTimes, ...]
+    reaction_times: tuple[ReactionTimeQuartiles, ...]
 
 
-def overview(
-    study: Study, stimuli: Sequence[Stimulus], raters: Sequence[Rater], ratings: pd.DataFrame, rules: Rules | None = None
-) -> Overview:
+def summarise_study(
+    study: Study, stimuli: Sequence[Stimulus], raters: Sequence[Rater], ratings: pd.DataFrame, rules: ExclusionRules | None = None
+) -> StudyOverview:
     """From what the store holds; ratings: a table of RATINGS of this study."""
-    return Overview(
+    return StudyOverview(
         study,
-        progress_of(raters, ratings),
-        votes_of(stimuli, ratings),
-        exclusions(ratings, stimuli, rules),
-        reaction_times_of(ratings),
+        summarise_progress(raters, ratings),
+        summarise_votes(stimuli, ratings),
+        apply_exclusion_rules(ratings, stimuli, rules),
+        summarise_reaction_times(ratings),
     )
 
 
-def progress_of(raters: Sequence[Rater], ratings: pd.DataFrame) -> Progress:
+def summarise_progress(raters: Sequence[Rater], ratings: pd.DataFrame) -> StudyProgress:
     """People who answered without having been enrolled here (imported ones) count as enrolled."""
     names = {each.rater for each in raters}
     answering = set(ratings["rater"].unique())
     trials = ratings.drop_duplicates(["rater", "stimulus"])
     imported = int((~trials["rater"].isin(list(names))).sum())
-    return Progress(
+    return StudyProgress(
         enrolled=len(names | answering),
         begun=len(answering),
         finished=sum(each.finished_at is not None for each in raters),
@@ -88,22 +97,126 @@ def progress_of(raters: Sequence[Rater], ratings: pd.DataFrame) -> Progress:
     )
 
 
-def votes_of(stimuli: Sequence[Stimulus], ratings: pd.DataFrame) -> Votes:
+def summarise_votes(stimuli: Sequence[Stimulus], ratings: pd.DataFrame) -> VoteCounts:
     """Counts each rater once a stimulus, whatever the number of tasks."""
     counted = ratings.groupby("stimulus")["rater"].nunique()
     by_stimulus = {each.stimulus: int(counted.get(each.stimulus, 0)) for each in stimuli if not each.is_sentinel}
     numbers = np.array(list(by_stimulus.values()) or [0])
     found, how_many = np.unique(numbers, return_counts=True)
     distribution = {int(votes): int(number) for votes, number in zip(found, how_many, strict=True)} if by_stimulus else {}
-    return Votes(int(numbers.min()), float(np.median(numbers)), int(numbers.max()), distribution, by_stimulus)
+    return VoteCounts(int(numbers.min()), float(np.median(numbers)), int(numbers.max()), distribution, by_stimulus)
 
 
-def reaction_times_of(ratings: pd.DataFrame) -> tuple[ReactionTimes, ...]:
+def summarise_reaction_times(ratings: pd.DataFrame) -> tuple[ReactionTimeQuartiles, ...]:
     """One summary a task that has measured times, in order of appearance."""
     found = []
     for task, group in ratings.dropna(subset=["reaction_time_ms"]).groupby("task", sort=False):
         times = group["reaction_time_ms"].to_numpy(np.float64)
         lower, median, upper = (float(value) for value in np.quantile(times, [0.25, 0.5, 0.75]))
-        outside = float(((times < USUAL_MS[0]) | (times > USUAL_MS[1])).mean())
-        found.append(ReactionTimes(str(task), len(times), lower, median, upper, outside))
+        outside = float(((times < TYPICAL_MS[0]) | (times > TYPICAL_MS[1])).mean())
+        found.append(ReactionTimeQuartiles(str(task), len(times), lower, median, upper, outside))
     return tuple(found)
+
+
+MAIN_TASK: Mapping[Kind, str] = {"identity": "identity", "emotion": "emotion"}
+CHANCE_AGREEMENT: Mapping[Kind, float] = {"identity": 1 / 2, "emotion": 1 / 6}
+"""How often two people who guess agree."""
+
+
+@dataclass(frozen=True)
+class LoneAnswer:
+    """One image on which a person stood apart. shares: of the others' answers, in [0, 1]; n: how many others."""
+
+    stimulus: str
+    own: str
+    shares: Mapping[str, float]
+    n: int
+
+
+@dataclass(frozen=True)
+class AgreementWithOthers:
+    """One person's answers beside the others'.
+
+    people: others who saw any of the same; compared: answers that somebody else gave too; share: of the others' answers that are
+    this person's, averaged over what was compared, in [0, 1], NaN without any.
+    """
+
+    people: int
+    compared: int
+    share: float
+    departures: tuple[LoneAnswer, ...] = ()
+
+
+@dataclass(frozen=True)
+class NetworkAnswer:
+    """What a network says of one stimulus, and how far each possible answer is from what it says (0: the same)."""
+
+    answer: str
+    against: Mapping[str, float]
+
+
+def compare_with_others(ratings: pd.DataFrame, rater: str, kind: Kind, most: int = 2) -> AgreementWithOthers:
+    """ratings: the typed table of ``core.studies.ratings``; departures: at most ``most``, the most alone first."""
+    rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & ~ratings["is_sentinel"]]
+    mine = rows[rows["rater"] == rater]
+    own = dict(zip(mine["stimulus"], mine["value"], strict=True))
+    others = rows[(rows["rater"] != rater) & rows["stimulus"].isin(list(own))]
+    if others.empty:
+        return AgreementWithOthers(0, 0, float("nan"))
+    same = (others["value"] == others["stimulus"].map(own)).groupby(others["stimulus"]).agg(["mean", "size"])
+    alone = same[same["mean"] < 0.5].sort_values(["mean", "size"], ascending=[True, False]).head(most)
+    departures = []
+    for stimulus, n in alone["size"].items():
+        shares = others.loc[others["stimulus"] == stimulus, "value"].value_counts(normalize=True)
+        departures.append(
+            LoneAnswer(str(stimulus), str(own[str(stimulus)]), {str(name): float(share) for name, share in shares.items()}, int(n))
+        )
+    return AgreementWithOthers(int(others["rater"].nunique()), len(same), float(same["mean"].mean()), tuple(departures))
+
+
+def compare_with_network(
+    ratings: pd.DataFrame, rater: str, kind: Kind, said: Mapping[str, NetworkAnswer]
+) -> tuple[int, int, list[str]]:
+    """-> (answers that are the network's too, answers compared, stimuli on which they part, the furthest first)."""
+    rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & (ratings["rater"] == rater) & ratings["stimulus"].isin(list(said))]
+    answers = list(zip(rows["stimulus"], rows["value"], strict=True))
+    apart = [(said[name].against.get(value, 0.0), name) for name, value in answers if said[name].answer != value]
+    return len(answers) - len(apart), len(answers), [name for _, name in sorted(apart, reverse=True)]
+
+
+def load_network_answers(folders: Iterable[Path]) -> tuple[str, dict[str, NetworkAnswer]]:
+    """Sample-set folders -> (name of the recogniser or steerer, its answer by stimulus). Images are not read."""
+    name = ""
+    said: dict[str, NetworkAnswer] = {}
+    for folder in folders:
+        try:
+            manifest = json.loads((folder / "manifest.json").read_bytes())
+            identity = manifest["kind"] == "identity"
+            name = manifest["configuration"]["recogniser" if identity else "steerer"]
+            table = pd.read_parquet(folder / ("pairs.parquet" if identity else "samples.parquet"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LiminalError(f"The sample set {folder} is damaged and cannot be read; copy the whole folder again.") from error
+        said |= _identity_answers(table, name) if identity else _emotion_answers(table)
+    return name, said
+
+
+def _identity_answers(pairs: pd.DataFrame, recogniser: str) -> dict[str, NetworkAnswer]:
+    accepted, distance = pairs[f"accepted_{recogniser}"], pairs[f"distance_{recogniser}"]
+    known = accepted.notna() & (pairs["sample_type"] != "genuine")
+    limit = distance[accepted.fillna(False)].max()  # the boundary lies between the furthest accepted and the nearest refused
+    middle = (limit + distance[~accepted.fillna(True)].min()) / 2
+    found = {}
+    for name, yes, far in zip(pairs["pair_id"][known], accepted[known], distance[known], strict=True):
+        answer = "1" if yes else "0"
+        apart = abs(float(far) - float(middle)) if pd.notna(middle) else 1.0
+        found[str(name)] = NetworkAnswer(answer, {"1" if answer == "0" else "0": apart})
+    return found
+
+
+def _emotion_answers(samples: pd.DataFrame) -> dict[str, NetworkAnswer]:
+    found = {}
+    for row in samples[["sample_id", *(f"calibrated_{emotion}" for emotion in EMOTIONS)]].to_dict("records"):
+        p = {emotion: float(row[f"calibrated_{emotion}"]) for emotion in EMOTIONS}
+        best = max(p, key=lambda emotion: p[emotion])
+        found[str(row["sample_id"])] = NetworkAnswer(best, {emotion: 1 - share for emotion, share in p.items()})
+    return found

@@ -1,16 +1,19 @@
-"""Plans: which stimuli a sample set gives, which of them check attention, and how many trials a rater gets.
+"""Plans: which stimuli a sample set gives, which of them check attention, how many trials a rater gets, and who is asked what.
 
 Identity (paper A, section 4.2): every pair is a stimulus, and a base beside itself is the attention check. Emotion (paper B,
-section III): the images that passed filter (3) and the frames of morphs; a sentinel is a face on which all classifiers agree above
-0.9.
+section III): the images that passed filter (3) and the frames of morphs; a sentinel is a face on which all classifiers agree
+above 0.9. An emotion study that has too few sentinels gets faces from the reference population on which all classifiers agree.
+
+``assign_stimuli`` is the callable for ``Store.enrol``: every stimulus gets about as many votes as every other, in a random
+order of each rater's own, seeded by the study's seed and the rater's number.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,90 +22,96 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
-from core.sampling.sample_set import CHOSEN, SampleSet
+from core.sampling.configuration import numpy_generator, sample_seed
+from core.sampling.emotion.configuration import EmotionConfiguration, order_emotions
+from core.sampling.sample_set import SELECTED_KEY, SampleSet
 from core.studies.library import Library
-from core.studies.study import Kind, Plan, Stimulus
+from core.studies.study import Kind, RatingPlan, Stimulus, Study
 
-SURE = 0.9
+if TYPE_CHECKING:
+    from core.sampling.stored.reference import ReferenceSet
+
+
+SENTINEL_PROBABILITY = 0.9
 """A sentinel's probability under every classifier is above this (raw, uncalibrated: calibrated ones hardly ever are)."""
 CHECKS_TITLE = "Attention checks: faces on which all classifiers agree"
 """Of a set of sentinels in the library."""
 EMOTION_TRIALS, EMOTION_SENTINELS = 390, 10  # paper B
 
 
-def stimuli_of(sample_set: SampleSet, set_id: str, *, kept_only: bool = True) -> list[Stimulus]:
+def list_stimuli(sample_set: SampleSet, set_id: str, *, kept_only: bool = True) -> list[Stimulus]:
     """All that a study can ask about one set, in the set's order, each once.
 
     kept_only: of an emotion set's boundary samples only those that passed filter (3) under the steerer. Of an excerpt of a data
     set (``core.sampling.many.excerpt``) what was picked is asked, whatever it is.
     """
-    found = _pairs(sample_set, set_id) if sample_set.kind == "identity" else _faces(sample_set, set_id, kept_only)
+    found = _pair_stimuli(sample_set, set_id) if sample_set.kind == "identity" else _face_stimuli(sample_set, set_id, kept_only)
     return list({stimulus.stimulus: stimulus for stimulus in found}.values())
 
 
-def unanimous(sample_set: SampleSet) -> dict[str, str]:
+def find_unanimous(sample_set: SampleSet) -> dict[str, str]:
     """sample_id -> emotion of the samples of an emotion set on which all its classifiers agree above SURE."""
     configuration, samples = sample_set.emotion, sample_set.samples
     prefixes = ["p_" if name == configuration.steerer else f"p_{name}_" for name in configuration.classifiers]
     p = np.stack([samples[[prefix + emotion for emotion in EMOTIONS]].to_numpy(np.float64) for prefix in prefixes])
-    return {str(name): EMOTIONS[place] for name, place in zip(samples["sample_id"], agreed(p), strict=True) if place >= 0}
+    return {str(name): EMOTIONS[place] for name, place in zip(samples["sample_id"], find_agreement(p), strict=True) if place >= 0}
 
 
-def agreed(p: NDArray[np.float64]) -> NDArray[np.intp]:
+def find_agreement(p: NDArray[np.float64]) -> NDArray[np.intp]:
     """Probabilities (classifiers, N, emotions) -> (N,) the emotion that all give more than SURE to, -1 where there is none."""
     best = p.argmax(axis=2)  # (classifiers, N)
-    return np.where((best == best[0]).all(axis=0) & (p.max(axis=2) > SURE).all(axis=0), best[0], -1)
+    return np.where((best == best[0]).all(axis=0) & (p.max(axis=2) > SENTINEL_PROBABILITY).all(axis=0), best[0], -1)
 
 
-def stratum(stimulus: Stimulus) -> str:
+def stimulus_stratum(stimulus: Stimulus) -> str:
     """What is handed out together: a batch of identity pairs; all emotion images are one stratum."""
     return f"{stimulus.details.get('set', '')}/{stimulus.details['batch']}" if "batch" in stimulus.details else ""
 
 
-def identity_plan(
+def make_identity_plan(
     stimuli: Sequence[Stimulus], *, trials: int | None = None, sentinels: int | None = None, seed: int = 0, **others: Any
-) -> Plan:
+) -> RatingPlan:
     """A rater gets one batch (paper A: 108 pairs and its 4 genuine ones) unless told otherwise. others: further values of Plan."""
-    sizes = Counter(stratum(each) for each in stimuli if not each.is_sentinel)
-    checks = Counter(stratum(each) for each in stimuli if each.is_sentinel)
-    _need(stimuli)
+    sizes = Counter(stimulus_stratum(each) for each in stimuli if not each.is_sentinel)
+    checks = Counter(stimulus_stratum(each) for each in stimuli if each.is_sentinel)
+    _require_stimuli(stimuli)
     usual = max(sizes.values(), default=0)
-    return Plan(
+    return RatingPlan(
         "identity",
-        trials=_asked(trials, usual, sum(sizes.values()), "pairs"),
-        sentinels=_asked(sentinels, max(checks.values(), default=0), sum(checks.values()), "attention checks"),
+        trials=_check_count(trials, usual, sum(sizes.values()), "pairs"),
+        sentinels=_check_count(sentinels, max(checks.values(), default=0), sum(checks.values()), "attention checks"),
         seed=seed,
         **{"image_ms": 0, "fixation_ms": 0, **others},
     )
 
 
-def emotion_plan(
+def make_emotion_plan(
     stimuli: Sequence[Stimulus], *, trials: int | None = None, sentinels: int | None = None, seed: int = 0, **others: Any
-) -> Plan:
+) -> RatingPlan:
     """390 faces and 10 sentinels a rater (paper B), fewer where there are fewer. others: further values of Plan."""
     checks = sum(each.is_sentinel for each in stimuli)
     images = len(stimuli) - checks
-    _need(stimuli)
-    return Plan(
+    _require_stimuli(stimuli)
+    return RatingPlan(
         "emotion",
-        trials=_asked(trials, min(images, EMOTION_TRIALS), images, "faces"),
-        sentinels=_asked(sentinels, min(checks, EMOTION_SENTINELS), checks, "attention checks"),
+        trials=_check_count(trials, min(images, EMOTION_TRIALS), images, "faces"),
+        sentinels=_check_count(sentinels, min(checks, EMOTION_SENTINELS), checks, "attention checks"),
         seed=seed,
         **others,
     )
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedStudy:
     """All that ``Study`` and ``Store.create`` need. notes: sentences for the owner, for example on missing sentinels."""
 
-    plan: Plan
+    plan: RatingPlan
     stimuli: tuple[Stimulus, ...]
     sample_sets: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
-def prepare(
+def prepare_study(
     library: Library,
     set_ids: Sequence[str],
     *,
@@ -112,7 +121,7 @@ def prepare(
     seed: int = 0,
     progress: Progress | None = None,
     **others: Any,
-) -> Prepared:
+) -> PreparedStudy:
     """A plan for the sets, which must be of one kind. Sentinels that an emotion study lacks are looked for among plain faces.
 
     Raises LiminalError where nothing can be asked. others: further values of Plan.
@@ -122,29 +131,29 @@ def prepare(
     if len(kinds) != 1:
         raise LiminalError("A study asks about sets of one kind; choose identity sets or emotion sets, not both and not none.")
     kind: Kind = kinds.pop()
-    stimuli = joined_stimuli(stimuli_of(each, set_id, kept_only=kept_only) for set_id, each in sets.items())
+    stimuli = join_stimuli(list_stimuli(each, set_id, kept_only=kept_only) for set_id, each in sets.items())
     notes: list[str] = []
     if kind == "emotion":
         wanted = EMOTION_SENTINELS if sentinels is None else sentinels
         missing = wanted - sum(each.is_sentinel for each in stimuli)
         if missing > 0:
-            from core.studies.sentinels import made_sentinels
+            pass
 
             first = next(iter(sets.values())).emotion
-            made, note = made_sentinels(first, missing, progress)
+            made, note = make_sentinels(first, missing, progress)
             notes += [note] if note else []
             if made is not None:
                 set_id = library.add(made, CHECKS_TITLE)
-                stimuli = joined_stimuli([stimuli, stimuli_of(made, set_id)])
+                stimuli = join_stimuli([stimuli, list_stimuli(made, set_id)])
                 sets[set_id] = made
         if sentinels is not None:
             sentinels = min(sentinels, sum(each.is_sentinel for each in stimuli))
-    make = identity_plan if kind == "identity" else emotion_plan
+    make = make_identity_plan if kind == "identity" else make_emotion_plan
     plan = make(stimuli, trials=trials, sentinels=sentinels, seed=seed, **others)
-    return Prepared(plan, tuple(stimuli), tuple(sets), tuple(notes))
+    return PreparedStudy(plan, tuple(stimuli), tuple(sets), tuple(notes))
 
 
-def _pairs(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
+def _pair_stimuli(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
     for row in sample_set.pairs.to_dict("records"):
         genuine = row["sample_type"] == "genuine"
         yield Stimulus(
@@ -158,8 +167,8 @@ def _pairs(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
         )
 
 
-def _faces(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterable[Stimulus]:
-    sure, picked = unanimous(sample_set), sample_set.manifest.get(CHOSEN)
+def _face_stimuli(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterable[Stimulus]:
+    sure, picked = find_unanimous(sample_set), sample_set.manifest.get(SELECTED_KEY)
     for row in sample_set.samples.to_dict("records"):
         name, expected = row["sample_id"], sure.get(row["sample_id"], "")
         kept = row["sample_type"] == "morph" or (
@@ -187,7 +196,7 @@ def _faces(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterable[Stim
         )
 
 
-def joined_stimuli(parts: Iterable[Iterable[Stimulus]]) -> list[Stimulus]:
+def join_stimuli(parts: Iterable[Iterable[Stimulus]]) -> list[Stimulus]:
     """All of them, each once."""
     return list({each.stimulus: each for part in parts for each in part}.values())
 
@@ -197,7 +206,7 @@ def _or_none(value: Any) -> Any:
     return None if pd.isna(value) else value
 
 
-def _need(stimuli: Sequence[Stimulus]) -> None:
+def _require_stimuli(stimuli: Sequence[Stimulus]) -> None:
     if all(each.is_sentinel for each in stimuli):
         raise LiminalError(
             "These sample sets hold nothing to ask about: no pairs and no faces that passed the filter; choose other sets or all "
@@ -205,9 +214,124 @@ def _need(stimuli: Sequence[Stimulus]) -> None:
         )
 
 
-def _asked(given: int | None, usual: int, available: int, what: str) -> int:
+def _check_count(given: int | None, usual: int, available: int, what: str) -> int:
     if given is None:
         return usual
     if given > available:
         raise LiminalError(f"A rater cannot get {given:,} {what}: these sample sets hold {available:,}; ask for fewer.")
     return given
+
+
+def list_sentinel_candidates(reference: ReferenceSet, classifiers: Sequence[str]) -> list[tuple[int, str]]:
+    """(place in the reference population, emotion) of its unanimous faces; emotions take turns, so that a few cover many."""
+    from scipy.special import softmax  # a rater is enrolled without SciPy
+
+    p = np.stack([softmax(reference.of(name).astype(np.float64), axis=1) for name in classifiers])  # (classifiers, N, 6)
+    emotions = find_agreement(p)
+    turns: Counter[int] = Counter()
+    found = []
+    for place in np.flatnonzero(emotions >= 0):
+        emotion = int(emotions[place])
+        found.append((turns[emotion], emotion, int(place)))
+        turns[emotion] += 1
+    return [(place, EMOTIONS[emotion]) for _, emotion, place in sorted(found)]
+
+
+def make_sentinels(
+    configuration: EmotionConfiguration, count: int, progress: Progress | None = None
+) -> tuple[SampleSet | None, str]:
+    """Up to ``count`` unanimous faces as an emotion set of genuine samples (None: there are none); a sentence if they are fewer.
+
+    configuration: of the set that they are shown with; its generator and classifiers are meant.
+    """
+    from core.sampling.stored.reference import load_reference_set  # as above
+
+    reference = load_reference_set(configuration.generator)
+    known = list_sentinel_candidates(reference, configuration.classifiers)
+    emotions = Counter(emotion for _, emotion in known)
+    named = ", ".join(f"{emotion} {number}" for emotion, number in emotions.items()) or "none"
+    note = (
+        ""
+        if len(known) >= count
+        else (
+            f"Only {len(known)} of {count} attention checks can be had: among {len(reference):,} plain faces of "
+            f"{configuration.generator} all classifiers agree above {SENTINEL_PROBABILITY:g} on {named}."
+        )
+    )
+    if not known:
+        return None, note
+    from core.sampling.bases import Base
+    from core.sampling.emotion.generate import generate_base_set
+    from core.sampling.emotion.judging import EmotionPanel
+
+    chosen = known[:count]
+    first = chosen[0][1]
+    pair = order_emotions(first, next(each for each in EMOTIONS if each != first))
+    asked = EmotionConfiguration(
+        *pair,
+        count=len(chosen),
+        seed=reference.seed,
+        generator=configuration.generator,
+        guided=False,
+        steerer=configuration.steerer,
+        judges=configuration.judges,
+        recogniser=configuration.recogniser,
+    )
+    panel = EmotionPanel.load(asked)
+    seeds = [sample_seed(reference.seed, "reference", place) for place, _ in chosen]
+    latents = panel.generator.sample(seeds).numpy()
+    bases = [Base(latent, seed) for latent, seed in zip(latents, seeds, strict=True)]
+    return generate_base_set(asked, bases, progress, panel=panel), note
+
+
+def assign_stimuli(study: Study, stimuli: Sequence[Stimulus], handed_out: Mapping[str, int], number: int) -> list[str]:
+    """The stimuli of rater ``number`` in order, each once; the callable for ``Store.enrol``.
+
+    handed_out: how often each stimulus was handed out before. Strata (batches of pairs) are taken whole as long as trials are
+    left, the least used first; within one, the least used stimuli first: counts within a stratum never differ by more than 1.
+    Chance, seeded by the study's seed and the rater's number, decides between equals and makes the order. Raises LiminalError
+    without stimuli.
+    """
+    random = numpy_generator(sample_seed(study.plan.seed, "assign", number))
+    groups: dict[str, list[Stimulus]] = {}
+    for each in stimuli:
+        if not each.is_sentinel:
+            groups.setdefault(stimulus_stratum(each), []).append(each)
+    if not groups:
+        raise LiminalError(f"The study '{study.name}' has nothing to ask about; make it again from a sample set.")
+    usage = {name: sum(handed_out.get(each.stimulus, 0) for each in group) / len(group) for name, group in groups.items()}
+    chosen: list[str] = []
+    strata: list[str] = []
+    for name in _sort_by_usage(list(groups), usage, random):
+        left = study.plan.trials - len(chosen)
+        if left <= 0:
+            break
+        strata.append(name)
+        chosen += _sort_by_usage([each.stimulus for each in groups[name]], handed_out, random)[:left]
+    return _mix_order(chosen, _choose_sentinels(study, stimuli, strata, handed_out, random), random)
+
+
+def _choose_sentinels(
+    study: Study, stimuli: Sequence[Stimulus], strata: Sequence[str], handed_out: Mapping[str, int], random: np.random.Generator
+) -> list[str]:
+    """Those of the rater's own batches first: paper A's genuine pairs show bases of the same batch."""
+    own = [each.stimulus for each in stimuli if each.is_sentinel and stimulus_stratum(each) in strata]
+    others = [each.stimulus for each in stimuli if each.is_sentinel and stimulus_stratum(each) not in strata]
+    return [*_sort_by_usage(own, handed_out, random), *_sort_by_usage(others, handed_out, random)][: study.plan.sentinels]
+
+
+def _sort_by_usage(names: Sequence[str], usage: Mapping[str, float], random: np.random.Generator) -> list[str]:
+    """Least used first, equals in random order."""
+    mixed = [names[place] for place in random.permutation(len(names))]
+    return sorted(mixed, key=lambda name: usage.get(name, 0))
+
+
+def _mix_order(trials: Sequence[str], sentinels: Sequence[str], random: np.random.Generator) -> list[str]:
+    """Trials in random order; the sentinels spread over them: one at a random place in each equal part of the sequence."""
+    total, checks = len(trials) + len(sentinels), len(sentinels)
+    edges = [total * part // max(checks, 1) for part in range(checks + 1)]
+    places = [int(random.integers(edges[part], edges[part + 1])) for part in range(checks)]
+    order = [trials[place] for place in random.permutation(len(trials))]
+    for place, which in zip(places, random.permutation(checks), strict=True):  # rising places: each insertion is final
+        order.insert(place, sentinels[which])
+    return order

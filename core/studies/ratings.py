@@ -1,4 +1,10 @@
-"""One row schema for the answers of people, simulated observers and models (DESIGN.md, "Ratings")."""
+"""One row schema for the answers of people, simulated observers and models, and the checks that every answer passes.
+
+``RATINGS`` lists the columns with their types (DESIGN.md, "Ratings"). ``check_value``, ``check_rating_id`` and ``check_name``
+say what a value, an id and a name may be; the store, the import and the rater's page all use them. Names (of raters, stimuli
+and sessions) have 1 to 200 printable characters in any script. ``UNKNOWN_TIME`` stands for the time of an answer whose file
+names none.
+"""
 
 from __future__ import annotations
 
@@ -60,8 +66,8 @@ class Rating:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", checked_value(self.task, self.value))
-        object.__setattr__(self, "rating_id", checked_id(self.rating_id))
+        object.__setattr__(self, "value", check_value(self.task, self.value))
+        object.__setattr__(self, "rating_id", check_rating_id(self.rating_id))
         if self.source not in SOURCES:
             raise LiminalError(f"An answer's source is {', '.join(SOURCES)}, not '{self.source}'.")
 
@@ -72,7 +78,7 @@ class Rating:
         return row
 
 
-def checked_id(value: str) -> str:
+def check_rating_id(value: str) -> str:
     """A UUID in its usual form. Raises LiminalError for anything else."""
     try:
         return str(uuid.UUID(value))
@@ -80,7 +86,7 @@ def checked_id(value: str) -> str:
         raise LiminalError(f"'{value}' is no UUID; every answer needs one so that it is kept once.") from None
 
 
-def checked_value(task: str, value: object) -> str:
+def check_value(task: str, value: object) -> str:
     """An answer as text: '0' to '100' for similarity, '0' or '1' for identity, an emotion's name. Raises LiminalError else."""
     if task == "emotion":
         name = str(value).strip().lower()
@@ -102,17 +108,46 @@ def checked_value(task: str, value: object) -> str:
     return f"{number:g}"
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def make_ratings_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows -> the typed table of RATINGS."""
-    return typed(pd.DataFrame(list(rows), columns=list(RATINGS)))
+    return type_columns(pd.DataFrame(list(rows), columns=list(RATINGS)))
 
 
-def typed(frame: pd.DataFrame) -> pd.DataFrame:
+def type_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of RATINGS with their types, in order."""
     return frame[list(RATINGS)].astype(dict(RATINGS)).reset_index(drop=True)
 
 
-def values(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
+def select_task_values(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
     """The rows of one task; of similarity and identity with ``value`` as float64."""
     chosen = frame[frame["task"] == task].reset_index(drop=True)
     return chosen if task == "emotion" else chosen.assign(value=chosen["value"].astype("float64"))
+
+
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""The time of answers whose file names none: the same at every import, so that importing twice changes nothing."""
+
+
+def name_or_none(meaning: str, name: str) -> str | None:
+    """A name as the store keeps it, or None where it keeps none such."""
+    try:
+        return check_name(name, meaning)
+    except LiminalError:
+        return None
+
+
+MAX_NAME_LENGTH = 200
+"""Characters of a rater's or stimulus's name at most."""
+
+
+def check_name(value: object, meaning: str) -> str:
+    """A name in any script. Raises LiminalError for nothing, for too much and for characters that cannot be printed."""
+    name = str(value).strip()
+    if not name or len(name) > MAX_NAME_LENGTH or not _is_storable(name):
+        raise LiminalError(f"The name of a {meaning} has 1 to {MAX_NAME_LENGTH} printable characters, which {value!r} has not.")
+    return name
+
+
+def _is_storable(name: str) -> bool:
+    # Not isprintable(), which refuses the joiners inside an emoji and of several scripts.
+    return not any(ord(letter) < 32 or ord(letter) == 127 or 0xD800 <= ord(letter) < 0xE000 for letter in name)

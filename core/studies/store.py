@@ -17,13 +17,16 @@ import pandas as pd
 from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 
 from core.errors import LiminalError
-from core.studies.ratings import Rating, Source
-from core.studies.storage.answers import Intake
-from core.studies.storage.bulk import read_rows, save_rows
+from core.studies.ratings import Rating, Source, check_name
+from core.studies.storage.answers import AnswerIntake, read_rows, save_rows
 from core.studies.storage.database import Database
-from core.studies.storage.rows import (
+from core.studies.storage.tables import (
+    ANSWERS,
+    DELETIONS,
+    RATERS,
+    STIMULI,
+    STUDIES,
     Deletion,
-    checked_name,
     rater_row,
     stimulus_row,
     study_row,
@@ -31,7 +34,6 @@ from core.studies.storage.rows import (
     to_stimulus,
     to_study,
 )
-from core.studies.storage.tables import ANSWERS, DELETIONS, RATERS, STIMULI, STUDIES
 from core.studies.study import Rater, Stimulus, Study, new_code
 
 __all__ = ["Assign", "Deletion", "Store"]
@@ -40,7 +42,7 @@ Assign = Callable[[Study, Sequence[Stimulus], Mapping[str, int], int], Sequence[
 """(study, its stimuli, how often each was handed out so far, the rater's number from 0) -> this rater's stimuli in order."""
 
 
-NUMBERED = re.compile(r"rater-[0-9]{4,9}")
+NUMBERED_RATER = re.compile(r"rater-[0-9]{4,9}")
 """The names that ``enrol`` gives."""
 
 
@@ -53,7 +55,7 @@ class Store:
 
     def __init__(self, url: str | None = None) -> None:
         self._database = Database(url)
-        self._intake = Intake(self._database)
+        self._intake = AnswerIntake(self._database)
 
     def dispose(self) -> None:
         """Close all connections."""
@@ -64,14 +66,14 @@ class Store:
     def create(self, study: Study, stimuli: Iterable[Stimulus]) -> Study:
         """Keep a new study. Raises LiminalError when its name is taken or a stimulus is there twice."""
         with self._database.writing() as connection:
-            _create(connection, study, stimuli)
+            _insert_study(connection, study, stimuli)
         return self.study(study.name)
 
     def restore(self, study: Study, stimuli: Iterable[Stimulus], ratings: pd.DataFrame, raters: Sequence[Rater] = ()) -> Study:
         """Keep a new study with its raters and answers, everything or nothing; what ``create`` and ``save_table`` raise."""
         with self._database.loading() as connection:
-            numbered = [int(rater.rater[6:]) for rater in raters if NUMBERED.fullmatch(rater.rater)]
-            _create(connection, study, stimuli, enrolled=max(len(raters), *numbered, 0))
+            numbered = [int(rater.rater[6:]) for rater in raters if NUMBERED_RATER.fullmatch(rater.rater)]
+            _insert_study(connection, study, stimuli, enrolled=max(len(raters), *numbered, 0))
             if raters:
                 connection.execute(insert(RATERS), [rater_row(rater, number) for number, rater in enumerate(raters)])
             _hand_out(connection, study.name, (name for rater in raters for name in rater.trials), 1)
@@ -87,7 +89,7 @@ class Store:
     def study(self, name: str) -> Study:
         """By its name. Raises LiminalError when there is none."""
         with self._database.reading() as connection:
-            return to_study(_study(connection, name))
+            return to_study(_study_row(connection, name))
 
     def study_of(self, token: str) -> Study:
         """By its link's secret. Raises LiminalError when there is none."""
@@ -104,7 +106,7 @@ class Store:
             if field not in allowed:
                 raise LiminalError(f"A study's '{field}' cannot be changed.")
         with self._database.writing() as connection:
-            row = _study(connection, name, lock=True)
+            row = _study_row(connection, name, lock=True)
             study = to_study(row)
             changed = replace(study, **values)
             if changed.plan != study.plan and row["enrolled"]:
@@ -115,17 +117,17 @@ class Store:
     def delete(self, name: str, reason: str = "") -> None:
         """A study with its stimuli, raters and answers; a Deletion is left."""
         with self._database.writing() as connection:
-            _study(connection, name, lock=True)
+            _study_row(connection, name, lock=True)
             answers = connection.execute(delete(ANSWERS).where(ANSWERS.c.study == name)).rowcount
             connection.execute(delete(STUDIES).where(STUDIES.c.name == name))
-            _note(connection, Deletion(name, "study", answers, reason, datetime.now(UTC)))
+            _record_deletion(connection, Deletion(name, "study", answers, reason, datetime.now(UTC)))
         self._database.tidy()
 
     def stimuli(self, name: str) -> list[Stimulus]:
         """In the order in which they were given."""
         with self._database.reading() as connection:
-            _study(connection, name)
-            return _stimuli(connection, name)[0]
+            _study_row(connection, name)
+            return _load_stimuli(connection, name)[0]
 
     # Raters
 
@@ -135,16 +137,16 @@ class Store:
         rater: None numbers them. Raises LiminalError for a closed study and a name that is taken.
         """
         with self._database.writing() as connection:
-            row = _study(connection, name, lock=True)
+            row = _study_row(connection, name, lock=True)
             if row["closed"]:
                 raise LiminalError(f"The study '{name}' is closed and takes nobody new.")
             number = row["enrolled"]
-            called = f"rater-{number + 1:04d}" if rater is None else checked_name(rater, "rater")
+            called = f"rater-{number + 1:04d}" if rater is None else check_name(rater, "rater")
             for table in (RATERS, ANSWERS):
                 taken = select(table.c.rater).where(table.c.study == name, table.c.rater == called).limit(1)
                 if connection.scalar(taken) is not None:
                     raise LiminalError(f"There is a rater '{called}' in '{name}' already; choose another name.")
-            stimuli, handed_out = _stimuli(connection, name)
+            stimuli, handed_out = _load_stimuli(connection, name)
             trials = tuple(assign(to_study(row), stimuli, handed_out, number))
             if len(set(trials)) != len(trials) or not set(trials) <= set(handed_out):
                 raise LiminalError("An order holds each of its stimuli once, and only stimuli of its study.")
@@ -157,12 +159,12 @@ class Store:
     def rater(self, code: str) -> Rater:
         """By the secret. Raises LiminalError when there is none."""
         with self._database.reading() as connection:
-            return _rater(connection, code)
+            return _load_rater(connection, code)
 
     def raters(self, name: str) -> list[Rater]:
         """Those who enrolled, in that order; people of published tables and simulated ones only have answers."""
         with self._database.reading() as connection:
-            _study(connection, name)
+            _study_row(connection, name)
             query = select(RATERS).where(RATERS.c.study == name).order_by(RATERS.c.number)
             return [to_rater(row) for row in connection.execute(query).mappings()]
 
@@ -181,12 +183,12 @@ class Store:
         with self._database.writing() as connection:
             if values:
                 connection.execute(update(RATERS).where(RATERS.c.code == code).values(**values))
-            return _rater(connection, code)
+            return _load_rater(connection, code)
 
     def forget(self, name: str, rater: str, reason: str = "") -> Deletion:
         """Delete one person's data; what is left says that, not who. Raises LiminalError when there is nobody of that name."""
         with self._database.writing() as connection:
-            _study(connection, name, lock=True)
+            _study_row(connection, name, lock=True)
             query = select(RATERS.c.trials).where(RATERS.c.study == name, RATERS.c.rater == rater).with_for_update()
             trials = connection.scalar(query)
             answers = connection.execute(delete(ANSWERS).where(ANSWERS.c.study == name, ANSWERS.c.rater == rater)).rowcount
@@ -194,7 +196,7 @@ class Store:
                 raise LiminalError(f"Nobody called '{rater}' took part in the study '{name}'.")
             connection.execute(delete(RATERS).where(RATERS.c.study == name, RATERS.c.rater == rater))
             _hand_out(connection, name, trials or (), -1)  # somebody else is asked instead
-            deletion = _note(connection, Deletion(name, "rater", answers, reason, datetime.now(UTC)))
+            deletion = _record_deletion(connection, Deletion(name, "rater", answers, reason, datetime.now(UTC)))
         self._database.tidy()
         return deletion
 
@@ -227,7 +229,7 @@ class Store:
     def ratings(self, name: str, sources: Sequence[Source] | None = None) -> pd.DataFrame:
         """The typed table of RATINGS, by rater, trial and task."""
         with self._database.reading() as connection:
-            _study(connection, name)
+            _study_row(connection, name)
             return read_rows(connection, name, sources)
 
     def answered(self, rater: Rater) -> set[tuple[str, str]]:
@@ -249,14 +251,14 @@ class Store:
         """Raters who answered, by stimulus; 0 for those of the study's stimuli that nobody has."""
         count = func.count(ANSWERS.c.rater.distinct())
         with self._database.reading() as connection:
-            _study(connection, name)
+            _study_row(connection, name)
             query = select(ANSWERS.c.stimulus, count).where(ANSWERS.c.study == name).group_by(ANSWERS.c.stimulus)
             counts = {row[0]: row[1] for row in connection.execute(query)}
             every = connection.scalars(select(STIMULI.c.stimulus).where(STIMULI.c.study == name).order_by(STIMULI.c.place))
             return dict.fromkeys(every, 0) | counts
 
 
-def _create(connection: Connection, study: Study, stimuli: Iterable[Stimulus], enrolled: int = 0) -> None:
+def _insert_study(connection: Connection, study: Study, stimuli: Iterable[Stimulus], enrolled: int = 0) -> None:
     rows = [stimulus_row(stimulus, study.name, place) for place, stimulus in enumerate(stimuli)]
     seen: set[str] = set()
     for row in rows:
@@ -270,7 +272,7 @@ def _create(connection: Connection, study: Study, stimuli: Iterable[Stimulus], e
         connection.execute(insert(STIMULI), rows)
 
 
-def _study(connection: Connection, name: str, *, lock: bool = False) -> RowMapping:
+def _study_row(connection: Connection, name: str, *, lock: bool = False) -> RowMapping:
     query = select(STUDIES).where(STUDIES.c.name == name)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
@@ -278,13 +280,13 @@ def _study(connection: Connection, name: str, *, lock: bool = False) -> RowMappi
     return row
 
 
-def _stimuli(connection: Connection, name: str) -> tuple[list[Stimulus], dict[str, int]]:
+def _load_stimuli(connection: Connection, name: str) -> tuple[list[Stimulus], dict[str, int]]:
     query = select(STIMULI).where(STIMULI.c.study == name).order_by(STIMULI.c.place)
     rows = connection.execute(query).mappings().all()
     return [to_stimulus(row) for row in rows], {row["stimulus"]: row["handed_out"] for row in rows}
 
 
-def _rater(connection: Connection, code: str) -> Rater:
+def _load_rater(connection: Connection, code: str) -> Rater:
     row = connection.execute(select(RATERS).where(RATERS.c.code == code)).mappings().first()
     if row is None:
         raise LiminalError("Nobody takes part under this link; open the link that you were sent.")
@@ -299,6 +301,6 @@ def _hand_out(connection: Connection, name: str, trials: Iterable[str], step: in
         connection.execute(change.values(handed_out=STIMULI.c.handed_out + bindparam("times")), counted)
 
 
-def _note(connection: Connection, deletion: Deletion) -> Deletion:
+def _record_deletion(connection: Connection, deletion: Deletion) -> Deletion:
     connection.execute(insert(DELETIONS), {each.name: getattr(deletion, each.name) for each in fields(Deletion)})
     return deletion

@@ -17,9 +17,9 @@ Kind = Literal["identity", "emotion"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NAME_LENGTH = 80
-TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Signs that turn the direction of the words around a name: they make it look like another one."""
-MOST_TRIALS, MOST_SENTINELS = 5000, 1000  # a rater's, of a plan
+MAX_TRIALS, MAX_SENTINELS = 5000, 1000  # a rater's, of a plan
 CONSENT = (
     "You will see pictures of faces that a computer made and say what you see. Your answers and their times are kept without your "
     "name and may be published. Taking part is voluntary: you can stop at any time by closing the page."
@@ -32,7 +32,7 @@ def new_code() -> str:
 
 
 @dataclass(frozen=True)
-class Plan(Configuration):
+class RatingPlan(Configuration):
     """How people are asked. Raises LiminalError with one sentence where a value makes no sense."""
 
     samples: ClassVar[str] = "studies"
@@ -51,9 +51,9 @@ class Plan(Configuration):
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise LiminalError(f"A study asks about {' or '.join(KINDS)}, not about '{self.kind}'.")
-        if not 1 <= self.trials <= MOST_TRIALS or not 0 <= self.sentinels <= MOST_SENTINELS:
+        if not 1 <= self.trials <= MAX_TRIALS or not 0 <= self.sentinels <= MAX_SENTINELS:
             raise LiminalError(
-                f"A rater gets 1 to {MOST_TRIALS:,} trials and at most {MOST_SENTINELS:,} attention checks; choose fewer."
+                f"A rater gets 1 to {MAX_TRIALS:,} trials and at most {MAX_SENTINELS:,} attention checks; choose fewer."
             )
         if not 0 <= self.fixation_ms <= 5000 or not 0 <= self.image_ms <= 60_000:
             raise LiminalError("The cross shows for at most 5 seconds and an image for at most 60; choose shorter times.")
@@ -66,7 +66,7 @@ class Study:
     """A study as it is stored. ``token`` is the secret of the link that raters get."""
 
     name: str
-    plan: Plan
+    plan: RatingPlan
     token: str = field(default_factory=new_code)
     source: Source = "human"  # simulated: marked wherever it is shown
     published: bool = False  # brought in from a publication, nobody was asked here
@@ -77,14 +77,14 @@ class Study:
 
     def __post_init__(self) -> None:
         name = self.name.strip()
-        if not name or len(name) > NAME_LENGTH or not all(map(_may_be_shown, name)):
+        if not name or len(name) > NAME_LENGTH or not all(map(_is_showable, name)):
             raise LiminalError(f"A study needs a name of 1 to {NAME_LENGTH} printable characters.")
         object.__setattr__(self, "name", name)
 
 
-def _may_be_shown(letter: str) -> bool:
+def _is_showable(letter: str) -> bool:
     # Not isprintable(), which refuses the joiners inside an emoji and of several scripts, and emoji that are newer than Python.
-    return unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp") and letter not in TURNING
+    return unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp") and letter not in DIRECTION_MARKS
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,10 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from core.alignment.alignment import Inputs, Sources, opened
-from core.alignment.answers import answered
+from core.alignment.alignment import Inputs, Sources, open_alignment
 from core.alignment.configuration import AlignmentConfiguration
-from core.alignment.inputs import ReferenceLabels
+from core.alignment.data import ReferenceLabels, collect_answers, split_answers
 from core.alignment.networks import Learner
-from core.alignment.splits import parted
 from core.models.emotions import EMOTIONS
 from tests.analysis.rating_tables import rows
 
@@ -74,14 +72,14 @@ def study(folder, *, images=240, raters=10, each=160, bias=1.2, seed=0, learner=
     random = np.random.default_rng(100 + seed)
     shown = random.normal(size=(images, DIM)).astype(np.float32)
     made, leaning = people(shown, raters, each, bias=bias, seed=seed)
-    answers = answered(made if ratings is None else ratings(made))
+    answers = collect_answers(made if ratings is None else ratings(made))
     plain = random.normal(size=(60, DIM)).astype(np.float32)
     labels = ReferenceLabels("made-up", tuple(range(60)), softmax(plain @ TRUTH_OLD.numpy(), axis=1).astype(np.float32))
     places = [int(name[1:]) for name in answers.images]
     given = Inputs(torch.from_numpy(shown[places]), torch.from_numpy(plain))
     sources = Sources(lambda classifier, progress: given, learner or network)
-    split = parted(answers, configuration)
-    return opened("made-up", configuration, answers, split, labels, sources, folder), leaning
+    split = split_answers(answers, configuration)
+    return open_alignment("made-up", configuration, answers, split, labels, sources, folder), leaning
 
 
 def frame(raters=4, images=40, seed=0):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from core.alignment import kept
-from core.alignment.forgetting import delete_study, forget_rater
+from core.alignment import store
+from core.alignment.store import delete_study, forget_rater
 from core.errors import LiminalError
 
 
@@ -29,10 +29,10 @@ class Shelf:
 def alignments(tmp_path, monkeypatch):
     monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
     for name, study, people in (("a", "one", ["Ada", "Bo"]), ("b", "one", ["Bo"]), ("c", "two", ["Ada"])):
-        folder = kept.root() / name
+        folder = store.alignments_folder() / name
         folder.mkdir(parents=True)
-        (folder / kept.CARD).write_text(json.dumps({"study": study, "people": [kept.person(each) for each in people]}))
-    return lambda: sorted(each.name for each in kept.root().iterdir())
+        (folder / store.CARD).write_text(json.dumps({"study": study, "people": [store.hash_rater(each) for each in people]}))
+    return lambda: sorted(each.name for each in store.alignments_folder().iterdir())
 
 
 def test_models_that_learned_from_a_person_go_with_the_answers(alignments):

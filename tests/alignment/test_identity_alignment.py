@@ -9,7 +9,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from core.alignment.configuration import AlignmentConfiguration
-from core.alignment.identity import align_identity, logistic
+from core.alignment.identity import align_identity, fit_logistic
 from core.errors import LiminalError
 from tests.analysis.rating_tables import rows
 
@@ -80,7 +80,7 @@ def test_logistic_regression_is_that_of_scikit_learn():
     random = np.random.default_rng(1)
     x = np.column_stack([random.normal(size=(300, 3))])
     y = (random.random(300) < expit(x @ [1.0, -2.0, 0.5])).astype(float)
-    mode, _ = logistic(x, y, np.zeros(3), np.full(3, 0.5))
+    mode, _ = fit_logistic(x, y, np.zeros(3), np.full(3, 0.5))
     reference = LogisticRegression(C=2.0, fit_intercept=False, tol=1e-10).fit(x, y)  # scikit-learn 1.9
     assert mode == pytest.approx(reference.coef_[0], abs=1e-5)
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from core.alignment import inputs, plain
-from core.alignment.inputs import plain_rows, reference_inputs, reference_labels
+from core.alignment import data
+from core.alignment.data import load_reference_inputs, load_reference_labels, load_reference_rows
 from core.errors import LiminalError
 from core.progress import Progress
 
@@ -12,51 +12,55 @@ NETWORKS = ("mini-xception", "tanh-cnn")
 
 
 def test_after_a_stop_what_was_made_is_read_and_a_damaged_file_is_made_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs, "TOGETHER", 2)
-    labels = reference_labels("dcgan", 5)
+    monkeypatch.setattr(data, "FACES_PER_FILE", 2)
+    labels = load_reference_labels("dcgan", 5)
     said = []
     progress = Progress(lambda stage: (said.append(stage), len(said) == 2 and progress.cancel.set()))
     with pytest.raises(LiminalError, match="Stopped"):
-        reference_inputs(labels, NETWORKS, tmp_path, progress)
+        load_reference_inputs(labels, NETWORKS, tmp_path, progress)
     assert len(list(tmp_path.iterdir())) == 2 * len(NETWORKS)  # what had begun is brought to its end
 
     again = []
-    found = reference_inputs(labels, NETWORKS, tmp_path, Progress(again.append))
+    found = load_reference_inputs(labels, NETWORKS, tmp_path, Progress(again.append))
     assert [len(found[name]) for name in NETWORKS] == [5, 5]
     assert [round(5 * stage.fraction) for stage in again] == [4]
 
     for each in tmp_path.iterdir():
         each.write_bytes(b"damaged")
-    repaired = reference_inputs(labels, NETWORKS, tmp_path)
+    repaired = load_reference_inputs(labels, NETWORKS, tmp_path)
     assert all((found[name] == repaired[name]).all() for name in NETWORKS)
-    fewer = reference_inputs(reference_labels("dcgan", 4), NETWORKS, tmp_path, Progress(lambda stage: pytest.fail(stage.message)))
+    fewer = load_reference_inputs(
+        load_reference_labels("dcgan", 4), NETWORKS, tmp_path, Progress(lambda stage: pytest.fail(stage.message))
+    )
     assert (fewer["tanh-cnn"] == found["tanh-cnn"][:4]).all()
 
 
 def test_rows_that_come_with_the_package_spare_the_making_until_the_encoder_changes(tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs, "TOGETHER", 2)
-    monkeypatch.setattr(plain, "FOLDER", tmp_path / "package")
-    labels = reference_labels("dcgan", 3)
-    read = plain_rows(labels, tmp_path / "made")
-    plain.store("dcgan", read)
+    monkeypatch.setattr(data, "FACES_PER_FILE", 2)
+    monkeypatch.setattr(data, "REFERENCE_FOLDER", tmp_path / "package")
+    labels = load_reference_labels("dcgan", 3)
+    read = load_reference_rows(labels, tmp_path / "made")
+    data.save_reference_embeddings("dcgan", read)
     quiet = Progress(lambda stage: pytest.fail(stage.message))
-    found = reference_inputs(labels, ("emotion-mlp",), tmp_path / "fresh", quiet, alongside=NETWORKS)["emotion-mlp"]
+    found = load_reference_inputs(labels, ("emotion-mlp",), tmp_path / "fresh", quiet, alongside=NETWORKS)["emotion-mlp"]
     assert (found == torch.cat(list(read.values()))).all()
 
     said = []
-    reference_inputs(labels, ("tanh-cnn",), tmp_path / "fresh", Progress(said.append), alongside=("emotion-mlp", *NETWORKS))
+    load_reference_inputs(labels, ("tanh-cnn",), tmp_path / "fresh", Progress(said.append), alongside=("emotion-mlp", *NETWORKS))
     assert said
-    reference_inputs(labels, NETWORKS, tmp_path / "fresh", quiet)  # mini-XCEPTION looked at them when they were made
+    load_reference_inputs(labels, NETWORKS, tmp_path / "fresh", quiet)  # mini-XCEPTION looked at them when they were made
 
-    monkeypatch.setattr(plain, "made_with", lambda generator: "another encoder")
+    monkeypatch.setattr(data, "hash_reference_models", lambda generator: "another encoder")
     with pytest.raises(pytest.fail.Exception):
-        reference_inputs(labels, ("emotion-mlp",), tmp_path / "anew", quiet)
+        load_reference_inputs(labels, ("emotion-mlp",), tmp_path / "anew", quiet)
 
 
 def test_the_stored_rows_are_those_of_the_encoder_and_the_population_of_today():
-    labels = reference_labels("dcgan-sharp", 800)
-    for start in range(0, 800, inputs.TOGETHER):
-        key = inputs.reference_key(plain.CLASSIFIER, labels.generator, labels.seeds[start : start + inputs.TOGETHER])
-        rows = plain.found(labels.generator, inputs.file_name(key))
+    labels = load_reference_labels("dcgan-sharp", 800)
+    for start in range(0, 800, data.FACES_PER_FILE):
+        key = data.describe_reference_rows(
+            data.REFERENCE_CLASSIFIER, labels.generator, labels.seeds[start : start + data.FACES_PER_FILE]
+        )
+        rows = data.find_reference_embeddings(labels.generator, data.input_file_name(key))
         assert rows is not None, "python -m core assets alignment makes them anew"
-        assert rows.shape == (inputs.TOGETHER, 96)
+        assert rows.shape == (data.FACES_PER_FILE, 96)

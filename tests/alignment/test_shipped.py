@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from core.alignment import alignment as alignments
-from core.alignment import learning, shipped
-from core.alignment.alignment import begin
-from core.analysis.material import assemble
+from core.alignment import pretrained, store, train
+from core.alignment.alignment import begin_alignment
+from core.analysis.study_data import build_study_data
 from core.errors import LiminalError
 from core.studies.demonstration import load_demonstration
 from core.studies.library import Library
 from tests.alignment import made_up
 
-NAME = shipped.CLASSIFIER
+NAME = store.PRETRAINED_CLASSIFIER
 STUDY = {"epochs": 2, "raters": 4}
 
 
@@ -23,14 +23,14 @@ STUDY = {"epochs": 2, "raters": 4}
 def learned(tmp_path_factory):
     place = tmp_path_factory.mktemp("shipped")
     made, _ = made_up.study(place / "learned", **STUDY)
-    learning.group(made)
-    shipped.store(made, place / "package")
+    train.train_group(made)
+    pretrained.save_pretrained(made, place / "package")
     return made, place / "package"
 
 
 @pytest.fixture
 def package(learned, monkeypatch):
-    monkeypatch.setattr(shipped, "FOLDER", learned[1])
+    monkeypatch.setattr(pretrained, "PRETRAINED_FOLDER", learned[1])
     return learned[1]
 
 
@@ -42,7 +42,7 @@ def test_the_same_study_finds_its_model_without_learning(learned, package, tmp_p
 
     again, _ = made_up.study(tmp_path, learner=broken, **STUDY)
     assert again.ready(NAME)
-    learning.group(again)
+    train.train_group(again)
     assert np.array_equal(again.group(NAME).images, made.group(NAME).images)
     assert np.array_equal(again.base(NAME).reference, made.base(NAME).reference)
     assert str(again.curve(NAME)) == str(made.curve(NAME))
@@ -61,7 +61,7 @@ def test_another_study_or_configuration_learns_as_ever(changed, package, tmp_pat
 def test_another_network_learns_as_ever(package, tmp_path, monkeypatch):
     card = tmp_path / "emotion-mlp.json"
     card.write_text('{"sha256": "of other weights"}')
-    monkeypatch.setattr(alignments, "CARDS", (card, alignments.CARDS[1]))
+    monkeypatch.setattr(alignments, "NETWORK_CARDS", (card, alignments.NETWORK_CARDS[1]))
     assert not made_up.study(tmp_path / "data", **STUDY)[0].ready(NAME)
 
 
@@ -71,7 +71,7 @@ def test_a_damaged_one_is_passed_over(ending, learned, tmp_path, monkeypatch):
     for each in package.iterdir():
         content = each.read_bytes()
         (tmp_path / each.name).write_bytes(content[:-9] + b"damaged!\n" if each.suffix == ending else content)
-    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    monkeypatch.setattr(pretrained, "PRETRAINED_FOLDER", tmp_path)
     again, _ = made_up.study(tmp_path / "data", **STUDY)
     assert again.alignment_id == made.alignment_id
     assert not again.ready(NAME)
@@ -80,16 +80,16 @@ def test_a_damaged_one_is_passed_over(ending, learned, tmp_path, monkeypatch):
 def test_what_people_taught_does_not_come_with_the_package(learned, tmp_path):
     of_people = dataclasses.replace(learned[0], answers=dataclasses.replace(learned[0].answers, source="people"))
     with pytest.raises(LiminalError, match="Only a model that learned from simulated people"):
-        shipped.store(of_people, tmp_path)
+        pretrained.save_pretrained(of_people, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_stored_one_is_of_the_stored_demonstration(tmp_path):
     made = next(each for each in load_demonstration() if each.study.plan.kind == "emotion")
     library = Library(tmp_path / "sets")
-    material = assemble(made.study, made.stimuli, made.raters, made.ratings, library)
-    found = begin(material, library, folder=tmp_path)
-    assert found.ready(NAME), f"the demonstration or a network has changed; run '{shipped.COMMAND}'"
+    material = build_study_data(made.study, made.stimuli, made.raters, made.ratings, library)
+    found = begin_alignment(material, library, folder=tmp_path)
+    assert found.ready(NAME), f"the demonstration or a network has changed; run '{pretrained.PRETRAINED_COMMAND}'"
     assert found.group(NAME).images.shape == (len(found.answers.images), 6)
     epochs = found.curve(NAME).epochs
     assert epochs[-1].validation_accuracy > epochs[0].validation_accuracy

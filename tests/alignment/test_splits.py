@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.alignment.answers import answered, shuffled
 from core.alignment.configuration import AlignmentConfiguration
-from core.alignment.splits import Parted, held_out, parted
+from core.alignment.data import DataSplit, choose_held_out, collect_answers, shuffle_answers, split_answers
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from tests.alignment import made_up
@@ -39,13 +38,13 @@ def tables(draw):
 
 def split(answers, kind, seed=0):
     configuration = AlignmentConfiguration(split=kind, seed=seed)
-    return Parted(held_out(answers.images, 0.2, seed, "images"), answers, configuration)
+    return DataSplit(choose_held_out(answers.images, 0.2, seed, "images"), answers, configuration)
 
 
 @settings(max_examples=60, deadline=None)
 @given(tables(), st.integers(0, 5), st.sampled_from(["images", "paper"]))
 def test_nothing_held_out_is_learned(table, seed, kind):
-    answers = answered(table)
+    answers = collect_answers(table)
     found = split(answers, kind, seed)
     learned, judged = found.group()
     assert set(answers.image[learned]).isdisjoint(answers.image[judged])
@@ -69,23 +68,23 @@ def test_nothing_held_out_is_learned(table, seed, kind):
 def test_the_order_of_rows_changes_nothing(table, random):
     order = list(range(len(table)))
     random.shuffle(order)
-    first, second = answered(table), answered(table.iloc[order])
+    first, second = collect_answers(table), collect_answers(table.iloc[order])
     assert first.digest == second.digest
     assert np.array_equal(split(first, "images").images, split(second, "images").images)
 
 
 def test_a_fifth_is_held_out_and_another_seed_holds_out_others():
     names = [f"i{n}" for n in range(200)]
-    first, second = held_out(names, 0.2, 0), held_out(names, 0.2, 1)
+    first, second = choose_held_out(names, 0.2, 0), choose_held_out(names, 0.2, 1)
     assert first.sum() == second.sum() == 40
     assert not np.array_equal(first, second)
-    backwards = held_out(names[::-1], 0.2, 0)
+    backwards = choose_held_out(names[::-1], 0.2, 0)
     assert np.array_equal(backwards[::-1], first)
 
 
 def test_shuffling_keeps_every_image_s_votes_and_every_person_s_images():
-    answers = answered(made_up.frame())
-    mixed = shuffled(answers, 3)
+    answers = collect_answers(made_up.frame())
+    mixed = shuffle_answers(answers, 3)
     assert np.array_equal(mixed.counts, answers.counts)
     assert np.array_equal(mixed.image, answers.image)
     assert np.array_equal(mixed.rater, answers.rater)
@@ -95,24 +94,24 @@ def test_shuffling_keeps_every_image_s_votes_and_every_person_s_images():
 def test_answers_that_cannot_change_hands_are_left_out_of_the_control():
     table = made_up.frame(raters=2, images=3)
     alone = table[~((table["rater"] == "r1") & (table["stimulus"] == "i2"))]
-    assert len(shuffled(answered(alone), 0)) == 4
+    assert len(shuffle_answers(collect_answers(alone), 0)) == 4
 
 
 def test_too_little_to_learn_from_is_one_sentence():
     table = made_up.frame()
     with pytest.raises(LiminalError, match="at least 200"):
-        parted(answered(table), AlignmentConfiguration())
+        split_answers(collect_answers(table), AlignmentConfiguration())
     with pytest.raises(LiminalError, match="say 'fear'"):
-        answered(table.assign(value="fear"))
+        collect_answers(table.assign(value="fear"))
     with pytest.raises(LiminalError, match="no answers to learn from"):
-        answered(table, excluded=["r0", "r1", "r2", "r3"])
-    found = parted(answered(table), AlignmentConfiguration(least_answers=10))
+        collect_answers(table, excluded=["r0", "r1", "r2", "r3"])
+    found = split_answers(collect_answers(table), AlignmentConfiguration(least_answers=10))
     with pytest.raises(LiminalError, match="it takes 500 at least"):
-        Parted(found.images, found.answers, AlignmentConfiguration(least_own=500)).check_person("r0")
+        DataSplit(found.images, found.answers, AlignmentConfiguration(least_own=500)).check_person("r0")
     with pytest.raises(LiminalError, match="'nobody' has given no answer"):
         found.check_person("nobody")
-    one = answered(table[(table["rater"] != "r0") | (table["stimulus"] == "i0")])
-    kept = Parted(~np.isin(one.images, "i0") & False, one, found.configuration)
+    one = collect_answers(table[(table["rater"] != "r0") | (table["stimulus"] == "i0")])
+    kept = DataSplit(~np.isin(one.images, "i0") & False, one, found.configuration)
     with pytest.raises(LiminalError, match="no answers to held-out images"):
         kept.check_person("r0")
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from core.models.emotions import EMOTIONS
-from core.sampling.tables import PAIRS, emotion_samples, typed
+from core.sampling.sample_set import PAIR_COLUMNS, list_emotion_columns, set_column_types
 from core.studies import ratings as schema
 
 LAYOUT = (
@@ -50,7 +50,7 @@ def rows(columns, *, study="made-up", source="human"):
         "created_at": pd.Timestamp("2026-01-01", tz="UTC"),
         **columns,
     }
-    return schema.typed(pd.DataFrame(full))
+    return schema.type_columns(pd.DataFrame(full))
 
 
 def pair_table(batches=1, *, seed=0, lost=0.0, noise=0.04, recognisers=("mine", "other")):
@@ -81,7 +81,7 @@ def pair_table(batches=1, *, seed=0, lost=0.0, noise=0.04, recognisers=("mine", 
     for name in recognisers:
         distance = table[f"distance_{name}"]
         table[f"accepted_{name}"] = (distance < 0.6).astype("boolean").mask(distance.isna())
-    return typed(table, PAIRS)
+    return set_column_types(table, PAIR_COLUMNS)
 
 
 def identity_study(batches=1, raters=5, *, seed=0, middle=0.45, width=0.08, spread=0.05, source="human", **options):
@@ -152,7 +152,7 @@ def emotion_study(images=60, raters=12, *, seed=0, pairs=(("surprise", "fear"), 
                 f"logit_{middle}{emotion}": np.log(p[:, place] + 1e-12),
                 f"calibrated_{middle}{emotion}": p[:, place],
             }
-    samples = typed(pd.DataFrame(columns), emotion_samples(["other", "blind"], "mine"))
+    samples = set_column_types(pd.DataFrame(columns), list_emotion_columns(["other", "blind"], "mine"))
     image, rater = (each.ravel() for each in np.meshgrid(np.arange(images), np.arange(raters), indexing="ij"))
     asked = random.random(len(image)) < share
     image, rater = image[asked], rater[asked]

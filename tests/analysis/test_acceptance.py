@@ -6,10 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.analysis.acceptance import Proportion, acceptance_table, recognisers
-from core.analysis.published import published_mean, published_thresholds, table1, table2
+from core.analysis.encode import list_recognisers
+from core.analysis.estimate import Proportion
+from core.analysis.identity_tables import (
+    build_acceptance_table,
+    find_published_mean,
+    load_published_thresholds,
+    load_table1,
+    load_table2,
+)
 from core.errors import LiminalError
-from core.sampling.tables import PAIRS, frame
+from core.sampling.sample_set import PAIR_COLUMNS, make_table
 
 
 def wilson(count, n, z=1.959963984540054):
@@ -49,7 +56,7 @@ def pairs():
         ("semantic", 0.4, "smile", 0.8, 4.0),
         ("semantic", 0.4, "glasses", math.nan, 4.0),
     ]
-    return frame(
+    return make_table(
         [
             {
                 "pair_id": str(index),
@@ -67,12 +74,12 @@ def pairs():
             }
             for index, (kind, step, direction, distance, latent) in enumerate(rows)
         ],
-        PAIRS,
+        PAIR_COLUMNS,
     )
 
 
 def test_a_table_written_by_hand_is_recovered():
-    table = acceptance_table(pairs(), "mine", 0.6)
+    table = build_acceptance_table(pairs(), "mine", 0.6)
     assert [(row.sample_type, row.step, row.direction, row.pairs) for row in table.rows] == [
         ("interpolation", None, None, 4),
         ("interpolation", 0.25, None, 2),
@@ -98,8 +105,8 @@ def test_a_table_written_by_hand_is_recovered():
 
 
 def test_another_threshold_judges_anew():
-    assert acceptance_table(pairs(), "mine", 0.75).row("negative").accepted.count == 2
-    assert acceptance_table(pairs(), "mine", 0.1).row("all").accepted.count == 0
+    assert build_acceptance_table(pairs(), "mine", 0.75).row("negative").accepted.count == 2
+    assert build_acceptance_table(pairs(), "mine", 0.1).row("all").accepted.count == 0
 
 
 @settings(deadline=None)
@@ -107,19 +114,19 @@ def test_another_threshold_judges_anew():
 def test_a_higher_threshold_never_accepts_less(distances, one, other):
     table = pairs().iloc[[0] * len(distances)].assign(distance_mine=distances)
     low, high = sorted([one, other])
-    accepted = [acceptance_table(table, "mine", each).row("all").accepted.count for each in (low, high)]
+    accepted = [build_acceptance_table(table, "mine", each).row("all").accepted.count for each in (low, high)]
     assert accepted[0] <= accepted[1] <= len(distances)
 
 
 def test_wrong_questions_get_a_sentence():
-    assert recognisers(pairs()) == ["mine"]
+    assert list_recognisers(pairs()) == ["mine"]
     with pytest.raises(LiminalError, match="those that did: mine"):
-        acceptance_table(pairs(), "yours", 0.6)
+        build_acceptance_table(pairs(), "yours", 0.6)
     for threshold in (0.0, -1.0, math.nan):
         with pytest.raises(LiminalError, match="positive distance"):
-            acceptance_table(pairs(), "mine", threshold)
+            build_acceptance_table(pairs(), "mine", threshold)
     with pytest.raises(LiminalError, match=r"no optimized samples of step 0\.3"):
-        acceptance_table(pairs(), "mine", 0.6).row("optimized", 0.3)
+        build_acceptance_table(pairs(), "mine", 0.6).row("optimized", 0.3)
 
 
 # Values typed in from the paper's text, not from the asset.
@@ -139,20 +146,20 @@ def test_wrong_questions_get_a_sentence():
     ],
 )
 def test_table_1_is_the_papers(sample_type, step, expected):
-    row = published_mean(sample_type, step)
+    row = find_published_mean(sample_type, step)
     found = (row.similarity, row.identity, row.distances["dlib"], row.accepted["dlib"])
     found += (row.distances["openface"], row.accepted["openface"], row.lpips, row.latent)
     assert found == expected
 
 
 def test_table_1_is_complete_and_consistent():
-    rows = table1()
+    rows = load_table1()
     assert len(rows) == 15
     assert set(rows[0].distances) == {"dlib", "vggface", "facenet512", "openface"}
-    assert published_thresholds() == {"dlib": 0.6, "vggface": 0.86, "facenet512": 1.04, "openface": 0.55}
+    assert load_published_thresholds() == {"dlib": 0.6, "vggface": 0.86, "facenet512": 1.04, "openface": 0.55}
     for sample_type, steps in {"interpolation": 3, "optimized": 3, "positive": 3}.items():
         parts = [row for row in rows if row.sample_type == sample_type and row.step is not None]
-        whole = published_mean(sample_type, None)
+        whole = find_published_mean(sample_type, None)
         assert len(parts) == steps
         for read in (
             lambda row: row.similarity,
@@ -162,23 +169,23 @@ def test_table_1_is_complete_and_consistent():
         ):
             assert np.mean([read(row) for row in parts]) == pytest.approx(read(whole), abs=0.0101)  # a wrong digit would show
         assert np.mean([row.latent for row in parts]) == pytest.approx(whole.latent, abs=0.02)
-    assert published_mean("positive", 0.5) is None  # the printed 0.5 is 0.6
-    assert published_mean("positive", 0.6).latent_ratio == pytest.approx(57.17 / 135.75)
+    assert find_published_mean("positive", 0.5) is None  # the printed 0.5 is 0.6
+    assert find_published_mean("positive", 0.6).latent_ratio == pytest.approx(57.17 / 135.75)
 
 
 def test_table_1_all_is_the_weighted_mean_of_the_types():
     """Per base 1 genuine, 9 interpolation, 3 negative, 9 optimized, 6 positive."""
     weights = {"genuine": 1, "interpolation": 9, "negative": 3, "optimized": 9, "positive": 6}
-    whole = published_mean("all", None)
+    whole = find_published_mean("all", None)
     for name in whole.distances:
-        mean = sum(weights[kind] * published_mean(kind, None).distances[name] for kind in weights) / 28
+        mean = sum(weights[kind] * find_published_mean(kind, None).distances[name] for kind in weights) / 28
         assert mean == pytest.approx(whole.distances[name], abs=0.011)
-    mean = sum(weights[kind] * published_mean(kind, None).similarity for kind in weights) / 28
+    mean = sum(weights[kind] * find_published_mean(kind, None).similarity for kind in weights) / 28
     assert mean == pytest.approx(whole.similarity, abs=0.02)
 
 
 def test_table_2_is_the_papers():
-    cells = table2()
+    cells = load_table2()
     assert list(cells) == ["interpolation", "negative", "optimized", "positive", "all"]
     assert [cell.r if cell else None for cell in cells["negative"].values()] == [0.637, None, -0.334, -0.21, None, None, None]
     assert [cell.r for cell in cells["all"].values()] == [0.907, -0.765, -0.632, -0.712, -0.512, -0.814, -0.453]
@@ -192,5 +199,5 @@ def test_table_2_is_the_papers():
 def test_tables_are_pure():
     table = pairs()
     before = table.copy()
-    acceptance_table(table, "mine", 0.5)
+    build_acceptance_table(table, "mine", 0.5)
     pd.testing.assert_frame_equal(table, before)

@@ -7,25 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from core.analysis.answers import chosen, coded
 from core.analysis.bootstrap import (
-    Votes,
-    Weights,
+    ResampleWeights,
+    VoteSums,
+    bootstrap_statistic,
+    correlate_cells,
     correlation_interval,
-    correlations,
-    crossed_weights,
+    draw_weights,
     image_means,
-    interval,
-    over_one,
+    percentile_interval,
     pooled_means,
 )
-from core.analysis.results import plain
+from core.analysis.encode import encode, select_answers
+from core.analysis.estimate import to_plain
 from core.errors import LiminalError
 from tests.analysis.rating_tables import identity_study, rows
 
 
 def together(*arguments, **options):
-    parts = list(crossed_weights(*arguments, **options))
+    parts = list(draw_weights(*arguments, **options))
     return np.hstack([part.images for part in parts]), np.hstack([part.raters for part in parts])
 
 
@@ -58,9 +58,9 @@ def test_weights_are_the_same_as_copies():
     value = random.random(len(rater))
     sums = sparse.csr_array(sparse.coo_array((value, (image, rater)), shape=(6, 4)))
     counts = sparse.csr_array(sparse.coo_array((np.ones(len(rater)), (image, rater)), shape=(6, 4)))
-    weights = next(crossed_weights(6, 4, resamples=20, seed=2))
+    weights = next(draw_weights(6, 4, resamples=20, seed=2))
     cells = sparse.csr_array(np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], float))
-    found = pooled_means(Votes(sums, counts), weights, cells)
+    found = pooled_means(VoteSums(sums, counts), weights, cells)
     for draw in range(20):
         times = (weights.images[image, draw] * weights.raters[rater, draw]).astype(int)
         for cell, inside in enumerate((image < 3, image >= 3)):
@@ -77,8 +77,8 @@ def test_weighted_correlations_are_scipys_on_copies():
     random = np.random.default_rng(5)
     x, y = 1e6 + random.random(12), random.random(12)  # far from 0: squares must not lose their digits
     y[4] = np.nan
-    weights = next(crossed_weights(12, 1, resamples=10, seed=1))
-    found = correlations(x[:, None], y[:, None], weights.images, sparse.csr_array(np.ones((1, 12))))[0]
+    weights = next(draw_weights(12, 1, resamples=10, seed=1))
+    found = correlate_cells(x[:, None], y[:, None], weights.images, sparse.csr_array(np.ones((1, 12))))[0]
     for draw in range(10):
         times = np.where(np.isfinite(y), weights.images[:, draw], 0).astype(int)
         expected = scipy.stats.pearsonr(np.repeat(x, times), np.repeat(y, times)).statistic
@@ -86,7 +86,7 @@ def test_weighted_correlations_are_scipys_on_copies():
 
 
 def test_images_without_a_value_are_left_out_of_their_mean():
-    ones = Weights(np.ones((3, 1)), np.ones((1, 1)))
+    ones = ResampleWeights(np.ones((3, 1)), np.ones((1, 1)))
     cells = sparse.csr_array(np.array([[1, 1, 1], [0, 0, 1]], float))
     found = image_means(np.array([1.0, 3.0, np.nan]), ones, cells)[:, 0]
     assert found[0] == 2.0
@@ -100,9 +100,9 @@ def test_the_interval_covers_what_was_planted():
     for seed in range(60):
         random = np.random.default_rng(seed)
         value = random.normal(size=(40, 1)) + random.normal(size=(1, 12)) + 0.1 * random.normal(size=(40, 12))
-        votes = Votes(sparse.csr_array(value), sparse.csr_array(np.ones((40, 12))))
-        draws = np.concatenate([pooled_means(votes, each, cells)[0] for each in crossed_weights(40, 12, resamples=300, seed=seed)])
-        low, high = interval(draws)
+        votes = VoteSums(sparse.csr_array(value), sparse.csr_array(np.ones((40, 12))))
+        draws = np.concatenate([pooled_means(votes, each, cells)[0] for each in draw_weights(40, 12, resamples=300, seed=seed)])
+        low, high = percentile_interval(draws)
         covered += bool(low <= 0 <= high)
         half = 1.96 * value.std() / math.sqrt(value.size)
         naive += abs(value.mean()) <= half
@@ -111,11 +111,11 @@ def test_the_interval_covers_what_was_planted():
 
 
 def test_intervals_of_nothing_are_nan_without_a_warning(recwarn):
-    low, high = interval(np.array([[np.nan, np.nan], [1.0, np.nan]]))
+    low, high = percentile_interval(np.array([[np.nan, np.nan], [1.0, np.nan]]))
     assert math.isnan(low[0])
     assert (low[1], high[1]) == (1.0, 1.0)
     assert math.isnan(correlation_interval(math.nan, np.array([0.1, 0.2]))[0])
-    assert over_one(np.empty(0), lambda values, weights: values @ weights).n == 0
+    assert bootstrap_statistic(np.empty(0), lambda values, weights: values @ weights).n == 0
     assert not recwarn.list
 
 
@@ -128,26 +128,26 @@ def test_a_correlations_interval_holds_it_and_stays_within_bounds(r, draws):
 
 def test_answers_are_chosen_by_task_rater_source_and_check():
     made = identity_study(1, 3)
-    every = chosen(made.ratings, "identity")
+    every = select_answers(made.ratings, "identity")
     assert len(every) == 336
     assert set(every["value"].unique()) == {0.0, 1.0}
-    assert len(chosen(made.ratings, "identity", excluded={"r0"})) == 224
-    assert len(chosen(made.ratings, "identity", sentinels=False)) == 324
-    assert not len(chosen(made.ratings, "identity", sources=["model"]))
-    assert not len(chosen(made.ratings.iloc[:0], "emotion"))
+    assert len(select_answers(made.ratings, "identity", excluded={"r0"})) == 224
+    assert len(select_answers(made.ratings, "identity", sentinels=False)) == 324
+    assert not len(select_answers(made.ratings, "identity", sources=["model"]))
+    assert not len(select_answers(made.ratings.iloc[:0], "emotion"))
     with pytest.raises(LiminalError, match="lack the columns stimulus"):
-        chosen(made.ratings.drop(columns="stimulus"), "identity")
+        select_answers(made.ratings.drop(columns="stimulus"), "identity")
 
 
 def test_codes_follow_the_images_that_are_asked_for():
     answers = rows({"rater": ["a", "b", "a"], "stimulus": ["x", "x", "z"], "task": "identity", "value": ["1", "0", "1"]})
-    codes = coded(chosen(answers, "identity"), answers["stimulus"].iloc[[2, 0]].reset_index(drop=True))
+    codes = encode(select_answers(answers, "identity"), answers["stimulus"].iloc[[2, 0]].reset_index(drop=True))
     assert list(codes.images) == ["z", "x"]
     np.testing.assert_array_equal(codes.means(), [1.0, 0.5])
-    others = coded(chosen(answers, "identity"), answers["stimulus"].iloc[:1])
+    others = encode(select_answers(answers, "identity"), answers["stimulus"].iloc[:1])
     assert (others.basis.images, others.basis.raters, others.basis.answers, others.basis.source) == (1, 2, 2, "people")
 
 
 def test_results_become_plain_values():
     value = {"a": np.array([1.0, np.nan]), "b": (np.int64(3), math.inf), ("c", "d"): frozenset({1})}
-    assert plain(value) == {"a": [1.0, None], "b": [3, None], "c/d": [1]}
+    assert to_plain(value) == {"a": [1.0, None], "b": [3, None], "c/d": [1]}

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from core.analysis.acceptance import Proportion
-from core.analysis.boundary import bootstrap, boundary, entropy, judges, outcome, ratio
+from core.analysis.choices import shannon_entropy
+from core.analysis.emotion_tables import classify_outcome, list_held_out_classifiers, summarise_boundary
+from core.analysis.estimate import Proportion, bootstrap_estimate, divide_proportions
 from core.errors import LiminalError
 from core.sampling.emotion.configuration import EmotionConfiguration
 from tests.emotion_sets import emotion_set, unanimous
@@ -21,7 +22,7 @@ SMALL = "small-cnn"
 
 
 def statistics(samples):
-    return boundary(samples, STEERER, "dlib", 0.6)
+    return summarise_boundary(samples, STEERER, "dlib", 0.6)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def statistics(samples):
 )
 def test_the_papers_rule(p1, p2, expected):
     assert 0.4 + 0.2 > 0.6
-    assert outcome(np.array([p1]), np.array([p2])).tolist() == [expected]
+    assert classify_outcome(np.array([p1]), np.array([p2])).tolist() == [expected]
 
 
 def test_planted_shares_are_recovered():
@@ -104,8 +105,8 @@ def test_entropy_is_scipys():
     rows = np.random.default_rng(0).dirichlet(np.ones(6), 50)
     rows[0] = [1, 0, 0, 0, 0, 0]
     rows[1] = 1 / 6
-    assert np.allclose(entropy(rows), scipy.stats.entropy(rows, base=2, axis=1))  # scipy 1.17.1
-    assert entropy(rows)[:2].tolist() == [0.0, pytest.approx(math.log2(6))]
+    assert np.allclose(shannon_entropy(rows), scipy.stats.entropy(rows, base=2, axis=1))  # scipy 1.17.1
+    assert shannon_entropy(rows)[:2].tolist() == [0.0, pytest.approx(math.log2(6))]
 
 
 def test_mean_entropy_of_a_set():
@@ -119,7 +120,7 @@ def test_mean_entropy_of_a_set():
 @pytest.mark.parametrize("statistic", [np.mean, np.median])
 def test_bootstrap_intervals_are_scipys(statistic):
     values = np.random.default_rng(3).gamma(2.0, size=80)
-    ours = bootstrap(values, statistic)
+    ours = bootstrap_estimate(values, statistic)
     theirs = scipy.stats.bootstrap((values,), statistic, n_resamples=4000, method="percentile", random_state=1).confidence_interval
     assert ours.value == statistic(values)
     assert ours.low == pytest.approx(theirs.low, abs=0.06)
@@ -128,15 +129,15 @@ def test_bootstrap_intervals_are_scipys(statistic):
 
 def test_bootstrap_is_seeded_and_leaves_nan_out():
     values = np.random.default_rng(3).normal(size=30)
-    assert bootstrap(values, np.median) == bootstrap(np.append(values, np.nan), np.median)
-    assert bootstrap(values, np.median, seed=1) != bootstrap(values, np.median)
+    assert bootstrap_estimate(values, np.median) == bootstrap_estimate(np.append(values, np.nan), np.median)
+    assert bootstrap_estimate(values, np.median, seed=1) != bootstrap_estimate(values, np.median)
 
 
 def test_bootstrap_covers_the_truth():
     random = np.random.default_rng(8)
     hits = 0
     for _ in range(200):
-        found = bootstrap(random.normal(1.0, size=60), np.mean, draws=400)
+        found = bootstrap_estimate(random.normal(1.0, size=60), np.mean, draws=400)
         hits += found.low <= 1.0 <= found.high
     assert hits / 200 == pytest.approx(0.94, abs=0.05)
 
@@ -146,20 +147,20 @@ def test_ratio_covers_the_truth():
     hits = 0
     for _ in range(300):
         guided, plain = (Proportion.of(int(random.binomial(n, p)), n) for n, p in ((60, 0.6), (2000, 0.05)))
-        found = ratio(guided, plain)
+        found = divide_proportions(guided, plain)
         hits += found.low <= 12.0 <= found.high
     assert hits / 300 == pytest.approx(0.95, abs=0.04)
 
 
 @pytest.mark.parametrize(("one", "other"), [((10, 16), (80, 2000)), ((16, 40), (9, 50)), ((3, 20), (12, 30))])
 def test_ratio_intervals_are_near_the_score_ones(one, other):
-    found = ratio(Proportion.of(*one), Proportion.of(*other))
+    found = divide_proportions(Proportion.of(*one), Proportion.of(*other))
     low, high = confint_proportions_2indep(*one, *other, compare="ratio", method="score")  # statsmodels 0.15.0
     assert (found.low, found.high) == (pytest.approx(low, rel=0.05), pytest.approx(high, rel=0.05))
 
 
 def test_all_of_a_few_is_no_certainty():
-    found = ratio(Proportion.of(4, 4), Proportion.of(100, 2000))
+    found = divide_proportions(Proportion.of(4, 4), Proportion.of(100, 2000))
     assert found.low < 0.6 * found.value  # Wilson's interval for 4 of 4 begins at 0.51
 
 
@@ -170,7 +171,7 @@ def test_all_of_a_few_is_no_certainty():
 def test_ratio_of_planted_shares(first, second, expected):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = ratio(Proportion.of(*first), Proportion.of(*second))
+        found = divide_proportions(Proportion.of(*first), Proportion.of(*second))
     assert found.value == expected
     assert found.low <= found.value <= found.high
 
@@ -178,7 +179,7 @@ def test_ratio_of_planted_shares(first, second, expected):
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 def test_a_ratio_lies_in_its_interval(one, more, other, rest):
     first, second = Proportion.of(one, one + more), Proportion.of(other, other + rest)
-    found = ratio(first, second)
+    found = divide_proportions(first, second)
     assert math.isnan(found.value) or found.low <= found.value + 1e-9
     assert math.isnan(found.value) or found.value <= found.high + 1e-9
 
@@ -192,15 +193,15 @@ def test_what_cannot_be_compared_gets_a_sentence():
     with pytest.raises(LiminalError, match="none of type 'boundary'"):
         statistics(guided.samples[guided.samples["sample_type"] == "genuine"])
     with pytest.raises(LiminalError, match="sface"):
-        boundary(guided.samples, STEERER, "sface", 0.6)
+        summarise_boundary(guided.samples, STEERER, "sface", 0.6)
     with pytest.raises(LiminalError, match="positive distance"):
-        boundary(guided.samples, STEERER, "dlib", math.nan)
+        summarise_boundary(guided.samples, STEERER, "dlib", math.nan)
     with pytest.raises(LiminalError, match="did not judge"):
         statistics(guided.samples).of("mother")
 
 
 def test_judges_are_read_off_the_columns():
-    assert judges(emotion_set([unanimous(0.5, 0.5, True)]).samples) == ["mini-xception", "tanh-cnn", SMALL]
+    assert list_held_out_classifiers(emotion_set([unanimous(0.5, 0.5, True)]).samples) == ["mini-xception", "tanh-cnn", SMALL]
 
 
 chances = arrays(np.float64, (7, 6), elements=st.floats(0.001, 1.0)).map(lambda rows: rows / rows.sum(axis=1, keepdims=True))
@@ -208,12 +209,12 @@ chances = arrays(np.float64, (7, 6), elements=st.floats(0.001, 1.0)).map(lambda 
 
 @given(chances)
 def test_outcomes_are_a_partition_and_entropy_is_bounded(p):
-    named = outcome(p[:, 0], p[:, 1])
+    named = classify_outcome(p[:, 0], p[:, 1])
     assert set(named) <= {"success", "bias", "failure"}
     assert ((named == "success") <= (np.minimum(p[:, 0], p[:, 1]) > 0.25)).all()
     assert ((named == "failure") == (p[:, 0] + p[:, 1] <= 0.6 + 1e-9)).all()
-    assert (outcome(p[:, 1], p[:, 0]) == named).all()  # order does not matter
-    assert ((entropy(p) >= 0) & (entropy(p) <= math.log2(6) + 1e-9)).all()
+    assert (classify_outcome(p[:, 1], p[:, 0]) == named).all()  # order does not matter
+    assert ((shannon_entropy(p) >= 0) & (shannon_entropy(p) <= math.log2(6) + 1e-9)).all()
 
 
 def test_large_sets_are_resampled_in_parts(monkeypatch):
@@ -223,6 +224,6 @@ def test_large_sets_are_resampled_in_parts(monkeypatch):
         sizes.append(np.size(values))
         return np.mean(values, axis=axis)
 
-    found = bootstrap(np.random.default_rng(0).normal(size=30_000), watched, draws=100)
+    found = bootstrap_estimate(np.random.default_rng(0).normal(size=30_000), watched, draws=100)
     assert max(sizes) <= 1_000_000
     assert found.low < found.value < found.high

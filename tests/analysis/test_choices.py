@@ -9,11 +9,19 @@ from scipy.stats import entropy as scipy_entropy
 from scipy.stats import spearmanr
 from sklearn.metrics import log_loss
 
-from core.analysis.boundary import entropy
-from core.analysis.choices import choices, dirichlet_interval, divergence, fit, miller_madow
-from core.analysis.deciders import probabilities
-from core.analysis.outcomes import outcomes
-from core.analysis.reaction import entropy_and_time, reaction_times, spearman
+from core.analysis.choices import (
+    correct_entropy,
+    correlate_spearman,
+    count_choices,
+    dirichlet_interval,
+    jensen_shannon_divergence,
+    measure_fit,
+    relate_entropy_to_time,
+    shannon_entropy,
+    summarise_reaction_times,
+)
+from core.analysis.emotion_tables import build_outcome_table
+from core.analysis.encode import select_probabilities
 from core.models.emotions import EMOTIONS
 from tests.analysis.rating_tables import emotion_study, identity_study, rows
 
@@ -33,7 +41,7 @@ def votes_of(table):
 
 def test_an_image_by_hand():
     """8 fear, 4 surprise: 0.918 bits (scipy), plus Miller and Madow's 1 / 24 nats = 0.060 bits."""
-    found = choices(votes_of({"x": {"fear": 8, "surprise": 4}, "y": {"anger": 3}})).table.set_index("stimulus")
+    found = count_choices(votes_of({"x": {"fear": 8, "surprise": 4}, "y": {"anger": 3}})).table.set_index("stimulus")
     row = found.loc["x"]
     assert (row["votes"], row["count_fear"], row["chosen"]) == (12, 8, "fear")
     assert row["share_surprise"] == pytest.approx(1 / 3)
@@ -47,11 +55,11 @@ def test_an_image_by_hand():
 @settings(deadline=None, max_examples=25)
 @given(counts)
 def test_entropies_lie_within_bounds(table):
-    bits = miller_madow(table)
+    bits = correct_entropy(table)
     voted = table.sum(axis=1) > 0
     assert np.isnan(bits[~voted]).all()
     assert ((bits[voted] >= 0) & (bits[voted] <= math.log2(6) + 1e-12)).all()
-    low, high = dirichlet_interval(table, entropy, bits)
+    low, high = dirichlet_interval(table, shannon_entropy, bits)
     assert (low[voted] <= bits[voted]).all()
     assert (high[voted] >= bits[voted]).all()
     assert np.isnan(low[~voted]).all()
@@ -59,7 +67,7 @@ def test_entropies_lie_within_bounds(table):
 
 def test_the_correction_comes_nearer_to_the_truth():
     made = emotion_study(400, 12)
-    found = choices(made.ratings, made.table["sample_id"])
+    found = count_choices(made.ratings, made.table["sample_id"])
     truth = made.truth["bits"].mean()
     assert abs(found.bits.value - truth) < abs(found.entropy.value - truth) / 2
     assert found.entropy.value < truth
@@ -68,27 +76,27 @@ def test_the_correction_comes_nearer_to_the_truth():
 @settings(deadline=None)
 @given(shares, shares)
 def test_divergence_is_symmetric_bounded_and_zero_for_the_same(first, second):
-    found = divergence(first, second)
-    np.testing.assert_allclose(found, divergence(second, first), atol=1e-12)
+    found = jensen_shannon_divergence(first, second)
+    np.testing.assert_allclose(found, jensen_shannon_divergence(second, first), atol=1e-12)
     assert ((found >= 0) & (found <= 1)).all()
-    np.testing.assert_allclose(divergence(first, first), 0, atol=1e-12)
+    np.testing.assert_allclose(jensen_shannon_divergence(first, first), 0, atol=1e-12)
     middle = (first + second) / 2
     expected = (scipy_entropy(first, middle, base=2, axis=1) + scipy_entropy(second, middle, base=2, axis=1)) / 2
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_nothing_in_common_is_one_bit_and_the_unknown_stays_unknown():
-    apart = divergence(np.array([[1.0, 0, 0, 0, 0, 0]]), np.array([[0, 0, 1.0, 0, 0, 0]]))
+    apart = jensen_shannon_divergence(np.array([[1.0, 0, 0, 0, 0, 0]]), np.array([[0, 0, 1.0, 0, 0, 0]]))
     assert apart[0] == pytest.approx(1)
-    assert math.isnan(divergence(np.full((1, 6), np.nan), np.full((1, 6), 1 / 6))[0])
+    assert math.isnan(jensen_shannon_divergence(np.full((1, 6), np.nan), np.full((1, 6), 1 / 6))[0])
 
 
 def test_the_fit_is_scikit_learns_over_single_votes():
     """Reference: sklearn.metrics.log_loss, scikit-learn 1.9, one row a vote."""
     made = emotion_study(30, 12)
-    votes = choices(made.ratings, made.table["sample_id"])
-    p = probabilities(made.table, "other", "steer")
-    found = fit(votes, p, "other", resamples=100)
+    votes = count_choices(made.ratings, made.table["sample_id"])
+    p = select_probabilities(made.table, "other", "steer")
+    found = measure_fit(votes, p, "other", resamples=100)
     image = made.ratings["stimulus"].str[1:].astype(int).to_numpy()
     said = made.ratings["value"].map(EMOTIONS.index).to_numpy()
     assert found.log_loss.value == pytest.approx(log_loss(said, p[image], labels=range(6)) / math.log(2))
@@ -99,9 +107,10 @@ def test_the_fit_is_scikit_learns_over_single_votes():
 
 def test_the_truth_fits_best_and_nothing_beats_peoples_own_shares():
     made = emotion_study(300, 14)
-    votes = choices(made.ratings, made.table["sample_id"])
+    votes = count_choices(made.ratings, made.table["sample_id"])
     truth, other, blind = (
-        fit(votes, probabilities(made.table, name, "steer"), name, resamples=200) for name in ("steer", "other", "blind")
+        measure_fit(votes, select_probabilities(made.table, name, "steer"), name, resamples=200)
+        for name in ("steer", "other", "blind")
     )
     assert truth.best_log_loss.value < truth.log_loss.value < other.log_loss.value < blind.log_loss.value
     assert blind.log_loss.value == pytest.approx(math.log2(6))
@@ -114,13 +123,13 @@ def test_calibration_by_hand():
     ratings = votes_of({"x": {"fear": 5, "anger": 5}, "y": {"fear": 5, "anger": 5}})
     p = np.full((2, 6), 0.02)
     p[0, 1], p[1, 1], p[1, 5] = 0.9, 0.5, 0.42
-    assert fit(choices(ratings), p, "made", resamples=20).calibration_error.value == pytest.approx(0.2)
+    assert measure_fit(count_choices(ratings), p, "made", resamples=20).calibration_error.value == pytest.approx(0.2)
 
 
 def test_excluded_people_and_checks_do_not_vote():
     made = emotion_study(10, 5)
     checked = made.ratings.assign(is_sentinel=made.ratings["stimulus"] == "e3")
-    found = choices(checked, made.table["sample_id"], excluded={"r1"}).table.set_index("stimulus")
+    found = count_choices(checked, made.table["sample_id"], excluded={"r1"}).table.set_index("stimulus")
     assert found.loc["e3", "votes"] == 0
     assert found.loc["e3", "chosen"] == ""
     assert (found.drop("e3")["votes"] == 4).all()
@@ -137,7 +146,7 @@ def test_outcomes_are_the_papers_rule():
             "failure": {"surprise": 3, "fear": 3, "anger": 4},  # 60 % exactly: not more than 60 %
         }
     )
-    found = outcomes(made.table, ratings)
+    found = build_outcome_table(made.table, ratings)
     assert found.table.set_index("stimulus")["outcome"].to_dict() == {
         "success": "success",
         "bias": "bias",
@@ -154,7 +163,7 @@ def test_outcomes_are_the_papers_rule():
 
 def test_reaction_times_are_numpys():
     made = emotion_study(40, 10)
-    found = reaction_times(made.ratings, "emotion")
+    found = summarise_reaction_times(made.ratings, "emotion")
     times = made.ratings["reaction_time_ms"].to_numpy()
     assert found.median.value == pytest.approx(np.median(times))
     assert found.median.low <= found.median.value <= found.median.high
@@ -166,7 +175,7 @@ def test_reaction_times_are_numpys():
 
 def test_people_take_longer_where_they_disagree():
     made = emotion_study(200, 15)
-    found = entropy_and_time(made.ratings)
+    found = relate_entropy_to_time(made.ratings)
     assert found.spearman.low > 0.2
     assert found.p < 1e-6
     assert found.published == 0.42
@@ -174,7 +183,7 @@ def test_people_take_longer_where_they_disagree():
     assert found.spearman.value == pytest.approx(expected.statistic)
     random = np.random.default_rng(0)
     shuffled = made.ratings.assign(reaction_time_ms=random.permutation(made.ratings["reaction_time_ms"].to_numpy()))
-    none = entropy_and_time(shuffled).spearman
+    none = relate_entropy_to_time(shuffled).spearman
     assert none.low < 0 < none.high
 
 
@@ -182,14 +191,14 @@ def test_only_the_order_counts_for_ranks():
     random = np.random.default_rng(1)
     x = random.random(30)
     y = x + random.random(30)
-    assert spearman(np.exp(9 * x), y, resamples=50) == spearman(x, y, resamples=50)
+    assert correlate_spearman(np.exp(9 * x), y, resamples=50) == correlate_spearman(x, y, resamples=50)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9)), min_size=3, max_size=12))
 def test_rank_correlations_lie_within_bounds_and_are_symmetric(points):
     x, y = (np.array(each) for each in zip(*points, strict=True))
-    one, other = spearman(x, y, resamples=20)[0], spearman(y, x, resamples=20)[0]
+    one, other = correlate_spearman(x, y, resamples=20)[0], correlate_spearman(y, x, resamples=20)[0]
     if math.isfinite(one.value):
         assert -1 - 1e-12 <= one.value <= 1 + 1e-12
         assert one.value == pytest.approx(other.value)
@@ -215,15 +224,19 @@ NO_VOTES, NO_IMAGES, NO_RELATION, UNTIMED = "Nobody has answered", "no boundary 
 )
 def test_degenerate_studies_get_a_sentence(change, said, recwarn):
     samples, ratings = change(emotion_study(12, 4))
-    votes = choices(ratings, samples["sample_id"])
-    results = outcomes(samples, ratings), entropy_and_time(ratings, resamples=20), reaction_times(ratings, "emotion")
+    votes = count_choices(ratings, samples["sample_id"])
+    results = (
+        build_outcome_table(samples, ratings),
+        relate_entropy_to_time(ratings, resamples=20),
+        summarise_reaction_times(ratings, "emotion"),
+    )
     for result, sentence in zip(results, said, strict=True):
         assert (sentence in result.note) if sentence else not result.note
-    for each in (votes, *results, fit(votes, probabilities(samples, "blind", "steer"), "blind", resamples=20)):
+    for each in (votes, *results, measure_fit(votes, select_probabilities(samples, "blind", "steer"), "blind", resamples=20)):
         each.to_dict()
     assert not recwarn.list
 
 
 def test_identity_answers_are_timed_too():
     made = identity_study(1, 3)
-    assert reaction_times(made.ratings, "similarity").median.n == 336
+    assert summarise_reaction_times(made.ratings, "similarity").median.n == 336

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import det_curve, roc_auc_score
 
-from core.analysis.answers import chosen
-from core.analysis.detection import curve, equal_error, majority, sensitivity, verification
+from core.analysis.detection import compute_error_rates, compute_sensitivity, find_equal_error, find_majority, verify_recogniser
+from core.analysis.encode import select_answers
 from core.errors import LiminalError
 from tests.analysis.rating_tables import identity_study, rows
 
@@ -16,7 +16,7 @@ from tests.analysis.rating_tables import identity_study, rows
 def test_d_prime_of_a_worked_example():
     """The counts of Stanislaw and Todorov 1999 (Behavior Research Methods 31), with the log-linear correction:
     20 of 25 hits and 10 of 25 false alarms give H = 20.5 / 26, F = 10.5 / 26."""
-    found = sensitivity(20, 25, 10, 25)
+    found = compute_sensitivity(20, 25, 10, 25)
     assert found.d_prime.value == pytest.approx(norm.ppf(20.5 / 26) - norm.ppf(10.5 / 26))
     assert found.d_prime.value == pytest.approx(1.044, abs=0.001)
     assert found.criterion.value == pytest.approx(-(norm.ppf(20.5 / 26) + norm.ppf(10.5 / 26)) / 2)
@@ -27,10 +27,10 @@ def test_d_prime_of_a_worked_example():
 @given(st.integers(1, 200), st.integers(1, 200), st.data())
 def test_d_prime_is_finite_signed_and_symmetric(signals, noises, data):
     hits, alarms = data.draw(st.integers(0, signals)), data.draw(st.integers(0, noises))
-    found = sensitivity(hits, signals, alarms, noises)
+    found = compute_sensitivity(hits, signals, alarms, noises)
     assert found.d_prime.low <= found.d_prime.value <= found.d_prime.high
     assert math.isfinite(found.criterion.value)
-    turned = sensitivity(signals - hits, signals, noises - alarms, noises)
+    turned = compute_sensitivity(signals - hits, signals, noises - alarms, noises)
     assert turned.d_prime.value == pytest.approx(-found.d_prime.value)
     assert turned.criterion.value == pytest.approx(-found.criterion.value)
 
@@ -40,15 +40,15 @@ def test_planted_sensitivity_is_covered():
     for seed in range(100):
         random = np.random.default_rng(seed)
         hits, alarms = (random.normal(1.5, 1, 60) > 0.9).sum(), (random.normal(0, 1, 60) > 0.9).sum()
-        found = sensitivity(int(hits), 60, int(alarms), 60)
+        found = compute_sensitivity(int(hits), 60, int(alarms), 60)
         covered += found.d_prime.low <= 1.5 <= found.d_prime.high and found.criterion.low <= 0.15 <= found.criterion.high
     assert covered >= 85
 
 
 def test_impossible_and_missing_counts():
-    assert math.isnan(sensitivity(0, 0, 3, 5).d_prime.value)
+    assert math.isnan(compute_sensitivity(0, 0, 3, 5).d_prime.value)
     with pytest.raises(LiminalError):
-        sensitivity(6, 5, 0, 5)
+        compute_sensitivity(6, 5, 0, 5)
 
 
 @settings(deadline=None, max_examples=60)
@@ -56,7 +56,7 @@ def test_impossible_and_missing_counts():
 def test_the_curve_counts_what_lies_below_each_threshold(cases):
     """Reference: counting; scikit-learn 1.9's det_curve at the same scores."""
     distance, same = np.array([each[0] for each in cases]), np.array([each[1] for each in cases])
-    thresholds, far, frr = curve(distance, same)
+    thresholds, far, frr = compute_error_rates(distance, same)
     if same.all() or not same.any():
         assert not len(thresholds)
         return
@@ -68,7 +68,7 @@ def test_the_curve_counts_what_lies_below_each_threshold(cases):
     assert {(round(x, 9), round(y, 9)) for x, y in zip(fpr, fnr, strict=True)} <= {
         (round(x, 9), round(y, 9)) for x, y in zip(far, frr, strict=True)
     }
-    rate, _ = equal_error(thresholds, far, frr)
+    rate, _ = find_equal_error(thresholds, far, frr)
     assert 0 <= rate <= 1
 
 
@@ -77,7 +77,7 @@ def test_equal_error_of_two_normals():
     random = np.random.default_rng(0)
     distance = np.concatenate([random.normal(3, 1, 4000), random.normal(5, 1, 4000)])
     same = np.arange(8000) < 4000
-    rate, threshold = equal_error(*curve(distance, same))
+    rate, threshold = find_equal_error(*compute_error_rates(distance, same))
     assert rate == pytest.approx(norm.cdf(-1), abs=0.015)
     assert threshold == pytest.approx(4, abs=0.05)
     assert roc_auc_score(same, -distance) == pytest.approx(norm.cdf(math.sqrt(2)), abs=0.01)
@@ -85,7 +85,7 @@ def test_equal_error_of_two_normals():
 
 def test_verification_counts_against_the_majority():
     made = identity_study(2, 9, lost=0.05)
-    found = verification(made.table, made.ratings, "mine", 0.5, resamples=300)
+    found = verify_recogniser(made.table, made.ratings, "mine", 0.5, resamples=300)
     own = made.ratings[made.ratings["task"] == "identity"].assign(value=lambda each: each["value"].astype(int))
     share = own.groupby("stimulus")["value"].mean()[made.table["pair_id"]].to_numpy()
     distance = made.table["distance_mine"].to_numpy()
@@ -112,14 +112,14 @@ def test_the_eers_interval_covers_what_was_planted():
         answers = rows(
             {"rater": np.tile(["a", "b", "c"], 112), "stimulus": np.repeat(pairs["pair_id"], 3), "task": "identity", "value": value}
         )
-        found = verification(pairs, answers, "mine", 4.0, resamples=200, seed=seed)
+        found = verify_recogniser(pairs, answers, "mine", 4.0, resamples=200, seed=seed)
         covered += found.eer.low <= norm.cdf(-1) <= found.eer.high
     assert covered >= 20
 
 
 def test_ties_have_no_majority():
     answers = rows({"rater": ["a", "b", "a"], "stimulus": ["x", "x", "y"], "task": "identity", "value": ["1", "0", "0"]})
-    most, votes = majority(chosen(answers, "identity"), answers["stimulus"].drop_duplicates())
+    most, votes = find_majority(select_answers(answers, "identity"), answers["stimulus"].drop_duplicates())
     assert math.isnan(most[0])
     assert most[1] == 0
     assert list(votes) == [2, 1]
@@ -138,9 +138,9 @@ def test_ties_have_no_majority():
 )
 def test_degenerate_studies_get_a_sentence(change, said, recwarn):
     made = identity_study(1, 3)
-    found = verification(*change(made.table, made.ratings), "mine", 0.6, resamples=20)
+    found = verify_recogniser(*change(made.table, made.ratings), "mine", 0.6, resamples=20)
     assert said in found.note
     found.to_dict()
     assert not recwarn.list
     with pytest.raises(LiminalError, match="did not judge"):
-        verification(made.table, made.ratings, "yours", 0.6)
+        verify_recogniser(made.table, made.ratings, "yours", 0.6)

@@ -10,19 +10,20 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate
 
+from core import progress
 from core.analysis import features
-from core.analysis.features import COLOURS, FEATURES, LIGHT, POSE, SHAPE, facial_features, features_of
+from core.analysis.features import COLOURS, FEATURES, LIGHT, POSE, SHAPE, compute_features, measure_features
 from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
-from core.sampling.pictures import quantised, to_pictures
+from core.sampling.images import quantise, to_pictures
 
 
 @pytest.fixture(scope="module")
 def faces():
     generator = registry.load("dcgan-sharp", "generator")
     with torch.inference_mode():
-        return quantised(generator.decode(generator.sample(range(5000, 5024))).cpu())
+        return quantise(generator.decode(generator.sample(range(5000, 5024))).cpu())
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +34,12 @@ def pictures(faces):
 @pytest.fixture(scope="module")
 def measured(faces):
     with torch.inference_mode():
-        return pd.DataFrame(facial_features(faces), columns=list(FEATURES)).dropna()
+        return pd.DataFrame(compute_features(faces), columns=list(FEATURES)).dropna()
 
 
 def again(images, kept):
     with torch.inference_mode():
-        return pd.DataFrame(facial_features(images), columns=list(FEATURES)).loc[kept].dropna()
+        return pd.DataFrame(compute_features(images), columns=list(FEATURES)).loc[kept].dropna()
 
 
 def change(before, after, name):
@@ -56,14 +57,14 @@ def test_there_are_thirty_named_features_and_more_each_finite_and_varied(measure
 
 def test_a_picture_without_a_face_has_none(faces):
     images = torch.stack([torch.zeros(3, 256, 256), faces[0]])
-    rows = facial_features(images)
+    rows = compute_features(images)
     assert np.isnan(rows[0]).all()
     assert np.isfinite(rows[1]).all()
-    assert facial_features(images[:0]).shape == (0, len(FEATURES))
+    assert compute_features(images[:0]).shape == (0, len(FEATURES))
 
 
 def test_a_row_does_not_depend_on_its_neighbours(faces, measured):
-    alone = facial_features(faces[1:2])[0]
+    alone = compute_features(faces[1:2])[0]
     assert np.allclose(alone, measured.loc[1].to_numpy(), atol=1e-6)
 
 
@@ -91,28 +92,28 @@ def test_darker_redder_turned_and_shifted_pictures_are_measured_so(faces, measur
 def test_features_of_pictures_are_kept_and_read_again(pictures, tmp_path, monkeypatch):
     images = {f"s{place}": pictures[place] for place in (3, 1, 2)}
     stages = []
-    table = features_of(images, folder=tmp_path, progress=features.Progress(stages.append))
+    table = measure_features(images, folder=tmp_path, progress=progress.Progress(stages.append))
     assert list(table.index) == ["s1", "s2", "s3"]
     assert list(table.columns) == list(FEATURES)
     assert stages
-    monkeypatch.setattr(features, "_measured", lambda *rest: pytest.fail("measured again"))
-    pd.testing.assert_frame_equal(features_of(images, folder=tmp_path), table)
+    monkeypatch.setattr(features, "_measure_batches", lambda *rest: pytest.fail("measured again"))
+    pd.testing.assert_frame_equal(measure_features(images, folder=tmp_path), table)
     monkeypatch.undo()
     (file,) = tmp_path.iterdir()
     file.write_bytes(b"damaged")
-    pd.testing.assert_frame_equal(features_of(images, folder=tmp_path), table)
+    pd.testing.assert_frame_equal(measure_features(images, folder=tmp_path), table)
     with pytest.raises(LiminalError, match="no picture"):
-        features_of({}, folder=tmp_path)
+        measure_features({}, folder=tmp_path)
 
 
 def test_a_table_stored_with_a_column_for_glasses_opens_without_measuring_again(pictures, tmp_path, monkeypatch):
     images = {f"s{place}": pictures[place] for place in (1, 2)}
-    table = features_of(images, folder=tmp_path)
+    table = measure_features(images, folder=tmp_path)
     (file,) = tmp_path.iterdir()
     names = [*SHAPE, *POSE, *COLOURS, *LIGHT, "beard", "forehead", "headwear", "glasses", *EMOTIONS]  # as in version 0.1.0
     old = repr((1, names, version("dlib-bin"), ["s1", "s2"])).encode()
     assert file.stem == hashlib.blake2b(old, digest_size=16).hexdigest()
     table.assign(glasses=0.5)[names].to_parquet(file)
-    monkeypatch.setattr(features, "_measured", lambda *rest: pytest.fail("measured again"))
-    pd.testing.assert_frame_equal(features_of(images, folder=tmp_path), table)
+    monkeypatch.setattr(features, "_measure_batches", lambda *rest: pytest.fail("measured again"))
+    pd.testing.assert_frame_equal(measure_features(images, folder=tmp_path), table)
     assert "glasses" in pd.read_parquet(file)

@@ -9,9 +9,9 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import r2_score
 
-from core.analysis import importance
-from core.analysis.importance import similarity_importance
-from core.analysis.results import Basis
+from core.analysis import features as analysis_features
+from core.analysis.estimate import Basis
+from core.analysis.features import measure_importance
 
 BASIS = Basis(0, 0, 0, "simulated")
 NAMES = ["smile", "hair", "noise one", "noise two", "noise three"]
@@ -19,8 +19,8 @@ NAMES = ["smile", "hair", "noise one", "noise two", "noise three"]
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(importance, "TREES", 30)
-    monkeypatch.setattr(importance, "REPEATS", 2)
+    monkeypatch.setattr(analysis_features, "TREES", 30)
+    monkeypatch.setattr(analysis_features, "REPEATS", 2)
 
 
 def planted(bases=8, each=20, noise=3.0, seed=0):
@@ -41,7 +41,7 @@ def planted(bases=8, each=20, noise=3.0, seed=0):
 
 
 def asked(pairs, features, **rest):
-    return similarity_importance(pairs, features, titles={"smile": "the smile"}, basis=BASIS, **rest)
+    return measure_importance(pairs, features, titles={"smile": "the smile"}, basis=BASIS, **rest)
 
 
 def test_planted_features_are_found_in_their_order():
@@ -88,7 +88,11 @@ def test_losses_agree_with_scikit_learn():
     held, wanted = apart[120:], target[120:]
     rng = np.random.default_rng(0)
     mine = np.mean(
-        [importance._losses(forest, held, wanted, forest.predict(held), float(wanted.var()), rng) for _ in range(8)], axis=0
+        [
+            analysis_features._permutation_losses(forest, held, wanted, forest.predict(held), float(wanted.var()), rng)
+            for _ in range(8)
+        ],
+        axis=0,
     )
     theirs = permutation_importance(forest, held, wanted, n_repeats=40, random_state=0).importances_mean
     assert np.abs(mine - theirs).max() < 0.06

@@ -4,40 +4,37 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.acceptance import Proportion
-from core.analysis.choices import choices
-from core.analysis.disagreement import identity_disagreement
-from core.analysis.disagreement_emotion import against_classifier
-from core.analysis.large import Narrowed
-from core.analysis.large_people import known_stimuli, people_in, rows_of
-from core.commands.bench_many import made_up
+from benchmarks.many import build_synthetic_data_set
+from core.analysis.choices import count_choices
+from core.analysis.disagreement import score_against_classifier, score_identity_disagreement
+from core.analysis.estimate import Proportion
+from core.analysis.large import RowFilter, build_large_study_data, count_known_stimuli, load_stimulus_rows
 from core.errors import LiminalError
-from core.sampling.many.data_set import DataSet
-from core.sampling.many.excerpt import MOST, excerpt
-from core.sampling.many.running import run
+from core.sampling.datasets.data_set import MAX_SUBSET, DataSet, make_subset
+from core.sampling.datasets.running import run_plan
 from core.sampling.sample_set import SampleSet
 from core.studies.library import Library
-from core.studies.planning import prepare, stimuli_of
-from core.studies.ratings import Rating, table
-from core.studies.study import Plan, Stimulus, Study
+from core.studies.planning import list_stimuli, prepare_study
+from core.studies.ratings import Rating, make_ratings_table
+from core.studies.study import RatingPlan, Stimulus, Study
 from tests.queries import rows_read
 from tests.sampling.many.small_plan import PLAN, make_tiny, small_plan
 
 ROWS = 100_000
-FACES, COMPARED = Narrowed("emotion"), Narrowed("identity")
+FACES, COMPARED = RowFilter("emotion"), RowFilter("identity")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     place = tmp_path_factory.mktemp("large-people") / "set"
-    made_up(place, ROWS, seed=6)
+    build_synthetic_data_set(place, ROWS, seed=6)
     return DataSet.open(place)
 
 
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory):
     place = tmp_path_factory.mktemp("large-people-identity") / "set"
-    run(small_plan(identity={**PLAN["identity"], "batches": 2}), place, maker=make_tiny)
+    run_plan(small_plan(identity={**PLAN["identity"], "batches": 2}), place, maker=make_tiny)
     return DataSet.open(place)
 
 
@@ -66,18 +63,24 @@ def test_planted_answers_rank_first_among_a_hundred_thousand_faces(data, library
         answers += votes("Asked", name, "emotion", ["anger" if name == odd else said[name]] * 8)
     answers += votes("Asked", "f" * 20, "emotion", ["fear"] * 3)  # of another set
     stimuli = [Stimulus(name, (name,), "boundary") for name in [*names, "f" * 20]]
-    study = Study("Asked", Plan("emotion", trials=5))
+    study = Study("Asked", RatingPlan("emotion", trials=5))
 
     read = rows_read(monkeypatch)
-    assert known_stimuli(data, FACES, {"Asked": [each.stimulus for each in stimuli], "Other": ["e" * 20]}) == {"Asked": len(names)}
-    made = people_in(data, "d" * 20, FACES, study, stimuli, (), table([each.to_row() for each in answers]), library, rules=None)
+    assert count_known_stimuli(data, FACES, {"Asked": [each.stimulus for each in stimuli], "Other": ["e" * 20]}) == {
+        "Asked": len(names)
+    }
+    made = build_large_study_data(
+        data, "d" * 20, FACES, study, stimuli, (), make_ratings_table([each.to_row() for each in answers]), library, rules=None
+    )
     assert max(read) <= 2 * len(names), "only what people were asked about, and its bases, is read"
     assert sum(read) < 100
 
     assert {each.stimulus for each in made.stimuli} == set(names)
     assert len(made.ratings) == 8 * len(names)
     assert all(made.where[name] == "d" * 20 for name in names)
-    found = against_classifier(made.asked, choices(made.ratings, made.asked["sample_id"]), made.classifiers[0], made.steerer)
+    found = score_against_classifier(
+        made.asked, count_choices(made.ratings, made.asked["sample_id"]), made.classifiers[0], made.steerer
+    )
     first = found.ranked("highest").iloc[0]
     assert first["stimulus"] == odd
     assert (first["chosen"], first["votes"], first["said"]) == ("anger", 8, said[odd])
@@ -97,14 +100,22 @@ def test_planted_answers_about_pairs(identity, library):
     stimuli = [
         Stimulus(name, (row["base_id"], row["sample_id"]), row["sample_type"], row["base_id"]) for name, row in held.iterrows()
     ]
-    study = Study("Asked", Plan("identity", trials=3))
-    made = people_in(
-        identity, "d" * 20, COMPARED, study, stimuli, (), table([each.to_row() for each in answers]), library, rules=None
+    study = Study("Asked", RatingPlan("identity", trials=3))
+    made = build_large_study_data(
+        identity,
+        "d" * 20,
+        COMPARED,
+        study,
+        stimuli,
+        (),
+        make_ratings_table([each.to_row() for each in answers]),
+        library,
+        rules=None,
     )
-    assert made.pairs["pair_id"].tolist() == rows_of(identity, COMPARED, [near, between, far])["pair_id"].tolist()
+    assert made.pairs["pair_id"].tolist() == load_stimulus_rows(identity, COMPARED, [near, between, far])["pair_id"].tolist()
     np.testing.assert_array_equal(made.pairs.set_index("pair_id")["distance_fake"][held.index], held["distance_fake"])
     limit = made.thresholds["fake"]
-    found = identity_disagreement(made.pairs, made.ratings, "fake", limit)
+    found = score_identity_disagreement(made.pairs, made.ratings, "fake", limit)
     assert found.ranked("lowest", 1)["stimulus"].item() == near
     assert found.ranked("highest", 1)["stimulus"].item() == far
     row = found.table.set_index("stimulus").loc[between]
@@ -112,8 +123,8 @@ def test_planted_answers_about_pairs(identity, library):
     assert (row["yes"], row["votes"]) == (3, 6)
     assert row["low"] + row["machine"] == pytest.approx(share.low)
     assert row["high"] + row["machine"] == pytest.approx(share.high)
-    narrowed = Narrowed("identity", (str(held["sample_type"].iloc[0]),))
-    assert set(rows_of(identity, narrowed, [near, between, far])["sample_type"]) == {held["sample_type"].iloc[0]}
+    narrowed = RowFilter("identity", (str(held["sample_type"].iloc[0]),))
+    assert set(load_stimulus_rows(identity, narrowed, [near, between, far])["sample_type"]) == {held["sample_type"].iloc[0]}
 
 
 def test_who_is_left_out_is_decided_on_all_answers_of_the_study(data, library):
@@ -122,9 +133,11 @@ def test_who_is_left_out_is_decided_on_all_answers_of_the_study(data, library):
     answers = votes("Asked", name, "emotion", ["fear", "anger"])
     for each in checks:
         answers += votes("Asked", each.stimulus, "emotion", ["fear", "anger"], is_sentinel=True)
-    study = Study("Asked", Plan("emotion", trials=1, sentinels=4))
+    study = Study("Asked", RatingPlan("emotion", trials=1, sentinels=4))
     stimuli = [Stimulus(name, (name,), "boundary"), *checks]
-    made = people_in(data, "d" * 20, FACES, study, stimuli, (), table([each.to_row() for each in answers]), library)
+    made = build_large_study_data(
+        data, "d" * 20, FACES, study, stimuli, (), make_ratings_table([each.to_row() for each in answers]), library
+    )
     assert list(made.excluded) == ["rater-1"]
     assert set(made.ratings["stimulus"]) == {name}
 
@@ -133,20 +146,22 @@ def test_rows_that_are_asked_about_become_a_study_whose_answers_come_back(identi
     chosen = identity.query("select pair_id from pairs where sample_type = 'optimized' order by place desc limit 9")[
         "pair_id"
     ].tolist()
-    made = excerpt(identity, "identity", chosen)
+    made = make_subset(identity, "identity", chosen)
     set_id = library.add(made, "Some of them")
     again = library.load(set_id)  # every picture is held to its id
-    asked = [each for each in stimuli_of(again, set_id) if not each.is_sentinel]
+    asked = [each for each in list_stimuli(again, set_id) if not each.is_sentinel]
     assert {each.stimulus for each in asked} == set(chosen)
-    prepared = prepare(library, [set_id])
+    prepared = prepare_study(library, [set_id])
     assert prepared.plan.trials == 9, "all of them, though they come from several batches"
     assert prepared.plan.sentinels == again.pairs["base_id"].nunique()
-    assert known_stimuli(identity, COMPARED, {"one": [each.stimulus for each in prepared.stimuli]}) == {"one": len(again.pairs)}
+    assert count_known_stimuli(identity, COMPARED, {"one": [each.stimulus for each in prepared.stimuli]}) == {
+        "one": len(again.pairs)
+    }
     row = identity.query("select * from pairs where pair_id = ?", [chosen[0]]).iloc[0]
     assert again.pairs.set_index("pair_id").loc[chosen[0], "distance_fake"] == row["distance_fake"]
-    for wrong, reason in (([], "1 to"), (["0"] * 1, "no row '0'"), ([str(n) for n in range(MOST + 1)], "choose fewer")):
+    for wrong, reason in (([], "1 to"), (["0"] * 1, "no row '0'"), ([str(n) for n in range(MAX_SUBSET + 1)], "choose fewer")):
         with pytest.raises(LiminalError, match=reason):
-            excerpt(identity, "identity", wrong)
+            make_subset(identity, "identity", wrong)
 
 
 def test_of_faces_exactly_those_that_were_picked_are_asked(data):
@@ -156,14 +171,14 @@ def test_of_faces_exactly_those_that_were_picked_are_asked(data):
     )
     failed = rows.loc[~rows["passed_filter"].astype(bool), "sample_id"].tolist()
     assert failed
-    made = excerpt(data, "emotion", failed)
+    made = make_subset(data, "emotion", failed)
     assert isinstance(made, SampleSet)
-    assert {each.stimulus for each in stimuli_of(made, "s") if not each.is_sentinel} == set(failed)
+    assert {each.stimulus for each in list_stimuli(made, "s") if not each.is_sentinel} == set(failed)
     assert set(made.samples["sample_id"]) == set(failed) | set(made.samples["base_id"])
 
 
 def test_nobody_was_asked(data):
-    assert known_stimuli(data, FACES, {}) == {}
-    assert known_stimuli(data, FACES, {"one": ["x') or true --"]}) == {}
-    assert rows_of(data, FACES, []).empty
-    assert isinstance(rows_of(data, FACES, ["0" * 20]), pd.DataFrame)
+    assert count_known_stimuli(data, FACES, {}) == {}
+    assert count_known_stimuli(data, FACES, {"one": ["x') or true --"]}) == {}
+    assert load_stimulus_rows(data, FACES, []).empty
+    assert isinstance(load_stimulus_rows(data, FACES, ["0" * 20]), pd.DataFrame)

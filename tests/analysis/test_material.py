@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.disagreement import identity_disagreement
-from core.analysis.material import assemble, canonical, gather, latents_of
+from core.analysis.disagreement import score_identity_disagreement
+from core.analysis.study_data import build_study_data, collect_latents, load_study_data, relabel_guiding_classifier
 from core.errors import LiminalError
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.identity import generate
-from core.studies.importing.published import PUBLISHED
+from core.sampling.identity import generate_identity_set
+from core.studies.importing.published import PUBLISHED_KEY
 from core.studies.library import Library
-from core.studies.planning import emotion_plan, identity_plan, joined_stimuli, stimuli_of
+from core.studies.planning import join_stimuli, list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.store import Store
 from core.studies.study import Stimulus, Study
 from tests.analysis.rating_tables import rows
@@ -22,7 +22,7 @@ from tests.fakes import fake_panel
 
 @pytest.fixture(scope="module")
 def pairs():
-    return generate(IdentityConfiguration(seed=2, iterations=2), 2, panel=fake_panel())
+    return generate_identity_set(IdentityConfiguration(seed=2, iterations=2), 2, panel=fake_panel())
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def answers(stimuli, name, *, value, task="identity", raters=3, **options):
 
 def test_a_study_of_pairs(store, library, pairs):
     set_id = library.add(pairs)
-    stimuli = stimuli_of(pairs, set_id)[:112]  # one of the two batches is asked about
+    stimuli = list_stimuli(pairs, set_id)[:112]  # one of the two batches is asked about
 
     def said(rater, place):
         return "1" if stimuli[place].is_sentinel else str((rater + place) % 2) if rater else "1"
 
-    study = Study("s", identity_plan(stimuli), sample_sets=(set_id,), source="simulated")
+    study = Study("s", make_identity_plan(stimuli), sample_sets=(set_id,), source="simulated")
     store.restore(study, stimuli, answers(stimuli, "s", value=said, source="simulated"))
-    found = gather(store, library, "s")
+    found = load_study_data(store, library, "s")
     assert found.pairs["pair_id"].tolist() == [each.stimulus for each in stimuli]
     assert found.pairs.equals(pairs.pairs.head(112))
     assert (found.kind, found.source, found.sets, found.notes) == ("identity", "simulated", (set_id,), ())
@@ -71,10 +71,10 @@ def test_a_study_of_pairs(store, library, pairs):
     assert len(found.ratings) == 3 * 112
     assert list(found.excluded) == ["r0"]  # said the same of all
     assert set(found.counted["rater"]) == {"r1", "r2"}
-    assert not gather(store, library, "s", rules=None).excluded
-    scores = identity_disagreement(found.pairs, found.ratings, "fake", found.thresholds["fake"], excluded=found.excluded)
+    assert not load_study_data(store, library, "s", rules=None).excluded
+    scores = score_identity_disagreement(found.pairs, found.ratings, "fake", found.thresholds["fake"], excluded=found.excluded)
     assert (scores.table["votes"] == 2).all()
-    latents = latents_of(library, found.sets, found.samples["sample_id"].tolist())
+    latents = collect_latents(library, found.sets, found.samples["sample_id"].tolist())
     assert np.array_equal(latents[5], pairs.latents[found.samples["sample_id"][5]])
 
 
@@ -87,10 +87,10 @@ def test_sets_of_faces_are_joined_whoever_steered_them(store, library):
         emotion_set([says], configuration=other, side=4),
     ]
     ids = [library.add(each) for each in sets]
-    stimuli = joined_stimuli(stimuli_of(each, set_id) for each, set_id in zip(sets, ids, strict=True))
-    study = Study("s", emotion_plan(stimuli), sample_sets=tuple(ids))
+    stimuli = join_stimuli(list_stimuli(each, set_id) for each, set_id in zip(sets, ids, strict=True))
+    study = Study("s", make_emotion_plan(stimuli), sample_sets=tuple(ids))
     store.restore(study, stimuli, answers(stimuli, "s", task="emotion", value=lambda *_: "fear"))
-    found = gather(store, library, "s")
+    found = load_study_data(store, library, "s")
     assert found.samples["sample_id"].tolist() == [each.stimulus for each in stimuli]
     assert found.classifiers == ("emotion-mlp", "mini-xception", "tanh-cnn", "small-cnn")
     assert (found.steerer, found.source) == ("emotion-mlp", "people")
@@ -103,24 +103,24 @@ def test_sets_of_faces_are_joined_whoever_steered_them(store, library):
     assert (last["passed_filter"], last["passed_small-cnn"]) == (True, False)
     assert len(found.asked) == len(stimuli) - 1  # one on which all agree checks attention
     with pytest.raises(LiminalError, match="nothing"):
-        gather(store, library, "nothing")
+        load_study_data(store, library, "nothing")
 
 
 def test_renaming_there_and_back_changes_nothing():
     made = emotion_set([unanimous(0.5, 0.4, True)])
-    other = canonical(made.samples, "emotion-mlp", "tanh-cnn")
+    other = relabel_guiding_classifier(made.samples, "emotion-mlp", "tanh-cnn")
     assert not other.equals(made.samples)
-    assert canonical(other, "tanh-cnn", "emotion-mlp").equals(made.samples)
+    assert relabel_guiding_classifier(other, "tanh-cnn", "emotion-mlp").equals(made.samples)
 
 
 def test_a_set_that_is_gone_is_a_note_and_published_means_are_kept(library):
     said = {"similarity": 40.0, "identity": 0.2, "people": 10.0, "step": 0.25, "distance_dlib": 0.5}
     stimuli = [
-        Stimulus("a", ("x", "y"), sample_type="interpolation", base_id="x", details={PUBLISHED: said}),
-        Stimulus("b", (), sample_type="negative", details={PUBLISHED: {**said, "distance_dlib": 0.8}}),
+        Stimulus("a", ("x", "y"), sample_type="interpolation", base_id="x", details={PUBLISHED_KEY: said}),
+        Stimulus("b", (), sample_type="negative", details={PUBLISHED_KEY: {**said, "distance_dlib": 0.8}}),
     ]
-    study = Study("paper", identity_plan(stimuli), published=True, sample_sets=("0" * 20,))
-    found = assemble(study, stimuli, [], rows({"rater": [], "stimulus": [], "task": [], "value": []}), library)
+    study = Study("paper", make_identity_plan(stimuli), published=True, sample_sets=("0" * 20,))
+    found = build_study_data(study, stimuli, [], rows({"rater": [], "stimulus": [], "task": [], "value": []}), library)
     assert found.source == "published"
     assert len(found.notes) == 1
     assert found.pairs["pair_id"].tolist() == ["a", "b"]
@@ -129,6 +129,6 @@ def test_a_set_that_is_gone_is_a_note_and_published_means_are_kept(library):
     assert found.published["identity"].tolist() == [0.2, 0.2]
     assert (found.generator, found.latent_dim, found.thresholds, found.where) == ("", 0, {}, {})
     assert found.samples.empty
-    empty = assemble(study, [], [], found.ratings, library)
+    empty = build_study_data(study, [], [], found.ratings, library)
     assert empty.pairs.empty
     assert isinstance(empty.published, pd.DataFrame)

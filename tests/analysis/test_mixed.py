@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from core.analysis.answers import coded
-from core.analysis.mixed import mixed_model, reml
+from core.analysis.encode import encode
+from core.analysis.mixed import fit_mixed_model, fit_reml
 from core.errors import LiminalError
 from tests.analysis.rating_tables import identity_study, rows
 
@@ -44,12 +44,12 @@ def test_reml_is_statsmodels(raters, images):
         vc_formula={"rater": "0 + C(rater)", "pair": "0 + C(stimulus)"},
     ).fit(reml=True)
     x = np.column_stack([np.ones(len(table)), table["positive"], table["distance"], table["positive"] * table["distance"]])
-    found = reml(x, coded(table))
+    found = fit_reml(x, encode(table))
     np.testing.assert_allclose(found.coefficients, expected.fe_params, rtol=1e-3)
     np.testing.assert_allclose(np.sqrt(np.diag(found.covariance)), expected.bse_fe, rtol=1e-3)
     np.testing.assert_allclose([found.pair**2, found.rater**2, found.residual**2], [*expected.vcomp, expected.scale], rtol=5e-3)
     assert found.log_likelihood == pytest.approx(expected.llf, abs=1e-3)
-    whole = mixed_model(*study(table), "mine")
+    whole = fit_mixed_model(*study(table), "mine")
     assert whole.interaction_p == pytest.approx(expected.pvalues["positive:distance"], rel=1e-2)
 
 
@@ -69,7 +69,7 @@ def study(table):
 
 
 def test_planted_effects_are_recovered():
-    found = mixed_model(*study(crossed(30, 80, 1, slopes=(-20.0, -60.0))), "mine")
+    found = fit_mixed_model(*study(crossed(30, 80, 1, slopes=(-20.0, -60.0))), "mine")
     of = {each.sample_type: each.slope for each in found.effects}
     assert of["positive"].low < -20 < of["positive"].high
     assert of["negative"].low < -60 < of["negative"].high
@@ -82,13 +82,13 @@ def test_planted_effects_are_recovered():
 
 
 def test_equal_slopes_are_not_told_apart():
-    p = [mixed_model(*study(crossed(6, 24, seed)), "mine").interaction_p for seed in range(6)]
+    p = [fit_mixed_model(*study(crossed(6, 24, seed)), "mine").interaction_p for seed in range(6)]
     assert sum(each < 0.05 for each in p) <= 2
 
 
 def test_genuine_pairs_are_left_out():
     made = identity_study(1, 5)
-    found = mixed_model(made.table, made.ratings, "mine")
+    found = fit_mixed_model(made.table, made.ratings, "mine")
     assert [each.sample_type for each in found.effects] == ["interpolation", "negative", "optimized", "positive"]
     assert "genuine" in found.note
     along = found.effects[0].slope
@@ -118,7 +118,7 @@ def test_genuine_pairs_are_left_out():
 )
 def test_degenerate_studies_get_a_sentence(change, said, recwarn):
     made = identity_study(1, 3)
-    found = mixed_model(*change(made.table, made.ratings), "mine")
+    found = fit_mixed_model(*change(made.table, made.ratings), "mine")
     assert said in found.note
     assert found.effects == ()
     assert math.isnan(found.interaction_p)
@@ -129,4 +129,4 @@ def test_degenerate_studies_get_a_sentence(change, said, recwarn):
 def test_an_unknown_distance_is_one_sentence():
     made = identity_study(1, 3)
     with pytest.raises(LiminalError, match="no distance 'yours'"):
-        mixed_model(made.table, made.ratings, "yours")
+        fit_mixed_model(made.table, made.ratings, "yours")

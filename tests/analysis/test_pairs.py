@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis import pairs as module
-from core.analysis.pairs import PairResult, build, load_acceptance, measure, summary
+from core.analysis import emotion_pairs as module
+from core.analysis.emotion_pairs import PairResult, build_pair_table, load_pair_table, measure_pairs, summarise_pairs
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.emotion.configuration import EmotionConfiguration
@@ -40,7 +40,7 @@ def results():
 
 
 def test_planted_shares():
-    found = summary(results(), EmotionConfiguration(*TWO[0]))
+    found = summarise_pairs(results(), EmotionConfiguration(*TWO[0]))
     assert (found["pairs"], found["images"]) == (2, 8)
     steerer, small = found["classifiers"][STEERER], found["classifiers"][SMALL]
     assert set(found["classifiers"]) == {STEERER, "mini-xception", "tanh-cnn", SMALL}
@@ -55,7 +55,7 @@ def test_planted_shares():
 
 
 def test_planted_medians_are_of_those_that_passed():
-    found = summary(results(), EmotionConfiguration(*TWO[0]))["classifiers"]
+    found = summarise_pairs(results(), EmotionConfiguration(*TWO[0]))["classifiers"]
     # passed under the steerer: gaps 0.2, 0, 0.1, 0.1 and sums 0.8, 0.8, 0.5, 0.8, each of its own pair
     assert (found[STEERER]["p_median_gap"], found[STEERER]["p_median_sum"]) == (0.1, 0.8)
     assert (found[SMALL]["p_median_gap"], found[SMALL]["p_median_sum"]) == (0.1, 0.8)  # gaps 0.2 and 0
@@ -74,7 +74,7 @@ def test_a_judges_medians_are_its_own():
     of = EmotionConfiguration(*TWO[0], count=2)
     says = {STEERER: (0.4, 0.4, True), "mini-xception": (0.5, 0.2, True), "tanh-cnn": (0.3, 0.3, False), SMALL: (0.6, 0.1, True)}
     rows = emotion_set([says, says], configuration=of).samples.query("sample_type == 'boundary'")
-    found = summary([PairResult(*TWO[0], rows, rows)], of)["classifiers"]
+    found = summarise_pairs([PairResult(*TWO[0], rows, rows)], of)["classifiers"]
     assert {name: (each["p_median_gap"], each["p_median_sum"]) for name, each in found.items()} == {
         STEERER: (0.0, 0.8),
         "mini-xception": (0.3, 0.7),
@@ -85,7 +85,7 @@ def test_a_judges_medians_are_its_own():
 
 def test_nothing_passed():
     none = [PairResult(*TWO[0], table(TWO[0], [(0.1, 0.1, False, False)]), table(TWO[0], [(0.1, 0.1, False, False)]))]
-    found = summary(none, EmotionConfiguration(*TWO[0]))["classifiers"][STEERER]
+    found = summarise_pairs(none, EmotionConfiguration(*TWO[0]))["classifiers"][STEERER]
     assert (found["p_median_gap"], found["p_median_sum"], found["ratio"]) == (None, None, None)
     assert json.dumps(found, allow_nan=False)
 
@@ -94,7 +94,7 @@ def test_success_is_by_calibrated_probabilities():
     """At temperature 2, (0.495, 0.495) is (0.41, 0.41): a success; (0.5, 0.3) is (0.35, 0.27) with sum 0.62; (0.9, 0.05) none."""
     planted = [(0.495, 0.495, True, True), (0.5, 0.3, True, True), (0.9, 0.05, True, True), (0.3, 0.3, True, True)]
     rows = table(TWO[0], planted)
-    found = summary([PairResult(*TWO[0], rows, rows)], EmotionConfiguration(*TWO[0]))
+    found = summarise_pairs([PairResult(*TWO[0], rows, rows)], EmotionConfiguration(*TWO[0]))
     expected = 0
     for p1, p2, *_ in planted:
         p = np.array([p1, p2] + 4 * [(1 - p1 - p2) / 4]) ** 0.5
@@ -105,7 +105,7 @@ def test_success_is_by_calibrated_probabilities():
 
 
 def test_faces_and_distances():
-    found = summary(results(), EmotionConfiguration(*TWO[0]))
+    found = summarise_pairs(results(), EmotionConfiguration(*TWO[0]))
     assert (found["face_found"]["guided"]["count"], found["face_found"]["unguided"]["count"]) == (7, 6)
     assert (found["near_base"]["count"], found["near_base"]["n"]) == (6, 8)  # 0.7 is too far, NaN is not near
 
@@ -113,7 +113,7 @@ def test_faces_and_distances():
 def test_guided_and_unguided_are_made_from_the_same_seeds():
     told = []
     usual = configuration(strategy="direct", freedom=1.0, generator="dcgan")
-    found = measure(usual, 4, pairs=TWO, panel=planted_panel(), progress=Progress(told.append))
+    found = measure_pairs(usual, 4, pairs=TWO, panel=planted_panel(), progress=Progress(told.append))
     assert [(each.emotion1, each.emotion2) for each in found] == list(TWO)
     for each in found:
         assert len(each.guided) == len(each.unguided) == 4
@@ -126,7 +126,7 @@ def test_guided_and_unguided_are_made_from_the_same_seeds():
     assert found[0].guided["base_id"].tolist() == found[1].guided["base_id"].tolist()  # every pair starts from the same bases
     assert told[-1].fraction == 1.0
     assert "Pair 2 of 2, disgust and anger" in told[-1].message
-    figures = summary(found, usual)
+    figures = summarise_pairs(found, usual)
     assert set(figures["classifiers"]) == {"planted-mlp", *JUDGES}
     assert figures["classifiers"]["planted-mlp"]["guided"]["share"] > figures["classifiers"]["planted-mlp"]["unguided"]["share"]
 
@@ -138,10 +138,10 @@ def test_a_table_of_all_pairs_is_stored_and_read(tmp_path, monkeypatch):
         asked.append((configuration.strategy, count))
         return results()
 
-    monkeypatch.setattr(module, "measure", planted)
-    made = build("dcgan", count=4, seed=9, folder=tmp_path)
+    monkeypatch.setattr(module, "measure_pairs", planted)
+    made = build_pair_table("dcgan", count=4, seed=9, folder=tmp_path)
     assert asked == [("two-stage", 4), ("direct", 4)]
-    assert load_acceptance(tmp_path) == made
+    assert load_pair_table(tmp_path) == made
     assert len(made["pairs"]) == 4
     assert made["command"].endswith("--generators dcgan --count 4 --seed 9")
     (row,) = (row for row in made["pairs"] if row["strategy"] == "direct" and row["emotion1"] == "disgust")
@@ -157,7 +157,7 @@ def test_no_table_or_a_damaged_one_is_one_sentence(tmp_path, content):
     if content is not None:
         (tmp_path / "acceptance.json").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(LiminalError, match="python -m core assets boundary") as error:
-        load_acceptance(tmp_path)
+        load_pair_table(tmp_path)
     assert "\n" not in str(error.value)
 
 

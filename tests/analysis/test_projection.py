@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from core.analysis import projection, umap_process
-from core.analysis.projection import fit, plane_axes
+from core.analysis.projection import compute_plane_axes, fit_projection
 from core.errors import Cancelled, LiminalError
 from core.progress import Progress
 
@@ -25,7 +25,7 @@ def groups(n=90, dimensions=12, seed=0):
 @pytest.mark.parametrize(("n", "dimensions"), [(50, 8), (6, 40)])
 def test_pca_is_that_of_scikit_learn(tmp_path, n, dimensions):
     rows = np.random.default_rng(1).normal(size=(n, dimensions)).astype(np.float32)
-    mine, theirs = fit(rows, "pca", folder=tmp_path), PCA(2).fit(rows)
+    mine, theirs = fit_projection(rows, "pca", folder=tmp_path), PCA(2).fit(rows)
     turned = theirs.transform(rows) * np.sign((theirs.components_ * mine.axes[1:]).sum(axis=1))
     assert np.allclose(mine.points, turned, atol=1e-4)
     assert np.allclose(mine.explained, theirs.explained_variance_ratio_, atol=1e-5)
@@ -34,7 +34,7 @@ def test_pca_is_that_of_scikit_learn(tmp_path, n, dimensions):
 def test_a_face_without_values_has_no_place_and_new_faces_fall_into_the_picture(tmp_path):
     rows, _ = groups()
     rows[4] = np.nan
-    found = fit(rows, "pca", folder=tmp_path)
+    found = fit_projection(rows, "pca", folder=tmp_path)
     assert np.isnan(found.points[4]).all()
     assert np.isfinite(np.delete(found.points, 4, axis=0)).all()
     assert np.allclose(found.transform(rows), found.points, equal_nan=True, atol=1e-4)
@@ -47,7 +47,7 @@ def test_a_face_without_values_has_no_place_and_new_faces_fall_into_the_picture(
 def test_the_plane_goes_through_its_three_faces(tmp_path_factory, seed, dimensions):
     corners = np.random.default_rng(seed).normal(size=(3, dimensions))
     folder = tmp_path_factory.mktemp("plane")
-    found = fit(corners.astype(np.float32), "plane", corners=corners.astype(np.float32), folder=folder)
+    found = fit_projection(corners.astype(np.float32), "plane", corners=corners.astype(np.float32), folder=folder)
     base, negative, optimum = found.points.astype(np.float64)
     assert np.allclose(base, 0, atol=1e-5)
     assert negative[0] > 0
@@ -64,32 +64,32 @@ def test_the_plane_goes_through_its_three_faces(tmp_path_factory, seed, dimensio
 def test_three_faces_on_one_line_span_no_plane():
     line = np.outer([0, 1, 2], np.ones(4)).astype(np.float64)
     with pytest.raises(LiminalError, match="one line"):
-        plane_axes(line)
+        compute_plane_axes(line)
     with pytest.raises(LiminalError, match="same face"):
-        plane_axes(np.zeros((3, 4)))
+        compute_plane_axes(np.zeros((3, 4)))
 
 
 def test_bad_input_is_one_sentence(tmp_path):
     rows = np.full((5, 3), np.nan)
     for wrong in ({"method": "pca"}, {"method": "tsne"}, {"method": "plane"}):
         with pytest.raises(LiminalError):
-            fit(rows, wrong["method"], folder=tmp_path)
+            fit_projection(rows, wrong["method"], folder=tmp_path)
     with pytest.raises(LiminalError, match="two values"):
-        fit(np.zeros((5, 1)), "pca", folder=tmp_path)
+        fit_projection(np.zeros((5, 1)), "pca", folder=tmp_path)
 
 
 def test_a_result_is_kept_by_what_went_in_and_made_again_where_it_is_damaged(tmp_path, monkeypatch):
     rows, _ = groups()
-    first = fit(rows, "pca", folder=tmp_path)
+    first = fit_projection(rows, "pca", folder=tmp_path)
     (file,) = tmp_path.glob("*.npz")
-    monkeypatch.setattr(projection, "_pca_axes", lambda rows: pytest.fail("worked out again"))
-    again = fit(rows.copy(), "pca", folder=tmp_path)
+    monkeypatch.setattr(projection, "_compute_pca_axes", lambda rows: pytest.fail("worked out again"))
+    again = fit_projection(rows.copy(), "pca", folder=tmp_path)
     assert np.array_equal(first.points, again.points)
     assert again.key == first.key == file.stem
     monkeypatch.undo()
-    assert fit(rows + 1, "pca", folder=tmp_path).key != first.key
+    assert fit_projection(rows + 1, "pca", folder=tmp_path).key != first.key
     file.write_bytes(file.read_bytes()[:100])
-    assert np.array_equal(fit(rows, "pca", folder=tmp_path).points, first.points)
+    assert np.array_equal(fit_projection(rows, "pca", folder=tmp_path).points, first.points)
 
 
 def test_a_disk_that_takes_nothing_costs_no_map(tmp_path, monkeypatch):
@@ -97,7 +97,7 @@ def test_a_disk_that_takes_nothing_costs_no_map(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(projection, "write_bytes", full)
-    assert np.isfinite(fit(groups()[0], "pca", folder=tmp_path).points).all()
+    assert np.isfinite(fit_projection(groups()[0], "pca", folder=tmp_path).points).all()
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def laid(tmp_path_factory):
     rows[7] = np.nan
     seen = []
     folder = tmp_path_factory.mktemp("umap")
-    return rows, which, fit(rows, "umap", folder=folder, progress=Progress(seen.append)), seen, folder
+    return rows, which, fit_projection(rows, "umap", folder=folder, progress=Progress(seen.append)), seen, folder
 
 
 def test_umap_keeps_planted_groups_apart_and_tells_how_far_it_is(laid):
@@ -119,7 +119,7 @@ def test_umap_keeps_planted_groups_apart_and_tells_how_far_it_is(laid):
     assert len(seen) >= 3
     shares = [each.fraction for each in seen]
     assert shares == sorted(shares)
-    again = fit(rows, "umap", folder=folder, progress=Progress(lambda stage: pytest.fail("laid out again")))
+    again = fit_projection(rows, "umap", folder=folder, progress=Progress(lambda stage: pytest.fail("laid out again")))
     assert np.array_equal(again.points, found.points, equal_nan=True)
 
 
@@ -134,9 +134,9 @@ def test_new_faces_fall_among_their_neighbours(laid):
 
 def test_more_rows_than_umap_takes_are_placed_among_a_sample(monkeypatch, tmp_path):
     rows, _ = groups(300)
-    monkeypatch.setattr(projection, "MOST_FOR_UMAP", 60)
-    monkeypatch.setattr(umap_process, "run", lambda rows, **rest: rows[:, :2] * 2)
-    found = fit(rows, "umap", folder=tmp_path)
+    monkeypatch.setattr(projection, "MAX_UMAP_ROWS", 60)
+    monkeypatch.setattr(umap_process, "run_umap", lambda rows, **rest: rows[:, :2] * 2)
+    found = fit_projection(rows, "umap", folder=tmp_path)
     assert len(found.anchors) == 60
     assert np.isfinite(found.points).all()
     assert np.array_equal(found.points[found.anchors], rows[found.anchors, :2] * 2)
@@ -147,7 +147,7 @@ def test_umap_stops_on_request_and_leaves_no_process_and_no_file(tmp_path):
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled):
-        fit(groups()[0], "umap", folder=tmp_path, progress=Progress(cancel=stop))
+        fit_projection(groups()[0], "umap", folder=tmp_path, progress=Progress(cancel=stop))
     started = threading.Event()
 
     def report(stage):
@@ -156,7 +156,7 @@ def test_umap_stops_on_request_and_leaves_no_process_and_no_file(tmp_path):
     progress = Progress(report)
     threading.Thread(target=lambda: (started.wait(30), progress.cancel.set())).start()
     with pytest.raises(Cancelled):
-        fit(groups(seed=5)[0], "umap", folder=tmp_path, progress=progress)
+        fit_projection(groups(seed=5)[0], "umap", folder=tmp_path, progress=progress)
     assert not list(tmp_path.iterdir())
     assert umap_process._one_at_a_time.acquire(timeout=1), "the next one may begin"
     umap_process._one_at_a_time.release()
@@ -165,4 +165,4 @@ def test_umap_stops_on_request_and_leaves_no_process_and_no_file(tmp_path):
 def test_a_process_that_dies_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONHASHSEED", "no number")  # Python refuses to start
     with pytest.raises(LiminalError, match="try PCA"):
-        fit(groups(seed=6)[0], "umap", folder=tmp_path)
+        fit_projection(groups(seed=6)[0], "umap", folder=tmp_path)

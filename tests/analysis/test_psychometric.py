@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from core.analysis.psychometric import psychometric_function
+from core.analysis.psychometric import fit_psychometric_function
 from tests.analysis.rating_tables import identity_study
 
 
@@ -22,7 +22,7 @@ def planted(threshold, width, lapse, *, people=30, seed=0):
 
 @pytest.fixture(scope="module")
 def found():
-    return psychometric_function(*planted(0.4, 0.5, 0.03))
+    return fit_psychometric_function(*planted(0.4, 0.5, 0.03))
 
 
 def test_a_planted_function_is_recovered(found):
@@ -64,7 +64,7 @@ def test_only_the_way_between_two_faces_counts(found):
 )
 def test_without_a_transition_there_is_no_threshold(change, said, recwarn):
     made = identity_study(1, 3)
-    nothing = psychometric_function(*change(made.table, made.ratings))
+    nothing = fit_psychometric_function(*change(made.table, made.ratings))
     assert said in nothing.note
     assert math.isnan(nothing.threshold.value)
     assert np.isnan(nothing.curve(np.array([0.5]))).all()

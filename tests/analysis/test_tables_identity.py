@@ -9,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from core.analysis.published import published_mean, table2
-from core.analysis.tables_identity import correlation_table, holm, mean_table, pearson
+from core.analysis.identity_tables import (
+    build_correlation_table,
+    build_mean_table,
+    correct_holm,
+    correlate_pearson,
+    find_published_mean,
+    load_table2,
+)
 from tests.analysis.rating_tables import identity_study
 
 THRESHOLDS = {"mine": 0.6, "other": 0.7}
@@ -23,7 +29,7 @@ def made():
 
 @pytest.fixture(scope="module")
 def table(made):
-    return mean_table(made.table, made.ratings, THRESHOLDS, resamples=300)
+    return build_mean_table(made.table, made.ratings, THRESHOLDS, resamples=300)
 
 
 def test_values_are_pandas_means(made, table):
@@ -55,7 +61,7 @@ def test_rows_are_the_papers_and_stand_beside_it(table):
     assert keys[:4] == [("genuine", None), ("interpolation", None), ("interpolation", 0.25), ("interpolation", 0.5)]
     assert len(keys) == 15
     for row in table.rows:
-        assert row.published == published_mean(row.sample_type, row.step)
+        assert row.published == find_published_mean(row.sample_type, row.step)
     assert table.row("semantic") is None
 
 
@@ -77,7 +83,7 @@ def test_every_interval_holds_its_value(table):
 
 def test_planted_shares_lie_within_their_intervals(made):
     """The truth is each pair's own probability, met by people who differ; 15 cells, of which 95 % are to be covered."""
-    found = mean_table(made.table, made.ratings, THRESHOLDS, resamples=400, seed=1)
+    found = build_mean_table(made.table, made.ratings, THRESHOLDS, resamples=400, seed=1)
     truth = made.truth.set_index("stimulus")["same"]
     hits = 0
     for row in found.rows:
@@ -91,30 +97,31 @@ def test_people_who_differ_widen_the_interval():
     alike = identity_study(1, 6, spread=0.0, seed=4)
     apart = identity_study(1, 6, spread=0.2, seed=4)
     width = [
-        (row := mean_table(each.table, each.ratings, THRESHOLDS, resamples=300).row("interpolation", 0.5).similarity).high - row.low
+        (row := build_mean_table(each.table, each.ratings, THRESHOLDS, resamples=300).row("interpolation", 0.5).similarity).high
+        - row.low
         for each in (alike, apart)
     ]
     assert width[1] > 1.5 * width[0]
 
 
 def test_the_same_seed_gives_the_same_table(made, table):
-    again = mean_table(made.table, made.ratings, THRESHOLDS, resamples=300)
+    again = build_mean_table(made.table, made.ratings, THRESHOLDS, resamples=300)
     assert again.to_dict() == table.to_dict()
-    other = mean_table(made.table, made.ratings, THRESHOLDS, resamples=300, seed=9)
+    other = build_mean_table(made.table, made.ratings, THRESHOLDS, resamples=300, seed=9)
     assert other.to_dict() != table.to_dict()
     json.dumps(table.to_dict(), allow_nan=False)
 
 
 def test_excluded_people_do_not_count(made):
-    without = mean_table(made.table, made.ratings, THRESHOLDS, excluded={"r0", "r1"}, resamples=50)
+    without = build_mean_table(made.table, made.ratings, THRESHOLDS, excluded={"r0", "r1"}, resamples=50)
     dropped = made.ratings[~made.ratings["rater"].isin(["r0", "r1"])]
-    assert without.to_dict() == mean_table(made.table, dropped, THRESHOLDS, resamples=50).to_dict()
+    assert without.to_dict() == build_mean_table(made.table, dropped, THRESHOLDS, resamples=50).to_dict()
     assert without.basis.raters == 10
 
 
 def test_correlations_are_scipys_over_pairs(made):
     """Reference: scipy.stats.pearsonr 1.17 and statsmodels.multipletests 0.15."""
-    found = correlation_table(made.table, made.ratings, resamples=300)
+    found = build_correlation_table(made.table, made.ratings, resamples=300)
     rate = made.ratings[made.ratings["task"] == "identity"].assign(value=lambda rows: rows["value"].astype(float))
     rate = rate.groupby("stimulus")["value"].mean()
     for sample_type in ("interpolation", "optimized", "all"):
@@ -131,7 +138,7 @@ def test_correlations_are_scipys_over_pairs(made):
     for cell in known:
         assert cell.r.low <= cell.r.value <= cell.r.high
     assert found.cell("genuine", "mine") is None
-    assert found.cell("all", "lpips").published == table2()["all"]["lpips"]
+    assert found.cell("all", "lpips").published == load_table2()["all"]["lpips"]
     assert found.cell("all", "mine").published is None
 
 
@@ -139,7 +146,7 @@ def test_a_strong_and_an_absent_relation_are_told_apart():
     made = identity_study(3, 10, seed=2)
     random = np.random.default_rng(0)
     blind = made.table.assign(distance_other=random.random(len(made.table)))
-    found = correlation_table(blind, made.ratings, resamples=300)
+    found = build_correlation_table(blind, made.ratings, resamples=300)
     strong, absent = found.cell("all", "mine"), found.cell("all", "other")
     assert strong.r.high < -0.8
     assert strong.p_holm < 1e-10
@@ -150,7 +157,7 @@ def test_a_strong_and_an_absent_relation_are_told_apart():
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_never_lowers_a_p_and_keeps_their_order(p):
-    corrected = np.array(holm([*p, math.nan]))
+    corrected = np.array(correct_holm([*p, math.nan]))
     assert math.isnan(corrected[-1])
     assert (corrected[:-1] >= np.array(p) - 1e-12).all()
     assert (corrected[:-1] <= 1).all()
@@ -159,10 +166,10 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(p):
 
 
 def test_what_does_not_vary_has_no_correlation(recwarn):
-    assert math.isnan(pearson(np.ones(5), np.arange(5.0))[0])
-    assert math.isnan(pearson(np.array([1.0, np.nan, 2.0]), np.arange(3.0))[0])
+    assert math.isnan(correlate_pearson(np.ones(5), np.arange(5.0))[0])
+    assert math.isnan(correlate_pearson(np.array([1.0, np.nan, 2.0]), np.arange(3.0))[0])
     made = identity_study(1, 3)
-    flat = correlation_table(made.table.assign(distance_mine=0.5), made.ratings, resamples=30)
+    flat = build_correlation_table(made.table.assign(distance_mine=0.5), made.ratings, resamples=30)
     assert math.isnan(flat.cell("all", "mine").r.value)
     assert math.isnan(flat.cell("all", "mine").p_holm)
     assert math.isfinite(flat.cell("all", "lpips").r.value)
@@ -183,7 +190,10 @@ def test_what_does_not_vary_has_no_correlation(recwarn):
 def test_degenerate_studies_give_a_table_and_a_sentence(change, said, recwarn):
     made = identity_study(1, 3)
     pairs, ratings = change(made.table, made.ratings)
-    for found in (mean_table(pairs, ratings, THRESHOLDS, resamples=20), correlation_table(pairs, ratings, resamples=20)):
+    for found in (
+        build_mean_table(pairs, ratings, THRESHOLDS, resamples=20),
+        build_correlation_table(pairs, ratings, resamples=20),
+    ):
         assert said in found.note
         json.dumps(found.to_dict(), allow_nan=False)
     assert not recwarn.list
@@ -192,11 +202,11 @@ def test_degenerate_studies_give_a_table_and_a_sentence(change, said, recwarn):
 def test_simulated_answers_say_so(table):
     assert table.basis.source == "people"
     simulated = identity_study(1, 3, source="simulated")
-    assert mean_table(simulated.table, simulated.ratings, {}, resamples=20).basis.source == "simulated"
+    assert build_mean_table(simulated.table, simulated.ratings, {}, resamples=20).basis.source == "simulated"
 
 
 def test_tables_are_untouched(made):
     before = made.table.copy(), made.ratings.copy()
-    correlation_table(made.table, made.ratings, resamples=20)
+    build_correlation_table(made.table, made.ratings, resamples=20)
     pd.testing.assert_frame_equal(made.table, before[0])
     pd.testing.assert_frame_equal(made.ratings, before[1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.analysis import vectors
+from core.analysis import embeddings
 from core.errors import Cancelled, LiminalError
 from core.models import registry
 from core.progress import Progress
@@ -46,7 +46,7 @@ def test_values_come_in_order_from_sets_of_any_size_and_are_kept(network, librar
     where = {name: set_id for set_id, each in zip(ids, sets, strict=True) for name in each.images}
     images = sets[0].images | sets[1].images
     names = sorted(images)  # both sizes mixed
-    found = vectors.of_library(library, where, names, "dlib", folder=tmp_path / "kept")
+    found = embeddings.embed_library(library, where, names, "dlib", folder=tmp_path / "kept")
     for row, name in zip(found, names, strict=True):
         mean = images[name].mean(axis=(0, 1)) / 255
         if mean.mean() < 0.45:
@@ -55,26 +55,26 @@ def test_values_come_in_order_from_sets_of_any_size_and_are_kept(network, librar
             assert row == pytest.approx(mean, abs=1e-6)
     assert 0 < np.isnan(found).all(axis=1).sum() < len(names)
     seen = network.seen
-    again = vectors.of_library(library, where, names, "dlib", folder=tmp_path / "kept")
+    again = embeddings.embed_library(library, where, names, "dlib", folder=tmp_path / "kept")
     assert network.seen == seen
     assert np.array_equal(again, found, equal_nan=True)
-    assert vectors.stored(names[:-1], "dlib", folder=tmp_path / "kept") is None
-    assert vectors.stored(names, "sface", folder=tmp_path / "kept") is None
-    assert np.array_equal(vectors.of_images({name: images[name] for name in names[:3]}, "dlib"), found[:3], equal_nan=True)
+    assert embeddings.load_stored_embeddings(names[:-1], "dlib", folder=tmp_path / "kept") is None
+    assert embeddings.load_stored_embeddings(names, "sface", folder=tmp_path / "kept") is None
+    assert np.array_equal(embeddings.embed_images({name: images[name] for name in names[:3]}, "dlib"), found[:3], equal_nan=True)
 
 
 def test_a_damaged_file_is_made_again_and_missing_pictures_are_said(network, library, tmp_path):
     made = emotion_set([unanimous(0.5, 0.4, True)] * 2)
     where = dict.fromkeys(made.images, library.add(made))
     names = list(where)
-    vectors.of_library(library, where, names, "dlib", folder=tmp_path / "kept")
+    embeddings.embed_library(library, where, names, "dlib", folder=tmp_path / "kept")
     (file,) = (tmp_path / "kept").iterdir()
     file.write_bytes(b"damaged")
-    assert len(vectors.of_library(library, where, names, "dlib", folder=tmp_path / "kept")) == len(names)
+    assert len(embeddings.embed_library(library, where, names, "dlib", folder=tmp_path / "kept")) == len(names)
     with pytest.raises(LiminalError, match="no sample set"):
-        vectors.of_library(library, where, [*names[:1], "0" * 20], "dlib", folder=tmp_path / "kept")
+        embeddings.embed_library(library, where, [*names[:1], "0" * 20], "dlib", folder=tmp_path / "kept")
     with pytest.raises(LiminalError, match="no network 'lpips'"):
-        vectors.of_library(library, where, names[:1], "lpips", folder=tmp_path / "kept")
+        embeddings.embed_library(library, where, names[:1], "lpips", folder=tmp_path / "kept")
 
 
 def test_it_stops_when_asked(network, library, tmp_path):
@@ -87,6 +87,6 @@ def test_it_stops_when_asked(network, library, tmp_path):
             stop.set()
 
     with pytest.raises(Cancelled):
-        vectors.of_library(library, where, list(where), "dlib", folder=tmp_path / "kept", progress=Progress(heard, stop))
+        embeddings.embed_library(library, where, list(where), "dlib", folder=tmp_path / "kept", progress=Progress(heard, stop))
     assert 0 < network.seen < len(where)
     assert not (tmp_path / "kept").exists()

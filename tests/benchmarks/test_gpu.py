@@ -154,9 +154,9 @@ def test_on_cuda_the_allocator_is_limited_and_freed_again(monkeypatch):
 
 def test_missing_weights_are_skipped_and_errors_are_rows(monkeypatch, capsys):
     only(monkeypatch, "small-cnn", "Small CNN", "DCGAN")
-    from core.models import small_cnn
+    from core.models.builtin import fer
 
-    monkeypatch.setattr(small_cnn, "CARD", replace(small_cnn.CARD, files=(WeightFile("gone==1", "", "gone.pkl", ""),)))
+    monkeypatch.setattr(fer, "SMALL_CNN_CARD", replace(fer.SMALL_CNN_CARD, files=(WeightFile("gone==1", "", "gone.pkl", ""),)))
     monkeypatch.setattr(registry, "_loaded", {})
     monkeypatch.setattr(gpu, "check_case", lambda case, device: [][1])
     code, rows = table(capsys)

@@ -3,10 +3,9 @@
 import json
 
 from core.__main__ import main
-from core.sampling.directions import load_directions
-from core.sampling.gallery import load_gallery
-from core.sampling.strangers import load_strangers
-from core.sampling.thresholds import load_thresholds
+from core.sampling.stored.directions import load_directions
+from core.sampling.stored.gallery import load_gallery
+from core.sampling.stored.population import load_population, load_thresholds
 
 
 def test_strangers_then_thresholds(tmp_path, capsys):
@@ -17,7 +16,7 @@ def test_strangers_then_thresholds(tmp_path, capsys):
     said = capsys.readouterr()
     assert "16 strangers of dcgan, 2 with a picture" in said.out
     assert "0 %  Judging stranger 1 of 16" in said.err
-    made = load_strangers("dcgan", tmp_path / "people")
+    made = load_population("dcgan", tmp_path / "people")
     assert made.command == "python -m core assets strangers --generators dcgan --seed 5 --count 16 --wall 2"
     asked = ["--generators", "dcgan", "--recognisers", "sface", "--strangers", people, "--bootstraps", "10", "--out", cuts]
     assert main(["assets", "thresholds", *asked]) == 0

@@ -6,7 +6,7 @@ from core.__main__ import main
 
 
 def test_bench_measures_both_sides(capsys):
-    assert main(["bench", "identity", "--json", "--runs", "1", "--iterations", "1", "--faces", "2"]) == 0
+    assert main(["identity", "--json", "--runs", "1", "--iterations", "1", "--faces", "2"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["recogniser"]["largest_l2_difference"] < 1e-4
     assert figures["search"]["paper_evaluations"] == [17]
@@ -17,5 +17,5 @@ def test_bench_measures_both_sides(capsys):
 
 
 def test_absurd_numbers_are_one_sentence(capsys):
-    assert main(["bench", "identity", "--runs", "0"]) == 2
+    assert main(["identity", "--runs", "0"]) == 2
     assert capsys.readouterr().err == "Error: --runs must be at least 1; it is 0.\n"

@@ -5,16 +5,16 @@ import math
 
 import pytest
 
+from benchmarks import alignment
 from core.__main__ import main
-from core.commands import bench_alignment
 
 
 def test_bench_alignment_measures_learning(monkeypatch, capsys):
-    monkeypatch.setattr(bench_alignment, "IMAGES", 80)
-    monkeypatch.setattr(bench_alignment, "ANSWERS", 480)
-    monkeypatch.setattr(bench_alignment, "PEOPLE", 8)
-    monkeypatch.setattr(bench_alignment, "LOOKED_AT", 2)
-    assert main(["bench", "alignment", "--json"]) == 0
+    monkeypatch.setattr(alignment, "IMAGES", 80)
+    monkeypatch.setattr(alignment, "ANSWERS", 480)
+    monkeypatch.setattr(alignment, "PEOPLE", 8)
+    monkeypatch.setattr(alignment, "LOOKED_AT", 2)
+    assert main(["alignment", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     for name in ("emotion-mlp", "mini-xception"):
         each = found["group"][name]
@@ -24,16 +24,16 @@ def test_bench_alignment_measures_learning(monkeypatch, capsys):
         assert 1 <= each["inputs_looked_at_anew_each_epoch"] <= 15  # an epoch cannot look more often than once
     mlp, network = found["group"]["emotion-mlp"], found["group"]["mini-xception"]
     assert mlp["learning_scaled_from_share"] is None
-    assert network["learning_scaled_from_share"] == bench_alignment.SHARE
+    assert network["learning_scaled_from_share"] == alignment.SHARE
     assert mlp["individual_s"] > 0
     assert network["a_row_an_answer"] > 0
-    text = bench_alignment.as_text(found)
+    text = alignment.as_text(found)
     assert "aim: 5" in text
     assert "scaled" in text
 
 
 def test_simulated_answers_are_as_many_as_in_the_paper():
-    answers = bench_alignment._answers()
+    answers = alignment._simulate_answers()
     assert (len(answers), len(answers.images), len(answers.raters)) == (22_450, 1678, 66)
     assert answers.source == "simulated"
     pairs = answers.image * 66 + answers.rater

@@ -4,17 +4,17 @@ import json
 
 import pytest
 
+from benchmarks import analysis
 from core.__main__ import main
-from core.commands import bench_analysis
 
 
 def test_bench_analysis_measures_both_sides(monkeypatch, capsys):
-    monkeypatch.setattr(bench_analysis, "IMAGES", 60)
-    monkeypatch.setattr(bench_analysis, "RATERS", 6)
-    monkeypatch.setattr(bench_analysis, "FACES", 5)
-    whole = bench_analysis.study
-    monkeypatch.setattr(bench_analysis, "study", lambda bases: whole(4 if bases < 1000 else 8))
-    assert main(["bench", "analysis", "--json", "--runs", "1"]) == 0
+    monkeypatch.setattr(analysis, "IMAGES", 60)
+    monkeypatch.setattr(analysis, "RATERS", 6)
+    monkeypatch.setattr(analysis, "FACES", 5)
+    whole = analysis.build_synthetic_study
+    monkeypatch.setattr(analysis, "build_synthetic_study", lambda bases: whole(4 if bases < 1000 else 8))
+    assert main(["analysis", "--json", "--runs", "1"]) == 0
     figures = json.loads(capsys.readouterr().out)
     consistency = figures["consistency"]
     assert consistency["largest_difference"] < 1e-12
@@ -26,5 +26,5 @@ def test_bench_analysis_measures_both_sides(monkeypatch, capsys):
     assert figures["bootstrap"]["rows"] == 15
     assert (figures["lpips"]["pairs"], figures["lpips"]["looped_pairs"]) == (10, 10)
     assert figures["lpips"]["largest_difference"] < 1e-5
-    assert main(["bench", "analysis", "--runs", "1"]) == 0
+    assert main(["analysis", "--runs", "1"]) == 0
     assert "to reach: 500" in capsys.readouterr().out

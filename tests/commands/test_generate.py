@@ -3,9 +3,9 @@ import importlib
 import pytest
 
 from core.__main__ import COMMANDS, main
-from core.commands import generate_identity as command
+from core.commands import generate as command
 from core.sampling import identity, sample_set
-from core.sampling.panel import Panel
+from core.sampling.identity import IdentityPanel
 from core.sampling.sample_set import SampleSet
 from tests.fakes import fake_panel
 
@@ -14,7 +14,7 @@ QUICK = ["--seed", "7", "--iterations", "2", "--sigma", "0.5"]
 
 @pytest.fixture(autouse=True)
 def fake_models(monkeypatch):
-    monkeypatch.setattr(Panel, "load", classmethod(lambda cls, configuration: fake_panel()))
+    monkeypatch.setattr(IdentityPanel, "load", classmethod(lambda cls, configuration: fake_panel()))
 
 
 def generate(out, *more):
@@ -115,7 +115,7 @@ def test_missing_arguments_get_one_line(capsys):
 def test_an_occupied_folder_is_refused_before_any_work(tmp_path, capsys, monkeypatch):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "precious.txt").write_text("mine")
-    monkeypatch.setattr(identity, "generate", lambda *_, **__: pytest.fail("worked in vain"))
+    monkeypatch.setattr(identity, "generate_identity_set", lambda *_, **__: pytest.fail("worked in vain"))
     assert generate(tmp_path / "set") == 2
     failed_with_one_line(capsys, "holds files already")
     assert (tmp_path / "set" / "precious.txt").read_text() == "mine"
@@ -180,6 +180,6 @@ def test_the_options_are_the_configurations_fields():
     from core.sampling.configuration import IdentityConfiguration
 
     named = {"seed", "generator", "recogniser", "perceptual", "strategy", "semantic"}
-    assert named | set(command.LISTS) | set(command.WHOLE) | set(command.NUMBERS) == {
-        field.name for field in fields(IdentityConfiguration)
-    }
+    assert named | set(command.IDENTITY_LIST_OPTIONS) | set(command.IDENTITY_INTEGER_OPTIONS) | set(
+        command.IDENTITY_NUMBER_OPTIONS
+    ) == {field.name for field in fields(IdentityConfiguration)}

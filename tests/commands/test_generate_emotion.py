@@ -9,13 +9,13 @@ import pytest
 from scipy.special import softmax
 
 from core.__main__ import main
-from core.commands import generate_emotion as command
+from core.commands import generate as command
+from core.data_folder import ASSETS
 from core.models.emotions import EMOTIONS
-from core.sampling.descriptors import ASSETS
 from core.sampling.emotion.configuration import FREE, KEEP, EmotionConfiguration
-from core.sampling.emotion.reference import load_reference
-from core.sampling.gallery import load_gallery
 from core.sampling.sample_set import SampleSet
+from core.sampling.stored.gallery import load_gallery
+from core.sampling.stored.reference import load_reference_set
 from tests.commands.test_generate import failed_with_one_line
 from tests.emotion_sets import emotion_set, unanimous
 
@@ -83,8 +83,8 @@ def test_every_option_reaches_the_configuration(tmp_path, asked):
     assert generate(tmp_path / "set", *words, "--unguided", "--no-adaptive") == 0
     judges = tuple(name for name in EmotionConfiguration.judges if name != "mini-xception")  # who steers does not judge as well
     assert asked[0] == EmotionConfiguration("surprise", "fear", guided=False, adaptive=False, judges=judges, **options)
-    assert {*options, "base", "guided", "adaptive"} == set(command.OPTIONS)
-    assert set(command.OPTIONS) < {field.name for field in dataclasses.fields(EmotionConfiguration)}
+    assert {*options, "base", "guided", "adaptive"} == set(command.EMOTION_OPTIONS)
+    assert set(command.EMOTION_OPTIONS) < {field.name for field in dataclasses.fields(EmotionConfiguration)}
 
 
 @pytest.mark.parametrize(("option", "freedom"), [("--keep", KEEP), ("--free", FREE)])
@@ -177,7 +177,7 @@ def test_a_real_run_is_judged_as_the_reference_says_and_reported(tmp_path, capsy
     assert generate(place, "--count", "2", "--seed", "3", *words, pair=("fear", "surprise")) == 0
     assert "images between surprise and fear (guided" in capsys.readouterr().out
     made = SampleSet.load(place)
-    configuration, reference = made.emotion, load_reference("dcgan")
+    configuration, reference = made.emotion, load_reference_set("dcgan")
     assert made.manifest["counts"] == {"genuine": 2, "boundary": 2}
     for name in configuration.classifiers:
         middle, verdict = ("", "passed_filter") if name == configuration.steerer else (f"{name}_", f"passed_{name}")

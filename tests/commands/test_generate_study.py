@@ -5,16 +5,16 @@ import json
 import pytest
 
 from core.__main__ import main
-from core.sampling.many import running
-from core.sampling.many.data_set import DataSet
-from core.studies.data_sets import DataSets
+from core.sampling.datasets import running
+from core.sampling.datasets.data_set import DataSet
+from core.studies.library import DataSetRegister
 from tests.sampling.many.small_plan import BATCHES, PLAN, make_tiny
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, tmp_path):
     monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(running, "made_piece", lambda piece, threads: make_tiny(piece))
+    monkeypatch.setattr(running, "make_piece", lambda piece, threads: make_tiny(piece))
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_it_stops_goes_on_and_foretells_time_and_cost(study, tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"{BATCHES - 2} pieces made" in said
     assert "finished, and listed in the library" in said
-    (entry,) = DataSets().entries()
+    (entry,) = DataSetRegister().entries()
     assert entry.title == "Tiny"
     assert study("--dry-run") == 0
     assert "All of it is there already." in capsys.readouterr().out
@@ -79,7 +79,7 @@ def test_ctrl_c_keeps_what_is_finished(study, tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return make_tiny(piece)
 
-    monkeypatch.setattr(running, "made_piece", stopped)
+    monkeypatch.setattr(running, "make_piece", stopped)
     assert study() == 130
     errors = [line for line in capsys.readouterr().err.splitlines() if "%" not in line]
     assert errors == [f"Stopped by Ctrl-C; finished pieces are kept in {tmp_path / 'set'}: the same command goes on."]

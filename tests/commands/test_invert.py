@@ -10,9 +10,8 @@ from PIL import Image
 
 from core.__main__ import main
 from core.models import photos, registry
-from core.sampling.inversion import Inverter
-from core.sampling.inversion_words import NOT_YOU
-from core.sampling.pictures import to_pictures
+from core.sampling.images import to_pictures
+from core.sampling.inversion import NOT_YOU, InversionModels
 from tests.fakes import FakeGenerator, FakeRecogniser
 from tests.sampling.test_inversion import Smooth
 
@@ -38,10 +37,10 @@ def planted(monkeypatch):
     generator = FakeGenerator()
     latent = generator.sample([LATENT_OF])
     picture = to_pictures(generator.decode(latent))[0]
-    generator.face_points = photos.FRAME
-    models = Inverter(generator, Smooth(), [FakeRecogniser("dlib")])
-    monkeypatch.setattr(Inverter, "load", classmethod(lambda cls, configuration: models))
-    monkeypatch.setattr("core.models.own.usable.usable", lambda kind: ["dlib"])
+    generator.face_points = photos.DEFAULT_FRAME
+    models = InversionModels(generator, Smooth(), [FakeRecogniser("dlib")])
+    monkeypatch.setattr(InversionModels, "load", classmethod(lambda cls, configuration: models))
+    monkeypatch.setattr("core.models.registry.list_usable", lambda kind: ["dlib"])
     monkeypatch.setattr(photos, "read_photo", lambda data, frame=None: photos.Photo(picture, np.zeros((5, 2))))
     return latent[0].numpy(), picture
 
@@ -78,7 +77,7 @@ def test_the_planted_face_is_found_and_nothing_else_is_written(photo, tmp_path, 
 
 
 def test_a_photo_that_is_none_is_refused_before_any_network_is_loaded(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(Inverter, "load", classmethod(lambda cls, configuration: pytest.fail("loaded")))
+    monkeypatch.setattr(InversionModels, "load", classmethod(lambda cls, configuration: pytest.fail("loaded")))
     wrong = {
         "empty": (b"", "is empty"),
         "text": (b"a face", "not a picture"),
@@ -119,6 +118,8 @@ def test_ctrl_c_leaves_nothing(photo, tmp_path, planted, capsys, monkeypatch, pl
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.sampling.inversion.invert" if place == "search" else "core.sampling.sample_set.png", interrupt)
+    monkeypatch.setattr(
+        "core.sampling.inversion.invert_photo" if place == "search" else "core.sampling.sample_set.encode_png", interrupt
+    )
     assert main(["invert", "--photo", str(photo), "--out", str(tmp_path / "out"), "--steps", "2", "--draws", "4"]) == 130
     assert [each.name for each in tmp_path.iterdir()] == ["me.png"]

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from core.__main__ import main
-from core.commands import report_emotion
+from core.commands import report
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.emotion import reference as population
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.identity import generate_batch
+from core.sampling.identity import generate_identity_batch
+from core.sampling.stored import reference as population
 from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import FakeRecogniser, fake_panel
 
@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
     """A set whose judge is called dlib, so that the published and the calibrated figures stand beside it."""
     recogniser = FakeRecogniser("dlib")
     panel = fake_panel(recogniser, [recogniser, FakeRecogniser("blind", face_until=0.0)])
-    made = generate_batch(IdentityConfiguration(seed=7, iterations=3, sigma=0.5), 0, panel=panel)
+    made = generate_identity_batch(IdentityConfiguration(seed=7, iterations=3, sigma=0.5), 0, panel=panel)
     made = dataclasses.replace(made, manifest={**made.manifest})
     return made.save(tmp_path_factory.mktemp("report") / "set"), made
 
@@ -96,13 +96,13 @@ def plain_faces(monkeypatch):
     logits[:50, 0] = 1.0  # a quarter is above the percentile of each emotion ...
     logits[40:90, 1] = 1.0  # ... and 10 faces above both
     names = EmotionConfiguration("surprise", "fear").classifiers
-    stored = population.Reference("dcgan", 0, dict.fromkeys(names, logits), dict.fromkeys(names, 2.0), "made for tests", "today")
-    monkeypatch.setattr(report_emotion, "load_reference", lambda generator: stored)
+    stored = population.ReferenceSet("dcgan", 0, dict.fromkeys(names, logits), dict.fromkeys(names, 2.0), "made for tests", "today")
+    monkeypatch.setattr(report, "load_reference_set", lambda generator: stored)
 
 
 @pytest.fixture
 def no_plain_faces(monkeypatch, tmp_path):
-    monkeypatch.setattr(report_emotion, "load_reference", lambda generator: population.load_reference(generator, tmp_path))
+    monkeypatch.setattr(report, "load_reference_set", lambda generator: population.load_reference_set(generator, tmp_path))
 
 
 def section(printed, title):

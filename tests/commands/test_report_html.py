@@ -7,16 +7,16 @@ import re
 import pytest
 
 from core.__main__ import main
-from core.analysis.set_material import material_of_set
-from core.figures.report import words
-from core.figures.report.document import numbers, report
+from core.analysis.study_data import build_set_data
+from core.figures import report
+from core.figures.report import build_report, collect_numbers
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.identity import generate_batch
+from core.sampling.identity import generate_identity_batch
 from core.studies.library import Library
-from core.studies.observers.simulated_study import simulated_study
-from core.studies.planning import Prepared, emotion_plan, identity_plan, stimuli_of
+from core.studies.observers.simulation import simulate_study
+from core.studies.planning import PreparedStudy, list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.store import Store
 from core.studies.study import Study
 from tests.emotion_sets import emotion_set, unanimous
@@ -29,7 +29,9 @@ NASTY = "<script>alert('x')</script> & </style> \"quoted\""
 @pytest.fixture(scope="module")
 def pairs():
     recognisers = [FakeRecogniser("dlib"), FakeRecogniser("sface")]
-    return generate_batch(IdentityConfiguration(seed=7, iterations=2, sigma=0.5), 0, panel=fake_panel(recognisers[0], recognisers))
+    return generate_identity_batch(
+        IdentityConfiguration(seed=7, iterations=2, sigma=0.5), 0, panel=fake_panel(recognisers[0], recognisers)
+    )
 
 
 @pytest.fixture
@@ -38,8 +40,10 @@ def place(tmp_path, monkeypatch, pairs):
     monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
     set_id = Library().add(pairs, "Pairs")
-    stimuli = stimuli_of(pairs, set_id)
-    made = simulated_study("pilot", Prepared(identity_plan(stimuli), tuple(stimuli), (set_id,)), {set_id: pairs}, raters=6, seed=1)
+    stimuli = list_stimuli(pairs, set_id)
+    made = simulate_study(
+        "pilot", PreparedStudy(make_identity_plan(stimuli), tuple(stimuli), (set_id,)), {set_id: pairs}, raters=6, seed=1
+    )
     store = Store()
     store.restore(made.study, made.stimuli, made.ratings, made.raters)
     store.dispose()
@@ -112,18 +116,20 @@ def test_an_emotion_set_and_its_study(tmp_path, monkeypatch):
     made = emotion_set([unanimous(0.5, 0.3 + 0.01 * place, True) for place in range(12)], configuration=configuration)
     library = Library(tmp_path / "sets", tmp_path / "none")
     set_id = library.add(made)
-    stimuli = stimuli_of(made, set_id)
-    study = simulated_study("s", Prepared(emotion_plan(stimuli), tuple(stimuli), (set_id,)), {set_id: made}, raters=8, seed=1)
-    from core.analysis.material import assemble
+    stimuli = list_stimuli(made, set_id)
+    study = simulate_study(
+        "s", PreparedStudy(make_emotion_plan(stimuli), tuple(stimuli), (set_id,)), {set_id: made}, raters=8, seed=1
+    )
+    from core.analysis.study_data import build_study_data
 
-    material = assemble(study.study, study.stimuli, study.raters, study.ratings, library, rules=None)
-    page = report(material, library)
+    material = build_study_data(study.study, study.stimuli, study.raters, study.ratings, library, rules=None)
+    page = build_report(material, library)
     assert_alone(page)
     text = written(page)
     assert "chose one of six feelings" in text
     assert "generate emotion --pair surprise fear --count 12 --seed 5" in text
     assert "Do people see both feelings?" in text
-    alone = report(material_of_set(library, set_id, "alone"), library)
+    alone = build_report(build_set_data(library, set_id, "alone"), library)
     assert "How rare are such faces?" in written(alone)
 
 
@@ -135,7 +141,7 @@ def test_names_are_text_and_never_mark_up():
     study = dataclasses.replace(material.study, plan=plan, note=NASTY)
     exclusions = dataclasses.replace(material.exclusions, reasons=reasons)
     material = dataclasses.replace(material, study=study, exclusions=exclusions, notes=(NASTY,))
-    page = report(material, Library())
+    page = build_report(material, Library())
     assert "<script>alert" not in page
     assert page.count("&lt;script&gt;alert") >= 3
     data = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)[1]
@@ -144,7 +150,7 @@ def test_names_are_text_and_never_mark_up():
 
 def test_json_of_a_study_that_hardly_says_anything_is_strict():
     material = identity_material(raters=1)
-    told = json.dumps(numbers(material), allow_nan=False)
+    told = json.dumps(collect_numbers(material), allow_nan=False)
     assert json.loads(told)["raters"] == 1
 
 
@@ -154,7 +160,7 @@ def test_a_report_can_be_stopped():
     progress = Progress()
     progress.cancel.set()
     with pytest.raises(Cancelled):
-        report(identity_material(raters=2), Library(), progress=progress)
+        build_report(identity_material(raters=2), Library(), progress=progress)
 
 
 @pytest.mark.parametrize(
@@ -181,14 +187,14 @@ def test_a_folder_is_no_file_and_another_set_is_not_the_study_s(place, capsys, t
 
 
 def test_commands_say_only_what_differs():
-    usual = words.SetRecord("0" * 20, IdentityConfiguration(seed=3), {"batches": [0, 1]}, 4)
+    usual = report.SetRecord("0" * 20, IdentityConfiguration(seed=3), {"batches": [0, 1]}, 4)
     material = identity_material(raters=2)
-    assert words.commands(material, [usual])[0] == "python -m core generate identity --batches 2 --seed 3 --out set-1"
+    assert report.list_commands(material, [usual])[0] == "python -m core generate identity --batches 2 --seed 3 --out set-1"
     changed = dataclasses.replace(
         usual, configuration=IdentityConfiguration(strategy="gradient", targets=(0.2, 0.3), semantic=True)
     )
-    line = words.commands(material, [changed])[0]
+    line = report.list_commands(material, [changed])[0]
     assert line.endswith("--seed 0 --strategy gradient --targets 0.2 0.3 --semantic --out set-1")
-    assert words.commands(material, [])[-1] == "python -m core report --study made-up --html report.html"
+    assert report.list_commands(material, [])[-1] == "python -m core report --study made-up --html report.html"
     quoted = dataclasses.replace(material, study=Study("it's; rm", material.study.plan))
-    assert "'it'\"'\"'s; rm'" in words.commands(quoted, [])[-1]
+    assert "'it'\"'\"'s; rm'" in report.list_commands(quoted, [])[-1]

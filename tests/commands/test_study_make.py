@@ -4,7 +4,7 @@ import pytest
 
 from core.__main__ import main
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.identity import generate_batch
+from core.sampling.identity import generate_identity_batch
 from core.studies.library import Library
 from core.studies.store import Store
 from tests.fakes import fake_panel
@@ -14,7 +14,7 @@ from tests.fakes import fake_panel
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
-    generate_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel()).save(tmp_path / "set")
+    generate_identity_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel()).save(tmp_path / "set")
     return tmp_path / "set"
 
 

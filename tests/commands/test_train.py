@@ -4,11 +4,11 @@ import math
 import pytest
 
 from core.__main__ import main
-from core.models import face_prior, latent_flow
-from core.models.emotion_mlp import EmotionMLPNetwork
-from core.models.face_embedding import read_whitening
-from core.models.latent_emotion import read_network
-from core.models.trained import FOLDER, read_trained
+from core.models.builtin import flow, prior
+from core.models.builtin.emotion_mlp import EmotionMLPNetwork
+from core.models.builtin.face_embedding import read_whitening
+from core.models.builtin.surrogate import read_surrogate
+from core.models.trained_weights import FOLDER, read_trained
 from tests.commands.test_generate import failed_with_one_line
 
 NETWORKS = ("face-embedding", "emotion-mlp", "latent-emotion", "face-prior", "latent-flow")
@@ -55,9 +55,9 @@ def test_networks_read_back(trained):
     assert read_whitening(read_trained("face-embedding", weights)).projection.shape[1] == 16
     mlp = read_trained("emotion-mlp", weights)
     read_trained("emotion-mlp", weights).fill(EmotionMLPNetwork(16, mlp.configuration["width"]))
-    assert face_prior.read_uvit(read_trained("face-prior", weights)).configuration.embedding_dim == 16
-    assert latent_flow.read_flow(read_trained("latent-flow", weights)).embedding_dim == 16
-    assert len(read_network(read_trained("latent-emotion", weights)).mean) == 12
+    assert prior.read_uvit(read_trained("face-prior", weights)).configuration.embedding_dim == 16
+    assert flow.read_flow(read_trained("latent-flow", weights)).embedding_dim == 16
+    assert len(read_surrogate(read_trained("latent-emotion", weights)).mean) == 12
 
 
 def test_nothing_but_weights_cards_and_faces_is_left(trained):

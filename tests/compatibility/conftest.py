@@ -3,7 +3,7 @@
 import pytest
 
 from tests.ui.conftest import idle, place
-from ui.jobs import manager
+from ui.jobs import get_job_manager
 
 __all__ = ["idle", "place"]
 
@@ -12,4 +12,4 @@ __all__ = ["idle", "place"]
 def never(idle):
     """Work that a page hands to the background is never begun: the server takes up what is left when ``idle`` is over."""
     yield
-    manager().close()
+    get_job_manager().close()

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from core.__main__ import main
-from core.alignment.alignment import saved
-from core.alignment.learning import group_network, individual_network
-from core.alignment.networks import answer
-from core.analysis.material import gather
+from core.alignment.alignment import load_alignments
+from core.alignment.networks import predict_probabilities
+from core.alignment.train import load_group_network, load_individual_network
+from core.analysis.study_data import load_study_data
 from core.progress import Progress
-from core.sampling.many.plan import read_plan
+from core.sampling.datasets.plan import read_plan
 from tests.ui.visits import app, words
 
 DATA = Path(__file__).parent / "data"
@@ -94,16 +94,16 @@ def test_the_alignment_loads_and_its_models_predict_what_they_did(old, capsys):
     assert main(["align", "list"]) == 0
     assert said["id"] in capsys.readouterr().out
     store, library = old
-    (alignment,) = saved(gather(store, library, said["study"]), library)
+    (alignment,) = load_alignments(load_study_data(store, library, said["study"]), library)
     assert alignment.alignment_id == said["id"]
     assert alignment.people(name) == (rater,)
     images = alignment.sources.inputs(name, Progress()).images
     for network, kept, expected in (
-        (group_network(alignment, name), alignment.group(name), said["group"]),
-        (individual_network(alignment, name, rater), alignment.individual(name, rater), said["person"]),
+        (load_group_network(alignment, name), alignment.group(name), said["group"]),
+        (load_individual_network(alignment, name, rater), alignment.individual(name, rater), said["person"]),
     ):
         assert np.allclose(kept.images[: len(expected)], expected, atol=1e-5)
-        assert np.allclose(answer(network, images), kept.images, atol=1e-4)
+        assert np.allclose(predict_probabilities(network, images), kept.images, atol=1e-4)
 
 
 # Files

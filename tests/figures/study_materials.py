@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from core.analysis.material import Material
-from core.sampling.sample_set import no_pairs
-from core.studies.exclusions import Exclusions, Rules
-from core.studies.ratings import RATINGS, typed
-from core.studies.study import Plan, Stimulus, Study
+from core.analysis.study_data import StudyData
+from core.sampling.sample_set import make_empty_pairs
+from core.studies.exclusions import ExclusionRules, Exclusions
+from core.studies.ratings import RATINGS, type_columns
+from core.studies.study import RatingPlan, Stimulus, Study
 from tests.analysis.rating_tables import emotion_study, identity_study
 
 GENERATOR = "dcgan-sharp"
@@ -21,7 +21,7 @@ def identity_material(batches=1, raters=8, *, source="human", published=False, n
         Stimulus(row.pair_id, (row.base_id, row.sample_id), row.sample_type, row.base_id, row.sample_type == "genuine", "1")
         for row in pairs.itertuples()
     )
-    study = Study(name, Plan("identity", 112), source=source, published=published)
+    study = Study(name, RatingPlan("identity", 112), source=source, published=published)
     return _material(study, stimuli, made.ratings, pairs=pairs, thresholds={"dlib": 0.6, "sface": 0.7})
 
 
@@ -32,32 +32,32 @@ def emotion_material(*, source="human", name="made-up", **options):
         columns=lambda column: next((column.replace(a, b) for a, b in names.items() if a in column), column)
     )
     stimuli = tuple(Stimulus(row.sample_id, (row.sample_id,), row.sample_type, row.base_id) for row in samples.itertuples())
-    study = Study(name, Plan("emotion", max(1, len(samples))), source=source)
+    study = Study(name, RatingPlan("emotion", max(1, len(samples))), source=source)
     classifiers = ("emotion-mlp", "mini-xception", "small-cnn")
     return _material(study, stimuli, made.ratings, samples=samples, steerer="emotion-mlp", classifiers=classifiers)
 
 
 def nobody():
     """No answers at all."""
-    return typed(pd.DataFrame(columns=list(RATINGS)))
+    return type_columns(pd.DataFrame(columns=list(RATINGS)))
 
 
 def _material(study, stimuli, ratings, **values):
     usual = {
-        "pairs": no_pairs(),
+        "pairs": make_empty_pairs(),
         "samples": pd.DataFrame(columns=["sample_id"]),
         "thresholds": {},
         "steerer": "",
         "classifiers": (),
     }
-    return Material(
+    return StudyData(
         study=study,
         stimuli=stimuli,
         raters=(),
         ratings=ratings,
         sets=(),
         where={},
-        exclusions=Exclusions(Rules(), tuple(sorted(ratings["rater"].unique()))),
+        exclusions=Exclusions(ExclusionRules(), tuple(sorted(ratings["rater"].unique()))),
         generator=GENERATOR,
         latent_dim=100,
         notes=(),

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from core.alignment.curves import Curve, Epoch
-from core.figures.exhibits.alignment_people import own_curves
+from core.alignment.store import Curve, Epoch
+from core.figures.alignment import exhibit_individual_curves
 
 
 def curve(*accuracies):
@@ -16,7 +16,7 @@ def curve(*accuracies):
 
 
 def test_each_person_is_a_line_of_their_own_without_a_name():
-    found = own_curves({"Ada": curve(0.2, 0.4, 0.6), "Bo": curve(0.4, 0.2)}, epochs=3, source="simulated")
+    found = exhibit_individual_curves({"Ada": curve(0.2, 0.4, 0.6), "Bo": curve(0.4, 0.2)}, epochs=3, source="simulated")
     lines, mean = found.figure.data
     assert np.flatnonzero(np.isnan(lines.y)).tolist() == [3, 6]
     assert list(lines.y[:3]) == [0.2, 0.4, 0.6]
@@ -28,4 +28,4 @@ def test_each_person_is_a_line_of_their_own_without_a_name():
 
 
 def test_nothing_learned_yet_is_said():
-    assert "Nobody" in own_curves({"Ada": curve(math.nan)}, epochs=3, source="people").says
+    assert "Nobody" in exhibit_individual_curves({"Ada": curve(math.nan)}, epochs=3, source="people").says

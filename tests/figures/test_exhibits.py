@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 
 from core.errors import LiminalError
-from core.figures.exhibits import compare
-from core.figures.exhibits.contents import EMOTION, IDENTITY, first_view, sections
-from core.figures.exhibits.exhibit import View
-from core.figures.exhibits.thresholds import acceptance_curves, marked
+from core.figures import compare
+from core.figures.contents import EMOTION_SECTIONS, IDENTITY_SECTIONS, choose_default_view, list_sections
+from core.figures.exhibit import ExhibitView
+from core.figures.verification import build_acceptance_curves, list_thresholds
 from core.progress import Progress
-from core.sampling.thresholds import load_thresholds
+from core.sampling.stored.population import load_thresholds
 from tests.figures.study_materials import emotion_material, identity_material, nobody
 
 CASES = ("nobody", "one person", "all agree", "no times", "one image", "no face", "one distance", "no pairs")
-QUICK = [each for each in (*IDENTITY, *EMOTION) if not each.slow]
+QUICK = [each for each in (*IDENTITY_SECTIONS, *EMOTION_SECTIONS) if not each.slow]
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def usual():
 
 
 def exhibits(material, key, **view):
-    section = next(each for each in sections(material) if each.key == key)
-    return section.make(material, dataclasses.replace(first_view(material), **view), Progress())
+    section = next(each for each in list_sections(material) if each.key == key)
+    return section.make(material, dataclasses.replace(choose_default_view(material), **view), Progress())
 
 
 def checked(found):
@@ -45,8 +45,8 @@ def checked(found):
 
 @pytest.mark.parametrize("section", QUICK, ids=lambda each: each.title)
 def test_every_chapter_of_a_usual_study(usual, section):
-    material = usual["identity" if section in IDENTITY else "emotion"]
-    found = checked(section.make(material, first_view(material), Progress()))
+    material = usual["identity" if section in IDENTITY_SECTIONS else "emotion"]
+    found = checked(section.make(material, choose_default_view(material), Progress()))
     assert found
     for each in found:
         assert each.n != "0"  # something is drawn
@@ -84,16 +84,16 @@ def changed(material, case):
 @pytest.mark.parametrize("kind", ["identity", "emotion"])
 def test_studies_that_hardly_say_anything_give_sentences(usual, kind, case):
     material = changed(usual[kind], case)
-    for section in sections(material):
+    for section in list_sections(material):
         if not section.slow:
-            checked(section.make(material, first_view(material), Progress()))
+            checked(section.make(material, choose_default_view(material), Progress()))
 
 
 @pytest.mark.parametrize("section", QUICK, ids=lambda each: each.title)
 def test_simulated_answers_are_marked_in_every_figure_of_them(section):
-    of_pairs = section in IDENTITY
+    of_pairs = section in IDENTITY_SECTIONS
     material = identity_material(raters=4, source="simulated") if of_pairs else emotion_material(images=20, source="simulated")
-    for each in section.make(material, first_view(material), Progress()):
+    for each in section.make(material, choose_default_view(material), Progress()):
         if each.source == "model":
             continue
         assert "simulated" in each.source
@@ -128,7 +128,7 @@ def test_published_values_stand_beside_ours(usual):
 
 def test_curves_count_what_lies_strictly_below(usual):
     pairs = usual["identity"].pairs
-    curve = acceptance_curves(pairs, "dlib")
+    curve = build_acceptance_curves(pairs, "dlib")
     for row in curve.sample(25, random_state=0).itertuples():
         own = pairs.loc[pairs["sample_type"] == row.sample_type, "distance_dlib"]
         assert row.share == pytest.approx((own < row.threshold).mean())
@@ -136,11 +136,11 @@ def test_curves_count_what_lies_strictly_below(usual):
 
 
 def test_calibrated_thresholds_are_the_stored_ones(usual):
-    marks = marked(usual["identity"], "dlib")
+    marks = list_thresholds(usual["identity"], "dlib")
     stored = load_thresholds("dcgan-sharp", "dlib")
     assert marks["default"] == 0.6
     assert marks["calibrated to 1 %"] == stored.at(0.01).distance
-    assert "default" in marked(dataclasses.replace(usual["identity"], generator="nobody's"), "dlib")
+    assert "default" in list_thresholds(dataclasses.replace(usual["identity"], generator="nobody's"), "dlib")
 
 
 def test_the_better_model_is_named(usual):
@@ -154,35 +154,38 @@ def test_the_better_model_is_named(usual):
 
 def test_comparing_two_models_two_groups_and_two_studies(usual):
     material = usual["identity"]
-    found = {each.key: each for each in checked(compare.models(material, "dlib", "sface", View()))}
+    found = {each.key: each for each in checked(compare.compare_models(material, "dlib", "sface", ExhibitView()))}
     table = found["accepted-both"].numbers.table
     whole = table[table["name"] == "all"].iloc[0]
     assert whole["first"] == pytest.approx((material.pairs["distance_dlib"] < 0.6).mean())
     assert whole["second"] == pytest.approx((material.pairs["distance_sface"] < 0.7).mean())
     strict = identity_material(raters=8, seed=4, middle=0.25, name="strict")
-    found = {each.key: each for each in checked(compare.materials(material, strict, ("usual", "strict"), first_view(material)))}
+    found = {
+        each.key: each
+        for each in checked(compare.compare_studies(material, strict, ("usual", "strict"), choose_default_view(material)))
+    }
     same = found["same-person-difference"]
     assert "below usual" in same.says
     assert "clear difference" in same.says
-    checked(compare.models(usual["emotion"], "emotion-mlp", "small-cnn", View()))
+    checked(compare.compare_models(usual["emotion"], "emotion-mlp", "small-cnn", ExhibitView()))
     other = emotion_material(seed=3)
-    assert {each.key for each in checked(compare.materials(usual["emotion"], other, ("a", "b"), View()))} >= {
+    assert {each.key for each in checked(compare.compare_studies(usual["emotion"], other, ("a", "b"), ExhibitView()))} >= {
         "wanted-both",
         "bits-both",
     }
     with pytest.raises(LiminalError, match="of one kind"):
-        compare.materials(material, other, ("a", "b"), View())
+        compare.compare_studies(material, other, ("a", "b"), ExhibitView())
 
 
 def test_comparing_with_nobody_leaves_what_models_say(usual):
     alone = dataclasses.replace(identity_material(seed=9, raters=1), ratings=nobody())
-    found = checked(compare.materials(usual["identity"], alone, ("asked", "not asked"), first_view(alone)))
+    found = checked(compare.compare_studies(usual["identity"], alone, ("asked", "not asked"), choose_default_view(alone)))
     assert [each.source for each in found] == ["model"] * len(found) or not found
 
 
 def test_looks_measures_nothing_where_no_picture_is_known(usual, monkeypatch):
-    section = next(each for each in IDENTITY if each.key == "features")
-    found = checked(section.make(usual["identity"], first_view(usual["identity"]), Progress()))
+    section = next(each for each in IDENTITY_SECTIONS if each.key == "features")
+    found = checked(section.make(usual["identity"], choose_default_view(usual["identity"]), Progress()))
     assert "rated pairs" in found[0].note
     assert found[0].n == "0"
     assert math.isnan(found[0].numbers.r2.value)

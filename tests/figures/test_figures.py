@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.acceptance import Proportion
-from core.figures import agreement, comparison, emotion, identity, importance, tables, theme, verification
+from core.analysis.estimate import Proportion
+from core.figures import answers, compare, emotion, identity, psychophysics, raters, theme, verification
+from core.figures import features as figures_features
 from core.models.emotions import EMOTIONS
 
 TYPES = ["genuine", "positive", "interpolation", "optimized", "negative"]
@@ -84,27 +85,27 @@ def features():
 KAPPAS = pd.DataFrame([[1, 0.5, math.nan], [0.5, 1, 0.2], [math.nan, 0.2, 1]], index=list("abc"), columns=list("abc"))
 
 DRAWN = {
-    "histogram": (lambda t: identity.similarity_histogram(t, source="simulated"), pairs()),
-    "scatter": (lambda t: identity.similarity_by_distance(t, recogniser="dlib", source="simulated", threshold=0.6), pairs()),
-    "violins": (lambda t: identity.distance_violins(t, recogniser="dlib", threshold=0.6, source="simulated"), pairs()),
-    "means": (lambda t: tables.means(t, measure="accepted", share=True, source="simulated"), means()),
-    "correlations": (lambda t: tables.correlations(t, source="simulated"), correlations()),
-    "roc": (lambda t: verification.roc(t, curves()[1], source="simulated"), curves()[0]),
-    "det": (lambda t: verification.det(t, curves()[1], source="simulated"), curves()[0]),
-    "acceptance": (lambda t: verification.acceptance_curve(t, recogniser="dlib", source="simulated"), acceptance()),
-    "psychometric": (lambda t: verification.psychometric(t, *way()[1:], source="simulated"), way()[0]),
-    "consistency": (lambda t: agreement.error_consistency(t, n=9, source="simulated", ceiling=(0.5, 0.4, 0.6)), KAPPAS),
-    "votes": (lambda t: agreement.votes_per_image(t["votes"], source="simulated"), pd.DataFrame({"votes": [1, 2, 2]})),
+    "histogram": (lambda t: identity.plot_similarity_histogram(t, source="simulated"), pairs()),
+    "scatter": (lambda t: identity.plot_similarity_by_distance(t, recogniser="dlib", source="simulated", threshold=0.6), pairs()),
+    "violins": (lambda t: identity.plot_distance_violins(t, recogniser="dlib", threshold=0.6, source="simulated"), pairs()),
+    "means": (lambda t: identity.plot_means(t, measure="accepted", share=True, source="simulated"), means()),
+    "correlations": (lambda t: identity.plot_correlations(t, source="simulated"), correlations()),
+    "roc": (lambda t: verification.plot_roc(t, curves()[1], source="simulated"), curves()[0]),
+    "det": (lambda t: verification.plot_det(t, curves()[1], source="simulated"), curves()[0]),
+    "acceptance": (lambda t: verification.plot_acceptance_curve(t, recogniser="dlib", source="simulated"), acceptance()),
+    "psychometric": (lambda t: psychophysics.plot_psychometric(t, *way()[1:], source="simulated"), way()[0]),
+    "consistency": (lambda t: raters.plot_error_consistency(t, n=9, source="simulated", ceiling=(0.5, 0.4, 0.6)), KAPPAS),
+    "votes": (lambda t: answers.plot_votes_per_image(t["votes"], source="simulated"), pd.DataFrame({"votes": [1, 2, 2]})),
     "confusion": (
-        lambda t: agreement.confusion(t, rows="model", columns="people", source="simulated"),
+        lambda t: answers.plot_confusion(t, rows="model", columns="people", source="simulated"),
         pd.DataFrame(np.eye(6, dtype=int), index=EMOTIONS, columns=EMOTIONS),
     ),
-    "outcomes": (lambda t: emotion.outcome_shares(t, source="simulated", published=0.8), outcomes()),
-    "entropy": (lambda t: emotion.entropy_histogram(t, source="simulated"), images()),
-    "times": (lambda t: emotion.reaction_time_histogram(t, source="simulated"), images()),
-    "both": (lambda t: emotion.entropy_by_reaction_time(t, source="simulated", rho=(0.4, 0.3, 0.5)), images()),
-    "importances": (lambda t: importance.importances(t, r2=(0.4, 0.3, 0.5), n=50, source="simulated"), features()),
-    "predicted": (lambda t: importance.predicted(t, source="simulated"), pairs().assign(predicted=50.0)),
+    "outcomes": (lambda t: emotion.plot_outcome_shares(t, source="simulated", published=0.8), outcomes()),
+    "entropy": (lambda t: emotion.plot_entropy_histogram(t, source="simulated"), images()),
+    "times": (lambda t: answers.plot_reaction_times(t, source="simulated"), images()),
+    "both": (lambda t: emotion.plot_entropy_by_reaction_time(t, source="simulated", rho=(0.4, 0.3, 0.5)), images()),
+    "importances": (lambda t: figures_features.plot_importances(t, r2=(0.4, 0.3, 0.5), n=50, source="simulated"), features()),
+    "predicted": (lambda t: figures_features.plot_predictions(t, source="simulated"), pairs().assign(predicted=50.0)),
 }
 
 
@@ -117,10 +118,10 @@ def test_drawn_from_its_table(name):
     assert not figure.layout.annotations or name not in ("empty",)
     assert figure.layout.meta["says"].endswith(".")
     assert figure.layout.meta["n"] not in ("0", "")
-    assert "nan" not in theme.caption(figure).lower().split()
-    assert "NaN" not in (theme.to_json(figure).replace('"meta"', ""))
+    assert "nan" not in theme.build_caption(figure).lower().split()
+    assert "NaN" not in (theme.dump_figure(figure).replace('"meta"', ""))
     for dark in (False, True):
-        assert theme.themed(figure, dark).layout.title.text == theme.SIMULATED_MARK
+        assert theme.apply_theme(figure, dark).layout.title.text == theme.SIMULATED_MARK
     pd.testing.assert_frame_equal(table, before)
 
 
@@ -131,7 +132,7 @@ def test_an_empty_table_is_a_sentence(name):
     assert not figure.data
     assert figure.layout.annotations[0].text
     assert figure.layout.meta["n"] == "0"
-    assert theme.themed(figure).layout.title.text == theme.SIMULATED_MARK
+    assert theme.apply_theme(figure).layout.title.text == theme.SIMULATED_MARK
 
 
 @pytest.mark.parametrize("name", ["histogram", "scatter", "violins", "means", "acceptance", "psychometric", "outcomes", "both"])
@@ -139,7 +140,7 @@ def test_a_single_row_is_drawn_without_nan_in_its_caption(name):
     make, table = DRAWN[name]
     figure = make(table.iloc[:1])
     assert figure.data
-    assert "nan" not in theme.caption(figure).lower()
+    assert "nan" not in theme.build_caption(figure).lower()
 
 
 def test_ids_travel_with_every_mark():
@@ -149,26 +150,26 @@ def test_ids_travel_with_every_mark():
 
 
 def test_histogram_bars_add_up_to_the_pairs_of_each_type():
-    figure = identity.similarity_histogram(pairs(), source="human")
+    figure = identity.plot_similarity_histogram(pairs(), source="human")
     assert {trace.name.split(" ")[0]: int(np.sum(trace.y)) for trace in figure.data} == dict.fromkeys(TYPES, 12)
 
 
 def test_area_of_marks_grows_with_latent_distance():
     table = pairs()
-    figure = identity.similarity_by_distance(table, recogniser="dlib", source="human")
+    figure = identity.plot_similarity_by_distance(table, recogniser="dlib", source="human")
     latent = table.set_index("pair_id")["latent_distance"]
     size = pd.Series({key: value for trace in figure.data for key, value in zip(trace.customdata, trace.marker.size, strict=True)})
-    assert (size - identity.SIZES[0]).pow(2).corr(latent.loc[size.index]) > 0.999
+    assert (size - identity.MARK_SIZES[0]).pow(2).corr(latent.loc[size.index]) > 0.999
 
 
 def test_violins_say_how_often_threshold_and_people_agree():
     table = pairs()
-    figure = identity.distance_violins(table, recogniser="dlib", threshold=0.6, source="human")
+    figure = identity.plot_distance_violins(table, recogniser="dlib", threshold=0.6, source="human")
     expected = ((table["distance"] < 0.6) == table["same"].astype(bool)).mean()
     assert f"{100 * expected:.0f} %" in figure.layout.meta["says"]
     assert [len(trace.y) for trace in figure.data] == [int((~table["same"]).sum()), int(table["same"].sum())]
     assert {trace.scalemode for trace in figure.data} == {"count"}, "widths are proportional to n"
-    given = identity.distance_violins(table, recogniser="dlib", threshold=0.6, source="human", alignment=(0.5, 0.4, 0.6))
+    given = identity.plot_distance_violins(table, recogniser="dlib", threshold=0.6, source="human", alignment=(0.5, 0.4, 0.6))
     assert "50 % (40 to 60)" in given.layout.meta["says"]
 
 
@@ -187,13 +188,13 @@ def test_error_consistency_shows_each_two_once_and_the_ceiling():
     shown = np.asarray(figure.data[0].z, float)
     assert sorted(shown[np.isfinite(shown)]) == [0.2, 0.5]
     assert "0.50" in figure.layout.annotations[0].text
-    nobody = agreement.error_consistency(KAPPAS * math.nan, n=9, source="human")
+    nobody = raters.plot_error_consistency(KAPPAS * math.nan, n=9, source="human")
     assert not nobody.data
 
 
 def test_slow_answers_share_the_last_bar():
     table = pd.DataFrame({"reaction_time_ms": [*np.linspace(500, 1500, 999), 60_000.0]})
-    figure = emotion.reaction_time_histogram(table, source="human")
+    figure = answers.plot_reaction_times(table, source="human")
     assert sum(figure.data[0].y) == 1000
     assert max(figure.data[0].x) < 2000
 
@@ -201,7 +202,7 @@ def test_slow_answers_share_the_last_bar():
 def test_activations_show_what_lies_beyond_the_filter():
     logits = np.random.default_rng(0).normal(size=(500, 6))
     limits = np.quantile(logits, 0.75, axis=0)
-    figure = emotion.activations(logits, limits, classifier="mini-XCEPTION", marks={"fear": [1.0, 2.0]})
+    figure = emotion.plot_activations(logits, limits, classifier="mini-XCEPTION", marks={"fear": [1.0, 2.0]})
     assert len(figure.data) == 7
     beyond = [
         sum(count for count, colour in zip(trace.y, trace.marker.color, strict=True) if colour == theme.AMBER)
@@ -209,18 +210,18 @@ def test_activations_show_what_lies_beyond_the_filter():
         if trace.type == "bar"
     ]
     assert np.allclose(beyond, 125, atol=25)
-    assert not emotion.activations(logits[:0], limits, classifier="x").data
+    assert not emotion.plot_activations(logits[:0], limits, classifier="x").data
 
 
 def test_two_figures_side_by_side_share_their_axes_and_name_everything_once():
     one = DRAWN["acceptance"][0](acceptance())
-    both = comparison.side_by_side([("A", one), ("B", one)])
+    both = compare.place_side_by_side([("A", one), ("B", one)])
     assert both.layout.xaxis2.matches == "x"
     assert both.layout.yaxis2.matches == "y"
     assert len(both.data) == 2 * len(one.data)
     named = [trace.name for trace in both.data if trace.name and trace.showlegend is not False]
     assert len(named) == len(set(named)) == 1
-    assert theme.themed(both).layout.title.text == theme.SIMULATED_MARK
+    assert theme.apply_theme(both).layout.title.text == theme.SIMULATED_MARK
     violins = DRAWN["violins"][0](pairs())
-    lines = comparison.side_by_side([("A", violins), ("B", violins)]).layout.shapes
+    lines = compare.place_side_by_side([("A", violins), ("B", violins)]).layout.shapes
     assert {(line.xref, line.yref) for line in lines} == {("x domain", "y"), ("x2 domain", "y2")}

@@ -68,16 +68,16 @@ def test_a_scale_rises_in_lightness_alone_so_that_grey_print_and_every_eye_can_r
 def test_dark_swaps_every_colour_and_leaves_data_and_the_figure_itself_alone():
     figure = go.Figure(go.Scatter(x=[1, 2], y=[3, 4], customdata=[theme.AMBER, "b"], marker={"color": theme.AMBER}))
     figure.add_bar(x=[1], y=[2], marker={"color": [theme.INDIGO]}, opacity=0.5)
-    figure.add_violin(y=[1, 2], fillcolor=theme.faded(theme.TEAL, 0.3))
+    figure.add_violin(y=[1, 2], fillcolor=theme.fade_colour(theme.TEAL, 0.3))
     figure.add_heatmap(z=[[1, 2]], colorscale=[list(step) for step in theme.DIVERGING])
-    theme.described(figure, says="Two.", n=2, source="simulated")
-    light, dark = theme.themed(figure), theme.themed(figure, dark=True)
+    theme.describe_figure(figure, says="Two.", n=2, source="simulated")
+    light, dark = theme.apply_theme(figure), theme.apply_theme(figure, dark=True)
     text = dark.to_json().replace(theme.AMBER, "", 1)  # customdata keeps its own
     assert not [colour for colour in theme.DARK if colour in text]
     assert dark.data[0].customdata[0] == theme.AMBER
     assert dark.data[0].marker.color == theme.DARK[theme.AMBER]
     assert dark.data[1].marker.color[0] == theme.DARK[theme.INDIGO]
-    assert dark.data[2].fillcolor == theme.faded(theme.DARK[theme.TEAL], 0.3)
+    assert dark.data[2].fillcolor == theme.fade_colour(theme.DARK[theme.TEAL], 0.3)
     assert light.layout.paper_bgcolor == theme.PAPER != dark.layout.paper_bgcolor
     assert figure.data[0].marker.color == theme.AMBER
     assert figure.layout.paper_bgcolor is None
@@ -85,8 +85,10 @@ def test_dark_swaps_every_colour_and_leaves_data_and_the_figure_itself_alone():
 
 
 def test_what_a_figure_says_of_itself_goes_before_what_all_share():
-    figure = theme.described(go.Figure(layout={"legend": {"y": -0.2}, "xaxis": {"title": "x"}}), says="A.", n=1, source="human")
-    shown = theme.themed(figure)
+    figure = theme.describe_figure(
+        go.Figure(layout={"legend": {"y": -0.2}, "xaxis": {"title": "x"}}), says="A.", n=1, source="human"
+    )
+    shown = theme.apply_theme(figure)
     assert shown.layout.legend.y == -0.2
     assert shown.layout.legend.orientation == "h"
     assert shown.layout.xaxis.title.text == "x"
@@ -96,19 +98,21 @@ def test_what_a_figure_says_of_itself_goes_before_what_all_share():
 
 @pytest.mark.parametrize("source", ["simulated", "people and simulated"])
 def test_simulated_answers_are_marked_in_the_picture_itself(source):
-    figure = theme.themed(theme.described(go.Figure(), says="One.", n=1, source=source))
+    figure = theme.apply_theme(theme.describe_figure(go.Figure(), says="One.", n=1, source=source))
     assert figure.layout.title.text == theme.SIMULATED_MARK
-    assert "simulated answers" in theme.caption(figure)
+    assert "simulated answers" in theme.build_caption(figure)
 
 
 def test_other_answers_are_not_marked():
-    assert theme.themed(theme.described(go.Figure(), says="One.", n=1, source="people")).layout.title.text is None
+    assert theme.apply_theme(theme.describe_figure(go.Figure(), says="One.", n=1, source="people")).layout.title.text is None
 
 
 def test_a_caption_says_n_interval_and_source():
-    figure = theme.described(go.Figure(), says="Half do.", n=1200, interval="95 % Wilson interval", source="people and models")
-    assert theme.caption(figure) == "Half do. (n = 1,200; 95 % Wilson interval; answers of people and values of models)"
-    assert theme.caption(theme.described(go.Figure(), says="None.", n=0, source="")) == "None. (n = 0; no answers yet)"
+    figure = theme.describe_figure(
+        go.Figure(), says="Half do.", n=1200, interval="95 % Wilson interval", source="people and models"
+    )
+    assert theme.build_caption(figure) == "Half do. (n = 1,200; 95 % Wilson interval; answers of people and values of models)"
+    assert theme.build_caption(theme.describe_figure(go.Figure(), says="None.", n=0, source="")) == "None. (n = 0; no answers yet)"
 
 
 @pytest.mark.parametrize(
@@ -116,11 +120,11 @@ def test_a_caption_says_n_interval_and_source():
 )
 def test_no_caption_without_a_sentence_with_nan_or_without_a_source(says, source):
     with pytest.raises(LiminalError):
-        theme.described(go.Figure(), says=says, n=1, source=source)
+        theme.describe_figure(go.Figure(), says=says, n=1, source=source)
 
 
 def test_empty_is_a_figure_with_its_sentence():
-    figure = theme.empty("Nobody has answered yet; send the link to someone.")
+    figure = theme.build_empty_figure("Nobody has answered yet; send the link to someone.")
     assert "Nobody has answered yet" in figure.layout.annotations[0].text
     assert not figure.data
     assert figure.layout.meta["n"] == "0"
@@ -129,6 +133,6 @@ def test_empty_is_a_figure_with_its_sentence():
 def test_fixed_colours_and_marks_are_different():
     for group in (theme.TYPE_COLOURS, theme.TYPE_SYMBOLS, theme.EMOTION_COLOURS):
         assert len(set(group.values())) == len(group) == 6
-    assert theme.colour_of("genuine", 3) == theme.TYPE_COLOURS["genuine"]
-    assert theme.colour_of("somebody", 7) == theme.CATEGORIES[1]
+    assert theme.pick_colour("genuine", 3) == theme.TYPE_COLOURS["genuine"]
+    assert theme.pick_colour("somebody", 7) == theme.CATEGORIES[1]
     assert pd.Series(theme.DASHES).is_unique

@@ -24,9 +24,9 @@ import torch
 
 import core  # noqa: F401 (sets OpenMP up before torch is loaded)
 from core.models import registry
-from core.models.engine import engine
-from core.models.visits import Visit, visiting
-from core.sampling.pictures import quantised
+from core.models.engine.engine import get_engine
+from core.models.request_context import RequestContext, use_context
+from core.sampling.images import quantise
 
 Stage = Callable[[int], object]
 
@@ -38,15 +38,15 @@ def stages() -> dict[str, Stage]:
     classifiers = [registry.load(name, "classifier") for name in ("mini-xception", "tanh-cnn", "small-cnn")]
     latents = plain.sample(range(64))
     with torch.inference_mode():
-        images = quantised(plain.decode(latents))
-        large = quantised(sharp.decode(latents[:8]))
+        images = quantise(plain.decode(latents))
+        large = quantise(sharp.decode(latents[:8]))
         chips = {judge.name: judge.align(images, judge.find_faces(images)) for judge in (dlib, sface)}
 
     def row(rows: torch.Tensor, seed: int) -> torch.Tensor:
         return rows[seed % len(rows)][None]
 
     def judged(generator: object, seed: int) -> None:
-        image = quantised(generator.decode(generator.sample([seed])))  # type: ignore[attr-defined]
+        image = quantise(generator.decode(generator.sample([seed])))  # type: ignore[attr-defined]
         for judge in (dlib, sface):
             judge.embed(image)
         for classifier in classifiers:
@@ -96,12 +96,12 @@ def traffic(stage: Stage, way: Way, visitors: int, seconds: float) -> Rate:
     """All visitors ask for one image after another."""
     until, counts = time.perf_counter() + seconds, [0] * visitors
     began, processor, own = time.perf_counter(), time.process_time(), torch.get_num_threads()
-    engine().gathers = way.gathers
+    get_engine().gathers = way.gathers
 
     def visit(number: int) -> None:
         torch.get_num_threads()  # a thread's first question takes the process's number over
         torch.set_num_threads(way.threads or own)
-        with visiting(Visit(f"visitor-{number}")), torch.inference_mode():
+        with use_context(RequestContext(f"visitor-{number}")), torch.inference_mode():
             while time.perf_counter() < until:
                 stage(1000 * number + counts[number])
                 counts[number] += 1
@@ -143,7 +143,7 @@ def main() -> None:
             for way, found in rates.items():
                 found.append(traffic(stage, way, given.visitors, given.seconds))
         print(f"{name}: {compared(rates)}", flush=True)
-    print(json.dumps(engine().as_dict()["devices"], indent=1))
+    print(json.dumps(get_engine().as_dict()["devices"], indent=1))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.sampling.many.pieces import torch_threads
+from core.sampling.datasets.plan import use_torch_threads
 
 
 @pytest.fixture
@@ -15,5 +15,5 @@ def own_place(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def one_thread():
     """Tiny networks are slower on several."""
-    with torch_threads(1):
+    with use_torch_threads(1):
         yield

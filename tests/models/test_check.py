@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from core.models import check, registry
-from core.models.contracts import EMOTIONS, Classifier, Faces, Generator, PerceptualDistance, Recogniser
-from core.models.mini_xception import CARD
+from core.models.builtin.fer import MINI_XCEPTION_CARD
+from core.models.contracts import Classifier, DetectedFaces, Generator, PerceptualDistance, Recogniser
+from core.models.emotions import EMOTIONS
 
-INSTALLED = [entry for entry in registry.ENTRIES if importlib.util.find_spec(entry.module)]
+INSTALLED = [entry for entry in registry.ENTRIES if importlib.util.find_spec(entry.module.partition(":")[0])]
 
 
 @pytest.mark.parametrize("entry", INSTALLED, ids=lambda entry: entry.name)
@@ -25,7 +26,7 @@ def test_every_registered_model_keeps_its_contract(entry):
 
 class Named:
     device = torch.device("cpu")
-    card = CARD  # 64 pixels
+    card = MINI_XCEPTION_CARD  # 64 pixels
 
 
 class GoodClassifier(Named, Classifier):
@@ -101,7 +102,7 @@ class GoodRecogniser(Named, Recogniser):
     def find_faces(self, images):
         dark = (images.mean(dim=(1, 2, 3)) < 0.05).double()
         nothing = dark.masked_fill(dark == 1, torch.nan)
-        return Faces(nothing[:, None, None].expand(-1, 5, 2), nothing[:, None].expand(-1, 4))
+        return DetectedFaces(nothing[:, None, None].expand(-1, 5, 2), nothing[:, None].expand(-1, 4))
 
     def align(self, images, faces):
         return torch.nn.functional.interpolate(images, size=(64, 64))

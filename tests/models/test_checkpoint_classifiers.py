@@ -9,12 +9,13 @@ from torch.nn import functional
 from torchvision import transforms
 
 from core.errors import LiminalError
-from core.models import checkpoint_classifier, dan, registry, resemotenet
+from core.models import registry
+from core.models.custom import checkpoints
+from core.models.custom.catalogue import CustomModel
+from core.models.custom.manager import add_model
 from core.models.emotions import EMOTIONS
-from core.models.own.adding import add
-from core.models.own.listing import OwnModel
 
-TINY = resemotenet.Sizes((4, 6, 8), 2, (10, 12, 14), (9, 8, 7, 7))
+TINY = checkpoints.ResEmoteSizes((4, 6, 8), 2, (10, 12, 14), (9, 8, 7, 7))
 
 
 def settled_norms(network, seed):
@@ -32,7 +33,7 @@ def settled_norms(network, seed):
 @pytest.fixture(scope="module")
 def dan_weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("dan") / "affecnet8_epoch5.pth"
-    network = settled_norms(dan.DANNetwork(8, 4), 1)
+    network = settled_norms(checkpoints.DANNetwork(8, 4), 1)
     torch.save({"iter": 5, "model_state_dict": network.state_dict(), "optimizer_state_dict": {"state": {}}}, path)
     return path
 
@@ -41,12 +42,12 @@ def dan_weights(tmp_path_factory):
 def tiny(tmp_path, monkeypatch):
     monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
     path = tmp_path / "best_model.pth"
-    torch.save({"model_state_dict": settled_norms(resemotenet.ResEmoteNetwork(TINY), 2).state_dict()}, path)
+    torch.save({"model_state_dict": settled_norms(checkpoints.ResEmoteNetwork(TINY), 2).state_dict()}, path)
     return path
 
 
 def own(path, name="mine", model_class="dan", **options):
-    return OwnModel(name=name, model_class=model_class, source=str(path), options=options)
+    return CustomModel(name=name, model_class=model_class, source=str(path), options=options)
 
 
 def norm(x, w, name):
@@ -107,7 +108,7 @@ def resemotenet_again(w, x):
 
 
 def test_dan_computes_what_its_paper_says(dan_weights):
-    network = dan.read_network(dan_weights).eval()
+    network = checkpoints.read_dan(dan_weights).eval()
     x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         mine, theirs = network(x), dan_again(network.state_dict(), x)
@@ -116,7 +117,7 @@ def test_dan_computes_what_its_paper_says(dan_weights):
 
 
 def test_resemotenet_computes_what_its_paper_says(tiny):
-    network = resemotenet.read_network(tiny).eval()
+    network = checkpoints.read_resemotenet(tiny).eval()
     x = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         mine, theirs = network(x), resemotenet_again(network.state_dict(), x)
@@ -124,7 +125,9 @@ def test_resemotenet_computes_what_its_paper_says(tiny):
     assert float(theirs.std()) > 1e-3
 
 
-@pytest.mark.parametrize(("prepare", "side", "colours"), [(dan.PREPROCESSING, 224, []), (resemotenet.preprocessed, 64, [1])])
+@pytest.mark.parametrize(
+    ("prepare", "side", "colours"), [(checkpoints.DAN_PREPROCESSING, 224, []), (checkpoints.preprocess_resemotenet, 64, [1])]
+)
 def test_pictures_are_prepared_as_the_authors_did(prepare, side, colours):
     picture = (np.random.default_rng(0).random((12, 12, 3)) * 255).astype(np.uint8)
     picture = np.array(Image.fromarray(picture).resize((256, 256), Image.Resampling.BICUBIC))
@@ -142,17 +145,17 @@ def test_pictures_are_prepared_as_the_authors_did(prepare, side, colours):
 
 
 def test_outputs_are_read_in_the_data_sets_order(dan_weights, tiny):
-    options = dan.settle(own(dan_weights), dan_weights)
+    options = checkpoints.validate_dan_options(own(dan_weights), dan_weights)
     assert options["order"] == "affectnet-8"
-    assert checkpoint_classifier.output_order(options) == [3, 4, 5, 1, 2, 6]
-    options = resemotenet.settle(own(tiny), tiny)
-    assert checkpoint_classifier.output_order(options) == [1, 5, 4, 0, 2, 3]
-    wrong = resemotenet.settle(own(tiny, labels={"fear": 4, "disgust": 5}), tiny)
-    assert checkpoint_classifier.output_order(wrong) == [1, 4, 5, 0, 2, 3]
+    assert checkpoints.read_output_order(options) == [3, 4, 5, 1, 2, 6]
+    options = checkpoints.validate_resemotenet_options(own(tiny), tiny)
+    assert checkpoints.read_output_order(options) == [1, 5, 4, 0, 2, 3]
+    wrong = checkpoints.validate_resemotenet_options(own(tiny, labels={"fear": 4, "disgust": 5}), tiny)
+    assert checkpoints.read_output_order(wrong) == [1, 4, 5, 0, 2, 3]
     with pytest.raises(LiminalError, match="affectnet-8 has 8 outputs, the network in best_model"):
-        resemotenet.settle(own(tiny, order="affectnet-8"), tiny)
+        checkpoints.validate_resemotenet_options(own(tiny, order="affectnet-8"), tiny)
     with pytest.raises(LiminalError, match="can be affectnet-8"):
-        resemotenet.settle(own(tiny, order="alphabet"), tiny)
+        checkpoints.validate_resemotenet_options(own(tiny, order="alphabet"), tiny)
 
 
 def test_seven_outputs_of_dan_are_raf_db_where_the_file_says_so(tmp_path):
@@ -160,24 +163,24 @@ def test_seven_outputs_of_dan_are_raf_db_where_the_file_says_so(tmp_path):
         ("rafdb_epoch21.pth", "raf-db", [0, 1, 2, 3, 4, 5]),
         ("x.pth", "affectnet-7", [3, 4, 5, 1, 2, 6]),
     ):
-        options = checkpoint_classifier.settled(own(name), 7, tmp_path / name, guess="affectnet-7")
+        options = checkpoints.fill_label_options(own(name), 7, tmp_path / name, guess="affectnet-7")
         assert options["order"] == order
-        assert checkpoint_classifier.output_order(options) == expected
+        assert checkpoints.read_output_order(options) == expected
     with pytest.raises(LiminalError, match="No output for surprise was recognised among 0 output 0"):
-        checkpoint_classifier.settled(own("x"), 6, tmp_path / "x", guess="affectnet-7")
+        checkpoints.fill_label_options(own("x"), 6, tmp_path / "x", guess="affectnet-7")
 
 
 def test_dan_is_loaded_with_its_outputs_in_the_usual_order(dan_weights):
-    model = dan.load_own(own(dan_weights), torch.device("cpu"))
+    model = checkpoints.load_dan(own(dan_weights), torch.device("cpu"))
     images = torch.rand(1, 3, 80, 80, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        raw = dan_again(model.network.state_dict(), dan.PREPROCESSING(images))
+        raw = dan_again(model.network.state_dict(), checkpoints.DAN_PREPROCESSING(images))
         logits = model.logits(images)
     assert torch.allclose(logits, raw[:, [3, 4, 5, 1, 2, 6]], atol=1e-4 * float(raw.abs().max()))
 
 
 def test_an_added_resemotenet_keeps_the_contract(tiny):
-    added = add("res", "resemotenet", str(tiny))
+    added = add_model("res", "resemotenet", str(tiny))
     assert added.report.passed
     assert added.own.options["labels"] == dict(zip(EMOTIONS, [1, 5, 4, 0, 2, 3], strict=True))
     model = registry.load("res", "classifier", "cpu")
@@ -212,8 +215,8 @@ def damaged(tensors, kind):
 )
 def test_the_first_wrong_key_is_named(tmp_path, kind, named):
     path = tmp_path / "x.safetensors"
-    save_file(damaged(resemotenet.ResEmoteNetwork(TINY).state_dict(), kind), path)
+    save_file(damaged(checkpoints.ResEmoteNetwork(TINY).state_dict(), kind), path)
     with pytest.raises(LiminalError, match=named):
-        resemotenet.read_network(path)
+        checkpoints.read_resemotenet(path)
     with pytest.raises(LiminalError, match=r"holds no DAN|not finite"):
-        dan.settle(own(path), path)
+        checkpoints.validate_dan_options(own(path), path)

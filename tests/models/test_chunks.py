@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
-from core.models.chunks import in_chunks
-from core.progress import Stage, notices_to
+from core.models.device import run_in_chunks
+from core.progress import Stage, redirect_notices
 
 
 @given(st.integers(0, 20), st.integers(1, 7))
@@ -22,14 +22,14 @@ def test_every_network_call_has_the_fixed_size(rows, size):
         return x * 2
 
     given_rows = torch.arange(rows * 3, dtype=torch.float32).reshape(rows, 3)
-    result = in_chunks(network, given_rows, size)
+    result = run_in_chunks(network, given_rows, size)
     assert torch.equal(result, given_rows * 2)
     assert set(seen) == {size}
 
 
 def test_padding_gets_no_gradient_and_rows_do():
     rows = torch.ones(3, 2, requires_grad=True)
-    in_chunks(lambda x: x**2, rows, 4).sum().backward()
+    run_in_chunks(lambda x: x**2, rows, 4).sum().backward()
     assert torch.equal(rows.grad, torch.full((3, 2), 2.0))
 
 
@@ -58,7 +58,7 @@ SAID = [
 @pytest.mark.parametrize(("error", "words"), SAID)
 def test_where_memory_is_short_fewer_rows_go_together_and_it_is_said(caplog, error, words):
     network, rows = Cramped(2, error, words), torch.arange(5.0)
-    assert torch.equal(in_chunks(network, rows, 8), rows * 2)
+    assert torch.equal(run_in_chunks(network, rows, 8), rows * 2)
     assert network.tried == [8, 4, 2, 2, 2]
     assert "for 8 pictures at a time; going on with 4" in caplog.text
     assert "for 4 pictures at a time; going on with 2" in caplog.text
@@ -66,8 +66,8 @@ def test_where_memory_is_short_fewer_rows_go_together_and_it_is_said(caplog, err
 
 def test_whoever_waits_hears_it_instead_of_the_log(caplog):
     heard = []
-    with notices_to(heard.append):
-        in_chunks(Cramped(2), torch.arange(5.0), 4)
+    with redirect_notices(heard.append):
+        run_in_chunks(Cramped(2), torch.arange(5.0), 4)
     assert heard == ["Not enough memory on cpu for 4 pictures at a time; going on with 2."]
     assert not caplog.text
 
@@ -76,16 +76,16 @@ def test_a_terminal_says_it_once_on_a_line_of_its_own():
     written = io.StringIO()
     with TerminalProgress(written) as shown:
         shown(Stage("Making faces", 0.5))
-        in_chunks(Cramped(2), torch.arange(5.0), 4)
-        in_chunks(Cramped(2), torch.arange(5.0), 4)
+        run_in_chunks(Cramped(2), torch.arange(5.0), 4)
+        run_in_chunks(Cramped(2), torch.arange(5.0), 4)
     assert written.getvalue().splitlines()[1:] == ["Not enough memory on cpu for 4 pictures at a time; going on with 2."]
 
 
 def test_no_room_for_one_row_is_one_sentence():
     with pytest.raises(LiminalError, match="too small for this model, even for one picture"):
-        in_chunks(Cramped(0), torch.arange(3.0), 4)
+        run_in_chunks(Cramped(0), torch.arange(3.0), 4)
 
 
 def test_other_errors_are_not_taken_for_it():
     with pytest.raises(RuntimeError, match="of another kind"):
-        in_chunks(lambda rows: (_ for _ in ()).throw(RuntimeError("of another kind")), torch.arange(3.0), 4)
+        run_in_chunks(lambda rows: (_ for _ in ()).throw(RuntimeError("of another kind")), torch.arange(3.0), 4)

@@ -13,14 +13,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import LiminalError
-from core.models import clip_encoder, registry
-from core.models.cocog_uvit import PUBLISHED, CocogUViT, published_tensors, read_published
-from core.models.engine import engine
-from core.models.noising import drawn, kept_share
-from core.models.own import sources
-from core.models.own.adding import add
-from core.models.own.tensors import read_tensors
-from core.models.visits import Visit, visiting
+from core.models import registry
+from core.models.builtin.prior import draw_embeddings, read_alpha_bar
+from core.models.custom import clip, sources
+from core.models.custom.cocog import PUBLISHED_CONFIGURATION, CocogUViT, make_published_tensors, read_cocog
+from core.models.custom.loading import read_tensors
+from core.models.custom.manager import add_model
+from core.models.engine.engine import get_engine
+from core.models.request_context import RequestContext, use_context
 from tests import tiny_stack
 from tests.tiny_stack import EMBEDDING, PRIOR
 
@@ -37,7 +37,7 @@ def test_an_added_encoder_says_what_transformers_says(tmp_path):
     from transformers import CLIPImageProcessor
 
     network = tiny_stack.save_encoder(tmp_path / "image_encoder")
-    added = add("clip", "clip-encoder", str(tmp_path / "image_encoder"))
+    added = add_model("clip", "clip-encoder", str(tmp_path / "image_encoder"))
     assert added.report.passed
     model = registry.load("clip", "encoder", "cpu")
     assert model.embedding_dim == EMBEDDING
@@ -53,7 +53,7 @@ def test_an_added_encoder_says_what_transformers_says(tmp_path):
 
 
 def rows_through_the_engine():
-    done = engine().as_dict()["devices"].get("cpu", {"networks": {}})
+    done = get_engine().as_dict()["devices"].get("cpu", {"networks": {}})
     return sum(each["rows"] for each in done["networks"].values())
 
 
@@ -61,10 +61,10 @@ def test_encoder_and_prior_take_their_turns_with_others(tmp_path):
     """As the built-in ones: one chunk at a time on a device, and what a page asked of the encoder before is known."""
     tiny_stack.save_encoder(tmp_path / "image_encoder")
     tiny_stack.save_prior(tmp_path / "prior.safetensors")
-    add("clip", "clip-encoder", str(tmp_path / "image_encoder"))
-    add("cocog", "uvit-prior", str(tmp_path / "prior.safetensors"), options={"heads": 2})
+    add_model("clip", "clip-encoder", str(tmp_path / "image_encoder"))
+    add_model("cocog", "uvit-prior", str(tmp_path / "prior.safetensors"), options={"heads": 2})
     encoder, prior = registry.load("clip", "encoder", "cpu"), registry.load("cocog", "prior", "cpu")
-    with torch.inference_mode(), visiting(Visit("page", keeps=True)):
+    with torch.inference_mode(), use_context(RequestContext("page", keeps=True)):
         before = rows_through_the_engine()
         vectors = encoder.embed(pictures(3))
         prior.noise(vectors, torch.zeros(3))
@@ -85,10 +85,10 @@ def test_what_is_no_encoder_is_refused_with_its_first_wrong_key(tmp_path):
     ):
         save_file(wrong, folder / "model.safetensors", {"format": "pt"})
         with pytest.raises(LiminalError, match=sentence):
-            add("clip", "clip-encoder", str(folder))
+            add_model("clip", "clip-encoder", str(folder))
     (folder / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(LiminalError, match="holds a vit, no CLIP image encoder"):
-        add("clip", "clip-encoder", str(folder))
+        add_model("clip", "clip-encoder", str(folder))
 
 
 def test_a_folder_in_a_repository_is_taken_from_the_cache_alone(tmp_path, monkeypatch):
@@ -104,14 +104,14 @@ def test_a_folder_in_a_repository_is_taken_from_the_cache_alone(tmp_path, monkey
     files = {name: {"size": 1, "blob_id": "0" * 40} for name in there}
     (snapshot.parent.parent / "trees" / f"{snapshot.name}.json").write_text(json.dumps({"format_version": 1, "files": files}))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    found = clip_encoder.find("h94/IP-Adapter/models/image_encoder")
+    found = clip.find_encoder_source("h94/IP-Adapter/models/image_encoder")
     assert (found.source, found.revision) == ("h94/IP-Adapter/models/image_encoder", snapshot.name)
     assert sorted(found.files) == ["config.json", "model.safetensors"]
-    add("clip", "clip-encoder", "h94/IP-Adapter/models/image_encoder")
+    add_model("clip", "clip-encoder", "h94/IP-Adapter/models/image_encoder")
     assert registry.load("clip", "encoder", "cpu").embedding_dim == EMBEDDING
     began = time.monotonic()
     with pytest.raises(LiminalError, match="HF_HUB_OFFLINE forbids"):
-        clip_encoder.find("h94/IP-Adapter/sdxl_models/image_encoder")
+        clip.find_encoder_source("h94/IP-Adapter/sdxl_models/image_encoder")
     assert time.monotonic() - began < 2
 
 
@@ -138,13 +138,13 @@ def test_what_is_fetched_of_a_repository(monkeypatch):
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: Info)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     with pytest.raises(LiminalError, match="could not be reached"):
-        clip_encoder.find("h94/IP-Adapter/models/image_encoder")
+        clip.find_encoder_source("h94/IP-Adapter/models/image_encoder")
     assert asked == {
         "repository": "h94/IP-Adapter",
         "files": ["models/image_encoder/config.json", "models/image_encoder/model.safetensors"],
     }
     with pytest.raises(LiminalError, match="holds no weights in models/nothing"):
-        sources.fetch("h94/IP-Adapter/models/nothing", clip_encoder.safe_files)
+        sources.fetch_source("h94/IP-Adapter/models/nothing", clip.choose_safetensors)
 
 
 def written_out(tensors, x, step, heads):
@@ -191,7 +191,7 @@ def written_out(tensors, x, step, heads):
 @pytest.mark.parametrize("name", ["uvit_vice_pred_imagenet_ema.pt", "prior.safetensors"])
 def test_a_checkpoint_of_cocog_computes_what_is_published(tmp_path, name):
     tiny_stack.save_prior(tmp_path / name)
-    added = add("cocog", "uvit-prior", str(tmp_path / name), options={"heads": 2})
+    added = add_model("cocog", "uvit-prior", str(tmp_path / name), options={"heads": 2})
     assert added.report.passed
     assert added.own.options == {"heads": 2, "betas": "linear", "steps": 1000}
     model = registry.load("cocog", "prior", "cpu")
@@ -204,11 +204,11 @@ def test_a_checkpoint_of_cocog_computes_what_is_published(tmp_path, name):
 
 def test_the_published_sizes_have_the_published_number_of_values():
     """The checkpoint in CoCoG-2's repository takes 180,997,062 bytes: its values, and 64 KB of names around them."""
-    from core.models.uvit import UViTConfiguration
+    from core.models.builtin.prior import UViTConfiguration
 
     with torch.device("meta"):
         small = CocogUViT(UViTConfiguration(64, 16, 512, 12, 8))
-        large = CocogUViT(PUBLISHED)
+        large = CocogUViT(PUBLISHED_CONFIGURATION)
     condition = 42 * 512 + 512
     values = sum(each.numel() for each in small.parameters()) + condition
     assert 0 < 180_997_062 - 4 * values < 70_000
@@ -217,10 +217,10 @@ def test_the_published_sizes_have_the_published_number_of_values():
 
 
 def test_heads_are_guessed_as_published(tmp_path):
-    from core.models.uvit import UViTConfiguration
+    from core.models.builtin.prior import UViTConfiguration
 
     network = CocogUViT(UViTConfiguration(tokens=2, token_size=4, width=128, depth=2, heads=2))
-    assert read_published(published_tensors(network), tmp_path / "x.pt").configuration.heads == 2  # one for 64 values
+    assert read_cocog(make_published_tensors(network), tmp_path / "x.pt").configuration.heads == 2  # one for 64 values
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_checkpoint_that_is_wrong_is_refused_by_the_files_own_key(tmp_path, ke
         tensors[key] = change
     torch.save(tensors, path)
     with pytest.raises(LiminalError, match=sentence):
-        add("cocog", "uvit-prior", str(path), options={"heads": 2})
+        add_model("cocog", "uvit-prior", str(path), options={"heads": 2})
 
 
 def test_code_in_a_checkpoint_is_never_run(tmp_path):
@@ -255,7 +255,7 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path):
     torch.save({"model": Malice()}, tmp_path / "other.pt")
     for name in ("prior.pt", "other.pt"):
         with pytest.raises(LiminalError, match=name):
-            add("cocog", "uvit-prior", str(tmp_path / name))
+            add_model("cocog", "uvit-prior", str(tmp_path / name))
     assert not (tmp_path / "owned").exists()
 
 
@@ -271,48 +271,48 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path):
 def test_options_of_a_prior_that_make_no_sense(tmp_path, options, sentence):
     tiny_stack.save_prior(tmp_path / "prior.pt")
     with pytest.raises(LiminalError, match=sentence):
-        add("cocog", "uvit-prior", str(tmp_path / "prior.pt"), options=options)
+        add_model("cocog", "uvit-prior", str(tmp_path / "prior.pt"), options=options)
 
 
 def test_draws_depend_on_their_own_seeds_and_on_the_priors_schedule(tmp_path):
     tiny_stack.save_prior(tmp_path / "prior.pt")
-    add("cocog", "uvit-prior", str(tmp_path / "prior.pt"), options={"heads": PRIOR.heads})
-    add("cosine", "uvit-prior", str(tmp_path / "prior.pt"), options={"heads": PRIOR.heads, "betas": "squaredcos_cap_v2"})
+    add_model("cocog", "uvit-prior", str(tmp_path / "prior.pt"), options={"heads": PRIOR.heads})
+    add_model("cosine", "uvit-prior", str(tmp_path / "prior.pt"), options={"heads": PRIOR.heads, "betas": "squaredcos_cap_v2"})
     prior, other = registry.load("cocog", "prior", "cpu"), registry.load("cosine", "prior", "cpu")
-    rows = drawn(prior, [5, 6, 7], steps=4)
+    rows = draw_embeddings(prior, [5, 6, 7], steps=4)
     assert rows.shape == (3, EMBEDDING)
-    assert torch.equal(drawn(prior, [6], steps=4)[0], rows[1])
-    assert not torch.allclose(drawn(other, [6], steps=4)[0], rows[1])
-    assert drawn(prior, []).shape == (0, EMBEDDING)
+    assert torch.equal(draw_embeddings(prior, [6], steps=4)[0], rows[1])
+    assert not torch.allclose(draw_embeddings(other, [6], steps=4)[0], rows[1])
+    assert draw_embeddings(prior, []).shape == (0, EMBEDDING)
     betas = torch.linspace(0.0001, 0.02, 1000)
-    assert torch.allclose(kept_share(1000, "linear"), (1 - betas).cumprod(dim=0), atol=1e-6)
+    assert torch.allclose(read_alpha_bar(1000, "linear"), (1 - betas).cumprod(dim=0), atol=1e-6)
 
 
 def test_the_mlp_reads_its_encoders_embeddings(tmp_path):
     tiny_stack.save_encoder(tmp_path / "enc")
     network = tiny_stack.save_mlp(tmp_path / "mlp.safetensors")
-    add("clip", "clip-encoder", str(tmp_path / "enc"))
-    assert add("mlp", "clip-mlp", str(tmp_path / "mlp.safetensors"), options={"encoder": "clip"}).report.passed
+    add_model("clip", "clip-encoder", str(tmp_path / "enc"))
+    assert add_model("mlp", "clip-mlp", str(tmp_path / "mlp.safetensors"), options={"encoder": "clip"}).report.passed
     model = registry.load("mlp", "classifier", "cpu")
     images = pictures(2)
     assert torch.allclose(model.logits(images), network(registry.load("clip", "encoder", "cpu").embed(images)), atol=1e-5)
     (tmp_path / "mlp.json").write_text('{"configuration": {"encoder": "clip"}}')  # the card of the training command
-    assert add("again", "clip-mlp", str(tmp_path / "mlp.safetensors")).own.options == {"encoder": "clip"}
+    assert add_model("again", "clip-mlp", str(tmp_path / "mlp.safetensors")).own.options == {"encoder": "clip"}
 
 
 def test_an_mlp_that_does_not_fit_is_refused(tmp_path):
     path = tmp_path / "mlp.safetensors"
     tiny_stack.save_mlp(path, embedding=7)
     with pytest.raises(LiminalError, match="by the option encoder"):
-        add("mlp", "clip-mlp", str(path))
+        add_model("mlp", "clip-mlp", str(path))
     with pytest.raises(LiminalError, match="no encoder called 'clip'"):
-        add("mlp", "clip-mlp", str(path), options={"encoder": "clip"})
+        add_model("mlp", "clip-mlp", str(path), options={"encoder": "clip"})
     with pytest.raises(LiminalError, match="reads 7 values, but face-embedding gives 96"):
-        add("mlp", "clip-mlp", str(path), options={"encoder": "face-embedding"})
+        add_model("mlp", "clip-mlp", str(path), options={"encoder": "face-embedding"})
     tensors = load_file(path)
     save_file({**tensors, "4.weight": torch.zeros(7, 16)}, path)
     with pytest.raises(LiminalError, match=r"'4.weight' in mlp.safetensors has the shape \(7, 16\)"):
-        add("mlp", "clip-mlp", str(path), options={"encoder": "face-embedding"})
+        add_model("mlp", "clip-mlp", str(path), options={"encoder": "face-embedding"})
     save_file({"weight": torch.zeros(2)}, path)
     with pytest.raises(LiminalError, match=r"lacks '0\.weight'"):
-        add("mlp", "clip-mlp", str(path), options={"encoder": "face-embedding"})
+        add_model("mlp", "clip-mlp", str(path), options={"encoder": "face-embedding"})

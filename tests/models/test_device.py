@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.errors import LiminalError
-from core.models.device import choose_device, picture_precision, search_precision
+from core.models.device import choose_device, choose_picture_precision, choose_search_precision
 
 
 def test_the_device_asked_for_is_taken(monkeypatch):
@@ -64,12 +64,12 @@ def test_what_is_no_device_is_refused(machine):
 def test_bfloat16_only_where_it_is_native(monkeypatch, native, expected):
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda: native, raising=False)
-    assert search_precision(torch.device("cpu")) == expected
-    assert search_precision(torch.device("mps")) == torch.float32
+    assert choose_search_precision(torch.device("cpu")) == expected
+    assert choose_search_precision(torch.device("mps")) == torch.float32
 
 
 def test_only_pictures_are_made_in_half_precision():
-    assert [picture_precision(torch.device(each)) for each in ("cpu", "cuda", "mps")] == [
+    assert [choose_picture_precision(torch.device(each)) for each in ("cpu", "cuda", "mps")] == [
         torch.float32,
         torch.float16,
         torch.float16,

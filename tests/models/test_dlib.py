@@ -8,9 +8,17 @@ from skimage import data
 from torch.nn import functional
 
 from core.errors import LiminalError
-from core.models import dlib_recogniser, registry
-from core.models.dlib_faces import CHIP_SIZE, LANDMARKS_FILE, chip_grid, to_pictures, to_working, working_size
-from core.models.dlib_network import read_network
+from core.models import registry
+from core.models.builtin import dlib_recogniser
+from core.models.builtin.dlib_recogniser import (
+    CHIP_SIZE,
+    LANDMARKS_FILE,
+    chip_grid,
+    choose_working_size,
+    read_dlib_network,
+    to_pictures,
+    to_working,
+)
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +148,11 @@ def test_a_file_of_another_network_is_refused(tmp_path):
     path = tmp_path / "other.dat"
     path.write_bytes(LANDMARKS_FILE.verified().read_bytes()[:1000])
     with pytest.raises(LiminalError, match="is not dlib's face recognition network"):
-        read_network(path)
+        read_dlib_network(path)
 
 
 @pytest.mark.parametrize(
     ("size", "expected"), [((64, 64), (256, 256)), ((256, 256), (256, 256)), ((2000, 1000), (640, 320)), ((64, 128), (128, 256))]
 )
 def test_working_size(size, expected):
-    assert working_size(*size) == expected
+    assert choose_working_size(*size) == expected

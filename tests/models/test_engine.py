@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import Cancelled, LiminalError
-from core.models import kept_rows, registry, visits
-from core.models.chunks import in_chunks
-from core.models.engine import Engine
-from core.models.engine import lane as lanes
-from core.models.kept_rows import KeptRows
-from core.models.visits import Visit, visiting
-from core.sampling.many.pieces import torch_threads
+from core.models import registry, request_context, result_cache
+from core.models.device import run_in_chunks
+from core.models.engine import engine as lanes
+from core.models.engine.engine import Engine
+from core.models.request_context import RequestContext, use_context
+from core.models.result_cache import RowCache
+from core.sampling.datasets.plan import use_torch_threads
 
 CPU = torch.device("cpu")
 
@@ -44,10 +44,10 @@ class Crowd:
         self.engine, self.results, self.threads = engine, {}, []
 
     def ask(self, name, network, rows, size, *, keep=False, visit=None):
-        visit = visit or Visit(name, keeps=keep)
+        visit = visit or RequestContext(name, keeps=keep)
 
         def run():
-            with visiting(visit):
+            with use_context(visit):
                 try:
                     self.results[name] = self.engine.run(network, rows, size, keep=keep)
                 except (LiminalError, ValueError, RuntimeError) as error:
@@ -84,7 +84,7 @@ def column(*values):
 @pytest.fixture
 def held():
     """An engine whose device, with one worker, is busy until the gate opens, so that what is asked for meanwhile has to queue."""
-    engine, gate = Engine(kept=KeptRows(10**6), workers=1), threading.Event()
+    engine, gate = Engine(kept=RowCache(10**6), workers=1), threading.Event()
     crowd, first = Crowd(engine), Slow(gate)
     crowd.ask("first", first, column(0.0), 1)
     assert first.entered.wait(30)
@@ -103,9 +103,9 @@ def networks():
         images = generator.decode(latents)
     grey = images.mean(dim=1, keepdim=True)[:, :, :48, :48].contiguous()
     convolution = torch.nn.Conv2d(3, 8, 3, stride=2).requires_grad_(False)
-    with torch.no_grad(), torch_threads(1):  # what a worker of the processor computes with
+    with torch.no_grad(), use_torch_threads(1):  # what a worker of the processor computes with
         return tuple(
-            (network, size, rows, in_chunks(network, rows, size))
+            (network, size, rows, run_in_chunks(network, rows, size))
             for network, size, rows in (
                 (generator._images, 4, latents),
                 (judge.network, 4, grey),
@@ -125,7 +125,7 @@ requests = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11), st.integers
 @given(requests=requests, keeps=st.booleans(), workers=st.integers(1, 3))
 @settings(max_examples=20, deadline=None)
 def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, keeps, workers):
-    engine, gate = Engine(kept=KeptRows(10**7), workers=workers), threading.Event()
+    engine, gate = Engine(kept=RowCache(10**7), workers=workers), threading.Event()
     crowd, first = Crowd(engine), Slow(gate)
     crowd.ask("first", first, column(0.0), 1)
     assert first.entered.wait(30)
@@ -155,7 +155,7 @@ def test_one_visitors_chunks_go_through_all_workers_at_once():
 def test_workers_compute_with_one_thread_and_all_others_with_theirs():
     """A row's bytes must not depend on how many cores there are."""
     seen = []
-    with torch_threads(3):
+    with use_torch_threads(3):
         engine = Engine(workers=3)
 
         def network(rows):
@@ -248,7 +248,7 @@ def test_a_network_that_ends_its_thread_ends_nobody_elses_work(held):
 def test_who_leaves_is_out_of_the_queue_and_others_get_what_they_shared(held):
     engine, crowd, gate = held
     network = Slow()
-    leaving = crowd.ask("leaves", network, column(1, 2), 4, keep=True, visit=Visit("leaves", keeps=True))
+    leaving = crowd.ask("leaves", network, column(1, 2), 4, keep=True, visit=RequestContext("leaves", keeps=True))
     until(lambda: queued(engine) == 1)
     crowd.ask("stays", network, column(2, 3), 4, keep=True)
     until(lambda: queued(engine) == 2)
@@ -273,8 +273,8 @@ def test_a_row_that_two_ask_for_at_once_is_computed_once(held):
 
 
 def test_what_is_kept_is_not_computed_again_and_cannot_be_changed():
-    engine, network = Engine(kept=KeptRows(10**6)), Slow()
-    with visiting(Visit("one", keeps=True)):
+    engine, network = Engine(kept=RowCache(10**6)), Slow()
+    with use_context(RequestContext("one", keeps=True)):
         first = engine.run(network, column(1, 2), 4, keep=True)
         first.zero_()
         again = engine.run(network, column(2, 1), 4, keep=True)
@@ -283,7 +283,7 @@ def test_what_is_kept_is_not_computed_again_and_cannot_be_changed():
         assert engine.run(network, column(1), 4, keep=True).item() == 2
     assert again.flatten().tolist() == [4, 2]
     assert len(network.chunks) == 1
-    with visiting(Visit("two")):  # the command line keeps nothing
+    with use_context(RequestContext("two")):  # the command line keeps nothing
         engine.run(network, column(1), 4, keep=True)
     assert len(network.chunks) == 2
 
@@ -291,7 +291,7 @@ def test_what_is_kept_is_not_computed_again_and_cannot_be_changed():
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40)), max_size=20), st.integers(0, 400))
 @settings(max_examples=40, deadline=None)
 def test_what_is_kept_stays_within_its_bytes(puts, most):
-    kept, now = KeptRows(most), {}
+    kept, now = RowCache(most), {}
     for name, size in puts:
         row = torch.full((1, size), float(name))
         kept.put(("network", bytes([name])), row)
@@ -306,8 +306,8 @@ def test_what_is_kept_stays_within_its_bytes(puts, most):
 
 
 def test_small_rows_are_bounded_in_number(monkeypatch):
-    monkeypatch.setattr(kept_rows, "MOST_ROWS", 3)
-    kept = KeptRows(10**6)
+    monkeypatch.setattr(result_cache, "MAX_ROWS", 3)
+    kept = RowCache(10**6)
     for name in range(5):
         kept.put(("network", bytes([name])), torch.full((1, 6), float(name)))
     assert [name for name in range(5) if kept.get(("network", bytes([name]))) is not None] == [2, 3, 4]
@@ -328,7 +328,7 @@ def test_the_queue_is_bounded_and_says_so(held):
     for name in range(2):
         crowd.ask(name, Slow(), column(name), 1)
     until(lambda: queued(engine) == 2)
-    with visiting(Visit("late")), pytest.raises(LiminalError, match="try again in a minute"):
+    with use_context(RequestContext("late")), pytest.raises(LiminalError, match="try again in a minute"):
         engine.run(Slow(), column(1), 1)
     gate.set()
     assert [crowd.wait()[name].item() for name in range(2)] == [0, 2]
@@ -345,7 +345,7 @@ def test_a_waiting_page_hears_how_many_are_ahead_and_may_leave(held):
         heard.append(ahead)
         raise Cancelled  # as a page's script that is stopped
 
-    crowd.ask("page", Slow(), column(9), 1, visit=Visit("page", waiting=told))
+    crowd.ask("page", Slow(), column(9), 1, visit=RequestContext("page", waiting=told))
     until(lambda: "page" in crowd.results)
     assert heard == [3]
     assert isinstance(crowd.results["page"], Cancelled)
@@ -357,7 +357,7 @@ def test_a_turn_waits_for_the_device_and_others_wait_for_the_turn(held):
     inside, leave, order = threading.Event(), threading.Event(), []
 
     def climb():
-        with visiting(Visit("climber")), engine.turn(CPU):
+        with use_context(RequestContext("climber")), engine.turn(CPU):
             inside.set()
             order.append("turn")
             engine.run(Slow(), column(1), 4)  # within its own turn a thread goes on at once
@@ -381,12 +381,12 @@ def test_a_turn_waits_for_the_device_and_others_wait_for_the_turn(held):
 
 
 def test_a_turn_that_is_never_given_back_does_not_stop_others(held, monkeypatch):
-    monkeypatch.setattr(lanes, "LONGEST_TURN", 0.05)
+    monkeypatch.setattr(lanes, "MAX_TURN_SECONDS", 0.05)
     engine, crowd, gate = held
     leave = threading.Event()
 
     def hold():
-        with visiting(Visit("holder")), engine.turn(CPU):
+        with use_context(RequestContext("holder")), engine.turn(CPU):
             leave.wait(30)
 
     holder = threading.Thread(target=hold)
@@ -402,7 +402,7 @@ def test_a_turn_that_is_never_given_back_does_not_stop_others(held, monkeypatch)
 
 def test_a_network_that_never_comes_back_does_not_stop_others(monkeypatch):
     monkeypatch.setattr(lanes, "STUCK_SECONDS", 0.05)
-    engine, gate = Engine(kept=KeptRows(0), workers=1), threading.Event()
+    engine, gate = Engine(kept=RowCache(0), workers=1), threading.Event()
     crowd = Crowd(engine)
     stuck = Slow(gate)
     crowd.ask("stuck", stuck, column(1), 1, keep=True)
@@ -420,7 +420,7 @@ def test_a_network_that_never_comes_back_does_not_stop_others(monkeypatch):
 
 def test_a_network_may_ask_another_one():
     """The worker does not wait for itself."""
-    engine, inner = Engine(kept=KeptRows(0), workers=1), Slow()
+    engine, inner = Engine(kept=RowCache(0), workers=1), Slow()
     crowd = Crowd(engine)
     crowd.ask("outer", lambda rows: engine.run(inner, rows, 2) + 1, column(1, 2), 2)
     until(lambda: "outer" in crowd.results)
@@ -437,7 +437,7 @@ def test_a_closed_engine_lets_everybody_go(held):
     until(lambda: isinstance(crowd.results.get("waits"), Cancelled))
     gate.set()
     closing.join(30)
-    with visiting(Visit("late")), pytest.raises(Cancelled):
+    with use_context(RequestContext("late")), pytest.raises(Cancelled):
         engine.run(Slow(), column(1), 1)
 
 
@@ -457,7 +457,7 @@ def test_a_closed_engine_lets_go_whoever_waits_for_a_row_of_somebody_else(held):
 
 
 def test_with_a_gradient_everything_stays_in_its_own_thread():
-    from core.models.engine import gathered
+    from core.models.engine.engine import batched
 
     threads = []
 
@@ -466,16 +466,16 @@ def test_with_a_gradient_everything_stays_in_its_own_thread():
         return rows**2
 
     rows = column(1, 2, 3).requires_grad_()
-    gathered(network, rows, 4).sum().backward()
+    batched(network, rows, 4).sum().backward()
     assert rows.grad.flatten().tolist() == [2, 4, 6]
     assert threads == [threading.current_thread()]
 
 
 def test_visits_belong_to_their_thread():
     seen = []
-    with visiting(Visit("here")):
-        thread = threading.Thread(target=lambda: seen.append(visits.current().session))
+    with use_context(RequestContext("here")):
+        thread = threading.Thread(target=lambda: seen.append(request_context.current_context().session))
         thread.start()
         thread.join()
-        assert visits.current().session == "here"
+        assert request_context.current_context().session == "here"
     assert seen[0].startswith("thread-")

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.models import registry
-from core.models.face_embedding import BLOCKS, EMOTION_NETWORKS, FeatureNetworks, with_probabilities
+from core.models.builtin.face_embedding import EMOTION_NETWORKS, FEATURE_BLOCKS, FeatureNetworks, append_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +81,12 @@ def test_outputs_are_those_of_the_networks(encoder, faces):
     """The last features are both emotion networks' logits, and behind them their probabilities."""
     with torch.inference_mode():
         seen = FeatureNetworks(torch.device("cpu")).features(faces[:8])
-        assert seen.values.shape == (8, sum(BLOCKS.values()))
+        assert seen.values.shape == (8, sum(FEATURE_BLOCKS.values()))
         for place, name in enumerate(EMOTION_NETWORKS):
             logits = registry.load(name, "classifier", "cpu").logits(faces[:8])
             assert torch.allclose(seen.logits[:, place], logits, atol=1e-3)
             assert torch.allclose(seen.values[:, -12:].view(8, 2, 6)[:, place], logits, atol=1e-3)
-            probabilities = with_probabilities(seen.values)[:, -12:].view(8, 2, 6)[:, place]
+            probabilities = append_probabilities(seen.values)[:, -12:].view(8, 2, 6)[:, place]
             assert torch.allclose(probabilities, registry.load(name, "classifier", "cpu").probabilities(faces[:8]), atol=1e-4)
 
 
@@ -104,7 +104,7 @@ def test_the_descriptor_is_near_dlibs_own(faces, encoder):
 def test_the_judge_takes_no_part():
     """The small CNN judges what the embedding steers: neither features nor teachers are its."""
     assert "small-cnn" not in EMOTION_NETWORKS
-    assert not any("small" in block for block in BLOCKS)
+    assert not any("small" in block for block in FEATURE_BLOCKS)
 
 
 def test_the_mlp_asks_the_embedding(encoder, faces, embeddings):

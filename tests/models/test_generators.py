@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import LiminalError
-from core.models import dcgan_sharp, registry
-from core.models.ncnn_graph import read_network
+from core.models import registry
+from core.models.builtin import dcgan_sharp
+from core.models.builtin.dcgan_sharp import read_ncnn_network
 
 
 @pytest.fixture(scope="module", params=["dcgan", "dcgan-sharp"])
@@ -50,14 +51,14 @@ def test_a_seed_gives_one_latent(seeds):
         assert torch.equal(generator.sample([seed])[0], row)
 
 
-FULL = dcgan_sharp._files(  # the other network of the package, of other layers
+FULL = dcgan_sharp._weight_pair(  # the other network of the package, of other layers
     "realesrgan-x4plus",
     "35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86",
     "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
 )
 
 
-@pytest.mark.parametrize("files", [dcgan_sharp.COMPACT, FULL], ids=["compact", "full"])
+@pytest.mark.parametrize("files", [dcgan_sharp.COMPACT_ENLARGER, FULL], ids=["compact", "full"])
 def test_enlargers_equal_ncnn(files):
     import ncnn
 
@@ -74,17 +75,17 @@ def test_enlargers_equal_ncnn(files):
     extractor.input("data", ncnn.Mat(image).clone())
     expected = np.array(extractor.extract("output")[1])
     with torch.inference_mode():
-        found = read_network(param, binary)(torch.from_numpy(image)[None])[0].numpy()
+        found = read_ncnn_network(param, binary)(torch.from_numpy(image)[None])[0].numpy()
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 def test_a_broken_graph_is_refused(tmp_path):
-    param, binary = (file.verified() for file in dcgan_sharp.COMPACT)
+    param, binary = (file.verified() for file in dcgan_sharp.COMPACT_ENLARGER)
     short = tmp_path / "short.bin"
     short.write_bytes(binary.read_bytes()[:1000])
     with pytest.raises(LiminalError, match="not a network that can be read"):
-        read_network(param, short)
+        read_ncnn_network(param, short)
     other = tmp_path / "other.param"
     other.write_text(param.read_text().replace("PixelShuffle ", "Deconvolution "))
     with pytest.raises(LiminalError, match="Deconvolution"):
-        read_network(other, binary)
+        read_ncnn_network(other, binary)

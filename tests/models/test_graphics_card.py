@@ -5,16 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from core.models.checkpoint_classifier import CheckpointClassifier
-from core.models.dcgan import DCGAN, DCGANNetwork
-from core.models.dcgan_sharp import SharpDCGAN
-from core.models.dlib_network import DlibResNet
-from core.models.dlib_recogniser import DlibRecogniser
-from core.models.lpips_distance import LPIPSDistance
-from core.models.mini_xception import MiniXception, MiniXceptionNetwork
-from core.models.resemotenet import ResEmoteNetwork, Sizes, preprocessed
-from core.models.stylegan2 import StyleGAN2
-from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
+from core.models.builtin.dcgan import DCGAN, DCGANNetwork
+from core.models.builtin.dcgan_sharp import SharpDCGAN
+from core.models.builtin.dlib_recogniser import DlibRecogniser, DlibResNet
+from core.models.builtin.fer import MiniXception, MiniXceptionNetwork
+from core.models.builtin.lpips_distance import LPIPSDistance
+from core.models.custom.checkpoints import CheckpointClassifier, ResEmoteNetwork, ResEmoteSizes, preprocess_resemotenet
+from core.models.custom.stylegan2 import StyleGAN2, StyleGAN2Network, StyleGAN2Sizes
 
 CARD = torch.device("meta")
 
@@ -56,10 +53,10 @@ def test_recognisers_and_classifiers_take_pictures_of_either():
         assert vectors.device.type == "meta"
         assert recogniser.distance(vectors, vectors[:1]).shape == (3,)
         images = torch.zeros(2, 3, 64, 64, device=place)
-        tiny = ResEmoteNetwork(Sizes((4, 6, 8), 2, (10, 12, 14), (9, 8, 7, 7)))
+        tiny = ResEmoteNetwork(ResEmoteSizes((4, 6, 8), 2, (10, 12, 14), (9, 8, 7, 7)))
         for classifier in (
             MiniXception(MiniXceptionNetwork(), CARD),
-            CheckpointClassifier(tiny, preprocessed, [*range(6)], CARD, None),
+            CheckpointClassifier(tiny, preprocess_resemotenet, [*range(6)], CARD, None),
         ):
             assert classifier.probabilities(images).device.type == "meta"
 

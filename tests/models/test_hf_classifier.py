@@ -6,10 +6,10 @@ import torch
 
 from core.__main__ import main
 from core.errors import LiminalError
-from core.models import hf_classifier, registry
+from core.models import registry
+from core.models.custom import catalogue, huggingface
+from core.models.custom.manager import add_model
 from core.models.emotions import EMOTIONS
-from core.models.own import listing
-from core.models.own.adding import add
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -50,7 +50,7 @@ def folder(tmp_path):
 def test_it_says_what_transformers_itself_says(folder):
     from transformers import AutoImageProcessor
 
-    added = add("tiny-vit", "hf-classifier", str(folder))
+    added = add_model("tiny-vit", "hf-classifier", str(folder))
     assert added.report.passed
     assert added.own.options["labels"] == dict(zip(EMOTIONS, ORDER, strict=True))
     model = registry.load("tiny-vit", "classifier", "cpu")
@@ -65,7 +65,7 @@ def test_it_says_what_transformers_itself_says(folder):
 
 
 def test_gradient_reaches_pictures_of_any_size(folder):
-    add("tiny-vit", "hf-classifier", str(folder))
+    add_model("tiny-vit", "hf-classifier", str(folder))
     images = torch.rand(2, 3, 50, 50, requires_grad=True)
     registry.load("tiny-vit", "classifier", "cpu").logits(images)[:, 1].sum().backward()
     assert images.grad.abs().max() > 0
@@ -80,14 +80,14 @@ def test_gradient_reaches_pictures_of_any_size(folder):
     ],
 )
 def test_labels_are_guessed_from_many_words(names, found):
-    guessed = hf_classifier.guess_labels(dict(enumerate(names)))
+    guessed = huggingface.guess_labels(dict(enumerate(names)))
     assert [guessed[emotion] for emotion in EMOTIONS] == found
 
 
 def test_labels_can_be_corrected(tmp_path, capsys):
     save_tiny(tmp_path / "nameless", [f"LABEL_{number}" for number in range(7)])
     with pytest.raises(LiminalError, match="No output for surprise was recognised among 0 LABEL_0, 1 LABEL_1"):
-        add("nameless", "hf-classifier", str(tmp_path / "nameless"))
+        add_model("nameless", "hf-classifier", str(tmp_path / "nameless"))
     given = '{"surprise": 0, "fear": 1, "disgust": "LABEL_2", "happiness": 3, "sadness": 4, "anger": 6}'
     assert main(["models", "add", "nameless", "hf-classifier", str(tmp_path / "nameless"), "--option", f"labels={given}"]) == 0
     assert '"disgust": 2' in capsys.readouterr().out
@@ -106,7 +106,7 @@ def test_labels_can_be_corrected(tmp_path, capsys):
 )
 def test_wrong_labels_are_named(given, sentence):
     with pytest.raises(LiminalError, match=sentence):
-        hf_classifier.labels_of(given, dict(enumerate(NAMES)))
+        huggingface.resolve_labels(given, dict(enumerate(NAMES)))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_pictures_are_prepared_as_by_the_processor_itself(processor):
 
     processor = dict(processor)
     theirs = getattr(transformers, processor.pop("kind"))(**processor)
-    ours = hf_classifier.preprocessing_of(theirs)
+    ours = huggingface.match_preprocessing(theirs)
     waves = (np.sin(np.arange(100)[:, None, None] / 9 + np.arange(3)) * np.cos(np.arange(100)[None, :, None] / 5) + 1) * 127
     picture = waves.astype(np.uint8)
     expected = torch.as_tensor(theirs(images=picture, return_tensors="pt")["pixel_values"])
@@ -142,7 +142,7 @@ def test_an_unknown_preparation_is_refused():
     from transformers import ViTImageProcessor
 
     with pytest.raises(LiminalError, match="ViTImageProcessor prepares pictures in a way that is not known"):
-        hf_classifier.preprocessing_of(ViTImageProcessor(size={"height": 32, "width": 32}, rescale_factor=1 / 100))
+        huggingface.match_preprocessing(ViTImageProcessor(size={"height": 32, "width": 32}, rescale_factor=1 / 100))
 
 
 def rewrite(folder, change):
@@ -164,8 +164,8 @@ def rewrite(folder, change):
 def test_wrong_weights_are_refused_by_their_first_wrong_key(folder, change, sentence):
     rewrite(folder, change)
     with pytest.raises(LiminalError, match=sentence):
-        add("tiny-vit", "hf-classifier", str(folder))
-    assert listing.own_models() == ()
+        add_model("tiny-vit", "hf-classifier", str(folder))
+    assert catalogue.list_custom_models() == ()
 
 
 def test_pickled_code_is_refused_and_not_run(folder, capsys):
@@ -178,7 +178,7 @@ def test_pickled_code_is_refused_and_not_run(folder, capsys):
 
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Code(), protocol=2))
     with pytest.raises(LiminalError, match="cannot be loaded"):
-        add("tiny-vit", "hf-classifier", str(folder))
+        add_model("tiny-vit", "hf-classifier", str(folder))
     assert "run!" not in capsys.readouterr().out
 
 
@@ -187,7 +187,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "other" / "config.json").write_text('{"model_type": "nothing-of-the-kind"}')
     (tmp_path / "other" / "x.bin").write_bytes(b"0")
     with pytest.raises(LiminalError, match="holds no image classifier that transformers knows"):
-        add("tiny-vit", "hf-classifier", str(tmp_path / "other"))
+        add_model("tiny-vit", "hf-classifier", str(tmp_path / "other"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(LiminalError, match="holds no weights"):
-        add("tiny-vit", "hf-classifier", str(tmp_path / "empty"))
+        add_model("tiny-vit", "hf-classifier", str(tmp_path / "empty"))

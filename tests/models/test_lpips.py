@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.models import lpips_distance, registry
-from core.models.safe_pickle import load_arrays
+from core.models import registry
+from core.models.builtin import lpips_distance
+from core.models.builtin.lpips_distance import load_arrays
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,13 @@ import torch
 from onnx import TensorProto, helper
 
 from core.errors import LiminalError
-from core.models import deepface_recogniser, registry
-from core.models.contracts import Faces
-from core.models.onnx_recogniser import Description, OnnxRecogniser
-from core.models.outside_recogniser import box_transform
-from core.models.own import listing
-from core.models.own.adding import add
+from core.models import registry
+from core.models.contracts import DetectedFaces
+from core.models.custom import catalogue, external
+from core.models.custom.external import OnnxDescription, OnnxRecogniser, fit_box
+from core.models.custom.manager import add_model
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.panel import Panel
+from core.sampling.identity import IdentityPanel
 
 SIDE = 16
 
@@ -63,7 +62,7 @@ def described(tmp_path):
 
 
 def test_an_onnx_recogniser_is_added_and_judges(described):
-    added = add("tiny-onnx", "onnx-recogniser", str(described()))
+    added = add_model("tiny-onnx", "onnx-recogniser", str(described()))
     assert added.report.passed
     assert set(added.own.files) == {"net.json", "net.onnx"}
     model = registry.load("tiny-onnx", "recogniser", "cpu")
@@ -78,7 +77,7 @@ def test_an_onnx_recogniser_is_added_and_judges(described):
 
 @pytest.mark.parametrize(("colours", "layout"), [("BGR", "NCHW"), ("RGB", "NHWC")])
 def test_colours_and_layout_are_as_described(described, colours, layout):
-    add("tiny-onnx", "onnx-recogniser", str(described(colours=colours, layout=layout, mean=10, deviation=20)))
+    add_model("tiny-onnx", "onnx-recogniser", str(described(colours=colours, layout=layout, mean=10, deviation=20)))
     model = registry.load("tiny-onnx", "recogniser", "cpu")
     picture = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     wanted = (picture.astype(np.float32) - 10) / 20
@@ -91,7 +90,7 @@ def test_distances_are_the_three_of_the_field(described):
     a, b = torch.tensor([[3.0, 4.0, 0, 0, 0, 0]]), torch.tensor([[0.0, 2.0, 0, 0, 0, 0]])
     expected = {"cosine": 0.2, "euclidean": 13**0.5, "euclidean_l2": 0.4**0.5}
     for metric, value in expected.items():
-        add("tiny-onnx", "onnx-recogniser", str(described(distance=metric)), replaces=True)
+        add_model("tiny-onnx", "onnx-recogniser", str(described(distance=metric)), replaces=True)
         assert registry.load("tiny-onnx", "recogniser", "cpu").distance(a, b).item() == pytest.approx(value)
 
 
@@ -110,26 +109,26 @@ def test_distances_are_the_three_of_the_field(described):
 )
 def test_a_wrong_description_is_named(described, told, sentence):
     with pytest.raises(LiminalError, match=sentence):
-        add("tiny-onnx", "onnx-recogniser", str(described(**told)))
-    assert listing.own_models() == ()
+        add_model("tiny-onnx", "onnx-recogniser", str(described(**told)))
+    assert catalogue.list_custom_models() == ()
 
 
 def test_wrong_weights_are_named(described):
     broken = WEIGHT.copy()
     broken[3, 2] = np.nan
     with pytest.raises(LiminalError, match=r"'weight' in net\.onnx holds values that are not finite"):
-        add("tiny-onnx", "onnx-recogniser", str(described(broken)))
+        add_model("tiny-onnx", "onnx-recogniser", str(described(broken)))
     path = described()
     (path.parent / "net.onnx").write_bytes(b"\xff\xff no network")
     with pytest.raises(LiminalError, match=r"net\.onnx is damaged or no ONNX file"):
-        add("tiny-onnx", "onnx-recogniser", str(path))
+        add_model("tiny-onnx", "onnx-recogniser", str(path))
 
 
 def test_without_a_gradient_only_trial_and_selection_searches(described):
-    add("tiny-onnx", "onnx-recogniser", str(described()))
+    add_model("tiny-onnx", "onnx-recogniser", str(described()))
     with pytest.raises(LiminalError, match="has no gradient; search by trial and selection"):
-        Panel.load(IdentityConfiguration(recogniser="tiny-onnx", judges=("tiny-onnx",), strategy="gradient"))
-    panel = Panel.load(IdentityConfiguration(recogniser="tiny-onnx", judges=("tiny-onnx",), strategy="cmaes"))
+        IdentityPanel.load(IdentityConfiguration(recogniser="tiny-onnx", judges=("tiny-onnx",), strategy="gradient"))
+    panel = IdentityPanel.load(IdentityConfiguration(recogniser="tiny-onnx", judges=("tiny-onnx",), strategy="cmaes"))
     assert isinstance(panel.recogniser, OnnxRecogniser)
 
 
@@ -137,7 +136,7 @@ def test_a_box_is_cut_level_and_whole():
     """A face turned by 90 degrees: its eyes come to lie on one line, its box fills the chip."""
     landmarks = torch.tensor([[[30.0, 20.0], [30.0, 40.0], [0, 0], [0, 0], [0, 0]]], dtype=torch.float64)
     boxes = torch.tensor([[10.0, 10.0, 50.0, 50.0]], dtype=torch.float64)
-    matrix = box_transform(landmarks, boxes, 21)[0]
+    matrix = fit_box(landmarks, boxes, 21)[0]
     left, right = (matrix[:, :2] @ point + matrix[:, 2] for point in landmarks[0, :2])
     assert left[1] == pytest.approx(float(right[1]))
     assert right[0] - left[0] == pytest.approx(20 * 21 / 40)
@@ -145,7 +144,7 @@ def test_a_box_is_cut_level_and_whole():
 
 
 def test_a_description_has_the_usual_values():
-    told = Description("a.onnx", 0.4, "x")
+    told = OnnxDescription("a.onnx", 0.4, "x")
     assert (told.distance, told.input_size, told.alignment, told.mean) == ("cosine", 112, "arcface", 127.5)
 
 
@@ -172,8 +171,8 @@ def deepface(tmp_path, monkeypatch):
     stand_in.DeepFace, stand_in.vgg_length, stand_in.seen = DeepFace, 4096, seen
     monkeypatch.setitem(sys.modules, "deepface", stand_in)
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
-    for network in deepface_recogniser.NETWORKS:
-        path = deepface_recogniser.weights_path(network)
+    for network in external.DEEPFACE_NETWORKS:
+        path = external.find_deepface_weights(network)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(network.encode())
     return stand_in
@@ -190,7 +189,7 @@ def deepface(tmp_path, monkeypatch):
 )
 def test_thresholds_of_the_paper(deepface, network, length, threshold, paper):
     deepface.vgg_length = length
-    added = add("df", "deepface", network)
+    added = add_model("df", "deepface", network)
     assert added.report.passed
     model = registry.load("df", "recogniser", "cpu")
     assert (model.embedding_dim, model.threshold, model.metric) == (length, threshold, "euclidean_l2")
@@ -199,7 +198,7 @@ def test_thresholds_of_the_paper(deepface, network, length, threshold, paper):
 
 
 def test_deepface_gets_rgb_and_turns_it_itself(deepface):
-    add("df", "deepface", "OpenFace")
+    add_model("df", "deepface", "OpenFace")
     model = registry.load("df", "recogniser", "cpu")
     red = torch.zeros(1, 3, 96, 96)
     red[:, 0] = 1
@@ -207,21 +206,21 @@ def test_deepface_gets_rgb_and_turns_it_itself(deepface):
     nothing = model.embed(torch.zeros(1, 3, 64, 64))
     assert nothing.isnan().all()
     assert model.embed_chips(red[:0]).shape == (0, 128)
-    grey = model.align(torch.zeros(1, 3, 64, 64), Faces(torch.full((1, 5, 2), torch.nan), torch.full((1, 4), torch.nan)))
+    grey = model.align(torch.zeros(1, 3, 64, 64), DetectedFaces(torch.full((1, 5, 2), torch.nan), torch.full((1, 4), torch.nan)))
     assert (grey == 0.5).all()
 
 
 def test_weights_are_never_downloaded(deepface):
-    deepface_recogniser.weights_path("VGG-Face").unlink()
+    external.find_deepface_weights("VGG-Face").unlink()
     with pytest.raises(LiminalError, match=r"vgg_face_weights.h5 are not in .*; let DeepFace download them once"):
-        add("df", "deepface", "VGG-Face")
+        add_model("df", "deepface", "VGG-Face")
     with pytest.raises(LiminalError, match="'FaceNet9' is no network of DeepFace"):
-        add("df", "deepface", "FaceNet9")
+        add_model("df", "deepface", "FaceNet9")
 
 
 def test_altered_weights_are_named(deepface):
-    add("df", "deepface", "OpenFace")
-    deepface_recogniser.weights_path("OpenFace").write_bytes(b"other")
+    add_model("df", "deepface", "OpenFace")
+    external.find_deepface_weights("OpenFace").write_bytes(b"other")
     with pytest.raises(LiminalError, match=r"openface_weights.h5 is not the one expected"):
         registry.load("df", "recogniser", "cpu")
 
@@ -229,4 +228,4 @@ def test_altered_weights_are_named(deepface):
 def test_without_the_library_the_command_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "deepface", raising=False)
     with pytest.raises(LiminalError, match="need the library deepface, which is not installed; run 'pip install"):
-        add("df", "deepface", "OpenFace")
+        add_model("df", "deepface", "OpenFace")

@@ -14,11 +14,10 @@ from core.__main__ import main
 from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import NOT_FOR
-from core.models.own import listing, sources
-from core.models.own.adding import add
-from core.models.own.options import is_number, is_whole
-from core.models.own.tensors import fill, read_tensors
-from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
+from core.models.custom import catalogue, sources
+from core.models.custom.loading import fill_network, is_number, is_whole_number, read_tensors
+from core.models.custom.manager import add_model
+from core.models.custom.stylegan2 import StyleGAN2Network, StyleGAN2Sizes
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -34,33 +33,33 @@ def weights(tmp_path):
 
 
 def test_an_added_model_is_found_by_name_like_any_other(weights):
-    built_in = registry.names("generator")
-    added = add("tiny-gan", "stylegan2", str(weights), options={"truncation": 0.9}, title="Tiny")
+    built_in = registry.list_names("generator")
+    added = add_model("tiny-gan", "stylegan2", str(weights), options={"truncation": 0.9}, title="Tiny")
     assert added.report.passed
-    assert registry.names("generator") == [*built_in, "tiny-gan"]  # the default stays the default
-    assert registry.entry("tiny-gan", "generator").title == "Tiny"
+    assert registry.list_names("generator") == [*built_in, "tiny-gan"]  # the default stays the default
+    assert registry.find_entry("tiny-gan", "generator").title == "Tiny"
     model = registry.load("tiny-gan", "generator", "cpu")
     assert model.name == "tiny-gan"
     assert model.truncation == 0.9
     assert registry.load("tiny-gan", "generator", "cpu") is model
-    listing.remove("tiny-gan")
-    assert registry.names("generator") == built_in
+    catalogue.remove_custom_model("tiny-gan")
+    assert registry.list_names("generator") == built_in
     assert weights.exists()
 
 
 def test_the_list_holds_path_options_and_hash(weights):
     import hashlib
 
-    add("tiny-gan", "stylegan2", str(weights), options={"space": "w"})
-    row = json.loads(listing.place().read_text())["models"][0]
+    add_model("tiny-gan", "stylegan2", str(weights), options={"space": "w"})
+    row = json.loads(catalogue.models_path().read_text())["models"][0]
     assert row["source"] == str(weights)
     assert row["options"] == {"space": "w"}
     assert row["files"] == {"tiny.safetensors": hashlib.sha256(weights.read_bytes()).hexdigest()}
-    assert list(listing.place().parent.iterdir()) == [listing.place()]  # no half-written file beside it
+    assert list(catalogue.models_path().parent.iterdir()) == [catalogue.models_path()]  # no half-written file beside it
 
 
 def test_altered_and_vanished_files_are_named(weights):
-    add("tiny-gan", "stylegan2", str(weights))
+    add_model("tiny-gan", "stylegan2", str(weights))
     other = StyleGAN2Network(SIZES).state_dict()
     save_file({key: value.clone() for key, value in other.items()}, weights)
     with pytest.raises(LiminalError, match=r"tiny.safetensors is not the one expected"):
@@ -71,11 +70,11 @@ def test_altered_and_vanished_files_are_named(weights):
 
 
 def test_a_name_is_given_once(weights):
-    add("tiny-gan", "stylegan2", str(weights))
+    add_model("tiny-gan", "stylegan2", str(weights))
     with pytest.raises(LiminalError, match="added before"):
-        add("tiny-gan", "stylegan2", str(weights))
-    add("tiny-gan", "stylegan2", str(weights), options={"noise": "none"}, replaces=True)
-    assert [dict(each.options) for each in listing.own_models()] == [{"noise": "none"}]
+        add_model("tiny-gan", "stylegan2", str(weights))
+    add_model("tiny-gan", "stylegan2", str(weights), options={"noise": "none"}, replaces=True)
+    assert [dict(each.options) for each in catalogue.list_custom_models()] == [{"noise": "none"}]
     assert not registry.load("tiny-gan", "generator", "cpu").has_noise
 
 
@@ -84,7 +83,7 @@ def test_a_model_that_was_replaced_or_removed_is_kept_in_memory_no_longer(weight
     dcgan = registry.load("dcgan", "generator", "cpu")
 
     def loaded(name, **more):
-        add(name, "stylegan2", str(weights), **more)
+        add_model(name, "stylegan2", str(weights), **more)
         model = registry.load(name, "generator", "cpu")
         model.decode(model.sample([1]))  # the engine must not hold on to it either
         return weakref.ref(model.network)
@@ -93,7 +92,7 @@ def test_a_model_that_was_replaced_or_removed_is_kept_in_memory_no_longer(weight
     second = loaded("tiny-gan", options={"noise": "none"}, replaces=True)
     gc.collect()
     assert (first() is None, other() is None, second() is None) == (True, False, False)
-    listing.remove("tiny-gan")
+    catalogue.remove_custom_model("tiny-gan")
     assert registry.load("other-gan", "generator", "cpu").network is other()
     loaded("third-gan")
     gc.collect()
@@ -116,26 +115,26 @@ def test_a_model_that_was_replaced_or_removed_is_kept_in_memory_no_longer(weight
 )
 def test_wrong_words_are_named_and_nothing_is_kept(weights, name, class_name, options, sentence):
     with pytest.raises(LiminalError, match=sentence):
-        add(name, class_name, str(weights), options=options)
-    assert listing.own_models() == ()
+        add_model(name, class_name, str(weights), options=options)
+    assert catalogue.list_custom_models() == ()
 
 
 @pytest.mark.parametrize("value", [True, "1", None, [1], math.nan, math.inf, -(10**400)])
 def test_what_is_no_number_of_an_option(value):
     assert not is_number(value)
-    assert not is_whole(value, 0)
+    assert not is_whole_number(value, 0)
 
 
 def test_numbers_of_options():
     assert is_number(0.5)
     assert is_number(-3)
-    assert [is_whole(value, 1, 4) for value in (0, 1, 4, 5, 2.0)] == [False, True, True, False, False]
-    assert is_whole(10**400, 0)
+    assert [is_whole_number(value, 1, 4) for value in (0, 1, 4, 5, 2.0)] == [False, True, True, False, False]
+    assert is_whole_number(10**400, 0)
 
 
 def test_a_card_says_what_was_told_and_what_is_not_known(weights):
-    told = add("tiny-gan", "stylegan2", str(weights), title="Tiny", weights_licence="CC0").own
-    described = registry.card(registry.entry("tiny-gan"))
+    told = add_model("tiny-gan", "stylegan2", str(weights), title="Tiny", weights_licence="CC0").own
+    described = registry.read_card(registry.find_entry("tiny-gan"))
     assert (described.name, described.title, described.kind) == ("tiny-gan", "Tiny", "generator")
     assert described.source == f"{weights} (StyleGAN2, Karras et al. 2020); added on {told.added}"
     assert described.weights_licence == "CC0"
@@ -146,9 +145,9 @@ def test_a_card_says_what_was_told_and_what_is_not_known(weights):
 
 @pytest.mark.parametrize(("kind", "others"), [("recogniser", ["deepface", "dlib", "sface"]), ("classifier", ["dan", "tanh-cnn"])])
 def test_models_of_a_kind_are_not_for_the_same(kind, others):
-    listing.keep(listing.OwnModel("dan", "dan", "dan.pth"))
-    listing.keep(listing.OwnModel("deepface", "deepface", "OpenFace"))
-    cards = [registry.card(registry.entry(name, kind)) for name in others]
+    catalogue.save_custom_model(catalogue.CustomModel("dan", "dan", "dan.pth"))
+    catalogue.save_custom_model(catalogue.CustomModel("deepface", "deepface", "OpenFace"))
+    cards = [registry.read_card(registry.find_entry(name, kind)) for name in others]
     assert {card.not_for for card in cards} == {NOT_FOR[kind]}
     assert cards[0].source.startswith({"recogniser": "DeepFace library, OpenFace", "classifier": "dan.pth (DAN"}[kind])
 
@@ -160,23 +159,23 @@ def test_a_model_that_breaks_its_contract_is_not_added(tmp_path):
             parameter.zero_()
     save_file({key: value.clone() for key, value in network.state_dict().items()}, tmp_path / "grey.safetensors")
     with pytest.raises(LiminalError, match="decode gives the same image for different latents"):
-        add("grey", "stylegan2", str(tmp_path / "grey.safetensors"))
-    assert listing.own_models() == ()
+        add_model("grey", "stylegan2", str(tmp_path / "grey.safetensors"))
+    assert catalogue.list_custom_models() == ()
 
 
 def test_what_another_process_adds_is_seen_after_a_moment(monkeypatch):
-    assert listing.own_models() == ()
-    listing.place().write_text('{"models": [{"name": "theirs", "model_class": "onnx", "source": "/x"}]}')
-    assert listing.own_models() == ()  # looked at a moment ago
-    monkeypatch.setattr(listing, "LOOK_SECONDS", 0.0)
-    assert [each.name for each in listing.own_models()] == ["theirs"]
+    assert catalogue.list_custom_models() == ()
+    catalogue.models_path().write_text('{"models": [{"name": "theirs", "model_class": "onnx", "source": "/x"}]}')
+    assert catalogue.list_custom_models() == ()  # looked at a moment ago
+    monkeypatch.setattr(catalogue, "REREAD_SECONDS", 0.0)
+    assert [each.name for each in catalogue.list_custom_models()] == ["theirs"]
 
 
 def test_a_damaged_list_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(listing, "LOOK_SECONDS", 0.0)
-    listing.place().write_text('{"models": [{"title": 1}]}')
+    monkeypatch.setattr(catalogue, "REREAD_SECONDS", 0.0)
+    catalogue.models_path().write_text('{"models": [{"title": 1}]}')
     with pytest.raises(LiminalError, match=r"models.json, is damaged"):
-        registry.names("generator")
+        registry.list_names("generator")
 
 
 # --- the hub
@@ -185,7 +184,7 @@ def test_a_damaged_list_is_one_sentence(monkeypatch):
 def test_offline_and_not_here_is_said_at_once():
     started = time.monotonic()
     with pytest.raises(LiminalError, match="somebody/nothing is not on this machine and HF_HUB_OFFLINE forbids"):
-        add("x", "stylegan2", "somebody/nothing")
+        add_model("x", "stylegan2", "somebody/nothing")
     assert time.monotonic() - started < 60
 
 
@@ -202,14 +201,14 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(monkeypatch):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
     with pytest.raises(LiminalError, match=r"could not be reached \(ConnectionError\)"):
-        add("x", "stylegan2", "somebody/nothing")
-    assert asked == [sources.SECONDS]
+        add_model("x", "stylegan2", "somebody/nothing")
+    assert asked == [sources.HUB_TIMEOUT_SECONDS]
 
 
 def test_what_is_neither_a_path_nor_a_repository_is_said():
     for source in ("./missing.safetensors", "missing.safetensors", "a/b/c.pt"):
         with pytest.raises(LiminalError, match="There is no file or folder"):
-            add("x", "stylegan2", source)
+            add_model("x", "stylegan2", source)
 
 
 def hub_copy(cache, weights):
@@ -229,7 +228,7 @@ def test_a_repository_in_the_cache_is_used_without_a_network(weights, tmp_path, 
     snapshot = hub_copy(tmp_path / "hub", weights)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: pytest.fail("the hub was asked"))
-    added = add("faces", "stylegan2", "somebody/faces")
+    added = add_model("faces", "stylegan2", "somebody/faces")
     assert (added.own.source, added.own.revision) == ("somebody/faces", snapshot.name)
     assert registry.load("faces", "generator", "cpu").image_size == 8
     registry._loaded.clear()
@@ -269,11 +268,11 @@ def test_a_download_that_was_interrupted_is_not_taken_for_whole(weights, tmp_pat
     interrupted(snapshot)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     if whole:
-        assert add("faces", "stylegan2", "somebody/faces").own.revision == snapshot.name
+        assert add_model("faces", "stylegan2", "somebody/faces").own.revision == snapshot.name
         return
     with pytest.raises(LiminalError, match=r"somebody/faces is only partly on this machine .* unset it and add it again"):
-        add("faces", "stylegan2", "somebody/faces")
-    assert listing.own_models() == ()
+        add_model("faces", "stylegan2", "somebody/faces")
+    assert catalogue.list_custom_models() == ()
 
 
 def test_an_interrupted_download_is_gone_on_with(weights, tmp_path, monkeypatch):
@@ -296,7 +295,7 @@ def test_an_interrupted_download_is_gone_on_with(weights, tmp_path, monkeypatch)
         return cached(*arguments, local_files_only=True, allow_patterns=allow_patterns)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
-    assert set(add("faces", "stylegan2", "somebody/faces").own.files) == {"config.json", "tiny.safetensors"}
+    assert set(add_model("faces", "stylegan2", "somebody/faces").own.files) == {"config.json", "tiny.safetensors"}
 
 
 def test_a_file_that_went_from_the_cache_is_named(weights, tmp_path, monkeypatch):
@@ -304,11 +303,11 @@ def test_a_file_that_went_from_the_cache_is_named(weights, tmp_path, monkeypatch
 
     snapshot = hub_copy(tmp_path / "hub", weights)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    own = add("faces", "stylegan2", "somebody/faces").own
+    own = add_model("faces", "stylegan2", "somebody/faces").own
     (snapshot / weights.name).rename(tmp_path / "elsewhere")
     (snapshot / weights.name).symlink_to(tmp_path / "a blob that is gone")
     with pytest.raises(LiminalError, match=r"without tiny.safetensors; run '.* models add faces stylegan2"):
-        sources.located(own)
+        sources.locate_source(own)
 
 
 # --- files
@@ -348,8 +347,8 @@ def test_filling_names_the_first_wrong_key(tmp_path):
         ({**good, "more": good["bias"]}, "'more' in x.pt is unknown"),
     ):
         with pytest.raises(LiminalError, match=sentence):
-            fill(network, wrong, path)
-    fill(network, good, path)
+            fill_network(network, wrong, path)
+    fill_network(network, good, path)
     assert network(torch.ones(2)).item() == 3
 
 
@@ -380,7 +379,7 @@ def test_names_can_still_be_listed_without_torch(weights):
     import subprocess
     import sys
 
-    add("tiny-gan", "stylegan2", str(weights))
+    add_model("tiny-gan", "stylegan2", str(weights))
     code = (
         "import sys; from core.models import registry; assert 'tiny-gan' in registry.names('generator');"
         "assert not {'torch', 'transformers', 'diffusers', 'huggingface_hub'} & set(sys.modules)"

@@ -16,8 +16,8 @@ from PIL import Image
 
 from core.errors import LiminalError
 from core.models import registry, yunet
-from core.models.photos import FRAME, MOST_BYTES, SIDE, Photo, read_photo
-from core.sampling.seeds import sample_seed
+from core.models.photos import DEFAULT_FRAME, MOST_BYTES, PHOTO_SIDE, Photo, read_photo
+from core.sampling.configuration import sample_seed
 
 ASTRONAUT = skimage.data.astronaut()  # uint8 (512, 512, 3), public domain (NASA)
 
@@ -45,22 +45,22 @@ def difference(photo: Photo, other: Photo) -> float:
 
 
 def test_framed_like_a_generated_face(astronaut: Photo) -> None:
-    assert astronaut.image.shape == (SIDE, SIDE, 3)
+    assert astronaut.image.shape == (PHOTO_SIDE, PHOTO_SIDE, 3)
     assert astronaut.image.dtype == np.uint8
-    again = yunet.load().find_largest(torch.tensor(astronaut.image).permute(2, 0, 1)[None].float() / 255)
+    again = yunet.load_detector().find_largest(torch.tensor(astronaut.image).permute(2, 0, 1)[None].float() / 255)
     assert np.abs(again.landmarks[0].numpy() - astronaut.landmarks).max() < 12  # of 256 pixels: YuNet's own noise
-    points = astronaut.landmarks[[0, 1, 3, 4]] / SIDE
-    assert np.abs(points.mean(axis=0) - FRAME.mean(axis=0)).max() < 0.01
-    assert np.abs(points - FRAME).max() < 0.06  # the rest is her own face and the tilt of her head
+    points = astronaut.landmarks[[0, 1, 3, 4]] / PHOTO_SIDE
+    assert np.abs(points.mean(axis=0) - DEFAULT_FRAME.mean(axis=0)).max() < 0.01
+    assert np.abs(points - DEFAULT_FRAME).max() < 0.06  # the rest is her own face and the tilt of her head
 
 
 def test_the_frame_is_that_of_the_generator() -> None:
-    generator, detector = registry.load("dcgan", "generator"), yunet.load()
+    generator, detector = registry.load("dcgan", "generator"), yunet.load_detector()
     with torch.inference_mode():
         images = generator.decode(generator.sample([sample_seed(1, "frame", index) for index in range(96)]))
-        faces = detector.find_largest(torch.nn.functional.interpolate(images, size=SIDE, mode="bicubic"))
-    mean = faces.landmarks[faces.found][:, [0, 1, 3, 4]].mean(dim=0).numpy() / SIDE
-    assert np.abs(mean - FRAME).max() < 0.02
+        faces = detector.find_largest(torch.nn.functional.interpolate(images, size=PHOTO_SIDE, mode="bicubic"))
+    mean = faces.landmarks[faces.found][:, [0, 1, 3, 4]].mean(dim=0).numpy() / PHOTO_SIDE
+    assert np.abs(mean - DEFAULT_FRAME).max() < 0.02
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
@@ -101,8 +101,8 @@ def test_a_phones_photograph_with_a_preview_is_still(astronaut: Photo) -> None:
 
 def test_face_at_the_edge_is_framed_too() -> None:
     photo = read_photo(encode(ASTRONAUT[60:220, 160:300]))
-    assert photo.image.shape == (SIDE, SIDE, 3)
-    assert np.abs(photo.landmarks[[0, 1, 3, 4]].mean(axis=0) / SIDE - FRAME.mean(axis=0)).max() < 0.01
+    assert photo.image.shape == (PHOTO_SIDE, PHOTO_SIDE, 3)
+    assert np.abs(photo.landmarks[[0, 1, 3, 4]].mean(axis=0) / PHOTO_SIDE - DEFAULT_FRAME.mean(axis=0)).max() < 0.01
 
 
 def test_a_large_photograph_is_framed_alike(astronaut: Photo) -> None:
@@ -173,7 +173,7 @@ def test_damage_never_crashes(kind: str, place: float, byte: int, cut: bool) -> 
     data[at] = byte
     with contextlib.suppress(LiminalError):  # anything else fails the test
         photo = read_photo(bytes(data[:at] if cut else data))
-        assert photo.image.shape == (SIDE, SIDE, 3)
+        assert photo.image.shape == (PHOTO_SIDE, PHOTO_SIDE, 3)
 
 
 def test_nothing_is_written_and_nothing_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.models.own.pretrained import read_pretrained
+from core.models.custom.loading import read_pretrained
 
 
 @pytest.fixture

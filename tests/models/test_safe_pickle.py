@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from core.errors import LiminalError
-from core.models.safe_pickle import load_arrays
+from core.models.builtin.lpips_distance import load_arrays
 
 
 class Calls:

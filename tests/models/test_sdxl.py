@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import Cancelled, LiminalError
-from core.models import registry, sdxl_decoder, sdxl_pipeline, visits
-from core.models.own.adding import add
-from core.models.sdxl_pipeline import choose_offload, pipeline_files, put_in, read_adapter, read_pipeline
+from core.models import registry, request_context
+from core.models.custom import sdxl
+from core.models.custom.manager import add_model
+from core.models.custom.sdxl import attach_adapter, choose_offload, choose_pipeline_files, read_adapter, read_pipeline
 from tests import tiny_stack
 from tests.tiny_stack import EMBEDDING
 
@@ -29,7 +30,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def prior(files):
-    add("cocog", "uvit-prior", str(files / "prior.pt"), options={"heads": 2})
+    add_model("cocog", "uvit-prior", str(files / "prior.pt"), options={"heads": 2})
 
 
 def given(files, **more):
@@ -43,14 +44,14 @@ def rows(count=3):
 def made(files, **options):
     """The generator without the list of added models: a pipeline, read once more."""
     pipeline, words = read_pipeline(files / "sdxl", options.get("prompt", "a face"), torch.float32)
-    put_in(pipeline, read_adapter(files / "ip-adapter.safetensors", pipeline.unet), options.get("strength", 1.0))
+    attach_adapter(pipeline, read_adapter(files / "ip-adapter.safetensors", pipeline.unet), options.get("strength", 1.0))
     prior = registry.load("cocog", "prior", "cpu")
-    settled = sdxl_decoder.DEFAULTS | options
-    return sdxl_decoder.SDXLGenerator(pipeline, words, prior, options=settled, device=torch.device("cpu"), card=prior.card)
+    settled = sdxl.DEFAULT_OPTIONS | options
+    return sdxl.SDXLGenerator(pipeline, words, prior, options=settled, device=torch.device("cpu"), card=prior.card)
 
 
 def test_an_added_pipeline_makes_pictures_of_embeddings(files, prior):
-    added = add("turbo", "sdxl-ip-adapter", str(files / "sdxl"), options=given(files, steps=2, prompt="a face"))
+    added = add_model("turbo", "sdxl-ip-adapter", str(files / "sdxl"), options=given(files, steps=2, prompt="a face"))
     assert added.report.passed
     assert added.own.facts == added.own.facts | {"differentiable": False, "latent_dim": EMBEDDING, "image_size": 16}
     assert (added.own.options["steps"], added.own.options["noise"]) == (2, 0)
@@ -107,10 +108,10 @@ def test_who_waits_for_the_pipeline_can_leave(files, prior):
     asked, ends = [], {}
     usual = model._run
     model._run = lambda *given: asked.append(1) or usual(*given)
-    people = {name: visits.Visit(name) for name in ("left", "stayed")}
+    people = {name: request_context.RequestContext(name) for name in ("left", "stayed")}
 
     def ask(visit):
-        with visits.visiting(visit):
+        with request_context.use_context(visit):
             try:
                 ends[visit.session] = model.images(embedding, [1])
             except Cancelled as error:
@@ -166,15 +167,15 @@ def test_two_threads_do_not_disturb_each_other(files, prior):
 )
 def test_options_that_make_no_sense(files, prior, options, sentence):
     with pytest.raises(LiminalError, match=sentence):
-        add("turbo", "sdxl-ip-adapter", str(files / "sdxl"), options=given(files, **options))
+        add_model("turbo", "sdxl-ip-adapter", str(files / "sdxl"), options=given(files, **options))
 
 
 def test_what_is_not_on_this_machine_is_said_at_once(prior, files):
     with pytest.raises(LiminalError, match="stabilityai/sdxl-turbo is not on this machine and HF_HUB_OFFLINE forbids"):
-        add("turbo", "sdxl-ip-adapter", "stabilityai/sdxl-turbo", options=given(files))
+        add_model("turbo", "sdxl-ip-adapter", "stabilityai/sdxl-turbo", options=given(files))
     adapter = "h94/IP-Adapter/sdxl_models/ip-adapter_sdxl_vit-h.safetensors"
     with pytest.raises(LiminalError, match="h94/IP-Adapter is not on this machine and HF_HUB_OFFLINE forbids"):
-        add("turbo", "sdxl-ip-adapter", str(files / "sdxl"), options=given(files, adapter=adapter))
+        add_model("turbo", "sdxl-ip-adapter", str(files / "sdxl"), options=given(files, adapter=adapter))
 
 
 def test_an_adapter_that_is_wrong_is_refused_by_its_first_wrong_key(files, tmp_path):
@@ -184,7 +185,7 @@ def test_an_adapter_that_is_wrong_is_refused_by_its_first_wrong_key(files, tmp_p
     tensors = load_file(files / "ip-adapter.safetensors")
     path = tmp_path / "adapter.safetensors"
     key = "ip_adapter.3.to_v_ip.weight"
-    assert set(tensors) == set(sdxl_pipeline.adapter_shapes(unet))
+    assert set(tensors) == set(sdxl.list_adapter_shapes(unet))
     for wrong, sentence in (
         ({name: each for name, each in tensors.items() if name != key}, f"lacks '{key}'"),
         ({**tensors, key: torch.zeros(2, 2)}, f"'{key}' in adapter.safetensors has the shape"),
@@ -248,7 +249,7 @@ def test_of_a_repository_every_part_is_fetched_once_in_half_precision():
     names += ["unet/config.json", "unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors"]
     names += ["unet/model.onnx", "vae_decoder/model.onnx", "vae/config.json", "vae/diffusion_pytorch_model.safetensors"]
     names += ["tokenizer/vocab.json", "tokenizer/merges.txt", "text_encoder/pytorch_model.bin", "scheduler/scheduler_config.json"]
-    assert sorted(pipeline_files(names)) == [
+    assert sorted(choose_pipeline_files(names)) == [
         "model_index.json",
         "scheduler/scheduler_config.json",
         "tokenizer/merges.txt",
@@ -285,9 +286,9 @@ def test_out_of_memory_lets_parts_wait_and_tries_again(files, prior, monkeypatch
             return real(**more)
 
     model.pipeline = Short()
-    monkeypatch.setattr(sdxl_decoder, "place", lambda pipeline, device, wanted: tried.append(wanted) or wanted)
-    monkeypatch.setattr(sdxl_decoder, "free_cached", lambda device: None)
-    monkeypatch.setattr(sdxl_decoder, "may_wait", lambda device: True)
+    monkeypatch.setattr(sdxl, "place_pipeline", lambda pipeline, device, wanted: tried.append(wanted) or wanted)
+    monkeypatch.setattr(sdxl, "free_cached", lambda device: None)
+    monkeypatch.setattr(sdxl, "can_offload", lambda device: True)
     assert torch.equal(model.decode(embedding), alone)
     assert tried == ["model", "sequential"]
     failures[:] = [torch.OutOfMemoryError("CUDA out of memory")]

@@ -10,10 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.models import registry, sface
-from core.models.contracts import Faces
-from core.models.onnx_weights import dequantise
-from core.models.similarity import similarity_transform
+from core.models import registry
+from core.models.builtin import sface
+from core.models.builtin.sface import dequantise
+from core.models.contracts import DetectedFaces
+from core.models.preprocessing import fit_similarity
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +86,8 @@ def test_a_planted_similarity_is_recovered(angle, scale, right, down):
         [[scale * np.cos(angle), -scale * np.sin(angle), right], [scale * np.sin(angle), scale * np.cos(angle), down]]
     )
     inverse = torch.linalg.inv(planted[:, :2])
-    points = (sface.TEMPLATE - planted[:, 2]) @ inverse.T
-    assert torch.allclose(similarity_transform(points[None], sface.TEMPLATE)[0], planted, atol=1e-8)
+    points = (sface.ARCFACE_TEMPLATE - planted[:, 2]) @ inverse.T
+    assert torch.allclose(fit_similarity(points[None], sface.ARCFACE_TEMPLATE)[0], planted, atol=1e-8)
 
 
 def test_blocks_are_dequantised_with_their_own_scale():
@@ -129,8 +130,8 @@ def test_the_same_person_is_accepted_and_strangers_are_mostly_not(recogniser, im
 
 def test_following_the_gradient_brings_two_faces_nearer(recogniser, images):
     faces = recogniser.find_faces(images[:2])
-    target = recogniser.embed_chips(recogniser.align(images[:1], Faces(faces.landmarks[:1], faces.boxes[:1]))).detach()
-    moving, place = images[1:2].clone().requires_grad_(True), Faces(faces.landmarks[1:], faces.boxes[1:])
+    target = recogniser.embed_chips(recogniser.align(images[:1], DetectedFaces(faces.landmarks[:1], faces.boxes[:1]))).detach()
+    moving, place = images[1:2].clone().requires_grad_(True), DetectedFaces(faces.landmarks[1:], faces.boxes[1:])
     before = recogniser.distance(recogniser.embed_chips(recogniser.align(moving, place)), target).sum()
     (gradient,) = torch.autograd.grad(before, moving)
     assert gradient.abs().max() > 0

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from core.errors import LiminalError
-from core.models import stylegan2, stylegan2_network
-from core.models.own.listing import OwnModel
-from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
+from core.models.custom import stylegan2
+from core.models.custom.catalogue import CustomModel
+from core.models.custom.stylegan2 import StyleGAN2Network, StyleGAN2Sizes
 
 SIZES = StyleGAN2Sizes(z_dim=6, w_dim=5, classes=0, class_features=0, mapping=(7, 5), channels={4: 8, 8: 6, 16: 4})
 
@@ -169,11 +169,11 @@ def saved(tmp_path):
 
 
 def own(path, **options):
-    return OwnModel("tiny", "stylegan2", str(path), options, title="Tiny")
+    return CustomModel("tiny", "stylegan2", str(path), options, title="Tiny")
 
 
 def loaded(path, **options):
-    return stylegan2.load_own(own(path, **options), torch.device("cpu"))
+    return stylegan2.load_custom(own(path, **options), torch.device("cpu"))
 
 
 def test_sizes_are_read_off_the_weights(saved):
@@ -227,7 +227,7 @@ DEEP = StyleGAN2Sizes(z_dim=6, w_dim=5, classes=0, class_features=0, mapping=(7,
 
 
 def drawn_by(precision, clamp=256.0, truncation=1.0):
-    card = stylegan2.card(OwnModel("tiny", "stylegan2", "tiny.safetensors", {}, title="Tiny"))
+    card = stylegan2.make_card(CustomModel("tiny", "stylegan2", "tiny.safetensors", {}, title="Tiny"))
     cpu = torch.device("cpu")
     return stylegan2.StyleGAN2(tiny(2, DEEP), cpu, card, clamp=clamp, truncation=truncation, precision=precision)
 
@@ -261,13 +261,13 @@ def test_half_precision_keeps_large_activations_finite():
 
 def test_which_resolutions_are_halved_and_which_never(monkeypatch):
     seen = []
-    usual = stylegan2_network.SynthesisLayer.forward
+    usual = stylegan2.SynthesisLayer.forward
 
     def forward(self, x, *others):
         seen.append((x.shape[-1] * (2 if self.up else 1), x.dtype))
         return usual(self, x, *others)
 
-    monkeypatch.setattr(stylegan2_network.SynthesisLayer, "forward", forward)
+    monkeypatch.setattr(stylegan2.SynthesisLayer, "forward", forward)
     model = drawn_by("float16")
     z = model.sample([1])
     with torch.no_grad():
@@ -311,13 +311,13 @@ def altered(tmp_path, change):
 )
 def test_wrong_weights_are_refused_by_their_first_wrong_key(tmp_path, change, sentence):
     with pytest.raises(LiminalError, match=sentence):
-        stylegan2.read_network(altered(tmp_path, change))
+        stylegan2.read_stylegan2(altered(tmp_path, change))
 
 
 def test_a_pickle_is_never_opened(tmp_path):
     (tmp_path / "ffhq.pkl").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
     with pytest.raises(LiminalError, match=r"never opened; convert it"):
-        stylegan2.read_network(tmp_path / "ffhq.pkl")
+        stylegan2.read_stylegan2(tmp_path / "ffhq.pkl")
 
 
 @pytest.mark.parametrize(

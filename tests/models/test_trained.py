@@ -7,8 +7,8 @@ from safetensors.torch import save
 from torch import nn
 
 from core.errors import LiminalError
-from core.models import trained
-from core.models.trained import FOLDER, card_file, read_trained, write_trained
+from core.models import trained_weights
+from core.models.trained_weights import FOLDER, read_trained, trained_weight_file, write_trained
 from core.models.weights import WeightFile
 
 NAME = "little"
@@ -174,16 +174,16 @@ def test_missing_weights(tmp_path):
 
 def test_a_model_card_names_the_hash_of_the_stored_weights(tmp_path, monkeypatch):
     made = written(tmp_path)
-    monkeypatch.setattr(trained, "FOLDER", tmp_path)
-    assert card_file(NAME).sha256 == made.card["sha256"]
+    monkeypatch.setattr(trained_weights, "FOLDER", tmp_path)
+    assert trained_weight_file(NAME).sha256 == made.card["sha256"]
     (tmp_path / "little.json").unlink()
-    assert card_file(NAME).sha256 == ""
+    assert trained_weight_file(NAME).sha256 == ""
 
 
 @pytest.mark.parametrize("name", ["face-embedding", "emotion-mlp", "latent-emotion", "face-prior", "latent-flow"])
 def test_the_committed_weights_are_whole_and_described(name):
     found = read_trained(name)
-    file = card_file(name)
+    file = trained_weight_file(name)
     assert isinstance(file, WeightFile)
     assert file.verified() == found.path
     assert found.card["command"].startswith(f"python -m core train {name} ")

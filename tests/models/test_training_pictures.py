@@ -10,14 +10,13 @@ from PIL import Image
 
 from core.__main__ import main
 from core.errors import LiminalError
-from core.models.cocog_uvit import read_published
+from core.models.builtin.prior import UViTConfiguration
 from core.models.contracts import Encoder
+from core.models.custom.cocog import read_cocog
+from core.models.custom.loading import read_tensors
 from core.models.emotions import EMOTIONS
-from core.models.own.tensors import read_tensors
-from core.models.training import fit_clip_mlp, fit_uvit
-from core.models.training.embeddings import EmbeddedPictures, embedded_pictures
-from core.models.training.pictures import SIDE, find_pictures, read_pictures
-from core.models.uvit import UViTConfiguration
+from core.models.training import fit_networks, fit_priors
+from core.models.training.data import PICTURE_SIDE, EmbeddedPictures, embed_pictures, find_pictures, read_pictures
 from tests.fakes import card
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -100,7 +99,7 @@ def test_the_middle_square_is_read(tmp_path):
     picture[:, 20:40] = 255
     Image.fromarray(picture).save(tmp_path / "wide.png")
     rows = read_pictures([tmp_path / "wide.png"])
-    assert rows.shape == (1, 3, SIDE, SIDE)
+    assert rows.shape == (1, 3, PICTURE_SIDE, PICTURE_SIDE)
     assert float(rows[:, :, 10:-10, 10:-10].min()) == 1
 
 
@@ -120,21 +119,21 @@ class CountingEncoder(Encoder):
 def test_embeddings_are_kept_until_a_picture_changes(tmp_path):
     raf_db(tmp_path / "raf")
     found, encoder = find_pictures(tmp_path / "raf"), CountingEncoder()
-    first = embedded_pictures(found, encoder, folder=tmp_path / "kept")
-    again = embedded_pictures(found, encoder, folder=tmp_path / "kept")
+    first = embed_pictures(found, encoder, folder=tmp_path / "kept")
+    again = embed_pictures(found, encoder, folder=tmp_path / "kept")
     assert encoder.seen == 14
     assert torch.equal(first.vectors, again.vectors)
     assert first.described()["held_out"] == sum(each.held_out for each in found)
     assert first.described()["by_emotion"]["surprise"] == 2
     paint(found[0].path, 250, size=(50, 50))
-    changed = embedded_pictures(find_pictures(tmp_path / "raf"), encoder, folder=tmp_path / "kept")
+    changed = embed_pictures(find_pictures(tmp_path / "raf"), encoder, folder=tmp_path / "kept")
     assert encoder.seen == 28
     assert not torch.equal(first.vectors[0], changed.vectors[0])
     assert torch.equal(first.vectors[1:], changed.vectors[1:])
     for shard in (tmp_path / "kept").iterdir():
         shard.write_bytes(b"damaged")
     with pytest.raises(LiminalError, match="are damaged; delete the file"):
-        embedded_pictures(found, encoder, folder=tmp_path / "kept")
+        embed_pictures(found, encoder, folder=tmp_path / "kept")
 
 
 def planted(count=900, noise=0.25):
@@ -150,7 +149,7 @@ def planted(count=900, noise=0.25):
 
 def test_the_mlp_finds_planted_emotions_and_reads_raw_embeddings(tmp_path):
     data = planted()
-    made = fit_clip_mlp.fit(data, steps=120, command="train", seed=0, width=32, folder=tmp_path)
+    made = fit_networks.fit_clip_classifier(data, steps=120, command="train", seed=0, width=32, folder=tmp_path)
     figures = made.card["figures"]
     best = 0.75
     assert figures["accuracy"]["share"] > best > 2 * figures["commonest_emotion"]
@@ -158,9 +157,9 @@ def test_the_mlp_finds_planted_emotions_and_reads_raw_embeddings(tmp_path):
     assert sum(each["n"] for each in figures["by_emotion"].values()) == figures["n_held_out"]
     assert made.card["configuration"] == {"embedding_dim": E, "width": 32, "encoder": "planted"}
     # the stored weights read embeddings as they are
-    from core.models.clip_mlp import read_network
+    from core.models.custom.clip import read_clip_mlp
 
-    network = read_network(read_tensors(made.path), made.path)
+    network = read_clip_mlp(read_tensors(made.path), made.path)
     held = data.held_out & (data.emotions >= 0)
     share = float((network(data.vectors[held]).argmax(dim=1) == data.emotions[held]).float().mean())
     assert share == pytest.approx(figures["accuracy"]["share"], abs=1e-4)
@@ -170,11 +169,11 @@ def test_an_emotion_without_pictures_is_named(tmp_path):
     data = planted(200)
     data.emotions[data.emotions == 2] = -1
     with pytest.raises(LiminalError, match="No picture of disgust"):
-        fit_clip_mlp.fit(data, steps=2, command="", seed=0, folder=tmp_path)
+        fit_networks.fit_clip_classifier(data, steps=2, command="", seed=0, folder=tmp_path)
     data = planted(200)
     data.emotions[data.held_out] = -1
     with pytest.raises(LiminalError, match="No labelled picture is held out"):
-        fit_clip_mlp.fit(data, steps=2, command="", seed=0, folder=tmp_path)
+        fit_networks.fit_clip_classifier(data, steps=2, command="", seed=0, folder=tmp_path)
 
 
 def test_the_prior_learns_clusters_and_is_stored_as_cocogs(tmp_path):
@@ -184,21 +183,21 @@ def test_the_prior_learns_clusters_and_is_stored_as_cocogs(tmp_path):
     data = EmbeddedPictures(x, torch.full((700,), -1), torch.arange(700) >= 600, "planted")
     size = UViTConfiguration(tokens=4, token_size=4, width=32, depth=2, heads=2)
     given = {"command": "train", "seed": 0, "size": size, "batch": 64, "rate": 5e-3}
-    untrained = fit_uvit.fit(data, steps=1, folder=tmp_path / "one", **given)
-    made = fit_uvit.fit(data, steps=60, folder=tmp_path, **given)
+    untrained = fit_priors.fit_uvit_prior(data, steps=1, folder=tmp_path / "one", **given)
+    made = fit_priors.fit_uvit_prior(data, steps=60, folder=tmp_path, **given)
     before, after = (each.card["figures"]["denoising_of_held_out"]["ratio_to_gaussian"] for each in (untrained, made))
     assert after < 0.75 * before
-    network = read_published(read_tensors(made.path), made.path, made.card["configuration"]["heads"])
+    network = read_cocog(read_tensors(made.path), made.path, made.card["configuration"]["heads"])
     assert network.configuration == size
     assert made.card["configuration"]["betas"] == "linear"
 
 
 def test_sizes_follow_the_embedding():
-    published = fit_uvit.size_for(1024)
+    published = fit_priors.choose_uvit_size(1024)
     assert (published.tokens, published.token_size, published.width, published.depth, published.heads) == (64, 16, 768, 12, 12)
-    assert fit_uvit.size_for(1024, width=512).heads == 8  # as the checkpoint in CoCoG-2's repository
+    assert fit_priors.choose_uvit_size(1024, width=512).heads == 8  # as the checkpoint in CoCoG-2's repository
     with pytest.raises(LiminalError, match="tokens of 16"):
-        fit_uvit.size_for(100)
+        fit_priors.choose_uvit_size(100)
 
 
 def test_a_killed_training_ends_like_one_that_was_not(tmp_path, monkeypatch):
@@ -206,7 +205,7 @@ def test_a_killed_training_ends_like_one_that_was_not(tmp_path, monkeypatch):
 
     data = planted(200)
     given = {"steps": 30, "command": "", "seed": 3, "width": 8}
-    whole = fit_clip_mlp.fit(data, folder=tmp_path / "whole", **given)
+    whole = fit_networks.fit_clip_classifier(data, folder=tmp_path / "whole", **given)
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     steps = []
 
@@ -224,9 +223,9 @@ def test_a_killed_training_ends_like_one_that_was_not(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     saved = tmp_path / "state.safetensors"
     with pytest.raises(KilledError):
-        fit_clip_mlp.fit(data, folder=tmp_path / "parts", saved=saved, **given)
+        fit_networks.fit_clip_classifier(data, folder=tmp_path / "parts", saved=saved, **given)
     assert saved.is_file()
-    parts = fit_clip_mlp.fit(data, folder=tmp_path / "parts", saved=saved, **given)
+    parts = fit_networks.fit_clip_classifier(data, folder=tmp_path / "parts", saved=saved, **given)
     assert len(steps) < 2 * 30
     assert parts.card["sha256"] == whole.card["sha256"]
 

@@ -7,7 +7,7 @@ import torch
 
 from core.errors import LiminalError
 from core.models import registry
-from core.models.weights import MEND, WeightFile
+from core.models.weights import REPAIR_COMMAND, WeightFile
 
 CONTENT = b"weights" * 100
 
@@ -34,7 +34,7 @@ def test_other_bytes_are_refused(file, content):
     message = str(caught.value)
     assert "model.bin" in message
     assert file.sha256 in message
-    assert MEND in message
+    assert REPAIR_COMMAND in message
     assert "\n" not in message
 
 

@@ -13,7 +13,7 @@ from core.models import registry, yunet
 
 @pytest.fixture(scope="module")
 def detector():
-    return yunet.load()
+    return yunet.load_detector()
 
 
 @pytest.fixture(scope="module")

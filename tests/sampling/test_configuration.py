@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import LiminalError
-from core.sampling.configuration import IdentityConfiguration
-from core.sampling.seeds import generator_for, sample_seed
+from core.sampling.configuration import IdentityConfiguration, numpy_generator, sample_seed
 
 
 def test_the_defaults_are_the_papers():
@@ -91,8 +90,8 @@ def test_seeds_depend_on_the_whole_path_and_never_change():
 
 
 def test_random_numbers_of_a_seed_are_its_own():
-    first, second = generator_for(5), generator_for(5)
-    other = generator_for(6)
+    first, second = numpy_generator(5), numpy_generator(5)
+    other = numpy_generator(6)
     drawn = first.standard_normal(3)
     other.standard_normal(100)
     assert drawn.tolist() == second.standard_normal(3).tolist()

@@ -11,29 +11,31 @@ from hypothesis import strategies as st
 
 from core.errors import LiminalError
 from core.models import registry
-from core.sampling import gallery
-from core.sampling.attributes import ATTRIBUTES, MEASURES, measure
-from core.sampling.descriptors import METRICS
-from core.sampling.gallery import Criteria, farthest_points, load_gallery, screened
-from core.sampling.pictures import to_images, to_pictures
-from core.sampling.seeds import sample_seed
-from core.sampling.webp import decode_webp
+from core.sampling.building import gallery
+from core.sampling.building.attributes import ATTRIBUTES, MEASURES, measure_attributes
+from core.sampling.building.gallery import GalleryCriteria, order_by_farthest_point, screen_faces
+from core.sampling.configuration import sample_seed
+from core.sampling.images import decode_webp, to_images, to_pictures
+from core.sampling.stored.gallery import load_gallery
+from core.sampling.stored.scores import METRICS
 
-GENERATORS = registry.names("generator")
-LENIENT = Criteria(asymmetry=1.0, irregularity=0.03, faces_needed=0, face_checks=1)
+GENERATORS = registry.list_names("generator")
+LENIENT = GalleryCriteria(asymmetry=1.0, irregularity=0.03, faces_needed=0, face_checks=1)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gallery")
-    return gallery.build(count=4, candidates=60, seed=3, generators=["dcgan"], criteria=LENIENT, looked_at=None, folder=folder)
+    return gallery.build_gallery(
+        count=4, candidates=60, seed=3, generators=["dcgan"], criteria=LENIENT, looked_at=None, folder=folder
+    )
 
 
 def test_farthest_points_visit_clusters_before_neighbours():
     """Three tight clusters of five: the first three chosen are of three clusters."""
     rng = np.random.default_rng(2)
     points = np.repeat([[0.0, 0], [10, 0], [0, 10]], 5, axis=0) + rng.normal(0, 0.1, (15, 2))
-    order = farthest_points(np.linalg.norm(points[:, None] - points[None], axis=2))
+    order = order_by_farthest_point(np.linalg.norm(points[:, None] - points[None], axis=2))
     assert {place // 5 for place in order[:3]} == {0, 1, 2}
 
 
@@ -42,7 +44,7 @@ def test_farthest_points_visit_clusters_before_neighbours():
 def test_farthest_points_is_an_order_of_all(count, seed):
     points = np.random.default_rng(seed).standard_normal((count, 3))
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
-    order = farthest_points(apart)
+    order = order_by_farthest_point(apart)
     assert sorted(order) == list(range(count))
     gaps = [apart[order[place], order[:place]].min() for place in range(1, count)]
     assert all(later <= earlier + 1e-9 for earlier, later in pairwise(gaps))  # ever closer
@@ -62,7 +64,7 @@ def test_screening_applies_each_criterion():
         {"contrast": np.nan},
     ]
     rows = np.array([[(good | change)[name] for name in MEASURES] for change in [{}, *bad]])
-    assert list(screened(rows, Criteria())) == [True] + [False] * len(bad)
+    assert list(screen_faces(rows, GalleryCriteria())) == [True] + [False] * len(bad)
 
 
 def test_build_at_a_tiny_size(small):
@@ -70,14 +72,16 @@ def test_build_at_a_tiny_size(small):
     assert len({base.base_id for base in small.bases}) == 4
     for base in small.bases:
         assert base.seed == sample_seed(3, "gallery", base.number)
-        assert base.base_id == gallery.base_id(base.latent)
+        assert base.base_id == gallery.make_base_id(base.latent)
         assert small.base(base.base_id) is base
         assert set(base.attributes) == set(ATTRIBUTES)
         assert np.isfinite(small.descriptor(base.base_id, "dlib")).all()
 
 
 def test_build_again_gives_the_same(small, tmp_path):
-    again = gallery.build(count=4, candidates=60, seed=3, generators=["dcgan"], criteria=LENIENT, looked_at=None, folder=tmp_path)
+    again = gallery.build_gallery(
+        count=4, candidates=60, seed=3, generators=["dcgan"], criteria=LENIENT, looked_at=None, folder=tmp_path
+    )
     assert [base.base_id for base in again.bases] == [base.base_id for base in small.bases]
 
 
@@ -86,12 +90,12 @@ def test_only_faces_that_were_looked_at_and_too_few_of_them(small, tmp_path):
     listed = tmp_path / "looked_at.json"
     listed.write_text(json.dumps({"seed": 3, "approved": approved}))
     options = {"candidates": 60, "generators": ["dcgan"], "criteria": LENIENT, "looked_at": listed, "folder": tmp_path / "out"}
-    made = gallery.build(count=2, seed=3, **options)
+    made = gallery.build_gallery(count=2, seed=3, **options)
     assert {base.number for base in made.bases} == set(approved)
     with pytest.raises(LiminalError, match="Only 2 of 60 faces are good enough"):
-        gallery.build(count=3, seed=3, **options)
+        gallery.build_gallery(count=3, seed=3, **options)
     with pytest.raises(LiminalError, match="drawn with seed 3, not 4"):
-        gallery.build(count=2, seed=4, **options)
+        gallery.build_gallery(count=2, seed=4, **options)
 
 
 @pytest.mark.parametrize("generator", GENERATORS)
@@ -104,7 +108,7 @@ def test_committed_bases(generator):
     assert sum(base.image.stat().st_size for base in stored.bases) < 600_000
     criteria = stored.configuration["criteria"]
     assert (criteria["face_checks"], criteria["face_step"], criteria["faces_needed"]) == (20, 0.2, 19)
-    approved = set(json.loads(gallery.LOOKED_AT.read_text())["approved"])
+    approved = set(json.loads(gallery.APPROVED_FACES_FILE.read_text())["approved"])
     assert {base.number for base in stored.bases} <= approved
     maker = registry.load(generator, "generator")
     some = stored.bases[::17][:4]
@@ -113,7 +117,7 @@ def test_committed_bases(generator):
     shown = np.stack([decode_webp(base.image) for base in some])
     assert np.abs(shown.astype(int) - made).mean() < (2.5 if maker.image_size > 64 else 0.05)
     for base in some:
-        assert base.base_id == gallery.base_id(base.latent)
+        assert base.base_id == gallery.make_base_id(base.latent)
         assert maker.sample([base.seed])[0].numpy() == pytest.approx(base.latent, abs=1e-6)
     for name in METRICS:
         judge = registry.load(name, "recogniser")
@@ -123,12 +127,12 @@ def test_committed_bases(generator):
 
 def test_committed_bases_are_varied():
     """No two of them would unlock each other's phone at one false acceptance in a thousand (dlib)."""
-    from core.sampling.descriptors import distances
-    from core.sampling.thresholds import load_thresholds
+    from core.sampling.stored.population import load_thresholds
+    from core.sampling.stored.scores import pairwise_distances
 
     stored = load_gallery("dcgan-sharp")
     rows = stored.descriptors["dlib"]
-    apart = distances(rows, rows, "euclidean")[np.triu_indices(len(rows), k=1)]
+    apart = pairwise_distances(rows, rows, "euclidean")[np.triu_indices(len(rows), k=1)]
     assert apart.min() > load_thresholds("dcgan-sharp", "dlib").at(0.001).distance
     looks = np.array(
         [[base.attributes[name] for name in ("smile", "glasses", "brightness", "hair-darkness")] for base in stored.bases]
@@ -150,8 +154,8 @@ def test_measures_do_not_depend_on_neighbours():
     maker = registry.load("dcgan", "generator")
     with torch.inference_mode():
         images = maker.decode(maker.sample(range(6)))
-    assert measure(images)[3:4] == pytest.approx(measure(images[3:4]), abs=1e-5, nan_ok=True)
-    assert np.isnan(measure(torch.zeros(2, 3, 64, 64))).all()
+    assert measure_attributes(images)[3:4] == pytest.approx(measure_attributes(images[3:4]), abs=1e-5, nan_ok=True)
+    assert np.isnan(measure_attributes(torch.zeros(2, 3, 64, 64))).all()
 
 
 def test_what_cannot_be_answered_is_said(small, tmp_path):

@@ -7,12 +7,12 @@ import torch
 
 from core.errors import Cancelled, LiminalError
 from core.progress import Progress, Stage
-from core.sampling import semantic
+from core.sampling import lockout
 from core.sampling.bases import Base, find_bases
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.directions import Direction
 from core.sampling.events import BasesFound, SamplesMade, SearchStep
-from core.sampling.identity import generate, generate_batch
+from core.sampling.identity import generate_identity_batch, generate_identity_set
+from core.sampling.stored.directions import Direction
 from tests.fakes import REACH, SCALE, FakeGenerator, FakeRecogniser, fake_panel
 
 QUICK = IdentityConfiguration(seed=7, iterations=4, sigma=0.5)
@@ -21,7 +21,7 @@ PAPER_COUNTS = {"genuine": 1, "positive": 6, "negative": 3, "interpolation": 9, 
 
 @pytest.fixture(scope="module")
 def batch():
-    return generate_batch(QUICK, 0, panel=fake_panel())
+    return generate_identity_batch(QUICK, 0, panel=fake_panel())
 
 
 def rounded(latent):
@@ -69,7 +69,7 @@ def test_each_type_lies_where_the_paper_puts_it(batch):
 
 def test_positive_directions_are_standard_normal():
     many = dataclasses.replace(QUICK, positive_directions=60, positive_steps=(1.0,), targets=())
-    made = generate_batch(many, 0, panel=fake_panel(), expand=[0])
+    made = generate_identity_batch(many, 0, panel=fake_panel(), expand=[0])
     rows = made.pairs[made.pairs["sample_type"] == "positive"]
     steps = np.stack([made.latents[row.sample_id] - made.latents[row.base_id] for row in rows.itertuples()])
     assert abs(steps.mean()) < 0.15  # 480 values: standard error 0.046
@@ -120,17 +120,17 @@ def equal(one, other):
 @pytest.mark.parametrize("strategy", ["cmaes", "gradient"])
 def test_the_same_seed_gives_the_same_bytes(strategy):
     settings = dataclasses.replace(QUICK, strategy=strategy)
-    equal(generate_batch(settings, 0, panel=fake_panel()), generate_batch(settings, 0, panel=fake_panel()))
-    other = generate_batch(dataclasses.replace(settings, seed=8), 0, panel=fake_panel())
-    assert not set(other.images) & set(generate_batch(settings, 0, panel=fake_panel()).images)
+    equal(generate_identity_batch(settings, 0, panel=fake_panel()), generate_identity_batch(settings, 0, panel=fake_panel()))
+    other = generate_identity_batch(dataclasses.replace(settings, seed=8), 0, panel=fake_panel())
+    assert not set(other.images) & set(generate_identity_batch(settings, 0, panel=fake_panel()).images)
 
 
 def test_a_batch_does_not_depend_on_how_many_are_made():
-    three = generate(QUICK, 3, panel=fake_panel())
+    three = generate_identity_set(QUICK, 3, panel=fake_panel())
     assert len(three.pairs) == 336
     assert three.manifest["batches"] == [0, 1, 2]
     for number in range(3):
-        alone = generate_batch(QUICK, number, panel=fake_panel())
+        alone = generate_identity_batch(QUICK, number, panel=fake_panel())
         mine = three.pairs[three.pairs["batch"] == number].reset_index(drop=True)
         pd.testing.assert_frame_equal(mine, alone.pairs)
         for name, image in alone.images.items():
@@ -139,7 +139,7 @@ def test_a_batch_does_not_depend_on_how_many_are_made():
 
 
 def test_a_base_does_not_depend_on_which_others_are_expanded(batch):
-    first = generate_batch(QUICK, 0, panel=fake_panel(), expand=[0])
+    first = generate_identity_batch(QUICK, 0, panel=fake_panel(), expand=[0])
     assert len(first.pairs) == 28
     whole = batch.pairs[batch.pairs["base_id"] == batch.base_ids()[0]].reset_index(drop=True)
     pd.testing.assert_frame_equal(first.pairs, whole)
@@ -148,8 +148,8 @@ def test_a_base_does_not_depend_on_which_others_are_expanded(batch):
 def test_a_chosen_base_brings_its_samples_wherever_it_stands():
     generator = FakeGenerator()
     chosen = [Base(generator.sample([seed]).numpy()[0], seed) for seed in (101, 102, 103)]
-    front = generate_batch(QUICK, 0, panel=fake_panel(), bases=chosen, expand=[0])
-    back = generate_batch(QUICK, 5, panel=fake_panel(), bases=[chosen[2], chosen[1], chosen[0]], expand=[2])
+    front = generate_identity_batch(QUICK, 0, panel=fake_panel(), bases=chosen, expand=[0])
+    back = generate_identity_batch(QUICK, 5, panel=fake_panel(), bases=[chosen[2], chosen[1], chosen[0]], expand=[2])
     assert len(front.pairs) == 1 + 6 + 2 * (1 + 3 + 3)
     assert set(front.pairs["pair_id"]) == set(back.pairs["pair_id"])
     assert {row.seed for row in front.samples.itertuples()} >= {101, 102, 103}
@@ -161,9 +161,9 @@ def test_semantic_samples_are_added_when_asked_for(batch, monkeypatch):
         Direction(name, f"more {name}", f"less {name}", np.eye(8, dtype=np.float32)[axis], 1.0, True, {})
         for axis, name in enumerate(("hat", "beard"))
     ]
-    monkeypatch.setattr(semantic, "load_directions", lambda: planted)
+    monkeypatch.setattr(lockout, "load_directions", lambda: planted)
     settings = dataclasses.replace(QUICK, semantic=True, semantic_steps=(0.2, 0.4))
-    made = generate_batch(settings, 0, panel=fake_panel())
+    made = generate_identity_batch(settings, 0, panel=fake_panel())
     rows = made.pairs[made.pairs["sample_type"] == "semantic"]
     assert len(rows) == 4 * 2 * 2 * 2
     assert made.pairs["pair_id"].is_unique
@@ -180,18 +180,18 @@ def test_semantic_samples_are_added_when_asked_for(batch, monkeypatch):
 @pytest.mark.parametrize("expand", [[], [4], [-1]])
 def test_only_bases_of_the_batch_can_be_expanded(expand):
     with pytest.raises(LiminalError, match="among 0 to 3"):
-        generate_batch(QUICK, 0, panel=fake_panel(), expand=expand)
+        generate_identity_batch(QUICK, 0, panel=fake_panel(), expand=expand)
 
 
 def test_zero_batches_get_a_sentence():
     with pytest.raises(LiminalError, match="at least 1"):
-        generate(QUICK, 0, panel=fake_panel())
+        generate_identity_set(QUICK, 0, panel=fake_panel())
 
 
 def test_pairs_of_a_base_without_a_face_have_no_verdict(batch):
     """A judge that loses some faces: its distances are missing, its verdicts null, and the search's own are untouched."""
     blind = FakeRecogniser("blind", face_until=0.0)
-    made = generate_batch(QUICK, 0, panel=fake_panel(judges=[FakeRecogniser(), blind]))
+    made = generate_identity_batch(QUICK, 0, panel=fake_panel(judges=[FakeRecogniser(), blind]))
     lost = {name for name, latent in made.latents.items() if rounded(latent)[0] > 0}
     assert 0 < len(lost) < len(made.latents)
     missing = made.pairs["base_id"].isin(lost) | made.pairs["sample_id"].isin(lost)
@@ -218,12 +218,12 @@ def test_bases_are_redrawn_until_steps_keep_their_face():
 def test_a_generator_without_faces_gets_a_sentence():
     blind = FakeRecogniser(face_until=-100)
     with pytest.raises(LiminalError, match="No base face was found in 3 draws"):
-        generate_batch(dataclasses.replace(QUICK, base_draws=3), 0, panel=fake_panel(blind))
+        generate_identity_batch(dataclasses.replace(QUICK, base_draws=3), 0, panel=fake_panel(blind))
 
 
 def test_events_come_in_order_and_progress_only_rises():
     events = []
-    generate(QUICK, 2, Progress(events.append), panel=fake_panel())
+    generate_identity_set(QUICK, 2, Progress(events.append), panel=fake_panel())
     fractions = [event.fraction for event in events if isinstance(event, Stage)]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -248,9 +248,9 @@ def test_a_batch_stops_when_asked(when):
 
     progress.report = stop
     with pytest.raises(Cancelled):
-        generate_batch(QUICK, 0, progress, panel=fake_panel())
+        generate_identity_batch(QUICK, 0, progress, panel=fake_panel())
 
 
 def test_results_do_not_depend_on_torchs_global_random_numbers(batch):
     torch.manual_seed(99)
-    equal(batch, generate_batch(QUICK, 0, panel=fake_panel()))
+    equal(batch, generate_identity_batch(QUICK, 0, panel=fake_panel()))

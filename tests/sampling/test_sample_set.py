@@ -16,18 +16,26 @@ from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling import sample_set
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.emotion.configuration import PAIRS as EMOTION_PAIRS
-from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.identity import generate_batch
-from core.sampling.sample_set import SampleSet, no_pairs
-from core.sampling.tables import ANSWERS, PAIRS, SAMPLES, emotion_samples, frame, pair_id, sample_id
+from core.sampling.emotion.configuration import EMOTION_PAIRS, EmotionConfiguration
+from core.sampling.identity import generate_identity_batch
+from core.sampling.sample_set import (
+    CLASSIFIER_VALUES,
+    PAIR_COLUMNS,
+    SAMPLE_COLUMNS,
+    SampleSet,
+    list_emotion_columns,
+    make_empty_pairs,
+    make_pair_id,
+    make_sample_id,
+    make_table,
+)
 from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import fake_panel
 
 
 @pytest.fixture(scope="module")
 def made():
-    return generate_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel(), expand=[0])
+    return generate_identity_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel(), expand=[0])
 
 
 def assert_refused(made, folder, harm, sentence):
@@ -67,7 +75,7 @@ def sets(draw):
     count = draw(st.integers(1, 4))
     images = [draw(arrays(np.uint8, (3, 5, 3))) for _ in range(count)]
     latents = [draw(arrays(np.float32, 4, elements=st.floats(-9, 9, width=32))) for _ in range(count)]
-    names = [sample_id(latent, image) for latent, image in zip(latents, images, strict=True)]
+    names = [make_sample_id(latent, image) for latent, image in zip(latents, images, strict=True)]
     names, order = list(dict.fromkeys(names)), [names.index(name) for name in dict.fromkeys(names)]
     seeds = st.integers(0, 2**63 - 1)
     samples = [
@@ -85,7 +93,7 @@ def sets(draw):
     ]
     pairs = [
         {
-            "pair_id": pair_id(names[0], name, "negative", 0.5, None),
+            "pair_id": make_pair_id(names[0], name, "negative", 0.5, None),
             "batch": draw(st.integers(0, 9)),
             "base_id": names[0],
             "sample_id": name,
@@ -103,8 +111,8 @@ def sets(draw):
     ]
     return SampleSet(
         IdentityConfiguration(seed=draw(seeds), semantic=draw(st.booleans())),
-        frame(samples, SAMPLES),
-        frame(pairs, PAIRS),
+        make_table(samples, SAMPLE_COLUMNS),
+        make_table(pairs, PAIR_COLUMNS),
         {names[at]: latents[index] for at, index in enumerate(order)},
         {names[at]: images[index] for at, index in enumerate(order)},
         {"seconds": {"total": draw(st.floats(0, 1e6))}, "searches": [{"history": [None, 0.5]}]},
@@ -120,7 +128,7 @@ def emotion_sets(draw):
         emotion1, emotion2, seed=first.identity.seed, guided=draw(st.booleans()), judges=judges, base=draw(st.none() | st.just("b"))
     )
     rows = []
-    for row in first.samples[list(SAMPLES)].to_dict("records"):
+    for row in first.samples[list(SAMPLE_COLUMNS)].to_dict("records"):
         row |= {
             "kind": "emotion",
             "sample_type": draw(st.sampled_from(["genuine", "boundary", "morph"])),
@@ -133,10 +141,12 @@ def emotion_sets(draw):
         }
         row |= {f"passed_{judge}": draw(verdicts) for judge in judges}
         middles = ["", *(f"{judge}_" for judge in judges)]
-        row |= {f"{answer}_{middle}{name}": draw(numbers) for answer in ANSWERS for middle in middles for name in EMOTIONS}
+        row |= {
+            f"{answer}_{middle}{name}": draw(numbers) for answer in CLASSIFIER_VALUES for middle in middles for name in EMOTIONS
+        }
         rows.append(row)
-    table = frame(rows, emotion_samples(judges, "dlib"))
-    return SampleSet(configuration, table, no_pairs(), first.latents, first.images, first.manifest)
+    table = make_table(rows, list_emotion_columns(judges, "dlib"))
+    return SampleSet(configuration, table, make_empty_pairs(), first.latents, first.images, first.manifest)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -161,11 +171,11 @@ def test_the_zip_holds_the_folders_files(made, tmp_path):
 
 def test_sample_ids_are_hashes_of_the_content(made):
     for name, image in made.images.items():
-        assert sample_id(made.latents[name], image) == name
+        assert make_sample_id(made.latents[name], image) == name
     changed = image.copy()
     changed[0, 0, 0] ^= 1
-    assert sample_id(made.latents[name], changed) != name
-    assert sample_id(np.nextafter(made.latents[name], np.float32(9)), image) != name
+    assert make_sample_id(made.latents[name], changed) != name
+    assert make_sample_id(np.nextafter(made.latents[name], np.float32(9)), image) != name
 
 
 def test_a_folder_that_holds_something_is_refused(made, tmp_path):
@@ -212,8 +222,8 @@ def fail_in_the_middle(monkeypatch, error):
             raise error
         return original(image)
 
-    original = sample_set.png
-    monkeypatch.setattr(sample_set, "png", png)
+    original = sample_set.encode_png
+    monkeypatch.setattr(sample_set, "encode_png", png)
 
 
 def change_image(place):
@@ -296,7 +306,7 @@ def test_an_emotion_set_has_no_file_of_pairs(emotions, tmp_path):
     ]
     loaded = SampleSet.load(tmp_path / "set")
     assert_equal(loaded, emotions)
-    assert (loaded.kind, len(loaded.pairs), list(loaded.pairs.columns)) == ("emotion", 0, list(PAIRS))
+    assert (loaded.kind, len(loaded.pairs), list(loaded.pairs.columns)) == ("emotion", 0, list(PAIR_COLUMNS))
     assert loaded.base_ids() == [emotions.samples["sample_id"].iloc[0]]
 
 

@@ -11,8 +11,7 @@ from core.errors import Cancelled, LiminalError
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.events import SearchStep
-from core.sampling.objective import SLICE
-from core.sampling.strategies import search
+from core.sampling.search import RECOGNISER_BATCH, search_descriptor
 from tests.fakes import LATENT_DIM, SCALE, FakeGenerator, FakeRecogniser, HastyRecogniser
 
 STARTS = np.random.default_rng(3).standard_normal((4, LATENT_DIM)).astype(np.float32)
@@ -29,7 +28,7 @@ def configuration(strategy, **more):
 
 
 def run(strategy, recogniser=None, starts=STARTS, on_step=None, seeds=None, **more):
-    return search(
+    return search_descriptor(
         starts,
         torch.from_numpy(TRUTH),
         FakeGenerator(),
@@ -98,7 +97,7 @@ def test_all_runs_of_a_generation_go_through_the_recogniser_together():
     run("cmaes", recogniser, targets=(1e-6,), iterations=3, population=10)
     generations = np.cumsum([1 * 4, 10 * 4, 10 * 4, 10 * 4])
     assert set(generations) <= set(np.cumsum(recogniser.batches).tolist())
-    assert max(recogniser.batches) == SLICE
+    assert max(recogniser.batches) == RECOGNISER_BATCH
     assert len(recogniser.batches) <= 1 + 3 * 3 + 1
 
 
@@ -164,7 +163,7 @@ def test_the_gradient_search_keeps_latents_as_long_as_drawn_ones():
 
     def lengths(plausibility):
         settings = configuration("gradient", targets=(1e-3,), iterations=150, plausibility=plausibility)
-        made = search(STARTS, torch.from_numpy(improbable), FakeGenerator(), FakeRecogniser(), settings)
+        made = search_descriptor(STARTS, torch.from_numpy(improbable), FakeGenerator(), FakeRecogniser(), settings)
         return [float(np.square(each.kept[0].latent).mean()) for each in made.runs]
 
     assert np.allclose(lengths(0.0), 4, atol=0.3)
@@ -196,7 +195,7 @@ def test_a_search_stops_when_asked():
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_face_without_a_descriptor_cannot_be_sought(strategy):
     with pytest.raises(LiminalError, match="no face was found"):
-        search(STARTS, torch.full((LATENT_DIM,), torch.nan), FakeGenerator(), FakeRecogniser(), configuration(strategy))
+        search_descriptor(STARTS, torch.full((LATENT_DIM,), torch.nan), FakeGenerator(), FakeRecogniser(), configuration(strategy))
 
 
 def test_starts_of_the_wrong_size_are_refused():

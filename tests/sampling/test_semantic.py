@@ -7,14 +7,21 @@ import torch
 from core.errors import Cancelled, LiminalError
 from core.models import registry
 from core.progress import Progress
-from core.sampling import directions as finding
-from core.sampling.attributes import ATTRIBUTES, MEASURES, Scale, measure
+from core.sampling.building import attributes as finding
+from core.sampling.building.attributes import (
+    ATTRIBUTES,
+    MEASURES,
+    AttributeScale,
+    fit_gradients,
+    measure_attributes,
+    orthogonalise_gradients,
+)
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.directions import Direction, fit, load_directions, separate
-from core.sampling.gallery import load_gallery
-from core.sampling.identity import generate_batch
-from core.sampling.pictures import quantised
-from core.sampling.semantic import semantic_steps, smallest_lockout
+from core.sampling.identity import generate_identity_batch
+from core.sampling.images import quantise
+from core.sampling.lockout import find_smallest_lockout
+from core.sampling.stored.directions import Direction, load_directions, make_semantic_steps
+from core.sampling.stored.gallery import load_gallery
 from tests.fakes import LATENT_DIM, SCALE, FakeGenerator, FakeRecogniser, fake_panel
 
 RNG = np.random.default_rng(11)
@@ -43,57 +50,59 @@ def test_gradients_of_planted_attributes_are_recovered():
     truth = RNG.standard_normal((3, 20))
     attributes = latents @ truth.T + RNG.standard_normal((3000, 3))
     attributes[::7, 1] = np.nan  # not measured everywhere
-    found = fit(latents, attributes)
+    found = fit_gradients(latents, attributes)
     for gradient, true in zip(found, truth, strict=True):
         assert gradient @ true / np.linalg.norm(gradient) / np.linalg.norm(true) > 0.995
-    assert finding.explained(found, latents, attributes)[0] == pytest.approx(1 - 1 / (1 + (truth[0] ** 2).sum()), abs=0.05)
+    assert finding.measure_explained_variance(found, latents, attributes)[0] == pytest.approx(
+        1 - 1 / (1 + (truth[0] ** 2).sum()), abs=0.05
+    )
 
 
 def test_directions_leave_other_attributes_alone():
     gradients = np.eye(4, 9) + 0.2 * RNG.standard_normal((4, 9))
-    vectors, orthogonal = separate(gradients, keeps=0.3)
+    vectors, orthogonal = orthogonalise_gradients(gradients, keeps=0.3)
     assert orthogonal == [True] * 4
     side = vectors @ gradients.T
     assert (np.diag(side) > 0).all()
     assert np.abs(side - np.diag(np.diag(side))).max() < 1e-12
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(4))
     same = np.array([[1.0, 0.1, 0], [1.0, 0, 0.1]])  # two names for nearly one change: the effect would be lost
-    assert separate(same)[1] == [False, False]
+    assert orthogonalise_gradients(same)[1] == [False, False]
 
 
 def test_steps_are_paper_units_forward_and_back():
     base = np.arange(LATENT_DIM, dtype=np.float32)
-    steps = semantic_steps(base, FakeGenerator(), 0.2, [direction("smile", 1), direction("glasses", 0, 1)])
+    steps = make_semantic_steps(base, FakeGenerator(), 0.2, [direction("smile", 1), direction("glasses", 0, 1)])
     assert [each.label for each in steps] == ["smile+", "smile-", "glasses+", "glasses-"]
     assert [each.words for each in steps[:2]] == ["more smile", "less smile"]
     for each in steps:
         assert np.linalg.norm(each.latent - base) == pytest.approx(0.2 * np.sqrt(LATENT_DIM), rel=1e-5)
     assert steps[0].latent[0] > base[0] > steps[1].latent[0]
     with pytest.raises(LiminalError, match="positive number"):
-        semantic_steps(base, FakeGenerator(), 0)
+        make_semantic_steps(base, FakeGenerator(), 0)
     with pytest.raises(LiminalError, match="same latent space"):
-        semantic_steps(np.zeros(3, np.float32), FakeGenerator(), 0.2, [direction("smile", 1)])
+        make_semantic_steps(np.zeros(3, np.float32), FakeGenerator(), 0.2, [direction("smile", 1)])
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.6, 1.1])
 def test_smallest_lockout_is_found_where_it_was_planted(threshold):
     base, maker, judge = np.zeros(LATENT_DIM, np.float32), FakeGenerator(), Uneven()
     plan = [direction("smile", 1), direction("glasses", 0, 1), direction("hair", 1, 1)]
-    found = smallest_lockout(base, maker, judge, threshold, plan)
+    found = find_smallest_lockout(base, maker, judge, threshold, plan)
     assert found.smallest is not None
     assert found.smallest.step.direction == "glasses"
     assert found.smallest.step.step == pytest.approx(step_to(threshold, 3), abs=0.02)  # 8-bit pictures and the last halving
     assert found.smallest.distance >= threshold
     # The picture that is shown is the one that was judged.
     again = judge.embed(torch.from_numpy(found.smallest.picture[None]).permute(0, 3, 1, 2).float() / 255)
-    owner = judge.embed(quantised(maker.decode(torch.zeros(1, LATENT_DIM))))
+    owner = judge.embed(quantise(maker.decode(torch.zeros(1, LATENT_DIM))))
     assert float(judge.distance(owner, again)[0]) == pytest.approx(found.smallest.distance, abs=1e-4)
     accepted = [row.step for row in found.swept if row.label.startswith("glasses") and row.distance < threshold]
     assert max(accepted) <= found.smallest.step.step + 0.02
 
 
 def test_no_lockout_within_reach():
-    found = smallest_lockout(
+    found = find_smallest_lockout(
         np.zeros(LATENT_DIM, np.float32), FakeGenerator(), FakeRecogniser(), 1e6, [direction("smile", 1)], levels=[0.3, 0.1]
     )
     assert found.smallest is None
@@ -104,7 +113,7 @@ def test_no_lockout_within_reach():
 def test_a_lost_face_is_no_lockout():
     """Forward the face is lost from 0.5 on, before its distance grows; back it is rejected later."""
     judge = FakeRecogniser(face_until=0.5)
-    found = smallest_lockout(np.zeros(LATENT_DIM, np.float32), FakeGenerator(), judge, 0.2, [direction("smile", 1)])
+    found = find_smallest_lockout(np.zeros(LATENT_DIM, np.float32), FakeGenerator(), judge, 0.2, [direction("smile", 1)])
     assert found.smallest is not None
     assert found.smallest.step.label == "smile-"
     assert found.smallest.step.step == pytest.approx(step_to(0.2, 1), abs=0.03)
@@ -114,20 +123,20 @@ def test_a_lost_face_is_no_lockout():
 def test_lockout_says_what_is_wrong_and_stops_on_request():
     base, plan = np.zeros(LATENT_DIM, np.float32), [direction("smile", 1)]
     with pytest.raises(LiminalError, match="refuses even the owner"):
-        smallest_lockout(base, FakeGenerator(), FakeRecogniser(), 0.0, plan)
+        find_smallest_lockout(base, FakeGenerator(), FakeRecogniser(), 0.0, plan)
     with pytest.raises(LiminalError, match="finds no face in this base"):
-        smallest_lockout(base + 2, FakeGenerator(), FakeRecogniser(face_until=0.5), 0.5, plan)
+        find_smallest_lockout(base + 2, FakeGenerator(), FakeRecogniser(face_until=0.5), 0.5, plan)
     with pytest.raises(LiminalError, match="must be positive"):
-        smallest_lockout(base, FakeGenerator(), FakeRecogniser(), 0.5, plan, levels=[])
+        find_smallest_lockout(base, FakeGenerator(), FakeRecogniser(), 0.5, plan, levels=[])
     progress = Progress()
     progress.cancel.set()
     with pytest.raises(Cancelled):
-        smallest_lockout(base, FakeGenerator(), FakeRecogniser(), 0.5, plan, progress)
+        find_smallest_lockout(base, FakeGenerator(), FakeRecogniser(), 0.5, plan, progress)
 
 
 def test_attributes_are_in_standard_deviations():
     rows = RNG.standard_normal((2000, len(MEASURES))) * 7 + 3
-    values = Scale.of(rows).attributes(rows)
+    values = AttributeScale.of(rows).attributes(rows)
     assert values.mean(axis=0) == pytest.approx(np.zeros(len(ATTRIBUTES)), abs=0.05)
     assert values.std(axis=0) == pytest.approx(np.ones(len(ATTRIBUTES)), abs=0.05)
 
@@ -137,14 +146,14 @@ def test_a_failed_measurement_does_not_set_the_scale():
     spoilt = rows.copy()
     spoilt[5] = 1e6
     spoilt[6] = np.nan
-    clean, robust = Scale.of(rows).attributes(rows), Scale.of(spoilt).attributes(spoilt)
+    clean, robust = AttributeScale.of(rows).attributes(rows), AttributeScale.of(spoilt).attributes(spoilt)
     assert robust[10:] == pytest.approx(clean[10:], abs=0.15)
     assert np.nanmax(robust) < 20
     assert np.isnan(robust[6]).all()
 
 
 def test_build_at_a_tiny_size(tmp_path):
-    made = finding.build(count=60, held_out=3, seed=2, generators=["dcgan"], recognisers=["sface"], folder=tmp_path)
+    made = finding.build_directions(count=60, held_out=3, seed=2, generators=["dcgan"], recognisers=["sface"], folder=tmp_path)
     assert [each.name for each in made] == list(ATTRIBUTES)
     for each in made:
         assert np.linalg.norm(each.vector) == pytest.approx(1, abs=1e-5)
@@ -153,14 +162,14 @@ def test_build_at_a_tiny_size(tmp_path):
         assert set(effect.others) == set(ATTRIBUTES) - {each.name}
         assert effect.identity["sface"] > 0
     with pytest.raises(LiminalError, match="at least 20 faces"):
-        finding.build(count=5, folder=tmp_path)
+        finding.build_directions(count=5, folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", list(ATTRIBUTES))
 def test_committed_directions_do_what_they_say(name):
     """Their stored effects, and once more here on other faces than those they were measured on."""
     stored = next(each for each in load_directions() if each.name == name)
-    for generator in registry.names("generator"):
+    for generator in registry.list_names("generator"):
         effect = stored.effects[generator]
         assert effect.low > 0.2
         assert effect.right_low > 0.8
@@ -169,7 +178,7 @@ def test_committed_directions_do_what_they_say(name):
     bases = torch.from_numpy(np.stack([base.latent for base in load_gallery("dcgan").bases[:24]]))
     move = torch.from_numpy(stored.vector) * (0.2 * maker.step_scale)
     with torch.inference_mode():
-        after, before = (measure(maker.decode(bases + sign * move)) for sign in (1, -1))
+        after, before = (measure_attributes(maker.decode(bases + sign * move)) for sign in (1, -1))
     change = after - before  # the scale cancels in the sign; measures enter with their attribute's weight
     spread = np.nanstd(before, axis=0)
     total = sum(
@@ -180,7 +189,7 @@ def test_committed_directions_do_what_they_say(name):
 
 def test_a_real_lockout():
     base = load_gallery("dcgan").bases[0]
-    found = smallest_lockout(
+    found = find_smallest_lockout(
         base.latent,
         registry.load("dcgan", "generator"),
         registry.load("sface", "recogniser"),
@@ -200,9 +209,9 @@ def test_missing_directions(tmp_path):
 
 def test_a_batch_holds_semantic_samples_when_asked(monkeypatch):
     plan = (direction("smile", 1), direction("glasses", 0, 1))
-    monkeypatch.setattr("core.sampling.semantic.load_directions", lambda: plan)
+    monkeypatch.setattr("core.sampling.lockout.load_directions", lambda: plan)
     asked = IdentityConfiguration(seed=7, iterations=1, semantic=True, targets=())
-    batch = generate_batch(asked, 0, panel=fake_panel())
+    batch = generate_identity_batch(asked, 0, panel=fake_panel())
     semantic = batch.pairs[batch.pairs["sample_type"] == "semantic"]
     for base_id, mine in semantic.groupby("base_id"):
         assert sorted(mine["direction"]) == ["glasses+", "glasses-", "smile+", "smile-"]

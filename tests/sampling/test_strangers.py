@@ -7,19 +7,18 @@ from statsmodels.stats.proportion import proportion_confint
 
 from core.errors import LiminalError
 from core.models import registry
-from core.sampling import strangers
-from core.sampling.descriptors import METRICS, write_arrays
-from core.sampling.pictures import to_images, to_pictures
-from core.sampling.seeds import sample_seed
-from core.sampling.strangers import acceptance, load_strangers
-from core.sampling.webp import decode_webp, encode_webp
+from core.sampling.building import population
+from core.sampling.configuration import sample_seed
+from core.sampling.images import decode_webp, encode_webp, to_images, to_pictures
+from core.sampling.stored.population import load_population, measure_acceptance
+from core.sampling.stored.scores import METRICS, write_arrays
 
-GENERATORS = registry.names("generator")
+GENERATORS = registry.list_names("generator")
 
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    return strangers.build("dcgan", count=40, wall=6, seed=9, folder=tmp_path_factory.mktemp("strangers"))
+    return population.build_population("dcgan", count=40, wall=6, seed=9, folder=tmp_path_factory.mktemp("strangers"))
 
 
 def test_build_at_a_tiny_size(few):
@@ -34,14 +33,14 @@ def test_build_at_a_tiny_size(few):
 
 
 def test_a_stranger_does_not_depend_on_how_many_there_are(few, tmp_path):
-    fewer = strangers.build("dcgan", count=5, wall=1, seed=9, folder=tmp_path)
+    fewer = population.build_population("dcgan", count=5, wall=1, seed=9, folder=tmp_path)
     assert fewer.vectors("sface") == pytest.approx(few.vectors("sface")[:5], abs=2e-3, nan_ok=True)
     assert fewer.wall[0].image.read_bytes() == few.wall[0].image.read_bytes()
 
 
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_committed_pictures_are_those_of_the_seeds_and_those_judged(generator):
-    people = load_strangers(generator)
+    people = load_population(generator)
     assert (len(people), len(people.wall)) == (2000, 240)
     assert list(people.seeds[:3]) == [sample_seed(0, "stranger", place) for place in range(3)]
     maker = registry.load(generator, "generator")
@@ -59,7 +58,7 @@ def test_committed_pictures_are_those_of_the_seeds_and_those_judged(generator):
 
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_everyone_on_the_wall_has_a_face_and_a_file(generator):
-    people = load_strangers(generator)
+    people = load_population(generator)
     found = np.logical_and.reduce([np.isfinite(people.vectors(name)).all(axis=1) for name in METRICS])
     assert [face.index for face in people.wall] == list(np.flatnonzero(found)[:240])
     assert all(face.image.is_file() for face in people.wall)
@@ -68,16 +67,16 @@ def test_everyone_on_the_wall_has_a_face_and_a_file(generator):
 
 def test_acceptance_counts_and_interval():
     apart = np.array([0.1, 0.59, 0.6, 0.7, np.nan, np.nan])
-    result = acceptance(apart, 0.6)
+    result = measure_acceptance(apart, 0.6)
     assert (result.accepted, result.judged, result.no_face, result.share) == (2, 4, 2, 0.5)  # strictly below the threshold
     assert (result.low, result.high) == pytest.approx(proportion_confint(2, 4, method="wilson"))
-    nobody = acceptance(np.array([np.nan]), 0.6)
+    nobody = measure_acceptance(np.array([np.nan]), 0.6)
     assert (nobody.judged, nobody.low, nobody.high) == (0, 0.0, 1.0)
     assert np.isnan(nobody.share)
 
 
 def test_a_stranger_would_unlock_their_own_phone():
-    people = load_strangers("dcgan")
+    people = load_population("dcgan")
     face = people.wall[3]
     apart = people.distances(people.vectors("dlib")[face.index], "dlib")
     assert int(np.nanargmin(apart)) == face.index
@@ -86,19 +85,19 @@ def test_a_stranger_would_unlock_their_own_phone():
 
 
 def test_what_cannot_be_answered_is_said(tmp_path):
-    people = load_strangers("dcgan")
+    people = load_population("dcgan")
     with pytest.raises(LiminalError, match="no descriptor by dlib"):
         people.distances(np.full(128, np.nan), "dlib")
     with pytest.raises(LiminalError, match="No descriptors are stored for the recogniser 'openface'"):
         people.no_face("openface")
     with pytest.raises(LiminalError, match="No strangers of dcgan are stored"):
-        load_strangers("dcgan", tmp_path)
+        load_population("dcgan", tmp_path)
     with pytest.raises(LiminalError, match="at least one"):
-        strangers.build("dcgan", count=0, folder=tmp_path)
+        population.build_population("dcgan", count=0, folder=tmp_path)
     (tmp_path / "dcgan.json").write_text("{}")
     (tmp_path / "dcgan.npz").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(LiminalError, match="missing or damaged"):
-        load_strangers("dcgan", tmp_path)
+        load_population("dcgan", tmp_path)
 
 
 def test_nothing_half_written_stays(tmp_path, monkeypatch):

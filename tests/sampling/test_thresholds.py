@@ -9,20 +9,21 @@ import pytest
 
 from core.errors import LiminalError
 from core.models import registry
-from core.sampling import thresholds
-from core.sampling.descriptors import METRICS, compact, distances, write_arrays
-from core.sampling.strangers import load_strangers
-from core.sampling.thresholds import Share, calibrate, load_thresholds
+from core.sampling.building import population as building_population
+from core.sampling.building.population import calibrate_thresholds
+from core.sampling.stored import population as stored_population
+from core.sampling.stored.population import ShareInterval, load_population, load_thresholds
+from core.sampling.stored.scores import METRICS, compact_descriptors, pairwise_distances, write_arrays
 
 RNG = np.random.default_rng(5)
-PAIRS = [(generator, recogniser) for generator in registry.names("generator") for recogniser in METRICS]
+PAIRS = [(generator, recogniser) for generator in registry.list_names("generator") for recogniser in METRICS]
 
 
 def test_quantile_and_rate_of_a_planted_population():
     """On a line, the distance of two standard normal people is |N(0, 2)|: its quantiles are known."""
     people = np.zeros((900, 2))
     people[:, 0] = RNG.standard_normal(900)
-    cuts, accepted, pairs = calibrate(people, "dlib", 0.5, rates=(0.05, 0.2), bootstraps=200)
+    cuts, accepted, pairs = calibrate_thresholds(people, "dlib", 0.5, rates=(0.05, 0.2), bootstraps=200)
     assert pairs == 900 * 899 // 2
     assert cuts[0].distance == pytest.approx(0.0887, abs=0.008)  # sqrt(2) z(0.525)
     assert cuts[1].distance == pytest.approx(0.3583, abs=0.02)
@@ -33,8 +34,8 @@ def test_quantile_and_rate_of_a_planted_population():
 
 def test_agrees_with_counting_all_pairs():
     people = RNG.standard_normal((60, 4))
-    cuts, accepted, _ = calibrate(people, "sface", 0.9, rates=(0.01, 0.1), bootstraps=20)
-    apart = [distances(people[i], people[j], "cosine")[0, 0] for i in range(60) for j in range(i)]
+    cuts, accepted, _ = calibrate_thresholds(people, "sface", 0.9, rates=(0.01, 0.1), bootstraps=20)
+    apart = [pairwise_distances(people[i], people[j], "cosine")[0, 0] for i in range(60) for j in range(i)]
     assert accepted.share == pytest.approx(np.mean(np.array(apart) < 0.9))
     for cut in cuts:
         assert np.mean(np.array(apart) <= cut.distance + 1e-12) == pytest.approx(cut.rate, abs=1 / len(apart))
@@ -43,19 +44,21 @@ def test_agrees_with_counting_all_pairs():
 def test_interval_is_over_people_not_pairs():
     """Its width follows the number of people: resampling 79,800 pairs would give an interval some eight times narrower."""
     people = RNG.standard_normal((400, 1)).repeat(2, axis=1)
-    _, share, pairs = calibrate(people, "dlib", 0.5, bootstraps=400)
+    _, share, pairs = calibrate_thresholds(people, "dlib", 0.5, bootstraps=400)
     over_pairs = 1.96 * np.sqrt(share.share * (1 - share.share) / pairs)
     assert (share.high - share.low) / 2 > 3 * over_pairs
-    fresh = [calibrate(RNG.standard_normal((400, 1)).repeat(2, axis=1), "dlib", 0.5, bootstraps=1)[1].share for _ in range(60)]
+    fresh = [
+        calibrate_thresholds(RNG.standard_normal((400, 1)).repeat(2, axis=1), "dlib", 0.5, bootstraps=1)[1].share for _ in range(60)
+    ]
     assert (share.high - share.low) / 2 == pytest.approx(1.96 * np.std(fresh), rel=0.5)  # the truth, from new populations
 
 
 def test_faces_not_found_take_no_part():
     people = RNG.standard_normal((80, 3))
     gaps = np.insert(people, [3, 40], np.nan, axis=0)
-    assert calibrate(people, "dlib", 1.0, bootstraps=30) == calibrate(gaps, "dlib", 1.0, bootstraps=30)
+    assert calibrate_thresholds(people, "dlib", 1.0, bootstraps=30) == calibrate_thresholds(gaps, "dlib", 1.0, bootstraps=30)
     with pytest.raises(LiminalError, match="at least three faces"):
-        calibrate(np.full((9, 3), np.nan), "dlib", 1.0)
+        calibrate_thresholds(np.full((9, 3), np.nan), "dlib", 1.0)
 
 
 @pytest.mark.parametrize("recogniser", METRICS)
@@ -64,20 +67,20 @@ def test_distances_in_numpy_equal_the_recognisers_own(recogniser):
 
     a, b = RNG.standard_normal((2, 6, 128)).astype(np.float32)
     own = registry.load(recogniser, "recogniser").distance(torch.from_numpy(a)[:, None], torch.from_numpy(b)[None]).numpy()
-    assert distances(a, b, METRICS[recogniser]) == pytest.approx(own, abs=1e-5)
+    assert pairwise_distances(a, b, METRICS[recogniser]) == pytest.approx(own, abs=1e-5)
 
 
 def test_half_precision_only_where_it_moves_nothing():
     close = RNG.standard_normal((50, 128)) / 12
-    assert compact(close, "euclidean").dtype == np.float16
-    assert compact(close * 1000, "euclidean").dtype == np.float32
+    assert compact_descriptors(close, "euclidean").dtype == np.float16
+    assert compact_descriptors(close * 1000, "euclidean").dtype == np.float32
 
 
 @pytest.mark.parametrize(("generator", "recogniser"), PAIRS)
 def test_committed_thresholds_follow_from_the_committed_strangers(generator, recogniser):
     stored = load_thresholds(generator, recogniser)
-    people = load_strangers(generator)
-    cuts, accepted, pairs = calibrate(people.vectors(recogniser), recogniser, stored.default, bootstraps=2)
+    people = load_population(generator)
+    cuts, accepted, pairs = calibrate_thresholds(people.vectors(recogniser), recogniser, stored.default, bootstraps=2)
     assert (stored.strangers, stored.no_face, stored.pairs) == (2000, people.no_face(recogniser), pairs)
     assert stored.default == registry.load(recogniser, "recogniser").threshold
     assert stored.default_acceptance.share == pytest.approx(accepted.share)
@@ -95,7 +98,7 @@ def test_build_writes_what_it_returns(tmp_path):
     people = RNG.standard_normal((40, 128)).astype(np.float32) / 10
     write_arrays(tmp_path / "dcgan.npz", {"seeds": np.arange(40), "dlib": people})
     (tmp_path / "dcgan.json").write_text(json.dumps({"recognisers": ["dlib"], "wall": [], "command": "x", "date": "y"}))
-    made = thresholds.build("dcgan", "dlib", folder=tmp_path / "out", strangers=tmp_path, bootstraps=20, seed=3)
+    made = building_population.build_thresholds("dcgan", "dlib", folder=tmp_path / "out", strangers=tmp_path, bootstraps=20, seed=3)
     assert load_thresholds("dcgan", "dlib", tmp_path / "out") == made
     assert made.command == "python -m core assets thresholds --seed 3 --bootstraps 20"
 
@@ -108,7 +111,9 @@ def test_unknown_rate_and_missing_file():
 
 
 def test_explanation_is_one_sentence():
-    text = thresholds.explain(0.6, Share(0.1783, 0.17, 0.19), thresholds.Calibrated(0.01, 0.4988, 0.49, 0.51))
+    text = building_population.explain_thresholds(
+        0.6, ShareInterval(0.1783, 0.17, 0.19), stored_population.CalibratedThreshold(0.01, 0.4988, 0.49, 0.51)
+    )
     assert "accepts 18 % of them, where 0.50 would accept 1 %." in text
 
 

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from ui import ROOT
 from ui.jobs import JobManager
-from ui.paths import ROOT
 from ui.server import lifespan, middleware, routes
 
 JobManager._serve = lambda self: None

@@ -12,15 +12,15 @@ import pytest
 from PIL import Image
 
 from core.errors import LiminalError
-from core.models.own import listing
+from core.models.custom import catalogue
 from core.sampling.sample_set import SampleSet
-from core.studies.assignment import assign
-from core.studies.exporting.bundle import bundle
+from core.studies.exporting.bundle import make_bundle
 from core.studies.importing.bundles import import_bundle
-from core.studies.importing.conversion import convert
-from core.studies.importing.guessing import guess
-from core.studies.importing.mapping import Mapping
-from core.studies.importing.reading import read
+from core.studies.importing.conversion import convert_table
+from core.studies.importing.guessing import guess_mapping
+from core.studies.importing.mapping import ColumnMapping
+from core.studies.importing.reading import read_file
+from core.studies.planning import assign_stimuli
 from tests.security.corpus import broken, chances, odd_json, odd_record, rezipped
 from tests.security.disk import everything_on
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
@@ -73,7 +73,7 @@ def photographs():
 def test_photographs(quiet, monkeypatch):
     from core.models import photos
 
-    monkeypatch.setattr(photos, "_find_one_face", lambda *_, **__: np.insert(photos.FRAME * 120 + 15, 2, [75, 95], axis=0))
+    monkeypatch.setattr(photos, "_find_one_face", lambda *_, **__: np.insert(photos.DEFAULT_FRAME * 120 + 15, 2, [75, 95], axis=0))
     monkeypatch.setattr(photos, "MOST_PIXELS", 1_000_000)  # a broken size is read up to here, and large ones take their time
     monkeypatch.setattr(photos, "_frame", lambda *_, **__: None)  # what is read is looked at; finding faces is not meant
     good = list(photographs())
@@ -113,9 +113,9 @@ def tables():
 
 
 def brought_in(content, name):
-    imported = read(content, name)
-    guessed = guess(imported.frame)
-    converted = convert(imported, guessed.mapping, "s")
+    imported = read_file(content, name)
+    guessed = guess_mapping(imported.frame)
+    converted = convert_table(imported, guessed.mapping, "s")
     converted.check()
 
 
@@ -143,14 +143,14 @@ def test_mappings_and_plans(quiet):
         "exported": False,
     }
     for number, chance in enumerate(chances(400, "mappings")):
-        refused(Mapping.from_dict, odd_record(mapping, chance), where=number)
+        refused(ColumnMapping.from_dict, odd_record(mapping, chance), where=number)
 
 
 def test_bundles(quiet):
     store, library, before = quiet
     study = made_study(store, library, "s", faces(4))
     answer_all(store, study, lambda _: "fear")
-    good = bundle(store, library, "s", demographics=True)
+    good = make_bundle(store, library, "s", demographics=True)
     before()
     fewest = 0
     for number, chance in enumerate(chances(100, "bundles")):
@@ -211,8 +211,8 @@ def test_weight_files(quiet, tmp_path_factory):
     import torch
     from safetensors.torch import save_file
 
-    from core.models.own.tensors import read_tensors
-    from core.models.safe_pickle import load_arrays
+    from core.models.builtin.lpips_distance import load_arrays
+    from core.models.custom.loading import read_tensors
 
     folder = tmp_path_factory.mktemp("weights")
     tensors = {"a.weight": torch.ones(3, 4), "b": torch.zeros(2, dtype=torch.int64)}
@@ -231,17 +231,17 @@ def test_weight_files(quiet, tmp_path_factory):
 
 
 def test_lists_of_models(place, tmp_path, monkeypatch):
-    monkeypatch.setattr(listing, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(catalogue, "REREAD_SECONDS", 0.0)
     good = {"models": [{"name": "a", "model_class": "stylegan2", "source": "/x", "options": {}, "title": "t", "files": {"a": "b"}}]}
     for number, chance in enumerate(chances(150, "models")):
         (tmp_path / "models.json").write_bytes(odd_json(good, chance))
-        refused(listing.own_models, where=number)
+        refused(catalogue.list_custom_models, where=number)
 
 
 def test_answers(quiet):
     store, library, before = quiet
     made_study(store, library, "s", faces())
-    person = store.enrol("s", assign)
+    person = store.enrol("s", assign_stimuli)
     good = {"code": person.code, "answers": [row(person, person.trials[0], "fear")]}
     before()
     statuses = set()

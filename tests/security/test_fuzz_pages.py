@@ -16,7 +16,7 @@ from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from ui import navigation
 
-PAGES = [place.url for place in (*navigation.PLACES, *navigation.ASIDE)]
+PAGES = [place.url for place in (*navigation.MAIN_PAGES, *navigation.LINKED_PAGES)]
 NAMES = (
     *("base", "pair", "seed", "sample", "generator", "recogniser", "count", "freedom", "strategy", "gamma", "loss", "adaptive"),
     *("resampling", "row", "frames", "threshold", "stranger", "study", "code", "new", "set", "faces", "compare", "item", "part"),

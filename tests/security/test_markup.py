@@ -62,9 +62,9 @@ def test_what_raters_see(studies):
     test = app("take_part.py", study=open_.token)
     harmless(test)
     assert any("&lt;img src=x" in body for _, body in bodies(test, AS_HTML)), "the owner's words are shown as they are"
-    from core.studies.assignment import assign
+    from core.studies.planning import assign_stimuli
 
-    person = store.enrol(asked.name, assign)
+    person = store.enrol(asked.name, assign_stimuli)
     store.update(person.code, consented_at=datetime.now(UTC), strategy=EVIL, demographics={"gender": EVIL})
     harmless(app("take_part.py", study=asked.token, code=person.code))
     harmless(app("take_part.py", study=EVIL, code=EVIL))

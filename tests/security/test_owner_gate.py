@@ -33,7 +33,7 @@ def visit(monkeypatch):
         monkeypatch.setattr(streamlit, "context", SimpleNamespace(headers=StreamlitHeaders(headers), ip_address=ip))
         monkeypatch.setattr(streamlit, "user", SimpleNamespace(to_dict=lambda: user or {}))
         monkeypatch.setattr(streamlit, "session_state", {})
-        return owner_gate.allowed()
+        return owner_gate.is_allowed()
 
     return visited
 
@@ -46,7 +46,7 @@ def test_without_any_setting_only_this_computer_is_let_in(visit):
     assert not visit([("Host", "liminal.example"), ("Origin", "https://liminal.example")])
     assert not visit([("Host", "localhost:8501"), ("Origin", "https://liminal.example")]), "a proxy that forwards no host"
     assert not visit([("Host", "localhost.evil.example:8501")])
-    for name in owner_gate.FORWARDED:
+    for name in owner_gate.FORWARDED_HEADERS:
         assert not visit([*HERE, (name, "127.0.0.1")]), name
     for odd in ("[", "[::1", "localhost@evil.example", "localhost\\.evil.example", "LOCALHOST.", "0"):
         assert not visit([("Host", odd)]), odd
@@ -108,7 +108,7 @@ def test_a_wrong_password_is_slow_and_opens_nothing(visit, monkeypatch):
     def page():
         from ui.studies import owner_gate
 
-        if owner_gate.opened():
+        if owner_gate.require_owner():
             import streamlit as st
 
             st.write("inside")
@@ -122,7 +122,7 @@ def test_a_wrong_password_is_slow_and_opens_nothing(visit, monkeypatch):
         test.button[0].click().run()
         assert not test.exception
         assert "not the password" in test.error[0].value
-    assert slept == [owner_gate.PAUSE] * 4
+    assert slept == [owner_gate.PAUSE_SECONDS] * 4
     test.text_input[0].set_value("sesame ☃")
     test.button[0].click().run()
     assert test.markdown[-1].value == "inside"
@@ -186,7 +186,10 @@ def test_a_real_server_lets_in_owners_and_shows_raters_their_study_alone(closed)
         assert inside not in page
     assert "Sign in" in said(address, "studies", asked).replace("Signing in needs", "Sign in")
     assert "not among those of the owners" in said(address, "studies", asked, **strangers[1])
-    for name in ("", *(place.url for place in (*navigation.PLACES, *navigation.ASIDE) if place.url not in ("", "take-part"))):
+    for name in (
+        "",
+        *(place.url for place in (*navigation.MAIN_PAGES, *navigation.LINKED_PAGES) if place.url not in ("", "take-part")),
+    ):
         for query in (asked, own, f"study={study.token}", "", f"new={study.sample_sets[0]}"):
             page = said(address, name, query)
             for secret in (inside, person.code, person.rater, "Faces of Hidden things"):

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import LiminalError
-from core.studies.assignment import assign
-from core.studies.planning import stratum
-from core.studies.study import Plan, Stimulus, Study
+from core.studies.planning import assign_stimuli, stimulus_stratum
+from core.studies.study import RatingPlan, Stimulus, Study
 
 
 def stimuli_in(sizes, checks):
@@ -26,14 +25,14 @@ def stimuli_in(sizes, checks):
 
 
 def study(trials, sentinels, seed=0):
-    return Study("A study", Plan("identity", trials, sentinels, seed))
+    return Study("A study", RatingPlan("identity", trials, sentinels, seed))
 
 
 def enrolled(asked, stimuli, raters):
     """What the store does: each rater is assigned with the counts of those before."""
     counts, orders = Counter(), []
     for number in range(raters):
-        orders.append(assign(asked, stimuli, counts, number))
+        orders.append(assign_stimuli(asked, stimuli, counts, number))
         counts.update(orders[-1])
     return counts, orders
 
@@ -53,7 +52,7 @@ def test_votes_are_balanced_within_a_stratum_after_any_number_of_raters(sizes, c
     by_stratum: dict[str, list[int]] = {}
     for each in stimuli:
         if not each.is_sentinel:
-            by_stratum.setdefault(stratum(each), []).append(counts[each.stimulus])
+            by_stratum.setdefault(stimulus_stratum(each), []).append(counts[each.stimulus])
     assert all(max(group) - min(group) <= 1 for group in by_stratum.values())
     available = sum(each.is_sentinel for each in stimuli)
     for order in orders:
@@ -64,7 +63,7 @@ def test_votes_are_balanced_within_a_stratum_after_any_number_of_raters(sizes, c
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 25))
 def test_emotion_images_are_one_stratum(images, trials, raters):
     stimuli = [Stimulus(str(index), (str(index),)) for index in range(images)]
-    counts, _ = enrolled(Study("A study", Plan("emotion", trials)), stimuli, raters)
+    counts, _ = enrolled(Study("A study", RatingPlan("emotion", trials)), stimuli, raters)
     votes = [counts[each.stimulus] for each in stimuli]
     assert max(votes) - min(votes) <= 1
 
@@ -79,10 +78,10 @@ def test_a_rater_gets_one_whole_batch_with_its_own_genuine_pairs_and_batches_tak
 
 def test_the_same_seed_and_number_give_the_same_order_and_others_another():
     stimuli = stimuli_in([30], 4)
-    first = assign(study(30, 4), stimuli, {}, 5)
-    assert assign(study(30, 4), stimuli, {}, 5) == first
-    assert assign(study(30, 4), stimuli, {}, 6) != first
-    assert assign(study(30, 4, seed=1), stimuli, {}, 5) != first
+    first = assign_stimuli(study(30, 4), stimuli, {}, 5)
+    assert assign_stimuli(study(30, 4), stimuli, {}, 5) == first
+    assert assign_stimuli(study(30, 4), stimuli, {}, 6) != first
+    assert assign_stimuli(study(30, 4, seed=1), stimuli, {}, 5) != first
 
 
 def test_sentinels_are_spread_over_the_order():
@@ -90,7 +89,7 @@ def test_sentinels_are_spread_over_the_order():
     checks = {each.stimulus for each in stimuli if each.is_sentinel}
     seen = []
     for number in range(40):
-        places = [place for place, name in enumerate(assign(study(90, 10), stimuli, {}, number)) if name in checks]
+        places = [place for place, name in enumerate(assign_stimuli(study(90, 10), stimuli, {}, number)) if name in checks]
         assert [place // 10 for place in places] == list(range(10))  # one in every tenth
         seen += [place % 10 for place in places]
     assert set(seen) == set(range(10))  # anywhere within it
@@ -99,4 +98,4 @@ def test_sentinels_are_spread_over_the_order():
 
 def test_a_study_without_stimuli_is_a_sentence():
     with pytest.raises(LiminalError, match="nothing to ask about"):
-        assign(study(3, 0), [], {}, 0)
+        assign_stimuli(study(3, 0), [], {}, 0)

@@ -14,12 +14,13 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Integer, MetaData, Table, Text, select
 
+from core import progress as backups
 from core.__main__ import main
 from core.errors import LiminalError
 from core.studies.ratings import Rating
 from core.studies.storage import backup as backups
-from core.studies.storage import schema
-from core.studies.storage.backup import backup, restore
+from core.studies.storage import database
+from core.studies.storage.backup import restore_backup, write_backup
 from core.studies.storage.tables import METADATA
 from core.studies.store import Store
 from tests.studies.test_store_crowds import CHILDREN, answer_until_killed, make, rating
@@ -65,15 +66,15 @@ def test_a_backup_brings_everything_back_on_either_database(tmp_path, elsewhere)
     first = Store(f"sqlite:///{tmp_path / 'ratings.sqlite'}")
     person = filled(first)
     before = every_row(first)
-    made = backup(tmp_path / "b.sqlite", f"sqlite:///{tmp_path / 'ratings.sqlite'}")
+    made = write_backup(tmp_path / "b.sqlite", f"sqlite:///{tmp_path / 'ratings.sqlite'}")
     assert (made.studies, made.people, made.answers) == (2, 1, 6)
-    assert restore(tmp_path / "b.sqlite", elsewhere) == made
+    assert restore_backup(tmp_path / "b.sqlite", elsewhere) == made
     there = Store(elsewhere)
     assert every_row(there) == before
     # and out of that database again
-    assert backup(tmp_path / "again.sqlite", elsewhere) == made
+    assert write_backup(tmp_path / "again.sqlite", elsewhere) == made
     third = f"sqlite:///{tmp_path / 'third.sqlite'}"
-    restore(tmp_path / "again.sqlite", third)
+    restore_backup(tmp_path / "again.sqlite", third)
     last = Store(third)
     assert every_row(last) == before
     # what the database numbers itself goes on, and the same people go on answering
@@ -87,7 +88,7 @@ def test_a_backup_brings_everything_back_on_either_database(tmp_path, elsewhere)
 def test_the_file_is_one_whole_file_for_its_owner_alone(store, store_url, tmp_path):
     filled(store)
     target = tmp_path / "kept" / "b.sqlite"
-    backup(target, store_url)
+    write_backup(target, store_url)
     assert [each.name for each in target.parent.iterdir()] == ["b.sqlite"]
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     with closing(sqlite3.connect(f"file:{target}?mode=ro", uri=True)) as connection:
@@ -114,14 +115,14 @@ def test_backups_while_people_answer_hold_every_answer_acknowledged_before(store
         while len(acknowledged()) < least and time.monotonic() < until:
             time.sleep(0.005)
         before, target = acknowledged(), tmp_path / f"b{number}.sqlite"
-        held = backup(target, store_url)
+        held = write_backup(target, store_url)
         made.append((before, target, held.answers, len(acknowledged())))
     assert child.is_alive(), "people answered all the time"
     child.kill()
     child.join()
     for before, target, held, after in made:
         url = f"sqlite:///{tmp_path / 'restored.sqlite'}"
-        restore(target, url, replace=True)
+        restore_backup(target, url, replace=True)
         restored = Store(url)
         table = restored.ratings("busy")
         assert before <= set(table["rating_id"]), "an acknowledged answer is not in the backup"
@@ -150,7 +151,7 @@ def test_writers_of_this_process_are_not_kept_waiting_by_a_backup(tmp_path, monk
 
     monkeypatch.setattr(backups, "PAGES", 1)
     monkeypatch.setattr(backups.Progress, "stage", while_copying)
-    held = backup(tmp_path / "b.sqlite", url)
+    held = write_backup(tmp_path / "b.sqlite", url)
     assert len(saved) == 10, "answers were saved between two pages"
     assert held.answers == 0, "and the backup is of the moment at which it began"
     assert len(store.ratings("crowd")) == 10
@@ -160,25 +161,25 @@ def test_writers_of_this_process_are_not_kept_waiting_by_a_backup(tmp_path, monk
 def test_nothing_is_overwritten_unless_that_is_said(store, store_url, tmp_path):
     filled(store)
     target = tmp_path / "b.sqlite"
-    backup(target, store_url)
+    write_backup(target, store_url)
     content = target.read_bytes()
     with pytest.raises(LiminalError, match="There is a file"):
-        backup(target, store_url)
+        write_backup(target, store_url)
     assert target.read_bytes() == content
     store.delete("untouched")
     before = every_row(store)
     with pytest.raises(LiminalError, match="holds 1 studies with 6 answers already, so nothing was restored"):
-        restore(target, store_url)
+        restore_backup(target, store_url)
     assert every_row(store) == before
-    assert restore(target, store_url, replace=True).studies == 2
+    assert restore_backup(target, store_url, replace=True).studies == 2
     assert {study.name for study in store.studies()} == {"faces 👩‍🚀 of ضرب", "untouched"}
-    assert backup(target, store_url, replace=True).studies == 2
+    assert write_backup(target, store_url, replace=True).studies == 2
 
 
 def test_the_store_is_no_backup_of_itself(tmp_path):
     file = tmp_path / "ratings.sqlite"
     Store(f"sqlite:///{file}").dispose()
-    for task in (backup, restore):
+    for task in (write_backup, restore_backup):
         with pytest.raises(LiminalError, match="is the store itself"):
             task(file, f"sqlite:///{file}", replace=True)
 
@@ -220,11 +221,11 @@ def test_a_damaged_backup_leaves_the_store_as_it_was(tmp_path, name):
     store = Store(url)
     filled(store)
     target = tmp_path / "b.sqlite"
-    backup(target, url)
+    write_backup(target, url)
     damaged(name)(target)
     content, before = target.read_bytes(), every_row(store)
     with pytest.raises(LiminalError, match=r"^[^\n]*\.$"):
-        restore(target, url, replace=True)
+        restore_backup(target, url, replace=True)
     assert every_row(store) == before
     assert target.read_bytes() == content, "the file itself is only read"
     store.dispose()
@@ -247,14 +248,14 @@ def upgrade():
 @pytest.fixture
 def later(tmp_path, monkeypatch):
     """Become the next version of the program, whose tables have one more and a column more; called again: this one again."""
-    head = ScriptDirectory.from_config(schema.configuration()).get_current_head()
+    head = ScriptDirectory.from_config(database.alembic_configuration()).get_current_head()
     folder = tmp_path / "migrations"
-    shutil.copytree(schema.FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(database.MIGRATIONS_FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "versions" / "v9999_next.py").write_text(NEXT.format(head=head))
     appeals = Table("appeals", MetaData(), Column("id", Integer, primary_key=True), Column("said", Text))
 
     def become():
-        monkeypatch.setattr(schema, "FOLDER", folder)
+        monkeypatch.setattr(database, "MIGRATIONS_FOLDER", folder)
         monkeypatch.setattr(backups, "TABLES", [*backups.TABLES, appeals])
 
     return become
@@ -265,16 +266,16 @@ def test_a_backup_of_the_version_before_is_brought_to_todays_tables(tmp_path, el
     store = Store(url)
     filled(store)
     before, target = every_row(store), tmp_path / "b.sqlite"
-    made = backup(target, url)
+    made = write_backup(target, url)
     store.dispose()
     content = target.read_bytes()
     later()
-    assert restore(target, elsewhere) == made
+    assert restore_backup(target, elsewhere) == made
     assert target.read_bytes() == content, "the file itself is only read"
     there = Store(elsewhere)
     assert every_row(there) == before
     with there._database.reading() as connection:
-        assert connection.exec_driver_sql(f"SELECT version_num FROM {schema.VERSION_TABLE}").scalar() == "9999"
+        assert connection.exec_driver_sql(f"SELECT version_num FROM {database.VERSION_TABLE}").scalar() == "9999"
         assert connection.exec_driver_sql("SELECT count(*) FROM appeals").scalar() == 0
         assert set(connection.exec_driver_sql("SELECT lab FROM studies").scalars()) == {"none"}
     there.dispose()
@@ -287,12 +288,12 @@ def test_a_backup_of_a_newer_version_is_refused(tmp_path, later):
     filled(store)
     before = every_row(store)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schema, "FOLDER", schema.FOLDER)
+        patch.setattr(database, "MIGRATIONS_FOLDER", database.MIGRATIONS_FOLDER)
         patch.setattr(backups, "TABLES", backups.TABLES)
         later()
-        backup(tmp_path / "newer-backup.sqlite", newer)
+        write_backup(tmp_path / "newer-backup.sqlite", newer)
     with pytest.raises(LiminalError, match=r"^newer-backup.sqlite was written by a newer version of Liminal, .*update this one\.$"):
-        restore(tmp_path / "newer-backup.sqlite", url, replace=True)
+        restore_backup(tmp_path / "newer-backup.sqlite", url, replace=True)
     assert every_row(store) == before
     store.dispose()
 
@@ -302,13 +303,13 @@ def test_a_backup_whose_tables_are_not_those_of_its_version_is_refused(tmp_path,
     url, target = f"sqlite:///{tmp_path / 'ratings.sqlite'}", tmp_path / "b.sqlite"
     store = Store(url)
     filled(store)
-    backup(target, url)
+    write_backup(target, url)
     with closing(sqlite3.connect(target)) as connection:
         connection.execute("CREATE TABLE appeals (x)")
     before = every_row(store)
     later()
     with pytest.raises(LiminalError, match=r"^b.sqlite cannot be brought to this version's tables, .*another backup\.$"):
-        restore(target, f"sqlite:///{tmp_path / 'other.sqlite'}")
+        restore_backup(target, f"sqlite:///{tmp_path / 'other.sqlite'}")
     assert every_row(store) == before
     store.dispose()
 
@@ -316,7 +317,7 @@ def test_a_backup_whose_tables_are_not_those_of_its_version_is_refused(tmp_path,
 def test_a_restore_that_fails_in_the_middle_changes_nothing(store, store_url, tmp_path, monkeypatch):
     filled(store)
     target = tmp_path / "b.sqlite"
-    backup(target, store_url)
+    write_backup(target, store_url)
     store.delete("untouched")
     before = every_row(store)
 
@@ -327,7 +328,7 @@ def test_a_restore_that_fails_in_the_middle_changes_nothing(store, store_url, tm
     monkeypatch.setattr(backups, "ROWS", 2)
     monkeypatch.setattr(backups.Progress, "stage", fails)
     with pytest.raises(KeyboardInterrupt):
-        restore(target, store_url, replace=True)
+        restore_backup(target, store_url, replace=True)
     assert every_row(store) == before
 
 

@@ -11,14 +11,19 @@ from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.identity import generate_batch
+from core.sampling.identity import generate_identity_batch
 from core.sampling.sample_set import SampleSet
-from core.studies import demonstration, demonstration_sets
-from core.studies.demonstration import FOLDER, NAMES, ensure_demonstration, load_demonstration
-from core.studies.demonstration_sets import Size
-from core.studies.exclusions import exclusions
-from core.studies.library import Library, content_id
-from core.studies.planning import stimuli_of
+from core.studies import demonstration
+from core.studies.demonstration import (
+    DEMONSTRATION_FOLDER,
+    STUDY_NAMES,
+    DemonstrationSize,
+    ensure_demonstration,
+    load_demonstration,
+)
+from core.studies.exclusions import apply_exclusion_rules
+from core.studies.library import Library, hash_sample_set
+from core.studies.planning import list_stimuli
 from core.studies.store import Store
 from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import fake_panel
@@ -26,7 +31,7 @@ from tests.fakes import fake_panel
 
 @pytest.fixture(scope="module")
 def pieces():
-    pairs = generate_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel())
+    pairs = generate_identity_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel())
     configuration = EmotionConfiguration("surprise", "fear", generator="dcgan", count=6)
     faces = emotion_set([unanimous(0.5, 0.4, True)] * 6, configuration=configuration)
     checks = emotion_set([unanimous(0.95, 0.02, False)] * 2, configuration=dataclasses.replace(configuration, seed=1), genuine=0)
@@ -37,9 +42,9 @@ def pieces():
 def made(pieces, tmp_path, monkeypatch, capsys):
     """The command at a tiny size, with sets made by hand."""
     pairs, faces, checks = pieces
-    monkeypatch.setattr(demonstration, "identity_set", lambda *_: pairs)
-    monkeypatch.setattr(demonstration, "emotion_sets", lambda *_: [faces])
-    monkeypatch.setattr(demonstration, "sentinel_set", lambda *_: (checks, "Only 2 can be had."))
+    monkeypatch.setattr(demonstration, "make_identity_set", lambda *_: pairs)
+    monkeypatch.setattr(demonstration, "make_emotion_sets", lambda *_: [faces])
+    monkeypatch.setattr(demonstration, "make_sentinel_set", lambda *_: (checks, "Only 2 can be had."))
     assert main(["assets", "demonstration", "--out", str(tmp_path / "out"), "--raters", "3", "4", "--seed", "9"]) == 0
     assert "identity: 672 simulated answers of 3 observers about 112 stimuli." in capsys.readouterr().out
     return tmp_path / "out"
@@ -54,10 +59,10 @@ def store(tmp_path):
 
 def test_what_was_made_comes_back_from_its_folder(made, pieces):
     identity, emotion = load_demonstration(made)
-    assert [each.study.name for each in (identity, emotion)] == list(NAMES.values())
+    assert [each.study.name for each in (identity, emotion)] == list(STUDY_NAMES.values())
     assert (identity.study.source, len(identity.raters), len(identity.ratings)) == ("simulated", 3, 672)
     assert "Only 2 can be had." in emotion.study.note
-    assert {folder.name for folder in (*identity.folders, *emotion.folders)} == {content_id(each) for each in pieces}
+    assert {folder.name for folder in (*identity.folders, *emotion.folders)} == {hash_sample_set(each) for each in pieces}
     for each in (identity, emotion):
         assert set(each.ratings["stimulus"]) <= {stimulus.stimulus for stimulus in each.stimuli}
         for rater in each.raters:
@@ -70,7 +75,7 @@ def test_what_was_made_comes_back_from_its_folder(made, pieces):
 
 
 def test_it_is_put_into_a_store_once(made, store):
-    assert ensure_demonstration(store, made) == tuple(NAMES.values())
+    assert ensure_demonstration(store, made) == tuple(STUDY_NAMES.values())
     assert ensure_demonstration(store, made) == ()
     for each in load_demonstration(made):
         assert store.study(each.study.name).source == "simulated"
@@ -82,7 +87,7 @@ def test_only_putting_it_in_tells_how_far_it_is(made, store):
     told = []
     ensure_demonstration(store, made, Progress(told.append))
     assert [each.fraction for each in told] == sorted(each.fraction for each in told)
-    assert all(any(name in each.message for each in told) for name in NAMES.values())
+    assert all(any(name in each.message for each in told) for name in STUDY_NAMES.values())
     again = []
     ensure_demonstration(store, made, Progress(again.append))
     assert again == []
@@ -90,16 +95,16 @@ def test_only_putting_it_in_tells_how_far_it_is(made, store):
 
 def test_what_the_owner_deleted_does_not_come_back(made, store):
     ensure_demonstration(store, made)
-    store.delete(NAMES["emotion"])
+    store.delete(STUDY_NAMES["emotion"])
     assert ensure_demonstration(store, made) == ()
-    assert [study.name for study in store.studies()] == [NAMES["identity"]]
+    assert [study.name for study in store.studies()] == [STUDY_NAMES["identity"]]
 
 
 def test_forgetting_one_observer_deletes_no_study(made, store):
     ensure_demonstration(store, made)
-    store.forget(NAMES["identity"], "observer-001")
+    store.forget(STUDY_NAMES["identity"], "observer-001")
     assert ensure_demonstration(store, made) == ()
-    assert len(store.raters(NAMES["identity"])) == 2
+    assert len(store.raters(STUDY_NAMES["identity"])) == 2
 
 
 def test_a_missing_demonstration_is_a_sentence(tmp_path):
@@ -116,21 +121,21 @@ def test_finished_pieces_are_not_made_again(tmp_path, pieces):
         return pairs
 
     for _ in range(2):
-        found = demonstration_sets._piece(tmp_path / "piece", pairs.configuration, make)
+        found = demonstration._load_or_make(tmp_path / "piece", pairs.configuration, make)
     assert len(calls) == 1
-    assert content_id(found) == content_id(pairs)
+    assert hash_sample_set(found) == hash_sample_set(pairs)
     (tmp_path / "piece" / "manifest.json").write_text("{")  # stopped half-way or damaged
-    demonstration_sets._piece(tmp_path / "piece", pairs.configuration, make)
-    demonstration_sets._piece(tmp_path / "piece", IdentityConfiguration(seed=3), make)  # another was asked for
+    demonstration._load_or_make(tmp_path / "piece", pairs.configuration, make)
+    demonstration._load_or_make(tmp_path / "piece", IdentityConfiguration(seed=3), make)  # another was asked for
     assert len(calls) == 3
 
 
 def test_batches_are_joined(tmp_path, monkeypatch, pieces):
-    configuration = IdentityConfiguration(seed=4, generator=demonstration_sets.GENERATOR, strategy="gradient")
+    configuration = IdentityConfiguration(seed=4, generator=demonstration.DEMONSTRATION_GENERATOR, strategy="gradient")
     for batch in range(2):
-        made = generate_batch(dataclasses.replace(configuration, iterations=2), batch, panel=fake_panel())
+        made = generate_identity_batch(dataclasses.replace(configuration, iterations=2), batch, panel=fake_panel())
         dataclasses.replace(made, configuration=configuration).save(tmp_path / f"identity-{batch}")
-    both = demonstration_sets.identity_set(Size(batches=2), 4, tmp_path, Progress())
+    both = demonstration.make_identity_set(DemonstrationSize(batches=2), 4, tmp_path, Progress())
     assert set(both.pairs["batch"]) == {0, 1}
     assert len(both.pairs) == 224
 
@@ -148,8 +153,8 @@ def test_the_shipped_sets_are_whole_and_give_the_shipped_stimuli(shipped):
         found = {}
         for folder in each.folders:
             sample_set = SampleSet.load(folder)
-            assert content_id(sample_set) == folder.name
-            found |= {stimulus.stimulus: stimulus for stimulus in stimuli_of(sample_set, folder.name)}
+            assert hash_sample_set(sample_set) == folder.name
+            found |= {stimulus.stimulus: stimulus for stimulus in list_stimuli(sample_set, folder.name)}
         assert found == {stimulus.stimulus: stimulus for stimulus in each.stimuli}
 
 
@@ -160,12 +165,12 @@ def test_the_shipped_pictures_are_small_files_in_the_library(shipped, tmp_path):
     content, media_type = library.picture(stimulus.details["set"], stimulus.images[0])
     assert media_type == "image/webp"
     assert content[8:12] == b"WEBP"
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 12e6
+    assert sum(path.stat().st_size for path in DEMONSTRATION_FOLDER.rglob("*") if path.is_file()) < 12e6
 
 
 def test_group_means_lie_near_paper_a(shipped):
     """What is calibrated: Table 1's mean similarity and identity by sample type."""
-    published = json.loads((FOLDER.parent / "published" / "table1.json").read_text())
+    published = json.loads((DEMONSTRATION_FOLDER.parent / "published" / "table1.json").read_text())
     rows = pd.DataFrame(published["rows"], columns=published["columns"])
     rows = rows[rows["step"].isna()].set_index("sample_type")
     identity = shipped[0]
@@ -181,7 +186,7 @@ def test_group_means_lie_near_paper_a(shipped):
 def test_choices_and_times_are_like_paper_b(shipped):
     """What is calibrated: entropy from 0.5 to 2.0 bits, times from 500 to 1500 ms, Spearman near 0.42, about 34 % left out."""
     emotion = shipped[1]
-    said = exclusions(emotion.ratings, emotion.stimuli)
+    said = apply_exclusion_rules(emotion.ratings, emotion.stimuli)
     assert 0.24 < len(said.reasons) / len(said.raters) < 0.44
     kept = said.of(emotion.ratings[~emotion.ratings["is_sentinel"]])
     spread = kept.groupby("stimulus")["value"].apply(lambda votes: entropy(votes.value_counts(), base=2))

@@ -13,41 +13,39 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.models.emotions import EMOTIONS
-from core.studies.exporting.croissant import croissant
-from core.studies.exporting.data_card import COLUMNS, origin
-from core.studies.exporting.safe_cells import escape, escaped, unescaped
-from core.studies.exporting.tables import csv_bytes, parquet_bytes
-from core.studies.importing.conversion import convert
-from core.studies.importing.guessing import guess
-from core.studies.importing.reading import read
-from core.studies.ratings import RATINGS, Rating, table
-from core.studies.study import Plan, Study
+from core.studies.exporting.bundle import COLUMN_MEANINGS, describe_origin, make_croissant
+from core.studies.exporting.tables import csv_bytes, escape_cell, escape_column, parquet_bytes, unescape_column
+from core.studies.importing.conversion import convert_table
+from core.studies.importing.guessing import guess_mapping
+from core.studies.importing.reading import read_file
+from core.studies.ratings import RATINGS, Rating, make_ratings_table
+from core.studies.study import RatingPlan, Study
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "=cmd|' /C calc'!A0"]
 
 
 def undone(cell):
-    return unescaped(pd.Series([cell], dtype="str"))[0]
+    return unescape_column(pd.Series([cell], dtype="str"))[0]
 
 
 @pytest.mark.parametrize("cell", FORMULAS)
 def test_formulas_get_an_apostrophe_and_lose_it_again(cell):
-    assert escape(cell) == f"'{cell}"
-    assert undone(escape(cell)) == cell
+    assert escape_cell(cell) == f"'{cell}"
+    assert undone(escape_cell(cell)) == cell
 
 
 @pytest.mark.parametrize("cell", ["", "fear", "'quoted'", "a=b", "{}", "1.5", "O'Neill"])
 def test_other_cells_stay_as_they_are(cell):
-    assert escape(cell) == cell == undone(cell)
+    assert escape_cell(cell) == cell == undone(cell)
 
 
 @settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("'=+-@\t\r\nab＝"), max_size=8))
 def test_escaping_can_always_be_undone(text):
     column = pd.Series([text], dtype="str")
-    assert unescaped(escaped(column)).tolist() == [text]
-    assert escaped(column)[0] == escape(text)
-    assert escape(text)[:1] not in set("=+-@\t\r\n＝")
+    assert unescape_column(escape_column(column)).tolist() == [text]
+    assert escape_column(column)[0] == escape_cell(text)
+    assert escape_cell(text)[:1] not in set("=+-@\t\r\n＝")
 
 
 # Names as the store keeps them: 1 to 200 characters, no control characters, no space around them.
@@ -90,28 +88,30 @@ def ratings(draw):
         if key not in once and rating.rating_id not in [row["rating_id"] for row in rows]:
             once.add(key)
             rows.append(rating.to_row())
-    return table(rows)
+    return make_ratings_table(rows)
 
 
 ODD = [Rating("A study", "=x", "-s", "emotion", "fear", session="'+1"), Rating("A study", "''@x", 'a,"b', "emotion", "anger")]
 
 
 @settings(max_examples=60, deadline=None)
-@example(table([each.to_row() for each in ODD]), csv_bytes)
+@example(make_ratings_table([each.to_row() for each in ODD]), csv_bytes)
 @given(ratings(), st.sampled_from([csv_bytes, parquet_bytes]))
 def test_any_table_comes_back_unchanged(frame, write):
-    imported = read(write(frame), "export")
-    result = convert(imported, guess(imported.frame).mapping, "A study")
+    imported = read_file(write(frame), "export")
+    result = convert_table(imported, guess_mapping(imported.frame).mapping, "A study")
     result.check()
     pd.testing.assert_frame_equal(result.ratings, frame, check_exact=True)
 
 
 def some(**values):
-    return table([Rating("S", "r1", f"s{number}", "emotion", "fear", trial=number, **values).to_row() for number in range(3)])
+    return make_ratings_table(
+        [Rating("S", "r1", f"s{number}", "emotion", "fear", trial=number, **values).to_row() for number in range(3)]
+    )
 
 
 def test_csv_opens_in_spreadsheets_and_no_cell_computes():
-    content = csv_bytes(table([Rating("=S", "@r", "-s", "identity", "1", session="+x").to_row()]))
+    content = csv_bytes(make_ratings_table([Rating("=S", "@r", "-s", "identity", "1", session="+x").to_row()]))
     assert content.startswith(b"\xef\xbb\xbf")
     rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
     assert list(rows[0]) == list(RATINGS)
@@ -129,9 +129,9 @@ def test_numbers_stay_numbers():
 
 def test_an_export_under_another_name_gets_identifiers_of_its_own():
     frame = some()
-    imported = read(csv_bytes(frame), "S.csv")
-    mapping = guess(imported.frame).mapping
-    same, other = convert(imported, mapping, "S").ratings, convert(imported, mapping, "T")
+    imported = read_file(csv_bytes(frame), "S.csv")
+    mapping = guess_mapping(imported.frame).mapping
+    same, other = convert_table(imported, mapping, "S").ratings, convert_table(imported, mapping, "T")
     assert same["rating_id"].tolist() == frame["rating_id"].tolist()
     assert not set(other.ratings["rating_id"]) & set(frame["rating_id"])
     assert set(other.ratings["study"]) == {"T"}
@@ -139,19 +139,19 @@ def test_an_export_under_another_name_gets_identifiers_of_its_own():
 
 
 def test_simulated_answers_are_never_passed_over():
-    study = Study("S", Plan("emotion", 10))
-    assert "people who took part" in origin(study, some())
-    assert "brought in from elsewhere" in origin(Study("S", Plan("emotion", 10), published=True), some())
+    study = Study("S", RatingPlan("emotion", 10))
+    assert "people who took part" in describe_origin(study, some())
+    assert "brought in from elsewhere" in describe_origin(Study("S", RatingPlan("emotion", 10), published=True), some())
     mixed = pd.concat([some(), some(source="simulated")])
-    assert origin(study, mixed).startswith("**Simulated**: 3 of 6 answers")
-    assert "3 of 3 answers come from models" in origin(study, some(source="model"))
-    described = croissant(study, mixed, {})
+    assert describe_origin(study, mixed).startswith("**Simulated**: 3 of 6 answers")
+    assert "3 of 3 answers come from models" in describe_origin(study, some(source="model"))
+    described = make_croissant(study, mixed, {})
     assert "Simulated" in described["description"]
     assert "Simulated" in described["rai:dataCollection"]
 
 
 def test_every_column_is_described():
-    assert list(COLUMNS) == list(RATINGS)
+    assert list(COLUMN_MEANINGS) == list(RATINGS)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -161,7 +161,9 @@ def test_croissant_is_valid_and_its_answers_can_be_read(tmp_path):
     frame = some(reaction_time_ms=600.0)
     content = parquet_bytes(frame)
     (tmp_path / "ratings.parquet").write_bytes(content)
-    described = croissant(Study("A study", Plan("emotion", 10)), frame, {"ratings.parquet": hashlib.sha256(content).hexdigest()})
+    described = make_croissant(
+        Study("A study", RatingPlan("emotion", 10)), frame, {"ratings.parquet": hashlib.sha256(content).hexdigest()}
+    )
     (tmp_path / "croissant.json").write_text(json.dumps(described))
     dataset = mlcroissant.Dataset(tmp_path / "croissant.json")
     assert not dataset.metadata.ctx.issues.errors

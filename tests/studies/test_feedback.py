@@ -5,14 +5,14 @@ import math
 import pytest
 
 from core.errors import LiminalError
-from core.studies import feedback
-from core.studies.ratings import Rating, table
+from core.studies import overview
+from core.studies.ratings import Rating, make_ratings_table
 from tests.emotion_sets import emotion_set, unanimous
 
 
 def rows(*said, task="emotion"):
     """(rater, stimulus, value) -> the table of ratings."""
-    return table([Rating("s", rater, stimulus, task, value).to_row() for rater, stimulus, value in said])
+    return make_ratings_table([Rating("s", rater, stimulus, task, value).to_row() for rater, stimulus, value in said])
 
 
 def test_agreement_is_the_share_of_the_others_who_said_the_same():
@@ -22,7 +22,7 @@ def test_agreement_is_the_share_of_the_others_who_said_the_same():
         ("x", "b", "fear"), ("y", "b", "fear"),
         ("x", "d", "fear"),
     )  # fmt: skip
-    found = feedback.agreement(ratings, "me", "emotion")
+    found = overview.compare_with_others(ratings, "me", "emotion")
     assert (found.people, found.compared) == (3, 2)  # nobody else saw c, and d is not mine
     assert found.share == pytest.approx((2 / 3 + 0) / 2)
     (apart,) = found.departures
@@ -31,10 +31,10 @@ def test_agreement_is_the_share_of_the_others_who_said_the_same():
 
 
 def test_attention_checks_and_other_questions_do_not_count():
-    checks = table([Rating("s", who, "a", "emotion", "fear", is_sentinel=True).to_row() for who in ("me", "x")])
-    assert feedback.agreement(checks, "me", "emotion").people == 0
+    checks = make_ratings_table([Rating("s", who, "a", "emotion", "fear", is_sentinel=True).to_row() for who in ("me", "x")])
+    assert overview.compare_with_others(checks, "me", "emotion").people == 0
     alike = rows(("me", "a", "50"), ("x", "a", "50"), task="similarity")
-    nobody = feedback.agreement(alike, "me", "identity")
+    nobody = overview.compare_with_others(alike, "me", "identity")
     assert math.isnan(nobody.share)
     assert nobody.departures == ()
 
@@ -46,18 +46,18 @@ def test_the_furthest_departures_come_first_and_no_more_than_asked_for():
         for name, agree in zip("abc", (2, 0, 1), strict=True)
         for place in range(5)
     ]
-    found = feedback.agreement(rows(*said), "me", "emotion", most=2)
+    found = overview.compare_with_others(rows(*said), "me", "emotion", most=2)
     assert [each.stimulus for each in found.departures] == ["b", "c"]
 
 
 def test_the_network_of_a_set_is_compared_with(tmp_path):
     made = emotion_set([unanimous(0.6, 0.2, True), unanimous(0.9, 0.05, True), unanimous(0.1, 0.7, True)])
-    name, said = feedback.network_answers([made.save(tmp_path / "set")])
+    name, said = overview.load_network_answers([made.save(tmp_path / "set")])
     assert name == made.emotion.steerer
     first, second, third = made.samples.loc[made.samples["sample_type"] == "boundary", "sample_id"]
     assert [said[each].answer for each in (first, second, third)] == ["surprise", "surprise", "fear"]
     ratings = rows(("me", first, "fear"), ("me", second, "fear"), ("me", third, "fear"), ("x", first, "surprise"))
-    same, compared, apart = feedback.with_network(ratings, "me", "emotion", said)
+    same, compared, apart = overview.compare_with_network(ratings, "me", "emotion", said)
     assert (same, compared) == (1, 3)
     assert apart == [second, first]  # the surer the network, the further apart
 
@@ -65,4 +65,4 @@ def test_the_network_of_a_set_is_compared_with(tmp_path):
 def test_a_damaged_set_is_one_sentence(tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(LiminalError, match="damaged"):
-        feedback.network_answers([tmp_path])
+        overview.load_network_answers([tmp_path])

@@ -10,19 +10,19 @@ import pandas as pd
 import pytest
 
 from core.errors import LiminalError
-from core.studies.exporting.bundle import bundle
-from core.studies.importing import unpacking
+from core.studies.exporting.bundle import make_bundle
+from core.studies.importing import bundles
 from core.studies.importing.bundles import import_bundle, is_bundle
-from core.studies.importing.conversion import convert
-from core.studies.importing.guessing import guess
-from core.studies.importing.mapping import Field
-from core.studies.importing.reading import read
-from core.studies.importing.storing import bring_in, pictures
+from core.studies.importing.conversion import convert_table
+from core.studies.importing.guessing import guess_mapping
+from core.studies.importing.mapping import MappedField
+from core.studies.importing.reading import read_file
+from core.studies.importing.storing import find_library_stimuli, store_answers
 from core.studies.library import Library
-from core.studies.planning import stimuli_of
+from core.studies.planning import list_stimuli
 from core.studies.ratings import Rating
 from core.studies.store import Store
-from core.studies.study import Plan, Study
+from core.studies.study import RatingPlan, Study
 from tests.emotion_sets import emotion_set, unanimous
 
 FACES = emotion_set([unanimous(0.5, 0.4, True), unanimous(0.4, 0.5, True)])
@@ -44,8 +44,8 @@ def elsewhere(tmp_path):
 def filled(store, library):
     """A study with pictures, two people and a simulated one, as the app would leave it."""
     set_id = library.add(FACES, "Two faces")
-    stimuli = stimuli_of(FACES, set_id)
-    plan = Plan("emotion", trials=2, title="Which is it?", consent="Yes, =all of it.\nAlso this.")
+    stimuli = list_stimuli(FACES, set_id)
+    plan = RatingPlan("emotion", trials=2, title="Which is it?", consent="Yes, =all of it.\nAlso this.")
     study = store.create(Study("Faces", plan, sample_sets=(set_id,), note="A note"), stimuli)
     for person in range(2):
         rater = store.enrol("Faces", lambda study, stimuli, handed, number: [each.stimulus for each in stimuli])
@@ -58,9 +58,12 @@ def filled(store, library):
         )
         store.save([Rating("Faces", rater.rater, name, "emotion", "fear", reaction_time_ms=612.3) for name in rater.trials])
     store.save_table(
-        convert(
-            imported := read(f"rater,image,emotion,source\n=sim,{stimuli[0].stimulus},anger,simulated\n".encode(), "t.csv"),
-            replace(guess(imported.frame).mapping, fields={**guess(imported.frame).mapping.fields, "source": Field("source")}),
+        convert_table(
+            imported := read_file(f"rater,image,emotion,source\n=sim,{stimuli[0].stimulus},anger,simulated\n".encode(), "t.csv"),
+            replace(
+                guess_mapping(imported.frame).mapping,
+                fields={**guess_mapping(imported.frame).mapping.fields, "source": MappedField("source")},
+            ),
             "Faces",
         ).ratings
     )
@@ -70,7 +73,7 @@ def filled(store, library):
 def test_a_bundle_brings_everything_back_unchanged(store, library, elsewhere):
     filled(store, library)
     there, their_library = elsewhere
-    imported = import_bundle(there, their_library, bundle(store, library, "Faces", demographics=True))
+    imported = import_bundle(there, their_library, make_bundle(store, library, "Faces", demographics=True))
     original = store.study("Faces")
     assert imported == replace(original, token=imported.token)
     assert imported.token != original.token
@@ -90,7 +93,7 @@ def test_a_bundle_brings_everything_back_unchanged(store, library, elsewhere):
 
 def test_secrets_never_leave_and_demographics_only_on_request(store, library):
     study = filled(store, library)
-    content = bundle(store, library, "Faces")
+    content = make_bundle(store, library, "Faces")
     everything = b"".join(
         zipfile.ZipFile(io.BytesIO(content)).read(name) for name in zipfile.ZipFile(io.BytesIO(content)).namelist()
     )
@@ -98,14 +101,14 @@ def test_secrets_never_leave_and_demographics_only_on_request(store, library):
         assert secret.encode() not in everything
     raters = pd.read_parquet(io.BytesIO(zipfile.ZipFile(io.BytesIO(content)).read("raters.parquet")))
     assert raters["demographics"].tolist() == ["{}", "{}"]
-    with_them = zipfile.ZipFile(io.BytesIO(bundle(store, library, "Faces", demographics=True)))
+    with_them = zipfile.ZipFile(io.BytesIO(make_bundle(store, library, "Faces", demographics=True)))
     assert pd.read_parquet(io.BytesIO(with_them.read("raters.parquet")))["demographics"].tolist() == ['{"age": 30}', '{"age": 31}']
 
 
 def test_equal_studies_give_equal_bytes_and_the_card_says_what_is_simulated(store, library):
     filled(store, library)
-    content = bundle(store, library, "Faces")
-    assert content == bundle(store, library, "Faces")
+    content = make_bundle(store, library, "Faces")
+    assert content == make_bundle(store, library, "Faces")
     archive = zipfile.ZipFile(io.BytesIO(content))
     card = archive.read("README.md").decode()
     assert "**Simulated**: 1 of 5 answers" in card
@@ -121,7 +124,7 @@ def test_the_whole_bundle_is_a_valid_croissant(store, library, tmp_path):
     """Reference: mlcroissant 1.1.1."""
     mlcroissant = pytest.importorskip("mlcroissant")
     filled(store, library)
-    zipfile.ZipFile(io.BytesIO(bundle(store, library, "Faces"))).extractall(tmp_path / "out")
+    zipfile.ZipFile(io.BytesIO(make_bundle(store, library, "Faces"))).extractall(tmp_path / "out")
     dataset = mlcroissant.Dataset(tmp_path / "out" / "croissant.json")
     assert not dataset.metadata.ctx.issues.errors
     assert len(list(dataset.records("ratings"))) == 5
@@ -129,8 +132,8 @@ def test_the_whole_bundle_is_a_valid_croissant(store, library, tmp_path):
 
 def test_an_empty_study_and_one_without_its_pictures(library, elsewhere, tmp_path):
     here = Store(f"sqlite:///{tmp_path / 'here.sqlite'}")
-    here.create(Study("Empty", Plan("identity", 1), sample_sets=("0" * 20,)), [])
-    content = bundle(here, library, "Empty")
+    here.create(Study("Empty", RatingPlan("identity", 1), sample_sets=("0" * 20,)), [])
+    content = make_bundle(here, library, "Empty")
     assert (
         "Not in this file are the pictures of: 00000000000000000000"
         in zipfile.ZipFile(io.BytesIO(content)).read("README.md").decode()
@@ -143,7 +146,7 @@ def test_an_empty_study_and_one_without_its_pictures(library, elsewhere, tmp_pat
 
 def test_another_name_beside_the_original(store, library):
     filled(store, library)
-    content = bundle(store, library, "Faces")
+    content = make_bundle(store, library, "Faces")
     with pytest.raises(LiminalError, match="already"):
         import_bundle(store, library, content)
     import_bundle(store, library, content, "Copy")
@@ -269,7 +272,7 @@ def exported(tmp_path_factory):
     here = Store(f"sqlite:///{place / 'here.sqlite'}")
     library = Library(place / "sets", place / "demonstration")
     filled(here, library)
-    content = bundle(here, library, "Faces")
+    content = make_bundle(here, library, "Faces")
     here.dispose()
     return content
 
@@ -293,7 +296,7 @@ def test_an_untouched_bundle_put_together_again_is_fine(exported, elsewhere):
 
 
 def test_archives_have_limits(monkeypatch, exported, elsewhere):
-    monkeypatch.setattr(unpacking, "MAX_BYTES", 1000)
+    monkeypatch.setattr(bundles, "MAX_BYTES", 1000)
     with pytest.raises(LiminalError, match="unpacks to more"):
         import_bundle(*elsewhere, exported)
 
@@ -309,36 +312,38 @@ def test_a_file_that_is_larger_than_it_says_is_not_read_on(exported, elsewhere):
 
 def test_answers_find_their_pictures_in_the_library(library, elsewhere):
     set_id = library.add(FACES)
-    names = [each.stimulus for each in stimuli_of(FACES, set_id)]
+    names = [each.stimulus for each in list_stimuli(FACES, set_id)]
     store, _ = elsewhere
     rows = "".join(f"A,images/{name}.png,fear\n" for name in names) + "A,unknown,anger\n"
-    imported = read(f"rater,image,emotion\n{rows}".encode(), "t.csv")
-    result = convert(imported, guess(imported.frame).mapping, "S", pictures=pictures(library))
-    stored = bring_in(store, library, result)
+    imported = read_file(f"rater,image,emotion\n{rows}".encode(), "t.csv")
+    result = convert_table(imported, guess_mapping(imported.frame).mapping, "S", pictures=find_library_stimuli(library))
+    stored = store_answers(store, library, result)
     assert stored.study.sample_sets == (set_id,)
     assert (stored.study.published, stored.study.closed, stored.study.plan.kind) == (True, True, "emotion")
     kept = {each.stimulus: each for each in store.stimuli("S")}
     assert [kept[name].images for name in names] == [(name,) for name in names]
     assert kept["unknown"].images == ()
-    again = convert(imported, guess(imported.frame).mapping, "S", pictures=pictures(library), stimuli=list(kept))
-    assert bring_in(store, library, again).new == 0
+    again = convert_table(
+        imported, guess_mapping(imported.frame).mapping, "S", pictures=find_library_stimuli(library), stimuli=list(kept)
+    )
+    assert store_answers(store, library, again).new == 0
     assert len(store.ratings("S")) == len(names) + 1
 
 
 def test_nothing_is_half_imported(library, elsewhere):
     store, _ = elsewhere
-    imported = read(b"rater,image,emotion\nA,i,fear\nA,j,bored\n", "t.csv")
-    result = convert(imported, guess(imported.frame).mapping, "S")
+    imported = read_file(b"rater,image,emotion\nA,i,fear\nA,j,bored\n", "t.csv")
+    result = convert_table(imported, guess_mapping(imported.frame).mapping, "S")
     with pytest.raises(LiminalError, match="nothing was imported"):
-        bring_in(store, library, result)
+        store_answers(store, library, result)
     assert store.studies() == []
-    assert bring_in(store, library, result, leave_out=True).left_out == 1
+    assert store_answers(store, library, result, leave_out=True).left_out == 1
     assert len(store.ratings("S")) == 1
 
 
 def test_a_study_with_any_simulated_answer_is_marked_so(library, elsewhere):
     store, _ = elsewhere
-    imported = read(b"rater,image,emotion,source\nA,i,fear,human\nB,i,fear,simulated\n", "t.csv")
-    mapping = guess(imported.frame).mapping
-    mapping = replace(mapping, fields={**mapping.fields, "source": Field("source")})
-    assert bring_in(store, library, convert(imported, mapping, "S")).study.source == "simulated"
+    imported = read_file(b"rater,image,emotion,source\nA,i,fear,human\nB,i,fear,simulated\n", "t.csv")
+    mapping = guess_mapping(imported.frame).mapping
+    mapping = replace(mapping, fields={**mapping.fields, "source": MappedField("source")})
+    assert store_answers(store, library, convert_table(imported, mapping, "S")).study.source == "simulated"

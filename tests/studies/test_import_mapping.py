@@ -8,17 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import LiminalError
-from core.studies.importing import rows
-from core.studies.importing.cells import UNKNOWN_TIME, times
-from core.studies.importing.conversion import convert
-from core.studies.importing.guessing import guess
-from core.studies.importing.identifiers import derived
-from core.studies.importing.mapping import Field, Mapping
-from core.studies.importing.presets import PRESETS, preset
-from core.studies.importing.problems import LISTED
-from core.studies.importing.published import published_answers
-from core.studies.importing.reading import read
-from core.studies.ratings import RATINGS
+from core.studies import ratings
+from core.studies.importing import conversion
+from core.studies.importing.conversion import convert_table, derive_identifiers
+from core.studies.importing.guessing import PRESETS, find_preset, guess_mapping
+from core.studies.importing.mapping import ColumnMapping, MappedField, parse_times
+from core.studies.importing.published import published_means
+from core.studies.importing.reading import MAX_LISTED, read_file
+from core.studies.ratings import RATINGS, UNKNOWN_TIME
 
 LONG = """subject,image,Emotion,RT (s),trial,sentinel,timestamp
 A,i1.png,Happy,0.61,0,no,2026-01-01T10:00:00+02:00
@@ -29,12 +26,12 @@ WIDE = """pair_id;base;sample;type;similarity;identity;dlib;lpips;n
 p1;a;b;positive;73,3;0,59;0,42;0,37;10
 p2;a;c;negative;13,3;0;0,72;;10
 """
-BASIC = {"rater": Field("rater"), "stimulus": Field("image"), "emotion": Field("emotion")}
+BASIC = {"rater": MappedField("rater"), "stimulus": MappedField("image"), "emotion": MappedField("emotion")}
 
 
 def converted(text, mapping=None, **options):
-    imported = read(text.encode(), "table.csv")
-    return convert(imported, mapping or guess(imported.frame).mapping, "study", **options)
+    imported = read_file(text.encode(), "table.csv")
+    return convert_table(imported, mapping or guess_mapping(imported.frame).mapping, "study", **options)
 
 
 def reasons(result):
@@ -61,8 +58,8 @@ def test_a_table_like_paper_b_is_understood_without_help():
 def test_the_same_file_gives_the_same_identifiers_and_another_study_others():
     first, second = converted(LONG), converted(LONG)
     assert first.ratings.equals(second.ratings)
-    imported = read(LONG.encode(), "table.csv")
-    other = convert(imported, guess(imported.frame).mapping, "other").ratings
+    imported = read_file(LONG.encode(), "table.csv")
+    other = convert_table(imported, guess_mapping(imported.frame).mapping, "other").ratings
     changed = converted(LONG.replace("0.61", "0.62")).ratings
     assert not set(first.ratings["rating_id"]) & (set(other["rating_id"]) | set(changed["rating_id"]))
     assert all(str(uuid.UUID(name)) == name for name in first.ratings["rating_id"])
@@ -72,7 +69,7 @@ def test_the_same_file_gives_the_same_identifiers_and_another_study_others():
 @given(st.uuids(), st.lists(st.text(max_size=5), max_size=5))
 def test_many_identifiers_at_once_are_those_of_the_standard_library(space, names):
     names = [name.encode("utf-8", "ignore").decode() for name in names]
-    assert derived(space, names).tolist() == [str(uuid.uuid5(space, name)) for name in names]
+    assert derive_identifiers(space, names).tolist() == [str(uuid.uuid5(space, name)) for name in names]
 
 
 def test_a_row_may_hold_two_answers():
@@ -109,13 +106,13 @@ A,i14,fear,NaN,14,no,,6f9619ff-8b86-4011-b42d-00c04fc964fb
 """
     fields = {
         **BASIC,
-        "reaction_time_ms": Field("rt"),
-        "trial": Field("trial"),
-        "is_sentinel": Field("sentinel"),
-        "created_at": Field("created_at"),
-        "rating_id": Field("id"),
+        "reaction_time_ms": MappedField("rt"),
+        "trial": MappedField("trial"),
+        "is_sentinel": MappedField("sentinel"),
+        "created_at": MappedField("created_at"),
+        "rating_id": MappedField("id"),
     }
-    result = converted(text, Mapping(fields))
+    result = converted(text, ColumnMapping(fields))
     expected = {
         3: "'bored' is no answer",
         4: "names nobody",
@@ -145,16 +142,23 @@ A,i14,fear,NaN,14,no,,6f9619ff-8b86-4011-b42d-00c04fc964fb
 def test_a_row_with_one_bad_answer_of_two_is_left_out_whole():
     result = converted(
         "rater,pair,similarity,same\nx,p1,30,yes\nx,p2,700,no\n",
-        Mapping({"rater": Field("rater"), "stimulus": Field("pair"), "similarity": Field("similarity"), "identity": Field("same")}),
+        ColumnMapping(
+            {
+                "rater": MappedField("rater"),
+                "stimulus": MappedField("pair"),
+                "similarity": MappedField("similarity"),
+                "identity": MappedField("same"),
+            }
+        ),
     )
     assert result.problems.total == 1
     assert set(result.ratings["stimulus"]) == {"p1"}
 
 
 def test_the_list_has_an_end():
-    text = "rater,image,emotion\nA,i,fear\n" + "".join(f"A,i{number},bored\n" for number in range(LISTED + 30))
+    text = "rater,image,emotion\nA,i,fear\n" + "".join(f"A,i{number},bored\n" for number in range(MAX_LISTED + 30))
     result = converted(text)
-    assert (len(result.problems.listed), result.problems.total, result.problems.more) == (LISTED, LISTED + 30, 30)
+    assert (len(result.problems.listed), result.problems.total, result.problems.more) == (MAX_LISTED, MAX_LISTED + 30, 30)
 
 
 def test_repeats_count_only_where_trials_tell_them_apart():
@@ -168,13 +172,13 @@ def test_repeats_count_only_where_trials_tell_them_apart():
     [((1, 7), "4", "50"), ((0, 1), "0.25", "25"), ((7, 1), "1", "100"), (None, "42.5", "42.5")],
 )
 def test_similarity_is_brought_to_its_scale(scale, given, expected):
-    mapping = Mapping({"rater": Field("r"), "stimulus": Field("s"), "similarity": Field("v", scale=scale)})
+    mapping = ColumnMapping({"rater": MappedField("r"), "stimulus": MappedField("s"), "similarity": MappedField("v", scale=scale)})
     assert converted(f"r,s,v\na,b,{given}\n", mapping).ratings["value"].tolist() == [expected]
 
 
 def test_values_are_translated_without_regard_to_case():
-    mapping = Mapping(
-        {**BASIC, "emotion": Field("emotion", values={"J": "happiness", "f": "fear"}), "session": Field(constant="1")}
+    mapping = ColumnMapping(
+        {**BASIC, "emotion": MappedField("emotion", values={"J": "happiness", "f": "fear"}), "session": MappedField(constant="1")}
     )
     result = converted("rater,image,emotion\nA,i1,j\nA,i2,F\n", mapping)
     assert result.ratings["value"].tolist() == ["happiness", "fear"]
@@ -183,26 +187,26 @@ def test_values_are_translated_without_regard_to_case():
 
 def test_digits_are_no_emotions_unless_somebody_says_so():
     text = "subject_id,stimulus,stimulus_id,response,is_train\n1,dataset/a.png,0,3,True\n2,dataset/b.png,1,8,False\n"
-    imported = read(text.encode(), "df_DigitRecog.csv")
-    guessed = guess(imported.frame)
+    imported = read_file(text.encode(), "df_DigitRecog.csv")
+    guessed = guess_mapping(imported.frame)
     assert guessed.preset == "varimnist"
     with pytest.raises(LiminalError, match=r"numbers \(3, 8\), which are no emotions"):
-        convert(imported, guessed.mapping, "digits")
+        convert_table(imported, guessed.mapping, "digits")
     values = {"3": "fear", "8": "anger"}
-    mapping = Mapping({**guessed.mapping.fields, "emotion": Field("response", values=values)})
-    assert convert(imported, mapping, "digits").ratings["value"].tolist() == ["fear", "anger"]
+    mapping = ColumnMapping({**guessed.mapping.fields, "emotion": MappedField("response", values=values)})
+    assert convert_table(imported, mapping, "digits").ratings["value"].tolist() == ["fear", "anger"]
 
 
 def test_means_become_published_pairs_and_no_answers():
-    imported = read(WIDE.encode(), "wide.csv")
-    guessed = guess(imported.frame)
+    imported = read_file(WIDE.encode(), "wide.csv")
+    guessed = guess_mapping(imported.frame)
     assert (guessed.preset, guessed.mapping.layout) == ("paper-a", "wide")
-    result = convert(imported, guessed.mapping, "paper A")
+    result = convert_table(imported, guessed.mapping, "paper A")
     assert result.published
     assert result.kind == "identity"
     assert result.ratings.empty
     assert [each.images for each in result.stimuli] == [("a", "b"), ("a", "c")]
-    shown = published_answers(result.stimuli)
+    shown = published_means(result.stimuli)
     assert shown[["stimulus", "sample_type", "similarity", "identity", "people", "dlib"]].values.tolist() == [
         ["p1", "positive", 73.3, 0.59, 10.0, 0.42],
         ["p2", "negative", 13.3, 0.0, 10.0, 0.72],
@@ -219,7 +223,7 @@ def test_a_wide_table_lists_its_bad_rows_too():
 
 def test_shares_in_per_cent():
     result = converted("pair,identity,n\np1,59 %,10\np2,0%,10\n")
-    assert published_answers(result.stimuli)["identity"].tolist() == [0.59, 0.0]
+    assert published_means(result.stimuli)["identity"].tolist() == [0.59, 0.0]
 
 
 def test_jspsych_rows_that_are_no_answers_are_passed_over():
@@ -236,10 +240,10 @@ def test_jspsych_rows_that_are_no_answers_are_passed_over():
                 "response": answer,
             }
         )
-    imported = read(json.dumps(trials).encode(), "P07.json")
-    guessed = guess(imported.frame)
+    imported = read_file(json.dumps(trials).encode(), "P07.json")
+    guessed = guess_mapping(imported.frame)
     assert guessed.preset == "jspsych"
-    rows = convert(imported, guessed.mapping, "js", pictures=["a"]).ratings
+    rows = convert_table(imported, guessed.mapping, "js", pictures=["a"]).ratings
     assert rows[["rater", "stimulus", "trial", "value", "reaction_time_ms"]].values.tolist() == [
         ["P07", "a", 1, "fear", 600.0],  # a name that is known stands for its path
         ["P07", "images/b.png", 4, "anger", 601.0],
@@ -253,7 +257,7 @@ def test_pieces_make_no_difference(monkeypatch):
             f"r{number % 3},p{number},{number % 101},{'no' if number % 2 else 'yes'},0{1 + number % 9}/{10 + number // 5}/2026\n"
         )
     whole = converted(text + "r1,p1,5,no,01/01/2026\n,p1,5,no,01/01/2026\n")
-    monkeypatch.setattr(rows, "CHUNK", 7)
+    monkeypatch.setattr(conversion, "CHUNK", 7)
     pieces = converted(text + "r1,p1,5,no,01/01/2026\n,p1,5,no,01/01/2026\n")
     assert pieces.ratings.equals(whole.ratings)
     assert reasons(pieces) == reasons(whole)
@@ -262,11 +266,11 @@ def test_pieces_make_no_difference(monkeypatch):
 
 
 def test_a_study_that_exists_takes_only_its_own_pictures_and_questions():
-    result = converted("rater,image,emotion\nA,images/i1.png,fear\nA,i2,fear\n", Mapping(BASIC), stimuli=["i1"])
+    result = converted("rater,image,emotion\nA,images/i1.png,fear\nA,i2,fear\n", ColumnMapping(BASIC), stimuli=["i1"])
     assert result.ratings["stimulus"].tolist() == ["i1"]
     assert reasons(result) == [(3, "the study asks about no picture 'i2'")]
     with pytest.raises(LiminalError, match="about emotion, but the study asks about identity"):
-        converted("rater,image,emotion\nA,i1,fear\n", Mapping(BASIC), kind="identity")
+        converted("rater,image,emotion\nA,i1,fear\n", ColumnMapping(BASIC), kind="identity")
 
 
 @pytest.mark.parametrize(
@@ -282,7 +286,7 @@ def test_a_study_that_exists_takes_only_its_own_pictures_and_questions():
     ],
 )
 def test_times_in_several_forms(cells, expected, note):
-    values, wrong, said = times(pd.Series(cells, dtype="str"))
+    values, wrong, said = parse_times(pd.Series(cells, dtype="str"))
     assert not wrong.any()
     assert values.tolist() == [pd.Timestamp(each) if each else pd.NaT for each in expected]
     assert note in said
@@ -290,25 +294,25 @@ def test_times_in_several_forms(cells, expected, note):
 
 @pytest.mark.parametrize("cells", [["03/04/2026", "05/06/2026"], ["13/13/2026"], ["soon"]])
 def test_times_that_could_mean_two_things_are_asked_about(cells):
-    _, wrong, _ = times(pd.Series(cells, dtype="str"))
+    _, wrong, _ = parse_times(pd.Series(cells, dtype="str"))
     assert wrong.all()
 
 
 def test_a_mapping_goes_to_json_and_back():
-    mapping = Mapping(
+    mapping = ColumnMapping(
         {
-            "rater": Field("who"),
-            "stimulus": Field("s"),
-            "similarity": Field("v", scale=(1, 7)),
-            "source": Field(constant="human"),
-            "emotion": Field("e", values={"j": "happiness"}),
-            "reaction_time_ms": Field("rt", unit="s"),
+            "rater": MappedField("who"),
+            "stimulus": MappedField("s"),
+            "similarity": MappedField("v", scale=(1, 7)),
+            "source": MappedField(constant="human"),
+            "emotion": MappedField("e", values={"j": "happiness"}),
+            "reaction_time_ms": MappedField("rt", unit="s"),
         },
         only={"task": ("a", "b")},
         kept=("x",),
     )
-    assert Mapping.from_dict(json.loads(json.dumps(mapping.to_dict()))) == mapping
-    assert Mapping.from_dict({"fields": {"rater": "who"}}) == Mapping({"rater": Field("who")})
+    assert ColumnMapping.from_dict(json.loads(json.dumps(mapping.to_dict()))) == mapping
+    assert ColumnMapping.from_dict({"fields": {"rater": "who"}}) == ColumnMapping({"rater": MappedField("who")})
 
 
 @pytest.mark.parametrize(
@@ -330,55 +334,55 @@ def test_a_mapping_goes_to_json_and_back():
 )
 def test_what_is_no_mapping_gets_one_sentence(record):
     with pytest.raises(LiminalError):
-        Mapping.from_dict(record)
+        ColumnMapping.from_dict(record)
 
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"rater": Field("nobody")}, "no column 'nobody'"),
-        ({"rater": Field("rater"), "stimulus": Field("image")}, "hold the answers"),
-        ({"rater": Field("rater"), "emotion": Field("emotion")}, "which picture"),
-        ({"stimulus": Field("image"), "emotion": Field("emotion")}, "who answered"),
-        ({**BASIC, "value": Field("emotion")}, "similarity, identity or emotion"),
+        ({"rater": MappedField("nobody")}, "no column 'nobody'"),
+        ({"rater": MappedField("rater"), "stimulus": MappedField("image")}, "hold the answers"),
+        ({"rater": MappedField("rater"), "emotion": MappedField("emotion")}, "which picture"),
+        ({"stimulus": MappedField("image"), "emotion": MappedField("emotion")}, "who answered"),
+        ({**BASIC, "value": MappedField("emotion")}, "similarity, identity or emotion"),
     ],
 )
 def test_a_mapping_that_does_not_do_is_told(fields, sentence):
     with pytest.raises(LiminalError, match=sentence):
-        converted("rater,image,emotion\nA,i,fear\n", Mapping(fields))
+        converted("rater,image,emotion\nA,i,fear\n", ColumnMapping(fields))
 
 
 def test_no_answer_at_all_is_one_sentence():
     with pytest.raises(LiminalError, match="No answer can be taken: 'bored'"):
-        converted("rater,image,emotion\nA,i,bored\n", Mapping(BASIC))
+        converted("rater,image,emotion\nA,i,bored\n", ColumnMapping(BASIC))
     with pytest.raises(LiminalError, match="No row of the file holds an answer"):
-        converted("rater,image,emotion\nA,i,fear\n", Mapping(BASIC, only={"image": ("none",)}))
+        converted("rater,image,emotion\nA,i,fear\n", ColumnMapping(BASIC, only={"image": ("none",)}))
 
 
 def test_every_guess_says_why_and_what_is_unclear_is_left_out():
-    frame = read(b"participant_id,stim_file,expression shown,q7\nA,i1.png,angry,1\nB,i1.png,sad,2\n", "t.csv").frame
-    guessed = guess(frame)
+    frame = read_file(b"participant_id,stim_file,expression shown,q7\nA,i1.png,angry,1\nB,i1.png,sad,2\n", "t.csv").frame
+    guessed = guess_mapping(frame)
     assert {each.target: each.column for each in guessed.fields} == {
         "rater": "participant_id",
         "stimulus": "stim_file",
         "emotion": "expression shown",
     }
     assert all(0 < each.confidence <= 1 and each.reason for each in guessed.fields)
-    assert guess(pd.DataFrame({"a": ["x"], "b": ["y"]}, dtype="str")).mapping.fields == {}
+    assert guess_mapping(pd.DataFrame({"a": ["x"], "b": ["y"]}, dtype="str")).mapping.fields == {}
 
 
 def test_presets_refuse_tables_of_another_form():
     for name in PRESETS:
         with pytest.raises(LiminalError, match=f"preset '{name}'"):
-            preset(name).apply(["a", "b"])
+            find_preset(name).apply(["a", "b"])
     with pytest.raises(LiminalError, match="no preset 'x'"):
-        preset("x")
+        find_preset("x")
 
 
 def test_an_answer_that_many_rows_give_is_looked_at_once(monkeypatch):
     calls = []
-    checked = rows.checked_value
-    monkeypatch.setattr(rows, "checked_value", lambda task, value: calls.append(value) or checked(task, value))
+    checked = ratings.check_value
+    monkeypatch.setattr(conversion, "check_value", lambda task, value: calls.append(value) or checked(task, value))
     text = "rater,image,emotion\n" + "".join(f"A,i{number},fear\n" for number in range(5000))
     assert len(converted(text).ratings) == 5000
     assert len(calls) == 1

@@ -7,9 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import LiminalError
-from core.studies.importing import parquet_table, reading, text_table
-from core.studies.importing.problems import LISTED
-from core.studies.importing.reading import read
+from core.studies.importing import reading
+from core.studies.importing.reading import MAX_LISTED, read_file
 
 ROWS = "wer,bild,gefühl\nJörg,ä.png,fear\nAnna,b.png,anger\n"
 
@@ -26,14 +25,14 @@ ROWS = "wer,bild,gefühl\nJörg,ä.png,fear\nAnna,b.png,anger\n"
     ],
 )
 def test_the_encoding_is_found_out_and_said(encoding, said):
-    imported = read(ROWS.encode(encoding), "table.csv")
+    imported = read_file(ROWS.encode(encoding), "table.csv")
     assert list(imported.frame.columns) == ["wer", "bild", "gefühl"]
     assert imported.frame["wer"].tolist() == ["Jörg", "Anna"]
     assert imported.notes == (f"Read as {said}, separated by commas.",)
 
 
 def test_bytes_that_windows_lacks_are_latin_1():
-    imported = read("name,n\nJ\xf6rg\x81,1\n".encode("latin-1"), "table.csv")
+    imported = read_file("name,n\nJ\xf6rg\x81,1\n".encode("latin-1"), "table.csv")
     assert imported.frame["name"].tolist() == ["Jörg\x81"]
     assert "Latin-1" in imported.notes[0]
 
@@ -42,37 +41,37 @@ def test_bytes_that_windows_lacks_are_latin_1():
 def test_the_separator_is_found_out(separator, said):
     rows = ["rater", "text", "value"], ["a", "one, two; three", "0.5"], ["b", "four", "1"]
     text = "\n".join(separator.join(f'"{cell}"' for cell in row) for row in rows)
-    imported = read(text.encode(), "table")
+    imported = read_file(text.encode(), "table")
     assert imported.frame["text"].tolist() == ["one, two; three", "four"]
     assert said in imported.notes[0]
     assert imported.decimal_comma == (separator == ";")
 
 
 def test_an_encoding_can_be_said_and_a_wrong_one_is_told():
-    assert read(ROWS.encode("cp1252"), "t.csv", encoding="cp1252").frame["wer"][0] == "Jörg"
+    assert read_file(ROWS.encode("cp1252"), "t.csv", encoding="cp1252").frame["wer"][0] == "Jörg"
     with pytest.raises(LiminalError, match=r"not written in UTF-8 \(near line \d"):
-        read(ROWS.encode("cp1252"), "t.csv", encoding="utf-8")
+        read_file(ROWS.encode("cp1252"), "t.csv", encoding="utf-8")
     with pytest.raises(LiminalError, match="no encoding 'klingon'"):
-        read(ROWS.encode(), "t.csv", encoding="klingon")
+        read_file(ROWS.encode(), "t.csv", encoding="klingon")
 
 
 def test_lines_are_those_of_the_file_even_where_a_cell_spans_several():
-    imported = read(b'a,b\n1,"two\nlines"\n\n3,4\n,\n5,6\n', "t.csv")
+    imported = read_file(b'a,b\n1,"two\nlines"\n\n3,4\n,\n5,6\n', "t.csv")
     assert imported.lines.tolist() == [2, 5, 7]  # the empty line and the row of empty cells are no rows
     assert imported.frame["b"].tolist() == ["two\nlines", "4", "6"]
 
 
 def test_ragged_rows_are_listed_by_line_and_left_out():
-    imported = read(b"a,b,c\n1,2,3\n1,2\n1,2,3,4\n1,2,3,\n", "t.csv")
+    imported = read_file(b"a,b,c\n1,2,3\n1,2\n1,2,3,4\n1,2,3,\n", "t.csv")
     assert imported.lines.tolist() == [2, 5]  # one more cell that is empty does no harm
     assert [(problem.line, problem.reason[:14]) for problem in imported.problems] == [(3, "it has 2 cells"), (4, "it has 4 cells")]
 
 
 def test_many_ragged_rows_are_counted_beyond_the_listed_ones():
-    imported = read(b"a,b\n1,2\n" + b"1\n" * (LISTED + 50), "t.csv")
-    assert len(imported.problems.listed) == LISTED
+    imported = read_file(b"a,b\n1,2\n" + b"1\n" * (MAX_LISTED + 50), "t.csv")
+    assert len(imported.problems.listed) == MAX_LISTED
     assert imported.problems.more == 50
-    assert imported.problems.total == LISTED + 50
+    assert imported.problems.total == MAX_LISTED + 50
 
 
 @pytest.mark.parametrize(
@@ -98,29 +97,29 @@ def test_many_ragged_rows_are_counted_beyond_the_listed_ones():
 )
 def test_what_is_no_table_gets_one_sentence(content, sentence):
     with pytest.raises(LiminalError, match=sentence) as caught:
-        read(content, "given.csv")
+        read_file(content, "given.csv")
     assert "\n" not in str(caught.value)
 
 
 def test_sizes_have_limits(monkeypatch, tmp_path):
     monkeypatch.setattr(reading, "MAX_ROWS", 10)
-    monkeypatch.setattr(text_table, "CHUNK", 5)
+    monkeypatch.setattr(reading, "CHUNK", 5)
     with pytest.raises(LiminalError, match="more than 10 rows"):
-        read(b"a,b\n" + b"1,2\n" * 20, "t.csv")
+        read_file(b"a,b\n" + b"1,2\n" * 20, "t.csv")
     with pytest.raises(LiminalError, match="more than 10 rows"):
-        read(parquet(pd.DataFrame({"a": range(11)})), "t.parquet")
+        read_file(parquet(pd.DataFrame({"a": range(11)})), "t.parquet")
     monkeypatch.setattr(reading, "MAX_BYTES", 4)
     with pytest.raises(LiminalError, match="split it"):
-        read(b"a,b\n1,2\n", "t.csv")
+        read_file(b"a,b\n1,2\n", "t.csv")
     with pytest.raises(LiminalError, match="no file"):
-        read(tmp_path / "missing.csv")
+        read_file(tmp_path / "missing.csv")
 
 
 def test_chunks_make_no_difference(monkeypatch):
     content = b"a,b\n" + b"".join(b"%d,x\n" % number for number in range(23))
-    whole = read(content, "t.csv").frame
-    monkeypatch.setattr(text_table, "CHUNK", 5)
-    assert read(content, "t.csv").frame.equals(whole)
+    whole = read_file(content, "t.csv").frame
+    monkeypatch.setattr(reading, "CHUNK", 5)
+    assert read_file(content, "t.csv").frame.equals(whole)
     assert len(whole) == 23
 
 
@@ -142,7 +141,7 @@ def test_parquet_becomes_text_that_reads_back():
             "nested": [{"x": 1}, {"x": 2}, None],
         }
     )
-    read_back = read(parquet(frame), "t.parquet").frame
+    read_back = read_file(parquet(frame), "t.parquet").frame
     assert [float(cell) for cell in read_back["number"][:2]] == [0.1, 1e-17]
     assert read_back["identifier"].isna().tolist() == [False, True, False]
     assert read_back["identifier"][0] == "12"
@@ -154,10 +153,10 @@ def test_parquet_becomes_text_that_reads_back():
 
 def test_parquet_of_a_later_version_and_one_that_unpacks_to_too_much(monkeypatch):
     with pytest.raises(LiminalError, match="later version"):
-        read(parquet(pd.DataFrame({"a": [1]}), {"liminal_ratings_version": "2"}), "t.parquet")
-    monkeypatch.setattr(parquet_table, "MAX_UNPACKED", 10)
+        read_file(parquet(pd.DataFrame({"a": [1]}), {"liminal_ratings_version": "2"}), "t.parquet")
+    monkeypatch.setattr(reading, "MAX_UNPACKED", 10)
     with pytest.raises(LiminalError, match="unpacks to more"):
-        read(parquet(pd.DataFrame({"a": range(100)})), "t.parquet")
+        read_file(parquet(pd.DataFrame({"a": range(100)})), "t.parquet")
 
 
 TRIALS = [
@@ -168,7 +167,7 @@ TRIALS = [
 
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"values": x}, lambda x: {"data": {"values": x}}, lambda x: {"trials": x}])
 def test_jspsych_in_its_forms(wrap):
-    frame = read(json.dumps(wrap(TRIALS)).encode(), "data.json").frame
+    frame = read_file(json.dumps(wrap(TRIALS)).encode(), "data.json").frame
     assert frame["trial_index"].tolist() == ["0", "1"]
     assert frame["response.Q0"].isna().tolist() == [True, False]
     assert frame["response.deep.a"][1] == "[1, 2]"
@@ -179,5 +178,5 @@ def test_jspsych_in_its_forms(wrap):
 def test_several_people_in_one_file_are_kept_apart():
     people = [TRIALS, TRIALS]
     for text in (json.dumps(people), "\n".join(json.dumps(person) for person in people)):
-        frame = read(text.encode(), "data.json").frame
+        frame = read_file(text.encode(), "data.json").frame
         assert frame["person in the file"].tolist() == ["1", "1", "2", "2"]

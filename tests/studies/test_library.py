@@ -5,16 +5,16 @@ import pytest
 
 from core.errors import LiminalError
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.identity import generate_batch
+from core.sampling.identity import generate_identity_batch
 from core.sampling.sample_set import SampleSet
-from core.studies.library import Library, content_id
+from core.studies.library import Library, hash_sample_set
 from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import fake_panel
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    return generate_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel(), expand=[0])
+    return generate_identity_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel(), expand=[0])
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def library(tmp_path):
 
 def test_a_set_is_one_entry_however_often_it_is_added(library, pairs, faces):
     first = library.add(pairs, "Mine")
-    assert library.add(pairs, "Another title") == first == content_id(pairs)
+    assert library.add(pairs, "Another title") == first == hash_sample_set(pairs)
     second = library.add(faces)
     assert {entry.set_id: (entry.kind, entry.title, entry.images) for entry in library.sets()} == {
         first: ("identity", "Mine", len(pairs.images)),
@@ -40,12 +40,12 @@ def test_a_set_is_one_entry_however_often_it_is_added(library, pairs, faces):
 
 def test_compressed_copies_have_the_same_id(library, pairs, tmp_path):
     pairs.save(tmp_path / "copy", lossy=True)
-    assert content_id(SampleSet.load(tmp_path / "copy")) == content_id(pairs)
+    assert hash_sample_set(SampleSet.load(tmp_path / "copy")) == hash_sample_set(pairs)
 
 
 def test_other_content_is_another_id(pairs):
-    other = generate_batch(IdentityConfiguration(seed=3, iterations=2), 0, panel=fake_panel(), expand=[0])
-    assert content_id(other) != content_id(pairs)
+    other = generate_identity_batch(IdentityConfiguration(seed=3, iterations=2), 0, panel=fake_panel(), expand=[0])
+    assert hash_sample_set(other) != hash_sample_set(pairs)
 
 
 def test_newest_first_and_broken_folders_are_left_out(library, pairs, faces):

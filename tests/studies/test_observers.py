@@ -15,14 +15,18 @@ from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.identity import generate_batch
-from core.studies.observers.emotion import CONFUSION, EmotionPopulation
-from core.studies.observers.identity import IdentityPopulation
-from core.studies.observers.perception import SEER, dissimilarities, evidence
-from core.studies.observers.reaction import Tempo
-from core.studies.observers.simulate import PLANTED, Asked, simulate
-from core.studies.observers.simulated_study import simulated_study
-from core.studies.planning import Prepared, emotion_plan, identity_plan, stimuli_of
+from core.sampling.identity import generate_identity_batch
+from core.studies.observers.people import CONFUSION, EmotionPopulation, IdentityPopulation, Tempo
+from core.studies.observers.simulation import (
+    HIDDEN_CLASSIFIER,
+    PLANTED,
+    ObserverTask,
+    perceive_dissimilarities,
+    perceive_evidence,
+    simulate_answers,
+    simulate_study,
+)
+from core.studies.planning import PreparedStudy, list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.study import Study
 from tests.emotion_sets import emotion_set
 from tests.fakes import fake_panel
@@ -117,7 +121,7 @@ def test_the_inattentive_answer_as_their_character_says():
 
 @pytest.fixture(scope="module")
 def pairs():
-    return generate_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel())
+    return generate_identity_batch(IdentityConfiguration(seed=2, iterations=2), 0, panel=fake_panel())
 
 
 @pytest.fixture(scope="module")
@@ -129,15 +133,15 @@ def faces():
 
 
 def whole(made, raters=12, **options):
-    stimuli = stimuli_of(made, "s")
-    plan = (identity_plan if made.kind == "identity" else emotion_plan)(stimuli)
-    return simulated_study(
-        "A study", Prepared(plan, tuple(stimuli), ("s",)), {"s": made}, raters=raters, seed=5, start=START, **options
+    stimuli = list_stimuli(made, "s")
+    plan = (make_identity_plan if made.kind == "identity" else make_emotion_plan)(stimuli)
+    return simulate_study(
+        "A study", PreparedStudy(plan, tuple(stimuli), ("s",)), {"s": made}, raters=raters, seed=5, start=START, **options
     )
 
 
 def test_equal_pictures_are_seen_as_equal_and_far_ones_as_far(pairs):
-    seen = dissimilarities(pairs)
+    seen = perceive_dissimilarities(pairs)
     genuine = pairs.pairs["sample_type"] == "genuine"
     values = pairs.pairs["pair_id"].map(seen)
     assert (values[genuine] == 0).all()
@@ -148,36 +152,38 @@ def test_equal_pictures_are_seen_as_equal_and_far_ones_as_far(pairs):
 def test_where_no_face_was_found_the_other_parts_count(pairs):
     blind = pairs.pairs.assign(distance_dlib=np.nan, distance_sface=np.nan)
     thresholds = {**pairs.manifest, "thresholds": {"dlib": 0.6, "sface": 0.6}}
-    seen = dissimilarities(dataclasses.replace(pairs, pairs=blind, manifest=thresholds))
+    seen = perceive_dissimilarities(dataclasses.replace(pairs, pairs=blind, manifest=thresholds))
     assert np.isfinite(list(seen.values())).all()
-    assert seen == dissimilarities(pairs)  # the fakes' recogniser is neither
+    assert seen == perceive_dissimilarities(pairs)  # the fakes' recogniser is neither
 
 
 def test_evidence_follows_the_hidden_classifier_alone(faces):
-    before = evidence(faces)
-    others = [name for name in faces.samples.columns if name.startswith(("p_", "logit_", "calibrated_")) and SEER not in name]
+    before = perceive_evidence(faces)
+    others = [
+        name for name in faces.samples.columns if name.startswith(("p_", "logit_", "calibrated_")) and HIDDEN_CLASSIFIER not in name
+    ]
     blurred = dataclasses.replace(faces, samples=faces.samples.assign(**dict.fromkeys(others, 0.5)))
-    after = evidence(blurred)
+    after = perceive_evidence(blurred)
     assert all((after[name] == before[name]).all() for name in before)
     surprise = faces.samples["sample_id"].map(lambda name: before[name][0] - before[name][1])
-    assert spearmanr(surprise, faces.samples[f"calibrated_{SEER}_surprise"]).statistic > 0.95
+    assert spearmanr(surprise, faces.samples[f"calibrated_{HIDDEN_CLASSIFIER}_surprise"]).statistic > 0.95
 
 
 def test_a_set_without_the_hidden_classifier_is_a_sentence():
     judges = ("mini-xception",)
     configuration = EmotionConfiguration("surprise", "fear", judges=judges)
     made = emotion_set([dict.fromkeys(configuration.classifiers, (0.5, 0.4, True))], configuration=configuration)
-    with pytest.raises(LiminalError, match=f"{SEER} among its judges"):
-        evidence(made)
+    with pytest.raises(LiminalError, match=f"{HIDDEN_CLASSIFIER} among its judges"):
+        perceive_evidence(made)
 
 
 def test_the_same_observer_answers_the_same_whoever_else_is_there(faces):
-    study = Study("A study", emotion_plan(stimuli_of(faces, "s")), source="simulated")
-    stimuli = stimuli_of(faces, "s")
+    study = Study("A study", make_emotion_plan(list_stimuli(faces, "s")), source="simulated")
+    stimuli = list_stimuli(faces, "s")
     order = tuple(each.stimulus for each in stimuli)
-    alone = simulate(study, stimuli, [Asked(7, "seven", order)], {"s": faces}, seed=5, start=START)
-    others = [Asked(number, f"o{number}", order) for number in (1, 2)]
-    together = simulate(study, stimuli, [*others, Asked(7, "seven", order[::-1])], {"s": faces}, seed=5, start=START)
+    alone = simulate_answers(study, stimuli, [ObserverTask(7, "seven", order)], {"s": faces}, seed=5, start=START)
+    others = [ObserverTask(number, f"o{number}", order) for number in (1, 2)]
+    together = simulate_answers(study, stimuli, [*others, ObserverTask(7, "seven", order[::-1])], {"s": faces}, seed=5, start=START)
     kept = ["rating_id", "stimulus", "value", "reaction_time_ms"]
     mine = together[together["rater"] == "seven"].sort_values("stimulus", ignore_index=True)
     pd.testing.assert_frame_equal(mine[kept], alone.sort_values("stimulus", ignore_index=True)[kept])
@@ -209,11 +215,11 @@ def test_doubt_of_people_and_their_times_go_together(faces):
 
 
 def test_sets_of_the_other_kind_and_missing_sets_are_refused(pairs, faces):
-    stimuli = stimuli_of(faces, "s")
-    study = Study("A study", emotion_plan(stimuli))
+    stimuli = list_stimuli(faces, "s")
+    study = Study("A study", make_emotion_plan(stimuli))
     with pytest.raises(LiminalError, match="cannot ask about a set of identity"):
-        simulate(study, stimuli, [], {"s": pairs}, seed=0, start=START)
+        simulate_answers(study, stimuli, [], {"s": pairs}, seed=0, start=START)
     with pytest.raises(LiminalError, match="lack 60"):
-        simulate(study, stimuli, [], {}, seed=0, start=START)
+        simulate_answers(study, stimuli, [], {}, seed=0, start=START)
     with pytest.raises(LiminalError, match="not 0"):
         whole(faces, raters=0)

@@ -6,13 +6,20 @@ import pytest
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.emotion import reference as reference_module
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.reference import Reference, load_reference
-from core.sampling.identity import generate
-from core.studies import sentinels
+from core.sampling.identity import generate_identity_set
+from core.sampling.stored import reference as reference_module
+from core.sampling.stored.reference import ReferenceSet, load_reference_set
+from core.studies import planning
 from core.studies.library import Library
-from core.studies.planning import emotion_plan, identity_plan, prepare, stimuli_of, stratum, unanimous
+from core.studies.planning import (
+    find_unanimous,
+    list_stimuli,
+    make_emotion_plan,
+    make_identity_plan,
+    prepare_study,
+    stimulus_stratum,
+)
 from tests import emotion_sets
 from tests.fakes import fake_panel
 
@@ -21,7 +28,7 @@ ON_BOTH, OFF, SURE = (0.5, 0.4, True), (0.6, 0.1, False), (0.95, 0.02, False)
 
 @pytest.fixture(scope="module")
 def two_batches():
-    return generate(IdentityConfiguration(seed=2, iterations=2), 2, panel=fake_panel())
+    return generate_identity_set(IdentityConfiguration(seed=2, iterations=2), 2, panel=fake_panel())
 
 
 @pytest.fixture
@@ -34,33 +41,33 @@ def faces(*planted, **options):
 
 
 def test_every_pair_is_a_stimulus_and_genuine_ones_check_attention(two_batches):
-    stimuli = stimuli_of(two_batches, "s")
+    stimuli = list_stimuli(two_batches, "s")
     assert [each.stimulus for each in stimuli] == two_batches.pairs["pair_id"].tolist()
     for each, row in zip(stimuli, two_batches.pairs.to_dict("records"), strict=True):
         assert each.images == (row["base_id"], row["sample_id"])
         assert (each.is_sentinel, each.expected) == ((True, "1") if row["sample_type"] == "genuine" else (False, ""))
-        assert stratum(each) == f"s/{row['batch']}"
+        assert stimulus_stratum(each) == f"s/{row['batch']}"
 
 
 def test_a_rater_of_pairs_gets_one_batch_of_112(two_batches):
-    plan = identity_plan(stimuli_of(two_batches, "s"))
+    plan = make_identity_plan(list_stimuli(two_batches, "s"))
     assert (plan.kind, plan.trials, plan.sentinels, plan.image_ms) == ("identity", 108, 4, 0)
 
 
 def test_faces_that_passed_the_filter_are_asked_about_and_unanimous_ones_check_attention():
     made = faces(ON_BOTH, OFF, SURE)
     first, second, third = made.samples["sample_id"]
-    kept = {each.stimulus: each for each in stimuli_of(made, "s")}
+    kept = {each.stimulus: each for each in list_stimuli(made, "s")}
     assert list(kept) == [first, third]
     assert (kept[third].is_sentinel, kept[third].expected) == (True, "surprise")
     assert (kept[first].is_sentinel, kept[first].expected) == (False, "")
-    assert [each.stimulus for each in stimuli_of(made, "s", kept_only=False)] == [first, second, third]
+    assert [each.stimulus for each in list_stimuli(made, "s", kept_only=False)] == [first, second, third]
 
 
 def test_frames_of_morphs_are_asked_about_and_bases_are_not():
     made = faces(OFF, OFF)
     samples = made.samples.assign(sample_type=["morph", "genuine"])
-    (only,) = stimuli_of(dataclasses.replace(made, samples=samples), "s")
+    (only,) = list_stimuli(dataclasses.replace(made, samples=samples), "s")
     assert only.stimulus == samples["sample_id"][0]
 
 
@@ -69,36 +76,36 @@ def test_one_classifier_that_is_not_sure_or_disagrees_is_enough(doubter):
     for other in ((0.89, 0.05, False), (0.02, 0.95, False)):
         says = emotion_sets.unanimous(*SURE) | {doubter: other}
         made = emotion_sets.emotion_set([says, emotion_sets.unanimous(*SURE)], genuine=0)
-        assert unanimous(made) == {made.samples["sample_id"][1]: "surprise"}
+        assert find_unanimous(made) == {made.samples["sample_id"][1]: "surprise"}
 
 
 def test_paper_b_asks_390_and_10_and_small_sets_fewer():
     made = faces(*[ON_BOTH] * 5, SURE)
-    stimuli = stimuli_of(made, "s")
-    plan = emotion_plan(stimuli)
+    stimuli = list_stimuli(made, "s")
+    plan = make_emotion_plan(stimuli)
     assert (plan.trials, plan.sentinels, plan.fixation_ms, plan.image_ms) == (5, 1, 300, 200)
     many = [dataclasses.replace(each, stimulus=f"{each.stimulus}{copy}") for each in stimuli for copy in range(200)]
-    assert (emotion_plan(many).trials, emotion_plan(many).sentinels) == (390, 10)
+    assert (make_emotion_plan(many).trials, make_emotion_plan(many).sentinels) == (390, 10)
     with pytest.raises(LiminalError, match="hold 5; ask for fewer"):
-        emotion_plan(stimuli, trials=6)
+        make_emotion_plan(stimuli, trials=6)
 
 
 def test_a_study_of_nothing_or_of_both_kinds_is_refused(library, two_batches):
     empty = library.add(faces(OFF, OFF))
     with pytest.raises(LiminalError, match="nothing to ask about"):
-        prepare(library, [empty], sentinels=0)
+        prepare_study(library, [empty], sentinels=0)
     with pytest.raises(LiminalError, match="of one kind"):
-        prepare(library, [empty, library.add(two_batches)])
+        prepare_study(library, [empty, library.add(two_batches)])
     with pytest.raises(LiminalError, match="of one kind"):
-        prepare(library, [])
+        prepare_study(library, [])
 
 
 def test_missing_sentinels_are_said_in_one_sentence(library, monkeypatch):
     nobody = {name: np.zeros((50, 6), np.float32) for name in EmotionConfiguration("surprise", "fear").classifiers}
     monkeypatch.setattr(
-        reference_module, "load_reference", lambda name: Reference(name, 0, nobody, dict.fromkeys(nobody, 1.0), "", "")
+        reference_module, "load_reference_set", lambda name: ReferenceSet(name, 0, nobody, dict.fromkeys(nobody, 1.0), "", "")
     )
-    made = prepare(library, [library.add(faces(*[ON_BOTH] * 5, SURE))], title="A title")
+    made = prepare_study(library, [library.add(faces(*[ON_BOTH] * 5, SURE))], title="A title")
     assert (made.plan.trials, made.plan.sentinels, made.plan.title) == (5, 1, "A title")
     (note,) = made.notes
     assert note.startswith("Only 0 of 9 attention checks can be had: among 50 plain faces")
@@ -110,14 +117,16 @@ def test_candidates_take_turns_among_emotions():
         logits[row, emotion] = 9.0
     unsure = logits.copy()
     unsure[4] = 0.0
-    found = sentinels.candidates(Reference("g", 0, {"a": logits, "b": unsure}, {"a": 1.0, "b": 1.0}, "", ""), ["a", "b"])
+    found = planning.list_sentinel_candidates(
+        ReferenceSet("g", 0, {"a": logits, "b": unsure}, {"a": 1.0, "b": 1.0}, "", ""), ["a", "b"]
+    )
     assert found == [(5, "surprise"), (3, "fear"), (0, "happiness"), (1, "happiness"), (2, "happiness")]
 
 
 def test_the_shipped_population_has_sentinels_of_happiness_only():
     """What the rule gives on this generator: noted here so that a change of the reference is seen."""
-    reference = load_reference("dcgan-sharp")
-    found = sentinels.candidates(reference, EmotionConfiguration(*EMOTIONS[:2]).classifiers)
+    reference = load_reference_set("dcgan-sharp")
+    found = planning.list_sentinel_candidates(reference, EmotionConfiguration(*EMOTIONS[:2]).classifiers)
     assert len(reference) == 2000
     assert len(found) == 21
     assert {emotion for _, emotion in found} == {"happiness"}

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import LiminalError
-from core.studies.ratings import RATINGS, Rating, table
+from core.studies.ratings import RATINGS, Rating, make_ratings_table
 from core.studies.store import Store
-from core.studies.study import Plan, Rater, Stimulus, Study
+from core.studies.study import Rater, RatingPlan, Stimulus, Study
 
 NAMES = ["plain", "Ωμέγα", "顔の研究", "دراسة الوجوه", "🙂 naïve 'quoted' \"; DROP TABLE", "O'Brien %s :x", "👩‍🚀 🏴󠁧󠁢󠁥󠁮󠁧󠁿 ❤️ می‌خواهم"]
 
@@ -33,7 +33,7 @@ def everything(study, stimuli, handed_out, number):
 
 
 def make(store, name="study", **fields):
-    return store.create(Study(name, Plan("identity", 6), **fields), stimuli())
+    return store.create(Study(name, RatingPlan("identity", 6), **fields), stimuli())
 
 
 def answer(rater, stimulus, value="1", task="identity", **fields):
@@ -43,7 +43,9 @@ def answer(rater, stimulus, value="1", task="identity", **fields):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_comes_back_as_it_went_in(store, name):
     moment = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone(timedelta(hours=5, minutes=30)))
-    study = Study(name, Plan("emotion", 5, 1, seed=2**62, consent="同意 ✓"), note=name, sample_sets=("a", "b"), created_at=moment)
+    study = Study(
+        name, RatingPlan("emotion", 5, 1, seed=2**62, consent="同意 ✓"), note=name, sample_sets=("a", "b"), created_at=moment
+    )
     assert store.create(study, stimuli()) == study
     assert store.study(name) == study == store.study_of(study.token)
     assert store.study(name).created_at.utcoffset() == timedelta(0)
@@ -67,7 +69,7 @@ def test_names_and_links_that_are_not_there(store):
     with pytest.raises(LiminalError, match="already"):
         make(store)
     with pytest.raises(LiminalError, match="twice"):
-        store.create(Study("other", Plan("identity", 6)), [*stimuli(), *stimuli()])
+        store.create(Study("other", RatingPlan("identity", 6)), [*stimuli(), *stimuli()])
     for call in (store.study, store.stimuli, store.raters, store.ratings, store.votes, store.delete, store.change):
         with pytest.raises(LiminalError, match="There is no study 'nothing'"):
             call("nothing")
@@ -84,15 +86,15 @@ def test_names_and_links_that_are_not_there(store):
 
 def test_what_may_change_and_what_not(store):
     study = make(store)
-    assert store.change("study", plan=Plan("identity", 4), note="new") == store.study("study")
+    assert store.change("study", plan=RatingPlan("identity", 4), note="new") == store.study("study")
     assert store.study("study").note == "new"
     store.enrol("study", fewest)
     with pytest.raises(LiminalError, match="plan"):
-        store.change("study", plan=Plan("identity", 5))
+        store.change("study", plan=RatingPlan("identity", 5))
     with pytest.raises(LiminalError, match="'name' cannot"):
         store.change("study", name="other")
     assert store.change("study", closed=True, sample_sets=("x",)) == dataclasses.replace(
-        study, plan=Plan("identity", 4), note="new", closed=True, sample_sets=("x",)
+        study, plan=RatingPlan("identity", 4), note="new", closed=True, sample_sets=("x",)
     )
 
 
@@ -123,8 +125,8 @@ def test_raters_get_numbers_and_orders_that_stay_balanced(store):
 def test_orders_that_are_brought_back_count_as_handed_out(store):
     orders = {"a": ("s0", "s1", "s2"), "b": ("s2", "s0"), "c": ("s0",)}
     raters = [Rater(name, "study", f"code-{name}", trials) for name, trials in orders.items()]
-    store.create(Study("other", Plan("identity", 6)), stimuli())
-    store.restore(Study("study", Plan("identity", 6)), stimuli(), table([]), raters)
+    store.create(Study("other", RatingPlan("identity", 6)), stimuli())
+    store.restore(Study("study", RatingPlan("identity", 6)), stimuli(), make_ratings_table([]), raters)
     seen = {}
 
     def watch(study, stimuli, handed_out, number):

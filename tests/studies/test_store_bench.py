@@ -2,16 +2,16 @@
 
 import json
 
+from benchmarks import studies
 from core.__main__ import main
-from core.commands import bench_studies
 
 
 def test_bench_counts_every_answer(capsys, monkeypatch):
-    monkeypatch.setattr(bench_studies, "RATERS", 3)
-    monkeypatch.setattr(bench_studies, "ANSWERS", 4)
-    monkeypatch.setattr(bench_studies, "CALM_ANSWERS", 2)
-    monkeypatch.setattr(bench_studies, "PACE_S", 0.01)
-    assert main(["bench", "studies", "--rows", "900", "--json"]) == 0
+    monkeypatch.setattr(studies, "RATERS", 3)
+    monkeypatch.setattr(studies, "ANSWERS", 4)
+    monkeypatch.setattr(studies, "CALM_ANSWERS", 2)
+    monkeypatch.setattr(studies, "PACE_S", 0.01)
+    assert main(["studies", "--rows", "900", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     saved = figures["save_ms"]
     assert {how: found["answers"] for how, found in saved.items()} == {
@@ -21,9 +21,9 @@ def test_bench_counts_every_answer(capsys, monkeypatch):
     }
     assert all(0 < found["median"] <= found["percentile_95"] for found in saved.values())
     assert figures["table"]["rows"] == 900
-    assert "900 answers" in bench_studies.as_text(figures)
+    assert "900 answers" in studies.as_text(figures)
 
 
 def test_an_absurd_number_is_one_sentence(capsys):
-    assert main(["bench", "studies", "--rows", "0"]) == 2
+    assert main(["studies", "--rows", "0"]) == 2
     assert capsys.readouterr().err == "Error: --rows must be at least 1; it is 0.\n"

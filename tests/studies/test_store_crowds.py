@@ -14,7 +14,7 @@ import pytest
 
 from core.studies.ratings import Rating
 from core.studies.store import Store
-from core.studies.study import Plan, Stimulus, Study
+from core.studies.study import RatingPlan, Stimulus, Study
 
 RATERS = 50
 TRIALS = 4
@@ -45,7 +45,7 @@ def rating(rater, stimulus):
 
 
 def make(store, name="crowd", stimuli=25):
-    store.create(Study(name, Plan("identity", TRIALS)), [Stimulus(f"s{number:03d}", ("a", "b")) for number in range(stimuli)])
+    store.create(Study(name, RatingPlan("identity", TRIALS)), [Stimulus(f"s{number:03d}", ("a", "b")) for number in range(stimuli)])
 
 
 def take_part(store, name, problems):

@@ -16,10 +16,10 @@ from core.data_folder import data_folder
 from core.errors import LiminalError
 from core.studies.ratings import Rating
 from core.studies.storage import database
-from core.studies.storage.schema import VERSION_TABLE
+from core.studies.storage.database import VERSION_TABLE
 from core.studies.storage.tables import METADATA
 from core.studies.store import Store
-from core.studies.study import Plan, Stimulus, Study
+from core.studies.study import RatingPlan, Stimulus, Study
 
 NOBODY = 65534
 
@@ -33,7 +33,7 @@ def one_sentence(error):
 
 
 def fill(store, answers=3):
-    store.create(Study("kept", Plan("identity", 5)), [Stimulus(f"s{number}", ("a", "b")) for number in range(200)])
+    store.create(Study("kept", RatingPlan("identity", 5)), [Stimulus(f"s{number}", ("a", "b")) for number in range(200)])
     rater = store.enrol("kept", lambda study, stimuli, *_: [each.stimulus for each in stimuli])
     for number in range(answers):
         store.save([rate(rater, number)])

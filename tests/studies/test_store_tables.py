@@ -9,9 +9,9 @@ import pytest
 
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
-from core.studies.ratings import Rating, table, typed
-from core.studies.storage import bulk
-from core.studies.study import Plan, Study
+from core.studies.ratings import Rating, make_ratings_table, type_columns
+from core.studies.storage import answers as storage_answers
+from core.studies.study import RatingPlan, Study
 
 
 def answers(rows, study="bulk", raters=7):
@@ -34,7 +34,7 @@ def answers(rows, study="bulk", raters=7):
             "created_at": pd.Timestamp("2026-01-01T00:00:00Z") + pd.to_timedelta(number * 1_234_567, unit="us"),
         }
     )
-    return typed(frame)
+    return type_columns(frame)
 
 
 def ordered(frame):
@@ -43,12 +43,12 @@ def ordered(frame):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(bulk, "CHUNK", 100)
+    monkeypatch.setattr(storage_answers, "CHUNK", 100)
 
 
 @pytest.fixture
 def bulk_store(store):
-    store.create(Study("bulk", Plan("emotion", 10), source="simulated"), [])
+    store.create(Study("bulk", RatingPlan("emotion", 10), source="simulated"), [])
     return store
 
 
@@ -60,14 +60,14 @@ def test_a_table_comes_back_unchanged(bulk_store, small_chunks):
     pd.testing.assert_frame_equal(back, ordered(frame))
     assert bulk_store.save_table(back) == 0, "the same again changes nothing"
     assert bulk_store.save_table(every) == 150, "what is new is added"
-    pd.testing.assert_frame_equal(bulk_store.ratings("bulk", ["human"]), typed(frame.head(0)))
+    pd.testing.assert_frame_equal(bulk_store.ratings("bulk", ["human"]), type_columns(frame.head(0)))
 
 
 def test_a_table_and_single_answers_are_the_same(bulk_store):
     """Both ways in write the same bytes: what came by one is known to the other."""
     rating = Rating("bulk", "model", "s1", "emotion", "Fear ", trial=4, source="model", reaction_time_ms=None)
     bulk_store.save([rating])
-    assert bulk_store.save_table(table([rating.to_row()])) == 0
+    assert bulk_store.save_table(make_ratings_table([rating.to_row()])) == 0
     frame = answers(5)
     bulk_store.save_table(frame)
     rows = [dict(row) for row in frame.to_dict("records")]
@@ -87,7 +87,7 @@ def test_a_table_and_single_answers_are_the_same(bulk_store):
 
 
 def test_many_rows(bulk_store):
-    rows = 3 * bulk.CHUNK - 1
+    rows = 3 * storage_answers.CHUNK - 1
     frame = answers(rows, raters=500)
     assert bulk_store.save_table(frame) == rows
     back = bulk_store.ratings("bulk")

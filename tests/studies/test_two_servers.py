@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from core.models.emotions import EMOTIONS
-from core.studies.assignment import assign
 from core.studies.library import Library
+from core.studies.planning import assign_stimuli
 from core.studies.store import Store
 from tests.security.visitor import said
 from tests.ui.conftest import serving
 from tests.ui.study_sets import faces, made_study
-from ui.studies.access import answer_id
+from ui.studies.access import make_answer_id
 
 PEOPLE = 6
 
@@ -65,7 +65,7 @@ def proxy(servers):
 def send(address, person, stimulus, value):
     """One answer as a browser sends it -> (status, record)."""
     answer = {
-        "rating_id": answer_id(person.code, stimulus, "emotion"),
+        "rating_id": make_answer_id(person.code, stimulus, "emotion"),
         "stimulus": stimulus,
         "task": "emotion",
         "value": value,
@@ -109,7 +109,7 @@ def test_people_go_on_at_the_other_server_and_every_answer_is_kept_once(new_post
     monkeypatch.setenv("LIMINAL_OWNER_KEY", "sesame")
     store, library = Store(), Library()
     study = made_study(store, library, "both", faces(9), demographics=False)
-    people = [Person(store.enrol("both", assign), number) for number in range(PEOPLE)]
+    people = [Person(store.enrol("both", assign_stimuli), number) for number in range(PEOPLE)]
     for person in people:
         store.update(person.code, consented_at=datetime.now(UTC))
     logs = [tmp_path / f"log-{number}.txt" for number in range(2)]
@@ -126,7 +126,7 @@ def test_people_go_on_at_the_other_server_and_every_answer_is_kept_once(new_post
                         with ThreadPoolExecutor(2) as tabs:
                             value = choice(person, stimulus)
                             replies = list(tabs.map(send, servers, [person] * 2, [stimulus] * 2, [value] * 2))
-                        expected = (200, {"acknowledged": [answer_id(person.code, stimulus, "emotion")]})
+                        expected = (200, {"acknowledged": [make_answer_id(person.code, stimulus, "emotion")]})
                         assert replies == [expected] * 2, replies
                 except BaseException as error:
                     problems.append(error)

@@ -8,16 +8,16 @@ import time
 import numpy as np
 import streamlit as st
 
-from core.alignment import alignment, controversial, learning
-from core.alignment.curves import EpochDone
+from core.alignment import alignment, stimulus_choice, train
+from core.alignment.store import EpochDone
 from core.progress import Progress
 from tests.ui import taught
-from ui.paths import ROOT
+from ui import ROOT
 from ui.server import lifespan, middleware, routes
 from ui.studies import access
 
 ROUND_SECONDS = 0.5  # fifteen rounds: long enough that the button to stop them is pressed before they are over
-learn = learning.fine_tune
+learn = train.fine_tune
 
 
 def slowly(*arguments, progress=None, **options):
@@ -41,13 +41,15 @@ def drawn(alignment, known, *, count=4, seed=0, progress=None, **_):
         (progress or Progress()).stage("Looking for faces that you and others see differently", place / count)
         time.sleep(1.0)  # the page looks every 0.7 seconds
         picture = random.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-        found.append(controversial.Controversial(random.normal(size=4).astype(np.float32), picture, "fear", "surprise", own, group))
+        found.append(
+            stimulus_choice.ControversialImage(random.normal(size=4).astype(np.float32), picture, "fear", "surprise", own, group)
+        )
     return found
 
 
-alignment.begin = taught.begun
-learning.fine_tune = slowly
-controversial.search = drawn
-access.show_demonstration = lambda: None
+alignment.begin_alignment = taught.begun
+train.fine_tune = slowly
+stimulus_choice.search_controversial = drawn
+access.install_demonstration = lambda: None
 
 app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan, middleware=middleware())

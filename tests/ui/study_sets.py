@@ -3,11 +3,17 @@
 import numpy as np
 
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.sample_set import SampleSet, counts
-from core.sampling.tables import PAIRS, SAMPLES, frame, pair_id, sample_id
-from core.studies.assignment import assign
+from core.sampling.sample_set import (
+    PAIR_COLUMNS,
+    SAMPLE_COLUMNS,
+    SampleSet,
+    count_sample_types,
+    make_pair_id,
+    make_sample_id,
+    make_table,
+)
 from core.studies.library import Library
-from core.studies.planning import emotion_plan, identity_plan, stimuli_of
+from core.studies.planning import assign_stimuli, list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.ratings import Rating
 from core.studies.store import Store
 from core.studies.study import Study
@@ -23,7 +29,7 @@ def identity_set(number=4):
     for place in range(number + 1):
         latent = random.normal(size=4).astype(np.float32)
         image = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-        name = sample_id(latent, image)
+        name = make_sample_id(latent, image)
         latents[name], images[name] = latent, image
         base, part = next(iter(latents)), "negative" if place else "genuine"
         samples.append(
@@ -32,13 +38,18 @@ def identity_set(number=4):
         )
         distance = 0.0 if place == 0 else 0.3 + 0.5 * (place > number // 2)
         pairs.append(
-            {"pair_id": pair_id(base, name, part, np.nan, None), "batch": 0, "base_id": base, "sample_id": name}
+            {"pair_id": make_pair_id(base, name, part, np.nan, None), "batch": 0, "base_id": base, "sample_id": name}
             | {"sample_type": part, "step": np.nan, "partner_id": "", "direction": "", "strategy": "", "lpips": 0.1}
             | {"latent_distance": 1.0, "distance_dlib": distance, "accepted_dlib": distance < 0.6}
         )
-    table = frame(pairs, PAIRS)
+    table = make_table(pairs, PAIR_COLUMNS)
     return SampleSet(
-        IdentityConfiguration(), frame(samples, SAMPLES), table, latents, images, {"counts": counts(table), "seconds": {}}
+        IdentityConfiguration(),
+        make_table(samples, SAMPLE_COLUMNS),
+        table,
+        latents,
+        images,
+        {"counts": count_sample_types(table), "seconds": {}},
     )
 
 
@@ -52,14 +63,14 @@ def made_study(store: Store, library: Library, name: str, sample_set: SampleSet,
     """A study about one set; values: of Plan, or of Study (closed, source, published)."""
     own = {key: values.pop(key) for key in ("closed", "source", "published", "note") if key in values}
     set_id = library.add(sample_set, f"Faces of {name}")
-    stimuli = stimuli_of(sample_set, set_id)
-    plan = (identity_plan if sample_set.kind == "identity" else emotion_plan)(stimuli, **values)
+    stimuli = list_stimuli(sample_set, set_id)
+    plan = (make_identity_plan if sample_set.kind == "identity" else make_emotion_plan)(stimuli, **values)
     return store.create(Study(name, plan, sample_sets=(set_id,), **own), stimuli)
 
 
 def answer_all(store: Store, study: Study, choose, rater=None):
     """A person who answers every trial as ``choose(stimulus)`` says; -> the rater."""
-    person = store.enrol(study.name, assign, rater=rater)
+    person = store.enrol(study.name, assign_stimuli, rater=rater)
     task = "identity" if study.plan.kind == "identity" else "emotion"
     rows = [
         Rating(study.name, person.rater, name, task, choose(name), trial=place, reaction_time_ms=700.0 + place)

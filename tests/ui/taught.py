@@ -6,13 +6,11 @@ import numpy as np
 import torch
 
 from core.alignment import alignment as aligned
-from core.alignment.answers import answered_of
 from core.alignment.configuration import AlignmentConfiguration
-from core.alignment.inputs import ReferenceLabels
-from core.alignment.kept import root
-from core.alignment.splits import parted
+from core.alignment.data import ReferenceLabels, emotion_answers, split_answers
+from core.alignment.store import alignments_folder
 from core.models.emotions import EMOTIONS
-from core.studies.assignment import assign
+from core.studies.planning import assign_stimuli
 from core.studies.ratings import Rating
 from tests.alignment import made_up
 from tests.ui.study_sets import faces, made_study
@@ -37,13 +35,15 @@ def unsure(name):
 def begun(material, library, configuration=None, *, folder=None):
     """``begin`` with made-up inputs and networks."""
     configuration = replace(configuration or AlignmentConfiguration(), reference_faces=10)
-    answers = answered_of(material)
+    answers = emotion_answers(material)
     plain = np.random.default_rng(1).normal(size=(10, made_up.DIM)).astype(np.float32)
     labels = ReferenceLabels("made-up", tuple(range(10)), np.full((10, 6), 1 / 6, np.float32))
     given = aligned.Inputs(torch.from_numpy(np.stack([vector(name) for name in answers.images])), torch.from_numpy(plain))
     sources = aligned.Sources(lambda name, told: given, unsure)
-    split = parted(answers, configuration)
-    return aligned.opened(material.study.name, configuration, answers, split, labels, sources, folder or root())
+    split = split_answers(answers, configuration)
+    return aligned.open_alignment(
+        material.study.name, configuration, answers, split, labels, sources, folder or alignments_folder()
+    )
 
 
 def asked(store, library, name="feelings", people=PEOPLE, **options):
@@ -52,7 +52,7 @@ def asked(store, library, name="feelings", people=PEOPLE, **options):
     sentinels = {each.stimulus for each in store.stimuli(name) if each.is_sentinel}
     for number in range(people):
         random = np.random.default_rng(number)
-        person = store.enrol(name, assign, rater=f"p{number}", source="simulated")
+        person = store.enrol(name, assign_stimuli, rater=f"p{number}", source="simulated")
         rows = []
         for trial, stimulus in enumerate(person.trials):
             seen = vector(stimulus) @ made_up.TRUTH_NEW.numpy() + 1.5 * np.eye(6)[number % 6] + random.normal(size=6)

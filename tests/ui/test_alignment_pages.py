@@ -11,25 +11,25 @@ from tests.ui.study_sets import faces, identity_set, made_study
 from tests.ui.taught import FACES, asked, begun
 from tests.ui.visits import app, words
 from ui import jobs
-from ui.alignment import choosing, keeping, profile_view, runs
-from ui.alignment import visitor as visits
-from ui.analysis.material import material_of
+from ui.alignment import answers, runs, you_page
+from ui.alignment import answers as visits
+from ui.analysis.study_choice import load_study_choice
 
 
 @pytest.fixture
 def place(place, monkeypatch):
     """The data folder, with networks that read made-up vectors; what runs in the background ends with the test."""
-    monkeypatch.setattr(alignments, "begin", begun)
-    monkeypatch.setattr(choosing, "PEOPLE_COUNTS", {"0": "nobody", "3": "3 people"})
+    monkeypatch.setattr(alignments, "begin_alignment", begun)
+    monkeypatch.setattr(runs, "PEOPLE_COUNTS", {"0": "nobody", "3": "3 people"})
     yield place
-    jobs.manager().close()
+    jobs.get_job_manager().close()
 
 
 def settled():
     """Wait for what is learned in the background, as somebody who looks at it: drawing the page meanwhile would only slow it."""
-    while running := [job for job in list(jobs.manager()._jobs.values()) if not job.finished]:
+    while running := [job for job in list(jobs.get_job_manager()._jobs.values()) if not job.finished]:
         for job in running:
-            jobs.manager().get(job.id)
+            jobs.get_job_manager().get(job.id)
         time.sleep(0.05)
 
 
@@ -54,10 +54,10 @@ def done(test, wanted="align-wanted"):
 
 def taught(chosen, people=0):
     """An alignment that has learned."""
-    alignment = runs.alignment_of(chosen, choosing.USUAL)
+    alignment = runs.find_alignment(chosen, runs.DEFAULT_CONFIGURATION)
     from core.progress import Progress
 
-    runs.learner((alignment,), ("emotion-mlp",), people)(Progress())
+    runs.make_learning_job((alignment,), ("emotion-mlp",), people)(Progress())
     return alignment
 
 
@@ -104,7 +104,7 @@ def test_a_stopped_run_says_so_and_what_there_was_stays(place, monkeypatch):
         return work
 
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "learner", stopped)
+        patched.setattr(runs, "make_learning_job", stopped)
         test = app("align.py", study="feelings")
         test.button(key="learn").click().run()
         finished(test, "What was learned so far is kept")
@@ -114,7 +114,7 @@ def test_a_stopped_run_says_so_and_what_there_was_stays(place, monkeypatch):
 
 def test_an_earlier_run_of_other_choices_has_a_link(place):
     store, library = place
-    chosen = material_of(asked(store, library))
+    chosen = load_study_choice(asked(store, library))
     alignment = taught(chosen, people=1)
     test = app("align.py", study="feelings", run=alignment.alignment_id, networks="tanh-cnn")
     assert "An earlier run" in words(test)
@@ -123,7 +123,7 @@ def test_an_earlier_run_of_other_choices_has_a_link(place):
 
 def test_one_person_and_one_face_of_the_address(place):
     store, library = place
-    chosen = material_of(asked(store, library))
+    chosen = load_study_choice(asked(store, library))
     alignment = taught(chosen, people=2)
     rater, item = alignment.people("emotion-mlp")[0], alignment.answers.images[0]
     test = app("align.py", study="feelings", people="0", whose=rater, item=item)
@@ -134,9 +134,9 @@ def test_one_person_and_one_face_of_the_address(place):
 
 def test_the_same_people_learn_first_and_more_of_them_later(place):
     store, library = place
-    alignment = runs.alignment_of(material_of(asked(store, library)), choosing.USUAL)
-    assert runs.some_of(alignment, 3) == runs.some_of(alignment, 5)[:3]
-    assert set(runs.some_of(alignment, 99)) == set(alignment.split.able())
+    alignment = runs.find_alignment(load_study_choice(asked(store, library)), runs.DEFAULT_CONFIGURATION)
+    assert runs.choose_raters(alignment, 3) == runs.choose_raters(alignment, 5)[:3]
+    assert set(runs.choose_raters(alignment, 99)) == set(alignment.split.able())
 
 
 # You
@@ -146,13 +146,13 @@ def test_the_same_people_learn_first_and_more_of_them_later(place):
 def crowd(place):
     """A study whose crowd has a model -> (chosen, alignment)."""
     store, library = place
-    chosen = material_of(asked(store, library))
+    chosen = load_study_choice(asked(store, library))
     return chosen, taught(chosen)
 
 
 def someone(alignment, choose, n, *, informative=True):
     """A visitor who has answered n times as ``choose(stimulus)`` says."""
-    you = visits.Visitor(alignment, "emotion-mlp", visits._prior.__wrapped__("", "emotion-mlp", alignment), informative)
+    you = visits.VisitorAnswers(alignment, "emotion-mlp", visits._load_prior.__wrapped__("", "emotion-mlp", alignment), informative)
     pictured = dict.fromkeys(alignment.answers.images, "/a.webp")
     for _ in range(n):
         open_now = you.question(pictured)
@@ -202,7 +202,7 @@ def test_who_leans_to_fear_is_found_out_and_few_answers_make_no_profile(crowd):
     for you, expected in ((few, "12 answers are too few"), (many, "you say fear where a face is unclear")):
         you.target = you.n
         test = app("you.py", study="feelings")
-        test.session_state[visits.VISITOR] = {key: you}
+        test.session_state[visits.VISITOR_SLOT] = {key: you}
         test.run()
         assert not test.exception
         assert expected in words(test)
@@ -211,8 +211,8 @@ def test_who_leans_to_fear_is_found_out_and_few_answers_make_no_profile(crowd):
 
 def test_the_running_score_of_few_answers_draws_no_conclusion(crowd):
     _, alignment = crowd
-    assert "Too few to tell" in profile_view.running(someone(alignment, lambda _: "fear", 5))
-    assert "Too few to tell" not in profile_view.running(someone(alignment, lambda _: "fear", 30))
+    assert "Too few to tell" in you_page.score_html(someone(alignment, lambda _: "fear", 5))
+    assert "Too few to tell" not in you_page.score_html(someone(alignment, lambda _: "fear", 30))
 
 
 def test_answers_go_into_a_study_of_people_only_when_asked_to(place, crowd):
@@ -221,13 +221,13 @@ def test_answers_go_into_a_study_of_people_only_when_asked_to(place, crowd):
     you = someone(alignment, lambda _: "fear", 30, informative=False)
     you.target = 30
     test = app("you.py", study="feelings")
-    test.session_state[visits.VISITOR] = {(alignment.alignment_id, "emotion-mlp"): you}
+    test.session_state[visits.VISITOR_SLOT] = {(alignment.alignment_id, "emotion-mlp"): you}
     test.run()
     assert "this study takes none" in words(test)
     assert not [each for each in test.button if each.key == "you-keep"]
     real = made_study(store, library, "real", faces(FACES))
     assert store.ratings("real").empty
-    rater = keeping.hand_in(real, you)
+    rater = answers.hand_in_answers(real, you)
     kept = store.ratings("real")
     assert kept["rater"].unique().tolist() == [rater.rater]
     assert kept["stimulus"].tolist() == [each.stimulus for each in you.answers]

@@ -9,18 +9,19 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
-from core.analysis.selection import MOST_IN_LINK, pack, unpack
+from core.analysis.selection import MOST_IN_LINK, pack_selection, unpack_selection
 from core.sampling.configuration import IdentityConfiguration
 from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import AS_OWNER, app, paints_without_torch, words
-from ui import set_routes, sets
-from ui.analysis import map_data, map_faces, map_plane
-from ui.analysis.disagreement_dialog import votes_table
-from ui.analysis.disagreement_filters import Filters
-from ui.analysis.map_columns import Column
-from ui.components.face_map import packed, unpacked
-from ui.images import PictureStore
+from ui import pictures, server
+from ui.analysis import map_faces, map_page
+from ui.analysis.disagreement import build_votes_table
+from ui.analysis.map_page import MapColumn
+from ui.analysis.rankings import RankingFilters
+from ui.components import pack_bits, unpack_bits
+from ui.identity import sets
+from ui.pictures import PictureStore
 from ui.studies import owner_gate
 
 pytestmark = pytest.mark.usefixtures("idle")
@@ -74,7 +75,7 @@ def test_others_see_simulated_studies_only(place, monkeypatch):
     store, library = place
     identity(store, library, "Asked")
     identity(store, library, "Made up", people=0, source="simulated")
-    monkeypatch.setattr(owner_gate, "_local", lambda: False)
+    monkeypatch.setattr(owner_gate, "_is_local", lambda: False)
     test = app("disagreement.py")
     assert test.selectbox(key="analysis-study").options == ["Made up"]
     asked = app("disagreement.py", study="Asked")
@@ -162,11 +163,11 @@ def test_filters_of_a_table():
             "emotion2": ["anger", "sadness", "disgust"],
         }
     )
-    assert len(Filters().of(table)) == 3
-    assert Filters(steps=("a step of 0.4",)).of(table).index.tolist() == [1]
-    assert Filters(types=("positive",), base="a").of(table).index.tolist() == [0]
-    assert Filters(pairs=("anger or disgust",)).of(table).index.tolist() == [2]
-    assert Filters(enough=True).of(table).index.tolist() == [0, 2]
+    assert len(RankingFilters().of(table)) == 3
+    assert RankingFilters(steps=("a step of 0.4",)).of(table).index.tolist() == [1]
+    assert RankingFilters(types=("positive",), base="a").of(table).index.tolist() == [0]
+    assert RankingFilters(pairs=("anger or disgust",)).of(table).index.tolist() == [2]
+    assert RankingFilters(enough=True).of(table).index.tolist() == [0, 2]
 
 
 def test_feelings_are_ranked_too_and_a_study_without_answers_says_so(place):
@@ -211,7 +212,7 @@ def test_votes_stand_in_the_order_of_time_and_say_who_does_not_count():
             "created_at": times,
         }
     )
-    table = votes_table(answers, np.array([True, True, False, False]))
+    table = build_votes_table(answers, np.array([True, True, False, False]))
     assert table["Who it is"].tolist() == ["two people", "the same person"]
     assert table["How alike"].tolist() == [60, 40]
     assert table["Took (s)"].tolist() == [0.5, 2.0]
@@ -225,10 +226,10 @@ def test_the_map_shows_a_study_and_its_selection_is_in_the_address(place):
     store, library = place
     made, _ = identity(store, library)
     names = made.samples["sample_id"].tolist()
-    test = app("map.py", selection=pack(names[1:3]))
+    test = app("map.py", selection=pack_selection(names[1:3]))
     data = component(test, "face_map")
     assert data["count"] == 5
-    assert unpacked(data["selected"], 5).tolist() == [False, True, True, False, False]
+    assert unpack_bits(data["selected"], 5).tolist() == [False, True, True, False, False]
     assert [tile["id"] for tile in component(test, "faces")["groups"][0]["tiles"]] == names[1:3]
     assert data["colour"]["kind"] == "words"
     assert {each["name"]: each["count"] for each in data["colour"]["names"]} == {"another person": 4, "the base itself": 1}
@@ -251,10 +252,10 @@ def test_the_map_shows_any_set_of_the_library(place):
 def test_a_sample_of_several_pairs_is_one_point():
     made = identity_set()
     twice = pd.concat([made.pairs, made.pairs.iloc[1:2].assign(pair_id="other", base_id="else")])
-    rows = map_faces.own_pairs(made.samples, twice)
+    rows = map_faces.match_pairs(made.samples, twice)
     assert rows["pair_id"].tolist() == made.pairs["pair_id"].tolist()
-    assert map_faces.own_pairs(made.samples, twice.iloc[:0])["pair_id"].isna().all()
-    lone = map_faces.own_pairs(made.samples.assign(base_id="moved"), twice)
+    assert map_faces.match_pairs(made.samples, twice.iloc[:0])["pair_id"].isna().all()
+    lone = map_faces.match_pairs(made.samples.assign(base_id="moved"), twice)
     assert lone["pair_id"].tolist() == made.pairs["pair_id"].tolist()
 
 
@@ -262,7 +263,7 @@ def test_faces_that_were_just_made_fall_into_the_map_that_is_there(place):
     store, library = place
     identity(store, library)
     new = identity_set(2)
-    sets.kept_sets().put("recipe", new)
+    sets.cached_sets().put("recipe", new)
     test = app("map.py")
     assert not [each for each in test.toggle if each.key == "live"]
     test.session_state["set_job"] = ("recipe", "job")
@@ -274,11 +275,11 @@ def test_faces_that_were_just_made_fall_into_the_map_that_is_there(place):
     assert after["url"] == before["url"]  # the map itself stays
     assert len(after["extras"]) == 3
     # the same latents are in both sets, so that the new faces lie where the old ones do
-    content = set_routes.POINTS.get(after["url"].rsplit("/", 1)[1])
+    content = pictures.POINTS.get(after["url"].rsplit("/", 1)[1])
     places = np.frombuffer(content[: 8 * 5], "<f4").reshape(5, 2)
     assert np.array([(each["x"], each["y"]) for each in after["extras"]]) == pytest.approx(places[:3], abs=1e-5)
     other = replace(new, configuration=IdentityConfiguration(generator="dcgan-sharp"))
-    sets.kept_sets().put("recipe", other)
+    sets.cached_sets().put("recipe", other)
     test.run()
     assert component(test, "face_map")["extras"] == []
     assert "have no place on a map" in words(test)
@@ -295,24 +296,24 @@ def test_the_plane_goes_through_a_base_its_negative_and_the_lowest_optimum():
             "step": [np.nan, np.nan, 0.5, 0.3, 0.3],
         }
     )
-    known = map_faces.Faces("k", "identity", tuple("abcde"), {}, samples, pairs, "dcgan", (), "", ())
-    assert map_plane.possible(known) == {"person 1": {"person 2": ("a", "b", "d")}}
-    assert map_plane.possible(replace(known, pairs=pairs.iloc[:0])) == {}
+    known = map_faces.MapFaces("k", "identity", tuple("abcde"), {}, samples, pairs, "dcgan", (), "", ())
+    assert map_faces.list_planes(known) == {"person 1": {"person 2": ("a", "b", "d")}}
+    assert map_faces.list_planes(replace(known, pairs=pairs.iloc[:0])) == {}
 
 
 def test_places_and_colours_are_the_bytes_that_the_browser_reads():
     points = np.array([[1.5, -2.0], [np.nan, 0.0]], np.float32)
     ids = ["00112233445566778899", "aabbccddeeff00112233"]
-    content = map_data.places(points, ids, [0, 3])
+    content = map_page.pack_positions(points, ids, [0, 3])
     assert np.array_equal(np.frombuffer(content[:16], "<f4").reshape(2, 2), points, equal_nan=True)
     assert content[16:36].hex() == "".join(ids)
     assert list(content[36:]) == [0, 3]
-    words = map_data.coloured(Column(pd.Series(["a", None, "b", "a"], dtype="object")), "Title")
-    assert list(words.values) == [0, map_data.NONE, 1, 0]
+    words = map_page.encode_colours(MapColumn(pd.Series(["a", None, "b", "a"], dtype="object")), "Title")
+    assert list(words.values) == [0, map_page.NO_CATEGORY, 1, 0]
     assert words.legend["without"] == 1
-    many = map_data.coloured(Column(pd.Series([f"k{place % 20}" for place in range(40)])), "Many")
-    assert len(many.legend["names"]) == map_data.MOST_KINDS + 1
-    assert max(many.values) == map_data.MOST_KINDS
+    many = map_page.encode_colours(MapColumn(pd.Series([f"k{place % 20}" for place in range(40)])), "Many")
+    assert len(many.legend["names"]) == map_page.MAX_CATEGORIES + 1
+    assert max(many.values) == map_page.MAX_CATEGORIES
     assert sum(each["count"] for each in many.legend["names"]) == 40
     marks = [(each["colour"][0], each["symbol"]) for each in many.legend["names"][:-1]]
     assert len(set(marks)) == len(marks)
@@ -321,31 +322,31 @@ def test_places_and_colours_are_the_bytes_that_the_browser_reads():
 def test_selections_go_to_a_link_and_back(tmp_path):
     ids = [f"{place:020x}"[::-1] for place in range(1, 200)]
     few, many = ids[3:9], ids[: MOST_IN_LINK + 1]
-    assert unpack(pack(few, folder=tmp_path), ids, folder=tmp_path) == few
+    assert unpack_selection(pack_selection(few, folder=tmp_path), ids, folder=tmp_path) == few
     assert not list(tmp_path.iterdir())
-    token = pack(many, folder=tmp_path)
+    token = pack_selection(many, folder=tmp_path)
     assert re.fullmatch(r"k[0-9a-f]{16}", token)
-    assert unpack(token, ids, folder=tmp_path) == many
+    assert unpack_selection(token, ids, folder=tmp_path) == many
     for wrong in ("", "k0000000000000000", "../../etc", "kzz", "-"):
-        assert unpack(wrong, ids, folder=tmp_path) == []
+        assert unpack_selection(wrong, ids, folder=tmp_path) == []
     (tmp_path / f"{token}.json").write_text("7")
-    assert unpack(token, ids, folder=tmp_path) == []
+    assert unpack_selection(token, ids, folder=tmp_path) == []
 
 
 def test_bits_of_a_selection():
     chosen = np.arange(21) % 3 == 0
-    assert np.array_equal(unpacked(packed(chosen), 21), chosen)
-    assert packed(np.zeros(5, bool)) == ""
-    assert unpacked("not base64!", 5).tolist() == [False] * 5
-    assert unpacked(packed(np.ones(64, bool)), 5).tolist() == [True] * 5
+    assert np.array_equal(unpack_bits(pack_bits(chosen), 21), chosen)
+    assert pack_bits(np.zeros(5, bool)) == ""
+    assert unpack_bits("not base64!", 5).tolist() == [False] * 5
+    assert unpack_bits(pack_bits(np.ones(64, bool)), 5).tolist() == [True] * 5
 
 
 def test_points_are_kept_and_forgotten(monkeypatch):
-    monkeypatch.setattr(set_routes, "POINTS", PictureStore(1))
-    first = set_routes.points_url(b"one").rsplit("/", 1)[1]
-    assert set_routes.POINTS.get(first) == b"one"
-    set_routes.points_url(b"two")
-    assert set_routes.POINTS.get(first) is None
+    monkeypatch.setattr(server, "POINTS", PictureStore(1))
+    first = pictures.points_url(b"one").rsplit("/", 1)[1]
+    assert pictures.POINTS.get(first) == b"one"
+    pictures.points_url(b"two")
+    assert pictures.POINTS.get(first) is None
 
 
 # In a browser

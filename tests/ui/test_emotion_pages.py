@@ -11,10 +11,10 @@ from playwright.sync_api import expect
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.events import BaseShown, BoundaryMade, Denoising, Opinion
+from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores, DenoisingStep
 from tests.emotion_sets import emotion_set, unanimous
 from tests.ui.visits import app
-from ui import emotion_runs, emotion_words, morph
+from ui.emotion import morph, runs
 from ui.jobs import JobManager
 
 CLASSIFIERS = EmotionConfiguration("surprise", "fear").classifiers
@@ -60,7 +60,7 @@ def replace_module(monkeypatch, name, function):
 def opinion(p1, p2, configuration):
     p = np.full(6, (1 - p1 - p2) / 4)
     p[list(configuration.pair)] = p1, p2
-    return Opinion(tuple(p), tuple(p), tuple(np.log(p)))
+    return ClassifierScores(tuple(p), tuple(p), tuple(np.log(p)))
 
 
 def emit_all(made, planted, progress):
@@ -71,14 +71,14 @@ def emit_all(made, planted, progress):
     everybody = dict.fromkeys(configuration.classifiers, opinion(0.2, 0.2, configuration))
     progress.emit(BaseShown(0, made.images[base["sample_id"]], everybody))
     for step in range(3):
-        progress.emit(Denoising(0, step / 3, np.full((len(planted), 2), 0.1 * step)))
+        progress.emit(DenoisingStep(0, step / 3, np.full((len(planted), 2), 0.1 * step)))
     boundary = rows[rows["sample_type"] == "boundary"]
     for index, (says, (_, row)) in enumerate(zip(planted, boundary.iterrows(), strict=True)):
         opinions = {name: opinion(p1, p2, configuration) for name, (p1, p2, _) in says.items()}
         passed = {name: kept for name, (_, _, kept) in says.items()}
         above = {name: (p1 > 0.25, p2 > 0.25) for name, (p1, p2, _) in says.items()}
         image = made.images[row["sample_id"]]
-        progress.emit(BoundaryMade(index, image, opinions, passed, above, float(row["distance_dlib"]), row["sample_id"]))
+        progress.emit(BoundarySampleMade(index, image, opinions, passed, above, float(row["distance_dlib"]), row["sample_id"]))
 
 
 def texts(test):
@@ -207,16 +207,16 @@ def test_a_job_that_fails_says_why(at_once, monkeypatch, page, module, query):
 def test_events_of_several_groups_keep_their_own_ways():
     everybody = dict.fromkeys(CLASSIFIERS, opinion(0.2, 0.2, EmotionConfiguration("surprise", "fear")))
     events = [BaseShown(0, np.zeros((2, 2, 3), np.uint8), everybody)]
-    events += [Denoising(first, 0.5, np.array([[0.1 * first, 0.0], [0.3, 0.1 * first]])) for first in (0, 2, 0)]
-    gathered = emotion_runs.seen(events)
+    events += [DenoisingStep(first, 0.5, np.array([[0.1 * first, 0.0], [0.3, 0.1 * first]])) for first in (0, 2, 0)]
+    gathered = runs.gather_events(events)
     assert gathered.ways == {0: [(0, 0)] * 2, 1: [(0.3, 0)] * 2, 2: [(0.2, 0)], 3: [(0.3, 0.2)]}
 
 
 def test_where_an_answer_flips():
-    assert morph.flip([0.9, 0.5, 0.1], [0.1, 0.5, 0.9]) == 0.5
-    assert morph.flip([0.6, 0.6, 0.1], [0.2, 0.4, 0.9]) == pytest.approx(0.5 + 0.5 * 0.2 / 1.0)  # a lead of -0.2, then of 0.8
-    assert morph.flip([0.9, 0.8], [0.1, 0.2]) is None
-    assert morph.flip([0.1, 0.2], [0.9, 0.8]) is None  # it leads from the start
+    assert morph.find_flip([0.9, 0.5, 0.1], [0.1, 0.5, 0.9]) == 0.5
+    assert morph.find_flip([0.6, 0.6, 0.1], [0.2, 0.4, 0.9]) == pytest.approx(0.5 + 0.5 * 0.2 / 1.0)  # a lead of -0.2, then of 0.8
+    assert morph.find_flip([0.9, 0.8], [0.1, 0.2]) is None
+    assert morph.find_flip([0.1, 0.2], [0.9, 0.8]) is None  # it leads from the start
 
 
 def test_a_kept_face_that_leans_is_not_called_even():
@@ -224,10 +224,10 @@ def test_a_kept_face_that_leans_is_not_called_even():
 
     def said(p1, p2, above):
         seen = opinion(p1, p2, configuration)
-        made = BoundaryMade(
+        made = BoundarySampleMade(
             0, np.zeros((2, 2, 3), np.uint8), {"small-cnn": seen}, {"small-cnn": all(above)}, {"small-cnn": above}, 0.1, "a"
         )
-        return emotion_words.verdict(made, configuration, "small-cnn")
+        return runs.describe_verdict(made, configuration, "small-cnn")
 
     assert said(0.3, 0.4, (True, True)) == "could be either"
     assert said(0.05, 0.9, (True, True)) == "both raised, mostly fear"

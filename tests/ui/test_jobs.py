@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import LiminalError
-from core.models import visits
-from ui import identity, job_line, jobs, lockout_view, owners, sets
-from ui import kept as kept_module
+from core.models import request_context
+from ui import cache as kept_module
+from ui import jobs, photo
+from ui.cache import SharedResultCache
+from ui.identity import page as identity_page
+from ui.identity import sets
 from ui.jobs import JobManager
-from ui.kept import Kept
+from ui.phone import page as phone_page
 
 
 def wait_for(job):
@@ -130,7 +133,7 @@ def test_a_finished_job_forgets_what_it_worked_on():
 def test_old_jobs_are_dropped():
     manager = JobManager()
     first = wait_for(manager.submit("first", lambda _: None))
-    for _ in range(jobs.KEPT + 1):
+    for _ in range(jobs.MAX_FINISHED_JOBS + 1):
         wait_for(manager.submit("more", lambda _: None))
     manager.submit("last", lambda _: None)
     assert manager.get(first.id) is None
@@ -162,7 +165,7 @@ def test_a_job_that_is_stopped_as_it_is_taken_ends_as_stopped():
 @pytest.mark.parametrize("replaces", [True, False])
 def test_a_visitor_has_one_job_for_a_question(monkeypatch, replaces):
     session, manager = {}, JobManager()
-    monkeypatch.setattr(jobs, "manager", lambda: manager)
+    monkeypatch.setattr(jobs, "get_job_manager", lambda: manager)
     monkeypatch.setattr(jobs.st, "session_state", session)
 
     def work(progress):
@@ -170,14 +173,14 @@ def test_a_visitor_has_one_job_for_a_question(monkeypatch, replaces):
             progress.emit("still here")
             time.sleep(0.005)
 
-    first = jobs.job_for("slot", "one", "first", work, replaces=replaces)
-    assert jobs.job_for("slot", "one", "first", work, replaces=replaces) is first
-    second = jobs.job_for("slot", "two", "second", lambda _: 7, replaces=replaces)
+    first = jobs.find_or_start_job("slot", "one", "first", work, replaces=replaces)
+    assert jobs.find_or_start_job("slot", "one", "first", work, replaces=replaces) is first
+    second = jobs.find_or_start_job("slot", "two", "second", lambda _: 7, replaces=replaces)
     assert second is not first
     assert first.cancel.is_set() is replaces
     first.stop()
     assert wait_for(second).result == 7
-    assert jobs.job_for("slot", "two", "second", work) is second  # a finished one is found again
+    assert jobs.find_or_start_job("slot", "two", "second", work) is second  # a finished one is found again
 
 
 def test_visitors_take_turns_and_nobody_fills_the_line():
@@ -202,13 +205,13 @@ def test_one_visitors_endless_work_leaves_the_others_alone():
     manager = JobManager(workers=3)
     endless = [manager.submit("endless", lambda _: leave.wait(60), visitor="greedy") for _ in range(4)]
     assert wait_for(manager.submit("other", lambda _: "made", visitor="other")).result == "made"
-    assert [job.status for job in endless].count("running") == job_line.AT_ONCE
+    assert [job.status for job in endless].count("running") == jobs.MAX_RUNNING_PER_VISITOR
     leave.set()
 
 
 def test_a_job_that_does_not_stop_loses_its_worker(monkeypatch):
     monkeypatch.setattr(jobs, "STUBBORN_SECONDS", 0.05)
-    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(jobs, "WATCH_SECONDS", 0.02)
     leave = threading.Event()
     manager = JobManager()
     stubborn = manager.submit("stubborn", lambda _: leave.wait(60))
@@ -225,7 +228,7 @@ def test_a_job_that_does_not_stop_loses_its_worker(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_worker_that_is_ended_is_replaced(monkeypatch):
-    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(jobs, "WATCH_SECONDS", 0.02)
 
     def leave(_):
         raise SystemExit
@@ -244,7 +247,7 @@ def test_a_worker_that_is_ended_is_replaced(monkeypatch):
 
 def test_work_of_a_visitor_who_has_left_is_dropped(monkeypatch):
     monkeypatch.setattr(jobs, "GONE_SECONDS", 0.05)
-    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(jobs, "WATCH_SECONDS", 0.02)
     here = {"gone", "stays"}
     manager = JobManager(present=lambda visitor: visitor in here)
 
@@ -265,7 +268,7 @@ def test_work_of_a_visitor_who_has_left_is_dropped(monkeypatch):
 
 def test_a_manager_without_work_keeps_no_threads(monkeypatch):
     monkeypatch.setattr(jobs, "IDLE_SECONDS", 0.02)
-    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(jobs, "WATCH_SECONDS", 0.02)
     manager = JobManager(workers=4)
     for job in [manager.submit("short", lambda _: 1) for _ in range(8)]:
         wait_for(job)
@@ -282,7 +285,7 @@ def test_a_jobs_networks_are_asked_for_its_visitor():
     seen = []
 
     def work(_):
-        visit = visits.current()
+        visit = request_context.current_context()
         visit.waiting(7)
         seen.append(visit)
 
@@ -294,7 +297,7 @@ def test_a_jobs_networks_are_asked_for_its_visitor():
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=40))
 def test_the_line_says_who_is_before_whom_and_keeps_to_it(steps):
-    line, waiting = job_line.JobLine(), []
+    line, waiting = jobs.VisitorQueue(), []
     for number, (visitor, takes) in enumerate(steps):
         if takes:
             job = line.take()
@@ -312,7 +315,7 @@ def test_the_line_says_who_is_before_whom_and_keeps_to_it(steps):
 
 
 def test_the_same_thing_is_made_once_for_all_who_ask():
-    kept, gate, made, results = Kept(), threading.Event(), [], []
+    kept, gate, made, results = SharedResultCache(), threading.Event(), [], []
 
     def make():
         made.append(1)
@@ -333,8 +336,8 @@ def test_the_same_thing_is_made_once_for_all_who_ask():
 
 def test_what_was_made_while_the_models_changed_is_not_kept_for_others(monkeypatch):
     models = ["first"]
-    monkeypatch.setattr(kept_module, "own_models", lambda: tuple(models))
-    kept = Kept()
+    monkeypatch.setattr(kept_module, "list_custom_models", lambda: tuple(models))
+    kept = SharedResultCache()
     assert kept.once("key", lambda: models.append("second") or "by the first") == "by the first"
     assert kept.get("key") is None
     assert kept.once("key", lambda: "by the second") == "by the second"
@@ -342,7 +345,7 @@ def test_what_was_made_while_the_models_changed_is_not_kept_for_others(monkeypat
 
 
 def test_when_the_one_who_makes_it_fails_the_next_one_does():
-    kept, started, gate, results = Kept(), threading.Event(), threading.Event(), []
+    kept, started, gate, results = SharedResultCache(), threading.Event(), threading.Event(), []
 
     def fail():
         started.set()
@@ -366,12 +369,12 @@ def test_when_the_one_who_makes_it_fails_the_next_one_does():
 
 def test_who_waited_for_a_result_gets_it_though_others_have_pushed_it_out(monkeypatch):
     done = jobs.Job("made", lambda _: None, status="done", result="mine")
-    monkeypatch.setattr(sets, "kept", lambda recipe: None)
-    monkeypatch.setattr(identity, "job_for", lambda *_: done)
-    assert identity.made_set(sets.Recipe("dcgan", "dlib", "gradient", "a", 1)) == "mine"
+    monkeypatch.setattr(sets, "find_result", lambda recipe: None)
+    monkeypatch.setattr(identity_page, "find_or_start_job", lambda *_: done)
+    assert identity_page.find_or_make_set(sets.IdentityRequest("dcgan", "dlib", "gradient", "a", 1)) == "mine"
     shown = []
-    monkeypatch.setattr(lockout_view, "kept_answers", Kept)
-    monkeypatch.setattr(lockout_view, "job_for", lambda *_: done)
-    monkeypatch.setattr(lockout_view, "_show_answer", lambda question, owner, answer: shown.append(answer))
-    lockout_view.show("dcgan", "dlib", owners.Owner("a", "a", "", {}, latent=()), 0.5)
+    monkeypatch.setattr(phone_page, "cached_lockouts", SharedResultCache)
+    monkeypatch.setattr(phone_page, "find_or_start_job", lambda *_: done)
+    monkeypatch.setattr(phone_page, "_show_lockout_answer", lambda question, owner, answer: shown.append(answer))
+    phone_page.show_lockout("dcgan", "dlib", photo.PhoneOwner("a", "a", "", {}, latent=()), 0.5)
     assert shown == ["mine"]

@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from core.commands.bench_many import made_up
+from benchmarks.many import build_synthetic_data_set
 from core.models.emotions import EMOTIONS
-from core.sampling.many.data_set import DataSet
-from core.sampling.sample_set import CHOSEN, load_tables
+from core.sampling.datasets.data_set import DataSet
+from core.sampling.sample_set import SELECTED_KEY, load_tables
 from core.studies.library import Library
 from core.studies.ratings import Rating
 from core.studies.store import Store
-from core.studies.study import Plan, Stimulus, Study
+from core.studies.study import RatingPlan, Stimulus, Study
 from tests.queries import rows_read
 from tests.ui.visits import app, paints_without_torch, words
-from ui.analysis import map_large
+from ui.analysis import map_faces
 from ui.studies import owner_gate
 
 pytestmark = pytest.mark.usefixtures("idle")
@@ -24,7 +24,7 @@ ROWS = 5000
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("large-pages") / "set"
-    made_up(place, ROWS, seed=2)
+    build_synthetic_data_set(place, ROWS, seed=2)
     return place
 
 
@@ -45,17 +45,17 @@ def test_the_map_shows_one_part_and_reads_no_other(set_id, folder, monkeypatch):
     shown = component(test, "face_map")
     assert shown["count"] == 1000
     assert shown["sets"] == [set_id]
-    assert max(asked) <= map_large.TOGETHER
+    assert max(asked) <= map_faces.MAX_TOGETHER
     (sums,) = test.dataframe
     assert sums.value["Faces"].sum() == ROWS
 
 
 def test_axes_are_the_same_from_part_to_part(set_id):
-    from ui.analysis import map_places
+    from ui.analysis import map_faces
 
     shown = [app("map.py", faces="Faces of a large data set", data=set_id, **{"part-of-map": part}) for part in "12"]
     assert len({component(test, "face_map")["url"] for test in shown}) == 2
-    maps = [made for made in map_places._maps().values() if len(made.vectors) == map_large.TOGETHER]
+    maps = [made for made in map_faces._map_cache().values() if len(made.vectors) == map_faces.MAX_TOGETHER]
     assert len({made.axes.tobytes() for made in maps}) == 1
     assert len(maps) >= 2
 
@@ -78,7 +78,7 @@ def test_one_face_of_the_ranking_by_its_address(set_id, folder):
 
 
 def test_visitors_see_no_data_set_of_the_owner(set_id, monkeypatch):
-    monkeypatch.setattr(owner_gate, "allowed", lambda: False)
+    monkeypatch.setattr(owner_gate, "is_allowed", lambda: False)
     for page in ("map.py", "disagreement.py"):
         test = app(page, of="large", faces="Faces of a large data set", data=set_id)
         assert "5,000" not in words(test)
@@ -100,7 +100,7 @@ def test_planted_answers_are_ranked_beside_the_models(set_id, folder):
     said[odd] = EMOTIONS[int(likely[3].argmin())]
     store = Store()
     stimuli = [Stimulus(name, (name,), "boundary", str(rows.loc[name, "base_id"])) for name in rows.index]
-    study = store.create(Study("Some faces", Plan("emotion", trials=12)), stimuli)
+    study = store.create(Study("Some faces", RatingPlan("emotion", trials=12)), stimuli)
     for _ in range(8):
         person = store.enrol(study.name, lambda study, stimuli, *_: [each.stimulus for each in stimuli])
         store.save(
@@ -133,6 +133,6 @@ def test_the_first_of_a_ranking_become_a_set_that_a_study_is_made_of(set_id):
     (entry,) = [each for each in Library().sets() if not each.demonstration]
     assert entry.title == "Made-up numbers: the first 5 of a ranking"
     _, samples, _, manifest = load_tables(entry.folder)
-    assert manifest[CHOSEN] == first
+    assert manifest[SELECTED_KEY] == first
     assert set(first) <= set(samples["sample_id"])
     assert test.multiselect(key="sets").value == [entry.set_id]

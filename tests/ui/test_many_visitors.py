@@ -18,7 +18,7 @@ from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
 from tests.ui.visits import finished
-from ui import visitors
+from ui import jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "load"))
@@ -64,7 +64,7 @@ def test_a_session_nobody_can_return_to_is_let_go_of_without_another_visitor():
         storage.save(SessionInfo(client=None, session=left))
         gone = weakref.ref(left)
         del left
-        assert visitors.end_sessions(SimpleNamespace(_session_mgr=sessions)) is ended
+        assert jobs.end_expired_sessions(SimpleNamespace(_session_mgr=sessions)) is ended
         assert (gone() is None) is ended
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ui.components.mounting import HERE
+from ui.components import COMPONENTS
 
 GAP = 50.0
 
@@ -18,7 +18,7 @@ def test_no_two_pictures_overlap_and_going_closer_only_adds(chromium, count):
     random = np.random.default_rng(1)
     places = np.concatenate([random.normal(size=(count - 4, 2)), np.full((3, 2), 0.5), [[np.nan, np.nan]]]).astype(np.float32)
     page = chromium.new_page()
-    page.add_script_tag(content=(HERE / "map_thinning.js").read_text() + "\nwindow.Thinning = Thinning;")
+    page.add_script_tag(content=(COMPONENTS / "map_thinning.js").read_text() + "\nwindow.Thinning = Thinning;")
     shown = page.evaluate(
         """([places, gap, scales]) => {
           const thinning = new Thinning(Float32Array.from(places, (each) => each ?? NaN), places.length / 2, gap, 100);

@@ -10,15 +10,15 @@ from safetensors.torch import load_file, save_file
 from core.__main__ import main
 from core.errors import LiminalError
 from core.models import registry
-from core.models.own import listing, sources
-from core.models.stylegan2_network import StyleGAN2Network, StyleGAN2Sizes
-from core.sampling import preparing
-from core.sampling.thresholds import load_thresholds
+from core.models.custom import catalogue, sources
+from core.models.custom.stylegan2 import StyleGAN2Network, StyleGAN2Sizes
+from core.sampling.building import precompute
+from core.sampling.stored.population import load_thresholds
 from tests import tiny_models
 from tests.ui.visits import IDLE, app, paints_without_torch, words
-from ui.jobs import manager
-from ui.kept import Kept
-from ui.models import shelf
+from ui.cache import SharedResultCache
+from ui.jobs import get_job_manager
+from ui.models import page
 
 PAGE = "models.py"
 
@@ -40,7 +40,7 @@ def weights(tmp_path):
 
 def work():
     """Do what waits."""
-    for job in list(manager()._jobs.values()):
+    for job in list(get_job_manager()._jobs.values()):
         if not job.finished:
             job._run()
 
@@ -82,18 +82,18 @@ def test_trying_a_model_says_how_long_and_how_large():
 def test_a_model_is_added_and_offered_by_the_other_pages(weights):
     test = fill_in(app(PAGE), "tiny-gan", weights, '{"truncation": 0.8}')
     assert "was added and does what it should" in words(test)
-    assert listing.own_models()[0].options == {"truncation": 0.8}
+    assert catalogue.list_custom_models()[0].options == {"truncation": 0.8}
     assert "tiny-gan" in app("phone.py").radio(key="generator").options
     test = app(PAGE)
     test.button(key="remove-tiny-gan").click().run()
-    assert listing.own_models() == ()
+    assert catalogue.list_custom_models() == ()
 
 
 def test_a_label_that_was_guessed_wrongly_is_corrected(tmp_path):
     test = app(PAGE)
     test.selectbox(key="own-class").set_value("hf-classifier").run()
     fill_in(test, "tiny-vit", tiny_models.save_classifier(tmp_path / "vit"))
-    assert listing.own_models()[0].options["labels"]["fear"] == 4
+    assert catalogue.list_custom_models()[0].options["labels"]["fear"] == 4
     test = app(PAGE)
     work()
     test.run()
@@ -103,7 +103,7 @@ def test_a_label_that_was_guessed_wrongly_is_corrected(tmp_path):
     fear.set_value(3).run()
     test.button(key="use-labels-tiny-vit").click().run()
     work()
-    assert listing.own_models()[0].options["labels"]["fear"] == 3
+    assert catalogue.list_custom_models()[0].options["labels"]["fear"] == 3
     assert registry.load("tiny-vit", "classifier").order[1] == 3
     assert "Kept. Prepare it again" in words(test.run())
     work()
@@ -162,7 +162,7 @@ def test_a_hub_that_refuses_or_never_answers_is_no_wait(monkeypatch, capsys, sil
 
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(sources, "SECONDS", 0.3)
+    monkeypatch.setattr(sources, "HUB_TIMEOUT_SECONDS", 0.3)
     for proxy in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(proxy, raising=False)
         monkeypatch.delenv(proxy.upper(), raising=False)
@@ -176,13 +176,13 @@ def test_a_hub_that_refuses_or_never_answers_is_no_wait(monkeypatch, capsys, sil
         assert "the hub could not be reached" in capsys.readouterr().err
         assert "the hub could not be reached" in words(fill_in(app(PAGE), "x", "somebody/feelings"))
         assert time.monotonic() - began < 60
-    assert listing.own_models() == ()
+    assert catalogue.list_custom_models() == ()
 
 
 def test_what_is_wrong_is_said_in_a_sentence(weights):
     assert "forbids fetching it" in words(fill_in(app(PAGE), "tiny-gan", "somebody/nothing"))
     assert "The options are not readable" in words(fill_in_badly(weights))
-    assert listing.own_models() == ()
+    assert catalogue.list_custom_models() == ()
 
 
 def fill_in_badly(weights):
@@ -202,8 +202,10 @@ def test_visitors_from_elsewhere_look_and_do_not_touch(monkeypatch):
 
 
 def test_a_recogniser_that_was_added_leaves_the_other_pages_whole():
-    listing.keep(
-        listing.OwnModel("mine", "deepface", "OpenFace", title="Mine", facts={"threshold": 0.55, "threshold_source": "paper A"})
+    catalogue.save_custom_model(
+        catalogue.CustomModel(
+            "mine", "deepface", "OpenFace", title="Mine", facts={"threshold": 0.55, "threshold_source": "paper A"}
+        )
     )
     for page in ("phone.py", "identity.py"):
         assert not app(page).error
@@ -217,13 +219,19 @@ def test_a_recogniser_that_was_added_leaves_the_other_pages_whole():
 
 def test_only_what_was_added_is_prepared():
     with pytest.raises(LiminalError, match="'dcgan' needs no preparing"):
-        preparing.prepare("dcgan")
+        precompute.precompute_model("dcgan")
     with pytest.raises(LiminalError, match="There is no model called 'nobody'"):
-        preparing.prepare("nobody")
+        precompute.precompute_model("nobody")
 
 
 def test_sizes_are_in_words():
-    assert [shelf.size(count) for count in (0, 400, 14_200_000, 1_500_000, 2.2e9)] == ["", "1 KB", "14 MB", "1.5 MB", "2.2 GB"]
+    assert [page.format_bytes(count) for count in (0, 400, 14_200_000, 1_500_000, 2.2e9)] == [
+        "",
+        "1 KB",
+        "14 MB",
+        "1.5 MB",
+        "2.2 GB",
+    ]
 
 
 def test_it_paints_before_torch_is_imported():
@@ -231,21 +239,21 @@ def test_it_paints_before_torch_is_imported():
 
 
 def test_results_of_a_model_are_forgotten_when_the_shelf_changes():
-    kept = Kept()
+    kept = SharedResultCache()
     kept.put("recipe", "made by the old one")
     assert kept.get("recipe") == "made by the old one"
-    listing.keep(listing.OwnModel("mine", "deepface", "OpenFace"))
+    catalogue.save_custom_model(catalogue.CustomModel("mine", "deepface", "OpenFace"))
     assert kept.get("recipe") is None
     assert kept.once("recipe", lambda: "made anew") == "made anew"
 
 
 def test_work_that_is_not_begun_or_is_stopped_is_said_where_its_button_is():
     test = app(PAGE)
-    manager()._most = 0
+    get_job_manager()._most = 0
     test.button(key="try-dcgan").click().run()
     assert "Too many people are making faces on this server" in words(test)
-    manager()._most = 9
+    get_job_manager()._most = 9
     test.button(key="try-dcgan").click().run()
-    next(job for job in manager()._jobs.values() if job.title == "Trying dcgan").stop()
+    next(job for job in get_job_manager()._jobs.values() if job.title == "Trying dcgan").stop()
     assert "Stopped on request; nothing half-made was kept." in words(test.run())
     assert not test.success

@@ -14,15 +14,17 @@ import skimage
 import streamlit
 from PIL import Image
 
-from core.models import visits
-from core.models.engine import engine
+from core.models import request_context
+from core.models.engine.engine import get_engine
 from core.progress import Progress, Stage
 from core.sampling import inversion
-from core.sampling.inversion_words import NOT_YOU
+from core.sampling.inversion import NOT_YOU
 from tests.ui.visits import app, words
-from ui import double_view, doubles, own_face, own_face_view, owners, sets
-from ui.images import STORE
-from ui.jobs import Job, manager
+from ui import markup, photo
+from ui.identity import sets
+from ui.jobs import Job, get_job_manager
+from ui.phone import page
+from ui.pictures import PICTURES
 
 FLAGS = os.O_WRONLY | os.O_RDWR
 _written = []
@@ -56,20 +58,20 @@ def given(place, monkeypatch):
     monkeypatch.setattr(streamlit, "file_uploader", lambda *_, **__: upload[0] if upload else None)
     quick = functools.partial(inversion.InversionConfiguration, steps=4, refining=0, starts=1)
     monkeypatch.setattr(inversion, "InversionConfiguration", quick)
-    monkeypatch.setattr(own_face, "NEAREST", 3)
+    monkeypatch.setattr(photo, "NEAREST_STRANGERS", 3)
     return upload
 
 
 def on_the_page():
     test = app("identity.py", generator="dcgan", rounds="5")
-    test.session_state["identity_way"] = own_face_view.UPLOAD
+    test.session_state["identity_way"] = photo.UPLOAD
     return test.run()
 
 
 def finished(test):
     """Run the page until none of its jobs goes on."""
     until = time.monotonic() + 240
-    while any(not job.finished for job in manager()._jobs.values()):
+    while any(not job.finished for job in get_job_manager()._jobs.values()):
         assert time.monotonic() < until
         time.sleep(0.2)
     return test.run()
@@ -78,7 +80,7 @@ def finished(test):
 def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypatch):
     global _watching
     app("identity.py")  # whatever a first visit writes
-    stored, kept = len(STORE), len(engine().kept)
+    stored, kept = len(PICTURES), len(get_engine().kept)
     shown = []
     monkeypatch.setattr(sets, "face_url", lambda image: shown.append(image) or "")
     heard, report = [], Job._report
@@ -94,7 +96,7 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
         assert not test.exception
         assert "the two for the same person" in words(test) or "them for two different people" in words(test)
         assert NOT_YOU in words(test)
-        own = test.session_state[own_face.SLOT]
+        own = test.session_state[photo.FACE_SLOT]
         assert own.found.latent.shape == (100,)
         assert own.data is None
         test.button(key="make-samples").click().run()
@@ -111,18 +113,18 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
     assert not _written
     assert not set(test.query_params) & {"base", "seed", "sample"}
     assert not shown
-    assert len(STORE) == stored
-    assert len(engine().kept) == kept
-    assert sets.kept_sets()._results == {}
-    assert sets.kept_walks()._results == {}
-    for job in manager()._jobs.values():
+    assert len(PICTURES) == stored
+    assert len(get_engine().kept) == kept
+    assert sets.cached_sets()._results == {}
+    assert sets.cached_strips()._results == {}
+    for job in get_job_manager()._jobs.values():
         assert (job.result, job.error) == (None, "")
     assert {type(event) for event in heard} == {Stage}
     for face in (own.found.photo, own.found.latent, made.images):
         assert repr(face)[:40] not in repr(own) + repr(own.found)
     gone = weakref.ref(own)
     del own, made, face
-    test.session_state["identity_way"] = own_face_view.GALLERY
+    test.session_state["identity_way"] = photo.GALLERY
     finished(test.run())  # the walk that had begun meanwhile was told to stop
     gc.collect()
     assert gone() is None
@@ -135,32 +137,32 @@ def test_a_picture_without_one_face_is_refused_in_one_sentence(given, idle):
     given[0] = Upload(two, "two")
     test = on_the_page()
     assert "two faces" in words(test)
-    assert own_face.SLOT not in test.session_state
+    assert photo.FACE_SLOT not in test.session_state
 
 
 def test_taking_the_photo_away_forgets_it(given, idle):
     given.append(Upload(skimage.data.astronaut()))
     test = on_the_page()
-    assert own_face.SLOT in test.session_state
+    assert photo.FACE_SLOT in test.session_state
     given.clear()
-    assert own_face.SLOT not in test.run().session_state
+    assert photo.FACE_SLOT not in test.run().session_state
 
 
 def test_the_phones_owner_leaves_nothing_with_the_networks_and_doubles_have_no_address(monkeypatch):
-    monkeypatch.setattr(owners.st, "session_state", {})
+    monkeypatch.setattr(photo.st, "session_state", {})
     shown = []
-    monkeypatch.setattr(double_view.words, "pair", lambda *each: shown.extend(each) or "<p>faces</p>")
-    with visits.visiting(visits.Visit("someone", keeps=True)):
-        kept, stored = len(engine().kept), len(STORE)
-        owner = owners.from_photo("one", Upload(skimage.data.astronaut()).content)
+    monkeypatch.setattr(markup, "pair_html", lambda *each: shown.extend(each) or "<p>faces</p>")
+    with request_context.use_context(request_context.RequestContext("someone", keeps=True)):
+        kept, stored = len(get_engine().kept), len(PICTURES)
+        owner = photo.owner_from_photo("one", Upload(skimage.data.astronaut()).content)
         assert np.isfinite(owner.descriptor("sface")).all()
-        work = doubles.finder(
+        work = page.make_impostor_job(
             owner.picture, owner.descriptors, [1, 2], generator="dcgan", recogniser="sface", threshold=1.0, iterations=1
         )
         found = work(Progress())
-        assert len(engine().kept) == kept
+        assert len(get_engine().kept) == kept
     view = type("View", (), {"recogniser": "sface", "generator": "dcgan"})
-    double_view._show_doubles(view, owner, found, 1.0)
+    page._show_impostors(view, owner, found, 1.0)
     assert len(shown) == 4
     assert all(address.startswith("data:") for address, _ in shown)
-    assert len(STORE) == stored
+    assert len(PICTURES) == stored

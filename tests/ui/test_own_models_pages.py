@@ -10,20 +10,19 @@ import torch
 
 from core.__main__ import main
 from core.models import registry
-from core.models.own import listing
-from core.sampling import preparing
+from core.models.custom import catalogue
+from core.sampling.building import precompute
 from core.sampling.emotion import direct
-from core.sampling.emotion.reference import load_reference
-from core.sampling.gallery import load_gallery
 from core.sampling.sample_set import SampleSet
-from core.sampling.strangers import load_strangers
-from core.sampling.thresholds import load_thresholds
+from core.sampling.stored.gallery import load_gallery
+from core.sampling.stored.population import load_population, load_thresholds
+from core.sampling.stored.reference import load_reference_set
 from core.studies.library import Library
 from core.studies.store import Store
 from tests import tiny_models
 from tests.ui.study_sets import answer_all, made_study
 from tests.ui.visits import app, words
-from ui.jobs import JobManager, manager
+from ui.jobs import JobManager, get_job_manager
 from ui.studies import access, owner_gate
 
 GAN, VIT, ONNX, DEEPFACE = "tiny-gan", "tiny-vit", "tiny-onnx", "tiny-deepface"
@@ -41,11 +40,11 @@ def shelf(tmp_path_factory):
         patch.delenv("LIMINAL_DATABASE_URL", raising=False)
         patch.delenv("LIMINAL_OWNER_KEY", raising=False)
         patch.setattr(registry, "_loaded", dict(registry._loaded))
-        patch.setattr(owner_gate, "_local", lambda: True)
-        patch.setattr(access, "show_demonstration", lambda: None)
+        patch.setattr(owner_gate, "_is_local", lambda: True)
+        patch.setattr(access, "install_demonstration", lambda: None)
         patch.setattr(JobManager, "_serve", lambda self: None)
-        patch.setattr(preparing, "FEWEST_PEOPLE", PEOPLE)
-        patch.setattr(direct, "UNAIDED_STEPS", -16)
+        patch.setattr(precompute, "MIN_POPULATION_SIZE", PEOPLE)
+        patch.setattr(direct, "STEPS_WITHOUT_SURROGATE", -16)
         # the faces of the sharper generator take long and are judged by the same code
         patch.setattr(registry, "ENTRIES", tuple(each for each in registry.ENTRIES if each.name != "dcgan-sharp"))
         patch.setattr("ui.state.GENERATOR", "dcgan")
@@ -75,7 +74,7 @@ def _shelf(shelf):
 def work():
     """Do what waits -> the results."""
     done = []
-    for job in list(manager()._jobs.values()):
+    for job in list(get_job_manager()._jobs.values()):
         if not job.finished:
             job._run()
             assert not job.error
@@ -95,7 +94,7 @@ def shown(page, **query):
 
 
 def test_what_was_prepared_is_what_the_networks_say():
-    people, bases = load_strangers(GAN, judged_by=ONNX), load_gallery(GAN)
+    people, bases = load_population(GAN, judged_by=ONNX), load_gallery(GAN)
     assert len(people) == PEOPLE
     assert {"dlib", "sface", ONNX, DEEPFACE} == set(people.descriptors) == set(bases.descriptors)
     assert len(bases.bases) == 4
@@ -105,9 +104,9 @@ def test_what_was_prepared_is_what_the_networks_say():
         expected = judge.distance(rows[:1], rows).numpy()
         assert people.distances(rows[0].numpy(), name) == pytest.approx(expected, abs=1e-4, nan_ok=True)
         assert load_thresholds(GAN, name).default == judge.threshold
-    assert len(load_strangers("dcgan", judged_by=ONNX)) == PEOPLE  # as many as it was shown
-    assert len(load_strangers("dcgan")) == 2000
-    reference = load_reference("dcgan")
+    assert len(load_population("dcgan", judged_by=ONNX)) == PEOPLE  # as many as it was shown
+    assert len(load_population("dcgan")) == 2000
+    reference = load_reference_set("dcgan")
     assert (len(reference.of(VIT)), len(reference.of("small-cnn"))) == (PEOPLE, 2000)
     assert reference.temperatures[VIT] > 0
 
@@ -223,15 +222,15 @@ def test_the_command_makes_the_same_kinds_of_sets(tmp_path):
 @pytest.fixture
 def losing(shelf, monkeypatch):
     """Takes an added model off the list, but not what was prepared for it, until the test is over."""
-    monkeypatch.setattr(listing, "LOOK_SECONDS", 0.0)
-    whole = listing.place().read_bytes()
+    monkeypatch.setattr(catalogue, "REREAD_SECONDS", 0.0)
+    whole = catalogue.models_path().read_bytes()
 
     def lose(name):
         rows = [row for row in json.loads(whole)["models"] if row["name"] != name]
-        listing.place().write_text(json.dumps({"models": rows}))
+        catalogue.models_path().write_text(json.dumps({"models": rows}))
 
     yield lose
-    listing.place().write_bytes(whole)
+    catalogue.models_path().write_bytes(whole)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +284,7 @@ def test_a_file_that_is_altered_while_a_page_has_it(shelf, monkeypatch):
     try:
         path.write_bytes(whole[:-4] + b"else")
         test = app("identity.py", generator=GAN, recogniser="dlib", seed="77", rounds="5")
-        for job in list(manager()._jobs.values()):
+        for job in list(get_job_manager()._jobs.values()):
             if not job.finished:
                 job._run()
         test.run()

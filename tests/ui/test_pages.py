@@ -60,9 +60,9 @@ def test_a_long_list_is_shown_a_page_at_a_time(total, page, rows):
     def script(total):
         import streamlit as st
 
-        from ui.paging import paged
+        from ui.selection import paginate
 
-        chosen = paged(total, 3, "page", bind="query-params")
+        chosen = paginate(total, 3, "page", bind="query-params")
         st.text("abcdefg"[:total][chosen])
         st.text(f"{chosen.start} {chosen.stop}")
 

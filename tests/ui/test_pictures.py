@@ -11,7 +11,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 
 from tests.ui.visits import finished
-from ui.images import STORE, PictureStore, data_url, encode, face_url
+from ui.pictures import PICTURES, PictureStore, data_url, encode_picture, face_url
 from ui.server import keep_uploads_in_memory
 
 
@@ -19,7 +19,7 @@ from ui.server import keep_uploads_in_memory
 @settings(max_examples=20, deadline=None)
 def test_what_is_shown_is_what_was_judged(seed, side):
     image = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode(image))).convert("RGB")), image)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode_picture(image))).convert("RGB")), image)
 
 
 def test_a_face_is_encoded_once_and_has_one_address():
@@ -27,7 +27,7 @@ def test_a_face_is_encoded_once_and_has_one_address():
     address = face_url(image)
     assert face_url(image.copy()) == address
     assert face_url(image + 1) != address
-    assert STORE.get(address.removeprefix("/faces/").removesuffix(".webp")) is not None
+    assert PICTURES.get(address.removeprefix("/faces/").removesuffix(".webp")) is not None
 
 
 def test_the_store_keeps_the_most_recent():
@@ -40,9 +40,9 @@ def test_the_store_keeps_the_most_recent():
 
 
 def test_a_photo_has_no_address_on_the_server():
-    before = len(STORE)
+    before = len(PICTURES)
     assert data_url(np.zeros((8, 8, 3), np.uint8)).startswith("data:image/webp;base64,")
-    assert len(STORE) == before
+    assert len(PICTURES) == before
 
 
 def upload(megabytes):

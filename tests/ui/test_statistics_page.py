@@ -3,13 +3,13 @@
 import pytest
 from playwright.sync_api import expect
 
-from core.figures.exhibits.contents import EMOTION, FIRST, IDENTITY
-from core.figures.report.document import report
+from core.figures.contents import EMOTION_SECTIONS, FIRST, IDENTITY_SECTIONS
+from core.figures.report import build_report
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.identity import generate_batch
+from core.sampling.identity import generate_identity_batch
 from core.studies.library import Library
-from core.studies.observers.simulated_study import simulated_study
-from core.studies.planning import Prepared, emotion_plan, identity_plan, stimuli_of
+from core.studies.observers.simulation import simulate_study
+from core.studies.planning import PreparedStudy, list_stimuli, make_emotion_plan, make_identity_plan
 from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import FakeRecogniser, fake_panel
 from tests.figures.study_materials import identity_material
@@ -21,7 +21,9 @@ pytestmark = pytest.mark.usefixtures("idle")
 @pytest.fixture(scope="module")
 def pairs():
     recognisers = [FakeRecogniser("dlib"), FakeRecogniser("sface")]
-    return generate_batch(IdentityConfiguration(seed=7, iterations=2, sigma=0.5), 0, panel=fake_panel(recognisers[0], recognisers))
+    return generate_identity_batch(
+        IdentityConfiguration(seed=7, iterations=2, sigma=0.5), 0, panel=fake_panel(recognisers[0], recognisers)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,9 @@ def faces():
 def study(place, name, sample_set, *, raters=5, seed=1):
     store, library = place
     set_id = library.add(sample_set, f"Faces of {name}")
-    stimuli = stimuli_of(sample_set, set_id)
-    plan = (identity_plan if sample_set.kind == "identity" else emotion_plan)(stimuli)
-    made = simulated_study(name, Prepared(plan, tuple(stimuli), (set_id,)), {set_id: sample_set}, raters=raters, seed=seed)
+    stimuli = list_stimuli(sample_set, set_id)
+    plan = (make_identity_plan if sample_set.kind == "identity" else make_emotion_plan)(stimuli)
+    made = simulate_study(name, PreparedStudy(plan, tuple(stimuli), (set_id,)), {set_id: sample_set}, raters=raters, seed=seed)
     store.restore(made.study, made.stimuli, made.ratings, made.raters)
 
 
@@ -42,12 +44,12 @@ def says(test):
     return [str(each.proto.body) for each in test.get("html") if 'class="says"' in str(each.proto.body)]
 
 
-@pytest.mark.parametrize("key", [each.key for each in IDENTITY])
+@pytest.mark.parametrize("key", [each.key for each in IDENTITY_SECTIONS])
 def test_every_chapter_of_pairs_by_its_address(place, pairs, key):
     study(place, "pairs", pairs)
     test = app("statistics.py", study="pairs", section=key)
     assert not test.error
-    section = next(each for each in IDENTITY if each.key == key)
+    section = next(each for each in IDENTITY_SECTIONS if each.key == key)
     assert section.question in words(test)
     if section.slow:
         assert test.button(key="start-features")
@@ -57,12 +59,12 @@ def test_every_chapter_of_pairs_by_its_address(place, pairs, key):
         assert "simulated" in words(test)
 
 
-@pytest.mark.parametrize("key", [each.key for each in EMOTION])
+@pytest.mark.parametrize("key", [each.key for each in EMOTION_SECTIONS])
 def test_every_chapter_of_feelings_by_its_address(place, faces, key):
     study(place, "feelings", faces, raters=8)
     test = app("statistics.py", study="feelings", section=key)
     assert not test.error
-    assert next(each for each in EMOTION if each.key == key).question in words(test)
+    assert next(each for each in EMOTION_SECTIONS if each.key == key).question in words(test)
     assert says(test)
 
 
@@ -70,7 +72,7 @@ def test_an_address_that_makes_no_sense_shows_the_first_chapter(place, pairs):
     study(place, "pairs", pairs)
     test = app("statistics.py", study="nobody's", section="x", recogniser="y", limit="z", threshold="nan")
     assert not test.error
-    assert IDENTITY[0].question in words(test)
+    assert IDENTITY_SECTIONS[0].question in words(test)
 
 
 def test_a_threshold_of_one_s_own(place, pairs):
@@ -88,7 +90,7 @@ def test_the_way_on_opens_the_next_chapter(place, pairs):
     study(place, "pairs", pairs)
     test = app("statistics.py", study="pairs")
     test.button(key="onwards").click().run()
-    following = next(each for each in IDENTITY if each.key == FIRST["identity"][1])
+    following = next(each for each in IDENTITY_SECTIONS if each.key == FIRST["identity"][1])
     assert following.question in words(test)
     assert test.query_params["section"] in (following.key, [following.key])
 
@@ -100,7 +102,7 @@ def chapters(test):
 @pytest.mark.parametrize("kind", ["identity", "emotion"])
 def test_four_chapters_are_shown_and_the_others_behind_more(place, pairs, faces, kind):
     study(place, "asked", pairs if kind == "identity" else faces)
-    every = IDENTITY if kind == "identity" else EMOTION
+    every = IDENTITY_SECTIONS if kind == "identity" else EMOTION_SECTIONS
     titles = {each.key: each.title for each in every}
     first = [titles[key] for key in FIRST[kind]]
     rest = [each.title for each in every if each.key not in FIRST[kind]]
@@ -117,14 +119,14 @@ def test_four_chapters_are_shown_and_the_others_behind_more(place, pairs, faces,
 def test_a_link_to_a_chapter_behind_more_opens_it_and_the_last_one_leads_behind_more(place, pairs):
     study(place, "pairs", pairs)
     test = app("statistics.py", study="pairs", section="times")
-    assert len(chapters(test)) == len(IDENTITY)
+    assert len(chapters(test)) == len(IDENTITY_SECTIONS)
     assert "How long do people take?" in words(test)
     assert not [each for each in test.button if each.key == "contents-more"]
     test = app("statistics.py", study="pairs", section=FIRST["identity"][-1])
     assert len(chapters(test)) == 4
     test.button(key="onwards").click().run()
-    assert next(each for each in IDENTITY if each.key not in FIRST["identity"]).question in words(test)
-    assert len(chapters(test)) == len(IDENTITY)
+    assert next(each for each in IDENTITY_SECTIONS if each.key not in FIRST["identity"]).question in words(test)
+    assert len(chapters(test)) == len(IDENTITY_SECTIONS)
 
 
 def test_a_report_is_asked_for_in_the_background(place, pairs):
@@ -137,7 +139,7 @@ def test_a_report_is_asked_for_in_the_background(place, pairs):
 
 def test_one_person_s_answers_give_sentences(place, pairs):
     study(place, "one", pairs, raters=1)
-    for section in IDENTITY:
+    for section in IDENTITY_SECTIONS:
         test = app("statistics.py", study="one", section=section.key, attentive="false")
         assert not test.error
         assert "nan" not in " ".join(says(test)).lower().split()
@@ -178,7 +180,7 @@ def test_pages_paint_before_torch_is_imported(place, page, pairs, tmp_path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_report_opens_offline_without_any_request(chromium, tmp_path, scheme):
     file = tmp_path / "report.html"
-    file.write_text(report(identity_material(raters=4, source="simulated"), Library(tmp_path, tmp_path)), encoding="utf-8")
+    file.write_text(build_report(identity_material(raters=4, source="simulated"), Library(tmp_path, tmp_path)), encoding="utf-8")
     context = chromium.new_context(offline=True, color_scheme=scheme, viewport={"width": 390, "height": 800})
     page = context.new_page()
     told, requests = [], []

@@ -8,10 +8,10 @@ import streamlit
 from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
-from core.studies.assignment import assign
+from core.studies.planning import assign_stimuli
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import AS_OWNER, app, finished, paints_without_torch, words
-from ui import navigation, rating_routes
+from ui import navigation, server
 from ui.jobs import JobManager
 from ui.studies import access, owner_gate
 
@@ -76,7 +76,7 @@ def test_the_steps_from_consent_to_thanks(place):
     assert len(test.get("bidi_component")) >= 1 or "stop at any time" in words(test)
 
     rows = [row(person, name, "surprise") for name in person.trials]
-    assert len(rating_routes.save(request(person.code, rows))) == len(rows)
+    assert len(server.save_answers(request(person.code, rows))) == len(rows)
     test.run()
     assert "One last question" in words(test)
     test.text_area[0].set_value("the eyes")
@@ -93,9 +93,9 @@ def test_the_steps_from_consent_to_thanks(place):
 def test_leaving_and_coming_back_goes_on_in_the_middle(place):
     store, library = place
     study = made_study(store, library, "s", faces(), demographics=False)
-    person = store.enrol("s", assign)
+    person = store.enrol("s", assign_stimuli)
     store.update(person.code, consented_at=datetime.now(UTC))
-    rating_routes.save(request(person.code, [row(person, person.trials[0], "fear")]))
+    server.save_answers(request(person.code, [row(person, person.trials[0], "fear")]))
     test = app("take_part.py", study=study.token, code=person.code)
     assert "stop at any time" in words(test)  # the faces, not the instructions
     assert "no longer here" in words(app("take_part.py", study=study.token, code="somebody"))
@@ -110,7 +110,7 @@ def test_leaving_and_coming_back_goes_on_in_the_middle(place):
 
 def row(person, name, value, task="emotion", **changed):
     return {
-        "rating_id": access.answer_id(person.code, name, task),
+        "rating_id": access.make_answer_id(person.code, name, task),
         "stimulus": name,
         "task": task,
         "value": value,
@@ -138,19 +138,19 @@ def post(body, **headers):
     async def receive():
         return {"type": "http.request", "body": body, "more_body": False}
 
-    reply = finished(rating_routes.answers(Request(scope, receive)))
+    reply = finished(server.receive_answers(Request(scope, receive)))
     return reply.status_code, json.loads(reply.body)
 
 
 def picture(token, sample):
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "path_params": {"token": token, "sample_id": sample}}
-    return finished(rating_routes.image(Request(scope)))
+    return finished(server.serve_stimulus(Request(scope)))
 
 
 def test_an_answer_is_acknowledged_once_it_is_kept_and_twice_sent_is_once_kept(place):
     store, library = place
     study = made_study(store, library, "s", faces())
-    person = store.enrol("s", assign)
+    person = store.enrol("s", assign_stimuli)
     sent = row(person, person.trials[2], "fear")
     for _ in range(2):
         assert post(request(person.code, [sent])) == (200, {"acknowledged": [sent["rating_id"]]})
@@ -170,8 +170,8 @@ def test_an_answer_is_acknowledged_once_it_is_kept_and_twice_sent_is_once_kept(p
 def test_what_is_no_answer_is_refused_with_a_sentence(place):
     store, library = place
     made_study(store, library, "s", faces())
-    person = store.enrol("s", assign)
-    other = store.enrol("s", assign)
+    person = store.enrol("s", assign_stimuli)
+    other = store.enrol("s", assign_stimuli)
     good = row(person, person.trials[0], "fear")
     code = person.code
     cases = [
@@ -194,7 +194,7 @@ def test_what_is_no_answer_is_refused_with_a_sentence(place):
         (403, request(code, [good]), {"origin": "http://elsewhere"}),
         (403, request(code, [good]), {"sec_fetch_site": "cross-site"}),
         (404, request("nobody", [good]), {}),
-        (413, b" " * (rating_routes.MOST_BYTES + 1), {}),
+        (413, b" " * (server.MAX_REQUEST_BYTES + 1), {}),
         (415, request(code, [good]), {"content_type": "text/plain"}),
     ]
     for status, body, headers in cases:
@@ -210,7 +210,7 @@ def test_what_is_no_answer_is_refused_with_a_sentence(place):
 def test_somebody_whose_data_were_deleted_sends_no_more(place):
     store, library = place
     made_study(store, library, "s", faces())
-    person = store.enrol("s", assign)
+    person = store.enrol("s", assign_stimuli)
     assert post(request(person.code, [row(person, person.trials[0], "fear")]))[0] == 200
     store.forget("s", person.rater)
     assert post(request(person.code, [row(person, person.trials[1], "fear")]))[0] == 404
@@ -223,7 +223,7 @@ def test_a_server_without_its_store_asks_to_try_again(place, monkeypatch):
     def away():
         raise LiminalError("The store is away.")
 
-    monkeypatch.setattr(access, "store", away)
+    monkeypatch.setattr(access, "get_store", away)
     assert post(request("unknown", [{}]))[0] == 503
 
 
@@ -250,7 +250,7 @@ def test_pictures_are_those_of_the_study_and_of_no_other(place):
 
 
 def test_the_owners_pages_open_here_or_with_the_password(place, monkeypatch):
-    monkeypatch.setattr(owner_gate, "_local", lambda: False)
+    monkeypatch.setattr(owner_gate, "_is_local", lambda: False)
     assert "opens only on the computer" in words(app("studies.py"))
     monkeypatch.setenv("LIMINAL_OWNER_KEY", "sesame")
     test = app("import_ratings.py")
@@ -372,11 +372,11 @@ def test_faces_just_made_are_kept_for_a_study(place, monkeypatch):
     _, library = place
     went = []
     monkeypatch.setattr(streamlit, "switch_page", lambda page, query_params: went.append(query_params))
-    monkeypatch.setattr(navigation, "page", lambda place: place)
+    monkeypatch.setattr(navigation, "build_page", lambda place: place)
 
     def page():
         from tests.ui.study_sets import faces
-        from ui.studies.making import ask_people
+        from ui.studies.new_study import ask_people
 
         ask_people(faces(), "Just made")
 

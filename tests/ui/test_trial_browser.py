@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.models.emotions import EMOTIONS
-from core.studies.assignment import assign
+from core.studies.planning import assign_stimuli
 from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import faces, identity_set, made_study
 
@@ -43,7 +43,7 @@ def begin(asking, open_page):
 
     def begun(sample_set, *, link="", **options):
         study = made_study(store, library, uuid.uuid4().hex, sample_set, demographics=False, fixation_ms=100, image_ms=100)
-        person = store.enrol(study.name, assign)
+        person = store.enrol(study.name, assign_stimuli)
         store.update(person.code, consented_at=datetime.now(UTC))
         page = open_page(f"{address}/take-part?study={study.token}&code={person.code}", **options)
         page.get_by_role("button", name="I am ready").click()

@@ -1,37 +1,50 @@
-"""Large data sets on pages of analysis: which one, and which part of it; only that part is ever read."""
+"""Large data sets on the pages of analysis: which one, which part of it, and its disagreement between two models or people and
+models.
+
+Only the chosen part is ever read, a page at a time. The first rows of a ranking can become a sample set of the library and a
+study about it.
+"""
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui.analysis.choices import one_of
-from ui.analysis.disagreement_filters import TYPES
-from ui.set_routes import address
+from ui import markup, navigation, selection
+from ui.analysis import disagreement, study_choice
+from ui.analysis import disagreement as tiles
+from ui.analysis.rankings import SAMPLE_TYPE_NAMES, ScoreRange, model_title
+from ui.analysis.study_choice import StudyChoice
+from ui.components import RankedTile, show_ranking
+from ui.markup import caption_html, count_noun, format_percent, intro_html
+from ui.pictures import sample_url
+from ui.selection import bound_choice, paginate
 from ui.studies import access, owner_gate
-from ui.studies.words import many
-from ui.words import fine, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.analysis.large import Narrowed
-    from core.sampling.many.data_set import DataSet
+    from core.analysis.large import ModelPair, RowFilter
+    from core.analysis.study_data import StudyData
+    from core.sampling.datasets.data_set import DataSet
     from core.sampling.sample_set import Kind
-    from core.studies.data_sets import DataSetEntry
+    from core.studies.library import DataSetEntry
+    from core.studies.study import Study
 
-KINDS: dict[Kind, str] = {"identity": "Who is it?", "emotion": "Which feeling?"}
+
+QUESTION_NAMES: dict[Kind, str] = {"identity": "Who is it?", "emotion": "Which feeling?"}
 
 
 @dataclass(frozen=True, eq=False)
-class Large:
+class LargeSelection:
     """A data set, and the rows of it that are looked at."""
 
     set_id: str
     data: DataSet
-    narrowed: Narrowed
+    narrowed: RowFilter
 
     @property
     def kind(self) -> Kind:
@@ -45,27 +58,31 @@ class Large:
 
     def picture(self, sample_id: str) -> str:
         """Address of a picture."""
-        return address(self.set_id, sample_id)
+        return sample_url(self.set_id, sample_id)
 
 
-def listed() -> list[DataSetEntry]:
+def list_data_sets() -> list[DataSetEntry]:
     """Those that the visitor may see, newest first: a data set is its owner's."""
-    return access.library().data_sets.entries() if owner_gate.allowed() else []
+    return access.get_library().data_sets.entries() if owner_gate.is_allowed() else []
 
 
-def choose(entries: list[DataSetEntry]) -> Large:
+def choose_data_set(entries: list[DataSetEntry]) -> LargeSelection:
     """Widgets for the data set and the part of it."""
-    from core.analysis.large import Narrowed
+    from core.analysis.large import RowFilter
 
     titles = {each.set_id: f"{each.title} · {each.images:,} faces" for each in entries}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="large-set"):
-        set_id = one_of("Data set", list(titles), "data", titles=titles, look="list")
-        data = access.library().data_sets.open(set_id)
+        set_id = bound_choice("Data set", list(titles), "data", titles=titles, look="list")
+        data = access.get_library().data_sets.open(set_id)
         kind = data.kinds[0]
         if len(data.kinds) > 1:
-            kind = "emotion" if one_of("Question", list(KINDS), "question", titles=dict(KINDS)) == "emotion" else "identity"
-        types, pairs = _present(set_id, kind, data)
-        named = {TYPES.get(each, each): each for each in types}
+            kind = (
+                "emotion"
+                if bound_choice("Question", list(QUESTION_NAMES), "question", titles=dict(QUESTION_NAMES)) == "emotion"
+                else "identity"
+            )
+        types, pairs = _load_present(set_id, kind, data)
+        named = {SAMPLE_TYPE_NAMES.get(each, each): each for each in types}
         chosen = st.multiselect("Samples", list(named), key=f"large-types-{kind}", bind="query-params", placeholder="all")
         spelled = {f"{one} or {two}": (one, two) for one, two in pairs}
         feelings = (
@@ -73,30 +90,34 @@ def choose(entries: list[DataSetEntry]) -> Large:
             if len(spelled) > 1
             else []
         )
-    return Large(set_id, data, Narrowed(kind, tuple(named[each] for each in chosen), tuple(spelled[each] for each in feelings)))
+    return LargeSelection(
+        set_id, data, RowFilter(kind, tuple(named[each] for each in chosen), tuple(spelled[each] for each in feelings))
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _present(set_id: str, kind: Kind, _data: DataSet) -> tuple[list[str], list[tuple[str, str]]]:
-    from core.analysis.large import present
+def _load_present(set_id: str, kind: Kind, _data: DataSet) -> tuple[list[str], list[tuple[str, str]]]:
+    from core.analysis.large import list_types_and_pairs
 
-    return present(_data, kind)
+    return list_types_and_pairs(_data, kind)
 
 
-def show_sums(large: Large) -> None:
+def show_model_sums(large: LargeSelection) -> None:
     """What models say of all chosen rows together."""
-    table = _sums(large.key, large)
+    table = _load_sums(large.key, large)
     with st.expander("All of them together", icon=":material/functions:"):
         if table.empty:
-            st.html(fine("Nothing fits; take one of the choices away."))
+            st.html(caption_html("Nothing fits; take one of the choices away."))
         else:
-            st.dataframe(worded(table), hide_index=True, key="large-sums")
-            st.html(fine("Means and shares over all of them; a face that a network did not find is left out of its figures."))
+            st.dataframe(name_columns(table), hide_index=True, key="large-sums")
+            st.html(
+                caption_html("Means and shares over all of them; a face that a network did not find is left out of its figures.")
+            )
 
 
-def worded(table: pd.DataFrame) -> pd.DataFrame:
+def name_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Sums with names for people."""
-    from ui.analysis.disagreement_views import title_of
+    from ui.analysis.rankings import model_title
 
     named = {"sample_type": "Samples", "pairs": "Pairs", "faces": "Faces", "lpips": "How different it looks (LPIPS)"}
     shown = {}
@@ -104,38 +125,282 @@ def worded(table: pd.DataFrame) -> pd.DataFrame:
         name = str(column)
         part, _, model = name.partition("_")
         if name in named:
-            values = table[name].map(lambda each: TYPES.get(each, each)) if name == "sample_type" else table[name]
+            values = table[name].map(lambda each: SAMPLE_TYPE_NAMES.get(each, each)) if name == "sample_type" else table[name]
             shown[named[name]] = values.round(3) if name == "lpips" else values
         elif part == "distance":
-            shown[f"{title_of(model)}: mean distance"] = table[name].round(3)
+            shown[f"{model_title(model)}: mean distance"] = table[name].round(3)
         else:
             said = "accepted" if part == "accepted" else "both feelings seen"
-            shown[f"{title_of(model)}: {said}"] = table[name].map(lambda each: "" if each != each else percent(each))
+            shown[f"{model_title(model)}: {said}"] = table[name].map(lambda each: "" if each != each else format_percent(each))
     import pandas as pd
 
     return pd.DataFrame(shown)
 
 
 @st.cache_resource(show_spinner="Adding up", max_entries=16)
-def _sums(key: str, _large: Large) -> pd.DataFrame:
-    from core.analysis.large import sums
+def _load_sums(key: str, _large: LargeSelection) -> pd.DataFrame:
+    from core.analysis.large import summarise_types
 
-    return sums(_large.data, _large.narrowed)
+    return summarise_types(_large.data, _large.narrowed)
 
 
-def counted(large: Large) -> str:
+def describe_count(large: LargeSelection) -> str:
     """'1,200 of 1,000,000 faces'."""
-    total, chosen = large.data.rows("samples", large.kind), count(large)
-    return many(total, "face") if chosen == total else f"{chosen:,} of {many(total, 'face')}"
+    total, chosen = large.data.rows("samples", large.kind), count_rows(large)
+    return count_noun(total, "face") if chosen == total else f"{chosen:,} of {count_noun(total, 'face')}"
 
 
-def count(large: Large) -> int:
+def count_rows(large: LargeSelection) -> int:
     """Faces that are left."""
-    return _count(large.key, large)
+    return _count_rows(large.key, large)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _count(key: str, _large: Large) -> int:
-    from core.analysis.large import count
+def _count_rows(key: str, _large: LargeSelection) -> int:
+    from core.analysis.large import count_rows
 
-    return count(_large.data, _large.narrowed)
+    return count_rows(_large.data, _large.narrowed)
+
+
+COMPARISON_NAMES = {"models": "Two models", "people": "People and models"}
+DEFAULT_COUNT = 100
+"""Asked about, unless another number is chosen."""
+
+
+def find_answered_studies(large: LargeSelection) -> dict[str, int]:
+    """Studies in which people answered about rows that are looked at -> about how many rows they ask."""
+    counts = access.get_store().counts()
+    studies = [
+        each for each in study_choice.list_visible_studies() if each.plan.kind == large.kind and counts.get(each.name, (0, 0))[1]
+    ]
+    return _count_known("\0".join([large.key, *(each.token for each in studies)]), large, studies) if studies else {}
+
+
+@st.cache_data(show_spinner="Looking for people's answers", max_entries=32)
+def _count_known(key: str, _large: LargeSelection, _studies: list[Study]) -> dict[str, int]:
+    from core.analysis.large import count_known_stimuli
+
+    asked = {each.name: [stimulus.stimulus for stimulus in access.load_stimuli(each)] for each in _studies}
+    return count_known_stimuli(_large.data, _large.narrowed, asked)
+
+
+def choose_people(large: LargeSelection, studies: dict[str, int]) -> StudyChoice:
+    """The picker, and what people of that study said of the rows that are looked at."""
+    noun = "pair" if large.kind == "identity" else "face"
+    titles = {name: f"{name} · {count_noun(count, noun)} of this data set" for name, count in studies.items()}
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="large-people"):
+        name = bound_choice("Answers of the study", list(studies), "asked", titles=titles, look="list")
+        attentive = study_choice.choose_attentive_only("from all that they answered there")
+    study = access.get_store().study(name)
+    key = f"{access.answers_version(study)}\0{attentive}\0{large.key}"
+    made = StudyChoice(study, _load_people(key, large, study, attentive), key)
+    study_choice.show_study_description(made)
+    st.html(
+        caption_html(f"Ranked among the {count_noun(studies[name], noun)} that this study asks about; the others are not read.")
+    )
+    return made
+
+
+@st.cache_resource(show_spinner="Gathering the answers", max_entries=6)
+def _load_people(key: str, _large: LargeSelection, _study: Study, attentive: bool) -> StudyData:
+    from core.analysis.large import build_large_study_data
+    from core.analysis.study_data import DEFAULT_RULES
+
+    return build_large_study_data(
+        _large.data,
+        _large.set_id,
+        _large.narrowed,
+        _study,
+        access.load_stimuli(_study),
+        access.get_store().raters(_study.name),
+        access.load_ratings(_study),
+        access.get_library(),
+        rules=DEFAULT_RULES if attentive else None,
+    )
+
+
+def offer_study(large: LargeSelection, rivals: ModelPair, total: int, *, lowest: bool) -> None:
+    """The first rows of the ranking become a sample set of the library, and a study about it."""
+    from core.sampling.datasets.data_set import MAX_SUBSET
+
+    if not owner_gate.is_allowed():
+        return
+    most = min(MAX_SUBSET, total)
+    noun = "pairs" if large.kind == "identity" else "faces"
+    with st.popover("Ask people about these", icon=":material/groups:"), st.form("ask-about-large", border=False):
+        count = st.number_input(f"How many {noun}, from the first of this ranking?", 1, most, min(DEFAULT_COUNT, most), step=1)
+        st.html(
+            caption_html("They are copied into a sample set of their own. What people say of them is shown here beside the models.")
+        )
+        pressed = st.form_submit_button("Go on to a new study", type="primary")
+    if pressed:
+        with st.spinner("Copying the faces"):
+            set_id = _copy_subset(large, rivals, int(count), lowest)
+        st.switch_page(navigation.build_page(navigation.STUDIES), query_params={"new": set_id})
+
+
+def _copy_subset(large: LargeSelection, rivals: ModelPair, count: int, lowest: bool) -> str:
+    from core.analysis.large import rank_rows
+    from core.sampling.datasets.data_set import make_subset
+
+    rows = rank_rows(large.data, large.narrowed, rivals, 0, count, lowest=lowest)
+    made = make_subset(large.data, large.kind, rows["stimulus"].tolist())
+    return access.get_library().add(made, f"{large.data.title}: the first {count:,} of a ranking")
+
+
+PAGE_SIZE = 18
+MODELS_NOTE = "Source: models. No person's answer is in it; there is no interval, because every model answers once."
+DIVERGENCE_NOTE = "The score is the Jensen-Shannon divergence of the six probabilities, in bits. "
+SIGNED_RANGE = ScoreRange(-1, 1, ("more like one person for the first", "more like one person for the second"))
+DIVERGENCE_RANGE = ScoreRange(0, 1, ("0: the same answer", "1: nothing in common"))
+
+
+def show_large_disagreement() -> None:
+    """Choices, the ranking a page at a time, and what was pressed."""
+    from core.analysis.large import ModelPair, list_models
+
+    large = choose_data_set(list_data_sets())
+    studies = find_answered_studies(large)
+    if studies and bound_choice("Who is compared?", list(COMPARISON_NAMES), "by", titles=COMPARISON_NAMES) == "people":
+        disagreement.show_disagreement(choose_people(large, studies))
+        return
+    known = list_models(large.data, large.kind)
+    if len(known) < 2:
+        st.info("Only one model judged this data set, so there is nothing to compare it with.")
+        return
+    titles = {name: model_title(name) for name in known}
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="large-rivals"):
+        first = bound_choice("One model", known, "one", titles=titles, look="list")
+        second = bound_choice("The other", [name for name in known if name != first], "rival", titles=titles, look="list")
+        lowest = False
+        if large.kind == "identity":
+            ends = {"second": f"{titles[second]} is more willing", "first": f"{titles[first]} is more willing"}
+            lowest = bound_choice("Shown first", list(ends), "end", titles=ends, look="list") == "first"
+    rivals = ModelPair(large.kind, first, second)
+    st.html(intro_html(_describe_ranking(large.kind, titles[first], titles[second])))
+    total = _count_rankable(large.key, rivals, large)
+    noun = "pair" if large.kind == "identity" else "face"
+    if not total:
+        st.info("No face that fits was judged by both; take one of the choices away.")
+        return
+    page = paginate(total, PAGE_SIZE, "part-of-ranking", bind="query-params")
+    start = page.start
+    st.html(
+        caption_html(f"{count_noun(total, noun)} {'is' if total == 1 else 'are'} ranked; {start + 1:,} to {page.stop:,} are read.")
+    )
+    rows = _load_page(large.key, rivals, start, lowest, total, large)
+    shown = SIGNED_RANGE if large.kind == "identity" else DIVERGENCE_RANGE
+    selected = selection.selected_item()
+    show_ranking(
+        [_build_tile(large, rivals, shown, row, start + number) for number, row in enumerate(rows.to_dict("records"), start=1)],
+        key="large-ranking",
+        ends=shown.ends,
+        zero=shown.place(0.0) if shown.signed else None,
+        on_pick=selection.select_item,
+        selected=selected,
+    )
+    st.html(caption_html(f"{DIVERGENCE_NOTE if large.kind == 'emotion' else ''}{MODELS_NOTE}"))
+    offer_study(large, rivals, total, lowest=lowest)
+    show_model_sums(large)
+    if selected:
+        _open_item(large, rivals, selected)
+
+
+def _describe_ranking(kind: str, first: str, second: str) -> str:
+    if kind == "identity":
+        return (
+            f"Pairs on which {first} and {second} part ways: how far apart the faces are for the one, less that for the "
+            "other, each in units of its own threshold."
+        )
+    return f"Faces for which {first} and {second} expect different feelings."
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _count_rankable(key: str, rivals: ModelPair, _large: LargeSelection) -> int:
+    from core.analysis.large import count_rankable
+
+    return count_rankable(_large.data, _large.narrowed, rivals)
+
+
+@st.cache_resource(show_spinner="Ranking", max_entries=32)
+def _load_page(key: str, rivals: ModelPair, start: int, lowest: bool, total: int, _large: LargeSelection) -> pd.DataFrame:
+    from core.analysis.large import rank_rows
+
+    return rank_rows(_large.data, _large.narrowed, rivals, start, PAGE_SIZE, lowest=lowest, of=total)
+
+
+def _build_tile(large: LargeSelection, rivals: ModelPair, shown: ScoreRange, row: dict[str, Any], place: int) -> RankedTile:
+    lines = [*_describe_large_row(large, rivals, row), tiles.describe_sample(row)]
+    score = shown.text(row["score"])
+    return RankedTile(
+        id=str(row["stimulus"]),
+        pictures=[large.picture(name) for name in _row_images(large, row)],
+        alt=f"Place {place:,}, score {score}. {'; '.join(lines)}",
+        place=f"{place:,}.",
+        score=score,
+        words=lines,
+        at=shown.place(row["score"]),
+    )
+
+
+def _row_images(large: LargeSelection, row: dict[str, Any]) -> list[str]:
+    return [str(row["base_id"]), str(row["sample_id"])] if large.kind == "identity" else [str(row["stimulus"])]
+
+
+def _describe_large_row(large: LargeSelection, rivals: ModelPair, row: dict[str, Any]) -> list[str]:
+    names = (rivals.first, rivals.second)
+    if large.kind == "emotion":
+        return [f"{model_title(name)}: {row[column]}" for name, column in zip(names, ("said", "said_other"), strict=True)]
+    limits = large.data.thresholds("identity")
+    told = []
+    for name in names:
+        distance = float(row[f"distance_{name}"])
+        told.append(f"{model_title(name)} {'accepts' if distance < limits[name] else 'refuses'} it, distance {distance:.2f}")
+    return told
+
+
+def _open_item(large: LargeSelection, rivals: ModelPair, stimulus: str) -> None:
+    from core.analysis.large import load_row
+
+    row = load_row(large.data, large.kind, stimulus)
+    if row is not None:
+        _load_item(large, row.to_dict())
+
+
+@st.dialog("What the models say of it", width="large", on_dismiss=selection.clear_item)
+def _load_item(large: LargeSelection, row: dict[str, Any]) -> None:
+    """One pair or face of the data set."""
+    base, sample = str(row["base_id"]), str(row["sample_id"])
+    pictures = [(large.picture(base), "The base"), (large.picture(sample), f"The sample: {tiles.describe_sample(row)}")]
+    st.html(
+        markup.pair_html(*pictures)
+        if base != sample
+        else markup.portrait_html(large.picture(sample), "A generated face", "The base itself")
+    )
+    if large.kind == "identity":
+        limits = large.data.thresholds("identity")
+        known = [
+            markup.RecogniserVerdict(model_title(name), float(row[f"distance_{name}"]), limit)
+            for name, limit in limits.items()
+            if f"distance_{name}" in row
+        ]
+        st.html(markup.verdicts_html(known))
+    else:
+        _show_emotions(large, row)
+    st.html(caption_html("The address of this page brings this view back."))
+
+
+def _show_emotions(large: LargeSelection, row: dict[str, Any]) -> None:
+    import numpy as np
+    import pandas as pd
+
+    from core.analysis.encode import select_probabilities
+    from core.analysis.large import list_models
+    from core.models.emotions import EMOTIONS
+
+    known = list_models(large.data, "emotion")
+    for name in known:
+        p = select_probabilities(pd.DataFrame([row]), name, known[0])[0]
+        if np.isfinite(p).all():
+            top = {EMOTIONS[place]: float(p[place]) for place in np.argsort(-p)[:3]}
+            st.html(f'<p class="voice">{html.escape(model_title(name))}</p>' + markup.bars_html(top))

@@ -1,4 +1,6 @@
-"""The statistics of one study: chapters, of which one is open and worked out at a time."""
+"""The page 'Statistics': sections of one study, of which one is open and computed at a time, and a report as a single file that
+works offline.
+"""
 
 from __future__ import annotations
 
@@ -9,45 +11,86 @@ import streamlit as st
 from core.errors import LiminalError
 from core.progress import Progress
 from ui import progress as running
-from ui.analysis.choices import number, one_of, open_at
-from ui.analysis.figure_card import card
-from ui.jobs import job_for
-from ui.words import lead
+from ui.analysis.figure_card import show_figure_card
+from ui.jobs import find_or_start_job, get_job_manager
+from ui.markup import caption_html, intro_html
+from ui.selection import bound_choice, bound_slider, write_choice
+from ui.studies import access
 
 if TYPE_CHECKING:
-    from core.figures.exhibits.exhibit import Exhibit, Section, View
-    from ui.analysis.material import Chosen
+    from core.figures.exhibit import Exhibit, ExhibitView, Section
+    from ui.analysis.study_choice import StudyChoice
+
+
+REPORT_SLOT = "report-job"
+
+
+def show_report_button(chosen: StudyChoice) -> None:
+    """The button, then how far the report is, then the file."""
+    from core.figures.exhibit import build_file_name
+
+    material, library = chosen.material, access.get_library()
+    started = st.session_state.get(REPORT_SLOT)
+    job = get_job_manager().get(started[1]) if started is not None and started[0] == chosen.key else None
+    with st.container(key="report", horizontal=True, gap="small", vertical_alignment="center"):
+        if job is None or (job.finished and job.status != "done"):
+            if st.button("Make a report to send", icon=":material/description:", key="make-report"):
+                from core.figures.report import build_report
+
+                st.session_state.pop(REPORT_SLOT, None)
+                job = find_or_start_job(
+                    REPORT_SLOT, chosen.key, "A report", lambda told: build_report(material, library, progress=told).encode()
+                )
+            else:
+                if job is not None:
+                    running.show_outcome(job)
+                st.html(caption_html("One file with all figures, faces and methods; it opens offline and prints."))
+        if job is not None and not job.finished:
+            running.watch_job(job.id)
+        elif job is not None and job.status == "done":
+            size = len(job.result) / 1e6
+            st.download_button(
+                f"Download the report ({size:.1f} MB)",
+                job.result,
+                f"{build_file_name(chosen.study.name, 'report')}.html",
+                "text/html",
+                key="download-report",
+                type="primary",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+
 
 SECTION, LIMIT, OWN = "section", "limit", "threshold"
 MORE = "statistics-more"
 """In the session: whether the reader asked for all chapters."""
-OWN_LIMIT = "any"
+CUSTOM_LIMIT = "any"
 
 
-def show(chosen: Chosen) -> None:
+def show_statistics(chosen: StudyChoice) -> None:
     """The table of contents and the chapter of the address."""
-    from core.figures.exhibits.contents import first_and_more
+    from core.figures.contents import first_and_more
 
     first, more = first_and_more(chosen.material)
-    section = _contents(first, more, has_answers=bool(len(chosen.material.ratings)))
+    section = _choose_section(first, more, has_answers=bool(len(chosen.material.ratings)))
     st.header(section.question, anchor=section.key)
-    view = _view(chosen, section)
+    view = _build_view(chosen, section)
     try:
-        found = _slow(chosen, section, view) if section.slow else _found(chosen.key, section.key, view, chosen)
+        found = _run_slow_section(chosen, section, view) if section.slow else _load_exhibits(chosen.key, section.key, view, chosen)
     except LiminalError as error:
         st.info(str(error))
         return
-    _cards(chosen, section, found)
-    _onwards((*first, *more), section)
+    _show_cards(chosen, section, found)
+    _show_next_section((*first, *more), section)
 
 
-def _contents(first: tuple[Section, ...], more: tuple[Section, ...], *, has_answers: bool) -> Section:
+def _choose_section(first: tuple[Section, ...], more: tuple[Section, ...], *, has_answers: bool) -> Section:
     """Chapters as pills; the one of the address is open. ``more`` are shown on request, and where one of them is open."""
     wanted = st.query_params.get(SECTION) in [each.key for each in more]
     shown = wanted or bool(st.session_state.get(MORE))
     by_key = {each.key: each for each in ((*first, *more) if shown else first)}
     with st.container(key="contents", horizontal=True, vertical_alignment="center", gap="small"):
-        picked = one_of(
+        picked = bound_choice(
             "Chapters", list(by_key), SECTION, titles={key: each.title for key, each in by_key.items()}, look="pills", hidden=True
         )
         if not wanted:
@@ -68,50 +111,50 @@ def _show_more(shown: bool) -> None:
     st.session_state[MORE] = shown
 
 
-def _view(chosen: Chosen, section: Section) -> View:
+def _build_view(chosen: StudyChoice, section: Section) -> ExhibitView:
     """What the reader chose for the chapters that have a choice."""
-    from core.figures.exhibits.contents import first_view
-    from core.figures.exhibits.exhibit import View
+    from core.figures.contents import choose_default_view
+    from core.figures.exhibit import ExhibitView
 
-    first = first_view(chosen.material)
+    first = choose_default_view(chosen.material)
     recogniser, threshold, classifier = first.recogniser, None, first.classifier
     if not section.uses:
         return first
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom", key="choices"):
         if "recogniser" in section.uses and first.recogniser:
-            recogniser = pick_recogniser(chosen)
+            recogniser = choose_recogniser(chosen)
         if "threshold" in section.uses and recogniser:
-            threshold = _limit(chosen, recogniser)
+            threshold = _choose_threshold(chosen, recogniser)
         if "classifier" in section.uses and first.classifier:
-            classifier = _pick("By which network?", list(chosen.material.classifiers), "classifier")
-    return View(recogniser, threshold, classifier)
+            classifier = _choose_model("By which network?", list(chosen.material.classifiers), "classifier")
+    return ExhibitView(recogniser, threshold, classifier)
 
 
-def pick_recogniser(chosen: Chosen) -> str:
+def choose_recogniser(chosen: StudyChoice) -> str:
     """The recogniser that is looked at."""
     known = [name for name in chosen.material.recognisers if name in chosen.material.thresholds]
-    return _pick("Recogniser", known, "recogniser")
+    return _choose_model("Recogniser", known, "recogniser")
 
 
-def _pick(label: str, names: list[str], key: str) -> str:
+def _choose_model(label: str, names: list[str], key: str) -> str:
     """One of several models."""
-    from core.figures.exhibits.exhibit import title_of
+    from core.figures.exhibit import find_title
 
     return (
         (names[0] if names else "")
         if len(names) < 2
-        else one_of(label, names, key, titles={each: title_of(each) for each in names})
+        else bound_choice(label, names, key, titles={each: find_title(each) for each in names})
     )
 
 
-def _limit(chosen: Chosen, recogniser: str) -> float | None:
+def _choose_threshold(chosen: StudyChoice, recogniser: str) -> float | None:
     """Default, one of the calibrated thresholds, or any other; None: the default."""
-    from core.figures.exhibits.thresholds import marked
+    from core.figures.verification import list_thresholds
 
-    marks = marked(chosen.material, recogniser)
-    names = {_short(words): value for words, value in marks.items()}
-    words = {_short(each): f"{each}: {value:.3g}" for each, value in marks.items()} | {OWN_LIMIT: "any other"}
-    picked = one_of(
+    marks = list_thresholds(chosen.material, recogniser)
+    names = {_threshold_slug(words): value for words, value in marks.items()}
+    words = {_threshold_slug(each): f"{each}: {value:.3g}" for each, value in marks.items()} | {CUSTOM_LIMIT: "any other"}
+    picked = bound_choice(
         "Threshold",
         list(words),
         LIMIT,
@@ -119,66 +162,66 @@ def _limit(chosen: Chosen, recogniser: str) -> float | None:
         help="Below it the recogniser takes two faces for one person. Calibrated: the stated share of two random faces of this "
         "generator is accepted.",
     )
-    if picked != OWN_LIMIT:
+    if picked != CUSTOM_LIMIT:
         return None if picked == "default" else names[picked]
     column = chosen.material.pairs[f"distance_{recogniser}"]
     top = round(max(float(column.max()) if column.notna().any() else 1.0, *names.values()) + 0.05, 2)
     usual = min(top, round(next(iter(names.values()), 0.5), 2))
-    return number("Accepted below a distance of", 0.01, top, usual, 0.01, OWN)
+    return bound_slider("Accepted below a distance of", 0.01, top, usual, 0.01, OWN)
 
 
-def _short(words: str) -> str:
+def _threshold_slug(words: str) -> str:
     """'calibrated to 0.1 %' -> 'calibrated-0.1', which reads well in an address."""
     return words.replace(" to ", "-").replace(" %", "")
 
 
 @st.cache_resource(show_spinner="Working it out", max_entries=64)
-def _found(key: str, section: str, view: View, _chosen: Chosen) -> list[Exhibit]:
+def _load_exhibits(key: str, section: str, view: ExhibitView, _chosen: StudyChoice) -> list[Exhibit]:
     """A chapter's exhibits, kept until an answer comes in or goes."""
-    from core.figures.exhibits.contents import sections
+    from core.figures.contents import list_sections
 
-    wanted = next(each for each in sections(_chosen.material) if each.key == section)
+    wanted = next(each for each in list_sections(_chosen.material) if each.key == section)
     return wanted.make(_chosen.material, view, Progress())
 
 
-def _slow(chosen: Chosen, section: Section, view: View) -> list[Exhibit]:
+def _run_slow_section(chosen: StudyChoice, section: Section, view: ExhibitView) -> list[Exhibit]:
     """A chapter that takes its time: on request and in the background."""
     slot, material = f"job-{section.key}", chosen.material
     wanted = (chosen.key, section.key)
     started = st.session_state.get(slot)
     if started is None or started[0] != wanted:
         faces = len(material.where)
-        st.html(lead(f"This measures {faces:,} faces and grows some forests; it takes about a minute, once."))
+        st.html(intro_html(f"This measures {faces:,} faces and grows some forests; it takes about a minute, once."))
         if not st.button(
             "Measure the faces", type="primary", key=f"start-{section.key}", icon=":material/play_arrow:", disabled=not faces
         ):
             return []
-    job = job_for(slot, wanted, section.question, lambda told: section.make(material, view, told))
+    job = find_or_start_job(slot, wanted, section.question, lambda told: section.make(material, view, told))
     if not job.finished:
-        running.watch(job.id)
+        running.watch_job(job.id)
         return []
-    running.outcome(job)
+    running.show_outcome(job)
     return list(job.result) if job.status == "done" else []
 
 
-def _cards(chosen: Chosen, section: Section, found: list[Exhibit]) -> None:
+def _show_cards(chosen: StudyChoice, section: Section, found: list[Exhibit]) -> None:
     """One below the other; two of equal kind beside each other where there is room."""
-    from core.figures.exhibits.exhibit import file_name
+    from core.figures.exhibit import build_file_name
 
-    wide = section.key not in PAIRED
+    wide = section.key not in PAIRED_EXHIBITS
     for place in range(0, len(found), 1 if wide else 2):
         row = found[place : place + (1 if wide else 2)]
         columns = [st.container()] if wide else st.columns(2, gap="large")
         for column, each in zip(columns, row, strict=False):
             with column:
-                card(each, f"{section.key}-{each.key}", name=file_name(chosen.study.name, each.key))
+                show_figure_card(each, f"{section.key}-{each.key}", name=build_file_name(chosen.study.name, each.key))
 
 
-PAIRED = ("types", "similarity", "decisions", "threshold", "divided", "classifiers", "mixed")
+PAIRED_EXHIBITS = ("types", "similarity", "decisions", "threshold", "divided", "classifiers", "mixed")
 """Chapters whose figures stand two in a row."""
 
 
-def _onwards(every: tuple[Section, ...], section: Section) -> None:
+def _show_next_section(every: tuple[Section, ...], section: Section) -> None:
     """The next question."""
     place = every.index(section)
     if place + 1 < len(every):
@@ -188,16 +231,16 @@ def _onwards(every: tuple[Section, ...], section: Section) -> None:
             key="onwards",
             type="tertiary",
             icon=":material/arrow_forward:",
-            on_click=open_at,
+            on_click=write_choice,
             args=(SECTION, following.key),
         )
 
 
-def intro() -> None:
+def show_intro() -> None:
     """What the page is."""
     st.title("What does the study say?", anchor=False)
     st.html(
-        lead(
+        intro_html(
             "Each figure says one thing, how sure it is and where it comes from; where there are published values, they stand "
             "beside ours."
         )

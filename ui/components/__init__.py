@@ -1,23 +1,69 @@
-"""Components with their own JavaScript: each is a .js and a .css file here, mounted by a function that says what it takes."""
+"""Components with their own JavaScript that show faces: each is a .js and a .css file in this folder, mounted by a function
+that says what it takes.
+
+Faces in groups, a gallery, an interpolation strip, the wall of strangers under a threshold, running searches, rankings with
+intervals,
+activations (paper B, Fig. 8), boundary samples with their paths over the map (paper B, Fig. 6), a morph under a slider, and the
+face map
+(points that can be moved, magnified and drawn around; face images where they do not overlap).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import base64
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
-from ui.components.mounting import mount, picks
-from ui.images import asset_url
+from ui.pictures import asset_url
 
 if TYPE_CHECKING:
-    from core.sampling.gallery import Gallery
+    from core.sampling.stored.gallery import Gallery
+
+
+COMPONENTS = Path(__file__).resolve().parent
+
+
+@cache
+def _read_source(name: str, kind: str) -> str:
+    return (COMPONENTS / f"{name}.{kind}").read_text(encoding="utf-8")
+
+
+def mount(name: str, inner: str = "", *, parts: tuple[str, ...] = ()) -> Any:
+    """The component of that name; ``parts``: further JavaScript files that its own builds on, put before it.
+
+    Registered on every run: a cheap dictionary entry, and the registry belongs to the server.
+    """
+    return st.components.v2.component(
+        f"liminal_{name}",
+        html=f'<div class="{name}-root">{inner}</div>',
+        css=_read_source(name, "css"),
+        js="\n".join(_read_source(each, "js") for each in (*parts, name)),
+        isolate_styles=False,
+    )
+
+
+def pick_callback(key: str, on_pick: Callable[[str], None]) -> Callable[[], None]:
+    """The callback of a component's ``picked`` value: hands on the id of what was pressed."""
+
+    def picked() -> None:
+        identifier = st.session_state[key].get("picked")
+        if identifier:
+            on_pick(identifier)
+
+    return picked
+
 
 Verdict = Literal["open", "closed", "none"]
 
 
-def theme(page: str = "") -> None:
+def sync_theme(page: str = "") -> None:
     """Tells the whole document whether the theme is light or dark, and the masthead which page is open; again when that changes.
 
     page: its address, "" for the first.
@@ -39,7 +85,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Group:
+class FaceGroup:
     """Faces under one heading."""
 
     tiles: Sequence[Tile]
@@ -48,8 +94,8 @@ class Group:
     columns: int | None = None
 
 
-def faces(
-    groups: Sequence[Group],
+def show_faces(
+    groups: Sequence[FaceGroup],
     *,
     key: str,
     on_pick: Callable[[str], None],
@@ -62,18 +108,18 @@ def faces(
     mount("faces")(
         data={"groups": [asdict(group) for group in groups], "selected": selected, "layout": layout, "tile": tile},
         key=key,
-        on_picked_change=picks(key, on_pick),
+        on_picked_change=pick_callback(key, on_pick),
     )
 
 
-def gallery(gallery: Gallery, selected: str, *, on_pick: Callable[[str], None]) -> None:
+def show_gallery(gallery: Gallery, selected: str, *, on_pick: Callable[[str], None]) -> None:
     """The gallery's faces in a strip, one of them selected."""
     tiles = [Tile(base.base_id, asset_url(base.image), f"Generated face: {base.title}") for base in gallery.bases]
-    faces([Group(tiles)], key="gallery", on_pick=on_pick, selected=selected, layout="strip", tile="6.4rem")
+    show_faces([FaceGroup(tiles)], key="gallery", on_pick=on_pick, selected=selected, layout="strip", tile="6.4rem")
 
 
 @dataclass(frozen=True)
-class Opinion:
+class FrameDistances:
     """What one recogniser says of each frame of a walk: distances (None where no face was found) and its threshold."""
 
     title: str
@@ -81,9 +127,9 @@ class Opinion:
     threshold: float
 
 
-def walk(
+def show_strip(
     frames: Sequence[str],
-    opinions: Sequence[Opinion],
+    opinions: Sequence[FrameDistances],
     *,
     key: str,
     start: str,
@@ -112,7 +158,7 @@ def walk(
 
 
 @dataclass(frozen=True)
-class Mark:
+class ThresholdMark:
     """A ready-made threshold."""
 
     value: float
@@ -120,7 +166,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class WallFace:
+class WallTile:
     """A stranger on the wall."""
 
     id: str
@@ -128,14 +174,14 @@ class WallFace:
     distance: float
 
 
-def judge(
+def show_threshold_wall(
     *,
     identity: str,
     distances: Sequence[float],
-    wall: Sequence[WallFace],
+    wall: Sequence[WallTile],
     threshold: float,
     bounds: tuple[float, float],
-    marks: Sequence[Mark],
+    marks: Sequence[ThresholdMark],
     recogniser: str,
     source: str,
     note: str,
@@ -165,12 +211,12 @@ def judge(
         },
         key=key,
         on_threshold_change=moved,
-        on_picked_change=picks(key, on_pick),
+        on_picked_change=pick_callback(key, on_pick),
     )
 
 
 @dataclass(frozen=True)
-class Run:
+class SearchCurve:
     """One search: best face so far and (iteration, best distance) pairs."""
 
     src: str | None
@@ -179,7 +225,9 @@ class Run:
     verdict: Verdict = "none"
 
 
-def search(runs: Sequence[Run], *, iterations: int, targets: Sequence[Mark], axis: str, alt: str, key: str) -> None:
+def show_search_chart(
+    runs: Sequence[SearchCurve], *, iterations: int, targets: Sequence[ThresholdMark], axis: str, alt: str, key: str
+) -> None:
     """Searches while they run: best faces so far and falling distances."""
     mount("search", '<div class="search-faces"></div><div class="search-chart"></div>')(
         data={
@@ -191,3 +239,234 @@ def search(runs: Sequence[Run], *, iterations: int, targets: Sequence[Mark], axi
         },
         key=key,
     )
+
+
+@dataclass(frozen=True)
+class RankedTile:
+    """One tile. at, low, high: places on the score's range, 0 to 1, None where there are none."""
+
+    id: str
+    pictures: Sequence[str]  # addresses, from above to below
+    alt: str
+    place: str  # in the ranking
+    score: str
+    words: Sequence[str]  # what was said, a line each
+    interval: str = ""
+    at: float | None = None
+    low: float | None = None
+    high: float | None = None
+    mark: str = ""  # what speaks against believing the score
+
+
+def show_ranking(
+    tiles: Sequence[RankedTile],
+    *,
+    key: str,
+    ends: tuple[str, str],
+    zero: float | None,
+    on_pick: Callable[[str], None],
+    selected: str | None = None,
+) -> None:
+    """``ends``: what the ends of the range are called; ``zero``: where nothing lies on it, 0 to 1, None: at its beginning.
+
+    ``on_pick`` is called with the id of the tile that was pressed.
+    """
+    mount("ranking")(
+        data={"tiles": [asdict(tile) for tile in tiles], "ends": list(ends), "zero": zero, "selected": selected},
+        key=key,
+        on_picked_change=pick_callback(key, on_pick),
+    )
+
+
+@dataclass(frozen=True)
+class ActivationMark:
+    """A face on the scale of one emotion."""
+
+    id: str
+    value: float  # logit
+    words: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The distribution of one emotion's logits: counts in bins of equal width from ``low`` to ``high``."""
+
+    emotion: str
+    counts: Sequence[int]
+    low: float
+    high: float
+    percentile: float  # the filter's limit
+    wanted: bool  # one of the pair
+    marks: Sequence[ActivationMark]
+
+
+def show_activations(rows: Sequence[Activation], *, key: str, on_pick: Callable[[str], None]) -> None:
+    """Six small distributions; ``on_pick`` is called with the id of a face whose mark was pressed."""
+    mount("activations")(data={"rows": [asdict(row) for row in rows]}, key=key, on_picked_change=pick_callback(key, on_pick))
+
+
+@dataclass(frozen=True)
+class BoundaryFace:
+    """One face: its tile, its way over the map and where it ended; ``src`` and ``place`` are None until it is made."""
+
+    id: str
+    src: str | None = None
+    alt: str = ""
+    words: str = ""
+    note: str = ""
+    verdict: Verdict = "none"  # open: could be either; closed: filtered out
+    place: MapPosition | None = None
+    path: Sequence[MapPosition] = ()
+
+
+@dataclass(frozen=True)
+class BoundaryGroup:
+    """Faces under one heading."""
+
+    faces: Sequence[BoundaryFace]
+    title: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class BaseFace:
+    """The face that all others started from."""
+
+    src: str
+    alt: str
+    title: str
+    words: str = ""
+    place: MapPosition | None = None
+
+
+def show_boundary_map(
+    groups: Sequence[BoundaryGroup],
+    base: BaseFace,
+    emotions: tuple[str, str],
+    *,
+    rule: float,
+    key: str,
+    follow: bool = False,
+    on_pick: Callable[[str], None],
+) -> None:
+    """Tiles beside the base and the map of paper B's Fig. 6.
+
+    ``rule``: the share that divides the map's regions; ``follow``: scroll there when it first appears.
+    ``on_pick`` is called with the id of the face that was pressed.
+    """
+    mount("boundary")(
+        data={
+            "groups": [asdict(group) for group in groups],
+            "base": asdict(base),
+            "emotions": list(emotions),
+            "rule": rule,
+            "follow": follow,
+        },
+        key=key,
+        on_picked_change=pick_callback(key, on_pick),
+    )
+
+
+@dataclass(frozen=True)
+class MorphVoice:
+    """What one network says along the row: six shares a frame (None while it is not made), and where its answer flips."""
+
+    title: str
+    part: str  # what it had to do with the making
+    shares: Sequence[Sequence[float] | None]
+    flip: float | None  # in [0, 1] of the way; None: it never does
+
+
+def show_morph_row(
+    frames: Sequence[str | None],
+    voices: Sequence[MorphVoice],
+    *,
+    emotions: Sequence[str],
+    pair: tuple[int, int],
+    key: str,
+    follow: bool = False,
+) -> None:
+    """``frames``: addresses, None while a frame is not made; ``pair``: from which of ``emotions`` to which.
+
+    ``follow``: scroll there when it first appears.
+    """
+    mount("morph")(
+        data={
+            "frames": list(frames),
+            "voices": [asdict(voice) for voice in voices],
+            "emotions": list(emotions),
+            "pair": list(pair),
+            "follow": follow,
+        },
+        key=key,
+    )
+
+
+FACE_MAP_PARTS = ("map_points", "map_thinning")
+
+
+@dataclass(frozen=True)
+class MapPoint:
+    """A face at a place of its own on the map: one that was just made, or one that has a name there."""
+
+    x: float
+    y: float
+    label: str
+    src: str
+
+
+def show_face_map(
+    *,
+    url: str,
+    count: int,
+    sets: Sequence[str],
+    colour: Mapping[str, Any],
+    selected: NDArray[np.bool_],
+    marked: Sequence[MapPoint],
+    extras: Sequence[MapPoint],
+    key: str,
+    on_select: Callable[[NDArray[np.bool_]], None],
+) -> None:
+    """url: where the places, ids and sets of ``count`` faces are (``ui.analysis.map_data.places``); colour: ``map_data.Colour``.
+
+    ``on_select`` is called with what was drawn around, one value a face. selected: what is marked now.
+    """
+
+    def chosen() -> None:
+        bits = st.session_state[key].get("selected")
+        if bits is not None:
+            on_select(unpack_bits(bits, count))
+
+    mount("face_map", parts=FACE_MAP_PARTS)(
+        data={
+            "url": url,
+            "count": count,
+            "sets": list(sets),
+            "colour": dict(colour),
+            "selected": pack_bits(selected),
+            "marked": [asdict(each) for each in marked],
+            "extras": [asdict(each) for each in extras],
+        },
+        key=key,
+        on_selected_change=chosen,
+    )
+
+
+def pack_bits(chosen: NDArray[np.bool_]) -> str:
+    """One bit a face, the first in the lowest bit, as base64; '' for none."""
+    return base64.b64encode(np.packbits(chosen, bitorder="little").tobytes()).decode() if chosen.any() else ""
+
+
+def unpack_bits(bits: str, count: int) -> NDArray[np.bool_]:
+    """The same back; whatever a browser sends, ``count`` values."""
+    try:
+        content = np.frombuffer(base64.b64decode(str(bits), validate=True), np.uint8)
+    except ValueError:
+        content = np.zeros(0, np.uint8)
+    found = np.unpackbits(content, bitorder="little")[:count].astype(bool)
+    return np.pad(found, (0, count - len(found)))
+
+
+MapPosition = tuple[float, float]
+"""Shares of the first and of the second emotion of a pair, in [0, 1]."""

@@ -1,4 +1,8 @@
-"""The server's one store of studies and its library of sample sets, and what raters' links may reach of them."""
+"""The server's one store of studies and its library of sample sets, what raters' links may reach of them, and cached tables of
+answers.
+
+A table of answers is kept as long as nothing was added or deleted, and never changed in place.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +10,50 @@ import logging
 import os
 import threading
 import uuid
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.errors import LiminalError
 from core.progress import Progress, Stage
+from ui.cache import LruCache
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.studies.library import Library, SetEntry
     from core.studies.ratings import Task
     from core.studies.store import Store
     from core.studies.study import Kind, Rater, Stimulus, Study
 
-Value = TypeVar("Value")
 
 TASKS: dict[Kind, tuple[Task, ...]] = {"identity": ("similarity", "identity"), "emotion": ("emotion",)}
 """What is asked in one trial."""
 
-REMEMBERED = 512  # raters and studies whose stimuli are kept at hand
-
-ANSWERS = uuid.UUID("6f0f5a3e-8a0b-4c1e-9d6c-0d7d0e4b8a51")
+ANSWER_NAMESPACE = uuid.UUID("6f0f5a3e-8a0b-4c1e-9d6c-0d7d0e4b8a51")
 """Name space of the answers' UUIDs."""
 
 
-def store() -> Store:
+def get_store() -> Store:
     """The server's store. Raises LiminalError where it cannot be reached."""
-    return _store(os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
+    return _open_store(os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
 
 
 @st.cache_resource(show_spinner=False)
-def _store(url: str | None, folder: str | None) -> Store:
+def _open_store(url: str | None, folder: str | None) -> Store:
     from core.studies.store import Store
 
     return Store()
 
 
-def show_demonstration() -> None:
+def install_demonstration() -> None:
     """Put the simulated studies that come with the app into the store, once; what the owner deleted stays away.
 
     The first visitor of a fresh data folder sees how far it is; whoever comes meanwhile waits with them.
     """
     place = (os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
-    if place in _demonstrated():
+    if place in _stores_with_demonstration():
         return
     line = st.empty()
     line.progress(0.02, text="Opening the studies")
@@ -61,55 +64,55 @@ def show_demonstration() -> None:
             line.progress(event.fraction, text=f"First visit: {event.message[0].lower()}{event.message[1:]}")
 
     try:
-        with _unpacking:
-            if place not in _demonstrated():
-                ensure_demonstration(store(), progress=Progress(told))
+        with _demonstration_lock:
+            if place not in _stores_with_demonstration():
+                ensure_demonstration(get_store(), progress=Progress(told))
     except LiminalError as error:  # nobody needs it
         logging.getLogger(__name__).warning("No demonstration: %s", error)
-    _demonstrated().add(place)
+    _stores_with_demonstration().add(place)
     line.empty()
 
 
-_unpacking = threading.Lock()
+_demonstration_lock = threading.Lock()
 
 
 @st.cache_resource(show_spinner=False)
-def _demonstrated() -> set[tuple[str | None, str | None]]:
+def _stores_with_demonstration() -> set[tuple[str | None, str | None]]:
     """The stores that have it."""
     return set()
 
 
-def library() -> Library:
+def get_library() -> Library:
     """The library of sample sets. Raises LiminalError where its folder cannot be made."""
     from core.studies.library import Library
 
     return Library()
 
 
-def sets() -> list[SetEntry]:
+def list_sample_sets() -> list[SetEntry]:
     """All sample sets of the library, newest first; looked into again when one came or went."""
-    known = library()
+    known = get_library()
     places = (place for place in (known.folder, known.demonstration) if place.is_dir())
-    return _sets(tuple(sorted(str(folder) for place in places for folder in place.iterdir())))
+    return _list_sample_sets(tuple(sorted(str(folder) for place in places for folder in place.iterdir())))
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def _sets(folders: tuple[str, ...]) -> list[SetEntry]:
+def _list_sample_sets(folders: tuple[str, ...]) -> list[SetEntry]:
     """Counting the pictures of every folder takes a while where there are many."""
-    return library().sets()
+    return get_library().sets()
 
 
-def answer_id(code: str, stimulus: str, task: str) -> str:
+def make_answer_id(code: str, stimulus: str, task: str) -> str:
     """The UUID of a rater's answer to one question of one trial.
 
     Made from the rater's secret, not drawn: the same question answered in two tabs, or after a browser forgot its storage, is one
     answer; and browsers draw no UUIDs on pages without https.
     """
-    return str(uuid.uuid5(ANSWERS, f"{code}/{stimulus}/{task}"))
+    return str(uuid.uuid5(ANSWER_NAMESPACE, f"{code}/{stimulus}/{task}"))
 
 
 @dataclass(frozen=True)
-class Place:
+class RaterAssignment:
     """A rater with the places of their stimuli."""
 
     rater: Rater
@@ -117,60 +120,37 @@ class Place:
     stimuli: dict[str, tuple[int, bool]]  # stimulus -> (place in this rater's order, sentinel)
 
 
-class Remembered(Generic[Value]):
-    """The most recently used values. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._values: OrderedDict[str, Value] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> Value | None:
-        """The value, or None."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
-
-    def put(self, key: str, value: Value) -> Value:
-        """Keep a value and hand it back."""
-        with self._lock:
-            self._values[key] = value
-            while len(self._values) > REMEMBERED:
-                self._values.popitem(last=False)
-        return value
+_assignments: LruCache[RaterAssignment] = LruCache()
+_sets_of_pictures: LruCache[dict[str, tuple[str, ...]]] = LruCache()
 
 
-_places: Remembered[Place] = Remembered()
-_pictures: Remembered[dict[str, tuple[str, ...]]] = Remembered()
-
-
-def place_of(code: str) -> Place:
+def find_assignment(code: str) -> RaterAssignment:
     """A rater by the secret, with the study. Raises LiminalError where there is none. What changes is asked of the store again."""
-    known = _places.get(code)
+    known = _assignments.get(code)
     if known is not None:
         return known
-    rater = store().rater(code)
-    study = store().study(rater.study)
-    sentinels = {each.stimulus for each in stimuli(study) if each.is_sentinel}
+    rater = get_store().rater(code)
+    study = get_store().study(rater.study)
+    sentinels = {each.stimulus for each in load_stimuli(study) if each.is_sentinel}
     places = {name: (place, name in sentinels) for place, name in enumerate(rater.trials)}
-    return _places.put(code, Place(rater, study, places))
+    return _assignments.put(code, RaterAssignment(rater, study, places))
 
 
-def picture(token: str, sample_id: str) -> tuple[bytes, str]:
+def read_picture(token: str, sample_id: str) -> tuple[bytes, str]:
     """A picture of the study with that secret: bytes and media type. Raises LiminalError for any other."""
-    study = store().study_of(token)
-    known = _pictures.get(token)
+    study = get_store().study_of(token)
+    known = _sets_of_pictures.get(token)
     if known is None or sample_id not in known:
-        known = _pictures.put(token, _sets_by_picture(study, stimuli(study)))
+        known = _sets_of_pictures.put(token, _find_sets_of_pictures(study, load_stimuli(study)))
     for set_id in known.get(sample_id, ()):
         try:
-            return library().picture(set_id, sample_id)
+            return get_library().picture(set_id, sample_id)
         except LiminalError:
             continue
     raise LiminalError("This study has no such picture; open the study's link again.")
 
 
-def _sets_by_picture(study: Study, stimuli: list[Stimulus]) -> dict[str, tuple[str, ...]]:
+def _find_sets_of_pictures(study: Study, stimuli: list[Stimulus]) -> dict[str, tuple[str, ...]]:
     """sample_id -> the sets that may hold it: the stimulus' own first."""
     return {
         sample: tuple(dict.fromkeys(str(each) for each in (stimulus.details.get("set", ""), *study.sample_sets) if each))
@@ -179,21 +159,40 @@ def _sets_by_picture(study: Study, stimuli: list[Stimulus]) -> dict[str, tuple[s
     }
 
 
-def picture_address(token: str, sample_id: str) -> str:
+def study_picture_url(token: str, sample_id: str) -> str:
     """Where a picture of a study is."""
     return f"/studies/{token}/images/{sample_id}"
 
 
-def pictured(study: Study, stimulus: Stimulus) -> bool:
+def has_pictures(study: Study, stimulus: Stimulus) -> bool:
     """Whether the library may hold its pictures: of answers that were brought in it often does not."""
     return bool(stimulus.details.get("set") or study.sample_sets)
 
 
-def stimuli(study: Study) -> list[Stimulus]:
+def load_stimuli(study: Study) -> list[Stimulus]:
     """A study's stimuli, which never change; kept for a while, and never changed in place."""
-    return _stimuli(study.name, study.token)
+    return _load_stimuli(study.name, study.token)
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _stimuli(name: str, token: str) -> list[Stimulus]:
-    return store().stimuli(name)
+def _load_stimuli(name: str, token: str) -> list[Stimulus]:
+    return get_store().stimuli(name)
+
+
+AnswersVersion = tuple[str, str, tuple[int, int], int]
+
+
+def answers_version(study: Study) -> AnswersVersion:
+    """Another one whenever an answer comes in or goes: what follows from a study's answers is kept by it."""
+    store = get_store()
+    return study.name, study.token, store.counts(study.name).get(study.name, (0, 0)), len(store.deletions(study.name))
+
+
+def load_ratings(study: Study) -> pd.DataFrame:
+    """The typed table of RATINGS; never changed in place."""
+    return _load_ratings(answers_version(study))
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _load_ratings(version: AnswersVersion) -> pd.DataFrame:
+    return get_store().ratings(version[0])

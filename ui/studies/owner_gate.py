@@ -21,65 +21,67 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from ui.words import fine, lead
+from ui.markup import caption_html, intro_html
 
 KEY, OWNERS, HEADER, SECRET = "LIMINAL_OWNER_KEY", "LIMINAL_OWNERS", "LIMINAL_OWNER_HEADER", "LIMINAL_PROXY_SECRET"
-PROOF = "X-Liminal-Proxy-Secret"
-FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via")
+PROOF_HEADER = "X-Liminal-Proxy-Secret"
+FORWARDED_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via")
 """What proxies add: whoever comes with one of these does not sit here."""
-HERE = ("localhost", "127.0.0.1", "::1", "")
-OPENED = "owner-opened"
-PAUSE = 0.5  # seconds that a wrong password costs, whoever tries the next one
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "")
+OPENED_SLOT = "owner-opened"
+PAUSE_SECONDS = 0.5  # seconds that a wrong password costs, whoever tries the next one
 
 _one_at_a_time = threading.Lock()
 
 
-def allowed() -> bool:
+def is_allowed() -> bool:
     """Whether the visitor may see people's answers."""
-    if not _closed():
-        return _local()
-    by_password = bool(_set(KEY)) and bool(st.session_state.get(OPENED))
-    return by_password or _is_owner(_signed_in()) or _is_owner(_vouched_for())
+    if not _is_protected():
+        return _is_local()
+    by_password = bool(_read_setting(KEY)) and bool(st.session_state.get(OPENED_SLOT))
+    return by_password or _is_owner(_signed_in()) or _is_owner(_proxy_address())
 
 
-def opened() -> bool:
+def require_owner() -> bool:
     """Whether the visitor may go on; else says what to do."""
-    if allowed():
+    if is_allowed():
         if _signed_in():
-            _way_out()
+            _show_sign_out()
         return True
     st.title("For the owner of the studies", anchor=False)
-    if not _closed():
+    if not _is_protected():
         st.html(
-            lead(
+            intro_html(
                 "This part shows people's answers, so it opens only on the computer that runs Liminal. "
                 f"To open it from elsewhere, start the server with {KEY} set to a password of your own."
             )
         )
         return False
-    if _set(HEADER) and not _vouched_for():
-        st.html(fine("You came here past the proxy that says who visitors are; open the address that you were given."))
-    who = _signed_in() or _vouched_for()
+    if _read_setting(HEADER) and not _proxy_address():
+        st.html(caption_html("You came here past the proxy that says who visitors are; open the address that you were given."))
+    who = _signed_in() or _proxy_address()
     if who:
-        st.html(lead("You are signed in, but your address is not among those of the owners; ask whoever started the server."))
+        st.html(intro_html("You are signed in, but your address is not among those of the owners; ask whoever started the server."))
     if _has_login():
-        _way_out() if _signed_in() else _sign_in()
-    if _set(KEY):
-        _password()
+        _show_sign_out() if _signed_in() else _show_sign_in()
+    if _read_setting(KEY):
+        _show_password()
     return False
 
 
-def _closed() -> bool:
+def _is_protected() -> bool:
     """Whether the server asks who somebody is, also on its own computer."""
-    return bool(_set(KEY) or _set(HEADER) or _has_login())
+    return bool(_read_setting(KEY) or _read_setting(HEADER) or _has_login())
 
 
-def _set(name: str) -> str:
+def _read_setting(name: str) -> str:
     return os.environ.get(name, "").strip()
 
 
 def _is_owner(address: str) -> bool:
-    return bool(address) and address.casefold() in {each.strip().casefold() for each in _set(OWNERS).split(",") if each.strip()}
+    return bool(address) and address.casefold() in {
+        each.strip().casefold() for each in _read_setting(OWNERS).split(",") if each.strip()
+    }
 
 
 def _has_login() -> bool:
@@ -94,33 +96,33 @@ def _signed_in() -> str:
     return str(who.get("email") or "").strip() if who.get("is_logged_in") is True and verified else ""
 
 
-def _vouched_for() -> str:
+def _proxy_address() -> str:
     """The address that a trusted proxy names, else ""."""
-    name, secret, headers = _set(HEADER), _set(SECRET), st.context.headers
+    name, secret, headers = _read_setting(HEADER), _read_setting(SECRET), st.context.headers
     if not name:
         return ""
-    proofs, named = headers.get_all(PROOF), headers.get_all(name)
+    proofs, named = headers.get_all(PROOF_HEADER), headers.get_all(name)
     proven = len(proofs) == 1 and hmac.compare_digest(proofs[0].encode(), secret.encode())
-    trusted = proven if secret else _from_here()
+    trusted = proven if secret else _is_from_here()
     # Twice: the proxy has added its own to what a visitor sent along.
     return named[0].strip() if trusted and len(named) == 1 else ""
 
 
-def _from_here() -> bool:
-    return st.context.ip_address is None and not any(name in st.context.headers for name in FORWARDED)
+def _is_from_here() -> bool:
+    return st.context.ip_address is None and not any(name in st.context.headers for name in FORWARDED_HEADERS)
 
 
-def _local() -> bool:
+def _is_local() -> bool:
     """From this computer, and through no proxy that says otherwise."""
     headers = st.context.headers
     try:
         hosts = [urlsplit(f"//{headers.get('Host', '')}").hostname, urlsplit(headers.get("Origin", "")).hostname]
     except ValueError:
         return False
-    return _from_here() and all((each or "") in HERE for each in hosts)
+    return _is_from_here() and all((each or "") in LOCAL_HOSTS for each in hosts)
 
 
-def _sign_in() -> None:
+def _show_sign_in() -> None:
     if importlib.util.find_spec("authlib") is None:
         st.error("Signing in needs Authlib on the server: run 'pip install -r requirements-login.txt' and start it anew.")
         return
@@ -130,21 +132,21 @@ def _sign_in() -> None:
         st.button(label, type="primary", key=f"sign-in-{name}", on_click=st.login, args=(name,) if name else ())
 
 
-def _way_out() -> None:
+def _show_sign_out() -> None:
     st.button("Sign out", type="tertiary", key="sign-out", icon=":material/logout:", on_click=st.logout)
 
 
-def _password() -> None:
+def _show_password() -> None:
     with st.form("owner-key", border=False):
         given = st.text_input("Password", type="password", width=360)
         sent = st.form_submit_button("Open", type="primary")
     if not sent:
         return
     with _one_at_a_time:
-        right = hmac.compare_digest(given.encode(errors="replace"), _set(KEY).encode())
+        right = hmac.compare_digest(given.encode(errors="replace"), _read_setting(KEY).encode())
         if not right:
-            sleep(PAUSE)
+            sleep(PAUSE_SECONDS)
     if right:
-        st.session_state[OPENED] = True
+        st.session_state[OPENED_SLOT] = True
         st.rerun()
     st.error("This is not the password; ask whoever started the server.")

@@ -1,111 +1,314 @@
-"""Taking part: consent, a word about oneself, how it goes, the faces, one last question, thanks. One step is shown at a time.
+"""Taking part in a study: consent, demographics, instructions, the trials, one last question, thanks with feedback. One step is
+shown at a time.
 
-Where somebody stands follows from what the store knows of them, so that the link with their code brings them back to it.
+The step follows from what the store knows of the rater, so that the link with their code brings them back to it. The last page
+says how
+often others and the network answered alike, and where they parted most.
 """
 
 from __future__ import annotations
 
 import html
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from core.errors import LiminalError
-from ui.components.remembered import remembered
-from ui.components.trial import Trial, block
-from ui.studies import access, rater_words, thanks, words
-from ui.words import fine, lead
+from core.models import registry
+from core.models.emotions import EMOTIONS
+from core.studies import overview
+from ui import cache, markup
+from ui.components.trials import Trial, remember_code, run_trial_block
+from ui.markup import caption_html, format_percent, intro_html
+from ui.pictures import asset_url
+from ui.state import GENERATOR
+from ui.studies import access
 
 if TYPE_CHECKING:
-    from core.studies.study import Rater, Study
+    import pandas as pd
+
+    from core.studies.overview import LoneAnswer, NetworkAnswer
+    from core.studies.study import Kind, Rater, RatingPlan, Study
+
+
+SECONDS_PER_TRIAL = {"emotion": 2.2, "identity": 8.0}
+"""A trial takes about so long, with its breaks (paper B reports reaction times of 0.5 to 1.5 s)."""
+
+
+def describe_task(plan: RatingPlan) -> str:
+    """One sentence."""
+    if plan.kind == "emotion":
+        return "Faces appear for a moment, and you say which feeling you saw. No face here belongs to a real person."
+    return "You see two faces at a time and say how alike they are, and whether they show the same person. None belongs to anybody."
+
+
+def estimate_minutes(plan: RatingPlan) -> int:
+    """About how long it takes."""
+    return max(1, round((plan.trials + plan.sentinels) * SECONDS_PER_TRIAL[plan.kind] / 60))
+
+
+def expectations_html(plan: RatingPlan) -> str:
+    """What to expect, as three short facts in HTML."""
+    total = plan.trials + plan.sentinels
+    long = estimate_minutes(plan)
+    each = "face" if plan.kind == "emotion" else "pair"
+    told = (
+        f"about {long} {'minute' if long == 1 else 'minutes'}",
+        f"{total:,} {each if total == 1 else each + 's'}",
+        "no name, no account",
+        "leave and come back",
+    )
+    return f'<ul class="facts">{"".join(f"<li>{html.escape(fact)}</li>" for fact in told)}</ul>'
+
+
+def instructions_html(plan: RatingPlan) -> str:
+    """The trial in pictures, as HTML; the example's faces are not part of any study."""
+    faces = _example_faces()
+    if plan.kind == "emotion":
+        buttons = "".join(f"<span>{html.escape(emotion)}</span>" for emotion in EMOTIONS)
+        steps = [
+            ('<div class="step-box"><b class="step-cross">+</b></div>', "A cross: look at it."),
+            (
+                f'<div class="step-box">{_example_face_html(faces, 0)}</div>',
+                f"A face, for {plan.image_ms / 1000:g} seconds." if plan.image_ms else "A face.",
+            ),
+            (f'<div class="step-box step-buttons">{buttons}</div>', "Which feeling was it? Choose the nearest."),
+        ]
+        advice = "There is no right or wrong. It is quick on purpose: go by your first impression. The words wait for you."
+    else:
+        steps = [
+            (
+                f'<div class="step-box step-pair">{_example_face_html(faces, 0)}{_example_face_html(faces, 1)}</div>',
+                "Two faces, as long as you like.",
+            ),
+            (
+                '<div class="step-box step-slider"><i></i><small><span>not alike</span><span>exactly alike</span></small></div>',
+                "How alike are they? Move the slider.",
+            ),
+            ('<div class="step-box step-buttons step-two"><span>Yes</span><span>No</span></div>', "Do they show the same person?"),
+        ]
+        advice = "There is no right or wrong: some pairs are one person, some are not, and some lie between. Your own view counts."
+    shown = "".join(f"<li>{picture}<p>{html.escape(text)}</p></li>" for picture, text in steps)
+    return f'<ol class="steps">{shown}</ol><p class="lead">{html.escape(advice)}</p>'
+
+
+def _example_faces() -> list[str]:
+    try:
+        bases = cache.cached_gallery(GENERATOR).bases
+    except LiminalError:
+        return []
+    return [asset_url(base.image) for base in bases[:2]]
+
+
+def _example_face_html(faces: list[str], place: int) -> str:
+    return f'<img src="{html.escape(faces[place])}" alt="An example face">' if place < len(faces) else ""
+
+
+FEW_ANSWERS = 10
+SHOWN_DEPARTURES = 2
+
+
+def show_thanks(study: Study, rater: Rater) -> None:
+    """The last page."""
+    st.title("Thank you", anchor=False)
+    ratings = access.get_store().ratings(study.name, ["human"])
+    own = ratings[ratings["rater"] == rater.rater]
+    if own.empty:
+        st.html(intro_html("You can close this page."))
+        return
+    st.html(intro_html(f"Your {len(own):,} answers are kept. Here is what they say so far."))
+    kind = study.plan.kind
+    together = overview.compare_with_others(ratings, rater.rater, kind, SHOWN_DEPARTURES)
+    _compare_with_people(kind, together)
+    title, said = _find_network_answers(study)
+    parted = _compare_with_network(ratings, rater.rater, kind, title, said)
+    _show_departures(study, ratings, rater.rater, together.departures, parted, title, said)
+    st.html(
+        caption_html(
+            "Every face was made by a computer; none belongs to a real person. What you saw in them is no test of you, and "
+            "one study of generated faces proves nothing about real ones."
+        )
+        + caption_html(f"If you want your answers deleted, name this to whoever sent you the link: {rater.rater}")
+    )
+
+
+def _compare_with_people(kind: Kind, together: overview.AgreementWithOthers) -> None:
+    if not together.people or math.isnan(together.share):
+        st.html(_fact_html("You are the first", "Nobody else has judged these faces yet. Open this page again later to compare."))
+        return
+    people = "one other person" if together.people == 1 else f"{together.people:,} other people"
+    few = " That is few: it may still change a lot." if together.people < FEW_ANSWERS else ""
+    st.html(
+        _fact_html(
+            format_percent(together.share),
+            f"of the answers of {people} to the same {'pairs' if kind == 'identity' else 'faces'} are the same as yours "
+            f"({together.compared:,} compared; people who guess agree in {format_percent(overview.CHANCE_AGREEMENT[kind])}).{few}",
+        )
+    )
+
+
+def _find_network_answers(study: Study) -> tuple[str, dict[str, NetworkAnswer]]:
+    """What the set's own network says, by stimulus; nothing where the sets are gone."""
+    try:
+        name, said = _load_network_answers(study.sample_sets)
+        return (registry.find_entry(name).title if name else ""), said
+    except LiminalError:
+        return "", {}
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _load_network_answers(set_ids: tuple[str, ...]) -> tuple[str, dict[str, NetworkAnswer]]:
+    library = access.get_library()
+    return overview.load_network_answers([library.folder_of(set_id) for set_id in set_ids])
+
+
+def _compare_with_network(ratings: pd.DataFrame, rater: str, kind: Kind, title: str, said: dict[str, NetworkAnswer]) -> list[str]:
+    same, compared, apart = overview.compare_with_network(ratings, rater, kind, said)
+    if compared:
+        noun = "pairs" if kind == "identity" else "faces"
+        st.html(
+            _fact_html(
+                format_percent(same / compared),
+                f"of your answers are also those of {title}, a network that judged the same {noun} ({compared:,} compared).",
+            )
+        )
+    return apart
+
+
+def _show_departures(
+    study: Study,
+    ratings: pd.DataFrame,
+    rater: str,
+    departures: tuple[LoneAnswer, ...],
+    parted: list[str],
+    title: str,
+    said: dict[str, NetworkAnswer],
+) -> None:
+    """The images on which this person stood most alone, else those on which they and the network part most."""
+    task = overview.MAIN_TASK[study.plan.kind]
+    own = ratings[(ratings["rater"] == rater) & (ratings["task"] == task)].set_index("stimulus")["value"]
+    lines = [(each.stimulus, f"You: {_describe_answer(each.own)}. {_describe_others(each)}") for each in departures]
+    known = {stimulus for stimulus, _ in lines}
+    for name in parted:
+        if name not in known and len(lines) < SHOWN_DEPARTURES:
+            lines.append((name, f"You: {_describe_answer(str(own[name]))}. {title}: {_describe_answer(said[name].answer)}."))
+    if not lines:
+        return
+    st.subheader("Where you saw something else", anchor=False)
+    images = {each.stimulus: each.images for each in access.load_stimuli(study)}
+    figures = []
+    for name, words in lines:
+        faces = "".join(
+            f'<img src="{html.escape(access.study_picture_url(study.token, image))}" alt="A generated face that you judged">'
+            for image in images.get(name, ())
+        )
+        shown = f'<div data-faces="{len(images.get(name, ()))}">{faces}</div>'
+        figures.append(f"<figure>{shown}<figcaption>{html.escape(words)}</figcaption></figure>")
+    st.html(f'<div class="apart">{"".join(figures)}</div>')
+
+
+def _describe_others(departure: LoneAnswer) -> str:
+    best, share = max(departure.shares.items(), key=lambda item: item[1])
+    who = "The one other person" if departure.n == 1 else f"{format_percent(share)} of {departure.n:,} others"
+    return f"{who}: {_describe_answer(best)}."
+
+
+def _describe_answer(value: str) -> str:
+    return {"1": "the same person", "0": "two people"}.get(value, value)
+
+
+def _fact_html(number: str, words: str) -> str:
+    return f'<div class="fact"><b>{html.escape(number)}</b><p>{html.escape(words)}</p></div>'
+
 
 DEMOGRAPHICS, INSTRUCTIONS = "demographics-done", "instructions-done"
 
 
-def show() -> None:
+def show_rater_page() -> None:
     """The step at which the visitor of the address is."""
     with st.container(key="rater"):
         try:
-            study = access.store().study_of(st.query_params.get("study", ""))
+            study = access.get_store().study_of(st.query_params.get("study", ""))
         except LiminalError as error:
-            _door("This link leads to no study", str(error))
+            _show_notice("This link leads to no study", str(error))
             return
         try:
-            _step(study)
+            _show_step(study)
         except LiminalError as error:
-            _door("Something went wrong", str(error))
+            _show_notice("Something went wrong", str(error))
 
 
-def _step(study: Study) -> None:
+def _show_step(study: Study) -> None:
     code = st.query_params.get("code", "")
     if study.published or study.source != "human":
-        _door(
+        _show_notice(
             "Nobody can take part in this study",
             "Its answers came from a publication."
             if study.published
             else "Its answers come from simulated observers, not from people.",
         )
         return
-    rater = _known(study, code)
+    rater = _find_rater(study, code)
     if code and rater is None:
-        _unknown(study)
+        _show_unknown_code(study)
         return
     if rater is None:
-        _begin(study)
+        _show_start(study)
         return
-    remembered(study.token, code)
-    _go_on(study, rater)
+    remember_code(study.token, code)
+    _show_next_step(study, rater)
 
 
-def _known(study: Study, code: str) -> Rater | None:
+def _find_rater(study: Study, code: str) -> Rater | None:
     """The rater of that secret, if they belong to this study."""
     if not code:
         return None
     try:
-        rater = access.store().rater(code)
+        rater = access.get_store().rater(code)
     except LiminalError:
         return None
     return rater if rater.study == study.name else None
 
 
-def _begin(study: Study) -> None:
+def _show_start(study: Study) -> None:
     """Somebody without a code: new here, or back in the same browser."""
-    kept = remembered(study.token, forget=bool(st.session_state.get("forget-rater")))
-    back = _known(study, kept) if not st.session_state.get("somebody-else") else None
+    kept = remember_code(study.token, forget=bool(st.session_state.get("forget-rater")))
+    back = _find_rater(study, kept) if not st.session_state.get("somebody-else") else None
     if back is not None:
-        _welcome_back(study, back)
+        _show_welcome_back(study, back)
     elif study.closed:
-        _closed(0)
+        _show_closed(0)
     elif st.session_state.get("declined"):
-        _door("That is all right", "Nothing was kept. You can close this page.")
+        _show_notice("That is all right", "Nothing was kept. You can close this page.")
         st.button("I would like to take part after all", on_click=lambda: st.session_state.pop("declined"))
     else:
-        _consent(study)
+        _show_consent(study)
 
 
-def _consent(study: Study) -> None:
+def _show_consent(study: Study) -> None:
     plan = study.plan
-    st.title(words.plain_label(plan.title or study.name), anchor=False)
-    st.html(lead(rater_words.what_it_is(plan)))
-    st.html(rater_words.facts(plan))
+    st.title(markup.escape_markdown(plan.title or study.name), anchor=False)
+    st.html(intro_html(describe_task(plan)))
+    st.html(expectations_html(plan))
     with st.container(key="consent", border=True):
         st.subheader("Before you begin", anchor=False)
         st.html("".join(f"<p>{html.escape(part)}</p>" for part in plan.consent.splitlines() if part.strip()))
     with st.container(horizontal=True, gap="small"):
-        st.button("I agree and take part", type="primary", key="agree", on_click=_enrol, args=(study,))
+        st.button("I agree and take part", type="primary", key="agree", on_click=_enrol_rater, args=(study,))
         st.button("No, thank you", key="decline", on_click=lambda: st.session_state.update(declined=True))
     problem = st.session_state.pop("enrol-problem", None)
     if problem:
         st.warning(problem)
 
 
-def _enrol(study: Study) -> None:
-    from core.studies.assignment import assign
+def _enrol_rater(study: Study) -> None:
+    from core.studies.planning import assign_stimuli
 
     try:
-        rater = access.store().enrol(study.name, assign)
-        access.store().update(rater.code, consented_at=datetime.now(UTC))
+        rater = access.get_store().enrol(study.name, assign_stimuli)
+        access.get_store().update(rater.code, consented_at=datetime.now(UTC))
     except LiminalError as error:
         st.session_state["enrol-problem"] = str(error)
         return
@@ -114,12 +317,12 @@ def _enrol(study: Study) -> None:
     st.query_params["code"] = rater.code
 
 
-def _welcome_back(study: Study, rater: Rater) -> None:
-    done, total = _progress(study, rater)
+def _show_welcome_back(study: Study, rater: Rater) -> None:
+    done, total = _count_answered(study, rater)
     finished = rater.finished_at is not None
     st.title("You have taken part already" if finished else "Welcome back", anchor=False)
     st.html(
-        lead(
+        intro_html(
             "Thank you. You can look again at what was learnt."
             if finished
             else f"You began this study in this browser and answered {done:,} of {total:,}. Everything was kept."
@@ -137,8 +340,8 @@ def _welcome_back(study: Study, rater: Rater) -> None:
         )
 
 
-def _unknown(study: Study) -> None:
-    _door(
+def _show_unknown_code(study: Study) -> None:
+    _show_notice(
         "These answers are no longer here",
         "Your personal link is not known in this study: it may have been cut off, or your answers were deleted.",
     )
@@ -152,44 +355,44 @@ def _unknown(study: Study) -> None:
         st.button("Start anew", type="primary", key="anew", on_click=anew)
 
 
-def _progress(study: Study, rater: Rater) -> tuple[int, int]:
+def _count_answered(study: Study, rater: Rater) -> tuple[int, int]:
     """-> (trials answered, all trials)."""
-    return len(rater.trials) - len(_open_trials(study, rater)), len(rater.trials)
+    return len(rater.trials) - len(_list_open_trials(study, rater)), len(rater.trials)
 
 
-def _open_trials(study: Study, rater: Rater) -> list[str]:
-    answered = access.store().answered(rater)
+def _list_open_trials(study: Study, rater: Rater) -> list[str]:
+    answered = access.get_store().answered(rater)
     tasks = access.TASKS[study.plan.kind]
     return [name for name in rater.trials if not all((name, task) in answered for task in tasks)]
 
 
-def _go_on(study: Study, rater: Rater) -> None:
+def _show_next_step(study: Study, rater: Rater) -> None:
     """The step of somebody who agreed."""
     plan = study.plan
     if rater.finished_at is not None:
-        thanks.show(study, rater)
+        show_thanks(study, rater)
         return
-    left = _open_trials(study, rater)
+    left = _list_open_trials(study, rater)
     begun = len(left) < len(rater.trials)
     if study.closed:
-        _closed(len(rater.trials) - len(left))
+        _show_closed(len(rater.trials) - len(left))
     elif left:
         if plan.demographics and not begun and not rater.demographics and not st.session_state.get(DEMOGRAPHICS):
-            _about_you(rater)
+            _show_demographics(rater)
         elif not begun and not st.session_state.get(INSTRUCTIONS):
-            _instructions(study)
+            _show_instructions(study)
         else:
-            _faces(study, rater, left)
+            _show_trials(study, rater, left)
     elif plan.strategy_question:
-        _last_question(rater)
+        _show_last_question(rater)
     else:
-        _finish(rater, "")
+        _finish_participation(rater, "")
         st.rerun()
 
 
-def _about_you(rater: Rater) -> None:
+def _show_demographics(rater: Rater) -> None:
     st.title("A word about you", anchor=False)
-    st.html(lead("Both answers are voluntary. They help to say who took part, never who you are."))
+    st.html(intro_html("Both answers are voluntary. They help to say who took part, never who you are."))
     with st.form("about-you", border=False):
         age = st.number_input("Your age in years", 1, 120, None, step=1, placeholder="prefer not to say", width=260)
         gender = st.selectbox(
@@ -207,29 +410,29 @@ def _about_you(rater: Rater) -> None:
         given = {"age": age, "gender": (gender or "").strip()[:60]} if saved else {}
         kept = {name: value for name, value in given.items() if value}
         if kept:
-            access.store().update(rater.code, demographics=kept)
+            access.get_store().update(rater.code, demographics=kept)
         st.session_state[DEMOGRAPHICS] = True
         st.rerun()
 
 
-def _instructions(study: Study) -> None:
+def _show_instructions(study: Study) -> None:
     st.title("How it goes", anchor=False)
-    st.html(rater_words.instructions(study.plan))
+    st.html(instructions_html(study.plan))
     st.button("I am ready", type="primary", key="instructed", on_click=lambda: st.session_state.update({INSTRUCTIONS: True}))
 
 
-def _faces(study: Study, rater: Rater, left: list[str]) -> None:
-    shown = {each.stimulus: each.images for each in access.stimuli(study)}
+def _show_trials(study: Study, rater: Rater, left: list[str]) -> None:
+    shown = {each.stimulus: each.images for each in access.load_stimuli(study)}
     plan = study.plan
     trials = [
         Trial(
             name,
-            [access.picture_address(study.token, image) for image in shown[name]],
-            {task: access.answer_id(rater.code, name, task) for task in access.TASKS[plan.kind]},
+            [access.study_picture_url(study.token, image) for image in shown[name]],
+            {task: access.make_answer_id(rater.code, name, task) for task in access.TASKS[plan.kind]},
         )
         for name in left
     ]
-    block(
+    run_trial_block(
         trials,
         kind=plan.kind,
         study=study.token,
@@ -240,31 +443,31 @@ def _faces(study: Study, rater: Rater, left: list[str]) -> None:
         key="block",
         on_finished=lambda: None,
     )
-    st.html(fine("You can stop at any time: this page, opened again, goes on where you left off.", centre=True))
+    st.html(caption_html("You can stop at any time: this page, opened again, goes on where you left off.", centre=True))
 
 
-def _last_question(rater: Rater) -> None:
+def _show_last_question(rater: Rater) -> None:
     st.title("One last question", anchor=False)
-    st.html(lead("How did you decide? For example: what in a face did you look at, and did that change on the way?"))
+    st.html(intro_html("How did you decide? For example: what in a face did you look at, and did that change on the way?"))
     with st.form("strategy", border=False):
         words = st.text_area("How did you decide?", max_chars=2000, height=150, label_visibility="collapsed")
         with st.container(horizontal=True, gap="small"):
             given = st.form_submit_button("Finish", type="primary")
             skipped = st.form_submit_button("Skip")
     if given or skipped:
-        _finish(rater, words.strip() if given else "")
+        _finish_participation(rater, words.strip() if given else "")
         st.rerun()
 
 
-def _finish(rater: Rater, strategy: str) -> None:
-    access.store().update(rater.code, strategy=strategy or None, finished_at=datetime.now(UTC))
+def _finish_participation(rater: Rater, strategy: str) -> None:
+    access.get_store().update(rater.code, strategy=strategy or None, finished_at=datetime.now(UTC))
 
 
-def _closed(answers: int) -> None:
+def _show_closed(answers: int) -> None:
     kept = f" The answers that you gave ({answers:,}) are kept." if answers else ""
-    _door("This study is closed", f"It takes no more answers. Thank you for your interest.{kept}")
+    _show_notice("This study is closed", f"It takes no more answers. Thank you for your interest.{kept}")
 
 
-def _door(title: str, text: str) -> None:
+def _show_notice(title: str, text: str) -> None:
     st.title(title, anchor=False)
-    st.html(lead(text))
+    st.html(intro_html(text))

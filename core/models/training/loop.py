@@ -1,4 +1,4 @@
-"""A training loop that can be killed: seeded step by step, saved now and then, continued where it was, with the same result."""
+"""A training loop that can be interrupted: seeded step by step, its state saved now and then, continued with the same result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAVE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How long and how fast. The rate rises over the first 3 % of the steps and falls to zero as a cosine."""
 
     steps: int
@@ -37,15 +37,15 @@ class Plan:
             raise LiminalError(f"Training needs at least one step, one row a step and a rate between 0 and 10, not {self}.")
 
 
-Loss = Callable[[Tensor, torch.Generator], Tensor]
+LossFunction = Callable[[Tensor, torch.Generator], Tensor]
 """Rows (batch,) of the training data and this step's random numbers -> the loss, a scalar."""
 
 
-def train(
+def train_network(
     network: nn.Module,
-    loss: Loss,
+    loss: LossFunction,
     rows: int,
-    plan: Plan,
+    plan: TrainingPlan,
     *,
     name: str,
     saved: Path | None = None,
@@ -60,13 +60,13 @@ def train(
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     adam = torch.optim.AdamW(parameters, lr=plan.rate, weight_decay=plan.weight_decay, betas=(0.9, 0.99))
     averages = [parameter.detach().clone() for parameter in parameters]
-    first, spent = _restore(saved, plan, parameters, averages, adam)
+    first, spent = _restore_state(saved, plan, parameters, averages, adam)
     began = last = time.monotonic()
     network.train()
     for step in range(first, plan.steps):
         random = torch.Generator().manual_seed((plan.seed << 24) + step)
         for group in adam.param_groups:
-            group["lr"] = plan.rate * _shape(step, plan.steps)
+            group["lr"] = plan.rate * _rate_factor(step, plan.steps)
         chosen = torch.randint(0, rows, (plan.batch,), generator=random)
         value = loss(chosen, random)
         if not bool(torch.isfinite(value)):
@@ -82,7 +82,7 @@ def train(
             progress.stage(f"Training {name}: step {step} of {plan.steps}, loss {float(value.detach()):.4f}", step / plan.steps)
         if saved is not None and time.monotonic() - last > SAVE_SECONDS:
             last = time.monotonic()
-            _keep(saved, plan, parameters, averages, adam, step + 1, spent + last - began)
+            _save_state(saved, plan, parameters, averages, adam, step + 1, spent + last - began)
     if plan.average:
         with torch.no_grad():
             for parameter, average in zip(parameters, averages, strict=True):
@@ -93,14 +93,14 @@ def train(
     return spent + time.monotonic() - began
 
 
-def _shape(step: int, steps: int) -> float:
+def _rate_factor(step: int, steps: int) -> float:
     warm = max(1, round(0.03 * steps))
     return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * max(0, step - warm) / max(1, steps - warm)))
 
 
-def _keep(
+def _save_state(
     path: Path,
-    plan: Plan,
+    plan: TrainingPlan,
     parameters: list[nn.Parameter],
     averages: list[Tensor],
     adam: torch.optim.AdamW,
@@ -114,11 +114,11 @@ def _keep(
         tensors[f"{index}.average"] = averages[index]
         tensors[f"{index}.first"], tensors[f"{index}.second"] = state["exp_avg"], state["exp_avg_sq"]
     tensors = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
-    write_bytes(path, save(tensors, {"plan": repr(plan), "step": str(step), "seconds": str(spent)}))
+    write_bytes(path, save(tensors, {"plan": _describe_plan(plan), "step": str(step), "seconds": str(spent)}))
 
 
-def _restore(
-    path: Path | None, plan: Plan, parameters: list[nn.Parameter], averages: list[Tensor], adam: torch.optim.AdamW
+def _restore_state(
+    path: Path | None, plan: TrainingPlan, parameters: list[nn.Parameter], averages: list[Tensor], adam: torch.optim.AdamW
 ) -> tuple[int, float]:
     """-> the next step and the seconds spent so far."""
     if path is None or not path.is_file():
@@ -126,7 +126,7 @@ def _restore(
     try:
         with safe_open(path, "pt") as file:
             described = file.metadata()
-            if described["plan"] != repr(plan):
+            if described["plan"] != _describe_plan(plan):
                 return 0, 0.0  # another plan: begin anew
             step, spent = int(described["step"]), float(described["seconds"])
             with torch.no_grad():
@@ -141,3 +141,8 @@ def _restore(
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise LiminalError(f"The saved training state {path} is damaged; delete it and start again.") from error
     return step, spent
+
+
+def _describe_plan(plan: TrainingPlan) -> str:
+    """The plan as saved states name it: they are compared with it when a training goes on."""
+    return repr(plan).replace("TrainingPlan(", "Plan(", 1)

@@ -8,18 +8,18 @@ from typing import ClassVar, Literal, get_args
 
 from core.errors import LiminalError
 from core.models import registry
+from core.models.custom.catalogue import list_custom_models
 from core.models.emotions import EMOTIONS
-from core.models.own.listing import own_models
 from core.sampling.configuration import Configuration, check_number, check_whole
 
 EmotionStrategy = Literal["two-stage", "direct"]
 GuidanceLoss = Literal["product", "cross-entropy"]
 Guidance = Literal["best", "paper"]
 
-PAIRS: tuple[tuple[str, str], ...] = tuple(combinations(EMOTIONS, 2))
+EMOTION_PAIRS: tuple[tuple[str, str], ...] = tuple(combinations(EMOTIONS, 2))
 """All 15 pairs, each in the order of EMOTIONS."""
 
-MOST = 10_000
+MAX_COUNT = 10_000
 """Images in one set."""
 
 DISTILLED, TAUGHT_BY = "emotion-mlp", ("mini-xception", "tanh-cnn")
@@ -32,16 +32,16 @@ KEEP, FREE = 0.4, 1.0
 """How much of the noising the base goes through: 'keep the face' and 'be free'."""
 
 
-def embedding_classifier(generator: str) -> str | None:
+def find_embedding_classifier(generator: str) -> str | None:
     """The classifier of a generator whose latents are embeddings; None where it names none, and for all other generators."""
-    for each in own_models():
+    for each in list_custom_models():
         if each.name == generator and each.model_class in EMBEDDING_GENERATORS:
             named: str | None = each.options.get("classifier")
             return named
     return None
 
 
-def ordered(emotion1: str, emotion2: str) -> tuple[str, str]:
+def order_emotions(emotion1: str, emotion2: str) -> tuple[str, str]:
     """The pair in the order of EMOTIONS. Raises LiminalError for an unknown emotion and for one named twice."""
     for emotion in (emotion1, emotion2):
         if emotion not in EMOTIONS:
@@ -66,7 +66,7 @@ class EmotionConfiguration(Configuration):
     count: int = 16
     seed: int = 0
     base: str | None = None  # a gallery base's id; None: every sample starts from a base of its own, drawn by its seed
-    generator: str = field(default_factory=lambda: registry.names("generator")[0])
+    generator: str = field(default_factory=lambda: registry.list_names("generator")[0])
     strategy: EmotionStrategy = "two-stage"
     guided: bool = True  # False: the same seeds, noised and denoised without guidance (two-stage) or left alone (direct)
     freedom: float = KEEP  # in (0, 1]: share of the noising that the base goes through
@@ -83,15 +83,15 @@ class EmotionConfiguration(Configuration):
     recogniser: str = "dlib"  # how far a sample is from its base
 
     def __post_init__(self) -> None:
-        first, second = ordered(self.emotion1, self.emotion2)
+        first, second = order_emotions(self.emotion1, self.emotion2)
         object.__setattr__(self, "emotion1", first)
         object.__setattr__(self, "emotion2", second)
         if self.steerer == DISTILLED:  # it knows none but its own embeddings
-            object.__setattr__(self, "steerer", embedding_classifier(self.generator) or DISTILLED)
+            object.__setattr__(self, "steerer", find_embedding_classifier(self.generator) or DISTILLED)
         if isinstance(self.judges, str):
             raise LiminalError(f"'judges' must be a list, not {self.judges!r}.")
         object.__setattr__(self, "judges", tuple(self.judges))
-        check_whole("count", self.count, 1, MOST)
+        check_whole("count", self.count, 1, MAX_COUNT)
         check_whole("seed", self.seed, 0, 2**63 - 1)
         check_whole("steps", self.steps, 2, 1000)
         check_whole("resampling", self.resampling, 1, 100)

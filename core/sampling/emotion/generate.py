@@ -13,33 +13,38 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import LiminalError
-from core.models.contracts import EMOTIONS
+from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.bases import Base, find_bases
-from core.sampling.configuration import IdentityConfiguration
+from core.sampling.configuration import IdentityConfiguration, sample_seed
 from core.sampling.emotion import direct, two_stage
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.events import BaseShown, BoundaryMade, Denoising
-from core.sampling.emotion.opinions import Judged, judged, judged_base
-from core.sampling.emotion.panel import EmotionPanel
-from core.sampling.gallery import load_gallery
-from core.sampling.pictures import quantised, to_pictures
-from core.sampling.provenance import provenance
-from core.sampling.sample_set import SampleSet, counts, no_pairs
-from core.sampling.seeds import sample_seed
-from core.sampling.tables import emotion_samples, frame, sample_id, verdict_column
+from core.sampling.emotion.judging import EmotionPanel, JudgedImage, judge_base, judge_images
+from core.sampling.events import BaseShown, BoundarySampleMade, DenoisingStep
+from core.sampling.images import quantise, to_pictures
+from core.sampling.sample_set import (
+    SampleSet,
+    count_sample_types,
+    describe_provenance,
+    filter_column,
+    list_emotion_columns,
+    make_empty_pairs,
+    make_sample_id,
+    make_table,
+)
+from core.sampling.stored.gallery import load_gallery
 
-GROUP = 4
+GROUP_SIZE = 4
 """Samples made together, always so many: a sample is the same to the byte whatever the number asked for."""
 
-FACE_CHECKS = 4
+BASE_FACE_CHECKS = 4
 """Random steps of 0.2 around a drawn base in each of which a face must be found (paper A's bases: 19 of 20)."""
 
-AWAY = 0.4
+START_DISTANCE = 0.4
 """Direct search begins so far from the base, times ``freedom``, in a random direction of the sample's own (paper units)."""
 
 
-def generate(
+def generate_emotion_set(
     configuration: EmotionConfiguration,
     progress: Progress | None = None,
     *,
@@ -53,33 +58,33 @@ def generate(
     Events: Stage, BaseShown, Denoising, BoundaryMade. Raises Cancelled between two groups when the user asks.
     """
     wanted = range(configuration.count) if only is None else only
-    if wanted.step != 1 or wanted.start % GROUP or (wanted.stop % GROUP and wanted.stop != configuration.count):
-        raise LiminalError(f"Samples {wanted.start} to {wanted.stop} are no whole groups of {GROUP}; ask for whole groups.")
+    if wanted.step != 1 or wanted.start % GROUP_SIZE or (wanted.stop % GROUP_SIZE and wanted.stop != configuration.count):
+        raise LiminalError(f"Samples {wanted.start} to {wanted.stop} are no whole groups of {GROUP_SIZE}; ask for whole groups.")
     progress = progress or Progress()
     began = time.perf_counter()
     progress.stage("Loading the networks", 0.0)
     panel = panel or EmotionPanel.load(configuration)
-    base = base or named_base(configuration)
-    rows = _Rows(configuration, panel)
-    for start in range(wanted.start, wanted.stop, GROUP):
-        indices = list(range(start, min(start + GROUP, wanted.stop)))
+    base = base or load_named_base(configuration)
+    rows = _SetBuilder(configuration, panel)
+    for start in range(wanted.start, wanted.stop, GROUP_SIZE):
+        indices = list(range(start, min(start + GROUP_SIZE, wanted.stop)))
         progress.stage(f"Making face {start + 1} of {configuration.count}", (start - wanted.start) / len(wanted))
-        bases = [base or drawn_base(configuration, index, panel) for index in indices]
+        bases = [base or draw_base(configuration, index, panel) for index in indices]
         descriptors = rows.show_bases(bases, indices, progress)
-        latents = _latents(configuration, bases, indices, panel, progress)
+        latents = _make_latents(configuration, bases, indices, panel, progress)
         with torch.inference_mode():
-            images = quantised(panel.generator.decode(latents))
+            images = quantise(panel.generator.decode(latents))
         pictures = to_pictures(images)
-        opinions = judged(images, torch.stack(descriptors), configuration, panel)
+        opinions = judge_images(images, torch.stack(descriptors), configuration, panel)
         for place, (index, found) in enumerate(zip(indices, opinions, strict=True)):
             picture = pictures[place]
             name = rows.add(latents[place], picture, found, index, bases[place])
-            progress.emit(BoundaryMade(index, picture, found.opinions, found.passed, found.above, found.distance, name))
+            progress.emit(BoundarySampleMade(index, picture, found.opinions, found.passed, found.above, found.distance, name))
             progress.stage(f"Made face {index + 1} of {configuration.count}", (index + 1 - wanted.start) / len(wanted))
     return rows.set(time.perf_counter() - began)
 
 
-def judged_bases(
+def generate_base_set(
     configuration: EmotionConfiguration,
     bases: Sequence[Base],
     progress: Progress | None = None,
@@ -90,14 +95,14 @@ def judged_bases(
     progress = progress or Progress()
     began = time.perf_counter()
     panel = panel or EmotionPanel.load(configuration)
-    rows = _Rows(configuration, panel)
+    rows = _SetBuilder(configuration, panel)
     for index, base in enumerate(bases):
         progress.stage(f"Judging face {index + 1} of {len(bases)}", index / len(bases))
         rows.show_bases([base], [index], progress)
     return rows.set(time.perf_counter() - began)
 
 
-def _latents(
+def _make_latents(
     configuration: EmotionConfiguration,
     bases: Sequence[Base],
     indices: Sequence[int],
@@ -105,51 +110,51 @@ def _latents(
     progress: Progress,
 ) -> Tensor:
     """The latents (N, d) of a group; the group is filled up to its full size, so that its company never matters."""
-    missing = GROUP - len(indices)
+    missing = GROUP_SIZE - len(indices)
     rows = [*bases, *[bases[-1]] * missing]
-    places = [*indices, *[configuration.count + GROUP + each for each in range(missing)]]
+    places = [*indices, *[configuration.count + GROUP_SIZE + each for each in range(missing)]]
     seeds = [sample_seed(configuration.seed, "boundary", index) for index in places]
     start = torch.from_numpy(np.stack([base.latent for base in rows]))
     if configuration.strategy == "direct":
         jitter = panel.generator.sample([sample_seed(seed, "start") for seed in seeds])
-        away = AWAY * configuration.freedom
+        away = START_DISTANCE * configuration.freedom
         begun = math.sqrt(1 - away**2) * start + away * jitter  # as long as before; every sample begins at a place of its own
         if not configuration.guided:
             return begun[: len(indices)]
-        tell = _climbing(configuration, indices, progress)
-        return direct.search(start, configuration, panel, start=begun, on_step=tell)[: len(indices)]
+        tell = _make_climb_listener(configuration, indices, progress)
+        return direct.search_boundary(start, configuration, panel, start=begun, on_step=tell)[: len(indices)]
     embeddings = start
     if panel.decoder is not None:
         with torch.inference_mode():
-            embeddings = panel.encoder.embed(quantised(panel.generator.decode_draft(start))).cpu()
-    guided = two_stage.guided_embeddings(
-        embeddings, seeds, configuration, panel, _denoising(configuration, indices, panel, progress)
+            embeddings = panel.encoder.embed(quantise(panel.generator.decode_draft(start))).cpu()
+    guided = two_stage.denoise_embeddings(
+        embeddings, seeds, configuration, panel, _make_denoising_listener(configuration, indices, panel, progress)
     )
     progress.check()
     n = len(indices)
-    return two_stage.decoded(guided[:n], start[:n], seeds[:n], configuration.freedom, panel)
+    return two_stage.decode_embeddings(guided[:n], start[:n], seeds[:n], configuration.freedom, panel)
 
 
-def _denoising(
+def _make_denoising_listener(
     configuration: EmotionConfiguration, indices: Sequence[int], panel: EmotionPanel, progress: Progress
 ) -> two_stage.OnDenoising:
     def tell(fraction: float, embeddings: Tensor) -> None:
         logits = panel.mlp.logits_of(embeddings[: len(indices)]).cpu().double().numpy()
         shares = panel.reference.calibrated(panel.mlp.name, logits)[:, list(configuration.pair)]
-        progress.emit(Denoising(indices[0], fraction, shares))
+        progress.emit(DenoisingStep(indices[0], fraction, shares))
 
     return tell
 
 
-def _climbing(configuration: EmotionConfiguration, indices: Sequence[int], progress: Progress) -> direct.OnClimb:
+def _make_climb_listener(configuration: EmotionConfiguration, indices: Sequence[int], progress: Progress) -> direct.OnClimb:
     def tell(fraction: float, probabilities: Tensor) -> None:
         shares: NDArray[np.float64] = probabilities[: len(indices), list(configuration.pair)].double().numpy()
-        progress.emit(Denoising(indices[0], fraction, shares))
+        progress.emit(DenoisingStep(indices[0], fraction, shares))
 
     return tell
 
 
-def named_base(configuration: EmotionConfiguration) -> Base | None:
+def load_named_base(configuration: EmotionConfiguration) -> Base | None:
     """The gallery's base that the configuration names; None where it names none."""
     if configuration.base is None:
         return None
@@ -157,20 +162,20 @@ def named_base(configuration: EmotionConfiguration) -> Base | None:
     return Base(found.latent, found.seed)
 
 
-def drawn_base(configuration: EmotionConfiguration, index: int, panel: EmotionPanel) -> Base:
+def draw_base(configuration: EmotionConfiguration, index: int, panel: EmotionPanel) -> Base:
     """A base of a sample's own: the first draw in which, and around which, faces are found."""
     drawing = IdentityConfiguration(
         seed=sample_seed(configuration.seed, "base", index),
         generator=configuration.generator,
         recogniser=configuration.recogniser,
         bases_per_batch=1,
-        face_checks=FACE_CHECKS,
-        faces_needed=FACE_CHECKS,
+        face_checks=BASE_FACE_CHECKS,
+        faces_needed=BASE_FACE_CHECKS,
     )
     return find_bases(drawing, 0, panel.generator, panel.recogniser)[0]
 
 
-class _Rows:
+class _SetBuilder:
     """The set while it grows."""
 
     def __init__(self, configuration: EmotionConfiguration, panel: EmotionPanel) -> None:
@@ -186,8 +191,8 @@ class _Rows:
         for base, index in zip(bases, indices, strict=True):
             key = base.latent.tobytes()
             if key not in self.bases:
-                picture, found = judged_base(base, self.configuration, self.panel)
-                name = sample_id(base.latent, picture)
+                picture, found = judge_base(base, self.configuration, self.panel)
+                name = make_sample_id(base.latent, picture)
                 self.bases[key] = (name, found.descriptor)
                 self._row(name, "genuine", base.seed, name, found, guided=False)
                 self.latents[name], self.images[name] = base.latent, picture
@@ -195,10 +200,10 @@ class _Rows:
             descriptors.append(self.bases[key][1])
         return descriptors
 
-    def add(self, latent: Tensor, picture: NDArray[np.uint8], found: Judged, index: int, base: Base) -> str:
+    def add(self, latent: Tensor, picture: NDArray[np.uint8], found: JudgedImage, index: int, base: Base) -> str:
         """One finished sample -> its sample_id. The same picture of the same latent twice is one sample."""
         values = latent.numpy().copy()
-        name = sample_id(values, picture)
+        name = make_sample_id(values, picture)
         if name in self.images:
             return name
         seed = sample_seed(self.configuration.seed, "boundary", index)
@@ -206,7 +211,7 @@ class _Rows:
         self.latents[name], self.images[name] = values, picture
         return name
 
-    def _row(self, name: str, kind: str, seed: int, base_id: str, found: Judged, *, guided: bool) -> None:
+    def _row(self, name: str, kind: str, seed: int, base_id: str, found: JudgedImage, *, guided: bool) -> None:
         c = self.configuration
         row: dict[str, Any] = {
             "sample_id": name,
@@ -220,35 +225,35 @@ class _Rows:
             "emotion2": c.emotion2,
             "guided": guided,
             "strategy": c.strategy,
-            **_columns("", found, c.steerer),
+            **_make_score_columns("", found, c.steerer),
         }
         for judge in c.judges:
-            row.update(_columns(f"{judge}_", found, judge))
+            row.update(_make_score_columns(f"{judge}_", found, judge))
         for name in c.classifiers:
-            row[verdict_column(name, c.steerer)] = found.passed[name]
+            row[filter_column(name, c.steerer)] = found.passed[name]
         row[f"distance_{c.recogniser}"] = found.distance
         self.rows.append(row)
 
     def set(self, seconds: float) -> SampleSet:
         """The finished set."""
-        samples = frame(self.rows, emotion_samples(self.configuration.judges, self.configuration.recogniser))
+        samples = make_table(self.rows, list_emotion_columns(self.configuration.judges, self.configuration.recogniser))
         return SampleSet(
             self.configuration,
             samples,
-            no_pairs(),
+            make_empty_pairs(),
             self.latents,
             self.images,
-            manifest_of(self.panel, counts(samples), self.configuration.seed, seconds),
+            make_emotion_manifest(self.panel, count_sample_types(samples), self.configuration.seed, seconds),
         )
 
 
-def _columns(prefix: str, found: Judged, classifier: str) -> dict[str, float]:
+def _make_score_columns(prefix: str, found: JudgedImage, classifier: str) -> dict[str, float]:
     opinion = found.opinions[classifier]
     parts = (("p", opinion.raw), ("logit", opinion.logits), ("calibrated", opinion.calibrated))
     return {f"{kind}_{prefix}{emotion}": value for kind, values in parts for emotion, value in zip(EMOTIONS, values, strict=True)}
 
 
-def manifest_of(panel: EmotionPanel, counted: Mapping[str, int], seed: int, seconds: float) -> dict[str, Any]:
+def make_emotion_manifest(panel: EmotionPanel, counted: Mapping[str, int], seed: int, seconds: float) -> dict[str, Any]:
     """What made a set, for its manifest."""
     return {
         "seed": seed,
@@ -257,5 +262,5 @@ def manifest_of(panel: EmotionPanel, counted: Mapping[str, int], seed: int, seco
         "thresholds": {panel.recogniser.name: panel.recogniser.threshold},
         "percentiles": {name: panel.reference.percentiles(name).tolist() for name in panel.classifiers},
         "temperatures": {name: panel.reference.temperatures[name] for name in panel.classifiers},
-        **provenance(panel.cards(), panel.generator.device, ("torch", "numpy", "diffusers")),
+        **describe_provenance(panel.cards(), panel.generator.device, ("torch", "numpy", "diffusers")),
     }

@@ -1,7 +1,7 @@
 """A whole study as one zip file: answers, what was asked about, the pictures with their latents and scores, and a data card.
 
-    README.md         the data card, for people
-    croissant.json    the same for machines (Croissant 1.0)
+    README.md         the data card, for people: what it holds, how it came about, what it must not be used for
+    croissant.json    the same for machines (Croissant 1.0, MLCommons, http://mlcommons.org/croissant/1.0, on top of schema.org)
     study.json        plan, name, marks; format and version
     stimuli.parquet   what was asked about, in order
     raters.parquet    who took part: order of trials and times; no secrets, demographics only on request
@@ -27,26 +27,228 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from core.errors import LiminalError
-from core.studies.exporting.croissant import croissant
-from core.studies.exporting.data_card import data_card
 from core.studies.exporting.tables import parquet_bytes
-from core.studies.library import LABEL, MEDIA_TYPES, Library
-from core.studies.ratings import SOURCES
+from core.studies.library import LABEL_FILE, MEDIA_TYPES, Library
+from core.studies.ratings import RATINGS, SOURCES
 from core.studies.store import Store
-from core.studies.study import Plan, Rater, Stimulus, Study
+from core.studies.study import Rater, RatingPlan, Stimulus, Study
 
-FORMAT = "liminal study"
-FORMAT_VERSION = 1
+COLUMN_MEANINGS = {
+    "rating_id": "identifier of the answer, a UUID",
+    "study": "name of the study",
+    "rater": "who answered: a name that the study gave, not the person's",
+    "session": "one sitting of a rater",
+    "trial": "place in the rater's order, from 0",
+    "stimulus": "what was shown: a pair or one face; see stimuli.parquet",
+    "task": "similarity, identity or emotion",
+    "value": "0 to 100 for similarity; 1 (same person) or 0 for identity; the emotion's name",
+    "reaction_time_ms": "from the picture to the answer, in milliseconds; empty where it was not measured",
+    "is_sentinel": "whether the trial checked attention: its right answer is known",
+    "source": "human, simulated or model",
+    "presented": "JSON: asked and achieved durations, refresh rate, dropped frames, input device",
+    "created_at": "when the answer was given, UTC; 1970-01-01 where that is not known",
+}
+"""What the columns of ratings.parquet hold."""
 
-STUDY, STIMULI, RATERS, RATINGS_FILE, HASHES = "study.json", "stimuli.parquet", "raters.parquet", "ratings.parquet", "hashes.json"
-CARD, CROISSANT = "README.md", "croissant.json"
 
-SET_FILES = ("manifest.json", "samples.parquet", "pairs.parquet", "latents.npz", LABEL)
+def describe_origin(study: Study, ratings: pd.DataFrame) -> str:
+    """One sentence on where the answers come from; simulated ones are never passed over."""
+    sources = ratings["source"].value_counts()
+    simulated, models = int(sources.get("simulated", 0)), int(sources.get("model", 0))
+    if study.source == "simulated" or simulated:
+        part = "All" if simulated == len(ratings) else f"{simulated:,} of {len(ratings):,}"
+        return f"**Simulated**: {part} answers come from simulated observers and not from people."
+    if models:
+        return f"{models:,} of {len(ratings):,} answers come from models and not from people."
+    if study.published:
+        return "The answers were brought in from elsewhere; nobody was asked by this program."
+    return "The answers were given by people who took part through this program."
+
+
+def make_data_card(
+    study: Study,
+    stimuli: Sequence[Stimulus],
+    raters: Sequence[Rater],
+    ratings: pd.DataFrame,
+    missing: Sequence[str],
+    demographics: bool,
+) -> str:
+    """Markdown for README.md."""
+    plan = study.plan
+    asked = "whether two faces show one person" if plan.kind == "identity" else "which of six emotions a face shows"
+    people = ratings["rater"].nunique()
+    about = sum(each.is_sentinel for each in stimuli)
+    lines = [
+        f"# {plan.title or study.name}",
+        "",
+        f"Study '{study.name}': {asked}. {describe_origin(study, ratings)}",
+        "",
+        f"- Answers: {len(ratings):,} from {people:,} {'rater' if people == 1 else 'raters'}",
+        f"- Asked about: {len(stimuli):,} stimuli, of which {about:,} check attention",
+        f"- Begun: {study.created_at.date().isoformat()}",
+    ]
+    asked_here = study.source == "human" and not study.published
+    if asked_here and plan.kind == "emotion":
+        lines.append(f"- Shown for {plan.image_ms} ms after a cross of {plan.fixation_ms} ms, good to one frame of a browser")
+    if study.note:
+        lines += ["", "## Note", "", study.note]
+    if study.sample_sets:
+        lines += [
+            "",
+            "## How the pictures came about",
+            "",
+            "The faces were made by a computer and show nobody who lives; how each was made, by which models and with which seeds "
+            "stands in sets/*/manifest.json.",
+        ]
+    if missing:
+        lines.append(f"Not in this file are the pictures of: {', '.join(missing)}.")
+    if asked_here:
+        lines += [
+            "",
+            "## Privacy",
+            "",
+            "People took part under names that the study gave them. The codes by which they come back are not in this file. "
+            f"What they said about themselves is {'in raters.parquet' if demographics else 'not in this file'}.",
+            "What people agreed to:",
+            "",
+            *(f"> {line}" for line in plan.consent.splitlines()),
+        ]
+    lines += [
+        "",
+        "## Use",
+        "",
+        "Made to compare models with people. It does not show how safe a device is, and must not be used to identify people or to "
+        "infer what somebody feels. The licence of the answers is the study owner's to give; the pictures follow their models'.",
+        "",
+        "## Columns of ratings.parquet",
+        "",
+        *(f"- `{name}`: {meaning}" for name, meaning in COLUMN_MEANINGS.items()),
+        "",
+        "hashes.json holds the SHA-256 of every other file. Bring the file back with `python -m core study import FILE`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+CROISSANT_CONTEXT: Mapping[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+"""The vocabulary that the specification prescribes."""
+
+ENCODING_FORMATS = {
+    ".json": "application/json",
+    ".parquet": "application/x-parquet",
+    ".md": "text/markdown",
+    ".npz": "application/zip",
+}
+CROISSANT_TYPES = {"int64": "sc:Integer", "float64": "sc:Float", "bool": "sc:Boolean"}
+
+
+def make_croissant(study: Study, ratings: pd.DataFrame, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """JSON-LD that describes a bundle: its files with their SHA-256 and the columns of the answers.
+
+    hashes: path -> SHA-256 of the bundle's files so far. Pictures are described by the hash list, not one by one.
+    """
+    plan = study.plan
+    files = [path for path in hashes if not path.startswith("sets/") or path.endswith(".parquet")]
+    return {
+        "@context": dict(CROISSANT_CONTEXT),
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": plan.title or study.name,
+        "description": f"Answers to: {'is it one person' if plan.kind == 'identity' else 'which emotion is it'}? "
+        f"{describe_origin(study, ratings).replace('**', '')}",
+        "version": "1.0.0",
+        "datePublished": study.created_at.date().isoformat(),
+        "isLiveDataset": False,
+        "rai:dataCollection": describe_origin(study, ratings).replace("**", ""),
+        "rai:personalSensitiveInformation": "Answers of people under given names; the faces are synthetic.",
+        "rai:dataUseCases": "Comparing models with people; not for identifying people or inferring what somebody feels.",
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": path,
+                "name": path,
+                "contentUrl": path,
+                "encodingFormat": next(kind for ending, kind in ENCODING_FORMATS.items() if path.endswith(ending)),
+                "sha256": hashes[path],
+            }
+            for path in files
+        ],
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "ratings",
+                "name": "ratings",
+                "description": "One row an answer.",
+                "key": {"@id": "ratings/rating_id"},
+                "field": [
+                    {
+                        "@type": "cr:Field",
+                        "@id": f"ratings/{name}",
+                        "name": name,
+                        "description": COLUMN_MEANINGS[name],
+                        "dataType": "sc:DateTime" if kind.startswith("datetime") else CROISSANT_TYPES.get(kind, "sc:Text"),
+                        "source": {"fileObject": {"@id": "ratings.parquet"}, "extract": {"column": name}},
+                    }
+                    for name, kind in RATINGS.items()
+                ],
+            }
+        ],
+    }
+
+
+BUNDLE_FORMAT = "liminal study"
+BUNDLE_VERSION = 1
+
+STUDY_FILE, STIMULI_FILE, RATERS_FILE, RATINGS_FILE, HASHES_FILE = (
+    "study.json",
+    "stimuli.parquet",
+    "raters.parquet",
+    "ratings.parquet",
+    "hashes.json",
+)
+CARD_FILE, CROISSANT_FILE = "README.md", "croissant.json"
+
+SET_FILES = ("manifest.json", "samples.parquet", "pairs.parquet", "latents.npz", LABEL_FILE)
 """What a set's folder may hold beside its images."""
 
 
 @dataclass(frozen=True)
-class Bundled:
+class BundleContents:
     """What was written. missing: ids of sample sets that the study names but the library does not hold, so that their pictures are
     not in the bundle."""
 
@@ -55,20 +257,20 @@ class Bundled:
     missing: tuple[str, ...]
 
 
-def bundle(store: Store, library: Library, name: str, *, demographics: bool = False) -> bytes:
+def make_bundle(store: Store, library: Library, name: str, *, demographics: bool = False) -> bytes:
     """A study's bundle in memory, for a download. Raises LiminalError where there is no such study."""
     buffer = io.BytesIO()
     write_bundle(store, library, name, buffer, demographics=demographics)
     return buffer.getvalue()
 
 
-def write_bundle(store: Store, library: Library, name: str, target: BinaryIO, *, demographics: bool = False) -> Bundled:
+def write_bundle(store: Store, library: Library, name: str, target: BinaryIO, *, demographics: bool = False) -> BundleContents:
     """Write a study's bundle to a stream; only one picture at a time is in memory.
 
     demographics: also what people said about themselves. The codes by which raters come back and the link's secret never leave.
     """
     study, stimuli, raters, ratings = store.study(name), store.stimuli(name), store.raters(name), store.ratings(name)
-    missing = tuple(set_id for set_id in study.sample_sets if not _is_there(library, set_id))
+    missing = tuple(set_id for set_id in study.sample_sets if not _has_set(library, set_id))
     hashes: dict[str, str] = {}
     pictures = 0
     with zipfile.ZipFile(target, "w") as archive:
@@ -78,39 +280,39 @@ def write_bundle(store: Store, library: Library, name: str, target: BinaryIO, *,
             entry.compress_type = zipfile.ZIP_DEFLATED if path.endswith((".json", ".md")) else zipfile.ZIP_STORED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)
-            if path != HASHES:
+            if path != HASHES_FILE:
                 hashes[path] = hashlib.sha256(content).hexdigest()
 
-        add(STUDY, _json(study_record(study)))
-        add(STIMULI, _table(stimuli_frame(stimuli)))
-        add(RATERS, _table(raters_frame(raters, demographics)))
+        add(STUDY_FILE, _to_json(study_to_record(study)))
+        add(STIMULI_FILE, _to_parquet(make_stimuli_frame(stimuli)))
+        add(RATERS_FILE, _to_parquet(make_raters_frame(raters, demographics)))
         add(RATINGS_FILE, parquet_bytes(ratings))
         for set_id in study.sample_sets:
             if set_id not in missing:
-                for path, content in _set_files(library.folder_of(set_id)):
+                for path, content in _read_set_files(library.folder_of(set_id)):
                     add(f"sets/{set_id}/{path}", content)
                     pictures += path.startswith("images/")
-        add(CARD, data_card(study, stimuli, raters, ratings, missing, demographics).encode())
-        add(CROISSANT, _json(croissant(study, ratings, hashes)))
-        add(HASHES, _json(dict(sorted(hashes.items()))))
-    return Bundled(len(ratings), pictures, missing)
+        add(CARD_FILE, make_data_card(study, stimuli, raters, ratings, missing, demographics).encode())
+        add(CROISSANT_FILE, _to_json(make_croissant(study, ratings, hashes)))
+        add(HASHES_FILE, _to_json(dict(sorted(hashes.items()))))
+    return BundleContents(len(ratings), pictures, missing)
 
 
-def study_record(study: Study) -> dict[str, Any]:
+def study_to_record(study: Study) -> dict[str, Any]:
     """A study as plain JSON values, without its link's secret."""
     values = asdict(study) | {"plan": study.plan.to_dict(), "created_at": study.created_at.isoformat()}
     values["sample_sets"] = list(study.sample_sets)
     values.pop("token")
-    return {"format": FORMAT, "format_version": FORMAT_VERSION, "study": values}
+    return {"format": BUNDLE_FORMAT, "format_version": BUNDLE_VERSION, "study": values}
 
 
-def recorded_study(record: Mapping[str, Any], name: str | None = None) -> Study:
+def study_from_record(record: Mapping[str, Any], name: str | None = None) -> Study:
     """``study_record`` back -> the study with a new link. name: instead of its own.
 
     Raises KeyError, TypeError, ValueError or LiminalError for what is no record of a study.
     """
     values = dict(record["study"])
-    values["plan"] = Plan.from_dict(values["plan"])
+    values["plan"] = RatingPlan.from_dict(values["plan"])
     values["created_at"] = datetime.fromisoformat(values["created_at"])
     values["sample_sets"] = tuple(map(str, values["sample_sets"]))
     if values["source"] not in SOURCES:
@@ -121,7 +323,7 @@ def recorded_study(record: Mapping[str, Any], name: str | None = None) -> Study:
     return Study(**{**values, "name": name or values["name"]})
 
 
-def stimuli_frame(stimuli: Sequence[Stimulus]) -> pd.DataFrame:
+def make_stimuli_frame(stimuli: Sequence[Stimulus]) -> pd.DataFrame:
     """A row a stimulus; images and details as JSON."""
     rows = [asdict(each) | {"images": json.dumps(each.images), "details": json.dumps(each.details)} for each in stimuli]
     return pd.DataFrame(rows, columns=list(Stimulus.__dataclass_fields__)).astype(
@@ -129,21 +331,21 @@ def stimuli_frame(stimuli: Sequence[Stimulus]) -> pd.DataFrame:
     )
 
 
-def raters_frame(raters: Sequence[Rater], demographics: bool) -> pd.DataFrame:
+def make_raters_frame(raters: Sequence[Rater], demographics: bool) -> pd.DataFrame:
     """A row a rater, without the code; what people said about themselves as JSON, empty unless asked for."""
     columns = [name for name in Rater.__dataclass_fields__ if name != "code"]
     hidden = {} if demographics else {"demographics": "{}"}
-    rows = [{name: _plain(getattr(each, name)) for name in columns} | hidden for each in raters]
+    rows = [{name: _to_text(getattr(each, name)) for name in columns} | hidden for each in raters]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns, "str"))
 
 
-def _plain(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     return value.isoformat() if isinstance(value, datetime) else json.dumps(value)
 
 
-def _set_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+def _read_set_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """(path in the set's folder, content) of all that belongs to a set, in a fixed order."""
     try:
         for name in SET_FILES:
@@ -156,7 +358,7 @@ def _set_files(folder: Path) -> Iterator[tuple[str, bytes]]:
         raise LiminalError(f"The sample set {folder.name} cannot be read ({error.strerror or error}); copy it again.") from error
 
 
-def _is_there(library: Library, set_id: str) -> bool:
+def _has_set(library: Library, set_id: str) -> bool:
     try:
         library.folder_of(set_id)
     except LiminalError:
@@ -164,9 +366,9 @@ def _is_there(library: Library, set_id: str) -> bool:
     return True
 
 
-def _table(frame: pd.DataFrame) -> bytes:
+def _to_parquet(frame: pd.DataFrame) -> bytes:
     return frame.to_parquet(index=False)
 
 
-def _json(record: dict[str, Any]) -> bytes:
+def _to_json(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,22 +1,47 @@
 """Answers as CSV and as Parquet.
 
-CSV is UTF-8 with a mark at its start, without which Excel misreads every letter beyond English; pandas, R and our own import skip
-the mark. Times are ISO 8601 in UTC. Text cells that a spreadsheet would compute are escaped (``safe_cells``); Parquet is not
-opened by spreadsheets that compute, so it holds every text as it is.
+CSV is UTF-8 with a byte order mark, without which Excel misreads every letter beyond English; pandas, R and our own import skip
+the mark. Times are ISO 8601 in UTC. Text cells that a spreadsheet would compute as a formula get an apostrophe in front
+(``escape_cell``), and lose it again in our own import (``unescape_cell``); Parquet is not opened by spreadsheets that compute,
+so it holds every text as it is.
 """
 
 from __future__ import annotations
 
 import io
+import re
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.studies.exporting.safe_cells import escaped
-from core.studies.ratings import RATINGS, typed
+from core.studies.ratings import RATINGS, type_columns
 
-FORMAT_VERSION = 1
+FORMULA_STARTS = "=+\\-@\t\r\n＝＋－＠"
+"""What makes a spreadsheet compute: also tabs and line ends, which it skips, and the wide forms of the signs."""
+
+_DANGEROUS = re.compile(f"'*[{FORMULA_STARTS}]")
+_ESCAPED = re.compile(f"'+[{FORMULA_STARTS}]")
+
+
+def escape_cell(text: str) -> str:
+    """One apostrophe before a text that starts like a formula, also behind apostrophes of its own, so that it can be undone."""
+    return f"'{text}" if _DANGEROUS.match(text) else text
+
+
+def escape_column(column: pd.Series) -> pd.Series:
+    """``escape`` for a column of text."""
+    dangerous = column.str.match(_DANGEROUS.pattern).fillna(False).astype(bool)
+    return column.where(~dangerous, "'" + column)
+
+
+def unescape_column(column: pd.Series) -> pd.Series:
+    """Undoes ``escaped``, for every text; missing cells stay missing."""
+    marked = column.str.match(_ESCAPED.pattern).fillna(False).astype(bool)
+    return column.where(~marked, column.str.slice(1))
+
+
+RATINGS_VERSION = 1
 VERSION_KEY = b"liminal_ratings_version"
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%f+00:00"
@@ -24,11 +49,11 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%f+00:00"
 
 def csv_bytes(ratings: pd.DataFrame) -> bytes:
     """A table of RATINGS -> a CSV file's bytes."""
-    frame = typed(ratings)
+    frame = type_columns(ratings)
     text = frame.assign(created_at=frame["created_at"].dt.strftime(TIME_FORMAT))
     for name, kind in RATINGS.items():
         if kind == "str":
-            text[name] = escaped(text[name])
+            text[name] = escape_column(text[name])
     buffer = io.StringIO(newline="")
     text.to_csv(buffer, index=False, lineterminator="\r\n")
     return buffer.getvalue().encode("utf-8-sig")
@@ -36,8 +61,8 @@ def csv_bytes(ratings: pd.DataFrame) -> bytes:
 
 def parquet_bytes(ratings: pd.DataFrame) -> bytes:
     """A table of RATINGS -> a Parquet file's bytes, with the version of the schema in its metadata."""
-    table = pa.Table.from_pandas(typed(ratings), preserve_index=False)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), VERSION_KEY: str(FORMAT_VERSION).encode()})
+    table = pa.Table.from_pandas(type_columns(ratings), preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), VERSION_KEY: str(RATINGS_VERSION).encode()})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()

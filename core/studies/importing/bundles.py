@@ -1,35 +1,146 @@
-"""A bundle (``core.studies.exporting.bundle``) back into the store and the library: everything, unchanged, or nothing."""
+"""A bundle (``core.studies.exporting.bundle``) back into the store and the library: everything, unchanged, or nothing.
+
+The zip file comes from elsewhere and is not trusted: only known names, no links, no archive that unpacks to far more than it
+weighs, and every byte held to its SHA-256 (``BundleArchive``).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 import shutil
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
 from core.errors import LiminalError
 from core.sampling.sample_set import SampleSet
 from core.studies.exporting import bundle as layout
-from core.studies.importing.conversion import convert
-from core.studies.importing.parquet_table import parquet
-from core.studies.importing.presets import preset
-from core.studies.importing.reading import opened, read
-from core.studies.importing.unpacking import WRONG, Archive
-from core.studies.library import LABEL, Library, content_id
-from core.studies.ratings import SOURCES, table
+from core.studies.importing.conversion import convert_table
+from core.studies.importing.guessing import find_preset
+from core.studies.importing.reading import open_parquet, open_source, read_file
+from core.studies.library import LABEL_FILE, Library, hash_sample_set
+from core.studies.ratings import SOURCES, make_ratings_table
 from core.studies.store import Store
 from core.studies.study import Rater, Stimulus, Study, new_code
 
-KNOWN = re.compile(
+MAX_FILES = 200_000
+MAX_BYTES = 8 * 2**30  # of all files after unpacking
+MAX_RATIO = 200  # after unpacking over packed, of one file above SMALL bytes: text packs to about a tenth
+SMALL_FILE = 2**20
+BLOCK_BYTES = 2**20
+
+HASH_LIST = "hashes.json"
+
+NOTHING_IMPORTED = "nothing was imported"
+
+
+class BundleArchive:
+    """An open zip file whose list of contents was found harmless; its files are unpacked one by one.
+
+    known: says whether a path belongs into such an archive. Raises LiminalError with one sentence for everything that is odd.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str, known: re.Pattern[str]) -> None:
+        self.name = name
+        try:
+            self._zip = zipfile.ZipFile(stream)
+            entries = self._zip.infolist()
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise LiminalError(f"{name} is damaged or no zip file; copy or export it again.") from error
+        if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_BYTES:
+            raise LiminalError(f"{name} unpacks to more than {MAX_BYTES // 2**30} GB or {MAX_FILES:,} files; {NOTHING_IMPORTED}.")
+        self._entries: dict[str, zipfile.ZipInfo] = {}
+        for entry in entries:
+            self._check(entry, known)
+            self._entries[entry.filename] = entry
+        self.hashes = self._hashes()
+
+    def _check(self, entry: zipfile.ZipInfo, known: re.Pattern[str]) -> None:
+        path = entry.filename
+        if path in self._entries:
+            raise LiminalError(f"{self.name} holds {path!r} twice; {NOTHING_IMPORTED}.")
+        if stat.S_ISLNK(entry.external_attr >> 16) or entry.is_dir() or not known.fullmatch(path):
+            # Also whatever leads out of a folder: .., a drive, a backslash, a link.
+            raise LiminalError(
+                f"{self.name} holds {path[:100]!r}, which does not belong into an export of a study; {NOTHING_IMPORTED}."
+            )
+        if entry.flag_bits & 1:
+            raise LiminalError(f"{self.name} is locked by a password; export it again without one.")
+        if entry.file_size > SMALL_FILE and entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
+            raise LiminalError(f"{self.name} holds {path!r}, which unpacks to far more than it weighs; {NOTHING_IMPORTED}.")
+
+    def _hashes(self) -> dict[str, str]:
+        if HASH_LIST not in self._entries:
+            raise LiminalError(f"{self.name} is no export of a study: it lacks {HASH_LIST}. Save workbooks as CSV and import that.")
+        try:
+            hashes = json.loads(b"".join(self._blocks(HASH_LIST)))
+            listed = {str(path): str(value) for path, value in hashes.items()}
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise LiminalError(f"The list of hashes in {self.name} is damaged; copy or export it again.") from error
+        odd = sorted(set(listed) ^ (set(self._entries) - {HASH_LIST}))
+        if odd:
+            raise LiminalError(
+                f"{self.name} is not complete: {odd[0]!r} is not both in it and in its list of hashes; {NOTHING_IMPORTED}."
+            )
+        return listed
+
+    def _blocks(self, path: str) -> Iterator[bytes]:
+        """The content of a file, never more than its list of contents says."""
+        entry = self._entries[path]
+        size = 0
+        try:
+            with self._zip.open(entry) as file:
+                while block := file.read(BLOCK_BYTES):
+                    size += len(block)
+                    if size > entry.file_size:
+                        raise LiminalError(f"{self.name} holds {path!r}, which is larger than it says; {NOTHING_IMPORTED}.")
+                    yield block
+        except LiminalError:
+            raise
+        except Exception as error:  # what the unpackers raise (zlib.error, lzma.LZMAError, BadZipFile ...) has no common parent
+            raise LiminalError(f"{path!r} in {self.name} is damaged; copy or export the file again.") from error
+
+    def paths(self) -> list[str]:
+        """Every file but the list of hashes."""
+        return list(self.hashes)
+
+    def read(self, path: str) -> bytes:
+        """A file's content, held to its hash."""
+        if path not in self.hashes:
+            raise LiminalError(f"{self.name} is no export of a study: it lacks {path}.")
+        digest, blocks = hashlib.sha256(), []
+        for block in self._blocks(path):
+            digest.update(block)
+            blocks.append(block)
+        self._compare(path, digest.hexdigest())
+        return b"".join(blocks)
+
+    def unpack(self, path: str, target: Path) -> None:
+        """A file's content into a file, held to its hash."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        with target.open("xb") as file:
+            for block in self._blocks(path):
+                digest.update(block)
+                file.write(block)
+        self._compare(path, digest.hexdigest())
+
+    def _compare(self, path: str, digest: str) -> None:
+        if digest != self.hashes[path]:
+            raise LiminalError(f"{path!r} in {self.name} is not what was exported: its hash differs; {NOTHING_IMPORTED}.")
+
+
+KNOWN_PATHS = re.compile(
     r"README\.md|croissant\.json|study\.json|hashes\.json|(stimuli|raters|ratings)\.parquet|sets/[0-9a-f]{20}/"
     r"(manifest\.json|library\.json|samples\.parquet|pairs\.parquet|latents\.npz|images/[0-9a-f]{20}\.(png|webp))"
 )
@@ -40,7 +151,7 @@ MAX_LATENTS = 4 * 2**30
 
 def is_bundle(source: bytes | Path) -> bool:
     """Whether a file begins like a zip file."""
-    with opened(source, "the file") as stream:
+    with open_source(source, "the file") as stream:
         return stream.read(4) == b"PK\x03\x04"
 
 
@@ -51,17 +162,17 @@ def import_bundle(store: Store, library: Library, source: bytes | Path, name: st
     stimuli and raters (with new codes) are kept in one transaction. Raises LiminalError with one sentence where something is odd.
     """
     label = source.name if isinstance(source, Path) else "The file"
-    with opened(source, label) as stream, tempfile.TemporaryDirectory(prefix="liminal-") as folder:
-        archive = Archive(stream, label, KNOWN)
-        study = _study(archive, name)
+    with open_source(source, label) as stream, tempfile.TemporaryDirectory(prefix="liminal-") as folder:
+        archive = BundleArchive(stream, label, KNOWN_PATHS)
+        study = _read_study(archive, name)
         if any(other.name == study.name for other in store.studies()):
             raise LiminalError(f"There is a study '{study.name}' already; give this one another name.")
-        stimuli = _stimuli(archive)
-        raters = _raters(archive, study.name)
-        ratings = _ratings(archive, study)
-        for path in (layout.CARD, layout.CROISSANT):
+        stimuli = _read_stimuli(archive)
+        raters = _read_raters(archive, study.name)
+        ratings = _read_ratings(archive, study)
+        for path in (layout.CARD_FILE, layout.CROISSANT_FILE):
             archive.read(path)
-        sets = _sets(archive, Path(folder))
+        sets = _read_sets(archive, Path(folder))
         before = {entry.set_id for entry in library.sets()}
         try:
             for sample_set, title in sets.values():
@@ -73,30 +184,32 @@ def import_bundle(store: Store, library: Library, source: bytes | Path, name: st
             raise
 
 
-def _study(archive: Archive, name: str | None) -> Study:
-    record = _json(archive, layout.STUDY)
-    if record.get("format") != layout.FORMAT:
-        raise LiminalError(f"{archive.name} is no export of a study; {WRONG}.")
-    if record.get("format_version") != layout.FORMAT_VERSION:
+def _read_study(archive: BundleArchive, name: str | None) -> Study:
+    record = _read_json(archive, layout.STUDY_FILE)
+    if record.get("format") != layout.BUNDLE_FORMAT:
+        raise LiminalError(f"{archive.name} is no export of a study; {NOTHING_IMPORTED}.")
+    if record.get("format_version") != layout.BUNDLE_VERSION:
         raise LiminalError(f"{archive.name} was exported by a later version of Liminal; update this one and try again.")
-    with _damage(archive, layout.STUDY):
-        return layout.recorded_study(record, name)
+    with _explain_damage(archive, layout.STUDY_FILE):
+        return layout.study_from_record(record, name)
 
 
-def _ratings(archive: Archive, study: Study) -> pd.DataFrame:
+def _read_ratings(archive: BundleArchive, study: Study) -> pd.DataFrame:
     content, label = archive.read(layout.RATINGS_FILE), f"{layout.RATINGS_FILE} of {archive.name}"
-    if not parquet(io.BytesIO(content), label).num_rows:
-        return table([])
-    imported = read(content, label)
-    converted = convert(imported, preset("liminal").apply(list(imported.frame.columns)), study.name, kind=study.plan.kind)
+    if not open_parquet(io.BytesIO(content), label).num_rows:
+        return make_ratings_table([])
+    imported = read_file(content, label)
+    converted = convert_table(
+        imported, find_preset("liminal").apply(list(imported.frame.columns)), study.name, kind=study.plan.kind
+    )
     converted.check()
     return converted.ratings
 
 
-def _stimuli(archive: Archive) -> list[Stimulus]:
+def _read_stimuli(archive: BundleArchive) -> list[Stimulus]:
     made = []
-    with _damage(archive, layout.STIMULI):
-        for row in _rows(archive, layout.STIMULI):
+    with _explain_damage(archive, layout.STIMULI_FILE):
+        for row in _read_rows(archive, layout.STIMULI_FILE):
             images, details = json.loads(row["images"]), json.loads(row["details"])
             if not isinstance(details, dict) or not all(isinstance(image, str) for image in images):
                 raise TypeError(row["stimulus"])
@@ -104,10 +217,10 @@ def _stimuli(archive: Archive) -> list[Stimulus]:
     return made
 
 
-def _raters(archive: Archive, study: str) -> list[Rater]:
+def _read_raters(archive: BundleArchive, study: str) -> list[Rater]:
     made = []
-    with _damage(archive, layout.RATERS):
-        for row in _rows(archive, layout.RATERS):
+    with _explain_damage(archive, layout.RATERS_FILE):
+        for row in _read_rows(archive, layout.RATERS_FILE):
             times = {name: datetime.fromisoformat(row[name]) if row[name] else None for name in ("consented_at", "finished_at")}
             trials, demographics = json.loads(row["trials"]), json.loads(row["demographics"])
             if row["source"] not in SOURCES or not isinstance(demographics, dict):
@@ -117,41 +230,47 @@ def _raters(archive: Archive, study: str) -> list[Rater]:
     return made
 
 
-def _sets(archive: Archive, folder: Path) -> dict[str, tuple[SampleSet, str]]:
+def _read_sets(archive: BundleArchive, folder: Path) -> dict[str, tuple[SampleSet, str]]:
     """The bundle's sample sets, unpacked and checked: set_id -> (set, title)."""
     for path in archive.paths():
         if path.startswith("sets/"):
             archive.unpack(path, folder / path)
     made: dict[str, tuple[SampleSet, str]] = {}
     for place in sorted((folder / "sets").glob("*")):
-        with _damage(archive, f"sets/{place.name}"):
+        with _explain_damage(archive, f"sets/{place.name}"):
             with zipfile.ZipFile(place / "latents.npz") as latents:
                 if sum(entry.file_size for entry in latents.infolist()) > MAX_LATENTS:
-                    raise LiminalError(f"The latents of {archive.name} unpack to more than {MAX_LATENTS // 2**30} GB; {WRONG}.")
+                    raise LiminalError(
+                        f"The latents of {archive.name} unpack to more than {MAX_LATENTS // 2**30} GB; {NOTHING_IMPORTED}."
+                    )
             for name in ("samples.parquet", "pairs.parquet"):
                 if (place / name).is_file():
                     with (place / name).open("rb") as stream:
-                        parquet(stream, name)
-            title = str(json.loads((place / LABEL).read_bytes())["title"])
+                        open_parquet(stream, name)
+            title = str(json.loads((place / LABEL_FILE).read_bytes())["title"])
         made[place.name] = (SampleSet.load(place), title)
-        if content_id(made[place.name][0]) != place.name:
-            raise LiminalError(f"The sample set {place.name} in {archive.name} is not the one that its name says; {WRONG}.")
+        if hash_sample_set(made[place.name][0]) != place.name:
+            raise LiminalError(
+                f"The sample set {place.name} in {archive.name} is not the one that its name says; {NOTHING_IMPORTED}."
+            )
     return made
 
 
-def _rows(archive: Archive, path: str) -> list[dict[str, Any]]:
-    return list(parquet(io.BytesIO(archive.read(path)), f"{path} of {archive.name}").to_pylist())
+def _read_rows(archive: BundleArchive, path: str) -> list[dict[str, Any]]:
+    return list(open_parquet(io.BytesIO(archive.read(path)), f"{path} of {archive.name}").to_pylist())
 
 
-def _json(archive: Archive, path: str) -> dict[str, Any]:
-    with _damage(archive, path):
+def _read_json(archive: BundleArchive, path: str) -> dict[str, Any]:
+    with _explain_damage(archive, path):
         return dict(json.loads(archive.read(path)))
 
 
 @contextmanager
-def _damage(archive: Archive, path: str) -> Iterator[None]:
+def _explain_damage(archive: BundleArchive, path: str) -> Iterator[None]:
     """Whatever is wrong inside a file, in one sentence."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, zipfile.BadZipFile) as error:
-        raise LiminalError(f"{path} in {archive.name} does not hold what it should; export the study again; {WRONG}.") from error
+        raise LiminalError(
+            f"{path} in {archive.name} does not hold what it should; export the study again; {NOTHING_IMPORTED}."
+        ) from error

@@ -1,30 +1,363 @@
-"""A file and what its columns mean -> answers in the one row schema, and every row that cannot be one."""
+"""A file and what its columns mean -> answers in the one row schema (RATINGS), and every row that cannot be one.
+
+``LongTable`` reads the cells as the mapping says; ``check_answers`` holds every answer to the contract of ratings (by pandera)
+and says by line what fails and why. Answers whose file gives no ids get version 5 UUIDs (RFC 9562, section 5.5) that depend on
+the study, the file's content and the line, so that importing a file twice is importing it once. Nothing is stored here.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+import uuid
 from collections import abc
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.errors import LiminalError
+from core.studies.exporting.tables import unescape_column
 from core.studies.importing import published
-from core.studies.importing.mapping import Mapping
-from core.studies.importing.problems import Problems
-from core.studies.importing.reading import Imported
-from core.studies.importing.rows import Answers
-from core.studies.importing.validation import duplicates, failures
-from core.studies.ratings import table, typed
+from core.studies.importing.mapping import (
+    NO,
+    YES,
+    ColumnMapping,
+    MappedField,
+    find_missing,
+    parse_numbers,
+    parse_times,
+    parse_truths,
+)
+from core.studies.importing.reading import ImportedTable, Problems
+from core.studies.ratings import RATINGS, SOURCES, TASKS, UNKNOWN_TIME, check_value, make_ratings_table, name_or_none, type_columns
 from core.studies.study import Kind, Stimulus
 
-EXAMPLES = 1000
+NAMESPACE = uuid.UUID("6f1f3c1e-2c0e-5d3c-9d0b-3f0f6c1d8a57")
+"""Of all derived identifiers."""
+
+UUID_GROUPS = (8, 4, 4, 4, 12)  # hexadecimal digits between the dashes
+
+
+def derive_identifiers(space: uuid.UUID, names: Iterable[str]) -> pd.Series:
+    """``str(uuid.uuid5(space, name))`` for each name, ten times as fast for the millions of rows of a table."""
+    start = hashlib.sha1(space.bytes, usedforsecurity=False)
+    digests = []
+    for name in names:
+        one = start.copy()
+        one.update(name.encode())
+        digests.append(one.digest())
+    values = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 20)[:, :16].copy()  # (N, 16)
+    values[:, 6] = values[:, 6] & 0x0F | 0x50  # version 5
+    values[:, 8] = values[:, 8] & 0x3F | 0x80  # the variant of RFC 9562
+    digits = np.frombuffer(values.tobytes().hex().encode(), dtype="S1").reshape(-1, 32)
+    text = np.full((len(values), 36), b"-", dtype="S1")
+    read = write = 0
+    for width in UUID_GROUPS:
+        text[:, write : write + width] = digits[:, read : read + width]
+        read, write = read + width, write + width + 1
+    return pd.Series(text.reshape(-1).view("S36").astype("U36"), dtype=pd.StringDtype(na_value=np.nan))
+
+
+def normalise_identifier(text: str) -> str | None:
+    """An identifier in its usual form, or None for what is none."""
+    try:
+        return str(uuid.UUID(text.strip()))
+    except ValueError:
+        return None
+
+
+MAX_TRIAL = 2**31 - 1
+
+ROWS_PER_CHECK = 500_000
+
+REASONS: Mapping[str, str] = {
+    "rating_id": "'{0}' is no UUID, which an answer's identifier has to be",
+    "rater": "'{0}' names nobody: who answered has a name of 1 to 200 printable characters",
+    "stimulus": "'{0}' names no picture: what was answered about has a name of 1 to 200 printable characters",
+    "session": "'{0}' is no session: it has at most 200 printable characters",
+    "trial": "'{0}' is no place in an order: it is a whole number from 0",
+    "task": "'{0}' is no task; there are similarity, identity and emotion",
+    "value": "{0}",
+    "reaction_time_ms": "'{0}' is no reaction time: it is a number from 0, or nothing",
+    "is_sentinel": "'{0}' is neither yes nor no, which 'attention check' has to be",
+    "source": "'{0}' is no source of answers; there are human, simulated and model",
+    "presented": "'{0}' is no JSON object, which how a trial was shown has to be",
+    "created_at": "'{0}' is no time that is understood; write for example 2026-11-22T10:00:00Z",
+}
+"""By column: what is wrong with a cell. {0}: what the file holds there."""
+
+
+@lru_cache(maxsize=1)
+def answer_schema() -> Any:
+    """The pandera schema of answers before the last turn into types: null stands for what could not be understood."""
+    import pandera.pandas as pa
+
+    return pa.DataFrameSchema(
+        {
+            "rating_id": pa.Column(nullable=False),
+            "rater": pa.Column(nullable=False),
+            "stimulus": pa.Column(nullable=False),
+            "session": pa.Column(nullable=False),
+            "trial": pa.Column(checks=[pa.Check.in_range(0, MAX_TRIAL), pa.Check(lambda column: column % 1 == 0)], nullable=False),
+            "task": pa.Column(nullable=False),
+            "value": pa.Column(nullable=False),
+            "reaction_time_ms": pa.Column(checks=pa.Check.ge(0), nullable=True),
+            "is_sentinel": pa.Column(nullable=False),
+            "source": pa.Column(checks=pa.Check.isin(SOURCES), nullable=False),
+            "presented": pa.Column(nullable=False),
+            "created_at": pa.Column(nullable=False),
+        }
+    )
+
+
+def check_answers(
+    parsed: pd.DataFrame, raw: pd.DataFrame, lines: NDArray[np.int64], reasons: Mapping[str, Mapping[str, str]], problems: Problems
+) -> NDArray[np.bool_]:
+    """Check ``parsed`` -> which rows fail; each is added to ``problems`` with its line and its first reason.
+
+    raw: the same rows as the file has them; reasons: by column, sentences by raw text that stand in for those of REASONS.
+    """
+    from pandera.errors import SchemaErrors
+
+    bad = np.zeros(len(parsed), dtype=bool)
+    for start in range(0, len(parsed), ROWS_PER_CHECK):
+        part = parsed.iloc[start : start + ROWS_PER_CHECK].reset_index(drop=True)
+        try:
+            answer_schema().validate(part, lazy=True)
+        except SchemaErrors as errors:
+            cases = errors.failure_cases.dropna(subset=["index"]).drop_duplicates("index")
+            places = cases["index"].to_numpy(dtype=np.int64) + start
+            columns = cases["column"].tolist()
+            bad[places] = True
+            problems.add(lines[places], lambda at, p=places, c=columns: _explain_cell(c[at], raw[c[at]].iloc[int(p[at])], reasons))  # type: ignore[misc]
+    return bad
+
+
+def _explain_cell(column: str, cell: object, reasons: Mapping[str, Mapping[str, str]]) -> str:
+    text = "" if not isinstance(cell, str) else cell
+    if text in reasons.get(column, {}):
+        return reasons[column][text]
+    shown = text if len(text) <= 80 else f"{text[:80]}…"
+    if not text.strip() and column == "value":
+        return "there is no answer"
+    return REASONS[column].format(shown.replace("\0", "\\0"))
+
+
+def find_duplicates(
+    parsed: pd.DataFrame, lines: NDArray[np.int64], keys: Sequence[str], meaning: str, problems: Problems
+) -> NDArray[np.bool_]:
+    """Rows that repeat an earlier one in ``keys`` -> which they are; each is added to ``problems`` with the line it repeats."""
+    twice = parsed.duplicated(list(keys)).to_numpy(dtype=bool)
+    if not twice.any():
+        return twice
+    first = parsed.loc[~twice, list(keys)].assign(first=lines[~twice])
+    repeats = parsed.loc[twice, list(keys)].merge(first, on=list(keys), how="left")["first"].to_numpy()
+    problems.add(lines[twice], lambda at: f"it holds {meaning} that line {int(repeats[at])} holds already")
+    return twice
+
+
+FILE_NAME = "{file}"
+"""As a constant: the file's name without its ending."""
+
+IMAGE_TAG = re.compile(r"""<img[^>]*\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
+
+TEXT = pd.StringDtype(na_value=np.nan)
+
+CHUNK = 500_000
+"""Rows that are looked at together."""
+
+DEFAULTS = {"source": "human", "presented": "{}", "is_sentinel": "0"}
+"""Of what no column and no constant says; nothing for the rest."""
+
+Piece = tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int64]]
+"""(cells as the file has them, what they mean with null for what is not understood, lines), a row an answer."""
+
+
+class LongTable:
+    """The answers of a long table, in pieces of CHUNK rows. reasons: by column, why a text of the last piece means nothing."""
+
+    def __init__(
+        self,
+        imported: ImportedTable,
+        mapping: ColumnMapping,
+        study: str,
+        stimuli: Collection[str] | None,
+        pictures: Collection[str],
+    ) -> None:
+        self.imported, self.mapping, self.study = imported, mapping, study
+        self.only_known = stimuli is not None
+        self.known = frozenset(pictures if stimuli is None else stimuli)
+        kept = np.ones(len(imported.frame), dtype=bool)
+        for column, allowed in mapping.only.items():
+            kept &= imported.frame[column].str.strip().isin(allowed).to_numpy(dtype=bool)
+        self.frame = imported.frame if kept.all() else imported.frame[kept].reset_index(drop=True)
+        self.lines = imported.lines[kept]
+        self.notes: list[str] = []
+        self.reasons: dict[str, dict[str, str]] = {}
+        # What only the whole file shows: day or month first, and the place in a rater's order.
+        self._created, self._odd_times, note = parse_times(self._read("created_at", self.frame))
+        self.notes += [note] if note and "created_at" in mapping.fields else []
+        self._order: NDArray[np.float64] | None = None
+        if "trial" not in mapping.fields:
+            raters = self._read("rater", self.frame).fillna("")
+            self._order = np.asarray(raters.groupby(raters).cumcount(), dtype=np.float64)
+
+    def pieces(self) -> Iterator[Piece]:
+        """All answers in the order of the file; the answers of one row stand together."""
+        for start in range(0, len(self.frame), CHUNK):
+            rows = slice(start, start + CHUNK)
+            self.reasons = {"value": {}, "stimulus": {}}
+            part = self.frame.iloc[rows].reset_index(drop=True)
+            blocks = [self._block(part, rows, target) for target in self.mapping.answers()]
+            if len(blocks) == 1:
+                yield blocks[0]
+                continue
+            lines = np.concatenate([block[2] for block in blocks])
+            order = np.argsort(lines, kind="stable")
+            raw, parsed = pd.concat([block[0] for block in blocks]), pd.concat([block[1] for block in blocks])
+            yield raw.iloc[order].reset_index(drop=True), parsed.iloc[order].reset_index(drop=True), lines[order]
+
+    def _block(self, part: pd.DataFrame, rows: slice, target: str) -> Piece:
+        """The answers of one column."""
+        raw = pd.DataFrame({name: self._read(name, part) for name in RATINGS if name not in ("task", "value")})
+        raw["task"] = self._read("task", part).str.strip().str.lower() if target == "value" else target
+        raw["value"] = self._read(target, part)
+        raw = raw.astype(TEXT)
+        lines, created, odd_times = self.lines[rows], self._created.iloc[rows].reset_index(drop=True), self._odd_times[rows]
+        trial, odd = parse_numbers(raw["trial"], self.imported.decimal_comma)
+        trial = np.where(odd, np.nan, trial) if self._order is None else self._order[rows]
+        parsed = pd.DataFrame(index=raw.index)
+        parsed["rating_id"] = self._identifiers(raw, lines)
+        parsed["study"] = pd.Series(self.study, index=raw.index, dtype=TEXT)
+        parsed["rater"] = self._names(raw["rater"], "rater")
+        none = (
+            raw["session"].fillna("") == "" if self.mapping.exported else pd.Series(find_missing(raw["session"]), index=raw.index)
+        )
+        parsed["session"] = self._names(raw["session"].mask(none, "-"), "session").mask(none, "")
+        parsed["trial"] = trial
+        parsed["stimulus"] = self._names(_map_text(raw["stimulus"], self._stimulus), "stimulus")
+        parsed["task"] = raw["task"].where(raw["task"].isin(TASKS))
+        parsed["value"] = self._values(raw, self.mapping.fields[target])
+        reaction, odd = parse_numbers(raw["reaction_time_ms"], self.imported.decimal_comma)
+        unit = self.mapping.fields["reaction_time_ms"].unit if "reaction_time_ms" in self.mapping.fields else "ms"
+        parsed["reaction_time_ms"] = np.where(odd, -1.0, reaction * (1000.0 if unit == "s" else 1.0))
+        parsed["is_sentinel"] = _mask_gaps(*parse_truths(raw["is_sentinel"]))
+        parsed["source"] = raw["source"].str.strip().str.lower()
+        parsed["presented"] = _map_text(raw["presented"], _check_json_object)
+        parsed["created_at"] = created.where(~created.isna() | odd_times, pd.Timestamp(UNKNOWN_TIME))
+        if len(self.mapping.answers()) > 1:  # a row may hold an answer to one task and none to another
+            held = ~find_missing(raw["value"])
+            return raw[held].reset_index(drop=True), parsed[held].reset_index(drop=True), lines[held]
+        return raw, parsed, lines
+
+    def _read(self, target: str, frame: pd.DataFrame) -> pd.Series:
+        """The text of a target, its values translated; a default where nothing is said of it."""
+        field = self.mapping.fields.get(target)
+        if field is None or field.column is None:
+            constant = DEFAULTS.get(target, "") if field is None else str(field.constant)
+            return pd.Series(constant.replace(FILE_NAME, Path(self.imported.name).stem), index=frame.index, dtype=TEXT)
+        column = frame[field.column].astype(TEXT)
+        if self.mapping.exported:
+            return unescape_column(column) if self.imported.kind == "csv" and RATINGS.get(target) == "str" else column
+        if field.values:
+            return _map_text(column, lambda text: field.values.get(text.strip().lower(), text))
+        return column
+
+    def _names(self, column: pd.Series, meaning: str) -> pd.Series:
+        """Names as the store keeps them."""
+        return _map_text(column, lambda text: name_or_none(meaning, text))
+
+    def _stimulus(self, text: str) -> str | None:
+        """The source of an HTML picture; of a path its last part where only that is known."""
+        if not self.mapping.exported:
+            picture = IMAGE_TAG.search(text)
+            text = picture[1] if picture else text.strip()
+        if text in self.known:
+            return text
+        stem = PurePosixPath(text.replace("\\", "/")).stem
+        if stem in self.known:
+            return stem
+        if not self.only_known:
+            return text
+        self.reasons["stimulus"][text] = f"the study asks about no picture '{text[:80]}'"
+        return None
+
+    def _values(self, raw: pd.DataFrame, answer: MappedField) -> pd.Series:
+        """Answers in the contract's form; why one is none is kept in ``reasons``."""
+        made = pd.Series(np.nan, index=raw.index, dtype=TEXT)
+        for task in TASKS:
+            of_task = raw["task"] == task
+            if of_task.any():
+                made[of_task] = _map_text(raw.loc[of_task, "value"], partial(self._value, task, answer))
+        return made
+
+    def _value(self, task: str, answer: MappedField, text: str) -> str | None:
+        said = text.strip()
+        if not said:
+            return None
+        try:
+            if task == "identity":
+                said = "1" if said.lower() in YES else "0" if said.lower() in NO else said
+            if task == "similarity":
+                said = said.replace(",", ".") if self.imported.decimal_comma else said
+                if answer.scale is not None:
+                    low, high = answer.scale
+                    said = repr((float(said) - low) / (high - low) * 100.0)
+            return check_value(task, said)
+        except (LiminalError, ValueError) as error:
+            self.reasons["value"][text] = str(error).rstrip(".") if isinstance(error, LiminalError) else f"'{text}' is no number"
+            return None
+
+    def _identifiers(self, raw: pd.DataFrame, lines: NDArray[np.int64]) -> pd.Series:
+        """The file's ids, or ids that depend on the study, the file's content and the line alone."""
+        if "rating_id" not in self.mapping.fields:
+            base = uuid.uuid5(NAMESPACE, f"{self.study}/{self.imported.digest}")
+            return derive_identifiers(
+                base, (f"{line}/{task}" for line, task in zip(lines.tolist(), raw["task"].tolist(), strict=True))
+            )
+        kept = _map_text(raw["rating_id"], normalise_identifier)
+        if "study" in self.mapping.fields and (elsewhere := raw["study"] != self.study).any():
+            self.notes.append("The answers come from a study of another name and get identifiers of their own.")
+            base = uuid.uuid5(NAMESPACE, self.study)
+            kept[elsewhere] = (
+                derive_identifiers(base, kept[elsewhere].fillna("").tolist()).mask(kept[elsewhere].isna().to_numpy()).to_numpy()
+            )
+        return kept
+
+
+def _map_text(column: pd.Series, change: Callable[[str], str | None]) -> pd.Series:
+    """``change`` for every text of a column, worked out once for each that occurs; missing cells stay missing."""
+    codes, different = pd.factorize(column)
+    changed = pd.array([*(change(text) for text in different), None], dtype=TEXT)
+    return pd.Series(changed.take(codes), index=column.index)  # code -1, a missing cell, takes the last one
+
+
+def _mask_gaps(values: NDArray[np.bool_], gaps: NDArray[np.bool_]) -> pd.Series:
+    return pd.Series(pd.array(values, dtype="boolean")).mask(gaps)
+
+
+def _check_json_object(text: str) -> str | None:
+    if not text.strip():
+        return "{}"
+    try:
+        return text if isinstance(json.loads(text), dict) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+MAX_EXAMPLES = 1000
 """Different answers that mean nothing, kept to say what is wrong where none means anything."""
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConvertedAnswers:
     """What a file comes to. Nothing is stored yet.
 
     ratings: the good rows, typed as RATINGS; stimuli: what they are about, in order of appearance (of a wide table with their
@@ -50,15 +383,15 @@ class Converted:
             )
 
 
-def convert(
-    imported: Imported,
-    mapping: Mapping,
+def convert_table(
+    imported: ImportedTable,
+    mapping: ColumnMapping,
     study: str,
     *,
     kind: Kind | None = None,
     stimuli: Collection[str] | None = None,
     pictures: Collection[str] = (),
-) -> Converted:
+) -> ConvertedAnswers:
     """Read the cells as the mapping says -> Converted. Pure: nothing is stored.
 
     kind: of the study that exists already; stimuli: the only ones that may be answered about (a study that exists); pictures: names
@@ -72,33 +405,37 @@ def convert(
     problems = Problems(list(imported.problems.listed), imported.problems.lines)
     rows = len(frame) + imported.problems.total
     if mapping.layout == "wide":
-        made = published.pairs(imported, mapping, problems)
+        made = published.read_published_pairs(imported, mapping, problems)
         if kind == "emotion":
             raise LiminalError("These are means of similarity and identity, but the study is about emotions; choose another study.")
-        return Converted(study, "identity", table([]), tuple(made), problems, rows, _wide_notes(mapping), published=True)
-    answers = Answers(imported, mapping, study, stimuli, pictures)
+        return ConvertedAnswers(
+            study, "identity", make_ratings_table([]), tuple(made), problems, rows, _wide_notes(mapping), published=True
+        )
+    answers = LongTable(imported, mapping, study, stimuli, pictures)
     good, places, examples, understood = [], [], dict[str, str](), False
     for raw, parsed, lines in answers.pieces():
         understood = understood or bool(parsed["value"].notna().any())
-        examples |= dict(list(answers.reasons["value"].items())[: EXAMPLES - len(examples)])
-        bad = failures(parsed, raw, lines, answers.reasons, problems)
-        good.append(typed(parsed[~bad]))
+        examples |= dict(list(answers.reasons["value"].items())[: MAX_EXAMPLES - len(examples)])
+        bad = check_answers(parsed, raw, lines, answers.reasons, problems)
+        good.append(type_columns(parsed[~bad]))
         places.append(lines[~bad])
     if not understood:
-        raise _nothing(examples, mapping)
+        raise _no_answers_error(examples, mapping)
     ratings, lines = pd.concat(good, ignore_index=True), np.concatenate(places)
     once = ["rater", "stimulus", "task", *(["trial"] if "trial" in mapping.fields else [])]
     for keys, meaning in ((["rating_id"], "the identifier"), (once, "an answer of the same person to the same picture")):
-        twice = duplicates(ratings, lines, keys, meaning, problems)
+        twice = find_duplicates(ratings, lines, keys, meaning, problems)
         if twice.any():
             ratings, lines = ratings[~twice], lines[~twice]
     if problems.total:  # a row is taken whole or not at all
         ratings = ratings[~np.isin(lines, problems.lines)]
     ratings = ratings.reset_index(drop=True)
-    return Converted(study, _kind(ratings, kind), ratings, _stimuli(ratings), problems, rows, tuple(dict.fromkeys(answers.notes)))
+    return ConvertedAnswers(
+        study, _find_kind(ratings, kind), ratings, _find_stimuli(ratings), problems, rows, tuple(dict.fromkeys(answers.notes))
+    )
 
 
-def _nothing(examples: abc.Mapping[str, str], mapping: Mapping) -> LiminalError:
+def _no_answers_error(examples: abc.Mapping[str, str], mapping: ColumnMapping) -> LiminalError:
     """No answer at all is one: the mapping is wrong then, not the rows."""
     if not examples:
         return LiminalError("No row of the file holds an answer; look which column does, and which rows are kept.")
@@ -112,7 +449,7 @@ def _nothing(examples: abc.Mapping[str, str], mapping: Mapping) -> LiminalError:
     return LiminalError(f"No answer can be taken: {examples[found[0]]}; say what the file's answers mean.")
 
 
-def _kind(ratings: pd.DataFrame, wanted: Kind | None) -> Kind:
+def _find_kind(ratings: pd.DataFrame, wanted: Kind | None) -> Kind:
     tasks = set(ratings["task"].unique())
     if {"emotion"} < tasks:
         raise LiminalError(
@@ -124,12 +461,12 @@ def _kind(ratings: pd.DataFrame, wanted: Kind | None) -> Kind:
     return wanted or found
 
 
-def _stimuli(ratings: pd.DataFrame) -> tuple[Stimulus, ...]:
+def _find_stimuli(ratings: pd.DataFrame) -> tuple[Stimulus, ...]:
     checks = ratings.groupby("stimulus", sort=False)["is_sentinel"].any()
     return tuple(Stimulus(str(name), (), is_sentinel=bool(check)) for name, check in checks.items())
 
 
-def _wide_notes(mapping: Mapping) -> tuple[str, ...]:
+def _wide_notes(mapping: ColumnMapping) -> tuple[str, ...]:
     notes = ["The file holds means over people: they are shown as published, and no single answers are made up from them."]
     if "people" not in mapping.fields:
         notes.append("It does not say over how many people, so that no interval can be given.")

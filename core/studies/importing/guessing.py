@@ -1,19 +1,225 @@
-"""What the columns of a file mean, guessed from their names and from what they hold, each guess with its reason."""
+"""What the columns of a file mean, from known forms of tables and from the columns' names and values, each guess with its reason.
+
+Known forms (``PRESETS``): our own export, the two papers' forms, variMNIST and jsPsych. Other tables are guessed from how
+columns are usually called (``COLUMN_NAMES``), from words for emotions, and from what the cells hold.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import abc
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from core.studies.importing.cells import numbers, times, truths
-from core.studies.importing.jspsych import PERSON
-from core.studies.importing.mapping import Field, Mapping
-from core.studies.importing.presets import PRESETS
-from core.studies.importing.spellings import EMOTION_WORDS, IDENTITY_WORDS, NAMES, normal
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.studies.importing.mapping import NO, YES, ColumnMapping, MappedField, parse_numbers, parse_times, parse_truths
+from core.studies.importing.reading import PERSON_COLUMN
+from core.studies.ratings import RATINGS
 
-SAMPLE = 5000
+COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
+    "rating_id": ("ratingid", "answerid", "uuid"),
+    "rater": (
+        "rater", "raterid", "subject", "subjectid", "participant", "participantid", "subj", "subjid", "observer", "observerid",
+        "workerid", "prolificpid", "prolificid", "pid", "user", "userid", "person", "personid", "sub", "vp", "proband",
+    ),
+    "stimulus": (
+        "stimulus", "stimulusid", "pairid", "pair", "image", "imageid", "imagename", "imagefile", "img", "imgid", "picture",
+        "pictureid", "file", "filename", "stim", "stimid", "item", "itemid", "face", "faceid", "sampleid",
+    ),
+    "emotion": (
+        "emotion", "choice", "emotionchoice", "chosenemotion", "response", "answer", "expression", "rating", "label", "selected",
+        "value",
+    ),
+    "similarity": ("similarity", "perceivedsimilarity", "similarityrating", "meansimilarity", "similaritymean", "sim", "slider"),
+    "identity": (
+        "identity", "sameperson", "same", "sameidentity", "identical", "identityrating", "identityrate", "identitymean",
+        "meanidentity", "isidentical", "issame", "matches",
+    ),
+    "reaction_time_ms": (
+        "reactiontimems", "reactiontime", "rt", "rtms", "rts", "responsetime", "responsetimems", "latency", "latencyms",
+        "reactiontimes", "rtsec", "reactiontimesec",
+    ),
+    "trial": ("trial", "trialindex", "trialnumber", "trialnr", "trialno", "trialid", "order", "position"),
+    "session": ("session", "sessionid", "run", "runid", "block"),
+    "is_sentinel": ("issentinel", "sentinel", "catch", "catchtrial", "iscatch", "attentioncheck", "isattentioncheck", "control"),
+    "created_at": ("createdat", "timestamp", "datetime", "date", "submittedat", "recordedat", "recordeddate", "time", "datum"),
+    "task": ("task", "measure", "question"),
+    "value": ("value",),
+    "source": ("source",),
+    "people": ("people", "n", "raters", "nraters", "numraters", "votes", "nvotes", "count", "nratings", "numratings"),
+    "base": ("base", "baseid", "baseimage", "image1", "img1", "reference", "original"),
+    "sample": ("sample", "sampleid", "sampleimage", "image2", "img2", "comparison"),
+    "sample_type": ("sampletype", "type", "kind", "category", "condition"),
+    "step": ("step", "strength", "level", "interpolationstep"),
+}  # fmt: skip
+"""By target: names of columns in their normal form, the likeliest first."""
+
+DISTANCE_WORDS = ("dlib", "vgg", "facenet", "openface", "sface", "arcface", "lpips", "latent", "distance")
+"""Words in the names of columns that hold what models say."""
+
+EMOTION_WORDS: Mapping[str, str] = {
+    **{emotion: emotion for emotion in EMOTIONS},
+    **dict.fromkeys(("surprised", "surprising", "astonished", "sur", "su"), "surprise"),
+    **dict.fromkeys(("fearful", "afraid", "scared", "frightened", "fea", "fe"), "fear"),
+    **dict.fromkeys(("disgusted", "dis", "di"), "disgust"),
+    **dict.fromkeys(("happy", "joy", "joyful", "hap", "ha"), "happiness"),
+    **dict.fromkeys(("sad", "sorrow", "sa"), "sadness"),
+    **dict.fromkeys(("angry", "mad", "ang", "an"), "anger"),
+}
+"""Words for the six emotions, in small letters."""
+
+IDENTITY_WORDS: Mapping[str, str] = {**dict.fromkeys(sorted(YES), "1"), **dict.fromkeys(sorted(NO), "0")}
+
+
+def normalise_name(name: str) -> str:
+    """A name without case, spaces and signs: 'Reaction time (ms)' -> 'reactiontimems'."""
+    return re.sub(r"[^0-9a-z]+", "", name.lower())
+
+
+def usual_names(target: str) -> tuple[str, ...]:
+    """The normal names that stand for a target."""
+    return COLUMN_NAMES[target]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A known form of table. ``mapping`` gives what the columns mean, or None where a table has not this form."""
+
+    name: str
+    title: str
+    explanation: str  # for people, one sentence
+    mapping: Callable[[Sequence[str]], ColumnMapping | None]
+
+    def apply(self, columns: Sequence[str]) -> ColumnMapping:
+        """Raises LiminalError where a table has not this form."""
+        made = self.mapping(columns)
+        if made is None:
+            raise LiminalError(
+                f"The file's columns ({', '.join(columns[:12])}) are not those of the preset '{self.name}'; choose another or none."
+            )
+        return made
+
+
+def _find_fields(columns: Sequence[str], wanted: abc.Mapping[str, Sequence[str]]) -> dict[str, MappedField]:
+    """Targets whose column is there, by normal spelling; the first spelling that fits is taken."""
+    known = {normalise_name(column): column for column in reversed(columns)}
+    found: dict[str, MappedField] = {}
+    for target, spellings in wanted.items():
+        column = next((known[each] for each in spellings if each in known), None)
+        if column is not None and all(column != field.column for field in found.values()):
+            found[target] = MappedField(column=column)
+    return found
+
+
+def _map_export(columns: Sequence[str]) -> ColumnMapping | None:
+    if not set(RATINGS) <= set(columns):
+        return None
+    return ColumnMapping({name: MappedField(column=name) for name in RATINGS}, exported=True)
+
+
+def _map_paper_a(columns: Sequence[str]) -> ColumnMapping | None:
+    fields = _find_fields(
+        columns,
+        {name: usual_names(name) for name in ("stimulus", "base", "sample", "sample_type", "step", "people")}
+        | {
+            "similarity": ("meansimilarity", "similaritymean", "similarity", "sim", "humansimilarity", "avgsimilarity"),
+            "identity": ("identityrate", "meanidentity", "identitymean", "identity", "id", "humanidentity", "sameperson"),
+        },
+    )
+    raters = _find_fields(columns, {"rater": usual_names("rater")})
+    if (
+        raters
+        or not {"similarity", "identity"} & set(fields)
+        or not ({"stimulus"} & set(fields) or {"base", "sample"} <= set(fields))
+    ):
+        return None
+    used = {field.column for field in fields.values()}
+    kept = tuple(name for name in columns if name not in used and any(word in normalise_name(name) for word in DISTANCE_WORDS))
+    return ColumnMapping(fields, layout="wide", kept=kept)
+
+
+def _map_paper_b(columns: Sequence[str]) -> ColumnMapping | None:
+    fields = _find_fields(
+        columns,
+        {
+            "rater": usual_names("rater"),
+            "stimulus": usual_names("stimulus"),
+            "emotion": ("emotion", "choice", "response", "chosenemotion", "answer", "label"),
+            "reaction_time_ms": usual_names("reaction_time_ms"),
+            "trial": usual_names("trial"),
+            "is_sentinel": usual_names("is_sentinel"),
+            "session": usual_names("session"),
+            "created_at": usual_names("created_at"),
+        },
+    )
+    return ColumnMapping(fields) if {"rater", "stimulus", "emotion"} <= set(fields) else None
+
+
+def _map_varimnist(columns: Sequence[str]) -> ColumnMapping | None:
+    """df_DigitRecog.csv: subject_id, stimulus (a path), stimulus_id (its place in images.pt), response (a digit), is_train."""
+    if not {"subject_id", "stimulus", "response"} <= set(columns):
+        return None
+    return ColumnMapping(
+        _find_fields(
+            columns, {"rater": ("subjectid",), "stimulus": ("stimulus",), "emotion": ("response",), "reaction_time_ms": ("rt",)}
+        )
+    )
+
+
+def _map_jspsych(columns: Sequence[str]) -> ColumnMapping | None:
+    if not {"trial_type", "trial_index"} <= set(columns):
+        return None
+    fields = _find_fields(
+        columns,
+        {
+            "rater": (*usual_names("rater"), "personinthefile", "runid"),
+            "stimulus": usual_names("stimulus"),
+            "emotion": ("emotion", "choice", "responselabel", "response", "buttonpressed"),
+            "reaction_time_ms": ("rt",),
+            "trial": ("trialindex",),
+            "is_sentinel": usual_names("is_sentinel"),
+            "session": usual_names("session"),
+        },
+    )
+    return ColumnMapping(fields) if {"stimulus", "emotion"} <= set(fields) else None
+
+
+PRESETS: abc.Mapping[str, Preset] = {
+    each.name: each
+    for each in (
+        Preset("liminal", "An export of Liminal", "The CSV or Parquet file that an export of a study gives.", _map_export),
+        Preset(
+            "paper-a",
+            "A row a pair (face recognition)",
+            "Mean similarity, the share of people who saw one person, and the models' distances: shown as published means, since "
+            "single answers cannot be recovered from means.",
+            _map_paper_a,
+        ),
+        Preset(
+            "varimnist",
+            "variMNIST (digits)",
+            "df_DigitRecog.csv: its answers are digits, so say which emotion each stands for.",
+            _map_varimnist,
+        ),
+        Preset("jspsych", "An experiment in jsPsych", "The JSON or CSV that jsPsych saves, a row a trial.", _map_jspsych),
+        Preset("paper-b", "A row a trial (emotions)", "Who saw which picture and which of six emotions was chosen.", _map_paper_b),
+    )
+}
+"""By name; the most particular first: a file is taken for the first one that fits."""
+
+
+def find_preset(name: str) -> Preset:
+    """Raises LiminalError where there is none of this name."""
+    if name not in PRESETS:
+        raise LiminalError(f"There is no preset '{name}'; there are {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+SAMPLE_ROWS = 5000
 """Rows that are looked at."""
 
 SURE, LIKELY, POSSIBLE = 0.95, 0.75, 0.5
@@ -41,20 +247,20 @@ class FieldGuess:
 
 
 @dataclass(frozen=True)
-class Guess:
+class MappingGuess:
     """The mapping that looks right; preset: the known form that the table has, '' for none."""
 
-    mapping: Mapping
+    mapping: ColumnMapping
     preset: str
     fields: tuple[FieldGuess, ...]
 
 
-def guess(frame: pd.DataFrame, form: str | None = None) -> Guess:
+def guess_mapping(frame: pd.DataFrame, form: str | None = None) -> MappingGuess:
     """What the columns of a table of text (``reading.Imported.frame``) mean. Never raises: what is unclear is left out.
 
     form: the name of the preset that the table is said to have, which is then not questioned.
     """
-    head = frame.head(SAMPLE).reset_index(drop=True)
+    head = frame.head(SAMPLE_ROWS).reset_index(drop=True)
     columns = list(head.columns)
     for name, preset in PRESETS.items():
         mapping = preset.mapping(columns)
@@ -64,22 +270,22 @@ def guess(frame: pd.DataFrame, form: str | None = None) -> Guess:
             continue
         if mapping.exported:
             exported = tuple(FieldGuess(target, target, 1.0, "the column of an export") for target in mapping.fields)
-            return Guess(mapping, name, exported)
-        return _finished(head, mapping, name, dict.fromkeys(mapping.fields, f"the usual column of: {preset.title}"))
-    found: dict[str, Field] = {}
+            return MappingGuess(mapping, name, exported)
+        return _finish_guess(head, mapping, name, dict.fromkeys(mapping.fields, f"the usual column of: {preset.title}"))
+    found: dict[str, MappedField] = {}
     reasons: dict[str, str] = {}
-    candidates = [(*_score(head, column, target), target, column) for target in LONG_TARGETS for column in columns]
+    candidates = [(*_score_column(head, column, target), target, column) for target in LONG_TARGETS for column in columns]
     for score, reason, target, column in sorted(candidates, key=lambda each: -each[0]):
         taken = any(column == field.column for field in found.values())
         if score >= POSSIBLE and target not in found and not taken:
-            found[target], reasons[target] = Field(column=column), reason
-    return _finished(head, Mapping(found), "", reasons)
+            found[target], reasons[target] = MappedField(column=column), reason
+    return _finish_guess(head, ColumnMapping(found), "", reasons)
 
 
-def _finished(head: pd.DataFrame, mapping: Mapping, preset: str, reasons: dict[str, str]) -> Guess:
+def _finish_guess(head: pd.DataFrame, mapping: ColumnMapping, preset: str, reasons: dict[str, str]) -> MappingGuess:
     """Words, scales and units that the values show, the rows that are answers, and who answered where nothing says so."""
     if mapping.layout == "long" and "emotion" in mapping.fields:
-        mapping = replace(mapping, only=_only(head, mapping.fields["emotion"]))
+        mapping = replace(mapping, only=_find_answer_rows(head, mapping.fields["emotion"]))
     fields, guesses = dict(mapping.fields), []
     rows = np.ones(len(head), dtype=bool)
     for column, allowed in mapping.only.items():
@@ -88,24 +294,24 @@ def _finished(head: pd.DataFrame, mapping: Mapping, preset: str, reasons: dict[s
     for target, field in mapping.fields.items():
         assert field.column is not None
         cells = head.loc[rows, field.column]
-        fields[target], more = _refined(cells, target, field, mapping.layout)
-        confidence = max(_score(head[rows], field.column, target)[0], SURE if preset and target not in ("emotion",) else 0.0)
+        fields[target], more = _refine_field(cells, target, field, mapping.layout)
+        confidence = max(_score_column(head[rows], field.column, target)[0], SURE if preset and target not in ("emotion",) else 0.0)
         guesses.append(FieldGuess(target, field.column, confidence, reasons[target] + more))
     if mapping.layout == "long" and "rater" not in fields and fields:
-        constant = PERSON in head.columns
-        fields["rater"] = Field(column=PERSON) if constant else Field(constant="{file}")
+        constant = PERSON_COLUMN in head.columns
+        fields["rater"] = MappedField(column=PERSON_COLUMN) if constant else MappedField(constant="{file}")
         reason = "one list of trials a person" if constant else "no column says who answered: the file is taken as one person's"
-        guesses.append(FieldGuess("rater", PERSON if constant else "", POSSIBLE, reason))
+        guesses.append(FieldGuess("rater", PERSON_COLUMN if constant else "", POSSIBLE, reason))
     if "only" in reasons:
         guesses.append(FieldGuess("only", next(iter(mapping.only)), LIKELY, reasons["only"]))
-    return Guess(replace(mapping, fields=fields), preset, tuple(guesses))
+    return MappingGuess(replace(mapping, fields=fields), preset, tuple(guesses))
 
 
-def _score(head: pd.DataFrame, column: str, target: str) -> tuple[float, str]:
+def _score_column(head: pd.DataFrame, column: str, target: str) -> tuple[float, str]:
     """How sure a column is a target, and why."""
-    name, wanted = normal(column), NAMES[target]
+    name, wanted = normalise_name(column), COLUMN_NAMES[target]
     exact, part = name in wanted, any(len(each) > 3 and each in name for each in wanted)
-    fits, meaning = _fits(head[column], target)
+    fits, meaning = _fits_target(head[column], target)
     telling = target in ("emotion", "rating_id", "created_at")
     if exact and fits:
         return SURE - 0.001 * wanted.index(name), f"its name is usual and {meaning}"
@@ -118,7 +324,7 @@ def _score(head: pd.DataFrame, column: str, target: str) -> tuple[float, str]:
     return 0.0, ""
 
 
-def _fits(column: pd.Series, target: str) -> tuple[bool, str]:
+def _fits_target(column: pd.Series, target: str) -> tuple[bool, str]:
     """Whether a column holds what a target could, and what was seen."""
     cells = column.dropna()
     cells = cells[cells.str.strip() != ""]
@@ -131,15 +337,15 @@ def _fits(column: pd.Series, target: str) -> tuple[bool, str]:
     if target == "identity":
         return bool(lower.isin(IDENTITY_WORDS).all()), "it holds yes and no"
     if target == "is_sentinel":
-        return not truths(cells)[1].any(), "it holds yes and no"
+        return not parse_truths(cells)[1].any(), "it holds yes and no"
     if target == "created_at":
-        worded = not pd.to_numeric(cells, errors="coerce").notna().any() or float(numbers(cells)[0].min()) > 1e9
-        return worded and not times(cells)[1].any(), "it holds points in time"
+        worded = not pd.to_numeric(cells, errors="coerce").notna().any() or float(parse_numbers(cells)[0].min()) > 1e9
+        return worded and not parse_times(cells)[1].any(), "it holds points in time"
     if target == "rating_id":
         return bool(lower.str.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").all()), "every cell is an identifier"
     if target in ("rater", "stimulus", "session"):
         return True, f"it holds {lower.nunique():,} different names"
-    values, odd = numbers(cells, decimal_comma=True)
+    values, odd = parse_numbers(cells, decimal_comma=True)
     if odd.any():
         return False, ""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -151,13 +357,13 @@ def _fits(column: pd.Series, target: str) -> tuple[bool, str]:
     return low >= 0, span  # reaction times
 
 
-def _refined(cells: pd.Series, target: str, field: Field, layout: str) -> tuple[Field, str]:
+def _refine_field(cells: pd.Series, target: str, field: MappedField, layout: str) -> tuple[MappedField, str]:
     present = cells.dropna().str.strip()
     present = present[present != ""]
     if target == "emotion":
         words = {text: EMOTION_WORDS[text] for text in present.str.lower().unique() if EMOTION_WORDS.get(text, text) != text}
         return replace(field, values=words), ""
-    values, odd = numbers(present, decimal_comma=True)
+    values, odd = parse_numbers(present, decimal_comma=True)
     if not len(values) or odd.all():
         return field, ""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -167,19 +373,19 @@ def _refined(cells: pd.Series, target: str, field: Field, layout: str) -> tuple[
             return field, ""
         return replace(field, scale=scale), f"; {scale[0]:g} becomes 0 and {scale[1]:g} becomes 100"
     if target == "reaction_time_ms":
-        name = normal(field.column or "")
+        name = normalise_name(field.column or "")
         seconds = not name.endswith("ms") and float(np.nanmedian(values)) < 30
         return replace(field, unit="s" if seconds else "ms"), "; taken as seconds" if seconds else "; taken as milliseconds"
     return field, ""
 
 
-def _only(head: pd.DataFrame, answer: Field) -> dict[str, tuple[str, ...]]:
+def _find_answer_rows(head: pd.DataFrame, answer: MappedField) -> dict[str, tuple[str, ...]]:
     """Which rows are answers, where a column tells them from crosses and pictures; nothing where all rows are."""
     held = head[answer.column].str.strip().str.lower().isin(EMOTION_WORDS)
     if held.all() or not held.any():
         return {}
     for column in head.columns:
-        if normal(column) in PHASES and head[column].nunique() <= 50:
+        if normalise_name(column) in PHASES and head[column].nunique() <= 50:
             shares = held.groupby(head[column].str.strip()).mean()
             answers = tuple(str(name) for name in shares.index[shares >= 0.5])
             if answers and (shares[shares < 0.5] < 0.1).all() and len(answers) < len(shares):
@@ -187,12 +393,12 @@ def _only(head: pd.DataFrame, answer: Field) -> dict[str, tuple[str, ...]]:
     return {}
 
 
-def _looks_wide(head: pd.DataFrame, mapping: Mapping) -> bool:
+def _looks_wide(head: pd.DataFrame, mapping: ColumnMapping) -> bool:
     """Means, not answers: they say over how many people, or are shares between no and yes, or no pair is there twice."""
     if "people" in mapping.fields:
         return True
     if "identity" in mapping.fields:
-        values, _ = numbers(head[mapping.fields["identity"].column].str.replace("%", "", regex=False), decimal_comma=True)
+        values, _ = parse_numbers(head[mapping.fields["identity"].column].str.replace("%", "", regex=False), decimal_comma=True)
         if ((values > 0) & (values != 1)).any():
             return True
     field = mapping.fields.get("stimulus")

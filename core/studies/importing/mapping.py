@@ -1,4 +1,8 @@
-"""Which column of a file means what: plain values that go to JSON and back, so that a second file comes in the same way."""
+"""What the columns of a file mean, and how their cells are parsed into numbers, times, yes and no.
+
+A ``ColumnMapping`` holds plain values that go to JSON and back, so that a second file comes in the same way. The parsers tell
+what cannot be understood from what is missing.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,101 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from core.errors import LiminalError
 from core.studies.ratings import RATINGS, TASKS
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "."})
+"""What programs write into a cell without a value, in small letters."""
+
+YES = frozenset({"1", "1.0", "yes", "y", "true", "t", "same", "ja", "j", "oui", "si", "sí"})
+NO = frozenset({"0", "0.0", "no", "n", "false", "f", "different", "nein", "non"})
+
+DAY_AND_MONTH = (
+    r"^(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-](?P<year>\d{4})"
+    r"(?:[ T,]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<s>\d\d))?)?$"
+)
+
+
+def find_missing(column: pd.Series) -> NDArray[np.bool_]:
+    """Where a cell has no value."""
+    return (column.isna() | column.str.strip().str.lower().isin(MISSING)).to_numpy(dtype=bool)
+
+
+def parse_numbers(column: pd.Series, decimal_comma: bool = False) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(values, NaN where there is none; where a cell holds something that is no finite number)."""
+    empty = find_missing(column)
+    text = column.str.strip()
+    if decimal_comma:
+        text = text.str.replace(",", ".", regex=False)
+    values = pd.to_numeric(text.where(~empty), errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
+    wrong = ~empty & ~np.isfinite(values)
+    return np.where(np.isfinite(values), values, np.nan), wrong
+
+
+def parse_truths(column: pd.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(values, no where there is none; where a cell is neither yes nor no)."""
+    text = column.str.strip().str.lower()
+    yes, no = text.isin(YES).to_numpy(dtype=bool), text.isin(NO).to_numpy(dtype=bool)
+    return yes, ~(yes | no | find_missing(column))
+
+
+def parse_times(column: pd.Series) -> tuple[pd.Series, NDArray[np.bool_], str]:
+    """(times in UTC, NaT where there is none; where a cell is no time; a note on how they were read, or '').
+
+    Known are ISO 8601, seconds or milliseconds since 1970, and day and month in the order that the whole column allows: where it
+    allows both (03/04/2026 throughout), every cell counts as not understood.
+    """
+    empty = find_missing(column)
+    text = column.str.strip().where(~empty)
+    present = text.dropna()
+    if present.empty:
+        return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]"), np.zeros(len(column), dtype=bool), ""
+    plain = pd.to_numeric(present, errors="coerce")
+    note = ""
+    if plain.notna().all():
+        in_ms = bool(plain.median() > 1e11)
+        made = pd.to_datetime(plain * (1000 if in_ms else 1_000_000), unit="us", utc=True, errors="coerce")
+        note = f"Times were read as {'milliseconds' if in_ms else 'seconds'} since 1970."
+    else:
+        made = pd.to_datetime(present, format="ISO8601", utc=True, errors="coerce")
+        left = made.isna()
+        if left.any():
+            other, note = _parse_day_month(present[left])
+            made = made.astype("datetime64[us, UTC]")
+            made[left] = other
+        if not note and not present.str.contains(r"(?:[zZ]|[+-]\d\d:?\d\d|[+-]\d\d)$").any():
+            note = "Times carry no time zone and were read as UTC."
+    values = made.astype("datetime64[us, UTC]").reindex(column.index)
+    return values, ~empty & values.isna().to_numpy(dtype=bool), note
+
+
+def _parse_day_month(text: pd.Series) -> tuple[pd.Series, str]:
+    """Times such as 22.11.2026 10:00 or 11/22/2026 -> (times in UTC, note)."""
+    parts = text.str.extract(DAY_AND_MONTH).astype("float64")
+    nothing = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
+    dotted = text.str.match(r"^\d{1,2}\.").all()  # 22.11.2026: day first wherever it is written so
+    day_first = dotted or bool((parts["first"] > 12).any())
+    month_first = bool((parts["second"] > 12).any())
+    if day_first == month_first:
+        return nothing, ""
+    day, month = ("first", "second") if day_first else ("second", "first")
+    fields = pd.DataFrame(
+        {
+            "year": parts["year"],
+            "month": parts[month],
+            "day": parts[day],
+            "hour": parts["hour"].fillna(0),
+            "minute": parts["minute"].fillna(0),
+            "second": parts["s"].fillna(0),
+        }
+    )
+    made = pd.to_datetime(fields, errors="coerce", utc=True).astype("datetime64[us, UTC]")
+    return made, f"Dates were read with the {'day' if day_first else 'month'} first, times as UTC."
+
 
 Layout = Literal["long", "wide"]
 
@@ -24,7 +121,7 @@ Unit = Literal["ms", "s"]
 
 
 @dataclass(frozen=True)
-class Field:
+class MappedField:
     """Where one target comes from. Raises LiminalError unless it is a column or a constant.
 
     values: what the file writes -> what it means, for example {'j': 'happiness'} (compared without regard to case); scale: the ends
@@ -67,7 +164,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Mapping:
+class ColumnMapping:
     """What a file's columns mean. Raises LiminalError for targets that do not exist.
 
     layout: long (a row a trial) or wide (a row a pair, with means over people); fields: by target, see TARGETS; only: rows are kept
@@ -76,7 +173,7 @@ class Mapping:
     taken as they are and whose escaped cells are turned back.
     """
 
-    fields: abc.Mapping[str, Field] = field(default_factory=dict)
+    fields: abc.Mapping[str, MappedField] = field(default_factory=dict)
     layout: Layout = "long"
     only: abc.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
@@ -136,14 +233,15 @@ class Mapping:
         return record
 
     @classmethod
-    def from_dict(cls, record: Any) -> Mapping:
+    def from_dict(cls, record: Any) -> ColumnMapping:
         """Raises LiminalError with one sentence for what is no mapping. A field may be written as the column's name alone."""
         try:
             unknown = sorted(set(record) - {"layout", "fields", "only", "kept", "exported"})
             if unknown:
                 raise LiminalError(f"'{unknown[0]}' is no part of a mapping; there are layout, fields, only, kept and exported.")
             fields = {
-                name: Field(column=each) if isinstance(each, str) else Field(**each) for name, each in record["fields"].items()
+                name: MappedField(column=each) if isinstance(each, str) else MappedField(**each)
+                for name, each in record["fields"].items()
             }
             only = {name: (each,) if isinstance(each, str) else tuple(each) for name, each in record.get("only", {}).items()}
             return cls(

@@ -1,10 +1,9 @@
 """Tables of means: a row a pair, as a publication prints them.
 
-A mean over n people holds less than n answers, and answers made up to fit it would be invented people. So such a table becomes a
-study that is marked as published and has no single answers: each pair is a stimulus, and its means, the number of people behind
-them and the models' distances stand in the stimulus's details under "published". ``published_answers`` gives them back as a
-table, to be shown beside what people answered here. No interval, no agreement and no model can be had from them, and nothing in
-Liminal tries.
+A mean over n people holds less than n answers, and answers made up to fit it would be invented people. So such a table becomes
+a study that is marked as published and has no single answers: each pair is a stimulus, and its means, the number of people
+behind them and the models' distances stand in the stimulus's details under "published". ``published_means`` gives them back as
+a table, to be shown beside what people answered here. No interval, agreement or model is computed from them.
 """
 
 from __future__ import annotations
@@ -15,40 +14,38 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.studies.importing.cells import numbers
-from core.studies.importing.mapping import Mapping
-from core.studies.importing.problems import Problems
-from core.studies.importing.reading import Imported
-from core.studies.importing.validation import checked
+from core.studies.importing.mapping import ColumnMapping, parse_numbers
+from core.studies.importing.reading import ImportedTable, Problems
+from core.studies.ratings import name_or_none
 from core.studies.study import Stimulus
 
-PUBLISHED = "published"
+PUBLISHED_KEY = "published"
 """The key in a stimulus's details."""
 
-COLUMNS = ("stimulus", "sample_type", "step", "base_id", "similarity", "identity", "people")
+MEAN_COLUMNS = ("stimulus", "sample_type", "step", "base_id", "similarity", "identity", "people")
 
 
-def published_answers(stimuli: Iterable[Stimulus]) -> pd.DataFrame:
+def published_means(stimuli: Iterable[Stimulus]) -> pd.DataFrame:
     """COLUMNS and the kept ones, a row a stimulus that has published means.
 
     similarity: mean, 0 to 100; identity: share of people who said it is one person, 0 to 1; people: how many were asked; step: as
     published; NaN where the publication does not say.
     """
     rows = [
-        {"stimulus": each.stimulus, "sample_type": each.sample_type, "base_id": each.base_id, **each.details[PUBLISHED]}
+        {"stimulus": each.stimulus, "sample_type": each.sample_type, "base_id": each.base_id, **each.details[PUBLISHED_KEY]}
         for each in stimuli
-        if PUBLISHED in each.details
+        if PUBLISHED_KEY in each.details
     ]
     frame = pd.DataFrame(rows)
-    for name in COLUMNS:
+    for name in MEAN_COLUMNS:
         if name not in frame:
             frame[name] = "" if name in ("stimulus", "sample_type", "base_id") else np.nan
-    kept = [name for name in frame.columns if name not in COLUMNS]
+    kept = [name for name in frame.columns if name not in MEAN_COLUMNS]
     numeric = ("step", "similarity", "identity", "people")
-    return frame[[*COLUMNS, *kept]].astype(dict.fromkeys(numeric, "float64"))
+    return frame[[*MEAN_COLUMNS, *kept]].astype(dict.fromkeys(numeric, "float64"))
 
 
-def pairs(imported: Imported, mapping: Mapping, problems: Problems) -> list[Stimulus]:
+def read_published_pairs(imported: ImportedTable, mapping: ColumnMapping, problems: Problems) -> list[Stimulus]:
     """The rows of a wide table -> stimuli with their published means; what is wrong is added to ``problems``."""
     frame, lines = imported.frame, imported.lines
     means: dict[str, NDArray[np.float64]] = {}
@@ -61,23 +58,23 @@ def pairs(imported: Imported, mapping: Mapping, problems: Problems) -> list[Stim
         if target not in mapping.fields:
             continue
         field = mapping.fields[target]
-        column = _column(frame, field.column, field.constant)
-        values, odd = numbers(column, imported.decimal_comma)
+        column = _read_column(frame, field.column, field.constant)
+        values, odd = parse_numbers(column, imported.decimal_comma)
         if target == "identity" and column.str.contains("%", regex=False).any():
-            values, odd = numbers(column.str.replace("%", "", regex=False), imported.decimal_comma)
+            values, odd = parse_numbers(column.str.replace("%", "", regex=False), imported.decimal_comma)
             values = values / 100
         if field.scale is not None:
             first, last = field.scale
             values = (values - first) / (last - first) * (100.0 if target == "similarity" else 1.0)
-        refuse(odd, f"its {_words(target)} is no number")
-        refuse((values < low) | (values > high), f"its {_words(target)} lies outside {low:g} to {high:g}")
+        refuse(odd, f"its {_describe_target(target)} is no number")
+        refuse((values < low) | (values > high), f"its {_describe_target(target)} lies outside {low:g} to {high:g}")
         means[target] = values
     for column_name in mapping.kept:
-        values, odd = numbers(frame[column_name], imported.decimal_comma)
+        values, odd = parse_numbers(frame[column_name], imported.decimal_comma)
         refuse(odd, f"its '{column_name}' is no number")
         means[column_name] = values
     texts = {
-        target: _column(frame, mapping.fields[target].column, mapping.fields[target].constant).fillna("").str.strip().tolist()
+        target: _read_column(frame, mapping.fields[target].column, mapping.fields[target].constant).fillna("").str.strip().tolist()
         for target in ("stimulus", "base", "sample", "sample_type")
         if target in mapping.fields
     }
@@ -89,7 +86,7 @@ def pairs(imported: Imported, mapping: Mapping, problems: Problems) -> list[Stim
     base, sample = (texts.get(name, [""] * len(frame)) for name in ("base", "sample"))
     names = texts.get("stimulus", [f"{one}/{other}" if one and other else "" for one, other in zip(base, sample, strict=True)])
     refuse(
-        np.array([checked("stimulus", name) is None for name in names], dtype=bool),
+        np.array([name_or_none("stimulus", name) is None for name in names], dtype=bool),
         "it does not name its pair in 1 to 200 characters",
     )
     refuse(pd.Series(names).duplicated().to_numpy(), "its pair has a row already")
@@ -101,17 +98,17 @@ def pairs(imported: Imported, mapping: Mapping, problems: Problems) -> list[Stim
                 images=(base[place], sample[place]) if base[place] and sample[place] else (),
                 sample_type=texts["sample_type"][place] if "sample_type" in texts else "",
                 base_id=base[place],
-                details={PUBLISHED: {key: float(values[place]) for key, values in means.items() if np.isfinite(values[place])}},
+                details={PUBLISHED_KEY: {key: float(values[place]) for key, values in means.items() if np.isfinite(values[place])}},
             )
         )
     return made
 
 
-def _column(frame: pd.DataFrame, column: str | None, constant: str | None) -> pd.Series:
+def _read_column(frame: pd.DataFrame, column: str | None, constant: str | None) -> pd.Series:
     if column is not None:
         return frame[column]
     return pd.Series(constant, index=frame.index, dtype=pd.StringDtype(na_value=np.nan))
 
 
-def _words(target: str) -> str:
+def _describe_target(target: str) -> str:
     return {"similarity": "similarity", "identity": "share of yes", "people": "number of people", "step": "step"}[target]

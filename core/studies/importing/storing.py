@@ -9,16 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import LiminalError
-from core.studies.importing.conversion import Converted
+from core.studies.importing.conversion import ConvertedAnswers
 from core.studies.library import Library, SetEntry
-from core.studies.planning import stimuli_of
+from core.studies.planning import list_stimuli
 from core.studies.ratings import Source
 from core.studies.store import Store
-from core.studies.study import MOST_SENTINELS, MOST_TRIALS, Plan, Stimulus, Study
+from core.studies.study import MAX_SENTINELS, MAX_TRIALS, RatingPlan, Stimulus, Study
 
 
 @dataclass(frozen=True)
-class Stored:
+class ImportResult:
     """What an import came to. new: answers that were not there before; sample_sets: found in the library, so that pictures show."""
 
     study: Study
@@ -27,23 +27,23 @@ class Stored:
     left_out: int
 
 
-def existing(store: Store, name: str) -> Study | None:
+def find_study(store: Store, name: str) -> Study | None:
     """A study by its name, or None."""
     return next((study for study in store.studies() if study.name == name.strip()), None)
 
 
-def pictures(library: Library) -> dict[str, str]:
+def find_library_stimuli(library: Library) -> dict[str, str]:
     """Every stimulus that the library's sets can give: its id -> the set's id. A broken set gives none."""
     found: dict[str, str] = {}
     for entry in library.sets():
-        for name in _ids(entry):
+        for name in _read_stimulus_ids(entry):
             found.setdefault(name, entry.set_id)
     return found
 
 
-def bring_in(
-    store: Store, library: Library, converted: Converted, *, leave_out: bool = False, known: Mapping[str, str] | None = None
-) -> Stored:
+def store_answers(
+    store: Store, library: Library, converted: ConvertedAnswers, *, leave_out: bool = False, known: Mapping[str, str] | None = None
+) -> ImportResult:
     """Keep converted answers -> what came of it. known: what ``pictures`` gave, else it is asked for.
 
     A study that does not exist is made: marked as brought in from elsewhere and closed, since nobody is asked here, and as
@@ -54,52 +54,52 @@ def bring_in(
         converted.check()
     if converted.ratings.empty and not converted.stimuli:
         raise LiminalError("No row of the file can be taken, so nothing was imported; look at the reasons given for each.")
-    there = existing(store, converted.study)
+    there = find_study(store, converted.study)
     if there is not None:
         if converted.published:
             raise LiminalError(f"There is a study '{there.name}' already, and means need one of their own; choose another name.")
-        return Stored(there, False, store.save_table(converted.ratings), converted.problems.total)
-    known = pictures(library) if known is None else known
-    stimuli, sets = _with_pictures(library, converted.stimuli, known)
+        return ImportResult(there, False, store.save_table(converted.ratings), converted.problems.total)
+    known = find_library_stimuli(library) if known is None else known
+    stimuli, sets = _attach_pictures(library, converted.stimuli, known)
     study = Study(
         converted.study,
-        _plan(converted),
-        source=_source(converted),
+        _plan_from_answers(converted),
+        source=_combine_sources(converted),
         published=True,
         closed=True,
         sample_sets=sets,
         note=" ".join(converted.notes),
     )
-    return Stored(store.restore(study, stimuli, converted.ratings), True, len(converted.ratings), converted.problems.total)
+    return ImportResult(store.restore(study, stimuli, converted.ratings), True, len(converted.ratings), converted.problems.total)
 
 
-def _plan(converted: Converted) -> Plan:
+def _plan_from_answers(converted: ConvertedAnswers) -> RatingPlan:
     """How many trials a rater had, as far as the answers show it."""
     ratings = converted.ratings
     if ratings.empty:
-        return Plan(converted.kind, trials=min(max(len(converted.stimuli), 1), MOST_TRIALS), image_ms=0, fixation_ms=0)
+        return RatingPlan(converted.kind, trials=min(max(len(converted.stimuli), 1), MAX_TRIALS), image_ms=0, fixation_ms=0)
     checks = ratings[ratings["is_sentinel"]].groupby("rater")["stimulus"].nunique()
     others = ratings[~ratings["is_sentinel"]].groupby("rater")["stimulus"].nunique()
-    plan = Plan(
+    plan = RatingPlan(
         converted.kind,
-        trials=min(max(int(others.max()) if len(others) else 1, 1), MOST_TRIALS),
-        sentinels=min(int(checks.max()) if len(checks) else 0, MOST_SENTINELS),
+        trials=min(max(int(others.max()) if len(others) else 1, 1), MAX_TRIALS),
+        sentinels=min(int(checks.max()) if len(checks) else 0, MAX_SENTINELS),
     )
     return replace(plan, image_ms=0, fixation_ms=0) if converted.kind == "identity" else plan
 
 
-def _source(converted: Converted) -> Source:
+def _combine_sources(converted: ConvertedAnswers) -> Source:
     sources = set(converted.ratings["source"].unique())
     if "simulated" in sources:  # never passed over, however few
         return "simulated"
     return "model" if sources == {"model"} else "human"
 
 
-def _with_pictures(
+def _attach_pictures(
     library: Library, stimuli: Collection[Stimulus], known: Mapping[str, str]
 ) -> tuple[list[Stimulus], tuple[str, ...]]:
     sets = tuple(dict.fromkeys(known[each.stimulus] for each in stimuli if each.stimulus in known))
-    found = {each.stimulus: each for set_id in sets for each in stimuli_of(library.load(set_id), set_id, kept_only=False)}
+    found = {each.stimulus: each for set_id in sets for each in list_stimuli(library.load(set_id), set_id, kept_only=False)}
     made = []
     for each in stimuli:
         match = found.get(each.stimulus)
@@ -111,7 +111,7 @@ def _with_pictures(
     return made, sets
 
 
-def _ids(entry: SetEntry) -> list[str]:
+def _read_stimulus_ids(entry: SetEntry) -> list[str]:
     table, column = ("pairs.parquet", "pair_id") if entry.kind == "identity" else ("samples.parquet", "sample_id")
     try:
         return [str(name) for name in pq.read_table(entry.folder / table, columns=[column])[column].to_pylist()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from core.studies.storage.schema import VERSION_TABLE
+from core.studies.storage.database import VERSION_TABLE
 from core.studies.storage.tables import METADATA
 
 context.configure(

@@ -1,7 +1,9 @@
-"""The way in for answers, one by one: on the disk before anybody is told so, each once, and never under another's name.
+"""Answers into the database and out of it: one by one from raters, and whole tables.
 
-Every commit waits for the disk. Whoever's turn it is therefore takes along all answers that came meanwhile: fifty people
-at once wait for two writes, not for fifty.
+One by one (``AnswerIntake``): an answer is on the disk before anybody is told so, is kept once, and never under another's name.
+Every commit waits for the disk; whoever's turn it is therefore takes along all answers that came meanwhile: fifty people at
+once wait for two writes, not for fifty. Whole tables (``save_rows``, ``read_rows``) go in chunks: what is in memory is the
+table itself and one chunk. Rows go past SQLAlchemy's conversions, one value at a time, which would take most of the time.
 """
 
 from __future__ import annotations
@@ -10,34 +12,35 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, select, tuple_
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection, RowMapping, Select, Table, Text, select, text, tuple_, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import LiminalError
-from core.studies.ratings import Rating, TakenId
+from core.studies.ratings import RATINGS, SOURCES, Rating, Source, TakenId, check_name, check_value, type_columns
 from core.studies.storage import database
 from core.studies.storage.database import Database
-from core.studies.storage.rows import checked_name
 from core.studies.storage.tables import ANSWERS, RATERS, STIMULI, STUDIES
 
-KEYS = 2000
+KEYS_PER_QUERY = 2000
 """Names in one question to the database; SQLite takes 32,766 values at most."""
 
-TRIAL = (ANSWERS.c.study, ANSWERS.c.rater, ANSWERS.c.trial, ANSWERS.c.task, ANSWERS.c.stimulus)
+TRIAL_COLUMNS = (ANSWERS.c.study, ANSWERS.c.rater, ANSWERS.c.trial, ANSWERS.c.task, ANSWERS.c.stimulus)
 """What is answered once."""
 
 
-class Intake:
+class AnswerIntake:
     """Saves answers; one for each store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[_Call] = []
+        self._waiting: list[_SaveCall] = []
         self._guard = threading.Lock()
 
     def save(self, ratings: Sequence[Rating]) -> list[str]:
         """All of the call or none -> the ids that are on the disk now."""
-        call = _Call(ratings)
+        call = _SaveCall(ratings)
         with self._guard:
             self._waiting.append(call)
         if not self._database.lock.acquire(timeout=database.BUSY_SECONDS):
@@ -56,10 +59,10 @@ class Intake:
             raise call.error
         return [rating.rating_id for rating in call.ratings]
 
-    def _commit(self, calls: Sequence[_Call]) -> None:
+    def _commit(self, calls: Sequence[_SaveCall]) -> None:
         try:
             with self._database.committing() as connection:
-                admit(connection, calls)
+                admit_calls(connection, calls)
         except Exception as error:
             for call in calls:
                 call.error = call.error or (LiminalError(str(error)) if isinstance(error, LiminalError) else error)
@@ -67,7 +70,7 @@ class Intake:
             call.done = True
 
 
-class _Call:
+class _SaveCall:
     """What one caller wants saved, and what became of it."""
 
     def __init__(self, ratings: Sequence[Rating]) -> None:
@@ -76,9 +79,9 @@ class _Call:
         self.error: Exception | None = None
 
 
-def admit(connection: Connection, calls: Sequence[_Call]) -> None:
+def admit_calls(connection: Connection, calls: Sequence[_SaveCall]) -> None:
     """Check every call against the store and insert the rows of those without a fault; the others get their ``error``."""
-    known = _Known(connection, [rating for call in calls for rating in call.ratings])
+    known = _StoredState(connection, [rating for call in calls for rating in call.ratings])
     rows: list[dict[str, Any]] = []
     for call in calls:
         try:
@@ -89,7 +92,7 @@ def admit(connection: Connection, calls: Sequence[_Call]) -> None:
         return
     inserted = connection.execute(insert_new(connection, ANSWERS), rows).rowcount
     if inserted != len(rows):
-        _check_kept(connection, rows)
+        _check_all_stored(connection, rows)
 
 
 def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -98,28 +101,30 @@ def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgres
     return kind.insert(table).on_conflict_do_nothing()  # type: ignore[no-any-return]
 
 
-def found(connection: Connection, query: Select[Any], column: Any, keys: Sequence[Any]) -> Iterator[RowMapping]:
+def select_by_keys(connection: Connection, query: Select[Any], column: Any, keys: Sequence[Any]) -> Iterator[RowMapping]:
     """The rows of ``query`` whose ``column`` is one of ``keys``."""
-    for start in range(0, len(keys), KEYS):
-        yield from connection.execute(query.where(column.in_(keys[start : start + KEYS]))).mappings()
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        yield from connection.execute(query.where(column.in_(keys[start : start + KEYS_PER_QUERY]))).mappings()
 
 
-def _check_kept(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def _check_all_stored(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Another process was faster: every answer must be there, under its id or as the same trial's, else all is taken back."""
     ids = {row["rating_id"]: row for row in rows}
-    for there in found(connection, select(ANSWERS.c.rating_id, *TRIAL), ANSWERS.c.rating_id, list(ids)):
-        if _trial(there) == _trial(ids[there["rating_id"]]):
+    for there in select_by_keys(connection, select(ANSWERS.c.rating_id, *TRIAL_COLUMNS), ANSWERS.c.rating_id, list(ids)):
+        if _trial_key(there) == _trial_key(ids[there["rating_id"]]):
             del ids[there["rating_id"]]
-    trials = [_trial(row) for row in ids.values()]
-    if len({_trial(there) for there in found(connection, select(*TRIAL), tuple_(*TRIAL), trials)}) < len(set(trials)):
+    trials = [_trial_key(row) for row in ids.values()]
+    if len(
+        {_trial_key(there) for there in select_by_keys(connection, select(*TRIAL_COLUMNS), tuple_(*TRIAL_COLUMNS), trials)}
+    ) < len(set(trials)):
         raise LiminalError("Another answer came under the same id at the same time; send this one again under a new id.")
 
 
-def _trial(row: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
-    return tuple(row[column.name] for column in TRIAL)
+def _trial_key(row: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
+    return tuple(row[column.name] for column in TRIAL_COLUMNS)
 
 
-class _Known:
+class _StoredState:
     """What the store says about some answers: their studies, raters and attention checks, and the ids that are there."""
 
     def __init__(self, connection: Connection, ratings: Sequence[Rating]) -> None:
@@ -129,17 +134,19 @@ class _Known:
         ids = sorted({rating.rating_id for rating in ratings})
         # Locked until the commit, studies before raters and in order: nobody is closed or forgotten between look and insert.
         open_ = select(STUDIES.c.name, STUDIES.c.closed, STUDIES.c.published).order_by(STUDIES.c.name).with_for_update(read=True)
-        self.studies = {row["name"]: row for row in found(connection, open_, STUDIES.c.name, studies)}
+        self.studies = {row["name"]: row for row in select_by_keys(connection, open_, STUDIES.c.name, studies)}
         enrolled = select(RATERS.c.study, RATERS.c.rater, RATERS.c.source, RATERS.c.trials).order_by(RATERS.c.study, RATERS.c.rater)
         key = tuple_(RATERS.c.study, RATERS.c.rater)
-        self.raters = {(row["study"], row["rater"]): row for row in found(connection, enrolled.with_for_update(), key, raters)}
+        self.raters = {
+            (row["study"], row["rater"]): row for row in select_by_keys(connection, enrolled.with_for_update(), key, raters)
+        }
         sentinels = select(STIMULI.c.study, STIMULI.c.stimulus).where(STIMULI.c.is_sentinel)
         key = tuple_(STIMULI.c.study, STIMULI.c.stimulus)
-        self.sentinels = {(row["study"], row["stimulus"]) for row in found(connection, sentinels, key, shown)}
+        self.sentinels = {(row["study"], row["stimulus"]) for row in select_by_keys(connection, sentinels, key, shown)}
         there = select(ANSWERS.c.rating_id, ANSWERS.c.study, ANSWERS.c.rater, ANSWERS.c.stimulus, ANSWERS.c.task)
         self.ids = {
             row["rating_id"]: (row["study"], row["rater"], row["stimulus"], row["task"])
-            for row in found(connection, there, ANSWERS.c.rating_id, ids)
+            for row in select_by_keys(connection, there, ANSWERS.c.rating_id, ids)
         }
 
     def admit(self, ratings: Sequence[Rating]) -> list[dict[str, Any]]:
@@ -163,13 +170,13 @@ class _Known:
             raise LiminalError(f"There is no study '{rating.study}'.")
         if study["closed"]:
             raise LiminalError(f"The study '{rating.study}' is closed and takes no more answers.")
-        checked_name(rating.session or "-", "session")
+        check_name(rating.session or "-", "session")
         row = rating.to_row()
         rater = self.raters.get((rating.study, rating.rater))
         if rater is None:
             if rating.source == "human" and not study["published"]:
                 raise LiminalError(f"Nobody called '{rating.rater}' takes part in the study '{rating.study}'; open its link anew.")
-            return row | {"rater": checked_name(rating.rater, "rater"), "stimulus": checked_name(rating.stimulus, "stimulus")}
+            return row | {"rater": check_name(rating.rater, "rater"), "stimulus": check_name(rating.stimulus, "stimulus")}
         if rating.source not in ("human", rater["source"]):  # 'human' is only the default
             raise LiminalError(f"'{rating.rater}' is the name of a person in the study '{rating.study}'; choose another name.")
         if rating.stimulus not in rater["trials"]:
@@ -180,3 +187,125 @@ class _Known:
             "source": rater["source"],
             "is_sentinel": (rating.study, rating.stimulus) in self.sentinels,
         }
+
+
+CHUNK = 20_000
+"""Rows."""
+
+UUID_PATTERN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+REQUIRED_COLUMNS = [name for name in RATINGS if name not in ("session", "presented", "reaction_time_ms")]
+COLUMN_LIST = ", ".join(RATINGS)
+_COERCED: list[Any] = [type_coerce(ANSWERS.c[name], Text).label(name) for name in RATINGS]
+_DRIVER_ROWS: Select[Any] = select(*_COERCED)  # values as the driver gives them
+
+DriverRow = tuple[Any, ...]
+
+
+def save_rows(connection: Connection, frame: pd.DataFrame) -> int:
+    """Insert a table -> rows that are new. Raises LiminalError at the first row that must not be kept."""
+    missing = [name for name in RATINGS if name not in frame.columns]
+    if missing:
+        raise LiminalError(f"A table of answers needs the column '{missing[0]}'.")
+    for study in frame["study"].dropna().unique():
+        if connection.scalar(select(STUDIES.c.name).where(STUDIES.c.name == str(study))) is None:
+            raise LiminalError(f"There is no study '{study}'; make it before its answers come in.")
+    twice = frame["rating_id"].duplicated()
+    if twice.any():
+        raise LiminalError(f"The id {frame['rating_id'][twice].iloc[0]} is there twice; every answer needs one of its own.")
+    checked: set[tuple[str, str]] = set()
+    insert = _into_sqlite if connection.dialect.name == "sqlite" else _into_postgresql
+    new = 0
+    for start in range(0, len(frame), CHUNK):
+        chunk = _check_chunk(frame.iloc[start : start + CHUNK], checked)
+        rows = list(zip(*(_driver_values(chunk[name], connection) for name in RATINGS), strict=True))
+        inserted = insert(connection, rows)
+        if inserted != len(rows):
+            _check_same(connection, rows)
+        new += inserted
+    return new
+
+
+def _into_sqlite(connection: Connection, rows: list[DriverRow]) -> int:
+    marks = ", ".join("?" for _ in RATINGS)
+    return connection.exec_driver_sql(f"INSERT INTO ratings ({COLUMN_LIST}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows).rowcount
+
+
+def _into_postgresql(connection: Connection, rows: list[DriverRow]) -> int:
+    """By COPY, which knows no conflicts, so through a table of the transaction's own."""
+    connection.execute(text("CREATE TEMPORARY TABLE IF NOT EXISTS incoming (LIKE ratings) ON COMMIT DROP"))
+    with connection.connection.cursor().copy(f"COPY incoming ({COLUMN_LIST}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+    insert = f"INSERT INTO ratings ({COLUMN_LIST}) SELECT {COLUMN_LIST} FROM incoming ON CONFLICT DO NOTHING"
+    inserted = connection.execute(text(insert)).rowcount
+    connection.execute(text("TRUNCATE incoming"))
+    return inserted
+
+
+def _check_chunk(chunk: pd.DataFrame, checked: set[tuple[str, str]]) -> pd.DataFrame:
+    """The chunk, typed, with values in their one form. checked: names that were looked at before."""
+    try:
+        chunk = type_columns(chunk)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise LiminalError(f"The table of answers has a value of the wrong type: {error}.") from None
+    for name in REQUIRED_COLUMNS:
+        if chunk[name].isna().any():
+            raise LiminalError(f"An answer has no {name}; every answer needs one.")
+    odd = ~chunk["rating_id"].str.fullmatch(UUID_PATTERN)
+    if odd.any():
+        raise LiminalError(f"'{chunk['rating_id'][odd].iloc[0]}' is no UUID in its usual form; every answer needs one.")
+    for name in set(chunk["source"].unique()) - set(SOURCES):
+        raise LiminalError(f"An answer's source is {', '.join(SOURCES)}, not '{name}'.")
+    chunk = chunk.fillna({"session": "", "presented": "{}"})
+    for column in ("rater", "stimulus", "session"):
+        for name in chunk[column].unique():
+            if (column, name) not in checked and name + column != "session":
+                if check_name(name, column) != name:
+                    raise LiminalError(f"The name of a {column} must not begin or end with a space, as {name!r} does.")
+                checked.add((column, name))
+    given = chunk[["task", "value"]].drop_duplicates()
+    values = {(task, value): check_value(task, value) for task, value in given.itertuples(index=False)}
+    return chunk.assign(value=[values[pair] for pair in zip(chunk["task"], chunk["value"], strict=True)])
+
+
+def _driver_values(column: pd.Series, connection: Connection) -> Sequence[Any]:
+    """The values as the driver takes and gives them."""
+    if column.name == "created_at":
+        if connection.dialect.name == "sqlite":  # as SQLAlchemy writes it
+            moments = np.datetime_as_string(column.to_numpy("datetime64[us]"), unit="us").tolist()
+            return [moment.replace("T", " ") for moment in moments]
+        return list(column.dt.to_pydatetime())
+    if column.name == "reaction_time_ms":
+        return [None if number != number else number for number in column.tolist()]
+    return column.tolist()
+
+
+def _check_same(connection: Connection, rows: Sequence[DriverRow]) -> None:
+    """Some rows were there already: the same answers under the same ids are welcome again, anything else is not."""
+    wanted = {row[0]: row for row in rows}
+    for there in select_by_keys(connection, _DRIVER_ROWS, ANSWERS.c.rating_id, list(wanted)):
+        if wanted.pop(there["rating_id"]) != tuple(there.values()):
+            raise LiminalError(f"The id {there['rating_id']} belongs to another answer that is in the store; give new ids.")
+    for values in wanted.values():
+        row = dict(zip(RATINGS, values, strict=True))
+        raise LiminalError(
+            f"The rater '{row['rater']}' answers {row['stimulus']} ({row['task']}) at trial {row['trial']} more than once; "
+            f"number the trials."
+        )
+
+
+def read_rows(connection: Connection, study: str, sources: Sequence[Source] | None) -> pd.DataFrame:
+    """A study's typed table, by rater, trial and task."""
+    query = _DRIVER_ROWS.where(ANSWERS.c.study == study)
+    if sources is not None:
+        query = query.where(ANSWERS.c.source.in_(sources))
+    chunks = list(_read_chunks(connection, query.order_by(*(ANSWERS.c[name] for name in ("rater", "trial", "task", "stimulus")))))
+    return pd.concat(chunks, ignore_index=True) if chunks else type_columns(pd.DataFrame(columns=list(RATINGS)))
+
+
+def _read_chunks(connection: Connection, query: Select[Any]) -> Iterator[pd.DataFrame]:
+    result = connection.execution_options(yield_per=CHUNK).execute(query)
+    for rows in result.partitions():
+        columns = dict(zip(RATINGS, zip(*rows, strict=True), strict=True))
+        columns["created_at"] = pd.to_datetime(list(columns["created_at"]), utc=True, format="ISO8601")  # type: ignore[assignment]
+        yield type_columns(pd.DataFrame(columns))

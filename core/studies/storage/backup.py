@@ -21,9 +21,7 @@ from sqlalchemy.exc import DataError
 
 from core.errors import LiminalError
 from core.progress import Progress
-from core.studies.storage.database import Database
-from core.studies.storage.failures import FAILURES
-from core.studies.storage.schema import VERSION_TABLE, known_versions
+from core.studies.storage.database import FAILURES, VERSION_TABLE, Database, known_versions
 from core.studies.storage.tables import ANSWERS, METADATA, RATERS, STUDIES
 
 PAGES = 2048
@@ -36,7 +34,7 @@ TABLES = METADATA.sorted_tables  # what is referred to comes first
 
 
 @dataclass(frozen=True)
-class Contents:
+class BackupContents:
     """What a backup holds. people: enrolled here."""
 
     studies: int
@@ -44,7 +42,7 @@ class Contents:
     answers: int
 
 
-def backup(path: Path, url: str | None = None, *, replace: bool = False, progress: Progress | None = None) -> Contents:
+def write_backup(path: Path, url: str | None = None, *, replace: bool = False, progress: Progress | None = None) -> BackupContents:
     """Write the store into a file, whole or not at all, as it is at one moment; nobody waits for it.
 
     Every answer that was acknowledged before the call is in it. url: as of ``Store``. Raises LiminalError where the file is there
@@ -53,22 +51,24 @@ def backup(path: Path, url: str | None = None, *, replace: bool = False, progres
     progress = progress or Progress()
     database = Database(url)
     try:
-        _refuse_itself(path, database)
+        _refuse_store_itself(path, database)
         if path.exists() and not replace:
             raise LiminalError(f"There is a file {path} already; name another one, or say --replace.")
-        with _beside(path) as temporary:
+        with _write_beside(path) as temporary:
             if database.is_sqlite:
-                _copy_file(database, temporary, progress)
+                _copy_sqlite(database, temporary, progress)
             else:
-                _copy_snapshot(database, temporary, progress)
-            contents = _examined(temporary, path.name)
+                _copy_postgresql(database, temporary, progress)
+            contents = _read_contents(temporary, path.name)
         progress.stage("Written", 1.0)
         return contents
     finally:
         database.engine.dispose()
 
 
-def restore(path: Path, url: str | None = None, *, replace: bool = False, progress: Progress | None = None) -> Contents:
+def restore_backup(
+    path: Path, url: str | None = None, *, replace: bool = False, progress: Progress | None = None
+) -> BackupContents:
     """Put a backup into a store in one transaction: all of it or nothing.
 
     A backup of an older version is brought to this one's tables first, in a copy. replace: also into a store that holds something,
@@ -80,8 +80,8 @@ def restore(path: Path, url: str | None = None, *, replace: bool = False, progre
         raise LiminalError(f"There is no file {path}; check its name and folder.")
     with tempfile.TemporaryDirectory(prefix="liminal-") as folder:
         copy = Path(folder) / "backup.sqlite"
-        _copy_suspect(path, copy)
-        _sound(copy, path.name)
+        _copy_untrusted(path, copy)
+        _check_file(copy, path.name)
         try:
             source = Database(f"sqlite:///{copy}")  # an older version's tables are brought to this one's, in the copy
         except (LiminalError, *FAILURES) as error:
@@ -89,17 +89,17 @@ def restore(path: Path, url: str | None = None, *, replace: bool = False, progre
                 f"{path.name} cannot be brought to this version's tables, so nothing was restored; use another backup."
             ) from error
         try:
-            contents = _examined(copy, path.name)
+            contents = _read_contents(copy, path.name)
             target = Database(url)
         except BaseException:
             source.engine.dispose()
             raise
         try:
-            _refuse_itself(path, target)
+            _refuse_store_itself(path, target)
             with source.reading() as old, target.writing() as new:
-                _make_room(new, replace)
+                _clear_tables(new, replace)
                 _copy_rows(old, new, progress)
-                if _counts(old) != _counts(new):
+                if _count_rows(old) != _count_rows(new):
                     raise LiminalError(f"Not everything of {path.name} arrived, so the store was left as it was; try again.")
             target.tidy()
         except (ValueError, TypeError, DataError) as error:  # values that no version of ours has written
@@ -111,19 +111,19 @@ def restore(path: Path, url: str | None = None, *, replace: bool = False, progre
     return contents
 
 
-def _refuse_itself(path: Path, database: Database) -> None:
+def _refuse_store_itself(path: Path, database: Database) -> None:
     if database.is_sqlite and path.resolve() == Path(str(database.url.database)).resolve():
         raise LiminalError(f"{path} is the store itself; name another file for its backup.")
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def _write_beside(path: Path) -> Iterator[Path]:
     """A name beside ``path`` that takes its place at the end; on the disk before it does."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner alone
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable_error(path, error) from error
     os.close(handle)
     try:
         yield Path(name)
@@ -131,17 +131,17 @@ def _beside(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         Path(name).replace(path)
     except (OSError, sqlite3.OperationalError) as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable_error(path, error) from error
     finally:
         for leftover in (name, f"{name}-wal", f"{name}-shm", f"{name}-journal"):
             Path(leftover).unlink(missing_ok=True)
 
 
-def _unwritable(path: Path, error: Exception) -> LiminalError:
+def _unwritable_error(path: Path, error: Exception) -> LiminalError:
     return LiminalError(f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); choose another place.")
 
 
-def _copy_file(database: Database, temporary: Path, progress: Progress) -> None:
+def _copy_sqlite(database: Database, temporary: Path, progress: Progress) -> None:
     """SQLite's online backup, within one read transaction: writers go on, and their commits do not start it anew."""
 
     def told(status: int, remaining: int, total: int) -> None:
@@ -154,7 +154,7 @@ def _copy_file(database: Database, temporary: Path, progress: Progress) -> None:
         target.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
 
 
-def _copy_snapshot(database: Database, temporary: Path, progress: Progress) -> None:
+def _copy_postgresql(database: Database, temporary: Path, progress: Progress) -> None:
     """PostgreSQL's tables as they are at one moment, into an SQLite file."""
     into = Database(f"sqlite:///{temporary}")
     try:
@@ -167,10 +167,10 @@ def _copy_snapshot(database: Database, temporary: Path, progress: Progress) -> N
 
 
 def _copy_rows(old: Connection, new: Connection, progress: Progress) -> None:
-    total, done = max(sum(_counts(old).values()), 1), 0
+    total, done = max(sum(_count_rows(old).values()), 1), 0
     for table in TABLES:
         # Where the database numbers the rows, it does so again, in their order: its counter knows of none that it did not give.
-        columns = [column for column in table.columns if not _numbered(column)]
+        columns = [column for column in table.columns if not _is_numbered(column)]
         query = select(*columns).order_by(*table.primary_key.columns)
         for rows in old.execution_options(yield_per=ROWS).execute(query).mappings().partitions():
             new.execute(insert(table), [dict(row) for row in rows])
@@ -178,19 +178,19 @@ def _copy_rows(old: Connection, new: Connection, progress: Progress) -> None:
             progress.stage("Copying the answers", 0.9 * done / total)
 
 
-def _numbered(column: Any) -> bool:
+def _is_numbered(column: Any) -> bool:
     return column is column.table.autoincrement_column
 
 
-def _counts(connection: Connection) -> Mapping[str, int]:
+def _count_rows(connection: Connection) -> Mapping[str, int]:
     return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in TABLES}
 
 
-def _make_room(connection: Connection, replace: bool) -> None:
+def _clear_tables(connection: Connection, replace: bool) -> None:
     if connection.dialect.name == "postgresql":  # on SQLite the transaction is the only writer anyhow
         names = ", ".join(table.name for table in TABLES)
         connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
-    there = _counts(connection)
+    there = _count_rows(connection)
     if any(there.values()) and not replace:
         raise LiminalError(
             f"The store holds {there[STUDIES.name]:,} studies with {there[ANSWERS.name]:,} answers already, so nothing was "
@@ -200,7 +200,7 @@ def _make_room(connection: Connection, replace: bool) -> None:
         connection.execute(delete(table))
 
 
-def _copy_suspect(path: Path, copy: Path) -> None:
+def _copy_untrusted(path: Path, copy: Path) -> None:
     """A copy of a file from elsewhere; what is no database, or holds code besides its tables, is refused."""
     try:
         with path.open("rb") as file:
@@ -214,7 +214,7 @@ def _copy_suspect(path: Path, copy: Path) -> None:
         raise LiminalError(f"{path} cannot be read ({error.strerror or error}); check its rights.") from error
 
 
-def _sound(path: Path, name: str) -> None:
+def _check_file(path: Path, name: str) -> None:
     """Raises LiminalError unless a file is a store's, whole, holds nothing but tables, and is of this version or an older one."""
     try:
         with closing(sqlite3.connect(path)) as connection:
@@ -222,7 +222,7 @@ def _sound(path: Path, name: str) -> None:
             kinds = {kind for (kind,) in connection.execute("SELECT type FROM sqlite_master")}
             tables = {table for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not kinds <= {"table", "index"} or not {VERSION_TABLE, STUDIES.name, ANSWERS.name} <= tables:
-                raise _no_backup(name)
+                raise _no_backup_error(name)
             versions = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall()
             whole = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             whole = whole and not connection.execute("PRAGMA foreign_key_check").fetchall()
@@ -234,21 +234,21 @@ def _sound(path: Path, name: str) -> None:
         raise LiminalError(f"{name} was written by a newer version of Liminal, so nothing was restored; update this one.")
 
 
-def _examined(path: Path, name: str) -> Contents:
+def _read_contents(path: Path, name: str) -> BackupContents:
     """What a file with this version's tables holds, once it is known to be sound."""
-    _sound(path, name)
+    _check_file(path, name)
     try:
         with closing(sqlite3.connect(path)) as connection:
             tables = {table for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {table.name for table in TABLES} <= tables:
-                raise _no_backup(name)
+                raise _no_backup_error(name)
             counted = [
                 connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0] for table in (STUDIES, RATERS, ANSWERS)
             ]
     except sqlite3.DatabaseError as error:
         raise LiminalError(f"{name} is damaged; use another backup.") from error
-    return Contents(*counted)
+    return BackupContents(*counted)
 
 
-def _no_backup(name: str) -> LiminalError:
+def _no_backup_error(name: str) -> LiminalError:
     return LiminalError(f"{name} is a database, but no backup; 'python -m core study backup FILE' makes one.")

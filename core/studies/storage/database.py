@@ -1,4 +1,8 @@
-"""One database, SQLite or PostgreSQL: opened, brought to this version's tables, read and written in whole transactions."""
+"""One database, SQLite or PostgreSQL: opened, brought to this version's tables, read and written in whole transactions.
+
+The tables of this version come by Alembic's migrations (``core/studies/migrations``). Whatever a database can fail with is
+turned into one sentence for people, by SQLite's error name or PostgreSQL's error code (its documentation, appendix A).
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,138 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.data_folder import data_folder
 from core.errors import LiminalError
-from core.studies.storage import failures
-from core.studies.storage.schema import migrate
+from core.studies.storage.tables import METADATA
+
+SQLITE_FAILURES = {
+    "SQLITE_BUSY": "is locked by another program; close that one or try again in a moment",
+    "SQLITE_LOCKED": "is locked by another program; close that one or try again in a moment",
+    "SQLITE_READONLY": "is read-only; allow writing to the file and its folder",
+    "SQLITE_FULL": "cannot grow, because the disk is full; make room and try again",
+    "SQLITE_NOTADB": "is not a database; move that file away or name another one by LIMINAL_DATABASE_URL",
+    "SQLITE_CORRUPT": "is damaged; put a backup in its place",
+    "SQLITE_CANTOPEN": "cannot be opened; see that its folder exists and that you may write there",
+    "SQLITE_PERM": "may not be opened by you; ask for the rights to read and write it",
+    "SQLITE_AUTH": "may not be opened by you; ask for the rights to read and write it",
+    "SQLITE_IOERR": "cannot be read or written, because the disk reports an error; check the disk",
+    "SQLITE_NOMEM": "needs more memory than there is; close other programs",
+}
+"""By the beginning of SQLite's error name: extended names (SQLITE_IOERR_WRITE) add to it."""
+
+POSTGRESQL_FAILURES = {
+    "28": "refuses this user or password; correct LIMINAL_DATABASE_URL",
+    "3D000": "does not exist on that server; create it or correct LIMINAL_DATABASE_URL",
+    "42501": "does not let this user do that; grant the rights to create tables, read and write",
+    "25006": "is read-only; write to the primary server",
+    "53100": "cannot grow, because the server's disk is full; make room and try again",
+    "53200": "has run out of memory; try again in a moment",
+    "53300": "has too many connections open; close some or raise the server's max_connections",
+    "55P03": "is locked by another program; try again in a moment",
+    "40": "was busy with a conflicting change; try again",
+    "57": "is shutting down or starting up; try again in a moment",
+}
+"""By the beginning of PostgreSQL's error code (its documentation, appendix A)."""
+
+FAILURES = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
+"""What a database raises, through SQLAlchemy and past it."""
+
+UNREACHABLE = "cannot be reached; see that the server runs and that LIMINAL_DATABASE_URL is right"
+
+
+def describe_database(url: URL) -> str:
+    """What people call this database; never its password."""
+    return f"The file {url.database}" if url.get_backend_name() == "sqlite" else f"The database {url.render_as_string()}"
+
+
+def explain_failure(error: Exception, url: URL) -> LiminalError | None:
+    """What went wrong, for people, from one of FAILURES. None: a fault of this program."""
+    if isinstance(error, PoolTimeout):
+        return LiminalError(f"{describe_database(url)} is busy with other requests; try again in a moment.")
+    original = error.orig if isinstance(error, DBAPIError) else error
+    found = None
+    if isinstance(original, sqlite3.Error):
+        name = getattr(original, "sqlite_errorname", "")
+        found = next((text for start, text in SQLITE_FAILURES.items() if name.startswith(start)), None)
+    elif isinstance(original, psycopg.Error):
+        state = original.sqlstate or ""
+        found = next((text for start, text in POSTGRESQL_FAILURES.items() if state.startswith(start)), None)
+        if not state and isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError)):
+            found = _explain_connection_failure(str(original))
+    return None if found is None else LiminalError(f"{describe_database(url)} {found}.")
+
+
+def _explain_connection_failure(text: str) -> str:
+    """libpq gives no code while it connects: the server's own words tell (they are English where its messages are)."""
+    for words, state in (
+        ("password authentication failed", "28"),
+        ("no password supplied", "28"),
+        ("no pg_hba.conf entry", "28"),
+        ("role ", "28"),
+        ("database ", "3D000"),
+        ("too many clients", "53300"),
+        ("starting up", "57"),
+        ("shutting down", "57"),
+    ):
+        if words in text:
+            return POSTGRESQL_FAILURES[state]
+    return UNREACHABLE
+
+
+MIGRATIONS_FOLDER = Path(__file__).parents[1] / "migrations"
+VERSION_TABLE = "liminal_version"
+"""Where Alembic notes the version; not its usual name, since a PostgreSQL database may hold another program's tables too."""
+
+_alembic_lock = threading.Lock()  # Alembic's context is global
+
+
+def alembic_configuration() -> Config:
+    """Alembic's settings, without a file."""
+    found = Config()
+    found.set_main_option("script_location", str(MIGRATIONS_FOLDER).replace("%", "%%"))
+    return found
+
+
+def known_versions() -> set[str]:
+    """Those of the tables from the first to this one."""
+    return {script.revision for script in ScriptDirectory.from_config(alembic_configuration()).walk_revisions()}
+
+
+def migrate(connection: Connection, url: URL, *, look: bool = False) -> bool:
+    """Bring the database to this version's tables -> whether it has them. look: change nothing.
+
+    Raises LiminalError for tables of a newer version or of another program.
+    """
+    scripts = ScriptDirectory.from_config(alembic_configuration())
+    tables = set(inspect(connection).get_table_names())
+    version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) if VERSION_TABLE in tables else None
+    if version is None and tables & set(METADATA.tables):
+        raise LiminalError(f"{describe_database(url)} belongs to another program; name another one by LIMINAL_DATABASE_URL.")
+    if version is not None and version not in known_versions():
+        raise LiminalError(
+            f"{describe_database(url)} was written by a newer version of Liminal; update this one, nothing was changed."
+        )
+    if version == scripts.get_current_head():
+        return True
+    if not look:
+        settings = alembic_configuration()
+        settings.attributes["connection"] = connection
+        with _alembic_lock:
+            command.upgrade(settings, "head")
+    return not look
+
 
 BUSY_SECONDS = 30.0
 """How long to wait for another writer before saying so."""
@@ -29,7 +155,7 @@ _locks: dict[str, threading.Lock] = {}
 _locks_guard = threading.Lock()
 
 
-def address(url: str | None = None) -> URL:
+def database_url(url: str | None = None) -> URL:
     """``url``, else LIMINAL_DATABASE_URL, else the file in the user's data folder. Raises LiminalError for no address of ours."""
     given = url or os.environ.get("LIMINAL_DATABASE_URL")
     if not given:
@@ -51,7 +177,7 @@ class Database:
     """Opened with this version's tables. Raises LiminalError where that cannot be."""
 
     def __init__(self, url: str | None = None) -> None:
-        self.url = address(url)
+        self.url = database_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         with _locks_guard:  # one writer at a time in this process, however many stores it has open
             self.lock = _locks.setdefault(self.url.render_as_string(hide_password=False), threading.Lock())
@@ -66,11 +192,11 @@ class Database:
     def _engine(self) -> Engine:
         if self.is_sqlite:
             engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, pool_timeout=BUSY_SECONDS)
-            event.listen(engine, "connect", _set_up_sqlite)
+            event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         engine = create_engine(self.url, connect_args={"connect_timeout": 10}, pool_timeout=BUSY_SECONDS, pool_pre_ping=True)
-        event.listen(engine, "connect", _set_up_postgresql)
+        event.listen(engine, "connect", _configure_postgresql)
         return engine
 
     def _open(self) -> None:
@@ -95,9 +221,9 @@ class Database:
                     if raw.execute("PRAGMA journal_mode").fetchone() != ("wal",):
                         raw.execute("PRAGMA journal_mode = WAL")
                 return
-            except failures.FAILURES as error:
+            except FAILURES as error:
                 if getattr(error, "sqlite_errorname", "") != "SQLITE_BUSY" or time.monotonic() > until:
-                    raise failures.sentence(error, self.url) or error from error
+                    raise explain_failure(error, self.url) or error from error
                 time.sleep(0.02)
 
     @contextmanager
@@ -136,7 +262,7 @@ class Database:
 
     def busy(self) -> LiminalError:
         """Another writer of this process takes too long."""
-        return LiminalError(f"{failures.place(self.url)} is being written to by another task; try again in a moment.")
+        return LiminalError(f"{describe_database(self.url)} is being written to by another task; try again in a moment.")
 
     @contextmanager
     def loading(self) -> Iterator[Connection]:
@@ -164,14 +290,14 @@ class Database:
     def _in_words(self) -> Iterator[None]:
         try:
             yield
-        except failures.FAILURES as error:
-            said = failures.sentence(error, self.url)
+        except FAILURES as error:
+            said = explain_failure(error, self.url)
             if said is None:
                 raise
             raise said from error
 
 
-def _set_up_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
+def _configure_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions begin where ``_begin_sqlite`` says, not where Python's driver guesses
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk, not just in the system's memory
@@ -185,7 +311,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN")
 
 
-def _set_up_postgresql(connection: Any, entry: ConnectionPoolEntry) -> None:
+def _configure_postgresql(connection: Any, entry: ConnectionPoolEntry) -> None:
     before = connection.autocommit
     connection.autocommit = True
     cursor = connection.cursor()

@@ -1,16 +1,37 @@
-"""The store's tables. A change here needs a migration beside it; a test compares the two."""
+"""The store's tables, and studies, stimuli and raters as their rows and back.
+
+A change of a table needs a migration beside it; a test compares the two.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    RowMapping,
+    Table,
+    Text,
+)
 from sqlalchemy.types import TypeDecorator
 
+from core.studies.ratings import check_name
+from core.studies.study import Rater, RatingPlan, Stimulus, Study
 
-class Json(TypeDecorator[Any]):
+
+class JsonText(TypeDecorator[Any]):
     """Plain values as JSON in ASCII, so that any script and any character of a browser goes through both databases."""
 
     impl = Text
@@ -23,7 +44,7 @@ class Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcMoment(TypeDecorator[datetime]):
     """A point in time: kept in UTC, given back with its zone. A naive one is taken as UTC."""
 
     impl = DateTime(timezone=True)
@@ -47,15 +68,15 @@ STUDIES = Table(
     "studies",
     METADATA,
     Column("name", NAME, primary_key=True),
-    Column("plan", Json, nullable=False),
+    Column("plan", JsonText, nullable=False),
     Column("token", Text, nullable=False, unique=True),
     Column("source", Text, nullable=False),
     Column("published", Boolean, nullable=False),
     Column("closed", Boolean, nullable=False),
-    Column("sample_sets", Json, nullable=False),
-    Column("note", Json, nullable=False),
+    Column("sample_sets", JsonText, nullable=False),
+    Column("note", JsonText, nullable=False),
     Column("enrolled", Integer, nullable=False),  # raters ever; their numbers are never given twice
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
 )
 
 STIMULI = Table(
@@ -64,12 +85,12 @@ STIMULI = Table(
     Column("study", NAME, ForeignKey("studies.name", ondelete="CASCADE"), primary_key=True),
     Column("stimulus", NAME, primary_key=True),
     Column("place", Integer, nullable=False),
-    Column("images", Json, nullable=False),
+    Column("images", JsonText, nullable=False),
     Column("sample_type", Text, nullable=False),
     Column("base_id", Text, nullable=False),
     Column("is_sentinel", Boolean, nullable=False),
     Column("expected", Text, nullable=False),
-    Column("details", Json, nullable=False),
+    Column("details", JsonText, nullable=False),
     Column("handed_out", Integer, nullable=False),  # raters whose order holds it
 )
 
@@ -80,13 +101,13 @@ RATERS = Table(
     Column("rater", NAME, primary_key=True),
     Column("number", Integer, nullable=False),
     Column("code", Text, nullable=False, unique=True),
-    Column("trials", Json, nullable=False),
+    Column("trials", JsonText, nullable=False),
     Column("source", Text, nullable=False),
-    Column("consented_at", Moment),
-    Column("demographics", Json, nullable=False),
-    Column("strategy", Json, nullable=False),
-    Column("finished_at", Moment),
-    Column("created_at", Moment, nullable=False),
+    Column("consented_at", UtcMoment),
+    Column("demographics", JsonText, nullable=False),
+    Column("strategy", JsonText, nullable=False),
+    Column("finished_at", UtcMoment),
+    Column("created_at", UtcMoment, nullable=False),
 )
 
 ANSWERS = Table(
@@ -104,7 +125,7 @@ ANSWERS = Table(
     Column("is_sentinel", Boolean, nullable=False),
     Column("source", Text, nullable=False),
     Column("presented", Text, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
     # A trial is answered once, from however many tabs. Also the order in which a study's table is read.
     Index("ratings_once", "study", "rater", "trial", "task", "stimulus", unique=True),
     Index("ratings_by_stimulus", "study", "stimulus", "rater"),
@@ -118,6 +139,51 @@ DELETIONS = Table(
     Column("study", NAME, nullable=False, index=True),
     Column("what", Text, nullable=False),
     Column("answers", Integer, nullable=False),
-    Column("reason", Json, nullable=False),
-    Column("deleted_at", Moment, nullable=False),
+    Column("reason", JsonText, nullable=False),
+    Column("deleted_at", UtcMoment, nullable=False),
 )
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What is left of what was deleted: that it was there. ``what``: 'rater' (no name) or 'study'."""
+
+    study: str
+    what: str
+    answers: int
+    reason: str
+    deleted_at: datetime
+
+
+def study_row(study: Study) -> dict[str, Any]:
+    """Values by the columns of STUDIES, ``enrolled`` apart."""
+    return {**{name: getattr(study, name) for name in study.__dataclass_fields__}, "plan": study.plan.to_dict()}
+
+
+def to_study(row: RowMapping) -> Study:
+    """A row of STUDIES."""
+    values = {name: row[name] for name in Study.__dataclass_fields__}
+    return Study(**{**values, "plan": RatingPlan.from_dict(row["plan"]), "sample_sets": tuple(row["sample_sets"])})
+
+
+def stimulus_row(stimulus: Stimulus, study: str, place: int) -> dict[str, Any]:
+    """Values by the columns of STIMULI."""
+    name = check_name(stimulus.stimulus, "stimulus")
+    return {**asdict(stimulus), "stimulus": name, "study": study, "place": place, "handed_out": 0}
+
+
+def to_stimulus(row: RowMapping) -> Stimulus:
+    """A row of STIMULI."""
+    values = {name: row[name] for name in Stimulus.__dataclass_fields__}
+    return Stimulus(**{**values, "images": tuple(row["images"])})
+
+
+def rater_row(rater: Rater, number: int) -> dict[str, Any]:
+    """Values by the columns of RATERS."""
+    return {**{name: getattr(rater, name) for name in rater.__dataclass_fields__}, "number": number}
+
+
+def to_rater(row: RowMapping) -> Rater:
+    """A row of RATERS."""
+    values = {name: row[name] for name in Rater.__dataclass_fields__}
+    return Rater(**{**values, "trials": tuple(row["trials"])})

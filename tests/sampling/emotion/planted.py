@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.models.builtin.emotion_mlp import EmotionMLP, EmotionMLPNetwork
+from core.models.builtin.prior import noise_beyond_gaussian
 from core.models.contracts import Classifier, Decoder, Encoder, Prior, Surrogate
-from core.models.emotion_mlp import EmotionMLP, EmotionMLPNetwork
-from core.models.noising import noise_beyond_gaussian
 from core.sampling.bases import Base
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.panel import EmotionPanel
-from core.sampling.emotion.reference import Reference
+from core.sampling.emotion.judging import EmotionPanel
+from core.sampling.stored.reference import ReferenceSet
 from tests.fakes import LATENT_DIM, REACH, FakeGenerator, FakeRecogniser, card
 
 STEERING = ("planted-one", "planted-two")
@@ -114,7 +114,7 @@ def planted_panel(generator=None, recogniser=None, surrogate=None):
         steering=tuple(classifiers[name] for name in STEERING),
         classifiers=classifiers,
         recogniser=recogniser or FakeRecogniser(),
-        reference=Reference("planted", 0, logits, dict.fromkeys(classifiers, 2.0), "command", "2026-01-01"),
+        reference=ReferenceSet("planted", 0, logits, dict.fromkeys(classifiers, 2.0), "command", "2026-01-01"),
     )
 
 

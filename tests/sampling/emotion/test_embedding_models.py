@@ -8,23 +8,25 @@ import torch
 
 from core.errors import LiminalError
 from core.models import registry
-from core.models.cocog_prior import CocogPrior
+from core.models.builtin.prior import read_alpha_bar
+from core.models.custom import catalogue
+from core.models.custom.cocog import CocogPrior
+from core.models.custom.manager import add_model
 from core.models.emotions import EMOTIONS
-from core.models.noising import kept_share
-from core.models.own import listing
-from core.models.own.adding import add
 from core.progress import Progress
-from core.sampling import own_judging
+from core.sampling import configuration as sampling_configuration
 from core.sampling.bases import Base
+from core.sampling.building import population, precompute
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.emotion import direct, reference, two_stage
-from core.sampling.emotion.configuration import EmotionConfiguration, embedding_classifier
-from core.sampling.emotion.events import Denoising
-from core.sampling.emotion.generate import generate
-from core.sampling.emotion.panel import EmotionPanel
-from core.sampling.many.pieces import torch_threads
-from core.sampling.panel import Panel
-from core.sampling.pictures import quantised, to_pictures
+from core.sampling.datasets.plan import use_torch_threads
+from core.sampling.emotion import direct, two_stage
+from core.sampling.emotion.configuration import EmotionConfiguration, find_embedding_classifier
+from core.sampling.emotion.generate import generate_emotion_set
+from core.sampling.emotion.judging import EmotionPanel
+from core.sampling.events import DenoisingStep
+from core.sampling.identity import IdentityPanel
+from core.sampling.images import quantise, to_pictures
+from core.sampling.stored import reference
 from tests import tiny_stack
 from tests.tiny_stack import EMBEDDING
 
@@ -35,14 +37,14 @@ PEOPLE = 40
 def best_guess(self, noised, step):
     """The noise in noised embeddings that are N(0, I): an untrained network's own would make draws of any size."""
     assert self.betas == "linear"
-    return (1 - kept_share(self.train_steps, self.betas))[step.long()].sqrt()[:, None] * noised
+    return (1 - read_alpha_bar(self.train_steps, self.betas))[step.long()].sqrt()[:, None] * noised
 
 
 @pytest.fixture(scope="module", autouse=True)
 def stack(tmp_path_factory):
     """The four models, added and prepared as a user does it, as far as pages need it for emotion samples."""
     folder = tmp_path_factory.mktemp("stack")
-    with torch_threads(1), pytest.MonkeyPatch.context() as patch:
+    with use_torch_threads(1), pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIMINAL_DATA_DIR", str(folder / "data"))
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setattr(CocogPrior, "noise", best_guess)
@@ -50,13 +52,13 @@ def stack(tmp_path_factory):
         tiny_stack.save_prior(folder / "prior.pt")
         tiny_stack.save_mlp(folder / "mlp.safetensors")
         tiny_stack.save_adapter(folder / "adapter.safetensors", tiny_stack.save_pipeline(folder / "sdxl"))
-        add("clip", "clip-encoder", str(folder / "encoder"))
-        add("cocog", "uvit-prior", str(folder / "prior.pt"), options={"heads": 2})
-        add("mlp", "clip-mlp", str(folder / "mlp.safetensors"), options={"encoder": "clip"})
+        add_model("clip", "clip-encoder", str(folder / "encoder"))
+        add_model("cocog", "uvit-prior", str(folder / "prior.pt"), options={"heads": 2})
+        add_model("mlp", "clip-mlp", str(folder / "mlp.safetensors"), options={"encoder": "clip"})
         options = {"adapter": str(folder / "adapter.safetensors"), "prior": "cocog", "classifier": "mlp"}
-        add("turbo", "sdxl-ip-adapter", str(folder / "sdxl"), options=options)
-        reference.build("turbo", count=PEOPLE, folder=reference.folder_of("turbo"))
-        own_judging.ask("mlp", "turbo", PEOPLE, Progress())
+        add_model("turbo", "sdxl-ip-adapter", str(folder / "sdxl"), options=options)
+        population.build_reference_set("turbo", count=PEOPLE, folder=reference.reference_folder("turbo"))
+        precompute.write_custom_logits("mlp", "turbo", PEOPLE, Progress())
         yield folder
 
 
@@ -71,8 +73,8 @@ def configuration(**more):
 
 def test_one_name_brings_all_four():
     c = configuration()
-    assert embedding_classifier("turbo") == c.steerer == "mlp"
-    assert embedding_classifier("dcgan") is None
+    assert find_embedding_classifier("turbo") == c.steerer == "mlp"
+    assert find_embedding_classifier("dcgan") is None
     assert EmotionConfiguration(*PAIR).steerer == "emotion-mlp"
     panel = EmotionPanel.load(c)
     assert [panel.encoder.name, panel.prior.name, panel.mlp.name, panel.generator.name] == ["clip", "cocog", "mlp", "turbo"]
@@ -86,17 +88,17 @@ def test_one_name_brings_all_four():
 def test_the_filter_is_the_added_classifiers_own_percentile():
     """K of equation (3) over the generator's plain faces, judged by the MLP through the encoder: worked out again here."""
     panel = EmotionPanel.load(configuration())
-    seeds = [reference.sample_seed(0, "reference", index) for index in range(PEOPLE)]
+    seeds = [sampling_configuration.sample_seed(0, "reference", index) for index in range(PEOPLE)]
     with torch.inference_mode():
-        images = quantised(panel.generator.decode(panel.generator.sample(seeds)))
+        images = quantise(panel.generator.decode(panel.generator.sample(seeds)))
         logits = panel.mlp.logits_of(panel.encoder.embed(images)).double().numpy()
     assert np.allclose(panel.reference.percentiles("mlp"), np.percentile(logits, 75, axis=0), atol=1e-5)
 
 
 def test_two_stages_end_on_the_boundary_and_in_the_generators_picture(base):
     seen = []
-    events = Progress(lambda event: seen.append(event) if isinstance(event, Denoising) else None)
-    made = generate(configuration(), events, base=base)
+    events = Progress(lambda event: seen.append(event) if isinstance(event, DenoisingStep) else None)
+    made = generate_emotion_set(configuration(), events, base=base)
     boundary = made.samples[made.samples["sample_type"] == "boundary"]
     assert len(boundary) == 2
     assert seen
@@ -105,11 +107,11 @@ def test_two_stages_end_on_the_boundary_and_in_the_generators_picture(base):
         latent = torch.from_numpy(made.latents[row["sample_id"]])[None]
         assert latent.shape == (1, EMBEDDING)
         with torch.inference_mode():
-            picture = quantised(panel.generator.decode(latent))
+            picture = quantise(panel.generator.decode(latent))
             logits = panel.mlp.logits(picture)[0]
         assert np.array_equal(to_pictures(picture)[0], made.images[row["sample_id"]])  # what decode makes is what is shown ...
         assert [row[f"logit_{emotion}"] for emotion in EMOTIONS] == pytest.approx(logits.tolist(), abs=1e-5)  # ... and judged
-    again = generate(configuration(), base=base)
+    again = generate_emotion_set(configuration(), base=base)
     assert set(again.images) == set(made.images)
 
 
@@ -118,7 +120,7 @@ def test_guidance_moves_embeddings_to_the_boundary():
     start, panel = torch.randn(8, EMBEDDING, generator=torch.Generator().manual_seed(0)), EmotionPanel.load(configuration())
     smaller = []
     for guided in (True, False):
-        ended = two_stage.guided_embeddings(start, range(8), configuration(guided=guided, steps=25), panel)
+        ended = two_stage.denoise_embeddings(start, range(8), configuration(guided=guided, steps=25), panel)
         assert 0.5 < float(ended.std()) < 2  # noised and denoised by one schedule
         shares = panel.mlp.logits_of(ended).softmax(dim=1)[:, list(configuration().pair)]
         smaller.append(float(shares.min(dim=1).values.median()))
@@ -133,7 +135,7 @@ def test_direct_search_climbs_through_the_classifier_alone():
     plain = panel.mlp.logits_of(torch.randn(400, EMBEDDING, generator=torch.Generator().manual_seed(5))).numpy()
     panel = dataclasses.replace(panel, reference=dataclasses.replace(panel.reference, logits={"mlp": plain}))
     start = 0.7 * torch.randn(6, EMBEDDING, generator=torch.Generator().manual_seed(3))
-    found = direct.search(start, c, panel)
+    found = direct.search_boundary(start, c, panel)
     before, after = (
         panel.mlp.logits_of(rows).softmax(dim=1)[:, list(c.pair)].min(dim=1).values.median() for rows in (start, found)
     )
@@ -144,11 +146,11 @@ def test_direct_search_climbs_through_the_classifier_alone():
 def test_what_does_not_fit_is_said():
     with pytest.raises(LiminalError, match="are steered by mlp, which reads its embeddings, not by mini-xception"):
         EmotionPanel.load(configuration(steerer="mini-xception", judges=("tanh-cnn", "small-cnn")))
-    own = registry.entry("turbo").own
-    listing.keep(dataclasses.replace(own, name="other"))
+    own = registry.find_entry("turbo").own
+    catalogue.save_custom_model(dataclasses.replace(own, name="other"))
     with pytest.raises(LiminalError, match="No reference population of other is stored"):
         EmotionPanel.load(configuration(generator="other"))
-    listing.keep(dataclasses.replace(own, name="other", options={**own.options, "classifier": None}))
+    catalogue.save_custom_model(dataclasses.replace(own, name="other", options={**own.options, "classifier": None}))
     with pytest.raises(LiminalError, match="names no classifier of its embeddings"):
         EmotionPanel.load(configuration(generator="other", strategy="direct"))
     with pytest.raises(LiminalError, match="Two stages need"):
@@ -158,5 +160,5 @@ def test_what_does_not_fit_is_said():
 def test_identity_search_by_gradient_needs_a_generator_with_one():
     c = IdentityConfiguration(generator="turbo", strategy="gradient")
     with pytest.raises(LiminalError, match="has no gradient; search by trial and selection"):
-        Panel.load(c)
-    assert Panel.load(dataclasses.replace(c, strategy="cmaes")).generator.name == "turbo"
+        IdentityPanel.load(c)
+    assert IdentityPanel.load(dataclasses.replace(c, strategy="cmaes")).generator.name == "turbo"

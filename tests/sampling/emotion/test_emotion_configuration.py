@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
-from core.sampling.emotion.configuration import MOST, PAIRS, EmotionConfiguration, ordered
+from core.sampling.emotion.configuration import EMOTION_PAIRS, MAX_COUNT, EmotionConfiguration, order_emotions
 
 
 def refused(**values):
@@ -19,10 +19,10 @@ def refused(**values):
 
 
 def test_fifteen_pairs_in_the_papers_order():
-    assert len(PAIRS) == len(set(PAIRS)) == 15
-    assert PAIRS[0] == ("surprise", "fear")
-    assert PAIRS[-1] == ("sadness", "anger")
-    assert all(ordered(*pair) == pair == ordered(*reversed(pair)) for pair in PAIRS)
+    assert len(EMOTION_PAIRS) == len(set(EMOTION_PAIRS)) == 15
+    assert EMOTION_PAIRS[0] == ("surprise", "fear")
+    assert EMOTION_PAIRS[-1] == ("sadness", "anger")
+    assert all(order_emotions(*pair) == pair == order_emotions(*reversed(pair)) for pair in EMOTION_PAIRS)
 
 
 @given(st.sampled_from(EMOTIONS), st.sampled_from(EMOTIONS))
@@ -48,7 +48,7 @@ def test_unknown_emotions(emotion):
     [
         ("count", 0),
         ("count", 100_000),
-        ("count", MOST + 1),
+        ("count", MAX_COUNT + 1),
         ("count", 2.5),
         ("count", True),
         ("seed", -1),
@@ -81,7 +81,7 @@ configurations = st.builds(
     EmotionConfiguration,
     emotion1=st.sampled_from(EMOTIONS[:3]),
     emotion2=st.sampled_from(EMOTIONS[3:]),
-    count=st.integers(1, MOST),
+    count=st.integers(1, MAX_COUNT),
     seed=st.integers(0, 2**63 - 1),
     base=st.none() | st.text(),
     strategy=st.sampled_from(["two-stage", "direct"]),

@@ -8,14 +8,14 @@ from pandas.testing import assert_frame_equal
 from scipy.special import softmax
 
 from core.errors import Cancelled, LiminalError
-from core.models.contracts import EMOTIONS
-from core.models.trained import read_trained
+from core.models.emotions import EMOTIONS
+from core.models.trained_weights import read_trained
 from core.progress import Progress, Stage
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.events import BaseShown, BoundaryMade, Denoising
-from core.sampling.emotion.generate import GROUP, generate
-from core.sampling.emotion.panel import EmotionPanel
-from core.sampling.pictures import to_images
+from core.sampling.emotion.generate import GROUP_SIZE, generate_emotion_set
+from core.sampling.emotion.judging import EmotionPanel
+from core.sampling.events import BaseShown, BoundarySampleMade, DenoisingStep
+from core.sampling.images import to_images
 from core.sampling.sample_set import SampleSet
 from tests.fakes import SCALE, FakeGenerator, FakeRecogniser
 from tests.sampling.emotion.planted import JUDGES, configuration, planted_base, planted_panel
@@ -24,7 +24,9 @@ STRATEGIES = ("two-stage", "direct")
 
 
 def made(progress=None, base=None, panel=None, **values):
-    return generate(configuration(**({"count": 6} | values)), progress, base=base or planted_base(), panel=panel or planted_panel())
+    return generate_emotion_set(
+        configuration(**({"count": 6} | values)), progress, base=base or planted_base(), panel=panel or planted_panel()
+    )
 
 
 def boundary(found):
@@ -68,7 +70,7 @@ def test_guided_passes_more_often_than_unguided(strategy):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("count", [1, GROUP, GROUP + 1, 7])
+@pytest.mark.parametrize("count", [1, GROUP_SIZE, GROUP_SIZE + 1, 7])
 def test_a_sample_is_the_same_whatever_the_number(strategy, count):
     few, many = made(strategy=strategy, count=count), made(strategy=strategy, count=9)
     for name, latent in few.latents.items():
@@ -92,10 +94,10 @@ def test_events_come_in_order(strategy):
     assert stages == sorted(stages)
     assert (stages[0], stages[-1]) == (0.0, 1.0)
     assert [event.first for event in events if isinstance(event, BaseShown)] == [0]
-    ready = [event for event in events if isinstance(event, BoundaryMade)]
+    ready = [event for event in events if isinstance(event, BoundarySampleMade)]
     assert [event.index for event in ready] == list(range(6))
-    for first, number in ((0, GROUP), (GROUP, 2)):
-        group = [event for event in events if isinstance(event, Denoising) and event.first == first]
+    for first, number in ((0, GROUP_SIZE), (GROUP_SIZE, 2)):
+        group = [event for event in events if isinstance(event, DenoisingStep) and event.first == first]
         fractions = [event.fraction for event in group]
         assert len(group) > 3
         assert fractions == sorted(fractions)
@@ -115,7 +117,7 @@ def test_events_come_in_order(strategy):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("after", [Denoising, BoundaryMade, BaseShown])
+@pytest.mark.parametrize("after", [DenoisingStep, BoundarySampleMade, BaseShown])
 def test_cancel_stops_between_events(strategy, after):
     progress = Progress()
     seen = []
@@ -129,7 +131,7 @@ def test_cancel_stops_between_events(strategy, after):
     with pytest.raises(Cancelled):
         made(progress, strategy=strategy)
     assert isinstance(seen[-1], after)  # nothing more was told
-    assert sum(isinstance(event, BoundaryMade) for event in seen) <= 1
+    assert sum(isinstance(event, BoundarySampleMade) for event in seen) <= 1
 
 
 def test_a_set_is_saved_and_loaded_unchanged(tmp_path):
@@ -173,11 +175,11 @@ def test_pictures_without_a_face_have_no_distance():
 def test_without_a_base_every_sample_has_its_own():
     events = []
     panel = planted_panel()
-    found = generate(configuration(count=5, strategy="direct", generator="dcgan"), Progress(events.append), panel=panel)
+    found = generate_emotion_set(configuration(count=5, strategy="direct", generator="dcgan"), Progress(events.append), panel=panel)
     assert found.samples["sample_type"].value_counts().to_dict() == {"genuine": 5, "boundary": 5}
     assert boundary(found)["base_id"].nunique() == 5
     assert [event.first for event in events if isinstance(event, BaseShown)] == list(range(5))
-    alone = generate(configuration(count=1, strategy="direct", generator="dcgan"), panel=panel)
+    alone = generate_emotion_set(configuration(count=1, strategy="direct", generator="dcgan"), panel=panel)
     assert set(alone.latents) <= set(found.latents)
 
 
@@ -212,7 +214,7 @@ def test_pictures_are_what_was_judged_to_the_last_bit():
 
 def test_a_real_set_names_its_models_with_their_hashes(tmp_path):
     c = EmotionConfiguration("surprise", "fear", count=2, seed=3, generator="dcgan", strategy="direct", search_steps=2)
-    found = generate(c)
+    found = generate_emotion_set(c)
     models = found.manifest["models"]
     for name in ("face-embedding", "emotion-mlp", "face-prior", "latent-flow", "latent-emotion"):
         assert models[name]["files"][f"assets/weights/{name}.safetensors"] == read_trained(name).card["sha256"]
@@ -228,7 +230,7 @@ def test_networks_that_do_not_fit_together_are_refused(monkeypatch):
 
     c = EmotionConfiguration("surprise", "fear", generator="dcgan")
     for kind, attribute, says in (("prior", "embedding_dim", "train them again"), ("decoder", "latent_dim", "another generator")):
-        model = registry.load(registry.names(kind)[0], kind)
+        model = registry.load(registry.list_names(kind)[0], kind)
         with monkeypatch.context() as patch:
             patch.setattr(model, attribute, 7)
             with pytest.raises(LiminalError, match=says) as error:

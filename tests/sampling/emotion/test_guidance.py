@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.models.emotion_mlp import EmotionMLP, EmotionMLPNetwork
-from core.models.noising import cleaned, kept_share
+from core.models.builtin.emotion_mlp import EmotionMLP, EmotionMLPNetwork
+from core.models.builtin.prior import estimate_clean, read_alpha_bar
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.guidance import CLOSE, LEAST, SOFTENED, Guide, uncertainty_loss
+from core.sampling.emotion.two_stage import LEAST_LOSS, LOGIT_DIVISOR, RESTING_EXCESS, UncertaintyGuide, measure_uncertainty_loss
 
 E = 8
 TOTAL = 1000
@@ -32,7 +32,7 @@ def mlp():
 
 
 def guide(mlp, **values):
-    return Guide(mlp, EmotionConfiguration("fear", "sadness", **values), TOTAL)
+    return UncertaintyGuide(mlp, EmotionConfiguration("fear", "sadness", **values), TOTAL)
 
 
 def rows(n=6, seed=1):
@@ -55,28 +55,28 @@ def test_equation_1_by_hand(pair):
     p = probabilities(p1, p2)
     q = torch.zeros(6, dtype=torch.float64)
     q[PAIR[0]] = q[PAIR[1]] = 0.5
-    assert float(uncertainty_loss(p, PAIR, "product")) == pytest.approx(float(-(p @ q)))
-    assert float(uncertainty_loss(p, PAIR, "cross-entropy")) == pytest.approx(-(math.log(p1) + math.log(p2)) / 2)
+    assert float(measure_uncertainty_loss(p, PAIR, "product")) == pytest.approx(float(-(p @ q)))
+    assert float(measure_uncertainty_loss(p, PAIR, "cross-entropy")) == pytest.approx(-(math.log(p1) + math.log(p2)) / 2)
 
 
 @given(st.floats(0.001, 0.999))
 def test_along_the_pair_the_product_is_flat_and_the_cross_entropy_is_not(p1):
     edge = probabilities(p1, 1 - p1)
-    assert float(uncertainty_loss(edge, PAIR, "product")) == pytest.approx(LEAST["product"])
-    excess = float(uncertainty_loss(edge, PAIR, "cross-entropy")) - LEAST["cross-entropy"]
+    assert float(measure_uncertainty_loss(edge, PAIR, "product")) == pytest.approx(LEAST_LOSS["product"])
+    excess = float(measure_uncertainty_loss(edge, PAIR, "cross-entropy")) - LEAST_LOSS["cross-entropy"]
     assert excess >= -1e-12
     assert excess >= 2 * (p1 - 0.5) ** 2 - 1e-12  # Pinsker's inequality: evenness is asked for
 
 
 @given(shares)
 def test_neither_form_falls_below_its_least(pair):
-    for form, least in LEAST.items():
-        assert float(uncertainty_loss(probabilities(*pair), PAIR, form)) >= least - 1e-9
+    for form, least in LEAST_LOSS.items():
+        assert float(measure_uncertainty_loss(probabilities(*pair), PAIR, form)) >= least - 1e-9
 
 
 def test_no_probability_at_all_costs_much_but_is_finite():
     p = torch.zeros(1, 6).index_fill_(1, torch.tensor([0]), 1.0).requires_grad_()
-    loss = uncertainty_loss(p, PAIR, "cross-entropy")
+    loss = measure_uncertainty_loss(p, PAIR, "cross-entropy")
     loss.backward()
     assert 20 < float(loss.detach()) < 100
     assert torch.isfinite(p.grad).all()
@@ -92,7 +92,7 @@ def test_the_unscaled_push_is_gamma_times_the_gradient_at_x_t(mlp, form, gamma):
     network.load_state_dict({key: value.double() for key, value in mlp.network.state_dict().items()})
 
     def loss(at):
-        return uncertainty_loss(network(at).softmax(dim=1), PAIR, form)
+        return measure_uncertainty_loss(network(at).softmax(dim=1), PAIR, form)
 
     h = 1e-5
     with torch.no_grad():
@@ -106,11 +106,11 @@ def test_the_adaptive_push_is_as_long_as_the_steps_noise_and_asked_at_the_estima
     """At gamma 0.5; its direction is the gradient's at the estimate of x_0, with the logits softened."""
     x, noise = rows()
     pushed = guide(mlp, adaptive=True, gamma=0.5).push(x, noise, 500, 0.3)
-    asked = cleaned(x, noise, 500, TOTAL).requires_grad_()
-    losses = uncertainty_loss((mlp.logits_of(asked) / SOFTENED).softmax(dim=1), PAIR, "cross-entropy")
+    asked = estimate_clean(x, noise, 500, TOTAL).requires_grad_()
+    losses = measure_uncertainty_loss((mlp.logits_of(asked) / LOGIT_DIVISOR).softmax(dim=1), PAIR, "cross-entropy")
     (gradient,) = torch.autograd.grad(losses.sum(), asked)
     assert torch.nn.functional.cosine_similarity(pushed, gradient).min() > 0.9999
-    far = losses.detach() - math.log(2) > CLOSE
+    far = losses.detach() - math.log(2) > RESTING_EXCESS
     assert far.sum() >= 3
     assert torch.allclose(pushed[far].norm(dim=1), torch.full((int(far.sum()),), 0.3 * math.sqrt(E)), rtol=1e-4)
     for changed in (guide(mlp, gamma=1.0).push(x, noise, 500, 0.3), guide(mlp, gamma=0.5).push(x, noise, 500, 0.6)):
@@ -121,11 +121,11 @@ def test_going_against_the_push_lowers_the_loss(mlp):
     x, _ = rows(40, seed=5)
     none = torch.zeros_like(x)
     # at step 0 nearly everything is signal, so that the estimate of x_0 is x_t itself
-    scale = float(kept_share(TOTAL)[0].sqrt())
+    scale = float(read_alpha_bar(TOTAL)[0].sqrt())
     for adaptive in (True, False):
         g = guide(mlp, adaptive=adaptive, gamma=0.05)
-        before = uncertainty_loss(mlp.logits_of(x / scale).softmax(dim=1), PAIR, "cross-entropy")
-        after = uncertainty_loss(mlp.logits_of((x - g.push(x, none, 0, 0.1)) / scale).softmax(dim=1), PAIR, "cross-entropy")
+        before = measure_uncertainty_loss(mlp.logits_of(x / scale).softmax(dim=1), PAIR, "cross-entropy")
+        after = measure_uncertainty_loss(mlp.logits_of((x - g.push(x, none, 0, 0.1)) / scale).softmax(dim=1), PAIR, "cross-entropy")
         assert (after - before).max() < 1e-5
         assert (after - before).mean() < -1e-4
 
@@ -141,7 +141,7 @@ def test_the_adaptive_push_comes_to_rest_at_the_goal():
             return torch.cat([others, first, others, others, second, others], dim=1)
 
     even = Even(NoEncoder(), network)
-    scale = kept_share(TOTAL)[300].sqrt()
+    scale = read_alpha_bar(TOTAL)[300].sqrt()
     x = torch.tensor([[0.0, 0.3], [0.1, 0.3], [3.0, 0.3]]) * scale  # estimates of x_0, their noise being none
     pushed = guide(even, gamma=0.5).push(x, torch.zeros_like(x), 300, 0.2)
     lengths = pushed.norm(dim=1)

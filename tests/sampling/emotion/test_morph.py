@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from core.errors import Cancelled, LiminalError
 from core.progress import Progress, Stage
 from core.sampling.emotion import direct
-from core.sampling.emotion.events import BaseShown, BoundaryMade, Opinion
-from core.sampling.emotion.morph import Morph, between_anchors, morph
+from core.sampling.emotion.morph import EmotionMorph, interpolate_anchors, make_morph
+from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores
 from tests.sampling.emotion.planted import configuration, planted_base, planted_panel
 
 
 def walk(frames=9, progress=None, **values):
-    return morph(configuration(**values), frames, progress, base=planted_base(), panel=planted_panel())
+    return make_morph(configuration(**values), frames, progress, base=planted_base(), panel=planted_panel())
 
 
 def test_from_one_emotion_over_the_boundary_to_the_other():
@@ -34,7 +34,7 @@ def test_anchors_are_the_searched_faces():
     found = walk(frames=5)
     start = torch.from_numpy(planted_base().latent)[None]
     for frame, share in ((0, 0.0), (2, 0.5), (4, 1.0)):
-        expected = direct.search(start, configuration(), planted_panel(), share=share)[0]
+        expected = direct.search_boundary(start, configuration(), planted_panel(), share=share)[0]
         assert np.allclose(found.latents[frame], expected.numpy(), atol=1e-6)
     assert np.allclose(found.latents[1], (found.latents[0] + found.latents[2]) / 2, atol=1e-6)
 
@@ -48,20 +48,20 @@ def test_the_same_again():
 def test_events_come_frame_by_frame():
     events = []
     found = walk(5, Progress(events.append))
-    assert [event.index for event in events if isinstance(event, BoundaryMade)] == list(range(5))
+    assert [event.index for event in events if isinstance(event, BoundarySampleMade)] == list(range(5))
     assert sum(isinstance(event, BaseShown) for event in events) == 1
     fractions = [event.fraction for event in events if isinstance(event, Stage)]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     for event in events:
-        if isinstance(event, BoundaryMade):
+        if isinstance(event, BoundarySampleMade):
             assert np.array_equal(event.image, found.pictures[event.index])
             assert event.opinions == found.opinions[event.index]
 
 
 def test_cancel():
     progress = Progress()
-    progress.report = lambda event: progress.cancel.set() if isinstance(event, BoundaryMade) else None
+    progress.report = lambda event: progress.cancel.set() if isinstance(event, BoundarySampleMade) else None
     with pytest.raises(Cancelled):
         walk(5, progress)
 
@@ -78,9 +78,9 @@ def planted_morph(leads):
     for lead in leads:
         p = [0.0, 0.4 - lead / 2, 0.1, 0.1, 0.4 + lead / 2, 0.0]
         raw = p[::-1]  # must not be what counts
-        opinions.append({"x": Opinion(tuple(raw), tuple(p), tuple(p))})
+        opinions.append({"x": ClassifierScores(tuple(raw), tuple(p), tuple(p))})
     n = len(leads)
-    return Morph(
+    return EmotionMorph(
         configuration(), tuple(np.linspace(0, 1, n)), (np.zeros((2, 2, 3), np.uint8),) * n, tuple(opinions), np.zeros((n, 8))
     )
 
@@ -103,6 +103,6 @@ def test_flips_are_where_the_lead_changes(leads, flips):
 def test_between_anchors_is_piecewise_linear(targets):
     random = torch.Generator().manual_seed(0)
     anchors = torch.randn(3, 4, generator=random)
-    rows = between_anchors(anchors, targets).numpy()
+    rows = interpolate_anchors(anchors, targets).numpy()
     for column in range(4):
         assert np.allclose(rows[:, column], np.interp(targets, [0, 0.5, 1], anchors[:, column].numpy()), atol=1e-5)

@@ -7,14 +7,15 @@ from scipy.special import softmax
 from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
-from core.sampling.emotion import reference as module
-from core.sampling.emotion.configuration import PAIRS
-from core.sampling.emotion.reference import TEACHERS, Reference, build, load_reference, temperature
-from core.sampling.seeds import sample_seed
+from core.sampling.building.population import build_reference_set, fit_temperature
+from core.sampling.configuration import sample_seed
+from core.sampling.emotion.configuration import EMOTION_PAIRS
+from core.sampling.stored import reference as module
+from core.sampling.stored.reference import TEMPERATURE_TEACHERS, ReferenceSet, load_reference_set
 
 
 def planted(logits, temperatures=None):
-    return Reference("planted", 0, logits, temperatures or dict.fromkeys(logits, 1.0), "command", "2026-01-01")
+    return ReferenceSet("planted", 0, logits, temperatures or dict.fromkeys(logits, 1.0), "command", "2026-01-01")
 
 
 def normal(n=4000, seed=0, loc=(0, 1, 2, 3, 4, 5), scale=(1, 2, 3, 1, 2, 3)):
@@ -76,14 +77,14 @@ def drawn_labels(logits, seed=1):
 def test_a_planted_temperature_is_recovered(classifier, planted_t):
     """Labels are drawn from softmax(l); a network that says T * l is T times too sure."""
     truth = normal(20_000, loc=(0,) * 6, scale=(1.5,) * 6)
-    logits = {name: drawn_labels(truth) for name in TEACHERS[classifier]}
+    logits = {name: drawn_labels(truth) for name in TEMPERATURE_TEACHERS[classifier]}
     logits[classifier] = np.float32(planted_t) * truth
-    assert temperature(logits, classifier) == pytest.approx(planted_t, rel=0.05)
+    assert fit_temperature(logits, classifier) == pytest.approx(planted_t, rel=0.05)
 
 
 def test_the_judge_labels_nothing_for_those_who_steer():
-    assert all("small-cnn" not in teachers for teachers in TEACHERS.values())
-    assert all(name not in teachers for name, teachers in TEACHERS.items())
+    assert all("small-cnn" not in teachers for teachers in TEMPERATURE_TEACHERS.values())
+    assert all(name not in teachers for name, teachers in TEMPERATURE_TEACHERS.items())
 
 
 def test_unknown_classifiers_are_named():
@@ -100,28 +101,28 @@ def test_unknown_classifiers_are_named():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
-    return folder, build("dcgan", count=40, seed=2, folder=folder)
+    return folder, build_reference_set("dcgan", count=40, seed=2, folder=folder)
 
 
 def test_a_population_is_kept_and_read(made):
     folder, reference = made
-    again = load_reference("dcgan", folder)
-    assert set(again.logits) == set(TEACHERS)
+    again = load_reference_set("dcgan", folder)
+    assert set(again.logits) == set(TEMPERATURE_TEACHERS)
     assert len(again) == 40
     assert again.temperatures == reference.temperatures
-    for name in TEACHERS:
+    for name in TEMPERATURE_TEACHERS:
         assert np.array_equal(again.logits[name], reference.logits[name])
     generator = registry.load("dcgan", "generator", "cpu")
-    from core.sampling.pictures import quantised
+    from core.sampling.images import quantise
 
-    image = quantised(generator.decode(generator.sample([sample_seed(2, "reference", 17)])))
-    for name in TEACHERS:  # each row is one face of a seed of its own
+    image = quantise(generator.decode(generator.sample([sample_seed(2, "reference", 17)])))
+    for name in TEMPERATURE_TEACHERS:  # each row is one face of a seed of its own
         assert np.allclose(again.logits[name][17], registry.load(name, "classifier", "cpu").logits(image)[0], atol=1e-4)
 
 
 def test_too_few_faces(tmp_path):
     with pytest.raises(LiminalError, match="at least 40 faces, not 39"):
-        build("dcgan", count=39, folder=tmp_path)
+        build_reference_set("dcgan", count=39, folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -136,23 +137,23 @@ def test_a_missing_or_damaged_population(tmp_path, made, damage):
     else:
         (tmp_path / f"dcgan.{damage}").write_bytes(b"rubbish")
     with pytest.raises(LiminalError) as error:
-        load_reference("dcgan", tmp_path)
+        load_reference_set("dcgan", tmp_path)
     assert "\n" not in str(error.value)
-    assert module.COMMAND in str(error.value)
+    assert module.REFERENCE_COMMAND in str(error.value)
 
 
 def test_no_population():
     with pytest.raises(LiminalError, match="No reference population of nothing"):
-        load_reference("nothing")
+        load_reference_set("nothing")
 
 
 @pytest.mark.parametrize("generator", ["dcgan", "dcgan-sharp"])
 def test_the_committed_population_is_what_it_says(generator):
-    reference = load_reference(generator)
+    reference = load_reference_set(generator)
     assert len(reference) == 2000
     assert {rows.shape for rows in reference.logits.values()} == {(2000, 6)}
     assert f"--generators {generator} --count 2000" in reference.command
-    for name in TEACHERS:
-        assert temperature(reference.logits, name) == pytest.approx(reference.temperatures[name], rel=1e-3)
-        shares = [reference.plain_share(name, (EMOTIONS.index(a), EMOTIONS.index(b)))[0] / 2000 for a, b in PAIRS]
+    for name in TEMPERATURE_TEACHERS:
+        assert fit_temperature(reference.logits, name) == pytest.approx(reference.temperatures[name], rel=1e-3)
+        shares = [reference.plain_share(name, (EMOTIONS.index(a), EMOTIONS.index(b)))[0] / 2000 for a, b in EMOTION_PAIRS]
         assert 0.01 < np.mean(shares) < 0.1  # the paper's figure for a plain sample: 4 %

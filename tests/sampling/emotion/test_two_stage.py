@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from core.models import registry
-from core.models.noising import kept_share
+from core.models.builtin.prior import read_alpha_bar
 from core.sampling.emotion import two_stage
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.generate import generate
-from core.sampling.emotion.panel import EmotionPanel
+from core.sampling.emotion.generate import generate_emotion_set
+from core.sampling.emotion.judging import EmotionPanel
 from tests.fakes import LATENT_DIM
 from tests.sampling.emotion.planted import HastyGenerator, PlantedEncoder, configuration, planted_base, planted_panel
 
@@ -27,8 +27,8 @@ def said(panel, embeddings, c):
 
 def test_with_little_freedom_and_no_guidance_the_base_comes_back():
     panel = planted_panel()
-    near = two_stage.guided_embeddings(start(), SEEDS, configuration(guided=False, freedom=0.01), panel)
-    far = two_stage.guided_embeddings(start(), SEEDS, configuration(guided=False, freedom=1.0), panel)
+    near = two_stage.denoise_embeddings(start(), SEEDS, configuration(guided=False, freedom=0.01), panel)
+    far = two_stage.denoise_embeddings(start(), SEEDS, configuration(guided=False, freedom=1.0), panel)
     assert (near - start()).norm(dim=1).max() < 0.2 * math.sqrt(LATENT_DIM)
     assert (far - start()).norm(dim=1).min() > 0.2 * math.sqrt(LATENT_DIM)
 
@@ -37,7 +37,7 @@ def test_wholly_free_and_unguided_samples_follow_the_prior():
     """From any base, the planted prior's N(0, I) comes out: within four standard errors of mean and variance."""
     many = torch.full((300, LATENT_DIM), 3.0)
     c = configuration(guided=False, freedom=1.0)
-    drawn = two_stage.guided_embeddings(many, range(300), c, planted_panel())
+    drawn = two_stage.denoise_embeddings(many, range(300), c, planted_panel())
     assert drawn.mean(dim=0).abs().max() < 4 / math.sqrt(300)
     assert (drawn.var(dim=0) - 1).abs().max() < 4 * math.sqrt(2 / 300) + 0.05
 
@@ -46,8 +46,8 @@ def test_wholly_free_and_unguided_samples_follow_the_prior():
 def test_guidance_leads_to_the_pair(loss):
     panel = planted_panel()
     c, plain = configuration(freedom=1.0, loss=loss), configuration(freedom=1.0, guided=False)
-    guided = said(panel, two_stage.guided_embeddings(start(), SEEDS, c, panel), c)
-    unguided = said(panel, two_stage.guided_embeddings(start(), SEEDS, plain, panel), c)
+    guided = said(panel, two_stage.denoise_embeddings(start(), SEEDS, c, panel), c)
+    unguided = said(panel, two_stage.denoise_embeddings(start(), SEEDS, plain, panel), c)
     assert guided.sum(dim=1).mean() > unguided.sum(dim=1).mean() + 0.3
 
 
@@ -56,7 +56,7 @@ def test_the_cross_entropy_form_is_more_even_than_the_product():
     gap = {}
     for loss in ("product", "cross-entropy"):
         c = configuration(freedom=1.0, loss=loss)
-        shares = said(panel, two_stage.guided_embeddings(start(40), range(40), c, panel), c)
+        shares = said(panel, two_stage.denoise_embeddings(start(40), range(40), c, panel), c)
         gap[loss] = float((shares[:, 0] - shares[:, 1]).abs().mean())
     assert gap["cross-entropy"] < 0.15
     assert gap["cross-entropy"] < 0.5 * gap["product"]
@@ -65,7 +65,7 @@ def test_the_cross_entropy_form_is_more_even_than_the_product():
 def test_keeping_the_face_stays_nearer():
     panel = planted_panel()
     apart = [
-        (two_stage.guided_embeddings(start(40), range(40), configuration(freedom=freedom), panel) - start(40)).norm(dim=1).mean()
+        (two_stage.denoise_embeddings(start(40), range(40), configuration(freedom=freedom), panel) - start(40)).norm(dim=1).mean()
         for freedom in (0.2, 0.5, 1.0)
     ]
     assert apart[0] < apart[1] < apart[2]
@@ -74,7 +74,7 @@ def test_keeping_the_face_stays_nearer():
 def test_resampling_guides_again():
     panel = planted_panel()
     once, twice = (
-        two_stage.guided_embeddings(start(20), range(20), configuration(resampling=times, gamma=0.2), panel) for times in (1, 3)
+        two_stage.denoise_embeddings(start(20), range(20), configuration(resampling=times, gamma=0.2), panel) for times in (1, 3)
     )
     c = configuration()
     assert not torch.equal(once, twice)
@@ -83,28 +83,28 @@ def test_resampling_guides_again():
 
 def test_the_noise_of_a_row_is_its_seeds():
     panel, c = planted_panel(), configuration()
-    together = two_stage.guided_embeddings(start(), SEEDS, c, panel)
-    swapped = two_stage.guided_embeddings(start().flip(0), SEEDS[::-1], c, panel).flip(0)
+    together = two_stage.denoise_embeddings(start(), SEEDS, c, panel)
+    swapped = two_stage.denoise_embeddings(start().flip(0), SEEDS[::-1], c, panel).flip(0)
     assert torch.allclose(together, swapped, atol=1e-5)
-    same = two_stage.guided_embeddings(start()[:1].expand(2, -1), [7, 7], c, panel)
+    same = two_stage.denoise_embeddings(start()[:1].expand(2, -1), [7, 7], c, panel)
     assert torch.equal(same[0], same[1])
-    other = two_stage.guided_embeddings(start()[:1].expand(2, -1), [7, 8], c, panel)
+    other = two_stage.denoise_embeddings(start()[:1].expand(2, -1), [7, 8], c, panel)
     assert not torch.equal(other[0], other[1])
 
 
 def test_the_way_is_told_from_the_base_to_the_end():
     told = []
     panel, c = planted_panel(), configuration(freedom=0.5, steps=20, resampling=2)
-    last = two_stage.guided_embeddings(start(), SEEDS, c, panel, lambda share, x: told.append((share, x.clone())))
+    last = two_stage.denoise_embeddings(start(), SEEDS, c, panel, lambda share, x: told.append((share, x.clone())))
     assert [share for share, _ in told] == [place / 10 for place in range(11)]  # resampled steps are told once
     assert torch.equal(told[-1][1], last)
 
 
 def test_the_step_of_the_forward_process_is_its_spread():
     """sqrt(1 - abar_t / abar_s), and its square with that of the first s steps makes up the whole noise at t."""
-    shares = kept_share(1000)
-    assert two_stage._spread(0, None, 1000) == pytest.approx(math.sqrt(1 - float(shares[0])))
-    between, first = two_stage._spread(600, 400, 1000) ** 2, 1 - float(shares[400])
+    shares = read_alpha_bar(1000)
+    assert two_stage._measure_step_noise(0, None, 1000) == pytest.approx(math.sqrt(1 - float(shares[0])))
+    between, first = two_stage._measure_step_noise(600, 400, 1000) ** 2, 1 - float(shares[400])
     assert between + (1 - between) * first == pytest.approx(1 - float(shares[600]), abs=1e-6)
 
 
@@ -113,7 +113,7 @@ def test_the_decoded_latent_has_the_wanted_embedding(generator):
     """Of the picture itself, also where the descent goes through a draft that shows another face."""
     panel = planted_panel(generator)
     wanted = 0.9 * start() / start().norm(dim=1, keepdim=True) * math.sqrt(LATENT_DIM)
-    latents = two_stage.decoded(wanted, torch.zeros_like(wanted), SEEDS, 1.0, panel)
+    latents = two_stage.decode_embeddings(wanted, torch.zeros_like(wanted), SEEDS, 1.0, panel)
     first = panel.decoder.latents(wanted, SEEDS)
     with torch.inference_mode():
         reached, drawn = (panel.encoder.embed(panel.generator.decode(each)) for each in (latents, first))
@@ -123,7 +123,7 @@ def test_the_decoded_latent_has_the_wanted_embedding(generator):
 def test_another_seed_another_latent():
     panel = planted_panel()
     same = start()[:1].expand(3, -1)
-    latents = two_stage.decoded(same, same, [1, 1, 2], 1.0, panel)
+    latents = two_stage.decode_embeddings(same, same, [1, 1, 2], 1.0, panel)
     assert torch.allclose(latents[0], latents[1], atol=1e-6)
     assert (latents[0] - latents[2]).abs().max() > 1e-3
 
@@ -138,7 +138,7 @@ def test_decoded_latents_of_kept_faces_begin_at_the_base():
     panel = dataclasses.replace(planted_panel(), encoder=Blind())
     bases = start() / start().norm(dim=1, keepdim=True) * math.sqrt(LATENT_DIM)
     apart = [
-        (two_stage.decoded(torch.zeros_like(bases), bases, SEEDS, freedom, panel) - bases).norm(dim=1).mean()
+        (two_stage.decode_embeddings(torch.zeros_like(bases), bases, SEEDS, freedom, panel) - bases).norm(dim=1).mean()
         for freedom in (0.1, 0.5, 1.0)
     ]
     assert apart[0] < apart[1] < apart[2]
@@ -156,7 +156,7 @@ def real():
 
 def test_a_sample_is_the_same_alone_and_in_company(real):
     c, panel = real
-    one, five = (generate(EmotionConfiguration(**(c.to_dict() | {"count": count})), panel=panel) for count in (1, 5))
+    one, five = (generate_emotion_set(EmotionConfiguration(**(c.to_dict() | {"count": count})), panel=panel) for count in (1, 5))
     name = one.samples[one.samples["sample_type"] == "boundary"]["sample_id"].item()  # a hash of latent and picture
     assert np.array_equal(one.images[name], five.images[name])
     assert one.latents[name].tobytes() == five.latents[name].tobytes()
@@ -171,8 +171,8 @@ def test_guidance_raises_the_pair_under_the_mlp(real):
     sums = []
     for guided in (True, False):
         of = EmotionConfiguration(**(c.to_dict() | {"guided": guided}))
-        found = two_stage.guided_embeddings(embeddings, range(8), of, panel)
-        latents = two_stage.decoded(found, bases, range(8), of.freedom, panel)
+        found = two_stage.denoise_embeddings(embeddings, range(8), of, panel)
+        latents = two_stage.decode_embeddings(found, bases, range(8), of.freedom, panel)
         with torch.inference_mode():
             p = panel.mlp.probabilities(panel.generator.decode(latents))
         sums.append(float(p[:, list(c.pair)].sum(dim=1).mean()))
@@ -186,9 +186,9 @@ def test_the_prior_of_the_base_alone_keeps_the_face(real):
     with torch.inference_mode():
         embeddings = panel.encoder.embed(panel.generator.decode(bases))
     of = EmotionConfiguration(**(c.to_dict() | {"guided": False, "freedom": 0.02}))
-    found = two_stage.guided_embeddings(embeddings, range(4), of, panel)
+    found = two_stage.denoise_embeddings(embeddings, range(4), of, panel)
     assert (found - embeddings).norm(dim=1).max() < 0.2 * embeddings.norm(dim=1).min()
-    latents = two_stage.decoded(found, bases, range(4), of.freedom, panel)
+    latents = two_stage.decode_embeddings(found, bases, range(4), of.freedom, panel)
     with torch.inference_mode():
         apart = torch.cdist(panel.encoder.embed(panel.generator.decode(latents)), embeddings)
     assert (apart.argmin(dim=1) == torch.arange(4)).all()
@@ -196,7 +196,7 @@ def test_the_prior_of_the_base_alone_keeps_the_face(real):
 
 def test_planted_generation_needs_no_real_networks():
     """The same path as above in the planted world, two-stage: what is stored is what the embeddings asked for."""
-    made = generate(configuration(count=6, freedom=1.0), panel=planted_panel(), base=planted_base())
+    made = generate_emotion_set(configuration(count=6, freedom=1.0), panel=planted_panel(), base=planted_base())
     wanted = made.samples[made.samples["sample_type"] == "boundary"]
     assert len(wanted) == 6
     assert (wanted["p_fear"] + wanted["p_sadness"]).mean() > 0.5

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from core.sampling.many.pieces import torch_threads
-from core.sampling.many.plan import plan_of
-from core.sampling.many.tables import encoded
-from core.sampling.panel import Panel
+from core.sampling.datasets.plan import parse_plan, use_torch_threads
+from core.sampling.datasets.storage import encode_piece
+from core.sampling.identity import IdentityPanel
 from tests.fakes import fake_panel
 
 BATCHES = 6
@@ -20,7 +19,7 @@ PLAN = {
 
 
 def small_plan(**changes):
-    return plan_of({**PLAN, **changes})
+    return parse_plan({**PLAN, **changes})
 
 
 def make_tiny(piece, log=None):
@@ -28,8 +27,8 @@ def make_tiny(piece, log=None):
     if log:
         with open(log, "a") as lines:  # noqa: PTH123 (one short write: lines of several processes never mix)
             lines.write(f"{piece.number}\n")
-    with torch_threads(1), patch.object(Panel, "load", classmethod(lambda cls, configuration: fake_panel())):
-        return encoded(piece, piece.make(), 0.01)
+    with use_torch_threads(1), patch.object(IdentityPanel, "load", classmethod(lambda cls, configuration: fake_panel())):
+        return encode_piece(piece, piece.make(), 0.01)
 
 
 def tables(folder):

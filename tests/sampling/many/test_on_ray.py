@@ -10,9 +10,9 @@ from core.commands import generate_study
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.many import cluster, running
-from core.sampling.many.plan import plan_of
-from core.sampling.many.running import run
+from core.sampling.datasets import running
+from core.sampling.datasets.plan import parse_plan
+from core.sampling.datasets.running import run_plan
 from tests.sampling.many.small_plan import BATCHES, make_tiny, small_plan, tables
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt (make test does it)")
@@ -37,15 +37,15 @@ REAL = {
 
 @pytest.fixture(scope="module")
 def two_workers():
-    with cluster.connected(2) as there:
+    with running.connect_ray(2) as there:
         yield there
 
 
 def test_the_real_networks_give_the_same_bytes_in_workers(two_workers, tmp_path):
-    plan = plan_of(REAL)
+    plan = parse_plan(REAL)
     one, many = tmp_path / "one", tmp_path / "many"
-    assert run(plan, many, ray=True).finished
-    assert run(plan, one).finished
+    assert run_plan(plan, many, ray=True).finished
+    assert run_plan(plan, one).finished
     assert len(tables(one)) == 5
     assert tables(one) == tables(many)
 
@@ -58,33 +58,32 @@ def test_what_goes_wrong_in_a_worker_is_one_sentence(two_workers, tmp_path):
         raise ValueError("unexpected\nlines")
 
     with pytest.raises(LiminalError, match=r"^No base face was found"):
-        run(small_plan(), tmp_path / "a", ray=True, maker=refuse)
+        run_plan(small_plan(), tmp_path / "a", ray=True, maker=refuse)
     with pytest.raises(LiminalError, match=r"A worker failed \(ValueError: unexpected\)"):
-        run(small_plan(), tmp_path / "b", ray=True, maker=fail)
+        run_plan(small_plan(), tmp_path / "b", ray=True, maker=fail)
 
 
 def test_more_threads_than_processors_are_refused(two_workers, tmp_path):
     with pytest.raises(LiminalError, match="needs 64 processors but Ray has 2"):
-        run(small_plan(), tmp_path / "set", ray=True, threads=64, maker=make_tiny)
+        run_plan(small_plan(), tmp_path / "set", ray=True, threads=64, maker=make_tiny)
 
 
 def test_a_set_that_is_spread_is_the_same_set(two_workers, monkeypatch):
     import torch
 
-    from core.sampling.identity import generate
-    from core.sampling.panel import Panel
+    from core.sampling.identity import IdentityPanel, generate_identity_set
     from tests.fakes import fake_panel
 
     def tiny(piece, threads):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Panel, "load", classmethod(lambda cls, configuration: fake_panel()))
+            patch.setattr(IdentityPanel, "load", classmethod(lambda cls, configuration: fake_panel()))
             return piece.make()
 
-    monkeypatch.setattr(running, "_whole_set", tiny)
+    monkeypatch.setattr(running, "_make_sample_set", tiny)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     configuration = IdentityConfiguration(seed=3, bases_per_batch=3, iterations=2, sigma=0.5)
-    spread = dict(running.identity_set(configuration, 3, Progress()).files())
-    whole = dict(generate(configuration, 3, panel=fake_panel()).files())
+    spread = dict(running.generate_identity_set_on_ray(configuration, 3, Progress()).files())
+    whole = dict(generate_identity_set(configuration, 3, panel=fake_panel()).files())
     assert {name for name in spread if spread[name] != whole[name]} <= {"manifest.json"}  # which holds seconds
     assert spread.keys() == whole.keys()
 
@@ -100,11 +99,11 @@ def test_a_run_goes_on_side_by_side_and_a_worker_that_dies_costs_its_piece_alone
             os.kill(os.getpid(), signal.SIGKILL)
         return files
 
-    run(small_plan(), tmp_path / "set", maker=partial(make_tiny, log=str(log)), most=2)
-    done = run(small_plan(), tmp_path / "set", ray=True, maker=make)
+    run_plan(small_plan(), tmp_path / "set", maker=partial(make_tiny, log=str(log)), most=2)
+    done = run_plan(small_plan(), tmp_path / "set", ray=True, maker=make)
     assert (done.made, done.finished) == (BATCHES - 2, True)
     assert died.exists()
-    run(small_plan(), tmp_path / "one", maker=make_tiny)
+    run_plan(small_plan(), tmp_path / "one", maker=make_tiny)
     assert tables(tmp_path / "set") == tables(tmp_path / "one")
     assert sorted(map(int, log.read_text().split())) == [*range(BATCHES), last]  # each once, and that one again
 
@@ -117,7 +116,7 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch):
         builtins, "__import__", lambda name, *rest: (_ for _ in ()).throw(ImportError) if name == "ray" else usual(name, *rest)
     )
     with pytest.raises(LiminalError, match=r"requirements-ray\.txt"):
-        cluster.require_ray()
+        running.require_ray()
 
 
 def test_all_kinds_of_generate_can_go_to_ray():

@@ -4,10 +4,10 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from core.errors import LiminalError
+from core.sampling.datasets.plan import Piece, join_emotion_sets, split_emotion_set, split_range
 from core.sampling.emotion import generate as emotion
-from core.sampling.emotion.panel import EmotionPanel
-from core.sampling.gallery import Gallery
-from core.sampling.many.pieces import Piece, emotion_pieces, joined_emotion, slices
+from core.sampling.emotion.judging import EmotionPanel
+from core.sampling.stored.gallery import Gallery
 from tests.sampling.emotion.planted import configuration, planted_base, planted_panel
 
 
@@ -22,8 +22,8 @@ def planted(monkeypatch):
 @pytest.mark.parametrize("size", [4, 8])
 def test_an_emotion_set_is_its_pieces_joined(planted, base, size):
     asked = configuration(count=11, steps=4, base=base, generator="dcgan")
-    whole = emotion.generate(asked)
-    joined = joined_emotion([piece.make() for piece in emotion_pieces(asked, size)])
+    whole = emotion.generate_emotion_set(asked)
+    joined = join_emotion_sets([piece.make() for piece in split_emotion_set(asked, size)])
     assert_frame_equal(joined.samples, whole.samples)
     assert joined.manifest["counts"] == whole.manifest["counts"]
     files, others = (dict(each.files()) for each in (joined, whole))
@@ -34,7 +34,7 @@ def test_an_emotion_set_is_its_pieces_joined(planted, base, size):
 
 def test_bases_are_kept_by_their_owner_only(planted):
     asked = configuration(count=8, steps=4, base="planted", generator="dcgan")
-    first, second = (piece.make() for piece in emotion_pieces(asked, 4))
+    first, second = (piece.make() for piece in split_emotion_set(asked, 4))
     assert first.samples["sample_type"].tolist() == ["genuine", *4 * ["boundary"]]
     assert second.samples["sample_type"].tolist() == 4 * ["boundary"]
     assert set(second.images) == set(second.latents) == set(second.samples["sample_id"])
@@ -47,5 +47,5 @@ def test_a_piece_holds_whole_groups():
 
 
 def test_slices_hold_everything_once():
-    assert [list(each) for each in slices(5, 2)] == [[0, 1], [2, 3], [4]]
-    assert slices(4, 4) == [range(4)]
+    assert [list(each) for each in split_range(5, 2)] == [[0, 1], [2, 3], [4]]
+    assert split_range(4, 4) == [range(4)]

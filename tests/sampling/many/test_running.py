@@ -22,11 +22,11 @@ from PIL import Image
 
 from core.errors import Cancelled, LiminalError
 from core.progress import Progress
-from core.sampling.identity import generate
-from core.sampling.many.data_set import DataSet
-from core.sampling.many.running import run
-from core.sampling.sample_set import png
-from core.studies.data_sets import DataSets
+from core.sampling.datasets.data_set import DataSet
+from core.sampling.datasets.running import run_plan
+from core.sampling.identity import generate_identity_set
+from core.sampling.sample_set import encode_png
+from core.studies.library import DataSetRegister
 from tests.fakes import fake_panel
 from tests.sampling.many.small_plan import BATCHES, PLAN, make_tiny, small_plan, tables
 
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[3]
 def finished(tmp_path_factory):
     """The data set of an undisturbed run in this process."""
     folder = tmp_path_factory.mktemp("many") / "set"
-    done = run(small_plan(), folder, maker=make_tiny)
+    done = run_plan(small_plan(), folder, maker=make_tiny)
     assert done.finished
     assert done.made == BATCHES
     return folder
@@ -45,7 +45,7 @@ def finished(tmp_path_factory):
 
 def test_it_holds_what_generate_makes(finished):
     plan = small_plan()
-    whole = generate(plan.identity.configuration, BATCHES, panel=fake_panel())
+    whole = generate_identity_set(plan.identity.configuration, BATCHES, panel=fake_panel())
     made = DataSet.open(finished)
     assert made.rows("samples") == len(whole.samples)
     assert made.rows("pairs") == len(whole.pairs)
@@ -56,7 +56,7 @@ def test_it_holds_what_generate_makes(finished):
     for name in whole.pairs:
         pd.testing.assert_series_equal(pairs[name], whole.pairs[name], check_dtype=False)
     for place, (name, latent) in enumerate(whole.latents.items()):
-        assert made.picture(name) == png(whole.images[name])
+        assert made.picture(name) == encode_png(whole.images[name])
         assert made.place_of(name) == place
         assert np.array_equal(made.latents([place])[0], latent)
     assert not (finished / "pieces").exists()
@@ -66,12 +66,12 @@ def test_it_holds_what_generate_makes(finished):
 def test_a_stopped_run_is_picked_up(finished, tmp_path):
     log, folder = tmp_path / "log", tmp_path / "set"
     make = partial(make_tiny, log=str(log))
-    assert not run(small_plan(), folder, maker=make, most=2).finished
+    assert not run_plan(small_plan(), folder, maker=make, most=2).finished
     assert not (folder / "manifest.json").exists()
     with pytest.raises(LiminalError, match="not a finished data set"):
         DataSet.open(folder)
-    assert run(small_plan(), folder, maker=make).finished
-    again = run(small_plan(), folder, maker=make)
+    assert run_plan(small_plan(), folder, maker=make).finished
+    again = run_plan(small_plan(), folder, maker=make)
     assert (again.made, again.finished) == (0, True)
     assert sorted(map(int, log.read_text().split())) == list(range(BATCHES))  # each once
     assert tables(folder) == tables(finished)
@@ -108,7 +108,7 @@ def test_a_driver_that_is_killed_costs_the_piece_that_it_was_making(finished, tm
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     assert len(list((folder / "pieces").iterdir())) == 3
-    done = run(small_plan(), folder, maker=partial(make_tiny, log=str(log)))
+    done = run_plan(small_plan(), folder, maker=partial(make_tiny, log=str(log)))
     assert (done.made, done.finished) == (BATCHES - 3, True)
     assert sorted(map(int, log.read_text().split())) == [0, 1, 2, 3, 3, 4, 5]  # only the one that it was making comes twice
     assert tables(folder) == tables(finished)
@@ -117,7 +117,7 @@ def test_a_driver_that_is_killed_costs_the_piece_that_it_was_making(finished, tm
 @pytest.mark.parametrize("left", ["pieces/.00000001.abc.partial", "samples/identity/batches=000000-000031/.part-00000.parquet.x"])
 def test_what_a_killed_run_left_half_written_is_not_taken_for_whole(finished, tmp_path, left):
     folder = tmp_path / "set"
-    run(small_plan(), folder, maker=make_tiny, most=1)
+    run_plan(small_plan(), folder, maker=make_tiny, most=1)
     place = folder / left
     place.parent.mkdir(parents=True, exist_ok=True)
     if left.startswith("pieces"):
@@ -125,20 +125,20 @@ def test_what_a_killed_run_left_half_written_is_not_taken_for_whole(finished, tm
         (place / "samples.parquet").write_bytes(b"half")
     else:
         place.write_bytes(b"half")
-    run(small_plan(), folder, maker=make_tiny)
+    run_plan(small_plan(), folder, maker=make_tiny)
     assert DataSet.open(folder).rows("pairs") == DataSet.open(finished).rows("pairs")
     assert not (folder / "pieces").exists()
 
 
 def test_a_run_that_died_between_the_last_piece_and_its_part(finished, tmp_path):
-    from core.sampling.many.work import Work
+    from core.sampling.datasets.storage import DataSetFolder
 
     folder = tmp_path / "set"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Work, "complete", lambda self, part: None)
+        patch.setattr(DataSetFolder, "complete", lambda self, part: None)
         with pytest.raises(LiminalError):
-            run(small_plan(), folder, maker=make_tiny)  # all pieces are there, no part is
-    assert run(small_plan(), folder, maker=make_tiny).finished
+            run_plan(small_plan(), folder, maker=make_tiny)  # all pieces are there, no part is
+    assert run_plan(small_plan(), folder, maker=make_tiny).finished
     assert tables(folder) == tables(finished)
 
 
@@ -151,7 +151,7 @@ def test_cancelling_keeps_what_is_finished(tmp_path):
         return make_tiny(piece)
 
     with pytest.raises(Cancelled):
-        run(small_plan(), tmp_path / "set", Progress(None, stop), maker=make)
+        run_plan(small_plan(), tmp_path / "set", Progress(None, stop), maker=make)
     assert len(list((tmp_path / "set" / "pieces").iterdir())) == 3
 
 
@@ -159,15 +159,17 @@ def full(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/there/part-00000.parquet")
 
 
-@pytest.mark.parametrize("place", ["core.sampling.many.work.Work._put_together", "core.sampling.many.running.finish"])
+@pytest.mark.parametrize(
+    "place", ["core.sampling.datasets.storage.DataSetFolder._put_together", "core.sampling.datasets.running.finish"]
+)
 def test_what_stops_the_data_set_from_being_written_is_said(finished, tmp_path, monkeypatch, place):
     folder = tmp_path / "set"
     with monkeypatch.context() as patch:
         patch.setattr(place, full)
         with pytest.raises(LiminalError) as told:
-            run(small_plan(), folder, maker=make_tiny)
+            run_plan(small_plan(), folder, maker=make_tiny)
     assert f"The data set {folder} cannot be written (No space left on device: /there/part-00000.parquet); what" in str(told.value)
-    assert run(small_plan(), folder, maker=make_tiny).finished
+    assert run_plan(small_plan(), folder, maker=make_tiny).finished
     assert tables(folder) == tables(finished)
 
 
@@ -178,31 +180,31 @@ def test_an_error_elsewhere_is_not_taken_for_one_of_the_folder(tmp_path):
         return make_tiny(piece)
 
     with pytest.raises(LiminalError) as told:
-        run(small_plan(), tmp_path / "set", maker=make)
+        run_plan(small_plan(), tmp_path / "set", maker=make)
     assert "cannot be written" not in str(told.value)
     assert f"(No such file or directory: {tmp_path / 'weights'}); what is finished is kept" in str(told.value)
     (tmp_path / "weights").touch()
-    assert run(small_plan(), tmp_path / "set", maker=make).made == BATCHES - 2
+    assert run_plan(small_plan(), tmp_path / "set", maker=make).made == BATCHES - 2
 
 
 def test_one_run_at_a_time(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     with filelock.FileLock(folder / ".lock"), pytest.raises(LiminalError, match="Another run"):
-        run(small_plan(), folder, maker=make_tiny)
+        run_plan(small_plan(), folder, maker=make_tiny)
 
 
 def test_another_plan_and_other_threads_are_refused(tmp_path):
     folder = tmp_path / "set"
-    run(small_plan(), folder, maker=make_tiny, most=1)
+    run_plan(small_plan(), folder, maker=make_tiny, most=1)
     with pytest.raises(LiminalError, match="another plan"):
-        run(small_plan(seed=4), folder, maker=make_tiny)
+        run_plan(small_plan(seed=4), folder, maker=make_tiny)
     with pytest.raises(LiminalError, match="another plan"):
-        run(small_plan(), folder, maker=make_tiny, threads=2)
+        run_plan(small_plan(), folder, maker=make_tiny, threads=2)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep me")
     with pytest.raises(LiminalError, match="holds files already"):
-        run(small_plan(), tmp_path / "full", maker=make_tiny)
+        run_plan(small_plan(), tmp_path / "full", maker=make_tiny)
     assert [each.name for each in (tmp_path / "full").iterdir()] == ["mine.txt"]
 
 
@@ -215,14 +217,14 @@ def test_pieces_of_another_installation_are_refused(tmp_path):
         return {**files, "piece.json": json.dumps(record).encode()}
 
     with pytest.raises(LiminalError, match="other versions"):
-        run(small_plan(), tmp_path / "set", maker=other)
-    assert run(small_plan(), tmp_path / "set", maker=make_tiny).finished  # the first piece was kept
+        run_plan(small_plan(), tmp_path / "set", maker=other)
+    assert run_plan(small_plan(), tmp_path / "set", maker=make_tiny).finished  # the first piece was kept
 
 
 def test_other_programs_read_it(finished):
     import datasets
 
-    whole = generate(small_plan().identity.configuration, BATCHES, panel=fake_panel())
+    whole = generate_identity_set(small_plan().identity.configuration, BATCHES, panel=fake_panel())
     found = duckdb.sql(f"select sample_id, image.bytes as png from '{finished}/samples/**/*.parquet'").df()
     assert set(found["sample_id"]) == set(whole.images)
     datasets.disable_progress_bars()
@@ -239,9 +241,9 @@ def test_only_the_piece_of_a_picture_is_read(finished, tmp_path):
     """Everything in the file but one piece's bytes is overwritten: that piece's pictures are still found, others are not."""
     import pyarrow.parquet as pq
 
-    whole = generate(small_plan().identity.configuration, BATCHES, panel=fake_panel())
+    whole = generate_identity_set(small_plan().identity.configuration, BATCHES, panel=fake_panel())
     folder = tmp_path / "set"
-    run(small_plan(), folder, maker=make_tiny)
+    run_plan(small_plan(), folder, maker=make_tiny)
     path = next((folder / "samples").rglob("*.parquet"))
     meta = pq.ParquetFile(path).metadata
     group = meta.row_group(2)
@@ -258,15 +260,15 @@ def test_only_the_piece_of_a_picture_is_read(finished, tmp_path):
     rows = [meta.row_group(number).num_rows for number in range(meta.num_row_groups)]
     names = list(whole.samples["sample_id"])
     for name in names[sum(rows[:2]) : sum(rows[:3])]:
-        assert made.picture(name) == png(whole.images[name])
+        assert made.picture(name) == encode_png(whole.images[name])
     with pytest.raises(LiminalError, match="damaged"):
         made.picture(names[0])
 
 
 def test_a_set_that_was_made_anew_in_the_same_folder_is_another_one(tmp_path):
-    folder, known = tmp_path / "set", DataSets(tmp_path / "register")
+    folder, known = tmp_path / "set", DataSetRegister(tmp_path / "register")
     for seed in (3, 4):
-        run(small_plan(seed=seed, identity={**PLAN["identity"], "batches": 1}), folder, maker=make_tiny)
+        run_plan(small_plan(seed=seed, identity={**PLAN["identity"], "batches": 1}), folder, maker=make_tiny)
         set_id = known.add(folder)
         made, samples = known.open(set_id), pd.read_parquet(folder / "samples")
         assert Image.open(io.BytesIO(made.picture(samples["sample_id"][1]))).size

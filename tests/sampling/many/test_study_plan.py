@@ -6,13 +6,13 @@ from collections import Counter
 import pytest
 
 from core.errors import LiminalError
-from core.sampling import directions
-from core.sampling.emotion.configuration import PAIRS
-from core.sampling.emotion.generate import GROUP
-from core.sampling.gallery import load_gallery
-from core.sampling.identity import generate_batch
-from core.sampling.many import plan
-from core.sampling.many.plan import plan_of, read_plan
+from core.sampling.datasets import plan
+from core.sampling.datasets.plan import parse_plan, read_plan
+from core.sampling.emotion.configuration import EMOTION_PAIRS
+from core.sampling.emotion.generate import GROUP_SIZE
+from core.sampling.identity import generate_identity_batch
+from core.sampling.stored import directions
+from core.sampling.stored.gallery import load_gallery
 from tests.fakes import fake_panel
 
 WRONG = [
@@ -45,7 +45,7 @@ WRONG = [
 @pytest.mark.parametrize(("values", "said"), WRONG)
 def test_what_is_wrong_is_said_in_one_sentence(values, said):
     with pytest.raises(LiminalError, match=said) as error:
-        plan_of(values)
+        parse_plan(values)
     assert "\n" not in str(error.value)
 
 
@@ -71,7 +71,7 @@ def test_toml_and_json_say_the_same(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"seed": 5, "identity": {"batches": 2, "types": ["positive"]}}))
     one, two = read_plan(tmp_path / "a.toml"), read_plan(tmp_path / "a.json")
     assert one == two
-    assert one.plan_id == two.plan_id != plan_of({"seed": 6, "identity": {"batches": 2, "types": ["positive"]}}).plan_id
+    assert one.plan_id == two.plan_id != parse_plan({"seed": 6, "identity": {"batches": 2, "types": ["positive"]}}).plan_id
 
 
 def test_the_example_in_the_documentation_is_a_plan(tmp_path):
@@ -83,14 +83,14 @@ def test_the_example_in_the_documentation_is_a_plan(tmp_path):
 
 
 def test_every_base_of_the_gallery_meets_every_pair_and_type_once():
-    made = plan_of({"emotion": {"bases": "gallery", "count": 10, "types": ["guided", "unguided"]}, "piece": 8})
+    made = parse_plan({"emotion": {"bases": "gallery", "count": 10, "types": ["guided", "unguided"]}, "piece": 8})
     bases = [base.base_id for base in load_gallery(made.emotion.configuration.generator).bases]
     rows = Counter()
     for piece in made.pieces():
         c = piece.configuration
         rows[c.emotion1, c.emotion2, c.base, c.guided] += piece.wanted
-        assert piece.first % GROUP == 0
-    assert rows == {(*pair, base, kind): 10 for pair in PAIRS for base in bases for kind in (True, False)}
+        assert piece.first % GROUP_SIZE == 0
+    assert rows == {(*pair, base, kind): 10 for pair in EMOTION_PAIRS for base in bases for kind in (True, False)}
     owners = Counter(piece.configuration.base for piece in made.pieces() if piece.owns_bases)
     assert owners == dict.fromkeys(bases, 1)  # a base's picture is kept once
     seeds = {
@@ -101,7 +101,7 @@ def test_every_base_of_the_gallery_meets_every_pair_and_type_once():
 
 
 def test_identity_batches_share_the_gallery_out_evenly():
-    made = plan_of({"identity": {"bases": "gallery", "bases_per_batch": 7}})
+    made = parse_plan({"identity": {"bases": "gallery", "bases_per_batch": 7}})
     bases = [base.base_id for base in load_gallery(made.identity.configuration.generator).bases]
     batches = [piece.bases for piece in made.pieces()]
     assert [base for batch in batches for base in batch] == bases
@@ -110,7 +110,7 @@ def test_identity_batches_share_the_gallery_out_evenly():
 
 
 def test_many_images_of_a_pair_are_cut_into_sets_of_ten_thousand():
-    made = plan_of({"emotion": {"pairs": [["fear", "surprise"]], "count": 25_000}, "piece": 5000})
+    made = parse_plan({"emotion": {"pairs": [["fear", "surprise"]], "count": 25_000}, "piece": 5000})
     pieces = made.pieces()
     assert [piece.wanted for piece in pieces] == [5000] * 5
     assert [piece.images for piece in pieces] == [10_000] * 5
@@ -122,7 +122,7 @@ def test_counting_the_images_of_many_pieces_reads_no_file_for_each(monkeypatch):
     read = []
     usual = directions.load_directions
     monkeypatch.setattr(directions, "load_directions", lambda: read.append(1) or usual())
-    pieces = plan_of({"identity": {"batches": 100, "types": ["semantic"]}}).pieces()
+    pieces = parse_plan({"identity": {"batches": 100, "types": ["semantic"]}}).pieces()
     assert len({piece.images for piece in pieces}) == 1
     assert pieces[0].images > 4
     assert len(read) <= 1
@@ -130,7 +130,7 @@ def test_counting_the_images_of_many_pieces_reads_no_file_for_each(monkeypatch):
 
 @pytest.mark.parametrize("types", [["positive"], ["interpolation", "optimized"], ["positive", "interpolation", "optimized"]])
 def test_a_batch_has_as_many_images_and_pairs_as_foretold(types):
-    made = plan_of(
+    made = parse_plan(
         {
             "identity": {"types": types, "bases_per_batch": 3, "iterations": 1, "interpolation_steps": [0.3]}
             if "interpolation" in types
@@ -138,7 +138,7 @@ def test_a_batch_has_as_many_images_and_pairs_as_foretold(types):
         }
     )
     piece = made.pieces()[0]
-    found = generate_batch(piece.configuration, 0, panel=fake_panel())
+    found = generate_identity_batch(piece.configuration, 0, panel=fake_panel())
     assert len(found.pairs) == piece.pairs
     assert len(found.images) <= piece.images
     assert set(found.pairs["sample_type"]) == {"genuine", "negative", *types}

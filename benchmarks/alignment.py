@@ -1,0 +1,209 @@
+"""Alignment figures: how long classifiers take to learn from a study of paper B's size.
+
+1,678 images, 22,450 answers of 66 people (paper B, section IV), 800 plain faces. Pictures are faces made here, answers are
+simulated. Learning is timed with the product's own functions. What takes longest is measured in part and scaled, unless it is asked
+for in full: looking at the pictures (so many of each), and the network's epochs (some of the images); the figures say so.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.alignment.alignment import Alignment, Inputs, Sources, open_alignment
+from core.alignment.configuration import AlignmentConfiguration
+from core.alignment.data import IMAGES_PER_BATCH, AnswerSet, IndexArray, load_reference_labels, split_answers
+from core.progress import Progress
+from core.sampling.configuration import numpy_generator, sample_seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.alignment.train import TrainingRows
+
+IMAGES, PEOPLE, ANSWERS = 1678, 66, 22_450
+GENERATOR = "dcgan-sharp"
+MLP, NETWORK = "emotion-mlp", "mini-xception"
+MINUTES, INDIVIDUAL_S = {MLP: 5, NETWORK: 20}, 10
+"""To reach."""
+LOOKED_AT, SHARE = 64, 1 / 16
+"""Pictures, and share of the images of an epoch, that are measured where not all are."""
+SEED = 5
+
+
+@dataclass(frozen=True)
+class _ClassifierInputs:
+    """A classifier's inputs of all images and plain faces; seconds of looking at all of each."""
+
+    given: Inputs
+    images_s: float
+    reference_s: float
+
+
+def measure(full: bool) -> dict[str, Any]:
+    """All figures of the suite. full: nothing is scaled."""
+    with tempfile.TemporaryDirectory() as folder:
+        group = {name: _measure_group(name, Path(folder) / name, full) for name in (MLP, NETWORK)}
+    return {"images": IMAGES, "answers": ANSWERS, "people": PEOPLE, "full": full, "group": group}
+
+
+def _measure_group(name: str, place: Path, full: bool) -> dict[str, Any]:
+    """Base -> Group of one classifier in seconds, by part; of the MLP an individual too."""
+    from core.alignment import train
+    from core.alignment.networks import load_learner
+
+    configuration = AlignmentConfiguration(classifiers=(name,))
+    looked = _collect_inputs(name, configuration.reference_faces, full)
+    sources = Sources(lambda classifier, progress: looked.given, load_learner)
+    answers = _simulate_answers()
+    labels = load_reference_labels(GENERATOR, configuration.reference_faces)
+    alignment = open_alignment("bench", configuration, answers, split_answers(answers, configuration), labels, sources, place)
+    whole = full or name == MLP
+    learns = _time(lambda: train.train_group(alignment)) if whole else _time_epochs(alignment, name, together=True)
+    found = {
+        "pictures_s": round(looked.images_s, 1),
+        "plain_faces_s": round(looked.reference_s, 1),
+        "learning_s": round(learns, 1),
+        "minutes": round((looked.images_s + looked.reference_s + learns) / 60, 2),
+        "aim_minutes": MINUTES[name],
+        "pictures_scaled_from": None if full else LOOKED_AT,
+        "learning_scaled_from_share": None if whole else SHARE,
+        "inputs_looked_at_anew_each_epoch": round(_estimate_slowdown(looked, learns, configuration.epochs), 1),
+    }
+    if name == MLP:
+        rater = alignment.split.able()[0]
+        found["individual_s"] = round(_time(lambda: train.train_individual(alignment, name, rater)), 2)
+        found["individual_answers"] = len(alignment.split.person(rater)[0])
+    else:
+        together = learns if not whole else _time_epochs(alignment, name, together=True)
+        found["a_row_an_answer"] = round(_time_epochs(alignment, name, together=False) / together, 1)
+    return found
+
+
+def _estimate_slowdown(looked: _ClassifierInputs, learns: float, epochs: int) -> float:
+    """How many times as long a run takes whose epochs look at the pictures anew, instead of keeping what was read."""
+    look = looked.images_s + looked.reference_s
+    return (epochs * look + learns) / (look + learns)
+
+
+def _collect_inputs(name: str, faces: int, full: bool) -> _ClassifierInputs:
+    """What a classifier reads; of some pictures, repeated as often as needed, unless ``full``."""
+    import torch
+
+    from core.alignment.networks import prepare_inputs
+    from core.models import registry
+    from core.sampling.images import quantise
+
+    maker = registry.load(GENERATOR, "generator")
+    prepare_inputs(name, torch.rand(2, 3, maker.image_size, maker.image_size))  # loaded before anything is timed
+    known: dict[str, list[Tensor]] = {"images": [], "reference": []}
+    seconds = {"making": 0.0, "images": 0.0, "reference": 0.0}
+    for kind, wanted in (("images", IMAGES), ("reference", faces)):
+        count = wanted if full else LOOKED_AT
+        seeds = [sample_seed(SEED, kind, place) for place in range(count)]
+        for start in range(0, count, IMAGES_PER_BATCH):
+            began = time.perf_counter()
+            with torch.inference_mode():
+                shown = quantise(maker.decode(maker.sample(seeds[start : start + IMAGES_PER_BATCH])))
+            made = time.perf_counter()
+            known[kind].append(prepare_inputs(name, shown))
+            # a study's pictures are there; plain faces are made from their seeds
+            seconds[kind] += (time.perf_counter() - (made if kind == "images" else began)) * wanted / count
+
+    def all_of(kind: str, wanted: int) -> Tensor:
+        rows = torch.cat(known[kind])
+        return rows[torch.arange(wanted) % len(rows)]
+
+    return _ClassifierInputs(Inputs(all_of("images", IMAGES), all_of("reference", faces)), seconds["images"], seconds["reference"])
+
+
+def _time_epochs(alignment: Alignment, name: str, *, together: bool) -> float:
+    """Seconds of all epochs of the group's training, from one epoch on some of the images; together: an image's votes are a row."""
+    import torch
+
+    from core.alignment.train import Schedule, TrainingRows, fine_tune
+
+    c, answers = alignment.configuration, alignment.answers
+    given = alignment.sources.inputs(name, Progress())
+    learned, judged = (_subsample_answers(answers, rows) for rows in alignment.split.group())
+
+    def rows_of(places: IndexArray) -> TrainingRows:
+        image, emotion = answers.image[places], answers.emotion[places]
+        return TrainingRows.by_image(image, emotion, len(answers.images)) if together else TrainingRows.single(image, emotion)
+
+    plain = np.flatnonzero(~alignment.reference_held)
+    reference = TrainingRows(plain + len(given.images), alignment.labels.labels[plain], np.ones(len(plain)))
+    inputs, network = torch.cat([given.images, given.reference]), alignment.sources.learner(name)
+    schedule = Schedule(epochs=1, batch=c.batch, rate=c.rate, seed=c.seed, part=c.part)
+    rows, looked_at = rows_of(learned), rows_of(judged)
+
+    def learn() -> None:
+        fine_tune(network, inputs, rows, reference, c.reference_share, looked_at, schedule, stage="group")
+
+    return _time(learn) / SHARE * c.epochs
+
+
+def _subsample_answers(answers: AnswerSet, rows: IndexArray) -> IndexArray:
+    """The answers to every so-manieth image."""
+    some: IndexArray = rows[answers.image[rows] % round(1 / SHARE) == 0]
+    return some
+
+
+def _simulate_answers() -> AnswerSet:
+    """Simulated answers: everybody to images of their own choice, to each image some thirteen."""
+    from core.models.emotions import EMOTIONS
+
+    random = numpy_generator(sample_seed(SEED, "answers"))
+    tastes = random.dirichlet(np.ones(len(EMOTIONS)), IMAGES).cumsum(axis=1)
+    each = np.full(PEOPLE, ANSWERS // PEOPLE) + (np.arange(PEOPLE) < ANSWERS % PEOPLE)
+    image = np.concatenate([random.permutation(IMAGES)[:count] for count in each])
+    rater = np.repeat(np.arange(PEOPLE), each)
+    order = np.lexsort((rater, image))
+    image, rater = image[order], rater[order]
+    emotion = (random.random((len(image), 1)) > tastes[image]).sum(axis=1).clip(0, len(EMOTIONS) - 1)
+    images, people = (tuple(f"{kind}{place:04d}" for place in range(n)) for kind, n in (("i", IMAGES), ("r", PEOPLE)))
+    return AnswerSet(images, people, image, rater, emotion, "simulated")
+
+
+def _time(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def as_text(figures: dict[str, Any]) -> str:
+    """For people."""
+    lines = [
+        f"Learning from {figures['answers']:,} simulated answers of {figures['people']} people to {figures['images']:,} images:"
+    ]
+    for name, found in figures["group"].items():
+        lines += [
+            f"  {name}: {found['minutes']:.1f} minutes (aim: {found['aim_minutes']})",
+            f"    looking at the pictures {found['pictures_s']:.0f} s, making and looking at plain faces "
+            f"{found['plain_faces_s']:.0f} s, learning {found['learning_s']:.0f} s",
+            *_describe_scaling(found),
+            f"    pictures looked at anew in each epoch would take {found['inputs_looked_at_anew_each_epoch']:.1f} times as long",
+        ]
+        if "individual_s" in found:
+            lines.append(
+                f"    an individual, {found['individual_answers']} answers: {found['individual_s']:.1f} s (aim: {INDIVIDUAL_S})"
+            )
+        if "a_row_an_answer" in found:
+            lines.append(f"    a row an answer instead of a row an image would take {found['a_row_an_answer']:.1f} times as long")
+    return "\n".join(lines)
+
+
+def _describe_scaling(found: dict[str, Any]) -> list[str]:
+    """What was measured in part."""
+    parts = []
+    if found["pictures_scaled_from"]:
+        parts.append(f"pictures and faces from {found['pictures_scaled_from']} of each")
+    if found["learning_scaled_from_share"]:
+        parts.append(f"learning from one epoch on {found['learning_scaled_from_share']:.1%} of the images")
+    return [f"    scaled: {'; '.join(parts)}"] if parts else []

@@ -1,0 +1,119 @@
+"""Emotion figures: all 15 pairs by both strategies and by the paper's own guidance, the prior beside a Gaussian, speed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from core.analysis.emotion_pairs import measure_pairs as all_pairs
+from core.analysis.emotion_pairs import summarise_pairs
+from core.models.emotions import EMOTIONS
+from core.models.trained_weights import read_trained
+from core.progress import Progress
+from core.sampling.emotion.configuration import EMOTION_PAIRS, EmotionConfiguration
+from core.sampling.emotion.generate import generate_emotion_set
+from core.sampling.emotion.judging import EmotionPanel
+from core.sampling.events import BoundarySampleMade
+from core.sampling.stored.gallery import load_gallery
+
+SEED = 7
+LIVE = 16
+"""Pictures of the run that is timed, as on the page."""
+
+
+def measure(images: int, generator: str, live: str) -> dict[str, Any]:
+    """All figures of the suite, as plain data. images: a pair, a kind and a configuration."""
+    usual = EmotionConfiguration(*EMOTION_PAIRS[0], seed=SEED, generator=generator)
+    panel = EmotionPanel.load(usual)
+    configurations = {
+        "two-stage": usual,
+        "two-stage, free": replace(usual, freedom=1.0),
+        "direct": replace(usual, strategy="direct"),
+        "paper": usual.with_guidance("paper"),
+    }
+    figures: dict[str, Any] = {"images_a_pair": images, "seed": SEED, "generator": generator, "configurations": {}}
+    for name, configuration in configurations.items():
+        began = time.perf_counter()
+        results = all_pairs(configuration, images, panel=panel)
+        seconds = time.perf_counter() - began
+        figures["configurations"][name] = {**summarise_pairs(results, configuration), "seconds": round(seconds, 1)}
+    figures["plain"] = {
+        name: round(
+            sum(panel.reference.plain_share(name, _find_emotions(pair))[0] for pair in EMOTION_PAIRS)
+            / len(EMOTION_PAIRS)
+            / len(panel.reference),
+            4,
+        )
+        for name in usual.classifiers
+    }
+    figures["prior"] = dict(read_trained("face-prior").card["figures"])
+    figures["live_seconds"] = {strategy: _measure_live(live, strategy) for strategy in ("two-stage", "direct")}
+    return figures
+
+
+def _find_emotions(pair: tuple[str, str]) -> tuple[int, int]:
+    return EMOTIONS.index(pair[0]), EMOTIONS.index(pair[1])
+
+
+def _measure_live(generator: str, strategy: str) -> dict[str, float]:
+    """Seconds to the first and to the last of LIVE pictures of a gallery base, networks loaded."""
+    base = load_gallery(generator).bases[0].base_id
+    usual = EmotionConfiguration(*EMOTION_PAIRS[0], count=LIVE, seed=SEED, generator=generator, base=base)
+    configuration = replace(usual, strategy=strategy)  # type: ignore[arg-type]
+    panel = EmotionPanel.load(configuration)
+    generate_emotion_set(replace(configuration, count=1), panel=panel)  # everything is warm on a page
+    times: list[float] = []
+    began = time.perf_counter()
+
+    def report(event: Any) -> None:
+        if isinstance(event, BoundarySampleMade):
+            times.append(time.perf_counter() - began)
+
+    generate_emotion_set(configuration, Progress(report), panel=panel)
+    return {"first": round(times[0], 2), "all": round(times[-1], 2), "pictures": len(times)}
+
+
+def as_text(figures: dict[str, Any]) -> str:
+    """For people."""
+    lines = [
+        f"Filter (3), 15 pairs, {figures['images_a_pair']} images each from {figures['generator']}; equal seeds guided and not.",
+        "Medians are of those that passed: raw (calibrated). Plain: a random face of the generator, mean over pairs.",
+    ]
+    for name, found in figures["configurations"].items():
+        lines.append(f"\n{name} ({found['seconds']:.0f} s)")
+        for classifier, said in found["classifiers"].items():
+            guided, plain = said["guided"], figures["plain"][classifier]
+            lines.append(
+                f"  {classifier:<14} guided {_format_percent(guided)}, worst {100 * said['worst_share']:.0f} % "
+                f"({' and '.join(said['worst_pair'])}); unguided {_format_percent(said['unguided'])}; plain {100 * plain:.1f} %, "
+                f"{guided['share'] / plain:.1f} times; |p1 - p2| {_format_number(said['p_median_gap'])} "
+                f"({_format_number(said['calibrated_median_gap'])}), p1 + p2 {_format_number(said['p_median_sum'])} "
+                f"({_format_number(said['calibrated_median_sum'])}); success {_format_percent(said['success'])}"
+            )
+        faces = found["face_found"]
+        lines.append(
+            f"  face found: guided {_format_percent(faces['guided'])}, unguided {_format_percent(faces['unguided'])}; "
+            f"distance to the base under 0.6: {_format_percent(found['near_base'])} of all"
+        )
+    prior = figures["prior"]
+    better = prior["denoising_of_held_out"]
+    lines.append(
+        f"\nprior: error on held-out embeddings {better['ratio_to_gaussian']:.4f} of the Gaussian's "
+        f"({better['low']:.4f} to {better['high']:.4f}, n {better['n']}); told apart from real ones "
+        + ", ".join(
+            f"{name} {100 * prior[name]['two_sample_accuracy']['share']:.1f} %" for name in ("prior", "gaussian", "training_faces")
+        )
+        + " (50 % is chance)"
+    )
+    for strategy, seconds in figures["live_seconds"].items():
+        lines.append(f"live, {strategy}: first picture {seconds['first']:.1f} s, {seconds['pictures']} in {seconds['all']:.1f} s")
+    return "\n".join(lines)
+
+
+def _format_percent(share: dict[str, Any]) -> str:
+    return f"{100 * share['share']:.1f} % ({100 * share['low']:.0f} to {100 * share['high']:.0f}, n {share['n']})"
+
+
+def _format_number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

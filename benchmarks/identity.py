@@ -1,0 +1,228 @@
+"""Identity figures: the recogniser and the CMA-ES search beside the papers' own stack, one slider step, memory.
+
+The papers' stack is pycma, one image at a time, dlib's detector, landmarks and descriptor. Both sides run in this process, on the
+same cores, with the same starts and the same random numbers.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import dlib
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+
+from core.errors import LiminalError
+from core.models import registry
+from core.models.builtin import dlib_recogniser
+from core.models.builtin.dlib_recogniser import LANDMARKS_FILE, DlibRecogniser, to_pictures, to_working
+from core.models.contracts import Generator
+from core.sampling import search
+from core.sampling.configuration import IdentityConfiguration, numpy_generator, sample_seed
+from core.sampling.search import NO_FACE_PENALTY, count_candidates
+
+BATCH_RUNS = 12
+"""Searches of one batch of paper A: four bases times three negatives."""
+
+SEED = 7
+
+
+def measure(faces: int, runs: int, iterations: int) -> dict[str, Any]:
+    """All figures of the suite, as plain data."""
+    generator = registry.load("dcgan", "generator")
+    recogniser = registry.load("dlib", "recogniser")
+    assert isinstance(recogniser, DlibRecogniser)
+    paper = PaperStack(generator)
+    figures: dict[str, Any] = {
+        "recogniser": _recogniser(generator, recogniser, paper, faces),
+        "search": _search(generator, recogniser, paper, runs, iterations),
+        "slider_step_ms": {name: _slider_step(name) for name in registry.list_names("generator")},
+    }
+    figures["memory_mb"] = _memory()
+    return figures
+
+
+class PaperStack:
+    """What paper A ran, for the generator at hand: each image alone through dlib's own detector, landmarks and descriptor."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+        self.detector = dlib.get_frontal_face_detector()
+        self.predictor = dlib.shape_predictor(str(LANDMARKS_FILE.verified()))
+        self.network = dlib.face_recognition_model_v1(str(dlib_recogniser.CARD.files[0].verified()))
+
+    def chip(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        """The aligned chip of the largest face, or None."""
+        boxes = self.detector(picture, 0)
+        if not boxes:
+            return None
+        shape = self.predictor(picture, max(boxes, key=lambda box: box.area()))
+        chip: NDArray[np.uint8] = dlib.get_face_chip(picture, shape, size=150, padding=0.25)
+        return chip
+
+    def descriptor(self, latent: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Latent (d,) -> image -> descriptor (128,), or None where no face is found."""
+        network = getattr(self.generator, "network", None)
+        if network is None:
+            raise LiminalError("The papers' stack is measured with the plain DCGAN; choose the generator dcgan.")
+        with torch.inference_mode():
+            image = (network(torch.from_numpy(latent).float()[None, :, None, None]) + 1) / 2
+            chip = self.chip(to_pictures(to_working(image))[0])
+        return None if chip is None else np.array(self.network.compute_face_descriptor(chip))
+
+    def search(
+        self, start: NDArray[np.float32], wanted: NDArray[np.float64], configuration: IdentityConfiguration, seed: int
+    ) -> tuple[float, int, float]:
+        """CMA-ES from one start -> best distance, evaluations, seconds."""
+        import cma  # after core.sampling.cmaes, which silences what its import has to say about plots
+
+        random = numpy_generator(seed)
+        options: dict[str, Any] = {
+            "popsize": count_candidates(configuration, len(start)),
+            "verbose": -9,
+            "verb_log": 0,
+            "verb_disp": 0,
+        }
+        options |= {"seed": float("nan"), "randn": lambda *shape: random.standard_normal(shape)}
+        began, evaluations, best = time.perf_counter(), 0, float("inf")
+        strategy = cma.CMAEvolutionStrategy(start.astype(np.float64), configuration.sigma, options)
+        for _ in range(configuration.iterations):
+            candidates = strategy.ask()
+            found = [self.descriptor(candidate) for candidate in candidates]
+            distances = [NO_FACE_PENALTY if vector is None else float(np.linalg.norm(vector - wanted)) for vector in found]
+            strategy.tell(candidates, distances)
+            evaluations += len(candidates)
+            best = min(best, *distances)
+            if best < configuration.targets[0]:
+                break
+        return best, evaluations, time.perf_counter() - began
+
+
+def _recogniser(generator: Generator, recogniser: DlibRecogniser, paper: PaperStack, faces: int) -> dict[str, Any]:
+    """Faces a second on the same chips, and how far the descriptors are apart."""
+    chips: list[NDArray[np.uint8]] = []
+    seed = 0
+    while len(chips) < faces:
+        with torch.inference_mode():
+            pictures = to_pictures(to_working(generator.decode(generator.sample(range(seed, seed + 16)))))
+        chips += [chip for picture in pictures if (chip := paper.chip(picture)) is not None]
+        seed += 16
+    chips = chips[:faces]
+    batch = torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        ours, vectors = _best_of(3, lambda: recogniser.embed_chips(batch))
+    theirs, expected = _best_of(1, lambda: np.array([paper.network.compute_face_descriptor(chip) for chip in chips]))
+    return {
+        "faces": faces,
+        "dlib_faces_per_second": faces / theirs,
+        "liminal_faces_per_second": faces / ours,
+        "ratio": theirs / ours,
+        "largest_l2_difference": float(np.linalg.norm(vectors.numpy() - expected, axis=1).max()),
+    }
+
+
+def _search(generator: Generator, recogniser: DlibRecogniser, paper: PaperStack, runs: int, iterations: int) -> dict[str, Any]:
+    """Evaluations a second of a whole batch of searches, and final distances over the same starts and seeds."""
+    configuration = IdentityConfiguration(seed=SEED, iterations=iterations)
+    count = max(runs, BATCH_RUNS)
+    latents = _with_faces(generator, recogniser, count + 1)
+    base, starts = latents[:1], latents[1:].numpy()
+    with torch.inference_mode():
+        wanted = recogniser.embed(generator.decode(base))[0]
+    seeds = [sample_seed(SEED, "bench", index) for index in range(count)]
+    ours = search.search_descriptor(starts, wanted, generator, recogniser, configuration, seeds=seeds)
+    target = wanted.double().numpy()
+    theirs = [paper.search(starts[index], target, configuration, seeds[index]) for index in range(runs)]
+    paper_rate = sum(evaluations for _, evaluations, _ in theirs) / sum(seconds for _, _, seconds in theirs)
+    final = [ours.runs[index].kept[0].distance for index in range(count)]
+    return {
+        "iterations": iterations,
+        "paper_runs": runs,
+        "liminal_runs": count,
+        "paper_evaluations_per_second": paper_rate,
+        "liminal_evaluations_per_second": ours.evaluations / ours.seconds,
+        "ratio": ours.evaluations / ours.seconds / paper_rate,
+        "paper_median_final_distance": statistics.median(distance for distance, _, _ in theirs),
+        "liminal_median_final_distance": statistics.median(final[:runs]),
+        "liminal_median_final_distance_all": statistics.median(final),
+        "paper_evaluations": [evaluations for _, evaluations, _ in theirs],
+        "liminal_evaluations": [run.evaluations for run in ours.runs],
+    }
+
+
+def _with_faces(generator: Generator, recogniser: DlibRecogniser, count: int) -> torch.Tensor:
+    """The first ``count`` latents, by seed, in whose images a face is found."""
+    found: list[torch.Tensor] = []
+    seed = SEED * 1000
+    while len(found) < count:
+        latents = generator.sample(range(seed, seed + 16))
+        with torch.inference_mode():
+            shows = recogniser.find_faces(generator.decode(latents)).found
+        found += list(latents[shows])
+        seed += 16
+    return torch.stack(found[:count])
+
+
+def _slider_step(name: str) -> float:
+    """Median milliseconds from a latent to its picture and both recognisers' distances to a base."""
+    generator = registry.load(name, "generator")
+    judges = [registry.load(judge, "recogniser") for judge in registry.list_names("recogniser")]
+    ends = generator.sample([1, 9])
+    with torch.inference_mode():
+        bases = [judge.embed(generator.decode(ends[:1])) for judge in judges]
+        times = []
+        for fraction in np.linspace(0, 1, 15):
+            began = time.perf_counter()
+            image = generator.decode((1 - float(fraction)) * ends[:1] + float(fraction) * ends[1:])
+            for judge, base in zip(judges, bases, strict=True):
+                judge.distance(base, judge.embed(image))
+            times.append(time.perf_counter() - began)
+    return 1000 * statistics.median(times)
+
+
+def _memory() -> float:
+    """Megabytes resident in this process once every default model is loaded and has run."""
+    images = torch.zeros(1, 3, 64, 64)
+    with torch.inference_mode():
+        for name in registry.list_names("classifier"):
+            registry.load(name, "classifier").probabilities(images)
+        for name in registry.list_names("distance"):
+            registry.load(name, "distance").distance(images, images)
+    return float(psutil.Process().memory_info().rss / 1e6)
+
+
+def _best_of(times: int, work: Callable[[], Any]) -> tuple[float, Any]:
+    """The shortest of some runs in seconds, and the last result; the first run of all warms up."""
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        result = work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds), result
+
+
+def as_text(figures: dict[str, Any]) -> str:
+    """The figures in words, each beside what it is to reach."""
+    machine, recogniser, search = figures["machine"], figures["recogniser"], figures["search"]
+    slider = ", ".join(f"{name} {value:.0f} ms" for name, value in figures["slider_step_ms"].items())
+    return "\n".join(
+        [
+            f"torch {machine['torch']} on {machine['processor']}, {machine['threads']} threads; both sides in one run",
+            "",
+            f"Recogniser, {recogniser['faces']} chips: {recogniser['liminal_faces_per_second']:.1f} faces a second, "
+            f"dlib {recogniser['dlib_faces_per_second']:.1f}: {recogniser['ratio']:.1f} times (to reach: 12); "
+            f"descriptors differ by {recogniser['largest_l2_difference']:.1e} at most",
+            f"Search, at most {search['iterations']} iterations: {search['liminal_evaluations_per_second']:.0f} evaluations "
+            f"a second ({search['liminal_runs']} runs together), papers' stack {search['paper_evaluations_per_second']:.1f} "
+            f"({search['paper_runs']} runs): {search['ratio']:.1f} times (to reach: 10, aim: 25)",
+            f"Final distance, median over the same {search['paper_runs']} starts and seeds: "
+            f"{search['liminal_median_final_distance']:.3f}, papers' stack {search['paper_median_final_distance']:.3f}",
+            f"One interpolation step, latent to picture and both verdicts, median: {slider}",
+            f"Memory with all default models: {figures['memory_mb']:.0f} MB (to stay under: 1500)",
+        ]
+    )

@@ -1,0 +1,493 @@
+"""What models learn from: people's answers, which of them are held out, and what the classifiers read of pictures.
+
+Answers are whole numbers in an order that their origin does not change. They are split by content, so that neither the order of
+rows nor who else is there changes anybody's share. Paper B splits 4:1 (section V.A). Here, by default, an image that is held
+out is held out from everybody: it enters neither the group's nor any person's training.
+
+Inputs are computed once and kept in a folder. Paper B mixes in RAF-DB, photographs labelled by people, which do not come with
+this package. Generated reference faces stand in for it, labelled by the mean probabilities of mini-XCEPTION and the tanh
+network, the teachers of the MLP: 'accuracy on reference data' is agreement with these two, not with people. Their embeddings
+for the emotion MLP come with the package, since making them takes minutes: ``assets/alignment/plain-<generator>.safetensors``
+has a tensor for each hundred faces, by the name of the file in which they would be kept. What they were made with stands in the
+file's metadata; once that has changed the file is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from core.alignment.configuration import AlignmentConfiguration, Split
+from core.analysis.encode import select_answers
+from core.analysis.estimate import Array, Basis, name_sources
+from core.analysis.study_data import StudyData
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.models.weights import ROOT
+from core.progress import Progress
+from core.sampling.configuration import sample_seed
+from core.sampling.stored.reference import TEMPERATURE_TEACHERS, ReferenceSet, load_reference_set
+from core.studies.library import Library
+from core.studies.ratings import Task
+from core.writing import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+IndexArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerSet:
+    """Answers sorted by image and rater: ``image[k]`` and ``rater[k]`` are places in ``images`` and ``raters`` (both sorted),
+    ``emotion[k]`` is a place in EMOTIONS. Each person answers about an image once."""
+
+    images: tuple[str, ...]
+    raters: tuple[str, ...]
+    image: IndexArray
+    rater: IndexArray
+    emotion: IndexArray
+    source: str  # as results name it
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @cached_property
+    def counts(self) -> Array:
+        """Votes by image and emotion (I, 6)."""
+        return count_votes(self.image, self.emotion, len(self.images))
+
+    def place(self, rater: str) -> int:
+        """A rater's place. Raises LiminalError where that person has given no answer that counts."""
+        try:
+            return self.raters.index(rater)
+        except ValueError:
+            raise LiminalError(f"'{rater}' has given no answer that counts in this study; choose one of those who have.") from None
+
+    @property
+    def basis(self) -> Basis:
+        """On what figures of these answers rest."""
+        return Basis(len(np.unique(self.image)), len(np.unique(self.rater)), len(self), self.source)
+
+    @property
+    def digest(self) -> str:
+        """The same for the same answers, whatever their order: 20 hexadecimal digits."""
+        digest = hashlib.blake2b(repr((self.images, self.raters)).encode(), digest_size=10)
+        for column in (self.image, self.rater, self.emotion):
+            digest.update(np.ascontiguousarray(column, "<i8").tobytes())
+        return digest.hexdigest()
+
+
+def collect_answers(ratings: pd.DataFrame, *, images: Collection[str] | None = None, excluded: Collection[str] = ()) -> AnswerSet:
+    """Rows of RATINGS -> the answers of those who are not excluded, attention checks left out, to ``images`` alone (None: all).
+
+    Raises LiminalError where there is nothing to learn from: no answers, or one emotion throughout.
+    """
+    table = select_last_answers(ratings, "emotion", images, excluded)
+    if not len(table):
+        raise LiminalError("There are no answers to learn from: the study has none yet, or everybody in it is excluded.")
+    emotion = pd.Index(EMOTIONS).get_indexer(pd.Index(table["value"]))
+    if (emotion < 0).any():
+        unknown = str(table["value"].iloc[int(np.argmin(emotion))])
+        raise LiminalError(f"The answer '{unknown}' is no emotion that the classifiers know; they know {', '.join(EMOTIONS)}.")
+    if len(np.unique(emotion)) < 2:
+        raise LiminalError(
+            f"All {len(emotion):,} answers say '{EMOTIONS[int(emotion[0])]}'; a model learns from two different answers at least."
+        )
+    return encode_answers(table, np.asarray(emotion, np.intp))
+
+
+def select_last_answers(
+    ratings: pd.DataFrame, task: Task, images: Collection[str] | None, excluded: Collection[str]
+) -> pd.DataFrame:
+    """Everybody's last answer about each image, sorted by image and rater; without attention checks and the excluded."""
+    table = select_answers(ratings, task, excluded=excluded, sentinels=False)
+    if images is not None:
+        table = table[table["stimulus"].isin(list(images))]
+    return table.drop_duplicates(["stimulus", "rater"], keep="last").sort_values(["stimulus", "rater"])
+
+
+def encode_answers(table: pd.DataFrame, said: IndexArray) -> AnswerSet:
+    """Rows of ``last_answers`` with what each says as a whole number -> Answered."""
+    image, names = pd.factorize(table["stimulus"], sort=True)
+    rater, raters = pd.factorize(table["rater"], sort=True)
+    return AnswerSet(
+        images=tuple(map(str, names)),
+        raters=tuple(map(str, raters)),
+        image=np.asarray(image, np.intp),
+        rater=np.asarray(rater, np.intp),
+        emotion=said,
+        source=name_sources(table["source"]),
+    )
+
+
+def emotion_answers(material: StudyData) -> AnswerSet:
+    """The answers of an emotion study to images whose pictures are at hand. Raises LiminalError for an identity study."""
+    if material.kind != "emotion":
+        raise LiminalError("This study asks about identity, so that no emotion can be learned from it; choose an emotion study.")
+    shown = {each.stimulus for each in material.stimuli if each.stimulus in material.where}
+    if not shown:
+        raise LiminalError(
+            f"The pictures of the study '{material.study.name}' are not in the library; bring its sample sets in with the study."
+        )
+    return collect_answers(material.ratings, images=shown, excluded=material.excluded)
+
+
+def count_votes(image: IndexArray, emotion: IndexArray, images: int) -> Array:
+    """Votes by image and emotion (images, 6)."""
+    k = len(EMOTIONS)
+    return np.bincount(image * k + emotion, minlength=images * k).reshape(images, k).astype(np.float64)
+
+
+def shuffle_answers(answers: AnswerSet, seed: int) -> AnswerSet:
+    """The null control: within each image the answers change hands at random, so that nobody's answers tell of themselves.
+
+    Every image keeps its votes and every person their images; the group's model is the same. Answers to images that one person
+    alone answered about cannot change hands and are left out.
+    """
+    random = np.random.default_rng(seed)
+    order = np.lexsort((random.random(len(answers)), answers.image))  # a random order within each image
+    emotion = answers.emotion[order]
+    kept = np.bincount(answers.image, minlength=len(answers.images))[answers.image] > 1
+    return replace(answers, image=answers.image[kept], rater=answers.rater[kept], emotion=emotion[kept])
+
+
+SPLIT_NOTES: dict[Split, str] = {
+    "images": "Every fifth image is held out from everybody: no model has seen an answer to it.",
+    "paper": (
+        "As in the paper: a person's held-out answers are held out from that person's model, but the group's model has seen "
+        "these images and everybody's answers to them."
+    ),
+}
+"""What a result says of its split; 'fifth' is the default share."""
+
+
+def choose_held_out(names: Sequence[str], share: float, seed: int, *path: str) -> NDArray[np.bool_]:
+    """Which of the names are held out: the ``share`` of them whose hashes come first, at least one and not all (of two or more)."""
+    hashes = [sample_seed(seed, "held out", *path, name) for name in names]
+    count = min(max(round(share * len(names)), 1), max(len(names) - 1, 0))
+    held = np.zeros(len(names), bool)
+    held[np.argsort(np.array(hashes, dtype=np.uint64), kind="stable")[:count]] = True
+    return held
+
+
+@dataclass(frozen=True, eq=False)
+class DataSplit:
+    """images (I,): those that the group holds out. Rows below are places among the answers."""
+
+    images: NDArray[np.bool_]
+    answers: AnswerSet
+    configuration: AlignmentConfiguration
+
+    def group(self) -> tuple[IndexArray, IndexArray]:
+        """Rows that the group's model learns from, and rows it is judged by."""
+        out = self.images[self.answers.image]
+        return np.flatnonzero(~out), np.flatnonzero(out)
+
+    def person(self, rater: str) -> tuple[IndexArray, IndexArray]:
+        """Rows that a person's model learns from, and rows it is judged by: their own answers. Either may be empty."""
+        own = np.flatnonzero(self.answers.rater == self.answers.place(rater))
+        out = self.images[self.answers.image[own]]
+        if self.configuration.split == "images":
+            return own[~out], own[out]
+        own = own[~out]
+        names = [self.answers.images[place] for place in self.answers.image[own]]
+        mine = choose_held_out(names, self.configuration.validation, self.configuration.seed, "rater", rater)
+        return own[~mine], own[mine]
+
+    def others(self, rater: str) -> IndexArray:
+        """Rows of the group's training that are not this person's: the group's part of their mix."""
+        rows, _ = self.group()
+        others: IndexArray = rows[self.answers.rater[rows] != self.answers.place(rater)]
+        return others
+
+    def able(self) -> tuple[str, ...]:
+        """People with enough answers to learn from and with some to be judged by."""
+        return self._able
+
+    @cached_property
+    def _able(self) -> tuple[str, ...]:
+        found = []
+        for rater in self.answers.raters:
+            learned, judged = self.person(rater)
+            if len(learned) >= self.configuration.least_own and len(judged):
+                found.append(rater)
+        return tuple(found)
+
+    def check_person(self, rater: str) -> tuple[IndexArray, IndexArray]:
+        """As ``person``. Raises LiminalError where there are too few answers, or none to judge by."""
+        learned, judged = self.person(rater)
+        if not len(judged):
+            raise LiminalError(
+                f"'{rater}' has no answers to held-out images, so that their model could not be judged; ask for more."
+            )
+        least = self.configuration.least_own
+        if len(learned) < least:
+            raise LiminalError(f"'{rater}' has given {len(learned)} answers to learn from; it takes {least} at least.")
+        return learned, judged
+
+
+def split_answers(answers: AnswerSet, configuration: AlignmentConfiguration) -> DataSplit:
+    """Split the answers. Raises LiminalError where too few are left to learn from, or they all say the same."""
+    found = DataSplit(
+        choose_held_out(answers.images, configuration.validation, configuration.seed, "images"), answers, configuration
+    )
+    learned, judged = found.group()
+    if len(learned) < configuration.least_answers or not len(judged):
+        raise LiminalError(
+            f"There are {len(learned):,} answers to learn from and {len(judged):,} to judge by; learning takes at least "
+            f"{configuration.least_answers:,}, so ask more people or about more images."
+        )
+    if len(np.unique(answers.emotion[learned])) < 2:
+        raise LiminalError("All answers to learn from say the same emotion; a model learns from two different ones at least.")
+    return found
+
+
+REFERENCE_FOLDER = ROOT / "assets" / "alignment"
+REFERENCE_CLASSIFIER = "emotion-mlp"
+"""Rows of the others are pictures, far larger."""
+MADE_WITH = "made_with"
+
+
+def find_reference_embeddings(generator: str, name: str, folder: Path | None = None) -> Tensor | None:
+    """The rows (F, E) stored under ``name``; None where there are none, or of another encoder or reference population."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(_reference_path(generator, folder), framework="pt") as file:
+            known = (file.metadata() or {}).get(MADE_WITH) == hash_reference_models(generator) and name in file.keys()  # noqa: SIM118
+            return file.get_tensor(name) if known else None
+    except (OSError, SafetensorError):
+        return None
+
+
+def save_reference_embeddings(generator: str, rows: Mapping[str, Tensor], folder: Path | None = None) -> Path:
+    """Write rows by the names under which they are looked for -> the file."""
+    from safetensors.torch import save
+
+    path = _reference_path(generator, folder)
+    write_bytes(path, save(dict(rows), metadata={MADE_WITH: hash_reference_models(generator)}))
+    return path
+
+
+def hash_reference_models(generator: str) -> str:
+    """Hash of the cards of the encoder and of the generator's reference population. Raises OSError where one is missing."""
+    cards = (ROOT / "assets" / "weights" / "face-embedding.json", ROOT / "assets" / "reference" / f"{generator}.json")
+    return hashlib.sha256(b"".join(card.read_bytes() for card in cards)).hexdigest()
+
+
+def _reference_path(generator: str, folder: Path | None) -> Path:
+    return (folder or REFERENCE_FOLDER) / f"plain-{generator}.safetensors"
+
+
+REFERENCE_NOTE = (
+    "Reference data: plain generated faces labelled by mini-XCEPTION and the tanh network, in place of RAF-DB, which people "
+    "labelled; accuracy on them is agreement with these two networks."
+)
+"""What every figure on reference data says."""
+LABELLERS = TEMPERATURE_TEACHERS["emotion-mlp"]
+IMAGES_PER_BATCH = 16
+FACES_PER_FILE = 100
+"""Reference faces that are kept in one file."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceLabels:
+    """Plain faces of a generator by their seeds, with soft labels (R, 6)."""
+
+    generator: str
+    seeds: tuple[int, ...]
+    labels: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """For the split: what a face is, whatever its place."""
+        return tuple(f"{self.generator}/{seed}" for seed in self.seeds)
+
+
+def load_reference_labels(generator: str, faces: int, reference: ReferenceSet | None = None) -> ReferenceLabels:
+    """The first ``faces`` of the stored reference population. Raises LiminalError where a generator has none."""
+    found = reference or load_reference_set(generator)
+    faces = min(faces, len(found))
+    p = np.mean([softmax(found.of(name)[:faces].astype(np.float64), axis=1) for name in LABELLERS], axis=0)
+    seeds = tuple(sample_seed(found.seed, "reference", place) for place in range(faces))
+    return ReferenceLabels(generator, seeds, p.astype(np.float32))
+
+
+def load_study_inputs(
+    material: StudyData, library: Library, images: Sequence[str], classifier: str, place: Path, progress: Progress | None = None
+) -> Tensor:
+    """What a classifier reads of a study's pictures, in the order of ``images``; kept in the folder ``place``."""
+    progress = progress or Progress()
+
+    def make() -> Tensor:
+        import torch
+
+        from core.alignment.networks import prepare_inputs
+        from core.sampling.images import to_images
+
+        parts = []
+        for start in range(0, len(images), IMAGES_PER_BATCH):
+            progress.stage(f"{classifier} looks at face {start + 1:,} of {len(images):,}", start / len(images))
+            shown = [load_picture(library, material.where[name], name) for name in images[start : start + IMAGES_PER_BATCH]]
+            for each in _group_by_size(shown):
+                parts.append(prepare_inputs(classifier, to_images(np.stack(each))))
+        return torch.cat(parts)
+
+    return _load_or_make(place, repr(("pictures", classifier, tuple(images))), make)
+
+
+def load_reference_inputs(
+    labels: ReferenceLabels,
+    classifiers: Sequence[str],
+    place: Path,
+    progress: Progress | None = None,
+    *,
+    alongside: Sequence[str] = (),
+) -> dict[str, Tensor]:
+    """What classifiers read of the reference faces: kept in ``place``, come with the package (``plain``), or made from their seeds.
+
+    Kept a hundred at a time: after a stop no more than these are made again, and fewer or more faces share what there is.
+    alongside: classifiers that read the faces too where some have to be made, as making them takes far longer.
+    """
+    import torch
+
+    progress = progress or Progress()
+    parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
+    for start in range(0, len(labels), FACES_PER_FILE):
+        seeds = labels.seeds[start : start + FACES_PER_FILE]
+        told = _report_faces(progress, start, labels)
+        for name, rows in _load_inputs_of_seeds(labels.generator, seeds, classifiers, alongside, place, told).items():
+            parts[name].append(rows)
+    return {name: torch.cat(each) for name, each in parts.items()}
+
+
+def load_reference_rows(labels: ReferenceLabels, place: Path) -> dict[str, Tensor]:
+    """What ``plain.store`` takes: every hundred of the reference faces by its file's name, made where ``place`` has none."""
+    rows = load_reference_inputs(labels, (REFERENCE_CLASSIFIER,), place)[REFERENCE_CLASSIFIER]
+    starts = range(0, len(labels), FACES_PER_FILE)
+    seeds = [labels.seeds[start : start + FACES_PER_FILE] for start in starts]
+    names = [input_file_name(describe_reference_rows(REFERENCE_CLASSIFIER, labels.generator, each)) for each in seeds]
+    return {name: rows[start : start + FACES_PER_FILE].clone() for name, start in zip(names, starts, strict=True)}
+
+
+def _report_faces(progress: Progress, start: int, labels: ReferenceLabels) -> Callable[[int], None]:
+    """Says how many faces there are by now; looks for a stop."""
+
+    def told(place: int) -> None:
+        progress.stage(f"Plain faces to learn from alongside: {start + place:,} of {len(labels):,}", (start + place) / len(labels))
+
+    return told
+
+
+def describe_reference_rows(classifier: str, generator: str, seeds: Sequence[int]) -> str:
+    """Says which rows these are."""
+    return repr(("reference", classifier, generator, tuple(seeds)))
+
+
+def _load_inputs_of_seeds(
+    generator: str,
+    seeds: Sequence[int],
+    classifiers: Sequence[str],
+    alongside: Sequence[str],
+    place: Path,
+    told: Callable[[int], None],
+) -> dict[str, Tensor]:
+    """Of some reference faces; made together for all classifiers that want any."""
+    made: dict[str, Tensor] = {}
+    wants = {name: describe_reference_rows(name, generator, seeds) for name in dict.fromkeys((*classifiers, *alongside))}
+
+    def there(name: str) -> bool:
+        return (place / input_file_name(wants[name])).is_file() or find_reference_embeddings(
+            generator, input_file_name(wants[name])
+        ) is not None
+
+    def make_missing(asked: str) -> None:
+        import torch
+
+        from core.alignment.networks import prepare_inputs
+        from core.models import registry
+        from core.sampling.images import quantise
+
+        maker = registry.load(generator, "generator")
+        wanted = [name for name in wants if name == asked or not there(name)]
+        parts: dict[str, list[Tensor]] = {name: [] for name in wanted}
+        for start in range(0, len(seeds), IMAGES_PER_BATCH):
+            told(start)
+            with torch.inference_mode():
+                images = quantise(maker.decode(maker.sample(seeds[start : start + IMAGES_PER_BATCH])))
+            for name in wanted:
+                parts[name].append(prepare_inputs(name, images))
+        made.update({name: torch.cat(each) for name, each in parts.items()})
+
+    def make(name: str) -> Tensor:
+        stored = find_reference_embeddings(generator, input_file_name(wants[name]))
+        if stored is not None:
+            return stored
+        if name not in made:
+            make_missing(name)
+        return made[name]
+
+    found = {name: _load_or_make(place, wants[name], lambda name=name: make(name)) for name in classifiers}  # type: ignore[misc]
+    for name in [each for each in made if each not in found]:
+        _load_or_make(place, wants[name], lambda name=name: made[name])  # type: ignore[misc]
+    return found
+
+
+def load_picture(library: Library, set_id: str, sample_id: str) -> NDArray[np.uint8]:
+    """A stored picture, uint8 (H, W, 3). Raises LiminalError where it cannot be read."""
+    from PIL import Image
+
+    content, _ = library.picture(set_id, sample_id)
+    try:
+        with Image.open(io.BytesIO(content)) as found:
+            return np.asarray(found.convert("RGB"), dtype=np.uint8)
+    except (OSError, ValueError) as error:
+        raise LiminalError(f"The picture {sample_id} of the sample set {set_id} is damaged; bring the set in again.") from error
+
+
+def _group_by_size(shown: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[np.uint8]]]:
+    """Consecutive pictures of one size together."""
+    groups: list[list[NDArray[np.uint8]]] = []
+    for each in shown:
+        if groups and groups[-1][0].shape == each.shape:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return groups
+
+
+def _load_or_make(place: Path, what: str, make: Callable[[], Tensor]) -> Tensor:
+    """The tensor of a file named by what it is, else made and kept; a damaged file is made again."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save
+
+    path = place / input_file_name(what)
+    try:
+        return load_file(path)["inputs"]
+    except (OSError, SafetensorError, KeyError):
+        made = make()
+    try:
+        write_bytes(path, save({"inputs": made.contiguous()}))
+    except OSError as error:
+        raise LiminalError(f"Nothing can be written to {place}: free some space or choose another LIMINAL_DATA_DIR.") from error
+    return made
+
+
+def input_file_name(what: str) -> str:
+    """Of the file that keeps what ``what`` says."""
+    return f"{hashlib.blake2b(what.encode(), digest_size=10).hexdigest()}.safetensors"

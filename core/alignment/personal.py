@@ -1,0 +1,125 @@
+"""One person against the crowd: biases, sensitivity and slips with intervals, and whether their own model guesses them better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.alignment.alignment import Alignment
+from core.alignment.data import IndexArray
+from core.alignment.observer import MIN_PROBABILITY, PersonPrior, fit_person, fit_prior
+from core.analysis.estimate import Array, Basis, Estimate, Result, bootstrap_estimate, undefined_estimate
+from core.models.emotions import EMOTIONS
+
+MIN_ANSWERS = 30
+"""Answers under which nothing is said of a person."""
+PROFILE_DRAWS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonProfile(Result):
+    """What a person's answers tell of them. All NaN, and a sentence, under FEWEST answers.
+
+    bias: emotion -> how many times as often as the crowd it is said where the crowd is undecided (1: as often). departs: the
+    emotions whose interval leaves 1 out. sensitivity: 1 tells images apart as the crowd does, more is sharper. lapse: share of
+    answers that are guesses, whatever the image.
+    """
+
+    rater: str
+    bias: Mapping[str, Estimate]
+    departs: tuple[str, ...]
+    sensitivity: Estimate
+    lapse: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningScore(Result):
+    """Each answer guessed from those before it, by the person's own model and by the group's: bits of surprise, least is best.
+
+    own, group (n,): surprise at each answer. own_right, group_right (n,): whether the first guess was right. gain: mean of group
+    less own, in bits an answer: above 0 the own model guesses better.
+    """
+
+    rater: str
+    own: Array
+    group: Array
+    own_right: Array
+    group_right: Array
+    gain: Estimate
+
+
+def fit_crowd_prior(alignment: Alignment, classifier: str, *, at_most: int = 100) -> PersonPrior:
+    """How much the people of a study differ from each other, under the group's model; of the first ``at_most`` with enough
+    answers. Takes a second or two. Raises LiminalError before the group's model has learned."""
+    p, answers = alignment.group(classifier).images, alignment.answers
+    people: list[tuple[Array, IndexArray]] = []
+    for rater in range(len(answers.raters)):
+        rows = np.flatnonzero(answers.rater == rater)
+        if len(rows) >= MIN_ANSWERS and len(people) < at_most:
+            people.append((p[answers.image[rows]], answers.emotion[rows]))
+    return fit_prior(people)
+
+
+def select_person_answers(alignment: Alignment, classifier: str, rater: str) -> tuple[Array, IndexArray]:
+    """The group's probabilities of the images that a person answered about (n, 6), and what they said (n,)."""
+    answers = alignment.answers
+    rows = np.flatnonzero(answers.rater == answers.place(rater))
+    return alignment.group(classifier).images[answers.image[rows]], answers.emotion[rows]
+
+
+def profile_person(
+    rater: str, group: Array, said: IndexArray, prior: PersonPrior | None = None, *, source: str = "people", seed: int = 0
+) -> PersonProfile:
+    """The group's probabilities (n, 6) of the images that a person saw, and what they said (n,) -> their profile."""
+    n = len(said)
+    basis = Basis(n, 1, n, source)
+    interval = "95 % of the posterior (Laplace), under a prior as wide as the people of the study differ"
+    if n < MIN_ANSWERS:
+        nothing = undefined_estimate(n)
+        left = MIN_ANSWERS - n
+        note = f"Too few answers to say anything of this person: {n} of {MIN_ANSWERS}; {left} more are needed."
+        none = dict.fromkeys(EMOTIONS, nothing)
+        return PersonProfile(
+            basis=basis, interval=interval, note=note, rater=rater, bias=none, departs=(), sensitivity=nothing, lapse=nothing
+        )
+    known = fit_person(group, said, prior)
+    drawn = known.draws(PROFILE_DRAWS, seed)
+    times = {name: _posterior_interval(np.exp(drawn[:, 1 + place]), n) for place, name in enumerate(EMOTIONS)}
+    return PersonProfile(
+        basis=basis,
+        interval=interval,
+        rater=rater,
+        bias=times,
+        departs=tuple(name for name, each in times.items() if each.low > 1 or each.high < 1),
+        sensitivity=_posterior_interval(np.exp(drawn[:, 0]), n),
+        lapse=_posterior_interval(1 / (1 + np.exp(-drawn[:, -1])), n),
+    )
+
+
+def score_guesses(rater: str, own: Array, group: Array, said: IndexArray, *, source: str = "people", seed: int = 0) -> RunningScore:
+    """The running score of guesses that were made before each answer: own (n, 6), group (n, 6), said (n,)."""
+    n = len(said)
+    rows = np.arange(n)
+    floored = np.maximum(group, MIN_PROBABILITY)
+    floored /= floored.sum(axis=1, keepdims=True)
+    bits = [-np.log2(each[rows, said]) for each in (own, floored)]
+    right = [(each.argmax(axis=1) == said).astype(np.float64) if n else np.empty(0) for each in (own, floored)]
+    return RunningScore(
+        basis=Basis(n, 1, n, source),
+        interval="95 %, bootstrap over answers",
+        note=f"Too few answers to compare the two: {n} of {MIN_ANSWERS}." if n < MIN_ANSWERS else "",
+        rater=rater,
+        own=bits[0],
+        group=bits[1],
+        own_right=right[0],
+        group_right=right[1],
+        gain=bootstrap_estimate(bits[1] - bits[0], np.mean, seed=seed) if n >= MIN_ANSWERS else undefined_estimate(n),
+    )
+
+
+def _posterior_interval(draws: Array, n: int) -> Estimate:
+    low, middle, high = np.quantile(draws, [0.025, 0.5, 0.975])
+    return Estimate(float(middle), float(low), float(high), n) if math.isfinite(middle) else undefined_estimate(n)

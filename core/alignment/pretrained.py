@@ -1,0 +1,91 @@
+"""Make the demonstration's group model, learned from its simulated people, so that a first visitor waits for no training.
+
+``assets/alignment``: a card with the alignment's content hash, and one safetensors file with what learned (the MLP's weights)
+and its probabilities before and after. ``store.install_pretrained`` takes it over.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import core
+from core.alignment.store import (
+    AFTER_PREFIX,
+    BEFORE_PREFIX,
+    PRETRAINED_CLASSIFIER,
+    PRETRAINED_FOLDER,
+    PRETRAINED_NAME,
+    WEIGHTS_PREFIX,
+    curve_to_record,
+    write_json,
+)
+from core.errors import LiminalError
+from core.progress import Progress
+from core.writing import write_bytes
+
+if TYPE_CHECKING:
+    from core.alignment.alignment import Alignment
+PRETRAINED_COMMAND = "python -m core assets alignment"
+
+
+def build_pretrained(work: Path, *, folder: Path = PRETRAINED_FOLDER, progress: Progress | None = None) -> dict[str, Any]:
+    """Let the group's MLP learn from the demonstration and store it, and the plain faces as it reads them -> its card.
+
+    work: keeps what the networks read, which takes minutes the first time; it learns anew each time.
+
+    Raises LiminalError where the demonstration is missing or its people are not simulated.
+    """
+    from core.alignment import data, train
+    from core.alignment.alignment import begin_alignment
+    from core.alignment.configuration import AlignmentConfiguration
+    from core.alignment.data import load_reference_rows
+    from core.analysis.study_data import build_study_data
+    from core.studies.demonstration import load_demonstration
+    from core.studies.library import Library
+
+    made = next(each for each in load_demonstration() if each.study.plan.kind == "emotion")
+    library = Library()
+    material = build_study_data(made.study, made.stimuli, made.raters, made.ratings, library)
+    alignment = begin_alignment(material, library, AlignmentConfiguration(classifiers=(PRETRAINED_CLASSIFIER,)), folder=work)
+    shutil.rmtree(alignment.kept.folder / PRETRAINED_CLASSIFIER, ignore_errors=True)  # what was stored before
+    train.train_group(alignment, progress)
+    data.save_reference_embeddings(alignment.labels.generator, load_reference_rows(alignment.labels, work / "inputs"), folder)
+    return save_pretrained(alignment, folder)
+
+
+def save_pretrained(alignment: Alignment, folder: Path = PRETRAINED_FOLDER) -> dict[str, Any]:
+    """Write an alignment's group model as the one that comes with the package -> its card, which is written last."""
+    from safetensors.numpy import save
+
+    if alignment.answers.source != "simulated":
+        raise LiminalError("Only a model that learned from simulated people may come with the package; these are not.")
+    weights, people = alignment.kept.weights(PRETRAINED_CLASSIFIER, "group"), alignment.answers.basis.raters
+    tensors = {WEIGHTS_PREFIX + key: tensor.numpy() for key, tensor in weights.items()}
+    for start, said in (
+        (BEFORE_PREFIX, alignment.base(PRETRAINED_CLASSIFIER)),
+        (AFTER_PREFIX, alignment.group(PRETRAINED_CLASSIFIER)),
+    ):
+        tensors[f"{start}images"] = said.images.astype(np.float32)
+        tensors[f"{start}reference"] = said.reference.astype(np.float32)
+    content = save({key: np.ascontiguousarray(value) for key, value in tensors.items()})
+    card = {
+        "alignment": alignment.alignment_id,
+        "study": alignment.study,
+        "classifier": PRETRAINED_CLASSIFIER,
+        "learned_from": f"{len(alignment.answers):,} answers of {people} simulated people; no person was asked",
+        "configuration": alignment.configuration.to_dict(),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "curve": curve_to_record(alignment.curve(PRETRAINED_CLASSIFIER)),
+        "command": PRETRAINED_COMMAND,
+        "version": core.__version__,
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+    }
+    write_bytes(folder / f"{PRETRAINED_NAME}.safetensors", content)
+    write_json(folder / f"{PRETRAINED_NAME}.json", card)
+    return card

@@ -1,0 +1,292 @@
+"""Where alignments are stored: ``data_folder()/alignments/<content hash>``, every file whole or not there.
+
+``card.json`` says what was aligned and how; each classifier has a folder with ``base.npz`` and ``group.npz`` (its probabilities
+of all images before and after), ``group.safetensors`` and ``group.json`` (weights and learning curve), and the same for each
+person under ``people/`` and, learned from shuffled answers, under ``shuffled/``. A person's files are named by a hash of their
+name. No answer is stored here: the study keeps those. Deleting a person or a study deletes what was learned from them.
+
+The group model that comes with the package (``assets/alignment``, made by ``pretrained``) is taken over only where its hash is
+that of the alignment at hand: another demonstration, other answers, another configuration or another network have another hash,
+and learn as ever. Nothing here loads torch or pandas: the page Align imports it before it paints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data_folder import data_folder
+from core.errors import LiminalError
+from core.models.weights import ROOT
+from core.writing import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.studies.storage.tables import Deletion
+    from core.studies.store import Store
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """loss: mean cross-entropy over what was learned, nats (NaN before the first epoch, number 0); validation: held-out answers."""
+
+    number: int
+    loss: float
+    validation_loss: float
+    validation_accuracy: float  # share of held-out answers that are the model's first choice
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An event of ``core.progress``: one epoch of one model. stage: "group" or "individual"; rater: "" for the group."""
+
+    classifier: str
+    stage: str
+    rater: str
+    of: int  # epochs asked for
+    epoch: Epoch
+
+
+@dataclass(frozen=True)
+class EpochsBefore:
+    """An event of ``core.progress`` as a model begins to learn, or goes on: the state before learning and all epochs so far."""
+
+    classifier: str
+    stage: str
+    rater: str
+    epochs: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """All epochs, the state before learning first. stopped_early: before all epochs that were asked for."""
+
+    epochs: tuple[Epoch, ...]
+    stopped_early: bool = False
+
+
+CARD = "card.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Probabilities:
+    """One model's probabilities over EMOTIONS: of the study's images (I, 6) and of the reference faces (R, 6)."""
+
+    images: NDArray[np.float64]
+    reference: NDArray[np.float64]
+
+
+def alignments_folder() -> Path:
+    """The folder of all alignments."""
+    return data_folder() / "alignments"
+
+
+@dataclass(frozen=True)
+class AlignmentStore:
+    """One alignment's folder. stage: "base", "group", or "people" and "shuffled" with a rater."""
+
+    folder: Path
+
+    def _stem(self, classifier: str, stage: str, rater: str) -> Path:
+        place = self.folder / classifier / stage
+        return place / hash_rater(rater) if rater else place
+
+    def has(self, classifier: str, stage: str, rater: str = "") -> bool:
+        """Whether that model is finished: its probabilities are written last."""
+        return self._file(classifier, stage, rater, ".npz").is_file()
+
+    def probabilities(self, classifier: str, stage: str, rater: str = "") -> Probabilities:
+        """Raises LiminalError where that model has not learned yet or its file is damaged."""
+        path = self._file(classifier, stage, rater, ".npz")
+        if not path.is_file():
+            whose = f"of '{rater}' " if rater else ""
+            raise LiminalError(f"The model {whose}on {classifier} has not learned yet ('{stage}'); run 'python -m core align'.")
+        try:
+            with np.load(path, allow_pickle=False) as found:
+                return Probabilities(found["images"].astype(np.float64), found["reference"].astype(np.float64))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise LiminalError(f"The file {path} is damaged; delete it and align again.") from error
+
+    def weights(self, classifier: str, stage: str, rater: str = "") -> dict[str, Tensor]:
+        """The tensors that learned. Raises LiminalError where they are missing or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self._file(classifier, stage, rater, ".safetensors")
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise LiminalError(
+                f"The weights {path} are missing or damaged; delete the folder beside them and align again."
+            ) from error
+
+    def curve(self, classifier: str, stage: str, rater: str = "") -> Curve:
+        """How a finished model learned. Raises LiminalError where that is missing or damaged."""
+        path = self._file(classifier, stage, rater, ".json")
+        try:
+            return curve_from_record(json.loads(path.read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LiminalError(f"The curve {path} is missing or damaged; align again.") from error
+
+    def write(
+        self,
+        classifier: str,
+        stage: str,
+        rater: str,
+        probabilities: Probabilities,
+        weights: Mapping[str, Tensor] | bytes | None = None,
+        curve: Curve | None = None,
+    ) -> None:
+        """Everything of one model, its probabilities last; weights as tensors or as a safetensors file's content.
+
+        Raises LiminalError where nothing can be written.
+        """
+        try:
+            if weights is not None:
+                write_bytes(self._file(classifier, stage, rater, ".safetensors"), _serialise_weights(weights))
+            if curve is not None:
+                write_json(self._file(classifier, stage, rater, ".json"), curve_to_record(curve))
+            buffer = io.BytesIO()
+            np.savez(
+                buffer,
+                images=probabilities.images.astype(np.float32),
+                reference=probabilities.reference.astype(np.float32),
+            )
+            write_bytes(self._file(classifier, stage, rater, ".npz"), buffer.getvalue())
+        except OSError as error:
+            raise LiminalError(f"Nothing can be written to {self.folder}: free some space or change its rights.") from error
+
+    def unfinished(self, classifier: str, stage: str, rater: str = "") -> Path:
+        """Where the state of a run is kept until it is done."""
+        return self._file(classifier, stage, rater, ".unfinished")
+
+    def _file(self, classifier: str, stage: str, rater: str, ending: str) -> Path:
+        stem = self._stem(classifier, stage, rater)
+        return stem.with_name(stem.name + ending)
+
+    def card(self) -> dict[str, Any]:
+        """What was aligned and how. Raises LiminalError where it is missing or damaged."""
+        try:
+            return dict(json.loads((self.folder / CARD).read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise LiminalError(f"The folder {self.folder} holds no alignment; align again.") from error
+
+
+def hash_rater(rater: str) -> str:
+    """A person's name as a file's: a hash, so that no folder lists who took part."""
+    return hashlib.blake2b(rater.encode(), digest_size=10).hexdigest()
+
+
+def _serialise_weights(weights: Mapping[str, Tensor] | bytes) -> bytes:
+    if isinstance(weights, bytes):
+        return weights
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+
+
+def curve_to_record(curve: Curve) -> dict[str, Any]:
+    """A curve as plain JSON values; null for NaN."""
+    rows = [[each.number, each.loss, each.validation_loss, each.validation_accuracy] for each in curve.epochs]
+    plain = [[value if math.isfinite(value) else None for value in row] for row in rows]
+    return {"stopped_early": curve.stopped_early, "epochs": plain}
+
+
+def curve_from_record(record: Mapping[str, Any]) -> Curve:
+    """What ``curve_record`` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+    rows = [[math.nan if value is None else value for value in row] for row in record["epochs"]]
+    return Curve(tuple(Epoch(int(row[0]), *row[1:]) for row in rows), bool(record["stopped_early"]))
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """A JSON file, whole or not at all."""
+    write_bytes(path, (json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+
+
+def list_cards(folder: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
+    """All alignments there are, the newest first; a damaged one is left out."""
+    found = []
+    for place in sorted((folder or alignments_folder()).glob("*/" + CARD)):
+        try:
+            found.append((place.parent, AlignmentStore(place.parent).card()))
+        except LiminalError:
+            continue
+    return sorted(found, key=lambda each: str(each[1].get("made", "")), reverse=True)
+
+
+def delete_alignments(study: str, rater: str | None = None, folder: Path | None = None) -> int:
+    """Delete what was learned from a study's answers, or from one person's -> alignments that changed.
+
+    A group's model has learned from everybody: where one person is to be forgotten, all alignments of the study go.
+    """
+    gone = 0
+    for place, card in list_cards(folder):
+        if card.get("study") == study and (rater is None or hash_rater(rater) in card.get("people", [])):
+            shutil.rmtree(place, ignore_errors=True)
+            gone += 1
+    return gone
+
+
+def forget_rater(store: Store, study: str, rater: str, reason: str = "") -> Deletion:
+    """Delete a person's answers and the models that learned from them; raises what ``Store.forget`` raises.
+
+    The group's models learned from these answers too: each alignment that this person was part of goes.
+    """
+    deletion = store.forget(study, rater, reason)
+    delete_alignments(study, rater)
+    return deletion
+
+
+def delete_study(store: Store, study: str, reason: str = "") -> None:
+    """Delete a study and the models that learned from it; raises what ``Store.delete`` raises."""
+    store.delete(study, reason)
+    delete_alignments(study)
+
+
+PRETRAINED_FOLDER = ROOT / "assets" / "alignment"
+PRETRAINED_NAME = "demonstration-group"
+PRETRAINED_CLASSIFIER = "emotion-mlp"
+WEIGHTS_PREFIX, BEFORE_PREFIX, AFTER_PREFIX = "weights.", "base.", "group."
+"""Beginnings of the tensors' names."""
+
+
+def install_pretrained(kept: AlignmentStore, folder: Path | None = None) -> bool:
+    """Fill an alignment's folder with the stored model where it is of this very alignment -> whether it was filled.
+
+    A missing, damaged or foreign one is passed over: the group then learns. Loads no torch. Raises OSError where nothing can be
+    written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load, save
+
+    folder = folder or PRETRAINED_FOLDER
+    if kept.has(PRETRAINED_CLASSIFIER, "group"):
+        return False
+    try:
+        card = json.loads((folder / f"{PRETRAINED_NAME}.json").read_bytes())
+        if card["alignment"] != kept.folder.name or card["classifier"] != PRETRAINED_CLASSIFIER:
+            return False
+        content = (folder / f"{PRETRAINED_NAME}.safetensors").read_bytes()
+        if hashlib.sha256(content).hexdigest() != card["sha256"]:
+            return False
+        tensors, curve = load(content), curve_from_record(card["curve"])
+        before, after = (
+            Probabilities(tensors[f"{start}images"], tensors[f"{start}reference"]) for start in (BEFORE_PREFIX, AFTER_PREFIX)
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return False
+    weights = {key.removeprefix(WEIGHTS_PREFIX): value for key, value in tensors.items() if key.startswith(WEIGHTS_PREFIX)}
+    kept.write(PRETRAINED_CLASSIFIER, "base", "", before)
+    kept.write(PRETRAINED_CLASSIFIER, "group", "", after, save(weights), curve)
+    return True

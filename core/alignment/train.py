@@ -1,0 +1,452 @@
+"""BaseNet -> GroupNet -> IndivNet (paper B, section V.A): each model learns once, is stored, and is read again afterwards.
+
+Fine-tuning can be stopped and killed: it is seeded epoch by epoch, saved after each, and continued with the same result. The
+loss is cross-entropy over answers. The answers to one image weigh as many as they are, so that a network looks at an image once
+for all of them: the sum over 13 votes is 13 times the cross-entropy to their shares. A batch is 128 answers either way. The
+small MLP takes every answer as a row of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax
+
+from core.alignment.alignment import Alignment, Inputs
+from core.alignment.configuration import AlignmentConfiguration, TrainedPart
+from core.alignment.data import AnswerSet, DataSplit, IndexArray, choose_held_out, count_votes
+from core.alignment.networks import FORWARD_BATCH, Learner, compute_features, predict_probabilities
+from core.alignment.store import Curve, Epoch, EpochDone, EpochsBefore, Probabilities
+from core.analysis.estimate import Array
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.progress import Progress, Stage
+from core.sampling.configuration import numpy_generator, sample_seed
+from core.writing import write_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """What is learned: place of an input (R,), target distribution (R, 6), weight in answers (R,)."""
+
+    image: IndexArray
+    target: NDArray[np.float32]
+    weight: Array
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @classmethod
+    def single(cls, image: IndexArray, emotion: IndexArray) -> TrainingRows:
+        """Every answer a row."""
+        return cls(image, np.eye(len(EMOTIONS), dtype=np.float32)[emotion], np.ones(len(image)))
+
+    @classmethod
+    def by_image(cls, image: IndexArray, emotion: IndexArray, images: int) -> TrainingRows:
+        """Every image a row, with the shares of its answers."""
+        counts = count_votes(image, emotion, images)
+        seen = np.flatnonzero(counts.sum(axis=1))
+        votes = counts[seen].sum(axis=1)
+        return cls(seen, (counts[seen] / votes[:, None]).astype(np.float32), votes)
+
+    def taken(self, places: IndexArray, weight: float | None = None) -> TrainingRows:
+        """Some of the rows, in that order; ``weight``: instead of their own."""
+        weights = self.weight[places] if weight is None else np.full(len(places), weight)
+        return TrainingRows(self.image[places], self.target[places], weights)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast; seed: of the order of rows."""
+
+    epochs: int
+    batch: int
+    rate: float
+    seed: int
+    part: TrainedPart = "all"
+    patience: int = 0
+
+
+def mix_epoch(main: TrainingRows, other: TrainingRows | None, share: float, random: np.random.Generator) -> TrainingRows:
+    """An epoch: all of ``main`` once and, with ``share`` times its weight, rows drawn from ``other``, shuffled.
+
+    ``other`` is gone through as often as needed, each time in a new order; its rows weigh as much as those of ``main`` do on
+    average.
+    """
+    parts = [main]
+    if other is not None and len(other) and share > 0:
+        typical = float(main.weight.mean())
+        wanted = max(1, round(share * float(main.weight.sum()) / typical))
+        drawn = [random.permutation(len(other)) for _ in range(-(-wanted // len(other)))]
+        parts.append(other.taken(np.concatenate(drawn)[:wanted], typical))
+    image = np.concatenate([each.image for each in parts])
+    target = np.concatenate([each.target for each in parts])
+    weight = np.concatenate([each.weight for each in parts])
+    return TrainingRows(image, target, weight).taken(random.permutation(len(image)))
+
+
+def iterate_batches(rows: TrainingRows, size: float) -> Iterator[TrainingRows]:
+    """Consecutive rows that weigh some ``size`` answers together; a last batch of less than half joins the one before."""
+    ends = np.floor((np.cumsum(rows.weight) - rows.weight / 2) / size).astype(np.intp)
+    if len(ends) and ends[-1] > 0 and rows.weight[ends == ends[-1]].sum() < size / 2:
+        ends[ends == ends[-1]] -= 1
+    for each in np.unique(ends):
+        yield rows.taken(np.flatnonzero(ends == each))
+
+
+@torch.inference_mode(False)
+def fine_tune(
+    network: Learner,
+    inputs: Tensor,
+    main: TrainingRows,
+    other: TrainingRows | None,
+    share: float,
+    judged: TrainingRows,
+    schedule: Schedule,
+    *,
+    stage: str,
+    rater: str = "",
+    saved: Path | None = None,
+    progress: Progress | None = None,
+) -> Curve:
+    """Train ``network`` in place -> its curve. judged: held-out rows, looked at after every epoch.
+
+    saved: where the state is kept after each epoch; a file of the same task is continued. Emits EpochsBefore and EpochDone. Raises
+    LiminalError when the loss is no number any more; what was saved then stays.
+    """
+    progress = progress or Progress()
+    parameters = network.learning(schedule.part)
+    shortcut = schedule.part == "head"
+    given = compute_features(network, inputs) if shortcut else inputs
+    forward = network.from_features if shortcut else network
+    adam = torch.optim.Adam(parameters, lr=schedule.rate)
+    state = _TrainingState(parameters, adam, _describe_task(schedule, network.name, stage, rater))
+    epochs, best = state.restore(saved)
+    if not epochs:
+        epochs = [Epoch(0, math.nan, *_judge_epoch(forward, given, judged))]
+    progress.emit(EpochsBefore(network.name, stage, rater, tuple(epochs)))
+    whose = f" of {rater}" if rater else ""
+    while len(epochs) <= schedule.epochs and not _has_stalled(epochs, schedule.patience):
+        number = len(epochs)
+        random = numpy_generator(sample_seed(schedule.seed, "epoch", stage, rater, number))
+        total, weight = 0.0, 0.0
+        for batch in iterate_batches(mix_epoch(main, other, share, random), schedule.batch):
+            progress.check()
+            loss = _mean_loss(forward(given[torch.from_numpy(batch.image)]), batch)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise LiminalError(
+                    f"Learning stopped in epoch {number}: the loss of {network.name} is no number any more; lower the rate "
+                    f"({schedule.rate:g}) and start again."
+                )
+            adam.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            total, weight = total + value * float(batch.weight.sum()), weight + float(batch.weight.sum())
+        epochs.append(Epoch(number, total / weight, *_judge_epoch(forward, given, judged)))
+        if schedule.patience and epochs[-1].validation_loss <= min(each.validation_loss for each in epochs):
+            best = [parameter.detach().clone() for parameter in parameters]
+        if saved is not None:
+            state.keep(saved, epochs, best)
+        progress.stage(
+            f"{network.name} learns from the {stage}{whose}: epoch {number} of {schedule.epochs}", number / schedule.epochs
+        )
+        progress.emit(EpochDone(network.name, stage, rater, schedule.epochs, epochs[-1]))
+    if best:
+        with torch.no_grad():
+            for parameter, value_of in zip(parameters, best, strict=True):
+                parameter.copy_(value_of)
+    network.requires_grad_(False)
+    return Curve(tuple(epochs), bool(schedule.patience) and len(epochs) <= schedule.epochs)
+
+
+def _mean_loss(logits: Tensor, rows: TrainingRows) -> Tensor:
+    weight = torch.from_numpy(rows.weight).float()
+    each = -(torch.from_numpy(rows.target) * log_softmax(logits, dim=1)).sum(dim=1)
+    return (weight * each).sum() / weight.sum()
+
+
+def _judge_epoch(forward: Any, given: Tensor, rows: TrainingRows) -> tuple[float, float]:
+    """Loss in nats and accuracy over held-out rows; NaN over none."""
+    if not len(rows):
+        return math.nan, math.nan
+    with torch.no_grad():
+        chosen = given[torch.from_numpy(rows.image)]
+        logits = torch.cat([forward(chosen[start : start + FORWARD_BATCH]) for start in range(0, len(chosen), FORWARD_BATCH)])
+        loss = float(_mean_loss(logits, rows))
+    agreed = rows.target[np.arange(len(rows)), logits.argmax(dim=1).numpy()]
+    return loss, float((agreed * rows.weight).sum() / rows.weight.sum())
+
+
+def _has_stalled(epochs: list[Epoch], patience: int) -> bool:
+    """Whether the validation loss has not fallen for ``patience`` epochs."""
+    losses = [each.validation_loss for each in epochs]
+    return bool(patience) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+
+
+def _describe_task(schedule: Schedule, name: str, stage: str, rater: str) -> str:
+    return repr((schedule, name, stage, rater))
+
+
+@dataclass(frozen=True, eq=False)
+class _TrainingState:
+    """Weights, Adam's memory and the curve so far, in one file."""
+
+    parameters: list[torch.nn.Parameter]
+    adam: torch.optim.Adam
+    task: str
+
+    def keep(self, path: Path, epochs: list[Epoch], best: list[Tensor]) -> None:
+        tensors = {}
+        for place, parameter in enumerate(self.parameters):
+            memory = self.adam.state[parameter]
+            tensors[f"{place}.value"] = parameter.detach()
+            tensors[f"{place}.first"], tensors[f"{place}.second"] = memory["exp_avg"], memory["exp_avg_sq"]
+            if best:
+                tensors[f"{place}.best"] = best[place]
+        steps = float(self.adam.state[self.parameters[0]]["step"])
+        curve = json.dumps([[each.number, each.loss, each.validation_loss, each.validation_accuracy] for each in epochs])
+        described = {"task": self.task, "steps": str(steps), "curve": curve, "best": str(bool(best))}
+        write_bytes(path, save({key: tensor.contiguous() for key, tensor in tensors.items()}, described))
+
+    def restore(self, path: Path | None) -> tuple[list[Epoch], list[Tensor]]:
+        """-> the curve so far and the best weights; both empty where nothing usable is saved, which then starts anew."""
+        if path is None or not path.is_file():
+            return [], []
+        try:
+            with safe_open(path, "pt") as file:
+                described = file.metadata()
+                if described["task"] != self.task:
+                    return [], []
+                kept = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            epochs = [Epoch(*row) for row in json.loads(described["curve"])]
+            steps, has_best = float(described["steps"]), described["best"] == "True"
+            best = [kept[f"{place}.best"] for place in range(len(self.parameters))] if has_best else []
+            with torch.no_grad():
+                for place, parameter in enumerate(self.parameters):
+                    parameter.copy_(kept[f"{place}.value"])
+                    first, second = kept[f"{place}.first"], kept[f"{place}.second"]
+                    self.adam.state[parameter] = {"step": torch.tensor(steps), "exp_avg": first, "exp_avg_sq": second}
+            return epochs, best
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise LiminalError(f"The saved state {path} of a stopped run is damaged; delete it and start again.") from error
+
+
+def train_group(alignment: Alignment, progress: Progress | None = None) -> Alignment:
+    """Let every classifier of the configuration learn from all people; those that have are left as they are.
+
+    Answers to reference data 2:1. A run that was stopped or killed goes on after its last whole epoch. Emits Stage and EpochDone.
+    Raises LiminalError; what was finished before stays.
+    """
+    progress = progress or Progress()
+    names = [name for name in alignment.configuration.classifiers if not alignment.ready(name)]
+    for place, name in enumerate(names):
+        _train_group_classifier(alignment, name, progress.part(name, place, len(names)))
+    return alignment
+
+
+def _train_group_classifier(alignment: Alignment, name: str, progress: Progress) -> None:
+    c, split = alignment.configuration, alignment.split
+    given = alignment.sources.inputs(name, progress.stretch(0.0, 0.5))
+    network = alignment.sources.learner(name)
+    network.check(given.images)
+    alignment.kept.write(name, "base", "", _predict_all(network, given))
+    learned, judged = _choose_stopping_rows(split, *split.group())
+    inputs = torch.cat([given.images, given.reference])
+    plain = np.flatnonzero(~alignment.reference_held)
+    reference = TrainingRows(plain + len(given.images), alignment.labels.labels[plain], np.ones(len(plain)))
+    if name == "emotion-mlp":
+        rows = TrainingRows.single(split.answers.image[learned], split.answers.emotion[learned])
+    else:
+        rows = _rows_by_image(split.answers, learned)
+    unfinished = alignment.kept.unfinished(name, "group")
+    curve = fine_tune(
+        network,
+        inputs,
+        rows,
+        reference,
+        c.reference_share,
+        _rows_by_image(split.answers, judged),
+        _make_schedule(c, c.part),
+        stage="group",
+        saved=unfinished,
+        progress=progress.stretch(0.5, 1.0),
+    )
+    alignment.kept.write(name, "group", "", _predict_all(network, given), _trained_weights(network, c.part), curve)
+    unfinished.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupModel:
+    """A group's model ready to be learned on from; with ``part`` "head" only its last layer, on features computed once."""
+
+    classifier: str
+    part: TrainedPart
+    network: Learner
+    given: Inputs
+
+
+def load_group_model(alignment: Alignment, classifier: str, progress: Progress | None = None) -> GroupModel:
+    """GroupNet with its inputs, as individuals start from it. Raises LiminalError where the group's model has not learned."""
+    network = load_group_network(alignment, classifier)
+    given = alignment.sources.inputs(classifier, progress or Progress())
+    part = alignment.configuration.individual_part(classifier)
+    if part == "head":
+        given = Inputs(compute_features(network, given.images), compute_features(network, given.reference))
+        network = Learner(classifier, nn.Identity(), network.head, network.order)
+    return GroupModel(classifier, part, network, given)
+
+
+def load_group_network(alignment: Alignment, classifier: str) -> Learner:
+    """GroupNet itself, a network of its own. Raises LiminalError where the group's model has not learned."""
+    if not alignment.ready(classifier):
+        raise LiminalError(f"The group's {classifier} has not learned yet; run 'python -m core align group' first.")
+    network = alignment.sources.learner(classifier)
+    _load_weights(network, alignment.kept.weights(classifier, "group"), alignment.configuration.part)
+    return network
+
+
+def load_individual_network(alignment: Alignment, classifier: str, rater: str) -> Learner:
+    """A person's IndivNet itself, reading the classifier's inputs. Raises LiminalError where it has not learned."""
+    network = load_group_network(alignment, classifier)
+    part = alignment.configuration.individual_part(classifier)
+    _load_weights(network, alignment.kept.weights(classifier, "people", rater), part)
+    return network
+
+
+def train_individual(
+    alignment: Alignment,
+    classifier: str,
+    rater: str,
+    *,
+    null: bool = False,
+    loaded: GroupModel | None = None,
+    progress: Progress | None = None,
+) -> Probabilities:
+    """A person's model, learned from their own answers and others' 2:1, or read where it has learned before.
+
+    null: from shuffled answers, the control. loaded: where several people learn one after the other. Raises LiminalError where
+    that person gave too few answers, or none to held-out images; what was finished before stays.
+    """
+    stage = "shuffled" if null else "people"
+    if alignment.kept.has(classifier, stage, rater):
+        return alignment.kept.probabilities(classifier, stage, rater)
+    split: DataSplit = alignment.null if null else alignment.split
+    learned, judged = _choose_stopping_rows(split, *split.check_person(rater))
+    loaded = loaded or load_group_model(alignment, classifier, progress)
+    c, answers = alignment.configuration, split.answers
+    network = loaded.network.clone()
+    unfinished = alignment.kept.unfinished(classifier, stage, rater)
+    curve = fine_tune(
+        network,
+        loaded.given.images,
+        _rows_by_answer(answers, learned),
+        _rows_by_image(answers, split.others(rater)),
+        c.group_share,
+        _rows_by_answer(answers, judged),
+        _make_schedule(c, loaded.part),
+        stage="individual",
+        rater=rater,
+        saved=unfinished,
+        progress=progress,
+    )
+    said = _predict_all(network, loaded.given)
+    alignment.kept.write(classifier, stage, rater, said, None if null else _trained_weights(network, loaded.part), curve)
+    unfinished.unlink(missing_ok=True)
+    return said
+
+
+def train_everyone(
+    alignment: Alignment, *, null: bool = True, people: Sequence[str] | None = None, progress: Progress | None = None
+) -> Alignment:
+    """The models of all people with enough answers (or of ``people``), by every classifier; null: the control too.
+
+    Emits Stage, and EpochsBefore and EpochDone of the people's own models, not of the control. Raises LiminalError where nobody
+    has enough.
+    """
+    progress = progress or Progress()
+    able = tuple(people) if people is not None else alignment.split.able()
+    if not able:
+        raise LiminalError(
+            f"Nobody has given {alignment.configuration.least_own} answers to learn from and one to be judged by; ask for more."
+        )
+    names = alignment.configuration.classifiers
+    for place, name in enumerate(names):
+        own = progress.part(name, place, len(names))
+        loaded: GroupModel | None = None
+        kinds = (False, True) if null else (False,)
+        for number, rater in enumerate(able):
+            for control in kinds:
+                if alignment.kept.has(name, "shuffled" if control else "people", rater):
+                    continue
+                if control and not all(map(len, alignment.null.person(rater))):
+                    continue  # nobody shares an image with this person
+                if loaded is None:
+                    loaded = load_group_model(alignment, name, own)
+                quiet = Progress(None if control else _without_stages(own), own.cancel)
+                train_individual(alignment, name, rater, null=control, loaded=loaded, progress=quiet)
+            own.stage(f"Person {number + 1} of {len(able)} has a model", (number + 1) / len(able))
+    return alignment
+
+
+def _without_stages(progress: Progress) -> Callable[[Any], None]:
+    """A person's curve is passed on; how far their model is says nothing of how far everybody is."""
+
+    def report(event: Any) -> None:
+        if not isinstance(event, Stage):
+            progress.emit(event)
+
+    return report
+
+
+def _rows_by_answer(answers: AnswerSet, rows: IndexArray) -> TrainingRows:
+    return TrainingRows.single(answers.image[rows], answers.emotion[rows])
+
+
+def _rows_by_image(answers: AnswerSet, rows: IndexArray) -> TrainingRows:
+    return TrainingRows.by_image(answers.image[rows], answers.emotion[rows], len(answers.images))
+
+
+def _choose_stopping_rows(split: DataSplit, learned: IndexArray, judged: IndexArray) -> tuple[IndexArray, IndexArray]:
+    """Rows to learn from and rows to look at after each epoch: held-out ones, or, where these would decide when to stop, a fifth
+    of the images that would else be learned from. What is reported never decides anything."""
+    c = split.configuration
+    if not c.patience:
+        return learned, judged
+    places = np.unique(split.answers.image[learned])
+    out = choose_held_out([split.answers.images[place] for place in places], c.validation, c.seed, "stopping")
+    stops = np.isin(split.answers.image[learned], places[out])
+    return learned[~stops], learned[stops]
+
+
+def _make_schedule(c: AlignmentConfiguration, part: TrainedPart) -> Schedule:
+    return Schedule(epochs=c.epochs, batch=c.batch, rate=c.rate, seed=c.seed, part=part, patience=c.patience)
+
+
+def _predict_all(network: Learner, given: Inputs) -> Probabilities:
+    return Probabilities(
+        predict_probabilities(network, given.images).double().numpy(),
+        predict_probabilities(network, given.reference).double().numpy(),
+    )
+
+
+def _trained_weights(network: Learner, part: TrainedPart) -> dict[str, Tensor]:
+    return dict(network.state_dict() if part == "all" else network.head.state_dict())
+
+
+def _load_weights(network: Learner, tensors: dict[str, Tensor], part: TrainedPart) -> None:
+    try:
+        (network if part == "all" else network.head).load_state_dict(tensors)
+    except RuntimeError as error:
+        raise LiminalError(f"The weights kept for {network.name} belong to another network; align again.") from error

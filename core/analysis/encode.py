@@ -1,0 +1,190 @@
+"""Select the answers that count and encode them as integer arrays; give models' decisions the same form.
+
+Ratings come in the row schema of ``core.studies.ratings``. ``encode`` turns those of one task into places in lists of raters and
+images, so that a million of them can be added up at once. Recognisers' and classifiers' decisions become rows of the same schema
+(source "model"), so that a statistic cannot tell them from people; an answer's id is a hash of what it says.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from core.analysis.estimate import Array, Basis, name_sources, safe_divide
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.studies.ratings import RATINGS, SOURCES, Source, Task, type_columns
+
+ANSWER_COLUMNS = ("rater", "stimulus", "value", "reaction_time_ms", "source")
+RATER_SOURCES: tuple[Source, ...] = ("human", "simulated")
+
+
+def select_answers(
+    ratings: pd.DataFrame,
+    task: Task,
+    *,
+    excluded: Collection[str] = (),
+    sources: Collection[str] = RATER_SOURCES,
+    sentinels: bool = True,
+) -> pd.DataFrame:
+    """The answers of one task that count: without excluded raters, of some sources, with or without attention checks.
+
+    ratings: rows of ``core.studies.ratings.RATINGS``. Returns the columns NEEDED; ``value`` is float64 for similarity and
+    identity. Raises LiminalError where a column is missing.
+    """
+    missing = [name for name in (*ANSWER_COLUMNS, "task", "is_sentinel") if name not in ratings]
+    if missing:
+        raise LiminalError(f"These answers lack the columns {', '.join(missing)}; a table of answers has {', '.join(RATINGS)}.")
+    kept = (ratings["task"] == task).to_numpy(bool)
+    if len(set(sources)) < len(SOURCES):
+        kept = kept & ratings["source"].isin(list(sources)).to_numpy(bool)
+    if len(excluded):
+        kept = kept & ~ratings["rater"].isin(list(excluded)).to_numpy(bool)
+    if not sentinels:
+        kept = kept & ~ratings["is_sentinel"].to_numpy(bool)
+    answers = ratings[list(ANSWER_COLUMNS)] if kept.all() else ratings.loc[kept, list(ANSWER_COLUMNS)]
+    return answers if task == "emotion" else answers.assign(value=answers["value"].astype("float64"))
+
+
+@dataclass(frozen=True)
+class EncodedRatings:
+    """Answers as integers: ``rater[k]`` and ``image[k]`` are places in ``raters`` and ``images``; ``value`` (K,) float64."""
+
+    raters: pd.Index[Any]
+    images: pd.Index[Any]
+    sources: tuple[str, ...]  # those that occur
+    rater: NDArray[np.intp]
+    image: NDArray[np.intp]
+    value: Array
+
+    @property
+    def basis(self) -> Basis:
+        """On what figures of these answers rest: images that somebody answered about, raters, answers."""
+        return Basis(int((self.votes > 0).sum()), len(self.raters), len(self.value), name_sources(self.sources))
+
+    def of_images(self, of_each: Array) -> Array:
+        """Sum of something per answer (K,) over each image (I,)."""
+        return np.bincount(self.image, weights=of_each, minlength=len(self.images)).astype(np.float64)
+
+    @property
+    def votes(self) -> Array:
+        """Answers of each image (I,)."""
+        return np.bincount(self.image, minlength=len(self.images)).astype(np.float64)
+
+    def means(self) -> Array:
+        """Mean value of each image (I,), NaN where nobody answered."""
+        return safe_divide(self.of_images(self.value), self.votes)
+
+    def matrix(self, of_each: Array) -> sparse.csr_array:
+        """Something per answer (K,) -> its sums by image and rater (I, R)."""
+        shape = (len(self.images), len(self.raters))
+        return sparse.csr_array(sparse.coo_array((of_each, (self.image, self.rater)), shape=shape))
+
+
+def encode(answers: pd.DataFrame, images: pd.Series[Any] | None = None) -> EncodedRatings:
+    """Answers of one task -> integers. ``images``: the images to look at, in order (others are dropped); default: those answered.
+
+    An emotion becomes its place in EMOTIONS.
+    """
+    place, found = pd.factorize(pd.Index(answers["stimulus"]))
+    names = found if images is None else pd.Index(images)
+    image = place if images is None else names.get_indexer(found)[place]  # far fewer names than answers
+    if images is not None and (image < 0).any():
+        answers, image = answers[image >= 0], image[image >= 0]
+    rater, raters = pd.factorize(pd.Index(answers["rater"]))
+    value = answers["value"]
+    numeric = pd.api.types.is_numeric_dtype(value)
+    number = value.to_numpy(np.float64) if numeric else pd.Index(EMOTIONS).get_indexer(pd.Index(value)).astype(np.float64)
+    return EncodedRatings(
+        raters=raters,
+        images=names,
+        sources=tuple(map(str, answers["source"].unique())),
+        rater=np.asarray(rater, np.intp),
+        image=np.asarray(image, np.intp),
+        value=number,
+    )
+
+
+ANSWER_ID_NAMESPACE = uuid.UUID("6c696d69-6e61-4c00-8000-6d6f64656c73")
+"""Under which a model's answers are named: the same answer has the same id."""
+NO_TIME = pd.Timestamp(0, tz="UTC")
+"""When a model answered, which nobody asks."""
+
+
+def build_recogniser_answers(pairs: pd.DataFrame, thresholds: Mapping[str, float], *, study: str = "") -> pd.DataFrame:
+    """Each recogniser's 'same person?' about every pair with two faces: 1 where the distance is below its threshold.
+
+    Raises LiminalError for a recogniser that did not judge the pairs.
+    """
+    missing = [name for name in thresholds if name not in list_recognisers(pairs)]
+    if missing:
+        raise LiminalError(f"The recogniser '{missing[0]}' did not judge these pairs; leave it out.")
+    parts = []
+    for name, threshold in thresholds.items():
+        distance = pairs[f"distance_{name}"].to_numpy(np.float64)
+        known = np.isfinite(distance)
+        said = np.where(distance[known] < threshold, "1", "0")
+        parts.append(_build_answer_rows(name, pairs["pair_id"][known], "identity", said, study))
+    return _join_answer_rows(parts)
+
+
+def build_classifier_answers(samples: pd.DataFrame, steerer: str, classifiers: Sequence[str], *, study: str = "") -> pd.DataFrame:
+    """Each classifier's most probable emotion for every sample that it judged; of equal ones the first in EMOTIONS.
+
+    Raises LiminalError for a classifier that did not judge the samples.
+    """
+    parts = []
+    for name in classifiers:
+        p = select_probabilities(samples, name, steerer)
+        known = np.asarray(np.isfinite(p).all(axis=1), bool)
+        said = np.array(EMOTIONS)[p[known].argmax(axis=1)] if known.any() else np.empty(0, str)
+        parts.append(_build_answer_rows(name, samples["sample_id"][known], "emotion", said, study))
+    return _join_answer_rows(parts)
+
+
+def select_probabilities(samples: pd.DataFrame, classifier: str, steerer: str, *, kind: str = "p") -> Array:
+    """What a classifier says of every sample, (N, 6) over EMOTIONS; kind: "p" or "calibrated". The steerer's columns have no name.
+
+    Raises LiminalError where it did not judge the samples.
+    """
+    prefix = f"{kind}_" if classifier == steerer else f"{kind}_{classifier}_"
+    columns = [prefix + emotion for emotion in EMOTIONS]
+    if not set(columns) <= set(samples.columns):
+        raise LiminalError(f"The classifier '{classifier}' did not judge these samples; choose another one.")
+    return samples[columns].to_numpy(np.float64)
+
+
+def _build_answer_rows(name: str, stimuli: pd.Series[str], task: Task, said: NDArray[np.str_], study: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "rating_id": [str(uuid.uuid5(ANSWER_ID_NAMESPACE, f"{study}/{name}/{task}/{each}")) for each in stimuli],
+            "study": study,
+            "rater": name,
+            "session": "",
+            "trial": np.arange(len(stimuli)),
+            "stimulus": stimuli.to_numpy(),
+            "task": task,
+            "value": said,
+            "reaction_time_ms": np.nan,
+            "is_sentinel": False,
+            "source": "model",
+            "presented": "{}",
+            "created_at": NO_TIME,
+        }
+    )
+
+
+def _join_answer_rows(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    return type_columns(pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(RATINGS)))
+
+
+def list_recognisers(pairs: pd.DataFrame) -> list[str]:
+    """The recognisers that judged a table of pairs."""
+    return [name.removeprefix("distance_") for name in pairs.columns if name.startswith("distance_")]

@@ -1,0 +1,391 @@
+"""Load everything that an analysis of one study rests on: answers, stimuli, and what models say of the same images.
+
+``load_study_data`` reads a study of the store with its sample sets, ``build_study_data`` takes what is at hand already,
+``build_set_data`` gives a sample set without any answers the same form. ``group_raters`` and ``select_raters`` divide the raters
+of one study. Tables are never changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.analysis.encode import list_recognisers
+from core.analysis.estimate import SOURCE_NAMES
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.sample_set import (
+    CLASSIFIER_VALUES,
+    EMOTION_COLUMNS,
+    PAIR_COLUMNS,
+    SAMPLE_COLUMNS,
+    load_latents,
+    load_tables,
+    make_empty_pairs,
+    make_table,
+    set_column_types,
+)
+from core.sampling.stored.population import load_thresholds
+from core.studies.exclusions import ExclusionRules, Exclusions, apply_exclusion_rules
+from core.studies.importing.published import PUBLISHED_KEY, published_means
+from core.studies.library import Library
+from core.studies.planning import list_stimuli, make_emotion_plan, make_identity_plan
+from core.studies.ratings import RATINGS, type_columns
+from core.studies.store import Store
+from core.studies.study import NAME_LENGTH, Kind, Rater, Stimulus, Study
+
+DEFAULT_RULES = ExclusionRules()
+"""Paper B's, and what else speaks for a lack of attention."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudyData:
+    """What ``gather`` returns. Tables are never changed in place.
+
+    ratings: all answers, typed as RATINGS, those of excluded raters too: functions of ``core.analysis`` take ``excluded``.
+    pairs (identity; else empty): PAIRS with distance_ and accepted_ columns, of the study's stimuli, each once; of answers that
+    were brought in without a sample set what is known of each pair. samples: the images of the study's stimuli, of an emotion
+    study the rows that were asked, EMOTION_SAMPLES with the judges' columns. sets: ids of the library; where: sample_id -> the
+    set that holds its picture, of bases too. thresholds: recogniser -> its default. classifiers: of an emotion study, the steerer
+    first.
+    """
+
+    study: Study
+    stimuli: tuple[Stimulus, ...]
+    raters: tuple[Rater, ...]
+    ratings: pd.DataFrame
+    pairs: pd.DataFrame
+    samples: pd.DataFrame
+    sets: tuple[str, ...]
+    where: Mapping[str, str]
+    exclusions: Exclusions
+    generator: str  # "" where no sample set is known
+    latent_dim: int  # 0 where no sample set is known
+    thresholds: Mapping[str, float]
+    steerer: str  # "" for identity
+    classifiers: tuple[str, ...]
+    notes: tuple[str, ...]  # sentences on what could not be had
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the two questions was asked."""
+        return self.study.plan.kind
+
+    @property
+    def excluded(self) -> Mapping[str, tuple[str, ...]]:
+        """Raters whose answers do not count -> why."""
+        return self.exclusions.reasons
+
+    @property
+    def source(self) -> str:
+        """Where the answers come from, as results name it: people, simulated, models or published."""
+        return "published" if self.study.published and self.study.source == "human" else SOURCE_NAMES[self.study.source]
+
+    @property
+    def published(self) -> pd.DataFrame:
+        """Means of a publication, a row a stimulus (``published_answers``); empty where there are none."""
+        return published_means(self.stimuli)
+
+    @property
+    def recognisers(self) -> list[str]:
+        """Those that judged the pairs."""
+        return list_recognisers(self.pairs)
+
+    @property
+    def asked(self) -> pd.DataFrame:
+        """The samples without those that check attention."""
+        checks = [each.stimulus for each in self.stimuli if each.is_sentinel]
+        return self.samples[~self.samples["sample_id"].isin(checks)].reset_index(drop=True)
+
+    @property
+    def counted(self) -> pd.DataFrame:
+        """The answers of those who are not excluded."""
+        return self.exclusions.of(self.ratings)
+
+
+def load_study_data(store: Store, library: Library, name: str, *, rules: ExclusionRules | None = DEFAULT_RULES) -> StudyData:
+    """A study of the store by its name, with its sample sets. rules: by which raters are left out; None: nobody is.
+
+    Raises LiminalError where there is no such study; a set that the library lacks is a note.
+    """
+    return build_study_data(store.study(name), store.stimuli(name), store.raters(name), store.ratings(name), library, rules=rules)
+
+
+def build_study_data(
+    study: Study,
+    stimuli: Sequence[Stimulus],
+    raters: Sequence[Rater],
+    ratings: pd.DataFrame,
+    library: Library,
+    *,
+    rules: ExclusionRules | None = DEFAULT_RULES,
+    sets: Sequence[SetTables] | None = None,
+) -> StudyData:
+    """The same from what is at hand already. sets: in the place of the study's own, of the same kind."""
+    nobody = Exclusions(ExclusionRules(), tuple(sorted(ratings["rater"].unique())))
+    found = nobody if rules is None else apply_exclusion_rules(ratings, stimuli, rules)
+    sets, notes = _load_sets(study, library) if sets is None else (list(sets), [])
+    tables = _build_identity_tables(stimuli, sets) if study.plan.kind == "identity" else _build_emotion_tables(stimuli, sets)
+    generators = list(dict.fromkeys(each.configuration.generator for each in sets))
+    if len(generators) > 1:
+        notes.append(f"The faces come from several generators ({', '.join(generators)}); latents are shown of the first one only.")
+    return StudyData(
+        study=study,
+        stimuli=tuple(stimuli),
+        raters=tuple(raters),
+        ratings=ratings,
+        pairs=tables.pairs,
+        samples=tables.samples,
+        sets=tuple(each.set_id for each in sets),
+        where=_locate_stimuli(stimuli, sets),
+        exclusions=found,
+        generator=generators[0] if generators else "",
+        latent_dim=sets[0].latent_dim if sets else 0,
+        thresholds=_collect_thresholds(list_recognisers(tables.pairs), sets),
+        steerer=tables.steerer,
+        classifiers=tables.classifiers,
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SetTables:
+    """A sample set without its pictures and latents."""
+
+    set_id: str
+    configuration: IdentityConfiguration | EmotionConfiguration
+    samples: pd.DataFrame
+    pairs: pd.DataFrame
+    thresholds: Mapping[str, float]
+    latent_dim: int
+
+    @classmethod
+    def load(cls, library: Library, set_id: str) -> SetTables:
+        """Raises LiminalError where the library has no such set."""
+        folder = library.folder_of(set_id)
+        configuration, samples, pairs, manifest = load_tables(folder)
+        latents = load_latents(folder)
+        width = len(next(iter(latents.values()))) if latents else 0
+        return cls(set_id, configuration, samples, pairs, dict(manifest.get("thresholds", {})), width)
+
+
+@dataclass(frozen=True, eq=False)
+class _StudyTables:
+    pairs: pd.DataFrame
+    samples: pd.DataFrame
+    steerer: str = ""
+    classifiers: tuple[str, ...] = ()
+
+
+def collect_latents(library: Library, set_ids: Iterable[str], sample_ids: Sequence[str]) -> NDArray[np.float32]:
+    """Latents of samples (N, latent_dim), NaN rows for those that no set holds. Raises LiminalError where a set cannot be read."""
+    known: dict[str, NDArray[np.float32]] = {}
+    for set_id in set_ids:
+        if library.data_sets.has(set_id):  # only what is asked for is read of a large one
+            data = library.data_sets.open(set_id)
+            places = {name: place for name in sample_ids if (place := data.place_of(name)) is not None}
+            known |= dict(zip(places, data.latents(list(places.values())), strict=True))
+            continue
+        known |= load_latents(library.folder_of(set_id))
+    width = max((len(each) for each in known.values()), default=0)
+    missing = np.full(width, np.nan, np.float32)
+    rows = [known.get(name, missing) for name in sample_ids]
+    return np.stack([row if len(row) == width else missing for row in rows]) if rows else np.empty((0, width), np.float32)
+
+
+def relabel_guiding_classifier(samples: pd.DataFrame, steerer: str, wanted: str) -> pd.DataFrame:
+    """Samples of an emotion set with the columns that they would have, had ``wanted`` been the steerer.
+
+    The steerer's columns carry no name: sets that were steered differently cannot be put together as they are.
+    """
+    if steerer == wanted:
+        return samples
+    names = {f"{kind}_{emotion}": f"{kind}_{steerer}_{emotion}" for kind in CLASSIFIER_VALUES for emotion in EMOTIONS}
+    names |= {f"{kind}_{wanted}_{emotion}": f"{kind}_{emotion}" for kind in CLASSIFIER_VALUES for emotion in EMOTIONS}
+    names |= {"passed_filter": f"passed_{steerer}", f"passed_{wanted}": "passed_filter"}
+    return samples.rename(columns=names)
+
+
+def _load_sets(study: Study, library: Library) -> tuple[list[SetTables], list[str]]:
+    sets, notes = [], []
+    for set_id in dict.fromkeys(study.sample_sets):
+        try:
+            each = SetTables.load(library, set_id)
+        except LiminalError as error:
+            notes.append(str(error))
+            continue
+        if ("identity" if isinstance(each.configuration, IdentityConfiguration) else "emotion") == study.plan.kind:
+            sets.append(each)
+    return sets, notes
+
+
+def _build_identity_tables(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> _StudyTables:
+    asked = pd.Index([each.stimulus for each in stimuli])
+    parts = [each.pairs[_is_known(each.pairs["pair_id"], asked)] for each in sets]
+    known = pd.concat(parts).drop_duplicates("pair_id") if parts else make_empty_pairs()
+    there = set(known["pair_id"])
+    rest = [_build_pair_row(each) for each in stimuli if each.stimulus not in there]
+    if rest:
+        known = pd.concat([known, make_table(rest, PAIR_COLUMNS)]) if len(known) else make_table(rest, PAIR_COLUMNS)
+    shown = pd.Index(list({image for each in stimuli for image in each.images}))
+    samples = [each.samples[_is_known(each.samples["sample_id"], shown)] for each in sets]
+    joined = pd.concat(samples).drop_duplicates("sample_id").reset_index(drop=True) if samples else make_table([], SAMPLE_COLUMNS)
+    return _StudyTables(set_column_types(known, PAIR_COLUMNS), joined)
+
+
+def _is_known(names: pd.Series, known: pd.Index) -> NDArray[np.bool_]:
+    """Which names are among the known ones; ``isin`` is slow on strings."""
+    return np.asarray(known.get_indexer(pd.Index(names)) >= 0)
+
+
+def _build_pair_row(stimulus: Stimulus) -> dict[str, object]:
+    """A row of PAIRS from what a study itself knows."""
+    details = stimulus.details
+    said = details.get(PUBLISHED_KEY, {})
+    step = details.get("step", said.get("step"))
+    distances = {name: value for name, value in said.items() if name.startswith("distance_")}
+    return {
+        "pair_id": stimulus.stimulus,
+        "batch": details.get("batch", 0),
+        "base_id": stimulus.base_id,
+        "sample_id": stimulus.images[-1] if stimulus.images else "",
+        "sample_type": stimulus.sample_type,
+        "step": np.nan if step is None else step,
+        **dict.fromkeys(("partner_id", "direction", "strategy")),
+        **dict.fromkeys(("lpips", "latent_distance"), np.nan),
+        **distances,
+    }
+
+
+def _build_emotion_tables(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> _StudyTables:
+    asked = pd.Index([each.stimulus for each in stimuli])
+    steerer = next((each.configuration.steerer for each in sets if isinstance(each.configuration, EmotionConfiguration)), "")
+    classifiers: dict[str, None] = {steerer: None} if steerer else {}
+    parts = []
+    for each in sets:
+        if isinstance(each.configuration, EmotionConfiguration):
+            classifiers |= dict.fromkeys(each.configuration.classifiers)
+            rows = each.samples[_is_known(each.samples["sample_id"], asked)]
+            parts.append(relabel_guiding_classifier(rows, each.configuration.steerer, steerer))
+    known = pd.concat(parts).drop_duplicates("sample_id") if parts else make_table([], EMOTION_COLUMNS)
+    there = set(known["sample_id"])
+    rest = [
+        {
+            "sample_id": each.stimulus,
+            "base_id": each.base_id,
+            "sample_type": each.sample_type,
+            "kind": "emotion",
+            "emotion1": each.details.get("emotion1"),
+            "emotion2": each.details.get("emotion2"),
+        }
+        for each in stimuli
+        if each.stimulus not in there
+    ]
+    if rest:
+        known = pd.concat([known, pd.DataFrame(rest).assign(seed=0, image="")])
+    place = pd.Series(range(len(asked)), index=asked)
+    known = known.assign(_place=known["sample_id"].map(place)).sort_values("_place").drop(columns="_place")
+    return _StudyTables(
+        make_empty_pairs(),
+        set_column_types(known.reindex(columns=_list_columns(known)), EMOTION_COLUMNS),
+        steerer,
+        tuple(classifiers),
+    )
+
+
+def _list_columns(table: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys([*EMOTION_COLUMNS, *table.columns]))
+
+
+def _locate_stimuli(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> dict[str, str]:
+    held = {str(name): each.set_id for each in reversed(sets) for name in each.samples["sample_id"]}
+    return {image: held[image] for stimulus in stimuli for image in (*stimulus.images, stimulus.base_id) if image in held}
+
+
+def _collect_thresholds(names: Iterable[str], sets: Sequence[SetTables]) -> dict[str, float]:
+    """The defaults that the sets were judged by, else those stored for their generator; unknown recognisers have none."""
+    found: dict[str, float] = {}
+    for name in names:
+        for each in sets:
+            if name in each.thresholds:
+                found[name] = float(each.thresholds[name])
+                break
+        else:
+            for each in sets:
+                try:
+                    found[name] = load_thresholds(each.configuration.generator, name).default
+                    break
+                except LiminalError:
+                    continue
+    return found
+
+
+def build_set_data(library: Library, set_id: str, title: str) -> StudyData:
+    """What models say of a set of the library. Raises LiminalError where it holds no such set."""
+    made = library.load(set_id)
+    stimuli = list_stimuli(made, set_id)
+    plan = make_identity_plan(stimuli) if made.kind == "identity" else make_emotion_plan(stimuli)
+    nobody = type_columns(pd.DataFrame(columns=list(RATINGS)))
+    return build_study_data(Study(title[:NAME_LENGTH], plan, sample_sets=(set_id,)), stimuli, (), nobody, library)
+
+
+MIN_GROUP_SIZE = 2
+"""People a side."""
+MAX_GROUP_VALUES = 12
+"""A fact about people with more different values than this parts nobody, unless it is a number."""
+
+
+def group_raters(material: StudyData) -> dict[str, dict[str, tuple[str, ...]]]:
+    """What people can be parted by -> group -> raters: when they came, how quick they are, whether they pass the rules, and what
+    they said about themselves. Only groups of at least FEWEST people, and at least two of them.
+    """
+    ratings = material.ratings
+    counted = [rater for rater in material.exclusions.raters if rater not in material.excluded]
+    own = ratings[ratings["rater"].isin(counted)]
+    first_seen = own.groupby("rater")["created_at"].min().sort_values(kind="stable")
+    median = own.groupby("rater")["reaction_time_ms"].median().dropna().sort_values(kind="stable")
+    found = {
+        "when they came": _split_in_halves(first_seen.index.tolist(), "came first", "came later"),
+        "how quick they are": _split_in_halves(median.index.tolist(), "the quicker half", "the slower half"),
+        "the rules of exclusion": {"attentive": tuple(counted), "left out by the rules": tuple(material.excluded)},
+    }
+    facts = {each.rater: each.demographics for each in material.raters if each.rater in set(counted)}
+    for name in dict.fromkeys(key for each in facts.values() for key in each):
+        values = pd.Series({rater: each[name] for rater, each in facts.items() if each.get(name) not in (None, "")})
+        found[name.replace("_", " ")] = _group_by_value(values)
+    large = {
+        name: {group: raters for group, raters in groups.items() if len(raters) >= MIN_GROUP_SIZE} for name, groups in found.items()
+    }
+    return {name: groups for name, groups in large.items() if len(groups) > 1}
+
+
+def select_raters(material: StudyData, raters: Collection[str]) -> StudyData:
+    """The same study with the answers of some people, those who are left out by the rules too where they are named."""
+    known = material.ratings["rater"].isin(list(raters))
+    reasons = {rater: why for rater, why in material.excluded.items() if rater not in set(raters)}
+    exclusions = replace(material.exclusions, raters=tuple(sorted(raters)), reasons=reasons)
+    if not known.any():
+        raise LiminalError("Nobody in this group has answered; choose another one.")
+    return replace(material, ratings=material.ratings[known].reset_index(drop=True), exclusions=exclusions)
+
+
+def _split_in_halves(raters: list[str], first: str, second: str) -> dict[str, tuple[str, ...]]:
+    middle = len(raters) // 2
+    return {first: tuple(raters[:middle]), second: tuple(raters[middle:])}
+
+
+def _group_by_value(values: pd.Series[Any]) -> dict[str, tuple[str, ...]]:
+    numbers = pd.to_numeric(values, errors="coerce")
+    if numbers.notna().all() and numbers.nunique() > MAX_GROUP_VALUES // 2:
+        middle = float(numbers.median())
+        low, high = numbers[numbers <= middle], numbers[numbers > middle]
+        return {f"{middle:g} or less": tuple(low.index), f"more than {middle:g}": tuple(high.index)}
+    groups = values.astype(str).groupby(values.astype(str)).groups
+    return {str(name): tuple(raters) for name, raters in groups.items()} if len(groups) <= MAX_GROUP_VALUES else {}

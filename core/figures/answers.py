@@ -1,0 +1,130 @@
+"""Figures of plain answers that several subjects share: votes an image, reaction times, shares of choices, confusions.
+
+Imports no analysis, so that the overview of a running study stays light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from core.figures import theme
+from core.figures.theme import Source
+
+
+def plot_votes_per_image(votes: Sequence[int] | pd.Series[int], *, source: Source, wanted: int | None = None) -> go.Figure:
+    """How many images have how many votes. votes: one number an image. wanted: votes that the plan asks for."""
+    counts = np.asarray(votes, dtype=np.int64)
+    if not len(counts):
+        return theme.build_empty_figure("No image is part of this study yet.", source)
+    found = np.bincount(counts)
+    first = int(counts.min())
+    figure = go.Figure(
+        go.Bar(
+            x=np.arange(first, len(found)),
+            y=found[first:],
+            marker={"color": theme.INDIGO, "line": {"width": 0}},
+            hovertemplate="%{y} images have %{x} votes<extra></extra>",
+        )
+    )
+    if wanted is not None:
+        figure.add_vline(x=wanted, line={"color": theme.BRICK, "width": 1.5, "dash": "dash"})
+    figure.update_layout(xaxis={"title": "votes an image", "rangemode": "tozero"}, yaxis={"title": "images"}, showlegend=False)
+    says = f"An image has {float(np.median(counts)):g} votes in the middle, {counts.min()} at least and {counts.max()} at most."
+    return theme.describe_figure(figure, says=says, n=f"{len(counts):,} images, {int(counts.sum()):,} votes", source=source)
+
+
+def plot_confusion(counts: pd.DataFrame, *, rows: str, columns: str, source: Source) -> go.Figure:
+    """What was chosen for what: every row adds up to 100 %.
+
+    counts: whole numbers; index: what was wanted or what a model says, columns: what was chosen. rows, columns: their titles.
+    """
+    values = counts.to_numpy(np.float64)
+    total = values.sum(axis=1, keepdims=True)
+    if not values.sum():
+        return theme.build_empty_figure("Nobody has chosen anything here yet.", source)
+    shares = np.divide(values, total, out=np.full(values.shape, np.nan), where=total > 0)
+    texts = np.where(total > 0, np.char.add(np.char.mod("%.0f", 100 * np.nan_to_num(shares)), " %"), "")
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares.round(4),
+            x=[str(name) for name in counts.columns],
+            y=[f"{name} ({int(each):,})" for name, each in zip(counts.index, total[:, 0], strict=True)],
+            text=texts,
+            customdata=values,
+            texttemplate="%{text}",
+            colorscale=[list(step) for step in theme.SCALE],
+            zmin=0,
+            zmax=1,
+            xgap=2,
+            ygap=2,
+            hovertemplate="%{y} → %{x}: %{z:.0%}, %{customdata} times<extra></extra>",
+            colorbar={"thickness": 10, "outlinewidth": 0, "tickformat": ".0%"},
+        )
+    )
+    figure.update_layout(
+        xaxis={"title": columns, "side": "top", "showgrid": False, "type": "category"},
+        yaxis={"title": rows, "autorange": "reversed", "showgrid": False, "type": "category"},
+        height=180 + 46 * len(counts),
+    )
+    same = [name for name in counts.index if name in counts.columns]
+    hit = float(sum(counts[name].loc[name] for name in same)) / float(values.sum())
+    says = (
+        f"In {theme.format_percent(hit)} of all choices both say the same."
+        if same
+        else "Every row shows how its choices are spread."
+    )
+    return theme.describe_figure(figure, says=says, n=f"{int(values.sum()):,} choices", source=source)
+
+
+PUBLISHED_RANGE_MS = (500.0, 1500.0)  # where it found most reaction times (Fig. 7b)
+SLOWEST_QUANTILE = 0.99  # quantile of reaction times beyond which they share the last bar
+
+
+def plot_reaction_times(answers: pd.DataFrame, *, source: Source) -> go.Figure:
+    """How long people take (paper B, Fig. 7b). answers: reaction_time_ms (NaN: not measured), one row an answer."""
+    values = answers["reaction_time_ms"].dropna().to_numpy(np.float64) if len(answers) else np.empty(0)
+    if not len(values):
+        return theme.build_empty_figure("No answer has a measured reaction time.", source)
+    most = max(float(np.quantile(values, SLOWEST_QUANTILE)), 100.0)
+    counts, edges = np.histogram(values.clip(0, most), bins=np.linspace(0, most, 51))
+    figure = plot_bars(edges, counts, "%{y} answers, about %{x:.0f} ms")
+    add_published_range(figure, PUBLISHED_RANGE_MS, "most answers of paper B")
+    figure.update_layout(
+        xaxis={"title": f"reaction time, ms; the last bar holds all above {most:,.0f}"},
+        yaxis={"title": "answers"},
+        showlegend=False,
+    )
+    inside = float(((values >= PUBLISHED_RANGE_MS[0]) & (values <= PUBLISHED_RANGE_MS[1])).mean())
+    return theme.describe_figure(
+        figure,
+        says=f"The median answer takes {float(np.median(values)):,.0f} ms; {theme.format_percent(inside)} take 500 to 1,500 ms, where "
+        "paper B found most of its own.",
+        n=f"{len(values):,} answers",
+        source=source,
+    )
+
+
+def plot_bars(edges: NDArray[Any], counts: NDArray[Any], hover: str) -> go.Figure:
+    return go.Figure(
+        go.Bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            width=np.diff(edges) * 0.92,
+            marker={"color": theme.INDIGO, "line": {"width": 0}},
+            hovertemplate=f"{hover}<extra></extra>",
+        )
+    )
+
+
+def add_published_range(figure: go.Figure, span: tuple[float, float], words: str) -> None:
+    figure.update_yaxes(range=[0, 1.18 * max(float(np.max(each.y)) for each in figure.data)])  # the words stand above the bars
+    figure.add_vrect(x0=span[0], x1=span[1], fillcolor=theme.AMBER, opacity=0.13, line_width=0, layer="below")
+    figure.add_annotation(
+        x=sum(span) / 2, y=1, yref="paper", yanchor="top", text=words, showarrow=False, font={"size": 12, "color": theme.SOFT}
+    )

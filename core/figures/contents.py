@@ -1,0 +1,99 @@
+"""The chapters of a study's statistics, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.figures import emotion, features, identity, psychophysics, raters, verification
+from core.figures.exhibit import ExhibitView, Section
+
+if TYPE_CHECKING:
+    from core.analysis.study_data import StudyData
+
+THRESHOLD_FIELDS = ("recogniser", "threshold")
+
+IDENTITY_SECTIONS = (
+    Section(
+        "types",
+        "By type of sample",
+        "Which samples pass for the same person?",
+        identity.exhibit_means,
+        answers=False,
+        uses=THRESHOLD_FIELDS,
+    ),
+    Section("similarity", "Similarity", "How alike do people find them?", identity.exhibit_similarity, uses=THRESHOLD_FIELDS),
+    Section(
+        "decisions",
+        "Decisions",
+        "Does the threshold lie where people change their mind?",
+        identity.exhibit_decisions,
+        uses=THRESHOLD_FIELDS,
+    ),
+    Section(
+        "threshold",
+        "Any threshold",
+        "Who gets in, and how strict must one be?",
+        verification.exhibit_acceptance,
+        answers=False,
+        uses=THRESHOLD_FIELDS,
+    ),
+    Section(
+        "errors",
+        "Errors",
+        "How often does a recogniser depart from people?",
+        verification.exhibit_verification,
+        uses=THRESHOLD_FIELDS,
+    ),
+    Section(
+        "way",
+        "On the way",
+        "At which point does one face become another?",
+        psychophysics.exhibit_psychometric,
+        uses=THRESHOLD_FIELDS,
+    ),
+    Section("correlations", "Correlations", "Which measure goes with what people say?", identity.exhibit_correlations),
+    Section("deciders", "Erring alike", "Do models err where people err?", raters.exhibit_consistency, uses=THRESHOLD_FIELDS),
+    Section("agreement", "Agreement", "Do people agree with each other?", raters.exhibit_agreement),
+    Section(
+        "mixed",
+        "Type and distance",
+        "Does distance mean the same for all types?",
+        psychophysics.exhibit_mixed_model,
+        uses=("recogniser",),
+    ),
+    Section("features", "Looks", "Which differences do people see?", features.exhibit_features, slow=True),
+    Section("times", "Reaction times", "How long do people take?", raters.exhibit_reaction_times),
+)
+EMOTION_SECTIONS = (
+    Section("outcomes", "Outcomes", "Do people see both feelings?", emotion.exhibit_outcomes),
+    Section("divided", "Divided", "How divided are people?", emotion.exhibit_entropy),
+    Section("times", "Reaction times", "How long do people take?", raters.exhibit_reaction_times),
+    Section("agreement", "Agreement", "Do people agree with each other?", raters.exhibit_agreement),
+    Section("classifiers", "Classifiers", "Do classifiers foretell what people say?", emotion.exhibit_classifiers),
+    Section("deciders", "Erring alike", "Do models choose what people choose?", raters.exhibit_consistency),
+    Section(
+        "activations", "Activations", "How rare are such faces?", emotion.exhibit_activations, answers=False, uses=("classifier",)
+    ),
+)
+FIRST = {
+    "identity": ("types", "decisions", "errors", "correlations"),
+    "emotion": ("outcomes", "divided", "agreement", "classifiers"),
+}
+"""Chapters that a page shows before its reader asks for more."""
+
+
+def list_sections(material: StudyData) -> tuple[Section, ...]:
+    """Those of the study's question."""
+    return IDENTITY_SECTIONS if material.kind == "identity" else EMOTION_SECTIONS
+
+
+def first_and_more(material: StudyData) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
+    """The same sections: those that are shown first, and those behind "More"."""
+    every, first = list_sections(material), FIRST[material.kind]
+    return tuple(each for each in every if each.key in first), tuple(each for each in every if each.key not in first)
+
+
+def choose_default_view(material: StudyData) -> ExhibitView:
+    """What is shown where nothing was chosen."""
+    known = [name for name in material.recognisers if name in material.thresholds]
+    return ExhibitView(recogniser=known[0] if known else "", classifier=material.steerer)

@@ -1,0 +1,339 @@
+"""Recognisers whose network runs outside PyTorch: any ONNX file, and the networks of DeepFace.
+
+Faces are found by YuNet and cut here, and described one at a time.
+ONNX: a face embedding network, described by a small JSON file beside it::
+
+    {"model": "arcface.onnx", "input_size": 112, "alignment": "arcface", "colours": "RGB", "layout": "NCHW",
+     "mean": 127.5, "deviation": 127.5, "distance": "cosine", "threshold": 0.68, "threshold_source": "who chose it, and how"}
+
+alignment: arcface (five landmarks onto ArcFace's template) or box (the detector's box, eyes level). Pixels from 0 to 255 become
+(x - mean) / deviation. distance: cosine, euclidean or euclidean_l2 (of unit vectors). Run by onnxruntime, on the CPU.
+DeepFace (Serengil and Ozpinar 2024) is an optional extra: ``pip install deepface tf-keras``. Paper A judged by three of its
+networks, with
+euclidean_l2: VGG-Face 0.86, Facenet512 1.04, OpenFace 0.55 (PAPERS.md). The weights must lie where DeepFace keeps them; nothing
+is
+downloaded here. Since faces are cut here, eyes level, distances differ a little from those of DeepFace's own detectors.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from core.errors import LiminalError
+from core.models import yunet
+from core.models.builtin.sface import ARCFACE_TEMPLATE
+from core.models.contracts import DetectedFaces, ModelCard, Recogniser
+from core.models.custom.catalogue import CustomModel
+from core.models.custom.loading import is_number, is_whole_number, make_custom_card, require_library
+from core.models.custom.sources import FetchedSource, added_weight_file, fetch_source, locate_source, verify_source
+from core.models.preprocessing import cut_faces, fit_similarity
+
+Metric = Literal["cosine", "euclidean", "euclidean_l2"]
+METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "euclidean_l2")
+Alignment = Literal["arcface", "box"]
+ALIGNMENTS: tuple[Alignment, ...] = ("arcface", "box")
+
+TEMPLATE_SIDE = 112
+
+
+class ExternalRecogniser(Recogniser):
+    """``describe`` is asked about one cut face after the other, so that neighbours cannot change an answer."""
+
+    differentiable: ClassVar[bool] = False
+
+    def __init__(self, card: ModelCard, *, alignment: Alignment, metric: Metric, threshold: float, threshold_source: str) -> None:
+        self.card, self.device = card, torch.device("cpu")
+        self.alignment, self.metric = alignment, metric
+        self.threshold, self.threshold_source = threshold, threshold_source
+        self.detector = yunet.load_detector()
+
+    @abstractmethod
+    def describe(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """One cut face, RGB (side, side, 3) -> (embedding_dim,)."""
+
+    def find_faces(self, images: Tensor) -> DetectedFaces:
+        return self.detector.find_largest(images)
+
+    def align(self, images: Tensor, faces: DetectedFaces) -> Tensor:
+        found, side = faces.found, self.card.input_size
+        if self.alignment == "arcface":
+            matrices = fit_similarity(faces.landmarks[found], ARCFACE_TEMPLATE * (side / TEMPLATE_SIDE))
+        else:
+            matrices = fit_box(faces.landmarks[found], faces.boxes[found], side)
+        return cut_faces(images.to(self.device), found, matrices, side)
+
+    def embed_chips(self, chips: Tensor) -> Tensor:
+        pixels = chips.detach().clamp(0, 1).mul(255).round().to(device="cpu", dtype=torch.uint8)
+        pictures = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
+        rows = [self._described(picture) for picture in pictures]
+        return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, self.embedding_dim)
+
+    def _described(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        vector = np.asarray(self.describe(picture), dtype=np.float32).reshape(-1)
+        if not np.isfinite(vector).all():
+            raise LiminalError(f"{self.card.title} gave values that are not finite; its weights cannot be used.")
+        return vector
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """cosine: 1 - cosine, from 0 to 2. euclidean: L2. euclidean_l2: L2 of vectors of unit length, from 0 to 2."""
+        if self.metric == "euclidean":
+            plain: Tensor = torch.linalg.vector_norm(a - b, dim=-1)
+            return plain
+        squared = (normalize(a, dim=-1) - normalize(b, dim=-1)).square().sum(dim=-1)
+        return squared / 2 if self.metric == "cosine" else squared.sqrt()
+
+
+def fit_box(landmarks: Tensor, boxes: Tensor, side: int) -> Tensor:
+    """Level the eyes and fit the square around the box into the chip: (N, 5, 2), (N, 4) -> image -> chip, (N, 2, 3)."""
+    across = landmarks[:, 1] - landmarks[:, 0]  # from the eye on the left of the picture to that on the right
+    unit = across / torch.linalg.vector_norm(across, dim=1, keepdim=True)
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    scale = (side / torch.maximum(width, height))[:, None, None]
+    turn = torch.stack([unit, torch.stack([-unit[:, 1], unit[:, 0]], dim=1)], dim=1)  # (N, 2, 2)
+    centre = torch.stack([(boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2], dim=1)
+    linear = scale * turn
+    shift = (side - 1) / 2 - (linear @ centre[:, :, None])[..., 0]
+    return torch.cat([linear, shift[..., None]], dim=2)
+
+
+@dataclass(frozen=True)
+class OnnxDescription:
+    """The JSON file. Raises LiminalError for a value that makes no sense."""
+
+    model: str
+    threshold: float
+    threshold_source: str
+    distance: Metric = "cosine"
+    input_size: int = 112
+    alignment: Alignment = "arcface"
+    colours: str = "RGB"
+    layout: str = "NCHW"
+    mean: float = 127.5
+    deviation: float = 127.5
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("distance", METRICS),
+            ("alignment", ALIGNMENTS),
+            ("colours", ("RGB", "BGR")),
+            ("layout", ("NCHW", "NHWC")),
+        ):
+            if getattr(self, name) not in known:
+                raise LiminalError(f"'{name}' of the description is '{getattr(self, name)}'; it can be {', '.join(known)}.")
+        for name, lowest in (("threshold", 0.0), ("deviation", 0.0), ("mean", -math.inf), ("input_size", 15)):
+            value = getattr(self, name)
+            if not is_number(value) or value <= lowest:
+                raise LiminalError(f"'{name}' of the description is '{value}', which is no number that it can be.")
+        if not is_whole_number(self.input_size, 16, 1024):
+            raise LiminalError(f"'input_size' of the description is '{self.input_size}'; it is a whole number up to 1024.")
+        if not isinstance(self.model, str) or Path(self.model).name != self.model or not self.model.endswith(".onnx"):
+            raise LiminalError(f"'model' of the description is '{self.model}'; it names an .onnx file in the same folder.")
+
+
+def read_onnx_description(path: Path) -> OnnxDescription:
+    """The description in a JSON file. Raises LiminalError with the first thing that is wrong with it."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LiminalError(f"{path.name} is no JSON file; name the file that describes the .onnx file.") from error
+    known = [each.name for each in fields(OnnxDescription)]
+    if not isinstance(told, dict):
+        raise LiminalError(f"{path.name} holds no description; it names {', '.join(known)}.")
+    unknown = next((name for name in told if name not in known), None)
+    missing = next((name for name in ("model", "threshold", "threshold_source") if not told.get(name)), None)
+    if unknown is not None or missing is not None:
+        what = f"names '{unknown}', which means nothing" if unknown is not None else f"lacks '{missing}'"
+        raise LiminalError(f"The description {path.name} {what}; it may name {', '.join(known)}.")
+    return OnnxDescription(**told)
+
+
+class OnnxRecogniser(ExternalRecogniser):
+    """The network of an ONNX file, one face at a time."""
+
+    def __init__(self, network: Path, description: OnnxDescription, card: ModelCard) -> None:
+        super().__init__(
+            card,
+            alignment=description.alignment,
+            metric=description.distance,
+            threshold=description.threshold,
+            threshold_source=description.threshold_source,
+        )
+        require_library("onnxruntime", "ONNX recognisers")
+        import onnxruntime
+
+        self.description = description
+        _reject_onnx_nan(network)
+        try:
+            self.session = onnxruntime.InferenceSession(network.read_bytes(), providers=["CPUExecutionProvider"])
+            self.input_name = self.session.get_inputs()[0].name
+            self.embedding_dim = len(self.describe(np.zeros((description.input_size, description.input_size, 3), np.uint8)))
+        except Exception as error:  # onnxruntime raises kinds of its own
+            reason = str(error).split("\n")[0][:200].rstrip(".")
+            raise LiminalError(f"{network.name} does not run as described ({reason}); mend its description.") from error
+
+    def describe(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        told = self.description
+        if told.colours == "BGR":
+            picture = picture[:, :, ::-1]
+        pixels = ((picture.astype(np.float32) - told.mean) / told.deviation)[None]
+        if told.layout == "NCHW":
+            pixels = pixels.transpose(0, 3, 1, 2)
+        vector = self.session.run(None, {self.input_name: np.ascontiguousarray(pixels, dtype=np.float32)})[0]
+        return np.asarray(vector, dtype=np.float32).reshape(-1)
+
+
+def _reject_onnx_nan(network: Path) -> None:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        tensors = onnx.load(str(network), load_external_data=False).graph.initializer
+    except (DecodeError, OSError) as error:
+        raise LiminalError(f"{network.name} is damaged or no ONNX file; copy or download it again.") from error
+    for tensor in tensors:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise LiminalError(f"'{tensor.name}' of {network.name} lies in another file; save the network as one .onnx file.")
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise LiminalError(f"'{tensor.name}' in {network.name} holds values that are not finite (NaN); it cannot be used.")
+
+
+def find_onnx_source(source: str) -> FetchedSource:
+    """The description and the ONNX file that it names, both to be hashed."""
+    told = fetch_source(source)
+    if told.root.suffix != ".json":
+        raise LiminalError(f"{told.root.name} is no description; name the JSON file that describes the .onnx file.")
+    network = fetch_source(str(told.root.parent / read_onnx_description(told.root).model))
+    return FetchedSource(told.root, told.source, "", "", {**told.files, **network.files})
+
+
+def make_onnx_card(own: CustomModel) -> ModelCard:
+    """The card of an added recogniser."""
+    return make_custom_card(
+        own, f"{own.source}; faces found by YuNet", input_size=read_onnx_description(locate_source(own)).input_size
+    )
+
+
+def load_onnx(own: CustomModel, device: torch.device) -> OnnxRecogniser:
+    """The recogniser with the weights that were added; it runs on the CPU, whatever the device."""
+    path = verify_source(own)
+    description = read_onnx_description(path)
+    return OnnxRecogniser(path.parent / description.model, description, make_onnx_card(own))
+
+
+@dataclass(frozen=True)
+class DeepFaceNetwork:
+    """A network of DeepFace: its weights, the side of its input and its thresholds in euclidean_l2, by the embedding's length."""
+
+    file: str
+    side: int
+    thresholds: Mapping[int, float]
+
+
+PAPER_THRESHOLD_SOURCE = "paper A, section 6.1, by DeepFace's euclidean_l2"
+DEEPFACE_NETWORKS: Mapping[str, DeepFaceNetwork] = {
+    # DeepFace changed VGG-Face from 2622 to 4096 values, and its threshold with it; the paper's number belongs to the former
+    "VGG-Face": DeepFaceNetwork("vgg_face_weights.h5", 224, {2622: 0.86, 4096: 1.17}),
+    "Facenet512": DeepFaceNetwork("facenet512_weights.h5", 160, {512: 1.04}),
+    "OpenFace": DeepFaceNetwork("openface_weights.h5", 96, {128: 0.55}),
+    "Facenet": DeepFaceNetwork("facenet_weights.h5", 160, {128: 0.80}),
+    "ArcFace": DeepFaceNetwork("arcface_weights.h5", 112, {512: 1.13}),
+}
+PAPER_NETWORKS = (("VGG-Face", 2622), ("Facenet512", 512), ("OpenFace", 128))
+
+
+class DeepFaceRecogniser(ExternalRecogniser):
+    """``DeepFace.represent`` behind the contract."""
+
+    def __init__(self, network: str, card: ModelCard) -> None:
+        require_library("deepface", "DeepFace recognisers")
+        self.network = network
+        self.card = card
+        from deepface import DeepFace
+
+        self.represent = DeepFace.represent
+        side = DEEPFACE_NETWORKS[network].side
+        self.embedding_dim = len(self.describe(np.full((side, side, 3), 127, np.uint8)))
+        known = DEEPFACE_NETWORKS[network].thresholds
+        if self.embedding_dim not in known:
+            raise LiminalError(
+                f"DeepFace's {network} gave {self.embedding_dim} values, for which no threshold is known; install another version."
+            )
+        papers = (network, self.embedding_dim) in PAPER_NETWORKS
+        super().__init__(
+            card,
+            alignment="box",
+            metric="euclidean_l2",
+            threshold=known[self.embedding_dim],
+            threshold_source=PAPER_THRESHOLD_SOURCE if papers else "DeepFace's default for euclidean_l2",
+        )
+
+    def describe(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        # DeepFace turns the colours round whichever way a face came, and its detectors hand over RGB
+        try:
+            rows = self.represent(
+                img_path=picture, model_name=self.network, detector_backend="skip", enforce_detection=False, align=False
+            )
+        except Exception as error:  # whatever TensorFlow and DeepFace raise
+            raise LiminalError(f"DeepFace could not run {self.network} ({type(error).__name__}: {error}).") from error
+        return np.asarray(rows[0]["embedding"], dtype=np.float32)
+
+
+def find_deepface_weights(network: str) -> Path:
+    """Where DeepFace keeps a network's weights."""
+    home = os.environ.get("DEEPFACE_HOME") or str(Path.home())
+    return Path(home) / ".deepface" / "weights" / DEEPFACE_NETWORKS[network].file
+
+
+def find_deepface_source(source: str) -> FetchedSource:
+    """A network by its name in DeepFace. Raises LiminalError where its weights are not here yet: DeepFace would fetch them."""
+    require_library("deepface", "DeepFace recognisers")
+    if source not in DEEPFACE_NETWORKS:
+        raise LiminalError(f"'{source}' is no network of DeepFace that is known here; there are {', '.join(DEEPFACE_NETWORKS)}.")
+    path = find_deepface_weights(source)
+    if not path.is_file():
+        raise LiminalError(
+            f"DeepFace's weights {path.name} are not in {path.parent}; let DeepFace download them once, by "
+            f"""'python -c "from deepface import DeepFace; DeepFace.build_model(\\"{source}\\")"', or copy them there."""
+        )
+    return FetchedSource(path, source, "", "", fetch_source(str(path)).files)
+
+
+def make_deepface_card(own: CustomModel) -> ModelCard:
+    """The card of an added recogniser."""
+    folder = find_deepface_weights(own.source).parent
+    return make_custom_card(
+        own,
+        f"DeepFace library, {own.source}; faces found by YuNet",
+        input_size=DEEPFACE_NETWORKS[own.source].side,
+        weights_licence="see DeepFace's own list: it differs between networks",
+        data_licence="web-collected face photographs; consent of the people shown is not documented",
+        files=tuple(added_weight_file(own, folder / name, sha256) for name, sha256 in own.files.items()),
+    )
+
+
+def load_deepface(own: CustomModel, device: torch.device) -> DeepFaceRecogniser:
+    """The recogniser; TensorFlow chooses its own device."""
+    described = make_deepface_card(own)
+    for file in described.files:
+        file.verified()
+    return DeepFaceRecogniser(own.source, described)
+
+
+# What the catalogue finds by ``core.models.custom.external:NAME``.
+ONNX = SimpleNamespace(find_source=find_onnx_source, make_card=make_onnx_card, load_custom=load_onnx)
+DEEPFACE = SimpleNamespace(find_source=find_deepface_source, make_card=make_deepface_card, load_custom=load_deepface)

@@ -1,0 +1,194 @@
+"""Any Hugging Face image classifier with outputs for the six emotions, through transformers' ``AutoModelForImageClassification``.
+
+Which output means which emotion is guessed from the labels' names and can be corrected by the option ``labels``. Outputs for
+anything else, such as neutral or contempt, are dropped: softmax over the six that stay is the exact renormalisation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import LiminalError
+from core.models.contracts import Classifier, ModelCard
+from core.models.custom.catalogue import CustomModel
+from core.models.custom.loading import describe_outputs, make_custom_card, read_pretrained, require_library
+from core.models.custom.sources import locate_source, verify_source
+from core.models.emotions import EMOTIONS
+from core.models.engine.engine import batched
+from core.models.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+CHUNK = 4
+
+LABEL_STEMS: Mapping[str, tuple[str, ...]] = {
+    "surprise": ("surpris", "astonish", "amaze"),
+    "fear": ("fear", "scare", "afraid", "terrified"),
+    "disgust": ("disgust",),
+    "happiness": ("happ", "joy", "smil"),
+    "sadness": ("sad", "sorrow"),
+    "anger": ("ang", "mad", "furious", "rage"),
+}
+"""How labels for each emotion begin, in the data sets' various words."""
+
+MAX_DIFFERENCE = 0.02
+"""How far our resizing may be from the processor's own, on average, in its normalised units: it rounds to whole grey levels."""
+
+
+class HuggingFaceClassifier(Classifier):
+    """The whole image is taken as a tight face."""
+
+    def __init__(
+        self, network: nn.Module, preprocessing: Preprocessing, order: list[int], device: torch.device, card: ModelCard
+    ) -> None:
+        self.card, self.device = card, device
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.preprocessing, self.order = preprocessing, order
+
+    def logits(self, images: Tensor) -> Tensor:
+        return batched(self._logits, self.preprocessing(images.to(self.device)), CHUNK, keep=True)
+
+    def _logits(self, pixels: Tensor) -> Tensor:
+        values: Tensor = self.network(pixel_values=pixels).logits
+        return values[:, self.order].float()
+
+
+def guess_labels(names: Mapping[int, str]) -> dict[str, int]:
+    """Output number -> label, from the network's configuration; emotion -> output number for those that are recognised."""
+    guessed: dict[str, int] = {}
+    for emotion, stems in LABEL_STEMS.items():
+        for number, name in sorted(names.items()):
+            words = re.findall(r"[a-z]+", str(name).lower())
+            if any(word.startswith(stem) for word in words for stem in stems):
+                guessed.setdefault(emotion, int(number))
+    return guessed
+
+
+def resolve_labels(given: Any, names: Mapping[int, str]) -> dict[str, int]:
+    """The guessed labels with those that were given in their place -> one output for each emotion.
+
+    ``given``: emotion -> an output's number or label. Raises LiminalError with the labels there are where an emotion has none.
+    """
+    if not isinstance(given, Mapping):
+        raise LiminalError('The option labels maps emotions to outputs, such as {"fear": 2, "disgust": "disgusted"}.')
+    shown = ", ".join(f"{number} {name}" for number, name in sorted(names.items()))
+    labels = guess_labels(names)
+    for emotion, output in given.items():
+        if emotion not in EMOTIONS:
+            raise LiminalError(f"The option labels names '{emotion}'; the emotions are {', '.join(EMOTIONS)}.")
+        number = next((each for each, name in names.items() if name == output), output)
+        if isinstance(number, bool) or number not in names:
+            raise LiminalError(f"The option labels gives {emotion} the output '{output}'; the outputs are {shown}.")
+        labels[emotion] = int(number)
+    missing = next((emotion for emotion in EMOTIONS if emotion not in labels), None)
+    if missing is not None:
+        raise LiminalError(f"No output for {missing} was recognised among {shown}; name it by the option labels.")
+    twice = next((a for a in EMOTIONS for b in EMOTIONS if a < b and labels[a] == labels[b]), None)
+    if twice is not None:
+        raise LiminalError(f"The output {labels[twice]} would stand for two emotions, one of them {twice}; mend the option labels.")
+    return {emotion: labels[emotion] for emotion in EMOTIONS}
+
+
+def match_preprocessing(processor: Any) -> Preprocessing:
+    """The same operations with a gradient. Raises LiminalError where the processor does something that is not known here."""
+    told = processor.to_dict()
+
+    def side(value: Any) -> int | None:
+        if isinstance(value, int):
+            return value
+        known = value or {}
+        if known.get("height") is not None and known.get("height") == known.get("width"):
+            return int(known["height"])
+        return int(known["shortest_edge"]) if known.get("shortest_edge") is not None else None
+
+    mean, deviation = tuple(told.get("image_mean") or (0.0,) * 3), tuple(told.get("image_std") or (1.0,) * 3)
+    if not told.get("do_normalize", True):
+        mean, deviation = (0.0,) * 3, (1.0,) * 3
+    resized = side(told.get("size")) if told.get("do_resize", True) else None
+    cropped = side(told.get("crop_size")) if told.get("do_center_crop", False) else None
+    share = told.get("crop_pct")
+    if share is not None and resized is not None and resized < 384:  # ConvNeXT: enlarge, then cut to the size
+        resized, cropped = int(resized / share), resized
+    ours = Preprocessing(resized, cropped, int(told.get("resample") or 2) == 3, mean, deviation)
+    sample = _make_sample_picture()
+    theirs = torch.as_tensor(processor(images=sample.permute(1, 2, 0).numpy(), return_tensors="pt")["pixel_values"])
+    mine = ours(sample[None].float() / 255)
+    if mine.shape != theirs.shape or float((mine - theirs).abs().mean()) > MAX_DIFFERENCE:
+        raise LiminalError(
+            f"The image processor {type(processor).__name__} prepares pictures in a way that is not known here; choose another "
+            "model."
+        )
+    return ours
+
+
+def _make_sample_picture() -> Tensor:
+    """Smooth waves, uint8 (3, 96, 96): what is tried on a processor and on our version of it."""
+    rows = torch.arange(96.0)
+    waves = [(rows[:, None] / 7).sin() * torch.ones(96), (rows / 11).cos().expand(96, -1), ((rows[:, None] + rows) / 13).sin()]
+    return ((torch.stack(waves) + 1) * 127.5).round().to(torch.uint8)
+
+
+def read_configuration(root: Path) -> PretrainedConfig:
+    """The network's description. Raises LiminalError where the folder holds none that transformers knows."""
+    require_library("transformers", "Hugging Face classifiers")
+    from transformers import AutoConfig
+
+    try:
+        found: PretrainedConfig = AutoConfig.from_pretrained(root, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LiminalError(
+            f"{root} holds no image classifier that transformers knows without running code of its own; choose another model."
+        ) from error
+    return found
+
+
+def read_classifier(root: Path) -> PreTrainedModel:
+    """The network, strictly: Raises LiminalError that names the first key that is missing, of another shape or not finite."""
+    require_library("transformers", "Hugging Face classifiers")
+    from transformers import AutoModelForImageClassification
+
+    read_configuration(root)
+    network: PreTrainedModel = read_pretrained(AutoModelForImageClassification, root)
+    return network
+
+
+def list_outputs(own: CustomModel) -> dict[int, str]:
+    """What the network itself calls its outputs."""
+    return _output_names(locate_source(own))
+
+
+def _output_names(root: Path) -> dict[int, str]:
+    return {int(number): str(name) for number, name in (read_configuration(root).id2label or {}).items()}
+
+
+def validate_options(own: CustomModel, root: Path) -> dict[str, Any]:
+    """The option ``labels`` filled with what was guessed, so that it can be read and corrected."""
+    return {**own.options, "labels": resolve_labels(own.options.get("labels", {}), _output_names(root))}
+
+
+def make_card(own: CustomModel) -> ModelCard:
+    """The card of an added classifier."""
+    return make_custom_card(own, f"{own.source} (transformers), {describe_outputs(own)}")
+
+
+def load_custom(own: CustomModel, device: torch.device) -> HuggingFaceClassifier:
+    """The classifier with the weights that were added."""
+    root = verify_source(own)
+    network = read_classifier(root)
+    from transformers import AutoImageProcessor
+
+    try:
+        processor = AutoImageProcessor.from_pretrained(root, local_files_only=True, trust_remote_code=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise LiminalError(f"{own.source} has no preprocessor_config.json, so how it wants its pictures is not known.") from error
+    labels = validate_options(own, root)["labels"]
+    return HuggingFaceClassifier(
+        network, match_preprocessing(processor), [labels[each] for each in EMOTIONS], device, make_card(own)
+    )

@@ -1,0 +1,200 @@
+"""Where an added model's files lie: a path, or a snapshot of a hub repository in its local cache.
+
+Only ``fetch`` may use the network, and only when a model is added; loading looks into the cache alone, so that no page ever
+waits for a hub that does not answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from core.errors import LiminalError
+from core.models.custom.catalogue import CustomModel
+from core.models.weights import WeightFile
+
+REPOSITORY_PATTERN = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?P<inside>(/\w[\w.-]*)*)\Z")
+"""owner/name, or a folder or file of it: owner/name/folder/file.safetensors."""
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".onnx")
+FILE_PATTERNS = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")
+"""What is fetched of a repository: weights and their descriptions, no code."""
+HUB_TIMEOUT_SECONDS = 5.0
+"""How long a hub may take to answer before it counts as not there."""
+
+
+FileChoice = Callable[[Sequence[str]], list[str]]
+"""Of all files of a repository, those that are fetched."""
+
+
+def choose_usual_files(files: Sequence[str]) -> list[str]:
+    """The usual choice: weights and their descriptions."""
+    return [name for name in files if any(fnmatch(name, pattern) for pattern in FILE_PATTERNS)]
+
+
+@dataclass(frozen=True)
+class FetchedSource:
+    """A source on this machine. ``root`` is a file or a folder; ``files`` inside it -> SHA-256."""
+
+    root: Path
+    source: str
+    revision: str
+    licence: str
+    files: dict[str, str]
+
+
+def fetch_source(source: str, choice: FileChoice | None = None) -> FetchedSource:
+    """The files that a path or a repository name stands for, from the hub where they are not here yet.
+
+    With a choice, the name may go on with a folder or file inside the repository; without one, the usual files are fetched.
+
+    Raises LiminalError, within seconds, where there is no such path, the hub cannot be reached or may not be asked.
+    """
+    path = Path(source).expanduser()
+    if path.exists():
+        root = path.resolve()
+        return FetchedSource(root, str(root), "", "", _hash_files(root))
+    found = REPOSITORY_PATTERN.match(source)
+    if not found or source.startswith((".", "~")) or (found["inside"] and choice is None):
+        raise LiminalError(f"There is no file or folder '{source}'; give the path of one, or a hub repository as owner/name.")
+    repository, inside, choice = found["name"], found["inside"].strip("/"), choice or choose_usual_files
+    kept, licence = _find_snapshot(repository), ""
+    if kept is None or not _is_complete(repository, kept, inside, choice):
+        kept, licence = _download_source(repository, inside, choice, begun=kept is not None and (kept / inside).exists())
+    return FetchedSource(kept / inside, source, kept.name, licence, _hash_files(kept / inside))
+
+
+def locate_source(own: CustomModel) -> Path:
+    """The model's file or folder, without any network. Raises LiminalError where it, or one of its files, is gone."""
+    if own.revision:
+        named = REPOSITORY_PATTERN.match(own.source)
+        inside = named["inside"].strip("/") if named else ""
+        found = _find_snapshot(named["name"] if named else own.source, own.revision)
+        again = f"run 'python -m core models add {own.name} {own.model_class} {own.source} --replace' to fetch them again."
+        if found is None or not (found / inside).exists():
+            raise LiminalError(f"The files of {own.source} are no longer on this machine; {again}")
+        root = found / inside
+        missing = next((name for name in own.files if not (_source_folder(root) / name).exists()), None)
+        if missing is not None:
+            raise LiminalError(f"Only a part of the files of {own.source} is on this machine, without {missing}; {again}")
+        return root
+    path = Path(own.source)
+    if not path.exists():
+        raise LiminalError(
+            f"'{own.name}' reads {path}, which is no longer there; bring it back or run 'python -m core models remove {own.name}'."
+        )
+    return path
+
+
+def list_weight_files(own: CustomModel) -> tuple[WeightFile, ...]:
+    """The files as a card lists them. Checking one compares it with what it was when the model was added."""
+    if not own.files:
+        return ()
+    root = locate_source(own)
+    return tuple(added_weight_file(own, _source_folder(root) / name, sha256) for name, sha256 in own.files.items())
+
+
+def _source_folder(root: Path) -> Path:
+    return root if root.is_dir() else root.parent
+
+
+def added_weight_file(own: CustomModel, path: Path, sha256: str) -> WeightFile:
+    """A file of an added model, as it was when it was added."""
+    return WeightFile(f"python -m core models remove {own.name}", "", str(path), sha256)
+
+
+def verify_source(own: CustomModel) -> Path:
+    """The model's file or folder, once every file in it is what it was. Raises LiminalError for the first that is not."""
+    for file in list_weight_files(own):
+        file.verified()
+    return locate_source(own)
+
+
+def _hash_files(root: Path) -> dict[str, str]:
+    """Of the weights and the JSON files beside them: these decide what a network does."""
+    names = [root] if root.is_file() else sorted(each for each in root.rglob("*") if each.suffix in (*WEIGHT_SUFFIXES, ".json"))
+    if root.is_dir() and not any(each.suffix in WEIGHT_SUFFIXES for each in names):
+        raise LiminalError(f"The folder {root} holds no weights ({', '.join(WEIGHT_SUFFIXES)}); name the folder that does.")
+    hashes = {}
+    for path in names:
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise LiminalError(f"The file {path} cannot be read ({error.strerror or error}); check who may read it.") from error
+        hashes[path.name if path == root else path.relative_to(root).as_posix()] = found
+    return hashes
+
+
+def _find_snapshot(repository: str, revision: str | None = None) -> Path | None:
+    """The snapshot in the hub's local cache, whole or not; no network is touched."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, local_files_only=True))
+    except IncompleteSnapshotError as error:  # of a whole repository, of which only some files are ever fetched
+        return Path(error.snapshot_path)
+    except HFValidationError as error:
+        raise LiminalError(f"'{repository}' is no name of a hub repository; write it as owner/name.") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+        return None
+
+
+def _is_complete(repository: str, snapshot: Path, inside: str, choice: FileChoice) -> bool:
+    """Whether all that is chosen of a repository is there: an interrupted download leaves a snapshot with some of its files.
+
+    Where the hub's library kept no list of the repository's files, a file that was left half-written tells.
+    """
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    if not (snapshot / inside).exists():
+        return False
+    try:
+        names = [file.path for file in get_cached_repo_tree(repository, revision=snapshot.name)]
+    except CachedRepoTreeNotFoundError:
+        return not any((snapshot.parents[1] / "blobs").glob("*.incomplete"))
+    return all((snapshot / name).exists() for name in choice(_files_within(names, inside)))
+
+
+def _files_within(names: Iterable[str], inside: str) -> list[str]:
+    """The files below a folder of a repository, or that file itself."""
+    return [name for name in names if not inside or f"{name}/".startswith(f"{inside}/")]
+
+
+def _download_source(repository: str, inside: str, choice: FileChoice, *, begun: bool) -> tuple[Path, str]:
+    """The snapshot and the licence. begun: whether a part of it is here, which is only said."""
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    here = f"{repository} is {'only partly' if begun else 'not'} on this machine"
+    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise LiminalError(f"{here} and HF_HUB_OFFLINE forbids fetching it; unset it and add it again, or give the path of a copy.")
+    try:
+        found = HfApi().model_info(repository, timeout=HUB_TIMEOUT_SECONDS)
+        licence = str(getattr(found.card_data, "license", None) or "")
+        chosen = choice(_files_within((each.rfilename for each in found.siblings or ()), inside))
+        if not chosen:
+            raise LiminalError(f"{repository} holds no weights{f' in {inside}' if inside else ''}; check the name on the hub.")
+        root = snapshot_download(repository, allow_patterns=chosen, etag_timeout=HUB_TIMEOUT_SECONDS)
+    except LiminalError:
+        raise
+    except GatedRepoError as error:
+        raise LiminalError(
+            f"{repository} asks for its terms to be accepted first; do so on its page, then log in with 'hf auth login'."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise LiminalError(
+            f"The hub knows no repository {repository}, or it is private; check the name, or log in with 'hf auth login'."
+        ) from error
+    except Exception as error:  # connection, proxy, certificate, time-out: the libraries below raise many kinds
+        raise LiminalError(
+            f"{here} and the hub could not be reached ({type(error).__name__}); give the path of a copy, or add it again with a "
+            "connection."
+        ) from error
+    return Path(root), licence

@@ -1,0 +1,287 @@
+"""What networks are trained on: generated faces with the networks' features of them, and labelled pictures with their embeddings.
+
+Both are stored in shards outside the repository (``LIMINAL_DATA``, else the user's cache), each written whole or not at all, so
+that an
+interrupted run goes on where it was. A shard of faces depends on the seed and its number alone, a shard of embeddings on the
+encoder's
+weights and its own pictures alone.
+Pictures in a folder come in RAF-DB's layout (Li, Deng and Du 2017) or with a folder for every class. RAF-DB:
+``list_patition_label.txt``
+with a line 'train_00001.jpg 5' a picture, and ``train_00001_aligned.jpg`` anywhere below the folder; its test pictures are held
+out.
+Otherwise the folder that a picture lies in is its class, by an emotion's name or RAF-DB's number; folders called train and test
+(or val)
+above these split them, else a tenth is held out, by the hash of its path. Classes that are none of the six, such as neutral,
+teach a
+prior but no classifier.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from core.errors import LiminalError
+from core.models import registry
+from core.models.builtin.face_embedding import FeatureNetworks
+from core.models.contracts import Encoder
+from core.models.custom.huggingface import guess_labels
+from core.models.device import choose_device
+from core.models.emotions import EMOTIONS
+from core.progress import Progress
+from core.writing import write_bytes
+
+FACE_SHARD = 2048
+FACE_BATCH = 32
+HELD_OUT_SHARE = 0.1
+"""The last tenth of the faces trains nothing: every figure on a card is measured on it."""
+
+
+@dataclass(frozen=True)
+class TrainingFaces:
+    """latents (N, d), features (N, 572) in the order of BLOCKS, logits (N, 2, 6) of the teachers; the last ones are held out."""
+
+    generator: str
+    seed: int
+    latents: Tensor
+    features: Tensor
+    logits: Tensor
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    @property
+    def trained(self) -> int:
+        """How many of them may be trained on: the first ones."""
+        return len(self) - max(1, round(HELD_OUT_SHARE * len(self)))
+
+    def described(self) -> dict[str, object]:
+        """For a card."""
+        return {
+            "faces": len(self),
+            "held_out": len(self) - self.trained,
+            "generator": self.generator,
+            "seed": self.seed,
+            "kind": "generated faces, drawn at random",
+        }
+
+
+def cache_folder() -> Path:
+    """Where large intermediate files lie: LIMINAL_DATA, else ~/.cache/liminal."""
+    return Path(os.environ.get("LIMINAL_DATA") or Path.home() / ".cache" / "liminal")
+
+
+def load_training_faces(
+    count: int, seed: int = 0, *, generator: str = "dcgan", folder: Path | None = None, progress: Progress | None = None
+) -> TrainingFaces:
+    """At least ``count`` faces, in whole shards; shards that exist already are read, the others made.
+
+    Raises LiminalError for a count that makes no sense and for a shard that is damaged.
+    """
+    if not 1 <= count <= 10_000_000:
+        raise LiminalError(f"The number of training faces must be from 1 to 10000000, not {count}.")
+    progress = progress or Progress()
+    folder = folder or cache_folder() / "faces"
+    size = min(FACE_SHARD, count)
+    number = -(-count // size)
+    networks: FeatureNetworks | None = None
+    parts = []
+    for index in range(number):
+        path = folder / f"{generator}-{seed}-{size}-{index:04d}.safetensors"
+        if not path.is_file():
+            networks = networks or FeatureNetworks(choose_device())
+            write_bytes(path, save(_make_face_shard(generator, seed, size, index, number, networks, progress)))
+        parts.append(_read_face_shard(path, size))
+    joined = {key: torch.cat([part[key] for part in parts])[:count] for key in parts[0]}
+    return TrainingFaces(generator, seed, joined["latents"], joined["features"].float(), joined["logits"])
+
+
+def _make_face_shard(
+    generator: str, seed: int, size: int, index: int, number: int, networks: FeatureNetworks, progress: Progress
+) -> dict[str, Tensor]:
+    maker = registry.load(generator, "generator")
+    random = torch.Generator().manual_seed(seed * 1_000_003 + index)
+    latents = torch.randn(size, maker.latent_dim, generator=random)
+    features, logits = [], []
+    for start in range(0, size, FACE_BATCH):
+        done = (index + start / size) / number
+        progress.stage(f"Making training faces: {index * size + start} of {number * size}", done)
+        with torch.inference_mode():
+            seen = networks.features(maker.decode_for_search(latents[start : start + FACE_BATCH]))
+        features.append(seen.values.cpu())
+        logits.append(seen.logits.cpu())
+    return {"latents": latents, "features": torch.cat(features).half(), "logits": torch.cat(logits).float()}
+
+
+def _read_face_shard(path: Path, size: int) -> dict[str, Tensor]:
+    try:
+        shard = load_file(path)
+        if len(shard["latents"]) != size:
+            raise LiminalError(f"{path} holds another number of faces than its name says; delete it and train again.")
+        return shard
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise LiminalError(f"The training faces in {path} are damaged; delete the file and train again.") from error
+
+
+RAFDB_LIST = "list_patition_label.txt"
+"""Spelt so in the data set."""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+TEST_FOLDERS = ("test", "val", "valid", "validation")
+HELD_OUT_EVERY = 10
+"""One in so many is held out where the folder does not split them."""
+PICTURE_SIDE = 224
+"""Pixels that pictures are cut and scaled to: what CLIP reads."""
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """A picture; ``emotion`` is its place in EMOTIONS, None where it shows none of them or nobody said."""
+
+    path: Path
+    emotion: int | None
+    held_out: bool
+
+
+def find_pictures(folder: Path) -> list[LabelledPicture]:
+    """All pictures below a folder, in the order of their paths. Raises LiminalError where there are too few, or one is missing."""
+    if not folder.is_dir():
+        raise LiminalError(f"There is no folder {folder}; name the one with the pictures.")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    lists = sorted(folder.rglob(RAFDB_LIST))
+    found = _read_rafdb_list(lists[0], paths) if lists else [_label_by_folder(path, folder) for path in paths]
+    if sum(each.held_out for each in found) < 2 or sum(not each.held_out for each in found) < 2:
+        raise LiminalError(
+            f"{folder} holds {len(found)} pictures, too few to learn from some and hold others out; name another one."
+        )
+    return found
+
+
+def _read_rafdb_list(path: Path, pictures: Sequence[Path]) -> list[LabelledPicture]:
+    """RAF-DB's layout."""
+    there = {each.name: each for each in pictures}
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        name, _, label = line.strip().rpartition(" ")
+        if label not in ("1", "2", "3", "4", "5", "6", "7") or not name:
+            raise LiminalError(f"Line {number} of {path} is '{line[:60]}'; it must be a picture and its emotion's number, 1 to 7.")
+        aligned = f"{Path(name).stem}_aligned{Path(name).suffix}"
+        if aligned not in there and name not in there:
+            raise LiminalError(f"{path.name} lists {name}, but neither it nor {aligned} lies below {path.parent}; copy it there.")
+        found.append(LabelledPicture(there.get(aligned) or there[name], _rafdb_emotion(label), name.startswith("test")))
+    return sorted(found, key=lambda each: each.path)
+
+
+def _rafdb_emotion(label: str) -> int | None:
+    """RAF-DB counts from 1, in the order of EMOTIONS; 7 is neutral."""
+    return int(label) - 1 if int(label) <= len(EMOTIONS) else None
+
+
+def _label_by_folder(path: Path, folder: Path) -> LabelledPicture:
+    inside = path.relative_to(folder)
+    folders = [each.lower() for each in inside.parts[:-1]]
+    split = next((each for each in folders if each in (*TEST_FOLDERS, "train", "training")), None)
+    digest = hashlib.sha256(inside.as_posix().encode()).digest()
+    held_out = digest[0] * 256 + digest[1] < 65536 // HELD_OUT_EVERY if split is None else split in TEST_FOLDERS
+    name = folders[-1] if folders else ""
+    if name in ("1", "2", "3", "4", "5", "6", "7"):
+        return LabelledPicture(path, _rafdb_emotion(name), held_out)
+    guessed = next(iter(guess_labels({0: name})), None)
+    return LabelledPicture(path, None if guessed is None else EMOTIONS.index(guessed), held_out)
+
+
+def read_pictures(paths: Sequence[Path]) -> Tensor:
+    """-> (N, 3, SIDE, SIDE) in [0, 1]: the middle square, scaled. Raises LiminalError that names the first that is damaged."""
+    rows = []
+    for path in paths:
+        try:
+            with Image.open(path) as opened:
+                square = ImageOps.fit(
+                    ImageOps.exif_transpose(opened).convert("RGB"), (PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.BICUBIC
+                )
+        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+            raise LiminalError(f"The picture {path} cannot be read; replace it or take it out of the folder.") from error
+        rows.append(torch.from_numpy(np.asarray(square).copy()))
+    return torch.stack(rows).permute(0, 3, 1, 2).float() / 255
+
+
+PICTURE_SHARD, PICTURE_BATCH = 512, 16
+
+
+@dataclass(frozen=True)
+class EmbeddedPictures:
+    """vectors (N, E); emotions (N,), -1 where a picture shows none of EMOTIONS; held_out (N,): these train nothing."""
+
+    vectors: Tensor
+    emotions: Tensor
+    held_out: Tensor
+    encoder: str
+
+    def described(self) -> dict[str, object]:
+        """For a card."""
+        counts = {emotion: int((self.emotions == place).sum()) for place, emotion in enumerate(EMOTIONS)}
+        return {
+            "pictures": len(self.vectors),
+            "held_out": int(self.held_out.sum()),
+            "kind": "photographs in a folder",
+            "by_emotion": counts,
+        }
+
+
+def embed_pictures(
+    pictures: Sequence[LabelledPicture], encoder: Encoder, *, folder: Path | None = None, progress: Progress | None = None
+) -> EmbeddedPictures:
+    """Shards that exist are read, the others made. A shard depends on the encoder's weights and its own pictures alone."""
+    progress = progress or Progress()
+    folder = folder or cache_folder() / "embeddings"
+    parts = []
+    for start in range(0, len(pictures), PICTURE_SHARD):
+        chosen = pictures[start : start + PICTURE_SHARD]
+        path = folder / f"{_embedding_shard_key(chosen, encoder)}.safetensors"
+        if not path.is_file():
+            rows = []
+            for place in range(0, len(chosen), PICTURE_BATCH):
+                done = start + place
+                progress.stage(f"{encoder.name} reads picture {done + 1} of {len(pictures)}", done / len(pictures))
+                with torch.inference_mode():
+                    rows.append(
+                        encoder.embed(read_pictures([each.path for each in chosen[place : place + PICTURE_BATCH]])).float().cpu()
+                    )
+            write_bytes(path, save({"vectors": torch.cat(rows).clone()}))
+        parts.append(_read_embedding_shard(path, (len(chosen), encoder.embedding_dim)))
+    return EmbeddedPictures(
+        torch.cat(parts),
+        torch.tensor([-1 if each.emotion is None else each.emotion for each in pictures]),
+        torch.tensor([each.held_out for each in pictures]),
+        encoder.name,
+    )
+
+
+def _embedding_shard_key(pictures: Sequence[LabelledPicture], encoder: Encoder) -> str:
+    """Of the weights, and of each picture's place, size and time of change."""
+    known = [encoder.name, *(file.sha256 for file in encoder.card.files)]
+    for each in pictures:
+        stat = each.path.stat()
+        known.append(f"{each.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:32]
+
+
+def _read_embedding_shard(path: Path, shape: tuple[int, int]) -> Tensor:
+    try:
+        vectors = load_file(path)["vectors"]
+    except (SafetensorError, OSError, KeyError) as error:
+        raise LiminalError(f"The stored embeddings {path} are damaged; delete the file and start again.") from error
+    if tuple(vectors.shape) != shape:
+        raise LiminalError(f"The stored embeddings {path} have the shape {tuple(vectors.shape)}, not {shape}; delete the file.")
+    return vectors

@@ -1,0 +1,385 @@
+"""Fit the face embedding and the small networks around it, each with its figures on held-out data.
+
+``train face-embedding``: the whitening, and how much of expression and identity an embedding holds. ``train emotion-mlp``: the
+MLP on the
+embedding, distilled from the emotion networks. ``train clip-mlp``: paper B's guiding classifier, from embeddings of labelled
+pictures.
+``train latent-flow``: embedding to latent. ``train latent-emotion``: the surrogate, from latent to logits.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, log_softmax
+
+from core.errors import LiminalError
+from core.models.builtin.emotion_mlp import EMOTION_MLP_NAME, EmotionMLPNetwork
+from core.models.builtin.face_embedding import (
+    EMBEDDING_NAME,
+    EMOTION_NETWORKS,
+    FEATURE_BLOCKS,
+    FEATURE_WEIGHTS,
+    Whitening,
+    append_probabilities,
+    read_whitening,
+)
+from core.models.builtin.flow import FLOW_NAME, FlowNetwork
+from core.models.builtin.surrogate import SURROGATE_NAME, LatentEmotionNetwork
+from core.models.emotions import EMOTIONS
+from core.models.trained_weights import TrainedWeights, read_trained, write_trained
+from core.models.training.data import EmbeddedPictures, TrainingFaces
+from core.models.training.loop import TrainingPlan, train_network
+from core.progress import Progress
+
+
+def fit_whitening(faces: TrainingFaces, *, embedding_dim: int, command: str, folder: Path | None = None) -> TrainedWeights:
+    """Principal components of the weighted features, and their measured content on held-out faces."""
+    began = time.monotonic()
+    features = append_probabilities(faces.features[: faces.trained]).double()
+    if not 1 <= embedding_dim < min(features.shape):
+        raise LiminalError(f"An embedding of {embedding_dim} values needs more faces and features than that.")
+    mean = features.mean(dim=0)
+    spread = features.std(dim=0).clamp_min(1e-6)
+    sizes = {**FEATURE_BLOCKS, "probabilities": FEATURE_BLOCKS["outputs"]}
+    weights = torch.cat([torch.full((size,), _weigh_block(block, size), dtype=torch.float64) for block, size in sizes.items()])
+    scale = weights / spread
+    centred = (features - mean) * scale
+    values, vectors = torch.linalg.eigh(centred.T @ centred / (len(centred) - 1))
+    kept = values.flip(0)[:embedding_dim]
+    axes = vectors.flip(1)[:, :embedding_dim]
+    axes = axes * torch.where(axes.sum(dim=0) < 0, -1.0, 1.0)  # an eigenvector's sign is arbitrary: one of both, always the same
+    projection = scale[:, None] * axes / kept.sqrt()
+    whitening = Whitening(faces.features.shape[1], embedding_dim)
+    whitening.mean.copy_(mean)
+    whitening.projection.copy_(projection)
+    whitening.spread.copy_(kept.sqrt())
+    return write_trained(
+        EMBEDDING_NAME,
+        {key: tensor.float() for key, tensor in whitening.state_dict().items()},
+        configuration={"embedding_dim": embedding_dim, "blocks": FEATURE_BLOCKS, "weights": FEATURE_WEIGHTS},
+        data=faces.described(),
+        command=command,
+        seed=faces.seed,
+        figures={
+            "variance_kept": float(kept.sum() / values.sum()),
+            **measure_content(whitening, faces),
+        },
+        seconds=time.monotonic() - began,
+        folder=folder,
+    )
+
+
+def _weigh_block(block: str, size: int) -> float:
+    return FEATURE_WEIGHTS[block] if block in ("outputs", "probabilities") else FEATURE_WEIGHTS[block] * (128 / size) ** 0.5
+
+
+def measure_content(whitening: Whitening, faces: TrainingFaces) -> dict[str, object]:
+    """How much an embedding holds: R2 of linear maps from it, fitted on the training faces, measured on the held-out ones.
+
+    expression: to each network's logits; identity: to dlib's descriptor, and the correlation of distances between embeddings
+    with distances between descriptors over pairs of faces; latent: to the generator's latent.
+    """
+    with torch.inference_mode():
+        embeddings = whitening(faces.features)
+    descriptors = faces.features[:, : FEATURE_BLOCKS["dlib"]]
+    told = _r2(embeddings, faces.logits.flatten(1), faces.trained)
+    figures: dict[str, object] = {
+        "expression_r2": {
+            network: {emotion: round(float(told[place * len(EMOTIONS) + each]), 4) for each, emotion in enumerate(EMOTIONS)}
+            for place, network in enumerate(EMOTION_NETWORKS)
+        }
+    }
+    held = slice(faces.trained, None)
+    apart = torch.pdist(embeddings[held][:1500])
+    people = torch.pdist(descriptors[held][:1500])
+    figures["identity_r2"] = round(float(_r2(embeddings, descriptors, faces.trained).mean()), 4)
+    figures["identity_distance_correlation"] = round(float(torch.corrcoef(torch.stack([apart, people]))[0, 1]), 4)
+    figures["latent_r2"] = round(float(_r2(embeddings, faces.latents, faces.trained).mean()), 4)
+    return figures
+
+
+def _r2(inputs: Tensor, outputs: Tensor, trained: int) -> Tensor:
+    """Of a linear map, each output apart: (N, I), (N, O) -> (O,), on the rows from ``trained`` on."""
+    rows = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1).double()
+    wanted = outputs.double()
+    gram = rows[:trained].T @ rows[:trained] + 1e-6 * torch.eye(rows.shape[1], dtype=torch.float64)
+    weights = torch.linalg.solve(gram, rows[:trained].T @ wanted[:trained])
+    missed = (wanted[trained:] - rows[trained:] @ weights).square().mean(dim=0)
+    around = (wanted[trained:] - wanted[trained:].mean(dim=0)).square().mean(dim=0)
+    explained: Tensor = 1 - missed / around.clamp_min(1e-12)
+    return explained
+
+
+def embed_faces(faces: TrainingFaces, folder: Path | None = None) -> Tensor:
+    """The embeddings of the training faces by the stored whitening -> (N, E)."""
+    with torch.inference_mode():
+        vectors: Tensor = read_whitening(read_trained(EMBEDDING_NAME, folder))(faces.features)
+    result: Tensor = vectors.clone()  # outside inference mode: it takes part in training
+    return result
+
+
+MLP_JITTER = 0.1
+"""Standard deviation of the noise on whitened embeddings while training: neighbours should be called alike."""
+
+
+def fit_emotion_mlp(
+    faces: TrainingFaces,
+    *,
+    steps: int,
+    command: str,
+    width: int = 256,
+    batch: int = 256,
+    folder: Path | None = None,
+    saved: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainedWeights:
+    """Cross-entropy to soft labels; figures against the teachers on held-out faces."""
+    embeddings = embed_faces(faces, folder)
+    targets = faces.logits.softmax(dim=2).mean(dim=1)  # (N, 6)
+    torch.manual_seed(faces.seed)
+    network = EmotionMLPNetwork(embeddings.shape[1], width)
+    plan = TrainingPlan(steps=steps, batch=batch, rate=2e-3, seed=faces.seed, weight_decay=1e-2, average=0.99)
+
+    def loss(rows: Tensor, random: torch.Generator) -> Tensor:
+        x = embeddings[rows]
+        x = x + MLP_JITTER * torch.randn(x.shape, generator=random)
+        return -(targets[rows] * log_softmax(network(x), dim=1)).sum(dim=1).mean()
+
+    seconds = train_network(network, loss, faces.trained, plan, name=EMOTION_MLP_NAME, saved=saved, progress=progress)
+    with torch.inference_mode():
+        answers = network(embeddings[faces.trained :]).softmax(dim=1)
+    return write_trained(
+        EMOTION_MLP_NAME,
+        network.state_dict(),
+        configuration={"embedding_dim": embeddings.shape[1], "width": width, "teachers": list(EMOTION_NETWORKS)},
+        data=faces.described(),
+        command=command,
+        seed=faces.seed,
+        figures=measure_agreement(answers, faces.logits[faces.trained :].softmax(dim=2)),
+        seconds=seconds,
+        folder=folder,
+    )
+
+
+def measure_agreement(answers: Tensor, teachers: Tensor) -> dict[str, object]:
+    """Against the teachers' mean and against each: same first choice; calibration; how far off. (N, 6), (N, K, 6).
+
+    expected_calibration_error: 10 equal bins of the first choice's probability; its share of agreement with a label drawn from
+    the teachers' mean (so the mean's probability of that choice) beside that probability (Naeini et al. 2015).
+    """
+    mean = teachers.mean(dim=1)
+    choice = answers.argmax(dim=1)
+    sure = answers.gather(1, choice[:, None])[:, 0]
+    right = mean.gather(1, choice[:, None])[:, 0]
+    bins = (sure * 10).long().clamp(max=9)
+    error = 0.0
+    for each in range(10):
+        inside = bins == each
+        if bool(inside.any()):
+            error += float(inside.float().mean()) * abs(float(sure[inside].mean() - right[inside].mean()))
+    figures: dict[str, object] = {
+        "n": len(answers),
+        "accuracy_against_teachers_mean": round(float((choice == mean.argmax(dim=1)).float().mean()), 4),
+        "expected_calibration_error": round(error, 4),
+        "mean_absolute_difference": {
+            emotion: round(float((answers[:, place] - mean[:, place]).abs().mean()), 4) for place, emotion in enumerate(EMOTIONS)
+        },
+    }
+    for place, name in enumerate(EMOTION_NETWORKS[: teachers.shape[1]]):
+        same = (choice == teachers[:, place].argmax(dim=1)).float().mean()
+        figures[f"accuracy_against_{name}"] = round(float(same), 4)
+    if teachers.shape[1] == 2:
+        same = (teachers[:, 0].argmax(dim=1) == teachers[:, 1].argmax(dim=1)).float().mean()
+        figures["teachers_agree_with_each_other"] = round(float(same), 4)
+    return figures
+
+
+CLIP_MLP_NAME = "clip-mlp"
+CLIP_MLP_JITTER = 0.1
+"""Standard deviation of the noise on standardised embeddings while training: neighbours should be called alike."""
+
+
+def fit_clip_classifier(
+    pictures: EmbeddedPictures,
+    *,
+    steps: int,
+    command: str,
+    seed: int,
+    width: int = 256,
+    batch: int = 128,
+    folder: Path,
+    saved: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainedWeights:
+    """Cross-entropy to the labels, as they are distributed; figures on held-out pictures. Those of no emotion are left out.
+
+    Raises LiminalError where an emotion has no picture to learn from, or none is held out.
+    """
+    labelled = pictures.emotions >= 0
+    learnt, held = labelled & ~pictures.held_out, labelled & pictures.held_out
+    targets = pictures.emotions[learnt]
+    missing = next((emotion for place, emotion in enumerate(EMOTIONS) if not bool((targets == place).any())), None)
+    if missing is not None:
+        raise LiminalError(f"No picture of {missing} is there to learn from; name classes by emotions, or by RAF-DB's numbers.")
+    if not bool(held.any()):
+        raise LiminalError("No labelled picture is held out, so that nothing could be measured; add some, best in a folder 'test'.")
+    x = pictures.vectors[learnt]
+    mean, deviation = x.mean(dim=0), x.std(dim=0).clamp_min(1e-6)
+    x = (x - mean) / deviation
+    torch.manual_seed(seed)
+    network = EmotionMLPNetwork(x.shape[1], width)
+    plan = TrainingPlan(steps=steps, batch=batch, rate=1e-3, seed=seed, weight_decay=1e-2, average=0.99)
+
+    def loss(rows: Tensor, random: torch.Generator) -> Tensor:
+        jitter = CLIP_MLP_JITTER * torch.randn(len(rows), x.shape[1], generator=random)
+        return cross_entropy(network(x[rows] + jitter), targets[rows])
+
+    seconds = train_network(network, loss, len(x), plan, name=CLIP_MLP_NAME, saved=saved, progress=progress)
+    _fold_standardisation(network, mean, deviation)
+    with torch.inference_mode():
+        logits = network(pictures.vectors[held])
+    return write_trained(
+        CLIP_MLP_NAME,
+        network.state_dict(),
+        configuration={"embedding_dim": x.shape[1], "width": width, "encoder": pictures.encoder},
+        data=pictures.described(),
+        command=command,
+        seed=seed,
+        figures=measure_held_out(logits, pictures.emotions[held]),
+        seconds=seconds,
+        folder=folder,
+    )
+
+
+def _fold_standardisation(network: EmotionMLPNetwork, mean: Tensor, deviation: Tensor) -> None:
+    """Let the first layer standardise, so that the network reads embeddings as they are."""
+    first = network[0]
+    assert isinstance(first, nn.Linear)
+    with torch.no_grad():
+        first.weight.div_(deviation)
+        first.bias.sub_(first.weight @ mean)
+
+
+def measure_held_out(logits: Tensor, labels: Tensor) -> dict[str, object]:
+    """(N, 6), (N,) -> accuracy with its 95 % Wilson interval beside that of always saying the commonest emotion, and by emotion."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    right = logits.argmax(dim=1) == labels
+    low, high = proportion_confint(int(right.sum()), len(labels), method="wilson")
+    by_emotion = {}
+    for place, emotion in enumerate(EMOTIONS):
+        of_it = labels == place
+        if bool(of_it.any()):
+            by_emotion[emotion] = {"recall": round(float(right[of_it].float().mean()), 4), "n": int(of_it.sum())}
+    return {
+        "n_held_out": len(labels),
+        "accuracy": {"share": round(float(right.float().mean()), 4), "low": round(float(low), 4), "high": round(float(high), 4)},
+        "commonest_emotion": round(float(labels.bincount().max()) / len(labels), 4),
+        "cross_entropy": round(float(cross_entropy(logits, labels)), 4),
+        "by_emotion": by_emotion,
+    }
+
+
+FLOW_JITTER = 0.2
+"""Standard deviation of the noise on embeddings while training: guided embeddings lie a little off those of real images."""
+
+
+def fit_latent_flow(
+    faces: TrainingFaces,
+    *,
+    steps: int,
+    command: str,
+    width: int = 384,
+    depth: int = 3,
+    batch: int = 192,
+    folder: Path | None = None,
+    saved: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainedWeights:
+    """Squared error of the velocity. The figure: how much of the velocity's variance is explained, with and without embedding."""
+    embeddings = embed_faces(faces, folder)
+    sizes = {"latent_dim": faces.latents.shape[1], "embedding_dim": embeddings.shape[1], "width": width, "depth": depth}
+    torch.manual_seed(faces.seed)
+    network = FlowNetwork(**sizes)
+    for block in network.blocks:  # every block begins as the identity
+        torch.nn.init.zeros_(block.modulate[1].weight)  # type: ignore[index, union-attr]
+    plan = TrainingPlan(steps=steps, batch=batch, rate=1.5e-3, seed=faces.seed, weight_decay=0.1, average=0.999)
+
+    def missed(rows: Tensor, random: torch.Generator, condition: Tensor) -> Tensor:
+        latents = faces.latents[rows]
+        noise = torch.randn(latents.shape, generator=random)
+        time = torch.rand(len(rows), generator=random)
+        on_the_way = (1 - time[:, None]) * noise + time[:, None] * latents
+        error: Tensor = network(on_the_way, time, condition) - (latents - noise)
+        return error.square().mean()
+
+    def loss(rows: Tensor, random: torch.Generator) -> Tensor:
+        condition = embeddings[rows]
+        return missed(rows, random, condition + FLOW_JITTER * torch.randn(condition.shape, generator=random))
+
+    seconds = train_network(network, loss, faces.trained, plan, name=FLOW_NAME, saved=saved, progress=progress)
+    held = torch.arange(faces.trained, len(faces))
+    with torch.inference_mode():
+        own = float(missed(held, torch.Generator().manual_seed(1), embeddings[held]))
+        others = float(missed(held, torch.Generator().manual_seed(1), embeddings[held].roll(1, dims=0)))
+    return write_trained(
+        FLOW_NAME,
+        {key: tensor.half() for key, tensor in network.state_dict().items()},
+        configuration=sizes,
+        data=faces.described(),
+        command=command,
+        seed=faces.seed,
+        figures={"velocity_error": round(own, 4), "velocity_error_with_another_face_s_embedding": round(others, 4)},
+        seconds=seconds,
+        folder=folder,
+    )
+
+
+def fit_latent_surrogate(
+    faces: TrainingFaces,
+    *,
+    steps: int,
+    command: str,
+    width: int = 512,
+    batch: int = 256,
+    folder: Path | None = None,
+    saved: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainedWeights:
+    """Squared error on standardised logits; R2 on held-out faces."""
+    wanted = faces.logits.flatten(1)  # (N, K * 6)
+    torch.manual_seed(faces.seed)
+    network = LatentEmotionNetwork(faces.latents.shape[1], width, faces.logits.shape[1])
+    network.mean.copy_(wanted[: faces.trained].mean(dim=0))
+    network.scale.copy_(wanted[: faces.trained].std(dim=0).clamp_min(1e-6))
+    plan = TrainingPlan(steps=steps, batch=batch, rate=2e-3, seed=faces.seed, weight_decay=5e-2, average=0.99)
+
+    def loss(rows: Tensor, _: torch.Generator) -> Tensor:
+        missed: Tensor = (network(faces.latents[rows]).flatten(1) - wanted[rows]) / network.scale
+        return missed.square().mean()
+
+    seconds = train_network(network, loss, faces.trained, plan, name=SURROGATE_NAME, saved=saved, progress=progress)
+    with torch.inference_mode():
+        told = network(faces.latents[faces.trained :]).flatten(1)
+    held = wanted[faces.trained :]
+    r2 = 1 - (told - held).square().mean(dim=0) / (held - held.mean(dim=0)).square().mean(dim=0).clamp_min(1e-12)
+    return write_trained(
+        SURROGATE_NAME,
+        network.state_dict(),
+        configuration={"latent_dim": faces.latents.shape[1], "width": width, "classifiers": list(EMOTION_NETWORKS)},
+        data=faces.described(),
+        command=command,
+        seed=faces.seed,
+        figures={
+            "r2": {
+                network_name: {emotion: round(float(r2[place * len(EMOTIONS) + each]), 4) for each, emotion in enumerate(EMOTIONS)}
+                for place, network_name in enumerate(EMOTION_NETWORKS)
+            }
+        },
+        seconds=seconds,
+        folder=folder,
+    )

@@ -1,0 +1,315 @@
+"""Making galleries: good, varied bases in whom, and around whom, every recogniser finds a face.
+
+The built-in gallery is chosen in three steps. *Measures* screen many random faces: frontal, sharp, evenly lit, in proportion
+(``GalleryCriteria``). *Looking*: the numbers of those in which a person saw no artefact are listed in ``looked_at.json``, since
+no measure
+here sees a smeared eye. *Variety*: farthest-point selection (Gonzalez 1985, Theoretical Computer Science 38) over descriptors
+and
+attributes, where a face is taken only if it is still found in 19 of 20 random steps of 0.2 (as paper A's bases are drawn).
+
+The gallery of a generator that the user added is neither screened nor looked at, so that it is made in minutes and without a
+person:
+random faces that every built-in recogniser finds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import LiminalError
+from core.progress import Progress
+from core.sampling.configuration import sample_seed
+from core.sampling.images import decode_webp, encode_webp, remove_other_pictures
+from core.sampling.stored.gallery import GALLERY_COMMAND, GALLERY_FOLDER, Gallery, gallery_folder, load_gallery
+from core.sampling.stored.scores import METRICS, PRECOMPUTE_COMMAND, get_metric, list_custom_names, pairwise_distances, write_arrays
+from core.writing import write_bytes
+
+if TYPE_CHECKING:
+    from core.models.contracts import Generator, Recogniser
+
+
+APPROVED_FACES_FILE = GALLERY_FOLDER / "looked_at.json"
+GALLERY_BATCH = 32
+ATTRIBUTE_WEIGHT = 0.15
+"""A standard deviation of one attribute counts as much in the choice as this share of the mean distance between strangers."""
+
+
+@dataclass(frozen=True)
+class GalleryCriteria:
+    """What a screened face must be like, in the measures of ``attributes`` (there: their units), and how steady it must be."""
+
+    nose_offset: float = 0.2  # at most, to either side: frontal enough
+    face_luminance: tuple[float, float] = (0.2, 0.75)
+    contrast: float = 0.08  # at least
+    harshness: float = 0.6  # contrast over luminance, at most: no half of the face in the dark
+    sharpness: float = 0.22  # at least
+    asymmetry: float = 0.75  # at most
+    irregularity: float = 0.012  # at most
+    face_checks: int = 20  # random steps around a face ...
+    face_step: float = 0.2  # ... of this size in paper units ...
+    faces_needed: int = 19  # ... and in how many of them a face must be found
+
+
+def make_base_id(latent: NDArray[np.float32]) -> str:
+    """A base's name: a hash of its latent, so that it stays the same when the gallery is made anew."""
+    return hashlib.sha256(np.ascontiguousarray(latent, dtype="<f4").tobytes()).hexdigest()[:12]
+
+
+def order_by_farthest_point(apart: NDArray[np.float64]) -> list[int]:
+    """Distances (N, N) -> all N in an order in which each is farthest from those before it; the first is the most central."""
+    chosen = [int(np.argmin(apart.sum(axis=1)))]
+    nearest = apart[chosen[0]].copy()
+    while len(chosen) < len(apart):
+        nearest[chosen] = -np.inf
+        chosen.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, apart[chosen[-1]])
+    return chosen
+
+
+def screen_faces(measures: NDArray[np.float64], criteria: GalleryCriteria) -> NDArray[np.bool_]:
+    """Which faces (N, len(MEASURES)) meet the criteria; NaN rows do not."""
+    from core.sampling.building.attributes import MEASURES
+
+    column = {name: measures[:, place] for place, name in enumerate(MEASURES)}
+    low, high = criteria.face_luminance
+    with np.errstate(invalid="ignore"):
+        passed: NDArray[np.bool_] = np.logical_and.reduce(
+            [
+                np.abs(column["nose_offset"]) <= criteria.nose_offset,
+                (column["face_luminance"] >= low) & (column["face_luminance"] <= high),
+                column["contrast"] >= criteria.contrast,
+                column["contrast"] <= criteria.harshness * column["face_luminance"],
+                column["sharpness"] >= criteria.sharpness,
+                column["asymmetry"] <= criteria.asymmetry,
+                column["irregularity"] <= criteria.irregularity,
+            ]
+        )
+    return passed
+
+
+def build_gallery(
+    *,
+    count: int = 60,
+    candidates: int = 2400,
+    seed: int = 0,
+    generators: Sequence[str] = ("dcgan-sharp", "dcgan"),
+    recognisers: Sequence[str] = tuple(METRICS),
+    criteria: GalleryCriteria | None = None,
+    looked_at: Path | None = APPROVED_FACES_FILE,
+    folder: Path = GALLERY_FOLDER,
+    progress: Progress | None = None,
+) -> Gallery:
+    """Screen ``candidates`` random faces, choose ``count`` of them and write the files. Raises LiminalError if too few are left.
+
+    ``looked_at``: a file of {seed, approved: candidate numbers}; None takes every face that passes the measures.
+    """
+    from core.models import registry
+    from core.sampling.building.attributes import ATTRIBUTES, AttributeScale, measure_population
+
+    criteria, progress = criteria or GalleryCriteria(), progress or Progress()
+    makers = [registry.load(name, "generator") for name in generators]
+    judges = [registry.load(name, "recogniser") for name in recognisers]
+    small = min(makers, key=lambda maker: maker.image_size)  # the measures see the same in its pictures, at a tenth of the time
+    seeds = [sample_seed(seed, "gallery", number) for number in range(candidates)]
+    latents, measures = measure_population(small.name, seeds, progress)
+    numbers = [int(number) for number in np.flatnonzero(screen_faces(measures, criteria))]
+    if looked_at is not None:
+        approved = _read_approved_faces(looked_at, seed)
+        numbers = [number for number in numbers if number in approved]
+    pictures, vectors = _judge_candidates(latents[numbers], makers, judges, progress)
+    kept = np.logical_and.reduce([np.isfinite(rows).all(axis=1) for rows in vectors.values()])
+    scale = AttributeScale.of(measures)
+    attributes = scale.attributes(measures[numbers])
+    apart = _measure_differences(vectors, attributes)
+    places = np.flatnonzero(kept)
+    chosen: list[int] = []
+    for place in (int(places[order]) for order in order_by_farthest_point(apart[np.ix_(places, places)])):
+        if len(chosen) == count:
+            break
+        progress.stage(f"Looking around face {len(chosen) + 1} of {count}", len(chosen) / count)
+        if all(_is_steady(latents[numbers[place]], seeds[numbers[place]], maker, judges, criteria) for maker in makers):
+            chosen.append(place)
+    if len(chosen) < count:
+        raise LiminalError(
+            f"Only {len(chosen)} of {candidates} faces are good enough for the gallery, not {count}; ask for fewer or try more."
+        )
+    bases = []
+    for order, place in enumerate(chosen):
+        name = make_base_id(latents[numbers[place]])
+        looks = {key: round(float(value), 2) for key, value in zip(ATTRIBUTES, attributes[place], strict=True)}
+        bases.append(
+            {
+                "base_id": name,
+                "title": f"Face {order + 1:02d}",
+                "number": numbers[place],
+                "seed": seeds[numbers[place]],
+                "attributes": looks,
+            }
+        )
+        for maker in makers:
+            write_bytes(folder / "images" / maker.name / f"{name}.webp", pictures[maker.name][place])
+    stored = {name: rows[chosen].astype(np.float32) for name, rows in vectors.items()}
+    write_arrays(folder / "gallery.npz", {"latents": latents[[numbers[place] for place in chosen]], **stored})
+    card = {
+        "configuration": {
+            "count": count,
+            "candidates": candidates,
+            "seed": seed,
+            "generators": list(generators),
+            "recognisers": list(recognisers),
+            "criteria": asdict(criteria),
+            "passed_measures_and_looking": len(numbers),
+        },
+        "command": f"{GALLERY_COMMAND} --seed {seed} --count {count} --candidates {candidates}",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "bases": bases,
+    }
+    write_bytes(folder / "gallery.json", (json.dumps(card, indent=1) + "\n").encode())
+    for maker in makers:
+        remove_other_pictures(folder / "images" / maker.name, [str(row["base_id"]) for row in bases])
+    return load_gallery(generators[0], folder)
+
+
+def _read_approved_faces(path: Path, seed: int) -> set[int]:
+    """The candidate numbers that were looked at and found good."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        numbers = {int(number) for number in card["approved"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LiminalError(
+            f"The list of faces that were looked at, {path}, is missing or damaged; leave it out or mend it."
+        ) from error
+    if card.get("seed") != seed:
+        raise LiminalError(f"The faces listed in {path} were drawn with seed {card.get('seed')}, not {seed}; leave the list out.")
+    return numbers
+
+
+def _judge_candidates(
+    latents: NDArray[np.float32], makers: Sequence[Generator], judges: Sequence[Recogniser], progress: Progress
+) -> tuple[dict[str, list[bytes]], dict[str, NDArray[np.float32]]]:
+    """Stored pictures by generator, and their descriptors (N, D) by '<generator>.<recogniser>'."""
+    import torch
+
+    from core.sampling.images import to_images, to_pictures
+
+    pictures: dict[str, list[bytes]] = {maker.name: [] for maker in makers}
+    parts: dict[str, list[NDArray[np.float32]]] = {f"{maker.name}.{judge.name}": [] for maker in makers for judge in judges}
+    for maker in makers:
+        for start in range(0, len(latents), GALLERY_BATCH):
+            progress.stage(f"Judging the faces of {maker.name} that passed", start / len(latents))
+            with torch.inference_mode():
+                made = to_pictures(maker.decode(torch.from_numpy(latents[start : start + GALLERY_BATCH])))
+            stored = [encode_webp(picture) for picture in made]
+            images = to_images(np.stack([decode_webp(data) for data in stored]))
+            pictures[maker.name] += stored
+            for judge in judges:
+                parts[f"{maker.name}.{judge.name}"].append(judge.embed(images).cpu().numpy())
+    if not len(latents):
+        raise LiminalError("No face passed the measures; ask for more candidates.")
+    return pictures, {name: np.concatenate(rows) for name, rows in parts.items()}
+
+
+def _measure_differences(vectors: Mapping[str, NDArray[np.float32]], attributes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How different faces are (N, N): mean over recognisers, in their mean distances, and over attributes."""
+    total: NDArray[np.float64] = np.zeros((len(attributes), len(attributes)))
+    for name, rows in vectors.items():
+        apart = pairwise_distances(rows, rows, get_metric(name.rpartition(".")[2]))
+        total += apart / np.nanmean(apart) / len(vectors)
+    looks = np.nan_to_num(np.clip(attributes, -3, 3))
+    total = np.nan_to_num(total) + ATTRIBUTE_WEIGHT * np.abs(looks[:, None] - looks[None]).mean(axis=2)
+    return total
+
+
+def _is_steady(
+    latent: NDArray[np.float32], seed: int, maker: Generator, judges: Sequence[Recogniser], criteria: GalleryCriteria
+) -> bool:
+    """Whether every recogniser still finds a face after small steps; the same steps as ``bases.shows_faces`` takes."""
+    import torch
+
+    steps = maker.sample([sample_seed(seed, "face check", each) for each in range(criteria.face_checks)])
+    with torch.inference_mode():
+        images = maker.decode(torch.from_numpy(latent) + criteria.face_step * steps)
+        return all(int(judge.find_faces(images).found.sum()) >= criteria.faces_needed for judge in judges)
+
+
+CUSTOM_GALLERY_BATCH = 8
+MIN_CUSTOM_BASES = 4
+"""Bases below which pages have too little to choose from: a batch of paper A has four."""
+MAX_PICTURES_WITHOUT_FACE = 96
+"""Pictures without any face after which no more are drawn."""
+
+
+def build_custom_gallery(
+    generator: str, *, count: int = 24, most: int = 400, seed: int = 0, progress: Progress | None = None
+) -> Gallery:
+    """Draw faces until ``count`` of them are found by every recogniser with stored descriptors, at most ``most``; write the files.
+
+    Raises LiminalError where the generator was not added by the user, or shows too few faces.
+    """
+    import torch
+
+    from core.models import registry
+    from core.sampling.images import to_images, to_pictures
+
+    if generator not in list_custom_names("generator"):
+        raise LiminalError(f"'{generator}' is no generator that was added; only those need a gallery made.")
+    progress = progress or Progress()
+    maker = registry.load(generator, "generator")
+    judges = {name: registry.load(name, "recogniser") for name in METRICS}
+    kept: list[tuple[int, NDArray[np.float32], bytes]] = []
+    vectors: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    for start in range(0, most, CUSTOM_GALLERY_BATCH):
+        progress.stage(f"Looking for faces of {generator}: {len(kept)} of {count}", len(kept) / count)
+        seeds = [sample_seed(seed, "gallery", number) for number in range(start, min(most, start + CUSTOM_GALLERY_BATCH))]
+        with torch.inference_mode():
+            latents = maker.sample(seeds)
+            stored = [encode_webp(picture) for picture in to_pictures(maker.decode(latents))]
+        images = to_images(np.stack([decode_webp(data) for data in stored]))
+        rows = {name: judge.embed(images).cpu().numpy() for name, judge in judges.items()}
+        found = np.logical_and.reduce([np.isfinite(row).all(axis=1) for row in rows.values()])
+        for place in np.flatnonzero(found)[: count - len(kept)]:
+            kept.append((seeds[place], latents[place].numpy(), stored[place]))
+            for name, row in rows.items():
+                vectors[name].append(row[place])
+        if len(kept) == count or (not kept and start >= MAX_PICTURES_WITHOUT_FACE):
+            break
+    if len(kept) < MIN_CUSTOM_BASES:
+        raise LiminalError(
+            f"In {start + len(seeds)} pictures of {generator} {' and '.join(METRICS)} found {len(kept) or 'no'} faces, too few for "
+            "the pages to begin with; a generator of faces, seen from the front, is needed."
+        )
+    return _write_custom_gallery(generator, kept, vectors, seed)
+
+
+def _write_custom_gallery(
+    generator: str,
+    kept: list[tuple[int, NDArray[np.float32], bytes]],
+    vectors: dict[str, list[NDArray[np.float32]]],
+    seed: int,
+) -> Gallery:
+    folder = gallery_folder(generator)
+    bases = []
+    for place, (drawn, latent, picture) in enumerate(kept):
+        name = make_base_id(latent)
+        bases.append({"base_id": name, "title": f"Face {place + 1:02d}", "number": place, "seed": drawn, "attributes": {}})
+        write_bytes(folder / "images" / generator / f"{name}.webp", picture)
+    arrays = {f"{generator}.{name}": np.stack(rows).astype(np.float32) for name, rows in vectors.items()}
+    write_arrays(folder / "gallery.npz", {"latents": np.stack([latent for _, latent, _ in kept]), **arrays})
+    card = {
+        "configuration": {"count": len(kept), "seed": seed, "generators": [generator], "recognisers": list(METRICS)},
+        "command": f"{PRECOMPUTE_COMMAND} {generator}",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "bases": bases,
+    }
+    write_bytes(folder / "gallery.json", (json.dumps(card, indent=1) + "\n").encode())
+    remove_other_pictures(folder / "images" / generator, [str(row["base_id"]) for row in bases])
+    return load_gallery(generator)

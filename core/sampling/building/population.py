@@ -1,0 +1,275 @@
+"""Making what is measured on many random faces of a generator: populations, thresholds calibrated on them, reference sets.
+
+Thresholds: percentile bootstraps over *identities* (pairs share faces, so resampling pairs would pretend to many more
+independent faces
+than there are). Temperatures of classifiers: by cross-entropy with their teachers, see ``stored.reference``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
+from core.progress import Progress
+from core.sampling.configuration import sample_seed
+from core.sampling.images import decode_webp, encode_webp, remove_other_pictures
+from core.sampling.stored.population import (
+    POPULATION_COMMAND,
+    POPULATION_FOLDER,
+    THRESHOLDS_COMMAND,
+    THRESHOLDS_FOLDER,
+    CalibratedThreshold,
+    Population,
+    ShareInterval,
+    Thresholds,
+    load_population,
+)
+from core.sampling.stored.reference import (
+    DEFAULT_TEACHERS,
+    FILTER_PERCENTILE,
+    REFERENCE_COMMAND,
+    REFERENCE_FOLDER,
+    TEMPERATURE_TEACHERS,
+    ReferenceSet,
+    load_reference_set,
+)
+from core.sampling.stored.scores import METRICS, compact_descriptors, get_metric, pairwise_distances, write_arrays
+from core.writing import write_bytes
+
+REFERENCE_BATCH = 16
+
+
+def build_reference_set(
+    generator: str, *, count: int = 2000, seed: int = 0, folder: Path = REFERENCE_FOLDER, progress: Progress | None = None
+) -> ReferenceSet:
+    """Draw the population, ask every classifier, fit the temperatures, write the files. Raises LiminalError for too few faces."""
+    import torch
+
+    from core.models import registry
+    from core.sampling.images import quantise
+
+    if count < 40:
+        raise LiminalError(f"A reference population needs at least 40 faces, not {count}.")
+    progress = progress or Progress()
+    maker = registry.load(generator, "generator")
+    judges = {name: registry.load(name, "classifier") for name in TEMPERATURE_TEACHERS}
+    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    for start in range(0, count, REFERENCE_BATCH):
+        progress.stage(f"Judging plain face {start + 1} of {count} made by {generator}", start / count)
+        seeds = [sample_seed(seed, "reference", index) for index in range(start, min(start + REFERENCE_BATCH, count))]
+        with torch.inference_mode():
+            images = quantise(maker.decode(maker.sample(seeds)))
+            for name, judge in judges.items():
+                parts[name].append(judge.logits(images).float().cpu().numpy())
+    logits = {name: np.concatenate(rows) for name, rows in parts.items()}
+    fitted = {name: fit_temperature(logits, name) for name in logits}
+    write_arrays(folder / f"{generator}.npz", logits)
+    card = {
+        "generator": generator,
+        "seed": seed,
+        "faces": count,
+        "percentile": FILTER_PERCENTILE,
+        "temperatures": fitted,
+        "command": f"{REFERENCE_COMMAND} --generators {generator} --count {count} --seed {seed}",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+    }
+    write_bytes(folder / f"{generator}.json", (json.dumps(card, indent=1, allow_nan=False) + "\n").encode())
+    return load_reference_set(generator, folder)
+
+
+def fit_temperature(logits: Mapping[str, NDArray[np.float32]], classifier: str) -> float:
+    """The temperature that makes ``classifier`` least surprised by its teachers (cross-entropy), between 0.05 and 200."""
+    targets = np.zeros((len(logits[classifier]), len(EMOTIONS)))
+    teachers = TEMPERATURE_TEACHERS.get(classifier, DEFAULT_TEACHERS)
+    for name in teachers:
+        theirs = logits[name].astype(np.float64)
+        soft = classifier == "emotion-mlp"
+        targets += softmax(theirs, axis=1) if soft else np.eye(len(EMOTIONS))[theirs.argmax(axis=1)]
+    targets /= len(teachers)
+    own = logits[classifier].astype(np.float64)
+
+    def surprise(log_t: float) -> float:
+        return float(-(targets * log_softmax(own / np.exp(log_t), axis=1)).sum(axis=1).mean())
+
+    found = minimize_scalar(surprise, bounds=(np.log(0.05), np.log(200.0)), method="bounded")
+    return round(float(np.exp(found.x)), 4)
+
+
+POPULATION_BATCH = 32
+
+
+def build_population(
+    generator: str,
+    *,
+    count: int = 2000,
+    wall: int = 240,
+    seed: int = 0,
+    recognisers: Sequence[str] = tuple(METRICS),
+    folder: Path = POPULATION_FOLDER,
+    progress: Progress | None = None,
+) -> Population:
+    """Draw the strangers, have every recogniser judge their stored pictures, and write the files.
+
+    A stranger depends on ``seed`` and their place alone, not on ``count``. Raises LiminalError for a count below one.
+    """
+    import torch
+
+    from core.models import registry
+    from core.sampling.images import to_images, to_pictures
+
+    if count < 1 or wall < 0:
+        raise LiminalError("The number of strangers must be at least one and the wall's not negative.")
+    progress = progress or Progress()
+    maker = registry.load(generator, "generator")
+    judges = {name: registry.load(name, "recogniser") for name in recognisers}
+    seeds = [sample_seed(seed, "stranger", index) for index in range(count)]
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    shown: list[int] = []
+    for start in range(0, count, POPULATION_BATCH):
+        progress.stage(f"Judging stranger {start + 1} of {count} made by {generator}", start / count)
+        part = seeds[start : start + POPULATION_BATCH]
+        with torch.inference_mode():
+            stored = [encode_webp(picture) for picture in to_pictures(maker.decode(maker.sample(part)))]
+        images = to_images(np.stack([decode_webp(data) for data in stored]))
+        rows = {name: judge.embed(images).cpu().numpy() for name, judge in judges.items()}
+        for name, row in rows.items():
+            found[name].append(row)
+        everywhere = np.all([np.isfinite(row).all(axis=1) for row in rows.values()], axis=0)
+        for offset in np.flatnonzero(everywhere)[: wall - len(shown)]:
+            shown.append(start + int(offset))
+            write_bytes(folder / "images" / generator / f"{part[offset]}.webp", stored[offset])
+    vectors = {name: compact_descriptors(np.concatenate(parts), get_metric(name)) for name, parts in found.items()}
+    write_arrays(folder / f"{generator}.npz", {"seeds": np.array(seeds, dtype=np.int64), **vectors})
+    card = {
+        "generator": generator,
+        "count": count,
+        "seed": seed,
+        "recognisers": list(judges),
+        "no_face": {name: int(np.isnan(rows).any(axis=1).sum()) for name, rows in vectors.items()},
+        "stored_as": {name: str(rows.dtype) for name, rows in vectors.items()},
+        "command": f"{POPULATION_COMMAND} --generators {generator} --seed {seed} --count {count} --wall {wall}",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "wall": shown,
+    }
+    write_bytes(folder / f"{generator}.json", (json.dumps(card) + "\n").encode())
+    remove_other_pictures(folder / "images" / generator, [str(seeds[index]) for index in shown])
+    return load_population(generator, folder)
+
+
+FALSE_MATCH_RATES = (0.01, 0.001)
+"""False acceptance rates that thresholds are calibrated to."""
+
+
+def calibrate_thresholds(
+    vectors: NDArray[Any],
+    recogniser: str,
+    default: float,
+    *,
+    rates: Sequence[float] = FALSE_MATCH_RATES,
+    bootstraps: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[tuple[CalibratedThreshold, ...], ShareInterval, int]:
+    """Descriptors (N, D) of N different people -> thresholds at ``rates``, FAR at ``default``, number of pairs.
+
+    Rows of NaN (no face found) take no part. Intervals are percentile bootstraps over *identities*: pairs share faces, so that
+    resampling pairs would pretend to many more independent faces than there are. A person drawn k times counts k times in each
+    of their pairs and never against themselves.
+    """
+    known = vectors[np.isfinite(vectors).all(axis=1)]
+    if len(known) < 3:
+        raise LiminalError(f"A threshold needs at least three faces, but {len(known)} were found; ask for more strangers.")
+    first, second = np.triu_indices(len(known), k=1)
+    apart = pairwise_distances(known, known, get_metric(recogniser))[first, second]
+    order = np.argsort(apart, kind="stable")
+    # Only the near tail decides; the rest of the pairs enter through their number.
+    reach = max(float(np.quantile(apart, min(1.0, 5 * max(rates)))), default)
+    order = order[: int(np.searchsorted(apart[order], reach, side="right"))]
+    near, first, second = apart[order], first[order], second[order]
+
+    def measure(counts: NDArray[np.int64]) -> tuple[list[float], float]:
+        mass = np.cumsum(counts[first] * counts[second])
+        total = (counts.sum() ** 2 - (counts**2).sum()) / 2
+        cuts = []
+        for rate in rates:
+            at = min(int(np.searchsorted(mass, rate * total, side="left")), len(near) - 1)
+            cuts.append(float(near[at]))
+        below = int(np.searchsorted(near, default, side="left"))  # accepted: strictly below
+        return cuts, float(mass[below - 1] / total) if below else 0.0
+
+    points, accepted = measure(np.ones(len(known), dtype=np.int64))
+    rng = np.random.default_rng(seed)
+    draws, shares = np.empty((bootstraps, len(rates))), np.empty(bootstraps)
+    for index in range(bootstraps):
+        counts = np.bincount(rng.integers(0, len(known), len(known)), minlength=len(known))
+        draws[index], shares[index] = measure(counts)
+        if progress is not None and index % 50 == 0:
+            progress.stage(f"Resampling the people behind the {recogniser} threshold", index / bootstraps)
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    calibrated = tuple(
+        CalibratedThreshold(rate, point, float(below), float(above))
+        for rate, point, below, above in zip(rates, points, low, high, strict=True)
+    )
+    interval = np.quantile(shares, [0.025, 0.975])
+    return calibrated, ShareInterval(accepted, float(interval[0]), float(interval[1])), len(apart)
+
+
+def explain_thresholds(default: float, accepted: ShareInterval, strict: CalibratedThreshold) -> str:
+    """One plain sentence for the page: why there is a second threshold."""
+    many = 100 * accepted.share
+    return (
+        f"The default threshold of {default:g} was set on photographs of real people; generated faces are less varied, so that "
+        f"two strangers lie closer together and it accepts {many:.{0 if many >= 10 else 1}f} % of them, where "
+        f"{strict.distance:.2f} would accept {100 * strict.rate:g} %."
+    )
+
+
+def build_thresholds(
+    generator: str,
+    recogniser: str,
+    *,
+    folder: Path = THRESHOLDS_FOLDER,
+    strangers: Path | None = None,
+    bootstraps: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Thresholds:
+    """Calibrate on the stored strangers and write ``<generator>-<recogniser>.json``."""
+    from core.models import registry
+    from core.sampling.stored.population import load_population
+
+    population = load_population(generator, strangers, judged_by=recogniser)
+    judge = registry.load(recogniser, "recogniser")
+    vectors = population.vectors(recogniser)
+    calibrated, accepted, pairs = calibrate_thresholds(
+        vectors, recogniser, judge.threshold, bootstraps=bootstraps, seed=seed, progress=progress
+    )
+    result = Thresholds(
+        generator=generator,
+        recogniser=recogniser,
+        default=judge.threshold,
+        default_source=judge.threshold_source,
+        default_acceptance=accepted,
+        calibrated=calibrated,
+        strangers=len(vectors),
+        no_face=population.no_face(recogniser),
+        pairs=pairs,
+        bootstraps=bootstraps,
+        seed=seed,
+        explanation=explain_thresholds(judge.threshold, accepted, calibrated[0]),
+        command=f"{THRESHOLDS_COMMAND} --seed {seed} --bootstraps {bootstraps}",
+        date=dt.datetime.now(dt.UTC).date().isoformat(),
+    )
+    write_bytes(folder / f"{generator}-{recogniser}.json", (json.dumps(asdict(result), indent=1) + "\n").encode())
+    return result

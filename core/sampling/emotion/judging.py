@@ -1,0 +1,203 @@
+"""The models that make and judge emotion samples, loaded together, and what classifiers and recogniser say of finished pictures.
+
+``EmotionPanel`` holds paper B's stages (encoder, classifier on embeddings, prior, decoder), the surrogate and networks of the
+direct search,
+and all that judge the result: logits, raw and calibrated probabilities, filter (3), distance to the base.
+
+Where a generator's latents are embeddings themselves (paper B's published models), it names the classifier that reads them,
+this one its
+encoder, and the generator its prior: one name brings all four. Stage 2 is then the generator, and the classifier is a surrogate
+model: it
+predicts from the latent what it will say of the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+from torch import Tensor
+
+from core.errors import LiminalError
+from core.models import registry
+from core.models.builtin.emotion_mlp import EmotionMLP
+from core.models.contracts import Classifier, Decoder, Encoder, Generator, ModelCard, Prior, Recogniser, Surrogate
+from core.sampling.bases import Base
+from core.sampling.emotion.configuration import EmotionConfiguration, find_embedding_classifier
+from core.sampling.events import ClassifierScores
+from core.sampling.images import quantise, to_pictures
+from core.sampling.stored.reference import ReferenceSet, load_reference_set
+
+
+@dataclass(frozen=True)
+class EmotionPanel:
+    """generator, encoder, mlp, prior and decoder are paper B's stages; surrogate and steering serve the direct search.
+
+    decoder: None where the generator's latents are the embeddings, so that it is stage 2 itself (``embedding_models``).
+    """
+
+    generator: Generator
+    encoder: Encoder
+    mlp: EmotionMLP
+    prior: Prior
+    decoder: Decoder | None
+    surrogate: Surrogate | None  # None: nothing foretells this generator's emotions, and the real networks do all the work
+    steering: tuple[Classifier, ...]  # the real networks that the direct search climbs through: the surrogate's own, or the steerer
+    classifiers: Mapping[str, Classifier]  # all that are asked about the result, the steerer first
+    recogniser: Recogniser
+    reference: ReferenceSet
+
+    @classmethod
+    def load(cls, configuration: EmotionConfiguration) -> EmotionPanel:
+        """The models that a configuration names. Raises LiminalError for unknown names and for models that do not fit together."""
+        generator = registry.load(configuration.generator, "generator")
+        registry.find_entry(configuration.steerer, "classifier")
+        if find_embedding_classifier(configuration.generator) is not None:
+            return cls._of_embeddings(configuration, generator)
+        if configuration.strategy == "direct" and not generator.differentiable:
+            raise LiminalError(
+                f"{generator.card.title} has no gradient to search by, and names no classifier of its embeddings; add it again "
+                "with --option classifier=NAME."
+            )
+        encoder = registry.load(registry.list_names("encoder")[0], "encoder")
+        mlp = registry.load("emotion-mlp", "classifier")
+        prior = registry.load(registry.list_names("prior")[0], "prior")
+        decoder = registry.load(registry.list_names("decoder")[0], "decoder")
+        surrogate = registry.load(registry.list_names("surrogate")[0], "surrogate")
+        assert isinstance(mlp, EmotionMLP)
+        if not encoder.embedding_dim == prior.embedding_dim == decoder.embedding_dim:
+            raise LiminalError(
+                f"The embedding has {encoder.embedding_dim} values, the prior {prior.embedding_dim} and the decoder "
+                f"{decoder.embedding_dim}; train them again with 'python -m core train all'."
+            )
+        own = registry.find_entry(configuration.generator).own is not None
+        aided = not own and configuration.steerer == mlp.name
+        if configuration.strategy == "two-stage" and (own or decoder.latent_dim != generator.latent_dim):
+            raise LiminalError(
+                f"Two stages need a decoder from embeddings to latents of {generator.name}, and there is none; choose the direct "
+                "search, or another generator."
+            )
+        if configuration.strategy == "two-stage" and configuration.steerer != mlp.name:
+            raise LiminalError(
+                f"Two stages are steered by {mlp.card.title}, which knows embeddings, not by {configuration.steerer}; choose the "
+                "direct search."
+            )
+        steering = surrogate.classifiers if configuration.steerer == mlp.name else (configuration.steerer,)
+        return cls(
+            generator=generator,
+            encoder=encoder,
+            mlp=mlp,
+            prior=prior,
+            decoder=decoder,
+            surrogate=surrogate if aided else None,
+            steering=tuple(registry.load(name, "classifier") for name in steering),
+            classifiers={name: registry.load(name, "classifier") for name in configuration.classifiers},
+            recogniser=registry.load(configuration.recogniser, "recogniser"),
+            reference=load_reference_set(configuration.generator),
+        )
+
+    @classmethod
+    def _of_embeddings(cls, configuration: EmotionConfiguration, generator: Generator) -> EmotionPanel:
+        """The panel of a generator whose latents are embeddings: it brings its prior, and its classifier the encoder."""
+        name = str(find_embedding_classifier(configuration.generator))
+        if configuration.steerer != name:
+            raise LiminalError(
+                f"Faces of {generator.card.title} are steered by {name}, which reads its embeddings, not by "
+                f"{configuration.steerer}; choose {name}."
+            )
+        mlp = registry.load(name, "classifier")
+        assert isinstance(mlp, EmotionMLP)
+        own = registry.find_entry(generator.name, "generator").own
+        assert own is not None
+        prior = registry.load(str(own.options["prior"]), "prior")
+        if not mlp.encoder.embedding_dim == prior.embedding_dim == generator.latent_dim:
+            raise LiminalError(
+                f"{mlp.encoder.name} gives embeddings of {mlp.encoder.embedding_dim} values, {prior.name} makes them of "
+                f"{prior.embedding_dim} and {generator.name} reads {generator.latent_dim}; add models that belong together."
+            )
+        return cls(
+            generator=generator,
+            encoder=mlp.encoder,
+            mlp=mlp,
+            prior=prior,
+            decoder=None,
+            surrogate=EmbeddingSurrogate(mlp),
+            steering=(mlp,),
+            classifiers={each: registry.load(each, "classifier") for each in configuration.classifiers},
+            recogniser=registry.load(configuration.recogniser, "recogniser"),
+            reference=load_reference_set(configuration.generator),
+        )
+
+    def cards(self) -> list[ModelCard]:
+        """Every model's card, each once."""
+        cards = [self.generator.card, self.encoder.card, self.mlp.card, self.prior.card]
+        cards += [each.card for each in (self.decoder, self.surrogate) if each is not None]
+        cards += [self.recogniser.card, *(each.card for each in (*self.steering, *self.classifiers.values()))]
+        return list({card.name: card for card in cards}.values())
+
+
+class EmbeddingSurrogate(Surrogate):
+    """The classifier on embeddings, asked about latents."""
+
+    def __init__(self, mlp: EmotionMLP) -> None:
+        self.card, self.device, self.mlp = mlp.card, mlp.device, mlp
+        self.classifiers = (mlp.name,)
+
+    def logits(self, latents: Tensor) -> Tensor:
+        return self.mlp.logits_of(latents)[:, None]  # (N, 1, 6)
+
+
+@dataclass(frozen=True)
+class JudgedImage:
+    """One picture: opinions and filter (3) by classifier; its distance to its base, NaN where no face was found in either."""
+
+    opinions: Mapping[str, ClassifierScores]
+    above: Mapping[str, tuple[bool, bool]]
+    distance: float
+    descriptor: Tensor  # (D,), the recogniser's; NaN where no face was found
+
+    @property
+    def passed(self) -> dict[str, bool]:
+        """Filter (3): both emotions of the pair above their percentile."""
+        return {name: first and second for name, (first, second) in self.above.items()}
+
+
+def judge_images(
+    images: Tensor, bases: Tensor | None, configuration: EmotionConfiguration, panel: EmotionPanel
+) -> list[JudgedImage]:
+    """(N, 3, H, W) as they are stored, beside their bases' descriptors (N, D) -> one Judged an image. None: they are bases."""
+    reference, pair = panel.reference, configuration.pair
+    with torch.inference_mode():
+        logits = {name: judge.logits(images).cpu().double().numpy() for name, judge in panel.classifiers.items()}
+        vectors = panel.recogniser.embed(images).cpu()
+        distances = panel.recogniser.distance(vectors, vectors if bases is None else bases.cpu()).tolist()
+    raw = {name: softmax(rows, axis=1) for name, rows in logits.items()}
+    calibrated = {name: reference.calibrated(name, rows) for name, rows in logits.items()}
+    above = {name: reference.above(name, rows, pair) for name, rows in logits.items()}
+    return [
+        JudgedImage(
+            {
+                name: ClassifierScores(_to_floats(raw[name][row]), _to_floats(calibrated[name][row]), _to_floats(logits[name][row]))
+                for name in logits
+            },
+            {name: (bool(above[name][row, 0]), bool(above[name][row, 1])) for name in logits},
+            float(distances[row]),
+            vectors[row],
+        )
+        for row in range(len(images))
+    ]
+
+
+def judge_base(base: Base, configuration: EmotionConfiguration, panel: EmotionPanel) -> tuple[NDArray[np.uint8], JudgedImage]:
+    """A base's picture (H, W, 3) and what is said of it."""
+    with torch.inference_mode():
+        image = quantise(panel.generator.decode(torch.from_numpy(base.latent)[None]))
+    return to_pictures(image)[0], judge_images(image, None, configuration, panel)[0]
+
+
+def _to_floats(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

@@ -1,0 +1,152 @@
+"""The smallest change of looks after which a recogniser refuses the owner.
+
+Paper A, section 6.3, asks which change of looks makes a recogniser reject the person who owns the device. All named directions
+(``stored.directions``) are swept together in steps of 0.1 paper units; the interval in which the verdict flips is then halved.
+A step after which no face is found is no rejection. Imports no torch before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import LiminalError
+from core.progress import Progress
+from core.sampling.stored.directions import Direction, SemanticStep, load_directions, make_semantic_steps
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.models.contracts import Generator, Recogniser
+
+
+SWEEP_LEVELS = tuple(round(0.1 * level, 1) for level in range(1, 9))
+"""Paper units of the coarse sweep; a step of 0.8 is eight standard deviations of one latent value at 100 of them."""
+
+REFINEMENTS = 5
+"""Halvings of the interval in which the verdict flips: a sweep in tenths becomes exact to 0.003."""
+
+
+@dataclass(frozen=True, eq=False)
+class SweptStep:
+    """One judged step of the search; the distance is NaN where no face was found."""
+
+    label: str
+    step: float
+    distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Lockout:
+    """The smallest change that locks out: the step, its picture uint8 (H, W, 3) and the distance judged on that picture."""
+
+    step: SemanticStep
+    picture: NDArray[np.uint8]
+    distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class LockoutSearch:
+    """What the search found; ``smallest`` is None when no step up to the largest level locks out."""
+
+    smallest: Lockout | None
+    threshold: float
+    largest: float  # paper units of the largest step tried
+    swept: tuple[SweptStep, ...]  # everything judged, in order
+
+
+def find_smallest_lockout(
+    base_latent: NDArray[np.float32],
+    generator: Generator,
+    recogniser: Recogniser,
+    threshold: float,
+    directions: Sequence[Direction] | None = None,
+    progress: Progress | None = None,
+    *,
+    levels: Sequence[float] = SWEEP_LEVELS,
+    refinements: int = REFINEMENTS,
+) -> LockoutSearch:
+    """The smallest step along any direction after which the recogniser finds a face and rejects it (distance >= threshold).
+
+    All directions advance together, level by level, until one is rejected; then the level is halved between acceptance and
+    rejection for those that were. A step without a face is no rejection: it is 'no face found', and the direction goes on.
+    Raises LiminalError where no face is found in the base, or the threshold refuses even the base.
+    """
+    progress = progress or Progress()
+    directions = load_directions() if directions is None else directions
+    levels = sorted(levels)
+    if not levels or levels[0] <= 0:
+        raise LiminalError("The steps of a lock-out search must be positive; leave them out for the usual ones.")
+    owner = _embed_owner(base_latent, generator, recogniser, threshold)
+    swept: list[SweptStep] = []
+
+    def judge(steps: Sequence[SemanticStep]) -> list[Lockout]:
+        tried = [Lockout(*row) for row in zip(steps, *_judge_steps(steps, owner, generator, recogniser), strict=True)]
+        swept.extend(SweptStep(each.step.label, each.step.step, each.distance) for each in tried)
+        return tried
+
+    lower, rejected = 0.0, list[Lockout]()
+    for place, level in enumerate(levels):
+        progress.stage(f"Trying changes of {level:g}", 0.7 * place / len(levels))
+        tried = judge(make_semantic_steps(base_latent, generator, level, directions))
+        rejected = [each for each in tried if each.distance >= threshold]
+        if rejected:
+            break
+        lower = level
+    if not rejected:
+        return LockoutSearch(None, threshold, levels[-1], tuple(swept))
+    upper = rejected[0].step.step
+    for halving in range(refinements):
+        progress.stage("Looking for the smallest change", 0.7 + 0.3 * halving / refinements)
+        middle = (lower + upper) / 2
+        labels = {each.step.label for each in rejected}
+        tried = judge([each for each in make_semantic_steps(base_latent, generator, middle, directions) if each.label in labels])
+        # Whoever is rejected in the middle leads; if nobody is, all of them flip above it.
+        if leading := [each for each in tried if each.distance >= threshold]:
+            rejected, upper = leading, middle
+        else:
+            lower = middle
+    # Equal steps: the one that is rejected most clearly.
+    smallest = max(rejected, key=lambda each: each.distance)
+    return LockoutSearch(smallest, threshold, levels[-1], tuple(swept))
+
+
+def _embed_owner(latent: NDArray[np.float32], generator: Generator, recogniser: Recogniser, threshold: float) -> torch.Tensor:
+    """The descriptor (1, D) of the base."""
+    import torch
+
+    from core.sampling.images import quantise
+
+    with torch.inference_mode():
+        owner = recogniser.embed(quantise(generator.decode(torch.from_numpy(np.asarray(latent, np.float32)[None]))))
+        if not bool(torch.isfinite(owner).all()):
+            raise LiminalError(f"{recogniser.card.title} finds no face in this base; choose another one.")
+        if not float(recogniser.distance(owner, owner)[0]) < threshold:
+            raise LiminalError(f"A threshold of {threshold:g} refuses even the owner's own face; choose a larger one.")
+        return owner
+
+
+def _judge_steps(
+    steps: Sequence[SemanticStep], owner: torch.Tensor, generator: Generator, recogniser: Recogniser
+) -> tuple[list[NDArray[np.uint8]], list[float]]:
+    """Pictures of the steps and their distances to the owner, judged on these pictures."""
+    import torch
+
+    from core.sampling.images import to_images, to_pictures
+
+    with torch.inference_mode():
+        pictures = to_pictures(generator.decode(torch.from_numpy(np.stack([each.latent for each in steps]))))
+        distances = recogniser.distance(owner, recogniser.embed(to_images(pictures)))
+    return list(pictures), [float(value) for value in distances.cpu()]
+
+
+@dataclass(frozen=True)
+class JudgedLockout:
+    """What the search found, and what every recogniser says of the changed face."""
+
+    found: LockoutSearch
+    distances: dict[str, float]

@@ -1,0 +1,136 @@
+"""Named directions in latent space, along which generated faces smile, open the mouth, turn, brighten, darken their hair or
+wear glasses, and the steps along them: semantic samples.
+
+Stored in ``assets/directions``: ``directions.npz`` (one unit vector a name) and ``directions.json`` (configuration, command,
+date and the
+effect of each, measured on faces that took no part in finding it). Imports no torch; ``building.attributes`` finds them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data_folder import ASSETS
+from core.errors import LiminalError
+from core.sampling.stored.scores import read_arrays
+
+if TYPE_CHECKING:
+    from core.models.contracts import Generator
+
+
+DIRECTIONS_FOLDER = ASSETS / "directions"
+DIRECTIONS_COMMAND = "python -m core assets directions"
+
+DIRECTION_WORDS = {
+    "smile": ("smiling more", "smiling less"),
+    "mouth-open": ("the mouth more open", "the mouth more closed"),
+    "head-turn": ("the head turned to the right", "the head turned to the left"),
+    "brightness": ("in brighter light", "in dimmer light"),
+    "hair-darkness": ("with darker hair", "with lighter hair"),
+    "glasses": ("with glasses", "without glasses"),
+}
+"""What a step forward and a step back look like, in words for people (right and left as the viewer sees them)."""
+
+
+@dataclass(frozen=True)
+class DirectionEffect:
+    """What one step of ``STEP`` paper units does to held-out faces of one generator.
+
+    change: the target attribute's change in the direction meant, in standard deviations of random faces, averaged over a step
+    forward and one back; low, high: 95 % interval of its mean over faces; right: share of faces that changed as meant, with
+    Wilson's interval; others: mean change of the other attributes; identity: median distance to the face itself by recogniser;
+    no_face: share of steps after which a recogniser found no face.
+    """
+
+    faces: int
+    change: float
+    low: float
+    high: float
+    right: float
+    right_low: float
+    right_high: float
+    others: Mapping[str, float]
+    identity: Mapping[str, float]
+    no_face: float
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A unit vector (d,) in latent space with its name, words for a step forward and back, and its measured effects."""
+
+    name: str
+    forward: str
+    back: str
+    vector: NDArray[np.float32]
+    explained: float  # R^2 of the regression on held-out faces
+    orthogonal: bool  # to the gradients of the other attributes
+    effects: Mapping[str, DirectionEffect]  # by generator
+
+
+def load_directions(folder: Path = DIRECTIONS_FOLDER) -> tuple[Direction, ...]:
+    """The stored directions. Imports no torch. Raises LiminalError where there are none."""
+    try:
+        card = json.loads((folder / "directions.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LiminalError(f"No directions are stored in {folder}; make them with '{DIRECTIONS_COMMAND}'.") from error
+    vectors = read_arrays(folder / "directions.npz", DIRECTIONS_COMMAND)
+    return tuple(
+        Direction(
+            name=row["name"],
+            forward=DIRECTION_WORDS[row["name"]][0],
+            back=DIRECTION_WORDS[row["name"]][1],
+            vector=vectors[row["name"]],
+            explained=row["explained"],
+            orthogonal=row["orthogonal"],
+            effects={generator: DirectionEffect(**effect) for generator, effect in row["effects"].items()},
+        )
+        for row in card["directions"]
+    )
+
+
+SEMANTIC_STEP = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class SemanticStep:
+    """One step: ``step`` in paper units (always positive), forward (sign 1) or back (-1), and where it leads (d,)."""
+
+    direction: str
+    sign: int
+    step: float
+    words: str  # what it looks like, for example 'smiling more'
+    latent: NDArray[np.float32]
+
+    @property
+    def label(self) -> str:
+        """For example 'smile+' or 'smile-': the ``direction`` of pairs of sample_type 'semantic'."""
+        return f"{self.direction}{'+' if self.sign > 0 else '-'}"
+
+
+def make_semantic_steps(
+    base_latent: NDArray[np.float32],
+    generator: Generator,
+    step: float = SEMANTIC_STEP,
+    directions: Sequence[Direction] | None = None,
+) -> list[SemanticStep]:
+    """From a base (d,): one step forward and one back along each direction (the stored ones by default)."""
+    if not 0 < step < np.inf:
+        raise LiminalError(f"A semantic step must be a positive number of paper units, not {step}.")
+    steps = []
+    for direction in load_directions() if directions is None else directions:
+        if direction.vector.shape != np.shape(base_latent):
+            raise LiminalError(
+                f"The direction '{direction.name}' was found in {len(direction.vector)} latent values, but {generator.name} has "
+                f"{np.size(base_latent)}; use a generator of the same latent space."
+            )
+        for sign, words in ((1, direction.forward), (-1, direction.back)):
+            moved = base_latent + np.float32(sign * step * generator.step_scale) * direction.vector
+            steps.append(SemanticStep(direction.name, sign, step, words, moved.astype(np.float32)))
+    return steps

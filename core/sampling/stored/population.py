@@ -1,0 +1,282 @@
+"""The population: random, unfiltered people of a generator with every recogniser's descriptor, and thresholds calibrated on them.
+
+Stored in ``assets/strangers``: ``<generator>.json`` (configuration, command, date, wall), ``<generator>.npz`` (seeds and one
+descriptor
+a recogniser and person, NaN where no face was found) and ``images/<generator>/<seed>.webp`` for the wall, the first people in
+whom every
+recogniser found a face. Descriptors are those of the pictures as they are stored: what is shown is what was judged.
+
+Stored in ``assets/thresholds``: ``<generator>-<recogniser>.json``. A default threshold is set on photographs of real people. A
+generator's
+faces are less varied (one training set, one pose, one light), a recogniser places them closer together, and the default accepts
+more of
+them. The calibrated threshold is the distance at which a stated share of *impostor pairs* (two seeds of one generator) is
+accepted: the
+false match rate (FMR; ISO/IEC 19795-1). Imports no torch; ``building.population`` makes both.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.data_folder import ASSETS
+from core.errors import LiminalError
+from core.models.custom import catalogue
+from core.models.custom.catalogue import list_custom_models
+from core.sampling.stored import scores
+from core.sampling.stored.scores import get_metric, pairwise_distances, read_arrays
+
+POPULATION_FOLDER = ASSETS / "strangers"
+POPULATION_COMMAND = "python -m core assets strangers"
+
+
+@dataclass(frozen=True)
+class PopulationFace:
+    """A stranger with a picture: ``index`` is the row in the population."""
+
+    index: int
+    seed: int
+    image: Path  # WebP, the generator's own size
+
+
+@dataclass(frozen=True)
+class AcceptanceShare:
+    """How many strangers would get in. The share is of those in whom a face was found; 95 % Wilson interval."""
+
+    accepted: int
+    judged: int
+    no_face: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Population:
+    """The stored population of one generator."""
+
+    generator: str
+    seeds: NDArray[np.int64]  # (N,)
+    descriptors: dict[str, NDArray[np.float32]]  # by recogniser: (N, D), NaN rows where no face was found
+    wall: tuple[PopulationFace, ...]
+    command: str
+    date: str
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def vectors(self, recogniser: str) -> NDArray[np.float32]:
+        """Descriptors (N, D). Raises LiminalError where none are stored."""
+        get_metric(recogniser)
+        try:
+            return self.descriptors[recogniser]
+        except KeyError:
+            raise LiminalError(
+                f"The strangers of {self.generator} were not judged by {recogniser}; make them again with '{POPULATION_COMMAND}'."
+            ) from None
+
+    def no_face(self, recogniser: str) -> int:
+        """In how many strangers this recogniser found no face."""
+        return int(np.isnan(self.vectors(recogniser)).any(axis=1).sum())
+
+    def distances(self, vector: NDArray[Any], recogniser: str) -> NDArray[np.float64]:
+        """A descriptor (D,) against all strangers -> (N,), NaN where no face was found."""
+        vectors = self.vectors(recogniser)
+        if np.shape(vector) != (vectors.shape[1],) or not np.isfinite(vector).all():
+            raise LiminalError(f"The face has no descriptor by {recogniser}; choose a face in which it finds one.")
+        apart: NDArray[np.float64] = pairwise_distances(vector, vectors, get_metric(recogniser))[0]
+        return apart
+
+    def acceptance(self, vector: NDArray[Any], recogniser: str, threshold: float) -> AcceptanceShare:
+        """The strangers nearer to a descriptor (D,) than ``threshold``."""
+        return measure_acceptance(self.distances(vector, recogniser), threshold)
+
+
+def measure_acceptance(apart: NDArray[np.float64], threshold: float) -> AcceptanceShare:
+    """Distances (N,), NaN where no face was found -> the share accepted, with Wilson's interval (Wilson 1927, JASA 22)."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    found = apart[np.isfinite(apart)]
+    accepted = int((found < threshold).sum())
+    if not len(found):
+        return AcceptanceShare(0, 0, len(apart), float("nan"), 0.0, 1.0)
+    low, high = proportion_confint(accepted, len(found), method="wilson")
+    return AcceptanceShare(accepted, len(found), len(apart) - len(found), accepted / len(found), float(low), float(high))
+
+
+def population_folder(generator: str) -> Path:
+    """Where a generator's strangers lie: of one that the user added, in the data folder."""
+    return (
+        catalogue.precomputed_folder(generator) / "strangers"
+        if generator in scores.list_custom_names("generator")
+        else POPULATION_FOLDER
+    )
+
+
+def load_population(generator: str = "dcgan-sharp", folder: Path | None = None, *, judged_by: str = "") -> Population:
+    """The stored strangers of a generator. Imports no torch. Raises LiminalError where there are none.
+
+    judged_by: a recogniser that must have judged them. One that the user added may have judged the first of them alone: these
+    are the population then.
+    """
+    folder = folder or population_folder(generator)
+    try:
+        card = json.loads((folder / f"{generator}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        own = generator in scores.list_custom_names("generator")
+        command = f"{scores.PRECOMPUTE_COMMAND} {generator}" if own else POPULATION_COMMAND
+        raise LiminalError(f"No strangers of {generator} are stored in {folder}; make them with '{command}'.") from error
+    arrays = read_arrays(folder / f"{generator}.npz", POPULATION_COMMAND)
+    seeds = arrays["seeds"]
+    stored = Population(
+        generator=generator,
+        seeds=seeds,
+        descriptors={name: arrays[name].astype(np.float32) for name in card["recognisers"]},
+        wall=tuple(
+            PopulationFace(index, int(seeds[index]), folder / "images" / generator / f"{int(seeds[index])}.webp")
+            for index in card["wall"]
+        ),
+        command=card["command"],
+        date=card["date"],
+    )
+    return _add_custom_descriptors(stored, judged_by)
+
+
+def _add_custom_descriptors(people: Population, judged_by: str) -> Population:
+    """Add what added recognisers said; the one that must have judged decides how many strangers there are."""
+    said = {name: scores.load_custom_descriptors(name, people.generator) for name in scores.list_custom_names("recogniser")}
+    known = {name: each.strangers for name, each in said.items() if each is not None}
+    if judged_by in said and judged_by not in known:
+        raise scores.make_not_judged_error(judged_by, people.generator)
+    count = min(len(people), len(known[judged_by])) if judged_by in known else len(people)
+    rows = {**people.descriptors, **{name: each for name, each in known.items() if len(each) >= count}}
+    return replace(
+        people,
+        seeds=people.seeds[:count],
+        descriptors={name: each[:count] for name, each in rows.items()},
+        wall=tuple(face for face in people.wall if face.index < count),
+    )
+
+
+THRESHOLDS_FOLDER = ASSETS / "thresholds"
+THRESHOLDS_COMMAND = "python -m core assets thresholds"
+
+
+@dataclass(frozen=True)
+class CalibratedThreshold:
+    """The distance below which ``rate`` of impostor pairs lie, with its 95 % interval."""
+
+    rate: float
+    distance: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ShareInterval:
+    """A share in [0, 1] with its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """A recogniser's default threshold and its calibrated ones on one generator's faces."""
+
+    generator: str
+    recogniser: str
+    default: float
+    default_source: str
+    default_acceptance: ShareInterval  # of impostor pairs, at the default
+    calibrated: tuple[CalibratedThreshold, ...]
+    strangers: int
+    no_face: int
+    pairs: int
+    bootstraps: int
+    seed: int
+    explanation: str
+    command: str
+    date: str
+
+    def at(self, rate: float) -> CalibratedThreshold:
+        """The threshold calibrated to a false acceptance rate. Raises LiminalError with the rates there are."""
+        for candidate in self.calibrated:
+            if abs(candidate.rate - rate) < 1e-9:
+                return candidate
+        known = ", ".join(f"{100 * candidate.rate:g} %" for candidate in self.calibrated)
+        raise LiminalError(f"No threshold was calibrated to {100 * rate:g} % false acceptances, only to {known}.")
+
+
+def load_thresholds(generator: str, recogniser: str, folder: Path = THRESHOLDS_FOLDER) -> Thresholds:
+    """The thresholds of a recogniser on a generator's faces. Imports no torch.
+
+    Models that a user added come with their default alone until they are prepared. Raises LiminalError where nothing is known.
+    """
+    own = [
+        catalogue.precomputed_folder(each.name) / "thresholds"
+        for each in list_custom_models()
+        if each.name in (generator, recogniser)
+    ]
+    stored = [place / f"{generator}-{recogniser}.json" for place in own]
+    path = next((each for each in stored if each.is_file()), folder / f"{generator}-{recogniser}.json")
+    try:
+        card: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return Thresholds(
+            **{
+                **card,
+                "default_acceptance": ShareInterval(**card["default_acceptance"]),
+                "calibrated": tuple(CalibratedThreshold(**row) for row in card["calibrated"]),
+            }
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        known = _load_default_threshold(generator, recogniser, folder)
+        if known is not None:
+            return known
+        raise LiminalError(
+            f"No calibrated threshold is stored for {recogniser} on faces of {generator}; make it with '{THRESHOLDS_COMMAND}'."
+        ) from error
+
+
+def _load_default_threshold(generator: str, recogniser: str, folder: Path) -> Thresholds | None:
+    """The default threshold alone, where generator or recogniser was added by the user; None for built-in pairs."""
+    added = {each.name: each.facts for each in list_custom_models()}
+    if recogniser in added and "threshold" in added[recogniser]:
+        default, source = float(added[recogniser]["threshold"]), str(added[recogniser].get("threshold_source", ""))
+    elif generator in added and (others := sorted(folder.glob(f"*-{recogniser}.json"))):
+        card = json.loads(others[0].read_text(encoding="utf-8"))  # a default is the same for all generators
+        default, source = float(card["default"]), str(card["default_source"])
+    else:
+        return None
+    return Thresholds(
+        generator=generator,
+        recogniser=recogniser,
+        default=default,
+        default_source=source,
+        default_acceptance=ShareInterval(math.nan, 0.0, 1.0),
+        calibrated=(),
+        strangers=0,
+        no_face=0,
+        pairs=0,
+        bootstraps=0,
+        seed=0,
+        explanation=f"The limit is {recogniser}'s own default of {default:g}; it was not calibrated on faces of {generator}.",
+        command="",
+        date="",
+    )
+
+
+def find_threshold_range(distances: NDArray[np.float64], marks: list[float]) -> tuple[float, float]:
+    """The range that a threshold can be dragged over: all strangers and all ready-made thresholds, with a little air."""
+    low = min(float(np.nanmin(distances)), *marks) - 0.05
+    high = max(float(np.nanquantile(distances, 0.999)), *marks) + 0.03
+    return round(max(0.0, low), 2), round(high, 2)

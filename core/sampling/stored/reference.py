@@ -1,0 +1,129 @@
+"""The reference set: every classifier's logits of many random faces of a generator (paper B, filter (3) and Fig. 8).
+
+From the stored logits come the 75th percentiles k of filter (3), the distributions that Fig. 8 shows, and each classifier's
+temperature.
+Stored in ``assets/reference``: ``<generator>.npz`` (logits a classifier) and ``<generator>.json``.
+
+Temperature (Guo et al. 2017, arXiv:1706.04599): nobody knows the true emotion of a generated face, so each network is made as
+sure as it
+is right about what the *other* networks call most likely; the distilled MLP about its teachers' probabilities. The small CNN,
+which judges
+what the others steer, labels nothing for them. Imports no torch; ``building.population`` makes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from core.data_folder import ASSETS
+from core.errors import LiminalError
+from core.models.custom import catalogue
+from core.sampling.stored import scores
+from core.sampling.stored.scores import read_arrays
+
+REFERENCE_FOLDER = ASSETS / "reference"
+REFERENCE_COMMAND = "python -m core assets reference"
+FILTER_PERCENTILE = 75.0
+
+TEMPERATURE_TEACHERS: Mapping[str, tuple[str, ...]] = {
+    "mini-xception": ("tanh-cnn",),
+    "tanh-cnn": ("mini-xception",),
+    "emotion-mlp": ("mini-xception", "tanh-cnn"),
+    "small-cnn": ("mini-xception", "tanh-cnn"),
+}
+"""Whose opinion a classifier's temperature is fitted to; that of an added one, to what ``OTHERS`` call most likely."""
+DEFAULT_TEACHERS = ("mini-xception", "tanh-cnn")
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReferenceSet:
+    """logits: classifier -> (N, 6) over EMOTIONS, of the same N plain faces; temperatures: classifier -> T > 0."""
+
+    generator: str
+    seed: int
+    logits: Mapping[str, NDArray[np.float32]]
+    temperatures: Mapping[str, float]
+    command: str
+    date: str
+
+    def __len__(self) -> int:
+        return len(next(iter(self.logits.values())))
+
+    def percentiles(self, classifier: str) -> Array:
+        """K of filter (3): the 75th percentile of every emotion's logit -> (6,)."""
+        k: Array = np.percentile(self.of(classifier).astype(np.float64), FILTER_PERCENTILE, axis=0)
+        return k
+
+    def above(self, classifier: str, logits: NDArray[Any], pair: tuple[int, int]) -> NDArray[np.bool_]:
+        """(N, 6) -> (N, 2): whether each emotion of the pair is above its percentile. Both: the image passes filter (3)."""
+        places = list(pair)
+        found: NDArray[np.bool_] = np.asarray(logits, np.float64)[:, places] > self.percentiles(classifier)[places]
+        return found
+
+    def calibrated(self, classifier: str, logits: NDArray[Any]) -> Array:
+        """(N, 6) logits -> (N, 6) probabilities at this classifier's temperature."""
+        self.of(classifier)
+        p: Array = softmax(np.asarray(logits, np.float64) / self.temperatures[classifier], axis=1)
+        return p
+
+    def plain_share(self, classifier: str, pair: tuple[int, int]) -> tuple[int, int]:
+        """How many of the population pass filter (3) for this pair -> (passed, N)."""
+        return int(self.above(classifier, self.of(classifier), pair).all(axis=1).sum()), len(self.of(classifier))
+
+    def of(self, classifier: str) -> NDArray[np.float32]:
+        """A classifier's logits (N, 6). Raises LiminalError for one that was not asked."""
+        try:
+            return self.logits[classifier]
+        except KeyError:
+            if classifier in scores.list_custom_names("classifier"):
+                raise scores.make_not_judged_error(classifier, self.generator) from None
+            known = ", ".join(self.logits)
+            raise LiminalError(
+                f"The reference population of {self.generator} knows no classifier '{classifier}', only {known}; "
+                f"make it again with '{REFERENCE_COMMAND}'."
+            ) from None
+
+
+def reference_folder(generator: str) -> Path:
+    """Where a generator's population lies: of one that the user added, in the data folder."""
+    return (
+        catalogue.precomputed_folder(generator) / "reference"
+        if generator in scores.list_custom_names("generator")
+        else REFERENCE_FOLDER
+    )
+
+
+def load_reference_set(generator: str, folder: Path | None = None) -> ReferenceSet:
+    """The stored population of a generator, and what added classifiers said of its first faces. Imports no torch network.
+
+    Raises LiminalError where there is none.
+    """
+    folder = folder or reference_folder(generator)
+    asked = {name: scores.load_custom_logits(name, generator) for name in scores.list_custom_names("classifier")}
+    said = {name: each for name, each in asked.items() if each is not None}
+    try:
+        card = json.loads((folder / f"{generator}.json").read_text(encoding="utf-8"))
+        logits = read_arrays(folder / f"{generator}.npz", REFERENCE_COMMAND)
+        return ReferenceSet(
+            generator=card["generator"],
+            seed=card["seed"],
+            logits=logits | {name: rows for name, (rows, _) in said.items()},
+            temperatures={name: float(value) for name, value in card["temperatures"].items()}
+            | {name: sure for name, (_, sure) in said.items()},
+            command=card["command"],
+            date=card["date"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        own = generator in scores.list_custom_names("generator")
+        command = f"{scores.PRECOMPUTE_COMMAND} {generator}" if own else REFERENCE_COMMAND
+        raise LiminalError(f"No reference population of {generator} is stored in {folder}; make it with '{command}'.") from error

@@ -1,0 +1,261 @@
+"""The page 'You': a visitor answers some faces, each answer is predicted before it is given, and their profile is compared with
+the group's.
+
+The profile is in words first, each with its interval; with few answers it says only that they are too few.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from core.alignment.configuration import CLASSIFIERS
+from core.analysis.estimate import Estimate
+from core.models.emotions import EMOTIONS
+from ui import navigation, progress
+from ui.alignment import answers, personal_stimuli, runs
+from ui.alignment.answers import BLOCK_SIZE, MORE_QUESTIONS, VisitorAnswers, current_visitor
+from ui.analysis.figure_card import show_figure_card
+from ui.components.trials import ask_emotion
+from ui.jobs import find_or_start_job
+from ui.markup import caption_html, facts_html, format_percent, intro_html, study_badges_html
+
+if TYPE_CHECKING:
+    from core.alignment.alignment import Alignment
+    from core.alignment.personal import PersonProfile, RunningScore
+    from ui.analysis.study_choice import StudyChoice
+
+
+def show_profile(chosen: StudyChoice, you: VisitorAnswers) -> None:
+    """The profile, or that it is too early for one."""
+    from core.alignment.personal import MIN_ANSWERS, profile_person, score_guesses
+    from core.figures.alignment import exhibit_bias
+    from core.figures.exhibit import build_file_name
+
+    st.header("You and the crowd", anchor="you-profile")
+    simulated = chosen.material.source == "simulated"
+    source = "people and simulated" if simulated else "people"
+    if you.n < MIN_ANSWERS:
+        st.html(
+            intro_html(f"{you.n} answers are too few to say anything of you; {MIN_ANSWERS - you.n} more, and there is a profile.")
+        )
+        st.html(score_html(you))
+        return
+    found = profile_person("you", you.group, you.said, you.prior, source=source)
+    score = score_guesses("you", you.own, you.group, you.said, source=source)
+    crowd = "simulated observers" if simulated else "people"
+    if simulated:
+        st.html(
+            caption_html("This crowd is simulated: nobody was asked, so that where you part from it says nothing of other people.")
+        )
+    st.html(facts_html([_show_guess_score(you, score), *_profile_sentences(found, crowd)]))
+    show_figure_card(exhibit_bias(found, crowd), "you-leanings", name=build_file_name("you", "profile"))
+    st.html(
+        caption_html(
+            f"From {you.n} answers. They describe how you answered about generated faces today, and are no test of you; a second "
+            "round would give somewhat other numbers, as the intervals say."
+        )
+    )
+
+
+def score_html(you: VisitorAnswers) -> str:
+    """The score so far as HTML."""
+    own, group = you.score()
+    few = "" if you.n >= 30 else " Too few to tell who is better."
+    return caption_html(
+        f"Guessed right so far: {own} of {you.n} from your answers before; {group} of {you.n} by everybody’s model.{few}"
+    )
+
+
+def _show_guess_score(you: VisitorAnswers, score: RunningScore) -> tuple[str, str]:
+    own, group = you.score()
+    gain = score.gain
+    between = f"{gain.value:+.2f} bits an answer, {gain.low:+.2f} to {gain.high:+.2f}"
+    if gain.low > 0:
+        verdict = f"Your own model is clearly less surprised by you ({between})."
+    elif gain.high < 0:
+        verdict = f"Everybody’s model is still less surprised by you ({between})."
+    else:
+        verdict = f"Which of the two knows you better cannot be told yet ({between})."
+    return format_percent(own / you.n), (
+        f"of your {you.n} answers were guessed before you gave them, from your earlier ones; everybody’s model had "
+        f"{format_percent(group / you.n)}. {verdict}"
+    )
+
+
+def _profile_sentences(found: PersonProfile, crowd: str) -> list[tuple[str, str]]:
+    """What departs from the crowd, or that nothing does; then sensitivity and slips."""
+    told = []
+    for name in found.departs:
+        each = found.bias[name]
+        words = f"as often as the crowd you say {name} where a face is unclear ({_format_interval(each)})."
+        told.append((f"{_format_factor(each.value)}×", words))
+    if not told:
+        told.append(("Even", f"No feeling stands out: where a face is unclear you lean as the {crowd} do, as far as can be told."))
+    s = found.sensitivity
+    if s.low > 1:
+        how = "You tell these faces apart more sharply than the crowd’s model does"
+    elif s.high < 1:
+        how = "You tell these faces apart less sharply than the crowd’s model does"
+    else:
+        how = "You tell these faces apart about as sharply as the crowd’s model does"
+    told.append((f"{_format_factor(s.value)}×", f"{how} ({_format_interval(s)}; 1 is the same)."))
+    lapse = found.lapse
+    told.append(
+        (
+            format_percent(lapse.value),
+            f"of your answers look like slips, given whatever the face was ({format_percent(lapse.low)} to {format_percent(lapse.high)}).",
+        )
+    )
+    return told
+
+
+def _format_factor(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else "–"
+
+
+def _format_interval(each: Estimate) -> str:
+    return f"95 % interval {each.low:.2f} to {each.high:.2f}"
+
+
+GROUP_JOB = "you_group_job"
+
+
+def show_you(chosen: StudyChoice) -> None:
+    """The step at which the visitor is."""
+    if chosen.material.kind != "emotion":
+        st.info("This study asks who it is. Your profile is about feelings; choose one below that asks about those.")
+        return
+    found = _find_group_model(chosen)
+    if found is not None:
+        _show_answering(chosen, current_visitor(*found))
+    with st.container(key="you-crowd"):
+        st.html(study_badges_html(chosen.study) + caption_html(chosen.study.name))
+
+
+def _show_answering(chosen: StudyChoice, you: VisitorAnswers) -> None:
+    """The next question, or what the answers say."""
+    pictured = {name: chosen.picture(name) for name in you.alignment.answers.images if chosen.picture(name)}
+    if you.n < you.target and you.question(pictured) is not None:
+        _ask_question(you, pictured)
+    else:
+        show_profile(chosen, you)
+        if you.n >= BLOCK_SIZE:
+            personal_stimuli.show_study_faces(chosen, you)
+            personal_stimuli.show_personal_stimuli(you)
+        _offer_more(you, pictured)
+    if you.n:
+        answers.show_hand_in(chosen, you)
+
+
+def _find_group_model(chosen: StudyChoice) -> tuple[Alignment, str] | None:
+    """A model of the crowd of this study; where there is none, the way to one."""
+    kept = runs.list_alignments(chosen)
+    for name in CLASSIFIERS:  # faces can be made for the first one only
+        for each in kept:
+            if name in each.configuration.classifiers and each.ready(name):
+                st.session_state.pop("you-learn", None)
+                return each, name
+    usual = runs.find_alignment(chosen, runs.DEFAULT_CONFIGURATION)
+    name = CLASSIFIERS[0]
+    if usual.ready(name):  # it came with the package
+        return usual, name
+    if st.session_state.get("you-learn") != usual.alignment_id:
+        _offer_group_model(usual, chosen)
+        return None
+    job = find_or_start_job(GROUP_JOB, usual.alignment_id, "learning from people", runs.make_learning_job((usual,), (name,), 0))
+    if not job.finished:
+        st.html(caption_html("A network learns what people said of these faces; afterwards you can be compared with them."))
+        progress.watch_job(job.id)
+        return None
+    st.session_state.pop("you-learn")
+    if job.status == "done":
+        st.rerun()
+    progress.show_outcome(job)
+    _offer_group_model(usual, chosen)
+    return None
+
+
+def _offer_group_model(usual: Alignment, chosen: StudyChoice) -> None:
+    st.html(intro_html("First a network has to learn what people said of these faces. It takes some minutes, once for everybody."))
+
+    def start() -> None:
+        st.session_state.pop(GROUP_JOB, None)
+        st.session_state["you-learn"] = usual.alignment_id
+
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+        st.button("Let it learn", type="primary", key="you-learn-button", icon=":material/school:", on_click=start)
+        st.page_link(
+            navigation.build_page(navigation.ALIGN), label="Or choose how it learns", query_params={"study": chosen.study.name}
+        )
+
+
+@st.fragment
+def _ask_question(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
+    """One face, what had been guessed of the one before, and the score. The whole page runs again after the last one."""
+    now = you.question(pictured)
+    if you.n >= you.target or now is None:
+        st.rerun()
+    told = f"{you.n} of {you.target} answered; the next guess is sealed."
+    st.progress(you.n / you.target, text=told)
+    told, right = _describe_guess(you)
+
+    def answered(given: Mapping[str, Any]) -> None:
+        you.answer(given)
+
+    ask_emotion(
+        number=you.n,
+        stimulus=now.stimulus,
+        src=pictured[now.stimulus],
+        key="you-question",
+        on_answer=answered,
+        told=told,
+        right=right,
+    )
+    if you.n:
+        st.html(score_html(you))
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="you-options"):
+        st.toggle(
+            "Ask what tells most about me",
+            you.informative,
+            key="you-informative",
+            on_change=lambda: setattr(you, "informative", st.session_state["you-informative"]),
+            help="On: each face is the one whose answer is expected to say most about you. Off: at random. It holds from the face "
+            "after this one.",
+        )
+        if you.n:
+            st.button("Begin again", key="you-again", type="tertiary", on_click=_start_again, args=(you,))
+
+
+def _describe_guess(you: VisitorAnswers) -> tuple[str, bool | None]:
+    """What had been guessed of the answer before."""
+    if not you.n:
+        return "No hurry: nothing is timed. Press a button, or a key from 1 to 6.", None
+    last = you.answers[-1]
+    own, group = int(last.own.argmax()), int(last.group.argmax())
+    right = own == last.said
+    crowd = f"Everybody’s model said {EMOTIONS[group]}."
+    guess = f"The guess was {EMOTIONS[own]}, made with {100 * last.own[own]:.0f} % confidence."
+    return f"You said {EMOTIONS[last.said]}. {guess} {crowd}", right
+
+
+def _start_again(you: VisitorAnswers) -> None:
+    st.session_state.pop("you-visitor", None)
+    st.session_state.pop("you-informative", None)
+
+
+def _offer_more(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
+    """On with the questions, or from the start."""
+    left = sum(name not in {each.stimulus for each in you.answers} for name in pictured)
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="you-more"):
+        if left:
+            count = min(MORE_QUESTIONS, left)
+
+            def on() -> None:
+                you.target = you.n + count
+
+            st.button(f"Answer {count} more", key="you-more-button", on_click=on)
+        st.button("Begin again", key="you-again", type="tertiary", on_click=_start_again, args=(you,))

@@ -1,0 +1,110 @@
+"""Components that ask: a block of timed trials of a study, single emotion questions at one's own pace, and the rater's code
+that the browser stores.
+
+A block's answers go to the server's own route; a single question's answer goes to the page and to no study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import streamlit as st
+
+from core.models.emotions import EMOTIONS
+from core.studies.study import Kind
+from ui.components import mount
+
+TRIAL_PARTS = ("presses", "answers", "timed_trial", "pair_trial")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial that is still to be answered."""
+
+    stimulus: str
+    images: Sequence[str]  # addresses: one face, or the base and the sample
+    ids: Mapping[str, str]  # task -> the UUID of its answer
+
+
+def run_trial_block(
+    trials: Sequence[Trial],
+    *,
+    kind: Kind,
+    study: str,
+    code: str,
+    total: int,
+    fixation_ms: int,
+    image_ms: int,
+    key: str,
+    on_finished: Callable[[], None],
+) -> None:
+    """``trials``: in the order in which they are asked; ``study``: its token; ``total``: all trials of this rater.
+
+    ``on_finished`` is called when the server has acknowledged every answer.
+    """
+
+    def finished() -> None:
+        if st.session_state[key].get("finished"):
+            on_finished()
+
+    mount("trial", parts=TRIAL_PARTS)(
+        data={
+            "trials": [asdict(trial) for trial in trials],
+            "kind": kind,
+            "study": study,
+            "code": code,
+            "total": total,
+            "fixation_ms": fixation_ms,
+            "image_ms": image_ms,
+            "emotions": list(EMOTIONS),
+        },
+        key=key,
+        on_finished_change=finished,
+    )
+
+
+def ask_emotion(
+    *,
+    number: int,
+    stimulus: str,
+    src: str,
+    key: str,
+    on_answer: Callable[[Mapping[str, Any]], None],
+    told: str = "",
+    right: bool | None = None,
+) -> None:
+    """``number``: of the question, from 0; ``told``: a sentence on the one before, ``right``: whether it had been guessed.
+
+    ``on_answer`` gets {number, stimulus, emotion, milliseconds}.
+    """
+
+    def answered() -> None:
+        given = st.session_state[key].get("answered")
+        if given:
+            on_answer(given)
+
+    mount("question", parts=("presses",))(
+        data={
+            "number": number,
+            "stimulus": stimulus,
+            "src": src,
+            "told": told,
+            "right": None if right is None else "yes" if right else "no",
+            "emotions": list(EMOTIONS),
+        },
+        key=key,
+        on_answered_change=answered,
+    )
+
+
+def remember_code(study: str, code: str = "", *, forget: bool = False) -> str:
+    """Keep ``code`` under the study's token, or (without one) the code that is kept: '' until the browser has told it."""
+    value = mount("remembered")(
+        data={"study": study, "code": code, "forget": forget},
+        key=f"remembered-{study.encode().hex()}",  # a token may hold '__', which a component's key must not
+        default={"code": ""},
+        on_code_change=lambda: None,
+    )
+    return str(value.get("code") or "")

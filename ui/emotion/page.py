@@ -1,0 +1,359 @@
+"""The page 'Emotion boundary': choices that live in the address (the page 'Morph' uses them too), the run, and the stored table
+of all 15 pairs.
+
+The address is the truth: a widget is set from it on every run, and its callback writes there. A new choice drops what was made
+for another
+one. Results are imported inside functions, because they need pandas and SciPy.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from core.errors import LiminalError
+from core.models import registry
+from core.models.emotions import EMOTIONS
+from core.sampling.emotion.configuration import DISTILLED, FREE, KEEP, EmotionConfiguration, EmotionStrategy, GuidanceLoss
+from core.sampling.stored import scores
+from ui import cache, components, markup, navigation, progress, state
+from ui.emotion import runs
+from ui.emotion.runs import EmotionRun
+from ui.jobs import find_or_start_job
+from ui.markup import caption_html
+from ui.pictures import asset_url
+from ui.state import EmotionState
+from ui.studies.new_study import ask_people
+
+if TYPE_CHECKING:
+    from core.sampling.stored.gallery import GalleryBase
+
+
+CLOSENESS_NAMES = {KEEP: "Keep the face", FREE: "Be free"}
+
+
+def set_choices(**values: object) -> None:
+    """Write choices to the address; what was made for others is no longer shown."""
+    for name, value in values.items():
+        st.query_params[name] = str(int(value)) if isinstance(value, bool) else str(value)
+    for made in ("seed", "sample", "row"):
+        st.query_params.pop(made, None)
+
+
+def _store_choice(name: str) -> None:
+    value = st.session_state[f"{name}_wanted"]
+    if value is not None:
+        set_choices(**{name: value})
+
+
+def bind_widget(name: str, value: object) -> dict[str, Any]:
+    """Arguments that tie a widget to ``name`` in the address, where ``value`` was read."""
+    st.session_state[f"{name}_wanted"] = value
+    return {"key": f"{name}_wanted", "on_change": _store_choice, "args": (name,)}
+
+
+def find_base(generator: str, base_id: str | None) -> GalleryBase:
+    """The gallery's face of that id; the first one where the id is none of the gallery's."""
+    gallery = cache.cached_gallery(generator)
+    return next((each for each in gallery.bases if each.base_id == base_id), gallery.bases[0])
+
+
+def choose_base(generator: str, base: GalleryBase) -> None:
+    """The gallery's faces in a strip."""
+    components.show_gallery(cache.cached_gallery(generator), base.base_id, on_pick=lambda base_id: set_choices(base=base_id))
+
+
+def choose_emotions(pair: tuple[str, str], label: str) -> None:
+    """Six feelings, two of them chosen. Pressing a third one lets go of the one that was chosen first."""
+    st.session_state["feelings"] = list(pair)
+    st.pills(
+        label,
+        EMOTIONS,
+        selection_mode="multi",
+        wrap=True,
+        key="feelings",
+        on_change=_store_emotions,
+        args=(pair,),
+        help="Two are always chosen: a third one takes the place of the one that was chosen first.",
+    )
+
+
+def _store_emotions(pair: tuple[str, str]) -> None:
+    new = [each for each in st.session_state["feelings"] if each not in pair]
+    if new:
+        set_choices(pair=f"{pair[1]}-{new[-1]}")
+
+
+def choose_closeness(freedom: float) -> None:
+    """How much of the base is kept."""
+    st.segmented_control(
+        "How close to the base?",
+        list(CLOSENESS_NAMES),
+        format_func=CLOSENESS_NAMES.get,
+        required=True,
+        **bind_widget("freedom", freedom),
+    )
+
+
+def choose_generator(generator: str) -> None:
+    """Where the faces come from, by the registry's names."""
+    names: Sequence[str] = registry.list_names("generator")
+    st.radio(
+        "Where the faces come from",
+        names,
+        captions=[state.describe_model(name) for name in names],
+        **bind_widget("generator", generator),
+    )
+
+
+def choose_classifiers(generator: str, steerer: str, asked: Sequence[str]) -> None:
+    """Which network steers, and which of those that the user added are asked too; nothing where none was added."""
+    added = scores.list_custom_names("classifier")
+    known = state.usable_classifiers(generator)
+    reader = state.embedding_classifier(generator)
+    if reader is not None:
+        st.html(
+            caption_html(
+                html.escape(f"{reader} steers: it reads the embeddings that {registry.find_entry(generator).title} draws.")
+            )
+        )
+    elif known:
+        names = [DISTILLED, *known]
+        st.radio(
+            "Which network steers?",
+            names,
+            captions=[state.describe_model(name) for name in names],
+            **bind_widget("steerer", steerer if steerer in names else DISTILLED),
+        )
+    others = [name for name in known if name not in (reader, steerer)]
+    if others:
+        st.session_state["asked_wanted"] = [name for name in asked if name in others]
+        st.pills(
+            "Who else is asked about the faces?",
+            others,
+            selection_mode="multi",
+            wrap=True,
+            key="asked_wanted",
+            format_func=lambda name: registry.find_entry(name).title,
+            on_change=_store_asked,
+        )
+    for name in added:
+        if name not in (*known, reader):
+            title = registry.find_entry(name).title
+            st.html(
+                caption_html(
+                    html.escape(f"{title} can be asked once it was prepared on the page Models, after this generator was.")
+                )
+            )
+
+
+def _store_asked() -> None:
+    set_choices(asked=",".join(st.session_state["asked_wanted"]))
+
+
+STRATEGIES: dict[EmotionStrategy, str] = {"two-stage": "Two stages, as in the paper", "direct": "Direct search"}
+LOSSES: dict[GuidanceLoss, str] = {
+    "cross-entropy": "Both, and evenly (cross-entropy)",
+    "product": "Both together, as the paper writes it (equation 1)",
+}
+GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 20.0)
+EMOTION_JOB = "emotion_job"
+
+
+def choose_configuration(view: EmotionState) -> tuple[GalleryBase, EmotionConfiguration | None]:
+    """The base, large, beside all choices and the button; the configuration is None until faces are asked for."""
+    with st.container(key="models"), st.popover("Change the settings", type="tertiary", icon=":material/tune:"):
+        _show_settings(view)
+    base = find_base(view.generator, view.base)
+    with st.container(key="owner"):
+        portrait, ways = st.columns([4, 9], gap="large")
+        with ways:
+            choose_base(view.generator, base)
+            choose_emotions(view.pair, "Between which two feelings?")
+            with st.container(horizontal=True, gap="medium"):
+                st.segmented_control("How many faces?", state.FACE_COUNTS, required=True, **bind_widget("count", view.count))
+                choose_closeness(view.freedom)
+            with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
+                reason = state.explain_direct_only(view.generator, view.steerer)
+                st.segmented_control(
+                    "How are they made?",
+                    ["direct"] if reason else list(STRATEGIES),
+                    format_func=STRATEGIES.get,
+                    required=True,
+                    wrap=True,
+                    help="Two stages: a diffusion in the space of faces, steered between both feelings, then a picture. "
+                    "Direct search: the picture itself is changed, step by step.",
+                    **bind_widget("strategy", view.way),
+                )
+                seed = st.number_input(
+                    "Seed", 0, 2**31 - 1, view.seed or 0, step=1, key="seed_wanted", width=150, help="Another number, other faces."
+                )
+                st.button("Make faces", type="primary", key="make-faces", on_click=_start_run, args=(base.base_id, seed))
+            if reason:
+                st.html(markup.caption_html(html.escape(reason)))
+        with portrait:
+            st.html(
+                markup.portrait_html(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}")
+            )
+    return base, None if view.seed is None else view.configuration(base.base_id, view.seed)
+
+
+def _start_run(base_id: str, seed: int) -> None:
+    st.session_state.pop(EMOTION_JOB, None)  # one that was stopped starts anew
+    st.query_params["base"] = base_id
+    st.query_params["seed"] = str(seed)
+    st.query_params.pop("sample", None)
+
+
+def _show_settings(view: EmotionState) -> None:
+    """What few people change."""
+    choose_generator(view.generator)
+    choose_classifiers(view.generator, view.steerer, view.asked)
+    st.select_slider(
+        "How strongly is it steered? (gamma of equation 2)",
+        sorted({*GAMMAS, view.gamma}),
+        format_func="{:g}".format,
+        disabled=view.way != "two-stage",
+        **bind_widget("gamma", view.gamma),
+    )
+    st.radio("What is rewarded?", list(LOSSES), format_func=LOSSES.get, **bind_widget("loss", view.loss))
+    st.toggle("Scale each step to its noise (CoCoG-2)", **bind_widget("adaptive", view.adaptive))
+    st.slider("Times each step is repeated (CoCoG-2)", 1, state.MAX_RESAMPLING, **bind_widget("resampling", view.resampling))
+    st.button("As the paper writes it", key="as-in-paper", on_click=_set_paper_guidance)
+
+
+def _set_paper_guidance() -> None:
+    paper = EmotionConfiguration(*state.DEFAULT_PAIR).with_guidance("paper")
+    set_choices(strategy=paper.strategy, loss=paper.loss, gamma=paper.gamma, adaptive=paper.adaptive, resampling=paper.resampling)
+
+
+def find_or_make_run(configuration: EmotionConfiguration, title: str) -> EmotionRun | None:
+    """The finished run; while it is being made, what there is so far is shown instead and None comes back."""
+    run: EmotionRun | None = runs.cached_runs().get(configuration)
+    if run is not None:
+        return run
+    job = find_or_start_job(EMOTION_JOB, configuration, "emotion boundary", runs.make_run_job(configuration))
+    if job.status == "done":
+        done: EmotionRun = job.result
+        return done
+    if job.finished:
+        progress.show_outcome(job)
+        return None
+    _watch_run(configuration, title, job.id)
+    return None
+
+
+@st.fragment(run_every=progress.POLL_SECONDS)
+def _watch_run(configuration: EmotionConfiguration, title: str, job_id: str) -> None:
+    from ui.emotion import results
+
+    job = progress.poll_job(job_id)
+    results.show_unfinished_run(runs.gather_events(list(job.events)), configuration, title)
+
+
+def show_run(configuration: EmotionConfiguration, base: GalleryBase, run: EmotionRun, selected: str | None) -> None:
+    """The finished faces, what they add up to, and the one that is looked at."""
+    from ui.emotion import results
+
+    results.show_finished_run(run, configuration, base.title, results.select_face)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        offer_run_download(configuration, run)
+        ask_people(run.made, f"{configuration.emotion1.capitalize()} or {configuration.emotion2}: {base.title}")
+        st.page_link(
+            navigation.build_page(navigation.MORPH),
+            label="Walk from one feeling to the other",
+            query_params={"base": base.base_id, "pair": f"{configuration.emotion1}-{configuration.emotion2}"},
+        )
+    st.space("medium")
+    results.show_run_figures(run, configuration)
+    results.open_selected_face(run, configuration, selected)
+
+
+def offer_run_download(configuration: EmotionConfiguration, run: EmotionRun) -> None:
+    """The whole set as a zip archive: tables, latents, pictures, and what made them."""
+    name = f"liminal-{configuration.emotion1}-{configuration.emotion2}-{configuration.base}-{configuration.seed}"
+    st.download_button(
+        "Download this set",
+        lambda: run.made.to_zip(name),
+        f"{name}.zip",
+        "application/zip",
+        key="download",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def show_acceptance_table(view: EmotionState) -> None:
+    """All pairs under the network that steers and the one that never does; one line where nothing is stored."""
+    st.header("All fifteen pairs", anchor=False)
+    try:
+        table = cache.cached_acceptance()
+    except LiminalError as error:
+        st.html(markup.caption_html(str(error)))
+        return
+    usual = EmotionConfiguration(*view.pair, strategy=view.way)
+    names = (usual.steerer, usual.bystander)
+    titles = [runs.name_classifier(name, usual) for name in names]
+    rows = [row for row in table["pairs"] if row["strategy"] == view.way]
+    if not rows:
+        st.html(markup.caption_html(f"Nothing is stored for “{STRATEGIES[view.way]}”; choose the other way of making faces."))
+        return
+    sums = {name: {kind: _sum_counts(rows, kind, name) for kind in ("guided", "unguided")} for name in names}
+    (with_steer, of_steer), (without_steer, _) = sums[names[0]]["guided"], sums[names[0]]["unguided"]
+    (with_judge, of_judge), (without_judge, _) = sums[names[1]]["guided"], sums[names[1]]["unguided"]
+    st.html(
+        markup.intro_html(
+            f"Some pairs are harder than others. Over all pairs {with_steer:,} of {of_steer:,} guided faces could be either for "
+            f"{titles[0]}, and {with_judge:,} of {of_judge:,} for {titles[1]}; without guidance {without_steer:,} and "
+            f"{without_judge:,}."
+        )
+        + _legend_html()
+        + _chart_html(rows, names, titles, view)
+        + markup.caption_html(
+            f"“{STRATEGIES[view.way]}”, {registry.find_entry(table['generator']).title}, made on {table['date']} with "
+            f"'{table['command']}'. A dot is the share that could be either, the line its 95 % Wilson interval; the same seeds "
+            "with and without guidance. Press a pair to choose it."
+        )
+    )
+
+
+def _sum_counts(rows: list[Mapping[str, Any]], kind: str, classifier: str) -> tuple[int, int]:
+    return sum(row[kind][classifier]["count"] for row in rows), sum(row[kind][classifier]["n"] for row in rows)
+
+
+def _legend_html() -> str:
+    kinds = {"guided": "guided", "unguided": "the same seeds, not guided"}
+    names = "".join(f'<span data-kind="{kind}">{text}</span>' for kind, text in kinds.items())
+    return f'<p class="intervals-legend">{names}</p>'
+
+
+def _chart_html(rows: list[Mapping[str, Any]], names: Sequence[str], titles: Sequence[str], view: EmotionState) -> str:
+    head = "".join(f"<span>{html.escape(title)}</span>" for title in titles)
+    stays = {"strategy": view.strategy, "generator": view.generator} | ({"base": view.base} if view.base else {})
+    body = ""
+    for row in sorted(rows, key=lambda each: -each["guided"][names[0]]["count"] / max(1, each["guided"][names[0]]["n"])):
+        address = urlencode(stays | {"pair": f"{row['emotion1']}-{row['emotion2']}"})
+        cells = "".join(_cell_html(row, name, title) for name, title in zip(names, titles, strict=True))
+        body += f'<a href="?{html.escape(address)}" target="_self">{row["emotion1"]} or {row["emotion2"]}</a>{cells}'
+    return f'<div class="intervals"><b></b>{head}{body}</div>'
+
+
+def _cell_html(row: Mapping[str, Any], classifier: str, title: str) -> str:
+    marks, numbers = "", []
+    for kind in ("guided", "unguided"):
+        share = row[kind][classifier]
+        middle = share["count"] / max(1, share["n"])
+        marks += (
+            f'<i data-kind="{kind}" style="left:{100 * share["low"]:.1f}%;right:{100 - 100 * share["high"]:.1f}%"></i>'
+            f'<b data-kind="{kind}" style="left:{100 * middle:.1f}%"></b>'
+        )
+        numbers.append(f"{share['count']} of {share['n']}")
+    title = f"{title}: guided {numbers[0]}, not guided {numbers[1]}"
+    return (
+        f'<div title="{html.escape(title)}"><div class="interval" role="img" aria-label="{html.escape(title)}">{marks}</div>'
+        f"<small>{numbers[0]}<em> / {numbers[1]}</em></small></div>"
+    )

@@ -1,0 +1,326 @@
+"""What a run of emotion samples gave: the faces as tiles and one beside its base, how many could be either, how unsure the
+classifiers are, and how rare that is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.analysis.emotion_tables import MIN_SHARE_EACH, BoundaryStatistics, ClassifierStatistics, summarise_boundary
+from core.analysis.estimate import Proportion
+from core.errors import LiminalError
+from core.models import registry
+from core.models.emotions import EMOTIONS
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores
+from core.sampling.stored.reference import ReferenceSet
+from ui import cache, markup
+from ui.components import Activation, ActivationMark, BaseFace, BoundaryFace, BoundaryGroup, show_activations, show_boundary_map
+from ui.emotion import runs
+from ui.emotion.runs import EmotionFace, EmotionPath, EmotionRun, RunEvents
+from ui.pictures import face_url
+
+MAX_PATH_STEPS = 24
+"""Steps of a way that are drawn, at most."""
+
+
+def _thin_path(way: EmotionPath) -> EmotionPath:
+    stride = max(1, math.ceil(len(way) / MAX_PATH_STEPS))
+    return way[::stride]
+
+
+def build_face_tile(
+    identifier: str, made: BoundarySampleMade, way: EmotionPath, configuration: EmotionConfiguration
+) -> BoundaryFace:
+    """One finished face."""
+    said, place = (
+        runs.describe_verdict(made, configuration, configuration.steerer),
+        runs.map_position(made.opinions[configuration.steerer], configuration),
+    )
+    judge = configuration.bystander
+    agrees = made.passed[judge]
+    title = registry.find_entry(judge).title
+    note = f"{runs.describe_shares(place, configuration)}. "
+    note += f"{title} agrees." if agrees else f"{title} sees {runs.strongest_emotion(made.opinions[judge])}."
+    return BoundaryFace(
+        id=identifier,
+        src=face_url(made.image),
+        alt=f"Generated face between {configuration.emotion1} and {configuration.emotion2}: {said}",
+        words=said,
+        note=note,
+        verdict="open" if made.passed[configuration.steerer] else "closed",
+        place=place,
+        path=_thin_path(way),
+    )
+
+
+def _build_base_tile(shown: BaseShown, title: str, configuration: EmotionConfiguration) -> BaseFace:
+    opinion = shown.opinions[configuration.steerer]
+    place = runs.map_position(opinion, configuration)
+    return BaseFace(
+        src=face_url(shown.image),
+        alt=f"The base, a generated face: {title}",
+        title=f"The base: {title}",
+        words=f"{registry.find_entry(configuration.steerer).title} sees {runs.strongest_emotion(opinion)} most; "
+        f"{runs.describe_shares(place, configuration)}.",
+        place=place,
+    )
+
+
+def _show_map(
+    groups: Sequence[BoundaryGroup], base: BaseFace, configuration: EmotionConfiguration, on_pick: Callable[[str], None], key: str
+) -> None:
+    show_boundary_map(
+        groups,
+        base,
+        (configuration.emotion1, configuration.emotion2),
+        rule=MIN_SHARE_EACH,
+        key=key,
+        follow=key == "boundary-live",
+        on_pick=on_pick,
+    )
+
+
+def show_unfinished_run(so_far: RunEvents, configuration: EmotionConfiguration, title: str) -> None:
+    """What there is already, and where the others are on their way."""
+    if so_far.base is None:
+        return
+    tiles = []
+    for index in range(configuration.count):
+        identifier, way = f"sample-{index}", so_far.ways.get(index, [])
+        made = so_far.made.get(index)
+        tiles.append(
+            BoundaryFace(identifier, path=_thin_path(way))
+            if made is None
+            else build_face_tile(identifier, made, way, configuration)
+        )
+    _show_map(
+        [BoundaryGroup(tiles)], _build_base_tile(so_far.base, title, configuration), configuration, lambda _: None, "boundary-live"
+    )
+
+
+def show_finished_run(run: EmotionRun, configuration: EmotionConfiguration, title: str, on_pick: Callable[[str], None]) -> None:
+    """All faces of a run: those that could be either first, then the filtered ones and why."""
+    tiles = [build_face_tile(face.made.sample_id, face.made, face.way, configuration) for face in run.faces]
+    kept = [each for each in tiles if each.verdict == "open"]
+    lost = [each for each in tiles if each.verdict != "open"]
+    steerer = runs.name_classifier(configuration.steerer, configuration)
+    groups = []
+    if kept:
+        groups.append(
+            BoundaryGroup(
+                kept,
+                title=f"Could be {configuration.emotion1} or {configuration.emotion2}",
+                note=f"{steerer}, sees more of both than in three quarters of plain faces. "
+                f"Bars: {configuration.emotion1} above, {configuration.emotion2} below.",
+            )
+        )
+    if lost:
+        groups.append(
+            BoundaryGroup(
+                lost,
+                title="Filtered out, and why",
+                note=""
+                if kept
+                else f"None of these has enough of both feelings for {registry.find_entry(configuration.steerer).title}; try more "
+                "faces, or be free of the base.",
+            )
+        )
+    _show_map(groups, _build_base_tile(run.base, title, configuration), configuration, on_pick, "boundary")
+
+
+def select_face(sample_id: str) -> None:
+    """Open a face: its name goes to the address."""
+    st.query_params["sample"] = sample_id
+
+
+def _clear_face() -> None:
+    st.query_params.pop("sample", None)
+
+
+def open_selected_face(run: EmotionRun, configuration: EmotionConfiguration, selected: str | None) -> None:
+    """The face of the address; nothing where the run has none of that name."""
+    face = next((each for each in run.faces if each.made.sample_id == selected), None)
+    if face is not None:
+        _show_face_dialog(run, configuration, face)
+
+
+@st.dialog("One face beside its base", width="large", on_dismiss=_clear_face)
+def _show_face_dialog(run: EmotionRun, configuration: EmotionConfiguration, face: EmotionFace) -> None:
+    made, steerer, judge = face.made, configuration.steerer, configuration.bystander
+    said = {name: runs.describe_verdict(made, configuration, name) for name in configuration.classifiers}
+    limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
+    pictures, facts = st.columns([6, 5], gap="large", vertical_alignment="center")
+    with pictures:
+        st.html(markup.pair_html((face_url(run.base.image), "The base"), (face_url(made.image), said[steerer].capitalize())))
+    with facts:
+        st.subheader("Kept" if made.passed[steerer] else "Filtered out", anchor=False)
+        st.html(
+            markup.intro_html(
+                f"{said[steerer].capitalize()}, says {runs.name_classifier(steerer, configuration)}. "
+                f"{runs.describe_similarity(made.distance, limit, configuration.recogniser)}."
+            )
+        )
+        st.html(
+            markup.caption_html(
+                f"A face is kept when its activations (logits) for both feelings are above the 75th percentile of plain faces. "
+                f"{registry.find_entry(judge).title} took no part in making this face. 'Neutral' is left out of all shares; networks "
+                "disagree a lot, and none of them sees what is felt."
+            )
+        )
+        raw = st.toggle(
+            "Shares as the networks give them", help="Off: calibrated, so that networks can be compared.", key="raw-shares"
+        )
+    for column, name in zip(st.columns(len(configuration.classifiers), gap="medium"), configuration.classifiers, strict=True):
+        with column:
+            st.html(
+                f'<p class="voice"><b>{registry.find_entry(name).title}</b><small>{configuration.part(name)}</small>'
+                f"{said[name]}</p>" + markup.bars_html(_classifier_shares(made.opinions[name], raw=raw))
+            )
+    st.html(markup.caption_html("The address of this page brings this face back."))
+
+
+def _classifier_shares(opinion: ClassifierScores, *, raw: bool) -> dict[str, float]:
+    return dict(zip(EMOTIONS, opinion.raw if raw else opinion.calibrated, strict=True))
+
+
+BINS = 44
+
+
+def show_run_figures(run: EmotionRun, configuration: EmotionConfiguration) -> None:
+    """The run in figures, and its faces among plain ones."""
+    limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
+    found = summarise_boundary(run.made.samples, configuration.steerer, configuration.recogniser, limit)
+    try:
+        reference: ReferenceSet | None = cache.cached_reference_set(configuration.generator)
+    except LiminalError as error:
+        st.info(str(error))
+        reference = None
+    st.header("Does it hold for a network that did not steer?", anchor=False)
+    _show_sentences(found, configuration, reference)
+    _show_classifier_table(found, configuration, reference)
+    if reference is not None:
+        st.space("medium")
+        _show_reference_activations(run, configuration, reference)
+
+
+def _interval_text(share: Proportion) -> str:
+    return f"{markup.format_percent(share.low)} to {markup.format_percent(share.high)}"
+
+
+def _show_sentences(found: BoundaryStatistics, configuration: EmotionConfiguration, reference: ReferenceSet | None) -> None:
+    judge = configuration.bystander
+    steered, watched = found.of(configuration.steerer), found.of(judge)
+    text = (
+        f"{steered.passed.count} of {steered.passed.n} could be either for "
+        f"{runs.name_classifier(configuration.steerer, configuration)}; {watched.passed.count} of {watched.passed.n} for "
+        f"{runs.name_classifier(judge, configuration)}."
+    )
+    if reference is not None:
+        passed, plain = reference.plain_share(judge, configuration.pair)
+        text += f" Of plain faces, {markup.format_percent(passed / plain)} could be either for the latter."
+    st.html(markup.intro_html(text))
+
+
+def describe_entropy(bits: float) -> str:
+    """Entropy in words: 1.58 bits -> 'as unsure as between 3.0 equally likely feelings'."""
+    return f"as unsure as between {2**bits:.1f} equally likely feelings" if math.isfinite(bits) else "not known"
+
+
+def _classifier_row_html(
+    each: ClassifierStatistics, part: str, configuration: EmotionConfiguration, reference: ReferenceSet | None
+) -> str:
+    answers = each.calibrated
+    plain = ""
+    if reference is not None:
+        passed, population = reference.plain_share(each.classifier, configuration.pair)
+        plain = f"<small>plain faces: {markup.format_percent(passed / population)} of {population:,}</small>"
+    evenness = (
+        f"{markup.format_percent(answers.gap.value)} apart, {markup.format_percent(answers.together.value)} together<small>medians of the "
+        f"{answers.gap.n} that pass</small>"
+        if answers.gap.n
+        else "<small>none passes</small>"
+    )
+    spread = (
+        f"<small>{answers.entropy.value:.2f} bits of at most {math.log2(len(EMOTIONS)):.2f}; {answers.entropy.low:.2f} to "
+        f"{answers.entropy.high:.2f}, n = {answers.entropy.n}</small>"
+        if math.isfinite(answers.entropy.low)
+        else f"<small>{answers.entropy.value:.2f} bits, n = {answers.entropy.n}</small>"
+    )
+    outcomes = answers.outcomes
+    return (
+        f"<tr><th>{registry.find_entry(each.classifier).title}<small>{part}</small></th>"
+        f'<td data-name="Could be either"><b>{each.passed.count} of {each.passed.n}</b><small>{_interval_text(each.passed)}</small>'
+        f"{plain}</td>"
+        f'<td data-name="The two feelings">{evenness}</td>'
+        f'<td data-name="By the paper’s rule">{outcomes.success.count} both, {outcomes.bias.count} mostly one, '
+        f"{outcomes.failure.count} something else<small>of {outcomes.success.n}</small></td>"
+        f'<td data-name="How unsure">{describe_entropy(answers.entropy.value)}{spread}</td></tr>'
+    )
+
+
+def _show_classifier_table(found: BoundaryStatistics, configuration: EmotionConfiguration, reference: ReferenceSet | None) -> None:
+    body = "".join(
+        _classifier_row_html(each, configuration.part(each.classifier), configuration, reference) for each in found.classifiers
+    )
+    st.html(
+        '<table class="verdicts stacks"><thead><tr><td></td><th>Could be either</th><th>The two feelings</th>'
+        f"<th>By the paper’s rule</th><th>How unsure it is</th></tr></thead><tbody>{body}</tbody></table>"
+    )
+    faces = found.faces
+    title = registry.find_entry(faces.recogniser).title
+    st.html(
+        markup.caption_html(
+            f"This run alone: {found.n} faces around one base. Small print: 95 % intervals, Wilson’s for shares and bootstrap for "
+            f"means. {title} found a face in {faces.found.count} of {faces.found.n} and takes {faces.near.count} of {faces.near.n} "
+            f"for the same person as the base ({_interval_text(faces.near)}). The paper’s rule: both feelings above 25 % and together "
+            "above 60 %; it was made for people’s answers, here it is asked of networks."
+        )
+    )
+
+
+def _show_reference_activations(run: EmotionRun, configuration: EmotionConfiguration, reference: ReferenceSet) -> None:
+    st.header("Rare among plain faces", anchor=False)
+    st.html(
+        markup.intro_html(
+            f"How strongly a network answers to {len(reference):,} plain faces, feeling by feeling. The dashed line is the "
+            "filter’s: one plain face in four lies beyond it. The strokes below are the faces of this run."
+        )
+    )
+    name = st.segmented_control(
+        "By which network?",
+        configuration.classifiers,
+        format_func=lambda each: registry.find_entry(each).title,
+        default=configuration.steerer,
+        required=True,
+        wrap=True,
+        key="activations-of",
+    )
+    logits, limits = reference.logits[name], reference.percentiles(name)
+    rows = []
+    for place, emotion in enumerate(EMOTIONS):
+        marks = [
+            ActivationMark(
+                id=face.made.sample_id,
+                value=round(face.made.opinions[name].logits[place], 3),
+                words=runs.describe_verdict(face.made, configuration, configuration.steerer),
+                verdict="open" if face.made.passed[configuration.steerer] else "closed",
+            )
+            for face in run.faces
+        ]
+        values = logits[:, place].astype(np.float64)
+        low = min(float(np.quantile(values, 0.002)), *(mark.value for mark in marks))
+        high = max(float(np.quantile(values, 0.998)), *(mark.value for mark in marks))
+        counts, _ = np.histogram(values, bins=BINS, range=(low, high))
+        rows.append(Activation(emotion, counts.tolist(), low, high, float(limits[place]), place in configuration.pair, marks))
+    show_activations(rows, key="activations", on_pick=select_face)
+    st.html(
+        markup.caption_html(
+            f"Logits of {registry.find_entry(name).title} on random faces of {registry.find_entry(reference.generator).title}, seed "
+            f"{reference.seed}, made on {reference.date}. Press a stroke to see its face."
+        )
+    )

@@ -1,0 +1,193 @@
+"""Emotion samples and morphs made for the pages: the jobs, their cached results, and what classifiers say of the faces, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from core.errors import LiminalError
+from core.models import registry
+from core.models.emotions import EMOTIONS
+from core.progress import Progress, Stage
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores, DenoisingStep
+from ui import cache, markup
+from ui.cache import SharedResultCache
+from ui.components import MapPosition
+
+if TYPE_CHECKING:
+    from core.sampling.bases import Base
+    from core.sampling.emotion.morph import EmotionMorph
+    from core.sampling.sample_set import SampleSet
+
+
+MOSTLY_RATIO = 3.0
+"""A kept face in which one emotion's share is so many times the other's is not said to be even: the filter asks about logits."""
+
+
+def name_classifier(classifier: str, configuration: EmotionConfiguration) -> str:
+    """'Small CNN, which did not steer'."""
+    return f"{registry.find_entry(classifier).title}, which {configuration.part(classifier)}"
+
+
+def describe_verdict(made: BoundarySampleMade, configuration: EmotionConfiguration, classifier: str) -> str:
+    """Kept or not under one classifier, and why, in words."""
+    first, second = made.above[classifier]
+    if made.passed[classifier]:
+        p1, p2 = map_position(made.opinions[classifier], configuration)
+        if max(p1, p2) < MOSTLY_RATIO * min(p1, p2):
+            return "could be either"
+        return f"both raised, mostly {configuration.emotion1 if p1 > p2 else configuration.emotion2}"
+    if first or second:
+        return f"not enough {configuration.emotion2 if first else configuration.emotion1}"
+    return f"too little of both {configuration.emotion1} and {configuration.emotion2}"
+
+
+def strongest_emotion(opinion: ClassifierScores) -> str:
+    """The emotion that a network finds most likely."""
+    return EMOTIONS[max(range(len(EMOTIONS)), key=lambda place: opinion.calibrated[place])]
+
+
+def map_position(opinion: ClassifierScores, configuration: EmotionConfiguration) -> MapPosition:
+    """Where a face lies on the map, by calibrated shares."""
+    first, second = configuration.pair
+    return opinion.calibrated[first], opinion.calibrated[second]
+
+
+def describe_shares(place: MapPosition, configuration: EmotionConfiguration) -> str:
+    """'fear 41 %, surprise 44 %'."""
+    return ", ".join(
+        f"{emotion} {markup.format_percent(share)}"
+        for emotion, share in zip((configuration.emotion1, configuration.emotion2), place, strict=True)
+    )
+
+
+def describe_similarity(distance: float, threshold: float, recogniser: str) -> str:
+    """How far a face is from its base, in words."""
+    title = registry.find_entry(recogniser).title
+    if not math.isfinite(distance):
+        return f"{title} found no face in it"
+    return (
+        f"{title} still takes them for the same person: distance {distance:.2f}, limit {threshold:.2f}"
+        if distance < threshold
+        else f"{title} takes them for two people: distance {distance:.2f}, limit {threshold:.2f}"
+    )
+
+
+EmotionPath = list[tuple[float, float]]
+"""Shares of the first and the second emotion, step by step."""
+
+
+@dataclass
+class RunEvents:
+    """What the events of a run have shown so far, by sample."""
+
+    base: BaseShown | None = None
+    ways: dict[int, EmotionPath] = field(default_factory=dict)
+    made: dict[int, BoundarySampleMade] = field(default_factory=dict)
+
+
+def gather_events(events: Iterable[Any]) -> RunEvents:
+    """Gather a run's events."""
+    result = RunEvents()
+    for event in events:
+        if isinstance(event, BaseShown):
+            result.base = result.base or event
+        elif isinstance(event, DenoisingStep):
+            for offset, (first, second) in enumerate(np.asarray(event.shares)):
+                result.ways.setdefault(event.first + offset, []).append((round(float(first), 3), round(float(second), 3)))
+        elif isinstance(event, BoundarySampleMade):
+            result.made[event.index] = event
+    return result
+
+
+@dataclass(frozen=True)
+class EmotionFace:
+    """One finished face: what was said of it, and its way over the map."""
+
+    made: BoundarySampleMade
+    way: EmotionPath
+
+
+@dataclass(frozen=True)
+class EmotionRun:
+    """A finished sample set with the ways that its faces took."""
+
+    made: SampleSet
+    base: BaseShown
+    faces: tuple[EmotionFace, ...]
+
+
+@st.cache_resource(show_spinner=False)
+def cached_runs() -> SharedResultCache:
+    """Runs by configuration."""
+    return SharedResultCache()
+
+
+@st.cache_resource(show_spinner=False)
+def cached_morphs() -> SharedResultCache:
+    """Morphs by (configuration, frames)."""
+    return SharedResultCache()
+
+
+def _load_base(configuration: EmotionConfiguration) -> Base:
+    from core.sampling.bases import Base
+
+    found = cache.cached_gallery(configuration.generator).base(configuration.base or "")
+    return Base(found.latent, found.seed)
+
+
+def make_run_job(configuration: EmotionConfiguration) -> Callable[[Progress], EmotionRun]:
+    """The work of a job: a set of faces on the boundary, and the ways there."""
+
+    def make(progress: Progress) -> EmotionRun:
+        progress.stage("Loading the networks", 0.0)
+        from core.sampling.emotion.generate import generate_emotion_set
+
+        events: list[Any] = []
+
+        def heard(event: Any) -> None:
+            if not isinstance(event, Stage):
+                events.append(event)
+            progress.emit(event)
+
+        made = generate_emotion_set(configuration, Progress(heard, progress.cancel), base=_load_base(configuration))
+        gathered = gather_events(events)
+        if gathered.base is None:
+            raise LiminalError("The base of this run was never shown, so there is nothing to compare with; make the faces again.")
+        return EmotionRun(made, gathered.base, _gather_faces(gathered))
+
+    def work(progress: Progress) -> EmotionRun:
+        run: EmotionRun = cached_runs().once(configuration, lambda: make(progress), progress)
+        return run
+
+    return work
+
+
+def _gather_faces(gathered: RunEvents) -> tuple[EmotionFace, ...]:
+    """The faces in order. Two ways that end in the very same picture are one face."""
+    faces: dict[str, EmotionFace] = {}
+    for index, event in sorted(gathered.made.items()):
+        faces.setdefault(event.sample_id, EmotionFace(event, gathered.ways.get(index, [])))
+    return tuple(faces.values())
+
+
+def make_morph_job(configuration: EmotionConfiguration, frames: int) -> Callable[[Progress], EmotionMorph]:
+    """The work of a job: one row of faces from the first emotion to the second."""
+
+    def work(progress: Progress) -> EmotionMorph:
+        progress.stage("Loading the networks", 0.0)
+        from core.sampling.emotion.morph import make_morph
+
+        def make() -> EmotionMorph:
+            return make_morph(configuration, frames, progress, base=_load_base(configuration))
+
+        made: EmotionMorph = cached_morphs().once((configuration, frames), make, progress)
+        return made
+
+    return work

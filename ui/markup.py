@@ -1,0 +1,236 @@
+"""Words and HTML for numbers, faces and studies.
+
+Words come before numbers, and every number says what it is. Shares are in [0, 1], distances in a recogniser's own unit.
+Everything that
+comes from data or users is escaped. ``show_planted_effects`` states what was planted in simulated answers; the note stored with
+a study says
+the same for those who check it. (Not called ``html``: Streamlit puts ``ui/`` on ``sys.path``, where it would hide the standard
+module.)
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui.components import Verdict
+
+if TYPE_CHECKING:
+    from core.studies.study import Kind, Stimulus, Study
+
+
+VERDICTS: dict[Verdict, str] = {"open": "would unlock", "closed": "stays locked", "none": "no face found"}
+
+
+def judge_distance(distance: float | None, threshold: float) -> Verdict:
+    """What a phone would do; 'none' where no face was found."""
+    if distance is None or not math.isfinite(distance):
+        return "none"
+    return "open" if distance < threshold else "closed"
+
+
+def format_percent(share: float) -> str:
+    """A share in [0, 1] in per cent: one decimal below ten."""
+    value = 100 * share
+    return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
+
+
+def format_one_in(rate: float) -> str:
+    """0.01 -> '1 in 100'."""
+    return f"1 in {round(1 / rate):,}"
+
+
+def describe_sample_type(sample_type: str, step: float) -> str:
+    """What a sample is, in words; ``step`` as in the table of pairs."""
+    titles = {
+        "genuine": "the base itself",
+        "positive": f"a step of {step:g}",
+        "negative": "another person",
+        "interpolation": f"{100 * step:.0f} % of the way",
+        "optimized": f"optimized to {step:g}",
+        "semantic": "one look changed",
+    }
+    return titles[sample_type]
+
+
+@dataclass(frozen=True)
+class RecogniserVerdict:
+    """One recogniser on one pair of faces."""
+
+    title: str
+    distance: float
+    threshold: float
+
+    @property
+    def verdict(self) -> Verdict:
+        return judge_distance(self.distance, self.threshold)
+
+
+def verdicts_html(rows: Sequence[RecogniserVerdict]) -> str:
+    """Recognisers side by side as HTML: name, verdict in words, distance and limit."""
+    lines = []
+    for row in rows:
+        number = "" if row.verdict == "none" else f"distance {row.distance:.2f}, limit {row.threshold:.2f}"
+        lines.append(
+            f"<div><b>{html.escape(row.title)}</b>"
+            f'<span class="verdict" data-verdict="{row.verdict}">{VERDICTS[row.verdict]}</span><small>{number}</small></div>'
+        )
+    return f'<div class="opinions">{"".join(lines)}</div>'
+
+
+def portrait_html(src: str, alt: str, caption: str) -> str:
+    """One large face as HTML."""
+    return (
+        f'<figure class="portrait"><img src="{html.escape(src)}" alt="{html.escape(alt)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def pair_html(left: tuple[str, str], right: tuple[str, str]) -> str:
+    """Two faces side by side as HTML; each is (address, caption), and the caption is the alternative text too."""
+    figures = "".join(
+        f'<figure><img src="{html.escape(src)}" alt="{html.escape(caption)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        for src, caption in (left, right)
+    )
+    return f'<div class="pair">{figures}</div>'
+
+
+def bars_html(shares: dict[str, float]) -> str:
+    """Shares in [0, 1] as labelled bars, largest first."""
+    rows = "".join(
+        f'<div><span>{html.escape(name)}</span><i style="--share:{100 * share:.0f}%"></i><span>{format_percent(share)}</span></div>'
+        for name, share in sorted(shares.items(), key=lambda item: -item[1])
+    )
+    return f'<div class="bars">{rows}</div>'
+
+
+def facts_html(rows: Iterable[tuple[str, str]]) -> str:
+    """Numbers, each with the words that say what it means, as HTML."""
+    return "".join(f'<div class="fact"><b>{html.escape(number)}</b><p>{html.escape(words)}</p></div>' for number, words in rows)
+
+
+def intro_html(text: str, *, wide_only: bool = False) -> str:
+    """An opening paragraph as HTML; ``wide_only``: left out where the screen is narrow."""
+    return f'<p class="lead{" wide-only" if wide_only else ""}">{html.escape(text)}</p>'
+
+
+def caption_html(text: str, *, centre: bool = False) -> str:
+    """Small print as HTML."""
+    return f'<p class="fine{" centre" if centre else ""}">{html.escape(text)}</p>'
+
+
+STUDY_KINDS: dict[Kind, str] = {"identity": "the same person?", "emotion": "which feeling?"}
+IDENTITY_ANSWERS = {"1": "the same person", "0": "two people"}
+
+
+def count_noun(number: int, one: str, more: str | None = None) -> str:
+    """'1 face', '1,200 faces'."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
+def study_source(study: Study) -> str:
+    """Where a study's answers come from: human, simulated, model, or published where they were brought in from elsewhere."""
+    return "published" if study.published and study.source == "human" else study.source
+
+
+def study_badges_html(study: Study) -> str:
+    """Kind, source and whether it is open, as HTML."""
+    told = [("kind", STUDY_KINDS[study.plan.kind])]
+    named = {"human": "people", "simulated": "simulated", "model": "a model", "published": "brought in"}
+    told.append((study_source(study), named[study_source(study)]))
+    if study.closed and study_source(study) == "human":
+        told.append(("closed", "closed"))
+    marks = "".join(f'<span data-mark="{mark}">{html.escape(text)}</span>' for mark, text in told)
+    return f'<div class="badges">{marks}</div>'
+
+
+def describe_participation(study: Study, people: int, answers: int) -> str:
+    """How many took part."""
+    if study.published and not answers:
+        return "Published means; single answers are not known."
+    if not answers:
+        return "Nobody has answered yet."
+    who = count_noun(people, "simulated observer") if study.source == "simulated" else count_noun(people, "person", "people")
+    return f"{who}, {count_noun(answers, 'answer')}"
+
+
+def escape_markdown(text: str) -> str:
+    """A name as it is, where Markdown would be read."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~:$])", r"\\\1", text)
+
+
+def describe_stimulus(shown: Stimulus) -> str:
+    """What a stimulus is."""
+    details = shown.details
+    if shown.is_sentinel:
+        return "attention check"
+    if details.get("emotion1"):
+        return f"{details['emotion1']} or {details['emotion2']}"
+    step = details.get("step")
+    try:
+        return describe_sample_type(shown.sample_type, float("nan") if step is None else float(step))
+    except KeyError:  # brought in, with a type of its own
+        return shown.sample_type.replace("_", " ")
+
+
+NOBODY_WAS_ASKED = "Nobody was asked. The answers come from simulated observers: a program that answers as people might."
+PLANTED_TITLE = "What was planted"
+PLANTED_EFFECTS: dict[Kind, tuple[tuple[str, str], ...]] = {
+    "identity": (
+        (
+            "What they see",
+            "How different two faces look: by what two recognisers (dlib and SFace) measure, by the pictures themselves, and by "
+            "how bright and how smiling the faces are; and a part that no network here can see.",
+        ),
+        (
+            "How they answer",
+            "Everybody looks a little inexactly and has a line of their own between one person and two. How alike they say two "
+            "faces are follows from the same look. Where they are in doubt they are slower.",
+        ),
+        ("Who pays no attention", "A few of them, on purpose: they are what the attention checks are for."),
+        (
+            "What is taken from a publication",
+            "How alike people find each kind of pair, and how often they say it is the same person, on average.",
+        ),
+    ),
+    "emotion": (
+        (
+            "What they see",
+            "Each face through a small network of their own, which takes no part in making faces and never learns on these pages; "
+            "and a part that no network here can see.",
+        ),
+        (
+            "How they answer",
+            "Everybody mixes up some feelings, leans to some, sees more or less sharply and slips now and then, each in a way of "
+            "their own. Where they are in doubt they are slower.",
+        ),
+        ("Who pays no attention", "About one in three, on purpose: they are what the attention checks are for."),
+        (
+            "What is taken from a publication",
+            "How divided people are over a face, how long they take, how both go together, and how many miss the attention checks.",
+        ),
+    ),
+}
+PLANTED_REMAINDER = "Everything else that you see comes out by itself: it was not put in."
+
+
+def show_planted_effects(study: Study) -> None:
+    """The relations that were planted, one under the other; a note of another making as it was written."""
+    from core.studies.observers.simulation import PLANTED
+
+    known = PLANTED[study.plan.kind]
+    if not study.note.startswith(known):
+        st.html(caption_html(study.note or "What was planted is not known."))
+        return
+    rows = "".join(
+        f"<li><b>{html.escape(title)}</b><p>{html.escape(told)}</p></li>" for title, told in PLANTED_EFFECTS[study.plan.kind]
+    )
+    st.html(f'<ul class="reasons planted">{rows}</ul>')
+    st.html(caption_html(f"{PLANTED_REMAINDER} {study.note.removeprefix(known)}".strip()))

@@ -1,0 +1,525 @@
+"""One study for its owner: the link to send, how it goes, exclusion rules, the people, the votes on each face, downloads, and
+deletion.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+import pandas as pd
+import streamlit as st
+
+from core.alignment.store import delete_study, forget_rater
+from core.errors import LiminalError
+from core.figures import theme
+from core.studies.ratings import UNKNOWN_TIME
+from ui import components, markup, navigation
+from ui.markup import bars_html, caption_html, format_percent, intro_html
+from ui.selection import paginate
+from ui.studies import access, new_study
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from core.studies.exclusions import ExclusionRules, Exclusions
+    from core.studies.overview import StudyOverview
+    from core.studies.study import Kind, Rater, Stimulus, Study
+    from ui.studies.access import AnswersVersion
+
+
+PLOTLY_OPTIONS = {"displayModeBar": False, "scrollZoom": False}
+
+
+def show_figure(made: go.Figure, key: str, height: int = 300) -> None:
+    """A figure of ``core.figures`` and what it says of itself: its sentence, n, interval and source."""
+    dark = st.context.theme.type == "dark"
+    shown = theme.apply_theme(made, dark=dark)
+    shown.update_layout(height=height, margin={"t": 24}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
+    st.plotly_chart(shown, key=key, theme=None, config=PLOTLY_OPTIONS, alt=str(made.layout.meta["says"]))
+    st.html(caption_html(theme.build_caption(made)))
+
+
+def show_downloads(study: Study) -> None:
+    """Three downloads, each made when it is pressed."""
+    from core.studies.exporting import bundle, tables
+
+    name = re.sub(r"[^\w-]+", "-", study.name).strip("-").lower() or "study"
+    st.subheader("Take it away", anchor=False)
+    with st.container(horizontal=True, gap="small"):
+        _show_download_button("Answers (CSV)", lambda: tables.csv_bytes(access.load_ratings(study)), f"{name}.csv", "text/csv")
+        _show_download_button(
+            "Answers (Parquet)",
+            lambda: tables.parquet_bytes(access.load_ratings(study)),
+            f"{name}.parquet",
+            "application/vnd.apache.parquet",
+        )
+        about = st.session_state.get("with-demographics", False)
+        _show_download_button(
+            "Everything (bundle)",
+            lambda: bundle.make_bundle(access.get_store(), access.get_library(), study.name, demographics=about),
+            f"{name}.zip",
+            "application/zip",
+        )
+    st.toggle("Put age and gender into the bundle", key="with-demographics")
+    st.html(
+        caption_html(
+            "The bundle holds faces, latents, what networks say, every answer, a data card and a list of hashes; it can be brought "
+            "in again unchanged. Answers of people who are left out by a rule are in all three."
+        )
+    )
+
+
+def _show_download_button(label: str, made: object, name: str, kind: str) -> None:
+    st.download_button(
+        label, made, name, kind, key=f"download-{name.rpartition('.')[2]}", icon=":material/download:", on_click="ignore"
+    )
+
+
+REFRESH_SECONDS = 10.0
+FEW_VOTES = 12
+
+
+@dataclass(frozen=True)
+class RuleSwitch:
+    """A rule that can be switched off, in words."""
+
+    name: str  # the field of Rules, and of the address
+    title: str
+    kinds: tuple[Kind, ...] = ("identity", "emotion")
+
+
+RULE_SWITCHES = (
+    RuleSwitch("sentinels", "Missed attention checks: 70 % right or fewer"),
+    RuleSwitch("too_fast", "Too fast: half of the answers within 0.3 seconds"),
+    RuleSwitch("same_answer", "Always the same answer"),
+    RuleSwitch("constant_similarity", "The slider never moved", ("identity",)),
+)
+
+
+def active_rules(kind: Kind) -> ExclusionRules:
+    """The rules that are switched on: all, unless a switch or the address says otherwise."""
+    from core.studies.exclusions import ExclusionRules
+
+    off = {each.name: False for each in RULE_SWITCHES if kind in each.kinds and not _is_rule_on(each)}
+    return ExclusionRules(**off)
+
+
+def _is_rule_on(switch: RuleSwitch) -> bool:
+    """A switch that was just turned is known to the session before it is in the address."""
+    turned = st.session_state.get(switch.name)
+    return bool(turned) if turned is not None else st.query_params.get(switch.name) != "false"
+
+
+def show_overview(study: Study) -> StudyOverview:
+    """Live while people can answer. -> what it shows, for the parts of the page that follow from it."""
+    live = study.source == "human" and not study.closed and not study.published
+    st.fragment(_show_live_overview, run_every=REFRESH_SECONDS if live else None)(study.name)
+    found = _load_overview(study)  # outside the fragment: a switch changes what is counted below, too
+    if found.progress.answered:
+        _show_exclusions(study, found)
+    return found
+
+
+def _load_overview(study: Study) -> StudyOverview:
+    raters = access.get_store().raters(study.name)
+    finished = sum(each.finished_at is not None for each in raters)
+    return _compute_overview(access.answers_version(study), (len(raters), finished), active_rules(study.plan.kind), study, raters)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _compute_overview(
+    version: AnswersVersion, people: tuple[int, int], rules: ExclusionRules, _study: Study, _raters: list[Rater]
+) -> StudyOverview:
+    """people: enrolled and finished, which change without an answer."""
+    from core.studies.overview import summarise_study
+
+    return summarise_study(_study, access.load_stimuli(_study), _raters, access.load_ratings(_study), rules)
+
+
+def _show_live_overview(name: str) -> None:
+    study = access.get_store().study(name)
+    ratings = access.load_ratings(study)
+    found = _load_overview(study)
+    st.subheader("How it goes", anchor=False)
+    st.html(_show_numbers(study, found))
+    if ratings.empty:
+        st.html(caption_html("As soon as somebody answers, it shows here by itself."))
+        return
+    from core.figures.answers import plot_reaction_times, plot_votes_per_image
+
+    source = study.source  # single answers are those of people, also where they were brought in
+    votes, times = st.columns(2, gap="large")
+    with votes:
+        st.markdown("**Votes an image**" if study.plan.kind == "emotion" else "**Votes a pair**")
+        made = plot_votes_per_image(list(found.votes.by_stimulus.values()), source=source)
+        if found.votes.most <= FEW_VOTES:
+            made.update_xaxes(dtick=1)  # there are no half votes
+        show_figure(made, "votes")
+    with times:
+        st.markdown("**Reaction times**")
+        main = ratings[ratings["task"] == ("identity" if study.plan.kind == "identity" else "emotion")]
+        show_figure(plot_reaction_times(main, source=source), "reaction-times")
+
+
+def _show_numbers(study: Study, found: StudyOverview) -> str:
+    progress, votes = found.progress, found.votes
+    share = progress.answered / progress.expected if progress.expected else 0.0
+    people = "observers" if study.source == "simulated" else "people"
+    noun = "pair" if study.plan.kind == "identity" else "face"
+    told = [
+        (f"{progress.begun:,}", f"{people} have answered" + (f", {progress.finished:,} to the end" if progress.finished else "")),
+        (f"{progress.answered:,}", f"trials answered: {format_percent(share)} of those handed out"),
+        (f"{votes.median:g}", f"votes a {noun} in the middle, {votes.least:,} at least and {votes.most:,} at most"),
+        (f"{len(found.exclusions.kept):,}", f"{people} count; {len(found.exclusions.reasons):,} are left out by the rules below"),
+    ]
+    cells = "".join(f"<div><b>{number}</b><span>{html.escape(text)}</span></div>" for number, text in told)
+    return f'<div class="numbers">{cells}</div>'
+
+
+def _show_exclusions(study: Study, found: StudyOverview) -> None:
+    """Rules as switches; nobody's answers are ever deleted by them."""
+    st.markdown("**Whose answers count?**")
+    left, right = st.columns(2, gap="large")
+    with left:
+        for switch in RULE_SWITCHES:
+            if study.plan.kind in switch.kinds:
+                st.toggle(switch.title, True, key=switch.name, bind="query-params")
+        st.html(
+            caption_html("A rule leaves somebody out of what is worked out; it deletes nothing, and can be switched off again.")
+        )
+    with right:
+        reasons = found.exclusions.reasons
+        if not reasons:
+            st.html('<div class="reasons"><p>Nobody falls under these rules.</p></div>')
+        else:
+            rows = "".join(
+                f"<li><b>{html.escape(rater)}</b><span>{html.escape(' '.join(why))}</span></li>" for rater, why in reasons.items()
+            )
+            st.html(f'<ul class="reasons">{rows}</ul>')
+
+
+MAX_LISTED = 500
+
+
+def show_people(study: Study) -> None:
+    """A table of people, the button that deletes one, and what was deleted."""
+    ratings = access.load_ratings(study)
+    table = _people_table(study, ratings)
+    if table.empty and not access.get_store().deletions(study.name):
+        return
+    simulated = study.source != "human"
+    st.subheader("Observers" if simulated else "People", anchor=False)
+    if not table.empty:
+        st.dataframe(
+            table.head(MAX_LISTED),
+            hide_index=True,
+            key="people",
+            column_config={
+                "Answered": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0),
+                "Began": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
+                "Half of the answers within (s)": st.column_config.NumberColumn(format="%.1f"),
+            },
+        )
+        if len(table) > MAX_LISTED:
+            st.html(caption_html(f"The first {MAX_LISTED:,} of {len(table):,}; the download has all."))
+    if not simulated and not table.empty:
+        with st.popover("Delete one person's data", icon=":material/person_remove:"):
+            _delete_people(study, list(table["Who"]))
+    for each in access.get_store().deletions(study.name):
+        if each.what == "rater":
+            reason = f" Reason given: {each.reason}." if each.reason else ""
+            gone = f"{each.deleted_at:%d %B %Y}: one person's data were deleted on request"
+            st.html(caption_html(f"{gone} ({markup.count_noun(each.answers, 'answer')}).{reason}"))
+
+
+def _people_table(study: Study, ratings: pd.DataFrame) -> pd.DataFrame:
+    enrolled = {each.rater: each for each in access.get_store().raters(study.name)}
+    groups = ratings.groupby("rater")
+    trials = groups["stimulus"].nunique()
+    times = groups["reaction_time_ms"].median()
+    first = groups["created_at"].min()
+    rows = []
+    for name in dict.fromkeys([*enrolled, *trials.index]):
+        rater = enrolled.get(name)
+        done = int(trials.get(name, 0))
+        median = times.get(name)
+        rows.append(
+            {
+                "Who": name,
+                "Began": rater.created_at if rater else _format_time(first.get(name)),
+                "Answered": done / len(rater.trials) if rater and rater.trials else 1.0,
+                "Trials": done,
+                "Finished": "yes" if rater is None or rater.finished_at else "not yet",
+                "Half of the answers within (s)": None if median is None or pd.isna(median) else float(median) / 1000,
+                "Age": str((rater.demographics if rater else {}).get("age", "")),
+                "Gender": str((rater.demographics if rater else {}).get("gender", "")),
+                "How they decided": rater.strategy if rater else "",
+            }
+        )
+    table = pd.DataFrame(rows)
+    empty = [name for name in ("Age", "Gender", "How they decided") if not table.empty and not table[name].astype(bool).any()]
+    return table.drop(columns=empty)
+
+
+def _format_time(moment: object) -> object:
+    return None if moment == UNKNOWN_TIME else moment
+
+
+def _delete_people(study: Study, names: list[str]) -> None:
+    st.html(
+        intro_html(
+            "Deletes everything that one person said, for good. A record stays that something was deleted, without the name."
+        )
+    )
+    name = st.selectbox("Who?", names, index=None, placeholder="Choose the name on the person's answers", key="forget-who")
+    reason = st.text_input("Why? (kept in the record; no names)", max_chars=200, key="forget-why")
+    sure = st.checkbox("Yes, delete this person's answers", key="forget-sure")
+    if st.button("Delete the answers", type="primary", disabled=not (name and sure), key="forget"):
+        try:
+            deletion = forget_rater(access.get_store(), study.name, str(name), reason.strip())
+        except LiminalError as error:
+            st.error(str(error))
+            return
+        st.toast(f"{markup.count_noun(deletion.answers, 'answer')} deleted.")
+        st.rerun()
+
+
+PAGE_SIZE, TILES_ACROSS = 24, 6
+MAX_NAME_LENGTH = 20  # characters of a name in place of a picture
+STIMULUS_ORDERS = {"split": "most split", "clear": "most agreed", "votes": "most votes", "as-made": "as they were made"}
+
+
+def show_stimuli(study: Study, left_out: Exclusions) -> None:
+    """A page of faces in the chosen order; pressing one opens its votes. left_out: whose answers are not counted."""
+    stimuli = access.load_stimuli(study)
+    st.subheader("What was said of each", anchor=False)
+    if not stimuli:
+        st.html(caption_html("This study knows no faces."))
+        return
+    order = st.segmented_control(
+        "Order",
+        list(STIMULUS_ORDERS),
+        default="split",
+        format_func=STIMULUS_ORDERS.get,
+        key="order",
+        bind="query-params",
+        required=True,
+    )
+    ratings = left_out.of(access.load_ratings(study))
+    votes = _count_votes(study, ratings)
+    ordered = _order_stimuli(stimuli, votes, str(order))
+    shown = ordered[paginate(len(ordered), PAGE_SIZE, "page", bind="query-params")]
+    tiles = [_stimulus_tile(study, each, votes.get(each.stimulus, {})) for each in shown]
+    components.show_faces(
+        [components.FaceGroup(tiles, columns=TILES_ACROSS)], key="stimuli", on_pick=_select_stimulus, layout="rows", tile="11rem"
+    )
+    st.html(caption_html("Answers of people whom the rules above leave out are not counted here."))
+    chosen = next((each for each in stimuli if each.stimulus == st.query_params.get("stimulus")), None)
+    if chosen is not None:
+        _show_stimulus_dialog(study, chosen, ratings)
+
+
+def _count_votes(study: Study, ratings: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """stimulus -> answer -> votes, of the main question."""
+    task = "identity" if study.plan.kind == "identity" else "emotion"
+    rows = ratings[ratings["task"] == task]
+    counted = rows.groupby(["stimulus", "value"], sort=False).size()
+    found: dict[str, dict[str, int]] = {}
+    for (stimulus, value), number in counted.items():
+        found.setdefault(str(stimulus), {})[str(value)] = int(number)
+    return found
+
+
+def _order_stimuli(stimuli: list[Stimulus], votes: dict[str, dict[str, int]], order: str) -> list[Stimulus]:
+    if order == "as-made":
+        return stimuli
+
+    def rank(each: Stimulus) -> tuple[float, ...]:
+        said = votes.get(each.stimulus, {})
+        total = sum(said.values())
+        top = max(said.values(), default=0) / total if total else 0.0
+        if order == "votes":
+            return (-total,)
+        return (float(total == 0), top if order == "split" else -top, -total)
+
+    return sorted(stimuli, key=rank)
+
+
+def _stimulus_tile(study: Study, shown: Stimulus, said: dict[str, int]) -> components.Tile:
+    total = sum(said.values())
+    image = shown.images[-1] if shown.images else ""
+    if total:
+        best = max(said, key=lambda value: said[value])
+        told = f"{markup.IDENTITY_ANSWERS.get(best, best)}: {said[best]:,} of {total:,}"
+    else:
+        told = "no votes yet" if not study.published else _published_values(shown)
+    title = markup.describe_stimulus(shown)
+    return components.Tile(
+        shown.stimulus,
+        access.study_picture_url(study.token, image) if access.has_pictures(study, shown) else _placeholder_url(shown.stimulus),
+        f"Generated face, {title}; {told}" if title else told,
+        title=title,
+        words=told,
+    )
+
+
+def _placeholder_url(name: str) -> str:
+    """In place of a picture that the library does not hold: its name."""
+    text = html.escape(name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}…")
+    picture = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 160"><rect width="160" height="160" fill="#8b8b8b"/>'
+        f'<text x="80" y="84" text-anchor="middle" font-family="sans-serif" font-size="13" fill="#161616">{text}</text></svg>'
+    )
+    return f"data:image/svg+xml,{quote(picture)}"
+
+
+def _published_values(shown: Stimulus) -> str:
+    means = shown.details.get("published", {})
+    rate = means.get("identity")
+    return f"{100 * rate:.0f} % saw one person" if isinstance(rate, float | int) and rate == rate else "published means"
+
+
+def _select_stimulus(stimulus: str) -> None:
+    st.query_params["stimulus"] = stimulus
+
+
+def _clear_stimulus() -> None:
+    st.query_params.pop("stimulus", None)
+
+
+@st.dialog("What was said of it", width="large", on_dismiss=_clear_stimulus)
+def _show_stimulus_dialog(study: Study, shown: Stimulus, ratings: pd.DataFrame) -> None:
+    rows = ratings[ratings["stimulus"] == shown.stimulus]
+    pictures, facts = st.columns([6, 5], gap="large")
+    with pictures:
+        captions = ("The base", "The sample") if len(shown.images) == 2 else ("The face",)
+        figures = "".join(
+            f'<figure><img src="{html.escape(access.study_picture_url(study.token, image))}" alt="{caption}, a generated face">'
+            f"<figcaption>{caption}</figcaption></figure>"
+            for image, caption in zip(shown.images if access.has_pictures(study, shown) else (), captions, strict=False)
+        )
+        empty = f'<div class="portrait-empty">{html.escape(shown.stimulus)}: its picture is not in the library.</div>'
+        st.html(f'<div class="{"pair" if len(shown.images) == 2 else "single"}">{figures}</div>' if figures else empty)
+    with facts:
+        expected = f"; expected: {markup.IDENTITY_ANSWERS.get(shown.expected, shown.expected)}" if shown.expected else ""
+        st.html(intro_html(f"{markup.describe_stimulus(shown).capitalize()}{expected}."))
+        main = rows[rows["task"] != "similarity"]
+        if main.empty:
+            st.html(caption_html("Nobody whose answers count has seen it yet."))
+        else:
+            shares = main["value"].map(lambda value: markup.IDENTITY_ANSWERS.get(value, value)).value_counts(normalize=True)
+            st.html(bars_html({str(name): float(share) for name, share in shares.items()}))
+            st.html(caption_html(f"n = {markup.count_noun(len(main), 'vote')}, {theme.SOURCE_WORDS[study.source]}"))
+        alike = pd.to_numeric(rows.loc[rows["task"] == "similarity", "value"])
+        if len(alike):
+            spread = f"{alike.mean():.0f} of 100 on average, from {alike.min():.0f} to {alike.max():.0f}"
+            st.html(caption_html(f"How alike: {spread} (n = {len(alike):,})."))
+    if not main.empty:
+        _show_raw_votes(rows)
+    st.html(caption_html("The address of this page brings this face back."))
+
+
+def _show_raw_votes(rows: pd.DataFrame) -> None:
+    """Every single vote."""
+    table = pd.DataFrame(
+        {
+            "Who": rows["rater"],
+            "Question": rows["task"].map({"similarity": "how alike", "identity": "same person", "emotion": "feeling"}),
+            "Answer": rows["value"].where(rows["task"] != "identity", rows["value"].map(markup.IDENTITY_ANSWERS)),
+            "Took (ms)": rows["reaction_time_ms"].round(),
+            "When": rows["created_at"].mask(rows["created_at"] == UNKNOWN_TIME),
+        }
+    )
+    with st.expander(f"Every vote ({len(table):,})"):
+        st.dataframe(table, hide_index=True, key="raw-votes")
+
+
+def show_study(name: str) -> None:
+    """The study of the address."""
+    if st.button("All studies", type="tertiary", icon=":material/arrow_back:", key="back"):
+        st.query_params.clear()
+        st.rerun()
+    try:
+        study = access.get_store().study(name)
+    except LiminalError as error:
+        st.error(str(error))
+        return
+    st.title(markup.escape_markdown(study.name), anchor=False)
+    st.html(markup.study_badges_html(study))
+    for note in st.session_state.pop(new_study.NEW_STUDY_SLOT, ()):
+        st.info(note)
+    if study.source == "simulated":
+        st.warning(markup.NOBODY_WAS_ASKED, icon=":material/smart_toy:")
+        with st.expander(markup.PLANTED_TITLE):
+            markup.show_planted_effects(study)
+    elif study.published:
+        st.info(
+            f"This was brought in from elsewhere; nobody was asked here. {markup.escape_markdown(study.note)}".strip(),
+            icon=":material/menu_book:",
+        )
+    else:
+        _show_link(study)
+    found = show_overview(study)
+    st.space("medium")
+    show_stimuli(study, found.exclusions)
+    st.space("medium")
+    show_people(study)
+    st.space("medium")
+    show_downloads(study)
+    _show_deletion(study)
+
+
+def make_rater_link(study: Study) -> str:
+    """The link for raters, as seen from the browser that asks."""
+    parts = urlsplit(st.context.url or "")
+    origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    return f"{origin}/{navigation.TAKE_PART.url}?study={study.token}"
+
+
+def _show_link(study: Study) -> None:
+    with st.container(key="send", border=True):
+        if study.closed:
+            st.subheader("This study is closed", anchor=False)
+            st.html(caption_html("It takes nobody new and no more answers. What was answered is kept."))
+            st.button("Open it again", key="reopen", on_click=_set_closed, args=(study.name, False), icon=":material/lock_open:")
+            return
+        st.subheader("Send this link", anchor=False)
+        link = make_rater_link(study)
+        st.code(link, language=None, wrap_lines=True)
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            st.link_button("Try it yourself", link, icon=":material/open_in_new:")
+            st.button("Close the study", key="close", on_click=_set_closed, args=(study.name, True), icon=":material/lock:")
+        host = urlsplit(link).hostname or ""
+        local = " It works on this computer only; start the server with an address that others can reach to send it to them."
+        st.html(
+            caption_html(
+                "Whoever has the link can take part; nothing else is needed. Answers that you give while trying count like all "
+                f"others: delete them below.{local if host in ('localhost', '127.0.0.1') else ''}"
+            )
+        )
+
+
+def _set_closed(name: str, closed: bool) -> None:
+    try:
+        access.get_store().change(name, closed=closed)
+    except LiminalError as error:
+        st.session_state["study-problem"] = str(error)
+
+
+def _show_deletion(study: Study) -> None:
+    """Deleting all of it."""
+    with st.expander("Delete this study", icon=":material/delete:"):
+        st.html(intro_html("This deletes its faces' votes, everybody's answers and the link, and cannot be undone."))
+        typed = st.text_input(f"Type the study's name to confirm: {study.name}", key="delete-name", width=420)
+        if st.button("Delete the study", key="delete-study", disabled=typed.strip() != study.name):
+            try:
+                delete_study(access.get_store(), study.name)
+            except LiminalError as error:
+                st.error(str(error))
+                return
+            st.query_params.clear()
+            st.rerun()
