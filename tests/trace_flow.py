@@ -1,8 +1,8 @@
 """Which files the flow "make samples" passes: ``python tests/trace_flow.py`` prints them in the order in which they are reached.
 
-Opens the page Identity in Streamlit's own test runner, presses *Make 28 samples* and notes every module of ``core`` and ``ui`` of which
-a function runs, in any thread, until the page has shown the samples. What runs while a module is imported does not count. The search is
-short (5 rounds): its length changes no file. Takes about a minute.
+Opens the page Identity in Streamlit's own test runner, presses *Make 28 samples* and notes every module of ``core`` and ``ui`` of
+which a function runs, in any thread, until the page has shown the samples. What runs while a module is imported does not count. The
+search is short (5 rounds): its length changes no file. Takes about a minute.
 """
 
 import os
@@ -81,9 +81,7 @@ if __name__ == "__main__":
         trace = trace_samples()
         for name, function in trace.reached.items():
             print(f"{name:45} {function}")
-        print(
-            f"{len(trace.reached)} files from the press to the pictures; what the page shows below them reaches {len(trace.afterwards)} more:"
-        )
+        print(f"{len(trace.reached)} files from the press to the pictures; the page below reaches {len(trace.afterwards)} more:")
         print(", ".join(trace.afterwards))
         sys.stdout.flush()
         os._exit(0)  # the page's workers are still there
