@@ -43,7 +43,7 @@ def list_stimuli(sample_set: SampleSet, set_id: str, *, kept_only: bool = True) 
     """All that a study can ask about one set, in the set's order, each once.
 
     kept_only: of an emotion set's boundary samples only those that passed filter (3) under the steerer. Of an excerpt of a data
-    set (``core.sampling.many.excerpt``) what was picked is asked, whatever it is.
+    set (``core.sampling.datasets.data_set``) what was picked is asked, whatever it is.
     """
     found = _pair_stimuli(sample_set, set_id) if sample_set.kind == "identity" else _face_stimuli(sample_set, set_id, kept_only)
     return list({stimulus.stimulus: stimulus for stimulus in found}.values())

@@ -18,7 +18,7 @@ from core.sampling.datasets.data_set import DataSet
 from core.sampling.datasets.running import run_plan
 from core.studies.library import DataSetRegister, Library
 from tests.queries import rows_read
-from tests.sampling.many.small_plan import make_tiny, small_plan
+from tests.sampling.datasets.small_plan import make_tiny, small_plan
 
 ROWS = 5000
 ALL = large.RowFilter("emotion")

@@ -18,7 +18,7 @@ from core.studies.planning import list_stimuli, prepare_study
 from core.studies.ratings import Rating, make_ratings_table
 from core.studies.study import RatingPlan, Stimulus, Study
 from tests.queries import rows_read
-from tests.sampling.many.small_plan import PLAN, make_tiny, small_plan
+from tests.sampling.datasets.small_plan import PLAN, make_tiny, small_plan
 
 ROWS = 100_000
 FACES, COMPARED = RowFilter("emotion"), RowFilter("identity")

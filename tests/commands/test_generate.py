@@ -126,7 +126,7 @@ def test_ctrl_c_leaves_nothing(tmp_path, capsys, monkeypatch, place):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(*((identity, "search") if place == "search" else (sample_set, "png")), interrupt)
+    monkeypatch.setattr(*((identity, "search_descriptor") if place == "search" else (sample_set, "encode_png")), interrupt)
     assert generate(tmp_path / "set") == 130
     failed_with_one_line(capsys, "Ctrl-C")
     assert list(tmp_path.iterdir()) == []

@@ -32,7 +32,7 @@ def asked(monkeypatch):
         return emotion_set(planted, configuration=configuration)
 
     module = types.ModuleType("core.sampling.emotion.generate")
-    module.generate = generate
+    module.generate_emotion_set = generate
     monkeypatch.setitem(sys.modules, "core.sampling.emotion.generate", module)
     return calls
 

@@ -8,7 +8,7 @@ from core.__main__ import main
 from core.sampling.datasets import running
 from core.sampling.datasets.data_set import DataSet
 from core.studies.library import DataSetRegister
-from tests.sampling.many.small_plan import BATCHES, PLAN, make_tiny
+from tests.sampling.datasets.small_plan import BATCHES, PLAN, make_tiny
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ import torch
 
 from core.errors import Cancelled, LiminalError
 from core.progress import Progress, Stage
-from core.sampling import lockout
 from core.sampling.bases import Base, find_bases
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.events import BasesFound, SamplesMade, SearchStep
 from core.sampling.identity import generate_identity_batch, generate_identity_set
+from core.sampling.stored import directions
 from core.sampling.stored.directions import Direction
 from tests.fakes import REACH, SCALE, FakeGenerator, FakeRecogniser, fake_panel
 
@@ -161,7 +161,7 @@ def test_semantic_samples_are_added_when_asked_for(batch, monkeypatch):
         Direction(name, f"more {name}", f"less {name}", np.eye(8, dtype=np.float32)[axis], 1.0, True, {})
         for axis, name in enumerate(("hat", "beard"))
     ]
-    monkeypatch.setattr(lockout, "load_directions", lambda: planted)
+    monkeypatch.setattr(directions, "load_directions", lambda: planted)
     settings = dataclasses.replace(QUICK, semantic=True, semantic_steps=(0.2, 0.4))
     made = generate_identity_batch(settings, 0, panel=fake_panel())
     rows = made.pairs[made.pairs["sample_type"] == "semantic"]

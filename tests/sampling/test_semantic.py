@@ -209,7 +209,7 @@ def test_missing_directions(tmp_path):
 
 def test_a_batch_holds_semantic_samples_when_asked(monkeypatch):
     plan = (direction("smile", 1), direction("glasses", 0, 1))
-    monkeypatch.setattr("core.sampling.lockout.load_directions", lambda: plan)
+    monkeypatch.setattr("core.sampling.stored.directions.load_directions", lambda: plan)
     asked = IdentityConfiguration(seed=7, iterations=1, semantic=True, targets=())
     batch = generate_identity_batch(asked, 0, panel=fake_panel())
     semantic = batch.pairs[batch.pairs["sample_type"] == "semantic"]

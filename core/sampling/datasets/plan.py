@@ -16,10 +16,6 @@ bases = "own"                  # every image has a base of its own; or "gallery"
 count = 1000                   # images a pair and type; with bases of the gallery: a base, pair and type
 types = ["guided", "unguided"] # unguided: the same seeds without guidance
 guidance = "best"              # or "paper", and any other parameter of core.sampling.emotion.configuration.EmotionConfiguration
-
-A piece is an identity batch, or some groups of emotion samples. It is made by the same functions as any other sample set
-(``core.sampling.identity``, ``core.sampling.emotion.generate``), and is the same to the byte wherever it is made, as long as the
-processor's kind and the number of torch's threads are the same. Imports no torch before a piece is made.
 """
 
 from __future__ import annotations
@@ -268,8 +264,12 @@ def _is_pair(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Piece:
-    """number: its place in the plan. An identity piece is a batch: of drawn bases, or of the gallery's where ``bases`` names some.
+    """A part of a plan that is made at once: an identity batch, or some whole groups of emotion samples.
 
+    It is made by the same functions as any other sample set, and is the same to the byte wherever it is made, as long as the
+    processor's kind and the number of torch's threads are the same.
+
+    number: its place in the plan. An identity piece is a batch: of drawn bases, or of the gallery's where ``bases`` names some.
     An emotion piece is the samples ``first`` to ``stop`` of its configuration; owns_bases: whether its bases are kept with it (an
     image that several pieces show is kept once, with the first of them).
     """

@@ -13,7 +13,7 @@ from core.sampling.configuration import IdentityConfiguration
 from core.sampling.datasets import running
 from core.sampling.datasets.plan import parse_plan
 from core.sampling.datasets.running import run_plan
-from tests.sampling.many.small_plan import BATCHES, make_tiny, small_plan, tables
+from tests.sampling.datasets.small_plan import BATCHES, make_tiny, small_plan, tables
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt (make test does it)")
 

@@ -28,7 +28,7 @@ from core.sampling.identity import generate_identity_set
 from core.sampling.sample_set import encode_png
 from core.studies.library import DataSetRegister
 from tests.fakes import fake_panel
-from tests.sampling.many.small_plan import BATCHES, PLAN, make_tiny, small_plan, tables
+from tests.sampling.datasets.small_plan import BATCHES, PLAN, make_tiny, small_plan, tables
 
 ROOT = Path(__file__).parents[3]
 
@@ -81,15 +81,15 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from functools import partial
-from core.sampling.many.running import run
-from tests.sampling.many.small_plan import make_tiny, small_plan
+from core.sampling.datasets.running import run_plan
+from tests.sampling.datasets.small_plan import make_tiny, small_plan
 log = Path(sys.argv[2])
 def slow(piece):
     files = make_tiny(piece, str(log))
     if piece.number == 3:
         time.sleep(600)
     return files
-run(small_plan(), Path(sys.argv[1]), maker=slow)
+run_plan(small_plan(), Path(sys.argv[1]), maker=slow)
 """
 
 
@@ -160,7 +160,7 @@ def full(*_, **__):
 
 
 @pytest.mark.parametrize(
-    "place", ["core.sampling.datasets.storage.DataSetFolder._put_together", "core.sampling.datasets.running.finish"]
+    "place", ["core.sampling.datasets.storage.DataSetFolder._put_together", "core.sampling.datasets.running.finish_data_set"]
 )
 def test_what_stops_the_data_set_from_being_written_is_said(finished, tmp_path, monkeypatch, place):
     folder = tmp_path / "set"
