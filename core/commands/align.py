@@ -222,19 +222,25 @@ def format_report(said: AlignmentReport) -> Iterator[str]:
     yield f"  the same, answers shuffled, median:      {_format_points(said.null_gain)}"
     yield f"  group -> individual, bits saved:         {_format_bits(said.individual_loss_gain)}"
     yield f"  the same, answers shuffled, median:      {_format_bits(said.null_loss_gain)}"
-    yield f"  group -> shifted by eight numbers:       {_format_points(said.shift_gain)}; bits saved {_format_bits(said.shift_loss_gain)}"
+    shift, shift_bits = _format_points(said.shift_gain), _format_bits(said.shift_loss_gain)
+    yield f"  group -> shifted by eight numbers:       {shift}; bits saved {shift_bits}"
     yield f"  the same, answers shuffled (control):    bits saved {_format_bits(said.null_shift_loss_gain)}"
-    yield f"  entropy of model and people (Spearman):  {format_estimate(said.entropy_base)} -> {format_estimate(said.entropy_group)}"
+    base, group = format_estimate(said.entropy_base), format_estimate(said.entropy_group)
+    yield f"  entropy of model and people (Spearman):  {base} -> {group}"
     yield f"  95 % intervals; gains are means over people, of the control (answers shuffled) medians. {PUBLISHED_GAINS}"
 
 
 def format_identity_report(said: IdentityReport) -> Iterator[str]:
     """The decision models of an identity study."""
     yield f"Same person? {said.basis.answers:,} held-out answers of {said.basis.raters} raters ({said.basis.source})"
-    yield f"  accuracy    threshold {format_share(said.base)}  group {format_share(said.group)}  individual {format_share(said.individual)}"
-    yield f"  surprise, bits              group {format_estimate(said.group_loss)}  individual {format_estimate(said.individual_loss)}"
-    yield f"  group -> individual:                   {_format_points(said.individual_gain)}; bits saved {_format_bits(said.individual_loss_gain)}"
-    yield f"  the same, answers shuffled, median:    {_format_points(said.null_gain)}; bits saved {_format_bits(said.null_loss_gain)}"
+    base, group, individual = (format_share(level) for level in (said.base, said.group, said.individual))
+    yield f"  accuracy    threshold {base}  group {group}  individual {individual}"
+    group, individual = format_estimate(said.group_loss), format_estimate(said.individual_loss)
+    yield f"  surprise, bits              group {group}  individual {individual}"
+    gain, bits = _format_points(said.individual_gain), _format_bits(said.individual_loss_gain)
+    yield f"  group -> individual:                   {gain}; bits saved {bits}"
+    gain, bits = _format_points(said.null_gain), _format_bits(said.null_loss_gain)
+    yield f"  the same, answers shuffled, median:    {gain}; bits saved {bits}"
     for row in said.coefficients.itertuples():
         yield f"  {row.name:<22} {row.group:7.2f} ({row.low:.2f} to {row.high:.2f}), people differ by {row.spread:.2f}"
     if said.note:

@@ -83,8 +83,9 @@ def build_demonstration(
     start = dt.datetime.now(dt.UTC).replace(microsecond=0)
     identity = _simulate_study("identity", [pairs], raters[0], seed, start, [])
     emotion = _simulate_study("emotion", [*faces, *([checks] if checks else [])], raters[1], seed, start, [note] if note else [])
+    options = f"--seed {seed} --batches {size.batches} --faces {size.faces} --raters {raters[0]} {raters[1]}"
     card = {
-        "command": f"{DEMONSTRATION_COMMAND} --seed {seed} --batches {size.batches} --faces {size.faces} --raters {raters[0]} {raters[1]}",
+        "command": f"{DEMONSTRATION_COMMAND} {options}",
         "date": start.date().isoformat(),
         "seed": seed,
         "generator": DEMONSTRATION_GENERATOR,

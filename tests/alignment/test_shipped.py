@@ -30,7 +30,7 @@ def learned(tmp_path_factory):
 
 @pytest.fixture
 def package(learned, monkeypatch):
-    monkeypatch.setattr(pretrained, "PRETRAINED_FOLDER", learned[1])
+    monkeypatch.setattr(store, "PRETRAINED_FOLDER", learned[1])
     return learned[1]
 
 
@@ -71,7 +71,7 @@ def test_a_damaged_one_is_passed_over(ending, learned, tmp_path, monkeypatch):
     for each in package.iterdir():
         content = each.read_bytes()
         (tmp_path / each.name).write_bytes(content[:-9] + b"damaged!\n" if each.suffix == ending else content)
-    monkeypatch.setattr(pretrained, "PRETRAINED_FOLDER", tmp_path)
+    monkeypatch.setattr(store, "PRETRAINED_FOLDER", tmp_path)
     again, _ = made_up.study(tmp_path / "data", **STUDY)
     assert again.alignment_id == made.alignment_id
     assert not again.ready(NAME)

@@ -116,7 +116,20 @@ def test_too_little_to_learn_from_is_one_sentence():
         kept.check_person("r0")
 
 
+def assert_loads_without(modules, libraries):
+    code = (
+        f"import sys; [__import__('core.alignment.' + name) for name in {modules}]; "
+        f"print([name for name in {libraries} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_pages_can_import_what_is_read_without_torch():
-    names = ["evaluation", "profile", "controversial", "identity", "changes", "kept", "information", "shipped"]
-    code = f"import sys; [__import__('core.alignment.' + name) for name in {names}]; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    assert_loads_without(
+        ["evaluate", "personal", "stimulus_choice", "identity", "store", "data", "alignment", "observer", "pretrained"], ["torch"]
+    )
+
+
+def test_where_alignments_are_stored_is_read_without_pandas():
+    assert_loads_without(["store"], ["torch", "pandas", "sqlalchemy"])

@@ -14,7 +14,6 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Integer, MetaData, Table, Text, select
 
-from core import progress as backups
 from core.__main__ import main
 from core.errors import LiminalError
 from core.studies.ratings import Rating

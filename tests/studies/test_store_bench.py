@@ -3,7 +3,7 @@
 import json
 
 from benchmarks import studies
-from core.__main__ import main
+from benchmarks.__main__ import main
 
 
 def test_bench_counts_every_answer(capsys, monkeypatch):

@@ -78,8 +78,8 @@ def perceive_evidence(sample_set: SampleSet) -> dict[str, Array]:
     configuration, samples = sample_set.emotion, sample_set.samples
     if HIDDEN_CLASSIFIER not in configuration.judges:
         raise LiminalError(
-            f"Simulated observers see through {HIDDEN_CLASSIFIER}, which did not judge this sample set; make it again with {HIDDEN_CLASSIFIER} among its "
-            f"judges."
+            f"Simulated observers see through {HIDDEN_CLASSIFIER}, which did not judge this sample set; make it again with "
+            f"{HIDDEN_CLASSIFIER} among its judges."
         )
     calibrated = samples[[f"calibrated_{HIDDEN_CLASSIFIER}_{emotion}" for emotion in EMOTIONS]].to_numpy(np.float64)
     reference = load_reference_set(configuration.generator)
@@ -118,8 +118,8 @@ PLANTED: Mapping[Kind, str] = {
         "A's Table 1: mean similarity and identity by sample type. Everything else comes out by itself."
     ),
     "emotion": (
-        f"Simulated. Planted: people see each face through {HIDDEN_CLASSIFIER}, which no fine-tuning uses, plus a residue that no model sees, "
-        "and answer through a confusion, biases, an acuity and lapses of their own; doubt makes them slower; about a third do not "
+        f"Simulated. Planted: people see each face through {HIDDEN_CLASSIFIER}, which no fine-tuning uses, plus a residue that no "
+        "model sees, and answer through a confusion, biases, an acuity and lapses of their own; doubt makes them slower; about a third do not "
         "pay attention. Calibrated to paper B: the bulk of the entropy of choices, of reaction times, their correlation of about "
         "0.4, and the share that fails the attention checks. Everything else comes out by itself."
     ),
