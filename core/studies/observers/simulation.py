@@ -119,9 +119,9 @@ PLANTED: Mapping[Kind, str] = {
     ),
     "emotion": (
         f"Simulated. Planted: people see each face through {HIDDEN_CLASSIFIER}, which no fine-tuning uses, plus a residue that no "
-        "model sees, and answer through a confusion, biases, an acuity and lapses of their own; doubt makes them slower; about a third do not "
-        "pay attention. Calibrated to paper B: the bulk of the entropy of choices, of reaction times, their correlation of about "
-        "0.4, and the share that fails the attention checks. Everything else comes out by itself."
+        "model sees, and answer through a confusion, biases, an acuity and lapses of their own; doubt makes them slower; about a "
+        "third do not pay attention. Calibrated to paper B: the bulk of the entropy of choices, of reaction times, their "
+        "correlation of about 0.4, and the share that fails the attention checks. Everything else comes out by itself."
     ),
 }
 """What every figure from simulated answers says, and the note of every simulated study."""
