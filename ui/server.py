@@ -33,9 +33,8 @@ from streamlit.runtime import Runtime
 
 from core.errors import LiminalError
 from core.studies.ratings import Rating, TakenId
-from ui import ASSETS, jobs
+from ui import ASSETS, jobs, pictures
 from ui.jobs import get_job_manager
-from ui.pictures import PICTURES, POINTS
 
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_ANSWERS = 200
@@ -227,9 +226,6 @@ async def serve_stimulus(request: Request) -> Response:
     return Response(content, media_type=kind, headers=headers)
 
 
-SET_CACHE_CONTROL = "public, max-age=31536000, immutable"
-
-
 def list_sample_set_routes() -> list[BaseRoute]:
     """Pictures and points."""
     return [
@@ -240,10 +236,10 @@ def list_sample_set_routes() -> list[BaseRoute]:
 
 async def serve_points(request: Request) -> Response:
     """Numbers of a map."""
-    content = POINTS.get(request.path_params["key"])
+    content = pictures.POINTS.get(request.path_params["key"])
     if content is None:
         return PlainTextResponse("These points are no longer kept; reload the page.", 404)
-    return Response(content, media_type="application/octet-stream", headers={"Cache-Control": SET_CACHE_CONTROL})
+    return Response(content, media_type="application/octet-stream", headers={"Cache-Control": CACHE_FOREVER})
 
 
 async def serve_sample(request: Request) -> Response:
@@ -255,7 +251,7 @@ async def serve_sample(request: Request) -> Response:
         content, media_type = await run_in_threadpool(lambda: access.get_library().picture(set_id, sample_id))
     except LiminalError as error:
         return PlainTextResponse(str(error), 404)
-    return Response(content, media_type=media_type, headers={"Cache-Control": SET_CACHE_CONTROL})
+    return Response(content, media_type=media_type, headers={"Cache-Control": CACHE_FOREVER})
 
 
 CACHE_FOREVER = "public, max-age=31536000, immutable"
@@ -298,7 +294,7 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
 
 async def serve_face(request: Request) -> Response:
     """A generated face by the hash of its bytes."""
-    picture = PICTURES.get(request.path_params["key"])
+    picture = pictures.PICTURES.get(request.path_params["key"])
     if picture is None:
         return Response("This picture is no longer kept; reload the page to make it again.", status_code=404)
     return Response(picture, media_type="image/webp", headers={"Cache-Control": CACHE_FOREVER})

@@ -14,7 +14,7 @@ from core.sampling.configuration import IdentityConfiguration
 from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import AS_OWNER, app, paints_without_torch, words
-from ui import pictures, server
+from ui import pictures
 from ui.analysis import map_faces, map_page
 from ui.analysis.disagreement import build_votes_table
 from ui.analysis.map_page import MapColumn
@@ -87,7 +87,7 @@ def test_others_see_simulated_studies_only(place, monkeypatch):
 def test_a_page_of_analysis_paints_before_torch_is_imported(page, place):
     store, library = place
     identity(store, library)
-    given = f"{AS_OWNER}; from ui.studies import access; access.show_demonstration = lambda: None"
+    given = f"{AS_OWNER}; from ui.studies import access; access.install_demonstration = lambda: None"
     paints_without_torch(page, given, 'assert test.selectbox(key="analysis-study").value == "Mine"')
 
 
@@ -342,7 +342,7 @@ def test_bits_of_a_selection():
 
 
 def test_points_are_kept_and_forgotten(monkeypatch):
-    monkeypatch.setattr(server, "POINTS", PictureStore(1))
+    monkeypatch.setattr(pictures, "POINTS", PictureStore(1))
     first = pictures.points_url(b"one").rsplit("/", 1)[1]
     assert pictures.POINTS.get(first) == b"one"
     pictures.points_url(b"two")

@@ -86,7 +86,7 @@ def test_visitors_see_no_data_set_of_the_owner(set_id, monkeypatch):
 
 def test_the_ranking_paints_without_torch(set_id, place):
     paints_without_torch(
-        "disagreement.py", "from ui.studies import owner_gate; owner_gate._local = lambda: True", of="large", data=set_id
+        "disagreement.py", "from ui.studies import owner_gate; owner_gate._is_local = lambda: True", of="large", data=set_id
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
-AS_OWNER = "from ui.studies import owner_gate; owner_gate._local = lambda: True"
+AS_OWNER = "from ui.studies import owner_gate; owner_gate._is_local = lambda: True"
 """For ``paints_without_torch``: the visitor sits at the server."""
 IDLE = "import ui.jobs; ui.jobs.JobManager._serve = lambda self: None"
 """For ``paints_without_torch``: what runs in the background may load networks."""

@@ -218,7 +218,8 @@ def alignment_facts_html(report: AlignmentReport) -> str:
         (
             theme.format_percent(after.value),
             f"of what {people} said is what the network now finds likeliest (95 % interval {theme.format_percent(after.low)} to "
-            f"{theme.format_percent(after.high)}); before it learned, {theme.format_percent(before.value)}. Guessing would get 17 %.",
+            f"{theme.format_percent(after.high)}); before it learned, {theme.format_percent(before.value)}. "
+            "Guessing would get 17 %.",
         )
     ]
     own = report.individual_gain.value
@@ -232,8 +233,8 @@ def alignment_facts_html(report: AlignmentReport) -> str:
             (
                 theme.format_number(then.value),
                 f"is how closely its doubt now follows theirs (correlation, {theme.format_number(then.low)} to "
-                f"{theme.format_number(then.high)}); before, {theme.format_number(first.value)}. At 1 it is unsure of exactly those faces on "
-                f"which {people} are divided.",
+                f"{theme.format_number(then.high)}); before, {theme.format_number(first.value)}. At 1 it is unsure of exactly those "
+                f"faces on which {people} are divided.",
             )
         )
     return markup.facts_html(rows)
@@ -280,8 +281,8 @@ def decision_facts_html(found: IdentityReport) -> str:
     rows = [
         (
             theme.format_percent(after.value),
-            f"of a person's verdicts are those of the model that learned from everybody (95 % interval {theme.format_percent(after.low)} "
-            f"to {theme.format_percent(after.high)}){told}.",
+            "of a person's verdicts are those of the model that learned from everybody (95 % interval "
+            f"{theme.format_percent(after.low)} to {theme.format_percent(after.high)}){told}.",
         )
     ]
     own = found.individual_gain.value

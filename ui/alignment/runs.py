@@ -223,7 +223,8 @@ def _describe_run(alignment: Alignment) -> str:
     names = ", ".join(find_title(name) for name in c.classifiers if alignment.ready(name))
     split = "" if c.split == DEFAULT_CONFIGURATION.split else ", split as in the paper"
     people = max(len(alignment.people(name)) for name in c.classifiers)
-    return f"{names}: {count_noun(c.epochs, 'round')}, {count_noun(people, 'person', 'people')} with a model{split}, {_describe_start(alignment)}"
+    own_models = f"{count_noun(people, 'person', 'people')} with a model"
+    return f"{names}: {count_noun(c.epochs, 'round')}, {own_models}{split}, {_describe_start(alignment)}"
 
 
 def _describe_start(alignment: Alignment) -> str:

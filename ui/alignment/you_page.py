@@ -107,7 +107,8 @@ def _profile_sentences(found: PersonProfile, crowd: str) -> list[tuple[str, str]
     told.append(
         (
             format_percent(lapse.value),
-            f"of your answers look like slips, given whatever the face was ({format_percent(lapse.low)} to {format_percent(lapse.high)}).",
+            "of your answers look like slips, given whatever the face was "
+            f"({format_percent(lapse.low)} to {format_percent(lapse.high)}).",
         )
     )
     return told

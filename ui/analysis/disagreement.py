@@ -203,7 +203,8 @@ def _show_identity_votes(answers: pd.DataFrame) -> None:
         st.html(markup.bars_html({"same person": share.share, "two people": 1 - share.share}))
         st.html(
             caption_html(
-                f"{share.count} of {count_noun(share.n, 'vote')}; 95 % interval {format_percent(share.low)} to {format_percent(share.high)}."
+                f"{share.count} of {count_noun(share.n, 'vote')}; 95 % interval {format_percent(share.low)} to "
+                f"{format_percent(share.high)}."
             )
         )
     alike = pd.to_numeric(answers.loc[answers["task"] == "similarity", "value"])
