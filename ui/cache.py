@@ -70,7 +70,6 @@ def cached_gallery(generator: str) -> Gallery:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _load_gallery(generator: str, versions: PrecomputedVersions) -> Gallery:
-    from core.sampling.building import gallery
     from core.sampling.stored import gallery
 
     return gallery.load_gallery(generator)

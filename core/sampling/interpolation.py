@@ -1,35 +1,85 @@
 """Interpolation between two latents (paper A, section 3.2.5), and strips: one person turning into another, judged frame by frame.
 
 The way is linear, as the paper's is (section 4.1). Every frame is judged from the picture that is shown: the home page's stored
-strip is
-encoded, decoded again and only then given to the recognisers. ``stored.strip`` loads that one without torch.
+strip is encoded, decoded again and only then given to the recognisers. ``stored.strip`` loads that one without torch.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from core.errors import LiminalError
+from core.models import registry
 from core.progress import Progress
-from core.sampling.images import encode_webp
+from core.sampling.images import decode_webp, encode_webp, to_images, to_pictures
 from core.sampling.stored.scores import METRICS
 from core.sampling.stored.strip import STRIP_COMMAND, STRIP_FOLDER, StoredStrip, StripScores, load_strip
 from core.writing import write_bytes
+
+STRIP_FRAMES = 41
+"""Pictures of a strip between two bases; those at 25, 50 and 75 % of the way are among them."""
+
+DECODING_BATCH = 4
+"""Frames decoded between two looks at whether the user has cancelled."""
 
 
 def interpolate(start: NDArray[np.float32], end: NDArray[np.float32], fractions: Sequence[float]) -> list[NDArray[np.float32]]:
     """The latents at ``fractions`` of the way. 25 % from one end equals 75 % from the other to the byte."""
     return [(np.float32(1 - fraction) * start + np.float32(fraction) * end).astype(np.float32) for fraction in fractions]
+
+
+@dataclass(frozen=True)
+class InterpolationStrip:
+    """Pictures from a base to another person (WebP without loss) and what every recogniser says of exactly these pictures."""
+
+    frames: tuple[bytes, ...]
+    judgements: tuple[StripScores, ...]
+
+
+def make_strip(
+    start: NDArray[np.float32],
+    end: NDArray[np.float32],
+    generator: str,
+    recognisers: Sequence[str],
+    progress: Progress | None = None,
+) -> InterpolationStrip:
+    """``STRIP_FRAMES`` pictures in equal steps from one latent (d,) to another, each judged by every recogniser."""
+    progress = progress or Progress()
+    network = registry.load(generator, "generator")
+    fractions = [index / (STRIP_FRAMES - 1) for index in range(STRIP_FRAMES)]
+    latents = torch.from_numpy(np.stack(interpolate(start, end, fractions)))
+    batches = []
+    for first in range(0, STRIP_FRAMES, DECODING_BATCH):
+        progress.stage("Making the pictures in between", 0.5 * first / STRIP_FRAMES)
+        with torch.inference_mode():
+            batches.append(to_pictures(network.decode(latents[first : first + DECODING_BATCH])))
+    pictures = np.concatenate(batches)
+    judgements = _judge_strip(to_images(pictures), recognisers, progress.stretch(0.5, 1.0))
+    return InterpolationStrip(tuple(encode_webp(picture, lossless=True) for picture in pictures), tuple(judgements))
+
+
+def _judge_strip(images: Tensor, recognisers: Sequence[str], progress: Progress) -> list[StripScores]:
+    """The distance of every frame (F, 3, H, W) to the first one, by every recogniser."""
+    judgements = []
+    for index, name in enumerate(recognisers):
+        judge = registry.load(name, "recogniser")
+        progress.stage(f"Asking {judge.card.title}", index / len(recognisers))
+        vectors = judge.embed(images)
+        distances = judge.distance(vectors[:1], vectors).tolist()
+        known = tuple(value if math.isfinite(value) else None for value in distances)
+        judgements.append(StripScores(name, judge.card.title, judge.threshold, judge.threshold_source, known))
+    return judgements
 
 
 def build_strip(
@@ -43,54 +93,29 @@ def build_strip(
     quality: int = 84,
     progress: Progress | None = None,
 ) -> StoredStrip:
-    """Walk from one seed's latent to another's in equal steps, judge every stored picture against the first, write the files.
-
-    The way is linear, as paper A's interpolation is (section 4.1).
-    """
-    import numpy as np
-    import torch
-    from PIL import Image
-
-    from core.models import registry
-    from core.sampling.images import to_pictures
-
+    """The strip from one seed's latent to another's in equal steps, every stored picture judged against the first; writes it."""
     if frames < 2:
         raise LiminalError("A walk needs at least two frames: its start and its end.")
     progress = progress or Progress()
-    maker = registry.load(generator, "generator")
-    ends = maker.sample([start_seed, end_seed])  # (2, d)
+    network = registry.load(generator, "generator")
+    ends = network.sample([start_seed, end_seed])  # (2, d)
     fractions = torch.linspace(0, 1, frames)[:, None]
     latents = ends[:1] * (1 - fractions) + ends[1:] * fractions  # (frames, d)
     names = [f"{index:03d}.webp" for index in range(frames)]
-    stored = []
+    pictures = []
     for index, name in enumerate(names):
         progress.stage(f"Making frame {index + 1} of {frames}", index / frames)
         with torch.inference_mode():
-            picture = encode_webp(to_pictures(maker.decode(latents[index : index + 1]))[0], quality)
-        write_bytes(folder / name, picture)
-        stored.append(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")))
-    images = torch.from_numpy(np.stack(stored)).permute(0, 3, 1, 2).float() / 255
-    judgements = []
-    for recogniser in recognisers:
-        progress.stage(f"Asking {recogniser} about every frame", 1.0)
-        judge = registry.load(recogniser, "recogniser")
-        vectors = judge.embed(images)
-        distances = judge.distance(vectors[:1], vectors).tolist()
-        judgements.append(
-            StripScores(
-                recogniser,
-                judge.card.title,
-                judge.threshold,
-                judge.threshold_source,
-                tuple(round(value, 4) if math.isfinite(value) else None for value in distances),
-            )
-        )
+            encoded = encode_webp(to_pictures(network.decode(latents[index : index + 1]))[0], quality)
+        write_bytes(folder / name, encoded)
+        pictures.append(decode_webp(encoded))
+    judgements = _judge_strip(to_images(np.stack(pictures)), recognisers, progress.stretch(1.0, 1.0))
     card: dict[str, Any] = {
         "generator": generator,
         "start_seed": start_seed,
         "end_seed": end_seed,
         "frames": names,
-        "judgements": [asdict(judgement) for judgement in judgements],
+        "judgements": [asdict(_round_distances(scores)) for scores in judgements],
         "picture_quality": quality,
         "command": f"{STRIP_COMMAND} --start {start_seed} --end {end_seed} --frames {frames}",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
@@ -99,4 +124,5 @@ def build_strip(
     return load_strip(folder)
 
 
-STRIP_FRAMES = 41  # 25, 50 and 75 % are among them
+def _round_distances(scores: StripScores) -> StripScores:
+    return replace(scores, distances=tuple(None if value is None else round(value, 4) for value in scores.distances))

@@ -2,27 +2,25 @@
 
 Paper A, section 6.3, asks which change of looks makes a recogniser reject the person who owns the device. All named directions
 (``stored.directions``) are swept together in steps of 0.1 paper units; the interval in which the verdict flips is then halved.
-A step after which no face is found is no rejection. Imports no torch before it is used.
+A step after which no face is found is no rejection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from core.errors import LiminalError
+from core.models import registry
+from core.models.contracts import Generator, Recogniser
 from core.progress import Progress
+from core.sampling.images import quantise, to_images, to_pictures
 from core.sampling.stored.directions import Direction, SemanticStep, load_directions, make_semantic_steps
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.models.contracts import Generator, Recogniser
-
 
 SWEEP_LEVELS = tuple(round(0.1 * level, 1) for level in range(1, 9))
 """Paper units of the coarse sweep; a step of 0.8 is eight standard deviations of one latent value at 100 of them."""
@@ -85,15 +83,15 @@ def find_smallest_lockout(
     swept: list[SweptStep] = []
 
     def judge(steps: Sequence[SemanticStep]) -> list[Lockout]:
-        tried = [Lockout(*row) for row in zip(steps, *_judge_steps(steps, owner, generator, recogniser), strict=True)]
-        swept.extend(SweptStep(each.step.label, each.step.step, each.distance) for each in tried)
-        return tried
+        judged = [Lockout(*row) for row in zip(steps, *_judge_steps(steps, owner, generator, recogniser), strict=True)]
+        swept.extend(SweptStep(trial.step.label, trial.step.step, trial.distance) for trial in judged)
+        return judged
 
     lower, rejected = 0.0, list[Lockout]()
-    for place, level in enumerate(levels):
-        progress.stage(f"Trying changes of {level:g}", 0.7 * place / len(levels))
-        tried = judge(make_semantic_steps(base_latent, generator, level, directions))
-        rejected = [each for each in tried if each.distance >= threshold]
+    for index, level in enumerate(levels):
+        progress.stage(f"Trying changes of {level:g}", 0.7 * index / len(levels))
+        trials = judge(make_semantic_steps(base_latent, generator, level, directions))
+        rejected = [trial for trial in trials if trial.distance >= threshold]
         if rejected:
             break
         lower = level
@@ -103,24 +101,21 @@ def find_smallest_lockout(
     for halving in range(refinements):
         progress.stage("Looking for the smallest change", 0.7 + 0.3 * halving / refinements)
         middle = (lower + upper) / 2
-        labels = {each.step.label for each in rejected}
-        tried = judge([each for each in make_semantic_steps(base_latent, generator, middle, directions) if each.label in labels])
-        # Whoever is rejected in the middle leads; if nobody is, all of them flip above it.
-        if leading := [each for each in tried if each.distance >= threshold]:
+        labels = {trial.step.label for trial in rejected}
+        steps = make_semantic_steps(base_latent, generator, middle, directions)
+        trials = judge([step for step in steps if step.label in labels])
+        # The directions that are rejected in the middle lead; if none is, all of them flip above it.
+        if leading := [trial for trial in trials if trial.distance >= threshold]:
             rejected, upper = leading, middle
         else:
             lower = middle
     # Equal steps: the one that is rejected most clearly.
-    smallest = max(rejected, key=lambda each: each.distance)
+    smallest = max(rejected, key=lambda trial: trial.distance)
     return LockoutSearch(smallest, threshold, levels[-1], tuple(swept))
 
 
-def _embed_owner(latent: NDArray[np.float32], generator: Generator, recogniser: Recogniser, threshold: float) -> torch.Tensor:
+def _embed_owner(latent: NDArray[np.float32], generator: Generator, recogniser: Recogniser, threshold: float) -> Tensor:
     """The descriptor (1, D) of the base."""
-    import torch
-
-    from core.sampling.images import quantise
-
     with torch.inference_mode():
         owner = recogniser.embed(quantise(generator.decode(torch.from_numpy(np.asarray(latent, np.float32)[None]))))
         if not bool(torch.isfinite(owner).all()):
@@ -131,22 +126,40 @@ def _embed_owner(latent: NDArray[np.float32], generator: Generator, recogniser: 
 
 
 def _judge_steps(
-    steps: Sequence[SemanticStep], owner: torch.Tensor, generator: Generator, recogniser: Recogniser
+    steps: Sequence[SemanticStep], owner: Tensor, generator: Generator, recogniser: Recogniser
 ) -> tuple[list[NDArray[np.uint8]], list[float]]:
     """Pictures of the steps and their distances to the owner, judged on these pictures."""
-    import torch
-
-    from core.sampling.images import to_images, to_pictures
-
     with torch.inference_mode():
-        pictures = to_pictures(generator.decode(torch.from_numpy(np.stack([each.latent for each in steps]))))
+        pictures = to_pictures(generator.decode(torch.from_numpy(np.stack([step.latent for step in steps]))))
         distances = recogniser.distance(owner, recogniser.embed(to_images(pictures)))
     return list(pictures), [float(value) for value in distances.cpu()]
 
 
 @dataclass(frozen=True)
 class JudgedLockout:
-    """What the search found, and what every recogniser says of the changed face."""
+    """What the search found, and how far the changed face is from the owner for every usable recogniser (none: no lock-out)."""
 
-    found: LockoutSearch
+    search: LockoutSearch
     distances: dict[str, float]
+
+
+def find_lockout(
+    latent: NDArray[np.float32], generator: str, recogniser: str, threshold: float, progress: Progress | None = None
+) -> JudgedLockout:
+    """The smallest lock-out of a base (d,) along the stored directions, with the models of these names, judged by all recognisers.
+
+    Raises LiminalError as ``find_smallest_lockout`` does, and where the directions are not of this generator's latent space.
+    """
+    progress = progress or Progress()
+    progress.stage("Loading the networks", 0.0)
+    network = registry.load(generator, "generator")
+    search = find_smallest_lockout(latent, network, registry.load(recogniser, "recogniser"), threshold, progress=progress)
+    distances = {}
+    if search.smallest is not None:
+        with torch.inference_mode():
+            before = quantise(network.decode(torch.from_numpy(latent)[None]))
+        after = to_images(search.smallest.picture[None])
+        for name in registry.list_usable("recogniser", recogniser):
+            judge = registry.load(name, "recogniser")
+            distances[name] = float(judge.distance(judge.embed(before), judge.embed(after))[0])
+    return JudgedLockout(search, distances)

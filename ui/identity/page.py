@@ -27,6 +27,7 @@ from ui.studies.new_study import ask_people
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.sampling.interpolation import InterpolationStrip
     from core.sampling.sample_set import SampleSet
 
 
@@ -371,7 +372,7 @@ def show_interpolation_strip(recipe: IdentityRequest) -> None:
         required=True,
         key="partner",
     )
-    walk: sets.JudgedWalk | None = sets.find_result(recipe, partner)
+    walk: InterpolationStrip | None = sets.find_result(recipe, partner)
     if walk is None:
         # walks to other people go on: whoever comes back to them finds them
         job = find_or_start_job("walk_job", (recipe, partner), "walk", sets.make_strip_job(recipe, partner), replaces=False)
@@ -384,7 +385,7 @@ def show_interpolation_strip(recipe: IdentityRequest) -> None:
             return
     components.show_strip(
         [recipe.address_of(frame) for frame in walk.frames],
-        walk.opinions,
+        [components.FrameDistances(scores.title, scores.distances, scores.threshold) for scores in walk.judgements],
         key="walk",
         start="the base",
         end=f"person {partner}",

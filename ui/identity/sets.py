@@ -16,14 +16,14 @@ from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration, Strategy, numpy_generator, sample_seed
-from core.sampling.interpolation import STRIP_FRAMES
-from ui import cache, components, jobs, photo, pictures
+from ui import cache, jobs, photo, pictures
 from ui.cache import MAX_RESULTS, SharedResultCache
 from ui.photo import VisitorFace
-from ui.pictures import encode_picture, face_url, picture_url
+from ui.pictures import face_url, picture_url
 
 if TYPE_CHECKING:
     from core.sampling.bases import Base
+    from core.sampling.interpolation import InterpolationStrip
     from core.sampling.sample_set import SampleSet
 
 
@@ -134,50 +134,19 @@ def _make_result(
     return None
 
 
-@dataclass(frozen=True)
-class JudgedWalk:
-    """Pictures from the base to another person and what every recogniser says of exactly these pictures."""
-
-    frames: tuple[bytes, ...]  # WebP without loss
-    opinions: tuple[components.FrameDistances, ...]
-
-
-def make_strip_job(recipe: IdentityRequest, partner: int) -> Callable[[Progress], JudgedWalk | None]:
+def make_strip_job(recipe: IdentityRequest, partner: int) -> Callable[[Progress], InterpolationStrip | None]:
     """The work of a job: the way from the base to its ``partner``-th negative (1 to 3), every picture judged."""
 
-    def make(progress: Progress) -> JudgedWalk:
+    def make(progress: Progress) -> InterpolationStrip:
         progress.stage("Loading the networks", 0.0)
-        import numpy as np
-        import torch
-
-        from core.models.registry import list_usable
-        from core.sampling.images import to_images, to_pictures
-        from core.sampling.interpolation import interpolate
+        from core.sampling.interpolation import make_strip  # PyTorch
 
         bases = recipe.bases()
-        generator = registry.load(recipe.generator, "generator")
-        fractions = [index / (STRIP_FRAMES - 1) for index in range(STRIP_FRAMES)]
-        latents = torch.from_numpy(np.stack(interpolate(bases[0].latent, bases[partner].latent, fractions)))
-        pictures = []
-        for start in range(0, STRIP_FRAMES, 4):
-            progress.stage("Making the pictures in between", 0.5 * start / STRIP_FRAMES)
-            with torch.inference_mode():
-                pictures.append(to_pictures(generator.decode(latents[start : start + 4])))
-        frames = np.concatenate(pictures)
-        images = to_images(frames)
-        opinions = []
-        names = list_usable("recogniser", recipe.recogniser)
-        for index, name in enumerate(names):
-            progress.stage(f"Asking {registry.find_entry(name).title}", 0.5 + 0.5 * index / len(names))
-            judge = registry.load(name, "recogniser")
-            vectors = judge.embed(images)
-            distances = judge.distance(vectors[:1], vectors).tolist()
-            known = tuple(value if np.isfinite(value) else None for value in distances)
-            opinions.append(components.FrameDistances(registry.find_entry(name).title, known, judge.threshold))
-        return JudgedWalk(tuple(encode_picture(frame) for frame in frames), tuple(opinions))
+        names = registry.list_usable("recogniser", recipe.recogniser)
+        return make_strip(bases[0].latent, bases[partner].latent, recipe.generator, names, progress)
 
-    def work(progress: Progress) -> JudgedWalk | None:
-        walk: JudgedWalk | None = _make_result(recipe, partner, cached_strips, make, progress)
-        return walk
+    def work(progress: Progress) -> InterpolationStrip | None:
+        strip: InterpolationStrip | None = _make_result(recipe, partner, cached_strips, make, progress)
+        return strip
 
     return work

@@ -13,7 +13,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -21,11 +21,7 @@ from numpy.typing import NDArray
 
 from core.models import registry
 from core.progress import Progress
-from core.sampling import impostor
-from core.sampling.impostor import TARGET_SHARE, Impostor, _resize_to
-from core.sampling.lockout import JudgedLockout, find_smallest_lockout
-from core.sampling.stored import population
-from core.sampling.stored.population import Population
+from core.sampling.stored.population import PopulationScores, find_threshold_range, score_population
 from ui import cache, components, jobs, markup, photo, progress, state
 from ui.cache import SharedResultCache
 from ui.jobs import find_or_start_job, get_job_manager
@@ -33,67 +29,15 @@ from ui.photo import PhoneOwner
 from ui.pictures import asset_url, data_url, face_url, picture_url
 from ui.state import PhoneState
 
-
-@dataclass(frozen=True)
-class Crowd:
-    """All strangers against one owner, by every recogniser. Distances (N,), NaN where no face was found."""
-
-    strangers: Population
-    owner: PhoneOwner
-    recogniser: str
-    distances: dict[str, NDArray[np.float64]]
-
-    @property
-    def lead(self) -> NDArray[np.float64]:
-        """Distances by the recogniser that guards the phone."""
-        return self.distances[self.recogniser]
-
-    @property
-    def others(self) -> list[str]:
-        """The other recognisers that know this owner."""
-        return [name for name in self.distances if name != self.recogniser]
-
-    def accepted(self, threshold: float) -> NDArray[np.bool_]:
-        """(N,) who would unlock the phone."""
-        result: NDArray[np.bool_] = np.nan_to_num(self.lead, nan=np.inf) < threshold
-        return result
-
-    def least_alike(self, threshold: float) -> int | None:
-        """Of those who get in, the one whom the other recogniser finds least like the owner; None when nobody gets in.
-
-        Without a second opinion, the one who only just gets in.
-        """
-        inside = np.flatnonzero(self.accepted(threshold))
-        opinion = self.distances[self.others[0]] if self.others else self.lead
-        inside = inside[np.isfinite(opinion[inside])]
-        return int(inside[np.argmax(opinion[inside])]) if len(inside) else None
-
-    def nearest(self) -> int:
-        """The stranger most like the owner."""
-        return int(np.nanargmin(self.lead))
-
-    def agreement(self, threshold: float, other: str, other_threshold: float) -> tuple[int, int]:
-        """(of those let in, how many the other recogniser lets in too; how many it lets in of all)."""
-        inside = self.accepted(threshold)
-        too = np.nan_to_num(self.distances[other], nan=np.inf) < other_threshold
-        return int((inside & too).sum()), int(too.sum())
-
-    def starts(self, count: int, pool: int = 200) -> list[int]:
-        """Where a search starts: of the ``pool`` nearest strangers those whom the other recogniser finds least like the owner."""
-        order = np.argsort(np.nan_to_num(self.lead, nan=np.inf))[:pool]
-        if not self.others:
-            return [int(index) for index in order[-count:]]
-        opinion = np.nan_to_num(self.distances[self.others[0]][order], nan=-np.inf)
-        return [int(index) for index in order[np.argsort(-opinion, kind="stable")[:count]]]
+if TYPE_CHECKING:
+    from core.sampling.impostor import Impostor
+    from core.sampling.lockout import JudgedLockout
 
 
-def crowd(strangers: Population, owner: PhoneOwner, recogniser: str) -> Crowd:
-    """Judge every stranger against the owner. Raises LiminalError where the leading recogniser found no face in the owner."""
-    distances = {recogniser: strangers.distances(owner.descriptor(recogniser), recogniser)}
-    for name in strangers.descriptors:
-        if name != recogniser and np.isfinite(owner.descriptors.get(name, np.nan)).all():
-            distances[name] = strangers.distances(owner.descriptor(name), name)
-    return Crowd(strangers, owner, recogniser, distances)
+def score_strangers(view: PhoneState, owner: PhoneOwner) -> PopulationScores:
+    """Every stranger against the owner. Raises LiminalError where the recogniser on guard found no face in the owner."""
+    owner.descriptor(view.recogniser)
+    return score_population(cache.cached_population(view.generator, view.recogniser), owner.descriptors, view.recogniser)
 
 
 STRANGER_JOB = "stranger_job"
@@ -149,63 +93,28 @@ def make_impostor_job(
     threshold: float,
     iterations: int = 100,
 ) -> Callable[[Progress], list[Impostor]]:
-    """The work of a job: search from each stranger's seed toward the owner's descriptor -> doubles, the least alike one first."""
+    """The work of a job: search from each stranger's seed toward the owner's descriptor -> impostors, the least alike one first."""
 
     @jobs.privately()
     def work(progress: Progress) -> list[Impostor]:
-        import torch
-
-        from core.models import registry
-        from core.sampling.configuration import IdentityConfiguration
-        from core.sampling.events import SearchStep
-        from core.sampling.images import to_images, to_pictures
-        from core.sampling.search import search_descriptor
-
         progress.stage("Loading the networks", 0.0)
-        maker, guard = registry.load(generator, "generator"), registry.load(recogniser, "recogniser")
-        configuration = IdentityConfiguration(
-            generator=generator, recogniser=recogniser, targets=(TARGET_SHARE * threshold,), iterations=iterations, sigma=0.5
-        )
-        starts = maker.sample(seeds).numpy()
-        done = np.zeros(len(seeds))
+        from core.sampling.impostor import find_impostors  # PyTorch
 
-        def heard(step: SearchStep) -> None:
-            progress.emit(step)
-            done[step.run] = 1.0 if step.finished else step.iteration / iterations
-            progress.stage(f"Round {step.iteration} of at most {iterations}", 0.9 * float(done.mean()))
-
-        found = search_descriptor(
-            starts, torch.from_numpy(descriptors[recogniser]), maker, guard, configuration, seeds=seeds, on_step=heard
+        return find_impostors(
+            picture,
+            descriptors,
+            seeds,
+            generator=generator,
+            recogniser=recogniser,
+            threshold=threshold,
+            iterations=iterations,
+            progress=progress,
         )
-        progress.stage("Asking every recogniser", 0.92)
-        with torch.inference_mode():
-            faces = to_pictures(maker.decode(torch.from_numpy(np.stack([run.kept[0].latent for run in found.runs]))))
-            before = to_pictures(maker.decode(torch.from_numpy(starts)))
-            images = to_images(faces)
-            apart = {}
-            for name, descriptor in descriptors.items():
-                judge = registry.load(name, "recogniser")
-                apart[name] = judge.distance(torch.from_numpy(descriptor)[None], judge.embed(images)).tolist()
-            progress.check()
-            owner = _resize_to(to_images(picture[None]), images.shape[-1])
-            perceptual = registry.load(registry.list_names("distance")[0], "distance")
-            looks = perceptual.distance(owner.expand(len(images), -1, -1, -1), images).tolist()
-        doubles = [
-            Impostor(
-                image=faces[index],
-                start=before[index],
-                distances={name: float(values[index]) for name, values in apart.items()},
-                lpips=float(looks[index]),
-                accepted=bool(apart[recogniser][index] < threshold),
-            )
-            for index in range(len(faces))
-        ]
-        return sorted(doubles, key=lambda double: (not double.accepted, -double.lpips))
 
     return work
 
 
-def show_impostor_search(view: PhoneState, owner: PhoneOwner, people: Crowd, limit: float) -> None:
+def show_impostor_search(view: PhoneState, owner: PhoneOwner, people: PopulationScores, limit: float) -> None:
     """The search for a stranger who gets past the guard: start, progress, result."""
     st.space("medium")
     with st.container(key="search"):
@@ -223,7 +132,7 @@ def show_impostor_search(view: PhoneState, owner: PhoneOwner, people: Crowd, lim
         if (job is None or job.finished) and st.button(
             "Search now" if job is None else "Search again", type="primary", key="find-double"
         ):
-            starts = [int(people.strangers.seeds[index]) for index in people.starts(impostor.IMPOSTOR_SEARCHES)]
+            starts = [int(people.population.seeds[index]) for index in people.choose_starts()]
             assert owner.picture is not None
             job = get_job_manager().submit(
                 "search for a double",
@@ -264,10 +173,10 @@ def _watch_impostor_search(view: PhoneState, limit: float) -> None:
     )
 
 
-def _show_impostors(view: PhoneState, owner: PhoneOwner, found: list[impostor.Impostor], limit: float) -> None:
+def _show_impostors(view: PhoneState, owner: PhoneOwner, found: list[Impostor], limit: float) -> None:
     best, *rest = found
 
-    def rows(double: impostor.Impostor) -> str:
+    def rows(double: Impostor) -> str:
         return markup.verdicts_html(
             [
                 markup.RecogniserVerdict(
@@ -320,22 +229,9 @@ def make_lockout_job(question: LockoutQuestion, owner: PhoneOwner) -> Callable[[
 
     def make(progress: Progress) -> JudgedLockout:
         progress.stage("Loading the networks", 0.0)
-        import torch
+        from core.sampling.lockout import find_lockout  # PyTorch
 
-        from core.models.registry import list_usable
-        from core.sampling.images import quantise, to_images
-
-        maker = registry.load(generator, "generator")
-        found = find_smallest_lockout(latent, maker, registry.load(recogniser, "recogniser"), limit, progress=progress)
-        distances = {}
-        if found.smallest is not None:
-            with torch.inference_mode():
-                before = quantise(maker.decode(torch.from_numpy(latent)[None]))
-            after = to_images(found.smallest.picture[None])
-            for name in list_usable("recogniser", recogniser):
-                judge = registry.load(name, "recogniser")
-                distances[name] = float(judge.distance(judge.embed(before), judge.embed(after))[0])
-        return JudgedLockout(found, distances)
+        return find_lockout(latent, generator, recogniser, limit, progress)
 
     def work(progress: Progress) -> JudgedLockout:
         answer: JudgedLockout = cached_lockouts().once(question, lambda: make(progress), progress)
@@ -372,12 +268,12 @@ def show_lockout(generator: str, recogniser: str, owner: PhoneOwner, limit: floa
 
 def _show_lockout_answer(question: LockoutQuestion, owner: PhoneOwner, answer: JudgedLockout) -> None:
     generator, recogniser, _, limit = question
-    found = answer.found
-    tried = len({each.label for each in found.swept})
-    if found.smallest is None:
+    search = answer.search
+    tried = len({step.label for step in search.swept})
+    if search.smallest is None:
         st.html(markup.intro_html(f"None of {tried} changes of looks, up to a large one, locks the owner out at this limit."))
         return
-    step = found.smallest.step
+    step = search.smallest.step
     rows = [
         markup.RecogniserVerdict(
             registry.find_entry(name).title,
@@ -387,7 +283,7 @@ def _show_lockout_answer(question: LockoutQuestion, owner: PhoneOwner, answer: J
         for name, distance in answer.distances.items()
     ]
     st.html(
-        markup.pair_html((owner.src, "The owner"), (face_url(found.smallest.picture), f"The owner, {step.words}"))
+        markup.pair_html((owner.src, "The owner"), (face_url(search.smallest.picture), f"The owner, {step.words}"))
         + markup.verdicts_html(rows)
     )
     st.html(
@@ -404,7 +300,7 @@ def current_threshold(view: PhoneState) -> float:
     return round(limit, 3)  # as the slider has it
 
 
-def stranger_verdicts_html(view: PhoneState, people: Crowd, index: int) -> str:
+def stranger_verdicts_html(view: PhoneState, people: PopulationScores, index: int) -> str:
     """What every recogniser says of a stranger, as HTML; the guard at the limit in force, the others at their own."""
     rows = []
     for name in [view.recogniser, *people.others]:
@@ -413,18 +309,18 @@ def stranger_verdicts_html(view: PhoneState, people: Crowd, index: int) -> str:
     return markup.verdicts_html(rows)
 
 
-def stranger_url(view: PhoneState, people: Crowd, index: int) -> str | None:
+def stranger_url(view: PhoneState, people: PopulationScores, index: int) -> str | None:
     """Address of a stranger's picture: the stored one, else made again; None while it is made, which the page shows."""
-    for face in people.strangers.wall:
+    for face in people.population.wall:
         if face.index == index:
             return asset_url(face.image)
-    made = find_or_render_stranger(view.generator, int(people.strangers.seeds[index]))
+    made = find_or_render_stranger(view.generator, int(people.population.seeds[index]))
     return None if made is None else picture_url(made)
 
 
 def show_findings(view: PhoneState, owner: PhoneOwner) -> None:
     """What stands out: who gets in without looking alike, what locks the owner out, and whether the other recogniser agrees."""
-    people = crowd(cache.cached_population(view.generator, view.recogniser), owner, view.recogniser)
+    people = score_strangers(view, owner)
     limit = current_threshold(view)
     st.space("medium")
     left, right = st.columns(2, gap="large")
@@ -441,11 +337,11 @@ def show_findings(view: PhoneState, owner: PhoneOwner) -> None:
         _show_agreement(view, people, limit)
 
 
-def _show_least_alike(view: PhoneState, owner: PhoneOwner, people: Crowd, limit: float) -> None:
-    index = people.least_alike(limit)
+def _show_least_alike(view: PhoneState, owner: PhoneOwner, people: PopulationScores, limit: float) -> None:
+    index = people.find_least_alike(limit)
     nobody = index is None
     st.header("Nobody gets in; this one came nearest" if nobody else "Gets in, and looks least like the owner", anchor=False)
-    shown = people.nearest() if index is None else index
+    shown = people.find_nearest() if index is None else index
     name = "You" if owner.is_photo else "The owner"
     address = stranger_url(view, people, shown)
     if address is None:
@@ -456,12 +352,12 @@ def _show_least_alike(view: PhoneState, owner: PhoneOwner, people: Crowd, limit:
         st.html(markup.caption_html(f"Of all strangers let in, {other} finds this one least like {name.lower()}."))
 
 
-def _show_agreement(view: PhoneState, people: Crowd, limit: float) -> None:
+def _show_agreement(view: PhoneState, people: PopulationScores, limit: float) -> None:
     inside = int(people.accepted(limit).sum())
     for other in people.others:
         title, guard = registry.find_entry(other).title, registry.find_entry(view.recogniser).title
         its_limit = cache.cached_thresholds(view.generator, other).default
-        both, all_in = people.agreement(limit, other, its_limit)
+        both, all_in = people.count_agreement(limit, other, its_limit)
         st.header(f"What would {title} say?", anchor=False)
         if inside == 0:
             sentence = f"{guard} lets nobody in. {title}, at its own limit of {its_limit:.2f}, would let {all_in:,} strangers in."
@@ -568,7 +464,7 @@ def _clear_stranger() -> None:
 
 def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
     """Everybody's verdict under a limit that can be dragged."""
-    people = crowd(cache.cached_population(view.generator, view.recogniser), owner, view.recogniser)
+    people = score_strangers(view, owner)
     limits = cache.cached_thresholds(view.generator, view.recogniser)
     title = registry.find_entry(view.recogniser).title
     marks = [components.ThresholdMark(round(limits.default, 3), "as delivered")]
@@ -578,23 +474,23 @@ def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
     ]
     wall = sorted(
         (
-            components.WallTile(str(face.seed), asset_url(face.image), float(people.lead[face.index]))
-            for face in people.strangers.wall
-            if math.isfinite(people.lead[face.index])
+            components.WallTile(str(face.seed), asset_url(face.image), float(people.guard_distances[face.index]))
+            for face in people.population.wall
+            if math.isfinite(people.guard_distances[face.index])
         ),
         key=lambda face: face.distance,
     )
-    known = people.lead[np.isfinite(people.lead)]
-    missing = len(people.lead) - len(known)
+    known = people.guard_distances[np.isfinite(people.guard_distances)]
+    missing = len(people.guard_distances) - len(known)
     components.show_threshold_wall(
         identity=f"{view.generator}-{view.recogniser}-{owner.identity}",
         distances=known.tolist(),
         wall=wall,
         threshold=current_threshold(view),
-        bounds=population.find_threshold_range(people.lead, [mark.value for mark in marks]),
+        bounds=find_threshold_range(people.guard_distances, [mark.value for mark in marks]),
         marks=marks,
         recogniser=title,
-        source=f"{len(people.lead):,} random faces of {registry.find_entry(view.generator).title}, judged by {title}"
+        source=f"{len(people.guard_distances):,} random faces of {registry.find_entry(view.generator).title}, judged by {title}"
         + (f"; in {missing:,} of them it found no face" if missing else ""),
         note=f"{len(wall)} of them are on the wall, the most alike first",
         key="judge",
@@ -613,13 +509,13 @@ def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
             f"{markup.format_percent(limits.default_acceptance.share)} of generated pairs in "
             f"(95 % interval {markup.format_percent(limits.default_acceptance.low)} to {markup.format_percent(limits.default_acceptance.high)})."
         )
-    if view.stranger is not None and view.stranger in people.strangers.seeds:
+    if view.stranger is not None and view.stranger in people.population.seeds:
         _stranger_dialog(view, owner, people)
 
 
 @st.dialog("One stranger", width="medium", on_dismiss=_clear_stranger)
-def _stranger_dialog(view: PhoneState, owner: PhoneOwner, people: Crowd) -> None:
-    index = int(np.flatnonzero(people.strangers.seeds == view.stranger)[0])
+def _stranger_dialog(view: PhoneState, owner: PhoneOwner, people: PopulationScores) -> None:
+    index = int(np.flatnonzero(people.population.seeds == view.stranger)[0])
     name = "You" if owner.is_photo else "The owner"
     address = stranger_url(view, people, index)
     if address is not None:

@@ -112,6 +112,74 @@ def measure_acceptance(apart: NDArray[np.float64], threshold: float) -> Acceptan
     return AcceptanceShare(accepted, len(found), len(apart) - len(found), accepted / len(found), float(low), float(high))
 
 
+IMPOSTOR_SEARCHES = 4
+"""Searches for an impostor, each from a stranger of its own."""
+
+
+@dataclass(frozen=True)
+class PopulationScores:
+    """A population against one owner; ``recogniser`` guards the phone. distances (N,) by recogniser, NaN where no face was found."""
+
+    population: Population
+    recogniser: str
+    distances: dict[str, NDArray[np.float64]]
+
+    @property
+    def guard_distances(self) -> NDArray[np.float64]:
+        """Distances by the recogniser that guards the phone."""
+        return self.distances[self.recogniser]
+
+    @property
+    def others(self) -> list[str]:
+        """The other recognisers that know this owner."""
+        return [name for name in self.distances if name != self.recogniser]
+
+    def accepted(self, threshold: float) -> NDArray[np.bool_]:
+        """(N,) who would unlock the phone."""
+        result: NDArray[np.bool_] = np.nan_to_num(self.guard_distances, nan=np.inf) < threshold
+        return result
+
+    def find_least_alike(self, threshold: float) -> int | None:
+        """Of those who get in, the one whom the other recogniser finds least like the owner; None when nobody gets in.
+
+        Without a second recogniser, the one who only just gets in.
+        """
+        inside = np.flatnonzero(self.accepted(threshold))
+        opinion = self.distances[self.others[0]] if self.others else self.guard_distances
+        inside = inside[np.isfinite(opinion[inside])]
+        return int(inside[np.argmax(opinion[inside])]) if len(inside) else None
+
+    def find_nearest(self) -> int:
+        """The stranger most like the owner."""
+        return int(np.nanargmin(self.guard_distances))
+
+    def count_agreement(self, threshold: float, other: str, other_threshold: float) -> tuple[int, int]:
+        """(of those let in, how many the other recogniser lets in too; how many it lets in of all)."""
+        inside = self.accepted(threshold)
+        too = np.nan_to_num(self.distances[other], nan=np.inf) < other_threshold
+        return int((inside & too).sum()), int(too.sum())
+
+    def choose_starts(self, count: int = IMPOSTOR_SEARCHES, pool: int = 200) -> list[int]:
+        """Where a search starts: of the ``pool`` nearest strangers those whom the other recogniser finds least like the owner."""
+        order = np.argsort(np.nan_to_num(self.guard_distances, nan=np.inf))[:pool]
+        if not self.others:
+            return [int(index) for index in order[-count:]]
+        opinion = np.nan_to_num(self.distances[self.others[0]][order], nan=-np.inf)
+        return [int(index) for index in order[np.argsort(-opinion, kind="stable")[:count]]]
+
+
+def score_population(population: Population, descriptors: Mapping[str, NDArray[np.float32]], recogniser: str) -> PopulationScores:
+    """Every stranger against an owner's descriptors (D,), NaN where a recogniser found no face: those are left out.
+
+    Raises LiminalError where the guarding recogniser has no descriptor of the owner.
+    """
+    distances = {recogniser: population.distances(descriptors.get(recogniser, np.array(np.nan)), recogniser)}
+    for name in population.descriptors:
+        if name != recogniser and np.isfinite(descriptors.get(name, np.nan)).all():
+            distances[name] = population.distances(descriptors[name], name)
+    return PopulationScores(population, recogniser, distances)
+
+
 def population_folder(generator: str) -> Path:
     """Where a generator's strangers lie: of one that the user added, in the data folder."""
     return (
