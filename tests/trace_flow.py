@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 QUERY = {"generator": "dcgan", "recogniser": "dlib", "strategy": "gradient", "rounds": "5"}
+MODELS = ("core/models/builtin/", "core/models/yunet.py")
 LAST = ("ui/identity/page.py", "show_samples")
 """The function at whose end the pictures are on the page."""
 
@@ -81,7 +82,9 @@ if __name__ == "__main__":
         trace = trace_samples()
         for name, function in trace.reached.items():
             print(f"{name:45} {function}")
-        print(f"{len(trace.reached)} files from the press to the pictures; the page below reaches {len(trace.afterwards)} more:")
+        models = sum(name.startswith(MODELS) for name in trace.reached)
+        print(f"{len(trace.reached)} files from the press to the pictures; {models} of them are single models.")
+        print(f"What the page shows below the samples reaches {len(trace.afterwards)} more:")
         print(", ".join(trace.afterwards))
         sys.stdout.flush()
         os._exit(0)  # the page's workers are still there
