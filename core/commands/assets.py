@@ -11,8 +11,6 @@ from core.alignment import pretrained, store
 from core.analysis import emotion_pairs
 from core.models import registry
 from core.progress import Progress, Stage
-from core.sampling import interpolation
-from core.sampling.building import attributes
 from core.sampling.building import gallery as building_gallery
 from core.sampling.building import population as building_population
 from core.sampling.stored import directions, reference, strip
@@ -139,6 +137,8 @@ def _make_demonstration(args: argparse.Namespace, progress: Progress) -> None:
 
 
 def _make_directions(args: argparse.Namespace, progress: Progress) -> None:
+    from core.sampling.building import attributes  # PyTorch: help need not wait for it
+
     made = attributes.build_directions(
         count=args.count,
         held_out=args.held_out,
@@ -206,6 +206,8 @@ def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
 
 
 def _make_interpolation(args: argparse.Namespace, progress: Progress) -> None:
+    from core.sampling import interpolation  # PyTorch: help need not wait for it
+
     made = interpolation.build_strip(
         args.start, args.end, generator=args.generator, frames=args.frames, folder=args.out, progress=progress
     )
