@@ -27,14 +27,27 @@ if TYPE_CHECKING:
 
     from core.alignment.train import TrainingRows
 
-IMAGES, PEOPLE, ANSWERS = 1678, 66, 22_450
 GENERATOR = "dcgan-sharp"
 MLP, NETWORK = "emotion-mlp", "mini-xception"
 MINUTES, INDIVIDUAL_S = {MLP: 5, NETWORK: 20}, 10
 """To reach."""
-LOOKED_AT, SHARE = 64, 1 / 16
-"""Pictures, and share of the images of an epoch, that are measured where not all are."""
 SEED = 5
+
+
+@dataclass(frozen=True)
+class AlignmentSizes:
+    """How much is learned from (paper B's numbers), and what is measured of it unless ``full``; the rest is scaled."""
+
+    images: int = 1678
+    people: int = 66
+    answers: int = 22_450
+    measured_pictures: int = 64
+    measured_share: float = 1 / 16  # of the images of an epoch
+    full: bool = False
+
+
+FULL = AlignmentSizes()
+QUICK = AlignmentSizes(images=160, people=8, answers=960, measured_pictures=4)
 
 
 @dataclass(frozen=True)
@@ -46,34 +59,34 @@ class _ClassifierInputs:
     reference_s: float
 
 
-def measure(full: bool) -> dict[str, Any]:
-    """All figures of the suite. full: nothing is scaled."""
+def measure(sizes: AlignmentSizes = FULL) -> dict[str, Any]:
+    """All figures of the suite."""
     with tempfile.TemporaryDirectory() as folder:
-        group = {name: _measure_group(name, Path(folder) / name, full) for name in (MLP, NETWORK)}
-    return {"images": IMAGES, "answers": ANSWERS, "people": PEOPLE, "full": full, "group": group}
+        group = {name: _measure_group(name, Path(folder) / name, sizes) for name in (MLP, NETWORK)}
+    return {"images": sizes.images, "answers": sizes.answers, "people": sizes.people, "full": sizes.full, "group": group}
 
 
-def _measure_group(name: str, place: Path, full: bool) -> dict[str, Any]:
+def _measure_group(name: str, folder: Path, sizes: AlignmentSizes) -> dict[str, Any]:
     """Base -> Group of one classifier in seconds, by part; of the MLP an individual too."""
     from core.alignment import train
     from core.alignment.networks import load_learner
 
     configuration = AlignmentConfiguration(classifiers=(name,))
-    looked = _collect_inputs(name, configuration.reference_faces, full)
+    looked = _collect_inputs(name, configuration.reference_faces, sizes)
     sources = Sources(lambda classifier, progress: looked.given, load_learner)
-    answers = _simulate_answers()
+    answers = _simulate_answers(sizes)
     labels = load_reference_labels(GENERATOR, configuration.reference_faces)
-    alignment = open_alignment("bench", configuration, answers, split_answers(answers, configuration), labels, sources, place)
-    whole = full or name == MLP
-    learns = _time(lambda: train.train_group(alignment)) if whole else _time_epochs(alignment, name, together=True)
+    alignment = open_alignment("bench", configuration, answers, split_answers(answers, configuration), labels, sources, folder)
+    whole = sizes.full or name == MLP
+    learns = _time(lambda: train.train_group(alignment)) if whole else _time_epochs(alignment, name, sizes, together=True)
     found = {
         "pictures_s": round(looked.images_s, 1),
         "plain_faces_s": round(looked.reference_s, 1),
         "learning_s": round(learns, 1),
         "minutes": round((looked.images_s + looked.reference_s + learns) / 60, 2),
         "aim_minutes": MINUTES[name],
-        "pictures_scaled_from": None if full else LOOKED_AT,
-        "learning_scaled_from_share": None if whole else SHARE,
+        "pictures_scaled_from": None if sizes.full else sizes.measured_pictures,
+        "learning_scaled_from_share": None if whole else sizes.measured_share,
         "inputs_looked_at_anew_each_epoch": round(_estimate_slowdown(looked, learns, configuration.epochs), 1),
     }
     if name == MLP:
@@ -81,8 +94,8 @@ def _measure_group(name: str, place: Path, full: bool) -> dict[str, Any]:
         found["individual_s"] = round(_time(lambda: train.train_individual(alignment, name, rater)), 2)
         found["individual_answers"] = len(alignment.split.person(rater)[0])
     else:
-        together = learns if not whole else _time_epochs(alignment, name, together=True)
-        found["a_row_an_answer"] = round(_time_epochs(alignment, name, together=False) / together, 1)
+        together = learns if not whole else _time_epochs(alignment, name, sizes, together=True)
+        found["a_row_an_answer"] = round(_time_epochs(alignment, name, sizes, together=False) / together, 1)
     return found
 
 
@@ -92,7 +105,7 @@ def _estimate_slowdown(looked: _ClassifierInputs, learns: float, epochs: int) ->
     return (epochs * look + learns) / (look + learns)
 
 
-def _collect_inputs(name: str, faces: int, full: bool) -> _ClassifierInputs:
+def _collect_inputs(name: str, faces: int, sizes: AlignmentSizes) -> _ClassifierInputs:
     """What a classifier reads; of some pictures, repeated as often as needed, unless ``full``."""
     import torch
 
@@ -104,9 +117,9 @@ def _collect_inputs(name: str, faces: int, full: bool) -> _ClassifierInputs:
     prepare_inputs(name, torch.rand(2, 3, maker.image_size, maker.image_size))  # loaded before anything is timed
     known: dict[str, list[Tensor]] = {"images": [], "reference": []}
     seconds = {"making": 0.0, "images": 0.0, "reference": 0.0}
-    for kind, wanted in (("images", IMAGES), ("reference", faces)):
-        count = wanted if full else LOOKED_AT
-        seeds = [sample_seed(SEED, kind, place) for place in range(count)]
+    for kind, wanted in (("images", sizes.images), ("reference", faces)):
+        count = wanted if sizes.full else sizes.measured_pictures
+        seeds = [sample_seed(SEED, kind, index) for index in range(count)]
         for start in range(0, count, IMAGES_PER_BATCH):
             began = time.perf_counter()
             with torch.inference_mode():
@@ -120,10 +133,12 @@ def _collect_inputs(name: str, faces: int, full: bool) -> _ClassifierInputs:
         rows = torch.cat(known[kind])
         return rows[torch.arange(wanted) % len(rows)]
 
-    return _ClassifierInputs(Inputs(all_of("images", IMAGES), all_of("reference", faces)), seconds["images"], seconds["reference"])
+    return _ClassifierInputs(
+        Inputs(all_of("images", sizes.images), all_of("reference", faces)), seconds["images"], seconds["reference"]
+    )
 
 
-def _time_epochs(alignment: Alignment, name: str, *, together: bool) -> float:
+def _time_epochs(alignment: Alignment, name: str, sizes: AlignmentSizes, *, together: bool) -> float:
     """Seconds of all epochs of the group's training, from one epoch on some of the images; together: an image's votes are a row."""
     import torch
 
@@ -131,7 +146,7 @@ def _time_epochs(alignment: Alignment, name: str, *, together: bool) -> float:
 
     c, answers = alignment.configuration, alignment.answers
     given = alignment.sources.inputs(name, Progress())
-    learned, judged = (_subsample_answers(answers, rows) for rows in alignment.split.group())
+    learned, judged = (_subsample_answers(answers, rows, sizes.measured_share) for rows in alignment.split.group())
 
     def rows_of(places: IndexArray) -> TrainingRows:
         image, emotion = answers.image[places], answers.emotion[places]
@@ -146,29 +161,30 @@ def _time_epochs(alignment: Alignment, name: str, *, together: bool) -> float:
     def learn() -> None:
         fine_tune(network, inputs, rows, reference, c.reference_share, looked_at, schedule, stage="group")
 
-    return _time(learn) / SHARE * c.epochs
+    return _time(learn) / sizes.measured_share * c.epochs
 
 
-def _subsample_answers(answers: AnswerSet, rows: IndexArray) -> IndexArray:
-    """The answers to every so-manieth image."""
-    some: IndexArray = rows[answers.image[rows] % round(1 / SHARE) == 0]
+def _subsample_answers(answers: AnswerSet, rows: IndexArray, share: float) -> IndexArray:
+    """The answers to one image in 1 / share."""
+    some: IndexArray = rows[answers.image[rows] % round(1 / share) == 0]
     return some
 
 
-def _simulate_answers() -> AnswerSet:
+def _simulate_answers(sizes: AlignmentSizes = FULL) -> AnswerSet:
     """Simulated answers: everybody to images of their own choice, to each image some thirteen."""
     from core.models.emotions import EMOTIONS
 
     random = numpy_generator(sample_seed(SEED, "answers"))
-    tastes = random.dirichlet(np.ones(len(EMOTIONS)), IMAGES).cumsum(axis=1)
-    each = np.full(PEOPLE, ANSWERS // PEOPLE) + (np.arange(PEOPLE) < ANSWERS % PEOPLE)
-    image = np.concatenate([random.permutation(IMAGES)[:count] for count in each])
-    rater = np.repeat(np.arange(PEOPLE), each)
+    people = sizes.people
+    tastes = random.dirichlet(np.ones(len(EMOTIONS)), sizes.images).cumsum(axis=1)
+    counts = np.full(people, sizes.answers // people) + (np.arange(people) < sizes.answers % people)
+    image = np.concatenate([random.permutation(sizes.images)[:count] for count in counts])
+    rater = np.repeat(np.arange(people), counts)
     order = np.lexsort((rater, image))
     image, rater = image[order], rater[order]
     emotion = (random.random((len(image), 1)) > tastes[image]).sum(axis=1).clip(0, len(EMOTIONS) - 1)
-    images, people = (tuple(f"{kind}{place:04d}" for place in range(n)) for kind, n in (("i", IMAGES), ("r", PEOPLE)))
-    return AnswerSet(images, people, image, rater, emotion, "simulated")
+    images, raters = (tuple(f"{kind}{index:04d}" for index in range(n)) for kind, n in (("i", sizes.images), ("r", people)))
+    return AnswerSet(images, raters, image, rater, emotion, "simulated")
 
 
 def _time(work: Callable[[], Any]) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,6 @@ from core.studies.ratings import RATINGS
 from core.studies.ratings import type_columns as typed_ratings
 
 SEED = 7
-RATERS, IMAGES = 66, 1678
-"""Paper B: people who stayed, images."""
-LOOPED = 200
-"""Pairs of deciders that the loop is timed on, of 2,145; its time is scaled to all of them."""
 BASE = (
     [("genuine", np.nan)]
     + [("positive", step) for step in (0.2, 0.4, 0.6) for _ in range(2)]
@@ -34,18 +31,34 @@ BASE = (
 )
 """Paper A's 28 pairs a base."""
 THRESHOLDS = {"dlib": 0.6, "sface": 0.6}
-FACES, LOOPED_FACES = 112, 60
-"""Images of a batch of paper A, and the pairs of them that the loop is timed on."""
 
 
-def measure(runs: int) -> dict[str, Any]:
-    """All figures of the suite, as plain data; ``runs`` of everything that takes little."""
-    small, large = build_synthetic_study(40), build_synthetic_study(4000)
+@dataclass(frozen=True)
+class AnalysisSizes:
+    """How much is measured. The loops are timed on some pairs of deciders or faces and scaled to all of them."""
+
+    runs: int = 3  # repetitions of everything that takes little
+    raters: int = 66  # paper B: people who stayed
+    images: int = 1678  # paper B
+    looped_pairs: int = 200  # pairs of deciders, of 2,145
+    small_bases: int = 40
+    large_bases: int = 4000
+    lpips_faces: int = 112  # images of a batch of paper A
+    looped_lpips: int = 60
+
+
+FULL = AnalysisSizes()
+QUICK = AnalysisSizes(runs=1, looped_pairs=40, large_bases=200, lpips_faces=24, looped_lpips=10)
+
+
+def measure(sizes: AnalysisSizes = FULL) -> dict[str, Any]:
+    """All figures of the suite, as plain data."""
+    runs, small, large = sizes.runs, build_synthetic_study(sizes.small_bases), build_synthetic_study(sizes.large_bases)
     return {
-        "consistency": _consistency(runs),
+        "consistency": _consistency(sizes),
         "disagreement": {"small": _disagreement(*small, runs), "large": _disagreement(*large, runs)},
         "bootstrap": _bootstrap(*small, runs),
-        "lpips": _lpips(runs),
+        "lpips": _lpips(sizes),
     }
 
 
@@ -97,21 +110,21 @@ def loop_kappa(decisions: pd.DataFrame, pairs: list[tuple[int, int]]) -> list[fl
     return found
 
 
-def _consistency(runs: int) -> dict[str, Any]:
-    random = np.random.default_rng(SEED)
-    decisions: Array = (random.random((RATERS, IMAGES)) < random.uniform(0.2, 0.8, (1, IMAGES))).astype(np.float64)
+def _consistency(sizes: AnalysisSizes) -> dict[str, Any]:
+    random, raters, images = np.random.default_rng(SEED), sizes.raters, sizes.images
+    decisions: Array = (random.random((raters, images)) < random.uniform(0.2, 0.8, (1, images))).astype(np.float64)
     decisions[random.random(decisions.shape) < 0.2] = np.nan
-    pairs = [(int(a), int(b)) for a, b in zip(*np.triu_indices(RATERS, 1), strict=True)]
-    looped = [pairs[place] for place in random.permutation(len(pairs))[:LOOPED]]
+    pairs = [(int(a), int(b)) for a, b in zip(*np.triu_indices(raters, 1), strict=True)]
+    looped = [pairs[index] for index in random.permutation(len(pairs))[: sizes.looped_pairs]]
     table = pd.DataFrame(decisions.T)
     compute_kappas(decisions)
-    ours, found = _median(runs, lambda: compute_kappas(decisions))
+    ours, found = _median(sizes.runs, lambda: compute_kappas(decisions))
     theirs, expected = _median(1, lambda: loop_kappa(table, looped))
     values = np.array([found.kappa[pair] for pair in looped])
     theirs *= len(pairs) / len(looped)
     return {
-        "raters": RATERS,
-        "images": IMAGES,
+        "raters": raters,
+        "images": images,
         "pairs": len(pairs),
         "looped_pairs": len(looped),
         "loop_seconds": theirs,
@@ -145,7 +158,7 @@ def _bootstrap(pairs: pd.DataFrame, ratings: pd.DataFrame, runs: int) -> dict[st
     }
 
 
-def _lpips(runs: int) -> dict[str, Any]:
+def _lpips(sizes: AnalysisSizes) -> dict[str, Any]:
     """All pairs of a batch's images: each through the network once, beside a loop that asks about pair after pair."""
     import torch
 
@@ -154,18 +167,19 @@ def _lpips(runs: int) -> dict[str, Any]:
 
     distance = registry.load("lpips", "distance")
     assert isinstance(distance, LPIPSDistance)
-    generator = registry.load(registry.list_names("generator")[0], "generator")
+    generator = registry.load("dcgan", "generator")
+    faces = sizes.lpips_faces
     with torch.inference_mode():
-        images = generator.decode(generator.sample(range(FACES)))
+        images = generator.decode(generator.sample(range(faces)))
         distance.all_pairs(images[:2])
-        ours, found = _median(runs, lambda: distance.all_pairs(images))
-        pairs = np.stack(np.triu_indices(FACES, 1), axis=1)
-        looped = pairs[np.random.default_rng(SEED).permutation(len(pairs))[:LOOPED_FACES]]
+        ours, found = _median(sizes.runs, lambda: distance.all_pairs(images))
+        pairs = np.stack(np.triu_indices(faces, 1), axis=1)
+        looped = pairs[np.random.default_rng(SEED).permutation(len(pairs))[: sizes.looped_lpips]]
         theirs, expected = _median(1, lambda: [float(distance.distance(images[a, None], images[b, None])) for a, b in looped])
     values = np.array([float(found[a, b]) for a, b in looped])
     theirs *= len(pairs) / len(looped)
     return {
-        "images": FACES,
+        "images": faces,
         "pairs": len(pairs),
         "looped_pairs": len(looped),
         "loop_seconds": theirs,

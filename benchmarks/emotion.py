@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from core.analysis.emotion_pairs import measure_pairs as all_pairs
-from core.analysis.emotion_pairs import summarise_pairs
+from core.analysis.emotion_pairs import measure_pairs, summarise_pairs
 from core.models.emotions import EMOTIONS
 from core.models.trained_weights import read_trained
 from core.progress import Progress
@@ -18,13 +18,26 @@ from core.sampling.events import BoundarySampleMade
 from core.sampling.stored.gallery import load_gallery
 
 SEED = 7
-LIVE = 16
-"""Pictures of the run that is timed, as on the page."""
 
 
-def measure(images: int, generator: str, live: str) -> dict[str, Any]:
-    """All figures of the suite, as plain data. images: a pair, a kind and a configuration."""
-    usual = EmotionConfiguration(*EMOTION_PAIRS[0], seed=SEED, generator=generator)
+@dataclass(frozen=True)
+class EmotionSizes:
+    """How much is measured, and with which generators."""
+
+    images: int = 8  # a pair, a kind and a configuration
+    pairs: Sequence[tuple[str, str]] = EMOTION_PAIRS
+    live_images: int = 16  # of the run that is timed, as on the page
+    generator: str = "dcgan"
+    live_generator: str = "dcgan-sharp"
+
+
+FULL = EmotionSizes()
+QUICK = EmotionSizes(images=1, pairs=EMOTION_PAIRS[:2], live_images=2)
+
+
+def measure(sizes: EmotionSizes = FULL) -> dict[str, Any]:
+    """All figures of the suite, as plain data."""
+    usual = EmotionConfiguration(*EMOTION_PAIRS[0], seed=SEED, generator=sizes.generator)
     panel = EmotionPanel.load(usual)
     configurations = {
         "two-stage": usual,
@@ -32,23 +45,29 @@ def measure(images: int, generator: str, live: str) -> dict[str, Any]:
         "direct": replace(usual, strategy="direct"),
         "paper": usual.with_guidance("paper"),
     }
-    figures: dict[str, Any] = {"images_a_pair": images, "seed": SEED, "generator": generator, "configurations": {}}
+    figures: dict[str, Any] = {
+        "pairs": len(sizes.pairs),
+        "images_a_pair": sizes.images,
+        "seed": SEED,
+        "generator": sizes.generator,
+        "configurations": {},
+    }
     for name, configuration in configurations.items():
         began = time.perf_counter()
-        results = all_pairs(configuration, images, panel=panel)
+        results = measure_pairs(configuration, sizes.images, pairs=sizes.pairs, panel=panel)
         seconds = time.perf_counter() - began
         figures["configurations"][name] = {**summarise_pairs(results, configuration), "seconds": round(seconds, 1)}
     figures["plain"] = {
         name: round(
-            sum(panel.reference.plain_share(name, _find_emotions(pair))[0] for pair in EMOTION_PAIRS)
-            / len(EMOTION_PAIRS)
+            sum(panel.reference.plain_share(name, _find_emotions(pair))[0] for pair in sizes.pairs)
+            / len(sizes.pairs)
             / len(panel.reference),
             4,
         )
         for name in usual.classifiers
     }
     figures["prior"] = dict(read_trained("face-prior").card["figures"])
-    figures["live_seconds"] = {strategy: _measure_live(live, strategy) for strategy in ("two-stage", "direct")}
+    figures["live_seconds"] = {strategy: _measure_live(sizes, strategy) for strategy in ("two-stage", "direct")}
     return figures
 
 
@@ -56,10 +75,11 @@ def _find_emotions(pair: tuple[str, str]) -> tuple[int, int]:
     return EMOTIONS.index(pair[0]), EMOTIONS.index(pair[1])
 
 
-def _measure_live(generator: str, strategy: str) -> dict[str, float]:
-    """Seconds to the first and to the last of LIVE pictures of a gallery base, networks loaded."""
+def _measure_live(sizes: EmotionSizes, strategy: str) -> dict[str, float]:
+    """Seconds to the first and to the last picture of a gallery base, networks loaded."""
+    generator = sizes.live_generator
     base = load_gallery(generator).bases[0].base_id
-    usual = EmotionConfiguration(*EMOTION_PAIRS[0], count=LIVE, seed=SEED, generator=generator, base=base)
+    usual = EmotionConfiguration(*EMOTION_PAIRS[0], count=sizes.live_images, seed=SEED, generator=generator, base=base)
     configuration = replace(usual, strategy=strategy)  # type: ignore[arg-type]
     panel = EmotionPanel.load(configuration)
     generate_emotion_set(replace(configuration, count=1), panel=panel)  # everything is warm on a page
@@ -77,7 +97,8 @@ def _measure_live(generator: str, strategy: str) -> dict[str, float]:
 def as_text(figures: dict[str, Any]) -> str:
     """For people."""
     lines = [
-        f"Filter (3), 15 pairs, {figures['images_a_pair']} images each from {figures['generator']}; equal seeds guided and not.",
+        f"Filter (3), {figures['pairs']} pairs, {figures['images_a_pair']} images each from {figures['generator']}; "
+        "equal seeds guided and not.",
         "Medians are of those that passed: raw (calibrated). Plain: a random face of the generator, mean over pairs.",
     ]
     for name, found in figures["configurations"].items():

@@ -1,16 +1,14 @@
 """The check on a GPU: parity of every network with the CPU, half precision, speed, memory fallback, the engine under streams.
 
-``python -m benchmarks gpu`` on a CUDA machine needs torch, numpy and this repository, and five minutes at most. What other packages
-are needed for is skipped where they are missing, and so are built-in networks whose weight file is missing; the architectures are
-checked with random weights all the same. On the CPU, and with ``--quick``, everything runs with tiny networks.
+``python -m benchmarks gpu`` on a CUDA machine needs torch, numpy, platformdirs, cachetools and this repository, and five minutes at
+most. What other packages are needed for is skipped where they are missing, and so are built-in networks whose weight file is
+missing; the architectures are checked with random weights all the same. On the CPU, and with ``--quick``, everything runs with tiny
+networks.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import platform
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +29,7 @@ from benchmarks.gpu_networks import (
     SMALL,
     STREAMED,
     Case,
-    Sizes,
+    NetworkSizes,
     StyleGAN2Pictures,
     build,
     draw_images,
@@ -82,20 +80,24 @@ Check = tuple[str, str, Callable[[], list[Row]]]
 """Kind of check, name, and what is run for it."""
 
 
-def measure(quick: bool = False, device: str | None = None) -> dict[str, Any]:
+QUICK = SMALL
+"""With ``--quick``, and always on the CPU."""
+
+
+def measure(sizes: NetworkSizes = FULL, device: str | None = None) -> dict[str, Any]:
     """All rows of the table, as plain data. device: as ``choose_device`` takes it."""
-    place = choose_device(device)
-    sizes = SMALL if quick or place.type == "cpu" else FULL
+    target = choose_device(device)
+    sizes = SMALL if target.type == "cpu" else sizes
     began = time.monotonic()
     rows: list[Row] = []
-    for kind, name, run in list_checks(place, sizes):
+    for kind, name, run in list_checks(target, sizes):
         if time.monotonic() - began > BUDGET_SECONDS:
             rows.append(Row(kind, name, "skipped", note=f"skipped: {BUDGET_SECONDS:.0f} seconds are used up"))
             continue
         rows += _run(kind, name, run)
-        free_cached(place)
+        free_cached(target)
     return {
-        "device": describe_device(place),
+        "device": describe_device(target),
         "sizes": "full" if sizes is FULL else "tiny",
         "rows": [asdict(row) for row in rows],
         "failed": sum(row.status == "failed" for row in rows),
@@ -103,7 +105,7 @@ def measure(quick: bool = False, device: str | None = None) -> dict[str, Any]:
     }
 
 
-def list_checks(device: torch.device, sizes: Sizes) -> list[Check]:
+def list_checks(device: torch.device, sizes: NetworkSizes) -> list[Check]:
     """Everything that is checked, in the order of the table."""
     cases = list_cases(sizes)
     streamed = [case for case in cases if case.name in STREAMED]
@@ -225,7 +227,7 @@ def compare(check: str, name: str, found: Tensor, expected: Tensor, limit: float
 # --- speed
 
 
-def time_stylegan2(precision: torch.dtype, device: torch.device, sizes: Sizes) -> list[Row]:
+def time_stylegan2(precision: torch.dtype, device: torch.device, sizes: NetworkSizes) -> list[Row]:
     """Images a second as the product makes them: through the engine, one at a time from 256 pixels on."""
     chunk = max(1, min(4, 256 // sizes.resolution))
     make = partial(StyleGAN2Pictures, sizes.resolution, sizes.width, precision)
@@ -237,7 +239,7 @@ def time_stylegan2(precision: torch.dtype, device: torch.device, sizes: Sizes) -
     return [Row("speed", name, "measured", rate, unit="images/s", note=f"random weights, {chunk} at a time")]
 
 
-def time_sdxl(device: torch.device, sizes: Sizes) -> list[Row]:
+def time_sdxl(device: torch.device, sizes: NetworkSizes) -> list[Row]:
     """Images a second of one step of the U-Net in float16 and the VAE's decoder in float32, one image at a time, as in the product.
 
     The U-Net is in float32 on the CPU, which has no use for float16.
@@ -317,7 +319,7 @@ def limited_memory(network: nn.Module, row: Tensor, room: float) -> Iterator[nn.
         free_cached(device)
 
 
-def check_memory(device: torch.device, sizes: Sizes) -> list[Row]:
+def check_memory(device: torch.device, sizes: NetworkSizes) -> list[Row]:
     """Out of memory in the engine makes smaller chunks with the same rows; where not even one fits, one sentence; then it goes on.
 
     A convolution whose maps take 64 MiB a row on CUDA, in a chunk of eight, with memory for two and a half rows.
@@ -355,7 +357,7 @@ def check_memory(device: torch.device, sizes: Sizes) -> list[Row]:
 # --- engine
 
 
-def check_engine(case: Case, device: torch.device, sizes: Sizes) -> list[Row]:
+def check_engine(case: Case, device: torch.device, sizes: NetworkSizes) -> list[Row]:
     """Eight sessions that each ask for one row at a time, beside one that asks for all of them: rows a second, same bytes."""
     network = to_device(build(case, device), device)
     examples = case.inputs(torch.Generator().manual_seed(SEED))
@@ -480,22 +482,3 @@ def as_text(figures: dict[str, Any]) -> str:
 def exit_code(figures: dict[str, Any]) -> int:
     """1 where a row has failed, else 0."""
     return int(figures["failed"] > 0)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the check alone, as ``python -m benchmarks.gpu`` -> exit code: 0, 1 where a row failed, 2 where it could not be run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="The check on a GPU.")
-    parser.add_argument("--quick", action="store_true", help="tiny networks, as always on the CPU")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    given = parser.parse_args(arguments)
-    try:
-        figures = measure(given.quick)
-    except LiminalError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(figures, indent=2) if given.json else as_text(figures))
-    return exit_code(figures)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

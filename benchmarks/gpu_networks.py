@@ -23,7 +23,7 @@ SEED = 7
 
 
 @dataclass(frozen=True)
-class Sizes:
+class NetworkSizes:
     """Sizes of the random networks and the amount of work; the defaults are those of a GPU."""
 
     resolution: int = 1024  # of StyleGAN2, config F
@@ -39,8 +39,8 @@ class Sizes:
     memory_side: int = 64  # pixels of the images in the memory check; 256 on CUDA
 
 
-FULL = Sizes()
-SMALL = Sizes(
+FULL = NetworkSizes()
+SMALL = NetworkSizes(
     resolution=32,
     width=16,
     uvit=UViTConfiguration(),
@@ -120,7 +120,7 @@ def _resemotenet(share: int) -> nn.Module:
     """Of the published widths divided by ``share``."""
     module = importlib.import_module("core.models.custom.checkpoints")
     widths = [tuple(width // share for width in layers) for layers in ((64, 128, 256), (512, 1024, 2048), (1024, 512, 256))]
-    made: nn.Module = module.ResEmoteNetwork(module.Sizes(widths[0], 16 // share, widths[1], (*widths[2], 7)))
+    made: nn.Module = module.ResEmoteNetwork(module.ResEmoteSizes(widths[0], 16 // share, widths[1], (*widths[2], 7)))
     return made
 
 
@@ -128,7 +128,7 @@ STREAMED = ("DCGAN", "dlib ResNet", "U-ViT prior")
 """Networks of the engine check."""
 
 
-def list_cases(sizes: Sizes) -> list[Case]:
+def list_cases(sizes: NetworkSizes) -> list[Case]:
     """The architectures, in the product's sizes where these are small, else in those of ``sizes``."""
     sdxl, half_side = sizes.sdxl, sizes.latent // 2
     rows = CHUNK + 1
@@ -138,15 +138,21 @@ def list_cases(sizes: Sizes) -> list[Case]:
         return tuple(torch.randn(shape, generator=random) for shape in shapes)
 
     return [
-        Case("DCGAN", _network("dcgan", "DCGANNetwork"), draw_noise(rows, 100, 1, 1), torch.bfloat16),
-        Case("dlib ResNet", _network("dlib_network", "DlibResNet"), draw_images(2, 3, 150), torch.bfloat16, casts_inputs=False),
-        Case("mini-XCEPTION", _network("mini_xception", "MiniXceptionNetwork"), draw_images(rows, 1, 64)),
-        Case("Tanh CNN", _network("tanh_cnn", "TanhCNNNetwork"), draw_images(rows, 1, 48)),
-        Case("Small CNN", _network("small_cnn", "SmallCNNNetwork"), draw_images(rows, 1, 48)),
+        Case("DCGAN", _network("builtin.dcgan", "DCGANNetwork"), draw_noise(rows, 100, 1, 1), torch.bfloat16),
+        Case(
+            "dlib ResNet",
+            _network("builtin.dlib_recogniser", "DlibResNet"),
+            draw_images(2, 3, 150),
+            torch.bfloat16,
+            casts_inputs=False,
+        ),
+        Case("mini-XCEPTION", _network("builtin.fer", "MiniXceptionNetwork"), draw_images(rows, 1, 64)),
+        Case("Tanh CNN", _network("builtin.fer", "TanhCNNNetwork"), draw_images(rows, 1, 48)),
+        Case("Small CNN", _network("builtin.fer", "SmallCNNNetwork"), draw_images(rows, 1, 48)),
         Case("ResEmoteNet", lambda: _resemotenet(sizes.share), draw_images(2, 3, 64)),
-        Case("DAN", _network("dan", "DANNetwork", 8, sizes.heads), draw_images(1, 3, 224), redraw=False),
+        Case("DAN", _network("custom.checkpoints", "DANNetwork", 8, sizes.heads), draw_images(1, 3, 224), redraw=False),
         Case("U-ViT prior", lambda: UViT(sizes.uvit), draw_steps(rows, sizes.uvit)),
-        Case("CoCoG U-ViT prior", _network("cocog_uvit", "CocogUViT", sizes.uvit), draw_steps(rows, sizes.uvit)),
+        Case("CoCoG U-ViT prior", _network("custom.cocog", "CocogUViT", sizes.uvit), draw_steps(rows, sizes.uvit)),
         Case(
             f"StyleGAN2, {sizes.resolution} pixels",
             lambda: StyleGAN2Pictures(sizes.resolution, sizes.width),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import dlib
@@ -26,22 +27,34 @@ from core.sampling import search
 from core.sampling.configuration import IdentityConfiguration, numpy_generator, sample_seed
 from core.sampling.search import NO_FACE_PENALTY, count_candidates
 
-BATCH_RUNS = 12
-"""Searches of one batch of paper A: four bases times three negatives."""
-
 SEED = 7
 
 
-def measure(faces: int, runs: int, iterations: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class IdentitySizes:
+    """How much is measured."""
+
+    faces: int = 64  # chips for the recogniser's figures
+    runs: int = 3  # searches by the papers' stack, some two minutes each
+    iterations: int = 100  # of a search at most, as in paper A
+    batch_runs: int = 12  # searches of one batch of paper A: four bases times three negatives
+    slider_steps: int = 15
+
+
+FULL = IdentitySizes()
+QUICK = IdentitySizes(faces=8, runs=1, iterations=2, batch_runs=4, slider_steps=5)
+
+
+def measure(sizes: IdentitySizes = FULL) -> dict[str, Any]:
     """All figures of the suite, as plain data."""
     generator = registry.load("dcgan", "generator")
     recogniser = registry.load("dlib", "recogniser")
     assert isinstance(recogniser, DlibRecogniser)
     paper = PaperStack(generator)
     figures: dict[str, Any] = {
-        "recogniser": _recogniser(generator, recogniser, paper, faces),
-        "search": _search(generator, recogniser, paper, runs, iterations),
-        "slider_step_ms": {name: _slider_step(name) for name in registry.list_names("generator")},
+        "recogniser": _recogniser(generator, recogniser, paper, sizes.faces),
+        "search": _search(generator, recogniser, paper, sizes),
+        "slider_step_ms": {name: _slider_step(name, sizes.slider_steps) for name in registry.list_built_in("generator")},
     }
     figures["memory_mb"] = _memory()
     return figures
@@ -126,10 +139,10 @@ def _recogniser(generator: Generator, recogniser: DlibRecogniser, paper: PaperSt
     }
 
 
-def _search(generator: Generator, recogniser: DlibRecogniser, paper: PaperStack, runs: int, iterations: int) -> dict[str, Any]:
+def _search(generator: Generator, recogniser: DlibRecogniser, paper: PaperStack, sizes: IdentitySizes) -> dict[str, Any]:
     """Evaluations a second of a whole batch of searches, and final distances over the same starts and seeds."""
-    configuration = IdentityConfiguration(seed=SEED, iterations=iterations)
-    count = max(runs, BATCH_RUNS)
+    configuration, runs = IdentityConfiguration(seed=SEED, iterations=sizes.iterations), sizes.runs
+    count = max(runs, sizes.batch_runs)
     latents = _with_faces(generator, recogniser, count + 1)
     base, starts = latents[:1], latents[1:].numpy()
     with torch.inference_mode():
@@ -141,7 +154,7 @@ def _search(generator: Generator, recogniser: DlibRecogniser, paper: PaperStack,
     paper_rate = sum(evaluations for _, evaluations, _ in theirs) / sum(seconds for _, _, seconds in theirs)
     final = [ours.runs[index].kept[0].distance for index in range(count)]
     return {
-        "iterations": iterations,
+        "iterations": sizes.iterations,
         "paper_runs": runs,
         "liminal_runs": count,
         "paper_evaluations_per_second": paper_rate,
@@ -168,15 +181,15 @@ def _with_faces(generator: Generator, recogniser: DlibRecogniser, count: int) ->
     return torch.stack(found[:count])
 
 
-def _slider_step(name: str) -> float:
+def _slider_step(name: str, steps: int) -> float:
     """Median milliseconds from a latent to its picture and both recognisers' distances to a base."""
     generator = registry.load(name, "generator")
-    judges = [registry.load(judge, "recogniser") for judge in registry.list_names("recogniser")]
+    judges = [registry.load(judge, "recogniser") for judge in registry.list_built_in("recogniser")]
     ends = generator.sample([1, 9])
     with torch.inference_mode():
         bases = [judge.embed(generator.decode(ends[:1])) for judge in judges]
         times = []
-        for fraction in np.linspace(0, 1, 15):
+        for fraction in np.linspace(0, 1, steps):
             began = time.perf_counter()
             image = generator.decode((1 - float(fraction)) * ends[:1] + float(fraction) * ends[1:])
             for judge, base in zip(judges, bases, strict=True):
@@ -189,9 +202,9 @@ def _memory() -> float:
     """Megabytes resident in this process once every default model is loaded and has run."""
     images = torch.zeros(1, 3, 64, 64)
     with torch.inference_mode():
-        for name in registry.list_names("classifier"):
+        for name in registry.list_built_in("classifier"):
             registry.load(name, "classifier").probabilities(images)
-        for name in registry.list_names("distance"):
+        for name in registry.list_built_in("distance"):
             registry.load(name, "distance").distance(images, images)
     return float(psutil.Process().memory_info().rss / 1e6)
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,30 @@ TOGETHER = 256
 PIECES_A_PART = 64
 
 
-def measure(images: int, iterations: int, rows: int, generator: str) -> dict[str, Any]:
-    """images: emotion images that are made; iterations: of a search at most; rows: of the made-up data set; 0: none is made."""
-    worker = _run_in_subprocess("work", str(images), str(iterations), generator, OMP_NUM_THREADS="1")
-    return {"generator": generator, **worker, "looking": _measure_queries(rows) if rows else None}
+@dataclass(frozen=True)
+class DataSetSizes:
+    """How much is measured, and with which generator."""
+
+    images: int = 8  # emotion images that are made
+    iterations: int = 100  # of a search at most
+    bases: int = 4  # of a batch
+    rows: int = MILLION  # of the made-up data set; 0: none is made
+    generator: str = "dcgan"
 
 
-def measure_work(images: int, iterations: int, generator: str) -> dict[str, Any]:
+FULL = DataSetSizes()
+QUICK = DataSetSizes(images=1, iterations=2, bases=2, rows=20_000)
+
+
+def measure(sizes: DataSetSizes = FULL) -> dict[str, Any]:
+    """All figures of the suite, as plain data."""
+    worker = _run_in_subprocess("work", json.dumps(asdict(sizes)), OMP_NUM_THREADS="1")
+    return {"generator": sizes.generator, **worker, "looking": _measure_queries(sizes.rows) if sizes.rows else None}
+
+
+def measure_work(sizes: DataSetSizes) -> dict[str, Any]:
     """What one worker of Ray makes, in a process that has one core as such a worker has."""
-    return {"identity": _identity(iterations, generator), "emotion": _emotion(images, generator)}
+    return {"identity": _identity(sizes), "emotion": _emotion(sizes.images, sizes.generator)}
 
 
 def _run_in_subprocess(*command: str, **environment: str) -> dict[str, Any]:
@@ -45,14 +60,20 @@ def _run_in_subprocess(*command: str, **environment: str) -> dict[str, Any]:
     return found
 
 
-def _identity(iterations: int, generator: str) -> dict[str, Any]:
+def _identity(sizes: DataSetSizes) -> dict[str, Any]:
     """One batch with the paper's values by each strategy, the second of two: the first one warms the networks up."""
+    from core.models import registry
     from core.sampling.configuration import IdentityConfiguration
     from core.sampling.datasets.plan import Piece
 
-    found: dict[str, Any] = {"iterations": iterations}
+    found: dict[str, Any] = {"iterations": sizes.iterations}
     for strategy in ("cmaes", "gradient"):
-        usual = IdentityConfiguration(generator=generator, iterations=iterations)
+        usual = IdentityConfiguration(
+            generator=sizes.generator,
+            judges=tuple(registry.list_built_in("recogniser")),
+            iterations=sizes.iterations,
+            bases_per_batch=sizes.bases,
+        )
         configuration = usual if strategy == "cmaes" else replace(usual, strategy="gradient", recogniser=_differentiable())
         Piece(0, replace(configuration, iterations=1)).make()
         made = Piece(0, configuration, 1)
@@ -78,7 +99,7 @@ def _identity(iterations: int, generator: str) -> dict[str, Any]:
 def _differentiable() -> str:
     from core.models import registry
 
-    return next(name for name in registry.list_names("recogniser") if registry.load(name, "recogniser").differentiable)
+    return next(name for name in registry.list_built_in("recogniser") if registry.load(name, "recogniser").differentiable)
 
 
 def _emotion(images: int, generator: str) -> dict[str, Any]:
@@ -270,7 +291,5 @@ def as_text(figures: dict[str, Any]) -> str:
 if __name__ == "__main__":
     asked, *values = sys.argv[1:]
     print(
-        json.dumps(
-            time_page_queries(Path(values[0])) if asked == "look" else measure_work(int(values[0]), int(values[1]), values[2])
-        )
+        json.dumps(time_page_queries(Path(values[0])) if asked == "look" else measure_work(DataSetSizes(**json.loads(values[0]))))
     )

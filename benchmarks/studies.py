@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +21,37 @@ from core.studies.ratings import Rating, type_columns
 from core.studies.store import Store
 from core.studies.study import RatingPlan, Stimulus, Study
 
-RATERS = 20
-ANSWERS = 50
-"""A rater's, as fast as they go: nobody answers that fast, so this is the worst case."""
-
-PACE_S = 0.5
-"""Seconds between the answers of one rater of the calm run: people who click fast."""
-
-CALM_ANSWERS = 10
 SEED = 7
 
 
-def measure(rows: int) -> dict[str, Any]:
-    """All figures of the suite, on a new SQLite file. rows: of the table that goes in and out."""
+@dataclass(frozen=True)
+class StudySizes:
+    """How much is measured."""
+
+    raters: int = 20
+    answers: int = 50  # a rater's, as fast as they go: nobody answers that fast, so this is the worst case
+    paced_answers: int = 10
+    pace_s: float = 0.5  # seconds between the answers of one rater of the calm run: people who click fast
+    rows: int = 200_000  # of the table that goes in and out
+
+
+FULL = StudySizes()
+QUICK = StudySizes(answers=10, paced_answers=3, rows=20_000)
+
+
+def measure(sizes: StudySizes = FULL) -> dict[str, Any]:
+    """All figures of the suite, on a new SQLite file."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{Path(folder) / 'bench.sqlite'}")
         try:
             return {
-                "raters": RATERS,
+                "raters": sizes.raters,
                 "save_ms": {
-                    "no pause": _measure_crowd(store, "no pause", ANSWERS, 0.0, RATERS),
-                    "an answer each half second": _measure_crowd(store, "paced", CALM_ANSWERS, PACE_S, RATERS),
-                    "one rater alone": _measure_crowd(store, "alone", ANSWERS, 0.0, 1),
+                    "no pause": _measure_crowd(store, "no pause", sizes.answers, 0.0, sizes.raters),
+                    "an answer each half second": _measure_crowd(store, "paced", sizes.paced_answers, sizes.pace_s, sizes.raters),
+                    "one rater alone": _measure_crowd(store, "alone", sizes.answers, 0.0, 1),
                 },
-                "table": _measure_table(store, rows),
+                "table": _measure_table(store, sizes.rows),
                 "disk_ms": _measure_disk(Path(folder)),
             }
         finally:

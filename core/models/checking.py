@@ -1,10 +1,8 @@
 """Check a model against its contract, and describe every installed model.
 
 ``check_model`` is the sanity check that whoever adds a model runs (``core.models.check``): shapes, ranges, determinism,
-independence of
-neighbouring rows, gradients (``contracts``). ``describe_all_models`` reads every model's source, licences, size and state of
-its files
-without loading it; ``try_out`` loads one model and checks it.
+independence of neighbouring rows, gradients (``contracts``). ``describe_all_models`` reads every model's source, licences, size and
+state of its files without loading it; ``try_out`` loads one model and checks it.
 """
 
 from __future__ import annotations

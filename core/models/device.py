@@ -1,11 +1,9 @@
 """Choose the device and the precision that networks run in, and run them in padded chunks of one fixed size.
 
 Three kinds of device: ``cpu``, ``cuda`` (also AMD's, through ROCm) and ``mps`` (Apple). LIMINAL_DEVICE overrides the choice.
-Floating point sums differ between batch sizes (other kernels, other orders). A chunk is therefore always ``size`` rows, filled
-up with
-zeros, so that a row's result is the same to the byte however many rows were asked for (DESIGN.md, Seeds). Where the device's
-memory is
-too small for a chunk, half as many rows go together.
+Floating point sums differ between batch sizes (other kernels, other orders). A chunk is therefore always ``size`` rows, filled up
+with zeros, so that a row's result is the same to the byte however many rows were asked for (DESIGN.md, Seeds). Where the device's
+memory is too small for a chunk, half as many rows go together.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Prepare images for a network, with a gradient: align faces, turn to grey, resize, crop and normalise.
 
-Alignment: similarity transforms (rotation, one scale, shift; Umeyama 1991) that bring landmarks onto a template, and the
-sampling grid
-that they give. Grey values are ITU-R BT.601's, as the emotion networks were trained on them. ``Preprocessing`` is what an image
-processor of transformers does to square pictures.
+Alignment: similarity transforms (rotation, one scale, shift; Umeyama 1991) that bring landmarks onto a template, and the sampling
+grid that they give. Grey values are ITU-R BT.601's, as the emotion networks were trained on them. ``Preprocessing`` is what an
+image processor of transformers does to square pictures.
 """
 
 from __future__ import annotations

@@ -83,6 +83,11 @@ def list_names(kind: ModelKind) -> list[str]:
     return [entry.name for entry in list_entries() if entry.kind == kind]
 
 
+def list_built_in(kind: ModelKind) -> list[str]:
+    """The names of the models of a kind that come with Liminal, the default one first."""
+    return [entry.name for entry in ENTRIES if entry.kind == kind]
+
+
 def find_entry(name: str, kind: ModelKind | None = None) -> Entry:
     """The registry's line for a name. Raises LiminalError with the names there are."""
     for candidate in list_entries():

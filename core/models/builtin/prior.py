@@ -2,10 +2,9 @@
 
 U-ViT (Bao et al. 2023, arXiv:2209.12152): everything is a token, with long skips from shallow to deep blocks. An embedding of
 ``tokens * token_size`` values is cut into tokens; the time is a token of its own. CoCoG-2's size is 64 tokens of 16, width 768,
-depth 12,
-12 heads (paper B; ``custom.cocog``); the default here is small enough for a laptop's CPU.
-Noising is that of DDPM (Ho et al. 2020), by diffusers' scheduler: x_t = sqrt(alpha-bar_t) x_0 + sqrt(1 - alpha-bar_t) noise.
-``FacePrior`` predicts noise; its weights are the moving average of its training.
+depth 12, 12 heads (paper B; ``custom.cocog``); the default here is small enough for a laptop's CPU. Noising is that of DDPM (Ho et
+al. 2020), by diffusers' scheduler: x_t = sqrt(alpha-bar_t) x_0 + sqrt(1 - alpha-bar_t) noise. ``FacePrior`` predicts noise; its
+weights are the moving average of its training.
 """
 
 from __future__ import annotations
@@ -14,16 +13,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.contracts import NOT_FOR, ModelCard, Prior
 from core.models.engine.engine import batched
 from core.models.trained_weights import TrainedWeights, read_trained, trained_weight_file
+
+if TYPE_CHECKING:
+    from diffusers.schedulers import scheduling_ddpm
+else:  # diffusers: the network is built without it
+    scheduling_ddpm = lazy_import("diffusers.schedulers.scheduling_ddpm")
 
 
 @dataclass(frozen=True)
@@ -119,14 +124,16 @@ of diffusers' schedules, by its name there."""
 
 
 @lru_cache(maxsize=16)
-def _full_scheduler(train_steps: int, betas: str) -> DDPMScheduler:
-    scheduler: DDPMScheduler = DDPMScheduler(num_train_timesteps=train_steps, beta_schedule=betas, clip_sample=False)
+def _full_scheduler(train_steps: int, betas: str) -> scheduling_ddpm.DDPMScheduler:
+    scheduler: scheduling_ddpm.DDPMScheduler = scheduling_ddpm.DDPMScheduler(
+        num_train_timesteps=train_steps, beta_schedule=betas, clip_sample=False
+    )
     return scheduler
 
 
-def make_scheduler(train_steps: int, steps: int, betas: str = DEFAULT_BETAS) -> DDPMScheduler:
+def make_scheduler(train_steps: int, steps: int, betas: str = DEFAULT_BETAS) -> scheduling_ddpm.DDPMScheduler:
     """A scheduler of its own for one run: ``steps`` of the ``train_steps``, evenly spread."""
-    scheduler: DDPMScheduler = DDPMScheduler(
+    scheduler: scheduling_ddpm.DDPMScheduler = scheduling_ddpm.DDPMScheduler(
         num_train_timesteps=train_steps, beta_schedule=betas, clip_sample=False, timestep_spacing="trailing"
     )
     scheduler.set_timesteps(min(steps, train_steps))
@@ -165,7 +172,7 @@ def estimate_clean(noised_: Tensor, noise: Tensor, step: int, train_steps: int, 
     return estimate
 
 
-def sample_prior(prior: Prior, scheduler: DDPMScheduler, count: int, random: torch.Generator) -> Tensor:
+def sample_prior(prior: Prior, scheduler: scheduling_ddpm.DDPMScheduler, count: int, random: torch.Generator) -> Tensor:
     """Unguided samples of the prior, from pure noise -> (count, E)."""
     with torch.inference_mode():
         x = torch.randn(count, prior.embedding_dim, generator=random)
@@ -175,13 +182,15 @@ def sample_prior(prior: Prior, scheduler: DDPMScheduler, count: int, random: tor
         return x
 
 
-def denoise_step(scheduler: DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: torch.Generator) -> Tensor:
+def denoise_step(scheduler: scheduling_ddpm.DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: torch.Generator) -> Tensor:
     """One reverse step of DDPM, x_t (N, E) -> x_{t-1}: DDPM^- of paper B's equation (2)."""
     before: Tensor = scheduler.step(noise, step, x, generator=random, return_dict=False)[0]
     return before
 
 
-def denoise_rows(scheduler: DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: Sequence[torch.Generator]) -> Tensor:
+def denoise_rows(
+    scheduler: scheduling_ddpm.DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: Sequence[torch.Generator]
+) -> Tensor:
     """As ``denoised``, where every row draws from a generator of its own."""
     return torch.cat([denoise_step(scheduler, noise[row, None], step, x[row, None], each) for row, each in enumerate(random)])
 

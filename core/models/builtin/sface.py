@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from core.errors import LiminalError
 from core.models import yunet
@@ -177,7 +177,7 @@ class SFace(Recogniser):
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """1 - cosine: 0 for the same direction, up to 2."""
         # Normalised rows, half their squared difference: equal rows are exactly 0 apart, unlike with 1 - a . b.
-        return (F.normalize(a, dim=-1) - F.normalize(b, dim=-1)).square().sum(dim=-1) / 2
+        return (normalize(a, dim=-1) - normalize(b, dim=-1)).square().sum(dim=-1) / 2
 
 
 def _make_convolution(node: OnnxNode, weight: NDArray[np.float32]) -> nn.Conv2d:

@@ -1,14 +1,10 @@
 """Which models can be added and which were: the classes of models, ``models.json``, and the folder of precomputed data.
 
-``CLASSES`` says of each class of model which kind it is, which code runs it, and what its source and options are.
-``models.json`` in the
-data folder lists the models that the user added. What was computed in advance for one of them (a generator's gallery and
-reference
-population, a recogniser's or classifier's scores of such faces), so that pages need not wait for its network, lies in
-``prepared/<model>``;
-it belongs to one set of weights and is deleted when the model is removed or replaced. Nothing here imports torch, so that pages
-can list
-names.
+``CLASSES`` says of each class of model which kind it is, which code runs it, and what its source and options are. ``models.json``
+in the data folder lists the models that the user added. What was computed in advance for one of them (a generator's gallery and
+reference population, a recogniser's or classifier's scores of such faces), so that pages need not wait for its network, lies in
+``prepared/<model>``; it belongs to one set of weights and is deleted when the model is removed or replaced. Nothing here imports
+torch, so that pages can list names.
 """
 
 from __future__ import annotations
@@ -38,8 +34,8 @@ class ModelClass:
 
     module: where its functions are (see ``find_code``): ``make_card(custom) -> ModelCard`` and ``load_custom(custom, device) ->
     model``; where there are options, ``validate_options(custom, root) -> options`` checks them and fills in what is guessed from
-    the weights; where a source is no file, ``find_source(source) -> FetchedSource``; and ``list_outputs(custom)`` where a classifier
-    names its own outputs.
+    the weights; where a source is no file, ``find_source(source) -> FetchedSource``; and ``list_outputs(custom)`` where a
+    classifier names its own outputs.
     """
 
     kind: ModelKind

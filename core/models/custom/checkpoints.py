@@ -1,17 +1,13 @@
 """Emotion classifiers from their authors' PyTorch checkpoints: DAN and ResEmoteNet.
 
 Which output means which emotion stands in no file. It is known for the data sets that the authors trained on
-(``catalogue.CLASS_ORDERS``),
-guessed from the number of outputs and the file's name, shown, and correctable by the options ``order`` and ``labels``.
-DAN, 'Distract Your Attention' (Wen et al. 2023, Biomimetics 8(2), arXiv:2109.07270): a ResNet-18 without its pooling gives 512
-maps of
-7 x 7; each of four heads attends to places, then to channels; the heads' logarithmic shares of one another are summed and
-classified.
-Parameter names are those of the authors' ``networks/dan.py``.
-ResEmoteNet (Roy et al. 2024, IEEE Signal Processing Letters, arXiv:2409.10545): three convolutions with pooling, one
-squeeze-and-excitation block, three residual blocks that halve the maps, four linear layers. It reads grey pictures of 64 pixels
-in three
-equal channels. Parameter names are those of the authors' ``approach/ResEmoteNet.py``; the widths are read off the weights.
+(``catalogue.CLASS_ORDERS``), guessed from the number of outputs and the file's name, shown, and correctable by the options
+``order`` and ``labels``. DAN, 'Distract Your Attention' (Wen et al. 2023, Biomimetics 8(2), arXiv:2109.07270): a ResNet-18 without
+its pooling gives 512 maps of 7 x 7; each of four heads attends to places, then to channels; the heads' logarithmic shares of one
+another are summed and classified. Parameter names are those of the authors' ``networks/dan.py``. ResEmoteNet (Roy et al. 2024, IEEE
+Signal Processing Letters, arXiv:2409.10545): three convolutions with pooling, one squeeze-and-excitation block, three residual
+blocks that halve the maps, four linear layers. It reads grey pictures of 64 pixels in three equal channels. Parameter names are
+those of the authors' ``approach/ResEmoteNet.py``; the widths are read off the weights.
 """
 
 from __future__ import annotations
@@ -21,14 +17,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import resnet18
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.contracts import Classifier, ModelCard
 from core.models.custom.catalogue import CLASS_ORDERS, CustomModel
 from core.models.custom.huggingface import resolve_labels
@@ -37,6 +33,11 @@ from core.models.custom.sources import WEIGHT_SUFFIXES, verify_source
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import batched
 from core.models.preprocessing import Preprocessing, to_grey
+
+if TYPE_CHECKING:
+    import torchvision
+else:  # DAN alone is built with it
+    torchvision = lazy_import("torchvision")
 
 CHUNK = 4
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -191,7 +192,7 @@ class DANNetwork(nn.Module):
 
     def __init__(self, outputs: int, heads: int) -> None:
         super().__init__()
-        self.features = nn.Sequential(*list(resnet18(weights=None).children())[:-2])
+        self.features = nn.Sequential(*list(torchvision.models.resnet18(weights=None).children())[:-2])
         self.heads = [f"cat_head{index}" for index in range(heads)]
         for name in self.heads:
             self.add_module(name, CrossAttentionHead())

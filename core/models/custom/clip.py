@@ -1,17 +1,11 @@
 """CLIP's image encoder, and paper B's guiding classifier on its embeddings, as models that a user adds.
 
-Encoder: paper B's embedding of 1,024 values is that of ViT-H/14. The source is a folder of transformers' ``save_pretrained`` of
-a
+Encoder: paper B's embedding of 1,024 values is that of ViT-H/14. The source is a folder of transformers' ``save_pretrained`` of a
 ``CLIPVisionModelWithProjection``, or a folder of a repository, such as ``h94/IP-Adapter/models/image_encoder`` (ViT-H, 1,024
-values; the
-one in ``sdxl_models/image_encoder`` is ViT-bigG with 1,280). The embedding is ``image_embeds``, neither scaled nor normalised:
-what the
-prior and IP-Adapter were trained on.
-Classifier: an MLP with six outputs, as it was published. ``python -m core train clip-mlp --images FOLDER --encoder NAME`` makes
-one from
-labelled pictures (RAF-DB's layout, or a folder for every emotion). It guides the prior by its embedding and judges finished
-pictures
-through the encoder.
+values; the one in ``sdxl_models/image_encoder`` is ViT-bigG with 1,280). The embedding is ``image_embeds``, neither scaled nor
+normalised: what the prior and IP-Adapter were trained on. Classifier: an MLP with six outputs, as it was published. ``python -m
+core train clip-mlp --images FOLDER --encoder NAME`` makes one from labelled pictures (RAF-DB's layout, or a folder for every
+emotion). It guides the prior by its embedding and judges finished pictures through the encoder.
 """
 
 from __future__ import annotations
@@ -25,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models import registry
 from core.models.builtin.emotion_mlp import EmotionMLP, EmotionMLPNetwork
 from core.models.contracts import Encoder, ModelCard
@@ -42,8 +37,9 @@ from core.models.engine.engine import batched
 from core.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from transformers import CLIPVisionModelWithProjection
-
+    import transformers
+else:  # an optional extra
+    transformers = lazy_import("transformers")
 
 CHUNK = 4
 CLIP_MEAN, CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -80,19 +76,17 @@ def find_encoder_source(source: str) -> FetchedSource:
     return fetch_source(source, choose_safetensors)
 
 
-def read_encoder(root: Path) -> CLIPVisionModelWithProjection:
+def read_encoder(root: Path) -> transformers.CLIPVisionModelWithProjection:
     """The network, strictly. Raises LiminalError where the folder holds no CLIP vision model with a projection."""
     require_library("transformers", "CLIP encoders")
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
     try:
-        told, _ = CLIPVisionConfig.get_config_dict(root, local_files_only=True)
+        told, _ = transformers.CLIPVisionConfig.get_config_dict(root, local_files_only=True)
     except (OSError, ValueError) as error:
         raise LiminalError(f"{root} holds no config.json of transformers; name the folder with the image encoder.") from error
     if told.get("model_type") not in ("clip_vision_model", "clip"):
         kind = told.get("model_type") or "network of no named kind"
         raise LiminalError(f"{root} holds a {kind}, no CLIP image encoder; name another folder.")
-    network: CLIPVisionModelWithProjection = read_pretrained(CLIPVisionModelWithProjection, root)
+    network: transformers.CLIPVisionModelWithProjection = read_pretrained(transformers.CLIPVisionModelWithProjection, root)
     return network
 
 

@@ -1,17 +1,13 @@
 """Paper B's diffusion prior over CLIP embeddings, as a model that a user adds: CoCoG-2's checkpoints, or one trained here.
 
 A checkpoint is CoCoG-2's state dict (Wei et al. 2024, arXiv:2407.14949), best the moving average (``..._ema.pt``), or the
-.safetensors file
-that ``python -m core train uvit-prior`` writes in the same names, with a card beside it. DDPM, noise prediction, 1,000 steps of
-the linear
-schedule, as in CoCoG-2; its scheduler would also clip each estimate to [-1, 1], which is not done here.
-Where its U-ViT differs from ``builtin.prior.UViT``: queries, keys and values have no bias; the time's sinusoid is the token
-itself, sines
-first, as in diffusers; the embedding's values pass one linear layer at the end. It was trained with a condition's token now and
-then;
-asked without one, as guidance does, the time's token stands before the embedding's and the last position is unused, yet the
-*first*
-``tokens`` outputs are read, the time's among them. The last layer was trained to make sense of that, so that it is kept.
+.safetensors file that ``python -m core train uvit-prior`` writes in the same names, with a card beside it. DDPM, noise prediction,
+1,000 steps of the linear schedule, as in CoCoG-2; its scheduler would also clip each estimate to [-1, 1], which is not done here.
+Where its U-ViT differs from ``builtin.prior.UViT``: queries, keys and values have no bias; the time's sinusoid is the token itself,
+sines first, as in diffusers; the embedding's values pass one linear layer at the end. It was trained with a condition's token now
+and then; asked without one, as guidance does, the time's token stands before the embedding's and the last position is unused, yet
+the *first* ``tokens`` outputs are read, the time's among them. The last layer was trained to make sense of that, so that it is
+kept.
 """
 
 from __future__ import annotations

@@ -6,12 +6,10 @@ ONNX: a face embedding network, described by a small JSON file beside it::
     {"model": "arcface.onnx", "input_size": 112, "alignment": "arcface", "colours": "RGB", "layout": "NCHW",
      "mean": 127.5, "deviation": 127.5, "distance": "cosine", "threshold": 0.68, "threshold_source": "who chose it, and how"}
 
-alignment: arcface (five landmarks onto ArcFace's template) or box (the detector's box, eyes level). Pixels from 0 to 255 become
-(x - mean) / deviation. distance: cosine, euclidean or euclidean_l2 (of unit vectors). Run by onnxruntime, on the CPU.
-DeepFace (Serengil and Ozpinar 2024) is an optional extra: ``pip install deepface tf-keras``. Paper A judged by three of its
-networks, with
-euclidean_l2: VGG-Face 0.86, Facenet512 1.04, OpenFace 0.55 (PAPERS.md). The weights must lie where DeepFace keeps them; nothing
-is
+alignment: arcface (five landmarks onto ArcFace's template) or box (the detector's box, eyes level). Pixels from 0 to 255 become (x
+- mean) / deviation. distance: cosine, euclidean or euclidean_l2 (of unit vectors). Run by onnxruntime, on the CPU. DeepFace
+(Serengil and Ozpinar 2024) is an optional extra: ``pip install deepface tf-keras``. Paper A judged by three of its networks, with
+euclidean_l2: VGG-Face 0.86, Facenet512 1.04, OpenFace 0.55 (PAPERS.md). The weights must lie where DeepFace keeps them; nothing is
 downloaded here. Since faces are cut here, eyes level, distances differ a little from those of DeepFace's own detectors.
 """
 
@@ -25,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -34,6 +32,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models import yunet
 from core.models.builtin.sface import ARCFACE_TEMPLATE
 from core.models.contracts import DetectedFaces, ModelCard, Recogniser
@@ -41,6 +40,15 @@ from core.models.custom.catalogue import CustomModel
 from core.models.custom.loading import is_number, is_whole_number, make_custom_card, require_library
 from core.models.custom.sources import FetchedSource, added_weight_file, fetch_source, locate_source, verify_source
 from core.models.preprocessing import cut_faces, fit_similarity
+
+if TYPE_CHECKING:
+    import deepface
+    import onnx
+    import onnxruntime
+    from google.protobuf import message as protobuf_message
+else:  # optional extras, and what reads their files
+    deepface, onnx, onnxruntime = lazy_import("deepface"), lazy_import("onnx"), lazy_import("onnxruntime")
+    protobuf_message = lazy_import("google.protobuf.message")
 
 Metric = Literal["cosine", "euclidean", "euclidean_l2"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "euclidean_l2")
@@ -173,8 +181,6 @@ class OnnxRecogniser(ExternalRecogniser):
             threshold_source=description.threshold_source,
         )
         require_library("onnxruntime", "ONNX recognisers")
-        import onnxruntime
-
         self.description = description
         _reject_onnx_nan(network)
         try:
@@ -197,12 +203,9 @@ class OnnxRecogniser(ExternalRecogniser):
 
 
 def _reject_onnx_nan(network: Path) -> None:
-    import onnx
-    from google.protobuf.message import DecodeError
-
     try:
         tensors = onnx.load(str(network), load_external_data=False).graph.initializer
-    except (DecodeError, OSError) as error:
+    except (protobuf_message.DecodeError, OSError) as error:
         raise LiminalError(f"{network.name} is damaged or no ONNX file; copy or download it again.") from error
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -263,9 +266,7 @@ class DeepFaceRecogniser(ExternalRecogniser):
         require_library("deepface", "DeepFace recognisers")
         self.network = network
         self.card = card
-        from deepface import DeepFace
-
-        self.represent = DeepFace.represent
+        self.represent = deepface.DeepFace.represent
         side = DEEPFACE_NETWORKS[network].side
         self.embedding_dim = len(self.describe(np.full((side, side, 3), 127, np.uint8)))
         known = DEEPFACE_NETWORKS[network].thresholds

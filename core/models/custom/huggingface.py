@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.contracts import Classifier, ModelCard
 from core.models.custom.catalogue import CustomModel
 from core.models.custom.loading import describe_outputs, make_custom_card, read_pretrained, require_library
@@ -24,7 +25,9 @@ from core.models.engine.engine import batched
 from core.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    import transformers
+else:  # an optional extra
+    transformers = lazy_import("transformers")
 
 CHUNK = 4
 
@@ -135,13 +138,13 @@ def _make_sample_picture() -> Tensor:
     return ((torch.stack(waves) + 1) * 127.5).round().to(torch.uint8)
 
 
-def read_configuration(root: Path) -> PretrainedConfig:
+def read_configuration(root: Path) -> transformers.PretrainedConfig:
     """The network's description. Raises LiminalError where the folder holds none that transformers knows."""
     require_library("transformers", "Hugging Face classifiers")
-    from transformers import AutoConfig
-
     try:
-        found: PretrainedConfig = AutoConfig.from_pretrained(root, local_files_only=True, trust_remote_code=False)
+        found: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
+            root, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LiminalError(
             f"{root} holds no image classifier that transformers knows without running code of its own; choose another model."
@@ -149,13 +152,11 @@ def read_configuration(root: Path) -> PretrainedConfig:
     return found
 
 
-def read_classifier(root: Path) -> PreTrainedModel:
+def read_classifier(root: Path) -> transformers.PreTrainedModel:
     """The network, strictly: Raises LiminalError that names the first key that is missing, of another shape or not finite."""
     require_library("transformers", "Hugging Face classifiers")
-    from transformers import AutoModelForImageClassification
-
     read_configuration(root)
-    network: PreTrainedModel = read_pretrained(AutoModelForImageClassification, root)
+    network: transformers.PreTrainedModel = read_pretrained(transformers.AutoModelForImageClassification, root)
     return network
 
 
@@ -182,10 +183,9 @@ def load_custom(own: CustomModel, device: torch.device) -> HuggingFaceClassifier
     """The classifier with the weights that were added."""
     root = verify_source(own)
     network = read_classifier(root)
-    from transformers import AutoImageProcessor
-
     try:
-        processor = AutoImageProcessor.from_pretrained(root, local_files_only=True, trust_remote_code=False)  # type: ignore[no-untyped-call]
+        read_processor: Any = transformers.AutoImageProcessor.from_pretrained
+        processor = read_processor(root, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise LiminalError(f"{own.source} has no preprocessor_config.json, so how it wants its pictures is not known.") from error
     labels = validate_options(own, root)["labels"]

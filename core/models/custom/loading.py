@@ -1,12 +1,9 @@
 """What all added models need to load: their card, strict reading of weights, checks of option values, optional libraries.
 
-Weight files are somebody else's: tensors are read without running anything in the file and put into a network key by key; a
-network of
-transformers is read with nothing missing, nothing of another shape and no code. Every LiminalError names the first key that is
-wrong.
-A library that only some models need is asked for by ``require_library``, with the command that installs it. In option values
-JSON's true
-is no number, though Python takes it for 1.
+Weight files are somebody else's: tensors are read without running anything in the file and put into a network key by key; a network
+of transformers is read with nothing missing, nothing of another shape and no code. Every LiminalError names the first key that is
+wrong. A library that only some models need is asked for by ``require_library``, with the command that installs it. In option values
+JSON's true is no number, though Python takes it for 1.
 """
 
 from __future__ import annotations
@@ -17,18 +14,26 @@ import math
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.contracts import NOT_FOR, ModelCard
 from core.models.custom.catalogue import CustomModel, find_class
 from core.models.custom.sources import list_weight_files
 from core.models.weights import WeightFile
+
+if TYPE_CHECKING:
+    import diffusers.utils.logging as diffusers_logging
+    import safetensors
+    import safetensors.torch as safetensors_torch
+    import transformers.utils.logging as transformers_logging
+else:  # each is loaded with the first model that needs it
+    safetensors, safetensors_torch = lazy_import("safetensors"), lazy_import("safetensors.torch")
+    transformers_logging, diffusers_logging = lazy_import("transformers.utils.logging"), lazy_import("diffusers.utils.logging")
 
 INSTALL_COMMANDS = {
     "transformers": "pip install -r requirements-models.txt",
@@ -117,8 +122,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+        return safetensors_torch.load_file(path)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise LiminalError(f"{path.name} is damaged or no safetensors file; copy or download it again.") from error
 
 
@@ -204,14 +209,10 @@ def read_pretrained(network_class: Any, root: Path, **more: Any) -> Any:
 
 def _disable_progress_bars(network_class: Any) -> None:
     """Pages and commands show their own bars; the terminal gets none of the libraries'."""
-    import transformers.utils.logging
-
-    quiet: Any = transformers.utils.logging.disable_progress_bar
+    quiet: Any = transformers_logging.disable_progress_bar
     quiet()
     if network_class.__module__.partition(".")[0] == "diffusers":
-        import diffusers.utils.logging
-
-        quiet = diffusers.utils.logging.disable_progress_bar
+        quiet = diffusers_logging.disable_progress_bar
         quiet()
 
 

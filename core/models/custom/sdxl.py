@@ -1,15 +1,11 @@
 """Paper B's second stage: an image embedding becomes a picture through SDXL-Turbo and IP-Adapter, as a model that a user adds.
 
 It is a generator whose latents are embeddings: ``sample`` draws them from an added prior without guidance, ``decode`` makes the
-picture,
-from prompt and embedding alone, in 1 to 4 steps without classifier-free guidance, as in the paper. A picture's noise is drawn
-from a
-seed: one for all faces, so that two faces differ by their embeddings alone, or the embedding's own.
-The pipeline is diffusers' ``StableDiffusionXLPipeline``, read strictly, without running anything in its files, and placed where
-memory
-allows. Its prompt is fixed, so that it is encoded once and the two text encoders are released. IP-Adapter (Ye et al. 2023,
-arXiv:2308.06721) adds a projection of the image embedding to a few tokens and, in every cross-attention, keys and values of its
-own.
+picture, from prompt and embedding alone, in 1 to 4 steps without classifier-free guidance, as in the paper. A picture's noise is
+drawn from a seed: one for all faces, so that two faces differ by their embeddings alone, or the embedding's own. The pipeline is
+diffusers' ``StableDiffusionXLPipeline``, read strictly, without running anything in its files, and placed where memory allows. Its
+prompt is fixed, so that it is encoded once and the two text encoders are released. IP-Adapter (Ye et al. 2023, arXiv:2308.06721)
+adds a projection of the image embedding to a few tokens and, in every cross-attention, keys and values of its own.
 """
 
 from __future__ import annotations
@@ -23,12 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from core.errors import Cancelled, LiminalError
+from core.lazy_import import lazy_import
 from core.models import registry, request_context
 from core.models.builtin.prior import draw_embeddings
 from core.models.contracts import Generator, ModelCard, Prior
@@ -37,6 +34,14 @@ from core.models.custom.clip import choose_safetensors
 from core.models.custom.loading import is_number, is_whole_number, make_custom_card, read_pretrained, read_tensors, require_library
 from core.models.custom.sources import FetchedSource, added_weight_file, fetch_source, list_weight_files, verify_source
 from core.models.device import PRECISIONS, choose_picture_precision, free_cached, ran_out_of_memory, run_in_chunks
+
+if TYPE_CHECKING:
+    import diffusers
+    import diffusers.utils.logging as diffusers_logging
+    import transformers
+else:  # optional extras
+    diffusers, transformers = lazy_import("diffusers"), lazy_import("transformers")
+    diffusers_logging = lazy_import("diffusers.utils.logging")
 
 logger = logging.getLogger(__name__)
 
@@ -101,9 +106,6 @@ def read_pipeline(root: Path, prompt: str, dtype: torch.dtype) -> tuple[Any, Pro
     Raises LiminalError that names the first part or key that is wrong.
     """
     require_library("transformers", "SDXL's text encoders")
-    import diffusers
-    import transformers
-
     check_parts(root)
     name = json.loads((root / "model_index.json").read_text(encoding="utf-8"))["scheduler"][1]
     scheduler_class = getattr(diffusers, str(name), None)
@@ -190,14 +192,12 @@ def attach_adapter(pipeline: Any, adapter: dict[str, dict[str, Tensor]], strengt
 @contextmanager
 def _quiet_diffusers() -> Iterator[None]:
     """diffusers warns of the missing image encoder, which is meant, and of its own cast of the network."""
-    from diffusers.utils import logging as told
-
-    before = told.get_verbosity()
-    told.set_verbosity_error()
+    before = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()
     try:
         yield
     finally:
-        told.set_verbosity(before)
+        diffusers_logging.set_verbosity(before)
 
 
 def count_parameter_bytes(network: nn.Module) -> int:

@@ -13,10 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.custom.catalogue import CustomModel
 from core.models.weights import WeightFile
+
+if TYPE_CHECKING:
+    import huggingface_hub
+    import huggingface_hub.errors as hub_errors
+else:  # loaded where a source is the name of a repository
+    huggingface_hub, hub_errors = lazy_import("huggingface_hub"), lazy_import("huggingface_hub.errors")
 
 REPOSITORY_PATTERN = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?P<inside>(/\w[\w.-]*)*)\Z")
 """owner/name, or a folder or file of it: owner/name/folder/file.safetensors."""
@@ -132,16 +140,13 @@ def _hash_files(root: Path) -> dict[str, str]:
 
 def _find_snapshot(repository: str, revision: str | None = None) -> Path | None:
     """The snapshot in the hub's local cache, whole or not; no network is touched."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
-
     try:
-        return Path(snapshot_download(repository, revision=revision, local_files_only=True))
-    except IncompleteSnapshotError as error:  # of a whole repository, of which only some files are ever fetched
+        return Path(huggingface_hub.snapshot_download(repository, revision=revision, local_files_only=True))
+    except hub_errors.IncompleteSnapshotError as error:  # of a whole repository, of which only some files are ever fetched
         return Path(error.snapshot_path)
-    except HFValidationError as error:
+    except hub_errors.HFValidationError as error:
         raise LiminalError(f"'{repository}' is no name of a hub repository; write it as owner/name.") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
+    except (hub_errors.LocalEntryNotFoundError, hub_errors.HfHubHTTPError, OSError):
         return None
 
 
@@ -150,14 +155,11 @@ def _is_complete(repository: str, snapshot: Path, inside: str, choice: FileChoic
 
     Where the hub's library kept no list of the repository's files, a file that was left half-written tells.
     """
-    from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
-
     if not (snapshot / inside).exists():
         return False
     try:
-        names = [file.path for file in get_cached_repo_tree(repository, revision=snapshot.name)]
-    except CachedRepoTreeNotFoundError:
+        names = [file.path for file in huggingface_hub.get_cached_repo_tree(repository, revision=snapshot.name)]
+    except hub_errors.CachedRepoTreeNotFoundError:
         return not any((snapshot.parents[1] / "blobs").glob("*.incomplete"))
     return all((snapshot / name).exists() for name in choice(_files_within(names, inside)))
 
@@ -169,26 +171,23 @@ def _files_within(names: Iterable[str], inside: str) -> list[str]:
 
 def _download_source(repository: str, inside: str, choice: FileChoice, *, begun: bool) -> tuple[Path, str]:
     """The snapshot and the licence. begun: whether a part of it is here, which is only said."""
-    from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
     here = f"{repository} is {'only partly' if begun else 'not'} on this machine"
-    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if huggingface_hub.constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise LiminalError(f"{here} and HF_HUB_OFFLINE forbids fetching it; unset it and add it again, or give the path of a copy.")
     try:
-        found = HfApi().model_info(repository, timeout=HUB_TIMEOUT_SECONDS)
+        found = huggingface_hub.HfApi().model_info(repository, timeout=HUB_TIMEOUT_SECONDS)
         licence = str(getattr(found.card_data, "license", None) or "")
         chosen = choice(_files_within((each.rfilename for each in found.siblings or ()), inside))
         if not chosen:
             raise LiminalError(f"{repository} holds no weights{f' in {inside}' if inside else ''}; check the name on the hub.")
-        root = snapshot_download(repository, allow_patterns=chosen, etag_timeout=HUB_TIMEOUT_SECONDS)
+        root = huggingface_hub.snapshot_download(repository, allow_patterns=chosen, etag_timeout=HUB_TIMEOUT_SECONDS)
     except LiminalError:
         raise
-    except GatedRepoError as error:
+    except hub_errors.GatedRepoError as error:
         raise LiminalError(
             f"{repository} asks for its terms to be accepted first; do so on its page, then log in with 'hf auth login'."
         ) from error
-    except RepositoryNotFoundError as error:
+    except hub_errors.RepositoryNotFoundError as error:
         raise LiminalError(
             f"The hub knows no repository {repository}, or it is private; check the name, or log in with 'hf auth login'."
         ) from error

@@ -1,12 +1,10 @@
 """StyleGAN2 (Karras et al. 2020) as a generator that a user adds, from the official ``G_ema`` weights of any size.
 
 The network is the generator of Karras et al. 2020 (arXiv:1912.04958; ADA version arXiv:2006.06676) in plain PyTorch, inference
-only.
-Modules, parameters and buffers are named as in the official ``networks_stylegan2.Generator`` of stylegan3 and ``Generator`` of
-stylegan2-ada-pytorch, so that a ``G_ema`` state dict loads strictly. No custom kernels: filters are grouped convolutions.
-The official files are pickles with code, which is never run here. In a checkout of stylegan2-ada-pytorch or stylegan3, one line
-turns one
-into a file that is read::
+only. Modules, parameters and buffers are named as in the official ``networks_stylegan2.Generator`` of stylegan3 and ``Generator``
+of stylegan2-ada-pytorch, so that a ``G_ema`` state dict loads strictly. No custom kernels: filters are grouped convolutions. The
+official files are pickles with code, which is never run here. In a checkout of stylegan2-ada-pytorch or stylegan3, one line turns
+one into a file that is read::
 
     python -c "import legacy, safetensors.torch as s; g = legacy.load_network_pkl(open('ffhq.pkl', 'rb'))['G_ema'];
     s.save_file({k: v.clone() for k, v in g.state_dict().items()}, 'ffhq.safetensors')"

@@ -1,10 +1,8 @@
 """One inference engine a process: all sessions' requests for the same network are batched into its fixed chunks.
 
-A network runs in padded chunks of one fixed size (``core.models.device.run_in_chunks``), so that a row's result does not depend
-on its
-neighbours. The padding costs the same whether or not it is used: ``batched`` fills it with other sessions' rows. The bytes are
-the
-same as alone.
+A network runs in padded chunks of one fixed size (``core.models.device.run_in_chunks``), so that a row's result does not depend on
+its neighbours. The padding costs the same whether or not it is used: ``batched`` fills it with other sessions' rows. The bytes are
+the same as alone.
 
 - One ``DeviceWorker`` a device, with one thread; on the processor one thread a core, each of which computes with a single
   thread.

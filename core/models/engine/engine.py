@@ -1,8 +1,7 @@
 """The process's engine: one worker a device, its threads, and the rows that are being computed.
 
-``Engine`` sends a network and its rows to the ``DeviceWorker`` of their device, which runs them chunk by chunk and shares
-results between
-those who wait for the same row. ``EngineStatistics`` counts, network by network, how full the chunks were and how long they
+``Engine`` sends a network and its rows to the ``DeviceWorker`` of their device, which runs them chunk by chunk and shares results
+between those who wait for the same row. ``EngineStatistics`` counts, network by network, how full the chunks were and how long they
 took.
 """
 

@@ -1,8 +1,7 @@
 """What waits for a device, and who is next: sessions take turns, row by row.
 
-A ``Request`` is one call with its rows (``RowTask``); a ``Turn`` is a short stretch in which a thread has the device to itself.
-No thread
-is started here, and nothing is thread-safe: a ``DeviceWorker`` holds its lock around every call of ``FairQueue``.
+A ``Request`` is one call with its rows (``RowTask``); a ``Turn`` is a short stretch in which a thread has the device to itself. No
+thread is started here, and nothing is thread-safe: a ``DeviceWorker`` holds its lock around every call of ``FairQueue``.
 """
 
 from __future__ import annotations

@@ -1,19 +1,12 @@
 """What networks are trained on: generated faces with the networks' features of them, and labelled pictures with their embeddings.
 
 Both are stored in shards outside the repository (``LIMINAL_DATA``, else the user's cache), each written whole or not at all, so
-that an
-interrupted run goes on where it was. A shard of faces depends on the seed and its number alone, a shard of embeddings on the
-encoder's
-weights and its own pictures alone.
-Pictures in a folder come in RAF-DB's layout (Li, Deng and Du 2017) or with a folder for every class. RAF-DB:
-``list_patition_label.txt``
-with a line 'train_00001.jpg 5' a picture, and ``train_00001_aligned.jpg`` anywhere below the folder; its test pictures are held
-out.
-Otherwise the folder that a picture lies in is its class, by an emotion's name or RAF-DB's number; folders called train and test
-(or val)
-above these split them, else a tenth is held out, by the hash of its path. Classes that are none of the six, such as neutral,
-teach a
-prior but no classifier.
+that an interrupted run goes on where it was. A shard of faces depends on the seed and its number alone, a shard of embeddings on
+the encoder's weights and its own pictures alone. Pictures in a folder come in RAF-DB's layout (Li, Deng and Du 2017) or with a
+folder for every class. RAF-DB: ``list_patition_label.txt`` with a line 'train_00001.jpg 5' a picture, and
+``train_00001_aligned.jpg`` anywhere below the folder; its test pictures are held out. Otherwise the folder that a picture lies in
+is its class, by an emotion's name or RAF-DB's number; folders called train and test (or val) above these split them, else a tenth
+is held out, by the hash of its path. Classes that are none of the six, such as neutral, teach a prior but no classifier.
 """
 
 from __future__ import annotations

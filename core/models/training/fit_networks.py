@@ -1,22 +1,22 @@
 """Fit the face embedding and the small networks around it, each with its figures on held-out data.
 
-``train face-embedding``: the whitening, and how much of expression and identity an embedding holds. ``train emotion-mlp``: the
-MLP on the
-embedding, distilled from the emotion networks. ``train clip-mlp``: paper B's guiding classifier, from embeddings of labelled
-pictures.
-``train latent-flow``: embedding to latent. ``train latent-emotion``: the surrogate, from latent to logits.
+``train face-embedding``: the whitening, and how much of expression and identity an embedding holds. ``train emotion-mlp``: the MLP
+on the embedding, distilled from the emotion networks. ``train clip-mlp``: paper B's guiding classifier, from embeddings of labelled
+pictures. ``train latent-flow``: embedding to latent. ``train latent-emotion``: the surrogate, from latent to logits.
 """
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.builtin.emotion_mlp import EMOTION_MLP_NAME, EmotionMLPNetwork
 from core.models.builtin.face_embedding import (
     EMBEDDING_NAME,
@@ -34,6 +34,11 @@ from core.models.trained_weights import TrainedWeights, read_trained, write_trai
 from core.models.training.data import EmbeddedPictures, TrainingFaces
 from core.models.training.loop import TrainingPlan, train_network
 from core.progress import Progress
+
+if TYPE_CHECKING:
+    import statsmodels.stats.proportion as proportion
+else:  # for figures at the end of a training
+    proportion = lazy_import("statsmodels.stats.proportion")
 
 
 def fit_whitening(faces: TrainingFaces, *, embedding_dim: int, command: str, folder: Path | None = None) -> TrainedWeights:
@@ -266,10 +271,8 @@ def _fold_standardisation(network: EmotionMLPNetwork, mean: Tensor, deviation: T
 
 def measure_held_out(logits: Tensor, labels: Tensor) -> dict[str, object]:
     """(N, 6), (N,) -> accuracy with its 95 % Wilson interval beside that of always saying the commonest emotion, and by emotion."""
-    from statsmodels.stats.proportion import proportion_confint
-
     right = logits.argmax(dim=1) == labels
-    low, high = proportion_confint(int(right.sum()), len(labels), method="wilson")
+    low, high = proportion.proportion_confint(int(right.sum()), len(labels), method="wilson")
     by_emotion = {}
     for place, emotion in enumerate(EMOTIONS):
         of_it = labels == place

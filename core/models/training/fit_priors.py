@@ -1,17 +1,12 @@
 """Fit diffusion priors, and measure whether they are better than a Gaussian with the same mean and covariance.
 
-``train face-prior``: the U-ViT over face embeddings. ``train uvit-prior``: paper B's prior in CoCoG-2's structure, from
-embeddings of
-pictures. Both predict noise (DDPM); prior and Gaussian are compared with embeddings that nobody trained on.
-Held-out denoising: the squared error of the noise predicted in noised held-out embeddings, beside that of the best guess under
-the
-Gaussian; summed over the schedule this is the variational bound on log likelihood, up to weights (Ho et al. 2020, eq. 12 to
-14).
-Classifier two-sample test (Lopez-Paz and Oquab 2017, arXiv:1610.06545): boosted trees learn to tell drawn from training
-embeddings; their
+``train face-prior``: the U-ViT over face embeddings. ``train uvit-prior``: paper B's prior in CoCoG-2's structure, from embeddings
+of pictures. Both predict noise (DDPM); prior and Gaussian are compared with embeddings that nobody trained on. Held-out denoising:
+the squared error of the noise predicted in noised held-out embeddings, beside that of the best guess under the Gaussian; summed
+over the schedule this is the variational bound on log likelihood, up to weights (Ho et al. 2020, eq. 12 to 14). Classifier
+two-sample test (Lopez-Paz and Oquab 2017, arXiv:1610.06545): boosted trees learn to tell drawn from training embeddings; their
 accuracy on held-out and further drawn ones is 0.5 where they cannot. Improved precision and recall (Kynkäänniemi et al. 2019,
-arXiv:1904.06991): shares of drawn embeddings within the held-out ones' neighbourhoods, and the other way round; also for
-training
+arXiv:1904.06991): shares of drawn embeddings within the held-out ones' neighbourhoods, and the other way round; also for training
 embeddings in the place of drawn ones, the best that anything can reach.
 """
 
@@ -20,12 +15,14 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.builtin.prior import (
     FACE_PRIOR_NAME,
     FacePrior,
@@ -53,6 +50,12 @@ from core.models.training.data import EmbeddedPictures, TrainingFaces
 from core.models.training.fit_networks import embed_faces
 from core.models.training.loop import TrainingPlan, train_network
 from core.progress import Progress
+
+if TYPE_CHECKING:
+    import sklearn.ensemble as ensemble
+    import statsmodels.stats.proportion as proportion
+else:  # for figures at the end of a training
+    ensemble, proportion = lazy_import("sklearn.ensemble"), lazy_import("statsmodels.stats.proportion")
 
 NEIGHBOUR_RANK = 3
 """k of the neighbourhoods, as in that paper."""
@@ -86,14 +89,11 @@ def measure_two_sample_accuracy(
     real: Tensor, drawn: Tensor, other_real: Tensor, other_drawn: Tensor, seed: int
 ) -> dict[str, float]:
     """Accuracy at telling the other real from the other drawn embeddings, with its 95 % Wilson interval; 0.5 is chance."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from statsmodels.stats.proportion import proportion_confint
-
-    judge = HistGradientBoostingClassifier(max_iter=150, random_state=seed)
+    judge = ensemble.HistGradientBoostingClassifier(max_iter=150, random_state=seed)
     judge.fit(torch.cat([real, drawn]).numpy(), np.repeat([0, 1], [len(real), len(drawn)]))
     tested = np.concatenate([judge.predict(other_real.numpy()) == 0, judge.predict(other_drawn.numpy()) == 1])
     right, n = int(tested.sum()), len(tested)
-    low, high = proportion_confint(right, n, method="wilson")
+    low, high = proportion.proportion_confint(right, n, method="wilson")
     return {"share": round(right / n, 4), "low": round(float(low), 4), "high": round(float(high), 4), "n": n}
 
 
@@ -225,7 +225,8 @@ def choose_uvit_size(embedding_dim: int, width: int | None = None, depth: int | 
     """The published size, or another width or depth, in tokens of 16 values. Raises LiminalError where these do not divide."""
     if embedding_dim % PUBLISHED_CONFIGURATION.token_size:
         raise LiminalError(
-            f"Embeddings of {embedding_dim} values cannot be cut into tokens of {PUBLISHED_CONFIGURATION.token_size}; choose another encoder."
+            f"Embeddings of {embedding_dim} values cannot be cut into tokens of {PUBLISHED_CONFIGURATION.token_size}; "
+            "choose another encoder."
         )
     chosen = width or PUBLISHED_CONFIGURATION.width
     return UViTConfiguration(
