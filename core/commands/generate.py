@@ -1,8 +1,8 @@
-"""``python -m core generate identity|emotion|study``: samples, judged, in a folder; or a whole data set of them.
+"""``python -m core generate identity|emotion|impostor|lockout|study``: samples, judged, in a folder; or a whole data set of them.
 
 Identity: batches of paper A's samples; every parameter of the configuration has an option, with the paper's value as default.
-Emotion: images on the boundary between two emotions (paper B). ``generate study`` is in ``generate_study``. Options that were
-given replace the configuration's own defaults; no torch is imported before the options are checked.
+Emotion: images on the boundary between two emotions (paper B). The others are in ``generate_searches`` and ``generate_study``.
+Options that were given replace the configuration's own defaults; no torch is imported before the options are checked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from core.commands import generate_study
+from core.commands import generate_searches, generate_study
 from core.commands.generate_study import add_ray_arguments, check_workers
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
@@ -22,7 +22,7 @@ from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import FREE, KEEP, MAX_COUNT, EmotionConfiguration
 from core.sampling.sample_set import SampleSet
-from core.sampling.stored.gallery import load_gallery
+from core.sampling.stored.gallery import find_gallery_base
 from core.writing import check_folder_is_free
 
 IDENTITY_LIST_OPTIONS = {
@@ -190,7 +190,8 @@ def add_emotion_arguments(emotion: argparse.ArgumentParser) -> None:
 def run_emotion(arguments: argparse.Namespace) -> int:
     """Make the set, save it, print a summary."""
     configuration = configure_emotion(arguments)
-    check_base(configuration)
+    if configuration.base is not None:
+        find_gallery_base(configuration.generator, configuration.base)
     check_workers(arguments)
     check_folder_is_free(arguments.out)
     if tuple(arguments.pair) != (configuration.emotion1, configuration.emotion2):
@@ -228,19 +229,6 @@ def configure_emotion(arguments: argparse.Namespace) -> EmotionConfiguration:
     return configuration.with_guidance(arguments.guidance)
 
 
-def check_base(configuration: EmotionConfiguration) -> None:
-    """Raises LiminalError where the configuration names a base that the gallery does not hold. Imports no torch."""
-    if configuration.base is None:
-        return
-    gallery = load_gallery(configuration.generator)
-    known = [base.base_id for base in gallery.bases]
-    if configuration.base not in known:
-        raise LiminalError(
-            f"The gallery holds no base '{configuration.base}'; its {len(known)} ids are the names of the pictures in "
-            f"{gallery.bases[0].image.parent}, for example {known[0]}."
-        )
-
-
 def _print_emotion_summary(made: SampleSet, folder: Path) -> None:
     from core.commands.report import compute_emotion_statistics, describe_bases, print_faces, print_passing  # takes a second
 
@@ -256,11 +244,15 @@ def _print_emotion_summary(made: SampleSet, folder: Path) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One subcommand a kind of samples."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="identity|emotion|study")
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="identity|emotion|impostor|lockout|study")
     meaning = "paper A's samples: who is still the same person?"
     _add_kind(kinds, "identity", meaning, add_identity_arguments, run_identity)
     meaning = "paper B's samples: which of two emotions is it?"
     _add_kind(kinds, "emotion", meaning, add_emotion_arguments, run_emotion)
+    meaning = "strangers whom a recogniser takes for the owner, found by a search"
+    _add_kind(kinds, "impostor", meaning, generate_searches.add_impostor_arguments, generate_searches.run_impostor)
+    meaning = "the smallest change of looks after which a recogniser refuses the owner"
+    _add_kind(kinds, "lockout", meaning, generate_searches.add_lockout_arguments, generate_searches.run_lockout)
     meaning = "a whole data set by a plan: in pieces, on many computers where wanted"
     _add_kind(kinds, "study", meaning, generate_study.add_arguments, generate_study.run)
 

@@ -2,8 +2,7 @@
 and stored) and WebP files.
 
 What is shown is what is judged: everything that is kept is judged from its 8-bit picture, so that the stored file gives the
-same verdict.
-torch is imported inside the functions that need it, so that pages can read pictures before torch is loaded.
+same verdict. Pages read pictures before torch is loaded.
 """
 
 from __future__ import annotations
@@ -17,14 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.lazy_import import lazy_import
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+else:
+    torch = lazy_import("torch")
 
 
 def to_pictures(images: Tensor) -> NDArray[np.uint8]:
     """(N, 3, H, W) in [0, 1] -> uint8 (N, H, W, 3)."""
-    import torch  # pages read pictures before torch is loaded
-
     pixels = images.detach().clamp(0, 1).mul(255).round().to(device="cpu", dtype=torch.uint8)
     result: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).contiguous().numpy()
     return result
@@ -32,8 +34,6 @@ def to_pictures(images: Tensor) -> NDArray[np.uint8]:
 
 def to_images(pictures: NDArray[np.uint8]) -> Tensor:
     """Uint8 (N, H, W, 3) -> (N, 3, H, W) in [0, 1]."""
-    import torch  # as above
-
     return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).to(torch.float32).div(255)
 
 

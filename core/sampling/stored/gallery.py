@@ -79,6 +79,18 @@ def gallery_folder(generator: str) -> Path:
     return catalogue.precomputed_folder(generator) if generator in scores.list_custom_names("generator") else GALLERY_FOLDER
 
 
+def find_gallery_base(generator: str, base_id: str) -> GalleryBase:
+    """A base of a generator's gallery by its id. Raises LiminalError that says where the ids stand."""
+    gallery = load_gallery(generator)
+    for base in gallery.bases:
+        if base.base_id == base_id:
+            return base
+    raise LiminalError(
+        f"The gallery holds no base '{base_id}'; its {len(gallery.bases)} ids are the names of the pictures in "
+        f"{gallery.bases[0].image.parent}, for example {gallery.bases[0].base_id}."
+    )
+
+
 def load_gallery(generator: str = "dcgan-sharp", folder: Path | None = None) -> Gallery:
     """The stored gallery. Imports no torch. Raises LiminalError where there is none for the generator."""
     folder = folder or gallery_folder(generator)
