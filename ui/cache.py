@@ -70,9 +70,9 @@ def cached_gallery(generator: str) -> Gallery:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _load_gallery(generator: str, versions: PrecomputedVersions) -> Gallery:
-    from core.sampling.stored import gallery
+    from core.sampling.stored.gallery import load_gallery
 
-    return gallery.load_gallery(generator)
+    return load_gallery(generator)
 
 
 def cached_reference_set(generator: str) -> ReferenceSet:

@@ -36,7 +36,11 @@ def queue_spinner(words: str) -> Iterator[None]:
     """
     with st.spinner(words):
         line = st.empty()
-        with request_context.report_waiting(lambda others: line.caption(describe_queue(others) or "Your turn now")):
+
+        def report(others: int) -> None:
+            line.caption(describe_queue(others) or "Your turn now")
+
+        with request_context.report_waiting(report):
             yield
         line.empty()
 

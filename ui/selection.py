@@ -56,7 +56,7 @@ def bound_choice(
     def title(name: str) -> str:
         return shown.get(name, name)
 
-    settings = {
+    settings: dict[str, Any] = {
         "key": widget,
         "format_func": title,
         "on_change": _store_choice,

@@ -156,7 +156,7 @@ DEFAULT_PAIR = ("fear", "surprise")
 """Paper B's own example (Fig. 6)."""
 MAX_GAMMA, MAX_RESAMPLING = 20.0, 8
 
-ChoiceValue = TypeVar("Choice", str, int, float)
+ChoiceValue = TypeVar("ChoiceValue", bound=str | float)
 
 
 @dataclass(frozen=True)

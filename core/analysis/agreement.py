@@ -11,13 +11,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from core.analysis.bootstrap import RESAMPLES, correlate_cells, draw_weights, percentile_interval
 from core.analysis.encode import EncodedRatings, encode, select_answers
 from core.analysis.estimate import Array, Estimate, Result, bootstrap_estimate, join_notes, safe_divide, undefined_estimate
+from core.lazy_import import lazy_import
 from core.studies.ratings import Task
+
+csgraph, sparse, stats = lazy_import("scipy.sparse.csgraph"), lazy_import("scipy.sparse"), lazy_import("scipy.stats")
+krippendorff, pingouin = lazy_import("krippendorff"), lazy_import("pingouin")
 
 HALF_SPLITS = 200
 MIN_OVERLAP = 0.5
@@ -85,8 +87,6 @@ def krippendorff_alpha(
     The value is the krippendorff library's. The resamples need only each image's own disagreement and the moments of all values
     (Krippendorff 2004, Content Analysis, ch. 11), where both are sums over images.
     """
-    import krippendorff
-
     votes = codes.votes
     used = votes[codes.image] > 1
     image, value = codes.image[used], codes.value[used]
@@ -137,7 +137,9 @@ def _find_blocks(codes: EncodedRatings) -> tuple[RaterBlock, ...]:
     answered = codes.matrix(np.ones(len(codes.value))).T.tocsr() > 0  # (R, I)
     shared = (answered.astype(np.float64) @ answered.T.astype(np.float64)).toarray()
     own = np.diag(shared)
-    _, block = connected_components(sparse.csr_array(shared > MIN_OVERLAP * np.maximum(own[:, None], own[None, :])), directed=False)
+    _, block = csgraph.connected_components(
+        sparse.csr_array(shared > MIN_OVERLAP * np.maximum(own[:, None], own[None, :])), directed=False
+    )
     means = safe_divide(codes.matrix(codes.value).toarray(), codes.matrix(np.ones(len(codes.value))).toarray())  # (I, R)
     found = []
     for each in np.unique(block):
@@ -152,8 +154,6 @@ def intraclass_correlation(table: Array) -> Estimate:
     """Answers (images, people) without gaps -> ICC(2,k), two-way random, absolute agreement of means (Shrout and Fleiss 1979)."""
     if np.ptp(table.mean(axis=1)) < 1e-9 or min(table.shape) < 2:
         return undefined_estimate(len(table))
-    import pingouin
-
     pingouin.options["round.column.CI95"] = None  # two digits by default
     images, people = table.shape
     long = pd.DataFrame(
@@ -175,9 +175,7 @@ def _average_blocks(blocks: tuple[RaterBlock, ...]) -> Estimate:
         return Estimate(only.value, only.low, only.high, 1)
     if not len(known):
         return undefined_estimate()
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, len(known) - 1)) * float(known.std(ddof=1)) / math.sqrt(len(known))
+    half = float(stats.t.ppf(0.975, len(known) - 1)) * float(known.std(ddof=1)) / math.sqrt(len(known))
     return Estimate(float(known.mean()), float(known.mean()) - half, float(known.mean()) + half, len(known))
 
 

@@ -10,13 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from core.analysis.encode import EncodedRatings
 from core.analysis.estimate import Array, Estimate, safe_divide, undefined_estimate
+from core.lazy_import import lazy_import
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = lazy_import("scipy.sparse")
 
 RESAMPLES = 2000
 NORMAL = 1.959963984540054

@@ -14,9 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.spatial.distance import jensenshannon
-from scipy.stats import rankdata, skew, spearmanr
 
 from core.analysis.bootstrap import (
     CELLS_AT_ONCE,
@@ -28,8 +25,11 @@ from core.analysis.bootstrap import (
 )
 from core.analysis.encode import EncodedRatings, encode, select_answers
 from core.analysis.estimate import Array, Basis, Estimate, Proportion, Result, bootstrap_estimate, safe_divide, undefined_estimate
+from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
 from core.studies.ratings import Task
+
+distance, sparse, stats = lazy_import("scipy.spatial.distance"), lazy_import("scipy.sparse"), lazy_import("scipy.stats")
 
 DIRICHLET_DRAWS = 200
 """Dirichlet draws behind the interval of one image."""
@@ -132,7 +132,7 @@ def jensen_shannon_divergence(first: Array, second: Array) -> Array:
     if known.any():
         # equal rows come out as the root of a tiny negative number, which scipy turns into NaN
         with np.errstate(invalid="ignore"):
-            root = jensenshannon(first[known], second[known], base=2, axis=1)
+            root = distance.jensenshannon(first[known], second[known], base=2, axis=1)
         result[known] = np.clip(np.nan_to_num(root) ** 2, 0, 1)
     return result
 
@@ -252,7 +252,7 @@ def summarise_reaction_times(
         median=bootstrap_estimate(times, np.median, seed=seed, draws=500),
         quantiles={name: float(np.quantile(times, level)) if n else math.nan for name, level in levels.items()},
         usual=Proportion.of(int(((times >= PUBLISHED_RANGE_MS[0]) & (times <= PUBLISHED_RANGE_MS[1])).sum()), n),
-        skewness=float(skew(times)) if n > 2 and np.ptp(times) > 0 else math.nan,
+        skewness=float(stats.skew(times)) if n > 2 and np.ptp(times) > 0 else math.nan,
         times=times,
         table=pd.DataFrame({"votes": per_image.size(), "median_ms": per_image.median()}).rename_axis("stimulus").reset_index(),
     )
@@ -287,11 +287,11 @@ def relate_entropy_to_time(
 def correlate_spearman(first: Array, second: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[Estimate, float]:
     """Rank correlation of two values per image (N,) with its interval, and the two-sided p; NaN where one does not vary."""
     known = np.isfinite(first) & np.isfinite(second)
-    x, y = rankdata(first[known]), rankdata(second[known])
+    x, y = stats.rankdata(first[known]), stats.rankdata(second[known])
     n = len(x)
     if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return undefined_estimate(n), math.nan
-    found = spearmanr(x, y)
+    found = stats.spearmanr(x, y)
     every = sparse.csr_array(np.ones((1, n)))
     draws = [
         correlate_cells(x[:, None], y[:, None], each.images, every)[0]

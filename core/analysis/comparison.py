@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from core.analysis.bootstrap import (
     RESAMPLES,
@@ -25,6 +25,12 @@ from core.analysis.bootstrap import (
 )
 from core.analysis.encode import EncodedRatings
 from core.analysis.estimate import Array, Basis, Result, join_notes
+from core.lazy_import import lazy_import
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = lazy_import("scipy.sparse")
 
 
 @dataclass(frozen=True)

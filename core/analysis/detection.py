@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
-from sklearn.metrics import roc_auc_score, roc_curve
 
 from core.analysis.bootstrap import NORMAL, RESAMPLES, draw_weights, percentile_interval
 from core.analysis.encode import encode, list_recognisers, select_answers
 from core.analysis.estimate import Array, Basis, Estimate, Proportion, Result, join_notes, safe_divide, undefined_estimate
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+
+metrics, stats = lazy_import("sklearn.metrics"), lazy_import("scipy.stats")
 
 NO_TRUTH = "Generated faces have no true identity: 'false' means against the majority of people."
 
@@ -65,8 +66,8 @@ def compute_sensitivity(hits: int, signals: int, false_alarms: int, noises: int)
     if not signals or not noises:
         return Sensitivity(of_signals, of_noises, undefined_estimate(), undefined_estimate())
     h, f = (hits + 0.5) / (signals + 1), (false_alarms + 0.5) / (noises + 1)
-    zh, zf = float(norm.ppf(h)), float(norm.ppf(f))
-    variance = h * (1 - h) / (signals * norm.pdf(zh) ** 2) + f * (1 - f) / (noises * norm.pdf(zf) ** 2)
+    zh, zf = float(stats.norm.ppf(h)), float(stats.norm.ppf(f))
+    variance = h * (1 - h) / (signals * stats.norm.pdf(zh) ** 2) + f * (1 - f) / (noises * stats.norm.pdf(zf) ** 2)
     half = NORMAL * math.sqrt(float(variance))
     n = signals + noises
     d, c = zh - zf, -(zh + zf) / 2
@@ -138,7 +139,7 @@ def compute_error_rates(distance: Array, same: NDArray[np.bool_]) -> tuple[Array
     """
     if not same.any() or same.all():
         return np.empty(0), np.empty(0), np.empty(0)
-    far, tpr, scores = roc_curve(same, -distance, drop_intermediate=False)
+    far, tpr, scores = metrics.roc_curve(same, -distance, drop_intermediate=False)
     thresholds = np.nextafter(-scores, math.inf)  # roc_curve accepts the score itself, we only what lies below
     thresholds[0] = float(distance.min())  # nobody; scikit-learn says -inf
     return thresholds, far, 1 - tpr
@@ -177,7 +178,7 @@ def _resample_areas(distance: Array, same: NDArray[np.bool_], resamples: int, se
         places.append(steps[after - 1] + part * (steps[after] - steps[after - 1]))
         areas.append((np.diff(far, axis=0) * (tpr[1:] + tpr[:-1]) / 2).sum(axis=0))
     found = [percentile_interval(np.concatenate(each)) for each in (areas, rates, places)]
-    values = (float(roc_auc_score(same, -distance)), rate, place)
+    values = (float(metrics.roc_auc_score(same, -distance)), rate, place)
     auc, eer, threshold = (Estimate(value, float(low), float(high), n) for value, (low, high) in zip(values, found, strict=True))
     return auc, eer, threshold
 

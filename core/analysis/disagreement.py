@@ -15,13 +15,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
 
 from core.analysis.choices import Choices, dirichlet_interval, jensen_shannon_divergence
 from core.analysis.encode import EncodedRatings, encode, list_recognisers, select_answers, select_probabilities
 from core.analysis.estimate import Array, Basis, Result, join_notes, safe_divide, wilson_interval
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
+
+stats = lazy_import("scipy.stats")
 
 Scaling = Literal["linear", "logistic", "rank"]
 SCALINGS: Mapping[Scaling, str] = {
@@ -68,7 +70,7 @@ def invert_distances(distances: Array, scaling: Scaling, threshold: float) -> Ar
         return result
     values = distances[known]
     if scaling == "rank":
-        result[known] = 1 - (rankdata(values) - 0.5) / len(values)
+        result[known] = 1 - (stats.rankdata(values) - 0.5) / len(values)
     elif scaling == "logistic":
         width = float(values.std()) * math.sqrt(3) / math.pi  # the logistic distribution of that standard deviation
         width = max(width, 1e-9)
@@ -167,7 +169,7 @@ def score_similarity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, exclu
     votes = encode(select_answers(ratings, "similarity", excluded=excluded), pairs["pair_id"])
     n, means = votes.votes, votes.means()
     deviation, error = _measure_deviation(votes)
-    half = float(norm.ppf(0.975)) * error
+    half = float(stats.norm.ppf(0.975)) * error
     table = _build_pair_table(
         pairs,
         score=deviation,

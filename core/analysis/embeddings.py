@@ -15,11 +15,15 @@ from PIL import Image
 
 from core.data_folder import data_folder
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models import registry
 from core.models.custom.catalogue import list_custom_models
 from core.progress import Progress
+from core.sampling.images import to_images
 from core.studies.library import Library
 from core.writing import write_bytes
+
+torch = lazy_import("torch")
 
 CHUNK = 16  # pictures between two looks at whether to stop
 FORMAT = 1  # of the stored files
@@ -79,10 +83,6 @@ def _embed(picture: Callable[[str], Pictures], names: list[str], model: str, pro
             f"There is no network '{model}' that makes values of faces; there are {', '.join(list_embedding_models())}."
         )
     progress.stage(f"Loading {entry.title}", 0.0)
-    import torch
-
-    from core.sampling.images import to_images
-
     network: Any = registry.load(model, entry.kind)
     rows: list[Array] = []
     for start in range(0, len(names), CHUNK):

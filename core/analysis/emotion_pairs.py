@@ -57,7 +57,8 @@ def measure_pairs(
     progress: Progress | None = None,
 ) -> list[PairResult]:
     """``count`` samples a pair with guidance and, from the same seeds, without: bases, noise and decoder draws are the same."""
-    from core.sampling.emotion.generate import generate_emotion_set  # torch, not needed where the stored table is read
+    # PyTorch, not needed where the stored table is read
+    from core.sampling.emotion.generate import generate_emotion_set
     from core.sampling.emotion.judging import EmotionPanel
 
     progress = progress or Progress()

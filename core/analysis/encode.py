@@ -10,17 +10,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from core.analysis.estimate import Array, Basis, name_sources, safe_divide
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
 from core.studies.ratings import RATINGS, SOURCES, Source, Task, type_columns
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = lazy_import("scipy.sparse")
 
 ANSWER_COLUMNS = ("rater", "stimulus", "value", "reaction_time_ms", "source")
 RATER_SOURCES: tuple[Source, ...] = ("human", "simulated")

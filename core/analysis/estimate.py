@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from statsmodels.stats.proportion import proportion_confint
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+
+proportion = lazy_import("statsmodels.stats.proportion")
 
 SOURCE_NAMES = {"human": "people", "simulated": "simulated", "model": "models"}
 """Sources of the row schema as they are shown."""
@@ -98,7 +100,7 @@ class Proportion:
             raise LiminalError(f"A share needs a count from 0 to {n}, not {count}.")
         if n == 0:
             return cls(0, 0, math.nan, 0.0, 1.0)
-        low, high = proportion_confint(count, n, method="wilson")
+        low, high = proportion.proportion_confint(count, n, method="wilson")
         return cls(count, n, count / n, float(low), float(high))
 
 
@@ -176,5 +178,5 @@ def divide_proportions(first: Proportion, second: Proportion) -> Ratio:
 def wilson_interval(count: Array, n: Array) -> tuple[Array, Array, Array]:
     """Counts of n (N,) -> share, low, high; NaN, 0 and 1 where n is 0 (``Proportion`` for arrays)."""
     filled = np.maximum(n, 1)
-    low, high = proportion_confint(np.minimum(count, filled), filled, method="wilson")
+    low, high = proportion.proportion_confint(np.minimum(count, filled), filled, method="wilson")
     return safe_divide(count, n), np.where(n > 0, low, 0.0), np.where(n > 0, high, 1.0)

@@ -28,13 +28,17 @@ from numpy.typing import NDArray
 from core.analysis.estimate import Array, Basis, Estimate, Result, undefined_estimate
 from core.data_folder import data_folder
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
+from core.sampling.images import to_images, to_pictures
 from core.writing import write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+color, ensemble, torch = lazy_import("skimage.color"), lazy_import("sklearn.ensemble"), lazy_import("torch")
 
 SHAPE: Mapping[str, str] = {
     "face_width": "width of the face",  # in distances between the eyes, as are all lengths
@@ -113,15 +117,14 @@ CORNERS = ((0, 40, 0, 10), (0, 40, 118, 128))
 
 def compute_features(images: Tensor) -> Array:
     """(N, 3, H, W) in [0, 1] -> (N, len(FEATURES)); NaN rows where YuNet finds no face."""
-    from torch.nn import functional
-
-    from core.models import registry, yunet
+    from core.models import yunet  # PyTorch, OpenCV
     from core.sampling.building import attributes
-    from core.sampling.images import to_pictures
 
     large = images.detach().cpu()
     if large.shape[2] != attributes.LANDMARK_SIDE:
-        large = functional.interpolate(large, size=attributes.LANDMARK_SIDE, mode="bicubic", align_corners=False).clamp(0, 1)
+        large = torch.nn.functional.interpolate(large, size=attributes.LANDMARK_SIDE, mode="bicubic", align_corners=False).clamp(
+            0, 1
+        )
     faces = yunet.load_detector().find_largest(large)
     rows = np.full((len(images), len(FEATURES)), np.nan)
     found = np.flatnonzero(faces.found.numpy())
@@ -168,10 +171,6 @@ def measure_features(
 
 
 def _measure_batches(images: Mapping[str, NDArray[np.uint8]], names: Sequence[str], progress: Progress) -> Array:
-    import torch
-
-    from core.sampling.images import to_images
-
     rows = []
     for start in range(0, len(names), FACES_PER_BATCH):
         progress.stage(f"Measuring face {start + 1:,} of {len(names):,}", start / len(names))
@@ -238,9 +237,7 @@ def _measure_pose(five: Array, side: int) -> Array:
 
 def _measure_appearance(faces: Array) -> Array:
     """Aligned faces (F, 128, 128, 3) in [0, 1] -> (F, colours, light and accessories): CIELAB, lightness 0 to 100."""
-    from skimage.color import rgb2lab
-
-    lab: NDArray[Any] = rgb2lab(np.clip(faces, 0, 1))
+    lab: NDArray[Any] = color.rgb2lab(np.clip(faces, 0, 1))
     light = lab[..., 0]
 
     def mean(areas: Sequence[tuple[int, int, int, int]]) -> Array:
@@ -372,8 +369,6 @@ def _cross_validate(
     apart: Array, target: Array, groups: NDArray[np.intp], bases: int, seed: int, progress: Progress
 ) -> tuple[Array, Array]:
     """Predictions out of sample (N,), a mean over repeats, and the loss of R2 by fold and feature (FOLDS * REPEATS, F)."""
-    from sklearn.ensemble import RandomForestRegressor
-
     folds = min(FOLDS, bases)
     predicted, losses = np.zeros(len(target)), []
     for repeat in range(REPEATS):
@@ -384,7 +379,9 @@ def _cross_validate(
                 f"Growing forest {repeat * folds + fold + 1} of {REPEATS * folds}", (repeat * folds + fold) / (REPEATS * folds)
             )
             held = fold_of == fold
-            forest = RandomForestRegressor(TREES, max_features=1 / 3, min_samples_leaf=3, random_state=int(rng.integers(2**31)))
+            forest = ensemble.RandomForestRegressor(
+                TREES, max_features=1 / 3, min_samples_leaf=3, random_state=int(rng.integers(2**31))
+            )
             forest.fit(apart[~held], target[~held])
             said = forest.predict(apart[held])
             predicted[held] += said / REPEATS

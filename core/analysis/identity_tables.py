@@ -15,13 +15,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.stats import pearsonr
-from statsmodels.stats.multitest import multipletests
 
 from core.analysis.bootstrap import (
     RESAMPLES,
@@ -37,6 +34,13 @@ from core.analysis.bootstrap import (
 from core.analysis.encode import EncodedRatings, encode, list_recognisers, select_answers
 from core.analysis.estimate import Array, Basis, Estimate, Proportion, Result, join_notes, name_sources, safe_divide
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = lazy_import("scipy.sparse")
+multitest, stats = lazy_import("statsmodels.stats.multitest"), lazy_import("scipy.stats")
 
 PUBLISHED_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "published"
 
@@ -397,7 +401,7 @@ def correlate_pearson(first: Array, second: Array) -> tuple[float, float, int]:
     x, y = first[known], second[known]
     if len(x) < 3 or _is_constant(x) or _is_constant(y):
         return math.nan, math.nan, len(x)
-    found = pearsonr(x, y)
+    found = stats.pearsonr(x, y)
     return float(found.statistic), float(found.pvalue), len(x)
 
 
@@ -406,7 +410,7 @@ def correct_holm(p: list[float]) -> list[float]:
     values = np.array(p, np.float64)
     known = np.isfinite(values)
     if known.any():
-        values[known] = multipletests(values[known], method="holm")[1]
+        values[known] = multitest.multipletests(values[known], method="holm")[1]
     return [float(each) for each in values]
 
 

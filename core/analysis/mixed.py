@@ -10,20 +10,24 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
-from scipy.stats import chi2
 
 from core.analysis.bootstrap import NORMAL
 from core.analysis.encode import EncodedRatings, encode, list_recognisers, select_answers
 from core.analysis.estimate import Array, Estimate, Result, join_notes
 from core.analysis.identity_tables import SAMPLE_TYPE_ORDER
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = lazy_import("scipy.sparse")
+linalg, optimize, stats = lazy_import("scipy.linalg"), lazy_import("scipy.optimize"), lazy_import("scipy.stats")
 
 MAX_LEVELS = 3000
 """Of the smaller factor: more would take minutes."""
@@ -145,9 +149,9 @@ def fit_reml(x: Array, answers: EncodedRatings) -> RemlEstimates:
         inverse = 1 / (1 + t**2 * of_large)
         scaled = crossed * inverse[None, :]
         left = np.diag(1 + s**2 * of_small) - (s * t) ** 2 * (scaled @ crossed.T).toarray()
-        factor = cho_factor(left, lower=True)
+        factor = linalg.cho_factor(left, lower=True)
         above = s * sums_small - s * t * (scaled @ (t * sums_large))
-        explained = (t * sums_large).T @ (inverse[:, None] * (t * sums_large)) + above.T @ cho_solve(factor, above)
+        explained = (t * sums_large).T @ (inverse[:, None] * (t * sums_large)) + above.T @ linalg.cho_solve(factor, above)
         return float(2 * np.log(np.diag(factor[0])).sum() - np.log(inverse).sum()), squares - explained
 
     def criterion(ratios: Array) -> float:
@@ -157,7 +161,7 @@ def fit_reml(x: Array, answers: EncodedRatings) -> RemlEstimates:
         value = logdet + logdet_x + (n - p) * (1 + math.log(2 * math.pi * residual / (n - p)))
         return float(value)
 
-    starts = [minimize(criterion, start, method="Nelder-Mead", bounds=[(0, 50)] * 2) for start in ([0.5, 0.5], [0.1, 2.0])]
+    starts = [optimize.minimize(criterion, start, method="Nelder-Mead", bounds=[(0, 50)] * 2) for start in ([0.5, 0.5], [0.1, 2.0])]
     best = min(starts, key=lambda found: float(found.fun))
     _, left = parts(best.x)
     coefficients, residual, _ = _solve_normal_equations(left)
@@ -182,8 +186,8 @@ def _renumber_levels(places: NDArray[np.intp]) -> NDArray[np.intp]:
 def _solve_normal_equations(left: Array) -> tuple[Array, float, float]:
     """(X y)' V^-1 (X y) -> coefficients, residual sum of squares, log |X' V^-1 X|."""
     p = len(left) - 1
-    factor = cho_factor(left[:p, :p], lower=True)
-    coefficients: Array = cho_solve(factor, left[:p, p])
+    factor = linalg.cho_factor(left[:p, :p], lower=True)
+    coefficients: Array = linalg.cho_solve(factor, left[:p, p])
     residual = max(float(left[p, p] - left[:p, p] @ coefficients), 1e-300)
     return coefficients, residual, float(2 * np.log(np.diag(factor[0])).sum())
 
@@ -207,4 +211,4 @@ def _test_equal_slopes(fitted: RemlEstimates, types: int) -> float:
     contrast = np.hstack([np.ones((types - 1, 1)), -np.eye(types - 1)])
     apart = contrast @ slopes
     statistic = apart @ np.linalg.solve(contrast @ covariance @ contrast.T, apart)
-    return float(chi2.sf(statistic, types - 1))
+    return float(stats.chi2.sf(statistic, types - 1))

@@ -16,10 +16,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from core.analysis import umap_process
 from core.data_folder import data_folder
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.progress import Progress
 from core.writing import write_bytes
+
+neighbors = lazy_import("sklearn.neighbors")
 
 ProjectionMethod = Literal["pca", "umap", "plane"]
 PROJECTION_METHODS: tuple[ProjectionMethod, ...] = get_args(ProjectionMethod)
@@ -164,12 +168,10 @@ def _project_linear(rows: Array, usable: NDArray[np.int64], axes: NDArray[np.flo
 
 
 def _project_umap(rows: Array, usable: NDArray[np.int64], seed: int, progress: Progress) -> tuple[Array, NDArray[np.int64]]:
-    from core.analysis.umap_process import run_umap
-
     anchors = usable
     if len(usable) > MAX_UMAP_ROWS:
         anchors = np.sort(np.random.default_rng(seed).choice(usable, MAX_UMAP_ROWS, replace=False))
-    laid = run_umap(
+    laid = umap_process.run_umap(
         rows[anchors], neighbours=min(NEIGHBOURS, len(anchors) - 1), spread=MINIMUM_DISTANCE, seed=seed, progress=progress
     )
     points = np.full((len(rows), 2), np.nan, np.float32)
@@ -181,13 +183,11 @@ def _project_umap(rows: Array, usable: NDArray[np.int64], seed: int, progress: P
 
 def _place_among_anchors(rows: Array, anchors: Array, places: Array) -> Array:
     """New rows (M, D) among anchors (A, D) with places (A, 2) -> (M, 2)."""
-    from sklearn.neighbors import NearestNeighbors
-
     result = np.full((len(rows), 2), np.nan, np.float32)
     known = np.flatnonzero(np.isfinite(rows).all(axis=1))
     if not len(known):
         return result
-    search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(anchors))).fit(anchors)
+    search = neighbors.NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(anchors))).fit(anchors)
     for start in range(0, len(known), CHUNK):
         part = known[start : start + CHUNK]
         apart, who = search.kneighbors(rows[part])

@@ -15,6 +15,9 @@ import pandas as pd
 
 from core.analysis.encode import encode, select_answers
 from core.analysis.estimate import Array, Estimate, Proportion, Result, undefined_estimate
+from core.lazy_import import lazy_import
+
+psignifit = lazy_import("psignifit")  # a second and a half
 
 PSIGNIFIT_GRID = {"threshold": 24, "width": 24, "lambda": 16, "eta": 12}
 """Steps of psignifit's grid: its defaults take ten times as long and differ by less than a tenth of the interval."""
@@ -95,8 +98,6 @@ def fit_psychometric_function(
 
 
 def _fit(points: tuple[PsychometricPoint, ...], n: int) -> tuple[Estimate, Estimate, Estimate, Estimate, float]:
-    import psignifit  # a second and a half, not needed by most pages
-
     # psignifit's functions rise: it gets the answers 'different'
     data = np.array([[point.fraction, point.same.n - point.same.count, point.same.n] for point in points], np.float64)
     found = psignifit.psignifit(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -38,8 +38,10 @@ from core.studies.importing.published import PUBLISHED_KEY, published_means
 from core.studies.library import Library
 from core.studies.planning import list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.ratings import RATINGS, type_columns
-from core.studies.store import Store
 from core.studies.study import NAME_LENGTH, Kind, Rater, Stimulus, Study
+
+if TYPE_CHECKING:
+    from core.studies.store import Store
 
 DEFAULT_RULES = ExclusionRules()
 """Paper B's, and what else speaks for a lack of attention."""

@@ -103,7 +103,7 @@ class _EpochWriter:
 
 def _lay_out(folder: Path, neighbours: int, spread: float, seed: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import umap
+    import umap  # some seconds, in which the process can be ended already
     from sklearn.neighbors import NearestNeighbors
 
     print(READY, flush=True)

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from core.analysis.estimate import Array
 from core.figures import theme
-from core.figures.answers import plot_confusion as drawn_confusion
+from core.figures.answers import plot_confusion
 from core.figures.dots import narrow_labels, plot_dots
 from core.figures.exhibit import Exhibit, build_row, describe_estimate, find_title
 from core.figures.theme import Source
@@ -372,7 +372,7 @@ def exhibit_confusions(counts: Mapping[str, Array], source: str) -> list[Exhibit
     for level, values in counts.items():
         table = pd.DataFrame(values.astype(int), index=list(EMOTIONS), columns=list(EMOTIONS))
         table = table[table.sum(axis=1) > 0]
-        figure = drawn_confusion(table, rows="what was said (answers)", columns="what the network says", source=source)
+        figure = plot_confusion(table, rows="what was said (answers)", columns="what the network says", source=source)
         if len(table):
             hit = float(values.trace() / values.sum())
             figure.layout.meta["says"] = (

@@ -19,14 +19,14 @@ from core.analysis.emotion_tables import OUTCOME_RULE, OutcomeShares, build_outc
 from core.analysis.encode import select_probabilities
 from core.analysis.estimate import Array
 from core.errors import LiminalError
-from core.figures import answers as drawn_choices
 from core.figures import theme
-from core.figures.answers import add_published_range, plot_bars
+from core.figures.answers import add_published_range, plot_bars, plot_confusion
 from core.figures.dots import plot_dots
 from core.figures.exhibit import Exhibit, ExhibitView, build_row, describe_estimate, find_title, name_raters, name_source
 from core.figures.theme import Source
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
+from core.sampling.stored.reference import load_reference_set
 
 if TYPE_CHECKING:
     from core.analysis.study_data import StudyData
@@ -243,7 +243,7 @@ def exhibit_outcomes(material: StudyData, _: ExhibitView, __: Progress) -> list[
     )
     source = name_source(material, found.basis.source)
     chosen, pair_share = _split_votes_by_pair(material.asked, count_study_votes(material).counts(), list(found.pairs))
-    confusion = drawn_choices.plot_confusion(chosen, rows="the two wanted feelings", columns="chosen", source=source)
+    confusion = plot_confusion(chosen, rows="the two wanted feelings", columns="chosen", source=source)
     if chosen.to_numpy().sum():
         confusion.layout.meta["says"] = (
             f"In {theme.format_percent(pair_share)} of the votes one of the face's two wanted feelings is chosen."
@@ -430,8 +430,6 @@ def _list_classifiers(material: StudyData) -> list[str]:
 
 def exhibit_activations(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
     """Fig. 8: how strongly a classifier answers to plain faces, the filter's limits, and the study's faces below."""
-    from core.sampling.stored.reference import load_reference_set
-
     name = view.classifier or material.steerer
     definition = (
         "Activations are what the classifier computes before it turns them into probabilities. The filter keeps a face whose "

@@ -9,9 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.analysis.agreement import AgreementResult, measure_agreement
+from core.analysis.choices import summarise_reaction_times
 from core.analysis.consistency import ErrorConsistency, measure_error_consistency
 from core.analysis.encode import build_classifier_answers, build_recogniser_answers
 from core.figures import theme
+from core.figures.answers import plot_reaction_times
 from core.figures.dots import plot_dots
 from core.figures.exhibit import (
     Exhibit,
@@ -192,9 +194,6 @@ def _build_agreement_rows(task: Task, found: AgreementResult) -> list[dict[str, 
 
 def exhibit_reaction_times(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
     """How long people take."""
-    from core.analysis.choices import summarise_reaction_times
-    from core.figures.answers import plot_reaction_times
-
     task: Task = "identity" if material.kind == "identity" else "emotion"
     found = summarise_reaction_times(material.ratings, task, excluded=material.excluded)
     figure = plot_reaction_times(pd.DataFrame({"reaction_time_ms": found.times}), source=material.source)

@@ -21,6 +21,7 @@ import pandas as pd
 from markupsafe import Markup
 
 import core
+from core.analysis.estimate import to_plain
 from core.analysis.study_data import StudyData
 from core.data_folder import ASSETS
 from core.errors import Cancelled, LiminalError
@@ -29,11 +30,14 @@ from core.figures.contents import choose_default_view, list_sections
 from core.figures.exhibit import Exhibit, ExhibitView, Section, build_file_name, find_title, name_raters
 from core.figures.report_gallery import PictureReader, build_galleries
 from core.figures.theme import join_names
+from core.lazy_import import lazy_import
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.sample_set import load_tables
 from core.studies.library import Library
+
+offline = lazy_import("plotly.offline")
 
 
 @dataclass(frozen=True)
@@ -324,8 +328,6 @@ def collect_numbers(
     material: StudyData, view: ExhibitView | None = None, *, slow: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Every number of the report as plain JSON values, null for what is not defined."""
-    from core.analysis.estimate import to_plain
-
     view = view or choose_default_view(material)
     made = build_chapters(material, view, slow=slow, progress=progress)
     return {
@@ -427,9 +429,7 @@ def _read_font(name: str) -> Markup:
 
 
 def _read_plotly() -> Markup:
-    from plotly.offline import get_plotlyjs
-
-    return Markup(get_plotlyjs())
+    return Markup(offline.get_plotlyjs())
 
 
 def _dump_script_json(value: Any) -> Markup:

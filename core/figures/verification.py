@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from scipy.stats import norm
 
 from core.analysis.detection import NO_TRUTH, Verification, verify_recogniser
 from core.analysis.estimate import Proportion, wilson_interval
@@ -22,8 +21,11 @@ from core.figures import theme
 from core.figures.dots import plot_dots
 from core.figures.exhibit import Exhibit, ExhibitView, build_row, find_threshold, find_title, name_source, order_recognisers
 from core.figures.theme import Source
+from core.lazy_import import lazy_import
 from core.progress import Progress
 from core.sampling.stored.population import load_thresholds
+
+stats = lazy_import("scipy.stats")
 
 if TYPE_CHECKING:
     from core.analysis.study_data import StudyData
@@ -59,7 +61,7 @@ def _plot_error_curves(curves: pd.DataFrame, rates: pd.DataFrame, source: Source
         )
 
     def x_of(values: np.ndarray) -> np.ndarray:
-        return np.asarray(norm.ppf(np.clip(values, DET_EDGE, 1 - DET_EDGE))) if det else values
+        return np.asarray(stats.norm.ppf(np.clip(values, DET_EDGE, 1 - DET_EDGE))) if det else values
 
     figure = go.Figure()
     found = {str(row["name"]): row for row in rates.dropna(subset=["eer"]).to_dict("records")}
@@ -105,8 +107,8 @@ def _plot_error_curves(curves: pd.DataFrame, rates: pd.DataFrame, source: Source
         hoverinfo="skip",
     )
     if det:
-        ticks = {"tickvals": norm.ppf(DET_TICKS), "ticktext": [f"{100 * tick:g} %" for tick in DET_TICKS]}
-        bounds = [float(norm.ppf(DET_EDGE)), float(norm.ppf(0.97))]
+        ticks = {"tickvals": stats.norm.ppf(DET_TICKS), "ticktext": [f"{100 * tick:g} %" for tick in DET_TICKS]}
+        bounds = [float(stats.norm.ppf(DET_EDGE)), float(stats.norm.ppf(0.97))]
         figure.update_layout(
             xaxis={"title": "wrongly accepted", "range": bounds, **ticks},
             yaxis={"title": "wrongly refused", "range": bounds, **ticks},

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def choose_rater(alignment: Alignment, network: str, label: str) -> str:
     return "" if picked == EVERYBODY else picked
 
 
-def _changed_tile(chosen: StudyChoice, row: dict[str, Any], before: str) -> Tile:
+def _changed_tile(chosen: StudyChoice, row: Mapping[Any, Any], before: str) -> Tile:
     stimulus, name = str(row["stimulus"]), str(row["after"])
     told = f"{row['before']} → {name}" if row["before"] != name else f"still {name}"
     people = f"most answers: {row['people']}" if row["people"] else "no answer that counts"

@@ -149,7 +149,7 @@ def _compute_report(alignment_id: str, name: str, people: tuple[int, int], _alig
 
 NETWORKS, PEOPLE, SPLIT, EPOCHS, STOP, PLAIN, RUN = "networks", "people", "split", "rounds", "stop", "plain", "run"
 PEOPLE_COUNTS = {"0": "nobody", "10": "10 people", "30": "30 people", "all": "everybody"}
-SPLIT_NAMES: dict[Split, str] = {
+SPLIT_NAMES: dict[str, str] = {
     "images": "Every fifth face, from everybody",
     "paper": "Every fifth answer of a person, as in the paper",
 }
@@ -232,10 +232,14 @@ def _describe_start(alignment: Alignment) -> str:
     return f"{made:%d %B %Y, %H:%M} UTC".lstrip("0")
 
 
+def _forget_run() -> None:
+    st.query_params.pop(RUN, None)
+
+
 def _show_run_settings(alignment: Alignment) -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="align-earlier"):
         st.html(caption_html(f"An earlier run. {_describe_run(alignment)}."))
-        st.button("Choose anew", type="tertiary", key="forget-run", on_click=lambda: st.query_params.pop(RUN, None))
+        st.button("Choose anew", type="tertiary", key="forget-run", on_click=_forget_run)
 
 
 def _choose_networks(chosen: StudyChoice) -> Sequence[str]:
@@ -260,7 +264,7 @@ def _choose_networks(chosen: StudyChoice) -> Sequence[str]:
 
 def _choose_settings() -> AlignmentConfiguration:
     """What few people change."""
-    split = bound_choice("What is held out to judge by?", list(SPLIT_NAMES), SPLIT, titles=dict(SPLIT_NAMES))
+    split = bound_choice("What is held out to judge by?", list(SPLIT_NAMES), SPLIT, titles=SPLIT_NAMES)
     rounds = bound_choice(
         "Rounds of learning", EPOCH_COUNTS, EPOCHS, default=str(DEFAULT_CONFIGURATION.epochs), help="The paper has 15."
     )

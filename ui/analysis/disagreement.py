@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ui.analysis.study_choice import StudyChoice
 
 
-RankingRow = Mapping[str, Any]
+RankingRow = Mapping[Any, Any]
 
 
 def build_ranking_tiles(
@@ -102,7 +102,7 @@ def describe_row(chosen: StudyChoice, what: ScoreChoice, row: RankingRow) -> lis
     elif row.get("chosen"):
         lines.append(f"people: {row['chosen']}, {int(row['top']):,} of {votes:,}")
     if "distance" in row and what.models:
-        verdict = "no face found" if pd.isna(row["accepted"]) else "accepts it" if row["accepted"] else "refuses it"
+        verdict: str = "no face found" if pd.isna(row["accepted"]) else "accepts it" if row["accepted"] else "refuses it"
         lines.append(f"{model_title(what.models[0])} {verdict}, distance {row['distance']:.2f}")
     elif row.get("said") and what.models:
         lines.append(f"{model_title(what.models[0])}: {row['said']}")
@@ -170,7 +170,7 @@ def open_item(chosen: StudyChoice, found: Disagreement, view: Ranking, what: Sco
     st.html(caption_html("The address of this page brings this view back."))
 
 
-def _show_pictures(chosen: StudyChoice, row: dict[str, Any]) -> None:
+def _show_pictures(chosen: StudyChoice, row: RankingRow) -> None:
     shown = ranked_images(chosen, row)
     names = ["The base", f"The sample: {describe_sample(row)}"]
     if len(shown) == 1:
@@ -186,7 +186,7 @@ def _show_pictures(chosen: StudyChoice, row: dict[str, Any]) -> None:
         st.html(markup.portrait_html(known[0][0], f"A generated face, {describe_sample(row)}", known[0][1]))
 
 
-def _show_score(found: Disagreement, view: Ranking, row: dict[str, Any]) -> None:
+def _show_score(found: Disagreement, view: Ranking, row: RankingRow) -> None:
     shown = SCORE_RANGES[view.measure]
     interval = interval_text(view, row)
     mark = f'<em class="ranked-mark">{html.escape(low_n_note(row))}</em>' if row["few"] else ""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from ui import markup, navigation, selection
 from ui.analysis import disagreement, study_choice
 from ui.analysis import disagreement as tiles
+from ui.analysis.disagreement import RankingRow
 from ui.analysis.rankings import SAMPLE_TYPE_NAMES, ScoreRange, model_title
 from ui.analysis.study_choice import StudyChoice
 from ui.components import RankedTile, show_ranking
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from core.studies.study import Study
 
 
-QUESTION_NAMES: dict[Kind, str] = {"identity": "Who is it?", "emotion": "Which feeling?"}
+QUESTION_NAMES: dict[str, str] = {"identity": "Who is it?", "emotion": "Which feeling?"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ def choose_data_set(entries: list[DataSetEntry]) -> LargeSelection:
         if len(data.kinds) > 1:
             kind = (
                 "emotion"
-                if bound_choice("Question", list(QUESTION_NAMES), "question", titles=dict(QUESTION_NAMES)) == "emotion"
+                if bound_choice("Question", list(QUESTION_NAMES), "question", titles=QUESTION_NAMES) == "emotion"
                 else "identity"
             )
         types, pairs = _load_present(set_id, kind, data)
@@ -117,8 +118,6 @@ def show_model_sums(large: LargeSelection) -> None:
 
 def name_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Sums with names for people."""
-    from ui.analysis.rankings import model_title
-
     named = {"sample_type": "Samples", "pairs": "Pairs", "faces": "Faces", "lpips": "How different it looks (LPIPS)"}
     shown = {}
     for column in table:
@@ -329,7 +328,7 @@ def _load_page(key: str, rivals: ModelPair, start: int, lowest: bool, total: int
     return rank_rows(_large.data, _large.narrowed, rivals, start, PAGE_SIZE, lowest=lowest, of=total)
 
 
-def _build_tile(large: LargeSelection, rivals: ModelPair, shown: ScoreRange, row: dict[str, Any], place: int) -> RankedTile:
+def _build_tile(large: LargeSelection, rivals: ModelPair, shown: ScoreRange, row: RankingRow, place: int) -> RankedTile:
     lines = [*_describe_large_row(large, rivals, row), tiles.describe_sample(row)]
     score = shown.text(row["score"])
     return RankedTile(
@@ -343,11 +342,11 @@ def _build_tile(large: LargeSelection, rivals: ModelPair, shown: ScoreRange, row
     )
 
 
-def _row_images(large: LargeSelection, row: dict[str, Any]) -> list[str]:
+def _row_images(large: LargeSelection, row: RankingRow) -> list[str]:
     return [str(row["base_id"]), str(row["sample_id"])] if large.kind == "identity" else [str(row["stimulus"])]
 
 
-def _describe_large_row(large: LargeSelection, rivals: ModelPair, row: dict[str, Any]) -> list[str]:
+def _describe_large_row(large: LargeSelection, rivals: ModelPair, row: RankingRow) -> list[str]:
     names = (rivals.first, rivals.second)
     if large.kind == "emotion":
         return [f"{model_title(name)}: {row[column]}" for name, column in zip(names, ("said", "said_other"), strict=True)]
@@ -368,7 +367,7 @@ def _open_item(large: LargeSelection, rivals: ModelPair, stimulus: str) -> None:
 
 
 @st.dialog("What the models say of it", width="large", on_dismiss=selection.clear_item)
-def _load_item(large: LargeSelection, row: dict[str, Any]) -> None:
+def _load_item(large: LargeSelection, row: RankingRow) -> None:
     """One pair or face of the data set."""
     base, sample = str(row["base_id"]), str(row["sample_id"])
     pictures = [(large.picture(base), "The base"), (large.picture(sample), f"The sample: {tiles.describe_sample(row)}")]
@@ -390,7 +389,7 @@ def _load_item(large: LargeSelection, row: dict[str, Any]) -> None:
     st.html(caption_html("The address of this page brings this view back."))
 
 
-def _show_emotions(large: LargeSelection, row: dict[str, Any]) -> None:
+def _show_emotions(large: LargeSelection, row: RankingRow) -> None:
     import numpy as np
     import pandas as pd
 

@@ -170,7 +170,7 @@ def _choose_set(entries: list[SetEntry]) -> MapFaces:
         asked = ids[0]
     st.session_state[CHOICE] = asked
     titles = {each.set_id: f"{each.title} · {each.images:,} images" for each in entries}
-    st.selectbox("Sample set", ids, format_func=titles.get, key=CHOICE, on_change=_store_set, width=560)
+    st.selectbox("Sample set", ids, format_func=titles.__getitem__, key=CHOICE, on_change=_store_set, width=560)
     st.query_params["set"] = asked
     st.session_state[LAST] = asked
     entry = entries[ids.index(asked)]
@@ -294,7 +294,8 @@ def load_vectors(faces: MapFaces, space: str) -> NDArray[np.float32] | None:
     if kept is not None:
         return kept
     work = _make_vectors_job(faces, space)
-    return _job_result("map_vectors", (faces.key, space), "values of faces", work)
+    vectors: NDArray[np.float32] | None = _job_result("map_vectors", (faces.key, space), "values of faces", work)
+    return vectors
 
 
 @st.cache_resource(show_spinner="Reading the latents", max_entries=4)
@@ -390,7 +391,8 @@ def load_live_vectors(made: SampleSet, space: str) -> NDArray[np.float32] | None
     def work(progress: Progress) -> NDArray[np.float32]:
         return embed_images(images, space, progress)
 
-    return _job_result("map_live", (tuple(names), space), "values of new faces", work)
+    vectors: NDArray[np.float32] | None = _job_result("map_live", (tuple(names), space), "values of new faces", work)
+    return vectors
 
 
 CORNER_LABELS = ("the base", "another person", "the optimum")

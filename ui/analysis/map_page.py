@@ -16,7 +16,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from core.analysis.encode import select_probabilities
+from core.analysis.encode import list_recognisers, select_probabilities
 from core.analysis.selection import pack_selection, unpack_selection
 from core.errors import LiminalError
 from core.figures import theme
@@ -73,7 +73,7 @@ def list_columns(faces: MapFaces) -> dict[str, MapColumn]:
 
 def _recogniser_columns(pairs: pd.DataFrame) -> dict[str, MapColumn]:
     found = {}
-    for name in [each.removeprefix("distance_") for each in pairs if str(each).startswith("distance_")]:
+    for name in list_recognisers(pairs):
         found[f"Distance under {model_title(name)}"] = MapColumn(pairs[f"distance_{name}"].astype("float64"), "From its base.")
         if f"accepted_{name}" in pairs:
             said = pairs[f"accepted_{name}"].map({True: "accepted", False: "refused"}, na_action="ignore")
@@ -116,7 +116,7 @@ def _classifier_columns(faces: MapFaces) -> dict[str, MapColumn]:
         except LiminalError:
             continue
         known = np.isfinite(p).all(axis=1)
-        said = np.where(known, np.array(EMOTIONS)[np.nan_to_num(p).argmax(axis=1)], None)  # type: ignore[call-overload]
+        said = np.where(known, np.array(EMOTIONS)[np.nan_to_num(p).argmax(axis=1)], None)
         found[f"{model_title(name)} says"] = MapColumn(pd.Series(said, dtype="object"))
         if name == faces.steerer:
             for place, emotion in enumerate(EMOTIONS):
@@ -228,6 +228,7 @@ def show_map(faces: MapFaces) -> None:
     made = lay_out_map(faces, space.name, values, way, corners)
     if made is None:
         return
+    column: MapColumn | None
     if title == PLANE_DISTANCE:
         column = MapColumn(_plane_distance_column(made), "Distance of each face from the plane, in the units of its values.")
     else:
@@ -252,9 +253,7 @@ def _list_colour_names(columns: dict[str, MapColumn], way: ProjectionMethod) -> 
     return [*columns, *([PLANE_DISTANCE] if way == "plane" else []), NO_COLOUR]
 
 
-def _plane_distance_column(made: Projection) -> object:
-    import pandas as pd
-
+def _plane_distance_column(made: Projection) -> pd.Series[Any]:
     return pd.Series(made.off_plane(made.vectors))
 
 

@@ -301,7 +301,9 @@ class RankingFilters:
 def choose_filters(table: pd.DataFrame, chosen: StudyChoice) -> RankingFilters:
     """Widgets for what the table has more than one of."""
     kind = chosen.study.plan.kind
-    types, steps, pairs = (), (), ()
+    types: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
     present = [name for name in SAMPLE_TYPE_NAMES if (table["sample_type"] == name).any()]
     if len(present) > 1:
         named = {SAMPLE_TYPE_NAMES[name]: name for name in present}
@@ -320,8 +322,8 @@ def choose_filters(table: pd.DataFrame, chosen: StudyChoice) -> RankingFilters:
             pairs = tuple(st.multiselect("Two feelings", known_pairs, key="pairs", bind="query-params", placeholder="all"))
     enough = st.toggle("Only those with enough votes", key="enough", bind="query-params")
     base = st.query_params.get(BASE_PARAMETER, "")
-    known = bool(base) and bool((table["base_id"] == base).any())
-    return RankingFilters(types, steps, pairs, base if known else "", bool(enough))
+    is_known = bool(base) and bool((table["base_id"] == base).any())
+    return RankingFilters(types, steps, pairs, base if is_known else "", bool(enough))
 
 
 def choose_filter_base(table: pd.DataFrame, chosen: StudyChoice, base: str) -> None:

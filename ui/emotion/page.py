@@ -93,7 +93,7 @@ def choose_closeness(freedom: float) -> None:
     st.segmented_control(
         "How close to the base?",
         list(CLOSENESS_NAMES),
-        format_func=CLOSENESS_NAMES.get,
+        format_func=CLOSENESS_NAMES.__getitem__,
         required=True,
         **bind_widget("freedom", freedom),
     )
@@ -182,7 +182,7 @@ def choose_configuration(view: EmotionState) -> tuple[GalleryBase, EmotionConfig
                 st.segmented_control(
                     "How are they made?",
                     ["direct"] if reason else list(STRATEGIES),
-                    format_func=STRATEGIES.get,
+                    format_func=STRATEGIES.__getitem__,
                     required=True,
                     wrap=True,
                     help="Two stages: a diffusion in the space of faces, steered between both feelings, then a picture. "

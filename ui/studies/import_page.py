@@ -23,7 +23,7 @@ from ui.studies import access
 if TYPE_CHECKING:
     from core.studies.importing.conversion import ConvertedAnswers
     from core.studies.importing.guessing import MappingGuess
-    from core.studies.importing.mapping import ColumnMapping, MappedField
+    from core.studies.importing.mapping import ColumnMapping, Layout, MappedField, Unit
     from core.studies.importing.reading import ImportedTable
     from core.studies.store import Store
 
@@ -59,7 +59,7 @@ LONG_FIELDS = (
 )
 WIDE_FIELDS = ("stimulus", "base", "sample", "similarity", "identity", "people", "sample_type", "step")
 MEAN_TITLES = {"similarity": "Mean similarity", "identity": "Share who saw one person"}
-LAYOUT_NAMES = {"long": "A row for each answer", "wide": "A row for each pair, with means"}
+LAYOUT_NAMES: dict[Layout, str] = {"long": "A row for each answer", "wide": "A row for each pair, with means"}
 MAX_WORDS = 60  # different answers that can be translated by hand
 NO_COLUMN = "(none)"
 IDENTITY_MEANINGS = {"1": "the same person", "0": "two people"}
@@ -80,7 +80,7 @@ def choose_columns(imported: ImportedTable, guess: MappingGuess, key: str) -> Co
         "What is a row?",
         list(LAYOUT_NAMES),
         default=guessed.layout,
-        format_func=LAYOUT_NAMES.get,
+        format_func=LAYOUT_NAMES.__getitem__,
         required=True,
         key=f"layout-{key}",
     )
@@ -115,7 +115,8 @@ def choose_columns(imported: ImportedTable, guess: MappingGuess, key: str) -> Co
 def _refine_field(imported: ImportedTable, target: str, field: MappedField, layout: str, key: str) -> MappedField:
     """Unit, scale and the meaning of words, where the target has them."""
     if target == "reaction_time_ms":
-        unit = st.segmented_control("in", ["ms", "s"], default=field.unit, required=True, key=f"unit-{field.column}-{key}")
+        units: tuple[Unit, ...] = ("ms", "s")
+        unit = st.segmented_control("in", units, default=field.unit, required=True, key=f"unit-{field.column}-{key}")
         return replace(field, unit=unit)
     if target == "similarity":
         low, high = field.scale or (0.0, 100.0)

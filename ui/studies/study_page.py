@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -73,7 +74,7 @@ def show_downloads(study: Study) -> None:
     )
 
 
-def _show_download_button(label: str, made: object, name: str, kind: str) -> None:
+def _show_download_button(label: str, made: str | bytes | Callable[[], bytes], name: str, kind: str) -> None:
     st.download_button(
         label, made, name, kind, key=f"download-{name.rpartition('.')[2]}", icon=":material/download:", on_click="ignore"
     )
@@ -304,7 +305,7 @@ def show_stimuli(study: Study, left_out: Exclusions) -> None:
         "Order",
         list(STIMULUS_ORDERS),
         default="split",
-        format_func=STIMULUS_ORDERS.get,
+        format_func=STIMULUS_ORDERS.__getitem__,
         key="order",
         bind="query-params",
         required=True,
@@ -327,9 +328,9 @@ def _count_votes(study: Study, ratings: pd.DataFrame) -> dict[str, dict[str, int
     """stimulus -> answer -> votes, of the main question."""
     task = "identity" if study.plan.kind == "identity" else "emotion"
     rows = ratings[ratings["task"] == task]
-    counted = rows.groupby(["stimulus", "value"], sort=False).size()
+    counted = rows.groupby(["stimulus", "value"], sort=False).size().reset_index(name="votes")
     found: dict[str, dict[str, int]] = {}
-    for (stimulus, value), number in counted.items():
+    for stimulus, value, number in counted.itertuples(index=False):
         found.setdefault(str(stimulus), {})[str(value)] = int(number)
     return found
 

@@ -21,13 +21,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from core.data_folder import ASSETS
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.custom import catalogue
 from core.sampling.stored import scores
 from core.sampling.stored.scores import read_arrays
+
+special = lazy_import("scipy.special")
 
 REFERENCE_FOLDER = ASSETS / "reference"
 REFERENCE_COMMAND = "python -m core assets reference"
@@ -73,7 +75,7 @@ class ReferenceSet:
     def calibrated(self, classifier: str, logits: NDArray[Any]) -> Array:
         """(N, 6) logits -> (N, 6) probabilities at this classifier's temperature."""
         self.of(classifier)
-        p: Array = softmax(np.asarray(logits, np.float64) / self.temperatures[classifier], axis=1)
+        p: Array = special.softmax(np.asarray(logits, np.float64) / self.temperatures[classifier], axis=1)
         return p
 
     def plain_share(self, classifier: str, pair: tuple[int, int]) -> tuple[int, int]:
