@@ -92,7 +92,7 @@ class PaperStack:
         self, start: NDArray[np.float32], wanted: NDArray[np.float64], configuration: IdentityConfiguration, seed: int
     ) -> tuple[float, int, float]:
         """CMA-ES from one start -> best distance, evaluations, seconds."""
-        import cma  # after core.sampling.cmaes, which silences what its import has to say about plots
+        import cma  # after core.sampling.search, which silences what its import has to say about plots
 
         random = numpy_generator(seed)
         options: dict[str, Any] = {

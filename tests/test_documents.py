@@ -1,4 +1,4 @@
-"""What the documents say is there: paths, names in code, commands and their options, and the citation file."""
+"""What documents and docstrings say is there: paths, names in code, commands and their options, and the citation file."""
 
 import argparse
 import ast
@@ -164,6 +164,16 @@ def test_options_named_alone_are_options_of_some_command(name):
         known = {option for command in COMMANDS for option in all_options(parser_of("core", command))}
         known |= set(all_options(parser_of("benchmarks", "")))
     assert not named - known, f"{name}: no command has {sorted(named - known)}"
+
+
+def test_dotted_names_in_docstrings_and_comments_lead_somewhere():
+    wrong = []
+    for path in [path for top in ("core", "ui", "pages", "benchmarks") for path in sorted((ROOT / top).rglob("*.py"))]:
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if not re.match(r"\s*(?:from|import) ", line):
+                names = re.findall(r"(?<![\w./])(?:core|ui|benchmarks)(?:\.\w+)+", line.replace("core.__file__", ""))
+                wrong += [f"{path.relative_to(ROOT)}:{number}: {reason}" for name in names if (reason := missing_module(name))]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_picture_of_the_folders_shows_all_of_them():

@@ -98,11 +98,11 @@ class Alignment:
         return DataSplit(self.split.images, mixed_up, self.configuration)
 
     def base(self, classifier: str) -> Probabilities:
-        """BaseNet's. Raises LiminalError before ``learning.group``."""
+        """BaseNet's. Raises LiminalError before ``train.train_group``."""
         return self.kept.probabilities(classifier, "base")
 
     def group(self, classifier: str) -> Probabilities:
-        """GroupNet's. Raises LiminalError before ``learning.group``."""
+        """GroupNet's. Raises LiminalError before ``train.train_group``."""
         return self.kept.probabilities(classifier, "group")
 
     def individual(self, classifier: str, rater: str, *, null: bool = False) -> Probabilities:
@@ -166,7 +166,7 @@ def open_alignment(
     sources: Sources,
     place: Path,
 ) -> Alignment:
-    """The same from its parts. A new folder gets its card, and the group's model where it came with the package (``shipped``)."""
+    """The same from its parts. A new folder gets its card, and the group's model where the package has it (``pretrained``)."""
     kept = AlignmentStore(place / _hash_alignment(study, configuration, answers, labels))
     try:
         if not (kept.folder / CARD).is_file():

@@ -119,7 +119,7 @@ def select_last_answers(
 
 
 def encode_answers(table: pd.DataFrame, said: IndexArray) -> AnswerSet:
-    """Rows of ``last_answers`` with what each says as a whole number -> Answered."""
+    """Rows of ``select_last_answers`` with what each says as a whole number -> AnswerSet."""
     image, names = pd.factorize(table["stimulus"], sort=True)
     rater, raters = pd.factorize(table["rater"], sort=True)
     return AnswerSet(
@@ -359,7 +359,7 @@ def load_reference_inputs(
     *,
     alongside: Sequence[str] = (),
 ) -> dict[str, Tensor]:
-    """What classifiers read of the reference faces: kept in ``place``, come with the package (``plain``), or made from their seeds.
+    """What classifiers read of the reference faces: kept in ``place``, come with the package, or made from their seeds.
 
     Kept a hundred at a time: after a stop no more than these are made again, and fewer or more faces share what there is.
     alongside: classifiers that read the faces too where some have to be made, as making them takes far longer.
@@ -377,7 +377,7 @@ def load_reference_inputs(
 
 
 def load_reference_rows(labels: ReferenceLabels, place: Path) -> dict[str, Tensor]:
-    """What ``plain.store`` takes: every hundred of the reference faces by its file's name, made where ``place`` has none."""
+    """What ``save_reference_embeddings`` takes: every hundred of the reference faces by its file, made where ``place`` has none."""
     rows = load_reference_inputs(labels, (REFERENCE_CLASSIFIER,), place)[REFERENCE_CLASSIFIER]
     starts = range(0, len(labels), FACES_PER_FILE)
     seeds = [labels.seeds[start : start + FACES_PER_FILE] for start in starts]

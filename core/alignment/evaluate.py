@@ -68,7 +68,7 @@ class AlignmentReport(Result):
     individual_loss_gain: ModelGain
     null_gain: ModelGain  # median over people, as all controls
     null_loss_gain: ModelGain
-    shift_gain: ModelGain  # group -> the group's model shifted by eight numbers (``shift``), no fine-tuning
+    shift_gain: ModelGain  # group -> the group's model shifted by eight numbers, no fine-tuning
     shift_loss_gain: ModelGain
     null_shift_loss_gain: ModelGain
     entropy_base: Estimate  # Spearman of model and human entropy over held-out images
@@ -297,7 +297,7 @@ def shift_gains(alignment: Alignment, classifier: str, *, null: bool = False) ->
 
 
 ModelLevel = str
-"""One of ``evaluation.LEVELS``."""
+"""One of ``LEVELS``."""
 
 
 def rank_changes(alignment: Alignment, classifier: str, rater: str = "") -> pd.DataFrame:

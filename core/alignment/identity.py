@@ -154,7 +154,7 @@ def align_identity(
 
 
 def identity_answers(material: StudyData) -> AnswerSet:
-    """Answers to 'same person?' as ``Answered``; ``emotion`` is 1 for 'same', 0 for 'different'. Attention checks are left out."""
+    """Answers to 'same person?' as ``AnswerSet``; ``emotion`` is 1 for 'same', 0 for 'different'. Attention checks are left out."""
     table = select_last_answers(material.ratings, "identity", material.pairs["pair_id"].tolist(), material.excluded)
     if not len(table) or table["value"].nunique() < 2:
         raise LiminalError("People's answers to 'same person?' are missing or all the same; a model learns from both kinds.")

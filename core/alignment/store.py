@@ -204,7 +204,7 @@ def curve_to_record(curve: Curve) -> dict[str, Any]:
 
 
 def curve_from_record(record: Mapping[str, Any]) -> Curve:
-    """What ``curve_record`` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+    """What ``curve_to_record`` wrote. Raises KeyError, TypeError or ValueError for anything else."""
     rows = [[math.nan if value is None else value for value in row] for row in record["epochs"]]
     return Curve(tuple(Epoch(int(row[0]), *row[1:]) for row in rows), bool(record["stopped_early"]))
 

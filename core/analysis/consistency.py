@@ -128,7 +128,7 @@ def compute_standard_errors(decisions: Array, found: PairwiseKappas) -> Array:
 def measure_error_consistency(
     ratings: pd.DataFrame, task: Task, *, excluded: Collection[str] = (), resamples: int = RESAMPLES, seed: int = 0
 ) -> ErrorConsistency:
-    """Answers of people and models (``core.analysis.deciders``) to one task -> kappa of all pairs, and the human ceiling.
+    """Answers of people and models (``core.analysis.encode``) to one task -> kappa of all pairs, and the human ceiling.
 
     Attention checks are left out. task: identity or emotion; of similarity every value is its own decision.
     """

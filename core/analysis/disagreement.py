@@ -266,7 +266,7 @@ def score_against_classifier(
 def score_pair_gap(samples: pd.DataFrame, votes: Choices, classifier: str, steerer: str, *, kind: str = "p") -> Disagreement:
     """Share of people who choose one of the image's two emotions minus the classifier's probability of the two, -1 to 1, signed.
 
-    Interval: Wilson's of the share, shifted. Table: also share and machine. Raises LiminalError as ``against_classifier`` does.
+    Interval: Wilson's of the share, shifted. Table: also share and machine. Errors as ``score_against_classifier``.
     """
     p = select_probabilities(samples, classifier, steerer, kind=kind)
     first, second = (pd.Index(EMOTIONS).get_indexer(pd.Index(samples[name])) for name in ("emotion1", "emotion2"))

@@ -38,7 +38,7 @@ def list_embedding_models() -> tuple[str, ...]:
 
 
 def load_stored_embeddings(sample_ids: Sequence[str], model: str, *, folder: Path | None = None) -> Array | None:
-    """What ``of_library`` kept of the same faces, (N, D), or None."""
+    """What ``embed_library`` stored of the same faces, (N, D), or None."""
     try:
         with np.load(_embedding_path(sample_ids, model, folder), allow_pickle=False) as kept:
             found: Array = kept["vectors"]

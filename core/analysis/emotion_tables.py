@@ -41,7 +41,7 @@ class OutcomeShares:
 
     @classmethod
     def of(cls, named: NDArray[np.str_]) -> OutcomeShares:
-        """What ``outcome`` says of each sample -> shares of those of which it says something."""
+        """What ``classify_outcome`` says of each sample -> shares of those of which it says something."""
         n = int((named != "").sum())
         return cls(*(Proportion.of(int((named == each).sum()), n) for each in ("success", "bias", "failure")))
 

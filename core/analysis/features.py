@@ -284,7 +284,7 @@ MIN_PAIRS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Importance(Result):
-    """What ``similarity_importance`` returns.
+    """What ``measure_importance`` returns.
 
     r2: share of variance explained out of sample, interval by drawing bases anew; may be below 0, where the mean would predict
     better. table: feature (column), title, importance (loss of R2, a mean over folds and shuffles), low, high (the middle 95 % of
@@ -309,7 +309,7 @@ def measure_importance(
     progress: Progress | None = None,
 ) -> Importance:
     """pairs: pair_id, base_id, sample_id, sample_type, similarity (mean of a pair; NaN where not rated); features: a table indexed
-    by sample_id (``core.analysis.features.features_of``); titles: column -> its name for people.
+    by sample_id (``measure_features``); titles: column -> its name for people.
 
     genuine: also the pairs of a face with itself, whose differences are all 0; they are easy and raise R2. With fewer than two
     bases or FEWEST_PAIRS pairs there is a note and no number.

@@ -144,7 +144,7 @@ def rank_rows(
     identity: score = d1 / t1 - d2 / t2, distances in units of each recogniser's own threshold: above 0 the second is more
     willing to take the pair for one person. emotion: Jensen-Shannon divergence of two classifiers' probabilities, 0 to 1 bit
     (Lin 1991).
-    of: how many have a score (``rankable``), where it is known: the last pages are then looked for from the end.
+    of: how many have a score (``count_rankable``), where it is known: the last pages are then looked for from the end.
     Places and scores are looked for first; what belongs to them is read of those rows alone.
     """
     condition, values = narrowed.where()

@@ -92,7 +92,7 @@ class StudyData:
 
     @property
     def published(self) -> pd.DataFrame:
-        """Means of a publication, a row a stimulus (``published_answers``); empty where there are none."""
+        """Means of a publication, a row a stimulus (``published_means``); empty where there are none."""
         return published_means(self.stimuli)
 
     @property

@@ -1,6 +1,6 @@
 """The look of all figures, and what every figure says of itself: readable in light and dark, and for colour-blind people.
 
-A figure is built in the light colours; ``themed(figure, dark=True)`` swaps each for its dark partner, so that a figure is made
+A figure is built in the light colours; ``apply_theme(figure, dark=True)`` swaps each for its dark partner, so that a figure is made
 once and shown in either. Colours never stand alone: marks differ in shape, lines in dashes, and words name them.
 """
 
@@ -107,7 +107,7 @@ def pick_symbol(name: str, place: int) -> str:
 
 
 def fade_colour(colour: str, opacity: float) -> str:
-    """'#rrggbb' -> 'rgba(...)', which ``themed`` swaps as well."""
+    """'#rrggbb' -> 'rgba(...)', which ``apply_theme`` swaps as well."""
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
 

@@ -49,7 +49,7 @@ def plot_roc(
 def plot_det(
     curves: pd.DataFrame, rates: pd.DataFrame, *, source: Source, interval: str = "95 % intervals of the EER"
 ) -> go.Figure:
-    """Detection error trade-off on normal-deviate axes (Martin et al. 1997, Eurospeech); tables as for ``roc``."""
+    """Detection error trade-off on normal-deviate axes (Martin et al. 1997, Eurospeech); tables as for ``plot_roc``."""
     return _plot_error_curves(curves, rates, source, interval, det=True)
 
 

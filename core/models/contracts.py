@@ -1,8 +1,8 @@
 """The contracts of all models, written once: shapes, ranges, units.
 
 Images inside ``core.models`` are float tensors (N, 3, H, W), RGB in [0, 1]; at the edges (files, pages) they are uint8 arrays
-(N, H, W, 3). Latents are float32 tensors (N, latent_dim). Networks run in padded chunks of one fixed size (see ``chunks``), so
-that a result never depends on how many neighbours it was asked for with.
+(N, H, W, 3). Latents are float32 tensors (N, latent_dim). Networks run in padded chunks of one fixed size
+(``device.run_in_chunks``), so that a result never depends on how many neighbours it was asked for with.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Recogniser(ABC):
 
     @abstractmethod
     def find_faces(self, images: Tensor) -> DetectedFaces:
-        """(N, 3, H, W) -> Faces: the largest face of each image."""
+        """(N, 3, H, W) -> DetectedFaces: the largest face of each image."""
 
     @abstractmethod
     def align(self, images: Tensor, faces: DetectedFaces) -> Tensor:
@@ -154,8 +154,8 @@ class Recogniser(ABC):
     def embed_for_search(self, images: Tensor, boxes: Tensor | None) -> Tensor:
         """As ``embed``, or a faster path that is slightly off: it ranks a search's candidates, and ``embed`` judges what is kept.
 
-        boxes: (N, 4), where each image's face is expected: left, top, right, bottom in shares of the side, as ``Faces.boxes``
-        lie; a faster path may look for the face there alone. None: nothing is expected.
+        boxes: (N, 4), where each image's face is expected: left, top, right, bottom in shares of the side, as in
+        ``DetectedFaces.boxes``; a faster path may look for the face there alone. None: nothing is expected.
         """
         return self.embed(images)
 
@@ -228,7 +228,7 @@ class Prior(ABC):
     card: ModelCard
     embedding_dim: int
     train_steps: int  # length of the noising schedule it was trained on
-    betas: str = "squaredcos_cap_v2"  # that schedule, by its name in diffusers (``noising.BETAS``)
+    betas: str = "squaredcos_cap_v2"  # that schedule, by its name in diffusers (``prior.DEFAULT_BETAS``)
     device: torch.device
 
     @property

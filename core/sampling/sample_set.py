@@ -78,7 +78,7 @@ EMOTION_COLUMNS: Mapping[str, str] = {
     "passed_filter": "boolean",  # filter (3) of paper B under the steerer
     **{f"{answer}_{emotion}": "float64" for answer in CLASSIFIER_VALUES for emotion in EMOTIONS},  # the steerer's
 }
-"""One row an image of an emotion set: SAMPLES and what the steerer says; see ``emotion_samples`` for the judges' columns.
+"""One row an image of an emotion set: SAMPLES and what the steerer says; see ``list_emotion_columns`` for the judges' columns.
 
 sample_type: genuine (a base itself), boundary (the wanted images; ``guided`` says how they were made), morph (step: the wanted
 share of emotion 2, NaN for the other types).
@@ -148,17 +148,17 @@ FOLDER_FILES: Mapping[Kind, tuple[str, ...]] = {
 COPIES_KEY = "image_format"
 """The manifest's entry of a set whose pictures are compressed copies: "webp". Ids stay those of the pictures that were judged."""
 SELECTED_KEY = "chosen"
-"""The manifest's entry of a set whose rows somebody picked out of a data set (``many.excerpt``): the ids that are asked about."""
+"""The manifest's entry of a set whose rows were picked out of a data set (``datasets.data_set``): the ids that are asked about."""
 HASHES_KEY = "image_sha256"
 """In the folder of such a set: sample_id -> SHA-256 of its image file."""
 
 
 @dataclass(frozen=True)
 class SampleSet:
-    """What ``generate`` returns and a folder holds.
+    """What ``generate_identity_set`` and ``generate_emotion_set`` return and a folder holds.
 
-    configuration: what made it; samples, pairs: see ``core.sampling.tables`` (an emotion set compares nothing: its pairs are
-    an empty table, ``no_pairs()``); latents: sample_id -> float32 (latent_dim,); images: sample_id -> uint8 (H, W, 3);
+    configuration: what made it; samples, pairs: see the columns above (an emotion set compares nothing: its pairs are
+    an empty table, ``make_empty_pairs()``); latents: sample_id -> float32 (latent_dim,); images: sample_id -> uint8 (H, W, 3);
     manifest: versions, models with their weights' hashes, counts, seconds; of an identity set also batches, evaluations and
     searches (one a run: batch, base_id, partner_id, history of the best distance, null while no face).
     """

@@ -421,7 +421,7 @@ def search_by_gradient(
     labels: Sequence[tuple[int, int]] | None = None,
     on_step: OnStep | None = None,
 ) -> SearchResult:
-    """As ``core.sampling.cmaes.search``; one evaluation a run and iteration. Draws nothing, so ``seeds`` are not used."""
+    """As ``search_by_cmaes``; one evaluation a run and iteration. Draws nothing, so ``seeds`` are not used."""
     began = time.perf_counter()
     runs = BatchedSearch(starts, wanted, objective, configuration.targets, configuration.iterations, labels, on_step)
     latents = [torch.from_numpy(start.copy()).requires_grad_() for start in runs.starts]

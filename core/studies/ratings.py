@@ -33,7 +33,7 @@ RATINGS: Mapping[str, str] = {
     "trial": "int64",  # place in the rater's order, from 0
     "stimulus": "str",  # pair_id or sample_id
     "task": "str",
-    "value": "str",  # see ``checked_value``
+    "value": "str",  # see ``check_value``
     "reaction_time_ms": "float64",  # NaN: not measured
     "is_sentinel": "bool",
     "source": "str",

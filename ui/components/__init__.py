@@ -428,8 +428,9 @@ def show_face_map(
     key: str,
     on_select: Callable[[NDArray[np.bool_]], None],
 ) -> None:
-    """url: where the places, ids and sets of ``count`` faces are (``ui.analysis.map_data.places``); colour: ``map_data.Colour``.
+    """The map. url: where positions, ids and sets of ``count`` faces are (``ui.analysis.map_page.pack_positions``).
 
+    colour: what the points' colours mean (``ui.analysis.map_page.ColourCoding``).
     ``on_select`` is called with what was drawn around, one value a face. selected: what is marked now.
     """
 

@@ -1,1 +1,1 @@
-"""TODO: emotion."""
+"""The pages 'Emotion boundary' and 'Morph'."""

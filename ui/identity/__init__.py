@@ -1,1 +1,1 @@
-"""TODO: identity."""
+"""The page 'Identity samples'."""

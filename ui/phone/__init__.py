@@ -1,1 +1,1 @@
-"""TODO: phone."""
+"""The page 'Who could unlock my phone'."""

@@ -1,1 +1,1 @@
-"""TODO: builtin."""
+"""Models that come with Liminal, one file a model or family of models; found by name through ``core.models.registry``."""

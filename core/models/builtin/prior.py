@@ -191,7 +191,7 @@ def denoise_step(scheduler: scheduling_ddpm.DDPMScheduler, noise: Tensor, step: 
 def denoise_rows(
     scheduler: scheduling_ddpm.DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: Sequence[torch.Generator]
 ) -> Tensor:
-    """As ``denoised``, where every row draws from a generator of its own."""
+    """As ``denoise_step``, where every row draws from a generator of its own."""
     return torch.cat([denoise_step(scheduler, noise[row, None], step, x[row, None], each) for row, each in enumerate(random)])
 
 

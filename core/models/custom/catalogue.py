@@ -186,7 +186,7 @@ class CustomModel:
     """One added model: which code runs it, where its weights lie, and what they were when it was added."""
 
     name: str
-    model_class: str  # a key of ``classes.CLASSES``
+    model_class: str  # a key of ``CLASSES``
     source: str  # an absolute path, or owner/name of a hub repository, or a name that a library knows
     options: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""

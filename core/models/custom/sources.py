@@ -1,6 +1,6 @@
 """Where an added model's files lie: a path, or a snapshot of a hub repository in its local cache.
 
-Only ``fetch`` may use the network, and only when a model is added; loading looks into the cache alone, so that no page ever
+Only ``fetch_source`` may use the network, and only when a model is added; loading looks into the cache alone, so that no page ever
 waits for a hub that does not answer.
 """
 

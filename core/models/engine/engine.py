@@ -457,7 +457,7 @@ os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def batched(network: Network, rows: Tensor, size: int, *, keep: bool = False) -> Tensor:
-    """As ``chunks.in_chunks``, to the byte, together with other sessions' rows; with a gradient, in this thread and alone.
+    """As ``device.run_in_chunks``, to the byte, together with other sessions' rows; with a gradient, in this thread and alone.
 
     network, keep: see ``Engine.run``.
     """

@@ -162,7 +162,7 @@ def fit_face_prior(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Train, then compare samples of the prior and of a Gaussian fit with held-out embeddings (``quality``)."""
+    """Train, then compare samples of the prior and of a Gaussian fit with held-out embeddings."""
     progress = progress or Progress()
     embeddings = embed_faces(faces, folder)
     if embeddings.shape[1] != size.embedding_dim:
@@ -251,7 +251,7 @@ def fit_uvit_prior(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Train on the device, keep the moving average; figures on held-out embeddings (``quality``)."""
+    """Train on the device, keep the moving average; figures on held-out embeddings."""
     progress, device = progress or Progress(), choose_device()
     clean, held = pictures.vectors[~pictures.held_out].to(device), pictures.vectors[pictures.held_out][:MAX_COMPARED]
     torch.manual_seed(seed)

@@ -1,1 +1,1 @@
-"""TODO: building."""
+"""Makes what ``core.sampling.stored`` loads: galleries, populations, thresholds, reference sets and directions."""

@@ -350,7 +350,7 @@ def measure_effects(
 ) -> list[DirectionEffect]:
     """One Effect a direction (A, d), on the first ``held_out`` frontal faces of new seeds in which every recogniser finds a face.
 
-    scale: the ``attributes.Scale`` of the population that the directions were found in.
+    scale: the ``AttributeScale`` of the population that the directions were found in.
     """
     import torch
 

@@ -55,7 +55,7 @@ DUCKDB_THREADS = 2
 ROWS_PER_QUERY = 2000
 """Rows asked for in one question, by their places: a list in a query is looked up by row group."""
 SAMPLE_ID_PATTERN = re.compile("[0-9a-f]{20}")
-"""A sample_id, as ``core.sampling.tables`` makes them."""
+"""A sample_id, as ``core.sampling.sample_set`` makes them."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from core.sampling.sample_set import Kind, SampleSet, count_sample_types
 from core.sampling.stored.gallery import load_gallery
 
 GROUP_SIZE = 4
-"""Emotion samples are made in groups of so many (``core.sampling.emotion.generate.GROUP``): pieces hold whole groups."""
+"""Emotion samples are made in groups of so many (``core.sampling.emotion.generate.GROUP_SIZE``): pieces hold whole groups."""
 
 PLAN_KEYS = ("title", "seed", "generator", "piece", "identity", "emotion")
 IDENTITY_KEYS = ("batches", "bases", "types")
@@ -380,7 +380,7 @@ def split_emotion_set(configuration: EmotionConfiguration, size: int) -> list[Pi
 
 
 def join_emotion_sets(parts: Sequence[SampleSet]) -> SampleSet:
-    """The pieces of one emotion configuration, in their order, as the set that ``generate`` makes at once."""
+    """The pieces of one emotion configuration, in their order, as the set that ``generate_emotion_set`` makes at once."""
     import pandas as pd
 
     from core.sampling.sample_set import make_empty_pairs

@@ -82,7 +82,7 @@ def run_plan(
     """Make what is missing in ``folder``, and finish it once all is there. A stopped or killed run is picked up by the same call.
 
     threads: of torch in one piece: part of what a result depends on. most: stop after so many pieces. maker: makes a piece's files;
-    None: ``made_piece``. Raises LiminalError (what is finished is kept), Cancelled.
+    None: ``make_piece``. Raises LiminalError (what is finished is kept), Cancelled.
     """
     progress, began = progress or Progress(), time.perf_counter()
     pieces = plan.pieces()
@@ -197,7 +197,7 @@ def format_duration(seconds: float) -> str:
 def generate_identity_set_on_ray(
     configuration: IdentityConfiguration, batches: int, progress: Progress, workers: int | None = None
 ) -> SampleSet:
-    """What ``core.sampling.identity.generate`` makes, its batches made by Ray's workers."""
+    """What ``core.sampling.identity.generate_identity_set`` makes, its batches made by Ray's workers."""
     if batches < 1:
         raise LiminalError(f"The number of batches must be at least 1, not {batches}.")
     from core.sampling.sample_set import join_identity_sets
@@ -206,7 +206,7 @@ def generate_identity_set_on_ray(
 
 
 def generate_emotion_set_on_ray(configuration: EmotionConfiguration, progress: Progress, workers: int | None = None) -> SampleSet:
-    """What ``core.sampling.emotion.generate`` makes, sixteen faces at a time made by Ray's workers."""
+    """What ``core.sampling.emotion.generate.generate_emotion_set`` makes, sixteen faces at a time made by Ray's workers."""
     return join_emotion_sets(_make_on_ray(split_emotion_set(configuration, FACES_PER_JOB), progress, workers))
 
 

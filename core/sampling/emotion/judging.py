@@ -37,7 +37,7 @@ from core.sampling.stored.reference import ReferenceSet, load_reference_set
 class EmotionPanel:
     """generator, encoder, mlp, prior and decoder are paper B's stages; surrogate and steering serve the direct search.
 
-    decoder: None where the generator's latents are the embeddings, so that it is stage 2 itself (``embedding_models``).
+    decoder: None where the generator's latents are the embeddings, so that it is stage 2 itself.
     """
 
     generator: Generator

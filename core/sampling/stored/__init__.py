@@ -1,1 +1,1 @@
-"""TODO: stored."""
+"""Loads what was computed before: galleries, populations, thresholds, reference sets, directions, the home strip. No torch."""

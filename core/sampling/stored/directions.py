@@ -41,7 +41,7 @@ DIRECTION_WORDS = {
 
 @dataclass(frozen=True)
 class DirectionEffect:
-    """What one step of ``STEP`` paper units does to held-out faces of one generator.
+    """What one step of ``building.attributes.EFFECT_STEP`` paper units does to held-out faces of one generator.
 
     change: the target attribute's change in the direction meant, in standard deviations of random faces, averaged over a step
     forward and one back; low, high: 95 % interval of its mean over faces; right: share of faces that changed as meant, with

@@ -41,7 +41,7 @@ TEMPERATURE_TEACHERS: Mapping[str, tuple[str, ...]] = {
     "emotion-mlp": ("mini-xception", "tanh-cnn"),
     "small-cnn": ("mini-xception", "tanh-cnn"),
 }
-"""Whose opinion a classifier's temperature is fitted to; that of an added one, to what ``OTHERS`` call most likely."""
+"""Whose opinion a classifier's temperature is fitted to; that of an added one, to what ``DEFAULT_TEACHERS`` call most likely."""
 DEFAULT_TEACHERS = ("mini-xception", "tanh-cnn")
 
 Array = NDArray[np.float64]

@@ -307,7 +307,7 @@ def study_to_record(study: Study) -> dict[str, Any]:
 
 
 def study_from_record(record: Mapping[str, Any], name: str | None = None) -> Study:
-    """``study_record`` back -> the study with a new link. name: instead of its own.
+    """``study_to_record`` back -> the study with a new link. name: instead of its own.
 
     Raises KeyError, TypeError, ValueError or LiminalError for what is no record of a study.
     """

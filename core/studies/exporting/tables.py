@@ -36,7 +36,7 @@ def escape_column(column: pd.Series) -> pd.Series:
 
 
 def unescape_column(column: pd.Series) -> pd.Series:
-    """Undoes ``escaped``, for every text; missing cells stay missing."""
+    """Undoes ``escape_column``, for every text; missing cells stay missing."""
     marked = column.str.match(_ESCAPED.pattern).fillna(False).astype(bool)
     return column.where(~marked, column.str.slice(1))
 

@@ -23,7 +23,7 @@ def small_plan(**changes):
 
 
 def make_tiny(piece, log=None):
-    """``made_piece`` with the tiny models; each making leaves a line in ``log``."""
+    """``make_piece`` with the tiny models; each making leaves a line in ``log``."""
     if log:
         with open(log, "a") as lines:  # noqa: PTH123 (one short write: lines of several processes never mix)
             lines.write(f"{piece.number}\n")
