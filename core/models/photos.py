@@ -58,7 +58,7 @@ class Photo:
 def read_photo(data: bytes, frame: NDArray[np.float64] = DEFAULT_FRAME) -> Photo:
     """The bytes of an uploaded file -> the one face in it, framed like a generated one.
 
-    frame: where eyes and corners of the mouth are to lie (4, 2), as ``DEFAULT_FRAME``; ``framing.find_face_frame`` gives a generator's.
+    frame: where eyes and corners of the mouth are to lie (4, 2), as ``DEFAULT_FRAME`` or ``framing.find_face_frame``.
     Turned by its EXIF orientation; CMYK, 16-bit, palette and transparent pictures are converted to 8-bit RGB. Raises
     LiminalError for anything that is not one still photograph of one face.
     """

@@ -277,7 +277,8 @@ class StyleGAN2(Generator):
     In both, one paper unit is sqrt(latent_dim) (paper A used z). Truncation pulls w toward its mean: w_avg + t (w - w_avg).
 
     precision: of the highest four resolutions, as in the official networks; "auto" is the device's
-    (``choose_picture_precision``). Without a limit of activations, and where a gradient is asked for, it is float32 everywhere. Pictures are float32 always.
+    (``choose_picture_precision``). Without a limit of activations, and where a gradient is asked for, it is float32 everywhere.
+    Pictures are float32 always.
     """
 
     def __init__(
