@@ -43,8 +43,9 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def idle(monkeypatch):
-    """Pages hand work to the background; here nobody takes it up."""
+    """Pages hand work to the background; here nobody takes it up, nor after the test."""
     monkeypatch.setattr(JobManager, "_serve", lambda self: None)
+    monkeypatch.setattr(JobManager, "_watch", lambda self: None)  # it would start workers once ``_serve`` is the real one again
 
 
 @contextlib.contextmanager

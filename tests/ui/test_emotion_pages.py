@@ -1,8 +1,5 @@
 """The pages of emotion boundaries and morphs: choices, bad addresses, what is shown of a run, and the real thing in a browser."""
 
-import sys
-import types
-
 import numpy as np
 import pytest
 import streamlit
@@ -47,14 +44,8 @@ def at_once(monkeypatch):
     original = JobManager.submit
     monkeypatch.setattr(JobManager, "_serve", lambda self: None)
     monkeypatch.setattr(JobManager, "submit", submit)
-    replace_module(monkeypatch, "generate", generate)
+    monkeypatch.setattr("core.sampling.emotion.generate.generate_emotion_set", generate)
     return asked
-
-
-def replace_module(monkeypatch, name, function):
-    module = types.ModuleType(f"core.sampling.emotion.{name}")
-    setattr(module, name, function)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
 def opinion(p1, p2, configuration):
@@ -193,13 +184,14 @@ def test_a_face_of_the_address_is_opened(at_once):
 
 
 @pytest.mark.parametrize(
-    ("page", "module", "query"), [("emotion.py", "generate", {"seed": "1"}), ("morph.py", "morph", {"row": "1"})]
+    ("page", "function", "query"),
+    [("emotion.py", "generate.generate_emotion_set", {"seed": "1"}), ("morph.py", "morph.make_morph", {"row": "1"})],
 )
-def test_a_job_that_fails_says_why(at_once, monkeypatch, page, module, query):
+def test_a_job_that_fails_says_why(at_once, monkeypatch, page, function, query):
     def refuse(*_, **__):
         raise LiminalError("The prior is missing; train it again.")
 
-    replace_module(monkeypatch, module, refuse)
+    monkeypatch.setattr(f"core.sampling.emotion.{function}", refuse)
     test = app(page, generator="dcgan", **query)
     assert [each.value for each in test.error] == ["The prior is missing; train it again."]
 
