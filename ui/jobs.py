@@ -1,13 +1,12 @@
-"""Long work in the background: whose it is, a queue that is fair between visitors, a pool of workers, events that a page polls,
-and a way to stop.
+"""Long work in the background: whose it is, a queue that is fair between visitors, a pool of workers, events that a page polls.
 
-No Streamlit call is made from a worker: a page polls its job from a fragment with ``run_every``. A job is stopped when its
-visitor has
-closed the tab, or when no page has polled it for a while; it is dropped with its result once the visitor cannot come back.
-Networks are
-called through the process's engine, so that jobs share them; other computation occupies the job's own worker. Work on a
-visitor's photo
-runs within ``privately``: no network's result is then cached for other sessions.
+No Streamlit call is made from a worker: a page polls its job from a fragment with ``run_every``. A job is stopped when its visitor
+has closed the tab, or when no page has polled it for a while; it is dropped with its result once the visitor cannot come back.
+Networks are called through the process's engine, so that jobs share them; other computation occupies the job's own worker. Work on
+a visitor's photo runs within ``privately``: no network's result is then cached for other sessions.
+
+The logger ``ui.jobs`` has one line a finished job: its visitor (the beginning of the session's random id), title, seconds and
+outcome. What a job works on and what it gives is never logged.
 """
 
 from __future__ import annotations
@@ -33,29 +32,29 @@ from core.progress import Progress, Stage, redirect_notices
 
 
 def current_session() -> str:
-    """The session that this script runs for; nothing outside of one."""
+    """The id of the session that this script runs for; '' outside of one."""
     context = get_script_run_ctx(suppress_warning=True)
     return "" if context is None else context.session_id
 
 
 def is_session_present(session: str) -> bool:
-    """Whether the session's browser is connected; where there is no server, everybody is there."""
+    """Whether the session's browser is connected; true where there is no server, such as in tests."""
     return not session or not Runtime.exists() or Runtime.instance().is_active_session(session)
 
 
 def end_expired_sessions(runtime: Runtime) -> bool:
-    """Let go of sessions that can no longer be returned to -> whether there were any. Called in the server's own thread.
+    """Drop the sessions that can no longer be returned to -> whether there were any. Called in the server's own thread.
 
-    Streamlit lets go of them when the next visitor leaves, which on a quiet server may be never; a session holds photos.
+    Streamlit drops them when the next visitor leaves, which on a quiet server may be never; a session holds photos.
     """
-    sessions: Any = runtime._session_mgr  # there is no public way; a test tells when this one has gone
+    sessions: Any = runtime._session_mgr  # there is no public way; a test fails when this one has gone
     with sessions._storage_lock:
         ended = sessions._session_storage._cache.expire()
     return bool(ended)
 
 
 def enter_session_context() -> None:
-    """From here on this script's requests to networks are its session's."""
+    """Make the requests to networks that this script makes from here on its session's."""
     session = current_session()
     if session:
         request_context.set_context(request_context.RequestContext(session, keeps=True))
@@ -63,13 +62,14 @@ def enter_session_context() -> None:
 
 @contextmanager
 def privately() -> Iterator[None]:
-    """For what is made of a visitor's photo: within it no network's result is kept for other sessions."""
+    """Within the block no network's result is cached for other sessions: for all that is computed from a visitor's photo."""
     with request_context.use_context(replace(request_context.current_context(), keeps=False)):
         yield
 
 
 MAX_RUNNING_PER_VISITOR = 2
-"""Jobs of one visitor that run at the same time, where others wait or not: one that never ends does not lock its visitor out."""
+"""Jobs of one visitor that run at the same time, whether others wait or not: two, so that one that never ends does not lock its
+visitor out."""
 
 Item = TypeVar("Item")
 
@@ -84,11 +84,11 @@ class VisitorQueue(Generic[Item]):
         return sum(len(jobs) for jobs in self._waiting.values())
 
     def put(self, visitor: str, job: Item) -> None:
-        """Behind what this visitor asked for already."""
+        """Append a job to those of its visitor."""
         self._waiting.setdefault(visitor, deque()).append(job)
 
     def take(self, busy: Sequence[str] = ()) -> Item | None:
-        """The next job, of the first visitor in line who has not AT_ONCE running already; the visitor goes to the end.
+        """The next job, of the first visitor in line with fewer than MAX_RUNNING_PER_VISITOR running; the visitor goes to the end.
 
         busy: the visitor of every job that runs.
         """
@@ -102,32 +102,33 @@ class VisitorQueue(Generic[Item]):
         return None
 
     def before(self, visitor: str, job: Item) -> list[Item]:
-        """The jobs that are taken before this one, if visitors take turns."""
-        own = self._waiting.get(visitor, deque())
-        if job not in own:
+        """The jobs that are taken before this one, as visitors take turns."""
+        visitor_jobs = self._waiting.get(visitor, deque())
+        if job not in visitor_jobs:
             return []
-        rounds, reached = own.index(job), False
-        found = list(own)[:rounds]
+        rounds, reached = visitor_jobs.index(job), False
+        ahead = list(visitor_jobs)[:rounds]
         for name, jobs in self._waiting.items():
             if name == visitor:
                 reached = True
             else:
-                found += list(jobs)[: rounds if reached else rounds + 1]
-        return found
+                ahead += list(jobs)[: rounds if reached else rounds + 1]
+        return ahead
 
 
 JobStatus = Literal["waiting", "running", "done", "failed", "stopped"]
 
 WORKERS = 6
-"""Jobs at once. Most of them wait for the networks or for a process of their own; the engine sees to turns."""
+"""Jobs at once. Most of them wait for the networks or for a process of their own; the engine gives the device in turns."""
 QUEUE_SIZE = 256
-MAX_FINISHED_JOBS = 48  # finished jobs that are remembered
+MAX_FINISHED_JOBS = 48  # whose results a page may still fetch
 UNATTENDED_SECONDS = 180.0  # browsers look at hidden tabs about once a minute
 GONE_SECONDS = 10.0  # a connection that breaks for a moment comes back sooner
 STUBBORN_SECONDS = 15.0
-"""A job that was asked to stop so long ago and has not loses its worker: another one goes on with the rest."""
+"""A job that has not ended so long after it was asked to stop loses its worker: another one takes the next jobs."""
 WATCH_SECONDS = 0.5
 IDLE_SECONDS = 30.0  # after which a worker without work ends
+LOGGED_ID_LENGTH = 8  # characters of a session's id: enough to follow a visitor, too few to take the session over
 
 UNEXPECTED_ERROR = "Something unexpected went wrong on the server; try again, and tell whoever runs it if it comes back."
 
@@ -145,14 +146,14 @@ class Job:
     status: JobStatus = "waiting"
     stage: Stage = field(default_factory=lambda: Stage("Waiting for its turn", 0.0))
     events: list[Any] = field(default_factory=list)
-    notices: tuple[str, ...] = ()  # where it went on in another way than asked for, such as in smaller parts
+    notices: tuple[str, ...] = ()  # for the visitor: where it went on in another way than asked for, such as in smaller parts
     result: Any = None
     error: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
-    looked_at: float = field(default_factory=time.monotonic)
+    polled_at: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     stopping_since: float | None = None
-    ahead_at_networks: tuple[int, float] = (0, 0.0)
+    ahead_in_queue: tuple[int, float] = (0, 0.0)
     """How many others were ahead when this job last had to wait for a network, and when that was."""
 
     @property
@@ -160,19 +161,24 @@ class Job:
         return self.status in ("done", "failed", "stopped")
 
     def stop(self) -> None:
-        """Ask the work to stop at its next look."""
+        """Ask the work to stop at its next check."""
         self.cancel.set()
         self.stopping_since = self.stopping_since or time.monotonic()
         if self.status == "waiting":
             self.status = "stopped"
             self.work = _do_nothing
+            self._log()
+
+    def _log(self) -> None:
+        # a title may hold what a visitor typed, such as the name of a model: %r keeps it on its line
+        logger.info("visitor %s: %r, %.1f s, %s", self.visitor[:LOGGED_ID_LENGTH] or "none", self.title, self.seconds, self.status)
 
     def _report(self, event: Any) -> None:
-        if time.monotonic() - self.looked_at > UNATTENDED_SECONDS:
+        if time.monotonic() - self.polled_at > UNATTENDED_SECONDS:
             self.stop()
         if isinstance(event, Stage):
             self.stage = event
-        elif not self.finished:  # one that was given up goes on, unheard
+        elif not self.finished:  # else its worker was given up, and nobody polls
             self.events.append(event)
 
     def _note(self, message: str) -> None:
@@ -181,18 +187,18 @@ class Job:
             self.notices = (*self.notices, message)
 
     def _wait_for_networks(self, ahead: int) -> None:
-        self.ahead_at_networks = (ahead, time.monotonic())
+        self.ahead_in_queue = (ahead, time.monotonic())
 
     def _run(self) -> None:
         started = time.monotonic()
         self.status = "running"
-        visit = request_context.RequestContext(f"job-{self.visitor or self.id}", self.cancel, self._wait_for_networks, keeps=True)
+        context = request_context.RequestContext(f"job-{self.visitor or self.id}", self.cancel, self._wait_for_networks, keeps=True)
         progress = Progress(report=self._report, cancel=self.cancel)
         try:
             progress.check()  # it may have been stopped between being taken and begun, and has nothing to do then
-            with request_context.use_context(visit), redirect_notices(self._note):
+            with request_context.use_context(context), redirect_notices(self._note):
                 result = self.work(progress)
-            if not self.finished:  # else it was given up meanwhile
+            if not self.finished:  # else its worker was given up meanwhile
                 self.result, self.status = result, "done"
         except Cancelled as error:
             self._end("stopped", str(error))
@@ -204,7 +210,8 @@ class Job:
         finally:
             self.seconds = time.monotonic() - started
             self.work = _do_nothing  # it may hold the descriptor of a user's photo
-            self.events = []  # only who watches asks for them, and they hold a picture of every few rounds
+            self.events = []  # read only while it runs, and they hold a picture of every few rounds
+            self._log()
 
     def _end(self, status: JobStatus, error: str) -> None:
         if not self.finished:
@@ -212,17 +219,17 @@ class Job:
 
 
 def _do_nothing(_: Progress) -> None:
-    """What a finished job still has to do."""
+    """The work of a finished job."""
 
 
 class JobManager:
     """Jobs by id, and a pool of worker threads."""
 
     def __init__(self, workers: int = 1, queue_size: int = QUEUE_SIZE, present: Callable[[str], bool] = is_session_present) -> None:
-        self._count, self._most, self._present = workers, queue_size, present
-        self._line: VisitorQueue[Job] = VisitorQueue()
+        self._max_workers, self._max_waiting, self._is_present = workers, queue_size, present
+        self._queue: VisitorQueue[Job] = VisitorQueue()
         self._jobs: dict[str, Job] = {}
-        self._absent: dict[str, float] = {}  # visitor -> since when nobody is there
+        self._absent: dict[str, float] = {}  # visitor -> since when their browser is not connected
         self._changed = threading.Condition(threading.Lock())
         self._closed = threading.Event()
         self._workers: list[threading.Thread] = []
@@ -234,11 +241,11 @@ class JobManager:
         """Queue work for a visitor (None: the session that this script runs for); raises LiminalError when too much waits."""
         job = Job(title, work, current_session() if visitor is None else visitor)
         with self._changed:
-            if len(self._line) >= self._most or self._closed.is_set():
+            if len(self._queue) >= self._max_waiting or self._closed.is_set():
                 raise LiminalError(
                     "Too many people are making faces on this server right now, so this was not started; try again in a minute."
                 )
-            self._line.put(job.visitor, job)
+            self._queue.put(job.visitor, job)
             self._jobs[job.id] = job
             self._forget_finished(time.monotonic())
             self._fill_up()
@@ -246,22 +253,22 @@ class JobManager:
         return job
 
     def get(self, job_id: str | None) -> Job | None:
-        """The job, marked as looked at; None when there is none or it was forgotten."""
+        """The job, marked as polled; None when there is none or it was dropped."""
         job = self._jobs.get(job_id or "")
         if job is not None:
-            job.looked_at = time.monotonic()
+            job.polled_at = time.monotonic()
         return job
 
     def ahead(self, job: Job) -> int:
-        """How many jobs are in front of a waiting one: those that run, and those that are taken before it."""
+        """How many jobs are ahead of a waiting one: those that run, and those that are taken before it."""
         with self._changed:
             if job.status != "waiting":
                 return 0
-            waiting = self._line.before(job.visitor, job)
-            return len(self._serving) + sum(not each.finished for each in waiting)
+            waiting = self._queue.before(job.visitor, job)
+            return len(self._serving) + sum(not other.finished for other in waiting)
 
     def forget_finished(self) -> None:
-        """Let go of finished jobs, with their results, that nobody can come back to."""
+        """Drop finished jobs, with their results, that nobody can come back to."""
         with self._changed:
             self._forget_finished(time.monotonic())
 
@@ -278,31 +285,31 @@ class JobManager:
             worker.join(max(0.0, until - time.monotonic()))
 
     def _serve(self) -> None:
-        me = threading.current_thread()
-        while (job := self._take(me)) is not None:
+        worker = threading.current_thread()
+        while (job := self._take(worker)) is not None:
             job._run()
             with self._changed:
-                self._serving.pop(me, None)
+                self._serving.pop(worker, None)
                 self._changed.notify_all()
             del job  # keep no reference to a finished job: it may hold a photo's descriptor
 
-    def _take(self, me: threading.Thread) -> Job | None:
+    def _take(self, worker: threading.Thread) -> Job | None:
         with self._changed:
-            called = True
-            while called and not self._closed.is_set() and me in self._workers:
-                job = self._line.take(busy=[each.visitor for each in self._serving.values()])
+            notified = True
+            while notified and not self._closed.is_set() and worker in self._workers:
+                job = self._queue.take(busy=[running.visitor for running in self._serving.values()])
                 if job is None:
-                    called = self._changed.wait(IDLE_SECONDS)
+                    notified = self._changed.wait(IDLE_SECONDS)
                 elif not job.finished:
-                    self._serving[me] = job
+                    self._serving[worker] = job
                     return job
-            self._workers = [each for each in self._workers if each is not me]
+            self._workers = [other for other in self._workers if other is not worker]
             return None
 
     def _fill_up(self) -> None:
-        """As many workers as there is work for: one that has died, or that was given up, is replaced."""
-        self._workers = [each for each in self._workers if each.is_alive()]
-        while len(self._workers) < min(self._count, len(self._serving) + len(self._line)):
+        """Start as many workers as there is work for; one that has died, or that was given up, is replaced."""
+        self._workers = [worker for worker in self._workers if worker.is_alive()]
+        while len(self._workers) < min(self._max_workers, len(self._serving) + len(self._queue)):
             worker = threading.Thread(target=self._serve, name="job-worker", daemon=True)
             self._workers.append(worker)
             worker.start()
@@ -311,11 +318,11 @@ class JobManager:
             self._watcher.start()
 
     def _watch(self) -> None:
-        """Looks after what nobody else looks at: visitors that have left, jobs that do not stop, workers that have died."""
+        """Handle visitors that have left, jobs that do not stop and workers that have died, until no work is left."""
         while not self._closed.wait(WATCH_SECONDS):
             now = time.monotonic()
             with self._changed:
-                self._drop_the_absent(now)
+                self._stop_absent(now)
                 self._forget_finished(now)
                 for worker, job in list(self._serving.items()):
                     stubborn = job.stopping_since is not None and now - job.stopping_since > STUBBORN_SECONDS
@@ -324,45 +331,43 @@ class JobManager:
                     logger.warning("The job '%s' %s; others go on.", job.title, "does not stop" if stubborn else "lost its worker")
                     job._end("stopped" if stubborn else "failed", "" if stubborn else UNEXPECTED_ERROR)
                     del self._serving[worker]
-                    self._workers = [each for each in self._workers if each is not worker]
+                    self._workers = [other for other in self._workers if other is not worker]
                     self._changed.notify_all()
-                if not self._serving and not len(self._line):
+                if not self._serving and not len(self._queue):
                     self._watcher = None
                     return
                 self._fill_up()
 
-    def _drop_the_absent(self, now: float) -> None:
+    def _stop_absent(self, now: float) -> None:
         open_jobs = [job for job in self._jobs.values() if not job.finished]
         self._absent = {
             visitor: self._absent.get(visitor, now)
             for visitor in {job.visitor for job in open_jobs}
-            if visitor and not self._present(visitor)
+            if visitor and not self._is_present(visitor)
         }
         for job in open_jobs:
-            if now - self._absent.get(job.visitor, now) > GONE_SECONDS or now - job.looked_at > UNATTENDED_SECONDS:
+            if now - self._absent.get(job.visitor, now) > GONE_SECONDS or now - job.polled_at > UNATTENDED_SECONDS:
                 job.stop()
 
     def _forget_finished(self, now: float) -> None:
-        """All but the last ones, and those of visitors who have left: longer ago than their session is kept for a return."""
+        """Keep the last finished jobs, but for those of visitors who left longer ago than their session waits for a return."""
         finished = [key for key, job in self._jobs.items() if job.finished]
-        for key in [
-            *finished[:-MAX_FINISHED_JOBS],
-            *(each for each in finished[-MAX_FINISHED_JOBS:] if self._left(self._jobs[each], now)),
-        ]:
+        recent = finished[-MAX_FINISHED_JOBS:]
+        for key in [*finished[:-MAX_FINISHED_JOBS], *(key for key in recent if self._has_left(self._jobs[key], now))]:
             del self._jobs[key]
 
-    def _left(self, job: Job, now: float) -> bool:
-        return bool(job.visitor) and now - job.looked_at > UNATTENDED_SECONDS and not self._present(job.visitor)
+    def _has_left(self, job: Job, now: float) -> bool:
+        return bool(job.visitor) and now - job.polled_at > UNATTENDED_SECONDS and not self._is_present(job.visitor)
 
 
 def find_or_start_job(slot: str, key: Any, title: str, work: Callable[[Progress], Any], *, replaces: bool = True) -> Job:
-    """The visitor's job for ``key``, kept in ``slot`` of the session: the one there is, running or finished, else a new one.
+    """The visitor's job for ``key``, named in ``slot`` of the session: the one there is, running or finished, else a new one.
 
     replaces: a job for another key is stopped, since something else was chosen. Raises LiminalError when too much waits already.
     """
-    kept: tuple[Any, str] | None = st.session_state.get(slot)
-    job = get_job_manager().get(kept[1]) if kept is not None else None
-    if job is not None and kept is not None and kept[0] != key:
+    stored: tuple[Any, str] | None = st.session_state.get(slot)
+    job = get_job_manager().get(stored[1]) if stored is not None else None
+    if job is not None and stored is not None and stored[0] != key:
         if replaces:
             job.stop()
         job = None

@@ -66,7 +66,7 @@ def _describe_progress(job: Job) -> str:
     """What is being done, and how many others are ahead: at the start, or at the networks that all share."""
     if job.status == "waiting":
         return describe_queue(get_job_manager().ahead(job)) or job.stage.message
-    others, since = job.ahead_at_networks
+    others, since = job.ahead_in_queue
     if others and time.monotonic() - since < 2 * POLL_SECONDS:
         return f"{job.stage.message} · {describe_queue(others)}"
     return job.stage.message

@@ -1,5 +1,6 @@
 """The job manager: progress, stopping, a full queue, and workers that outlive what they run."""
 
+import re
 import sys
 import threading
 import time
@@ -41,6 +42,22 @@ def test_a_job_reports_and_returns():
     assert (job.status, job.stage.message, job.events) == ("running", "half", [{"an": "event"}])
     seen.set()
     assert (wait_for(job).status, job.result) == ("done", 42)
+
+
+def test_a_finished_job_is_one_line_of_the_log(caplog):
+    def refuse(_):
+        raise LiminalError("The secret of the work.")
+
+    manager = JobManager(present=lambda _: True)
+    with caplog.at_level("INFO", logger="ui.jobs"):
+        wait_for(manager.submit("portraits", lambda _: "a result", visitor="0123456789abcdef"))
+        wait_for(manager.submit("Adding\nmine", refuse, visitor=""))
+        manager.close()
+    lines = [record.getMessage() for record in caplog.records]
+    assert [re.sub(r"[\d.]+ s", "0 s", line) for line in lines] == [
+        "visitor 01234567: 'portraits', 0 s, done",
+        "visitor none: 'Adding\\nmine', 0 s, failed",
+    ]
 
 
 def test_a_running_job_stops_between_two_batches():
@@ -292,7 +309,7 @@ def test_a_jobs_networks_are_asked_for_its_visitor():
     job = wait_for(JobManager().submit("work", work, visitor="someone"))
     assert seen[0].session == "job-someone"
     assert seen[0].cancel is job.cancel
-    assert job.ahead_at_networks[0] == 7
+    assert job.ahead_in_queue[0] == 7
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=40))

@@ -249,10 +249,10 @@ def test_results_of_a_model_are_forgotten_when_the_shelf_changes():
 
 def test_work_that_is_not_begun_or_is_stopped_is_said_where_its_button_is():
     test = app(PAGE)
-    get_job_manager()._most = 0
+    get_job_manager()._max_waiting = 0
     test.button(key="try-dcgan").click().run()
     assert "Too many people are making faces on this server" in words(test)
-    get_job_manager()._most = 9
+    get_job_manager()._max_waiting = 9
     test.button(key="try-dcgan").click().run()
     next(job for job in get_job_manager()._jobs.values() if job.title == "Trying dcgan").stop()
     assert "Stopped on request; nothing half-made was kept." in words(test.run())
