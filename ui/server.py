@@ -1,9 +1,7 @@
-"""The HTTP server around the pages: pictures, map points, raters' answers, static files, security headers, and uploads kept in
-memory.
+"""The HTTP server around the pages: pictures, map points, raters' answers, static files, headers, and uploads kept in memory.
 
 Every address of a picture or of map points holds a hash of the content, so that the browser may cache it for ever. Answers are
-acknowledged
-only once they are on the disk. Everything that blocks runs in threads. Uploads never touch the disk
+acknowledged only once they are on the disk. Everything that blocks runs in threads. Uploads never touch the disk
 (``keep_uploads_in_memory``).
 """
 
@@ -17,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,16 +24,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.file_util import get_static_dir
 from streamlit.runtime import Runtime
 
 from core.errors import LiminalError
 from core.studies.ratings import Rating, TakenId
 from ui import ASSETS, jobs, pictures
 from ui.jobs import get_job_manager
+from ui.navigation import LINKED_PAGES, MAIN_PAGES
+from ui.studies import access
 
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_ANSWERS = 200
@@ -75,36 +77,30 @@ async def receive_answers(request: Request) -> Response:
 
 
 def save_answers(body: bytes) -> list[str]:
-    """The bytes of a request -> acknowledged ids. Raises Refusal."""
-    from ui.studies import access
-
+    """The bytes of a request -> acknowledged ids. Raises RequestRefused."""
     code, rows = _parse_body(body)
     try:
-        place = access.find_assignment(code)
+        assignment = access.find_assignment(code)
     except LiminalError as error:
         raise RequestRefused(_status_by_store(503, 404), str(error)) from error
-    ratings = [_build_rating(row, place) for row in rows]
+    ratings = [_build_rating(row, assignment) for row in rows]
     try:
         return access.get_store().save(ratings)
     except LiminalError as error:
         raise RequestRefused(422 if isinstance(error, TakenId) else _status_of_refused_save(code), str(error)) from error
 
 
-def _status_by_store(no: int, yes: int) -> int:
-    """``yes`` where the store answers at all: then it was the request's fault."""
-    from ui.studies import access
-
+def _status_by_store(unavailable: int, available: int) -> int:
+    """``available`` where the store answers at all, so that the fault is the request's; else ``unavailable``."""
     try:
         access.get_store().studies()
     except LiminalError:
-        return no
-    return yes
+        return unavailable
+    return available
 
 
 def _status_of_refused_save(code: str) -> int:
-    """The status of a refused save: nobody of that code any more, a closed study, or a store that should be tried again."""
-    from ui.studies import access
-
+    """The status of a refused save: 404 without a rater of that code, 409 for a closed study, 503 for a store to be tried again."""
     try:
         rater = access.get_store().rater(code)
         study = access.get_store().study(rater.study)
@@ -117,10 +113,10 @@ def _check_origin(request: Request) -> None:
     """Only the study's own page sends answers: browsers name the page's origin with every such request."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     if site is not None:  # a proxy may change the host, not this
-        own = site in ("same-origin", "none")
+        same_origin = site in ("same-origin", "none")
     else:
-        own = origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
-    if not own:
+        same_origin = origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    if not same_origin:
         raise RequestRefused(403, "Answers are taken from the study's own page only.")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise RequestRefused(415, "Answers are sent as application/json.")
@@ -161,29 +157,27 @@ ANSWER_FIELDS: dict[str, tuple[type, ...]] = {
     "presented": (dict,),
     "created_at": (str,),
 }
-"""What an answer consists of. Whose it is, its place and whether it is an attention check the server knows itself."""
+"""An answer's fields and their types. Its rater, its trial and whether it is an attention check, the server looks up itself."""
 
 
-def _build_rating(row: dict[str, Any], place: Any) -> Rating:
-    from ui.studies.access import TASKS
-
+def _build_rating(row: dict[str, Any], assignment: access.RaterAssignment) -> Rating:
     unknown = sorted(set(row) - set(ANSWER_FIELDS))
     if unknown:
         raise RequestRefused(400, f"An answer has no field '{unknown[0][:40]}'.")
     for name, kinds in ANSWER_FIELDS.items():
         if name not in row or not isinstance(row[name], kinds) or isinstance(row[name], bool):
             raise RequestRefused(400, f"An answer's field '{name}' is missing or of the wrong kind.")
-    if row["stimulus"] not in place.stimuli or row["task"] not in TASKS[place.study.plan.kind]:
+    if row["stimulus"] not in assignment.stimuli or row["task"] not in access.TASKS[assignment.study.plan.kind]:
         raise RequestRefused(400, "This question was not asked of this person; open the study's link again.")
     if row["reaction_time_ms"] is not None and not 0 <= row["reaction_time_ms"] <= MAX_REACTION_MS:
         raise RequestRefused(400, "A reaction time is from 0 ms to a day.")
     if len(json.dumps(row["presented"])) > MAX_PRESENTED_LENGTH:
         raise RequestRefused(400, "The record of how a trial was shown is too long.")
-    trial, sentinel = place.stimuli[row["stimulus"]]
+    trial, sentinel = assignment.stimuli[row["stimulus"]]
     try:
         return Rating(
-            study=place.study.name,
-            rater=place.rater.rater,
+            study=assignment.study.name,
+            rater=assignment.rater.rater,
             session=str(row["presented"].get("session", ""))[:64],
             trial=trial,
             stimulus=row["stimulus"],
@@ -212,8 +206,6 @@ def _parse_time(text: str) -> datetime:
 
 async def serve_stimulus(request: Request) -> Response:
     """A picture of a study by the link's secret and the sample's id."""
-    from ui.studies import access
-
     try:
         content, kind = await run_in_threadpool(access.read_picture, request.path_params["token"], request.path_params["sample_id"])
     except LiminalError as error:
@@ -226,8 +218,11 @@ async def serve_stimulus(request: Request) -> Response:
     return Response(content, media_type=kind, headers=headers)
 
 
+CACHE_FOREVER = "public, max-age=31536000, immutable"
+
+
 def list_sample_set_routes() -> list[BaseRoute]:
-    """Pictures and points."""
+    """Pictures of sample sets, and points of maps."""
     return [
         Route("/sets/{set_id}/images/{sample_id}", serve_sample, methods=["GET"]),
         Route("/points/{key}", serve_points, methods=["GET"]),
@@ -235,7 +230,7 @@ def list_sample_set_routes() -> list[BaseRoute]:
 
 
 async def serve_points(request: Request) -> Response:
-    """Numbers of a map."""
+    """Positions and colours of a map's faces, by the hash of the bytes."""
     content = pictures.POINTS.get(request.path_params["key"])
     if content is None:
         return PlainTextResponse("These points are no longer kept; reload the page.", 404)
@@ -243,9 +238,7 @@ async def serve_points(request: Request) -> Response:
 
 
 async def serve_sample(request: Request) -> Response:
-    """The stored file's bytes."""
-    from ui.studies import access
-
+    """A picture of a stored sample set."""
     set_id, sample_id = request.path_params["set_id"], request.path_params["sample_id"]
     try:
         content, media_type = await run_in_threadpool(lambda: access.get_library().picture(set_id, sample_id))
@@ -254,11 +247,10 @@ async def serve_sample(request: Request) -> Response:
     return Response(content, media_type=media_type, headers={"Cache-Control": CACHE_FOREVER})
 
 
-CACHE_FOREVER = "public, max-age=31536000, immutable"
 MEGABYTE = 1024 * 1024
 CLOSING_SECONDS = 2.0
-"""What still runs may take so long to end when the server is asked to."""
-TIDY_SECONDS = 30.0
+"""How long work that still runs is waited for when the server is asked to end."""
+EXPIRY_SECONDS = 30.0
 
 
 def keep_uploads_in_memory() -> None:
@@ -267,16 +259,16 @@ def keep_uploads_in_memory() -> None:
 
 
 def stop_work() -> None:
-    """Whoever waits for a network is told, and jobs end; a process that is asked to stop does so within seconds."""
+    """Cancel what waits for a network and stop all jobs, so that a process that is asked to end does so within seconds."""
     if "core.models.engine" in sys.modules:  # else no network was ever asked, and torch is not worth loading for this
         sys.modules["core.models.engine"].get_engine().close(CLOSING_SECONDS / 2)
     get_job_manager().close(CLOSING_SECONDS)
 
 
 async def expire_sessions() -> None:
-    """Now and then let go of what visitors have left behind: their sessions, with photos in them, and what was made for them."""
+    """Every EXPIRY_SECONDS drop what visitors have left behind: sessions, which may hold photos, and results made for them."""
     while True:
-        await asyncio.sleep(TIDY_SECONDS)
+        await asyncio.sleep(EXPIRY_SECONDS)
         get_job_manager().forget_finished()
         if Runtime.exists() and jobs.end_expired_sessions(Runtime.instance()):
             await asyncio.to_thread(gc.collect)  # a session's parts refer to each other
@@ -284,11 +276,11 @@ async def expire_sessions() -> None:
 
 @asynccontextmanager
 async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
-    """Before the first request: uploads stay in memory. After the last: what still runs is told to stop, and waited for shortly."""
+    """Before the first request: uploads stay in memory. After the last: what still runs is stopped, and waited for shortly."""
     keep_uploads_in_memory()
-    tidying = asyncio.create_task(expire_sessions())
+    expiring = asyncio.create_task(expire_sessions())
     yield {}
-    tidying.cancel()
+    expiring.cancel()
     stop_work()
 
 
@@ -308,7 +300,7 @@ HEADERS = {
 
 
 class SafeHeaders:
-    """Adds HEADERS to every answer that has not said otherwise."""
+    """Adds HEADERS to every response, but for those that it sets itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -316,8 +308,8 @@ class SafeHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                said = {name.lower() for name, _ in message.get("headers", ())}
-                added = [item for item in HEADERS.items() if item[0] not in said]
+                present = {name.lower() for name, _ in message.get("headers", ())}
+                added = [item for item in HEADERS.items() if item[0] not in present]
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
@@ -333,8 +325,21 @@ class CachedStaticFiles(StaticFiles):
         return response
 
 
+BASE_SCRIPT = "<script>window.__streamlit = {BACKEND_BASE_URL: new URL('.', window.location.href).href}</script>"
+"""Tells Streamlit's front end where the server is: in the folder of the page's address.
+
+Without it the front end asks for ``/<page>/_stcore/health`` first, and the browser logs a 404 on every link to a page.
+"""
+
+
+async def serve_page(_: Request) -> Response:
+    """Streamlit's own start page for the address of a page below the root, with ``BASE_SCRIPT`` before its other scripts."""
+    start_page = await run_in_threadpool((Path(get_static_dir()) / "index.html").read_text, "utf-8")
+    return HTMLResponse(start_page.replace("<head>", f"<head>{BASE_SCRIPT}", 1), headers={"Cache-Control": "no-cache"})
+
+
 def middleware() -> list[Middleware]:
-    """What stands around every request."""
+    """What is wrapped around every request."""
     return [Middleware(SafeHeaders)]
 
 
@@ -345,4 +350,5 @@ def routes() -> list[BaseRoute]:
         *list_rating_routes(),
         *list_sample_set_routes(),
         Mount("/assets", CachedStaticFiles(directory=ASSETS)),
+        *(Route(f"/{page.url}", serve_page) for page in (*MAIN_PAGES, *LINKED_PAGES) if page.url),
     ]
