@@ -12,7 +12,7 @@ app: $(VENV)/.ready
 	MALLOC_ARENA_MAX=2 $(PY) app.py
 
 test: $(VENV)/.ready-test lint
-	$(PY) -m pytest -n 2 --dist loadfile # a file's tests share what they prepare
+	$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder # groups: tests/conftest.py
 
 lint: $(VENV)/.ready-test
 	$(PY) -m ruff check .

@@ -6,6 +6,8 @@ import json
 import random
 import zipfile
 
+from tests.sizes import share
+
 ODD = (
     *(None, True, False, 0, -1, 2**31, 2**63, -(2**63) - 1, 10**400, 1e308, float("nan"), float("inf")),
     *("", " ", "\x00", "\ud800", "‮evil", "../../../etc/passwd", "/etc/passwd", "C:\\x", "=1+1", "<script>alert(1)</script>"),
@@ -99,5 +101,5 @@ def rezipped(good, change):
 
 
 def chances(count, name):
-    """As many generators of chance, the same ones in every run."""
-    return [random.Random(f"{name}/{number}") for number in range(count)]
+    """Generators of chance for a share of ``count`` cases, the same ones in every run."""
+    return [random.Random(f"{name}/{number}") for number in range(share(count))]

@@ -23,6 +23,7 @@ from core.studies.importing.reading import read_file
 from core.studies.planning import assign_stimuli
 from tests.security.corpus import broken, chances, odd_json, odd_record, rezipped
 from tests.security.disk import everything_on
+from tests.sizes import share
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.test_study_pages import post, row
 
@@ -83,7 +84,7 @@ def test_photographs(quiet, monkeypatch):
         refused(photos.read_photo, broken(good[number % len(good)], chance), where=number)
         for number, chance in enumerate(chances(300, "photographs"))
     )
-    assert count > 100
+    assert count > share(300) // 3
 
 
 def tables():
@@ -166,7 +167,7 @@ def test_bundles(quiet):
             store.delete("t")
             with store._database.writing() as connection:
                 connection.exec_driver_sql("DELETE FROM deletions")
-    assert fewest > 60
+    assert fewest > share(100) * 6 // 10
 
 
 def rehashed(good, ending, chance):
@@ -227,7 +228,7 @@ def test_weight_files(quiet, tmp_path_factory):
         odd = folder / f"odd{good.suffix}"
         odd.write_bytes(broken(good.read_bytes(), chance))
         count += refused(load_arrays if good.suffix == ".pkl" else read_tensors, odd, where=(number, good.name))
-    assert count > 200
+    assert count > share(400) // 2
 
 
 def test_lists_of_models(place, tmp_path, monkeypatch):

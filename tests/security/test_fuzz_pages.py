@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.security.corpus import ODD
 from tests.security.disk import everything_on
 from tests.security.visitor import said
+from tests.sizes import share
 from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from ui import navigation
@@ -78,7 +79,7 @@ def test_pages(target):
     address, _, folder = target
     before = everything_on(folder)
 
-    @settings(FEW, max_examples=100)
+    @settings(FEW, max_examples=share(100))
     @given(st.sampled_from(PAGES), QUERIES)
     def visit(page, query):
         sound(said(address, page, urlencode(query)))
@@ -116,7 +117,7 @@ def test_routes(target):
         "/component/{}/{}",
     ]
 
-    @settings(FEW, max_examples=160)
+    @settings(FEW, max_examples=share(160))
     @given(
         st.sampled_from(shapes),
         segment,

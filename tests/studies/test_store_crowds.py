@@ -15,11 +15,12 @@ import pytest
 from core.studies.ratings import Rating
 from core.studies.store import Store
 from core.studies.study import RatingPlan, Stimulus, Study
+from tests.sizes import share
 
 RATERS = 50
 TRIALS = 4
 PROCESSES = 2
-KILLS = 30
+KILLS = share(30)
 CHILDREN = multiprocessing.get_context("forkserver")  # a spare process that has everything imported and no threads
 CHILDREN.set_forkserver_preload(["core.studies.store"])
 
