@@ -21,7 +21,7 @@ RATERS = 50
 TRIALS = 4
 PROCESSES = 2
 KILLS = share(30)
-CHILDREN = multiprocessing.get_context("forkserver")  # a spare process that has everything imported and no threads
+CHILDREN = multiprocessing.get_context("forkserver")  # a spare process that has much imported and no threads
 CHILDREN.set_forkserver_preload(["core.studies.store"])
 
 

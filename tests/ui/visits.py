@@ -1,14 +1,18 @@
 """A visit to a page of the app without a browser."""
 
 import asyncio
-import subprocess
-import sys
+import multiprocessing
+import os
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
+CLEAN = multiprocessing.get_context("forkserver")
+"""Its children begin with what is imported below and without torch; starting one takes a moment, not seconds."""
+CLEAN.set_forkserver_preload(["streamlit.testing.v1", "core.studies.store", "ui.navigation", "ui.studies.owner_gate"])
 AS_OWNER = "from ui.studies import owner_gate; owner_gate._is_local = lambda: True"
 """For ``paints_without_torch``: the visitor sits at the server."""
 IDLE = "import ui.jobs; ui.jobs.JobManager._serve = lambda self: None"
@@ -35,7 +39,7 @@ def words(test):
 
 
 def paints_without_torch(page, given="", then="", **query):
-    """Open the page in a process of its own, as other tests of this one load torch. given, then: code before and after it."""
+    """Open the page in a process without torch, which other tests of this one load. given, then: code before and after it."""
     code = f"""
 import sys
 from streamlit.testing.v1 import AppTest
@@ -49,8 +53,31 @@ assert not test.exception, test.exception
 {then}
 assert "torch" not in sys.modules
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    here, there = CLEAN.Pipe(duplex=False)
+    child = CLEAN.Process(target=_run, args=(code, dict(os.environ), there))
+    child.start()
+    there.close()
+    try:
+        problem = here.recv()
+    except EOFError:
+        problem = "the process ended without a word"
+    child.join()
+    assert not problem, problem[-2000:]
+
+
+def _run(code, environment, answer):
+    """In the child: run the code with this environment; the traceback of what went wrong, or nothing, is the answer."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(ROOT)
+    try:
+        exec(code, {"__name__": "visit"})
+    except BaseException:
+        answer.send(traceback.format_exc())
+    else:
+        answer.send("")
+    finally:
+        os._exit(0)  # no thread of a page is waited for
 
 
 def finished(coroutine):
