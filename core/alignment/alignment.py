@@ -55,7 +55,7 @@ NETWORK_CARDS = tuple(ROOT / "assets" / "weights" / f"{name}.json" for name in (
 
 @dataclass(frozen=True)
 class Inputs:
-    """What one classifier reads: of the images (I, ...), in the order of ``Answered.images``, and of the reference faces."""
+    """What one classifier reads: of the images (I, ...), in the order of ``AnswerSet.images``, and of the reference faces."""
 
     images: Tensor
     reference: Tensor

@@ -41,7 +41,7 @@ SPEARMAN_DRAWS = 1000
 class ModelGain:
     """A difference per person between two models: its bootstrap interval over people, Wilcoxon's signed-rank p (two-sided).
 
-    value: the mean over people (``gain``); of a null control, the median over people (``control``). p is NaN under FEWEST people
+    value: the mean over people (``gain``); of a null control, the median over people (``control``). p: NaN under MIN_PEOPLE people
     or where nobody differs.
     """
 

@@ -3,7 +3,8 @@
     p(answer) = (1 - lapse) * softmax(sensitivity * log g + bias) + lapse / 6,
 
 with g the group model's probabilities for the image. Eight numbers, learned from the first answer on: their posterior is a
-normal distribution around its mode (Laplace), under a prior whose spread is that between the people of the study.
+normal distribution around its mode (Laplace), under a prior whose spread is that between the people of the study. P below is
+their number, PARAMETER_COUNT.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ class PersonPrior:
 
     @property
     def deviation(self) -> Array:
-        """Of each parameter (SIZE,)."""
+        """Of each parameter (P,)."""
         return np.array([self.sensitivity, *[self.bias] * EMOTION_COUNT, self.lapse_deviation])
 
 
 @dataclass(frozen=True, eq=False)
 class PersonPosterior:
-    """What is known of a person: mode (SIZE,) and covariance (SIZE, SIZE) after n answers."""
+    """What is known of a person: mode (P,) and covariance (P, P) after n answers."""
 
     mode: Array
     covariance: Array
@@ -63,7 +64,7 @@ class PersonPosterior:
     prior: PersonPrior
 
     def draws(self, count: int, seed: int = 0) -> Array:
-        """Parameters (count, SIZE) from the posterior; the biases of each draw sum to zero."""
+        """Parameters (count, P) from the posterior; the biases of each draw sum to zero."""
         random = np.random.default_rng(seed)
         root = np.linalg.cholesky(self.covariance + 1e-10 * np.eye(PARAMETER_COUNT))
         drawn: Array = self.mode + random.normal(size=(count, PARAMETER_COUNT)) @ root.T
@@ -81,7 +82,7 @@ class PersonPosterior:
 
 
 def person_probabilities(parameters: Array, group: Array) -> Array:
-    """Parameters (D, SIZE) of D people and the group's probabilities (N, 6) -> each one's (D, N, 6)."""
+    """Parameters (D, P) of D people and the group's probabilities (N, 6) -> each one's (D, N, 6)."""
     drawn = np.atleast_2d(parameters)
     raw = np.exp(drawn[:, 0])[:, None, None] * _log_probabilities(group)[None] + drawn[:, None, BIAS_PARAMETERS]
     raw -= raw.max(axis=2, keepdims=True)
@@ -182,7 +183,7 @@ def _negative_log_posterior(x: Array, evidence: Array, said: IndexArray, mean: A
 
 
 def _gradient_and_information(x: Array, evidence: Array, said: IndexArray) -> tuple[Array, Array]:
-    """Gradient of the negative log likelihood (SIZE,) and Fisher's information (SIZE, SIZE), which is expected over answers."""
+    """Gradient of the negative log likelihood (P,) and Fisher's information (P, P), which is expected over answers."""
     if not len(said):
         return np.zeros(PARAMETER_COUNT), np.zeros((PARAMETER_COUNT, PARAMETER_COUNT))
     roots, p = _information_roots(x, evidence)
@@ -193,12 +194,12 @@ def _gradient_and_information(x: Array, evidence: Array, said: IndexArray) -> tu
 
 
 def information_roots(parameters: Array, group: Array) -> Array:
-    """(n, 6, SIZE), rows r of each image such that r^T r is Fisher's information of one answer about it."""
+    """(n, 6, P), rows r of each image such that r^T r is Fisher's information of one answer about it."""
     return _information_roots(parameters, _log_probabilities(group))[0]
 
 
 def _information_roots(x: Array, evidence: Array) -> tuple[Array, Array]:
-    """d p / d parameters over sqrt(p) (n, 6, SIZE), and p (n, 6)."""
+    """d p / d parameters over sqrt(p) (n, 6, P), and p (n, 6)."""
     q, lapse = _attentive_probabilities(x, evidence), float(expit(x[-1]))
     p = (1 - lapse) * q + lapse / EMOTION_COUNT
     of_logits = (1 - lapse) * (q[:, :, None] * np.eye(EMOTION_COUNT) - q[:, :, None] * q[:, None, :])  # d p / d logits (n, 6, 6)

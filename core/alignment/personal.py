@@ -21,7 +21,7 @@ PROFILE_DRAWS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class PersonProfile(Result):
-    """What a person's answers tell of them. All NaN, and a sentence, under FEWEST answers.
+    """What a person's answers tell of them. All NaN, and a sentence, under MIN_ANSWERS answers.
 
     bias: emotion -> how many times as often as the crowd it is said where the crowd is undecided (1: as often). departs: the
     emotions whose interval leaves 1 out. sensitivity: 1 tells images apart as the crowd does, more is sharper. lapse: share of

@@ -45,8 +45,8 @@ MAX_TARGETS = 200
 def expected_gain(posterior: PersonPosterior, group: Array, targets: Array) -> Array:
     """Bits that one answer about each image, group (N, 6), is expected to take from the mean log loss on ``targets`` (M, 6)."""
     wanted = information_roots(posterior.mode, targets).reshape(-1, PARAMETER_COUNT)
-    wanted = wanted.T @ wanted / max(len(targets), 1)  # (SIZE, SIZE)
-    roots = information_roots(posterior.mode, group)  # A (N, 6, SIZE)
+    wanted = wanted.T @ wanted / max(len(targets), 1)  # (P, P)
+    roots = information_roots(posterior.mode, group)  # A (N, 6, P)
     moved = roots @ posterior.covariance  # A S
     inner = np.eye(EMOTION_COUNT) + moved @ roots.transpose(0, 2, 1)
     saved = np.linalg.solve(inner, moved @ wanted @ moved.transpose(0, 2, 1))

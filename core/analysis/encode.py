@@ -41,7 +41,7 @@ def select_answers(
 ) -> pd.DataFrame:
     """The answers of one task that count: without excluded raters, of some sources, with or without attention checks.
 
-    ratings: rows of ``core.studies.ratings.RATINGS``. Returns the columns NEEDED; ``value`` is float64 for similarity and
+    ratings: rows of ``core.studies.ratings.RATINGS``. Returns the columns ANSWER_COLUMNS; ``value`` is float64 for similarity and
     identity. Raises LiminalError where a column is missing.
     """
     missing = [name for name in (*ANSWER_COLUMNS, "task", "is_sentinel") if name not in ratings]

@@ -312,7 +312,7 @@ def measure_importance(
     by sample_id (``measure_features``); titles: column -> its name for people.
 
     genuine: also the pairs of a face with itself, whose differences are all 0; they are easy and raise R2. With fewer than two
-    bases or FEWEST_PAIRS pairs there is a note and no number.
+    bases or MIN_PAIRS pairs there is a note and no number.
     """
     progress = progress or Progress()
     known = pairs if genuine else pairs[pairs["sample_type"] != "genuine"]

@@ -87,7 +87,7 @@ def count_rows(data: DataSet, narrowed: RowFilter) -> int:
 
 
 def load_faces(data: DataSet, narrowed: RowFilter, first: int, most: int) -> pd.DataFrame:
-    """Faces ``first`` to ``first + most`` in the order of the data set: the index's columns but NOT_SHOWN, with ``place``.
+    """Faces ``first`` to ``first + most`` in the order of the data set: the index's columns but HIDDEN_PREFIXES, with ``place``.
 
     The places are looked for first, so that of the many columns only the rows between them are read.
     """

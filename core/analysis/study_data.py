@@ -49,12 +49,12 @@ DEFAULT_RULES = ExclusionRules()
 
 @dataclass(frozen=True, eq=False)
 class StudyData:
-    """What ``gather`` returns. Tables are never changed in place.
+    """What ``load_study_data`` returns. Tables are never changed in place.
 
     ratings: all answers, typed as RATINGS, those of excluded raters too: functions of ``core.analysis`` take ``excluded``.
-    pairs (identity; else empty): PAIRS with distance_ and accepted_ columns, of the study's stimuli, each once; of answers that
+    pairs (identity; else empty): PAIR_COLUMNS, distance_ and accepted_ columns of the study's stimuli, each once; of answers that
     were brought in without a sample set what is known of each pair. samples: the images of the study's stimuli, of an emotion
-    study the rows that were asked, EMOTION_SAMPLES with the judges' columns. sets: ids of the library; where: sample_id -> the
+    study the rows that were asked, EMOTION_COLUMNS with the judges' columns. sets: ids of the library; where: sample_id -> the
     set that holds its picture, of bases too. thresholds: recogniser -> its default. classifiers: of an emotion study, the steerer
     first.
     """
@@ -248,7 +248,7 @@ def _is_known(names: pd.Series, known: pd.Index) -> NDArray[np.bool_]:
 
 
 def _build_pair_row(stimulus: Stimulus) -> dict[str, object]:
-    """A row of PAIRS from what a study itself knows."""
+    """A row of PAIR_COLUMNS from what a study itself knows."""
     details = stimulus.details
     said = details.get(PUBLISHED_KEY, {})
     step = details.get("step", said.get("step"))
@@ -346,7 +346,7 @@ MAX_GROUP_VALUES = 12
 
 def group_raters(material: StudyData) -> dict[str, dict[str, tuple[str, ...]]]:
     """What people can be parted by -> group -> raters: when they came, how quick they are, whether they pass the rules, and what
-    they said about themselves. Only groups of at least FEWEST people, and at least two of them.
+    they said about themselves. Only groups of at least MIN_GROUP_SIZE people, and at least two of them.
     """
     ratings = material.ratings
     counted = [rater for rater in material.exclusions.raters if rater not in material.excluded]

@@ -84,7 +84,7 @@ class Section:
     make: Callable[[StudyData, ExhibitView, Progress], list[Exhibit]]
     slow: bool = False
     answers: bool = True  # without answers of people it says nothing
-    uses: tuple[str, ...] = ()  # fields of View that it looks at
+    uses: tuple[str, ...] = ()  # fields of ExhibitView that it looks at
 
 
 def find_title(name: str) -> str:

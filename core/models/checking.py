@@ -48,7 +48,7 @@ class CheckReport:
 
     name: str
     findings: tuple[str, ...]
-    milliseconds_per_image: float  # of the model's main function, in a batch of COUNT, on the model's device
+    milliseconds_per_image: float  # of the model's main function, in a batch of CHECK_IMAGES, on the model's device
 
     @property
     def passed(self) -> bool:
@@ -117,7 +117,7 @@ def check_model(model: AnyModel) -> CheckReport:
 
 
 def _generate_faces(device: torch.device) -> Tensor:
-    """Faces of the default generator -> (COUNT, 3, H, W)."""
+    """Faces of the default generator -> (CHECK_IMAGES, 3, H, W)."""
     generator = registry.load(registry.list_names("generator")[0], "generator", str(device))
     return generator.decode(generator.sample(range(CHECK_IMAGES)))
 

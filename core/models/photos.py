@@ -68,7 +68,7 @@ def read_photo(data: bytes, frame: NDArray[np.float64] = DEFAULT_FRAME) -> Photo
 
 
 def _decode(data: bytes) -> NDArray[np.uint8]:
-    """Bytes -> uint8 (H, W, 3), the longer side at most LONGEST."""
+    """Bytes -> uint8 (H, W, 3), the longer side at most MAX_SIDE."""
     if not data:
         raise LiminalError(f"The file is empty; {ADVICE}.")
     if len(data) > MOST_BYTES:

@@ -36,7 +36,7 @@ def hash_row(row: Tensor) -> bytes:
 
 
 def read_capacity() -> int:
-    """Bytes that may be kept: LIMINAL_RESULTS_MB, else MEGABYTES. Raises LiminalError for a value that is no number."""
+    """Bytes that may be kept: LIMINAL_RESULTS_MB, else DEFAULT_MEGABYTES. Raises LiminalError for a value that is no number."""
     given = os.environ.get(CAPACITY_VARIABLE, "")
     if given and not given.isdecimal():
         raise LiminalError(f"{CAPACITY_VARIABLE} is '{given}'; it is a whole number of megabytes, 0 to keep nothing.")

@@ -103,7 +103,7 @@ def _to_bgr(images: Tensor) -> NDArray[np.uint8]:
 
 
 def _to_faces(rows: NDArray[np.float64]) -> DetectedFaces:
-    """(N, 14) detections -> Faces on the CPU."""
+    """(N, 14) detections -> DetectedFaces on the CPU."""
     table = torch.from_numpy(np.ascontiguousarray(rows))
     corner, size = table[:, 0:2], table[:, 2:4]
     return DetectedFaces(landmarks=table[:, 4:].reshape(-1, LANDMARKS, 2), boxes=torch.cat([corner, corner + size], dim=1))

@@ -78,7 +78,7 @@ EMOTION_COLUMNS: Mapping[str, str] = {
     "passed_filter": "boolean",  # filter (3) of paper B under the steerer
     **{f"{answer}_{emotion}": "float64" for answer in CLASSIFIER_VALUES for emotion in EMOTIONS},  # the steerer's
 }
-"""One row an image of an emotion set: SAMPLES and what the steerer says; see ``list_emotion_columns`` for the judges' columns.
+"""One row an image of an emotion set: SAMPLE_COLUMNS and what the steerer says; ``list_emotion_columns`` adds the judges' columns.
 
 sample_type: genuine (a base itself), boundary (the wanted images; ``guided`` says how they were made), morph (step: the wanted
 share of emotion 2, NaN for the other types).
@@ -86,7 +86,7 @@ share of emotion 2, NaN for the other types).
 
 
 def list_emotion_columns(judges: Sequence[str], recogniser: str) -> dict[str, str]:
-    """All columns of an emotion set's samples: EMOTION_SAMPLES, each judge's answers and verdict, and the distance to the base."""
+    """All columns of an emotion set's samples: EMOTION_COLUMNS, each judge's answers and verdict, and the distance to the base."""
     columns = dict(EMOTION_COLUMNS)
     for judge in judges:
         columns |= {f"{answer}_{judge}_{emotion}": "float64" for answer in CLASSIFIER_VALUES for emotion in EMOTIONS}
@@ -296,7 +296,7 @@ def load_tables(
 
 
 def make_empty_pairs() -> pd.DataFrame:
-    """The pairs of a set that compares nothing: no rows, the columns of PAIRS."""
+    """The pairs of a set that compares nothing: no rows, the columns of PAIR_COLUMNS."""
     return make_table([], PAIR_COLUMNS)
 
 

@@ -48,7 +48,7 @@ class VoteCounts:
 
 @dataclass(frozen=True)
 class ReactionTimeQuartiles:
-    """Of one task, ms. n: answers with a time; outside: share below or above USUAL_MS."""
+    """Of one task, ms. n: answers with a time; outside: share below or above TYPICAL_MS."""
 
     task: str
     n: int

@@ -88,7 +88,7 @@ FEW_VOTES = 12
 class RuleSwitch:
     """A rule that can be switched off, in words."""
 
-    name: str  # the field of Rules, and of the address
+    name: str  # the field of ExclusionRules, and of the address
     title: str
     kinds: tuple[Kind, ...] = ("identity", "emotion")
 

@@ -169,7 +169,7 @@ def _round_grey_levels(values: Tensor) -> Tensor:
 
 
 def _to_faces(rows: Iterable[NDArray[np.float64]]) -> DetectedFaces:
-    """(N, 14) rows of box and landmarks -> Faces."""
+    """(N, 14) rows of box and landmarks -> DetectedFaces."""
     table = torch.from_numpy(np.array(list(rows)).reshape(-1, 4 + 2 * LANDMARKS))
     return DetectedFaces(landmarks=table[:, 4:].reshape(-1, LANDMARKS, 2), boxes=table[:, :4])
 

@@ -57,7 +57,7 @@ EMOTION_NETWORKS = ("mini-xception", "tanh-cnn")
 
 @dataclass(frozen=True)
 class FaceFeatures:
-    """What the networks see in images: values (N, 572) in the order of BLOCKS, and logits (N, 2, 6) of EMOTION_NETWORKS."""
+    """What the networks see in images: values (N, 572) in the order of FEATURE_BLOCKS, and logits (N, 2, 6) of EMOTION_NETWORKS."""
 
     values: Tensor
     logits: Tensor
@@ -78,7 +78,7 @@ class FeatureNetworks:
         self.precision = choose_search_precision(device)
 
     def features(self, images: Tensor) -> FaceFeatures:
-        """(N, 3, S, S) in [0, 1] -> Features, in chunks of any size: the caller sees to that."""
+        """(N, 3, S, S) in [0, 1] -> FaceFeatures, in chunks of any size: the caller sees to that."""
         side = images.shape[3]
         grid = _make_crop_grid(side).to(images)
         chips = grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=True)

@@ -162,7 +162,7 @@ class SFace(Recogniser):
         return self.detector.find_largest(images)
 
     def align(self, images: Tensor, faces: DetectedFaces) -> Tensor:
-        """As OpenCV's alignCrop: similarity transform to TEMPLATE, bilinear, black outside the image."""
+        """As OpenCV's alignCrop: similarity transform to ARCFACE_TEMPLATE, bilinear, black outside the image."""
         found = faces.found
         matrices = fit_similarity(faces.landmarks[found], ARCFACE_TEMPLATE)
         return cut_faces(images.to(self.device), found, matrices, self.card.input_size)

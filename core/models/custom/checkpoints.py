@@ -80,7 +80,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 def fill_label_options(own: CustomModel, count: int, path: Path, *, guess: str) -> dict[str, Any]:
     """The options with the order of the outputs and the labels filled in, so that they can be read and corrected.
 
-    count: the network's outputs. guess: the name in ORDERS where no other one fits better.
+    count: the network's outputs. guess: the name in CLASS_ORDERS where no other one fits better.
     Raises LiminalError for an order that does not fit, and where an emotion has no output.
     """
     order: str | None = own.options.get("order") or _guess_order(count, path, guess)

@@ -42,7 +42,7 @@ HELD_OUT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class TrainingFaces:
-    """latents (N, d), features (N, 572) in the order of BLOCKS, logits (N, 2, 6) of the teachers; the last ones are held out."""
+    """latents (N, d), features (N, 572) in the order of FEATURE_BLOCKS, logits (N, 2, 6) of the teachers; the last are held out."""
 
     generator: str
     seed: int
@@ -195,7 +195,7 @@ def _label_by_folder(path: Path, folder: Path) -> LabelledPicture:
 
 
 def read_pictures(paths: Sequence[Path]) -> Tensor:
-    """-> (N, 3, SIDE, SIDE) in [0, 1]: the middle square, scaled. Raises LiminalError that names the first that is damaged."""
+    """-> (N, 3, PICTURE_SIDE, PICTURE_SIDE) in [0, 1]: the middle square, scaled. LiminalError names the first damaged one."""
     rows = []
     for path in paths:
         try:

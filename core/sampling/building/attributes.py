@@ -184,7 +184,7 @@ def _measure_mouth(pictures: NDArray[np.uint8], five: NDArray[np.float64]) -> ND
 
 
 def align_faces(images: Tensor, five: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(F, 3, H, W), (F, 5, 2) -> faces with eyes and mouth in FRAME, (F, CANON, CANON, 3), and how far off they stay, (F,)."""
+    """(F, 3, H, W), (F, 5, 2) -> faces with eyes and mouth in DEFAULT_FRAME, (F, S, S, 3) of S = ALIGNED_SIDE; errors (F,)."""
     template = torch.from_numpy(DEFAULT_FRAME) * ALIGNED_SIDE - 0.5
     corners = five[:, [0, 1, 3, 4]]
     matrices = fit_similarity(corners, template)
@@ -196,9 +196,9 @@ def align_faces(images: Tensor, five: Tensor) -> tuple[NDArray[np.float64], NDAr
 
 
 def _measure_grey_levels(images: Tensor, five: Tensor) -> NDArray[np.float64]:
-    """(F, 3, SIDE, SIDE), (F, 5, 2) -> the measures from face_luminance on: (F, 9)."""
+    """(F, 3, LANDMARK_SIDE, LANDMARK_SIDE), (F, 5, 2) -> the measures from face_luminance on: (F, 9)."""
     canon, off = align_faces(images, five)
-    luma = canon @ np.array([0.299, 0.587, 0.114])  # (F, CANON, CANON), BT.601
+    luma = canon @ np.array([0.299, 0.587, 0.114])  # (F, ALIGNED_SIDE, ALIGNED_SIDE), BT.601
     face = luma[:, 40:112, 30:98]  # forehead to chin, symmetric about the middle
     contrast = face.std(axis=(1, 2))
     cells = face.reshape(-1, 9, 8, 17, 4).mean(axis=(2, 4))
@@ -348,7 +348,7 @@ def measure_effects(
     recognisers: Sequence[str],
     progress: Progress,
 ) -> list[DirectionEffect]:
-    """One Effect a direction (A, d), on the first ``held_out`` frontal faces of new seeds in which every recogniser finds a face.
+    """One DirectionEffect a direction (A, d), on the first ``held_out`` frontal faces of new seeds that every recogniser finds.
 
     scale: the ``AttributeScale`` of the population that the directions were found in.
     """
@@ -390,7 +390,7 @@ def measure_effects(
 def _summarise_effects(
     changes: NDArray[np.float64], apart: NDArray[np.float64], recognisers: Sequence[str]
 ) -> list[DirectionEffect]:
-    """Signed changes (F, A, 2, A) and distances (F, R, A, 2) -> one Effect a direction. Faces, not steps, are the units."""
+    """Signed changes (F, A, 2, A) and distances (F, R, A, 2) -> a DirectionEffect a direction. Faces, not steps, are the units."""
     from statsmodels.stats.proportion import proportion_confint
 
     effects = []

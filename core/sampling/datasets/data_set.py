@@ -275,7 +275,7 @@ MAX_SUBSET = 500
 def make_subset(data: DataSet, kind: Kind, stimuli: Sequence[str]) -> SampleSet:
     """Pairs (identity) or faces (emotion) by their ids, as one batch; bases come along, of identity each beside itself too.
 
-    Raises LiminalError where there are none or more than MOST, where the data set lacks one, or where it is damaged.
+    Raises LiminalError where there are none or more than MAX_SUBSET, where the data set lacks one, or where it is damaged.
     """
     wanted = list(dict.fromkeys(stimuli))
     if not 1 <= len(wanted) <= MAX_SUBSET:

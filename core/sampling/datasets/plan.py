@@ -200,7 +200,7 @@ def _iterate_identity_pieces(part: IdentityPlan, numbered: Iterator[int]) -> Ite
 
 
 def _iterate_emotion_pieces(part: EmotionPlan, seed: int, size: int, numbered: Iterator[int]) -> Iterator[Piece]:
-    """By pair, base and block of at most MOST images (one configuration each), then by type: guided and unguided share a seed."""
+    """By pair, base and block of at most MAX_COUNT images (a configuration each), then by type: guided, unguided share a seed."""
     shown: set[str] = set()
     for pair in part.pairs:
         for base in part.bases or (None,):

@@ -55,7 +55,7 @@ def generate_emotion_set(
     """All samples of a configuration. base: one for all of them; None: the gallery's where one is named, else one each, drawn.
 
     only: these of the samples, whole groups (``GROUP_SIZE``) but for the configuration's last one; each is the same as among all.
-    Events: Stage, BaseShown, Denoising, BoundaryMade. Raises Cancelled between two groups when the user asks.
+    Events: Stage, BaseShown, DenoisingStep, BoundarySampleMade. Raises Cancelled between two groups when the user asks.
     """
     wanted = range(configuration.count) if only is None else only
     if wanted.step != 1 or wanted.start % GROUP_SIZE or (wanted.stop % GROUP_SIZE and wanted.stop != configuration.count):

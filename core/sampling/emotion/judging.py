@@ -169,7 +169,7 @@ class JudgedImage:
 def judge_images(
     images: Tensor, bases: Tensor | None, configuration: EmotionConfiguration, panel: EmotionPanel
 ) -> list[JudgedImage]:
-    """(N, 3, H, W) as they are stored, beside their bases' descriptors (N, D) -> one Judged an image. None: they are bases."""
+    """(N, 3, H, W) as they are stored, beside their bases' descriptors (N, D) -> one JudgedImage an image. None: they are bases."""
     reference, pair = panel.reference, configuration.pair
     with torch.inference_mode():
         logits = {name: judge.logits(images).cpu().double().numpy() for name, judge in panel.classifiers.items()}

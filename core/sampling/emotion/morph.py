@@ -53,7 +53,7 @@ def make_morph(
     base: Base | None = None,
     panel: EmotionPanel | None = None,
 ) -> EmotionMorph:
-    """Search for both ends and the boundary near the base, then walk between them. Events: Stage, BaseShown, BoundaryMade.
+    """Search for both ends and the boundary near the base, then walk between them. Events: Stage, BaseShown, BoundarySampleMade.
 
     Raises LiminalError for fewer than 3 or more than 201 frames.
     """

@@ -63,7 +63,7 @@ def pairwise_distances(a: NDArray[Any], b: NDArray[Any], metric: Metric) -> NDAr
 
 
 def compact_descriptors(vectors: NDArray[Any], metric: Metric) -> NDArray[Any]:
-    """The same vectors (N, D) in float16 if no distance among the first 300 moves by more than ROUNDING, else in float32."""
+    """The same vectors (N, D) in float16 if no distance among the first 300 moves by more than ROUNDING_LIMIT, else in float32."""
     full, half = vectors.astype(np.float32), vectors.astype(np.float16)
     known = full[np.isfinite(full).all(axis=1)][:300]
     moved = np.abs(pairwise_distances(known, known, metric) - pairwise_distances(known.astype(np.float16), known, metric))

@@ -392,7 +392,7 @@ def convert_table(
     stimuli: Collection[str] | None = None,
     pictures: Collection[str] = (),
 ) -> ConvertedAnswers:
-    """Read the cells as the mapping says -> Converted. Pure: nothing is stored.
+    """Read the cells as the mapping says -> ConvertedAnswers. Pure: nothing is stored.
 
     kind: of the study that exists already; stimuli: the only ones that may be answered about (a study that exists); pictures: names
     that are known otherwise (the library's). A path such as images/<id>.png stands for the id where that is known.

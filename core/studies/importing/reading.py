@@ -43,7 +43,7 @@ class Problem:
 
 @dataclass
 class Problems:
-    """The first LISTED problems in words, and every line that has one; a row counts once, with its first reason."""
+    """The first MAX_LISTED problems in words, and every line that has one; a row counts once, with its first reason."""
 
     listed: list[Problem] = field(default_factory=list)
     lines: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # sorted
@@ -203,7 +203,7 @@ UNDEFINED_1252 = b"\x81\x8d\x8f\x90\x9d"
 
 
 def read_csv(stream: BinaryIO, name: str, digest: str, encoding: str | None = None) -> ImportedTable:
-    """A table separated by commas, tabs, semicolons or bars -> Imported; see ``reading.read`` for what it raises."""
+    """A table separated by commas, tabs, semicolons or bars -> ImportedTable; see ``read_file`` for what it raises."""
     encoding = encoding or find_encoding(stream, name)
     separator = find_separator(stream, name, encoding)
     ragged: dict[int, int] = {}
@@ -351,7 +351,7 @@ MAX_UNPACKED = 16 * 2**30
 
 
 def read_parquet(stream: BinaryIO, name: str, digest: str) -> ImportedTable:
-    """A Parquet file -> Imported; see ``reading.read`` for what it raises."""
+    """A Parquet file -> ImportedTable; see ``read_file`` for what it raises."""
     table = open_parquet(stream, name)
     frame = pa.table(
         [_to_text_column(table[column], column, name) for column in table.column_names], names=table.column_names
@@ -415,7 +415,7 @@ WRAPPERS = ("values", "trials", "data", "results")
 
 
 def read_json(stream: BinaryIO, name: str, digest: str, encoding: str | None = None) -> ImportedTable:
-    """Trials -> Imported, a row a trial. Raises LiminalError for what is no list of trials."""
+    """Trials -> ImportedTable, a row a trial. Raises LiminalError for what is no list of trials."""
     try:
         text = stream.read().decode(encoding or "utf-8-sig")
     except LookupError:
