@@ -161,6 +161,7 @@ ANSWER_FIELDS: dict[str, tuple[type, ...]] = {
 
 
 def _build_rating(row: dict[str, Any], assignment: access.RaterAssignment) -> Rating:
+    """The answer that a request sends. The size and form of the request are checked here, the answer itself by ``Rating``."""
     unknown = sorted(set(row) - set(ANSWER_FIELDS))
     if unknown:
         raise RequestRefused(400, f"An answer has no field '{unknown[0][:40]}'.")
@@ -169,8 +170,8 @@ def _build_rating(row: dict[str, Any], assignment: access.RaterAssignment) -> Ra
             raise RequestRefused(400, f"An answer's field '{name}' is missing or of the wrong kind.")
     if row["stimulus"] not in assignment.stimuli or row["task"] not in access.TASKS[assignment.study.plan.kind]:
         raise RequestRefused(400, "This question was not asked of this person; open the study's link again.")
-    if row["reaction_time_ms"] is not None and not 0 <= row["reaction_time_ms"] <= MAX_REACTION_MS:
-        raise RequestRefused(400, "A reaction time is from 0 ms to a day.")
+    if (row["reaction_time_ms"] or 0) > MAX_REACTION_MS:
+        raise RequestRefused(400, "A reaction time is at most a day.")
     if len(json.dumps(row["presented"])) > MAX_PRESENTED_LENGTH:
         raise RequestRefused(400, "The record of how a trial was shown is too long.")
     trial, sentinel = assignment.stimuli[row["stimulus"]]

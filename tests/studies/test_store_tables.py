@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
-from core.studies.ratings import Rating, make_ratings_table, type_columns
+from core.studies.ratings import MAX_TRIAL, Rating, check_table, make_ratings_table, type_columns
 from core.studies.storage import answers as storage_answers
 from core.studies.study import RatingPlan, Study
 
@@ -132,6 +132,39 @@ def test_a_bad_row_far_down_keeps_all_out(bulk_store, small_chunks, values, word
     with pytest.raises(LiminalError, match=words):
         bulk_store.save_table(frame)
     assert len(bulk_store.ratings("bulk")) == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "kept"),
+    [
+        ("rating_id", "17", None),
+        ("rater", " Ada\u200d ", "Ada\u200d"),
+        ("rater", "", None),
+        ("rater", "a\tb", None),
+        ("stimulus", "x" * 200, "x" * 200),
+        ("stimulus", "x" * 201, None),
+        ("session", "", ""),
+        ("session", "\x7f", None),
+        ("trial", MAX_TRIAL, MAX_TRIAL),
+        ("trial", MAX_TRIAL + 1, None),
+        ("trial", -1, None),
+        ("value", " Fear", "fear"),
+        ("value", "bored", None),
+        ("task", "taste", None),
+        ("reaction_time_ms", 0.0, 0.0),
+        ("reaction_time_ms", -0.5, None),
+        ("source", "alien", None),
+    ],
+)
+def test_a_table_and_a_single_answer_are_checked_by_the_same_rules(column, cell, kept):
+    good = Rating("bulk", "r", "s1", "emotion", "fear")
+    table, faults = check_table(make_ratings_table([good.to_row(), good.to_row() | {column: cell}]))
+    assert faults.tolist() == ["", "" if kept is not None else column]
+    if kept is None:
+        with pytest.raises(LiminalError):
+            dataclasses.replace(good, **{column: cell})
+    else:
+        assert table[column][1] == getattr(dataclasses.replace(good, **{column: cell}), column) == kept
 
 
 def test_doubled_ids_and_doubled_trials_keep_all_out(bulk_store, small_chunks):

@@ -1,7 +1,7 @@
 """A file and what its columns mean -> answers in the one row schema (RATINGS), and every row that cannot be one.
 
-``LongTable`` reads the cells as the mapping says; ``check_answers`` holds every answer to the contract of ratings (by pandera)
-and says by line what fails and why. Answers whose file gives no ids get version 5 UUIDs (RFC 9562, section 5.5) that depend on
+``LongTable`` reads the cells as the mapping says; ``ratings.check_table`` checks every answer, and ``report_faults`` says by line
+what does not fit and why. Answers whose file gives no ids get version 5 UUIDs (RFC 9562, section 5.5) that depend on
 the study, the file's content and the line, so that importing a file twice is importing it once. Nothing is stored here.
 """
 
@@ -12,11 +12,10 @@ import json
 import re
 import uuid
 from collections import abc
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +35,18 @@ from core.studies.importing.mapping import (
     parse_truths,
 )
 from core.studies.importing.reading import ImportedTable, Problems
-from core.studies.ratings import RATINGS, SOURCES, TASKS, UNKNOWN_TIME, check_value, make_ratings_table, name_or_none, type_columns
+from core.studies.ratings import (
+    RATINGS,
+    TASKS,
+    TEXT,
+    UNKNOWN_TIME,
+    check_table,
+    check_value,
+    describe_fault,
+    make_ratings_table,
+    map_distinct,
+    type_columns,
+)
 from core.studies.study import Kind, Stimulus
 
 NAMESPACE = uuid.UUID("6f1f3c1e-2c0e-5d3c-9d0b-3f0f6c1d8a57")
@@ -73,81 +83,29 @@ def normalise_identifier(text: str) -> str | None:
         return None
 
 
-MAX_TRIAL = 2**31 - 1
-
-ROWS_PER_CHECK = 500_000
-
-REASONS: Mapping[str, str] = {
-    "rating_id": "'{0}' is no UUID, which an answer's identifier has to be",
-    "rater": "'{0}' names nobody: who answered has a name of 1 to 200 printable characters",
-    "stimulus": "'{0}' names no picture: what was answered about has a name of 1 to 200 printable characters",
-    "session": "'{0}' is no session: it has at most 200 printable characters",
-    "trial": "'{0}' is no place in an order: it is a whole number from 0",
-    "task": "'{0}' is no task; there are similarity, identity and emotion",
-    "value": "{0}",
-    "reaction_time_ms": "'{0}' is no reaction time: it is a number from 0, or nothing",
-    "is_sentinel": "'{0}' is neither yes nor no, which 'attention check' has to be",
-    "source": "'{0}' is no source of answers; there are human, simulated and model",
-    "presented": "'{0}' is no JSON object, which how a trial was shown has to be",
-    "created_at": "'{0}' is no time that is understood; write for example 2026-11-22T10:00:00Z",
-}
-"""By column: what is wrong with a cell. {0}: what the file holds there."""
-
-
-@lru_cache(maxsize=1)
-def answer_schema() -> Any:
-    """The pandera schema of answers before the last turn into types: null stands for what could not be understood."""
-    import pandera.pandas as pa
-
-    return pa.DataFrameSchema(
-        {
-            "rating_id": pa.Column(nullable=False),
-            "rater": pa.Column(nullable=False),
-            "stimulus": pa.Column(nullable=False),
-            "session": pa.Column(nullable=False),
-            "trial": pa.Column(checks=[pa.Check.in_range(0, MAX_TRIAL), pa.Check(lambda column: column % 1 == 0)], nullable=False),
-            "task": pa.Column(nullable=False),
-            "value": pa.Column(nullable=False),
-            "reaction_time_ms": pa.Column(checks=pa.Check.ge(0), nullable=True),
-            "is_sentinel": pa.Column(nullable=False),
-            "source": pa.Column(checks=pa.Check.isin(SOURCES), nullable=False),
-            "presented": pa.Column(nullable=False),
-            "created_at": pa.Column(nullable=False),
-        }
-    )
-
-
-def check_answers(
-    parsed: pd.DataFrame, raw: pd.DataFrame, lines: NDArray[np.int64], reasons: Mapping[str, Mapping[str, str]], problems: Problems
+def report_faults(
+    faults: NDArray[np.object_],
+    raw: pd.DataFrame,
+    lines: NDArray[np.int64],
+    reasons: Mapping[str, Mapping[str, str]],
+    problems: Problems,
 ) -> NDArray[np.bool_]:
-    """Check ``parsed`` -> which rows fail; each is added to ``problems`` with its line and its first reason.
+    """Add every row with a fault (a column of RATINGS, '' where there is none) to ``problems`` -> which rows these are.
 
-    raw: the same rows as the file has them; reasons: by column, sentences by raw text that stand in for those of REASONS.
+    raw: the same rows as the file has them; reasons: by column, sentences by raw text that stand in for those of FAULTS.
     """
-    from pandera.errors import SchemaErrors
+    places = np.flatnonzero(faults != "")
 
-    bad = np.zeros(len(parsed), dtype=bool)
-    for start in range(0, len(parsed), ROWS_PER_CHECK):
-        part = parsed.iloc[start : start + ROWS_PER_CHECK].reset_index(drop=True)
-        try:
-            answer_schema().validate(part, lazy=True)
-        except SchemaErrors as errors:
-            cases = errors.failure_cases.dropna(subset=["index"]).drop_duplicates("index")
-            places = cases["index"].to_numpy(dtype=np.int64) + start
-            columns = cases["column"].tolist()
-            bad[places] = True
-            problems.add(lines[places], lambda at, p=places, c=columns: _explain_cell(c[at], raw[c[at]].iloc[int(p[at])], reasons))  # type: ignore[misc]
-    return bad
+    def describe(at: int) -> str:
+        column = faults[places[at]]
+        cell = raw[column].iloc[int(places[at])]
+        text = cell if isinstance(cell, str) else ""
+        if text in reasons.get(column, {}):
+            return reasons[column][text]
+        return "there is no answer" if column == "value" and not text.strip() else describe_fault(column, text)
 
-
-def _explain_cell(column: str, cell: object, reasons: Mapping[str, Mapping[str, str]]) -> str:
-    text = "" if not isinstance(cell, str) else cell
-    if text in reasons.get(column, {}):
-        return reasons[column][text]
-    shown = text if len(text) <= 80 else f"{text[:80]}…"
-    if not text.strip() and column == "value":
-        return "there is no answer"
-    return REASONS[column].format(shown.replace("\0", "\\0"))
+    problems.add(lines[places], describe)
+    return np.asarray(faults != "", dtype=bool)
 
 
 def find_duplicates(
@@ -167,8 +125,6 @@ FILE_NAME = "{file}"
 """As a constant: the file's name without its ending."""
 
 IMAGE_TAG = re.compile(r"""<img[^>]*\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
-
-TEXT = pd.StringDtype(na_value=np.nan)
 
 CHUNK = 500_000
 """Rows that are looked at together."""
@@ -236,21 +192,21 @@ class LongTable:
         parsed = pd.DataFrame(index=raw.index)
         parsed["rating_id"] = self._identifiers(raw, lines)
         parsed["study"] = pd.Series(self.study, index=raw.index, dtype=TEXT)
-        parsed["rater"] = self._names(raw["rater"], "rater")
+        parsed["rater"] = raw["rater"]
         none = (
             raw["session"].fillna("") == "" if self.mapping.exported else pd.Series(find_missing(raw["session"]), index=raw.index)
         )
-        parsed["session"] = self._names(raw["session"].mask(none, "-"), "session").mask(none, "")
+        parsed["session"] = raw["session"].mask(none, "")
         parsed["trial"] = trial
-        parsed["stimulus"] = self._names(_map_text(raw["stimulus"], self._stimulus), "stimulus")
-        parsed["task"] = raw["task"].where(raw["task"].isin(TASKS))
+        parsed["stimulus"] = map_distinct(raw["stimulus"], self._stimulus)
+        parsed["task"] = raw["task"]
         parsed["value"] = self._values(raw, self.mapping.fields[target])
         reaction, odd = parse_numbers(raw["reaction_time_ms"], self.imported.decimal_comma)
         unit = self.mapping.fields["reaction_time_ms"].unit if "reaction_time_ms" in self.mapping.fields else "ms"
         parsed["reaction_time_ms"] = np.where(odd, -1.0, reaction * (1000.0 if unit == "s" else 1.0))
         parsed["is_sentinel"] = _mask_gaps(*parse_truths(raw["is_sentinel"]))
         parsed["source"] = raw["source"].str.strip().str.lower()
-        parsed["presented"] = _map_text(raw["presented"], _check_json_object)
+        parsed["presented"] = map_distinct(raw["presented"], _check_json_object)
         parsed["created_at"] = created.where(~created.isna() | odd_times, pd.Timestamp(UNKNOWN_TIME))
         if len(self.mapping.answers()) > 1:  # a row may hold an answer to one task and none to another
             held = ~find_missing(raw["value"])
@@ -267,12 +223,8 @@ class LongTable:
         if self.mapping.exported:
             return unescape_column(column) if self.imported.kind == "csv" and RATINGS.get(target) == "str" else column
         if field.values:
-            return _map_text(column, lambda text: field.values.get(text.strip().lower(), text))
+            return map_distinct(column, lambda text: field.values.get(text.strip().lower(), text))
         return column
-
-    def _names(self, column: pd.Series, meaning: str) -> pd.Series:
-        """Names as the store keeps them."""
-        return _map_text(column, lambda text: name_or_none(meaning, text))
 
     def _stimulus(self, text: str) -> str | None:
         """The source of an HTML picture; of a path its last part where only that is known."""
@@ -295,7 +247,7 @@ class LongTable:
         for task in TASKS:
             of_task = raw["task"] == task
             if of_task.any():
-                made[of_task] = _map_text(raw.loc[of_task, "value"], partial(self._value, task, answer))
+                made[of_task] = map_distinct(raw.loc[of_task, "value"], partial(self._value, task, answer))
         return made
 
     def _value(self, task: str, answer: MappedField, text: str) -> str | None:
@@ -322,7 +274,7 @@ class LongTable:
             return derive_identifiers(
                 base, (f"{line}/{task}" for line, task in zip(lines.tolist(), raw["task"].tolist(), strict=True))
             )
-        kept = _map_text(raw["rating_id"], normalise_identifier)
+        kept = map_distinct(raw["rating_id"], normalise_identifier)
         if "study" in self.mapping.fields and (elsewhere := raw["study"] != self.study).any():
             self.notes.append("The answers come from a study of another name and get identifiers of their own.")
             base = uuid.uuid5(NAMESPACE, self.study)
@@ -330,13 +282,6 @@ class LongTable:
                 derive_identifiers(base, kept[elsewhere].fillna("").tolist()).mask(kept[elsewhere].isna().to_numpy()).to_numpy()
             )
         return kept
-
-
-def _map_text(column: pd.Series, change: Callable[[str], str | None]) -> pd.Series:
-    """``change`` for every text of a column, worked out once for each that occurs; missing cells stay missing."""
-    codes, different = pd.factorize(column)
-    changed = pd.array([*(change(text) for text in different), None], dtype=TEXT)
-    return pd.Series(changed.take(codes), index=column.index)  # code -1, a missing cell, takes the last one
 
 
 def _mask_gaps(values: NDArray[np.bool_], gaps: NDArray[np.bool_]) -> pd.Series:
@@ -416,8 +361,9 @@ def convert_table(
     for raw, parsed, lines in answers.pieces():
         understood = understood or bool(parsed["value"].notna().any())
         examples |= dict(list(answers.reasons["value"].items())[: MAX_EXAMPLES - len(examples)])
-        bad = check_answers(parsed, raw, lines, answers.reasons, problems)
-        good.append(type_columns(parsed[~bad]))
+        checked, faults = check_table(parsed)
+        bad = report_faults(faults, raw, lines, answers.reasons, problems)
+        good.append(type_columns(checked[~bad]))
         places.append(lines[~bad])
     if not understood:
         raise _no_answers_error(examples, mapping)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, RowMapping, Select, Table, Text, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import LiminalError
-from core.studies.ratings import RATINGS, SOURCES, Rating, Source, TakenId, check_name, check_value, type_columns
+from core.studies.ratings import RATINGS, Rating, Source, TakenId, check_table, check_value, describe_fault, type_columns
 from core.studies.storage import database
 from core.studies.storage.database import Database
 from core.studies.storage.tables import ANSWERS, RATERS, STIMULI, STUDIES
@@ -170,13 +170,12 @@ class _StoredState:
             raise LiminalError(f"There is no study '{rating.study}'.")
         if study["closed"]:
             raise LiminalError(f"The study '{rating.study}' is closed and takes no more answers.")
-        check_name(rating.session or "-", "session")
         row = rating.to_row()
         rater = self.raters.get((rating.study, rating.rater))
         if rater is None:
             if rating.source == "human" and not study["published"]:
                 raise LiminalError(f"Nobody called '{rating.rater}' takes part in the study '{rating.study}'; open its link anew.")
-            return row | {"rater": check_name(rating.rater, "rater"), "stimulus": check_name(rating.stimulus, "stimulus")}
+            return row
         if rating.source not in ("human", rater["source"]):  # 'human' is only the default
             raise LiminalError(f"'{rating.rater}' is the name of a person in the study '{rating.study}'; choose another name.")
         if rating.stimulus not in rater["trials"]:
@@ -192,8 +191,6 @@ class _StoredState:
 CHUNK = 20_000
 """Rows."""
 
-UUID_PATTERN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-REQUIRED_COLUMNS = [name for name in RATINGS if name not in ("session", "presented", "reaction_time_ms")]
 COLUMN_LIST = ", ".join(RATINGS)
 _COERCED: list[Any] = [type_coerce(ANSWERS.c[name], Text).label(name) for name in RATINGS]
 _DRIVER_ROWS: Select[Any] = select(*_COERCED)  # values as the driver gives them
@@ -212,11 +209,10 @@ def save_rows(connection: Connection, frame: pd.DataFrame) -> int:
     twice = frame["rating_id"].duplicated()
     if twice.any():
         raise LiminalError(f"The id {frame['rating_id'][twice].iloc[0]} is there twice; every answer needs one of its own.")
-    checked: set[tuple[str, str]] = set()
     insert = _into_sqlite if connection.dialect.name == "sqlite" else _into_postgresql
     new = 0
     for start in range(0, len(frame), CHUNK):
-        chunk = _check_chunk(frame.iloc[start : start + CHUNK], checked)
+        chunk = _check_chunk(frame.iloc[start : start + CHUNK])
         rows = list(zip(*(_driver_values(chunk[name], connection) for name in RATINGS), strict=True))
         inserted = insert(connection, rows)
         if inserted != len(rows):
@@ -242,30 +238,23 @@ def _into_postgresql(connection: Connection, rows: list[DriverRow]) -> int:
     return inserted
 
 
-def _check_chunk(chunk: pd.DataFrame, checked: set[tuple[str, str]]) -> pd.DataFrame:
-    """The chunk, typed, with values in their one form. checked: names that were looked at before."""
+def _check_chunk(chunk: pd.DataFrame) -> pd.DataFrame:
+    """The chunk, typed, with names and values in their one form. Raises LiminalError for its first row that does not fit."""
     try:
         chunk = type_columns(chunk)
     except (ValueError, TypeError, OverflowError) as error:
         raise LiminalError(f"The table of answers has a value of the wrong type: {error}.") from None
-    for name in REQUIRED_COLUMNS:
-        if chunk[name].isna().any():
-            raise LiminalError(f"An answer has no {name}; every answer needs one.")
-    odd = ~chunk["rating_id"].str.fullmatch(UUID_PATTERN)
-    if odd.any():
-        raise LiminalError(f"'{chunk['rating_id'][odd].iloc[0]}' is no UUID in its usual form; every answer needs one.")
-    for name in set(chunk["source"].unique()) - set(SOURCES):
-        raise LiminalError(f"An answer's source is {', '.join(SOURCES)}, not '{name}'.")
     chunk = chunk.fillna({"session": "", "presented": "{}"})
-    for column in ("rater", "stimulus", "session"):
-        for name in chunk[column].unique():
-            if (column, name) not in checked and name + column != "session":
-                if check_name(name, column) != name:
-                    raise LiminalError(f"The name of a {column} must not begin or end with a space, as {name!r} does.")
-                checked.add((column, name))
-    given = chunk[["task", "value"]].drop_duplicates()
-    values = {(task, value): check_value(task, value) for task, value in given.itertuples(index=False)}
-    return chunk.assign(value=[values[pair] for pair in zip(chunk["task"], chunk["value"], strict=True)])
+    checked, faults = check_table(chunk)
+    for row in np.flatnonzero(faults != "")[:1]:
+        column, cell = str(faults[row]), chunk[faults[row]].iloc[row]
+        if pd.isna(cell):
+            raise LiminalError(f"An answer has no {column}; every answer needs one.")
+        if column == "value":
+            check_value(chunk["task"].iloc[row], cell)
+        fault = describe_fault(column, cell)
+        raise LiminalError(f"{fault[:1].upper()}{fault[1:]}.")
+    return checked
 
 
 def _driver_values(column: pd.Series, connection: Connection) -> Sequence[Any]:
