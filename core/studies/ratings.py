@@ -222,7 +222,7 @@ def check_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.object_]]
         "source": frame["source"].isin(SOURCES),
     }
     faults = np.full(len(frame), "", dtype=object)
-    for name in reversed(FAULTS):
+    for name in reversed(list(FAULTS)):
         faults[~fits[name].fillna(False).to_numpy(dtype=bool)] = name
     return table, faults
 
