@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.figures.theme import format_percent
 from ui.components import Verdict
 
 if TYPE_CHECKING:
@@ -33,12 +34,6 @@ def judge_distance(distance: float | None, threshold: float) -> Verdict:
     if distance is None or not math.isfinite(distance):
         return "none"
     return "open" if distance < threshold else "closed"
-
-
-def format_percent(share: float) -> str:
-    """A share in [0, 1] in per cent: one decimal below ten."""
-    value = 100 * share
-    return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
 
 
 def format_one_in(rate: float) -> str:

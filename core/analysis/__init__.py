@@ -1,1 +1,1 @@
-"""What samples and ratings say: tables in, result dataclasses out."""
+"""Statistics of samples and ratings: tables in, result dataclasses out."""

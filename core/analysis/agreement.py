@@ -51,7 +51,7 @@ class AgreementResult(Result):
 def measure_agreement(
     ratings: pd.DataFrame, task: Task, *, excluded: Collection[str] = (), resamples: int = RESAMPLES, seed: int = 0
 ) -> AgreementResult:
-    """All of it for one task. Attention checks are left out: nearly everyone agrees there."""
+    """Compute all measures for one task. Attention checks are left out, since nearly everyone agrees there."""
     codes = encode(select_answers(ratings, task, excluded=excluded, sentinels=False))
     several = codes.votes[codes.image] > 1 if len(codes.value) else np.empty(0, bool)
     blocks = _find_blocks(codes) if task == "similarity" else ()
@@ -94,19 +94,19 @@ def krippendorff_alpha(
     if not len(image) or np.ptp(value) == 0:
         return undefined_estimate(len(paired))
     value = np.round(value) if level == "interval" else value  # 101 levels are enough, and the library's table stays small
-    domain, place = np.unique(value, return_inverse=True)
+    domain, code = np.unique(value, return_inverse=True)
     row = np.searchsorted(paired, image)
-    counts = np.bincount(row * len(domain) + place, minlength=len(paired) * len(domain)).reshape(len(paired), len(domain))
+    counts = np.bincount(row * len(domain) + code, minlength=len(paired) * len(domain)).reshape(len(paired), len(domain))
     if len(domain) < 2:
         return undefined_estimate(len(paired))
-    found = float(krippendorff.alpha(value_counts=counts, value_domain=domain, level_of_measurement=level))
+    alpha = float(krippendorff.alpha(value_counts=counts, value_domain=domain, level_of_measurement=level))
     inside, moments = _sum_disagreements(counts.astype(np.float64), domain, level)
     draws = [
-        _alpha_from_sums(inside @ each.images, moments.T @ each.images, level)
-        for each in draw_weights(len(paired), 1, resamples=resamples, seed=seed)
+        _alpha_from_sums(inside @ weights.images, moments.T @ weights.images, level)
+        for weights in draw_weights(len(paired), 1, resamples=resamples, seed=seed)
     ]
     low, high = percentile_interval(np.concatenate(draws))
-    return Estimate(found, float(low), float(high), len(paired))
+    return Estimate(alpha, float(low), float(high), len(paired))
 
 
 def _sum_disagreements(counts: Array, domain: Array, level: str) -> tuple[Array, Array]:
@@ -131,23 +131,25 @@ def _alpha_from_sums(observed: Array, moments: Array, level: str) -> Array:
 
 
 def _find_blocks(codes: EncodedRatings) -> tuple[RaterBlock, ...]:
-    """People in blocks that share most of their images, each with its ICC."""
+    """Group the raters into blocks that share most of their images, each with its ICC."""
     if not len(codes.value):
         return ()
-    answered = codes.matrix(np.ones(len(codes.value))).T.tocsr() > 0  # (R, I)
+    answered = codes.sum_by_image_and_rater(np.ones(len(codes.value))).T.tocsr() > 0  # (R, I)
     shared = (answered.astype(np.float64) @ answered.T.astype(np.float64)).toarray()
-    own = np.diag(shared)
+    answers = np.diag(shared)
     _, block = csgraph.connected_components(
-        sparse.csr_array(shared > MIN_OVERLAP * np.maximum(own[:, None], own[None, :])), directed=False
+        sparse.csr_array(shared > MIN_OVERLAP * np.maximum(answers[:, None], answers[None, :])), directed=False
     )
-    means = safe_divide(codes.matrix(codes.value).toarray(), codes.matrix(np.ones(len(codes.value))).toarray())  # (I, R)
-    found = []
-    for each in np.unique(block):
-        table = means[:, block == each]
+    means = safe_divide(
+        codes.sum_by_image_and_rater(codes.value).toarray(), codes.sum_by_image_and_rater(np.ones(len(codes.value))).toarray()
+    )  # (I, R)
+    blocks = []
+    for number in np.unique(block):
+        table = means[:, block == number]
         table = table[np.isfinite(table).all(axis=1)]
         if table.shape[1] > 1 and len(table) > 2:
-            found.append(RaterBlock(table.shape[1], len(table), intraclass_correlation(table)))
-    return tuple(found)
+            blocks.append(RaterBlock(table.shape[1], len(table), intraclass_correlation(table)))
+    return tuple(blocks)
 
 
 def intraclass_correlation(table: Array) -> Estimate:
@@ -163,7 +165,7 @@ def intraclass_correlation(table: Array) -> Estimate:
         warnings.simplefilter("ignore")  # pingouin 0.7 calls pandas 3 in outdated ways, and divides by 0 where all agree
         rows = pingouin.intraclass_corr(long, targets="image", raters="rater", ratings="value").set_index("Type")
     row = rows.loc["ICC(A,k)"]  # McGraw and Wong's name of ICC(2,k)
-    low, high = (float(each) for each in row["CI95"])
+    low, high = (float(bound) for bound in row["CI95"])
     return Estimate(float(row["ICC"]), low, high, images)
 
 
@@ -181,14 +183,14 @@ def _average_blocks(blocks: tuple[RaterBlock, ...]) -> Estimate:
 
 def _correlate_with_others(codes: EncodedRatings) -> Array:
     """Each person's correlation with the mean of the others (R,), NaN under three images or where one of the two is constant."""
-    votes, sums = codes.votes, codes.of_images(codes.value)
+    votes, sums = codes.votes, codes.sum_by_image(codes.value)
     others = safe_divide((sums[codes.image] - codes.value), votes[codes.image] - 1)
     people = sparse.csr_array(
         (np.ones(len(codes.value)), (codes.rater, np.arange(len(codes.value)))), shape=(len(codes.raters), len(codes.value))
     )
     known = np.isfinite(others).astype(np.float64)[:, None]
-    found = correlate_cells(codes.value[:, None], others[:, None], known, people)[:, 0]
-    return np.where((people @ known)[:, 0] > 2, found, np.nan)
+    correlations = correlate_cells(codes.value[:, None], others[:, None], known, people)[:, 0]
+    return np.where((people @ known)[:, 0] > 2, correlations, np.nan)
 
 
 def _share_with_others(codes: EncodedRatings) -> Array:
@@ -200,9 +202,9 @@ def _share_with_others(codes: EncodedRatings) -> Array:
     others[np.arange(len(value)), value] -= 1
     most = others.max(axis=1) if len(others) else np.empty(0)
     agrees = (others[np.arange(len(value)), value] == most) / np.maximum((others == most[:, None]).sum(axis=1), 1)
-    asked = most > 0
-    total = np.bincount(codes.rater[asked], minlength=len(codes.raters)).astype(np.float64)
-    return safe_divide(np.bincount(codes.rater[asked], weights=agrees[asked], minlength=len(codes.raters)), total)
+    comparable = most > 0
+    total = np.bincount(codes.rater[comparable], minlength=len(codes.raters)).astype(np.float64)
+    return safe_divide(np.bincount(codes.rater[comparable], weights=agrees[comparable], minlength=len(codes.raters)), total)
 
 
 def correlate_halves(codes: EncodedRatings, *, splits: int = HALF_SPLITS, seed: int = 0) -> Estimate:
@@ -218,12 +220,12 @@ def correlate_halves(codes: EncodedRatings, *, splits: int = HALF_SPLITS, seed: 
         return undefined_estimate(n)
     random = np.random.default_rng(seed)
     first, second = (np.empty((n, splits)) for _ in range(2))
-    for each in range(splits):
+    for split in range(splits):
         half = _deal_halves(image, random)
         for side, means in enumerate((first, second)):
             mine = half == side
             sums, counts = (np.bincount(image[mine], weights=w, minlength=n) for w in (value[mine], None))
-            means[:, each] = safe_divide(sums, counts)
+            means[:, split] = safe_divide(sums, counts)
     every = sparse.csr_array(np.ones((1, n)))
     points = correlate_cells(first, second, np.ones((n, splits)), every)[0]
     weights = np.hstack([part.images for part in draw_weights(n, 1, resamples=splits, seed=seed)])
@@ -239,9 +241,9 @@ def _deal_halves(image: NDArray[np.intp], random: np.random.Generator) -> NDArra
     """Every answer's half, 0 or 1: each image's answers are dealt out in random order, an odd one to either half."""
     order = np.lexsort((random.random(len(image)), image))
     starts = np.flatnonzero(np.r_[True, np.diff(image[order]) > 0])
-    place = np.arange(len(image)) - np.repeat(starts, np.diff(np.r_[starts, len(image)]))
+    position = np.arange(len(image)) - np.repeat(starts, np.diff(np.r_[starts, len(image)]))
     half = np.empty(len(image), np.intp)
-    half[order] = (place + random.integers(0, 2, len(starts))[image[order]]) % 2
+    half[order] = (position + random.integers(0, 2, len(starts))[image[order]]) % 2
     return half
 
 

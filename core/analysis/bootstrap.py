@@ -1,4 +1,4 @@
-"""Crossed bootstrap: people and images are both drawn anew, since both are samples of what could have been asked.
+"""Crossed bootstrap: people and images are both resampled, since both are samples of a population.
 
 An answer's weight in a resample is (times its rater was drawn) x (times its image was drawn); no answer is copied
 (Owen 2007, Annals of Applied Statistics 1, "The pigeonhole bootstrap"; Brennan, Harris and Hanson 1987 on crossed designs).
@@ -86,7 +86,7 @@ class VoteSums:
     @classmethod
     def of(cls, answers: EncodedRatings) -> VoteSums:
         """Sums of the values, and how many there are."""
-        return cls(answers.matrix(answers.value), answers.matrix(np.ones(len(answers.value))))
+        return cls(answers.sum_by_image_and_rater(answers.value), answers.sum_by_image_and_rater(np.ones(len(answers.value))))
 
     def weighted(self, raters: Array) -> tuple[Array, Array]:
         """Raters' weights (R, B) -> weighted sums and counts of every image, both (I, B)."""
@@ -134,10 +134,10 @@ def percentile_interval(draws: Array, level: float = 0.95) -> tuple[Array, Array
     draws = np.asarray(draws, np.float64)
     low, high = np.full(draws.shape[:-1], np.nan), np.full(draws.shape[:-1], np.nan)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    for place in np.ndindex(draws.shape[:-1]):
-        known = draws[place][np.isfinite(draws[place])]
+    for index in np.ndindex(draws.shape[:-1]):
+        known = draws[index][np.isfinite(draws[index])]
         if len(known):
-            low[place], high[place] = np.quantile(known, tails)
+            low[index], high[index] = np.quantile(known, tails)
     return low, high
 
 
@@ -167,6 +167,6 @@ def bootstrap_statistic(
     value = float(statistic(values, np.ones((n, 1)))[0])
     if n < 2 or not math.isfinite(value):
         return Estimate(value, math.nan, math.nan, n)
-    parts = [statistic(values, each.images) for each in draw_weights(n, 1, resamples=resamples, seed=seed)]
+    parts = [statistic(values, weights.images) for weights in draw_weights(n, 1, resamples=resamples, seed=seed)]
     low, high = percentile_interval(np.concatenate(parts))
     return Estimate(value, float(low), float(high), n)

@@ -63,7 +63,7 @@ class Choices(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierFit(Result):
-    """How well one classifier's probabilities foretell people's votes. Means over images, except where said."""
+    """How well one classifier's probabilities predict people's votes. Means over images, except where said."""
 
     classifier: str
     divergence: Estimate  # Jensen-Shannon divergence of shares and probabilities, bits: 0 the same, 1 nothing in common
@@ -82,7 +82,7 @@ def count_choices(
     sentinels: bool = False,
     seed: int = 0,
 ) -> Choices:
-    """Answers to emotion trials -> votes of every image (of ``images``, in that order, or of all that were answered)."""
+    """Count the answers to emotion trials by image (of ``images``, in that order, or of all that were answered)."""
     answers = select_answers(ratings, "emotion", excluded=excluded, sentinels=sentinels)
     codes = encode(answers, images)
     counts = count_votes(codes)  # (N, 6)
@@ -93,9 +93,9 @@ def count_choices(
     low, high = dirichlet_interval(counts, shannon_entropy, bits, seed=seed)
     times = answers.groupby("stimulus", sort=False)["reaction_time_ms"].median().reindex(codes.images)
     table = pd.DataFrame({"stimulus": codes.images.to_numpy(), "votes": votes.astype(np.int64)})
-    for place, emotion in enumerate(EMOTIONS):
-        table[f"count_{emotion}"] = counts[:, place].astype(np.int64)
-        table[f"share_{emotion}"] = shares[:, place]
+    for column, emotion in enumerate(EMOTIONS):
+        table[f"count_{emotion}"] = counts[:, column].astype(np.int64)
+        table[f"share_{emotion}"] = shares[:, column]
     table["chosen"] = np.where(votes > 0, np.array(EMOTIONS)[counts.argmax(axis=1)] if len(counts) else "", "")
     table = table.assign(entropy=plain_bits, bits=bits, low=low, high=high, reaction_time_ms=times.to_numpy(np.float64))
     enough = votes > 1
@@ -142,7 +142,7 @@ def dirichlet_interval(
 ) -> tuple[Array, Array]:
     """95 % interval of a statistic of each image's choice probabilities, (N, K) -> (N,), from its votes.
 
-    beside: what the statistic takes besides, (N, ...) each: images are worked through in parts that fit into memory.
+    beside: further arguments of the statistic, (N, ...) each, as images are processed in parts that fit into memory.
     Draws from the Dirichlet posterior under Jeffreys' prior, widened where it does not hold the value itself, which is computed
     from the votes alone. NaN where there are no votes.
     """
@@ -154,15 +154,15 @@ def dirichlet_interval(
         part = slice(start, min(start + at_once, n))
         drawn = random.standard_gamma(np.broadcast_to(counts[part] + DIRICHLET_PRIOR, (DIRICHLET_DRAWS, *counts[part].shape)))
         drawn /= drawn.sum(axis=2, keepdims=True)
-        own = [each[part] for each in beside]
-        of_draws = np.stack([statistic(each, *own) for each in drawn])
+        context = [values_of_image[part] for values_of_image in beside]
+        of_draws = np.stack([statistic(probabilities, *context) for probabilities in drawn])
         low[part], high[part] = np.quantile(of_draws, [0.025, 0.975], axis=0)
     voted = counts.sum(axis=1) > 0
     return np.where(voted, np.fmin(low, values), np.nan), np.where(voted, np.fmax(high, values), np.nan)
 
 
 def measure_fit(votes: Choices, p: Array, classifier: str, *, resamples: int = RESAMPLES, seed: int = 0) -> ClassifierFit:
-    """Votes of N images and a classifier's probabilities of the same images (N, 6), NaN rows where it said nothing."""
+    """Compare votes on N images with a classifier's probabilities of the same images (N, 6), NaN rows where it did not judge."""
     counts = votes.counts()
     known = (counts.sum(axis=1) > 0) & np.isfinite(p).all(axis=1)
     counts, p = counts[known], p[known]
@@ -238,7 +238,7 @@ class EntropyAndTime(Result):
 def summarise_reaction_times(
     ratings: pd.DataFrame, task: Task, *, excluded: Collection[str] = (), seed: int = 0
 ) -> ReactionTimeSummary:
-    """Answers of one task -> how long they took; answers without a time are left out."""
+    """Summarise the reaction times of one task's answers; answers without a time are left out."""
     answers = select_answers(ratings, task, excluded=excluded, sentinels=task != "emotion")
     answers = answers[np.isfinite(answers["reaction_time_ms"].to_numpy(np.float64))]
     times = answers["reaction_time_ms"].to_numpy(np.float64)
@@ -266,18 +266,20 @@ def relate_entropy_to_time(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> EntropyAndTime:
-    """Answers to emotion trials -> do people take longer over images that divide them? Images with at least two timed votes."""
+    """Correlate entropy with reaction time over images with at least two timed votes: do people take longer where they differ?"""
     votes = votes or count_choices(ratings, excluded=excluded)
     table = votes.table[(votes.table["votes"] > 1) & votes.table["reaction_time_ms"].notna()]
     table = table[["stimulus", "bits", "reaction_time_ms"]].rename(columns={"reaction_time_ms": "median_ms"}).reset_index(drop=True)
-    found, p = correlate_spearman(
+    spearman, p = correlate_spearman(
         table["bits"].to_numpy(np.float64), table["median_ms"].to_numpy(np.float64), resamples=resamples, seed=seed
     )
     return EntropyAndTime(
         basis=votes.basis,
         interval="95 %, bootstrap over images (of their ranks)",
-        note="" if math.isfinite(found.value) else "There is no correlation to speak of: it takes three timed images that differ.",
-        spearman=found,
+        note=""
+        if math.isfinite(spearman.value)
+        else "There is no correlation to speak of: it takes three timed images that differ.",
+        spearman=spearman,
         p=p,
         published=PUBLISHED_SPEARMAN,
         table=table,
@@ -291,14 +293,14 @@ def correlate_spearman(first: Array, second: Array, *, resamples: int = RESAMPLE
     n = len(x)
     if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return undefined_estimate(n), math.nan
-    found = stats.spearmanr(x, y)
+    result = stats.spearmanr(x, y)
     every = sparse.csr_array(np.ones((1, n)))
     draws = [
-        correlate_cells(x[:, None], y[:, None], each.images, every)[0]
-        for each in draw_weights(n, 1, resamples=resamples, seed=seed)
+        correlate_cells(x[:, None], y[:, None], weights.images, every)[0]
+        for weights in draw_weights(n, 1, resamples=resamples, seed=seed)
     ]
     low, high = percentile_interval(np.concatenate(draws))
-    return Estimate(float(found.statistic), float(low), float(high), n), float(found.pvalue)
+    return Estimate(float(result.statistic), float(low), float(high), n), float(result.pvalue)
 
 
 def shannon_entropy(probabilities: Array) -> Array:

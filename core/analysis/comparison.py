@@ -1,4 +1,4 @@
-"""Two sides on the same measure, with their difference and its interval: two studies, sets, models or groups of people.
+"""Compare two studies, sample sets, models or groups of raters on one measure: both values and their difference with its interval.
 
 Where both sides are about the same images, every resample draws the same images for both, so that what is hard about an image
 does not count as a difference; people are drawn within their side (Efron and Tibshirani 1993, chapter 8, "two samples").
@@ -35,7 +35,7 @@ else:
 
 @dataclass(frozen=True)
 class ComparisonSide:
-    """One of the two. draw: weights of images (I, B) and raters (R, B) -> a value for each row of the comparison (C, B)."""
+    """One of the two sides. draw: weights of images (I, B) and raters (R, B) -> a value for each row of the comparison (C, B)."""
 
     title: str
     images: int
@@ -84,12 +84,12 @@ def build_values_side(title: str, values: Array, cells: sparse.csr_array, basis:
 def compare_sides(
     names: Sequence[str], first: ComparisonSide, second: ComparisonSide, *, shared: bool, resamples: int = RESAMPLES, seed: int = 0
 ) -> Comparison:
-    """names: of the rows, the same for both sides. shared: image i is the same one on both sides."""
+    """Compare two sides row by row. names: of the rows, the same for both; shared: image i is the same one on both sides."""
     points = [side.draw(ResampleWeights(np.ones((side.images, 1)), np.ones((side.raters, 1))))[:, 0] for side in (first, second)]
     draws = (
         _resample_together(first, second, resamples, seed)
         if shared
-        else [_resample_alone(each, resamples, seed + k) for k, each in enumerate((first, second))]
+        else [_resample_alone(side, resamples, seed + k) for k, side in enumerate((first, second))]
     )
     table: dict[str, object] = {"name": list(names)}
     for name, side, point, drawn in zip(("first", "second"), (first, second), points, draws, strict=True):
@@ -117,16 +117,16 @@ def build_group_cells(groups: pd.Series[str], order: Sequence[str]) -> sparse.cs
 
 def _resample_together(first: ComparisonSide, second: ComparisonSide, resamples: int, seed: int) -> list[Array]:
     raters = first.raters + second.raters
-    found: tuple[list[Array], list[Array]] = ([], [])
-    for each in draw_weights(first.images, raters, resamples=resamples, seed=seed):
-        of_first, of_second = each.raters[: first.raters], each.raters[first.raters :]
-        found[0].append(first.draw(ResampleWeights(each.images, of_first)))
-        found[1].append(second.draw(ResampleWeights(each.images, of_second)))
-    return [np.concatenate(parts, axis=1) for parts in found]
+    draws: tuple[list[Array], list[Array]] = ([], [])
+    for weights in draw_weights(first.images, raters, resamples=resamples, seed=seed):
+        of_first, of_second = weights.raters[: first.raters], weights.raters[first.raters :]
+        draws[0].append(first.draw(ResampleWeights(weights.images, of_first)))
+        draws[1].append(second.draw(ResampleWeights(weights.images, of_second)))
+    return [np.concatenate(parts, axis=1) for parts in draws]
 
 
 def _resample_alone(side: ComparisonSide, resamples: int, seed: int) -> Array:
-    parts = [side.draw(each) for each in draw_weights(side.images, side.raters, resamples=resamples, seed=seed)]
+    parts = [side.draw(weights) for weights in draw_weights(side.images, side.raters, resamples=resamples, seed=seed)]
     return np.concatenate(parts, axis=1)
 
 
@@ -138,6 +138,6 @@ def _widen_interval(draws: Array, point: Array) -> tuple[Array, Array]:
 
 
 def _join_bases(first: Basis, second: Basis, shared: bool) -> Basis:
-    sources = " and ".join(dict.fromkeys(name for each in (first, second) for name in each.source.split(" and ") if name))
+    sources = " and ".join(dict.fromkeys(name for basis in (first, second) for name in basis.source.split(" and ") if name))
     images = max(first.images, second.images) if shared else first.images + second.images
     return Basis(images, first.raters + second.raters, first.answers + second.answers, sources)

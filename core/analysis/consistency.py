@@ -1,6 +1,6 @@
-"""Error consistency: do two deciders choose the same more often than their habits alone would make them?
+"""Error consistency: agreement of two raters, people or models, beyond what their own frequencies of answers produce by chance.
 
-Cohen's kappa for all pairs of deciders at once (Geirhos, Meding and Wichmann 2020, NeurIPS 33, eqs. 1-3). There, decisions are
+Cohen's kappa for all pairs of raters at once (Geirhos, Meding and Wichmann 2020, NeurIPS 33, eqs. 1-3). There, decisions are
 right or wrong; generated faces have no right answer, so the decisions themselves are compared: 'same person' or not, or which of
 six emotions (Cohen 1960 for more than two).
 """
@@ -39,7 +39,7 @@ class PairwiseKappas:
 
     shared: Array  # images that both decided
     observed: Array  # c_obs: share decided alike; NaN where nothing is shared
-    expected: Array  # c_exp: the same if both only kept their habits
+    expected: Array  # c_exp: the same if both answered independently with their own frequencies
     kappa: Array  # (c_obs - c_exp) / (1 - c_exp); NaN where c_exp = 1, since two constant deciders show nothing
 
 
@@ -89,7 +89,7 @@ def compute_kappas(decisions: Array) -> PairwiseKappas:
 
 @lru_cache(maxsize=1)
 def _limit_threads() -> ThreadpoolController:
-    """To keep small products on one thread: OpenBLAS's threads spin, and on busy cores 0.3 ms become 40."""
+    """Keeps small matrix products on one thread: OpenBLAS's threads spin, and on busy cores 0.3 ms become 40."""
     return ThreadpoolController()
 
 
@@ -103,16 +103,16 @@ def _chance_corrected(observed: Array, expected: Array) -> Array:
     return safe_divide(observed - expected, np.where(expected > 1 - 1e-12, 0.0, 1 - expected))
 
 
-def compute_standard_errors(decisions: Array, found: PairwiseKappas) -> Array:
+def compute_standard_errors(decisions: Array, kappas: PairwiseKappas) -> Array:
     """Asymptotic standard error of every kappa (D, D) (Fleiss, Cohen and Everitt 1969, Psychological Bulletin 72, eq. 13)."""
     decided = np.isfinite(decisions)
     mask = decided.astype(np.float64)
     values = _list_decisions(decisions, decided)
     chose = [(decisions == value).astype(np.float64) for value in values]
-    n, pe, po = found.shared, found.expected, found.observed
+    n, pe, po = kappas.shared, kappas.expected, kappas.observed
     diagonal, off = np.zeros_like(n), np.zeros_like(n)
     with _limit_threads().limit(limits=1, user_api="blas"):
-        share = [safe_divide(each @ mask.T, n) for each in chose]  # (a, b): a's share of it where b decided too
+        share = [safe_divide(choice @ mask.T, n) for choice in chose]  # (a, b): a's share of it where b decided too
         for i in range(len(values)):
             for j in range(len(values)):
                 joint = safe_divide(chose[i] @ chose[j].T, n)  # a said i and b said j
@@ -134,15 +134,15 @@ def measure_error_consistency(
     """
     answers = select_answers(ratings, task, excluded=excluded, sources=SOURCES, sentinels=False)
     decisions, deciders, images, sources = build_decision_matrix(answers)
-    found = compute_kappas(decisions)
-    error = compute_standard_errors(decisions, found)
+    kappas = compute_kappas(decisions)
+    error = compute_standard_errors(decisions, kappas)
     people = np.array([source != "model" for source in sources], bool)
-    ceiling = _estimate_ceiling(found.kappa[np.ix_(people, people)], resamples, seed)
+    ceiling = _estimate_ceiling(kappas.kappa[np.ix_(people, people)], resamples, seed)
     models = {
-        deciders[place]: bootstrap_estimate(found.kappa[place, people], np.mean, seed=seed, draws=resamples)
-        for place in np.flatnonzero(~people)
+        deciders[index]: bootstrap_estimate(kappas.kappa[index, people], np.mean, seed=seed, draws=resamples)
+        for index in np.flatnonzero(~people)
     }
-    undecided = int(np.isnan(found.kappa[np.triu_indices(len(deciders), 1)]).sum())
+    undecided = int(np.isnan(kappas.kappa[np.triu_indices(len(deciders), 1)]).sum())
     return ErrorConsistency(
         basis=Basis(len(images), int(people.sum()), len(answers), name_sources(sources)),
         interval="95 %, asymptotic (Fleiss, Cohen and Everitt 1969) for a pair; bootstrap over people for the means",
@@ -153,12 +153,12 @@ def measure_error_consistency(
         ),
         deciders=deciders,
         sources=sources,
-        shared=found.shared,
-        observed=found.observed,
-        expected=found.expected,
-        kappa=found.kappa,
-        low=np.maximum(found.kappa - NORMAL * error, -1.0),
-        high=np.minimum(found.kappa + NORMAL * error, 1.0),
+        shared=kappas.shared,
+        observed=kappas.observed,
+        expected=kappas.expected,
+        kappa=kappas.kappa,
+        low=np.maximum(kappas.kappa - NORMAL * error, -1.0),
+        high=np.minimum(kappas.kappa + NORMAL * error, 1.0),
         ceiling=ceiling,
         models=models,
     )
@@ -176,8 +176,10 @@ def _estimate_ceiling(kappa: Array, resamples: int, seed: int) -> Estimate:
         return Estimate(value, math.nan, math.nan, pairs)
     draws = np.concatenate(
         [
-            safe_divide(((filled @ each.images) * each.images).sum(axis=0), ((known @ each.images) * each.images).sum(axis=0))
-            for each in draw_weights(len(kappa), 1, resamples=resamples, seed=seed)
+            safe_divide(
+                ((filled @ weights.images) * weights.images).sum(axis=0), ((known @ weights.images) * weights.images).sum(axis=0)
+            )
+            for weights in draw_weights(len(kappa), 1, resamples=resamples, seed=seed)
         ]
     )
     low, high = percentile_interval(draws)

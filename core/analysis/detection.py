@@ -160,14 +160,14 @@ def find_equal_error(thresholds: Array, far: Array, frr: Array) -> tuple[float, 
 def _resample_areas(distance: Array, same: NDArray[np.bool_], resamples: int, seed: int) -> tuple[Estimate, Estimate, Estimate]:
     """Area under the ROC, EER and its threshold; pairs are drawn anew within the two kinds."""
     n = len(same)
-    rate, place = find_equal_error(*compute_error_rates(distance, same))
+    rate, limit = find_equal_error(*compute_error_rates(distance, same))
     order = np.argsort(distance, kind="stable")
     distance, same = distance[order], same[order]
     ends = np.append(np.flatnonzero(np.diff(distance) > 0), n - 1)  # last place of every distance that occurs
-    rates, places, areas = [], [], []
-    for each in draw_weights(n, 1, resamples=resamples, seed=seed, strata=same.astype(np.intp)):
-        far = _cumulate(each.images * ~same[:, None], ends)  # (T + 1, B)
-        tpr = _cumulate(each.images * same[:, None], ends)
+    rates, limits, areas = [], [], []
+    for weights in draw_weights(n, 1, resamples=resamples, seed=seed, strata=same.astype(np.intp)):
+        far = _cumulate(weights.images * ~same[:, None], ends)  # (T + 1, B)
+        tpr = _cumulate(weights.images * same[:, None], ends)
         steps = np.append(distance[0], distance[ends])
         gap = far - (1 - tpr)
         after = np.maximum((gap >= 0).argmax(axis=0), 1)
@@ -175,11 +175,13 @@ def _resample_areas(distance: Array, same: NDArray[np.bool_], resamples: int, se
         low, high = gap[after - 1, column], gap[after, column]
         part = -low / (high - low)
         rates.append(far[after - 1, column] + part * (far[after, column] - far[after - 1, column]))
-        places.append(steps[after - 1] + part * (steps[after] - steps[after - 1]))
+        limits.append(steps[after - 1] + part * (steps[after] - steps[after - 1]))
         areas.append((np.diff(far, axis=0) * (tpr[1:] + tpr[:-1]) / 2).sum(axis=0))
-    found = [percentile_interval(np.concatenate(each)) for each in (areas, rates, places)]
-    values = (float(metrics.roc_auc_score(same, -distance)), rate, place)
-    auc, eer, threshold = (Estimate(value, float(low), float(high), n) for value, (low, high) in zip(values, found, strict=True))
+    intervals = [percentile_interval(np.concatenate(draws)) for draws in (areas, rates, limits)]
+    values = (float(metrics.roc_auc_score(same, -distance)), rate, limit)
+    auc, eer, threshold = (
+        Estimate(value, float(low), float(high), n) for value, (low, high) in zip(values, intervals, strict=True)
+    )
     return auc, eer, threshold
 
 

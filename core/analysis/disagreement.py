@@ -3,7 +3,7 @@
 Every function takes the pairs or samples of a set with the answers about them and returns one row a pair or image: a score, an
 interval from its votes, and a mark where the votes are too few (``FEW_VOTES``). The first half is identity (people against a
 recogniser, spread of people), the second emotion (people against a classifier, people's entropy, two classifiers). Scores
-are of the whole set: filter the resulting table, not what goes in.
+are of the whole set: filter the resulting table, not the input.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ SCALINGS: Mapping[Scaling, str] = {
 """How a distance is turned into 'how sure the recogniser is', 0 to 1. Paper A does not say how it did."""
 
 FEW_VOTES = 5
-"""With fewer, a share's interval is wider than two thirds of all there is."""
+"""With fewer votes the interval of a share is wider than two thirds of the range from 0 to 1."""
 
 PAIR_CONTEXT = ("base_id", "sample_id", "sample_type", "step", "batch", "partner_id", "direction")
-"""Columns of the pairs that come along."""
+"""Columns of the pairs that are copied into the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreement(Result):
-    """A score for every image or pair. ``table``: stimulus, score, low, high, votes, few, and what belongs to the score."""
+    """A score for every image or pair. ``table``: stimulus, score, low, high, votes, few, and columns of the score's own."""
 
     score: str  # what the score is, in words, with its range
     lowest: str  # what the low end shows
@@ -99,7 +99,7 @@ def score_identity_disagreement(
         known = ", ".join(list_recognisers(pairs)) or "none"
         raise LiminalError(f"The recogniser '{recogniser}' did not judge these pairs; those that did: {known}.")
     votes = encode(select_answers(ratings, "identity", excluded=excluded), pairs["pair_id"])
-    yes, n = votes.of_images(votes.value), votes.votes
+    yes, n = votes.sum_by_image(votes.value), votes.votes
     share, low, high = wilson_interval(yes, n)
     distance = pairs[f"distance_{recogniser}"].to_numpy(np.float64)
     machine = invert_distances(distance, scaling, threshold)
@@ -139,7 +139,7 @@ def score_identity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, exclude
     Interval: the values that it takes over Wilson's interval of p.
     """
     votes = encode(select_answers(ratings, "identity", excluded=excluded), pairs["pair_id"])
-    yes, n = votes.of_images(votes.value), votes.votes
+    yes, n = votes.sum_by_image(votes.value), votes.votes
     share, low, high = wilson_interval(yes, n)
     score = np.sqrt(np.clip(share * (1 - share), 0, None))
     ends = np.sqrt(np.clip([low * (1 - low), high * (1 - high)], 0, None))
@@ -194,7 +194,7 @@ def _measure_deviation(votes: EncodedRatings) -> tuple[Array, Array]:
     """Standard deviation of every image's votes and its jackknife error; NaN under 2 and under 3 votes."""
     n = votes.votes
     away = votes.value - votes.means()[votes.image]  # of one image's mean
-    squares = votes.of_images(away**2)
+    squares = votes.sum_by_image(away**2)
     deviation = np.sqrt(safe_divide(squares, np.where(n > 1, n - 1, 0)))
     # without one vote, the sum of squares about the new mean is SS - away^2 n / (n - 1)
     rest = np.where(n > 2, n - 2, 0)
@@ -203,8 +203,8 @@ def _measure_deviation(votes: EncodedRatings) -> tuple[Array, Array]:
         safe_divide(safe_divide(n, np.where(n > 1, n - 1, 0)), rest),
     )  # by image, far fewer than votes
     without = np.sqrt(np.maximum(whole[votes.image] - away**2 * part[votes.image], 0))
-    centre = safe_divide(votes.of_images(without), n)
-    error = np.sqrt(safe_divide(n - 1, n) * votes.of_images((without - centre[votes.image]) ** 2))
+    centre = safe_divide(votes.sum_by_image(without), n)
+    error = np.sqrt(safe_divide(n - 1, n) * votes.sum_by_image((without - centre[votes.image]) ** 2))
     return deviation, error
 
 
@@ -231,7 +231,7 @@ def _is_constant(values: Array) -> bool:
 
 
 SAMPLE_CONTEXT = ("base_id", "sample_type", "step", "emotion1", "emotion2", "guided", "strategy", "passed_filter")
-"""Columns of the samples that come along."""
+"""Columns of the samples that are copied into the table."""
 
 
 def score_against_classifier(
@@ -239,8 +239,8 @@ def score_against_classifier(
 ) -> Disagreement:
     """Jensen-Shannon divergence of people's shares and a classifier's probabilities, 0 to 1 bit.
 
-    votes: ``choices(ratings, samples["sample_id"])``. Interval: Dirichlet of the image's votes. Table: also chosen, said (by the
-    classifier), p and share of each emotion's own. Raises LiminalError where the classifier did not judge the samples.
+    votes: ``count_choices(ratings, samples["sample_id"])``. Interval: Dirichlet of the image's votes. Table: also chosen (by
+    people) and said (by the classifier). Raises LiminalError where the classifier did not judge the samples.
     """
     p = select_probabilities(samples, classifier, steerer, kind=kind)
     score = jensen_shannon_divergence(votes.shares(), p)
@@ -266,7 +266,7 @@ def score_against_classifier(
 def score_pair_gap(samples: pd.DataFrame, votes: Choices, classifier: str, steerer: str, *, kind: str = "p") -> Disagreement:
     """Share of people who choose one of the image's two emotions minus the classifier's probability of the two, -1 to 1, signed.
 
-    Interval: Wilson's of the share, shifted. Table: also share and machine. Errors as ``score_against_classifier``.
+    Interval: Wilson's of the share, shifted. Table: also share and machine. Raises LiminalError as ``score_against_classifier``.
     """
     p = select_probabilities(samples, classifier, steerer, kind=kind)
     first, second = (pd.Index(EMOTIONS).get_indexer(pd.Index(samples[name])) for name in ("emotion1", "emotion2"))
@@ -317,7 +317,7 @@ def score_between_classifiers(
 ) -> Disagreement:
     """Jensen-Shannon divergence of two classifiers' probabilities, 0 to 1 bit. No votes, so no interval and no mark."""
     first, second = (select_probabilities(samples, name, steerer, kind=kind) for name in classifiers)
-    found = _build_emotion_disagreement(
+    disagreement = _build_emotion_disagreement(
         samples,
         votes,
         score="Jensen-Shannon divergence of the two classifiers' probabilities, 0 (the same) to 1 bit",
@@ -333,8 +333,8 @@ def score_between_classifiers(
         interval="none: each classifier answers once",
         basis=Basis(len(samples), 0, 2 * len(samples), "models"),
     )
-    found.table["few"] = False
-    return found
+    disagreement.table["few"] = False
+    return disagreement
 
 
 def _build_emotion_disagreement(
@@ -353,7 +353,7 @@ def _build_emotion_disagreement(
 
 
 def _most_probable(p: Array) -> Any:
-    """The most probable emotion of every row, "" where there is none."""
+    """The most probable emotion of every row, "" where the classifier did not judge it."""
     if not len(p):
         return np.empty(0, object)
     known = np.isfinite(p).all(axis=1)

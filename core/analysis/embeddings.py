@@ -25,7 +25,7 @@ from core.writing import write_bytes
 
 torch = lazy_import("torch")
 
-CHUNK = 16  # pictures between two looks at whether to stop
+CHUNK = 16  # pictures between two checks whether to stop
 FORMAT = 1  # of the stored files
 
 Array = NDArray[np.float32]
@@ -38,13 +38,13 @@ def list_embedding_models() -> tuple[str, ...]:
 
 
 def load_stored_embeddings(sample_ids: Sequence[str], model: str, *, folder: Path | None = None) -> Array | None:
-    """What ``embed_library`` stored of the same faces, (N, D), or None."""
+    """Embeddings (N, D) that ``embed_library`` stored for the same faces, or None."""
     try:
-        with np.load(_embedding_path(sample_ids, model, folder), allow_pickle=False) as kept:
-            found: Array = kept["vectors"]
+        with np.load(_embedding_path(sample_ids, model, folder), allow_pickle=False) as arrays:
+            vectors: Array = arrays["vectors"]
     except Exception:  # missing, or damaged in any way: it is made again
         return None
-    return found if len(found) == len(sample_ids) else None
+    return vectors if len(vectors) == len(sample_ids) else None
 
 
 def embed_library(
@@ -56,28 +56,32 @@ def embed_library(
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Array:
-    """Samples of the library -> what ``model`` makes of each, (N, D) float32, NaN rows where it found no face.
+    """Embed samples of the library by a model -> (N, D) float32, NaN rows where it found no face.
 
     where: sample_id -> set. Raises LiminalError where a picture is missing or there is no such network.
     """
-    found = load_stored_embeddings(sample_ids, model, folder=folder)
-    if found is not None:
-        return found
-    made = _embed(lambda name: _read_picture(library, where.get(name, ""), name), list(sample_ids), model, progress or Progress())
+    stored = load_stored_embeddings(sample_ids, model, folder=folder)
+    if stored is not None:
+        return stored
+    vectors = _embed(
+        lambda name: _read_picture(library, where.get(name, ""), name), list(sample_ids), model, progress or Progress()
+    )
     buffer = io.BytesIO()
-    np.savez(buffer, vectors=made)
+    np.savez(buffer, vectors=vectors)
     with contextlib.suppress(OSError):  # a full disk costs the time of making them again
         write_bytes(_embedding_path(sample_ids, model, folder), buffer.getvalue())
-    return made
+    return vectors
 
 
 def embed_images(images: Mapping[str, Pictures], model: str, progress: Progress | None = None) -> Array:
-    """Pictures (H, W, 3) -> (N, D) float32 in their order, NaN rows where no face was found."""
+    """Embed pictures (H, W, 3) -> (N, D) float32 in their order, NaN rows where no face was found."""
     return _embed(images.__getitem__, list(images), model, progress or Progress())
 
 
 def _embed(picture: Callable[[str], Pictures], names: list[str], model: str, progress: Progress) -> Array:
-    entry = next((each for each in registry.list_entries() if each.name == model and model in list_embedding_models()), None)
+    entry = next(
+        (candidate for candidate in registry.list_entries() if candidate.name == model and model in list_embedding_models()), None
+    )
     if entry is None:
         raise LiminalError(
             f"There is no network '{model}' that makes values of faces; there are {', '.join(list_embedding_models())}."
@@ -97,11 +101,11 @@ def _embed(picture: Callable[[str], Pictures], names: list[str], model: str, pro
 def _group_by_size(pictures: list[Pictures]) -> list[list[Pictures]]:
     """Neighbours of one size together, in order."""
     groups: list[list[Pictures]] = []
-    for each in pictures:
-        if groups and groups[-1][0].shape == each.shape:
-            groups[-1].append(each)
+    for picture in pictures:
+        if groups and groups[-1][0].shape == picture.shape:
+            groups[-1].append(picture)
         else:
-            groups.append([each])
+            groups.append([picture])
     return groups
 
 
@@ -115,9 +119,8 @@ def _read_picture(library: Library, set_id: str, name: str) -> Pictures:
 
 
 def _embedding_path(sample_ids: Sequence[str], model: str, folder: Path | None) -> Path:
-    own = next(
-        (each.files for each in list_custom_models() if each.name == model), {}
-    )  # another network under the same name is another
-    weights = "".join(own.values())
+    # the hashes of a custom model's files, since another network may get the same name later
+    files = next((card.files for card in list_custom_models() if card.name == model), {})
+    weights = "".join(files.values())
     key = hashlib.blake2b(f"{FORMAT}/{model}{weights}/{'/'.join(sample_ids)}".encode(), digest_size=16).hexdigest()
     return (folder or data_folder() / "vectors") / f"{key}.npz"

@@ -1,5 +1,4 @@
-"""Measure all 15 pairs of emotions, guided beside unguided from the same seeds: how many samples pass filter (3), and what they
-are like.
+"""Measure all 15 pairs of emotions, guided beside unguided from the same seeds: which share passes filter (3), and how even it is.
 
 The stored table (``assets/boundary/acceptance.json``) is shown on the page; ``python -m benchmarks emotion`` measures it anew.
 """
@@ -56,7 +55,7 @@ def measure_pairs(
     panel: EmotionPanel | None = None,
     progress: Progress | None = None,
 ) -> list[PairResult]:
-    """``count`` samples a pair with guidance and, from the same seeds, without: bases, noise and decoder draws are the same."""
+    """Generate ``count`` samples a pair with guidance and, from the same seeds, without: bases, noise and decoder draws agree."""
     # PyTorch, not needed where the stored table is read
     from core.sampling.emotion.generate import generate_emotion_set
     from core.sampling.emotion.judging import EmotionPanel
@@ -64,13 +63,13 @@ def measure_pairs(
     progress = progress or Progress()
     panel = panel or EmotionPanel.load(configuration)
     results = []
-    for place, (emotion1, emotion2) in enumerate(pairs):
-        own = progress.part(f"Pair {place + 1} of {len(pairs)}, {emotion1} and {emotion2}", place, len(pairs))
+    for index, (emotion1, emotion2) in enumerate(pairs):
+        part = progress.part(f"Pair {index + 1} of {len(pairs)}, {emotion1} and {emotion2}", index, len(pairs))
         tables = []
         for kind in (True, False) if unguided else (True,):
             of_pair = replace(configuration, emotion1=emotion1, emotion2=emotion2, count=count, guided=kind)
-            made = generate_emotion_set(of_pair, own, panel=panel)
-            tables.append(made.samples[made.samples["sample_type"] == "boundary"])
+            sample_set = generate_emotion_set(of_pair, part, panel=panel)
+            tables.append(sample_set.samples[sample_set.samples["sample_type"] == "boundary"])
         results.append(PairResult(emotion1, emotion2, tables[0], tables[-1]))
     return results
 
@@ -78,34 +77,34 @@ def measure_pairs(
 def summarise_pairs(results: Sequence[PairResult], configuration: EmotionConfiguration) -> dict[str, Any]:
     """The figures of all pairs together, as plain data: shares with Wilson intervals, medians of those that passed."""
     steerer = configuration.steerer
-    figures: dict[str, Any] = {"pairs": len(results), "images": sum(len(each.guided) for each in results), "classifiers": {}}
-    guided = pd.concat([each.guided for each in results])
+    figures: dict[str, Any] = {"pairs": len(results), "images": sum(len(result.guided) for result in results), "classifiers": {}}
+    guided = pd.concat([result.guided for result in results])
     for name in configuration.classifiers:
-        shares = {kind: [each.passed(kind, name, steerer) for each in results] for kind in ("guided", "unguided")}
-        worst = min(range(len(results)), key=lambda place: shares["guided"][place].share)
+        shares = {kind: [result.passed(kind, name, steerer) for result in results] for kind in ("guided", "unguided")}
+        worst = min(range(len(results)), key=lambda index: shares["guided"][index].share)
         total = {kind: _add_proportions(rows) for kind, rows in shares.items()}
         prefix = "" if name == steerer else f"{name}_"
-        kept = guided[guided[filter_column(name, steerer)].astype(bool)]
+        passed = guided[guided[filter_column(name, steerer)].astype(bool)]
         figures["classifiers"][name] = {
             "guided": _round_proportion(total["guided"]),
             "unguided": _round_proportion(total["unguided"]),
             "ratio": round(total["guided"].share / total["unguided"].share, 2) if total["unguided"].count else None,
             "worst_pair": [results[worst].emotion1, results[worst].emotion2],
             "worst_share": round(shares["guided"][worst].share, 4),
-            **{f"{kind}_{key}": value for kind in ("p", "calibrated") for key, value in _summarise_evenness(kept, kind, prefix)},
+            **{f"{kind}_{key}": value for kind in ("p", "calibrated") for key, value in _summarise_evenness(passed, kind, prefix)},
             "success": _round_proportion(_count_successes(guided, prefix)),
         }
     distance = f"distance_{configuration.recogniser}"
     figures["face_found"] = {
         "guided": _round_proportion(_count_faces(guided, distance)),
-        "unguided": _round_proportion(_count_faces(pd.concat([each.unguided for each in results]), distance)),
+        "unguided": _round_proportion(_count_faces(pd.concat([result.unguided for result in results]), distance)),
     }
     figures["near_base"] = _round_proportion(Proportion.of(int((guided[distance] < 0.6).sum()), len(guided)))
     return figures
 
 
-def _summarise_evenness(kept: pd.DataFrame, kind: str, prefix: str) -> list[tuple[str, float | None]]:
-    first, second = _select_pair_values(kept, kind, prefix)
+def _summarise_evenness(passed: pd.DataFrame, kind: str, prefix: str) -> list[tuple[str, float | None]]:
+    first, second = _select_pair_values(passed, kind, prefix)
     if not len(first):
         return [("median_gap", None), ("median_sum", None)]
     return [
@@ -132,7 +131,7 @@ def _count_faces(table: pd.DataFrame, distance: str) -> Proportion:
 
 
 def _add_proportions(shares: Sequence[Proportion]) -> Proportion:
-    return Proportion.of(sum(each.count for each in shares), sum(each.n for each in shares))
+    return Proportion.of(sum(share.count for share in shares), sum(share.n for share in shares))
 
 
 def _round_proportion(share: Proportion) -> dict[str, float | int]:
@@ -152,15 +151,15 @@ def build_pair_table(
     rows = []
     for strategy in strategies:
         configuration = EmotionConfiguration(*EMOTION_PAIRS[0], seed=seed, generator=generator, strategy=strategy)  # type: ignore[arg-type]
-        for each in measure_pairs(configuration, count, progress=progress):
+        for result in measure_pairs(configuration, count, progress=progress):
             rows.append(
                 {
-                    "emotion1": each.emotion1,
-                    "emotion2": each.emotion2,
+                    "emotion1": result.emotion1,
+                    "emotion2": result.emotion2,
                     "strategy": strategy,
                     **{
                         kind: {
-                            name: _round_proportion(each.passed(kind, name, configuration.steerer))
+                            name: _round_proportion(result.passed(kind, name, configuration.steerer))
                             for name in configuration.classifiers
                         }
                         for kind in ("guided", "unguided")

@@ -1,12 +1,9 @@
 """Statistics of emotion samples (paper B): filter (3), the outcomes success, bias and failure, evenness, entropy.
 
-``summarise_boundary`` says what the guiding and the held-out classifiers make of the samples, ``build_outcome_table`` what
-people
-choose (paper B, 'Evaluation metrics', Fig. 4); ``classify_outcome`` is the rule for both, and the better outcome demands
-strictly
-more. All functions take the samples table of an emotion set (``core.sampling.sample_set.list_emotion_columns``) and look at its
-rows of
-sample_type "boundary". Intervals are 95 %, with samples taken as independent: samples around one base are less so.
+``summarise_boundary`` describes the samples by the guiding and the held-out classifiers, ``build_outcome_table`` by people's
+choices (paper B, 'Evaluation metrics', Fig. 4); ``classify_outcome`` is the rule for both. All functions take the samples table of
+an emotion set (``core.sampling.sample_set.list_emotion_columns``) and use its rows of sample_type "boundary". Intervals are 95 %,
+with samples taken as independent, although samples around one base are less so.
 """
 
 from __future__ import annotations
@@ -41,9 +38,9 @@ class OutcomeShares:
 
     @classmethod
     def of(cls, named: NDArray[np.str_]) -> OutcomeShares:
-        """What ``classify_outcome`` says of each sample -> shares of those of which it says something."""
+        """Outcomes as ``classify_outcome`` returns them -> their shares, samples without an outcome ("") left out."""
         n = int((named != "").sum())
-        return cls(*(Proportion.of(int((named == each).sum()), n) for each in ("success", "bias", "failure")))
+        return cls(*(Proportion.of(int((named == outcome).sum()), n) for outcome in ("success", "bias", "failure")))
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class ProbabilityStatistics:
 
 @dataclass(frozen=True)
 class ClassifierStatistics:
-    """One classifier's view of a set."""
+    """Statistics of a set under one classifier."""
 
     classifier: str
     steerer: bool  # the set was made and filtered by this classifier
@@ -71,7 +68,7 @@ class ClassifierStatistics:
 
 @dataclass(frozen=True)
 class FaceStatistics:
-    """What the recogniser says: a face was found in the sample and in its base; the distance between the two."""
+    """Statistics of a recogniser: faces found in sample and base, and the distance between the two."""
 
     recogniser: str
     threshold: float
@@ -82,7 +79,7 @@ class FaceStatistics:
 
 @dataclass(frozen=True)
 class BoundaryStatistics:
-    """All that is said of a set: the steerer first, then the judges."""
+    """Statistics of a set under every classifier: the guiding one (``steerer``) first, then the held-out ones."""
 
     emotion1: str
     emotion2: str
@@ -92,11 +89,11 @@ class BoundaryStatistics:
     faces: FaceStatistics
 
     def of(self, classifier: str) -> ClassifierStatistics:
-        """Raises LiminalError for a classifier that was not asked."""
-        for each in self.classifiers:
-            if each.classifier == classifier:
-                return each
-        raise LiminalError(_describe_unknown(classifier, [each.classifier for each in self.classifiers]))
+        """The statistics of one classifier. Raises LiminalError for one that did not judge the set."""
+        for statistics in self.classifiers:
+            if statistics.classifier == classifier:
+                return statistics
+        raise LiminalError(_describe_unknown(classifier, [statistics.classifier for statistics in self.classifiers]))
 
 
 def summarise_boundary(
@@ -135,7 +132,7 @@ def summarise_boundary(
 
 
 def list_held_out_classifiers(samples: pd.DataFrame) -> list[str]:
-    """The classifiers beside the steerer that judged a table of samples."""
+    """Classifiers other than the guiding one that judged a table of samples."""
     named = (name.removeprefix("passed_") for name in samples.columns if name.startswith("passed_"))
     return [name for name in named if name != "filter"]
 
@@ -154,7 +151,7 @@ def classify_outcome(p1: Array, p2: Array) -> NDArray[np.str_]:
 
 
 def count_true(verdicts: pd.Series[bool]) -> Proportion:
-    """How many of the verdicts that are known are true."""
+    """Number of true verdicts among those that are known."""
     known = verdicts.dropna()
     return Proportion.of(int(known.sum()), len(known))
 
@@ -262,12 +259,12 @@ def build_outcome_table(
 
 
 def _select_own_share(shares: Array, emotions: pd.Series[str]) -> Array:
-    """Each row's share of its own emotion."""
-    place = pd.Index(EMOTIONS).get_indexer(pd.Index(emotions))
-    return np.where(place >= 0, shares[np.arange(len(shares)), place], np.nan)
+    """Each row's share of the emotion named for that row; NaN where it is not one of the six."""
+    column = pd.Index(EMOTIONS).get_indexer(pd.Index(emotions))
+    return np.where(column >= 0, shares[np.arange(len(shares)), column], np.nan)
 
 
 def _list_pairs(known: pd.DataFrame) -> list[tuple[str, str]]:
     """Pairs of emotions that occur: the paper's fifteen in their order, then any in reverse."""
-    found = list(dict.fromkeys(zip(known["emotion1"], known["emotion2"], strict=True)))
-    return [pair for pair in EMOTION_PAIRS if pair in found] + [pair for pair in found if pair not in EMOTION_PAIRS]
+    pairs = list(dict.fromkeys(zip(known["emotion1"], known["emotion2"], strict=True)))
+    return [pair for pair in EMOTION_PAIRS if pair in pairs] + [pair for pair in pairs if pair not in EMOTION_PAIRS]

@@ -1,8 +1,8 @@
 """Select the answers that count and encode them as integer arrays; give models' decisions the same form.
 
-Ratings come in the row schema of ``core.studies.ratings``. ``encode`` turns those of one task into places in lists of raters and
-images, so that a million of them can be added up at once. Recognisers' and classifiers' decisions become rows of the same schema
-(source "model"), so that a statistic cannot tell them from people; an answer's id is a hash of what it says.
+Ratings come in the row schema of ``core.studies.ratings``. ``encode`` turns those of one task into indices into lists of raters
+and images, so that a million of them can be added up at once. Decisions of recognisers and classifiers become rows of the same
+schema (source "model"), so that a statistic treats them as it treats people; an answer's id is a hash of its content.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ def select_answers(
     missing = [name for name in (*ANSWER_COLUMNS, "task", "is_sentinel") if name not in ratings]
     if missing:
         raise LiminalError(f"These answers lack the columns {', '.join(missing)}; a table of answers has {', '.join(RATINGS)}.")
-    kept = (ratings["task"] == task).to_numpy(bool)
+    selected = (ratings["task"] == task).to_numpy(bool)
     if len(set(sources)) < len(SOURCES):
-        kept = kept & ratings["source"].isin(list(sources)).to_numpy(bool)
+        selected = selected & ratings["source"].isin(list(sources)).to_numpy(bool)
     if len(excluded):
-        kept = kept & ~ratings["rater"].isin(list(excluded)).to_numpy(bool)
+        selected = selected & ~ratings["rater"].isin(list(excluded)).to_numpy(bool)
     if not sentinels:
-        kept = kept & ~ratings["is_sentinel"].to_numpy(bool)
-    answers = ratings[list(ANSWER_COLUMNS)] if kept.all() else ratings.loc[kept, list(ANSWER_COLUMNS)]
+        selected = selected & ~ratings["is_sentinel"].to_numpy(bool)
+    answers = ratings[list(ANSWER_COLUMNS)] if selected.all() else ratings.loc[selected, list(ANSWER_COLUMNS)]
     return answers if task == "emotion" else answers.assign(value=answers["value"].astype("float64"))
 
 
 @dataclass(frozen=True)
 class EncodedRatings:
-    """Answers as integers: ``rater[k]`` and ``image[k]`` are places in ``raters`` and ``images``; ``value`` (K,) float64."""
+    """Answers as integers: ``rater[k]`` and ``image[k]`` are indices into ``raters`` and ``images``; ``value`` (K,) float64."""
 
     raters: pd.Index[Any]
     images: pd.Index[Any]
@@ -71,12 +71,12 @@ class EncodedRatings:
 
     @property
     def basis(self) -> Basis:
-        """On what figures of these answers rest: images that somebody answered about, raters, answers."""
+        """The basis of statistics of these answers: images with an answer, raters, answers."""
         return Basis(int((self.votes > 0).sum()), len(self.raters), len(self.value), name_sources(self.sources))
 
-    def of_images(self, of_each: Array) -> Array:
-        """Sum of something per answer (K,) over each image (I,)."""
-        return np.bincount(self.image, weights=of_each, minlength=len(self.images)).astype(np.float64)
+    def sum_by_image(self, values: Array) -> Array:
+        """Sums of a value per answer (K,) by image (I,)."""
+        return np.bincount(self.image, weights=values, minlength=len(self.images)).astype(np.float64)
 
     @property
     def votes(self) -> Array:
@@ -85,22 +85,22 @@ class EncodedRatings:
 
     def means(self) -> Array:
         """Mean value of each image (I,), NaN where nobody answered."""
-        return safe_divide(self.of_images(self.value), self.votes)
+        return safe_divide(self.sum_by_image(self.value), self.votes)
 
-    def matrix(self, of_each: Array) -> sparse.csr_array:
-        """Something per answer (K,) -> its sums by image and rater (I, R)."""
+    def sum_by_image_and_rater(self, values: Array) -> sparse.csr_array:
+        """Sums of a value per answer (K,) by image and rater (I, R)."""
         shape = (len(self.images), len(self.raters))
-        return sparse.csr_array(sparse.coo_array((of_each, (self.image, self.rater)), shape=shape))
+        return sparse.csr_array(sparse.coo_array((values, (self.image, self.rater)), shape=shape))
 
 
 def encode(answers: pd.DataFrame, images: pd.Series[Any] | None = None) -> EncodedRatings:
-    """Answers of one task -> integers. ``images``: the images to look at, in order (others are dropped); default: those answered.
+    """Encode the answers of one task as integers; an emotion becomes its index in EMOTIONS.
 
-    An emotion becomes its place in EMOTIONS.
+    images: the images wanted, in order (answers about others are dropped); default: those with an answer.
     """
-    place, found = pd.factorize(pd.Index(answers["stimulus"]))
-    names = found if images is None else pd.Index(images)
-    image = place if images is None else names.get_indexer(found)[place]  # far fewer names than answers
+    position, stimuli = pd.factorize(pd.Index(answers["stimulus"]))
+    names = stimuli if images is None else pd.Index(images)
+    image = position if images is None else names.get_indexer(stimuli)[position]  # far fewer names than answers
     if images is not None and (image < 0).any():
         answers, image = answers[image >= 0], image[image >= 0]
     rater, raters = pd.factorize(pd.Index(answers["rater"]))
@@ -118,9 +118,9 @@ def encode(answers: pd.DataFrame, images: pd.Series[Any] | None = None) -> Encod
 
 
 ANSWER_ID_NAMESPACE = uuid.UUID("6c696d69-6e61-4c00-8000-6d6f64656c73")
-"""Under which a model's answers are named: the same answer has the same id."""
+"""Namespace of the ids of models' answers: the same answer has the same id."""
 NO_TIME = pd.Timestamp(0, tz="UTC")
-"""When a model answered, which nobody asks."""
+"""``created_at`` of models' answers, which has no meaning."""
 
 
 def build_recogniser_answers(pairs: pd.DataFrame, thresholds: Mapping[str, float], *, study: str = "") -> pd.DataFrame:
@@ -135,8 +135,8 @@ def build_recogniser_answers(pairs: pd.DataFrame, thresholds: Mapping[str, float
     for name, threshold in thresholds.items():
         distance = pairs[f"distance_{name}"].to_numpy(np.float64)
         known = np.isfinite(distance)
-        said = np.where(distance[known] < threshold, "1", "0")
-        parts.append(_build_answer_rows(name, pairs["pair_id"][known], "identity", said, study))
+        decisions = np.where(distance[known] < threshold, "1", "0")
+        parts.append(_build_answer_rows(name, pairs["pair_id"][known], "identity", decisions, study))
     return _join_answer_rows(parts)
 
 
@@ -149,15 +149,16 @@ def build_classifier_answers(samples: pd.DataFrame, steerer: str, classifiers: S
     for name in classifiers:
         p = select_probabilities(samples, name, steerer)
         known = np.asarray(np.isfinite(p).all(axis=1), bool)
-        said = np.array(EMOTIONS)[p[known].argmax(axis=1)] if known.any() else np.empty(0, str)
-        parts.append(_build_answer_rows(name, samples["sample_id"][known], "emotion", said, study))
+        decisions = np.array(EMOTIONS)[p[known].argmax(axis=1)] if known.any() else np.empty(0, str)
+        parts.append(_build_answer_rows(name, samples["sample_id"][known], "emotion", decisions, study))
     return _join_answer_rows(parts)
 
 
 def select_probabilities(samples: pd.DataFrame, classifier: str, steerer: str, *, kind: str = "p") -> Array:
-    """What a classifier says of every sample, (N, 6) over EMOTIONS; kind: "p" or "calibrated". The steerer's columns have no name.
+    """A classifier's probabilities of every sample, (N, 6) over EMOTIONS; kind: "p" or "calibrated".
 
-    Raises LiminalError where it did not judge the samples.
+    The columns of the guiding classifier (``steerer``) carry no name. Raises LiminalError where the classifier did not judge the
+    samples.
     """
     prefix = f"{kind}_" if classifier == steerer else f"{kind}_{classifier}_"
     columns = [prefix + emotion for emotion in EMOTIONS]
@@ -166,17 +167,17 @@ def select_probabilities(samples: pd.DataFrame, classifier: str, steerer: str, *
     return samples[columns].to_numpy(np.float64)
 
 
-def _build_answer_rows(name: str, stimuli: pd.Series[str], task: Task, said: NDArray[np.str_], study: str) -> pd.DataFrame:
+def _build_answer_rows(name: str, stimuli: pd.Series[str], task: Task, decisions: NDArray[np.str_], study: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "rating_id": [str(uuid.uuid5(ANSWER_ID_NAMESPACE, f"{study}/{name}/{task}/{each}")) for each in stimuli],
+            "rating_id": [str(uuid.uuid5(ANSWER_ID_NAMESPACE, f"{study}/{name}/{task}/{stimulus}")) for stimulus in stimuli],
             "study": study,
             "rater": name,
             "session": "",
             "trial": np.arange(len(stimuli)),
             "stimulus": stimuli.to_numpy(),
             "task": task,
-            "value": said,
+            "value": decisions,
             "reaction_time_ms": np.nan,
             "is_sentinel": False,
             "source": "model",

@@ -1,4 +1,4 @@
-"""Estimates with their intervals, and what every result says of its basis.
+"""Estimates with their intervals, and the basis of every result.
 
 ``Estimate`` is a mean, median or other statistic with a 95 % interval, ``Proportion`` a share with its Wilson interval
 (Wilson 1927, JASA 22), ``Ratio`` one share divided by another. ``Result`` is the base class of all result dataclasses: on how
@@ -27,7 +27,7 @@ SOURCE_NAMES = {"human": "people", "simulated": "simulated", "model": "models"}
 
 @dataclass(frozen=True)
 class Basis:
-    """On what a figure rests."""
+    """The data behind a result."""
 
     images: int  # stimuli: pairs of an identity study, images of an emotion study
     raters: int
@@ -37,7 +37,7 @@ class Basis:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The part that all results share. ``note``: a sentence where something could not be said or needs care, else ""."""
+    """Fields that all results share. ``note``: a sentence where something is undefined or needs care, else ""."""
 
     basis: Basis
     interval: str  # how the intervals were made
@@ -49,33 +49,33 @@ class Result:
 
 
 def undefined_estimate(n: int = 0) -> Estimate:
-    """A number that ``n`` values do not define."""
+    """An estimate that is not defined (NaN) over ``n`` values."""
     return Estimate(math.nan, math.nan, math.nan, n)
 
 
 def name_sources(sources: Iterable[str]) -> str:
-    """Sources of rows -> their names as shown, in a fixed order."""
+    """Names of the sources of rows as they are shown, in a fixed order."""
     present = set(pd.unique(pd.Series(sources)))
     return " and ".join(name for key, name in SOURCE_NAMES.items() if key in present)
 
 
 def join_notes(*notes: str) -> str:
-    """Those that say something, as one text, each once."""
+    """Join the notes that are not empty to one text, each once."""
     return " ".join(dict.fromkeys(note for note in notes if note))
 
 
 def to_plain(value: Any) -> Any:
     """Dataclasses, tables, arrays and their nests -> plain JSON values, null for NaN and infinite numbers."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: to_plain(getattr(value, each.name)) for each in fields(value)}
+        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
-        return {"/".join(map(str, name)) if isinstance(name, tuple) else str(name): to_plain(each) for name, each in value.items()}
+        return {"/".join(map(str, name)) if isinstance(name, tuple) else str(name): to_plain(item) for name, item in value.items()}
     if isinstance(value, pd.DataFrame):
         return [to_plain(row) for row in value.to_dict("records")]
     if isinstance(value, np.ndarray | pd.Series):
         return to_plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
-        return [to_plain(each) for each in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, np.generic):
         return to_plain(value.item())
     if value is pd.NA or value is pd.NaT:

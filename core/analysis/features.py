@@ -127,15 +127,15 @@ def compute_features(images: Tensor) -> Array:
         )
     faces = yunet.load_detector().find_largest(large)
     rows = np.full((len(images), len(FEATURES)), np.nan)
-    found = np.flatnonzero(faces.found.numpy())
-    if not len(found):
+    rows_with_face = np.flatnonzero(faces.found.numpy())
+    if not len(rows_with_face):
         return rows
-    five = faces.landmarks[found]
-    aligned, _ = attributes.align_faces(large[found], five)
-    shape = _measure_shape(attributes.find_full_landmarks(to_pictures(large[found]), five.numpy()))
+    five = faces.landmarks[rows_with_face]
+    aligned, _ = attributes.align_faces(large[rows_with_face], five)
+    shape = _measure_shape(attributes.find_full_landmarks(to_pictures(large[rows_with_face]), five.numpy()))
     classifier = registry.load("mini-xception", "classifier")
-    emotions = classifier.probabilities(images[found].to(classifier.device)).detach().cpu().double().numpy()
-    rows[found] = np.column_stack(
+    emotions = classifier.probabilities(images[rows_with_face].to(classifier.device)).detach().cpu().double().numpy()
+    rows[rows_with_face] = np.column_stack(
         [shape, _measure_pose(five.numpy(), attributes.LANDMARK_SIDE), _measure_appearance(aligned), emotions]
     )
     return rows
@@ -146,7 +146,7 @@ def measure_features(
 ) -> pd.DataFrame:
     """Pictures by sample_id (uint8 (H, W, 3), as ``SampleSet.images``) -> a table indexed by sample_id, columns FEATURES.
 
-    Kept on disk by the sample_ids, which are hashes of the pictures. Raises LiminalError for an empty set.
+    Stored on disk by the sample_ids, which are hashes of the pictures. Raises LiminalError for an empty set.
     """
     if not images:
         raise LiminalError("There is no picture to measure; choose a sample set with images.")
@@ -155,18 +155,18 @@ def measure_features(
     digest = hashlib.blake2b(
         repr((FEATURE_FORMAT, STORED_COLUMNS, version("dlib-bin"), names)).encode(), digest_size=16
     ).hexdigest()
-    place = (folder or data_folder() / "features") / f"{digest}.parquet"
+    path = (folder or data_folder() / "features") / f"{digest}.parquet"
     try:
-        kept = pd.read_parquet(place)
-        if set(FEATURES) <= set(kept.columns) and list(kept.index) == names:
-            return kept[list(FEATURES)]
+        stored = pd.read_parquet(path)
+        if set(FEATURES) <= set(stored.columns) and list(stored.index) == names:
+            return stored[list(FEATURES)]
     except Exception:  # missing, or damaged in any of the ways that a parquet file can be: measured again
         pass
     table = pd.DataFrame(_measure_batches(images, names, progress), columns=list(FEATURES), index=pd.Index(names, name="sample_id"))
     buffer = io.BytesIO()
     table.to_parquet(buffer)
     with contextlib.suppress(OSError):  # a full or read-only disk costs the time of measuring again
-        write_bytes(place, buffer.getvalue())
+        write_bytes(path, buffer.getvalue())
     return table
 
 
@@ -284,7 +284,7 @@ MIN_PAIRS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Importance(Result):
-    """What ``measure_importance`` returns.
+    """Permutation importance of all features.
 
     r2: share of variance explained out of sample, interval by drawing bases anew; may be below 0, where the mean would predict
     better. table: feature (column), title, importance (loss of R2, a mean over folds and shuffles), low, high (the middle 95 % of
@@ -308,11 +308,11 @@ def measure_importance(
     genuine: bool = False,
     progress: Progress | None = None,
 ) -> Importance:
-    """pairs: pair_id, base_id, sample_id, sample_type, similarity (mean of a pair; NaN where not rated); features: a table indexed
-    by sample_id (``measure_features``); titles: column -> its name for people.
+    """Measure how much each feature contributes to predicting a pair's similarity from the differences of its two faces.
 
-    genuine: also the pairs of a face with itself, whose differences are all 0; they are easy and raise R2. With fewer than two
-    bases or MIN_PAIRS pairs there is a note and no number.
+    pairs: pair_id, base_id, sample_id, sample_type, similarity (mean of a pair; NaN where not rated). features: a table indexed by
+    sample_id (``measure_features``). titles: column -> its name for people. genuine: also the pairs of a face with itself, whose
+    differences are all 0; they are easy and raise R2. With fewer than two bases or MIN_PAIRS pairs there is a note and no number.
     """
     progress = progress or Progress()
     known = pairs if genuine else pairs[pairs["sample_type"] != "genuine"]
@@ -383,21 +383,21 @@ def _cross_validate(
                 TREES, max_features=1 / 3, min_samples_leaf=3, random_state=int(rng.integers(2**31))
             )
             forest.fit(apart[~held], target[~held])
-            said = forest.predict(apart[held])
-            predicted[held] += said / REPEATS
-            losses.append(_permutation_losses(forest, apart[held], target[held], said, float(target.var()), rng))
+            predictions = forest.predict(apart[held])
+            predicted[held] += predictions / REPEATS
+            losses.append(_permutation_losses(forest, apart[held], target[held], predictions, float(target.var()), rng))
     return predicted, np.stack(losses)
 
 
 def _permutation_losses(
-    forest: object, apart: Array, target: Array, said: Array, variance: float, rng: np.random.Generator
+    forest: object, apart: Array, target: Array, predictions: Array, variance: float, rng: np.random.Generator
 ) -> Array:
     """How much the squared error grows where one feature is shuffled, in variances of the target: (F,).
 
     All shuffled copies are predicted at once, which is far quicker than one call each. A fold of one pair has nothing to shuffle.
     """
     count, width = apart.shape
-    error = float(((target - said) ** 2).mean())
+    error = float(((target - predictions) ** 2).mean())
     losses = np.zeros(width)
     for _ in range(SHUFFLES):
         copies = np.broadcast_to(apart, (width, count, width)).copy()

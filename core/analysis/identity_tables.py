@@ -35,6 +35,7 @@ from core.analysis.encode import EncodedRatings, encode, list_recognisers, selec
 from core.analysis.estimate import Array, Basis, Estimate, Proportion, Result, join_notes, name_sources, safe_divide
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
+from core.sampling.stored.population import load_thresholds
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -150,9 +151,9 @@ class AcceptanceTable:
 
     def row(self, sample_type: str, step: float | None = None) -> AcceptanceRow:
         """Raises LiminalError where the set has no such samples."""
-        for each in self.rows:
-            if each.sample_type == sample_type and each.step == step and each.direction is None:
-                return each
+        for row in self.rows:
+            if row.sample_type == sample_type and row.step == step and row.direction is None:
+                return row
         raise LiminalError(f"The sample set has no {sample_type} samples" + (f" of step {step:g}." if step is not None else "."))
 
 
@@ -173,6 +174,34 @@ def build_acceptance_table(pairs: pd.DataFrame, recogniser: str, threshold: floa
         for sample_type, step, direction, part in _split_by_type(pairs)
     ]
     return AcceptanceTable(recogniser, threshold, tuple(rows))
+
+
+@dataclass(frozen=True)
+class AcceptanceThreshold:
+    """A recogniser's default threshold (rate None), or one calibrated on a generator's strangers, with its 95 % interval."""
+
+    distance: float
+    rate: float | None = None  # share of strangers that is accepted: the false match rate
+    low: float = math.nan
+    high: float = math.nan
+
+
+def list_thresholds(recogniser: str, default: float | None, generator: str) -> list[AcceptanceThreshold]:
+    """The default threshold where it is known, then the calibrated ones where they are stored for the generator."""
+    thresholds = [] if default is None else [AcceptanceThreshold(default)]
+    try:
+        calibrated = load_thresholds(generator, recogniser).calibrated
+    except LiminalError:
+        return thresholds  # never calibrated for this generator
+    return thresholds + [AcceptanceThreshold(row.distance, row.rate, row.low, row.high) for row in calibrated]
+
+
+def build_acceptance_tables(
+    pairs: pd.DataFrame, recogniser: str, default: float | None, generator: str
+) -> list[tuple[AcceptanceThreshold, AcceptanceTable]]:
+    """Table 1's rows for one recogniser at each of its thresholds (``list_thresholds``)."""
+    thresholds = list_thresholds(recogniser, default, generator)
+    return [(threshold, build_acceptance_table(pairs, recogniser, threshold.distance)) for threshold in thresholds]
 
 
 def _split_by_type(pairs: pd.DataFrame) -> Iterator[tuple[str, float | None, str | None, pd.DataFrame]]:
@@ -245,7 +274,7 @@ class MeanTable(Result):
 
     def row(self, sample_type: str, step: float | None = None) -> MeanRow | None:
         """A type as a whole, one of its steps, or 'all'; None where the pairs have none."""
-        return next((each for each in self.rows if (each.sample_type, each.step) == (sample_type, step)), None)
+        return next((row for row in self.rows if (row.sample_type, row.step) == (sample_type, step)), None)
 
 
 @dataclass(frozen=True)
@@ -268,7 +297,7 @@ class CorrelationTable(Result):
 
     def cell(self, sample_type: str, column: str) -> Correlation | None:
         """One cell, None where the pairs have none."""
-        return next((each for each in self.cells if (each.sample_type, each.column) == (sample_type, column)), None)
+        return next((cell for cell in self.cells if (cell.sample_type, cell.column) == (sample_type, column)), None)
 
 
 TypeStep = tuple[str, float | None]
@@ -294,34 +323,36 @@ def build_mean_table(
     negatives = keys.index(("negative", None)) if ("negative", None) in keys else None
 
     def statistics(weights: ResampleWeights) -> dict[str, Array]:
-        found = {name: pooled_means(votes, _of(weights, place), cells) for place, (name, votes) in enumerate(of_people.items())}
-        found |= {name: image_means(values, weights, cells) for name, values in of_models.items()}
-        latent = found["latent"]
-        found["latent_ratio"] = safe_divide(latent, latent[negatives]) if negatives is not None else np.full_like(latent, np.nan)
-        return found
+        means = {name: pooled_means(votes, _of(weights, index), cells) for index, (name, votes) in enumerate(of_people.items())}
+        means |= {name: image_means(values, weights, cells) for name, values in of_models.items()}
+        latent = means["latent"]
+        means["latent_ratio"] = safe_divide(latent, latent[negatives]) if negatives is not None else np.full_like(latent, np.nan)
+        return means
 
     # both questions go to the same people, so that both share one draw of them
     raters = similar.raters.union(same.raters, sort=False)
-    of_rater = [raters.get_indexer(each.raters) for each in (similar, same)]
+    of_rater = [raters.get_indexer(answers.raters) for answers in (similar, same)]
 
-    def _of(weights: ResampleWeights, place: int) -> ResampleWeights:
-        return ResampleWeights(weights.images, weights.raters[of_rater[place]])
+    def _of(weights: ResampleWeights, index: int) -> ResampleWeights:
+        return ResampleWeights(weights.images, weights.raters[of_rater[index]])
 
     points = statistics(ResampleWeights(np.ones((len(pairs), 1)), np.ones((len(raters), 1))))
-    drawn = [statistics(each) for each in draw_weights(len(pairs), len(raters), resamples=resamples, seed=seed, strata=strata)]
+    drawn = [
+        statistics(weights) for weights in draw_weights(len(pairs), len(raters), resamples=resamples, seed=seed, strata=strata)
+    ]
     numbers = _count_values(similar, same, of_models, cells)
     estimates = {
-        name: _combine_estimates(points[name][:, 0], np.concatenate([each[name] for each in drawn], axis=1), numbers[name])
+        name: _combine_estimates(points[name][:, 0], np.concatenate([means[name] for means in drawn], axis=1), numbers[name])
         for name in points
     }
     rows = []
-    for place, (sample_type, step) in enumerate(keys):
-        of = {name: each[place] for name, each in estimates.items()}
+    for index, (sample_type, step) in enumerate(keys):
+        of = {name: column[index] for name, column in estimates.items()}
         rows.append(
             MeanRow(
                 sample_type=sample_type,
                 step=step,
-                pairs=int(cells[[place]].sum()),
+                pairs=int(cells[[index]].sum()),
                 answers=of["identity"].n,
                 similarity=of["similarity"],
                 identity=of["identity"],
@@ -356,10 +387,10 @@ def build_correlation_table(
         encode(select_answers(ratings, task, excluded=excluded), pairs["pair_id"]) for task in ("similarity", "identity")
     )
     keys, cells, strata = _build_cells(pairs)
-    types = [place for place, (_, step) in enumerate(keys) if step is None]
-    keys, cells = [keys[place] for place in types], cells[types]
+    types = [index for index, (_, step) in enumerate(keys) if step is None]
+    keys, cells = [keys[index] for index in types], cells[types]
     raters = similar.raters.union(same.raters, sort=False)
-    places = {name: raters.get_indexer(each.raters) for name, each in (("similarity", similar), ("identity", same))}
+    places = {name: raters.get_indexer(answers.raters) for name, answers in (("similarity", similar), ("identity", same))}
     votes = {"similarity": VoteSums.of(similar), "identity": VoteSums.of(same)}
     columns = {f"distance_{name}": pairs[f"distance_{name}"].to_numpy(np.float64)[:, None] for name in list_recognisers(pairs)}
     columns |= {name: pairs[name].to_numpy(np.float64)[:, None] for name in ("lpips", "latent_distance")}
@@ -371,18 +402,20 @@ def build_correlation_table(
     def statistics(weights: ResampleWeights) -> dict[str, Array]:
         of_people = rated(weights)
         others = {"similarity": of_people["similarity"], **columns}
-        return {name: correlate_cells(of_people["identity"], each, weights.images, cells) for name, each in others.items()}
+        return {name: correlate_cells(of_people["identity"], other, weights.images, cells) for name, other in others.items()}
 
     whole = rated(ResampleWeights(np.ones((len(pairs), 1)), np.ones((len(raters), 1))))
-    drawn = [statistics(each) for each in draw_weights(len(pairs), len(raters), resamples=resamples, seed=seed, strata=strata)]
-    found: list[tuple[str, str, Estimate, float]] = []
-    for place, (sample_type, _) in enumerate(keys):
-        inside = np.asarray(cells[[place]].todense()).ravel() > 0
+    drawn = [
+        statistics(weights) for weights in draw_weights(len(pairs), len(raters), resamples=resamples, seed=seed, strata=strata)
+    ]
+    rows: list[tuple[str, str, Estimate, float]] = []
+    for index, (sample_type, _) in enumerate(keys):
+        inside = np.asarray(cells[[index]].todense()).ravel() > 0
         for name, other in {"similarity": whole["similarity"], **columns}.items():
             r, p, n = correlate_pearson(whole["identity"][inside, 0], other[inside, 0])
-            low, high = correlation_interval(r, np.concatenate([each[name][place] for each in drawn]))
-            found.append((sample_type, titles.get(name, name), Estimate(r, low, high, n), p))
-    corrected = correct_holm([p for *_, p in found])
+            low, high = correlation_interval(r, np.concatenate([correlations[name][index] for correlations in drawn]))
+            rows.append((sample_type, titles.get(name, name), Estimate(r, low, high, n), p))
+    corrected = correct_holm([p for *_, p in rows])
     printed = load_table2()
     return CorrelationTable(
         basis=_join_bases(similar, same),
@@ -390,7 +423,7 @@ def build_correlation_table(
         note=_describe_missing(len(pairs), len(raters)),
         cells=tuple(
             Correlation(sample_type, column, r, p, p_holm, printed.get(sample_type, {}).get(column))
-            for (sample_type, column, r, p), p_holm in zip(found, corrected, strict=True)
+            for (sample_type, column, r, p), p_holm in zip(rows, corrected, strict=True)
         ),
     )
 
@@ -401,8 +434,8 @@ def correlate_pearson(first: Array, second: Array) -> tuple[float, float, int]:
     x, y = first[known], second[known]
     if len(x) < 3 or _is_constant(x) or _is_constant(y):
         return math.nan, math.nan, len(x)
-    found = stats.pearsonr(x, y)
-    return float(found.statistic), float(found.pvalue), len(x)
+    result = stats.pearsonr(x, y)
+    return float(result.statistic), float(result.pvalue), len(x)
 
 
 def correct_holm(p: list[float]) -> list[float]:
@@ -411,7 +444,7 @@ def correct_holm(p: list[float]) -> list[float]:
     known = np.isfinite(values)
     if known.any():
         values[known] = multitest.multipletests(values[known], method="holm")[1]
-    return [float(each) for each in values]
+    return [float(value) for value in values]
 
 
 def _is_constant(values: Array) -> bool:
@@ -441,19 +474,19 @@ def _build_cells(pairs: pd.DataFrame) -> tuple[list[TypeStep], sparse.csr_array,
 
 
 def _collect_model_values(pairs: pd.DataFrame, names: list[str], thresholds: Mapping[str, float]) -> dict[str, Array]:
-    """What models say of every pair, NaN where they say nothing."""
-    found = {"lpips": pairs["lpips"].to_numpy(np.float64), "latent": pairs["latent_distance"].to_numpy(np.float64)}
+    """Values of models for every pair, NaN where a model found no face."""
+    columns = {"lpips": pairs["lpips"].to_numpy(np.float64), "latent": pairs["latent_distance"].to_numpy(np.float64)}
     for name in names:
         distance = pairs[f"distance_{name}"].to_numpy(np.float64)
-        found[f"distance_{name}"] = distance
-        found[f"accepted_{name}"] = np.where(np.isfinite(distance), (distance < thresholds[name]).astype(np.float64), np.nan)
-    return found
+        columns[f"distance_{name}"] = distance
+        columns[f"accepted_{name}"] = np.where(np.isfinite(distance), (distance < thresholds[name]).astype(np.float64), np.nan)
+    return columns
 
 
 def _count_values(
     similar: EncodedRatings, same: EncodedRatings, of_models: Mapping[str, Array], cells: sparse.csr_array
 ) -> dict[str, Array]:
-    """Of how many answers or pairs every mean is, (C,) each."""
+    """Number of answers or pairs behind every mean, (C,) each."""
     numbers = {"similarity": cells @ similar.votes, "identity": cells @ same.votes}
     numbers |= {name: cells @ np.isfinite(values).astype(np.float64) for name, values in of_models.items()}
     return {**numbers, "latent_ratio": numbers["latent"]}
@@ -465,7 +498,7 @@ def _combine_estimates(points: Array, drawn: Array, numbers: Array) -> list[Esti
 
 
 def _join_bases(similar: EncodedRatings, same: EncodedRatings) -> Basis:
-    """Of both questions: images and raters counted once, all answers."""
+    """The basis of both questions together: images and raters counted once, all answers."""
     answered = (similar.votes + same.votes) > 0
     raters = similar.raters.union(same.raters, sort=False)
     sources = name_sources([*similar.sources, *same.sources])

@@ -1,10 +1,8 @@
 """Query large data sets with DuckDB: rows, sums and rankings, and a study's answers about them.
 
-A large data set (``core.sampling.datasets``) was made by models and judged by models: what is ranked is where two of them part
-ways. Only the rows that are asked for come into memory. Sample and pair ids are content hashes, so a study's answers find their
-rows
-wherever the study was made (the data set itself, a bundle, a table); of the data set only the rows that were asked about are
-read.
+A large data set (``core.sampling.datasets``) was made and judged by models; the ranking shows where two of them disagree most.
+Only the rows that are needed come into memory. Sample and pair ids are content hashes, so that a study's answers find their rows
+wherever the study was made (from the data set itself, a bundle or a table); only the rows that were asked about are read.
 """
 
 from __future__ import annotations
@@ -27,29 +25,29 @@ from core.studies.library import Library
 from core.studies.study import Rater, Stimulus, Study
 
 HIDDEN_PREFIXES = ("logit_", "calibrated_")
-"""Beginnings of columns that no page shows: two thirds of them."""
+"""Beginnings of column names that no page shows: two thirds of all columns."""
 MIN_PROBABILITY = 1e-300
-"""Under a logarithm, where a probability is zero: its term is zero then."""
+"""Stands for a probability of zero under a logarithm; the term is zero then."""
 
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Which rows are looked at. types: of samples; pairs: of emotions; none of them: all."""
+    """Conditions on rows. types: sample types; pairs: pairs of emotions; an empty tuple means all."""
 
     kind: Kind
     types: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
 
-    def where(self) -> tuple[str, list[Any]]:
-        """A condition with question marks, and what stands for them."""
-        told, values = ["true"], list[Any]()
+    def to_sql(self) -> tuple[str, list[Any]]:
+        """A condition with question marks, and the values for them."""
+        conditions, values = ["true"], list[Any]()
         if self.types:
-            told.append(f"sample_type in ({', '.join('?' * len(self.types))})")
+            conditions.append(f"sample_type in ({', '.join('?' * len(self.types))})")
             values += self.types
         if self.pairs:
-            told.append(f"({' or '.join(['(emotion1 = ? and emotion2 = ?)'] * len(self.pairs))})")
+            conditions.append(f"({' or '.join(['(emotion1 = ? and emotion2 = ?)'] * len(self.pairs))})")
             values += [emotion for pair in self.pairs for emotion in pair]
-        return " and ".join(told), values
+        return " and ".join(conditions), values
 
 
 @dataclass(frozen=True)
@@ -62,16 +60,16 @@ class ModelPair:
 
 
 def list_models(data: DataSet, kind: Kind) -> list[str]:
-    """Who judged it: recognisers with a threshold, or classifiers, the steerer first."""
+    """Models that judged the data set: recognisers with a threshold, or classifiers, the guiding one first."""
     configuration = data.configuration(kind)
     if isinstance(configuration, EmotionConfiguration):
         return list(configuration.classifiers)
-    there = data.columns("pairs")
-    return [name for name in data.thresholds(kind) if f"distance_{name}" in there]
+    columns = data.columns("pairs")
+    return [name for name in data.thresholds(kind) if f"distance_{name}" in columns]
 
 
 def list_types_and_pairs(data: DataSet, kind: Kind) -> tuple[list[str], list[tuple[str, str]]]:
-    """The types of samples and the pairs of emotions that there are."""
+    """Sample types and pairs of emotions that occur."""
     table = _name_table(kind)
     types = data.query(f"select distinct sample_type from {table} order by all")["sample_type"].tolist()
     if kind == "identity":
@@ -81,73 +79,72 @@ def list_types_and_pairs(data: DataSet, kind: Kind) -> tuple[list[str], list[tup
 
 
 def count_rows(data: DataSet, narrowed: RowFilter) -> int:
-    """Faces that are left."""
-    condition, values = narrowed.where()
+    """Number of rows that meet the conditions."""
+    condition, values = narrowed.to_sql()
     return int(data.query(f"select count(*) as n from {_name_table(narrowed.kind)} where {condition}", values)["n"].iloc[0])
 
 
 def load_faces(data: DataSet, narrowed: RowFilter, first: int, most: int) -> pd.DataFrame:
-    """Faces ``first`` to ``first + most`` in the order of the data set: the index's columns but HIDDEN_PREFIXES, with ``place``.
+    """Faces ``first`` to ``first + most`` in the order of the data set, without columns of HIDDEN_PREFIXES, with ``place``.
 
-    The places are looked for first, so that of the many columns only the rows between them are read.
+    The first query reads the places only, so that the many other columns are read just for the rows between them.
     """
-    shown = ", ".join(f'"{name}"' for name in data.columns(f"samples-{narrowed.kind}") if not name.startswith(HIDDEN_PREFIXES))
-    table, (condition, values) = _name_table(narrowed.kind), narrowed.where()
-    found = data.query(f"select place from {table} where {condition} order by place limit ? offset ?", [*values, most, first])
-    low, high = (int(found["place"].min()), int(found["place"].max())) if len(found) else (0, -1)
+    columns = ", ".join(f'"{name}"' for name in data.columns(f"samples-{narrowed.kind}") if not name.startswith(HIDDEN_PREFIXES))
+    table, (condition, values) = _name_table(narrowed.kind), narrowed.to_sql()
+    places = data.query(f"select place from {table} where {condition} order by place limit ? offset ?", [*values, most, first])
+    low, high = (int(places["place"].min()), int(places["place"].max())) if len(places) else (0, -1)
     rows = data.query(
-        f"select {shown} from {table} where place between ? and ? and {condition} order by place", [low, high, *values]
+        f"select {columns} from {table} where place between ? and ? and {condition} order by place", [low, high, *values]
     )
     return rows.head(most)
 
 
 def load_pairs(data: DataSet, faces: pd.DataFrame) -> pd.DataFrame:
-    """The comparisons in which those faces are the sample, of their own pieces."""
+    """Pairs of which these faces are the sample; only the pieces (files) that hold the faces are read."""
     if faces.empty or not data.rows("pairs"):
         return data.query("select * from pairs limit 0").drop(columns="place") if data.rows("pairs") else pd.DataFrame()
     low, high = int(faces["piece"].min()), int(faces["piece"].max())
     asked = faces[["sample_id"]].drop_duplicates()
-    found = data.query(
+    pairs = data.query(
         "select pairs.* from pairs join asked using (sample_id) where piece between ? and ? order by place",
         [low, high],
         asked=asked,
     )
-    return found.drop(columns="place")
+    return pairs.drop(columns="place")
 
 
 def summarise_types(data: DataSet, narrowed: RowFilter) -> pd.DataFrame:
-    """A row a type of sample. Of identity: pairs, mean distance and accepted share of every recogniser, mean LPIPS.
+    """One row a sample type. Identity: pairs, mean distance and accepted share of every recogniser, mean LPIPS.
 
-    Of emotion: faces, the share that passed each classifier's filter (3).
+    Emotion: faces, share that passed filter (3) under each classifier.
     """
-    condition, values = narrowed.where()
+    condition, values = narrowed.to_sql()
     if narrowed.kind == "identity":
-        asked = ["count(*) as pairs", "avg(lpips) as lpips"]
+        columns = ["count(*) as pairs", "avg(lpips) as lpips"]
         for name in list_models(data, "identity"):
-            asked += [f'avg("distance_{name}") as "distance_{name}"', f'avg("accepted_{name}"::int) as "accepted_{name}"']
+            columns += [f'avg("distance_{name}") as "distance_{name}"', f'avg("accepted_{name}"::int) as "accepted_{name}"']
         table = "pairs"
     else:
         steerer, *judges = list_models(data, "emotion")
-        asked = ["count(*) as faces", f'avg(passed_filter::int) as "passed_{steerer}"']
-        asked += [f'avg("passed_{name}"::int) as "passed_{name}"' for name in judges]
+        columns = ["count(*) as faces", f'avg(passed_filter::int) as "passed_{steerer}"']
+        columns += [f'avg("passed_{name}"::int) as "passed_{name}"' for name in judges]
         table = _name_table("emotion")
     return data.query(
-        f"select sample_type, {', '.join(asked)} from {table} where {condition} group by all order by 2 desc, 1", values
+        f"select sample_type, {', '.join(columns)} from {table} where {condition} group by all order by 2 desc, 1", values
     )
 
 
 def rank_rows(
     data: DataSet, narrowed: RowFilter, rivals: ModelPair, first: int, most: int, *, lowest: bool = False, of: int | None = None
 ) -> pd.DataFrame:
-    """Rows ``first`` to ``first + most`` of a ranking: stimulus, score and what belongs to it; the highest scores first.
+    """Rows ``first`` to ``first + most`` of a ranking: stimulus, score and its columns; the highest scores first.
 
     identity: score = d1 / t1 - d2 / t2, distances in units of each recogniser's own threshold: above 0 the second is more
     willing to take the pair for one person. emotion: Jensen-Shannon divergence of two classifiers' probabilities, 0 to 1 bit
-    (Lin 1991).
-    of: how many have a score (``count_rankable``), where it is known: the last pages are then looked for from the end.
-    Places and scores are looked for first; what belongs to them is read of those rows alone.
+    (Lin 1991). of: how many rows have a score (``count_rankable``), where known: the last pages are then read from the end.
+    The first query reads places and scores; the other columns are read of those rows alone.
     """
-    condition, values = narrowed.where()
+    condition, values = narrowed.to_sql()
     score, columns = _build_score_sql(data, rivals)
     table = "pairs" if rivals.kind == "identity" else _name_table("emotion")
     behind = of is not None and first > of // 2
@@ -155,20 +152,20 @@ def rank_rows(
     skipped = of - first - most if behind and of is not None else first
     order = "asc, place" if lowest else "desc, place"
     back = "desc, place desc" if lowest else "asc, place desc"
-    found = data.query(
+    places = data.query(
         f"select place, {score} as score from {table} where {condition} and score is not null and not isnan(score) "
         f"order by score {back if behind else order} limit ? offset ?",
         [*values, most, skipped],
     )
-    asked = found[::-1].reset_index(drop=True) if behind else found
+    ranked = places[::-1].reset_index(drop=True) if behind else places
     stimulus = "pair_id" if rivals.kind == "identity" else "sample_id"
-    rows = data.at(table, asked["place"].tolist(), columns=f"{stimulus} as stimulus, place, {columns}")
-    return asked.merge(rows, on="place", how="left")[["stimulus", "score", *rows.columns[1:]]]
+    rows = data.at(table, ranked["place"].tolist(), columns=f"{stimulus} as stimulus, place, {columns}")
+    return ranked.merge(rows, on="place", how="left")[["stimulus", "score", *rows.columns[1:]]]
 
 
 def count_rankable(data: DataSet, narrowed: RowFilter, rivals: ModelPair) -> int:
     """Rows that have a score."""
-    condition, values = narrowed.where()
+    condition, values = narrowed.to_sql()
     score, _ = _build_score_sql(data, rivals)
     table = "pairs" if rivals.kind == "identity" else _name_table("emotion")
     scores = f"select {score} as score from {table} where {condition}"
@@ -177,18 +174,18 @@ def count_rankable(data: DataSet, narrowed: RowFilter, rivals: ModelPair) -> int
 
 
 def load_row(data: DataSet, kind: Kind, stimulus: str) -> pd.Series[Any] | None:
-    """All that is known of a pair or a face; None where there is none."""
+    """The row of a pair or a face; None where there is none."""
     if kind == "identity":
-        found = data.query("select * from pairs where pair_id = ? limit 1", [stimulus])
+        rows = data.query("select * from pairs where pair_id = ? limit 1", [stimulus])
     else:
-        place = data.place_of(stimulus)
-        found = data.query(f"select * from {_name_table(kind)} where place = ?", [-1 if place is None else place])
-        found = found[found["sample_id"] == stimulus]
-    return None if found.empty else found.iloc[0]
+        index = data.place_of(stimulus)
+        rows = data.query(f"select * from {_name_table(kind)} where place = ?", [-1 if index is None else index])
+        rows = rows[rows["sample_id"] == stimulus]
+    return None if rows.empty else rows.iloc[0]
 
 
 def spread_places(data: DataSet, kind: Kind, most: int) -> np.ndarray[Any, Any]:
-    """Places of at most so many faces of a kind, evenly from first to last: what stands for the whole."""
+    """Places of at most ``most`` faces of a kind, evenly spread from first to last, as a sample of the whole."""
     rows = data.rows("samples", kind)
     start = data.rows("samples", data.kinds[0]) if kind != data.kinds[0] else 0
     return start + np.unique(np.linspace(0, rows - 1, min(most, rows)).astype(np.int64))
@@ -199,7 +196,7 @@ def _name_table(kind: Kind) -> str:
 
 
 def _build_score_sql(data: DataSet, rivals: ModelPair) -> tuple[str, str]:
-    """SQL of the score, and the columns that come along."""
+    """SQL of the score, and of the columns shown beside it."""
     known = list_models(data, rivals.kind)
     for name in (rivals.first, rivals.second):
         if name not in known:
@@ -207,13 +204,13 @@ def _build_score_sql(data: DataSet, rivals: ModelPair) -> tuple[str, str]:
     if rivals.kind == "identity":
         limits = data.thresholds("identity")
         one, two = (f'"distance_{name}" / {limits[name]!r}' for name in (rivals.first, rivals.second))
-        told = [f'"distance_{name}"' for name in (rivals.first, rivals.second)]
-        return f"({one} - {two})", ", ".join(["base_id", "sample_id", "sample_type", "step", "partner_id", "direction", *told])
+        distances = [f'"distance_{name}"' for name in (rivals.first, rivals.second)]
+        return f"({one} - {two})", ", ".join(["base_id", "sample_id", "sample_type", "step", "partner_id", "direction", *distances])
     first, second = (_list_probability_columns(known[0], name) for name in (rivals.first, rivals.second))
     terms = [f"{_build_divergence_term(p, q)} + {_build_divergence_term(q, p)}" for p, q in zip(first, second, strict=True)]
-    said = [f"{_build_most_probable_sql(each)} as {name}" for name, each in (("said", first), ("said_other", second))]
+    choices = [f"{_build_most_probable_sql(columns)} as {name}" for name, columns in (("said", first), ("said_other", second))]
     score = f"greatest(0, least(1, 0.5 * ({' + '.join(terms)})))"
-    return score, ", ".join(["base_id", "sample_id", "sample_type", "step", "emotion1", "emotion2", *said])
+    return score, ", ".join(["base_id", "sample_id", "sample_type", "step", "emotion1", "emotion2", *choices])
 
 
 def _list_probability_columns(steerer: str, name: str) -> list[str]:
@@ -234,10 +231,10 @@ def _build_most_probable_sql(columns: Sequence[str]) -> str:
 
 
 def count_known_stimuli(data: DataSet, narrowed: RowFilter, asked: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """Study -> how many of its stimuli are rows of the data set that are looked at; studies without any are left out."""
+    """Study -> how many of its stimuli are rows of the data set that meet the conditions; studies without any are left out."""
     by_study = {study: set(stimuli) for study, stimuli in asked.items()}
-    found = set(_find_places(data, narrowed, list(set().union(*by_study.values())))["stimulus"])
-    return {study: len(stimuli & found) for study, stimuli in by_study.items() if stimuli & found}
+    known = set(_find_places(data, narrowed, list(set().union(*by_study.values())))["stimulus"])
+    return {study: len(stimuli & known) for study, stimuli in by_study.items() if stimuli & known}
 
 
 def load_stimulus_rows(data: DataSet, narrowed: RowFilter, stimuli: Sequence[str]) -> pd.DataFrame:
@@ -258,27 +255,27 @@ def build_large_study_data(
     *,
     rules: ExclusionRules | None = DEFAULT_RULES,
 ) -> StudyData:
-    """A study's answers about the data set, in the form that all analyses take: stimuli, pairs, samples and answers of those rows.
+    """A study's answers about the data set as study data: stimuli, pairs, samples and answers of those rows.
 
-    Who is left out is decided on all answers of the study. library: only where it is needed for what the data set lacks.
+    Raters are excluded by all of their answers in the study. library: holds what the data set lacks.
     """
-    rows = load_stimulus_rows(data, narrowed, [each.stimulus for each in stimuli])
-    there = set(rows["pair_id" if narrowed.kind == "identity" else "sample_id"])
-    kept = [each for each in stimuli if each.stimulus in there]
-    shown = list({name for each in kept for name in (*each.images, each.base_id) if name})
-    samples = data.at(f"samples_{narrowed.kind}", data.places_of(shown))
-    found = build_study_data(
+    rows = load_stimulus_rows(data, narrowed, [stimulus.stimulus for stimulus in stimuli])
+    present = set(rows["pair_id" if narrowed.kind == "identity" else "sample_id"])
+    present_stimuli = [stimulus for stimulus in stimuli if stimulus.stimulus in present]
+    images = list({name for stimulus in present_stimuli for name in (*stimulus.images, stimulus.base_id) if name})
+    samples = data.at(f"samples_{narrowed.kind}", data.places_of(images))
+    study_data = build_study_data(
         study, stimuli, raters, ratings, library, rules=rules, sets=[_build_set_tables(data, set_id, narrowed, rows, samples)]
     )
-    told = ratings[ratings["stimulus"].isin(list(there))].reset_index(drop=True)
-    reasons = {rater: why for rater, why in found.excluded.items() if rater in set(told["rater"])}
+    answers = ratings[ratings["stimulus"].isin(list(present))].reset_index(drop=True)
+    reasons = {rater: why for rater, why in study_data.excluded.items() if rater in set(answers["rater"])}
     return replace(
-        found,
-        stimuli=tuple(kept),
-        ratings=told,
-        exclusions=replace(found.exclusions, raters=tuple(sorted(told["rater"].unique())), reasons=reasons),
-        pairs=found.pairs[found.pairs["pair_id"].isin(list(there))].reset_index(drop=True),
-        samples=found.samples[found.samples["sample_id"].isin(list(there | set(shown)))].reset_index(drop=True),
+        study_data,
+        stimuli=tuple(present_stimuli),
+        ratings=answers,
+        exclusions=replace(study_data.exclusions, raters=tuple(sorted(answers["rater"].unique())), reasons=reasons),
+        pairs=study_data.pairs[study_data.pairs["pair_id"].isin(list(present))].reset_index(drop=True),
+        samples=study_data.samples[study_data.samples["sample_id"].isin(list(present | set(images)))].reset_index(drop=True),
     )
 
 
@@ -296,15 +293,15 @@ def _build_set_tables(data: DataSet, set_id: str, narrowed: RowFilter, rows: pd.
 
 
 def _find_places(data: DataSet, narrowed: RowFilter, stimuli: Sequence[str]) -> pd.DataFrame:
-    """place and stimulus of those that are rows which are looked at, in order, each once. Pairs cost one look at all their ids."""
-    condition, values = narrowed.where()
+    """Columns place and stimulus of the stimuli that meet the conditions, in order, each once. Of pairs all ids are read once."""
+    condition, values = narrowed.to_sql()
     if narrowed.kind == "emotion":
         columns = "place, sample_id as stimulus"
-        found = data.at("samples_emotion", data.places_of(stimuli), columns=columns, where=condition, values=values)
-        found = found[found["stimulus"].isin(list(stimuli))]  # the number of another one's id may be the same
+        rows = data.at("samples_emotion", data.places_of(stimuli), columns=columns, where=condition, values=values)
+        rows = rows[rows["stimulus"].isin(list(stimuli))]  # the number of another one's id may be the same
     else:
         asked = pd.DataFrame({"stimulus": list(dict.fromkeys(stimuli))}, dtype="str")
-        found = data.query(
+        rows = data.query(
             f"select place, stimulus from pairs join asked on pair_id = stimulus where {condition}", values, asked=asked
         )
-    return found.sort_values("place").drop_duplicates("stimulus", ignore_index=True)
+    return rows.sort_values("place").drop_duplicates("stimulus", ignore_index=True)

@@ -1,8 +1,9 @@
-"""Does distance explain similarity alike for all types of samples? similarity ~ type x distance + (1 | rater) + (1 | pair).
+"""Linear mixed model of rated similarity: similarity ~ type x distance + (1 | rater) + (1 | pair).
 
-REML as in statsmodels' MixedLM, to which a test pins it; that one needs minutes for a study of paper A's size, since it treats two
-crossed factors as one dense block. Here the larger factor, whose block is diagonal, is eliminated first (Henderson 1953; Bates,
-Mächler, Bolker and Walker 2015, Journal of Statistical Software 67, section 3).
+Its question is whether distance explains similarity alike for all sample types. REML as in statsmodels' MixedLM, to which a test
+pins it; that one needs minutes for a study of paper A's size, since it treats two crossed factors as one dense block. Here the
+larger factor, whose block is diagonal, is eliminated first (Henderson 1953; Bates, Mächler, Bolker and Walker 2015, Journal of
+Statistical Software 67, section 3).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ else:
 linalg, optimize, stats = lazy_import("scipy.linalg"), lazy_import("scipy.optimize"), lazy_import("scipy.stats")
 
 MAX_LEVELS = 3000
-"""Of the smaller factor: more would take minutes."""
+"""Levels of the smaller factor (raters or pairs): with more the fit takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ class RemlEstimates:
 
 
 def fit_mixed_model(pairs: pd.DataFrame, ratings: pd.DataFrame, column: str, *, excluded: Collection[str] = ()) -> MixedModel:
-    """column: a recogniser's name, "lpips" or "latent_distance". Types whose distance does not vary (genuine) are left out.
+    """Fit the model to single answers about the similarity of pairs.
 
+    column: a recogniser's name, "lpips" or "latent_distance". Sample types whose distance does not vary (genuine) are left out.
     Raises LiminalError for a column that the pairs do not have.
     """
     name = f"distance_{column}" if column in list_recognisers(pairs) else column
@@ -82,26 +84,28 @@ def fit_mixed_model(pairs: pd.DataFrame, ratings: pd.DataFrame, column: str, *, 
     types = pairs["sample_type"].to_numpy(object)
     answers = encode(select_answers(ratings, "similarity", excluded=excluded), pairs["pair_id"])
     answered = (answers.votes > 0) & np.isfinite(distances)
-    kept = [each for each in SAMPLE_TYPE_ORDER if _varies(distances[answered & (types == each)])]
-    use = np.isin(types, kept) & answered
+    varying = [sample_type for sample_type in SAMPLE_TYPE_ORDER if _varies(distances[answered & (types == sample_type)])]
+    use = np.isin(types, varying) & answered
     rows = use[answers.image]
     y, x, kind = answers.value[rows], distances[answers.image[rows]], types[answers.image[rows]]
     used = EncodedRatings(answers.raters, answers.images, answers.sources, answers.rater[rows], answers.image[rows], y)
     centre = float(x.mean()) if len(x) else math.nan
-    note = _explain_no_fit(used, kept)
+    note = _explain_no_fit(used, varying)
     fitted = None
     if not note:
-        of_type = np.array([kind == each for each in kept], np.float64).T  # (n, types)
+        of_type = np.array([kind == sample_type for sample_type in varying], np.float64).T  # (n, types)
         fitted = fit_reml(np.hstack([of_type, of_type * (x - centre)[:, None]]), used)
-    left_out = [each for each in SAMPLE_TYPE_ORDER if each not in kept and (types == each).any()]
+    left_out = [sample_type for sample_type in SAMPLE_TYPE_ORDER if sample_type not in varying and (types == sample_type).any()]
     return MixedModel(
         basis=used.basis,
         interval="95 %, Wald with REML estimates; none for the standard deviations",
-        note=join_notes(note, f"Left out, since their distance does not vary: {', '.join(left_out)}." if left_out and kept else ""),
+        note=join_notes(
+            note, f"Left out, since their distance does not vary: {', '.join(left_out)}." if left_out and varying else ""
+        ),
         column=column,
         centre=centre,
-        effects=_build_effects(kept, fitted, kind),
-        interaction_p=_test_equal_slopes(fitted, len(kept)) if fitted else math.nan,
+        effects=_build_effects(varying, fitted, kind),
+        interaction_p=_test_equal_slopes(fitted, len(varying)) if fitted else math.nan,
         rater_deviation=fitted.rater if fitted else math.nan,
         pair_deviation=fitted.pair if fitted else math.nan,
         residual_deviation=fitted.residual if fitted else math.nan,
@@ -113,9 +117,9 @@ def _varies(values: Array) -> bool:
     return len(values) >= 3 and float(np.ptp(values)) > 1e-9
 
 
-def _explain_no_fit(used: EncodedRatings, kept: list[str]) -> str:
+def _explain_no_fit(used: EncodedRatings, varying: list[str]) -> str:
     raters, images = len(np.unique(used.rater)), len(np.unique(used.image))
-    if not kept:
+    if not varying:
         return "No type of samples has answers at different distances."
     if raters < 2:
         return "One person answered: people cannot be told from what they saw."
@@ -162,11 +166,11 @@ def fit_reml(x: Array, answers: EncodedRatings) -> RemlEstimates:
         return float(value)
 
     starts = [optimize.minimize(criterion, start, method="Nelder-Mead", bounds=[(0, 50)] * 2) for start in ([0.5, 0.5], [0.1, 2.0])]
-    best = min(starts, key=lambda found: float(found.fun))
+    best = min(starts, key=lambda result: float(result.fun))
     _, left = parts(best.x)
     coefficients, residual, _ = _solve_normal_equations(left)
     variance = residual / (n - p)
-    of_first, of_second = (float(each) * math.sqrt(variance) for each in best.x)
+    of_first, of_second = (float(ratio) * math.sqrt(variance) for ratio in best.x)
     rater, pair = (of_second, of_first) if swapped else (of_first, of_second)
     covariance = variance * np.linalg.inv(left[:p, :p])
     return RemlEstimates(coefficients, covariance, rater, pair, math.sqrt(variance), -0.5 * float(best.fun))
@@ -192,16 +196,16 @@ def _solve_normal_equations(left: Array) -> tuple[Array, float, float]:
     return coefficients, residual, float(2 * np.log(np.diag(factor[0])).sum())
 
 
-def _build_effects(kept: list[str], fitted: RemlEstimates | None, kind: NDArray[np.object_]) -> tuple[TypeEffect, ...]:
+def _build_effects(varying: list[str], fitted: RemlEstimates | None, kind: NDArray[np.object_]) -> tuple[TypeEffect, ...]:
     if fitted is None:
         return ()
     half = NORMAL * np.sqrt(np.diag(fitted.covariance))
-    numbers = [int((kind == each).sum()) for each in kept]
+    numbers = [int((kind == sample_type).sum()) for sample_type in varying]
     estimates = [
         Estimate(float(value), float(value - reach), float(value + reach), n)
         for value, reach, n in zip(fitted.coefficients, half, numbers * 2, strict=True)
     ]
-    return tuple(TypeEffect(name, estimates[place], estimates[place + len(kept)]) for place, name in enumerate(kept))
+    return tuple(TypeEffect(name, estimates[index], estimates[index + len(varying)]) for index, name in enumerate(varying))
 
 
 def _test_equal_slopes(fitted: RemlEstimates, types: int) -> float:

@@ -1,7 +1,7 @@
 """Many values a face -> two dimensions, fitted once: new faces fall into the picture that is there.
 
 pca: the two directions of largest variance. umap: neighbours stay neighbours (McInnes et al. 2018, arXiv:1802.03426). plane:
-the plane through a base, a negative and an optimum (paper A, Fig. 1). Results are kept on disk by the hash of what went in.
+the plane through a base, a negative and an optimum (paper A, Fig. 1). Results are stored on disk by the hash of their input.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """What ``fit`` returns. points: float32 (N, 2), NaN where the vector has NaN (no face).
+    """A map of N faces. points: float32 (N, 2), NaN where the vector has NaN (no face).
 
     axes: float64 (3, D), the origin and both directions of pca and plane, (0, D) for umap. anchors: of umap, the rows of
     ``vectors`` that were laid out by UMAP itself. explained: shares of variance along both axes (pca and plane), else (0, 0).
@@ -56,7 +56,7 @@ class Projection:
     explained: tuple[float, float]
 
     def transform(self, vectors: NDArray[Any]) -> Array:
-        """(M, D) -> (M, 2) float32 in the same picture; NaN rows stay NaN.
+        """Place new vectors (M, D) on the map -> (M, 2) float32; NaN rows stay NaN.
 
         pca and plane are linear. umap: the mean of the nearest 15 anchors' places, weighted by closeness, which is where UMAP's
         own transform starts from; a vector that is an anchor gets the anchor's place. Raises LiminalError for another width.
@@ -93,9 +93,9 @@ def fit_projection(
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Projection:
-    """(N, D) -> its Projection, from disk where the same was asked before.
+    """Project vectors (N, D) onto a plane; read from disk where the same input was projected before.
 
-    corners: (3, D), base, negative and optimum, for ``plane``. folder: where results are kept (None: the data folder's
+    corners: (3, D), base, negative and optimum, for ``plane``. folder: where results are stored (None: the data folder's
     ``projections``). UMAP runs in a process of its own, one at a time, is seeded, and stops when ``progress`` says so.
     Raises LiminalError for fewer than three usable rows, for corners on one line and for an unknown method.
     """
@@ -108,8 +108,8 @@ def fit_projection(
     if method == "plane" and (corners is None or np.shape(corners) != (3, rows.shape[1])):
         raise LiminalError("The plane needs three faces to lie through: a base, a negative and an optimum.")
     key = _hash_inputs(rows, method, seed, corners)
-    place = (folder or data_folder() / "projections") / f"{key}.npz"
-    stored = _load(place, key, rows, method)
+    path = (folder or data_folder() / "projections") / f"{key}.npz"
+    stored = _load(path, key, rows, method)
     if stored is not None:
         return stored
     anchors = np.zeros(0, np.int64)
@@ -119,9 +119,9 @@ def fit_projection(
     else:
         axes = _compute_pca_axes(rows[usable]) if method == "pca" else compute_plane_axes(np.asarray(corners, np.float64))
         points, explained = _project_linear(rows, usable, axes)
-    made = Projection(method, key, rows, points, axes, anchors, explained)
-    _save(place, made)
-    return made
+    projection = Projection(method, key, rows, points, axes, anchors, explained)
+    _save(path, projection)
+    return projection
 
 
 def compute_plane_axes(corners: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -163,8 +163,8 @@ def _compute_pca_axes(rows: Array) -> NDArray[np.float64]:
 def _project_linear(rows: Array, usable: NDArray[np.int64], axes: NDArray[np.float64]) -> tuple[Array, tuple[float, float]]:
     points = ((rows.astype(np.float64) - axes[0]) @ axes[1:].T).astype(np.float32)
     total = float(rows[usable].var(axis=0, dtype=np.float64).sum()) if len(usable) else 0.0
-    own = points[usable].var(axis=0, dtype=np.float64) if len(usable) else np.zeros(2)
-    return points, (float(own[0] / total), float(own[1] / total)) if total > 0 else (0.0, 0.0)
+    spread = points[usable].var(axis=0, dtype=np.float64) if len(usable) else np.zeros(2)
+    return points, (float(spread[0] / total), float(spread[1] / total)) if total > 0 else (0.0, 0.0)
 
 
 def _project_umap(rows: Array, usable: NDArray[np.int64], seed: int, progress: Progress) -> tuple[Array, NDArray[np.int64]]:
@@ -214,21 +214,23 @@ def _hash_inputs(rows: Array, method: ProjectionMethod, seed: int, corners: NDAr
     return digest.hexdigest()
 
 
-def _save(place: Path, made: Projection) -> None:
+def _save(path: Path, projection: Projection) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, points=made.points, axes=made.axes, anchors=made.anchors, explained=np.array(made.explained))
+    np.savez(
+        buffer, points=projection.points, axes=projection.axes, anchors=projection.anchors, explained=np.array(projection.explained)
+    )
     try:
-        write_bytes(place, buffer.getvalue())
+        write_bytes(path, buffer.getvalue())
     except OSError:
         return  # a full or read-only disk costs the time of fitting again, not the map
 
 
-def _load(place: Path, key: str, rows: Array, method: ProjectionMethod) -> Projection | None:
+def _load(path: Path, key: str, rows: Array, method: ProjectionMethod) -> Projection | None:
     """The stored result, or None where there is none or it is damaged, in which case it is made again."""
     try:
-        with np.load(place, allow_pickle=False) as kept:
-            points, axes, anchors = kept["points"], kept["axes"], kept["anchors"]
-            explained = (float(kept["explained"][0]), float(kept["explained"][1]))
+        with np.load(path, allow_pickle=False) as arrays:
+            points, axes, anchors = arrays["points"], arrays["axes"], arrays["anchors"]
+            explained = (float(arrays["explained"][0]), float(arrays["explained"][1]))
     except Exception:  # every way in which a file of zipped arrays can be damaged
         return None
     return Projection(method, key, rows, points, axes, anchors, explained) if points.shape == (len(rows), 2) else None

@@ -51,7 +51,7 @@ class PsychometricFunction(Result):
 
 
 def select_interpolations(pairs: pd.DataFrame) -> tuple[pd.DataFrame, Array]:
-    """The pairs that lie on the way to another face, and at which fraction of it (N,): genuine 0, negative 1."""
+    """The pairs along interpolations and the fraction of the way of each (N,): genuine pairs 0, negatives 1."""
     chain = pairs[pairs["sample_type"].isin(["genuine", "interpolation", "negative"])]
     ends = chain["sample_type"].map({"genuine": 0.0, "negative": 1.0})
     fraction: Array = np.where(ends.notna(), ends, chain["step"]).astype(np.float64)
@@ -61,16 +61,16 @@ def select_interpolations(pairs: pd.DataFrame) -> tuple[pd.DataFrame, Array]:
 def fit_psychometric_function(
     pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()
 ) -> PsychometricFunction:
-    """Interpolated, genuine and negative pairs and the answers to 'same person?' -> the curve. Takes some seconds.
+    """Fit the function to the answers to 'same person?' about interpolated, genuine and negative pairs. Takes some seconds.
 
     Nothing is fitted (NaN, and a sentence) under three fractions, or where people never or always say 'same person'.
     """
     chain, fraction = select_interpolations(pairs)
     votes = encode(select_answers(ratings, "identity", excluded=excluded), chain["pair_id"])
-    yes, n = votes.of_images(votes.value), votes.votes
+    yes, n = votes.sum_by_image(votes.value), votes.votes
     points = tuple(
-        PsychometricPoint(float(each), Proportion.of(int(yes[fraction == each].sum()), int(n[fraction == each].sum())))
-        for each in np.unique(fraction[np.isfinite(fraction) & (n > 0)])
+        PsychometricPoint(float(step), Proportion.of(int(yes[fraction == step].sum()), int(n[fraction == step].sum())))
+        for step in np.unique(fraction[np.isfinite(fraction) & (n > 0)])
     )
     shares = [point.same.share for point in points]
     note = ""
@@ -100,11 +100,11 @@ def fit_psychometric_function(
 def _fit(points: tuple[PsychometricPoint, ...], n: int) -> tuple[Estimate, Estimate, Estimate, Estimate, float]:
     # psignifit's functions rise: it gets the answers 'different'
     data = np.array([[point.fraction, point.same.n - point.same.count, point.same.n] for point in points], np.float64)
-    found = psignifit.psignifit(
+    result = psignifit.psignifit(
         data, sigmoid="logistic", experiment_type="equal asymptote", grid_steps=PSIGNIFIT_GRID, verbose=False
     )
-    values = found.parameter_estimate
-    ends = {name: levels["0.95"] for name, levels in found.confidence_intervals.items()}
+    values = result.parameter_estimate
+    ends = {name: levels["0.95"] for name, levels in result.confidence_intervals.items()}
     threshold, width, lapse = (
         Estimate(float(values[name]), float(ends[name][0]), float(ends[name][1]), n) for name in ("threshold", "width", "lambda")
     )

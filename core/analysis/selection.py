@@ -18,9 +18,9 @@ STORED_TOKEN = re.compile(r"k[0-9a-f]{16}")
 
 
 def pack_selection(sample_ids: Sequence[str], *, folder: Path | None = None) -> str:
-    """Ids -> a token; "" for none. Many are kept in ``folder`` (None: the data folder's ``selections``), named by their content.
+    """Encode ids as a token; "" for none. Long lists are stored in ``folder`` (None: the data folder's ``selections``) by hash.
 
-    Raises LiminalError where they cannot be kept.
+    Raises LiminalError where they cannot be stored.
     """
     if len(sample_ids) <= MOST_IN_LINK:
         return "-".join(name[:SHORT_ID_LENGTH] for name in sample_ids)
@@ -34,7 +34,7 @@ def pack_selection(sample_ids: Sequence[str], *, folder: Path | None = None) -> 
 
 
 def unpack_selection(token: str, known: Sequence[str], *, folder: Path | None = None) -> list[str]:
-    """A token -> those of ``known`` that it means, in their order there. One that means nothing is an empty selection."""
+    """Decode a token to those of ``known`` that it names, in their order there; an unknown token is an empty selection."""
     if not token:
         return []
     if STORED_TOKEN.fullmatch(token):

@@ -44,19 +44,19 @@ if TYPE_CHECKING:
     from core.studies.store import Store
 
 DEFAULT_RULES = ExclusionRules()
-"""Paper B's, and what else speaks for a lack of attention."""
+"""Paper B's rule and the other signs of a lack of attention."""
 
 
 @dataclass(frozen=True, eq=False)
 class StudyData:
-    """What ``load_study_data`` returns. Tables are never changed in place.
+    """All that an analysis of one study rests on. Tables are never changed in place.
 
     ratings: all answers, typed as RATINGS, those of excluded raters too: functions of ``core.analysis`` take ``excluded``.
-    pairs (identity; else empty): PAIR_COLUMNS, distance_ and accepted_ columns of the study's stimuli, each once; of answers that
-    were brought in without a sample set what is known of each pair. samples: the images of the study's stimuli, of an emotion
+    pairs (identity; else empty): PAIR_COLUMNS with distance_ and accepted_ columns, of the study's stimuli, each once; of answers
+    that were imported without a sample set what is known of each pair. samples: the images of the study's stimuli; of an emotion
     study the rows that were asked, EMOTION_COLUMNS with the judges' columns. sets: ids of the library; where: sample_id -> the
-    set that holds its picture, of bases too. thresholds: recogniser -> its default. classifiers: of an emotion study, the steerer
-    first.
+    set that holds its picture, of bases too. thresholds: recogniser -> its default. classifiers: of an emotion study, the
+    guiding one first.
     """
 
     study: Study
@@ -103,7 +103,7 @@ class StudyData:
     @property
     def asked(self) -> pd.DataFrame:
         """The samples without those that check attention."""
-        checks = [each.stimulus for each in self.stimuli if each.is_sentinel]
+        checks = [stimulus.stimulus for stimulus in self.stimuli if stimulus.is_sentinel]
         return self.samples[~self.samples["sample_id"].isin(checks)].reset_index(drop=True)
 
     @property
@@ -130,12 +130,12 @@ def build_study_data(
     rules: ExclusionRules | None = DEFAULT_RULES,
     sets: Sequence[SetTables] | None = None,
 ) -> StudyData:
-    """The same from what is at hand already. sets: in the place of the study's own, of the same kind."""
+    """The same from tables that are loaded already. sets: taken instead of the study's own; of the same kind."""
     nobody = Exclusions(ExclusionRules(), tuple(sorted(ratings["rater"].unique())))
-    found = nobody if rules is None else apply_exclusion_rules(ratings, stimuli, rules)
+    exclusions = nobody if rules is None else apply_exclusion_rules(ratings, stimuli, rules)
     sets, notes = _load_sets(study, library) if sets is None else (list(sets), [])
     tables = _build_identity_tables(stimuli, sets) if study.plan.kind == "identity" else _build_emotion_tables(stimuli, sets)
-    generators = list(dict.fromkeys(each.configuration.generator for each in sets))
+    generators = list(dict.fromkeys(tables.configuration.generator for tables in sets))
     if len(generators) > 1:
         notes.append(f"The faces come from several generators ({', '.join(generators)}); latents are shown of the first one only.")
     return StudyData(
@@ -145,9 +145,9 @@ def build_study_data(
         ratings=ratings,
         pairs=tables.pairs,
         samples=tables.samples,
-        sets=tuple(each.set_id for each in sets),
+        sets=tuple(tables.set_id for tables in sets),
         where=_locate_stimuli(stimuli, sets),
-        exclusions=found,
+        exclusions=exclusions,
         generator=generators[0] if generators else "",
         latent_dim=sets[0].latent_dim if sets else 0,
         thresholds=_collect_thresholds(list_recognisers(tables.pairs), sets),
@@ -192,11 +192,11 @@ def collect_latents(library: Library, set_ids: Iterable[str], sample_ids: Sequen
     for set_id in set_ids:
         if library.data_sets.has(set_id):  # only what is asked for is read of a large one
             data = library.data_sets.open(set_id)
-            places = {name: place for name in sample_ids if (place := data.place_of(name)) is not None}
+            places = {name: position for name in sample_ids if (position := data.place_of(name)) is not None}
             known |= dict(zip(places, data.latents(list(places.values())), strict=True))
             continue
         known |= load_latents(library.folder_of(set_id))
-    width = max((len(each) for each in known.values()), default=0)
+    width = max((len(latent) for latent in known.values()), default=0)
     missing = np.full(width, np.nan, np.float32)
     rows = [known.get(name, missing) for name in sample_ids]
     return np.stack([row if len(row) == width else missing for row in rows]) if rows else np.empty((0, width), np.float32)
@@ -219,25 +219,25 @@ def _load_sets(study: Study, library: Library) -> tuple[list[SetTables], list[st
     sets, notes = [], []
     for set_id in dict.fromkeys(study.sample_sets):
         try:
-            each = SetTables.load(library, set_id)
+            tables = SetTables.load(library, set_id)
         except LiminalError as error:
             notes.append(str(error))
             continue
-        if ("identity" if isinstance(each.configuration, IdentityConfiguration) else "emotion") == study.plan.kind:
-            sets.append(each)
+        if ("identity" if isinstance(tables.configuration, IdentityConfiguration) else "emotion") == study.plan.kind:
+            sets.append(tables)
     return sets, notes
 
 
 def _build_identity_tables(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> _StudyTables:
-    asked = pd.Index([each.stimulus for each in stimuli])
-    parts = [each.pairs[_is_known(each.pairs["pair_id"], asked)] for each in sets]
+    pair_ids = pd.Index([stimulus.stimulus for stimulus in stimuli])
+    parts = [tables.pairs[_is_known(tables.pairs["pair_id"], pair_ids)] for tables in sets]
     known = pd.concat(parts).drop_duplicates("pair_id") if parts else make_empty_pairs()
-    there = set(known["pair_id"])
-    rest = [_build_pair_row(each) for each in stimuli if each.stimulus not in there]
+    present = set(known["pair_id"])
+    rest = [_build_pair_row(stimulus) for stimulus in stimuli if stimulus.stimulus not in present]
     if rest:
         known = pd.concat([known, make_table(rest, PAIR_COLUMNS)]) if len(known) else make_table(rest, PAIR_COLUMNS)
-    shown = pd.Index(list({image for each in stimuli for image in each.images}))
-    samples = [each.samples[_is_known(each.samples["sample_id"], shown)] for each in sets]
+    images = pd.Index(list({image for stimulus in stimuli for image in stimulus.images}))
+    samples = [tables.samples[_is_known(tables.samples["sample_id"], images)] for tables in sets]
     joined = pd.concat(samples).drop_duplicates("sample_id").reset_index(drop=True) if samples else make_table([], SAMPLE_COLUMNS)
     return _StudyTables(set_column_types(known, PAIR_COLUMNS), joined)
 
@@ -248,11 +248,11 @@ def _is_known(names: pd.Series, known: pd.Index) -> NDArray[np.bool_]:
 
 
 def _build_pair_row(stimulus: Stimulus) -> dict[str, object]:
-    """A row of PAIR_COLUMNS from what a study itself knows."""
+    """A row of the table of pairs from what the study itself knows."""
     details = stimulus.details
-    said = details.get(PUBLISHED_KEY, {})
-    step = details.get("step", said.get("step"))
-    distances = {name: value for name, value in said.items() if name.startswith("distance_")}
+    values = details.get(PUBLISHED_KEY, {})
+    step = details.get("step", values.get("step"))
+    distances = {name: value for name, value in values.items() if name.startswith("distance_")}
     return {
         "pair_id": stimulus.stimulus,
         "batch": details.get("batch", 0),
@@ -267,33 +267,33 @@ def _build_pair_row(stimulus: Stimulus) -> dict[str, object]:
 
 
 def _build_emotion_tables(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> _StudyTables:
-    asked = pd.Index([each.stimulus for each in stimuli])
-    steerer = next((each.configuration.steerer for each in sets if isinstance(each.configuration, EmotionConfiguration)), "")
+    sample_ids = pd.Index([stimulus.stimulus for stimulus in stimuli])
+    steerer = next((tables.configuration.steerer for tables in sets if isinstance(tables.configuration, EmotionConfiguration)), "")
     classifiers: dict[str, None] = {steerer: None} if steerer else {}
     parts = []
-    for each in sets:
-        if isinstance(each.configuration, EmotionConfiguration):
-            classifiers |= dict.fromkeys(each.configuration.classifiers)
-            rows = each.samples[_is_known(each.samples["sample_id"], asked)]
-            parts.append(relabel_guiding_classifier(rows, each.configuration.steerer, steerer))
+    for tables in sets:
+        if isinstance(tables.configuration, EmotionConfiguration):
+            classifiers |= dict.fromkeys(tables.configuration.classifiers)
+            rows = tables.samples[_is_known(tables.samples["sample_id"], sample_ids)]
+            parts.append(relabel_guiding_classifier(rows, tables.configuration.steerer, steerer))
     known = pd.concat(parts).drop_duplicates("sample_id") if parts else make_table([], EMOTION_COLUMNS)
-    there = set(known["sample_id"])
+    present = set(known["sample_id"])
     rest = [
         {
-            "sample_id": each.stimulus,
-            "base_id": each.base_id,
-            "sample_type": each.sample_type,
+            "sample_id": stimulus.stimulus,
+            "base_id": stimulus.base_id,
+            "sample_type": stimulus.sample_type,
             "kind": "emotion",
-            "emotion1": each.details.get("emotion1"),
-            "emotion2": each.details.get("emotion2"),
+            "emotion1": stimulus.details.get("emotion1"),
+            "emotion2": stimulus.details.get("emotion2"),
         }
-        for each in stimuli
-        if each.stimulus not in there
+        for stimulus in stimuli
+        if stimulus.stimulus not in present
     ]
     if rest:
         known = pd.concat([known, pd.DataFrame(rest).assign(seed=0, image="")])
-    place = pd.Series(range(len(asked)), index=asked)
-    known = known.assign(_place=known["sample_id"].map(place)).sort_values("_place").drop(columns="_place")
+    order = pd.Series(range(len(sample_ids)), index=sample_ids)
+    known = known.assign(_place=known["sample_id"].map(order)).sort_values("_place").drop(columns="_place")
     return _StudyTables(
         make_empty_pairs(),
         set_column_types(known.reindex(columns=_list_columns(known)), EMOTION_COLUMNS),
@@ -307,75 +307,78 @@ def _list_columns(table: pd.DataFrame) -> list[str]:
 
 
 def _locate_stimuli(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> dict[str, str]:
-    held = {str(name): each.set_id for each in reversed(sets) for name in each.samples["sample_id"]}
+    held = {str(name): tables.set_id for tables in reversed(sets) for name in tables.samples["sample_id"]}
     return {image: held[image] for stimulus in stimuli for image in (*stimulus.images, stimulus.base_id) if image in held}
 
 
 def _collect_thresholds(names: Iterable[str], sets: Sequence[SetTables]) -> dict[str, float]:
-    """The defaults that the sets were judged by, else those stored for their generator; unknown recognisers have none."""
-    found: dict[str, float] = {}
+    """Default thresholds that the sets were judged by, else those stored for their generator; unknown recognisers have none."""
+    thresholds: dict[str, float] = {}
     for name in names:
-        for each in sets:
-            if name in each.thresholds:
-                found[name] = float(each.thresholds[name])
+        for tables in sets:
+            if name in tables.thresholds:
+                thresholds[name] = float(tables.thresholds[name])
                 break
         else:
-            for each in sets:
+            for tables in sets:
                 try:
-                    found[name] = load_thresholds(each.configuration.generator, name).default
+                    thresholds[name] = load_thresholds(tables.configuration.generator, name).default
                     break
                 except LiminalError:
                     continue
-    return found
+    return thresholds
 
 
 def build_set_data(library: Library, set_id: str, title: str) -> StudyData:
-    """What models say of a set of the library. Raises LiminalError where it holds no such set."""
-    made = library.load(set_id)
-    stimuli = list_stimuli(made, set_id)
-    plan = make_identity_plan(stimuli) if made.kind == "identity" else make_emotion_plan(stimuli)
+    """A sample set of the library as study data without answers. Raises LiminalError where the library has no such set."""
+    sample_set = library.load(set_id)
+    stimuli = list_stimuli(sample_set, set_id)
+    plan = make_identity_plan(stimuli) if sample_set.kind == "identity" else make_emotion_plan(stimuli)
     nobody = type_columns(pd.DataFrame(columns=list(RATINGS)))
     return build_study_data(Study(title[:NAME_LENGTH], plan, sample_sets=(set_id,)), stimuli, (), nobody, library)
 
 
 MIN_GROUP_SIZE = 2
-"""People a side."""
+"""Raters a group needs."""
 MAX_GROUP_VALUES = 12
-"""A fact about people with more different values than this parts nobody, unless it is a number."""
+"""A fact about raters with more different values than this makes no groups, unless it is a number."""
 
 
-def group_raters(material: StudyData) -> dict[str, dict[str, tuple[str, ...]]]:
-    """What people can be parted by -> group -> raters: when they came, how quick they are, whether they pass the rules, and what
-    they said about themselves. Only groups of at least MIN_GROUP_SIZE people, and at least two of them.
+def group_raters(study_data: StudyData) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return, by what raters can be grouped by, the groups and their raters.
+
+    Grouped by when they came, how quick they are, whether they pass the exclusion rules, and by what they said about themselves.
+    Only groups of at least ``MIN_GROUP_SIZE`` raters are returned, and only where there are two of them.
     """
-    ratings = material.ratings
-    counted = [rater for rater in material.exclusions.raters if rater not in material.excluded]
-    own = ratings[ratings["rater"].isin(counted)]
-    first_seen = own.groupby("rater")["created_at"].min().sort_values(kind="stable")
-    median = own.groupby("rater")["reaction_time_ms"].median().dropna().sort_values(kind="stable")
-    found = {
+    ratings = study_data.ratings
+    counted = [rater for rater in study_data.exclusions.raters if rater not in study_data.excluded]
+    counted_ratings = ratings[ratings["rater"].isin(counted)]
+    first_seen = counted_ratings.groupby("rater")["created_at"].min().sort_values(kind="stable")
+    median = counted_ratings.groupby("rater")["reaction_time_ms"].median().dropna().sort_values(kind="stable")
+    groups_by_title = {
         "when they came": _split_in_halves(first_seen.index.tolist(), "came first", "came later"),
         "how quick they are": _split_in_halves(median.index.tolist(), "the quicker half", "the slower half"),
-        "the rules of exclusion": {"attentive": tuple(counted), "left out by the rules": tuple(material.excluded)},
+        "the rules of exclusion": {"attentive": tuple(counted), "left out by the rules": tuple(study_data.excluded)},
     }
-    facts = {each.rater: each.demographics for each in material.raters if each.rater in set(counted)}
-    for name in dict.fromkeys(key for each in facts.values() for key in each):
-        values = pd.Series({rater: each[name] for rater, each in facts.items() if each.get(name) not in (None, "")})
-        found[name.replace("_", " ")] = _group_by_value(values)
+    demographics = {rater.rater: rater.demographics for rater in study_data.raters if rater.rater in set(counted)}
+    for name in dict.fromkeys(key for facts in demographics.values() for key in facts):
+        values = pd.Series({rater: facts[name] for rater, facts in demographics.items() if facts.get(name) not in (None, "")})
+        groups_by_title[name.replace("_", " ")] = _group_by_value(values)
     large = {
-        name: {group: raters for group, raters in groups.items() if len(raters) >= MIN_GROUP_SIZE} for name, groups in found.items()
+        name: {group: raters for group, raters in groups.items() if len(raters) >= MIN_GROUP_SIZE}
+        for name, groups in groups_by_title.items()
     }
     return {name: groups for name, groups in large.items() if len(groups) > 1}
 
 
-def select_raters(material: StudyData, raters: Collection[str]) -> StudyData:
+def select_raters(study_data: StudyData, raters: Collection[str]) -> StudyData:
     """The same study with the answers of some people, those who are left out by the rules too where they are named."""
-    known = material.ratings["rater"].isin(list(raters))
-    reasons = {rater: why for rater, why in material.excluded.items() if rater not in set(raters)}
-    exclusions = replace(material.exclusions, raters=tuple(sorted(raters)), reasons=reasons)
+    known = study_data.ratings["rater"].isin(list(raters))
+    reasons = {rater: why for rater, why in study_data.excluded.items() if rater not in set(raters)}
+    exclusions = replace(study_data.exclusions, raters=tuple(sorted(raters)), reasons=reasons)
     if not known.any():
         raise LiminalError("Nobody in this group has answered; choose another one.")
-    return replace(material, ratings=material.ratings[known].reset_index(drop=True), exclusions=exclusions)
+    return replace(study_data, ratings=study_data.ratings[known].reset_index(drop=True), exclusions=exclusions)
 
 
 def _split_in_halves(raters: list[str], first: str, second: str) -> dict[str, tuple[str, ...]]:

@@ -1,6 +1,6 @@
-"""UMAP in a process of its own: it can be stopped at any time, and nothing that numba does can take the server with it.
+"""Run UMAP in a process of its own, which can be stopped at any time and cannot crash the server.
 
-Two threads inside numba at once can abort a process; here one layout runs at a time, with one thread, seeded.
+Two threads inside numba at once can abort a process; here one layout runs at a time, with one thread and a seed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _one_at_a_time = threading.Lock()
 
 
 def run_umap(rows: NDArray[np.float32], *, neighbours: int, spread: float, seed: int, progress: Progress) -> NDArray[np.float32]:
-    """(N, D) -> (N, 2) float32. Raises Cancelled when asked to stop (the process is ended), LiminalError where it fails."""
+    """Lay out rows (N, D) -> (N, 2) float32. Raises Cancelled on request (the process is ended), LiminalError where it fails."""
     while not _one_at_a_time.acquire(timeout=0.2):
         progress.stage("Waiting for another map to be finished", 0.0)
     try:
@@ -44,12 +44,12 @@ def run_umap(rows: NDArray[np.float32], *, neighbours: int, spread: float, seed:
 
 def _run_child(folder: Path, neighbours: int, spread: float, seed: int, progress: Progress) -> None:
     progress.stage("Preparing the map", 0.02)
-    own = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    variables = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "core.analysis.umap_process", str(folder), str(neighbours), str(spread), str(seed)]
     errors = (folder / "errors.txt").open("w+", encoding="utf-8")
     # The child ends when its standard input closes, so that it cannot outlive the server.
     child = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **own}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        command, cwd=ROOT, env={**os.environ, **variables}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
     )
     lines: queue.Queue[str | None] = queue.Queue()
     assert child.stdout is not None
@@ -63,16 +63,18 @@ def _run_child(folder: Path, neighbours: int, spread: float, seed: int, progress
                 continue
             if line is None:
                 break
-            found = EPOCH.search(line)
-            if found:
-                done = int(found[1]) / max(int(found[2]), 1)
+            epoch = EPOCH.search(line)
+            if epoch:
+                done = int(epoch[1]) / max(int(epoch[2]), 1)
                 progress.stage(f"Laying out the map, {100 * done:.0f} %", PREPARED + (1 - PREPARED) * done)
             elif READY in line:
                 progress.stage("Looking for neighbours", 0.1)
         if child.wait() != 0:
             errors.seek(0)
-            said = errors.read().strip().splitlines()
-            raise LiminalError(f"The map could not be laid out ({said[-1] if said else 'the process ended'}); try PCA instead.")
+            message = errors.read().strip().splitlines()
+            raise LiminalError(
+                f"The map could not be laid out ({message[-1] if message else 'the process ended'}); try PCA instead."
+            )
     finally:
         child.kill()
         child.wait()
@@ -91,7 +93,7 @@ def _collect_lines(stream: IO[str], lines: queue.Queue[str | None]) -> None:
 
 
 class _EpochWriter:
-    """Where umap's progress bar writes to: every update becomes a line."""
+    """The file that umap's progress bar writes to: every update becomes a line on standard output."""
 
     def write(self, text: str) -> None:
         if "/" in text:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from core.analysis.estimate import Estimate
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
+from core.figures.exhibit import describe_estimate
+from core.figures.theme import format_interval
 from core.progress import Progress
 
 if TYPE_CHECKING:
@@ -215,8 +217,8 @@ def format_report(said: AlignmentReport) -> Iterator[str]:
         ("on everybody's answers", said.group),
         ("on a person's answers", said.own),
     ):
-        yield f"  {title:<26}" + "".join(f"{format_share(row[level]):<26}" for level in LEVELS)
-    yield f"  {'surprise, bits':<26}" + "".join(f"{format_estimate(said.loss[level]):<26}" for level in LEVELS)
+        yield f"  {title:<26}" + "".join(f"{_format_share(row[level]):<26}" for level in LEVELS)
+    yield f"  {'surprise, bits':<26}" + "".join(f"{describe_estimate(said.loss[level]):<26}" for level in LEVELS)
     yield f"  base -> group, a person's answers:       {_format_points(said.group_gain)}"
     yield f"  group -> individual:                     {_format_points(said.individual_gain)}"
     yield f"  the same, answers shuffled, median:      {_format_points(said.null_gain)}"
@@ -225,7 +227,7 @@ def format_report(said: AlignmentReport) -> Iterator[str]:
     shift, shift_bits = _format_points(said.shift_gain), _format_bits(said.shift_loss_gain)
     yield f"  group -> shifted by eight numbers:       {shift}; bits saved {shift_bits}"
     yield f"  the same, answers shuffled (control):    bits saved {_format_bits(said.null_shift_loss_gain)}"
-    base, group = format_estimate(said.entropy_base), format_estimate(said.entropy_group)
+    base, group = describe_estimate(said.entropy_base), describe_estimate(said.entropy_group)
     yield f"  entropy of model and people (Spearman):  {base} -> {group}"
     yield f"  95 % intervals; gains are means over people, of the control (answers shuffled) medians. {PUBLISHED_GAINS}"
 
@@ -233,9 +235,9 @@ def format_report(said: AlignmentReport) -> Iterator[str]:
 def format_identity_report(said: IdentityReport) -> Iterator[str]:
     """The decision models of an identity study."""
     yield f"Same person? {said.basis.answers:,} held-out answers of {said.basis.raters} raters ({said.basis.source})"
-    base, group, individual = (format_share(level) for level in (said.base, said.group, said.individual))
+    base, group, individual = (_format_share(level) for level in (said.base, said.group, said.individual))
     yield f"  accuracy    threshold {base}  group {group}  individual {individual}"
-    group, individual = format_estimate(said.group_loss), format_estimate(said.individual_loss)
+    group, individual = describe_estimate(said.group_loss), describe_estimate(said.individual_loss)
     yield f"  surprise, bits              group {group}  individual {individual}"
     gain, bits = _format_points(said.individual_gain), _format_bits(said.individual_loss_gain)
     yield f"  group -> individual:                   {gain}; bits saved {bits}"
@@ -247,16 +249,9 @@ def format_identity_report(said: IdentityReport) -> Iterator[str]:
         yield f"  {said.note}"
 
 
-def format_share(value: Estimate) -> str:
-    """A share with its interval."""
-    if math.isnan(value.value):
-        return "-"
-    return f"{100 * value.value:.1f} % ({100 * value.low:.1f} to {100 * value.high:.1f})"
-
-
-def format_estimate(value: Estimate) -> str:
-    """Two decimals with the interval."""
-    return "-" if math.isnan(value.value) else f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})"
+def _format_share(share: Estimate) -> str:
+    """A share with its interval in per cent, one decimal."""
+    return format_interval(100 * share.value, 100 * share.low, 100 * share.high, 1, " %")
 
 
 def _format_points(gain: ModelGain) -> str:

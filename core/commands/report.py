@@ -1,8 +1,9 @@
 """``python -m core report DIR``: all statistics of a sample set or a study, beside the published ones.
 
 Of a set alone: for identity how often each type of sample is accepted, beside Table 1 of paper A; for emotion filter (3), paper
-B's outcomes, evenness and entropy under the guiding and every held-out classifier. With ``--study`` the exhibits of
-``core.figures`` (``report_study``), which is imported only then, since it loads Plotly and the store.
+B's outcomes, evenness and entropy under the guiding and every held-out classifier. With ``--study`` every exhibit of
+``core.figures`` with its sentence, n, interval and source, as on the statistics page and in the HTML report. ``--json`` prints
+the same numbers, ``--html`` writes one file that works offline.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.analysis.emotion_tables import BoundaryStatistics, ClassifierStatistics, FaceStatistics, summarise_boundary
 from core.analysis.encode import list_recognisers
@@ -20,48 +22,42 @@ from core.analysis.estimate import Estimate, Proportion, Ratio, divide_proportio
 from core.analysis.identity_tables import (
     AcceptanceRow,
     AcceptanceTable,
-    build_acceptance_table,
+    build_acceptance_tables,
     find_published_mean,
     load_published_thresholds,
 )
+from core.analysis.study_data import DEFAULT_RULES, StudyData, build_set_data, build_study_data
+from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
+from core.figures.report import build_chapters, build_report, collect_numbers
+from core.figures.theme import format_interval, format_number, format_percent
 from core.models import registry
+from core.progress import Progress
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.sample_set import SampleSet
 from core.sampling.stored.population import load_thresholds
 from core.sampling.stored.reference import ReferenceSet, load_reference_set
-
-if TYPE_CHECKING:
-    from core.analysis.study_data import StudyData
-    from core.studies.library import Library
-
-
-def format_percent(share: float) -> str:
-    """0.123 -> "12.3 %"; NaN -> "-"."""
-    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
+from core.studies.library import Library, hash_sample_set
+from core.studies.planning import list_stimuli
+from core.writing import write_bytes
 
 
 def format_proportion(share: Proportion) -> str:
-    """A share with its interval in per cent: "12.3 % (8 to 18)"; over nothing "-"."""
+    """A share with its interval in per cent: "12.3 % (8 to 18)"; over nothing a dash."""
     if not share.n:
-        return "-"
-    return f"{100 * share.share:.1f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
+        return "–"
+    return f"{format_percent(share.share, 1)} ({100 * share.low:.0f} to {100 * share.high:.0f})"
 
 
-def format_number(value: float) -> str:
-    """Two decimals; NaN -> "-"."""
-    return "-" if math.isnan(value) else f"{value:.2f}"
-
-
-def print_identity_report(made: SampleSet, folder: Path) -> None:
+def print_identity_report(sample_set: SampleSet, folder: Path) -> None:
     """Print the tables of every recogniser at its default and its calibrated thresholds."""
-    sections = _list_all_tables(made)
-    configuration = made.identity
+    sections = _list_all_tables(sample_set)
+    configuration = sample_set.identity
     print(
-        f"{folder}: {len(made.pairs)} pairs of {len(made.base_ids())} bases, generator {configuration.generator}, "
+        f"{folder}: {len(sample_set.pairs)} pairs of {len(sample_set.base_ids())} bases, generator {configuration.generator}, "
         f"search by {configuration.strategy} against {configuration.recogniser}, seed {configuration.seed}"
     )
-    _print_search_success(made)
+    _print_search_success(sample_set)
     for title, table in sections:
         print(f"\n{table.recogniser}, accepted below {table.threshold:.3f} ({title})")
         _print_acceptance_table(table)
@@ -71,43 +67,39 @@ def print_identity_report(made: SampleSet, folder: Path) -> None:
     )
 
 
-def collect_identity_values(made: SampleSet) -> dict[str, Any]:
+def collect_identity_values(sample_set: SampleSet) -> dict[str, Any]:
     """Everything that is printed, as values."""
     tables = []
-    for title, table in _list_all_tables(made):
+    for title, table in _list_all_tables(sample_set):
         rows = []
         for row in table.rows:
-            printed = find_published_mean(row.sample_type, row.step) if row.direction is None else None
-            rows.append({**asdict(row), "published": asdict(printed) if printed else None})
+            published = find_published_mean(row.sample_type, row.step) if row.direction is None else None
+            rows.append({**asdict(row), "published": asdict(published) if published else None})
         tables.append({"recogniser": table.recogniser, "threshold": table.threshold, "threshold_is": title, "rows": rows})
-    return {"configuration": made.configuration.to_dict(), "counts": made.manifest["counts"], "tables": tables}
+    return {"configuration": sample_set.configuration.to_dict(), "counts": sample_set.manifest["counts"], "tables": tables}
 
 
-def _list_all_tables(made: SampleSet) -> list[tuple[str, AcceptanceTable]]:
-    return [section for name in list_recognisers(made.pairs) for section in _list_tables(made, name)]
-
-
-def _list_tables(made: SampleSet, recogniser: str) -> list[tuple[str, AcceptanceTable]]:
-    """(what the threshold is, the table): the default one first, then the calibrated ones where they are stored."""
-    default = made.manifest["thresholds"][recogniser]
-    sections = [("default", build_acceptance_table(made.pairs, recogniser, default))]
-    try:
-        calibrated = load_thresholds(made.configuration.generator, recogniser).calibrated
-    except LiminalError:
-        return sections  # never calibrated for this generator
-    for each in calibrated:
-        title = f"calibrated: {100 * each.rate:g} % of this generator's strangers, interval {each.low:.3f} to {each.high:.3f}"
-        sections.append((title, build_acceptance_table(made.pairs, recogniser, each.distance)))
+def _list_all_tables(sample_set: SampleSet) -> list[tuple[str, AcceptanceTable]]:
+    """(what the threshold is, the table) of every recogniser: its default threshold first, then the calibrated ones."""
+    sections = []
+    for name in list_recognisers(sample_set.pairs):
+        default = sample_set.manifest["thresholds"][name]
+        for threshold, table in build_acceptance_tables(sample_set.pairs, name, default, sample_set.configuration.generator):
+            title = "default"
+            if threshold.rate is not None:
+                title = f"calibrated: {100 * threshold.rate:g} % of this generator's strangers, interval "
+                title += f"{threshold.low:.3f} to {threshold.high:.3f}"
+            sections.append((title, table))
     return sections
 
 
-def _print_search_success(made: SampleSet) -> None:
+def _print_search_success(sample_set: SampleSet) -> None:
     """How many runs of the search came under each target."""
-    kept = [each for run in made.manifest["searches"] for each in run["kept"]]
-    for target in made.identity.targets:
-        runs = [each for each in kept if each["target"] == target]
+    results = [result for run in sample_set.manifest["searches"] for result in run["kept"]]
+    for target in sample_set.identity.targets:
+        runs = [result for result in results if result["target"] == target]
         if runs:
-            reached = Proportion.of(sum(each["reached"] for each in runs), len(runs))
+            reached = Proportion.of(sum(result["reached"] for result in runs), len(runs))
             print(f"  search under {target:g}: {reached.count} of {reached.n} runs, {format_proportion(reached)}")
 
 
@@ -126,17 +118,17 @@ def _format_acceptance_row(row: AcceptanceRow) -> str:
     elif row.step is not None:
         name = f"  {100 * row.step:.0f} %" if row.sample_type == "interpolation" else f"  {row.step:g}"
     return (
-        f"{name:<22}{row.pairs:>5}  {format_percent(row.no_face.share):>8}  {format_proportion(row.accepted):>21}"
+        f"{name:<22}{row.pairs:>5}  {format_percent(row.no_face.share, 1):>8}  {format_proportion(row.accepted):>21}"
         f"{format_number(row.distance):>10}{format_number(row.lpips):>7}{format_number(row.latent_ratio):>7}"
     )
 
 
 def _format_published_row(row: AcceptanceRow, recogniser: str, same_model: bool) -> str:
-    printed = find_published_mean(row.sample_type, row.step) if row.direction is None else None
-    if printed is None:
+    published = find_published_mean(row.sample_type, row.step) if row.direction is None else None
+    if published is None:
         return ""
-    ours = f"{100 * printed.accepted[recogniser]:>9.0f} %{printed.distances[recogniser]:>8.2f}" if same_model else ""
-    return f"   {ours}{printed.lpips:>7.2f}{printed.latent_ratio:>7.2f}"
+    values = f"{100 * published.accepted[recogniser]:>9.0f} %{published.distances[recogniser]:>8.2f}" if same_model else ""
+    return f"   {values}{published.lpips:>7.2f}{published.latent_ratio:>7.2f}"
 
 
 PUBLISHED_SUCCESS = "nearly 80 %"
@@ -145,21 +137,21 @@ PUBLISHED_DEFINITION = "of the images were success or bias in the choices of peo
 OUTCOME_NAMES = ("success", "bias", "failure")
 
 
-def print_emotion_report(made: SampleSet, folder: Path) -> None:
-    """Print everything: the steerer first, then the judges."""
-    configuration, said = made.emotion, compute_emotion_statistics(made)
-    reference, why_not = _load_reference(configuration)
+def print_emotion_report(sample_set: SampleSet, folder: Path) -> None:
+    """Print all statistics: under the guiding classifier first, then under the held-out ones."""
+    configuration, statistics = sample_set.emotion, compute_emotion_statistics(sample_set)
+    reference, problem = _load_reference(configuration)
     way = f"guided by {registry.title(configuration.steerer)}" if configuration.guided else "unguided"
     print(
-        f"{folder}: {said.n} samples between {said.emotion1} and {said.emotion2} of {describe_bases(made)}, {way}, "
-        f"{configuration.strategy}, freedom {configuration.freedom:g}, generator {configuration.generator}, "
-        f"seed {configuration.seed}"
+        f"{folder}: {statistics.n} samples between {statistics.emotion1} and {statistics.emotion2} of "
+        f"{describe_bases(sample_set)}, {way}, {configuration.strategy}, freedom {configuration.freedom:g}, "
+        f"generator {configuration.generator}, seed {configuration.seed}"
     )
-    print_faces(said.faces)
-    if why_not:
-        print(f"Shares of plain faces are missing: {why_not}")
-    for each in said.classifiers:
-        _print_classifier(each, configuration, _count_reference_share(reference, each.classifier, configuration))
+    print_faces(statistics.faces)
+    if problem:
+        print(f"Shares of plain faces are missing: {problem}")
+    for row in statistics.classifiers:
+        _print_classifier(row, configuration, _count_reference_share(reference, row.classifier, configuration))
     print(
         f"\nPaper B: {PUBLISHED_SUCCESS} {PUBLISHED_DEFINITION}.\n"
         "Success: both emotions above 0.25 and together above 0.6; bias: together above 0.6 only; failure: the rest.\n"
@@ -169,76 +161,77 @@ def print_emotion_report(made: SampleSet, folder: Path) -> None:
     )
 
 
-def collect_emotion_values(made: SampleSet) -> dict[str, Any]:
+def collect_emotion_values(sample_set: SampleSet) -> dict[str, Any]:
     """Everything that is printed, as values."""
-    configuration, said = made.emotion, compute_emotion_statistics(made)
-    reference, why_not = _load_reference(configuration)
+    configuration, statistics = sample_set.emotion, compute_emotion_statistics(sample_set)
+    reference, problem = _load_reference(configuration)
     classifiers = []
-    for each in said.classifiers:
-        plain = _count_reference_share(reference, each.classifier, configuration)
+    for row in statistics.classifiers:
+        plain = _count_reference_share(reference, row.classifier, configuration)
         classifiers.append(
             {
-                **asdict(each),
-                "title": registry.title(each.classifier),
-                "role": configuration.part(each.classifier),
+                **asdict(row),
+                "title": registry.title(row.classifier),
+                "role": configuration.part(row.classifier),
                 "plain": asdict(plain) if plain else None,
-                "ratio_to_plain": asdict(divide_proportions(each.passed, plain)) if plain else None,
+                "ratio_to_plain": asdict(divide_proportions(row.passed, plain)) if plain else None,
             }
         )
     return {
         "configuration": configuration.to_dict(),
-        "counts": made.manifest["counts"],
-        **asdict(said),
+        "counts": sample_set.manifest["counts"],
+        **asdict(statistics),
         "classifiers": classifiers,
-        "plain_missing": why_not,
+        "plain_missing": problem,
         "published": {"success_or_bias": PUBLISHED_SUCCESS, "is": PUBLISHED_DEFINITION},
     }
 
 
-def compute_emotion_statistics(made: SampleSet) -> BoundaryStatistics:
+def compute_emotion_statistics(sample_set: SampleSet) -> BoundaryStatistics:
     """All statistics of an emotion set. Raises LiminalError for an identity set and where no boundary sample is in it."""
-    configuration = made.emotion
+    configuration = sample_set.emotion
     name = configuration.recogniser
-    threshold = made.manifest.get("thresholds", {}).get(name) or load_thresholds(configuration.generator, name).default
-    return summarise_boundary(made.samples, configuration.steerer, name, threshold)
+    threshold = sample_set.manifest.get("thresholds", {}).get(name) or load_thresholds(configuration.generator, name).default
+    return summarise_boundary(sample_set.samples, configuration.steerer, name, threshold)
 
 
-def describe_bases(made: SampleSet) -> str:
+def describe_bases(sample_set: SampleSet) -> str:
     """How many bases a set has, in words."""
-    count = len(made.base_ids())
+    count = len(sample_set.base_ids())
     return f"{count} base{'s' if count > 1 else ''}"
 
 
-def print_passing(said: ClassifierStatistics, configuration: EmotionConfiguration) -> None:
+def print_passing(statistics: ClassifierStatistics, configuration: EmotionConfiguration) -> None:
     """One line: how many passed under a classifier, and how even those are."""
-    kept = ""
-    if said.passed.count:
-        kept = f"  of these median |p1 - p2| {format_number(said.raw.gap.value)}, p1 + p2 {format_number(said.raw.together.value)}"
-    print(f"  {_describe_classifier(said, configuration):<44} passed {_format_count(said.passed)}{kept}")
+    evenness = ""
+    if statistics.passed.count:
+        evenness = f"  of these median |p1 - p2| {format_number(statistics.raw.gap.value)}, "
+        evenness += f"p1 + p2 {format_number(statistics.raw.together.value)}"
+    print(f"  {_describe_classifier(statistics, configuration):<44} passed {_format_count(statistics.passed)}{evenness}")
 
 
 def print_faces(faces: FaceStatistics) -> None:
-    """One line on what the recogniser says."""
+    """One line on the faces that the recogniser found, and their distances to the base."""
     print(
         f"Faces ({faces.recogniser}): found in {_format_count(faces.found)}; nearer than {faces.threshold:g} to the base: "
         f"{_format_count(faces.near)}; median distance {_format_estimate(faces.distance)}"
     )
 
 
-def _describe_classifier(said: ClassifierStatistics, configuration: EmotionConfiguration) -> str:
-    return f"{registry.title(said.classifier)}, which {configuration.part(said.classifier)}"
+def _describe_classifier(statistics: ClassifierStatistics, configuration: EmotionConfiguration) -> str:
+    return f"{registry.title(statistics.classifier)}, which {configuration.part(statistics.classifier)}"
 
 
-def _print_classifier(said: ClassifierStatistics, configuration: EmotionConfiguration, plain: Proportion | None) -> None:
-    print(f"\n{_describe_classifier(said, configuration)}")
+def _print_classifier(statistics: ClassifierStatistics, configuration: EmotionConfiguration, plain: Proportion | None) -> None:
+    print(f"\n{_describe_classifier(statistics, configuration)}")
     print(
-        f"  {'passed':<22}{_format_count(said.passed):<34}"
-        + (_format_reference_share(plain, divide_proportions(said.passed, plain)) if plain else "")
+        f"  {'passed':<22}{_format_count(statistics.passed):<34}"
+        + (_format_reference_share(plain, divide_proportions(statistics.passed, plain)) if plain else "")
     )
-    if not said.steerer:
-        print(f"  {'of what steerer kept':<22}{_format_count(said.passed_of_kept)}")
+    if not statistics.steerer:
+        print(f"  {'of what steerer kept':<22}{_format_count(statistics.passed_of_kept)}")
     print(f"  {'':<22}{'raw':<34}calibrated")
-    sides = (said.raw, said.calibrated)
+    sides = (statistics.raw, statistics.calibrated)
     for name in OUTCOME_NAMES:
         _print_cells(name, [_format_count(getattr(side.outcomes, name)) for side in sides])
     for name in OUTCOME_NAMES:
@@ -258,18 +251,15 @@ def _format_reference_share(plain: Proportion, gain: Ratio) -> str:
 
 
 def _format_count(share: Proportion) -> str:
-    return f"{share.count} of {share.n}, {format_proportion(share)}" if share.n else "-"
+    return f"{share.count} of {share.n}, {format_proportion(share)}" if share.n else "–"
 
 
-def _format_estimate(value: Estimate) -> str:
-    if not value.n:
-        return "-"
-    between = "" if math.isnan(value.low) else f" ({format_number(value.low)} to {format_number(value.high)})"
-    return f"{format_number(value.value)}{between}, n {value.n}"
+def _format_estimate(estimate: Estimate) -> str:
+    return f"{format_interval(estimate.value, estimate.low, estimate.high)}, n {estimate.n}" if estimate.n else "–"
 
 
 def _load_reference(configuration: EmotionConfiguration) -> tuple[ReferenceSet | None, str | None]:
-    """The population of plain faces, or the sentence on why there is none."""
+    """The generator's reference faces, or the sentence on why there are none."""
     try:
         return load_reference_set(configuration.generator), None
     except LiminalError as error:
@@ -279,10 +269,73 @@ def _load_reference(configuration: EmotionConfiguration) -> tuple[ReferenceSet |
 def _count_reference_share(
     reference: ReferenceSet | None, classifier: str, configuration: EmotionConfiguration
 ) -> Proportion | None:
-    """How many plain faces pass filter (3); None where the population was not judged by the classifier."""
+    """How many reference faces pass filter (3); None where the classifier did not judge them."""
     if reference is None or classifier not in reference.logits:
         return None
     return Proportion.of(*reference.plain_share(classifier, configuration.pair))
+
+
+class SingleSetLibrary(Library):
+    """A library that holds one sample set, wherever its folder lies."""
+
+    def __init__(self, folder: Path, set_id: str) -> None:
+        super().__init__(folder.parent, folder.parent)
+        self.folder, self.set_id = folder, set_id
+
+    def folder_of(self, set_id: str) -> Path:
+        if set_id != self.set_id:
+            raise LiminalError(f"This report is about {self.folder} alone, which is not the sample set '{set_id}'.")
+        return self.folder
+
+
+def open_set(folder: Path) -> tuple[StudyData, Library]:
+    """A sample set without answers as study data. Raises LiminalError where it cannot be read."""
+    set_id = hash_sample_set(SampleSet.load(folder))
+    library = SingleSetLibrary(folder, set_id)
+    return build_set_data(library, set_id, folder.resolve().name or "sample set"), library
+
+
+def open_study(name: str, folder: Path | None, *, everybody: bool = False) -> tuple[StudyData, Library]:
+    """A study of the store, or only its answers about the set in a folder; LiminalError where these do not belong together."""
+    from core.studies.store import Store  # SQLAlchemy
+
+    store = Store()
+    try:
+        study, stimuli, raters, ratings = store.study(name), store.stimuli(name), store.raters(name), store.ratings(name)
+    finally:
+        store.dispose()
+    library = Library()
+    if folder is not None:
+        sample_set = SampleSet.load(folder)
+        set_id = hash_sample_set(sample_set)
+        if set_id not in study.sample_sets:
+            raise LiminalError(f"The study '{study.name}' did not ask about the sample set in {folder}; leave the folder out.")
+        of_set = {stimulus.stimulus for stimulus in list_stimuli(sample_set, set_id)}
+        stimuli = [stimulus for stimulus in stimuli if stimulus.stimulus in of_set or stimulus.is_sentinel]
+        ratings = ratings[ratings["stimulus"].isin([stimulus.stimulus for stimulus in stimuli])].reset_index(drop=True)
+        study, library = replace(study, sample_sets=(set_id,)), SingleSetLibrary(folder, set_id)
+    return build_study_data(study, stimuli, raters, ratings, library, rules=None if everybody else DEFAULT_RULES), library
+
+
+def print_study_report(study_data: StudyData, *, looks: bool) -> None:
+    """Print every exhibit's sentence with n, interval and source."""
+    raters = len(study_data.exclusions.raters)
+    mark = "SIMULATED ANSWERS: nobody was asked. " if study_data.source == "simulated" else ""
+    print(
+        f"{mark}'{study_data.study.name}': {len(study_data.ratings):,} answers of {raters:,} raters, "
+        f"{len(study_data.excluded):,} out"
+    )
+    with TerminalProgress() as reporter:
+        chapters = build_chapters(study_data, slow=looks, progress=Progress(reporter))
+    for chapter in chapters:
+        print(f"\n{chapter.section.question}")
+        if chapter.problem:
+            print(f"  {chapter.problem}")
+        for exhibit in chapter.exhibits:
+            basis = "; ".join(part for part in (f"n = {exhibit.n}", exhibit.interval, exhibit.source) if part)
+            print(f"  {exhibit.says}\n    ({basis})")
+            if exhibit.note and exhibit.note != exhibit.says:
+                print(f"    {exhibit.note}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -306,65 +359,46 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.folder is None and arguments.study is None:
         raise LiminalError("Name the folder of a sample set, or a study with --study, or both.")
     if arguments.study is None and arguments.html is None:
-        return _report_set(arguments)
-    material, library = _load_report_data(arguments)
-    if arguments.html is not None:
-        _write_html(material, library, arguments)
-    if arguments.json:
-        from core.commands.terminal import TerminalProgress
-        from core.figures.report import collect_numbers
-        from core.progress import Progress
-
-        with TerminalProgress() as shown:
-            found = collect_numbers(material, slow=arguments.looks, progress=Progress(shown))
-        if arguments.folder is not None:
-            made = SampleSet.load(arguments.folder)
-            found["sample_set"] = to_plain(_figures_of(made))
-        print(json.dumps(found, indent=1, allow_nan=False))
-    elif arguments.html is None:
-        from core.commands.report_study import print_study_report
-
-        print_study_report(material, looks=arguments.looks)
-    return 0
-
-
-def _figures_of(made: SampleSet) -> dict[str, Any]:
-    return collect_identity_values(made) if made.kind == "identity" else collect_emotion_values(made)
-
-
-def _report_set(arguments: argparse.Namespace) -> int:
-    made = SampleSet.load(arguments.folder)
-    if arguments.json:
-        print(json.dumps(to_plain(_figures_of(made)), indent=1, allow_nan=False))
-    elif made.kind == "identity":
-        print_identity_report(made, arguments.folder)
-    else:
-        print_emotion_report(made, arguments.folder)
-    return 0
-
-
-def _load_report_data(arguments: argparse.Namespace) -> tuple[StudyData, Library]:
-    """What the report is about: a study, one of its sets with its answers, or a set that nobody was asked about."""
-    from core.commands.report_study import open_set, open_study
-
+        _report_set(arguments)
+        return 0
     if arguments.study is None:
-        return open_set(arguments.folder)
-    return open_study(arguments.study, arguments.folder, everybody=arguments.all_raters)
+        study_data, library = open_set(arguments.folder)
+    else:
+        study_data, library = open_study(arguments.study, arguments.folder, everybody=arguments.all_raters)
+    if arguments.html is not None:
+        _write_html(study_data, library, arguments)
+    if arguments.json:
+        with TerminalProgress() as reporter:
+            values = collect_numbers(study_data, slow=arguments.looks, progress=Progress(reporter))
+        if arguments.folder is not None:
+            values["sample_set"] = to_plain(_collect_set_values(SampleSet.load(arguments.folder)))
+        print(json.dumps(values, indent=1, allow_nan=False))
+    elif arguments.html is None:
+        print_study_report(study_data, looks=arguments.looks)
+    return 0
 
 
-def _write_html(material: StudyData, library: Library, arguments: argparse.Namespace) -> None:
-    import sys
+def _collect_set_values(sample_set: SampleSet) -> dict[str, Any]:
+    return collect_identity_values(sample_set) if sample_set.kind == "identity" else collect_emotion_values(sample_set)
 
-    from core.commands.terminal import TerminalProgress
-    from core.figures.report import build_report
-    from core.progress import Progress
-    from core.writing import write_bytes
 
+def _report_set(arguments: argparse.Namespace) -> None:
+    """Print the statistics of a sample set without answers."""
+    sample_set = SampleSet.load(arguments.folder)
+    if arguments.json:
+        print(json.dumps(to_plain(_collect_set_values(sample_set)), indent=1, allow_nan=False))
+    elif sample_set.kind == "identity":
+        print_identity_report(sample_set, arguments.folder)
+    else:
+        print_emotion_report(sample_set, arguments.folder)
+
+
+def _write_html(study_data: StudyData, library: Library, arguments: argparse.Namespace) -> None:
     target: Path = arguments.html
     if target.is_dir():
         raise LiminalError(f"{target} is a folder; name the file to write, such as {target / 'report.html'}.")
-    with TerminalProgress() as shown:
-        content = build_report(material, library, slow=arguments.looks, progress=Progress(shown)).encode()
+    with TerminalProgress() as reporter:
+        content = build_report(study_data, library, slow=arguments.looks, progress=Progress(reporter)).encode()
     try:
         write_bytes(target, content)
     except OSError as error:

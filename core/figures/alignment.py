@@ -1,6 +1,4 @@
-"""What learning from people brought emotion classifiers: curves, accuracies before and after, entropies, each person's gain
-beside the null control.
-"""
+"""Results of fine-tuning emotion classifiers on people's answers: curves, accuracies, entropies, gains beside the null control."""
 
 from __future__ import annotations
 
@@ -16,8 +14,9 @@ from core.analysis.estimate import Array
 from core.figures import theme
 from core.figures.answers import plot_confusion
 from core.figures.dots import narrow_labels, plot_dots
-from core.figures.exhibit import Exhibit, build_row, describe_estimate, find_title
+from core.figures.exhibit import Exhibit, build_row, describe_estimate
 from core.figures.theme import Source
+from core.models import registry
 from core.models.emotions import EMOTIONS
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ SIDE_STYLES = {"base": (BEFORE, theme.AMBER, "circle-open"), "group": (AFTER, th
 
 
 def plot_curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: int) -> go.Figure:
-    """How often each network names what a person said, epoch by epoch, on answers that it does not learn from.
+    """Accuracy of each network by epoch, on held-out answers.
 
     table: name (who learns), epoch (0: before), accuracy (share of held-out answers). epochs: as many as were asked for.
     """
@@ -40,14 +39,14 @@ def plot_curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: in
     if known.empty:
         return theme.build_empty_figure("Nothing has been learned yet.", source)
     figure = go.Figure()
-    for place, (name, part) in enumerate(known.groupby("name", sort=False)):
+    for index, (name, part) in enumerate(known.groupby("name", sort=False)):
         figure.add_scatter(
             x=part["epoch"].to_numpy(),
             y=part["accuracy"].to_numpy(np.float64),
             mode="lines+markers",
             name=str(name),
-            line={"color": theme.CATEGORIES[place % 6], "dash": theme.DASHES[place % 6], "width": 2},
-            marker={"symbol": theme.SYMBOLS[place % 6], "size": 7},
+            line={"color": theme.CATEGORIES[index % 6], "dash": theme.DASHES[index % 6], "width": 2},
+            marker={"symbol": theme.SYMBOLS[index % 6], "size": 7},
             hovertemplate=f"{name}, round %{{x}}: %{{y:.1%}}<extra></extra>",
         )
     figure.update_layout(
@@ -57,18 +56,18 @@ def plot_curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: in
         showlegend=known["name"].nunique() > 1,
     )
     last = known.groupby("name", sort=False).agg(first=("accuracy", "first"), now=("accuracy", "last"))
-    told = [
-        f"{name} goes from {theme.format_percent(row['first'])} to {theme.format_percent(row['now'])}"
+    changes = [
+        f"{name} goes from {theme.format_percent(row['first'], 0)} to {theme.format_percent(row['now'], 0)}"
         for name, row in last.iterrows()
     ]
-    says = f"While it learns, {theme.join_names(told)} of the held-out answers."
+    says = f"While it learns, {theme.join_names(changes)} of the held-out answers."
     return theme.describe_figure(figure, says=says, n=n, source=source)
 
 
 def plot_individual_curves(
     table: pd.DataFrame, mean: pd.DataFrame, *, says: str, n: int | str, source: Source, epochs: int
 ) -> go.Figure:
-    """One thin line a person, without names, and their mean.
+    """Learning curves of individual models, one thin line a person without names, and their mean.
 
     table: person (a number), epoch (0: before), accuracy (share of that person's held-out answers). mean: epoch, accuracy.
     """
@@ -113,7 +112,7 @@ def plot_individual_curves(
 def plot_entropies(
     table: pd.DataFrame, *, before: float, after: float, n: int | str, source: Source, interval: str = ""
 ) -> go.Figure:
-    """Doubt of people against doubt of a network, held-out images.
+    """Entropy of people's answers against entropy of a network's probabilities, on held-out images.
 
     table: stimulus, human, base, group (bits). before, after: Spearman's correlation of each with people's.
     """
@@ -151,7 +150,7 @@ def plot_entropies(
 
 
 def plot_individual_gains(table: pd.DataFrame, *, says: str, n: int | str, source: Source) -> go.Figure:
-    """What a model of their own brings to each person, beside the same with shuffled answers.
+    """Gain of each person's individual model, beside the control with shuffled answers.
 
     table: rater, loss_gain, null_loss_gain (bits an answer; NaN: none). People stand in the order of their gain, without names. The
     median of the control is drawn across.
@@ -160,13 +159,13 @@ def plot_individual_gains(table: pd.DataFrame, *, says: str, n: int | str, sourc
     if known.empty:
         return theme.build_empty_figure("Nobody has a model of their own yet.", source)
     figure = go.Figure()
-    place = np.arange(1, len(known) + 1)
+    order = np.arange(1, len(known) + 1)
     for column, name, colour, symbol in (
         ("loss_gain", "from their own answers", theme.INDIGO, "diamond"),
         ("null_loss_gain", "from shuffled answers (the control)", theme.AMBER, "circle-open"),
     ):
         figure.add_scatter(
-            x=place,
+            x=order,
             y=known[column].to_numpy(np.float64),
             mode="markers",
             name=name,
@@ -197,32 +196,32 @@ HELD_OUT_NOTE = "Only answers that the model did not learn from are counted."
 CONTROL_TITLE = "with shuffled answers (the control, median)"
 
 
-def exhibit_accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
-    """Paper B, Fig. 5: by classifier, how often each model names what a person said."""
+def exhibit_accuracies(reports: Sequence[AlignmentReport]) -> Exhibit:
+    """Accuracy by classifier and level of fine-tuning (paper B, Fig. 5)."""
     rows = [
         {
-            "name": f"{find_title(each.classifier)}: {words}",
+            "name": f"{registry.title(report.classifier)}: {words}",
             "series": LEVEL_TITLES[level],
             **build_row(values[level]),
         }
-        for each in found
+        for report in reports
         for words, values, levels in (
-            ("everybody", each.group, ("base", "group")),
-            ("with their own model", each.own, tuple(LEVEL_TITLES)),
-            ("plain faces", each.reference, tuple(LEVEL_TITLES)),
+            ("everybody", report.group, ("base", "group")),
+            ("with their own model", report.own, tuple(LEVEL_TITLES)),
+            ("plain faces", report.reference, tuple(LEVEL_TITLES)),
         )
         for level in levels
         if math.isfinite(values[level].value)
     ]
     data = pd.DataFrame(rows, columns=["name", "series", "value", "low", "high", "n"])
-    if len(found) == 1:
+    if len(reports) == 1:
         data["name"] = data["name"].str.partition(": ")[2].str.capitalize()
     figure = plot_dots(
         data,
         measure="answers that the first choice names",
-        says=describe_accuracies(found),
-        n=_describe_size(found[0]),
-        source=found[0].basis.source,
+        says=describe_accuracies(reports),
+        n=_describe_size(reports[0]),
+        source=reports[0].basis.source,
         interval="95 %, over people; of plain faces, over faces",
         share=True,
         reference=(1 / len(EMOTIONS), "guessing"),
@@ -236,41 +235,41 @@ def exhibit_accuracies(found: Sequence[AlignmentReport]) -> Exhibit:
         "How often the feeling that a network finds likeliest is the one that a person said, on faces that it had not learned "
         "from; and how often it still agrees with the networks that labelled the plain faces it learned from alongside. Paper B, "
         "Fig. 5.",
-        found[0].note,
-        numbers=[each.to_dict() for each in found],
+        reports[0].note,
+        numbers=[report.to_dict() for report in reports],
     )
 
 
-def describe_accuracies(found: Sequence[AlignmentReport]) -> str:
+def describe_accuracies(reports: Sequence[AlignmentReport]) -> str:
     """'After learning from everybody the network names 45 % of the held-out answers; 16 % before.'"""
     parts: list[str] = []
-    for each in found:
-        who = find_title(each.classifier) if len(found) > 1 else "the network"
-        before, after = (theme.format_percent(each.group[level].value) for level in ("base", "group"))
+    for report in reports:
+        who = registry.title(report.classifier) if len(reports) > 1 else "the network"
+        before, after = (theme.format_percent(report.group[level].value, 0) for level in ("base", "group"))
         what = "" if parts else " of the held-out answers"
         parts.append(f"{who} names {after}{what}, {before} before")
     return f"After learning from everybody, {'; '.join(parts)}."
 
 
-def exhibit_gains(found: AlignmentReport) -> list[Exhibit]:
-    """What the group's and one's own model bring in points, beside the control; and person by person, where anybody has a model."""
+def exhibit_gains(report: AlignmentReport) -> list[Exhibit]:
+    """Gains of group and individual models in points, beside the control; and person by person, where anybody has a model."""
     kinds: Mapping[str, ModelGain] = {
-        "learning from everybody": found.group_gain,
-        "then from one person": found.individual_gain,
-        CONTROL_TITLE: found.null_gain,
+        "learning from everybody": report.group_gain,
+        "then from one person": report.individual_gain,
+        CONTROL_TITLE: report.null_gain,
     }
     data = pd.DataFrame(
-        [{"name": name, **build_row(each.value), "p": each.p} for name, each in kinds.items()],
+        [{"name": name, **build_row(gain.value), "p": gain.p} for name, gain in kinds.items()],
         columns=["name", "value", "low", "high", "n", "p"],
     )
-    table = found.people[["rater", "loss_gain", "null_loss_gain"]].drop(columns="rater")
-    source, note = found.basis.source, _describe_p_values(found)
-    shuffled = math.isfinite(found.null_gain.value.value)
+    table = report.people[["rater", "loss_gain", "null_loss_gain"]].drop(columns="rater")
+    source, note = report.basis.source, _describe_p_values(report)
+    shuffled = math.isfinite(report.null_gain.value.value)
     figure = plot_dots(
         data,
         measure="more answers named",
-        says=describe_individual_gain(found),
-        n=_describe_size(found),
+        says=describe_individual_gain(report),
+        n=_describe_size(report),
         source=source,
         interval=f"95 %, bootstrap over people{'; of the control, of the median' if shuffled else ''}",
         share=True,
@@ -286,16 +285,16 @@ def exhibit_gains(found: AlignmentReport) -> list[Exhibit]:
         note,
         numbers=kinds,
     )
-    if found.people["loss_gain"].isna().all():
+    if report.people["loss_gain"].isna().all():
         return [all_together]
     return [
         all_together,
         Exhibit(
             "people",
             plot_individual_gains(
-                found.people,
-                says=_describe_people(found),
-                n=f"{int(found.people['loss_gain'].notna().sum()):,} people with a model",
+                report.people,
+                says=_describe_people(report),
+                n=f"{int(report.people['loss_gain'].notna().sum()):,} people with a model",
                 source=source,
             ),
             table,
@@ -305,20 +304,20 @@ def exhibit_gains(found: AlignmentReport) -> list[Exhibit]:
     ]
 
 
-def describe_individual_gain(found: AlignmentReport) -> str:
-    """Whether a model of one's own learned anything of the person: beyond what the control brings, person by person.
+def describe_individual_gain(report: AlignmentReport) -> str:
+    """Say whether individual models learned anything of the person beyond what the control brings.
 
     The control is told by its median; the verdict is the mean of the differences of each person's two gains.
     """
     from core.alignment.evaluate import mean_gain
 
-    own, null = found.individual_gain.value, found.null_gain.value
-    if not math.isfinite(own.value):
+    individual, null = report.individual_gain.value, report.null_gain.value
+    if not math.isfinite(individual.value):
         return "Nobody has a model of their own yet, so only the group's gain can be shown."
-    points = f"A model of one's own adds {100 * own.value:+.1f} points"
+    points = f"A model of one's own adds {100 * individual.value:+.1f} points"
     if not math.isfinite(null.value):
         return f"{points}; there is no control to compare with."
-    beyond = mean_gain((found.people["gain"] - found.people["null_gain"]).to_numpy(np.float64)).value
+    beyond = mean_gain((report.people["gain"] - report.people["null_gain"]).to_numpy(np.float64)).value
     control = f"the same with shuffled answers {100 * null.value:+.1f} (median)"
     if beyond.low > 0:
         return f"{points}, {control}: it learned something of the person."
@@ -327,39 +326,40 @@ def describe_individual_gain(found: AlignmentReport) -> str:
     return f"{points}, {control}: whether it learned anything of the person cannot be told."
 
 
-def _describe_people(found: AlignmentReport) -> str:
-    gain = found.people["loss_gain"].dropna()
+def _describe_people(report: AlignmentReport) -> str:
+    gain = report.people["loss_gain"].dropna()
     better = int((gain > 0).sum())
     return f"For {better:,} of {len(gain):,} people their own model is less surprised by their answers than the group's."
 
 
-def _describe_p_values(found: AlignmentReport) -> str:
-    told = [
-        f"{words}: p = {each.p:.3f}" if each.p >= 0.001 else f"{words}: p < 0.001"
-        for words, each in (("everybody", found.group_gain), ("own", found.individual_gain), ("control", found.null_gain))
-        if math.isfinite(each.p)
+def _describe_p_values(report: AlignmentReport) -> str:
+    sentences = [
+        f"{words}: p = {gain.p:.3f}" if gain.p >= 0.001 else f"{words}: p < 0.001"
+        for words, gain in (("everybody", report.group_gain), ("own", report.individual_gain), ("control", report.null_gain))
+        if math.isfinite(gain.p)
     ]
-    return f"Wilcoxon's signed-rank test over people: {'; '.join(told)}." if told else ""
+    return f"Wilcoxon's signed-rank test over people: {'; '.join(sentences)}." if sentences else ""
 
 
-def exhibit_entropies(found: AlignmentReport) -> Exhibit:
-    """Entropy of people and of the network, before and after."""
-    first, then = found.entropy_base, found.entropy_group
+def exhibit_entropies(report: AlignmentReport) -> Exhibit:
+    """Entropy of people's answers against that of the network, before and after fine-tuning."""
+    first, then = report.entropy_base, report.entropy_group
     figure = plot_entropies(
-        found.entropies,
+        report.entropies,
         before=first.value,
         after=then.value,
-        n=f"{len(found.entropies):,} held-out faces",
-        source=found.basis.source,
+        n=f"{len(report.entropies):,} held-out faces",
+        source=report.basis.source,
         interval="of the correlations 95 %, bootstrap over faces",
     )
     return Exhibit(
         "doubts",
         figure,
-        found.entropies,
+        report.entropies,
         "How evenly answers are spread over the six feelings, in bits: 0 is one answer for all, 2.58 all six alike. Across, the "
         "answers of people (with Miller and Madow's correction); up, what the network says. Faces that it did not learn from.",
-        f"Spearman's correlation: {describe_estimate(first)} before, {describe_estimate(then)} after; paper B reports 0.26 and 0.85."
+        f"Spearman's correlation: {describe_estimate(first)} before, {describe_estimate(then)} after; paper B reports 0.26 and "
+        "0.85."
         if math.isfinite(then.value)
         else "",
         numbers={"before": first, "after": then},
@@ -367,8 +367,8 @@ def exhibit_entropies(found: AlignmentReport) -> Exhibit:
 
 
 def exhibit_confusions(counts: Mapping[str, Array], source: str) -> list[Exhibit]:
-    """What was said against what a model says: level -> counts (6, 6), said in rows."""
-    made = []
+    """Confusion of people's answers (rows) with a model's choices. counts: level -> (6, 6)."""
+    exhibits = []
     for level, values in counts.items():
         table = pd.DataFrame(values.astype(int), index=list(EMOTIONS), columns=list(EMOTIONS))
         table = table[table.sum(axis=1) > 0]
@@ -376,9 +376,9 @@ def exhibit_confusions(counts: Mapping[str, Array], source: str) -> list[Exhibit
         if len(table):
             hit = float(values.trace() / values.sum())
             figure.layout.meta["says"] = (
-                f"{LEVEL_TITLES[level].capitalize()}: {theme.format_percent(hit)} of these answers are named."
+                f"{LEVEL_TITLES[level].capitalize()}: {theme.format_percent(hit, 0)} of these answers are named."
             )
-        made.append(
+        exhibits.append(
             Exhibit(
                 f"confusion-{level}",
                 figure,
@@ -387,15 +387,15 @@ def exhibit_confusions(counts: Mapping[str, Array], source: str) -> list[Exhibit
                 + HELD_OUT_NOTE,
             )
         )
-    return made
+    return exhibits
 
 
 def exhibit_curves(curves: Mapping[str, Curve], *, epochs: int, source: str, n: str) -> Exhibit:
-    """How the group's models learned: classifier -> curve."""
+    """Learning curves of the group's models. curves: classifier -> curve."""
     rows = [
-        {"name": find_title(name), "epoch": each.number, "accuracy": each.validation_accuracy, "loss": each.validation_loss}
+        {"name": registry.title(name), "epoch": epoch.number, "accuracy": epoch.validation_accuracy, "loss": epoch.validation_loss}
         for name, curve in curves.items()
-        for each in curve.epochs
+        for epoch in curve.epochs
     ]
     data = pd.DataFrame(rows, columns=["name", "epoch", "accuracy", "loss"])
     return Exhibit(
@@ -408,7 +408,7 @@ def exhibit_curves(curves: Mapping[str, Curve], *, epochs: int, source: str, n: 
 
 
 def exhibit_group_curves(alignment: Alignment) -> Exhibit | None:
-    """The curves of all classifiers whose group's model has learned; None where there is none."""
+    """Learning curves of all classifiers with a group model; None where there is none."""
     names = [name for name in alignment.configuration.classifiers if alignment.ready(name)]
     if not names:
         return None
@@ -421,16 +421,16 @@ def exhibit_group_curves(alignment: Alignment) -> Exhibit | None:
     )
 
 
-def _describe_size(found: AlignmentReport) -> str:
-    people = "simulated observers" if found.basis.source == "simulated" else "people"
-    return f"{found.basis.answers:,} held-out answers to {found.basis.images:,} faces by {found.basis.raters:,} {people}"
+def _describe_size(report: AlignmentReport) -> str:
+    people = "simulated observers" if report.basis.source == "simulated" else "people"
+    return f"{report.basis.answers:,} held-out answers to {report.basis.images:,} faces by {report.basis.raters:,} {people}"
 
 
-def exhibit_bias(found: PersonProfile, crowd: str) -> Exhibit:
-    """One person's bias an emotion against the crowd, on a scale on which twice and half as often are equally far from even."""
-    data = pd.DataFrame([{"name": name, **build_row(each)} for name, each in found.bias.items()])
-    if found.departs:
-        parts = [f"{name} {'more' if found.bias[name].value > 1 else 'less'} often" for name in found.departs]
+def exhibit_bias(profile: PersonProfile, crowd: str) -> Exhibit:
+    """One person's bias by emotion against the crowd, on a logarithmic scale."""
+    data = pd.DataFrame([{"name": name, **build_row(estimate)} for name, estimate in profile.bias.items()])
+    if profile.departs:
+        parts = [f"{name} {'more' if profile.bias[name].value > 1 else 'less'} often" for name in profile.departs]
         says = f"Where a face is unclear, you say {theme.join_names(parts)} than the crowd."
     else:
         says = "You lean to no feeling more than the crowd, as far as these answers can tell."
@@ -438,38 +438,38 @@ def exhibit_bias(found: PersonProfile, crowd: str) -> Exhibit:
         data,
         measure="how many times as often as the crowd",
         says=says,
-        n=f"{found.basis.answers:,} answers",
-        source=found.basis.source,
+        n=f"{profile.basis.answers:,} answers",
+        source=profile.basis.source,
         interval="95 %, given how much the people of the study differ",
         reference=(1.0, ""),
-        nothing=found.note or "There is no profile yet.",
+        nothing=profile.note or "There is no profile yet.",
     )
-    if found.basis.answers and not data["value"].isna().all():
+    if profile.basis.answers and not data["value"].isna().all():
         ticks = [0.1, 0.25, 0.5, 1, 2, 4, 10]
-        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[f"{each:g}×" for each in ticks])
+        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[f"{estimate:g}×" for estimate in ticks])
     return Exhibit(
         "leanings",
         figure,
         data,
         f"How many times as often this person says a feeling as the crowd ({crowd}) where the crowd is undecided; at 1 as often. "
         "Worked out from a model of one person: the crowd's model, sharper or duller, with leanings and some slips.",
-        found.note,
+        profile.note,
     )
 
 
 def exhibit_individual_curves(curves: Mapping[str, Curve], *, epochs: int, source: str) -> Exhibit:
-    """Rater -> curve of a model of their own. The table numbers the people and names nobody."""
+    """Learning curves of individual models. curves: rater -> curve; the table numbers the raters and names nobody."""
     rows = [
-        {"person": number, "epoch": each.number, "accuracy": each.validation_accuracy, "loss": each.validation_loss}
+        {"person": number, "epoch": epoch.number, "accuracy": epoch.validation_accuracy, "loss": epoch.validation_loss}
         for number, curve in enumerate(curves.values(), start=1)
-        for each in curve.epochs
+        for epoch in curve.epochs
     ]
     data = pd.DataFrame(rows, columns=["person", "epoch", "accuracy", "loss"])
     mean = _average_curves(data, epochs)
     size = f"{len(curves):,} {'simulated observers' if source == 'simulated' else 'people'}"
     says = "Nobody has a model of their own yet."
     if len(mean):
-        first, last = (theme.format_percent(float(mean["accuracy"].iloc[place])) for place in (0, -1))
+        first, last = (theme.format_percent(float(mean["accuracy"].iloc[index]), 0) for index in (0, -1))
         says = f"Then each learns to be one person: the mean goes from {first} to {last} of a person's held-out answers."
     return Exhibit(
         "own-curves",
@@ -482,7 +482,7 @@ def exhibit_individual_curves(curves: Mapping[str, Curve], *, epochs: int, sourc
 
 
 def exhibit_all_individual_curves(alignment: Alignment, classifier: str) -> Exhibit | None:
-    """The curves of everybody who has a model of their own; None where nobody has."""
+    """Learning curves of all individual models of a classifier; None where there is none."""
     people = alignment.people(classifier)
     if not people:
         return None
@@ -491,7 +491,7 @@ def exhibit_all_individual_curves(alignment: Alignment, classifier: str) -> Exhi
 
 
 def _average_curves(data: pd.DataFrame, epochs: int) -> pd.DataFrame:
-    """epoch, accuracy: over people, as far as anybody has got."""
+    """Mean accuracy over people by epoch, up to the last epoch that anybody has reached."""
     known = data.dropna(subset=["accuracy"])
     if known.empty:
         return pd.DataFrame({"epoch": [], "accuracy": []})

@@ -1,4 +1,4 @@
-"""Figures of plain answers that several subjects share: votes an image, reaction times, shares of choices, confusions.
+"""Figures of plain answers that several subjects use: votes an image, reaction times, confusions.
 
 Imports no analysis, so that the overview of a running study stays light.
 """
@@ -18,16 +18,16 @@ from core.figures.theme import Source
 
 
 def plot_votes_per_image(votes: Sequence[int] | pd.Series[int], *, source: Source, wanted: int | None = None) -> go.Figure:
-    """How many images have how many votes. votes: one number an image. wanted: votes that the plan asks for."""
+    """Histogram of votes an image. votes: one number an image. wanted: votes that the plan asks for."""
     counts = np.asarray(votes, dtype=np.int64)
     if not len(counts):
         return theme.build_empty_figure("No image is part of this study yet.", source)
-    found = np.bincount(counts)
+    images = np.bincount(counts)
     first = int(counts.min())
     figure = go.Figure(
         go.Bar(
-            x=np.arange(first, len(found)),
-            y=found[first:],
+            x=np.arange(first, len(images)),
+            y=images[first:],
             marker={"color": theme.INDIGO, "line": {"width": 0}},
             hovertemplate="%{y} images have %{x} votes<extra></extra>",
         )
@@ -40,7 +40,7 @@ def plot_votes_per_image(votes: Sequence[int] | pd.Series[int], *, source: Sourc
 
 
 def plot_confusion(counts: pd.DataFrame, *, rows: str, columns: str, source: Source) -> go.Figure:
-    """What was chosen for what: every row adds up to 100 %.
+    """Confusion matrix of choices: every row adds up to 100 %.
 
     counts: whole numbers; index: what was wanted or what a model says, columns: what was chosen. rows, columns: their titles.
     """
@@ -54,7 +54,7 @@ def plot_confusion(counts: pd.DataFrame, *, rows: str, columns: str, source: Sou
         go.Heatmap(
             z=shares.round(4),
             x=[str(name) for name in counts.columns],
-            y=[f"{name} ({int(each):,})" for name, each in zip(counts.index, total[:, 0], strict=True)],
+            y=[f"{name} ({int(count):,})" for name, count in zip(counts.index, total[:, 0], strict=True)],
             text=texts,
             customdata=values,
             texttemplate="%{text}",
@@ -75,19 +75,19 @@ def plot_confusion(counts: pd.DataFrame, *, rows: str, columns: str, source: Sou
     same = [name for name in counts.index if name in counts.columns]
     hit = float(sum(counts[name].loc[name] for name in same)) / float(values.sum())
     says = (
-        f"In {theme.format_percent(hit)} of all choices both say the same."
+        f"In {theme.format_percent(hit, 0)} of all choices both say the same."
         if same
         else "Every row shows how its choices are spread."
     )
     return theme.describe_figure(figure, says=says, n=f"{int(values.sum()):,} choices", source=source)
 
 
-PUBLISHED_RANGE_MS = (500.0, 1500.0)  # where it found most reaction times (Fig. 7b)
+PUBLISHED_RANGE_MS = (500.0, 1500.0)  # where paper B found most reaction times (Fig. 7b)
 SLOWEST_QUANTILE = 0.99  # quantile of reaction times beyond which they share the last bar
 
 
 def plot_reaction_times(answers: pd.DataFrame, *, source: Source) -> go.Figure:
-    """How long people take (paper B, Fig. 7b). answers: reaction_time_ms (NaN: not measured), one row an answer."""
+    """Histogram of reaction times (paper B, Fig. 7b). answers: reaction_time_ms (NaN: not measured), one row an answer."""
     values = answers["reaction_time_ms"].dropna().to_numpy(np.float64) if len(answers) else np.empty(0)
     if not len(values):
         return theme.build_empty_figure("No answer has a measured reaction time.", source)
@@ -103,14 +103,15 @@ def plot_reaction_times(answers: pd.DataFrame, *, source: Source) -> go.Figure:
     inside = float(((values >= PUBLISHED_RANGE_MS[0]) & (values <= PUBLISHED_RANGE_MS[1])).mean())
     return theme.describe_figure(
         figure,
-        says=f"The median answer takes {float(np.median(values)):,.0f} ms; {theme.format_percent(inside)} take 500 to 1,500 ms, where "
-        "paper B found most of its own.",
+        says=f"The median answer takes {float(np.median(values)):,.0f} ms; {theme.format_percent(inside, 0)} take 500 to 1,500 ms, "
+        "where paper B found most of its own.",
         n=f"{len(values):,} answers",
         source=source,
     )
 
 
 def plot_bars(edges: NDArray[Any], counts: NDArray[Any], hover: str) -> go.Figure:
+    """A histogram that was counted already. edges: (N + 1,), counts: (N,); hover: Plotly's template of a bar's text."""
     return go.Figure(
         go.Bar(
             x=(edges[:-1] + edges[1:]) / 2,
@@ -123,7 +124,8 @@ def plot_bars(edges: NDArray[Any], counts: NDArray[Any], hover: str) -> go.Figur
 
 
 def add_published_range(figure: go.Figure, span: tuple[float, float], words: str) -> None:
-    figure.update_yaxes(range=[0, 1.18 * max(float(np.max(each.y)) for each in figure.data)])  # the words stand above the bars
+    """Shade the part of a histogram's axis where a publication found most values; words: written above it."""
+    figure.update_yaxes(range=[0, 1.18 * max(float(np.max(trace.y)) for trace in figure.data)])  # the words stand above the bars
     figure.add_vrect(x0=span[0], x1=span[1], fillcolor=theme.AMBER, opacity=0.13, line_width=0, layer="below")
     figure.add_annotation(
         x=sum(span) / 2, y=1, yref="paper", yanchor="top", text=words, showarrow=False, font={"size": 12, "color": theme.SOFT}

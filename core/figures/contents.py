@@ -82,18 +82,20 @@ FIRST = {
 """Chapters that a page shows before its reader asks for more."""
 
 
-def list_sections(material: StudyData) -> tuple[Section, ...]:
-    """Those of the study's question."""
-    return IDENTITY_SECTIONS if material.kind == "identity" else EMOTION_SECTIONS
+def list_sections(study_data: StudyData) -> tuple[Section, ...]:
+    """The sections for the study's task."""
+    return IDENTITY_SECTIONS if study_data.kind == "identity" else EMOTION_SECTIONS
 
 
-def first_and_more(material: StudyData) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
-    """The same sections: those that are shown first, and those behind "More"."""
-    every, first = list_sections(material), FIRST[material.kind]
-    return tuple(each for each in every if each.key in first), tuple(each for each in every if each.key not in first)
+def first_and_more(study_data: StudyData) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
+    """The sections that are shown first, and those behind "More"."""
+    every, first = list_sections(study_data), FIRST[study_data.kind]
+    return tuple(section for section in every if section.key in first), tuple(
+        section for section in every if section.key not in first
+    )
 
 
-def choose_default_view(material: StudyData) -> ExhibitView:
-    """What is shown where nothing was chosen."""
-    known = [name for name in material.recognisers if name in material.thresholds]
-    return ExhibitView(recogniser=known[0] if known else "", classifier=material.steerer)
+def choose_default_view(study_data: StudyData) -> ExhibitView:
+    """The view that is shown where a reader chose nothing."""
+    known = [name for name in study_data.recognisers if name in study_data.thresholds]
+    return ExhibitView(recogniser=known[0] if known else "", classifier=study_data.steerer)

@@ -30,7 +30,7 @@ def plot_dots(
     span: tuple[float, float] | None = None,
     nothing: str = "There is no value to show yet.",
 ) -> go.Figure:
-    """table: name, value, low, high (NaN: none), n, in order from top to bottom; series (optional): who it is of.
+    """Dot plot of a table: name, value, low, high (NaN: none), n, in order from top to bottom; series (optional): whose value.
 
     measure: the axis in words; share: values in [0, 1], shown in per cent; reference: a line and what it is; span: the axis' ends.
     """
@@ -39,7 +39,7 @@ def plot_dots(
         return theme.build_empty_figure(nothing, source)
     names = list(dict.fromkeys(known["name"].astype(str)))
     series = list(dict.fromkeys(known["series"].astype(str))) if "series" in known else [""]
-    place = {name: row for row, name in enumerate(names)}
+    row_of = {name: row for row, name in enumerate(names)}
     factor, decimals, unit = (100.0, 0, " %") if share else (1.0, digits, "")
     figure = go.Figure()
     for number, of in enumerate(series):
@@ -49,7 +49,7 @@ def plot_dots(
         colour = theme.CATEGORIES[number % len(theme.CATEGORIES)]
         figure.add_scatter(
             x=value,
-            y=np.array([place[str(name)] for name in part["name"]]) + shift,
+            y=np.array([row_of[str(name)] for name in part["name"]]) + shift,
             mode="markers",
             name=of,
             showlegend=len(series) > 1,
@@ -64,7 +64,7 @@ def plot_dots(
                 "width": 0,
             },
             text=[
-                f"{name}{f', {of}' if of else ''}: {_describe_value(a, b, c, decimals, unit)}, n = {int(count):,}"
+                f"{name}{f', {of}' if of else ''}: {theme.format_interval(a, b, c, decimals, unit)}, n = {int(count):,}"
                 for name, a, b, c, count in zip(part["name"], value, low, high, part["n"], strict=True)
             ],
             hovertemplate="%{text}<extra></extra>",
@@ -101,19 +101,10 @@ def plot_dots(
 
 
 def wrap_label(title: str, width: int = 38) -> str:
-    """A long title of an axis on several lines, so that it fits a narrow screen."""
+    """Break a long axis title into several lines, so that it fits a narrow screen."""
     return "<br>".join(textwrap.wrap(title, width))
 
 
 def narrow_labels(figure: go.Figure, width: int = 24) -> go.Figure:
-    """The same with long labels of rows on several lines, so that a narrow screen keeps room for the values."""
+    """Break long row labels into several lines, so that a narrow screen keeps room for the values."""
     return figure.update_yaxes(ticktext=[wrap_label(name, width) for name in figure.layout.yaxis.ticktext or ()])
-
-
-def _describe_value(value: float, low: float, high: float, digits: int, unit: str) -> str:
-    between = (
-        f" ({theme.format_number(low, digits)} to {theme.format_number(high, digits)})"
-        if np.isfinite(low) and np.isfinite(high)
-        else ""
-    )
-    return f"{theme.format_number(value, digits)}{unit}{between}"

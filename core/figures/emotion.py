@@ -1,6 +1,4 @@
-"""What people choose for faces between two emotions: outcome shares, entropy, classifiers and activations (paper B, Figs. 4, 7
-and 8).
-"""
+"""People's choices for faces between two emotions: outcomes, entropy, classifiers and activations (paper B, Figs. 4, 7 and 8)."""
 
 from __future__ import annotations
 
@@ -22,8 +20,9 @@ from core.errors import LiminalError
 from core.figures import theme
 from core.figures.answers import add_published_range, plot_bars, plot_confusion
 from core.figures.dots import plot_dots
-from core.figures.exhibit import Exhibit, ExhibitView, build_row, describe_estimate, find_title, name_raters, name_source
+from core.figures.exhibit import Exhibit, ExhibitView, build_row, describe_estimate, name_raters, name_source
 from core.figures.theme import Source
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.stored.reference import load_reference_set
@@ -93,7 +92,7 @@ def plot_outcome_shares(
             xanchor="right",
             textangle=-90,
             showarrow=False,
-            text=f"paper B: {theme.format_percent(published)} success or bias",
+            text=f"paper B: {theme.format_percent(published, 0)} success or bias",
             font={"size": 12, "color": theme.INK},
             bgcolor=theme.fade_colour(theme.PAPER, 0.75),
         )
@@ -104,11 +103,14 @@ def plot_outcome_shares(
         legend={"traceorder": "normal"},
         height=150 + 30 * len(known),
     )
-    seen = float((known["success"] + known["bias"]).sum() / known["total"].sum())
+    pair_share, success_share = (
+        theme.format_percent(float(known[names].to_numpy().sum() / known["total"].sum()), 0)
+        for names in (["success", "bias"], ["success"])
+    )
     return theme.describe_figure(
         figure,
-        says=f"In {theme.format_percent(seen)} of the images most choices fall on the wanted pair, and in "
-        f"{theme.format_percent(float(known['success'].sum() / known['total'].sum()))} each of the two feelings gets more than a quarter.",
+        says=f"In {pair_share} of the images most choices fall on the wanted pair, and in {success_share} each of the two feelings "
+        "gets more than a quarter.",
         n=f"{int(known['total'].sum()):,} images of {len(known)} pairs",
         interval=interval if known["low"].notna().any() else "",
         source=source,
@@ -116,7 +118,10 @@ def plot_outcome_shares(
 
 
 def plot_entropy_histogram(images: pd.DataFrame, *, source: Source, corrected: bool = True) -> go.Figure:
-    """How divided people are over an image (paper B, Fig. 7a). images: sample_id, entropy (bits); corrected: Miller-Madow."""
+    """Histogram of the entropy of people's choices over images (paper B, Fig. 7a).
+
+    images: sample_id, entropy (bits); corrected: by Miller and Madow.
+    """
     values = images["entropy"].dropna().to_numpy(np.float64) if len(images) else np.empty(0)
     if not len(values):
         return theme.build_empty_figure("No image has votes yet, so nobody can be divided over one.", source)
@@ -129,8 +134,8 @@ def plot_entropy_histogram(images: pd.DataFrame, *, source: Source, corrected: b
     how = " (corrected for few votes)" if corrected else " (not corrected for few votes)"
     return theme.describe_figure(
         figure,
-        says=f"People are divided by {float(np.median(values)):.2f} bits over the median image{how}; {theme.format_percent(inside)} of "
-        "the images lie between 0.5 and 2 bits, where paper B found most of its own.",
+        says=f"People are divided by {float(np.median(values)):.2f} bits over the median image{how}; "
+        f"{theme.format_percent(inside, 0)} of the images lie between 0.5 and 2 bits, where paper B found most of its own.",
         n=f"{len(values):,} images",
         source=source,
     )
@@ -139,7 +144,7 @@ def plot_entropy_histogram(images: pd.DataFrame, *, source: Source, corrected: b
 def plot_entropy_by_reaction_time(
     images: pd.DataFrame, *, source: Source, rho: tuple[float, float, float] | None = None, published: float | None = 0.42
 ) -> go.Figure:
-    """Images over which people are divided take them longer (paper B, Fig. 7c).
+    """Entropy of people's choices against mean reaction time, one mark an image (paper B, Fig. 7c).
 
     images: sample_id, entropy, reaction_time_ms (an image's mean). rho: Spearman's rank correlation with its interval.
     """
@@ -189,15 +194,15 @@ def plot_activations(
     if not len(values):
         return theme.build_empty_figure(f"No reference faces were judged by {classifier}.", "model")
     figure = make_subplots(rows=2, cols=3, subplot_titles=list(EMOTIONS), vertical_spacing=0.2, horizontal_spacing=0.06)
-    for place, emotion in enumerate(EMOTIONS):
-        row, column = place // 3 + 1, place % 3 + 1
-        own = values[:, place]
-        own = own[np.isfinite(own)]
+    for index, emotion in enumerate(EMOTIONS):
+        row, column = index // 3 + 1, index % 3 + 1
+        activations = values[:, index]
+        activations = activations[np.isfinite(activations)]
         strokes = np.asarray((marks or {}).get(emotion, ()), dtype=np.float64)
-        low, high = (float(each) for each in np.quantile(own, [0.002, 0.998]))
+        low, high = (float(edge) for edge in np.quantile(activations, [0.002, 0.998]))
         if len(strokes):
             low, high = min(low, float(strokes.min())), max(high, float(strokes.max()))
-        counts, edges = np.histogram(own, bins=44, range=(low, high) if high > low else (low - 0.5, low + 0.5))
+        counts, edges = np.histogram(activations, bins=44, range=(low, high) if high > low else (low - 0.5, low + 0.5))
         middle = (edges[:-1] + edges[1:]) / 2
         figure.add_bar(
             x=middle,
@@ -205,10 +210,10 @@ def plot_activations(
             width=np.diff(edges),
             row=row,
             col=column,
-            marker={"color": np.where(middle > limits[place], theme.AMBER, theme.FADED).tolist(), "line": {"width": 0}},
+            marker={"color": np.where(middle > limits[index], theme.AMBER, theme.FADED).tolist(), "line": {"width": 0}},
             hovertemplate=f"{emotion}: %{{y}} faces about %{{x:.2f}}<extra></extra>",
         )
-        figure.add_vline(x=float(limits[place]), line={"color": theme.BRICK, "width": 1.4, "dash": "dash"}, row=row, col=column)
+        figure.add_vline(x=float(limits[index]), line={"color": theme.BRICK, "width": 1.4, "dash": "dash"}, row=row, col=column)
         if len(strokes):
             figure.add_scatter(
                 x=strokes,
@@ -234,31 +239,31 @@ MAX_MARKS = 400
 """Strokes below a distribution that can still be told apart."""
 
 
-def exhibit_outcomes(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+def exhibit_outcomes(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
     """Success, bias and failure by pair of emotions."""
-    found = build_outcome_table(material.asked, material.ratings, excluded=material.excluded)
+    outcomes = build_outcome_table(study_data.asked, study_data.ratings, excluded=study_data.excluded)
     data = pd.DataFrame(
-        [{"emotion1": first, "emotion2": second, **_count_outcomes(each)} for (first, second), each in found.pairs.items()],
+        [{"emotion1": first, "emotion2": second, **_count_outcomes(shares)} for (first, second), shares in outcomes.pairs.items()],
         columns=["emotion1", "emotion2", "success", "bias", "failure", "low", "high"],
     )
-    source = name_source(material, found.basis.source)
-    chosen, pair_share = _split_votes_by_pair(material.asked, count_study_votes(material).counts(), list(found.pairs))
+    source = name_source(study_data, outcomes.basis.source)
+    chosen, pair_share = _split_votes_by_pair(study_data.asked, count_study_votes(study_data).counts(), list(outcomes.pairs))
     confusion = plot_confusion(chosen, rows="the two wanted feelings", columns="chosen", source=source)
     if chosen.to_numpy().sum():
         confusion.layout.meta["says"] = (
-            f"In {theme.format_percent(pair_share)} of the votes one of the face's two wanted feelings is chosen."
+            f"In {theme.format_percent(pair_share, 0)} of the votes one of the face's two wanted feelings is chosen."
         )
     return [
         Exhibit(
             "outcomes",
-            plot_outcome_shares(data, source=source, published=found.published_success_or_bias),
+            plot_outcome_shares(data, source=source, published=outcomes.published_success_or_bias),
             data,
-            f"Of each face, the shares of people who chose its two feelings are looked at. {OUTCOME_RULE[:1].upper()}{OUTCOME_RULE[1:]} (paper "
-            "B, Fig. 4; equality goes to the worse outcome). The paper prints only that success and bias together are nearly 80 "
-            "%.",
-            found.note,
-            numbers={name: getattr(found, name) for name in ("basis", "interval", "every", "success_or_bias", "rule")}
-            | {"pairs": {f"{a}-{b}": each for (a, b), each in found.pairs.items()}},
+            "Of each face, the shares of people who chose its two feelings are looked at. "
+            f"{OUTCOME_RULE[:1].upper()}{OUTCOME_RULE[1:]} (paper B, Fig. 4; equality goes to the worse outcome). The paper prints "
+            "only that success and bias together are nearly 80 %.",
+            outcomes.note,
+            numbers={name: getattr(outcomes, name) for name in ("basis", "interval", "every", "success_or_bias", "rule")}
+            | {"pairs": {f"{a}-{b}": shares for (a, b), shares in outcomes.pairs.items()}},
         ),
         Exhibit(
             "choices",
@@ -270,37 +275,37 @@ def exhibit_outcomes(material: StudyData, _: ExhibitView, __: Progress) -> list[
 
 
 def _split_votes_by_pair(samples: pd.DataFrame, counts: Array, pairs: list[tuple[str, str]]) -> tuple[pd.DataFrame, float]:
-    """Votes (N, 6) -> votes by pair of wanted feelings, a row each, and the share of all that went to the own pair."""
-    rows, own = {}, 0.0
+    """Sum votes (N, 6) by pair of wanted emotions, one row a pair, and return the share of votes for one of the two wanted ones."""
+    rows, votes_for_pair = {}, 0.0
     for first, second in pairs:
         inside = ((samples["emotion1"] == first) & (samples["emotion2"] == second)).to_numpy(bool)
         total = counts[inside].sum(axis=0)
         rows[f"{first} – {second}"] = total.astype(np.int64)
-        own += total[EMOTIONS.index(first)] + total[EMOTIONS.index(second)]
+        votes_for_pair += total[EMOTIONS.index(first)] + total[EMOTIONS.index(second)]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(EMOTIONS))
-    return table, own / max(float(table.to_numpy().sum()), 1.0)
+    return table, votes_for_pair / max(float(table.to_numpy().sum()), 1.0)
 
 
-def count_study_votes(material: StudyData) -> Choices:
-    """People's votes on the study's faces."""
-    return count_choices(material.ratings, material.asked["sample_id"], excluded=material.excluded)
+def count_study_votes(study_data: StudyData) -> Choices:
+    """Count people's votes on the study's faces."""
+    return count_choices(study_data.ratings, study_data.asked["sample_id"], excluded=study_data.excluded)
 
 
-def _count_outcomes(found: OutcomeShares) -> dict[str, float | int]:
+def _count_outcomes(outcomes: OutcomeShares) -> dict[str, float | int]:
     return {
-        "success": found.success.count,
-        "bias": found.bias.count,
-        "failure": found.failure.count,
-        "low": found.success.low,
-        "high": found.success.high,
+        "success": outcomes.success.count,
+        "bias": outcomes.bias.count,
+        "failure": outcomes.failure.count,
+        "low": outcomes.success.low,
+        "high": outcomes.success.high,
     }
 
 
-def exhibit_entropy(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
-    """Fig. 7a and 7c: entropy of the choices, and whether people take longer where they are divided."""
-    votes = count_study_votes(material)
-    slow = relate_entropy_to_time(material.ratings, votes=votes)
-    source = name_source(material, votes.basis.source)
+def exhibit_entropy(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+    """Entropy of people's choices, and its relation to reaction time (paper B, Fig. 7a and 7c)."""
+    votes = count_study_votes(study_data)
+    slow = relate_entropy_to_time(study_data.ratings, votes=votes)
+    source = name_source(study_data, votes.basis.source)
     images = votes.table.rename(columns={"stimulus": "sample_id"})
     several = images[images["votes"] > 1]
     drawn_bits = plot_entropy_histogram(several[["sample_id"]].assign(entropy=several["bits"]), source=source)
@@ -314,7 +319,8 @@ def exhibit_entropy(material: StudyData, _: ExhibitView, __: Progress) -> list[E
             "Entropy says in bits how evenly the answers are spread over the six feelings: 0 is one answer for all, 1 two "
             "equally frequent ones, 2.58 all six. With few votes the plain value is too small; Miller and Madow's correction is "
             "added. Paper B, Fig. 7a.",
-            f"Mean over faces with two votes or more: {describe_estimate(votes.bits)} bits; without the correction {describe_estimate(votes.entropy)}."
+            f"Mean over faces with two votes or more: {describe_estimate(votes.bits)} bits; without the correction "
+            f"{describe_estimate(votes.entropy)}."
             if math.isfinite(votes.bits.value)
             else votes.note,
             numbers={"basis": votes.basis, "interval": votes.interval, "bits": votes.bits, "plain": votes.entropy},
@@ -336,45 +342,45 @@ def exhibit_entropy(material: StudyData, _: ExhibitView, __: Progress) -> list[E
     ]
 
 
-def exhibit_classifiers(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
-    """How well each classifier foretells people's votes."""
-    votes = count_study_votes(material)
-    found = {
-        name: measure_fit(votes, select_probabilities(material.asked, name, material.steerer), name)
-        for name in _list_classifiers(material)
+def exhibit_classifiers(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+    """Fit of each classifier to people's votes: accuracy, log loss and divergence."""
+    votes = count_study_votes(study_data)
+    fits = {
+        name: measure_fit(votes, select_probabilities(study_data.asked, name, study_data.steerer), name)
+        for name in _list_classifiers(study_data)
     }
-    who = name_raters(material)
-    first = next(iter(found.values()), None)
+    who = name_raters(study_data)
+    first = next(iter(fits.values()), None)
     basis = first.basis if first else votes.basis
-    source = name_source(material, basis.source, "models") if first else name_source(material, basis.source)
+    source = name_source(study_data, basis.source, "models") if first else name_source(study_data, basis.source)
     shares = pd.DataFrame(
-        [{"name": find_title(name), **build_row(each.accuracy)} for name, each in found.items()]
+        [{"name": registry.title(name), **build_row(fit.accuracy)} for name, fit in fits.items()]
         + ([{"name": f"the most frequent answer of {who}", **build_row(first.best_accuracy)}] if first else []),
         columns=["name", "value", "low", "high", "n"],
     )
     bits = pd.DataFrame(
-        [{"name": find_title(name), "series": "surprise per vote", **build_row(each.log_loss)} for name, each in found.items()]
+        [{"name": registry.title(name), "series": "surprise per vote", **build_row(fit.log_loss)} for name, fit in fits.items()]
         + [
-            {"name": find_title(name), "series": "distance of the shares", **build_row(each.divergence)}
-            for name, each in found.items()
+            {"name": registry.title(name), "series": "distance of the shares", **build_row(fit.divergence)}
+            for name, fit in fits.items()
         ],
         columns=["name", "series", "value", "low", "high", "n"],
     )
     n = f"{basis.images:,} images, {basis.answers:,} votes"
     interval = first.interval if first else ""
     nothing = "No classifier judged these faces, or nobody has answered about them yet."
-    known = {name: each for name, each in found.items() if math.isfinite(each.accuracy.value)}
+    known = {name: fit for name, fit in fits.items() if math.isfinite(fit.accuracy.value)}
     says = bits_say = nothing
     if known and first is not None:
         name, best = max(known.items(), key=lambda item: item[1].accuracy.value)
         says = (
-            f"{find_title(name)} gives the answer of {who} most often: {100 * best.accuracy.value:.0f} % of the votes; nothing "
+            f"{registry.title(name)} gives the answer of {who} most often: {100 * best.accuracy.value:.0f} % of the votes; nothing "
             f"could reach more than {100 * first.best_accuracy.value:.0f} %, since {who} differ."
         )
         name, best = min(known.items(), key=lambda item: item[1].log_loss.value)
         bits_say = (
-            f"{find_title(name)} is least surprised by the votes: {describe_estimate(best.log_loss)} bits a vote, where guessing costs 2.58 and "
-            f"knowing everybody's shares {describe_estimate(first.best_log_loss)}."
+            f"{registry.title(name)} is least surprised by the votes: {describe_estimate(best.log_loss)} bits a vote, where "
+            f"guessing costs 2.58 and knowing everybody's shares {describe_estimate(first.best_log_loss)}."
         )
     return [
         Exhibit(
@@ -394,7 +400,7 @@ def exhibit_classifiers(material: StudyData, _: ExhibitView, __: Progress) -> li
             shares,
             "The share of all votes that went to the feeling which the classifier finds most probable. Where people differ, no "
             "single answer can meet all votes: the most frequent one is the ceiling.",
-            numbers=found,
+            numbers=fits,
         ),
         Exhibit(
             "classifier-bits",
@@ -416,40 +422,40 @@ def exhibit_classifiers(material: StudyData, _: ExhibitView, __: Progress) -> li
     ]
 
 
-def _list_classifiers(material: StudyData) -> list[str]:
+def _list_classifiers(study_data: StudyData) -> list[str]:
     """Classifiers whose probabilities are in the table."""
     known = []
-    for name in material.classifiers:
+    for name in study_data.classifiers:
         try:
-            select_probabilities(material.asked, name, material.steerer)
+            select_probabilities(study_data.asked, name, study_data.steerer)
         except LiminalError:
             continue
         known.append(name)
     return known
 
 
-def exhibit_activations(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
-    """Fig. 8: how strongly a classifier answers to plain faces, the filter's limits, and the study's faces below."""
-    name = view.classifier or material.steerer
+def exhibit_activations(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Activations of a classifier on reference faces, the filter's limits, and the study's faces as strokes (paper B, Fig. 8)."""
+    name = view.classifier or study_data.steerer
     definition = (
         "Activations are what the classifier computes before it turns them into probabilities. The filter keeps a face whose "
         "two feelings both lie beyond the dashed line, the 75th percentile of plain faces. Strokes below are faces of this "
         "study. Paper B, equation (3) and Fig. 8, there of photographs (RAF-DB)."
     )
     try:
-        reference = load_reference_set(material.generator)
+        reference = load_reference_set(study_data.generator)
         logits, limits = reference.logits[name], reference.percentiles(name).tolist()
     except (LiminalError, KeyError):
-        figure = plot_activations(np.empty((0, 6)), [0.0] * 6, classifier=find_title(name))
+        figure = plot_activations(np.empty((0, 6)), [0.0] * 6, classifier=registry.title(name))
         return [Exhibit("activations", figure, pd.DataFrame(columns=list(EMOTIONS)), definition)]
-    prefix = "logit_" if name == material.steerer else f"logit_{name}_"
-    rows = material.asked
+    prefix = "logit_" if name == study_data.steerer else f"logit_{name}_"
+    rows = study_data.asked
     marks: dict[str, list[float]] = {}
     for emotion in EMOTIONS:
-        own = rows[(rows["emotion1"] == emotion) | (rows["emotion2"] == emotion)]
-        if f"{prefix}{emotion}" in own:
-            marks[emotion] = own[f"{prefix}{emotion}"].dropna().tolist()[:MAX_MARKS]
-    figure = plot_activations(logits, limits, classifier=find_title(name), marks=marks)
+        made_for = rows[(rows["emotion1"] == emotion) | (rows["emotion2"] == emotion)]
+        if f"{prefix}{emotion}" in made_for:
+            marks[emotion] = made_for[f"{prefix}{emotion}"].dropna().tolist()[:MAX_MARKS]
+    figure = plot_activations(logits, limits, classifier=registry.title(name), marks=marks)
     quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
     data = pd.DataFrame(np.quantile(logits, quantiles, axis=0), columns=list(EMOTIONS)).assign(quantile=quantiles)
     return [Exhibit("activations", figure, data[["quantile", *EMOTIONS]], definition)]

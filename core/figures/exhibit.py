@@ -1,4 +1,4 @@
-"""An exhibit: one figure with the table behind it and what a reader must know to trust it."""
+"""An exhibit: one figure with its table, definition, n, interval and source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import plotly.graph_objects as go
 
 from core.analysis.estimate import Estimate, to_plain
 from core.figures import theme
-from core.models import registry
 from core.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,23 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """``figure`` is described (``core.figures.theme``): its sentence is the exhibit's title."""
+    """One statistic of a study. ``figure`` is described (``theme.describe_figure``); its sentence is the exhibit's title."""
 
-    key: str  # for addresses and file names
+    key: str  # for links and file names
     figure: go.Figure
-    data: pd.DataFrame  # what the figure draws, for CSV
+    data: pd.DataFrame  # the values drawn, for CSV
     definition: str  # what is measured, in words, with its source
     note: str = ""  # what needs care, one or two sentences
     numbers: Any = None  # the result behind it, for JSON
 
     @property
     def says(self) -> str:
-        """One plain sentence."""
+        """The sentence that the figure says."""
         return str(self.figure.layout.meta["says"])
 
     @property
     def n(self) -> str:
-        """On how much it rests."""
+        """The number of images, raters or answers, in words."""
         return str(self.figure.layout.meta["n"])
 
     @property
@@ -52,7 +51,7 @@ class Exhibit:
         return str(self.figure.layout.meta["source"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values: everything but the drawing."""
+        """Plain JSON values of everything but the drawing."""
         return {
             "key": self.key,
             "says": self.says,
@@ -67,7 +66,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class ExhibitView:
-    """What a reader may choose. recogniser: of the figures that show one; threshold: None for its default."""
+    """Choices of a reader. recogniser: of figures that show one; threshold: None for its default."""
 
     recogniser: str = ""
     threshold: float | None = None
@@ -76,66 +75,53 @@ class ExhibitView:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter. slow: takes more than some seconds or needs images, so that a page runs it in the background."""
+    """A chapter of exhibits. slow: takes more than some seconds or needs images, so that a page runs it in the background."""
 
     key: str
     title: str
     question: str
     make: Callable[[StudyData, ExhibitView, Progress], list[Exhibit]]
     slow: bool = False
-    answers: bool = True  # without answers of people it says nothing
-    uses: tuple[str, ...] = ()  # fields of ExhibitView that it looks at
-
-
-def find_title(name: str) -> str:
-    """A model's name for people."""
-    try:
-        return registry.find_entry(name).title
-    except Exception:  # a set may have been judged by a model that is not registered here
-        return name
+    answers: bool = True  # needs answers of people
+    uses: tuple[str, ...] = ()  # fields of ExhibitView that it depends on
 
 
 def build_row(value: Estimate) -> dict[str, float | int]:
-    """Columns value, low, high and n."""
+    """A table row of an estimate: value, low, high and n."""
     return {"value": value.value, "low": value.low, "high": value.high, "n": value.n}
 
 
 def describe_estimate(value: Estimate, digits: int = 2) -> str:
     """'0.31 (0.28 to 0.35)', without the interval where there is none."""
-    between = (
-        f" ({theme.format_number(value.low, digits)} to {theme.format_number(value.high, digits)})"
-        if value.low == value.low
-        else ""
-    )
-    return theme.format_number(value.value, digits) + between
+    return theme.format_interval(value.value, value.low, value.high, digits)
 
 
 def build_file_name(*parts: str) -> str:
-    """Letters, digits and hyphens only."""
+    """Join parts to a file name of letters, digits and hyphens."""
     return "-".join(re.sub(r"[^\w]+", "-", part).strip("-").lower() for part in parts if part)
 
 
-def name_source(material: StudyData, *sources: str) -> str:
-    """Sources of results as a figure names them, each once; answers that a publication brought are its own."""
-    found = [name for source in sources for name in source.split(" and ") if name]
-    if material.source == "published":
-        found = ["published" if name == "people" else name for name in found]
-    return " and ".join(dict.fromkeys(found))
+def name_source(study_data: StudyData, *sources: str) -> str:
+    """Join sources of results as a figure names them, each once; answers imported from a publication are called published."""
+    names = [name for source in sources for name in source.split(" and ") if name]
+    if study_data.source == "published":
+        names = ["published" if name == "people" else name for name in names]
+    return " and ".join(dict.fromkeys(names))
 
 
-def name_raters(material: StudyData) -> str:
-    """Who answered, as sentences call them."""
-    return "simulated observers" if material.source == "simulated" else "people"
+def name_raters(study_data: StudyData) -> str:
+    """What sentences call the raters: people or simulated observers."""
+    return "simulated observers" if study_data.source == "simulated" else "people"
 
 
-def find_threshold(material: StudyData, view: ExhibitView, recogniser: str) -> float:
-    """The chosen threshold for the recogniser that is looked at, else its default; NaN where neither is known."""
+def find_threshold(study_data: StudyData, view: ExhibitView, recogniser: str) -> float:
+    """The chosen threshold for the view's recogniser, else the recogniser's default; NaN where neither is known."""
     if recogniser == view.recogniser and view.threshold is not None:
         return view.threshold
-    return material.thresholds.get(recogniser, math.nan)
+    return study_data.thresholds.get(recogniser, math.nan)
 
 
-def order_recognisers(material: StudyData, view: ExhibitView) -> list[str]:
-    """The recognisers that judged the pairs and have a threshold, the one that is looked at first."""
-    known = [name for name in material.recognisers if name in material.thresholds]
+def order_recognisers(study_data: StudyData, view: ExhibitView) -> list[str]:
+    """The recognisers that judged the pairs and have a threshold, the view's own first."""
+    known = [name for name in study_data.recognisers if name in study_data.thresholds]
     return [name for name in known if name == view.recogniser] + [name for name in known if name != view.recogniser]

@@ -33,20 +33,20 @@ def plot_importances(
     published: float = 0.45,
     interval: str = "middle 95 % over folds and repeats",
 ) -> go.Figure:
-    """How much the prediction loses where one feature is shuffled, on samples that the forest has not seen.
+    """Permutation importance of features: loss of R² where one is shuffled, on pairs that the forest has not seen.
 
     table: feature (for people), importance (loss of R2), low, high. r2: out of sample, with its interval.
     """
     known = table.dropna(subset=["importance"]).sort_values("importance", ascending=False, kind="stable")
     if known.empty:
         return theme.build_empty_figure("There are too few rated pairs with a face to ask which features matter.", source)
-    shown = known.head(MAX_FEATURES_SHOWN).iloc[::-1]
-    value, low, high = (shown[name].to_numpy(np.float64) for name in ("importance", "low", "high"))
+    rows = known.head(MAX_FEATURES_SHOWN).iloc[::-1]
+    value, low, high = (rows[name].to_numpy(np.float64) for name in ("importance", "low", "high"))
     sure = low > 0
     figure = go.Figure(
         go.Scatter(
             x=value,
-            y=shown["feature"].to_numpy(object),
+            y=rows["feature"].to_numpy(object),
             mode="markers",
             marker={
                 "size": 10,
@@ -72,7 +72,7 @@ def plot_importances(
         xaxis={"title": "loss of R² where the feature is shuffled"},
         yaxis={"type": "category"},
         showlegend=False,
-        height=120 + 25 * len(shown),
+        height=120 + 25 * len(rows),
     )
     between = f"{theme.format_number(r2[1])} to {theme.format_number(r2[2])}"
     fit = f"R² {theme.format_number(r2[0])} ({between}) out of sample; paper A {published:.2f} with other features"
@@ -86,7 +86,7 @@ def plot_importances(
 
 
 def plot_predictions(table: pd.DataFrame, *, source: Source) -> go.Figure:
-    """What the forest says of pairs that it has not seen, against what people said. table: pair_id, similarity, predicted."""
+    """Out-of-sample predictions against rated similarity. table: pair_id, similarity, predicted."""
     known = table.dropna(subset=["similarity", "predicted"])
     if known.empty:
         return theme.build_empty_figure("There are too few rated pairs with a face for a prediction.", source)
@@ -115,20 +115,20 @@ def plot_predictions(table: pd.DataFrame, *, source: Source) -> go.Figure:
     )
 
 
-def exhibit_features(material: StudyData, _: ExhibitView, progress: Progress) -> list[Exhibit]:
-    """Random forest on facial features. Measures every face on first use: half a minute for some hundred."""
-    codes = encode(select_answers(material.ratings, "similarity", excluded=material.excluded), material.pairs["pair_id"])
-    pairs = material.pairs.assign(similarity=codes.means())
-    images = _load_images(material, progress)
+def exhibit_features(study_data: StudyData, _: ExhibitView, progress: Progress) -> list[Exhibit]:
+    """Importance of facial features by a random forest. Measures every face on first use: half a minute for some hundred."""
+    codes = encode(select_answers(study_data.ratings, "similarity", excluded=study_data.excluded), study_data.pairs["pair_id"])
+    pairs = study_data.pairs.assign(similarity=codes.means())
+    images = _load_images(study_data, progress)
     table = measure_features(images, progress=progress.part("Faces", 0, 2)) if images else pd.DataFrame(columns=list(FEATURES))
-    found = measure_importance(pairs, table, titles=FEATURES, basis=codes.basis, progress=progress.part("Forests", 1, 2))
-    source = name_source(material, codes.basis.source)
+    importance = measure_importance(pairs, table, titles=FEATURES, basis=codes.basis, progress=progress.part("Forests", 1, 2))
+    source = name_source(study_data, codes.basis.source)
     figure = plot_importances(
-        found.table.drop(columns="feature").rename(columns={"title": "feature"}),
-        r2=(found.r2.value, found.r2.low, found.r2.high),
-        n=f"{found.r2.n:,} pairs",
+        importance.table.drop(columns="feature").rename(columns={"title": "feature"}),
+        r2=(importance.r2.value, importance.r2.low, importance.r2.high),
+        n=f"{importance.r2.n:,} pairs",
         source=source,
-        interval=found.interval,
+        interval=importance.interval,
     )
     definition = (
         f"{len(FEATURES)} values are measured on every face: shape, pose, colours, light, accessories and emotions. A random "
@@ -137,22 +137,22 @@ def exhibit_features(material: StudyData, _: ExhibitView, progress: Progress) ->
         "which came from a network trained on photographs of celebrities."
     )
     return [
-        Exhibit("features", figure, found.table, definition, found.note, numbers=found),
+        Exhibit("features", figure, importance.table, definition, importance.note, numbers=importance),
         Exhibit(
             "features-predicted",
-            plot_predictions(found.predicted, source=source),
-            found.predicted,
+            plot_predictions(importance.predicted, source=source),
+            importance.predicted,
             "Each mark is a pair: what the forest foretold without knowing its base, and what people said. R² is the share of "
             "the differences that it explains.",
         ),
     ]
 
 
-def _load_images(material: StudyData, progress: Progress) -> dict[str, NDArray[np.uint8]]:
+def _load_images(study_data: StudyData, progress: Progress) -> dict[str, NDArray[np.uint8]]:
     library = Library()
     images: dict[str, NDArray[np.uint8]] = {}
-    for set_id in material.sets:
+    for set_id in study_data.sets:
         progress.stage("Reading the pictures", 0.0)
-        made = library.load(set_id)
-        images |= {name: image for name, image in made.images.items() if material.where.get(name) == set_id}
+        sample_set = library.load(set_id)
+        images |= {name: image for name, image in sample_set.images.items() if study_data.where.get(name) == set_id}
     return images

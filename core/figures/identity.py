@@ -26,8 +26,9 @@ from core.analysis.identity_tables import (
 )
 from core.figures import theme
 from core.figures.dots import wrap_label
-from core.figures.exhibit import Exhibit, ExhibitView, build_row, find_threshold, find_title, name_source, order_recognisers
+from core.figures.exhibit import Exhibit, ExhibitView, build_row, find_threshold, name_source, order_recognisers
 from core.figures.theme import Source
+from core.models import registry
 from core.progress import Progress
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ MARK_SIZES = (5.0, 17.0)  # pixels of a mark at the smallest and the largest lat
 
 
 def plot_similarity_histogram(pairs: pd.DataFrame, *, source: Source) -> go.Figure:
-    """How similar people find each type of sample (paper A, Fig. 4 left).
+    """Histogram of rated similarity by sample type (paper A, Fig. 4 left).
 
     pairs: pair_id, sample_type, similarity (a pair's mean, 0 to 100).
     """
@@ -49,14 +50,14 @@ def plot_similarity_histogram(pairs: pd.DataFrame, *, source: Source) -> go.Figu
         return theme.build_empty_figure("No pair has a rating of similarity yet.", source)
     edges = np.arange(0, 100 + HISTOGRAM_BIN, HISTOGRAM_BIN)
     figure = go.Figure()
-    for place, (name, part) in enumerate(_split_by_type(known)):
+    for index, (name, part) in enumerate(_split_by_type(known)):
         counts, _ = np.histogram(part["similarity"].clip(0, 100), bins=edges)
         figure.add_bar(
             x=(edges[:-1] + edges[1:]) / 2,
             y=counts,
             width=HISTOGRAM_BIN * 0.92,
             name=f"{name} ({len(part):,})",
-            marker={"color": theme.pick_colour(name, place), "line": {"width": 0}},
+            marker={"color": theme.pick_colour(name, index), "line": {"width": 0}},
             hovertemplate=f"{name}: %{{y}} pairs about %{{x:.0f}}<extra></extra>",
         )
     figure.update_layout(barmode="stack", xaxis={"title": "mean similarity, 0 to 100", "range": [0, 100]}, yaxis={"title": "pairs"})
@@ -69,7 +70,7 @@ def plot_similarity_histogram(pairs: pd.DataFrame, *, source: Source) -> go.Figu
 def plot_similarity_by_distance(
     pairs: pd.DataFrame, *, recogniser: str, source: Source, threshold: float | None = None
 ) -> go.Figure:
-    """What people say against what a recogniser says (paper A, Fig. 4 right); the mark's area grows with latent distance.
+    """Rated similarity against a recogniser's distance (paper A, Fig. 4 right); the mark's area grows with latent distance.
 
     pairs: pair_id, sample_type, similarity, distance (the recogniser's), latent_distance. recogniser: its name for people.
     """
@@ -81,7 +82,7 @@ def plot_similarity_by_distance(
     sizes = pd.Series(MARK_SIZES[0] + (MARK_SIZES[1] - MARK_SIZES[0]) * share, index=known.index)
     kind = go.Scattergl if len(known) > WEBGL_FROM else go.Scatter
     figure = go.Figure()
-    for place, (name, part) in enumerate(_split_by_type(known)):
+    for index, (name, part) in enumerate(_split_by_type(known)):
         figure.add_trace(
             kind(
                 x=part["distance"].to_numpy(np.float32),
@@ -90,8 +91,8 @@ def plot_similarity_by_distance(
                 name=name,
                 customdata=part["pair_id"].to_numpy(object),
                 marker={
-                    "color": theme.pick_colour(name, place),
-                    "symbol": theme.pick_symbol(name, place),
+                    "color": theme.pick_colour(name, index),
+                    "symbol": theme.pick_symbol(name, index),
                     "size": sizes.loc[part.index].round(1).to_numpy(np.float32),
                     "opacity": 0.6,
                     "line": {"width": 0.5, "color": theme.PAPER},
@@ -108,9 +109,9 @@ def plot_similarity_by_distance(
     )
     spread = known["distance"].std() > 0 and known["similarity"].std() > 0 and len(known) > 2
     r = float(known["distance"].corr(known["similarity"])) if spread else float("nan")
-    said = f": Pearson's r is {r:.2f}" if np.isfinite(r) else ""
+    correlation = f": Pearson's r is {r:.2f}" if np.isfinite(r) else ""
     trend = "The larger the recogniser's distance, the less similar people find a pair" if r < 0 else "Each mark is a pair"
-    says = f"{trend}{said}; larger marks lie farther from their base in the generator's latent space."
+    says = f"{trend}{correlation}; larger marks lie farther from their base in the generator's latent space."
     return theme.describe_figure(figure, says=says, n=f"{len(known):,} pairs", source=source)
 
 
@@ -122,7 +123,7 @@ def plot_distance_violins(
     source: Source,
     alignment: tuple[float, float, float] | None = None,
 ) -> go.Figure:
-    """Distances of each type of sample, split by what most people said (paper A, Fig. 5), with the threshold.
+    """Distances by sample type, split by the majority of people (paper A, Fig. 5), with the threshold.
 
     Widths are proportional to the number of pairs, over the whole figure. pairs: pair_id, sample_type, distance, same (bool,
     null where people are divided or were not asked). alignment: share of pairs on which threshold and people agree, with its
@@ -134,11 +135,11 @@ def plot_distance_violins(
     same = known["same"].astype(bool)
     figure = go.Figure()
     types = [name for name, _ in _split_by_type(known)]
-    for said, words, colour, side in (
+    for answer, words, colour, side in (
         (False, "most people: different", theme.INDIGO, "negative"),
         (True, "most people: same person", theme.AMBER, "positive"),
     ):
-        part = known[same == said]
+        part = known[same == answer]
         figure.add_violin(
             x=part["sample_type"].to_numpy(object),
             y=part["distance"].to_numpy(np.float32),
@@ -162,7 +163,7 @@ def plot_distance_violins(
     if alignment is None:
         counted = Proportion.of(int(((known["distance"] < threshold) == same).sum()), len(known))
         alignment = counted.share, counted.low, counted.high
-    agree = f"{theme.format_percent(alignment[0])} ({100 * alignment[1]:.0f} to {100 * alignment[2]:.0f})"
+    agree = f"{theme.format_percent(alignment[0], 0)} ({100 * alignment[1]:.0f} to {100 * alignment[2]:.0f})"
     _add_threshold(figure, threshold, f"threshold {threshold:.2f}: agrees with people on {agree}", vertical=False)
     figure.update_layout(
         violinmode="overlay",
@@ -180,9 +181,11 @@ def plot_distance_violins(
 
 
 def _split_by_type(pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Types in Table 1's order; others follow."""
-    there = list(dict.fromkeys(pairs["sample_type"].astype(str)))
-    order = [name for name in SAMPLE_TYPE_ORDER if name in there] + sorted(name for name in there if name not in SAMPLE_TYPE_ORDER)
+    """Split pairs by sample type, in Table 1's order; other types follow."""
+    present = list(dict.fromkeys(pairs["sample_type"].astype(str)))
+    order = [name for name in SAMPLE_TYPE_ORDER if name in present] + sorted(
+        name for name in present if name not in SAMPLE_TYPE_ORDER
+    )
     return [(name, pairs[pairs["sample_type"] == name]) for name in order]
 
 
@@ -233,7 +236,7 @@ def plot_means(
     other: str = "",
     of: str = "pairs",
 ) -> go.Figure:
-    """One column of Table 1: our dots with intervals, the published ones beside.
+    """One column of Table 1: values of this set with intervals, the published ones beside.
 
     table: sample_type, step (NaN: the type as a whole), value, low, high (NaN: none), n, published (NaN: none), in order from
     top to bottom. measure: its name for people with the unit. share: values in [0, 1], shown in per cent. other: a remark on
@@ -246,15 +249,10 @@ def plot_means(
     names = [name_table_row(name, step) for name, step in zip(known["sample_type"], known["step"].astype(float), strict=True)]
     value, low, high = (known[name].to_numpy(np.float64) * factor for name in ("value", "low", "high"))
     whole = known["step"].isna().to_numpy()
-    said = [
-        f"{theme.format_number(each, 0 if share else 2)}{' %' if share else ''}"
-        + (
-            f" ({theme.format_number(a, 0 if share else 2)} to {theme.format_number(b, 0 if share else 2)})"
-            if math.isfinite(a)
-            else ""
-        )
-        + f", n = {n:,}"
-        for each, a, b, n in zip(value, low, high, known["n"].astype(int), strict=True)
+    digits, unit = (0, " %") if share else (2, "")
+    labels = [
+        f"{theme.format_interval(mean, a, b, digits, unit)}, n = {n:,}"
+        for mean, a, b, n in zip(value, low, high, known["n"].astype(int), strict=True)
     ]
     figure = go.Figure()
     published = known["published"].to_numpy(np.float64) * factor
@@ -284,7 +282,7 @@ def plot_means(
             "thickness": 1.6,
             "width": 0,
         },
-        text=said,
+        text=labels,
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
     figure.update_layout(
@@ -293,8 +291,8 @@ def plot_means(
         height=110 + 26 * len(known),
     )
     top, bottom = int(np.argmax(value)), int(np.argmin(value))
-    says = f"{measure[:1].upper()}{measure[1:]} is highest for {names[top]}: {said[top].split(', n')[0]}"
-    says += f", and lowest for {names[bottom]}: {said[bottom].split(', n')[0]}." if top != bottom else "."
+    says = f"{measure[:1].upper()}{measure[1:]} is highest for {names[top]}: {labels[top].split(', n')[0]}"
+    says += f", and lowest for {names[bottom]}: {labels[bottom].split(', n')[0]}." if top != bottom else "."
     every = known.loc[known["sample_type"] == "all", "n"]
     n = int(every.iloc[0]) if len(every) else int(known.loc[whole, "n"].sum() or known["n"].sum())
     return theme.describe_figure(figure, says=says, n=f"{n:,} {of}", interval=interval, source=source)
@@ -325,9 +323,8 @@ def plot_correlations(table: pd.DataFrame, *, source: Source, interval: str = "9
             z[i, j] = cell["r"]
             weak = not np.isfinite(cell["p"]) or cell["p"] >= 0.05
             text[i, j] = (f"({_format_r(cell['r'])})" if weak else f"<b>{_format_r(cell['r'])}</b>") + paper
-            hover[i, j] = (
-                f"r {_format_r(cell['r'])} ({_format_r(cell['low'])} to {_format_r(cell['high'])}), p {_format_p(cell['p'])}, n = {int(cell['n']):,}"
-            )
+            r, low, high = (_format_r(cell[name]) for name in ("r", "low", "high"))
+            hover[i, j] = f"r {r} ({low} to {high}), p {_format_p(cell['p'])}, n = {int(cell['n']):,}"
     figure = go.Figure(
         go.Heatmap(
             z=z,
@@ -376,15 +373,15 @@ PAPER_TITLE = "Exploring the Lands Between (paper A)"
 PAPER_GENERATOR = "StyleGAN2"
 
 
-def exhibit_means(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
-    """Table 1, one exhibit a column."""
+def exhibit_means(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Table 1 of paper A, one exhibit a column."""
     name = view.recogniser
-    used = {**material.thresholds, **({name: view.threshold} if view.threshold is not None else {})}
-    table = build_mean_table(material.pairs, material.ratings, used, excluded=material.excluded)
-    title, limit = find_title(name), table.thresholds.get(name, math.nan)
-    people, models = name_source(material, table.basis.source), "models"
+    used = {**study_data.thresholds, **({name: view.threshold} if view.threshold is not None else {})}
+    table = build_mean_table(study_data.pairs, study_data.ratings, used, excluded=study_data.excluded)
+    title, limit = registry.title(name), table.thresholds.get(name, math.nan)
+    people, models = name_source(study_data, table.basis.source), "models"
     printed = load_published_thresholds().get(name)
-    usual = printed is not None and math.isclose(limit, printed)
+    is_published_threshold = printed is not None and math.isclose(limit, printed)
     columns: list[tuple[str, str, bool, str, Callable[[MeanRow], Estimate], Callable[[PublishedMean], float], str]] = [
         (
             "same-person",
@@ -402,7 +399,7 @@ def exhibit_means(material: StudyData, view: ExhibitView, _: Progress) -> list[E
             True,
             models,
             lambda row: row.accepted[name],
-            lambda row: row.accepted.get(name, math.nan) if usual else math.nan,
+            lambda row: row.accepted.get(name, math.nan) if is_published_threshold else math.nan,
             "A recogniser measures how far two faces are apart and accepts the pair as one person below its threshold. The dot "
             "is the share of pairs with two faces that it accepts.",
         ),
@@ -444,7 +441,7 @@ def exhibit_means(material: StudyData, view: ExhibitView, _: Progress) -> list[E
             "so both ours and the published values are divided by the mean between two people.",
         ),
     ]
-    made: list[Exhibit] = []
+    exhibits: list[Exhibit] = []
     for key, measure, share, source, ours, theirs, definition in columns:
         if key in ("accepted", "distance") and name not in table.thresholds:
             continue
@@ -465,19 +462,21 @@ def exhibit_means(material: StudyData, view: ExhibitView, _: Progress) -> list[E
             data, measure=measure, source=source, share=share, interval=table.interval, other=PAPER_GENERATOR, of=of
         )
         # the first one brings the whole table along
-        made.append(Exhibit(key, figure, data, f"{definition} {PAPER_TITLE}, Table 1.", table.note, None if made else table))
-    return made
+        exhibits.append(
+            Exhibit(key, figure, data, f"{definition} {PAPER_TITLE}, Table 1.", table.note, None if exhibits else table)
+        )
+    return exhibits
 
 
-def exhibit_correlations(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
-    """Table 2."""
-    table = build_correlation_table(material.pairs, material.ratings, excluded=material.excluded)
+def exhibit_correlations(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+    """Table 2 of paper A."""
+    table = build_correlation_table(study_data.pairs, study_data.ratings, excluded=study_data.excluded)
     names = {"similarity": "similarity", "lpips": "LPIPS", "latent": "latent distance"}
     data = pd.DataFrame(
         [
             {
                 "sample_type": cell.sample_type,
-                "measure": names.get(cell.column) or find_title(cell.column),
+                "measure": names.get(cell.column) or registry.title(cell.column),
                 "r": cell.r.value,
                 "low": cell.r.low,
                 "high": cell.r.high,
@@ -490,7 +489,7 @@ def exhibit_correlations(material: StudyData, _: ExhibitView, __: Progress) -> l
         columns=["sample_type", "measure", "r", "low", "high", "p", "n", "published"],
     )
     figure = plot_correlations(
-        data, source=name_source(material, table.basis.source), interval=f"{table.interval}; Holm over the grid"
+        data, source=name_source(study_data, table.basis.source), interval=f"{table.interval}; Holm over the grid"
     )
     return [
         Exhibit(
@@ -505,11 +504,11 @@ def exhibit_correlations(material: StudyData, _: ExhibitView, __: Progress) -> l
     ]
 
 
-def exhibit_similarity(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
-    """Fig. 4: how similar people find pairs, and against a recogniser's distance."""
-    pairs, source = build_rated_pairs(material, view.recogniser), material.source
-    kept = ["pair_id", "sample_type", "step", "similarity", "distance", "latent_distance"]
-    limit = find_threshold(material, view, view.recogniser)
+def exhibit_similarity(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Rated similarity: its histogram, and against a recogniser's distance (paper A, Fig. 4)."""
+    pairs, source = build_rated_pairs(study_data, view.recogniser), study_data.source
+    columns = ["pair_id", "sample_type", "step", "similarity", "distance", "latent_distance"]
+    limit = find_threshold(study_data, view, view.recogniser)
     return [
         Exhibit(
             "similarity-histogram",
@@ -520,23 +519,23 @@ def exhibit_similarity(material: StudyData, view: ExhibitView, _: Progress) -> l
         Exhibit(
             "similarity-distance",
             plot_similarity_by_distance(
-                pairs, recogniser=find_title(view.recogniser), source=source, threshold=limit if math.isfinite(limit) else None
+                pairs, recogniser=registry.title(view.recogniser), source=source, threshold=limit if math.isfinite(limit) else None
             ),
-            pairs[kept],
+            pairs[columns],
             "Each mark is a pair of faces: how far apart the recogniser places them, and how similar people find them. The "
             f"larger the mark, the farther apart the two lie in the generator. {PAPER_TITLE}, Fig. 4, right.",
         ),
     ]
 
 
-def exhibit_decisions(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
-    """Fig. 5: distances split by what most people said, for every recogniser."""
-    made: list[Exhibit] = []
-    for name in order_recognisers(material, view):
-        pairs = build_rated_pairs(material, name)
-        threshold = find_threshold(material, view, name)
-        figure = plot_distance_violins(pairs, recogniser=find_title(name), threshold=threshold, source=material.source)
-        made.append(
+def exhibit_decisions(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Distances split by the majority of people, one exhibit a recogniser (paper A, Fig. 5)."""
+    exhibits: list[Exhibit] = []
+    for name in order_recognisers(study_data, view):
+        pairs = build_rated_pairs(study_data, name)
+        threshold = find_threshold(study_data, view, name)
+        figure = plot_distance_violins(pairs, recogniser=registry.title(name), threshold=threshold, source=study_data.source)
+        exhibits.append(
             Exhibit(
                 f"decisions-{name}",
                 figure,
@@ -545,14 +544,14 @@ def exhibit_decisions(material: StudyData, view: ExhibitView, _: Progress) -> li
                 f"divided half and half are left out. {PAPER_TITLE}, Fig. 5 and section 6.3.",
             )
         )
-    return made
+    return exhibits
 
 
-def build_rated_pairs(material: StudyData, recogniser: str) -> pd.DataFrame:
-    """The pairs with distance (one recogniser's), similarity (mean), same (what most people say; null: divided or not asked)."""
-    pairs = material.pairs
-    similar = encode(select_answers(material.ratings, "similarity", excluded=material.excluded), pairs["pair_id"]).means()
-    most, _ = find_majority(select_answers(material.ratings, "identity", excluded=material.excluded), pairs["pair_id"])
+def build_rated_pairs(study_data: StudyData, recogniser: str) -> pd.DataFrame:
+    """The table of pairs with columns distance (of one recogniser), similarity (mean), same (majority; null: tied or not asked)."""
+    pairs = study_data.pairs
+    similar = encode(select_answers(study_data.ratings, "similarity", excluded=study_data.excluded), pairs["pair_id"]).means()
+    most, _ = find_majority(select_answers(study_data.ratings, "identity", excluded=study_data.excluded), pairs["pair_id"])
     distance = pairs.get(f"distance_{recogniser}", np.nan)
     same = pd.array(most == 1, dtype="boolean")
     same[~np.isfinite(most)] = pd.NA

@@ -1,4 +1,4 @@
-"""What learning 'same person?' from people brought: verdicts of the group's and individual decision models, and their weights."""
+"""Results of models of 'same person?' fitted to people: accuracy of group and individual models, gains, and weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pandas as pd
 from core.figures import theme
 from core.figures.alignment import CONTROL_TITLE
 from core.figures.dots import narrow_labels, plot_dots
-from core.figures.exhibit import Exhibit, build_row, find_title
+from core.figures.exhibit import Exhibit, build_row
+from core.models import registry
 
 if TYPE_CHECKING:
     from core.alignment.evaluate import ModelGain
@@ -20,29 +21,29 @@ if TYPE_CHECKING:
 DISTANCE_PREFIX = "distance_"
 
 
-def find_recogniser(found: IdentityReport) -> str:
-    """The recogniser whose own limit is compared with."""
-    named = [name.removeprefix(DISTANCE_PREFIX) for name in found.features if name.startswith(DISTANCE_PREFIX)]
-    return find_title(named[0]) if named else "a recogniser"
+def find_recogniser(report: IdentityReport) -> str:
+    """Title of the recogniser whose own threshold is compared with."""
+    named = [name.removeprefix(DISTANCE_PREFIX) for name in report.features if name.startswith(DISTANCE_PREFIX)]
+    return registry.title(named[0]) if named else "a recogniser"
 
 
-def exhibit_accuracy(found: IdentityReport) -> Exhibit:
-    """Verdicts that a recogniser's limit, everybody's model and one's own model get right."""
+def exhibit_accuracy(report: IdentityReport) -> Exhibit:
+    """Accuracy of a recogniser's threshold, the group's model and individual models."""
     levels = {
-        f"{find_recogniser(found)} at its own limit": found.base,
-        "learned from everybody": found.group,
-        "learned from the person": found.individual,
+        f"{find_recogniser(report)} at its own limit": report.base,
+        "learned from everybody": report.group,
+        "learned from the person": report.individual,
     }
-    data = pd.DataFrame([{"name": name, **build_row(each)} for name, each in levels.items()])
+    data = pd.DataFrame([{"name": name, **build_row(estimate)} for name, estimate in levels.items()])
     return Exhibit(
         "same-accuracy",
         plot_dots(
             data,
             measure="verdicts that are the person's",
-            says=f"A model that learned from everybody gives {theme.format_percent(found.group.value)} of people's verdicts, "
-            f"{find_recogniser(found)} at its own limit {theme.format_percent(found.base.value)}.",
-            n=_describe_size(found),
-            source=found.basis.source,
+            says=f"A model that learned from everybody gives {theme.format_percent(report.group.value, 0)} of people's verdicts, "
+            f"{find_recogniser(report)} at its own limit {theme.format_percent(report.base.value, 0)}.",
+            n=_describe_size(report),
+            source=report.basis.source,
             interval="95 %, bootstrap over people",
             share=True,
             reference=(0.5, "a coin"),
@@ -51,36 +52,36 @@ def exhibit_accuracy(found: IdentityReport) -> Exhibit:
         "How often the verdict, the same person or two people, is the one that a person gave, on pairs that were not learned from. "
         "The models weigh the distances of the recognisers and how different the pictures look (logistic regression); a person's "
         "weights are kept near everybody's unless their answers say otherwise.",
-        found.note,
-        numbers=found,
+        report.note,
+        numbers=report,
     )
 
 
-def describe_individual_models(found: IdentityReport) -> str:
-    """Whether weights of one's own help, in words: by surprise, which few answers move more surely than verdicts."""
-    own, null = found.individual_loss_gain.value, found.null_loss_gain.value
-    if not math.isfinite(own.value):
+def describe_individual_models(report: IdentityReport) -> str:
+    """Say whether individual weights help; judged by log loss, which few answers move more surely than accuracy."""
+    individual, null = report.individual_loss_gain.value, report.null_loss_gain.value
+    if not math.isfinite(individual.value):
         return "Nobody has given enough answers for a model of their own."
-    told = f"{_format_signed(own.value)} bits an answer" + (
+    sentence = f"{_format_signed(individual.value)} bits an answer" + (
         f", with shuffled answers {_format_signed(null.value)} (median)" if math.isfinite(null.value) else ""
     )
-    if own.low > 0 and not null.low > 0:
-        return f"One's own model is less surprised by one's answers: {told}."
-    if own.high < 0:
-        return f"One's own model is more surprised by one's answers: {told}."
-    return f"Whether one's own model knows one better cannot be told: {told}."
+    if individual.low > 0 and not null.low > 0:
+        return f"One's own model is less surprised by one's answers: {sentence}."
+    if individual.high < 0:
+        return f"One's own model is more surprised by one's answers: {sentence}."
+    return f"Whether one's own model knows one better cannot be told: {sentence}."
 
 
-def exhibit_gains(found: IdentityReport) -> Exhibit:
-    """Of one's own weights over everybody's, beside the control."""
-    kinds: Mapping[str, ModelGain] = {"from one person": found.individual_loss_gain, CONTROL_TITLE: found.null_loss_gain}
-    data = pd.DataFrame([{"name": name, **build_row(each.value), "p": each.p} for name, each in kinds.items()])
+def exhibit_gains(report: IdentityReport) -> Exhibit:
+    """Gain of individual weights over the group's, beside the control."""
+    kinds: Mapping[str, ModelGain] = {"from one person": report.individual_loss_gain, CONTROL_TITLE: report.null_loss_gain}
+    data = pd.DataFrame([{"name": name, **build_row(gain.value), "p": gain.p} for name, gain in kinds.items()])
     figure = plot_dots(
         data,
         measure="bits an answer gained",
-        says=describe_individual_models(found),
-        n=_describe_size(found),
-        source=found.basis.source,
+        says=describe_individual_models(report),
+        n=_describe_size(report),
+        source=report.basis.source,
         interval="95 %, bootstrap over people; of the control, of the median",
         reference=(0.0, "no gain"),
     )
@@ -94,10 +95,10 @@ def exhibit_gains(found: IdentityReport) -> Exhibit:
     )
 
 
-def exhibit_weights(found: IdentityReport) -> Exhibit:
-    """What everybody's model goes by."""
-    table = found.coefficients.rename(columns={"group": "value"})
-    data = table.assign(name=[_name_weight(name) for name in table["name"]], n=found.basis.answers)
+def exhibit_weights(report: IdentityReport) -> Exhibit:
+    """Weights of the group's model."""
+    table = report.coefficients.rename(columns={"group": "value"})
+    data = table.assign(name=[_name_weight(name) for name in table["name"]], n=report.basis.answers)
     only = data[table["name"] != "same"]
     ranked = only.reindex(only["value"].abs().sort_values(ascending=False).index).to_dict("records")
     says = "Nothing was measured of the pairs."
@@ -109,8 +110,8 @@ def exhibit_weights(found: IdentityReport) -> Exhibit:
         data,
         measure="weight for 'the same person'",
         says=says[:1].upper() + says[1:],
-        n=_describe_size(found),
-        source=found.basis.source,
+        n=_describe_size(report),
+        source=report.basis.source,
         interval="95 % of the fit",
         reference=(0.0, ""),
     )
@@ -133,10 +134,10 @@ def _name_weight(name: str) -> str:
     if name == "same":
         return "leaning to 'the same'"
     if name.startswith(DISTANCE_PREFIX):
-        return f"distance, {find_title(name.removeprefix(DISTANCE_PREFIX))}"
+        return f"distance, {registry.title(name.removeprefix(DISTANCE_PREFIX))}"
     return "difference of the pictures (LPIPS)" if name == "lpips" else name.replace("_", " ")
 
 
-def _describe_size(found: IdentityReport) -> str:
-    who = "simulated observers" if found.basis.source == "simulated" else "people"
-    return f"{found.basis.answers:,} held-out answers to {found.basis.images:,} pairs by {found.basis.raters:,} {who}"
+def _describe_size(report: IdentityReport) -> str:
+    who = "simulated observers" if report.basis.source == "simulated" else "people"
+    return f"{report.basis.answers:,} held-out answers to {report.basis.images:,} pairs by {report.basis.raters:,} {who}"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.estimate import Estimate, Proportion
+from core.analysis.estimate import Estimate, Proportion, join_notes
 from core.analysis.mixed import fit_mixed_model
 from core.analysis.psychometric import fit_psychometric_function, select_interpolations
 from core.figures import theme
@@ -21,50 +21,57 @@ from core.figures.exhibit import (
     build_row,
     describe_estimate,
     find_threshold,
-    find_title,
     name_raters,
     name_source,
     order_recognisers,
 )
 from core.figures.theme import Source
+from core.models import registry
 from core.progress import Progress
 
 if TYPE_CHECKING:
     from core.analysis.study_data import StudyData
 
 
-def exhibit_psychometric(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
-    """Share that says 'same person' on the way to another face, people's with the fitted function, recognisers' as they are."""
-    found = fit_psychometric_function(material.pairs, material.ratings, excluded=material.excluded)
-    who = name_raters(material)
+def exhibit_psychometric(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Psychometric function of people along interpolations, with the shares that recognisers accept."""
+    fitted_function = fit_psychometric_function(study_data.pairs, study_data.ratings, excluded=study_data.excluded)
+    who = name_raters(study_data)
     points: list[dict[str, object]] = [
-        {"name": who, "fraction": each.fraction, **_build_share_row(each.same)} for each in found.points
+        {"name": who, "fraction": point.fraction, **_build_share_row(point.same)} for point in fitted_function.points
     ]
-    for name in order_recognisers(material, view):
-        points += build_recogniser_points(material.pairs, name, find_threshold(material, view, name))
+    for name in order_recognisers(study_data, view):
+        points += build_recogniser_points(study_data.pairs, name, find_threshold(study_data, view, name))
     data = pd.DataFrame(points, columns=["name", "fraction", "share", "low", "high", "n"])
     fractions = np.linspace(0, 1, 81)
-    fitted = np.isfinite(found.threshold.value)
+    fitted = np.isfinite(fitted_function.threshold.value)
     curve = pd.DataFrame(
-        {"name": who, "fraction": fractions, "share": found.curve(fractions)}
+        {"name": who, "fraction": fractions, "share": fitted_function.curve(fractions)}
         if fitted
         else {"name": [], "fraction": [], "share": []}
     )
     fit = pd.DataFrame(
-        [{"name": who, "threshold": found.threshold.value, "low": found.threshold.low, "high": found.threshold.high}]
+        [
+            {
+                "name": who,
+                "threshold": fitted_function.threshold.value,
+                "low": fitted_function.threshold.low,
+                "high": fitted_function.threshold.high,
+            }
+        ]
     )
     figure = plot_psychometric(
         data,
         curve,
         fit,
-        source=name_source(material, found.basis.source, "models"),
-        interval=f"95 % Wilson intervals of the shares; of the point of half, {found.interval}",
+        source=name_source(study_data, fitted_function.basis.source, "models"),
+        interval=f"95 % Wilson intervals of the shares; of the point of half, {fitted_function.interval}",
     )
     more = ""
     if fitted:
         more = (
-            f"The curve falls by {_describe_slope(found.slope)} a whole way at its steepest, and {100 * found.lapse.value:.0f} % of "
-            "answers look like slips."
+            f"The curve falls by {_describe_slope(fitted_function.slope)} a whole way at its steepest, and "
+            f"{theme.format_percent(fitted_function.lapse.value, 0)} of answers look like slips."
         )
     return [
         Exhibit(
@@ -74,8 +81,8 @@ def exhibit_psychometric(material: StudyData, view: ExhibitView, _: Progress) ->
             "Pairs at 0 % are the base with itself, at 100 % the base with another person, in between what the generator makes "
             "of a mix. A logistic function with slips and beta-binomial spread is fitted to people's answers (psignifit; Schütt "
             "et al. 2016).",
-            " ".join(each for each in (found.note, more) if each),
-            numbers=found,
+            join_notes(fitted_function.note, more),
+            numbers=fitted_function,
         )
     ]
 
@@ -85,48 +92,48 @@ def _describe_slope(slope: Estimate) -> str:
 
 
 def build_recogniser_points(pairs: pd.DataFrame, recogniser: str, threshold: float) -> list[dict[str, object]]:
-    """What share a recogniser accepts at each fraction of the way."""
+    """Share that a recogniser accepts at each fraction of the way."""
     chain, fraction = select_interpolations(pairs)
     distance = chain[f"distance_{recogniser}"].to_numpy(np.float64)
     known = np.isfinite(distance) & np.isfinite(fraction)
     return [
         {
-            "name": find_title(recogniser),
-            "fraction": float(each),
+            "name": registry.title(recogniser),
+            "fraction": float(step),
             **_build_share_row(
                 Proportion.of(
-                    int((distance[known & (fraction == each)] < threshold).sum()), int((known & (fraction == each)).sum())
+                    int((distance[known & (fraction == step)] < threshold).sum()), int((known & (fraction == step)).sum())
                 )
             ),
         }
-        for each in np.unique(fraction[known])
+        for step in np.unique(fraction[known])
     ]
 
 
-def _build_share_row(found: Proportion) -> dict[str, float | int]:
-    return {"share": found.share, "low": found.low, "high": found.high, "n": found.n}
+def _build_share_row(share: Proportion) -> dict[str, float | int]:
+    return {"share": share.share, "low": share.low, "high": share.high, "n": share.n}
 
 
-def exhibit_mixed_model(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
-    """similarity ~ type x distance + (1 | rater) + (1 | pair): levels and slopes by type."""
-    found = fit_mixed_model(material.pairs, material.ratings, view.recogniser, excluded=material.excluded)
-    title = find_title(view.recogniser)
-    n = f"{found.basis.answers:,} answers of {found.basis.raters:,} {name_raters(material)} about {found.basis.images:,} pairs"
-    source = name_source(material, found.basis.source)
-    slopes = pd.DataFrame([{"name": each.sample_type, **build_row(each.slope)} for each in found.effects])
-    levels = pd.DataFrame([{"name": each.sample_type, **build_row(each.level)} for each in found.effects])
-    nothing = found.note or "There are too few answers for this model."
+def exhibit_mixed_model(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Mixed model similarity ~ type x distance + (1 | rater) + (1 | pair): levels and slopes by type."""
+    model = fit_mixed_model(study_data.pairs, study_data.ratings, view.recogniser, excluded=study_data.excluded)
+    title = registry.title(view.recogniser)
+    n = f"{model.basis.answers:,} answers of {model.basis.raters:,} {name_raters(study_data)} about {model.basis.images:,} pairs"
+    source = name_source(study_data, model.basis.source)
+    slopes = pd.DataFrame([{"name": effect.sample_type, **build_row(effect.slope)} for effect in model.effects])
+    levels = pd.DataFrame([{"name": effect.sample_type, **build_row(effect.level)} for effect in model.effects])
+    nothing = model.note or "There are too few answers for this model."
     says, level_says = nothing, nothing
-    if found.effects:
-        differ = found.interaction_p < 0.05
-        steepest = min(found.effects, key=lambda each: each.slope.value)
+    if model.effects:
+        differ = model.interaction_p < 0.05
+        steepest = min(model.effects, key=lambda effect: effect.slope.value)
         says = (
             f"A distance larger by 0.1 costs most for {steepest.sample_type} samples: {abs(steepest.slope.value) / 10:.1f} "
             f"points of similarity; the types {'differ in this' if differ else 'do not clearly differ in this'}."
         )
-        highest, lowest = (pick(found.effects, key=lambda each: each.level.value) for pick in (max, min))
+        highest, lowest = (pick(model.effects, key=lambda effect: effect.level.value) for pick in (max, min))
         level_says = (
-            f"At the same distance of {found.centre:.2f}, people find {highest.sample_type} samples {highest.level.value:.0f} of "
+            f"At the same distance of {model.centre:.2f}, people find {highest.sample_type} samples {highest.level.value:.0f} of "
             f"100 alike and {lowest.sample_type} samples {lowest.level.value:.0f}."
         )
     definition = (
@@ -134,9 +141,9 @@ def exhibit_mixed_model(material: StudyData, view: ExhibitView, _: Progress) -> 
         "together, while each person and each pair has a level of its own (fitted by restricted maximum likelihood)."
     )
     spread = (
-        f"People differ by {found.rater_deviation:.1f} points (standard deviation), pairs by {found.pair_deviation:.1f}, single "
-        f"answers by {found.residual_deviation:.1f}."
-        if found.effects
+        f"People differ by {model.rater_deviation:.1f} points (standard deviation), pairs by {model.pair_deviation:.1f}, single "
+        f"answers by {model.residual_deviation:.1f}."
+        if model.effects
         else ""
     )
     return [
@@ -147,7 +154,7 @@ def exhibit_mixed_model(material: StudyData, view: ExhibitView, _: Progress) -> 
                 measure=f"points of similarity for 1 more distance by {title}",
                 says=says,
                 n=n,
-                interval=found.interval,
+                interval=model.interval,
                 source=source,
                 digits=0,
                 reference=(0.0, "no relation"),
@@ -155,17 +162,17 @@ def exhibit_mixed_model(material: StudyData, view: ExhibitView, _: Progress) -> 
             ),
             slopes,
             definition,
-            " ".join(each for each in (found.note if found.effects else "", spread) if each),
-            numbers=found,
+            join_notes(model.note if model.effects else "", spread),
+            numbers=model,
         ),
         Exhibit(
             "levels",
             plot_dots(
                 levels if len(levels) else pd.DataFrame({"name": [], "value": [], "low": [], "high": [], "n": []}),
-                measure=f"similarity at distance {found.centre:.2f}" if found.effects else "similarity",
+                measure=f"similarity at distance {model.centre:.2f}" if model.effects else "similarity",
                 says=level_says,
                 n=n,
-                interval=found.interval,
+                interval=model.interval,
                 source=source,
                 digits=0,
                 nothing=nothing,
@@ -194,9 +201,9 @@ def plot_psychometric(
         return theme.build_empty_figure("No interpolated pair has an answer yet.", source)
     figure = go.Figure()
     sentences = []
-    for place, (key, part) in enumerate(known.groupby("name", sort=False)):
+    for index, (key, part) in enumerate(known.groupby("name", sort=False)):
         name = str(key)
-        colour = (theme.AMBER, theme.INDIGO, theme.TEAL, theme.BRICK, theme.SKY, theme.INK)[place % 6]
+        colour = (theme.AMBER, theme.INDIGO, theme.TEAL, theme.BRICK, theme.SKY, theme.INK)[index % 6]
         share = part["share"].to_numpy(np.float64)
         figure.add_scatter(
             x=part["fraction"].to_numpy(),
@@ -204,7 +211,7 @@ def plot_psychometric(
             mode="markers",
             name=name,
             legendgroup=name,
-            marker={"color": colour, "size": 10, "symbol": theme.SYMBOLS[place % 6]},
+            marker={"color": colour, "size": 10, "symbol": theme.SYMBOLS[index % 6]},
             error_y={
                 "type": "data",
                 "symmetric": False,
@@ -222,7 +229,7 @@ def plot_psychometric(
                 x=curve["fraction"].to_numpy(np.float32),
                 y=curve["share"].to_numpy(np.float32),
                 mode="lines",
-                line={"color": colour, "width": 2.2, "dash": theme.DASHES[place % 6]},
+                line={"color": colour, "width": 2.2, "dash": theme.DASHES[index % 6]},
                 legendgroup=name,
                 showlegend=False,
                 hoverinfo="skip",
@@ -240,7 +247,7 @@ def plot_psychometric(
                 showlegend=False,
                 hovertemplate=f"{name}: half way at {row['threshold']:.2f}<extra></extra>",
             )
-            sentences.append(f"{name} at {theme.format_percent(float(row['threshold']))}")
+            sentences.append(f"{name} at {theme.format_percent(float(row['threshold']), 0)}")
     figure.add_hline(y=0.5, line={"color": theme.FADED, "width": 1, "dash": "dot"})
     figure.update_layout(
         xaxis={"title": "way from the base to the other face", "range": [-0.03, 1.03], "tickformat": ".0%"},

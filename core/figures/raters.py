@@ -12,6 +12,7 @@ from core.analysis.agreement import AgreementResult, measure_agreement
 from core.analysis.choices import summarise_reaction_times
 from core.analysis.consistency import ErrorConsistency, measure_error_consistency
 from core.analysis.encode import build_classifier_answers, build_recogniser_answers
+from core.analysis.estimate import join_notes
 from core.figures import theme
 from core.figures.answers import plot_reaction_times
 from core.figures.dots import plot_dots
@@ -21,12 +22,12 @@ from core.figures.exhibit import (
     build_row,
     describe_estimate,
     find_threshold,
-    find_title,
     name_raters,
     name_source,
     order_recognisers,
 )
 from core.figures.theme import Source
+from core.models import registry
 from core.progress import Progress
 from core.studies.ratings import Task
 
@@ -39,16 +40,16 @@ MAX_MATRIX_SIZE = 40
 """Deciders whose cells can still be told apart."""
 
 
-def exhibit_consistency(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
-    """Error consistency of all deciders, and each model with people beside what people reach among themselves."""
-    task: Task = "identity" if material.kind == "identity" else "emotion"
-    ratings = pd.concat([material.ratings, build_model_answers(material, view)], ignore_index=True)
-    found = measure_error_consistency(ratings, task, excluded=material.excluded)
-    who = name_raters(material)
-    rows = [{"name": f"{who} with each other", **build_row(found.ceiling)}]
-    rows += [{"name": f"{find_title(name)} with {who}", **build_row(each)} for name, each in found.models.items()]
+def exhibit_consistency(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Error consistency of all deciders (people and models), and of each model with people beside people with each other."""
+    task: Task = "identity" if study_data.kind == "identity" else "emotion"
+    ratings = pd.concat([study_data.ratings, build_model_answers(study_data, view)], ignore_index=True)
+    consistency = measure_error_consistency(ratings, task, excluded=study_data.excluded)
+    who = name_raters(study_data)
+    rows = [{"name": f"{who} with each other", **build_row(consistency.ceiling)}]
+    rows += [{"name": f"{registry.title(name)} with {who}", **build_row(estimate)} for name, estimate in consistency.models.items()]
     data = pd.DataFrame(rows)
-    source = name_source(material, found.basis.source)
+    source = name_source(study_data, consistency.basis.source)
     definition = (
         "Cohen's kappa: do two deciders give the same answer more often than their habits alone would make them? 1 is always, 0 "
         "is chance. What people reach among themselves is what a model would reach if it were one of them; one that answers "
@@ -60,98 +61,100 @@ def exhibit_consistency(material: StudyData, view: ExhibitView, _: Progress) -> 
             plot_dots(
                 data,
                 measure="kappa beyond chance",
-                says=_select_closest(found, who),
-                n=f"{found.basis.images:,} images, {found.basis.raters:,} {who}",
-                interval=found.interval,
+                says=_select_closest(consistency, who),
+                n=f"{consistency.basis.images:,} images, {consistency.basis.raters:,} {who}",
+                interval=consistency.interval,
                 source=source,
                 reference=(0.0, "chance"),
-                nothing=found.note or "It takes two deciders to compare.",
+                nothing=consistency.note or "It takes two deciders to compare.",
             ),
             data,
             definition,
-            found.note,
-            numbers=_summarise_consistency(found),
+            consistency.note,
+            numbers=_summarise_consistency(consistency),
         ),
-        _exhibit_matrix(found, source, definition),
+        _exhibit_matrix(consistency, source, definition),
     ]
 
 
-def build_model_answers(material: StudyData, view: ExhibitView) -> pd.DataFrame:
-    """What every model says of the study's images, in the row schema."""
-    if material.kind == "identity":
-        limits = {name: find_threshold(material, view, name) for name in order_recognisers(material, view)}
-        return build_recogniser_answers(material.pairs, limits, study=material.study.name)
-    return build_classifier_answers(material.asked, material.steerer, material.classifiers, study=material.study.name)
+def build_model_answers(study_data: StudyData, view: ExhibitView) -> pd.DataFrame:
+    """Decisions of every model about the study's images, in the row schema of ratings."""
+    if study_data.kind == "identity":
+        limits = {name: find_threshold(study_data, view, name) for name in order_recognisers(study_data, view)}
+        return build_recogniser_answers(study_data.pairs, limits, study=study_data.study.name)
+    return build_classifier_answers(study_data.asked, study_data.steerer, study_data.classifiers, study=study_data.study.name)
 
 
-def _select_closest(found: ErrorConsistency, who: str) -> str:
-    known = {name: each for name, each in found.models.items() if np.isfinite(each.value)}
+def _select_closest(consistency: ErrorConsistency, who: str) -> str:
+    known = {name: estimate for name, estimate in consistency.models.items() if np.isfinite(estimate.value)}
     if not known:
         return (
-            f"{who.capitalize()} agree with each other by kappa {describe_estimate(found.ceiling)}."
-            if found.ceiling.n
+            f"{who.capitalize()} agree with each other by kappa {describe_estimate(consistency.ceiling)}."
+            if consistency.ceiling.n
             else "Nobody can be compared yet."
         )
     name, best = max(known.items(), key=lambda item: item[1].value)
-    if not found.ceiling.n or not np.isfinite(found.ceiling.value):
-        return f"{find_title(name)} errs most like {who}: kappa {describe_estimate(best)}."
-    return f"{find_title(name)} errs most like {who}: kappa {describe_estimate(best)}, where {who} reach {describe_estimate(found.ceiling)} with each other."
+    if not consistency.ceiling.n or not np.isfinite(consistency.ceiling.value):
+        return f"{registry.title(name)} errs most like {who}: kappa {describe_estimate(best)}."
+    ceiling = f"where {who} reach {describe_estimate(consistency.ceiling)} with each other"
+    return f"{registry.title(name)} errs most like {who}: kappa {describe_estimate(best)}, {ceiling}."
 
 
-def _exhibit_matrix(found: ErrorConsistency, source: str, definition: str) -> Exhibit:
-    """Everybody with everybody; of many people those with the most pairs in common with others."""
-    place = np.arange(len(found.deciders))
-    is_model = np.array([each == "model" for each in found.sources], bool)
+def _exhibit_matrix(consistency: ErrorConsistency, source: str, definition: str) -> Exhibit:
+    """Matrix of all deciders; of many people those that can be compared with most others."""
+    selected = np.arange(len(consistency.deciders))
+    is_model = np.array([name == "model" for name in consistency.sources], bool)
     cut = ""
-    if len(place) > MAX_MATRIX_SIZE:
-        shared = np.where(is_model, np.inf, np.nansum(np.isfinite(found.kappa), axis=1))
-        place = np.sort(np.argsort(-shared, kind="stable")[:MAX_MATRIX_SIZE])
-        cut = f"The {MAX_MATRIX_SIZE} of {len(found.deciders)} deciders that can be compared with most others are drawn; all are in the table."
-    names = [find_title(name) if model else name for name, model in zip(found.deciders, is_model, strict=True)]
-    every = pd.DataFrame(found.kappa, index=names, columns=names)
+    if len(selected) > MAX_MATRIX_SIZE:
+        shared = np.where(is_model, np.inf, np.nansum(np.isfinite(consistency.kappa), axis=1))
+        selected = np.sort(np.argsort(-shared, kind="stable")[:MAX_MATRIX_SIZE])
+        cut = f"The {MAX_MATRIX_SIZE} of {len(consistency.deciders)} deciders that can be compared with most others are drawn; "
+        cut += "all are in the table."
+    names = [registry.title(name) if model else name for name, model in zip(consistency.deciders, is_model, strict=True)]
+    every = pd.DataFrame(consistency.kappa, index=names, columns=names)
     figure = plot_error_consistency(
-        every.iloc[place, place],
-        n=f"{found.basis.images:,} images, {len(place)} deciders",
+        every.iloc[selected, selected],
+        n=f"{consistency.basis.images:,} images, {len(selected)} deciders",
         source=source,
-        ceiling=(found.ceiling.value, found.ceiling.low, found.ceiling.high),
-        interval="95 % bootstrap over people" if np.isfinite(found.ceiling.low) else "",
+        ceiling=(consistency.ceiling.value, consistency.ceiling.low, consistency.ceiling.high),
+        interval="95 % bootstrap over people" if np.isfinite(consistency.ceiling.low) else "",
     )
     first, second = np.triu_indices(len(names), 1)
     data = pd.DataFrame(
         {
             "first": np.array(names, object)[first],
             "second": np.array(names, object)[second],
-            "kappa": found.kappa[first, second],
-            "low": found.low[first, second],
-            "high": found.high[first, second],
-            "observed": found.observed[first, second],
-            "expected": found.expected[first, second],
-            "images": found.shared[first, second].astype(np.int64),
+            "kappa": consistency.kappa[first, second],
+            "low": consistency.low[first, second],
+            "high": consistency.high[first, second],
+            "observed": consistency.observed[first, second],
+            "expected": consistency.expected[first, second],
+            "images": consistency.shared[first, second].astype(np.int64),
         }
     )
     return Exhibit("consistency-pairs", figure, data[data["images"] > 0].reset_index(drop=True), definition, cut)
 
 
-def _summarise_consistency(found: ErrorConsistency) -> dict[str, object]:
-    """Without the matrices, which are in the other exhibit's table."""
+def _summarise_consistency(consistency: ErrorConsistency) -> dict[str, object]:
+    """The result without its matrices, which are in the other exhibit's table."""
     return {
-        "basis": found.basis,
-        "interval": found.interval,
-        "note": found.note,
-        "ceiling": found.ceiling,
-        "models": found.models,
+        "basis": consistency.basis,
+        "interval": consistency.interval,
+        "note": consistency.note,
+        "ceiling": consistency.ceiling,
+        "models": consistency.models,
     }
 
 
-def exhibit_agreement(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+def exhibit_agreement(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
     """Krippendorff's alpha, ICC, leave one out and split half, by question."""
-    tasks: tuple[Task, ...] = ("similarity", "identity") if material.kind == "identity" else ("emotion",)
-    found = {task: measure_agreement(material.ratings, task, excluded=material.excluded) for task in tasks}
-    rows = [row for task, each in found.items() for row in _build_agreement_rows(task, each)]
+    tasks: tuple[Task, ...] = ("similarity", "identity") if study_data.kind == "identity" else ("emotion",)
+    results = {task: measure_agreement(study_data.ratings, task, excluded=study_data.excluded) for task in tasks}
+    rows = [row for task, result in results.items() for row in _build_agreement_rows(task, result)]
     data = pd.DataFrame(rows, columns=["name", "series", "value", "low", "high", "n"])
-    first = found[tasks[-1]]
+    first = results[tasks[-1]]
     alpha = first.alpha
-    who = name_raters(material).capitalize()
+    who = name_raters(study_data).capitalize()
     strong = "well" if alpha.value >= 0.667 else "moderately" if alpha.value >= 0.4 else "little"
     says = f"{who} agree {strong} beyond chance on '{TASK_TITLES[tasks[-1]]}': Krippendorff's alpha is {describe_estimate(alpha)}."
     if not np.isfinite(alpha.value):
@@ -162,7 +165,7 @@ def exhibit_agreement(material: StudyData, _: ExhibitView, __: Progress) -> list
         says=says,
         n=f"{first.basis.images:,} images, {first.basis.raters:,} {who.lower()}, {first.basis.answers:,} answers",
         interval=first.interval,
-        source=name_source(material, first.basis.source),
+        source=name_source(study_data, first.basis.source),
         reference=(0.0, "chance"),
         nothing=says,
     )
@@ -174,37 +177,39 @@ def exhibit_agreement(material: StudyData, _: ExhibitView, __: Progress) -> list
             "Alpha (Krippendorff): 1 is full agreement, 0 chance; above 0.67 is usually called good. ICC(2,k): how reliable the "
             "mean of the people is who rated the same pairs. One with the others: a single person's answers against the mean of "
             "all others'. Split half: two random halves of the people, corrected to all of them (Spearman and Brown).",
-            " ".join(dict.fromkeys(each.note for each in found.values() if each.note)),
-            numbers=found,
+            join_notes(*(result.note for result in results.values())),
+            numbers=results,
         )
     ]
 
 
-def _build_agreement_rows(task: Task, found: AgreementResult) -> list[dict[str, object]]:
+def _build_agreement_rows(task: Task, result: AgreementResult) -> list[dict[str, object]]:
     named = {
-        "alpha": found.alpha,
-        "ICC(2,k)": found.icc,
-        "one with the others": found.leave_one_out,
-        "split half": found.split_half,
+        "alpha": result.alpha,
+        "ICC(2,k)": result.icc,
+        "one with the others": result.leave_one_out,
+        "split half": result.split_half,
     }
     return [
-        {"name": name, "series": TASK_TITLES[task], **build_row(each)} for name, each in named.items() if np.isfinite(each.value)
+        {"name": name, "series": TASK_TITLES[task], **build_row(estimate)}
+        for name, estimate in named.items()
+        if np.isfinite(estimate.value)
     ]
 
 
-def exhibit_reaction_times(material: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
-    """How long people take."""
-    task: Task = "identity" if material.kind == "identity" else "emotion"
-    found = summarise_reaction_times(material.ratings, task, excluded=material.excluded)
-    figure = plot_reaction_times(pd.DataFrame({"reaction_time_ms": found.times}), source=material.source)
+def exhibit_reaction_times(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
+    """Reaction times of the study's main task."""
+    task: Task = "identity" if study_data.kind == "identity" else "emotion"
+    times = summarise_reaction_times(study_data.ratings, task, excluded=study_data.excluded)
+    figure = plot_reaction_times(pd.DataFrame({"reaction_time_ms": times.times}), source=study_data.source)
     return [
         Exhibit(
             "reaction-times",
             figure,
-            found.table,
+            times.table,
             "From the first frame of the picture to the answer. The slowest answers share the last bar. Paper B, Fig. 7b.",
-            found.note,
-            numbers={name: getattr(found, name) for name in ("basis", "median", "quantiles", "usual", "skewness")},
+            times.note,
+            numbers={name: getattr(times, name) for name in ("basis", "median", "quantiles", "usual", "skewness")},
         )
     ]
 

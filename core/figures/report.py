@@ -27,10 +27,11 @@ from core.data_folder import ASSETS
 from core.errors import Cancelled, LiminalError
 from core.figures import theme
 from core.figures.contents import choose_default_view, list_sections
-from core.figures.exhibit import Exhibit, ExhibitView, Section, build_file_name, find_title, name_raters
+from core.figures.exhibit import Exhibit, ExhibitView, Section, build_file_name, name_raters
 from core.figures.report_gallery import PictureReader, build_galleries
 from core.figures.theme import join_names
 from core.lazy_import import lazy_import
+from core.models import registry
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
@@ -42,7 +43,7 @@ offline = lazy_import("plotly.offline")
 
 @dataclass(frozen=True)
 class SetRecord:
-    """What is known of how one sample set was made."""
+    """How one sample set was made."""
 
     set_id: str
     configuration: IdentityConfiguration | EmotionConfiguration
@@ -50,57 +51,57 @@ class SetRecord:
     images: int
 
 
-def load_records(material: StudyData, library: Library) -> list[SetRecord]:
-    """Of every sample set that the library still holds."""
-    found = []
-    for set_id in material.sets:
+def load_records(study_data: StudyData, library: Library) -> list[SetRecord]:
+    """Load the records of all sample sets that the library still holds."""
+    records = []
+    for set_id in study_data.sets:
         try:
             configuration, samples, _, manifest = load_tables(library.folder_of(set_id))
         except LiminalError:
             continue
-        found.append(SetRecord(set_id, configuration, manifest, len(samples)))
-    return found
+        records.append(SetRecord(set_id, configuration, manifest, len(samples)))
+    return records
 
 
-def describe_question(material: StudyData) -> list[str]:
-    """What people were asked, and how."""
-    plan = material.study.plan
-    if not len(material.ratings):
+def describe_question(study_data: StudyData) -> list[str]:
+    """Describe what people were asked, and how."""
+    plan = study_data.study.plan
+    if not len(study_data.ratings):
         return ["Nobody has been asked about these faces yet: this report holds what models say of them."]
-    who = "Simulated observers" if material.source == "simulated" else "People"
-    if material.kind == "identity":
-        told = [
+    who = "Simulated observers" if study_data.source == "simulated" else "People"
+    if study_data.kind == "identity":
+        sentences = [
             f"{who} saw two faces side by side, a base and a sample, and gave two answers: how similar the faces are, on a "
             "slider from 0 to 100, and whether both show the same person."
         ]
         if plan.image_ms:
-            told[0] += f" The faces were shown for {plan.image_ms} ms after a cross of {plan.fixation_ms} ms."
+            sentences[0] += f" The faces were shown for {plan.image_ms} ms after a cross of {plan.fixation_ms} ms."
     else:
-        told = [
+        sentences = [
             f"{who} saw a cross for {plan.fixation_ms} ms, then a face for {plan.image_ms} ms, and then chose one of six "
             "feelings: surprise, fear, disgust, happiness, sadness or anger."
         ]
-    if material.source == "published":
-        return [*told, "The answers were brought in from a publication or from elsewhere; nobody was asked by this program."]
+    if study_data.source == "published":
+        return [*sentences, "The answers were brought in from a publication or from elsewhere; nobody was asked by this program."]
     sentinels = f", and {plan.sentinels} attention checks, whose right answer is known" if plan.sentinels else ""
-    told.append(
+    sentences.append(
         f"Each got {plan.trials:,} trials{sentinels}. Which pictures somebody got was balanced, their order random within and "
         f"between people (seed {plan.seed})."
     )
-    return told
+    return sentences
 
 
 def describe_sampling(sets: Sequence[SetRecord]) -> list[str]:
-    """How the faces came about: one paragraph a way of making them."""
+    """Describe how the faces were made, one paragraph a configuration."""
     paragraphs: dict[str, list[SetRecord]] = {}
-    for each in sets:
-        paragraphs.setdefault(_describe_record(each), []).append(each)
+    for record in sets:
+        paragraphs.setdefault(_describe_record(record), []).append(record)
     return list(paragraphs) or ["How the faces were made is not known: their sample set is not in the library."]
 
 
 def _describe_record(record: SetRecord) -> str:
     configuration = record.configuration
-    generator = find_title(configuration.generator)
+    generator = registry.title(configuration.generator)
     if isinstance(configuration, IdentityConfiguration):
         counts = record.manifest.get("counts", {})
         pairs = ", ".join(f"{number:,} {name}" for name, number in counts.items())
@@ -114,8 +115,8 @@ def _describe_record(record: SetRecord) -> str:
             f"{configuration.bases_per_batch} bases a batch, samples were made as in paper A (pairs: {pairs}). Positive samples "
             f"lie {_join_steps(configuration.positive_steps)} paper units from the base; interpolated ones at "
             f"{_join_steps(configuration.interpolation_steps)} of the way to another base; optimized ones were sought by {way} "
-            f"against {find_title(configuration.recogniser)}, at most {configuration.iterations} rounds, until its distance fell "
-            f"below {_join_steps(configuration.targets)}. Seed {configuration.seed}."
+            f"against {registry.title(configuration.recogniser)}, at most {configuration.iterations} rounds, until its distance "
+            f"fell below {_join_steps(configuration.targets)}. Seed {configuration.seed}."
         )
     way = (
         "in two stages (diffusion over face embeddings, then a face for the embedding)"
@@ -123,12 +124,12 @@ def _describe_record(record: SetRecord) -> str:
         else "by direct search over what the generator is made from"
     )
     how = (
-        f"Faces on the boundary between two feelings were made {way}, guided to where {find_title(configuration.steerer)} is "
+        f"Faces on the boundary between two feelings were made {way}, guided to where {registry.title(configuration.steerer)} is "
         f"unsure ({configuration.loss} loss, strength {configuration.gamma:g}, freedom {configuration.freedom:g})"
         if configuration.guided
         else f"Faces without guidance, to compare with or to check attention, were made {way}"
     )
-    judges = join_names([find_title(name) for name in configuration.judges])
+    judges = join_names([registry.title(name) for name in configuration.judges])
     return (
         f"All faces were made by a network ({generator}); nobody in them lives. {how}, and judged by {judges}. Seed "
         f"{configuration.seed}."
@@ -139,104 +140,104 @@ def _join_steps(values: Sequence[float]) -> str:
     return join_names([f"{value:g}" for value in values])
 
 
-def describe_raters(material: StudyData) -> list[str]:
-    """How many answered and who was left out, by which rules."""
-    raters = material.exclusions.raters
+def describe_raters(study_data: StudyData) -> list[str]:
+    """Describe how many answered and how many were excluded."""
+    raters = study_data.exclusions.raters
     if not raters:
         return []
-    noun = name_raters(material)
-    kept = len(raters) - len(material.excluded)
-    counted = f"; those of {kept:,} count" if material.excluded else ""
-    told = [f"{len(raters):,} {noun} gave {len(material.ratings):,} answers{counted}."]
-    if material.excluded:
-        told.append(f"{len(material.excluded):,} were left out of everything below; their answers are kept.")
+    noun = name_raters(study_data)
+    remaining = len(raters) - len(study_data.excluded)
+    counted = f"; those of {remaining:,} count" if study_data.excluded else ""
+    sentences = [f"{len(raters):,} {noun} gave {len(study_data.ratings):,} answers{counted}."]
+    if study_data.excluded:
+        sentences.append(f"{len(study_data.excluded):,} were left out of everything below; their answers are kept.")
     else:
-        told.append("Nobody was left out.")
-    return told
+        sentences.append("Nobody was left out.")
+    return sentences
 
 
-def describe_limits(material: StudyData) -> list[str]:
-    """What the numbers do not show."""
-    told = [
+def describe_limits(study_data: StudyData) -> list[str]:
+    """Describe what the numbers do not show."""
+    sentences = [
         "The faces are one network's. How often they are confused says how recognisers and people treat this network's faces; "
         "it proves nothing about real people, who differ more from one another, and nothing about the safety of a device.",
         "Where a figure speaks of errors, it means departures from what most people say: generated faces have no true identity "
         "and feel nothing.",
     ]
-    if material.source == "simulated":
-        told.insert(0, f"Nobody was asked: these answers come from simulated observers. {material.study.note}".strip())
-    elif material.source == "people":
-        told.append(
+    if study_data.source == "simulated":
+        sentences.insert(0, f"Nobody was asked: these answers come from simulated observers. {study_data.study.note}".strip())
+    elif study_data.source == "people":
+        sentences.append(
             "People answered in their own browsers: times are good to one frame of their screens at best, and nobody saw what "
             "screens they had."
         )
-    raters = len(material.exclusions.raters) - len(material.excluded)
+    raters = len(study_data.exclusions.raters) - len(study_data.excluded)
     if 0 < raters < 10:
-        told.append(f"{raters} {'person is' if raters == 1 else 'people are'} too few to speak of people in general.")
-    return [*told, *material.notes]
+        sentences.append(f"{raters} {'person is' if raters == 1 else 'people are'} too few to speak of people in general.")
+    return [*sentences, *study_data.notes]
 
 
-def list_commands(material: StudyData, sets: Sequence[SetRecord]) -> list[str]:
-    """What to type to get the same again."""
+def list_commands(study_data: StudyData, sets: Sequence[SetRecord]) -> list[str]:
+    """List the commands that repeat the study."""
     lines = list(_list_generate_commands(sets))
-    name = shlex.quote(material.study.name)
-    if len(material.ratings) and material.source == "simulated":
-        folders = " ".join(f"set-{place + 1}" for place in range(len(sets)))
-        raters = len(material.exclusions.raters)
+    name = shlex.quote(study_data.study.name)
+    if len(study_data.ratings) and study_data.source == "simulated":
+        folders = " ".join(f"set-{index + 1}" for index in range(len(sets)))
+        raters = len(study_data.exclusions.raters)
         lines.append(
-            f"python -m core study simulate --sets {folders} --study {name} --raters {raters} --seed {material.study.plan.seed}"
+            f"python -m core study simulate --sets {folders} --study {name} --raters {raters} --seed {study_data.study.plan.seed}"
         )
     lines.append(
         f"python -m core report --study {name} --html report.html"
-        if len(material.ratings)
+        if len(study_data.ratings)
         else "python -m core report set-1 --html report.html"
     )
     return lines
 
 
 def _list_generate_commands(sets: Sequence[SetRecord]) -> Iterator[str]:
-    for place, each in enumerate(sets):
-        configuration = each.configuration
+    for index, record in enumerate(sets):
+        configuration = record.configuration
         if isinstance(configuration, IdentityConfiguration):
-            head = f"python -m core generate identity --batches {len(each.manifest.get('batches', [0]))}"
-            usual: IdentityConfiguration | EmotionConfiguration = IdentityConfiguration()
+            head = f"python -m core generate identity --batches {len(record.manifest.get('batches', [0]))}"
+            defaults: IdentityConfiguration | EmotionConfiguration = IdentityConfiguration()
             skipped = {"seed", "semantic"}
             tail = " --semantic" if configuration.semantic else ""
         else:
             pair = f"{configuration.emotion1} {configuration.emotion2}"
             head = f"python -m core generate emotion --pair {pair} --count {configuration.count}"
-            usual = EmotionConfiguration(configuration.emotion1, configuration.emotion2)
+            defaults = EmotionConfiguration(configuration.emotion1, configuration.emotion2)
             skipped = {"seed", "emotion1", "emotion2", "count", "guided", "adaptive", "steerer", "judges", "recogniser"}
             tail = ("" if configuration.guided else " --unguided") + ("" if configuration.adaptive else " --no-adaptive")
         options = "".join(
             f" --{field.name.replace('_', '-')} {_format_option(getattr(configuration, field.name))}"
             for field in fields(configuration)
-            if field.name not in skipped and getattr(configuration, field.name) != getattr(usual, field.name)
+            if field.name not in skipped and getattr(configuration, field.name) != getattr(defaults, field.name)
         )
-        yield f"{head} --seed {configuration.seed}{options}{tail} --out set-{place + 1}"
+        yield f"{head} --seed {configuration.seed}{options}{tail} --out set-{index + 1}"
 
 
 def _format_option(value: object) -> str:
-    return " ".join(f"{each}" for each in value) if isinstance(value, tuple) else f"{value}"
+    return " ".join(f"{item}" for item in value) if isinstance(value, tuple) else f"{value}"
 
 
 def collect_versions(sets: Sequence[SetRecord]) -> dict[str, str]:
-    """Of this program now, and of everything that a set says it was made with."""
-    found: dict[str, set[str]] = {"liminal (this report)": {core.__version__}}
-    for each in sets:
-        for name, version in each.manifest.get("versions", {}).items():
-            found.setdefault(name, set()).add(str(version))
-    return {name: ", ".join(sorted(values)) for name, values in found.items()}
+    """Versions of this program and of everything that the sets name in their manifests."""
+    versions: dict[str, set[str]] = {"liminal (this report)": {core.__version__}}
+    for record in sets:
+        for name, version in record.manifest.get("versions", {}).items():
+            versions.setdefault(name, set()).add(str(version))
+    return {name: ", ".join(sorted(values)) for name, values in versions.items()}
 
 
 def collect_weights(sets: Sequence[SetRecord]) -> dict[str, tuple[str, str]]:
-    """File of a model -> (model, SHA-256)."""
-    found: dict[str, tuple[str, str]] = {}
-    for each in sets:
-        for name, model in each.manifest.get("models", {}).items():
+    """Weight files of the sets' models: file -> (model, SHA-256)."""
+    weights: dict[str, tuple[str, str]] = {}
+    for record in sets:
+        for name, model in record.manifest.get("models", {}).items():
             for path, digest in model.get("files", {}).items():
-                found[f"{name}/{path}"] = (find_title(name), str(digest))
-    return found
+                weights[f"{name}/{path}"] = (registry.title(name), str(digest))
+    return weights
 
 
 REPORT_FOLDER = ASSETS / "report"
@@ -246,7 +247,7 @@ MAX_TABLE_ROWS = 40
 
 @dataclass(frozen=True)
 class Chapter:
-    """A section with what was made of it; ``problem``: the sentence on why there is nothing."""
+    """A section with its exhibits; ``problem``: the sentence on why there are none."""
 
     section: Section
     exhibits: tuple[Exhibit, ...]
@@ -254,36 +255,45 @@ class Chapter:
 
 
 def build_chapters(
-    material: StudyData, view: ExhibitView | None = None, *, slow: bool = False, progress: Progress | None = None
+    study_data: StudyData, view: ExhibitView | None = None, *, slow: bool = False, progress: Progress | None = None
 ) -> list[Chapter]:
-    """Everything that a study says. slow: also what needs every picture to be measured."""
-    progress, view = progress or Progress(), view or choose_default_view(material)
-    wanted = [each for each in list_sections(material) if (slow or not each.slow) and (len(material.ratings) or not each.answers)]
-    made = []
-    for place, each in enumerate(wanted):
-        own = progress.part(each.title, place, len(wanted))
-        own.stage("working it out", 0.0)
+    """Compute all exhibits of a study. slow: also those that measure every picture."""
+    progress, view = progress or Progress(), view or choose_default_view(study_data)
+    wanted = [
+        section
+        for section in list_sections(study_data)
+        if (slow or not section.slow) and (len(study_data.ratings) or not section.answers)
+    ]
+    chapters = []
+    for index, section in enumerate(wanted):
+        part = progress.part(section.title, index, len(wanted))
+        part.stage("working it out", 0.0)
         try:
-            made.append(Chapter(each, tuple(each.make(material, view, own))))
+            chapters.append(Chapter(section, tuple(section.make(study_data, view, part))))
         except Cancelled:
             raise
         except LiminalError as error:
-            made.append(Chapter(each, (), str(error)))
-    return made
+            chapters.append(Chapter(section, (), str(error)))
+    return chapters
 
 
 def build_report(
-    material: StudyData, library: Library, view: ExhibitView | None = None, *, slow: bool = False, progress: Progress | None = None
+    study_data: StudyData,
+    library: Library,
+    view: ExhibitView | None = None,
+    *,
+    slow: bool = False,
+    progress: Progress | None = None,
 ) -> str:
-    """A study, or a sample set that nobody was asked about, as one HTML file. Raises Cancelled on request."""
-    progress, view = progress or Progress(), view or choose_default_view(material)
-    made = build_chapters(material, view, slow=slow, progress=progress.part("Figures", 0, 2))
-    own = progress.part("Faces", 1, 2)
-    own.stage("choosing the largest disagreements", 0.0)
-    pictures = PictureReader(material, library)
-    found = build_galleries(material, view, pictures)
-    own.stage("putting the report together", 0.8)
-    sets = load_records(material, library)
+    """Render a study, or a sample set without answers, as one HTML file. Raises Cancelled on request."""
+    progress, view = progress or Progress(), view or choose_default_view(study_data)
+    chapters = build_chapters(study_data, view, slow=slow, progress=progress.part("Figures", 0, 2))
+    part = progress.part("Faces", 1, 2)
+    part.stage("choosing the largest disagreements", 0.0)
+    pictures = PictureReader(study_data, library)
+    galleries = build_galleries(study_data, view, pictures)
+    part.stage("putting the report together", 0.8)
+    sets = load_records(study_data, library)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(REPORT_FOLDER),
         autoescape=True,
@@ -292,25 +302,25 @@ def build_report(
         lstrip_blocks=True,
     )
     return environment.get_template("report.html").render(
-        study=material.study,
-        title=material.study.plan.title or material.study.name,
-        question="Is it the same person?" if material.kind == "identity" else "Which feeling is it?",
-        source=material.source if len(material.ratings) else "models",
-        simulated=material.source == "simulated" and len(material.ratings) > 0,
-        facts=list(_list_facts(material)),
-        asked=describe_question(material),
+        study=study_data.study,
+        title=study_data.study.plan.title or study_data.study.name,
+        question="Is it the same person?" if study_data.kind == "identity" else "Which feeling is it?",
+        source=study_data.source if len(study_data.ratings) else "models",
+        simulated=study_data.source == "simulated" and len(study_data.ratings) > 0,
+        facts=list(_list_facts(study_data)),
+        asked=describe_question(study_data),
         made=describe_sampling(sets),
-        who=describe_raters(material),
-        excluded={rater: " ".join(why) for rater, why in material.excluded.items()},
-        chapters=made,
-        galleries=found,
-        faces=_select_faces(material, pictures),
-        limits=describe_limits(material),
-        commands=list_commands(material, sets),
-        sets=[{"id": each.set_id, "images": each.images, "configuration": each.configuration.to_dict()} for each in sets],
+        who=describe_raters(study_data),
+        excluded={rater: " ".join(why) for rater, why in study_data.excluded.items()},
+        chapters=chapters,
+        galleries=galleries,
+        faces=_select_faces(study_data, pictures),
+        limits=describe_limits(study_data),
+        commands=list_commands(study_data, sets),
+        sets=[{"id": record.set_id, "images": record.images, "configuration": record.configuration.to_dict()} for record in sets],
         versions=collect_versions(sets),
         weights=collect_weights(sets),
-        figures=[_dump_exhibit(chapter, each) for chapter in made for each in chapter.exhibits if each.n != "0"],
+        figures=[_dump_exhibit(chapter, exhibit) for chapter in chapters for exhibit in chapter.exhibits if exhibit.n != "0"],
         rows=_build_table_rows,
         marks={"human": "people", "simulated": "simulated", "model": "models", "published": "published"},
         made_on=dt.datetime.now(dt.UTC).date().isoformat(),
@@ -320,63 +330,66 @@ def build_report(
         plotly=_read_plotly(),
         script_json=_dump_script_json,
         dark=theme.map_dark_colours(),
-        file=build_file_name(material.study.name),
+        file=build_file_name(study_data.study.name),
     )
 
 
 def collect_numbers(
-    material: StudyData, view: ExhibitView | None = None, *, slow: bool = False, progress: Progress | None = None
+    study_data: StudyData, view: ExhibitView | None = None, *, slow: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Every number of the report as plain JSON values, null for what is not defined."""
-    view = view or choose_default_view(material)
-    made = build_chapters(material, view, slow=slow, progress=progress)
+    """Collect every number of the report as plain JSON values, null for what is not defined."""
+    view = view or choose_default_view(study_data)
+    chapters = build_chapters(study_data, view, slow=slow, progress=progress)
     return {
-        "study": material.study.name,
-        "kind": material.kind,
-        "source": material.source if len(material.ratings) else "models",
+        "study": study_data.study.name,
+        "kind": study_data.kind,
+        "source": study_data.source if len(study_data.ratings) else "models",
         "view": to_plain(view),
-        "raters": len(material.exclusions.raters),
-        "excluded": {rater: list(why) for rater, why in material.excluded.items()},
-        "answers": len(material.ratings),
-        "stimuli": len(material.stimuli),
-        "thresholds": to_plain(material.thresholds),
+        "raters": len(study_data.exclusions.raters),
+        "excluded": {rater: list(why) for rater, why in study_data.excluded.items()},
+        "answers": len(study_data.ratings),
+        "stimuli": len(study_data.stimuli),
+        "thresholds": to_plain(study_data.thresholds),
         "chapters": {
-            each.section.key: {
-                "question": each.section.question,
-                "problem": each.problem,
-                "exhibits": [one.to_dict() for one in each.exhibits],
+            chapter.section.key: {
+                "question": chapter.section.question,
+                "problem": chapter.problem,
+                "exhibits": [one.to_dict() for one in chapter.exhibits],
             }
-            for each in made
+            for chapter in chapters
         },
-        "limits": describe_limits(material),
+        "limits": describe_limits(study_data),
     }
 
 
-def _list_facts(material: StudyData) -> Iterator[tuple[str, str]]:
-    """Numbers that stand large at the top."""
-    raters = len(material.exclusions.raters) - len(material.excluded)
-    counted = material.counted
+def _list_facts(study_data: StudyData) -> Iterator[tuple[str, str]]:
+    """The numbers at the top of the report, each with its words."""
+    raters = len(study_data.exclusions.raters) - len(study_data.excluded)
+    counted = study_data.counted
     if raters:
-        yield f"{raters:,}", name_raters(material)
-    asked = len(material.pairs) if material.kind == "identity" else len(material.asked)
-    yield f"{asked:,}", "pairs of faces" if material.kind == "identity" else "faces between two feelings"
+        yield f"{raters:,}", name_raters(study_data)
+    stimuli = len(study_data.pairs) if study_data.kind == "identity" else len(study_data.asked)
+    yield f"{stimuli:,}", "pairs of faces" if study_data.kind == "identity" else "faces between two feelings"
     if raters:
         yield f"{len(counted):,}", "answers"
         votes = counted.drop_duplicates(["rater", "stimulus"]).groupby("stimulus").size()
-        yield f"{votes.median():g}", f"{name_raters(material)} for a {'pair' if material.kind == 'identity' else 'face'} (median)"
-    yield f"{len(material.thresholds) if material.kind == 'identity' else len(material.classifiers)}", "networks beside them"
+        yield (
+            f"{votes.median():g}",
+            f"{name_raters(study_data)} for a {'pair' if study_data.kind == 'identity' else 'face'} (median)",
+        )
+    yield f"{len(study_data.thresholds) if study_data.kind == 'identity' else len(study_data.classifiers)}", "networks beside them"
 
 
-def _select_faces(material: StudyData, pictures: PictureReader, most: int = 8) -> list[str]:
-    """Some of the faces, so that a reader sees at once what was shown."""
-    names = material.pairs["base_id"] if material.kind == "identity" else material.asked["sample_id"]
+def _select_faces(study_data: StudyData, pictures: PictureReader, most: int = 8) -> list[str]:
+    """Data addresses of some of the faces, evenly chosen."""
+    names = study_data.pairs["base_id"] if study_data.kind == "identity" else study_data.asked["sample_id"]
     different = list(dict.fromkeys(names))
     step = max(1, len(different) // most)
     return [src for src in (pictures.src(str(name)) for name in different[::step][:most]) if src]
 
 
 def _dump_exhibit(chapter: Chapter, exhibit: Exhibit) -> dict[str, Any]:
-    """What the script of the page needs to draw one."""
+    """An exhibit as the page's script draws it."""
     return {
         "id": f"{chapter.section.key}-{exhibit.key}",
         "figure": json.loads(theme.dump_figure(theme.apply_theme(exhibit.figure))),
@@ -386,7 +399,7 @@ def _dump_exhibit(chapter: Chapter, exhibit: Exhibit) -> dict[str, Any]:
 
 
 def _round_cell(value: Any) -> Any:
-    """A value of a table as JSON, to four digits that mean something."""
+    """A table's value as JSON, rounded to five significant digits."""
     if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, float):
@@ -395,12 +408,12 @@ def _round_cell(value: Any) -> Any:
 
 
 def _build_table_rows(exhibit: Exhibit) -> dict[str, Any] | None:
-    """A table below a figure; None where it is too long to read."""
+    """The table below a figure; None where it has too many rows to read."""
     table = exhibit.data
     if not 0 < len(table) <= MAX_TABLE_ROWS:
         return None
-    shown = [[_format_cell(_round_cell(value)) for value in row] for row in table.itertuples(index=False)]
-    return {"columns": [str(name).replace("_", " ") for name in table.columns], "rows": shown}
+    cells = [[_format_cell(_round_cell(value)) for value in row] for row in table.itertuples(index=False)]
+    return {"columns": [str(name).replace("_", " ") for name in table.columns], "rows": cells}
 
 
 def _format_cell(value: Any) -> str:
@@ -418,12 +431,12 @@ def _format_cell(value: Any) -> str:
 
 
 def _read_asset(name: str) -> Markup:
-    """A file of our own, as it is."""
+    """Text of a file in ``assets/report``."""
     return Markup((REPORT_FOLDER / name).read_text(encoding="utf-8"))
 
 
 def _read_font(name: str) -> Markup:
-    """A font of ours as a data address."""
+    """A font of ``assets/fonts`` as a data address."""
     content = base64.b64encode((ASSETS / "fonts" / name).read_bytes()).decode()
     return Markup(f"data:font/woff2;base64,{content}")
 
@@ -433,6 +446,6 @@ def _read_plotly() -> Markup:
 
 
 def _dump_script_json(value: Any) -> Markup:
-    """JSON that cannot end the element that it stands in. Raises ValueError for NaN."""
+    """JSON with ``<`` escaped, so that it cannot end the script element around it. Raises ValueError for NaN."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))

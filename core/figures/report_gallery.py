@@ -1,4 +1,4 @@
-"""The faces that people and models disagree about most, as a report shows them: few, large enough to judge, base above sample."""
+"""Galleries of the report: the faces that people and models disagree about most, base above sample."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from core.analysis.disagreement import (
 )
 from core.analysis.study_data import StudyData
 from core.errors import LiminalError
-from core.figures.exhibit import ExhibitView, find_threshold, find_title
+from core.figures.exhibit import ExhibitView, find_threshold
 from core.figures.theme import format_number, format_percent
+from core.models import registry
 from core.sampling.images import encode_webp
 from core.studies.library import Library
 
@@ -34,7 +35,7 @@ WEBP_QUALITY = 82
 
 @dataclass(frozen=True)
 class ReportFace:
-    """A picture as the browser takes it ("" where it is not known) and what it is."""
+    """A picture as a data address ("" where it is not known) with its alternative text."""
 
     src: str
     alt: str
@@ -42,7 +43,7 @@ class ReportFace:
 
 @dataclass(frozen=True)
 class ReportItem:
-    """One pair or face with what was said about it."""
+    """One pair or face with the lines of text below it."""
 
     faces: tuple[ReportFace, ...]
     words: tuple[str, ...]
@@ -50,7 +51,7 @@ class ReportItem:
 
 @dataclass(frozen=True)
 class ReportGallery:
-    """The end of a ranking. score, interval: what it is ranked by."""
+    """One end of a ranking. score, interval: definition of what is ranked by."""
 
     title: str
     score: str
@@ -60,20 +61,20 @@ class ReportGallery:
 
 
 class PictureReader:
-    """The study's pictures as small WebP data addresses, each read once."""
+    """Reads the study's pictures as small WebP data addresses, each once."""
 
-    def __init__(self, material: StudyData, library: Library) -> None:
-        self.material, self.library = material, library
+    def __init__(self, study_data: StudyData, library: Library) -> None:
+        self.study_data, self.library = study_data, library
         self._known: dict[str, str] = {}
 
     def src(self, sample_id: str) -> str:
-        """ "" where the library does not hold it."""
+        """The data address of a picture; "" where the library does not hold it."""
         if sample_id not in self._known:
             self._known[sample_id] = self._read(sample_id)
         return self._known[sample_id]
 
     def _read(self, sample_id: str) -> str:
-        set_id = self.material.where.get(sample_id)
+        set_id = self.study_data.where.get(sample_id)
         if set_id is None:
             return ""
         try:
@@ -86,74 +87,93 @@ class PictureReader:
         return "data:image/webp;base64," + base64.b64encode(encode_webp(np.asarray(small), WEBP_QUALITY)).decode()
 
 
-def build_galleries(material: StudyData, view: ExhibitView, pictures: PictureReader) -> list[ReportGallery]:
-    """Those of the study's question; empty where nobody has answered."""
-    if not len(material.counted):
+def build_galleries(study_data: StudyData, view: ExhibitView, pictures: PictureReader) -> list[ReportGallery]:
+    """Build the galleries for the study's task; none where nobody has answered."""
+    if not len(study_data.counted):
         return []
     return (
-        _build_identity_galleries(material, view, pictures)
-        if material.kind == "identity"
-        else _build_emotion_galleries(material, pictures)
+        _build_identity_galleries(study_data, view, pictures)
+        if study_data.kind == "identity"
+        else _build_emotion_galleries(study_data, pictures)
     )
 
 
-def _build_identity_galleries(material: StudyData, view: ExhibitView, pictures: PictureReader) -> list[ReportGallery]:
-    who = "observers" if material.source == "simulated" else "people"
-    made = []
-    rows = material.pairs.set_index("pair_id")
+def _build_identity_galleries(study_data: StudyData, view: ExhibitView, pictures: PictureReader) -> list[ReportGallery]:
+    who = "observers" if study_data.source == "simulated" else "people"
+    galleries = []
+    rows = study_data.pairs.set_index("pair_id")
     if view.recogniser:
         name = view.recogniser
-        limit = find_threshold(material, view, name)
-        found = score_identity_disagreement(material.pairs, material.ratings, name, limit, excluded=material.excluded)
-        said = [
-            lambda row: f"{format_percent(row['share'])} of {int(row['votes'])} {who}: same person",
-            lambda row: f"{find_title(name)}: {format_number(row['distance'])}, {'accepted' if row['accepted'] else 'refused'}",
+        limit = find_threshold(study_data, view, name)
+        disagreement = score_identity_disagreement(study_data.pairs, study_data.ratings, name, limit, excluded=study_data.excluded)
+        describe = [
+            lambda row: f"{format_percent(row['share'], 0)} of {int(row['votes'])} {who}: same person",
+            lambda row: f"{registry.title(name)}: {format_number(row['distance'])}, {'accepted' if row['accepted'] else 'refused'}",
         ]
-        made += [
-            _build_gallery(found, "lowest", f"{find_title(name)} sees the same person, people do not", rows, pictures, said),
-            _build_gallery(found, "highest", f"People see the same person, {find_title(name)} does not", rows, pictures, said),
+        galleries += [
+            _build_gallery(
+                disagreement, "lowest", f"{registry.title(name)} sees the same person, people do not", rows, pictures, describe
+            ),
+            _build_gallery(
+                disagreement, "highest", f"People see the same person, {registry.title(name)} does not", rows, pictures, describe
+            ),
         ]
-    spread = score_identity_spread(material.pairs, material.ratings, excluded=material.excluded)
-    said = [lambda row: f"{int(row['yes'])} of {int(row['votes'])} {who}: same person"]
-    made.append(_build_gallery(spread, "highest", "People are divided over who it is", rows, pictures, said))
-    return [each for each in made if each.items]
+    spread = score_identity_spread(study_data.pairs, study_data.ratings, excluded=study_data.excluded)
+    describe = [lambda row: f"{int(row['yes'])} of {int(row['votes'])} {who}: same person"]
+    galleries.append(_build_gallery(spread, "highest", "People are divided over who it is", rows, pictures, describe))
+    return [gallery for gallery in galleries if gallery.items]
 
 
-def _build_emotion_galleries(material: StudyData, pictures: PictureReader) -> list[ReportGallery]:
-    who = "observers" if material.source == "simulated" else "people"
-    samples = material.asked
-    votes = count_choices(material.ratings, samples["sample_id"], excluded=material.excluded)
+def _build_emotion_galleries(study_data: StudyData, pictures: PictureReader) -> list[ReportGallery]:
+    who = "observers" if study_data.source == "simulated" else "people"
+    samples = study_data.asked
+    votes = count_choices(study_data.ratings, samples["sample_id"], excluded=study_data.excluded)
     rows = samples.set_index("sample_id")
-    made = []
-    for name in material.classifiers:
+    galleries = []
+    for name in study_data.classifiers:
         try:
-            found = score_against_classifier(samples, votes, name, material.steerer)
+            disagreement = score_against_classifier(samples, votes, name, study_data.steerer)
         except LiminalError:
             continue
-        said: list[Callable[[Any], str]] = [
+        describe: list[Callable[[Any], str]] = [
             lambda row: f"most {who}: {row['chosen']} ({int(row['votes'])} votes)",
-            lambda row, name=name: f"{find_title(name)}: {row['said']}",  # type: ignore[misc]
+            lambda row, name=name: f"{registry.title(name)}: {row['said']}",  # type: ignore[misc]
         ]
-        made.append(_build_gallery(found, "highest", f"{find_title(name)} and people see different feelings", rows, pictures, said))
-    said = [lambda row: f"most often {row['chosen']} ({int(row['votes'])} votes, {format_number(row['score'])} bits)"]
-    made.append(
-        _build_gallery(score_among_people(samples, votes), "highest", "People are divided over the feeling", rows, pictures, said)
+        galleries.append(
+            _build_gallery(
+                disagreement, "highest", f"{registry.title(name)} and people see different feelings", rows, pictures, describe
+            )
+        )
+    describe = [lambda row: f"most often {row['chosen']} ({int(row['votes'])} votes, {format_number(row['score'])} bits)"]
+    galleries.append(
+        _build_gallery(
+            score_among_people(samples, votes), "highest", "People are divided over the feeling", rows, pictures, describe
+        )
     )
-    return [each for each in made if each.items]
+    return [gallery for gallery in galleries if gallery.items]
 
 
 def _build_gallery(
-    found: Disagreement, end: Any, title: str, rows: pd.DataFrame, pictures: PictureReader, said: list[Callable[[Any], str]]
+    disagreement: Disagreement,
+    end: Any,
+    title: str,
+    rows: pd.DataFrame,
+    pictures: PictureReader,
+    describe: list[Callable[[Any], str]],
 ) -> ReportGallery:
-    enough = Disagreement(**{**found.__dict__, "table": found.table[~found.table["few"]]})
+    enough = Disagreement(**{**disagreement.__dict__, "table": disagreement.table[~disagreement.table["few"]]})
     top = enough.ranked(end, ITEMS_SHOWN)
     top = top[top["score"] < 0] if end == "lowest" else top[top["score"] > 0]
     items = []
     for row in top.to_dict("records"):
-        own = rows.loc[row["stimulus"]]
-        names = [("base", own["base_id"]), ("sample", own["sample_id"])] if "sample_id" in own else [("face", row["stimulus"])]
+        record = rows.loc[row["stimulus"]]
+        names = (
+            [("base", record["base_id"]), ("sample", record["sample_id"])] if "sample_id" in record else [("face", row["stimulus"])]
+        )
         faces = tuple(ReportFace(pictures.src(str(sample)), what) for what, sample in names)
         between = f" ({format_number(row['low'])} to {format_number(row['high'])})" if row["low"] == row["low"] else ""
-        kind = str(own["sample_type"]) if "sample_id" in own else f"{own['emotion1']} or {own['emotion2']}"
-        items.append(ReportItem(faces, (kind, *(each(row) for each in said), f"score {format_number(row['score'])}{between}")))
-    return ReportGallery(title, found.score, found.interval, tuple(items), top.to_dict("records"))
+        kind = str(record["sample_type"]) if "sample_id" in record else f"{record['emotion1']} or {record['emotion2']}"
+        items.append(
+            ReportItem(faces, (kind, *(sentence(row) for sentence in describe), f"score {format_number(row['score'])}{between}"))
+        )
+    return ReportGallery(title, disagreement.score, disagreement.interval, tuple(items), top.to_dict("records"))

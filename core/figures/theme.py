@@ -1,4 +1,4 @@
-"""The look of all figures, and what every figure says of itself: readable in light and dark, and for colour-blind people.
+"""The look of all figures, light and dark and for colour-blind people; their captions; and how numbers are written.
 
 A figure is built in the light colours; ``apply_theme(figure, dark=True)`` swaps each for its dark partner, so that a figure is made
 once and shown in either. Colours never stand alone: marks differ in shape, lines in dashes, and words name them.
@@ -96,19 +96,19 @@ SIMULATED_MARK = "SIMULATED ANSWERS"
 """Written into every figure of simulated answers, so that a downloaded picture carries it."""
 
 
-def pick_colour(name: str, place: int) -> str:
-    """The fixed colour of a type or an emotion, else the one of its place."""
-    return TYPE_COLOURS.get(name) or EMOTION_COLOURS.get(name) or CATEGORIES[place % len(CATEGORIES)]
+def pick_colour(name: str, index: int) -> str:
+    """The fixed colour of a sample type or an emotion, else the category colour of its index."""
+    return TYPE_COLOURS.get(name) or EMOTION_COLOURS.get(name) or CATEGORIES[index % len(CATEGORIES)]
 
 
-def pick_symbol(name: str, place: int) -> str:
-    """The fixed mark of a type, else the one of its place."""
-    return TYPE_SYMBOLS.get(name) or SYMBOLS[place % len(SYMBOLS)]
+def pick_symbol(name: str, index: int) -> str:
+    """The fixed mark of a sample type, else the mark of its index."""
+    return TYPE_SYMBOLS.get(name) or SYMBOLS[index % len(SYMBOLS)]
 
 
 def fade_colour(colour: str, opacity: float) -> str:
-    """'#rrggbb' -> 'rgba(...)', which ``apply_theme`` swaps as well."""
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    """'#rrggbb' -> 'rgba(...)', which ``apply_theme`` swaps for dark as well."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
@@ -145,7 +145,7 @@ def describe_figure(figure: go.Figure, *, says: str, n: int | str, interval: str
 
 
 def build_caption(figure: go.Figure) -> str:
-    """What stands below a figure: its sentence, n, interval and source."""
+    """The caption of a figure: its sentence, n, interval and source."""
     meta = figure.layout.meta
     parts = [
         f"n = {meta['n']}",
@@ -156,7 +156,7 @@ def build_caption(figure: go.Figure) -> str:
 
 
 def build_empty_figure(sentence: str, source: Source = "human") -> go.Figure:
-    """What is shown where there is nothing to show: the sentence in place of axes."""
+    """A figure without data: the sentence in place of axes."""
     figure = go.Figure()
     figure.add_annotation(
         text=_wrap_text(sentence), xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False, font={"size": 15, "color": SOFT}
@@ -166,9 +166,9 @@ def build_empty_figure(sentence: str, source: Source = "human") -> go.Figure:
 
 
 def apply_theme(figure: go.Figure, dark: bool = False) -> go.Figure:
-    """A copy of the figure in the shared look. Fonts, grid, hover and legend are set here and nowhere else."""
+    """Return a copy of the figure in the shared look. Fonts, grid, hover and legend are set here and nowhere else."""
     plain = figure.to_plotly_json()
-    own = {name: value for name, value in plain["layout"].items() if name != "template"}  # Plotly's own would travel with it
+    layout = {name: value for name, value in plain["layout"].items() if name != "template"}  # Plotly's own would travel with it
     axis = {
         "gridcolor": LINE,
         "linecolor": LINE,
@@ -191,18 +191,18 @@ def apply_theme(figure: go.Figure, dark: bool = False) -> go.Figure:
         "separators": ".,",
         "xaxis": axis,
         "yaxis": axis,
-        **{name: axis for name in own if name[1:5] == "axis"},
+        **{name: axis for name in layout if name[1:5] == "axis"},
     }
-    made = go.Figure(plain["data"], shared, skip_invalid=False)
-    made.update_layout(own)  # what a figure says of itself goes before what all share
+    themed = go.Figure(plain["data"], shared, skip_invalid=False)
+    themed.update_layout(layout)  # what a figure says of itself goes before what all share
     if not dark:
-        return made
-    swapped = _swap_colours(made.to_plotly_json())
+        return themed
+    swapped = _swap_colours(themed.to_plotly_json())
     return go.Figure(swapped["data"], swapped["layout"], skip_invalid=False)
 
 
 def map_dark_colours() -> dict[str, str]:
-    """Every way a light colour is written in a figure -> the dark one; the report's script swaps by it."""
+    """Map every spelling of a light colour in a figure to the dark one; used by the report's script."""
     pairs = dict(DARK)
     for light, night in DARK.items():
         pairs[fade_colour(light, 0)[5:-2]] = fade_colour(night, 0)[5:-2]
@@ -210,7 +210,7 @@ def map_dark_colours() -> dict[str, str]:
 
 
 def _swap_colours(value: Any) -> Any:
-    """The same nest with the colours swapped. Arrays are left as they are: they hold data."""
+    """Swap the colours in nested dicts and lists; arrays are left as they are, since they hold data."""
     if isinstance(value, str):
         if value in DARK:
             return DARK[value]
@@ -221,14 +221,14 @@ def _swap_colours(value: Any) -> Any:
                     return fade_colour(night, 0)[:-2] + value[len(start) :]
         return value
     if isinstance(value, dict):
-        return {name: each if name in ("customdata", "meta") else _swap_colours(each) for name, each in value.items()}
+        return {name: item if name in ("customdata", "meta") else _swap_colours(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_swap_colours(each) for each in value]
+        return [_swap_colours(item) for item in value]
     return value
 
 
 def _wrap_text(text: str, width: int = 60) -> str:
-    """Line breaks every ``width`` characters or so, between words."""
+    """Break text between words about every ``width`` characters."""
     lines = [""]
     for word in text.split():
         if len(lines[-1]) + len(word) > width:
@@ -238,13 +238,22 @@ def _wrap_text(text: str, width: int = 60) -> str:
 
 
 def format_number(value: float, digits: int = 2) -> str:
-    """A value for hover and captions; a dash where there is none."""
+    """A number with so many decimals; a dash where it is not finite."""
     return f"{value:.{digits}f}" if math.isfinite(value) else "–"
 
 
-def format_percent(value: float) -> str:
-    """A share in whole per cent; a dash where there is none."""
-    return f"{100 * value:.0f} %" if math.isfinite(value) else "–"
+def format_percent(share: float, digits: int | None = None) -> str:
+    """A share in [0, 1] in per cent; digits: None for one decimal below ten per cent and none above; a dash for NaN."""
+    if not math.isfinite(share):
+        return "–"
+    value = 100 * share
+    return f"{value:.{(1 if 0 < value < 10 else 0) if digits is None else digits}f} %"
+
+
+def format_interval(value: float, low: float, high: float, digits: int = 2, unit: str = "") -> str:
+    """'0.31 (0.28 to 0.35)', without the interval where there is none; unit: behind the value, such as " %"."""
+    between = f" ({low:.{digits}f} to {high:.{digits}f})" if math.isfinite(low) and math.isfinite(high) else ""
+    return f"{format_number(value, digits)}{unit}{between}"
 
 
 def join_names(names: Sequence[str]) -> str:

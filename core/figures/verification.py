@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.analysis import identity_tables
 from core.analysis.detection import NO_TRUTH, Verification, verify_recogniser
-from core.analysis.estimate import Proportion, wilson_interval
-from core.analysis.identity_tables import SAMPLE_TYPE_ORDER
-from core.errors import LiminalError
+from core.analysis.estimate import Proportion, join_notes, wilson_interval
+from core.analysis.identity_tables import SAMPLE_TYPE_ORDER, build_acceptance_table
 from core.figures import theme
 from core.figures.dots import plot_dots
-from core.figures.exhibit import Exhibit, ExhibitView, build_row, find_threshold, find_title, name_source, order_recognisers
+from core.figures.exhibit import Exhibit, ExhibitView, build_row, find_threshold, name_source, order_recognisers
 from core.figures.theme import Source
 from core.lazy_import import lazy_import
+from core.models import registry
 from core.progress import Progress
-from core.sampling.stored.population import load_thresholds
 
 stats = lazy_import("scipy.stats")
 
@@ -38,7 +38,7 @@ DET_EDGE = 0.0005  # rates of 0 and 1 lie at infinity on a DET curve; they are d
 def plot_roc(
     curves: pd.DataFrame, rates: pd.DataFrame, *, source: Source, interval: str = "95 % intervals of the EER"
 ) -> go.Figure:
-    """Receiver operating characteristic of every decider against the majority of people.
+    """Receiver operating characteristic of every recogniser against the majority of people.
 
     curves: name, threshold, far, frr (shares wrongly accepted and wrongly refused), rising in threshold within a name.
     rates: name, eer, low, high, n (pairs), threshold (that of the EER).
@@ -64,14 +64,14 @@ def _plot_error_curves(curves: pd.DataFrame, rates: pd.DataFrame, source: Source
         return np.asarray(stats.norm.ppf(np.clip(values, DET_EDGE, 1 - DET_EDGE))) if det else values
 
     figure = go.Figure()
-    found = {str(row["name"]): row for row in rates.dropna(subset=["eer"]).to_dict("records")}
-    for place, (key, part) in enumerate(known.groupby("name", sort=False)):
+    rate_of = {str(row["name"]): row for row in rates.dropna(subset=["eer"]).to_dict("records")}
+    for index, (key, part) in enumerate(known.groupby("name", sort=False)):
         name = str(key)
-        colour, dash = theme.CATEGORIES[place % 6], theme.DASHES[place % 6]
+        colour, dash = theme.CATEGORIES[index % 6], theme.DASHES[index % 6]
         far, frr = part["far"].to_numpy(np.float64), part["frr"].to_numpy(np.float64)
         label = name
-        if name in found:
-            label += f", EER {theme.format_percent(found[name]['eer'])}"
+        if name in rate_of:
+            label += f", EER {theme.format_percent(rate_of[name]['eer'], 0)}"
         figure.add_scatter(
             x=x_of(far),
             y=x_of(frr) if det else 1 - frr,
@@ -82,8 +82,8 @@ def _plot_error_curves(curves: pd.DataFrame, rates: pd.DataFrame, source: Source
             hovertemplate=f"{name} at %{{customdata[0]:.3f}}<br>wrongly accepted %{{customdata[1]:.1%}}, wrongly refused "
             "%{customdata[2]:.1%}<extra></extra>",
         )
-        if name in found:
-            eer = float(found[name]["eer"])
+        if name in rate_of:
+            eer = float(rate_of[name]["eer"])
             figure.add_scatter(
                 x=x_of(np.array([eer])),
                 y=x_of(np.array([eer])) if det else [1 - eer],
@@ -91,11 +91,11 @@ def _plot_error_curves(curves: pd.DataFrame, rates: pd.DataFrame, source: Source
                 marker={
                     "color": colour,
                     "size": 10,
-                    "symbol": theme.SYMBOLS[place % 6],
+                    "symbol": theme.SYMBOLS[index % 6],
                     "line": {"color": theme.PAPER, "width": 1.5},
                 },
                 showlegend=False,
-                hovertemplate=f"{name}: equal error rate {theme.format_percent(eer)}<extra></extra>",
+                hovertemplate=f"{name}: equal error rate {theme.format_percent(eer, 0)}<extra></extra>",
             )
     chance = [-3.0, 3.0] if det else [0.0, 1.0]
     figure.add_scatter(
@@ -119,14 +119,14 @@ def _plot_error_curves(curves: pd.DataFrame, rates: pd.DataFrame, source: Source
             yaxis={"title": "rightly accepted: people say 'same'", "range": [-0.02, 1.02], "tickformat": ".0%"},
         )
     says = "Held against the majority of people, since generated pairs have no true identity."
-    if len(found):
-        best = min(found.values(), key=lambda row: float(row["eer"]))
+    if len(rate_of):
+        best = min(rate_of.values(), key=lambda row: float(row["eer"]))
         says = (
-            f"{best['name']!s} errs least: at its equal error rate it is wrong on {theme.format_percent(best['eer'])} "
-            f"({theme.format_percent(best['low'])} to {theme.format_percent(best['high'])}) of both kinds of pairs. {says}"
+            f"{best['name']!s} errs least: at its equal error rate it is wrong on {theme.format_percent(best['eer'], 0)} "
+            f"({theme.format_percent(best['low'], 0)} to {theme.format_percent(best['high'], 0)}) of both kinds of pairs. {says}"
         )
     n = f"{int(rates['n'].max()):,} pairs" if len(rates) and rates["n"].notna().any() else "not known"
-    return theme.describe_figure(figure, says=says, n=n, interval=interval if len(found) else "", source=source)
+    return theme.describe_figure(figure, says=says, n=n, interval=interval if len(rate_of) else "", source=source)
 
 
 def plot_acceptance_curve(
@@ -137,7 +137,7 @@ def plot_acceptance_curve(
     thresholds: Mapping[str, float] | None = None,
     interval: str = "95 % Wilson intervals",
 ) -> go.Figure:
-    """Which share of each type is accepted at any threshold.
+    """Share of each sample type that is accepted, by threshold.
 
     table: sample_type, threshold, share, low, high (NaN: no band), n. thresholds: words -> distance, drawn as lines
     ("default", "calibrated to 1 %").
@@ -146,9 +146,9 @@ def plot_acceptance_curve(
     if known.empty:
         return theme.build_empty_figure(f"No pair has a distance by {recogniser}.", source)
     figure = go.Figure()
-    for place, (key, part) in enumerate(known.groupby("sample_type", sort=False)):
+    for index, (key, part) in enumerate(known.groupby("sample_type", sort=False)):
         name = str(key)
-        colour = theme.pick_colour(name, place)
+        colour = theme.pick_colour(name, index)
         x = part["threshold"].to_numpy(np.float32)
         if part["low"].notna().all():
             _add_band(figure, x, part["low"].to_numpy(), part["high"].to_numpy(), colour, name)
@@ -158,14 +158,14 @@ def plot_acceptance_curve(
             mode="lines",
             name=f"{name} ({int(part['n'].max()):,})",
             legendgroup=name,
-            line={"color": colour, "width": 2.2, "dash": theme.DASHES[place % 6]},
+            line={"color": colour, "width": 2.2, "dash": theme.DASHES[index % 6]},
             hovertemplate=f"{name}: %{{y:.0%}} accepted below %{{x:.3f}}<extra></extra>",
         )
-    for place, (words, value) in enumerate((thresholds or {}).items()):
+    for index, (words, value) in enumerate((thresholds or {}).items()):
         figure.add_vline(x=value, line={"color": theme.BRICK, "width": 1.4, "dash": "dash"})
         figure.add_annotation(
             x=value,
-            y=1 - 0.09 * place,
+            y=1 - 0.09 * index,
             yref="paper",
             text=f"{words} {value:.3f}",
             showarrow=False,
@@ -204,27 +204,32 @@ CURVE_STEPS = 140
 """Thresholds of a curve."""
 
 
-def exhibit_acceptance(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
-    """How many of each type are accepted at any threshold, with the default, the calibrated and the chosen one."""
-    name, title = view.recogniser, find_title(view.recogniser)
-    marks = list_thresholds(material, name)
+def exhibit_acceptance(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+    """Share of each sample type that is accepted: at the chosen, the default and the calibrated thresholds, and at any."""
+    name, title = view.recogniser, registry.title(view.recogniser)
+    marks = list_thresholds(study_data, name)
     if view.threshold is not None:
         marks = {"chosen": view.threshold, **marks}
-    curve = build_acceptance_curves(material.pairs, name)
+    curve = build_acceptance_curves(study_data.pairs, name)
+    tables = {words: build_acceptance_table(study_data.pairs, name, limit) for words, limit in marks.items()}
     at = pd.DataFrame(
         [
-            {"name": sample_type, "series": f"{words} ({limit:.3f})", **_describe_share(material.pairs, sample_type, name, limit)}
-            for words, limit in marks.items()
-            for sample_type in _list_types(material.pairs)
+            {"name": row.sample_type, "series": f"{words} ({table.threshold:.3f})", **_build_share_row(row.accepted)}
+            for words, table in tables.items()
+            for row in table.rows
+            if row.step is None and row.direction is None and row.sample_type != "all"
         ],
         columns=["name", "series", "value", "low", "high", "n"],
     )
     source = "models"
-    chosen_limit = next(iter(marks.values()))
-    every = Proportion.of(*_count_accepted(material.pairs, name, chosen_limit))
-    strangers = Proportion.of(*_count_accepted(material.pairs[material.pairs["sample_type"] == "negative"], name, chosen_limit))
-    says = f"At {next(iter(marks))} threshold {chosen_limit:.3g}, {title} accepts {theme.format_percent(every.share)} of all pairs"
-    says += f" and {theme.format_percent(strangers.share)} of two different people." if strangers.n else "."
+    first_mark, first = next(iter(tables.items()))
+    every = first.row("all").accepted
+    says = f"At {first_mark} threshold {first.threshold:.3g}, {title} accepts {theme.format_percent(every.share, 0)} of all pairs"
+    strangers = [row.accepted for row in first.rows if row.sample_type == "negative"]
+    if strangers and strangers[0].n:
+        says += f" and {theme.format_percent(strangers[0].share, 0)} of two different people."
+    else:
+        says += "."
     return [
         Exhibit(
             "acceptance-at",
@@ -252,19 +257,17 @@ def exhibit_acceptance(material: StudyData, view: ExhibitView, _: Progress) -> l
     ]
 
 
-def list_thresholds(material: StudyData, recogniser: str) -> Mapping[str, float]:
-    """Words -> threshold: the default one, then the calibrated ones where they are stored for the set's generator."""
-    marks = {"default": material.thresholds[recogniser]} if recogniser in material.thresholds else {}
-    try:
-        for each in load_thresholds(material.generator, recogniser).calibrated:
-            marks[f"calibrated to {100 * each.rate:g} %"] = each.distance
-    except LiminalError:
-        pass  # never calibrated for this generator
-    return marks
+def list_thresholds(study_data: StudyData, recogniser: str) -> Mapping[str, float]:
+    """Thresholds by name: the default one, then the calibrated ones where they are stored for the set's generator."""
+    thresholds = identity_tables.list_thresholds(recogniser, study_data.thresholds.get(recogniser), study_data.generator)
+    return {
+        "default" if threshold.rate is None else f"calibrated to {100 * threshold.rate:g} %": threshold.distance
+        for threshold in thresholds
+    }
 
 
 def build_acceptance_curves(pairs: pd.DataFrame, recogniser: str) -> pd.DataFrame:
-    """sample_type, threshold, share, low, high, n: one row a type and threshold, over all distances that occur."""
+    """Table of accepted shares: sample_type, threshold, share, low, high, n; thresholds span all distances that occur."""
     column = f"distance_{recogniser}"
     columns = ["sample_type", "threshold", "share", "low", "high", "n"]
     known = pairs.dropna(subset=[column]) if column in pairs else pairs.head(0)
@@ -284,42 +287,44 @@ def build_acceptance_curves(pairs: pd.DataFrame, recogniser: str) -> pd.DataFram
     return pd.concat(parts, ignore_index=True)
 
 
-def exhibit_verification(material: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
+def exhibit_verification(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
     """ROC, DET and error rates of all recognisers against the majority of people."""
-    found = {name: _verify(material, name, view) for name in order_recognisers(material, view)}
+    results = {name: _verify(study_data, name, view) for name in order_recognisers(study_data, view)}
     curves = pd.concat(
         [
-            pd.DataFrame({"name": find_title(name), "threshold": each.thresholds, "far": each.far_curve, "frr": each.frr_curve})
-            for name, each in found.items()
+            pd.DataFrame(
+                {"name": registry.title(name), "threshold": result.thresholds, "far": result.far_curve, "frr": result.frr_curve}
+            )
+            for name, result in results.items()
         ],
         ignore_index=True,
     )
     rates = pd.DataFrame(
         [
             {
-                "name": find_title(name),
-                "eer": each.eer.value,
-                "low": each.eer.low,
-                "high": each.eer.high,
-                "n": each.basis.images,
-                "threshold": each.eer_threshold.value,
+                "name": registry.title(name),
+                "eer": result.eer.value,
+                "low": result.eer.low,
+                "high": result.eer.high,
+                "n": result.basis.images,
+                "threshold": result.eer_threshold.value,
             }
-            for name, each in found.items()
+            for name, result in results.items()
         ]
     )
-    first = next(iter(found.values()))
-    source = name_source(material, first.basis.source, "models")
-    note = " ".join(dict.fromkeys(each.note for each in found.values()))
+    first = next(iter(results.values()))
+    source = name_source(study_data, first.basis.source, "models")
+    note = join_notes(*(result.note for result in results.values()))
     definition = (
         "Generated faces have no true identity, so what most people say stands in for it. Wrongly accepted: people say "
         "'different' and the recogniser accepts. Wrongly refused: the other way round. Equal error rate: where both are equal."
     )
-    points = pd.DataFrame([row for name, each in found.items() for row in _build_rate_rows(find_title(name), each)])
-    worst = max(found.values(), key=lambda each: -1 if math.isnan(each.far.share) else each.far.share)
+    points = pd.DataFrame([row for name, result in results.items() for row in _build_rate_rows(registry.title(name), result)])
+    worst = max(results.values(), key=lambda result: -1 if math.isnan(result.far.share) else result.far.share)
     says = (
-        f"At its threshold {worst.threshold:.3g}, {find_title(worst.recogniser)} wrongly accepts {theme.format_percent(worst.far.share)} "
-        f"of the pairs that most people call different, and wrongly refuses {theme.format_percent(worst.frr.share)} of those they call "
-        "the same."
+        f"At its threshold {worst.threshold:.3g}, {registry.title(worst.recogniser)} wrongly accepts "
+        f"{theme.format_percent(worst.far.share, 0)} of the pairs that most people call different, and wrongly refuses "
+        f"{theme.format_percent(worst.frr.share, 0)} of those they call the same."
         if worst.far.n and worst.frr.n
         else "It takes pairs that most people call the same and pairs that most call different."
     )
@@ -330,7 +335,7 @@ def exhibit_verification(material: StudyData, view: ExhibitView, _: Progress) ->
             "recogniser departs from people."
         )
     return [
-        Exhibit("roc", plot_roc(curves, rates, source=source), curves, definition, note, numbers=found),
+        Exhibit("roc", plot_roc(curves, rates, source=source), curves, definition, note, numbers=results),
         Exhibit(
             "det",
             det,
@@ -357,31 +362,22 @@ def exhibit_verification(material: StudyData, view: ExhibitView, _: Progress) ->
     ]
 
 
-def _verify(material: StudyData, name: str, view: ExhibitView) -> Verification:
-    threshold = find_threshold(material, view, name)
-    return verify_recogniser(material.pairs, material.ratings, name, threshold, excluded=material.excluded)
+def _verify(study_data: StudyData, name: str, view: ExhibitView) -> Verification:
+    threshold = find_threshold(study_data, view, name)
+    return verify_recogniser(study_data.pairs, study_data.ratings, name, threshold, excluded=study_data.excluded)
 
 
-def _build_rate_rows(title: str, each: Verification) -> list[dict[str, object]]:
-    of = {"wrongly accepted": each.far, "wrongly refused": each.frr}
-    rows: list[dict[str, object]] = [
-        {"name": name, "series": title, "value": rate.share, "low": rate.low, "high": rate.high, "n": rate.n}
-        for name, rate in of.items()
-    ]
-    rows.append({"name": "equal error rate", "series": title, **build_row(each.eer)})
+def _build_rate_rows(title: str, result: Verification) -> list[dict[str, object]]:
+    of = {"wrongly accepted": result.far, "wrongly refused": result.frr}
+    rows: list[dict[str, object]] = [{"name": name, "series": title, **_build_share_row(rate)} for name, rate in of.items()]
+    rows.append({"name": "equal error rate", "series": title, **build_row(result.eer)})
     return rows
 
 
 def _list_types(pairs: pd.DataFrame) -> list[str]:
-    there = set(pairs["sample_type"])
-    return [name for name in SAMPLE_TYPE_ORDER if name in there]
+    present = set(pairs["sample_type"])
+    return [name for name in SAMPLE_TYPE_ORDER if name in present]
 
 
-def _count_accepted(pairs: pd.DataFrame, recogniser: str, limit: float) -> tuple[int, int]:
-    distances = pairs[f"distance_{recogniser}"].dropna()
-    return int((distances < limit).sum()), len(distances)
-
-
-def _describe_share(pairs: pd.DataFrame, sample_type: str, recogniser: str, limit: float) -> dict[str, float | int]:
-    found = Proportion.of(*_count_accepted(pairs[pairs["sample_type"] == sample_type], recogniser, limit))
-    return {"value": found.share, "low": found.low, "high": found.high, "n": found.n}
+def _build_share_row(share: Proportion) -> dict[str, float | int]:
+    return {"value": share.share, "low": share.low, "high": share.high, "n": share.n}

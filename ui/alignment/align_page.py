@@ -17,6 +17,7 @@ import numpy as np
 import streamlit as st
 
 from core.alignment.store import Curve, Epoch, EpochDone, EpochsBefore
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from ui import components, markup, progress, selection
 from ui.alignment import runs
@@ -162,7 +163,7 @@ def show_results(chosen: StudyChoice, wanted: AlignmentChoice) -> None:
     from core.alignment.data import SPLIT_NOTES
     from core.figures import alignment as exhibits
     from core.figures.alignment import exhibit_all_individual_curves
-    from core.figures.exhibit import Exhibit, build_file_name, find_title
+    from core.figures.exhibit import Exhibit, build_file_name
 
     ready = dict(wanted.ready)
     reports = {name: runs.load_report(each, name) for name, each in ready.items()}
@@ -175,7 +176,7 @@ def show_results(chosen: StudyChoice, wanted: AlignmentChoice) -> None:
     st.header("What it brought", anchor="brought")
     if len(names) > 1:
         shown(exhibits.exhibit_accuracies(list(reports.values())), "accuracy")
-        name = bound_choice("A closer look at", names, NETWORK_PARAMETER, titles={each: find_title(each) for each in names})
+        name = bound_choice("A closer look at", names, NETWORK_PARAMETER, titles={each: registry.title(each) for each in names})
     else:
         name = names[0]
     report, alignment = reports[name], ready[name]
@@ -217,9 +218,9 @@ def alignment_facts_html(report: AlignmentReport) -> str:
     people = "simulated observers" if report.basis.source == "simulated" else "people"
     rows = [
         (
-            theme.format_percent(after.value),
-            f"of what {people} said is what the network now finds likeliest (95 % interval {theme.format_percent(after.low)} to "
-            f"{theme.format_percent(after.high)}); before it learned, {theme.format_percent(before.value)}. "
+            theme.format_percent(after.value, 0),
+            f"of what {people} said is what the network now finds likeliest (95 % interval {theme.format_percent(after.low, 0)} to "
+            f"{theme.format_percent(after.high, 0)}); before it learned, {theme.format_percent(before.value, 0)}. "
             "Guessing would get 17 %.",
         )
     ]
@@ -277,13 +278,15 @@ def decision_facts_html(found: IdentityReport) -> str:
 
     after, before = found.group, found.base
     told = (
-        f"; {find_recogniser(found)} at its own limit, {theme.format_percent(before.value)}" if math.isfinite(before.value) else ""
+        f"; {find_recogniser(found)} at its own limit, {theme.format_percent(before.value, 0)}"
+        if math.isfinite(before.value)
+        else ""
     )
     rows = [
         (
-            theme.format_percent(after.value),
+            theme.format_percent(after.value, 0),
             "of a person's verdicts are those of the model that learned from everybody (95 % interval "
-            f"{theme.format_percent(after.low)} to {theme.format_percent(after.high)}){told}.",
+            f"{theme.format_percent(after.low, 0)} to {theme.format_percent(after.high, 0)}){told}.",
         )
     ]
     own = found.individual_gain.value

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, get_args
 import streamlit as st
 
 from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration, Split
+from core.models import registry
 from core.progress import Progress
 from core.sampling.stored import scores
 from ui.analysis import study_choice
@@ -125,10 +126,9 @@ def _select_network(alignment: Alignment, name: str) -> Alignment:
 
 def _title_in_messages(name: str) -> Callable[[str], str]:
     """Messages with a network's name as people know it."""
-    from core.figures.exhibit import find_title
 
     def said(message: str) -> str:
-        told = message.removeprefix(f"{name}: ").replace(name, find_title(name))
+        told = message.removeprefix(f"{name}: ").replace(name, registry.title(name))
         return told.replace("learns from the group: epoch", "learns from everybody: round")
 
     return said
@@ -217,10 +217,9 @@ def choose_alignment(chosen: StudyChoice) -> AlignmentChoice | None:
 
 def _describe_run(alignment: Alignment) -> str:
     """A run in a line: its networks, how it learned and when it was begun."""
-    from core.figures.exhibit import find_title
 
     c = alignment.configuration
-    names = ", ".join(find_title(name) for name in c.classifiers if alignment.ready(name))
+    names = ", ".join(registry.title(name) for name in c.classifiers if alignment.ready(name))
     split = "" if c.split == DEFAULT_CONFIGURATION.split else ", split as in the paper"
     people = max(len(alignment.people(name)) for name in c.classifiers)
     own_models = f"{count_noun(people, 'person', 'people')} with a model"
@@ -244,7 +243,6 @@ def _show_run_settings(alignment: Alignment) -> None:
 
 def _choose_networks(chosen: StudyChoice) -> Sequence[str]:
     """Those of the address, else those that have learned last, else the first one."""
-    from core.figures.exhibit import find_title
 
     asked = [name for name in st.query_params.get(NETWORKS, "").split(".") if name in CLASSIFIERS]
     last = list_alignments(chosen)[:1]
@@ -257,7 +255,13 @@ def _choose_networks(chosen: StudyChoice) -> Sequence[str]:
         st.query_params[NETWORKS] = ".".join(st.session_state[widget])
 
     picked = st.pills(
-        "Which networks learn?", CLASSIFIERS, selection_mode="multi", format_func=find_title, key=widget, on_change=write, wrap=True
+        "Which networks learn?",
+        CLASSIFIERS,
+        selection_mode="multi",
+        format_func=registry.title,
+        key=widget,
+        on_change=write,
+        wrap=True,
     )
     return [name for name in CLASSIFIERS if name in picked]
 

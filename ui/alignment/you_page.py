@@ -14,6 +14,7 @@ import streamlit as st
 
 from core.alignment.configuration import CLASSIFIERS
 from core.analysis.estimate import Estimate
+from core.figures.theme import format_percent
 from core.models.emotions import EMOTIONS
 from ui import navigation, progress
 from ui.alignment import answers, personal_stimuli, runs
@@ -21,7 +22,7 @@ from ui.alignment.answers import BLOCK_SIZE, MORE_QUESTIONS, VisitorAnswers, cur
 from ui.analysis.figure_card import show_figure_card
 from ui.components.trials import ask_emotion
 from ui.jobs import find_or_start_job
-from ui.markup import caption_html, facts_html, format_percent, intro_html, study_badges_html
+from ui.markup import caption_html, facts_html, intro_html, study_badges_html
 
 if TYPE_CHECKING:
     from core.alignment.alignment import Alignment

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import LiminalError
+from core.models import registry
 from ui.analysis import study_choice
 from ui.analysis.figure_card import show_figure_card
 from ui.markup import caption_html, intro_html
@@ -114,17 +115,16 @@ def _choose_two(label: str, names: list[str], key: str, titles: dict[str, str] |
 
 
 def _choose_models(chosen: StudyChoice) -> ComparedSides | None:
-    from core.figures.exhibit import find_title
 
     made = chosen.material
     names = [each for each in made.recognisers if each in made.thresholds] if made.kind == "identity" else list(made.classifiers)
     noun = "recogniser" if made.kind == "identity" else "network"
-    picked = _choose_two(noun, names, noun, {name: find_title(name) for name in names})
+    picked = _choose_two(noun, names, noun, {name: registry.title(name) for name in names})
     if picked is None:
         if len(names) < 2:
             st.info(f"One {noun} judged these faces; it takes two to compare.")
         return None
-    titles = (find_title(picked[0]), find_title(picked[1]))
+    titles = (registry.title(picked[0]), registry.title(picked[1]))
     return ComparedSides(f"{chosen.key}\0models\0{picked}", made, made, titles, picked)
 
 

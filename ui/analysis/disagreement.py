@@ -17,14 +17,15 @@ import streamlit as st
 
 from core.analysis.disagreement import FEW_VOTES
 from core.analysis.estimate import Proportion
-from core.figures.theme import SOURCE_WORDS, SOURCES
+from core.figures.theme import SOURCE_WORDS, SOURCES, format_percent
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from ui import markup, selection
 from ui.analysis import rankings as filters
 from ui.analysis import rankings as views
-from ui.analysis.rankings import SAMPLE_TYPE_NAMES, SCORE_RANGES, model_title
+from ui.analysis.rankings import SAMPLE_TYPE_NAMES, SCORE_RANGES
 from ui.components import RankedTile, show_ranking
-from ui.markup import IDENTITY_ANSWERS, caption_html, count_noun, describe_sample_type, format_percent, intro_html
+from ui.markup import IDENTITY_ANSWERS, caption_html, count_noun, describe_sample_type, intro_html
 from ui.selection import paginate
 
 if TYPE_CHECKING:
@@ -103,11 +104,11 @@ def describe_row(chosen: StudyChoice, what: ScoreChoice, row: RankingRow) -> lis
         lines.append(f"people: {row['chosen']}, {int(row['top']):,} of {votes:,}")
     if "distance" in row and what.models:
         verdict: str = "no face found" if pd.isna(row["accepted"]) else "accepts it" if row["accepted"] else "refuses it"
-        lines.append(f"{model_title(what.models[0])} {verdict}, distance {row['distance']:.2f}")
+        lines.append(f"{registry.title(what.models[0])} {verdict}, distance {row['distance']:.2f}")
     elif row.get("said") and what.models:
-        lines.append(f"{model_title(what.models[0])}: {row['said']}")
+        lines.append(f"{registry.title(what.models[0])}: {row['said']}")
         if row.get("said_other") and len(what.models) > 1:
-            lines.append(f"{model_title(what.models[1])}: {row['said_other']}")
+            lines.append(f"{registry.title(what.models[1])}: {row['said_other']}")
     lines.append(describe_sample(row))
     return [line for line in lines if line]
 
@@ -237,7 +238,7 @@ def _show_recognisers(chosen: StudyChoice, stimulus: str) -> None:
     pair = material.pairs[material.pairs["pair_id"] == stimulus].iloc[0]
     limits = material.thresholds
     known = [
-        markup.RecogniserVerdict(model_title(name), float(pair[f"distance_{name}"]), limits[name])
+        markup.RecogniserVerdict(registry.title(name), float(pair[f"distance_{name}"]), limits[name])
         for name in material.recognisers
         if name in limits
     ]
@@ -265,7 +266,7 @@ def _show_classifiers(chosen: StudyChoice, stimulus: str) -> None:
         if np.isfinite(p).all():
             shown += 1
             top = {EMOTIONS[place]: float(p[place]) for place in np.argsort(-p)[:3]}
-            st.html(f'<p class="voice">{html.escape(model_title(name))}</p>' + markup.bars_html(top))
+            st.html(f'<p class="voice">{html.escape(registry.title(name))}</p>' + markup.bars_html(top))
     st.html(caption_html("The three likeliest feelings of each network." if shown else "No network judged this face."))
 
 
@@ -355,7 +356,7 @@ def _describe_interval(found: Disagreement) -> str:
 def _show_summary(found: Disagreement, what: views.ScoreChoice, shown: int, total: int, narrowed: int, kind: str) -> str:
     noun = "pair" if kind == "identity" else "face"
     count = f"{shown:,} of {count_noun(total, noun)}" if narrowed else count_noun(total, noun)
-    models = " and ".join(views.model_title(name) for name in what.models)
+    models = " and ".join(registry.title(name) for name in what.models)
     votes = f"{count_noun(found.basis.answers, 'answer')} by {describe_raters(found)}" if found.basis.raters else ""
     group = f"only {what.group}" if what.group else ""
     told = "; ".join(each for each in (count, models, votes, group) if each)

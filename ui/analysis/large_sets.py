@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.figures.theme import format_percent
+from core.models import registry
 from ui import markup, navigation, selection
 from ui.analysis import disagreement, study_choice
 from ui.analysis import disagreement as tiles
 from ui.analysis.disagreement import RankingRow
-from ui.analysis.rankings import SAMPLE_TYPE_NAMES, ScoreRange, model_title
+from ui.analysis.rankings import SAMPLE_TYPE_NAMES, ScoreRange
 from ui.analysis.study_choice import StudyChoice
 from ui.components import RankedTile, show_ranking
-from ui.markup import caption_html, count_noun, format_percent, intro_html
+from ui.markup import caption_html, count_noun, intro_html
 from ui.pictures import sample_url
 from ui.selection import bound_choice, paginate
 from ui.studies import access, owner_gate
@@ -127,10 +129,10 @@ def name_columns(table: pd.DataFrame) -> pd.DataFrame:
             values = table[name].map(lambda each: SAMPLE_TYPE_NAMES.get(each, each)) if name == "sample_type" else table[name]
             shown[named[name]] = values.round(3) if name == "lpips" else values
         elif part == "distance":
-            shown[f"{model_title(model)}: mean distance"] = table[name].round(3)
+            shown[f"{registry.title(model)}: mean distance"] = table[name].round(3)
         else:
             said = "accepted" if part == "accepted" else "both feelings seen"
-            shown[f"{model_title(model)}: {said}"] = table[name].map(lambda each: "" if each != each else format_percent(each))
+            shown[f"{registry.title(model)}: {said}"] = table[name].map(lambda each: "" if each != each else format_percent(each))
     import pandas as pd
 
     return pd.DataFrame(shown)
@@ -267,7 +269,7 @@ def show_large_disagreement() -> None:
     if len(known) < 2:
         st.info("Only one model judged this data set, so there is nothing to compare it with.")
         return
-    titles = {name: model_title(name) for name in known}
+    titles = {name: registry.title(name) for name in known}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="large-rivals"):
         first = bound_choice("One model", known, "one", titles=titles, look="list")
         second = bound_choice("The other", [name for name in known if name != first], "rival", titles=titles, look="list")
@@ -349,12 +351,12 @@ def _row_images(large: LargeSelection, row: RankingRow) -> list[str]:
 def _describe_large_row(large: LargeSelection, rivals: ModelPair, row: RankingRow) -> list[str]:
     names = (rivals.first, rivals.second)
     if large.kind == "emotion":
-        return [f"{model_title(name)}: {row[column]}" for name, column in zip(names, ("said", "said_other"), strict=True)]
+        return [f"{registry.title(name)}: {row[column]}" for name, column in zip(names, ("said", "said_other"), strict=True)]
     limits = large.data.thresholds("identity")
     told = []
     for name in names:
         distance = float(row[f"distance_{name}"])
-        told.append(f"{model_title(name)} {'accepts' if distance < limits[name] else 'refuses'} it, distance {distance:.2f}")
+        told.append(f"{registry.title(name)} {'accepts' if distance < limits[name] else 'refuses'} it, distance {distance:.2f}")
     return told
 
 
@@ -379,7 +381,7 @@ def _load_item(large: LargeSelection, row: RankingRow) -> None:
     if large.kind == "identity":
         limits = large.data.thresholds("identity")
         known = [
-            markup.RecogniserVerdict(model_title(name), float(row[f"distance_{name}"]), limit)
+            markup.RecogniserVerdict(registry.title(name), float(row[f"distance_{name}"]), limit)
             for name, limit in limits.items()
             if f"distance_{name}" in row
         ]
@@ -402,4 +404,4 @@ def _show_emotions(large: LargeSelection, row: RankingRow) -> None:
         p = select_probabilities(pd.DataFrame([row]), name, known[0])[0]
         if np.isfinite(p).all():
             top = {EMOTIONS[place]: float(p[place]) for place in np.argsort(-p)[:3]}
-            st.html(f'<p class="voice">{html.escape(model_title(name))}</p>' + markup.bars_html(top))
+            st.html(f'<p class="voice">{html.escape(registry.title(name))}</p>' + markup.bars_html(top))

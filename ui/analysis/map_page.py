@@ -20,11 +20,12 @@ from core.analysis.encode import list_recognisers, select_probabilities
 from core.analysis.selection import pack_selection, unpack_selection
 from core.errors import LiminalError
 from core.figures import theme
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from ui import components, selection
 from ui.analysis import map_faces
 from ui.analysis.map_faces import METHOD_DESCRIPTIONS, METHOD_NAMES, MapFaces, MapSpace, lay_out_map, list_spaces, load_vectors
-from ui.analysis.rankings import SAMPLE_TYPE_NAMES, model_title
+from ui.analysis.rankings import SAMPLE_TYPE_NAMES
 from ui.components import MapPoint, show_face_map
 from ui.markup import caption_html, count_noun
 from ui.pictures import points_url
@@ -74,10 +75,10 @@ def list_columns(faces: MapFaces) -> dict[str, MapColumn]:
 def _recogniser_columns(pairs: pd.DataFrame) -> dict[str, MapColumn]:
     found = {}
     for name in list_recognisers(pairs):
-        found[f"Distance under {model_title(name)}"] = MapColumn(pairs[f"distance_{name}"].astype("float64"), "From its base.")
+        found[f"Distance under {registry.title(name)}"] = MapColumn(pairs[f"distance_{name}"].astype("float64"), "From its base.")
         if f"accepted_{name}" in pairs:
             said = pairs[f"accepted_{name}"].map({True: "accepted", False: "refused"}, na_action="ignore")
-            found[f"Accepted by {model_title(name)}"] = MapColumn(said.astype("object"))
+            found[f"Accepted by {registry.title(name)}"] = MapColumn(said.astype("object"))
     return found
 
 
@@ -117,10 +118,10 @@ def _classifier_columns(faces: MapFaces) -> dict[str, MapColumn]:
             continue
         known = np.isfinite(p).all(axis=1)
         said = np.where(known, np.array(EMOTIONS)[np.nan_to_num(p).argmax(axis=1)], None)
-        found[f"{model_title(name)} says"] = MapColumn(pd.Series(said, dtype="object"))
+        found[f"{registry.title(name)} says"] = MapColumn(pd.Series(said, dtype="object"))
         if name == faces.steerer:
             for place, emotion in enumerate(EMOTIONS):
-                found[f"{model_title(name)}: {emotion}"] = MapColumn(pd.Series(p[:, place]), "Probability.")
+                found[f"{registry.title(name)}: {emotion}"] = MapColumn(pd.Series(p[:, place]), "Probability.")
     return found
 
 

@@ -126,14 +126,6 @@ class ScoreChoice:
     group: str = ""
 
 
-def model_title(model: str) -> str:
-    """A model's title; of one that this version does not know its name."""
-    try:
-        return registry.find_entry(model).title
-    except LiminalError:
-        return model
-
-
 def choose_ranking(kind: Kind) -> Ranking:
     """The ranking that the address asks for."""
     views = {each.name: each for each in RANKINGS[kind]}
@@ -172,7 +164,7 @@ def choose_score(material: StudyData, view: Ranking, groups: list[str]) -> Score
 
 
 def _choose_model(label: str, names: list[str], key: str) -> str:
-    titles = {model_title(name): name for name in names}
+    titles = {registry.title(name): name for name in names}
     return titles[str(st.selectbox(label, list(titles), key=key, bind="query-params"))]
 
 

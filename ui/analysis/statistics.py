@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import LiminalError
+from core.models import registry
 from core.progress import Progress
 from ui import progress as running
 from ui.analysis.figure_card import show_figure_card
@@ -138,12 +139,11 @@ def choose_recogniser(chosen: StudyChoice) -> str:
 
 def _choose_model(label: str, names: list[str], key: str) -> str:
     """One of several models."""
-    from core.figures.exhibit import find_title
 
     return (
         (names[0] if names else "")
         if len(names) < 2
-        else bound_choice(label, names, key, titles={each: find_title(each) for each in names})
+        else bound_choice(label, names, key, titles={each: registry.title(each) for each in names})
     )
 
 

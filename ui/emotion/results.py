@@ -13,6 +13,7 @@ import streamlit as st
 from core.analysis.emotion_tables import MIN_SHARE_EACH, BoundaryStatistics, ClassifierStatistics, summarise_boundary
 from core.analysis.estimate import Proportion
 from core.errors import LiminalError
+from core.figures.theme import format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
@@ -209,7 +210,7 @@ def show_run_figures(run: EmotionRun, configuration: EmotionConfiguration) -> No
 
 
 def _interval_text(share: Proportion) -> str:
-    return f"{markup.format_percent(share.low)} to {markup.format_percent(share.high)}"
+    return f"{format_percent(share.low)} to {format_percent(share.high)}"
 
 
 def _show_sentences(found: BoundaryStatistics, configuration: EmotionConfiguration, reference: ReferenceSet | None) -> None:
@@ -222,7 +223,7 @@ def _show_sentences(found: BoundaryStatistics, configuration: EmotionConfigurati
     )
     if reference is not None:
         passed, plain = reference.plain_share(judge, configuration.pair)
-        text += f" Of plain faces, {markup.format_percent(passed / plain)} could be either for the latter."
+        text += f" Of plain faces, {format_percent(passed / plain)} could be either for the latter."
     st.html(markup.intro_html(text))
 
 
@@ -238,9 +239,9 @@ def _classifier_row_html(
     plain = ""
     if reference is not None:
         passed, population = reference.plain_share(each.classifier, configuration.pair)
-        plain = f"<small>plain faces: {markup.format_percent(passed / population)} of {population:,}</small>"
+        plain = f"<small>plain faces: {format_percent(passed / population)} of {population:,}</small>"
     evenness = (
-        f"{markup.format_percent(answers.gap.value)} apart, {markup.format_percent(answers.together.value)} together<small>medians of the "
+        f"{format_percent(answers.gap.value)} apart, {format_percent(answers.together.value)} together<small>medians of the "
         f"{answers.gap.n} that pass</small>"
         if answers.gap.n
         else "<small>none passes</small>"

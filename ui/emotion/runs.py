@@ -11,12 +11,13 @@ import numpy as np
 import streamlit as st
 
 from core.errors import LiminalError
+from core.figures.theme import format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress, Stage
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores, DenoisingStep
-from ui import cache, markup
+from ui import cache
 from ui.cache import SharedResultCache
 from ui.components import MapPosition
 
@@ -62,7 +63,7 @@ def map_position(opinion: ClassifierScores, configuration: EmotionConfiguration)
 def describe_shares(place: MapPosition, configuration: EmotionConfiguration) -> str:
     """'fear 41 %, surprise 44 %'."""
     return ", ".join(
-        f"{emotion} {markup.format_percent(share)}"
+        f"{emotion} {format_percent(share)}"
         for emotion, share in zip((configuration.emotion1, configuration.emotion2), place, strict=True)
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from core.figures.theme import format_percent
 from core.models import registry
 from core.sampling.configuration import Strategy
 from core.sampling.events import BasesFound, SamplesMade
@@ -422,7 +423,7 @@ def show_verdicts(recipe: IdentityRequest, made: SampleSet) -> None:
             lost = f", {share.no_face} without a face" if share.no_face else ""
             cells += (
                 f"<td><b>{share.accepted} of {share.judged}</b> would unlock"
-                f"<small>{markup.format_percent(share.low)} to {markup.format_percent(share.high)}{lost}</small></td>"
+                f"<small>{format_percent(share.low)} to {format_percent(share.high)}{lost}</small></td>"
             )
         body += f"<tr><th>{title}</th>{cells}</tr>"
     st.header("Does what fools one recogniser fool the others?", anchor=False)

@@ -19,6 +19,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from core.figures.theme import format_percent
 from core.models import registry
 from core.progress import Progress
 from core.sampling.stored.population import PopulationScores, find_threshold_range, score_population
@@ -506,8 +507,8 @@ def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
                 for each in limits.calibrated
             )
             + f"\n- **{limits.default:.2f}** is how {title} is delivered: {limits.default_source}. It lets "
-            f"{markup.format_percent(limits.default_acceptance.share)} of generated pairs in "
-            f"(95 % interval {markup.format_percent(limits.default_acceptance.low)} to {markup.format_percent(limits.default_acceptance.high)})."
+            f"{format_percent(limits.default_acceptance.share)} of generated pairs in "
+            f"(95 % interval {format_percent(limits.default_acceptance.low)} to {format_percent(limits.default_acceptance.high)})."
         )
     if view.stranger is not None and view.stranger in people.population.seeds:
         _stranger_dialog(view, owner, people)

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import LiminalError
+from core.figures.theme import format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.studies import overview
 from ui import cache, markup
 from ui.components.trials import Trial, remember_code, run_trial_block
-from ui.markup import caption_html, format_percent, intro_html
+from ui.markup import caption_html, intro_html
 from ui.pictures import asset_url
 from ui.state import GENERATOR
 from ui.studies import access

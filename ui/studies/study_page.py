@@ -17,9 +17,10 @@ import streamlit as st
 from core.alignment.store import delete_study, forget_rater
 from core.errors import LiminalError
 from core.figures import theme
+from core.figures.theme import format_percent
 from core.studies.ratings import UNKNOWN_TIME
 from ui import components, markup, navigation
-from ui.markup import bars_html, caption_html, format_percent, intro_html
+from ui.markup import bars_html, caption_html, intro_html
 from ui.selection import paginate
 from ui.studies import access, new_study
 
