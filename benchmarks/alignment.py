@@ -90,7 +90,7 @@ def _measure_group(name: str, folder: Path, sizes: AlignmentSizes) -> dict[str, 
         "inputs_looked_at_anew_each_epoch": round(_estimate_slowdown(looked, learns, configuration.epochs), 1),
     }
     if name == MLP:
-        rater = alignment.split.able()[0]
+        rater = alignment.split.eligible_raters[0]
         found["individual_s"] = round(_time(lambda: train.train_individual(alignment, name, rater)), 2)
         found["individual_answers"] = len(alignment.split.person(rater)[0])
     else:

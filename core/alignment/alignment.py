@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import core
-from core.alignment import store
 from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
 from core.alignment.data import (
     REFERENCE_NOTE,
@@ -35,7 +34,17 @@ from core.alignment.data import (
     shuffle_answers,
     split_answers,
 )
-from core.alignment.store import CARD, AlignmentStore, Curve, Probabilities, alignments_folder, hash_rater, list_cards, write_json
+from core.alignment.store import (
+    CARD,
+    AlignmentStore,
+    Curve,
+    Probabilities,
+    alignments_folder,
+    hash_rater,
+    install_pretrained,
+    list_cards,
+    write_json,
+)
 from core.analysis.study_data import StudyData
 from core.errors import LiminalError
 from core.models.weights import ROOT
@@ -78,13 +87,13 @@ class Alignment:
     answers: AnswerSet
     split: DataSplit
     labels: ReferenceLabels
-    kept: AlignmentStore
+    store: AlignmentStore
     sources: Sources
 
     @property
     def alignment_id(self) -> str:
         """Hash of everything that it depends on: the folder's name."""
-        return self.kept.folder.name
+        return self.store.folder.name
 
     @cached_property
     def reference_held(self) -> NDArray[np.bool_]:
@@ -99,28 +108,28 @@ class Alignment:
 
     def base(self, classifier: str) -> Probabilities:
         """BaseNet's. Raises LiminalError before ``train.train_group``."""
-        return self.kept.probabilities(classifier, "base")
+        return self.store.probabilities(classifier, "base")
 
     def group(self, classifier: str) -> Probabilities:
         """GroupNet's. Raises LiminalError before ``train.train_group``."""
-        return self.kept.probabilities(classifier, "group")
+        return self.store.probabilities(classifier, "group")
 
     def individual(self, classifier: str, rater: str, *, null: bool = False) -> Probabilities:
         """A person's IndivNet's; null: of the one that learned from shuffled answers."""
-        return self.kept.probabilities(classifier, "shuffled" if null else "people", rater)
+        return self.store.probabilities(classifier, "shuffled" if null else "people", rater)
 
     def curve(self, classifier: str, rater: str = "") -> Curve:
         """How the group's or a person's model learned."""
-        return self.kept.curve(classifier, "people" if rater else "group", rater)
+        return self.store.curve(classifier, "people" if rater else "group", rater)
 
     def people(self, classifier: str, *, null: bool = False) -> tuple[str, ...]:
         """Those whose model has learned, in order."""
         stage = "shuffled" if null else "people"
-        return tuple(rater for rater in self.answers.raters if self.kept.has(classifier, stage, rater))
+        return tuple(rater for rater in self.answers.raters if self.store.has(classifier, stage, rater))
 
     def ready(self, classifier: str) -> bool:
         """Whether the group's model has learned."""
-        return self.kept.has(classifier, "group")
+        return self.store.has(classifier, "group")
 
     @property
     def note(self) -> str:
@@ -167,14 +176,14 @@ def open_alignment(
     place: Path,
 ) -> Alignment:
     """The same from its parts. A new folder gets its card, and the group's model where the package has it (``pretrained``)."""
-    kept = AlignmentStore(place / _hash_alignment(study, configuration, answers, labels))
+    store = AlignmentStore(place / _hash_alignment(study, configuration, answers, labels))
     try:
-        if not (kept.folder / CARD).is_file():
-            write_json(kept.folder / CARD, _make_card(study, configuration, answers, labels))
-        store.install_pretrained(kept)
+        if not (store.folder / CARD).is_file():
+            write_json(store.folder / CARD, _make_card(study, configuration, answers, labels))
+        install_pretrained(store)
     except OSError as error:
         raise LiminalError(f"Nothing can be written to {place}: free some space or choose another LIMINAL_DATA_DIR.") from error
-    return Alignment(study, configuration, answers, split, labels, kept, sources)
+    return Alignment(study, configuration, answers, split, labels, store, sources)
 
 
 def load_alignments(material: StudyData, library: Library, *, folder: Path | None = None) -> list[Alignment]:
@@ -188,7 +197,7 @@ def load_alignments(material: StudyData, library: Library, *, folder: Path | Non
             candidate = begin_alignment(material, library, configuration, folder=folder)
         except (LiminalError, KeyError, TypeError):
             continue
-        if candidate.kept.folder == place and any(candidate.ready(name) for name in configuration.classifiers):
+        if candidate.store.folder == place and any(candidate.ready(name) for name in configuration.classifiers):
             found.append(candidate)
     return found
 

@@ -68,7 +68,7 @@ class AnswerSet:
         """Votes by image and emotion (I, 6)."""
         return count_votes(self.image, self.emotion, len(self.images))
 
-    def place(self, rater: str) -> int:
+    def index_of(self, rater: str) -> int:
         """A rater's place. Raises LiminalError where that person has given no answer that counts."""
         try:
             return self.raters.index(rater)
@@ -197,7 +197,7 @@ class DataSplit:
 
     def person(self, rater: str) -> tuple[IndexArray, IndexArray]:
         """Rows that a person's model learns from, and rows it is judged by: their own answers. Either may be empty."""
-        own = np.flatnonzero(self.answers.rater == self.answers.place(rater))
+        own = np.flatnonzero(self.answers.rater == self.answers.index_of(rater))
         out = self.images[self.answers.image[own]]
         if self.configuration.split == "images":
             return own[~out], own[out]
@@ -209,15 +209,12 @@ class DataSplit:
     def others(self, rater: str) -> IndexArray:
         """Rows of the group's training that are not this person's: the group's part of their mix."""
         rows, _ = self.group()
-        others: IndexArray = rows[self.answers.rater[rows] != self.answers.place(rater)]
+        others: IndexArray = rows[self.answers.rater[rows] != self.answers.index_of(rater)]
         return others
 
-    def able(self) -> tuple[str, ...]:
-        """People with enough answers to learn from and with some to be judged by."""
-        return self._able
-
     @cached_property
-    def _able(self) -> tuple[str, ...]:
+    def eligible_raters(self) -> tuple[str, ...]:
+        """People with enough answers to learn from and with some to be judged by."""
         found = []
         for rater in self.answers.raters:
             learned, judged = self.person(rater)

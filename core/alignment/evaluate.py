@@ -86,7 +86,7 @@ def evaluate_classifier(alignment: Alignment, classifier: str, *, seed: int = 0)
     have = people[people["rater"].isin(list(own_nets))]
     _, judged = split.group()
     entropies = _make_entropy_table(alignment, judged, base.images, group.images)
-    able = split.able()
+    able = split.eligible_raters
     truth = alignment.labels.labels.argmax(axis=1)[alignment.reference_held]
 
     def of_reference(p: Array) -> Array:
@@ -278,7 +278,7 @@ def shift_gains(alignment: Alignment, classifier: str, *, null: bool = False) ->
     """
     split = alignment.null if null else alignment.split
     answers, p = split.answers, alignment.group(classifier).images
-    rows = {rater: split.person(rater) for rater in split.able()}
+    rows = {rater: split.person(rater) for rater in split.eligible_raters}
     learned = {rater: (p[answers.image[own]], answers.emotion[own]) for rater, (own, _) in rows.items()}
     prior = fit_prior(list(learned.values())[:MAX_PRIOR_PEOPLE])
     found = []

@@ -190,7 +190,7 @@ def _fit_decision_model(x: Array, split: DataSplit, names: tuple[str, ...], midd
     c = x.shape[1]
     y = answers.emotion.astype(np.float64)
     group, covariance = fit_logistic(x[answers.image[learned]], y[learned], np.zeros(c), np.full(c, 1 / PRIOR_VARIANCE))
-    able = {rater: split.person(rater)[0] for rater in split.able()}
+    able = {rater: split.person(rater)[0] for rater in split.eligible_raters}
     spread, people = np.full(c, 0.5), {}
     for _ in range(ROUNDS if len(able) > 2 else 1):
         precision = spread**-2.0

@@ -71,13 +71,13 @@ class PersonPosterior:
         drawn[:, BIAS_PARAMETERS] -= drawn[:, BIAS_PARAMETERS].mean(axis=1, keepdims=True)
         return drawn
 
-    def each(self, group: Array, count: int = 64, seed: int = 0) -> Array:
+    def predict_draws(self, group: Array, count: int = 64, seed: int = 0) -> Array:
         """What each of ``count`` draws says of images, group (N, 6) -> (count, N, 6)."""
         return person_probabilities(self.draws(count, seed), group)
 
     def probabilities(self, group: Array, count: int = 64, seed: int = 0) -> Array:
         """The guess of this person's answers, averaged over the posterior: group (N, 6) -> (N, 6)."""
-        guessed: Array = self.each(group, count, seed).mean(axis=0)
+        guessed: Array = self.predict_draws(group, count, seed).mean(axis=0)
         return guessed
 
 

@@ -66,7 +66,7 @@ def fit_crowd_prior(alignment: Alignment, classifier: str, *, at_most: int = 100
 def select_person_answers(alignment: Alignment, classifier: str, rater: str) -> tuple[Array, IndexArray]:
     """The group's probabilities of the images that a person answered about (n, 6), and what they said (n,)."""
     answers = alignment.answers
-    rows = np.flatnonzero(answers.rater == answers.place(rater))
+    rows = np.flatnonzero(answers.rater == answers.index_of(rater))
     return alignment.group(classifier).images[answers.image[rows]], answers.emotion[rows]
 
 

@@ -53,7 +53,7 @@ def build_pretrained(work: Path, *, folder: Path = PRETRAINED_FOLDER, progress: 
     library = Library()
     material = build_study_data(made.study, made.stimuli, made.raters, made.ratings, library)
     alignment = begin_alignment(material, library, AlignmentConfiguration(classifiers=(PRETRAINED_CLASSIFIER,)), folder=work)
-    shutil.rmtree(alignment.kept.folder / PRETRAINED_CLASSIFIER, ignore_errors=True)  # what was stored before
+    shutil.rmtree(alignment.store.folder / PRETRAINED_CLASSIFIER, ignore_errors=True)  # what was stored before
     train.train_group(alignment, progress)
     data.save_reference_embeddings(alignment.labels.generator, load_reference_rows(alignment.labels, work / "inputs"), folder)
     return save_pretrained(alignment, folder)
@@ -65,7 +65,7 @@ def save_pretrained(alignment: Alignment, folder: Path = PRETRAINED_FOLDER) -> d
 
     if alignment.answers.source != "simulated":
         raise LiminalError("Only a model that learned from simulated people may come with the package; these are not.")
-    weights, people = alignment.kept.weights(PRETRAINED_CLASSIFIER, "group"), alignment.answers.basis.raters
+    weights, people = alignment.store.weights(PRETRAINED_CLASSIFIER, "group"), alignment.answers.basis.raters
     tensors = {WEIGHTS_PREFIX + key: tensor.numpy() for key, tensor in weights.items()}
     for start, said in (
         (BEFORE_PREFIX, alignment.base(PRETRAINED_CLASSIFIER)),

@@ -261,7 +261,7 @@ WEIGHTS_PREFIX, BEFORE_PREFIX, AFTER_PREFIX = "weights.", "base.", "group."
 """Beginnings of the tensors' names."""
 
 
-def install_pretrained(kept: AlignmentStore, folder: Path | None = None) -> bool:
+def install_pretrained(store: AlignmentStore, folder: Path | None = None) -> bool:
     """Fill an alignment's folder with the stored model where it is of this very alignment -> whether it was filled.
 
     A missing, damaged or foreign one is passed over: the group then learns. Loads no torch. Raises OSError where nothing can be
@@ -271,11 +271,11 @@ def install_pretrained(kept: AlignmentStore, folder: Path | None = None) -> bool
     from safetensors.numpy import load, save
 
     folder = folder or PRETRAINED_FOLDER
-    if kept.has(PRETRAINED_CLASSIFIER, "group"):
+    if store.has(PRETRAINED_CLASSIFIER, "group"):
         return False
     try:
         card = json.loads((folder / f"{PRETRAINED_NAME}.json").read_bytes())
-        if card["alignment"] != kept.folder.name or card["classifier"] != PRETRAINED_CLASSIFIER:
+        if card["alignment"] != store.folder.name or card["classifier"] != PRETRAINED_CLASSIFIER:
             return False
         content = (folder / f"{PRETRAINED_NAME}.safetensors").read_bytes()
         if hashlib.sha256(content).hexdigest() != card["sha256"]:
@@ -287,6 +287,6 @@ def install_pretrained(kept: AlignmentStore, folder: Path | None = None) -> bool
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return False
     weights = {key.removeprefix(WEIGHTS_PREFIX): value for key, value in tensors.items() if key.startswith(WEIGHTS_PREFIX)}
-    kept.write(PRETRAINED_CLASSIFIER, "base", "", before)
-    kept.write(PRETRAINED_CLASSIFIER, "group", "", after, save(weights), curve)
+    store.write(PRETRAINED_CLASSIFIER, "base", "", before)
+    store.write(PRETRAINED_CLASSIFIER, "group", "", after, save(weights), curve)
     return True

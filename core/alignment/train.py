@@ -261,7 +261,7 @@ def _train_group_classifier(alignment: Alignment, name: str, progress: Progress)
     given = alignment.sources.inputs(name, progress.stretch(0.0, 0.5))
     network = alignment.sources.learner(name)
     network.check(given.images)
-    alignment.kept.write(name, "base", "", _predict_all(network, given))
+    alignment.store.write(name, "base", "", _predict_all(network, given))
     learned, judged = _choose_stopping_rows(split, *split.group())
     inputs = torch.cat([given.images, given.reference])
     plain = np.flatnonzero(~alignment.reference_held)
@@ -270,7 +270,7 @@ def _train_group_classifier(alignment: Alignment, name: str, progress: Progress)
         rows = TrainingRows.single(split.answers.image[learned], split.answers.emotion[learned])
     else:
         rows = _rows_by_image(split.answers, learned)
-    unfinished = alignment.kept.unfinished(name, "group")
+    unfinished = alignment.store.unfinished(name, "group")
     curve = fine_tune(
         network,
         inputs,
@@ -283,7 +283,7 @@ def _train_group_classifier(alignment: Alignment, name: str, progress: Progress)
         saved=unfinished,
         progress=progress.stretch(0.5, 1.0),
     )
-    alignment.kept.write(name, "group", "", _predict_all(network, given), _trained_weights(network, c.part), curve)
+    alignment.store.write(name, "group", "", _predict_all(network, given), _trained_weights(network, c.part), curve)
     unfinished.unlink(missing_ok=True)
 
 
@@ -313,7 +313,7 @@ def load_group_network(alignment: Alignment, classifier: str) -> Learner:
     if not alignment.ready(classifier):
         raise LiminalError(f"The group's {classifier} has not learned yet; run 'python -m core align group' first.")
     network = alignment.sources.learner(classifier)
-    _load_weights(network, alignment.kept.weights(classifier, "group"), alignment.configuration.part)
+    _load_weights(network, alignment.store.weights(classifier, "group"), alignment.configuration.part)
     return network
 
 
@@ -321,7 +321,7 @@ def load_individual_network(alignment: Alignment, classifier: str, rater: str) -
     """A person's IndivNet itself, reading the classifier's inputs. Raises LiminalError where it has not learned."""
     network = load_group_network(alignment, classifier)
     part = alignment.configuration.individual_part(classifier)
-    _load_weights(network, alignment.kept.weights(classifier, "people", rater), part)
+    _load_weights(network, alignment.store.weights(classifier, "people", rater), part)
     return network
 
 
@@ -340,14 +340,14 @@ def train_individual(
     that person gave too few answers, or none to held-out images; what was finished before stays.
     """
     stage = "shuffled" if null else "people"
-    if alignment.kept.has(classifier, stage, rater):
-        return alignment.kept.probabilities(classifier, stage, rater)
+    if alignment.store.has(classifier, stage, rater):
+        return alignment.store.probabilities(classifier, stage, rater)
     split: DataSplit = alignment.null if null else alignment.split
     learned, judged = _choose_stopping_rows(split, *split.check_person(rater))
     loaded = loaded or load_group_model(alignment, classifier, progress)
     c, answers = alignment.configuration, split.answers
     network = loaded.network.clone()
-    unfinished = alignment.kept.unfinished(classifier, stage, rater)
+    unfinished = alignment.store.unfinished(classifier, stage, rater)
     curve = fine_tune(
         network,
         loaded.given.images,
@@ -362,7 +362,7 @@ def train_individual(
         progress=progress,
     )
     said = _predict_all(network, loaded.given)
-    alignment.kept.write(classifier, stage, rater, said, None if null else _trained_weights(network, loaded.part), curve)
+    alignment.store.write(classifier, stage, rater, said, None if null else _trained_weights(network, loaded.part), curve)
     unfinished.unlink(missing_ok=True)
     return said
 
@@ -376,7 +376,7 @@ def train_everyone(
     has enough.
     """
     progress = progress or Progress()
-    able = tuple(people) if people is not None else alignment.split.able()
+    able = tuple(people) if people is not None else alignment.split.eligible_raters
     if not able:
         raise LiminalError(
             f"Nobody has given {alignment.configuration.least_own} answers to learn from and one to be judged by; ask for more."
@@ -388,7 +388,7 @@ def train_everyone(
         kinds = (False, True) if null else (False,)
         for number, rater in enumerate(able):
             for control in kinds:
-                if alignment.kept.has(name, "shuffled" if control else "people", rater):
+                if alignment.store.has(name, "shuffled" if control else "people", rater):
                     continue
                 if control and not all(map(len, alignment.null.person(rater))):
                     continue  # nobody shares an image with this person

@@ -109,7 +109,7 @@ class StudyData:
     @property
     def counted(self) -> pd.DataFrame:
         """The answers of those who are not excluded."""
-        return self.exclusions.of(self.ratings)
+        return self.exclusions.filter(self.ratings)
 
 
 def load_study_data(store: Store, library: Library, name: str, *, rules: ExclusionRules | None = DEFAULT_RULES) -> StudyData:

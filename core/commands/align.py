@@ -181,7 +181,7 @@ def _next(arguments: argparse.Namespace) -> int:
     alignment = _begin(arguments)
     name = alignment.configuration.classifiers[0]
     group, said = select_person_answers(alignment, name, arguments.rater)
-    rows = alignment.answers.rater == alignment.answers.place(arguments.rater)
+    rows = alignment.answers.rater == alignment.answers.index_of(arguments.rater)
     asked = {alignment.answers.images[place] for place in alignment.answers.image[rows]}
     known = fit_person(group, said, fit_crowd_prior(alignment, name))
     images = alignment.group(name).images

@@ -49,11 +49,11 @@ class Exclusions:
     reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def kept(self) -> tuple[str, ...]:
+    def included(self) -> tuple[str, ...]:
         """The raters under no rule, in order."""
         return tuple(rater for rater in self.raters if rater not in self.reasons)
 
-    def of(self, ratings: pd.DataFrame) -> pd.DataFrame:
+    def filter(self, ratings: pd.DataFrame) -> pd.DataFrame:
         """The answers of those who are kept."""
         return ratings[~ratings["rater"].isin(list(self.reasons))].reset_index(drop=True)
 

@@ -152,7 +152,7 @@ class NetworkAnswer:
     """What a network says of one stimulus, and how far each possible answer is from what it says (0: the same)."""
 
     answer: str
-    against: Mapping[str, float]
+    gaps: Mapping[str, float]
 
 
 def compare_with_others(ratings: pd.DataFrame, rater: str, kind: Kind, most: int = 2) -> AgreementWithOthers:
@@ -180,7 +180,7 @@ def compare_with_network(
     """-> (answers that are the network's too, answers compared, stimuli on which they part, the furthest first)."""
     rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & (ratings["rater"] == rater) & ratings["stimulus"].isin(list(said))]
     answers = list(zip(rows["stimulus"], rows["value"], strict=True))
-    apart = [(said[name].against.get(value, 0.0), name) for name, value in answers if said[name].answer != value]
+    apart = [(said[name].gaps.get(value, 0.0), name) for name, value in answers if said[name].answer != value]
     return len(answers) - len(apart), len(answers), [name for _, name in sorted(apart, reverse=True)]
 
 

@@ -22,7 +22,7 @@ NAME = "emotion-mlp"
 def aligned(tmp_path_factory):
     made, _ = made_up.study(tmp_path_factory.mktemp("aligned"), bias=1.5, epochs=10)
     train.train_group(made)
-    train.train_everyone(made, people=made.split.able()[:8])
+    train.train_everyone(made, people=made.split.eligible_raters[:8])
     return made
 
 
@@ -119,17 +119,17 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path):
     events = []
     train.train_group(torn, Progress(events.append))
     assert [event.epoch.number for event in events if isinstance(event, EpochDone)] == [4, 5]
-    first, second = whole.kept.weights(NAME, "group"), torn.kept.weights(NAME, "group")
+    first, second = whole.store.weights(NAME, "group"), torn.store.weights(NAME, "group")
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert whole.curve(NAME) == torn.curve(NAME) or str(whole.curve(NAME)) == str(torn.curve(NAME))
-    assert not list(torn.kept.folder.rglob("*.unfinished"))
+    assert not list(torn.store.folder.rglob("*.unfinished"))
 
 
 def test_the_order_of_rows_does_not_change_the_weights(tmp_path):
     first, _ = made_up.study(tmp_path / "a", epochs=2, raters=4)
     second, _ = made_up.study(tmp_path / "b", epochs=2, raters=4, ratings=lambda table: table.sample(frac=1.0, random_state=1))
     assert first.alignment_id == second.alignment_id
-    one, other = (train.train_group(each).kept.weights(NAME, "group") for each in (first, second))
+    one, other = (train.train_group(each).store.weights(NAME, "group") for each in (first, second))
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
@@ -144,14 +144,14 @@ def test_cancelling_keeps_what_was_finished(tmp_path):
     progress.report = stop
     with pytest.raises(Cancelled):
         train.train_group(made, progress)
-    assert made.kept.unfinished(NAME, "group").is_file()
+    assert made.store.unfinished(NAME, "group").is_file()
     assert made.base(NAME).images.shape == (len(made.answers.images), 6)
 
 
 def test_people_s_own_curves_are_told_as_they_learn_and_the_control_s_are_not(tmp_path):
     made, _ = made_up.study(tmp_path, epochs=3, raters=4)
     train.train_group(made)
-    events, people = [], made.split.able()[:2]
+    events, people = [], made.split.eligible_raters[:2]
     train.train_everyone(made, people=people, progress=Progress(events.append))
     assert made.people(NAME, null=True) == people
     done = [event for event in events if isinstance(event, EpochDone)]
@@ -245,7 +245,7 @@ def test_a_person_can_be_forgotten(tmp_path):
     train.train_group(made)
     assert store.delete_alignments("made-up", "nobody", tmp_path) == 0
     assert store.delete_alignments("made-up", made.answers.raters[0], tmp_path) == 1
-    assert not made.kept.folder.exists()
+    assert not made.store.folder.exists()
 
 
 @pytest.mark.parametrize("name", ["emotion-mlp", "mini-xception", "tanh-cnn"])

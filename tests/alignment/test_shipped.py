@@ -46,10 +46,10 @@ def test_the_same_study_finds_its_model_without_learning(learned, package, tmp_p
     assert np.array_equal(again.group(NAME).images, made.group(NAME).images)
     assert np.array_equal(again.base(NAME).reference, made.base(NAME).reference)
     assert str(again.curve(NAME)) == str(made.curve(NAME))
-    first, second = (each.kept.weights(NAME, "group") for each in (made, again))
+    first, second = (each.store.weights(NAME, "group") for each in (made, again))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
-    assert again.kept.card()["basis"]["source"] == "simulated"
+    assert again.store.card()["basis"]["source"] == "simulated"
 
 
 @pytest.mark.parametrize("changed", [{"seed": 1}, {"epochs": 3}, {"ratings": lambda table: table.iloc[1:]}])

@@ -54,8 +54,8 @@ def test_nothing_held_out_is_learned(table, seed, kind):
         others = found.others(rater)
         assert set(own).isdisjoint(own_judged)
         assert set(own) <= set(learned)
-        assert not set(answers.rater[others]) & {answers.place(rater)}
-        assert set(answers.rater[[*own, *own_judged]]) <= {answers.place(rater)}
+        assert not set(answers.rater[others]) & {answers.index_of(rater)}
+        assert set(answers.rater[[*own, *own_judged]]) <= {answers.index_of(rater)}
         if kind == "images":  # the default: held-out images enter neither the group's nor the person's training
             assert set(answers.image[own_judged]).isdisjoint(answers.image[learned])
             assert set(answers.image[own_judged]).isdisjoint(answers.image[others])

@@ -188,7 +188,7 @@ def test_choices_and_times_are_like_paper_b(shipped):
     emotion = shipped[1]
     said = apply_exclusion_rules(emotion.ratings, emotion.stimuli)
     assert 0.24 < len(said.reasons) / len(said.raters) < 0.44
-    kept = said.of(emotion.ratings[~emotion.ratings["is_sentinel"]])
+    kept = said.filter(emotion.ratings[~emotion.ratings["is_sentinel"]])
     spread = kept.groupby("stimulus")["value"].apply(lambda votes: entropy(votes.value_counts(), base=2))
     assert ((spread > 0.5) & (spread < 2.0)).mean() > 0.7
     assert kept["reaction_time_ms"].between(500, 1500).mean() > 0.75

@@ -30,8 +30,8 @@ def test_seven_of_ten_is_not_enough_and_eight_is():
     ratings = make_ratings_table(with_checks("seven", 7) + with_checks("eight", 8))
     found = apply_exclusion_rules(ratings, FACES + CHECKS)
     assert dict(found.reasons) == {"seven": ("7 of 10 attention checks right (70%); more than 70% are needed.",)}
-    assert found.kept == ("eight",)
-    assert set(found.of(ratings)["rater"]) == {"eight"}
+    assert found.included == ("eight",)
+    assert set(found.filter(ratings)["rater"]) == {"eight"}
 
 
 def test_checks_are_judged_by_the_plan_not_by_the_mark_on_the_answer():
@@ -92,7 +92,7 @@ def test_every_rule_can_be_switched_off_alone_and_one_person_can_fall_under_seve
 
 def test_nobody_answered_yet():
     found = apply_exclusion_rules(make_ratings_table([]), FACES)
-    assert (found.raters, found.kept, dict(found.reasons)) == ((), (), {})
+    assert (found.raters, found.included, dict(found.reasons)) == ((), (), {})
 
 
 def test_rules_go_to_json_and_back_and_refuse_nonsense():

@@ -136,7 +136,7 @@ def test_the_same_people_learn_first_and_more_of_them_later(place):
     store, library = place
     alignment = runs.find_alignment(load_study_choice(asked(store, library)), runs.DEFAULT_CONFIGURATION)
     assert runs.choose_raters(alignment, 3) == runs.choose_raters(alignment, 5)[:3]
-    assert set(runs.choose_raters(alignment, 99)) == set(alignment.split.able())
+    assert set(runs.choose_raters(alignment, 99)) == set(alignment.split.eligible_raters)
 
 
 # You

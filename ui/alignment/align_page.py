@@ -132,7 +132,7 @@ def _largest_shares(values: np.ndarray[Any, Any]) -> dict[str, float]:
 
 def _describe_own_answer(alignment: Alignment, rater: str, place: int) -> str:
     answers = alignment.answers
-    own = np.flatnonzero((answers.image == place) & (answers.rater == answers.place(rater)))
+    own = np.flatnonzero((answers.image == place) & (answers.rater == answers.index_of(rater)))
     return f"{rater} said {EMOTIONS[int(answers.emotion[own[0]])]}." if len(own) else f"{rater} was not asked about this face."
 
 

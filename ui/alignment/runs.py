@@ -85,7 +85,7 @@ def choose_raters(alignment: Alignment, count: int) -> tuple[str, ...]:
     """``count`` of the people with enough answers, the same ones every time and more of them for a larger number."""
     from core.sampling.configuration import sample_seed
 
-    able = sorted(alignment.split.able(), key=lambda rater: sample_seed(alignment.configuration.seed, "own model", rater))
+    able = sorted(alignment.split.eligible_raters, key=lambda rater: sample_seed(alignment.configuration.seed, "own model", rater))
     return tuple(able[:count])
 
 
@@ -211,7 +211,7 @@ def choose_alignment(chosen: StudyChoice) -> AlignmentChoice | None:
         st.info("Choose at least one network that shall learn.")
         return None
     alignments = [find_alignment(chosen, replace(configuration, classifiers=(name,))) for name in networks]
-    people = len(alignments[0].split.able()) if count == "all" else int(count)
+    people = len(alignments[0].split.eligible_raters) if count == "all" else int(count)
     return AlignmentChoice(tuple(networks), people, tuple(alignments))
 
 
@@ -227,7 +227,7 @@ def _describe_run(alignment: Alignment) -> str:
 
 
 def _describe_start(alignment: Alignment) -> str:
-    made = dt.datetime.fromisoformat(str(alignment.kept.card().get("made", "")))
+    made = dt.datetime.fromisoformat(str(alignment.store.card().get("made", "")))
     return f"{made:%d %B %Y, %H:%M} UTC".lstrip("0")
 
 

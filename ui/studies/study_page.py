@@ -176,7 +176,10 @@ def _show_numbers(study: Study, found: StudyOverview) -> str:
         (f"{progress.begun:,}", f"{people} have answered" + (f", {progress.finished:,} to the end" if progress.finished else "")),
         (f"{progress.answered:,}", f"trials answered: {format_percent(share)} of those handed out"),
         (f"{votes.median:g}", f"votes a {noun} in the middle, {votes.least:,} at least and {votes.most:,} at most"),
-        (f"{len(found.exclusions.kept):,}", f"{people} count; {len(found.exclusions.reasons):,} are left out by the rules below"),
+        (
+            f"{len(found.exclusions.included):,}",
+            f"{people} count; {len(found.exclusions.reasons):,} are left out by the rules below",
+        ),
     ]
     cells = "".join(f"<div><b>{number}</b><span>{html.escape(text)}</span></div>" for number, text in told)
     return f'<div class="numbers">{cells}</div>'
@@ -311,7 +314,7 @@ def show_stimuli(study: Study, left_out: Exclusions) -> None:
         bind="query-params",
         required=True,
     )
-    ratings = left_out.of(access.load_ratings(study))
+    ratings = left_out.filter(access.load_ratings(study))
     votes = _count_votes(study, ratings)
     ordered = _order_stimuli(stimuli, votes, str(order))
     shown = ordered[paginate(len(ordered), PAGE_SIZE, "page", bind="query-params")]
