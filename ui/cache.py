@@ -1,25 +1,22 @@
 """Caches of the server that all sessions share.
 
-Stored tables (gallery, population, thresholds, reference set, acceptance) are loaded without torch, once, and read again when
-the
+Stored tables (gallery, population, thresholds, reference set, acceptance) are loaded without torch, once, and read again when the
 precomputed data of an added model change. ``SharedResultCache`` holds the most recent results of jobs by what was asked for: a
-result
-that several visitors ask for at the same time is computed once, and all are dropped when the list of added models changes.
-``LruCache`` is a small thread-safe cache of the most recently used values.
+result that several visitors ask for at the same time is computed once, and all are dropped when the list of added models changes.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from core.models.custom import catalogue
 from core.models.custom.catalogue import list_custom_models
 from core.progress import Progress
+from core.result_cache import ResultCache
 from core.sampling.stored import population, strip
 
 if TYPE_CHECKING:
@@ -95,101 +92,68 @@ def cached_acceptance() -> Mapping[str, Any]:
     return load_pair_table()
 
 
-MAX_RESULTS = 12
-"""Results, where nothing else is said: finished sets are about 10 MB each with their pictures."""
-
 WAIT_SECONDS = 0.5
+"""Between two looks of a waiting job at whether it was stopped."""
 
 
 class SharedResultCache:
-    """The most recent results by recipe. Thread-safe."""
+    """The most recent results of jobs by recipe, for all sessions. Thread-safe.
 
-    def __init__(self, capacity: int = MAX_RESULTS) -> None:
-        self._results: OrderedDict[Any, Any] = OrderedDict()
-        self._capacity = capacity
-        self._making: set[Any] = set()
-        self._shelf = list_custom_models()
+    megabytes: of all results together; a finished sample set has about 10 with its pictures.
+    """
+
+    def __init__(self, megabytes: int = 120) -> None:
+        self._results: ResultCache[Any, Any] = ResultCache(megabytes * 2**20)
+        self._computing: set[Any] = set()
+        self._custom_models = list_custom_models()
         self._changed = threading.Condition(threading.Lock())
+
+    def __len__(self) -> int:
+        return len(self._results)
 
     def get(self, key: Any) -> Any:
         """The result, or None."""
         with self._changed:
             self._forget_other_models()
-            if key in self._results:
-                self._results.move_to_end(key)
             return self._results.get(key)
 
     def _forget_other_models(self) -> None:
-        """A model that was added, replaced or removed may stand under a name that a result was made by."""
-        shelf = list_custom_models()
-        if shelf != self._shelf:
-            self._shelf = shelf
+        """Drop everything once a model was added, replaced or removed: a result may have been made by one of that name."""
+        models = list_custom_models()
+        if models != self._custom_models:
+            self._custom_models = models
             self._results.clear()
 
     def put(self, key: Any, result: Any) -> None:
-        """Keep a result."""
+        """Store a result."""
         with self._changed:
             self._forget_other_models()
-            self._put(key, result)
+            self._results.put(key, result)
 
-    def _put(self, key: Any, result: Any) -> None:
-        self._results[key] = result
-        self._results.move_to_end(key)
-        while len(self._results) > self._capacity:
-            self._results.popitem(last=False)
+    def get_or_compute(self, key: Any, compute: Callable[[], Any], progress: Progress | None = None) -> Any:
+        """The stored result, else what ``compute`` gives; where another job is computing the same, its result.
 
-    def once(self, key: Any, make: Callable[[], Any], progress: Progress | None = None) -> Any:
-        """The result that is kept, else what ``make`` gives; where somebody else is making it, theirs.
-
-        If they stop or fail, the next one makes it. Raises Cancelled where ``progress`` says so while waiting.
+        If that job stops or fails, the next one computes it. Raises Cancelled where ``progress`` says so while waiting.
         """
         with self._changed:
-            while key in self._making:
+            while key in self._computing:
                 if progress is not None:
                     progress.stage("Somebody else is making the very same; you see it when they do", 0.0)
                 self._changed.wait(WAIT_SECONDS)
             self._forget_other_models()
-            found = self._results.get(key)
-            if found is not None:
-                return found
-            self._making.add(key)
-            shelf = self._shelf
+            stored = self._results.get(key)
+            if stored is not None:
+                return stored
+            self._computing.add(key)
+            models = self._custom_models
         try:
-            result = make()
+            result = compute()
             with self._changed:
                 self._forget_other_models()
-                if self._shelf == shelf:  # else a model of that name may be another one by now
-                    self._put(key, result)
+                if self._custom_models == models:  # else a model of that name may be another one by now
+                    self._results.put(key, result)
             return result
         finally:
             with self._changed:
-                self._making.discard(key)
+                self._computing.discard(key)
                 self._changed.notify_all()
-
-
-Value = TypeVar("Value")
-
-MAX_LRU_VALUES = 512  # raters and studies whose stimuli are kept at hand
-
-
-class LruCache(Generic[Value]):
-    """The most recently used values. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._values: OrderedDict[str, Value] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> Value | None:
-        """The value, or None."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
-
-    def put(self, key: str, value: Value) -> Value:
-        """Keep a value and hand it back."""
-        with self._lock:
-            self._values[key] = value
-            while len(self._values) > MAX_LRU_VALUES:
-                self._values.popitem(last=False)
-        return value

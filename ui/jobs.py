@@ -16,17 +16,17 @@ import logging
 import threading
 import time
 import uuid
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import Cancelled, LiminalError
+from core.fair_queue import FairQueue
 from core.models import request_context
 from core.progress import Progress, Stage, redirect_notices
 
@@ -57,64 +57,19 @@ def enter_session_context() -> None:
     """Make the requests to networks that this script makes from here on its session's."""
     session = current_session()
     if session:
-        request_context.set_context(request_context.RequestContext(session, keeps=True))
+        request_context.set_context(request_context.RequestContext(session, may_cache=True))
 
 
 @contextmanager
 def privately() -> Iterator[None]:
     """Within the block no network's result is cached for other sessions: for all that is computed from a visitor's photo."""
-    with request_context.use_context(replace(request_context.current_context(), keeps=False)):
+    with request_context.use_context(replace(request_context.current_context(), may_cache=False)):
         yield
 
 
 MAX_RUNNING_PER_VISITOR = 2
 """Jobs of one visitor that run at the same time, whether others wait or not: two, so that one that never ends does not lock its
 visitor out."""
-
-Item = TypeVar("Item")
-
-
-class VisitorQueue(Generic[Item]):
-    """Waiting jobs by visitor, in the order in which the visitors are served."""
-
-    def __init__(self) -> None:
-        self._waiting: OrderedDict[str, deque[Item]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return sum(len(jobs) for jobs in self._waiting.values())
-
-    def put(self, visitor: str, job: Item) -> None:
-        """Append a job to those of its visitor."""
-        self._waiting.setdefault(visitor, deque()).append(job)
-
-    def take(self, busy: Sequence[str] = ()) -> Item | None:
-        """The next job, of the first visitor in line with fewer than MAX_RUNNING_PER_VISITOR running; the visitor goes to the end.
-
-        busy: the visitor of every job that runs.
-        """
-        for visitor, jobs in self._waiting.items():
-            if busy.count(visitor) < MAX_RUNNING_PER_VISITOR:
-                job = jobs.popleft()
-                self._waiting.move_to_end(visitor)
-                if not jobs:
-                    del self._waiting[visitor]
-                return job
-        return None
-
-    def before(self, visitor: str, job: Item) -> list[Item]:
-        """The jobs that are taken before this one, as visitors take turns."""
-        visitor_jobs = self._waiting.get(visitor, deque())
-        if job not in visitor_jobs:
-            return []
-        rounds, reached = visitor_jobs.index(job), False
-        ahead = list(visitor_jobs)[:rounds]
-        for name, jobs in self._waiting.items():
-            if name == visitor:
-                reached = True
-            else:
-                ahead += list(jobs)[: rounds if reached else rounds + 1]
-        return ahead
-
 
 JobStatus = Literal["waiting", "running", "done", "failed", "stopped"]
 
@@ -192,7 +147,8 @@ class Job:
     def _run(self) -> None:
         started = time.monotonic()
         self.status = "running"
-        context = request_context.RequestContext(f"job-{self.visitor or self.id}", self.cancel, self._wait_for_networks, keeps=True)
+        session = f"job-{self.visitor or self.id}"
+        context = request_context.RequestContext(session, self.cancel, self._wait_for_networks, may_cache=True)
         progress = Progress(report=self._report, cancel=self.cancel)
         try:
             progress.check()  # it may have been stopped between being taken and begun, and has nothing to do then
@@ -227,7 +183,7 @@ class JobManager:
 
     def __init__(self, workers: int = 1, queue_size: int = QUEUE_SIZE, present: Callable[[str], bool] = is_session_present) -> None:
         self._max_workers, self._max_waiting, self._is_present = workers, queue_size, present
-        self._queue: VisitorQueue[Job] = VisitorQueue()
+        self._queue: FairQueue[Job] = FairQueue()  # by visitor
         self._jobs: dict[str, Job] = {}
         self._absent: dict[str, float] = {}  # visitor -> since when their browser is not connected
         self._changed = threading.Condition(threading.Lock())
@@ -297,7 +253,7 @@ class JobManager:
         with self._changed:
             notified = True
             while notified and not self._closed.is_set() and worker in self._workers:
-                job = self._queue.take(busy=[running.visitor for running in self._serving.values()])
+                job = self._queue.take(self._may_run_another)
                 if job is None:
                     notified = self._changed.wait(IDLE_SECONDS)
                 elif not job.finished:
@@ -305,6 +261,9 @@ class JobManager:
                     return job
             self._workers = [other for other in self._workers if other is not worker]
             return None
+
+    def _may_run_another(self, visitor: str) -> bool:
+        return sum(job.visitor == visitor for job in self._serving.values()) < MAX_RUNNING_PER_VISITOR
 
     def _fill_up(self) -> None:
         """Start as many workers as there is work for; one that has died, or that was given up, is replaced."""

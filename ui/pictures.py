@@ -10,47 +10,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import threading
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.result_cache import ResultCache
 from ui import ASSETS
 
-MAX_PICTURES = 2048  # pictures of about 70 kB each
+PICTURES: ResultCache[str, bytes] = ResultCache(144 * 2**20, len)
+"""The most recently used pictures by content hash, about 70 kB each."""
 
-
-class PictureStore:
-    """The most recently used pictures by content hash. Thread-safe."""
-
-    def __init__(self, capacity: int = MAX_PICTURES) -> None:
-        self.capacity = capacity
-        self._pictures: OrderedDict[str, bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def put(self, key: str, picture: bytes) -> None:
-        """Keep the bytes under a content hash."""
-        with self._lock:
-            self._pictures[key] = picture
-            self._pictures.move_to_end(key)
-            while len(self._pictures) > self.capacity:
-                self._pictures.popitem(last=False)
-
-    def get(self, key: str) -> bytes | None:
-        """The bytes, or None when they were pushed out."""
-        with self._lock:
-            if key in self._pictures:
-                self._pictures.move_to_end(key)
-            return self._pictures.get(key)
-
-    def __len__(self) -> int:
-        return len(self._pictures)
-
-
-PICTURES = PictureStore()
+POINTS: ResultCache[str, bytes] = ResultCache(128 * 2**20, len)
+"""Places and colours of maps by content hash, about 2 MB each for a hundred thousand faces."""
 
 
 def content_hash(content: bytes) -> str:
@@ -97,10 +70,6 @@ def asset_url(path: Path) -> str:
 def encoded_data_url(picture: bytes) -> str:
     """An encoded WebP picture as an address."""
     return "data:image/webp;base64," + base64.b64encode(picture).decode()
-
-
-POINTS = PictureStore(64)
-"""Places and colours of maps by content hash, about 2 MB each for a hundred thousand faces."""
 
 
 def sample_url(set_id: str, sample_id: str) -> str:

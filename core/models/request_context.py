@@ -13,44 +13,44 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
 WaitingCallback = Callable[[int], None]
-"""Told how many others are ahead, now and then while a request waits, in the thread that waits. It may raise to give up."""
+"""Receives how many others are ahead, now and then while a request waits, in the thread that waits. It may raise to give up."""
 
 
 @dataclass(frozen=True)
 class RequestContext:
-    """session: who shares one place in the queue. cancel: set when they have left. keeps: results may be kept for others."""
+    """session: who shares one place in the queue. cancel: set when they have left. may_cache: results may be stored for others."""
 
     session: str
     cancel: threading.Event = field(default_factory=threading.Event, compare=False)
-    waiting: WaitingCallback | None = field(default=None, compare=False)
-    keeps: bool = False
+    on_wait: WaitingCallback | None = field(default=None, compare=False)
+    may_cache: bool = False
 
 
-_context: ContextVar[RequestContext | None] = ContextVar("visit", default=None)
+_context: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
 
 
 def current_context() -> RequestContext:
-    """The visit that this thread works for."""
+    """The context that this thread works for."""
     return _context.get() or RequestContext(f"thread-{threading.get_ident()}")
 
 
-def set_context(visit: RequestContext) -> None:
-    """From here on this thread works for ``visit``."""
-    _context.set(visit)
+def set_context(context: RequestContext) -> None:
+    """From here on this thread works for ``context``."""
+    _context.set(context)
 
 
 @contextmanager
-def use_context(visit: RequestContext) -> Iterator[RequestContext]:
-    """Within the block this thread works for ``visit``."""
-    token = _context.set(visit)
+def use_context(context: RequestContext) -> Iterator[RequestContext]:
+    """Within the block this thread works for ``context``."""
+    token = _context.set(context)
     try:
-        yield visit
+        yield context
     finally:
         _context.reset(token)
 
 
 @contextmanager
-def report_waiting(told: WaitingCallback) -> Iterator[RequestContext]:
-    """Within the block ``told`` hears how many others are ahead while a request waits."""
-    with use_context(replace(current_context(), waiting=told)) as visit:
-        yield visit
+def report_waiting(callback: WaitingCallback) -> Iterator[RequestContext]:
+    """Within the block ``callback`` receives how many others are ahead while a request waits."""
+    with use_context(replace(current_context(), on_wait=callback)) as context:
+        yield context

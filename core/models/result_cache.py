@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Hashable
 
 import torch
 from torch import Tensor
 
 from core.errors import LiminalError
+from core.result_cache import ResultCache
 
 CAPACITY_VARIABLE = "LIMINAL_RESULTS_MB"
 DEFAULT_MEGABYTES = 192
@@ -36,52 +35,26 @@ def hash_row(row: Tensor) -> bytes:
 
 
 def read_capacity() -> int:
-    """Bytes that may be kept: LIMINAL_RESULTS_MB, else DEFAULT_MEGABYTES. Raises LiminalError for a value that is no number."""
-    given = os.environ.get(CAPACITY_VARIABLE, "")
-    if given and not given.isdecimal():
-        raise LiminalError(f"{CAPACITY_VARIABLE} is '{given}'; it is a whole number of megabytes, 0 to keep nothing.")
-    return (int(given) if given else DEFAULT_MEGABYTES) * 1024 * 1024
+    """Bytes that may be stored: LIMINAL_RESULTS_MB, else DEFAULT_MEGABYTES. Raises LiminalError for a value that is no number."""
+    value = os.environ.get(CAPACITY_VARIABLE, "")
+    if value and not value.isdecimal():
+        raise LiminalError(f"{CAPACITY_VARIABLE} is '{value}'; it is a whole number of megabytes, 0 to keep nothing.")
+    return (int(value) if value else DEFAULT_MEGABYTES) * 1024 * 1024
 
 
-class RowCache:
-    """The most recently used rows. Thread-safe. What is given out must not be changed."""
+class RowCache(ResultCache[CacheKey, Tensor]):
+    """Rows (1, ...) by network and content. What is given out must not be changed."""
 
-    def __init__(self, most: int | None = None) -> None:
-        self.most = read_capacity() if most is None else most
-        self.bytes = 0
-        self._rows: OrderedDict[CacheKey, Tensor] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, max_bytes: int | None = None) -> None:
+        super().__init__(read_capacity() if max_bytes is None else max_bytes, _count_bytes, max_entries=MAX_ROWS)
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def get(self, mark: CacheKey) -> Tensor | None:
-        """The row (1, ...), or None."""
-        with self._lock:
-            row = self._rows.get(mark)
-            if row is not None:
-                self._rows.move_to_end(mark)
-            return row
-
-    def put(self, mark: CacheKey, row: Tensor) -> None:
-        """Keep a copy of a row (1, ...); the longest unused ones make room for it. A row larger than all room is not kept."""
-        size = row.numel() * row.element_size()
-        if size > self.most:
-            return
+    def put(self, key: CacheKey, value: Tensor) -> Tensor:
+        """Store a copy of a row; one that is larger than the whole cache is not stored."""
+        if _count_bytes(value) > self.max_bytes:
+            return value
         with torch.inference_mode(False):
-            kept = row.detach().clone()
-        with self._lock:
-            before = self._rows.pop(mark, None)
-            if before is not None:
-                self.bytes -= before.numel() * before.element_size()
-            self._rows[mark] = kept
-            self.bytes += size
-            while self.bytes > self.most or len(self._rows) > MAX_ROWS:
-                _, oldest = self._rows.popitem(last=False)
-                self.bytes -= oldest.numel() * oldest.element_size()
+            return super().put(key, value.detach().clone())
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._rows.clear()
-            self.bytes = 0
+
+def _count_bytes(row: Tensor) -> int:
+    return row.numel() * row.element_size()

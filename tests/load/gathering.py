@@ -96,7 +96,7 @@ def traffic(stage: Stage, way: Way, visitors: int, seconds: float) -> Rate:
     """All visitors ask for one image after another."""
     until, counts = time.perf_counter() + seconds, [0] * visitors
     began, processor, own = time.perf_counter(), time.process_time(), torch.get_num_threads()
-    get_engine().gathers = way.gathers
+    get_engine().batches = way.batches
 
     def visit(number: int) -> None:
         torch.get_num_threads()  # a thread's first question takes the process's number over

@@ -64,7 +64,7 @@ def test_encoder_and_prior_take_their_turns_with_others(tmp_path):
     add_model("clip", "clip-encoder", str(tmp_path / "image_encoder"))
     add_model("cocog", "uvit-prior", str(tmp_path / "prior.safetensors"), options={"heads": 2})
     encoder, prior = registry.load("clip", "encoder", "cpu"), registry.load("cocog", "prior", "cpu")
-    with torch.inference_mode(), use_context(RequestContext("page", keeps=True)):
+    with torch.inference_mode(), use_context(RequestContext("page", may_cache=True)):
         before = rows_through_the_engine()
         vectors = encoder.embed(pictures(3))
         prior.noise(vectors, torch.zeros(3))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.errors import Cancelled, LiminalError
 from core.models import registry, request_context, result_cache
 from core.models.device import run_in_chunks
-from core.models.engine import engine as lanes
+from core.models.engine import engine as workers_module
 from core.models.engine.engine import Engine
 from core.models.request_context import RequestContext, use_context
 from core.models.result_cache import RowCache
@@ -43,20 +43,20 @@ class Crowd:
     def __init__(self, engine):
         self.engine, self.results, self.threads = engine, {}, []
 
-    def ask(self, name, network, rows, size, *, keep=False, visit=None):
-        visit = visit or RequestContext(name, keeps=keep)
+    def ask(self, name, network, rows, size, *, cache=False, context=None):
+        context = context or RequestContext(name, may_cache=cache)
 
         def run():
-            with use_context(visit):
+            with use_context(context):
                 try:
-                    self.results[name] = self.engine.run(network, rows, size, keep=keep)
+                    self.results[name] = self.engine.run(network, rows, size, cache=cache)
                 except (LiminalError, ValueError, RuntimeError) as error:
                     self.results[name] = error
 
         thread = threading.Thread(target=run)
         thread.start()
         self.threads.append(thread)
-        return visit
+        return context
 
     def wait(self):
         for thread in self.threads:
@@ -66,7 +66,7 @@ class Crowd:
 
 
 def queued(engine):
-    return len(engine.lane(CPU)._queue)
+    return len(engine.worker(CPU)._queue)
 
 
 def until(condition):
@@ -84,7 +84,7 @@ def column(*values):
 @pytest.fixture
 def held():
     """An engine whose device, with one worker, is busy until the gate opens, so that what is asked for meanwhile has to queue."""
-    engine, gate = Engine(kept=RowCache(10**6), workers=1), threading.Event()
+    engine, gate = Engine(cache=RowCache(10**6), threads=1), threading.Event()
     crowd, first = Crowd(engine), Slow(gate)
     crowd.ask("first", first, column(0.0), 1)
     assert first.entered.wait(30)
@@ -122,10 +122,10 @@ def same(a, b):
 requests = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11), st.integers(1, 7)), min_size=1, max_size=7)
 
 
-@given(requests=requests, keeps=st.booleans(), workers=st.integers(1, 3))
+@given(requests=requests, caches=st.booleans(), threads=st.integers(1, 3))
 @settings(max_examples=20, deadline=None)
-def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, keeps, workers):
-    engine, gate = Engine(kept=RowCache(10**7), workers=workers), threading.Event()
+def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, caches, threads):
+    engine, gate = Engine(cache=RowCache(10**7), threads=threads), threading.Event()
     crowd, first = Crowd(engine), Slow(gate)
     crowd.ask("first", first, column(0.0), 1)
     assert first.entered.wait(30)
@@ -133,7 +133,7 @@ def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, keeps, wor
     for number, (which, start, count) in enumerate(requests):
         network, size, rows, results = networks[which]
         wanted[number] = results[start : start + count]
-        crowd.ask(number, network, rows[start : start + count], size, keep=keeps)
+        crowd.ask(number, network, rows[start : start + count], size, cache=caches)
     gate.set()
     results = crowd.wait()
     engine.close()
@@ -141,7 +141,7 @@ def test_gathered_is_to_the_byte_what_it_is_alone(networks, requests, keeps, wor
 
 
 def test_one_visitors_chunks_go_through_all_workers_at_once():
-    engine, network, meeting = Engine(workers=3), Slow(), threading.Barrier(3)
+    engine, network, meeting = Engine(threads=3), Slow(), threading.Barrier(3)
 
     def meets(rows):
         meeting.wait(30)  # broken where the chunks come one after another
@@ -156,7 +156,7 @@ def test_workers_compute_with_one_thread_and_all_others_with_theirs():
     """A row's bytes must not depend on how many cores there are."""
     seen = []
     with use_torch_threads(3):
-        engine = Engine(workers=3)
+        engine = Engine(threads=3)
 
         def network(rows):
             seen.append(torch.get_num_threads())
@@ -168,15 +168,15 @@ def test_workers_compute_with_one_thread_and_all_others_with_theirs():
         thread.join()
         assert seen == [1, 1, 1, 1, 3]
         assert torch.get_num_threads() == 3
-        assert len(engine.lane(CPU)._workers) == 3
+        assert len(engine.worker(CPU)._threads) == 3
         engine.close()
 
 
 @pytest.mark.parametrize(("said", "count"), [("1", 1), ("5", 5), ("999", 8), ("", None), ("0", None), ("2,3", None)])
 def test_a_processor_has_a_worker_a_core_unless_the_process_has_fewer(said, count, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", said)
-    assert Engine().lane(CPU).count == (count or min(8, len(os.sched_getaffinity(0))))
-    assert Engine().lane(torch.device("cuda")).count == 1
+    assert Engine().worker(CPU).count == (count or min(8, len(os.sched_getaffinity(0))))
+    assert Engine().worker(torch.device("cuda")).count == 1
 
 
 def test_sessions_share_a_chunk_in_turns(held):
@@ -248,9 +248,9 @@ def test_a_network_that_ends_its_thread_ends_nobody_elses_work(held):
 def test_who_leaves_is_out_of_the_queue_and_others_get_what_they_shared(held):
     engine, crowd, gate = held
     network = Slow()
-    leaving = crowd.ask("leaves", network, column(1, 2), 4, keep=True, visit=RequestContext("leaves", keeps=True))
+    leaving = crowd.ask("leaves", network, column(1, 2), 4, cache=True, context=RequestContext("leaves", may_cache=True))
     until(lambda: queued(engine) == 1)
-    crowd.ask("stays", network, column(2, 3), 4, keep=True)
+    crowd.ask("stays", network, column(2, 3), 4, cache=True)
     until(lambda: queued(engine) == 2)
     leaving.cancel.set()
     until(lambda: isinstance(crowd.results.get("leaves"), Cancelled))
@@ -263,8 +263,8 @@ def test_a_row_that_two_ask_for_at_once_is_computed_once(held):
     engine, crowd, gate = held
     network = Slow()
     for name in "abc":
-        crowd.ask(name, network, column(5, 6), 8, keep=True)
-    until(lambda: queued(engine) == 1 and engine.lane(CPU).statistics.shared == 4)
+        crowd.ask(name, network, column(5, 6), 8, cache=True)
+    until(lambda: queued(engine) == 1 and engine.worker(CPU).statistics.shared == 4)
     gate.set()
     results = crowd.wait()
     assert network.chunks == [[5, 6, 0, 0, 0, 0, 0, 0]]
@@ -273,18 +273,18 @@ def test_a_row_that_two_ask_for_at_once_is_computed_once(held):
 
 
 def test_what_is_kept_is_not_computed_again_and_cannot_be_changed():
-    engine, network = Engine(kept=RowCache(10**6)), Slow()
-    with use_context(RequestContext("one", keeps=True)):
-        first = engine.run(network, column(1, 2), 4, keep=True)
+    engine, network = Engine(cache=RowCache(10**6)), Slow()
+    with use_context(RequestContext("one", may_cache=True)):
+        first = engine.run(network, column(1, 2), 4, cache=True)
         first.zero_()
-        again = engine.run(network, column(2, 1), 4, keep=True)
-        single = engine.run(network, column(1), 4, keep=True)
+        again = engine.run(network, column(2, 1), 4, cache=True)
+        single = engine.run(network, column(1), 4, cache=True)
         single.zero_()
-        assert engine.run(network, column(1), 4, keep=True).item() == 2
+        assert engine.run(network, column(1), 4, cache=True).item() == 2
     assert again.flatten().tolist() == [4, 2]
     assert len(network.chunks) == 1
     with use_context(RequestContext("two")):  # the command line keeps nothing
-        engine.run(network, column(1), 4, keep=True)
+        engine.run(network, column(1), 4, cache=True)
     assert len(network.chunks) == 2
 
 
@@ -314,17 +314,17 @@ def test_small_rows_are_bounded_in_number(monkeypatch):
     assert (len(kept), kept.bytes) == (3, 3 * 24)
 
 
-def test_a_device_has_one_lane_by_all_its_names():
+def test_a_device_has_one_worker_by_all_its_names():
     """Models are put on 'cuda', and their tensors say 'cuda:0': a turn at the one must hold up requests at the other."""
     engine = Engine()
     for kind in ("cuda", "mps", "cpu"):
-        assert engine.lane(torch.device(kind)) is engine.lane(torch.device(kind, 0))
-    assert engine.lane(torch.device("cuda", 1)) is not engine.lane(torch.device("cuda"))
+        assert engine.worker(torch.device(kind)) is engine.worker(torch.device(kind, 0))
+    assert engine.worker(torch.device("cuda", 1)) is not engine.worker(torch.device("cuda"))
 
 
 def test_the_queue_is_bounded_and_says_so(held):
     engine, crowd, gate = held
-    engine.lane(CPU).most = 2
+    engine.worker(CPU).max_waiting = 2
     for name in range(2):
         crowd.ask(name, Slow(), column(name), 1)
     until(lambda: queued(engine) == 2)
@@ -345,7 +345,7 @@ def test_a_waiting_page_hears_how_many_are_ahead_and_may_leave(held):
         heard.append(ahead)
         raise Cancelled  # as a page's script that is stopped
 
-    crowd.ask("page", Slow(), column(9), 1, visit=RequestContext("page", waiting=told))
+    crowd.ask("page", Slow(), column(9), 1, context=RequestContext("page", on_wait=told))
     until(lambda: "page" in crowd.results)
     assert heard == [3]
     assert isinstance(crowd.results["page"], Cancelled)
@@ -357,7 +357,7 @@ def test_a_turn_waits_for_the_device_and_others_wait_for_the_turn(held):
     inside, leave, order = threading.Event(), threading.Event(), []
 
     def climb():
-        with use_context(RequestContext("climber")), engine.turn(CPU):
+        with use_context(RequestContext("climber")), engine.device_turn(CPU):
             inside.set()
             order.append("turn")
             engine.run(Slow(), column(1), 4)  # within its own turn a thread goes on at once
@@ -381,12 +381,12 @@ def test_a_turn_waits_for_the_device_and_others_wait_for_the_turn(held):
 
 
 def test_a_turn_that_is_never_given_back_does_not_stop_others(held, monkeypatch):
-    monkeypatch.setattr(lanes, "MAX_TURN_SECONDS", 0.05)
+    monkeypatch.setattr(workers_module, "MAX_TURN_SECONDS", 0.05)
     engine, crowd, gate = held
     leave = threading.Event()
 
     def hold():
-        with use_context(RequestContext("holder")), engine.turn(CPU):
+        with use_context(RequestContext("holder")), engine.device_turn(CPU):
             leave.wait(30)
 
     holder = threading.Thread(target=hold)
@@ -401,17 +401,17 @@ def test_a_turn_that_is_never_given_back_does_not_stop_others(held, monkeypatch)
 
 
 def test_a_network_that_never_comes_back_does_not_stop_others(monkeypatch):
-    monkeypatch.setattr(lanes, "STUCK_SECONDS", 0.05)
-    engine, gate = Engine(kept=RowCache(0), workers=1), threading.Event()
+    monkeypatch.setattr(workers_module, "STUCK_SECONDS", 0.05)
+    engine, gate = Engine(cache=RowCache(0), threads=1), threading.Event()
     crowd = Crowd(engine)
     stuck = Slow(gate)
-    crowd.ask("stuck", stuck, column(1), 1, keep=True)
+    crowd.ask("stuck", stuck, column(1), 1, cache=True)
     assert stuck.entered.wait(30)
     crowd.ask("other", Slow(), column(2), 1)
     until(lambda: "other" in crowd.results)
     assert crowd.results["other"].item() == 4
     stuck.gate = None
-    crowd.ask("same row", stuck, column(1), 1, keep=True)  # must not join those that the stuck one keeps waiting
+    crowd.ask("same row", stuck, column(1), 1, cache=True)  # must not join those that the stuck one keeps waiting
     until(lambda: "same row" in crowd.results)
     assert crowd.results["same row"].item() == 2
     gate.set()
@@ -420,7 +420,7 @@ def test_a_network_that_never_comes_back_does_not_stop_others(monkeypatch):
 
 def test_a_network_may_ask_another_one():
     """The worker does not wait for itself."""
-    engine, inner = Engine(kept=RowCache(0), workers=1), Slow()
+    engine, inner = Engine(cache=RowCache(0), threads=1), Slow()
     crowd = Crowd(engine)
     crowd.ask("outer", lambda rows: engine.run(inner, rows, 2) + 1, column(1, 2), 2)
     until(lambda: "outer" in crowd.results)
@@ -445,8 +445,8 @@ def test_a_closed_engine_lets_go_whoever_waits_for_a_row_of_somebody_else(held):
     engine, crowd, gate = held
     network = Slow()
     for place, (name, values) in enumerate({"asks": [1], "shares and asks": [1, 2], "shares": [2]}.items()):
-        crowd.ask(name, network, column(*values), 1, keep=True)
-        until(lambda place=place: engine.lane(CPU).statistics.shared == place)
+        crowd.ask(name, network, column(*values), 1, cache=True)
+        until(lambda place=place: engine.worker(CPU).statistics.shared == place)
     closing = threading.Thread(target=engine.close)
     closing.start()
     until(lambda: len(crowd.results) == 3)

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.analysis.selection import MOST_IN_LINK, pack_selection, unpack_selection
+from core.result_cache import ResultCache
 from core.sampling.configuration import IdentityConfiguration
 from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
@@ -21,7 +22,6 @@ from ui.analysis.map_page import MapColumn
 from ui.analysis.rankings import RankingFilters
 from ui.components import pack_bits, unpack_bits
 from ui.identity import sets
-from ui.pictures import PictureStore
 from ui.studies import owner_gate
 
 pytestmark = pytest.mark.usefixtures("idle")
@@ -342,7 +342,7 @@ def test_bits_of_a_selection():
 
 
 def test_points_are_kept_and_forgotten(monkeypatch):
-    monkeypatch.setattr(pictures, "POINTS", PictureStore(1))
+    monkeypatch.setattr(pictures, "POINTS", ResultCache(3, len))
     first = pictures.points_url(b"one").rsplit("/", 1)[1]
     assert pictures.POINTS.get(first) == b"one"
     pictures.points_url(b"two")

@@ -6,8 +6,6 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from core.errors import LiminalError
 from core.models import request_context
@@ -303,32 +301,13 @@ def test_a_jobs_networks_are_asked_for_its_visitor():
 
     def work(_):
         visit = request_context.current_context()
-        visit.waiting(7)
+        visit.on_wait(7)
         seen.append(visit)
 
     job = wait_for(JobManager().submit("work", work, visitor="someone"))
     assert seen[0].session == "job-someone"
     assert seen[0].cancel is job.cancel
     assert job.ahead_in_queue[0] == 7
-
-
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=40))
-def test_the_line_says_who_is_before_whom_and_keeps_to_it(steps):
-    line, waiting = jobs.VisitorQueue(), []
-    for number, (visitor, takes) in enumerate(steps):
-        if takes:
-            job = line.take()
-            if job is not None:
-                waiting.remove(job)
-        else:
-            job = (visitor, number)
-            line.put(visitor, job)
-            waiting.append(job)
-    assert len(line) == len(waiting)
-    promised = {job: len(line.before(job[0], job)) for job in waiting}
-    taken = [line.take() for _ in waiting]
-    assert {job: place for place, job in enumerate(taken)} == promised
-    assert line.take() is None
 
 
 def test_the_same_thing_is_made_once_for_all_who_ask():
@@ -339,7 +318,7 @@ def test_the_same_thing_is_made_once_for_all_who_ask():
         assert gate.wait(30)
         return "picture"
 
-    threads = [threading.Thread(target=lambda: results.append(kept.once("key", make))) for _ in range(5)]
+    threads = [threading.Thread(target=lambda: results.append(kept.get_or_compute("key", make))) for _ in range(5)]
     for thread in threads:
         thread.start()
     while not made:
@@ -355,9 +334,9 @@ def test_what_was_made_while_the_models_changed_is_not_kept_for_others(monkeypat
     models = ["first"]
     monkeypatch.setattr(kept_module, "list_custom_models", lambda: tuple(models))
     kept = SharedResultCache()
-    assert kept.once("key", lambda: models.append("second") or "by the first") == "by the first"
+    assert kept.get_or_compute("key", lambda: models.append("second") or "by the first") == "by the first"
     assert kept.get("key") is None
-    assert kept.once("key", lambda: "by the second") == "by the second"
+    assert kept.get_or_compute("key", lambda: "by the second") == "by the second"
     assert kept.get("key") == "by the second"
 
 
@@ -371,12 +350,12 @@ def test_when_the_one_who_makes_it_fails_the_next_one_does():
 
     def first():
         with pytest.raises(LiminalError):
-            kept.once("key", fail)
+            kept.get_or_compute("key", fail)
 
     one = threading.Thread(target=first)
     one.start()
     assert started.wait(30)
-    two = threading.Thread(target=lambda: results.append(kept.once("key", lambda: "made")))
+    two = threading.Thread(target=lambda: results.append(kept.get_or_compute("key", lambda: "made")))
     two.start()
     gate.set()
     one.join(30)

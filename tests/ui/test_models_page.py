@@ -244,7 +244,7 @@ def test_results_of_a_model_are_forgotten_when_the_shelf_changes():
     assert kept.get("recipe") == "made by the old one"
     catalogue.save_custom_model(catalogue.CustomModel("mine", "deepface", "OpenFace"))
     assert kept.get("recipe") is None
-    assert kept.once("recipe", lambda: "made anew") == "made anew"
+    assert kept.get_or_compute("recipe", lambda: "made anew") == "made anew"
 
 
 def test_work_that_is_not_begun_or_is_stopped_is_said_where_its_button_is():

@@ -80,7 +80,7 @@ def finished(test):
 def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypatch):
     global _watching
     app("identity.py")  # whatever a first visit writes
-    stored, kept = len(PICTURES), len(get_engine().kept)
+    stored, kept = len(PICTURES), len(get_engine().cache)
     shown = []
     monkeypatch.setattr(sets, "face_url", lambda image: shown.append(image) or "")
     heard, report = [], Job._report
@@ -114,9 +114,9 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
     assert not set(test.query_params) & {"base", "seed", "sample"}
     assert not shown
     assert len(PICTURES) == stored
-    assert len(get_engine().kept) == kept
-    assert sets.cached_sets()._results == {}
-    assert sets.cached_strips()._results == {}
+    assert len(get_engine().cache) == kept
+    assert len(sets.cached_sets()) == 0
+    assert len(sets.cached_strips()) == 0
     for job in get_job_manager()._jobs.values():
         assert (job.result, job.error) == (None, "")
     assert {type(event) for event in heard} == {Stage}
@@ -152,15 +152,15 @@ def test_the_phones_owner_leaves_nothing_with_the_networks_and_doubles_have_no_a
     monkeypatch.setattr(photo.st, "session_state", {})
     shown = []
     monkeypatch.setattr(markup, "pair_html", lambda *each: shown.extend(each) or "<p>faces</p>")
-    with request_context.use_context(request_context.RequestContext("someone", keeps=True)):
-        kept, stored = len(get_engine().kept), len(PICTURES)
+    with request_context.use_context(request_context.RequestContext("someone", may_cache=True)):
+        kept, stored = len(get_engine().cache), len(PICTURES)
         owner = photo.owner_from_photo("one", Upload(skimage.data.astronaut()).content)
         assert np.isfinite(owner.descriptor("sface")).all()
         work = page.make_impostor_job(
             owner.picture, owner.descriptors, [1, 2], generator="dcgan", recogniser="sface", threshold=1.0, iterations=1
         )
         found = work(Progress())
-        assert len(get_engine().kept) == kept
+        assert len(get_engine().cache) == kept
     view = type("View", (), {"recogniser": "sface", "generator": "dcgan"})
     page._show_impostors(view, owner, found, 1.0)
     assert len(shown) == 4

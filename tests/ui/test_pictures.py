@@ -11,7 +11,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 
 from tests.ui.visits import finished
-from ui.pictures import PICTURES, PictureStore, data_url, encode_picture, face_url
+from ui.pictures import PICTURES, data_url, encode_picture, face_url
 from ui.server import keep_uploads_in_memory
 
 
@@ -28,15 +28,6 @@ def test_a_face_is_encoded_once_and_has_one_address():
     assert face_url(image.copy()) == address
     assert face_url(image + 1) != address
     assert PICTURES.get(address.removeprefix("/faces/").removesuffix(".webp")) is not None
-
-
-def test_the_store_keeps_the_most_recent():
-    store = PictureStore(capacity=2)
-    store.put("a", b"1")
-    store.put("b", b"2")
-    assert store.get("a") == b"1"  # used: now the younger one
-    store.put("c", b"3")
-    assert (store.get("a"), store.get("b"), len(store)) == (b"1", None, 2)
 
 
 def test_a_photo_has_no_address_on_the_server():

@@ -164,7 +164,7 @@ def make_run_job(configuration: EmotionConfiguration) -> Callable[[Progress], Em
         return EmotionRun(made, gathered.base, _gather_faces(gathered))
 
     def work(progress: Progress) -> EmotionRun:
-        run: EmotionRun = cached_runs().once(configuration, lambda: make(progress), progress)
+        run: EmotionRun = cached_runs().get_or_compute(configuration, lambda: make(progress), progress)
         return run
 
     return work
@@ -188,7 +188,7 @@ def make_morph_job(configuration: EmotionConfiguration, frames: int) -> Callable
         def make() -> EmotionMorph:
             return make_morph(configuration, frames, progress, base=_load_base(configuration))
 
-        made: EmotionMorph = cached_morphs().once((configuration, frames), make, progress)
+        made: EmotionMorph = cached_morphs().get_or_compute((configuration, frames), make, progress)
         return made
 
     return work

@@ -17,7 +17,7 @@ from core.models import registry
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration, Strategy, numpy_generator, sample_seed
 from ui import cache, jobs, photo, pictures
-from ui.cache import MAX_RESULTS, SharedResultCache
+from ui.cache import SharedResultCache
 from ui.photo import VisitorFace
 from ui.pictures import face_url, picture_url
 
@@ -86,7 +86,7 @@ def cached_sets() -> SharedResultCache:
 @st.cache_resource(show_spinner=False)
 def cached_strips() -> SharedResultCache:
     """Walks by (recipe, partner)."""
-    return SharedResultCache(3 * MAX_RESULTS)
+    return SharedResultCache(48)
 
 
 def make_set_job(recipe: IdentityRequest) -> Callable[[Progress], SampleSet | None]:
@@ -126,7 +126,7 @@ def _make_result(
     """What was asked for: made once for everybody; of an own face, into the session's own keeping alone, and None comes back."""
     own = recipe.own
     if own is None:
-        return store().once(recipe if partner is None else (recipe, partner), lambda: make(progress), progress)
+        return store().get_or_compute(recipe if partner is None else (recipe, partner), lambda: make(progress), progress)
     if partner is None:
         own.events = []
     with jobs.privately():

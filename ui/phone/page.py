@@ -47,7 +47,7 @@ STRANGER_JOB = "stranger_job"
 @st.cache_resource(show_spinner=False)
 def cached_stranger_pictures() -> SharedResultCache:
     """WebP by (generator, seed)."""
-    return SharedResultCache(512)
+    return SharedResultCache(36)
 
 
 def render_stranger(generator: str, seed: int) -> bytes:
@@ -71,7 +71,7 @@ def find_or_render_stranger(generator: str, seed: int) -> bytes | None:
 
     def work(told: Progress) -> bytes:
         told.stage("Making the picture", 0.0)
-        result: bytes = cached_stranger_pictures().once(key, lambda: render_stranger(generator, seed), told)
+        result: bytes = cached_stranger_pictures().get_or_compute(key, lambda: render_stranger(generator, seed), told)
         return result
 
     job = find_or_start_job(f"{STRANGER_JOB}-{generator}-{seed}", key, "a stranger's picture", work)
@@ -219,7 +219,7 @@ LockoutQuestion = tuple[str, str, str, float]
 @st.cache_resource(show_spinner=False)
 def cached_lockouts() -> SharedResultCache:
     """Answers by question."""
-    return SharedResultCache(256)
+    return SharedResultCache(16)
 
 
 def make_lockout_job(question: LockoutQuestion, owner: PhoneOwner) -> Callable[[Progress], JudgedLockout]:
@@ -235,7 +235,7 @@ def make_lockout_job(question: LockoutQuestion, owner: PhoneOwner) -> Callable[[
         return find_lockout(latent, generator, recogniser, limit, progress)
 
     def work(progress: Progress) -> JudgedLockout:
-        answer: JudgedLockout = cached_lockouts().once(question, lambda: make(progress), progress)
+        answer: JudgedLockout = cached_lockouts().get_or_compute(question, lambda: make(progress), progress)
         return answer
 
     return work

@@ -17,7 +17,7 @@ import streamlit as st
 
 from core.errors import LiminalError
 from core.progress import Progress, Stage
-from ui.cache import LruCache
+from core.result_cache import ResultCache
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,8 +120,8 @@ class RaterAssignment:
     stimuli: dict[str, tuple[int, bool]]  # stimulus -> (place in this rater's order, sentinel)
 
 
-_assignments: LruCache[RaterAssignment] = LruCache()
-_sets_of_pictures: LruCache[dict[str, tuple[str, ...]]] = LruCache()
+_assignments: ResultCache[str, RaterAssignment] = ResultCache(128 * 2**20)
+_sets_of_pictures: ResultCache[str, dict[str, tuple[str, ...]]] = ResultCache(128 * 2**20)
 
 
 def find_assignment(code: str) -> RaterAssignment:

@@ -80,7 +80,7 @@ class DCGAN(Generator):
 
     def decode(self, latents: Tensor) -> Tensor:
         latents = latents.to(self.device)
-        return batched(self._images, latents, CHUNK, keep=True)
+        return batched(self._images, latents, CHUNK, cache=True)
 
     def _images(self, latents: Tensor) -> Tensor:
         images: Tensor = self.network(latents[:, :, None, None])

@@ -240,7 +240,7 @@ class SharpDCGAN(Generator):
 
     def decode(self, latents: Tensor) -> Tensor:
         small = self.small.decode(latents).contiguous(memory_format=torch.channels_last)
-        return batched(self._enlarged, small, self.chunk, keep=True)
+        return batched(self._enlarged, small, self.chunk, cache=True)
 
     def _enlarged(self, small: Tensor) -> Tensor:
         images: Tensor = self.enlarger(small)

@@ -366,7 +366,7 @@ class DlibRecogniser(Recogniser):
         return chips.index_copy(0, rows.to(working.device), cut).to(self.device)
 
     def embed_chips(self, chips: Tensor) -> Tensor:
-        return batched(self._describe, chips.to(self.device), CHUNK, keep=True)
+        return batched(self._describe, chips.to(self.device), CHUNK, cache=True)
 
     def embed_for_search(self, images: Tensor, boxes: Tensor | None) -> Tensor:
         """(N, 3, H, W) -> (N, 128): about 20 times faster and slightly off; whatever is kept is judged by ``embed``.

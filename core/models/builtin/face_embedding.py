@@ -135,7 +135,7 @@ class FaceEmbedding(Encoder):
         self.spread = self.whitening.spread
 
     def embed(self, images: Tensor) -> Tensor:
-        return batched(self._embeddings, images.to(self.device), CHUNK, keep=True)
+        return batched(self._embeddings, images.to(self.device), CHUNK, cache=True)
 
     def _embeddings(self, images: Tensor) -> Tensor:
         values: Tensor = self.whitening(self.networks.features(images).values)

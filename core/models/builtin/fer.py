@@ -132,7 +132,7 @@ class MiniXception(Classifier):
     def logits(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 6): values before softmax. Softmax over six of seven is their exact renormalisation."""
         faces = to_grey(images.to(self.device), self.card.input_size) * 2 - 1
-        return batched(self.network, faces, MINI_XCEPTION_CHUNK, keep=True)[:, self.emotion_order]
+        return batched(self.network, faces, MINI_XCEPTION_CHUNK, cache=True)[:, self.emotion_order]
 
 
 def read_keras_weights(network: MiniXceptionNetwork, path: Path) -> None:
@@ -245,7 +245,7 @@ class TanhCNN(Classifier):
 
     def logits(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 6): values before softmax. Softmax over six of seven is their exact renormalisation."""
-        return batched(self.network, to_grey(images.to(self.device), self.card.input_size), TANH_CNN_CHUNK, keep=True)[
+        return batched(self.network, to_grey(images.to(self.device), self.card.input_size), TANH_CNN_CHUNK, cache=True)[
             :, self.emotion_order
         ]
 
@@ -320,7 +320,7 @@ class SmallCNN(Classifier):
     def activations(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 6): the values before the sigmoids."""
         faces = (to_grey(images.to(self.device), self.card.input_size) - 0.5) / 0.5
-        return batched(self.network, faces, SMALL_CNN_CHUNK, keep=True)[:, self.emotion_order]
+        return batched(self.network, faces, SMALL_CNN_CHUNK, cache=True)[:, self.emotion_order]
 
 
 def load_small_cnn(device: torch.device) -> SmallCNN:

@@ -168,7 +168,7 @@ class SFace(Recogniser):
         return cut_faces(images.to(self.device), found, matrices, self.card.input_size)
 
     def embed_chips(self, chips: Tensor) -> Tensor:
-        return batched(self._describe, chips.to(self.device), CHUNK, keep=True)
+        return batched(self._describe, chips.to(self.device), CHUNK, cache=True)
 
     def _describe(self, chips: Tensor) -> Tensor:
         vectors: Tensor = self.network(chips.contiguous(memory_format=torch.channels_last))

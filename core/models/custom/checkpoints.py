@@ -59,7 +59,7 @@ class CheckpointClassifier(Classifier):
         self.preprocessing, self.order = preprocessing, order
 
     def logits(self, images: Tensor) -> Tensor:
-        return batched(self.network, self.preprocessing(images.to(self.device)), CHUNK, keep=True)[:, self.order].float()
+        return batched(self.network, self.preprocessing(images.to(self.device)), CHUNK, cache=True)[:, self.order].float()
 
 
 def find_weights_file(root: Path) -> Path:

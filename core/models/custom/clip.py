@@ -57,7 +57,7 @@ class ClipEncoder(Encoder):
         self.spread = torch.ones(embedding_dim)
 
     def embed(self, images: Tensor) -> Tensor:
-        return batched(self._embeddings, self.preprocessing(images.to(self.device)), CHUNK, keep=True)
+        return batched(self._embeddings, self.preprocessing(images.to(self.device)), CHUNK, cache=True)
 
     def _embeddings(self, pixels: Tensor) -> Tensor:
         vectors: Tensor = self.network(pixel_values=pixels).image_embeds

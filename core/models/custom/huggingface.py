@@ -56,7 +56,7 @@ class HuggingFaceClassifier(Classifier):
         self.preprocessing, self.order = preprocessing, order
 
     def logits(self, images: Tensor) -> Tensor:
-        return batched(self._logits, self.preprocessing(images.to(self.device)), CHUNK, keep=True)
+        return batched(self._logits, self.preprocessing(images.to(self.device)), CHUNK, cache=True)
 
     def _logits(self, pixels: Tensor) -> Tensor:
         values: Tensor = self.network(pixel_values=pixels).logits

@@ -337,7 +337,7 @@ class StyleGAN2(Generator):
         mapping = self.network.mapping
         w = self._mapped(latents) if self.space == "z" else mapping.w_avg + latents * self.spread
         w = mapping.w_avg + self.truncation * (w - mapping.w_avg)
-        return batched(self._pictures, w, self.chunk, keep=True)
+        return batched(self._pictures, w, self.chunk, cache=True)
 
     def _pictures(self, w: Tensor) -> Tensor:
         precision = torch.float32 if w.requires_grad else self.precision  # small gradients would be lost in float16
