@@ -89,3 +89,19 @@ def test_no_room_for_one_row_is_one_sentence():
 def test_other_errors_are_not_taken_for_it():
     with pytest.raises(RuntimeError, match="of another kind"):
         run_in_chunks(lambda rows: (_ for _ in ()).throw(RuntimeError("of another kind")), torch.arange(3.0), 4)
+
+
+@pytest.mark.parametrize("outputs", [1, 7, 30])
+@pytest.mark.parametrize("inputs", [5, 7, 20, 512])
+def test_a_row_of_a_product_hangs_neither_on_its_neighbours_nor_on_where_it_lies(inputs, outputs):
+    """What a chunk's fixed size rests on, and MKL does not do by itself on every processor (core/__init__.py)."""
+    generator = torch.Generator().manual_seed(inputs)
+    weight, bias = torch.randn(outputs, inputs, generator=generator), torch.randn(outputs, generator=generator)
+    row = torch.randn(inputs, generator=generator)
+    found = []
+    for place in range(4):
+        for shift in (0, 1, 4):  # numbers behind a multiple of 64 bytes
+            chunk = torch.randn(4 * inputs + shift, generator=generator)[shift:].view(4, inputs)
+            chunk[place] = row
+            found.append(torch.nn.functional.linear(chunk, weight, bias)[place])
+    assert all(torch.equal(each, found[0]) for each in found)

@@ -189,8 +189,9 @@ class LPIPSDistance(PerceptualDistance):
                 wide = part.double()
                 products += wide @ wide.T
             lengths = products.diagonal()
-            apart = (lengths[:, None] + lengths[None, :] - 2 * products).clamp(min=0)
-            return apart.fill_diagonal_(0)
+            # one half for both: the two halves of a product need not agree in their last bits
+            apart = (lengths[:, None] + lengths[None, :] - 2 * products).clamp(min=0).triu(1)
+            return apart + apart.T
 
     def _features(self, images: Tensor) -> Tensor:
         """Per layer (paper, equation 1): unit length over the channels, weighted, averaged over positions -> (N, K)."""

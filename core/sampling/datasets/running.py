@@ -240,7 +240,7 @@ POLL_SECONDS = 0.5
 OBJECT_STORE_BYTES = 256 * 2**20
 """Bytes of this computer's memory for results on their way (a local Ray; pieces are a few megabytes)."""
 ROOT = Path(__file__).parents[3]
-PASSED_VARIABLES = ("LIMINAL_DEVICE", "LIMINAL_DATA_DIR", "OMP_WAIT_POLICY")
+PASSED_VARIABLES = ("LIMINAL_DEVICE", "LIMINAL_DATA_DIR", "OMP_WAIT_POLICY", "MKL_CBWR")
 """What workers are told of this process's surroundings."""
 
 
