@@ -11,7 +11,7 @@ import pytest
 import core  # noqa: F401
 from tests.sizes import share
 
-hypothesis.settings.register_profile("sized", max_examples=share(100))
+hypothesis.settings.register_profile("sized", max_examples=share(100), deadline=None)
 hypothesis.settings.load_profile("sized")
 
 SLOW_FIRST = {"chromium", "open_page", "server", "target", "two_workers", "trained"}

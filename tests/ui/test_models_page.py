@@ -207,8 +207,8 @@ def test_a_recogniser_that_was_added_leaves_the_other_pages_whole():
             "mine", "deepface", "OpenFace", title="Mine", facts={"threshold": 0.55, "threshold_source": "paper A"}
         )
     )
-    for page in ("phone.py", "identity.py"):
-        assert not app(page).error
+    for name in ("phone.py", "identity.py"):
+        assert not app(name).error
     assert "Mine has not judged the faces of dcgan-sharp yet" in words(app("phone.py", recogniser="mine"))
     assert not app("identity.py", recogniser="mine").error
     assert load_thresholds("dcgan", "mine").default == 0.55
