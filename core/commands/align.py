@@ -8,12 +8,21 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from core.alignment.alignment import begin_alignment
+from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
+from core.alignment.observer import fit_person
+from core.alignment.personal import fit_crowd_prior, select_person_answers
+from core.alignment.stimulus_choice import choose_next_question, find_images_between
+from core.alignment.store import list_cards
 from core.analysis.estimate import Estimate
+from core.analysis.study_data import load_study_data
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.figures.exhibit import describe_estimate
 from core.figures.theme import format_interval
 from core.progress import Progress
+from core.studies.library import Library
+from core.studies.store import Store
 
 if TYPE_CHECKING:
     from core.alignment.alignment import Alignment
@@ -68,8 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _add_configuration(parser: argparse.ArgumentParser) -> None:
-    from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
-
     default = AlignmentConfiguration()
     parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=list(default.classifiers))
     parser.add_argument(
@@ -88,25 +95,16 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
 
 
 def _build_configuration(arguments: argparse.Namespace) -> AlignmentConfiguration:
-    from core.alignment.configuration import AlignmentConfiguration
-
     names = ("split", "part", "network_individuals", *CONFIGURATION_OPTIONS)
     values = {name: getattr(arguments, name) for name in names}
     return AlignmentConfiguration(classifiers=tuple(arguments.classifiers), **values)
 
 
 def _load_data(name: str) -> StudyData:
-    from core.analysis.study_data import load_study_data
-    from core.studies.library import Library
-    from core.studies.store import Store
-
     return load_study_data(Store(), Library(), name)
 
 
 def _begin(arguments: argparse.Namespace) -> Alignment:
-    from core.alignment.alignment import begin_alignment
-    from core.studies.library import Library
-
     configuration = _build_configuration(arguments)
     return begin_alignment(_load_data(arguments.study), Library(), configuration)
 
@@ -174,10 +172,6 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _next(arguments: argparse.Namespace) -> int:
-    from core.alignment.observer import fit_person
-    from core.alignment.personal import fit_crowd_prior, select_person_answers
-    from core.alignment.stimulus_choice import choose_next_question, find_images_between
-
     alignment = _begin(arguments)
     name = alignment.configuration.classifiers[0]
     group, said = select_person_answers(alignment, name, arguments.rater)
@@ -192,8 +186,6 @@ def _next(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from core.alignment.store import list_cards
-
     found = list_cards()
     for folder, card in found:
         basis, names = card.get("basis", {}), ", ".join(card["configuration"]["classifiers"])

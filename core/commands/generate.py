@@ -14,12 +14,14 @@ from pathlib import Path
 
 from core.commands import generate_searches, generate_study
 from core.commands.generate_study import add_ray_arguments, check_workers
+from core.commands.report import compute_emotion_statistics, describe_bases, print_faces, print_passing
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
+from core.sampling.datasets.running import generate_emotion_set_on_ray, generate_identity_set_on_ray
 from core.sampling.emotion.configuration import FREE, KEEP, MAX_COUNT, EmotionConfiguration
 from core.sampling.sample_set import SampleSet
 from core.sampling.stored.gallery import find_gallery_base
@@ -87,8 +89,6 @@ def run_identity(arguments: argparse.Namespace) -> int:
 
 def _generate_identity(configuration: IdentityConfiguration, arguments: argparse.Namespace, progress: Progress) -> SampleSet:
     if arguments.on == "ray":
-        from core.sampling.datasets.running import generate_identity_set_on_ray
-
         return generate_identity_set_on_ray(configuration, arguments.batches, progress, arguments.workers)
     from core.sampling.identity import generate_identity_set  # torch, only once the arguments are known to be good
 
@@ -206,8 +206,6 @@ def run_emotion(arguments: argparse.Namespace) -> int:
 
 def _generate_emotion(configuration: EmotionConfiguration, arguments: argparse.Namespace, progress: Progress) -> SampleSet:
     if arguments.on == "ray":
-        from core.sampling.datasets.running import generate_emotion_set_on_ray
-
         return generate_emotion_set_on_ray(configuration, progress, arguments.workers)
     from core.sampling.emotion.generate import generate_emotion_set  # torch, only once the arguments are known to be good
 
@@ -230,8 +228,6 @@ def configure_emotion(arguments: argparse.Namespace) -> EmotionConfiguration:
 
 
 def _print_emotion_summary(made: SampleSet, folder: Path) -> None:
-    from core.commands.report import compute_emotion_statistics, describe_bases, print_faces, print_passing  # takes a second
-
     said = compute_emotion_statistics(made)
     configuration = made.emotion
     way = f"{'guided' if configuration.guided else 'unguided'}, {configuration.strategy}"

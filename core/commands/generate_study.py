@@ -10,7 +10,11 @@ from pathlib import Path
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.progress import Progress
+from core.sampling.datasets import plan
+from core.sampling.datasets.data_set import DataSet
 from core.sampling.datasets.plan import DataSetPlan, Piece, read_plan
+from core.sampling.datasets.running import estimate_worker_seconds, format_duration, inspect_folder, require_ray, run_plan
+from core.studies.library import DataSetRegister
 
 EXIT_STOPPED = 130
 
@@ -48,11 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(_print_forecast(plan, arguments))
         return 0
     if arguments.on == "ray":
-        from core.sampling.datasets.running import require_ray
-
         require_ray()
-    from core.sampling.datasets.running import format_duration, run_plan  # pyarrow, only once the plan is known to be good
-
     try:
         with TerminalProgress() as shown:
             done = run_plan(
@@ -114,8 +114,6 @@ def _describe_piece(piece: Piece) -> str:
 
 def _estimate_time(plan: DataSetPlan, arguments: argparse.Namespace) -> str:
     """Time and cost of what is missing, from pieces that were made; otherwise how to find out."""
-    from core.sampling.datasets.running import estimate_worker_seconds, format_duration, inspect_folder
-
     missing, records, finished = inspect_folder(plan, arguments.out, arguments.threads)
     if finished:
         return "All of it is there already."
@@ -132,9 +130,6 @@ def _estimate_time(plan: DataSetPlan, arguments: argparse.Namespace) -> str:
 
 
 def _print_finished(folder: Path) -> str:
-    from core.sampling.datasets.data_set import DataSet
-    from core.studies.library import DataSetRegister
-
     made = DataSet.open(folder)
     DataSetRegister().add(folder)
     there = f"{made.rows('samples'):,} images, {made.rows('pairs'):,} pairs, {made.size / 1e6:,.1f} MB"
@@ -142,6 +137,4 @@ def _print_finished(folder: Path) -> str:
 
 
 def _describe_plan_file() -> str:
-    from core.sampling.datasets import plan
-
     return "the plan:\n" + "\n".join((plan.__doc__ or "").splitlines()[1:])

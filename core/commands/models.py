@@ -11,6 +11,7 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.custom import catalogue
 from core.models.custom.catalogue import CLASSES
+from core.models.custom.manager import add_model
 from core.progress import Progress
 
 
@@ -62,8 +63,6 @@ def parse_options(given: list[str]) -> dict[str, Any]:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    from core.models.custom.manager import add_model
-
     with TerminalProgress() as shown:
         added = add_model(
             arguments.name,

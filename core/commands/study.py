@@ -18,10 +18,21 @@ from core.alignment.store import delete_study, forget_rater
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.progress import Progress
+from core.sampling.sample_set import SampleSet
+from core.studies.exporting import tables
+from core.studies.exporting.bundle import write_bundle
+from core.studies.importing.bundles import import_bundle, is_bundle
 from core.studies.importing.conversion import ConvertedAnswers, convert_table
 from core.studies.importing.guessing import PRESETS, find_preset, guess_mapping
 from core.studies.importing.mapping import ColumnMapping
 from core.studies.importing.reading import ImportedTable, read_file
+from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
+from core.studies.library import Library
+from core.studies.planning import prepare_study
+from core.studies.storage.backup import restore_backup, write_backup
+from core.studies.store import Store
+from core.studies.study import Study
+from core.writing import open_atomic, write_bytes
 
 if TYPE_CHECKING:
     from core.studies.library import Library
@@ -52,8 +63,6 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 def resolve_set_ids(library: Library, given: Sequence[str]) -> list[str]:
     """Ids as they are; folders are added to the library. Raises LiminalError for what is neither."""
-    from core.sampling.sample_set import SampleSet
-
     known = {entry.set_id for entry in library.sets()}
     return [each if each in known else library.add(SampleSet.load(each)) for each in given]
 
@@ -62,8 +71,6 @@ def prepare_plan(
     arguments: argparse.Namespace, library: Library, set_ids: Sequence[str], progress: Progress, **others: Any
 ) -> PreparedStudy:
     """The plan that the options describe."""
-    from core.studies.planning import prepare_study
-
     return prepare_study(
         library,
         set_ids,
@@ -78,10 +85,6 @@ def prepare_plan(
 
 def run_make(arguments: argparse.Namespace) -> int:
     """Make the study and say where people take part."""
-    from core.studies.library import Library
-    from core.studies.store import Store
-    from core.studies.study import Study
-
     others: dict[str, Any] = {"title": arguments.title}
     if arguments.consent is not None:
         others["consent"] = read_text(arguments.consent)
@@ -120,9 +123,7 @@ def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_simulate(arguments: argparse.Namespace) -> int:
     """Make the study, ask the observers, keep everything or nothing."""
-    from core.studies.library import Library
     from core.studies.observers.simulation import simulate_study
-    from core.studies.store import Store
 
     store, library = Store(), Library()
     if any(each.name == arguments.study.strip() for each in store.studies()):
@@ -162,11 +163,6 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_import(arguments: argparse.Namespace) -> int:
     """Import, and say what was done."""
-    from core.studies.importing.bundles import import_bundle, is_bundle
-    from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
-    from core.studies.library import Library
-    from core.studies.store import Store
-
     if is_bundle(arguments.file):
         if arguments.preset or arguments.map or arguments.write_map or arguments.dry_run:
             raise LiminalError(f"{arguments.file.name} is a bundle, which is imported as it is; leave the other options out.")
@@ -176,8 +172,6 @@ def run_import(arguments: argparse.Namespace) -> int:
     imported = read_file(arguments.file, encoding=arguments.encoding)
     mapping = _choose_mapping(arguments, imported)
     if arguments.write_map:
-        from core.writing import write_bytes
-
         write_bytes(arguments.write_map, (json.dumps(mapping.to_dict(), indent=1, ensure_ascii=False) + "\n").encode())
         print(f"Wrote what the columns are taken for to {arguments.write_map}; change it and give it back with --map.")
         return 0
@@ -259,12 +253,6 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_export(arguments: argparse.Namespace) -> int:
     """Write the files, each whole or not at all, and say what they hold."""
-    from core.studies.exporting import tables
-    from core.studies.exporting.bundle import write_bundle
-    from core.studies.library import Library
-    from core.studies.store import Store
-    from core.writing import open_atomic, write_bytes
-
     store = Store()
     store.study(arguments.study)  # the sentence about a wrong name comes before anything is written
     for path in _list_export_paths(arguments.out, arguments.study):
@@ -309,8 +297,6 @@ def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_backup(arguments: argparse.Namespace) -> int:
     """Write the file and say what it holds."""
-    from core.studies.storage.backup import write_backup
-
     with TerminalProgress() as shown:
         held = write_backup(arguments.file, replace=arguments.replace, progress=Progress(shown))
     print(f"Wrote {arguments.file}: {held.studies:,} studies with {held.answers:,} answers, {held.people:,} people enrolled.")
@@ -320,8 +306,6 @@ def run_backup(arguments: argparse.Namespace) -> int:
 
 def run_restore(arguments: argparse.Namespace) -> int:
     """Fill the store and say with what."""
-    from core.studies.storage.backup import restore_backup
-
     with TerminalProgress() as shown:
         held = restore_backup(arguments.file, replace=arguments.replace, progress=Progress(shown))
     print(f"Restored {held.studies:,} studies with {held.answers:,} answers, {held.people:,} people enrolled.")
@@ -349,8 +333,6 @@ def add_forget_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_list(arguments: argparse.Namespace) -> int:
     """A line a study."""
-    from core.studies.store import Store
-
     store = Store()
     counts = store.counts()
     rows = []
@@ -383,8 +365,6 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_delete(arguments: argparse.Namespace) -> int:
     """A study with all that belongs to it; asked first where somebody can answer."""
-    from core.studies.store import Store
-
     store = Store()
     store.study(arguments.study)  # the sentence about a wrong name comes before the question
     _, answers = store.counts().get(arguments.study, (0, 0))
@@ -401,8 +381,6 @@ def run_delete(arguments: argparse.Namespace) -> int:
 
 def run_forget(arguments: argparse.Namespace) -> int:
     """One person's data; the record says that, not who."""
-    from core.studies.store import Store
-
     deletion = forget_rater(Store(), arguments.study, arguments.rater, arguments.reason)
     print(f"Deleted one person's data from '{deletion.study}': {deletion.answers:,} answers; a record says so without the name.")
     return 0
