@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata, wilcoxon
 
 from core.alignment.alignment import Alignment
 from core.alignment.data import DataSplit, IndexArray, count_votes
@@ -25,7 +24,10 @@ from core.alignment.store import Probabilities
 from core.analysis.bootstrap import RESAMPLES, bootstrap_statistic, correlation_interval
 from core.analysis.choices import PROBABILITY_FLOOR, correct_entropy, jensen_shannon_divergence, shannon_entropy
 from core.analysis.estimate import Array, Basis, Estimate, Result, bootstrap_estimate, join_notes, safe_divide, undefined_estimate
+from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
+
+stats = lazy_import("scipy.stats")
 
 LEVELS = ("base", "group", "individual")
 PUBLISHED_GAINS = (
@@ -162,7 +164,7 @@ def _summarise_gain(differences: Array, statistic: Callable[..., Array], seed: i
     known = differences[np.isfinite(differences)]
     p = math.nan
     if len(known) >= MIN_PEOPLE and np.any(known != 0):
-        p = float(wilcoxon(known).pvalue)
+        p = float(stats.wilcoxon(known).pvalue)
     return ModelGain(bootstrap_estimate(known, statistic, seed=seed), p)
 
 
@@ -184,9 +186,9 @@ def correlate_ranks(first: Array, second: Array, seed: int = 0) -> Estimate:
     if n < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return undefined_estimate(n)
     random = np.random.default_rng(seed)
-    r = float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    r = float(np.corrcoef(stats.rankdata(first), stats.rankdata(second))[0, 1])
     chosen = random.integers(0, n, (SPEARMAN_DRAWS, n))
-    x, y = rankdata(first[chosen], axis=1), rankdata(second[chosen], axis=1)
+    x, y = stats.rankdata(first[chosen], axis=1), stats.rankdata(second[chosen], axis=1)
     x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
     draws = safe_divide((x * y).sum(axis=1), np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1)))
     return Estimate(r, *correlation_interval(r, draws), n)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.alignment.alignment import begin_alignment
 from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
+from core.alignment.evaluate import LEVELS, PUBLISHED_GAINS, evaluate_alignment
+from core.alignment.identity import align_identity
 from core.alignment.observer import fit_person
 from core.alignment.personal import fit_crowd_prior, select_person_answers
 from core.alignment.stimulus_choice import choose_next_question, find_images_between
@@ -110,7 +112,7 @@ def _begin(arguments: argparse.Namespace) -> Alignment:
 
 
 def _group(arguments: argparse.Namespace) -> int:
-    from core.alignment import train
+    from core.alignment import train  # PyTorch
 
     alignment = _begin(arguments)
     with TerminalProgress() as shown:
@@ -126,7 +128,7 @@ def _group(arguments: argparse.Namespace) -> int:
 
 
 def _individual(arguments: argparse.Namespace) -> int:
-    from core.alignment import train
+    from core.alignment import train  # PyTorch
 
     alignment = _begin(arguments)
     with TerminalProgress() as shown:
@@ -146,12 +148,8 @@ def _individual(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from core.alignment.evaluate import evaluate_alignment
-
     material = _load_data(arguments.study)
     if material.kind == "identity":
-        from core.alignment.identity import align_identity
-
         _, found = align_identity(material, _build_configuration(arguments))
         print(
             json.dumps(found.to_dict(), indent=1, allow_nan=False) if arguments.json else "\n".join(format_identity_report(found))
@@ -200,8 +198,6 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def format_report(said: AlignmentReport) -> Iterator[str]:
     """Fig. 5 of one classifier."""
-    from core.alignment.evaluate import LEVELS, PUBLISHED_GAINS
-
     yield f"{said.classifier}: {said.basis.answers:,} held-out answers of {said.basis.raters} raters ({said.basis.source})"
     yield f"  {'accuracy':<26}" + "".join(f"{level:<26}" for level in LEVELS)
     for title, row in (

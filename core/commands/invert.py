@@ -6,13 +6,17 @@ Nothing of the photograph is kept: it is read into memory, and the folder gets t
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
-from core.models import registry
+from core.models import photos, registry
 from core.progress import Progress
+from core.sampling.sample_set import encode_png
 from core.writing import check_folder_is_free, new_folder
 
 if TYPE_CHECKING:
@@ -47,11 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     title = registry.find_entry(arguments.generator, "generator").title
     check_folder_is_free(arguments.out)
     data = read_photo_file(arguments.photo)
-    from core.models.photos import read_photo  # torch, only once the arguments are known to be good
+    # PyTorch, only once the arguments are known to be good
     from core.sampling.inversion import NOT_YOU, InversionConfiguration, describe_verdict, list_facts
 
     configuration = InversionConfiguration(generator=arguments.generator, **given)
-    read_photo(data)  # what is no photograph of one face is refused at once
+    photos.read_photo(data)  # what is no photograph of one face is refused at once
     with TerminalProgress() as shown:
         found = invert_photo(data, configuration, Progress(shown))
     note = (
@@ -67,39 +71,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read_photo_file(path: Path) -> bytes:
     """A photograph's file, or so much of it that its reader refuses it as too large. Raises LiminalError where there is none."""
-    from core.models.photos import MOST_BYTES
-
     if not path.is_file():
         raise LiminalError(f"There is no file {path}; name a photo of one face.")
     try:
         with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
+            return file.read(photos.MOST_BYTES + 1)
     except OSError as error:
         raise LiminalError(f"The photo {path} cannot be read ({error.strerror or error}); check its rights.") from error
 
 
 def invert_photo(data: bytes, configuration: InversionConfiguration, progress: Progress) -> Inversion:
     """The inversion of the one face in a photograph's bytes, framed as the generator frames its own."""
-    from dataclasses import replace
-
-    from core.models.framing import find_face_frame
-    from core.models.photos import read_photo
-    from core.models.registry import list_usable
+    from core.models.framing import find_face_frame  # PyTorch
     from core.sampling.inversion import InversionModels, invert_photo
 
     progress.stage("Loading the networks", 0.0)
-    configuration = replace(configuration, judges=tuple(list_usable("recogniser")))
+    configuration = replace(configuration, judges=tuple(registry.list_usable("recogniser")))
     models = InversionModels.load(configuration)
-    photo = read_photo(data, find_face_frame(models.generator, progress))
+    photo = photos.read_photo(data, find_face_frame(models.generator, progress))
     return invert_photo(photo.image, configuration, progress, models=models)
 
 
 def write_inversion(folder: Path, found: Inversion, note: str) -> None:
     """Picture, latent and a few words, whole or not at all; readable by their owner alone, since the face may resemble somebody."""
-    import numpy as np
-
-    from core.sampling.sample_set import encode_png
-
     with new_folder(folder) as place:
         place.chmod(0o700)
         (place / PICTURE).write_bytes(encode_png(found.picture))

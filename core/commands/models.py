@@ -13,6 +13,7 @@ from core.models.custom import catalogue
 from core.models.custom.catalogue import CLASSES
 from core.models.custom.manager import add_model
 from core.progress import Progress
+from core.sampling.building.precompute import precompute_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +107,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from core.models import check
+    from core.models import check  # PyTorch
 
     chosen = arguments.names or [each.name for each in catalogue.list_custom_models()]
     if not chosen:
@@ -127,8 +128,6 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _precompute(arguments: argparse.Namespace) -> int:
-    from core.sampling.building.precompute import precompute_model
-
     with TerminalProgress() as shown:
         made = precompute_model(arguments.name, count=arguments.count, people=arguments.people, progress=Progress(shown))
     print(made.words)

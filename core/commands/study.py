@@ -123,7 +123,7 @@ def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_simulate(arguments: argparse.Namespace) -> int:
     """Make the study, ask the observers, keep everything or nothing."""
-    from core.studies.observers.simulation import simulate_study
+    from core.studies.observers.simulation import simulate_study  # SciPy
 
     store, library = Store(), Library()
     if any(each.name == arguments.study.strip() for each in store.studies()):

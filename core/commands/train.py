@@ -37,7 +37,7 @@ def check_picture_arguments(arguments: argparse.Namespace) -> None:
 
 def fit_pictures(arguments: argparse.Namespace, progress: Progress) -> TrainedWeights:
     """Embed the pictures (kept for the next run) and train; an interrupted training goes on where it was."""
-    from core.models.training import fit_networks, fit_priors
+    from core.models.training import fit_networks, fit_priors  # PyTorch
     from core.models.training.data import embed_pictures, find_pictures
 
     name, steps = arguments.network, arguments.steps or PICTURE_STEPS[arguments.network]
@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     for option in ("images", "encoder"):
         if getattr(arguments, option) is not None:
             raise LiminalError(f"--{option} is for {' and '.join(PICTURE_STEPS)}; {arguments.network} learns from --faces.")
-    from core.models.training.data import load_training_faces
+    from core.models.training.data import load_training_faces  # PyTorch, only once the arguments are known to be good
 
     with TerminalProgress() as shown:
         progress = Progress(shown)
@@ -132,7 +132,7 @@ def _print_trained(made: TrainedWeights) -> None:
 
 
 def _fit_network(name: str, arguments: argparse.Namespace, faces: TrainingFaces, progress: Progress) -> TrainedWeights:
-    from core.models.builtin.prior import UViTConfiguration
+    from core.models.builtin.prior import UViTConfiguration  # PyTorch
     from core.models.training import fit_networks, fit_priors
     from core.models.training.data import cache_folder
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.alignment.evaluate import mean_gain
 from core.analysis.estimate import Array
 from core.figures import theme
 from core.figures.answers import plot_confusion
@@ -309,8 +310,6 @@ def describe_individual_gain(report: AlignmentReport) -> str:
 
     The control is told by its median; the verdict is the mean of the differences of each person's two gains.
     """
-    from core.alignment.evaluate import mean_gain
-
     individual, null = report.individual_gain.value, report.null_gain.value
     if not math.isfinite(individual.value):
         return "Nobody has a model of their own yet, so only the group's gain can be shown."

@@ -374,8 +374,8 @@ def exhibit_classifiers(study_data: StudyData, _: ExhibitView, __: Progress) -> 
     if known and first is not None:
         name, best = max(known.items(), key=lambda item: item[1].accuracy.value)
         says = (
-            f"{registry.title(name)} gives the answer of {who} most often: {100 * best.accuracy.value:.0f} % of the votes; nothing "
-            f"could reach more than {100 * first.best_accuracy.value:.0f} %, since {who} differ."
+            f"{registry.title(name)} gives the answer of {who} most often: {theme.format_percent(best.accuracy.value, 0)} of the "
+            f"votes; nothing could reach more than {theme.format_percent(first.best_accuracy.value, 0)}, since {who} differ."
         )
         name, best = min(known.items(), key=lambda item: item[1].log_loss.value)
         bits_say = (

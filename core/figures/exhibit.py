@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.analysis.estimate import Estimate, to_plain
+from core.errors import LiminalError
 from core.figures import theme
 from core.progress import Progress
 
@@ -121,7 +122,12 @@ def find_threshold(study_data: StudyData, view: ExhibitView, recogniser: str) ->
     return study_data.thresholds.get(recogniser, math.nan)
 
 
-def order_recognisers(study_data: StudyData, view: ExhibitView) -> list[str]:
-    """The recognisers that judged the pairs and have a threshold, the view's own first."""
+def order_recognisers(study_data: StudyData, view: ExhibitView, *, required: bool = False) -> list[str]:
+    """The recognisers that judged the pairs and have a threshold, the view's own first.
+
+    Raises LiminalError where there is none and one is ``required``: an imported study may come without its sample sets.
+    """
     known = [name for name in study_data.recognisers if name in study_data.thresholds]
+    if required and not known:
+        raise LiminalError("No recogniser judged these pairs; bring the study's sample sets in, and this can be shown.")
     return [name for name in known if name == view.recogniser] + [name for name in known if name != view.recogniser]

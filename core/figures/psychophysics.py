@@ -116,6 +116,7 @@ def _build_share_row(share: Proportion) -> dict[str, float | int]:
 
 def exhibit_mixed_model(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
     """Mixed model similarity ~ type x distance + (1 | rater) + (1 | pair): levels and slopes by type."""
+    order_recognisers(study_data, view, required=True)
     model = fit_mixed_model(study_data.pairs, study_data.ratings, view.recogniser, excluded=study_data.excluded)
     title = registry.title(view.recogniser)
     n = f"{model.basis.answers:,} answers of {model.basis.raters:,} {name_raters(study_data)} about {model.basis.images:,} pairs"

@@ -206,6 +206,7 @@ CURVE_STEPS = 140
 
 def exhibit_acceptance(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
     """Share of each sample type that is accepted: at the chosen, the default and the calibrated thresholds, and at any."""
+    order_recognisers(study_data, view, required=True)
     name, title = view.recogniser, registry.title(view.recogniser)
     marks = list_thresholds(study_data, name)
     if view.threshold is not None:
@@ -289,7 +290,7 @@ def build_acceptance_curves(pairs: pd.DataFrame, recogniser: str) -> pd.DataFram
 
 def exhibit_verification(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
     """ROC, DET and error rates of all recognisers against the majority of people."""
-    results = {name: _verify(study_data, name, view) for name in order_recognisers(study_data, view)}
+    results = {name: _verify(study_data, name, view) for name in order_recognisers(study_data, view, required=True)}
     curves = pd.concat(
         [
             pd.DataFrame(

@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_nothing(photo, tmp_path, planted, capsys, monkeypatch, pl
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        "core.sampling.inversion.invert_photo" if place == "search" else "core.sampling.sample_set.encode_png", interrupt
+        "core.sampling.inversion.invert_photo" if place == "search" else "core.commands.invert.encode_png", interrupt
     )
     assert main(["invert", "--photo", str(photo), "--out", str(tmp_path / "out"), "--steps", "2", "--draws", "4"]) == 130
     assert [each.name for each in tmp_path.iterdir()] == ["me.png"]
