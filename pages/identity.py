@@ -16,16 +16,16 @@ st.html(
 try:
     state.warn_missing_models(generator="generator", recogniser="recogniser")
     view = page.choose_view()
-    recipe = page.choose_request(view)
-    made = page.find_or_make_set(recipe) if recipe is not None else None
-    if recipe is not None and made is not None:
-        looked_at = view.sample if recipe.own is None else recipe.own.sample
-        page.show_samples(recipe, made, looked_at)
-        page.offer_set_download(recipe, made)
+    request = page.choose_request(view)
+    sample_set = page.find_or_make_set(request) if request is not None else None
+    if request is not None and sample_set is not None:
+        selected = view.sample if request.visitor_photo is None else request.visitor_photo.sample
+        page.show_samples(request, sample_set, selected)
+        page.offer_set_download(request, sample_set)
         st.space("medium")
-        page.show_interpolation_strip(recipe)
+        page.show_interpolation_strip(request)
         st.space("medium")
-        page.show_verdicts(recipe, made)
-        page.open_selected_sample(recipe, made, looked_at)
+        page.show_verdicts(request, sample_set)
+        page.open_selected_sample(request, sample_set, selected)
 except LiminalError as error:
     st.error(str(error))

@@ -22,7 +22,7 @@ from streamlit.errors import StreamlitAPIException
 
 from core.errors import LiminalError
 from core.models import registry
-from core.sampling.configuration import Strategy
+from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import (
     DISTILLED,
     FREE,
@@ -138,16 +138,12 @@ class PhoneState:
 
 @dataclass(frozen=True)
 class IdentityState:
-    """Identity samples: the base, the seed of everything that is drawn, the models, and the sample that is looked at."""
+    """Identity samples: the base, whether samples were asked for, the sample that is open, and how samples are made."""
 
     base: str | None
-    seed: int | None
+    wanted: bool
     sample: str | None
-    generator: str
-    recogniser: str
-    strategy: Strategy
-    rounds: int
-    looks: bool
+    configuration: IdentityConfiguration
 
 
 FACE_COUNTS = (4, 8, 16, 32, 64)

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import LiminalError
 from core.models import request_context
+from core.sampling.configuration import IdentityConfiguration
 from ui import cache as kept_module
 from ui import jobs, photo
 from ui.cache import SharedResultCache
@@ -367,7 +368,7 @@ def test_who_waited_for_a_result_gets_it_though_others_have_pushed_it_out(monkey
     done = jobs.Job("made", lambda _: None, status="done", result="mine")
     monkeypatch.setattr(sets, "find_result", lambda recipe: None)
     monkeypatch.setattr(identity_page, "find_or_start_job", lambda *_: done)
-    assert identity_page.find_or_make_set(sets.IdentityRequest("dcgan", "dlib", "gradient", "a", 1)) == "mine"
+    assert identity_page.find_or_make_set(sets.IdentityRequest("a", IdentityConfiguration(seed=1))) == "mine"
     shown = []
     monkeypatch.setattr(phone_page, "cached_lockouts", SharedResultCache)
     monkeypatch.setattr(phone_page, "find_or_start_job", lambda *_: done)

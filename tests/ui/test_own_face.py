@@ -96,8 +96,8 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
         assert not test.exception
         assert "the two for the same person" in words(test) or "them for two different people" in words(test)
         assert NOT_YOU in words(test)
-        own = test.session_state[photo.FACE_SLOT]
-        assert own.found.latent.shape == (100,)
+        own = test.session_state[photo.PHOTO_SLOT]
+        assert own.inversion.latent.shape == (100,)
         assert own.data is None
         test.button(key="make-samples").click().run()
         test = finished(test)
@@ -105,7 +105,7 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
         assert not test.error
         made = next(each for (_, partner), each in own.results.items() if partner is None)
         assert len(made.pairs) == 28
-        assert np.array_equal(made.latents[made.pairs["base_id"].iloc[0]], own.found.latent)
+        assert np.array_equal(made.latents[made.pairs["base_id"].iloc[0]], own.inversion.latent)
         assert "are not saved" in words(test)
         assert not [button for button in test.button if button.key == "ask-people"]
     finally:
@@ -120,8 +120,8 @@ def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypat
     for job in get_job_manager()._jobs.values():
         assert (job.result, job.error) == (None, "")
     assert {type(event) for event in heard} == {Stage}
-    for face in (own.found.photo, own.found.latent, made.images):
-        assert repr(face)[:40] not in repr(own) + repr(own.found)
+    for face in (own.image, own.inversion.photo, own.inversion.latent, made.images):
+        assert repr(face)[:40] not in repr(own) + repr(own.inversion)
     gone = weakref.ref(own)
     del own, made, face
     test.session_state["identity_way"] = photo.GALLERY
@@ -137,15 +137,15 @@ def test_a_picture_without_one_face_is_refused_in_one_sentence(given, idle):
     given[0] = Upload(two, "two")
     test = on_the_page()
     assert "two faces" in words(test)
-    assert photo.FACE_SLOT not in test.session_state
+    assert photo.PHOTO_SLOT not in test.session_state
 
 
 def test_taking_the_photo_away_forgets_it(given, idle):
     given.append(Upload(skimage.data.astronaut()))
     test = on_the_page()
-    assert photo.FACE_SLOT in test.session_state
+    assert photo.PHOTO_SLOT in test.session_state
     given.clear()
-    assert photo.FACE_SLOT not in test.run().session_state
+    assert photo.PHOTO_SLOT not in test.run().session_state
 
 
 def test_the_phones_owner_leaves_nothing_with_the_networks_and_doubles_have_no_address(monkeypatch):
@@ -154,15 +154,18 @@ def test_the_phones_owner_leaves_nothing_with_the_networks_and_doubles_have_no_a
     monkeypatch.setattr(markup, "pair_html", lambda *each: shown.extend(each) or "<p>faces</p>")
     with request_context.use_context(request_context.RequestContext("someone", may_cache=True)):
         kept, stored = len(get_engine().cache), len(PICTURES)
-        owner = photo.owner_from_photo("one", Upload(skimage.data.astronaut()).content)
+        upload = photo.open_photo("one", Upload(skimage.data.astronaut()).content)
+        assert upload.data is None
+        owner = photo.owner_from_photo(upload)
         assert np.isfinite(owner.descriptor("sface")).all()
-        work = page.make_impostor_job(
-            owner.picture, owner.descriptors, [1, 2], generator="dcgan", recogniser="sface", threshold=1.0, iterations=1
-        )
-        found = work(Progress())
+        heard, question = [], ("dcgan", "sface", 1.0)
+        work = page.make_impostor_job(upload, question, list(owner.descriptors), [1, 2], iterations=1)
+        assert work(Progress(heard.append)) is None
+        assert {type(event) for event in heard} == {Stage}
+        assert upload.events == {}
         assert len(get_engine().cache) == kept
     view = type("View", (), {"recogniser": "sface", "generator": "dcgan"})
-    page._show_impostors(view, owner, found, 1.0)
+    page._show_impostors(view, upload, upload.results[question], 1.0)
     assert len(shown) == 4
     assert all(address.startswith("data:") for address, _ in shown)
     assert len(PICTURES) == stored

@@ -1,6 +1,4 @@
-"""Jobs and results of the page 'Identity samples': sample sets of a base and three partners, and interpolation strips between
-them.
-"""
+"""Jobs and results of the page 'Identity samples': sample sets of a base and three partners, and strips between them."""
 
 from __future__ import annotations
 
@@ -15,10 +13,10 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
-from core.sampling.configuration import IdentityConfiguration, Strategy, numpy_generator, sample_seed
-from ui import cache, jobs, photo, pictures
+from core.sampling.configuration import IdentityConfiguration, numpy_generator, sample_seed
+from ui import cache, photo, pictures
 from ui.cache import SharedResultCache
-from ui.photo import VisitorFace
+from ui.photo import VisitorPhoto
 from ui.pictures import face_url, picture_url
 
 if TYPE_CHECKING:
@@ -29,124 +27,95 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IdentityRequest:
-    """All that a page's sample set depends on."""
+    """All that a page's sample set depends on: a base of the gallery or the one found for a visitor's photo, and how it is made."""
 
-    generator: str
-    recogniser: str
-    strategy: Strategy
     base_id: str
-    seed: int
-    rounds: int = 50
-    looks: bool = False  # also steps along named directions
-    own: VisitorFace | None = field(default=None, repr=False)  # a visitor's own face instead of a base of the gallery
+    configuration: IdentityConfiguration
+    visitor_photo: VisitorPhoto | None = field(default=None, repr=False)
 
-    def configuration(self) -> IdentityConfiguration:
-        """Paper A's values, with this recipe's models, seed, strategy and rounds."""
-        return IdentityConfiguration(
-            seed=self.seed,
-            generator=self.generator,
-            recogniser=self.recogniser,
-            strategy=self.strategy,
-            iterations=self.rounds,
-            semantic=self.looks,
-        )
+    def without_photo(self) -> IdentityRequest:
+        """What stands for this request among the photo's own results: nothing there refers back to the photo."""
+        return replace(self, visitor_photo=None)
 
     def bases(self) -> list[Base]:
         """The chosen base first, then three others of the gallery, drawn by the seed."""
-        from core.sampling.bases import Base
+        from core.sampling.bases import Base  # PyTorch
 
-        gallery = cache.cached_gallery(self.generator)
-        if self.own is None:
+        gallery, seed = cache.cached_gallery(self.configuration.generator), self.configuration.seed
+        if self.visitor_photo is None:
             base = gallery.base(self.base_id)
             chosen = Base(base.latent, base.seed)
-        elif self.own.found is not None:
-            chosen = Base(self.own.found.latent, sample_seed(self.seed, "own face"))
+        elif self.visitor_photo.inversion is not None:
+            chosen = Base(self.visitor_photo.inversion.latent, sample_seed(seed, "own face"))
         else:
             raise LiminalError("No generated face was found for your photo yet; look for it first.")
         others = [base for base in gallery.bases if base.base_id != self.base_id]
-        count = self.configuration().bases_per_batch - 1
-        picks = numpy_generator(sample_seed(self.seed, "partners", self.base_id)).choice(len(others), count, replace=False)
+        count = self.configuration.bases_per_batch - 1
+        picks = numpy_generator(sample_seed(seed, "partners", self.base_id)).choice(len(others), count, replace=False)
         return [chosen, *(Base(others[int(pick)].latent, others[int(pick)].seed) for pick in picks)]
 
     def address(self, image: NDArray[np.uint8]) -> str:
-        """Where the browser finds a picture of this recipe's: on this server, or in the page itself where it is of an own face."""
-        return face_url(image) if self.own is None else self.own.address(image)
+        """Where the browser finds a picture of this request: on this server, or in the page itself where it is of a photo."""
+        return face_url(image) if self.visitor_photo is None else self.visitor_photo.address(image)
 
     def address_of(self, picture: bytes) -> str:
         """The same for an encoded one."""
-        return picture_url(picture) if self.own is None else pictures.encoded_data_url(picture)
+        return picture_url(picture) if self.visitor_photo is None else pictures.encoded_data_url(picture)
 
 
 @st.cache_resource(show_spinner=False)
 def cached_sets() -> SharedResultCache:
-    """Sample sets by recipe."""
+    """Sample sets by request."""
     return SharedResultCache()
 
 
 @st.cache_resource(show_spinner=False)
 def cached_strips() -> SharedResultCache:
-    """Walks by (recipe, partner)."""
+    """Interpolation strips by (request, partner)."""
     return SharedResultCache(48)
 
 
-def make_set_job(recipe: IdentityRequest) -> Callable[[Progress], SampleSet | None]:
-    """The work of a job: the sample set of a recipe."""
+def make_set_job(request: IdentityRequest) -> Callable[[Progress], SampleSet | None]:
+    """The work of a job: the sample set of a request; None comes back where it stays with a photo."""
 
-    def work(progress: Progress) -> SampleSet | None:
+    def make(progress: Progress) -> SampleSet:
         progress.stage("Loading the networks", 0.0)
-        from core.models.registry import list_usable
-        from core.sampling.identity import generate_identity_batch
+        from core.sampling.identity import generate_identity_batch  # PyTorch
 
-        def make(heard: Progress) -> SampleSet:
-            bases = recipe.bases()
-            able = list_usable("recogniser", recipe.recogniser)
-            judges = tuple(name for name in registry.list_names("recogniser") if name in able)
-            return generate_identity_batch(replace(recipe.configuration(), judges=judges), 0, heard, bases=bases, expand=[0])
+        usable = registry.list_usable("recogniser", request.configuration.recogniser)
+        judges = tuple(name for name in registry.list_names("recogniser") if name in usable)
+        configuration = replace(request.configuration, judges=judges)
+        return generate_identity_batch(configuration, 0, progress, bases=request.bases(), expand=[0])
 
-        made: SampleSet | None = _make_result(recipe, None, cached_sets, make, progress)
-        return made
-
-    return work
+    return _make_work(request, None, cached_sets, make)
 
 
-def find_result(recipe: IdentityRequest, partner: int | None = None) -> Any:
-    """The set of a recipe, or its walk to a partner, where it was made already; else None."""
-    if recipe.own is not None:
-        return recipe.own.results.get((replace(recipe, own=None), partner))
-    return cached_sets().get(recipe) if partner is None else cached_strips().get((recipe, partner))
+def find_result(request: IdentityRequest, partner: int | None = None) -> Any:
+    """The set of a request, or its strip to a partner, where it was made already; else None."""
+    if request.visitor_photo is not None:
+        return request.visitor_photo.results.get((request.without_photo(), partner))
+    return cached_sets().get(request) if partner is None else cached_strips().get((request, partner))
 
 
-def _make_result(
-    recipe: IdentityRequest,
-    partner: int | None,
-    store: Callable[[], SharedResultCache],
-    make: Callable[[Progress], Any],
-    progress: Progress,
-) -> Any:
-    """What was asked for: made once for everybody; of an own face, into the session's own keeping alone, and None comes back."""
-    own = recipe.own
-    if own is None:
-        return store().get_or_compute(recipe if partner is None else (recipe, partner), lambda: make(progress), progress)
-    if partner is None:
-        own.events = []
-    with jobs.privately():
-        own.results[replace(recipe, own=None), partner] = make(photo.report_stages_only(own, progress))
-    return None
+def _make_work(
+    request: IdentityRequest, partner: int | None, store: Callable[[], SharedResultCache], make: Callable[[Progress], Any]
+) -> Callable[[Progress], Any]:
+    """The work of a job whose result is cached for everybody, or stays with the photo that it was made of."""
+    if request.visitor_photo is not None:
+        return photo.make_private_work(request.visitor_photo, (request.without_photo(), partner), make)
+    key = request if partner is None else (request, partner)
+    return lambda progress: store().get_or_compute(key, lambda: make(progress), progress)
 
 
-def make_strip_job(recipe: IdentityRequest, partner: int) -> Callable[[Progress], InterpolationStrip | None]:
+def make_strip_job(request: IdentityRequest, partner: int) -> Callable[[Progress], InterpolationStrip | None]:
     """The work of a job: the way from the base to its ``partner``-th negative (1 to 3), every picture judged."""
 
     def make(progress: Progress) -> InterpolationStrip:
         progress.stage("Loading the networks", 0.0)
         from core.sampling.interpolation import make_strip  # PyTorch
 
-        bases = recipe.bases()
-        names = registry.list_usable("recogniser", recipe.recogniser)
-        return make_strip(bases[0].latent, bases[partner].latent, recipe.generator, names, progress)
+        bases, configuration = request.bases(), request.configuration
+        names = registry.list_usable("recogniser", configuration.recogniser)
+        return make_strip(bases[0].latent, bases[partner].latent, configuration.generator, names, progress)
 
-    def work(progress: Progress) -> InterpolationStrip | None:
-        strip: InterpolationStrip | None = _make_result(recipe, partner, cached_strips, make, progress)
-        return strip
-
-    return work
+    return _make_work(request, partner, cached_strips, make)

@@ -1,10 +1,7 @@
-"""The page 'Who could unlock my phone': the owner, the wall of strangers under a threshold, what stands out among them, and two
-searches.
+"""The page 'Who could unlock my phone': the owner, the strangers under a threshold, what stands out among them, and two searches.
 
-The searches find an impostor who is accepted (for a photo) and the smallest change of looks that locks the owner out (for a
-gallery face).
-
-Scores of the stored population need NumPy alone. Only some strangers have a stored picture; the others are made again from
+The searches find an impostor who is accepted (for a photo) and the smallest change of looks that locks the owner out (for a gallery
+face). Scores of the stored population need NumPy alone. Only some strangers have a stored picture; the others are made again from
 their seeds.
 """
 
@@ -12,27 +9,32 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from core.figures.theme import format_percent
+from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
+from core.sampling.images import encode_webp, to_pictures
 from core.sampling.stored.population import PopulationScores, find_threshold_range, score_population
-from ui import cache, components, jobs, markup, photo, progress, state
+from ui import cache, components, markup, photo, progress, state
 from ui.cache import SharedResultCache
 from ui.jobs import find_or_start_job, get_job_manager
-from ui.photo import PhoneOwner
-from ui.pictures import asset_url, data_url, face_url, picture_url
+from ui.photo import PhoneOwner, VisitorPhoto
+from ui.pictures import asset_url, face_url, picture_url
 from ui.state import PhoneState
 
 if TYPE_CHECKING:
+    import torch
+
     from core.sampling.impostor import Impostor
     from core.sampling.lockout import JudgedLockout
+else:
+    torch = lazy_import("torch")
 
 
 def score_strangers(view: PhoneState, owner: PhoneOwner) -> PopulationScores:
@@ -52,26 +54,21 @@ def cached_stranger_pictures() -> SharedResultCache:
 
 def render_stranger(generator: str, seed: int) -> bytes:
     """WebP of one stranger as it was judged."""
-    import torch
-
-    from core.models import registry
-    from core.sampling.images import encode_webp, to_pictures
-
-    maker = registry.load(generator, "generator")
+    network = registry.load(generator, "generator")
     with torch.inference_mode():
-        return encode_webp(to_pictures(maker.decode(maker.sample([seed])))[0])
+        return encode_webp(to_pictures(network.decode(network.sample([seed])))[0])
 
 
 def find_or_render_stranger(generator: str, seed: int) -> bytes | None:
-    """The stranger's picture; while it is made, how far that is is shown instead and None comes back."""
+    """The stranger's picture (WebP); while it is made, the page shows how far it is, and the result is None."""
     key = (generator, seed)
-    found: bytes | None = cached_stranger_pictures().get(key)
-    if found is not None:
-        return found
+    picture: bytes | None = cached_stranger_pictures().get(key)
+    if picture is not None:
+        return picture
 
-    def work(told: Progress) -> bytes:
-        told.stage("Making the picture", 0.0)
-        result: bytes = cached_stranger_pictures().get_or_compute(key, lambda: render_stranger(generator, seed), told)
+    def work(progress: Progress) -> bytes:
+        progress.stage("Making the picture", 0.0)
+        result: bytes = cached_stranger_pictures().get_or_compute(key, lambda: render_stranger(generator, seed), progress)
         return result
 
     job = find_or_start_job(f"{STRANGER_JOB}-{generator}-{seed}", key, "a stranger's picture", work)
@@ -84,26 +81,27 @@ def find_or_render_stranger(generator: str, seed: int) -> bytes | None:
     return None
 
 
-def make_impostor_job(
-    picture: NDArray[np.uint8],
-    descriptors: dict[str, NDArray[np.float32]],
-    seeds: list[int],
-    *,
-    generator: str,
-    recogniser: str,
-    threshold: float,
-    iterations: int = 100,
-) -> Callable[[Progress], list[Impostor]]:
-    """The work of a job: search from each stranger's seed toward the owner's descriptor -> impostors, the least alike one first."""
+ImpostorQuestion = tuple[str, str, float]
+"""generator, recogniser, threshold."""
 
-    @jobs.privately()
-    def work(progress: Progress) -> list[Impostor]:
+
+def make_impostor_job(
+    visitor_photo: VisitorPhoto, question: ImpostorQuestion, judges: Sequence[str], seeds: Sequence[int], iterations: int = 100
+) -> Callable[[Progress], None]:
+    """The work of a job: search from each stranger's seed toward the photo's descriptor; the impostors stay with the photo.
+
+    judges: the recognisers that say how far each impostor is from the photo, the one that is searched against among them.
+    """
+    generator, recogniser, threshold = question
+
+    def make(progress: Progress) -> list[Impostor]:
         progress.stage("Loading the networks", 0.0)
         from core.sampling.impostor import find_impostors  # PyTorch
 
+        descriptors = visitor_photo.descriptors()
         return find_impostors(
-            picture,
-            descriptors,
+            visitor_photo.image,
+            {name: descriptors[name] for name in judges},
             seeds,
             generator=generator,
             recogniser=recogniser,
@@ -112,10 +110,10 @@ def make_impostor_job(
             progress=progress,
         )
 
-    return work
+    return photo.make_private_work(visitor_photo, question, make)
 
 
-def show_impostor_search(view: PhoneState, owner: PhoneOwner, people: PopulationScores, limit: float) -> None:
+def show_impostor_search(view: PhoneState, visitor_photo: VisitorPhoto, scores: PopulationScores, limit: float) -> None:
     """The search for a stranger who gets past the guard: start, progress, result."""
     st.space("medium")
     with st.container(key="search"):
@@ -126,94 +124,71 @@ def show_impostor_search(view: PhoneState, owner: PhoneOwner, people: Population
                 "by step, until the recogniser takes them for you. What it finds need not look like you at all."
             )
         )
-        signature = (owner.identity, view.generator, view.recogniser, round(limit, 3))
-        job = get_job_manager().get(st.session_state.get("double_job"))
-        if st.session_state.get("double_signature") != signature:
-            job = None
-        if (job is None or job.finished) and st.button(
-            "Search now" if job is None else "Search again", type="primary", key="find-double"
-        ):
-            starts = [int(people.population.seeds[index]) for index in people.choose_starts()]
-            assert owner.picture is not None
-            job = get_job_manager().submit(
-                "search for a double",
-                make_impostor_job(
-                    owner.picture,
-                    {name: owner.descriptor(name) for name in [view.recogniser, *people.others]},
-                    starts,
-                    generator=view.generator,
-                    recogniser=view.recogniser,
-                    threshold=limit,
-                ),
-            )
-            st.session_state["double_job"], st.session_state["double_signature"] = job.id, signature
+        question = (view.generator, view.recogniser, limit)
+        key = (visitor_photo, question)
+        stored = st.session_state.get(photo.IMPOSTOR_JOB)
+        job = get_job_manager().get(stored[1]) if stored is not None and stored[0] == key else None
+        impostors: list[Impostor] | None = visitor_photo.results.get(question)
+        running = job is not None and not job.finished
+        label = "Search now" if job is None and impostors is None else "Search again"
+        if not running and st.button(label, type="primary", key="find-double"):
+            seeds = [int(scores.population.seeds[index]) for index in scores.choose_starts()]
+            judges = [view.recogniser, *scores.others]
+            st.session_state.pop(photo.IMPOSTOR_JOB, None)
+            visitor_photo.results.pop(question, None)
+            work = make_impostor_job(visitor_photo, question, judges, seeds)
+            find_or_start_job(photo.IMPOSTOR_JOB, key, "search for a double", work)
             st.rerun()
-        if job is None:
-            return
-        if not job.finished:
-            _watch_impostor_search(view, limit)
-        elif job.result:
-            _show_impostors(view, owner, job.result, limit)
-        else:
+        if job is not None and running:
+            _watch_impostor_search(visitor_photo, question, job.id)
+        elif impostors is not None:
+            _show_impostors(view, visitor_photo, impostors, limit)
+        elif job is not None:
             progress.show_outcome(job)
 
 
 @st.fragment(run_every=progress.POLL_SECONDS)
-def _watch_impostor_search(view: PhoneState, limit: float) -> None:
-    job = get_job_manager().get(st.session_state.get("double_job"))
-    if job is None or job.finished:
-        st.rerun()
-    progress.show_progress_bar(job)
+def _watch_impostor_search(visitor_photo: VisitorPhoto, question: ImpostorQuestion, job_id: str) -> None:
+    progress.poll_job(job_id)
     progress.show_searches(
-        job.events,
-        limit=limit,
+        visitor_photo.events.get(question, []),
+        limit=question[2],
         iterations=100,
-        targets=[components.ThresholdMark(limit, "unlocks below this")],
+        targets=[components.ThresholdMark(question[2], "unlocks below this")],
         key="double-search",
-        address=data_url,
+        address=visitor_photo.address,
     )
 
 
-def _show_impostors(view: PhoneState, owner: PhoneOwner, found: list[Impostor], limit: float) -> None:
-    best, *rest = found
-
-    def rows(double: Impostor) -> str:
-        return markup.verdicts_html(
-            [
-                markup.RecogniserVerdict(
-                    registry.find_entry(name).title,
-                    distance,
-                    limit if name == view.recogniser else cache.cached_thresholds(view.generator, name).default,
-                )
-                for name, distance in double.distances.items()
-            ]
-        )
-
+def _show_impostors(view: PhoneState, visitor_photo: VisitorPhoto, impostors: Sequence[Impostor], limit: float) -> None:
+    best, *others = impostors
+    src = visitor_photo.address
     left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
     with left:
-        st.html(markup.pair_html((owner.src, "You"), (data_url(best.image), "Found by the search")))
+        st.html(markup.pair_html((src(visitor_photo.image), "You"), (src(best.image), "Found by the search")))
     with right:
         st.subheader(
             "This face would unlock your phone" if best.accepted else "The search came close, but stays locked out", anchor=False
         )
-        st.html(rows(best))
+        st.html(verdicts_html(view.generator, view.recogniser, limit, best.distances))
         st.html(
             markup.caption_html(
-                f"LPIPS, a measure of how different two pictures look, is {best.lpips:.2f}; 0 is the same picture. Of {len(found)} "
-                f"searches, {sum(double.accepted for double in found)} got in; the one that looks least like you is shown large."
+                f"LPIPS, a measure of how different two pictures look, is {best.lpips:.2f}; 0 is the same picture. Of "
+                f"{len(impostors)} searches, {sum(impostor.accepted for impostor in impostors)} got in; the one that looks least "
+                "like you is shown large."
             )
         )
-    if rest:
-        for column, double in zip(st.columns(len(rest), gap="medium"), rest, strict=True):
+    if others:
+        for column, impostor in zip(st.columns(len(others), gap="medium"), others, strict=True):
             with column:
-                words_of = markup.VERDICTS["open" if double.accepted else "closed"]
-                st.html(markup.pair_html((data_url(double.start), "Began as"), (data_url(double.image), f"Ended as: {words_of}")))
+                verdict = markup.VERDICTS["open" if impostor.accepted else "closed"]
+                st.html(markup.pair_html((src(impostor.start), "Began as"), (src(impostor.image), f"Ended as: {verdict}")))
 
 
 LOCKOUT_JOB = "lockout_job"
 
 LockoutQuestion = tuple[str, str, str, float]
-"""generator, recogniser, base, limit."""
+"""generator, recogniser, base, threshold."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -242,7 +217,7 @@ def make_lockout_job(question: LockoutQuestion, owner: PhoneOwner) -> Callable[[
 
 
 def show_lockout(generator: str, recogniser: str, owner: PhoneOwner, limit: float) -> None:
-    """The owner beside the face that is refused; while it is looked for, how far that is."""
+    """The owner beside the face that is refused; while it is looked for, how far the search is."""
     st.header("The smallest change that is refused", anchor=False)
     if not state.has_semantic_directions(generator):
         title = registry.find_entry(generator).title
@@ -258,7 +233,7 @@ def show_lockout(generator: str, recogniser: str, owner: PhoneOwner, limit: floa
         _show_lockout_answer(question, owner, answer)
         return
     job = find_or_start_job(LOCKOUT_JOB, question, "lock-out", make_lockout_job(question, owner))
-    if job.status == "done":  # others have pushed it out of what is kept for all
+    if job.status == "done":  # newer results have pushed it out of the cache
         _show_lockout_answer(question, owner, job.result)
         return
     if job.finished:
@@ -275,17 +250,9 @@ def _show_lockout_answer(question: LockoutQuestion, owner: PhoneOwner, answer: J
         st.html(markup.intro_html(f"None of {tried} changes of looks, up to a large one, locks the owner out at this limit."))
         return
     step = search.smallest.step
-    rows = [
-        markup.RecogniserVerdict(
-            registry.find_entry(name).title,
-            distance,
-            limit if name == recogniser else cache.cached_thresholds(generator, name).default,
-        )
-        for name, distance in answer.distances.items()
-    ]
     st.html(
         markup.pair_html((owner.src, "The owner"), (face_url(search.smallest.picture), f"The owner, {step.words}"))
-        + markup.verdicts_html(rows)
+        + verdicts_html(generator, recogniser, limit, answer.distances)
     )
     st.html(
         markup.caption_html(
@@ -301,64 +268,74 @@ def current_threshold(view: PhoneState) -> float:
     return round(limit, 3)  # as the slider has it
 
 
-def stranger_verdicts_html(view: PhoneState, people: PopulationScores, index: int) -> str:
-    """What every recogniser says of a stranger, as HTML; the guard at the limit in force, the others at their own."""
-    rows = []
-    for name in [view.recogniser, *people.others]:
-        limit = current_threshold(view) if name == view.recogniser else cache.cached_thresholds(view.generator, name).default
-        rows.append(markup.RecogniserVerdict(registry.find_entry(name).title, float(people.distances[name][index]), limit))
+def verdicts_html(generator: str, recogniser: str, limit: float, distances: Mapping[str, float]) -> str:
+    """What every recogniser says of a face, as HTML; the guard at the limit in force, the others at their own."""
+    rows = [
+        markup.RecogniserVerdict(
+            registry.find_entry(name).title,
+            distance,
+            limit if name == recogniser else cache.cached_thresholds(generator, name).default,
+        )
+        for name, distance in distances.items()
+    ]
     return markup.verdicts_html(rows)
 
 
-def stranger_url(view: PhoneState, people: PopulationScores, index: int) -> str | None:
+def stranger_verdicts_html(view: PhoneState, scores: PopulationScores, index: int) -> str:
+    """The same of a stranger, the guard first."""
+    distances = {name: float(scores.distances[name][index]) for name in [view.recogniser, *scores.others]}
+    return verdicts_html(view.generator, view.recogniser, current_threshold(view), distances)
+
+
+def stranger_url(view: PhoneState, scores: PopulationScores, index: int) -> str | None:
     """Address of a stranger's picture: the stored one, else made again; None while it is made, which the page shows."""
-    for face in people.population.wall:
+    for face in scores.population.wall:
         if face.index == index:
             return asset_url(face.image)
-    made = find_or_render_stranger(view.generator, int(people.population.seeds[index]))
-    return None if made is None else picture_url(made)
+    picture = find_or_render_stranger(view.generator, int(scores.population.seeds[index]))
+    return None if picture is None else picture_url(picture)
 
 
 def show_findings(view: PhoneState, owner: PhoneOwner) -> None:
     """What stands out: who gets in without looking alike, what locks the owner out, and whether the other recogniser agrees."""
-    people = score_strangers(view, owner)
+    scores = score_strangers(view, owner)
     limit = current_threshold(view)
     st.space("medium")
     left, right = st.columns(2, gap="large")
     with left:
-        _show_least_alike(view, owner, people, limit)
+        _show_least_alike(view, owner, scores, limit)
     with right:
-        if owner.is_photo:
-            _show_agreement(view, people, limit)
+        if owner.photo is not None:
+            _show_agreement(view, scores, limit)
         else:
             show_lockout(view.generator, view.recogniser, owner, limit)
-    if owner.is_photo:
-        show_impostor_search(view, owner, people, limit)
+    if owner.photo is not None:
+        show_impostor_search(view, owner.photo, scores, limit)
     else:
-        _show_agreement(view, people, limit)
+        _show_agreement(view, scores, limit)
 
 
-def _show_least_alike(view: PhoneState, owner: PhoneOwner, people: PopulationScores, limit: float) -> None:
-    index = people.find_least_alike(limit)
+def _show_least_alike(view: PhoneState, owner: PhoneOwner, scores: PopulationScores, limit: float) -> None:
+    index = scores.find_least_alike(limit)
     nobody = index is None
     st.header("Nobody gets in; this one came nearest" if nobody else "Gets in, and looks least like the owner", anchor=False)
-    shown = people.find_nearest() if index is None else index
-    name = "You" if owner.is_photo else "The owner"
-    address = stranger_url(view, people, shown)
+    stranger = scores.find_nearest() if index is None else index
+    name = "The owner" if owner.photo is None else "You"
+    address = stranger_url(view, scores, stranger)
     if address is None:
         return
-    st.html(markup.pair_html((owner.src, name), (address, "Stranger")) + stranger_verdicts_html(view, people, shown))
-    if people.others and not nobody:
-        other = registry.find_entry(people.others[0]).title
+    st.html(markup.pair_html((owner.src, name), (address, "Stranger")) + stranger_verdicts_html(view, scores, stranger))
+    if scores.others and not nobody:
+        other = registry.find_entry(scores.others[0]).title
         st.html(markup.caption_html(f"Of all strangers let in, {other} finds this one least like {name.lower()}."))
 
 
-def _show_agreement(view: PhoneState, people: PopulationScores, limit: float) -> None:
-    inside = int(people.accepted(limit).sum())
-    for other in people.others:
+def _show_agreement(view: PhoneState, scores: PopulationScores, limit: float) -> None:
+    inside = int(scores.accepted(limit).sum())
+    for other in scores.others:
         title, guard = registry.find_entry(other).title, registry.find_entry(view.recogniser).title
         its_limit = cache.cached_thresholds(view.generator, other).default
-        both, all_in = people.count_agreement(limit, other, its_limit)
+        both, all_in = scores.count_agreement(limit, other, its_limit)
         st.header(f"What would {title} say?", anchor=False)
         if inside == 0:
             sentence = f"{guard} lets nobody in. {title}, at its own limit of {its_limit:.2f}, would let {all_in:,} strangers in."
@@ -369,9 +346,6 @@ def _show_agreement(view: PhoneState, people: PopulationScores, limit: float) ->
                 f"{its_limit:.2f} it lets {all_in or 'nobody'} in altogether."
             )
         st.html(markup.intro_html(sentence))
-
-
-GALLERY, UPLOAD, CAMERA = "Pick a generated face", "Use a photo", "Use the camera"
 
 
 def read_phone_state(generator: str, recogniser: str) -> PhoneState:
@@ -388,35 +362,20 @@ def read_phone_state(generator: str, recogniser: str) -> PhoneState:
 def choose_owner(view: PhoneState) -> PhoneOwner | None:
     """The owner's face, large, beside the ways to choose another; None while a photo is still to come."""
     with st.container(key="owner"):
-        portrait, ways = st.columns([4, 9], gap="large")
-        with ways:
-            way = st.segmented_control(
-                "Whose phone is it?",
-                [GALLERY, UPLOAD, CAMERA],
-                default=GALLERY,
-                required=True,
-                wrap=True,
-                key="way",
-                label_visibility="collapsed",
-            )
-            owner = _choose_from_gallery(view) if way == GALLERY else _upload_photo(camera=way == CAMERA)
+        portrait, choices = st.columns([4, 9], gap="large")
+        with choices:
+            source = photo.choose_face_source("Whose phone is it?", key="way")
+            owner = _choose_from_gallery(view) if source == photo.GALLERY else _owner_from_upload(source)
         with portrait:
-            if owner is None:
-                st.html('<div class="portrait-empty">Your picture will be here</div>')
+            if owner is None or owner.photo is not None:
+                st.html(photo.photo_portrait_html())
             else:
-                caption = "You, framed. Kept in memory only." if owner.is_photo else f"The owner: {owner.title}"
-                st.html(
-                    markup.portrait_html(
-                        owner.src,
-                        "Your photo, framed around the face" if owner.is_photo else f"The owner, a generated face: {owner.title}",
-                        caption,
-                    )
-                )
+                description = f"The owner, a generated face: {owner.title}"
+                st.html(markup.portrait_html(owner.src, description, f"The owner: {owner.title}"))
     return owner
 
 
 def _choose_from_gallery(view: PhoneState) -> PhoneOwner:
-    photo.forget_owner_photo()
     gallery = cache.cached_gallery(view.generator)
     owner = photo.owner_from_gallery(view.generator, view.base)
     components.show_gallery(gallery, owner.identity, on_pick=_select_base)
@@ -428,23 +387,12 @@ def _choose_from_gallery(view: PhoneState) -> PhoneOwner:
     return owner
 
 
-def _upload_photo(*, camera: bool) -> PhoneOwner | None:
-    if camera:
-        given = st.camera_input("Take a picture of one face, from the front", key="camera")
-    else:
-        given = st.file_uploader("A photo of one face, from the front", type=["jpg", "jpeg", "png", "webp"], key="photo")
-    st.html(
-        markup.caption_html(
-            "The photo stays in this server's memory while this tab is open. It is never written to disk, logged or sent anywhere, "
-            "and it is gone when you choose a generated face, or a few minutes after you close the tab. Use your own face, or one "
-            "whose owner said yes."
-        )
-    )
-    if given is None:
-        photo.forget_owner_photo()
+def _owner_from_upload(source: str) -> PhoneOwner | None:
+    visitor_photo = photo.upload_photo(source)
+    if visitor_photo is None:
         return None
     with progress.queue_spinner("Looking for the face"):
-        return photo.owner_from_photo(given.file_id, given.getvalue())
+        return photo.owner_from_photo(visitor_photo)
 
 
 def _select_base(base_id: str) -> None:
@@ -465,60 +413,61 @@ def _clear_stranger() -> None:
 
 def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
     """Everybody's verdict under a limit that can be dragged."""
-    people = score_strangers(view, owner)
+    scores = score_strangers(view, owner)
     limits = cache.cached_thresholds(view.generator, view.recogniser)
     title = registry.find_entry(view.recogniser).title
     marks = [components.ThresholdMark(round(limits.default, 3), "as delivered")]
     marks += [
-        components.ThresholdMark(round(each.distance, 3), f"lets {markup.format_one_in(each.rate)} in")
-        for each in limits.calibrated
+        components.ThresholdMark(round(limit.distance, 3), f"lets {markup.format_one_in(limit.rate)} in")
+        for limit in limits.calibrated
     ]
     wall = sorted(
         (
-            components.WallTile(str(face.seed), asset_url(face.image), float(people.guard_distances[face.index]))
-            for face in people.population.wall
-            if math.isfinite(people.guard_distances[face.index])
+            components.WallTile(str(face.seed), asset_url(face.image), float(scores.guard_distances[face.index]))
+            for face in scores.population.wall
+            if math.isfinite(scores.guard_distances[face.index])
         ),
         key=lambda face: face.distance,
     )
-    known = people.guard_distances[np.isfinite(people.guard_distances)]
-    missing = len(people.guard_distances) - len(known)
+    known = scores.guard_distances[np.isfinite(scores.guard_distances)]
+    missing = len(scores.guard_distances) - len(known)
     components.show_threshold_wall(
         identity=f"{view.generator}-{view.recogniser}-{owner.identity}",
         distances=known.tolist(),
         wall=wall,
         threshold=current_threshold(view),
-        bounds=find_threshold_range(people.guard_distances, [mark.value for mark in marks]),
+        bounds=find_threshold_range(scores.guard_distances, [mark.value for mark in marks]),
         marks=marks,
         recogniser=title,
-        source=f"{len(people.guard_distances):,} random faces of {registry.find_entry(view.generator).title}, judged by {title}"
+        source=f"{len(scores.guard_distances):,} random faces of {registry.find_entry(view.generator).title}, judged by {title}"
         + (f"; in {missing:,} of them it found no face" if missing else ""),
         note=f"{len(wall)} of them are on the wall, the most alike first",
         key="judge",
         on_threshold=_set_threshold,
         on_pick=_select_stranger,
     )
+    delivered = limits.default_acceptance
     with st.expander("Why are there several limits?"):
         st.markdown(
             f"{limits.explanation}\n\n"
             + "\n".join(
-                f"- **{each.distance:.2f}** lets {markup.format_one_in(each.rate)} generated strangers in (95 % interval "
-                f"{each.low:.2f} to {each.high:.2f}; {limits.pairs:,} pairs of {limits.strangers - limits.no_face:,} people)."
-                for each in limits.calibrated
+                f"- **{limit.distance:.2f}** lets {markup.format_one_in(limit.rate)} generated strangers in (95 % interval "
+                f"{limit.low:.2f} to {limit.high:.2f}; {limits.pairs:,} pairs of {limits.strangers - limits.no_face:,} people)."
+                for limit in limits.calibrated
             )
             + f"\n- **{limits.default:.2f}** is how {title} is delivered: {limits.default_source}. It lets "
-            f"{format_percent(limits.default_acceptance.share)} of generated pairs in "
-            f"(95 % interval {format_percent(limits.default_acceptance.low)} to {format_percent(limits.default_acceptance.high)})."
+            f"{format_percent(delivered.share)} of generated pairs in (95 % interval "
+            f"{format_percent(delivered.low)} to {format_percent(delivered.high)})."
         )
-    if view.stranger is not None and view.stranger in people.population.seeds:
-        _stranger_dialog(view, owner, people)
+    if view.stranger is not None and view.stranger in scores.population.seeds:
+        _stranger_dialog(view, owner, scores)
 
 
 @st.dialog("One stranger", width="medium", on_dismiss=_clear_stranger)
-def _stranger_dialog(view: PhoneState, owner: PhoneOwner, people: PopulationScores) -> None:
-    index = int(np.flatnonzero(people.population.seeds == view.stranger)[0])
-    name = "You" if owner.is_photo else "The owner"
-    address = stranger_url(view, people, index)
+def _stranger_dialog(view: PhoneState, owner: PhoneOwner, scores: PopulationScores) -> None:
+    index = int(np.flatnonzero(scores.population.seeds == view.stranger)[0])
+    name = "The owner" if owner.photo is None else "You"
+    address = stranger_url(view, scores, index)
     if address is not None:
-        st.html(markup.pair_html((owner.src, name), (address, "The stranger")) + stranger_verdicts_html(view, people, index))
+        st.html(markup.pair_html((owner.src, name), (address, "The stranger")) + stranger_verdicts_html(view, scores, index))
     st.html(markup.caption_html(f"Seed {view.stranger} of {registry.find_entry(view.generator).title}."))
