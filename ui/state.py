@@ -1,11 +1,10 @@
-"""What a page shows, as frozen values read on each run from its address, and the models that can be chosen there: every view
-has a link.
+"""What a page shows, read on each run from its address as frozen values, so that every view has a link; and models to choose from.
 
-Streamlit's widgets are bound to the address (``bind="query-params"``); our own components write there in their callbacks. A
-value in an
-address that means nothing is replaced by the default, never an error; a model that is not installed (any more) is named in a
-warning.
-What an added model can be used for (search by gradient, semantic directions, guidance in two stages) is answered here too.
+Streamlit's widgets are bound to the address (``bind="query-params"``); our own components write there in their callbacks. A value
+in an address that means nothing is replaced by the default, never an error; a model that is not installed (any more) is named in
+a warning. How samples are made is described once, by the core's own configurations; a state adds what only a page knows: which
+base and sample are chosen, and whether samples were asked for. What an added model can be used for (search by gradient, semantic
+directions, guidance in two stages) is answered here too.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from core.sampling.emotion.configuration import (
     EmotionConfiguration,
     EmotionStrategy,
     GuidanceLoss,
+    find_embedding_classifier,
     order_emotions,
 )
 from core.sampling.stored import scores
@@ -46,30 +46,29 @@ KIND_NAMES: dict[ModelKind, str] = {
     "classifier": "network for feelings",
 }
 HELD_OUT_CLASSIFIER = "small-cnn"
-"""The judge that never steers."""
+"""The classifier that judges and never steers."""
 
 
-def warn_missing_models(**asked: ModelKind) -> None:
-    """Say so where the address or a choice made before names a model that is not there (any more), and let go of it.
+def warn_missing_models(**parameters: ModelKind) -> None:
+    """Warn where the address or an earlier choice names a model that is not installed (any more), and drop that choice.
 
-    asked: the name in the address -> the kind of model that it chooses.
+    parameters: the name in the address -> the kind of model that it chooses.
     """
-    for key, kind in asked.items():
+    for key, kind in parameters.items():
         names = st.query_params.get(key) or st.session_state.get(key) or ""
         unknown = [name for name in str(names).split(",") if name and name not in registry.list_names(kind)]
         if unknown:
             st.session_state.pop(key, None)
             with contextlib.suppress(StreamlitAPIException):  # where a widget is bound to it, the widget lets go of it itself
                 st.query_params.pop(key, None)
-            # an address is written by anybody: only what could be a name is repeated
-            named = (
-                f"The {KIND_NAMES[kind]} '{unknown[0]}'" if re.fullmatch(r"[\w-]{1,40}", unknown[0]) else f"A {KIND_NAMES[kind]}"
-            )
-            st.warning(f"{named} that this view asks for is not installed here (any more), so the usual one is used instead.")
+            # anybody can write an address: only what could be a name is repeated
+            is_name = re.fullmatch(r"[\w-]{1,40}", unknown[0])
+            model = f"The {KIND_NAMES[kind]} '{unknown[0]}'" if is_name else f"A {KIND_NAMES[kind]}"
+            st.warning(f"{model} that this view asks for is not installed here (any more), so the usual one is used instead.")
 
 
 def describe_model(name: str) -> str:
-    """A model's title, and where it stands if the user added it."""
+    """A model's title; of an added one also that it was added, and whether it is prepared for the pages."""
     entry = registry.find_entry(name)
     if entry.own is None:
         return entry.title
@@ -77,10 +76,10 @@ def describe_model(name: str) -> str:
 
 
 def find_model_without_gradient(*names: str) -> str | None:
-    """The first of these models that has no gradient to follow, so that only trial and selection can search with it."""
+    """The first of these models without a gradient, so that only CMA-ES can search with it; None where all have one."""
     for name in names:
-        own = registry.find_entry(name).own
-        if own is not None and not own.facts.get("differentiable", True):
+        custom = registry.find_entry(name).own
+        if custom is not None and not custom.facts.get("differentiable", True):
             return name
     return None
 
@@ -91,20 +90,14 @@ def has_semantic_directions(generator: str) -> bool:
 
 
 def usable_classifiers(generator: str) -> list[str]:
-    """The added classifiers that have judged the generator's plain faces, so that they can steer and be asked."""
+    """The added classifiers that have judged the generator's reference set, so that they can steer and judge."""
     return [name for name in scores.list_custom_names("classifier") if scores.load_custom_logits(name, generator) is not None]
-
-
-def embedding_classifier(generator: str) -> str | None:
-    """The classifier that reads a generator's latents as embeddings, and so steers it; None for all other generators."""
-    own = registry.find_entry(generator, "generator").own
-    return None if own is None else own.options.get("classifier")
 
 
 def explain_direct_only(generator: str, steerer: str) -> str:
     """Why faces cannot be made in two stages with these models, in one sentence; empty where they can."""
     entry = registry.find_entry(generator, "generator")
-    if embedding_classifier(generator) is not None:
+    if find_embedding_classifier(generator) is not None:
         return ""
     if entry.own is not None:
         return (
@@ -116,18 +109,20 @@ def explain_direct_only(generator: str, steerer: str) -> str:
     return ""
 
 
-def judging_classifiers(generator: str, steerer: str, asked: Sequence[str]) -> tuple[str, ...]:
-    """Who is asked about the finished faces beside the one that steers; last the one that never does."""
-    return (*TAUGHT_BY, *(name for name in asked if name not in (steerer, embedding_classifier(generator))), HELD_OUT_CLASSIFIER)
+def judging_classifiers(generator: str, steerer: str, added: Sequence[str]) -> tuple[str, ...]:
+    """The classifiers that judge the finished faces beside the one that steers; the last one is the one that never does."""
+    steering = (steerer, find_embedding_classifier(generator))
+    return (*TAUGHT_BY, *(name for name in added if name not in steering), HELD_OUT_CLASSIFIER)
 
 
 GENERATOR = "dcgan-sharp"
-"""The generator where people look."""
+"""The generator of the pages, where the address names none."""
 
 
 @dataclass(frozen=True)
 class PhoneState:
-    """Who could unlock my phone: whose it is, who guards it, and how strictly (None: the recogniser's default)."""
+    """Who could unlock my phone: its owner, the recogniser that guards it, its threshold (None: the recogniser's default), and the
+    seed of the stranger that is open."""
 
     base: str | None
     generator: str
@@ -157,115 +152,87 @@ ChoiceValue = TypeVar("ChoiceValue", bound=str | float)
 
 @dataclass(frozen=True)
 class EmotionState:
-    """Emotion boundary: the base, the pair in the order it was chosen, how faces are made, and the one that is looked at."""
+    """Emotion boundary: the base, the pair in the order it was chosen, whether faces were asked for, and the face that is open.
 
-    base: str | None
-    pair: tuple[str, str]
-    seed: int | None
-    sample: str | None
-    generator: str
-    count: int
-    freedom: float
-    strategy: EmotionStrategy
-    gamma: float
-    loss: GuidanceLoss
-    adaptive: bool
-    resampling: int
-    steerer: str = DISTILLED
-    asked: tuple[str, ...] = ()  # added classifiers that say what they think, too
-
-    @property
-    def way(self) -> EmotionStrategy:
-        """How faces are made: in two stages only where these models can."""
-        return "direct" if explain_direct_only(self.generator, self.steerer) else self.strategy
-
-    def configuration(self, base_id: str, seed: int) -> EmotionConfiguration:
-        """What the core makes from these choices."""
-        return EmotionConfiguration(
-            *self.pair,
-            count=self.count,
-            seed=seed,
-            base=base_id,
-            generator=self.generator,
-            steerer=self.steerer,
-            judges=judging_classifiers(self.generator, self.steerer, self.asked),
-            strategy=self.way,
-            freedom=self.freedom,
-            loss=self.loss,
-            gamma=self.gamma,
-            adaptive=self.adaptive,
-            resampling=self.resampling,
-        )
-
-
-@dataclass(frozen=True)
-class MorphState:
-    """Morph: the base, the pair, the number of frames, and whether the row was asked for."""
+    strategy: as chosen; the configuration's is "direct" wherever these models cannot make faces in two stages. The configuration
+    has no base yet.
+    """
 
     base: str | None
     pair: tuple[str, str]
     wanted: bool
-    generator: str
-    frames: int
-    freedom: float
-    steerer: str = DISTILLED
-    asked: tuple[str, ...] = ()
+    sample: str | None
+    strategy: EmotionStrategy
+    configuration: EmotionConfiguration
 
-    def configuration(self, base_id: str) -> EmotionConfiguration:
-        """What the core makes from these choices. Nothing is drawn, so that the seed does not matter."""
-        return EmotionConfiguration(
-            *self.pair,
-            count=1,
-            strategy="direct",
-            base=base_id,
-            generator=self.generator,
-            freedom=self.freedom,
-            steerer=self.steerer,
-            judges=judging_classifiers(self.generator, self.steerer, self.asked),
-        )
+
+@dataclass(frozen=True)
+class MorphState:
+    """Morph: the base, the pair in the order it was chosen, whether the row was asked for, and its number of pictures.
+
+    Nothing is drawn, so that the configuration's seed does not matter. It has no base yet.
+    """
+
+    base: str | None
+    pair: tuple[str, str]
+    wanted: bool
+    frames: int
+    configuration: EmotionConfiguration
 
 
 def read_emotion_state() -> EmotionState:
     """The view of 'Emotion boundary' that the address asks for."""
-    usual = EmotionConfiguration(*DEFAULT_PAIR)
+    pair, seed = read_emotion_pair(), read_integer("seed", 0, 2**31 - 1)
+    usual = EmotionConfiguration(*pair)
+    strategy = read_choice("strategy", get_args(EmotionStrategy), usual.strategy)
+    models = _read_emotion_models()
     return EmotionState(
         base=st.query_params.get("base"),
-        pair=read_emotion_pair(),
-        seed=read_integer("seed", 0, 2**31 - 1),
+        pair=pair,
+        wanted=seed is not None,
         sample=st.query_params.get("sample"),
-        generator=read_choice("generator", registry.list_names("generator"), GENERATOR),
-        count=read_choice("count", FACE_COUNTS, 8),
-        freedom=read_choice("freedom", (KEEP, FREE), KEEP),
-        strategy=read_choice("strategy", get_args(EmotionStrategy), usual.strategy),
-        gamma=_or_default(read_number("gamma", 0.0, MAX_GAMMA), usual.gamma),
-        loss=read_choice("loss", get_args(GuidanceLoss), usual.loss),
-        adaptive=bool(read_choice("adaptive", (0, 1), int(usual.adaptive))),
-        resampling=int(_or_default(read_integer("resampling", 1, MAX_RESAMPLING), usual.resampling)),
-        **_read_classifiers(),
+        strategy=strategy,
+        configuration=EmotionConfiguration(
+            *pair,
+            count=read_choice("count", FACE_COUNTS, 8),
+            seed=seed or 0,
+            strategy="direct" if explain_direct_only(models["generator"], models["steerer"]) else strategy,
+            freedom=read_choice("freedom", (KEEP, FREE), KEEP),
+            gamma=_or_default(read_number("gamma", 0.0, MAX_GAMMA), usual.gamma),
+            loss=read_choice("loss", get_args(GuidanceLoss), usual.loss),
+            adaptive=bool(read_choice("adaptive", (0, 1), int(usual.adaptive))),
+            resampling=int(_or_default(read_integer("resampling", 1, MAX_RESAMPLING), usual.resampling)),
+            **models,
+        ),
     )
 
 
 def read_morph_state() -> MorphState:
     """The view of 'Morph' that the address asks for."""
+    pair = read_emotion_pair()
     return MorphState(
         base=st.query_params.get("base"),
-        pair=read_emotion_pair(),
+        pair=pair,
         wanted=bool(read_choice("row", (0, 1), 0)),
-        generator=read_choice("generator", registry.list_names("generator"), GENERATOR),
         frames=read_choice("frames", FRAME_COUNTS, FRAME_COUNTS[1]),
-        freedom=read_choice("freedom", (KEEP, FREE), KEEP),
-        **_read_classifiers(),
+        configuration=EmotionConfiguration(
+            *pair,
+            count=1,
+            strategy="direct",
+            freedom=read_choice("freedom", (KEEP, FREE), KEEP),
+            **_read_emotion_models(),
+        ),
     )
 
 
-def _read_classifiers() -> dict[str, Any]:
-    """Which network steers, and which others are asked: built-in ones always are, added ones where the address says so."""
+def _read_emotion_models() -> dict[str, Any]:
+    """Generator, steerer and judges: built-in classifiers always judge, added ones where the address says so."""
+    generator = read_choice("generator", registry.list_names("generator"), GENERATOR)
     added = scores.list_custom_names("classifier")
-    asked = st.query_params.get("asked", "").split(",")
-    return {
-        "steerer": read_choice("steerer", (DISTILLED, *added), DISTILLED),
-        "asked": tuple(name for name in added if name in asked),
-    }
+    chosen = st.query_params.get("asked", "").split(",")
+    steerer = read_choice("steerer", (DISTILLED, *added), DISTILLED)
+    judges = judging_classifiers(generator, steerer, [name for name in added if name in chosen])
+    return {"generator": generator, "steerer": steerer, "judges": judges}
 
 
 def _or_default(value: float | None, default: float) -> float:
@@ -284,8 +251,8 @@ def read_emotion_pair() -> tuple[str, str]:
 
 def read_choice(name: str, known: Sequence[ChoiceValue], default: ChoiceValue) -> ChoiceValue:
     """The one of ``known`` that the address names, else the default."""
-    asked = st.query_params.get(name)
-    return next((each for each in known if str(each) == asked), default)
+    text = st.query_params.get(name)
+    return next((value for value in known if str(value) == text), default)
 
 
 def read_number(name: str, low: float, high: float) -> float | None:
@@ -307,9 +274,9 @@ def read_integer(name: str, low: int, high: int) -> int | None:
 
 
 def choose_models() -> tuple[str, str]:
-    """Widgets for generator and recogniser, by the registry's names -> their values.
+    """Widgets for generator and recogniser -> the names that were chosen.
 
-    Names are shown as they are, with the title below: what stands in a bound address is what a widget shows.
+    The widgets show the registry's names, with the title below: a widget bound to the address writes what it shows.
     """
     chosen = []
     for label, kind, default in (

@@ -201,7 +201,7 @@ def test_events_of_several_groups_keep_their_own_ways():
     events = [BaseShown(0, np.zeros((2, 2, 3), np.uint8), everybody)]
     events += [DenoisingStep(first, 0.5, np.array([[0.1 * first, 0.0], [0.3, 0.1 * first]])) for first in (0, 2, 0)]
     gathered = runs.gather_events(events)
-    assert gathered.ways == {0: [(0, 0)] * 2, 1: [(0.3, 0)] * 2, 2: [(0.2, 0)], 3: [(0.3, 0.2)]}
+    assert gathered.paths == {0: [(0, 0)] * 2, 1: [(0.3, 0)] * 2, 2: [(0.2, 0)], 3: [(0.3, 0.2)]}
 
 
 def test_where_an_answer_flips():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,29 +28,30 @@ if TYPE_CHECKING:
 MORPH_JOB = "morph_job"
 
 MorphFrame = tuple[NDArray[np.uint8], Mapping[str, ClassifierScores]]
-"""A picture and what every classifier says of it."""
+"""A picture and every classifier's scores of it."""
 
 
 def choose_morph(view: MorphState) -> tuple[GalleryBase, EmotionConfiguration | None]:
     """The base beside the choices and the button; the configuration is None until a row is asked for."""
+    configuration = view.configuration
     with st.container(key="models"), st.popover("Change the settings", type="tertiary", icon=":material/tune:"):
-        page.choose_generator(view.generator)
-        page.choose_classifiers(view.generator, view.steerer, view.asked)
+        page.choose_generator(configuration.generator)
+        page.choose_classifiers(configuration)
         st.segmented_control("How many pictures?", state.FRAME_COUNTS, required=True, **page.bind_widget("frames", view.frames))
-    base = page.find_base(view.generator, view.base)
+    base = page.find_base(configuration.generator, view.base)
     with st.container(key="owner"):
-        portrait, ways = st.columns([4, 9], gap="large")
-        with ways:
-            page.choose_base(view.generator, base)
+        portrait, choices = st.columns([4, 9], gap="large")
+        with choices:
+            page.choose_base(configuration.generator, base)
             page.choose_emotions(view.pair, "From which feeling to which?")
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
-                page.choose_closeness(view.freedom)
+                page.choose_closeness(configuration.freedom)
                 st.button("Make the row", type="primary", key="make-row", on_click=_start_morph, args=(base.base_id,))
         with portrait:
             st.html(
                 markup.portrait_html(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}")
             )
-    return base, view.configuration(base.base_id) if view.wanted else None
+    return base, replace(configuration, base=base.base_id) if view.wanted else None
 
 
 def _start_morph(base_id: str) -> None:
@@ -59,10 +61,10 @@ def _start_morph(base_id: str) -> None:
 
 
 def show_morph(configuration: EmotionConfiguration, frames: int) -> None:
-    """The row under its slider; while it is being made, the pictures that there are."""
-    made: EmotionMorph | None = runs.cached_morphs().get((configuration, frames))
-    if made is not None:
-        _show_finished_morph(configuration, made)
+    """The row under its slider; while it is being made, the pictures so far."""
+    morph: EmotionMorph | None = runs.cached_morphs().get((configuration, frames))
+    if morph is not None:
+        _show_finished_morph(configuration, morph)
         return
     job = find_or_start_job(MORPH_JOB, (configuration, frames), "morph", runs.make_morph_job(configuration, frames))
     if job.status == "done":
@@ -86,28 +88,29 @@ def _watch_morph(configuration: EmotionConfiguration, frames: int, job_id: str) 
 
 
 def find_flip(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Shares along a row -> where the second overtakes the first, in [0, 1] of the way, between two frames by a straight line.
+    """Shares along a row -> where the second overtakes the first, in [0, 1] of the way, interpolated linearly between two frames.
 
-    None where it never does: the second leads from the start, or never.
+    None where it never does: the second is ahead from the start, or never.
     """
-    lead = np.subtract(second, first)
-    for index in range(1, len(lead)):
-        if lead[index - 1] <= 0 < lead[index]:
-            part = -lead[index - 1] / (lead[index] - lead[index - 1])
-            return float(index - 1 + part) / (len(lead) - 1)
+    difference = np.subtract(second, first)
+    for index in range(1, len(difference)):
+        if difference[index - 1] <= 0 < difference[index]:
+            part = -difference[index - 1] / (difference[index] - difference[index - 1])
+            return float(index - 1 + part) / (len(difference) - 1)
     return None
 
 
 def classifier_voices(configuration: EmotionConfiguration, row: Sequence[MorphFrame | None]) -> list[MorphVoice]:
-    """Every classifier along a row, the one that steers first. Where it flips is known once the row is complete."""
+    """Every classifier along a row, the one that steers first. Its flip is known once the row is complete."""
     first, second = configuration.pair
     result = []
     for name in configuration.classifiers:
         shares = [None if frame is None else frame[1][name].calibrated for frame in row]
-        known = [each for each in shares if each is not None]
-        turn = find_flip([each[first] for each in known], [each[second] for each in known]) if len(known) == len(row) else None
-        rounded = [None if each is None else [round(float(share), 4) for share in each] for each in shares]
-        result.append(MorphVoice(registry.find_entry(name).title, configuration.part(name), rounded, turn))
+        known = [frame for frame in shares if frame is not None]
+        complete = len(known) == len(row)
+        flip = find_flip([frame[first] for frame in known], [frame[second] for frame in known]) if complete else None
+        rounded = [None if frame is None else [round(float(share), 4) for share in frame] for frame in shares]
+        result.append(MorphVoice(registry.find_entry(name).title, configuration.part(name), rounded, flip))
     return result
 
 
@@ -122,12 +125,12 @@ def _show_morph_frames(configuration: EmotionConfiguration, row: Sequence[MorphF
     )
 
 
-def _show_finished_morph(configuration: EmotionConfiguration, made: EmotionMorph) -> None:
-    _show_morph_frames(configuration, list(zip(made.pictures, made.opinions, strict=True)), "morph")
+def _show_finished_morph(configuration: EmotionConfiguration, morph: EmotionMorph) -> None:
+    _show_morph_frames(configuration, list(zip(morph.pictures, morph.opinions, strict=True)), "morph")
     st.html(
         markup.caption_html(
             f"Three faces were looked for near the base: clearly {configuration.emotion1}, on the line, and clearly "
-            f"{configuration.emotion2}. The {len(made.pictures)} pictures lie on the straight way between them; each was judged "
+            f"{configuration.emotion2}. The {len(morph.pictures)} pictures lie on the straight way between them; each was judged "
             "for itself. The bars below show which feeling each network finds strongest, grey where it is a third; the stroke is "
             "where it goes from the one to the other. Shares are calibrated."
         )

@@ -1,15 +1,14 @@
-"""The page 'Emotion boundary': choices that live in the address (the page 'Morph' uses them too), the run, and the stored table
-of all 15 pairs.
+"""The page 'Emotion boundary': choices that live in the address (those of 'Morph' too), the run, and the table of all 15 pairs.
 
-The address is the truth: a widget is set from it on every run, and its callback writes there. A new choice drops what was made
-for another
-one. Results are imported inside functions, because they need pandas and SciPy.
+The address is the truth: a widget is set from it on every run, and its callback writes there. A new choice drops the faces that
+were made for another one.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -18,10 +17,18 @@ import streamlit as st
 from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
-from core.sampling.emotion.configuration import DISTILLED, FREE, KEEP, EmotionConfiguration, EmotionStrategy, GuidanceLoss
+from core.sampling.emotion.configuration import (
+    DISTILLED,
+    FREE,
+    KEEP,
+    EmotionConfiguration,
+    EmotionStrategy,
+    GuidanceLoss,
+    find_embedding_classifier,
+)
 from core.sampling.stored import scores
 from ui import cache, components, markup, navigation, progress, state
-from ui.emotion import runs
+from ui.emotion import results, runs
 from ui.emotion.runs import EmotionRun
 from ui.jobs import find_or_start_job
 from ui.markup import caption_html
@@ -37,11 +44,11 @@ CLOSENESS_NAMES = {KEEP: "Keep the face", FREE: "Be free"}
 
 
 def set_choices(**values: object) -> None:
-    """Write choices to the address; what was made for others is no longer shown."""
+    """Write choices to the address, and drop from it what was made for earlier ones."""
     for name, value in values.items():
         st.query_params[name] = str(int(value)) if isinstance(value, bool) else str(value)
-    for made in ("seed", "sample", "row"):
-        st.query_params.pop(made, None)
+    for parameter in ("seed", "sample", "row"):
+        st.query_params.pop(parameter, None)
 
 
 def _store_choice(name: str) -> None:
@@ -59,7 +66,7 @@ def bind_widget(name: str, value: object) -> dict[str, Any]:
 def find_base(generator: str, base_id: str | None) -> GalleryBase:
     """The gallery's face of that id; the first one where the id is none of the gallery's."""
     gallery = cache.cached_gallery(generator)
-    return next((each for each in gallery.bases if each.base_id == base_id), gallery.bases[0])
+    return next((base for base in gallery.bases if base.base_id == base_id), gallery.bases[0])
 
 
 def choose_base(generator: str, base: GalleryBase) -> None:
@@ -68,7 +75,7 @@ def choose_base(generator: str, base: GalleryBase) -> None:
 
 
 def choose_emotions(pair: tuple[str, str], label: str) -> None:
-    """Six feelings, two of them chosen. Pressing a third one lets go of the one that was chosen first."""
+    """Six feelings, two of them chosen. Pressing a third one drops the one that was chosen first."""
     st.session_state["feelings"] = list(pair)
     st.pills(
         label,
@@ -83,7 +90,7 @@ def choose_emotions(pair: tuple[str, str], label: str) -> None:
 
 
 def _store_emotions(pair: tuple[str, str]) -> None:
-    new = [each for each in st.session_state["feelings"] if each not in pair]
+    new = [emotion for emotion in st.session_state["feelings"] if emotion not in pair]
     if new:
         set_choices(pair=f"{pair[1]}-{new[-1]}")
 
@@ -110,11 +117,12 @@ def choose_generator(generator: str) -> None:
     )
 
 
-def choose_classifiers(generator: str, steerer: str, asked: Sequence[str]) -> None:
-    """Which network steers, and which of those that the user added are asked too; nothing where none was added."""
+def choose_classifiers(configuration: EmotionConfiguration) -> None:
+    """Which network steers, and which of those that the user added judge too; nothing where none was added."""
+    generator, steerer = configuration.generator, configuration.steerer
     added = scores.list_custom_names("classifier")
     known = state.usable_classifiers(generator)
-    reader = state.embedding_classifier(generator)
+    reader = find_embedding_classifier(generator)
     if reader is not None:
         st.html(
             caption_html(
@@ -131,7 +139,7 @@ def choose_classifiers(generator: str, steerer: str, asked: Sequence[str]) -> No
         )
     others = [name for name in known if name not in (reader, steerer)]
     if others:
-        st.session_state["asked_wanted"] = [name for name in asked if name in others]
+        st.session_state["asked_wanted"] = [name for name in configuration.judges if name in others]
         st.pills(
             "Who else is asked about the faces?",
             others,
@@ -168,17 +176,20 @@ def choose_configuration(view: EmotionState) -> tuple[GalleryBase, EmotionConfig
     """The base, large, beside all choices and the button; the configuration is None until faces are asked for."""
     with st.container(key="models"), st.popover("Change the settings", type="tertiary", icon=":material/tune:"):
         _show_settings(view)
-    base = find_base(view.generator, view.base)
+    configuration = view.configuration
+    base = find_base(configuration.generator, view.base)
     with st.container(key="owner"):
-        portrait, ways = st.columns([4, 9], gap="large")
-        with ways:
-            choose_base(view.generator, base)
+        portrait, choices = st.columns([4, 9], gap="large")
+        with choices:
+            choose_base(configuration.generator, base)
             choose_emotions(view.pair, "Between which two feelings?")
             with st.container(horizontal=True, gap="medium"):
-                st.segmented_control("How many faces?", state.FACE_COUNTS, required=True, **bind_widget("count", view.count))
-                choose_closeness(view.freedom)
+                st.segmented_control(
+                    "How many faces?", state.FACE_COUNTS, required=True, **bind_widget("count", configuration.count)
+                )
+                choose_closeness(configuration.freedom)
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
-                reason = state.explain_direct_only(view.generator, view.steerer)
+                reason = state.explain_direct_only(configuration.generator, configuration.steerer)
                 st.segmented_control(
                     "How are they made?",
                     ["direct"] if reason else list(STRATEGIES),
@@ -187,10 +198,17 @@ def choose_configuration(view: EmotionState) -> tuple[GalleryBase, EmotionConfig
                     wrap=True,
                     help="Two stages: a diffusion in the space of faces, steered between both feelings, then a picture. "
                     "Direct search: the picture itself is changed, step by step.",
-                    **bind_widget("strategy", view.way),
+                    **bind_widget("strategy", configuration.strategy),
                 )
                 seed = st.number_input(
-                    "Seed", 0, 2**31 - 1, view.seed or 0, step=1, key="seed_wanted", width=150, help="Another number, other faces."
+                    "Seed",
+                    0,
+                    2**31 - 1,
+                    configuration.seed,
+                    step=1,
+                    key="seed_wanted",
+                    width=150,
+                    help="Another number, other faces.",
                 )
                 st.button("Make faces", type="primary", key="make-faces", on_click=_start_run, args=(base.base_id, seed))
             if reason:
@@ -199,7 +217,7 @@ def choose_configuration(view: EmotionState) -> tuple[GalleryBase, EmotionConfig
             st.html(
                 markup.portrait_html(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}")
             )
-    return base, None if view.seed is None else view.configuration(base.base_id, view.seed)
+    return base, replace(view.configuration, base=base.base_id) if view.wanted else None
 
 
 def _start_run(base_id: str, seed: int) -> None:
@@ -210,19 +228,22 @@ def _start_run(base_id: str, seed: int) -> None:
 
 
 def _show_settings(view: EmotionState) -> None:
-    """What few people change."""
-    choose_generator(view.generator)
-    choose_classifiers(view.generator, view.steerer, view.asked)
+    """The choices that few people change."""
+    configuration = view.configuration
+    choose_generator(configuration.generator)
+    choose_classifiers(configuration)
     st.select_slider(
         "How strongly is it steered? (gamma of equation 2)",
-        sorted({*GAMMAS, view.gamma}),
+        sorted({*GAMMAS, configuration.gamma}),
         format_func="{:g}".format,
-        disabled=view.way != "two-stage",
-        **bind_widget("gamma", view.gamma),
+        disabled=configuration.strategy != "two-stage",
+        **bind_widget("gamma", configuration.gamma),
     )
-    st.radio("What is rewarded?", list(LOSSES), format_func=LOSSES.get, **bind_widget("loss", view.loss))
-    st.toggle("Scale each step to its noise (CoCoG-2)", **bind_widget("adaptive", view.adaptive))
-    st.slider("Times each step is repeated (CoCoG-2)", 1, state.MAX_RESAMPLING, **bind_widget("resampling", view.resampling))
+    st.radio("What is rewarded?", list(LOSSES), format_func=LOSSES.get, **bind_widget("loss", configuration.loss))
+    st.toggle("Scale each step to its noise (CoCoG-2)", **bind_widget("adaptive", configuration.adaptive))
+    st.slider(
+        "Times each step is repeated (CoCoG-2)", 1, state.MAX_RESAMPLING, **bind_widget("resampling", configuration.resampling)
+    )
     st.button("As the paper writes it", key="as-in-paper", on_click=_set_paper_guidance)
 
 
@@ -232,14 +253,14 @@ def _set_paper_guidance() -> None:
 
 
 def find_or_make_run(configuration: EmotionConfiguration, title: str) -> EmotionRun | None:
-    """The finished run; while it is being made, what there is so far is shown instead and None comes back."""
+    """The finished run; while it is being made, the faces so far are shown instead and None comes back."""
     run: EmotionRun | None = runs.cached_runs().get(configuration)
     if run is not None:
         return run
     job = find_or_start_job(EMOTION_JOB, configuration, "emotion boundary", runs.make_run_job(configuration))
     if job.status == "done":
-        done: EmotionRun = job.result
-        return done
+        result: EmotionRun = job.result
+        return result
     if job.finished:
         progress.show_outcome(job)
         return None
@@ -249,20 +270,16 @@ def find_or_make_run(configuration: EmotionConfiguration, title: str) -> Emotion
 
 @st.fragment(run_every=progress.POLL_SECONDS)
 def _watch_run(configuration: EmotionConfiguration, title: str, job_id: str) -> None:
-    from ui.emotion import results
-
     job = progress.poll_job(job_id)
     results.show_unfinished_run(runs.gather_events(list(job.events)), configuration, title)
 
 
 def show_run(configuration: EmotionConfiguration, base: GalleryBase, run: EmotionRun, selected: str | None) -> None:
-    """The finished faces, what they add up to, and the one that is looked at."""
-    from ui.emotion import results
-
+    """The finished faces, the run's statistics, and the face that is open."""
     results.show_finished_run(run, configuration, base.title, results.select_face)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         offer_run_download(configuration, run)
-        ask_people(run.made, f"{configuration.emotion1.capitalize()} or {configuration.emotion2}: {base.title}")
+        ask_people(run.sample_set, f"{configuration.emotion1.capitalize()} or {configuration.emotion2}: {base.title}")
         st.page_link(
             navigation.build_page(navigation.MORPH),
             label="Walk from one feeling to the other",
@@ -274,11 +291,11 @@ def show_run(configuration: EmotionConfiguration, base: GalleryBase, run: Emotio
 
 
 def offer_run_download(configuration: EmotionConfiguration, run: EmotionRun) -> None:
-    """The whole set as a zip archive: tables, latents, pictures, and what made them."""
+    """The whole set as a zip archive: tables, latents, pictures and provenance."""
     name = f"liminal-{configuration.emotion1}-{configuration.emotion2}-{configuration.base}-{configuration.seed}"
     st.download_button(
         "Download this set",
-        lambda: run.made.to_zip(name),
+        lambda: run.sample_set.to_zip(name),
         f"{name}.zip",
         "application/zip",
         key="download",
@@ -288,33 +305,34 @@ def offer_run_download(configuration: EmotionConfiguration, run: EmotionRun) -> 
 
 
 def show_acceptance_table(view: EmotionState) -> None:
-    """All pairs under the network that steers and the one that never does; one line where nothing is stored."""
+    """All pairs by the classifier that steers and the one that never does; one line where nothing is stored."""
     st.header("All fifteen pairs", anchor=False)
     try:
         table = cache.cached_acceptance()
     except LiminalError as error:
         st.html(markup.caption_html(str(error)))
         return
-    usual = EmotionConfiguration(*view.pair, strategy=view.way)
+    strategy = view.configuration.strategy
+    usual = EmotionConfiguration(*view.pair, strategy=strategy)
     names = (usual.steerer, usual.bystander)
     titles = [runs.name_classifier(name, usual) for name in names]
-    rows = [row for row in table["pairs"] if row["strategy"] == view.way]
+    rows = [row for row in table["pairs"] if row["strategy"] == strategy]
     if not rows:
-        st.html(markup.caption_html(f"Nothing is stored for “{STRATEGIES[view.way]}”; choose the other way of making faces."))
+        st.html(markup.caption_html(f"Nothing is stored for “{STRATEGIES[strategy]}”; choose the other way of making faces."))
         return
     sums = {name: {kind: _sum_counts(rows, kind, name) for kind in ("guided", "unguided")} for name in names}
-    (with_steer, of_steer), (without_steer, _) = sums[names[0]]["guided"], sums[names[0]]["unguided"]
-    (with_judge, of_judge), (without_judge, _) = sums[names[1]]["guided"], sums[names[1]]["unguided"]
+    (steerer_count, steerer_n), (steerer_unguided, _) = sums[names[0]]["guided"], sums[names[0]]["unguided"]
+    (held_out_count, held_out_n), (held_out_unguided, _) = sums[names[1]]["guided"], sums[names[1]]["unguided"]
     st.html(
         markup.intro_html(
-            f"Some pairs are harder than others. Over all pairs {with_steer:,} of {of_steer:,} guided faces could be either for "
-            f"{titles[0]}, and {with_judge:,} of {of_judge:,} for {titles[1]}; without guidance {without_steer:,} and "
-            f"{without_judge:,}."
+            f"Some pairs are harder than others. Over all pairs {steerer_count:,} of {steerer_n:,} guided faces could be either "
+            f"for {titles[0]}, and {held_out_count:,} of {held_out_n:,} for {titles[1]}; without guidance {steerer_unguided:,} "
+            f"and {held_out_unguided:,}."
         )
         + _legend_html()
         + _chart_html(rows, names, titles, view)
         + markup.caption_html(
-            f"“{STRATEGIES[view.way]}”, {registry.find_entry(table['generator']).title}, made on {table['date']} with "
+            f"“{STRATEGIES[strategy]}”, {registry.find_entry(table['generator']).title}, made on {table['date']} with "
             f"'{table['command']}'. A dot is the share that could be either, the line its 95 % Wilson interval; the same seeds "
             "with and without guidance. Press a pair to choose it."
         )
@@ -333,10 +351,10 @@ def _legend_html() -> str:
 
 def _chart_html(rows: list[Mapping[str, Any]], names: Sequence[str], titles: Sequence[str], view: EmotionState) -> str:
     head = "".join(f"<span>{html.escape(title)}</span>" for title in titles)
-    stays = {"strategy": view.strategy, "generator": view.generator} | ({"base": view.base} if view.base else {})
+    parameters = {"strategy": view.strategy, "generator": view.configuration.generator} | ({"base": view.base} if view.base else {})
     body = ""
-    for row in sorted(rows, key=lambda each: -each["guided"][names[0]]["count"] / max(1, each["guided"][names[0]]["n"])):
-        address = urlencode(stays | {"pair": f"{row['emotion1']}-{row['emotion2']}"})
+    for row in sorted(rows, key=lambda row: -row["guided"][names[0]]["count"] / max(1, row["guided"][names[0]]["n"])):
+        address = urlencode(parameters | {"pair": f"{row['emotion1']}-{row['emotion2']}"})
         cells = "".join(_cell_html(row, name, title) for name, title in zip(names, titles, strict=True))
         body += f'<a href="?{html.escape(address)}" target="_self">{row["emotion1"]} or {row["emotion2"]}</a>{cells}'
     return f'<div class="intervals"><b></b>{head}{body}</div>'

@@ -1,5 +1,5 @@
-"""What a run of emotion samples gave: the faces as tiles and one beside its base, how many could be either, how unsure the
-classifiers are, and how rare that is.
+"""The results of a run of emotion samples: its faces as tiles and one beside its base, how many could be either, how unsure the
+classifiers are, and how rare such faces are in the reference set.
 """
 
 from __future__ import annotations
@@ -26,49 +26,45 @@ from ui.emotion.runs import EmotionFace, EmotionPath, EmotionRun, RunEvents
 from ui.pictures import face_url
 
 MAX_PATH_STEPS = 24
-"""Steps of a way that are drawn, at most."""
+"""Steps of a path that are drawn, at most."""
 
 
-def _thin_path(way: EmotionPath) -> EmotionPath:
-    stride = max(1, math.ceil(len(way) / MAX_PATH_STEPS))
-    return way[::stride]
+def _thin_path(path: EmotionPath) -> EmotionPath:
+    stride = max(1, math.ceil(len(path) / MAX_PATH_STEPS))
+    return path[::stride]
 
 
 def build_face_tile(
-    identifier: str, made: BoundarySampleMade, way: EmotionPath, configuration: EmotionConfiguration
+    identifier: str, sample: BoundarySampleMade, path: EmotionPath, configuration: EmotionConfiguration
 ) -> BoundaryFace:
-    """One finished face."""
-    said, place = (
-        runs.describe_verdict(made, configuration, configuration.steerer),
-        runs.map_position(made.opinions[configuration.steerer], configuration),
-    )
-    judge = configuration.bystander
-    agrees = made.passed[judge]
-    title = registry.find_entry(judge).title
-    note = f"{runs.describe_shares(place, configuration)}. "
-    note += f"{title} agrees." if agrees else f"{title} sees {runs.strongest_emotion(made.opinions[judge])}."
+    """One finished face as a tile."""
+    steerer, held_out = configuration.steerer, configuration.bystander
+    verdict = runs.describe_verdict(sample, configuration, steerer)
+    position = runs.map_position(sample.opinions[steerer], configuration)
+    title = registry.find_entry(held_out).title
+    agreement = "agrees" if sample.passed[held_out] else f"sees {runs.strongest_emotion(sample.opinions[held_out])}"
     return BoundaryFace(
         id=identifier,
-        src=face_url(made.image),
-        alt=f"Generated face between {configuration.emotion1} and {configuration.emotion2}: {said}",
-        words=said,
-        note=note,
-        verdict="open" if made.passed[configuration.steerer] else "closed",
-        place=place,
-        path=_thin_path(way),
+        src=face_url(sample.image),
+        alt=f"Generated face between {configuration.emotion1} and {configuration.emotion2}: {verdict}",
+        words=verdict,
+        note=f"{runs.describe_shares(position, configuration)}. {title} {agreement}.",
+        verdict="open" if sample.passed[steerer] else "closed",
+        place=position,
+        path=_thin_path(path),
     )
 
 
-def _build_base_tile(shown: BaseShown, title: str, configuration: EmotionConfiguration) -> BaseFace:
-    opinion = shown.opinions[configuration.steerer]
-    place = runs.map_position(opinion, configuration)
+def _build_base_tile(base: BaseShown, title: str, configuration: EmotionConfiguration) -> BaseFace:
+    opinion = base.opinions[configuration.steerer]
+    position = runs.map_position(opinion, configuration)
     return BaseFace(
-        src=face_url(shown.image),
+        src=face_url(base.image),
         alt=f"The base, a generated face: {title}",
         title=f"The base: {title}",
         words=f"{registry.find_entry(configuration.steerer).title} sees {runs.strongest_emotion(opinion)} most; "
-        f"{runs.describe_shares(place, configuration)}.",
-        place=place,
+        f"{runs.describe_shares(position, configuration)}.",
+        place=position,
     )
 
 
@@ -87,17 +83,17 @@ def _show_map(
 
 
 def show_unfinished_run(so_far: RunEvents, configuration: EmotionConfiguration, title: str) -> None:
-    """What there is already, and where the others are on their way."""
+    """The faces so far, and the paths of the others."""
     if so_far.base is None:
         return
     tiles = []
     for index in range(configuration.count):
-        identifier, way = f"sample-{index}", so_far.ways.get(index, [])
-        made = so_far.made.get(index)
+        identifier, path = f"sample-{index}", so_far.paths.get(index, [])
+        sample = so_far.faces.get(index)
         tiles.append(
-            BoundaryFace(identifier, path=_thin_path(way))
-            if made is None
-            else build_face_tile(identifier, made, way, configuration)
+            BoundaryFace(identifier, path=_thin_path(path))
+            if sample is None
+            else build_face_tile(identifier, sample, path, configuration)
         )
     _show_map(
         [BoundaryGroup(tiles)], _build_base_tile(so_far.base, title, configuration), configuration, lambda _: None, "boundary-live"
@@ -106,27 +102,27 @@ def show_unfinished_run(so_far: RunEvents, configuration: EmotionConfiguration, 
 
 def show_finished_run(run: EmotionRun, configuration: EmotionConfiguration, title: str, on_pick: Callable[[str], None]) -> None:
     """All faces of a run: those that could be either first, then the filtered ones and why."""
-    tiles = [build_face_tile(face.made.sample_id, face.made, face.way, configuration) for face in run.faces]
-    kept = [each for each in tiles if each.verdict == "open"]
-    lost = [each for each in tiles if each.verdict != "open"]
+    tiles = [build_face_tile(face.sample.sample_id, face.sample, face.path, configuration) for face in run.faces]
+    passed = [tile for tile in tiles if tile.verdict == "open"]
+    filtered = [tile for tile in tiles if tile.verdict != "open"]
     steerer = runs.name_classifier(configuration.steerer, configuration)
     groups = []
-    if kept:
+    if passed:
         groups.append(
             BoundaryGroup(
-                kept,
+                passed,
                 title=f"Could be {configuration.emotion1} or {configuration.emotion2}",
                 note=f"{steerer}, sees more of both than in three quarters of plain faces. "
                 f"Bars: {configuration.emotion1} above, {configuration.emotion2} below.",
             )
         )
-    if lost:
+    if filtered:
         groups.append(
             BoundaryGroup(
-                lost,
+                filtered,
                 title="Filtered out, and why",
                 note=""
-                if kept
+                if passed
                 else f"None of these has enough of both feelings for {registry.find_entry(configuration.steerer).title}; try more "
                 "faces, or be free of the base.",
             )
@@ -135,7 +131,7 @@ def show_finished_run(run: EmotionRun, configuration: EmotionConfiguration, titl
 
 
 def select_face(sample_id: str) -> None:
-    """Open a face: its name goes to the address."""
+    """Open a face: write its id to the address."""
     st.query_params["sample"] = sample_id
 
 
@@ -144,33 +140,33 @@ def _clear_face() -> None:
 
 
 def open_selected_face(run: EmotionRun, configuration: EmotionConfiguration, selected: str | None) -> None:
-    """The face of the address; nothing where the run has none of that name."""
-    face = next((each for each in run.faces if each.made.sample_id == selected), None)
+    """The selected face beside its base; nothing where the run has none of that id."""
+    face = next((face for face in run.faces if face.sample.sample_id == selected), None)
     if face is not None:
         _show_face_dialog(run, configuration, face)
 
 
 @st.dialog("One face beside its base", width="large", on_dismiss=_clear_face)
 def _show_face_dialog(run: EmotionRun, configuration: EmotionConfiguration, face: EmotionFace) -> None:
-    made, steerer, judge = face.made, configuration.steerer, configuration.bystander
-    said = {name: runs.describe_verdict(made, configuration, name) for name in configuration.classifiers}
+    sample, steerer, held_out = face.sample, configuration.steerer, configuration.bystander
+    verdicts = {name: runs.describe_verdict(sample, configuration, name) for name in configuration.classifiers}
     limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
     pictures, facts = st.columns([6, 5], gap="large", vertical_alignment="center")
     with pictures:
-        st.html(markup.pair_html((face_url(run.base.image), "The base"), (face_url(made.image), said[steerer].capitalize())))
+        st.html(markup.pair_html((face_url(run.base.image), "The base"), (face_url(sample.image), verdicts[steerer].capitalize())))
     with facts:
-        st.subheader("Kept" if made.passed[steerer] else "Filtered out", anchor=False)
+        st.subheader("Kept" if sample.passed[steerer] else "Filtered out", anchor=False)
         st.html(
             markup.intro_html(
-                f"{said[steerer].capitalize()}, says {runs.name_classifier(steerer, configuration)}. "
-                f"{runs.describe_similarity(made.distance, limit, configuration.recogniser)}."
+                f"{verdicts[steerer].capitalize()}, says {runs.name_classifier(steerer, configuration)}. "
+                f"{runs.describe_similarity(sample.distance, limit, configuration.recogniser)}."
             )
         )
         st.html(
             markup.caption_html(
                 f"A face is kept when its activations (logits) for both feelings are above the 75th percentile of plain faces. "
-                f"{registry.find_entry(judge).title} took no part in making this face. 'Neutral' is left out of all shares; networks "
-                "disagree a lot, and none of them sees what is felt."
+                f"{registry.find_entry(held_out).title} took no part in making this face. 'Neutral' is left out of all shares; "
+                "networks disagree a lot, and none of them sees what is felt."
             )
         )
         raw = st.toggle(
@@ -180,7 +176,7 @@ def _show_face_dialog(run: EmotionRun, configuration: EmotionConfiguration, face
         with column:
             st.html(
                 f'<p class="voice"><b>{registry.find_entry(name).title}</b><small>{configuration.part(name)}</small>'
-                f"{said[name]}</p>" + markup.bars_html(_classifier_shares(made.opinions[name], raw=raw))
+                f"{verdicts[name]}</p>" + markup.bars_html(_classifier_shares(sample.opinions[name], raw=raw))
             )
     st.html(markup.caption_html("The address of this page brings this face back."))
 
@@ -193,17 +189,17 @@ BINS = 44
 
 
 def show_run_figures(run: EmotionRun, configuration: EmotionConfiguration) -> None:
-    """The run in figures, and its faces among plain ones."""
+    """The run's statistics, and its faces among the reference set."""
     limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
-    found = summarise_boundary(run.made.samples, configuration.steerer, configuration.recogniser, limit)
+    statistics = summarise_boundary(run.sample_set.samples, configuration.steerer, configuration.recogniser, limit)
     try:
         reference: ReferenceSet | None = cache.cached_reference_set(configuration.generator)
     except LiminalError as error:
         st.info(str(error))
         reference = None
     st.header("Does it hold for a network that did not steer?", anchor=False)
-    _show_sentences(found, configuration, reference)
-    _show_classifier_table(found, configuration, reference)
+    _show_sentences(statistics, configuration, reference)
+    _show_classifier_table(statistics, configuration, reference)
     if reference is not None:
         st.space("medium")
         _show_reference_activations(run, configuration, reference)
@@ -213,16 +209,16 @@ def _interval_text(share: Proportion) -> str:
     return f"{format_percent(share.low)} to {format_percent(share.high)}"
 
 
-def _show_sentences(found: BoundaryStatistics, configuration: EmotionConfiguration, reference: ReferenceSet | None) -> None:
-    judge = configuration.bystander
-    steered, watched = found.of(configuration.steerer), found.of(judge)
+def _show_sentences(statistics: BoundaryStatistics, configuration: EmotionConfiguration, reference: ReferenceSet | None) -> None:
+    held_out = configuration.bystander
+    by_steerer, by_held_out = statistics.of(configuration.steerer).passed, statistics.of(held_out).passed
     text = (
-        f"{steered.passed.count} of {steered.passed.n} could be either for "
-        f"{runs.name_classifier(configuration.steerer, configuration)}; {watched.passed.count} of {watched.passed.n} for "
-        f"{runs.name_classifier(judge, configuration)}."
+        f"{by_steerer.count} of {by_steerer.n} could be either for "
+        f"{runs.name_classifier(configuration.steerer, configuration)}; {by_held_out.count} of {by_held_out.n} for "
+        f"{runs.name_classifier(held_out, configuration)}."
     )
     if reference is not None:
-        passed, plain = reference.plain_share(judge, configuration.pair)
+        passed, plain = reference.plain_share(held_out, configuration.pair)
         text += f" Of plain faces, {format_percent(passed / plain)} could be either for the latter."
     st.html(markup.intro_html(text))
 
@@ -233,16 +229,16 @@ def describe_entropy(bits: float) -> str:
 
 
 def _classifier_row_html(
-    each: ClassifierStatistics, part: str, configuration: EmotionConfiguration, reference: ReferenceSet | None
+    row: ClassifierStatistics, part: str, configuration: EmotionConfiguration, reference: ReferenceSet | None
 ) -> str:
-    answers = each.calibrated
+    answers = row.calibrated
     plain = ""
     if reference is not None:
-        passed, population = reference.plain_share(each.classifier, configuration.pair)
+        passed, population = reference.plain_share(row.classifier, configuration.pair)
         plain = f"<small>plain faces: {format_percent(passed / population)} of {population:,}</small>"
     evenness = (
-        f"{format_percent(answers.gap.value)} apart, {format_percent(answers.together.value)} together<small>medians of the "
-        f"{answers.gap.n} that pass</small>"
+        f"{format_percent(answers.gap.value)} apart, {format_percent(answers.together.value)} together"
+        f"<small>medians of the {answers.gap.n} that pass</small>"
         if answers.gap.n
         else "<small>none passes</small>"
     )
@@ -254,8 +250,8 @@ def _classifier_row_html(
     )
     outcomes = answers.outcomes
     return (
-        f"<tr><th>{registry.find_entry(each.classifier).title}<small>{part}</small></th>"
-        f'<td data-name="Could be either"><b>{each.passed.count} of {each.passed.n}</b><small>{_interval_text(each.passed)}</small>'
+        f"<tr><th>{registry.find_entry(row.classifier).title}<small>{part}</small></th>"
+        f'<td data-name="Could be either"><b>{row.passed.count} of {row.passed.n}</b><small>{_interval_text(row.passed)}</small>'
         f"{plain}</td>"
         f'<td data-name="The two feelings">{evenness}</td>'
         f'<td data-name="By the paper’s rule">{outcomes.success.count} both, {outcomes.bias.count} mostly one, '
@@ -264,22 +260,24 @@ def _classifier_row_html(
     )
 
 
-def _show_classifier_table(found: BoundaryStatistics, configuration: EmotionConfiguration, reference: ReferenceSet | None) -> None:
+def _show_classifier_table(
+    statistics: BoundaryStatistics, configuration: EmotionConfiguration, reference: ReferenceSet | None
+) -> None:
     body = "".join(
-        _classifier_row_html(each, configuration.part(each.classifier), configuration, reference) for each in found.classifiers
+        _classifier_row_html(row, configuration.part(row.classifier), configuration, reference) for row in statistics.classifiers
     )
     st.html(
         '<table class="verdicts stacks"><thead><tr><td></td><th>Could be either</th><th>The two feelings</th>'
         f"<th>By the paper’s rule</th><th>How unsure it is</th></tr></thead><tbody>{body}</tbody></table>"
     )
-    faces = found.faces
+    faces = statistics.faces
     title = registry.find_entry(faces.recogniser).title
     st.html(
         markup.caption_html(
-            f"This run alone: {found.n} faces around one base. Small print: 95 % intervals, Wilson’s for shares and bootstrap for "
-            f"means. {title} found a face in {faces.found.count} of {faces.found.n} and takes {faces.near.count} of {faces.near.n} "
-            f"for the same person as the base ({_interval_text(faces.near)}). The paper’s rule: both feelings above 25 % and together "
-            "above 60 %; it was made for people’s answers, here it is asked of networks."
+            f"This run alone: {statistics.n} faces around one base. Small print: 95 % intervals, Wilson’s for shares and bootstrap "
+            f"for means. {title} found a face in {faces.found.count} of {faces.found.n} and takes {faces.near.count} of "
+            f"{faces.near.n} for the same person as the base ({_interval_text(faces.near)}). The paper’s rule: both feelings above "
+            "25 % and together above 60 %; it was made for people’s answers, here it is asked of networks."
         )
     )
 
@@ -295,7 +293,7 @@ def _show_reference_activations(run: EmotionRun, configuration: EmotionConfigura
     name = st.segmented_control(
         "By which network?",
         configuration.classifiers,
-        format_func=lambda each: registry.find_entry(each).title,
+        format_func=lambda name: registry.find_entry(name).title,
         default=configuration.steerer,
         required=True,
         wrap=True,
@@ -303,25 +301,25 @@ def _show_reference_activations(run: EmotionRun, configuration: EmotionConfigura
     )
     logits, limits = reference.logits[name], reference.percentiles(name)
     rows = []
-    for place, emotion in enumerate(EMOTIONS):
+    for index, emotion in enumerate(EMOTIONS):
         marks = [
             ActivationMark(
-                id=face.made.sample_id,
-                value=round(face.made.opinions[name].logits[place], 3),
-                words=runs.describe_verdict(face.made, configuration, configuration.steerer),
-                verdict="open" if face.made.passed[configuration.steerer] else "closed",
+                id=face.sample.sample_id,
+                value=round(face.sample.opinions[name].logits[index], 3),
+                words=runs.describe_verdict(face.sample, configuration, configuration.steerer),
+                verdict="open" if face.sample.passed[configuration.steerer] else "closed",
             )
             for face in run.faces
         ]
-        values = logits[:, place].astype(np.float64)
+        values = logits[:, index].astype(np.float64)
         low = min(float(np.quantile(values, 0.002)), *(mark.value for mark in marks))
         high = max(float(np.quantile(values, 0.998)), *(mark.value for mark in marks))
         counts, _ = np.histogram(values, bins=BINS, range=(low, high))
-        rows.append(Activation(emotion, counts.tolist(), low, high, float(limits[place]), place in configuration.pair, marks))
+        rows.append(Activation(emotion, counts.tolist(), low, high, float(limits[index]), index in configuration.pair, marks))
     show_activations(rows, key="activations", on_pick=select_face)
     st.html(
         markup.caption_html(
-            f"Logits of {registry.find_entry(name).title} on random faces of {registry.find_entry(reference.generator).title}, seed "
-            f"{reference.seed}, made on {reference.date}. Press a stroke to see its face."
+            f"Logits of {registry.find_entry(name).title} on random faces of {registry.find_entry(reference.generator).title}, "
+            f"seed {reference.seed}, made on {reference.date}. Press a stroke to see its face."
         )
     )

@@ -1,4 +1,4 @@
-"""Emotion samples and morphs made for the pages: the jobs, their cached results, and what classifiers say of the faces, in words."""
+"""Emotion samples and morphs made for the pages: the jobs, their cached results, and the classifiers' verdicts in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 MOSTLY_RATIO = 3.0
-"""A kept face in which one emotion's share is so many times the other's is not said to be even: the filter asks about logits."""
+"""A face that passes the filter, which asks about logits, is 'mostly' one emotion where its share is so many times the other's."""
 
 
 def name_classifier(classifier: str, configuration: EmotionConfiguration) -> str:
@@ -36,11 +36,11 @@ def name_classifier(classifier: str, configuration: EmotionConfiguration) -> str
     return f"{registry.find_entry(classifier).title}, which {configuration.part(classifier)}"
 
 
-def describe_verdict(made: BoundarySampleMade, configuration: EmotionConfiguration, classifier: str) -> str:
-    """Kept or not under one classifier, and why, in words."""
-    first, second = made.above[classifier]
-    if made.passed[classifier]:
-        p1, p2 = map_position(made.opinions[classifier], configuration)
+def describe_verdict(sample: BoundarySampleMade, configuration: EmotionConfiguration, classifier: str) -> str:
+    """Whether a face passed the filter of one classifier, and why, in words."""
+    first, second = sample.above[classifier]
+    if sample.passed[classifier]:
+        p1, p2 = map_position(sample.opinions[classifier], configuration)
         if max(p1, p2) < MOSTLY_RATIO * min(p1, p2):
             return "could be either"
         return f"both raised, mostly {configuration.emotion1 if p1 > p2 else configuration.emotion2}"
@@ -51,20 +51,20 @@ def describe_verdict(made: BoundarySampleMade, configuration: EmotionConfigurati
 
 def strongest_emotion(opinion: ClassifierScores) -> str:
     """The emotion that a network finds most likely."""
-    return EMOTIONS[max(range(len(EMOTIONS)), key=lambda place: opinion.calibrated[place])]
+    return EMOTIONS[max(range(len(EMOTIONS)), key=lambda index: opinion.calibrated[index])]
 
 
 def map_position(opinion: ClassifierScores, configuration: EmotionConfiguration) -> MapPosition:
-    """Where a face lies on the map, by calibrated shares."""
+    """A face's position on the map: its calibrated shares of both emotions."""
     first, second = configuration.pair
     return opinion.calibrated[first], opinion.calibrated[second]
 
 
-def describe_shares(place: MapPosition, configuration: EmotionConfiguration) -> str:
+def describe_shares(position: MapPosition, configuration: EmotionConfiguration) -> str:
     """'fear 41 %, surprise 44 %'."""
     return ", ".join(
         f"{emotion} {format_percent(share)}"
-        for emotion, share in zip((configuration.emotion1, configuration.emotion2), place, strict=True)
+        for emotion, share in zip((configuration.emotion1, configuration.emotion2), position, strict=True)
     )
 
 
@@ -86,40 +86,40 @@ EmotionPath = list[tuple[float, float]]
 
 @dataclass
 class RunEvents:
-    """What the events of a run have shown so far, by sample."""
+    """The base, and by index the paths and the finished faces that the events of a run have told so far."""
 
     base: BaseShown | None = None
-    ways: dict[int, EmotionPath] = field(default_factory=dict)
-    made: dict[int, BoundarySampleMade] = field(default_factory=dict)
+    paths: dict[int, EmotionPath] = field(default_factory=dict)
+    faces: dict[int, BoundarySampleMade] = field(default_factory=dict)
 
 
 def gather_events(events: Iterable[Any]) -> RunEvents:
-    """Gather a run's events."""
+    """What a run's events tell so far."""
     result = RunEvents()
     for event in events:
         if isinstance(event, BaseShown):
             result.base = result.base or event
         elif isinstance(event, DenoisingStep):
             for offset, (first, second) in enumerate(np.asarray(event.shares)):
-                result.ways.setdefault(event.first + offset, []).append((round(float(first), 3), round(float(second), 3)))
+                result.paths.setdefault(event.first + offset, []).append((round(float(first), 3), round(float(second), 3)))
         elif isinstance(event, BoundarySampleMade):
-            result.made[event.index] = event
+            result.faces[event.index] = event
     return result
 
 
 @dataclass(frozen=True)
 class EmotionFace:
-    """One finished face: what was said of it, and its way over the map."""
+    """One finished face with its scores, and its path over the map."""
 
-    made: BoundarySampleMade
-    way: EmotionPath
+    sample: BoundarySampleMade
+    path: EmotionPath
 
 
 @dataclass(frozen=True)
 class EmotionRun:
-    """A finished sample set with the ways that its faces took."""
+    """A finished sample set with the paths of its faces."""
 
-    made: SampleSet
+    sample_set: SampleSet
     base: BaseShown
     faces: tuple[EmotionFace, ...]
 
@@ -137,31 +137,31 @@ def cached_morphs() -> SharedResultCache:
 
 
 def _load_base(configuration: EmotionConfiguration) -> Base:
-    from core.sampling.bases import Base
+    from core.sampling.bases import Base  # PyTorch
 
-    found = cache.cached_gallery(configuration.generator).base(configuration.base or "")
-    return Base(found.latent, found.seed)
+    base = cache.cached_gallery(configuration.generator).base(configuration.base or "")
+    return Base(base.latent, base.seed)
 
 
 def make_run_job(configuration: EmotionConfiguration) -> Callable[[Progress], EmotionRun]:
-    """The work of a job: a set of faces on the boundary, and the ways there."""
+    """The work of a job: a set of faces on the boundary, and their paths."""
 
     def make(progress: Progress) -> EmotionRun:
         progress.stage("Loading the networks", 0.0)
-        from core.sampling.emotion.generate import generate_emotion_set
+        from core.sampling.emotion.generate import generate_emotion_set  # PyTorch
 
         events: list[Any] = []
 
-        def heard(event: Any) -> None:
+        def record(event: Any) -> None:
             if not isinstance(event, Stage):
                 events.append(event)
             progress.emit(event)
 
-        made = generate_emotion_set(configuration, Progress(heard, progress.cancel), base=_load_base(configuration))
+        sample_set = generate_emotion_set(configuration, Progress(record, progress.cancel), base=_load_base(configuration))
         gathered = gather_events(events)
         if gathered.base is None:
             raise LiminalError("The base of this run was never shown, so there is nothing to compare with; make the faces again.")
-        return EmotionRun(made, gathered.base, _gather_faces(gathered))
+        return EmotionRun(sample_set, gathered.base, _gather_faces(gathered))
 
     def work(progress: Progress) -> EmotionRun:
         run: EmotionRun = cached_runs().get_or_compute(configuration, lambda: make(progress), progress)
@@ -171,10 +171,10 @@ def make_run_job(configuration: EmotionConfiguration) -> Callable[[Progress], Em
 
 
 def _gather_faces(gathered: RunEvents) -> tuple[EmotionFace, ...]:
-    """The faces in order. Two ways that end in the very same picture are one face."""
+    """The faces in order. Two paths that end in the very same picture are one face."""
     faces: dict[str, EmotionFace] = {}
-    for index, event in sorted(gathered.made.items()):
-        faces.setdefault(event.sample_id, EmotionFace(event, gathered.ways.get(index, [])))
+    for index, event in sorted(gathered.faces.items()):
+        faces.setdefault(event.sample_id, EmotionFace(event, gathered.paths.get(index, [])))
     return tuple(faces.values())
 
 
@@ -183,12 +183,12 @@ def make_morph_job(configuration: EmotionConfiguration, frames: int) -> Callable
 
     def work(progress: Progress) -> EmotionMorph:
         progress.stage("Loading the networks", 0.0)
-        from core.sampling.emotion.morph import make_morph
+        from core.sampling.emotion.morph import make_morph  # PyTorch
 
         def make() -> EmotionMorph:
             return make_morph(configuration, frames, progress, base=_load_base(configuration))
 
-        made: EmotionMorph = cached_morphs().get_or_compute((configuration, frames), make, progress)
-        return made
+        morph: EmotionMorph = cached_morphs().get_or_compute((configuration, frames), make, progress)
+        return morph
 
     return work
