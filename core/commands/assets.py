@@ -11,7 +11,6 @@ from core.alignment import pretrained, store
 from core.analysis import emotion_pairs
 from core.models import registry
 from core.progress import Progress, Stage
-from core.sampling.building import gallery as building_gallery
 from core.sampling.building import population as building_population
 from core.sampling.stored import directions, reference, strip
 from core.sampling.stored import gallery as stored_gallery
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--count", type=int, default=60, help="how many bases (default %(default)s)")
     part.add_argument("--candidates", type=int, default=2400, help="how many random faces to choose from (default %(default)s)")
     part.add_argument(
-        "--looked-at", type=Path, default=building_gallery.APPROVED_FACES_FILE, help="file of the candidates that a person approved"
+        "--looked-at", type=Path, default=stored_gallery.APPROVED_FACES_FILE, help="file of the candidates that a person approved"
     )
     part.add_argument("--unseen", action="store_true", help="take every face that passes the measures, approved or not")
 
@@ -137,9 +136,9 @@ def _make_demonstration(args: argparse.Namespace, progress: Progress) -> None:
 
 
 def _make_directions(args: argparse.Namespace, progress: Progress) -> None:
-    from core.sampling.building import attributes  # PyTorch: help need not wait for it
+    from core.sampling.building.attributes import build_directions  # PyTorch
 
-    made = attributes.build_directions(
+    made = build_directions(
         count=args.count,
         held_out=args.held_out,
         seed=args.seed,
@@ -156,7 +155,9 @@ def _make_directions(args: argparse.Namespace, progress: Progress) -> None:
 
 
 def _make_gallery(args: argparse.Namespace, progress: Progress) -> None:
-    made = building_gallery.build_gallery(
+    from core.sampling.building.gallery import build_gallery  # PyTorch: help need not wait for it
+
+    made = build_gallery(
         count=args.count,
         candidates=args.candidates,
         seed=args.seed,
@@ -206,11 +207,9 @@ def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
 
 
 def _make_interpolation(args: argparse.Namespace, progress: Progress) -> None:
-    from core.sampling import interpolation  # PyTorch: help need not wait for it
+    from core.sampling.interpolation import build_strip  # PyTorch
 
-    made = interpolation.build_strip(
-        args.start, args.end, generator=args.generator, frames=args.frames, folder=args.out, progress=progress
-    )
+    made = build_strip(args.start, args.end, generator=args.generator, frames=args.frames, folder=args.out, progress=progress)
     for judgement in made.judgements:
         first = judgement.first_refused
         where = "never refused" if first is None else f"first refused at picture {first + 1}"

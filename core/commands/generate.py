@@ -15,7 +15,7 @@ from pathlib import Path
 from core.commands import generate_searches, generate_study
 from core.commands.generate_study import add_ray_arguments, check_workers
 from core.commands.report import compute_emotion_statistics, describe_bases, print_faces, print_passing
-from core.commands.terminal import TerminalProgress
+from core.commands.terminal import TerminalProgress, count_noun, name_flags
 from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
@@ -77,7 +77,8 @@ def add_identity_arguments(identity: argparse.ArgumentParser) -> None:
 
 def run_identity(arguments: argparse.Namespace) -> int:
     """Make the set, save it, print a summary."""
-    configuration = configure_identity(arguments)
+    with name_flags({name: _name_flag(name) for name in vars(arguments)}):
+        configuration = configure_identity(arguments)
     check_workers(arguments)
     check_folder_is_free(arguments.out)
     with TerminalProgress() as shown:
@@ -90,7 +91,7 @@ def run_identity(arguments: argparse.Namespace) -> int:
 def _generate_identity(configuration: IdentityConfiguration, arguments: argparse.Namespace, progress: Progress) -> SampleSet:
     if arguments.on == "ray":
         return generate_identity_set_on_ray(configuration, arguments.batches, progress, arguments.workers)
-    from core.sampling.identity import generate_identity_set  # torch, only once the arguments are known to be good
+    from core.sampling.identity import generate_identity_set  # PyTorch, only once the arguments are known to be good
 
     return generate_identity_set(configuration, arguments.batches, progress)
 
@@ -121,12 +122,16 @@ def configure_identity(arguments: argparse.Namespace) -> IdentityConfiguration:
 
 def _print_identity_summary(made: SampleSet, folder: Path) -> None:
     manifest = made.manifest
-    print(f"{len(made.pairs)} pairs of {len(made.base_ids())} bases, {len(made.images)} images in {folder}")
+    pairs, bases, images = (
+        count_noun(number, noun)
+        for number, noun in ((len(made.pairs), "pair"), (len(made.base_ids()), "base"), (len(made.images), "image"))
+    )
+    print(f"{pairs} of {bases}, {images} in {folder}")
     for name, number in manifest["counts"].items():
         print(f"  {name:<14}{number:>6}")
     seconds, evaluations = manifest["seconds"], manifest["evaluations"]
     rate = f" ({evaluations / seconds['search']:.0f} a second)" if evaluations else ""
-    print(f"search: {evaluations} evaluations{rate}; bases drawn: {manifest['base_draws']}")
+    print(f"search: {count_noun(evaluations, 'evaluation')}{rate}; bases drawn: {manifest['base_draws']}")
     print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
 
 
@@ -189,7 +194,9 @@ def add_emotion_arguments(emotion: argparse.ArgumentParser) -> None:
 
 def run_emotion(arguments: argparse.Namespace) -> int:
     """Make the set, save it, print a summary."""
-    configuration = configure_emotion(arguments)
+    flags = {name: _name_flag(name) for name in vars(arguments)} | {"guided": "--unguided", "adaptive": "--no-adaptive"}
+    with name_flags(flags):
+        configuration = configure_emotion(arguments)
     if configuration.base is not None:
         find_gallery_base(configuration.generator, configuration.base)
     check_workers(arguments)
@@ -207,7 +214,7 @@ def run_emotion(arguments: argparse.Namespace) -> int:
 def _generate_emotion(configuration: EmotionConfiguration, arguments: argparse.Namespace, progress: Progress) -> SampleSet:
     if arguments.on == "ray":
         return generate_emotion_set_on_ray(configuration, progress, arguments.workers)
-    from core.sampling.emotion.generate import generate_emotion_set  # torch, only once the arguments are known to be good
+    from core.sampling.emotion.generate import generate_emotion_set  # PyTorch, only once the arguments are known to be good
 
     return generate_emotion_set(configuration, progress)
 
@@ -231,7 +238,7 @@ def _print_emotion_summary(made: SampleSet, folder: Path) -> None:
     said = compute_emotion_statistics(made)
     configuration = made.emotion
     way = f"{'guided' if configuration.guided else 'unguided'}, {configuration.strategy}"
-    print(f"{said.n} images between {said.emotion1} and {said.emotion2} ({way}) of {describe_bases(made)} in {folder}")
+    print(f"{count_noun(said.n, 'image')} between {said.emotion1} and {said.emotion2} ({way}) of {describe_bases(made)} in {folder}")
     for each in said.classifiers:
         print_passing(each, configuration)
     print_faces(said.faces)

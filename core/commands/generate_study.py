@@ -10,7 +10,7 @@ from pathlib import Path
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.progress import Progress
-from core.sampling.datasets import plan
+from core.sampling.datasets import plan as plan_module
 from core.sampling.datasets.data_set import DataSet
 from core.sampling.datasets.plan import DataSetPlan, Piece, read_plan
 from core.sampling.datasets.running import estimate_worker_seconds, format_duration, inspect_folder, require_ray, run_plan
@@ -137,4 +137,4 @@ def _print_finished(folder: Path) -> str:
 
 
 def _describe_plan_file() -> str:
-    return "the plan:\n" + "\n".join((plan.__doc__ or "").splitlines()[1:])
+    return "the plan:\n" + "\n".join((plan_module.__doc__ or "").splitlines()[1:])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.commands.terminal import TerminalProgress
+from core.commands.terminal import TerminalProgress, name_flags
 from core.errors import LiminalError
 from core.models import photos, registry
 from core.progress import Progress
@@ -20,7 +20,7 @@ from core.sampling.sample_set import encode_png
 from core.writing import check_folder_is_free, new_folder
 
 if TYPE_CHECKING:
-    from core.sampling.inversion import Inversion, InversionConfiguration
+    from core.sampling.inversion import Inversion
 
 PICTURE, LATENT, NOTE = "likeness.png", "latent.npy", "README.txt"
 SEARCH_OPTIONS = {
@@ -47,25 +47,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Find the face, write the folder, say how near it came."""
-    given = {name: value for name in SEARCH_OPTIONS if (value := getattr(arguments, name)) is not None}
+    options = {name: value for name in SEARCH_OPTIONS if (value := getattr(arguments, name)) is not None}
     title = registry.find_entry(arguments.generator, "generator").title
     check_folder_is_free(arguments.out)
     data = read_photo_file(arguments.photo)
-    # PyTorch, only once the arguments are known to be good
-    from core.sampling.inversion import NOT_YOU, InversionConfiguration, describe_verdict, list_facts
+    from core.models.framing import find_face_frame  # PyTorch, only once the arguments are known to be good
+    from core.sampling.inversion import (
+        NOT_YOU,
+        InversionConfiguration,
+        InversionModels,
+        describe_verdict,
+        invert_photo,
+        list_facts,
+    )
 
-    configuration = InversionConfiguration(generator=arguments.generator, **given)
+    with name_flags({name: f"--{name}" for name in SEARCH_OPTIONS}):
+        configuration = InversionConfiguration(generator=arguments.generator, **options)
     photos.read_photo(data)  # what is no photograph of one face is refused at once
-    with TerminalProgress() as shown:
-        found = invert_photo(data, configuration, Progress(shown))
+    with TerminalProgress() as terminal:
+        progress = Progress(terminal)
+        progress.stage("Loading the networks", 0.0)
+        configuration = replace(configuration, judges=tuple(registry.list_usable("recogniser")))
+        models = InversionModels.load(configuration)
+        photo = photos.read_photo(data, find_face_frame(models.generator, progress))  # framed as the generator frames its faces
+        inversion = invert_photo(photo.image, configuration, progress, models=models)
     note = (
         f"Made by {title}: the face that came nearest to a photograph. {NOT_YOU}\n"
-        f"The photograph itself is not kept here. {LATENT} brings the face back: NumPy's float32, {len(found.latent)} values.\n"
+        f"The photograph itself is not kept here. {LATENT} brings the face back: NumPy's float32, "
+        f"{len(inversion.latent)} values.\n"
     )
-    told = [describe_verdict(found), *(f"  {number}  {meaning}" for number, meaning in list_facts(found)), NOT_YOU]
-    write_inversion(arguments.out, found, note)
+    write_inversion(arguments.out, inversion, note)
     print(f"Wrote {arguments.out}: {PICTURE}, the generated face nearest to the photo, and {LATENT}.")
-    print("\n".join(["Nothing of the photo was kept.", *told]))
+    print("Nothing of the photo was kept.")
+    print(describe_verdict(inversion))
+    for number, meaning in list_facts(inversion):
+        print(f"  {number}  {meaning}")
+    print(NOT_YOU)
     return 0
 
 
@@ -80,22 +97,10 @@ def read_photo_file(path: Path) -> bytes:
         raise LiminalError(f"The photo {path} cannot be read ({error.strerror or error}); check its rights.") from error
 
 
-def invert_photo(data: bytes, configuration: InversionConfiguration, progress: Progress) -> Inversion:
-    """The inversion of the one face in a photograph's bytes, framed as the generator frames its own."""
-    from core.models.framing import find_face_frame  # PyTorch
-    from core.sampling.inversion import InversionModels, invert_photo
-
-    progress.stage("Loading the networks", 0.0)
-    configuration = replace(configuration, judges=tuple(registry.list_usable("recogniser")))
-    models = InversionModels.load(configuration)
-    photo = photos.read_photo(data, find_face_frame(models.generator, progress))
-    return invert_photo(photo.image, configuration, progress, models=models)
-
-
-def write_inversion(folder: Path, found: Inversion, note: str) -> None:
+def write_inversion(target: Path, inversion: Inversion, note: str) -> None:
     """Picture, latent and a few words, whole or not at all; readable by their owner alone, since the face may resemble somebody."""
-    with new_folder(folder) as place:
-        place.chmod(0o700)
-        (place / PICTURE).write_bytes(encode_png(found.picture))
-        np.save(place / LATENT, found.latent)
-        (place / NOTE).write_text(note, encoding="utf-8")
+    with new_folder(target) as folder:
+        folder.chmod(0o700)
+        (folder / PICTURE).write_bytes(encode_png(inversion.picture))
+        np.save(folder / LATENT, inversion.latent)
+        (folder / NOTE).write_text(note, encoding="utf-8")

@@ -1,17 +1,41 @@
-"""How far long work is, on standard error: one line that rewrites itself in a terminal, a line now and then elsewhere."""
+"""What commands show in a terminal: how far long work is, numbers with their nouns, errors that name options.
+
+Progress goes to standard error: one line that rewrites itself in a terminal, a line now and then elsewhere.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, TextIO
 
+from core.errors import LiminalError
 from core.progress import Stage, redirect_notices
 
 SECONDS_BETWEEN_LINES = 15.0
 """Seconds between two lines where the output is no terminal."""
+
+
+def count_noun(number: int, noun: str, plural: str | None = None) -> str:
+    """'1 pair', '1,200 pairs'; ``plural`` where it is not the noun and an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+@contextmanager
+def name_flags(flags: Mapping[str, str]) -> Iterator[None]:
+    """Within it, a LiminalError that quotes a parameter, such as 'face_step', names its option instead: --face-step.
+
+    flags: the option by parameter.
+    """
+    try:
+        yield
+    except LiminalError as error:
+        message = re.sub(r"'(\w+)'", lambda quoted: flags.get(quoted[1], quoted[0]), str(error))
+        raise type(error)(message) from error
 
 
 class TerminalProgress:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
-from core.models.contracts import Generator, Recogniser
+from core.lazy_import import lazy_import
 from core.progress import Progress
-from core.sampling.configuration import IdentityConfiguration, sample_seed
+from core.sampling.configuration import BaseCriteria, sample_seed
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.models.contracts import Generator, Recogniser
+else:
+    torch = lazy_import("torch")
 
 
 @dataclass(frozen=True)
@@ -25,61 +32,62 @@ class Base:
 
 
 def find_bases(
-    configuration: IdentityConfiguration,
-    batch: int,
+    criteria: BaseCriteria,
+    count: int,
+    seed: int,
     generator: Generator,
     recogniser: Recogniser,
     progress: Progress | None = None,
+    *,
+    batch: int = 0,
 ) -> list[Base]:
-    """The bases of a batch: each redrawn until a face is found in it and in ``faces_needed`` of ``face_checks`` random steps.
+    """``count`` bases, each redrawn until it meets the criteria.
 
-    A base depends on the seed, the batch and its place in it, not on the others. Raises LiminalError after ``base_draws``.
+    A base depends on the seed, the batch and its index in it, not on the others. Raises LiminalError after ``criteria.draws``.
     """
     progress = progress or Progress()
     bases: dict[int, Base] = {}
-    for attempt in range(configuration.base_draws):
+    for attempt in range(criteria.draws):
         progress.check()
-        waiting = [place for place in range(configuration.bases_per_batch) if place not in bases]
-        if not waiting:
+        missing = [index for index in range(count) if index not in bases]
+        if not missing:
             break
-        seeds = [sample_seed(configuration.seed, batch, "base", place, attempt) for place in waiting]
+        seeds = [sample_seed(seed, batch, "base", index, attempt) for index in missing]
         latents = generator.sample(seeds).numpy()
-        kept = shows_faces(latents, seeds, configuration, generator, recogniser)
-        for place, seed, latent, good in zip(waiting, seeds, latents, kept, strict=True):
+        steady = check_faces(latents, seeds, criteria, generator, recogniser)
+        for index, draw, latent, good in zip(missing, seeds, latents, steady, strict=True):
             if good:
-                bases[place] = Base(latent, seed, attempt + 1)
-    if len(bases) < configuration.bases_per_batch:
+                bases[index] = Base(latent, draw, attempt + 1)
+    if len(bases) < count:
         raise LiminalError(
-            f"No base face was found in {configuration.base_draws} draws, because {recogniser.name} finds too few faces around "
-            f"them; lower 'faces_needed' or use another generator or recogniser."
+            f"No base face was found in {criteria.draws} draws, because {recogniser.card.title} finds too few faces in them and "
+            f"around them (wanted: {criteria.faces_needed} of {criteria.face_checks}); use another generator or recogniser."
         )
-    return [bases[place] for place in range(configuration.bases_per_batch)]
+    return [bases[index] for index in range(count)]
 
 
-def shows_faces(
+def check_faces(
     latents: NDArray[np.float32],
     seeds: Sequence[int],
-    configuration: IdentityConfiguration,
+    criteria: BaseCriteria,
     generator: Generator,
     recogniser: Recogniser,
 ) -> list[bool]:
     """Whether each latent (N, d) makes a face that small steps do not lose; the steps are drawn from its seed."""
     good = _find_faces(latents, generator, recogniser)
     rows = [row for row in range(len(latents)) if good[row]]
-    checks = configuration.face_checks
+    checks = criteria.face_checks
     if not rows or not checks:
         return good
-    steps = [generator.sample([sample_seed(seeds[row], "face check", each) for each in range(checks)]).numpy() for row in rows]
-    around = np.concatenate(
-        [latents[row] + np.float32(configuration.face_step) * step for row, step in zip(rows, steps, strict=True)]
-    )
-    found = np.reshape(_find_faces(around, generator, recogniser), (len(rows), checks)).sum(axis=1)
-    for row, number in zip(rows, found, strict=True):
-        good[row] = bool(number >= configuration.faces_needed)
+    steps = [generator.sample([sample_seed(seeds[row], "face check", step) for step in range(checks)]).numpy() for row in rows]
+    around = np.concatenate([latents[row] + np.float32(criteria.face_step) * step for row, step in zip(rows, steps, strict=True)])
+    faces = np.reshape(_find_faces(around, generator, recogniser), (len(rows), checks)).sum(axis=1)
+    for row, number in zip(rows, faces, strict=True):
+        good[row] = bool(number >= criteria.faces_needed)
     return good
 
 
 def _find_faces(latents: NDArray[np.float32], generator: Generator, recogniser: Recogniser) -> list[bool]:
     with torch.inference_mode():
         images = generator.decode(torch.from_numpy(np.ascontiguousarray(latents, np.float32)))
-        return [bool(each) for each in recogniser.find_faces(images).found]
+        return [bool(found) for found in recogniser.find_faces(images).found]

@@ -1,8 +1,7 @@
 """All that a set of samples depends on: the parameters of paper A (section 4.1), with its values as defaults, and the seeds.
 
 One seed a sample, derived by a hash from what the sample is (seed, batch, sample type, base, direction), never from how many
-others are
-made with it: the same seed and path give the same sample on every machine. Imports no torch.
+others are made with it: the same seed and path give the same sample on every machine. Imports no torch.
 """
 
 from __future__ import annotations
@@ -36,10 +35,20 @@ class Configuration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Raises LiminalError for names that are no parameters and for values that make no sense."""
-        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        unknown = sorted(set(values) - {parameter.name for parameter in fields(cls)})
         if unknown:
             raise LiminalError(f"'{unknown[0]}' is no parameter of {cls.samples}; the set was made by another version.")
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class BaseCriteria:
+    """What a drawn face must be to become a base: a face is found in it and in ``faces_needed`` of ``face_checks`` random steps."""
+
+    face_checks: int = 20
+    faces_needed: int = 19
+    face_step: float = 0.2  # size of the steps, times n ~ N(0, I)
+    draws: int = 500  # for one base before giving up
 
 
 @dataclass(frozen=True)
@@ -70,10 +79,10 @@ class IdentityConfiguration(Configuration):
     learning_rate: float = 0.05  # gradient: Adam's step, raw latent units
     plausibility: float = 1.0  # gradient: weight of (|z|^2 / d - 1)^2, which keeps latents as long as drawn ones are
 
-    face_checks: int = 20  # a base is kept when a face is found in ``faces_needed`` of so many random steps
-    faces_needed: int = 19
-    face_step: float = 0.2  # times n ~ N(0, I)
-    base_draws: int = 500  # draws for one base before giving up
+    face_checks: int = BaseCriteria.face_checks
+    faces_needed: int = BaseCriteria.faces_needed
+    face_step: float = BaseCriteria.face_step
+    base_draws: int = BaseCriteria.draws
 
     def __post_init__(self) -> None:
         for name in ("judges", "classifiers", "positive_steps", "interpolation_steps", "semantic_steps", "targets"):
@@ -105,6 +114,11 @@ class IdentityConfiguration(Configuration):
         for names in (self.judges, self.classifiers):
             if len(set(names)) != len(names):
                 raise LiminalError(f"A model is named twice in {', '.join(names)}; name each once.")
+
+    @property
+    def base_criteria(self) -> BaseCriteria:
+        """What the bases must be."""
+        return BaseCriteria(self.face_checks, self.faces_needed, self.face_step, self.base_draws)
 
 
 def check_whole(name: str, value: Any, low: int, high: int) -> None:

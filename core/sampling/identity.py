@@ -95,7 +95,15 @@ def generate_identity_batch(
     with _record_seconds(seconds, "bases"):
         if bases is None:
             progress.stage("Looking for base faces", 0.0)
-            bases = find_bases(configuration, batch, panel.generator, panel.recogniser, progress)
+            bases = find_bases(
+                configuration.base_criteria,
+                configuration.bases_per_batch,
+                configuration.seed,
+                panel.generator,
+                panel.recogniser,
+                progress,
+                batch=batch,
+            )
         chosen = _select_bases(expand, len(bases))
         pictures_of_bases = to_pictures(_decode_latents(np.stack([base.latent for base in bases]), panel, progress))
         progress.emit(BasesFound(batch, tuple(pictures_of_bases), sum(base.draws for base in bases)))

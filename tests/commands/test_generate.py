@@ -85,8 +85,8 @@ def test_the_same_seed_writes_the_same_files(tmp_path):
     [
         (["--batches", "0"], "at least 1"),
         (["--sigma", "-1"], "sigma"),
-        (["--sigma", "nan"], "sigma"),
-        (["--bases-per-batch", "0"], "bases_per_batch"),
+        (["--sigma", "nan"], "--sigma must be"),
+        (["--bases-per-batch", "0"], "--bases-per-batch must be a whole number"),
         (["--batches", "many"], "--batches"),
         (["--generator", "stylegan9"], "stylegan9"),
         (["--recogniser", "mother"], "mother"),

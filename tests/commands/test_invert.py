@@ -102,7 +102,7 @@ def test_options_that_make_no_sense_are_refused(photo, tmp_path, capsys):
     out = tmp_path / "out"
     assert "nobody" in refused(capsys, "--photo", photo, "--out", out, "--generator", "nobody")
     assert "sface" in refused(capsys, "--photo", photo, "--out", out, "--generator", "sface")
-    assert "steps" in refused(capsys, "--photo", photo, "--out", out, "--steps", "0")
+    assert "--steps" in refused(capsys, "--photo", photo, "--out", out, "--steps", "0")
     assert "--out" in refused(capsys, "--photo", photo)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["full", "me.png"]
 

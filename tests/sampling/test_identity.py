@@ -8,7 +8,7 @@ import torch
 from core.errors import Cancelled, LiminalError
 from core.progress import Progress, Stage
 from core.sampling.bases import Base, find_bases
-from core.sampling.configuration import IdentityConfiguration
+from core.sampling.configuration import BaseCriteria, IdentityConfiguration
 from core.sampling.events import BasesFound, SamplesMade, SearchStep
 from core.sampling.identity import generate_identity_batch, generate_identity_set
 from core.sampling.stored import directions
@@ -203,15 +203,14 @@ def test_pairs_of_a_base_without_a_face_have_no_verdict(batch):
 def test_bases_are_redrawn_until_steps_keep_their_face():
     """A face is lost beyond 0.3 on the first axis; steps of 0.2 n reach 0.2 z further. Of 20 steps 19 must keep it."""
     recogniser, generator = FakeRecogniser(face_until=0.3), FakeGenerator()
-    many = IdentityConfiguration(seed=3, bases_per_batch=40)
-    bases = find_bases(many, 0, generator, recogniser)
+    bases = find_bases(BaseCriteria(), 40, 3, generator, recogniser)
     first = np.array([base.latent[0] for base in bases])
     assert (first <= 0.33).all()
     assert first.max() < 0.2  # at 0.2, 31 % of steps lose the face
     assert sum(base.draws for base in bases) > 50
     for base in bases:
         assert np.array_equal(generator.sample([base.seed]).numpy()[0], base.latent)
-    fewer = find_bases(dataclasses.replace(many, bases_per_batch=3), 0, generator, recogniser)
+    fewer = find_bases(BaseCriteria(), 3, 3, generator, recogniser)
     assert [base.seed for base in fewer] == [base.seed for base in bases[:3]]
 
 

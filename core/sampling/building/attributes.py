@@ -27,6 +27,7 @@ import dlib
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from statsmodels.stats.proportion import proportion_confint
 from torch import Tensor
 from torch.nn import functional
 
@@ -38,7 +39,7 @@ from core.models.preprocessing import fit_similarity, make_sampling_grid
 from core.models.weights import WeightFile
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
-from core.sampling.images import to_pictures
+from core.sampling.images import quantise, to_pictures
 from core.sampling.stored.directions import (
     DIRECTION_WORDS,
     DIRECTIONS_COMMAND,
@@ -290,8 +291,6 @@ def build_directions(
     progress: Progress | None = None,
 ) -> tuple[Direction, ...]:
     """Measure ``count`` faces of ``source``, find the directions, measure their effects on ``held_out`` others, write the files."""
-    pass
-
     progress = progress or Progress()
     if count < 20 or held_out < 2:
         raise LiminalError("Directions need at least 20 faces to be found and two held-out faces to be measured on.")
@@ -352,13 +351,6 @@ def measure_effects(
 
     scale: the ``AttributeScale`` of the population that the directions were found in.
     """
-    import torch
-
-    from core.models import registry
-
-    pass
-    from core.sampling.images import quantise
-
     maker = registry.load(generator, "generator")
     judges = [registry.load(name, "recogniser") for name in recognisers]
     nose = MEASURES.index("nose_offset")
@@ -391,8 +383,6 @@ def _summarise_effects(
     changes: NDArray[np.float64], apart: NDArray[np.float64], recognisers: Sequence[str]
 ) -> list[DirectionEffect]:
     """Signed changes (F, A, 2, A) and distances (F, R, A, 2) -> a DirectionEffect a direction. Faces, not steps, are the units."""
-    from statsmodels.stats.proportion import proportion_confint
-
     effects = []
     for place in range(changes.shape[1]):
         target = changes[:, place, :, place]  # (F, 2)

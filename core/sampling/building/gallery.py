@@ -20,24 +20,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
+from core.models import registry
+from core.models.contracts import Generator, Recogniser
+from core.models.custom import catalogue
 from core.progress import Progress
+from core.sampling.building.attributes import ATTRIBUTES, MEASURES, AttributeScale, measure_population
 from core.sampling.configuration import sample_seed
-from core.sampling.images import decode_webp, encode_webp, remove_other_pictures
-from core.sampling.stored.gallery import GALLERY_COMMAND, GALLERY_FOLDER, Gallery, gallery_folder, load_gallery
+from core.sampling.images import decode_webp, encode_webp, remove_other_pictures, to_images, to_pictures
+from core.sampling.stored.gallery import APPROVED_FACES_FILE, GALLERY_COMMAND, GALLERY_FOLDER, Gallery, load_gallery
 from core.sampling.stored.scores import METRICS, PRECOMPUTE_COMMAND, get_metric, list_custom_names, pairwise_distances, write_arrays
 from core.writing import write_bytes
 
-if TYPE_CHECKING:
-    from core.models.contracts import Generator, Recogniser
-
-
-APPROVED_FACES_FILE = GALLERY_FOLDER / "looked_at.json"
 GALLERY_BATCH = 32
 ATTRIBUTE_WEIGHT = 0.15
 """A standard deviation of one attribute counts as much in the choice as this share of the mean distance between strangers."""
@@ -77,8 +76,6 @@ def order_by_farthest_point(apart: NDArray[np.float64]) -> list[int]:
 
 def screen_faces(measures: NDArray[np.float64], criteria: GalleryCriteria) -> NDArray[np.bool_]:
     """Which faces (N, len(MEASURES)) meet the criteria; NaN rows do not."""
-    from core.sampling.building.attributes import MEASURES
-
     column = {name: measures[:, place] for place, name in enumerate(MEASURES)}
     low, high = criteria.face_luminance
     with np.errstate(invalid="ignore"):
@@ -112,9 +109,6 @@ def build_gallery(
 
     ``looked_at``: a file of {seed, approved: candidate numbers}; None takes every face that passes the measures.
     """
-    from core.models import registry
-    from core.sampling.building.attributes import ATTRIBUTES, AttributeScale, measure_population
-
     criteria, progress = criteria or GalleryCriteria(), progress or Progress()
     makers = [registry.load(name, "generator") for name in generators]
     judges = [registry.load(name, "recogniser") for name in recognisers]
@@ -197,9 +191,6 @@ def _judge_candidates(
     latents: NDArray[np.float32], makers: Sequence[Generator], judges: Sequence[Recogniser], progress: Progress
 ) -> tuple[dict[str, list[bytes]], dict[str, NDArray[np.float32]]]:
     """Stored pictures by generator, and their descriptors (N, D) by '<generator>.<recogniser>'."""
-    import torch
-
-    from core.sampling.images import to_images, to_pictures
 
     pictures: dict[str, list[bytes]] = {maker.name: [] for maker in makers}
     parts: dict[str, list[NDArray[np.float32]]] = {f"{maker.name}.{judge.name}": [] for maker in makers for judge in judges}
@@ -233,7 +224,6 @@ def _is_steady(
     latent: NDArray[np.float32], seed: int, maker: Generator, judges: Sequence[Recogniser], criteria: GalleryCriteria
 ) -> bool:
     """Whether every recogniser still finds a face after small steps; the same steps as ``bases.shows_faces`` takes."""
-    import torch
 
     steps = maker.sample([sample_seed(seed, "face check", each) for each in range(criteria.face_checks)])
     with torch.inference_mode():
@@ -255,10 +245,6 @@ def build_custom_gallery(
 
     Raises LiminalError where the generator was not added by the user, or shows too few faces.
     """
-    import torch
-
-    from core.models import registry
-    from core.sampling.images import to_images, to_pictures
 
     if generator not in list_custom_names("generator"):
         raise LiminalError(f"'{generator}' is no generator that was added; only those need a gallery made.")
@@ -296,7 +282,7 @@ def _write_custom_gallery(
     vectors: dict[str, list[NDArray[np.float32]]],
     seed: int,
 ) -> Gallery:
-    folder = gallery_folder(generator)
+    folder = catalogue.precomputed_folder(generator)
     bases = []
     for place, (drawn, latent, picture) in enumerate(kept):
         name = make_base_id(latent)

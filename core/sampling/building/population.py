@@ -12,18 +12,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
-from core.sampling.images import decode_webp, encode_webp, remove_other_pictures
+from core.sampling.images import decode_webp, encode_webp, quantise, remove_other_pictures, to_images, to_pictures
 from core.sampling.stored.population import (
     POPULATION_COMMAND,
     POPULATION_FOLDER,
@@ -47,6 +47,12 @@ from core.sampling.stored.reference import (
 from core.sampling.stored.scores import METRICS, compact_descriptors, get_metric, pairwise_distances, write_arrays
 from core.writing import write_bytes
 
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy_import("torch")
+optimize, special = lazy_import("scipy.optimize"), lazy_import("scipy.special")
+
 REFERENCE_BATCH = 16
 
 
@@ -54,10 +60,6 @@ def build_reference_set(
     generator: str, *, count: int = 2000, seed: int = 0, folder: Path = REFERENCE_FOLDER, progress: Progress | None = None
 ) -> ReferenceSet:
     """Draw the population, ask every classifier, fit the temperatures, write the files. Raises LiminalError for too few faces."""
-    import torch
-
-    from core.models import registry
-    from core.sampling.images import quantise
 
     if count < 40:
         raise LiminalError(f"A reference population needs at least 40 faces, not {count}.")
@@ -95,14 +97,14 @@ def fit_temperature(logits: Mapping[str, NDArray[np.float32]], classifier: str) 
     for name in teachers:
         theirs = logits[name].astype(np.float64)
         soft = classifier == "emotion-mlp"
-        targets += softmax(theirs, axis=1) if soft else np.eye(len(EMOTIONS))[theirs.argmax(axis=1)]
+        targets += special.softmax(theirs, axis=1) if soft else np.eye(len(EMOTIONS))[theirs.argmax(axis=1)]
     targets /= len(teachers)
     own = logits[classifier].astype(np.float64)
 
     def surprise(log_t: float) -> float:
-        return float(-(targets * log_softmax(own / np.exp(log_t), axis=1)).sum(axis=1).mean())
+        return float(-(targets * special.log_softmax(own / np.exp(log_t), axis=1)).sum(axis=1).mean())
 
-    found = minimize_scalar(surprise, bounds=(np.log(0.05), np.log(200.0)), method="bounded")
+    found = optimize.minimize_scalar(surprise, bounds=(np.log(0.05), np.log(200.0)), method="bounded")
     return round(float(np.exp(found.x)), 4)
 
 
@@ -123,10 +125,6 @@ def build_population(
 
     A stranger depends on ``seed`` and their place alone, not on ``count``. Raises LiminalError for a count below one.
     """
-    import torch
-
-    from core.models import registry
-    from core.sampling.images import to_images, to_pictures
 
     if count < 1 or wall < 0:
         raise LiminalError("The number of strangers must be at least one and the wall's not negative.")
@@ -246,8 +244,6 @@ def build_thresholds(
     progress: Progress | None = None,
 ) -> Thresholds:
     """Calibrate on the stored strangers and write ``<generator>-<recogniser>.json``."""
-    from core.models import registry
-    from core.sampling.stored.population import load_population
 
     population = load_population(generator, strangers, judged_by=recogniser)
     judge = registry.load(recogniser, "recogniser")

@@ -15,19 +15,24 @@ import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from core.errors import LiminalError
 from core.models import registry
+from core.models.contracts import Generator
 from core.models.custom import catalogue
 from core.progress import Progress
 from core.sampling.building import gallery as building_gallery
-from core.sampling.building import population
+from core.sampling.building.population import build_population, build_reference_set, build_thresholds, fit_temperature
 from core.sampling.configuration import sample_seed
-from core.sampling.images import decode_webp, encode_webp
+from core.sampling.images import decode_webp, encode_webp, quantise, to_images, to_pictures
+from core.sampling.stored.gallery import load_gallery
+from core.sampling.stored.population import load_population
+from core.sampling.stored.reference import load_reference_set
 from core.sampling.stored.scores import (
     JUDGE_KINDS,
     METRICS,
@@ -38,12 +43,6 @@ from core.sampling.stored.scores import (
     write_arrays,
 )
 from core.writing import write_bytes
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from core.models.contracts import Generator
-
 
 GALLERY_SIZE = 24
 MIN_BASES = building_gallery.MIN_CUSTOM_BASES
@@ -88,20 +87,14 @@ def precompute_model(
 def _precompute_generator(name: str, count: int, people: int, seed: int, progress: Progress) -> PrecomputeResult:
     gallery = building_gallery.build_custom_gallery(name, count=count, seed=seed, progress=progress)
     folder = catalogue.precomputed_folder(name)
-    population.build_population(
-        name, count=people, wall=min(WALL_SIZE, people), seed=seed, folder=folder / "strangers", progress=progress
-    )
+    build_population(name, count=people, wall=min(WALL_SIZE, people), seed=seed, folder=folder / "strangers", progress=progress)
     skipped = []
     for recogniser in METRICS:
         try:
-            population.build_thresholds(
-                name, recogniser, folder=folder / "thresholds", strangers=folder / "strangers", progress=progress
-            )
+            build_thresholds(name, recogniser, folder=folder / "thresholds", strangers=folder / "strangers", progress=progress)
         except LiminalError as error:  # too few of the strangers have a face that it finds
             skipped.append(f"{recogniser} was not calibrated: {error}")
-    population.build_reference_set(
-        name, count=max(people, MIN_REFERENCE_FACES), seed=seed, folder=folder / "reference", progress=progress
-    )
+    build_reference_set(name, count=max(people, MIN_REFERENCE_FACES), seed=seed, folder=folder / "reference", progress=progress)
     for judge in registry.list_entries():
         if needs_precomputing(judge) and judge.kind in JUDGE_KINDS and is_precomputed(judge.name):
             skipped += _judge_generator(judge, name, people, progress)
@@ -138,10 +131,6 @@ JUDGING_BATCH = 16
 
 def write_custom_descriptors(recogniser: str, generator: str, people: int, progress: Progress) -> None:
     """Have an added recogniser judge a generator's first ``people`` strangers and its bases; write what it says."""
-    from core.models import registry
-    from core.sampling.building.population import build_thresholds
-    from core.sampling.stored.gallery import load_gallery
-    from core.sampling.stored.population import load_population
 
     judge = registry.load(recogniser, "recogniser")
     population, gallery = load_population(generator), load_gallery(generator)
@@ -164,12 +153,6 @@ def write_custom_descriptors(recogniser: str, generator: str, people: int, progr
 
 def write_custom_logits(classifier: str, generator: str, people: int, progress: Progress) -> None:
     """Have an added classifier judge the first ``people`` faces of a generator's reference population; write what it says."""
-    import torch
-
-    from core.models import registry
-    from core.sampling.building.population import fit_temperature
-    from core.sampling.images import quantise
-    from core.sampling.stored.reference import load_reference_set
 
     judge, maker = registry.load(classifier, "classifier"), registry.load(generator, "generator")
     reference = load_reference_set(generator)
@@ -188,9 +171,6 @@ def write_custom_logits(classifier: str, generator: str, people: int, progress: 
 
 def _remake_pictures(maker: Generator, seeds: Sequence[int], name: str, progress: Progress) -> Iterator[Tensor]:
     """The strangers' pictures, made again and through the file format that they are stored in: what is shown is what is judged."""
-    import torch
-
-    from core.sampling.images import to_images, to_pictures
 
     for start in range(0, len(seeds), JUDGING_BATCH):
         progress.stage(f"{name} looks at stranger {start + 1} of {len(seeds)} by {maker.name}", start / len(seeds))
@@ -200,7 +180,6 @@ def _remake_pictures(maker: Generator, seeds: Sequence[int], name: str, progress
 
 
 def _batch_images(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[Tensor]:
-    from core.sampling.images import to_images
 
     for start in range(0, len(pictures), JUDGING_BATCH):
         yield to_images(np.stack(pictures[start : start + JUDGING_BATCH]))

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.datasets.plan import DataSetPlan, parse_plan
 from core.sampling.datasets.storage import FORMAT, FORMAT_VERSION, INDEX_FOLDER, MANIFEST, SHARED_MANIFEST_KEYS, make_index_key
@@ -48,6 +49,11 @@ from core.sampling.sample_set import (
     make_empty_pairs,
     set_column_types,
 )
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = lazy_import("duckdb")
 
 DUCKDB_MEMORY = "512MB"
 """DuckDB's at most; beyond it, it works on the disk."""
@@ -125,8 +131,6 @@ class DataSet:
 
         values stand for the question marks. Raises LiminalError where a file is damaged or memory runs out.
         """
-        import duckdb
-
         spilling = Path(tempfile.gettempdir()) / "liminal-duckdb"
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": DUCKDB_MEMORY,

@@ -30,18 +30,25 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
+from core.sampling.bases import Base
 from core.sampling.configuration import IdentityConfiguration, check_whole, sample_seed
-from core.sampling.emotion.configuration import EMOTION_PAIRS, MAX_COUNT, EmotionConfiguration, order_emotions
-from core.sampling.sample_set import Kind, SampleSet, count_sample_types
+from core.sampling.emotion.configuration import EMOTION_PAIRS, GROUP_SIZE, MAX_COUNT, EmotionConfiguration, order_emotions
+from core.sampling.sample_set import Kind, SampleSet, count_sample_types, make_empty_pairs
+from core.sampling.stored.directions import load_directions
 from core.sampling.stored.gallery import load_gallery
 
-GROUP_SIZE = 4
-"""Emotion samples are made in groups of so many (``core.sampling.emotion.generate.GROUP_SIZE``): pieces hold whole groups."""
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy_import("torch")
 
 PLAN_KEYS = ("title", "seed", "generator", "piece", "identity", "emotion")
 IDENTITY_KEYS = ("batches", "bases", "types")
@@ -332,13 +339,11 @@ class Piece:
         """Its samples, judged. Loads torch."""
         c = self.configuration
         if isinstance(c, EmotionConfiguration):
-            from core.sampling.emotion.generate import generate_emotion_set
+            from core.sampling.emotion.generate import generate_emotion_set  # PyTorch
 
             made = generate_emotion_set(c, progress, only=range(self.first, self.stop))
             return made if self.owns_bases else _remove_bases(made)
-        from core.sampling.bases import Base
-        from core.sampling.identity import generate_identity_batch
-        from core.sampling.stored.gallery import load_gallery
+        from core.sampling.identity import generate_identity_batch  # PyTorch
 
         given = None
         if self.bases:
@@ -350,8 +355,6 @@ class Piece:
 @contextmanager
 def use_torch_threads(number: int) -> Iterator[None]:
     """Torch computes with so many threads: sums over other numbers of threads may differ in their last bits."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -381,10 +384,6 @@ def split_emotion_set(configuration: EmotionConfiguration, size: int) -> list[Pi
 
 def join_emotion_sets(parts: Sequence[SampleSet]) -> SampleSet:
     """The pieces of one emotion configuration, in their order, as the set that ``generate_emotion_set`` makes at once."""
-    import pandas as pd
-
-    from core.sampling.sample_set import make_empty_pairs
-
     first = parts[0]
     samples = pd.concat([each.samples for each in parts]).drop_duplicates("sample_id").reset_index(drop=True)
     latents = {name: latent for each in parts for name, latent in each.latents.items()}
@@ -414,6 +413,4 @@ def _count_semantic_samples(configuration: IdentityConfiguration) -> int:
 @cache
 def _count_directions() -> int:
     """How many there are; read once, as every estimate of the time that is left counts the images of every piece."""
-    from core.sampling.stored.directions import load_directions
-
     return len(load_directions())

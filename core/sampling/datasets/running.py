@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.progress import Progress
+from core.sampling.configuration import IdentityConfiguration
 from core.sampling.datasets.plan import (
     DataSetPlan,
     Piece,
@@ -37,12 +39,13 @@ from core.sampling.datasets.storage import (
     open_data_set_folder,
     split_into_parts,
 )
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.sample_set import SampleSet, join_identity_sets
 
 if TYPE_CHECKING:
-    from core.sampling.configuration import IdentityConfiguration
-    from core.sampling.emotion.configuration import EmotionConfiguration
-    from core.sampling.sample_set import SampleSet
-
+    import torch
+else:
+    torch = lazy_import("torch")
 
 PieceMaker = Callable[[Piece], Mapping[str, bytes]]
 FACES_PER_JOB = 16
@@ -123,8 +126,6 @@ def _make_missing(
             progress.stage(f"Making {piece.title}{estimate.said()}", estimate.share)
             yield piece, make(piece)
         return
-    pass
-
     progress.stage("Starting Ray", estimate.share)
     with connect_ray(workers) as cluster:
         estimate.workers = count_workers(cluster, threads)
@@ -200,8 +201,6 @@ def generate_identity_set_on_ray(
     """What ``core.sampling.identity.generate_identity_set`` makes, its batches made by Ray's workers."""
     if batches < 1:
         raise LiminalError(f"The number of batches must be at least 1, not {batches}.")
-    from core.sampling.sample_set import join_identity_sets
-
     return join_identity_sets(_make_on_ray(split_identity_set(configuration, batches), progress, workers))
 
 
@@ -211,10 +210,6 @@ def generate_emotion_set_on_ray(configuration: EmotionConfiguration, progress: P
 
 
 def _make_on_ray(pieces: Sequence[Piece], progress: Progress, workers: int | None) -> list[SampleSet]:
-    import torch
-
-    pass
-
     threads = torch.get_num_threads()  # as many as one process has: sums over other numbers may differ in their last bits
     progress.stage("Starting Ray", 0.0)
     made: dict[int, SampleSet] = {}
@@ -249,7 +244,7 @@ def require_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers what it is used for
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import ray
+        import ray  # optional extra
     except ImportError:
         raise LiminalError(
             "Ray is not installed here; install it with '.venv/bin/pip install -r requirements-ray.txt', or leave out '--on ray'."

@@ -19,6 +19,9 @@ Guidance = Literal["best", "paper"]
 EMOTION_PAIRS: tuple[tuple[str, str], ...] = tuple(combinations(EMOTIONS, 2))
 """All 15 pairs, each in the order of EMOTIONS."""
 
+GROUP_SIZE = 4
+"""Samples made together, always so many: a sample is the same to the byte whatever the number asked for."""
+
 MAX_COUNT = 10_000
 """Images in one set."""
 

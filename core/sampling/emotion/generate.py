@@ -16,9 +16,9 @@ from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.bases import Base, find_bases
-from core.sampling.configuration import IdentityConfiguration, sample_seed
+from core.sampling.configuration import BaseCriteria, sample_seed
 from core.sampling.emotion import direct, two_stage
-from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration
 from core.sampling.emotion.judging import EmotionPanel, JudgedImage, judge_base, judge_images
 from core.sampling.events import BaseShown, BoundarySampleMade, DenoisingStep
 from core.sampling.images import quantise, to_pictures
@@ -34,11 +34,8 @@ from core.sampling.sample_set import (
 )
 from core.sampling.stored.gallery import load_gallery
 
-GROUP_SIZE = 4
-"""Samples made together, always so many: a sample is the same to the byte whatever the number asked for."""
-
-BASE_FACE_CHECKS = 4
-"""Random steps of 0.2 around a drawn base in each of which a face must be found (paper A's bases: 19 of 20)."""
+BASE_CRITERIA = BaseCriteria(face_checks=4, faces_needed=4)
+"""Of a drawn base: a face in each of four random steps of 0.2 around it (paper A's bases: 19 of 20)."""
 
 START_DISTANCE = 0.4
 """Direct search begins so far from the base, times ``freedom``, in a random direction of the sample's own (paper units)."""
@@ -164,15 +161,8 @@ def load_named_base(configuration: EmotionConfiguration) -> Base | None:
 
 def draw_base(configuration: EmotionConfiguration, index: int, panel: EmotionPanel) -> Base:
     """A base of a sample's own: the first draw in which, and around which, faces are found."""
-    drawing = IdentityConfiguration(
-        seed=sample_seed(configuration.seed, "base", index),
-        generator=configuration.generator,
-        recogniser=configuration.recogniser,
-        bases_per_batch=1,
-        face_checks=BASE_FACE_CHECKS,
-        faces_needed=BASE_FACE_CHECKS,
-    )
-    return find_bases(drawing, 0, panel.generator, panel.recogniser)[0]
+    seed = sample_seed(configuration.seed, "base", index)
+    return find_bases(BASE_CRITERIA, 1, seed, panel.generator, panel.recogniser)[0]
 
 
 class _SetBuilder:

@@ -14,8 +14,8 @@ from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.bases import Base
 from core.sampling.emotion import direct
-from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.generate import GROUP_SIZE, draw_base, load_named_base
+from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration
+from core.sampling.emotion.generate import draw_base, load_named_base
 from core.sampling.emotion.judging import EmotionPanel, judge_base, judge_images
 from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores
 from core.sampling.images import quantise, to_pictures

@@ -1,25 +1,23 @@
 """Named directions in latent space, along which generated faces smile, open the mouth, turn, brighten, darken their hair or
 wear glasses, and the steps along them: semantic samples.
 
-Stored in ``assets/directions``: ``directions.npz`` (one unit vector a name) and ``directions.json`` (configuration, command,
-date and the
-effect of each, measured on faces that took no part in finding it). Imports no torch; ``building.attributes`` finds them.
+Stored in ``assets/directions``: ``directions.npz`` (one unit vector a name) and ``directions.json`` (configuration, command, date
+and the effect of each, measured on faces that took no part in finding it). Imports no torch; ``building.attributes`` finds them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.data_folder import ASSETS
 from core.errors import LiminalError
-from core.sampling.stored.scores import read_arrays
+from core.sampling.stored.scores import read_arrays, read_card
 
 if TYPE_CHECKING:
     from core.models.contracts import Generator
@@ -76,23 +74,23 @@ class Direction:
 
 def load_directions(folder: Path = DIRECTIONS_FOLDER) -> tuple[Direction, ...]:
     """The stored directions. Imports no torch. Raises LiminalError where there are none."""
-    try:
-        card = json.loads((folder / "directions.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LiminalError(f"No directions are stored in {folder}; make them with '{DIRECTIONS_COMMAND}'.") from error
-    vectors = read_arrays(folder / "directions.npz", DIRECTIONS_COMMAND)
-    return tuple(
-        Direction(
-            name=row["name"],
-            forward=DIRECTION_WORDS[row["name"]][0],
-            back=DIRECTION_WORDS[row["name"]][1],
-            vector=vectors[row["name"]],
-            explained=row["explained"],
-            orthogonal=row["orthogonal"],
-            effects={generator: DirectionEffect(**effect) for generator, effect in row["effects"].items()},
+
+    def parse(card: dict[str, Any]) -> tuple[Direction, ...]:
+        vectors = read_arrays(folder / "directions.npz", DIRECTIONS_COMMAND)
+        return tuple(
+            Direction(
+                name=row["name"],
+                forward=DIRECTION_WORDS[row["name"]][0],
+                back=DIRECTION_WORDS[row["name"]][1],
+                vector=vectors[row["name"]],
+                explained=row["explained"],
+                orthogonal=row["orthogonal"],
+                effects={generator: DirectionEffect(**effect) for generator, effect in row["effects"].items()},
+            )
+            for row in card["directions"]
         )
-        for row in card["directions"]
-    )
+
+    return read_card(folder / "directions.json", parse, "No directions are stored", DIRECTIONS_COMMAND)
 
 
 SEMANTIC_STEP = 0.2

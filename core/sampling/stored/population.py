@@ -1,23 +1,18 @@
 """The population: random, unfiltered people of a generator with every recogniser's descriptor, and thresholds calibrated on them.
 
 Stored in ``assets/strangers``: ``<generator>.json`` (configuration, command, date, wall), ``<generator>.npz`` (seeds and one
-descriptor
-a recogniser and person, NaN where no face was found) and ``images/<generator>/<seed>.webp`` for the wall, the first people in
-whom every
-recogniser found a face. Descriptors are those of the pictures as they are stored: what is shown is what was judged.
+descriptor a recogniser and person, NaN where no face was found) and ``images/<generator>/<seed>.webp`` for the wall, the first
+people in whom every recogniser found a face. Descriptors are those of the pictures as they are stored: what is shown is what was
+judged.
 
 Stored in ``assets/thresholds``: ``<generator>-<recogniser>.json``. A default threshold is set on photographs of real people. A
-generator's
-faces are less varied (one training set, one pose, one light), a recogniser places them closer together, and the default accepts
-more of
-them. The calibrated threshold is the distance at which a stated share of *impostor pairs* (two seeds of one generator) is
-accepted: the
-false match rate (FMR; ISO/IEC 19795-1). Imports no torch; ``building.population`` makes both.
+generator's faces are less varied (one training set, one pose, one light), a recogniser places them closer together, and the default
+accepts more of them. The calibrated threshold is the distance at which a stated share of *impostor pairs* (two seeds of one
+generator) is accepted: the false match rate (FMR; ISO/IEC 19795-1). Imports no torch; ``building.population`` makes both.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,10 +24,21 @@ from numpy.typing import NDArray
 
 from core.data_folder import ASSETS
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.custom import catalogue
 from core.models.custom.catalogue import list_custom_models
-from core.sampling.stored import scores
-from core.sampling.stored.scores import get_metric, pairwise_distances, read_arrays
+from core.sampling.stored.scores import (
+    get_metric,
+    list_custom_names,
+    load_custom_descriptors,
+    locate_tables,
+    make_not_judged_error,
+    pairwise_distances,
+    read_arrays,
+    read_card,
+)
+
+proportion = lazy_import("statsmodels.stats.proportion")
 
 POPULATION_FOLDER = ASSETS / "strangers"
 POPULATION_COMMAND = "python -m core assets strangers"
@@ -92,24 +98,23 @@ class Population:
         vectors = self.vectors(recogniser)
         if np.shape(vector) != (vectors.shape[1],) or not np.isfinite(vector).all():
             raise LiminalError(f"The face has no descriptor by {recogniser}; choose a face in which it finds one.")
-        apart: NDArray[np.float64] = pairwise_distances(vector, vectors, get_metric(recogniser))[0]
-        return apart
+        distances: NDArray[np.float64] = pairwise_distances(vector, vectors, get_metric(recogniser))[0]
+        return distances
 
     def acceptance(self, vector: NDArray[Any], recogniser: str, threshold: float) -> AcceptanceShare:
         """The strangers nearer to a descriptor (D,) than ``threshold``."""
         return measure_acceptance(self.distances(vector, recogniser), threshold)
 
 
-def measure_acceptance(apart: NDArray[np.float64], threshold: float) -> AcceptanceShare:
+def measure_acceptance(distances: NDArray[np.float64], threshold: float) -> AcceptanceShare:
     """Distances (N,), NaN where no face was found -> the share accepted, with Wilson's interval (Wilson 1927, JASA 22)."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    found = apart[np.isfinite(apart)]
-    accepted = int((found < threshold).sum())
-    if not len(found):
-        return AcceptanceShare(0, 0, len(apart), float("nan"), 0.0, 1.0)
-    low, high = proportion_confint(accepted, len(found), method="wilson")
-    return AcceptanceShare(accepted, len(found), len(apart) - len(found), accepted / len(found), float(low), float(high))
+    judged = distances[np.isfinite(distances)]
+    accepted = int((judged < threshold).sum())
+    if not len(judged):
+        return AcceptanceShare(0, 0, len(distances), float("nan"), 0.0, 1.0)
+    low, high = proportion.proportion_confint(accepted, len(judged), method="wilson")
+    no_face = len(distances) - len(judged)
+    return AcceptanceShare(accepted, len(judged), no_face, accepted / len(judged), float(low), float(high))
 
 
 IMPOSTOR_SEARCHES = 4
@@ -180,57 +185,50 @@ def score_population(population: Population, descriptors: Mapping[str, NDArray[n
     return PopulationScores(population, recogniser, distances)
 
 
-def population_folder(generator: str) -> Path:
-    """Where a generator's strangers lie: of one that the user added, in the data folder."""
-    return (
-        catalogue.precomputed_folder(generator) / "strangers"
-        if generator in scores.list_custom_names("generator")
-        else POPULATION_FOLDER
-    )
-
-
 def load_population(generator: str = "dcgan-sharp", folder: Path | None = None, *, judged_by: str = "") -> Population:
     """The stored strangers of a generator. Imports no torch. Raises LiminalError where there are none.
 
     judged_by: a recogniser that must have judged them. One that the user added may have judged the first of them alone: these
     are the population then.
     """
-    folder = folder or population_folder(generator)
-    try:
-        card = json.loads((folder / f"{generator}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        own = generator in scores.list_custom_names("generator")
-        command = f"{scores.PRECOMPUTE_COMMAND} {generator}" if own else POPULATION_COMMAND
-        raise LiminalError(f"No strangers of {generator} are stored in {folder}; make them with '{command}'.") from error
-    arrays = read_arrays(folder / f"{generator}.npz", POPULATION_COMMAND)
-    seeds = arrays["seeds"]
-    stored = Population(
-        generator=generator,
-        seeds=seeds,
-        descriptors={name: arrays[name].astype(np.float32) for name in card["recognisers"]},
-        wall=tuple(
-            PopulationFace(index, int(seeds[index]), folder / "images" / generator / f"{int(seeds[index])}.webp")
-            for index in card["wall"]
-        ),
-        command=card["command"],
-        date=card["date"],
-    )
+    usual_folder, command = locate_tables(generator, POPULATION_FOLDER, "strangers", POPULATION_COMMAND)
+    folder = folder or usual_folder
+
+    def parse(card: dict[str, Any]) -> Population:
+        arrays = read_arrays(folder / f"{generator}.npz", command)
+        seeds = arrays["seeds"]
+        return Population(
+            generator=generator,
+            seeds=seeds,
+            descriptors={name: arrays[name].astype(np.float32) for name in card["recognisers"]},
+            wall=tuple(
+                PopulationFace(index, int(seeds[index]), folder / "images" / generator / f"{int(seeds[index])}.webp")
+                for index in card["wall"]
+            ),
+            command=card["command"],
+            date=card["date"],
+        )
+
+    stored = read_card(folder / f"{generator}.json", parse, f"No strangers of {generator} are stored", command)
     return _add_custom_descriptors(stored, judged_by)
 
 
-def _add_custom_descriptors(people: Population, judged_by: str) -> Population:
-    """Add what added recognisers said; the one that must have judged decides how many strangers there are."""
-    said = {name: scores.load_custom_descriptors(name, people.generator) for name in scores.list_custom_names("recogniser")}
-    known = {name: each.strangers for name, each in said.items() if each is not None}
-    if judged_by in said and judged_by not in known:
-        raise scores.make_not_judged_error(judged_by, people.generator)
-    count = min(len(people), len(known[judged_by])) if judged_by in known else len(people)
-    rows = {**people.descriptors, **{name: each for name, each in known.items() if len(each) >= count}}
+def _add_custom_descriptors(population: Population, judged_by: str) -> Population:
+    """Add the descriptors of added recognisers; the one that must have judged decides how many strangers there are."""
+    names = list_custom_names("recogniser")
+    custom = {}
+    for name in names:
+        if (scores := load_custom_descriptors(name, population.generator)) is not None:
+            custom[name] = scores.strangers
+    if judged_by in names and judged_by not in custom:
+        raise make_not_judged_error(judged_by, population.generator)
+    count = min(len(population), len(custom[judged_by])) if judged_by in custom else len(population)
+    descriptors = {**population.descriptors, **{name: rows for name, rows in custom.items() if len(rows) >= count}}
     return replace(
-        people,
-        seeds=people.seeds[:count],
-        descriptors={name: each[:count] for name, each in rows.items()},
-        wall=tuple(face for face in people.wall if face.index < count),
+        population,
+        seeds=population.seeds[:count],
+        descriptors={name: rows[:count] for name, rows in descriptors.items()},
+        wall=tuple(face for face in population.wall if face.index < count),
     )
 
 
@@ -281,8 +279,8 @@ class Thresholds:
         for candidate in self.calibrated:
             if abs(candidate.rate - rate) < 1e-9:
                 return candidate
-        known = ", ".join(f"{100 * candidate.rate:g} %" for candidate in self.calibrated)
-        raise LiminalError(f"No threshold was calibrated to {100 * rate:g} % false acceptances, only to {known}.")
+        rates = ", ".join(f"{100 * candidate.rate:g} %" for candidate in self.calibrated)
+        raise LiminalError(f"No threshold was calibrated to {100 * rate:g} % false acceptances, only to {rates}.")
 
 
 def load_thresholds(generator: str, recogniser: str, folder: Path = THRESHOLDS_FOLDER) -> Thresholds:
@@ -290,15 +288,12 @@ def load_thresholds(generator: str, recogniser: str, folder: Path = THRESHOLDS_F
 
     Models that a user added come with their default alone until they are prepared. Raises LiminalError where nothing is known.
     """
-    own = [
-        catalogue.precomputed_folder(each.name) / "thresholds"
-        for each in list_custom_models()
-        if each.name in (generator, recogniser)
-    ]
-    stored = [place / f"{generator}-{recogniser}.json" for place in own]
-    path = next((each for each in stored if each.is_file()), folder / f"{generator}-{recogniser}.json")
-    try:
-        card: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    file = f"{generator}-{recogniser}.json"
+    custom = [model.name for model in list_custom_models() if model.name in (generator, recogniser)]
+    precomputed = [catalogue.precomputed_folder(name) / "thresholds" / file for name in custom]
+    path = next((path for path in precomputed if path.is_file()), folder / file)
+
+    def parse(card: dict[str, Any]) -> Thresholds:
         return Thresholds(
             **{
                 **card,
@@ -306,23 +301,25 @@ def load_thresholds(generator: str, recogniser: str, folder: Path = THRESHOLDS_F
                 "calibrated": tuple(CalibratedThreshold(**row) for row in card["calibrated"]),
             }
         )
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        known = _load_default_threshold(generator, recogniser, folder)
-        if known is not None:
-            return known
-        raise LiminalError(
-            f"No calibrated threshold is stored for {recogniser} on faces of {generator}; make it with '{THRESHOLDS_COMMAND}'."
-        ) from error
+
+    try:
+        missing = f"No calibrated threshold is stored for {recogniser} on faces of {generator}"
+        return read_card(path, parse, missing, THRESHOLDS_COMMAND)
+    except LiminalError:
+        default = _load_default_threshold(generator, recogniser, folder)
+        if default is None:
+            raise
+        return default
 
 
 def _load_default_threshold(generator: str, recogniser: str, folder: Path) -> Thresholds | None:
     """The default threshold alone, where generator or recogniser was added by the user; None for built-in pairs."""
-    added = {each.name: each.facts for each in list_custom_models()}
-    if recogniser in added and "threshold" in added[recogniser]:
-        default, source = float(added[recogniser]["threshold"]), str(added[recogniser].get("threshold_source", ""))
-    elif generator in added and (others := sorted(folder.glob(f"*-{recogniser}.json"))):
-        card = json.loads(others[0].read_text(encoding="utf-8"))  # a default is the same for all generators
-        default, source = float(card["default"]), str(card["default_source"])
+    custom = {model.name: model.facts for model in list_custom_models()}
+    if recogniser in custom and "threshold" in custom[recogniser]:
+        default, source = float(custom[recogniser]["threshold"]), str(custom[recogniser].get("threshold_source", ""))
+    elif generator in custom and (others := sorted(folder.glob(f"*-{recogniser}.json"))):
+        built_in = read_card(others[0], dict, "No calibrated threshold is stored", THRESHOLDS_COMMAND)
+        default, source = float(built_in["default"]), str(built_in["default_source"])  # the same for all generators
     else:
         return None
     return Thresholds(

@@ -1,19 +1,15 @@
 """The reference set: every classifier's logits of many random faces of a generator (paper B, filter (3) and Fig. 8).
 
 From the stored logits come the 75th percentiles k of filter (3), the distributions that Fig. 8 shows, and each classifier's
-temperature.
-Stored in ``assets/reference``: ``<generator>.npz`` (logits a classifier) and ``<generator>.json``.
+temperature. Stored in ``assets/reference``: ``<generator>.npz`` (logits a classifier) and ``<generator>.json``.
 
-Temperature (Guo et al. 2017, arXiv:1706.04599): nobody knows the true emotion of a generated face, so each network is made as
-sure as it
-is right about what the *other* networks call most likely; the distilled MLP about its teachers' probabilities. The small CNN,
-which judges
-what the others steer, labels nothing for them. Imports no torch; ``building.population`` makes it.
+Temperature (Guo et al. 2017, arXiv:1706.04599): nobody knows the true emotion of a generated face, so each network is made as sure
+as it is right about what the *other* networks call most likely; the distilled MLP about its teachers' probabilities. The small CNN,
+which judges what the others steer, labels nothing for them. Imports no torch; ``building.population`` makes it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +21,14 @@ from numpy.typing import NDArray
 from core.data_folder import ASSETS
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
-from core.models.custom import catalogue
-from core.sampling.stored import scores
-from core.sampling.stored.scores import read_arrays
+from core.sampling.stored.scores import (
+    list_custom_names,
+    load_custom_logits,
+    locate_tables,
+    make_not_judged_error,
+    read_arrays,
+    read_card,
+)
 
 special = lazy_import("scipy.special")
 
@@ -68,9 +69,9 @@ class ReferenceSet:
 
     def above(self, classifier: str, logits: NDArray[Any], pair: tuple[int, int]) -> NDArray[np.bool_]:
         """(N, 6) -> (N, 2): whether each emotion of the pair is above its percentile. Both: the image passes filter (3)."""
-        places = list(pair)
-        found: NDArray[np.bool_] = np.asarray(logits, np.float64)[:, places] > self.percentiles(classifier)[places]
-        return found
+        columns = list(pair)
+        above: NDArray[np.bool_] = np.asarray(logits, np.float64)[:, columns] > self.percentiles(classifier)[columns]
+        return above
 
     def calibrated(self, classifier: str, logits: NDArray[Any]) -> Array:
         """(N, 6) logits -> (N, 6) probabilities at this classifier's temperature."""
@@ -87,22 +88,13 @@ class ReferenceSet:
         try:
             return self.logits[classifier]
         except KeyError:
-            if classifier in scores.list_custom_names("classifier"):
-                raise scores.make_not_judged_error(classifier, self.generator) from None
-            known = ", ".join(self.logits)
+            if classifier in list_custom_names("classifier"):
+                raise make_not_judged_error(classifier, self.generator) from None
+            names = ", ".join(self.logits)
             raise LiminalError(
-                f"The reference population of {self.generator} knows no classifier '{classifier}', only {known}; "
+                f"The reference population of {self.generator} knows no classifier '{classifier}', only {names}; "
                 f"make it again with '{REFERENCE_COMMAND}'."
             ) from None
-
-
-def reference_folder(generator: str) -> Path:
-    """Where a generator's population lies: of one that the user added, in the data folder."""
-    return (
-        catalogue.precomputed_folder(generator) / "reference"
-        if generator in scores.list_custom_names("generator")
-        else REFERENCE_FOLDER
-    )
 
 
 def load_reference_set(generator: str, folder: Path | None = None) -> ReferenceSet:
@@ -110,22 +102,22 @@ def load_reference_set(generator: str, folder: Path | None = None) -> ReferenceS
 
     Raises LiminalError where there is none.
     """
-    folder = folder or reference_folder(generator)
-    asked = {name: scores.load_custom_logits(name, generator) for name in scores.list_custom_names("classifier")}
-    said = {name: each for name, each in asked.items() if each is not None}
-    try:
-        card = json.loads((folder / f"{generator}.json").read_text(encoding="utf-8"))
-        logits = read_arrays(folder / f"{generator}.npz", REFERENCE_COMMAND)
+    usual_folder, command = locate_tables(generator, REFERENCE_FOLDER, "reference", REFERENCE_COMMAND)
+    folder = folder or usual_folder
+    custom = {}  # classifier -> logits and temperature
+    for name in list_custom_names("classifier"):
+        if (scores := load_custom_logits(name, generator)) is not None:
+            custom[name] = scores
+
+    def parse(card: dict[str, Any]) -> ReferenceSet:
+        temperatures = {name: float(value) for name, value in card["temperatures"].items()}
         return ReferenceSet(
             generator=card["generator"],
             seed=card["seed"],
-            logits=logits | {name: rows for name, (rows, _) in said.items()},
-            temperatures={name: float(value) for name, value in card["temperatures"].items()}
-            | {name: sure for name, (_, sure) in said.items()},
+            logits=read_arrays(folder / f"{generator}.npz", command) | {name: logits for name, (logits, _) in custom.items()},
+            temperatures=temperatures | {name: temperature for name, (_, temperature) in custom.items()},
             command=card["command"],
             date=card["date"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        own = generator in scores.list_custom_names("generator")
-        command = f"{scores.PRECOMPUTE_COMMAND} {generator}" if own else REFERENCE_COMMAND
-        raise LiminalError(f"No reference population of {generator} is stored in {folder}; make it with '{command}'.") from error
+
+    return read_card(folder / f"{generator}.json", parse, f"No reference population of {generator} is stored", command)

@@ -6,12 +6,13 @@ The *stored* picture is what was judged. Imports no torch; ``core.sampling.inter
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.data_folder import ASSETS
 from core.errors import LiminalError
+from core.sampling.stored.scores import read_card
 
 STRIP_FOLDER = ASSETS / "walk"
 STRIP_COMMAND = "python -m core assets walk"
@@ -58,8 +59,8 @@ class StoredStrip:
 
 def load_strip(folder: Path = STRIP_FOLDER) -> StoredStrip:
     """The stored walk. Imports no torch. Raises LiminalError where there is none."""
-    try:
-        card = json.loads((folder / "walk.json").read_text(encoding="utf-8"))
+
+    def parse(card: dict[str, Any]) -> StoredStrip:
         return StoredStrip(
             generator=card["generator"],
             start_seed=card["start_seed"],
@@ -69,7 +70,5 @@ def load_strip(folder: Path = STRIP_FOLDER) -> StoredStrip:
             command=card["command"],
             date=card["date"],
         )
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise LiminalError(
-            f"The walking picture in {folder} is missing or damaged; make it again with '{STRIP_COMMAND}'."
-        ) from error
+
+    return read_card(folder / "walk.json", parse, "No walking picture is stored", STRIP_COMMAND)

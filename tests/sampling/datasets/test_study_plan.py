@@ -8,10 +8,8 @@ import pytest
 from core.errors import LiminalError
 from core.sampling.datasets import plan
 from core.sampling.datasets.plan import parse_plan, read_plan
-from core.sampling.emotion.configuration import EMOTION_PAIRS
-from core.sampling.emotion.generate import GROUP_SIZE
+from core.sampling.emotion.configuration import EMOTION_PAIRS, GROUP_SIZE
 from core.sampling.identity import generate_identity_batch
-from core.sampling.stored import directions
 from core.sampling.stored.gallery import load_gallery
 from tests.fakes import fake_panel
 
@@ -120,8 +118,8 @@ def test_many_images_of_a_pair_are_cut_into_sets_of_ten_thousand():
 
 def test_counting_the_images_of_many_pieces_reads_no_file_for_each(monkeypatch):
     read = []
-    usual = directions.load_directions
-    monkeypatch.setattr(directions, "load_directions", lambda: read.append(1) or usual())
+    usual = plan.load_directions
+    monkeypatch.setattr(plan, "load_directions", lambda: read.append(1) or usual())
     pieces = parse_plan({"identity": {"batches": 100, "types": ["semantic"]}}).pieces()
     assert len({piece.images for piece in pieces}) == 1
     assert pieces[0].images > 4

@@ -26,7 +26,6 @@ from core.sampling.emotion.judging import EmotionPanel
 from core.sampling.events import DenoisingStep
 from core.sampling.identity import IdentityPanel
 from core.sampling.images import quantise, to_pictures
-from core.sampling.stored import reference
 from tests import tiny_stack
 from tests.tiny_stack import EMBEDDING
 
@@ -57,7 +56,7 @@ def stack(tmp_path_factory):
         add_model("mlp", "clip-mlp", str(folder / "mlp.safetensors"), options={"encoder": "clip"})
         options = {"adapter": str(folder / "adapter.safetensors"), "prior": "cocog", "classifier": "mlp"}
         add_model("turbo", "sdxl-ip-adapter", str(folder / "sdxl"), options=options)
-        population.build_reference_set("turbo", count=PEOPLE, folder=reference.reference_folder("turbo"))
+        population.build_reference_set("turbo", count=PEOPLE, folder=catalogue.precomputed_folder("turbo") / "reference")
         precompute.write_custom_logits("mlp", "turbo", PEOPLE, Progress())
         yield folder
 
