@@ -33,8 +33,8 @@ class OneLineParser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command -> exit code: 0 done, 2 something was wrong, 130 stopped by Ctrl-C."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    return report_errors(lambda: _dispatch(given))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return report_errors(lambda: _dispatch(words))
 
 
 def report_errors(work: Callable[[], int]) -> int:
@@ -52,20 +52,20 @@ def report_errors(work: Callable[[], int]) -> int:
         return 0
 
 
-def _dispatch(given: list[str]) -> int:
-    if not given or given[0] in ("-h", "--help"):
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
         print("usage: python -m core COMMAND [options]\n")
         for name, meaning in COMMANDS.items():
             print(f"  {name:<10} {meaning}")
         print("\n'python -m core COMMAND --help' lists a command's options.")
-        return 0 if given else 2
-    name = given[0]
+        return 0 if words else 2
+    name = words[0]
     if name not in COMMANDS:
         raise LiminalError(f"There is no command '{name}'; there are {', '.join(COMMANDS)}.")
     module = importlib.import_module(f"core.commands.{name}")  # only the one asked for: most of them load torch
     parser = OneLineParser(prog=f"python -m core {name}", description=COMMANDS[name])
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(given[1:])))
+    return int(module.run(parser.parse_args(words[1:])))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ class LiminalError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        said = " ".join(str(message).splitlines()).replace("](", "] (")
-        super().__init__(
-            said if len(said) <= MAX_MESSAGE_LENGTH else f"{said[: MAX_MESSAGE_LENGTH // 2]} ... {said[-MAX_MESSAGE_LENGTH // 4 :]}"
-        )
+        sentence = " ".join(str(message).splitlines()).replace("](", "] (")
+        if len(sentence) > MAX_MESSAGE_LENGTH:
+            sentence = f"{sentence[: MAX_MESSAGE_LENGTH // 2]} ... {sentence[-MAX_MESSAGE_LENGTH // 4 :]}"
+        super().__init__(sentence)
 
 
 class Cancelled(LiminalError):  # noqa: N818 (stopping on request is no error)

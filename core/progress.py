@@ -19,17 +19,17 @@ _listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", def
 
 def send_notice(message: str) -> None:
     """Say in one sentence that work goes on in another way than it was asked for: to whoever listens, else to the log."""
-    heard = _listener.get()
-    if heard is None:
+    listener = _listener.get()
+    if listener is None:
         logger.warning("%s", message)
     else:
-        heard(message)
+        listener(message)
 
 
 @contextmanager
-def redirect_notices(heard: Callable[[str], None]) -> Iterator[None]:
+def redirect_notices(listener: Callable[[str], None]) -> Iterator[None]:
     """Within it, this thread's notices go to ``heard``, such as a page's job or a terminal."""
-    token = _listener.set(heard)
+    token = _listener.set(listener)
     try:
         yield
     finally:
@@ -61,16 +61,16 @@ class Progress:
         """Say what is being done and how far the whole is."""
         self.emit(Stage(message, min(max(fraction, 0.0), 1.0)))
 
-    def part(self, label: str, place: int, of: int) -> Progress:
+    def part(self, label: str, index: int, of: int) -> Progress:
         """The progress of one of ``of`` equal parts: its stages are labelled and moved to its place in the whole."""
-        return self.stretch(place / of, (place + 1) / of, lambda message: f"{label}: {message}")
+        return self.stretch(index / of, (index + 1) / of, lambda message: f"{label}: {message}")
 
-    def stretch(self, low: float, high: float, said: Callable[[str], str] = str) -> Progress:
+    def stretch(self, low: float, high: float, words: Callable[[str], str] = str) -> Progress:
         """The progress of the whole from ``low`` to ``high``, its stages in the words of ``said``; cancelled with the whole."""
 
         def report(event: Any) -> None:
             if isinstance(event, Stage):
-                event = Stage(said(event.message), low + (high - low) * event.fraction)
+                event = Stage(words(event.message), low + (high - low) * event.fraction)
             if self.report is not None:
                 self.report(event)
 

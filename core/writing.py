@@ -57,15 +57,15 @@ def new_folder(target: Path) -> Iterator[Path]:
     """
     check_folder_is_free(target)
     target = target.absolute()
-    place = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
-    made = [parent for parent in target.parents if not parent.exists()]
+    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
+    missing_parents = [parent for parent in target.parents if not parent.exists()]
     try:
-        place.mkdir(parents=True)
-        yield place
-        place.replace(target)
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.replace(target)
     except BaseException as error:
-        shutil.rmtree(place, ignore_errors=True)
-        for parent in made:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for parent in missing_parents:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
         if isinstance(error, OSError):

@@ -70,7 +70,7 @@ def warn_missing_models(**parameters: ModelKind) -> None:
 def describe_model(name: str) -> str:
     """A model's title; of an added one also that it was added, and whether it is prepared for the pages."""
     entry = registry.find_entry(name)
-    if entry.own is None:
+    if entry.custom is None:
         return entry.title
     return f"{entry.title}, added here" + ("" if not needs_precomputing(entry) or is_precomputed(name) else ", not prepared yet")
 
@@ -78,7 +78,7 @@ def describe_model(name: str) -> str:
 def find_model_without_gradient(*names: str) -> str | None:
     """The first of these models without a gradient, so that only CMA-ES can search with it; None where all have one."""
     for name in names:
-        custom = registry.find_entry(name).own
+        custom = registry.find_entry(name).custom
         if custom is not None and not custom.facts.get("differentiable", True):
             return name
     return None
@@ -86,7 +86,7 @@ def find_model_without_gradient(*names: str) -> str | None:
 
 def has_semantic_directions(generator: str) -> bool:
     """Whether directions such as a smile are known for the generator's latents: for those that come with Liminal."""
-    return registry.find_entry(generator, "generator").own is None
+    return registry.find_entry(generator, "generator").custom is None
 
 
 def usable_classifiers(generator: str) -> list[str]:
@@ -99,7 +99,7 @@ def explain_direct_only(generator: str, steerer: str) -> str:
     entry = registry.find_entry(generator, "generator")
     if find_embedding_classifier(generator) is not None:
         return ""
-    if entry.own is not None:
+    if entry.custom is not None:
         return (
             f"Two stages need a network from embeddings to faces of {entry.title}, and there is none: the picture itself is "
             "changed instead, by the gradient of those that steer."

@@ -6,10 +6,17 @@ import argparse
 import json
 import platform
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models import registry
+from core.models.device import choose_device
+
+if TYPE_CHECKING:
+    import torch
+else:  # after the arguments were checked
+    torch = lazy_import("torch")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,10 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def collect_report(device: str | None = None) -> dict[str, Any]:
     """Everything that ``doctor`` prints, as plain data. Checks the SHA-256 of every weight file."""
-    import torch
-
-    from core.models.device import choose_device
-
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
-from core.models import registry
+from core.models import check, registry
 from core.models.custom import catalogue
 from core.models.custom.catalogue import CLASSES
 from core.models.custom.manager import add_model
@@ -19,7 +19,7 @@ from core.sampling.building.precompute import precompute_model
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The sub-commands of ``models``."""
     parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|check|prepare|remove")
-    classes = "; ".join(f"{name}: {each.source}" for name, each in CLASSES.items())
+    classes = "; ".join(f"{name}: {model_class.source}" for name, model_class in CLASSES.items())
     add = parts.add_parser("add", help="add a model of your own", description=f"What SOURCE is, by class: {classes}.")
     add.add_argument("name", help="how it is to be called, such as ffhq-1024")
     add.add_argument("model_class", metavar="class", help=f"one of {', '.join(CLASSES)}")
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--data-licence", default="")
     add.add_argument("--replace", action="store_true", help="instead of the added model of that name")
     add.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
-    shown = parts.add_parser("list", help="all models, built-in and added")
-    shown.add_argument("--json", action="store_true")
+    listing = parts.add_parser("list", help="all models, built-in and added")
+    listing.add_argument("--json", action="store_true")
     check = parts.add_parser("check", help="does a model keep its contract, and how fast is it?")
     check.add_argument("names", nargs="*", metavar="NAME", help="all that were added, if none is named")
     check.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
@@ -49,13 +49,13 @@ def run(arguments: argparse.Namespace) -> int:
     return actions[arguments.action](arguments)
 
 
-def parse_options(given: list[str]) -> dict[str, Any]:
+def parse_options(pairs: list[str]) -> dict[str, Any]:
     """NAME=VALUE pairs; a value is read as JSON where it is some (0.7, null, {...}), else as text."""
     options: dict[str, Any] = {}
-    for each in given:
-        name, separator, value = each.partition("=")
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
         if not separator or not name.strip():
-            raise LiminalError(f"'{each}' is no option; write NAME=VALUE, such as truncation=0.7.")
+            raise LiminalError(f"'{pair}' is no option; write NAME=VALUE, such as truncation=0.7.")
         try:
             options[name.strip()] = json.loads(value)
         except ValueError:
@@ -64,7 +64,7 @@ def parse_options(given: list[str]) -> dict[str, Any]:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    with TerminalProgress() as shown:
+    with TerminalProgress() as terminal:
         added = add_model(
             arguments.name,
             arguments.model_class,
@@ -75,13 +75,13 @@ def _add(arguments: argparse.Namespace) -> int:
             data_licence=arguments.data_licence,
             replaces=arguments.replace,
             device=arguments.device,
-            progress=Progress(shown),
+            progress=Progress(terminal),
         )
-    print(f"Added {added.own.name}: {added.own.title}, {added.report.milliseconds_per_image:.1f} ms an image.")
-    for name, value in added.own.options.items():
+    print(f"Added {added.custom.name}: {added.custom.title}, {added.report.speed}.")
+    for name, value in added.custom.options.items():
         print(f"  {name} = {json.dumps(value, ensure_ascii=False)}")
     if CLASSES[arguments.model_class].kind in ("generator", "recogniser", "classifier"):
-        print(f"Run 'python -m core models prepare {added.own.name}' once, and the pages can begin with it.")
+        print(f"Run 'python -m core models prepare {added.custom.name}' once, and the pages can begin with it.")
     return 0
 
 
@@ -91,9 +91,9 @@ def _list(arguments: argparse.Namespace) -> int:
             "name": entry.name,
             "kind": entry.kind,
             "title": entry.title,
-            "class": entry.own.model_class if entry.own else "built-in",
-            "source": entry.own.source if entry.own else None,
-            "options": dict(entry.own.options) if entry.own else {},
+            "class": entry.custom.model_class if entry.custom else "built-in",
+            "source": entry.custom.source if entry.custom else None,
+            "options": dict(entry.custom.options) if entry.custom else {},
         }
         for entry in registry.list_entries()
     ]
@@ -107,9 +107,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from core.models import check  # PyTorch
-
-    chosen = arguments.names or [each.name for each in catalogue.list_custom_models()]
+    chosen = arguments.names or [custom.name for custom in catalogue.list_custom_models()]
     if not chosen:
         print("No model was added; name a built-in one to check it.")
     broken = 0
@@ -117,7 +115,7 @@ def _check(arguments: argparse.Namespace) -> int:
         entry = registry.find_entry(name)
         try:
             report = check(registry.load(entry.name, entry.kind, arguments.device))
-            findings, speed = report.findings, f"{report.milliseconds_per_image:.1f} ms an image"
+            findings, speed = report.findings, report.speed
         except LiminalError as error:
             findings, speed = (str(error),), "not loaded"
         broken += bool(findings)
@@ -128,10 +126,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _precompute(arguments: argparse.Namespace) -> int:
-    with TerminalProgress() as shown:
-        made = precompute_model(arguments.name, count=arguments.count, people=arguments.people, progress=Progress(shown))
-    print(made.words)
-    for sentence in made.skipped:
+    with TerminalProgress() as terminal:
+        precomputed = precompute_model(arguments.name, count=arguments.count, people=arguments.people, progress=Progress(terminal))
+    print(precomputed.words)
+    for sentence in precomputed.skipped:
         print(f"  {sentence}")
     return 0
 

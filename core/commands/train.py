@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING
 
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
 
 if TYPE_CHECKING:
+    from core.models.builtin import prior
     from core.models.trained_weights import TrainedWeights
-    from core.models.training.data import TrainingFaces
-
+    from core.models.training import data, fit_networks, fit_priors
+else:  # PyTorch, after the arguments were checked
+    prior, data = lazy_import("core.models.builtin.prior"), lazy_import("core.models.training.data")
+    fit_networks, fit_priors = (lazy_import(f"core.models.training.{name}") for name in ("fit_networks", "fit_priors"))
 
 PICTURE_STEPS = {"uvit-prior": 50_000, "clip-mlp": 2000}
 """Steps of each training, where none are named."""
@@ -37,17 +41,14 @@ def check_picture_arguments(arguments: argparse.Namespace) -> None:
 
 def fit_pictures(arguments: argparse.Namespace, progress: Progress) -> TrainedWeights:
     """Embed the pictures (kept for the next run) and train; an interrupted training goes on where it was."""
-    from core.models.training import fit_networks, fit_priors  # PyTorch
-    from core.models.training.data import embed_pictures, find_pictures
-
     name, steps = arguments.network, arguments.steps or PICTURE_STEPS[arguments.network]
-    found = find_pictures(arguments.images)
-    pictures = embed_pictures(found, registry.load(arguments.encoder, "encoder"), progress=progress)
+    labelled = data.find_pictures(arguments.images)
+    pictures = data.embed_pictures(labelled, registry.load(arguments.encoder, "encoder"), progress=progress)
     sizes = {key: value for key in ("width", "depth") if (value := getattr(arguments, key)) is not None}
     command = f"python -m core train {name} --images {arguments.images.name} --encoder {arguments.encoder}"
     command += f" --seed {arguments.seed} --steps {steps}" + "".join(f" --{key} {value}" for key, value in sizes.items())
-    data = hashlib.sha256(pictures.vectors.numpy().tobytes()).hexdigest()[:12]  # a state belongs to its pictures
-    saved = arguments.out / f"{name}-{arguments.seed}-{data}.training.safetensors"
+    digest = hashlib.sha256(pictures.vectors.numpy().tobytes()).hexdigest()[:12]  # a state belongs to its pictures
+    saved = arguments.out / f"{name}-{arguments.seed}-{digest}.training.safetensors"
     if name == "uvit-prior":
         size = fit_priors.choose_uvit_size(pictures.vectors.shape[1], **sizes)
         return fit_priors.fit_uvit_prior(
@@ -110,32 +111,26 @@ def run(arguments: argparse.Namespace) -> int:
             raise LiminalError(f"--{option} must be at least 1, not {value}.")
     if arguments.network in PICTURE_STEPS:
         check_picture_arguments(arguments)
-        with TerminalProgress() as shown:
-            _print_trained(fit_pictures(arguments, Progress(shown)))
+        with TerminalProgress() as terminal:
+            _print_trained(fit_pictures(arguments, Progress(terminal)))
         return 0
     for option in ("images", "encoder"):
         if getattr(arguments, option) is not None:
             raise LiminalError(f"--{option} is for {' and '.join(PICTURE_STEPS)}; {arguments.network} learns from --faces.")
-    from core.models.training.data import load_training_faces  # PyTorch, only once the arguments are known to be good
-
-    with TerminalProgress() as shown:
-        progress = Progress(shown)
-        faces = load_training_faces(arguments.faces, arguments.seed, progress=progress)
+    with TerminalProgress() as terminal:
+        progress = Progress(terminal)
+        faces = data.load_training_faces(arguments.faces, arguments.seed, progress=progress)
         for name in NETWORK_NAMES if arguments.network == "all" else (arguments.network,):
             _print_trained(_fit_network(name, arguments, faces, progress))
     return 0
 
 
-def _print_trained(made: TrainedWeights) -> None:
-    print(f"{made.path}  ({made.path.stat().st_size / 1e6:.2f} MB, {made.card['seconds']:.0f} s of training)")
-    print(json.dumps(made.card["figures"], indent=1))
+def _print_trained(trained: TrainedWeights) -> None:
+    print(f"{trained.path}  ({trained.path.stat().st_size / 1e6:.2f} MB, {trained.card['seconds']:.0f} s of training)")
+    print(json.dumps(trained.card["figures"], indent=1))
 
 
-def _fit_network(name: str, arguments: argparse.Namespace, faces: TrainingFaces, progress: Progress) -> TrainedWeights:
-    from core.models.builtin.prior import UViTConfiguration  # PyTorch
-    from core.models.training import fit_networks, fit_priors
-    from core.models.training.data import cache_folder
-
+def _fit_network(name: str, arguments: argparse.Namespace, faces: data.TrainingFaces, progress: Progress) -> TrainedWeights:
     command = f"python -m core train {name} --faces {arguments.faces} --seed {arguments.seed}"
     if name == "face-embedding":
         command += f" --embedding-dim {arguments.embedding_dim}"
@@ -143,19 +138,20 @@ def _fit_network(name: str, arguments: argparse.Namespace, faces: TrainingFaces,
     steps = arguments.steps or TRAINING_STEPS[name]
     sizes = {key: value for key in ("width", "depth") if (value := getattr(arguments, key)) is not None}
     command += f" --steps {steps}" + "".join(f" --{key} {value}" for key, value in sizes.items())
-    place = arguments.out or cache_folder()
-    given = {
+    folder = arguments.out or data.cache_folder()
+    keywords = {
         "steps": steps,
         "command": command,
         "folder": arguments.out,
-        "saved": place / f"{name}-{arguments.seed}.training.safetensors",
+        "saved": folder / f"{name}-{arguments.seed}.training.safetensors",
         "progress": progress,
     }
     if name == "face-prior":
-        dim = UViTConfiguration().token_size
+        dim = prior.UViTConfiguration().token_size
         if arguments.embedding_dim % dim:
             raise LiminalError(f"--embedding-dim must be a multiple of {dim} for the prior, not {arguments.embedding_dim}.")
-        return fit_priors.fit_face_prior(faces, size=UViTConfiguration(tokens=arguments.embedding_dim // dim, **sizes), **given)
+        size = prior.UViTConfiguration(tokens=arguments.embedding_dim // dim, **sizes)
+        return fit_priors.fit_face_prior(faces, size=size, **keywords)
     if name != "latent-flow":
         sizes.pop("depth", None)
     fits: dict[str, Callable[..., TrainedWeights]] = {
@@ -163,4 +159,4 @@ def _fit_network(name: str, arguments: argparse.Namespace, faces: TrainingFaces,
         "latent-emotion": fit_networks.fit_latent_surrogate,
         "latent-flow": fit_networks.fit_latent_flow,
     }
-    return fits[name](faces, **sizes, **given)
+    return fits[name](faces, **sizes, **keywords)

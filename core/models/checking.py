@@ -11,14 +11,13 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models import registry
 from core.models.contracts import (
+    SPEED_UNITS,
     Classifier,
     Decoder,
     DetectedFaces,
@@ -32,6 +31,12 @@ from core.models.contracts import (
 from core.models.custom.catalogue import CLASS_ORDERS, find_code
 from core.models.device import choose_device
 from core.models.emotions import EMOTIONS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:  # imported by pages that paint before PyTorch is there
+    torch = lazy_import("torch")
 
 AnyModel = Generator | Recogniser | Classifier | PerceptualDistance | Encoder | Prior | Decoder | Surrogate
 
@@ -48,11 +53,17 @@ class CheckReport:
 
     name: str
     findings: tuple[str, ...]
-    milliseconds_per_image: float  # of the model's main function, in a batch of CHECK_IMAGES, on the model's device
+    milliseconds: float  # of the model's main function for one row, in a batch of CHECK_IMAGES, on the model's device
+    unit: str = "an image"  # what a row is
 
     @property
     def passed(self) -> bool:
         return not self.findings
+
+    @property
+    def speed(self) -> str:
+        """For people."""
+        return f"{self.milliseconds:.1f} ms {self.unit}"
 
 
 @dataclass
@@ -62,8 +73,8 @@ class _ContractCheck:
     findings: list[str] = field(default_factory=list)
     milliseconds: float = math.nan
 
-    def expect(self, kept: bool | Tensor, breach: str) -> None:
-        if not bool(kept):
+    def expect(self, holds: bool | Tensor, breach: str) -> None:
+        if not bool(holds):
             self.findings.append(breach)
 
     def step(self, what: str, run: Callable[[], None]) -> None:
@@ -101,19 +112,19 @@ class _ContractCheck:
 
 def check_model(model: AnyModel) -> CheckReport:
     """Try a model on a few generated faces and a blank image, and report every breach of its contract. Seconds, no network."""
-    found = _ContractCheck()
+    check = _ContractCheck()
     with torch.no_grad():
         if isinstance(model, Generator):
-            _check_generator(found, model)
+            _check_generator(check, model)
         elif isinstance(model, Recogniser):
-            _check_recogniser(found, model, _generate_faces(model.device))
+            _check_recogniser(check, model, _generate_faces(model.device))
         elif isinstance(model, Classifier):
-            _check_classifier(found, model, _generate_faces(model.device))
+            _check_classifier(check, model, _generate_faces(model.device))
         elif isinstance(model, Encoder | Prior | Decoder | Surrogate):
-            _check_vectors(found, model)
+            _check_vectors(check, model)
         else:
-            _check_distance(found, model, _generate_faces(model.device))
-    return CheckReport(model.card.name, tuple(found.findings), found.milliseconds)
+            _check_distance(check, model, _generate_faces(model.device))
+    return CheckReport(model.card.name, tuple(check.findings), check.milliseconds, SPEED_UNITS[model.card.kind])
 
 
 def _generate_faces(device: torch.device) -> Tensor:
@@ -127,97 +138,97 @@ def _equal_bytes(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())
 
 
-def _check_generator(found: _ContractCheck, model: Generator) -> None:
+def _check_generator(check: _ContractCheck, model: Generator) -> None:
     latents = torch.empty(0)
 
     def sampling() -> None:
         nonlocal latents
         latents = model.sample(range(CHECK_IMAGES))
-        found.expect(
+        check.expect(
             latents.shape == (CHECK_IMAGES, model.latent_dim), f"sample gives {tuple(latents.shape)}, not (N, latent_dim)."
         )
-        found.expect(latents.dtype == torch.float32, f"sample gives {latents.dtype}, not float32.")
-        found.expect(torch.equal(model.sample([3, 1]), latents[[3, 1]]), "sample depends on more than each row's own seed.")
-        found.expect(not torch.equal(latents[0], latents[1]), "sample gives the same latents for different seeds.")
+        check.expect(latents.dtype == torch.float32, f"sample gives {latents.dtype}, not float32.")
+        check.expect(torch.equal(model.sample([3, 1]), latents[[3, 1]]), "sample depends on more than each row's own seed.")
+        check.expect(not torch.equal(latents[0], latents[1]), "sample gives the same latents for different seeds.")
 
     def decoding() -> None:
-        images = found.rows("decode", model.decode, latents)
+        images = check.rows("decode", model.decode, latents)
         expected = (CHECK_IMAGES, 3, model.image_size, model.image_size)
-        found.expect(images.shape == expected, f"decode gives {tuple(images.shape)}, not {expected}.")
-        found.expect(torch.isfinite(images).all(), "decode gives values that are not finite.")
-        _expect_range(found, "decode", images)
-        found.expect((images - images[:1]).abs().max() > 0.05, "decode gives the same image for different latents.")
+        check.expect(images.shape == expected, f"decode gives {tuple(images.shape)}, not {expected}.")
+        check.expect(torch.isfinite(images).all(), "decode gives values that are not finite.")
+        _expect_range(check, "decode", images)
+        check.expect((images - images[:1]).abs().max() > 0.05, "decode gives the same image for different latents.")
 
-    found.step("sample", sampling)
-    found.step("decode", decoding)
+    check.step("sample", sampling)
+    check.step("decode", decoding)
     if model.differentiable:
-        found.step("decode with a gradient", lambda: found.gradient("decode", model.decode, latents[:2]))
+        check.step("decode with a gradient", lambda: check.gradient("decode", model.decode, latents[:2]))
 
 
-def _check_recogniser(found: _ContractCheck, model: Recogniser, images: Tensor) -> None:
+def _check_recogniser(check: _ContractCheck, model: Recogniser, images: Tensor) -> None:
     blank = torch.zeros_like(images[:1])
     batch = torch.cat([images, blank])
 
     def embedding() -> None:
-        vectors = found.rows("embed", model.embed, batch)
+        vectors = check.rows("embed", model.embed, batch)
         expected = (len(batch), model.embedding_dim)
-        found.expect(vectors.shape == expected, f"embed gives {tuple(vectors.shape)}, not {expected}.")
+        check.expect(vectors.shape == expected, f"embed gives {tuple(vectors.shape)}, not {expected}.")
         faces = model.find_faces(batch)
         has_face = faces.found.to(vectors.device)
-        found.expect(has_face[:CHECK_IMAGES].any(), f"find_faces finds no face in any of {CHECK_IMAGES} generated faces.")
-        found.expect(not has_face[CHECK_IMAGES], "find_faces finds a face in a blank image.")
-        found.expect(torch.isfinite(vectors[has_face]).all(), "embed gives values that are not finite where there is a face.")
-        found.expect(vectors[~has_face].isnan().all(), "embed gives something else than NaN where no face was found.")
+        check.expect(has_face[:CHECK_IMAGES].any(), f"find_faces finds no face in any of {CHECK_IMAGES} generated faces.")
+        check.expect(not has_face[CHECK_IMAGES], "find_faces finds a face in a blank image.")
+        check.expect(torch.isfinite(vectors[has_face]).all(), "embed gives values that are not finite where there is a face.")
+        check.expect(vectors[~has_face].isnan().all(), "embed gives something else than NaN where no face was found.")
         chips = model.align(batch, faces)
         side = model.card.input_size
-        found.expect(chips.shape == (len(batch), 3, side, side), f"align gives {tuple(chips.shape)}, not (N, 3, {side}, {side}).")
-        _expect_range(found, "align", chips)
+        check.expect(chips.shape == (len(batch), 3, side, side), f"align gives {tuple(chips.shape)}, not (N, 3, {side}, {side}).")
+        _expect_range(check, "align", chips)
 
     def distances() -> None:
         vectors = model.embed(batch)
         same, others = model.distance(vectors, vectors), model.distance(vectors[:1], vectors)
         finite = ~vectors.isnan().any(dim=1)
-        found.expect(same.shape == (len(batch),), f"distance gives {tuple(same.shape)}, not (N,).")
-        found.expect((same[finite].abs() <= MAX_ROUNDING).all(), "distance of a vector to itself is not 0.")
-        found.expect(same[~finite].isnan().all(), "distance is not NaN where no face was found.")
-        found.expect((others[finite] >= 0).all(), "distance is negative.")
-        found.expect(
+        check.expect(same.shape == (len(batch),), f"distance gives {tuple(same.shape)}, not (N,).")
+        check.expect((same[finite].abs() <= MAX_ROUNDING).all(), "distance of a vector to itself is not 0.")
+        check.expect(same[~finite].isnan().all(), "distance is not NaN where no face was found.")
+        check.expect((others[finite] >= 0).all(), "distance is negative.")
+        check.expect(
             (others - model.distance(vectors, vectors[:1])).nan_to_num().abs().max() <= MAX_ROUNDING, "distance is not symmetric."
         )
-        found.expect(math.isfinite(model.threshold) and model.threshold > 0, "The threshold is no positive number.")
-        found.expect(bool(model.threshold_source), "threshold_source does not say where the threshold comes from.")
+        check.expect(math.isfinite(model.threshold) and model.threshold > 0, "The threshold is no positive number.")
+        check.expect(bool(model.threshold_source), "threshold_source does not say where the threshold comes from.")
 
     def gradients() -> None:
         faces = model.find_faces(images)
         rows = faces.found.nonzero()[:1, 0]
         one = DetectedFaces(faces.landmarks[rows], faces.boxes[rows])
-        found.gradient("embed_chips of align", lambda x: model.embed_chips(model.align(x, one)), images[rows.to(images.device)])
+        check.gradient("embed_chips of align", lambda x: model.embed_chips(model.align(x, one)), images[rows.to(images.device)])
 
-    found.step("embed", embedding)
-    found.step("distance", distances)
+    check.step("embed", embedding)
+    check.step("distance", distances)
     if model.differentiable:
-        found.step("embed_chips with a gradient", gradients)
+        check.step("embed_chips with a gradient", gradients)
 
 
-def _check_classifier(found: _ContractCheck, model: Classifier, images: Tensor) -> None:
+def _check_classifier(check: _ContractCheck, model: Classifier, images: Tensor) -> None:
     batch = torch.cat([images, torch.zeros_like(images[:1])])
 
     def judging() -> None:
-        probabilities = found.rows("probabilities", model.probabilities, batch)
-        logits = found.rows("logits", model.logits, batch)
+        probabilities = check.rows("probabilities", model.probabilities, batch)
+        logits = check.rows("logits", model.logits, batch)
         expected = (len(batch), len(EMOTIONS))
         for name, values in (("probabilities", probabilities), ("logits", logits)):
-            found.expect(values.shape == expected, f"{name} gives {tuple(values.shape)}, not {expected}.")
-            found.expect(torch.isfinite(values).all(), f"{name} gives values that are not finite.")
-        _expect_range(found, "probabilities", probabilities)
-        found.expect(((probabilities.sum(dim=1) - 1).abs() <= MAX_ROUNDING).all(), "probabilities do not sum to one.")
-        found.expect((probabilities - probabilities[:1]).abs().max() > 1e-3, "probabilities are the same for all images.")
+            check.expect(values.shape == expected, f"{name} gives {tuple(values.shape)}, not {expected}.")
+            check.expect(torch.isfinite(values).all(), f"{name} gives values that are not finite.")
+        _expect_range(check, "probabilities", probabilities)
+        check.expect(((probabilities.sum(dim=1) - 1).abs() <= MAX_ROUNDING).all(), "probabilities do not sum to one.")
+        check.expect((probabilities - probabilities[:1]).abs().max() > 1e-3, "probabilities are the same for all images.")
 
-    found.step("probabilities", judging)
-    found.step("logits with a gradient", lambda: found.gradient("logits", model.logits, images[:2]))
+    check.step("probabilities", judging)
+    check.step("logits with a gradient", lambda: check.gradient("logits", model.logits, images[:2]))
 
 
-def _check_vectors(found: _ContractCheck, model: Encoder | Prior | Decoder | Surrogate) -> None:
+def _check_vectors(check: _ContractCheck, model: Encoder | Prior | Decoder | Surrogate) -> None:
     """Models of embeddings and latents: the shape of what they give, rows apart from each other, a gradient where promised."""
     random = torch.Generator().manual_seed(0)
     function: Callable[[Tensor], Tensor]
@@ -240,39 +251,39 @@ def _check_vectors(found: _ContractCheck, model: Encoder | Prior | Decoder | Sur
         shape = (CHECK_IMAGES, len(model.classifiers), len(EMOTIONS))
 
     def values() -> None:
-        results = found.rows(what, function, inputs)
-        found.expect(tuple(results.shape) == shape, f"{what} gives {tuple(results.shape)}, not {shape}.")
-        found.expect(torch.isfinite(results).all(), f"{what} gives values that are not finite.")
-        found.expect((results - results[:1]).abs().max() > 1e-3, f"{what} gives the same for different rows.")
+        results = check.rows(what, function, inputs)
+        check.expect(tuple(results.shape) == shape, f"{what} gives {tuple(results.shape)}, not {shape}.")
+        check.expect(torch.isfinite(results).all(), f"{what} gives values that are not finite.")
+        check.expect((results - results[:1]).abs().max() > 1e-3, f"{what} gives the same for different rows.")
 
-    found.step(what, values)
+    check.step(what, values)
     if not isinstance(model, Decoder):
-        found.step(f"{what} with a gradient", lambda: found.gradient(what, function, inputs[:2]))
+        check.step(f"{what} with a gradient", lambda: check.gradient(what, function, inputs[:2]))
 
 
-def _check_distance(found: _ContractCheck, model: PerceptualDistance, images: Tensor) -> None:
+def _check_distance(check: _ContractCheck, model: PerceptualDistance, images: Tensor) -> None:
     blank = torch.zeros_like(images[:1])
     batch = torch.cat([images, blank])
 
     def measuring() -> None:
-        against = found.rows("distance", lambda rows: model.distance(rows, images[:1].expand_as(rows)), batch)
-        found.expect(against.shape == (len(batch),), f"distance gives {tuple(against.shape)}, not (N,).")
-        found.expect(torch.isfinite(against).all(), "distance gives values that are not finite.")
-        found.expect((model.distance(batch, batch).abs() <= MAX_ROUNDING).all(), "distance of an image to itself is not 0.")
-        found.expect((against[1:] > 0).all(), "distance of different images is not positive.")
+        against = check.rows("distance", lambda rows: model.distance(rows, images[:1].expand_as(rows)), batch)
+        check.expect(against.shape == (len(batch),), f"distance gives {tuple(against.shape)}, not (N,).")
+        check.expect(torch.isfinite(against).all(), "distance gives values that are not finite.")
+        check.expect((model.distance(batch, batch).abs() <= MAX_ROUNDING).all(), "distance of an image to itself is not 0.")
+        check.expect((against[1:] > 0).all(), "distance of different images is not positive.")
         turned = model.distance(images[:1].expand_as(batch), batch)
-        found.expect((against - turned).abs().max() <= MAX_ROUNDING, "distance is not symmetric.")
+        check.expect((against - turned).abs().max() <= MAX_ROUNDING, "distance is not symmetric.")
 
-    found.step("distance", measuring)
-    found.step(
-        "distance with a gradient", lambda: found.gradient("distance", lambda rows: model.distance(rows, images[2:4]), images[:2])
+    check.step("distance", measuring)
+    check.step(
+        "distance with a gradient", lambda: check.gradient("distance", lambda rows: model.distance(rows, images[2:4]), images[:2])
     )
 
 
-def _expect_range(found: _ContractCheck, what: str, values: Tensor) -> None:
+def _expect_range(check: _ContractCheck, what: str, values: Tensor) -> None:
     low, high = float(values.min()), float(values.max())
     # A rounding beyond the ends is no breach: bilinear sampling of ones may give 1.0000001.
-    found.expect(low >= -1e-6 and high <= 1 + 1e-6, f"{what} leaves the range [0, 1]: from {low:.4g} to {high:.4g}.")
+    check.expect(low >= -1e-6 and high <= 1 + 1e-6, f"{what} leaves the range [0, 1]: from {low:.4g} to {high:.4g}.")
 
 
 @dataclass(frozen=True)
@@ -295,9 +306,10 @@ class TryoutResult:
     """A model loaded and checked. ``findings``: breaches of its contract; an only one where it could not be loaded."""
 
     findings: tuple[str, ...]
-    milliseconds: float  # an image; NaN where it could not be loaded
+    milliseconds: float  # of one row; NaN where it could not be loaded
     bytes_in_memory: int
     device: str
+    unit: str = "an image"  # what a row is
 
 
 def describe_model(entry: registry.Entry) -> ModelDescription:
@@ -305,7 +317,7 @@ def describe_model(entry: registry.Entry) -> ModelDescription:
     try:
         card = registry.read_card(entry)
     except LiminalError as error:
-        return ModelDescription(entry.own.source if entry.own else "", "", "", "", 0, str(error))
+        return ModelDescription(entry.custom.source if entry.custom else "", "", "", "", 0, str(error))
     size, problem = 0, ""
     for file in card.files:
         try:
@@ -322,13 +334,13 @@ def describe_model(entry: registry.Entry) -> ModelDescription:
 
 def _read_outputs(entry: registry.Entry) -> dict[int, str]:
     """An added classifier's own words for its outputs, where its class can tell them."""
-    if entry.own is None or "labels" not in entry.own.options:
+    if entry.custom is None or "labels" not in entry.custom.options:
         return {}
     code = find_code(entry.module)
     if not hasattr(code, "list_outputs"):
-        return dict(enumerate(CLASS_ORDERS.get(entry.own.options.get("order", ""), ())))
+        return dict(enumerate(CLASS_ORDERS.get(entry.custom.options.get("order", ""), ())))
     try:
-        return dict(code.list_outputs(entry.own))
+        return dict(code.list_outputs(entry.custom))
     except LiminalError:
         return {}
 
@@ -338,31 +350,32 @@ def describe_all_models() -> dict[str, ModelDescription]:
     return {entry.name: describe_model(entry) for entry in registry.list_entries()}
 
 
-def try_out(name: str, device: str | None = None) -> TryoutResult:
-    """Load a model and run its check. Raises LiminalError for a name that there is not."""
-    entry, place = registry.find_entry(name), choose_device(device)
+def try_out(name: str, device_name: str | None = None) -> TryoutResult:
+    """Load a model and run its check. Raises LiminalError for an unknown name."""
+    entry, target = registry.find_entry(name), choose_device(device_name)
     try:
-        model = registry.load(entry.name, entry.kind, str(place))
+        model = registry.load(entry.name, entry.kind, str(target))
     except LiminalError as error:
-        return TryoutResult((str(error),), float("nan"), 0, str(place))
+        return TryoutResult((str(error),), float("nan"), 0, str(target))
     report = check_model(model)
-    return TryoutResult(report.findings, report.milliseconds_per_image, count_bytes(model), str(getattr(model, "device", place)))
+    device = str(getattr(model, "device", target))
+    return TryoutResult(report.findings, report.milliseconds, count_bytes(model), device, report.unit)
 
 
 def count_bytes(model: object) -> int:
     """Bytes of all parameters and buffers that a model's networks hold, each counted once."""
     tensors: dict[int, torch.Tensor] = {}
     todo: list[Any] = [model]
-    seen: set[int] = set()
+    counted: set[int] = set()
     while todo:
-        each = todo.pop()
-        if id(each) in seen:
+        part = todo.pop()
+        if id(part) in counted:
             continue
-        seen.add(id(each))
-        if isinstance(each, nn.Module):
-            tensors |= {id(tensor): tensor for tensor in (*each.parameters(), *each.buffers())}
-        elif isinstance(each, Sequence) and not isinstance(each, str | bytes):
-            todo += list(each)[:16]
-        elif type(each).__module__.startswith("core.models") and hasattr(each, "__dict__"):
-            todo += list(vars(each).values())
+        counted.add(id(part))
+        if isinstance(part, torch.nn.Module):
+            tensors |= {id(tensor): tensor for tensor in (*part.parameters(), *part.buffers())}
+        elif isinstance(part, Sequence) and not isinstance(part, str | bytes):
+            todo += list(part)[:16]
+        elif type(part).__module__.startswith("core.models") and hasattr(part, "__dict__"):
+            todo += list(vars(part).values())
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())

@@ -11,12 +11,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from torch import Tensor
-
+from core.lazy_import import lazy_import
 from core.models.weights import WeightFile
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:  # imported by pages that paint before PyTorch is there
+    torch = lazy_import("torch")
 
 ModelKind = Literal["generator", "recogniser", "classifier", "distance", "encoder", "prior", "decoder", "surrogate"]
 
@@ -44,6 +48,18 @@ NOT_FOR: Mapping[ModelKind, str] = {
     "prior": "evidence about real people",
 }
 """What no model of a kind is for, whoever made it."""
+
+SPEED_UNITS: Mapping[ModelKind, str] = {
+    "generator": "an image",
+    "recogniser": "an image",
+    "classifier": "an image",
+    "distance": "a pair of images",
+    "encoder": "an image",
+    "prior": "an embedding",
+    "decoder": "an embedding",
+    "surrogate": "a latent",
+}
+"""What one call of a kind's main function is about, for figures of speed."""
 
 
 class Generator(ABC):

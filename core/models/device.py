@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.progress import send_notice
 
-DEVICE_TYPES = ("cpu", "cuda", "mps")
-"""Those that models are tried on, the last choice first."""
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:  # imported by pages that paint before PyTorch is there
+    torch = lazy_import("torch")
 
-PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
-"""By the names that options have."""
+DEVICE_TYPES = ("cpu", "cuda", "mps")
+"""Devices that models are tried on, the last choice first."""
+
+PRECISIONS = ("float16", "bfloat16", "float32")
+"""By the names that options have, which are PyTorch's."""
 
 OUT_OF_MEMORY_PHRASES = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "_alloc_failed")
 """How libraries below say it where they raise a plain RuntimeError: MPS, the processor's allocator, cuDNN and cuBLAS."""
@@ -32,11 +37,11 @@ def choose_device(name: str | None = None) -> torch.device:
 
     Raises LiminalError for what is no device, or is not in this machine.
     """
-    wanted = (name or os.environ.get("LIMINAL_DEVICE") or "auto").strip().lower()
-    if wanted == "auto":
+    choice = (name or os.environ.get("LIMINAL_DEVICE") or "auto").strip().lower()
+    if choice == "auto":
         device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
     else:
-        device = _parse_device(wanted)
+        device = _parse_device(choice)
     if device.type == "cuda":
         # The same seed gives the same bytes, and a picture those of the float32 that its verdict was calibrated in: no TF32,
         # whose 10-bit products move outputs by about 1e-3, and no choice of kernels by speed.
@@ -46,18 +51,18 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def _parse_device(wanted: str) -> torch.device:
+def _parse_device(choice: str) -> torch.device:
     try:
-        device = torch.device(wanted)
+        device = torch.device(choice)
     except RuntimeError as error:
-        raise LiminalError(f"'{wanted}' is no device; use cpu, cuda, cuda:1 or mps.") from error
+        raise LiminalError(f"'{choice}' is no device; use cpu, cuda, cuda:1 or mps.") from error
     if device.type not in DEVICE_TYPES:
-        raise LiminalError(f"'{wanted}' is no device that models are tried on; use cpu, cuda, cuda:1 or mps.")
+        raise LiminalError(f"'{choice}' is no device that models are tried on; use cpu, cuda, cuda:1 or mps.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise LiminalError("No CUDA device was found; unset LIMINAL_DEVICE or set it to cpu.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        there = ", ".join(f"cuda:{index}" for index in range(torch.cuda.device_count()))
-        raise LiminalError(f"There is no device {wanted} in this machine; there is {there}.")
+        present = ", ".join(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+        raise LiminalError(f"There is no device {choice} in this machine; there is {present}.")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise LiminalError("This machine has no MPS device (Apple's graphics); unset LIMINAL_DEVICE or set it to cpu.")
     return device
@@ -73,8 +78,8 @@ def choose_search_precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
-        asked = [getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")]
-        native = any(question() for question in asked if question is not None)
+        checks = [getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")]
+        native = any(question() for question in checks if question is not None)
     else:
         native = False
     return torch.bfloat16 if native else torch.float32
@@ -89,6 +94,12 @@ def choose_picture_precision(device: torch.device) -> torch.dtype:
     The picture that comes out is judged as it is, so that its precision changes what is made, never a verdict on it.
     """
     return torch.float32 if device.type == "cpu" else torch.float16
+
+
+def find_precision(name: str, device: torch.device) -> torch.dtype:
+    """The precision that an option names; "auto": the one for pictures on this device."""
+    precision: torch.dtype = choose_picture_precision(device) if name == "auto" else getattr(torch, name)
+    return precision
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -27,7 +27,7 @@ def find_face_frame(generator: Generator, progress: Progress | None = None) -> N
     """
     if generator.face_points is not None:
         return np.array(generator.face_points, dtype=np.float64)
-    found = []
+    frames = []
     for start in range(0, DRAWS, BATCH):
         if progress is not None:
             progress.check()
@@ -37,8 +37,8 @@ def find_face_frame(generator: Generator, progress: Progress | None = None) -> N
             faces = yunet.load_detector().find_largest(
                 interpolate(images, (PHOTO_SIDE, PHOTO_SIDE), mode="bilinear", antialias=True)
             )
-        found.append((faces.landmarks[faces.found][:, CORNER_LANDMARKS].numpy() + 0.5) / PHOTO_SIDE)
-    points = np.concatenate(found)
+        frames.append((faces.landmarks[faces.found][:, CORNER_LANDMARKS].numpy() + 0.5) / PHOTO_SIDE)
+    points = np.concatenate(frames)
     if not len(points):
         raise LiminalError(
             f"No face was found in {DRAWS} pictures of {generator.card.title}, so a photograph cannot be cut like them; "

@@ -17,9 +17,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+from core.models import yunet
+from core.models.contracts import DetectedFaces
 
 if TYPE_CHECKING:
-    from core.models.contracts import DetectedFaces
+    import torch
+else:  # a page that only offers the upload does not wait for it
+    torch = lazy_import("torch")
 
 MOST_BYTES: Final = 10 * 1024**2
 MOST_PIXELS: Final = 60_000_000  # above the 50 megapixels of large cameras; 180 MB decoded
@@ -121,10 +126,6 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 def _detect(picture: NDArray[np.uint8]) -> DetectedFaces:
     """uint8 (H, W, 3) -> all faces, the largest first."""
-    import torch  # a page that only offers the upload does not wait for it
-
-    from core.models import yunet
-
     return yunet.load_detector().find_all(torch.from_numpy(picture).permute(2, 0, 1).float() / 255)
 
 

@@ -45,16 +45,16 @@ def make_sampling_grid(matrices: Tensor, side: int, size: tuple[int, int]) -> Te
     return grid
 
 
-def cut_faces(images: Tensor, found: Tensor, matrices: Tensor, side: int) -> Tensor:
+def cut_faces(images: Tensor, has_face: Tensor, matrices: Tensor, side: int) -> Tensor:
     """Chips (N, 3, side, side) of images (N, 3, H, W): bilinear, black outside the image, grey where no face was found.
 
     found: bool (N,); matrices: (F, 2, 3), image -> chip, for the F images with a face. Differentiable.
     """
     chips = images.new_full((len(images), 3, side, side), 0.5)
-    if not bool(found.any()):
+    if not bool(has_face.any()):
         return chips
     grid = make_sampling_grid(matrices, side, (images.shape[2], images.shape[3])).to(images)
-    rows = found.nonzero()[:, 0].to(images.device)
+    rows = has_face.nonzero()[:, 0].to(images.device)
     cut = grid_sample(images[rows], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
     return chips.index_copy(0, rows, cut)
 

@@ -13,23 +13,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+from core.models.contracts import (
+    Classifier,
+    Decoder,
+    Encoder,
+    Generator,
+    ModelCard,
+    ModelKind,
+    PerceptualDistance,
+    Prior,
+    Recogniser,
+    Surrogate,
+)
 from core.models.custom.catalogue import CustomModel, find_class, find_code, list_custom_models
+from core.models.device import choose_device
 
 if TYPE_CHECKING:
     import torch
-
-    from core.models.contracts import (
-        Classifier,
-        Decoder,
-        Encoder,
-        Generator,
-        ModelCard,
-        ModelKind,
-        PerceptualDistance,
-        Prior,
-        Recogniser,
-        Surrogate,
-    )
+else:  # loaded with the first model
+    torch = lazy_import("torch")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Entry:
     kind: ModelKind
     title: str
     module: str
-    own: CustomModel | None = None
+    custom: CustomModel | None = None
 
 
 ENTRIES = (
@@ -59,7 +62,7 @@ ENTRIES = (
     Entry("face-embedding", "encoder", "Face embedding", "core.models.builtin.face_embedding"),
     Entry("face-prior", "prior", "U-ViT diffusion prior", "core.models.builtin.prior"),
     Entry("latent-flow", "decoder", "Flow from embedding to latent", "core.models.builtin.flow"),
-    Entry("latent-emotion", "surrogate", "Emotions foretold from the latent", "core.models.builtin.surrogate"),
+    Entry("latent-emotion", "surrogate", "Emotions predicted from the latent (surrogate)", "core.models.builtin.surrogate"),
     Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.builtin.lpips_distance"),
 )
 
@@ -69,13 +72,13 @@ _lock = threading.RLock()
 
 def list_entries() -> tuple[Entry, ...]:
     """All lines: the built-in models, then those that the user added. Raises LiminalError where the list of these is damaged."""
-    return (*ENTRIES, *(custom_entry(own) for own in list_custom_models()))
+    return (*ENTRIES, *(custom_entry(custom) for custom in list_custom_models()))
 
 
-def custom_entry(own: CustomModel) -> Entry:
+def custom_entry(custom: CustomModel) -> Entry:
     """The line of an added model."""
-    described = find_class(own.model_class)
-    return Entry(own.name, described.kind, own.title or own.name, described.module, own)
+    described = find_class(custom.model_class)
+    return Entry(custom.name, described.kind, custom.title or custom.name, described.module, custom)
 
 
 def list_names(kind: ModelKind) -> list[str]:
@@ -93,8 +96,8 @@ def find_entry(name: str, kind: ModelKind | None = None) -> Entry:
     for candidate in list_entries():
         if candidate.name == name and kind in (None, candidate.kind):
             return candidate
-    known = ", ".join(list_names(kind)) if kind else ", ".join(candidate.name for candidate in list_entries())
-    raise LiminalError(f"There is no {kind or 'model'} called '{name}'; the ones installed are {known}.")
+    names = ", ".join(list_names(kind)) if kind else ", ".join(candidate.name for candidate in list_entries())
+    raise LiminalError(f"There is no {kind or 'model'} called '{name}'; the ones installed are {names}.")
 
 
 def title(name: str) -> str:
@@ -122,45 +125,41 @@ def load(name: str, kind: Literal["surrogate"], device: str | None = None) -> Su
 
 def load(name: str, kind: ModelKind, device: str | None = None) -> Any:
     """The model, loaded once a process and device, and never changed after; one that was replaced is let go of. Thread-safe."""
-    from core.models.device import choose_device
-
-    found = find_entry(name, kind)
-    place = choose_device(device)
-    key = (repr(found), str(place))
+    entry = find_entry(name, kind)
+    target = choose_device(device)
+    key = (repr(entry), str(target))
     with _lock:
         if key not in _loaded:
-            import torch
-
             _drop_replaced()
 
             # weights made in a caller's inference mode could never take part in a gradient
             with torch.inference_mode(False):
-                _loaded[key] = load_anew(found, place)
+                _loaded[key] = load_anew(entry, target)
         return _loaded[key]
 
 
 def _drop_replaced() -> None:
     """Forget models that were replaced or removed since they were loaded."""
-    there = {repr(each) for each in list_entries()}
-    for key in [each for each in _loaded if each[0] not in there]:
+    current = {repr(entry) for entry in list_entries()}
+    for key in [entry for entry in _loaded if entry[0] not in current]:
         del _loaded[key]
 
 
-def find_loaded(found: Entry) -> Any:
+def find_loaded(entry: Entry) -> Any:
     """The model of a line if it is loaded already, on whatever device; else None."""
-    return next((model for (line, _), model in list(_loaded.items()) if line == repr(found)), None)
+    return next((model for (line, _), model in list(_loaded.items()) if line == repr(entry)), None)
 
 
-def load_anew(found: Entry, place: torch.device) -> Any:
+def load_anew(entry: Entry, device: torch.device) -> Any:
     """The model of a line, loaded anew."""
-    code = find_code(found.module)
-    return code.load(place) if found.own is None else code.load_custom(found.own, place)
+    code = find_code(entry.module)
+    return code.load(device) if entry.custom is None else code.load_custom(entry.custom, device)
 
 
-def read_card(found: Entry) -> ModelCard:
+def read_card(entry: Entry) -> ModelCard:
     """Where the model of a line comes from and what it may be used for."""
-    code = find_code(found.module)
-    described: ModelCard = code.CARD if found.own is None else code.make_card(found.own)
+    code = find_code(entry.module)
+    described: ModelCard = code.CARD if entry.custom is None else code.make_card(entry.custom)
     return described
 
 
@@ -170,11 +169,11 @@ def list_usable(kind: ModelKind, first: str | None = None) -> list[str]:
     Raises LiminalError where ``first`` itself cannot be.
     """
     names = [name for name in list_names(kind) if name != first]
-    kept = [name for name in names if find_entry(name).own is None or _can_load(name, kind)]
+    usable = [name for name in names if find_entry(name).custom is None or _can_load(name, kind)]
     if first is None:
-        return kept
+        return usable
     load(first, kind)
-    return [first, *kept]
+    return [first, *usable]
 
 
 def _can_load(name: str, kind: ModelKind) -> bool:

@@ -42,10 +42,10 @@ class TrainedWeights:
     tensors: Mapping[str, Tensor]
     card: Mapping[str, Any]
 
-    def fill(self, network: nn.Module) -> None:
+    def fill_network(self, network: nn.Module) -> None:
         """Copy the tensors into the network. Raises LiminalError with the first key that is wrong."""
-        wanted = network.state_dict()
-        for key, tensor in wanted.items():
+        expected = network.state_dict()
+        for key, tensor in expected.items():
             if key not in self.tensors:
                 raise LiminalError(
                     f"The weights {self.path} lack '{key}'; they belong to another network: {repair_advice(self.name)}."
@@ -55,10 +55,10 @@ class TrainedWeights:
                     f"'{key}' in {self.path} has the shape {tuple(self.tensors[key].shape)}, the network needs "
                     f"{tuple(tensor.shape)}; these weights belong to a network of another size: {repair_advice(self.name)}."
                 )
-        extra = next((key for key in self.tensors if key not in wanted), None)
+        extra = next((key for key in self.tensors if key not in expected), None)
         if extra is not None:
             raise LiminalError(f"'{extra}' in {self.path} is unknown to this network; the weights belong to another one.")
-        network.load_state_dict({key: self.tensors[key].to(tensor.dtype) for key, tensor in wanted.items()})
+        network.load_state_dict({key: self.tensors[key].to(tensor.dtype) for key, tensor in expected.items()})
 
 
 def repair_advice(name: str) -> str:
@@ -72,7 +72,7 @@ def trained_weight_file(name: str) -> WeightFile:
         sha256 = str(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["sha256"])
     except (OSError, ValueError, KeyError):
         sha256 = ""  # never equal to a file's, so that ``verified`` says what is wrong
-    return WeightFile(f"{TRAIN_COMMAND} {name}", "", f"assets/weights/{name}.safetensors", sha256)
+    return WeightFile("trained here", "", f"assets/weights/{name}.safetensors", sha256, f"{TRAIN_COMMAND} {name}")
 
 
 def read_trained(name: str, folder: Path | None = None) -> TrainedWeights:

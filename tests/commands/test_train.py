@@ -54,7 +54,7 @@ def test_networks_read_back(trained):
     weights = trained / "weights"
     assert read_whitening(read_trained("face-embedding", weights)).projection.shape[1] == 16
     mlp = read_trained("emotion-mlp", weights)
-    read_trained("emotion-mlp", weights).fill(EmotionMLPNetwork(16, mlp.configuration["width"]))
+    read_trained("emotion-mlp", weights).fill_network(EmotionMLPNetwork(16, mlp.configuration["width"]))
     assert prior.read_uvit(read_trained("face-prior", weights)).configuration.embedding_dim == 16
     assert flow.read_flow(read_trained("latent-flow", weights)).embedding_dim == 16
     assert len(read_surrogate(read_trained("latent-emotion", weights)).mean) == 12

@@ -182,7 +182,7 @@ def test_dan_is_loaded_with_its_outputs_in_the_usual_order(dan_weights):
 def test_an_added_resemotenet_keeps_the_contract(tiny):
     added = add_model("res", "resemotenet", str(tiny))
     assert added.report.passed
-    assert added.own.options["labels"] == dict(zip(EMOTIONS, [1, 5, 4, 0, 2, 3], strict=True))
+    assert added.custom.options["labels"] == dict(zip(EMOTIONS, [1, 5, 4, 0, 2, 3], strict=True))
     model = registry.load("res", "classifier", "cpu")
     assert model.probabilities(torch.rand(2, 3, 70, 70)).sum(dim=1) == pytest.approx(1)
     assert "surprise 1" in model.card.source

@@ -193,7 +193,7 @@ def test_a_checkpoint_of_cocog_computes_what_is_published(tmp_path, name):
     tiny_stack.save_prior(tmp_path / name)
     added = add_model("cocog", "uvit-prior", str(tmp_path / name), options={"heads": 2})
     assert added.report.passed
-    assert added.own.options == {"heads": 2, "betas": "linear", "steps": 1000}
+    assert added.custom.options == {"heads": 2, "betas": "linear", "steps": 1000}
     model = registry.load("cocog", "prior", "cpu")
     assert (model.embedding_dim, model.train_steps, model.betas) == (EMBEDDING, 1000, "linear")
     random = torch.Generator().manual_seed(1)
@@ -297,7 +297,7 @@ def test_the_mlp_reads_its_encoders_embeddings(tmp_path):
     images = pictures(2)
     assert torch.allclose(model.logits(images), network(registry.load("clip", "encoder", "cpu").embed(images)), atol=1e-5)
     (tmp_path / "mlp.json").write_text('{"configuration": {"encoder": "clip"}}')  # the card of the training command
-    assert add_model("again", "clip-mlp", str(tmp_path / "mlp.safetensors")).own.options == {"encoder": "clip"}
+    assert add_model("again", "clip-mlp", str(tmp_path / "mlp.safetensors")).custom.options == {"encoder": "clip"}
 
 
 def test_an_mlp_that_does_not_fit_is_refused(tmp_path):

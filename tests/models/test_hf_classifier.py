@@ -52,7 +52,7 @@ def test_it_says_what_transformers_itself_says(folder):
 
     added = add_model("tiny-vit", "hf-classifier", str(folder))
     assert added.report.passed
-    assert added.own.options["labels"] == dict(zip(EMOTIONS, ORDER, strict=True))
+    assert added.custom.options["labels"] == dict(zip(EMOTIONS, ORDER, strict=True))
     model = registry.load("tiny-vit", "classifier", "cpu")
     pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     theirs = AutoImageProcessor.from_pretrained(folder)(images=list(pictures), return_tensors="pt")

@@ -64,7 +64,7 @@ def described(tmp_path):
 def test_an_onnx_recogniser_is_added_and_judges(described):
     added = add_model("tiny-onnx", "onnx-recogniser", str(described()))
     assert added.report.passed
-    assert set(added.own.files) == {"net.json", "net.onnx"}
+    assert set(added.custom.files) == {"net.json", "net.onnx"}
     model = registry.load("tiny-onnx", "recogniser", "cpu")
     assert (model.embedding_dim, model.threshold, model.card.input_size) == (6, 0.4, SIDE)
     faces = registry.load("dcgan", "generator", "cpu")

@@ -133,7 +133,7 @@ def test_numbers_of_options():
 
 
 def test_a_card_says_what_was_told_and_what_is_not_known(weights):
-    told = add_model("tiny-gan", "stylegan2", str(weights), title="Tiny", weights_licence="CC0").own
+    told = add_model("tiny-gan", "stylegan2", str(weights), title="Tiny", weights_licence="CC0").custom
     described = registry.read_card(registry.find_entry("tiny-gan"))
     assert (described.name, described.title, described.kind) == ("tiny-gan", "Tiny", "generator")
     assert described.source == f"{weights} (StyleGAN2, Karras et al. 2020); added on {told.added}"
@@ -229,7 +229,7 @@ def test_a_repository_in_the_cache_is_used_without_a_network(weights, tmp_path, 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: pytest.fail("the hub was asked"))
     added = add_model("faces", "stylegan2", "somebody/faces")
-    assert (added.own.source, added.own.revision) == ("somebody/faces", snapshot.name)
+    assert (added.custom.source, added.custom.revision) == ("somebody/faces", snapshot.name)
     assert registry.load("faces", "generator", "cpu").image_size == 8
     registry._loaded.clear()
     (snapshot / weights.name).unlink()
@@ -268,7 +268,7 @@ def test_a_download_that_was_interrupted_is_not_taken_for_whole(weights, tmp_pat
     interrupted(snapshot)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     if whole:
-        assert add_model("faces", "stylegan2", "somebody/faces").own.revision == snapshot.name
+        assert add_model("faces", "stylegan2", "somebody/faces").custom.revision == snapshot.name
         return
     with pytest.raises(LiminalError, match=r"somebody/faces is only partly on this machine .* unset it and add it again"):
         add_model("faces", "stylegan2", "somebody/faces")
@@ -295,7 +295,7 @@ def test_an_interrupted_download_is_gone_on_with(weights, tmp_path, monkeypatch)
         return cached(*arguments, local_files_only=True, allow_patterns=allow_patterns)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
-    assert set(add_model("faces", "stylegan2", "somebody/faces").own.files) == {"config.json", "tiny.safetensors"}
+    assert set(add_model("faces", "stylegan2", "somebody/faces").custom.files) == {"config.json", "tiny.safetensors"}
 
 
 def test_a_file_that_went_from_the_cache_is_named(weights, tmp_path, monkeypatch):
@@ -303,7 +303,7 @@ def test_a_file_that_went_from_the_cache_is_named(weights, tmp_path, monkeypatch
 
     snapshot = hub_copy(tmp_path / "hub", weights)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    own = add_model("faces", "stylegan2", "somebody/faces").own
+    own = add_model("faces", "stylegan2", "somebody/faces").custom
     (snapshot / weights.name).rename(tmp_path / "elsewhere")
     (snapshot / weights.name).symlink_to(tmp_path / "a blob that is gone")
     with pytest.raises(LiminalError, match=r"without tiny.safetensors; run '.* models add faces stylegan2"):

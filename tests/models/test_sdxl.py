@@ -53,8 +53,8 @@ def made(files, **options):
 def test_an_added_pipeline_makes_pictures_of_embeddings(files, prior):
     added = add_model("turbo", "sdxl-ip-adapter", str(files / "sdxl"), options=given(files, steps=2, prompt="a face"))
     assert added.report.passed
-    assert added.own.facts == added.own.facts | {"differentiable": False, "latent_dim": EMBEDDING, "image_size": 16}
-    assert (added.own.options["steps"], added.own.options["noise"]) == (2, 0)
+    assert added.custom.facts == added.custom.facts | {"differentiable": False, "latent_dim": EMBEDDING, "image_size": 16}
+    assert (added.custom.options["steps"], added.custom.options["noise"]) == (2, 0)
     model = registry.load("turbo", "generator", "cpu")
     latents = model.sample([3, 4])
     images = model.decode(latents)

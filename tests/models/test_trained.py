@@ -57,7 +57,7 @@ def test_weights_and_card_come_back_unchanged(tmp_path):
     written(tmp_path)
     found = read_trained(NAME, tmp_path)
     other = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    found.fill(other)
+    found.fill_network(other)
     for key, tensor in network().state_dict().items():
         assert torch.equal(other.state_dict()[key], tensor)
     assert found.configuration == {"width": 3}
@@ -77,7 +77,7 @@ def test_weights_and_card_come_back_unchanged(tmp_path):
 def test_half_precision_is_stored_and_filled_into_full(tmp_path):
     found = written(tmp_path, {key: tensor.half() for key, tensor in network().state_dict().items()})
     other = network()
-    found.fill(other)
+    found.fill_network(other)
     assert other[0].weight.dtype == torch.float32
     assert torch.equal(other[0].weight, network()[0].weight.half().float())
 
@@ -97,7 +97,7 @@ def test_weights_of_another_network_are_refused(tmp_path, tensors, says):
     other = network()
     before = {key: tensor.clone() for key, tensor in other.state_dict().items()}
     with pytest.raises(LiminalError) as error:
-        found.fill(other)
+        found.fill_network(other)
     text = one_sentence(error)
     assert all(each in text for each in says), text
     assert "little.safetensors" in text

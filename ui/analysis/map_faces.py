@@ -276,7 +276,7 @@ def list_spaces(faces: MapFaces) -> dict[str, MapSpace]:
     found = {"Latents": MapSpace(LATENTS, "The numbers from which the generator made each face.")}
     for name in registry.list_names("encoder"):
         entry = registry.find_entry(name)
-        if entry.own is None:
+        if entry.custom is None:
             found["Looks and expression"] = MapSpace(name, "An embedding that sees who it is and what the face expresses.")
         else:
             found[f"How it looks, for {entry.title}"] = MapSpace(name, f"The values that {entry.title} sees in a face.")

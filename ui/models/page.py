@@ -119,11 +119,8 @@ def _show_added() -> None:
     if job is None:
         return
     added: AddedModel = job.result
-    st.success(
-        f"{added.own.title} was added and does what it should, in {added.report.milliseconds_per_image:.1f} ms an image. "
-        "The other pages offer it now."
-    )
-    for option, value in added.own.options.items():
+    st.success(f"{added.custom.title} was added and does what it should, in {added.report.speed}. The other pages offer it now.")
+    for option, value in added.custom.options.items():
         st.html(caption_html(f"{option}: {json.dumps(value, ensure_ascii=False)}"))
 
 
@@ -132,7 +129,7 @@ LABELS_ACROSS = 3
 
 def correct_labels(entry: Entry, outputs: Mapping[int, str]) -> None:
     """The outputs by their own names, one to be chosen for each feeling, and the button that checks and keeps the choice."""
-    own = entry.own
+    own = entry.custom
     assert own is not None
     slot = f"labels-{entry.name}"
     with st.expander("Which output means which feeling?", icon=":material/label:", expanded=slot in st.session_state):
@@ -164,7 +161,7 @@ def correct_labels(entry: Entry, outputs: Mapping[int, str]) -> None:
 
 
 def _start_label_check(entry: Entry, chosen: dict[str, int]) -> None:
-    own = entry.own
+    own = entry.custom
     assert own is not None
 
     def work(told: Progress) -> AddedModel:
@@ -261,14 +258,14 @@ def _show_model(entry: registry.Entry, described: ModelDescription | None) -> No
                     on_click=_start_precompute,
                     args=(entry.name,),
                 )
-            if entry.own is not None and owner_gate.is_allowed():
+            if entry.custom is not None and owner_gate.is_allowed():
                 with st.popover("Remove", icon=":material/delete:"):
                     st.html(caption_html("Its own files stay where they are; what was prepared for the pages is deleted."))
                     st.button("Remove it", key=f"remove-{entry.name}", on_click=_remove_model, args=(entry.name,))
 
 
 def _show_model_card(entry: registry.Entry, described: ModelDescription | None) -> str:
-    origin = "added here" if entry.own else "comes with Liminal"
+    origin = "added here" if entry.custom else "comes with Liminal"
     if needs_precomputing(entry):
         origin += ", ready for the pages" if is_precomputed(entry.name) else ", not prepared for the pages yet"
     rows = (
@@ -285,8 +282,8 @@ def _show_model_card(entry: registry.Entry, described: ModelDescription | None) 
         "In memory": format_bytes(described.bytes_in_memory)
         or ("not known here" if registry.find_loaded(entry) else "not loaded yet"),
     }
-    if entry.own is not None and "labels" in entry.own.options and "outputs read as" not in described.source:
-        outputs = (f"{feeling} {number}" for feeling, number in entry.own.options["labels"].items())
+    if entry.custom is not None and "labels" in entry.custom.options and "outputs read as" not in described.source:
+        outputs = (f"{feeling} {number}" for feeling, number in entry.custom.options["labels"].items())
         lines["Outputs read as"] = ", ".join(outputs)
     rows += "".join(f'<p class="fine"><b>{name}:</b> {html.escape(text)}</p>' for name, text in lines.items() if text)
     if described.problem:
@@ -331,7 +328,7 @@ def _show_trial(entry: registry.Entry) -> None:
 def describe_trial(tried: TryoutResult) -> str:
     """One sentence about a model that passed."""
     speed = f"{tried.milliseconds:.0f} ms" if tried.milliseconds >= 10 else f"{tried.milliseconds:.1f} ms"
-    timed = "" if math.isnan(tried.milliseconds) else f" {speed} an image,"
+    timed = "" if math.isnan(tried.milliseconds) else f" {speed} {tried.unit},"
     memory = f" {format_bytes(tried.bytes_in_memory)} in memory," if tried.bytes_in_memory else ""
     return f"It does what it should:{timed}{memory} on {describe_device(tried.device)}."
 

@@ -52,9 +52,9 @@ class NcnnNetwork(nn.Module):
         reader = _NcnnWeightReader(weights)
         channels: dict[str, int] = {}
         for layer in layers:
-            made = _make_module(layer, reader, channels)
-            if made is not None:
-                self.modules_by_name[layer.name] = made
+            module = _make_module(layer, reader, channels)
+            if module is not None:
+                self.modules_by_name[layer.name] = module
         if reader.offset != len(weights):
             raise ValueError(f"{len(weights) - reader.offset} bytes of weights are left over")
         # a blob is let go after its last reader, which keeps the memory of long graphs flat
@@ -139,15 +139,15 @@ class _NcnnWeightReader:
 def _make_module(layer: NcnnLayer, reader: _NcnnWeightReader, channels: dict[str, int]) -> nn.Module | None:
     """The layer's module if it has weights; ``channels`` keeps each blob's number of channels."""
     incoming = [channels[name] for name in layer.inputs]
-    made: nn.Module | None = None
+    module: nn.Module | None = None
     outgoing = incoming[0] if incoming else 3
     if layer.operation == "Convolution":
-        made = _make_convolution(layer, incoming[0], reader)
+        module = _make_convolution(layer, incoming[0], reader)
         outgoing = int(layer.number(0))
     elif layer.operation == "PReLU":
         count = int(layer.number(0))
-        made = nn.PReLU(count)
-        made.weight.data.copy_(torch.from_numpy(reader.floats(count).copy()))
+        module = nn.PReLU(count)
+        module.weight.data.copy_(torch.from_numpy(reader.floats(count).copy()))
     elif layer.operation == "Concat":
         outgoing = sum(incoming)
     elif layer.operation == "PixelShuffle":
@@ -156,7 +156,7 @@ def _make_module(layer: NcnnLayer, reader: _NcnnWeightReader, channels: dict[str
         raise ValueError(f"layer {layer.name} is a {layer.operation}, which is not known here")
     for name in layer.outputs:
         channels[name] = outgoing
-    return made
+    return module
 
 
 def _make_convolution(layer: NcnnLayer, channels: int, reader: _NcnnWeightReader) -> nn.Module:

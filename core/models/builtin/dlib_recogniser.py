@@ -127,8 +127,8 @@ def choose_working_size(height: int, width: int) -> tuple[int, int]:
 
 def to_working(images: Tensor) -> Tensor:
     """(N, 3, H, W) in [0, 1] -> the 8-bit pictures that dlib sees, as floats in 0..255; the gradient passes the rounding by."""
-    seen = images.clamp(0, 1)
-    rounded = _round_grey_levels(seen * 255)  # the picture as it is stored, before any enlarging
+    shrunk = images.clamp(0, 1)
+    rounded = _round_grey_levels(shrunk * 255)  # the picture as it is stored, before any enlarging
     size = choose_working_size(images.shape[2], images.shape[3])
     if size != tuple(images.shape[2:]):
         shrinks = size[0] < images.shape[2]
@@ -242,11 +242,11 @@ class DlibResNet(nn.Module):
 
     def convolutions(self) -> list[nn.Conv2d]:
         """All convolutions in the order of execution, which is the order of the file."""
-        found = [self.stem]
+        layers = [self.stem]
         for block in self.blocks:
             assert isinstance(block, DlibResidualBlock)
-            found += [block.first, block.second]
-        return found
+            layers += [block.first, block.second]
+        return layers
 
 
 def read_dlib_network(path: Path) -> DlibResNet:
@@ -281,10 +281,10 @@ class _DlibReader:
 
     def tensor_after(self, layer: bytes, skipped_integers: int = 0) -> NDArray[np.float32]:
         """The parameters of the next layer of that name, flat."""
-        found = self.data.find(bytes([1, len(layer)]) + layer, self.offset)
-        if found < 0:
+        position = self.data.find(bytes([1, len(layer)]) + layer, self.offset)
+        if position < 0:
             raise ValueError(f"no further layer {layer.decode()}")
-        self.offset = found + 2 + len(layer)
+        self.offset = position + 2 + len(layer)
         for _ in range(skipped_integers):
             self._integer()
         version = self._integer()
@@ -350,18 +350,18 @@ class DlibRecogniser(Recogniser):
     def align(self, images: Tensor, faces: DetectedFaces) -> Tensor:
         """Chips identical to ``dlib.get_face_chip``'s; where images require a gradient, it flows through the same map."""
         working = to_working(images)
-        found = faces.found
+        has_face = faces.found
         chips = working.new_full((len(images), 3, CHIP_SIZE, CHIP_SIZE), 0.5)
-        if not bool(found.any()):
+        if not bool(has_face.any()):
             return chips.to(self.device)
-        rows = found.nonzero()[:, 0]
+        rows = has_face.nonzero()[:, 0]
         landmarks = faces.landmarks[rows] * (working.shape[3] / images.shape[3])
-        seen = working[rows.to(working.device)]
-        exact = torch.from_numpy(self.faces.cut_chips(to_pictures(seen), landmarks.numpy())).permute(0, 3, 1, 2)
+        pictured = working[rows.to(working.device)]
+        exact = torch.from_numpy(self.faces.cut_chips(to_pictures(pictured), landmarks.numpy())).permute(0, 3, 1, 2)
         cut = exact.to(working.device, working.dtype) / 255
         if images.requires_grad:
-            grid = chip_grid(landmarks, (seen.shape[2], seen.shape[3])).to(seen)
-            smooth = functional.grid_sample(seen / 255, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+            grid = chip_grid(landmarks, (pictured.shape[2], pictured.shape[3])).to(pictured)
+            smooth = functional.grid_sample(pictured / 255, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
             cut = smooth + (cut - smooth.detach())
         return chips.index_copy(0, rows.to(working.device), cut).to(self.device)
 

@@ -76,7 +76,7 @@ class EmotionMLP(Classifier):
             drawn = drawn.to(self.device).requires_grad_()
             logits = self.network(drawn)
             centred = logits - logits.mean(dim=1, keepdim=True)
-            rows = [torch.autograd.grad(centred[:, each].sum(), drawn, retain_graph=True)[0] for each in range(len(EMOTIONS))]
+            rows = [torch.autograd.grad(centred[:, index].sum(), drawn, retain_graph=True)[0] for index in range(len(EMOTIONS))]
             jacobian = torch.stack(rows, dim=1)  # (draws, 6, E)
             matrix: Tensor = torch.einsum("nke,nkf->ef", jacobian, jacobian).cpu() / SENSITIVITY_DRAWS
         return matrix
@@ -86,5 +86,5 @@ def load(device: torch.device) -> EmotionMLP:
     """The classifier with its trained weights."""
     trained = read_trained(EMOTION_MLP_NAME)
     network = EmotionMLPNetwork(int(trained.configuration["embedding_dim"]), int(trained.configuration["width"]))
-    trained.fill(network)
+    trained.fill_network(network)
     return EmotionMLP(registry.load("face-embedding", "encoder", str(device)), network)

@@ -145,7 +145,7 @@ class FaceEmbedding(Encoder):
 def read_whitening(trained: TrainedWeights) -> Whitening:
     """The stored whitening."""
     whitening = Whitening(sum(FEATURE_BLOCKS.values()), int(trained.configuration["embedding_dim"]))
-    trained.fill(whitening)
+    trained.fill_network(whitening)
     return whitening
 
 

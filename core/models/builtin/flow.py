@@ -102,7 +102,7 @@ def read_flow(trained: TrainedWeights) -> FlowNetwork:
     """The stored network, of the size that its card names."""
     sizes = {name: int(trained.configuration[name]) for name in ("latent_dim", "embedding_dim", "width", "depth")}
     network = FlowNetwork(**sizes)
-    trained.fill(network)
+    trained.fill_network(network)
     return network
 
 

@@ -168,8 +168,8 @@ class LPIPSDistance(PerceptualDistance):
 
     def toward(self, image: Tensor) -> Callable[[Tensor], Tensor]:
         with torch.no_grad():
-            wanted = self.features(image).clone()
-        return lambda images: self.distance_from_features(self.features(images), wanted.expand(len(images), -1))
+            target = self.features(image).clone()
+        return lambda images: self.distance_from_features(self.features(images), target.expand(len(images), -1))
 
     def distance_from_features(self, a: Tensor, b: Tensor) -> Tensor:
         """(N, K), (N, K) -> (N,), broadcasting: the LPIPS distance of the images that these features came from."""

@@ -192,7 +192,9 @@ def denoise_rows(
     scheduler: scheduling_ddpm.DDPMScheduler, noise: Tensor, step: int, x: Tensor, random: Sequence[torch.Generator]
 ) -> Tensor:
     """As ``denoise_step``, where every row draws from a generator of its own."""
-    return torch.cat([denoise_step(scheduler, noise[row, None], step, x[row, None], each) for row, each in enumerate(random)])
+    return torch.cat(
+        [denoise_step(scheduler, noise[row, None], step, x[row, None], generator) for row, generator in enumerate(random)]
+    )
 
 
 def draw_embeddings(prior: Prior, seeds: Sequence[int], steps: int = 50) -> Tensor:
@@ -202,7 +204,7 @@ def draw_embeddings(prior: Prior, seeds: Sequence[int], steps: int = 50) -> Tens
     if not random:
         return torch.empty(0, prior.embedding_dim)
     with torch.inference_mode():
-        x = torch.stack([torch.randn(prior.embedding_dim, generator=each) for each in random])
+        x = torch.stack([torch.randn(prior.embedding_dim, generator=generator) for generator in random])
         for step in scheduler.timesteps:
             x = denoise_rows(scheduler, prior.noise(x, step.expand(len(x))).cpu(), int(step), x, random)
     return x.clone()
@@ -245,9 +247,9 @@ class FacePrior(Prior):
 
 def read_uvit(trained: TrainedWeights) -> UViT:
     """The stored network, of the size that its card names."""
-    sizes = {each.name: int(trained.configuration[each.name]) for each in fields(UViTConfiguration)}
+    sizes = {size.name: int(trained.configuration[size.name]) for size in fields(UViTConfiguration)}
     network = UViT(UViTConfiguration(**sizes))
-    trained.fill(network)
+    trained.fill_network(network)
     return network
 
 

@@ -67,14 +67,16 @@ def read_onnx_graph(path: Path) -> OnnxGraph:
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in raw.attribute}
         inputs, outputs = tuple(raw.input), tuple(raw.output)
         values = [constants.get(name) for name in inputs]
-        known = [value for value in values if value is not None]
-        constant = bool(values) and len(known) == len(values)
+        constant_inputs = [value for value in values if value is not None]
+        constant = bool(values) and len(constant_inputs) == len(values)
         if raw.op_type == "Constant":
             constants[outputs[0]] = onnx.numpy_helper.to_array(attributes["value"])
         elif constant and raw.op_type == "DequantizeLinear":
-            constants[outputs[0]] = dequantise(known[0], known[1], known[2], attributes["axis"], attributes["block_size"])
+            constants[outputs[0]] = dequantise(
+                constant_inputs[0], constant_inputs[1], constant_inputs[2], attributes["axis"], attributes["block_size"]
+            )
         elif constant and raw.op_type == "Reshape":
-            constants[outputs[0]] = known[0].reshape(known[1])
+            constants[outputs[0]] = constant_inputs[0].reshape(constant_inputs[1])
         else:
             nodes.append(OnnxNode(raw.op_type, inputs, outputs, attributes))
     return OnnxGraph(tuple(nodes), constants)
@@ -163,9 +165,9 @@ class SFace(Recogniser):
 
     def align(self, images: Tensor, faces: DetectedFaces) -> Tensor:
         """As OpenCV's alignCrop: similarity transform to ARCFACE_TEMPLATE, bilinear, black outside the image."""
-        found = faces.found
-        matrices = fit_similarity(faces.landmarks[found], ARCFACE_TEMPLATE)
-        return cut_faces(images.to(self.device), found, matrices, self.card.input_size)
+        has_face = faces.found
+        matrices = fit_similarity(faces.landmarks[has_face], ARCFACE_TEMPLATE)
+        return cut_faces(images.to(self.device), has_face, matrices, self.card.input_size)
 
     def embed_chips(self, chips: Tensor) -> Tensor:
         return batched(self._describe, chips.to(self.device), CHUNK, cache=True)

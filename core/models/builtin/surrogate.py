@@ -21,7 +21,7 @@ CHUNK = 4
 
 CARD = ModelCard(
     name=SURROGATE_NAME,
-    title="Emotions foretold from the latent",
+    title="Emotions predicted from the latent (surrogate)",
     kind="surrogate",
     source="trained here on generated faces, with mini-XCEPTION and the tanh network as teachers",
     weights_licence="MIT (this repository)",
@@ -71,7 +71,7 @@ def read_surrogate(trained: TrainedWeights) -> LatentEmotionNetwork:
     """The stored network, of the size that its card names."""
     sizes = trained.configuration
     network = LatentEmotionNetwork(int(sizes["latent_dim"]), int(sizes["width"]), len(sizes["classifiers"]))
-    trained.fill(network)
+    trained.fill_network(network)
     return network
 
 

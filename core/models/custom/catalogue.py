@@ -231,7 +231,7 @@ def _parse_models(path: Path) -> tuple[CustomModel, ...]:
         rows = json.loads(path.read_text(encoding="utf-8"))["models"]
         models = tuple(CustomModel(**row) for row in rows)
         sound = all(
-            isinstance(each.name, str) and isinstance(each.options, dict) and isinstance(each.files, dict) for each in models
+            isinstance(model.name, str) and isinstance(model.options, dict) and isinstance(model.files, dict) for model in models
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LiminalError(f"The list of added models, {path}, is damaged; mend it or delete it and add them again.") from error
@@ -243,7 +243,7 @@ def _parse_models(path: Path) -> tuple[CustomModel, ...]:
 def save_custom_model(model: CustomModel) -> None:
     """Add a model to the list, or replace the one of that name; what was worked out for that one is forgotten."""
     with _list_lock:
-        others = [each for each in _read_models(models_path()) if each.name != model.name]
+        others = [other for other in _read_models(models_path()) if other.name != model.name]
         _write_models([*others, model])
         delete_precomputed(model.name)
 
@@ -254,18 +254,18 @@ def remove_custom_model(name: str) -> CustomModel:
     Raises LiminalError where there is none of that name.
     """
     with _list_lock:
-        known = _read_models(models_path())
-        found = next((each for each in known if each.name == name), None)
-        if found is None:
-            names = ", ".join(each.name for each in known) or "none so far"
+        models = _read_models(models_path())
+        removed = next((model for model in models if model.name == name), None)
+        if removed is None:
+            names = ", ".join(model.name for model in models) or "none so far"
             raise LiminalError(f"No added model is called '{name}'; those added are: {names}.")
-        _write_models([each for each in known if each is not found])
+        _write_models([model for model in models if model is not removed])
         delete_precomputed(name)
-        return found
+        return removed
 
 
 def _write_models(models: list[CustomModel]) -> None:
-    write_bytes(models_path(), (json.dumps({"models": [asdict(each) for each in models]}, indent=1) + "\n").encode())
+    write_bytes(models_path(), (json.dumps({"models": [asdict(model) for model in models]}, indent=1) + "\n").encode())
     _read_at.clear()
 
 

@@ -66,10 +66,10 @@ def find_weights_file(root: Path) -> Path:
     """The only weight file of a folder, or the file itself."""
     if root.is_file():
         return root
-    found = sorted(each for each in root.iterdir() if each.suffix in WEIGHT_SUFFIXES)
-    if len(found) != 1:
-        raise LiminalError(f"{root} holds {len(found)} weight files; name the one that is meant.")
-    return found[0]
+    paths = sorted(path for path in root.iterdir() if path.suffix in WEIGHT_SUFFIXES)
+    if len(paths) != 1:
+        raise LiminalError(f"{root} holds {len(paths)} weight files; name the one that is meant.")
+    return paths[0]
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -77,19 +77,19 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): tensor for key, tensor in read_tensors(path).items()}
 
 
-def fill_label_options(own: CustomModel, count: int, path: Path, *, guess: str) -> dict[str, Any]:
+def fill_label_options(custom: CustomModel, count: int, path: Path, *, guess: str) -> dict[str, Any]:
     """The options with the order of the outputs and the labels filled in, so that they can be read and corrected.
 
     count: the network's outputs. guess: the name in CLASS_ORDERS where no other one fits better.
     Raises LiminalError for an order that does not fit, and where an emotion has no output.
     """
-    order: str | None = own.options.get("order") or _guess_order(count, path, guess)
+    order: str | None = custom.options.get("order") or _guess_order(count, path, guess)
     if order is not None and order not in CLASS_ORDERS:
         raise LiminalError(f"The option order is '{order}'; it can be {', '.join(CLASS_ORDERS)}.")
     if order is not None and len(CLASS_ORDERS[order]) != count:
         raise LiminalError(f"The order {order} has {len(CLASS_ORDERS[order])} outputs, the network in {path.name} has {count}.")
     names = dict(enumerate(CLASS_ORDERS[order] if order is not None else [f"output {number}" for number in range(count)]))
-    options = {**own.options, "labels": resolve_labels(own.options.get("labels", {}), names)}
+    options = {**custom.options, "labels": resolve_labels(custom.options.get("labels", {}), names)}
     return options if order is None else {**options, "order": order}
 
 
@@ -106,7 +106,7 @@ def read_output_order(options: Mapping[str, Any]) -> list[int]:
 
 
 def load_checkpoint_classifier(
-    own: CustomModel,
+    custom: CustomModel,
     read_network: Callable[[Path], nn.Module],
     preprocessing: Callable[[Tensor], Tensor],
     settle: Callable[[CustomModel, Path], Mapping[str, Any]],
@@ -114,16 +114,16 @@ def load_checkpoint_classifier(
     card: ModelCard,
 ) -> CheckpointClassifier:
     """An added one with its weights; its outputs as settled when it was added, else as ``settle`` guesses."""
-    root = verify_source(own)
-    order = read_output_order(own.options if "labels" in own.options else settle(own, root))
+    root = verify_source(custom)
+    order = read_output_order(custom.options if "labels" in custom.options else settle(custom, root))
     return CheckpointClassifier(read_network(find_weights_file(root)), preprocessing, order, device, card)
 
 
-def make_checkpoint_card(own: CustomModel, paper: str, size: int) -> ModelCard:
+def make_checkpoint_card(custom: CustomModel, paper: str, size: int) -> ModelCard:
     """The card of an added one."""
     return make_custom_card(
-        own,
-        f"{own.source} ({paper}), {describe_outputs(own)}",
+        custom,
+        f"{custom.source} ({paper}), {describe_outputs(custom)}",
         input_size=size,
         data_licence="not stated; AffectNet, RAF-DB and FER2013 are for non-commercial research",
     )
@@ -201,10 +201,10 @@ class DANNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         maps = self.features(pixels)
-        said = torch.stack([self.get_submodule(name)(maps) for name in self.heads], dim=1)  # (N, heads, 512)
+        votes = torch.stack([self.get_submodule(name)(maps) for name in self.heads], dim=1)  # (N, heads, 512)
         if len(self.heads) > 1:
-            said = said.log_softmax(dim=1)
-        values: Tensor = self.bn(self.fc(said.sum(dim=1)))
+            votes = votes.log_softmax(dim=1)
+        values: Tensor = self.bn(self.fc(votes.sum(dim=1)))
         return values
 
 
@@ -224,20 +224,20 @@ def _count_dan_outputs(tensors: Mapping[str, Tensor], path: Path) -> int:
     return len(tensors["fc.weight"])
 
 
-def validate_dan_options(own: CustomModel, root: Path) -> dict[str, Any]:
+def validate_dan_options(custom: CustomModel, root: Path) -> dict[str, Any]:
     """The options ``order`` and ``labels`` filled in. Of seven outputs RAF-DB's order is guessed where the file's name says so."""
     path = find_weights_file(root)
-    return fill_label_options(own, _count_dan_outputs(read_checkpoint(path), path), path, guess="affectnet-7")
+    return fill_label_options(custom, _count_dan_outputs(read_checkpoint(path), path), path, guess="affectnet-7")
 
 
-def make_dan_card(own: CustomModel) -> ModelCard:
+def make_dan_card(custom: CustomModel) -> ModelCard:
     """The card of an added DAN."""
-    return make_checkpoint_card(own, "DAN, Wen et al. 2023", DAN_SIDE)
+    return make_checkpoint_card(custom, "DAN, Wen et al. 2023", DAN_SIDE)
 
 
-def load_dan(own: CustomModel, device: torch.device) -> CheckpointClassifier:
+def load_dan(custom: CustomModel, device: torch.device) -> CheckpointClassifier:
     """The classifier with the weights that were added."""
-    return load_checkpoint_classifier(own, read_dan, DAN_PREPROCESSING, validate_dan_options, device, make_dan_card(own))
+    return load_checkpoint_classifier(custom, read_dan, DAN_PREPROCESSING, validate_dan_options, device, make_dan_card(custom))
 
 
 RESEMOTENET_SIDE = 64
@@ -298,26 +298,26 @@ class ResEmoteNetwork(nn.Module):
 
     def __init__(self, sizes: ResEmoteSizes) -> None:
         super().__init__()
-        for place, (before, after) in enumerate(pairwise((3, *sizes.stem)), start=1):
-            self.add_module(f"conv{place}", nn.Conv2d(before, after, 3, padding=1))
-            self.add_module(f"bn{place}", nn.BatchNorm2d(after))
+        for number, (before, after) in enumerate(pairwise((3, *sizes.stem)), start=1):
+            self.add_module(f"conv{number}", nn.Conv2d(before, after, 3, padding=1))
+            self.add_module(f"bn{number}", nn.BatchNorm2d(after))
         self.se = SEBlock(sizes.stem[-1], sizes.squeezed)
-        for place, (before, after) in enumerate(pairwise((sizes.stem[-1], *sizes.blocks)), start=1):
-            self.add_module(f"res_block{place}", ResidualBlock(before, after))
-        for place, (before, after) in enumerate(pairwise((sizes.blocks[-1], *sizes.linear)), start=1):
-            self.add_module(f"fc{place}", nn.Linear(before, after))
+        for number, (before, after) in enumerate(pairwise((sizes.stem[-1], *sizes.blocks)), start=1):
+            self.add_module(f"res_block{number}", ResidualBlock(before, after))
+        for number, (before, after) in enumerate(pairwise((sizes.blocks[-1], *sizes.linear)), start=1):
+            self.add_module(f"fc{number}", nn.Linear(before, after))
 
     def forward(self, pixels: Tensor) -> Tensor:
         part = self.get_submodule
         x = pixels
-        for place in (1, 2, 3):
-            x = functional.max_pool2d(torch.relu(part(f"bn{place}")(part(f"conv{place}")(x))), 2)
+        for number in (1, 2, 3):
+            x = functional.max_pool2d(torch.relu(part(f"bn{number}")(part(f"conv{number}")(x))), 2)
         x = self.se(x)
-        for place in (1, 2, 3):
-            x = part(f"res_block{place}")(x)
+        for number in (1, 2, 3):
+            x = part(f"res_block{number}")(x)
         x = x.mean(dim=(2, 3))
-        for place in (1, 2, 3):
-            x = torch.relu(part(f"fc{place}")(x))
+        for number in (1, 2, 3):
+            x = torch.relu(part(f"fc{number}")(x))
         values: Tensor = part("fc4")(x)
         return values
 
@@ -330,12 +330,12 @@ def preprocess_resemotenet(images: Tensor) -> Tensor:
 
 def read_resemotenet_sizes(tensors: Mapping[str, Tensor], path: Path) -> ResEmoteSizes:
     """The widths of a checkpoint. Raises LiminalError that names the first key that is missing."""
-    found = []
+    widths = []
     for key in (*(f"{layer}.weight" for layer in RESEMOTENET_SIZE_LAYERS), "se.fc.0.weight"):
         if key not in tensors:
             raise LiminalError(f"{path.name} lacks '{key}', so it holds no ResEmoteNet; name a checkpoint of its authors' code.")
-        found.append(len(tensors[key]))
-    return ResEmoteSizes(tuple(found[:3]), found[10], tuple(found[3:6]), tuple(found[6:10]))
+        widths.append(len(tensors[key]))
+    return ResEmoteSizes(tuple(widths[:3]), widths[10], tuple(widths[3:6]), tuple(widths[6:10]))
 
 
 def read_resemotenet(path: Path) -> ResEmoteNetwork:
@@ -346,21 +346,21 @@ def read_resemotenet(path: Path) -> ResEmoteNetwork:
     return network
 
 
-def validate_resemotenet_options(own: CustomModel, root: Path) -> dict[str, Any]:
+def validate_resemotenet_options(custom: CustomModel, root: Path) -> dict[str, Any]:
     """The options ``order`` and ``labels`` filled in."""
     path = find_weights_file(root)
-    return fill_label_options(own, read_resemotenet_sizes(read_checkpoint(path), path).linear[-1], path, guess="resemotenet")
+    return fill_label_options(custom, read_resemotenet_sizes(read_checkpoint(path), path).linear[-1], path, guess="resemotenet")
 
 
-def make_resemotenet_card(own: CustomModel) -> ModelCard:
+def make_resemotenet_card(custom: CustomModel) -> ModelCard:
     """The card of an added ResEmoteNet."""
-    return make_checkpoint_card(own, "ResEmoteNet, Roy et al. 2024", RESEMOTENET_SIDE)
+    return make_checkpoint_card(custom, "ResEmoteNet, Roy et al. 2024", RESEMOTENET_SIDE)
 
 
-def load_resemotenet(own: CustomModel, device: torch.device) -> CheckpointClassifier:
+def load_resemotenet(custom: CustomModel, device: torch.device) -> CheckpointClassifier:
     """The classifier with the weights that were added."""
     return load_checkpoint_classifier(
-        own, read_resemotenet, preprocess_resemotenet, validate_resemotenet_options, device, make_resemotenet_card(own)
+        custom, read_resemotenet, preprocess_resemotenet, validate_resemotenet_options, device, make_resemotenet_card(custom)
     )
 
 

@@ -66,9 +66,9 @@ class ClipEncoder(Encoder):
 
 def choose_safetensors(files: Sequence[str]) -> list[str]:
     """What is fetched of a repository: of weights that lie there twice, the safetensors ones."""
-    wanted = choose_usual_files(files)
-    has_safe = any(name.endswith(".safetensors") for name in wanted)
-    return [name for name in wanted if not (has_safe and name.endswith(".bin"))]
+    usual = choose_usual_files(files)
+    has_safe = any(name.endswith(".safetensors") for name in usual)
+    return [name for name in usual if not (has_safe and name.endswith(".bin"))]
 
 
 def find_encoder_source(source: str) -> FetchedSource:
@@ -80,26 +80,26 @@ def read_encoder(root: Path) -> transformers.CLIPVisionModelWithProjection:
     """The network, strictly. Raises LiminalError where the folder holds no CLIP vision model with a projection."""
     require_library("transformers", "CLIP encoders")
     try:
-        told, _ = transformers.CLIPVisionConfig.get_config_dict(root, local_files_only=True)
+        configuration, _ = transformers.CLIPVisionConfig.get_config_dict(root, local_files_only=True)
     except (OSError, ValueError) as error:
         raise LiminalError(f"{root} holds no config.json of transformers; name the folder with the image encoder.") from error
-    if told.get("model_type") not in ("clip_vision_model", "clip"):
-        kind = told.get("model_type") or "network of no named kind"
+    if configuration.get("model_type") not in ("clip_vision_model", "clip"):
+        kind = configuration.get("model_type") or "network of no named kind"
         raise LiminalError(f"{root} holds a {kind}, no CLIP image encoder; name another folder.")
     network: transformers.CLIPVisionModelWithProjection = read_pretrained(transformers.CLIPVisionModelWithProjection, root)
     return network
 
 
-def make_encoder_card(own: CustomModel) -> ModelCard:
+def make_encoder_card(custom: CustomModel) -> ModelCard:
     """The card of an added encoder."""
-    return make_custom_card(own, f"{own.source} (transformers, CLIPVisionModelWithProjection)")
+    return make_custom_card(custom, f"{custom.source} (transformers, CLIPVisionModelWithProjection)")
 
 
-def load_encoder(own: CustomModel, device: torch.device) -> ClipEncoder:
+def load_encoder(custom: CustomModel, device: torch.device) -> ClipEncoder:
     """The encoder with the weights that were added."""
-    network = read_encoder(verify_source(own))
+    network = read_encoder(verify_source(custom))
     image_size, embedding_dim = network.vision_model.embeddings.image_size, network.visual_projection.out_features
-    return ClipEncoder(network, image_size, embedding_dim, device, make_encoder_card(own))
+    return ClipEncoder(network, image_size, embedding_dim, device, make_encoder_card(custom))
 
 
 def read_clip_mlp(tensors: Mapping[str, Tensor], path: Path) -> EmotionMLPNetwork:
@@ -114,33 +114,33 @@ def read_clip_mlp(tensors: Mapping[str, Tensor], path: Path) -> EmotionMLPNetwor
     return network
 
 
-def validate_clip_mlp_options(own: CustomModel, root: Path) -> dict[str, Any]:
+def validate_clip_mlp_options(custom: CustomModel, root: Path) -> dict[str, Any]:
     """The encoder: as given, else as the card beside the file says. Raises LiminalError where it is not one, or another size."""
     if not root.is_file():
         raise LiminalError(f"{root} is a folder; name the file with the MLP's weights.")
-    given = own.options.get("encoder") or read_training_configuration(root).get("encoder")
-    if not given:
+    encoder = custom.options.get("encoder") or read_training_configuration(root).get("encoder")
+    if not encoder:
         raise LiminalError("Say by the option encoder whose embeddings the MLP reads, such as encoder=clip.")
-    registry.find_entry(str(given), "encoder")
-    return {"encoder": str(given)}
+    registry.find_entry(str(encoder), "encoder")
+    return {"encoder": str(encoder)}
 
 
-def make_clip_mlp_card(own: CustomModel) -> ModelCard:
+def make_clip_mlp_card(custom: CustomModel) -> ModelCard:
     """The card of an added MLP."""
-    return make_custom_card(own, f"{own.source}, on embeddings of {own.options['encoder']}")
+    return make_custom_card(custom, f"{custom.source}, on embeddings of {custom.options['encoder']}")
 
 
-def load_clip_mlp(own: CustomModel, device: torch.device) -> EmotionMLP:
+def load_clip_mlp(custom: CustomModel, device: torch.device) -> EmotionMLP:
     """The classifier with the weights that were added, on the embeddings of its encoder."""
-    path = verify_source(own)
+    path = verify_source(custom)
     tensors = read_tensors(path)
     network, reads = read_clip_mlp(tensors, path), tensors["0.weight"].shape[1]
-    encoder = registry.load(own.options["encoder"], "encoder", str(device))
+    encoder = registry.load(custom.options["encoder"], "encoder", str(device))
     if reads != encoder.embedding_dim:
         raise LiminalError(
             f"The MLP in {path.name} reads {reads} values, but {encoder.name} gives {encoder.embedding_dim}; name another encoder."
         )
-    return EmotionMLP(encoder, network, make_clip_mlp_card(own))
+    return EmotionMLP(encoder, network, make_clip_mlp_card(custom))
 
 
 # What the catalogue finds by ``core.models.custom.clip:NAME``.

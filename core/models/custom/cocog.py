@@ -104,10 +104,10 @@ def read_cocog_sizes(tensors: Mapping[str, Tensor], path: Path, heads: int | Non
     def shape(key: str, dimensions: int) -> tuple[int, ...]:
         if key not in tensors:
             raise LiminalError(f"{path.name} lacks '{key}'; it is no checkpoint of CoCoG-2's U-ViT prior.")
-        found = tuple(tensors[key].shape)
-        if len(found) != dimensions or 0 in found:
-            raise LiminalError(f"'{key}' in {path.name} has the shape {found}; it is no checkpoint of CoCoG-2's U-ViT prior.")
-        return found
+        sizes = tuple(tensors[key].shape)
+        if len(sizes) != dimensions or 0 in sizes:
+            raise LiminalError(f"'{key}' in {path.name} has the shape {sizes}; it is no checkpoint of CoCoG-2's U-ViT prior.")
+        return sizes
 
     width, _, token_size = shape("patch_embed.proj.weight", 3)
     positions, embedding_dim = shape("pos_embed", 3)[1], shape("final_layer.weight", 2)[0]
@@ -123,9 +123,9 @@ def read_cocog_sizes(tensors: Mapping[str, Tensor], path: Path, heads: int | Non
 def read_cocog(tensors: Mapping[str, Tensor], path: Path, heads: int | None = None) -> CocogUViT:
     """The network with a checkpoint's weights, strictly. Raises LiminalError that names the first key that is wrong."""
     network = CocogUViT(read_cocog_sizes(tensors, path, heads))
-    given = {key: tensor for key, tensor in tensors.items() if not key.startswith(CONDITION_PREFIX)}
-    given["patch_embed.proj.weight"] = given["patch_embed.proj.weight"].squeeze(1)
-    fill_network(network, given, path, make_published_key)
+    unconditional = {key: tensor for key, tensor in tensors.items() if not key.startswith(CONDITION_PREFIX)}
+    unconditional["patch_embed.proj.weight"] = unconditional["patch_embed.proj.weight"].squeeze(1)
+    fill_network(network, unconditional, path, make_published_key)
     return network
 
 
@@ -153,17 +153,17 @@ class CocogPrior(Prior):
         return noise
 
 
-def validate_options(own: CustomModel, root: Path) -> dict[str, Any]:
+def validate_options(custom: CustomModel, root: Path) -> dict[str, Any]:
     """Heads and schedule: as given, else as the card beside the file says, else as published."""
-    told = read_training_configuration(root)
+    configuration = read_training_configuration(root)
     tensors = read_tensors(_weights_path(root))
-    heads = own.options.get("heads", told.get("heads"))
+    heads = custom.options.get("heads", configuration.get("heads"))
     if heads is not None and not is_whole_number(heads, 1):
         raise LiminalError(f"The option heads is '{heads}'; it is a whole number, 12 in the published size.")
-    betas = own.options.get("betas", told.get("betas", COCOG_BETAS))
+    betas = custom.options.get("betas", configuration.get("betas", COCOG_BETAS))
     if betas not in SCHEDULES:
         raise LiminalError(f"The option betas is '{betas}'; use one of {', '.join(SCHEDULES)}.")
-    steps = own.options.get("steps", told.get("train_steps", COCOG_TRAIN_STEPS))
+    steps = custom.options.get("steps", configuration.get("train_steps", COCOG_TRAIN_STEPS))
     if not is_whole_number(steps, 2, 10_000):
         raise LiminalError(f"The option steps is '{steps}'; it is the length of the schedule in training, 1000 as published.")
     return {"heads": read_cocog(tensors, root, heads).configuration.heads, "betas": betas, "steps": steps}
@@ -175,17 +175,17 @@ def _weights_path(root: Path) -> Path:
     return root
 
 
-def make_card(own: CustomModel) -> ModelCard:
+def make_card(custom: CustomModel) -> ModelCard:
     """The card of an added prior."""
     return make_custom_card(
-        own,
-        f"{own.source}, {own.options['steps']} steps of the schedule {own.options['betas']}",
+        custom,
+        f"{custom.source}, {custom.options['steps']} steps of the schedule {custom.options['betas']}",
         not_for="it knows the embeddings that it was trained on alone",
     )
 
 
-def load_custom(own: CustomModel, device: torch.device) -> CocogPrior:
+def load_custom(custom: CustomModel, device: torch.device) -> CocogPrior:
     """The prior with the weights that were added."""
-    path = verify_source(own)
-    network = read_cocog(read_tensors(_weights_path(path)), path, own.options["heads"])
-    return CocogPrior(network, own.options["steps"], own.options["betas"], device, make_card(own))
+    path = verify_source(custom)
+    network = read_cocog(read_tensors(_weights_path(path)), path, custom.options["heads"])
+    return CocogPrior(network, custom.options["steps"], custom.options["betas"], device, make_card(custom))

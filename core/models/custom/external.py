@@ -77,12 +77,12 @@ class ExternalRecogniser(Recogniser):
         return self.detector.find_largest(images)
 
     def align(self, images: Tensor, faces: DetectedFaces) -> Tensor:
-        found, side = faces.found, self.card.input_size
+        has_face, side = faces.found, self.card.input_size
         if self.alignment == "arcface":
-            matrices = fit_similarity(faces.landmarks[found], ARCFACE_TEMPLATE * (side / TEMPLATE_SIDE))
+            matrices = fit_similarity(faces.landmarks[has_face], ARCFACE_TEMPLATE * (side / TEMPLATE_SIDE))
         else:
-            matrices = fit_box(faces.landmarks[found], faces.boxes[found], side)
-        return cut_faces(images.to(self.device), found, matrices, side)
+            matrices = fit_box(faces.landmarks[has_face], faces.boxes[has_face], side)
+        return cut_faces(images.to(self.device), has_face, matrices, side)
 
     def embed_chips(self, chips: Tensor) -> Tensor:
         pixels = chips.detach().clamp(0, 1).mul(255).round().to(device="cpu", dtype=torch.uint8)
@@ -134,14 +134,14 @@ class OnnxDescription:
     deviation: float = 127.5
 
     def __post_init__(self) -> None:
-        for name, known in (
+        for name, choices in (
             ("distance", METRICS),
             ("alignment", ALIGNMENTS),
             ("colours", ("RGB", "BGR")),
             ("layout", ("NCHW", "NHWC")),
         ):
-            if getattr(self, name) not in known:
-                raise LiminalError(f"'{name}' of the description is '{getattr(self, name)}'; it can be {', '.join(known)}.")
+            if getattr(self, name) not in choices:
+                raise LiminalError(f"'{name}' of the description is '{getattr(self, name)}'; it can be {', '.join(choices)}.")
         for name, lowest in (("threshold", 0.0), ("deviation", 0.0), ("mean", -math.inf), ("input_size", 15)):
             value = getattr(self, name)
             if not is_number(value) or value <= lowest:
@@ -155,18 +155,18 @@ class OnnxDescription:
 def read_onnx_description(path: Path) -> OnnxDescription:
     """The description in a JSON file. Raises LiminalError with the first thing that is wrong with it."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        description = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise LiminalError(f"{path.name} is no JSON file; name the file that describes the .onnx file.") from error
-    known = [each.name for each in fields(OnnxDescription)]
-    if not isinstance(told, dict):
+    known = [field.name for field in fields(OnnxDescription)]
+    if not isinstance(description, dict):
         raise LiminalError(f"{path.name} holds no description; it names {', '.join(known)}.")
-    unknown = next((name for name in told if name not in known), None)
-    missing = next((name for name in ("model", "threshold", "threshold_source") if not told.get(name)), None)
+    unknown = next((name for name in description if name not in known), None)
+    missing = next((name for name in ("model", "threshold", "threshold_source") if not description.get(name)), None)
     if unknown is not None or missing is not None:
         what = f"names '{unknown}', which means nothing" if unknown is not None else f"lacks '{missing}'"
         raise LiminalError(f"The description {path.name} {what}; it may name {', '.join(known)}.")
-    return OnnxDescription(**told)
+    return OnnxDescription(**description)
 
 
 class OnnxRecogniser(ExternalRecogniser):
@@ -192,11 +192,11 @@ class OnnxRecogniser(ExternalRecogniser):
             raise LiminalError(f"{network.name} does not run as described ({reason}); mend its description.") from error
 
     def describe(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        told = self.description
-        if told.colours == "BGR":
+        description = self.description
+        if description.colours == "BGR":
             picture = picture[:, :, ::-1]
-        pixels = ((picture.astype(np.float32) - told.mean) / told.deviation)[None]
-        if told.layout == "NCHW":
+        pixels = ((picture.astype(np.float32) - description.mean) / description.deviation)[None]
+        if description.layout == "NCHW":
             pixels = pixels.transpose(0, 3, 1, 2)
         vector = self.session.run(None, {self.input_name: np.ascontiguousarray(pixels, dtype=np.float32)})[0]
         return np.asarray(vector, dtype=np.float32).reshape(-1)
@@ -217,25 +217,25 @@ def _reject_onnx_nan(network: Path) -> None:
 
 def find_onnx_source(source: str) -> FetchedSource:
     """The description and the ONNX file that it names, both to be hashed."""
-    told = fetch_source(source)
-    if told.root.suffix != ".json":
-        raise LiminalError(f"{told.root.name} is no description; name the JSON file that describes the .onnx file.")
-    network = fetch_source(str(told.root.parent / read_onnx_description(told.root).model))
-    return FetchedSource(told.root, told.source, "", "", {**told.files, **network.files})
+    described = fetch_source(source)
+    if described.root.suffix != ".json":
+        raise LiminalError(f"{described.root.name} is no description; name the JSON file that describes the .onnx file.")
+    network = fetch_source(str(described.root.parent / read_onnx_description(described.root).model))
+    return FetchedSource(described.root, described.source, "", "", {**described.files, **network.files})
 
 
-def make_onnx_card(own: CustomModel) -> ModelCard:
+def make_onnx_card(custom: CustomModel) -> ModelCard:
     """The card of an added recogniser."""
     return make_custom_card(
-        own, f"{own.source}; faces found by YuNet", input_size=read_onnx_description(locate_source(own)).input_size
+        custom, f"{custom.source}; faces found by YuNet", input_size=read_onnx_description(locate_source(custom)).input_size
     )
 
 
-def load_onnx(own: CustomModel, device: torch.device) -> OnnxRecogniser:
+def load_onnx(custom: CustomModel, device: torch.device) -> OnnxRecogniser:
     """The recogniser with the weights that were added; it runs on the CPU, whatever the device."""
-    path = verify_source(own)
+    path = verify_source(custom)
     description = read_onnx_description(path)
-    return OnnxRecogniser(path.parent / description.model, description, make_onnx_card(own))
+    return OnnxRecogniser(path.parent / description.model, description, make_onnx_card(custom))
 
 
 @dataclass(frozen=True)
@@ -269,8 +269,8 @@ class DeepFaceRecogniser(ExternalRecogniser):
         self.represent = deepface.DeepFace.represent
         side = DEEPFACE_NETWORKS[network].side
         self.embedding_dim = len(self.describe(np.full((side, side, 3), 127, np.uint8)))
-        known = DEEPFACE_NETWORKS[network].thresholds
-        if self.embedding_dim not in known:
+        thresholds = DEEPFACE_NETWORKS[network].thresholds
+        if self.embedding_dim not in thresholds:
             raise LiminalError(
                 f"DeepFace's {network} gave {self.embedding_dim} values, for which no threshold is known; install another version."
             )
@@ -279,7 +279,7 @@ class DeepFaceRecogniser(ExternalRecogniser):
             card,
             alignment="box",
             metric="euclidean_l2",
-            threshold=known[self.embedding_dim],
+            threshold=thresholds[self.embedding_dim],
             threshold_source=PAPER_THRESHOLD_SOURCE if papers else "DeepFace's default for euclidean_l2",
         )
 
@@ -314,25 +314,25 @@ def find_deepface_source(source: str) -> FetchedSource:
     return FetchedSource(path, source, "", "", fetch_source(str(path)).files)
 
 
-def make_deepface_card(own: CustomModel) -> ModelCard:
+def make_deepface_card(custom: CustomModel) -> ModelCard:
     """The card of an added recogniser."""
-    folder = find_deepface_weights(own.source).parent
+    folder = find_deepface_weights(custom.source).parent
     return make_custom_card(
-        own,
-        f"DeepFace library, {own.source}; faces found by YuNet",
-        input_size=DEEPFACE_NETWORKS[own.source].side,
+        custom,
+        f"DeepFace library, {custom.source}; faces found by YuNet",
+        input_size=DEEPFACE_NETWORKS[custom.source].side,
         weights_licence="see DeepFace's own list: it differs between networks",
         data_licence="web-collected face photographs; consent of the people shown is not documented",
-        files=tuple(added_weight_file(own, folder / name, sha256) for name, sha256 in own.files.items()),
+        files=tuple(added_weight_file(custom, folder / name, sha256) for name, sha256 in custom.files.items()),
     )
 
 
-def load_deepface(own: CustomModel, device: torch.device) -> DeepFaceRecogniser:
+def load_deepface(custom: CustomModel, device: torch.device) -> DeepFaceRecogniser:
     """The recogniser; TensorFlow chooses its own device."""
-    described = make_deepface_card(own)
+    described = make_deepface_card(custom)
     for file in described.files:
         file.verified()
-    return DeepFaceRecogniser(own.source, described)
+    return DeepFaceRecogniser(custom.source, described)
 
 
 # What the catalogue finds by ``core.models.custom.external:NAME``.

@@ -74,25 +74,25 @@ def guess_labels(names: Mapping[int, str]) -> dict[str, int]:
     return guessed
 
 
-def resolve_labels(given: Any, names: Mapping[int, str]) -> dict[str, int]:
-    """The guessed labels with those that were given in their place -> one output for each emotion.
+def resolve_labels(chosen: Any, names: Mapping[int, str]) -> dict[str, int]:
+    """The guessed labels with those of the option ``labels`` in their place -> one output for each emotion.
 
-    ``given``: emotion -> an output's number or label. Raises LiminalError with the labels there are where an emotion has none.
+    chosen: emotion -> an output's number or label. Raises LiminalError with the labels there are where an emotion has none.
     """
-    if not isinstance(given, Mapping):
+    if not isinstance(chosen, Mapping):
         raise LiminalError('The option labels maps emotions to outputs, such as {"fear": 2, "disgust": "disgusted"}.')
-    shown = ", ".join(f"{number} {name}" for number, name in sorted(names.items()))
+    listed = ", ".join(f"{number} {name}" for number, name in sorted(names.items()))
     labels = guess_labels(names)
-    for emotion, output in given.items():
+    for emotion, output in chosen.items():
         if emotion not in EMOTIONS:
             raise LiminalError(f"The option labels names '{emotion}'; the emotions are {', '.join(EMOTIONS)}.")
-        number = next((each for each, name in names.items() if name == output), output)
+        number = next((candidate for candidate, name in names.items() if name == output), output)
         if isinstance(number, bool) or number not in names:
-            raise LiminalError(f"The option labels gives {emotion} the output '{output}'; the outputs are {shown}.")
+            raise LiminalError(f"The option labels gives {emotion} the output '{output}'; the outputs are {listed}.")
         labels[emotion] = int(number)
     missing = next((emotion for emotion in EMOTIONS if emotion not in labels), None)
     if missing is not None:
-        raise LiminalError(f"No output for {missing} was recognised among {shown}; name it by the option labels.")
+        raise LiminalError(f"No output for {missing} was recognised among {listed}; name it by the option labels.")
     twice = next((a for a in EMOTIONS for b in EMOTIONS if a < b and labels[a] == labels[b]), None)
     if twice is not None:
         raise LiminalError(f"The output {labels[twice]} would stand for two emotions, one of them {twice}; mend the option labels.")
@@ -101,25 +101,25 @@ def resolve_labels(given: Any, names: Mapping[int, str]) -> dict[str, int]:
 
 def match_preprocessing(processor: Any) -> Preprocessing:
     """The same operations with a gradient. Raises LiminalError where the processor does something that is not known here."""
-    told = processor.to_dict()
+    settings = processor.to_dict()
 
     def side(value: Any) -> int | None:
         if isinstance(value, int):
             return value
-        known = value or {}
-        if known.get("height") is not None and known.get("height") == known.get("width"):
-            return int(known["height"])
-        return int(known["shortest_edge"]) if known.get("shortest_edge") is not None else None
+        sides = value or {}
+        if sides.get("height") is not None and sides.get("height") == sides.get("width"):
+            return int(sides["height"])
+        return int(sides["shortest_edge"]) if sides.get("shortest_edge") is not None else None
 
-    mean, deviation = tuple(told.get("image_mean") or (0.0,) * 3), tuple(told.get("image_std") or (1.0,) * 3)
-    if not told.get("do_normalize", True):
+    mean, deviation = tuple(settings.get("image_mean") or (0.0,) * 3), tuple(settings.get("image_std") or (1.0,) * 3)
+    if not settings.get("do_normalize", True):
         mean, deviation = (0.0,) * 3, (1.0,) * 3
-    resized = side(told.get("size")) if told.get("do_resize", True) else None
-    cropped = side(told.get("crop_size")) if told.get("do_center_crop", False) else None
-    share = told.get("crop_pct")
+    resized = side(settings.get("size")) if settings.get("do_resize", True) else None
+    cropped = side(settings.get("crop_size")) if settings.get("do_center_crop", False) else None
+    share = settings.get("crop_pct")
     if share is not None and resized is not None and resized < 384:  # ConvNeXT: enlarge, then cut to the size
         resized, cropped = int(resized / share), resized
-    ours = Preprocessing(resized, cropped, int(told.get("resample") or 2) == 3, mean, deviation)
+    ours = Preprocessing(resized, cropped, int(settings.get("resample") or 2) == 3, mean, deviation)
     sample = _make_sample_picture()
     theirs = torch.as_tensor(processor(images=sample.permute(1, 2, 0).numpy(), return_tensors="pt")["pixel_values"])
     mine = ours(sample[None].float() / 255)
@@ -142,14 +142,14 @@ def read_configuration(root: Path) -> transformers.PretrainedConfig:
     """The network's description. Raises LiminalError where the folder holds none that transformers knows."""
     require_library("transformers", "Hugging Face classifiers")
     try:
-        found: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
+        configuration: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
             root, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LiminalError(
             f"{root} holds no image classifier that transformers knows without running code of its own; choose another model."
         ) from error
-    return found
+    return configuration
 
 
 def read_classifier(root: Path) -> transformers.PreTrainedModel:
@@ -160,35 +160,37 @@ def read_classifier(root: Path) -> transformers.PreTrainedModel:
     return network
 
 
-def list_outputs(own: CustomModel) -> dict[int, str]:
+def list_outputs(custom: CustomModel) -> dict[int, str]:
     """What the network itself calls its outputs."""
-    return _output_names(locate_source(own))
+    return _output_names(locate_source(custom))
 
 
 def _output_names(root: Path) -> dict[int, str]:
     return {int(number): str(name) for number, name in (read_configuration(root).id2label or {}).items()}
 
 
-def validate_options(own: CustomModel, root: Path) -> dict[str, Any]:
+def validate_options(custom: CustomModel, root: Path) -> dict[str, Any]:
     """The option ``labels`` filled with what was guessed, so that it can be read and corrected."""
-    return {**own.options, "labels": resolve_labels(own.options.get("labels", {}), _output_names(root))}
+    return {**custom.options, "labels": resolve_labels(custom.options.get("labels", {}), _output_names(root))}
 
 
-def make_card(own: CustomModel) -> ModelCard:
+def make_card(custom: CustomModel) -> ModelCard:
     """The card of an added classifier."""
-    return make_custom_card(own, f"{own.source} (transformers), {describe_outputs(own)}")
+    return make_custom_card(custom, f"{custom.source} (transformers), {describe_outputs(custom)}")
 
 
-def load_custom(own: CustomModel, device: torch.device) -> HuggingFaceClassifier:
+def load_custom(custom: CustomModel, device: torch.device) -> HuggingFaceClassifier:
     """The classifier with the weights that were added."""
-    root = verify_source(own)
+    root = verify_source(custom)
     network = read_classifier(root)
     try:
         read_processor: Any = transformers.AutoImageProcessor.from_pretrained
         processor = read_processor(root, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise LiminalError(f"{own.source} has no preprocessor_config.json, so how it wants its pictures is not known.") from error
-    labels = validate_options(own, root)["labels"]
+        raise LiminalError(
+            f"{custom.source} has no preprocessor_config.json, so how it wants its pictures is not known."
+        ) from error
+    labels = validate_options(custom, root)["labels"]
     return HuggingFaceClassifier(
-        network, match_preprocessing(processor), [labels[each] for each in EMOTIONS], device, make_card(own)
+        network, match_preprocessing(processor), [labels[emotion] for emotion in EMOTIONS], device, make_card(custom)
     )

@@ -72,7 +72,7 @@ NOT_STATED = "not stated"
 
 
 def make_custom_card(
-    own: CustomModel,
+    custom: CustomModel,
     source: str,
     *,
     input_size: int = 0,
@@ -86,23 +86,23 @@ def make_custom_card(
     input_size: 0 where only the weights tell. The licences are those that hold where whoever added it named none.
     not_for: beside what no model of its kind is for (NOT_FOR). files: None for those of its source.
     """
-    kind = find_class(own.model_class).kind
+    kind = find_class(custom.model_class).kind
     return ModelCard(
-        name=own.name,
-        title=own.title,
+        name=custom.name,
+        title=custom.title,
         kind=kind,
-        source=f"{source}; added on {own.added}",
-        weights_licence=own.weights_licence or weights_licence,
-        data_licence=own.data_licence or data_licence,
+        source=f"{source}; added on {custom.added}",
+        weights_licence=custom.weights_licence or weights_licence,
+        data_licence=custom.data_licence or data_licence,
         input_size=input_size,
         not_for=f"{NOT_FOR[kind]}; {not_for}" if not_for else NOT_FOR[kind],
-        files=list_weight_files(own) if files is None else files,
+        files=list_weight_files(custom) if files is None else files,
     )
 
 
-def describe_outputs(own: CustomModel) -> str:
+def describe_outputs(custom: CustomModel) -> str:
     """Which output of an added classifier stands for which emotion, in words for its card."""
-    outputs = ", ".join(f"{emotion} {number}" for emotion, number in own.options.get("labels", {}).items())
+    outputs = ", ".join(f"{emotion} {number}" for emotion, number in custom.options.get("labels", {}).items())
     return f"outputs read as {outputs}"
 
 
@@ -166,9 +166,9 @@ def fill_network(
 
     called: the network's key -> what the file calls it.
     """
-    own = {called(key): key for key in network.state_dict()}
-    wanted = {called(key): tensor for key, tensor in network.state_dict().items()}
-    for key, tensor in wanted.items():
+    network_keys = {called(key): key for key in network.state_dict()}
+    expected = {called(key): tensor for key, tensor in network.state_dict().items()}
+    for key, tensor in expected.items():
         if key not in tensors:
             raise LiminalError(f"{path.name} lacks '{key}'; these weights belong to another network.")
         if tensors[key].shape != tensor.shape:
@@ -176,10 +176,10 @@ def fill_network(
                 f"'{key}' in {path.name} has the shape {tuple(tensors[key].shape)}, the network needs {tuple(tensor.shape)}; these "
                 "weights belong to another network."
             )
-    extra = next((key for key in tensors if key not in wanted), None)
+    extra = next((key for key in tensors if key not in expected), None)
     if extra is not None:
         raise LiminalError(f"'{extra}' in {path.name} is unknown to this network; these weights belong to another one.")
-    network.load_state_dict({own[key]: tensors[key].to(tensor.dtype) for key, tensor in wanted.items()})
+    network.load_state_dict({network_keys[key]: tensors[key].to(tensor.dtype) for key, tensor in expected.items()})
 
 
 def read_pretrained(network_class: Any, root: Path, **more: Any) -> Any:
@@ -188,18 +188,18 @@ def read_pretrained(network_class: Any, root: Path, **more: Any) -> Any:
     Raises LiminalError that names the first key that is missing, of another shape or not finite.
     """
     _disable_progress_bars(network_class)
-    asked = {"trust_remote_code": False, "dtype": torch.float32} | more
-    given = {name: value for name, value in asked.items() if value is not None}
+    options = {"trust_remote_code": False, "dtype": torch.float32} | more
+    keywords = {name: value for name, value in options.items() if value is not None}
     try:
-        network, told = network_class.from_pretrained(
-            root, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True, **given
+        network, report = network_class.from_pretrained(
+            root, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True, **keywords
         )
     except Exception as error:  # damaged files, code in pickles and other architectures raise many kinds
         reason = str(error).split("\n")[0][:200].rstrip(".")
         raise LiminalError(
             f"The weights in {root} cannot be loaded ({type(error).__name__}: {reason}); choose another model."
         ) from error
-    for what, keys in (("are of another shape at", told["mismatched_keys"]), ("lack", told["missing_keys"])):
+    for what, keys in (("are of another shape at", report["mismatched_keys"]), ("lack", report["missing_keys"])):
         first = min((key if isinstance(key, str) else key[0] for key in keys), default=None)
         if first is not None:
             raise LiminalError(f"The weights in {root.name} {what} '{first}'; they belong to another network.")
@@ -219,7 +219,7 @@ def _disable_progress_bars(network_class: Any) -> None:
 def read_training_configuration(path: Path) -> dict[str, Any]:
     """The configuration on the card that a training command wrote beside weights; empty where there is none."""
     try:
-        found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["configuration"]
+        configuration = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["configuration"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return dict(found) if isinstance(found, dict) else {}
+    return dict(configuration) if isinstance(configuration, dict) else {}

@@ -33,7 +33,7 @@ from core.models.custom.catalogue import CustomModel
 from core.models.custom.clip import choose_safetensors
 from core.models.custom.loading import is_number, is_whole_number, make_custom_card, read_pretrained, read_tensors, require_library
 from core.models.custom.sources import FetchedSource, added_weight_file, fetch_source, list_weight_files, verify_source
-from core.models.device import PRECISIONS, choose_picture_precision, free_cached, ran_out_of_memory, run_in_chunks
+from core.models.device import PRECISIONS, find_precision, free_cached, ran_out_of_memory, run_in_chunks
 
 if TYPE_CHECKING:
     import diffusers
@@ -76,12 +76,12 @@ def choose_pipeline_files(files: Sequence[str]) -> list[str]:
     """What is fetched of a repository: every part once, in half precision where it lies there so."""
     folders = (*PIPELINE_PARTS, "scheduler")
     inside = [name for name in files if name.count("/") == 1 and name.split("/")[0] in folders]
-    kept = [name for name in inside if name.endswith((".json", ".txt"))]
+    chosen = [name for name in inside if name.endswith((".json", ".txt"))]
     for folder in folders:
         weights = [name for name in inside if name.startswith(f"{folder}/") and name.endswith(".safetensors")]
         half = [name for name in weights if name.endswith(HALF_PRECISION_SUFFIX)]
-        kept += half or weights
-    return [*kept, *(name for name in files if name == "model_index.json")]
+        chosen += half or weights
+    return [*chosen, *(name for name in files if name == "model_index.json")]
 
 
 def check_parts(root: Path) -> None:
@@ -116,17 +116,17 @@ def read_pipeline(root: Path, prompt: str, dtype: torch.dtype) -> tuple[Any, Pro
     loaded: dict[str, Any] = {"scheduler": read_scheduler(root / "scheduler", local_files_only=True)}
     for part, (library, class_name) in PIPELINE_PARTS.items():
         half = any((root / part).glob(f"*{HALF_PRECISION_SUFFIX}")) or any((root / part).glob("*.fp16-*.safetensors"))
-        given: dict[str, Any] = {"use_safetensors": True, "variant": "fp16" if half else None}
+        keywords: dict[str, Any] = {"use_safetensors": True, "variant": "fp16" if half else None}
         if library == "diffusers":
             network_class = getattr(diffusers, class_name)
-            loaded[part] = read_pretrained(network_class, root / part, **given, torch_dtype=dtype, **_DIFFUSERS_ARGUMENTS)
+            loaded[part] = read_pretrained(network_class, root / part, **keywords, torch_dtype=dtype, **_DIFFUSERS_ARGUMENTS)
         elif part.startswith("tokenizer"):
             try:
                 loaded[part] = transformers.CLIPTokenizer.from_pretrained(root / part, local_files_only=True)
             except (OSError, ValueError, TypeError) as error:
                 raise LiminalError(f"{root / part} holds no CLIP tokenizer; fetch the pipeline again.") from error
         else:
-            loaded[part] = read_pretrained(getattr(transformers, class_name), root / part, **given)
+            loaded[part] = read_pretrained(getattr(transformers, class_name), root / part, **keywords)
     whole = pipeline_class(**loaded, add_watermarker=False)
     with torch.inference_mode():
         tokens, _, pooled, _ = whole.encode_prompt(prompt, device="cpu", do_classifier_free_guidance=False)
@@ -148,21 +148,21 @@ def read_adapter(path: Path, unet: nn.Module) -> dict[str, dict[str, Tensor]]:
             "ip-adapter_sdxl_vit-h.safetensors."
         )
     tensors = read_tensors(path)
-    wanted = list_adapter_shapes(unet)
-    for key, shape in wanted.items():
+    shapes = list_adapter_shapes(unet)
+    for key, shape in shapes.items():
         if key not in tensors:
             raise LiminalError(f"{path.name} lacks '{key}'; it is no IP-Adapter of this size (the plain one, for SDXL).")
-        found = tuple(tensors[key].shape)
-        if len(found) != len(shape) or any(need not in (None, has) for need, has in zip(shape, found, strict=True)):
-            need = tuple("any" if each is None else each for each in shape)
-            raise LiminalError(f"'{key}' in {path.name} has the shape {found}, this pipeline needs {need}; take SDXL's adapter.")
-    extra = next((key for key in tensors if key not in wanted), None)
+        actual = tuple(tensors[key].shape)
+        if len(actual) != len(shape) or any(need not in (None, has) for need, has in zip(shape, actual, strict=True)):
+            need = tuple("any" if size is None else size for size in shape)
+            raise LiminalError(f"'{key}' in {path.name} has the shape {actual}, this pipeline needs {need}; take SDXL's adapter.")
+    extra = next((key for key in tensors if key not in shapes), None)
     if extra is not None:
         raise LiminalError(f"'{extra}' in {path.name} is unknown to the plain IP-Adapter; take ip-adapter_sdxl_vit-h.safetensors.")
     projection, attention = "image_proj.", "ip_adapter."
     return {
-        "image_proj": {key.removeprefix(projection): each for key, each in tensors.items() if key.startswith(projection)},
-        "ip_adapter": {key.removeprefix(attention): each for key, each in tensors.items() if key.startswith(attention)},
+        "image_proj": {key.removeprefix(projection): size for key, size in tensors.items() if key.startswith(projection)},
+        "ip_adapter": {key.removeprefix(attention): size for key, size in tensors.items() if key.startswith(attention)},
     }
 
 
@@ -176,9 +176,9 @@ def list_adapter_shapes(unet: Any) -> dict[str, tuple[int | None, ...]]:
         "image_proj.norm.bias": (context,),
     }
     crossing = [name.removesuffix(".processor") for name in unet.attn_processors if not name.endswith("attn1.processor")]
-    for place, name in enumerate(crossing):
+    for index, name in enumerate(crossing):
         shape = tuple(unet.get_submodule(name).to_k.weight.shape)
-        shapes |= {f"ip_adapter.{2 * place + 1}.{each}.weight": shape for each in ("to_k_ip", "to_v_ip")}
+        shapes |= {f"ip_adapter.{2 * index + 1}.{projection}.weight": shape for projection in ("to_k_ip", "to_v_ip")}
     return shapes
 
 
@@ -202,7 +202,7 @@ def _quiet_diffusers() -> Iterator[None]:
 
 def count_parameter_bytes(network: nn.Module) -> int:
     """Of its parameters."""
-    return sum(each.numel() * each.element_size() for each in network.parameters())
+    return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
 
 
 def can_offload(device: torch.device) -> bool:
@@ -217,12 +217,12 @@ def choose_offload(free: int, parts: Sequence[int]) -> Offload:
     return "model" if MEMORY_FACTOR * max(parts) + WORKING_BYTES <= free else "sequential"
 
 
-def place_pipeline(pipeline: Any, device: torch.device, wanted: Literal["auto"] | Offload) -> Offload:
+def place_pipeline(pipeline: Any, device: torch.device, offload: Literal["auto"] | Offload) -> Offload:
     """Put the pipeline on its device, or leave parts of it in main memory until they are needed -> which of these it was."""
     chosen: Offload = "none"
     if can_offload(device):
         parts = [count_parameter_bytes(pipeline.unet), count_parameter_bytes(pipeline.vae)]
-        chosen = choose_offload(torch.cuda.mem_get_info(device)[0], parts) if wanted == "auto" else wanted
+        chosen = choose_offload(torch.cuda.mem_get_info(device)[0], parts) if offload == "auto" else offload
     pipeline.vae.enable_slicing()
     if chosen == "none":
         pipeline.to(device)
@@ -299,9 +299,9 @@ class SDXLGenerator(Generator):
     def images(self, embeddings: Tensor, seeds: Sequence[int]) -> Tensor:
         """(N, embedding_dim) and the seed of each one's noise -> (N, 3, image_size, image_size) in [0, 1]."""
         rows = embeddings.to(self.device)  # where memory runs out, it is this device's
-        made = [run_in_chunks(partial(self._one, seed=seed), row[None], 1) for row, seed in zip(rows, seeds, strict=True)]
+        pictures = [run_in_chunks(partial(self._one, seed=seed), row[None], 1) for row, seed in zip(rows, seeds, strict=True)]
         empty = torch.empty(0, 3, self.image_size, self.image_size, device=self.device)
-        return torch.cat(made) if made else empty
+        return torch.cat(pictures) if pictures else empty
 
     def _one(self, embedding: Tensor, seed: int) -> Tensor:
         with self._alone(), torch.inference_mode():
@@ -330,7 +330,7 @@ class SDXLGenerator(Generator):
 
     def _run(self, embedding: Tensor, seed: int) -> Tensor:
         dtype = self.pipeline.unet.dtype
-        made = self.pipeline(
+        raw = self.pipeline(
             prompt_embeds=self.words.tokens.to(self.device, dtype),
             pooled_prompt_embeds=self.words.pooled.to(self.device, dtype),
             ip_adapter_image_embeds=[embedding[:, None].to(dtype)],  # (1, pictures, E)
@@ -339,11 +339,11 @@ class SDXLGenerator(Generator):
             generator=torch.Generator().manual_seed(seed),
             output_type="pt",
         ).images
-        if not bool(torch.isfinite(made).all()):
+        if not bool(torch.isfinite(raw).all()):
             raise LiminalError(
                 f"{self.name} made a picture of values that are not finite in {dtype}; add it again with precision=float32."
             )
-        pictures: Tensor = made.float().clamp(0, 1).to(self.device)
+        pictures: Tensor = raw.float().clamp(0, 1).to(self.device)
         return pictures
 
 
@@ -352,9 +352,9 @@ def find_source(source: str) -> FetchedSource:
     return fetch_source(source, choose_pipeline_files)
 
 
-def validate_options(own: CustomModel, root: Path) -> dict[str, Any]:
+def validate_options(custom: CustomModel, root: Path) -> dict[str, Any]:
     """All options with their defaults, the adapter as a path with its hash. Raises LiminalError for the first that is wrong."""
-    options = DEFAULT_OPTIONS | dict(own.options)
+    options = DEFAULT_OPTIONS | dict(custom.options)
     for name in ("adapter", "prior"):
         if not options.get(name):
             example = "ip-adapter_sdxl_vit-h.safetensors" if name == "adapter" else "the name of an added uvit-prior"
@@ -368,17 +368,17 @@ def validate_options(own: CustomModel, root: Path) -> dict[str, Any]:
         raise LiminalError(f"The option noise is '{noise}'; it is a whole number, or own.")
     if not isinstance(options["prompt"], str):
         raise LiminalError(f"The option prompt is '{options['prompt']}'; it is words.")
-    known: dict[str, tuple[str, ...]] = {
+    allowed: dict[str, tuple[str, ...]] = {
         "precision": ("auto", *PRECISIONS),
         "offload": ("auto", *get_args(Offload)),
     }
-    for name, choices in known.items():
+    for name, choices in allowed.items():
         if options[name] not in choices:
             raise LiminalError(f"The option {name} is '{options[name]}'; use one of {', '.join(choices)}.")
     registry.find_entry(str(options["prior"]), "prior")
     if options["classifier"] is not None:
         judge = registry.find_entry(str(options["classifier"]), "classifier")
-        if judge.own is None or judge.own.model_class != "clip-mlp":
+        if judge.custom is None or judge.custom.model_class != "clip-mlp":
             raise LiminalError(f"The option classifier names {judge.name}, which does not read embeddings; name an added clip-mlp.")
     adapter = fetch_source(str(options["adapter"]), choose_safetensors)
     if not adapter.root.is_file():
@@ -386,24 +386,24 @@ def validate_options(own: CustomModel, root: Path) -> dict[str, Any]:
     return {**options, "adapter": str(adapter.root), "adapter_sha256": next(iter(adapter.files.values()))}
 
 
-def make_card(own: CustomModel) -> ModelCard:
+def make_card(custom: CustomModel) -> ModelCard:
     """The card of an added pipeline; its adapter is one of its files."""
-    adapter = Path(own.options["adapter"])
+    adapter = Path(custom.options["adapter"])
     return make_custom_card(
-        own,
-        f"{own.source} (diffusers) with {adapter.name}, {own.options['steps']} steps",
+        custom,
+        f"{custom.source} (diffusers) with {adapter.name}, {custom.options['steps']} steps",
         not_for="pictures of real people, as its training pictures were taken from the internet",
-        files=(*list_weight_files(own), added_weight_file(own, adapter, own.options["adapter_sha256"])),
+        files=(*list_weight_files(custom), added_weight_file(custom, adapter, custom.options["adapter_sha256"])),
     )
 
 
-def load_custom(own: CustomModel, device: torch.device) -> SDXLGenerator:
+def load_custom(custom: CustomModel, device: torch.device) -> SDXLGenerator:
     """The pipeline with its adapter and its prior. Raises LiminalError where they do not fit together."""
-    described = make_card(own)
-    root = verify_source(own)
+    described = make_card(custom)
+    root = verify_source(custom)
     adapter_path = described.files[-1].verified()
-    options = dict(own.options)
-    dtype = PRECISIONS.get(options["precision"], choose_picture_precision(device))
+    options = dict(custom.options)
+    dtype = find_precision(options["precision"], device)
     prior = registry.load(options["prior"], "prior", str(device))
     pipeline, words = read_pipeline(root, options["prompt"], dtype)
     adapter = read_adapter(adapter_path, pipeline.unet)

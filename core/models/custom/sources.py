@@ -66,75 +66,78 @@ def fetch_source(source: str, choice: FileChoice | None = None) -> FetchedSource
     if path.exists():
         root = path.resolve()
         return FetchedSource(root, str(root), "", "", _hash_files(root))
-    found = REPOSITORY_PATTERN.match(source)
-    if not found or source.startswith((".", "~")) or (found["inside"] and choice is None):
+    match = REPOSITORY_PATTERN.match(source)
+    if not match or source.startswith((".", "~")) or (match["inside"] and choice is None):
         raise LiminalError(f"There is no file or folder '{source}'; give the path of one, or a hub repository as owner/name.")
-    repository, inside, choice = found["name"], found["inside"].strip("/"), choice or choose_usual_files
-    kept, licence = _find_snapshot(repository), ""
-    if kept is None or not _is_complete(repository, kept, inside, choice):
-        kept, licence = _download_source(repository, inside, choice, begun=kept is not None and (kept / inside).exists())
-    return FetchedSource(kept / inside, source, kept.name, licence, _hash_files(kept / inside))
+    repository, inside, choice = match["name"], match["inside"].strip("/"), choice or choose_usual_files
+    snapshot, licence = _find_snapshot(repository), ""
+    if snapshot is None or not _is_complete(repository, snapshot, inside, choice):
+        snapshot, licence = _download_source(
+            repository, inside, choice, begun=snapshot is not None and (snapshot / inside).exists()
+        )
+    return FetchedSource(snapshot / inside, source, snapshot.name, licence, _hash_files(snapshot / inside))
 
 
-def locate_source(own: CustomModel) -> Path:
+def locate_source(custom: CustomModel) -> Path:
     """The model's file or folder, without any network. Raises LiminalError where it, or one of its files, is gone."""
-    if own.revision:
-        named = REPOSITORY_PATTERN.match(own.source)
+    if custom.revision:
+        named = REPOSITORY_PATTERN.match(custom.source)
         inside = named["inside"].strip("/") if named else ""
-        found = _find_snapshot(named["name"] if named else own.source, own.revision)
-        again = f"run 'python -m core models add {own.name} {own.model_class} {own.source} --replace' to fetch them again."
-        if found is None or not (found / inside).exists():
-            raise LiminalError(f"The files of {own.source} are no longer on this machine; {again}")
-        root = found / inside
-        missing = next((name for name in own.files if not (_source_folder(root) / name).exists()), None)
+        snapshot = _find_snapshot(named["name"] if named else custom.source, custom.revision)
+        again = f"run 'python -m core models add {custom.name} {custom.model_class} {custom.source} --replace' to fetch them again."
+        if snapshot is None or not (snapshot / inside).exists():
+            raise LiminalError(f"The files of {custom.source} are no longer on this machine; {again}")
+        root = snapshot / inside
+        missing = next((name for name in custom.files if not (_source_folder(root) / name).exists()), None)
         if missing is not None:
-            raise LiminalError(f"Only a part of the files of {own.source} is on this machine, without {missing}; {again}")
+            raise LiminalError(f"Only a part of the files of {custom.source} is on this machine, without {missing}; {again}")
         return root
-    path = Path(own.source)
+    path = Path(custom.source)
     if not path.exists():
         raise LiminalError(
-            f"'{own.name}' reads {path}, which is no longer there; bring it back or run 'python -m core models remove {own.name}'."
+            f"'{custom.name}' reads {path}, which is no longer there; bring it back or run "
+            f"'python -m core models remove {custom.name}'."
         )
     return path
 
 
-def list_weight_files(own: CustomModel) -> tuple[WeightFile, ...]:
+def list_weight_files(custom: CustomModel) -> tuple[WeightFile, ...]:
     """The files as a card lists them. Checking one compares it with what it was when the model was added."""
-    if not own.files:
+    if not custom.files:
         return ()
-    root = locate_source(own)
-    return tuple(added_weight_file(own, _source_folder(root) / name, sha256) for name, sha256 in own.files.items())
+    root = locate_source(custom)
+    return tuple(added_weight_file(custom, _source_folder(root) / name, sha256) for name, sha256 in custom.files.items())
 
 
 def _source_folder(root: Path) -> Path:
     return root if root.is_dir() else root.parent
 
 
-def added_weight_file(own: CustomModel, path: Path, sha256: str) -> WeightFile:
+def added_weight_file(custom: CustomModel, path: Path, sha256: str) -> WeightFile:
     """A file of an added model, as it was when it was added."""
-    return WeightFile(f"python -m core models remove {own.name}", "", str(path), sha256)
+    return WeightFile("added here", "", str(path), sha256, f"python -m core models remove {custom.name}")
 
 
-def verify_source(own: CustomModel) -> Path:
+def verify_source(custom: CustomModel) -> Path:
     """The model's file or folder, once every file in it is what it was. Raises LiminalError for the first that is not."""
-    for file in list_weight_files(own):
+    for file in list_weight_files(custom):
         file.verified()
-    return locate_source(own)
+    return locate_source(custom)
 
 
 def _hash_files(root: Path) -> dict[str, str]:
     """Of the weights and the JSON files beside them: these decide what a network does."""
-    names = [root] if root.is_file() else sorted(each for each in root.rglob("*") if each.suffix in (*WEIGHT_SUFFIXES, ".json"))
-    if root.is_dir() and not any(each.suffix in WEIGHT_SUFFIXES for each in names):
+    names = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.suffix in (*WEIGHT_SUFFIXES, ".json"))
+    if root.is_dir() and not any(path.suffix in WEIGHT_SUFFIXES for path in names):
         raise LiminalError(f"The folder {root} holds no weights ({', '.join(WEIGHT_SUFFIXES)}); name the folder that does.")
     hashes = {}
     for path in names:
         try:
             with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise LiminalError(f"The file {path} cannot be read ({error.strerror or error}); check who may read it.") from error
-        hashes[path.name if path == root else path.relative_to(root).as_posix()] = found
+        hashes[path.name if path == root else path.relative_to(root).as_posix()] = digest
     return hashes
 
 
@@ -175,9 +178,9 @@ def _download_source(repository: str, inside: str, choice: FileChoice, *, begun:
     if huggingface_hub.constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise LiminalError(f"{here} and HF_HUB_OFFLINE forbids fetching it; unset it and add it again, or give the path of a copy.")
     try:
-        found = huggingface_hub.HfApi().model_info(repository, timeout=HUB_TIMEOUT_SECONDS)
-        licence = str(getattr(found.card_data, "license", None) or "")
-        chosen = choice(_files_within((each.rfilename for each in found.siblings or ()), inside))
+        information = huggingface_hub.HfApi().model_info(repository, timeout=HUB_TIMEOUT_SECONDS)
+        licence = str(getattr(information.card_data, "license", None) or "")
+        chosen = choice(_files_within((file.rfilename for file in information.siblings or ()), inside))
         if not chosen:
             raise LiminalError(f"{repository} holds no weights{f' in {inside}' if inside else ''}; check the name on the hub.")
         root = huggingface_hub.snapshot_download(repository, allow_patterns=chosen, etag_timeout=HUB_TIMEOUT_SECONDS)

@@ -28,7 +28,7 @@ from core.models.contracts import Generator, ModelCard
 from core.models.custom.catalogue import CustomModel
 from core.models.custom.loading import fill_network, is_number, is_whole_number, make_custom_card, read_tensors
 from core.models.custom.sources import verify_source
-from core.models.device import PRECISIONS, choose_picture_precision
+from core.models.device import PRECISIONS, find_precision
 from core.models.engine.engine import batched
 
 SLOPE = 0.2  # of leaky ReLU on the negative side
@@ -221,15 +221,15 @@ class SynthesisNetwork(nn.Module):
     def forward(self, ws: Tensor, noise: bool = True, clamp: float | None = None, precision: torch.dtype = torch.float32) -> Tensor:
         """precision: of the HALF_RESOLUTIONS highest resolutions; the others, and the pictures of all, are of the weights'."""
         x = picture = None
-        place = 0
+        index = 0
         halved = max(2 * self.resolutions[-1] >> HALF_RESOLUTIONS, MIN_HALF_RESOLUTION) if precision != torch.float32 else math.inf
         for resolution in self.resolutions:
             block = self.get_submodule(f"b{resolution}")
             assert isinstance(block, SynthesisBlock)
             # a block's picture shares its w with the next block's first convolution
             computed = precision if resolution >= halved else ws.dtype
-            x, picture = block(x, picture, ws[:, place : place + block.convolutions + 1], noise, clamp, computed)
-            place += block.convolutions
+            x, picture = block(x, picture, ws[:, index : index + block.convolutions + 1], noise, clamp, computed)
+            index += block.convolutions
         result: Tensor | None = picture
         assert result is not None
         return result
@@ -297,7 +297,7 @@ class StyleGAN2(Generator):
         self.card, self.device = card, device
         self.image_size = network.sizes.image_size
         self.space, self.truncation, self.clamp, self.label = space, truncation, clamp, label
-        self.precision = torch.float32 if clamp is None else PRECISIONS.get(precision, choose_picture_precision(device))
+        self.precision = torch.float32 if clamp is None else find_precision(precision, device)
         self.latent_dim = network.sizes.z_dim if space == "z" else network.sizes.w_dim
         self.has_noise = noise != "none"
         if isinstance(noise, int):
@@ -360,15 +360,15 @@ def read_sizes(tensors: Mapping[str, Tensor], path: Path) -> StyleGAN2Sizes:
     def shape(key: str, dimensions: int) -> tuple[int, ...]:
         if key not in tensors:
             raise LiminalError(f"{path.name} lacks '{key}', so it holds no StyleGAN2 generator; save G_ema's state_dict().")
-        found = tuple(tensors[key].shape)
-        if len(found) != dimensions:
-            raise LiminalError(f"'{key}' in {path.name} has the shape {found}, which no StyleGAN2 generator has.")
-        return found
+        sizes = tuple(tensors[key].shape)
+        if len(sizes) != dimensions:
+            raise LiminalError(f"'{key}' in {path.name} has the shape {sizes}, which no StyleGAN2 generator has.")
+        return sizes
 
     if "synthesis.input.weight" in tensors:
         raise LiminalError(f"'synthesis.input.weight' in {path.name} belongs to StyleGAN3; only StyleGAN2 generators can be added.")
     w_dim = shape("synthesis.b4.conv1.affine.weight", 2)[1]
-    resolutions = sorted({int(found[1]) for key in tensors if (found := re.match(r"synthesis\.b(\d+)\.", key))})
+    resolutions = sorted({int(match[1]) for key in tensors if (match := re.match(r"synthesis\.b(\d+)\.", key))})
     for expected, resolution in enumerate(resolutions, start=2):
         if resolution != 2**expected:
             raise LiminalError(f"{path.name} lacks 'synthesis.b{2**expected}.conv1.weight'; the generator is not complete.")
@@ -393,10 +393,10 @@ def read_sizes(tensors: Mapping[str, Tensor], path: Path) -> StyleGAN2Sizes:
 def read_stylegan2(path: Path) -> StyleGAN2Network:
     """The generator in a weight file. Raises LiminalError where it is none, or a pickle."""
     if path.is_dir():
-        found = sorted(path.glob("*.safetensors"))
-        if len(found) != 1:
-            raise LiminalError(f"{path} holds {len(found)} .safetensors files; name the one that holds the generator.")
-        path = found[0]
+        paths = sorted(path.glob("*.safetensors"))
+        if len(paths) != 1:
+            raise LiminalError(f"{path} holds {len(paths)} .safetensors files; name the one that holds the generator.")
+        path = paths[0]
     if path.suffix == ".pkl":
         raise LiminalError(f"{path.name} is a pickle, which can run code and is never opened; {CONVERSION_ADVICE}.")
     tensors = read_tensors(path)
@@ -409,9 +409,9 @@ def read_stylegan2(path: Path) -> StyleGAN2Network:
     return network
 
 
-def validate_options(own: CustomModel, root: Path) -> dict[str, Any]:
+def validate_options(custom: CustomModel, root: Path) -> dict[str, Any]:
     """The options, checked. Raises LiminalError for a value that makes no sense."""
-    options = dict(own.options)
+    options = dict(custom.options)
     space, truncation, noise = options.get("space", "z"), options.get("truncation", 1.0), options.get("noise", "const")
     if space not in ("z", "w"):
         raise LiminalError(f"The option space is '{space}'; it can be z or w.")
@@ -432,21 +432,21 @@ def validate_options(own: CustomModel, root: Path) -> dict[str, Any]:
     return options
 
 
-def make_card(own: CustomModel) -> ModelCard:
+def make_card(custom: CustomModel) -> ModelCard:
     """The card of an added generator; its size is read with the weights."""
     return make_custom_card(
-        own,
-        f"{own.source} (StyleGAN2, Karras et al. 2020)",
+        custom,
+        f"{custom.source} (StyleGAN2, Karras et al. 2020)",
         weights_licence="not stated; NVIDIA's own weights are for non-commercial use",
         data_licence="not stated; FFHQ is for non-commercial use (CC BY-NC-SA 4.0)",
         not_for="faces may resemble people in the training data",
     )
 
 
-def load_custom(own: CustomModel, device: torch.device) -> StyleGAN2:
+def load_custom(custom: CustomModel, device: torch.device) -> StyleGAN2:
     """The generator with the weights that were added."""
-    network = read_stylegan2(verify_source(own))
-    options = validate_options(own, Path())
+    network = read_stylegan2(verify_source(custom))
+    options = validate_options(custom, Path())
     if options.get("label", 0) >= max(1, network.sizes.classes):
-        raise LiminalError(f"'{own.name}' knows {network.sizes.classes} classes; the option label must be below that.")
-    return StyleGAN2(network, device, make_card(own), **options)
+        raise LiminalError(f"'{custom.name}' knows {network.sizes.classes} classes; the option label must be below that.")
+    return StyleGAN2(network, device, make_card(custom), **options)

@@ -110,9 +110,9 @@ def _make_face_shard(
         done = (index + start / size) / number
         progress.stage(f"Making training faces: {index * size + start} of {number * size}", done)
         with torch.inference_mode():
-            seen = networks.features(maker.decode_for_search(latents[start : start + FACE_BATCH]))
-        features.append(seen.values.cpu())
-        logits.append(seen.logits.cpu())
+            described = networks.features(maker.decode_for_search(latents[start : start + FACE_BATCH]))
+        features.append(described.values.cpu())
+        logits.append(described.logits.cpu())
     return {"latents": latents, "features": torch.cat(features).half(), "logits": torch.cat(logits).float()}
 
 
@@ -151,18 +151,18 @@ def find_pictures(folder: Path) -> list[LabelledPicture]:
         raise LiminalError(f"There is no folder {folder}; name the one with the pictures.")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
     lists = sorted(folder.rglob(RAFDB_LIST))
-    found = _read_rafdb_list(lists[0], paths) if lists else [_label_by_folder(path, folder) for path in paths]
-    if sum(each.held_out for each in found) < 2 or sum(not each.held_out for each in found) < 2:
+    pictures = _read_rafdb_list(lists[0], paths) if lists else [_label_by_folder(path, folder) for path in paths]
+    if sum(picture.held_out for picture in pictures) < 2 or sum(not picture.held_out for picture in pictures) < 2:
         raise LiminalError(
-            f"{folder} holds {len(found)} pictures, too few to learn from some and hold others out; name another one."
+            f"{folder} holds {len(pictures)} pictures, too few to learn from some and hold others out; name another one."
         )
-    return found
+    return pictures
 
 
 def _read_rafdb_list(path: Path, pictures: Sequence[Path]) -> list[LabelledPicture]:
     """RAF-DB's layout."""
-    there = {each.name: each for each in pictures}
-    found = []
+    by_name = {picture.name: picture for picture in pictures}
+    labelled = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         if not line.strip():
             continue
@@ -170,10 +170,10 @@ def _read_rafdb_list(path: Path, pictures: Sequence[Path]) -> list[LabelledPictu
         if label not in ("1", "2", "3", "4", "5", "6", "7") or not name:
             raise LiminalError(f"Line {number} of {path} is '{line[:60]}'; it must be a picture and its emotion's number, 1 to 7.")
         aligned = f"{Path(name).stem}_aligned{Path(name).suffix}"
-        if aligned not in there and name not in there:
+        if aligned not in by_name and name not in by_name:
             raise LiminalError(f"{path.name} lists {name}, but neither it nor {aligned} lies below {path.parent}; copy it there.")
-        found.append(LabelledPicture(there.get(aligned) or there[name], _rafdb_emotion(label), name.startswith("test")))
-    return sorted(found, key=lambda each: each.path)
+        labelled.append(LabelledPicture(by_name.get(aligned) or by_name[name], _rafdb_emotion(label), name.startswith("test")))
+    return sorted(labelled, key=lambda picture: picture.path)
 
 
 def _rafdb_emotion(label: str) -> int | None:
@@ -183,8 +183,8 @@ def _rafdb_emotion(label: str) -> int | None:
 
 def _label_by_folder(path: Path, folder: Path) -> LabelledPicture:
     inside = path.relative_to(folder)
-    folders = [each.lower() for each in inside.parts[:-1]]
-    split = next((each for each in folders if each in (*TEST_FOLDERS, "train", "training")), None)
+    folders = [part.lower() for part in inside.parts[:-1]]
+    split = next((part for part in folders if part in (*TEST_FOLDERS, "train", "training")), None)
     digest = hashlib.sha256(inside.as_posix().encode()).digest()
     held_out = digest[0] * 256 + digest[1] < 65536 // HELD_OUT_EVERY if split is None else split in TEST_FOLDERS
     name = folders[-1] if folders else ""
@@ -223,7 +223,7 @@ class EmbeddedPictures:
 
     def described(self) -> dict[str, object]:
         """For a card."""
-        counts = {emotion: int((self.emotions == place).sum()) for place, emotion in enumerate(EMOTIONS)}
+        counts = {emotion: int((self.emotions == index).sum()) for index, emotion in enumerate(EMOTIONS)}
         return {
             "pictures": len(self.vectors),
             "held_out": int(self.held_out.sum()),
@@ -244,30 +244,29 @@ def embed_pictures(
         path = folder / f"{_embedding_shard_key(chosen, encoder)}.safetensors"
         if not path.is_file():
             rows = []
-            for place in range(0, len(chosen), PICTURE_BATCH):
-                done = start + place
+            for first in range(0, len(chosen), PICTURE_BATCH):
+                done = start + first
                 progress.stage(f"{encoder.name} reads picture {done + 1} of {len(pictures)}", done / len(pictures))
+                batch = read_pictures([picture.path for picture in chosen[first : first + PICTURE_BATCH]])
                 with torch.inference_mode():
-                    rows.append(
-                        encoder.embed(read_pictures([each.path for each in chosen[place : place + PICTURE_BATCH]])).float().cpu()
-                    )
+                    rows.append(encoder.embed(batch).float().cpu())
             write_bytes(path, save({"vectors": torch.cat(rows).clone()}))
         parts.append(_read_embedding_shard(path, (len(chosen), encoder.embedding_dim)))
     return EmbeddedPictures(
         torch.cat(parts),
-        torch.tensor([-1 if each.emotion is None else each.emotion for each in pictures]),
-        torch.tensor([each.held_out for each in pictures]),
+        torch.tensor([-1 if picture.emotion is None else picture.emotion for picture in pictures]),
+        torch.tensor([picture.held_out for picture in pictures]),
         encoder.name,
     )
 
 
 def _embedding_shard_key(pictures: Sequence[LabelledPicture], encoder: Encoder) -> str:
     """Of the weights, and of each picture's place, size and time of change."""
-    known = [encoder.name, *(file.sha256 for file in encoder.card.files)]
-    for each in pictures:
-        stat = each.path.stat()
-        known.append(f"{each.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:32]
+    lines = [encoder.name, *(file.sha256 for file in encoder.card.files)]
+    for picture in pictures:
+        stat = picture.path.stat()
+        lines.append(f"{picture.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
 def _read_embedding_shard(path: Path, shape: tuple[int, int]) -> Tensor:

@@ -54,14 +54,14 @@ def fit_whitening(faces: TrainingFaces, *, embedding_dim: int, command: str, fol
     scale = weights / spread
     centred = (features - mean) * scale
     values, vectors = torch.linalg.eigh(centred.T @ centred / (len(centred) - 1))
-    kept = values.flip(0)[:embedding_dim]
+    leading = values.flip(0)[:embedding_dim]
     axes = vectors.flip(1)[:, :embedding_dim]
     axes = axes * torch.where(axes.sum(dim=0) < 0, -1.0, 1.0)  # an eigenvector's sign is arbitrary: one of both, always the same
-    projection = scale[:, None] * axes / kept.sqrt()
+    projection = scale[:, None] * axes / leading.sqrt()
     whitening = Whitening(faces.features.shape[1], embedding_dim)
     whitening.mean.copy_(mean)
     whitening.projection.copy_(projection)
-    whitening.spread.copy_(kept.sqrt())
+    whitening.spread.copy_(leading.sqrt())
     return write_trained(
         EMBEDDING_NAME,
         {key: tensor.float() for key, tensor in whitening.state_dict().items()},
@@ -70,7 +70,7 @@ def fit_whitening(faces: TrainingFaces, *, embedding_dim: int, command: str, fol
         command=command,
         seed=faces.seed,
         figures={
-            "variance_kept": float(kept.sum() / values.sum()),
+            "variance_kept": float(leading.sum() / values.sum()),
             **measure_content(whitening, faces),
         },
         seconds=time.monotonic() - began,
@@ -91,11 +91,11 @@ def measure_content(whitening: Whitening, faces: TrainingFaces) -> dict[str, obj
     with torch.inference_mode():
         embeddings = whitening(faces.features)
     descriptors = faces.features[:, : FEATURE_BLOCKS["dlib"]]
-    told = _r2(embeddings, faces.logits.flatten(1), faces.trained)
+    explained = _r2(embeddings, faces.logits.flatten(1), faces.trained)
     figures: dict[str, object] = {
         "expression_r2": {
-            network: {emotion: round(float(told[place * len(EMOTIONS) + each]), 4) for each, emotion in enumerate(EMOTIONS)}
-            for place, network in enumerate(EMOTION_NETWORKS)
+            network: _by_emotion(values)
+            for network, values in zip(EMOTION_NETWORKS, explained.view(-1, len(EMOTIONS)), strict=True)
         }
     }
     held = slice(faces.trained, None)
@@ -107,14 +107,19 @@ def measure_content(whitening: Whitening, faces: TrainingFaces) -> dict[str, obj
     return figures
 
 
+def _by_emotion(values: Tensor) -> dict[str, float]:
+    """(6,) -> each emotion's value, rounded for a card."""
+    return {emotion: round(float(value), 4) for emotion, value in zip(EMOTIONS, values, strict=True)}
+
+
 def _r2(inputs: Tensor, outputs: Tensor, trained: int) -> Tensor:
     """Of a linear map, each output apart: (N, I), (N, O) -> (O,), on the rows from ``trained`` on."""
     rows = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1).double()
-    wanted = outputs.double()
+    targets = outputs.double()
     gram = rows[:trained].T @ rows[:trained] + 1e-6 * torch.eye(rows.shape[1], dtype=torch.float64)
-    weights = torch.linalg.solve(gram, rows[:trained].T @ wanted[:trained])
-    missed = (wanted[trained:] - rows[trained:] @ weights).square().mean(dim=0)
-    around = (wanted[trained:] - wanted[trained:].mean(dim=0)).square().mean(dim=0)
+    weights = torch.linalg.solve(gram, rows[:trained].T @ targets[:trained])
+    missed = (targets[trained:] - rows[trained:] @ weights).square().mean(dim=0)
+    around = (targets[trained:] - targets[trained:].mean(dim=0)).square().mean(dim=0)
     explained: Tensor = 1 - missed / around.clamp_min(1e-12)
     return explained
 
@@ -182,20 +187,18 @@ def measure_agreement(answers: Tensor, teachers: Tensor) -> dict[str, object]:
     right = mean.gather(1, choice[:, None])[:, 0]
     bins = (sure * 10).long().clamp(max=9)
     error = 0.0
-    for each in range(10):
-        inside = bins == each
+    for number in range(10):
+        inside = bins == number
         if bool(inside.any()):
             error += float(inside.float().mean()) * abs(float(sure[inside].mean() - right[inside].mean()))
     figures: dict[str, object] = {
         "n": len(answers),
         "accuracy_against_teachers_mean": round(float((choice == mean.argmax(dim=1)).float().mean()), 4),
         "expected_calibration_error": round(error, 4),
-        "mean_absolute_difference": {
-            emotion: round(float((answers[:, place] - mean[:, place]).abs().mean()), 4) for place, emotion in enumerate(EMOTIONS)
-        },
+        "mean_absolute_difference": _by_emotion((answers - mean).abs().mean(dim=0)),
     }
-    for place, name in enumerate(EMOTION_NETWORKS[: teachers.shape[1]]):
-        same = (choice == teachers[:, place].argmax(dim=1)).float().mean()
+    for index, name in enumerate(EMOTION_NETWORKS[: teachers.shape[1]]):
+        same = (choice == teachers[:, index].argmax(dim=1)).float().mean()
         figures[f"accuracy_against_{name}"] = round(float(same), 4)
     if teachers.shape[1] == 2:
         same = (teachers[:, 0].argmax(dim=1) == teachers[:, 1].argmax(dim=1)).float().mean()
@@ -227,7 +230,7 @@ def fit_clip_classifier(
     labelled = pictures.emotions >= 0
     learnt, held = labelled & ~pictures.held_out, labelled & pictures.held_out
     targets = pictures.emotions[learnt]
-    missing = next((emotion for place, emotion in enumerate(EMOTIONS) if not bool((targets == place).any())), None)
+    missing = next((emotion for index, emotion in enumerate(EMOTIONS) if not bool((targets == index).any())), None)
     if missing is not None:
         raise LiminalError(f"No picture of {missing} is there to learn from; name classes by emotions, or by RAF-DB's numbers.")
     if not bool(held.any()):
@@ -274,8 +277,8 @@ def measure_held_out(logits: Tensor, labels: Tensor) -> dict[str, object]:
     right = logits.argmax(dim=1) == labels
     low, high = proportion.proportion_confint(int(right.sum()), len(labels), method="wilson")
     by_emotion = {}
-    for place, emotion in enumerate(EMOTIONS):
-        of_it = labels == place
+    for index, emotion in enumerate(EMOTIONS):
+        of_it = labels == index
         if bool(of_it.any()):
             by_emotion[emotion] = {"recall": round(float(right[of_it].float().mean()), 4), "n": int(of_it.sum())}
     return {
@@ -327,7 +330,7 @@ def fit_latent_flow(
     seconds = train_network(network, loss, faces.trained, plan, name=FLOW_NAME, saved=saved, progress=progress)
     held = torch.arange(faces.trained, len(faces))
     with torch.inference_mode():
-        own = float(missed(held, torch.Generator().manual_seed(1), embeddings[held]))
+        conditioned = float(missed(held, torch.Generator().manual_seed(1), embeddings[held]))
         others = float(missed(held, torch.Generator().manual_seed(1), embeddings[held].roll(1, dims=0)))
     return write_trained(
         FLOW_NAME,
@@ -336,7 +339,7 @@ def fit_latent_flow(
         data=faces.described(),
         command=command,
         seed=faces.seed,
-        figures={"velocity_error": round(own, 4), "velocity_error_with_another_face_s_embedding": round(others, 4)},
+        figures={"velocity_error": round(conditioned, 4), "velocity_error_with_another_face_s_embedding": round(others, 4)},
         seconds=seconds,
         folder=folder,
     )
@@ -354,22 +357,22 @@ def fit_latent_surrogate(
     progress: Progress | None = None,
 ) -> TrainedWeights:
     """Squared error on standardised logits; R2 on held-out faces."""
-    wanted = faces.logits.flatten(1)  # (N, K * 6)
+    targets = faces.logits.flatten(1)  # (N, K * 6)
     torch.manual_seed(faces.seed)
     network = LatentEmotionNetwork(faces.latents.shape[1], width, faces.logits.shape[1])
-    network.mean.copy_(wanted[: faces.trained].mean(dim=0))
-    network.scale.copy_(wanted[: faces.trained].std(dim=0).clamp_min(1e-6))
+    network.mean.copy_(targets[: faces.trained].mean(dim=0))
+    network.scale.copy_(targets[: faces.trained].std(dim=0).clamp_min(1e-6))
     plan = TrainingPlan(steps=steps, batch=batch, rate=2e-3, seed=faces.seed, weight_decay=5e-2, average=0.99)
 
     def loss(rows: Tensor, _: torch.Generator) -> Tensor:
-        missed: Tensor = (network(faces.latents[rows]).flatten(1) - wanted[rows]) / network.scale
+        missed: Tensor = (network(faces.latents[rows]).flatten(1) - targets[rows]) / network.scale
         return missed.square().mean()
 
     seconds = train_network(network, loss, faces.trained, plan, name=SURROGATE_NAME, saved=saved, progress=progress)
     with torch.inference_mode():
-        told = network(faces.latents[faces.trained :]).flatten(1)
-    held = wanted[faces.trained :]
-    r2 = 1 - (told - held).square().mean(dim=0) / (held - held.mean(dim=0)).square().mean(dim=0).clamp_min(1e-12)
+        predicted = network(faces.latents[faces.trained :]).flatten(1)
+    held = targets[faces.trained :]
+    r2 = 1 - (predicted - held).square().mean(dim=0) / (held - held.mean(dim=0)).square().mean(dim=0).clamp_min(1e-12)
     return write_trained(
         SURROGATE_NAME,
         network.state_dict(),
@@ -379,8 +382,8 @@ def fit_latent_surrogate(
         seed=faces.seed,
         figures={
             "r2": {
-                network_name: {emotion: round(float(r2[place * len(EMOTIONS) + each]), 4) for each, emotion in enumerate(EMOTIONS)}
-                for place, network_name in enumerate(EMOTION_NETWORKS)
+                network_name: _by_emotion(values)
+                for network_name, values in zip(EMOTION_NETWORKS, r2.view(-1, len(EMOTIONS)), strict=True)
             }
         },
         seconds=seconds,

@@ -76,10 +76,10 @@ def draw_gaussian(trained: Tensor, count: int, random: torch.Generator) -> Tenso
 def compare_draws(trained: Tensor, held: Tensor, drawn: Tensor, seed: int) -> dict[str, object]:
     """trained (M, E), held (N, E), drawn (D, E), the last N of which are tested -> two-sample accuracy, precision, recall."""
     n = len(held)
-    kept = drawn[-n:]
-    precision, recall = measure_precision_recall(held, kept)
+    tested = drawn[-n:]
+    precision, recall = measure_precision_recall(held, tested)
     return {
-        "two_sample_accuracy": measure_two_sample_accuracy(trained[: len(drawn) - n], drawn[:-n], held, kept, seed),
+        "two_sample_accuracy": measure_two_sample_accuracy(trained[: len(drawn) - n], drawn[:-n], held, tested, seed),
         "precision": round(precision, 4),
         "recall": round(recall, 4),
     }
@@ -192,14 +192,14 @@ def fit_face_prior(
     prior.chunk = 128  # thousands are drawn here
     trained, held = embeddings[: faces.trained], embeddings[faces.trained :][:judged]
     random = torch.Generator().manual_seed(faces.seed + 1)
-    wanted = len(held) + min(judged, len(trained))
-    drawn = sample_prior(prior, make_scheduler(FACE_PRIOR_TRAIN_STEPS, FACE_PRIOR_SAMPLE_STEPS), wanted, random)
+    count = len(held) + min(judged, len(trained))
+    drawn = sample_prior(prior, make_scheduler(FACE_PRIOR_TRAIN_STEPS, FACE_PRIOR_SAMPLE_STEPS), count, random)
     figures = {
         "n_held_out": len(held),
         "denoising_of_held_out": measure_denoising(prior, trained, held, faces.seed),
         "prior": compare_draws(trained, held, drawn, faces.seed),
-        "gaussian": compare_draws(trained, held, draw_gaussian(trained, wanted, random), faces.seed),
-        "training_faces": compare_draws(trained, held, trained[-wanted:], faces.seed),
+        "gaussian": compare_draws(trained, held, draw_gaussian(trained, count, random), faces.seed),
+        "training_faces": compare_draws(trained, held, trained[-count:], faces.seed),
     }
     return write_trained(
         FACE_PRIOR_NAME,

@@ -106,7 +106,7 @@ def _precompute_judge(entry: registry.Entry, people: int, progress: Progress) ->
     known = [
         each.name
         for each in registry.list_entries()
-        if each.kind == "generator" and (each.own is None or is_precomputed(each.name))
+        if each.kind == "generator" and (each.custom is None or is_precomputed(each.name))
     ]
     skipped = [sentence for generator in known for sentence in _judge_generator(entry, generator, people, progress)]
     if len(skipped) == len(known):

@@ -74,7 +74,7 @@ class EmotionPanel:
                 f"The embedding has {encoder.embedding_dim} values, the prior {prior.embedding_dim} and the decoder "
                 f"{decoder.embedding_dim}; train them again with 'python -m core train all'."
             )
-        own = registry.find_entry(configuration.generator).own is not None
+        own = registry.find_entry(configuration.generator).custom is not None
         aided = not own and configuration.steerer == mlp.name
         if configuration.strategy == "two-stage" and (own or decoder.latent_dim != generator.latent_dim):
             raise LiminalError(
@@ -111,7 +111,7 @@ class EmotionPanel:
             )
         mlp = registry.load(name, "classifier")
         assert isinstance(mlp, EmotionMLP)
-        own = registry.find_entry(generator.name, "generator").own
+        own = registry.find_entry(generator.name, "generator").custom
         assert own is not None
         prior = registry.load(str(own.options["prior"]), "prior")
         if not mlp.encoder.embedding_dim == prior.embedding_dim == generator.latent_dim:

@@ -184,4 +184,4 @@ def is_precomputed(name: str) -> bool:
 
 def needs_precomputing(entry: registry.Entry) -> bool:
     """Whether pages have something to gain from preparing a model."""
-    return entry.own is not None and entry.kind in ("generator", *JUDGE_KINDS)
+    return entry.custom is not None and entry.kind in ("generator", *JUDGE_KINDS)

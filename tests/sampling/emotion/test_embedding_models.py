@@ -145,7 +145,7 @@ def test_direct_search_climbs_through_the_classifier_alone():
 def test_what_does_not_fit_is_said():
     with pytest.raises(LiminalError, match="are steered by mlp, which reads its embeddings, not by mini-xception"):
         EmotionPanel.load(configuration(steerer="mini-xception", judges=("tanh-cnn", "small-cnn")))
-    own = registry.find_entry("turbo").own
+    own = registry.find_entry("turbo").custom
     catalogue.save_custom_model(dataclasses.replace(own, name="other"))
     with pytest.raises(LiminalError, match="No reference population of other is stored"):
         EmotionPanel.load(configuration(generator="other"))
