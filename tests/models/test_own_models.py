@@ -381,7 +381,7 @@ def test_names_can_still_be_listed_without_torch(weights):
 
     add_model("tiny-gan", "stylegan2", str(weights))
     code = (
-        "import sys; from core.models import registry; assert 'tiny-gan' in registry.names('generator');"
+        "import sys; from core.models import registry; assert 'tiny-gan' in registry.list_names('generator');"
         "assert not {'torch', 'transformers', 'diffusers', 'huggingface_hub'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
