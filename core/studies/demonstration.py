@@ -90,7 +90,7 @@ def build_demonstration(
         "seed": seed,
         "generator": DEMONSTRATION_GENERATOR,
         "size": asdict(size),
-        "studies": {made.study.plan.kind: _count_contents(made) for made in (identity, emotion)},
+        "studies": {simulated.study.plan.kind: _count_contents(simulated) for simulated in (identity, emotion)},
         "planted": dict(PLANTED),
         "versions": {
             "liminal": core.__version__,
@@ -98,10 +98,11 @@ def build_demonstration(
             **{name: version(name) for name in ("torch", "numpy")},
         },
     }
-    _write_sets(folder / "sets", {hash_sample_set(each): each for each in (pairs, *faces, *([checks] if checks else []))}, checks)
-    for made in (identity, emotion):
-        write_bytes(folder / f"{made.study.plan.kind}.parquet", parquet_bytes(made.ratings))
-        write_bytes(folder / f"{made.study.plan.kind}.json", _to_json(_study_to_record(made)))
+    sets = (pairs, *faces, *([checks] if checks else []))
+    _write_sets(folder / "sets", {hash_sample_set(sample_set): sample_set for sample_set in sets}, checks)
+    for simulated in (identity, emotion):
+        write_bytes(folder / f"{simulated.study.plan.kind}.parquet", parquet_bytes(simulated.ratings))
+        write_bytes(folder / f"{simulated.study.plan.kind}.json", _to_json(_study_to_record(simulated)))
     write_bytes(folder / "card.json", _to_json(card))
     return card
 
@@ -120,38 +121,42 @@ def ensure_demonstration(store: Store, folder: Path = DEMONSTRATION_FOLDER, prog
     What the owner has deleted does not come back: the store remembers deletions. Raises LiminalError like the store.
     """
     names = {study.name for study in store.studies()}
-    wanted = [
+    missing = [
         name
         for name in STUDY_NAMES.values()
-        if name not in names and not any(each.what == "study" for each in store.deletions(name))
+        if name not in names and not any(deletion.what == "study" for deletion in store.deletions(name))
     ]
-    if not wanted:
+    if not missing:
         return ()
     added: list[str] = []
     progress = progress or Progress()
     progress.stage("Reading the two example studies", 0.1)
-    for place, made in enumerate(load_demonstration(folder)):
-        if made.study.name in wanted:
-            progress.stage(f"Putting in the {len(made.ratings):,} answers of '{made.study.name}'", 0.4 + 0.3 * place)
+    for index, demonstration in enumerate(load_demonstration(folder)):
+        if demonstration.study.name in missing:
+            progress.stage(
+                f"Putting in the {len(demonstration.ratings):,} answers of '{demonstration.study.name}'", 0.4 + 0.3 * index
+            )
             try:
-                store.restore(made.study, made.stimuli, made.ratings, made.raters)
+                store.restore(demonstration.study, demonstration.stimuli, demonstration.ratings, demonstration.raters)
             except LiminalError:
-                if made.study.name not in {study.name for study in store.studies()}:  # else somebody was faster
+                if demonstration.study.name not in {study.name for study in store.studies()}:  # else somebody was faster
                     raise
                 continue
-            added.append(made.study.name)
+            added.append(demonstration.study.name)
     return tuple(added)
 
 
 def _simulate_study(
     kind: Kind, sets: Sequence[SampleSet], raters: int, seed: int, start: dt.datetime, notes: Sequence[str]
 ) -> SimulatedStudy:
-    by_id = {hash_sample_set(each): each for each in sets}
-    stimuli = join_stimuli(list_stimuli(each, set_id) for set_id, each in by_id.items())
+    by_id = {hash_sample_set(sample_set): sample_set for sample_set in sets}
+    stimuli = join_stimuli(list_stimuli(sample_set, set_id) for set_id, sample_set in by_id.items())
     if kind == "identity":
         plan = make_identity_plan(stimuli, seed=seed)
     else:
-        plan = make_emotion_plan(stimuli, trials=min(OBSERVER_TRIALS, sum(not each.is_sentinel for each in stimuli)), seed=seed)
+        plan = make_emotion_plan(
+            stimuli, trials=min(OBSERVER_TRIALS, sum(not stimulus.is_sentinel for stimulus in stimuli)), seed=seed
+        )
     return simulate_study(
         STUDY_NAMES[kind],
         PreparedStudy(plan, tuple(stimuli), tuple(by_id), tuple(notes)),
@@ -162,30 +167,30 @@ def _simulate_study(
     )
 
 
-def _count_contents(made: SimulatedStudy) -> dict[str, int]:
-    return {"stimuli": len(made.stimuli), "raters": len(made.raters), "answers": len(made.ratings)}
+def _count_contents(study: SimulatedStudy) -> dict[str, int]:
+    return {"stimuli": len(study.stimuli), "raters": len(study.raters), "answers": len(study.ratings)}
 
 
-def _write_sets(place: Path, sets: dict[str, SampleSet], checks: SampleSet | None) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    for set_id, each in sets.items():
-        title = CHECKS_TITLE if each is checks else describe_sample_set(each)
-        write_sample_set(place / set_id, each, title, lossy=True)
+def _write_sets(folder: Path, sets: dict[str, SampleSet], checks: SampleSet | None) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for set_id, sample_set in sets.items():
+        title = CHECKS_TITLE if sample_set is checks else describe_sample_set(sample_set)
+        write_sample_set(folder / set_id, sample_set, title, lossy=True)
 
 
-def _study_to_record(made: SimulatedStudy) -> dict[str, Any]:
-    number = {each.stimulus: place for place, each in enumerate(made.stimuli)}
+def _study_to_record(simulated: SimulatedStudy) -> dict[str, Any]:
+    index = {stimulus.stimulus: number for number, stimulus in enumerate(simulated.stimuli)}
     return {
-        **study_to_record(made.study),
-        "stimuli": [asdict(each) for each in made.stimuli],
+        **study_to_record(simulated.study),
+        "stimuli": [asdict(stimulus) for stimulus in simulated.stimuli],
         "raters": [
             {
-                "rater": each.rater,
-                "trials": [number[name] for name in each.trials],
-                "created_at": each.created_at.isoformat(),
-                "finished_at": each.finished_at.isoformat() if each.finished_at else None,
+                "rater": rater.rater,
+                "trials": [index[name] for name in rater.trials],
+                "created_at": rater.created_at.isoformat(),
+                "finished_at": rater.finished_at.isoformat() if rater.finished_at else None,
             }
-            for each in made.raters
+            for rater in simulated.raters
         ],
     }
 
@@ -193,18 +198,18 @@ def _study_to_record(made: SimulatedStudy) -> dict[str, Any]:
 def _load_study(folder: Path, kind: Kind) -> Demonstration:
     record = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))
     study = study_from_record(record)
-    stimuli = tuple(Stimulus(**{**each, "images": tuple(each["images"])}) for each in record["stimuli"])
+    stimuli = tuple(Stimulus(**{**stimulus, "images": tuple(stimulus["images"])}) for stimulus in record["stimuli"])
     raters = tuple(
         Rater(
-            each["rater"],
+            rater["rater"],
             study.name,
             new_code(),
-            tuple(stimuli[place].stimulus for place in each["trials"]),
+            tuple(stimuli[index].stimulus for index in rater["trials"]),
             source="simulated",
-            created_at=dt.datetime.fromisoformat(each["created_at"]),
-            finished_at=dt.datetime.fromisoformat(each["finished_at"]) if each["finished_at"] else None,
+            created_at=dt.datetime.fromisoformat(rater["created_at"]),
+            finished_at=dt.datetime.fromisoformat(rater["finished_at"]) if rater["finished_at"] else None,
         )
-        for each in record["raters"]
+        for rater in record["raters"]
     )
     ratings = type_columns(pd.read_parquet(folder / f"{kind}.parquet"))
     return Demonstration(study, stimuli, raters, ratings, tuple(folder / "sets" / set_id for set_id in study.sample_sets))
@@ -234,54 +239,54 @@ def make_identity_set(size: DemonstrationSize, seed: int, work: Path, progress: 
     from core.sampling.identity import IdentityPanel, generate_identity_batch
 
     configuration = IdentityConfiguration(seed=seed, generator=DEMONSTRATION_GENERATOR, strategy=size.strategy)
-    made = []
+    batches = []
     for batch in range(size.batches):
-        own = progress.part(f"Batch {batch + 1} of {size.batches}", batch, size.batches)
+        batch_progress = progress.part(f"Batch {batch + 1} of {size.batches}", batch, size.batches)
 
-        def make(batch: int = batch, own: Progress = own) -> SampleSet:
-            return generate_identity_batch(configuration, batch, own, panel=IdentityPanel.load(configuration))
+        def make(batch: int = batch, batch_progress: Progress = batch_progress) -> SampleSet:
+            return generate_identity_batch(configuration, batch, batch_progress, panel=IdentityPanel.load(configuration))
 
-        made.append(_load_or_make(work / f"identity-{batch}", configuration, make))
-    return join_identity_sets(made)
+        batches.append(_load_or_make(work / f"identity-{batch}", configuration, make))
+    return join_identity_sets(batches)
 
 
 def make_emotion_sets(size: DemonstrationSize, seed: int, work: Path, progress: Progress) -> list[SampleSet]:
     """One set a pair of emotions, by paper B's two stages."""
     from core.sampling.emotion.generate import generate_emotion_set
 
-    made = []
-    for place, (emotion1, emotion2) in enumerate(size.pairs):
-        own = progress.part(f"{emotion1} and {emotion2}", place, len(size.pairs))
+    sets = []
+    for index, (emotion1, emotion2) in enumerate(size.pairs):
+        pair_progress = progress.part(f"{emotion1} and {emotion2}", index, len(size.pairs))
         configuration = EmotionConfiguration(emotion1, emotion2, count=size.faces, seed=seed, generator=DEMONSTRATION_GENERATOR)
 
-        def make(configuration: EmotionConfiguration = configuration, own: Progress = own) -> SampleSet:
-            return generate_emotion_set(configuration, own)
+        def make(configuration: EmotionConfiguration = configuration, pair_progress: Progress = pair_progress) -> SampleSet:
+            return generate_emotion_set(configuration, pair_progress)
 
-        made.append(_load_or_make(work / f"emotion-{emotion1}-{emotion2}", configuration, make))
-    return made
+        sets.append(_load_or_make(work / f"emotion-{emotion1}-{emotion2}", configuration, make))
+    return sets
 
 
 def make_sentinel_set(size: DemonstrationSize, beside: SampleSet, work: Path, progress: Progress) -> tuple[SampleSet | None, str]:
     """Attention checks for the emotion sets, and a sentence where they are fewer than wanted."""
-    place = work / "sentinels"
+    folder = work / "sentinels"
     note = ""
-    if not place.exists():
-        made, note = make_sentinels(beside.emotion, size.sentinels, progress)
-        if made is None:
+    if not folder.exists():
+        sentinels, note = make_sentinels(beside.emotion, size.sentinels, progress)
+        if sentinels is None:
             return None, note
-        made.save(place)
-    return SampleSet.load(place), note
+        sentinels.save(folder)
+    return SampleSet.load(folder), note
 
 
 def _load_or_make(
-    place: Path, configuration: IdentityConfiguration | EmotionConfiguration, make: Callable[[], SampleSet]
+    folder: Path, configuration: IdentityConfiguration | EmotionConfiguration, make: Callable[[], SampleSet]
 ) -> SampleSet:
     try:
-        found = SampleSet.load(place)
-        if found.configuration == configuration:
-            return found
+        sample_set = SampleSet.load(folder)
+        if sample_set.configuration == configuration:
+            return sample_set
     except LiminalError:
         pass
-    shutil.rmtree(place, ignore_errors=True)
-    make().save(place)
-    return SampleSet.load(place)
+    shutil.rmtree(folder, ignore_errors=True)
+    make().save(folder)
+    return SampleSet.load(folder)

@@ -62,13 +62,13 @@ def apply_exclusion_rules(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], ru
     """Apply the rules to a table of RATINGS (one study). Changes nothing."""
     rules = rules or ExclusionRules()
     reasons: dict[str, list[str]] = {}
-    for found in (
+    for excluded in (
         _failed_sentinels(ratings, stimuli, rules) if rules.sentinels else {},
         _too_fast(ratings, rules) if rules.too_fast else {},
         _same_answer(ratings, rules) if rules.same_answer else {},
         _constant_similarity(ratings, rules) if rules.constant_similarity else {},
     ):
-        for rater, sentence in found.items():
+        for rater, sentence in excluded.items():
             reasons.setdefault(rater, []).append(sentence)
     raters = tuple(sorted(ratings["rater"].unique()))
     return Exclusions(rules, raters, {rater: tuple(reasons[rater]) for rater in raters if rater in reasons})
@@ -76,7 +76,7 @@ def apply_exclusion_rules(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], ru
 
 def count_sentinels(ratings: pd.DataFrame, stimuli: Sequence[Stimulus]) -> pd.DataFrame:
     """right and asked by rater (index): the attention checks answered. A check without an expected answer counts for nobody."""
-    expected = {each.stimulus: each.expected for each in stimuli if each.is_sentinel and each.expected}
+    expected = {stimulus.stimulus: stimulus.expected for stimulus in stimuli if stimulus.is_sentinel and stimulus.expected}
     checks = ratings[ratings["stimulus"].isin(list(expected)) & (ratings["task"] != "similarity")]
     right = checks["value"] == checks["stimulus"].map(expected)
     groups = right.groupby(checks["rater"])

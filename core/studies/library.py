@@ -67,13 +67,13 @@ class Library:
 
     def sets(self) -> list[SetEntry]:
         """Newest first. A broken folder is left out."""
-        found: dict[str, SetEntry] = {}
-        for place, demonstration in ((self.folder, False), (self.demonstration, True)):
-            for folder in _list_set_folders(place):
+        entries: dict[str, SetEntry] = {}
+        for parent, demonstration in ((self.folder, False), (self.demonstration, True)):
+            for folder in _list_set_folders(parent):
                 entry = _read_entry(folder, demonstration)
                 if entry is not None:
-                    found.setdefault(entry.set_id, entry)
-        return sorted(found.values(), key=lambda entry: (entry.made, entry.set_id), reverse=True)
+                    entries.setdefault(entry.set_id, entry)
+        return sorted(entries.values(), key=lambda entry: (entry.made, entry.set_id), reverse=True)
 
     def load(self, set_id: str) -> SampleSet:
         """Raises LiminalError where there is no such set or it is damaged."""
@@ -94,19 +94,19 @@ class Library:
 
     def folder_of(self, set_id: str) -> Path:
         """Where a set lies. Raises LiminalError where there is none of that id."""
-        found = self._folder_of(set_id)
-        if found is None:
+        folder = self._folder_of(set_id)
+        if folder is None:
             raise LiminalError(
                 f"The library holds no sample set '{set_id}'; 'python -m core study make --help' says how to add one."
             )
-        return found
+        return folder
 
     def _folder_of(self, set_id: str) -> Path | None:
         if not SET_ID.fullmatch(set_id):  # an id comes from a link: it never leads out of the library
             return None
-        for place in (self.folder, self.demonstration):
-            if (place / set_id / "manifest.json").is_file():
-                return place / set_id
+        for folder in (self.folder, self.demonstration):
+            if (folder / set_id / "manifest.json").is_file():
+                return folder / set_id
         return None
 
 
@@ -128,9 +128,9 @@ def write_sample_set(folder: Path, sample_set: SampleSet, title: str = "", *, lo
         "title": title.strip() or describe_sample_set(sample_set),
         "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
-    with new_folder(folder) as place:
-        sample_set.write(place, lossy=lossy)
-        (place / LABEL_FILE).write_text(json.dumps(label, ensure_ascii=False) + "\n", encoding="utf-8")
+    with new_folder(folder) as partial:
+        sample_set.write(partial, lossy=lossy)
+        (partial / LABEL_FILE).write_text(json.dumps(label, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def describe_sample_set(sample_set: SampleSet) -> str:
@@ -139,13 +139,13 @@ def describe_sample_set(sample_set: SampleSet) -> str:
         pairs = len(sample_set.pairs)
         return f"{pairs} {'pair' if pairs == 1 else 'pairs'} of faces around {len(sample_set.base_ids())} people"
     configuration = sample_set.emotion
-    wanted = int((sample_set.samples["sample_type"] != "genuine").sum())
-    return f"{configuration.emotion1.capitalize()} or {configuration.emotion2}: {wanted} {'face' if wanted == 1 else 'faces'}"
+    faces = int((sample_set.samples["sample_type"] != "genuine").sum())
+    return f"{configuration.emotion1.capitalize()} or {configuration.emotion2}: {faces} {'face' if faces == 1 else 'faces'}"
 
 
-def _list_set_folders(place: Path) -> Iterator[Path]:
+def _list_set_folders(parent: Path) -> Iterator[Path]:
     try:
-        yield from sorted(folder for folder in place.iterdir() if SET_ID.fullmatch(folder.name))
+        yield from sorted(folder for folder in parent.iterdir() if SET_ID.fullmatch(folder.name))
     except OSError:
         return
 
@@ -157,10 +157,10 @@ def _read_entry(folder: Path, demonstration: bool) -> SetEntry | None:
         if manifest["format"] != FORMAT or manifest["kind"] not in ("identity", "emotion"):
             return None
         images = sum(1 for path in (folder / "images").iterdir() if path.suffix in MEDIA_TYPES)
-        title, made = str(label["title"]), dt.datetime.fromisoformat(label["made"]).isoformat()
+        title, added_at = str(label["title"]), dt.datetime.fromisoformat(label["made"]).isoformat()
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return SetEntry(folder.name, str(manifest["kind"]), title, made, images, demonstration, folder)
+    return SetEntry(folder.name, str(manifest["kind"]), title, added_at, images, demonstration, folder)
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class DataSetRegister:
 
     def entries(self) -> list[DataSetEntry]:
         """Newest first. One whose folder is gone is left out."""
-        found = []
+        entries = []
         try:
             names = [path.stem for path in self.register.glob("*.json")]
         except OSError:
@@ -218,11 +218,11 @@ class DataSetRegister:
         for name in names:
             try:
                 data, line = self.open(name), json.loads((self.register / f"{name}.json").read_bytes())
-                made = dt.datetime.fromisoformat(line["made"]).isoformat()
-                found.append(DataSetEntry(name, data.title, made, data.rows("samples"), data.rows("pairs"), data.folder))
+                listed_at = dt.datetime.fromisoformat(line["made"]).isoformat()
+                entries.append(DataSetEntry(name, data.title, listed_at, data.rows("samples"), data.rows("pairs"), data.folder))
             except (LiminalError, OSError, ValueError, KeyError, TypeError):
                 continue
-        return sorted(found, key=lambda entry: (entry.made, entry.set_id), reverse=True)
+        return sorted(entries, key=lambda entry: (entry.made, entry.set_id), reverse=True)
 
     def open(self, set_id: str) -> DataSet:
         """Raises LiminalError where none of that id is listed or it is gone."""

@@ -84,15 +84,15 @@ def summarise_study(
 
 def summarise_progress(raters: Sequence[Rater], ratings: pd.DataFrame) -> StudyProgress:
     """People who answered without having been enrolled here (imported ones) count as enrolled."""
-    names = {each.rater for each in raters}
+    names = {rater.rater for rater in raters}
     answering = set(ratings["rater"].unique())
     trials = ratings.drop_duplicates(["rater", "stimulus"])
     imported = int((~trials["rater"].isin(list(names))).sum())
     return StudyProgress(
         enrolled=len(names | answering),
         begun=len(answering),
-        finished=sum(each.finished_at is not None for each in raters),
-        expected=sum(len(each.trials) for each in raters) + imported,
+        finished=sum(rater.finished_at is not None for rater in raters),
+        expected=sum(len(rater.trials) for rater in raters) + imported,
         answered=len(trials),
     )
 
@@ -100,22 +100,22 @@ def summarise_progress(raters: Sequence[Rater], ratings: pd.DataFrame) -> StudyP
 def summarise_votes(stimuli: Sequence[Stimulus], ratings: pd.DataFrame) -> VoteCounts:
     """Counts each rater once a stimulus, whatever the number of tasks."""
     counted = ratings.groupby("stimulus")["rater"].nunique()
-    by_stimulus = {each.stimulus: int(counted.get(each.stimulus, 0)) for each in stimuli if not each.is_sentinel}
+    by_stimulus = {stimulus.stimulus: int(counted.get(stimulus.stimulus, 0)) for stimulus in stimuli if not stimulus.is_sentinel}
     numbers = np.array(list(by_stimulus.values()) or [0])
-    found, how_many = np.unique(numbers, return_counts=True)
-    distribution = {int(votes): int(number) for votes, number in zip(found, how_many, strict=True)} if by_stimulus else {}
+    different, how_many = np.unique(numbers, return_counts=True)
+    distribution = {int(votes): int(number) for votes, number in zip(different, how_many, strict=True)} if by_stimulus else {}
     return VoteCounts(int(numbers.min()), float(np.median(numbers)), int(numbers.max()), distribution, by_stimulus)
 
 
 def summarise_reaction_times(ratings: pd.DataFrame) -> tuple[ReactionTimeQuartiles, ...]:
     """One summary a task that has measured times, in order of appearance."""
-    found = []
+    summaries = []
     for task, group in ratings.dropna(subset=["reaction_time_ms"]).groupby("task", sort=False):
         times = group["reaction_time_ms"].to_numpy(np.float64)
         lower, median, upper = (float(value) for value in np.quantile(times, [0.25, 0.5, 0.75]))
         outside = float(((times < TYPICAL_MS[0]) | (times > TYPICAL_MS[1])).mean())
-        found.append(ReactionTimeQuartiles(str(task), len(times), lower, median, upper, outside))
-    return tuple(found)
+        summaries.append(ReactionTimeQuartiles(str(task), len(times), lower, median, upper, outside))
+    return tuple(summaries)
 
 
 MAIN_TASK: Mapping[Kind, str] = {"identity": "identity", "emotion": "emotion"}
@@ -158,36 +158,41 @@ class NetworkAnswer:
 def compare_with_others(ratings: pd.DataFrame, rater: str, kind: Kind, most: int = 2) -> AgreementWithOthers:
     """ratings: the typed table of ``core.studies.ratings``; departures: at most ``most``, the most alone first."""
     rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & ~ratings["is_sentinel"]]
-    mine = rows[rows["rater"] == rater]
-    own = dict(zip(mine["stimulus"], mine["value"], strict=True))
-    others = rows[(rows["rater"] != rater) & rows["stimulus"].isin(list(own))]
+    person_rows = rows[rows["rater"] == rater]
+    person_answers = dict(zip(person_rows["stimulus"], person_rows["value"], strict=True))
+    others = rows[(rows["rater"] != rater) & rows["stimulus"].isin(list(person_answers))]
     if others.empty:
         return AgreementWithOthers(0, 0, float("nan"))
-    same = (others["value"] == others["stimulus"].map(own)).groupby(others["stimulus"]).agg(["mean", "size"])
+    same = (others["value"] == others["stimulus"].map(person_answers)).groupby(others["stimulus"]).agg(["mean", "size"])
     alone = same[same["mean"] < 0.5].sort_values(["mean", "size"], ascending=[True, False]).head(most)
     departures = []
     for stimulus, n in alone["size"].items():
         shares = others.loc[others["stimulus"] == stimulus, "value"].value_counts(normalize=True)
         departures.append(
-            LoneAnswer(str(stimulus), str(own[str(stimulus)]), {str(name): float(share) for name, share in shares.items()}, int(n))
+            LoneAnswer(
+                str(stimulus),
+                str(person_answers[str(stimulus)]),
+                {str(name): float(share) for name, share in shares.items()},
+                int(n),
+            )
         )
     return AgreementWithOthers(int(others["rater"].nunique()), len(same), float(same["mean"].mean()), tuple(departures))
 
 
 def compare_with_network(
-    ratings: pd.DataFrame, rater: str, kind: Kind, said: Mapping[str, NetworkAnswer]
+    ratings: pd.DataFrame, rater: str, kind: Kind, network: Mapping[str, NetworkAnswer]
 ) -> tuple[int, int, list[str]]:
     """-> (answers that are the network's too, answers compared, stimuli on which they part, the furthest first)."""
-    rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & (ratings["rater"] == rater) & ratings["stimulus"].isin(list(said))]
+    rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & (ratings["rater"] == rater) & ratings["stimulus"].isin(list(network))]
     answers = list(zip(rows["stimulus"], rows["value"], strict=True))
-    apart = [(said[name].gaps.get(value, 0.0), name) for name, value in answers if said[name].answer != value]
-    return len(answers) - len(apart), len(answers), [name for _, name in sorted(apart, reverse=True)]
+    differing = [(network[name].gaps.get(value, 0.0), name) for name, value in answers if network[name].answer != value]
+    return len(answers) - len(differing), len(answers), [name for _, name in sorted(differing, reverse=True)]
 
 
 def load_network_answers(folders: Iterable[Path]) -> tuple[str, dict[str, NetworkAnswer]]:
     """Sample-set folders -> (name of the recogniser or steerer, its answer by stimulus). Images are not read."""
     name = ""
-    said: dict[str, NetworkAnswer] = {}
+    answers: dict[str, NetworkAnswer] = {}
     for folder in folders:
         try:
             manifest = json.loads((folder / "manifest.json").read_bytes())
@@ -196,27 +201,27 @@ def load_network_answers(folders: Iterable[Path]) -> tuple[str, dict[str, Networ
             table = pd.read_parquet(folder / ("pairs.parquet" if identity else "samples.parquet"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LiminalError(f"The sample set {folder} is damaged and cannot be read; copy the whole folder again.") from error
-        said |= _identity_answers(table, name) if identity else _emotion_answers(table)
-    return name, said
+        answers |= _identity_answers(table, name) if identity else _emotion_answers(table)
+    return name, answers
 
 
 def _identity_answers(pairs: pd.DataFrame, recogniser: str) -> dict[str, NetworkAnswer]:
     accepted, distance = pairs[f"accepted_{recogniser}"], pairs[f"distance_{recogniser}"]
-    known = accepted.notna() & (pairs["sample_type"] != "genuine")
+    judged = accepted.notna() & (pairs["sample_type"] != "genuine")
     limit = distance[accepted.fillna(False)].max()  # the boundary lies between the furthest accepted and the nearest refused
     middle = (limit + distance[~accepted.fillna(True)].min()) / 2
-    found = {}
-    for name, yes, far in zip(pairs["pair_id"][known], accepted[known], distance[known], strict=True):
+    answers = {}
+    for name, yes, far in zip(pairs["pair_id"][judged], accepted[judged], distance[judged], strict=True):
         answer = "1" if yes else "0"
-        apart = abs(float(far) - float(middle)) if pd.notna(middle) else 1.0
-        found[str(name)] = NetworkAnswer(answer, {"1" if answer == "0" else "0": apart})
-    return found
+        gap = abs(float(far) - float(middle)) if pd.notna(middle) else 1.0
+        answers[str(name)] = NetworkAnswer(answer, {"1" if answer == "0" else "0": gap})
+    return answers
 
 
 def _emotion_answers(samples: pd.DataFrame) -> dict[str, NetworkAnswer]:
-    found = {}
+    answers = {}
     for row in samples[["sample_id", *(f"calibrated_{emotion}" for emotion in EMOTIONS)]].to_dict("records"):
         p = {emotion: float(row[f"calibrated_{emotion}"]) for emotion in EMOTIONS}
         best = max(p, key=lambda emotion: p[emotion])
-        found[str(row["sample_id"])] = NetworkAnswer(best, {emotion: 1 - share for emotion, share in p.items()})
-    return found
+        answers[str(row["sample_id"])] = NetworkAnswer(best, {emotion: 1 - share for emotion, share in p.items()})
+    return answers

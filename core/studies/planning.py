@@ -45,8 +45,8 @@ def list_stimuli(sample_set: SampleSet, set_id: str, *, kept_only: bool = True) 
     kept_only: of an emotion set's boundary samples only those that passed filter (3) under the steerer. Of an excerpt of a data
     set (``core.sampling.datasets.data_set``) what was picked is asked, whatever it is.
     """
-    found = _pair_stimuli(sample_set, set_id) if sample_set.kind == "identity" else _face_stimuli(sample_set, set_id, kept_only)
-    return list({stimulus.stimulus: stimulus for stimulus in found}.values())
+    stimuli = _pair_stimuli(sample_set, set_id) if sample_set.kind == "identity" else _face_stimuli(sample_set, set_id, kept_only)
+    return list({stimulus.stimulus: stimulus for stimulus in stimuli}.values())
 
 
 def find_unanimous(sample_set: SampleSet) -> dict[str, str]:
@@ -54,7 +54,9 @@ def find_unanimous(sample_set: SampleSet) -> dict[str, str]:
     configuration, samples = sample_set.emotion, sample_set.samples
     prefixes = ["p_" if name == configuration.steerer else f"p_{name}_" for name in configuration.classifiers]
     p = np.stack([samples[[prefix + emotion for emotion in EMOTIONS]].to_numpy(np.float64) for prefix in prefixes])
-    return {str(name): EMOTIONS[place] for name, place in zip(samples["sample_id"], find_agreement(p), strict=True) if place >= 0}
+    return {
+        str(name): EMOTIONS[emotion] for name, emotion in zip(samples["sample_id"], find_agreement(p), strict=True) if emotion >= 0
+    }
 
 
 def find_agreement(p: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -72,8 +74,8 @@ def make_identity_plan(
     stimuli: Sequence[Stimulus], *, trials: int | None = None, sentinels: int | None = None, seed: int = 0, **others: Any
 ) -> RatingPlan:
     """A rater gets one batch (paper A: 108 pairs and its 4 genuine ones) unless told otherwise. others: further values of Plan."""
-    sizes = Counter(stimulus_stratum(each) for each in stimuli if not each.is_sentinel)
-    checks = Counter(stimulus_stratum(each) for each in stimuli if each.is_sentinel)
+    sizes = Counter(stimulus_stratum(stimulus) for stimulus in stimuli if not stimulus.is_sentinel)
+    checks = Counter(stimulus_stratum(stimulus) for stimulus in stimuli if stimulus.is_sentinel)
     _require_stimuli(stimuli)
     usual = max(sizes.values(), default=0)
     return RatingPlan(
@@ -89,7 +91,7 @@ def make_emotion_plan(
     stimuli: Sequence[Stimulus], *, trials: int | None = None, sentinels: int | None = None, seed: int = 0, **others: Any
 ) -> RatingPlan:
     """390 faces and 10 sentinels a rater (paper B), fewer where there are fewer. others: further values of Plan."""
-    checks = sum(each.is_sentinel for each in stimuli)
+    checks = sum(stimulus.is_sentinel for stimulus in stimuli)
     images = len(stimuli) - checks
     _require_stimuli(stimuli)
     return RatingPlan(
@@ -127,27 +129,27 @@ def prepare_study(
     Raises LiminalError where nothing can be asked. others: further values of Plan.
     """
     sets = {set_id: library.load(set_id) for set_id in dict.fromkeys(set_ids)}
-    kinds = {each.kind for each in sets.values()}
+    kinds = {sample_set.kind for sample_set in sets.values()}
     if len(kinds) != 1:
         raise LiminalError("A study asks about sets of one kind; choose identity sets or emotion sets, not both and not none.")
     kind: Kind = kinds.pop()
-    stimuli = join_stimuli(list_stimuli(each, set_id, kept_only=kept_only) for set_id, each in sets.items())
+    stimuli = join_stimuli(list_stimuli(sample_set, set_id, kept_only=kept_only) for set_id, sample_set in sets.items())
     notes: list[str] = []
     if kind == "emotion":
-        wanted = EMOTION_SENTINELS if sentinels is None else sentinels
-        missing = wanted - sum(each.is_sentinel for each in stimuli)
+        count = EMOTION_SENTINELS if sentinels is None else sentinels
+        missing = count - sum(stimulus.is_sentinel for stimulus in stimuli)
         if missing > 0:
             pass
 
             first = next(iter(sets.values())).emotion
-            made, note = make_sentinels(first, missing, progress)
+            checks, note = make_sentinels(first, missing, progress)
             notes += [note] if note else []
-            if made is not None:
-                set_id = library.add(made, CHECKS_TITLE)
-                stimuli = join_stimuli([stimuli, list_stimuli(made, set_id)])
-                sets[set_id] = made
+            if checks is not None:
+                set_id = library.add(checks, CHECKS_TITLE)
+                stimuli = join_stimuli([stimuli, list_stimuli(checks, set_id)])
+                sets[set_id] = checks
         if sentinels is not None:
-            sentinels = min(sentinels, sum(each.is_sentinel for each in stimuli))
+            sentinels = min(sentinels, sum(stimulus.is_sentinel for stimulus in stimuli))
     make = make_identity_plan if kind == "identity" else make_emotion_plan
     plan = make(stimuli, trials=trials, sentinels=sentinels, seed=seed, **others)
     return PreparedStudy(plan, tuple(stimuli), tuple(sets), tuple(notes))
@@ -171,12 +173,12 @@ def _face_stimuli(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterab
     sure, picked = find_unanimous(sample_set), sample_set.manifest.get(SELECTED_KEY)
     for row in sample_set.samples.to_dict("records"):
         name, expected = row["sample_id"], sure.get(row["sample_id"], "")
-        kept = row["sample_type"] == "morph" or (
+        included = row["sample_type"] == "morph" or (
             row["sample_type"] == "boundary" and not (kept_only and row["passed_filter"] is not True)
         )
         if isinstance(picked, list):
-            kept = name in picked
-        if not kept and not expected:
+            included = name in picked
+        if not included and not expected:
             continue
         yield Stimulus(
             stimulus=name,
@@ -198,7 +200,7 @@ def _face_stimuli(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterab
 
 def join_stimuli(parts: Iterable[Iterable[Stimulus]]) -> list[Stimulus]:
     """All of them, each once."""
-    return list({each.stimulus: each for part in parts for each in part}.values())
+    return list({stimulus.stimulus: stimulus for part in parts for stimulus in part}.values())
 
 
 def _or_none(value: Any) -> Any:
@@ -207,19 +209,19 @@ def _or_none(value: Any) -> Any:
 
 
 def _require_stimuli(stimuli: Sequence[Stimulus]) -> None:
-    if all(each.is_sentinel for each in stimuli):
+    if all(stimulus.is_sentinel for stimulus in stimuli):
         raise LiminalError(
             "These sample sets hold nothing to ask about: no pairs and no faces that passed the filter; choose other sets or all "
             "faces."
         )
 
 
-def _check_count(given: int | None, usual: int, available: int, what: str) -> int:
-    if given is None:
+def _check_count(count: int | None, usual: int, available: int, what: str) -> int:
+    if count is None:
         return usual
-    if given > available:
-        raise LiminalError(f"A rater cannot get {given:,} {what}: these sample sets hold {available:,}; ask for fewer.")
-    return given
+    if count > available:
+        raise LiminalError(f"A rater cannot get {count:,} {what}: these sample sets hold {available:,}; ask for fewer.")
+    return count
 
 
 def list_sentinel_candidates(reference: ReferenceSet, classifiers: Sequence[str]) -> list[tuple[int, str]]:
@@ -229,12 +231,12 @@ def list_sentinel_candidates(reference: ReferenceSet, classifiers: Sequence[str]
     p = np.stack([softmax(reference.of(name).astype(np.float64), axis=1) for name in classifiers])  # (classifiers, N, 6)
     emotions = find_agreement(p)
     turns: Counter[int] = Counter()
-    found = []
-    for place in np.flatnonzero(emotions >= 0):
-        emotion = int(emotions[place])
-        found.append((turns[emotion], emotion, int(place)))
+    candidates = []
+    for index in np.flatnonzero(emotions >= 0):
+        emotion = int(emotions[index])
+        candidates.append((turns[emotion], emotion, int(index)))
         turns[emotion] += 1
-    return [(place, EMOTIONS[emotion]) for _, emotion, place in sorted(found)]
+    return [(index, EMOTIONS[emotion]) for _, emotion, index in sorted(candidates)]
 
 
 def make_sentinels(
@@ -247,27 +249,27 @@ def make_sentinels(
     from core.sampling.stored.reference import load_reference_set  # as above
 
     reference = load_reference_set(configuration.generator)
-    known = list_sentinel_candidates(reference, configuration.classifiers)
-    emotions = Counter(emotion for _, emotion in known)
+    candidates = list_sentinel_candidates(reference, configuration.classifiers)
+    emotions = Counter(emotion for _, emotion in candidates)
     named = ", ".join(f"{emotion} {number}" for emotion, number in emotions.items()) or "none"
     note = (
         ""
-        if len(known) >= count
+        if len(candidates) >= count
         else (
-            f"Only {len(known)} of {count} attention checks can be had: among {len(reference):,} plain faces of "
+            f"Only {len(candidates)} of {count} attention checks can be had: among {len(reference):,} plain faces of "
             f"{configuration.generator} all classifiers agree above {SENTINEL_PROBABILITY:g} on {named}."
         )
     )
-    if not known:
+    if not candidates:
         return None, note
     from core.sampling.bases import Base
     from core.sampling.emotion.generate import generate_base_set
     from core.sampling.emotion.judging import EmotionPanel
 
-    chosen = known[:count]
+    chosen = candidates[:count]
     first = chosen[0][1]
-    pair = order_emotions(first, next(each for each in EMOTIONS if each != first))
-    asked = EmotionConfiguration(
+    pair = order_emotions(first, next(emotion for emotion in EMOTIONS if emotion != first))
+    sentinel_configuration = EmotionConfiguration(
         *pair,
         count=len(chosen),
         seed=reference.seed,
@@ -277,11 +279,11 @@ def make_sentinels(
         judges=configuration.judges,
         recogniser=configuration.recogniser,
     )
-    panel = EmotionPanel.load(asked)
-    seeds = [sample_seed(reference.seed, "reference", place) for place, _ in chosen]
+    panel = EmotionPanel.load(sentinel_configuration)
+    seeds = [sample_seed(reference.seed, "reference", index) for index, _ in chosen]
     latents = panel.generator.sample(seeds).numpy()
     bases = [Base(latent, seed) for latent, seed in zip(latents, seeds, strict=True)]
-    return generate_base_set(asked, bases, progress, panel=panel), note
+    return generate_base_set(sentinel_configuration, bases, progress, panel=panel), note
 
 
 def assign_stimuli(study: Study, stimuli: Sequence[Stimulus], handed_out: Mapping[str, int], number: int) -> list[str]:
@@ -294,12 +296,12 @@ def assign_stimuli(study: Study, stimuli: Sequence[Stimulus], handed_out: Mappin
     """
     random = numpy_generator(sample_seed(study.plan.seed, "assign", number))
     groups: dict[str, list[Stimulus]] = {}
-    for each in stimuli:
-        if not each.is_sentinel:
-            groups.setdefault(stimulus_stratum(each), []).append(each)
+    for stimulus in stimuli:
+        if not stimulus.is_sentinel:
+            groups.setdefault(stimulus_stratum(stimulus), []).append(stimulus)
     if not groups:
         raise LiminalError(f"The study '{study.name}' has nothing to ask about; make it again from a sample set.")
-    usage = {name: sum(handed_out.get(each.stimulus, 0) for each in group) / len(group) for name, group in groups.items()}
+    usage = {name: sum(handed_out.get(stimulus.stimulus, 0) for stimulus in group) / len(group) for name, group in groups.items()}
     chosen: list[str] = []
     strata: list[str] = []
     for name in _sort_by_usage(list(groups), usage, random):
@@ -307,7 +309,7 @@ def assign_stimuli(study: Study, stimuli: Sequence[Stimulus], handed_out: Mappin
         if left <= 0:
             break
         strata.append(name)
-        chosen += _sort_by_usage([each.stimulus for each in groups[name]], handed_out, random)[:left]
+        chosen += _sort_by_usage([stimulus.stimulus for stimulus in groups[name]], handed_out, random)[:left]
     return _mix_order(chosen, _choose_sentinels(study, stimuli, strata, handed_out, random), random)
 
 
@@ -315,14 +317,14 @@ def _choose_sentinels(
     study: Study, stimuli: Sequence[Stimulus], strata: Sequence[str], handed_out: Mapping[str, int], random: np.random.Generator
 ) -> list[str]:
     """Those of the rater's own batches first: paper A's genuine pairs show bases of the same batch."""
-    own = [each.stimulus for each in stimuli if each.is_sentinel and stimulus_stratum(each) in strata]
-    others = [each.stimulus for each in stimuli if each.is_sentinel and stimulus_stratum(each) not in strata]
-    return [*_sort_by_usage(own, handed_out, random), *_sort_by_usage(others, handed_out, random)][: study.plan.sentinels]
+    same_batches = [stimulus.stimulus for stimulus in stimuli if stimulus.is_sentinel and stimulus_stratum(stimulus) in strata]
+    others = [stimulus.stimulus for stimulus in stimuli if stimulus.is_sentinel and stimulus_stratum(stimulus) not in strata]
+    return [*_sort_by_usage(same_batches, handed_out, random), *_sort_by_usage(others, handed_out, random)][: study.plan.sentinels]
 
 
 def _sort_by_usage(names: Sequence[str], usage: Mapping[str, float], random: np.random.Generator) -> list[str]:
     """Least used first, equals in random order."""
-    mixed = [names[place] for place in random.permutation(len(names))]
+    mixed = [names[index] for index in random.permutation(len(names))]
     return sorted(mixed, key=lambda name: usage.get(name, 0))
 
 
@@ -330,8 +332,8 @@ def _mix_order(trials: Sequence[str], sentinels: Sequence[str], random: np.rando
     """Trials in random order; the sentinels spread over them: one at a random place in each equal part of the sequence."""
     total, checks = len(trials) + len(sentinels), len(sentinels)
     edges = [total * part // max(checks, 1) for part in range(checks + 1)]
-    places = [int(random.integers(edges[part], edges[part + 1])) for part in range(checks)]
-    order = [trials[place] for place in random.permutation(len(trials))]
-    for place, which in zip(places, random.permutation(checks), strict=True):  # rising places: each insertion is final
-        order.insert(place, sentinels[which])
+    positions = [int(random.integers(edges[part], edges[part + 1])) for part in range(checks)]
+    order = [trials[position] for position in random.permutation(len(trials))]
+    for position, which in zip(positions, random.permutation(checks), strict=True):  # rising places: each insertion is final
+        order.insert(position, sentinels[which])
     return order

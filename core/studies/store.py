@@ -101,7 +101,7 @@ class Store:
 
     def change(self, name: str, /, **values: Any) -> Study:
         """Change fields of Study, its name and time apart; the plan only as long as nobody takes part."""
-        allowed = {each.name for each in fields(Study)} - {"name", "created_at"}
+        allowed = {column.name for column in fields(Study)} - {"name", "created_at"}
         for field in values:
             if field not in allowed:
                 raise LiminalError(f"A study's '{field}' cannot be changed.")
@@ -141,16 +141,16 @@ class Store:
             if row["closed"]:
                 raise LiminalError(f"The study '{name}' is closed and takes nobody new.")
             number = row["enrolled"]
-            called = f"rater-{number + 1:04d}" if rater is None else check_name(rater, "rater")
+            rater_name = f"rater-{number + 1:04d}" if rater is None else check_name(rater, "rater")
             for table in (RATERS, ANSWERS):
-                taken = select(table.c.rater).where(table.c.study == name, table.c.rater == called).limit(1)
+                taken = select(table.c.rater).where(table.c.study == name, table.c.rater == rater_name).limit(1)
                 if connection.scalar(taken) is not None:
-                    raise LiminalError(f"There is a rater '{called}' in '{name}' already; choose another name.")
+                    raise LiminalError(f"There is a rater '{rater_name}' in '{name}' already; choose another name.")
             stimuli, handed_out = _load_stimuli(connection, name)
             trials = tuple(assign(to_study(row), stimuli, handed_out, number))
             if len(set(trials)) != len(trials) or not set(trials) <= set(handed_out):
                 raise LiminalError("An order holds each of its stimuli once, and only stimuli of its study.")
-            new = Rater(called, name, new_code(), trials, source)
+            new = Rater(rater_name, name, new_code(), trials, source)
             connection.execute(insert(RATERS), rater_row(new, number))
             connection.execute(update(STUDIES).where(STUDIES.c.name == name).values(enrolled=number + 1))
             _hand_out(connection, name, trials, 1)
@@ -178,8 +178,8 @@ class Store:
         finished_at: datetime | None = None,
     ) -> Rater:
         """Note what a rater has said or done; None leaves it as it is."""
-        given = {"consented_at": consented_at, "demographics": demographics, "strategy": strategy, "finished_at": finished_at}
-        values = {name: value for name, value in given.items() if value is not None}
+        changes = {"consented_at": consented_at, "demographics": demographics, "strategy": strategy, "finished_at": finished_at}
+        values = {name: value for name, value in changes.items() if value is not None}
         with self._database.writing() as connection:
             if values:
                 connection.execute(update(RATERS).where(RATERS.c.code == code).values(**values))
@@ -202,7 +202,7 @@ class Store:
 
     def deletions(self, name: str) -> list[Deletion]:
         """What was deleted from a study of this name, oldest first; also after the study itself was."""
-        columns = [DELETIONS.c[each.name] for each in fields(Deletion)]
+        columns = [DELETIONS.c[column.name] for column in fields(Deletion)]
         with self._database.reading() as connection:
             query = select(*columns).where(DELETIONS.c.study == name).order_by(DELETIONS.c.id)
             return [Deletion(**row) for row in connection.execute(query).mappings()]
@@ -242,8 +242,8 @@ class Store:
         """(people who answered, answers) by study, of all that have any, or of one."""
         # By rater first: in the order of an index, while counting distinct raters at once would sort all of them.
         people = select(ANSWERS.c.study, func.count().label("answers")).group_by(ANSWERS.c.study, ANSWERS.c.rater)
-        own = (people if name is None else people.where(ANSWERS.c.study == name)).subquery()
-        query = select(own.c.study, func.count(), func.sum(own.c.answers)).group_by(own.c.study)
+        answering = (people if name is None else people.where(ANSWERS.c.study == name)).subquery()
+        query = select(answering.c.study, func.count(), func.sum(answering.c.answers)).group_by(answering.c.study)
         with self._database.reading() as connection:
             return {study: (people, int(answers)) for study, people, answers in connection.execute(query)}
 
@@ -254,12 +254,12 @@ class Store:
             _study_row(connection, name)
             query = select(ANSWERS.c.stimulus, count).where(ANSWERS.c.study == name).group_by(ANSWERS.c.stimulus)
             counts = {row[0]: row[1] for row in connection.execute(query)}
-            every = connection.scalars(select(STIMULI.c.stimulus).where(STIMULI.c.study == name).order_by(STIMULI.c.place))
-            return dict.fromkeys(every, 0) | counts
+            stimuli = connection.scalars(select(STIMULI.c.stimulus).where(STIMULI.c.study == name).order_by(STIMULI.c.place))
+            return dict.fromkeys(stimuli, 0) | counts
 
 
 def _insert_study(connection: Connection, study: Study, stimuli: Iterable[Stimulus], enrolled: int = 0) -> None:
-    rows = [stimulus_row(stimulus, study.name, place) for place, stimulus in enumerate(stimuli)]
+    rows = [stimulus_row(stimulus, study.name, index) for index, stimulus in enumerate(stimuli)]
     seen: set[str] = set()
     for row in rows:
         if row["stimulus"] in seen:
@@ -302,5 +302,5 @@ def _hand_out(connection: Connection, name: str, trials: Iterable[str], step: in
 
 
 def _record_deletion(connection: Connection, deletion: Deletion) -> Deletion:
-    connection.execute(insert(DELETIONS), {each.name: getattr(deletion, each.name) for each in fields(Deletion)})
+    connection.execute(insert(DELETIONS), {column.name: getattr(deletion, column.name) for column in fields(Deletion)})
     return deletion

@@ -75,13 +75,13 @@ def make_data_card(
 ) -> str:
     """Markdown for README.md."""
     plan = study.plan
-    asked = "whether two faces show one person" if plan.kind == "identity" else "which of six emotions a face shows"
+    question = "whether two faces show one person" if plan.kind == "identity" else "which of six emotions a face shows"
     people = ratings["rater"].nunique()
-    about = sum(each.is_sentinel for each in stimuli)
+    about = sum(stimulus.is_sentinel for stimulus in stimuli)
     lines = [
         f"# {plan.title or study.name}",
         "",
-        f"Study '{study.name}': {asked}. {describe_origin(study, ratings)}",
+        f"Study '{study.name}': {question}. {describe_origin(study, ratings)}",
         "",
         f"- Answers: {len(ratings):,} from {people:,} {'rater' if people == 1 else 'raters'}",
         f"- Asked about: {len(stimuli):,} stimuli, of which {about:,} check attention",
@@ -325,7 +325,9 @@ def study_from_record(record: Mapping[str, Any], name: str | None = None) -> Stu
 
 def make_stimuli_frame(stimuli: Sequence[Stimulus]) -> pd.DataFrame:
     """A row a stimulus; images and details as JSON."""
-    rows = [asdict(each) | {"images": json.dumps(each.images), "details": json.dumps(each.details)} for each in stimuli]
+    rows = [
+        asdict(stimulus) | {"images": json.dumps(stimulus.images), "details": json.dumps(stimulus.details)} for stimulus in stimuli
+    ]
     return pd.DataFrame(rows, columns=list(Stimulus.__dataclass_fields__)).astype(
         {name: "bool" if name == "is_sentinel" else "str" for name in Stimulus.__dataclass_fields__}
     )
@@ -335,7 +337,7 @@ def make_raters_frame(raters: Sequence[Rater], demographics: bool) -> pd.DataFra
     """A row a rater, without the code; what people said about themselves as JSON, empty unless asked for."""
     columns = [name for name in Rater.__dataclass_fields__ if name != "code"]
     hidden = {} if demographics else {"demographics": "{}"}
-    rows = [{name: _to_text(getattr(each, name)) for name in columns} | hidden for each in raters]
+    rows = [{name: _to_text(getattr(rater, name)) for name in columns} | hidden for rater in raters]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns, "str"))
 
 

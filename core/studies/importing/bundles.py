@@ -87,10 +87,10 @@ class BundleArchive:
             listed = {str(path): str(value) for path, value in hashes.items()}
         except (ValueError, AttributeError, RecursionError) as error:
             raise LiminalError(f"The list of hashes in {self.name} is damaged; copy or export it again.") from error
-        odd = sorted(set(listed) ^ (set(self._entries) - {HASH_LIST}))
-        if odd:
+        unmatched = sorted(set(listed) ^ (set(self._entries) - {HASH_LIST}))
+        if unmatched:
             raise LiminalError(
-                f"{self.name} is not complete: {odd[0]!r} is not both in it and in its list of hashes; {NOTHING_IMPORTED}."
+                f"{self.name} is not complete: {unmatched[0]!r} is not both in it and in its list of hashes; {NOTHING_IMPORTED}."
             )
         return listed
 
@@ -207,18 +207,20 @@ def _read_ratings(archive: BundleArchive, study: Study) -> pd.DataFrame:
 
 
 def _read_stimuli(archive: BundleArchive) -> list[Stimulus]:
-    made = []
+    stimuli = []
     with _explain_damage(archive, layout.STIMULI_FILE):
         for row in _read_rows(archive, layout.STIMULI_FILE):
             images, details = json.loads(row["images"]), json.loads(row["details"])
             if not isinstance(details, dict) or not all(isinstance(image, str) for image in images):
                 raise TypeError(row["stimulus"])
-            made.append(Stimulus(**{**row, "images": tuple(images), "details": details, "is_sentinel": bool(row["is_sentinel"])}))
-    return made
+            stimuli.append(
+                Stimulus(**{**row, "images": tuple(images), "details": details, "is_sentinel": bool(row["is_sentinel"])})
+            )
+    return stimuli
 
 
 def _read_raters(archive: BundleArchive, study: str) -> list[Rater]:
-    made = []
+    raters = []
     with _explain_damage(archive, layout.RATERS_FILE):
         for row in _read_rows(archive, layout.RATERS_FILE):
             times = {name: datetime.fromisoformat(row[name]) if row[name] else None for name in ("consented_at", "finished_at")}
@@ -226,8 +228,8 @@ def _read_raters(archive: BundleArchive, study: str) -> list[Rater]:
             if row["source"] not in SOURCES or not isinstance(demographics, dict):
                 raise TypeError(row["rater"])
             values = {**row, **times, "created_at": datetime.fromisoformat(row["created_at"]), "demographics": demographics}
-            made.append(Rater(**{**values, "study": study, "code": new_code(), "trials": tuple(map(str, trials))}))
-    return made
+            raters.append(Rater(**{**values, "study": study, "code": new_code(), "trials": tuple(map(str, trials))}))
+    return raters
 
 
 def _read_sets(archive: BundleArchive, folder: Path) -> dict[str, tuple[SampleSet, str]]:
@@ -235,25 +237,25 @@ def _read_sets(archive: BundleArchive, folder: Path) -> dict[str, tuple[SampleSe
     for path in archive.paths():
         if path.startswith("sets/"):
             archive.unpack(path, folder / path)
-    made: dict[str, tuple[SampleSet, str]] = {}
-    for place in sorted((folder / "sets").glob("*")):
-        with _explain_damage(archive, f"sets/{place.name}"):
-            with zipfile.ZipFile(place / "latents.npz") as latents:
+    sets: dict[str, tuple[SampleSet, str]] = {}
+    for set_folder in sorted((folder / "sets").glob("*")):
+        with _explain_damage(archive, f"sets/{set_folder.name}"):
+            with zipfile.ZipFile(set_folder / "latents.npz") as latents:
                 if sum(entry.file_size for entry in latents.infolist()) > MAX_LATENTS:
                     raise LiminalError(
                         f"The latents of {archive.name} unpack to more than {MAX_LATENTS // 2**30} GB; {NOTHING_IMPORTED}."
                     )
             for name in ("samples.parquet", "pairs.parquet"):
-                if (place / name).is_file():
-                    with (place / name).open("rb") as stream:
+                if (set_folder / name).is_file():
+                    with (set_folder / name).open("rb") as stream:
                         open_parquet(stream, name)
-            title = str(json.loads((place / LABEL_FILE).read_bytes())["title"])
-        made[place.name] = (SampleSet.load(place), title)
-        if hash_sample_set(made[place.name][0]) != place.name:
+            title = str(json.loads((set_folder / LABEL_FILE).read_bytes())["title"])
+        sets[set_folder.name] = (SampleSet.load(set_folder), title)
+        if hash_sample_set(sets[set_folder.name][0]) != set_folder.name:
             raise LiminalError(
-                f"The sample set {place.name} in {archive.name} is not the one that its name says; {NOTHING_IMPORTED}."
+                f"The sample set {set_folder.name} in {archive.name} is not the one that its name says; {NOTHING_IMPORTED}."
             )
-    return made
+    return sets
 
 
 def _read_rows(archive: BundleArchive, path: str) -> list[dict[str, Any]]:

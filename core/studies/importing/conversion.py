@@ -60,9 +60,9 @@ def derive_identifiers(space: uuid.UUID, names: Iterable[str]) -> pd.Series:
     start = hashlib.sha1(space.bytes, usedforsecurity=False)
     digests = []
     for name in names:
-        one = start.copy()
-        one.update(name.encode())
-        digests.append(one.digest())
+        digest = start.copy()
+        digest.update(name.encode())
+        digests.append(digest.digest())
     values = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 20)[:, :16].copy()  # (N, 16)
     values[:, 6] = values[:, 6] & 0x0F | 0x50  # version 5
     values[:, 8] = values[:, 8] & 0x3F | 0x80  # the variant of RFC 9562
@@ -94,17 +94,17 @@ def report_faults(
 
     raw: the same rows as the file has them; reasons: by column, sentences by raw text that stand in for those of FAULTS.
     """
-    places = np.flatnonzero(faults != "")
+    rows = np.flatnonzero(faults != "")
 
     def describe(at: int) -> str:
-        column = faults[places[at]]
-        cell = raw[column].iloc[int(places[at])]
+        column = faults[rows[at]]
+        cell = raw[column].iloc[int(rows[at])]
         text = cell if isinstance(cell, str) else ""
         if text in reasons.get(column, {}):
             return reasons[column][text]
         return "there is no answer" if column == "value" and not text.strip() else describe_fault(column, text)
 
-    problems.add(lines[places], describe)
+    problems.add(lines[rows], describe)
     return np.asarray(faults != "", dtype=bool)
 
 
@@ -112,13 +112,13 @@ def find_duplicates(
     parsed: pd.DataFrame, lines: NDArray[np.int64], keys: Sequence[str], meaning: str, problems: Problems
 ) -> NDArray[np.bool_]:
     """Rows that repeat an earlier one in ``keys`` -> which they are; each is added to ``problems`` with the line it repeats."""
-    twice = parsed.duplicated(list(keys)).to_numpy(dtype=bool)
-    if not twice.any():
-        return twice
-    first = parsed.loc[~twice, list(keys)].assign(first=lines[~twice])
-    repeats = parsed.loc[twice, list(keys)].merge(first, on=list(keys), how="left")["first"].to_numpy()
-    problems.add(lines[twice], lambda at: f"it holds {meaning} that line {int(repeats[at])} holds already")
-    return twice
+    repeated = parsed.duplicated(list(keys)).to_numpy(dtype=bool)
+    if not repeated.any():
+        return repeated
+    first = parsed.loc[~repeated, list(keys)].assign(first=lines[~repeated])
+    repeats = parsed.loc[repeated, list(keys)].merge(first, on=list(keys), how="left")["first"].to_numpy()
+    problems.add(lines[repeated], lambda at: f"it holds {meaning} that line {int(repeats[at])} holds already")
+    return repeated
 
 
 FILE_NAME = "{file}"
@@ -150,11 +150,11 @@ class LongTable:
         self.imported, self.mapping, self.study = imported, mapping, study
         self.only_known = stimuli is not None
         self.known = frozenset(pictures if stimuli is None else stimuli)
-        kept = np.ones(len(imported.frame), dtype=bool)
+        included = np.ones(len(imported.frame), dtype=bool)
         for column, allowed in mapping.only.items():
-            kept &= imported.frame[column].str.strip().isin(allowed).to_numpy(dtype=bool)
-        self.frame = imported.frame if kept.all() else imported.frame[kept].reset_index(drop=True)
-        self.lines = imported.lines[kept]
+            included &= imported.frame[column].str.strip().isin(allowed).to_numpy(dtype=bool)
+        self.frame = imported.frame if included.all() else imported.frame[included].reset_index(drop=True)
+        self.lines = imported.lines[included]
         self.notes: list[str] = []
         self.reasons: dict[str, dict[str, str]] = {}
         # What only the whole file shows: day or month first, and the place in a rater's order.
@@ -209,8 +209,8 @@ class LongTable:
         parsed["presented"] = map_distinct(raw["presented"], _check_json_object)
         parsed["created_at"] = created.where(~created.isna() | odd_times, pd.Timestamp(UNKNOWN_TIME))
         if len(self.mapping.answers()) > 1:  # a row may hold an answer to one task and none to another
-            held = ~find_missing(raw["value"])
-            return raw[held].reset_index(drop=True), parsed[held].reset_index(drop=True), lines[held]
+            answered = ~find_missing(raw["value"])
+            return raw[answered].reset_index(drop=True), parsed[answered].reset_index(drop=True), lines[answered]
         return raw, parsed, lines
 
     def _read(self, target: str, frame: pd.DataFrame) -> pd.Series:
@@ -243,26 +243,26 @@ class LongTable:
 
     def _values(self, raw: pd.DataFrame, answer: MappedField) -> pd.Series:
         """Answers in the contract's form; why one is none is kept in ``reasons``."""
-        made = pd.Series(np.nan, index=raw.index, dtype=TEXT)
+        values = pd.Series(np.nan, index=raw.index, dtype=TEXT)
         for task in TASKS:
             of_task = raw["task"] == task
             if of_task.any():
-                made[of_task] = map_distinct(raw.loc[of_task, "value"], partial(self._value, task, answer))
-        return made
+                values[of_task] = map_distinct(raw.loc[of_task, "value"], partial(self._value, task, answer))
+        return values
 
     def _value(self, task: str, answer: MappedField, text: str) -> str | None:
-        said = text.strip()
-        if not said:
+        answer_text = text.strip()
+        if not answer_text:
             return None
         try:
             if task == "identity":
-                said = "1" if said.lower() in YES else "0" if said.lower() in NO else said
+                answer_text = "1" if answer_text.lower() in YES else "0" if answer_text.lower() in NO else answer_text
             if task == "similarity":
-                said = said.replace(",", ".") if self.imported.decimal_comma else said
+                answer_text = answer_text.replace(",", ".") if self.imported.decimal_comma else answer_text
                 if answer.scale is not None:
                     low, high = answer.scale
-                    said = repr((float(said) - low) / (high - low) * 100.0)
-            return check_value(task, said)
+                    answer_text = repr((float(answer_text) - low) / (high - low) * 100.0)
+            return check_value(task, answer_text)
         except (LiminalError, ValueError) as error:
             self.reasons["value"][text] = str(error).rstrip(".") if isinstance(error, LiminalError) else f"'{text}' is no number"
             return None
@@ -274,14 +274,16 @@ class LongTable:
             return derive_identifiers(
                 base, (f"{line}/{task}" for line, task in zip(lines.tolist(), raw["task"].tolist(), strict=True))
             )
-        kept = map_distinct(raw["rating_id"], normalise_identifier)
+        identifiers = map_distinct(raw["rating_id"], normalise_identifier)
         if "study" in self.mapping.fields and (elsewhere := raw["study"] != self.study).any():
             self.notes.append("The answers come from a study of another name and get identifiers of their own.")
             base = uuid.uuid5(NAMESPACE, self.study)
-            kept[elsewhere] = (
-                derive_identifiers(base, kept[elsewhere].fillna("").tolist()).mask(kept[elsewhere].isna().to_numpy()).to_numpy()
+            identifiers[elsewhere] = (
+                derive_identifiers(base, identifiers[elsewhere].fillna("").tolist())
+                .mask(identifiers[elsewhere].isna().to_numpy())
+                .to_numpy()
             )
-        return kept
+        return identifiers
 
 
 def _mask_gaps(values: NDArray[np.bool_], gaps: NDArray[np.bool_]) -> pd.Series:
@@ -350,11 +352,18 @@ def convert_table(
     problems = Problems(list(imported.problems.listed), imported.problems.lines)
     rows = len(frame) + imported.problems.total
     if mapping.layout == "wide":
-        made = published.read_published_pairs(imported, mapping, problems)
+        pairs = published.read_published_pairs(imported, mapping, problems)
         if kind == "emotion":
             raise LiminalError("These are means of similarity and identity, but the study is about emotions; choose another study.")
         return ConvertedAnswers(
-            study, "identity", make_ratings_table([]), tuple(made), problems, rows, _wide_notes(mapping), published=True
+            study,
+            "identity",
+            make_ratings_table([]),
+            tuple(pairs),
+            problems,
+            rows,
+            _wide_notes(mapping),
+            published=True,
         )
     answers = LongTable(imported, mapping, study, stimuli, pictures)
     good, places, examples, understood = [], [], dict[str, str](), False
@@ -370,9 +379,9 @@ def convert_table(
     ratings, lines = pd.concat(good, ignore_index=True), np.concatenate(places)
     once = ["rater", "stimulus", "task", *(["trial"] if "trial" in mapping.fields else [])]
     for keys, meaning in ((["rating_id"], "the identifier"), (once, "an answer of the same person to the same picture")):
-        twice = find_duplicates(ratings, lines, keys, meaning, problems)
-        if twice.any():
-            ratings, lines = ratings[~twice], lines[~twice]
+        repeated = find_duplicates(ratings, lines, keys, meaning, problems)
+        if repeated.any():
+            ratings, lines = ratings[~repeated], lines[~repeated]
     if problems.total:  # a row is taken whole or not at all
         ratings = ratings[~np.isin(lines, problems.lines)]
     ratings = ratings.reset_index(drop=True)
@@ -385,14 +394,14 @@ def _no_answers_error(examples: abc.Mapping[str, str], mapping: ColumnMapping) -
     """No answer at all is one: the mapping is wrong then, not the rows."""
     if not examples:
         return LiminalError("No row of the file holds an answer; look which column does, and which rows are kept.")
-    found = list(examples)
-    if "emotion" in mapping.fields and all(text.strip().isdigit() for text in found):
-        shown = ", ".join(sorted(found, key=int)[:10])
+    texts = list(examples)
+    if "emotion" in mapping.fields and all(text.strip().isdigit() for text in texts):
+        listed = ", ".join(sorted(texts, key=int)[:10])
         return LiminalError(
-            f"The answers are numbers ({shown}), which are no emotions; if each stands for one, say which, and if they are digits "
+            f"The answers are numbers ({listed}), which are no emotions; if each stands for one, say which, and if they are digits "
             "that people recognised (as in variMNIST), they cannot be studied as emotions."
         )
-    return LiminalError(f"No answer can be taken: {examples[found[0]]}; say what the file's answers mean.")
+    return LiminalError(f"No answer can be taken: {examples[texts[0]]}; say what the file's answers mean.")
 
 
 def _find_kind(ratings: pd.DataFrame, wanted: Kind | None) -> Kind:
@@ -401,10 +410,10 @@ def _find_kind(ratings: pd.DataFrame, wanted: Kind | None) -> Kind:
         raise LiminalError(
             "The file holds answers about emotions and about identity; a study asks about one of them: split the file."
         )
-    found: Kind = "emotion" if tasks == {"emotion"} else "identity"
-    if wanted is not None and tasks and found != wanted:
-        raise LiminalError(f"The file's answers are about {found}, but the study asks about {wanted}; choose another study.")
-    return wanted or found
+    kind: Kind = "emotion" if tasks == {"emotion"} else "identity"
+    if wanted is not None and tasks and kind != wanted:
+        raise LiminalError(f"The file's answers are about {kind}, but the study asks about {wanted}; choose another study.")
+    return wanted or kind
 
 
 def _find_stimuli(ratings: pd.DataFrame) -> tuple[Stimulus, ...]:

@@ -96,23 +96,23 @@ class Preset:
 
     def apply(self, columns: Sequence[str]) -> ColumnMapping:
         """Raises LiminalError where a table has not this form."""
-        made = self.mapping(columns)
-        if made is None:
+        mapping = self.mapping(columns)
+        if mapping is None:
             raise LiminalError(
                 f"The file's columns ({', '.join(columns[:12])}) are not those of the preset '{self.name}'; choose another or none."
             )
-        return made
+        return mapping
 
 
 def _find_fields(columns: Sequence[str], wanted: abc.Mapping[str, Sequence[str]]) -> dict[str, MappedField]:
     """Targets whose column is there, by normal spelling; the first spelling that fits is taken."""
     known = {normalise_name(column): column for column in reversed(columns)}
-    found: dict[str, MappedField] = {}
+    fields: dict[str, MappedField] = {}
     for target, spellings in wanted.items():
-        column = next((known[each] for each in spellings if each in known), None)
-        if column is not None and all(column != field.column for field in found.values()):
-            found[target] = MappedField(column=column)
-    return found
+        column = next((known[spelling] for spelling in spellings if spelling in known), None)
+        if column is not None and all(column != field.column for field in fields.values()):
+            fields[target] = MappedField(column=column)
+    return fields
 
 
 def _map_export(columns: Sequence[str]) -> ColumnMapping | None:
@@ -138,8 +138,10 @@ def _map_paper_a(columns: Sequence[str]) -> ColumnMapping | None:
     ):
         return None
     used = {field.column for field in fields.values()}
-    kept = tuple(name for name in columns if name not in used and any(word in normalise_name(name) for word in DISTANCE_WORDS))
-    return ColumnMapping(fields, layout="wide", kept=kept)
+    model_columns = tuple(
+        name for name in columns if name not in used and any(word in normalise_name(name) for word in DISTANCE_WORDS)
+    )
+    return ColumnMapping(fields, layout="wide", kept=model_columns)
 
 
 def _map_paper_b(columns: Sequence[str]) -> ColumnMapping | None:
@@ -189,8 +191,8 @@ def _map_jspsych(columns: Sequence[str]) -> ColumnMapping | None:
 
 
 PRESETS: abc.Mapping[str, Preset] = {
-    each.name: each
-    for each in (
+    preset.name: preset
+    for preset in (
         Preset("liminal", "An export of Liminal", "The CSV or Parquet file that an export of a study gives.", _map_export),
         Preset(
             "paper-a",
@@ -272,14 +274,14 @@ def guess_mapping(frame: pd.DataFrame, form: str | None = None) -> MappingGuess:
             exported = tuple(FieldGuess(target, target, 1.0, "the column of an export") for target in mapping.fields)
             return MappingGuess(mapping, name, exported)
         return _finish_guess(head, mapping, name, dict.fromkeys(mapping.fields, f"the usual column of: {preset.title}"))
-    found: dict[str, MappedField] = {}
+    fields: dict[str, MappedField] = {}
     reasons: dict[str, str] = {}
     candidates = [(*_score_column(head, column, target), target, column) for target in LONG_TARGETS for column in columns]
-    for score, reason, target, column in sorted(candidates, key=lambda each: -each[0]):
-        taken = any(column == field.column for field in found.values())
-        if score >= POSSIBLE and target not in found and not taken:
-            found[target], reasons[target] = MappedField(column=column), reason
-    return _finish_guess(head, ColumnMapping(found), "", reasons)
+    for score, reason, target, column in sorted(candidates, key=lambda candidate: -candidate[0]):
+        taken = any(column == field.column for field in fields.values())
+        if score >= POSSIBLE and target not in fields and not taken:
+            fields[target], reasons[target] = MappedField(column=column), reason
+    return _finish_guess(head, ColumnMapping(fields), "", reasons)
 
 
 def _finish_guess(head: pd.DataFrame, mapping: ColumnMapping, preset: str, reasons: dict[str, str]) -> MappingGuess:
@@ -309,12 +311,12 @@ def _finish_guess(head: pd.DataFrame, mapping: ColumnMapping, preset: str, reaso
 
 def _score_column(head: pd.DataFrame, column: str, target: str) -> tuple[float, str]:
     """How sure a column is a target, and why."""
-    name, wanted = normalise_name(column), COLUMN_NAMES[target]
-    exact, part = name in wanted, any(len(each) > 3 and each in name for each in wanted)
+    name, usual_names = normalise_name(column), COLUMN_NAMES[target]
+    exact, part = name in usual_names, any(len(usual) > 3 and usual in name for usual in usual_names)
     fits, meaning = _fits_target(head[column], target)
     telling = target in ("emotion", "rating_id", "created_at")
     if exact and fits:
-        return SURE - 0.001 * wanted.index(name), f"its name is usual and {meaning}"
+        return SURE - 0.001 * usual_names.index(name), f"its name is usual and {meaning}"
     if part and fits:
         return LIKELY, f"its name says so and {meaning}"
     if telling and fits:
@@ -381,12 +383,12 @@ def _refine_field(cells: pd.Series, target: str, field: MappedField, layout: str
 
 def _find_answer_rows(head: pd.DataFrame, answer: MappedField) -> dict[str, tuple[str, ...]]:
     """Which rows are answers, where a column tells them from crosses and pictures; nothing where all rows are."""
-    held = head[answer.column].str.strip().str.lower().isin(EMOTION_WORDS)
-    if held.all() or not held.any():
+    is_answer = head[answer.column].str.strip().str.lower().isin(EMOTION_WORDS)
+    if is_answer.all() or not is_answer.any():
         return {}
     for column in head.columns:
         if normalise_name(column) in PHASES and head[column].nunique() <= 50:
-            shares = held.groupby(head[column].str.strip()).mean()
+            shares = is_answer.groupby(head[column].str.strip()).mean()
             answers = tuple(str(name) for name in shares.index[shares >= 0.5])
             if answers and (shares[shares < 0.5] < 0.1).all() and len(answers) < len(shares):
                 return {column: answers}

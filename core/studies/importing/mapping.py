@@ -69,18 +69,18 @@ def parse_times(column: pd.Series) -> tuple[pd.Series, NDArray[np.bool_], str]:
     note = ""
     if plain.notna().all():
         in_ms = bool(plain.median() > 1e11)
-        made = pd.to_datetime(plain * (1000 if in_ms else 1_000_000), unit="us", utc=True, errors="coerce")
+        times = pd.to_datetime(plain * (1000 if in_ms else 1_000_000), unit="us", utc=True, errors="coerce")
         note = f"Times were read as {'milliseconds' if in_ms else 'seconds'} since 1970."
     else:
-        made = pd.to_datetime(present, format="ISO8601", utc=True, errors="coerce")
-        left = made.isna()
-        if left.any():
-            other, note = _parse_day_month(present[left])
-            made = made.astype("datetime64[us, UTC]")
-            made[left] = other
+        times = pd.to_datetime(present, format="ISO8601", utc=True, errors="coerce")
+        unread = times.isna()
+        if unread.any():
+            day_month_times, note = _parse_day_month(present[unread])
+            times = times.astype("datetime64[us, UTC]")
+            times[unread] = day_month_times
         if not note and not present.str.contains(r"(?:[zZ]|[+-]\d\d:?\d\d|[+-]\d\d)$").any():
             note = "Times carry no time zone and were read as UTC."
-    values = made.astype("datetime64[us, UTC]").reindex(column.index)
+    values = times.astype("datetime64[us, UTC]").reindex(column.index)
     return values, ~empty & values.isna().to_numpy(dtype=bool), note
 
 
@@ -104,8 +104,8 @@ def _parse_day_month(text: pd.Series) -> tuple[pd.Series, str]:
             "second": parts["s"].fillna(0),
         }
     )
-    made = pd.to_datetime(fields, errors="coerce", utc=True).astype("datetime64[us, UTC]")
-    return made, f"Dates were read with the {'day' if day_first else 'month'} first, times as UTC."
+    times = pd.to_datetime(fields, errors="coerce", utc=True).astype("datetime64[us, UTC]")
+    return times, f"Dates were read with the {'day' if day_first else 'month'} first, times as UTC."
 
 
 Layout = Literal["long", "wide"]
@@ -194,7 +194,7 @@ class ColumnMapping:
 
     def columns(self) -> list[str]:
         """The file's columns that it names."""
-        named = [each.column for each in self.fields.values() if each.column is not None]
+        named = [field.column for field in self.fields.values() if field.column is not None]
         return list(dict.fromkeys([*named, *self.only, *self.kept]))
 
     def check(self, columns: Sequence[str]) -> None:
@@ -222,7 +222,7 @@ class ColumnMapping:
         """Plain JSON values; ``from_dict`` brings back an equal mapping."""
         record: dict[str, Any] = {
             "layout": self.layout,
-            "fields": {name: each.to_dict() for name, each in self.fields.items()},
+            "fields": {name: field.to_dict() for name, field in self.fields.items()},
         }
         if self.only:
             record["only"] = {name: list(allowed) for name, allowed in self.only.items()}
@@ -240,10 +240,12 @@ class ColumnMapping:
             if unknown:
                 raise LiminalError(f"'{unknown[0]}' is no part of a mapping; there are layout, fields, only, kept and exported.")
             fields = {
-                name: MappedField(column=each) if isinstance(each, str) else MappedField(**each)
-                for name, each in record["fields"].items()
+                name: MappedField(column=field) if isinstance(field, str) else MappedField(**field)
+                for name, field in record["fields"].items()
             }
-            only = {name: (each,) if isinstance(each, str) else tuple(each) for name, each in record.get("only", {}).items()}
+            only = {
+                name: (values,) if isinstance(values, str) else tuple(values) for name, values in record.get("only", {}).items()
+            }
             return cls(
                 fields, record.get("layout", "long"), only, tuple(record.get("kept", ())), bool(record.get("exported", False))
             )

@@ -32,17 +32,22 @@ def published_means(stimuli: Iterable[Stimulus]) -> pd.DataFrame:
     published; NaN where the publication does not say.
     """
     rows = [
-        {"stimulus": each.stimulus, "sample_type": each.sample_type, "base_id": each.base_id, **each.details[PUBLISHED_KEY]}
-        for each in stimuli
-        if PUBLISHED_KEY in each.details
+        {
+            "stimulus": stimulus.stimulus,
+            "sample_type": stimulus.sample_type,
+            "base_id": stimulus.base_id,
+            **stimulus.details[PUBLISHED_KEY],
+        }
+        for stimulus in stimuli
+        if PUBLISHED_KEY in stimulus.details
     ]
     frame = pd.DataFrame(rows)
     for name in MEAN_COLUMNS:
         if name not in frame:
             frame[name] = "" if name in ("stimulus", "sample_type", "base_id") else np.nan
-    kept = [name for name in frame.columns if name not in MEAN_COLUMNS]
+    model_columns = [name for name in frame.columns if name not in MEAN_COLUMNS]
     numeric = ("step", "similarity", "identity", "people")
-    return frame[[*MEAN_COLUMNS, *kept]].astype(dict.fromkeys(numeric, "float64"))
+    return frame[[*MEAN_COLUMNS, *model_columns]].astype(dict.fromkeys(numeric, "float64"))
 
 
 def read_published_pairs(imported: ImportedTable, mapping: ColumnMapping, problems: Problems) -> list[Stimulus]:
@@ -84,24 +89,25 @@ def read_published_pairs(imported: ImportedTable, mapping: ColumnMapping, proble
             answered |= np.isfinite(means[target])
     refuse(~answered, "it holds neither a similarity nor a share of yes")
     base, sample = (texts.get(name, [""] * len(frame)) for name in ("base", "sample"))
-    names = texts.get("stimulus", [f"{one}/{other}" if one and other else "" for one, other in zip(base, sample, strict=True)])
+    pair_names = [f"{first}/{second}" if first and second else "" for first, second in zip(base, sample, strict=True)]
+    names = texts.get("stimulus", pair_names)
     refuse(
         np.array([name_or_none("stimulus", name) is None for name in names], dtype=bool),
         "it does not name its pair in 1 to 200 characters",
     )
     refuse(pd.Series(names).duplicated().to_numpy(), "its pair has a row already")
-    made = []
-    for place in np.flatnonzero(~np.isin(lines, problems.lines)):
-        made.append(
+    stimuli = []
+    for row in np.flatnonzero(~np.isin(lines, problems.lines)):
+        stimuli.append(
             Stimulus(
-                stimulus=names[place],
-                images=(base[place], sample[place]) if base[place] and sample[place] else (),
-                sample_type=texts["sample_type"][place] if "sample_type" in texts else "",
-                base_id=base[place],
-                details={PUBLISHED_KEY: {key: float(values[place]) for key, values in means.items() if np.isfinite(values[place])}},
+                stimulus=names[row],
+                images=(base[row], sample[row]) if base[row] and sample[row] else (),
+                sample_type=texts["sample_type"][row] if "sample_type" in texts else "",
+                base_id=base[row],
+                details={PUBLISHED_KEY: {key: float(values[row]) for key, values in means.items() if np.isfinite(values[row])}},
             )
         )
-    return made
+    return stimuli
 
 
 def _read_column(frame: pd.DataFrame, column: str | None, constant: str | None) -> pd.Series:

@@ -50,10 +50,10 @@ class Problems:
 
     def add(self, lines: NDArray[np.int64], reason: Callable[[int], str]) -> None:
         """Further lines; reason: what is wrong with the line at a place of ``lines``."""
-        new, places = np.unique(lines, return_index=True)
+        new, indices = np.unique(lines, return_index=True)
         fresh = ~np.isin(new, self.lines)
         room = MAX_LISTED - len(self.listed)
-        self.listed += [Problem(int(new[at]), reason(int(places[at]))) for at in np.flatnonzero(fresh)[:room]]
+        self.listed += [Problem(int(new[at]), reason(int(indices[at]))) for at in np.flatnonzero(fresh)[:room]]
         self.lines = np.union1d(self.lines, new)
 
     @property
@@ -67,7 +67,7 @@ class Problems:
         return self.total - len(self.listed)
 
     def __iter__(self) -> Iterator[Problem]:
-        return iter(sorted(self.listed, key=lambda each: each.line))
+        return iter(sorted(self.listed, key=lambda problem: problem.line))
 
 
 FileKind = Literal["csv", "parquet", "json"]
@@ -128,17 +128,17 @@ def read_file(source: bytes | Path, name: str = "", *, encoding: str | None = No
                 )
         digest = hash_stream(stream)
         if head.startswith(b"PAR1"):
-            made = read_parquet(stream, name, digest)
+            table = read_parquet(stream, name, digest)
         elif head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
-            made = read_json(stream, name, digest, encoding)
+            table = read_json(stream, name, digest, encoding)
         else:
-            made = read_csv(stream, name, digest, encoding)
-    if made.frame.empty and made.problems.total:
-        first = next(iter(made.problems))
+            table = read_csv(stream, name, digest, encoding)
+    if table.frame.empty and table.problems.total:
+        first = next(iter(table.problems))
         raise LiminalError(f"No row of {name} can be read: line {first.line}, {first.reason}; look at the line of column names.")
-    if made.frame.empty:
+    if table.frame.empty:
         raise LiminalError(f"{name} names columns but holds no answers; choose a file with at least one row.")
-    return made
+    return table
 
 
 def open_source(source: bytes | Path, name: str) -> BinaryIO:
@@ -174,9 +174,11 @@ def check_columns(columns: list[str], name: str) -> None:
     """Raises LiminalError where columns cannot be told apart, or are too many."""
     if len(columns) > MAX_COLUMNS:
         raise LiminalError(f"{name} has {len(columns):,} columns and at most {MAX_COLUMNS:,} are read; is it another kind of file?")
-    twice = [column for place, column in enumerate(columns) if column in columns[:place]]
-    if twice:
-        raise LiminalError(f"{name} has two columns called '{twice[0]}'; rename one of them, so that it is clear which is meant.")
+    repeated = [column for index, column in enumerate(columns) if column in columns[:index]]
+    if repeated:
+        raise LiminalError(
+            f"{name} has two columns called '{repeated[0]}'; rename one of them, so that it is clear which is meant."
+        )
 
 
 def check_rows(number: int, name: str) -> None:
@@ -334,7 +336,7 @@ def _explain_csv_errors(rows: Iterator[tuple[int, list[str]]], name: str) -> Ite
 def _read_header(row: list[str], name: str) -> list[str]:
     if any("\0" in cell for cell in row):
         raise LiminalError(f"{name} holds NUL bytes, so it is damaged or no text; save it again as CSV in UTF-8.")
-    columns = [cell.strip() or f"column {place + 1}" for place, cell in enumerate(row)]
+    columns = [cell.strip() or f"column {index + 1}" for index, cell in enumerate(row)]
     if all(cell.replace(".", "", 1).replace("-", "", 1).isdigit() for cell in columns):
         raise LiminalError(f"The first line of {name} is made of numbers and not of names; put the columns' names there.")
     check_columns(columns, name)
@@ -343,7 +345,7 @@ def _read_header(row: list[str], name: str) -> list[str]:
 
 def _to_arrow(rows: list[list[str]], columns: list[str]) -> pa.Table:
     cells = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    return pa.table([pa.array(each, pa.large_string()) for each in cells], names=columns)
+    return pa.table([pa.array(column, pa.large_string()) for column in cells], names=columns)
 
 
 MAX_UNPACKED = 16 * 2**30
@@ -366,7 +368,7 @@ def open_parquet(stream: BinaryIO, name: str) -> pa.Table:
         file = pq.ParquetFile(stream)
         check_columns(list(file.schema_arrow.names), name)
         check_rows(file.metadata.num_rows, name)
-        unpacked = sum(file.metadata.row_group(place).total_byte_size for place in range(file.metadata.num_row_groups))
+        unpacked = sum(file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))
         version = int((file.schema_arrow.metadata or {}).get(VERSION_KEY, b"0"))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise LiminalError(f"{name} begins like a Parquet file but is damaged; copy or export it again.") from error
@@ -450,8 +452,8 @@ def _parse_json(text: str, name: str) -> Any:
                 return [json.loads(line, parse_constant=lambda _: None) for line in lines]
             except (ValueError, RecursionError):
                 pass
-        place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise LiminalError(f"{name} begins like JSON but is cut off or damaged{place}; export it again.") from error
+        line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise LiminalError(f"{name} begins like JSON but is cut off or damaged{line}; export it again.") from error
 
 
 def _iterate_trials(value: Any, name: str) -> Iterator[dict[str, Any]]:
@@ -461,7 +463,7 @@ def _iterate_trials(value: Any, name: str) -> Iterator[dict[str, Any]]:
             if inner is None:
                 break
             value = inner
-    if isinstance(value, list) and value and all(isinstance(each, list) for each in value):
+    if isinstance(value, list) and value and all(isinstance(trials_of_person, list) for trials_of_person in value):
         for person, trials in enumerate(value, start=1):
             for trial in trials:
                 yield {PERSON_COLUMN: str(person), **_check_trial(trial, name)}

@@ -34,11 +34,11 @@ def find_study(store: Store, name: str) -> Study | None:
 
 def find_library_stimuli(library: Library) -> dict[str, str]:
     """Every stimulus that the library's sets can give: its id -> the set's id. A broken set gives none."""
-    found: dict[str, str] = {}
+    set_ids: dict[str, str] = {}
     for entry in library.sets():
         for name in _read_stimulus_ids(entry):
-            found.setdefault(name, entry.set_id)
-    return found
+            set_ids.setdefault(name, entry.set_id)
+    return set_ids
 
 
 def store_answers(
@@ -54,11 +54,11 @@ def store_answers(
         converted.check()
     if converted.ratings.empty and not converted.stimuli:
         raise LiminalError("No row of the file can be taken, so nothing was imported; look at the reasons given for each.")
-    there = find_study(store, converted.study)
-    if there is not None:
+    existing = find_study(store, converted.study)
+    if existing is not None:
         if converted.published:
-            raise LiminalError(f"There is a study '{there.name}' already, and means need one of their own; choose another name.")
-        return ImportResult(there, False, store.save_table(converted.ratings), converted.problems.total)
+            raise LiminalError(f"There is a study '{existing.name}' already, and means need one of their own; choose another name.")
+        return ImportResult(existing, False, store.save_table(converted.ratings), converted.problems.total)
     known = find_library_stimuli(library) if known is None else known
     stimuli, sets = _attach_pictures(library, converted.stimuli, known)
     study = Study(
@@ -98,17 +98,21 @@ def _combine_sources(converted: ConvertedAnswers) -> Source:
 def _attach_pictures(
     library: Library, stimuli: Collection[Stimulus], known: Mapping[str, str]
 ) -> tuple[list[Stimulus], tuple[str, ...]]:
-    sets = tuple(dict.fromkeys(known[each.stimulus] for each in stimuli if each.stimulus in known))
-    found = {each.stimulus: each for set_id in sets for each in list_stimuli(library.load(set_id), set_id, kept_only=False)}
-    made = []
-    for each in stimuli:
-        match = found.get(each.stimulus)
+    sets = tuple(dict.fromkeys(known[stimulus.stimulus] for stimulus in stimuli if stimulus.stimulus in known))
+    library_stimuli = {
+        stimulus.stimulus: stimulus for set_id in sets for stimulus in list_stimuli(library.load(set_id), set_id, kept_only=False)
+    }
+    attached = []
+    for stimulus in stimuli:
+        match = library_stimuli.get(stimulus.stimulus)
         if match is None:
-            made.append(each)
+            attached.append(stimulus)
         else:
-            details = {**match.details, **each.details}
-            made.append(replace(match, is_sentinel=each.is_sentinel, expected=match.expected * each.is_sentinel, details=details))
-    return made, sets
+            details = {**match.details, **stimulus.details}
+            attached.append(
+                replace(match, is_sentinel=stimulus.is_sentinel, expected=match.expected * stimulus.is_sentinel, details=details)
+            )
+    return attached, sets
 
 
 def _read_stimulus_ids(entry: SetEntry) -> list[str]:

@@ -42,10 +42,10 @@ HASTY_MS = (110.0, 240.0)
 
 def draw_character(random: np.random.Generator, shares: Mapping[Character, float]) -> Character:
     """A character at random; what ``shares`` leave over is attentive."""
-    place, total = float(random.random()), 0.0
+    draw, total = float(random.random()), 0.0
     for name, share in shares.items():
         total += share
-        if place < total:
+        if draw < total:
             return name
     return "attentive"
 
@@ -149,10 +149,10 @@ class IdentityObserver:
     def answers(self, stimulus: str, dissimilarity: float) -> TrialAnswers:
         """Similarity and 'same person?' of one pair; they depend on the observer and the pair alone."""
         random = numpy_generator(sample_seed(self.seed, stimulus))
-        looked = dissimilarity + random.normal() / self.sensitivity
+        noisy_dissimilarity = dissimilarity + random.normal() / self.sensitivity
         guess, guessed = random.random() < self.lapse, random.random()
-        slider = self._slider(looked, random)
-        same = bool(guessed < 0.5) if guess else bool(looked < self.criterion)
+        slider = self._slider(noisy_dissimilarity, random)
+        same = bool(guessed < 0.5) if guess else bool(noisy_dissimilarity < self.criterion)
         doubt = float(self.p_same(dissimilarity))
         bits = entropy_bits(np.array([doubt, 1 - doubt]))
         residue = draw_time_residue(stimulus, PAIR_TIME_RESIDUE)
@@ -166,11 +166,11 @@ class IdentityObserver:
             first, second = (round(float(random.uniform(*HASTY_MS)), 1) for _ in range(2))
         return ("similarity", f"{similarity:g}", first), ("identity", str(int(same)), second)
 
-    def _slider(self, looked: float, random: np.random.Generator) -> float:
-        share = 1 / (1 + np.exp((looked - self.middle) / self.width))
-        shown = share**self.power
-        unsteady = self.hand * (0.2 + 3.2 * shown * (1 - shown))  # little at the ends, where the slider stops
-        return float(np.clip(round(100 * shown + unsteady * random.normal()), 0, 100))
+    def _slider(self, noisy_dissimilarity: float, random: np.random.Generator) -> float:
+        share = 1 / (1 + np.exp((noisy_dissimilarity - self.middle) / self.width))
+        slider = share**self.power
+        unsteady = self.hand * (0.2 + 3.2 * slider * (1 - slider))  # little at the ends, where the slider stops
+        return float(np.clip(round(100 * slider + unsteady * random.normal()), 0, 100))
 
 
 Array = NDArray[np.float64]

@@ -66,11 +66,11 @@ def perceive_dissimilarities(sample_set: SampleSet) -> dict[str, float]:
     values = np.stack([parts[name] for name in parts])  # (parts, pairs)
     weights = np.array([DISSIMILARITY_WEIGHTS[name] for name in parts])[:, None] * np.isfinite(values)
     seen = (np.nan_to_num(values) * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-9)
-    found = {}
+    dissimilarities = {}
     for name, value in zip(pairs["pair_id"], seen, strict=True):
         residue = PAIR_RESIDUE * numpy_generator(sample_seed(0, "pair residue", name)).normal() * min(value / 0.3, 1.0)
-        found[str(name)] = max(float(value + residue), 0.0)
-    return found
+        dissimilarities[str(name)] = max(float(value + residue), 0.0)
+    return dissimilarities
 
 
 def perceive_evidence(sample_set: SampleSet) -> dict[str, Array]:
@@ -85,11 +85,11 @@ def perceive_evidence(sample_set: SampleSet) -> dict[str, Array]:
     reference = load_reference_set(configuration.generator)
     usual = np.log(reference.calibrated(HIDDEN_CLASSIFIER, reference.of(HIDDEN_CLASSIFIER))).mean(axis=0)
     seen = np.log(np.maximum(calibrated, 1e-12)) - ADAPTATION * (usual - usual.mean())
-    found = {}
+    evidence = {}
     for name, row in zip(samples["sample_id"], seen, strict=True):
         residue = FACE_RESIDUE * numpy_generator(sample_seed(0, "face residue", name)).normal(size=len(EMOTIONS))
-        found[str(name)] = row + residue
-    return found
+        evidence[str(name)] = row + residue
+    return evidence
 
 
 def _measure_looks(sample_set: SampleSet) -> dict[str, Array]:
@@ -97,14 +97,14 @@ def _measure_looks(sample_set: SampleSet) -> dict[str, Array]:
     column = "p_mini-xception_happiness"
     samples = sample_set.samples
     happy = samples[column].to_numpy(np.float64) if column in samples else np.zeros(len(samples))
-    found = {}
+    looks = {}
     for name, smile in zip(samples["sample_id"], happy, strict=True):
         grey = sample_set.images[name].mean(axis=2) / 255
         side = grey.shape[0]
         face = grey[side * 3 // 8 : side * 7 // 8, side // 4 : side * 3 // 4].mean()
         hair = grey[: max(side // 6, 1), side // 5 : max(side * 4 // 5, 1)].mean()
-        found[str(name)] = np.array([face, hair, smile])
-    return found
+        looks[str(name)] = np.array([face, hair, smile])
+    return looks
 
 
 PAUSE_MS = 800.0
@@ -139,7 +139,7 @@ class ObserverTask:
 def simulate_answers(
     study: Study,
     stimuli: Sequence[Stimulus],
-    asked: Sequence[ObserverTask],
+    observers: Sequence[ObserverTask],
     sets: Mapping[str, SampleSet],
     *,
     seed: int,
@@ -153,26 +153,26 @@ def simulate_answers(
     """
     progress = progress or Progress()
     seen = _perceive_stimuli(study.plan.kind, sets)
-    known = {each.stimulus: each for each in stimuli}
+    known = {stimulus.stimulus: stimulus for stimulus in stimuli}
     missing = [name for name in known if name not in seen]
     if missing:
         raise LiminalError(f"The sample sets of the study '{study.name}' lack {len(missing)} of its stimuli; give all of them.")
     people = population or (IdentityPopulation() if study.plan.kind == "identity" else EmotionPopulation())
     rows: list[dict[str, Any]] = []
-    for place, each in enumerate(asked):
-        progress.stage(f"Asking simulated observer {place + 1} of {len(asked)}", place / len(asked))
-        observer = people.observer(seed, each.number)
-        clock = start + timedelta(minutes=7 * each.number)
-        for trial, name in enumerate(each.trials):
+    for index, assigned in enumerate(observers):
+        progress.stage(f"Asking simulated observer {index + 1} of {len(observers)}", index / len(observers))
+        observer = people.observer(seed, assigned.number)
+        clock = start + timedelta(minutes=7 * assigned.number)
+        for trial, name in enumerate(assigned.trials):
             answers = observer.answers(name, seen[name])
             for task, value, taken in answers:
                 clock += timedelta(milliseconds=taken + PAUSE_MS / len(answers))
                 rows.append(
                     {
-                        "rating_id": derive_rating_id(study.name, seed, each.number, name, task),
+                        "rating_id": derive_rating_id(study.name, seed, assigned.number, name, task),
                         "study": study.name,
-                        "rater": each.rater,
-                        "session": f"{each.rater}-1",
+                        "rater": assigned.rater,
+                        "session": f"{assigned.rater}-1",
                         "trial": trial,
                         "stimulus": name,
                         "task": task,
@@ -200,12 +200,12 @@ def observer_name(number: int) -> str:
 
 
 def _perceive_stimuli(kind: Kind, sets: Mapping[str, SampleSet]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for each in sets.values():
-        if each.kind != kind:
-            raise LiminalError(f"A study about {kind} cannot ask about a set of {each.kind} samples; choose another set.")
-        found.update(perceive_dissimilarities(each) if kind == "identity" else perceive_evidence(each))
-    return found
+    perceived: dict[str, Any] = {}
+    for sample_set in sets.values():
+        if sample_set.kind != kind:
+            raise LiminalError(f"A study about {kind} cannot ask about a set of {sample_set.kind} samples; choose another set.")
+        perceived.update(perceive_dissimilarities(sample_set) if kind == "identity" else perceive_evidence(sample_set))
+    return perceived
 
 
 MAX_OBSERVERS = 10_000
@@ -244,29 +244,29 @@ def simulate_study(
         name, prepared.plan, source="simulated", closed=True, sample_sets=prepared.sample_sets, note=note, created_at=start
     )
     handed_out: Counter[str] = Counter()
-    asked = []
+    observers = []
     for number in range(raters):
         trials = tuple(assign_stimuli(study, prepared.stimuli, handed_out, number))
         handed_out.update(trials)
-        asked.append(ObserverTask(number, observer_name(number), trials))
+        observers.append(ObserverTask(number, observer_name(number), trials))
     ratings = simulate_answers(
-        study, prepared.stimuli, asked, sets, seed=seed, start=start, population=population, progress=progress
+        study, prepared.stimuli, observers, sets, seed=seed, start=start, population=population, progress=progress
     )
-    return SimulatedStudy(study, prepared.stimuli, observers_as_raters(study, asked, ratings), ratings)
+    return SimulatedStudy(study, prepared.stimuli, observers_as_raters(study, observers, ratings), ratings)
 
 
-def observers_as_raters(study: Study, asked: list[ObserverTask], ratings: pd.DataFrame) -> tuple[Rater, ...]:
+def observers_as_raters(study: Study, tasks: list[ObserverTask], ratings: pd.DataFrame) -> tuple[Rater, ...]:
     """The observers as raters who have finished."""
     spans = ratings.groupby("rater")["created_at"].agg(["min", "max"])
     return tuple(
         Rater(
-            each.rater,
+            observer.rater,
             study.name,
             new_code(),
-            each.trials,
+            observer.trials,
             source="simulated",
-            finished_at=spans["max"][each.rater].to_pydatetime(),
-            created_at=spans["min"][each.rater].to_pydatetime(),
+            finished_at=spans["max"][observer.rater].to_pydatetime(),
+            created_at=spans["min"][observer.rater].to_pydatetime(),
         )
-        for each in asked
+        for observer in tasks
     )

@@ -81,11 +81,11 @@ class _SaveCall:
 
 def admit_calls(connection: Connection, calls: Sequence[_SaveCall]) -> None:
     """Check every call against the store and insert the rows of those without a fault; the others get their ``error``."""
-    known = _StoredState(connection, [rating for call in calls for rating in call.ratings])
+    state = _StoredState(connection, [rating for call in calls for rating in call.ratings])
     rows: list[dict[str, Any]] = []
     for call in calls:
         try:
-            rows += known.admit(call.ratings)
+            rows += state.admit(call.ratings)
         except LiminalError as error:
             call.error = error
     if not rows:
@@ -110,12 +110,12 @@ def select_by_keys(connection: Connection, query: Select[Any], column: Any, keys
 def _check_all_stored(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Another process was faster: every answer must be there, under its id or as the same trial's, else all is taken back."""
     ids = {row["rating_id"]: row for row in rows}
-    for there in select_by_keys(connection, select(ANSWERS.c.rating_id, *TRIAL_COLUMNS), ANSWERS.c.rating_id, list(ids)):
-        if _trial_key(there) == _trial_key(ids[there["rating_id"]]):
-            del ids[there["rating_id"]]
+    for stored in select_by_keys(connection, select(ANSWERS.c.rating_id, *TRIAL_COLUMNS), ANSWERS.c.rating_id, list(ids)):
+        if _trial_key(stored) == _trial_key(ids[stored["rating_id"]]):
+            del ids[stored["rating_id"]]
     trials = [_trial_key(row) for row in ids.values()]
     if len(
-        {_trial_key(there) for there in select_by_keys(connection, select(*TRIAL_COLUMNS), tuple_(*TRIAL_COLUMNS), trials)}
+        {_trial_key(stored) for stored in select_by_keys(connection, select(*TRIAL_COLUMNS), tuple_(*TRIAL_COLUMNS), trials)}
     ) < len(set(trials)):
         raise LiminalError("Another answer came under the same id at the same time; send this one again under a new id.")
 
@@ -130,7 +130,7 @@ class _StoredState:
     def __init__(self, connection: Connection, ratings: Sequence[Rating]) -> None:
         studies = sorted({rating.study for rating in ratings})
         raters = sorted({(rating.study, rating.rater) for rating in ratings})
-        shown = sorted({(rating.study, rating.stimulus) for rating in ratings})
+        stimuli = sorted({(rating.study, rating.stimulus) for rating in ratings})
         ids = sorted({rating.rating_id for rating in ratings})
         # Locked until the commit, studies before raters and in order: nobody is closed or forgotten between look and insert.
         open_ = select(STUDIES.c.name, STUDIES.c.closed, STUDIES.c.published).order_by(STUDIES.c.name).with_for_update(read=True)
@@ -142,11 +142,11 @@ class _StoredState:
         }
         sentinels = select(STIMULI.c.study, STIMULI.c.stimulus).where(STIMULI.c.is_sentinel)
         key = tuple_(STIMULI.c.study, STIMULI.c.stimulus)
-        self.sentinels = {(row["study"], row["stimulus"]) for row in select_by_keys(connection, sentinels, key, shown)}
-        there = select(ANSWERS.c.rating_id, ANSWERS.c.study, ANSWERS.c.rater, ANSWERS.c.stimulus, ANSWERS.c.task)
+        self.sentinels = {(row["study"], row["stimulus"]) for row in select_by_keys(connection, sentinels, key, stimuli)}
+        stored = select(ANSWERS.c.rating_id, ANSWERS.c.study, ANSWERS.c.rater, ANSWERS.c.stimulus, ANSWERS.c.task)
         self.ids = {
             row["rating_id"]: (row["study"], row["rater"], row["stimulus"], row["task"])
-            for row in select_by_keys(connection, there, ANSWERS.c.rating_id, ids)
+            for row in select_by_keys(connection, stored, ANSWERS.c.rating_id, ids)
         }
 
     def admit(self, ratings: Sequence[Rating]) -> list[dict[str, Any]]:
@@ -154,12 +154,12 @@ class _StoredState:
         rows: list[dict[str, Any]] = []
         new: dict[str, tuple[str, str, str, str]] = {}
         for rating in ratings:
-            place = (rating.study, rating.rater, rating.stimulus, rating.task)
-            there = self.ids.get(rating.rating_id) or new.get(rating.rating_id)
-            if there is None:
+            trial_key = (rating.study, rating.rater, rating.stimulus, rating.task)
+            stored_key = self.ids.get(rating.rating_id) or new.get(rating.rating_id)
+            if stored_key is None:
                 rows.append(self._row(rating))
-                new[rating.rating_id] = place
-            elif there != place:
+                new[rating.rating_id] = trial_key
+            elif stored_key != trial_key:
                 raise TakenId(f"The id {rating.rating_id} belongs to another answer; send this one under a new id.")
         self.ids |= new
         return rows
@@ -206,9 +206,9 @@ def save_rows(connection: Connection, frame: pd.DataFrame) -> int:
     for study in frame["study"].dropna().unique():
         if connection.scalar(select(STUDIES.c.name).where(STUDIES.c.name == str(study))) is None:
             raise LiminalError(f"There is no study '{study}'; make it before its answers come in.")
-    twice = frame["rating_id"].duplicated()
-    if twice.any():
-        raise LiminalError(f"The id {frame['rating_id'][twice].iloc[0]} is there twice; every answer needs one of its own.")
+    repeated = frame["rating_id"].duplicated()
+    if repeated.any():
+        raise LiminalError(f"The id {frame['rating_id'][repeated].iloc[0]} is there twice; every answer needs one of its own.")
     insert = _into_sqlite if connection.dialect.name == "sqlite" else _into_postgresql
     new = 0
     for start in range(0, len(frame), CHUNK):
@@ -271,11 +271,11 @@ def _driver_values(column: pd.Series, connection: Connection) -> Sequence[Any]:
 
 def _check_same(connection: Connection, rows: Sequence[DriverRow]) -> None:
     """Some rows were there already: the same answers under the same ids are welcome again, anything else is not."""
-    wanted = {row[0]: row for row in rows}
-    for there in select_by_keys(connection, _DRIVER_ROWS, ANSWERS.c.rating_id, list(wanted)):
-        if wanted.pop(there["rating_id"]) != tuple(there.values()):
-            raise LiminalError(f"The id {there['rating_id']} belongs to another answer that is in the store; give new ids.")
-    for values in wanted.values():
+    rows_by_id = {row[0]: row for row in rows}
+    for stored in select_by_keys(connection, _DRIVER_ROWS, ANSWERS.c.rating_id, list(rows_by_id)):
+        if rows_by_id.pop(stored["rating_id"]) != tuple(stored.values()):
+            raise LiminalError(f"The id {stored['rating_id']} belongs to another answer that is in the store; give new ids.")
+    for values in rows_by_id.values():
         row = dict(zip(RATINGS, values, strict=True))
         raise LiminalError(
             f"The rater '{row['rater']}' answers {row['stimulus']} ({row['task']}) at trial {row['trial']} more than once; "

@@ -144,13 +144,13 @@ def _unwritable_error(path: Path, error: Exception) -> LiminalError:
 def _copy_sqlite(database: Database, temporary: Path, progress: Progress) -> None:
     """SQLite's online backup, within one read transaction: writers go on, and their commits do not start it anew."""
 
-    def told(status: int, remaining: int, total: int) -> None:
+    def report_pages(status: int, remaining: int, total: int) -> None:
         progress.stage("Copying the answers", 0.9 * (1 - remaining / max(total, 1)))
 
     with database.reading() as connection, closing(sqlite3.connect(temporary)) as target:
         connection.execute(select(func.count()).select_from(STUDIES))  # the look begins with the first question
         raw: Any = connection.connection.driver_connection
-        raw.backup(target, pages=PAGES, progress=told)
+        raw.backup(target, pages=PAGES, progress=report_pages)
         target.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
 
 
@@ -190,10 +190,10 @@ def _clear_tables(connection: Connection, replace: bool) -> None:
     if connection.dialect.name == "postgresql":  # on SQLite the transaction is the only writer anyhow
         names = ", ".join(table.name for table in TABLES)
         connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
-    there = _count_rows(connection)
-    if any(there.values()) and not replace:
+    counts = _count_rows(connection)
+    if any(counts.values()) and not replace:
         raise LiminalError(
-            f"The store holds {there[STUDIES.name]:,} studies with {there[ANSWERS.name]:,} answers already, so nothing was "
+            f"The store holds {counts[STUDIES.name]:,} studies with {counts[ANSWERS.name]:,} answers already, so nothing was "
             "restored; say --replace to put the backup in their place."
         )
     for table in reversed(TABLES):

@@ -73,16 +73,16 @@ def explain_failure(error: Exception, url: URL) -> LiminalError | None:
     if isinstance(error, PoolTimeout):
         return LiminalError(f"{describe_database(url)} is busy with other requests; try again in a moment.")
     original = error.orig if isinstance(error, DBAPIError) else error
-    found = None
+    sentence = None
     if isinstance(original, sqlite3.Error):
         name = getattr(original, "sqlite_errorname", "")
-        found = next((text for start, text in SQLITE_FAILURES.items() if name.startswith(start)), None)
+        sentence = next((text for start, text in SQLITE_FAILURES.items() if name.startswith(start)), None)
     elif isinstance(original, psycopg.Error):
         state = original.sqlstate or ""
-        found = next((text for start, text in POSTGRESQL_FAILURES.items() if state.startswith(start)), None)
+        sentence = next((text for start, text in POSTGRESQL_FAILURES.items() if state.startswith(start)), None)
         if not state and isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError)):
-            found = _explain_connection_failure(str(original))
-    return None if found is None else LiminalError(f"{describe_database(url)} {found}.")
+            sentence = _explain_connection_failure(str(original))
+    return None if sentence is None else LiminalError(f"{describe_database(url)} {sentence}.")
 
 
 def _explain_connection_failure(text: str) -> str:
@@ -111,9 +111,9 @@ _alembic_lock = threading.Lock()  # Alembic's context is global
 
 def alembic_configuration() -> Config:
     """Alembic's settings, without a file."""
-    found = Config()
-    found.set_main_option("script_location", str(MIGRATIONS_FOLDER).replace("%", "%%"))
-    return found
+    configuration = Config()
+    configuration.set_main_option("script_location", str(MIGRATIONS_FOLDER).replace("%", "%%"))
+    return configuration
 
 
 def known_versions() -> set[str]:
@@ -157,17 +157,17 @@ _locks_guard = threading.Lock()
 
 def database_url(url: str | None = None) -> URL:
     """``url``, else LIMINAL_DATABASE_URL, else the file in the user's data folder. Raises LiminalError for no address of ours."""
-    given = url or os.environ.get("LIMINAL_DATABASE_URL")
-    if not given:
+    address = url or os.environ.get("LIMINAL_DATABASE_URL")
+    if not address:
         return URL.create("sqlite", database=str(data_folder() / "ratings.sqlite"))
     try:
-        found = make_url(given)
+        parsed = make_url(address)
     except (ArgumentError, ValueError):
-        found = URL.create("none")
-    if found.drivername in ("postgres", "postgresql", "postgresql+psycopg") and found.database:
-        return found.set(drivername="postgresql+psycopg")
-    if found.drivername in ("sqlite", "sqlite+pysqlite") and found.database not in (None, "", ":memory:"):
-        return found
+        parsed = URL.create("none")
+    if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg") and parsed.database:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite") and parsed.database not in (None, "", ":memory:"):
+        return parsed
     raise LiminalError(
         "The address of the database is not understood; it is postgresql://user:password@host/name or sqlite:////folder/file."
     )
@@ -291,10 +291,10 @@ class Database:
         try:
             yield
         except FAILURES as error:
-            said = explain_failure(error, self.url)
-            if said is None:
+            explained = explain_failure(error, self.url)
+            if explained is None:
                 raise
-            raise said from error
+            raise explained from error
 
 
 def _configure_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:

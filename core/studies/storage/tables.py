@@ -166,10 +166,10 @@ def to_study(row: RowMapping) -> Study:
     return Study(**{**values, "plan": RatingPlan.from_dict(row["plan"]), "sample_sets": tuple(row["sample_sets"])})
 
 
-def stimulus_row(stimulus: Stimulus, study: str, place: int) -> dict[str, Any]:
+def stimulus_row(stimulus: Stimulus, study: str, position: int) -> dict[str, Any]:
     """Values by the columns of STIMULI."""
     name = check_name(stimulus.stimulus, "stimulus")
-    return {**asdict(stimulus), "stimulus": name, "study": study, "place": place, "handed_out": 0}
+    return {**asdict(stimulus), "stimulus": name, "study": study, "place": position, "handed_out": 0}
 
 
 def to_stimulus(row: RowMapping) -> Stimulus:
