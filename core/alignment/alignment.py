@@ -150,20 +150,26 @@ def begin_alignment(
     if not material.generator:
         raise LiminalError(f"No sample set of the study '{material.study.name}' is in the library; bring it in with the study.")
     labels = load_reference_labels(material.generator, configuration.reference_faces)
-    place = folder or alignments_folder()
+    folder_of_alignments = folder or alignments_folder()
 
     def inputs(classifier: str, progress: Progress) -> Inputs:
-        own, plain = progress.stretch(0.0, 0.2), progress.stretch(0.2, 1.0)
-        pictures = load_study_inputs(material, library, answers.images, classifier, place / "inputs", own)
-        read = load_reference_inputs(labels, (classifier,), place / "inputs", plain, alongside=CLASSIFIERS)
-        return Inputs(pictures, read[classifier])
+        study_progress, reference_progress = progress.stretch(0.0, 0.2), progress.stretch(0.2, 1.0)
+        study_inputs = load_study_inputs(
+            material, library, answers.images, classifier, folder_of_alignments / "inputs", study_progress
+        )
+        reference_inputs = load_reference_inputs(
+            labels, (classifier,), folder_of_alignments / "inputs", reference_progress, alongside=CLASSIFIERS
+        )
+        return Inputs(study_inputs, reference_inputs[classifier])
 
     def learner(name: str) -> Learner:
         from core.alignment.networks import load_learner
 
         return load_learner(name)
 
-    return open_alignment(material.study.name, configuration, answers, split, labels, Sources(inputs, learner), place)
+    return open_alignment(
+        material.study.name, configuration, answers, split, labels, Sources(inputs, learner), folder_of_alignments
+    )
 
 
 def open_alignment(
@@ -173,23 +179,23 @@ def open_alignment(
     split: DataSplit,
     labels: ReferenceLabels,
     sources: Sources,
-    place: Path,
+    folder: Path,
 ) -> Alignment:
     """The same from its parts. A new folder gets its card, and the group's model where the package has it (``pretrained``)."""
-    store = AlignmentStore(place / _hash_alignment(study, configuration, answers, labels))
+    store = AlignmentStore(folder / _hash_alignment(study, configuration, answers, labels))
     try:
         if not (store.folder / CARD).is_file():
             write_json(store.folder / CARD, _make_card(study, configuration, answers, labels))
         install_pretrained(store)
     except OSError as error:
-        raise LiminalError(f"Nothing can be written to {place}: free some space or choose another LIMINAL_DATA_DIR.") from error
+        raise LiminalError(f"Nothing can be written to {folder}: free some space or choose another LIMINAL_DATA_DIR.") from error
     return Alignment(study, configuration, answers, split, labels, store, sources)
 
 
 def load_alignments(material: StudyData, library: Library, *, folder: Path | None = None) -> list[Alignment]:
     """The alignments of a study that still fit its answers and of which some model has learned, the newest first."""
-    found = []
-    for place, card in list_cards(folder):
+    alignments = []
+    for card_folder, card in list_cards(folder):
         if card.get("study") != material.study.name:
             continue
         try:
@@ -197,9 +203,9 @@ def load_alignments(material: StudyData, library: Library, *, folder: Path | Non
             candidate = begin_alignment(material, library, configuration, folder=folder)
         except (LiminalError, KeyError, TypeError):
             continue
-        if candidate.store.folder == place and any(candidate.ready(name) for name in configuration.classifiers):
-            found.append(candidate)
-    return found
+        if candidate.store.folder == card_folder and any(candidate.ready(name) for name in configuration.classifiers):
+            alignments.append(candidate)
+    return alignments
 
 
 def _hash_alignment(study: str, configuration: AlignmentConfiguration, answers: AnswerSet, labels: ReferenceLabels) -> str:

@@ -118,7 +118,7 @@ def select_last_answers(
     return table.drop_duplicates(["stimulus", "rater"], keep="last").sort_values(["stimulus", "rater"])
 
 
-def encode_answers(table: pd.DataFrame, said: IndexArray) -> AnswerSet:
+def encode_answers(table: pd.DataFrame, emotion: IndexArray) -> AnswerSet:
     """Rows of ``select_last_answers`` with what each says as a whole number -> AnswerSet."""
     image, names = pd.factorize(table["stimulus"], sort=True)
     rater, raters = pd.factorize(table["rater"], sort=True)
@@ -127,7 +127,7 @@ def encode_answers(table: pd.DataFrame, said: IndexArray) -> AnswerSet:
         raters=tuple(map(str, raters)),
         image=np.asarray(image, np.intp),
         rater=np.asarray(rater, np.intp),
-        emotion=said,
+        emotion=emotion,
         source=name_sources(table["source"]),
     )
 
@@ -136,12 +136,12 @@ def emotion_answers(material: StudyData) -> AnswerSet:
     """The answers of an emotion study to images whose pictures are at hand. Raises LiminalError for an identity study."""
     if material.kind != "emotion":
         raise LiminalError("This study asks about identity, so that no emotion can be learned from it; choose an emotion study.")
-    shown = {each.stimulus for each in material.stimuli if each.stimulus in material.where}
-    if not shown:
+    images = {stimulus.stimulus for stimulus in material.stimuli if stimulus.stimulus in material.where}
+    if not images:
         raise LiminalError(
             f"The pictures of the study '{material.study.name}' are not in the library; bring its sample sets in with the study."
         )
-    return collect_answers(material.ratings, images=shown, excluded=material.excluded)
+    return collect_answers(material.ratings, images=images, excluded=material.excluded)
 
 
 def count_votes(image: IndexArray, emotion: IndexArray, images: int) -> Array:
@@ -159,8 +159,8 @@ def shuffle_answers(answers: AnswerSet, seed: int) -> AnswerSet:
     random = np.random.default_rng(seed)
     order = np.lexsort((random.random(len(answers)), answers.image))  # a random order within each image
     emotion = answers.emotion[order]
-    kept = np.bincount(answers.image, minlength=len(answers.images))[answers.image] > 1
-    return replace(answers, image=answers.image[kept], rater=answers.rater[kept], emotion=emotion[kept])
+    exchangeable = np.bincount(answers.image, minlength=len(answers.images))[answers.image] > 1
+    return replace(answers, image=answers.image[exchangeable], rater=answers.rater[exchangeable], emotion=emotion[exchangeable])
 
 
 SPLIT_NOTES: dict[Split, str] = {
@@ -177,9 +177,9 @@ def choose_held_out(names: Sequence[str], share: float, seed: int, *path: str) -
     """Which of the names are held out: the ``share`` of them whose hashes come first, at least one and not all (of two or more)."""
     hashes = [sample_seed(seed, "held out", *path, name) for name in names]
     count = min(max(round(share * len(names)), 1), max(len(names) - 1, 0))
-    held = np.zeros(len(names), bool)
-    held[np.argsort(np.array(hashes, dtype=np.uint64), kind="stable")[:count]] = True
-    return held
+    held_out = np.zeros(len(names), bool)
+    held_out[np.argsort(np.array(hashes, dtype=np.uint64), kind="stable")[:count]] = True
+    return held_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,19 +192,19 @@ class DataSplit:
 
     def group(self) -> tuple[IndexArray, IndexArray]:
         """Rows that the group's model learns from, and rows it is judged by."""
-        out = self.images[self.answers.image]
-        return np.flatnonzero(~out), np.flatnonzero(out)
+        held_out = self.images[self.answers.image]
+        return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def person(self, rater: str) -> tuple[IndexArray, IndexArray]:
         """Rows that a person's model learns from, and rows it is judged by: their own answers. Either may be empty."""
-        own = np.flatnonzero(self.answers.rater == self.answers.index_of(rater))
-        out = self.images[self.answers.image[own]]
+        rows = np.flatnonzero(self.answers.rater == self.answers.index_of(rater))
+        held_out = self.images[self.answers.image[rows]]
         if self.configuration.split == "images":
-            return own[~out], own[out]
-        own = own[~out]
-        names = [self.answers.images[place] for place in self.answers.image[own]]
-        mine = choose_held_out(names, self.configuration.validation, self.configuration.seed, "rater", rater)
-        return own[~mine], own[mine]
+            return rows[~held_out], rows[held_out]
+        rows = rows[~held_out]
+        names = [self.answers.images[image] for image in self.answers.image[rows]]
+        held_out_of_person = choose_held_out(names, self.configuration.validation, self.configuration.seed, "rater", rater)
+        return rows[~held_out_of_person], rows[held_out_of_person]
 
     def others(self, rater: str) -> IndexArray:
         """Rows of the group's training that are not this person's: the group's part of their mix."""
@@ -215,12 +215,12 @@ class DataSplit:
     @cached_property
     def eligible_raters(self) -> tuple[str, ...]:
         """People with enough answers to learn from and with some to be judged by."""
-        found = []
+        eligible = []
         for rater in self.answers.raters:
             learned, judged = self.person(rater)
             if len(learned) >= self.configuration.least_own and len(judged):
-                found.append(rater)
-        return tuple(found)
+                eligible.append(rater)
+        return tuple(eligible)
 
     def check_person(self, rater: str) -> tuple[IndexArray, IndexArray]:
         """As ``person``. Raises LiminalError where there are too few answers, or none to judge by."""
@@ -237,10 +237,10 @@ class DataSplit:
 
 def split_answers(answers: AnswerSet, configuration: AlignmentConfiguration) -> DataSplit:
     """Split the answers. Raises LiminalError where too few are left to learn from, or they all say the same."""
-    found = DataSplit(
+    split = DataSplit(
         choose_held_out(answers.images, configuration.validation, configuration.seed, "images"), answers, configuration
     )
-    learned, judged = found.group()
+    learned, judged = split.group()
     if len(learned) < configuration.least_answers or not len(judged):
         raise LiminalError(
             f"There are {len(learned):,} answers to learn from and {len(judged):,} to judge by; learning takes at least "
@@ -248,7 +248,7 @@ def split_answers(answers: AnswerSet, configuration: AlignmentConfiguration) -> 
         )
     if len(np.unique(answers.emotion[learned])) < 2:
         raise LiminalError("All answers to learn from say the same emotion; a model learns from two different ones at least.")
-    return found
+    return split
 
 
 REFERENCE_FOLDER = ROOT / "assets" / "alignment"
@@ -263,8 +263,8 @@ def find_reference_embeddings(generator: str, name: str, folder: Path | None = N
 
     try:
         with safe_open(_reference_path(generator, folder), framework="pt") as file:
-            known = (file.metadata() or {}).get(MADE_WITH) == hash_reference_models(generator) and name in file.keys()  # noqa: SIM118
-            return file.get_tensor(name) if known else None
+            is_current = (file.metadata() or {}).get(MADE_WITH) == hash_reference_models(generator) and name in file.keys()  # noqa: SIM118
+            return file.get_tensor(name) if is_current else None
     except (OSError, SafetensorError):
         return None
 
@@ -318,15 +318,15 @@ class ReferenceLabels:
 
 def load_reference_labels(generator: str, faces: int, reference: ReferenceSet | None = None) -> ReferenceLabels:
     """The first ``faces`` of the stored reference population. Raises LiminalError where a generator has none."""
-    found = reference or load_reference_set(generator)
-    faces = min(faces, len(found))
-    p = np.mean([softmax(found.of(name)[:faces].astype(np.float64), axis=1) for name in LABELLERS], axis=0)
-    seeds = tuple(sample_seed(found.seed, "reference", place) for place in range(faces))
+    population = reference or load_reference_set(generator)
+    faces = min(faces, len(population))
+    p = np.mean([softmax(population.of(name)[:faces].astype(np.float64), axis=1) for name in LABELLERS], axis=0)
+    seeds = tuple(sample_seed(population.seed, "reference", index) for index in range(faces))
     return ReferenceLabels(generator, seeds, p.astype(np.float32))
 
 
 def load_study_inputs(
-    material: StudyData, library: Library, images: Sequence[str], classifier: str, place: Path, progress: Progress | None = None
+    material: StudyData, library: Library, images: Sequence[str], classifier: str, folder: Path, progress: Progress | None = None
 ) -> Tensor:
     """What a classifier reads of a study's pictures, in the order of ``images``; kept in the folder ``place``."""
     progress = progress or Progress()
@@ -340,18 +340,18 @@ def load_study_inputs(
         parts = []
         for start in range(0, len(images), IMAGES_PER_BATCH):
             progress.stage(f"{classifier} looks at face {start + 1:,} of {len(images):,}", start / len(images))
-            shown = [load_picture(library, material.where[name], name) for name in images[start : start + IMAGES_PER_BATCH]]
-            for each in _group_by_size(shown):
-                parts.append(prepare_inputs(classifier, to_images(np.stack(each))))
+            pictures = [load_picture(library, material.where[name], name) for name in images[start : start + IMAGES_PER_BATCH]]
+            for group in _group_by_size(pictures):
+                parts.append(prepare_inputs(classifier, to_images(np.stack(group))))
         return torch.cat(parts)
 
-    return _load_or_make(place, repr(("pictures", classifier, tuple(images))), make)
+    return _load_or_make(folder, repr(("pictures", classifier, tuple(images))), make)
 
 
 def load_reference_inputs(
     labels: ReferenceLabels,
     classifiers: Sequence[str],
-    place: Path,
+    folder: Path,
     progress: Progress | None = None,
     *,
     alongside: Sequence[str] = (),
@@ -367,28 +367,28 @@ def load_reference_inputs(
     parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
     for start in range(0, len(labels), FACES_PER_FILE):
         seeds = labels.seeds[start : start + FACES_PER_FILE]
-        told = _report_faces(progress, start, labels)
-        for name, rows in _load_inputs_of_seeds(labels.generator, seeds, classifiers, alongside, place, told).items():
+        report_face = _report_faces(progress, start, labels)
+        for name, rows in _load_inputs_of_seeds(labels.generator, seeds, classifiers, alongside, folder, report_face).items():
             parts[name].append(rows)
-    return {name: torch.cat(each) for name, each in parts.items()}
+    return {name: torch.cat(rows) for name, rows in parts.items()}
 
 
-def load_reference_rows(labels: ReferenceLabels, place: Path) -> dict[str, Tensor]:
+def load_reference_rows(labels: ReferenceLabels, folder: Path) -> dict[str, Tensor]:
     """What ``save_reference_embeddings`` takes: every hundred of the reference faces by its file, made where ``place`` has none."""
-    rows = load_reference_inputs(labels, (REFERENCE_CLASSIFIER,), place)[REFERENCE_CLASSIFIER]
+    rows = load_reference_inputs(labels, (REFERENCE_CLASSIFIER,), folder)[REFERENCE_CLASSIFIER]
     starts = range(0, len(labels), FACES_PER_FILE)
     seeds = [labels.seeds[start : start + FACES_PER_FILE] for start in starts]
-    names = [input_file_name(describe_reference_rows(REFERENCE_CLASSIFIER, labels.generator, each)) for each in seeds]
+    names = [input_file_name(describe_reference_rows(REFERENCE_CLASSIFIER, labels.generator, file_seeds)) for file_seeds in seeds]
     return {name: rows[start : start + FACES_PER_FILE].clone() for name, start in zip(names, starts, strict=True)}
 
 
 def _report_faces(progress: Progress, start: int, labels: ReferenceLabels) -> Callable[[int], None]:
     """Says how many faces there are by now; looks for a stop."""
 
-    def told(place: int) -> None:
-        progress.stage(f"Plain faces to learn from alongside: {start + place:,} of {len(labels):,}", (start + place) / len(labels))
+    def report_face(index: int) -> None:
+        progress.stage(f"Plain faces to learn from alongside: {start + index:,} of {len(labels):,}", (start + index) / len(labels))
 
-    return told
+    return report_face
 
 
 def describe_reference_rows(classifier: str, generator: str, seeds: Sequence[int]) -> str:
@@ -401,19 +401,19 @@ def _load_inputs_of_seeds(
     seeds: Sequence[int],
     classifiers: Sequence[str],
     alongside: Sequence[str],
-    place: Path,
-    told: Callable[[int], None],
+    folder: Path,
+    report_face: Callable[[int], None],
 ) -> dict[str, Tensor]:
     """Of some reference faces; made together for all classifiers that want any."""
-    made: dict[str, Tensor] = {}
+    generated: dict[str, Tensor] = {}
     wants = {name: describe_reference_rows(name, generator, seeds) for name in dict.fromkeys((*classifiers, *alongside))}
 
-    def there(name: str) -> bool:
-        return (place / input_file_name(wants[name])).is_file() or find_reference_embeddings(
-            generator, input_file_name(wants[name])
+    def is_stored(classifier: str) -> bool:
+        return (folder / input_file_name(wants[classifier])).is_file() or find_reference_embeddings(
+            generator, input_file_name(wants[classifier])
         ) is not None
 
-    def make_missing(asked: str) -> None:
+    def make_missing(classifier: str) -> None:
         import torch
 
         from core.alignment.networks import prepare_inputs
@@ -421,28 +421,28 @@ def _load_inputs_of_seeds(
         from core.sampling.images import quantise
 
         maker = registry.load(generator, "generator")
-        wanted = [name for name in wants if name == asked or not there(name)]
-        parts: dict[str, list[Tensor]] = {name: [] for name in wanted}
+        missing = [name for name in wants if name == classifier or not is_stored(name)]
+        parts: dict[str, list[Tensor]] = {name: [] for name in missing}
         for start in range(0, len(seeds), IMAGES_PER_BATCH):
-            told(start)
+            report_face(start)
             with torch.inference_mode():
                 images = quantise(maker.decode(maker.sample(seeds[start : start + IMAGES_PER_BATCH])))
-            for name in wanted:
+            for name in missing:
                 parts[name].append(prepare_inputs(name, images))
-        made.update({name: torch.cat(each) for name, each in parts.items()})
+        generated.update({name: torch.cat(rows) for name, rows in parts.items()})
 
     def make(name: str) -> Tensor:
         stored = find_reference_embeddings(generator, input_file_name(wants[name]))
         if stored is not None:
             return stored
-        if name not in made:
+        if name not in generated:
             make_missing(name)
-        return made[name]
+        return generated[name]
 
-    found = {name: _load_or_make(place, wants[name], lambda name=name: make(name)) for name in classifiers}  # type: ignore[misc]
-    for name in [each for each in made if each not in found]:
-        _load_or_make(place, wants[name], lambda name=name: made[name])  # type: ignore[misc]
-    return found
+    inputs = {name: _load_or_make(folder, wants[name], lambda name=name: make(name)) for name in classifiers}  # type: ignore[misc]
+    for name in [classifier for classifier in generated if classifier not in inputs]:
+        _load_or_make(folder, wants[name], lambda name=name: generated[name])  # type: ignore[misc]
+    return inputs
 
 
 def load_picture(library: Library, set_id: str, sample_id: str) -> NDArray[np.uint8]:
@@ -451,38 +451,38 @@ def load_picture(library: Library, set_id: str, sample_id: str) -> NDArray[np.ui
 
     content, _ = library.picture(set_id, sample_id)
     try:
-        with Image.open(io.BytesIO(content)) as found:
-            return np.asarray(found.convert("RGB"), dtype=np.uint8)
+        with Image.open(io.BytesIO(content)) as picture:
+            return np.asarray(picture.convert("RGB"), dtype=np.uint8)
     except (OSError, ValueError) as error:
         raise LiminalError(f"The picture {sample_id} of the sample set {set_id} is damaged; bring the set in again.") from error
 
 
-def _group_by_size(shown: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[np.uint8]]]:
+def _group_by_size(pictures: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[np.uint8]]]:
     """Consecutive pictures of one size together."""
     groups: list[list[NDArray[np.uint8]]] = []
-    for each in shown:
-        if groups and groups[-1][0].shape == each.shape:
-            groups[-1].append(each)
+    for picture in pictures:
+        if groups and groups[-1][0].shape == picture.shape:
+            groups[-1].append(picture)
         else:
-            groups.append([each])
+            groups.append([picture])
     return groups
 
 
-def _load_or_make(place: Path, what: str, make: Callable[[], Tensor]) -> Tensor:
+def _load_or_make(folder: Path, what: str, make: Callable[[], Tensor]) -> Tensor:
     """The tensor of a file named by what it is, else made and kept; a damaged file is made again."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
-    path = place / input_file_name(what)
+    path = folder / input_file_name(what)
     try:
         return load_file(path)["inputs"]
     except (OSError, SafetensorError, KeyError):
-        made = make()
+        tensor = make()
     try:
-        write_bytes(path, save({"inputs": made.contiguous()}))
+        write_bytes(path, save({"inputs": tensor.contiguous()}))
     except OSError as error:
-        raise LiminalError(f"Nothing can be written to {place}: free some space or choose another LIMINAL_DATA_DIR.") from error
-    return made
+        raise LiminalError(f"Nothing can be written to {folder}: free some space or choose another LIMINAL_DATA_DIR.") from error
+    return tensor
 
 
 def input_file_name(what: str) -> str:

@@ -88,7 +88,7 @@ def evaluate_classifier(alignment: Alignment, classifier: str, *, seed: int = 0)
     have = people[people["rater"].isin(list(own_nets))]
     _, judged = split.group()
     entropies = _make_entropy_table(alignment, judged, base.images, group.images)
-    able = split.eligible_raters
+    eligible = split.eligible_raters
     truth = alignment.labels.labels.argmax(axis=1)[alignment.reference_held]
 
     def of_reference(p: Array) -> Array:
@@ -101,7 +101,7 @@ def evaluate_classifier(alignment: Alignment, classifier: str, *, seed: int = 0)
     def gained(column: str) -> ModelGain:
         return (median_gain if column.startswith("null_") else mean_gain)(people[column].to_numpy(np.float64), seed)
 
-    missing, few = len(able) - len(own_nets), len(alignment.answers.raters) - len(able)
+    missing, few = len(eligible) - len(own_nets), len(alignment.answers.raters) - len(eligible)
     notes = [
         "" if own_nets else "No individual has learned yet.",
         f"{missing} people with enough answers have no model yet." if own_nets and missing > 0 else "",
@@ -123,14 +123,16 @@ def evaluate_classifier(alignment: Alignment, classifier: str, *, seed: int = 0)
             "base": bootstrap_estimate(of_reference(base.reference), np.mean, seed=seed),
             "group": bootstrap_estimate(of_reference(group.reference), np.mean, seed=seed),
             "individual": bootstrap_estimate(
-                np.array([of_reference(each.reference).mean() for each in own_nets.values()]), np.mean, seed=seed
+                np.array([of_reference(individual.reference).mean() for individual in own_nets.values()]), np.mean, seed=seed
             ),
         },
         group={
             "base": _pooled_accuracy(split, judged, base.images, seed),
             "group": _pooled_accuracy(split, judged, group.images, seed),
             "individual": bootstrap_estimate(
-                np.array([score_hits(split, judged, each.images).mean() for each in own_nets.values()]), np.mean, seed=seed
+                np.array([score_hits(split, judged, individual.images).mean() for individual in own_nets.values()]),
+                np.mean,
+                seed=seed,
             ),
         },
         own={level: over_people(f"accuracy_{level}") for level in LEVELS},
@@ -161,11 +163,11 @@ def median_gain(differences: Array, seed: int = 0) -> ModelGain:
 
 
 def _summarise_gain(differences: Array, statistic: Callable[..., Array], seed: int) -> ModelGain:
-    known = differences[np.isfinite(differences)]
+    finite = differences[np.isfinite(differences)]
     p = math.nan
-    if len(known) >= MIN_PEOPLE and np.any(known != 0):
-        p = float(stats.wilcoxon(known).pvalue)
-    return ModelGain(bootstrap_estimate(known, statistic, seed=seed), p)
+    if len(finite) >= MIN_PEOPLE and np.any(finite != 0):
+        p = float(stats.wilcoxon(finite).pvalue)
+    return ModelGain(bootstrap_estimate(finite, statistic, seed=seed), p)
 
 
 def score_hits(split: DataSplit, rows: IndexArray, p: Array) -> Array:
@@ -176,8 +178,8 @@ def score_hits(split: DataSplit, rows: IndexArray, p: Array) -> Array:
 
 def score_losses(split: DataSplit, rows: IndexArray, p: Array) -> Array:
     """-log2 of the probability that a model gave each of these answers (rows,)."""
-    said: Array = -np.log2(np.maximum(p[split.answers.image[rows], split.answers.emotion[rows]], PROBABILITY_FLOOR))
-    return said
+    losses: Array = -np.log2(np.maximum(p[split.answers.image[rows], split.answers.emotion[rows]], PROBABILITY_FLOOR))
+    return losses
 
 
 def correlate_ranks(first: Array, second: Array, seed: int = 0) -> Estimate:
@@ -210,7 +212,7 @@ def _make_people_table(
     alignment: Alignment, classifier: str, base: Array, group: Array, own_nets: Mapping[str, Probabilities]
 ) -> pd.DataFrame:
     with_null = set(alignment.people(classifier, null=True))
-    found = []
+    rows_of_people = []
     for rater in alignment.answers.raters:
         _, rows = alignment.split.person(rater)
         if not len(rows):
@@ -224,8 +226,8 @@ def _make_people_table(
                 has = level in levels
                 row[f"{name}_{level}"] = float(measure(alignment.split, rows, levels[level]).mean()) if has else math.nan
         of_null = _null_gains(alignment, classifier, rater, group) if rater in with_null else (math.nan, math.nan)
-        found.append({**row, "null_gain": of_null[0], "null_loss_gain": of_null[1]})
-    table = pd.DataFrame(found)
+        rows_of_people.append({**row, "null_gain": of_null[0], "null_loss_gain": of_null[1]})
+    table = pd.DataFrame(rows_of_people)
     table["gain"] = table["accuracy_individual"] - table["accuracy_group"]
     table["loss_gain"] = table["loss_group"] - table["loss_individual"]
     for null in (False, True):
@@ -236,14 +238,14 @@ def _make_people_table(
 def _null_gains(alignment: Alignment, classifier: str, rater: str, group: Array) -> tuple[float, float]:
     """Gain of accuracy and of loss of a model that learned from shuffled answers, judged by shuffled answers."""
     _, rows = alignment.null.person(rater)
-    own = alignment.individual(classifier, rater, null=True).images
+    individual = alignment.individual(classifier, rater, null=True).images
     if not len(rows):
         return math.nan, math.nan
 
     def mean(measure: Callable[[DataSplit, IndexArray, Array], Array], p: Array) -> float:
         return float(measure(alignment.null, rows, p).mean())
 
-    return mean(score_hits, own) - mean(score_hits, group), mean(score_losses, group) - mean(score_losses, own)
+    return mean(score_hits, individual) - mean(score_hits, group), mean(score_losses, group) - mean(score_losses, individual)
 
 
 def _make_entropy_table(alignment: Alignment, judged: IndexArray, base: Array, group: Array) -> pd.DataFrame:
@@ -252,7 +254,7 @@ def _make_entropy_table(alignment: Alignment, judged: IndexArray, base: Array, g
     seen = np.flatnonzero(counts.sum(axis=1) >= 2)
     return pd.DataFrame(
         {
-            "stimulus": [answers.images[place] for place in seen],
+            "stimulus": [answers.images[image] for image in seen],
             "votes": counts[seen].sum(axis=1).astype(np.int64),
             "human": correct_entropy(counts[seen]),
             "base": shannon_entropy(base[seen]),
@@ -281,21 +283,21 @@ def shift_gains(alignment: Alignment, classifier: str, *, null: bool = False) ->
     split = alignment.null if null else alignment.split
     answers, p = split.answers, alignment.group(classifier).images
     rows = {rater: split.person(rater) for rater in split.eligible_raters}
-    learned = {rater: (p[answers.image[own]], answers.emotion[own]) for rater, (own, _) in rows.items()}
+    learned = {rater: (p[answers.image[training]], answers.emotion[training]) for rater, (training, _) in rows.items()}
     prior = fit_prior(list(learned.values())[:MAX_PRIOR_PEOPLE])
-    found = []
-    for rater, (group, said) in learned.items():
+    gains = []
+    for rater, (group, answered) in learned.items():
         judged = rows[rater][1]
         truth, before = answers.emotion[judged], p[answers.image[judged]]
-        after = fit_person(group, said, prior).probabilities(before)
-        places = np.arange(len(judged))
+        after = fit_person(group, answered, prior).probabilities(before)
+        positions = np.arange(len(judged))
         right = (after.argmax(axis=1) == truth).mean() - (before.argmax(axis=1) == truth).mean()
         bits = np.log2(
-            np.maximum(after[places, truth], PROBABILITY_FLOOR) / np.maximum(before[places, truth], PROBABILITY_FLOOR)
+            np.maximum(after[positions, truth], PROBABILITY_FLOOR) / np.maximum(before[positions, truth], PROBABILITY_FLOOR)
         ).mean()
-        found.append((rater, float(right), float(bits)))
+        gains.append((rater, float(right), float(bits)))
     prefix = "null_" if null else ""
-    return pd.DataFrame(found, columns=["rater", f"{prefix}shift_gain", f"{prefix}shift_loss_gain"])
+    return pd.DataFrame(gains, columns=["rater", f"{prefix}shift_gain", f"{prefix}shift_loss_gain"])
 
 
 ModelLevel = str
@@ -338,7 +340,7 @@ def count_confusions(alignment: Alignment, classifier: str, level: ModelLevel = 
     else:
         p = (alignment.base(classifier) if level == "base" else alignment.group(classifier)).images
     _, rows = alignment.split.person(rater) if rater else alignment.split.group()
-    said = alignment.split.answers.emotion[rows]
+    answers = alignment.split.answers.emotion[rows]
     named = p[alignment.split.answers.image[rows]].argmax(axis=1)
     k = len(EMOTIONS)
-    return np.bincount(said * k + named, minlength=k * k).reshape(k, k).astype(np.float64)
+    return np.bincount(answers * k + named, minlength=k * k).reshape(k, k).astype(np.float64)

@@ -166,8 +166,8 @@ def fit_logistic(x: Array, y: Array, mean: Array, precision: Array, start: Array
     w = (mean if start is None else start).copy()
 
     def loss(weights: Array) -> float:
-        z, apart = x @ weights, weights - mean
-        return float(np.logaddexp(0, z).sum() - y @ z + 0.5 * apart @ (precision * apart))
+        z, difference = x @ weights, weights - mean
+        return float(np.logaddexp(0, z).sum() - y @ z + 0.5 * difference @ (precision * difference))
 
     value = loss(w)
     for _ in range(STEPS):
@@ -190,11 +190,11 @@ def _fit_decision_model(x: Array, split: DataSplit, names: tuple[str, ...], midd
     c = x.shape[1]
     y = answers.emotion.astype(np.float64)
     group, covariance = fit_logistic(x[answers.image[learned]], y[learned], np.zeros(c), np.full(c, 1 / PRIOR_VARIANCE))
-    able = {rater: split.person(rater)[0] for rater in split.eligible_raters}
+    training_rows = {rater: split.person(rater)[0] for rater in split.eligible_raters}
     spread, people = np.full(c, 0.5), {}
-    for _ in range(ROUNDS if len(able) > 2 else 1):
+    for _ in range(ROUNDS if len(training_rows) > 2 else 1):
         precision = spread**-2.0
-        people = {rater: fit_logistic(x[answers.image[rows]], y[rows], group, precision) for rater, rows in able.items()}
+        people = {rater: fit_logistic(x[answers.image[rows]], y[rows], group, precision) for rater, rows in training_rows.items()}
         if len(people) > 2:
             square = np.mean([(w - group) ** 2 + np.diag(v) for w, v in people.values()], axis=0)
             spread = np.clip(np.sqrt(square), 0.02, 5.0)
@@ -203,26 +203,26 @@ def _fit_decision_model(x: Array, split: DataSplit, names: tuple[str, ...], midd
 
 def _judge_people(x: Array, split: DataSplit, model: DecisionModel, prefix: str = "") -> pd.DataFrame:
     """A row a person who has a model; prefix: of the control, whose table has the gains alone."""
-    found = []
+    records = []
     for rater, (weights, _) in model.people.items():
         _, rows = split.person(rater)
-        shown, said = x[split.answers.image[rows]], split.answers.emotion[rows] == 1
+        design, answered_same = x[split.answers.image[rows]], split.answers.emotion[rows] == 1
         row: dict[str, object] = {"rater": rater, "answers": len(rows)}
         for level, of_level in (("group", model.group), ("individual", weights)):
-            p = np.clip(_same_probability(shown, of_level), FLOOR, 1 - FLOOR)
-            row[f"accuracy_{level}"] = float(((p > 0.5) == said).mean())
-            row[f"loss_{level}"] = float(-np.log2(np.where(said, p, 1 - p)).mean())
-        found.append(row)
+            p = np.clip(_same_probability(design, of_level), FLOOR, 1 - FLOOR)
+            row[f"accuracy_{level}"] = float(((p > 0.5) == answered_same).mean())
+            row[f"loss_{level}"] = float(-np.log2(np.where(answered_same, p, 1 - p)).mean())
+        records.append(row)
     columns = ["rater", "answers", *(f"{name}_{level}" for level in ("group", "individual") for name in ("accuracy", "loss"))]
-    table = pd.DataFrame(found, columns=columns)
+    table = pd.DataFrame(records, columns=columns)
     table[f"{prefix}gain"] = table["accuracy_individual"] - table["accuracy_group"]
     table[f"{prefix}loss_gain"] = table["loss_group"] - table["loss_individual"]
     return table[["rater", f"{prefix}gain", f"{prefix}loss_gain"]] if prefix else table
 
 
-def _column_scales(pairs: pd.DataFrame, names: list[str], places: IndexArray) -> tuple[Array, Array]:
+def _column_scales(pairs: pd.DataFrame, names: list[str], rows: IndexArray) -> tuple[Array, Array]:
     """Mean and standard deviation of every column over the pairs that are learned from."""
-    values = pairs[names].to_numpy(np.float64)[places]
+    values = pairs[names].to_numpy(np.float64)[rows]
     deviation = np.nanstd(values, axis=0)
     middle: Array = np.nan_to_num(np.nanmean(values, axis=0))
     return middle, np.where(deviation > 1e-12, deviation, 1.0)
@@ -235,5 +235,5 @@ def _standardise(pairs: pd.DataFrame, names: tuple[str, ...] | list[str], middle
 
 
 def _same_probability(x: Array, weights: Array) -> Array:
-    said: Array = expit(x @ weights)
-    return said
+    probability: Array = expit(x @ weights)
+    return probability

@@ -89,32 +89,32 @@ def person_probabilities(parameters: Array, group: Array) -> Array:
     np.exp(raw, out=raw)
     raw /= raw.sum(axis=2, keepdims=True)
     lapse = expit(drawn[:, -1])[:, None, None]
-    said: Array = (1 - lapse) * raw + lapse / EMOTION_COUNT
-    return said
+    probabilities: Array = (1 - lapse) * raw + lapse / EMOTION_COUNT
+    return probabilities
 
 
 def fit_person(
-    group: Array, said: IndexArray, prior: PersonPrior | None = None, start: PersonPosterior | None = None
+    group: Array, answered: IndexArray, prior: PersonPrior | None = None, start: PersonPosterior | None = None
 ) -> PersonPosterior:
     """The group's probabilities of the images that a person saw (n, 6) and what they said (n,) -> what is known of them.
 
     start: an earlier posterior of the same person, from which the search begins. Raises LiminalError where shapes do not fit or a
     probability is no number.
     """
-    group, said = np.asarray(group, np.float64), np.asarray(said, np.intp)
-    if group.shape != (len(said), EMOTION_COUNT) or not np.isfinite(group).all():
+    group, answered = np.asarray(group, np.float64), np.asarray(answered, np.intp)
+    if group.shape != (len(answered), EMOTION_COUNT) or not np.isfinite(group).all():
         raise LiminalError("The group's model did not say what it makes of every image that was answered; align the group again.")
     prior = prior or PersonPrior()
     evidence = _log_probabilities(group)
     mean, precision = prior.mean, prior.deviation**-2.0
     mode = (start.mode if start else mean).copy()
-    loss = _negative_log_posterior(mode, evidence, said, mean, precision)
+    loss = _negative_log_posterior(mode, evidence, answered, mean, precision)
     for _ in range(STEPS):  # Fisher scoring with halved steps: eight unknowns, convex but for the lapses
-        slope, information = _gradient_and_information(mode, evidence, said)
+        slope, information = _gradient_and_information(mode, evidence, answered)
         step = np.linalg.solve(information + np.diag(precision), slope + precision * (mode - mean))
         for _ in range(HALVINGS):
             tried = mode - step
-            after = _negative_log_posterior(tried, evidence, said, mean, precision)
+            after = _negative_log_posterior(tried, evidence, answered, mean, precision)
             if after <= loss:
                 break
             step /= 2
@@ -124,9 +124,9 @@ def fit_person(
         mode, loss = tried, after
         if done:
             break
-    _, information = _gradient_and_information(mode, evidence, said)
+    _, information = _gradient_and_information(mode, evidence, answered)
     covariance: Array = np.linalg.inv(information + np.diag(precision)).astype(np.float64)
-    return PersonPosterior(mode, covariance, len(said), prior)
+    return PersonPosterior(mode, covariance, len(answered), prior)
 
 
 def fit_prior(people: Sequence[tuple[Array, IndexArray]], prior: PersonPrior | None = None) -> PersonPrior:
@@ -137,12 +137,12 @@ def fit_prior(people: Sequence[tuple[Array, IndexArray]], prior: PersonPrior | N
     prior = prior or PersonPrior()
     if len(people) < 3:
         return prior
-    found: list[PersonPosterior | None] = [None] * len(people)
+    earlier: list[PersonPosterior | None] = [None] * len(people)
     for _ in range(ROUNDS):
-        fitted = [fit_person(group, said, prior, start) for (group, said), start in zip(people, found, strict=True)]
-        modes = np.stack([each.mode for each in fitted])
+        fitted = [fit_person(group, answered, prior, start) for (group, answered), start in zip(people, earlier, strict=True)]
+        modes = np.stack([posterior.mode for posterior in fitted])
         modes[:, BIAS_PARAMETERS] -= modes[:, BIAS_PARAMETERS].mean(axis=1, keepdims=True)
-        square = modes**2 + np.stack([np.diag(each.covariance) for each in fitted])
+        square = modes**2 + np.stack([np.diag(posterior.covariance) for posterior in fitted])
         lapses = modes[:, -1]
         prior = replace(
             prior,
@@ -150,7 +150,7 @@ def fit_prior(people: Sequence[tuple[Array, IndexArray]], prior: PersonPrior | N
             bias=_clip(math.sqrt(float(square[:, BIAS_PARAMETERS].mean())), 0.05, 2.0),
             lapse=_clip(float(np.median(lapses)), float(logit(0.005)), float(logit(0.3))),
         )
-        found = list(fitted)
+        earlier = list(fitted)
     return prior
 
 
@@ -171,24 +171,24 @@ def _attentive_probabilities(x: Array, evidence: Array) -> Array:
     return q
 
 
-def _negative_log_posterior(x: Array, evidence: Array, said: IndexArray, mean: Array, precision: Array) -> float:
+def _negative_log_posterior(x: Array, evidence: Array, answered: IndexArray, mean: Array, precision: Array) -> float:
     """Negative log posterior in nats, but for a constant."""
-    apart = x - mean
-    prior = 0.5 * float(apart @ (precision * apart))
-    if not len(said):
+    difference = x - mean
+    prior = 0.5 * float(difference @ (precision * difference))
+    if not len(answered):
         return prior
     lapse = float(expit(x[-1]))
-    own = _attentive_probabilities(x, evidence)[np.arange(len(said)), said]
-    return prior - float(np.log((1 - lapse) * own + lapse / EMOTION_COUNT).sum())
+    attentive = _attentive_probabilities(x, evidence)[np.arange(len(answered)), answered]
+    return prior - float(np.log((1 - lapse) * attentive + lapse / EMOTION_COUNT).sum())
 
 
-def _gradient_and_information(x: Array, evidence: Array, said: IndexArray) -> tuple[Array, Array]:
+def _gradient_and_information(x: Array, evidence: Array, answered: IndexArray) -> tuple[Array, Array]:
     """Gradient of the negative log likelihood (P,) and Fisher's information (P, P), which is expected over answers."""
-    if not len(said):
+    if not len(answered):
         return np.zeros(PARAMETER_COUNT), np.zeros((PARAMETER_COUNT, PARAMETER_COUNT))
     roots, p = _information_roots(x, evidence)
-    rows = np.arange(len(said))
-    gradient: Array = -(roots[rows, said] / np.sqrt(p[rows, said])[:, None]).sum(axis=0)
+    rows = np.arange(len(answered))
+    gradient: Array = -(roots[rows, answered] / np.sqrt(p[rows, answered])[:, None]).sum(axis=0)
     flat = roots.reshape(-1, PARAMETER_COUNT)
     return gradient, flat.T @ flat
 

@@ -71,42 +71,44 @@ def select_person_answers(alignment: Alignment, classifier: str, rater: str) -> 
 
 
 def profile_person(
-    rater: str, group: Array, said: IndexArray, prior: PersonPrior | None = None, *, source: str = "people", seed: int = 0
+    rater: str, group: Array, answered: IndexArray, prior: PersonPrior | None = None, *, source: str = "people", seed: int = 0
 ) -> PersonProfile:
     """The group's probabilities (n, 6) of the images that a person saw, and what they said (n,) -> their profile."""
-    n = len(said)
+    n = len(answered)
     basis = Basis(n, 1, n, source)
     interval = "95 % of the posterior (Laplace), under a prior as wide as the people of the study differ"
     if n < MIN_ANSWERS:
         nothing = undefined_estimate(n)
-        left = MIN_ANSWERS - n
-        note = f"Too few answers to say anything of this person: {n} of {MIN_ANSWERS}; {left} more are needed."
+        missing = MIN_ANSWERS - n
+        note = f"Too few answers to say anything of this person: {n} of {MIN_ANSWERS}; {missing} more are needed."
         none = dict.fromkeys(EMOTIONS, nothing)
         return PersonProfile(
             basis=basis, interval=interval, note=note, rater=rater, bias=none, departs=(), sensitivity=nothing, lapse=nothing
         )
-    known = fit_person(group, said, prior)
-    drawn = known.draws(PROFILE_DRAWS, seed)
-    times = {name: _posterior_interval(np.exp(drawn[:, 1 + place]), n) for place, name in enumerate(EMOTIONS)}
+    posterior = fit_person(group, answered, prior)
+    drawn = posterior.draws(PROFILE_DRAWS, seed)
+    times = {name: _posterior_interval(np.exp(drawn[:, 1 + index]), n) for index, name in enumerate(EMOTIONS)}
     return PersonProfile(
         basis=basis,
         interval=interval,
         rater=rater,
         bias=times,
-        departs=tuple(name for name, each in times.items() if each.low > 1 or each.high < 1),
+        departs=tuple(name for name, ratio in times.items() if ratio.low > 1 or ratio.high < 1),
         sensitivity=_posterior_interval(np.exp(drawn[:, 0]), n),
         lapse=_posterior_interval(1 / (1 + np.exp(-drawn[:, -1])), n),
     )
 
 
-def score_guesses(rater: str, own: Array, group: Array, said: IndexArray, *, source: str = "people", seed: int = 0) -> RunningScore:
+def score_guesses(
+    rater: str, individual: Array, group: Array, answered: IndexArray, *, source: str = "people", seed: int = 0
+) -> RunningScore:
     """The running score of guesses that were made before each answer: own (n, 6), group (n, 6), said (n,)."""
-    n = len(said)
+    n = len(answered)
     rows = np.arange(n)
     floored = np.maximum(group, MIN_PROBABILITY)
     floored /= floored.sum(axis=1, keepdims=True)
-    bits = [-np.log2(each[rows, said]) for each in (own, floored)]
-    right = [(each.argmax(axis=1) == said).astype(np.float64) if n else np.empty(0) for each in (own, floored)]
+    bits = [-np.log2(p[rows, answered]) for p in (individual, floored)]
+    right = [(p.argmax(axis=1) == answered).astype(np.float64) if n else np.empty(0) for p in (individual, floored)]
     return RunningScore(
         basis=Basis(n, 1, n, source),
         interval="95 %, bootstrap over answers",

@@ -49,9 +49,9 @@ def build_pretrained(work: Path, *, folder: Path = PRETRAINED_FOLDER, progress: 
     from core.studies.demonstration import load_demonstration
     from core.studies.library import Library
 
-    made = next(each for each in load_demonstration() if each.study.plan.kind == "emotion")
+    emotion_study = next(demonstration for demonstration in load_demonstration() if demonstration.study.plan.kind == "emotion")
     library = Library()
-    material = build_study_data(made.study, made.stimuli, made.raters, made.ratings, library)
+    material = build_study_data(emotion_study.study, emotion_study.stimuli, emotion_study.raters, emotion_study.ratings, library)
     alignment = begin_alignment(material, library, AlignmentConfiguration(classifiers=(PRETRAINED_CLASSIFIER,)), folder=work)
     shutil.rmtree(alignment.store.folder / PRETRAINED_CLASSIFIER, ignore_errors=True)  # what was stored before
     train.train_group(alignment, progress)
@@ -67,12 +67,12 @@ def save_pretrained(alignment: Alignment, folder: Path = PRETRAINED_FOLDER) -> d
         raise LiminalError("Only a model that learned from simulated people may come with the package; these are not.")
     weights, people = alignment.store.weights(PRETRAINED_CLASSIFIER, "group"), alignment.answers.basis.raters
     tensors = {WEIGHTS_PREFIX + key: tensor.numpy() for key, tensor in weights.items()}
-    for start, said in (
+    for start, probabilities in (
         (BEFORE_PREFIX, alignment.base(PRETRAINED_CLASSIFIER)),
         (AFTER_PREFIX, alignment.group(PRETRAINED_CLASSIFIER)),
     ):
-        tensors[f"{start}images"] = said.images.astype(np.float32)
-        tensors[f"{start}reference"] = said.reference.astype(np.float32)
+        tensors[f"{start}images"] = probabilities.images.astype(np.float32)
+        tensors[f"{start}reference"] = probabilities.reference.astype(np.float32)
     content = save({key: np.ascontiguousarray(value) for key, value in tensors.items()})
     card = {
         "alignment": alignment.alignment_id,

@@ -44,25 +44,25 @@ MAX_TARGETS = 200
 
 def expected_gain(posterior: PersonPosterior, group: Array, targets: Array) -> Array:
     """Bits that one answer about each image, group (N, 6), is expected to take from the mean log loss on ``targets`` (M, 6)."""
-    wanted = information_roots(posterior.mode, targets).reshape(-1, PARAMETER_COUNT)
-    wanted = wanted.T @ wanted / max(len(targets), 1)  # (P, P)
+    target_information = information_roots(posterior.mode, targets).reshape(-1, PARAMETER_COUNT)
+    target_information = target_information.T @ target_information / max(len(targets), 1)  # (P, P)
     roots = information_roots(posterior.mode, group)  # A (N, 6, P)
     moved = roots @ posterior.covariance  # A S
     inner = np.eye(EMOTION_COUNT) + moved @ roots.transpose(0, 2, 1)
-    saved = np.linalg.solve(inner, moved @ wanted @ moved.transpose(0, 2, 1))
+    saved = np.linalg.solve(inner, moved @ target_information @ moved.transpose(0, 2, 1))
     gained: Array = 0.5 * np.trace(saved, axis1=1, axis2=2) / NATS_PER_BIT
     return gained
 
 
-def expected_information(said: Array) -> Array:
+def expected_information(predictions: Array) -> Array:
     """What D draws say of N images (D, N, 6) -> bits that one answer about each tells of the parameters (N,), at least 0.
 
     The entropy of the guess averaged over draws, less the mean entropy of each draw's own guess.
     """
-    draws, images, k = said.shape
-    each = shannon_entropy(said.reshape(-1, k)).reshape(draws, images).mean(axis=0)
-    told: Array = np.maximum(shannon_entropy(said.mean(axis=0)) - each, 0.0)
-    return told
+    draws, images, k = predictions.shape
+    entropy_of_draws = shannon_entropy(predictions.reshape(-1, k)).reshape(draws, images).mean(axis=0)
+    information: Array = np.maximum(shannon_entropy(predictions.mean(axis=0)) - entropy_of_draws, 0.0)
+    return information
 
 
 def find_images_between(group: Array, emotion1: str, emotion2: str) -> IndexArray:
@@ -84,7 +84,7 @@ def choose_next_question(
     posterior: PersonPosterior,
     group: Array,
     images: Sequence[str],
-    asked: Collection[str] = (),
+    answered: Collection[str] = (),
     *,
     targets: Array | None = None,
     seed: int = 0,
@@ -94,9 +94,9 @@ def choose_next_question(
 
     Raises LiminalError where all have been asked, and where nothing matters.
     """
-    gone = set(asked)
-    left = np.array([place for place, name in enumerate(images) if name not in gone], np.intp)
-    if not len(left):
+    done = set(answered)
+    remaining = np.array([index for index, name in enumerate(images) if name not in done], np.intp)
+    if not len(remaining):
         raise LiminalError("This person has answered about every image; bring more images into the study.")
     targets = group if targets is None else targets
     if not len(targets):
@@ -104,9 +104,9 @@ def choose_next_question(
     targets = (
         targets if len(targets) <= MAX_TARGETS else targets[np.random.default_rng(seed).permutation(len(targets))[:MAX_TARGETS]]
     )
-    gained = expected_gain(posterior, group[left], targets)
+    gained = expected_gain(posterior, group[remaining], targets)
     best = int(gained.argmax())
-    return images[int(left[best])], float(gained[best])
+    return images[int(remaining[best])], float(gained[best])
 
 
 POOL_SIZE = 1024
@@ -131,15 +131,15 @@ class ControversialImage:
         return self.you != self.most
 
 
-def rank_controversial(images: Sequence[str], own: Array, group: Array) -> pd.DataFrame:
+def rank_controversial(images: Sequence[str], individual: Array, group: Array) -> pd.DataFrame:
     """Images by how much a person's model (N, 6) and the group's (N, 6) disagree about them, most first.
 
     stimulus, you and most (first choices), p_you (own model, of ``you``), p_most (group's, of ``most``), score: the smaller of
     these two where the choices differ, else 0; divergence: Jensen-Shannon, bits.
     """
     rows, names = np.arange(len(images)), np.array(EMOTIONS)
-    first, second = own.argmax(axis=1), group.argmax(axis=1)
-    p_you, p_most = own[rows, first], group[rows, second]
+    first, second = individual.argmax(axis=1), group.argmax(axis=1)
+    p_you, p_most = individual[rows, first], group[rows, second]
     table = pd.DataFrame(
         {
             "stimulus": list(images),
@@ -148,7 +148,7 @@ def rank_controversial(images: Sequence[str], own: Array, group: Array) -> pd.Da
             "p_you": p_you,
             "p_most": p_most,
             "score": np.where(first != second, np.minimum(p_you, p_most), 0.0),
-            "divergence": jensen_shannon_divergence(own, group),
+            "divergence": jensen_shannon_divergence(individual, group),
         }
     )
     return table.sort_values(["score", "divergence", "stimulus"], ascending=[False, False, True]).reset_index(drop=True)
@@ -156,7 +156,7 @@ def rank_controversial(images: Sequence[str], own: Array, group: Array) -> pd.Da
 
 def search_controversial(
     alignment: Alignment,
-    known: PersonPosterior,
+    posterior: PersonPosterior,
     *,
     count: int = 4,
     seed: int = 0,
@@ -186,59 +186,63 @@ def search_controversial(
     with torch.inference_mode(False):
         with torch.no_grad():
             seen = _surrogate_features(surrogate.logits(generator.sample(alignment.labels.seeds)).cpu().clone())
-            said = torch.from_numpy(alignment.group("emotion-mlp").reference).to(seen.dtype)
-            readout = _fit_readout(seen, said.clamp_min(MIN_PROBABILITY).log())
+            group_probabilities = torch.from_numpy(alignment.group("emotion-mlp").reference).to(seen.dtype)
+            readout = _fit_readout(seen, group_probabilities.clamp_min(MIN_PROBABILITY).log())
 
         def foretold(latents: Tensor) -> Tensor:
             return (_surrogate_features(surrogate.logits(latents).cpu()) @ readout).log_softmax(dim=1)
 
         def real(latents: Tensor) -> Tensor:
             with device_turn(generator.device):
-                said: Tensor = network(encoder.embed(generator.decode_draft(latents)).cpu()).log_softmax(dim=1)
-            return said
+                log_probabilities: Tensor = network(encoder.embed(generator.decode_draft(latents)).cpu()).log_softmax(dim=1)
+            return log_probabilities
 
-        drawn = generator.sample([sample_seed(seed, "controversial", place) for place in range(POOL_SIZE)])
+        drawn = generator.sample([sample_seed(seed, "controversial", index) for index in range(POOL_SIZE)])
         with torch.no_grad():
             logs = foretold(drawn)
-        latents, pairs = _choose_starts(drawn, logs, known, count)
+        latents, pairs = _choose_starts(drawn, logs, posterior, count)
         progress.stage("Looking for faces that you and others see differently", 0.25)
-        latents = _climb_latents(latents, pairs, known, foretold, CLIMB, progress.stretch(0.25, 0.5, "A first search: {}".format))
-        latents = _climb_latents(latents, pairs, known, real, steps, progress.stretch(0.5, 0.9, "Finishing the faces: {}".format))
+        latents = _climb_latents(
+            latents, pairs, posterior, foretold, CLIMB, progress.stretch(0.25, 0.5, "A first search: {}".format)
+        )
+        latents = _climb_latents(
+            latents, pairs, posterior, real, steps, progress.stretch(0.5, 0.9, "Finishing the faces: {}".format)
+        )
         with torch.no_grad():
             images = quantise(generator.decode(latents))
             group = predict_probabilities(network, encoder.embed(images).cpu().clone()).double().numpy()
     progress.stage("Made", 1.0)
-    own = observed(known.mode[None], group)[0]
+    individual = observed(posterior.mode[None], group)[0]
     pictures = to_pictures(images)
-    order = np.argsort(-jensen_shannon_divergence(own, group))
+    order = np.argsort(-jensen_shannon_divergence(individual, group))
     return [
         ControversialImage(
             latents[at].numpy(),
             pictures[at],
-            EMOTIONS[int(own[at].argmax())],
+            EMOTIONS[int(individual[at].argmax())],
             EMOTIONS[int(group[at].argmax())],
-            own[at],
+            individual[at],
             group[at],
         )
         for at in map(int, order)
     ]
 
 
-def person_log_probabilities(known: PersonPosterior, logs: Tensor) -> Tensor:
+def person_log_probabilities(posterior: PersonPosterior, logs: Tensor) -> Tensor:
     """The group's log probabilities (N, 6) -> the person's (N, 6), at the mode of what is known of them. Differentiable."""
     import torch
 
-    mode = torch.from_numpy(known.mode).to(logs.dtype)
+    mode = torch.from_numpy(posterior.mode).to(logs.dtype)
     lapse = torch.sigmoid(mode[-1])
     clear = (mode[0].exp() * logs.clamp_min(float(np.log(MIN_PROBABILITY))) + mode[1 : EMOTION_COUNT + 1]).softmax(dim=1)
-    said: Tensor = ((1 - lapse) * clear + lapse / EMOTION_COUNT).log()
-    return said
+    log_probabilities: Tensor = ((1 - lapse) * clear + lapse / EMOTION_COUNT).log()
+    return log_probabilities
 
 
-def _choose_starts(drawn: Tensor, logs: Tensor, known: PersonPosterior, count: int) -> tuple[Tensor, NDArray[np.intp]]:
+def _choose_starts(drawn: Tensor, logs: Tensor, posterior: PersonPosterior, count: int) -> tuple[Tensor, NDArray[np.intp]]:
     """The latents nearest to a disagreement, over different pairs of emotions where there are -> latents and pairs (you, most)."""
-    own, group = person_log_probabilities(known, logs).numpy(), logs.numpy()
-    value = own[:, :, None] + group[:, None, :]  # log p(you says i) + log p(most say j)
+    person, group = person_log_probabilities(posterior, logs).numpy(), logs.numpy()
+    value = person[:, :, None] + group[:, None, :]  # log p(you says i) + log p(most say j)
     # twice the value less that of the other way round: else any unclear image would do
     score = 2 * value - value.transpose(0, 2, 1)
     score[:, np.arange(EMOTION_COUNT), np.arange(EMOTION_COUNT)] = -np.inf
@@ -246,8 +250,8 @@ def _choose_starts(drawn: Tensor, logs: Tensor, known: PersonPosterior, count: i
     chosen: list[tuple[int, int]] = []
     used: dict[int, int] = {}
     taken: set[int] = set()
-    for place in np.argsort(-score, axis=None):
-        row, pair = divmod(int(place), EMOTION_COUNT * EMOTION_COUNT)
+    for flat_index in np.argsort(-score, axis=None):
+        row, pair = divmod(int(flat_index), EMOTION_COUNT * EMOTION_COUNT)
         if row in taken or used.get(pair, 0) >= max(1, count // 2):
             continue
         chosen.append((row, pair))
@@ -262,7 +266,7 @@ def _choose_starts(drawn: Tensor, logs: Tensor, known: PersonPosterior, count: i
 def _climb_latents(
     latents: Tensor,
     pairs: NDArray[np.intp],
-    known: PersonPosterior,
+    posterior: PersonPosterior,
     model: Callable[[Tensor], Tensor],
     steps: int,
     progress: Progress,
@@ -279,8 +283,8 @@ def _climb_latents(
         for step in range(steps):
             progress.stage(f"step {step + 1} of {steps}", step / steps)
             logs = model(moving)
-            wanted = person_log_probabilities(known, logs)[rows, you] + logs[rows, most]
-            loss = -wanted.sum() + SHELL * (moving.square().mean(dim=1) - 1).square().sum()
+            log_probability = person_log_probabilities(posterior, logs)[rows, you] + logs[rows, most]
+            loss = -log_probability.sum() + SHELL * (moving.square().mean(dim=1) - 1).square().sum()
             adam.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()

@@ -99,8 +99,8 @@ class AlignmentStore:
     folder: Path
 
     def _stem(self, classifier: str, stage: str, rater: str) -> Path:
-        place = self.folder / classifier / stage
-        return place / hash_rater(rater) if rater else place
+        path = self.folder / classifier / stage
+        return path / hash_rater(rater) if rater else path
 
     def has(self, classifier: str, stage: str, rater: str = "") -> bool:
         """Whether that model is finished: its probabilities are written last."""
@@ -110,11 +110,11 @@ class AlignmentStore:
         """Raises LiminalError where that model has not learned yet or its file is damaged."""
         path = self._file(classifier, stage, rater, ".npz")
         if not path.is_file():
-            whose = f"of '{rater}' " if rater else ""
-            raise LiminalError(f"The model {whose}on {classifier} has not learned yet ('{stage}'); run 'python -m core align'.")
+            owner = f"of '{rater}' " if rater else ""
+            raise LiminalError(f"The model {owner}on {classifier} has not learned yet ('{stage}'); run 'python -m core align'.")
         try:
-            with np.load(path, allow_pickle=False) as found:
-                return Probabilities(found["images"].astype(np.float64), found["reference"].astype(np.float64))
+            with np.load(path, allow_pickle=False) as arrays:
+                return Probabilities(arrays["images"].astype(np.float64), arrays["reference"].astype(np.float64))
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise LiminalError(f"The file {path} is damaged; delete it and align again.") from error
 
@@ -198,7 +198,7 @@ def _serialise_weights(weights: Mapping[str, Tensor] | bytes) -> bytes:
 
 def curve_to_record(curve: Curve) -> dict[str, Any]:
     """A curve as plain JSON values; null for NaN."""
-    rows = [[each.number, each.loss, each.validation_loss, each.validation_accuracy] for each in curve.epochs]
+    rows = [[epoch.number, epoch.loss, epoch.validation_loss, epoch.validation_accuracy] for epoch in curve.epochs]
     plain = [[value if math.isfinite(value) else None for value in row] for row in rows]
     return {"stopped_early": curve.stopped_early, "epochs": plain}
 
@@ -216,13 +216,13 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
 
 def list_cards(folder: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
     """All alignments there are, the newest first; a damaged one is left out."""
-    found = []
-    for place in sorted((folder or alignments_folder()).glob("*/" + CARD)):
+    cards = []
+    for path in sorted((folder or alignments_folder()).glob("*/" + CARD)):
         try:
-            found.append((place.parent, AlignmentStore(place.parent).card()))
+            cards.append((path.parent, AlignmentStore(path.parent).card()))
         except LiminalError:
             continue
-    return sorted(found, key=lambda each: str(each[1].get("made", "")), reverse=True)
+    return sorted(cards, key=lambda entry: str(entry[1].get("made", "")), reverse=True)
 
 
 def delete_alignments(study: str, rater: str | None = None, folder: Path | None = None) -> int:
@@ -230,12 +230,12 @@ def delete_alignments(study: str, rater: str | None = None, folder: Path | None 
 
     A group's model has learned from everybody: where one person is to be forgotten, all alignments of the study go.
     """
-    gone = 0
-    for place, card in list_cards(folder):
+    deleted = 0
+    for alignment_folder, card in list_cards(folder):
         if card.get("study") == study and (rater is None or hash_rater(rater) in card.get("people", [])):
-            shutil.rmtree(place, ignore_errors=True)
-            gone += 1
-    return gone
+            shutil.rmtree(alignment_folder, ignore_errors=True)
+            deleted += 1
+    return deleted
 
 
 def forget_rater(store: Store, study: str, rater: str, reason: str = "") -> Deletion:

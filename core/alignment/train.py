@@ -60,10 +60,10 @@ class TrainingRows:
         votes = counts[seen].sum(axis=1)
         return cls(seen, (counts[seen] / votes[:, None]).astype(np.float32), votes)
 
-    def taken(self, places: IndexArray, weight: float | None = None) -> TrainingRows:
+    def taken(self, indices: IndexArray, weight: float | None = None) -> TrainingRows:
         """Some of the rows, in that order; ``weight``: instead of their own."""
-        weights = self.weight[places] if weight is None else np.full(len(places), weight)
-        return TrainingRows(self.image[places], self.target[places], weights)
+        weights = self.weight[indices] if weight is None else np.full(len(indices), weight)
+        return TrainingRows(self.image[indices], self.target[indices], weights)
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ def mix_epoch(main: TrainingRows, other: TrainingRows | None, share: float, rand
         wanted = max(1, round(share * float(main.weight.sum()) / typical))
         drawn = [random.permutation(len(other)) for _ in range(-(-wanted // len(other)))]
         parts.append(other.taken(np.concatenate(drawn)[:wanted], typical))
-    image = np.concatenate([each.image for each in parts])
-    target = np.concatenate([each.target for each in parts])
-    weight = np.concatenate([each.weight for each in parts])
+    image = np.concatenate([part.image for part in parts])
+    target = np.concatenate([part.target for part in parts])
+    weight = np.concatenate([part.weight for part in parts])
     return TrainingRows(image, target, weight).taken(random.permutation(len(image)))
 
 
@@ -101,8 +101,8 @@ def iterate_batches(rows: TrainingRows, size: float) -> Iterator[TrainingRows]:
     ends = np.floor((np.cumsum(rows.weight) - rows.weight / 2) / size).astype(np.intp)
     if len(ends) and ends[-1] > 0 and rows.weight[ends == ends[-1]].sum() < size / 2:
         ends[ends == ends[-1]] -= 1
-    for each in np.unique(ends):
-        yield rows.taken(np.flatnonzero(ends == each))
+    for number in np.unique(ends):
+        yield rows.taken(np.flatnonzero(ends == number))
 
 
 @torch.inference_mode(False)
@@ -128,22 +128,22 @@ def fine_tune(
     progress = progress or Progress()
     parameters = network.learning(schedule.part)
     shortcut = schedule.part == "head"
-    given = compute_features(network, inputs) if shortcut else inputs
+    read_inputs = compute_features(network, inputs) if shortcut else inputs
     forward = network.from_features if shortcut else network
     adam = torch.optim.Adam(parameters, lr=schedule.rate)
     state = _TrainingState(parameters, adam, _describe_task(schedule, network.name, stage, rater))
     epochs, best = state.restore(saved)
     if not epochs:
-        epochs = [Epoch(0, math.nan, *_judge_epoch(forward, given, judged))]
+        epochs = [Epoch(0, math.nan, *_judge_epoch(forward, read_inputs, judged))]
     progress.emit(EpochsBefore(network.name, stage, rater, tuple(epochs)))
-    whose = f" of {rater}" if rater else ""
+    owner = f" of {rater}" if rater else ""
     while len(epochs) <= schedule.epochs and not _has_stalled(epochs, schedule.patience):
         number = len(epochs)
         random = numpy_generator(sample_seed(schedule.seed, "epoch", stage, rater, number))
         total, weight = 0.0, 0.0
         for batch in iterate_batches(mix_epoch(main, other, share, random), schedule.batch):
             progress.check()
-            loss = _mean_loss(forward(given[torch.from_numpy(batch.image)]), batch)
+            loss = _mean_loss(forward(read_inputs[torch.from_numpy(batch.image)]), batch)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise LiminalError(
@@ -154,13 +154,13 @@ def fine_tune(
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
             total, weight = total + value * float(batch.weight.sum()), weight + float(batch.weight.sum())
-        epochs.append(Epoch(number, total / weight, *_judge_epoch(forward, given, judged)))
-        if schedule.patience and epochs[-1].validation_loss <= min(each.validation_loss for each in epochs):
+        epochs.append(Epoch(number, total / weight, *_judge_epoch(forward, read_inputs, judged)))
+        if schedule.patience and epochs[-1].validation_loss <= min(epoch.validation_loss for epoch in epochs):
             best = [parameter.detach().clone() for parameter in parameters]
         if saved is not None:
             state.keep(saved, epochs, best)
         progress.stage(
-            f"{network.name} learns from the {stage}{whose}: epoch {number} of {schedule.epochs}", number / schedule.epochs
+            f"{network.name} learns from the {stage}{owner}: epoch {number} of {schedule.epochs}", number / schedule.epochs
         )
         progress.emit(EpochDone(network.name, stage, rater, schedule.epochs, epochs[-1]))
     if best:
@@ -173,16 +173,16 @@ def fine_tune(
 
 def _mean_loss(logits: Tensor, rows: TrainingRows) -> Tensor:
     weight = torch.from_numpy(rows.weight).float()
-    each = -(torch.from_numpy(rows.target) * log_softmax(logits, dim=1)).sum(dim=1)
-    return (weight * each).sum() / weight.sum()
+    losses = -(torch.from_numpy(rows.target) * log_softmax(logits, dim=1)).sum(dim=1)
+    return (weight * losses).sum() / weight.sum()
 
 
-def _judge_epoch(forward: Any, given: Tensor, rows: TrainingRows) -> tuple[float, float]:
+def _judge_epoch(forward: Any, inputs: Tensor, rows: TrainingRows) -> tuple[float, float]:
     """Loss in nats and accuracy over held-out rows; NaN over none."""
     if not len(rows):
         return math.nan, math.nan
     with torch.no_grad():
-        chosen = given[torch.from_numpy(rows.image)]
+        chosen = inputs[torch.from_numpy(rows.image)]
         logits = torch.cat([forward(chosen[start : start + FORWARD_BATCH]) for start in range(0, len(chosen), FORWARD_BATCH)])
         loss = float(_mean_loss(logits, rows))
     agreed = rows.target[np.arange(len(rows)), logits.argmax(dim=1).numpy()]
@@ -191,7 +191,7 @@ def _judge_epoch(forward: Any, given: Tensor, rows: TrainingRows) -> tuple[float
 
 def _has_stalled(epochs: list[Epoch], patience: int) -> bool:
     """Whether the validation loss has not fallen for ``patience`` epochs."""
-    losses = [each.validation_loss for each in epochs]
+    losses = [epoch.validation_loss for epoch in epochs]
     return bool(patience) and len(losses) - 1 - int(np.argmin(losses)) >= patience
 
 
@@ -209,14 +209,14 @@ class _TrainingState:
 
     def keep(self, path: Path, epochs: list[Epoch], best: list[Tensor]) -> None:
         tensors = {}
-        for place, parameter in enumerate(self.parameters):
+        for index, parameter in enumerate(self.parameters):
             memory = self.adam.state[parameter]
-            tensors[f"{place}.value"] = parameter.detach()
-            tensors[f"{place}.first"], tensors[f"{place}.second"] = memory["exp_avg"], memory["exp_avg_sq"]
+            tensors[f"{index}.value"] = parameter.detach()
+            tensors[f"{index}.first"], tensors[f"{index}.second"] = memory["exp_avg"], memory["exp_avg_sq"]
             if best:
-                tensors[f"{place}.best"] = best[place]
+                tensors[f"{index}.best"] = best[index]
         steps = float(self.adam.state[self.parameters[0]]["step"])
-        curve = json.dumps([[each.number, each.loss, each.validation_loss, each.validation_accuracy] for each in epochs])
+        curve = json.dumps([[epoch.number, epoch.loss, epoch.validation_loss, epoch.validation_accuracy] for epoch in epochs])
         described = {"task": self.task, "steps": str(steps), "curve": curve, "best": str(bool(best))}
         write_bytes(path, save({key: tensor.contiguous() for key, tensor in tensors.items()}, described))
 
@@ -229,14 +229,14 @@ class _TrainingState:
                 described = file.metadata()
                 if described["task"] != self.task:
                     return [], []
-                kept = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
             epochs = [Epoch(*row) for row in json.loads(described["curve"])]
             steps, has_best = float(described["steps"]), described["best"] == "True"
-            best = [kept[f"{place}.best"] for place in range(len(self.parameters))] if has_best else []
+            best = [tensors[f"{index}.best"] for index in range(len(self.parameters))] if has_best else []
             with torch.no_grad():
-                for place, parameter in enumerate(self.parameters):
-                    parameter.copy_(kept[f"{place}.value"])
-                    first, second = kept[f"{place}.first"], kept[f"{place}.second"]
+                for index, parameter in enumerate(self.parameters):
+                    parameter.copy_(tensors[f"{index}.value"])
+                    first, second = tensors[f"{index}.first"], tensors[f"{index}.second"]
                     self.adam.state[parameter] = {"step": torch.tensor(steps), "exp_avg": first, "exp_avg_sq": second}
             return epochs, best
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -251,21 +251,21 @@ def train_group(alignment: Alignment, progress: Progress | None = None) -> Align
     """
     progress = progress or Progress()
     names = [name for name in alignment.configuration.classifiers if not alignment.ready(name)]
-    for place, name in enumerate(names):
-        _train_group_classifier(alignment, name, progress.part(name, place, len(names)))
+    for index, name in enumerate(names):
+        _train_group_classifier(alignment, name, progress.part(name, index, len(names)))
     return alignment
 
 
 def _train_group_classifier(alignment: Alignment, name: str, progress: Progress) -> None:
     c, split = alignment.configuration, alignment.split
-    given = alignment.sources.inputs(name, progress.stretch(0.0, 0.5))
+    inputs = alignment.sources.inputs(name, progress.stretch(0.0, 0.5))
     network = alignment.sources.learner(name)
-    network.check(given.images)
-    alignment.store.write(name, "base", "", _predict_all(network, given))
+    network.check(inputs.images)
+    alignment.store.write(name, "base", "", _predict_all(network, inputs))
     learned, judged = _choose_stopping_rows(split, *split.group())
-    inputs = torch.cat([given.images, given.reference])
+    all_inputs = torch.cat([inputs.images, inputs.reference])
     plain = np.flatnonzero(~alignment.reference_held)
-    reference = TrainingRows(plain + len(given.images), alignment.labels.labels[plain], np.ones(len(plain)))
+    reference = TrainingRows(plain + len(inputs.images), alignment.labels.labels[plain], np.ones(len(plain)))
     if name == "emotion-mlp":
         rows = TrainingRows.single(split.answers.image[learned], split.answers.emotion[learned])
     else:
@@ -273,7 +273,7 @@ def _train_group_classifier(alignment: Alignment, name: str, progress: Progress)
     unfinished = alignment.store.unfinished(name, "group")
     curve = fine_tune(
         network,
-        inputs,
+        all_inputs,
         rows,
         reference,
         c.reference_share,
@@ -283,7 +283,7 @@ def _train_group_classifier(alignment: Alignment, name: str, progress: Progress)
         saved=unfinished,
         progress=progress.stretch(0.5, 1.0),
     )
-    alignment.store.write(name, "group", "", _predict_all(network, given), _trained_weights(network, c.part), curve)
+    alignment.store.write(name, "group", "", _predict_all(network, inputs), _trained_weights(network, c.part), curve)
     unfinished.unlink(missing_ok=True)
 
 
@@ -300,12 +300,12 @@ class GroupModel:
 def load_group_model(alignment: Alignment, classifier: str, progress: Progress | None = None) -> GroupModel:
     """GroupNet with its inputs, as individuals start from it. Raises LiminalError where the group's model has not learned."""
     network = load_group_network(alignment, classifier)
-    given = alignment.sources.inputs(classifier, progress or Progress())
+    inputs = alignment.sources.inputs(classifier, progress or Progress())
     part = alignment.configuration.individual_part(classifier)
     if part == "head":
-        given = Inputs(compute_features(network, given.images), compute_features(network, given.reference))
+        inputs = Inputs(compute_features(network, inputs.images), compute_features(network, inputs.reference))
         network = Learner(classifier, nn.Identity(), network.head, network.order)
-    return GroupModel(classifier, part, network, given)
+    return GroupModel(classifier, part, network, inputs)
 
 
 def load_group_network(alignment: Alignment, classifier: str) -> Learner:
@@ -361,10 +361,10 @@ def train_individual(
         saved=unfinished,
         progress=progress,
     )
-    said = _predict_all(network, loaded.given)
-    alignment.store.write(classifier, stage, rater, said, None if null else _trained_weights(network, loaded.part), curve)
+    probabilities = _predict_all(network, loaded.given)
+    alignment.store.write(classifier, stage, rater, probabilities, None if null else _trained_weights(network, loaded.part), curve)
     unfinished.unlink(missing_ok=True)
-    return said
+    return probabilities
 
 
 def train_everyone(
@@ -376,27 +376,27 @@ def train_everyone(
     has enough.
     """
     progress = progress or Progress()
-    able = tuple(people) if people is not None else alignment.split.eligible_raters
-    if not able:
+    eligible = tuple(people) if people is not None else alignment.split.eligible_raters
+    if not eligible:
         raise LiminalError(
             f"Nobody has given {alignment.configuration.least_own} answers to learn from and one to be judged by; ask for more."
         )
     names = alignment.configuration.classifiers
-    for place, name in enumerate(names):
-        own = progress.part(name, place, len(names))
+    for index, name in enumerate(names):
+        classifier_progress = progress.part(name, index, len(names))
         loaded: GroupModel | None = None
         kinds = (False, True) if null else (False,)
-        for number, rater in enumerate(able):
+        for number, rater in enumerate(eligible):
             for control in kinds:
                 if alignment.store.has(name, "shuffled" if control else "people", rater):
                     continue
                 if control and not all(map(len, alignment.null.person(rater))):
                     continue  # nobody shares an image with this person
                 if loaded is None:
-                    loaded = load_group_model(alignment, name, own)
-                quiet = Progress(None if control else _without_stages(own), own.cancel)
+                    loaded = load_group_model(alignment, name, classifier_progress)
+                quiet = Progress(None if control else _without_stages(classifier_progress), classifier_progress.cancel)
                 train_individual(alignment, name, rater, null=control, loaded=loaded, progress=quiet)
-            own.stage(f"Person {number + 1} of {len(able)} has a model", (number + 1) / len(able))
+            classifier_progress.stage(f"Person {number + 1} of {len(eligible)} has a model", (number + 1) / len(eligible))
     return alignment
 
 
@@ -424,9 +424,9 @@ def _choose_stopping_rows(split: DataSplit, learned: IndexArray, judged: IndexAr
     c = split.configuration
     if not c.patience:
         return learned, judged
-    places = np.unique(split.answers.image[learned])
-    out = choose_held_out([split.answers.images[place] for place in places], c.validation, c.seed, "stopping")
-    stops = np.isin(split.answers.image[learned], places[out])
+    images = np.unique(split.answers.image[learned])
+    stopping = choose_held_out([split.answers.images[image] for image in images], c.validation, c.seed, "stopping")
+    stops = np.isin(split.answers.image[learned], images[stopping])
     return learned[~stops], learned[stops]
 
 
@@ -434,10 +434,10 @@ def _make_schedule(c: AlignmentConfiguration, part: TrainedPart) -> Schedule:
     return Schedule(epochs=c.epochs, batch=c.batch, rate=c.rate, seed=c.seed, part=part, patience=c.patience)
 
 
-def _predict_all(network: Learner, given: Inputs) -> Probabilities:
+def _predict_all(network: Learner, inputs: Inputs) -> Probabilities:
     return Probabilities(
-        predict_probabilities(network, given.images).double().numpy(),
-        predict_probabilities(network, given.reference).double().numpy(),
+        predict_probabilities(network, inputs.images).double().numpy(),
+        predict_probabilities(network, inputs.reference).double().numpy(),
     )
 
 

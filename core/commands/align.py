@@ -53,12 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def action(name: str, run_action: Callable[[argparse.Namespace], int], meaning: str, study: bool = True) -> Any:
-        made = actions.add_parser(name, help=meaning, description=meaning)
-        made.set_defaults(act=run_action)
+        parser_of_action = actions.add_parser(name, help=meaning, description=meaning)
+        parser_of_action.set_defaults(act=run_action)
         if study:
-            made.add_argument("--study", required=True, metavar="NAME")
-            _add_configuration(made)
-        return made
+            parser_of_action.add_argument("--study", required=True, metavar="NAME")
+            _add_configuration(parser_of_action)
+        return parser_of_action
 
     action("group", _group, "let classifiers learn from all people of an emotion study")
     person = action("individual", _individual, "let them learn from one person, or from each")
@@ -115,10 +115,10 @@ def _group(arguments: argparse.Namespace) -> int:
     from core.alignment import train  # PyTorch
 
     alignment = _begin(arguments)
-    with TerminalProgress() as shown:
-        train.train_group(alignment, Progress(shown))
+    with TerminalProgress() as terminal:
+        train.train_group(alignment, Progress(terminal))
     for name in alignment.configuration.classifiers:
-        first, last = (alignment.curve(name).epochs[place] for place in (0, -1))
+        first, last = (alignment.curve(name).epochs[index] for index in (0, -1))
         print(
             f"{name}: {len(alignment.curve(name).epochs) - 1} epochs; held-out answers foretold {first.validation_accuracy:.1%} -> "
             f"{last.validation_accuracy:.1%}, loss {first.validation_loss:.3f} -> {last.validation_loss:.3f} nats"
@@ -131,8 +131,8 @@ def _individual(arguments: argparse.Namespace) -> int:
     from core.alignment import train  # PyTorch
 
     alignment = _begin(arguments)
-    with TerminalProgress() as shown:
-        progress = Progress(shown)
+    with TerminalProgress() as terminal:
+        progress = Progress(terminal)
         if arguments.rater is None:
             train.train_everyone(alignment, null=not arguments.no_control, progress=progress)
         else:
@@ -142,7 +142,7 @@ def _individual(arguments: argparse.Namespace) -> int:
         if arguments.rater is None:
             print(f"{name}: {len(alignment.people(name))} people have a model of their own.")
         else:
-            first, last = (alignment.curve(name, arguments.rater).epochs[place] for place in (0, -1))
+            first, last = (alignment.curve(name, arguments.rater).epochs[index] for index in (0, -1))
             print(f"{name}: loss on held-out answers {first.validation_loss:.3f} -> {last.validation_loss:.3f} nats.")
     return 0
 
@@ -150,21 +150,21 @@ def _individual(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     material = _load_data(arguments.study)
     if material.kind == "identity":
-        _, found = align_identity(material, _build_configuration(arguments))
+        _, report = align_identity(material, _build_configuration(arguments))
         print(
-            json.dumps(found.to_dict(), indent=1, allow_nan=False) if arguments.json else "\n".join(format_identity_report(found))
+            json.dumps(report.to_dict(), indent=1, allow_nan=False) if arguments.json else "\n".join(format_identity_report(report))
         )
         return 0
     alignment = _begin(arguments)
-    made = evaluate_alignment(alignment)
-    if not made:
+    reports = evaluate_alignment(alignment)
+    if not reports:
         raise LiminalError(
             f"Nothing has learned from the study '{arguments.study}' this way; run 'python -m core align group' first."
         )
     if arguments.json:
-        print(json.dumps([each.to_dict() for each in made], indent=1, allow_nan=False))
+        print(json.dumps([report.to_dict() for report in reports], indent=1, allow_nan=False))
     else:
-        print("\n".join(line for each in made for line in format_report(each)))
+        print("\n".join(line for report in reports for line in format_report(report)))
         print(alignment.note)
     return 0
 
@@ -172,69 +172,69 @@ def _report(arguments: argparse.Namespace) -> int:
 def _next(arguments: argparse.Namespace) -> int:
     alignment = _begin(arguments)
     name = alignment.configuration.classifiers[0]
-    group, said = select_person_answers(alignment, name, arguments.rater)
+    group, answers = select_person_answers(alignment, name, arguments.rater)
     rows = alignment.answers.rater == alignment.answers.index_of(arguments.rater)
-    asked = {alignment.answers.images[place] for place in alignment.answers.image[rows]}
-    known = fit_person(group, said, fit_crowd_prior(alignment, name))
+    answered = {alignment.answers.images[image] for image in alignment.answers.image[rows]}
+    posterior = fit_person(group, answers, fit_crowd_prior(alignment, name))
     images = alignment.group(name).images
     targets = images[find_images_between(images, *arguments.between)] if arguments.between else None
-    stimulus, bits = choose_next_question(known, images, alignment.answers.images, asked, targets=targets)
+    stimulus, bits = choose_next_question(posterior, images, alignment.answers.images, answered, targets=targets)
     print(f"{stimulus}  (expected to take {bits:.5f} bits from the mean surprise at '{arguments.rater}')")
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    found = list_cards()
-    for folder, card in found:
+    cards = list_cards()
+    for folder, card in cards:
         basis, names = card.get("basis", {}), ", ".join(card["configuration"]["classifiers"])
         print(
             f"{folder.name}  {card.get('study')}: {names}; {basis.get('answers', 0):,} answers of {basis.get('raters', 0):,} "
             f"people ({basis.get('source', '')}), {card.get('made', '')}"
         )
-    if not found:
+    if not cards:
         print("Nothing has learned from people yet; 'python -m core align group --help' says how.")
     return 0
 
 
-def format_report(said: AlignmentReport) -> Iterator[str]:
+def format_report(report: AlignmentReport) -> Iterator[str]:
     """Fig. 5 of one classifier."""
-    yield f"{said.classifier}: {said.basis.answers:,} held-out answers of {said.basis.raters} raters ({said.basis.source})"
+    yield f"{report.classifier}: {report.basis.answers:,} held-out answers of {report.basis.raters} raters ({report.basis.source})"
     yield f"  {'accuracy':<26}" + "".join(f"{level:<26}" for level in LEVELS)
     for title, row in (
-        ("on reference faces", said.reference),
-        ("on everybody's answers", said.group),
-        ("on a person's answers", said.own),
+        ("on reference faces", report.reference),
+        ("on everybody's answers", report.group),
+        ("on a person's answers", report.own),
     ):
         yield f"  {title:<26}" + "".join(f"{_format_share(row[level]):<26}" for level in LEVELS)
-    yield f"  {'surprise, bits':<26}" + "".join(f"{describe_estimate(said.loss[level]):<26}" for level in LEVELS)
-    yield f"  base -> group, a person's answers:       {_format_points(said.group_gain)}"
-    yield f"  group -> individual:                     {_format_points(said.individual_gain)}"
-    yield f"  the same, answers shuffled, median:      {_format_points(said.null_gain)}"
-    yield f"  group -> individual, bits saved:         {_format_bits(said.individual_loss_gain)}"
-    yield f"  the same, answers shuffled, median:      {_format_bits(said.null_loss_gain)}"
-    shift, shift_bits = _format_points(said.shift_gain), _format_bits(said.shift_loss_gain)
+    yield f"  {'surprise, bits':<26}" + "".join(f"{describe_estimate(report.loss[level]):<26}" for level in LEVELS)
+    yield f"  base -> group, a person's answers:       {_format_points(report.group_gain)}"
+    yield f"  group -> individual:                     {_format_points(report.individual_gain)}"
+    yield f"  the same, answers shuffled, median:      {_format_points(report.null_gain)}"
+    yield f"  group -> individual, bits saved:         {_format_bits(report.individual_loss_gain)}"
+    yield f"  the same, answers shuffled, median:      {_format_bits(report.null_loss_gain)}"
+    shift, shift_bits = _format_points(report.shift_gain), _format_bits(report.shift_loss_gain)
     yield f"  group -> shifted by eight numbers:       {shift}; bits saved {shift_bits}"
-    yield f"  the same, answers shuffled (control):    bits saved {_format_bits(said.null_shift_loss_gain)}"
-    base, group = describe_estimate(said.entropy_base), describe_estimate(said.entropy_group)
+    yield f"  the same, answers shuffled (control):    bits saved {_format_bits(report.null_shift_loss_gain)}"
+    base, group = describe_estimate(report.entropy_base), describe_estimate(report.entropy_group)
     yield f"  entropy of model and people (Spearman):  {base} -> {group}"
     yield f"  95 % intervals; gains are means over people, of the control (answers shuffled) medians. {PUBLISHED_GAINS}"
 
 
-def format_identity_report(said: IdentityReport) -> Iterator[str]:
+def format_identity_report(report: IdentityReport) -> Iterator[str]:
     """The decision models of an identity study."""
-    yield f"Same person? {said.basis.answers:,} held-out answers of {said.basis.raters} raters ({said.basis.source})"
-    base, group, individual = (_format_share(level) for level in (said.base, said.group, said.individual))
+    yield f"Same person? {report.basis.answers:,} held-out answers of {report.basis.raters} raters ({report.basis.source})"
+    base, group, individual = (_format_share(level) for level in (report.base, report.group, report.individual))
     yield f"  accuracy    threshold {base}  group {group}  individual {individual}"
-    group, individual = describe_estimate(said.group_loss), describe_estimate(said.individual_loss)
+    group, individual = describe_estimate(report.group_loss), describe_estimate(report.individual_loss)
     yield f"  surprise, bits              group {group}  individual {individual}"
-    gain, bits = _format_points(said.individual_gain), _format_bits(said.individual_loss_gain)
+    gain, bits = _format_points(report.individual_gain), _format_bits(report.individual_loss_gain)
     yield f"  group -> individual:                   {gain}; bits saved {bits}"
-    gain, bits = _format_points(said.null_gain), _format_bits(said.null_loss_gain)
+    gain, bits = _format_points(report.null_gain), _format_bits(report.null_loss_gain)
     yield f"  the same, answers shuffled, median:    {gain}; bits saved {bits}"
-    for row in said.coefficients.itertuples():
+    for row in report.coefficients.itertuples():
         yield f"  {row.name:<22} {row.group:7.2f} ({row.low:.2f} to {row.high:.2f}), people differ by {row.spread:.2f}"
-    if said.note:
-        yield f"  {said.note}"
+    if report.note:
+        yield f"  {report.note}"
 
 
 def _format_share(share: Estimate) -> str:
@@ -243,16 +243,16 @@ def _format_share(share: Estimate) -> str:
 
 
 def _format_points(gain: ModelGain) -> str:
-    each = gain.value
-    if math.isnan(each.value):
+    estimate = gain.value
+    if math.isnan(estimate.value):
         return "-"
     chance = "" if math.isnan(gain.p) else f", p {gain.p:.3g}"
-    return f"{100 * each.value:+.1f} points ({100 * each.low:+.1f} to {100 * each.high:+.1f}{chance}, n {each.n})"
+    return f"{100 * estimate.value:+.1f} points ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}{chance}, n {estimate.n})"
 
 
 def _format_bits(gain: ModelGain) -> str:
-    each = gain.value
-    if math.isnan(each.value):
+    estimate = gain.value
+    if math.isnan(estimate.value):
         return "-"
     chance = "" if math.isnan(gain.p) else f", p {gain.p:.3g}"
-    return f"{each.value:+.3f} ({each.low:+.3f} to {each.high:+.3f}{chance}, n {each.n})"
+    return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f}{chance}, n {estimate.n})"

@@ -61,10 +61,10 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of assignment and order, and of simulated observers (default 0)")
 
 
-def resolve_set_ids(library: Library, given: Sequence[str]) -> list[str]:
+def resolve_set_ids(library: Library, names: Sequence[str]) -> list[str]:
     """Ids as they are; folders are added to the library. Raises LiminalError for what is neither."""
     known = {entry.set_id for entry in library.sets()}
-    return [each if each in known else library.add(SampleSet.load(each)) for each in given]
+    return [name if name in known else library.add(SampleSet.load(name)) for name in names]
 
 
 def prepare_plan(
@@ -89,17 +89,17 @@ def run_make(arguments: argparse.Namespace) -> int:
     if arguments.consent is not None:
         others["consent"] = read_text(arguments.consent)
     store, library = Store(), Library()
-    with TerminalProgress() as shown:
-        prepared = prepare_plan(arguments, library, resolve_set_ids(library, arguments.sets), Progress(shown), **others)
-    made = store.create(Study(arguments.name, prepared.plan, sample_sets=prepared.sample_sets), prepared.stimuli)
+    with TerminalProgress() as terminal:
+        prepared = prepare_plan(arguments, library, resolve_set_ids(library, arguments.sets), Progress(terminal), **others)
+    study = store.create(Study(arguments.name, prepared.plan, sample_sets=prepared.sample_sets), prepared.stimuli)
     for note in prepared.notes:
         print(f"Note: {note}", file=sys.stderr)
-    plan = made.plan
+    plan = study.plan
     print(
-        f"The study '{made.name}' asks about {len(prepared.stimuli)} stimuli: {plan.trials} trials and {plan.sentinels} attention "
+        f"The study '{study.name}' asks about {len(prepared.stimuli)} stimuli: {plan.trials} trials and {plan.sentinels} attention "
         f"checks a person."
     )
-    print(f"{LINK_PATH}{made.token}")
+    print(f"{LINK_PATH}{study.token}")
     return 0
 
 
@@ -126,25 +126,25 @@ def run_simulate(arguments: argparse.Namespace) -> int:
     from core.studies.observers.simulation import simulate_study  # SciPy
 
     store, library = Store(), Library()
-    if any(each.name == arguments.study.strip() for each in store.studies()):
+    if any(study.name == arguments.study.strip() for study in store.studies()):
         raise LiminalError(f"There is a study '{arguments.study}' already; choose another name.")
-    with TerminalProgress() as shown:
-        prepared = prepare_plan(arguments, library, resolve_set_ids(library, arguments.sets), Progress(shown).part("Plan", 0, 2))
-        made = simulate_study(
+    with TerminalProgress() as terminal:
+        prepared = prepare_plan(arguments, library, resolve_set_ids(library, arguments.sets), Progress(terminal).part("Plan", 0, 2))
+        simulated = simulate_study(
             arguments.study,
             prepared,
             {set_id: library.load(set_id) for set_id in prepared.sample_sets},
             raters=arguments.raters,
             seed=arguments.seed,
-            progress=Progress(shown).part("Answers", 1, 2),
+            progress=Progress(terminal).part("Answers", 1, 2),
         )
-        store.restore(made.study, made.stimuli, made.ratings, made.raters)
-        Progress(shown).stage("Done", 1.0)
+        store.restore(simulated.study, simulated.stimuli, simulated.ratings, simulated.raters)
+        Progress(terminal).stage("Done", 1.0)
     for note in prepared.notes:
         print(f"Note: {note}", file=sys.stderr)
     print(
-        f"{len(made.ratings):,} simulated answers of {len(made.raters)} observers about {len(made.stimuli)} stimuli in the study "
-        f"'{made.study.name}'."
+        f"{len(simulated.ratings):,} simulated answers of {len(simulated.raters)} observers about {len(simulated.stimuli)} stimuli "
+        f"in the study '{simulated.study.name}'."
     )
     return 0
 
@@ -178,13 +178,13 @@ def run_import(arguments: argparse.Namespace) -> int:
     if not arguments.study:
         raise LiminalError("Say which study gets the answers with --study NAME; it is made where there is none of that name.")
     store, library = Store(), Library()
-    there, known = find_study(store, arguments.study), find_library_stimuli(library)
+    existing, known = find_study(store, arguments.study), find_library_stimuli(library)
     converted = convert_table(
         imported,
         mapping,
         arguments.study,
-        kind=there.plan.kind if there else None,
-        stimuli=[each.stimulus for each in store.stimuli(there.name)] if there else None,
+        kind=existing.plan.kind if existing else None,
+        stimuli=[stimulus.stimulus for stimulus in store.stimuli(existing.name)] if existing else None,
         pictures=known,
     )
     _print_conversion(imported, converted)
@@ -196,8 +196,8 @@ def run_import(arguments: argparse.Namespace) -> int:
         print(f"Made the study '{stored.study.name}' with the published means of {len(converted.stimuli):,} pairs.")
     elif stored.created:
         sets = len(stored.study.sample_sets)
-        shown = f", with the pictures of {sets} sample {'set' if sets == 1 else 'sets'}" if sets else ""
-        print(f"Made the study '{stored.study.name}': {stored.new:,} answers to {len(converted.stimuli):,} stimuli{shown}.")
+        pictures = f", with the pictures of {sets} sample {'set' if sets == 1 else 'sets'}" if sets else ""
+        print(f"Made the study '{stored.study.name}': {stored.new:,} answers to {len(converted.stimuli):,} stimuli{pictures}.")
     else:
         again = len(converted.ratings) - stored.new
         before = f"; {again:,} were there already" if again else ""
@@ -218,9 +218,9 @@ def _choose_mapping(arguments: argparse.Namespace, imported: ImportedTable) -> C
     if arguments.preset:
         find_preset(arguments.preset).apply(list(imported.frame.columns))  # says so where the table has another form
     guessed = guess_mapping(imported.frame, arguments.preset)
-    for each in guessed.fields:
+    for guess in guessed.fields:
         if not guessed.mapping.exported:
-            print(f"  {each.target:<17} {each.column or '(the file)':<24} {100 * each.confidence:3.0f} %  {each.reason}")
+            print(f"  {guess.target:<17} {guess.column or '(the file)':<24} {100 * guess.confidence:3.0f} %  {guess.reason}")
     return guessed.mapping
 
 
@@ -259,10 +259,10 @@ def run_export(arguments: argparse.Namespace) -> int:
         try:
             if path.suffix == ".zip":
                 with open_atomic(path) as file:
-                    made = write_bundle(store, Library(), arguments.study, file, demographics=arguments.demographics)
-                print(f"Wrote {path}: {made.answers:,} answers and {made.pictures:,} pictures.")
-                if made.missing:
-                    print(f"Not in it are the pictures of {', '.join(made.missing)}, which the library does not hold.")
+                    contents = write_bundle(store, Library(), arguments.study, file, demographics=arguments.demographics)
+                print(f"Wrote {path}: {contents.answers:,} answers and {contents.pictures:,} pictures.")
+                if contents.missing:
+                    print(f"Not in it are the pictures of {', '.join(contents.missing)}, which the library does not hold.")
                 continue
             ratings = store.ratings(arguments.study)
             write_bytes(path, tables.csv_bytes(ratings) if path.suffix == ".csv" else tables.parquet_bytes(ratings))
@@ -272,13 +272,13 @@ def run_export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list_export_paths(out: Path, name: str) -> list[Path]:
-    if out.suffix.lower() in EXPORT_ENDINGS and not out.is_dir():
-        return [out.with_suffix(out.suffix.lower())]
-    if out.suffix and not out.is_dir():
-        raise LiminalError(f"The ending of {out.name} says no form; use {', '.join(EXPORT_ENDINGS)}, or a folder.")
+def _list_export_paths(target: Path, name: str) -> list[Path]:
+    if target.suffix.lower() in EXPORT_ENDINGS and not target.is_dir():
+        return [target.with_suffix(target.suffix.lower())]
+    if target.suffix and not target.is_dir():
+        raise LiminalError(f"The ending of {target.name} says no form; use {', '.join(EXPORT_ENDINGS)}, or a folder.")
     stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name).strip("-") or "study"
-    return [out / f"{stem}{ending}" for ending in EXPORT_ENDINGS]
+    return [target / f"{stem}{ending}" for ending in EXPORT_ENDINGS]
 
 
 def add_backup_arguments(parser: argparse.ArgumentParser) -> None:
@@ -297,18 +297,21 @@ def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_backup(arguments: argparse.Namespace) -> int:
     """Write the file and say what it holds."""
-    with TerminalProgress() as shown:
-        held = write_backup(arguments.file, replace=arguments.replace, progress=Progress(shown))
-    print(f"Wrote {arguments.file}: {held.studies:,} studies with {held.answers:,} answers, {held.people:,} people enrolled.")
+    with TerminalProgress() as terminal:
+        contents = write_backup(arguments.file, replace=arguments.replace, progress=Progress(terminal))
+    print(
+        f"Wrote {arguments.file}: {contents.studies:,} studies with {contents.answers:,} answers, {contents.people:,} people "
+        f"enrolled."
+    )
     print("The pictures of their sample sets lie in the folder 'sets' of the data folder; copy it as it is.")
     return 0
 
 
 def run_restore(arguments: argparse.Namespace) -> int:
     """Fill the store and say with what."""
-    with TerminalProgress() as shown:
-        held = restore_backup(arguments.file, replace=arguments.replace, progress=Progress(shown))
-    print(f"Restored {held.studies:,} studies with {held.answers:,} answers, {held.people:,} people enrolled.")
+    with TerminalProgress() as terminal:
+        contents = restore_backup(arguments.file, replace=arguments.replace, progress=Progress(terminal))
+    print(f"Restored {contents.studies:,} studies with {contents.answers:,} answers, {contents.people:,} people enrolled.")
     return 0
 
 

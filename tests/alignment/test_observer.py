@@ -148,9 +148,9 @@ def test_the_next_question_is_a_telling_one_not_asked_before():
     group = np.vstack([certain, torn, certain])
     known = fit_person(group[:0], np.empty(0, int))
     assert choose_next_question(known, group, ["a", "b", "c"])[0] == "b"
-    assert choose_next_question(known, group, ["a", "b", "c"], asked=["b"])[0] in ("a", "c")
+    assert choose_next_question(known, group, ["a", "b", "c"], answered=["b"])[0] in ("a", "c")
     with pytest.raises(LiminalError, match="every image"):
-        choose_next_question(known, group, ["a", "b", "c"], asked=["a", "b", "c"])
+        choose_next_question(known, group, ["a", "b", "c"], answered=["a", "b", "c"])
 
 
 def test_missing_probabilities_are_refused():
