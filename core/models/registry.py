@@ -8,7 +8,9 @@ Nothing heavy is imported before a model is asked for, so that pages can list na
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -65,6 +67,8 @@ ENTRIES = (
     Entry("latent-emotion", "surrogate", "Emotions predicted from the latent (surrogate)", "core.models.builtin.surrogate"),
     Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.builtin.lpips_distance"),
 )
+
+logger = logging.getLogger(__name__)
 
 _loaded: dict[tuple[str, str], Any] = {}
 _lock = threading.RLock()
@@ -133,8 +137,10 @@ def load(name: str, kind: ModelKind, device: str | None = None) -> Any:
             _drop_replaced()
 
             # weights made in a caller's inference mode could never take part in a gradient
+            began = time.perf_counter()
             with torch.inference_mode(False):
                 _loaded[key] = load_anew(entry, target)
+            logger.info("loaded the %s %s on %s in %.2f s", kind, name, target, time.perf_counter() - began)
         return _loaded[key]
 
 
