@@ -20,20 +20,20 @@ with words:
         st.page_link(navigation.build_page(navigation.PHONE), label="Try it: who gets in?", icon=":material/arrow_forward:")
 with picture:
     try:
-        walk = cache.cached_strip()
+        strip = cache.cached_strip()
         components.show_strip(
-            [asset_url(frame) for frame in walk.frames],
-            [components.FrameDistances(each.title, each.distances, each.threshold) for each in walk.judgements],
+            [asset_url(frame) for frame in strip.frames],
+            [components.FrameDistances(scores.title, scores.distances, scores.threshold) for scores in strip.judgements],
             key="walk",
             start="the owner",
             end="a stranger",
             phone=True,
         )
+        recognisers = " and ".join(scores.title for scores in strip.judgements)
         st.html(
             caption_html(
-                f"Both people are generated; nobody real is shown. {' and '.join(each.title for each in walk.judgements)} measured "
-                f"each of the {len(walk.frames)} pictures against the first. Source: {registry.find_entry(walk.generator).title}, "
-                f"made on {walk.date}.",
+                f"Both people are generated; nobody real is shown. {recognisers} measured each of the {len(strip.frames)} pictures "
+                f"against the first. Source: {registry.find_entry(strip.generator).title}, made on {strip.date}.",
                 centre=True,
             )
         )

@@ -1,4 +1,4 @@
-"""The ways in from the home page: a card a page, with real faces of the stored population as its picture."""
+"""Cards of the home page that lead to the other pages, each with faces of the stored population as its picture."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ CARD_FACES = 4
 CARDS_ACROSS = 2
 
 
-def show_page_cards(places: Sequence[PageInfo]) -> None:
-    """One card a page: faces, title, what it answers. The whole card is the link."""
+def show_page_cards(pages: Sequence[PageInfo]) -> None:
+    """One card a page: faces, title, the question it answers. The whole card is the link."""
     try:
         wall = cache.cached_population(GENERATOR).wall
     except LiminalError:
         wall = ()
     with st.container(key="ways"):
-        columns = [column for _ in places[::CARDS_ACROSS] for column in st.columns(CARDS_ACROSS, gap="large")]
-        for column, place, first in zip(columns, places, range(0, 1000, CARD_FACES), strict=False):
+        columns = [column for _ in pages[::CARDS_ACROSS] for column in st.columns(CARDS_ACROSS, gap="large")]
+        for column, page, first in zip(columns, pages, range(0, 1000, CARD_FACES), strict=False):
             with column:
-                shown = wall[first : first + CARD_FACES]
-                faces = "".join(f'<img src="{html.escape(asset_url(face.image))}" alt="" loading="lazy">' for face in shown)
-                if faces:
-                    st.html(f'<div class="card-faces">{faces}</div>')
-                st.page_link(navigation.build_page(place), label=place.title)
-                st.html(intro_html(place.question))
+                faces = wall[first : first + CARD_FACES]
+                images = "".join(f'<img src="{html.escape(asset_url(face.image))}" alt="" loading="lazy">' for face in faces)
+                if images:
+                    st.html(f'<div class="card-faces">{images}</div>')
+                st.page_link(navigation.build_page(page), label=page.title)
+                st.html(intro_html(page.question))

@@ -1,11 +1,9 @@
 """Words and HTML for numbers, faces and studies.
 
 Words come before numbers, and every number says what it is. Shares are in [0, 1], distances in a recogniser's own unit.
-Everything that
-comes from data or users is escaped. ``show_planted_effects`` states what was planted in simulated answers; the note stored with
-a study says
-the same for those who check it. (Not called ``html``: Streamlit puts ``ui/`` on ``sys.path``, where it would hide the standard
-module.)
+Everything that comes from data or users is escaped. ``show_planted_effects`` states what was planted in simulated answers; the
+note stored with a study says the same for those who check it. (Not called ``html``: Streamlit puts ``ui/`` on ``sys.path``, where
+it would hide the standard module.)
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ VERDICTS: dict[Verdict, str] = {"open": "would unlock", "closed": "stays locked"
 
 
 def judge_distance(distance: float | None, threshold: float) -> Verdict:
-    """What a phone would do; 'none' where no face was found."""
+    """Whether a phone would unlock at this distance; 'none' where no face was found."""
     if distance is None or not math.isfinite(distance):
         return "none"
     return "open" if distance < threshold else "closed"
@@ -42,7 +40,7 @@ def format_one_in(rate: float) -> str:
 
 
 def describe_sample_type(sample_type: str, step: float) -> str:
-    """What a sample is, in words; ``step`` as in the table of pairs."""
+    """A sample type in words; ``step`` as in the table of pairs."""
     titles = {
         "genuine": "the base itself",
         "positive": f"a step of {step:g}",
@@ -136,43 +134,43 @@ def study_source(study: Study) -> str:
 
 
 def study_badges_html(study: Study) -> str:
-    """Kind, source and whether it is open, as HTML."""
-    told = [("kind", STUDY_KINDS[study.plan.kind])]
-    named = {"human": "people", "simulated": "simulated", "model": "a model", "published": "brought in"}
-    told.append((study_source(study), named[study_source(study)]))
-    if study.closed and study_source(study) == "human":
-        told.append(("closed", "closed"))
-    marks = "".join(f'<span data-mark="{mark}">{html.escape(text)}</span>' for mark, text in told)
+    """A study's kind, source and, where it is closed, that, as HTML."""
+    source = study_source(study)
+    names = {"human": "people", "simulated": "simulated", "model": "a model", "published": "brought in"}
+    badges = [("kind", STUDY_KINDS[study.plan.kind]), (source, names[source])]
+    if study.closed and source == "human":
+        badges.append(("closed", "closed"))
+    marks = "".join(f'<span data-mark="{mark}">{html.escape(text)}</span>' for mark, text in badges)
     return f'<div class="badges">{marks}</div>'
 
 
 def describe_participation(study: Study, people: int, answers: int) -> str:
-    """How many took part."""
+    """How many people took part and how many answers there are, in words."""
     if study.published and not answers:
         return "Published means; single answers are not known."
     if not answers:
         return "Nobody has answered yet."
-    who = count_noun(people, "simulated observer") if study.source == "simulated" else count_noun(people, "person", "people")
-    return f"{who}, {count_noun(answers, 'answer')}"
+    raters = count_noun(people, "simulated observer") if study.source == "simulated" else count_noun(people, "person", "people")
+    return f"{raters}, {count_noun(answers, 'answer')}"
 
 
 def escape_markdown(text: str) -> str:
-    """A name as it is, where Markdown would be read."""
+    """A name with Markdown's characters escaped."""
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~:$])", r"\\\1", text)
 
 
-def describe_stimulus(shown: Stimulus) -> str:
-    """What a stimulus is."""
-    details = shown.details
-    if shown.is_sentinel:
+def describe_stimulus(stimulus: Stimulus) -> str:
+    """A stimulus in words: its two emotions, or its sample type."""
+    details = stimulus.details
+    if stimulus.is_sentinel:
         return "attention check"
     if details.get("emotion1"):
         return f"{details['emotion1']} or {details['emotion2']}"
     step = details.get("step")
     try:
-        return describe_sample_type(shown.sample_type, float("nan") if step is None else float(step))
-    except KeyError:  # brought in, with a type of its own
-        return shown.sample_type.replace("_", " ")
+        return describe_sample_type(stimulus.sample_type, float("nan") if step is None else float(step))
+    except KeyError:  # imported, with a type of its own
+        return stimulus.sample_type.replace("_", " ")
 
 
 NOBODY_WAS_ASKED = "Nobody was asked. The answers come from simulated observers: a program that answers as people might."
@@ -217,15 +215,15 @@ PLANTED_REMAINDER = "Everything else that you see comes out by itself: it was no
 
 
 def show_planted_effects(study: Study) -> None:
-    """The relations that were planted, one under the other; a note of another making as it was written."""
-    from core.studies.observers.simulation import PLANTED
+    """The relations that were planted, one under the other; another study's note is shown as it was written."""
+    from core.studies.observers.simulation import PLANTED  # SciPy
 
     known = PLANTED[study.plan.kind]
     if not study.note.startswith(known):
         st.html(caption_html(study.note or "What was planted is not known."))
         return
     rows = "".join(
-        f"<li><b>{html.escape(title)}</b><p>{html.escape(told)}</p></li>" for title, told in PLANTED_EFFECTS[study.plan.kind]
+        f"<li><b>{html.escape(title)}</b><p>{html.escape(text)}</p></li>" for title, text in PLANTED_EFFECTS[study.plan.kind]
     )
     st.html(f'<ul class="reasons planted">{rows}</ul>')
     st.html(caption_html(f"{PLANTED_REMAINDER} {study.note.removeprefix(known)}".strip()))

@@ -11,7 +11,7 @@ from ui import ASSETS, PAGES, components, jobs
 
 @dataclass(frozen=True)
 class PageInfo:
-    """A page: file in pages/, name, address, what it answers, and its shorter name in the masthead."""
+    """A page: its file in pages/, title, address, the question it answers, and its shorter title in the masthead."""
 
     file: str
     title: str
@@ -93,7 +93,7 @@ YOU = PageInfo(
 NEXT_QUESTION = PageInfo("next_question.py", "Next question", "next-question")
 """A page that is gone; links to it lead to Align."""
 FROM = "from"
-"""In the address of a page: the page that is gone and led there."""
+"""Parameter in a page's address: the page that is gone, whose links lead there now."""
 MODELS = PageInfo(
     "models.py",
     "Models",
@@ -103,30 +103,30 @@ MODELS = PageInfo(
 IMPORT = PageInfo("import_ratings.py", "Bring in answers", "import")
 TAKE_PART = PageInfo("take_part.py", "A study", "take-part")
 MASTHEAD_GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES, YOU), (DISAGREEMENT, STATISTICS, COMPARE, MAP, ALIGN))
-"""In the masthead: faces to make, people to ask, and what it means."""
-MAIN_PAGES = (HOME, *(place for group in MASTHEAD_GROUPS for place in group))
+"""In the masthead: making faces, asking people, analysing the answers."""
+MAIN_PAGES = (HOME, *(page for group in MASTHEAD_GROUPS for page in group))
 LINKED_PAGES = (IMPORT, NEXT_QUESTION, MODELS, TAKE_PART)
 """Reached from other pages, or by a link that was sent."""
 
 
-def build_page(place: PageInfo) -> st.Page:
+def build_page(page: PageInfo) -> st.Page:
     """Streamlit's object for a page."""
     return st.Page(
-        PAGES / place.file,
-        title=place.title if place in (HOME, TAKE_PART) else f"{place.title} · Liminal",
-        url_path=place.url or None,
-        default=place is HOME,
+        PAGES / page.file,
+        title=page.title if page in (HOME, TAKE_PART) else f"{page.title} · Liminal",
+        url_path=page.url or None,
+        default=page is HOME,
     )
 
 
 def run_app() -> None:
-    """Lay the style sheet and the masthead, then run the page that was asked for."""
+    """Show the masthead, then run the page that the address names."""
     jobs.enter_session_context()
     st.set_page_config(page_title="Liminal", page_icon=str(ASSETS / "icon.svg"), layout="wide", initial_sidebar_state="collapsed")
-    pages = {place: build_page(place) for place in (*MAIN_PAGES, *LINKED_PAGES)}
+    pages = {page: build_page(page) for page in (*MAIN_PAGES, *LINKED_PAGES)}
     current = st.navigation(list(pages.values()), position="hidden")
     st.html(ASSETS / "style.css")
-    if current.url_path == TAKE_PART.url:  # somebody who was sent a link sees the study and nothing else
+    if current.url_path == TAKE_PART.url:  # a rater sees the study and nothing else
         current.run()
         components.sync_theme()
         return
@@ -134,15 +134,15 @@ def run_app() -> None:
         st.page_link(pages[HOME], label=HOME.title)
         for number, group in enumerate(MASTHEAD_GROUPS):
             with st.container(horizontal=True, key=f"masthead-{number}", gap="medium", width="content"):
-                for place in group:
-                    st.page_link(pages[place], label=place.short or place.title)
+                for page in group:
+                    st.page_link(pages[page], label=page.short or page.title)
         components.sync_theme(current.url_path)
     current.run()
     show_footer()
 
 
 def show_footer() -> None:
-    """What every page owes its reader."""
+    """The note below every page: what its faces are, and what the numbers do not prove."""
     with st.container(key="foot"):
         st.markdown(
             "Unless you bring a photo, no face here belongs to a real person: a network made them. "

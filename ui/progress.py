@@ -1,4 +1,4 @@
-"""A running job on the page: what is being done, how many visitors are ahead, how far it is, and a button that stops it.
+"""A running job on the page: its stage, how many are ahead in the queue, how far it is, and a button that stops it.
 
 ``queue_spinner`` is for short work of the page's own script, which waits for a network that others use too.
 """
@@ -29,10 +29,10 @@ def describe_queue(others: int) -> str:
 
 @contextmanager
 def queue_spinner(words: str) -> Iterator[None]:
-    """As ``st.spinner``, and below it how many are ahead.
+    """As ``st.spinner``, and below it how many are ahead in the queue.
 
-    The line is written by the thread that waits, so that a script which is stopped, because its tab was closed or something else
-    was chosen, leaves the queue there and then.
+    The line is written by the thread that waits: a script that is stopped, because its tab was closed or something else was chosen,
+    raises there and leaves the queue at once.
     """
     with st.spinner(words):
         line = st.empty()
@@ -48,11 +48,11 @@ def queue_spinner(words: str) -> Iterator[None]:
 POLL_SECONDS = 0.7
 
 PictureAddress = Callable[[NDArray[np.uint8]], str]
-"""A picture -> where the browser finds it."""
+"""A picture (H, W, 3) -> its address for the browser."""
 
 
 def show_progress_bar(job: Job) -> None:
-    """Progress and the way to stop. Called from a fragment that runs every POLL_SECONDS."""
+    """How far a job is, and a button to stop it. Called from a fragment that runs every POLL_SECONDS."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.progress(job.stage.fraction, text=_describe_progress(job))
         if st.button("Stop", key=f"stop-{job.id}", icon=":material/close:", disabled=job.cancel.is_set()):
@@ -63,7 +63,7 @@ def show_progress_bar(job: Job) -> None:
 
 
 def _describe_progress(job: Job) -> str:
-    """What is being done, and how many others are ahead: at the start, or at the networks that all share."""
+    """The job's stage, and how many are ahead: in the queue of jobs, or in the queue for a network."""
     if job.status == "waiting":
         return describe_queue(get_job_manager().ahead(job)) or job.stage.message
     others, since = job.ahead_in_queue
@@ -73,7 +73,7 @@ def _describe_progress(job: Job) -> str:
 
 
 def show_outcome(job: Job) -> None:
-    """What became of a job that gave no result."""
+    """Why a job has no result: it failed, or it was stopped."""
     if job.status == "failed":
         st.error(job.error)
     elif job.status == "stopped":
@@ -81,20 +81,20 @@ def show_outcome(job: Job) -> None:
 
 
 def build_search_runs(events: Iterable[Any], limit: float, address: PictureAddress = face_url) -> list[components.SearchCurve]:
-    """SearchSteps so far -> one Run each: the best face and how its distance fell."""
+    """SearchSteps so far -> one curve a run: the best face and how its distance fell."""
     steps: dict[int, list[SearchStep]] = {}
     for event in events:
         if isinstance(event, SearchStep):
             steps.setdefault(event.run, []).append(event)
     runs = []
-    for _, of_run in sorted(steps.items()):
-        picture = next((step.image for step in reversed(of_run) if step.image is not None), None)
-        best = of_run[-1].distance
+    for _, run_steps in sorted(steps.items()):
+        picture = next((step.image for step in reversed(run_steps) if step.image is not None), None)
+        best = run_steps[-1].distance
         verdict = markup.judge_distance(best, limit)
         runs.append(
             components.SearchCurve(
                 src=None if picture is None else address(picture),
-                curve=[(step.iteration, step.distance if math.isfinite(step.distance) else None) for step in of_run],
+                curve=[(step.iteration, step.distance if math.isfinite(step.distance) else None) for step in run_steps],
                 words=markup.VERDICTS[verdict] + (f", {best:.2f}" if math.isfinite(best) else ""),
                 verdict=verdict,
             )
@@ -111,7 +111,7 @@ def show_searches(
     key: str,
     address: PictureAddress = face_url,
 ) -> None:
-    """The best face of every search so far and its falling distance. address: where the browser finds a picture."""
+    """The best face of every search so far and its falling distance. address: gives a picture's address."""
     runs = build_search_runs(list(events), limit, address)
     if runs:
         components.show_search_chart(
@@ -125,7 +125,7 @@ def show_searches(
 
 
 def poll_job(job_id: str) -> Job:
-    """One look at a job from a fragment that runs every POLL_SECONDS: its bar; once it has ended, the whole page runs again."""
+    """The job's bar, from a fragment that runs every POLL_SECONDS; once it has ended, the whole page runs again."""
     job = get_job_manager().get(job_id)
     if job is None or job.finished:
         st.rerun()
@@ -135,5 +135,5 @@ def poll_job(job_id: str) -> Job:
 
 @st.fragment(run_every=POLL_SECONDS)
 def watch_job(job_id: str) -> None:
-    """A job's bar until it ends; then the whole page runs again and shows what came of it."""
+    """A job's bar until it ends; then the whole page runs again and shows the outcome."""
     poll_job(job_id)

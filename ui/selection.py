@@ -1,8 +1,7 @@
 """Selections in the page's address: the item that is open, choices under short names, and the page of a long list.
 
-Opening an item writes its name to the address; closing removes it. Widgets show words, the address holds short names. Defaults
-are left
-out of the query string, and a value that is not among the choices is ignored.
+Opening an item writes its name to the address; closing removes it. Widgets show words, the address holds short names. Defaults are
+left out of the query string, and a value that is not among the choices is ignored.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ ITEM_PARAMETER = "item"
 
 
 def select_item(name: str) -> None:
-    """Look at the one that was pressed."""
+    """Open the item that was pressed."""
     st.query_params[ITEM_PARAMETER] = name
 
 
 def clear_item() -> None:
-    """Look at none."""
+    """Close the open item."""
     st.query_params.pop(ITEM_PARAMETER, None)
 
 
 def selected_item() -> str | None:
-    """The one that is looked at."""
+    """The item that is open; None where none is."""
     return st.query_params.get(ITEM_PARAMETER)
 
 
@@ -46,15 +45,14 @@ def bound_choice(
     help: str | None = None,
     hidden: bool = False,
 ) -> str:
-    """One of several; what the address says wrongly is passed over. titles: name -> words; default: the first one."""
+    """A widget for one of several names, bound to ``key`` of the address. titles: name -> words; default: the first one."""
     usual = default if default in names else names[0]
-    asked = st.query_params.get(key)
+    stored = st.query_params.get(key)
     widget = f"choice-{key}"
-    st.session_state[widget] = asked if asked in names else usual
-    shown = titles or {}
+    st.session_state[widget] = stored if stored in names else usual
 
     def title(name: str) -> str:
-        return shown.get(name, name)
+        return (titles or {}).get(name, name)
 
     settings: dict[str, Any] = {
         "key": widget,
@@ -71,20 +69,20 @@ def bound_choice(
 
 
 def bound_slider(label: str, low: float, high: float, usual: float, step: float, key: str, *, width: int = 340) -> float:
-    """A slider."""
-    asked = read_number(key, low, high)
+    """A slider bound to ``key`` of the address; ``usual`` where the address names no value."""
+    stored = read_number(key, low, high)
     widget = f"choice-{key}"
-    st.session_state[widget] = usual if asked is None else asked
+    st.session_state[widget] = usual if stored is None else stored
     return float(st.slider(label, low, high, step=step, key=widget, on_change=_store_choice, args=(key, widget, None), width=width))
 
 
 def write_choice(key: str, name: str) -> None:
-    """Put a choice into the address, for callbacks."""
+    """Write a choice to the address, for callbacks."""
     st.query_params[key] = name
 
 
 def _store_choice(key: str, widget: str, usual: str | None) -> None:
-    """What is usual needs no place in the address."""
+    """Write a widget's value to the address; a default is left out of the query string."""
     value = st.session_state[widget]
     if usual is not None and value == usual:
         st.query_params.pop(key, None)
@@ -95,5 +93,5 @@ def _store_choice(key: str, widget: str, usual: str | None) -> None:
 def paginate(total: int, size: int, key: str, **options: Any) -> slice:
     """The rows of the page that was chosen; where all fit on one there is nothing to choose. options: of ``st.pagination``."""
     pages = -(-total // size)
-    place = st.pagination(pages, key=key, **options) if pages > 1 else 1
-    return slice((place - 1) * size, min(place * size, total))
+    page = st.pagination(pages, key=key, **options) if pages > 1 else 1
+    return slice((page - 1) * size, min(page * size, total))

@@ -214,7 +214,7 @@ def _ask_question(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
         src=pictured[now.stimulus],
         key="you-question",
         on_answer=answered,
-        told=told,
+        feedback=told,
         right=right,
     )
     if you.n:

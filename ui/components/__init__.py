@@ -1,11 +1,8 @@
-"""Components with their own JavaScript that show faces: each is a .js and a .css file in this folder, mounted by a function
-that says what it takes.
+"""Components with their own JavaScript that show faces: each is a .js and a .css file of this folder, mounted by a function.
 
 Faces in groups, a gallery, an interpolation strip, the wall of strangers under a threshold, running searches, rankings with
-intervals,
-activations (paper B, Fig. 8), boundary samples with their paths over the map (paper B, Fig. 6), a morph under a slider, and the
-face map
-(points that can be moved, magnified and drawn around; face images where they do not overlap).
+intervals, activations (paper B, Fig. 8), boundary samples with their paths over the map (paper B, Fig. 6), a morph under a slider,
+and the face map (points that can be moved, magnified and drawn around; face images where they do not overlap).
 """
 
 from __future__ import annotations
@@ -44,13 +41,13 @@ def mount(name: str, inner: str = "", *, parts: tuple[str, ...] = ()) -> Any:
         f"liminal_{name}",
         html=f'<div class="{name}-root">{inner}</div>',
         css=_read_source(name, "css"),
-        js="\n".join(_read_source(each, "js") for each in (*parts, name)),
+        js="\n".join(_read_source(file, "js") for file in (*parts, name)),
         isolate_styles=False,
     )
 
 
 def pick_callback(key: str, on_pick: Callable[[str], None]) -> Callable[[], None]:
-    """The callback of a component's ``picked`` value: hands on the id of what was pressed."""
+    """The callback of a component's ``picked`` value: passes on the id of what was pressed."""
 
     def picked() -> None:
         identifier = st.session_state[key].get("picked")
@@ -64,7 +61,7 @@ Verdict = Literal["open", "closed", "none"]
 
 
 def sync_theme(page: str = "") -> None:
-    """Tells the whole document whether the theme is light or dark, and the masthead which page is open; again when that changes.
+    """Tell the whole document whether the theme is light or dark, and the masthead which page is open; again when that changes.
 
     page: its address, "" for the first.
     """
@@ -120,7 +117,7 @@ def show_gallery(gallery: Gallery, selected: str, *, on_pick: Callable[[str], No
 
 @dataclass(frozen=True)
 class FrameDistances:
-    """What one recogniser says of each frame of a walk: distances (None where no face was found) and its threshold."""
+    """One recogniser's distances from a strip's first frame to each frame (None where no face was found), and its threshold."""
 
     title: str
     distances: Sequence[float | None]
@@ -138,14 +135,14 @@ def show_strip(
     playable: bool = True,
     at: int = 0,
 ) -> None:
-    """A face walking from the first picture to the last, with the verdict of exactly the picture shown; the first opinion leads."""
-    lead, *others = opinions
+    """A face turning from the first picture to the last, with the verdict of exactly the picture shown, by the first recogniser."""
+    guard, *others = opinions
     mount("walk")(
         data={
             "frames": list(frames),
-            "recogniser": lead.title,
-            "distances": list(lead.distances),
-            "threshold": lead.threshold,
+            "recogniser": guard.title,
+            "distances": list(guard.distances),
+            "threshold": guard.threshold,
             "others": [asdict(other) for other in others],
             "start": start,
             "end": end,
@@ -159,7 +156,7 @@ def show_strip(
 
 @dataclass(frozen=True)
 class ThresholdMark:
-    """A ready-made threshold."""
+    """A threshold to choose with one press."""
 
     value: float
     label: str
@@ -167,7 +164,7 @@ class ThresholdMark:
 
 @dataclass(frozen=True)
 class WallTile:
-    """A stranger on the wall."""
+    """A stranger on the wall, with its distance to the owner."""
 
     id: str
     src: str
@@ -243,19 +240,19 @@ def show_search_chart(
 
 @dataclass(frozen=True)
 class RankedTile:
-    """One tile. at, low, high: places on the score's range, 0 to 1, None where there are none."""
+    """One tile. at, low, high: the score and its interval as positions on the score's range, 0 to 1; None where there are none."""
 
     id: str
     pictures: Sequence[str]  # addresses, from above to below
     alt: str
     place: str  # in the ranking
     score: str
-    words: Sequence[str]  # what was said, a line each
+    words: Sequence[str]  # the answers, a line each
     interval: str = ""
     at: float | None = None
     low: float | None = None
     high: float | None = None
-    mark: str = ""  # what speaks against believing the score
+    mark: str = ""  # a caveat on the score
 
 
 def show_ranking(
@@ -267,9 +264,9 @@ def show_ranking(
     on_pick: Callable[[str], None],
     selected: str | None = None,
 ) -> None:
-    """``ends``: what the ends of the range are called; ``zero``: where nothing lies on it, 0 to 1, None: at its beginning.
+    """Tiles in the order of their scores. ``on_pick`` is called with the id of the tile that was pressed.
 
-    ``on_pick`` is called with the id of the tile that was pressed.
+    ends: names of the range's ends. zero: the position of a score of 0 on it, 0 to 1; None: at its beginning.
     """
     mount("ranking")(
         data={"tiles": [asdict(tile) for tile in tiles], "ends": list(ends), "zero": zero, "selected": selected},
@@ -306,9 +303,13 @@ def show_activations(rows: Sequence[Activation], *, key: str, on_pick: Callable[
     mount("activations")(data={"rows": [asdict(row) for row in rows]}, key=key, on_picked_change=pick_callback(key, on_pick))
 
 
+MapPosition = tuple[float, float]
+"""Shares of the first and of the second emotion of a pair, in [0, 1]."""
+
+
 @dataclass(frozen=True)
 class BoundaryFace:
-    """One face: its tile, its way over the map and where it ended; ``src`` and ``place`` are None until it is made."""
+    """One face: its tile, its path over the map and its position there; ``src`` and ``place`` are None until it is made."""
 
     id: str
     src: str | None = None
@@ -331,7 +332,7 @@ class BoundaryGroup:
 
 @dataclass(frozen=True)
 class BaseFace:
-    """The face that all others started from."""
+    """The face that all others start from."""
 
     src: str
     alt: str
@@ -370,10 +371,10 @@ def show_boundary_map(
 
 @dataclass(frozen=True)
 class MorphVoice:
-    """What one network says along the row: six shares a frame (None while it is not made), and where its answer flips."""
+    """One network along the row: six shares a frame (None while it is not made), and where its answer flips."""
 
     title: str
-    part: str  # what it had to do with the making
+    part: str  # whether it steered
     shares: Sequence[Sequence[float] | None]
     flip: float | None  # in [0, 1] of the way; None: it never does
 
@@ -387,9 +388,10 @@ def show_morph_row(
     key: str,
     follow: bool = False,
 ) -> None:
-    """``frames``: addresses, None while a frame is not made; ``pair``: from which of ``emotions`` to which.
+    """A row of faces under a slider, and every network's shares along it.
 
-    ``follow``: scroll there when it first appears.
+    frames: addresses, None while a frame is not made; pair: from which of ``emotions`` to which; follow: scroll there when it first
+    appears.
     """
     mount("morph")(
         data={
@@ -408,7 +410,7 @@ FACE_MAP_PARTS = ("map_points", "map_thinning")
 
 @dataclass(frozen=True)
 class MapPoint:
-    """A face at a place of its own on the map: one that was just made, or one that has a name there."""
+    """A face drawn at its own position on the map: one that was just made, or one that has a name there."""
 
     x: float
     y: float
@@ -446,8 +448,8 @@ def show_face_map(
             "sets": list(sets),
             "colour": dict(colour),
             "selected": pack_bits(selected),
-            "marked": [asdict(each) for each in marked],
-            "extras": [asdict(each) for each in extras],
+            "marked": [asdict(point) for point in marked],
+            "extras": [asdict(point) for point in extras],
         },
         key=key,
         on_selected_change=chosen,
@@ -460,14 +462,10 @@ def pack_bits(chosen: NDArray[np.bool_]) -> str:
 
 
 def unpack_bits(bits: str, count: int) -> NDArray[np.bool_]:
-    """The same back; whatever a browser sends, ``count`` values."""
+    """The inverse of ``pack_bits``: ``count`` values, whatever a browser sends."""
     try:
         content = np.frombuffer(base64.b64decode(str(bits), validate=True), np.uint8)
     except ValueError:
         content = np.zeros(0, np.uint8)
-    found = np.unpackbits(content, bitorder="little")[:count].astype(bool)
-    return np.pad(found, (0, count - len(found)))
-
-
-MapPosition = tuple[float, float]
-"""Shares of the first and of the second emotion of a pair, in [0, 1]."""
+    chosen = np.unpackbits(content, bitorder="little")[:count].astype(bool)
+    return np.pad(chosen, (0, count - len(chosen)))

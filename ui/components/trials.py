@@ -1,5 +1,4 @@
-"""Components that ask: a block of timed trials of a study, single emotion questions at one's own pace, and the rater's code
-that the browser stores.
+"""Components that ask: timed trials of a study, single emotion questions at one's own pace, and the rater's code in the browser.
 
 A block's answers go to the server's own route; a single question's answer goes to the page and to no study.
 """
@@ -40,9 +39,9 @@ def run_trial_block(
     key: str,
     on_finished: Callable[[], None],
 ) -> None:
-    """``trials``: in the order in which they are asked; ``study``: its token; ``total``: all trials of this rater.
+    """A block of timed trials, in the order of ``trials``. ``on_finished`` is called once the server has acknowledged every answer.
 
-    ``on_finished`` is called when the server has acknowledged every answer.
+    study: its token; total: all trials of this rater.
     """
 
     def finished() -> None:
@@ -72,25 +71,25 @@ def ask_emotion(
     src: str,
     key: str,
     on_answer: Callable[[Mapping[str, Any]], None],
-    told: str = "",
+    feedback: str = "",
     right: bool | None = None,
 ) -> None:
-    """``number``: of the question, from 0; ``told``: a sentence on the one before, ``right``: whether it had been guessed.
+    """One face and six emotions to answer with. ``on_answer`` gets {number, stimulus, emotion, milliseconds}.
 
-    ``on_answer`` gets {number, stimulus, emotion, milliseconds}.
+    number: of the question, from 0; feedback: a sentence on the one before; right: whether its answer had been guessed.
     """
 
     def answered() -> None:
-        given = st.session_state[key].get("answered")
-        if given:
-            on_answer(given)
+        answer = st.session_state[key].get("answered")
+        if answer:
+            on_answer(answer)
 
     mount("question", parts=("presses",))(
         data={
             "number": number,
             "stimulus": stimulus,
             "src": src,
-            "told": told,
+            "told": feedback,
             "right": None if right is None else "yes" if right else "no",
             "emotions": list(EMOTIONS),
         },
@@ -100,7 +99,7 @@ def ask_emotion(
 
 
 def remember_code(study: str, code: str = "", *, forget: bool = False) -> str:
-    """Keep ``code`` under the study's token, or (without one) the code that is kept: '' until the browser has told it."""
+    """Store ``code`` in the browser under the study's token -> the code stored there, '' until the browser has sent it."""
     value = mount("remembered")(
         data={"study": study, "code": code, "forget": forget},
         key=f"remembered-{study.encode().hex()}",  # a token may hold '__', which a component's key must not

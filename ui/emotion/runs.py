@@ -15,6 +15,7 @@ from core.figures.theme import format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress, Stage
+from core.sampling.bases import Base
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores, DenoisingStep
 from ui import cache
@@ -22,7 +23,6 @@ from ui.cache import SharedResultCache
 from ui.components import MapPosition
 
 if TYPE_CHECKING:
-    from core.sampling.bases import Base
     from core.sampling.emotion.morph import EmotionMorph
     from core.sampling.sample_set import SampleSet
 
@@ -137,8 +137,6 @@ def cached_morphs() -> SharedResultCache:
 
 
 def _load_base(configuration: EmotionConfiguration) -> Base:
-    from core.sampling.bases import Base  # PyTorch
-
     base = cache.cached_gallery(configuration.generator).base(configuration.base or "")
     return Base(base.latent, base.seed)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
+from core.sampling.bases import Base
 from core.sampling.configuration import IdentityConfiguration, numpy_generator, sample_seed
 from ui import cache, photo, pictures
 from ui.cache import SharedResultCache
@@ -20,7 +21,6 @@ from ui.photo import VisitorPhoto
 from ui.pictures import face_url, picture_url
 
 if TYPE_CHECKING:
-    from core.sampling.bases import Base
     from core.sampling.interpolation import InterpolationStrip
     from core.sampling.sample_set import SampleSet
 
@@ -39,8 +39,6 @@ class IdentityRequest:
 
     def bases(self) -> list[Base]:
         """The chosen base first, then three others of the gallery, drawn by the seed."""
-        from core.sampling.bases import Base  # PyTorch
-
         gallery, seed = cache.cached_gallery(self.configuration.generator), self.configuration.seed
         if self.visitor_photo is None:
             base = gallery.base(self.base_id)

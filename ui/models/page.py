@@ -1,10 +1,8 @@
-"""The page 'Models': every model with its source, permitted use and size, a trial of each, and adding, labelling, preparing and
-removing custom ones.
+"""The page 'Models': every model with its source, permitted use and size; trying, adding, labelling, preparing and removing them.
 
-Descriptions need torch and are read in the background. A custom model is added by a path on this computer or by the name of a
-hub
-repository, with a clear verdict; which output of a custom classifier means which emotion is shown, and corrected where the
-guess was wrong.
+Descriptions need torch and are read in the background. A custom model is added by a path on this computer or by the name of a hub
+repository, with a clear verdict; which output of a custom classifier means which emotion is shown, and corrected where the guess
+was wrong.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.custom import catalogue
 from core.models.custom.catalogue import CLASSES
+from core.models.custom.manager import add_model
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.stored.scores import is_precomputed, needs_precomputing
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def start_model_job(slot: str, key: Any, title: str, work: Callable[[Progress], Any]) -> None:
-    """Begin anew, whatever ``slot`` of the session held; where too much waits already, that is said instead."""
+    """Start a job in ``slot`` of the session, whatever it held; where too much waits already, an error is shown instead."""
     st.session_state.pop(slot, None)
     try:
         find_or_start_job(slot, key, title, work)
@@ -47,8 +46,8 @@ def start_model_job(slot: str, key: Any, title: str, work: Callable[[Progress], 
 
 def show_until_done(slot: str) -> Job | None:
     """The job of ``slot`` once it is done; before that its bar is shown, and where it failed or was stopped, why."""
-    kept = st.session_state.get(slot)
-    job = get_job_manager().get(kept[1]) if kept else None
+    stored = st.session_state.get(slot)
+    job = get_job_manager().get(stored[1]) if stored else None
     if job is None:
         return None
     if not job.finished:
@@ -62,7 +61,7 @@ ADDING_SLOT = "models-adding"
 
 
 def show_add_form() -> None:
-    """The form, then how far it is, then what came of it."""
+    """The form, then how far the job is, then its outcome."""
     if not owner_gate.is_allowed():
         st.html(
             caption_html(
@@ -71,14 +70,14 @@ def show_add_form() -> None:
         )
         return
     with st.expander("Add a model of your own", icon=":material/add:", expanded=ADDING_SLOT in st.session_state):
-        kind = st.selectbox("What it is", list(CLASSES), format_func=lambda each: CLASSES[each].title, key="own-class")
-        described = CLASSES[kind]
-        source = st.text_input("Where it is", key="own-source", placeholder=described.source)
+        kind = st.selectbox("What it is", list(CLASSES), format_func=lambda name: CLASSES[name].title, key="own-class")
+        model_class = CLASSES[kind]
+        source = st.text_input("Where it is", key="own-source", placeholder=model_class.source)
         name = st.text_input("How it is to be called", key="own-name", placeholder="such as ffhq-1024")
         title = st.text_input("Its name for people", key="own-title")
         licence = st.text_input("Licence of its weights, if you know it", key="own-licence")
-        options = st.text_input("Options", key="own-options", placeholder='{"truncation": 0.7}') if described.options else ""
-        for option, meaning in described.options.items():
+        options = st.text_input("Options", key="own-options", placeholder='{"truncation": 0.7}') if model_class.options else ""
+        for option, meaning in model_class.options.items():
             st.html(caption_html(f"{option}: {meaning}"))
         if st.button("Check and add it", type="primary", key="own-add", disabled=not (source.strip() and name.strip())):
             _start_adding(name.strip(), kind, source.strip(), title.strip(), licence.strip(), options)
@@ -86,7 +85,7 @@ def show_add_form() -> None:
 
 
 def parse_options(text: str) -> dict[str, Any]:
-    """The options field -> options. Raises LiminalError where it is no JSON object."""
+    """The text of the options field -> options. Raises LiminalError where it is no JSON object."""
     if not text.strip():
         return {}
     try:
@@ -106,10 +105,8 @@ def _start_adding(name: str, kind: str, source: str, title: str, licence: str, t
         st.error(str(error))
         return
 
-    def work(told: Progress) -> AddedModel:
-        from core.models.custom.manager import add_model
-
-        return add_model(name, kind, source, options=options, title=title, weights_licence=licence, progress=told)
+    def work(progress: Progress) -> AddedModel:
+        return add_model(name, kind, source, options=options, title=title, weights_licence=licence, progress=progress)
 
     start_model_job(ADDING_SLOT, (name, kind, source, text), f"Adding {name}", work)
 
@@ -128,15 +125,15 @@ LABELS_ACROSS = 3
 
 
 def correct_labels(entry: Entry, outputs: Mapping[int, str]) -> None:
-    """The outputs by their own names, one to be chosen for each feeling, and the button that checks and keeps the choice."""
-    own = entry.custom
-    assert own is not None
+    """The outputs by their own names, one to be chosen for each feeling, and the button that checks and stores the choice."""
+    custom = entry.custom
+    assert custom is not None
     slot = f"labels-{entry.name}"
     with st.expander("Which output means which feeling?", icon=":material/label:", expanded=slot in st.session_state):
         st.html(
             caption_html("Guessed from the network's own words. Where a guess is wrong, choose another output for that feeling.")
         )
-        now = {emotion: int(own.options["labels"][emotion]) for emotion in EMOTIONS}
+        current = {emotion: int(custom.options["labels"][emotion]) for emotion in EMOTIONS}
         chosen = {}
         for first in range(0, len(EMOTIONS), LABELS_ACROSS):
             for column, emotion in zip(st.columns(LABELS_ACROSS), EMOTIONS[first : first + LABELS_ACROSS], strict=True):
@@ -144,14 +141,14 @@ def correct_labels(entry: Entry, outputs: Mapping[int, str]) -> None:
                     chosen[emotion] = st.selectbox(
                         emotion.capitalize(),
                         list(outputs),
-                        index=list(outputs).index(now[emotion]),
+                        index=list(outputs).index(current[emotion]),
                         format_func=lambda number: f"{number}: {outputs[number]}",
                         key=f"{slot}-{emotion}",
                     )
         st.button(
             "Use these",
             key=f"use-{slot}",
-            disabled=chosen == now,
+            disabled=chosen == current,
             on_click=_start_label_check,
             args=(entry, chosen),
             help="The network is checked again; what was prepared for the pages has to be prepared again.",
@@ -161,22 +158,20 @@ def correct_labels(entry: Entry, outputs: Mapping[int, str]) -> None:
 
 
 def _start_label_check(entry: Entry, chosen: dict[str, int]) -> None:
-    own = entry.custom
-    assert own is not None
+    custom = entry.custom
+    assert custom is not None
 
-    def work(told: Progress) -> AddedModel:
-        from core.models.custom.manager import add_model
-
+    def work(progress: Progress) -> AddedModel:
         return add_model(
-            own.name,
-            own.model_class,
-            own.source,
-            options={**own.options, "labels": chosen},
-            title=own.title,
-            weights_licence=own.weights_licence,
-            data_licence=own.data_licence,
+            custom.name,
+            custom.model_class,
+            custom.source,
+            options={**custom.options, "labels": chosen},
+            title=custom.title,
+            weights_licence=custom.weights_licence,
+            data_licence=custom.data_licence,
             replaces=True,
-            progress=told,
+            progress=progress,
         )
 
     start_model_job(f"labels-{entry.name}", tuple(chosen.items()), f"Changing {entry.name}", work)
@@ -215,7 +210,7 @@ def show_models() -> None:
 
 def _load_descriptions(key: tuple[tuple[str, bool], ...]) -> dict[str, ModelDescription]:
     def work(_: object) -> dict[str, ModelDescription]:
-        from core.models.checking import describe_all_models
+        from core.models.checking import describe_all_models  # PyTorch
 
         return describe_all_models()
 
@@ -226,15 +221,15 @@ def _load_descriptions(key: tuple[tuple[str, bool], ...]) -> dict[str, ModelDesc
         progress.show_outcome(job)
     else:
         progress.watch_job(job.id)
-    found: dict[str, ModelDescription] = st.session_state.get(DESCRIBED, {})  # what was read last, while it is read anew
-    return found
+    descriptions: dict[str, ModelDescription] = st.session_state.get(DESCRIBED, {})  # the last ones, while they are read anew
+    return descriptions
 
 
 def _show_model(entry: registry.Entry, described: ModelDescription | None) -> None:
     with st.container(border=True, key=f"model-{entry.name}"):
         words, actions = st.columns([7, 2], gap="medium", vertical_alignment="center")
         with words:
-            st.html(_show_model_card(entry, described))
+            st.html(_model_card_html(entry, described))
             if described is not None and described.outputs and owner_gate.is_allowed():
                 correct_labels(entry, described.outputs)
             _show_trial(entry)
@@ -264,7 +259,7 @@ def _show_model(entry: registry.Entry, described: ModelDescription | None) -> No
                     st.button("Remove it", key=f"remove-{entry.name}", on_click=_remove_model, args=(entry.name,))
 
 
-def _show_model_card(entry: registry.Entry, described: ModelDescription | None) -> str:
+def _model_card_html(entry: registry.Entry, described: ModelDescription | None) -> str:
     origin = "added here" if entry.custom else "comes with Liminal"
     if needs_precomputing(entry):
         origin += ", ready for the pages" if is_precomputed(entry.name) else ", not prepared for the pages yet"
@@ -293,7 +288,7 @@ def _show_model_card(entry: registry.Entry, described: ModelDescription | None) 
 
 def _start_trial(name: str) -> None:
     def work(_: object) -> TryoutResult:
-        from core.models.checking import try_out
+        from core.models.checking import try_out  # PyTorch
 
         return try_out(name)
 
@@ -301,36 +296,36 @@ def _start_trial(name: str) -> None:
 
 
 def _start_precompute(name: str) -> None:
-    def work(told: Progress) -> str:
-        from core.sampling.building.precompute import precompute_model
+    def work(progress: Progress) -> str:
+        from core.sampling.building.precompute import precompute_model  # PyTorch
 
-        made = precompute_model(name, progress=told)
-        return " ".join((made.words, *made.skipped))
+        report = precompute_model(name, progress=progress)
+        return " ".join((report.words, *report.skipped))
 
     start_model_job(f"{TRYING}-{name}", name, f"Preparing {name}", work)
 
 
 def _show_trial(entry: registry.Entry) -> None:
-    """How the last trial of this session went, or how far it is."""
+    """The outcome of this session's last trial of a model, or how far it is."""
     job = show_until_done(f"{TRYING}-{entry.name}")
     if job is None:
         return
     if isinstance(job.result, str):
         st.success(job.result)
         return
-    tried: TryoutResult = job.result
-    if tried.findings:
-        st.error("It does not do what it should: " + " ".join(tried.findings))
+    result: TryoutResult = job.result
+    if result.findings:
+        st.error("It does not do what it should: " + " ".join(result.findings))
     else:
-        st.success(describe_trial(tried))
+        st.success(describe_trial(result))
 
 
-def describe_trial(tried: TryoutResult) -> str:
+def describe_trial(result: TryoutResult) -> str:
     """One sentence about a model that passed."""
-    speed = f"{tried.milliseconds:.0f} ms" if tried.milliseconds >= 10 else f"{tried.milliseconds:.1f} ms"
-    timed = "" if math.isnan(tried.milliseconds) else f" {speed} {tried.unit},"
-    memory = f" {format_bytes(tried.bytes_in_memory)} in memory," if tried.bytes_in_memory else ""
-    return f"It does what it should:{timed}{memory} on {describe_device(tried.device)}."
+    speed = f"{result.milliseconds:.0f} ms" if result.milliseconds >= 10 else f"{result.milliseconds:.1f} ms"
+    timed = "" if math.isnan(result.milliseconds) else f" {speed} {result.unit},"
+    memory = f" {format_bytes(result.bytes_in_memory)} in memory," if result.bytes_in_memory else ""
+    return f"It does what it should:{timed}{memory} on {describe_device(result.device)}."
 
 
 def describe_device(name: str) -> str:
@@ -349,5 +344,5 @@ def format_bytes(count: int) -> str:
 
 
 def _remove_model(name: str) -> None:
-    with contextlib.suppress(LiminalError):  # somebody else was faster
+    with contextlib.suppress(LiminalError):  # another session has removed it already
         catalogue.remove_custom_model(name)
