@@ -38,9 +38,13 @@ else:
 
 
 def score_strangers(view: PhoneState, owner: PhoneOwner) -> PopulationScores:
-    """Every stranger against the owner. Raises LiminalError where the recogniser on guard found no face in the owner."""
+    """Every stranger against the owner.
+
+    Raises LiminalError where the recogniser on guard has not judged the population, or found no face in the owner.
+    """
+    strangers = cache.cached_population(view.generator, view.recogniser)
     owner.descriptor(view.recogniser)
-    return score_population(cache.cached_population(view.generator, view.recogniser), owner.descriptors, view.recogniser)
+    return score_population(strangers, owner.descriptors, view.recogniser)
 
 
 STRANGER_JOB = "stranger_job"
