@@ -163,7 +163,7 @@ def begin_alignment(
         return Inputs(study_inputs, reference_inputs[classifier])
 
     def learner(name: str) -> Learner:
-        from core.alignment.networks import load_learner
+        from core.alignment.networks import load_learner  # PyTorch
 
         return load_learner(name)
 

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError, safe_open
 from scipy.special import softmax
 
 from core.alignment.configuration import AlignmentConfiguration, Split
@@ -32,18 +34,25 @@ from core.analysis.encode import select_answers
 from core.analysis.estimate import Array, Basis, name_sources
 from core.analysis.study_data import StudyData
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.models.weights import ROOT
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
+from core.sampling.images import quantise, to_images
 from core.sampling.stored.reference import TEMPERATURE_TEACHERS, ReferenceSet, load_reference_set
 from core.studies.library import Library
 from core.studies.ratings import Task
 from core.writing import write_bytes
 
 if TYPE_CHECKING:
+    import safetensors.torch as tensor_files
+    import torch
     from torch import Tensor
-
+else:
+    torch = lazy_import("torch")
+    tensor_files = lazy_import("safetensors.torch")
 
 IndexArray = NDArray[np.intp]
 
@@ -259,8 +268,6 @@ MADE_WITH = "made_with"
 
 def find_reference_embeddings(generator: str, name: str, folder: Path | None = None) -> Tensor | None:
     """The rows (F, E) stored under ``name``; None where there are none, or of another encoder or reference population."""
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(_reference_path(generator, folder), framework="pt") as file:
             is_current = (file.metadata() or {}).get(MADE_WITH) == hash_reference_models(generator) and name in file.keys()  # noqa: SIM118
@@ -271,10 +278,8 @@ def find_reference_embeddings(generator: str, name: str, folder: Path | None = N
 
 def save_reference_embeddings(generator: str, rows: Mapping[str, Tensor], folder: Path | None = None) -> Path:
     """Write rows by the names under which they are looked for -> the file."""
-    from safetensors.torch import save
-
     path = _reference_path(generator, folder)
-    write_bytes(path, save(dict(rows), metadata={MADE_WITH: hash_reference_models(generator)}))
+    write_bytes(path, tensor_files.save(dict(rows), metadata={MADE_WITH: hash_reference_models(generator)}))
     return path
 
 
@@ -332,10 +337,7 @@ def load_study_inputs(
     progress = progress or Progress()
 
     def make() -> Tensor:
-        import torch
-
-        from core.alignment.networks import prepare_inputs
-        from core.sampling.images import to_images
+        from core.alignment.networks import prepare_inputs  # PyTorch
 
         parts = []
         for start in range(0, len(images), IMAGES_PER_BATCH):
@@ -361,8 +363,6 @@ def load_reference_inputs(
     Kept a hundred at a time: after a stop no more than these are made again, and fewer or more faces share what there is.
     alongside: classifiers that read the faces too where some have to be made, as making them takes far longer.
     """
-    import torch
-
     progress = progress or Progress()
     parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
     for start in range(0, len(labels), FACES_PER_FILE):
@@ -414,11 +414,7 @@ def _load_inputs_of_seeds(
         ) is not None
 
     def make_missing(classifier: str) -> None:
-        import torch
-
-        from core.alignment.networks import prepare_inputs
-        from core.models import registry
-        from core.sampling.images import quantise
+        from core.alignment.networks import prepare_inputs  # PyTorch
 
         maker = registry.load(generator, "generator")
         missing = [name for name in wants if name == classifier or not is_stored(name)]
@@ -447,8 +443,6 @@ def _load_inputs_of_seeds(
 
 def load_picture(library: Library, set_id: str, sample_id: str) -> NDArray[np.uint8]:
     """A stored picture, uint8 (H, W, 3). Raises LiminalError where it cannot be read."""
-    from PIL import Image
-
     content, _ = library.picture(set_id, sample_id)
     try:
         with Image.open(io.BytesIO(content)) as picture:
@@ -470,16 +464,13 @@ def _group_by_size(pictures: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[n
 
 def _load_or_make(folder: Path, what: str, make: Callable[[], Tensor]) -> Tensor:
     """The tensor of a file named by what it is, else made and kept; a damaged file is made again."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file, save
-
     path = folder / input_file_name(what)
     try:
-        return load_file(path)["inputs"]
+        return tensor_files.load_file(path)["inputs"]
     except (OSError, SafetensorError, KeyError):
         tensor = make()
     try:
-        write_bytes(path, save({"inputs": tensor.contiguous()}))
+        write_bytes(path, tensor_files.save({"inputs": tensor.contiguous()}))
     except OSError as error:
         raise LiminalError(f"Nothing can be written to {folder}: free some space or choose another LIMINAL_DATA_DIR.") from error
     return tensor

@@ -10,11 +10,15 @@ import datetime as dt
 import hashlib
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from safetensors.numpy import save
 
 import core
+from core.alignment.alignment import Alignment, begin_alignment
+from core.alignment.configuration import AlignmentConfiguration
+from core.alignment.data import load_reference_rows, save_reference_embeddings
 from core.alignment.store import (
     AFTER_PREFIX,
     BEFORE_PREFIX,
@@ -25,12 +29,13 @@ from core.alignment.store import (
     curve_to_record,
     write_json,
 )
+from core.analysis.study_data import build_study_data
 from core.errors import LiminalError
 from core.progress import Progress
+from core.studies.demonstration import load_demonstration
+from core.studies.library import Library
 from core.writing import write_bytes
 
-if TYPE_CHECKING:
-    from core.alignment.alignment import Alignment
 PRETRAINED_COMMAND = "python -m core assets alignment"
 
 
@@ -41,13 +46,7 @@ def build_pretrained(work: Path, *, folder: Path = PRETRAINED_FOLDER, progress: 
 
     Raises LiminalError where the demonstration is missing or its people are not simulated.
     """
-    from core.alignment import data, train
-    from core.alignment.alignment import begin_alignment
-    from core.alignment.configuration import AlignmentConfiguration
-    from core.alignment.data import load_reference_rows
-    from core.analysis.study_data import build_study_data
-    from core.studies.demonstration import load_demonstration
-    from core.studies.library import Library
+    from core.alignment import train  # PyTorch
 
     emotion_study = next(demonstration for demonstration in load_demonstration() if demonstration.study.plan.kind == "emotion")
     library = Library()
@@ -55,14 +54,12 @@ def build_pretrained(work: Path, *, folder: Path = PRETRAINED_FOLDER, progress: 
     alignment = begin_alignment(material, library, AlignmentConfiguration(classifiers=(PRETRAINED_CLASSIFIER,)), folder=work)
     shutil.rmtree(alignment.store.folder / PRETRAINED_CLASSIFIER, ignore_errors=True)  # what was stored before
     train.train_group(alignment, progress)
-    data.save_reference_embeddings(alignment.labels.generator, load_reference_rows(alignment.labels, work / "inputs"), folder)
+    save_reference_embeddings(alignment.labels.generator, load_reference_rows(alignment.labels, work / "inputs"), folder)
     return save_pretrained(alignment, folder)
 
 
 def save_pretrained(alignment: Alignment, folder: Path = PRETRAINED_FOLDER) -> dict[str, Any]:
     """Write an alignment's group model as the one that comes with the package -> its card, which is written last."""
-    from safetensors.numpy import save
-
     if alignment.answers.source != "simulated":
         raise LiminalError("Only a model that learned from simulated people may come with the package; these are not.")
     weights, people = alignment.store.weights(PRETRAINED_CLASSIFIER, "group"), alignment.answers.basis.raters

@@ -24,18 +24,29 @@ from numpy.typing import NDArray
 
 from core.alignment.alignment import Alignment
 from core.alignment.data import IndexArray
-from core.alignment.observer import EMOTION_COUNT, MIN_PROBABILITY, PARAMETER_COUNT, PersonPosterior, information_roots
-from core.alignment.observer import person_probabilities as observed
+from core.alignment.observer import (
+    EMOTION_COUNT,
+    MIN_PROBABILITY,
+    PARAMETER_COUNT,
+    PersonPosterior,
+    information_roots,
+    person_probabilities,
+)
 from core.analysis.choices import jensen_shannon_divergence, shannon_entropy
 from core.analysis.estimate import Array
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
+from core.sampling.images import quantise, to_pictures
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
-
+else:
+    torch = lazy_import("torch")
 
 NATS_PER_BIT = float(np.log(2.0))
 MAX_TARGETS = 200
@@ -167,13 +178,9 @@ def search_controversial(
 
     Half a minute for four on two cores. Raises LiminalError where that MLP has not learned, and for numbers that make no sense.
     """
-    import torch
-
-    from core.alignment.networks import predict_probabilities
-    from core.alignment.train import load_group_network
-    from core.models import registry
-    from core.models.engine.engine import device_turn
-    from core.sampling.images import quantise, to_pictures
+    from core.alignment.networks import predict_probabilities  # PyTorch
+    from core.alignment.train import load_group_network  # PyTorch
+    from core.models.engine.engine import device_turn  # PyTorch
 
     if not 1 <= count <= 64 or not 0 <= steps <= 1000:
         raise LiminalError("Choose 1 to 64 images and 0 to 1,000 steps.")
@@ -212,7 +219,7 @@ def search_controversial(
             images = quantise(generator.decode(latents))
             group = predict_probabilities(network, encoder.embed(images).cpu().clone()).double().numpy()
     progress.stage("Made", 1.0)
-    individual = observed(posterior.mode[None], group)[0]
+    individual = person_probabilities(posterior.mode[None], group)[0]
     pictures = to_pictures(images)
     order = np.argsort(-jensen_shannon_divergence(individual, group))
     return [
@@ -230,8 +237,6 @@ def search_controversial(
 
 def person_log_probabilities(posterior: PersonPosterior, logs: Tensor) -> Tensor:
     """The group's log probabilities (N, 6) -> the person's (N, 6), at the mode of what is known of them. Differentiable."""
-    import torch
-
     mode = torch.from_numpy(posterior.mode).to(logs.dtype)
     lapse = torch.sigmoid(mode[-1])
     clear = (mode[0].exp() * logs.clamp_min(float(np.log(MIN_PROBABILITY))) + mode[1 : EMOTION_COUNT + 1]).softmax(dim=1)
@@ -272,8 +277,6 @@ def _climb_latents(
     progress: Progress,
 ) -> Tensor:
     """Adam towards images where the person says the first and the group the second emotion of each row's pair."""
-    import torch
-
     if not steps:
         return latents
     rows, you, most = torch.arange(len(latents)), torch.from_numpy(pairs[:, 0]), torch.from_numpy(pairs[:, 1])
@@ -293,15 +296,11 @@ def _climb_latents(
 
 def _surrogate_features(logits: Tensor) -> Tensor:
     """The surrogate's logits (N, C, 6) -> features of the linear map: one, logits, log of the mean probabilities."""
-    import torch
-
     mean = logits.softmax(dim=2).mean(dim=1).clamp_min(MIN_PROBABILITY).log()
     return torch.cat([torch.ones(len(logits), 1), logits.flatten(1) / 10, mean], dim=1)
 
 
 def _fit_readout(seen: Tensor, logs: Tensor) -> Tensor:
     """Ridge regression from the surrogate's features to the group's log probabilities of the same faces."""
-    import torch
-
     weights: Tensor = torch.linalg.solve(seen.T @ seen + RIDGE * torch.eye(seen.shape[1]), seen.T @ logs)
     return weights

@@ -24,17 +24,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 
 from core.data_folder import data_folder
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.weights import ROOT
 from core.writing import write_bytes
 
 if TYPE_CHECKING:
+    import safetensors.torch as tensor_files
     from torch import Tensor
 
     from core.studies.storage.tables import Deletion
     from core.studies.store import Store
+else:
+    tensor_files = lazy_import("safetensors.torch")
 
 
 @dataclass(frozen=True)
@@ -120,12 +127,9 @@ class AlignmentStore:
 
     def weights(self, classifier: str, stage: str, rater: str = "") -> dict[str, Tensor]:
         """The tensors that learned. Raises LiminalError where they are missing or damaged."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         path = self._file(classifier, stage, rater, ".safetensors")
         try:
-            return load_file(path)
+            return tensor_files.load_file(path)
         except (OSError, SafetensorError) as error:
             raise LiminalError(
                 f"The weights {path} are missing or damaged; delete the folder beside them and align again."
@@ -191,9 +195,7 @@ def hash_rater(rater: str) -> str:
 def _serialise_weights(weights: Mapping[str, Tensor] | bytes) -> bytes:
     if isinstance(weights, bytes):
         return weights
-    from safetensors.torch import save
-
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    return tensor_files.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
 
 
 def curve_to_record(curve: Curve) -> dict[str, Any]:
@@ -267,9 +269,6 @@ def install_pretrained(store: AlignmentStore, folder: Path | None = None) -> boo
     A missing, damaged or foreign one is passed over: the group then learns. Loads no torch. Raises OSError where nothing can be
     written.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load, save
-
     folder = folder or PRETRAINED_FOLDER
     if store.has(PRETRAINED_CLASSIFIER, "group"):
         return False
@@ -280,7 +279,7 @@ def install_pretrained(store: AlignmentStore, folder: Path | None = None) -> boo
         content = (folder / f"{PRETRAINED_NAME}.safetensors").read_bytes()
         if hashlib.sha256(content).hexdigest() != card["sha256"]:
             return False
-        tensors, curve = load(content), curve_from_record(card["curve"])
+        tensors, curve = load_arrays(content), curve_from_record(card["curve"])
         before, after = (
             Probabilities(tensors[f"{start}images"], tensors[f"{start}reference"]) for start in (BEFORE_PREFIX, AFTER_PREFIX)
         )
@@ -288,5 +287,5 @@ def install_pretrained(store: AlignmentStore, folder: Path | None = None) -> boo
         return False
     weights = {key.removeprefix(WEIGHTS_PREFIX): value for key, value in tensors.items() if key.startswith(WEIGHTS_PREFIX)}
     store.write(PRETRAINED_CLASSIFIER, "base", "", before)
-    store.write(PRETRAINED_CLASSIFIER, "group", "", after, save(weights), curve)
+    store.write(PRETRAINED_CLASSIFIER, "group", "", after, save_arrays(weights), curve)
     return True

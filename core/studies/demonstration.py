@@ -236,7 +236,7 @@ class DemonstrationSize:
 
 def make_identity_set(size: DemonstrationSize, seed: int, work: Path, progress: Progress) -> SampleSet:
     """All batches as one set."""
-    from core.sampling.identity import IdentityPanel, generate_identity_batch
+    from core.sampling.identity import IdentityPanel, generate_identity_batch  # PyTorch
 
     configuration = IdentityConfiguration(seed=seed, generator=DEMONSTRATION_GENERATOR, strategy=size.strategy)
     batches = []
@@ -252,7 +252,7 @@ def make_identity_set(size: DemonstrationSize, seed: int, work: Path, progress: 
 
 def make_emotion_sets(size: DemonstrationSize, seed: int, work: Path, progress: Progress) -> list[SampleSet]:
     """One set a pair of emotions, by paper B's two stages."""
-    from core.sampling.emotion.generate import generate_emotion_set
+    from core.sampling.emotion.generate import generate_emotion_set  # PyTorch
 
     sets = []
     for index, (emotion1, emotion2) in enumerate(size.pairs):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from core.data_folder import ASSETS
+from core.data_folder import ASSETS, data_folder
 from core.errors import LiminalError
 from core.sampling.datasets.data_set import DataSet
 from core.sampling.datasets.storage import MANIFEST
@@ -48,8 +48,6 @@ class Library:
 
     def __init__(self, folder: Path | None = None, demonstration: Path = DEMONSTRATION_SETS) -> None:
         if folder is None:
-            from core.data_folder import data_folder
-
             folder = data_folder() / "sets"
         self.folder, self.demonstration = folder, demonstration
         self.data_sets = DataSetRegister(folder.parent / "data-sets")
@@ -180,8 +178,6 @@ class DataSetRegister:
 
     def __init__(self, register: Path | None = None) -> None:
         if register is None:
-            from core.data_folder import data_folder
-
             register = data_folder() / "data-sets"
         self.register = register
 

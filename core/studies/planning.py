@@ -20,17 +20,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
+from core.sampling.bases import Base
 from core.sampling.configuration import numpy_generator, sample_seed
 from core.sampling.emotion.configuration import EmotionConfiguration, order_emotions
 from core.sampling.sample_set import SELECTED_KEY, SampleSet
+from core.sampling.stored.reference import ReferenceSet, load_reference_set
 from core.studies.library import Library
 from core.studies.study import Kind, RatingPlan, Stimulus, Study
 
 if TYPE_CHECKING:
-    from core.sampling.stored.reference import ReferenceSet
-
+    from scipy import special
+else:
+    special = lazy_import("scipy.special")  # a rater is enrolled without it
 
 SENTINEL_PROBABILITY = 0.9
 """A sentinel's probability under every classifier is above this (raw, uncalibrated: calibrated ones hardly ever are)."""
@@ -139,8 +143,6 @@ def prepare_study(
         count = EMOTION_SENTINELS if sentinels is None else sentinels
         missing = count - sum(stimulus.is_sentinel for stimulus in stimuli)
         if missing > 0:
-            pass
-
             first = next(iter(sets.values())).emotion
             checks, note = make_sentinels(first, missing, progress)
             notes += [note] if note else []
@@ -226,9 +228,7 @@ def _check_count(count: int | None, usual: int, available: int, what: str) -> in
 
 def list_sentinel_candidates(reference: ReferenceSet, classifiers: Sequence[str]) -> list[tuple[int, str]]:
     """(place in the reference population, emotion) of its unanimous faces; emotions take turns, so that a few cover many."""
-    from scipy.special import softmax  # a rater is enrolled without SciPy
-
-    p = np.stack([softmax(reference.of(name).astype(np.float64), axis=1) for name in classifiers])  # (classifiers, N, 6)
+    p = np.stack([special.softmax(reference.of(name).astype(np.float64), axis=1) for name in classifiers])  # (classifiers, N, 6)
     emotions = find_agreement(p)
     turns: Counter[int] = Counter()
     candidates = []
@@ -246,8 +246,6 @@ def make_sentinels(
 
     configuration: of the set that they are shown with; its generator and classifiers are meant.
     """
-    from core.sampling.stored.reference import load_reference_set  # as above
-
     reference = load_reference_set(configuration.generator)
     candidates = list_sentinel_candidates(reference, configuration.classifiers)
     emotions = Counter(emotion for _, emotion in candidates)
@@ -262,9 +260,8 @@ def make_sentinels(
     )
     if not candidates:
         return None, note
-    from core.sampling.bases import Base
-    from core.sampling.emotion.generate import generate_base_set
-    from core.sampling.emotion.judging import EmotionPanel
+    from core.sampling.emotion.generate import generate_base_set  # PyTorch
+    from core.sampling.emotion.judging import EmotionPanel  # PyTorch
 
     chosen = candidates[:count]
     first = chosen[0][1]

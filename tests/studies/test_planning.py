@@ -8,7 +8,6 @@ from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.identity import generate_identity_set
-from core.sampling.stored import reference as reference_module
 from core.sampling.stored.reference import ReferenceSet, load_reference_set
 from core.studies import planning
 from core.studies.library import Library
@@ -103,7 +102,7 @@ def test_a_study_of_nothing_or_of_both_kinds_is_refused(library, two_batches):
 def test_missing_sentinels_are_said_in_one_sentence(library, monkeypatch):
     nobody = {name: np.zeros((50, 6), np.float32) for name in EmotionConfiguration("surprise", "fear").classifiers}
     monkeypatch.setattr(
-        reference_module, "load_reference_set", lambda name: ReferenceSet(name, 0, nobody, dict.fromkeys(nobody, 1.0), "", "")
+        planning, "load_reference_set", lambda name: ReferenceSet(name, 0, nobody, dict.fromkeys(nobody, 1.0), "", "")
     )
     made = prepare_study(library, [library.add(faces(*[ON_BOTH] * 5, SURE))], title="A title")
     assert (made.plan.trials, made.plan.sentinels, made.plan.title) == (5, 1, "A title")

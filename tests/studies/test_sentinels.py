@@ -7,7 +7,6 @@ import torch
 from core.sampling.configuration import sample_seed
 from core.sampling.emotion.judging import EmotionPanel
 from core.sampling.images import quantise
-from core.sampling.stored import reference as reference_module
 from core.sampling.stored.reference import ReferenceSet
 from core.studies import planning
 from core.studies.planning import find_unanimous, list_stimuli
@@ -24,7 +23,7 @@ def with_population(monkeypatch, count):
         logits = {name: judge.logits(images).numpy() for name, judge in panel.classifiers.items()}
     monkeypatch.setattr(type(panel.generator), "sample", lambda self, seeds: 2 * _drawn(seeds))
     reference = ReferenceSet("fake-generator", 0, logits, dict.fromkeys(logits, 1.0), "", "")
-    monkeypatch.setattr(reference_module, "load_reference_set", lambda name: reference)
+    monkeypatch.setattr(planning, "load_reference_set", lambda name: reference)
     monkeypatch.setattr(EmotionPanel, "load", classmethod(lambda cls, asked: dataclasses.replace(panel, reference=reference)))
     return reference
 

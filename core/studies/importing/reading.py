@@ -114,8 +114,6 @@ def read_file(source: bytes | Path, name: str = "", *, encoding: str | None = No
     Raises LiminalError with one sentence for what is no table: empty, a picture, a workbook, the wrong encoding, two columns of
     one name, more than MAX_ROWS rows or MAX_BYTES bytes, an export of a later version.
     """
-    pass
-
     name = name or (source.name if isinstance(source, Path) else "the file")
     with open_source(source, name) as stream:
         head = stream.read(16)
