@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # MKL multiplies matrices in another order by where in memory they lie and by which of its rows a row is, so that a row's last bits
 # would hang on its neighbours (seen on AMD Zen 4; core.models.device.run_in_chunks promises otherwise). Its reproducible mode does
-# not, at the same speed and, for the models that come with Liminal, with the same bytes. It has to be said before the first product.
+# not, at the same speed and, for the built-in models, with the same bytes. It has to be set before the first product.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 LOG_VARIABLE = "LIMINAL_LOG"

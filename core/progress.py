@@ -18,7 +18,7 @@ _listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", def
 
 
 def send_notice(message: str) -> None:
-    """Say in one sentence that work goes on in another way than it was asked for: to whoever listens, else to the log."""
+    """Report in one sentence that work goes on in another way than asked for: to this thread's listener, else to the log."""
     listener = _listener.get()
     if listener is None:
         logger.warning("%s", message)
@@ -28,7 +28,7 @@ def send_notice(message: str) -> None:
 
 @contextmanager
 def redirect_notices(listener: Callable[[str], None]) -> Iterator[None]:
-    """Within it, this thread's notices go to ``heard``, such as a page's job or a terminal."""
+    """Within it, this thread's notices go to ``listener``, such as a page's job or a terminal."""
     token = _listener.set(listener)
     try:
         yield
@@ -46,7 +46,7 @@ class Stage:
 
 @dataclass
 class Progress:
-    """Handed into long functions. ``report`` receives Stage and the task's own events; ``cancel`` is looked at between batches."""
+    """An argument of long functions. ``report`` receives Stage and the task's own events; ``cancel`` is checked between batches."""
 
     report: Callable[[Any], None] | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -58,15 +58,15 @@ class Progress:
             self.report(event)
 
     def stage(self, message: str, fraction: float) -> None:
-        """Say what is being done and how far the whole is."""
+        """Report what is being done and which share of the whole is done."""
         self.emit(Stage(message, min(max(fraction, 0.0), 1.0)))
 
     def part(self, label: str, index: int, of: int) -> Progress:
-        """The progress of one of ``of`` equal parts: its stages are labelled and moved to its place in the whole."""
+        """The progress of one of ``of`` equal parts: its stages are labelled and scaled to its part of the whole."""
         return self.stretch(index / of, (index + 1) / of, lambda message: f"{label}: {message}")
 
     def stretch(self, low: float, high: float, words: Callable[[str], str] = str) -> Progress:
-        """The progress of the whole from ``low`` to ``high``, its stages in the words of ``said``; cancelled with the whole."""
+        """The progress of the whole from ``low`` to ``high``, its messages changed by ``words``; cancelled with the whole."""
 
         def report(event: Any) -> None:
             if isinstance(event, Stage):

@@ -28,7 +28,7 @@ else:  # PyTorch, after the arguments were checked
     fit_networks, fit_priors = (lazy_import(f"core.models.training.{name}") for name in ("fit_networks", "fit_priors"))
 
 PICTURE_STEPS = {"uvit-prior": 50_000, "clip-mlp": 2000}
-"""Steps of each training, where none are named."""
+"""Steps of each training without --steps."""
 
 
 def check_picture_arguments(arguments: argparse.Namespace) -> None:
@@ -47,7 +47,7 @@ def fit_pictures(arguments: argparse.Namespace, progress: Progress) -> TrainedWe
     sizes = {key: value for key in ("width", "depth") if (value := getattr(arguments, key)) is not None}
     command = f"python -m core train {name} --images {arguments.images.name} --encoder {arguments.encoder}"
     command += f" --seed {arguments.seed} --steps {steps}" + "".join(f" --{key} {value}" for key, value in sizes.items())
-    digest = hashlib.sha256(pictures.vectors.numpy().tobytes()).hexdigest()[:12]  # a state belongs to its pictures
+    digest = hashlib.sha256(pictures.vectors.numpy().tobytes()).hexdigest()[:12]  # a saved state belongs to its pictures
     saved = arguments.out / f"{name}-{arguments.seed}-{digest}.training.safetensors"
     if name == "uvit-prior":
         size = fit_priors.choose_uvit_size(pictures.vectors.shape[1], **sizes)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def check(model: AnyModel) -> CheckReport:
-    """Does a model keep its contract? Whoever adds one runs this. Torch is imported here, not with the package."""
-    from core.models import checking
+    """Check a model against its contract. Whoever adds one runs this."""
+    from core.models import checking  # its modules import this package
 
     return checking.check_model(model)

@@ -62,7 +62,7 @@ class CheckReport:
 
     @property
     def speed(self) -> str:
-        """For people."""
+        """The measured time in words, such as "12.3 ms an image"."""
         return f"{self.milliseconds:.1f} ms {self.unit}"
 
 
@@ -84,7 +84,7 @@ class _ContractCheck:
             self.findings.append(f"{what} fails with {type(error).__name__}: {error}.")
 
     def rows(self, what: str, function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-        """What holds for every function of rows: the same again, the same alone or in other company, and nothing for nothing."""
+        """Check what holds for every function of rows: deterministic, independent of neighbours and order, no rows for no rows."""
         results = function(inputs)
         start = time.perf_counter()
         again = function(inputs)
@@ -99,7 +99,7 @@ class _ContractCheck:
         return results
 
     def gradient(self, what: str, function: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
-        """The contract promises a gradient: it must exist, be finite and not vanish."""
+        """Check the gradient that the contract promises: it exists, is finite and not zero everywhere."""
         with torch.enable_grad():
             moving = inputs.detach().clone().requires_grad_(True)
             result = function(moving)
@@ -111,7 +111,8 @@ class _ContractCheck:
 
 
 def check_model(model: AnyModel) -> CheckReport:
-    """Try a model on a few generated faces and a blank image, and report every breach of its contract. Seconds, no network."""
+    """Run a model on a few generated faces and a blank image, and report every breach of its contract. Takes seconds, no
+    network."""
     check = _ContractCheck()
     with torch.no_grad():
         if isinstance(model, Generator):
@@ -229,7 +230,7 @@ def _check_classifier(check: _ContractCheck, model: Classifier, images: Tensor) 
 
 
 def _check_vectors(check: _ContractCheck, model: Encoder | Prior | Decoder | Surrogate) -> None:
-    """Models of embeddings and latents: the shape of what they give, rows apart from each other, a gradient where promised."""
+    """Check a model of embeddings or latents: shapes, independence of rows, and a gradient where the contract promises one."""
     random = torch.Generator().manual_seed(0)
     function: Callable[[Tensor], Tensor]
     shape: tuple[int, ...]
@@ -288,7 +289,7 @@ def _expect_range(check: _ContractCheck, what: str, values: Tensor) -> None:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """A model as its card and its files tell, without loading it. ``problem``: why it cannot be used, in one sentence."""
+    """A model according to its card and files, without loading it. ``problem``: why it cannot be used, in one sentence."""
 
     source: str
     weights_licence: str
@@ -296,14 +297,14 @@ class ModelDescription:
     not_for: str
     bytes_on_disk: int
     problem: str = ""
-    bytes_in_memory: int = 0  # of the model as it is loaded now; 0 where it is not, or holds no tensors
-    device: str = "cpu"  # that models are loaded on unless they are asked for elsewhere
+    bytes_in_memory: int = 0  # of the loaded model; 0 where it is not loaded or holds no tensors
+    device: str = "cpu"  # the default one of this machine
     outputs: Mapping[int, str] = field(default_factory=dict)  # of an added classifier whose labels can be corrected
 
 
 @dataclass(frozen=True)
 class TryoutResult:
-    """A model loaded and checked. ``findings``: breaches of its contract; an only one where it could not be loaded."""
+    """A model loaded and checked. ``findings``: breaches of its contract, or the reason why it could not be loaded."""
 
     findings: tuple[str, ...]
     milliseconds: float  # of one row; NaN where it could not be loaded
@@ -313,7 +314,7 @@ class TryoutResult:
 
 
 def describe_model(entry: registry.Entry) -> ModelDescription:
-    """The card of a line and the state of its files, which are hashed."""
+    """The model of an entry: its card, and the state of its files, which are hashed."""
     try:
         card = registry.read_card(entry)
     except LiminalError as error:
@@ -333,7 +334,7 @@ def describe_model(entry: registry.Entry) -> ModelDescription:
 
 
 def _read_outputs(entry: registry.Entry) -> dict[int, str]:
-    """An added classifier's own words for its outputs, where its class can tell them."""
+    """Output number -> label of an added classifier, where its class knows them; else empty."""
     if entry.custom is None or "labels" not in entry.custom.options:
         return {}
     code = find_code(entry.module)
@@ -346,7 +347,7 @@ def _read_outputs(entry: registry.Entry) -> dict[int, str]:
 
 
 def describe_all_models() -> dict[str, ModelDescription]:
-    """Every model by its name."""
+    """All models, by name."""
     return {entry.name: describe_model(entry) for entry in registry.list_entries()}
 
 

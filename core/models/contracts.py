@@ -47,7 +47,7 @@ NOT_FOR: Mapping[ModelKind, str] = {
     "encoder": "identifying people or telling what a real person feels",
     "prior": "evidence about real people",
 }
-"""What no model of a kind is for, whoever made it."""
+"""Uses that every model of a kind is unfit for, whoever made it."""
 
 SPEED_UNITS: Mapping[ModelKind, str] = {
     "generator": "an image",
@@ -59,7 +59,7 @@ SPEED_UNITS: Mapping[ModelKind, str] = {
     "decoder": "an embedding",
     "surrogate": "a latent",
 }
-"""What one call of a kind's main function is about, for figures of speed."""
+"""What one row of a kind's main function is, for figures of speed."""
 
 
 class Generator(ABC):
@@ -75,8 +75,7 @@ class Generator(ABC):
     face_points: tuple[tuple[float, float], ...] | None = None
     """Where eyes and corners of the mouth usually lie, x and y in shares of the side; None: not measured yet (``framing``)."""
     differentiable: ClassVar[bool] = True
-    """Whether ``decode`` has a gradient. Without one no search climbs through it and no photograph's latent is found
-    (``core.sampling.inversion``)."""
+    """Whether ``decode`` has a gradient. Gradient search and inversion (``core.sampling.inversion``) need one."""
 
     @property
     def name(self) -> str:
@@ -88,7 +87,7 @@ class Generator(ABC):
         return math.sqrt(self.latent_dim)
 
     def sample(self, seeds: Sequence[int]) -> Tensor:
-        """One standard normal latent a seed -> (N, latent_dim) on the CPU. A seed gives the same bytes, whatever the others."""
+        """One standard normal latent a seed -> (N, latent_dim) on the CPU; each depends on its own seed alone."""
         rows = [
             torch.randn(self.latent_dim, generator=torch.Generator().manual_seed(int(seed)), dtype=torch.float32) for seed in seeds
         ]
@@ -98,18 +97,18 @@ class Generator(ABC):
     def decode(self, latents: Tensor) -> Tensor:
         """(N, latent_dim) -> images (N, 3, image_size, image_size) in [0, 1]. Differentiable where ``differentiable`` says so.
 
-        What this returns is what is shown and what is judged: no filter comes after it.
+        The same image is shown and judged: nothing is applied to it afterwards.
         """
 
     has_draft: ClassVar[bool] = False
     """Whether ``decode_draft`` is another, cheaper picture than ``decode``."""
 
     def decode_draft(self, latents: Tensor) -> Tensor:
-        """A cheaper picture of the same latents, of any size, to climb through or to choose by. Differentiable. Never a result."""
+        """A cheaper picture of the same latents, of any size, for gradient search and previews. Differentiable. Never a result."""
         return self.decode(latents)
 
     def decode_for_search(self, latents: Tensor) -> Tensor:
-        """As ``decode``, without gradient; faster and slightly inexact where a generator has such a path. Never a result."""
+        """As ``decode``, without gradient; a generator may have a faster, slightly inexact path for it. Never a result."""
         with torch.inference_mode():
             return self.decode(latents)
 
@@ -168,7 +167,7 @@ class Recogniser(ABC):
             return vectors
 
     def embed_for_search(self, images: Tensor, boxes: Tensor | None) -> Tensor:
-        """As ``embed``, or a faster path that is slightly off: it ranks a search's candidates, and ``embed`` judges what is kept.
+        """As ``embed``, or a faster, slightly inexact path that ranks a search's candidates; results are judged by ``embed``.
 
         boxes: (N, 4), where each image's face is expected: left, top, right, bottom in shares of the side, as in
         ``DetectedFaces.boxes``; a faster path may look for the face there alone. None: nothing is expected.
@@ -216,7 +215,8 @@ class PerceptualDistance(ABC):
         """(N, 3, H, W), (N, 3, H, W) -> (N,), 0 for equal images. Differentiable."""
 
     def toward(self, image: Tensor) -> Callable[[Tensor], Tensor]:
-        """One image (1, 3, H, W) -> the distance (N,) of images of its size from it; what can be, is worked out once."""
+        """One image (1, 3, H, W) -> a function: images of its size -> their distance (N,) from it. Its features are computed
+        once."""
         return lambda images: self.distance(images, image.to(images.device).expand_as(images))
 
 
@@ -226,7 +226,7 @@ class Encoder(ABC):
     card: ModelCard
     embedding_dim: int
     spread: Tensor
-    """(embedding_dim,): how much a value counts where two embeddings are compared, > 0 (ones: all alike)."""
+    """(embedding_dim,), > 0: weights of the values where two embeddings are compared; ones: all count alike."""
     device: torch.device
 
     @property
@@ -257,7 +257,7 @@ class Prior(ABC):
 
 
 class Decoder(ABC):
-    """embedding -> latent of a generator; stochastic: another seed, another of the faces that have this embedding."""
+    """embedding -> latent of a generator; stochastic: each seed gives another of the faces that have this embedding."""
 
     card: ModelCard
     embedding_dim: int
@@ -274,10 +274,10 @@ class Decoder(ABC):
 
 
 class Surrogate(ABC):
-    """latent -> what classifiers will say of its image, without making the image: smooth and cheap, and only about right."""
+    """latent -> prediction of classifiers' logits for its image, without making the image: smooth, cheap and approximate."""
 
     card: ModelCard
-    classifiers: tuple[str, ...]  # whose logits it foretells
+    classifiers: tuple[str, ...]  # whose logits it predicts
     device: torch.device
 
     @property

@@ -2,7 +2,7 @@
 
 Three kinds of device: ``cpu``, ``cuda`` (also AMD's, through ROCm) and ``mps`` (Apple). LIMINAL_DEVICE overrides the choice.
 Floating point sums differ between batch sizes (other kernels, other orders). A chunk is therefore always ``size`` rows, filled up
-with zeros, so that a row's result is the same to the byte however many rows were asked for (DESIGN.md, Seeds). Where the device's
+with zeros, so that a row's result is the same to the byte however many rows were asked for. Where the device's
 memory is too small for a chunk, half as many rows go together.
 """
 
@@ -29,7 +29,7 @@ PRECISIONS = ("float16", "bfloat16", "float32")
 """By the names that options have, which are PyTorch's."""
 
 OUT_OF_MEMORY_PHRASES = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "_alloc_failed")
-"""How libraries below say it where they raise a plain RuntimeError: MPS, the processor's allocator, cuDNN and cuBLAS."""
+"""Parts of the messages of libraries that raise a plain RuntimeError: MPS, the processor's allocator, cuDNN and cuBLAS."""
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -88,7 +88,7 @@ def choose_search_precision(device: torch.device) -> torch.dtype:
 def choose_picture_precision(device: torch.device) -> torch.dtype:
     """What large networks that only make pictures compute in: float16 on graphics cards, else float32.
 
-    Diffusion decoders as a whole, of StyleGAN2 the highest resolutions, as it was trained.
+    It holds for all of a diffusion decoder and for the highest resolutions of StyleGAN2, which was trained so.
 
     Half the memory and several times the speed there; a processor has no use for it (dlib's network took twice as long in float16).
     The picture that comes out is judged as it is, so that its precision changes what is made, never a verdict on it.
@@ -97,7 +97,7 @@ def choose_picture_precision(device: torch.device) -> torch.dtype:
 
 
 def find_precision(name: str, device: torch.device) -> torch.dtype:
-    """The precision that an option names; "auto": the one for pictures on this device."""
+    """The precision that an option names; "auto": that of pictures on this device (``choose_picture_precision``)."""
     precision: torch.dtype = choose_picture_precision(device) if name == "auto" else getattr(torch, name)
     return precision
 
@@ -110,7 +110,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def free_cached(device: torch.device) -> None:
-    """Give back what the allocator keeps for later, so that a smaller attempt finds room."""
+    """Empty the allocator's cache, so that a smaller attempt finds room."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -134,7 +134,7 @@ def run_in_chunks(network: Callable[[Tensor], Tensor], rows: Tensor, size: int) 
                     f"The memory of {rows.device} is too small for this model, even for one picture at a time; close what else "
                     "uses it, or set LIMINAL_DEVICE=cpu."
                 ) from error
-        # outside the except clause, so that what the failed attempt held is free
+        # outside the except clause, so that the tensors of the failed attempt are free
         send_notice(f"Not enough memory on {rows.device} for {size} pictures at a time; going on with {size // 2}.")
         size //= 2
         free_cached(rows.device)

@@ -14,14 +14,14 @@ from core.models.photos import PHOTO_SIDE
 from core.progress import Progress
 
 DRAWS = 24
-"""Faces looked at: the mean of so many moves by less than one per cent of the side from draw to draw."""
+"""Faces measured: their mean differs by less than one per cent of the side from draw to draw."""
 BATCH = 4
 CORNER_LANDMARKS = [0, 1, 3, 4]
 """Eyes and corners of the mouth among YuNet's landmarks; the nose moves with the pose."""
 
 
 def find_face_frame(generator: Generator, progress: Progress | None = None) -> NDArray[np.float64]:
-    """Eyes and corners of the mouth (4, 2) in shares of the side: the generator's own statement, else measured on seeded draws.
+    """Eyes and corners of the mouth (4, 2) in shares of the side: as the generator states, else measured on seeded draws.
 
     Measured points are the mean over the faces found, made symmetric. Raises LiminalError where no face is found in any draw.
     """

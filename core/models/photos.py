@@ -33,14 +33,14 @@ MAX_SIDE: Final = 2048  # pixels of the longer side that is kept while looking f
 MIN_FRAME_SIDE: Final = 72  # pixels of the photograph that the frame must hold: a face of about 40 pixels
 MIN_RELATIVE_WIDTH: Final = 1 / 3  # faces narrower than this share of the largest are passers-by and do not count
 REFINEMENT_SCALES: Final = (1.2, 1.4, 1.6, 1.8, 2.0)
-"""Sides of the frame that each further look takes in; their median is used, since YuNet's landmarks jump by a few pixels."""
+"""Sizes, in sides of the frame, at which the face is detected again; the landmarks' median is used, as YuNet's jump by pixels."""
 
 DEFAULT_FRAME: Final = np.array([[0.352, 0.467], [0.648, 0.467], [0.377, 0.800], [0.617, 0.800]])
 """Where eyes and corners of the mouth lie in a generated face, in shares of its side: YuNet's mean over 997 of 1,000 random
 faces of ``dcgan``, made symmetric. A test measures it again."""
 
 FORMATS: Final = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "WEBP": "WebP", "GIF": "GIF"}
-"""Formats that are opened at all; a GIF only to say why it cannot be used."""
+"""Formats that are opened, with their names for people; a GIF only to say why it cannot be used."""
 
 SIGNATURES: Final = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"RIFF", "WebP"))
 NUMBER_WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -93,7 +93,7 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
         raise LiminalError(broken if kind else f"The file is not a picture that can be read; {ADVICE}.") from None
     except Image.DecompressionBombError:
         raise LiminalError(TOO_MANY_PIXELS) from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error):  # Pillow's ways to say 'broken'
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error):  # Pillow's, for damaged files
         raise LiminalError(broken) from None
 
 
@@ -166,7 +166,7 @@ def _cut_square(picture: NDArray[np.uint8], corner: NDArray[np.float64], side: f
 
 
 def _frame(picture: NDArray[np.uint8], landmarks: NDArray[np.float64], frame: NDArray[np.float64]) -> Photo:
-    """Look at the face again, nearer and at fixed sizes, so that the frame does not depend on the photograph's; then cut it."""
+    """Detect the face again at fixed sizes, so that the frame does not depend on the photograph's size; then cut it."""
     corner, side = _fit_square(landmarks, frame)
     if side < MIN_FRAME_SIDE:
         raise LiminalError("The face in the picture is too small to be judged; use one in which it fills more of the picture.")

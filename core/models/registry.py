@@ -2,7 +2,7 @@
 
 Adding a built-in model is one file and one line of ``ENTRIES`` here; ``core.models.check`` is the check that whoever adds one runs.
 Behind the built-in models stand those that a user added by ``python -m core models add`` (``core.models.custom``); ``list_usable``
-leaves out added models whose files are gone or altered, so that one of them does not take the others with it.
+leaves out added models whose files are gone or altered, so that one of them does not make the others unusable.
 Nothing heavy is imported before a model is asked for, so that pages can list names without torch.
 """
 
@@ -39,7 +39,7 @@ else:  # loaded with the first model
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the registry.
+    """An entry of the registry.
 
     module: where the model's functions are: a module, or an object in one ("package.module:NAME"), see ``find_code``. A built-in
     model has ``load(device) -> model`` and ``CARD`` there; a custom one ``load_custom(custom, device)`` and ``make_card(custom)``.
@@ -75,12 +75,12 @@ _lock = threading.RLock()
 
 
 def list_entries() -> tuple[Entry, ...]:
-    """All lines: the built-in models, then those that the user added. Raises LiminalError where the list of these is damaged."""
+    """All entries: the built-in models, then those that the user added. Raises LiminalError where the list of these is damaged."""
     return (*ENTRIES, *(custom_entry(custom) for custom in list_custom_models()))
 
 
 def custom_entry(custom: CustomModel) -> Entry:
-    """The line of an added model."""
+    """The entry of an added model."""
     described = find_class(custom.model_class)
     return Entry(custom.name, described.kind, custom.title or custom.name, described.module, custom)
 
@@ -96,7 +96,7 @@ def list_built_in(kind: ModelKind) -> list[str]:
 
 
 def find_entry(name: str, kind: ModelKind | None = None) -> Entry:
-    """The registry's line for a name. Raises LiminalError with the names there are."""
+    """The entry of a name. Raises LiminalError with the known names."""
     for candidate in list_entries():
         if candidate.name == name and kind in (None, candidate.kind):
             return candidate
@@ -105,7 +105,7 @@ def find_entry(name: str, kind: ModelKind | None = None) -> Entry:
 
 
 def title(name: str) -> str:
-    """What people read for a name; the name itself for a model that is not there any more, of which results may still tell."""
+    """The title of a model; the name itself for one that was removed, as stored results may still name it."""
     return next((candidate.title for candidate in list_entries() if candidate.name == name), name)
 
 
@@ -128,7 +128,8 @@ def load(name: str, kind: Literal["surrogate"], device: str | None = None) -> Su
 
 
 def load(name: str, kind: ModelKind, device: str | None = None) -> Any:
-    """The model, loaded once a process and device, and never changed after; one that was replaced is let go of. Thread-safe."""
+    """The model, loaded once a process and device, and never changed afterwards; models that were replaced are dropped.
+    Thread-safe."""
     entry = find_entry(name, kind)
     target = choose_device(device)
     key = (repr(entry), str(target))
@@ -145,25 +146,25 @@ def load(name: str, kind: ModelKind, device: str | None = None) -> Any:
 
 
 def _drop_replaced() -> None:
-    """Forget models that were replaced or removed since they were loaded."""
+    """Drop models that were replaced or removed since they were loaded."""
     current = {repr(entry) for entry in list_entries()}
     for key in [entry for entry in _loaded if entry[0] not in current]:
         del _loaded[key]
 
 
 def find_loaded(entry: Entry) -> Any:
-    """The model of a line if it is loaded already, on whatever device; else None."""
+    """The model of an entry if it is loaded, on whatever device; else None."""
     return next((model for (line, _), model in list(_loaded.items()) if line == repr(entry)), None)
 
 
 def load_anew(entry: Entry, device: torch.device) -> Any:
-    """The model of a line, loaded anew."""
+    """Load the model of an entry, whether or not it is loaded already."""
     code = find_code(entry.module)
     return code.load(device) if entry.custom is None else code.load_custom(entry.custom, device)
 
 
 def read_card(entry: Entry) -> ModelCard:
-    """Where the model of a line comes from and what it may be used for."""
+    """The card of an entry: where the model comes from and what it may be used for."""
     code = find_code(entry.module)
     described: ModelCard = code.CARD if entry.custom is None else code.make_card(entry.custom)
     return described

@@ -34,7 +34,7 @@ TRAIN_COMMAND = "python -m core train"
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """What a training command left: the network's configuration, its tensors, and the whole card."""
+    """The result of a training command: the network's configuration, its tensors, and the whole card."""
 
     name: str
     path: Path
@@ -67,11 +67,11 @@ def repair_advice(name: str) -> str:
 
 
 def trained_weight_file(name: str) -> WeightFile:
-    """The committed weights as one of a model card's files; their SHA-256 stands in the card beside them."""
+    """The committed weights as a file of a model card; their SHA-256 is read from the JSON card beside them."""
     try:
         sha256 = str(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["sha256"])
     except (OSError, ValueError, KeyError):
-        sha256 = ""  # never equal to a file's, so that ``verified`` says what is wrong
+        sha256 = ""  # differs from every file's, so that ``verified`` says what is wrong
     return WeightFile("trained here", "", f"assets/weights/{name}.safetensors", sha256, f"{TRAIN_COMMAND} {name}")
 
 

@@ -1,4 +1,4 @@
-"""Weight files that come with installed packages: where they lie, and whether they are the right bytes."""
+"""Files of weights: where they lie on this machine, and whether they hold the expected bytes."""
 
 from __future__ import annotations
 

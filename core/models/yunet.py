@@ -39,7 +39,7 @@ THREADS = min(4, os.cpu_count() or 1)
 
 
 class YuNet:
-    """Finds faces. Thread-safe; each image is looked at alone, so its neighbours cannot change the result."""
+    """Finds faces. Thread-safe; images are processed one by one, so that neighbours cannot change a result."""
 
     def __init__(self) -> None:
         self._file = str(DETECTOR_FILE.verified())
@@ -63,7 +63,7 @@ class YuNet:
         longer = max(picture.shape[:2])
         side = min(max(longer, MIN_SIDE), MAX_SIDE)
         faces = self._detect_at(picture, side / longer)
-        if not len(faces):  # a face that fills the picture is found in a smaller one
+        if not len(faces):  # a face that fills the picture is found at half the size
             faces = self._detect_at(picture, side / 2 / longer)
         return faces[np.argsort(-faces[:, 2] * faces[:, 3], kind="stable")]
 

@@ -24,12 +24,12 @@ from core.models.engine.engine import batched
 from core.models.weights import WeightFile
 
 HALF_PRECISION_TAG = 0x01306B47
-"""ncnn's mark in front of weights stored in 16 bits."""
+"""The tag with which ncnn marks weights stored in 16 bits."""
 
 
 @dataclass(frozen=True)
 class NcnnLayer:
-    """One line of the ``.param`` text: what it does, from which blobs to which, with which numbered parameters."""
+    """One line of the ``.param`` text: an operation, its input and output blobs, its numbered parameters."""
 
     operation: str
     name: str
@@ -57,7 +57,7 @@ class NcnnNetwork(nn.Module):
                 self.modules_by_name[layer.name] = module
         if reader.offset != len(weights):
             raise ValueError(f"{len(weights) - reader.offset} bytes of weights are left over")
-        # a blob is let go after its last reader, which keeps the memory of long graphs flat
+        # a blob is dropped after its last reader, which keeps the memory of long graphs flat
         self.last_use = {name: index for index, layer in enumerate(layers) for name in layer.inputs}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ def _make_convolution(layer: NcnnLayer, channels: int, reader: _NcnnWeightReader
 
 
 def _apply_layer(layer: NcnnLayer, inputs: list[Tensor]) -> Tensor:
-    """Layers without weights."""
+    """Compute a layer without weights."""
     if layer.operation == "Split":
         return inputs[0]
     if layer.operation == "Concat":

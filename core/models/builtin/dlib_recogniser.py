@@ -71,7 +71,7 @@ Pictures = NDArray[np.uint8]
 
 
 class DlibFaceFinder:
-    """Finds and cuts faces. Thread-safe; each image is looked at alone, so its neighbours cannot change the result."""
+    """Finds and cuts faces. Thread-safe; images are processed one by one, so that neighbours cannot change a result."""
 
     def __init__(self) -> None:
         self._predictor = dlib.shape_predictor(str(LANDMARKS_FILE.verified()))
@@ -79,11 +79,11 @@ class DlibFaceFinder:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="dlib")
 
     def find_largest(self, pictures: Pictures) -> DetectedFaces:
-        """The largest face of each, in their pixels; NaN rows where there is none."""
+        """The largest face of each picture, in its pixels; NaN rows where there is none."""
         return _to_faces(self._pool.map(self._find, pictures))
 
     def fit_landmarks(self, pictures: Pictures, boxes: NDArray[np.float64]) -> DetectedFaces:
-        """Landmarks in a given box (left, top, right, bottom in shares of the side) of each picture: no detector is asked."""
+        """Landmarks in a given box (left, top, right, bottom in shares of the side) of each picture, without the detector."""
 
         def fit(picture: Picture, box: NDArray[np.float64]) -> NDArray[np.float64]:
             height, width = picture.shape[:2]
@@ -119,14 +119,14 @@ class DlibFaceFinder:
 
 
 def choose_working_size(height: int, width: int) -> tuple[int, int]:
-    """The size at which faces are looked for: the longer side enlarged to 256 or shrunk to 640 pixels, else as it is."""
+    """The size at which faces are detected: the longer side enlarged to 256 or shrunk to 640 pixels, else unchanged."""
     longer = max(height, width)
     side = min(max(longer, MIN_SIDE), MAX_SIDE)
     return max(1, round(height * side / longer)), max(1, round(width * side / longer))
 
 
 def to_working(images: Tensor) -> Tensor:
-    """(N, 3, H, W) in [0, 1] -> the 8-bit pictures that dlib sees, as floats in 0..255; the gradient passes the rounding by."""
+    """(N, 3, H, W) in [0, 1] -> the 8-bit pictures that dlib sees, as floats in 0..255; the gradient ignores the rounding."""
     shrunk = images.clamp(0, 1)
     rounded = _round_grey_levels(shrunk * 255)  # the picture as it is stored, before any enlarging
     size = choose_working_size(images.shape[2], images.shape[3])
@@ -148,7 +148,7 @@ def chip_grid(landmarks: Tensor, size: tuple[int, int]) -> Tensor:
     pixels from edge to edge of it.
     """
     target = (DLIB_TEMPLATE + CHIP_PADDING) / (2 * CHIP_PADDING + 1) * CHIP_SIZE
-    # dlib fits the template to the landmarks; the inverse of the other way's least squares is not the same
+    # dlib fits the template to the landmarks; a least-squares fit the other way is not its inverse
     chip_to_image = torch.cat([fit_similarity(target[None], points) for points in landmarks])
     linear, shift = chip_to_image[:, :, :2], chip_to_image[:, :, 2]
     scale = linear[:, :, 0].norm(dim=1)
@@ -164,7 +164,7 @@ def chip_grid(landmarks: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _round_grey_levels(values: Tensor) -> Tensor:
-    """Round to whole grey levels; the gradient passes as if nothing were rounded."""
+    """Round to whole grey levels; the gradient ignores the rounding."""
     return values + (values.detach().round() - values.detach()) if values.requires_grad else values.round()
 
 
@@ -369,9 +369,9 @@ class DlibRecogniser(Recogniser):
         return batched(self._describe, chips.to(self.device), CHUNK, cache=True)
 
     def embed_for_search(self, images: Tensor, boxes: Tensor | None) -> Tensor:
-        """(N, 3, H, W) -> (N, 128): about 20 times faster and slightly off; whatever is kept is judged by ``embed``.
+        """(N, 3, H, W) -> (N, 128): about 20 times faster and slightly inexact; results are judged by ``embed``.
 
-        The landmarks are fitted in the boxes expected instead of asking the detector, and the network runs in bfloat16 where that
+        The landmarks are fitted in the expected boxes instead of the detector's, and the network runs in bfloat16 where that
         is native. With one box for all of a generator's faces the descriptor moves by 0.05 in the median, with the detector's own
         box by 0.01.
         """

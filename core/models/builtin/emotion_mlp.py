@@ -49,7 +49,7 @@ class EmotionMLPNetwork(nn.Sequential):
 
 
 class EmotionMLP(Classifier):
-    """Image -> embedding -> six logits. Six outputs: there is no 'neutral' to drop."""
+    """Image -> embedding -> six logits; it has no 'neutral' output to drop."""
 
     has_neutral = False
 
@@ -63,7 +63,7 @@ class EmotionMLP(Classifier):
         return self.logits_of(self.encoder.embed(images))
 
     def logits_of(self, embeddings: Tensor) -> Tensor:
-        """(N, E) -> (N, 6). Differentiable: this is what guides the prior."""
+        """(N, E) -> (N, 6). Differentiable; guides the prior."""
         return batched(self.network, embeddings.to(self.device), CHUNK)
 
     @cached_property

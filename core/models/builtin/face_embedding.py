@@ -1,9 +1,9 @@
 """One vector per face: descriptor, penultimate features and outputs of real networks, whitened.
 
-Features of one image, whatever a detector says of it: dlib's descriptor of a fixed crop (where this package's generators put their
+The features of an image need no detector: dlib's descriptor of a fixed crop (where this package's generators put their
 faces), mini-XCEPTION's last feature map averaged over the image, the penultimate layer of the tanh network, and both emotion
 networks' outputs. Each block is standardised and weighted; a principal component analysis of all of them keeps ``embedding_dim``
-values of variance one. The small CNN takes no part: it judges what the others steer.
+values of variance one. The small CNN takes no part, so that it can judge what the others guide.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ EMOTION_NETWORKS = ("mini-xception", "tanh-cnn")
 
 @dataclass(frozen=True)
 class FaceFeatures:
-    """What the networks see in images: values (N, 572) in the order of FEATURE_BLOCKS, and logits (N, 2, 6) of EMOTION_NETWORKS."""
+    """The networks' features of images: values (N, 572) in the order of FEATURE_BLOCKS, and logits (N, 2, 6) of
+    EMOTION_NETWORKS."""
 
     values: Tensor
     logits: Tensor
@@ -78,7 +79,7 @@ class FeatureNetworks:
         self.precision = choose_search_precision(device)
 
     def features(self, images: Tensor) -> FaceFeatures:
-        """(N, 3, S, S) in [0, 1] -> FaceFeatures, in chunks of any size: the caller sees to that."""
+        """(N, 3, S, S) in [0, 1] -> FaceFeatures, in one chunk: the caller cuts the rows into chunks."""
         side = images.shape[3]
         grid = _make_crop_grid(side).to(images)
         chips = grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=True)
@@ -95,7 +96,7 @@ class FeatureNetworks:
 @lru_cache(maxsize=8)
 def _make_crop_grid(side: int) -> Tensor:
     """The fixed crop as a grid (1, 150, 150, 2), the same for all images of a size."""
-    with torch.inference_mode(False):  # one made in inference mode could take part in no gradient
+    with torch.inference_mode(False):  # a grid made in inference mode cannot take part in a gradient
         return chip_grid(torch.tensor(FACE_CROP, dtype=torch.float64)[None] * side, (side, side))
 
 
@@ -105,7 +106,8 @@ class Whitening(nn.Module):
     mean: Tensor
     projection: Tensor
     spread: Tensor
-    """(E,): standard deviation of each component before it was whitened; components of much expression have much of it."""
+    """(E,): standard deviation of each component before it was whitened; components that tell expressions apart have a large
+    one."""
 
     def __init__(self, features: int, embedding_dim: int) -> None:
         super().__init__()

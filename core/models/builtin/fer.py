@@ -48,7 +48,7 @@ MINI_XCEPTION_CARD = ModelCard(
 MINI_XCEPTION_CHUNK = 4
 
 FER_ORDER = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""The outputs of networks trained on FER2013, in our names."""
+"""The outputs of networks trained on FER2013, by the names of EMOTIONS."""
 
 MINI_XCEPTION_WIDTHS = (16, 32, 64, 128)
 
@@ -82,7 +82,7 @@ class _XceptionBlock(nn.Module):
 
 
 def _pool_same(x: Tensor) -> Tensor:
-    """3 x 3 maximum with stride 2 and Keras's padding 'same': where the total is odd, the extra row is at the bottom or right."""
+    """3 x 3 maximum with stride 2 and Keras's padding 'same': of an odd total padding the extra row is at the bottom or right."""
     missing = [(-(-size // 2) - 1) * 2 + 3 - size for size in x.shape[2:]]
     top, left = missing[0] // 2, missing[1] // 2
     return max_pool2d(pad(x, (left, missing[1] - left, top, missing[0] - top), value=-torch.inf), 3, 2)
@@ -120,7 +120,7 @@ class MiniXceptionNetwork(nn.Module):
 
 
 class MiniXception(Classifier):
-    """The whole image is taken as a tight face. 'Neutral' is dropped."""
+    """Takes the whole image as a tight face. 'Neutral' is dropped."""
 
     def __init__(self, network: MiniXceptionNetwork, device: torch.device) -> None:
         self.card = MINI_XCEPTION_CARD
@@ -136,7 +136,7 @@ class MiniXception(Classifier):
 
 
 def read_keras_weights(network: MiniXceptionNetwork, path: Path) -> None:
-    """Fill the network from the HDF5 file. Keras numbers its layers by kind, in the order in which they were made."""
+    """Fill the network from the HDF5 file. Keras numbers its layers by kind, in the order of their creation."""
     with h5py.File(path, "r") as file:
         weights = file["model_weights"]
 
@@ -235,7 +235,7 @@ class TanhCNNNetwork(nn.Module):
 
 
 class TanhCNN(Classifier):
-    """The whole image is taken as a tight face. 'Neutral' is dropped."""
+    """Takes the whole image as a tight face. 'Neutral' is dropped."""
 
     def __init__(self, network: TanhCNNNetwork, device: torch.device) -> None:
         self.card = TANH_CNN_CARD

@@ -73,7 +73,7 @@ class _FlowBlock(nn.Module):
 
 
 class LatentFlow(Decoder):
-    """The flow behind the contract."""
+    """The flow as a Decoder."""
 
     def __init__(self, network: FlowNetwork, device: torch.device, card: ModelCard = CARD) -> None:
         self.card = card

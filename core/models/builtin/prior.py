@@ -99,7 +99,7 @@ class UViT(nn.Module):
 
 
 def run_u_blocks(x: Tensor, before: nn.ModuleList, middle: nn.Module, after: nn.ModuleList) -> Tensor:
-    """(N, T, W) through a U of blocks: what left the first one is handed to the last, of the second to the last but one."""
+    """(N, T, W) through a U of blocks: the first block's output is a skip to the last, the second's to the last but one."""
     skips = []
     for block in before:
         x = block(x)
@@ -132,7 +132,7 @@ def _full_scheduler(train_steps: int, betas: str) -> scheduling_ddpm.DDPMSchedul
 
 
 def make_scheduler(train_steps: int, steps: int, betas: str = DEFAULT_BETAS) -> scheduling_ddpm.DDPMScheduler:
-    """A scheduler of its own for one run: ``steps`` of the ``train_steps``, evenly spread."""
+    """A scheduler for one run, as it keeps state: ``steps`` of the ``train_steps``, evenly spread."""
     scheduler: scheduling_ddpm.DDPMScheduler = scheduling_ddpm.DDPMScheduler(
         num_train_timesteps=train_steps, beta_schedule=betas, clip_sample=False, timestep_spacing="trailing"
     )
@@ -154,10 +154,10 @@ def add_noise(clean: Tensor, noise: Tensor, step: Tensor, train_steps: int, beta
 
 
 def noise_beyond_gaussian(network: Callable[[Tensor, Tensor], Tensor], noised_: Tensor, step: Tensor, train_steps: int) -> Tensor:
-    """The noise in x_t (N, E) at steps (N,): what it would be if clean embeddings were N(0, I), plus what the network adds.
+    """The noise in x_t (N, E) at steps (N,): what it would be if clean embeddings were N(0, I), plus the network's correction.
 
     Whitened embeddings are nearly normal; for N(0, I) the best guess is sqrt(1 - alpha-bar) x_t, and it is off by a standard
-    deviation of sqrt(alpha-bar). Scaled by that, the network has only to learn what a Gaussian cannot say (after Karras et al.
+    deviation of sqrt(alpha-bar). Scaled by that, the network has only to learn what a Gaussian lacks (after Karras et al.
     2022, arXiv:2206.00364, section 5).
     """
     share = read_alpha_bar(train_steps).to(noised_.device)[step][:, None]
@@ -198,7 +198,7 @@ def denoise_rows(
 
 
 def draw_embeddings(prior: Prior, seeds: Sequence[int], steps: int = 50) -> Tensor:
-    """Unguided samples of the prior, one a seed, whatever the others -> (N, E) on the CPU."""
+    """Unguided samples of the prior, one a seed, independent of each other -> (N, E) on the CPU."""
     scheduler = make_scheduler(prior.train_steps, steps, prior.betas)
     random = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
     if not random:
@@ -226,9 +226,9 @@ CARD = ModelCard(
 
 
 class FacePrior(Prior):
-    """U-ViT behind the contract."""
+    """The U-ViT as a Prior."""
 
-    chunk = 4  # as many as are made together
+    chunk = 4  # as many as are drawn together
 
     def __init__(self, network: UViT, train_steps: int, device: torch.device, card: ModelCard = CARD) -> None:
         self.card = card

@@ -27,7 +27,7 @@ from core.models.weights import WeightFile
 
 @dataclass(frozen=True)
 class OnnxNode:
-    """One operation of the graph that is left after all constants have been worked out."""
+    """One operation of the graph that is left after constants have been folded."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -59,7 +59,7 @@ def dequantise(
 
 
 def read_onnx_graph(path: Path) -> OnnxGraph:
-    """Read the file and work out its constant part: initialisers, DequantizeLinear and Reshape of constants."""
+    """Read the file and fold its constants: initialisers, DequantizeLinear and Reshape of constants."""
     graph = onnx.load(str(path)).graph
     constants: dict[str, NDArray[Any]] = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes: list[OnnxNode] = []
@@ -191,14 +191,14 @@ def _make_convolution(node: OnnxNode, weight: NDArray[np.float32]) -> nn.Conv2d:
 
 
 def _scale_and_shift(node: OnnxNode, weights: list[NDArray[np.float32]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Batch normalisation at rest is x * scale + shift, channel by channel."""
+    """Batch normalisation in evaluation mode as x * scale + shift, channel by channel."""
     gamma, beta, mean, variance = (values.astype(np.float64) for values in weights)
     scale = gamma / np.sqrt(variance + node.attributes["epsilon"])
     return scale, beta - mean * scale
 
 
 def _fold_normalisation(layer: nn.Module, scale: NDArray[np.float64], shift: NDArray[np.float64]) -> None:
-    """Put a normalisation into the convolution or linear layer in front of it."""
+    """Fold a normalisation into the convolution or linear layer in front of it."""
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     assert layer.bias is not None
     factor = torch.from_numpy(scale)

@@ -1,7 +1,7 @@
 """Surrogate model: predicts from a generator's latent the logits that emotion networks will give for its face.
 
-A small network, cheap and smooth, and only about right: its gradient points where many faces change their expression, not where one
-network is fooled. How well it predicts is measured in its card.
+A small, smooth and approximate network: its gradient points where many faces change their expression, not where one network is
+fooled. How well it predicts is measured in its card.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LatentEmotionNetwork(nn.Module):
 
 
 class LatentEmotion(Surrogate):
-    """The network behind the contract."""
+    """The network as a Surrogate."""
 
     def __init__(
         self, network: LatentEmotionNetwork, classifiers: Sequence[str], device: torch.device, card: ModelCard = CARD

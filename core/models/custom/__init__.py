@@ -1,1 +1,1 @@
-"""Models that a user adds: named in ``models.json`` of the data folder, found by the registry like the built-in ones."""
+"""Models that a user adds: listed in ``models.json`` of the data folder, found by the registry like the built-in ones."""

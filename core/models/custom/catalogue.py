@@ -41,7 +41,7 @@ class ModelClass:
     kind: ModelKind
     module: str
     title: str
-    source: str  # what is to be named, in plain words
+    source: str  # what the user has to name, in plain words
     options: Mapping[str, str] = field(default_factory=dict)  # name -> meaning
 
 
@@ -150,12 +150,12 @@ def find_class(name: str) -> ModelClass:
 
 
 def precomputed_folder(model: str) -> Path:
-    """What was worked out for an added model; it need not be there."""
+    """The folder of what was precomputed for an added model; it need not exist."""
     return data_folder() / "prepared" / model
 
 
 def delete_precomputed(model: str) -> None:
-    """Delete what was worked out for a model, and what other added models said of its faces."""
+    """Delete what was precomputed for a model, and other added models' scores of its faces."""
     shutil.rmtree(precomputed_folder(model), ignore_errors=True)
     for path in precomputed_folder("").glob(f"*/{model}.*"):
         path.unlink(missing_ok=True)
@@ -164,7 +164,7 @@ def delete_precomputed(model: str) -> None:
 
 
 def precomputed_version(model: str) -> int:
-    """A number that changes when the model is prepared anew; 0 where it is not. Pages keep what they read by it."""
+    """A number that changes when the model is prepared again; 0 where it is not. Pages cache what they read by it."""
     try:
         return precomputed_folder(model).stat().st_mtime_ns
     except OSError:
@@ -174,7 +174,7 @@ def precomputed_version(model: str) -> int:
 MODELS_FILE = "models.json"
 
 REREAD_SECONDS = 0.25
-"""How old a look at the file may be: a page asks for names hundreds of times, and another process changes them rarely."""
+"""The file is read again after so long: a page asks for names hundreds of times, and another process rarely changes them."""
 
 _list_lock = threading.RLock()
 _models_read: dict[Path, tuple[tuple[int, int], tuple[CustomModel, ...]]] = {}
@@ -183,7 +183,7 @@ _read_at: dict[Path, float] = {}
 
 @dataclass(frozen=True)
 class CustomModel:
-    """One added model: which code runs it, where its weights lie, and what they were when it was added."""
+    """One added model: which code runs it, where its weights lie, and their hashes when it was added."""
 
     name: str
     model_class: str  # a key of ``CLASSES``
@@ -195,11 +195,13 @@ class CustomModel:
     weights_licence: str = ""
     data_licence: str = ""
     added: str = ""  # ISO date
-    facts: Mapping[str, Any] = field(default_factory=dict)  # read off the loaded model, so that pages know them without loading it
+    facts: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # attributes of the model, for pages that do not load it
 
 
 def models_path() -> Path:
-    """Where the list is kept."""
+    """The path of the list."""
     return data_folder() / MODELS_FILE
 
 
@@ -213,7 +215,7 @@ def list_custom_models() -> tuple[CustomModel, ...]:
 
 
 def _read_models(path: Path) -> tuple[CustomModel, ...]:
-    """What the file holds now; it is read where it has changed."""
+    """The models in the file, which is read where it has changed."""
     now = time.monotonic()
     try:
         stat = path.stat()
@@ -241,7 +243,7 @@ def _parse_models(path: Path) -> tuple[CustomModel, ...]:
 
 
 def save_custom_model(model: CustomModel) -> None:
-    """Add a model to the list, or replace the one of that name; what was worked out for that one is forgotten."""
+    """Add a model to the list, or replace the one of that name; what was precomputed for that one is deleted."""
     with _list_lock:
         others = [other for other in _read_models(models_path()) if other.name != model.name]
         _write_models([*others, model])
@@ -249,7 +251,7 @@ def save_custom_model(model: CustomModel) -> None:
 
 
 def remove_custom_model(name: str) -> CustomModel:
-    """Take a model off the list; its own files stay where they are, what was worked out for it goes.
+    """Take a model off the list; its own files stay where they are, what was precomputed for it is deleted.
 
     Raises LiminalError where there is none of that name.
     """

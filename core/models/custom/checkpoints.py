@@ -1,9 +1,9 @@
 """Emotion classifiers from their authors' PyTorch checkpoints: DAN and ResEmoteNet.
 
-Which output means which emotion stands in no file. It is known for the data sets that the authors trained on
+No file says which output means which emotion. It is known for the data sets that the authors trained on
 (``catalogue.CLASS_ORDERS``), guessed from the number of outputs and the file's name, shown, and correctable by the options
 ``order`` and ``labels``. DAN, 'Distract Your Attention' (Wen et al. 2023, Biomimetics 8(2), arXiv:2109.07270): a ResNet-18 without
-its pooling gives 512 maps of 7 x 7; each of four heads attends to places, then to channels; the heads' logarithmic shares of one
+its pooling gives 512 maps of 7 x 7; each of four heads attends to positions, then to channels; the heads' logarithmic shares of one
 another are summed and classified. Parameter names are those of the authors' ``networks/dan.py``. ResEmoteNet (Roy et al. 2024, IEEE
 Signal Processing Letters, arXiv:2409.10545): three convolutions with pooling, one squeeze-and-excitation block, three residual
 blocks that halve the maps, four linear layers. It reads grey pictures of 64 pixels in three equal channels. Parameter names are
@@ -44,7 +44,7 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class CheckpointClassifier(Classifier):
-    """The whole image is taken as a tight face."""
+    """Takes the whole image as a tight face."""
 
     def __init__(
         self,
@@ -109,18 +109,18 @@ def load_checkpoint_classifier(
     custom: CustomModel,
     read_network: Callable[[Path], nn.Module],
     preprocessing: Callable[[Tensor], Tensor],
-    settle: Callable[[CustomModel, Path], Mapping[str, Any]],
+    validate: Callable[[CustomModel, Path], Mapping[str, Any]],
     device: torch.device,
     card: ModelCard,
 ) -> CheckpointClassifier:
-    """An added one with its weights; its outputs as settled when it was added, else as ``settle`` guesses."""
+    """The classifier of an added model; its outputs in the order found when it was added, else as ``validate`` guesses it."""
     root = verify_source(custom)
-    order = read_output_order(custom.options if "labels" in custom.options else settle(custom, root))
+    order = read_output_order(custom.options if "labels" in custom.options else validate(custom, root))
     return CheckpointClassifier(read_network(find_weights_file(root)), preprocessing, order, device, card)
 
 
 def make_checkpoint_card(custom: CustomModel, paper: str, size: int) -> ModelCard:
-    """The card of an added one."""
+    """The card of an added classifier."""
     return make_custom_card(
         custom,
         f"{custom.source} ({paper}), {describe_outputs(custom)}",
@@ -140,7 +140,8 @@ def _dan_convolution(before: int, after: int, kernel: tuple[int, int]) -> nn.Seq
 
 
 class SpatialAttention(nn.Module):
-    """Maps (N, 512, h, w) weighted place by place: square, flat and tall kernels, summed over their channels (section 3.3)."""
+    """Maps (N, 512, h, w) weighted position by position: square, flat and tall kernels, summed over their channels (section
+    3.3)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,7 +157,7 @@ class SpatialAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Maps (N, 512, h, w) -> means over places, weighted channel by channel (N, 512)."""
+    """Maps (N, 512, h, w) -> means over positions, weighted channel by channel (N, 512)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,7 +177,7 @@ class ChannelAttention(nn.Module):
 
 
 class CrossAttentionHead(nn.Module):
-    """Places, then channels."""
+    """Attention over positions, then over channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -267,7 +268,7 @@ class ResEmoteSizes:
 
 
 class SEBlock(nn.Module):
-    """Squeeze and excitation (Hu et al. 2018): channels weighted by what all of them hold on average."""
+    """Squeeze and excitation (Hu et al. 2018): channels weighted by a function of all channels' means."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()

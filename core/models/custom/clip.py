@@ -43,7 +43,7 @@ else:  # an optional extra
 
 CHUNK = 4
 CLIP_MEAN, CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of CLIP's training pictures, by channel (Radford et al. 2021); IP-Adapter's folder of the encoder does not say them."""
+"""Of CLIP's training pictures, by channel (Radford et al. 2021); IP-Adapter's folder of the encoder lacks them."""
 
 
 class ClipEncoder(Encoder):
@@ -65,7 +65,7 @@ class ClipEncoder(Encoder):
 
 
 def choose_safetensors(files: Sequence[str]) -> list[str]:
-    """What is fetched of a repository: of weights that lie there twice, the safetensors ones."""
+    """The files to fetch of a repository: the usual ones, without .bin weights where there are safetensors."""
     usual = choose_usual_files(files)
     has_safe = any(name.endswith(".safetensors") for name in usual)
     return [name for name in usual if not (has_safe and name.endswith(".bin"))]
@@ -77,7 +77,7 @@ def find_encoder_source(source: str) -> FetchedSource:
 
 
 def read_encoder(root: Path) -> transformers.CLIPVisionModelWithProjection:
-    """The network, strictly. Raises LiminalError where the folder holds no CLIP vision model with a projection."""
+    """The network, read strictly. Raises LiminalError where the folder holds no CLIP vision model with a projection."""
     require_library("transformers", "CLIP encoders")
     try:
         configuration, _ = transformers.CLIPVisionConfig.get_config_dict(root, local_files_only=True)
@@ -115,7 +115,7 @@ def read_clip_mlp(tensors: Mapping[str, Tensor], path: Path) -> EmotionMLPNetwor
 
 
 def validate_clip_mlp_options(custom: CustomModel, root: Path) -> dict[str, Any]:
-    """The encoder: as given, else as the card beside the file says. Raises LiminalError where it is not one, or another size."""
+    """The option ``encoder``, else the one on the card beside the file. Raises LiminalError where there is no such encoder."""
     if not root.is_file():
         raise LiminalError(f"{root} is a folder; name the file with the MLP's weights.")
     encoder = custom.options.get("encoder") or read_training_configuration(root).get("encoder")

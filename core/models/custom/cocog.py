@@ -5,7 +5,7 @@ A checkpoint is CoCoG-2's state dict (Wei et al. 2024, arXiv:2407.14949), best t
 1,000 steps of the linear schedule, as in CoCoG-2; its scheduler would also clip each estimate to [-1, 1], which is not done here.
 Where its U-ViT differs from ``builtin.prior.UViT``: queries, keys and values have no bias; the time's sinusoid is the token itself,
 sines first, as in diffusers; the embedding's values pass one linear layer at the end. It was trained with a condition's token now
-and then; asked without one, as guidance does, the time's token stands before the embedding's and the last position is unused, yet
+and then; run without one, as guidance does, the time's token stands before the embedding's and the last position is unused, yet
 the *first* ``tokens`` outputs are read, the time's among them. The last layer was trained to make sense of that, so that it is
 kept.
 """
@@ -32,7 +32,7 @@ PUBLISHED_CONFIGURATION = UViTConfiguration(tokens=64, token_size=16, width=768,
 """The size in the text; the checkpoint in CoCoG-2's repository has a width of 512. Sizes are read off the file."""
 
 KEY_MAP: tuple[tuple[str, str], ...] = (
-    ("embed.", "patch_embed.proj."),  # theirs is a convolution over the values: (width, 1, token_size)
+    ("embed.", "patch_embed.proj."),  # CoCoG-2's is a convolution over the values: (width, 1, token_size)
     ("position", "pos_embed"),  # (1, tokens + 2, width)
     ("before.", "in_blocks."),
     ("middle.", "mid_block."),
@@ -40,7 +40,7 @@ KEY_MAP: tuple[tuple[str, str], ...] = (
     ("out.", "decoder_pred."),
     ("final.", "final_layer."),
 )
-"""How a key begins: here, and in their checkpoints. ``norm`` is the same in both."""
+"""Beginnings of keys: here, and in CoCoG-2's checkpoints. ``norm`` is the same in both."""
 
 BLOCK_MAP: tuple[tuple[str, str], ...] = (
     (".qkv.", ".attn.qkv."),
@@ -52,7 +52,7 @@ BLOCK_MAP: tuple[tuple[str, str], ...] = (
 """Within a block; ``norm1`` and ``norm2`` are the same in both."""
 
 CONDITION_PREFIX = "context_embed."
-"""Reads the condition that is never given here: left out."""
+"""Beginning of the keys that read a condition, which is never used here; they are left out."""
 
 HEAD_WIDTH = 64
 """Values of an attention head in the published sizes; the number of heads cannot be read off a checkpoint."""
@@ -121,7 +121,7 @@ def read_cocog_sizes(tensors: Mapping[str, Tensor], path: Path, heads: int | Non
 
 
 def read_cocog(tensors: Mapping[str, Tensor], path: Path, heads: int | None = None) -> CocogUViT:
-    """The network with a checkpoint's weights, strictly. Raises LiminalError that names the first key that is wrong."""
+    """The network with a checkpoint's weights, read strictly. Raises LiminalError that names the first key that is wrong."""
     network = CocogUViT(read_cocog_sizes(tensors, path, heads))
     unconditional = {key: tensor for key, tensor in tensors.items() if not key.startswith(CONDITION_PREFIX)}
     unconditional["patch_embed.proj.weight"] = unconditional["patch_embed.proj.weight"].squeeze(1)
@@ -135,7 +135,7 @@ SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 
 
 class CocogPrior(Prior):
-    """The network behind the contract."""
+    """The network as a Prior."""
 
     def __init__(self, network: CocogUViT, train_steps: int, betas: str, device: torch.device, card: ModelCard) -> None:
         self.card, self.device = card, device
@@ -154,7 +154,7 @@ class CocogPrior(Prior):
 
 
 def validate_options(custom: CustomModel, root: Path) -> dict[str, Any]:
-    """Heads and schedule: as given, else as the card beside the file says, else as published."""
+    """Heads and schedule: the options, else those on the card beside the file, else the published ones."""
     configuration = read_training_configuration(root)
     tensors = read_tensors(_weights_path(root))
     heads = custom.options.get("heads", configuration.get("heads"))

@@ -9,8 +9,8 @@ ONNX: a face embedding network, described by a small JSON file beside it::
 alignment: arcface (five landmarks onto ArcFace's template) or box (the detector's box, eyes level). Pixels from 0 to 255 become (x
 - mean) / deviation. distance: cosine, euclidean or euclidean_l2 (of unit vectors). Run by onnxruntime, on the CPU. DeepFace
 (Serengil and Ozpinar 2024) is an optional extra: ``pip install deepface tf-keras``. Paper A judged by three of its networks, with
-euclidean_l2: VGG-Face 0.86, Facenet512 1.04, OpenFace 0.55 (PAPERS.md). The weights must lie where DeepFace keeps them; nothing is
-downloaded here. Since faces are cut here, eyes level, distances differ a little from those of DeepFace's own detectors.
+euclidean_l2: VGG-Face 0.86, Facenet512 1.04, OpenFace 0.55 (paper A, section 6.1). The weights must lie where DeepFace keeps them;
+nothing is downloaded here. Since faces are cut here, eyes level, distances differ a little from those of DeepFace's own detectors.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TEMPLATE_SIDE = 112
 
 
 class ExternalRecogniser(Recogniser):
-    """``describe`` is asked about one cut face after the other, so that neighbours cannot change an answer."""
+    """Describes one cut face after the other, so that neighbours cannot change a result."""
 
     differentiable: ClassVar[bool] = False
 
@@ -120,7 +120,7 @@ def fit_box(landmarks: Tensor, boxes: Tensor, side: int) -> Tensor:
 
 @dataclass(frozen=True)
 class OnnxDescription:
-    """The JSON file. Raises LiminalError for a value that makes no sense."""
+    """The content of the JSON file. Raises LiminalError for a value that makes no sense."""
 
     model: str
     threshold: float
@@ -187,7 +187,7 @@ class OnnxRecogniser(ExternalRecogniser):
             self.session = onnxruntime.InferenceSession(network.read_bytes(), providers=["CPUExecutionProvider"])
             self.input_name = self.session.get_inputs()[0].name
             self.embedding_dim = len(self.describe(np.zeros((description.input_size, description.input_size, 3), np.uint8)))
-        except Exception as error:  # onnxruntime raises kinds of its own
+        except Exception as error:  # onnxruntime raises exceptions of its own
             reason = str(error).split("\n")[0][:200].rstrip(".")
             raise LiminalError(f"{network.name} does not run as described ({reason}); mend its description.") from error
 
@@ -260,7 +260,7 @@ PAPER_NETWORKS = (("VGG-Face", 2622), ("Facenet512", 512), ("OpenFace", 128))
 
 
 class DeepFaceRecogniser(ExternalRecogniser):
-    """``DeepFace.represent`` behind the contract."""
+    """``DeepFace.represent`` as a Recogniser."""
 
     def __init__(self, network: str, card: ModelCard) -> None:
         require_library("deepface", "DeepFace recognisers")
@@ -284,12 +284,12 @@ class DeepFaceRecogniser(ExternalRecogniser):
         )
 
     def describe(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # DeepFace turns the colours round whichever way a face came, and its detectors hand over RGB
+        # DeepFace always reverses the channels, as its detectors give RGB
         try:
             rows = self.represent(
                 img_path=picture, model_name=self.network, detector_backend="skip", enforce_detection=False, align=False
             )
-        except Exception as error:  # whatever TensorFlow and DeepFace raise
+        except Exception as error:  # TensorFlow and DeepFace raise many kinds
             raise LiminalError(f"DeepFace could not run {self.network} ({type(error).__name__}: {error}).") from error
         return np.asarray(rows[0]["embedding"], dtype=np.float32)
 

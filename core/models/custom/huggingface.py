@@ -42,11 +42,11 @@ LABEL_STEMS: Mapping[str, tuple[str, ...]] = {
 """How labels for each emotion begin, in the data sets' various words."""
 
 MAX_DIFFERENCE = 0.02
-"""How far our resizing may be from the processor's own, on average, in its normalised units: it rounds to whole grey levels."""
+"""Largest mean difference between our preprocessing and the processor's, in normalised units: it rounds to grey levels."""
 
 
 class HuggingFaceClassifier(Classifier):
-    """The whole image is taken as a tight face."""
+    """Takes the whole image as a tight face."""
 
     def __init__(
         self, network: nn.Module, preprocessing: Preprocessing, order: list[int], device: torch.device, card: ModelCard
@@ -100,7 +100,7 @@ def resolve_labels(chosen: Any, names: Mapping[int, str]) -> dict[str, int]:
 
 
 def match_preprocessing(processor: Any) -> Preprocessing:
-    """The same operations with a gradient. Raises LiminalError where the processor does something that is not known here."""
+    """The processor's operations with a gradient. Raises LiminalError where the processor does something that is not known here."""
     settings = processor.to_dict()
 
     def side(value: Any) -> int | None:
@@ -132,14 +132,14 @@ def match_preprocessing(processor: Any) -> Preprocessing:
 
 
 def _make_sample_picture() -> Tensor:
-    """Smooth waves, uint8 (3, 96, 96): what is tried on a processor and on our version of it."""
+    """Smooth waves, uint8 (3, 96, 96): the picture on which a processor and our version of it are compared."""
     rows = torch.arange(96.0)
     waves = [(rows[:, None] / 7).sin() * torch.ones(96), (rows / 11).cos().expand(96, -1), ((rows[:, None] + rows) / 13).sin()]
     return ((torch.stack(waves) + 1) * 127.5).round().to(torch.uint8)
 
 
 def read_configuration(root: Path) -> transformers.PretrainedConfig:
-    """The network's description. Raises LiminalError where the folder holds none that transformers knows."""
+    """The network's configuration. Raises LiminalError where the folder holds none that transformers knows."""
     require_library("transformers", "Hugging Face classifiers")
     try:
         configuration: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
@@ -153,7 +153,7 @@ def read_configuration(root: Path) -> transformers.PretrainedConfig:
 
 
 def read_classifier(root: Path) -> transformers.PreTrainedModel:
-    """The network, strictly: Raises LiminalError that names the first key that is missing, of another shape or not finite."""
+    """The network, read strictly. Raises LiminalError that names the first key that is missing, of another shape or not finite."""
     require_library("transformers", "Hugging Face classifiers")
     read_configuration(root)
     network: transformers.PreTrainedModel = read_pretrained(transformers.AutoModelForImageClassification, root)
@@ -161,7 +161,7 @@ def read_classifier(root: Path) -> transformers.PreTrainedModel:
 
 
 def list_outputs(custom: CustomModel) -> dict[int, str]:
-    """What the network itself calls its outputs."""
+    """Output number -> label, by the network's own configuration."""
     return _output_names(locate_source(custom))
 
 

@@ -1,6 +1,6 @@
 """What all added models need to load: their card, strict reading of weights, checks of option values, optional libraries.
 
-Weight files are somebody else's: tensors are read without running anything in the file and put into a network key by key; a network
+Weight files come from strangers: tensors are read without running anything in the file and put into a network key by key; a network
 of transformers is read with nothing missing, nothing of another shape and no code. Every LiminalError names the first key that is
 wrong. A library that only some models need is asked for by ``require_library``, with the command that installs it. In option values
 JSON's true is no number, though Python takes it for 1.
@@ -47,7 +47,7 @@ def require_library(library: str, purpose: str) -> None:
     """Raise LiminalError with the command that installs a library where it is missing."""
     try:
         present = importlib.util.find_spec(library) is not None
-    except (ImportError, ValueError):  # a stand-in put into sys.modules has no specification
+    except (ImportError, ValueError):  # a fake module in sys.modules has no specification
         present = True
     if not present:
         raise LiminalError(f"{purpose} need the library {library}, which is not installed; run '{INSTALL_COMMANDS[library]}'.")
@@ -81,10 +81,10 @@ def make_custom_card(
     not_for: str = "",
     files: tuple[WeightFile, ...] | None = None,
 ) -> ModelCard:
-    """The card of an added model; when it was added is said behind its ``source``.
+    """The card of an added model; the date when it was added follows its ``source``.
 
-    input_size: 0 where only the weights tell. The licences are those that hold where whoever added it named none.
-    not_for: beside what no model of its kind is for (NOT_FOR). files: None for those of its source.
+    input_size: 0 where only the weights tell. The licences hold where the user named none.
+    not_for: in addition to NOT_FOR of its kind. files: None for those of its source.
     """
     kind = find_class(custom.model_class).kind
     return ModelCard(
@@ -162,9 +162,9 @@ def reject_nan(tensors: Mapping[str, Tensor], path: Path) -> None:
 def fill_network(
     network: nn.Module, tensors: Mapping[str, Tensor], path: Path, called: Callable[[str], str] = lambda key: key
 ) -> None:
-    """Load strictly. Raises LiminalError that names the first key that is missing, of another shape, or unknown.
+    """Load the tensors strictly. Raises LiminalError that names the first key that is missing, of another shape, or unknown.
 
-    called: the network's key -> what the file calls it.
+    called: the network's key -> its name in the file.
     """
     network_keys = {called(key): key for key in network.state_dict()}
     expected = {called(key): tensor for key, tensor in network.state_dict().items()}
@@ -183,7 +183,7 @@ def fill_network(
 
 
 def read_pretrained(network_class: Any, root: Path, **more: Any) -> Any:
-    """The network, in float32 unless ``more`` says otherwise; an argument that is None is not given.
+    """The network, in float32 unless ``more`` says otherwise; an argument that is None is left out.
 
     Raises LiminalError that names the first key that is missing, of another shape or not finite.
     """
@@ -208,7 +208,7 @@ def read_pretrained(network_class: Any, root: Path, **more: Any) -> Any:
 
 
 def _disable_progress_bars(network_class: Any) -> None:
-    """Pages and commands show their own bars; the terminal gets none of the libraries'."""
+    """Switch off the libraries' progress bars: pages and commands show their own."""
     quiet: Any = transformers_logging.disable_progress_bar
     quiet()
     if network_class.__module__.partition(".")[0] == "diffusers":

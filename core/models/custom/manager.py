@@ -27,7 +27,7 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 
 @dataclass(frozen=True)
 class AddedModel:
-    """What was put on the list, and how it did in its check."""
+    """The added model and the report of its check."""
 
     custom: CustomModel
     report: CheckReport
@@ -46,7 +46,7 @@ def add_model(
     device: str | None = None,
     progress: Progress | None = None,
 ) -> AddedModel:
-    """Add a model under a name. Nothing is kept where anything is wrong with it.
+    """Add a model under a name. Nothing is stored where anything is wrong with it.
 
     Raises LiminalError with the first thing that is: the name, the source, an option, a key of the weights, or the contract.
     """
@@ -59,7 +59,7 @@ def add_model(
         raise LiminalError(f"A model of class {class_name} has no option '{unknown}'; its options are: {names}.")
     code = find_code(described.module)
     progress.stage(f"Looking for {source}", 0.05)
-    # some sources are no files but names that a library knows, so that the class itself looks for them
+    # some sources are names that a library knows: then the class itself looks for the files
     fetched = code.find_source(source) if hasattr(code, "find_source") else fetch_source(source)
     custom = CustomModel(
         name=name,

@@ -59,21 +59,21 @@ PIPELINE_PARTS: Mapping[str, tuple[str, str]] = {
 HALF_PRECISION_SUFFIX = ".fp16.safetensors"
 
 MEMORY_FACTOR = 1.2
-"""A network takes so many times its weights while it runs ..."""
+"""A network takes so many times the bytes of its weights while it runs ..."""
 WORKING_BYTES = 1_500_000_000
-"""... and the pictures on their way so many bytes."""
+"""... and its activations so many bytes."""
 
 
 @dataclass(frozen=True)
 class PromptEmbeddings:
-    """A prompt as SDXL's two text encoders say it: (1, tokens, width) and (1, pooled width), float32 on the CPU."""
+    """A prompt's embeddings by SDXL's two text encoders: (1, tokens, width) and (1, pooled width), float32 on the CPU."""
 
     tokens: Tensor
     pooled: Tensor
 
 
 def choose_pipeline_files(files: Sequence[str]) -> list[str]:
-    """What is fetched of a repository: every part once, in half precision where it lies there so."""
+    """The files to fetch of a repository: every part once, in half precision where there is such a file."""
     folders = (*PIPELINE_PARTS, "scheduler")
     inside = [name for name in files if name.count("/") == 1 and name.split("/")[0] in folders]
     chosen = [name for name in inside if name.endswith((".json", ".txt"))]
@@ -101,7 +101,7 @@ def check_parts(root: Path) -> None:
 
 
 def read_pipeline(root: Path, prompt: str, dtype: torch.dtype) -> tuple[Any, PromptEmbeddings]:
-    """The pipeline without its text encoders, on the CPU, and what they said of the prompt.
+    """The pipeline without its text encoders, on the CPU, and their embeddings of the prompt.
 
     Raises LiminalError that names the first part or key that is wrong.
     """
@@ -183,7 +183,7 @@ def list_adapter_shapes(unet: Any) -> dict[str, tuple[int | None, ...]]:
 
 
 def attach_adapter(pipeline: Any, adapter: dict[str, dict[str, Tensor]], strength: float) -> None:
-    """Give the pipeline its adapter. It is told embeddings alone, so that it needs no image encoder of its own."""
+    """Give the pipeline its adapter. It receives embeddings, so that it needs no image encoder."""
     with _quiet_diffusers():
         pipeline.load_ip_adapter(adapter, subfolder="", weight_name="", image_encoder_folder=None)
     pipeline.set_ip_adapter_scale(strength)
@@ -191,7 +191,7 @@ def attach_adapter(pipeline: Any, adapter: dict[str, dict[str, Tensor]], strengt
 
 @contextmanager
 def _quiet_diffusers() -> Iterator[None]:
-    """diffusers warns of the missing image encoder, which is meant, and of its own cast of the network."""
+    """Silence diffusers' warnings of the missing image encoder, which is intended, and of its own cast of the network."""
     before = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
     try:
@@ -201,7 +201,7 @@ def _quiet_diffusers() -> Iterator[None]:
 
 
 def count_parameter_bytes(network: nn.Module) -> int:
-    """Of its parameters."""
+    """Bytes of the network's parameters."""
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
 
 
@@ -211,14 +211,14 @@ def can_offload(device: torch.device) -> bool:
 
 
 def choose_offload(free: int, parts: Sequence[int]) -> Offload:
-    """What must wait in main memory, where ``free`` bytes are left on the device for networks of ``parts`` bytes."""
+    """Which parts must wait in main memory, where ``free`` bytes are left on the device for networks of ``parts`` bytes."""
     if MEMORY_FACTOR * sum(parts) + WORKING_BYTES <= free:
         return "none"
     return "model" if MEMORY_FACTOR * max(parts) + WORKING_BYTES <= free else "sequential"
 
 
 def place_pipeline(pipeline: Any, device: torch.device, offload: Literal["auto"] | Offload) -> Offload:
-    """Put the pipeline on its device, or leave parts of it in main memory until they are needed -> which of these it was."""
+    """Put the pipeline on its device, or leave parts of it in main memory until they are needed -> the choice."""
     chosen: Offload = "none"
     if can_offload(device):
         parts = [count_parameter_bytes(pipeline.unet), count_parameter_bytes(pipeline.vae)]
@@ -252,9 +252,9 @@ DEFAULT_OPTIONS: dict[str, Any] = {
 MAX_STEPS = 4
 """SDXL-Turbo was distilled to 1 to 4 steps (Sauer et al. 2023, arXiv:2311.17042)."""
 CANCEL_CHECK_SECONDS = 0.1
-"""Between two looks at whether a visitor who waits for the pipeline has left."""
+"""Seconds between two checks of whether a visitor who waits for the pipeline has left."""
 NEXT_OFFLOAD: dict[Offload, Offload] = {"none": "model", "model": "sequential"}
-"""What is tried where memory ran out."""
+"""The next choice where memory ran out."""
 
 
 class SDXLGenerator(Generator):
@@ -298,7 +298,7 @@ class SDXLGenerator(Generator):
 
     def images(self, embeddings: Tensor, seeds: Sequence[int]) -> Tensor:
         """(N, embedding_dim) and the seed of each one's noise -> (N, 3, image_size, image_size) in [0, 1]."""
-        rows = embeddings.to(self.device)  # where memory runs out, it is this device's
+        rows = embeddings.to(self.device)  # run_in_chunks looks at their device where memory runs out
         pictures = [run_in_chunks(partial(self._one, seed=seed), row[None], 1) for row, seed in zip(rows, seeds, strict=True)]
         empty = torch.empty(0, 3, self.image_size, self.image_size, device=self.device)
         return torch.cat(pictures) if pictures else empty
@@ -316,7 +316,7 @@ class SDXLGenerator(Generator):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """The pipeline for one picture. Raises Cancelled where the visitor has left, also while others' pictures are made."""
+        """Hold the pipeline for one picture. Raises Cancelled where the visitor has left, also while others' pictures are made."""
         left = request_context.current_context().cancel
         while not self._one_at_a_time.acquire(timeout=CANCEL_CHECK_SECONDS):
             if left.is_set():

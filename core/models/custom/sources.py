@@ -30,13 +30,13 @@ REPOSITORY_PATTERN = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?P<inside>(/\w[\w.-]
 """owner/name, or a folder or file of it: owner/name/folder/file.safetensors."""
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".onnx")
 FILE_PATTERNS = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")
-"""What is fetched of a repository: weights and their descriptions, no code."""
+"""The usual files of a repository: weights and their descriptions, no code."""
 HUB_TIMEOUT_SECONDS = 5.0
-"""How long a hub may take to answer before it counts as not there."""
+"""Seconds within which a hub must answer, else it counts as unreachable."""
 
 
 FileChoice = Callable[[Sequence[str]], list[str]]
-"""Of all files of a repository, those that are fetched."""
+"""All files of a repository -> those to fetch."""
 
 
 def choose_usual_files(files: Sequence[str]) -> list[str]:
@@ -60,7 +60,7 @@ def fetch_source(source: str, choice: FileChoice | None = None) -> FetchedSource
 
     With a choice, the name may go on with a folder or file inside the repository; without one, the usual files are fetched.
 
-    Raises LiminalError, within seconds, where there is no such path, the hub cannot be reached or may not be asked.
+    Raises LiminalError, within seconds, where there is no such path, the hub cannot be reached or is forbidden.
     """
     path = Path(source).expanduser()
     if path.exists():
@@ -102,7 +102,7 @@ def locate_source(custom: CustomModel) -> Path:
 
 
 def list_weight_files(custom: CustomModel) -> tuple[WeightFile, ...]:
-    """The files as a card lists them. Checking one compares it with what it was when the model was added."""
+    """The files for the model's card, with their hashes when the model was added."""
     if not custom.files:
         return ()
     root = locate_source(custom)
@@ -114,19 +114,20 @@ def _source_folder(root: Path) -> Path:
 
 
 def added_weight_file(custom: CustomModel, path: Path, sha256: str) -> WeightFile:
-    """A file of an added model, as it was when it was added."""
+    """A file of an added model, with its hash when it was added."""
     return WeightFile("added here", "", str(path), sha256, f"python -m core models remove {custom.name}")
 
 
 def verify_source(custom: CustomModel) -> Path:
-    """The model's file or folder, once every file in it is what it was. Raises LiminalError for the first that is not."""
+    """The model's file or folder, once all its files have the hashes that they were added with. Raises LiminalError for the first
+    that has not."""
     for file in list_weight_files(custom):
         file.verified()
     return locate_source(custom)
 
 
 def _hash_files(root: Path) -> dict[str, str]:
-    """Of the weights and the JSON files beside them: these decide what a network does."""
+    """Path -> SHA-256 of the weights and the JSON files beside them, which decide what a network computes."""
     names = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.suffix in (*WEIGHT_SUFFIXES, ".json"))
     if root.is_dir() and not any(path.suffix in WEIGHT_SUFFIXES for path in names):
         raise LiminalError(f"The folder {root} holds no weights ({', '.join(WEIGHT_SUFFIXES)}); name the folder that does.")
@@ -142,7 +143,7 @@ def _hash_files(root: Path) -> dict[str, str]:
 
 
 def _find_snapshot(repository: str, revision: str | None = None) -> Path | None:
-    """The snapshot in the hub's local cache, whole or not; no network is touched."""
+    """The snapshot in the hub's local cache, complete or not; without the internet."""
     try:
         return Path(huggingface_hub.snapshot_download(repository, revision=revision, local_files_only=True))
     except hub_errors.IncompleteSnapshotError as error:  # of a whole repository, of which only some files are ever fetched
@@ -156,7 +157,7 @@ def _find_snapshot(repository: str, revision: str | None = None) -> Path | None:
 def _is_complete(repository: str, snapshot: Path, inside: str, choice: FileChoice) -> bool:
     """Whether all that is chosen of a repository is there: an interrupted download leaves a snapshot with some of its files.
 
-    Where the hub's library kept no list of the repository's files, a file that was left half-written tells.
+    Where the hub's library stored no list of the repository's files, a half-written file shows it.
     """
     if not (snapshot / inside).exists():
         return False
@@ -173,7 +174,7 @@ def _files_within(names: Iterable[str], inside: str) -> list[str]:
 
 
 def _download_source(repository: str, inside: str, choice: FileChoice, *, begun: bool) -> tuple[Path, str]:
-    """The snapshot and the licence. begun: whether a part of it is here, which is only said."""
+    """The snapshot and the licence. begun: whether a part of it is here, for the message."""
     here = f"{repository} is {'only partly' if begun else 'not'} on this machine"
     if huggingface_hub.constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise LiminalError(f"{here} and HF_HUB_OFFLINE forbids fetching it; unset it and add it again, or give the path of a copy.")

@@ -42,7 +42,7 @@ MAPPING_RATE = 0.01  # the mapping network's learning rate multiplier, which sca
 
 @dataclass(frozen=True)
 class StyleGAN2Sizes:
-    """Everything about the network that its state dict tells."""
+    """The network's sizes, which its state dict shows."""
 
     z_dim: int
     w_dim: int
@@ -135,7 +135,7 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(after))
 
     def forward(self, x: Tensor, w: Tensor, noise: bool, clamp: float | None) -> Tensor:
-        """x may be of half precision, w is float32; x's type is kept."""
+        """x may be of half precision, w is float32; the result has x's type."""
         styles, half = self.affine(w), x.dtype  # (N, before)
         weight: Tensor = self.weight
         if half != weight.dtype:
@@ -171,7 +171,7 @@ class ToRGBLayer(nn.Module):
         self.gain = 1 / math.sqrt(before)
 
     def forward(self, x: Tensor, w: Tensor, clamp: float | None) -> Tensor:
-        """x may be of half precision; the picture is of w's."""
+        """x may be of half precision; the picture has w's."""
         styles, half = self.affine(w) * self.gain, x.dtype
         x = conv2d(x * styles[:, :, None, None].to(half), self.weight.to(half)) + self.bias[:, None, None].to(half)
         return (x if clamp is None else x.clamp(-clamp, clamp)).to(w.dtype)
@@ -219,7 +219,7 @@ class SynthesisNetwork(nn.Module):
             before = sizes.channels[resolution]
 
     def forward(self, ws: Tensor, noise: bool = True, clamp: float | None = None, precision: torch.dtype = torch.float32) -> Tensor:
-        """precision: of the HALF_RESOLUTIONS highest resolutions; the others, and the pictures of all, are of the weights'."""
+        """precision: of the HALF_RESOLUTIONS highest resolutions; the others, and the pictures of all, have the weights'."""
         x = picture = None
         index = 0
         halved = max(2 * self.resolutions[-1] >> HALF_RESOLUTIONS, MIN_HALF_RESOLUTION) if precision != torch.float32 else math.inf
@@ -303,7 +303,7 @@ class StyleGAN2(Generator):
         if isinstance(noise, int):
             draw_noise(network, noise)
         self.network = network.to(device).eval().requires_grad_(False)
-        self.chunk = max(1, min(4, 256 // self.image_size))  # one at a time where a picture keeps all cores busy
+        self.chunk = max(1, min(4, 256 // self.image_size))  # one at a time where a picture occupies all cores
         self.spread = self._spread()
 
     def _spread(self) -> float:
@@ -323,7 +323,7 @@ class StyleGAN2(Generator):
         return w
 
     def sample(self, seeds: Sequence[int]) -> Tensor:
-        """One latent a seed. In w space those that standard normal z are mapped to."""
+        """One latent a seed; in w space the mapping of a standard normal z."""
         if self.space == "z":
             return super().sample(seeds)
         size = self.network.sizes.z_dim

@@ -69,7 +69,7 @@ class EngineStatistics:
 
 
 def network_name(network: object) -> str:
-    """For example DCGAN.images or SFaceNetwork."""
+    """A name for reports, such as DCGAN.images or SFaceNetwork."""
     owner = getattr(network, "__self__", None)
     if owner is not None:
         return f"{type(owner).__name__}.{getattr(network, '__name__', '')}"
@@ -77,16 +77,16 @@ def network_name(network: object) -> str:
 
 
 REPORT_SECONDS = 0.25
-"""Between two looks of a waiting thread at whether its visitor has left, and two words on how many are ahead."""
+"""Seconds between two checks of whether a waiting visitor has left, and between two reports of how many are ahead."""
 
 ALONE_SECONDS = 1.0
-"""A session that was alone for so long need not wait for others."""
+"""Seconds after which a session that is alone does not wait for others' rows."""
 
 MAX_TURN_SECONDS = 20.0
-"""Seconds after which others go on, even if whoever has the device never gives it back."""
+"""Seconds after which others go on, even if a turn at the device never ends."""
 
 STUCK_SECONDS = 120.0
-"""After which a network that does not come back loses its worker: another one goes on with the rest."""
+"""Seconds after which a network that does not return loses its thread: another one takes the next chunks."""
 
 STOPPED_MESSAGE = "The server is being stopped; nothing half-made was kept."
 
@@ -109,7 +109,7 @@ class DeviceWorker:
         self._computed: dict[CacheKey, RowTask] = {}  # tasks that wait or are being computed and may be shared
         self._changed = threading.Condition(threading.Lock())
         self._seen: dict[str, float] = {}  # session -> when it last asked
-        self._threads: dict[threading.Thread, float | None] = {}  # each with since when it has been at its chunk
+        self._threads: dict[threading.Thread, float | None] = {}  # thread -> since when it runs its chunk
         self._holding = threading.local()
         self._closed = False
 
@@ -169,7 +169,7 @@ class DeviceWorker:
                 self._changed.notify_all()
 
     def close(self, seconds: float) -> None:
-        """Nothing new is begun; whoever waits is told; the thread may take so many seconds to end."""
+        """Begin nothing new, cancel what waits, and give the threads so many seconds to end."""
         with self._changed:
             self._closed = True
             for item in self._queue.items():
@@ -195,7 +195,7 @@ class DeviceWorker:
         self._seen = {session: at for session, at in self._seen.items() if now - at < ALONE_SECONDS}
 
     def _start(self) -> None:
-        """All threads; those that are stuck or dead are replaced."""
+        """Start the threads; those that are stuck or dead are replaced."""
         now = time.monotonic()
         for thread, since in list(self._threads.items()):
             stuck = since is not None and now - since > STUCK_SECONDS
@@ -203,7 +203,7 @@ class DeviceWorker:
                 logger.warning(
                     "A network on %s has not come back for %.0f seconds; going on without it.", self.device, STUCK_SECONDS
                 )
-                self._computed.clear()  # whoever asks for its rows from now on must not wait for it
+                self._computed.clear()  # later requests for its rows must not wait for it
             if stuck or not thread.is_alive():
                 del self._threads[thread]
         while len(self._threads) < self.count:
@@ -212,7 +212,7 @@ class DeviceWorker:
             self._threads[thread] = None
             thread.start()
             ready.wait()
-            torch.set_num_threads(before)  # else threads that come later would have one thread, too
+            torch.set_num_threads(before)  # else later threads would be limited to one OpenMP thread, too
 
     def _wait(self, item: QueueItem, event: threading.Event) -> None:
         while not event.wait(REPORT_SECONDS):
@@ -225,7 +225,7 @@ class DeviceWorker:
                 item.context.on_wait(ahead)
 
     def _drop(self, item: QueueItem, why: BaseException) -> None:
-        """A request or turn ends early. Rows for which others wait too go on for them, unless nothing new is begun any more."""
+        """End a request or turn early. Rows that others wait for, too, stay in the queue for them, unless the worker is closed."""
         self._queue.discard(item)
         tasks = list(item.pending) if isinstance(item, Request) else []
         item.fail(why)
@@ -246,10 +246,10 @@ class DeviceWorker:
     def _serve(self, ready: threading.Event) -> None:
         this = threading.current_thread()
         if self.device.type == "cpu":
-            torch.get_num_threads()  # a thread's first question takes the process's number over, and would undo the next line
+            torch.get_num_threads()  # the first call in a thread takes over the process's number, and would undo the next line
             torch.set_num_threads(1)
         ready.set()
-        self._holding.turns = 1  # a network that asks another one must not wait for itself
+        self._holding.turns = 1  # a network that calls another one through the engine must not wait for itself
         while True:
             with self._changed:
                 work = self._next(this)
@@ -261,7 +261,7 @@ class DeviceWorker:
                     logger.warning("A turn at %s took longer than %.0f seconds; others go on.", self.device, MAX_TURN_SECONDS)
             else:
                 self._compute(work)
-            del work  # a thread that waits keeps no picture
+            del work  # a thread that waits must hold no picture
             with self._changed:
                 if this in self._threads:
                     self._threads[this] = None
@@ -284,7 +284,7 @@ class DeviceWorker:
         return None
 
     def _compute(self, tasks: list[RowTask]) -> None:
-        """One chunk. Where it fails, each row is tried apart, so that an error reaches only whoever asked for that row."""
+        """Run one chunk. Where it fails, each row is run alone, so that an error reaches only the requests for that row."""
         request = tasks[0].waiters[0][0]  # any of them: the network is the same
         try:
             began = time.perf_counter()
@@ -293,7 +293,7 @@ class DeviceWorker:
             with self._changed:
                 self.statistics.add_chunk(request.batch_key, len(tasks), time.perf_counter() - began)
             self._deliver(tasks, [results[index : index + 1] for index in range(len(tasks))])
-        except BaseException as error:  # a thread must outlive whatever a network raises
+        except BaseException as error:  # a thread must survive whatever a network raises
             if len(tasks) > 1:
                 for task in tasks:
                     self._compute([task])
@@ -315,7 +315,7 @@ class DeviceWorker:
                     waiter.set_result(index, result)
 
     def _forget(self, tasks: list[RowTask]) -> None:
-        """Nobody may join their waiters any more. Another task may have a key of theirs by now, where a network was stuck."""
+        """Take tasks out of those that can be shared. Where a network was stuck, another task may have a key of theirs by now."""
         for task in tasks:
             if task.cache_key is not None and self._computed.get(task.cache_key) is task:
                 del self._computed[task.cache_key]
@@ -333,14 +333,14 @@ MAX_WAITING = 256
 """Requests that may wait for one device; each has a thread that waits with it."""
 
 MAX_THREADS = 8
-"""Chunks at once on the processor, however many cores it has; what else a chunk takes, Python does for one after another."""
+"""Chunks at once on the processor, however many cores it has: the Python part of chunks runs one after another."""
 
 GATHER_VARIABLE = "LIMINAL_GATHER"
-"""0: every thread runs its own chunks, with as many threads as PyTorch takes, as without an engine: to measure what it gains."""
+"""0: every thread runs its own chunks with PyTorch's number of threads, as without an engine, to measure the engine's gain."""
 
 
 def count_cores() -> int:
-    """Those that this process may use; OMP_NUM_THREADS says it where several processes share a machine, as Ray's workers do."""
+    """Cores that this process may use; OMP_NUM_THREADS limits them where processes share a machine, as Ray's workers do."""
     named = os.environ.get("OMP_NUM_THREADS", "")
     if named.isdecimal() and int(named):
         return int(named)

@@ -59,7 +59,7 @@ class TrainingFaces:
         return len(self) - max(1, round(HELD_OUT_SHARE * len(self)))
 
     def described(self) -> dict[str, object]:
-        """For a card."""
+        """The data in words and numbers, for a card."""
         return {
             "faces": len(self),
             "held_out": len(self) - self.trained,
@@ -127,7 +127,7 @@ def _read_face_shard(path: Path, size: int) -> dict[str, Tensor]:
 
 
 RAFDB_LIST = "list_patition_label.txt"
-"""Spelt so in the data set."""
+"""The data set's own spelling."""
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 HELD_OUT_EVERY = 10
@@ -138,7 +138,7 @@ PICTURE_SIDE = 224
 
 @dataclass(frozen=True)
 class LabelledPicture:
-    """A picture; ``emotion`` is its place in EMOTIONS, None where it shows none of them or nobody said."""
+    """A picture; ``emotion`` is its index in EMOTIONS, None where it shows none of them or has no label."""
 
     path: Path
     emotion: int | None
@@ -160,7 +160,7 @@ def find_pictures(folder: Path) -> list[LabelledPicture]:
 
 
 def _read_rafdb_list(path: Path, pictures: Sequence[Path]) -> list[LabelledPicture]:
-    """RAF-DB's layout."""
+    """The pictures of RAF-DB's list. Raises LiminalError for a line that is no picture and label, and for a missing picture."""
     by_name = {picture.name: picture for picture in pictures}
     labelled = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
@@ -222,7 +222,7 @@ class EmbeddedPictures:
     encoder: str
 
     def described(self) -> dict[str, object]:
-        """For a card."""
+        """The data in words and numbers, for a card."""
         counts = {emotion: int((self.emotions == index).sum()) for index, emotion in enumerate(EMOTIONS)}
         return {
             "pictures": len(self.vectors),
@@ -235,7 +235,8 @@ class EmbeddedPictures:
 def embed_pictures(
     pictures: Sequence[LabelledPicture], encoder: Encoder, *, folder: Path | None = None, progress: Progress | None = None
 ) -> EmbeddedPictures:
-    """Shards that exist are read, the others made. A shard depends on the encoder's weights and its own pictures alone."""
+    """The encoder's embeddings of pictures: existing shards are read, the others made. A shard depends on the encoder's weights and
+    its own pictures alone."""
     progress = progress or Progress()
     folder = folder or cache_folder() / "embeddings"
     parts = []
@@ -261,7 +262,7 @@ def embed_pictures(
 
 
 def _embedding_shard_key(pictures: Sequence[LabelledPicture], encoder: Encoder) -> str:
-    """Of the weights, and of each picture's place, size and time of change."""
+    """A hash of the encoder's weights and of each picture's path, size and time of change."""
     lines = [encoder.name, *(file.sha256 for file in encoder.card.files)]
     for picture in pictures:
         stat = picture.path.stat()

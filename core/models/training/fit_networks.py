@@ -42,7 +42,7 @@ else:  # for figures at the end of a training
 
 
 def fit_whitening(faces: TrainingFaces, *, embedding_dim: int, command: str, folder: Path | None = None) -> TrainedWeights:
-    """Principal components of the weighted features, and their measured content on held-out faces."""
+    """Fit the whitening: principal components of the weighted features. Figures: what they hold, on held-out faces."""
     began = time.monotonic()
     features = append_probabilities(faces.features[: faces.trained]).double()
     if not 1 <= embedding_dim < min(features.shape):
@@ -56,7 +56,7 @@ def fit_whitening(faces: TrainingFaces, *, embedding_dim: int, command: str, fol
     values, vectors = torch.linalg.eigh(centred.T @ centred / (len(centred) - 1))
     leading = values.flip(0)[:embedding_dim]
     axes = vectors.flip(1)[:, :embedding_dim]
-    axes = axes * torch.where(axes.sum(dim=0) < 0, -1.0, 1.0)  # an eigenvector's sign is arbitrary: one of both, always the same
+    axes = axes * torch.where(axes.sum(dim=0) < 0, -1.0, 1.0)  # an eigenvector's sign is arbitrary: fix it
     projection = scale[:, None] * axes / leading.sqrt()
     whitening = Whitening(faces.features.shape[1], embedding_dim)
     whitening.mean.copy_(mean)
@@ -113,7 +113,7 @@ def _by_emotion(values: Tensor) -> dict[str, float]:
 
 
 def _r2(inputs: Tensor, outputs: Tensor, trained: int) -> Tensor:
-    """Of a linear map, each output apart: (N, I), (N, O) -> (O,), on the rows from ``trained`` on."""
+    """R2 of a linear map for each output: (N, I), (N, O) -> (O,), on the rows from ``trained`` on."""
     rows = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1).double()
     targets = outputs.double()
     gram = rows[:trained].T @ rows[:trained] + 1e-6 * torch.eye(rows.shape[1], dtype=torch.float64)
@@ -133,7 +133,7 @@ def embed_faces(faces: TrainingFaces, folder: Path | None = None) -> Tensor:
 
 
 MLP_JITTER = 0.1
-"""Standard deviation of the noise on whitened embeddings while training: neighbours should be called alike."""
+"""Standard deviation of the noise on whitened embeddings while training: neighbours should get the same emotion."""
 
 
 def fit_emotion_mlp(
@@ -147,7 +147,7 @@ def fit_emotion_mlp(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Cross-entropy to soft labels; figures against the teachers on held-out faces."""
+    """Fit the emotion MLP by cross-entropy to its teachers' mean probabilities; figures on held-out faces."""
     embeddings = embed_faces(faces, folder)
     targets = faces.logits.softmax(dim=2).mean(dim=1)  # (N, 6)
     torch.manual_seed(faces.seed)
@@ -176,7 +176,7 @@ def fit_emotion_mlp(
 
 
 def measure_agreement(answers: Tensor, teachers: Tensor) -> dict[str, object]:
-    """Against the teachers' mean and against each: same first choice; calibration; how far off. (N, 6), (N, K, 6).
+    """Agreement with the teachers' mean and with each: first choice, calibration, mean difference. (N, 6), (N, K, 6).
 
     expected_calibration_error: 10 equal bins of the first choice's probability; its share of agreement with a label drawn from
     the teachers' mean (so the mean's probability of that choice) beside that probability (Naeini et al. 2015).
@@ -208,7 +208,7 @@ def measure_agreement(answers: Tensor, teachers: Tensor) -> dict[str, object]:
 
 CLIP_MLP_NAME = "clip-mlp"
 CLIP_MLP_JITTER = 0.1
-"""Standard deviation of the noise on standardised embeddings while training: neighbours should be called alike."""
+"""Standard deviation of the noise on standardised embeddings while training: neighbours should get the same emotion."""
 
 
 def fit_clip_classifier(
@@ -223,7 +223,7 @@ def fit_clip_classifier(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Cross-entropy to the labels, as they are distributed; figures on held-out pictures. Those of no emotion are left out.
+    """Fit the classifier by cross-entropy to the labels; figures on held-out pictures. Pictures of no emotion are left out.
 
     Raises LiminalError where an emotion has no picture to learn from, or none is held out.
     """
@@ -264,7 +264,7 @@ def fit_clip_classifier(
 
 
 def _fold_standardisation(network: EmotionMLPNetwork, mean: Tensor, deviation: Tensor) -> None:
-    """Let the first layer standardise, so that the network reads embeddings as they are."""
+    """Fold the standardisation into the first layer, so that the network reads embeddings unchanged."""
     first = network[0]
     assert isinstance(first, nn.Linear)
     with torch.no_grad():
@@ -306,7 +306,7 @@ def fit_latent_flow(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Squared error of the velocity. The figure: how much of the velocity's variance is explained, with and without embedding."""
+    """Fit the flow by the squared error of its velocity. Figures: explained variance of it, with and without embedding."""
     embeddings = embed_faces(faces, folder)
     sizes = {"latent_dim": faces.latents.shape[1], "embedding_dim": embeddings.shape[1], "width": width, "depth": depth}
     torch.manual_seed(faces.seed)
@@ -356,7 +356,7 @@ def fit_latent_surrogate(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Squared error on standardised logits; R2 on held-out faces."""
+    """Fit the surrogate by squared error on standardised logits; figures: R2 on held-out faces."""
     targets = faces.logits.flatten(1)  # (N, K * 6)
     torch.manual_seed(faces.seed)
     network = LatentEmotionNetwork(faces.latents.shape[1], width, faces.logits.shape[1])

@@ -7,7 +7,7 @@ over the schedule this is the variational bound on log likelihood, up to weights
 two-sample test (Lopez-Paz and Oquab 2017, arXiv:1610.06545): boosted trees learn to tell drawn from training embeddings; their
 accuracy on held-out and further drawn ones is 0.5 where they cannot. Improved precision and recall (Kynkäänniemi et al. 2019,
 arXiv:1904.06991): shares of drawn embeddings within the held-out ones' neighbourhoods, and the other way round; also for training
-embeddings in the place of drawn ones, the best that anything can reach.
+embeddings in the place of drawn ones, which is an upper limit.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ NEIGHBOUR_RANK = 3
 
 
 def fit_gaussian(trained: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (E,) and covariance (E, E), a trifle added to its diagonal."""
+    """Mean (E,) and covariance (E, E), 1e-6 added to its diagonal."""
     return trained.mean(dim=0), torch.cov(trained.T) + 1e-6 * torch.eye(trained.shape[1])
 
 
@@ -162,7 +162,7 @@ def fit_face_prior(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Train, then compare samples of the prior and of a Gaussian fit with held-out embeddings."""
+    """Fit the face prior, then compare samples of the prior and of a Gaussian fit with held-out embeddings."""
     progress = progress or Progress()
     embeddings = embed_faces(faces, folder)
     if embeddings.shape[1] != size.embedding_dim:
@@ -251,7 +251,7 @@ def fit_uvit_prior(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Train on the device, keep the moving average; figures on held-out embeddings."""
+    """Fit the U-ViT prior on the device, moving average last; figures on held-out embeddings."""
     progress, device = progress or Progress(), choose_device()
     clean, held = pictures.vectors[~pictures.held_out].to(device), pictures.vectors[pictures.held_out][:MAX_COMPARED]
     torch.manual_seed(seed)
@@ -284,12 +284,12 @@ def fit_uvit_prior(
         data=pictures.described(),
         command=command,
         seed=seed,
-        figures={name: None if value != value else value for name, value in figures.items()},  # NaN: too few to say
+        figures={name: None if value != value else value for name, value in figures.items()},  # NaN: too few embeddings
         seconds=seconds,
         folder=folder,
     )
 
 
 def _temporary_card() -> ModelCard:
-    """Of a prior that is measured before it has a place."""
+    """The card of a prior that is measured before it is stored."""
     return ModelCard(UVIT_PRIOR_NAME, "U-ViT diffusion prior", "prior", "trained here", "", "", 0, "", ())

@@ -18,12 +18,12 @@ from core.progress import Progress
 from core.writing import write_bytes
 
 SAVE_SECONDS = 20.0
-"""Between two savings: the most that a kill costs."""
+"""Seconds between two saved states: what a killed run loses at most."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and how fast. The rate rises over the first 3 % of the steps and falls to zero as a cosine."""
+    """Number of steps, batch, rate and averaging. The rate rises over the first 3 % of the steps and falls to zero as a cosine."""
 
     steps: int
     batch: int
@@ -54,7 +54,7 @@ def train_network(
     """Train in place, the moving average last -> seconds spent over all runs.
 
     saved: where the state is kept; a file of the same plan is continued. Step k draws its rows and its noise from (seed, k)
-    alone, so that a run which was killed ends like one which was not. Raises LiminalError when the loss is no number any more.
+    alone, so that a run which was killed ends like one which was not. Raises LiminalError when the loss is not finite.
     """
     progress = progress or Progress()
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -76,7 +76,7 @@ def train_network(
         nn.utils.clip_grad_norm_(parameters, 1.0)
         adam.step()
         if plan.average:
-            decay = min(plan.average, (1 + step) / (10 + step))  # a short memory at first
+            decay = min(plan.average, (1 + step) / (10 + step))  # a shorter average in the first steps
             torch._foreach_lerp_(averages, [parameter.detach() for parameter in parameters], 1 - decay)
         if step % 50 == 0:
             progress.stage(f"Training {name}: step {step} of {plan.steps}, loss {float(value.detach()):.4f}", step / plan.steps)
