@@ -228,7 +228,7 @@ def list_sentinel_candidates(reference: ReferenceSet, classifiers: Sequence[str]
     """(place in the reference population, emotion) of its unanimous faces; emotions take turns, so that a few cover many."""
     from scipy.special import softmax  # a rater is enrolled without SciPy
 
-    p = np.stack([softmax(reference.of(name).astype(np.float64), axis=1) for name in classifiers])  # (classifiers, N, 6)
+    p = np.stack([softmax(reference.classifier_logits(name).astype(np.float64), axis=1) for name in classifiers])  # (classifiers, N, 6)
     emotions = find_agreement(p)
     turns: Counter[int] = Counter()
     candidates = []

@@ -89,7 +89,7 @@ class Population:
                 f"The strangers of {self.generator} were not judged by {recogniser}; make them again with '{POPULATION_COMMAND}'."
             ) from None
 
-    def no_face(self, recogniser: str) -> int:
+    def count_without_face(self, recogniser: str) -> int:
         """In how many strangers this recogniser found no face."""
         return int(np.isnan(self.vectors(recogniser)).any(axis=1).sum())
 
