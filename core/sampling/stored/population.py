@@ -123,7 +123,7 @@ IMPOSTOR_SEARCHES = 4
 
 @dataclass(frozen=True)
 class PopulationScores:
-    """A population against one owner; ``recogniser`` guards the phone. distances (N,) by recogniser, NaN where no face was found."""
+    """A population against one owner. distances (N,) by recogniser, NaN where no face was found; ``recogniser`` guards the phone."""
 
     population: Population
     recogniser: str
