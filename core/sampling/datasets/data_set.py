@@ -149,8 +149,8 @@ class DataSet:
                 return connection.execute(sql, list(values)).df()
             except (duckdb.OutOfMemoryException, MemoryError):
                 raise LiminalError(
-                    f"Looking through the data set {self.folder} needs more memory than there is ({DUCKDB_MEMORY}, and what is free "
-                    f"in {spilling}); ask for fewer rows, or free some space there and try again."
+                    f"Looking through the data set {self.folder} needs more memory than there is ({DUCKDB_MEMORY}, and what is "
+                    f"free in {spilling}); ask for fewer rows, or free some space there and try again."
                 ) from None
             except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
                 if str(spilling) in str(error):

@@ -123,7 +123,7 @@ IMPOSTOR_SEARCHES = 4
 
 @dataclass(frozen=True)
 class PopulationScores:
-    """A population against one owner. distances (N,) by recogniser, NaN where no face was found; ``recogniser`` guards the phone."""
+    """A population against one owner: distances (N,) by recogniser, NaN without a face; ``recogniser`` guards the phone."""
 
     population: Population
     recogniser: str
