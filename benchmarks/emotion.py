@@ -59,7 +59,7 @@ def measure(sizes: EmotionSizes = FULL) -> dict[str, Any]:
         figures["configurations"][name] = {**summarise_pairs(results, configuration), "seconds": round(seconds, 1)}
     figures["plain"] = {
         name: round(
-            sum(panel.reference.plain_share(name, _find_emotions(pair))[0] for pair in sizes.pairs)
+            sum(panel.reference.count_passing(name, _find_emotions(pair))[0] for pair in sizes.pairs)
             / len(sizes.pairs)
             / len(panel.reference),
             4,

@@ -152,7 +152,7 @@ def _search(generator: Generator, recogniser: DlibRecogniser, paper: PaperStack,
     target = wanted.double().numpy()
     theirs = [paper.search(starts[index], target, configuration, seeds[index]) for index in range(runs)]
     paper_rate = sum(evaluations for _, evaluations, _ in theirs) / sum(seconds for _, _, seconds in theirs)
-    final = [ours.runs[index].kept[0].distance for index in range(count)]
+    final = [ours.runs[index].results[0].distance for index in range(count)]
     return {
         "iterations": sizes.iterations,
         "paper_runs": runs,

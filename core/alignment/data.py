@@ -325,7 +325,7 @@ def load_reference_labels(generator: str, faces: int, reference: ReferenceSet | 
     """The first ``faces`` of the stored reference population. Raises LiminalError where a generator has none."""
     population = reference or load_reference_set(generator)
     faces = min(faces, len(population))
-    p = np.mean([softmax(population.of(name)[:faces].astype(np.float64), axis=1) for name in LABELLERS], axis=0)
+    p = np.mean([softmax(population.classifier_logits(name)[:faces].astype(np.float64), axis=1) for name in LABELLERS], axis=0)
     seeds = tuple(sample_seed(population.seed, "reference", index) for index in range(faces))
     return ReferenceLabels(generator, seeds, p.astype(np.float32))
 

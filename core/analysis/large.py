@@ -159,7 +159,7 @@ def rank_rows(
     )
     ranked = places[::-1].reset_index(drop=True) if behind else places
     stimulus = "pair_id" if rivals.kind == "identity" else "sample_id"
-    rows = data.at(table, ranked["place"].tolist(), columns=f"{stimulus} as stimulus, place, {columns}")
+    rows = data.read_rows(table, ranked["place"].tolist(), columns=f"{stimulus} as stimulus, place, {columns}")
     return ranked.merge(rows, on="place", how="left")[["stimulus", "score", *rows.columns[1:]]]
 
 
@@ -178,7 +178,7 @@ def load_row(data: DataSet, kind: Kind, stimulus: str) -> pd.Series[Any] | None:
     if kind == "identity":
         rows = data.query("select * from pairs where pair_id = ? limit 1", [stimulus])
     else:
-        index = data.place_of(stimulus)
+        index = data.find_row(stimulus)
         rows = data.query(f"select * from {_name_table(kind)} where place = ?", [-1 if index is None else index])
         rows = rows[rows["sample_id"] == stimulus]
     return None if rows.empty else rows.iloc[0]
@@ -240,7 +240,7 @@ def count_known_stimuli(data: DataSet, narrowed: RowFilter, asked: Mapping[str, 
 def load_stimulus_rows(data: DataSet, narrowed: RowFilter, stimuli: Sequence[str]) -> pd.DataFrame:
     """The rows of pairs (identity) or faces (emotion) by their ids, in the order of the data set, each once; no others."""
     table = "pairs" if narrowed.kind == "identity" else "samples_emotion"
-    return data.at(table, _find_places(data, narrowed, stimuli)["place"].tolist())
+    return data.read_rows(table, _find_places(data, narrowed, stimuli)["place"].tolist())
 
 
 def build_large_study_data(
@@ -263,7 +263,7 @@ def build_large_study_data(
     present = set(rows["pair_id" if narrowed.kind == "identity" else "sample_id"])
     present_stimuli = [stimulus for stimulus in stimuli if stimulus.stimulus in present]
     images = list({name for stimulus in present_stimuli for name in (*stimulus.images, stimulus.base_id) if name})
-    samples = data.at(f"samples_{narrowed.kind}", data.places_of(images))
+    samples = data.read_rows(f"samples_{narrowed.kind}", data.find_rows(images))
     study_data = build_study_data(
         study, stimuli, raters, ratings, library, rules=rules, sets=[_build_set_tables(data, set_id, narrowed, rows, samples)]
     )
@@ -297,7 +297,7 @@ def _find_places(data: DataSet, narrowed: RowFilter, stimuli: Sequence[str]) -> 
     condition, values = narrowed.to_sql()
     if narrowed.kind == "emotion":
         columns = "place, sample_id as stimulus"
-        rows = data.at("samples_emotion", data.places_of(stimuli), columns=columns, where=condition, values=values)
+        rows = data.read_rows("samples_emotion", data.find_rows(stimuli), columns=columns, where=condition, values=values)
         rows = rows[rows["stimulus"].isin(list(stimuli))]  # the number of another one's id may be the same
     else:
         asked = pd.DataFrame({"stimulus": list(dict.fromkeys(stimuli))}, dtype="str")

@@ -192,7 +192,7 @@ def collect_latents(library: Library, set_ids: Iterable[str], sample_ids: Sequen
     for set_id in set_ids:
         if library.data_sets.has(set_id):  # only what is asked for is read of a large one
             data = library.data_sets.open(set_id)
-            places = {name: position for name in sample_ids if (position := data.place_of(name)) is not None}
+            places = {name: position for name in sample_ids if (position := data.find_row(name)) is not None}
             known |= dict(zip(places, data.latents(list(places.values())), strict=True))
             continue
         known |= load_latents(library.folder_of(set_id))

@@ -184,7 +184,7 @@ def _make_population(args: argparse.Namespace, progress: Progress) -> None:
         made = building_population.build_population(
             generator, count=args.count, wall=args.wall, seed=args.seed, folder=args.out, progress=progress
         )
-        missed = ", ".join(f"{name} found no face in {made.no_face(name)}" for name in made.descriptors)
+        missed = ", ".join(f"{name} found no face in {made.count_without_face(name)}" for name in made.descriptors)
         print(f"{len(made)} strangers of {generator}, {len(made.wall)} with a picture; {missed}.")
 
 

@@ -238,7 +238,9 @@ def _print_emotion_summary(made: SampleSet, folder: Path) -> None:
     said = compute_emotion_statistics(made)
     configuration = made.emotion
     way = f"{'guided' if configuration.guided else 'unguided'}, {configuration.strategy}"
-    print(f"{count_noun(said.n, 'image')} between {said.emotion1} and {said.emotion2} ({way}) of {describe_bases(made)} in {folder}")
+    print(
+        f"{count_noun(said.n, 'image')} between {said.emotion1} and {said.emotion2} ({way}) of {describe_bases(made)} in {folder}"
+    )
     for each in said.classifiers:
         print_passing(each, configuration)
     print_faces(said.faces)

@@ -98,8 +98,8 @@ def _print_forecast(plan: DataSetPlan, arguments: argparse.Namespace) -> str:
     if emotion:
         by_pair: Counter[str] = Counter()
         for piece in emotion:
-            by_pair[_describe_piece(piece)] += piece.wanted
-        bases = sum(each.images - each.wanted for each in emotion)
+            by_pair[_describe_piece(piece)] += piece.sample_count
+        bases = sum(each.images - each.sample_count for each in emotion)
         lines.append(f"emotion: {len(emotion):,} pieces, {by_pair.total():,} images, and {bases:,} bases")
         lines += [f"  {name:<34}{number:>12,}" for name, number in by_pair.items()]
     lines.append(f"in all: {len(pieces):,} pieces, {sum(each.images for each in pieces):,} images at most, in {arguments.out}")

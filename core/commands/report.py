@@ -172,7 +172,7 @@ def collect_emotion_values(sample_set: SampleSet) -> dict[str, Any]:
             {
                 **asdict(row),
                 "title": registry.title(row.classifier),
-                "role": configuration.part(row.classifier),
+                "role": configuration.describe_role(row.classifier),
                 "plain": asdict(plain) if plain else None,
                 "ratio_to_plain": asdict(divide_proportions(row.passed, plain)) if plain else None,
             }
@@ -219,7 +219,7 @@ def print_faces(faces: FaceStatistics) -> None:
 
 
 def _describe_classifier(statistics: ClassifierStatistics, configuration: EmotionConfiguration) -> str:
-    return f"{registry.title(statistics.classifier)}, which {configuration.part(statistics.classifier)}"
+    return f"{registry.title(statistics.classifier)}, which {configuration.describe_role(statistics.classifier)}"
 
 
 def _print_classifier(statistics: ClassifierStatistics, configuration: EmotionConfiguration, plain: Proportion | None) -> None:
@@ -272,7 +272,7 @@ def _count_reference_share(
     """How many reference faces pass filter (3); None where the classifier did not judge them."""
     if reference is None or classifier not in reference.logits:
         return None
-    return Proportion.of(*reference.plain_share(classifier, configuration.pair))
+    return Proportion.of(*reference.count_passing(classifier, configuration.pair))
 
 
 class SingleSetLibrary(Library):

@@ -172,7 +172,7 @@ def _make_optimized(
     for (place, other), seed, run in zip(runs, seeds, result.runs, strict=True):
         parts += [
             SampleSpec(place, "optimized", kept.target, kept.latent, seed, other, strategy=configuration.strategy)
-            for kept in run.kept
+            for kept in run.results
         ]
         records.append(
             {
@@ -188,7 +188,7 @@ def _make_optimized(
                         "reached": kept.reached,
                         "iteration": kept.iteration,
                     }
-                    for kept in run.kept
+                    for kept in run.results
                 ],
             }
         )

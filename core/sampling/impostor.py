@@ -88,7 +88,7 @@ def find_impostors(
         starts, torch.from_numpy(descriptors[recogniser]), network, guard, configuration, seeds=seeds, on_step=report_step
     )
     progress.stage("Asking every recogniser", SEARCH_PROGRESS + 0.02)
-    latents = np.stack([run.kept[0].latent for run in search.runs])
+    latents = np.stack([run.results[0].latent for run in search.runs])
     with torch.inference_mode():
         faces = to_pictures(network.decode(torch.from_numpy(latents)))
         strangers = to_pictures(network.decode(torch.from_numpy(starts)))

@@ -195,7 +195,7 @@ class _LatentSearch:
     def run(self, starts: Tensor) -> tuple[Tensor, list[list[float]]]:
         """Latents (S, d) -> where they came to (S, d), and each row's LPIPS step by step."""
         try:
-            return self._climb(starts, self.configuration.steps, draft=True, learning_rate=self.configuration.learning_rate)
+            return self._descend(starts, self.configuration.steps, draft=True, learning_rate=self.configuration.learning_rate)
         except (RuntimeError, MemoryError, LiminalError) as error:
             if len(starts) == 1 or not ran_out_of_memory(error.__cause__ or error):
                 raise
@@ -206,14 +206,16 @@ class _LatentSearch:
 
     def refine(self, latents: Tensor) -> Tensor:
         """The same on the full picture, in smaller steps."""
-        return self._climb(latents, self.configuration.refining, draft=False, learning_rate=self.configuration.learning_rate / 4)[0]
+        return self._descend(latents, self.configuration.refining, draft=False, learning_rate=self.configuration.learning_rate / 4)[
+            0
+        ]
 
-    def _climb(self, starts: Tensor, steps: int, *, draft: bool, learning_rate: float) -> tuple[Tensor, list[list[float]]]:
+    def _descend(self, starts: Tensor, steps: int, *, draft: bool, learning_rate: float) -> tuple[Tensor, list[list[float]]]:
         generator, done = self.models.generator, 0 if draft else self.configuration.steps
         latents = starts.clone().requires_grad_()
         adam = torch.optim.Adam([latents], lr=learning_rate)
         history: list[list[float]] = [[] for _ in starts]
-        target, far = self._goal(draft)
+        target, far = self._prepare_target(draft)
         for step in range(steps + 1):
             with device_turn(generator.device):
                 images = generator.decode_draft(latents) if draft else generator.decode(latents)
@@ -232,10 +234,10 @@ class _LatentSearch:
                     adam.step()
             for row, value in zip(history, apart.detach().tolist(), strict=True):
                 row.append(value)
-            self._tell(done + step, apart.detach(), images)
+            self._report_step(done + step, apart.detach(), images)
         return latents.detach(), history
 
-    def _goal(self, draft: bool) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    def _prepare_target(self, draft: bool) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """The photograph in the size that is climbed in, and the distance from it."""
         generator = self.models.generator
         with torch.no_grad():
@@ -243,7 +245,7 @@ class _LatentSearch:
             target = _resize(self.target, side).to(generator.device)
             return target, self.models.perceptual.toward(target)
 
-    def _tell(self, step: int, apart: Tensor, images: Tensor) -> None:
+    def _report_step(self, step: int, apart: Tensor, images: Tensor) -> None:
         self.progress.stage(
             f"Bringing a generated face nearer, step {step} of {self.total}",
             PROGRESS_SHARES[1] + (PROGRESS_SHARES[2] - PROGRESS_SHARES[1]) * step / self.total,

@@ -60,7 +60,9 @@ class Objective:
         self.sees_missing_faces = type(recogniser).embed_for_search is Recogniser.embed_for_search
         """Whether the search path itself says where no face is; a fast path may ask no detector."""
 
-    def look(self, latents: NDArray[np.float32], wanted: Tensor, careful: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Tensor]:
+    def measure(
+        self, latents: NDArray[np.float32], wanted: Tensor, careful: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], Tensor]:
         """Latents (N, d), descriptors sought (N, D) -> search distances (N,), images (N, 3, H, W).
 
         careful: (N,), where the face is looked for in the image itself and not where the generator's faces usually lie.
@@ -140,7 +142,7 @@ class SearchRun:
     """One run from one start."""
 
     start: Latent
-    kept: tuple[TargetResult, ...]  # one a target, lowest target first
+    results: tuple[TargetResult, ...]  # one a target, lowest target first
     history: tuple[float, ...]  # best search distance so far: [0] of the start, then after each iteration; NaN while no face
     evaluations: int
 
@@ -182,7 +184,7 @@ class RunRecord:
         """The lowest target is reached."""
         return self.targets[0] in self.reached
 
-    def note(self, distances: NDArray[np.float64], latents: NDArray[np.float32], iteration: int) -> int | None:
+    def add_candidates(self, distances: NDArray[np.float64], latents: NDArray[np.float32], iteration: int) -> int | None:
         """Take in one iteration's candidates (NaN: no face) -> the index of the one that is the best so far, if one is."""
         self.evaluations += len(distances)
         order = [int(index) for index in np.argsort(distances, kind="stable")[:CONFIRMED_CANDIDATES]]  # NaN comes last
@@ -252,7 +254,7 @@ class BatchedSearch:
             return []
         return [index for index, record in enumerate(self.records) if not record.finished]
 
-    def look(self, runs: Sequence[int], proposals: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
+    def evaluate(self, runs: Sequence[int], proposals: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
         """One iteration: each run's candidates (n, d) -> their search distances (n,), NaN where no face was found.
 
         A fast search path does not see that a face is missing, so a candidate that would be its run's best is asked first
@@ -262,12 +264,12 @@ class BatchedSearch:
         latents = np.concatenate(proposals).astype(np.float32, copy=False)
         of_row = np.repeat(np.asarray(runs), np.diff(bounds))
         near = np.array([self.records[run].best < self.records[run].targets[0] + DETECTOR_MARGIN for run in of_row], dtype=bool)
-        distances, images = self.objective.look(latents, self.wanted[torch.as_tensor(of_row)], near)
+        distances, images = self.objective.measure(latents, self.wanted[torch.as_tensor(of_row)], near)
         distances = distances.copy()
         split = [distances[low:high] for low, high in itertools.pairwise(bounds)]  # views
         if not self.objective.sees_missing_faces:
             self._strike_out_missing_faces(runs, split, bounds, images)
-        self.take(runs, [latents[low:high] for low, high in itertools.pairwise(bounds)], split, images)
+        self.record_iteration(runs, [latents[low:high] for low, high in itertools.pairwise(bounds)], split, images)
         return split
 
     def _strike_out_missing_faces(
@@ -293,7 +295,7 @@ class BatchedSearch:
                 else:
                     distances[place][row - bounds[place]] = np.nan
 
-    def take(
+    def record_iteration(
         self,
         runs: Sequence[int],
         latents: Sequence[NDArray[np.float32]],
@@ -306,7 +308,7 @@ class BatchedSearch:
         for run, candidates, far in zip(runs, latents, distances, strict=True):
             record = self.records[run]
             limit = record.next_target + SEARCH_MARGIN
-            best = record.note(far, candidates, self.iteration)
+            best = record.add_candidates(far, candidates, self.iteration)
             if best is not None and self.on_step is not None:
                 self._pictures[run] = to_pictures(images[row + best : row + best + 1])[0]
             near += [(run, candidates[index]) for index in np.flatnonzero(far < limit)]
@@ -316,7 +318,7 @@ class BatchedSearch:
             exact = self.objective.confirm(np.stack([candidate for _, candidate in near]), wanted)
             for (run, candidate), distance in zip(near, exact, strict=True):  # in the order of asking: the first one counts
                 self.records[run].confirm(float(distance), candidate, self.iteration)
-        self._tell(runs)
+        self._report_steps(runs)
         self.iteration += 1
 
     def result(self, strategy: str, seconds: float) -> SearchResult:
@@ -334,7 +336,7 @@ class BatchedSearch:
                 self.records[run].confirm(float(distance), latent, iteration)
         return SearchResult(strategy, tuple(record.result() for record in self.records), seconds)
 
-    def _tell(self, runs: Sequence[int]) -> None:
+    def _report_steps(self, runs: Sequence[int]) -> None:
         if self.on_step is None:
             return
         for run in runs:
@@ -377,11 +379,11 @@ def search_by_cmaes(
     runs = BatchedSearch(starts, wanted, objective, configuration.targets, configuration.iterations, labels, on_step)
     everyone = range(len(runs.starts))
     if len(runs.starts):
-        runs.look(everyone, [start[None] for start in runs.starts])  # iteration 0: the start itself
+        runs.evaluate(everyone, [start[None] for start in runs.starts])  # iteration 0: the start itself
     strategies = {run: _make_cma_strategy(runs.starts[run], configuration, seeds[run]) for run in runs.active()}
     while active := [run for run in runs.active() if run in strategies]:
         asked = [strategies[run].ask() for run in active]
-        looked = runs.look(active, [np.asarray(candidates, np.float32) for candidates in asked])
+        looked = runs.evaluate(active, [np.asarray(candidates, np.float32) for candidates in asked])
         for run, candidates, distances in zip(active, asked, looked, strict=True):
             strategies[run].tell(candidates, np.where(np.isfinite(distances), distances, NO_FACE_PENALTY))
             if EXHAUSTED_CRITERIA & strategies[run].stop().keys():
@@ -432,7 +434,7 @@ def search_by_gradient(
             distances, images, found = _measure_distances(objective, landmarks, latents, runs.wanted, active, runs.iteration)
         proposals = np.stack([latents[run].detach().numpy().copy() for run in active])
         looked = np.where(found, distances.detach().cpu().double().numpy(), np.nan)
-        runs.take(active, list(proposals[:, None]), list(looked[:, None]), images)
+        runs.record_iteration(active, list(proposals[:, None]), list(looked[:, None]), images)
         adam.zero_grad(set_to_none=True)  # Adam leaves runs without a gradient alone: those that have finished
         length = torch.stack([latents[run].square().mean() for run in active])
         loss = torch.nan_to_num(distances).sum().cpu() + configuration.plausibility * (length - 1).square().sum()

@@ -228,7 +228,8 @@ def _check_count(count: int | None, usual: int, available: int, what: str) -> in
 
 def list_sentinel_candidates(reference: ReferenceSet, classifiers: Sequence[str]) -> list[tuple[int, str]]:
     """(place in the reference population, emotion) of its unanimous faces; emotions take turns, so that a few cover many."""
-    p = np.stack([special.softmax(reference.of(name).astype(np.float64), axis=1) for name in classifiers])  # (classifiers, N, 6)
+    logits = [reference.classifier_logits(name).astype(np.float64) for name in classifiers]
+    p = np.stack([special.softmax(rows, axis=1) for rows in logits])  # (classifiers, N, 6)
     emotions = find_agreement(p)
     turns: Counter[int] = Counter()
     candidates = []

@@ -47,7 +47,7 @@ class MadeUpReference:
     def __len__(self):
         return 100
 
-    def plain_share(self, classifier, pair):
+    def count_passing(self, classifier, pair):
         return 10, 100
 
 

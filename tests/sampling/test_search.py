@@ -48,9 +48,9 @@ def true_distance(latent):
 def test_both_strategies_find_the_planted_optimum(strategy, recogniser):
     result = run(strategy, recogniser(), targets=(0.005,), iterations=300)
     for made in result.runs:
-        assert made.kept[0].reached
-        assert true_distance(made.kept[0].latent) < 0.01
-        assert made.kept[0].distance < 0.005
+        assert made.results[0].reached
+        assert true_distance(made.results[0].latent) < 0.01
+        assert made.results[0].distance < 0.005
 
 
 @pytest.mark.parametrize("recogniser", RECOGNISERS)
@@ -61,10 +61,10 @@ def test_kept_are_the_first_under_each_target_else_the_best(strategy, recogniser
     steps: list[SearchStep] = []
     result = run(strategy, recogniser(), iterations=iterations, targets=(0.05, 0.2, 0.4), on_step=steps.append)
     for index, made in enumerate(result.runs):
-        assert [kept.target for kept in made.kept] == [0.05, 0.2, 0.4]
-        exact = [kept.distance for kept in made.kept]
+        assert [kept.target for kept in made.results] == [0.05, 0.2, 0.4]
+        exact = [kept.distance for kept in made.results]
         best = min(exact)
-        for kept in made.kept:
+        for kept in made.results:
             assert kept.distance == pytest.approx(true_distance(kept.latent), abs=0.05)  # 8 bits a latent value
             if kept.reached:
                 assert kept.distance < kept.target
@@ -73,8 +73,8 @@ def test_kept_are_the_first_under_each_target_else_the_best(strategy, recogniser
             else:
                 assert kept.distance == best
                 assert kept.distance >= kept.target
-        assert sorted(kept.iteration for kept in made.kept if kept.reached) == [
-            kept.iteration for kept in reversed(made.kept) if kept.reached
+        assert sorted(kept.iteration for kept in made.results if kept.reached) == [
+            kept.iteration for kept in reversed(made.results) if kept.reached
         ]
         assert all(after <= before for before, after in itertools.pairwise(made.history))
         mine = [step for step in steps if step.run == index]
@@ -88,7 +88,7 @@ def test_kept_are_the_first_under_each_target_else_the_best(strategy, recogniser
 def test_a_start_under_all_targets_ends_the_run_at_once():
     result = run("cmaes", starts=np.stack([TRUTH, STARTS[0]]), targets=(0.1,))
     there, away = result.runs
-    assert (there.evaluations, there.kept[0].iteration) == (1, 0)
+    assert (there.evaluations, there.results[0].iteration) == (1, 0)
     assert away.evaluations > 1
 
 
@@ -112,7 +112,7 @@ def test_a_run_is_the_same_with_and_without_neighbours(strategy):
     together = run(strategy, seeds=seeds, iterations=30, targets=(0.02,))
     alone = run(strategy, seeds=seeds[2:3], starts=STARTS[2:3], iterations=30, targets=(0.02,))
     assert together.runs[2].history == alone.runs[0].history
-    assert together.runs[2].kept[0].latent.tobytes() == alone.runs[0].kept[0].latent.tobytes()
+    assert together.runs[2].results[0].latent.tobytes() == alone.runs[0].results[0].latent.tobytes()
 
 
 def test_cmaes_leaves_numpys_global_random_numbers_alone():
@@ -133,7 +133,7 @@ def test_a_missing_face_is_never_kept_and_never_a_distance(strategy, recogniser)
     starts[:, 0] = border - 1.0
     result = run(strategy, recogniser(face_until=border), starts=starts, iterations=60, targets=(1e-6,))
     for made in result.runs:
-        kept = made.kept[0]
+        kept = made.results[0]
         assert not kept.reached
         assert kept.latent[0] <= border + 0.05  # 8 bits a latent value
         assert kept.distance >= SCALE * 0.4**2
@@ -146,15 +146,15 @@ def test_where_no_face_is_ever_found_the_start_is_returned_without_a_distance(st
     result = run(strategy, FakeRecogniser(face_until=-100.0), iterations=5)
     for made in result.runs:
         assert all(math.isnan(value) for value in made.history)
-        assert all(math.isnan(kept.distance) and not kept.reached for kept in made.kept)
-        assert all(kept.latent.tobytes() == made.start.tobytes() for kept in made.kept)
+        assert all(math.isnan(kept.distance) and not kept.reached for kept in made.results)
+        assert all(kept.latent.tobytes() == made.start.tobytes() for kept in made.results)
 
 
 def test_a_start_without_a_face_can_still_find_one():
     starts = STARTS.copy()
     starts[:, 0] = float(TRUTH[0]) + 1.0
     result = run("cmaes", FakeRecogniser(face_until=float(TRUTH[0]) + 0.7), starts=starts, targets=(0.05,), iterations=200)
-    assert all(math.isnan(made.history[0]) and made.kept[0].reached for made in result.runs)
+    assert all(math.isnan(made.history[0]) and made.results[0].reached for made in result.runs)
 
 
 def test_the_gradient_search_keeps_latents_as_long_as_drawn_ones():
@@ -164,7 +164,7 @@ def test_the_gradient_search_keeps_latents_as_long_as_drawn_ones():
     def lengths(plausibility):
         settings = configuration("gradient", targets=(1e-3,), iterations=150, plausibility=plausibility)
         made = search_descriptor(STARTS, torch.from_numpy(improbable), FakeGenerator(), FakeRecogniser(), settings)
-        return [float(np.square(each.kept[0].latent).mean()) for each in made.runs]
+        return [float(np.square(each.results[0].latent).mean()) for each in made.runs]
 
     assert np.allclose(lengths(0.0), 4, atol=0.3)
     assert np.allclose(lengths(20.0), 1, atol=0.1)

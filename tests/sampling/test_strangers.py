@@ -26,7 +26,7 @@ def test_build_at_a_tiny_size(few):
     assert list(few.seeds) == [sample_seed(9, "stranger", place) for place in range(40)]
     assert len(few.wall) == 6
     assert set(few.descriptors) == set(METRICS)
-    assert 0 < few.no_face("dlib") < 40  # dlib misses about three in ten: a NaN row each, none left out
+    assert 0 < few.count_without_face("dlib") < 40  # dlib misses about three in ten: a NaN row each, none left out
     for face in few.wall:
         assert np.isfinite(few.vectors("dlib")[face.index]).all()
         assert face.seed == few.seeds[face.index]
@@ -81,7 +81,7 @@ def test_a_stranger_would_unlock_their_own_phone():
     apart = people.distances(people.vectors("dlib")[face.index], "dlib")
     assert int(np.nanargmin(apart)) == face.index
     assert apart[face.index] < 1e-6
-    assert np.isnan(apart).sum() == people.no_face("dlib")
+    assert np.isnan(apart).sum() == people.count_without_face("dlib")
 
 
 def test_what_cannot_be_answered_is_said(tmp_path):
@@ -89,7 +89,7 @@ def test_what_cannot_be_answered_is_said(tmp_path):
     with pytest.raises(LiminalError, match="no descriptor by dlib"):
         people.distances(np.full(128, np.nan), "dlib")
     with pytest.raises(LiminalError, match="No descriptors are stored for the recogniser 'openface'"):
-        people.no_face("openface")
+        people.count_without_face("openface")
     with pytest.raises(LiminalError, match="No strangers of dcgan are stored"):
         load_population("dcgan", tmp_path)
     with pytest.raises(LiminalError, match="at least one"):

@@ -229,10 +229,10 @@ def test_a_kept_face_that_leans_is_not_called_even():
 
 def test_who_steered_depends_on_the_strategy():
     two_stage, direct = (EmotionConfiguration("surprise", "fear", strategy=each) for each in ("two-stage", "direct"))
-    assert two_stage.part("emotion-mlp") == "steered"
-    assert two_stage.part("mini-xception") == "taught the one that steered"
-    assert direct.part("mini-xception") == "steered"
-    assert {each.part("small-cnn") for each in (two_stage, direct)} == {"did not steer"}
+    assert two_stage.describe_role("emotion-mlp") == "steered"
+    assert two_stage.describe_role("mini-xception") == "taught the one that steered"
+    assert direct.describe_role("mini-xception") == "steered"
+    assert {each.describe_role("small-cnn") for each in (two_stage, direct)} == {"did not steer"}
 
 
 @pytest.mark.browser

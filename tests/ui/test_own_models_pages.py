@@ -107,7 +107,7 @@ def test_what_was_prepared_is_what_the_networks_say():
     assert len(load_population("dcgan", judged_by=ONNX)) == PEOPLE  # as many as it was shown
     assert len(load_population("dcgan")) == 2000
     reference = load_reference_set("dcgan")
-    assert (len(reference.of(VIT)), len(reference.of("small-cnn"))) == (PEOPLE, 2000)
+    assert (len(reference.classifier_logits(VIT)), len(reference.classifier_logits("small-cnn"))) == (PEOPLE, 2000)
     assert reference.temperatures[VIT] > 0
 
 

@@ -110,7 +110,7 @@ def classifier_voices(configuration: EmotionConfiguration, row: Sequence[MorphFr
         complete = len(known) == len(row)
         flip = find_flip([frame[first] for frame in known], [frame[second] for frame in known]) if complete else None
         rounded = [None if frame is None else [round(float(share), 4) for share in frame] for frame in shares]
-        result.append(MorphVoice(registry.find_entry(name).title, configuration.part(name), rounded, flip))
+        result.append(MorphVoice(registry.find_entry(name).title, configuration.describe_role(name), rounded, flip))
     return result
 
 

@@ -314,7 +314,7 @@ def show_acceptance_table(view: EmotionState) -> None:
         return
     strategy = view.configuration.strategy
     usual = EmotionConfiguration(*view.pair, strategy=strategy)
-    names = (usual.steerer, usual.bystander)
+    names = (usual.steerer, usual.held_out_classifier)
     titles = [runs.name_classifier(name, usual) for name in names]
     rows = [row for row in table["pairs"] if row["strategy"] == strategy]
     if not rows:

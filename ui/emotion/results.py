@@ -38,7 +38,7 @@ def build_face_tile(
     identifier: str, sample: BoundarySampleMade, path: EmotionPath, configuration: EmotionConfiguration
 ) -> BoundaryFace:
     """One finished face as a tile."""
-    steerer, held_out = configuration.steerer, configuration.bystander
+    steerer, held_out = configuration.steerer, configuration.held_out_classifier
     verdict = runs.describe_verdict(sample, configuration, steerer)
     position = runs.map_position(sample.opinions[steerer], configuration)
     title = registry.find_entry(held_out).title
@@ -148,7 +148,7 @@ def open_selected_face(run: EmotionRun, configuration: EmotionConfiguration, sel
 
 @st.dialog("One face beside its base", width="large", on_dismiss=_clear_face)
 def _show_face_dialog(run: EmotionRun, configuration: EmotionConfiguration, face: EmotionFace) -> None:
-    sample, steerer, held_out = face.sample, configuration.steerer, configuration.bystander
+    sample, steerer, held_out = face.sample, configuration.steerer, configuration.held_out_classifier
     verdicts = {name: runs.describe_verdict(sample, configuration, name) for name in configuration.classifiers}
     limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
     pictures, facts = st.columns([6, 5], gap="large", vertical_alignment="center")
@@ -175,7 +175,7 @@ def _show_face_dialog(run: EmotionRun, configuration: EmotionConfiguration, face
     for column, name in zip(st.columns(len(configuration.classifiers), gap="medium"), configuration.classifiers, strict=True):
         with column:
             st.html(
-                f'<p class="voice"><b>{registry.find_entry(name).title}</b><small>{configuration.part(name)}</small>'
+                f'<p class="voice"><b>{registry.find_entry(name).title}</b><small>{configuration.describe_role(name)}</small>'
                 f"{verdicts[name]}</p>" + markup.bars_html(_classifier_shares(sample.opinions[name], raw=raw))
             )
     st.html(markup.caption_html("The address of this page brings this face back."))
@@ -210,7 +210,7 @@ def _interval_text(share: Proportion) -> str:
 
 
 def _show_sentences(statistics: BoundaryStatistics, configuration: EmotionConfiguration, reference: ReferenceSet | None) -> None:
-    held_out = configuration.bystander
+    held_out = configuration.held_out_classifier
     by_steerer, by_held_out = statistics.of(configuration.steerer).passed, statistics.of(held_out).passed
     text = (
         f"{by_steerer.count} of {by_steerer.n} could be either for "
@@ -218,7 +218,7 @@ def _show_sentences(statistics: BoundaryStatistics, configuration: EmotionConfig
         f"{runs.name_classifier(held_out, configuration)}."
     )
     if reference is not None:
-        passed, plain = reference.plain_share(held_out, configuration.pair)
+        passed, plain = reference.count_passing(held_out, configuration.pair)
         text += f" Of plain faces, {format_percent(passed / plain)} could be either for the latter."
     st.html(markup.intro_html(text))
 
@@ -234,7 +234,7 @@ def _classifier_row_html(
     answers = row.calibrated
     plain = ""
     if reference is not None:
-        passed, population = reference.plain_share(row.classifier, configuration.pair)
+        passed, population = reference.count_passing(row.classifier, configuration.pair)
         plain = f"<small>plain faces: {format_percent(passed / population)} of {population:,}</small>"
     evenness = (
         f"{format_percent(answers.gap.value)} apart, {format_percent(answers.together.value)} together"
@@ -264,7 +264,8 @@ def _show_classifier_table(
     statistics: BoundaryStatistics, configuration: EmotionConfiguration, reference: ReferenceSet | None
 ) -> None:
     body = "".join(
-        _classifier_row_html(row, configuration.part(row.classifier), configuration, reference) for row in statistics.classifiers
+        _classifier_row_html(row, configuration.describe_role(row.classifier), configuration, reference)
+        for row in statistics.classifiers
     )
     st.html(
         '<table class="verdicts stacks"><thead><tr><td></td><th>Could be either</th><th>The two feelings</th>'

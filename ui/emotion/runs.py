@@ -33,7 +33,7 @@ MOSTLY_RATIO = 3.0
 
 def name_classifier(classifier: str, configuration: EmotionConfiguration) -> str:
     """'Small CNN, which did not steer'."""
-    return f"{registry.find_entry(classifier).title}, which {configuration.part(classifier)}"
+    return f"{registry.find_entry(classifier).title}, which {configuration.describe_role(classifier)}"
 
 
 def describe_verdict(sample: BoundarySampleMade, configuration: EmotionConfiguration, classifier: str) -> str:

@@ -259,7 +259,7 @@ def build_thresholds(
         default_acceptance=accepted,
         calibrated=calibrated,
         strangers=len(vectors),
-        no_face=population.no_face(recogniser),
+        no_face=population.count_without_face(recogniser),
         pairs=pairs,
         bootstraps=bootstraps,
         seed=seed,

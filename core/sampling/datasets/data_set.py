@@ -149,8 +149,8 @@ class DataSet:
                 return connection.execute(sql, list(values)).df()
             except (duckdb.OutOfMemoryException, MemoryError):
                 raise LiminalError(
-                    f"Looking through the data set {self.folder} needs more memory than there is ({DUCKDB_MEMORY}, and what is free in "
-                    f"{spilling}); ask for fewer rows, or free some space there and try again."
+                    f"Looking through the data set {self.folder} needs more memory than there is ({DUCKDB_MEMORY}, and what is "
+                    f"free in {spilling}); ask for fewer rows, or free some space there and try again."
                 ) from None
             except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
                 if str(spilling) in str(error):
@@ -162,29 +162,29 @@ class DataSet:
 
     def picture(self, sample_id: str) -> bytes:
         """A PNG's bytes. Raises LiminalError where there is no such sample."""
-        place = self.place_of(sample_id)
+        place = self.find_row(sample_id)
         if place is not None:
-            part, group, row = self._where(place)
+            part, group, row = self._locate_row(place)
             table = self._group(part, group, ("sample_id", "image"))
             if table["sample_id"][row].as_py() == sample_id:
                 content: bytes = table["image"][row].as_py()["bytes"]
                 return content
         raise LiminalError(f"The data set {self.folder} holds no picture '{sample_id}'; choose one of its samples.")
 
-    def place_of(self, sample_id: str) -> int | None:
+    def find_row(self, sample_id: str) -> int | None:
         """The row of a sample among all samples; None where there is none (or where its number is another's)."""
         if not SAMPLE_ID_PATTERN.fullmatch(sample_id):  # from a link, or from a table of answers
             return None
-        ids, places = self._numbers
+        ids, places = self._sorted_ids
         key = np.uint64(make_index_key(sample_id))
         found = int(np.searchsorted(ids, key))
         return int(places[found]) if found < len(ids) and ids[found] == key else None
 
-    def places_of(self, sample_ids: Iterable[str]) -> list[int]:
+    def find_rows(self, sample_ids: Iterable[str]) -> list[int]:
         """The rows of those samples that there are, in order, each once."""
-        return sorted({place for name in sample_ids if (place := self.place_of(name)) is not None})
+        return sorted({place for name in sample_ids if (place := self.find_row(name)) is not None})
 
-    def at(
+    def read_rows(
         self, table: str, places: Sequence[int], *, columns: str = "*", where: str = "true", values: Sequence[Any] = ()
     ) -> pd.DataFrame:
         """Rows of a table of the index by their places, in order. columns, where, values: as ``query``'s, of our own words."""
@@ -202,7 +202,7 @@ class DataSet:
         found: dict[int, NDArray[np.float32]] = {}
         asked: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for place in places:
-            part, group, row = self._where(place)
+            part, group, row = self._locate_row(place)
             asked.setdefault((part, group), []).append((place, row))
         for (part, group), rows in asked.items():
             column = self._group(part, group, ("latent",))["latent"].combine_chunks()
@@ -211,7 +211,7 @@ class DataSet:
         return np.stack([found[place] for place in places]) if len(places) else np.empty((0, 0), np.float32)
 
     @cached_property
-    def _numbers(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    def _sorted_ids(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """On the disk: a look-up touches a few pages of it."""
         try:
             return tuple(np.load(self.folder / INDEX_FOLDER / f"{name}.npy", mmap_mode="r") for name in ("ids", "places"))
@@ -219,14 +219,14 @@ class DataSet:
             raise _make_damaged_error(self.folder / INDEX_FOLDER, error) from None
 
     @cached_property
-    def _ends(self) -> tuple[list[dict[str, Any]], list[int]]:
+    def _part_ends(self) -> tuple[list[dict[str, Any]], list[int]]:
         """Parts of samples in the order of places, and the place behind each one's last row."""
         parts = [part for kind in self.kinds for part in self.manifest["tables"]["samples"] if part["kind"] == kind]
         return parts, list(accumulate(sum(part["rows"]) for part in parts))
 
-    def _where(self, place: int) -> tuple[int, int, int]:
+    def _locate_row(self, place: int) -> tuple[int, int, int]:
         """Part, row group in it and row in that. A piece without rows has an empty row group, which is stepped over."""
-        parts, ends = self._ends
+        parts, ends = self._part_ends
         part = bisect_right(ends, place)
         groups = list(accumulate(parts[part]["rows"]))
         row = place - (ends[part - 1] if part else 0)
@@ -234,7 +234,7 @@ class DataSet:
         return part, group, row - (groups[group - 1] if group else 0)
 
     def _group(self, part: int, group: int, columns: tuple[str, ...]) -> pa.Table:
-        path = self.folder / self._ends[0][part]["path"]
+        path = self.folder / self._part_ends[0][part]["path"]
         return _read_row_group(*_stamp_file(path), group, columns)
 
 
@@ -330,7 +330,7 @@ def _read_subset_pairs(data: DataSet, wanted: Sequence[str]) -> pd.DataFrame:
 
 def _read_subset_samples(data: DataSet, kind: Kind, names: Sequence[str]) -> pd.DataFrame:
     """Rows of the index, in the order of the data set."""
-    return data.at(f"samples_{kind}", data.places_of(names)).drop_duplicates("sample_id")
+    return data.read_rows(f"samples_{kind}", data.find_rows(names)).drop_duplicates("sample_id")
 
 
 def _read_shared_manifest(data: DataSet, kind: Kind) -> dict[str, Any]:

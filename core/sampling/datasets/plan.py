@@ -295,7 +295,7 @@ class Piece:
         return "identity" if isinstance(self.configuration, IdentityConfiguration) else "emotion"
 
     @property
-    def wanted(self) -> int:
+    def sample_count(self) -> int:
         """Emotion samples that are asked for."""
         return self.stop - self.first
 
@@ -304,8 +304,8 @@ class Piece:
         """Images that it keeps, its bases among them; at most: some parts of a batch may be the same picture."""
         c = self.configuration
         if isinstance(c, EmotionConfiguration):
-            bases = 0 if not self.owns_bases else 1 if c.base else self.wanted
-            return self.wanted + bases
+            bases = 0 if not self.owns_bases else 1 if c.base else self.sample_count
+            return self.sample_count + bases
         bases = len(self.bases) or c.bases_per_batch
         each = 1 + c.positive_directions * len(c.positive_steps) + _count_semantic_samples(c)
         return bases * (each + (bases - 1) * (len(c.interpolation_steps) + len(c.targets)))

@@ -98,9 +98,9 @@ def run_plan(
         estimate, made = TimeEstimate(work), 0
         stage = progress.stretch(0.0, 0.98)
         for piece, files in _make_missing(missing, make, stage, estimate, ray=ray, workers=workers, threads=threads):
-            work.keep(piece.number, files)
+            work.add_piece(piece.number, files)
             made += 1
-            stage.stage(f"{len(work.records):,} of {work.total:,} pieces{estimate.said()}", len(work.records) / work.total)
+            stage.stage(f"{len(work.records):,} of {work.total:,} pieces{estimate.describe()}", len(work.records) / work.total)
         finished = len(work.records) == work.total
         if finished:
             with explain_write_errors(folder):
@@ -123,7 +123,7 @@ def _make_missing(
         return
     if not ray:
         for piece in missing:
-            progress.stage(f"Making {piece.title}{estimate.said()}", estimate.share)
+            progress.stage(f"Making {piece.title}{estimate.describe()}", estimate.share)
             yield piece, make(piece)
         return
     progress.stage("Starting Ray", estimate.share)
@@ -147,7 +147,7 @@ class TimeEstimate:
         """Seconds of one worker for all that is missing; None where a kind of piece is missing of which none was made yet."""
         return estimate_worker_seconds(self.work.missing(), self.work.records.values())
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """For a line of progress."""
         seconds = self.worker_seconds()
         return "" if seconds is None or not seconds else f", about {format_duration(seconds / self.workers)} left"

@@ -228,15 +228,15 @@ class DataSetFolder:
         self.part_of = {piece.number: part for part in self.parts for piece in part.pieces}
         self.records: dict[int, dict[str, Any]] = {}  # of finished pieces
         for part in self.parts:
-            self._find(part)
+            self._read_records(part)
 
-    def _find(self, part: DataSetPart) -> None:
+    def _read_records(self, part: DataSetPart) -> None:
         record = self.folder / RECORDS / f"{part.number:06d}.json"
         if record.is_file():
             self.records |= {each["number"]: each for each in json.loads(record.read_bytes())}
             return
         for piece in part.pieces:
-            place = self._place(piece.number) / PIECE_RECORD
+            place = self._piece_folder(piece.number) / PIECE_RECORD
             if place.is_file():
                 self.records[piece.number] = json.loads(place.read_bytes())
 
@@ -250,20 +250,20 @@ class DataSetFolder:
                 first.setdefault(piece.kind, piece)
         return [*first.values(), *(piece for piece in rest if piece not in first.values())]
 
-    def keep(self, number: int, files: Mapping[str, bytes]) -> None:
+    def add_piece(self, number: int, files: Mapping[str, bytes]) -> None:
         """Store a finished piece, once; a complete part is put together. Raises LiminalError where it does not belong here."""
         if number in self.records:
             return
         record = json.loads(files[PIECE_RECORD])
-        self._same(record)
+        self._check_same_models(record)
         with explain_write_errors(self.folder):
-            with new_folder(self._place(number)) as place:
+            with new_folder(self._piece_folder(number)) as place:
                 for name, content in files.items():
                     (place / name).write_bytes(content)
             self.records[number] = record
-            self.complete(self.part_of[number])
+            self.complete_part(self.part_of[number])
 
-    def _same(self, record: Mapping[str, Any]) -> None:
+    def _check_same_models(self, record: Mapping[str, Any]) -> None:
         """All pieces of a kind come from the same networks and versions."""
         other = next((each for each in self.records.values() if each["kind"] == record["kind"]), None)
         if other is None or other["same"] == record["same"]:
@@ -274,7 +274,7 @@ class DataSetFolder:
             "same installation and device everywhere, or start anew in another folder."
         )
 
-    def complete(self, part: DataSetPart) -> None:
+    def complete_part(self, part: DataSetPart) -> None:
         """Put a part together once all its pieces are there, then let these go."""
         done = self.folder / RECORDS / f"{part.number:06d}.json"
         if done.is_file() or any(piece.number not in self.records for piece in part.pieces):
@@ -283,17 +283,17 @@ class DataSetFolder:
             self._put_together(part, table)
         write_bytes(done, json.dumps([self.records[piece.number] for piece in part.pieces]).encode())
         for piece in part.pieces:
-            shutil.rmtree(self._place(piece.number), ignore_errors=True)
+            shutil.rmtree(self._piece_folder(piece.number), ignore_errors=True)
 
     def _put_together(self, part: DataSetPart, table: str) -> None:
         """One row group a piece: a picture is found by its piece, and only that piece is read."""
-        first = read_table(self._place(part.pieces[0].number) / f"{table}.parquet")
+        first = read_table(self._piece_folder(part.pieces[0].number) / f"{table}.parquet")
         with open_atomic(self.folder / part.file(table)) as file, open_parquet_writer(file, first.schema) as into:
             for piece in part.pieces:
-                read = read_table(self._place(piece.number) / f"{table}.parquet")
+                read = read_table(self._piece_folder(piece.number) / f"{table}.parquet")
                 into.write_table(read.cast(first.schema), row_group_size=max(1, read.num_rows))
 
-    def _place(self, number: int) -> Path:
+    def _piece_folder(self, number: int) -> Path:
         return self.folder / PIECES / f"{number:08d}"
 
     @cached_property
@@ -324,7 +324,7 @@ def open_data_set_folder(folder: Path, pieces: Sequence[Piece], plan: Mapping[st
                 shutil.rmtree(leftover, ignore_errors=True)
             work = DataSetFolder(folder, split_into_parts(pieces))
             for part in work.parts:  # a run may have been killed between the last piece and the part
-                work.complete(part)
+                work.complete_part(part)
         try:
             yield work
         except OSError as error:

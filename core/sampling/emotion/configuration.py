@@ -116,11 +116,11 @@ class EmotionConfiguration(Configuration):
         return (self.steerer, *self.judges)
 
     @property
-    def bystander(self) -> str:
+    def held_out_classifier(self) -> str:
         """The judge that never steers: no network that did has learned from it."""
         return self.judges[-1]
 
-    def part(self, classifier: str) -> str:
+    def describe_role(self, classifier: str) -> str:
         """What a classifier had to do with the making of the samples, in words: '<its name>, which <part>'.
 
         The two stages are steered by the MLP, which learned from the other judges; direct search goes through these themselves,

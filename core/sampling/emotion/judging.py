@@ -177,7 +177,7 @@ def judge_images(
         distances = panel.recogniser.distance(vectors, vectors if bases is None else bases.cpu()).tolist()
     raw = {name: softmax(rows, axis=1) for name, rows in logits.items()}
     calibrated = {name: reference.calibrated(name, rows) for name, rows in logits.items()}
-    above = {name: reference.above(name, rows, pair) for name, rows in logits.items()}
+    above = {name: reference.exceeds_percentiles(name, rows, pair) for name, rows in logits.items()}
     return [
         JudgedImage(
             {

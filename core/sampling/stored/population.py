@@ -89,7 +89,7 @@ class Population:
                 f"The strangers of {self.generator} were not judged by {recogniser}; make them again with '{POPULATION_COMMAND}'."
             ) from None
 
-    def no_face(self, recogniser: str) -> int:
+    def count_without_face(self, recogniser: str) -> int:
         """In how many strangers this recogniser found no face."""
         return int(np.isnan(self.vectors(recogniser)).any(axis=1).sum())
 
@@ -123,7 +123,7 @@ IMPOSTOR_SEARCHES = 4
 
 @dataclass(frozen=True)
 class PopulationScores:
-    """A population against one owner; ``recogniser`` guards the phone. distances (N,) by recogniser, NaN where no face was found."""
+    """A population against one owner: distances (N,) by recogniser, NaN without a face; ``recogniser`` guards the phone."""
 
     population: Population
     recogniser: str

@@ -64,10 +64,10 @@ class ReferenceSet:
 
     def percentiles(self, classifier: str) -> Array:
         """K of filter (3): the 75th percentile of every emotion's logit -> (6,)."""
-        k: Array = np.percentile(self.of(classifier).astype(np.float64), FILTER_PERCENTILE, axis=0)
+        k: Array = np.percentile(self.classifier_logits(classifier).astype(np.float64), FILTER_PERCENTILE, axis=0)
         return k
 
-    def above(self, classifier: str, logits: NDArray[Any], pair: tuple[int, int]) -> NDArray[np.bool_]:
+    def exceeds_percentiles(self, classifier: str, logits: NDArray[Any], pair: tuple[int, int]) -> NDArray[np.bool_]:
         """(N, 6) -> (N, 2): whether each emotion of the pair is above its percentile. Both: the image passes filter (3)."""
         columns = list(pair)
         above: NDArray[np.bool_] = np.asarray(logits, np.float64)[:, columns] > self.percentiles(classifier)[columns]
@@ -75,15 +75,16 @@ class ReferenceSet:
 
     def calibrated(self, classifier: str, logits: NDArray[Any]) -> Array:
         """(N, 6) logits -> (N, 6) probabilities at this classifier's temperature."""
-        self.of(classifier)
+        self.classifier_logits(classifier)
         p: Array = special.softmax(np.asarray(logits, np.float64) / self.temperatures[classifier], axis=1)
         return p
 
-    def plain_share(self, classifier: str, pair: tuple[int, int]) -> tuple[int, int]:
+    def count_passing(self, classifier: str, pair: tuple[int, int]) -> tuple[int, int]:
         """How many of the population pass filter (3) for this pair -> (passed, N)."""
-        return int(self.above(classifier, self.of(classifier), pair).all(axis=1).sum()), len(self.of(classifier))
+        logits = self.classifier_logits(classifier)
+        return int(self.exceeds_percentiles(classifier, logits, pair).all(axis=1).sum()), len(logits)
 
-    def of(self, classifier: str) -> NDArray[np.float32]:
+    def classifier_logits(self, classifier: str) -> NDArray[np.float32]:
         """A classifier's logits (N, 6). Raises LiminalError for one that was not asked."""
         try:
             return self.logits[classifier]

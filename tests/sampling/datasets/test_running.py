@@ -57,7 +57,7 @@ def test_it_holds_what_generate_makes(finished):
         pd.testing.assert_series_equal(pairs[name], whole.pairs[name], check_dtype=False)
     for place, (name, latent) in enumerate(whole.latents.items()):
         assert made.picture(name) == encode_png(whole.images[name])
-        assert made.place_of(name) == place
+        assert made.find_row(name) == place
         assert np.array_equal(made.latents([place])[0], latent)
     assert not (finished / "pieces").exists()
     assert not (finished / "records").exists()
@@ -135,7 +135,7 @@ def test_a_run_that_died_between_the_last_piece_and_its_part(finished, tmp_path)
 
     folder = tmp_path / "set"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DataSetFolder, "complete", lambda self, part: None)
+        patch.setattr(DataSetFolder, "complete_part", lambda self, part: None)
         with pytest.raises(LiminalError):
             run_plan(small_plan(), folder, maker=make_tiny)  # all pieces are there, no part is
     assert run_plan(small_plan(), folder, maker=make_tiny).finished
@@ -281,4 +281,4 @@ def test_pictures_and_places_that_are_not_there(finished):
     made = DataSet.open(finished)
     with pytest.raises(LiminalError, match="holds no picture"):
         made.picture("0" * 20)
-    assert made.place_of("f" * 20) is None
+    assert made.find_row("f" * 20) is None

@@ -86,7 +86,7 @@ def test_every_base_of_the_gallery_meets_every_pair_and_type_once():
     rows = Counter()
     for piece in made.pieces():
         c = piece.configuration
-        rows[c.emotion1, c.emotion2, c.base, c.guided] += piece.wanted
+        rows[c.emotion1, c.emotion2, c.base, c.guided] += piece.sample_count
         assert piece.first % GROUP_SIZE == 0
     assert rows == {(*pair, base, kind): 10 for pair in EMOTION_PAIRS for base in bases for kind in (True, False)}
     owners = Counter(piece.configuration.base for piece in made.pieces() if piece.owns_bases)
@@ -110,7 +110,7 @@ def test_identity_batches_share_the_gallery_out_evenly():
 def test_many_images_of_a_pair_are_cut_into_sets_of_ten_thousand():
     made = parse_plan({"emotion": {"pairs": [["fear", "surprise"]], "count": 25_000}, "piece": 5000})
     pieces = made.pieces()
-    assert [piece.wanted for piece in pieces] == [5000] * 5
+    assert [piece.sample_count for piece in pieces] == [5000] * 5
     assert [piece.images for piece in pieces] == [10_000] * 5
     assert len({piece.configuration.seed for piece in pieces}) == 3
     assert [piece.number for piece in pieces] == list(range(5))

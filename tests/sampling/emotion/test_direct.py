@@ -31,7 +31,7 @@ def test_filter_3_is_passed_there():
     with torch.inference_mode():
         images = panel.generator.decode(found)
         for network in panel.steering:
-            assert panel.reference.above(network.name, network.logits(images).numpy(), c.pair).all()
+            assert panel.reference.exceeds_percentiles(network.name, network.logits(images).numpy(), c.pair).all()
 
 
 def test_keeping_the_face_stays_nearer_to_the_base():

@@ -80,8 +80,8 @@ def test_one_name_brings_all_four():
     assert panel.decoder is None
     assert next(iter(panel.classifiers)) == "mlp"
     assert {card.name for card in panel.cards()} >= {"clip", "cocog", "mlp", "turbo", "dlib"}
-    assert c.part("mlp") == "steered"
-    assert {c.part(judge) for judge in c.judges} == {"did not steer"}
+    assert c.describe_role("mlp") == "steered"
+    assert {c.describe_role(judge) for judge in c.judges} == {"did not steer"}
 
 
 def test_the_filter_is_the_added_classifiers_own_percentile():

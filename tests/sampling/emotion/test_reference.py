@@ -39,12 +39,12 @@ def test_the_filter_asks_for_both_emotions():
     reference = planted({"x": ramp})
     asked = np.zeros((4, 6))
     asked[:, 1], asked[:, 4] = (76, 76, 74, 75), (76, 74, 76, 76)  # at the percentile is not above it
-    assert reference.above("x", asked, (1, 4)).tolist() == [[True, True], [True, False], [False, True], [False, True]]
-    assert reference.above("x", asked, (4, 1))[1].tolist() == [False, True]
+    assert reference.exceeds_percentiles("x", asked, (1, 4)).tolist() == [[True, True], [True, False], [False, True], [False, True]]
+    assert reference.exceeds_percentiles("x", asked, (4, 1))[1].tolist() == [False, True]
 
 
 def test_the_plain_share_of_independent_emotions_is_a_sixteenth():
-    passed, n = planted({"x": normal(40_000)}).plain_share("x", (0, 5))
+    passed, n = planted({"x": normal(40_000)}).count_passing("x", (0, 5))
     assert n == 40_000
     assert passed / n == pytest.approx(1 / 16, abs=0.005)
 
@@ -52,7 +52,7 @@ def test_the_plain_share_of_independent_emotions_is_a_sixteenth():
 def test_the_plain_share_of_opposed_emotions_is_nothing():
     logits = normal(1000)
     logits[:, 1] = -logits[:, 0]
-    assert planted({"x": logits}).plain_share("x", (0, 1)) == (0, 1000)
+    assert planted({"x": logits}).count_passing("x", (0, 1)) == (0, 1000)
 
 
 def test_calibrated_is_softmax_at_the_temperature():
@@ -92,7 +92,7 @@ def test_unknown_classifiers_are_named():
     for ask in (
         lambda: reference.percentiles("fancy"),
         lambda: reference.calibrated("fancy", normal(1)),
-        lambda: reference.plain_share("fancy", (0, 1)),
+        lambda: reference.count_passing("fancy", (0, 1)),
     ):
         with pytest.raises(LiminalError, match="no classifier 'fancy', only x"):
             ask()
@@ -155,5 +155,5 @@ def test_the_committed_population_is_what_it_says(generator):
     assert f"--generators {generator} --count 2000" in reference.command
     for name in TEMPERATURE_TEACHERS:
         assert fit_temperature(reference.logits, name) == pytest.approx(reference.temperatures[name], rel=1e-3)
-        shares = [reference.plain_share(name, (EMOTIONS.index(a), EMOTIONS.index(b)))[0] / 2000 for a, b in EMOTION_PAIRS]
+        shares = [reference.count_passing(name, (EMOTIONS.index(a), EMOTIONS.index(b)))[0] / 2000 for a, b in EMOTION_PAIRS]
         assert 0.01 < np.mean(shares) < 0.1  # the paper's figure for a plain sample: 4 %
