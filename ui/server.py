@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
 import json
 import logging
 import sys
@@ -17,6 +16,8 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -278,8 +279,6 @@ async def expire_sessions() -> None:
 
 
 PRELOADED_MODULES = (
-    "core.studies.store",  # SQLAlchemy
-    "core.studies.demonstration",
     "core.analysis.study_data",  # SciPy, statsmodels
     "core.figures.contents",  # Plotly, scikit-learn
     "core.figures.compare",
@@ -290,22 +289,21 @@ PRELOADED_MODULES = (
     "ui.analysis.map_page",
     "ui.alignment.align_page",
 )
-"""What pages of studies and analysis import: two seconds of work. PyTorch is not among them."""
+"""What pages of analysis import: a second and a half of work. PyTorch is not among them."""
 PRELOAD_SECONDS = 5.0
 """Where nobody opens a page for so long after the start, loading begins all the same."""
 
 
 def preload_libraries(ending: threading.Event) -> None:
-    """Load what pages of analysis need, and unpack the demonstration, once the first page has been painted.
+    """Unpack the demonstration and import what pages of analysis need, once the first page has been painted.
 
     Runs in a thread of its own; ``ending`` stops it between two modules. A page that is opened meanwhile imports as ever.
     """
     FIRST_PAGE_PAINTED.wait(PRELOAD_SECONDS)
-    for name in PRELOADED_MODULES:
+    for load in (access.unpack_demonstration, *(partial(import_module, name) for name in PRELOADED_MODULES)):
         if ending.is_set():
             return
-        importlib.import_module(name)
-    access.unpack_demonstration()
+        load()
 
 
 @asynccontextmanager
