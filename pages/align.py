@@ -2,7 +2,6 @@ import streamlit as st
 
 from core.errors import LiminalError
 from ui import navigation
-from ui.alignment import align_page, runs
 from ui.analysis import study_choice
 from ui.markup import intro_html
 
@@ -17,9 +16,11 @@ if st.query_params.get(navigation.FROM) == navigation.NEXT_QUESTION.url:
     st.info("The page *Next question* is gone; *You* still asks each time about the face that tells most.")
 
 try:
-    runs.prefer_emotion_study()
+    study_choice.prefer_emotion_study()
     chosen = study_choice.choose_study()
     if chosen is not None:
+        from ui.alignment import align_page  # once the choice of a study is painted: SciPy, Plotly
+
         align_page.show_alignment(chosen)
 except LiminalError as error:
     st.error(str(error))

@@ -1,7 +1,7 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui.analysis import disagreement, large_sets, study_choice
+from ui.analysis import study_choice
 from ui.markup import intro_html
 from ui.selection import bound_choice
 
@@ -9,12 +9,17 @@ st.title("Where people and machines part ways", anchor=False)
 st.html(intro_html("The same faces, ranked by how far their judges are from one another. Press one to see every single vote."))
 
 try:
-    ways = {"study": "People and models, in a study", "large": "In a large data set"}
-    if large_sets.list_data_sets() and bound_choice("Whose answers?", list(ways), "of", titles=ways, hidden=True) == "large":
+    kinds = {"study": "People and models, in a study", "large": "In a large data set"}
+    large = bool(study_choice.list_visible_data_sets())
+    if large and bound_choice("Whose answers?", list(kinds), "of", titles=kinds, hidden=True) == "large":
+        from ui.analysis import large_sets  # once the choice is painted: SciPy
+
         large_sets.show_large_disagreement()
     else:
         chosen = study_choice.choose_study()
         if chosen is not None:
+            from ui.analysis import disagreement  # once the choice of a study is painted: SciPy
+
             disagreement.show_disagreement(chosen)
 except LiminalError as error:
     st.error(str(error))

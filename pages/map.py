@@ -1,8 +1,6 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui.analysis import map_faces
-from ui.analysis import map_page as faces_map
 from ui.markup import intro_html
 
 st.title("All faces on one map", anchor=False)
@@ -11,8 +9,10 @@ st.html(
 )
 
 try:
+    from ui.analysis import map_faces, map_page  # once the title is painted: SciPy
+
     faces = map_faces.choose_map_faces()
     if faces is not None:
-        faces_map.show_map(faces)
+        map_page.show_map(faces)
 except LiminalError as error:
     st.error(str(error))

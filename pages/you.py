@@ -1,7 +1,6 @@
 import streamlit as st
 
 from core.errors import LiminalError
-from ui.alignment import runs, you_page
 from ui.analysis import study_choice
 from ui.markup import intro_html
 
@@ -12,12 +11,15 @@ st.html(
 )
 
 try:
-    runs.prefer_emotion_study()
-    asked = st.container(key="you-asked")  # first what there is to do, then with whom one is compared
-    with st.expander("The crowd you are compared with", expanded=not runs.is_emotion_study(), icon=":material/groups:"):
+    study_choice.prefer_emotion_study()
+    questions = st.container(key="you-asked")  # first what there is to do, then with whom one is compared
+    expanded = not study_choice.is_emotion_study()
+    with st.expander("The crowd you are compared with", expanded=expanded, icon=":material/groups:"):
         chosen = study_choice.choose_study()
     if chosen is not None:
-        with asked:
+        from ui.alignment import you_page  # once the choice of a study is painted: SciPy, Plotly
+
+        with questions:
             you_page.show_you(chosen)
 except LiminalError as error:
     st.error(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import streamlit as st
@@ -119,8 +120,19 @@ def build_page(page: PageInfo) -> st.Page:
     )
 
 
+FIRST_PAGE_PAINTED = threading.Event()
+"""Set once this process has painted a page: what the first visitor does not need may be loaded from then on."""
+
+
 def run_app() -> None:
     """Show the masthead, then run the page that the address names."""
+    try:
+        _run_app()
+    finally:
+        FIRST_PAGE_PAINTED.set()
+
+
+def _run_app() -> None:
     jobs.enter_session_context()
     st.set_page_config(page_title="Liminal", page_icon=str(ASSETS / "icon.svg"), layout="wide", initial_sidebar_state="collapsed")
     pages = {page: build_page(page) for page in (*MAIN_PAGES, *LINKED_PAGES)}

@@ -12,9 +12,11 @@ import gc
 import json
 import logging
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,7 +37,7 @@ from core.errors import LiminalError
 from core.studies.ratings import Rating, TakenId
 from ui import ASSETS, jobs, pictures
 from ui.jobs import get_job_manager
-from ui.navigation import LINKED_PAGES, MAIN_PAGES
+from ui.navigation import FIRST_PAGE_PAINTED, LINKED_PAGES, MAIN_PAGES
 from ui.studies import access
 
 MAX_REQUEST_BYTES = 256 * 1024
@@ -275,12 +277,45 @@ async def expire_sessions() -> None:
             await asyncio.to_thread(gc.collect)  # a session's parts refer to each other
 
 
+PRELOADED_MODULES = (
+    "core.analysis.study_data",  # SciPy, statsmodels
+    "core.figures.contents",  # Plotly, scikit-learn
+    "core.figures.compare",
+    "core.figures.alignment",
+    "core.figures.identity_alignment",
+    "core.alignment.alignment",
+    "core.alignment.personal",
+    "ui.analysis.map_page",
+    "ui.alignment.align_page",
+)
+"""What pages of analysis import: a second and a half of work. PyTorch is not among them."""
+PRELOAD_SECONDS = 5.0
+"""Where nobody opens a page for so long after the start, loading begins all the same."""
+
+
+def preload_libraries(ending: threading.Event) -> None:
+    """Unpack the demonstration and import what pages of analysis need, once the first page has been painted.
+
+    Runs in a thread of its own; ``ending`` stops it between two modules. A page that is opened meanwhile imports as ever.
+    """
+    FIRST_PAGE_PAINTED.wait(PRELOAD_SECONDS)
+    if not ending.is_set():
+        access.unpack_demonstration()
+    for name in PRELOADED_MODULES:
+        if ending.is_set():
+            return
+        import_module(name)
+
+
 @asynccontextmanager
 async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     """Before the first request: uploads stay in memory. After the last: what still runs is stopped, and waited for shortly."""
     keep_uploads_in_memory()
     expiring = asyncio.create_task(expire_sessions())
+    ending = threading.Event()
+    threading.Thread(target=preload_libraries, args=(ending,), name="preload", daemon=True).start()
     yield {}
+    ending.set()
     expiring.cancel()
     stop_work()
 

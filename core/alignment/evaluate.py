@@ -79,12 +79,18 @@ class AlignmentReport(Result):
     entropies: pd.DataFrame
 
 
-def evaluate_classifier(alignment: Alignment, classifier: str, *, seed: int = 0) -> AlignmentReport:
-    """All figures of one classifier. Raises LiminalError where the group's model has not learned; individuals may be missing."""
+def evaluate_classifier(alignment: Alignment, classifier: str, *, seed: int = 0, shifts: bool = True) -> AlignmentReport:
+    """All figures of one classifier. Raises LiminalError where the group's model has not learned; individuals may be missing.
+
+    shifts: whether each person's shift is fitted, which takes nine tenths of the time; without it the shift gains are undefined.
+    """
     split = alignment.split
     base, group = alignment.base(classifier), alignment.group(classifier)
     own_nets = {rater: alignment.individual(classifier, rater) for rater in alignment.people(classifier)}
     people = _make_people_table(alignment, classifier, base.images, group.images, own_nets)
+    for null in (False, True):
+        fitted = shift_gains(alignment, classifier, null=null) if shifts else pd.DataFrame(columns=_shift_columns(null))
+        people = people.merge(fitted, on="rater", how="left")
     have = people[people["rater"].isin(list(own_nets))]
     _, judged = split.group()
     entropies = _make_entropy_table(alignment, judged, base.images, group.images)
@@ -230,8 +236,6 @@ def _make_people_table(
     table = pd.DataFrame(rows_of_people)
     table["gain"] = table["accuracy_individual"] - table["accuracy_group"]
     table["loss_gain"] = table["loss_group"] - table["loss_individual"]
-    for null in (False, True):
-        table = table.merge(shift_gains(alignment, classifier, null=null), on="rater", how="left")
     return table
 
 
@@ -296,8 +300,12 @@ def shift_gains(alignment: Alignment, classifier: str, *, null: bool = False) ->
             np.maximum(after[positions, truth], PROBABILITY_FLOOR) / np.maximum(before[positions, truth], PROBABILITY_FLOOR)
         ).mean()
         gains.append((rater, float(right), float(bits)))
+    return pd.DataFrame(gains, columns=_shift_columns(null))
+
+
+def _shift_columns(null: bool) -> list[str]:
     prefix = "null_" if null else ""
-    return pd.DataFrame(gains, columns=["rater", f"{prefix}shift_gain", f"{prefix}shift_loss_gain"])
+    return ["rater", f"{prefix}shift_gain", f"{prefix}shift_loss_gain"]
 
 
 ModelLevel = str

@@ -1,6 +1,6 @@
 """The app as it is but for its networks: they read made-up vectors and learn slowly enough to be watched, and new faces are noise.
 
-Started by ``streamlit run``; what is patched here are functions that pages import when they need them.
+Started by ``streamlit run``; what is patched here are functions of modules that no page has imported yet.
 """
 
 import time
@@ -50,6 +50,6 @@ def drawn(alignment, known, *, count=4, seed=0, progress=None, **_):
 alignment.begin_alignment = taught.begun
 train.fine_tune = slowly
 stimulus_choice.search_controversial = drawn
-access.install_demonstration = lambda: None
+access.unpack_demonstration = lambda *_: None
 
 app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan, middleware=middleware())

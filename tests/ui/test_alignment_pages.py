@@ -5,7 +5,6 @@ import time
 import numpy as np
 import pytest
 
-from core.alignment import alignment as alignments
 from core.models.emotions import EMOTIONS
 from tests.ui.study_sets import faces, identity_set, made_study
 from tests.ui.taught import FACES, asked, begun
@@ -19,7 +18,7 @@ from ui.analysis.study_choice import load_study_choice
 @pytest.fixture
 def place(place, monkeypatch):
     """The data folder, with networks that read made-up vectors; what runs in the background ends with the test."""
-    monkeypatch.setattr(alignments, "begin_alignment", begun)
+    monkeypatch.setattr(runs, "begin_alignment", begun)
     monkeypatch.setattr(runs, "PEOPLE_COUNTS", {"0": "nobody", "3": "3 people"})
     yield place
     jobs.get_job_manager().close()
@@ -189,7 +188,7 @@ def test_a_guess_is_made_before_the_answer_and_an_answer_counts_once(crowd):
     you.answer(given)
     you.answer(given)
     assert you.n == 4
-    assert np.array_equal(you.answers[-1].own, sealed.own)
+    assert np.array_equal(you.answers[-1].own_guess, sealed.own_guess)
     assert len({each.stimulus for each in you.answers}) == 4
 
 

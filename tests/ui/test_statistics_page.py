@@ -1,5 +1,7 @@
 """Statistics and Compare without a browser, and a report in one that is offline."""
 
+import threading
+
 import pytest
 from playwright.sync_api import expect
 
@@ -14,6 +16,7 @@ from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import FakeRecogniser, fake_panel
 from tests.figures.study_materials import identity_material
 from tests.ui.visits import AS_OWNER, app, paints_without_torch, words
+from ui import server
 
 pytestmark = pytest.mark.usefixtures("idle")
 
@@ -174,6 +177,30 @@ def test_comparing_one_with_itself_or_with_nobody(place, pairs):
 def test_pages_paint_before_torch_is_imported(place, page, pairs, tmp_path):
     study(place, "pairs", pairs)
     paints_without_torch(page, AS_OWNER)
+
+
+@pytest.mark.parametrize("page", ["statistics.py", "compare.py", "align.py", "you.py", "disagreement.py", "studies.py"])
+def test_title_and_choice_of_a_study_are_painted_before_scipy_is_imported(place, page):
+    given = f"{AS_OWNER}; from ui.studies import access; access.install_demonstration = lambda: None"
+    paints_without_torch(page, given, 'assert test.title and not {"scipy.stats", "sklearn", "statsmodels"} & set(sys.modules)')
+
+
+def test_the_server_loads_libraries_after_the_first_page_and_stops_when_it_ends(monkeypatch):
+    loaded, painted = [], threading.Event()
+    monkeypatch.setattr(server, "FIRST_PAGE_PAINTED", painted)
+    monkeypatch.setattr(server, "PRELOADED_MODULES", ("first", "second"))
+    monkeypatch.setattr(server, "import_module", loaded.append)
+    monkeypatch.setattr(server.access, "unpack_demonstration", lambda: loaded.append("demonstration"))
+    thread = threading.Thread(target=server.preload_libraries, args=(threading.Event(),))
+    thread.start()
+    assert not loaded
+    painted.set()
+    thread.join()
+    assert loaded == ["demonstration", "first", "second"]
+    ending = threading.Event()
+    ending.set()
+    server.preload_libraries(ending)
+    assert len(loaded) == 3
 
 
 @pytest.mark.browser

@@ -1,1 +1,1 @@
-"""Pages of models that learn from people."""
+"""Pages about models that learn from people: alignment of a study, and the profile of a visitor."""

@@ -1,8 +1,7 @@
-"""The page 'Align': networks learn from what people said, and what that changed.
+"""The page 'Align': networks learn from people's answers, and what that changed.
 
 Curves while a run lasts; then before and after in words, figures, confusion tables and faces. For identity, a decision model on
-what
-recognisers measure is fitted, for everybody and for each person, beside its control.
+the measurements of recognisers is fitted, for everybody and for each person, beside its control.
 """
 
 from __future__ import annotations
@@ -11,31 +10,39 @@ import html
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from core.alignment.alignment import Alignment
+from core.alignment.data import SPLIT_NOTES
+from core.alignment.evaluate import AlignmentReport, count_confusions, rank_changes
+from core.alignment.identity import IdentityReport, align_identity
 from core.alignment.store import Curve, Epoch, EpochDone, EpochsBefore
+from core.figures import alignment as exhibits
+from core.figures import identity_alignment, theme
+from core.figures.alignment import (
+    describe_individual_gain,
+    exhibit_all_individual_curves,
+    exhibit_confusions,
+    exhibit_curves,
+    exhibit_individual_curves,
+)
+from core.figures.exhibit import Exhibit, build_file_name
+from core.figures.identity_alignment import describe_individual_models, find_recogniser
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from ui import components, markup, progress, selection
 from ui.alignment import runs
 from ui.alignment.runs import AlignmentChoice
 from ui.analysis.figure_card import show_figure_card
+from ui.analysis.study_choice import StudyChoice
 from ui.components import Tile
-from ui.jobs import find_or_start_job
+from ui.jobs import Job, find_or_start_job
 from ui.markup import caption_html, count_noun, intro_html
 from ui.selection import bound_choice
 from ui.studies import owner_gate
-
-if TYPE_CHECKING:
-    from core.alignment.alignment import Alignment
-    from core.alignment.evaluate import AlignmentReport
-    from core.alignment.identity import IdentityReport
-    from ui.analysis.study_choice import StudyChoice
-    from ui.jobs import Job
-
 
 RATER_PARAMETER, SUBSET_PARAMETER = "whose", "faces"
 EVERYBODY = "everybody"
@@ -44,9 +51,7 @@ FACE_SUBSETS = {"held-out": "Faces it did not learn from", "all": "All faces"}
 
 
 def show_changed_faces(chosen: StudyChoice, alignment: Alignment, network: str) -> None:
-    """The faces that moved most, of everybody's model or of one person's."""
-    from core.alignment.evaluate import rank_changes
-
+    """Show the faces whose probabilities changed most, in everybody's model or in one person's."""
     st.space("medium")
     st.header("Faces that it sees differently now", anchor="changed")
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom", key="changed-choices"):
@@ -78,7 +83,7 @@ def show_changed_faces(chosen: StudyChoice, alignment: Alignment, network: str) 
 
 
 def choose_rater(alignment: Alignment, network: str, label: str) -> str:
-    """A person with a model of their own, or '' for everybody; no choice where nobody has one."""
+    """A widget for a person with an individual model -> the rater, or '' for everybody; no widget where nobody has one."""
     people = alignment.people(network)
     if not people:
         return ""
@@ -90,130 +95,121 @@ def choose_rater(alignment: Alignment, network: str, label: str) -> str:
 
 def _changed_tile(chosen: StudyChoice, row: Mapping[Any, Any], before: str) -> Tile:
     stimulus, name = str(row["stimulus"]), str(row["after"])
-    told = f"{row['before']} → {name}" if row["before"] != name else f"still {name}"
+    change = f"{row['before']} → {name}" if row["before"] != name else f"still {name}"
     people = f"most answers: {row['people']}" if row["people"] else "no answer that counts"
     return Tile(
         stimulus,
         chosen.picture(stimulus),
         f"A generated face. {before}: {row['before']}; now: {name}; {people}",
-        words=told,
+        words=change,
         note=f"{people} ({count_noun(int(row['votes']), 'answer')})",
     )
 
 
 @st.dialog("How it sees this face", width="large", on_dismiss=selection.clear_item)
 def _open_changed_face(chosen: StudyChoice, alignment: Alignment, network: str, rater: str, stimulus: str) -> None:
-    """One face: people, the model before, the model now."""
-    place = alignment.answers.images.index(stimulus)
-    counts = alignment.answers.counts[place]
-    group = alignment.group(network).images[place]
+    """Show one face in a dialog: the answers of people, the model before, the model now."""
+    index = alignment.answers.images.index(stimulus)
+    counts = alignment.answers.counts[index]
+    group = alignment.group(network).images[index]
     if rater:
-        sides = (("Everybody's model", group), (f"The model of {rater}", alignment.individual(network, rater).images[place]))
+        sides = (("Everybody's model", group), (f"The model of {rater}", alignment.individual(network, rater).images[index]))
     else:
-        sides = (("Before learning", alignment.base(network).images[place]), ("After learning", group))
-    face, said = st.columns([5, 7], gap="large")
+        sides = (("Before learning", alignment.base(network).images[index]), ("After learning", group))
+    face, shares_column = st.columns([5, 7], gap="large")
     with face:
         st.html(markup.portrait_html(chosen.picture(stimulus), "A generated face", ""))
-    with said:
+    with shares_column:
         who = "Simulated observers" if alignment.answers.source == "simulated" else "People"
         voices = [(f"{who}, {count_noun(int(counts.sum()), 'answer')}", counts / counts.sum())] if counts.sum() else []
         for title, shares in [*voices, *sides]:
             st.html(f'<p class="voice">{html.escape(title)}</p>' + markup.bars_html(_largest_shares(shares)))
         if rater:
-            st.html(caption_html(_describe_own_answer(alignment, rater, place)))
-    told = "No model has learned from answers to this face." if alignment.split.images[place] else "It learned from answers to it."
-    st.html(caption_html(f"{told} The address of this page brings this view back."))
+            st.html(caption_html(_describe_own_answer(alignment, rater, index)))
+    note = "No model has learned from answers to this face." if alignment.split.images[index] else "It learned from answers to it."
+    st.html(caption_html(f"{note} The address of this page brings this view back."))
 
 
 def _largest_shares(values: np.ndarray[Any, Any]) -> dict[str, float]:
-    """The three largest."""
-    return {EMOTIONS[each]: float(values[each]) for each in np.argsort(-values, kind="stable")[:3] if values[each] > 0}
+    """The three largest probabilities (6,): emotion -> probability."""
+    return {EMOTIONS[index]: float(values[index]) for index in np.argsort(-values, kind="stable")[:3] if values[index] > 0}
 
 
-def _describe_own_answer(alignment: Alignment, rater: str, place: int) -> str:
+def _describe_own_answer(alignment: Alignment, rater: str, image: int) -> str:
     answers = alignment.answers
-    own = np.flatnonzero((answers.image == place) & (answers.rater == answers.index_of(rater)))
-    return f"{rater} said {EMOTIONS[int(answers.emotion[own[0]])]}." if len(own) else f"{rater} was not asked about this face."
+    rows = np.flatnonzero((answers.image == image) & (answers.rater == answers.index_of(rater)))
+    return f"{rater} said {EMOTIONS[int(answers.emotion[rows[0]])]}." if len(rows) else f"{rater} was not asked about this face."
 
 
 def show_confusions(chosen: StudyChoice, alignment: Alignment, network: str) -> None:
-    """Two tables side by side: of the person that is looked at above, else of everybody."""
-    from core.alignment.evaluate import count_confusions
-    from core.figures.alignment import exhibit_confusions
-    from core.figures.exhibit import build_file_name
-
+    """Show two confusion tables side by side: of the person in the address, else of everybody."""
     st.space("medium")
     st.header("What is taken for what", anchor="taken")
-    asked = st.query_params.get(RATER_PARAMETER, EVERYBODY)
-    rater = asked if asked in alignment.people(network) else ""
+    name = st.query_params.get(RATER_PARAMETER, EVERYBODY)
+    rater = name if name in alignment.people(network) else ""
     levels = ("group", "individual") if rater else ("base", "group")
     who = f"The held-out answers of {rater}" if rater else "Everybody's held-out answers"
     st.html(intro_html(f"{who} against the network's first choice. A perfect network has 100 % along the diagonal."))
     counts = {level: count_confusions(alignment, network, level, rater) for level in levels}
-    for column, each in zip(st.columns(2, gap="large"), exhibit_confusions(counts, alignment.answers.source), strict=True):
+    for column, exhibit in zip(st.columns(2, gap="large"), exhibit_confusions(counts, alignment.answers.source), strict=True):
         with column:
-            show_figure_card(each, f"align-{each.key}-{network}", name=build_file_name(chosen.study.name, "align", each.key))
+            show_figure_card(
+                exhibit, f"align-{exhibit.key}-{network}", name=build_file_name(chosen.study.name, "align", exhibit.key)
+            )
 
 
 NETWORK_PARAMETER = "network"
 
 
 def show_results(chosen: StudyChoice, wanted: AlignmentChoice) -> None:
-    """Everything that is known so far."""
-    from core.alignment.data import SPLIT_NOTES
-    from core.figures import alignment as exhibits
-    from core.figures.alignment import exhibit_all_individual_curves
-    from core.figures.exhibit import Exhibit, build_file_name
-
+    """Show all results of the networks that have learned."""
     ready = dict(wanted.ready)
-    reports = {name: runs.load_report(each, name) for name, each in ready.items()}
+    reports = {name: runs.load_report(alignment, name) for name, alignment in ready.items()}
     names = list(reports)
 
-    def shown(each: Exhibit, key: str) -> None:
-        show_figure_card(each, f"align-{key}", name=build_file_name(chosen.study.name, "align", key))
+    def show_card(exhibit: Exhibit, key: str) -> None:
+        show_figure_card(exhibit, f"align-{key}", name=build_file_name(chosen.study.name, "align", key))
 
     st.space("small")
     st.header("What it brought", anchor="brought")
     if len(names) > 1:
-        shown(exhibits.exhibit_accuracies(list(reports.values())), "accuracy")
-        name = bound_choice("A closer look at", names, NETWORK_PARAMETER, titles={each: registry.title(each) for each in names})
+        show_card(exhibits.exhibit_accuracies(list(reports.values())), "accuracy")
+        titles = {name: registry.title(name) for name in names}
+        name = bound_choice("A closer look at", names, NETWORK_PARAMETER, titles=titles)
     else:
         name = names[0]
     report, alignment = reports[name], ready[name]
     st.html(alignment_facts_html(report))
     st.html(caption_html(f"Every number here counts held-out answers only. {SPLIT_NOTES[alignment.configuration.split]}"))
     if len(names) == 1:
-        shown(exhibits.exhibit_accuracies([report]), f"accuracy-{name}")
+        show_card(exhibits.exhibit_accuracies([report]), f"accuracy-{name}")
     columns = st.columns(2, gap="large")
-    for column, each in zip(
+    for column, exhibit in zip(
         columns, exhibits.exhibit_gains(report), strict=False
     ):  # one alone where nobody has a model of their own
         with column:
-            shown(each, f"{each.key}-{name}")
+            show_card(exhibit, f"{exhibit.key}-{name}")
     columns = st.columns(2, gap="large")
     with columns[0]:
-        shown(exhibits.exhibit_entropies(report), f"doubts-{name}")
+        show_card(exhibits.exhibit_entropies(report), f"doubts-{name}")
     curves = exhibits.exhibit_group_curves(alignment)
     if curves is not None:
         with columns[1]:
-            shown(curves, f"curves-{name}")
-            own = exhibit_all_individual_curves(alignment, name)
-            if own is not None:
-                shown(own, f"own-curves-{name}")
+            show_card(curves, f"curves-{name}")
+            own_curves = exhibit_all_individual_curves(alignment, name)
+            if own_curves is not None:
+                show_card(own_curves, f"own-curves-{name}")
     show_changed_faces(chosen, alignment, name)
     show_confusions(chosen, alignment, name)
 
 
 def use_minus_sign(text: str) -> str:
-    """Numbers below nought with a minus instead of a hyphen."""
+    """The text with a minus sign in place of the hyphen before a number."""
     return re.sub(r"(?<!\S)-(?=\d)", "−", text)
 
 
 def alignment_facts_html(report: AlignmentReport) -> str:
-    """The three numbers that matter, with what they mean, as HTML."""
-    from core.figures import theme
-    from core.figures.alignment import describe_individual_gain
-
+    """Accuracy, gain of individual models and entropy correlation, each with what it means, as HTML."""
     before, after = report.group["base"], report.group["group"]
     people = "simulated observers" if report.basis.source == "simulated" else "people"
     rows = [
@@ -224,9 +220,9 @@ def alignment_facts_html(report: AlignmentReport) -> str:
             "Guessing would get 17 %.",
         )
     ]
-    own = report.individual_gain.value
-    if math.isfinite(own.value):
-        gained = f"{100 * own.value:+.1f}"
+    own_gain = report.individual_gain.value
+    if math.isfinite(own_gain.value):
+        gained = f"{100 * own_gain.value:+.1f}"
         control = describe_individual_gain(report).removeprefix(f"A model of one's own adds {gained} points").lstrip(",; ")
         rows.append((use_minus_sign(gained), use_minus_sign(f"points are added by a model of one's own; {control}")))
     first, then = report.entropy_base, report.entropy_group
@@ -235,19 +231,16 @@ def alignment_facts_html(report: AlignmentReport) -> str:
             (
                 theme.format_number(then.value),
                 f"is how closely its doubt now follows theirs (correlation, {theme.format_number(then.low)} to "
-                f"{theme.format_number(then.high)}); before, {theme.format_number(first.value)}. At 1 it is unsure of exactly those "
-                f"faces on which {people} are divided.",
+                f"{theme.format_number(then.high)}); before, {theme.format_number(first.value)}. At 1 it is unsure of exactly "
+                f"those faces on which {people} are divided.",
             )
         )
     return markup.facts_html(rows)
 
 
 def show_decision_model(chosen: StudyChoice) -> None:
-    """Before and after, beside the control."""
-    from core.figures import identity_alignment as exhibits
-    from core.figures.exhibit import build_file_name
-
-    found = _load_decision_report(chosen.key, chosen)
+    """Show the decision model of an identity study: before and after, beside the control."""
+    report = _load_decision_report(chosen.key, chosen)
     st.html(
         intro_html(
             "Here no network changes: what the recognisers measured of each pair is weighed anew, so that the verdict is the one "
@@ -255,30 +248,26 @@ def show_decision_model(chosen: StudyChoice) -> None:
         )
     )
     st.header("What it brought", anchor="brought")
-    st.html(decision_facts_html(found))
+    st.html(decision_facts_html(report))
     st.html(caption_html("Every number here counts held-out answers only: those to pairs that no model has learned from."))
-    first, second, third = exhibits.exhibit_accuracy(found), exhibits.exhibit_gains(found), exhibits.exhibit_weights(found)
+    first = identity_alignment.exhibit_accuracy(report)
+    others = (identity_alignment.exhibit_gains(report), identity_alignment.exhibit_weights(report))
     show_figure_card(first, "align-same-accuracy", name=build_file_name(chosen.study.name, "align", first.key))
-    for column, each in zip(st.columns(2, gap="large"), (second, third), strict=True):
+    for column, exhibit in zip(st.columns(2, gap="large"), others, strict=True):
         with column:
-            show_figure_card(each, f"align-{each.key}", name=build_file_name(chosen.study.name, "align", each.key))
+            show_figure_card(exhibit, f"align-{exhibit.key}", name=build_file_name(chosen.study.name, "align", exhibit.key))
 
 
 @st.cache_resource(show_spinner="Learning from these people", max_entries=8)
 def _load_decision_report(key: str, _chosen: StudyChoice) -> IdentityReport:
-    from core.alignment.identity import align_identity
-
-    return align_identity(_chosen.material)[1]
+    return align_identity(_chosen.study_data)[1]
 
 
-def decision_facts_html(found: IdentityReport) -> str:
-    """The numbers that matter, with what they mean, as HTML."""
-    from core.figures import theme
-    from core.figures.identity_alignment import describe_individual_models, find_recogniser
-
-    after, before = found.group, found.base
-    told = (
-        f"; {find_recogniser(found)} at its own limit, {theme.format_percent(before.value, 0)}"
+def decision_facts_html(report: IdentityReport) -> str:
+    """Accuracy and gain of the decision model, each with what it means, as HTML."""
+    after, before = report.group, report.base
+    control = (
+        f"; {find_recogniser(report)} at its own limit, {theme.format_percent(before.value, 0)}"
         if math.isfinite(before.value)
         else ""
     )
@@ -286,12 +275,12 @@ def decision_facts_html(found: IdentityReport) -> str:
         (
             theme.format_percent(after.value, 0),
             "of a person's verdicts are those of the model that learned from everybody (95 % interval "
-            f"{theme.format_percent(after.low, 0)} to {theme.format_percent(after.high, 0)}){told}.",
+            f"{theme.format_percent(after.low, 0)} to {theme.format_percent(after.high, 0)}){control}.",
         )
     ]
-    own = found.individual_gain.value
-    if math.isfinite(own.value):
-        rows.append((f"{100 * own.value:+.1f}", f"points by weights of one's own. {describe_individual_models(found)}"))
+    own_gain = report.individual_gain.value
+    if math.isfinite(own_gain.value):
+        rows.append((f"{100 * own_gain.value:+.1f}", f"points by weights of one's own. {describe_individual_models(report)}"))
     return markup.facts_html(rows)
 
 
@@ -299,8 +288,8 @@ ALIGN_JOB = "align_job"
 
 
 def show_alignment(chosen: StudyChoice) -> None:
-    """Choices, the run while it lasts, and what it brought."""
-    if chosen.material.kind != "emotion":
+    """Show the choices, the run while it lasts, and its results."""
+    if chosen.study_data.kind != "emotion":
         show_decision_model(chosen)
         return
     wanted = runs.choose_alignment(chosen)
@@ -313,11 +302,11 @@ def show_alignment(chosen: StudyChoice) -> None:
 
 
 def _job_key(wanted: AlignmentChoice) -> tuple[object, ...]:
-    return (tuple(each.alignment_id for each in wanted.alignments), wanted.networks, wanted.people)
+    return (tuple(alignment.alignment_id for alignment in wanted.alignments), wanted.networks, wanted.people)
 
 
 def _offer_run(chosen: StudyChoice, wanted: AlignmentChoice) -> None:
-    """The button, and what pressing it will do; nothing where all has been learned."""
+    """Show the button that starts a run and what it will do; nothing where all has been learned."""
     if not wanted.missing:
         return
     if not owner_gate.is_allowed():
@@ -330,10 +319,10 @@ def _offer_run(chosen: StudyChoice, wanted: AlignmentChoice) -> None:
     begun, everybody = bool(wanted.ready), len(wanted.ready) == len(wanted.networks)
     label = "Learn from each of them" if everybody else "Go on learning" if begun else "Learn from these people"
     if everybody:
-        told = "Everybody’s model is there; now single people get one of their own, in some seconds each. It "
+        text = "Everybody’s model is there; now single people get one of their own, in some seconds each. It "
     else:
         held = f"From {len(learned):,} answers; {len(judged):,} to other faces are held out and never learned from."
-        told = f"{held} It takes some minutes, "
+        text = f"{held} It takes some minutes, "
     with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="align-start"):
         st.button(
             label,
@@ -343,7 +332,7 @@ def _offer_run(chosen: StudyChoice, wanted: AlignmentChoice) -> None:
             on_click=_start_run,
             args=(_job_key(wanted),),
         )
-        st.html(caption_html(f"{told}can be stopped at any time and goes on from there."))
+        st.html(caption_html(f"{text}can be stopped at any time and goes on from there."))
 
 
 def _start_run(key: tuple[object, ...]) -> None:
@@ -352,7 +341,7 @@ def _start_run(key: tuple[object, ...]) -> None:
 
 
 def _show_running(chosen: StudyChoice, wanted: AlignmentChoice) -> bool:
-    """Whether a run for these choices is under way; it is shown."""
+    """Show the run for these choices -> whether one is under way."""
     if not wanted.missing:
         st.session_state.pop("align-wanted", None)
     if st.session_state.get("align-wanted") != _job_key(wanted):
@@ -375,33 +364,31 @@ def _show_running(chosen: StudyChoice, wanted: AlignmentChoice) -> bool:
 def _watch_run(job_id: str, epochs: int, source: str, judged: int) -> None:
     job = progress.poll_job(job_id)
     curves = gather_curves(job)
-    if any(len(each.epochs) > 1 for each in curves.values()):
-        from core.figures.alignment import exhibit_curves
-        from ui.analysis.figure_card import show_figure_card
-
-        shown = exhibit_curves(curves, epochs=epochs, source=source, n=f"{judged:,} held-out answers")
-        show_figure_card(shown, "live-curves", name="learning")
-    own = gather_curves(job, "individual")
-    if own:
-        from core.figures.alignment import exhibit_individual_curves
-        from ui.analysis.figure_card import show_figure_card
-
-        show_figure_card(exhibit_individual_curves(own, epochs=epochs, source=source), "live-own-curves", name="learning-from-one")
+    if any(len(curve.epochs) > 1 for curve in curves.values()):
+        exhibit = exhibit_curves(curves, epochs=epochs, source=source, n=f"{judged:,} held-out answers")
+        show_figure_card(exhibit, "live-curves", name="learning")
+    own_curves = gather_curves(job, "individual")
+    if own_curves:
+        show_figure_card(
+            exhibit_individual_curves(own_curves, epochs=epochs, source=source), "live-own-curves", name="learning-from-one"
+        )
 
 
 def gather_curves(job: Job, stage: str = "group") -> dict[str, Curve]:
-    """Curves as far as they have got. "group": network -> everybody's model; "individual": rater -> theirs, of one network.
+    """The learning curves so far. "group": network -> curve of the group model; "individual": rater -> curve.
 
-    Of several networks the one that learns now.
+    Of several networks, individual curves are those of the last one.
     """
-    found: dict[str, dict[str, dict[int, Epoch]]] = {}  # network -> rater -> epochs
+    epochs_by_network: dict[str, dict[str, dict[int, Epoch]]] = {}  # network -> rater -> epochs
     for event in list(job.events):
         if isinstance(event, EpochDone | EpochsBefore) and event.stage == stage:
             epochs = event.epochs if isinstance(event, EpochsBefore) else (event.epoch,)
-            found.setdefault(event.classifier, {}).setdefault(event.rater, {}).update({each.number: each for each in epochs})
+            by_rater = epochs_by_network.setdefault(event.classifier, {})
+            by_rater.setdefault(event.rater, {}).update({epoch.number: epoch for epoch in epochs})
     if stage == "group":
-        return {name: _build_curve(of_all[""]) for name, of_all in found.items()}
-    return {rater: _build_curve(each) for rater, each in list(found.values())[-1].items()} if found else {}
+        return {name: _build_curve(by_rater[""]) for name, by_rater in epochs_by_network.items()}
+    last = list(epochs_by_network.values())[-1] if epochs_by_network else {}
+    return {rater: _build_curve(epochs) for rater, epochs in last.items()}
 
 
 def _build_curve(epochs: dict[int, Epoch]) -> Curve:

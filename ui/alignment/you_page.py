@@ -1,5 +1,5 @@
-"""The page 'You': a visitor answers some faces, each answer is predicted before it is given, and their profile is compared with
-the group's.
+"""The page 'You': a visitor answers about some faces, each answer is predicted before it is given, and the visitor's profile is
+compared with the group's.
 
 The profile is in words first, each with its interval; with few answers it says only that they are too few.
 """
@@ -8,36 +8,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from core.alignment.alignment import Alignment
 from core.alignment.configuration import CLASSIFIERS
+from core.alignment.personal import MIN_ANSWERS, PersonProfile, RunningScore, profile_person, score_guesses
 from core.analysis.estimate import Estimate
+from core.figures.alignment import exhibit_bias
+from core.figures.exhibit import build_file_name
 from core.figures.theme import format_percent
 from core.models.emotions import EMOTIONS
 from ui import navigation, progress
 from ui.alignment import answers, personal_stimuli, runs
 from ui.alignment.answers import BLOCK_SIZE, MORE_QUESTIONS, VisitorAnswers, current_visitor
 from ui.analysis.figure_card import show_figure_card
+from ui.analysis.study_choice import StudyChoice
 from ui.components.trials import ask_emotion
 from ui.jobs import find_or_start_job
 from ui.markup import caption_html, facts_html, intro_html, study_badges_html
 
-if TYPE_CHECKING:
-    from core.alignment.alignment import Alignment
-    from core.alignment.personal import PersonProfile, RunningScore
-    from ui.analysis.study_choice import StudyChoice
-
 
 def show_profile(chosen: StudyChoice, you: VisitorAnswers) -> None:
-    """The profile, or that it is too early for one."""
-    from core.alignment.personal import MIN_ANSWERS, profile_person, score_guesses
-    from core.figures.alignment import exhibit_bias
-    from core.figures.exhibit import build_file_name
-
+    """Show the profile, or that the answers are too few for one."""
     st.header("You and the crowd", anchor="you-profile")
-    simulated = chosen.material.source == "simulated"
+    simulated = chosen.study_data.source == "simulated"
     source = "people and simulated" if simulated else "people"
     if you.n < MIN_ANSWERS:
         st.html(
@@ -45,15 +40,15 @@ def show_profile(chosen: StudyChoice, you: VisitorAnswers) -> None:
         )
         st.html(score_html(you))
         return
-    found = profile_person("you", you.group, you.said, you.prior, source=source)
-    score = score_guesses("you", you.own, you.group, you.said, source=source)
+    profile = profile_person("you", you.group_predictions, you.answered_emotions, you.prior, source=source)
+    score = score_guesses("you", you.own_predictions, you.group_predictions, you.answered_emotions, source=source)
     crowd = "simulated observers" if simulated else "people"
     if simulated:
         st.html(
             caption_html("This crowd is simulated: nobody was asked, so that where you part from it says nothing of other people.")
         )
-    st.html(facts_html([_show_guess_score(you, score), *_profile_sentences(found, crowd)]))
-    show_figure_card(exhibit_bias(found, crowd), "you-leanings", name=build_file_name("you", "profile"))
+    st.html(facts_html([_show_guess_score(you, score), *_profile_sentences(profile, crowd)]))
+    show_figure_card(exhibit_bias(profile, crowd), "you-leanings", name=build_file_name("you", "profile"))
     st.html(
         caption_html(
             f"From {you.n} answers. They describe how you answered about generated faces today, and are no test of you; a second "
@@ -63,16 +58,17 @@ def show_profile(chosen: StudyChoice, you: VisitorAnswers) -> None:
 
 
 def score_html(you: VisitorAnswers) -> str:
-    """The score so far as HTML."""
-    own, group = you.score()
+    """The score of both models so far, as HTML."""
+    own_right, group_right = you.score()
     few = "" if you.n >= 30 else " Too few to tell who is better."
     return caption_html(
-        f"Guessed right so far: {own} of {you.n} from your answers before; {group} of {you.n} by everybody’s model.{few}"
+        f"Guessed right so far: {own_right} of {you.n} from your answers before; {group_right} of {you.n} by everybody’s "
+        f"model.{few}"
     )
 
 
 def _show_guess_score(you: VisitorAnswers, score: RunningScore) -> tuple[str, str]:
-    own, group = you.score()
+    own_right, group_right = you.score()
     gain = score.gain
     between = f"{gain.value:+.2f} bits an answer, {gain.low:+.2f} to {gain.high:+.2f}"
     if gain.low > 0:
@@ -81,65 +77,65 @@ def _show_guess_score(you: VisitorAnswers, score: RunningScore) -> tuple[str, st
         verdict = f"Everybody’s model is still less surprised by you ({between})."
     else:
         verdict = f"Which of the two knows you better cannot be told yet ({between})."
-    return format_percent(own / you.n), (
+    return format_percent(own_right / you.n), (
         f"of your {you.n} answers were guessed before you gave them, from your earlier ones; everybody’s model had "
-        f"{format_percent(group / you.n)}. {verdict}"
+        f"{format_percent(group_right / you.n)}. {verdict}"
     )
 
 
-def _profile_sentences(found: PersonProfile, crowd: str) -> list[tuple[str, str]]:
-    """What departs from the crowd, or that nothing does; then sensitivity and slips."""
-    told = []
-    for name in found.departs:
-        each = found.bias[name]
-        words = f"as often as the crowd you say {name} where a face is unclear ({_format_interval(each)})."
-        told.append((f"{_format_factor(each.value)}×", words))
-    if not told:
-        told.append(("Even", f"No feeling stands out: where a face is unclear you lean as the {crowd} do, as far as can be told."))
-    s = found.sensitivity
-    if s.low > 1:
+def _profile_sentences(profile: PersonProfile, crowd: str) -> list[tuple[str, str]]:
+    """Facts of a profile: emotions whose bias departs from the crowd, or that none does; then sensitivity and lapses."""
+    facts = []
+    for name in profile.departs:
+        bias = profile.bias[name]
+        words = f"as often as the crowd you say {name} where a face is unclear ({_format_interval(bias)})."
+        facts.append((f"{_format_factor(bias.value)}×", words))
+    if not facts:
+        facts.append(("Even", f"No feeling stands out: where a face is unclear you lean as the {crowd} do, as far as can be told."))
+    sensitivity = profile.sensitivity
+    if sensitivity.low > 1:
         how = "You tell these faces apart more sharply than the crowd’s model does"
-    elif s.high < 1:
+    elif sensitivity.high < 1:
         how = "You tell these faces apart less sharply than the crowd’s model does"
     else:
         how = "You tell these faces apart about as sharply as the crowd’s model does"
-    told.append((f"{_format_factor(s.value)}×", f"{how} ({_format_interval(s)}; 1 is the same)."))
-    lapse = found.lapse
-    told.append(
+    facts.append((f"{_format_factor(sensitivity.value)}×", f"{how} ({_format_interval(sensitivity)}; 1 is the same)."))
+    lapse = profile.lapse
+    facts.append(
         (
             format_percent(lapse.value),
             "of your answers look like slips, given whatever the face was "
             f"({format_percent(lapse.low)} to {format_percent(lapse.high)}).",
         )
     )
-    return told
+    return facts
 
 
 def _format_factor(value: float) -> str:
     return f"{value:.1f}" if math.isfinite(value) else "–"
 
 
-def _format_interval(each: Estimate) -> str:
-    return f"95 % interval {each.low:.2f} to {each.high:.2f}"
+def _format_interval(estimate: Estimate) -> str:
+    return f"95 % interval {estimate.low:.2f} to {estimate.high:.2f}"
 
 
 GROUP_JOB = "you_group_job"
 
 
 def show_you(chosen: StudyChoice) -> None:
-    """The step at which the visitor is."""
-    if chosen.material.kind != "emotion":
+    """Show the step at which the visitor is: a model to compare with, questions, or the profile."""
+    if chosen.study_data.kind != "emotion":
         st.info("This study asks who it is. Your profile is about feelings; choose one below that asks about those.")
         return
-    found = _find_group_model(chosen)
-    if found is not None:
-        _show_answering(chosen, current_visitor(*found))
+    group_model = _find_group_model(chosen)
+    if group_model is not None:
+        _show_answering(chosen, current_visitor(*group_model))
     with st.container(key="you-crowd"):
         st.html(study_badges_html(chosen.study) + caption_html(chosen.study.name))
 
 
 def _show_answering(chosen: StudyChoice, you: VisitorAnswers) -> None:
-    """The next question, or what the answers say."""
+    """Show the next question, or the profile."""
     pictured = {name: chosen.picture(name) for name in you.alignment.answers.images if chosen.picture(name)}
     if you.n < you.target and you.question(pictured) is not None:
         _ask_question(you, pictured)
@@ -154,13 +150,13 @@ def _show_answering(chosen: StudyChoice, you: VisitorAnswers) -> None:
 
 
 def _find_group_model(chosen: StudyChoice) -> tuple[Alignment, str] | None:
-    """A model of the crowd of this study; where there is none, the way to one."""
-    kept = runs.list_alignments(chosen)
+    """An alignment of this study and a network of it whose group model has learned; where there is none, offer to make one."""
+    alignments = runs.list_alignments(chosen)
     for name in CLASSIFIERS:  # faces can be made for the first one only
-        for each in kept:
-            if name in each.configuration.classifiers and each.ready(name):
+        for alignment in alignments:
+            if name in alignment.configuration.classifiers and alignment.ready(name):
                 st.session_state.pop("you-learn", None)
-                return each, name
+                return alignment, name
     usual = runs.find_alignment(chosen, runs.DEFAULT_CONFIGURATION)
     name = CLASSIFIERS[0]
     if usual.ready(name):  # it came with the package
@@ -197,24 +193,19 @@ def _offer_group_model(usual: Alignment, chosen: StudyChoice) -> None:
 
 @st.fragment
 def _ask_question(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
-    """One face, what had been guessed of the one before, and the score. The whole page runs again after the last one."""
-    now = you.question(pictured)
-    if you.n >= you.target or now is None:
+    """Ask about one face, with the guess at the answer before and the score. The page runs again after the last one."""
+    question = you.question(pictured)
+    if you.n >= you.target or question is None:
         st.rerun()
-    told = f"{you.n} of {you.target} answered; the next guess is sealed."
-    st.progress(you.n / you.target, text=told)
-    told, right = _describe_guess(you)
-
-    def answered(given: Mapping[str, Any]) -> None:
-        you.answer(given)
-
+    st.progress(you.n / you.target, text=f"{you.n} of {you.target} answered; the next guess is sealed.")
+    guess, right = _describe_guess(you)
     ask_emotion(
         number=you.n,
-        stimulus=now.stimulus,
-        src=pictured[now.stimulus],
+        stimulus=question.stimulus,
+        src=pictured[question.stimulus],
         key="you-question",
-        on_answer=answered,
-        feedback=told,
+        on_answer=you.answer,
+        feedback=guess,
         right=right,
     )
     if you.n:
@@ -233,15 +224,14 @@ def _ask_question(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
 
 
 def _describe_guess(you: VisitorAnswers) -> tuple[str, bool | None]:
-    """What had been guessed of the answer before."""
+    """The guess at the last answer in words, and whether it was right; None before the first one."""
     if not you.n:
         return "No hurry: nothing is timed. Press a button, or a key from 1 to 6.", None
     last = you.answers[-1]
-    own, group = int(last.own.argmax()), int(last.group.argmax())
-    right = own == last.said
+    guessed, group = int(last.own_guess.argmax()), int(last.group_guess.argmax())
     crowd = f"Everybody’s model said {EMOTIONS[group]}."
-    guess = f"The guess was {EMOTIONS[own]}, made with {100 * last.own[own]:.0f} % confidence."
-    return f"You said {EMOTIONS[last.said]}. {guess} {crowd}", right
+    guess = f"The guess was {EMOTIONS[guessed]}, made with {100 * last.own_guess[guessed]:.0f} % confidence."
+    return f"You said {EMOTIONS[last.answer]}. {guess} {crowd}", guessed == last.answer
 
 
 def _start_again(you: VisitorAnswers) -> None:
@@ -250,14 +240,14 @@ def _start_again(you: VisitorAnswers) -> None:
 
 
 def _offer_more(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
-    """On with the questions, or from the start."""
-    left = sum(name not in {each.stimulus for each in you.answers} for name in pictured)
+    """Buttons for more questions and for a new start."""
+    left = sum(name not in {question.stimulus for question in you.answers} for name in pictured)
     with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="you-more"):
         if left:
             count = min(MORE_QUESTIONS, left)
 
-            def on() -> None:
+            def raise_target() -> None:
                 you.target = you.n + count
 
-            st.button(f"Answer {count} more", key="you-more-button", on_click=on)
+            st.button(f"Answer {count} more", key="you-more-button", on_click=raise_target)
         st.button("Begin again", key="you-again", type="tertiary", on_click=_start_again, args=(you,))

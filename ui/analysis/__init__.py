@@ -1,1 +1,1 @@
-"""What people and models said, looked at together: the pages that ask what a study means."""
+"""Pages that analyse a study: disagreement, statistics, comparison and the face map."""

@@ -1,45 +1,42 @@
-"""One figure with all that a reader needs to trust it and to take it away."""
+"""One exhibit as a card: figure, n, interval, source, definition and downloads."""
 
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import streamlit as st
 
 from core.figures import theme
+from core.figures.exhibit import Exhibit
+from core.studies.exporting.tables import escape_cell
 from ui.markup import caption_html
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.figures.exhibit import Exhibit
 
 SOURCE_NAMES = {"human": "people", "simulated": "simulated", "model": "models", "published": "published"}
 
 
-def show_figure_card(shown: Exhibit, key: str, *, name: str) -> None:
-    """Its sentence as title, the figure, n, interval and source, what is measured, downloads. name: of files, without ending."""
+def show_figure_card(exhibit: Exhibit, key: str, *, name: str) -> None:
+    """Show an exhibit under its sentence. key: of the widgets; name: of downloaded files, without ending."""
     with st.container(key=f"card-{key}", gap="small"):
-        st.html(f'<h3 class="says" id="{html.escape(shown.key)}">{html.escape(shown.says)}</h3>')
-        figure = theme.apply_theme(shown.figure, dark=st.context.theme.type == "dark")
+        st.html(f'<h3 class="says" id="{html.escape(exhibit.key)}">{html.escape(exhibit.says)}</h3>')
+        figure = theme.apply_theme(exhibit.figure, dark=st.context.theme.type == "dark")
         figure.update_layout(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
-        if shown.n != "0":  # else the sentence alone says that there is nothing to draw
-            st.plotly_chart(figure, key=f"figure-{key}", theme=None, config=_plotly_options(name), alt=shown.says)
+        if exhibit.n != "0":  # else the sentence alone says that there is nothing to draw
+            st.plotly_chart(figure, key=f"figure-{key}", theme=None, config=_plotly_options(name), alt=exhibit.says)
         with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"about-{key}"):
-            st.html(_sources_html(shown))
+            st.html(_sources_html(exhibit))
             with st.container(horizontal=True, gap="small", width="content"):
                 with st.popover("What is this?", type="tertiary", icon=":material/help:"):
-                    st.html(f'<p class="definition">{html.escape(shown.definition)}</p>')
-                if shown.n != "0":
+                    st.html(f'<p class="definition">{html.escape(exhibit.definition)}</p>')
+                if exhibit.n != "0":
                     with st.popover("Take it away", type="tertiary", icon=":material/download:"):
-                        _show_card_downloads(shown, figure, key, name)
-        if shown.note and shown.note != shown.says:
-            st.html(caption_html(shown.note))
+                        _show_card_downloads(exhibit, figure, key, name)
+        if exhibit.note and exhibit.note != exhibit.says:
+            st.html(caption_html(exhibit.note))
 
 
 def _plotly_options(name: str) -> dict[str, object]:
-    """Plotly's own bar holds the camera alone."""
+    """Plotly's settings: its tool bar has only the button that saves a PNG."""
     return {
         "displaylogo": False,
         "modeBarButtons": [["toImage"]],
@@ -48,22 +45,22 @@ def _plotly_options(name: str) -> dict[str, object]:
     }
 
 
-def _sources_html(shown: Exhibit) -> str:
-    """Where it comes from as marks, then n and interval."""
+def _sources_html(exhibit: Exhibit) -> str:
+    """The sources as badges, then n and interval, as HTML."""
     marks = "".join(
         f'<span data-mark="{source}">{SOURCE_NAMES[source]}</span>'
-        for source in shown.source.split(" and ")
+        for source in exhibit.source.split(" and ")
         if source in SOURCE_NAMES
     )
-    told = [f"n = {shown.n}"] if shown.n != "0" else []
-    told += [shown.interval] if shown.interval and shown.n != "0" else []
-    return f'<div class="badges about">{marks}<small>{html.escape("; ".join(told))}</small></div>'
+    parts = [f"n = {exhibit.n}"] if exhibit.n != "0" else []
+    parts += [exhibit.interval] if exhibit.interval and exhibit.n != "0" else []
+    return f'<div class="badges about">{marks}<small>{html.escape("; ".join(parts))}</small></div>'
 
 
-def _show_card_downloads(shown: Exhibit, figure: object, key: str, name: str) -> None:
+def _show_card_downloads(exhibit: Exhibit, figure: object, key: str, name: str) -> None:
     st.download_button(
         "The numbers (CSV)",
-        lambda: encode_csv(shown.data),
+        lambda: encode_csv(exhibit.data),
         f"{name}.csv",
         "text/csv",
         key=f"csv-{key}",
@@ -83,8 +80,7 @@ def _show_card_downloads(shown: Exhibit, figure: object, key: str, name: str) ->
 
 
 def encode_csv(table: pd.DataFrame) -> bytes:
-    """UTF-8 with the mark that spreadsheets look for; cells that they would compute are escaped."""
-    from core.studies.exporting.tables import escape_cell
+    """A table as CSV: UTF-8 with a byte-order mark for spreadsheets; cells that they would read as formulas are escaped."""
 
     def safe(value: object) -> object:
         return escape_cell(value) if isinstance(value, str) else value

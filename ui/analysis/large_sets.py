@@ -1,23 +1,41 @@
-"""Large data sets on the pages of analysis: which one, which part of it, and its disagreement between two models or people and
-models.
+"""Large data sets on the pages of analysis: the choice of a part, and its rows ranked by the disagreement of models or people.
 
-Only the chosen part is ever read, a page at a time. The first rows of a ranking can become a sample set of the library and a
-study about it.
+Only the chosen part is read, a page at a time. The first rows of a ranking can become a sample set of the library and a study.
 """
 
 from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import streamlit as st
 
+from core.analysis import large as large_analysis
+from core.analysis.encode import select_probabilities
+from core.analysis.large import (
+    ModelPair,
+    RowFilter,
+    build_large_study_data,
+    count_known_stimuli,
+    count_rankable,
+    list_models,
+    list_types_and_pairs,
+    load_row,
+    rank_rows,
+    summarise_types,
+)
+from core.analysis.study_data import DEFAULT_RULES, StudyData
 from core.figures.theme import format_percent
 from core.models import registry
+from core.models.emotions import EMOTIONS
+from core.sampling.datasets.data_set import MAX_SUBSET, DataSet, make_subset
+from core.sampling.sample_set import Kind
+from core.studies.library import DataSetEntry
+from core.studies.study import Study
 from ui import markup, navigation, selection
 from ui.analysis import disagreement, study_choice
-from ui.analysis import disagreement as tiles
 from ui.analysis.disagreement import RankingRow
 from ui.analysis.rankings import SAMPLE_TYPE_NAMES, ScoreRange
 from ui.analysis.study_choice import StudyChoice
@@ -27,53 +45,35 @@ from ui.pictures import sample_url
 from ui.selection import bound_choice, paginate
 from ui.studies import access, owner_gate
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.analysis.large import ModelPair, RowFilter
-    from core.analysis.study_data import StudyData
-    from core.sampling.datasets.data_set import DataSet
-    from core.sampling.sample_set import Kind
-    from core.studies.library import DataSetEntry
-    from core.studies.study import Study
-
-
 QUESTION_NAMES: dict[str, str] = {"identity": "Who is it?", "emotion": "Which feeling?"}
 
 
 @dataclass(frozen=True, eq=False)
 class LargeSelection:
-    """A data set, and the rows of it that are looked at."""
+    """A data set and the filter of its rows."""
 
     set_id: str
     data: DataSet
-    narrowed: RowFilter
+    row_filter: RowFilter
 
     @property
     def kind(self) -> Kind:
-        """Which of the two questions."""
-        return self.narrowed.kind
+        """The question that the rows were made for."""
+        return self.row_filter.kind
 
     @property
     def key(self) -> str:
-        """Changes with all that is chosen."""
-        return f"{self.set_id}\0{self.narrowed!r}"
+        """Changes with every choice, for caches."""
+        return f"{self.set_id}\0{self.row_filter!r}"
 
     def picture(self, sample_id: str) -> str:
         """Address of a picture."""
         return sample_url(self.set_id, sample_id)
 
 
-def list_data_sets() -> list[DataSetEntry]:
-    """Those that the visitor may see, newest first: a data set is its owner's."""
-    return access.get_library().data_sets.entries() if owner_gate.is_allowed() else []
-
-
 def choose_data_set(entries: list[DataSetEntry]) -> LargeSelection:
-    """Widgets for the data set and the part of it."""
-    from core.analysis.large import RowFilter
-
-    titles = {each.set_id: f"{each.title} · {each.images:,} faces" for each in entries}
+    """Widgets for the data set and the filter of its rows."""
+    titles = {entry.set_id: f"{entry.title} · {entry.images:,} faces" for entry in entries}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="large-set"):
         set_id = bound_choice("Data set", list(titles), "data", titles=titles, look="list")
         data = access.get_library().data_sets.open(set_id)
@@ -85,7 +85,7 @@ def choose_data_set(entries: list[DataSetEntry]) -> LargeSelection:
                 else "identity"
             )
         types, pairs = _load_present(set_id, kind, data)
-        named = {SAMPLE_TYPE_NAMES.get(each, each): each for each in types}
+        named = {SAMPLE_TYPE_NAMES.get(name, name): name for name in types}
         chosen = st.multiselect("Samples", list(named), key=f"large-types-{kind}", bind="query-params", placeholder="all")
         spelled = {f"{one} or {two}": (one, two) for one, two in pairs}
         feelings = (
@@ -94,19 +94,17 @@ def choose_data_set(entries: list[DataSetEntry]) -> LargeSelection:
             else []
         )
     return LargeSelection(
-        set_id, data, RowFilter(kind, tuple(named[each] for each in chosen), tuple(spelled[each] for each in feelings))
+        set_id, data, RowFilter(kind, tuple(named[word] for word in chosen), tuple(spelled[words] for words in feelings))
     )
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _load_present(set_id: str, kind: Kind, _data: DataSet) -> tuple[list[str], list[tuple[str, str]]]:
-    from core.analysis.large import list_types_and_pairs
-
     return list_types_and_pairs(_data, kind)
 
 
 def show_model_sums(large: LargeSelection) -> None:
-    """What models say of all chosen rows together."""
+    """Show means and shares over all chosen rows, by sample type."""
     table = _load_sums(large.key, large)
     with st.expander("All of them together", icon=":material/functions:"):
         if table.empty:
@@ -119,48 +117,45 @@ def show_model_sums(large: LargeSelection) -> None:
 
 
 def name_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Sums with names for people."""
+    """The table of ``summarise_types`` with column names and values for readers."""
     named = {"sample_type": "Samples", "pairs": "Pairs", "faces": "Faces", "lpips": "How different it looks (LPIPS)"}
-    shown = {}
+    columns = {}
     for column in table:
         name = str(column)
         part, _, model = name.partition("_")
         if name in named:
-            values = table[name].map(lambda each: SAMPLE_TYPE_NAMES.get(each, each)) if name == "sample_type" else table[name]
-            shown[named[name]] = values.round(3) if name == "lpips" else values
+            values = table[name].map(lambda value: SAMPLE_TYPE_NAMES.get(value, value)) if name == "sample_type" else table[name]
+            columns[named[name]] = values.round(3) if name == "lpips" else values
         elif part == "distance":
-            shown[f"{registry.title(model)}: mean distance"] = table[name].round(3)
+            columns[f"{registry.title(model)}: mean distance"] = table[name].round(3)
         else:
-            said = "accepted" if part == "accepted" else "both feelings seen"
-            shown[f"{registry.title(model)}: {said}"] = table[name].map(lambda each: "" if each != each else format_percent(each))
-    import pandas as pd
+            verdict = "accepted" if part == "accepted" else "both feelings seen"
+            columns[f"{registry.title(model)}: {verdict}"] = table[name].map(
+                lambda value: "" if value != value else format_percent(value)
+            )
 
-    return pd.DataFrame(shown)
+    return pd.DataFrame(columns)
 
 
 @st.cache_resource(show_spinner="Adding up", max_entries=16)
 def _load_sums(key: str, _large: LargeSelection) -> pd.DataFrame:
-    from core.analysis.large import summarise_types
-
-    return summarise_types(_large.data, _large.narrowed)
+    return summarise_types(_large.data, _large.row_filter)
 
 
 def describe_count(large: LargeSelection) -> str:
-    """'1,200 of 1,000,000 faces'."""
+    """The number of chosen faces in words, such as '1,200 of 1,000,000 faces'."""
     total, chosen = large.data.rows("samples", large.kind), count_rows(large)
     return count_noun(total, "face") if chosen == total else f"{chosen:,} of {count_noun(total, 'face')}"
 
 
 def count_rows(large: LargeSelection) -> int:
-    """Faces that are left."""
+    """The number of faces that pass the filter."""
     return _count_rows(large.key, large)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _count_rows(key: str, _large: LargeSelection) -> int:
-    from core.analysis.large import count_rows
-
-    return count_rows(_large.data, _large.narrowed)
+    return large_analysis.count_rows(_large.data, _large.row_filter)
 
 
 COMPARISON_NAMES = {"models": "Two models", "people": "People and models"}
@@ -169,24 +164,24 @@ DEFAULT_COUNT = 100
 
 
 def find_answered_studies(large: LargeSelection) -> dict[str, int]:
-    """Studies in which people answered about rows that are looked at -> about how many rows they ask."""
+    """Studies with answers about chosen rows: name -> the number of these rows that it asks about."""
     counts = access.get_store().counts()
     studies = [
-        each for each in study_choice.list_visible_studies() if each.plan.kind == large.kind and counts.get(each.name, (0, 0))[1]
+        study
+        for study in study_choice.list_visible_studies()
+        if study.plan.kind == large.kind and counts.get(study.name, (0, 0))[1]
     ]
-    return _count_known("\0".join([large.key, *(each.token for each in studies)]), large, studies) if studies else {}
+    return _count_known("\0".join([large.key, *(study.token for study in studies)]), large, studies) if studies else {}
 
 
 @st.cache_data(show_spinner="Looking for people's answers", max_entries=32)
 def _count_known(key: str, _large: LargeSelection, _studies: list[Study]) -> dict[str, int]:
-    from core.analysis.large import count_known_stimuli
-
-    asked = {each.name: [stimulus.stimulus for stimulus in access.load_stimuli(each)] for each in _studies}
-    return count_known_stimuli(_large.data, _large.narrowed, asked)
+    stimuli = {study.name: [stimulus.stimulus for stimulus in access.load_stimuli(study)] for study in _studies}
+    return count_known_stimuli(_large.data, _large.row_filter, stimuli)
 
 
 def choose_people(large: LargeSelection, studies: dict[str, int]) -> StudyChoice:
-    """The picker, and what people of that study said of the rows that are looked at."""
+    """Widgets for the study, and its answers to the chosen rows."""
     noun = "pair" if large.kind == "identity" else "face"
     titles = {name: f"{name} · {count_noun(count, noun)} of this data set" for name, count in studies.items()}
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="large-people"):
@@ -194,23 +189,20 @@ def choose_people(large: LargeSelection, studies: dict[str, int]) -> StudyChoice
         attentive = study_choice.choose_attentive_only("from all that they answered there")
     study = access.get_store().study(name)
     key = f"{access.answers_version(study)}\0{attentive}\0{large.key}"
-    made = StudyChoice(study, _load_people(key, large, study, attentive), key)
-    study_choice.show_study_description(made)
+    choice = StudyChoice(study, _load_people(key, large, study, attentive), key)
+    study_choice.show_study_description(choice)
     st.html(
         caption_html(f"Ranked among the {count_noun(studies[name], noun)} that this study asks about; the others are not read.")
     )
-    return made
+    return choice
 
 
 @st.cache_resource(show_spinner="Gathering the answers", max_entries=6)
 def _load_people(key: str, _large: LargeSelection, _study: Study, attentive: bool) -> StudyData:
-    from core.analysis.large import build_large_study_data
-    from core.analysis.study_data import DEFAULT_RULES
-
     return build_large_study_data(
         _large.data,
         _large.set_id,
-        _large.narrowed,
+        _large.row_filter,
         _study,
         access.load_stimuli(_study),
         access.get_store().raters(_study.name),
@@ -221,9 +213,7 @@ def _load_people(key: str, _large: LargeSelection, _study: Study, attentive: boo
 
 
 def offer_study(large: LargeSelection, rivals: ModelPair, total: int, *, lowest: bool) -> None:
-    """The first rows of the ranking become a sample set of the library, and a study about it."""
-    from core.sampling.datasets.data_set import MAX_SUBSET
-
+    """Offer to copy the first rows of the ranking into a sample set and to make a study about it."""
     if not owner_gate.is_allowed():
         return
     most = min(MAX_SUBSET, total)
@@ -241,12 +231,9 @@ def offer_study(large: LargeSelection, rivals: ModelPair, total: int, *, lowest:
 
 
 def _copy_subset(large: LargeSelection, rivals: ModelPair, count: int, lowest: bool) -> str:
-    from core.analysis.large import rank_rows
-    from core.sampling.datasets.data_set import make_subset
-
-    rows = rank_rows(large.data, large.narrowed, rivals, 0, count, lowest=lowest)
-    made = make_subset(large.data, large.kind, rows["stimulus"].tolist())
-    return access.get_library().add(made, f"{large.data.title}: the first {count:,} of a ranking")
+    rows = rank_rows(large.data, large.row_filter, rivals, 0, count, lowest=lowest)
+    subset = make_subset(large.data, large.kind, rows["stimulus"].tolist())
+    return access.get_library().add(subset, f"{large.data.title}: the first {count:,} of a ranking")
 
 
 PAGE_SIZE = 18
@@ -257,10 +244,8 @@ DIVERGENCE_RANGE = ScoreRange(0, 1, ("0: the same answer", "1: nothing in common
 
 
 def show_large_disagreement() -> None:
-    """Choices, the ranking a page at a time, and what was pressed."""
-    from core.analysis.large import ModelPair, list_models
-
-    large = choose_data_set(list_data_sets())
+    """Show the choices, the ranking a page at a time, and the item of the address."""
+    large = choose_data_set(study_choice.list_visible_data_sets())
     studies = find_answered_studies(large)
     if studies and bound_choice("Who is compared?", list(COMPARISON_NAMES), "by", titles=COMPARISON_NAMES) == "people":
         disagreement.show_disagreement(choose_people(large, studies))
@@ -290,13 +275,13 @@ def show_large_disagreement() -> None:
         caption_html(f"{count_noun(total, noun)} {'is' if total == 1 else 'are'} ranked; {start + 1:,} to {page.stop:,} are read.")
     )
     rows = _load_page(large.key, rivals, start, lowest, total, large)
-    shown = SIGNED_RANGE if large.kind == "identity" else DIVERGENCE_RANGE
+    scale = SIGNED_RANGE if large.kind == "identity" else DIVERGENCE_RANGE
     selected = selection.selected_item()
     show_ranking(
-        [_build_tile(large, rivals, shown, row, start + number) for number, row in enumerate(rows.to_dict("records"), start=1)],
+        [_build_tile(large, rivals, scale, row, start + number) for number, row in enumerate(rows.to_dict("records"), start=1)],
         key="large-ranking",
-        ends=shown.ends,
-        zero=shown.place(0.0) if shown.signed else None,
+        ends=scale.ends,
+        zero=scale.position(0.0) if scale.signed else None,
         on_pick=selection.select_item,
         selected=selected,
     )
@@ -318,29 +303,25 @@ def _describe_ranking(kind: str, first: str, second: str) -> str:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _count_rankable(key: str, rivals: ModelPair, _large: LargeSelection) -> int:
-    from core.analysis.large import count_rankable
-
-    return count_rankable(_large.data, _large.narrowed, rivals)
+    return count_rankable(_large.data, _large.row_filter, rivals)
 
 
 @st.cache_resource(show_spinner="Ranking", max_entries=32)
 def _load_page(key: str, rivals: ModelPair, start: int, lowest: bool, total: int, _large: LargeSelection) -> pd.DataFrame:
-    from core.analysis.large import rank_rows
-
-    return rank_rows(_large.data, _large.narrowed, rivals, start, PAGE_SIZE, lowest=lowest, of=total)
+    return rank_rows(_large.data, _large.row_filter, rivals, start, PAGE_SIZE, lowest=lowest, of=total)
 
 
-def _build_tile(large: LargeSelection, rivals: ModelPair, shown: ScoreRange, row: RankingRow, place: int) -> RankedTile:
-    lines = [*_describe_large_row(large, rivals, row), tiles.describe_sample(row)]
-    score = shown.text(row["score"])
+def _build_tile(large: LargeSelection, rivals: ModelPair, scale: ScoreRange, row: RankingRow, rank: int) -> RankedTile:
+    lines = [*_describe_large_row(large, rivals, row), disagreement.describe_sample(row)]
+    score = scale.text(row["score"])
     return RankedTile(
         id=str(row["stimulus"]),
         pictures=[large.picture(name) for name in _row_images(large, row)],
-        alt=f"Place {place:,}, score {score}. {'; '.join(lines)}",
-        place=f"{place:,}.",
+        alt=f"Place {rank:,}, score {score}. {'; '.join(lines)}",
+        place=f"{rank:,}.",
         score=score,
         words=lines,
-        at=shown.place(row["score"]),
+        at=scale.position(row["score"]),
     )
 
 
@@ -353,16 +334,14 @@ def _describe_large_row(large: LargeSelection, rivals: ModelPair, row: RankingRo
     if large.kind == "emotion":
         return [f"{registry.title(name)}: {row[column]}" for name, column in zip(names, ("said", "said_other"), strict=True)]
     limits = large.data.thresholds("identity")
-    told = []
+    lines = []
     for name in names:
         distance = float(row[f"distance_{name}"])
-        told.append(f"{registry.title(name)} {'accepts' if distance < limits[name] else 'refuses'} it, distance {distance:.2f}")
-    return told
+        lines.append(f"{registry.title(name)} {'accepts' if distance < limits[name] else 'refuses'} it, distance {distance:.2f}")
+    return lines
 
 
 def _open_item(large: LargeSelection, rivals: ModelPair, stimulus: str) -> None:
-    from core.analysis.large import load_row
-
     row = load_row(large.data, large.kind, stimulus)
     if row is not None:
         _load_item(large, row.to_dict())
@@ -370,9 +349,9 @@ def _open_item(large: LargeSelection, rivals: ModelPair, stimulus: str) -> None:
 
 @st.dialog("What the models say of it", width="large", on_dismiss=selection.clear_item)
 def _load_item(large: LargeSelection, row: RankingRow) -> None:
-    """One pair or face of the data set."""
+    """Show one pair or face of the data set in a dialog."""
     base, sample = str(row["base_id"]), str(row["sample_id"])
-    pictures = [(large.picture(base), "The base"), (large.picture(sample), f"The sample: {tiles.describe_sample(row)}")]
+    pictures = [(large.picture(base), "The base"), (large.picture(sample), f"The sample: {disagreement.describe_sample(row)}")]
     st.html(
         markup.pair_html(*pictures)
         if base != sample
@@ -392,16 +371,9 @@ def _load_item(large: LargeSelection, row: RankingRow) -> None:
 
 
 def _show_emotions(large: LargeSelection, row: RankingRow) -> None:
-    import numpy as np
-    import pandas as pd
-
-    from core.analysis.encode import select_probabilities
-    from core.analysis.large import list_models
-    from core.models.emotions import EMOTIONS
-
     known = list_models(large.data, "emotion")
     for name in known:
         p = select_probabilities(pd.DataFrame([row]), name, known[0])[0]
         if np.isfinite(p).all():
-            top = {EMOTIONS[place]: float(p[place]) for place in np.argsort(-p)[:3]}
+            top = {EMOTIONS[index]: float(p[index]) for index in np.argsort(-p)[:3]}
             st.html(f'<p class="voice">{html.escape(registry.title(name))}</p>' + markup.bars_html(top))

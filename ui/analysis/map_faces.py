@@ -1,18 +1,15 @@
-"""Which faces are on the map and where each lies: faces of a study, of a sample set or of a part of a large data set, and their
-projection.
+"""The faces on the map and their positions: faces of a study, of a sample set or of a large data set, projected to a plane.
 
-Latents or embeddings are laid flat by PCA, UMAP or the plane through three faces (paper A, Fig. 1: a base, another person, and
-what a search
-from there found); long work runs in the background. Parts of a large data set share fixed axes. Faces that were just made in
-this session
-can be projected into an existing map.
+Latents or embeddings are projected by PCA, UMAP or the plane through three faces (paper A, Fig. 1: a base, another person, and
+what a search from there found); long work runs in the background. Parts of a large data set share fixed axes. Faces that were just
+made in this session can be projected into an existing map.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,12 +17,21 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.analysis.embeddings import embed_images, embed_library, load_stored_embeddings
+from core.analysis.large import load_faces, load_pairs, spread_places
+from core.analysis.projection import Projection, ProjectionMethod, fit_projection
+from core.analysis.study_data import StudyData, collect_latents
 from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
+from core.sampling.emotion.configuration import EmotionConfiguration
+from core.sampling.sample_set import SampleSet, load_tables
+from core.studies.library import SetEntry
+from core.studies.study import Kind
 from ui import progress
 from ui.analysis import large_sets
 from ui.analysis import study_choice as picker
+from ui.analysis.large_sets import LargeSelection
+from ui.analysis.study_choice import StudyChoice
 from ui.components import MapPoint
 from ui.emotion import runs
 from ui.identity import sets
@@ -35,16 +41,6 @@ from ui.pictures import face_url, sample_url
 from ui.selection import paginate
 from ui.studies import access
 
-if TYPE_CHECKING:
-    from core.analysis.projection import Projection, ProjectionMethod
-    from core.analysis.study_data import StudyData
-    from core.sampling.sample_set import SampleSet
-    from core.studies.library import SetEntry
-    from core.studies.study import Kind
-    from ui.analysis.large_sets import LargeSelection
-    from ui.analysis.study_choice import StudyChoice
-
-
 MAX_TOGETHER = 2000
 """Faces on the map at a time."""
 AXES_SAMPLE_SIZE = 2048
@@ -52,8 +48,8 @@ AXES_SAMPLE_SIZE = 2048
 
 
 def choose_large_faces() -> MapFaces | None:
-    """Pickers, and the faces of the part that was picked; None where nothing fits, and the page says so."""
-    large = large_sets.choose_data_set(large_sets.list_data_sets())
+    """Widgets for a part of a large data set, and its faces; None where nothing fits, which the page says."""
+    large = large_sets.choose_data_set(picker.list_visible_data_sets())
     total = large_sets.count_rows(large)
     if not total:
         st.info("Nothing in this data set fits; take one of the choices away.")
@@ -66,22 +62,17 @@ def choose_large_faces() -> MapFaces | None:
 
 @st.cache_resource(show_spinner="Reading this part", max_entries=6)
 def _load_large_faces(key: str, _large: LargeSelection, first: int) -> MapFaces:
-    from core.analysis import large
-    from core.sampling.emotion.configuration import EmotionConfiguration
-
-    pass
-
-    found = large.load_faces(_large.data, _large.narrowed, first, MAX_TOGETHER)
-    samples = found.drop_duplicates("sample_id").reset_index(drop=True)
+    rows = load_faces(_large.data, _large.row_filter, first, MAX_TOGETHER)
+    samples = rows.drop_duplicates("sample_id").reset_index(drop=True)
     configuration = _large.data.configuration(_large.kind)
-    shown = dict.fromkeys([*samples["sample_id"], *samples["base_id"]], _large.set_id)
+    set_of = dict.fromkeys([*samples["sample_id"], *samples["base_id"]], _large.set_id)
     return MapFaces(
         key=key,
         kind=_large.kind,
         ids=tuple(samples["sample_id"]),
-        where=shown,
+        where=set_of,
         samples=samples,
-        pairs=match_pairs(samples, large.load_pairs(_large.data, samples)),
+        pairs=match_pairs(samples, load_pairs(_large.data, samples)),
         generator=configuration.generator,
         sets=(_large.set_id,),
         steerer=configuration.steerer if isinstance(configuration, EmotionConfiguration) else "",
@@ -90,15 +81,12 @@ def _load_large_faces(key: str, _large: LargeSelection, first: int) -> MapFaces:
 
 
 def large_set_axes(faces: MapFaces) -> Projection | None:
-    """The widest directions of the whole data set's latents; None where the faces are not of a large data set."""
+    """The first two principal directions of the whole data set's latents; None where the faces are not of a large data set."""
     return _fit_axes(faces.sets[0], faces.kind) if faces.sets and access.get_library().data_sets.has(faces.sets[0]) else None
 
 
 @st.cache_resource(show_spinner="Laying out the axes", max_entries=8)
 def _fit_axes(set_id: str, kind: str) -> Projection:
-    from core.analysis.large import spread_places
-    from core.analysis.projection import fit_projection
-
     data = access.get_library().data_sets.open(set_id)
     return fit_projection(
         data.latents(spread_places(data, "emotion" if kind == "emotion" else "identity", AXES_SAMPLE_SIZE).tolist()), "pca"
@@ -106,9 +94,7 @@ def _fit_axes(set_id: str, kind: str) -> Projection:
 
 
 def project_on_axes(axes: Projection, faces: MapFaces, values: object) -> Projection:
-    """The faces on the same axes as those of every other part."""
-    import numpy as np
-
+    """Project the faces on axes that all parts of a data set share. values: (N, D)."""
     rows = np.asarray(values, np.float32)
     return replace(axes, key=f"{axes.key}-{faces.key}", vectors=rows, points=axes.transform(rows))
 
@@ -119,7 +105,7 @@ CHOICE, LAST = "map-set", "map-last"
 
 @dataclass(frozen=True, eq=False)
 class MapFaces:
-    """What is on the map. ids: sample_ids in order; samples: their rows in the same order; material: of a study, else None."""
+    """The faces on the map. ids: sample_ids in order; samples, pairs: rows in the same order; study_data: None without a study."""
 
     key: str
     kind: Kind
@@ -131,7 +117,7 @@ class MapFaces:
     sets: tuple[str, ...]
     steerer: str
     classifiers: tuple[str, ...]
-    material: StudyData | None = None
+    study_data: StudyData | None = None
 
     def picture(self, sample_id: str) -> str:
         """Address of a picture, "" where there is none."""
@@ -139,9 +125,9 @@ class MapFaces:
 
 
 def choose_map_faces() -> MapFaces | None:
-    """The pickers, and the faces that were picked; None where there are none, and the page says so."""
+    """Widgets for the faces, and the faces; None where there are none, which the page says."""
     entries = picker.list_visible_sets()
-    ways = [STUDY, *([SET] if entries else []), *([LARGE] if large_sets.list_data_sets() else [])]
+    ways = [STUDY, *([SET] if entries else []), *([LARGE] if picker.list_visible_data_sets() else [])]
     way = STUDY
     if len(ways) > 1:
         way = str(
@@ -164,18 +150,18 @@ def choose_map_faces() -> MapFaces | None:
 
 
 def _choose_set(entries: list[SetEntry]) -> MapFaces:
-    ids = [each.set_id for each in entries]
-    asked = st.query_params.get("set", st.session_state.get(LAST, ""))
-    if asked not in ids:
-        asked = ids[0]
-    st.session_state[CHOICE] = asked
-    titles = {each.set_id: f"{each.title} · {each.images:,} images" for each in entries}
+    ids = [entry.set_id for entry in entries]
+    set_id = st.query_params.get("set", st.session_state.get(LAST, ""))
+    if set_id not in ids:
+        set_id = ids[0]
+    st.session_state[CHOICE] = set_id
+    titles = {entry.set_id: f"{entry.title} · {entry.images:,} images" for entry in entries}
     st.selectbox("Sample set", ids, format_func=titles.__getitem__, key=CHOICE, on_change=_store_set, width=560)
-    st.query_params["set"] = asked
-    st.session_state[LAST] = asked
-    entry = entries[ids.index(asked)]
+    st.query_params["set"] = set_id
+    st.session_state[LAST] = set_id
+    entry = entries[ids.index(set_id)]
     st.html(caption_html(f"Made on {entry.made[:10]}{', a part of the demonstration' if entry.demonstration else ''}."))
-    return _load_set_faces(asked)
+    return _load_set_faces(set_id)
 
 
 def _store_set() -> None:
@@ -186,29 +172,26 @@ def _store_set() -> None:
 
 @st.cache_resource(show_spinner="Reading the faces", max_entries=6)
 def _load_study_faces(key: str, _chosen: StudyChoice) -> MapFaces:
-    material = _chosen.material
-    samples = material.samples.drop_duplicates("sample_id")
-    samples = samples[samples["sample_id"].map(material.where).notna()].reset_index(drop=True)
+    study_data = _chosen.study_data
+    samples = study_data.samples.drop_duplicates("sample_id")
+    samples = samples[samples["sample_id"].map(study_data.where).notna()].reset_index(drop=True)
     return MapFaces(
         key=key,
-        kind=material.kind,
+        kind=study_data.kind,
         ids=tuple(samples["sample_id"]),
-        where=material.where,
+        where=study_data.where,
         samples=samples,
-        pairs=match_pairs(samples, material.pairs),
-        generator=material.generator,
-        sets=material.sets,
-        steerer=material.steerer,
-        classifiers=material.classifiers,
-        material=material,
+        pairs=match_pairs(samples, study_data.pairs),
+        generator=study_data.generator,
+        sets=study_data.sets,
+        steerer=study_data.steerer,
+        classifiers=study_data.classifiers,
+        study_data=study_data,
     )
 
 
 @st.cache_resource(show_spinner="Reading the faces", max_entries=6)
 def _load_set_faces(set_id: str) -> MapFaces:
-    from core.sampling.emotion.configuration import EmotionConfiguration
-    from core.sampling.sample_set import load_tables
-
     configuration, samples, pairs, _ = load_tables(access.get_library().folder_of(set_id))
     emotion = isinstance(configuration, EmotionConfiguration)
     return MapFaces(
@@ -226,9 +209,9 @@ def _load_set_faces(set_id: str) -> MapFaces:
 
 
 def match_pairs(samples: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """For each sample the pair in which it plays its own part: the same number of rows, NaN where it is in none.
+    """For each sample the row of its pair: as many rows as samples, NaN where a sample is in no pair.
 
-    An image that is several bases' negative belongs to several pairs; on the map it is one point.
+    An image that is a negative of several bases belongs to several pairs but is one point of the map.
     """
     if pairs.empty:
         return pairs.reindex(range(len(samples)))
@@ -265,34 +248,34 @@ MAX_IMMEDIATE = 64 * 4096
 
 @dataclass(frozen=True, eq=False)
 class MapSpace:
-    """What is compared, under a name for people."""
+    """A space in which faces are compared: latents, or the embedding of the model ``name``."""
 
     name: str
-    says: str
+    description: str
 
 
 def list_spaces(faces: MapFaces) -> dict[str, MapSpace]:
-    """Title -> space."""
-    found = {"Latents": MapSpace(LATENTS, "The numbers from which the generator made each face.")}
+    """The spaces that this installation knows: title -> space."""
+    spaces = {"Latents": MapSpace(LATENTS, "The numbers from which the generator made each face.")}
     for name in registry.list_names("encoder"):
         entry = registry.find_entry(name)
         if entry.custom is None:
-            found["Looks and expression"] = MapSpace(name, "An embedding that sees who it is and what the face expresses.")
+            spaces["Looks and expression"] = MapSpace(name, "An embedding that sees who it is and what the face expresses.")
         else:
-            found[f"How it looks, for {entry.title}"] = MapSpace(name, f"The values that {entry.title} sees in a face.")
+            spaces[f"How it looks, for {entry.title}"] = MapSpace(name, f"The values that {entry.title} sees in a face.")
     for name in registry.list_names("recogniser"):
         title = registry.find_entry(name).title
-        found[f"Who it is, for {title}"] = MapSpace(name, f"The values that {title} compares when it decides who somebody is.")
-    return found
+        spaces[f"Who it is, for {title}"] = MapSpace(name, f"The values that {title} compares when it decides who somebody is.")
+    return spaces
 
 
 def load_vectors(faces: MapFaces, space: str) -> NDArray[np.float32] | None:
-    """(N, D) of the faces; None while they are made, which the page shows."""
+    """The vectors (N, D) of the faces in a space; None while a job computes them, which the page shows."""
     if space == LATENTS:
         return _load_latents(faces.key, faces)
-    kept = _read_stored_vectors(faces.key, space, faces)
-    if kept is not None:
-        return kept
+    stored = _read_stored_vectors(faces.key, space, faces)
+    if stored is not None:
+        return stored
     work = _make_vectors_job(faces, space)
     vectors: NDArray[np.float32] | None = _job_result("map_vectors", (faces.key, space), "values of faces", work)
     return vectors
@@ -300,18 +283,16 @@ def load_vectors(faces: MapFaces, space: str) -> NDArray[np.float32] | None:
 
 @st.cache_resource(show_spinner="Reading the latents", max_entries=4)
 def _load_latents(key: str, _faces: MapFaces) -> NDArray[np.float32]:
-    from core.analysis.study_data import collect_latents
-
     return collect_latents(access.get_library(), _faces.sets, _faces.ids)
 
 
 def _read_stored_vectors(key: str, space: str, faces: MapFaces) -> NDArray[np.float32] | None:
     slot = _vector_cache()
     if (key, space) not in slot:
-        found = load_stored_embeddings(faces.ids, space)
-        if found is None:
+        vectors = load_stored_embeddings(faces.ids, space)
+        if vectors is None:
             return None
-        slot[key, space] = found
+        slot[key, space] = vectors
         while len(slot) > 6:
             slot.pop(next(iter(slot)))
     return slot[key, space]
@@ -319,7 +300,7 @@ def _read_stored_vectors(key: str, space: str, faces: MapFaces) -> NDArray[np.fl
 
 @st.cache_resource(show_spinner=False)
 def _vector_cache() -> dict[tuple[str, str], NDArray[np.float32]]:
-    """Values that were read from the disk, a few at a time."""
+    """(key of the faces, space) -> vectors that were read from the disk, the last few."""
     return {}
 
 
@@ -333,41 +314,39 @@ def _make_vectors_job(faces: MapFaces, space: str) -> Callable[[Progress], Any]:
 def lay_out_map(
     faces: MapFaces, space: str, values: NDArray[np.float32], method: ProjectionMethod, corners: tuple[int, int, int] | None
 ) -> Projection | None:
-    """The map; None while it is made in the background, which the page shows."""
-    from core.analysis.projection import fit_projection
-
+    """The projection of the faces; None while a job computes it, which the page shows. corners: rows of a plane's three faces."""
     key = f"{faces.key}\0{space}\0{method}\0{corners}"
-    made = _map_cache().get(key)
-    if made is not None:
-        return made
+    projection = _map_cache().get(key)
+    if projection is not None:
+        return projection
     three = values[list(corners)].astype(np.float64) if corners else None
     whole = large_set_axes(faces) if method == "pca" and space == LATENTS else None
     if whole is not None:
-        made = project_on_axes(whole, faces, values)
+        projection = project_on_axes(whole, faces, values)
     elif method != "umap" and values.size <= MAX_IMMEDIATE:
-        made = fit_projection(values, method, corners=three)
+        projection = fit_projection(values, method, corners=three)
     else:
 
         def work(progress: Progress) -> Projection:
             return fit_projection(values, method, corners=three, progress=progress)
 
-        made = _job_result("map_layout", key, "map", work)
-    if made is not None:
+        projection = _job_result("map_layout", key, "map", work)
+    if projection is not None:
         maps = _map_cache()
-        maps[key] = made
+        maps[key] = projection
         while len(maps) > 12:
             maps.pop(next(iter(maps)))
-    return made
+    return projection
 
 
 @st.cache_resource(show_spinner=False)
 def _map_cache() -> dict[str, Projection]:
-    """Finished maps, a few at a time; all of them are on the disk too."""
+    """The last projections; all of them are on the disk too."""
     return {}
 
 
 def _job_result(slot: str, key: Any, title: str, work: Callable[[Progress], Any]) -> Any:
-    """The result of a job, or None while it runs or where it gave none."""
+    """The result of a job; None while it runs and where it failed or was stopped, which the page shows."""
     job = find_or_start_job(slot, key, title, work)
     if not job.finished:
         progress.watch_job(job.id)
@@ -381,12 +360,12 @@ def _job_result(slot: str, key: Any, title: str, work: Callable[[Progress], Any]
     return job.result
 
 
-def load_live_vectors(made: SampleSet, space: str) -> NDArray[np.float32] | None:
-    """The same values of faces that were made in this session; None while they are worked out."""
-    names = list(made.samples["sample_id"])
+def load_live_vectors(samples: SampleSet, space: str) -> NDArray[np.float32] | None:
+    """The vectors of faces that were made in this session; None while a job computes them."""
+    names = list(samples.samples["sample_id"])
     if space == LATENTS:
-        return np.stack([made.latents[name] for name in names])
-    images = {name: made.images[name] for name in names}
+        return np.stack([samples.latents[name] for name in names])
+    images = {name: samples.images[name] for name in names}
 
     def work(progress: Progress) -> NDArray[np.float32]:
         return embed_images(images, space, progress)
@@ -399,22 +378,22 @@ CORNER_LABELS = ("the base", "another person", "the optimum")
 
 
 def list_planes(faces: MapFaces) -> dict[str, dict[str, tuple[str, str, str]]]:
-    """'person 1' -> 'person 3' -> sample_ids of base, negative and optimum; those of which all three are on the map."""
+    """Planes whose three faces are all on the map: 'person 1' -> 'person 3' -> sample_ids of base, negative and optimum."""
     known = set(faces.ids)
-    names = {name: f"person {place}" for place, name in enumerate(dict.fromkeys(faces.samples["base_id"]), start=1)}
+    names = {name: f"person {number}" for number, name in enumerate(dict.fromkeys(faces.samples["base_id"]), start=1)}
     if faces.pairs.empty or "partner_id" not in faces.pairs:
         return {}
-    found: dict[str, dict[str, tuple[str, str, str]]] = {}
+    planes: dict[str, dict[str, tuple[str, str, str]]] = {}
     optimized = faces.pairs[faces.pairs["sample_type"] == "optimized"].sort_values("step", kind="stable")
     for row in optimized.drop_duplicates(["base_id", "partner_id"]).to_dict("records"):  # the lowest target that was kept
         three = (str(row["base_id"]), str(row["partner_id"]), str(row["sample_id"]))
         if set(three) <= known:
-            found.setdefault(names[three[0]], {})[names.get(three[1], "a stranger")] = three
-    return dict(sorted(found.items(), key=lambda item: int(item[0].split()[-1])))
+            planes.setdefault(names[three[0]], {})[names.get(three[1], "a stranger")] = three
+    return dict(sorted(planes.items(), key=lambda item: int(item[0].split()[-1])))
 
 
 def choose_plane(faces: MapFaces) -> tuple[str, str, str] | None:
-    """Widgets for the three; None where there are no such three."""
+    """Widgets for a plane; None where no plane has all three faces on the map."""
     ways = list_planes(faces)
     if not ways:
         return None
@@ -431,53 +410,53 @@ def choose_plane(faces: MapFaces) -> tuple[str, str, str] | None:
 
 
 def plane_marks(faces: MapFaces, projection: Projection, three: tuple[str, str, str]) -> list[MapPoint]:
-    """The three on the map."""
-    place = {name: number for number, name in enumerate(faces.ids)}
-    found = []
+    """The three faces of a plane as marks on the map."""
+    row_of = {name: number for number, name in enumerate(faces.ids)}
+    marks = []
     for name, label in zip(three, CORNER_LABELS, strict=True):
-        x, y = (float(each) for each in projection.points[place[name]])
-        found.append(MapPoint(x, y, label, faces.picture(name)))
-    return found
+        x, y = (float(value) for value in projection.points[row_of[name]])
+        marks.append(MapPoint(x, y, label, faces.picture(name)))
+    return marks
 
 
 MAX_LIVE_POINTS = 120
 
 
 def list_recent_sets() -> list[SampleSet]:
-    """The sets that this visitor made, as long as the server keeps them."""
-    found = []
+    """The sample sets that this visitor made and that the server still caches."""
+    recent = []
     recipe, configuration = (st.session_state.get(slot, (None,))[0] for slot in ("set_job", "emotion_job"))
     samples = sets.cached_sets().get(recipe) if recipe is not None else None
     if samples is not None:
-        found.append(samples)
+        recent.append(samples)
     run = runs.cached_runs().get(configuration) if configuration is not None else None
     if run is not None:
-        found.append(run.made)
-    return found
+        recent.append(run.made)
+    return recent
 
 
 def build_live_points(faces: MapFaces, space: str, projection: Projection) -> list[MapPoint]:
-    """The new faces at their places on the map, where the visitor wants them there."""
-    made = list_recent_sets()
-    if not made:
+    """Marks for the faces that were just made, where the visitor asks for them."""
+    recent = list_recent_sets()
+    if not recent:
         return []
-    count = sum(len(each.samples) for each in made)
+    count = sum(len(samples.samples) for samples in recent)
     if not st.toggle(f"Drop in the {count} faces that you just made", key="live"):
         return []
     points = []
-    for each in made:
-        if space == LATENTS and each.configuration.generator != faces.generator:
-            st.html(caption_html(f"Latents of {each.configuration.generator} have no place on a map of {faces.generator}."))
+    for samples in recent:
+        if space == LATENTS and samples.configuration.generator != faces.generator:
+            st.html(caption_html(f"Latents of {samples.configuration.generator} have no place on a map of {faces.generator}."))
             continue
-        values = load_live_vectors(each, space)
+        values = load_live_vectors(samples, space)
         if values is None:
             continue
         try:
-            places = projection.transform(values)
+            positions = projection.transform(values)
         except LiminalError as error:
             st.html(caption_html(str(error)))
             continue
-        for name, (x, y) in zip(each.samples["sample_id"], places, strict=True):
+        for name, (x, y) in zip(samples.samples["sample_id"], positions, strict=True):
             if np.isfinite(x) and np.isfinite(y):
-                points.append(MapPoint(float(x), float(y), "just made", face_url(each.images[name])))
+                points.append(MapPoint(float(x), float(y), "just made", face_url(samples.images[name])))
     return points[:MAX_LIVE_POINTS]

@@ -1,6 +1,6 @@
-"""The page 'Map': all faces on one sheet, coloured by what is known of them; what is drawn around is shown below.
+"""The page 'Map': all faces on one sheet, coloured by what is known of them; faces that are drawn around are shown below.
 
-Positions and colours are sent to the browser once, as bytes, under an address that holds their hash.
+Positions and colours are sent to the browser once, as bytes under an address that holds their hash.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,12 @@ import streamlit as st
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from core.analysis.choices import count_choices
+from core.analysis.disagreement import score_identity_spread, score_similarity_spread
 from core.analysis.encode import list_recognisers, select_probabilities
+from core.analysis.projection import Projection, ProjectionMethod
 from core.analysis.selection import pack_selection, unpack_selection
+from core.analysis.study_data import StudyData
 from core.errors import LiminalError
 from core.figures import theme
 from core.models import registry
@@ -31,21 +35,16 @@ from ui.markup import caption_html, count_noun
 from ui.pictures import points_url
 from ui.selection import paginate
 
-if TYPE_CHECKING:
-    from core.analysis.projection import Projection, ProjectionMethod
-    from core.analysis.study_data import StudyData
-
-
 NO_COLOUR = "nothing"
 PLANE_DISTANCE = "How far off this plane"
 
 
 @dataclass(frozen=True, eq=False)
 class MapColumn:
-    """Values in the order of the faces: numbers, or words with None where there is none. says: what it is."""
+    """Values to colour by, in the order of the faces: numbers or words, missing where there is none."""
 
     values: pd.Series
-    says: str = ""
+    description: str = ""
 
     @property
     def numeric(self) -> bool:
@@ -53,55 +52,52 @@ class MapColumn:
 
 
 def list_columns(faces: MapFaces) -> dict[str, MapColumn]:
-    """Name -> column; those that hold anything."""
-    found: dict[str, MapColumn] = {}
+    """Columns to colour by: name -> column; empty ones are left out."""
+    columns: dict[str, MapColumn] = {}
     samples, pairs = faces.samples, faces.pairs
-    found["Kind of sample"] = MapColumn(samples["sample_type"].map(lambda name: SAMPLE_TYPE_NAMES.get(str(name), str(name))))
+    columns["Kind of sample"] = MapColumn(samples["sample_type"].map(lambda name: SAMPLE_TYPE_NAMES.get(str(name), str(name))))
     if faces.kind == "identity":
         bases = list(dict.fromkeys(samples["base_id"]))
-        numbers = {name: f"person {place}" for place, name in enumerate(bases, start=1)}
-        found["Whose base"] = MapColumn(samples["base_id"].map(numbers), "The person from whom a sample was made.")
-        found |= _recogniser_columns(pairs)
-        found["How different it looks (LPIPS)"] = MapColumn(pairs["lpips"], "From its base; 0 is the same picture.")
+        numbers = {name: f"person {number}" for number, name in enumerate(bases, start=1)}
+        columns["Whose base"] = MapColumn(samples["base_id"].map(numbers), "The person from whom a sample was made.")
+        columns |= _recogniser_columns(pairs)
+        columns["How different it looks (LPIPS)"] = MapColumn(pairs["lpips"], "From its base; 0 is the same picture.")
     else:
-        found["Made between"] = MapColumn(samples["emotion1"].str.cat(samples["emotion2"], sep=" and "))
-    found["Step"] = MapColumn(samples["step"].astype("float64"))
-    if faces.material is not None:
-        found |= _people_columns(faces, faces.material)
-    found |= _classifier_columns(faces)
-    return {name: each for name, each in found.items() if each.values.notna().any()}
+        columns["Made between"] = MapColumn(samples["emotion1"].str.cat(samples["emotion2"], sep=" and "))
+    columns["Step"] = MapColumn(samples["step"].astype("float64"))
+    if faces.study_data is not None:
+        columns |= _people_columns(faces, faces.study_data)
+    columns |= _classifier_columns(faces)
+    return {name: column for name, column in columns.items() if column.values.notna().any()}
 
 
 def _recogniser_columns(pairs: pd.DataFrame) -> dict[str, MapColumn]:
-    found = {}
+    columns = {}
     for name in list_recognisers(pairs):
-        found[f"Distance under {registry.title(name)}"] = MapColumn(pairs[f"distance_{name}"].astype("float64"), "From its base.")
+        columns[f"Distance under {registry.title(name)}"] = MapColumn(pairs[f"distance_{name}"].astype("float64"), "From its base.")
         if f"accepted_{name}" in pairs:
-            said = pairs[f"accepted_{name}"].map({True: "accepted", False: "refused"}, na_action="ignore")
-            found[f"Accepted by {registry.title(name)}"] = MapColumn(said.astype("object"))
-    return found
+            verdict = pairs[f"accepted_{name}"].map({True: "accepted", False: "refused"}, na_action="ignore")
+            columns[f"Accepted by {registry.title(name)}"] = MapColumn(verdict.astype("object"))
+    return columns
 
 
-def _people_columns(faces: MapFaces, material: StudyData) -> Mapping[str, MapColumn]:
-    if material.kind == "identity":
-        from core.analysis.disagreement import score_identity_spread, score_similarity_spread
-
-        one = score_identity_spread(material.pairs, material.ratings, excluded=material.excluded).table
-        alike = score_similarity_spread(material.pairs, material.ratings, excluded=material.excluded).table
+def _people_columns(faces: MapFaces, study_data: StudyData) -> Mapping[str, MapColumn]:
+    if study_data.kind == "identity":
+        one = score_identity_spread(study_data.pairs, study_data.ratings, excluded=study_data.excluded).table
+        alike = score_similarity_spread(study_data.pairs, study_data.ratings, excluded=study_data.excluded).table
         shares = pd.Series(one["share"].to_numpy(), index=one["stimulus"])
         means = pd.Series(alike["mean"].to_numpy(), index=alike["stimulus"])
-        own = faces.pairs["pair_id"]
+        pair_ids = faces.pairs["pair_id"]
         return {
-            "People: the same person": MapColumn(own.map(shares).astype("float64"), "Share of people who say so."),
-            "People: how alike": MapColumn(own.map(means).astype("float64"), "Mean of 0 to 100."),
+            "People: the same person": MapColumn(pair_ids.map(shares).astype("float64"), "Share of people who say so."),
+            "People: how alike": MapColumn(pair_ids.map(means).astype("float64"), "Mean of 0 to 100."),
             "People: divided": MapColumn(
-                own.map(pd.Series(one["score"].to_numpy(), index=one["stimulus"])).astype("float64"),
+                pair_ids.map(pd.Series(one["score"].to_numpy(), index=one["stimulus"])).astype("float64"),
                 "Standard deviation of 'the same person?', 0.5 at most.",
             ),
         }
-    from core.analysis.choices import count_choices
 
-    votes = count_choices(material.ratings, faces.samples["sample_id"], excluded=material.excluded).table
+    votes = count_choices(study_data.ratings, faces.samples["sample_id"], excluded=study_data.excluded).table
     return {
         "People: most chosen": MapColumn(votes["chosen"].where(votes["chosen"] != "").astype("object")),
         "People: divided (bits)": MapColumn(votes["bits"], "Entropy of their choices, corrected for few votes; 2.58 at most."),
@@ -110,19 +106,19 @@ def _people_columns(faces: MapFaces, material: StudyData) -> Mapping[str, MapCol
 
 
 def _classifier_columns(faces: MapFaces) -> dict[str, MapColumn]:
-    found = {}
+    columns = {}
     for name in faces.classifiers:
         try:
             p = select_probabilities(faces.samples, name, faces.steerer)
         except LiminalError:
             continue
         known = np.isfinite(p).all(axis=1)
-        said = np.where(known, np.array(EMOTIONS)[np.nan_to_num(p).argmax(axis=1)], None)
-        found[f"{registry.title(name)} says"] = MapColumn(pd.Series(said, dtype="object"))
+        first_choice = np.where(known, np.array(EMOTIONS)[np.nan_to_num(p).argmax(axis=1)], None)
+        columns[f"{registry.title(name)} says"] = MapColumn(pd.Series(first_choice, dtype="object"))
         if name == faces.steerer:
-            for place, emotion in enumerate(EMOTIONS):
-                found[f"{registry.title(name)}: {emotion}"] = MapColumn(pd.Series(p[:, place]), "Probability.")
-    return found
+            for index, emotion in enumerate(EMOTIONS):
+                columns[f"{registry.title(name)}: {emotion}"] = MapColumn(pd.Series(p[:, index]), "Probability.")
+    return columns
 
 
 MAX_CATEGORIES = 12
@@ -133,7 +129,7 @@ NO_CATEGORY = 255
 
 
 def pack_positions(points: NDArray[np.float32], ids: Sequence[str], sets: Sequence[int]) -> bytes:
-    """(N, 2) places, N ids of 20 hexadecimal digits, N numbers of sets -> 8 N bytes of floats, 10 N of ids, N of sets."""
+    """Positions (N, 2), N ids of 20 hexadecimal digits, N indices of sets -> 8 N bytes of floats, 10 N of ids, N of sets."""
     names = np.frombuffer(bytes.fromhex("".join(ids)), np.uint8)
     numbers = np.minimum(np.asarray(sets, np.int64), 255).astype("u1")
     return np.ascontiguousarray(points, "<f4").tobytes() + names.tobytes() + numbers.tobytes()
@@ -141,18 +137,18 @@ def pack_positions(points: NDArray[np.float32], ids: Sequence[str], sets: Sequen
 
 @dataclass(frozen=True, eq=False)
 class ColourCoding:
-    """What the component colours by: the legend in words, and a value a face as bytes; b"" where all are alike."""
+    """The legend, and one value a face as bytes; b"" where all faces have one colour."""
 
     legend: Mapping[str, Any]
     values: bytes = b""
 
-    def shown(self) -> dict[str, Any]:
-        """With the address of the values, which are kept again."""
+    def to_message(self) -> dict[str, Any]:
+        """What is sent to the component: the legend and the address of the values, which the server stores again."""
         return {**self.legend, "url": points_url(self.values) if self.values else ""}
 
 
 def encode_colours(column: MapColumn | None, title: str) -> ColourCoding:
-    """A column as the component takes it. None: all faces alike."""
+    """Encode a column for the component. None: one colour for all faces."""
     plain = {"kind": "none", "title": "", "missing": _theme_colours(theme.MISSING), "plain": _theme_colours(theme.INDIGO)}
     if column is None:
         return ColourCoding(plain)
@@ -163,7 +159,7 @@ def encode_colours(column: MapColumn | None, title: str) -> ColourCoding:
 def _encode_numbers(values: pd.Series) -> tuple[dict[str, Any], bytes]:
     known = values.to_numpy(np.float64, na_value=np.nan)
     finite = known[np.isfinite(known)]
-    low, high = (float(each) for each in np.quantile(finite, [0.01, 0.99])) if len(finite) else (0.0, 1.0)
+    low, high = (float(value) for value in np.quantile(finite, [0.01, 0.99])) if len(finite) else (0.0, 1.0)
     high = high if high > low else low + 1
     legend = {
         "kind": "number",
@@ -171,31 +167,32 @@ def _encode_numbers(values: pd.Series) -> tuple[dict[str, Any], bytes]:
         "high": high,
         "low_text": f"{low:.3g}",
         "high_text": f"{high:.3g}",
-        "stops": [[place, _theme_colours(tone)] for place, tone in theme.SCALE_OF_POINTS],
+        "stops": [[position, _theme_colours(tone)] for position, tone in theme.SCALE_OF_POINTS],
     }
     return legend, known.astype("<f4").tobytes()
 
 
 def _encode_categories(values: pd.Series) -> tuple[dict[str, Any], bytes]:
-    code, found = pd.factorize(values.map(str, na_action="ignore"))
-    counts = np.bincount(code[code >= 0], minlength=len(found))
+    code, categories = pd.factorize(values.map(str, na_action="ignore"))
+    names = [str(category) for category in categories]
+    counts = np.bincount(code[code >= 0], minlength=len(names))
     order = np.argsort(-counts, kind="stable")
-    place = np.empty(len(found) + 1, np.int64)
-    place[order] = np.minimum(np.arange(len(found)), MAX_CATEGORIES)
-    place[-1] = NO_CATEGORY  # factorize gives -1 to a missing value
-    told = [
+    rank_of = np.empty(len(names) + 1, np.int64)
+    rank_of[order] = np.minimum(np.arange(len(names)), MAX_CATEGORIES)
+    rank_of[-1] = NO_CATEGORY  # factorize gives -1 to a missing value
+    entries = [
         {
-            "name": str(found[at]),
-            "colour": _theme_colours(theme.pick_colour(FIXED_COLOURS.get(str(found[at]), str(found[at])), rank)),
-            "symbol": theme.pick_symbol(FIXED_COLOURS.get(str(found[at]), str(found[at])), rank + rank // len(theme.CATEGORIES)),
-            "count": int(counts[at]),
+            "name": names[index],
+            "colour": _theme_colours(theme.pick_colour(FIXED_COLOURS.get(names[index], names[index]), rank)),
+            "symbol": theme.pick_symbol(FIXED_COLOURS.get(names[index], names[index]), rank + rank // len(theme.CATEGORIES)),
+            "count": int(counts[index]),
         }
-        for rank, at in enumerate(order[:MAX_CATEGORIES])
+        for rank, index in enumerate(order[:MAX_CATEGORIES])
     ]
     rest = int(counts[order[MAX_CATEGORIES:]].sum())
     if rest:
-        told.append({"name": "others", "colour": _theme_colours(theme.FADED), "symbol": "circle", "count": rest})
-    return {"kind": "words", "names": told}, place[code].astype("u1").tobytes()
+        entries.append({"name": "others", "colour": _theme_colours(theme.FADED), "symbol": "circle", "count": rest})
+    return {"kind": "words", "names": entries}, rank_of[code].astype("u1").tobytes()
 
 
 def _theme_colours(tone: str) -> list[str]:
@@ -208,7 +205,7 @@ PAGE_SIZE = 24
 
 
 def show_map(faces: MapFaces) -> None:
-    """Choices, the map and the selection."""
+    """Show the choices, the map and the selected faces."""
     if len(faces.ids) < 3:
         st.info("A map needs at least three faces with pictures; choose another study or sample set.")
         return
@@ -224,38 +221,38 @@ def show_map(faces: MapFaces) -> None:
     if values is None:
         return
     three = map_faces.choose_plane(faces) if way == "plane" else None
-    place = {name: number for number, name in enumerate(faces.ids)}
-    corners = (place[three[0]], place[three[1]], place[three[2]]) if three else None
-    made = lay_out_map(faces, space.name, values, way, corners)
-    if made is None:
+    row_of = {name: number for number, name in enumerate(faces.ids)}
+    corners = (row_of[three[0]], row_of[three[1]], row_of[three[2]]) if three else None
+    projection = lay_out_map(faces, space.name, values, way, corners)
+    if projection is None:
         return
     column: MapColumn | None
     if title == PLANE_DISTANCE:
-        column = MapColumn(_plane_distance_column(made), "Distance of each face from the plane, in the units of its values.")
+        column = MapColumn(_plane_distance_column(projection), "Distance of each face from the plane, in the units of its values.")
     else:
         column = columns.get(title)
-    _draw_map(faces, made, column, title, space, [] if three is None else map_faces.plane_marks(faces, made, three))
+    _draw_map(faces, projection, column, title, space, [] if three is None else map_faces.plane_marks(faces, projection, three))
 
 
-def _show_explanation(made: Projection, column: MapColumn | None, space: MapSpace) -> None:
-    """What is compared, how it was laid flat, what the colour is, and who is missing."""
-    lost = int((~np.isfinite(made.points).all(axis=1)).sum())
-    told = (
-        space.says,
-        METHOD_DESCRIPTIONS[made.method],
-        _describe_axes(made),
-        column.says if column else "",
+def _show_explanation(projection: Projection, column: MapColumn | None, space: MapSpace) -> None:
+    """Say what is compared, how it was projected, what the colour means and how many faces are missing."""
+    lost = int((~np.isfinite(projection.points).all(axis=1)).sum())
+    parts = (
+        space.description,
+        METHOD_DESCRIPTIONS[projection.method],
+        _describe_axes(projection),
+        column.description if column else "",
         _describe_missing(lost),
     )
-    st.html(caption_html(" ".join(each for each in told if each)))
+    st.html(caption_html(" ".join(part for part in parts if part)))
 
 
 def _list_colour_names(columns: dict[str, MapColumn], way: ProjectionMethod) -> list[str]:
     return [*columns, *([PLANE_DISTANCE] if way == "plane" else []), NO_COLOUR]
 
 
-def _plane_distance_column(made: Projection) -> pd.Series[Any]:
-    return pd.Series(made.off_plane(made.vectors))
+def _plane_distance_column(projection: Projection) -> pd.Series[Any]:
+    return pd.Series(projection.off_plane(projection.vectors))
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
@@ -264,9 +261,9 @@ def _load_columns(key: str, _faces: MapFaces) -> dict[str, MapColumn]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def _load_positions_url(key: str, _faces: MapFaces, _made: Projection) -> bytes:
-    number = {set_id: place for place, set_id in enumerate(_faces.sets)}
-    return pack_positions(_made.points, _faces.ids, [number[_faces.where[name]] for name in _faces.ids])
+def _load_positions_url(key: str, _faces: MapFaces, _projection: Projection) -> bytes:
+    number = {set_id: index for index, set_id in enumerate(_faces.sets)}
+    return pack_positions(_projection.points, _faces.ids, [number[_faces.where[name]] for name in _faces.ids])
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)
@@ -275,14 +272,14 @@ def _load_colours(key: str, title: str, _column: MapColumn | None) -> ColourCodi
 
 
 def _draw_map(
-    faces: MapFaces, made: Projection, column: MapColumn | None, title: str, space: MapSpace, marked: list[MapPoint]
+    faces: MapFaces, projection: Projection, column: MapColumn | None, title: str, space: MapSpace, marked: list[MapPoint]
 ) -> None:
-    own = f"{faces.key}\0{made.key}"
-    extras = map_faces.build_live_points(faces, space.name, made)
+    key = f"{faces.key}\0{projection.key}"
+    extras = map_faces.build_live_points(faces, space.name, projection)
     selected = _read_selection(faces)
 
     def select(chosen: NDArray[np.bool_]) -> None:
-        names = [faces.ids[place] for place in np.flatnonzero(chosen)]
+        names = [faces.ids[row] for row in np.flatnonzero(chosen)]
         try:
             token = pack_selection(names)
         except LiminalError as error:
@@ -295,10 +292,10 @@ def _draw_map(
             st.query_params.pop(SELECTION_PARAMETER, None)
 
     show_face_map(
-        url=points_url(_load_positions_url(own, faces, made)),
+        url=points_url(_load_positions_url(key, faces, projection)),
         count=len(faces.ids),
         sets=faces.sets,
-        colour=_load_colours(own, title, column).shown(),
+        colour=_load_colours(key, title, column).to_message(),
         selected=selected,
         marked=marked,
         extras=extras,
@@ -308,14 +305,14 @@ def _draw_map(
     problem = st.session_state.pop("map-problem", "")
     if problem:
         st.warning(problem)
-    _show_explanation(made, column, space)
+    _show_explanation(projection, column, space)
     _show_selection(faces, selected, column, title)
 
 
-def _describe_axes(made: Projection) -> str:
-    if made.method == "umap":
+def _describe_axes(projection: Projection) -> str:
+    if projection.method == "umap":
         return "The axes have no meaning of their own."
-    first, second = made.explained
+    first, second = projection.explained
     return (
         f"To the right lies {100 * first:.0f} % and upwards {100 * second:.0f} % of all that differs between these faces; the rest "
         "cannot be seen here."
@@ -342,8 +339,8 @@ def _show_selection(faces: MapFaces, selected: NDArray[np.bool_], column: MapCol
     tiles = []
     for row in rows[paginate(len(rows), PAGE_SIZE, "selection-page")]:
         name = faces.ids[row]
-        told = _describe_value(column, int(row))
-        tiles.append(components.Tile(name, faces.picture(name), f"Generated face; {title}: {told}", title=told))
+        value = _describe_value(column, int(row))
+        tiles.append(components.Tile(name, faces.picture(name), f"Generated face; {title}: {value}", title=value))
     components.show_faces(
         [components.FaceGroup(tiles, columns=8)],
         key="selected",
@@ -373,15 +370,15 @@ def _open_face(faces: MapFaces, name: str) -> None:
     base = str(faces.samples["base_id"].iloc[row])
     left, right = st.columns([6, 5], gap="large")
     with left:
-        shown = [(name, "The face")]
+        pictures = [(name, "The face")]
         if base != name and faces.picture(base):
-            shown.insert(0, (base, "The face it was made from"))
+            pictures.insert(0, (base, "The face it was made from"))
         figures = "".join(
-            f'<figure><img src="{html.escape(faces.picture(each))}" alt="{caption}, a generated face">'
+            f'<figure><img src="{html.escape(faces.picture(sample_id))}" alt="{caption}, a generated face">'
             f"<figcaption>{caption}</figcaption></figure>"
-            for each, caption in shown
+            for sample_id, caption in pictures
         )
-        st.html(f'<div class="{"pair" if len(shown) == 2 else "single"}">{figures}</div>')
+        st.html(f'<div class="{"pair" if len(pictures) == 2 else "single"}">{figures}</div>')
     with right:
         lines = "".join(
             f"<div><span>{html.escape(title)}</span><b>{html.escape(_describe_value(column, row))}</b></div>"

@@ -1,4 +1,4 @@
-"""The rankings of the page 'Disagreement': what each is called, how it is scored, which end comes first, and which part is shown.
+"""The rankings of the page 'Disagreement': their names, measures and ends, the widgets for scores and filters, and cached scores.
 
 All choices are in the address.
 """
@@ -8,24 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.analysis import disagreement
+from core.analysis.choices import Choices, count_choices
+from core.analysis.disagreement import SCALINGS, Disagreement, Scaling
+from core.analysis.study_data import StudyData, group_raters
 from core.errors import LiminalError
 from core.models import registry
+from core.studies.study import Kind
 from ui import components
+from ui.analysis.study_choice import StudyChoice
 from ui.markup import describe_sample_type
-
-if TYPE_CHECKING:
-    from core.analysis.choices import Choices
-    from core.analysis.disagreement import Disagreement, Scaling
-    from core.analysis.study_data import StudyData
-    from core.studies.study import Kind
-    from ui.analysis.study_choice import StudyChoice
-
 
 Measure = Literal["signed", "identity", "similarity", "apart", "pair", "entropy", "networks"]
 RankingEnd = Literal["lowest", "highest"]
@@ -44,14 +42,14 @@ class ScoreRange:
     def signed(self) -> bool:
         return self.low < 0
 
-    def place(self, value: float) -> float | None:
-        """Where a value lies on the range, 0 to 1; None where there is none."""
+    def position(self, value: float) -> float | None:
+        """The position of a value on the range, in [0, 1]; None for a value that is not finite."""
         if not math.isfinite(value):
             return None
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
     def text(self, value: float) -> str:
-        """A value as it is shown, with its sign where that means something."""
+        """A value as text, with its sign on a signed range."""
         if not math.isfinite(value):
             return "unknown"
         number = f"{value:+.{self.digits}f}" if self.signed else f"{value:.{self.digits}f}"
@@ -71,12 +69,12 @@ SCORE_RANGES: Mapping[Measure, ScoreRange] = {
 
 @dataclass(frozen=True)
 class Ranking:
-    """One ranking."""
+    """One ranking: its name, what is measured, which end comes first, and a sentence about it."""
 
     name: str
     measure: Measure
     end: RankingEnd
-    says: str
+    description: str
 
 
 RANKINGS: Mapping[Kind, tuple[Ranking, ...]] = {
@@ -118,7 +116,7 @@ RANKINGS: Mapping[Kind, tuple[Ranking, ...]] = {
 
 @dataclass(frozen=True)
 class ScoreChoice:
-    """What is scored: a measure with all that it depends on."""
+    """A measure with the models, the scaling and the group of people that it depends on. group: "" for everybody."""
 
     measure: Measure
     models: tuple[str, ...] = ()
@@ -128,7 +126,7 @@ class ScoreChoice:
 
 def choose_ranking(kind: Kind) -> Ranking:
     """The ranking that the address asks for."""
-    views = {each.name: each for each in RANKINGS[kind]}
+    views = {ranking.name: ranking for ranking in RANKINGS[kind]}
     chosen = st.segmented_control(
         "Which disagreement?",
         list(views),
@@ -142,20 +140,20 @@ def choose_ranking(kind: Kind) -> Ranking:
     return views[str(chosen)]
 
 
-def choose_score(material: StudyData, view: Ranking, groups: list[str]) -> ScoreChoice:
+def choose_score(study_data: StudyData, view: Ranking, groups: list[str]) -> ScoreChoice:
     """Widgets for the models, the scaling and the group of people."""
     models: tuple[str, ...] = ()
     scaling = "linear"
     if view.measure == "signed":
-        names = material.recognisers
+        names = study_data.recognisers
         if names:
             models = (_choose_model("Recogniser", names, "recogniser"),)
         scaling = _choose_scaling()
-    elif view.measure in ("apart", "pair") and material.classifiers:
-        models = (_choose_model("Network", list(material.classifiers), "network"),)
-    elif view.measure == "networks" and len(material.classifiers) > 1:
-        first = _choose_model("One network", list(material.classifiers), "network")
-        others = [name for name in material.classifiers if name != first]
+    elif view.measure in ("apart", "pair") and study_data.classifiers:
+        models = (_choose_model("Network", list(study_data.classifiers), "network"),)
+    elif view.measure == "networks" and len(study_data.classifiers) > 1:
+        first = _choose_model("One network", list(study_data.classifiers), "network")
+        others = [name for name in study_data.classifiers if name != first]
         models = (first, _choose_model("The other", others, "other"))
     group = ""
     if groups and view.measure != "networks":
@@ -169,8 +167,6 @@ def _choose_model(label: str, names: list[str], key: str) -> str:
 
 
 def _choose_scaling() -> str:
-    from core.analysis.disagreement import SCALINGS
-
     return str(
         st.radio(
             "How a distance becomes 'how sure the recogniser is'",
@@ -184,63 +180,56 @@ def _choose_scaling() -> str:
 
 def list_rater_groups(chosen: StudyChoice) -> dict[str, frozenset[str]]:
     """Groups of people whose answers can be looked at alone: name -> raters."""
-    return _find_rater_groups(chosen.key, chosen.material)
+    return _find_rater_groups(chosen.key, chosen.study_data)
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def _find_rater_groups(key: str, _material: StudyData) -> dict[str, frozenset[str]]:
-    from core.analysis.study_data import group_raters
-
-    parted = {name: groups for name, groups in group_raters(_material).items() if name != "the rules of exclusion"}
+def _find_rater_groups(key: str, _study_data: StudyData) -> dict[str, frozenset[str]]:
+    parted = {name: groups for name, groups in group_raters(_study_data).items() if name != "the rules of exclusion"}
     return {f"{name}: {group}": frozenset(raters) for name, groups in parted.items() for group, raters in groups.items()}
 
 
 def load_scores(chosen: StudyChoice, what: ScoreChoice, group: frozenset[str] | None) -> Disagreement:
-    """The scores of all pairs or images; kept. group: the raters who count, None: all."""
-    return _compute_scores(chosen.key, what, chosen.material, group)
+    """The scores of all pairs or images, cached. group: the raters who count, None: all."""
+    return _compute_scores(chosen.key, what, chosen.study_data, group)
 
 
 @st.cache_resource(show_spinner="Comparing people and models", max_entries=24)
-def _compute_scores(key: str, what: ScoreChoice, _material: StudyData, _group: frozenset[str] | None) -> Disagreement:
-    from core.analysis import disagreement as identity
-
-    material = _material
-    excluded = set(material.excluded) | (set(material.exclusions.raters) - _group if _group is not None else set())
+def _compute_scores(key: str, what: ScoreChoice, _study_data: StudyData, _group: frozenset[str] | None) -> Disagreement:
+    study_data = _study_data
+    excluded = set(study_data.excluded) | (set(study_data.exclusions.raters) - _group if _group is not None else set())
     if what.measure == "signed":
         recogniser = next(iter(what.models), "")
-        limit = material.thresholds.get(recogniser, float("nan"))
+        limit = study_data.thresholds.get(recogniser, float("nan"))
         scaling = cast("Scaling", what.scaling)
-        return identity.score_identity_disagreement(
-            material.pairs, material.ratings, recogniser, limit, scaling=scaling, excluded=excluded
+        return disagreement.score_identity_disagreement(
+            study_data.pairs, study_data.ratings, recogniser, limit, scaling=scaling, excluded=excluded
         )
     if what.measure == "identity":
-        return identity.score_identity_spread(material.pairs, material.ratings, excluded=excluded)
+        return disagreement.score_identity_spread(study_data.pairs, study_data.ratings, excluded=excluded)
     if what.measure == "similarity":
-        return identity.score_similarity_spread(material.pairs, material.ratings, excluded=excluded)
-    votes = _count_votes(key, what.group, material, frozenset(excluded))
-    made = _score_emotion(what, material, votes)
-    return replace(made, table=made.table.assign(top=votes.counts().max(axis=1, initial=0)))  # votes for the most frequent feeling
+        return disagreement.score_similarity_spread(study_data.pairs, study_data.ratings, excluded=excluded)
+    votes = _count_votes(key, what.group, study_data, frozenset(excluded))
+    scores = _score_emotion(what, study_data, votes)
+    most = votes.counts().max(axis=1, initial=0)  # votes for the most frequent feeling
+    return replace(scores, table=scores.table.assign(top=most))
 
 
-def _score_emotion(what: ScoreChoice, material: StudyData, votes: Choices) -> Disagreement:
-    from core.analysis import disagreement as emotion
-
-    samples = material.asked
+def _score_emotion(what: ScoreChoice, study_data: StudyData, votes: Choices) -> Disagreement:
+    samples = study_data.asked
     if what.measure == "entropy":
-        return emotion.score_among_people(samples, votes)
+        return disagreement.score_among_people(samples, votes)
     if not what.models:
         raise LiminalError("No network judged these faces, so there is nothing to compare people with; choose another ranking.")
     if what.measure == "networks":
-        return emotion.score_between_classifiers(samples, votes, (what.models[0], what.models[1]), material.steerer)
-    compare = emotion.score_pair_gap if what.measure == "pair" else emotion.score_against_classifier
-    return compare(samples, votes, what.models[0], material.steerer)
+        return disagreement.score_between_classifiers(samples, votes, (what.models[0], what.models[1]), study_data.steerer)
+    compare = disagreement.score_pair_gap if what.measure == "pair" else disagreement.score_against_classifier
+    return compare(samples, votes, what.models[0], study_data.steerer)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _count_votes(key: str, group: str, _material: StudyData, _excluded: frozenset[str]) -> Choices:
-    from core.analysis.choices import count_choices
-
-    return count_choices(_material.ratings, _material.asked["sample_id"], excluded=_excluded)
+def _count_votes(key: str, group: str, _study_data: StudyData, _excluded: frozenset[str]) -> Choices:
+    return count_choices(_study_data.ratings, _study_data.asked["sample_id"], excluded=_excluded)
 
 
 SAMPLE_TYPE_NAMES: Mapping[str, str] = {
@@ -261,7 +250,7 @@ BASE_PARAMETER = "part"
 
 @dataclass(frozen=True)
 class RankingFilters:
-    """What is kept; empty: everything."""
+    """Which rows of a ranking are shown; an empty field filters nothing."""
 
     types: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
@@ -271,27 +260,27 @@ class RankingFilters:
 
     @property
     def count(self) -> int:
-        """How many are set."""
-        return sum(bool(each) for each in (self.types, self.steps, self.pairs, self.base, self.enough))
+        """The number of filters that are set."""
+        return sum(bool(value) for value in (self.types, self.steps, self.pairs, self.base, self.enough))
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows that are kept, in their order."""
-        kept = np.ones(len(table), bool)
+        """The rows that pass, in their order."""
+        mask = np.ones(len(table), bool)
         if self.types:
-            kept &= table["sample_type"].isin(list(self.types)).to_numpy(bool)
+            mask &= table["sample_type"].isin(list(self.types)).to_numpy(bool)
         if self.steps:
-            kept &= _step_names(table).isin(list(self.steps)).to_numpy(bool)
+            mask &= _step_names(table).isin(list(self.steps)).to_numpy(bool)
         if self.pairs:
-            kept &= _emotion_pairs(table).isin(list(self.pairs)).to_numpy(bool)
+            mask &= _emotion_pairs(table).isin(list(self.pairs)).to_numpy(bool)
         if self.base:
-            kept &= (table["base_id"] == self.base).to_numpy(bool)
+            mask &= (table["base_id"] == self.base).to_numpy(bool)
         if self.enough:
-            kept &= ~table["few"].to_numpy(bool)
-        return table if kept.all() else table[kept]
+            mask &= ~table["few"].to_numpy(bool)
+        return table if mask.all() else table[mask]
 
 
 def choose_filters(table: pd.DataFrame, chosen: StudyChoice) -> RankingFilters:
-    """Widgets for what the table has more than one of."""
+    """Widgets for sample types, steps, pairs of emotions and votes, each where the table has more than one value."""
     kind = chosen.study.plan.kind
     types: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
@@ -300,8 +289,8 @@ def choose_filters(table: pd.DataFrame, chosen: StudyChoice) -> RankingFilters:
     if len(present) > 1:
         named = {SAMPLE_TYPE_NAMES[name]: name for name in present}
         types = tuple(
-            named[each]
-            for each in st.multiselect("Samples", list(named), key=f"types-{kind}", bind="query-params", placeholder="all")
+            named[word]
+            for word in st.multiselect("Samples", list(named), key=f"types-{kind}", bind="query-params", placeholder="all")
         )
     if kind == "identity":
         within = table[table["sample_type"].isin(list(types))] if types else table
@@ -319,13 +308,14 @@ def choose_filters(table: pd.DataFrame, chosen: StudyChoice) -> RankingFilters:
 
 
 def choose_filter_base(table: pd.DataFrame, chosen: StudyChoice, base: str) -> None:
-    """Faces of the bases, one of which can be pressed; a second press shows all again."""
-    bases = [str(each) for each in table["base_id"].unique()]
+    """Show the bases as faces: pressing one filters by it, pressing it again shows all."""
+    bases = [str(base_id) for base_id in table["base_id"].unique()]
     if chosen.study.plan.kind != "identity" or not 1 < len(bases) <= MAX_BASES:
         return
-    bases = [each for each in bases if chosen.picture(each)]
+    bases = [base_id for base_id in bases if chosen.picture(base_id)]
     tiles = [
-        components.Tile(each, chosen.picture(each), f"Base {place}, a generated face") for place, each in enumerate(bases, start=1)
+        components.Tile(base_id, chosen.picture(base_id), f"Base {number}, a generated face")
+        for number, base_id in enumerate(bases, start=1)
     ]
     st.html('<p class="label">Around one person</p>')
     components.show_faces(
@@ -341,7 +331,7 @@ def _toggle_base(base: str) -> None:
 
 
 def clear_filters() -> None:
-    """All filters off."""
+    """Take all filters away."""
     st.query_params.pop(BASE_PARAMETER, None)
     for key in ("types-identity", "types-emotion", "steps", "pairs"):
         st.session_state[key] = []
@@ -349,7 +339,7 @@ def clear_filters() -> None:
 
 
 def _step_names(table: pd.DataFrame) -> pd.Series[str]:
-    """Every row's step in words, "" where it has none."""
+    """The step of each row in words, "" where it has none."""
     distinct = table[["sample_type", "step"]].drop_duplicates()
     words = {
         (kind, step): describe_sample_type(kind, step) if step == step and kind in SAMPLE_TYPE_NAMES else ""
@@ -361,5 +351,5 @@ def _step_names(table: pd.DataFrame) -> pd.Series[str]:
 
 
 def _emotion_pairs(table: pd.DataFrame) -> pd.Series[str]:
-    """Every row's two feelings."""
+    """The two emotions of each row, such as 'fear or surprise'."""
     return table["emotion1"].str.cat(table["emotion2"], sep=" or ")

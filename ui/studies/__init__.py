@@ -1,1 +1,1 @@
-"""The pages of studies: taking part, looking after a study, bringing answers in."""
+"""Pages of studies: taking part, managing a study, importing answers."""

@@ -1,7 +1,6 @@
-"""The server's one store of studies and its library of sample sets, what raters' links may reach of them, and cached tables of
-answers.
+"""The server's store of studies and its library of sample sets, what raters' links may reach of them, and cached tables of answers.
 
-A table of answers is kept as long as nothing was added or deleted, and never changed in place.
+A table of answers is cached as long as no answer was added or deleted; it must not be changed in place.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 TASKS: dict[Kind, tuple[Task, ...]] = {"identity": ("similarity", "identity"), "emotion": ("emotion",)}
-"""What is asked in one trial."""
+"""The tasks of one trial."""
 
 ANSWER_NAMESPACE = uuid.UUID("6f0f5a3e-8a0b-4c1e-9d6c-0d7d0e4b8a51")
 """Name space of the answers' UUIDs."""
@@ -37,12 +36,12 @@ ANSWER_NAMESPACE = uuid.UUID("6f0f5a3e-8a0b-4c1e-9d6c-0d7d0e4b8a51")
 
 def get_store() -> Store:
     """The server's store. Raises LiminalError where it cannot be reached."""
-    return _open_store(os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
+    return _open_store(*_store_address())
 
 
 @st.cache_resource(show_spinner=False)
 def _open_store(url: str | None, folder: str | None) -> Store:
-    from core.studies.store import Store
+    from core.studies.store import Store  # after the first paint: SQLAlchemy
 
     return Store()
 
@@ -52,25 +51,35 @@ def install_demonstration() -> None:
 
     The first visitor of a fresh data folder sees how far it is; whoever comes meanwhile waits with them.
     """
-    place = (os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR"))
-    if place in _stores_with_demonstration():
+    if _store_address() in _stores_with_demonstration():
         return
     line = st.empty()
     line.progress(0.02, text="Opening the studies")
-    from core.studies.demonstration import ensure_demonstration  # takes a while itself the first time
 
-    def told(event: object) -> None:
+    def report(event: object) -> None:
         if isinstance(event, Stage):
             line.progress(event.fraction, text=f"First visit: {event.message[0].lower()}{event.message[1:]}")
 
+    unpack_demonstration(Progress(report))
+    line.empty()
+
+
+def unpack_demonstration(progress: Progress | None = None) -> None:
+    """``install_demonstration`` without a page. A store that cannot be reached is logged: nobody needs the demonstration."""
+    from core.studies.demonstration import ensure_demonstration  # after the first paint: SQLAlchemy
+
+    address = _store_address()
     try:
         with _demonstration_lock:
-            if place not in _stores_with_demonstration():
-                ensure_demonstration(get_store(), progress=Progress(told))
-    except LiminalError as error:  # nobody needs it
+            if address not in _stores_with_demonstration():
+                ensure_demonstration(get_store(), progress=progress)
+    except LiminalError as error:
         logging.getLogger(__name__).warning("No demonstration: %s", error)
-    _stores_with_demonstration().add(place)
-    line.empty()
+    _stores_with_demonstration().add(address)
+
+
+def _store_address() -> tuple[str | None, str | None]:
+    return os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR")
 
 
 _demonstration_lock = threading.Lock()
@@ -78,27 +87,27 @@ _demonstration_lock = threading.Lock()
 
 @st.cache_resource(show_spinner=False)
 def _stores_with_demonstration() -> set[tuple[str | None, str | None]]:
-    """The stores that have it."""
+    """The addresses of stores that have the demonstration."""
     return set()
 
 
 def get_library() -> Library:
     """The library of sample sets. Raises LiminalError where its folder cannot be made."""
-    from core.studies.library import Library
+    from core.studies.library import Library  # the server starts without it
 
     return Library()
 
 
 def list_sample_sets() -> list[SetEntry]:
-    """All sample sets of the library, newest first; looked into again when one came or went."""
-    known = get_library()
-    places = (place for place in (known.folder, known.demonstration) if place.is_dir())
-    return _list_sample_sets(tuple(sorted(str(folder) for place in places for folder in place.iterdir())))
+    """All sample sets of the library, newest first, cached until a folder is added or removed."""
+    library = get_library()
+    roots = (root for root in (library.folder, library.demonstration) if root.is_dir())
+    return _list_sample_sets(tuple(sorted(str(folder) for root in roots for folder in root.iterdir())))
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
 def _list_sample_sets(folders: tuple[str, ...]) -> list[SetEntry]:
-    """Counting the pictures of every folder takes a while where there are many."""
+    """Cached, as counting the pictures of every folder takes a while where there are many."""
     return get_library().sets()
 
 
@@ -113,7 +122,7 @@ def make_answer_id(code: str, stimulus: str, task: str) -> str:
 
 @dataclass(frozen=True)
 class RaterAssignment:
-    """A rater with the places of their stimuli."""
+    """A rater with the study and the trials of each stimulus."""
 
     rater: Rater
     study: Study
@@ -125,15 +134,18 @@ _sets_of_pictures: ResultCache[str, dict[str, tuple[str, ...]]] = ResultCache(12
 
 
 def find_assignment(code: str) -> RaterAssignment:
-    """A rater by the secret, with the study. Raises LiminalError where there is none. What changes is asked of the store again."""
+    """The rater with a secret code, and the study. Raises LiminalError where there is none.
+
+    Cached: what changes is to be asked of the store.
+    """
     known = _assignments.get(code)
     if known is not None:
         return known
     rater = get_store().rater(code)
     study = get_store().study(rater.study)
-    sentinels = {each.stimulus for each in load_stimuli(study) if each.is_sentinel}
-    places = {name: (place, name in sentinels) for place, name in enumerate(rater.trials)}
-    return _assignments.put(code, RaterAssignment(rater, study, places))
+    sentinels = {stimulus.stimulus for stimulus in load_stimuli(study) if stimulus.is_sentinel}
+    trials = {name: (trial, name in sentinels) for trial, name in enumerate(rater.trials)}
+    return _assignments.put(code, RaterAssignment(rater, study, trials))
 
 
 def read_picture(token: str, sample_id: str) -> tuple[bytes, str]:
@@ -151,26 +163,26 @@ def read_picture(token: str, sample_id: str) -> tuple[bytes, str]:
 
 
 def _find_sets_of_pictures(study: Study, stimuli: list[Stimulus]) -> dict[str, tuple[str, ...]]:
-    """sample_id -> the sets that may hold it: the stimulus' own first."""
+    """sample_id -> the sets that may hold its picture, the stimulus's own first."""
     return {
-        sample: tuple(dict.fromkeys(str(each) for each in (stimulus.details.get("set", ""), *study.sample_sets) if each))
+        sample: tuple(dict.fromkeys(str(set_id) for set_id in (stimulus.details.get("set", ""), *study.sample_sets) if set_id))
         for stimulus in stimuli
         for sample in stimulus.images
     }
 
 
 def study_picture_url(token: str, sample_id: str) -> str:
-    """Where a picture of a study is."""
+    """The address of a picture of a study."""
     return f"/studies/{token}/images/{sample_id}"
 
 
 def has_pictures(study: Study, stimulus: Stimulus) -> bool:
-    """Whether the library may hold its pictures: of answers that were brought in it often does not."""
+    """Whether the library may hold its pictures; of imported answers it often does not."""
     return bool(stimulus.details.get("set") or study.sample_sets)
 
 
 def load_stimuli(study: Study) -> list[Stimulus]:
-    """A study's stimuli, which never change; kept for a while, and never changed in place."""
+    """A study's stimuli, cached, as they never change; the list must not be changed in place."""
     return _load_stimuli(study.name, study.token)
 
 
@@ -183,13 +195,13 @@ AnswersVersion = tuple[str, str, tuple[int, int], int]
 
 
 def answers_version(study: Study) -> AnswersVersion:
-    """Another one whenever an answer comes in or goes: what follows from a study's answers is kept by it."""
+    """A key that changes whenever an answer comes in or goes, for caches of what follows from a study's answers."""
     store = get_store()
     return study.name, study.token, store.counts(study.name).get(study.name, (0, 0)), len(store.deletions(study.name))
 
 
 def load_ratings(study: Study) -> pd.DataFrame:
-    """The typed table of RATINGS; never changed in place."""
+    """The ratings of a study as a typed table, which must not be changed in place."""
     return _load_ratings(answers_version(study))
 
 

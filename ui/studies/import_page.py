@@ -9,24 +9,22 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
+from core.studies.importing.bundles import import_bundle
+from core.studies.importing.conversion import ConvertedAnswers, convert_table
+from core.studies.importing.guessing import EMOTION_WORDS, IDENTITY_WORDS, PRESETS, MappingGuess, guess_mapping
+from core.studies.importing.mapping import ColumnMapping, Layout, MappedField, Unit
+from core.studies.importing.reading import ImportedTable, read_file
+from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
+from core.studies.store import Store
 from ui import markup, navigation
 from ui.markup import caption_html, intro_html
 from ui.studies import access
-
-if TYPE_CHECKING:
-    from core.studies.importing.conversion import ConvertedAnswers
-    from core.studies.importing.guessing import MappingGuess
-    from core.studies.importing.mapping import ColumnMapping, Layout, MappedField, Unit
-    from core.studies.importing.reading import ImportedTable
-    from core.studies.store import Store
-
 
 FIELD_MEANINGS = {
     "rater": "Who answered",
@@ -66,10 +64,10 @@ IDENTITY_MEANINGS = {"1": "the same person", "0": "two people"}
 
 
 def choose_columns(imported: ImportedTable, guess: MappingGuess, key: str) -> ColumnMapping:
-    """The mapping as the widgets stand; they begin with the guess. key: of the file, so that another file begins anew."""
-    from core.studies.importing.guessing import PRESETS
-    from core.studies.importing.mapping import ColumnMapping, MappedField
+    """Widgets for the mapping of columns, which begin with the guess -> the mapping.
 
+    key: of the file, so that another file begins anew.
+    """
     guessed = guess.mapping
     if guess.preset:
         preset = PRESETS[guess.preset]
@@ -84,13 +82,13 @@ def choose_columns(imported: ImportedTable, guess: MappingGuess, key: str) -> Co
         required=True,
         key=f"layout-{key}",
     )
-    reasons = {each.target: each.reason for each in guess.fields}
+    reasons = {field_guess.target: field_guess.reason for field_guess in guess.fields}
     columns = [str(name) for name in imported.frame.columns]
     chosen: dict[str, MappedField] = {}
     targets = LONG_FIELDS if layout == "long" else WIDE_FIELDS
-    places = st.columns(2, gap="large")
-    for place, target in enumerate(targets):
-        with places[place % 2]:
+    halves = st.columns(2, gap="large")
+    for number, target in enumerate(targets):
+        with halves[number % 2]:
             known = guessed.fields.get(target) if layout == guessed.layout else None
             meaning = MEAN_TITLES.get(target, FIELD_MEANINGS[target]) if layout == "wide" else FIELD_MEANINGS[target]
             options = [NO_COLUMN, *columns]
@@ -108,12 +106,12 @@ def choose_columns(imported: ImportedTable, guess: MappingGuess, key: str) -> Co
     for column, allowed in list(only.items()):
         if not st.toggle(f"Only rows with {', '.join(allowed)} in “{column}”", True, key=f"only-{column}-{key}"):
             del only[column]
-    kept = guessed.kept if layout == guessed.layout else ()
-    return ColumnMapping(chosen, layout, only, kept)
+    kept_columns = guessed.kept if layout == guessed.layout else ()
+    return ColumnMapping(chosen, layout, only, kept_columns)
 
 
 def _refine_field(imported: ImportedTable, target: str, field: MappedField, layout: str, key: str) -> MappedField:
-    """Unit, scale and the meaning of words, where the target has them."""
+    """Widgets for the unit, the scale or the meaning of words, where the target has one."""
     if target == "reaction_time_ms":
         units: tuple[Unit, ...] = ("ms", "s")
         unit = st.segmented_control("in", units, default=field.unit, required=True, key=f"unit-{field.column}-{key}")
@@ -130,17 +128,15 @@ def _refine_field(imported: ImportedTable, target: str, field: MappedField, layo
 
 
 def _translate_words(imported: ImportedTable, target: str, field: MappedField, key: str) -> dict[str, str]:
-    """The file's words beside ours, to be corrected by hand."""
-    from core.studies.importing.guessing import EMOTION_WORDS, IDENTITY_WORDS
-
+    """A table of the file's words beside ours, which can be corrected."""
     cells = imported.frame[field.column].dropna().str.strip()
-    found = cells[cells != ""].str.lower().value_counts().head(MAX_WORDS)
+    counts = cells[cells != ""].str.lower().value_counts().head(MAX_WORDS)
     usual = EMOTION_WORDS if target == "emotion" else IDENTITY_WORDS
-    ours = {each: each for each in EMOTIONS} if target == "emotion" else IDENTITY_MEANINGS
-    means = [ours.get(field.values.get(word) or usual.get(word, ""), None) for word in found.index]
-    if all(word in ours for word in found.index):
+    ours = {name: name for name in EMOTIONS} if target == "emotion" else IDENTITY_MEANINGS
+    means = [ours.get(field.values.get(word) or usual.get(word, ""), None) for word in counts.index]
+    if all(word in ours for word in counts.index):
         return dict(field.values)
-    table = pd.DataFrame({"In the file": found.index, "Times": found.to_numpy(), "Means": pd.Series(means, dtype="object")})
+    table = pd.DataFrame({"In the file": counts.index, "Times": counts.to_numpy(), "Means": pd.Series(means, dtype="object")})
     edited = st.data_editor(
         table,
         hide_index=True,
@@ -159,14 +155,7 @@ IMPORTED_SLOT = "brought-in"
 
 
 def show_import() -> None:
-    """The steps one below the other; a later one appears when the earlier ones make sense."""
-    st.title("Bring in answers", anchor=False)
-    st.html(
-        intro_html(
-            "From another program, a publication, or another Liminal: a table with a line for each answer (CSV, TSV, Parquet, JSON "
-            "of jsPsych), a table of means with a line for each pair, or a bundle."
-        )
-    )
+    """Show the steps below each other; a step appears when the earlier ones are complete."""
     done = st.session_state.get(IMPORTED_SLOT)
     if done is not None:
         _show_imported(*done)
@@ -188,8 +177,6 @@ def show_import() -> None:
 
 
 def _import_bundle(file: str, content: bytes) -> None:
-    from core.studies.importing.bundles import import_bundle
-
     st.html(
         intro_html(
             "This looks like a bundle of a whole study. It comes back as it was: plan, faces, people without their names, answers."
@@ -230,9 +217,6 @@ def _import_table(file: str, content: bytes) -> None:
 
 @st.cache_resource(show_spinner="Reading the file", max_entries=3)
 def _read_table(digest: str, file: str, _content: bytes) -> tuple[ImportedTable, MappingGuess]:
-    from core.studies.importing.guessing import guess_mapping
-    from core.studies.importing.reading import read_file
-
     imported = read_file(_content, file)
     return imported, guess_mapping(imported.frame)
 
@@ -256,17 +240,14 @@ def _convert_table(imported: ImportedTable, mapping: ColumnMapping, name: str) -
 
 @st.cache_resource(show_spinner="Checking every row", max_entries=3)
 def _convert_cached(digest: str, record: str, name: str, _imported: ImportedTable, _mapping: ColumnMapping) -> ConvertedAnswers:
-    from core.studies.importing.conversion import convert_table
-    from core.studies.importing.storing import find_library_stimuli, find_study
-
     store: Store = access.get_store()
-    there = find_study(store, name)
+    existing = find_study(store, name)
     return convert_table(
         _imported,
         _mapping,
         name,
-        kind=there.plan.kind if there else None,
-        stimuli=[each.stimulus for each in store.stimuli(there.name)] if there else None,
+        kind=existing.plan.kind if existing else None,
+        stimuli=[stimulus.stimulus for stimulus in store.stimuli(existing.name)] if existing else None,
         pictures=find_library_stimuli(access.get_library()),
     )
 
@@ -282,7 +263,7 @@ def _offer_import(converted: ConvertedAnswers, name: str) -> None:
             f"{problems.total:,} of {converted.rows:,} rows cannot be taken. Correct the file or what its columns mean, or leave "
             "them out."
         )
-        table = pd.DataFrame([(each.line, each.reason) for each in problems], columns=["Line", "Why not"])
+        table = pd.DataFrame([(problem.line, problem.reason) for problem in problems], columns=["Line", "Why not"])
         st.dataframe(table, hide_index=True, key="problems")
         if problems.more:
             st.html(caption_html(f"And {problems.more:,} more."))
@@ -294,8 +275,6 @@ def _offer_import(converted: ConvertedAnswers, name: str) -> None:
     )
     ready = good > 0 and (leave_out or not converted.problems.total)
     if st.button(f"Import {what} into “{markup.escape_markdown(name)}”", type="primary", disabled=not ready, key="import"):
-        from core.studies.importing.storing import store_answers
-
         stored = store_answers(access.get_store(), access.get_library(), converted, leave_out=leave_out)
         st.session_state[IMPORTED_SLOT] = (stored.study.name, good if stored.created else stored.new, stored.left_out)
         _convert_cached.clear()
@@ -304,12 +283,12 @@ def _offer_import(converted: ConvertedAnswers, name: str) -> None:
 
 def _show_imported(name: str, answers: int, left_out: int) -> None:
     rest = f" {markup.count_noun(left_out, 'row was', 'rows were')} left out." if left_out else ""
-    told = (
+    result = (
         f"{markup.count_noun(answers, 'row is', 'rows are')} now in the study “{markup.escape_markdown(name)}”."
         if answers
         else "Everything in it was there already; nothing changed."
     )
-    st.success(f"{told}{rest}", icon=":material/check_circle:")
+    st.success(f"{result}{rest}", icon=":material/check_circle:")
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         st.page_link(
             navigation.build_page(navigation.STUDIES),

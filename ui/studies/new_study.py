@@ -1,33 +1,29 @@
-"""All studies as cards, and the form for a new one from sample sets of the library: who is asked what, for how long, and what
-they agree to.
-"""
+"""All studies as cards, and the form for a new study from sample sets of the library."""
 
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from core.errors import LiminalError
 from core.progress import Progress
+from core.sampling.sample_set import SampleSet
+from core.studies.library import SetEntry
+from core.studies.planning import prepare_study
+from core.studies.study import CONSENT, NAME_LENGTH, Study
 from ui import markup, navigation, progress
-from ui.jobs import find_or_start_job
+from ui.jobs import find_or_start_job, get_job_manager
 from ui.markup import caption_html, intro_html
 from ui.studies import access, owner_gate
-
-if TYPE_CHECKING:
-    from core.sampling.sample_set import SampleSet
-    from core.studies.library import SetEntry
-    from core.studies.study import Study
-
 
 CARDS_ACROSS = 3
 CARD_FACES = 4
 
 
 def show_study_list() -> None:
-    """The list of studies, newest first; simulated ones can be hidden with one click."""
+    """Show all studies, newest first; simulated ones can be hidden."""
     st.title("What do people say?", anchor=False)
     st.html(
         intro_html(
@@ -37,15 +33,15 @@ def show_study_list() -> None:
     )
     access.install_demonstration()
     studies = access.get_store().studies()
-    simulated = any(each.source != "human" for each in studies)
+    simulated = any(study.source != "human" for study in studies)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="shelf-actions"):
         if st.button("New study", type="primary", icon=":material/add:", key="new-study"):
             st.query_params["new"] = "1"
             st.rerun()
         st.page_link(navigation.build_page(navigation.IMPORT), label="Bring in answers from a file", icon=":material/upload_file:")
         hide = simulated and st.toggle("Hide simulated studies", key="hide", bind="query-params")
-    shown = [each for each in studies if each.source == "human" or not hide]
-    if not shown:
+    listed = [study for study in studies if study.source == "human" or not hide]
+    if not listed:
         st.html(
             '<div class="nothing"><b>No studies yet</b><p>Make faces on the pages "Identity samples" or "Emotion boundary" and '
             "press “Ask people about these faces”, or begin here with any sample set.</p></div>"
@@ -53,17 +49,17 @@ def show_study_list() -> None:
         return
     counts = access.get_store().counts()
     with st.container(key="shelf"):
-        for start in range(0, len(shown), CARDS_ACROSS):
-            for column, study in zip(st.columns(CARDS_ACROSS, gap="medium"), shown[start : start + CARDS_ACROSS], strict=False):
+        for start in range(0, len(listed), CARDS_ACROSS):
+            for column, study in zip(st.columns(CARDS_ACROSS, gap="medium"), listed[start : start + CARDS_ACROSS], strict=False):
                 with column:
                     _show_study_card(study, *counts.get(study.name, (0, 0)))
 
 
 def _show_study_card(study: Study, people: int, answers: int) -> None:
-    """Faces, name, what it is, how far it is. The whole card is the link."""
+    """Show a card: faces, badges, name, participation. The whole card is the link."""
     with st.container(border=True):
-        shown = [each for each in access.load_stimuli(study)[: 2 * CARD_FACES] if access.has_pictures(study, each)]
-        images = list(dict.fromkeys(image for each in shown for image in each.images))[:CARD_FACES]
+        pictured = [stimulus for stimulus in access.load_stimuli(study)[: 2 * CARD_FACES] if access.has_pictures(study, stimulus)]
+        images = list(dict.fromkeys(image for stimulus in pictured for image in stimulus.images))[:CARD_FACES]
         faces = "".join(
             f'<img src="{html.escape(access.study_picture_url(study.token, image))}" alt="" loading="lazy">' for image in images
         )
@@ -78,15 +74,15 @@ STUDY_JOB = "study_job"
 NEW_STUDY_SLOT = "study-made"
 
 
-def ask_people(made: SampleSet, title: str) -> None:
-    """The button on pages that make faces: keeps the set in the library and leads to a new study about it."""
+def ask_people(samples: SampleSet, title: str) -> None:
+    """A button on pages that make faces: it adds the set to the library and leads to a new study about it."""
     if owner_gate.is_allowed() and st.button("Ask people about these faces", key="ask-people", icon=":material/groups:"):
-        set_id = access.get_library().add(made, title)
+        set_id = access.get_library().add(samples, title)
         st.switch_page(navigation.build_page(navigation.STUDIES), query_params={"new": set_id})
 
 
-def show_new_study(asked: str) -> None:
-    """The form; ``asked``: the id of the set that was chosen already, or anything."""
+def show_new_study(set_id: str) -> None:
+    """Show the form. set_id: the set of the address; anything else is passed over."""
     st.title("A new study", anchor=False)
     _show_back_link()
     entries = {entry.set_id: entry for entry in access.list_sample_sets()}
@@ -106,7 +102,7 @@ def show_new_study(asked: str) -> None:
     chosen = st.multiselect(
         "About which faces?",
         ids,
-        default=[asked] if asked in entries else None,
+        default=[set_id] if set_id in entries else None,
         format_func=lambda set_id: _describe_entry(entries[set_id]),
         key="sets",
         placeholder="Choose one or several sample sets",
@@ -126,9 +122,7 @@ def _describe_entry(entry: SetEntry) -> str:
 
 
 def _show_form(title: str, emotion: bool) -> dict[str, Any] | None:
-    """What was chosen, once the button is pressed."""
-    from core.studies.study import CONSENT, NAME_LENGTH
-
+    """The form -> its values once the button is pressed, else None."""
     with st.form("make-study", border=False):
         name = st.text_input("Name of the study (for you)", title[:NAME_LENGTH], max_chars=NAME_LENGTH)
         heading = st.text_input("Heading that people see", "What do you see in these faces?", max_chars=120)
@@ -176,20 +170,17 @@ def _show_form(title: str, emotion: bool) -> dict[str, Any] | None:
 
 
 def _start_planning(set_ids: list[str], values: dict[str, Any]) -> None:
-    """Attention checks may have to be drawn and judged first, which takes a while: it is done in the background."""
+    """Start the job that makes the study: attention checks may have to be drawn and judged first."""
     name = values.pop("name")
 
-    def work(told: Progress) -> tuple[str, tuple[str, ...]]:
-        from core.studies.planning import prepare_study
-        from core.studies.study import Study
-
-        told.stage("Reading the sample sets and looking for attention checks", 0.05)
+    def work(progress: Progress) -> tuple[str, tuple[str, ...]]:
+        progress.stage("Reading the sample sets and looking for attention checks", 0.05)
         store = access.get_store()
-        if any(each.name == name.strip() for each in store.studies()):
+        if any(study.name == name.strip() for study in store.studies()):
             raise LiminalError(f"There is a study '{name.strip()}' already; choose another name.")
-        made = prepare_study(access.get_library(), set_ids, progress=told, **values)
-        study = store.create(Study(name, made.plan, sample_sets=made.sample_sets), made.stimuli)
-        return study.name, made.notes
+        prepared = prepare_study(access.get_library(), set_ids, progress=progress, **values)
+        study = store.create(Study(name, prepared.plan, sample_sets=prepared.sample_sets), prepared.stimuli)
+        return study.name, prepared.notes
 
     st.session_state.pop(STUDY_JOB, None)
     find_or_start_job(STUDY_JOB, (name, tuple(set_ids)), "a new study", work)
@@ -197,11 +188,9 @@ def _start_planning(set_ids: list[str], values: dict[str, Any]) -> None:
 
 
 def _show_planning() -> None:
-    """The study while it is made; then its own page, or the reason why not."""
-    from ui.jobs import get_job_manager
-
-    kept = st.session_state[STUDY_JOB]
-    job = get_job_manager().get(kept[1])
+    """Show the job that makes the study; then open its page, or say why it failed."""
+    slot = st.session_state[STUDY_JOB]
+    job = get_job_manager().get(slot[1])
     if job is None or job.finished:
         st.session_state.pop(STUDY_JOB)
         if job is not None and job.status == "done":

@@ -43,7 +43,7 @@ def is_allowed() -> bool:
 
 
 def require_owner() -> bool:
-    """Whether the visitor may go on; else says what to do."""
+    """Whether the visitor may see the page; else show what to do."""
     if is_allowed():
         if _signed_in():
             _show_sign_out()
@@ -70,7 +70,7 @@ def require_owner() -> bool:
 
 
 def _is_protected() -> bool:
-    """Whether the server asks who somebody is, also on its own computer."""
+    """Whether a visitor must prove to be an owner, on the server's own computer too."""
     return bool(_read_setting(KEY) or _read_setting(HEADER) or _has_login())
 
 
@@ -80,17 +80,17 @@ def _read_setting(name: str) -> str:
 
 def _is_owner(address: str) -> bool:
     return bool(address) and address.casefold() in {
-        each.strip().casefold() for each in _read_setting(OWNERS).split(",") if each.strip()
+        owner.strip().casefold() for owner in _read_setting(OWNERS).split(",") if owner.strip()
     }
 
 
 def _has_login() -> bool:
-    """Streamlit knows this field where its login is set up, and only there."""
+    """Whether Streamlit's login is set up: only then its user has this field."""
     return "is_logged_in" in st.user.to_dict()
 
 
 def _signed_in() -> str:
-    """The address of whoever signed in; "" for nobody, and for an address that its provider has not verified."""
+    """The verified address of the signed-in user, else ""."""
     who = st.user.to_dict()
     verified = str(who.get("email_verified", True)).lower() == "true"
     return str(who.get("email") or "").strip() if who.get("is_logged_in") is True and verified else ""
@@ -113,13 +113,13 @@ def _is_from_here() -> bool:
 
 
 def _is_local() -> bool:
-    """From this computer, and through no proxy that says otherwise."""
+    """Whether the visitor is on this computer: no proxy in between, and a local host name."""
     headers = st.context.headers
     try:
         hosts = [urlsplit(f"//{headers.get('Host', '')}").hostname, urlsplit(headers.get("Origin", "")).hostname]
     except ValueError:
         return False
-    return _is_from_here() and all((each or "") in LOCAL_HOSTS for each in hosts)
+    return _is_from_here() and all((host or "") in LOCAL_HOSTS for host in hosts)
 
 
 def _show_sign_in() -> None:
@@ -138,12 +138,12 @@ def _show_sign_out() -> None:
 
 def _show_password() -> None:
     with st.form("owner-key", border=False):
-        given = st.text_input("Password", type="password", width=360)
+        password = st.text_input("Password", type="password", width=360)
         sent = st.form_submit_button("Open", type="primary")
     if not sent:
         return
     with _one_at_a_time:
-        right = hmac.compare_digest(given.encode(errors="replace"), _read_setting(KEY).encode())
+        right = hmac.compare_digest(password.encode(errors="replace"), _read_setting(KEY).encode())
         if not right:
             sleep(PAUSE_SECONDS)
     if right:

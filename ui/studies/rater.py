@@ -1,9 +1,7 @@
-"""Taking part in a study: consent, demographics, instructions, the trials, one last question, thanks with feedback. One step is
-shown at a time.
+"""The page on which a rater takes part: consent, demographics, instructions, trials, one last question, thanks with feedback.
 
 The step follows from what the store knows of the rater, so that the link with their code brings them back to it. The last page
-says how
-often others and the network answered alike, and where they parted most.
+says how often others and the network gave the same answers, and where they differed most.
 """
 
 from __future__ import annotations
@@ -11,8 +9,8 @@ from __future__ import annotations
 import html
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import streamlit as st
 
 from core.errors import LiminalError
@@ -20,6 +18,9 @@ from core.figures.theme import format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.studies import overview
+from core.studies.overview import LoneAnswer, NetworkAnswer
+from core.studies.planning import assign_stimuli
+from core.studies.study import Kind, Rater, RatingPlan, Study
 from ui import cache, markup
 from ui.components.trials import Trial, remember_code, run_trial_block
 from ui.markup import caption_html, intro_html
@@ -27,45 +28,38 @@ from ui.pictures import asset_url
 from ui.state import GENERATOR
 from ui.studies import access
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.studies.overview import LoneAnswer, NetworkAnswer
-    from core.studies.study import Kind, Rater, RatingPlan, Study
-
-
 SECONDS_PER_TRIAL = {"emotion": 2.2, "identity": 8.0}
-"""A trial takes about so long, with its breaks (paper B reports reaction times of 0.5 to 1.5 s)."""
+"""Seconds of a trial with its breaks (paper B reports reaction times of 0.5 to 1.5 s)."""
 
 
 def describe_task(plan: RatingPlan) -> str:
-    """One sentence."""
+    """The task of a study in one sentence."""
     if plan.kind == "emotion":
         return "Faces appear for a moment, and you say which feeling you saw. No face here belongs to a real person."
     return "You see two faces at a time and say how alike they are, and whether they show the same person. None belongs to anybody."
 
 
 def estimate_minutes(plan: RatingPlan) -> int:
-    """About how long it takes."""
+    """The expected duration in minutes."""
     return max(1, round((plan.trials + plan.sentinels) * SECONDS_PER_TRIAL[plan.kind] / 60))
 
 
 def expectations_html(plan: RatingPlan) -> str:
-    """What to expect, as three short facts in HTML."""
+    """What to expect, as short facts in HTML."""
     total = plan.trials + plan.sentinels
     long = estimate_minutes(plan)
-    each = "face" if plan.kind == "emotion" else "pair"
-    told = (
+    noun = "face" if plan.kind == "emotion" else "pair"
+    facts = (
         f"about {long} {'minute' if long == 1 else 'minutes'}",
-        f"{total:,} {each if total == 1 else each + 's'}",
+        f"{total:,} {noun if total == 1 else noun + 's'}",
         "no name, no account",
         "leave and come back",
     )
-    return f'<ul class="facts">{"".join(f"<li>{html.escape(fact)}</li>" for fact in told)}</ul>'
+    return f'<ul class="facts">{"".join(f"<li>{html.escape(fact)}</li>" for fact in facts)}</ul>'
 
 
 def instructions_html(plan: RatingPlan) -> str:
-    """The trial in pictures, as HTML; the example's faces are not part of any study."""
+    """The steps of a trial in pictures, as HTML; the example's faces are part of no study."""
     faces = _example_faces()
     if plan.kind == "emotion":
         buttons = "".join(f"<span>{html.escape(emotion)}</span>" for emotion in EMOTIONS)
@@ -91,8 +85,8 @@ def instructions_html(plan: RatingPlan) -> str:
             ('<div class="step-box step-buttons step-two"><span>Yes</span><span>No</span></div>', "Do they show the same person?"),
         ]
         advice = "There is no right or wrong: some pairs are one person, some are not, and some lie between. Your own view counts."
-    shown = "".join(f"<li>{picture}<p>{html.escape(text)}</p></li>" for picture, text in steps)
-    return f'<ol class="steps">{shown}</ol><p class="lead">{html.escape(advice)}</p>'
+    items = "".join(f"<li>{picture}<p>{html.escape(text)}</p></li>" for picture, text in steps)
+    return f'<ol class="steps">{items}</ol><p class="lead">{html.escape(advice)}</p>'
 
 
 def _example_faces() -> list[str]:
@@ -103,8 +97,8 @@ def _example_faces() -> list[str]:
     return [asset_url(base.image) for base in bases[:2]]
 
 
-def _example_face_html(faces: list[str], place: int) -> str:
-    return f'<img src="{html.escape(faces[place])}" alt="An example face">' if place < len(faces) else ""
+def _example_face_html(faces: list[str], index: int) -> str:
+    return f'<img src="{html.escape(faces[index])}" alt="An example face">' if index < len(faces) else ""
 
 
 FEW_ANSWERS = 10
@@ -112,20 +106,20 @@ SHOWN_DEPARTURES = 2
 
 
 def show_thanks(study: Study, rater: Rater) -> None:
-    """The last page."""
+    """Show the last page: thanks, and how others and the network answered."""
     st.title("Thank you", anchor=False)
     ratings = access.get_store().ratings(study.name, ["human"])
-    own = ratings[ratings["rater"] == rater.rater]
-    if own.empty:
+    own_ratings = ratings[ratings["rater"] == rater.rater]
+    if own_ratings.empty:
         st.html(intro_html("You can close this page."))
         return
-    st.html(intro_html(f"Your {len(own):,} answers are kept. Here is what they say so far."))
+    st.html(intro_html(f"Your {len(own_ratings):,} answers are kept. Here is what they say so far."))
     kind = study.plan.kind
     together = overview.compare_with_others(ratings, rater.rater, kind, SHOWN_DEPARTURES)
     _compare_with_people(kind, together)
-    title, said = _find_network_answers(study)
-    parted = _compare_with_network(ratings, rater.rater, kind, title, said)
-    _show_departures(study, ratings, rater.rater, together.departures, parted, title, said)
+    title, network_answers = _find_network_answers(study)
+    parted = _compare_with_network(ratings, rater.rater, kind, title, network_answers)
+    _show_departures(study, ratings, rater.rater, together.departures, parted, title, network_answers)
     st.html(
         caption_html(
             "Every face was made by a computer; none belongs to a real person. What you saw in them is no test of you, and "
@@ -151,10 +145,10 @@ def _compare_with_people(kind: Kind, together: overview.AgreementWithOthers) -> 
 
 
 def _find_network_answers(study: Study) -> tuple[str, dict[str, NetworkAnswer]]:
-    """What the set's own network says, by stimulus; nothing where the sets are gone."""
+    """The title of the sets' own network and its answers by stimulus; empty where the sets are gone."""
     try:
-        name, said = _load_network_answers(study.sample_sets)
-        return (registry.find_entry(name).title if name else ""), said
+        name, answers = _load_network_answers(study.sample_sets)
+        return (registry.find_entry(name).title if name else ""), answers
     except LiminalError:
         return "", {}
 
@@ -165,8 +159,10 @@ def _load_network_answers(set_ids: tuple[str, ...]) -> tuple[str, dict[str, Netw
     return overview.load_network_answers([library.folder_of(set_id) for set_id in set_ids])
 
 
-def _compare_with_network(ratings: pd.DataFrame, rater: str, kind: Kind, title: str, said: dict[str, NetworkAnswer]) -> list[str]:
-    same, compared, apart = overview.compare_with_network(ratings, rater, kind, said)
+def _compare_with_network(
+    ratings: pd.DataFrame, rater: str, kind: Kind, title: str, network_answers: dict[str, NetworkAnswer]
+) -> list[str]:
+    same, compared, apart = overview.compare_with_network(ratings, rater, kind, network_answers)
     if compared:
         noun = "pairs" if kind == "identity" else "faces"
         st.html(
@@ -185,28 +181,35 @@ def _show_departures(
     departures: tuple[LoneAnswer, ...],
     parted: list[str],
     title: str,
-    said: dict[str, NetworkAnswer],
+    network_answers: dict[str, NetworkAnswer],
 ) -> None:
-    """The images on which this person stood most alone, else those on which they and the network part most."""
+    """Show the images on which this rater stood most alone, else those on which rater and network differ most."""
     task = overview.MAIN_TASK[study.plan.kind]
-    own = ratings[(ratings["rater"] == rater) & (ratings["task"] == task)].set_index("stimulus")["value"]
-    lines = [(each.stimulus, f"You: {_describe_answer(each.own)}. {_describe_others(each)}") for each in departures]
+    own_answers = ratings[(ratings["rater"] == rater) & (ratings["task"] == task)].set_index("stimulus")["value"]
+    lines = [
+        (departure.stimulus, f"You: {_describe_answer(departure.own)}. {_describe_others(departure)}") for departure in departures
+    ]
     known = {stimulus for stimulus, _ in lines}
     for name in parted:
         if name not in known and len(lines) < SHOWN_DEPARTURES:
-            lines.append((name, f"You: {_describe_answer(str(own[name]))}. {title}: {_describe_answer(said[name].answer)}."))
+            lines.append(
+                (
+                    name,
+                    f"You: {_describe_answer(str(own_answers[name]))}. {title}: {_describe_answer(network_answers[name].answer)}.",
+                )
+            )
     if not lines:
         return
     st.subheader("Where you saw something else", anchor=False)
-    images = {each.stimulus: each.images for each in access.load_stimuli(study)}
+    images = {stimulus.stimulus: stimulus.images for stimulus in access.load_stimuli(study)}
     figures = []
     for name, words in lines:
         faces = "".join(
             f'<img src="{html.escape(access.study_picture_url(study.token, image))}" alt="A generated face that you judged">'
             for image in images.get(name, ())
         )
-        shown = f'<div data-faces="{len(images.get(name, ()))}">{faces}</div>'
-        figures.append(f"<figure>{shown}<figcaption>{html.escape(words)}</figcaption></figure>")
+        pictures = f'<div data-faces="{len(images.get(name, ()))}">{faces}</div>'
+        figures.append(f"<figure>{pictures}<figcaption>{html.escape(words)}</figcaption></figure>")
     st.html(f'<div class="apart">{"".join(figures)}</div>')
 
 
@@ -228,7 +231,7 @@ DEMOGRAPHICS, INSTRUCTIONS = "demographics-done", "instructions-done"
 
 
 def show_rater_page() -> None:
-    """The step at which the visitor of the address is."""
+    """Show the step of the rater in the address."""
     with st.container(key="rater"):
         try:
             study = access.get_store().study_of(st.query_params.get("study", ""))
@@ -263,7 +266,7 @@ def _show_step(study: Study) -> None:
 
 
 def _find_rater(study: Study, code: str) -> Rater | None:
-    """The rater of that secret, if they belong to this study."""
+    """The rater with a secret code, if there is one in this study."""
     if not code:
         return None
     try:
@@ -274,9 +277,9 @@ def _find_rater(study: Study, code: str) -> Rater | None:
 
 
 def _show_start(study: Study) -> None:
-    """Somebody without a code: new here, or back in the same browser."""
-    kept = remember_code(study.token, forget=bool(st.session_state.get("forget-rater")))
-    back = _find_rater(study, kept) if not st.session_state.get("somebody-else") else None
+    """Show the start for a visitor without a code: consent, or a way back for the same browser."""
+    code = remember_code(study.token, forget=bool(st.session_state.get("forget-rater")))
+    back = _find_rater(study, code) if not st.session_state.get("somebody-else") else None
     if back is not None:
         _show_welcome_back(study, back)
     elif study.closed:
@@ -305,8 +308,6 @@ def _show_consent(study: Study) -> None:
 
 
 def _enrol_rater(study: Study) -> None:
-    from core.studies.planning import assign_stimuli
-
     try:
         rater = access.get_store().enrol(study.name, assign_stimuli)
         access.get_store().update(rater.code, consented_at=datetime.now(UTC))
@@ -357,7 +358,7 @@ def _show_unknown_code(study: Study) -> None:
 
 
 def _count_answered(study: Study, rater: Rater) -> tuple[int, int]:
-    """-> (trials answered, all trials)."""
+    """The number of trials answered and of all trials."""
     return len(rater.trials) - len(_list_open_trials(study, rater)), len(rater.trials)
 
 
@@ -368,7 +369,7 @@ def _list_open_trials(study: Study, rater: Rater) -> list[str]:
 
 
 def _show_next_step(study: Study, rater: Rater) -> None:
-    """The step of somebody who agreed."""
+    """Show the step of a rater who has consented."""
     plan = study.plan
     if rater.finished_at is not None:
         show_thanks(study, rater)
@@ -408,10 +409,10 @@ def _show_demographics(rater: Rater) -> None:
             saved = st.form_submit_button("Go on", type="primary")
             skipped = st.form_submit_button("Skip")
     if saved or skipped:
-        given = {"age": age, "gender": (gender or "").strip()[:60]} if saved else {}
-        kept = {name: value for name, value in given.items() if value}
-        if kept:
-            access.get_store().update(rater.code, demographics=kept)
+        entered = {"age": age, "gender": (gender or "").strip()[:60]} if saved else {}
+        filled = {name: value for name, value in entered.items() if value}
+        if filled:
+            access.get_store().update(rater.code, demographics=filled)
         st.session_state[DEMOGRAPHICS] = True
         st.rerun()
 
@@ -423,12 +424,12 @@ def _show_instructions(study: Study) -> None:
 
 
 def _show_trials(study: Study, rater: Rater, left: list[str]) -> None:
-    shown = {each.stimulus: each.images for each in access.load_stimuli(study)}
+    images_of = {stimulus.stimulus: stimulus.images for stimulus in access.load_stimuli(study)}
     plan = study.plan
     trials = [
         Trial(
             name,
-            [access.study_picture_url(study.token, image) for image in shown[name]],
+            [access.study_picture_url(study.token, image) for image in images_of[name]],
             {task: access.make_answer_id(rater.code, name, task) for task in access.TASKS[plan.kind]},
         )
         for name in left
@@ -453,10 +454,10 @@ def _show_last_question(rater: Rater) -> None:
     with st.form("strategy", border=False):
         words = st.text_area("How did you decide?", max_chars=2000, height=150, label_visibility="collapsed")
         with st.container(horizontal=True, gap="small"):
-            given = st.form_submit_button("Finish", type="primary")
+            finished = st.form_submit_button("Finish", type="primary")
             skipped = st.form_submit_button("Skip")
-    if given or skipped:
-        _finish_participation(rater, words.strip() if given else "")
+    if finished or skipped:
+        _finish_participation(rater, words.strip() if finished else "")
         st.rerun()
 
 
@@ -465,8 +466,8 @@ def _finish_participation(rater: Rater, strategy: str) -> None:
 
 
 def _show_closed(answers: int) -> None:
-    kept = f" The answers that you gave ({answers:,}) are kept." if answers else ""
-    _show_notice("This study is closed", f"It takes no more answers. Thank you for your interest.{kept}")
+    note = f" The answers that you gave ({answers:,}) are kept." if answers else ""
+    _show_notice("This study is closed", f"It takes no more answers. Thank you for your interest.{note}")
 
 
 def _show_notice(title: str, text: str) -> None:

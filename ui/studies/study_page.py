@@ -1,6 +1,4 @@
-"""One study for its owner: the link to send, how it goes, exclusion rules, the people, the votes on each face, downloads, and
-deletion.
-"""
+"""One study for its owner: the link to send, participation, exclusion rules, raters, votes on each face, downloads and deletion."""
 
 from __future__ import annotations
 
@@ -8,47 +6,42 @@ import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.alignment.store import delete_study, forget_rater
 from core.errors import LiminalError
 from core.figures import theme
+from core.figures.answers import plot_reaction_times, plot_votes_per_image
 from core.figures.theme import format_percent
+from core.studies.exclusions import ExclusionRules, Exclusions
+from core.studies.exporting import bundle, tables
+from core.studies.overview import StudyOverview, summarise_study
 from core.studies.ratings import UNKNOWN_TIME
+from core.studies.study import Kind, Rater, Stimulus, Study
 from ui import components, markup, navigation
 from ui.markup import bars_html, caption_html, intro_html
 from ui.selection import paginate
 from ui.studies import access, new_study
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from core.studies.exclusions import ExclusionRules, Exclusions
-    from core.studies.overview import StudyOverview
-    from core.studies.study import Kind, Rater, Stimulus, Study
-    from ui.studies.access import AnswersVersion
-
+from ui.studies.access import AnswersVersion
 
 PLOTLY_OPTIONS = {"displayModeBar": False, "scrollZoom": False}
 
 
-def show_figure(made: go.Figure, key: str, height: int = 300) -> None:
-    """A figure of ``core.figures`` and what it says of itself: its sentence, n, interval and source."""
+def show_figure(figure: go.Figure, key: str, height: int = 300) -> None:
+    """Show a figure with its caption: sentence, n, interval and source."""
     dark = st.context.theme.type == "dark"
-    shown = theme.apply_theme(made, dark=dark)
-    shown.update_layout(height=height, margin={"t": 24}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
-    st.plotly_chart(shown, key=key, theme=None, config=PLOTLY_OPTIONS, alt=str(made.layout.meta["says"]))
-    st.html(caption_html(theme.build_caption(made)))
+    themed = theme.apply_theme(figure, dark=dark)
+    themed.update_layout(height=height, margin={"t": 24}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
+    st.plotly_chart(themed, key=key, theme=None, config=PLOTLY_OPTIONS, alt=str(figure.layout.meta["says"]))
+    st.html(caption_html(theme.build_caption(figure)))
 
 
 def show_downloads(study: Study) -> None:
-    """Three downloads, each made when it is pressed."""
-    from core.studies.exporting import bundle, tables
-
+    """Show three downloads, each made when it is pressed."""
     name = re.sub(r"[^\w-]+", "-", study.name).strip("-").lower() or "study"
     st.subheader("Take it away", anchor=False)
     with st.container(horizontal=True, gap="small"):
@@ -75,9 +68,9 @@ def show_downloads(study: Study) -> None:
     )
 
 
-def _show_download_button(label: str, made: str | bytes | Callable[[], bytes], name: str, kind: str) -> None:
+def _show_download_button(label: str, content: str | bytes | Callable[[], bytes], name: str, kind: str) -> None:
     st.download_button(
-        label, made, name, kind, key=f"download-{name.rpartition('.')[2]}", icon=":material/download:", on_click="ignore"
+        label, content, name, kind, key=f"download-{name.rpartition('.')[2]}", icon=":material/download:", on_click="ignore"
     )
 
 
@@ -87,7 +80,7 @@ FEW_VOTES = 12
 
 @dataclass(frozen=True)
 class RuleSwitch:
-    """A rule that can be switched off, in words."""
+    """A rule that can be switched off."""
 
     name: str  # the field of ExclusionRules, and of the address
     title: str
@@ -103,32 +96,30 @@ RULE_SWITCHES = (
 
 
 def active_rules(kind: Kind) -> ExclusionRules:
-    """The rules that are switched on: all, unless a switch or the address says otherwise."""
-    from core.studies.exclusions import ExclusionRules
-
-    off = {each.name: False for each in RULE_SWITCHES if kind in each.kinds and not _is_rule_on(each)}
+    """The rules that are on: all, unless a switch or the address says otherwise."""
+    off = {switch.name: False for switch in RULE_SWITCHES if kind in switch.kinds and not _is_rule_on(switch)}
     return ExclusionRules(**off)
 
 
 def _is_rule_on(switch: RuleSwitch) -> bool:
-    """A switch that was just turned is known to the session before it is in the address."""
+    """Whether a rule is on: the widget knows it before the address does."""
     turned = st.session_state.get(switch.name)
     return bool(turned) if turned is not None else st.query_params.get(switch.name) != "false"
 
 
 def show_overview(study: Study) -> StudyOverview:
-    """Live while people can answer. -> what it shows, for the parts of the page that follow from it."""
+    """Show the overview, refreshed while people can answer, and return it for the parts of the page below."""
     live = study.source == "human" and not study.closed and not study.published
     st.fragment(_show_live_overview, run_every=REFRESH_SECONDS if live else None)(study.name)
-    found = _load_overview(study)  # outside the fragment: a switch changes what is counted below, too
-    if found.progress.answered:
-        _show_exclusions(study, found)
-    return found
+    overview = _load_overview(study)  # outside the fragment: a switch changes what is counted below, too
+    if overview.progress.answered:
+        _show_exclusions(study, overview)
+    return overview
 
 
 def _load_overview(study: Study) -> StudyOverview:
     raters = access.get_store().raters(study.name)
-    finished = sum(each.finished_at is not None for each in raters)
+    finished = sum(rater.finished_at is not None for rater in raters)
     return _compute_overview(access.answers_version(study), (len(raters), finished), active_rules(study.plan.kind), study, raters)
 
 
@@ -136,57 +127,54 @@ def _load_overview(study: Study) -> StudyOverview:
 def _compute_overview(
     version: AnswersVersion, people: tuple[int, int], rules: ExclusionRules, _study: Study, _raters: list[Rater]
 ) -> StudyOverview:
-    """people: enrolled and finished, which change without an answer."""
-    from core.studies.overview import summarise_study
-
+    """The overview, cached. people: numbers of enrolled and finished raters, which change without an answer."""
     return summarise_study(_study, access.load_stimuli(_study), _raters, access.load_ratings(_study), rules)
 
 
 def _show_live_overview(name: str) -> None:
     study = access.get_store().study(name)
     ratings = access.load_ratings(study)
-    found = _load_overview(study)
+    overview = _load_overview(study)
     st.subheader("How it goes", anchor=False)
-    st.html(_show_numbers(study, found))
+    st.html(_show_numbers(study, overview))
     if ratings.empty:
         st.html(caption_html("As soon as somebody answers, it shows here by itself."))
         return
-    from core.figures.answers import plot_reaction_times, plot_votes_per_image
 
     source = study.source  # single answers are those of people, also where they were brought in
     votes, times = st.columns(2, gap="large")
     with votes:
         st.markdown("**Votes an image**" if study.plan.kind == "emotion" else "**Votes a pair**")
-        made = plot_votes_per_image(list(found.votes.by_stimulus.values()), source=source)
-        if found.votes.most <= FEW_VOTES:
-            made.update_xaxes(dtick=1)  # there are no half votes
-        show_figure(made, "votes")
+        figure = plot_votes_per_image(list(overview.votes.by_stimulus.values()), source=source)
+        if overview.votes.most <= FEW_VOTES:
+            figure.update_xaxes(dtick=1)  # there are no half votes
+        show_figure(figure, "votes")
     with times:
         st.markdown("**Reaction times**")
         main = ratings[ratings["task"] == ("identity" if study.plan.kind == "identity" else "emotion")]
         show_figure(plot_reaction_times(main, source=source), "reaction-times")
 
 
-def _show_numbers(study: Study, found: StudyOverview) -> str:
-    progress, votes = found.progress, found.votes
+def _show_numbers(study: Study, overview: StudyOverview) -> str:
+    progress, votes = overview.progress, overview.votes
     share = progress.answered / progress.expected if progress.expected else 0.0
     people = "observers" if study.source == "simulated" else "people"
     noun = "pair" if study.plan.kind == "identity" else "face"
-    told = [
+    facts = [
         (f"{progress.begun:,}", f"{people} have answered" + (f", {progress.finished:,} to the end" if progress.finished else "")),
         (f"{progress.answered:,}", f"trials answered: {format_percent(share)} of those handed out"),
         (f"{votes.median:g}", f"votes a {noun} in the middle, {votes.least:,} at least and {votes.most:,} at most"),
         (
-            f"{len(found.exclusions.included):,}",
-            f"{people} count; {len(found.exclusions.reasons):,} are left out by the rules below",
+            f"{len(overview.exclusions.included):,}",
+            f"{people} count; {len(overview.exclusions.reasons):,} are left out by the rules below",
         ),
     ]
-    cells = "".join(f"<div><b>{number}</b><span>{html.escape(text)}</span></div>" for number, text in told)
+    cells = "".join(f"<div><b>{number}</b><span>{html.escape(text)}</span></div>" for number, text in facts)
     return f'<div class="numbers">{cells}</div>'
 
 
-def _show_exclusions(study: Study, found: StudyOverview) -> None:
-    """Rules as switches; nobody's answers are ever deleted by them."""
+def _show_exclusions(study: Study, overview: StudyOverview) -> None:
+    """Show the exclusion rules as switches; they delete no answers."""
     st.markdown("**Whose answers count?**")
     left, right = st.columns(2, gap="large")
     with left:
@@ -197,7 +185,7 @@ def _show_exclusions(study: Study, found: StudyOverview) -> None:
             caption_html("A rule leaves somebody out of what is worked out; it deletes nothing, and can be switched off again.")
         )
     with right:
-        reasons = found.exclusions.reasons
+        reasons = overview.exclusions.reasons
         if not reasons:
             st.html('<div class="reasons"><p>Nobody falls under these rules.</p></div>')
         else:
@@ -211,7 +199,7 @@ MAX_LISTED = 500
 
 
 def show_people(study: Study) -> None:
-    """A table of people, the button that deletes one, and what was deleted."""
+    """Show a table of raters, the form that deletes one, and what was deleted."""
     ratings = access.load_ratings(study)
     table = _people_table(study, ratings)
     if table.empty and not access.get_store().deletions(study.name):
@@ -234,15 +222,15 @@ def show_people(study: Study) -> None:
     if not simulated and not table.empty:
         with st.popover("Delete one person's data", icon=":material/person_remove:"):
             _delete_people(study, list(table["Who"]))
-    for each in access.get_store().deletions(study.name):
-        if each.what == "rater":
-            reason = f" Reason given: {each.reason}." if each.reason else ""
-            gone = f"{each.deleted_at:%d %B %Y}: one person's data were deleted on request"
-            st.html(caption_html(f"{gone} ({markup.count_noun(each.answers, 'answer')}).{reason}"))
+    for deletion in access.get_store().deletions(study.name):
+        if deletion.what == "rater":
+            reason = f" Reason given: {deletion.reason}." if deletion.reason else ""
+            gone = f"{deletion.deleted_at:%d %B %Y}: one person's data were deleted on request"
+            st.html(caption_html(f"{gone} ({markup.count_noun(deletion.answers, 'answer')}).{reason}"))
 
 
 def _people_table(study: Study, ratings: pd.DataFrame) -> pd.DataFrame:
-    enrolled = {each.rater: each for each in access.get_store().raters(study.name)}
+    enrolled = {rater.rater: rater for rater in access.get_store().raters(study.name)}
     groups = ratings.groupby("rater")
     trials = groups["stimulus"].nunique()
     times = groups["reaction_time_ms"].median()
@@ -299,7 +287,7 @@ STIMULUS_ORDERS = {"split": "most split", "clear": "most agreed", "votes": "most
 
 
 def show_stimuli(study: Study, left_out: Exclusions) -> None:
-    """A page of faces in the chosen order; pressing one opens its votes. left_out: whose answers are not counted."""
+    """Show a page of faces in the chosen order; pressing one opens its votes. left_out: the raters who are not counted."""
     stimuli = access.load_stimuli(study)
     st.subheader("What was said of each", anchor=False)
     if not stimuli:
@@ -317,36 +305,36 @@ def show_stimuli(study: Study, left_out: Exclusions) -> None:
     ratings = left_out.filter(access.load_ratings(study))
     votes = _count_votes(study, ratings)
     ordered = _order_stimuli(stimuli, votes, str(order))
-    shown = ordered[paginate(len(ordered), PAGE_SIZE, "page", bind="query-params")]
-    tiles = [_stimulus_tile(study, each, votes.get(each.stimulus, {})) for each in shown]
+    page = ordered[paginate(len(ordered), PAGE_SIZE, "page", bind="query-params")]
+    tiles = [_stimulus_tile(study, stimulus, votes.get(stimulus.stimulus, {})) for stimulus in page]
     components.show_faces(
         [components.FaceGroup(tiles, columns=TILES_ACROSS)], key="stimuli", on_pick=_select_stimulus, layout="rows", tile="11rem"
     )
     st.html(caption_html("Answers of people whom the rules above leave out are not counted here."))
-    chosen = next((each for each in stimuli if each.stimulus == st.query_params.get("stimulus")), None)
+    chosen = next((stimulus for stimulus in stimuli if stimulus.stimulus == st.query_params.get("stimulus")), None)
     if chosen is not None:
         _show_stimulus_dialog(study, chosen, ratings)
 
 
 def _count_votes(study: Study, ratings: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """stimulus -> answer -> votes, of the main question."""
+    """Votes of the main question: stimulus -> answer -> number."""
     task = "identity" if study.plan.kind == "identity" else "emotion"
     rows = ratings[ratings["task"] == task]
     counted = rows.groupby(["stimulus", "value"], sort=False).size().reset_index(name="votes")
-    found: dict[str, dict[str, int]] = {}
+    votes: dict[str, dict[str, int]] = {}
     for stimulus, value, number in counted.itertuples(index=False):
-        found.setdefault(str(stimulus), {})[str(value)] = int(number)
-    return found
+        votes.setdefault(str(stimulus), {})[str(value)] = int(number)
+    return votes
 
 
 def _order_stimuli(stimuli: list[Stimulus], votes: dict[str, dict[str, int]], order: str) -> list[Stimulus]:
     if order == "as-made":
         return stimuli
 
-    def rank(each: Stimulus) -> tuple[float, ...]:
-        said = votes.get(each.stimulus, {})
-        total = sum(said.values())
-        top = max(said.values(), default=0) / total if total else 0.0
+    def rank(stimulus: Stimulus) -> tuple[float, ...]:
+        answers = votes.get(stimulus.stimulus, {})
+        total = sum(answers.values())
+        top = max(answers.values(), default=0) / total if total else 0.0
         if order == "votes":
             return (-total,)
         return (float(total == 0), top if order == "split" else -top, -total)
@@ -354,26 +342,28 @@ def _order_stimuli(stimuli: list[Stimulus], votes: dict[str, dict[str, int]], or
     return sorted(stimuli, key=rank)
 
 
-def _stimulus_tile(study: Study, shown: Stimulus, said: dict[str, int]) -> components.Tile:
-    total = sum(said.values())
-    image = shown.images[-1] if shown.images else ""
+def _stimulus_tile(study: Study, stimulus: Stimulus, answers: dict[str, int]) -> components.Tile:
+    total = sum(answers.values())
+    image = stimulus.images[-1] if stimulus.images else ""
     if total:
-        best = max(said, key=lambda value: said[value])
-        told = f"{markup.IDENTITY_ANSWERS.get(best, best)}: {said[best]:,} of {total:,}"
+        best = max(answers, key=lambda value: answers[value])
+        words = f"{markup.IDENTITY_ANSWERS.get(best, best)}: {answers[best]:,} of {total:,}"
     else:
-        told = "no votes yet" if not study.published else _published_values(shown)
-    title = markup.describe_stimulus(shown)
+        words = "no votes yet" if not study.published else _published_values(stimulus)
+    title = markup.describe_stimulus(stimulus)
     return components.Tile(
-        shown.stimulus,
-        access.study_picture_url(study.token, image) if access.has_pictures(study, shown) else _placeholder_url(shown.stimulus),
-        f"Generated face, {title}; {told}" if title else told,
+        stimulus.stimulus,
+        access.study_picture_url(study.token, image)
+        if access.has_pictures(study, stimulus)
+        else _placeholder_url(stimulus.stimulus),
+        f"Generated face, {title}; {words}" if title else words,
         title=title,
-        words=told,
+        words=words,
     )
 
 
 def _placeholder_url(name: str) -> str:
-    """In place of a picture that the library does not hold: its name."""
+    """The address of a picture with a stimulus's name, where the library does not hold its picture."""
     text = html.escape(name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}…")
     picture = (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 160"><rect width="160" height="160" fill="#8b8b8b"/>'
@@ -382,8 +372,8 @@ def _placeholder_url(name: str) -> str:
     return f"data:image/svg+xml,{quote(picture)}"
 
 
-def _published_values(shown: Stimulus) -> str:
-    means = shown.details.get("published", {})
+def _published_values(stimulus: Stimulus) -> str:
+    means = stimulus.details.get("published", {})
     rate = means.get("identity")
     return f"{100 * rate:.0f} % saw one person" if isinstance(rate, float | int) and rate == rate else "published means"
 
@@ -397,21 +387,21 @@ def _clear_stimulus() -> None:
 
 
 @st.dialog("What was said of it", width="large", on_dismiss=_clear_stimulus)
-def _show_stimulus_dialog(study: Study, shown: Stimulus, ratings: pd.DataFrame) -> None:
-    rows = ratings[ratings["stimulus"] == shown.stimulus]
+def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFrame) -> None:
+    rows = ratings[ratings["stimulus"] == stimulus.stimulus]
     pictures, facts = st.columns([6, 5], gap="large")
     with pictures:
-        captions = ("The base", "The sample") if len(shown.images) == 2 else ("The face",)
+        captions = ("The base", "The sample") if len(stimulus.images) == 2 else ("The face",)
         figures = "".join(
             f'<figure><img src="{html.escape(access.study_picture_url(study.token, image))}" alt="{caption}, a generated face">'
             f"<figcaption>{caption}</figcaption></figure>"
-            for image, caption in zip(shown.images if access.has_pictures(study, shown) else (), captions, strict=False)
+            for image, caption in zip(stimulus.images if access.has_pictures(study, stimulus) else (), captions, strict=False)
         )
-        empty = f'<div class="portrait-empty">{html.escape(shown.stimulus)}: its picture is not in the library.</div>'
-        st.html(f'<div class="{"pair" if len(shown.images) == 2 else "single"}">{figures}</div>' if figures else empty)
+        empty = f'<div class="portrait-empty">{html.escape(stimulus.stimulus)}: its picture is not in the library.</div>'
+        st.html(f'<div class="{"pair" if len(stimulus.images) == 2 else "single"}">{figures}</div>' if figures else empty)
     with facts:
-        expected = f"; expected: {markup.IDENTITY_ANSWERS.get(shown.expected, shown.expected)}" if shown.expected else ""
-        st.html(intro_html(f"{markup.describe_stimulus(shown).capitalize()}{expected}."))
+        expected = f"; expected: {markup.IDENTITY_ANSWERS.get(stimulus.expected, stimulus.expected)}" if stimulus.expected else ""
+        st.html(intro_html(f"{markup.describe_stimulus(stimulus).capitalize()}{expected}."))
         main = rows[rows["task"] != "similarity"]
         if main.empty:
             st.html(caption_html("Nobody whose answers count has seen it yet."))
@@ -429,7 +419,7 @@ def _show_stimulus_dialog(study: Study, shown: Stimulus, ratings: pd.DataFrame) 
 
 
 def _show_raw_votes(rows: pd.DataFrame) -> None:
-    """Every single vote."""
+    """Show a table of all votes."""
     table = pd.DataFrame(
         {
             "Who": rows["rater"],
@@ -444,7 +434,7 @@ def _show_raw_votes(rows: pd.DataFrame) -> None:
 
 
 def show_study(name: str) -> None:
-    """The study of the address."""
+    """Show the study with a name."""
     if st.button("All studies", type="tertiary", icon=":material/arrow_back:", key="back"):
         st.query_params.clear()
         st.rerun()
@@ -468,9 +458,9 @@ def show_study(name: str) -> None:
         )
     else:
         _show_link(study)
-    found = show_overview(study)
+    overview = show_overview(study)
     st.space("medium")
-    show_stimuli(study, found.exclusions)
+    show_stimuli(study, overview.exclusions)
     st.space("medium")
     show_people(study)
     st.space("medium")
@@ -479,7 +469,7 @@ def show_study(name: str) -> None:
 
 
 def make_rater_link(study: Study) -> str:
-    """The link for raters, as seen from the browser that asks."""
+    """The link for raters, with the host under which the visitor reached this server."""
     parts = urlsplit(st.context.url or "")
     origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
     return f"{origin}/{navigation.TAKE_PART.url}?study={study.token}"
@@ -516,7 +506,7 @@ def _set_closed(name: str, closed: bool) -> None:
 
 
 def _show_deletion(study: Study) -> None:
-    """Deleting all of it."""
+    """Show the form that deletes the study."""
     with st.expander("Delete this study", icon=":material/delete:"):
         st.html(intro_html("This deletes its faces' votes, everybody's answers and the link, and cannot be undone."))
         typed = st.text_input(f"Type the study's name to confirm: {study.name}", key="delete-name", width=420)

@@ -26,9 +26,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import softmax
-from scipy.stats import norm
 
 from core.models.emotions import EMOTIONS
 from core.sampling.configuration import numpy_generator, sample_seed
@@ -143,7 +142,7 @@ class IdentityObserver:
 
     def p_same(self, dissimilarity: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """The probability of 'same person' when attentive."""
-        p: NDArray[np.float64] = norm.cdf((self.criterion - np.asarray(dissimilarity, np.float64)) * self.sensitivity)
+        p: NDArray[np.float64] = scipy.stats.norm.cdf((self.criterion - np.asarray(dissimilarity, np.float64)) * self.sensitivity)
         return self.lapse / 2 + (1 - self.lapse) * p
 
     def answers(self, stimulus: str, dissimilarity: float) -> TrialAnswers:
@@ -233,7 +232,7 @@ class EmotionObserver:
 
     def probabilities(self, evidence: Array) -> Array:
         """(N, 6) evidence -> (N, 6) probabilities of the answers when attentive."""
-        seen = softmax(self.acuity * np.asarray(evidence, np.float64), axis=1) @ np.array(self.confusion)
+        seen = scipy.special.softmax(self.acuity * np.asarray(evidence, np.float64), axis=1) @ np.array(self.confusion)
         leaning = seen * np.exp(self.bias)
         p: Array = self.lapse / len(EMOTIONS) + (1 - self.lapse) * leaning / leaning.sum(axis=1, keepdims=True)
         return p
