@@ -182,7 +182,9 @@ def test_a_real_run_is_judged_as_the_reference_says_and_reported(tmp_path, capsy
     for name in configuration.classifiers:
         middle, verdict = ("", "passed_filter") if name == configuration.steerer else (f"{name}_", f"passed_{name}")
         logits = made.samples[[f"logit_{middle}{emotion}" for emotion in EMOTIONS]].to_numpy()
-        assert made.samples[verdict].tolist() == reference.exceeds_percentiles(name, logits, configuration.pair).all(axis=1).tolist()
+        assert (
+            made.samples[verdict].tolist() == reference.exceeds_percentiles(name, logits, configuration.pair).all(axis=1).tolist()
+        )
         p = made.samples[[f"p_{middle}{emotion}" for emotion in EMOTIONS]].to_numpy()
         assert np.allclose(p, softmax(logits, axis=1))
     assert main(["report", str(place), "--json"]) == 0

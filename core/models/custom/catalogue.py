@@ -195,9 +195,7 @@ class CustomModel:
     weights_licence: str = ""
     data_licence: str = ""
     added: str = ""  # ISO date
-    facts: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # attributes of the model, for pages that do not load it
+    facts: Mapping[str, Any] = field(default_factory=dict)  # attributes of the model, for pages that do not load it
 
 
 def models_path() -> Path:
