@@ -278,8 +278,14 @@ async def expire_sessions() -> None:
 
 
 PRELOADED_MODULES = (
-    "core.analysis.study_data",  # SciPy, statsmodels
-    "core.figures.contents",  # Plotly, scikit-learn
+    "scipy.sparse",
+    "scipy.stats",
+    "statsmodels.stats.proportion",
+    "statsmodels.stats.multitest",
+    "sklearn.metrics",
+    "plotly.graph_objects",
+    "core.analysis.study_data",
+    "core.figures.contents",
     "core.figures.compare",
     "core.figures.alignment",
     "core.figures.identity_alignment",
