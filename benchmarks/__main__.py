@@ -59,12 +59,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _choose_sizes(arguments: argparse.Namespace, suite: Any) -> Any:
     """The suite's amounts of work with the options that were given. Raises LiminalError for one that it has no use for."""
     sizes = suite.QUICK if arguments.quick else suite.FULL
-    known = {field.name for field in fields(sizes)}
+    names = {field.name for field in fields(sizes)}
     options = {name: getattr(arguments, name) for name in (*COUNTS, *GENERATORS, "full")}
     changes = {name: value for name, value in options.items() if value is not None}
     for name, value in changes.items():
         option = f"--{name.replace('_', '-')}"
-        if name not in known:
+        if name not in names:
             raise LiminalError(f"{option} is no option of the suite {arguments.suite}; 'python -m benchmarks --help' lists them.")
         if name in COUNTS and value < 1:
             raise LiminalError(f"{option} must be at least 1; it is {value}.")

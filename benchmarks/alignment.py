@@ -54,7 +54,7 @@ QUICK = AlignmentSizes(images=160, people=8, answers=960, measured_pictures=4)
 class _ClassifierInputs:
     """A classifier's inputs of all images and plain faces; seconds of looking at all of each."""
 
-    given: Inputs
+    tensors: Inputs
     images_s: float
     reference_s: float
 
@@ -72,36 +72,36 @@ def _measure_group(name: str, folder: Path, sizes: AlignmentSizes) -> dict[str, 
     from core.alignment.networks import load_learner
 
     configuration = AlignmentConfiguration(classifiers=(name,))
-    looked = _collect_inputs(name, configuration.reference_faces, sizes)
-    sources = Sources(lambda classifier, progress: looked.given, load_learner)
+    inputs = _collect_inputs(name, configuration.reference_faces, sizes)
+    sources = Sources(lambda classifier, progress: inputs.tensors, load_learner)
     answers = _simulate_answers(sizes)
     labels = load_reference_labels(GENERATOR, configuration.reference_faces)
     alignment = open_alignment("bench", configuration, answers, split_answers(answers, configuration), labels, sources, folder)
     whole = sizes.full or name == MLP
     learns = _time(lambda: train.train_group(alignment)) if whole else _time_epochs(alignment, name, sizes, together=True)
-    found = {
-        "pictures_s": round(looked.images_s, 1),
-        "plain_faces_s": round(looked.reference_s, 1),
+    figures = {
+        "pictures_s": round(inputs.images_s, 1),
+        "plain_faces_s": round(inputs.reference_s, 1),
         "learning_s": round(learns, 1),
-        "minutes": round((looked.images_s + looked.reference_s + learns) / 60, 2),
+        "minutes": round((inputs.images_s + inputs.reference_s + learns) / 60, 2),
         "aim_minutes": MINUTES[name],
         "pictures_scaled_from": None if sizes.full else sizes.measured_pictures,
         "learning_scaled_from_share": None if whole else sizes.measured_share,
-        "inputs_looked_at_anew_each_epoch": round(_estimate_slowdown(looked, learns, configuration.epochs), 1),
+        "inputs_looked_at_anew_each_epoch": round(_estimate_slowdown(inputs, learns, configuration.epochs), 1),
     }
     if name == MLP:
         rater = alignment.split.eligible_raters[0]
-        found["individual_s"] = round(_time(lambda: train.train_individual(alignment, name, rater)), 2)
-        found["individual_answers"] = len(alignment.split.person(rater)[0])
+        figures["individual_s"] = round(_time(lambda: train.train_individual(alignment, name, rater)), 2)
+        figures["individual_answers"] = len(alignment.split.person(rater)[0])
     else:
         together = learns if not whole else _time_epochs(alignment, name, sizes, together=True)
-        found["a_row_an_answer"] = round(_time_epochs(alignment, name, sizes, together=False) / together, 1)
-    return found
+        figures["a_row_an_answer"] = round(_time_epochs(alignment, name, sizes, together=False) / together, 1)
+    return figures
 
 
-def _estimate_slowdown(looked: _ClassifierInputs, learns: float, epochs: int) -> float:
+def _estimate_slowdown(inputs: _ClassifierInputs, learns: float, epochs: int) -> float:
     """How many times as long a run takes whose epochs look at the pictures anew, instead of keeping what was read."""
-    look = looked.images_s + looked.reference_s
+    look = inputs.images_s + inputs.reference_s
     return (epochs * look + learns) / (look + learns)
 
 
@@ -115,23 +115,23 @@ def _collect_inputs(name: str, faces: int, sizes: AlignmentSizes) -> _Classifier
 
     maker = registry.load(GENERATOR, "generator")
     prepare_inputs(name, torch.rand(2, 3, maker.image_size, maker.image_size))  # loaded before anything is timed
-    known: dict[str, list[Tensor]] = {"images": [], "reference": []}
+    prepared: dict[str, list[Tensor]] = {"images": [], "reference": []}
     seconds = {"making": 0.0, "images": 0.0, "reference": 0.0}
-    for kind, wanted in (("images", sizes.images), ("reference", faces)):
-        count = wanted if sizes.full else sizes.measured_pictures
+    for kind, total in (("images", sizes.images), ("reference", faces)):
+        count = total if sizes.full else sizes.measured_pictures
         seeds = [sample_seed(SEED, kind, index) for index in range(count)]
         for start in range(0, count, IMAGES_PER_BATCH):
             began = time.perf_counter()
             with torch.inference_mode():
-                shown = quantise(maker.decode(maker.sample(seeds[start : start + IMAGES_PER_BATCH])))
-            made = time.perf_counter()
-            known[kind].append(prepare_inputs(name, shown))
+                pictures = quantise(maker.decode(maker.sample(seeds[start : start + IMAGES_PER_BATCH])))
+            decoded_at = time.perf_counter()
+            prepared[kind].append(prepare_inputs(name, pictures))
             # a study's pictures are there; plain faces are made from their seeds
-            seconds[kind] += (time.perf_counter() - (made if kind == "images" else began)) * wanted / count
+            seconds[kind] += (time.perf_counter() - (decoded_at if kind == "images" else began)) * total / count
 
-    def all_of(kind: str, wanted: int) -> Tensor:
-        rows = torch.cat(known[kind])
-        return rows[torch.arange(wanted) % len(rows)]
+    def all_of(kind: str, total: int) -> Tensor:
+        rows = torch.cat(prepared[kind])
+        return rows[torch.arange(total) % len(rows)]
 
     return _ClassifierInputs(
         Inputs(all_of("images", sizes.images), all_of("reference", faces)), seconds["images"], seconds["reference"]
@@ -145,7 +145,7 @@ def _time_epochs(alignment: Alignment, name: str, sizes: AlignmentSizes, *, toge
     from core.alignment.train import Schedule, TrainingRows, fine_tune
 
     c, answers = alignment.configuration, alignment.answers
-    given = alignment.sources.inputs(name, Progress())
+    inputs_read = alignment.sources.inputs(name, Progress())
     learned, judged = (_subsample_answers(answers, rows, sizes.measured_share) for rows in alignment.split.group())
 
     def rows_of(places: IndexArray) -> TrainingRows:
@@ -153,8 +153,8 @@ def _time_epochs(alignment: Alignment, name: str, sizes: AlignmentSizes, *, toge
         return TrainingRows.by_image(image, emotion, len(answers.images)) if together else TrainingRows.single(image, emotion)
 
     plain = np.flatnonzero(~alignment.reference_held)
-    reference = TrainingRows(plain + len(given.images), alignment.labels.labels[plain], np.ones(len(plain)))
-    inputs, network = torch.cat([given.images, given.reference]), alignment.sources.learner(name)
+    reference = TrainingRows(plain + len(inputs_read.images), alignment.labels.labels[plain], np.ones(len(plain)))
+    inputs, network = torch.cat([inputs_read.images, inputs_read.reference]), alignment.sources.learner(name)
     schedule = Schedule(epochs=1, batch=c.batch, rate=c.rate, seed=c.seed, part=c.part)
     rows, looked_at = rows_of(learned), rows_of(judged)
 
@@ -198,28 +198,28 @@ def as_text(figures: dict[str, Any]) -> str:
     lines = [
         f"Learning from {figures['answers']:,} simulated answers of {figures['people']} people to {figures['images']:,} images:"
     ]
-    for name, found in figures["group"].items():
+    for name, group in figures["group"].items():
         lines += [
-            f"  {name}: {found['minutes']:.1f} minutes (aim: {found['aim_minutes']})",
-            f"    looking at the pictures {found['pictures_s']:.0f} s, making and looking at plain faces "
-            f"{found['plain_faces_s']:.0f} s, learning {found['learning_s']:.0f} s",
-            *_describe_scaling(found),
-            f"    pictures looked at anew in each epoch would take {found['inputs_looked_at_anew_each_epoch']:.1f} times as long",
+            f"  {name}: {group['minutes']:.1f} minutes (aim: {group['aim_minutes']})",
+            f"    looking at the pictures {group['pictures_s']:.0f} s, making and looking at plain faces "
+            f"{group['plain_faces_s']:.0f} s, learning {group['learning_s']:.0f} s",
+            *_describe_scaling(group),
+            f"    pictures looked at anew in each epoch would take {group['inputs_looked_at_anew_each_epoch']:.1f} times as long",
         ]
-        if "individual_s" in found:
+        if "individual_s" in group:
             lines.append(
-                f"    an individual, {found['individual_answers']} answers: {found['individual_s']:.1f} s (aim: {INDIVIDUAL_S})"
+                f"    an individual, {group['individual_answers']} answers: {group['individual_s']:.1f} s (aim: {INDIVIDUAL_S})"
             )
-        if "a_row_an_answer" in found:
-            lines.append(f"    a row an answer instead of a row an image would take {found['a_row_an_answer']:.1f} times as long")
+        if "a_row_an_answer" in group:
+            lines.append(f"    a row an answer instead of a row an image would take {group['a_row_an_answer']:.1f} times as long")
     return "\n".join(lines)
 
 
-def _describe_scaling(found: dict[str, Any]) -> list[str]:
+def _describe_scaling(group: dict[str, Any]) -> list[str]:
     """What was measured in part."""
     parts = []
-    if found["pictures_scaled_from"]:
-        parts.append(f"pictures and faces from {found['pictures_scaled_from']} of each")
-    if found["learning_scaled_from_share"]:
-        parts.append(f"learning from one epoch on {found['learning_scaled_from_share']:.1%} of the images")
+    if group["pictures_scaled_from"]:
+        parts.append(f"pictures and faces from {group['pictures_scaled_from']} of each")
+    if group["learning_scaled_from_share"]:
+        parts.append(f"learning from one epoch on {group['learning_scaled_from_share']:.1%} of the images")
     return [f"    scaled: {'; '.join(parts)}"] if parts else []

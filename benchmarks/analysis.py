@@ -70,10 +70,10 @@ def build_synthetic_study(bases: int, *, answers: int = 10, seed: int = SEED) ->
     base = np.arange(n) // len(BASE)
     distance = random.uniform(0.0, 1.0, n)
     pairs = layout.assign(
-        pair_id=[f"p{place:08d}" for place in range(n)],
+        pair_id=[f"p{index:08d}" for index in range(n)],
         batch=base // 4,
-        base_id=[f"b{each}" for each in base],
-        sample_id=[f"s{place}" for place in range(n)],
+        base_id=[f"b{number}" for number in base],
+        sample_id=[f"s{index}" for index in range(n)],
         partner_id=None,
         direction=None,
         strategy=None,
@@ -83,7 +83,7 @@ def build_synthetic_study(bases: int, *, answers: int = 10, seed: int = SEED) ->
     )
     pair = np.repeat(np.arange(n), answers)
     rater = (base[pair] // 4) * answers + np.tile(np.arange(answers), n)
-    names = np.array([f"rater-{each}" for each in range(rater.max() + 1)], object)
+    names = np.array([f"rater-{number}" for number in range(rater.max() + 1)], object)
     same = (random.random(len(pair)) < np.exp(-3 * distance[pair])).astype(int).astype(str)
     similar = np.clip(100 * (1 - distance[pair]) + 8 * random.normal(size=len(pair)), 0, 100).round().astype(int).astype(str)
     shared = {"rater": names[rater], "stimulus": pairs["pair_id"].to_numpy()[pair], "reaction_time_ms": 900.0}
@@ -100,14 +100,14 @@ def build_synthetic_study(bases: int, *, answers: int = 10, seed: int = SEED) ->
 
 def loop_kappa(decisions: pd.DataFrame, pairs: list[tuple[int, int]]) -> list[float]:
     """What one writes first: for each pair of columns drop what one of them lacks, then the three formulas."""
-    found = []
+    kappas = []
     for first, second in pairs:
         both = decisions.iloc[:, [first, second]].dropna()
         a, b = both.iloc[:, 0], both.iloc[:, 1]
         observed = (a == b).mean()
         expected = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
-        found.append(float("nan") if expected == 1 else float((observed - expected) / (1 - expected)))
-    return found
+        kappas.append(float("nan") if expected == 1 else float((observed - expected) / (1 - expected)))
+    return kappas
 
 
 def _consistency(sizes: AnalysisSizes) -> dict[str, Any]:
@@ -118,9 +118,9 @@ def _consistency(sizes: AnalysisSizes) -> dict[str, Any]:
     looped = [pairs[index] for index in random.permutation(len(pairs))[: sizes.looped_pairs]]
     table = pd.DataFrame(decisions.T)
     compute_kappas(decisions)
-    ours, found = _median(sizes.runs, lambda: compute_kappas(decisions))
+    ours, consistency = _median(sizes.runs, lambda: compute_kappas(decisions))
     theirs, expected = _median(1, lambda: loop_kappa(table, looped))
-    values = np.array([found.kappa[pair] for pair in looped])
+    values = np.array([consistency.kappa[pair] for pair in looped])
     theirs *= len(pairs) / len(looped)
     return {
         "raters": raters,
@@ -147,7 +147,7 @@ def _disagreement(pairs: pd.DataFrame, ratings: pd.DataFrame, runs: int) -> dict
 
 def _bootstrap(pairs: pd.DataFrame, ratings: pd.DataFrame, runs: int) -> dict[str, Any]:
     seconds, table = _median(runs, lambda: build_mean_table(pairs, ratings, THRESHOLDS))
-    cells = sum(len(each) if isinstance(each, dict) else isinstance(each, Estimate) for each in vars(table.rows[0]).values())
+    cells = sum(len(value) if isinstance(value, dict) else isinstance(value, Estimate) for value in vars(table.rows[0]).values())
     return {
         "pairs": len(pairs),
         "answers": len(ratings),
@@ -172,11 +172,11 @@ def _lpips(sizes: AnalysisSizes) -> dict[str, Any]:
     with torch.inference_mode():
         images = generator.decode(generator.sample(range(faces)))
         distance.all_pairs(images[:2])
-        ours, found = _median(sizes.runs, lambda: distance.all_pairs(images))
+        ours, distances = _median(sizes.runs, lambda: distance.all_pairs(images))
         pairs = np.stack(np.triu_indices(faces, 1), axis=1)
         looped = pairs[np.random.default_rng(SEED).permutation(len(pairs))[: sizes.looped_lpips]]
         theirs, expected = _median(1, lambda: [float(distance.distance(images[a, None], images[b, None])) for a, b in looped])
-    values = np.array([float(found[a, b]) for a, b in looped])
+    values = np.array([float(distances[a, b]) for a, b in looped])
     theirs *= len(pairs) / len(looped)
     return {
         "images": faces,
@@ -209,9 +209,11 @@ def as_text(figures: dict[str, Any]) -> str:
         f"{consistency['largest_difference']:.1e} at most",
     ]
     for name, aim in (("small", "150 ms"), ("large", "2 s")):
-        found = figures["disagreement"][name]
-        said = ", ".join(f"{gallery.replace('_', ' ')} {value:.0f} ms" for gallery, value in found["milliseconds"].items())
-        lines.append(f"Disagreement, {found['pairs']:,} pairs and {found['answers']:,} answers: {said} (to stay under: {aim})")
+        measured = figures["disagreement"][name]
+        times = ", ".join(f"{gallery.replace('_', ' ')} {value:.0f} ms" for gallery, value in measured["milliseconds"].items())
+        lines.append(
+            f"Disagreement, {measured['pairs']:,} pairs and {measured['answers']:,} answers: {times} (to stay under: {aim})"
+        )
     lines.append(
         f"Table 1, {bootstrap['cells']} cells, {bootstrap['resamples']:,} resamples of people and images, {bootstrap['answers']:,} "
         f"answers: {bootstrap['seconds']:.2f} s (to stay under: 2 s)"

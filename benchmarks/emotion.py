@@ -32,7 +32,7 @@ class EmotionSizes:
 
 
 FULL = EmotionSizes()
-QUICK = EmotionSizes(images=1, pairs=EMOTION_PAIRS[:2], live_images=2)
+QUICK = EmotionSizes(images=1, pairs=EMOTION_PAIRS[:1], live_images=2)
 
 
 def measure(sizes: EmotionSizes = FULL) -> dict[str, Any]:
@@ -101,21 +101,22 @@ def as_text(figures: dict[str, Any]) -> str:
         "equal seeds guided and not.",
         "Medians are of those that passed: raw (calibrated). Plain: a random face of the generator, mean over pairs.",
     ]
-    for name, found in figures["configurations"].items():
-        lines.append(f"\n{name} ({found['seconds']:.0f} s)")
-        for classifier, said in found["classifiers"].items():
-            guided, plain = said["guided"], figures["plain"][classifier]
+    for name, measured in figures["configurations"].items():
+        lines.append(f"\n{name} ({measured['seconds']:.0f} s)")
+        for classifier, shares in measured["classifiers"].items():
+            guided, plain = shares["guided"], figures["plain"][classifier]
             lines.append(
-                f"  {classifier:<14} guided {_format_percent(guided)}, worst {100 * said['worst_share']:.0f} % "
-                f"({' and '.join(said['worst_pair'])}); unguided {_format_percent(said['unguided'])}; plain {100 * plain:.1f} %, "
-                f"{guided['share'] / plain:.1f} times; |p1 - p2| {_format_number(said['p_median_gap'])} "
-                f"({_format_number(said['calibrated_median_gap'])}), p1 + p2 {_format_number(said['p_median_sum'])} "
-                f"({_format_number(said['calibrated_median_sum'])}); success {_format_percent(said['success'])}"
+                f"  {classifier:<14} guided {_format_percent(guided)}, worst {100 * shares['worst_share']:.0f} % "
+                f"({' and '.join(shares['worst_pair'])}); unguided {_format_percent(shares['unguided'])}; "
+                f"plain {100 * plain:.1f} %, {guided['share'] / plain:.1f} times; "
+                f"|p1 - p2| {_format_number(shares['p_median_gap'])} "
+                f"({_format_number(shares['calibrated_median_gap'])}), p1 + p2 {_format_number(shares['p_median_sum'])} "
+                f"({_format_number(shares['calibrated_median_sum'])}); success {_format_percent(shares['success'])}"
             )
-        faces = found["face_found"]
+        faces = measured["face_found"]
         lines.append(
             f"  face found: guided {_format_percent(faces['guided'])}, unguided {_format_percent(faces['unguided'])}; "
-            f"distance to the base under 0.6: {_format_percent(found['near_base'])} of all"
+            f"distance to the base under 0.6: {_format_percent(measured['near_base'])} of all"
         )
     prior = figures["prior"]
     better = prior["denoising_of_held_out"]

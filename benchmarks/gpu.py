@@ -147,12 +147,12 @@ def check_case(case: Case, device: torch.device) -> list[Row]:
     inputs = case.inputs(torch.Generator().manual_seed(SEED))
     expected = network(*inputs)
     network = to_device(network, device)
-    moved = [each.to(device) for each in inputs]
+    moved = [tensor.to(device) for tensor in inputs]
     rows = [compare("parity", case.name, network(*moved), expected, FLOAT32_LIMIT, "random weights")]
     if case.half is not None:
         network = to_half(network, case.half)
         if case.casts_inputs and not isinstance(network, StyleGAN2Pictures):
-            moved = [each.to(case.half) for each in moved]
+            moved = [tensor.to(case.half) for tensor in moved]
         note = f"random weights, {_short(case.half)}"
         rows.append(compare("half precision", case.name, network(*moved), expected, HALF_LIMITS[case.half], note))
     return rows
@@ -212,15 +212,15 @@ def check_search_path(device: torch.device) -> list[Row]:
     return [compare("half precision", "dcgan, search", fast, exact, limit, f"generator, {_short(precision)}")]
 
 
-def compare(check: str, name: str, found: Tensor, expected: Tensor, limit: float, note: str = "") -> Row:
+def compare(check: str, name: str, result: Tensor, expected: Tensor, limit: float, note: str = "") -> Row:
     """A row: the largest absolute difference, and ``limit`` times the largest value expected. NaN anywhere is a failure."""
-    here, there = found.detach().float().cpu(), expected.detach().float().cpu()
-    if here.shape != there.shape:
-        return Row(check, name, "failed", note=f"shape {tuple(here.shape)} instead of {tuple(there.shape)}")
-    if not bool(torch.isfinite(here).all() and torch.isfinite(there).all()):
+    values, reference = result.detach().float().cpu(), expected.detach().float().cpu()
+    if values.shape != reference.shape:
+        return Row(check, name, "failed", note=f"shape {tuple(values.shape)} instead of {tuple(reference.shape)}")
+    if not bool(torch.isfinite(values).all() and torch.isfinite(reference).all()):
         return Row(check, name, "failed", note=f"{note}: values that are not finite")
-    largest = float((here - there).abs().max())
-    allowed = limit * float(there.abs().max())
+    largest = float((values - reference).abs().max())
+    allowed = limit * float(reference.abs().max())
     return Row(check, name, "passed" if largest <= allowed else "failed", largest, allowed, "max abs difference", note)
 
 
@@ -252,7 +252,7 @@ def time_sdxl(device: torch.device, sizes: NetworkSizes) -> list[Row]:
         noised = torch.randn(1, sdxl_networks.LATENT_CHANNELS, sizes.latent, sizes.latent, dtype=dtype)
         context, pooled = torch.randn(1, sizes.tokens, sdxl.context, dtype=dtype), torch.randn(1, sdxl.pooled, dtype=dtype)
     rate = rows_per_second(lambda: decoder((noised - unet(noised, context, pooled)).float()), 1, device, sizes.seconds)
-    parameters = sum(each.numel() for network in (unet, decoder) for each in network.parameters())
+    parameters = sum(parameter.numel() for network in (unet, decoder) for parameter in network.parameters())
     source = "diffusers' classes" if sdxl_networks.has_diffusers() else "plain PyTorch"
     note = f"{source}, {parameters / 1e9:.2f} billion parameters, one step, {_short(dtype)}"
     name = f"SDXL-sized decoder, {sizes.latent * sdxl.scale} pixels"
@@ -263,12 +263,12 @@ def rows_per_second(work: Callable[[], object], rows: int, device: torch.device,
     """How often a second ``work``, which makes so many rows, makes one; timed for about so many seconds after one to warm up."""
     work()
     synchronise(device)
-    began, made = time.perf_counter(), 0
+    began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         work()
         synchronise(device)
-        made += rows
-    return made / (time.perf_counter() - began)
+        count += rows
+    return count / (time.perf_counter() - began)
 
 
 def synchronise(device: torch.device) -> None:
@@ -361,7 +361,7 @@ def check_engine(case: Case, device: torch.device, sizes: NetworkSizes) -> list[
     """Eight sessions that each ask for one row at a time, beside one that asks for all of them: rows a second, same bytes."""
     network = to_device(build(case, device), device)
     examples = case.inputs(torch.Generator().manual_seed(SEED))
-    shapes, widths = [each.shape[1:] for each in examples], [each[0].numel() for each in examples]
+    shapes, widths = [example.shape[1:] for example in examples], [example[0].numel() for example in examples]
     rows = torch.rand(STREAMS * sizes.requests, sum(widths), generator=torch.Generator().manual_seed(SEED)).to(device)
 
     def from_rows(flat: Tensor) -> Tensor:

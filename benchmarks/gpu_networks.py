@@ -110,8 +110,8 @@ def _network(module: str, name: str, *arguments: Any) -> Callable[[], nn.Module]
     """Make a network of ``core.models``; its module is imported then, as some of them need packages that may be missing."""
 
     def make() -> nn.Module:
-        made: nn.Module = getattr(importlib.import_module(f"core.models.{module}"), name)(*arguments)
-        return made
+        network: nn.Module = getattr(importlib.import_module(f"core.models.{module}"), name)(*arguments)
+        return network
 
     return make
 
@@ -120,8 +120,8 @@ def _resemotenet(share: int) -> nn.Module:
     """Of the published widths divided by ``share``."""
     module = importlib.import_module("core.models.custom.checkpoints")
     widths = [tuple(width // share for width in layers) for layers in ((64, 128, 256), (512, 1024, 2048), (1024, 512, 256))]
-    made: nn.Module = module.ResEmoteNetwork(module.ResEmoteSizes(widths[0], 16 // share, widths[1], (*widths[2], 7)))
-    return made
+    network: nn.Module = module.ResEmoteNetwork(module.ResEmoteSizes(widths[0], 16 // share, widths[1], (*widths[2], 7)))
+    return network
 
 
 STREAMED = ("DCGAN", "dlib ResNet", "U-ViT prior")
@@ -179,7 +179,7 @@ def build(case: Case, device: torch.device) -> nn.Module:
             for parameter in network.parameters():
                 if parameter.dim() > 1:  # He et al. 2015 (arXiv:1502.01852), equation 10
                     parameter.data.normal_(std=(2 / parameter[0].numel()) ** 0.5)
-    needed = sum(each.numel() * each.element_size() for each in network.parameters())
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
     if case.large and 1.5 * needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         raise MemoryError  # else the system would end the process
     return network.to("cpu")

@@ -89,7 +89,7 @@ class PaperStack:
         return None if chip is None else np.array(self.network.compute_face_descriptor(chip))
 
     def search(
-        self, start: NDArray[np.float32], wanted: NDArray[np.float64], configuration: IdentityConfiguration, seed: int
+        self, start: NDArray[np.float32], target: NDArray[np.float64], configuration: IdentityConfiguration, seed: int
     ) -> tuple[float, int, float]:
         """CMA-ES from one start -> best distance, evaluations, seconds."""
         import cma  # after core.sampling.search, which silences what its import has to say about plots
@@ -106,8 +106,8 @@ class PaperStack:
         strategy = cma.CMAEvolutionStrategy(start.astype(np.float64), configuration.sigma, options)
         for _ in range(configuration.iterations):
             candidates = strategy.ask()
-            found = [self.descriptor(candidate) for candidate in candidates]
-            distances = [NO_FACE_PENALTY if vector is None else float(np.linalg.norm(vector - wanted)) for vector in found]
+            vectors = [self.descriptor(candidate) for candidate in candidates]
+            distances = [NO_FACE_PENALTY if vector is None else float(np.linalg.norm(vector - target)) for vector in vectors]
             strategy.tell(candidates, distances)
             evaluations += len(candidates)
             best = min(best, *distances)
@@ -146,10 +146,10 @@ def _search(generator: Generator, recogniser: DlibRecogniser, paper: PaperStack,
     latents = _with_faces(generator, recogniser, count + 1)
     base, starts = latents[:1], latents[1:].numpy()
     with torch.inference_mode():
-        wanted = recogniser.embed(generator.decode(base))[0]
+        base_vector = recogniser.embed(generator.decode(base))[0]
     seeds = [sample_seed(SEED, "bench", index) for index in range(count)]
-    ours = search.search_descriptor(starts, wanted, generator, recogniser, configuration, seeds=seeds)
-    target = wanted.double().numpy()
+    ours = search.search_descriptor(starts, base_vector, generator, recogniser, configuration, seeds=seeds)
+    target = base_vector.double().numpy()
     theirs = [paper.search(starts[index], target, configuration, seeds[index]) for index in range(runs)]
     paper_rate = sum(evaluations for _, evaluations, _ in theirs) / sum(seconds for _, _, seconds in theirs)
     final = [ours.runs[index].results[0].distance for index in range(count)]
@@ -170,15 +170,15 @@ def _search(generator: Generator, recogniser: DlibRecogniser, paper: PaperStack,
 
 def _with_faces(generator: Generator, recogniser: DlibRecogniser, count: int) -> torch.Tensor:
     """The first ``count`` latents, by seed, in whose images a face is found."""
-    found: list[torch.Tensor] = []
+    rows: list[torch.Tensor] = []
     seed = SEED * 1000
-    while len(found) < count:
+    while len(rows) < count:
         latents = generator.sample(range(seed, seed + 16))
         with torch.inference_mode():
             shows = recogniser.find_faces(generator.decode(latents)).found
-        found += list(latents[shows])
+        rows += list(latents[shows])
         seed += 16
-    return torch.stack(found[:count])
+    return torch.stack(rows[:count])
 
 
 def _slider_step(name: str, steps: int) -> float:

@@ -56,8 +56,8 @@ def _run_in_subprocess(*command: str, **environment: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", __name__, *command], stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **environment}
     )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
 
 
 def _identity(sizes: DataSetSizes) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _identity(sizes: DataSetSizes) -> dict[str, Any]:
     from core.sampling.configuration import IdentityConfiguration
     from core.sampling.datasets.plan import Piece
 
-    found: dict[str, Any] = {"iterations": sizes.iterations}
+    figures: dict[str, Any] = {"iterations": sizes.iterations}
     for strategy in ("cmaes", "gradient"):
         usual = IdentityConfiguration(
             generator=sizes.generator,
@@ -76,24 +76,24 @@ def _identity(sizes: DataSetSizes) -> dict[str, Any]:
         )
         configuration = usual if strategy == "cmaes" else replace(usual, strategy="gradient", recogniser=_differentiable())
         Piece(0, replace(configuration, iterations=1)).make()
-        made = Piece(0, configuration, 1)
+        piece = Piece(0, configuration, 1)
         began = time.perf_counter()
-        result = made.make()
+        result = piece.make()
         seconds, taken = time.perf_counter() - began, result.manifest["seconds"]
         optimized = int((result.pairs["sample_type"] == "optimized").sum())
-        found[strategy] = {
+        figures[strategy] = {
             "recogniser": configuration.recogniser,
             "batch_s": seconds,
-            "searches": made.searches,
+            "searches": piece.searches,
             "optimized": optimized,
-            "search_s": taken["search"] / made.searches,
+            "search_s": taken["search"] / piece.searches,
             "other_image_s": (seconds - taken["search"]) / len(result.images),
             "image_s": seconds / len(result.images),
             "optimized_s": seconds / optimized,
-            "bytes_an_image": _measure_stored_bytes(made, result) / len(result.images),
+            "bytes_an_image": _measure_stored_bytes(piece, result) / len(result.images),
             "device": result.manifest["device"],
         }
-    return found
+    return figures
 
 
 def _differentiable() -> str:
@@ -105,20 +105,20 @@ def _differentiable() -> str:
 def _emotion(images: int, generator: str) -> dict[str, Any]:
     from core.sampling.datasets.plan import Piece
 
-    found: dict[str, Any] = {"images": images}
+    figures: dict[str, Any] = {"images": images}
     for strategy in ("two-stage", "direct"):
         configuration = EmotionConfiguration("surprise", "fear", count=images, strategy=strategy, generator=generator)
         Piece(0, configuration, stop=min(4, images)).make()
         began = time.perf_counter()
         Piece(0, configuration, stop=images).make()
-        found[strategy] = {"image_s": (time.perf_counter() - began) / images}
-    return found
+        figures[strategy] = {"image_s": (time.perf_counter() - began) / images}
+    return figures
 
 
-def _measure_stored_bytes(piece: Any, made: Any) -> int:
+def _measure_stored_bytes(piece: Any, result: Any) -> int:
     from core.sampling.datasets.storage import encode_piece
 
-    return sum(len(content) for content in encode_piece(piece, made, 0.0).values())
+    return sum(len(content) for content in encode_piece(piece, result, 0.0).values())
 
 
 def estimate_million(batch_s: float, optimized: int, workers: int = 1) -> dict[str, float]:
@@ -155,13 +155,13 @@ def build_synthetic_data_set(folder: Path, rows: int, *, seed: int = 0) -> None:
         held = [min(TOGETHER, left - start) for start in range(0, left, TOGETHER)]
         with open_atomic(folder / path) as file:
             into = None
-            for place, size in enumerate(held):
-                table = _draw_synthetic_columns(random, columns, size, pair, number * PIECES_A_PART + place)
+            for index, size in enumerate(held):
+                table = _draw_synthetic_columns(random, columns, size, pair, number * PIECES_A_PART + index)
                 names = table["sample_id"].to_pylist()
                 latents = random.normal(size=(size, 16)).astype(np.float32)
                 table = table.append_column("latent", pa.array(list(latents), pa.list_(pa.float32())))
-                shown = [{"bytes": pictures[int(name[:2], 16) % 64], "path": f"{name}.png"} for name in names]
-                table = table.append_column("image", pa.array(shown, IMAGE))
+                images = [{"bytes": pictures[int(name[:2], 16) % 64], "path": f"{name}.png"} for name in names]
+                table = table.append_column("image", pa.array(images, IMAGE))
                 into = into or open_parquet_writer(file, table.schema)
                 into.write_table(table)
             if into is not None:
@@ -188,7 +188,7 @@ def _draw_synthetic_columns(
     import pyarrow as pa
 
     names = [random.bytes(10).hex() for _ in range(size)]
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "sample_id": names,
         "kind": ["emotion"] * size,
         "seed": random.integers(0, 2**62, size),
@@ -200,11 +200,11 @@ def _draw_synthetic_columns(
     }
     for prefix in {name.removesuffix(EMOTIONS[0]) for name in columns if name.startswith("p_") and name.endswith(EMOTIONS[0])}:
         shares = random.dirichlet(np.ones(len(EMOTIONS)), size)
-        told |= {f"{prefix}{emotion}": shares[:, place] for place, emotion in enumerate(EMOTIONS)}
+        values |= {f"{prefix}{emotion}": shares[:, index] for index, emotion in enumerate(EMOTIONS)}
     for name, kind in columns.items():
-        if name not in told:
-            told[name] = random.random(size) < 0.5 if kind == "boolean" else random.random(size)
-    return pa.table({**{name: told[name] for name in columns}, "piece": np.full(size, piece)})
+        if name not in values:
+            values[name] = random.random(size) < 0.5 if kind == "boolean" else random.random(size)
+    return pa.table({**{name: values[name] for name in columns}, "piece": np.full(size, piece)})
 
 
 def _measure_queries(rows: int) -> dict[str, Any]:
@@ -213,9 +213,9 @@ def _measure_queries(rows: int) -> dict[str, Any]:
         began = time.perf_counter()
         build_synthetic_data_set(Path(folder), rows)
         seconds = time.perf_counter() - began
-        looked = _run_in_subprocess("look", folder)
+        measured = _run_in_subprocess("look", folder)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-        return {"rows": rows, "made_s": seconds, "bytes": size, **looked}
+        return {"rows": rows, "made_s": seconds, "bytes": size, **measured}
 
 
 def time_page_queries(folder: Path) -> dict[str, Any]:
@@ -243,9 +243,9 @@ def time_page_queries(folder: Path) -> dict[str, Any]:
     timed("axes of the whole (2,048 faces)", lambda: data.latents(large.spread_places(data, "emotion", 2048).tolist()))
     timed("sums over all", lambda: large.summarise_types(data, everything))
     timed("ranking: first 18", lambda: large.rank_rows(data, everything, rivals, 0, 18))
-    known = timed("ranking: how many", lambda: large.count_rankable(data, everything, rivals))
-    timed("ranking: 18 of the middle", lambda: large.rank_rows(data, everything, rivals, known // 2, 18, of=known))
-    timed("ranking: last 18", lambda: large.rank_rows(data, everything, rivals, max(known - 18, 0), 18, of=known))
+    count = timed("ranking: how many", lambda: large.count_rankable(data, everything, rivals))
+    timed("ranking: 18 of the middle", lambda: large.rank_rows(data, everything, rivals, count // 2, 18, of=count))
+    timed("ranking: last 18", lambda: large.rank_rows(data, everything, rivals, max(count - 18, 0), 18, of=count))
     names = last["sample_id"].tolist()[:24]
     timed("24 pictures", lambda: [data.picture(name) for name in names])
     return {"ms": times, "memory_before_mb": before, "memory_most_mb": _measure_peak_memory()}
@@ -261,19 +261,20 @@ def as_text(figures: dict[str, Any]) -> str:
     """For people."""
     lines = [f"One worker, one thread, {figures['generator']}; searches of at most {figures['identity']['iterations']} iterations:"]
     for strategy in ("cmaes", "gradient"):
-        found = figures["identity"][strategy]
+        measured = figures["identity"][strategy]
         lines += [
-            f"  identity, {strategy} through {found['recogniser']} on {found['device']}: {found['search_s']:.2f} s a search, "
-            f"{found['other_image_s']:.3f} s an image for all else, {found['image_s']:.3f} s an image in all; "
-            f"{found['bytes_an_image'] / 1000:.1f} kB an image",
+            f"  identity, {strategy} through {measured['recogniser']} on {measured['device']}: "
+            f"{measured['search_s']:.2f} s a search, "
+            f"{measured['other_image_s']:.3f} s an image for all else, {measured['image_s']:.3f} s an image in all; "
+            f"{measured['bytes_an_image'] / 1000:.1f} kB an image",
         ]
     for strategy in ("two-stage", "direct"):
         lines.append(f"  emotion, {strategy}: {figures['emotion'][strategy]['image_s']:.2f} s an image")
     for strategy in ("cmaes", "gradient"):
-        found = figures["identity"][strategy]
-        needs = estimate_million(found["batch_s"], found["optimized"])
+        measured = figures["identity"][strategy]
+        needs = estimate_million(measured["batch_s"], measured["optimized"])
         lines.append(
-            f"A million optimized samples, {strategy}: {needs['batches']:,.0f} batches ({found['optimized']} each), "
+            f"A million optimized samples, {strategy}: {needs['batches']:,.0f} batches ({measured['optimized']} each), "
             f"{needs['worker_hours']:,.0f} hours of such a worker; with N of them that, divided by N."
         )
     lines.append(
@@ -289,7 +290,7 @@ def as_text(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    asked, *values = sys.argv[1:]
+    action, *values = sys.argv[1:]
     print(
-        json.dumps(time_page_queries(Path(values[0])) if asked == "look" else measure_work(DataSetSizes(**json.loads(values[0]))))
+        json.dumps(time_page_queries(Path(values[0])) if action == "look" else measure_work(DataSetSizes(**json.loads(values[0]))))
     )

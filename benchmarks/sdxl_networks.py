@@ -71,8 +71,8 @@ class DiffusersUNet(nn.Module):
         network_class: Any = UNet2DConditionModel
         self.unet = network_class(
             block_out_channels=sizes.channels,
-            down_block_types=["DownBlock2D" if each else "CrossAttnDownBlock2D" for each in flat],
-            up_block_types=["UpBlock2D" if each else "CrossAttnUpBlock2D" for each in reversed(flat)],
+            down_block_types=["DownBlock2D" if is_flat else "CrossAttnDownBlock2D" for is_flat in flat],
+            up_block_types=["UpBlock2D" if is_flat else "CrossAttnUpBlock2D" for is_flat in reversed(flat)],
             transformer_layers_per_block=[max(1, depth) for depth in sizes.depths],
             attention_head_dim=[width // HEAD for width in sizes.channels],  # diffusers' name for the number of heads
             use_linear_projection=True,

@@ -98,10 +98,10 @@ def _measure_table(store: Store, rows: int) -> dict[str, float]:
             {
                 "rating_id": [str(uuid.UUID(bytes=random.bytes(16))) for _ in range(rows)],
                 "study": "table",
-                "rater": [f"rater-{each // 400:05d}" for each in number],
+                "rater": [f"rater-{index // 400:05d}" for index in number],
                 "session": "",
                 "trial": number % 400,
-                "stimulus": [f"{each:020x}" for each in random.integers(0, 2000, rows)],
+                "stimulus": [f"{index:020x}" for index in random.integers(0, 2000, rows)],
                 "task": "emotion",
                 "value": random.choice(EMOTIONS, rows),
                 "reaction_time_ms": random.gamma(2.0, 300.0, rows),
@@ -135,9 +135,10 @@ def _time(work: Callable[[], Any]) -> float:
 def as_text(figures: dict[str, Any]) -> str:
     """For people."""
     lines = [f"Saving one answer, SQLite, until it is on the disk; {figures['raters']} raters at once unless it says otherwise:"]
-    for how, found in figures["save_ms"].items():
+    for how, measured in figures["save_ms"].items():
         lines.append(
-            f"  {how}: median {found['median']:.1f} ms, 95th percentile {found['percentile_95']:.1f} ms (n {found['answers']})"
+            f"  {how}: median {measured['median']:.1f} ms, 95th percentile {measured['percentile_95']:.1f} ms "
+            f"(n {measured['answers']})"
         )
     table = figures["table"]
     lines.append("  to reach: a median under 20 ms")

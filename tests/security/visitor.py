@@ -29,5 +29,6 @@ def said(address, page="", query="", headers=(), host=None, origin=None, token="
         while True:
             message = ForwardMsg.FromString(line.recv(timeout=patience))
             parts.append(str(message))
-            if message.WhichOneof("type") == "script_finished":
+            finished = message.WhichOneof("type") == "script_finished"
+            if finished and message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:  # a page that leads to another goes on
                 return "\n".join(parts)
