@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from core.alignment import alignment as alignment_module
 from core.models.emotions import EMOTIONS
 from tests.ui.study_sets import faces, identity_set, made_study
 from tests.ui.taught import FACES, asked, begun
@@ -19,6 +20,7 @@ from ui.analysis.study_choice import load_study_choice
 def place(place, monkeypatch):
     """The data folder, with networks that read made-up vectors; what runs in the background ends with the test."""
     monkeypatch.setattr(runs, "begin_alignment", begun)
+    monkeypatch.setattr(alignment_module, "begin_alignment", begun)  # where earlier runs are opened
     monkeypatch.setattr(runs, "PEOPLE_COUNTS", {"0": "nobody", "3": "3 people"})
     yield place
     jobs.get_job_manager().close()
