@@ -146,7 +146,7 @@ def faces(shelf):
     said = words(test)
     assert "Two stages need a network from embeddings to faces of StyleGAN2 face generator (tiny-gan), and there is none" in said
     assert "Hugging Face emotion classifier (tiny-vit), which steered" in said
-    return made[0].made
+    return made[0].sample_set
 
 
 def test_faces_between_two_feelings(faces):
@@ -157,7 +157,7 @@ def test_faces_between_two_feelings(faces):
 
 def test_an_added_classifier_is_asked_beside_the_usual_ones():
     test, made = shown("emotion.py", generator="dcgan", asked=VIT, seed="1", count="4", strategy="direct")
-    assert made[0].made.configuration.judges == ("mini-xception", "tanh-cnn", VIT, "small-cnn")
+    assert made[0].sample_set.configuration.judges == ("mini-xception", "tanh-cnn", VIT, "small-cnn")
     assert "Hugging Face emotion classifier (tiny-vit)<small>did not steer" in words(test)
 
 

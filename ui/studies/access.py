@@ -66,15 +66,17 @@ def install_demonstration() -> None:
 
 def unpack_demonstration(progress: Progress | None = None) -> None:
     """``install_demonstration`` without a page. A store that cannot be reached is logged: nobody needs the demonstration."""
-    from core.studies.demonstration import ensure_demonstration  # after the first paint: SQLAlchemy
+    from sqlalchemy.exc import SQLAlchemyError  # after the first paint: SQLAlchemy
+
+    from core.studies.demonstration import ensure_demonstration
 
     address = _store_address()
     try:
         with _demonstration_lock:
             if address not in _stores_with_demonstration():
                 ensure_demonstration(get_store(), progress=progress)
-    except LiminalError as error:
-        logging.getLogger(__name__).warning("No demonstration: %s", error)
+    except (LiminalError, SQLAlchemyError) as error:  # another server of the same store may be unpacking it at this moment
+        logging.getLogger(__name__).warning("No demonstration: %s", str(error).partition("\n")[0])
     _stores_with_demonstration().add(address)
 
 
