@@ -1,4 +1,4 @@
-"""One study's alignment: what is learned from, what is held out, and every model that has learned so far.
+"""One study's alignment: its answers, which of them are held out, and every model that was trained so far.
 
 ``begin_alignment`` describes it and opens its folder, without loading torch; ``train.train_group`` and
 ``train.train_individual`` fill the folder.
@@ -59,12 +59,12 @@ if TYPE_CHECKING:
 
 ALIGNMENT_FORMAT = 2
 NETWORK_CARDS = tuple(ROOT / "assets" / "weights" / f"{name}.json" for name in ("emotion-mlp", "face-embedding"))
-"""Cards of the networks trained in this repository: others weights, another alignment."""
+"""Cards of the networks trained in this repository: an alignment's hash depends on their weights."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What one classifier reads: of the images (I, ...), in the order of ``AnswerSet.images``, and of the reference faces."""
+    """The inputs of one classifier: of the images (I, ...), in the order of ``AnswerSet.images``, and of the reference faces."""
 
     images: Tensor
     reference: Tensor
@@ -92,55 +92,55 @@ class Alignment:
 
     @property
     def alignment_id(self) -> str:
-        """Hash of everything that it depends on: the folder's name."""
+        """The name of its folder: a hash of everything that it depends on."""
         return self.store.folder.name
 
     @cached_property
     def reference_held(self) -> NDArray[np.bool_]:
-        """The reference faces that no model learns from (R,)."""
+        """Whether each reference face is held out from all training (R,)."""
         return choose_held_out(self.labels.names, self.configuration.validation, self.configuration.seed, "reference")
 
     @cached_property
     def null(self) -> DataSplit:
-        """The same split of shuffled answers: the null control."""
+        """The null control: the same split of shuffled answers."""
         mixed_up = shuffle_answers(self.answers, sample_seed(self.configuration.seed, "null control"))
         return DataSplit(self.split.images, mixed_up, self.configuration)
 
     def base(self, classifier: str) -> Probabilities:
-        """BaseNet's. Raises LiminalError before ``train.train_group``."""
+        """Probabilities of BaseNet. Raises LiminalError before ``train.train_group``."""
         return self.store.probabilities(classifier, "base")
 
     def group(self, classifier: str) -> Probabilities:
-        """GroupNet's. Raises LiminalError before ``train.train_group``."""
+        """Probabilities of GroupNet. Raises LiminalError before ``train.train_group``."""
         return self.store.probabilities(classifier, "group")
 
     def individual(self, classifier: str, rater: str, *, null: bool = False) -> Probabilities:
-        """A person's IndivNet's; null: of the one that learned from shuffled answers."""
+        """Probabilities of a person's IndivNet; null: of the one that learned from shuffled answers."""
         return self.store.probabilities(classifier, "shuffled" if null else "people", rater)
 
     def curve(self, classifier: str, rater: str = "") -> Curve:
-        """How the group's or a person's model learned."""
+        """The learning curve of the group's or a person's model."""
         return self.store.curve(classifier, "people" if rater else "group", rater)
 
     def people(self, classifier: str, *, null: bool = False) -> tuple[str, ...]:
-        """Those whose model has learned, in order."""
+        """The raters who have a trained model, in order."""
         stage = "shuffled" if null else "people"
         return tuple(rater for rater in self.answers.raters if self.store.has(classifier, stage, rater))
 
     def ready(self, classifier: str) -> bool:
-        """Whether the group's model has learned."""
+        """Whether the group's model is trained."""
         return self.store.has(classifier, "group")
 
     @property
     def note(self) -> str:
-        """What every figure of it says: how it was split, and what the reference data are."""
+        """A note for every figure: how answers were split, and what the reference data are."""
         return f"{SPLIT_NOTES[self.configuration.split]} {REFERENCE_NOTE}"
 
 
 def begin_alignment(
     material: StudyData, library: Library, configuration: AlignmentConfiguration | None = None, *, folder: Path | None = None
 ) -> Alignment:
-    """The alignment of an emotion study, with whatever of it was learned before. Computes nothing.
+    """The alignment of an emotion study, with the models that were trained before. Trains nothing.
 
     Raises LiminalError for an identity study, where pictures are missing, and where there are too few answers to learn from.
     """
@@ -150,15 +150,13 @@ def begin_alignment(
     if not material.generator:
         raise LiminalError(f"No sample set of the study '{material.study.name}' is in the library; bring it in with the study.")
     labels = load_reference_labels(material.generator, configuration.reference_faces)
-    folder_of_alignments = folder or alignments_folder()
+    parent = folder or alignments_folder()
 
     def inputs(classifier: str, progress: Progress) -> Inputs:
         study_progress, reference_progress = progress.stretch(0.0, 0.2), progress.stretch(0.2, 1.0)
-        study_inputs = load_study_inputs(
-            material, library, answers.images, classifier, folder_of_alignments / "inputs", study_progress
-        )
+        study_inputs = load_study_inputs(material, library, answers.images, classifier, parent / "inputs", study_progress)
         reference_inputs = load_reference_inputs(
-            labels, (classifier,), folder_of_alignments / "inputs", reference_progress, alongside=CLASSIFIERS
+            labels, (classifier,), parent / "inputs", reference_progress, alongside=CLASSIFIERS
         )
         return Inputs(study_inputs, reference_inputs[classifier])
 
@@ -167,9 +165,7 @@ def begin_alignment(
 
         return load_learner(name)
 
-    return open_alignment(
-        material.study.name, configuration, answers, split, labels, Sources(inputs, learner), folder_of_alignments
-    )
+    return open_alignment(material.study.name, configuration, answers, split, labels, Sources(inputs, learner), parent)
 
 
 def open_alignment(
@@ -181,7 +177,7 @@ def open_alignment(
     sources: Sources,
     folder: Path,
 ) -> Alignment:
-    """The same from its parts. A new folder gets its card, and the group's model where the package has it (``pretrained``)."""
+    """An alignment from its parts. A new folder gets its card, and the group's model where the package has it (``pretrained``)."""
     store = AlignmentStore(folder / _hash_alignment(study, configuration, answers, labels))
     try:
         if not (store.folder / CARD).is_file():
@@ -193,7 +189,7 @@ def open_alignment(
 
 
 def load_alignments(material: StudyData, library: Library, *, folder: Path | None = None) -> list[Alignment]:
-    """The alignments of a study that still fit its answers and of which some model has learned, the newest first."""
+    """The alignments of a study that fit its present answers and have a trained model, the newest first."""
     alignments = []
     for card_folder, card in list_cards(folder):
         if card.get("study") != material.study.name:

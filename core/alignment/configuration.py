@@ -10,17 +10,17 @@ from core.sampling.configuration import Configuration, check_number, check_whole
 
 Split = Literal["images", "paper"]
 """images: a fifth of the images is held out from everybody. paper: the group holds out a fifth of the images, and every person a
-fifth of their other answers, which the group has seen ("avoid overlap with the group validation set")."""
+fifth of their other answers, which the group has learned from ("avoid overlap with the group validation set")."""
 TrainedPart = Literal["all", "head"]
-"""all: every weight learns; head: the last layer alone, on what the layers below make of each image, computed once."""
+"""all: every weight is trained; head: only the last layer, on features that are computed once."""
 
 CLASSIFIERS = ("emotion-mlp", "mini-xception", "tanh-cnn")
-"""Those that can learn; in paper B: CLIP with an MLP head, DAN and ResEmoNet. The small CNN stays aside as the judge of others."""
+"""Classifiers that can learn (paper B: CLIP with an MLP head, DAN, ResEmoNet). The small CNN is the observers' and stays out."""
 
 
 @dataclass(frozen=True)
 class AlignmentConfiguration(Configuration):
-    """All that the alignment of a study depends on. Raises LiminalError with one sentence where a value makes no sense."""
+    """The parameters of an alignment. Raises LiminalError with one sentence for a value out of its range."""
 
     samples: ClassVar[str] = "an alignment"
 
@@ -71,5 +71,5 @@ class AlignmentConfiguration(Configuration):
         check_number("group_share", self.group_share, 0.0, 100.0)
 
     def individual_part(self, classifier: str) -> TrainedPart:
-        """Which weights of a classifier learn from one person."""
+        """Which weights of a classifier are trained on one person's answers."""
         return self.part if classifier == "emotion-mlp" else self.network_individuals

@@ -1,15 +1,15 @@
 """What models learn from: people's answers, which of them are held out, and what the classifiers read of pictures.
 
-Answers are whole numbers in an order that their origin does not change. They are split by content, so that neither the order of
-rows nor who else is there changes anybody's share. Paper B splits 4:1 (section V.A). Here, by default, an image that is held
-out is held out from everybody: it enters neither the group's nor any person's training.
+Answers are encoded as whole numbers in an order that does not depend on the table's. They are split by hashes of names, so that
+neither the order of rows nor other raters change anybody's share. Paper B splits 4:1 (section V.A). Here, by default, an image that
+is held out is held out from everybody: it enters neither the group's nor any person's training.
 
 Inputs are computed once and kept in a folder. Paper B mixes in RAF-DB, photographs labelled by people, which do not come with
 this package. Generated reference faces stand in for it, labelled by the mean probabilities of mini-XCEPTION and the tanh
 network, the teachers of the MLP: 'accuracy on reference data' is agreement with these two, not with people. Their embeddings
 for the emotion MLP come with the package, since making them takes minutes: ``assets/alignment/plain-<generator>.safetensors``
-has a tensor for each hundred faces, by the name of the file in which they would be kept. What they were made with stands in the
-file's metadata; once that has changed the file is passed over.
+has a tensor for each hundred faces, by the name of the file in which they would be cached. The file's metadata holds a hash of the
+models that made them; where that differs the file is ignored.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ IndexArray = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class AnswerSet:
-    """Answers sorted by image and rater: ``image[k]`` and ``rater[k]`` are places in ``images`` and ``raters`` (both sorted),
-    ``emotion[k]`` is a place in EMOTIONS. Each person answers about an image once."""
+    """Answers sorted by image and rater: ``image[k]`` and ``rater[k]`` are indices into ``images`` and ``raters`` (both sorted),
+    ``emotion[k]`` is an index into EMOTIONS. Each person answers about an image once."""
 
     images: tuple[str, ...]
     raters: tuple[str, ...]
     image: IndexArray
     rater: IndexArray
     emotion: IndexArray
-    source: str  # as results name it
+    source: str  # as ``name_sources`` names it
 
     def __len__(self) -> int:
         return len(self.image)
@@ -78,7 +78,7 @@ class AnswerSet:
         return count_votes(self.image, self.emotion, len(self.images))
 
     def index_of(self, rater: str) -> int:
-        """A rater's place. Raises LiminalError where that person has given no answer that counts."""
+        """The index of a rater. Raises LiminalError where that person has given no answer that counts."""
         try:
             return self.raters.index(rater)
         except ValueError:
@@ -86,12 +86,12 @@ class AnswerSet:
 
     @property
     def basis(self) -> Basis:
-        """On what figures of these answers rest."""
+        """Numbers of images, raters and answers, for results."""
         return Basis(len(np.unique(self.image)), len(np.unique(self.rater)), len(self), self.source)
 
     @property
     def digest(self) -> str:
-        """The same for the same answers, whatever their order: 20 hexadecimal digits."""
+        """Hash of the answers, whatever their order in the table: 20 hexadecimal digits."""
         digest = hashlib.blake2b(repr((self.images, self.raters)).encode(), digest_size=10)
         for column in (self.image, self.rater, self.emotion):
             digest.update(np.ascontiguousarray(column, "<i8").tobytes())
@@ -128,7 +128,7 @@ def select_last_answers(
 
 
 def encode_answers(table: pd.DataFrame, emotion: IndexArray) -> AnswerSet:
-    """Rows of ``select_last_answers`` with what each says as a whole number -> AnswerSet."""
+    """Encode rows of ``select_last_answers``; emotion: of each row, as an index."""
     image, names = pd.factorize(table["stimulus"], sort=True)
     rater, raters = pd.factorize(table["rater"], sort=True)
     return AnswerSet(
@@ -160,10 +160,10 @@ def count_votes(image: IndexArray, emotion: IndexArray, images: int) -> Array:
 
 
 def shuffle_answers(answers: AnswerSet, seed: int) -> AnswerSet:
-    """The null control: within each image the answers change hands at random, so that nobody's answers tell of themselves.
+    """The null control: answers are permuted between people within each image, so that they tell nothing of a person.
 
-    Every image keeps its votes and every person their images; the group's model is the same. Answers to images that one person
-    alone answered about cannot change hands and are left out.
+    Every image keeps its votes and every person their images; the group's model is the same. Answers to images that only one
+    person answered about cannot be permuted and are left out.
     """
     random = np.random.default_rng(seed)
     order = np.lexsort((random.random(len(answers)), answers.image))  # a random order within each image
@@ -179,7 +179,7 @@ SPLIT_NOTES: dict[Split, str] = {
         "these images and everybody's answers to them."
     ),
 }
-"""What a result says of its split; 'fifth' is the default share."""
+"""The note on its split in every result; 'fifth' is the default share."""
 
 
 def choose_held_out(names: Sequence[str], share: float, seed: int, *path: str) -> NDArray[np.bool_]:
@@ -193,19 +193,19 @@ def choose_held_out(names: Sequence[str], share: float, seed: int, *path: str) -
 
 @dataclass(frozen=True, eq=False)
 class DataSplit:
-    """images (I,): those that the group holds out. Rows below are places among the answers."""
+    """Which answers are held out. images (I,): whether the group holds out an image. Methods return rows of ``answers``."""
 
     images: NDArray[np.bool_]
     answers: AnswerSet
     configuration: AlignmentConfiguration
 
     def group(self) -> tuple[IndexArray, IndexArray]:
-        """Rows that the group's model learns from, and rows it is judged by."""
+        """(rows that the group's model learns from, held-out rows that it is judged by)."""
         held_out = self.images[self.answers.image]
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def person(self, rater: str) -> tuple[IndexArray, IndexArray]:
-        """Rows that a person's model learns from, and rows it is judged by: their own answers. Either may be empty."""
+        """(rows that a person's model learns from, held-out rows that it is judged by), all of that person; may be empty."""
         rows = np.flatnonzero(self.answers.rater == self.answers.index_of(rater))
         held_out = self.images[self.answers.image[rows]]
         if self.configuration.split == "images":
@@ -216,7 +216,7 @@ class DataSplit:
         return rows[~held_out_of_person], rows[held_out_of_person]
 
     def others(self, rater: str) -> IndexArray:
-        """Rows of the group's training that are not this person's: the group's part of their mix."""
+        """Rows of the group's training that are other people's: they are mixed into this person's training."""
         rows, _ = self.group()
         others: IndexArray = rows[self.answers.rater[rows] != self.answers.index_of(rater)]
         return others
@@ -262,12 +262,12 @@ def split_answers(answers: AnswerSet, configuration: AlignmentConfiguration) -> 
 
 REFERENCE_FOLDER = ROOT / "assets" / "alignment"
 REFERENCE_CLASSIFIER = "emotion-mlp"
-"""Rows of the others are pictures, far larger."""
+"""Only its rows come with the package: those of the others are pictures, far larger."""
 MADE_WITH = "made_with"
 
 
 def find_reference_embeddings(generator: str, name: str, folder: Path | None = None) -> Tensor | None:
-    """The rows (F, E) stored under ``name``; None where there are none, or of another encoder or reference population."""
+    """The stored rows (F, E) of that name; None where there are none, or of another encoder or reference population."""
     try:
         with safe_open(_reference_path(generator, folder), framework="pt") as file:
             is_current = (file.metadata() or {}).get(MADE_WITH) == hash_reference_models(generator) and name in file.keys()  # noqa: SIM118
@@ -277,7 +277,7 @@ def find_reference_embeddings(generator: str, name: str, folder: Path | None = N
 
 
 def save_reference_embeddings(generator: str, rows: Mapping[str, Tensor], folder: Path | None = None) -> Path:
-    """Write rows by the names under which they are looked for -> the file."""
+    """Write rows, by the names that ``find_reference_embeddings`` takes -> the file."""
     path = _reference_path(generator, folder)
     write_bytes(path, tensor_files.save(dict(rows), metadata={MADE_WITH: hash_reference_models(generator)}))
     return path
@@ -297,16 +297,16 @@ REFERENCE_NOTE = (
     "Reference data: plain generated faces labelled by mini-XCEPTION and the tanh network, in place of RAF-DB, which people "
     "labelled; accuracy on them is agreement with these two networks."
 )
-"""What every figure on reference data says."""
+"""The note in every figure on reference data."""
 LABELLERS = TEMPERATURE_TEACHERS["emotion-mlp"]
 IMAGES_PER_BATCH = 16
 FACES_PER_FILE = 100
-"""Reference faces that are kept in one file."""
+"""Reference faces that are cached in one file."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceLabels:
-    """Plain faces of a generator by their seeds, with soft labels (R, 6)."""
+    """Reference faces of a generator by their seeds, with soft labels (R, 6)."""
 
     generator: str
     seeds: tuple[int, ...]
@@ -317,12 +317,12 @@ class ReferenceLabels:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """For the split: what a face is, whatever its place."""
+        """Names of the faces for the split, which do not depend on their order."""
         return tuple(f"{self.generator}/{seed}" for seed in self.seeds)
 
 
 def load_reference_labels(generator: str, faces: int, reference: ReferenceSet | None = None) -> ReferenceLabels:
-    """The first ``faces`` of the stored reference population. Raises LiminalError where a generator has none."""
+    """Labels of the first ``faces`` of the reference population. Raises LiminalError where a generator has none."""
     population = reference or load_reference_set(generator)
     faces = min(faces, len(population))
     p = np.mean([softmax(population.classifier_logits(name)[:faces].astype(np.float64), axis=1) for name in LABELLERS], axis=0)
@@ -333,7 +333,7 @@ def load_reference_labels(generator: str, faces: int, reference: ReferenceSet | 
 def load_study_inputs(
     material: StudyData, library: Library, images: Sequence[str], classifier: str, folder: Path, progress: Progress | None = None
 ) -> Tensor:
-    """What a classifier reads of a study's pictures, in the order of ``images``; kept in the folder ``place``."""
+    """A classifier's inputs of a study's pictures, in the order of ``images``; cached in ``folder``."""
     progress = progress or Progress()
 
     def make() -> Tensor:
@@ -358,10 +358,10 @@ def load_reference_inputs(
     *,
     alongside: Sequence[str] = (),
 ) -> dict[str, Tensor]:
-    """What classifiers read of the reference faces: kept in ``place``, come with the package, or made from their seeds.
+    """Classifiers' inputs of the reference faces: cached in ``folder``, from the package, or made from the faces' seeds.
 
-    Kept a hundred at a time: after a stop no more than these are made again, and fewer or more faces share what there is.
-    alongside: classifiers that read the faces too where some have to be made, as making them takes far longer.
+    Cached a hundred at a time: after a stop at most these are made again, and other numbers of faces use the same files.
+    alongside: classifiers whose inputs are cached too where faces have to be generated, as generating takes far longer.
     """
     progress = progress or Progress()
     parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
@@ -374,7 +374,7 @@ def load_reference_inputs(
 
 
 def load_reference_rows(labels: ReferenceLabels, folder: Path) -> dict[str, Tensor]:
-    """What ``save_reference_embeddings`` takes: every hundred of the reference faces by its file, made where ``place`` has none."""
+    """What ``save_reference_embeddings`` takes: the rows of the reference faces, a hundred by the name of their file."""
     rows = load_reference_inputs(labels, (REFERENCE_CLASSIFIER,), folder)[REFERENCE_CLASSIFIER]
     starts = range(0, len(labels), FACES_PER_FILE)
     seeds = [labels.seeds[start : start + FACES_PER_FILE] for start in starts]
@@ -383,16 +383,18 @@ def load_reference_rows(labels: ReferenceLabels, folder: Path) -> dict[str, Tens
 
 
 def _report_faces(progress: Progress, start: int, labels: ReferenceLabels) -> Callable[[int], None]:
-    """Says how many faces there are by now; looks for a stop."""
+    """A function that reports the number of faces so far, and raises Cancelled on request."""
 
     def report_face(index: int) -> None:
-        progress.stage(f"Plain faces to learn from alongside: {start + index:,} of {len(labels):,}", (start + index) / len(labels))
+        progress.stage(
+            f"Reference faces to learn from alongside: {start + index:,} of {len(labels):,}", (start + index) / len(labels)
+        )
 
     return report_face
 
 
 def describe_reference_rows(classifier: str, generator: str, seeds: Sequence[int]) -> str:
-    """Says which rows these are."""
+    """A text that identifies rows; the names of files are hashes of it, so it must not change."""
     return repr(("reference", classifier, generator, tuple(seeds)))
 
 
@@ -404,7 +406,7 @@ def _load_inputs_of_seeds(
     folder: Path,
     report_face: Callable[[int], None],
 ) -> dict[str, Tensor]:
-    """Of some reference faces; made together for all classifiers that want any."""
+    """Inputs of some reference faces; a face is generated once for all classifiers."""
     generated: dict[str, Tensor] = {}
     wants = {name: describe_reference_rows(name, generator, seeds) for name in dict.fromkeys((*classifiers, *alongside))}
 
@@ -452,7 +454,7 @@ def load_picture(library: Library, set_id: str, sample_id: str) -> NDArray[np.ui
 
 
 def _group_by_size(pictures: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[np.uint8]]]:
-    """Consecutive pictures of one size together."""
+    """Group consecutive pictures of one size."""
     groups: list[list[NDArray[np.uint8]]] = []
     for picture in pictures:
         if groups and groups[-1][0].shape == picture.shape:
@@ -463,7 +465,7 @@ def _group_by_size(pictures: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[n
 
 
 def _load_or_make(folder: Path, what: str, make: Callable[[], Tensor]) -> Tensor:
-    """The tensor of a file named by what it is, else made and kept; a damaged file is made again."""
+    """The tensor cached in ``folder`` under ``what``, else made and cached; a damaged file is made again."""
     path = folder / input_file_name(what)
     try:
         return tensor_files.load_file(path)["inputs"]
@@ -477,5 +479,5 @@ def _load_or_make(folder: Path, what: str, make: Callable[[], Tensor]) -> Tensor
 
 
 def input_file_name(what: str) -> str:
-    """Of the file that keeps what ``what`` says."""
+    """The name of the file for ``what``."""
     return f"{hashlib.blake2b(what.encode(), digest_size=10).hexdigest()}.safetensors"

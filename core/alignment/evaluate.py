@@ -1,8 +1,8 @@
-"""What learning brought, on held-out answers: paper B's Fig. 5, a control, and where a model's answers changed.
+"""Evaluate an alignment on held-out answers: paper B's Fig. 5, a null control, and where a model's answers changed.
 
 Accuracy of BaseNet, GroupNet and IndivNet, entropy of models and people. The control: the same individual training on answers
-that were shuffled between people within each image. It must show no individual gain; what it shows is what more training brings
-by itself. It is summarised by the median over people, so that a few people with few held-out answers do not decide it.
+that were shuffled between people within each image. It should show no individual gain; what it shows is the effect of more
+training alone. It is summarised by the median over people, so that a few people with few held-out answers do not dominate it.
 ``shift_gains``: individuals without fine-tuning, the group's model shifted by the eight numbers of ``observer``, judged as
 IndivNet is. ``rank_changes`` and ``count_confusions``: images whose answer moved most, and which answers a model takes for
 which.
@@ -35,7 +35,7 @@ PUBLISHED_GAINS = (
     "model and human entropy rose from 0.26 to 0.85 (DAN)."
 )
 MIN_PEOPLE = 6
-"""People under whom Wilcoxon's test can say nothing (its smallest p is 0.0625 with five)."""
+"""With fewer people Wilcoxon's test cannot reject at 0.05 (its smallest p is 0.0625 with five)."""
 SPEARMAN_DRAWS = 1000
 
 
@@ -43,8 +43,8 @@ SPEARMAN_DRAWS = 1000
 class ModelGain:
     """A difference per person between two models: its bootstrap interval over people, Wilcoxon's signed-rank p (two-sided).
 
-    value: the mean over people (``gain``); of a null control, the median over people (``control``). p: NaN under MIN_PEOPLE people
-    or where nobody differs.
+    value: the mean over people (``mean_gain``); of a null control, the median over people (``median_gain``). p: NaN under
+    MIN_PEOPLE people or where nobody differs.
     """
 
     value: Estimate
@@ -80,7 +80,7 @@ class AlignmentReport(Result):
 
 
 def evaluate_classifier(alignment: Alignment, classifier: str, *, seed: int = 0, shifts: bool = True) -> AlignmentReport:
-    """All figures of one classifier. Raises LiminalError where the group's model has not learned; individuals may be missing.
+    """All figures of one classifier. Raises LiminalError where the group's model is not trained; individuals may be missing.
 
     shifts: whether each person's shift is fitted, which takes nine tenths of the time; without it the shift gains are undefined.
     """
@@ -159,12 +159,12 @@ def evaluate_classifier(alignment: Alignment, classifier: str, *, seed: int = 0,
 
 
 def mean_gain(differences: Array, seed: int = 0) -> ModelGain:
-    """Differences of people (P,), NaN where there is none -> their mean, and whether it may be none."""
+    """The mean of differences of people (P,), NaN where there is none, with its interval and p."""
     return _summarise_gain(differences, np.mean, seed)
 
 
 def median_gain(differences: Array, seed: int = 0) -> ModelGain:
-    """The same of a null control -> their median over people, with the bootstrap interval of the median."""
+    """The median of differences of people, for a null control, with its interval and p."""
     return _summarise_gain(differences, np.median, seed)
 
 
@@ -270,19 +270,20 @@ def _make_entropy_table(alignment: Alignment, judged: IndexArray, base: Array, g
 def evaluate_alignment(
     alignment: Alignment, classifiers: Sequence[str] | None = None, *, seed: int = 0
 ) -> tuple[AlignmentReport, ...]:
-    """Those of all classifiers whose group model has learned."""
+    """The reports of all classifiers whose group model is trained."""
     names = classifiers if classifiers is not None else alignment.configuration.classifiers
     return tuple(evaluate_classifier(alignment, name, seed=seed) for name in names if alignment.ready(name))
 
 
 MAX_PRIOR_PEOPLE = 60
-"""People whom the prior's spread is fitted to."""
+"""The prior's spread is fitted to at most so many people."""
 
 
 def shift_gains(alignment: Alignment, classifier: str, *, null: bool = False) -> pd.DataFrame:
-    """Each person with enough answers: rater, shift_gain (accuracy), shift_loss_gain (bits an answer), both over the group's model.
+    """Gains of the shifted group model over the group's: rater, shift_gain (accuracy), shift_loss_gain (bits an answer).
 
-    Learned from the answers that IndivNet learns from, the prior too; judged on the held-out ones. null: of shuffled answers.
+    The shift and its prior are fitted to the answers that IndivNet learns from and judged on the held-out ones. null: of shuffled
+    answers.
     """
     split = alignment.null if null else alignment.split
     answers, p = split.answers, alignment.group(classifier).images
@@ -313,7 +314,7 @@ ModelLevel = str
 
 
 def rank_changes(alignment: Alignment, classifier: str, rater: str = "") -> pd.DataFrame:
-    """All images of the study, those first whose answer changed most: base -> group, or with ``rater`` group -> individual.
+    """All images of the study, the largest change of probabilities first: base -> group, or with ``rater`` group -> individual.
 
     stimulus, held_out, votes, people (most frequent answer, "" over none), before and after (first choices), p_before, p_after
     (of the people's answer; NaN over none), change (Jensen-Shannon divergence, bits).

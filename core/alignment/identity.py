@@ -1,7 +1,7 @@
-"""'Same person?' as people decide it: a group's and every individual's decision model on the vector of distances.
+"""Models of how people decide 'same person?': a group's and every individual's logistic model of the vector of distances.
 
-Logistic regression of the answer on what recognisers, LPIPS and, where given, differences of looks say of a pair. An individual's
-coefficients lie around the group's, as far apart as people are found to differ (hierarchical shrinkage: the spread of every
+Logistic regression of the answer on distances of recognisers, LPIPS and, where given, differences of looks. An individual's
+coefficients are shrunk towards the group's by how much people differ (hierarchical shrinkage: the spread of every
 coefficient is estimated from all people, Laplace and EM; Gelman & Hill 2007, chapter 14). Paper A (section 7) asks for models that
 match a person's expectation.
 """
@@ -38,7 +38,7 @@ FLOOR = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class DecisionModel:
-    """names: "same" (the leaning to say 'same person') and one a column of distances, standardised by ``middle`` and ``scale``.
+    """A fitted model. names: "same" (the intercept) and one for each column of distances, standardised by ``middle`` and ``scale``.
 
     group (C,): the group's coefficients; group_covariance (C, C); spread (C,): standard deviation between people; people: rater ->
     their coefficients (C,) and covariance (C, C).
@@ -65,7 +65,7 @@ class DecisionModel:
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityReport(Result):
-    """On held-out answers. base: the first recogniser's own threshold. losses in bits an answer; gains group -> individual:
+    """Figures on held-out answers. base: the first recogniser's threshold; losses in bits an answer; gains group -> individual:
     means over people, of the null control medians.
 
     people: rater, answers, accuracy_<level>, loss_<level>, gain, loss_gain, null_gain, null_loss_gain. coefficients: name, group,
@@ -89,10 +89,10 @@ class IdentityReport(Result):
 def align_identity(
     material: StudyData, configuration: AlignmentConfiguration | None = None, *, looks: pd.DataFrame | None = None, seed: int = 0
 ) -> tuple[DecisionModel, IdentityReport]:
-    """Learn from an identity study and judge on held-out pairs. A second or two.
+    """Fit to an identity study and judge on held-out pairs. Takes a second or two.
 
     looks: differences of looks, a row a pair_id, columns of numbers. Raises LiminalError for an emotion study, without distances,
-    with too few answers and where all say the same.
+    with too few answers and where all answers are the same.
     """
     if material.kind != "identity":
         raise LiminalError("This study asks about emotions, so that no identity can be learned from it; choose an identity study.")
@@ -202,7 +202,7 @@ def _fit_decision_model(x: Array, split: DataSplit, names: tuple[str, ...], midd
 
 
 def _judge_people(x: Array, split: DataSplit, model: DecisionModel, prefix: str = "") -> pd.DataFrame:
-    """A row a person who has a model; prefix: of the control, whose table has the gains alone."""
+    """A table with a row for each person who has a model. prefix: of the null control, whose table has only the gains."""
     records = []
     for rater, (weights, _) in model.people.items():
         _, rows = split.person(rater)
@@ -221,7 +221,7 @@ def _judge_people(x: Array, split: DataSplit, model: DecisionModel, prefix: str 
 
 
 def _column_scales(pairs: pd.DataFrame, names: list[str], rows: IndexArray) -> tuple[Array, Array]:
-    """Mean and standard deviation of every column over the pairs that are learned from."""
+    """Mean and standard deviation of each column over the pairs of the training."""
     values = pairs[names].to_numpy(np.float64)[rows]
     deviation = np.nanstd(values, axis=0)
     middle: Array = np.nan_to_num(np.nanmean(values, axis=0))

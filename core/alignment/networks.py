@@ -23,7 +23,7 @@ from core.models.emotions import EMOTIONS
 from core.models.preprocessing import to_grey
 
 FORWARD_BATCH = 256
-"""Rows of a forward pass that learns nothing."""
+"""Rows of a forward pass without training."""
 
 
 class Learner(nn.Module):
@@ -39,12 +39,12 @@ class Learner(nn.Module):
         return self.from_features(self.body(inputs))
 
     def from_features(self, features: Tensor) -> Tensor:
-        """What the body made of inputs -> logits (N, 6)."""
+        """The body's features -> logits (N, 6)."""
         scores = cast(Tensor, self.head(features))
         return scores if self.order is None else scores[:, self.order]
 
     def learning(self, part: TrainedPart) -> list[nn.Parameter]:
-        """Set which weights learn -> these."""
+        """Set which weights are trained -> these weights."""
         for parameter in self.parameters():
             parameter.requires_grad_(part == "all")
         chosen = list(self.parameters()) if part == "all" else list(self.head.parameters())
@@ -66,7 +66,7 @@ class Learner(nn.Module):
             )
 
     def clone(self) -> Learner:
-        """A copy that shares nothing."""
+        """An independent copy."""
         return copy.deepcopy(self)
 
 
@@ -111,7 +111,7 @@ def _copy_network(classifier: Classifier) -> Learner:
 
 
 def prepare_inputs(name: str, images: Tensor) -> Tensor:
-    """Images (N, 3, H, W) in [0, 1] -> what the network of a classifier reads: embeddings (N, E), or grey faces (N, 1, S, S)."""
+    """Images (N, 3, H, W) in [0, 1] -> the inputs of a classifier's network: embeddings (N, E), or grey faces (N, 1, S, S)."""
     classifier = registry.load(name, "classifier")
     with torch.inference_mode():
         if isinstance(classifier, EmotionMLP):
@@ -124,7 +124,7 @@ def prepare_inputs(name: str, images: Tensor) -> Tensor:
 
 
 def compute_features(network: Learner, inputs: Tensor) -> Tensor:
-    """What a network's body makes of all inputs, without gradient."""
+    """The features of all inputs, the output of a network's body, without gradient."""
     with torch.no_grad():
         return torch.cat([network.body(inputs[start : start + FORWARD_BATCH]) for start in range(0, len(inputs), FORWARD_BATCH)])
 

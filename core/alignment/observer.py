@@ -1,9 +1,9 @@
-"""One person as a shift of the crowd: how far each emotion is favoured, how sharply images are told apart, how often they slip.
+"""A person as a shift of the group's model: a bias for each emotion, a sensitivity and a lapse rate.
 
     p(answer) = (1 - lapse) * softmax(sensitivity * log g + bias) + lapse / 6,
 
-with g the group model's probabilities for the image. Eight numbers, learned from the first answer on: their posterior is a
-normal distribution around its mode (Laplace), under a prior whose spread is that between the people of the study. P below is
+with g the group model's probabilities for the image. The posterior of these eight parameters is approximated by a normal
+distribution around its mode (Laplace), under a prior whose spread is that between the people of the study. P below is
 their number, PARAMETER_COUNT.
 """
 
@@ -23,18 +23,18 @@ from core.models.emotions import EMOTIONS
 
 EMOTION_COUNT = len(EMOTIONS)
 PARAMETER_COUNT = EMOTION_COUNT + 2
-"""Parameters: log sensitivity, a bias an emotion (log units), logit of the lapse rate."""
+"""Parameters: log sensitivity, a bias for each emotion (log units), logit of the lapse rate."""
 BIAS_PARAMETERS = slice(1, EMOTION_COUNT + 1)
 MIN_PROBABILITY = 1e-4
-"""Smaller probabilities of the group count as this: no answer is impossible for a person because no one else gave it."""
+"""Smaller probabilities of the group are set to this: an answer that nobody else gave is not impossible."""
 STEPS, HALVINGS = 30, 12
 ROUNDS = 6
-"""Of the fit of the prior's spread."""
+"""Iterations of the fit of the prior's spread."""
 
 
 @dataclass(frozen=True)
 class PersonPrior:
-    """Between people: deviations of log sensitivity, of each bias, of the lapse rate's logit around its middle."""
+    """Standard deviations between people of log sensitivity, each bias and the lapse rate's logit; lapse: mean of the latter."""
 
     sensitivity: float = 0.3
     bias: float = 0.5
@@ -43,20 +43,20 @@ class PersonPrior:
 
     @property
     def mean(self) -> Array:
-        """The middle person: the crowd itself, with a few slips."""
+        """The prior's mean (P,): the group's model with a few lapses."""
         middle = np.zeros(PARAMETER_COUNT)
         middle[-1] = self.lapse
         return middle
 
     @property
     def deviation(self) -> Array:
-        """Of each parameter (P,)."""
+        """Standard deviation of each parameter (P,)."""
         return np.array([self.sensitivity, *[self.bias] * EMOTION_COUNT, self.lapse_deviation])
 
 
 @dataclass(frozen=True, eq=False)
 class PersonPosterior:
-    """What is known of a person: mode (P,) and covariance (P, P) after n answers."""
+    """The posterior of a person's parameters after n answers: mode (P,) and covariance (P, P)."""
 
     mode: Array
     covariance: Array
@@ -72,17 +72,17 @@ class PersonPosterior:
         return drawn
 
     def predict_draws(self, group: Array, count: int = 64, seed: int = 0) -> Array:
-        """What each of ``count`` draws says of images, group (N, 6) -> (count, N, 6)."""
+        """Probabilities of the answers under each of ``count`` draws: group (N, 6) -> (count, N, 6)."""
         return person_probabilities(self.draws(count, seed), group)
 
     def probabilities(self, group: Array, count: int = 64, seed: int = 0) -> Array:
-        """The guess of this person's answers, averaged over the posterior: group (N, 6) -> (N, 6)."""
+        """Probabilities of this person's answers, averaged over the posterior: group (N, 6) -> (N, 6)."""
         guessed: Array = self.predict_draws(group, count, seed).mean(axis=0)
         return guessed
 
 
 def person_probabilities(parameters: Array, group: Array) -> Array:
-    """Parameters (D, P) of D people and the group's probabilities (N, 6) -> each one's (D, N, 6)."""
+    """Parameters (D, P) of D people and the group's probabilities (N, 6) -> the people's probabilities (D, N, 6)."""
     drawn = np.atleast_2d(parameters)
     raw = np.exp(drawn[:, 0])[:, None, None] * _log_probabilities(group)[None] + drawn[:, None, BIAS_PARAMETERS]
     raw -= raw.max(axis=2, keepdims=True)
@@ -96,7 +96,7 @@ def person_probabilities(parameters: Array, group: Array) -> Array:
 def fit_person(
     group: Array, answered: IndexArray, prior: PersonPrior | None = None, start: PersonPosterior | None = None
 ) -> PersonPosterior:
-    """The group's probabilities of the images that a person saw (n, 6) and what they said (n,) -> what is known of them.
+    """Fit a person: the group's probabilities of the images (n, 6) and the person's answers (n,) -> the posterior.
 
     start: an earlier posterior of the same person, from which the search begins. Raises LiminalError where shapes do not fit or a
     probability is no number.
@@ -130,7 +130,7 @@ def fit_person(
 
 
 def fit_prior(people: Sequence[tuple[Array, IndexArray]], prior: PersonPrior | None = None) -> PersonPrior:
-    """The spread between people from everybody's answers: (group's probabilities (n, 6), answers (n,)) a person -> prior.
+    """Fit the prior to everybody's answers. people: (group's probabilities (n, 6), answers (n,)) of each person.
 
     Empirical Bayes: the mean square of the modes plus their uncertainty, repeated. Under three people the given prior stays.
     """
@@ -194,7 +194,7 @@ def _gradient_and_information(x: Array, evidence: Array, answered: IndexArray) -
 
 
 def information_roots(parameters: Array, group: Array) -> Array:
-    """(n, 6, P), rows r of each image such that r^T r is Fisher's information of one answer about it."""
+    """Matrices R (n, 6, P), one for each image, such that R^T R is Fisher's information of one answer about it."""
     return _information_roots(parameters, _log_probabilities(group))[0]
 
 

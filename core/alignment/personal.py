@@ -1,4 +1,4 @@
-"""One person against the crowd: biases, sensitivity and slips with intervals, and whether their own model guesses them better."""
+"""One person beside the group: biases, sensitivity and lapses with intervals, and which model predicts their answers better."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from core.analysis.estimate import Array, Basis, Estimate, Result, bootstrap_est
 from core.models.emotions import EMOTIONS
 
 MIN_ANSWERS = 30
-"""Answers under which nothing is said of a person."""
+"""With fewer answers nothing is estimated of a person."""
 PROFILE_DRAWS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class PersonProfile(Result):
-    """What a person's answers tell of them. All NaN, and a sentence, under MIN_ANSWERS answers.
+    """Estimates from a person's answers. All NaN, with a note, under MIN_ANSWERS answers.
 
-    bias: emotion -> how many times as often as the crowd it is said where the crowd is undecided (1: as often). departs: the
-    emotions whose interval leaves 1 out. sensitivity: 1 tells images apart as the crowd does, more is sharper. lapse: share of
-    answers that are guesses, whatever the image.
+    bias: emotion -> how many times as often as by the group it is named where the group is undecided (1: as often). departs: the
+    emotions whose interval excludes 1. sensitivity: 1: as the group's model, more is sharper. lapse: share of answers that are
+    guesses.
     """
 
     rater: str
@@ -37,10 +37,10 @@ class PersonProfile(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class RunningScore(Result):
-    """Each answer guessed from those before it, by the person's own model and by the group's: bits of surprise, least is best.
+    """Each answer predicted from the ones before, by the individual's model and by the group's: surprise in bits.
 
-    own, group (n,): surprise at each answer. own_right, group_right (n,): whether the first guess was right. gain: mean of group
-    less own, in bits an answer: above 0 the own model guesses better.
+    own, group (n,): surprise at each answer. own_right, group_right (n,): 1 where the most probable answer was given, else 0. gain:
+    mean of group minus own, in bits an answer: above 0 the individual's model predicts better.
     """
 
     rater: str
@@ -52,8 +52,10 @@ class RunningScore(Result):
 
 
 def fit_crowd_prior(alignment: Alignment, classifier: str, *, at_most: int = 100) -> PersonPrior:
-    """How much the people of a study differ from each other, under the group's model; of the first ``at_most`` with enough
-    answers. Takes a second or two. Raises LiminalError before the group's model has learned."""
+    """Fit the spread between the people of a study under the group's model, to the first ``at_most`` with enough answers.
+
+    Takes a second or two. Raises LiminalError before the group's model is trained.
+    """
     p, answers = alignment.group(classifier).images, alignment.answers
     people: list[tuple[Array, IndexArray]] = []
     for rater in range(len(answers.raters)):
@@ -64,7 +66,7 @@ def fit_crowd_prior(alignment: Alignment, classifier: str, *, at_most: int = 100
 
 
 def select_person_answers(alignment: Alignment, classifier: str, rater: str) -> tuple[Array, IndexArray]:
-    """The group's probabilities of the images that a person answered about (n, 6), and what they said (n,)."""
+    """The group's probabilities of the images that a person answered about (n, 6), and the answers (n,)."""
     answers = alignment.answers
     rows = np.flatnonzero(answers.rater == answers.index_of(rater))
     return alignment.group(classifier).images[answers.image[rows]], answers.emotion[rows]
@@ -73,7 +75,7 @@ def select_person_answers(alignment: Alignment, classifier: str, rater: str) -> 
 def profile_person(
     rater: str, group: Array, answered: IndexArray, prior: PersonPrior | None = None, *, source: str = "people", seed: int = 0
 ) -> PersonProfile:
-    """The group's probabilities (n, 6) of the images that a person saw, and what they said (n,) -> their profile."""
+    """Profile a person from the group's probabilities (n, 6) of the images and the person's answers (n,)."""
     n = len(answered)
     basis = Basis(n, 1, n, source)
     interval = "95 % of the posterior (Laplace), under a prior as wide as the people of the study differ"
@@ -102,7 +104,7 @@ def profile_person(
 def score_guesses(
     rater: str, individual: Array, group: Array, answered: IndexArray, *, source: str = "people", seed: int = 0
 ) -> RunningScore:
-    """The running score of guesses that were made before each answer: own (n, 6), group (n, 6), said (n,)."""
+    """Score predictions that were made before each answer: individual (n, 6), group (n, 6), answered (n,)."""
     n = len(answered)
     rows = np.arange(n)
     floored = np.maximum(group, MIN_PROBABILITY)

@@ -1,7 +1,7 @@
-"""Make the demonstration's group model, learned from its simulated people, so that a first visitor waits for no training.
+"""Make the group model of the demonstration, trained on its simulated people, so that a first visitor waits for no training.
 
-``assets/alignment``: a card with the alignment's content hash, and one safetensors file with what learned (the MLP's weights)
-and its probabilities before and after. ``store.install_pretrained`` takes it over.
+``assets/alignment``: a card with the alignment's content hash, and one safetensors file with the MLP's weights and its
+probabilities before and after. ``store.install_pretrained`` takes it over.
 """
 
 from __future__ import annotations
@@ -40,11 +40,10 @@ PRETRAINED_COMMAND = "python -m core assets alignment"
 
 
 def build_pretrained(work: Path, *, folder: Path = PRETRAINED_FOLDER, progress: Progress | None = None) -> dict[str, Any]:
-    """Let the group's MLP learn from the demonstration and store it, and the plain faces as it reads them -> its card.
+    """Train the group's MLP on the demonstration and store it with its embeddings of the reference faces -> its card.
 
-    work: keeps what the networks read, which takes minutes the first time; it learns anew each time.
-
-    Raises LiminalError where the demonstration is missing or its people are not simulated.
+    work: folder that caches inputs, which take minutes the first time; the training is always done anew. Raises LiminalError where
+    the demonstration is missing or its people are not simulated.
     """
     from core.alignment import train  # PyTorch
 

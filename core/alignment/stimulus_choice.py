@@ -1,10 +1,10 @@
-"""Stimuli chosen or made for one person: the question that tells most about them, and images on which they and most differ.
+"""Stimuli chosen or made for one person: the most informative question, and images on which their model and the group's differ.
 
 ``expected_gain``: the expected log loss on the images that matter shrinks with the person's uncertainty S as tr(F S) / 2, F
 being Fisher's information averaged over these images; an answer about an image of information A^T A takes from it what
 Woodbury's identity says (V-optimal design; prediction-oriented as EPIG, Bickford Smith et al. 2023, arXiv:2304.08151).
 ``expected_information`` is BALD (Houlsby et al. 2011, arXiv:1112.5745), which asks for whatever tells most about the
-parameters, whether or not the guesses need it; simulated people showed it no better than random order.
+parameters, whether or not predictions need it; with simulated people it was no better than random order.
 
 Controversial stimuli (Golan, Raju and Kriegeskorte 2020, PNAS 117): *you would say fear, most would say surprise*. The person's
 model and the group's are the opponents. ``rank_controversial`` finds such images among those that a study has, without torch.
@@ -50,7 +50,7 @@ else:
 
 NATS_PER_BIT = float(np.log(2.0))
 MAX_TARGETS = 200
-"""Images that stand for all where there are more."""
+"""Of more images a random subset of this size is used."""
 
 
 def expected_gain(posterior: PersonPosterior, group: Array, targets: Array) -> Array:
@@ -66,9 +66,9 @@ def expected_gain(posterior: PersonPosterior, group: Array, targets: Array) -> A
 
 
 def expected_information(predictions: Array) -> Array:
-    """What D draws say of N images (D, N, 6) -> bits that one answer about each tells of the parameters (N,), at least 0.
+    """Expected information of one answer about each image on the parameters, bits (N,). predictions: of D draws (D, N, 6).
 
-    The entropy of the guess averaged over draws, less the mean entropy of each draw's own guess.
+    The entropy of the mean prediction minus the mean entropy of the draws' predictions.
     """
     draws, images, k = predictions.shape
     entropy_of_draws = shannon_entropy(predictions.reshape(-1, k)).reshape(draws, images).mean(axis=0)
@@ -77,7 +77,7 @@ def expected_information(predictions: Array) -> Array:
 
 
 def find_images_between(group: Array, emotion1: str, emotion2: str) -> IndexArray:
-    """Places of the images, group (N, 6), of which these two emotions are the likeliest answers.
+    """Indices of the images, group (N, 6), whose two most probable answers are these emotions.
 
     Raises LiminalError for an unknown emotion and for one with itself.
     """
@@ -100,10 +100,10 @@ def choose_next_question(
     targets: Array | None = None,
     seed: int = 0,
 ) -> tuple[str, float]:
-    """The image of ``images`` (with the group's probabilities (N, 6)) that is best asked next, and the bits that it is expected to
-    take from the mean log loss on the images that matter: ``targets`` (M, 6), else all of them. Milliseconds.
+    """The image to ask about next, and its expected reduction of the mean log loss on the targets, in bits.
 
-    Raises LiminalError where all have been asked, and where nothing matters.
+    group (N, 6): the group's probabilities of ``images``; targets (M, 6): of the images to predict, else all. Takes milliseconds.
+    Raises LiminalError where all images are answered, and for no targets.
     """
     done = set(answered)
     remaining = np.array([index for index, name in enumerate(images) if name not in done], np.intp)
@@ -121,7 +121,7 @@ def choose_next_question(
 
 
 POOL_SIZE = 1024
-"""Latents that the search looks at."""
+"""Latents that the search starts from."""
 CLIMB, RATE, SHELL, RIDGE = 60, 0.05, 5.0, 1.0
 
 
@@ -174,9 +174,9 @@ def search_controversial(
     steps: int = 12,
     progress: Progress | None = None,
 ) -> list[ControversialImage]:
-    """New images at the boundary between a person (``known``) and the group, by the group's emotion MLP; best first.
+    """Make images at the boundary between a person and the group, by the group's emotion MLP; the best first.
 
-    Half a minute for four on two cores. Raises LiminalError where that MLP has not learned, and for numbers that make no sense.
+    Half a minute for four on two cores. Raises LiminalError where that MLP is not trained, and for numbers out of range.
     """
     from core.alignment.networks import predict_probabilities  # PyTorch
     from core.alignment.train import load_group_network  # PyTorch
@@ -236,7 +236,7 @@ def search_controversial(
 
 
 def person_log_probabilities(posterior: PersonPosterior, logs: Tensor) -> Tensor:
-    """The group's log probabilities (N, 6) -> the person's (N, 6), at the mode of what is known of them. Differentiable."""
+    """The group's log probabilities (N, 6) -> the person's (N, 6), at the posterior's mode. Differentiable."""
     mode = torch.from_numpy(posterior.mode).to(logs.dtype)
     lapse = torch.sigmoid(mode[-1])
     clear = (mode[0].exp() * logs.clamp_min(float(np.log(MIN_PROBABILITY))) + mode[1 : EMOTION_COUNT + 1]).softmax(dim=1)
@@ -245,10 +245,10 @@ def person_log_probabilities(posterior: PersonPosterior, logs: Tensor) -> Tensor
 
 
 def _choose_starts(drawn: Tensor, logs: Tensor, posterior: PersonPosterior, count: int) -> tuple[Tensor, NDArray[np.intp]]:
-    """The latents nearest to a disagreement, over different pairs of emotions where there are -> latents and pairs (you, most)."""
+    """The latents nearest to a disagreement, of different pairs of emotions where possible -> latents and pairs (you, most)."""
     person, group = person_log_probabilities(posterior, logs).numpy(), logs.numpy()
     value = person[:, :, None] + group[:, None, :]  # log p(you says i) + log p(most say j)
-    # twice the value less that of the other way round: else any unclear image would do
+    # minus the score of the reversed pair: else every ambiguous image would score high
     score = 2 * value - value.transpose(0, 2, 1)
     score[:, np.arange(EMOTION_COUNT), np.arange(EMOTION_COUNT)] = -np.inf
     score = score.reshape(len(value), -1)

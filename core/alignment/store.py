@@ -5,9 +5,9 @@ of all images before and after), ``group.safetensors`` and ``group.json`` (weigh
 person under ``people/`` and, learned from shuffled answers, under ``shuffled/``. A person's files are named by a hash of their
 name. No answer is stored here: the study keeps those. Deleting a person or a study deletes what was learned from them.
 
-The group model that comes with the package (``assets/alignment``, made by ``pretrained``) is taken over only where its hash is
-that of the alignment at hand: another demonstration, other answers, another configuration or another network have another hash,
-and learn as ever. Nothing here loads torch or pandas: the page Align imports it before it paints.
+The group model that comes with the package (``assets/alignment``, made by ``pretrained``) is installed only where its hash is the
+alignment's: another demonstration, other answers, another configuration or another network have another hash, and are trained.
+Nothing here loads torch or pandas: the page Align imports it before it paints.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ else:
 
 @dataclass(frozen=True)
 class Epoch:
-    """loss: mean cross-entropy over what was learned, nats (NaN before the first epoch, number 0); validation: held-out answers."""
+    """One epoch. loss: mean training cross-entropy, nats (NaN in epoch 0, before training); validation: on held-out answers."""
 
     number: int
     loss: float
@@ -67,7 +67,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class EpochsBefore:
-    """An event of ``core.progress`` as a model begins to learn, or goes on: the state before learning and all epochs so far."""
+    """An event of ``core.progress`` as a training begins or continues. epochs: so far, with epoch 0."""
 
     classifier: str
     stage: str
@@ -77,7 +77,7 @@ class EpochsBefore:
 
 @dataclass(frozen=True)
 class Curve:
-    """All epochs, the state before learning first. stopped_early: before all epochs that were asked for."""
+    """The learning curve: all epochs from number 0. stopped_early: before the configured number."""
 
     epochs: tuple[Epoch, ...]
     stopped_early: bool = False
@@ -114,7 +114,7 @@ class AlignmentStore:
         return self._file(classifier, stage, rater, ".npz").is_file()
 
     def probabilities(self, classifier: str, stage: str, rater: str = "") -> Probabilities:
-        """Raises LiminalError where that model has not learned yet or its file is damaged."""
+        """A model's probabilities. Raises LiminalError where it is not trained yet or its file is damaged."""
         path = self._file(classifier, stage, rater, ".npz")
         if not path.is_file():
             owner = f"of '{rater}' " if rater else ""
@@ -126,7 +126,7 @@ class AlignmentStore:
             raise LiminalError(f"The file {path} is damaged; delete it and align again.") from error
 
     def weights(self, classifier: str, stage: str, rater: str = "") -> dict[str, Tensor]:
-        """The tensors that learned. Raises LiminalError where they are missing or damaged."""
+        """The trained weights. Raises LiminalError where they are missing or damaged."""
         path = self._file(classifier, stage, rater, ".safetensors")
         try:
             return tensor_files.load_file(path)
@@ -136,7 +136,7 @@ class AlignmentStore:
             ) from error
 
     def curve(self, classifier: str, stage: str, rater: str = "") -> Curve:
-        """How a finished model learned. Raises LiminalError where that is missing or damaged."""
+        """The learning curve of a finished model. Raises LiminalError where it is missing or damaged."""
         path = self._file(classifier, stage, rater, ".json")
         try:
             return curve_from_record(json.loads(path.read_bytes()))
@@ -152,7 +152,7 @@ class AlignmentStore:
         weights: Mapping[str, Tensor] | bytes | None = None,
         curve: Curve | None = None,
     ) -> None:
-        """Everything of one model, its probabilities last; weights as tensors or as a safetensors file's content.
+        """Write the files of one model, the probabilities last. weights: tensors or the content of a safetensors file.
 
         Raises LiminalError where nothing can be written.
         """
@@ -172,7 +172,7 @@ class AlignmentStore:
             raise LiminalError(f"Nothing can be written to {self.folder}: free some space or change its rights.") from error
 
     def unfinished(self, classifier: str, stage: str, rater: str = "") -> Path:
-        """Where the state of a run is kept until it is done."""
+        """The file of the state of an unfinished training."""
         return self._file(classifier, stage, rater, ".unfinished")
 
     def _file(self, classifier: str, stage: str, rater: str, ending: str) -> Path:
@@ -180,7 +180,7 @@ class AlignmentStore:
         return stem.with_name(stem.name + ending)
 
     def card(self) -> dict[str, Any]:
-        """What was aligned and how. Raises LiminalError where it is missing or damaged."""
+        """The content of ``card.json``. Raises LiminalError where it is missing or damaged."""
         try:
             return dict(json.loads((self.folder / CARD).read_bytes()))
         except (OSError, ValueError, TypeError) as error:
@@ -188,7 +188,7 @@ class AlignmentStore:
 
 
 def hash_rater(rater: str) -> str:
-    """A person's name as a file's: a hash, so that no folder lists who took part."""
+    """The name of a person's files: a hash, so that no folder lists who took part."""
     return hashlib.blake2b(rater.encode(), digest_size=10).hexdigest()
 
 
@@ -206,7 +206,7 @@ def curve_to_record(curve: Curve) -> dict[str, Any]:
 
 
 def curve_from_record(record: Mapping[str, Any]) -> Curve:
-    """What ``curve_to_record`` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+    """The curve of a record of ``curve_to_record``. Raises KeyError, TypeError or ValueError for anything else."""
     rows = [[math.nan if value is None else value for value in row] for row in record["epochs"]]
     return Curve(tuple(Epoch(int(row[0]), *row[1:]) for row in rows), bool(record["stopped_early"]))
 
@@ -217,7 +217,7 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def list_cards(folder: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
-    """All alignments there are, the newest first; a damaged one is left out."""
+    """(folder, card) of all alignments, the newest first; a damaged one is left out."""
     cards = []
     for path in sorted((folder or alignments_folder()).glob("*/" + CARD)):
         try:
@@ -228,9 +228,9 @@ def list_cards(folder: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def delete_alignments(study: str, rater: str | None = None, folder: Path | None = None) -> int:
-    """Delete what was learned from a study's answers, or from one person's -> alignments that changed.
+    """Delete the alignments of a study, or those with one person's answers -> the number of deleted alignments.
 
-    A group's model has learned from everybody: where one person is to be forgotten, all alignments of the study go.
+    A group's model has learned from everybody, so an alignment that contains a person is deleted whole.
     """
     deleted = 0
     for alignment_folder, card in list_cards(folder):
@@ -264,9 +264,9 @@ WEIGHTS_PREFIX, BEFORE_PREFIX, AFTER_PREFIX = "weights.", "base.", "group."
 
 
 def install_pretrained(store: AlignmentStore, folder: Path | None = None) -> bool:
-    """Fill an alignment's folder with the stored model where it is of this very alignment -> whether it was filled.
+    """Install the stored group model where its hash is this alignment's -> whether it was installed.
 
-    A missing, damaged or foreign one is passed over: the group then learns. Loads no torch. Raises OSError where nothing can be
+    A missing, damaged or other one is ignored: the group is trained then. Loads no torch. Raises OSError where nothing can be
     written.
     """
     folder = folder or PRETRAINED_FOLDER

@@ -1,9 +1,8 @@
-"""BaseNet -> GroupNet -> IndivNet (paper B, section V.A): each model learns once, is stored, and is read again afterwards.
+"""Train BaseNet -> GroupNet -> IndivNet (paper B, section V.A): each model is trained once, stored, and read afterwards.
 
-Fine-tuning can be stopped and killed: it is seeded epoch by epoch, saved after each, and continued with the same result. The
-loss is cross-entropy over answers. The answers to one image weigh as many as they are, so that a network looks at an image once
-for all of them: the sum over 13 votes is 13 times the cross-entropy to their shares. A batch is 128 answers either way. The
-small MLP takes every answer as a row of its own.
+Training can be stopped or killed: each epoch is seeded and saved, and a later run continues with the same result. The loss is
+cross-entropy over answers. A network sees an image once for all its answers: the sum over 13 votes is 13 times the cross-entropy
+to their shares. A batch is 128 answers either way. The small MLP gets every answer as a row.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from core.writing import write_bytes
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """What is learned: place of an input (R,), target distribution (R, 6), weight in answers (R,)."""
+    """Training data: index of an input (R,), target distribution (R, 6), weight in answers (R,)."""
 
     image: IndexArray
     target: NDArray[np.float32]
@@ -49,26 +48,26 @@ class TrainingRows:
 
     @classmethod
     def single(cls, image: IndexArray, emotion: IndexArray) -> TrainingRows:
-        """Every answer a row."""
+        """A row for each answer."""
         return cls(image, np.eye(len(EMOTIONS), dtype=np.float32)[emotion], np.ones(len(image)))
 
     @classmethod
     def by_image(cls, image: IndexArray, emotion: IndexArray, images: int) -> TrainingRows:
-        """Every image a row, with the shares of its answers."""
+        """A row for each image, with the shares of its answers."""
         counts = count_votes(image, emotion, images)
         seen = np.flatnonzero(counts.sum(axis=1))
         votes = counts[seen].sum(axis=1)
         return cls(seen, (counts[seen] / votes[:, None]).astype(np.float32), votes)
 
     def taken(self, indices: IndexArray, weight: float | None = None) -> TrainingRows:
-        """Some of the rows, in that order; ``weight``: instead of their own."""
+        """The rows at ``indices``, in that order. weight: instead of their own."""
         weights = self.weight[indices] if weight is None else np.full(len(indices), weight)
         return TrainingRows(self.image[indices], self.target[indices], weights)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast; seed: of the order of rows."""
+    """Parameters of a training. seed: of the order of rows. Fields must not change: unfinished trainings store the repr."""
 
     epochs: int
     batch: int
@@ -79,9 +78,9 @@ class Schedule:
 
 
 def mix_epoch(main: TrainingRows, other: TrainingRows | None, share: float, random: np.random.Generator) -> TrainingRows:
-    """An epoch: all of ``main`` once and, with ``share`` times its weight, rows drawn from ``other``, shuffled.
+    """The rows of an epoch, shuffled: all of ``main`` and, with ``share`` times its weight, rows drawn from ``other``.
 
-    ``other`` is gone through as often as needed, each time in a new order; its rows weigh as much as those of ``main`` do on
+    ``other`` is repeated as often as needed, each time in a new order; its rows weigh as much as those of ``main`` do on
     average.
     """
     parts = [main]
@@ -97,7 +96,7 @@ def mix_epoch(main: TrainingRows, other: TrainingRows | None, share: float, rand
 
 
 def iterate_batches(rows: TrainingRows, size: float) -> Iterator[TrainingRows]:
-    """Consecutive rows that weigh some ``size`` answers together; a last batch of less than half joins the one before."""
+    """Batches of consecutive rows of about ``size`` answers; a last batch of less than half is joined to the one before."""
     ends = np.floor((np.cumsum(rows.weight) - rows.weight / 2) / size).astype(np.intp)
     if len(ends) and ends[-1] > 0 and rows.weight[ends == ends[-1]].sum() < size / 2:
         ends[ends == ends[-1]] -= 1
@@ -120,10 +119,10 @@ def fine_tune(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> Curve:
-    """Train ``network`` in place -> its curve. judged: held-out rows, looked at after every epoch.
+    """Train ``network`` in place -> its curve. judged: held-out rows, evaluated after every epoch.
 
-    saved: where the state is kept after each epoch; a file of the same task is continued. Emits EpochsBefore and EpochDone. Raises
-    LiminalError when the loss is no number any more; what was saved then stays.
+    saved: file of the state after each epoch; a file of the same training is continued. Emits EpochsBefore and EpochDone. Raises
+    LiminalError when the loss becomes NaN or infinite; the saved state stays.
     """
     progress = progress or Progress()
     parameters = network.learning(schedule.part)
@@ -201,7 +200,7 @@ def _describe_task(schedule: Schedule, name: str, stage: str, rater: str) -> str
 
 @dataclass(frozen=True, eq=False)
 class _TrainingState:
-    """Weights, Adam's memory and the curve so far, in one file."""
+    """The state of a training in one file: weights, Adam's moments and the curve so far."""
 
     parameters: list[torch.nn.Parameter]
     adam: torch.optim.Adam
@@ -221,7 +220,7 @@ class _TrainingState:
         write_bytes(path, save({key: tensor.contiguous() for key, tensor in tensors.items()}, described))
 
     def restore(self, path: Path | None) -> tuple[list[Epoch], list[Tensor]]:
-        """-> the curve so far and the best weights; both empty where nothing usable is saved, which then starts anew."""
+        """Load a saved state -> (epochs so far, best weights), both empty where there is none of the same training."""
         if path is None or not path.is_file():
             return [], []
         try:
@@ -244,10 +243,10 @@ class _TrainingState:
 
 
 def train_group(alignment: Alignment, progress: Progress | None = None) -> Alignment:
-    """Let every classifier of the configuration learn from all people; those that have are left as they are.
+    """Train every classifier of the configuration on all people's answers; trained ones are left as they are.
 
     Answers to reference data 2:1. A run that was stopped or killed goes on after its last whole epoch. Emits Stage and EpochDone.
-    Raises LiminalError; what was finished before stays.
+    Raises LiminalError; models that were finished before stay.
     """
     progress = progress or Progress()
     names = [name for name in alignment.configuration.classifiers if not alignment.ready(name)]
@@ -289,7 +288,7 @@ def _train_group_classifier(alignment: Alignment, name: str, progress: Progress)
 
 @dataclass(frozen=True, eq=False)
 class GroupModel:
-    """A group's model ready to be learned on from; with ``part`` "head" only its last layer, on features computed once."""
+    """A group's model from which individuals are trained; for part "head" only its last layer, with features as inputs."""
 
     classifier: str
     part: TrainedPart
@@ -298,7 +297,7 @@ class GroupModel:
 
 
 def load_group_model(alignment: Alignment, classifier: str, progress: Progress | None = None) -> GroupModel:
-    """GroupNet with its inputs, as individuals start from it. Raises LiminalError where the group's model has not learned."""
+    """Load GroupNet with its inputs, as individuals start from it. Raises LiminalError where it is not trained."""
     network = load_group_network(alignment, classifier)
     inputs = alignment.sources.inputs(classifier, progress or Progress())
     part = alignment.configuration.individual_part(classifier)
@@ -309,7 +308,7 @@ def load_group_model(alignment: Alignment, classifier: str, progress: Progress |
 
 
 def load_group_network(alignment: Alignment, classifier: str) -> Learner:
-    """GroupNet itself, a network of its own. Raises LiminalError where the group's model has not learned."""
+    """Load GroupNet as a new network. Raises LiminalError where it is not trained."""
     if not alignment.ready(classifier):
         raise LiminalError(f"The group's {classifier} has not learned yet; run 'python -m core align group' first.")
     network = alignment.sources.learner(classifier)
@@ -318,7 +317,7 @@ def load_group_network(alignment: Alignment, classifier: str) -> Learner:
 
 
 def load_individual_network(alignment: Alignment, classifier: str, rater: str) -> Learner:
-    """A person's IndivNet itself, reading the classifier's inputs. Raises LiminalError where it has not learned."""
+    """Load a person's IndivNet as a new network on the classifier's inputs. Raises LiminalError where it is not trained."""
     network = load_group_network(alignment, classifier)
     part = alignment.configuration.individual_part(classifier)
     _load_weights(network, alignment.store.weights(classifier, "people", rater), part)
@@ -334,9 +333,9 @@ def train_individual(
     loaded: GroupModel | None = None,
     progress: Progress | None = None,
 ) -> Probabilities:
-    """A person's model, learned from their own answers and others' 2:1, or read where it has learned before.
+    """Train a person's model on their answers and others' 2:1, or read it where it was trained before -> its probabilities.
 
-    null: from shuffled answers, the control. loaded: where several people learn one after the other. Raises LiminalError where
+    null: on shuffled answers, the control. loaded: the group's model, to load it once for several people. Raises LiminalError where
     that person gave too few answers, or none to held-out images; what was finished before stays.
     """
     stage = "shuffled" if null else "people"
@@ -370,7 +369,7 @@ def train_individual(
 def train_everyone(
     alignment: Alignment, *, null: bool = True, people: Sequence[str] | None = None, progress: Progress | None = None
 ) -> Alignment:
-    """The models of all people with enough answers (or of ``people``), by every classifier; null: the control too.
+    """Train the models of all people with enough answers (or of ``people``), of every classifier. null: the controls too.
 
     Emits Stage, and EpochsBefore and EpochDone of the people's own models, not of the control. Raises LiminalError where nobody
     has enough.
@@ -401,7 +400,7 @@ def train_everyone(
 
 
 def _without_stages(progress: Progress) -> Callable[[Any], None]:
-    """A person's curve is passed on; how far their model is says nothing of how far everybody is."""
+    """Pass on all events but stages: the progress of one person's model is not that of everybody's."""
 
     def report(event: Any) -> None:
         if not isinstance(event, Stage):
@@ -419,8 +418,8 @@ def _rows_by_image(answers: AnswerSet, rows: IndexArray) -> TrainingRows:
 
 
 def _choose_stopping_rows(split: DataSplit, learned: IndexArray, judged: IndexArray) -> tuple[IndexArray, IndexArray]:
-    """Rows to learn from and rows to look at after each epoch: held-out ones, or, where these would decide when to stop, a fifth
-    of the images that would else be learned from. What is reported never decides anything."""
+    """(rows to train on, rows to evaluate after each epoch). With early stopping the latter are a fifth of the training images:
+    held-out answers must not decide when to stop."""
     c = split.configuration
     if not c.patience:
         return learned, judged

@@ -1,4 +1,4 @@
-"""``python -m core align ...``: models that learn from people, without a browser: train, report, list, simulate."""
+"""``python -m core align ...``: train models on people's answers, report and list them, and choose a person's next question."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ CONFIGURATION_OPTIONS: Mapping[str, tuple[type, str]] = {
     "epochs": (int, "times through the answers"),
     "batch": (int, "answers a step"),
     "rate": (float, "Adam's"),
-    "reference_faces": (int, "plain faces mixed in, so that nothing is unlearned"),
+    "reference_faces": (int, "reference faces mixed in, so that nothing is unlearned"),
     "patience": (int, "stop after so many epochs without a gain; 0: never"),
     "least_answers": (int, "of all people, to learn from"),
     "least_own": (int, "of one person, to learn from"),
 }
-"""Values of AlignmentConfiguration that can be given; their defaults are the paper's."""
+"""Options for values of AlignmentConfiguration, whose defaults are the paper's."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One subcommand an action."""
+    """Add a subcommand for each action."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def action(name: str, run_action: Callable[[argparse.Namespace], int], meaning: str, study: bool = True) -> Any:
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what was asked for."""
+    """Run the chosen action -> exit code."""
     return int(arguments.act(arguments))
 
 
@@ -197,7 +197,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def format_report(report: AlignmentReport) -> Iterator[str]:
-    """Fig. 5 of one classifier."""
+    """The lines of paper B's Fig. 5 for one classifier."""
     yield f"{report.classifier}: {report.basis.answers:,} held-out answers of {report.basis.raters} raters ({report.basis.source})"
     yield f"  {'accuracy':<26}" + "".join(f"{level:<26}" for level in LEVELS)
     for title, row in (
@@ -221,7 +221,7 @@ def format_report(report: AlignmentReport) -> Iterator[str]:
 
 
 def format_identity_report(report: IdentityReport) -> Iterator[str]:
-    """The decision models of an identity study."""
+    """The lines of the report on the decision models of an identity study."""
     yield f"Same person? {report.basis.answers:,} held-out answers of {report.basis.raters} raters ({report.basis.source})"
     base, group, individual = (_format_share(level) for level in (report.base, report.group, report.individual))
     yield f"  accuracy    threshold {base}  group {group}  individual {individual}"

@@ -1,8 +1,8 @@
 """``python -m core study ...``: studies made, simulated, imported, exported, backed up and deleted without a browser.
 
-make: a study of people from sample sets; prints the path of the link to send. simulate: one whose answers come from simulated
-observers, marked as such wherever it is shown. import: answers from elsewhere, whole or not at all. export: the answers as a table,
-or the whole study as a bundle. backup and restore: all studies with their answers in one file. list, forget, delete.
+make: a study of people from sample sets; prints the path of the link to send. simulate: one with answers of simulated observers,
+marked as such wherever it is shown. import: answers from a file, all or none. export: the answers as a table, or the whole study
+as a bundle. backup and restore: all studies with their answers in one file. list, forget, delete.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LINK_PATH = "/take-part?study="
 
 
 def add_make_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument(
         "--set", nargs="+", required=True, metavar="SET", dest="sets", help="folders of sample sets, or their ids in the library"
     )
@@ -62,7 +62,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def resolve_set_ids(library: Library, names: Sequence[str]) -> list[str]:
-    """Ids as they are; folders are added to the library. Raises LiminalError for what is neither."""
+    """The ids of sample sets named by ids or folders; folders are added to the library. Raises LiminalError for anything else."""
     known = {entry.set_id for entry in library.sets()}
     return [name if name in known else library.add(SampleSet.load(name)) for name in names]
 
@@ -70,7 +70,7 @@ def resolve_set_ids(library: Library, names: Sequence[str]) -> list[str]:
 def prepare_plan(
     arguments: argparse.Namespace, library: Library, set_ids: Sequence[str], progress: Progress, **others: Any
 ) -> PreparedStudy:
-    """The plan that the options describe."""
+    """Prepare the study that the options describe."""
     return prepare_study(
         library,
         set_ids,
@@ -84,7 +84,7 @@ def prepare_plan(
 
 
 def run_make(arguments: argparse.Namespace) -> int:
-    """Make the study and say where people take part."""
+    """Make the study and print where people take part."""
     others: dict[str, Any] = {"title": arguments.title}
     if arguments.consent is not None:
         others["consent"] = read_text(arguments.consent)
@@ -104,7 +104,7 @@ def run_make(arguments: argparse.Namespace) -> int:
 
 
 def read_text(path: Path) -> str:
-    """A text file. Raises LiminalError where it cannot be read."""
+    """Read a text file. Raises LiminalError where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -112,7 +112,7 @@ def read_text(path: Path) -> str:
 
 
 def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options."""
+    """Add the options."""
     parser.add_argument(
         "--sets", nargs="+", required=True, metavar="SET", help="folders of sample sets, or their ids in the library; of one kind"
     )
@@ -122,7 +122,7 @@ def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_simulate(arguments: argparse.Namespace) -> int:
-    """Make the study, ask the observers, keep everything or nothing."""
+    """Simulate the study and store it, all or nothing."""
     from core.studies.observers.simulation import simulate_study  # SciPy
 
     store, library = Store(), Library()
@@ -162,7 +162,7 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_import(arguments: argparse.Namespace) -> int:
-    """Import, and say what was done."""
+    """Import the file and print the outcome."""
     if is_bundle(arguments.file):
         if arguments.preset or arguments.map or arguments.write_map or arguments.dry_run:
             raise LiminalError(f"{arguments.file.name} is a bundle, which is imported as it is; leave the other options out.")
@@ -206,7 +206,7 @@ def run_import(arguments: argparse.Namespace) -> int:
 
 
 def _choose_mapping(arguments: argparse.Namespace, imported: ImportedTable) -> ColumnMapping:
-    """From the file given, from the preset, or guessed; a guess is printed with its reasons."""
+    """The mapping of --map, of --preset, or a guess, which is printed with its reasons."""
     if arguments.map:
         try:
             record = json.loads(arguments.map.read_text(encoding="utf-8-sig"))
@@ -252,7 +252,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    """Write the files, each whole or not at all, and say what they hold."""
+    """Write the files, each whole or not at all, and print what they hold."""
     store = Store()
     store.study(arguments.study)  # the sentence about a wrong name comes before anything is written
     for path in _list_export_paths(arguments.out, arguments.study):
@@ -296,7 +296,7 @@ def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_backup(arguments: argparse.Namespace) -> int:
-    """Write the file and say what it holds."""
+    """Write the backup and print what it holds."""
     with TerminalProgress() as terminal:
         contents = write_backup(arguments.file, replace=arguments.replace, progress=Progress(terminal))
     print(
@@ -308,7 +308,7 @@ def run_backup(arguments: argparse.Namespace) -> int:
 
 
 def run_restore(arguments: argparse.Namespace) -> int:
-    """Fill the store and say with what."""
+    """Restore the backup and print what it held."""
     with TerminalProgress() as terminal:
         contents = restore_backup(arguments.file, replace=arguments.replace, progress=Progress(terminal))
     print(f"Restored {contents.studies:,} studies with {contents.answers:,} answers, {contents.people:,} people enrolled.")
@@ -335,7 +335,7 @@ def add_forget_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """A line a study."""
+    """Print a line for each study."""
     store = Store()
     counts = store.counts()
     rows = []
@@ -367,7 +367,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def run_delete(arguments: argparse.Namespace) -> int:
-    """A study with all that belongs to it; asked first where somebody can answer."""
+    """Delete a study with all that belongs to it; asks first where there is a terminal."""
     store = Store()
     store.study(arguments.study)  # the sentence about a wrong name comes before the question
     _, answers = store.counts().get(arguments.study, (0, 0))
@@ -383,14 +383,14 @@ def run_delete(arguments: argparse.Namespace) -> int:
 
 
 def run_forget(arguments: argparse.Namespace) -> int:
-    """One person's data; the record says that, not who."""
+    """Delete one person's data; the record does not name them."""
     deletion = forget_rater(Store(), arguments.study, arguments.rater, arguments.reason)
     print(f"Deleted one person's data from '{deletion.study}': {deletion.answers:,} answers; a record says so without the name.")
     return 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One subcommand an action."""
+    """Add a subcommand for each action."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, add, run_action, meaning in (
         ("list", add_list_arguments, run_list, "which studies there are"),
@@ -409,5 +409,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what was asked for."""
+    """Run the chosen action -> exit code."""
     return int(arguments.act(arguments))

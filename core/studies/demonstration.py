@@ -49,12 +49,12 @@ DEMONSTRATION_FOLDER = ASSETS / "demonstration"
 DEMONSTRATION_COMMAND = "python -m core assets demonstration"
 STUDY_NAMES: dict[Kind, str] = {"identity": "Demonstration: the same person?", "emotion": "Demonstration: which feeling?"}
 OBSERVER_TRIALS = 150
-"""An emotion observer's, sentinels not counted."""
+"""Trials of one simulated observer of emotions, attention checks not counted."""
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """One of the two studies, as ``Store.restore`` takes it; folders: those of its sample sets."""
+    """One of the two studies, with what ``Store.restore`` takes. folders: those of its sample sets."""
 
     study: Study
     stimuli: tuple[Stimulus, ...]
@@ -72,9 +72,10 @@ def build_demonstration(
     size: DemonstrationSize | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Make everything anew -> the card. work: keeps finished sample sets, so that a stopped making goes on where it was.
+    """Make both studies and their sample sets anew -> the card.
 
-    raters: observers of pairs and of faces.
+    work: folder of finished sample sets, so that a run that was stopped goes on where it was. raters: numbers of simulated
+    observers of pairs and of faces.
     """
     size, progress = size or DemonstrationSize(), progress or Progress()
     pairs = make_identity_set(size, seed, work, progress.part("Pairs", 0, 3))
@@ -108,7 +109,7 @@ def build_demonstration(
 
 
 def load_demonstration(folder: Path = DEMONSTRATION_FOLDER) -> tuple[Demonstration, ...]:
-    """Both studies, each with a link and observers' codes of its own. Raises LiminalError where they are not stored whole."""
+    """Read both studies, each with a new link and new codes of its observers. Raises LiminalError where a file is missing."""
     try:
         return tuple(_load_study(folder, kind) for kind in KINDS)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -116,9 +117,9 @@ def load_demonstration(folder: Path = DEMONSTRATION_FOLDER) -> tuple[Demonstrati
 
 
 def ensure_demonstration(store: Store, folder: Path = DEMONSTRATION_FOLDER, progress: Progress | None = None) -> tuple[str, ...]:
-    """Put both studies into the store, each once -> the names of those that were added now. progress hears of nothing else.
+    """Add the studies that the store lacks -> the names of those that were added. progress: used only where one is added.
 
-    What the owner has deleted does not come back: the store remembers deletions. Raises LiminalError like the store.
+    A study that its owner has deleted does not come back: the store remembers deletions. Raises what ``Store.restore`` raises.
     """
     names = {study.name for study in store.studies()}
     missing = [
@@ -225,17 +226,17 @@ SENTINEL_COUNT = 20
 
 @dataclass(frozen=True)
 class DemonstrationSize:
-    """How much is made."""
+    """How many samples ``build_demonstration`` makes."""
 
     batches: int = 3
-    faces: int = 14  # a pair of emotions
+    faces: int = 14  # for each pair of emotions
     pairs: tuple[tuple[str, str], ...] = EMOTION_PAIRS
     sentinels: int = SENTINEL_COUNT
     strategy: Strategy = "gradient"
 
 
 def make_identity_set(size: DemonstrationSize, seed: int, work: Path, progress: Progress) -> SampleSet:
-    """All batches as one set."""
+    """Generate all batches of pairs as one sample set."""
     from core.sampling.identity import IdentityPanel, generate_identity_batch  # PyTorch
 
     configuration = IdentityConfiguration(seed=seed, generator=DEMONSTRATION_GENERATOR, strategy=size.strategy)
@@ -251,7 +252,7 @@ def make_identity_set(size: DemonstrationSize, seed: int, work: Path, progress: 
 
 
 def make_emotion_sets(size: DemonstrationSize, seed: int, work: Path, progress: Progress) -> list[SampleSet]:
-    """One set a pair of emotions, by paper B's two stages."""
+    """Generate one sample set for each pair of emotions, by paper B's two stages."""
     from core.sampling.emotion.generate import generate_emotion_set  # PyTorch
 
     sets = []
@@ -267,7 +268,7 @@ def make_emotion_sets(size: DemonstrationSize, seed: int, work: Path, progress: 
 
 
 def make_sentinel_set(size: DemonstrationSize, beside: SampleSet, work: Path, progress: Progress) -> tuple[SampleSet | None, str]:
-    """Attention checks for the emotion sets, and a sentence where they are fewer than wanted."""
+    """Make attention checks for the emotion sets -> (the set or None, a sentence where they are fewer than asked for)."""
     folder = work / "sentinels"
     note = ""
     if not folder.exists():

@@ -19,14 +19,14 @@ from core.studies.study import Stimulus
 
 @dataclass(frozen=True)
 class ExclusionRules(Configuration):
-    """Each rule can be switched off. A rule that needs more answers than a person gave says nothing of that person."""
+    """The rules and their limits; each can be switched off. A rule applies only to raters who gave enough answers for it."""
 
     samples: ClassVar[str] = "exclusion rules"
 
     sentinels: bool = True
-    sentinel_share: float = 0.7  # kept with more than this share of the attention checks right
+    sentinel_share: float = 0.7  # included with more than this share of the attention checks right
     too_fast: bool = True
-    fastest_ms: float = 300.0  # kept with at least this median reaction time
+    fastest_ms: float = 300.0  # included with at least this median reaction time
     same_answer: bool = True  # one emotion, or one verdict on every pair
     constant_similarity: bool = True  # the slider never moved
     least_answers: int = 10  # of one task, for all rules but the sentinels'
@@ -42,7 +42,7 @@ class ExclusionRules(Configuration):
 
 @dataclass(frozen=True)
 class Exclusions:
-    """reasons: rater -> one sentence a rule that the rater fell under; who is not in it is kept. raters: all who answered."""
+    """Who is excluded and why. reasons: rater -> one sentence for each rule that excludes them; raters: all who answered."""
 
     rules: ExclusionRules
     raters: tuple[str, ...]
@@ -50,16 +50,16 @@ class Exclusions:
 
     @property
     def included(self) -> tuple[str, ...]:
-        """The raters under no rule, in order."""
+        """The raters whom no rule excludes, in order."""
         return tuple(rater for rater in self.raters if rater not in self.reasons)
 
     def filter(self, ratings: pd.DataFrame) -> pd.DataFrame:
-        """The answers of those who are kept."""
+        """The answers of the raters who are included."""
         return ratings[~ratings["rater"].isin(list(self.reasons))].reset_index(drop=True)
 
 
 def apply_exclusion_rules(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], rules: ExclusionRules | None = None) -> Exclusions:
-    """Apply the rules to a table of RATINGS (one study). Changes nothing."""
+    """Apply the rules to a table of RATINGS of one study. Neither the table nor the store is changed."""
     rules = rules or ExclusionRules()
     reasons: dict[str, list[str]] = {}
     for excluded in (
@@ -75,7 +75,7 @@ def apply_exclusion_rules(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], ru
 
 
 def count_sentinels(ratings: pd.DataFrame, stimuli: Sequence[Stimulus]) -> pd.DataFrame:
-    """right and asked by rater (index): the attention checks answered. A check without an expected answer counts for nobody."""
+    """Columns right and asked by rater (index): the attention checks answered; those without an expected answer are left out."""
     expected = {stimulus.stimulus: stimulus.expected for stimulus in stimuli if stimulus.is_sentinel and stimulus.expected}
     checks = ratings[ratings["stimulus"].isin(list(expected)) & (ratings["task"] != "similarity")]
     right = checks["value"] == checks["stimulus"].map(expected)

@@ -32,7 +32,7 @@ MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp"}
 
 @dataclass(frozen=True)
 class SetEntry:
-    """A line of the library. made: when it was added, an ISO date."""
+    """A sample set of the library. made: when it was added, an ISO date."""
 
     set_id: str
     kind: str  # identity | emotion
@@ -44,7 +44,7 @@ class SetEntry:
 
 
 class Library:
-    """folder: None for the user's own, ``data_folder()/sets``."""
+    """The sample sets in ``folder`` (None: ``data_folder()/sets``) and those of the demonstration."""
 
     def __init__(self, folder: Path | None = None, demonstration: Path = DEMONSTRATION_SETS) -> None:
         if folder is None:
@@ -53,7 +53,7 @@ class Library:
         self.data_sets = DataSetRegister(folder.parent / "data-sets")
 
     def add(self, sample_set: SampleSet, title: str = "", *, lossy: bool = False) -> str:
-        """-> set_id. Whole or not at all; the same set twice is one entry, which keeps its first title."""
+        """Store a set, whole or not at all -> set_id. The same set twice is one entry, which keeps its first title."""
         set_id = hash_sample_set(sample_set)
         if self._folder_of(set_id) is None:
             try:
@@ -64,7 +64,7 @@ class Library:
         return set_id
 
     def sets(self) -> list[SetEntry]:
-        """Newest first. A broken folder is left out."""
+        """All sample sets, the newest first. A damaged folder is left out."""
         entries: dict[str, SetEntry] = {}
         for parent, demonstration in ((self.folder, False), (self.demonstration, True)):
             for folder in _list_set_folders(parent):
@@ -74,11 +74,11 @@ class Library:
         return sorted(entries.values(), key=lambda entry: (entry.made, entry.set_id), reverse=True)
 
     def load(self, set_id: str) -> SampleSet:
-        """Raises LiminalError where there is no such set or it is damaged."""
+        """Read a set. Raises LiminalError where there is none of that id or it is damaged."""
         return SampleSet.load(self.folder_of(set_id))
 
     def picture(self, set_id: str, sample_id: str) -> tuple[bytes, str]:
-        """A picture's file as it is stored, and its media type; of large data sets too. Raises LiminalError where there is none."""
+        """The stored bytes and media type of a picture, also of a large data set. Raises LiminalError where there is none."""
         if self.data_sets.has(set_id) and SET_ID.fullmatch(sample_id):
             return self.data_sets.open(set_id).picture(sample_id), MEDIA_TYPES[".png"]
         folder = self.folder_of(set_id)
@@ -91,7 +91,7 @@ class Library:
         raise LiminalError(f"The sample set {set_id} holds no picture '{sample_id}'; choose one of its samples.")
 
     def folder_of(self, set_id: str) -> Path:
-        """Where a set lies. Raises LiminalError where there is none of that id."""
+        """The folder of a set. Raises LiminalError where there is none of that id."""
         folder = self._folder_of(set_id)
         if folder is None:
             raise LiminalError(
@@ -109,7 +109,7 @@ class Library:
 
 
 def hash_sample_set(sample_set: SampleSet) -> str:
-    """Hash of what a set is: configuration, samples and comparisons. 20 hexadecimal digits, the same for compressed copies."""
+    """Hash of configuration, samples and pairs: 20 hexadecimal digits, the same for copies with compressed pictures."""
     record = {
         "kind": sample_set.kind,
         "configuration": sample_set.configuration.to_dict(),
@@ -121,7 +121,7 @@ def hash_sample_set(sample_set: SampleSet) -> str:
 
 
 def write_sample_set(folder: Path, sample_set: SampleSet, title: str = "", *, lossy: bool = False) -> None:
-    """A set's folder with its label, whole or not at all. Raises LiminalError where it cannot be written."""
+    """Write a set's folder with its label, whole or not at all. Raises LiminalError where that fails."""
     label = {
         "title": title.strip() or describe_sample_set(sample_set),
         "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -132,7 +132,7 @@ def write_sample_set(folder: Path, sample_set: SampleSet, title: str = "", *, lo
 
 
 def describe_sample_set(sample_set: SampleSet) -> str:
-    """A title for a set that was given none."""
+    """A title for a set, from its contents."""
     if sample_set.kind == "identity":
         pairs = len(sample_set.pairs)
         return f"{pairs} {'pair' if pairs == 1 else 'pairs'} of faces around {len(sample_set.base_ids())} people"
@@ -163,7 +163,7 @@ def _read_entry(folder: Path, demonstration: bool) -> SetEntry | None:
 
 @dataclass(frozen=True)
 class DataSetEntry:
-    """A line of the library. made: when it was listed, an ISO date."""
+    """A large data set of the library. made: when it was listed, an ISO date."""
 
     set_id: str
     title: str
@@ -174,7 +174,7 @@ class DataSetEntry:
 
 
 class DataSetRegister:
-    """register: None for the user's own, ``data_folder()/data-sets``."""
+    """The large data sets that ``register`` lists, a folder (None: ``data_folder()/data-sets``)."""
 
     def __init__(self, register: Path | None = None) -> None:
         if register is None:
@@ -182,9 +182,9 @@ class DataSetRegister:
         self.register = register
 
     def add(self, folder: Path) -> str:
-        """List a finished data set -> its id; one that was made in the same folder before is listed no more.
+        """List a finished data set -> its id. An earlier one of the same folder is taken off the list.
 
-        Raises LiminalError where the folder is none.
+        Raises LiminalError where the folder holds no data set.
         """
         folder = folder.resolve()
         data = DataSet.open(folder)
@@ -205,7 +205,7 @@ class DataSetRegister:
             (self.register / f"{set_id}.json").unlink(missing_ok=True)
 
     def entries(self) -> list[DataSetEntry]:
-        """Newest first. One whose folder is gone is left out."""
+        """All listed data sets, the newest first. One whose folder is gone is left out."""
         entries = []
         try:
             names = [path.stem for path in self.register.glob("*.json")]
@@ -221,7 +221,7 @@ class DataSetRegister:
         return sorted(entries, key=lambda entry: (entry.made, entry.set_id), reverse=True)
 
     def open(self, set_id: str) -> DataSet:
-        """Raises LiminalError where none of that id is listed or it is gone."""
+        """Open a data set. Raises LiminalError where none of that id is listed or its folder is gone."""
         if self.has(set_id):
             try:
                 folder = Path(json.loads((self.register / f"{set_id}.json").read_bytes())["folder"])
@@ -241,11 +241,11 @@ class DataSetRegister:
         return self._known(set_id) and (self.register / f"{set_id}.json").is_file()
 
     def _known(self, set_id: str) -> bool:
-        """An id comes from a link: it never leads out of the register."""
+        """Whether it has the form of an id. Ids come from links: none may lead out of the register's folder."""
         return len(set_id) == 20 and set(set_id) <= set("0123456789abcdef")
 
 
 @lru_cache(maxsize=16)
 def _open_cached(folder: Path, changed: int) -> DataSet:
-    """A manifest is read once until it changes."""
+    """An open data set, cached until its manifest changes."""
     return DataSet.open(folder)

@@ -21,7 +21,7 @@ from core.studies.exclusions import ExclusionRules, Exclusions, apply_exclusion_
 from core.studies.study import Kind, Rater, Stimulus, Study
 
 TYPICAL_MS = (500.0, 1500.0)
-"""Where paper B's reaction times mostly lie."""
+"""Paper B: most reaction times lie between these, in ms."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class VoteCounts:
 
 @dataclass(frozen=True)
 class ReactionTimeQuartiles:
-    """Of one task, ms. n: answers with a time; outside: share below or above TYPICAL_MS."""
+    """Quartiles of one task, in ms. n: answers with a time; outside: share of times outside TYPICAL_MS, in [0, 1]."""
 
     task: str
     n: int
@@ -60,7 +60,7 @@ class ReactionTimeQuartiles:
 
 @dataclass(frozen=True)
 class StudyOverview:
-    """All of it, for one study; exclusions: who falls under which rule (nobody's answers are gone)."""
+    """All summaries of one study. exclusions: which rules exclude whom; no answer is deleted."""
 
     study: Study
     progress: StudyProgress
@@ -72,7 +72,7 @@ class StudyOverview:
 def summarise_study(
     study: Study, stimuli: Sequence[Stimulus], raters: Sequence[Rater], ratings: pd.DataFrame, rules: ExclusionRules | None = None
 ) -> StudyOverview:
-    """From what the store holds; ratings: a table of RATINGS of this study."""
+    """Summarise a study as the store holds it. ratings: a table of RATINGS of this study."""
     return StudyOverview(
         study,
         summarise_progress(raters, ratings),
@@ -83,7 +83,7 @@ def summarise_study(
 
 
 def summarise_progress(raters: Sequence[Rater], ratings: pd.DataFrame) -> StudyProgress:
-    """People who answered without having been enrolled here (imported ones) count as enrolled."""
+    """Count people and answers. People whose answers were imported count as enrolled."""
     names = {rater.rater for rater in raters}
     answering = set(ratings["rater"].unique())
     trials = ratings.drop_duplicates(["rater", "stimulus"])
@@ -98,7 +98,7 @@ def summarise_progress(raters: Sequence[Rater], ratings: pd.DataFrame) -> StudyP
 
 
 def summarise_votes(stimuli: Sequence[Stimulus], ratings: pd.DataFrame) -> VoteCounts:
-    """Counts each rater once a stimulus, whatever the number of tasks."""
+    """Count the raters of each stimulus, each once whatever the number of tasks."""
     counted = ratings.groupby("stimulus")["rater"].nunique()
     by_stimulus = {stimulus.stimulus: int(counted.get(stimulus.stimulus, 0)) for stimulus in stimuli if not stimulus.is_sentinel}
     numbers = np.array(list(by_stimulus.values()) or [0])
@@ -108,7 +108,7 @@ def summarise_votes(stimuli: Sequence[Stimulus], ratings: pd.DataFrame) -> VoteC
 
 
 def summarise_reaction_times(ratings: pd.DataFrame) -> tuple[ReactionTimeQuartiles, ...]:
-    """One summary a task that has measured times, in order of appearance."""
+    """Quartiles for each task that has measured times, in order of appearance."""
     summaries = []
     for task, group in ratings.dropna(subset=["reaction_time_ms"]).groupby("task", sort=False):
         times = group["reaction_time_ms"].to_numpy(np.float64)
@@ -120,12 +120,12 @@ def summarise_reaction_times(ratings: pd.DataFrame) -> tuple[ReactionTimeQuartil
 
 MAIN_TASK: Mapping[Kind, str] = {"identity": "identity", "emotion": "emotion"}
 CHANCE_AGREEMENT: Mapping[Kind, float] = {"identity": 1 / 2, "emotion": 1 / 6}
-"""How often two people who guess agree."""
+"""Probability that two people who guess give the same answer."""
 
 
 @dataclass(frozen=True)
 class LoneAnswer:
-    """One image on which a person stood apart. shares: of the others' answers, in [0, 1]; n: how many others."""
+    """An image to which most others gave another answer. own: the person's; shares: of the others' answers; n: others."""
 
     stimulus: str
     own: str
@@ -137,8 +137,8 @@ class LoneAnswer:
 class AgreementWithOthers:
     """One person's answers beside the others'.
 
-    people: others who saw any of the same; compared: answers that somebody else gave too; share: of the others' answers that are
-    this person's, averaged over what was compared, in [0, 1], NaN without any.
+    people: others who answered about any of the same stimuli; compared: this person's stimuli that others answered about; share:
+    of others' answers that equal this person's, averaged over those stimuli, in [0, 1], NaN without any.
     """
 
     people: int
@@ -149,14 +149,14 @@ class AgreementWithOthers:
 
 @dataclass(frozen=True)
 class NetworkAnswer:
-    """What a network says of one stimulus, and how far each possible answer is from what it says (0: the same)."""
+    """A network's answer about one stimulus. gaps: for each other answer, how far the network is from giving it."""
 
     answer: str
     gaps: Mapping[str, float]
 
 
 def compare_with_others(ratings: pd.DataFrame, rater: str, kind: Kind, most: int = 2) -> AgreementWithOthers:
-    """ratings: the typed table of ``core.studies.ratings``; departures: at most ``most``, the most alone first."""
+    """Compare one person's answers with everybody else's. ratings: a table of RATINGS; most: departures at most, largest first."""
     rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & ~ratings["is_sentinel"]]
     person_rows = rows[rows["rater"] == rater]
     person_answers = dict(zip(person_rows["stimulus"], person_rows["value"], strict=True))
@@ -182,7 +182,7 @@ def compare_with_others(ratings: pd.DataFrame, rater: str, kind: Kind, most: int
 def compare_with_network(
     ratings: pd.DataFrame, rater: str, kind: Kind, network: Mapping[str, NetworkAnswer]
 ) -> tuple[int, int, list[str]]:
-    """-> (answers that are the network's too, answers compared, stimuli on which they part, the furthest first)."""
+    """Compare one person's answers with a network's -> (equal answers, answers compared, other stimuli, largest gap first)."""
     rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & (ratings["rater"] == rater) & ratings["stimulus"].isin(list(network))]
     answers = list(zip(rows["stimulus"], rows["value"], strict=True))
     differing = [(network[name].gaps.get(value, 0.0), name) for name, value in answers if network[name].answer != value]
@@ -190,7 +190,7 @@ def compare_with_network(
 
 
 def load_network_answers(folders: Iterable[Path]) -> tuple[str, dict[str, NetworkAnswer]]:
-    """Sample-set folders -> (name of the recogniser or steerer, its answer by stimulus). Images are not read."""
+    """Read (name of the recogniser or guiding classifier, its answer by stimulus) from sample sets. Images are not read."""
     name = ""
     answers: dict[str, NetworkAnswer] = {}
     for folder in folders:

@@ -37,24 +37,24 @@ else:
     special = lazy_import("scipy.special")  # a rater is enrolled without it
 
 SENTINEL_PROBABILITY = 0.9
-"""A sentinel's probability under every classifier is above this (raw, uncalibrated: calibrated ones hardly ever are)."""
+"""A sentinel's probability under every classifier is above this; uncalibrated, as calibrated ones are hardly ever."""
 CHECKS_TITLE = "Attention checks: faces on which all classifiers agree"
-"""Of a set of sentinels in the library."""
+"""Title of a set of sentinels in the library."""
 EMOTION_TRIALS, EMOTION_SENTINELS = 390, 10  # paper B
 
 
 def list_stimuli(sample_set: SampleSet, set_id: str, *, kept_only: bool = True) -> list[Stimulus]:
-    """All that a study can ask about one set, in the set's order, each once.
+    """The stimuli that a study can ask about in one set, in the set's order, each once.
 
-    kept_only: of an emotion set's boundary samples only those that passed filter (3) under the steerer. Of an excerpt of a data
-    set (``core.sampling.datasets.data_set``) what was picked is asked, whatever it is.
+    kept_only: of an emotion set's boundary samples only those that passed filter (3) under the guiding classifier. Of a subset
+    of a data set (``core.sampling.datasets.data_set``) all selected samples are stimuli.
     """
     stimuli = _pair_stimuli(sample_set, set_id) if sample_set.kind == "identity" else _face_stimuli(sample_set, set_id, kept_only)
     return list({stimulus.stimulus: stimulus for stimulus in stimuli}.values())
 
 
 def find_unanimous(sample_set: SampleSet) -> dict[str, str]:
-    """sample_id -> emotion of the samples of an emotion set on which all its classifiers agree above SURE."""
+    """sample_id -> emotion of the samples of an emotion set on which all its classifiers agree above SENTINEL_PROBABILITY."""
     configuration, samples = sample_set.emotion, sample_set.samples
     prefixes = ["p_" if name == configuration.steerer else f"p_{name}_" for name in configuration.classifiers]
     p = np.stack([samples[[prefix + emotion for emotion in EMOTIONS]].to_numpy(np.float64) for prefix in prefixes])
@@ -64,20 +64,20 @@ def find_unanimous(sample_set: SampleSet) -> dict[str, str]:
 
 
 def find_agreement(p: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Probabilities (classifiers, N, emotions) -> (N,) the emotion that all give more than SURE to, -1 where there is none."""
+    """Probabilities (classifiers, N, 6) -> index of the emotion that all put above SENTINEL_PROBABILITY, -1 for none (N,)."""
     best = p.argmax(axis=2)  # (classifiers, N)
     return np.where((best == best[0]).all(axis=0) & (p.max(axis=2) > SENTINEL_PROBABILITY).all(axis=0), best[0], -1)
 
 
 def stimulus_stratum(stimulus: Stimulus) -> str:
-    """What is handed out together: a batch of identity pairs; all emotion images are one stratum."""
+    """The stratum, whose stimuli are handed out together: a batch of identity pairs; all emotion images are one stratum."""
     return f"{stimulus.details.get('set', '')}/{stimulus.details['batch']}" if "batch" in stimulus.details else ""
 
 
 def make_identity_plan(
     stimuli: Sequence[Stimulus], *, trials: int | None = None, sentinels: int | None = None, seed: int = 0, **others: Any
 ) -> RatingPlan:
-    """A rater gets one batch (paper A: 108 pairs and its 4 genuine ones) unless told otherwise. others: further values of Plan."""
+    """A rater gets one batch (paper A: 108 pairs and its 4 genuine ones) by default. others: further values of RatingPlan."""
     sizes = Counter(stimulus_stratum(stimulus) for stimulus in stimuli if not stimulus.is_sentinel)
     checks = Counter(stimulus_stratum(stimulus) for stimulus in stimuli if stimulus.is_sentinel)
     _require_stimuli(stimuli)
@@ -94,7 +94,7 @@ def make_identity_plan(
 def make_emotion_plan(
     stimuli: Sequence[Stimulus], *, trials: int | None = None, sentinels: int | None = None, seed: int = 0, **others: Any
 ) -> RatingPlan:
-    """390 faces and 10 sentinels a rater (paper B), fewer where there are fewer. others: further values of Plan."""
+    """390 faces and 10 sentinels a rater (paper B), fewer where there are fewer. others: further values of RatingPlan."""
     checks = sum(stimulus.is_sentinel for stimulus in stimuli)
     images = len(stimuli) - checks
     _require_stimuli(stimuli)
@@ -109,7 +109,7 @@ def make_emotion_plan(
 
 @dataclass(frozen=True)
 class PreparedStudy:
-    """All that ``Study`` and ``Store.create`` need. notes: sentences for the owner, for example on missing sentinels."""
+    """What ``Study`` and ``Store.create`` need. notes: sentences for the owner, for example on missing sentinels."""
 
     plan: RatingPlan
     stimuli: tuple[Stimulus, ...]
@@ -128,9 +128,9 @@ def prepare_study(
     progress: Progress | None = None,
     **others: Any,
 ) -> PreparedStudy:
-    """A plan for the sets, which must be of one kind. Sentinels that an emotion study lacks are looked for among plain faces.
+    """Plan a study of sample sets of one kind. Sentinels that an emotion study lacks are made from reference faces.
 
-    Raises LiminalError where nothing can be asked. others: further values of Plan.
+    others: further values of RatingPlan. Raises LiminalError for sets of two kinds and where there is nothing to ask about.
     """
     sets = {set_id: library.load(set_id) for set_id in dict.fromkeys(set_ids)}
     kinds = {sample_set.kind for sample_set in sets.values()}
@@ -201,12 +201,12 @@ def _face_stimuli(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterab
 
 
 def join_stimuli(parts: Iterable[Iterable[Stimulus]]) -> list[Stimulus]:
-    """All of them, each once."""
+    """All stimuli of all parts, each once."""
     return list({stimulus.stimulus: stimulus for part in parts for stimulus in part}.values())
 
 
 def _or_none(value: Any) -> Any:
-    """A table's missing value as JSON's."""
+    """The value, None for a missing one of a table."""
     return None if pd.isna(value) else value
 
 
@@ -227,7 +227,7 @@ def _check_count(count: int | None, usual: int, available: int, what: str) -> in
 
 
 def list_sentinel_candidates(reference: ReferenceSet, classifiers: Sequence[str]) -> list[tuple[int, str]]:
-    """(place in the reference population, emotion) of its unanimous faces; emotions take turns, so that a few cover many."""
+    """(index in the reference population, emotion) of its unanimous faces; emotions alternate, so that a few cover many."""
     logits = [reference.classifier_logits(name).astype(np.float64) for name in classifiers]
     p = np.stack([special.softmax(rows, axis=1) for rows in logits])  # (classifiers, N, 6)
     emotions = find_agreement(p)
@@ -243,9 +243,9 @@ def list_sentinel_candidates(reference: ReferenceSet, classifiers: Sequence[str]
 def make_sentinels(
     configuration: EmotionConfiguration, count: int, progress: Progress | None = None
 ) -> tuple[SampleSet | None, str]:
-    """Up to ``count`` unanimous faces as an emotion set of genuine samples (None: there are none); a sentence if they are fewer.
+    """Up to ``count`` unanimous reference faces as an emotion set of genuine samples -> (set or None, sentence if fewer).
 
-    configuration: of the set that they are shown with; its generator and classifiers are meant.
+    configuration: of the set that they are shown with: its generator and classifiers are used.
     """
     reference = load_reference_set(configuration.generator)
     candidates = list_sentinel_candidates(reference, configuration.classifiers)
@@ -255,7 +255,7 @@ def make_sentinels(
         ""
         if len(candidates) >= count
         else (
-            f"Only {len(candidates)} of {count} attention checks can be had: among {len(reference):,} plain faces of "
+            f"Only {len(candidates)} of {count} attention checks can be had: among {len(reference):,} reference faces of "
             f"{configuration.generator} all classifiers agree above {SENTINEL_PROBABILITY:g} on {named}."
         )
     )
@@ -285,11 +285,11 @@ def make_sentinels(
 
 
 def assign_stimuli(study: Study, stimuli: Sequence[Stimulus], handed_out: Mapping[str, int], number: int) -> list[str]:
-    """The stimuli of rater ``number`` in order, each once; the callable for ``Store.enrol``.
+    """The stimuli of rater ``number`` in order, each once. ``Store.enrol`` takes this function.
 
     handed_out: how often each stimulus was handed out before. Strata (batches of pairs) are taken whole as long as trials are
     left, the least used first; within one, the least used stimuli first: counts within a stratum never differ by more than 1.
-    Chance, seeded by the study's seed and the rater's number, decides between equals and makes the order. Raises LiminalError
+    Ties are broken and the order is drawn by a generator seeded with the study's seed and the rater's number. Raises LiminalError
     without stimuli.
     """
     random = numpy_generator(sample_seed(study.plan.seed, "assign", number))
@@ -314,24 +314,26 @@ def assign_stimuli(study: Study, stimuli: Sequence[Stimulus], handed_out: Mappin
 def _choose_sentinels(
     study: Study, stimuli: Sequence[Stimulus], strata: Sequence[str], handed_out: Mapping[str, int], random: np.random.Generator
 ) -> list[str]:
-    """Those of the rater's own batches first: paper A's genuine pairs show bases of the same batch."""
+    """Sentinels of the rater's batches first: paper A's genuine pairs show bases of the same batch."""
     same_batches = [stimulus.stimulus for stimulus in stimuli if stimulus.is_sentinel and stimulus_stratum(stimulus) in strata]
     others = [stimulus.stimulus for stimulus in stimuli if stimulus.is_sentinel and stimulus_stratum(stimulus) not in strata]
     return [*_sort_by_usage(same_batches, handed_out, random), *_sort_by_usage(others, handed_out, random)][: study.plan.sentinels]
 
 
 def _sort_by_usage(names: Sequence[str], usage: Mapping[str, float], random: np.random.Generator) -> list[str]:
-    """Least used first, equals in random order."""
+    """Names, the least used first, ties in random order."""
     mixed = [names[index] for index in random.permutation(len(names))]
     return sorted(mixed, key=lambda name: usage.get(name, 0))
 
 
 def _mix_order(trials: Sequence[str], sentinels: Sequence[str], random: np.random.Generator) -> list[str]:
-    """Trials in random order; the sentinels spread over them: one at a random place in each equal part of the sequence."""
+    """Trials in random order with the sentinels spread over them: one at a random position in each equal part of the sequence."""
     total, checks = len(trials) + len(sentinels), len(sentinels)
     edges = [total * part // max(checks, 1) for part in range(checks + 1)]
     positions = [int(random.integers(edges[part], edges[part + 1])) for part in range(checks)]
     order = [trials[position] for position in random.permutation(len(trials))]
-    for position, which in zip(positions, random.permutation(checks), strict=True):  # rising places: each insertion is final
+    for position, which in zip(
+        positions, random.permutation(checks), strict=True
+    ):  # positions rise: an insertion moves no earlier one
         order.insert(position, sentinels[which])
     return order

@@ -43,7 +43,7 @@ Assign = Callable[[Study, Sequence[Stimulus], Mapping[str, int], int], Sequence[
 
 
 NUMBERED_RATER = re.compile(r"rater-[0-9]{4,9}")
-"""The names that ``enrol`` gives."""
+"""The form of the names that ``Store.enrol`` gives."""
 
 
 class Store:
@@ -64,13 +64,13 @@ class Store:
     # Studies
 
     def create(self, study: Study, stimuli: Iterable[Stimulus]) -> Study:
-        """Keep a new study. Raises LiminalError when its name is taken or a stimulus is there twice."""
+        """Store a new study. Raises LiminalError when its name is taken or a stimulus is there twice."""
         with self._database.writing() as connection:
             _insert_study(connection, study, stimuli)
         return self.study(study.name)
 
     def restore(self, study: Study, stimuli: Iterable[Stimulus], ratings: pd.DataFrame, raters: Sequence[Rater] = ()) -> Study:
-        """Keep a new study with its raters and answers, everything or nothing; what ``create`` and ``save_table`` raise."""
+        """Store a new study with its raters and answers, all or nothing. Raises what ``create`` and ``save_table`` raise."""
         with self._database.loading() as connection:
             numbered = [int(rater.rater[6:]) for rater in raters if NUMBERED_RATER.fullmatch(rater.rater)]
             _insert_study(connection, study, stimuli, enrolled=max(len(raters), *numbered, 0))
@@ -87,12 +87,12 @@ class Store:
             return [to_study(row) for row in connection.execute(query).mappings()]
 
     def study(self, name: str) -> Study:
-        """By its name. Raises LiminalError when there is none."""
+        """The study of that name. Raises LiminalError when there is none."""
         with self._database.reading() as connection:
             return to_study(_study_row(connection, name))
 
     def study_of(self, token: str) -> Study:
-        """By its link's secret. Raises LiminalError when there is none."""
+        """The study whose link has this secret. Raises LiminalError when there is none."""
         with self._database.reading() as connection:
             row = connection.execute(select(STUDIES).where(STUDIES.c.token == token)).mappings().first()
         if row is None:
@@ -100,7 +100,7 @@ class Store:
         return to_study(row)
 
     def change(self, name: str, /, **values: Any) -> Study:
-        """Change fields of Study, its name and time apart; the plan only as long as nobody takes part."""
+        """Change fields of Study except its name and time; the plan only as long as nobody takes part."""
         allowed = {column.name for column in fields(Study)} - {"name", "created_at"}
         for field in values:
             if field not in allowed:
@@ -115,7 +115,7 @@ class Store:
             return changed
 
     def delete(self, name: str, reason: str = "") -> None:
-        """A study with its stimuli, raters and answers; a Deletion is left."""
+        """Delete a study with its stimuli, raters and answers; a Deletion is left."""
         with self._database.writing() as connection:
             _study_row(connection, name, lock=True)
             answers = connection.execute(delete(ANSWERS).where(ANSWERS.c.study == name)).rowcount
@@ -124,7 +124,7 @@ class Store:
         self._database.tidy()
 
     def stimuli(self, name: str) -> list[Stimulus]:
-        """In the order in which they were given."""
+        """A study's stimuli in the order in which they were given."""
         with self._database.reading() as connection:
             _study_row(connection, name)
             return _load_stimuli(connection, name)[0]
@@ -132,9 +132,9 @@ class Store:
     # Raters
 
     def enrol(self, name: str, assign: Assign, *, rater: str | None = None, source: Source = "human") -> Rater:
-        """A new rater with an own order of stimuli. One at a time, so that the assignment stays balanced.
+        """Enrol a rater, who gets an order of stimuli. One at a time, so that the assignment stays balanced.
 
-        rater: None numbers them. Raises LiminalError for a closed study and a name that is taken.
+        rater: the name; None: a numbered one. Raises LiminalError for a closed study and a name that is taken.
         """
         with self._database.writing() as connection:
             row = _study_row(connection, name, lock=True)
@@ -157,12 +157,12 @@ class Store:
             return new
 
     def rater(self, code: str) -> Rater:
-        """By the secret. Raises LiminalError when there is none."""
+        """The rater of that code. Raises LiminalError when there is none."""
         with self._database.reading() as connection:
             return _load_rater(connection, code)
 
     def raters(self, name: str) -> list[Rater]:
-        """Those who enrolled, in that order; people of published tables and simulated ones only have answers."""
+        """Those who enrolled, in that order. People of imported tables are not among them: they only have answers."""
         with self._database.reading() as connection:
             _study_row(connection, name)
             query = select(RATERS).where(RATERS.c.study == name).order_by(RATERS.c.number)
@@ -177,7 +177,7 @@ class Store:
         strategy: str | None = None,
         finished_at: datetime | None = None,
     ) -> Rater:
-        """Note what a rater has said or done; None leaves it as it is."""
+        """Store what a rater has told or done -> the rater; None leaves a field as it is."""
         changes = {"consented_at": consented_at, "demographics": demographics, "strategy": strategy, "finished_at": finished_at}
         values = {name: value for name, value in changes.items() if value is not None}
         with self._database.writing() as connection:
@@ -186,7 +186,7 @@ class Store:
             return _load_rater(connection, code)
 
     def forget(self, name: str, rater: str, reason: str = "") -> Deletion:
-        """Delete one person's data; what is left says that, not who. Raises LiminalError when there is nobody of that name."""
+        """Delete one person's data; the Deletion does not name them. Raises LiminalError when there is nobody of that name."""
         with self._database.writing() as connection:
             _study_row(connection, name, lock=True)
             query = select(RATERS.c.trials).where(RATERS.c.study == name, RATERS.c.rater == rater).with_for_update()
@@ -201,7 +201,7 @@ class Store:
         return deletion
 
     def deletions(self, name: str) -> list[Deletion]:
-        """What was deleted from a study of this name, oldest first; also after the study itself was."""
+        """What was deleted from a study of this name, the oldest first; also when the study itself is deleted."""
         columns = [DELETIONS.c[column.name] for column in fields(Deletion)]
         with self._database.reading() as connection:
             query = select(*columns).where(DELETIONS.c.study == name).order_by(DELETIONS.c.id)
@@ -210,15 +210,16 @@ class Store:
     # Answers
 
     def save(self, ratings: Sequence[Rating]) -> list[str]:
-        """Keep answers, all of them or none -> their ids, once they are on the disk; the same again changes nothing.
+        """Store answers, all or none -> their ids, once they are on the disk; the same again changes nothing.
 
-        Of a rater who enrolled, trial, source and attention check are the store's own. Raises LiminalError for an id of another
-        answer, a closed study, a person who is not enrolled and a stimulus that is not in the rater's order.
+        Trial, source and attention check of an enrolled rater's answer are taken from the store, not from the answer. Raises
+        LiminalError for an id of another answer, a closed study, a person who is not enrolled and a stimulus that is not in the
+        rater's order.
         """
         return self._intake.save(ratings)
 
     def save_table(self, frame: pd.DataFrame) -> int:
-        """Keep a table with the columns of RATINGS, all rows or none -> how many are new.
+        """Store a table with the columns of RATINGS, all rows or none -> the number of new ones.
 
         Rows that are there already with the same content are passed over. Raises LiminalError for a value that does not fit, an
         id that is there with other content and a trial that a rater answers twice. Nobody needs to be enrolled.
@@ -233,13 +234,13 @@ class Store:
             return read_rows(connection, name, sources)
 
     def answered(self, rater: Rater) -> set[tuple[str, str]]:
-        """(stimulus, task) that this rater has answered."""
+        """The (stimulus, task) that this rater has answered."""
         query = select(ANSWERS.c.stimulus, ANSWERS.c.task).where(ANSWERS.c.study == rater.study, ANSWERS.c.rater == rater.rater)
         with self._database.reading() as connection:
             return {(row.stimulus, row.task) for row in connection.execute(query)}
 
     def counts(self, name: str | None = None) -> dict[str, tuple[int, int]]:
-        """(people who answered, answers) by study, of all that have any, or of one."""
+        """(people who answered, answers) by study, of all studies that have any, or of one."""
         # By rater first: in the order of an index, while counting distinct raters at once would sort all of them.
         people = select(ANSWERS.c.study, func.count().label("answers")).group_by(ANSWERS.c.study, ANSWERS.c.rater)
         answering = (people if name is None else people.where(ANSWERS.c.study == name)).subquery()
@@ -248,7 +249,7 @@ class Store:
             return {study: (people, int(answers)) for study, people, answers in connection.execute(query)}
 
     def votes(self, name: str) -> dict[str, int]:
-        """Raters who answered, by stimulus; 0 for those of the study's stimuli that nobody has."""
+        """The number of raters who answered, by stimulus; 0 for stimuli without answers."""
         count = func.count(ANSWERS.c.rater.distinct())
         with self._database.reading() as connection:
             _study_row(connection, name)
@@ -294,7 +295,7 @@ def _load_rater(connection: Connection, code: str) -> Rater:
 
 
 def _hand_out(connection: Connection, name: str, trials: Iterable[str], step: int) -> None:
-    """Count the stimuli of orders as handed out, or no more; one change a stimulus, however many orders hold it."""
+    """Add ``step`` to the count of handed-out trials for each trial; one UPDATE a stimulus, however often it occurs."""
     counted = [{"shown": stimulus, "times": step * times} for stimulus, times in Counter(trials).items()]
     if counted:
         change = update(STIMULI).where(STIMULI.c.study == name, STIMULI.c.stimulus == bindparam("shown"))

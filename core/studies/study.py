@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NAME_LENGTH = 80
 DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Signs that turn the direction of the words around a name: they make it look like another one."""
+"""Unicode marks that change the direction of text: a name with them can look like another one."""
 MAX_TRIALS, MAX_SENTINELS = 5000, 1000  # a rater's, of a plan
 CONSENT = (
     "You will see pictures of faces that a computer made and say what you see. Your answers and their times are kept without your "
@@ -27,7 +27,7 @@ CONSENT = (
 
 
 def new_code() -> str:
-    """A secret that fits into a link: 128 bits."""
+    """A new secret of 128 bits that fits into a link."""
     return secrets.token_urlsafe(16)
 
 
@@ -69,8 +69,8 @@ class Study:
     plan: RatingPlan
     token: str = field(default_factory=new_code)
     source: Source = "human"  # simulated: marked wherever it is shown
-    published: bool = False  # brought in from a publication, nobody was asked here
-    closed: bool = False  # nobody new, and no more answers
+    published: bool = False  # imported: nobody was asked here
+    closed: bool = False  # takes no new raters and no more answers
     sample_sets: tuple[str, ...] = ()  # ids of folders in the library of sample sets
     note: str = ""  # of simulated answers: the relations that were planted
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))

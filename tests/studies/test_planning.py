@@ -107,7 +107,7 @@ def test_missing_sentinels_are_said_in_one_sentence(library, monkeypatch):
     made = prepare_study(library, [library.add(faces(*[ON_BOTH] * 5, SURE))], title="A title")
     assert (made.plan.trials, made.plan.sentinels, made.plan.title) == (5, 1, "A title")
     (note,) = made.notes
-    assert note.startswith("Only 0 of 9 attention checks can be had: among 50 plain faces")
+    assert note.startswith("Only 0 of 9 attention checks can be had: among 50 reference faces")
 
 
 def test_candidates_take_turns_among_emotions():

@@ -54,4 +54,4 @@ def test_too_few_are_made_with_a_sentence(monkeypatch):
     known = planning.list_sentinel_candidates(reference, configuration().classifiers)
     made, note = planning.make_sentinels(configuration(), len(known) + 5)
     assert len(list_stimuli(made, "s")) == len(known)
-    assert note.startswith(f"Only {len(known)} of {len(known) + 5} attention checks can be had: among 300 plain faces of ")
+    assert note.startswith(f"Only {len(known)} of {len(known) + 5} attention checks can be had: among 300 reference faces of ")

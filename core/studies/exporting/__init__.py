@@ -1,1 +1,1 @@
-"""Answers to take away: tables that spreadsheets open safely, and a bundle that carries a whole study."""
+"""Exports: tables of answers that spreadsheets open safely, and a bundle of a whole study."""

@@ -48,11 +48,11 @@ COLUMN_MEANINGS = {
     "presented": "JSON: asked and achieved durations, refresh rate, dropped frames, input device",
     "created_at": "when the answer was given, UTC; 1970-01-01 where that is not known",
 }
-"""What the columns of ratings.parquet hold."""
+"""Descriptions of the columns of ratings.parquet."""
 
 
 def describe_origin(study: Study, ratings: pd.DataFrame) -> str:
-    """One sentence on where the answers come from; simulated ones are never passed over."""
+    """One sentence on where the answers come from; simulated ones are always named."""
     sources = ratings["source"].value_counts()
     simulated, models = int(sources.get("simulated", 0)), int(sources.get("model", 0))
     if study.source == "simulated" or simulated:
@@ -73,7 +73,7 @@ def make_data_card(
     missing: Sequence[str],
     demographics: bool,
 ) -> str:
-    """Markdown for README.md."""
+    """The data card, Markdown for README.md."""
     plan = study.plan
     question = "whether two faces show one person" if plan.kind == "identity" else "which of six emotions a face shows"
     people = ratings["rater"].nunique()
@@ -166,7 +166,7 @@ CROISSANT_CONTEXT: Mapping[str, Any] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""The vocabulary that the specification prescribes."""
+"""The JSON-LD context that the Croissant specification prescribes."""
 
 ENCODING_FORMATS = {
     ".json": "application/json",
@@ -249,8 +249,7 @@ SET_FILES = ("manifest.json", "samples.parquet", "pairs.parquet", "latents.npz",
 
 @dataclass(frozen=True)
 class BundleContents:
-    """What was written. missing: ids of sample sets that the study names but the library does not hold, so that their pictures are
-    not in the bundle."""
+    """What was written. missing: ids of the study's sample sets that the library does not hold: their pictures are left out."""
 
     answers: int
     pictures: int
@@ -276,7 +275,7 @@ def write_bundle(store: Store, library: Library, name: str, target: BinaryIO, *,
     with zipfile.ZipFile(target, "w") as archive:
 
         def add(path: str, content: bytes) -> None:
-            entry = zipfile.ZipInfo(path)  # its date is fixed: equal studies give equal bytes
+            entry = zipfile.ZipInfo(path)  # with a fixed date: equal studies give equal bytes
             entry.compress_type = zipfile.ZIP_DEFLATED if path.endswith((".json", ".md")) else zipfile.ZIP_STORED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)
@@ -307,7 +306,7 @@ def study_to_record(study: Study) -> dict[str, Any]:
 
 
 def study_from_record(record: Mapping[str, Any], name: str | None = None) -> Study:
-    """``study_to_record`` back -> the study with a new link. name: instead of its own.
+    """The study of a record of ``study_to_record``, with a new link. name: instead of the recorded one.
 
     Raises KeyError, TypeError, ValueError or LiminalError for what is no record of a study.
     """
@@ -324,7 +323,7 @@ def study_from_record(record: Mapping[str, Any], name: str | None = None) -> Stu
 
 
 def make_stimuli_frame(stimuli: Sequence[Stimulus]) -> pd.DataFrame:
-    """A row a stimulus; images and details as JSON."""
+    """A table with a row for each stimulus; images and details as JSON."""
     rows = [
         asdict(stimulus) | {"images": json.dumps(stimulus.images), "details": json.dumps(stimulus.details)} for stimulus in stimuli
     ]
@@ -334,7 +333,7 @@ def make_stimuli_frame(stimuli: Sequence[Stimulus]) -> pd.DataFrame:
 
 
 def make_raters_frame(raters: Sequence[Rater], demographics: bool) -> pd.DataFrame:
-    """A row a rater, without the code; what people said about themselves as JSON, empty unless asked for."""
+    """A table with a row for each rater, without the code; demographics as JSON, empty unless asked for."""
     columns = [name for name in Rater.__dataclass_fields__ if name != "code"]
     hidden = {} if demographics else {"demographics": "{}"}
     rows = [{name: _to_text(getattr(rater, name)) for name in columns} | hidden for rater in raters]
@@ -348,7 +347,7 @@ def _to_text(value: Any) -> str:
 
 
 def _read_set_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """(path in the set's folder, content) of all that belongs to a set, in a fixed order."""
+    """(path in the set's folder, content) of a set's files, in a fixed order."""
     try:
         for name in SET_FILES:
             if (folder / name).is_file():

@@ -18,25 +18,25 @@ import pyarrow.parquet as pq
 from core.studies.ratings import RATINGS, type_columns
 
 FORMULA_STARTS = "=+\\-@\t\r\n＝＋－＠"
-"""What makes a spreadsheet compute: also tabs and line ends, which it skips, and the wide forms of the signs."""
+"""First characters of a formula: also tabs and line ends, which spreadsheets skip, and full-width signs."""
 
 _DANGEROUS = re.compile(f"'*[{FORMULA_STARTS}]")
 _ESCAPED = re.compile(f"'+[{FORMULA_STARTS}]")
 
 
 def escape_cell(text: str) -> str:
-    """One apostrophe before a text that starts like a formula, also behind apostrophes of its own, so that it can be undone."""
+    """Put an apostrophe before a text that starts like a formula, even after apostrophes, so that it can be undone."""
     return f"'{text}" if _DANGEROUS.match(text) else text
 
 
 def escape_column(column: pd.Series) -> pd.Series:
-    """``escape`` for a column of text."""
+    """``escape_cell`` for a column of text."""
     dangerous = column.str.match(_DANGEROUS.pattern).fillna(False).astype(bool)
     return column.where(~dangerous, "'" + column)
 
 
 def unescape_column(column: pd.Series) -> pd.Series:
-    """Undoes ``escape_column``, for every text; missing cells stay missing."""
+    """Undo ``escape_column``; missing cells stay missing."""
     marked = column.str.match(_ESCAPED.pattern).fillna(False).astype(bool)
     return column.where(~marked, column.str.slice(1))
 
@@ -48,7 +48,7 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%f+00:00"
 
 
 def csv_bytes(ratings: pd.DataFrame) -> bytes:
-    """A table of RATINGS -> a CSV file's bytes."""
+    """The bytes of a CSV file of a table of RATINGS."""
     frame = type_columns(ratings)
     text = frame.assign(created_at=frame["created_at"].dt.strftime(TIME_FORMAT))
     for name, kind in RATINGS.items():
@@ -60,7 +60,7 @@ def csv_bytes(ratings: pd.DataFrame) -> bytes:
 
 
 def parquet_bytes(ratings: pd.DataFrame) -> bytes:
-    """A table of RATINGS -> a Parquet file's bytes, with the version of the schema in its metadata."""
+    """The bytes of a Parquet file of a table of RATINGS, with the version of the schema in its metadata."""
     table = pa.Table.from_pandas(type_columns(ratings), preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), VERSION_KEY: str(RATINGS_VERSION).encode()})
     buffer = io.BytesIO()

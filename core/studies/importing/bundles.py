@@ -1,7 +1,7 @@
-"""A bundle (``core.studies.exporting.bundle``) back into the store and the library: everything, unchanged, or nothing.
+"""Import a bundle (``core.studies.exporting.bundle``) into the store and the library: everything, unchanged, or nothing.
 
-The zip file comes from elsewhere and is not trusted: only known names, no links, no archive that unpacks to far more than it
-weighs, and every byte held to its SHA-256 (``BundleArchive``).
+The zip file is not trusted: only known paths, no links, no file that unpacks to far more than it weighs, and every byte compared
+with its SHA-256 (``BundleArchive``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from core.studies.study import Rater, Stimulus, Study, new_code
 
 MAX_FILES = 200_000
 MAX_BYTES = 8 * 2**30  # of all files after unpacking
-MAX_RATIO = 200  # after unpacking over packed, of one file above SMALL bytes: text packs to about a tenth
+MAX_RATIO = 200  # unpacked over packed size of a file above SMALL_FILE bytes; text packs to about a tenth
 SMALL_FILE = 2**20
 BLOCK_BYTES = 2**20
 
@@ -45,9 +45,9 @@ NOTHING_IMPORTED = "nothing was imported"
 
 
 class BundleArchive:
-    """An open zip file whose list of contents was found harmless; its files are unpacked one by one.
+    """An open zip file whose list of contents has been checked; its files are unpacked one by one.
 
-    known: says whether a path belongs into such an archive. Raises LiminalError with one sentence for everything that is odd.
+    known: the form of the paths that may be in it. Raises LiminalError with one sentence where anything else is found.
     """
 
     def __init__(self, stream: BinaryIO, name: str, known: re.Pattern[str]) -> None:
@@ -95,7 +95,7 @@ class BundleArchive:
         return listed
 
     def _blocks(self, path: str) -> Iterator[bytes]:
-        """The content of a file, never more than its list of contents says."""
+        """The content of a file in blocks, never more than the list of contents says."""
         entry = self._entries[path]
         size = 0
         try:
@@ -115,7 +115,7 @@ class BundleArchive:
         return list(self.hashes)
 
     def read(self, path: str) -> bytes:
-        """A file's content, held to its hash."""
+        """A file's content. Raises LiminalError where its hash differs."""
         if path not in self.hashes:
             raise LiminalError(f"{self.name} is no export of a study: it lacks {path}.")
         digest, blocks = hashlib.sha256(), []
@@ -126,7 +126,7 @@ class BundleArchive:
         return b"".join(blocks)
 
     def unpack(self, path: str, target: Path) -> None:
-        """A file's content into a file, held to its hash."""
+        """Write a file's content to ``target``. Raises LiminalError where its hash differs."""
         target.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         with target.open("xb") as file:
@@ -156,10 +156,10 @@ def is_bundle(source: bytes | Path) -> bool:
 
 
 def import_bundle(store: Store, library: Library, source: bytes | Path, name: str | None = None) -> Study:
-    """Read an exported study back -> the study as it is stored now, with a new link. name: another one than it was exported under.
+    """Import an exported study -> the stored study, with a new link. name: instead of the exported one.
 
-    Every file is held to its hash, every answer to the schema and every picture to its id before anything is kept; answers,
-    stimuli and raters (with new codes) are kept in one transaction. Raises LiminalError with one sentence where something is odd.
+    Every file is compared with its hash, every answer checked and every picture compared with its id before anything is stored;
+    answers, stimuli and raters (with new codes) are stored in one transaction. Raises LiminalError with one sentence.
     """
     label = source.name if isinstance(source, Path) else "The file"
     with open_source(source, label) as stream, tempfile.TemporaryDirectory(prefix="liminal-") as folder:
@@ -233,7 +233,7 @@ def _read_raters(archive: BundleArchive, study: str) -> list[Rater]:
 
 
 def _read_sets(archive: BundleArchive, folder: Path) -> dict[str, tuple[SampleSet, str]]:
-    """The bundle's sample sets, unpacked and checked: set_id -> (set, title)."""
+    """Unpack and check the bundle's sample sets -> set_id: (set, title)."""
     for path in archive.paths():
         if path.startswith("sets/"):
             archive.unpack(path, folder / path)
@@ -269,7 +269,7 @@ def _read_json(archive: BundleArchive, path: str) -> dict[str, Any]:
 
 @contextmanager
 def _explain_damage(archive: BundleArchive, path: str) -> Iterator[None]:
-    """Whatever is wrong inside a file, in one sentence."""
+    """Within it, any error of a damaged file becomes one sentence."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, zipfile.BadZipFile) as error:

@@ -1,4 +1,4 @@
-"""A file and what its columns mean -> answers in the one row schema (RATINGS), and every row that cannot be one.
+"""Convert a file, by the meaning of its columns, to answers in the row schema RATINGS, and list every row that is no answer.
 
 ``LongTable`` reads the cells as the mapping says; ``ratings.check_table`` checks every answer, and ``report_faults`` says by line
 what does not fit and why. Answers whose file gives no ids get version 5 UUIDs (RFC 9562, section 5.5) that depend on
@@ -50,13 +50,13 @@ from core.studies.ratings import (
 from core.studies.study import Kind, Stimulus
 
 NAMESPACE = uuid.UUID("6f1f3c1e-2c0e-5d3c-9d0b-3f0f6c1d8a57")
-"""Of all derived identifiers."""
+"""Namespace of the UUIDs that are derived."""
 
 UUID_GROUPS = (8, 4, 4, 4, 12)  # hexadecimal digits between the dashes
 
 
 def derive_identifiers(space: uuid.UUID, names: Iterable[str]) -> pd.Series:
-    """``str(uuid.uuid5(space, name))`` for each name, ten times as fast for the millions of rows of a table."""
+    """``str(uuid.uuid5(space, name))`` for each name, ten times as fast, as tables have millions of rows."""
     start = hashlib.sha1(space.bytes, usedforsecurity=False)
     digests = []
     for name in names:
@@ -76,7 +76,7 @@ def derive_identifiers(space: uuid.UUID, names: Iterable[str]) -> pd.Series:
 
 
 def normalise_identifier(text: str) -> str | None:
-    """An identifier in its usual form, or None for what is none."""
+    """A UUID in its usual form, or None for any other text."""
     try:
         return str(uuid.UUID(text.strip()))
     except ValueError:
@@ -111,7 +111,7 @@ def report_faults(
 def find_duplicates(
     parsed: pd.DataFrame, lines: NDArray[np.int64], keys: Sequence[str], meaning: str, problems: Problems
 ) -> NDArray[np.bool_]:
-    """Rows that repeat an earlier one in ``keys`` -> which they are; each is added to ``problems`` with the line it repeats."""
+    """Which rows repeat an earlier one in the columns ``keys``; each is added to ``problems`` with the line that it repeats."""
     repeated = parsed.duplicated(list(keys)).to_numpy(dtype=bool)
     if not repeated.any():
         return repeated
@@ -122,22 +122,22 @@ def find_duplicates(
 
 
 FILE_NAME = "{file}"
-"""As a constant: the file's name without its ending."""
+"""In a constant of a mapping: stands for the file's name without its ending."""
 
 IMAGE_TAG = re.compile(r"""<img[^>]*\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 
 CHUNK = 500_000
-"""Rows that are looked at together."""
+"""Rows that are converted together."""
 
 DEFAULTS = {"source": "human", "presented": "{}", "is_sentinel": "0"}
-"""Of what no column and no constant says; nothing for the rest."""
+"""Values of targets that the mapping does not name; the others are empty."""
 
 Piece = tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int64]]
-"""(cells as the file has them, what they mean with null for what is not understood, lines), a row an answer."""
+"""(cells as in the file, parsed values with null where a cell is not understood, lines); a row is an answer."""
 
 
 class LongTable:
-    """The answers of a long table, in pieces of CHUNK rows. reasons: by column, why a text of the last piece means nothing."""
+    """The answers of a long table, in pieces of CHUNK rows. reasons: by column, why a text of the last piece is not understood."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class LongTable:
             self._order = np.asarray(raters.groupby(raters).cumcount(), dtype=np.float64)
 
     def pieces(self) -> Iterator[Piece]:
-        """All answers in the order of the file; the answers of one row stand together."""
+        """All answers in the order of the file; the answers of one row follow each other."""
         for start in range(0, len(self.frame), CHUNK):
             rows = slice(start, start + CHUNK)
             self.reasons = {"value": {}, "stimulus": {}}
@@ -181,7 +181,7 @@ class LongTable:
             yield raw.iloc[order].reset_index(drop=True), parsed.iloc[order].reset_index(drop=True), lines[order]
 
     def _block(self, part: pd.DataFrame, rows: slice, target: str) -> Piece:
-        """The answers of one column."""
+        """The answers of one column of answers."""
         raw = pd.DataFrame({name: self._read(name, part) for name in RATINGS if name not in ("task", "value")})
         raw["task"] = self._read("task", part).str.strip().str.lower() if target == "value" else target
         raw["value"] = self._read(target, part)
@@ -214,7 +214,7 @@ class LongTable:
         return raw, parsed, lines
 
     def _read(self, target: str, frame: pd.DataFrame) -> pd.Series:
-        """The text of a target, its values translated; a default where nothing is said of it."""
+        """The text of a target, its values translated; its default where the mapping does not name it."""
         field = self.mapping.fields.get(target)
         if field is None or field.column is None:
             constant = DEFAULTS.get(target, "") if field is None else str(field.constant)
@@ -227,7 +227,7 @@ class LongTable:
         return column
 
     def _stimulus(self, text: str) -> str | None:
-        """The source of an HTML picture; of a path its last part where only that is known."""
+        """The stimulus of a cell, also as an HTML image or as a path whose stem is a known name; None for an unknown one."""
         if not self.mapping.exported:
             picture = IMAGE_TAG.search(text)
             text = picture[1] if picture else text.strip()
@@ -242,7 +242,7 @@ class LongTable:
         return None
 
     def _values(self, raw: pd.DataFrame, answer: MappedField) -> pd.Series:
-        """Answers in the contract's form; why one is none is kept in ``reasons``."""
+        """Answers as ``check_value`` returns them, null where there is none; the reason is noted in ``reasons``."""
         values = pd.Series(np.nan, index=raw.index, dtype=TEXT)
         for task in TASKS:
             of_task = raw["task"] == task
@@ -268,7 +268,7 @@ class LongTable:
             return None
 
     def _identifiers(self, raw: pd.DataFrame, lines: NDArray[np.int64]) -> pd.Series:
-        """The file's ids, or ids that depend on the study, the file's content and the line alone."""
+        """The file's ids, or ids derived from the study, the file's content and the line alone."""
         if "rating_id" not in self.mapping.fields:
             base = uuid.uuid5(NAMESPACE, f"{self.study}/{self.imported.digest}")
             return derive_identifiers(
@@ -300,15 +300,15 @@ def _check_json_object(text: str) -> str | None:
 
 
 MAX_EXAMPLES = 1000
-"""Different answers that mean nothing, kept to say what is wrong where none means anything."""
+"""Different answers that are not understood, remembered for the error where none is understood."""
 
 
 @dataclass(frozen=True)
 class ConvertedAnswers:
-    """What a file comes to. Nothing is stored yet.
+    """The answers of a file; nothing is stored yet.
 
-    ratings: the good rows, typed as RATINGS; stimuli: what they are about, in order of appearance (of a wide table with their
-    published means, see ``published``); problems: the other rows; rows: all that were looked at; kind: of the study that fits.
+    ratings: the valid rows, typed as RATINGS; stimuli: in order of appearance (of a wide table with their published means, see
+    ``published``); problems: the other rows; rows: the number of all rows; kind: of a study that can hold these answers.
     """
 
     study: str
@@ -321,7 +321,7 @@ class ConvertedAnswers:
     published: bool = field(default=False)  # means instead of answers
 
     def check(self) -> None:
-        """Raises LiminalError where any row has a problem: nothing is half-imported."""
+        """Raises LiminalError where any row has a problem: a file is imported whole or not at all."""
         if self.problems.total:
             first = next(iter(self.problems))
             raise LiminalError(
@@ -339,13 +339,12 @@ def convert_table(
     stimuli: Collection[str] | None = None,
     pictures: Collection[str] = (),
 ) -> ConvertedAnswers:
-    """Read the cells as the mapping says -> ConvertedAnswers. Pure: nothing is stored.
+    """Read the cells as the mapping says -> ConvertedAnswers. Nothing is stored.
 
-    kind: of the study that exists already; stimuli: the only ones that may be answered about (a study that exists); pictures: names
-    that are known otherwise (the library's). A path such as images/<id>.png stands for the id where that is known.
-    Ids that the file gives are kept while it names the same study; else they are derived
-    from the file's content and the line (uuid5), so that importing a file twice is importing it once.
-    Raises LiminalError where the mapping does not fit the file, or no answer of it does.
+    kind: of the study, where it exists already; stimuli: of the study, where it exists already: answers about others are problems;
+    pictures: further known names (the library's). A path such as images/<id>.png stands for the id where that is known. The file's
+    ids are used where it names the same study; else they are derived from the file's content and the line (uuid5), so that
+    importing a file twice is importing it once. Raises LiminalError where the mapping does not fit the file, or no answer does.
     """
     frame, study = imported.frame, study.strip()
     mapping.check(list(frame.columns))
@@ -391,7 +390,7 @@ def convert_table(
 
 
 def _no_answers_error(examples: abc.Mapping[str, str], mapping: ColumnMapping) -> LiminalError:
-    """No answer at all is one: the mapping is wrong then, not the rows."""
+    """The error where no answer of the file is understood: then the mapping is wrong, not the rows."""
     if not examples:
         return LiminalError("No row of the file holds an answer; look which column does, and which rows are kept.")
     texts = list(examples)

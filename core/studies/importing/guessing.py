@@ -1,4 +1,4 @@
-"""What the columns of a file mean, from known forms of tables and from the columns' names and values, each guess with its reason.
+"""Guess what the columns of a file mean, from known forms of tables and from names and values, each guess with its reason.
 
 Known forms (``PRESETS``): our own export, the two papers' forms, variMNIST and jsPsych. Other tables are guessed from how
 columns are usually called (``COLUMN_NAMES``), from words for emotions, and from what the cells hold.
@@ -56,10 +56,10 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "sample_type": ("sampletype", "type", "kind", "category", "condition"),
     "step": ("step", "strength", "level", "interpolationstep"),
 }  # fmt: skip
-"""By target: names of columns in their normal form, the likeliest first."""
+"""By target: usual names of columns as ``normalise_name`` returns them, the likeliest first."""
 
 DISTANCE_WORDS = ("dlib", "vgg", "facenet", "openface", "sface", "arcface", "lpips", "latent", "distance")
-"""Words in the names of columns that hold what models say."""
+"""Words in the names of columns that hold scores of models."""
 
 EMOTION_WORDS: Mapping[str, str] = {
     **{emotion: emotion for emotion in EMOTIONS},
@@ -70,24 +70,24 @@ EMOTION_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("sad", "sorrow", "sa"), "sadness"),
     **dict.fromkeys(("angry", "mad", "ang", "an"), "anger"),
 }
-"""Words for the six emotions, in small letters."""
+"""Words for the six emotions, in lower case."""
 
 IDENTITY_WORDS: Mapping[str, str] = {**dict.fromkeys(sorted(YES), "1"), **dict.fromkeys(sorted(NO), "0")}
 
 
 def normalise_name(name: str) -> str:
-    """A name without case, spaces and signs: 'Reaction time (ms)' -> 'reactiontimems'."""
+    """A name in lower case without spaces and signs: 'Reaction time (ms)' -> 'reactiontimems'."""
     return re.sub(r"[^0-9a-z]+", "", name.lower())
 
 
 def usual_names(target: str) -> tuple[str, ...]:
-    """The normal names that stand for a target."""
+    """The usual names of columns for a target."""
     return COLUMN_NAMES[target]
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A known form of table. ``mapping`` gives what the columns mean, or None where a table has not this form."""
+    """A known form of table. ``mapping``: columns -> their meaning, or None where a table does not have this form."""
 
     name: str
     title: str
@@ -105,7 +105,7 @@ class Preset:
 
 
 def _find_fields(columns: Sequence[str], wanted: abc.Mapping[str, Sequence[str]]) -> dict[str, MappedField]:
-    """Targets whose column is there, by normal spelling; the first spelling that fits is taken."""
+    """The fields of targets for which there is a column; spellings: as ``normalise_name`` returns them, the first match counts."""
     known = {normalise_name(column): column for column in reversed(columns)}
     fields: dict[str, MappedField] = {}
     for target, spellings in wanted.items():
@@ -211,18 +211,18 @@ PRESETS: abc.Mapping[str, Preset] = {
         Preset("paper-b", "A row a trial (emotions)", "Who saw which picture and which of six emotions was chosen.", _map_paper_b),
     )
 }
-"""By name; the most particular first: a file is taken for the first one that fits."""
+"""By name, the most specific first: a file has the first form that fits."""
 
 
 def find_preset(name: str) -> Preset:
-    """Raises LiminalError where there is none of this name."""
+    """The preset of that name. Raises LiminalError where there is none."""
     if name not in PRESETS:
         raise LiminalError(f"There is no preset '{name}'; there are {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 
 SAMPLE_ROWS = 5000
-"""Rows that are looked at."""
+"""Rows of a table that guesses are based on."""
 
 SURE, LIKELY, POSSIBLE = 0.95, 0.75, 0.5
 
@@ -232,7 +232,7 @@ LONG_TARGETS = (
 )  # fmt: skip
 
 SCALES = ((0.0, 1.0), (1.0, 5.0), (1.0, 7.0), (1.0, 9.0), (0.0, 10.0), (1.0, 10.0), (0.0, 100.0))
-"""Ends of scales that are in use; the first that holds all values of a column is taken."""
+"""Ends of usual scales; a column gets the first that contains all its values."""
 
 PHASES = ("task", "phase", "trialpart", "part", "trialname", "name", "trialtype", "screen")
 """Columns in which experiments say what a row is: the cross, the picture, the answer."""
@@ -240,7 +240,7 @@ PHASES = ("task", "phase", "trialpart", "part", "trialname", "name", "trialtype"
 
 @dataclass(frozen=True)
 class FieldGuess:
-    """One guess. confidence: 0 to 1; reason: for people, half a sentence."""
+    """One guess. confidence: 0 to 1; reason: half a sentence for people."""
 
     target: str
     column: str  # '' for a constant
@@ -250,7 +250,7 @@ class FieldGuess:
 
 @dataclass(frozen=True)
 class MappingGuess:
-    """The mapping that looks right; preset: the known form that the table has, '' for none."""
+    """The mapping that fits best. preset: the known form that the table has, '' for none."""
 
     mapping: ColumnMapping
     preset: str
@@ -258,9 +258,9 @@ class MappingGuess:
 
 
 def guess_mapping(frame: pd.DataFrame, form: str | None = None) -> MappingGuess:
-    """What the columns of a table of text (``reading.Imported.frame``) mean. Never raises: what is unclear is left out.
+    """Guess what the columns of a table of text (``ImportedTable.frame``) mean. Unclear columns are left out.
 
-    form: the name of the preset that the table is said to have, which is then not questioned.
+    form: the name of the preset to use, instead of looking for one that fits.
     """
     head = frame.head(SAMPLE_ROWS).reset_index(drop=True)
     columns = list(head.columns)
@@ -285,7 +285,7 @@ def guess_mapping(frame: pd.DataFrame, form: str | None = None) -> MappingGuess:
 
 
 def _finish_guess(head: pd.DataFrame, mapping: ColumnMapping, preset: str, reasons: dict[str, str]) -> MappingGuess:
-    """Words, scales and units that the values show, the rows that are answers, and who answered where nothing says so."""
+    """Add words, scales and units that the values show, the rows that are answers, and a rater where no column names one."""
     if mapping.layout == "long" and "emotion" in mapping.fields:
         mapping = replace(mapping, only=_find_answer_rows(head, mapping.fields["emotion"]))
     fields, guesses = dict(mapping.fields), []
@@ -310,7 +310,7 @@ def _finish_guess(head: pd.DataFrame, mapping: ColumnMapping, preset: str, reaso
 
 
 def _score_column(head: pd.DataFrame, column: str, target: str) -> tuple[float, str]:
-    """How sure a column is a target, and why."""
+    """(confidence that a column is a target, reason)."""
     name, usual_names = normalise_name(column), COLUMN_NAMES[target]
     exact, part = name in usual_names, any(len(usual) > 3 and usual in name for usual in usual_names)
     fits, meaning = _fits_target(head[column], target)
@@ -327,7 +327,7 @@ def _score_column(head: pd.DataFrame, column: str, target: str) -> tuple[float, 
 
 
 def _fits_target(column: pd.Series, target: str) -> tuple[bool, str]:
-    """Whether a column holds what a target could, and what was seen."""
+    """(whether a column's values can be a target's, what they look like)."""
     cells = column.dropna()
     cells = cells[cells.str.strip() != ""]
     if cells.empty:
@@ -382,7 +382,7 @@ def _refine_field(cells: pd.Series, target: str, field: MappedField, layout: str
 
 
 def _find_answer_rows(head: pd.DataFrame, answer: MappedField) -> dict[str, tuple[str, ...]]:
-    """Which rows are answers, where a column tells them from crosses and pictures; nothing where all rows are."""
+    """By column: values that mark the rows with answers among those of crosses and pictures; empty where all rows are answers."""
     is_answer = head[answer.column].str.strip().str.lower().isin(EMOTION_WORDS)
     if is_answer.all() or not is_answer.any():
         return {}
@@ -396,7 +396,7 @@ def _find_answer_rows(head: pd.DataFrame, answer: MappedField) -> dict[str, tupl
 
 
 def _looks_wide(head: pd.DataFrame, mapping: ColumnMapping) -> bool:
-    """Means, not answers: they say over how many people, or are shares between no and yes, or no pair is there twice."""
+    """Whether a table holds means: it gives numbers of people, or shares between no and yes, or no pair occurs twice."""
     if "people" in mapping.fields:
         return True
     if "identity" in mapping.fields:

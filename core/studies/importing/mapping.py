@@ -1,7 +1,7 @@
 """What the columns of a file mean, and how their cells are parsed into numbers, times, yes and no.
 
-A ``ColumnMapping`` holds plain values that go to JSON and back, so that a second file comes in the same way. The parsers tell
-what cannot be understood from what is missing.
+A ``ColumnMapping`` can be stored as JSON and used for another file of the same form. The parsers distinguish cells that are not
+understood from missing ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from core.errors import LiminalError
 from core.studies.ratings import RATINGS, TASKS
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "."})
-"""What programs write into a cell without a value, in small letters."""
+"""Texts of cells without a value, in lower case."""
 
 YES = frozenset({"1", "1.0", "yes", "y", "true", "t", "same", "ja", "j", "oui", "si", "sí"})
 NO = frozenset({"0", "0.0", "no", "n", "false", "f", "different", "nein", "non"})
@@ -32,12 +32,12 @@ DAY_AND_MONTH = (
 
 
 def find_missing(column: pd.Series) -> NDArray[np.bool_]:
-    """Where a cell has no value."""
+    """Whether each cell is without a value."""
     return (column.isna() | column.str.strip().str.lower().isin(MISSING)).to_numpy(dtype=bool)
 
 
 def parse_numbers(column: pd.Series, decimal_comma: bool = False) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(values, NaN where there is none; where a cell holds something that is no finite number)."""
+    """Parse numbers -> (values, NaN where there is none; whether a cell holds something that is no finite number)."""
     empty = find_missing(column)
     text = column.str.strip()
     if decimal_comma:
@@ -48,17 +48,17 @@ def parse_numbers(column: pd.Series, decimal_comma: bool = False) -> tuple[NDArr
 
 
 def parse_truths(column: pd.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(values, no where there is none; where a cell is neither yes nor no)."""
+    """Parse yes and no -> (values, False where there is none; whether a cell is neither yes nor no)."""
     text = column.str.strip().str.lower()
     yes, no = text.isin(YES).to_numpy(dtype=bool), text.isin(NO).to_numpy(dtype=bool)
     return yes, ~(yes | no | find_missing(column))
 
 
 def parse_times(column: pd.Series) -> tuple[pd.Series, NDArray[np.bool_], str]:
-    """(times in UTC, NaT where there is none; where a cell is no time; a note on how they were read, or '').
+    """Parse times -> (times in UTC, NaT where there is none; whether a cell is no time; a note on how they were read, or '').
 
-    Known are ISO 8601, seconds or milliseconds since 1970, and day and month in the order that the whole column allows: where it
-    allows both (03/04/2026 throughout), every cell counts as not understood.
+    Understood are ISO 8601, seconds or milliseconds since 1970, and day and month in the order that the whole column allows: where
+    it allows both (03/04/2026 throughout), no cell is understood.
     """
     empty = find_missing(column)
     text = column.str.strip().where(~empty)
@@ -85,7 +85,7 @@ def parse_times(column: pd.Series) -> tuple[pd.Series, NDArray[np.bool_], str]:
 
 
 def _parse_day_month(text: pd.Series) -> tuple[pd.Series, str]:
-    """Times such as 22.11.2026 10:00 or 11/22/2026 -> (times in UTC, note)."""
+    """Parse times such as 22.11.2026 10:00 or 11/22/2026 -> (times in UTC, note)."""
     parts = text.str.extract(DAY_AND_MONTH).astype("float64")
     nothing = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
     dotted = text.str.match(r"^\d{1,2}\.").all()  # 22.11.2026: day first wherever it is written so
@@ -111,20 +111,20 @@ def _parse_day_month(text: pd.Series) -> tuple[pd.Series, str]:
 Layout = Literal["long", "wide"]
 
 PAIR_FIELDS = ("base", "sample", "sample_type", "step", "people")
-"""Of a wide table, beside the stimulus and the means: names of the two images, the kind of sample, how many people were asked."""
+"""Further targets of a wide table: names of the two images, sample type, step, number of people who were asked."""
 
 TARGETS: tuple[str, ...] = (*RATINGS, *TASKS, *PAIR_FIELDS)
-"""What a column can mean: a column of RATINGS, or the answer to one task (similarity, identity, emotion), where a row may hold the
-answers to several; of a wide table also PAIR_FIELDS, where similarity is the mean and identity the share of yes."""
+"""What a column can mean: a column of RATINGS, or the answer to one task (similarity, identity, emotion; a row may have several);
+of a wide table also PAIR_FIELDS, and similarity is the mean, identity the share of yes."""
 
 Unit = Literal["ms", "s"]
 
 
 @dataclass(frozen=True)
 class MappedField:
-    """Where one target comes from. Raises LiminalError unless it is a column or a constant.
+    """Where the values of one target come from: a column or a constant, else LiminalError is raised.
 
-    values: what the file writes -> what it means, for example {'j': 'happiness'} (compared without regard to case); scale: the ends
+    values: text in the file -> its meaning, for example {'j': 'happiness'} (compared without regard to case); scale: the ends
     of the file's scale, which become 0 and 100 (similarity); unit: of reaction times.
     """
 
@@ -169,8 +169,8 @@ class ColumnMapping:
 
     layout: long (a row a trial) or wide (a row a pair, with means over people); fields: by target, see TARGETS; only: rows are kept
     where each of these columns holds one of the values (jsPsych also writes a row for every cross); kept: of a wide table, further
-    columns that stay beside the pair, for example the models' distances; exported: the file is our own export, whose cells are
-    taken as they are and whose escaped cells are turned back.
+    columns that are stored with the pair, for example the models' distances; exported: the file is an export of Liminal, whose
+    cells are taken as they are and unescaped.
     """
 
     fields: abc.Mapping[str, MappedField] = field(default_factory=dict)
@@ -189,16 +189,16 @@ class ColumnMapping:
         object.__setattr__(self, "kept", tuple(self.kept))
 
     def answers(self) -> tuple[str, ...]:
-        """The targets that hold answers."""
+        """The targets that are answers."""
         return tuple(name for name in ("value", *TASKS) if name in self.fields)
 
     def columns(self) -> list[str]:
-        """The file's columns that it names."""
+        """The columns of the file that the mapping names."""
         named = [field.column for field in self.fields.values() if field.column is not None]
         return list(dict.fromkeys([*named, *self.only, *self.kept]))
 
     def check(self, columns: Sequence[str]) -> None:
-        """Raises LiminalError where the file lacks a column, or where something without which no answer is one is not mapped."""
+        """Raises LiminalError where the file lacks a column, or where a target that every answer needs is not mapped."""
         missing = [name for name in self.columns() if name not in columns]
         if missing:
             raise LiminalError(
@@ -234,7 +234,7 @@ class ColumnMapping:
 
     @classmethod
     def from_dict(cls, record: Any) -> ColumnMapping:
-        """Raises LiminalError with one sentence for what is no mapping. A field may be written as the column's name alone."""
+        """The mapping of a record; a field may be the column's name alone. Raises LiminalError for what is no mapping."""
         try:
             unknown = sorted(set(record) - {"layout", "fields", "only", "kept", "exported"})
             if unknown:

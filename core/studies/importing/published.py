@@ -1,7 +1,7 @@
-"""Tables of means: a row a pair, as a publication prints them.
+"""Import tables of means: a row a pair, as a publication prints them.
 
-A mean over n people holds less than n answers, and answers made up to fit it would be invented people. So such a table becomes
-a study that is marked as published and has no single answers: each pair is a stimulus, and its means, the number of people
+A mean over n people does not determine the n answers, and answers generated to fit it would be invented. Such a table therefore
+becomes a study that is marked as published and has no single answers: each pair is a stimulus, and its means, the number of people
 behind them and the models' distances stand in the stimulus's details under "published". ``published_means`` gives them back as
 a table, to be shown beside what people answered here. No interval, agreement or model is computed from them.
 """
@@ -26,7 +26,7 @@ MEAN_COLUMNS = ("stimulus", "sample_type", "step", "base_id", "similarity", "ide
 
 
 def published_means(stimuli: Iterable[Stimulus]) -> pd.DataFrame:
-    """COLUMNS and the kept ones, a row a stimulus that has published means.
+    """MEAN_COLUMNS and the columns that were kept with them, a row a stimulus that has published means.
 
     similarity: mean, 0 to 100; identity: share of people who said it is one person, 0 to 1; people: how many were asked; step: as
     published; NaN where the publication does not say.
@@ -51,7 +51,7 @@ def published_means(stimuli: Iterable[Stimulus]) -> pd.DataFrame:
 
 
 def read_published_pairs(imported: ImportedTable, mapping: ColumnMapping, problems: Problems) -> list[Stimulus]:
-    """The rows of a wide table -> stimuli with their published means; what is wrong is added to ``problems``."""
+    """Rows of a wide table -> stimuli with their published means; invalid rows are added to ``problems``."""
     frame, lines = imported.frame, imported.lines
     means: dict[str, NDArray[np.float64]] = {}
 

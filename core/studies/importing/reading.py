@@ -1,10 +1,10 @@
 """Files of answers -> one table of text with the line of every row: CSV, TSV, Parquet and the JSON of jsPsych.
 
-``read_file`` finds out the kind of a file from its content. Nothing is interpreted yet: every cell is text. CSV: encoding and
-separator are found out and said; rows with too many or too few cells are listed, not guessed at. Parquet: types are turned into
+``read_file`` detects the kind of a file from its content. Nothing is interpreted yet: every cell is text. CSV: encoding and
+separator are detected and reported; rows with too many or too few cells are listed as problems. Parquet: types are turned into
 text that reads back to the same value. JSON: a list of trials, lists of several people, or a line a person; nested answers
-become columns of their own. Rows that cannot be taken are kept in ``Problems``, each with its line and reason, listed up to a
-limit and counted beyond it.
+become columns of their own. Rows that cannot be read are ``Problems``, each with its line and reason, listed up to a limit
+and counted beyond it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from core.errors import LiminalError
 from core.studies.exporting.tables import RATINGS_VERSION, VERSION_KEY
 
 MAX_LISTED = 200
-"""As many are kept in words; a file of another kind would otherwise fill the screen."""
+"""Problems that get a sentence; a file of another kind would otherwise fill the screen."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One row that cannot be taken. ``line``: its place in the file, from 1."""
+    """One row that cannot be imported. line: in the file, from 1."""
 
     line: int
     reason: str
@@ -43,13 +43,13 @@ class Problem:
 
 @dataclass
 class Problems:
-    """The first MAX_LISTED problems in words, and every line that has one; a row counts once, with its first reason."""
+    """The first MAX_LISTED problems as sentences, and all lines that have one; a row counts once, with its first reason."""
 
     listed: list[Problem] = field(default_factory=list)
     lines: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # sorted
 
     def add(self, lines: NDArray[np.int64], reason: Callable[[int], str]) -> None:
-        """Further lines; reason: what is wrong with the line at a place of ``lines``."""
+        """Add lines. reason: index into ``lines`` -> what is wrong with that line."""
         new, indices = np.unique(lines, return_index=True)
         fresh = ~np.isin(new, self.lines)
         room = MAX_LISTED - len(self.listed)
@@ -58,12 +58,12 @@ class Problems:
 
     @property
     def total(self) -> int:
-        """How many rows."""
+        """The number of rows with a problem."""
         return len(self.lines)
 
     @property
     def more(self) -> int:
-        """How many are counted but not listed."""
+        """The number of rows that are counted but not listed."""
         return self.total - len(self.listed)
 
     def __iter__(self) -> Iterator[Problem]:
@@ -90,11 +90,11 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 
 @dataclass(frozen=True)
 class ImportedTable:
-    """A file as it was read, nothing interpreted yet.
+    """A file as it was read; no cell is interpreted yet.
 
     frame: every cell as text (NaN: missing, which only Parquet and JSON know), columns as the file names them; lines: int64,
-    the place of each row, counted from 1 in ``unit``s; digest: SHA-256 of the file; notes: what was found out, in sentences;
-    problems: rows that could not be read, which the frame leaves out.
+    line of each row, counted from 1 in ``unit``s; digest: SHA-256 of the file; notes: sentences on what was detected; problems:
+    rows that could not be read, which the frame leaves out.
     """
 
     name: str
@@ -109,7 +109,7 @@ class ImportedTable:
 
 
 def read_file(source: bytes | Path, name: str = "", *, encoding: str | None = None) -> ImportedTable:
-    """Read a file, its kind found out from its content. ``encoding``: use this one instead of finding it out.
+    """Read a file, whose kind is detected from its content. encoding: of text, instead of detecting it.
 
     Raises LiminalError with one sentence for what is no table: empty, a picture, a workbook, the wrong encoding, two columns of
     one name, more than MAX_ROWS rows or MAX_BYTES bytes, an export of a later version.
@@ -140,7 +140,7 @@ def read_file(source: bytes | Path, name: str = "", *, encoding: str | None = No
 
 
 def open_source(source: bytes | Path, name: str) -> BinaryIO:
-    """A stream from the start. Raises LiminalError where there is no file, or one that is too large."""
+    """Open a stream at its start. Raises LiminalError where there is no file, or one that is too large."""
     if isinstance(source, bytes):
         size: int = len(source)
         stream: BinaryIO = io.BytesIO(source)
@@ -161,7 +161,7 @@ def open_source(source: bytes | Path, name: str) -> BinaryIO:
 
 
 def hash_stream(stream: BinaryIO) -> str:
-    """SHA-256 of the whole stream, hexadecimal; the stream stands at its start again."""
+    """SHA-256 of the whole stream, hexadecimal. The stream is set back to its start."""
     stream.seek(0)
     digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants what it never calls
     stream.seek(0)
@@ -169,7 +169,7 @@ def hash_stream(stream: BinaryIO) -> str:
 
 
 def check_columns(columns: list[str], name: str) -> None:
-    """Raises LiminalError where columns cannot be told apart, or are too many."""
+    """Raises LiminalError for two columns of one name, or too many columns."""
     if len(columns) > MAX_COLUMNS:
         raise LiminalError(f"{name} has {len(columns):,} columns and at most {MAX_COLUMNS:,} are read; is it another kind of file?")
     repeated = [column for index, column in enumerate(columns) if column in columns[:index]]
@@ -203,7 +203,7 @@ UNDEFINED_1252 = b"\x81\x8d\x8f\x90\x9d"
 
 
 def read_csv(stream: BinaryIO, name: str, digest: str, encoding: str | None = None) -> ImportedTable:
-    """A table separated by commas, tabs, semicolons or bars -> ImportedTable; see ``read_file`` for what it raises."""
+    """Read a table separated by commas, tabs, semicolons or bars. Raises what ``read_file`` raises."""
     encoding = encoding or find_encoding(stream, name)
     separator = find_separator(stream, name, encoding)
     ragged: dict[int, int] = {}
@@ -241,10 +241,10 @@ def read_csv(stream: BinaryIO, name: str, digest: str, encoding: str | None = No
 
 
 def find_encoding(stream: BinaryIO, name: str) -> str:
-    """The encoding of a text file, a name that Python knows; the stream stands at its start again.
+    """The encoding of a text file, by its name in Python. The stream is set back to its start.
 
-    A mark at the start decides; else UTF-8 where every byte fits it; else Windows-1252, or Latin-1 for bytes that it lacks.
-    Raises LiminalError for what is no text.
+    A byte order mark decides; else UTF-8 where all bytes are valid; else Windows-1252, or Latin-1 for bytes that it lacks.
+    Raises LiminalError for a file that is no text.
     """
     sample = stream.read(ENCODING_SAMPLE)
     stream.seek(0)
@@ -280,7 +280,7 @@ def find_encoding(stream: BinaryIO, name: str) -> str:
 
 
 def find_separator(stream: BinaryIO, name: str, encoding: str) -> str:
-    """What stands between the cells: the separator that gives the first rows one length above 1; commas where none does."""
+    """The separator that gives the first rows one common length above 1; a comma where none does."""
     best, best_score = ",", (0.0, 0)
     for separator in SEPARATORS:
         widths, trust = [], 1.0
@@ -299,7 +299,7 @@ def find_separator(stream: BinaryIO, name: str, encoding: str) -> str:
 
 
 def _iterate_csv(stream: BinaryIO, name: str, encoding: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """(line on which the row starts, cells) of every row that is not empty. Raises csv.Error too."""
+    """(line on which a row starts, its cells) for every row that is not empty. May raise csv.Error."""
     stream.seek(0)
     try:
         text = io.TextIOWrapper(stream, encoding, newline="")
@@ -347,11 +347,11 @@ def _to_arrow(rows: list[list[str]], columns: list[str]) -> pa.Table:
 
 
 MAX_UNPACKED = 16 * 2**30
-"""Bytes after unpacking: a small file can claim to hold far more than it weighs."""
+"""Bytes after unpacking: a small file can unpack to far more than its size."""
 
 
 def read_parquet(stream: BinaryIO, name: str, digest: str) -> ImportedTable:
-    """A Parquet file -> ImportedTable; see ``read_file`` for what it raises."""
+    """Read a Parquet file. Raises what ``read_file`` raises."""
     table = open_parquet(stream, name)
     frame = pa.table(
         [_to_text_column(table[column], column, name) for column in table.column_names], names=table.column_names
@@ -361,7 +361,7 @@ def read_parquet(stream: BinaryIO, name: str, digest: str) -> ImportedTable:
 
 
 def open_parquet(stream: BinaryIO, name: str) -> pa.Table:
-    """A Parquet file's table, its claims checked first. Raises LiminalError for damaged, too large and later ones."""
+    """A Parquet file's table; its sizes are checked first. Raises LiminalError for a damaged, too large or later one."""
     try:
         file = pq.ParquetFile(stream)
         check_columns(list(file.schema_arrow.names), name)
@@ -405,17 +405,17 @@ def _to_text_column(column: pa.ChunkedArray, label: str, name: str) -> pa.Chunke
 
 
 MAX_DEPTH = 4
-"""Levels of nested answers that become columns; what lies deeper stays JSON in its cell."""
+"""Levels of nested answers that become columns; deeper ones stay JSON in their cell."""
 
 PERSON_COLUMN = "person in the file"
-"""The column that says whose list of trials a row is from, where the file is made of several lists."""
+"""The column for the number of the person, where a file holds a list of trials for each person."""
 
 WRAPPERS = ("values", "trials", "data", "results")
-"""Names under which programs put the list of trials."""
+"""Keys under which programs store the list of trials."""
 
 
 def read_json(stream: BinaryIO, name: str, digest: str, encoding: str | None = None) -> ImportedTable:
-    """Trials -> ImportedTable, a row a trial. Raises LiminalError for what is no list of trials."""
+    """Read a list of trials, a row a trial. Raises LiminalError for anything else."""
     try:
         text = stream.read().decode(encoding or "utf-8-sig")
     except LookupError:
@@ -493,5 +493,5 @@ def _flatten(prefix: str, value: Any, row: dict[str, str], depth: int) -> None:
 
 
 def _replace_surrogates(text: str) -> str:
-    """Half a character, which only JSON can hold, becomes a question mark."""
+    """Replace unpaired surrogates, which only JSON can hold, with question marks."""
     return text.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""Converted answers into the store: a new study, or more answers of one that exists; everything or nothing."""
+"""Store converted answers: as a new study, or as more answers of one that exists; everything or nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.studies.study import MAX_SENTINELS, MAX_TRIALS, RatingPlan, Stimulus, 
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import came to. new: answers that were not there before; sample_sets: found in the library, so that pictures show."""
+    """The outcome of an import. new: answers that were not stored before; left_out: rows with a problem."""
 
     study: Study
     created: bool
@@ -33,7 +33,7 @@ def find_study(store: Store, name: str) -> Study | None:
 
 
 def find_library_stimuli(library: Library) -> dict[str, str]:
-    """Every stimulus that the library's sets can give: its id -> the set's id. A broken set gives none."""
+    """stimulus -> set_id of all stimuli of the library's sample sets. A damaged set is left out."""
     set_ids: dict[str, str] = {}
     for entry in library.sets():
         for name in _read_stimulus_ids(entry):
@@ -44,11 +44,11 @@ def find_library_stimuli(library: Library) -> dict[str, str]:
 def store_answers(
     store: Store, library: Library, converted: ConvertedAnswers, *, leave_out: bool = False, known: Mapping[str, str] | None = None
 ) -> ImportResult:
-    """Keep converted answers -> what came of it. known: what ``pictures`` gave, else it is asked for.
+    """Store converted answers -> the outcome. known: from ``find_library_stimuli``, which is called otherwise.
 
-    A study that does not exist is made: marked as brought in from elsewhere and closed, since nobody is asked here, and as
-    simulated where any answer is. Its pictures are looked for in the library by their ids. Raises LiminalError where a row
-    has a problem (unless leave_out) and where the study does not take the answers; nothing is kept then.
+    A study that does not exist is created, marked as published and closed, since nobody is asked here, and as simulated where any
+    answer is. Its pictures are looked up in the library by their ids. Raises LiminalError where a row has a problem (unless
+    leave_out) and where the study does not take the answers; nothing is stored then.
     """
     if not leave_out:
         converted.check()
@@ -74,7 +74,7 @@ def store_answers(
 
 
 def _plan_from_answers(converted: ConvertedAnswers) -> RatingPlan:
-    """How many trials a rater had, as far as the answers show it."""
+    """A plan with the largest numbers of trials and attention checks that a rater answered."""
     ratings = converted.ratings
     if ratings.empty:
         return RatingPlan(converted.kind, trials=min(max(len(converted.stimuli), 1), MAX_TRIALS), image_ms=0, fixation_ms=0)

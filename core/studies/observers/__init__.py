@@ -1,1 +1,1 @@
-"""Simulated observers: people with known truth, who see through a model that nothing else is trained on."""
+"""Simulated observers with known parameters, who see images through a classifier that no other model learns from."""

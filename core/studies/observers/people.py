@@ -40,7 +40,7 @@ HASTY_MS = (110.0, 240.0)
 
 
 def draw_character(random: np.random.Generator, shares: Mapping[Character, float]) -> Character:
-    """A character at random; what ``shares`` leave over is attentive."""
+    """Draw a character; the probability that ``shares`` leave is that of 'attentive'."""
     draw, total = float(random.random()), 0.0
     for name, share in shares.items():
         total += share
@@ -50,26 +50,26 @@ def draw_character(random: np.random.Generator, shares: Mapping[Character, float
 
 
 TrialAnswers = tuple[tuple[Task, str, float], ...]
-"""One trial's answers: task, value as in ``core.studies.ratings``, reaction time in ms."""
+"""The answers of one trial: task, value as in ``core.studies.ratings``, reaction time in ms."""
 
 
 @dataclass(frozen=True)
 class Tempo:
-    """shift, typical: ms; slope: log units a bit of entropy; spread: standard deviation of log times."""
+    """Reaction times of a person. shift, typical: ms; slope: log units per bit of entropy; spread: SD of log times."""
 
     shift: float
-    typical: float  # median of what comes on top of the shift, without doubt
+    typical: float  # median of the time above the shift, at zero entropy
     slope: float
     spread: float
 
     def time(self, entropy: float, residue: float, random: np.random.Generator) -> float:
-        """One reaction time in ms. residue: what makes an image slow or fast for everybody, log units."""
+        """Draw a reaction time in ms. residue: effect of the image that everybody shares, log units."""
         location = np.log(self.typical) + self.slope * entropy + residue
         return round(float(self.shift + np.exp(location + self.spread * random.normal())), 1)
 
 
 def draw_tempo(random: np.random.Generator, typical: float, slope: float) -> Tempo:
-    """A person's own tempo: shift 200 to 300 ms; the rest 20 % around ``typical``, slope 25 % around ``slope``."""
+    """Draw a person's tempo: shift 200 to 300 ms; median with 20 % deviation around ``typical``, slope with 25 %."""
     return Tempo(
         shift=float(random.uniform(200, 300)),
         typical=float(typical * np.exp(0.2 * random.normal())),
@@ -79,7 +79,7 @@ def draw_tempo(random: np.random.Generator, typical: float, slope: float) -> Tem
 
 
 def draw_time_residue(stimulus: str, deviation: float) -> float:
-    """What makes an image slow or fast for everybody, apart from doubt: log units, seeded by the image."""
+    """Effect of an image on everybody's reaction times beside entropy: log units, seeded by the image."""
     return float(deviation * numpy_generator(sample_seed(0, "time residue", stimulus)).normal())
 
 
@@ -93,7 +93,7 @@ PAIR_TIME_RESIDUE = 0.12
 
 @dataclass(frozen=True)
 class IdentityPopulation:
-    """Whom observers are drawn from. Deviations are between people; sensitivity and power vary on a log scale."""
+    """Distribution of observers of pairs. Deviations are between people; sensitivity and power vary on a log scale."""
 
     criterion: float = 0.56
     criterion_deviation: float = 0.09
@@ -109,7 +109,7 @@ class IdentityPopulation:
     inattentive: Mapping[Character, float] = field(default_factory=lambda: {"careless": 0.02, "hasty": 0.01, "monotone": 0.01})
 
     def observer(self, seed: int, number: int) -> IdentityObserver:
-        """Observer ``number``, the same whoever else is drawn."""
+        """Draw observer ``number``; the result does not depend on other observers."""
         random = numpy_generator(sample_seed(seed, "identity observer", number))
         return IdentityObserver(
             seed=sample_seed(seed, "identity answers", number),
@@ -127,7 +127,7 @@ class IdentityPopulation:
 
 @dataclass(frozen=True)
 class IdentityObserver:
-    """One person's truth."""
+    """The parameters of one observer of pairs."""
 
     seed: int
     character: Character
@@ -141,7 +141,7 @@ class IdentityObserver:
     tempo: Tempo
 
     def p_same(self, dissimilarity: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """The probability of 'same person' when attentive."""
+        """The probability of the answer 'same person' of an attentive observer."""
         p: NDArray[np.float64] = scipy.stats.norm.cdf((self.criterion - np.asarray(dissimilarity, np.float64)) * self.sensitivity)
         return self.lapse / 2 + (1 - self.lapse) * p
 
@@ -189,7 +189,7 @@ CONFUSION: tuple[tuple[float, ...], ...] = (
 
 @dataclass(frozen=True)
 class EmotionPopulation:
-    """Whom observers are drawn from. Deviations are between people; acuity varies on a log scale."""
+    """Distribution of observers of faces. Deviations are between people; acuity varies on a log scale."""
 
     acuity: float = 4.0
     acuity_deviation: float = 0.25
@@ -201,7 +201,7 @@ class EmotionPopulation:
     inattentive: Mapping[Character, float] = field(default_factory=lambda: {"careless": 0.14, "hasty": 0.05, "monotone": 0.04})
 
     def observer(self, seed: int, number: int) -> EmotionObserver:
-        """Observer ``number``, the same whoever else is drawn."""
+        """Draw observer ``number``; the result does not depend on other observers."""
         random = numpy_generator(sample_seed(seed, "emotion observer", number))
         confusion = np.stack([random.dirichlet(self.concentration * np.array(row)) for row in CONFUSION])
         bias = self.bias_deviation * random.normal(size=len(EMOTIONS))
@@ -219,7 +219,7 @@ class EmotionPopulation:
 
 @dataclass(frozen=True)
 class EmotionObserver:
-    """One person's truth. bias sums to 0; confusion's rows to 1; favourite: what the monotone always say."""
+    """The parameters of one observer of faces. bias sums to 0, rows of confusion to 1; favourite: answer of 'monotone'."""
 
     seed: int
     character: Character
@@ -238,7 +238,7 @@ class EmotionObserver:
         return p
 
     def answers(self, stimulus: str, evidence: Array) -> TrialAnswers:
-        """The emotion named; it and its time depend on the observer and the image alone."""
+        """The emotion named for one image; it and its time depend on the observer and the image alone."""
         random = numpy_generator(sample_seed(self.seed, stimulus))
         p = self.probabilities(evidence[None])[0]
         named = EMOTIONS[int(random.choice(len(EMOTIONS), p=p / p.sum()))]

@@ -1,6 +1,6 @@
-"""Simulated studies: what there is to see in each stimulus, observers assigned and asked as people are, and their answers.
+"""Simulated studies: the evidence in each stimulus, observers who are assigned stimuli as people are, and their answers.
 
-What there is to see is the same for all observers, the hidden truth behind simulated answers. Pairs: a perceived dissimilarity,
+The evidence is the same for all observers: the hidden truth behind simulated answers. Pairs: a perceived dissimilarity,
 0 for equal pictures, about 1 for two strangers: recognisers' distances over their thresholds, LPIPS, and differences of looks,
 plus a residue of the pair's own that no model sees. Faces: evidence for each emotion (log units) from the calibrated answers of
 ``HIDDEN_CLASSIFIER``, which never steers and is never fine-tuned, relative to what it says of reference faces, plus a residue.
@@ -34,13 +34,13 @@ from core.studies.study import Kind, Rater, Stimulus, Study, new_code
 Array = NDArray[np.float64]
 
 HIDDEN_CLASSIFIER = "small-cnn"
-"""The classifier that simulated people look through: hidden from everything that learns from their answers."""
+"""The classifier whose probabilities are the observers' evidence; nothing that learns from their answers uses it."""
 
 ADAPTATION = 0.5
-"""Share of the seer's habits (its mean answer to plain faces) that people do not share: else nobody would ever see disgust."""
+"""Share of HIDDEN_CLASSIFIER's mean log probabilities of reference faces that is removed; else nobody would see disgust."""
 
 DISSIMILARITY_WEIGHTS: Mapping[str, float] = {"dlib": 0.55, "sface": 0.10, "lpips": 0.15, "looks": 0.20}
-"""Of the parts of the dissimilarity. Where a recogniser found no face or was not asked, the others share its weight."""
+"""Weights of the parts of the dissimilarity. Without a recogniser's distance the others share its weight."""
 STRANGER_MEANS = {"dlib": 1.03, "sface": 1.19, "lpips": 0.56}
 """Each part's mean between strangers of dcgan-sharp: recognisers in their thresholds, LPIPS in its own units."""
 LOOK_SCALES = {"face": 0.08, "hair": 0.12, "happiness": 0.35}
@@ -74,7 +74,7 @@ def perceive_dissimilarities(sample_set: SampleSet) -> dict[str, float]:
 
 
 def perceive_evidence(sample_set: SampleSet) -> dict[str, Array]:
-    """sample_id -> evidence (6,) over EMOTIONS, log units. Raises LiminalError where the seer was not asked."""
+    """sample_id -> evidence (6,) over EMOTIONS, log units. Raises LiminalError without HIDDEN_CLASSIFIER's probabilities."""
     configuration, samples = sample_set.emotion, sample_set.samples
     if HIDDEN_CLASSIFIER not in configuration.judges:
         raise LiminalError(
@@ -93,7 +93,7 @@ def perceive_evidence(sample_set: SampleSet) -> dict[str, Array]:
 
 
 def _measure_looks(sample_set: SampleSet) -> dict[str, Array]:
-    """sample_id -> mean grey level of face and hair, happiness (0 where nobody was asked)."""
+    """sample_id -> mean grey level of face and hair, and mini-XCEPTION's happiness (0 where it is missing)."""
     column = "p_mini-xception_happiness"
     samples = sample_set.samples
     happy = samples[column].to_numpy(np.float64) if column in samples else np.zeros(len(samples))
@@ -108,7 +108,7 @@ def _measure_looks(sample_set: SampleSet) -> dict[str, Array]:
 
 
 PAUSE_MS = 800.0
-"""Between two trials: only the answers' times of day depend on it."""
+"""Pause between two trials; it only changes the times of day of answers."""
 
 PLANTED: Mapping[Kind, str] = {
     "identity": (
@@ -124,12 +124,12 @@ PLANTED: Mapping[Kind, str] = {
         "correlation of about 0.4, and the share that fails the attention checks. Everything else comes out by itself."
     ),
 }
-"""What every figure from simulated answers says, and the note of every simulated study."""
+"""The planted relations: the note of every simulated study and of every figure from simulated answers."""
 
 
 @dataclass(frozen=True)
 class ObserverTask:
-    """One observer's part: number draws the observer, rater is the name on the answers, trials the stimuli in order."""
+    """One observer's trials. number: draws the observer; rater: the name on the answers; trials: stimuli in order."""
 
     number: int
     rater: str
@@ -147,7 +147,7 @@ def simulate_answers(
     population: IdentityPopulation | EmotionPopulation | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Every observer's answers -> a table of RATINGS, source 'simulated'. start: when the first observer begins, in UTC.
+    """Simulate every observer's answers -> a table of RATINGS, source 'simulated'. start: of the first observer, in UTC.
 
     The same seed, number and stimulus give the same answer and the same rating_id, whoever else is asked and in what order.
     """
@@ -188,14 +188,14 @@ def simulate_answers(
 
 
 def derive_rating_id(study: str, seed: int, number: int, stimulus: str, task: str) -> str:
-    """A UUID that the same simulated answer always gets."""
+    """The UUID of a simulated answer, always the same."""
     high = sample_seed(seed, "rating", study, number, stimulus, task)
     low = sample_seed(seed, "rating id", study, number, stimulus, task)
     return str(uuid.UUID(int=(high << 64 | low) & (2**128 - 1), version=4))
 
 
 def observer_name(number: int) -> str:
-    """The name on an observer's answers; numbers count from 0."""
+    """The name on an observer's answers. number: from 0."""
     return f"observer-{number + 1:03d}"
 
 
@@ -213,7 +213,7 @@ MAX_OBSERVERS = 10_000
 
 @dataclass(frozen=True)
 class SimulatedStudy:
-    """What ``Store.restore`` takes."""
+    """A simulated study, as ``Store.restore`` takes it."""
 
     study: Study
     stimuli: tuple[Stimulus, ...]
@@ -232,9 +232,9 @@ def simulate_study(
     population: IdentityPopulation | EmotionPopulation | None = None,
     progress: Progress | None = None,
 ) -> SimulatedStudy:
-    """Observers 0 to ``raters`` - 1 take part one after the other. sets: by set_id, all that were prepared. start: None is now.
+    """Simulate a study of observers 0 to ``raters`` - 1. sets: by set_id, all of ``prepared``. start: None is now.
 
-    Raises LiminalError for a number of raters that makes no sense.
+    Raises LiminalError for too few or too many raters.
     """
     if not 1 <= raters <= MAX_OBSERVERS:
         raise LiminalError(f"A simulated study has 1 to {MAX_OBSERVERS:,} observers, not {raters:,}.")
@@ -256,7 +256,7 @@ def simulate_study(
 
 
 def observers_as_raters(study: Study, tasks: list[ObserverTask], ratings: pd.DataFrame) -> tuple[Rater, ...]:
-    """The observers as raters who have finished."""
+    """The observers as Raters who have finished."""
     spans = ratings.groupby("rater")["created_at"].agg(["min", "max"])
     return tuple(
         Rater(

@@ -1,1 +1,1 @@
-"""How the store keeps what people say: tables, one database of two kinds, and the way in for answers."""
+"""How the store keeps studies and answers: tables, the database (SQLite or PostgreSQL), answers in and out, backups."""

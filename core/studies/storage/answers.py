@@ -1,9 +1,9 @@
 """Answers into the database and out of it: one by one from raters, and whole tables.
 
-One by one (``AnswerIntake``): an answer is on the disk before anybody is told so, is kept once, and never under another's name.
-Every commit waits for the disk; whoever's turn it is therefore takes along all answers that came meanwhile: fifty people at
-once wait for two writes, not for fifty. Whole tables (``save_rows``, ``read_rows``) go in chunks: what is in memory is the
-table itself and one chunk. Rows go past SQLAlchemy's conversions, one value at a time, which would take most of the time.
+One by one (``AnswerIntake``): an answer is acknowledged only when it is on the disk, is stored once, and never under another
+rater's name. Every commit waits for the disk, so the caller who holds the lock also saves all answers that came meanwhile: fifty
+raters at once wait for two writes, not for fifty. Whole tables (``save_rows``, ``read_rows``) go in chunks: in memory are the
+table itself and one chunk. They bypass SQLAlchemy's conversion of single values, which would take most of the time.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from core.studies.storage.database import Database
 from core.studies.storage.tables import ANSWERS, RATERS, STIMULI, STUDIES
 
 KEYS_PER_QUERY = 2000
-"""Names in one question to the database; SQLite takes 32,766 values at most."""
+"""Values in one query; SQLite takes 32,766 at most."""
 
 TRIAL_COLUMNS = (ANSWERS.c.study, ANSWERS.c.rater, ANSWERS.c.trial, ANSWERS.c.task, ANSWERS.c.stimulus)
-"""What is answered once."""
+"""A row is stored once for each combination of these."""
 
 
 class AnswerIntake:
-    """Saves answers; one for each store."""
+    """Saves single answers, those of several callers in one commit. A store has one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -39,7 +39,7 @@ class AnswerIntake:
         self._guard = threading.Lock()
 
     def save(self, ratings: Sequence[Rating]) -> list[str]:
-        """All of the call or none -> the ids that are on the disk now."""
+        """Save all answers or none -> their ids, once they are on the disk."""
         call = _SaveCall(ratings)
         with self._guard:
             self._waiting.append(call)
@@ -71,7 +71,7 @@ class AnswerIntake:
 
 
 class _SaveCall:
-    """What one caller wants saved, and what became of it."""
+    """One call of ``AnswerIntake.save``: its answers, and the outcome."""
 
     def __init__(self, ratings: Sequence[Rating]) -> None:
         self.ratings = tuple(ratings)
@@ -80,7 +80,7 @@ class _SaveCall:
 
 
 def admit_calls(connection: Connection, calls: Sequence[_SaveCall]) -> None:
-    """Check every call against the store and insert the rows of those without a fault; the others get their ``error``."""
+    """Check each call against the store; insert the rows of calls without a fault and set the ``error`` of the others."""
     state = _StoredState(connection, [rating for call in calls for rating in call.ratings])
     rows: list[dict[str, Any]] = []
     for call in calls:
@@ -96,7 +96,7 @@ def admit_calls(connection: Connection, calls: Sequence[_SaveCall]) -> None:
 
 
 def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """INSERT that leaves what is there already as it is."""
+    """An INSERT that skips rows which conflict with stored ones."""
     kind = sqlite if connection.dialect.name == "sqlite" else postgresql
     return kind.insert(table).on_conflict_do_nothing()  # type: ignore[no-any-return]
 
@@ -108,7 +108,7 @@ def select_by_keys(connection: Connection, query: Select[Any], column: Any, keys
 
 
 def _check_all_stored(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Another process was faster: every answer must be there, under its id or as the same trial's, else all is taken back."""
+    """After a conflict with another process: raises LiminalError unless each answer is stored, under its id or for its trial."""
     ids = {row["rating_id"]: row for row in rows}
     for stored in select_by_keys(connection, select(ANSWERS.c.rating_id, *TRIAL_COLUMNS), ANSWERS.c.rating_id, list(ids)):
         if _trial_key(stored) == _trial_key(ids[stored["rating_id"]]):
@@ -125,7 +125,7 @@ def _trial_key(row: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
 
 
 class _StoredState:
-    """What the store says about some answers: their studies, raters and attention checks, and the ids that are there."""
+    """The stored rows that some answers refer to: studies, raters, attention checks, and ids that are taken."""
 
     def __init__(self, connection: Connection, ratings: Sequence[Rating]) -> None:
         studies = sorted({rating.study for rating in ratings})
@@ -150,7 +150,7 @@ class _StoredState:
         }
 
     def admit(self, ratings: Sequence[Rating]) -> list[dict[str, Any]]:
-        """The rows of a call that are not there yet. Raises LiminalError for the first answer that must not be kept."""
+        """The rows of a call that are not stored yet. Raises LiminalError for the first answer that must not be stored."""
         rows: list[dict[str, Any]] = []
         new: dict[str, tuple[str, str, str, str]] = {}
         for rating in ratings:
@@ -180,7 +180,7 @@ class _StoredState:
             raise LiminalError(f"'{rating.rater}' is the name of a person in the study '{rating.study}'; choose another name.")
         if rating.stimulus not in rater["trials"]:
             raise LiminalError(f"'{rating.rater}' was not asked about {rating.stimulus} in the study '{rating.study}'.")
-        # What the browser says about these is not believed.
+        # These three are never taken from the browser.
         return row | {
             "trial": rater["trials"].index(rating.stimulus),
             "source": rater["source"],
@@ -189,17 +189,17 @@ class _StoredState:
 
 
 CHUNK = 20_000
-"""Rows."""
+"""Rows of a table that are inserted or read together."""
 
 COLUMN_LIST = ", ".join(RATINGS)
 _COERCED: list[Any] = [type_coerce(ANSWERS.c[name], Text).label(name) for name in RATINGS]
-_DRIVER_ROWS: Select[Any] = select(*_COERCED)  # values as the driver gives them
+_DRIVER_ROWS: Select[Any] = select(*_COERCED)  # values as the database driver returns them
 
 DriverRow = tuple[Any, ...]
 
 
 def save_rows(connection: Connection, frame: pd.DataFrame) -> int:
-    """Insert a table -> rows that are new. Raises LiminalError at the first row that must not be kept."""
+    """Insert a table -> the number of new rows. Raises LiminalError at the first row that must not be stored."""
     missing = [name for name in RATINGS if name not in frame.columns]
     if missing:
         raise LiminalError(f"A table of answers needs the column '{missing[0]}'.")
@@ -227,7 +227,7 @@ def _into_sqlite(connection: Connection, rows: list[DriverRow]) -> int:
 
 
 def _into_postgresql(connection: Connection, rows: list[DriverRow]) -> int:
-    """By COPY, which knows no conflicts, so through a table of the transaction's own."""
+    """COPY cannot skip conflicts, so the rows go through a temporary table."""
     connection.execute(text("CREATE TEMPORARY TABLE IF NOT EXISTS incoming (LIKE ratings) ON COMMIT DROP"))
     with connection.connection.cursor().copy(f"COPY incoming ({COLUMN_LIST}) FROM STDIN") as copy:
         for row in rows:
@@ -258,7 +258,7 @@ def _check_chunk(chunk: pd.DataFrame) -> pd.DataFrame:
 
 
 def _driver_values(column: pd.Series, connection: Connection) -> Sequence[Any]:
-    """The values as the driver takes and gives them."""
+    """The values of a column as the database driver takes and returns them."""
     if column.name == "created_at":
         if connection.dialect.name == "sqlite":  # as SQLAlchemy writes it
             moments = np.datetime_as_string(column.to_numpy("datetime64[us]"), unit="us").tolist()
@@ -270,7 +270,7 @@ def _driver_values(column: pd.Series, connection: Connection) -> Sequence[Any]:
 
 
 def _check_same(connection: Connection, rows: Sequence[DriverRow]) -> None:
-    """Some rows were there already: the same answers under the same ids are welcome again, anything else is not."""
+    """After a conflict: raises LiminalError unless the rows that are stored already are the same answers under the same ids."""
     rows_by_id = {row[0]: row for row in rows}
     for stored in select_by_keys(connection, _DRIVER_ROWS, ANSWERS.c.rating_id, list(rows_by_id)):
         if rows_by_id.pop(stored["rating_id"]) != tuple(stored.values()):
@@ -284,7 +284,7 @@ def _check_same(connection: Connection, rows: Sequence[DriverRow]) -> None:
 
 
 def read_rows(connection: Connection, study: str, sources: Sequence[Source] | None) -> pd.DataFrame:
-    """A study's typed table, by rater, trial and task."""
+    """A study's typed table of RATINGS, sorted by rater, trial and task."""
     query = _DRIVER_ROWS.where(ANSWERS.c.study == study)
     if sources is not None:
         query = query.where(ANSWERS.c.source.in_(sources))

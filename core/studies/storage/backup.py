@@ -25,17 +25,17 @@ from core.studies.storage.database import FAILURES, VERSION_TABLE, Database, kno
 from core.studies.storage.tables import ANSWERS, METADATA, RATERS, STUDIES
 
 PAGES = 2048
-"""Of SQLite's file, copied at a time: 8 MB."""
+"""Pages of SQLite's file that are copied at a time: 8 MB."""
 
 ROWS = 5000
-"""Copied at a time."""
+"""Rows that are copied at a time."""
 
-TABLES = METADATA.sorted_tables  # what is referred to comes first
+TABLES = METADATA.sorted_tables  # referenced tables before those that refer to them
 
 
 @dataclass(frozen=True)
 class BackupContents:
-    """What a backup holds. people: enrolled here."""
+    """How much a backup holds. people: enrolled raters."""
 
     studies: int
     people: int
@@ -45,8 +45,8 @@ class BackupContents:
 def write_backup(path: Path, url: str | None = None, *, replace: bool = False, progress: Progress | None = None) -> BackupContents:
     """Write the store into a file, whole or not at all, as it is at one moment; nobody waits for it.
 
-    Every answer that was acknowledged before the call is in it. url: as of ``Store``. Raises LiminalError where the file is there
-    already and ``replace`` does not say otherwise, where it is the store itself, and where it cannot be written.
+    Every answer that was acknowledged before the call is in it. url: as of ``Store``. Raises LiminalError where the file exists
+    and ``replace`` is false, where it is the store itself, and where it cannot be written.
     """
     progress = progress or Progress()
     database = Database(url)
@@ -71,9 +71,8 @@ def restore_backup(
 ) -> BackupContents:
     """Put a backup into a store in one transaction: all of it or nothing.
 
-    A backup of an older version is brought to this one's tables first, in a copy. replace: also into a store that holds something,
-    which then is gone. Raises LiminalError where the store is not empty and ``replace`` does not say otherwise, and where the file
-    is no backup, damaged, or of a newer version.
+    A backup of an older version is migrated first, in a copy. replace: delete what the store holds. Raises LiminalError where the
+    store is not empty and ``replace`` is false, and where the file is no backup, damaged, or of a newer version.
     """
     progress = progress or Progress()
     if not path.is_file():
@@ -102,7 +101,7 @@ def restore_backup(
                 if _count_rows(old) != _count_rows(new):
                     raise LiminalError(f"Not everything of {path.name} arrived, so the store was left as it was; try again.")
             target.tidy()
-        except (ValueError, TypeError, DataError) as error:  # values that no version of ours has written
+        except (ValueError, TypeError, DataError) as error:  # values that no version of Liminal has written
             raise LiminalError(f"{path.name} is damaged, so the store was left as it was; use another backup.") from error
         finally:
             source.engine.dispose()
@@ -118,7 +117,7 @@ def _refuse_store_itself(path: Path, database: Database) -> None:
 
 @contextmanager
 def _write_beside(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` that takes its place at the end; on the disk before it does."""
+    """A temporary file beside ``path`` that is flushed to the disk and replaces it at the end."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner alone
@@ -142,20 +141,20 @@ def _unwritable_error(path: Path, error: Exception) -> LiminalError:
 
 
 def _copy_sqlite(database: Database, temporary: Path, progress: Progress) -> None:
-    """SQLite's online backup, within one read transaction: writers go on, and their commits do not start it anew."""
+    """SQLite's online backup within one read transaction: writers continue, and their commits do not restart the copy."""
 
     def report_pages(status: int, remaining: int, total: int) -> None:
         progress.stage("Copying the answers", 0.9 * (1 - remaining / max(total, 1)))
 
     with database.reading() as connection, closing(sqlite3.connect(temporary)) as target:
-        connection.execute(select(func.count()).select_from(STUDIES))  # the look begins with the first question
+        connection.execute(select(func.count()).select_from(STUDIES))  # the read transaction begins with the first query
         raw: Any = connection.connection.driver_connection
         raw.backup(target, pages=PAGES, progress=report_pages)
         target.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
 
 
 def _copy_postgresql(database: Database, temporary: Path, progress: Progress) -> None:
-    """PostgreSQL's tables as they are at one moment, into an SQLite file."""
+    """Copy PostgreSQL's tables as they are at one moment into an SQLite file."""
     into = Database(f"sqlite:///{temporary}")
     try:
         with database.snapshot() as old, into.writing() as new:
@@ -169,7 +168,7 @@ def _copy_postgresql(database: Database, temporary: Path, progress: Progress) ->
 def _copy_rows(old: Connection, new: Connection, progress: Progress) -> None:
     total, done = max(sum(_count_rows(old).values()), 1), 0
     for table in TABLES:
-        # Where the database numbers the rows, it does so again, in their order: its counter knows of none that it did not give.
+        # Numbers that the database itself assigns are assigned anew, in the same order, so that its counter stays right.
         columns = [column for column in table.columns if not _is_numbered(column)]
         query = select(*columns).order_by(*table.primary_key.columns)
         for rows in old.execution_options(yield_per=ROWS).execute(query).mappings().partitions():
@@ -187,7 +186,7 @@ def _count_rows(connection: Connection) -> Mapping[str, int]:
 
 
 def _clear_tables(connection: Connection, replace: bool) -> None:
-    if connection.dialect.name == "postgresql":  # on SQLite the transaction is the only writer anyhow
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time
         names = ", ".join(table.name for table in TABLES)
         connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
     counts = _count_rows(connection)
@@ -201,7 +200,7 @@ def _clear_tables(connection: Connection, replace: bool) -> None:
 
 
 def _copy_untrusted(path: Path, copy: Path) -> None:
-    """A copy of a file from elsewhere; what is no database, or holds code besides its tables, is refused."""
+    """Copy a file from elsewhere. Raises LiminalError where it is no SQLite database or cannot be read."""
     try:
         with path.open("rb") as file:
             if file.read(16) != b"SQLite format 3\0":
@@ -215,7 +214,7 @@ def _copy_untrusted(path: Path, copy: Path) -> None:
 
 
 def _check_file(path: Path, name: str) -> None:
-    """Raises LiminalError unless a file is a store's, whole, holds nothing but tables, and is of this version or an older one."""
+    """Raises LiminalError unless the file is an undamaged store of this or an older version and holds only tables and indexes."""
     try:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA trusted_schema = OFF")
@@ -235,7 +234,7 @@ def _check_file(path: Path, name: str) -> None:
 
 
 def _read_contents(path: Path, name: str) -> BackupContents:
-    """What a file with this version's tables holds, once it is known to be sound."""
+    """Count what a file with this version's tables holds. Raises LiminalError where it is damaged."""
     _check_file(path, name)
     try:
         with closing(sqlite3.connect(path)) as connection:

@@ -1,7 +1,7 @@
 """One database, SQLite or PostgreSQL: opened, brought to this version's tables, read and written in whole transactions.
 
-The tables of this version come by Alembic's migrations (``core/studies/migrations``). Whatever a database can fail with is
-turned into one sentence for people, by SQLite's error name or PostgreSQL's error code (its documentation, appendix A).
+Alembic's migrations (``core/studies/migrations``) make the tables of this version. Failures of the database become LiminalErrors
+with one sentence, looked up by SQLite's error name or PostgreSQL's error code (its documentation, appendix A).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SQLITE_FAILURES = {
     "SQLITE_IOERR": "cannot be read or written, because the disk reports an error; check the disk",
     "SQLITE_NOMEM": "needs more memory than there is; close other programs",
 }
-"""By the beginning of SQLite's error name: extended names (SQLITE_IOERR_WRITE) add to it."""
+"""Sentences by the beginning of SQLite's error name; extended names such as SQLITE_IOERR_WRITE are longer."""
 
 POSTGRESQL_FAILURES = {
     "28": "refuses this user or password; correct LIMINAL_DATABASE_URL",
@@ -55,21 +55,21 @@ POSTGRESQL_FAILURES = {
     "40": "was busy with a conflicting change; try again",
     "57": "is shutting down or starting up; try again in a moment",
 }
-"""By the beginning of PostgreSQL's error code (its documentation, appendix A)."""
+"""Sentences by the beginning of PostgreSQL's error code (its documentation, appendix A)."""
 
 FAILURES = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
-"""What a database raises, through SQLAlchemy and past it."""
+"""What a database raises, through SQLAlchemy or directly."""
 
 UNREACHABLE = "cannot be reached; see that the server runs and that LIMINAL_DATABASE_URL is right"
 
 
 def describe_database(url: URL) -> str:
-    """What people call this database; never its password."""
+    """The database as messages name it, without its password."""
     return f"The file {url.database}" if url.get_backend_name() == "sqlite" else f"The database {url.render_as_string()}"
 
 
 def explain_failure(error: Exception, url: URL) -> LiminalError | None:
-    """What went wrong, for people, from one of FAILURES. None: a fault of this program."""
+    """A LiminalError for one of FAILURES; None for an error of this program."""
     if isinstance(error, PoolTimeout):
         return LiminalError(f"{describe_database(url)} is busy with other requests; try again in a moment.")
     original = error.orig if isinstance(error, DBAPIError) else error
@@ -86,7 +86,7 @@ def explain_failure(error: Exception, url: URL) -> LiminalError | None:
 
 
 def _explain_connection_failure(text: str) -> str:
-    """libpq gives no code while it connects: the server's own words tell (they are English where its messages are)."""
+    """A sentence for a failed connection. libpq gives no code here, so the server's message is searched (English only)."""
     for words, state in (
         ("password authentication failed", "28"),
         ("no password supplied", "28"),
@@ -104,25 +104,25 @@ def _explain_connection_failure(text: str) -> str:
 
 MIGRATIONS_FOLDER = Path(__file__).parents[1] / "migrations"
 VERSION_TABLE = "liminal_version"
-"""Where Alembic notes the version; not its usual name, since a PostgreSQL database may hold another program's tables too."""
+"""Alembic's table of the version; not its default name, since a PostgreSQL database may hold another program's tables too."""
 
 _alembic_lock = threading.Lock()  # Alembic's context is global
 
 
 def alembic_configuration() -> Config:
-    """Alembic's settings, without a file."""
+    """Alembic's settings, which are in no file."""
     configuration = Config()
     configuration.set_main_option("script_location", str(MIGRATIONS_FOLDER).replace("%", "%%"))
     return configuration
 
 
 def known_versions() -> set[str]:
-    """Those of the tables from the first to this one."""
+    """The versions of the tables, from the first to this one."""
     return {script.revision for script in ScriptDirectory.from_config(alembic_configuration()).walk_revisions()}
 
 
 def migrate(connection: Connection, url: URL, *, look: bool = False) -> bool:
-    """Bring the database to this version's tables -> whether it has them. look: change nothing.
+    """Bring the database to this version's tables -> whether it has them. look: only check, change nothing.
 
     Raises LiminalError for tables of a newer version or of another program.
     """
@@ -146,17 +146,17 @@ def migrate(connection: Connection, url: URL, *, look: bool = False) -> bool:
 
 
 BUSY_SECONDS = 30.0
-"""How long to wait for another writer before saying so."""
+"""How long to wait for another writer before raising an error."""
 
 LOADING_CACHE_MB = 1024
-"""SQLite's cache while a big table comes in: rating_ids are random, so their whole index is written to all the time."""
+"""SQLite's cache while a big table is inserted: rating_ids are random, so every part of their index changes."""
 
 _locks: dict[str, threading.Lock] = {}
 _locks_guard = threading.Lock()
 
 
 def database_url(url: str | None = None) -> URL:
-    """``url``, else LIMINAL_DATABASE_URL, else the file in the user's data folder. Raises LiminalError for no address of ours."""
+    """``url``, else LIMINAL_DATABASE_URL, else the file in the user's data folder. Raises LiminalError for any other address."""
     address = url or os.environ.get("LIMINAL_DATABASE_URL")
     if not address:
         return URL.create("sqlite", database=str(data_folder() / "ratings.sqlite"))
@@ -174,7 +174,7 @@ def database_url(url: str | None = None) -> URL:
 
 
 class Database:
-    """Opened with this version's tables. Raises LiminalError where that cannot be."""
+    """An open database with this version's tables. Raises LiminalError where it cannot be opened or migrated."""
 
     def __init__(self, url: str | None = None) -> None:
         self.url = database_url(url)
@@ -200,7 +200,7 @@ class Database:
         return engine
 
     def _open(self) -> None:
-        with self.reading() as connection:  # a file that is not ours is not touched
+        with self.reading() as connection:  # a database of another program is not changed
             ready = migrate(connection, self.url, look=True)
         if self.is_sqlite:
             self._use_wal()
@@ -212,7 +212,7 @@ class Database:
             migrate(connection, self.url)
 
     def _use_wal(self) -> None:
-        """Write-ahead logging, a property of the file. SQLite does not wait when two switch at once, so this does."""
+        """Switch the file to write-ahead logging. SQLite does not wait when two processes switch at once, so this does."""
         until = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -228,26 +228,26 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent look at the database."""
+        """A read transaction."""
         with self._in_words(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """``reading`` in which every table is as it was at the first question, however long it takes."""
+        """A read transaction in which every table stays as it was at the first query."""
         engine = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         with self._in_words(), engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One change, whole or not at all: it is on the disk when the block has ended."""
+        """A write transaction: all or nothing, and on the disk when the block has ended."""
         with self._turn(), self.committing() as connection:
             yield connection
 
     @contextmanager
     def committing(self) -> Iterator[Connection]:
-        """``writing`` for whoever has ``lock`` already."""
+        """``writing`` for a caller who holds ``lock``."""
         with self._in_words(), self._writing.begin() as connection:
             yield connection
 
@@ -261,7 +261,7 @@ class Database:
             self.lock.release()
 
     def busy(self) -> LiminalError:
-        """Another writer of this process takes too long."""
+        """The error where another writer of this process takes too long."""
         return LiminalError(f"{describe_database(self.url)} is being written to by another task; try again in a moment.")
 
     @contextmanager
@@ -274,14 +274,14 @@ class Database:
         self.tidy()
 
     def tidy(self) -> None:
-        """SQLite: take the log into the file and give its room back, if nobody is in the way; what was deleted is gone then."""
+        """SQLite: checkpoint and truncate the write-ahead log, if nobody reads or writes; deleted rows are then overwritten."""
         if not self.is_sqlite:
             return
         connection = self.engine.raw_connection()
         try:
             connection.cursor().execute("PRAGMA busy_timeout = 200").execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.OperationalError:
-            pass  # next time
+            pass  # the next call does it
         finally:
             connection.invalidate()  # also drops a big cache
             connection.close()
@@ -298,16 +298,16 @@ class Database:
 
 
 def _configure_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # transactions begin where ``_begin_sqlite`` says, not where Python's driver guesses
+    connection.isolation_level = None  # ``_begin_sqlite`` begins transactions, not Python's driver
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk, not just in the system's memory
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA secure_delete = ON")  # what a person had deleted is overwritten
+    cursor.execute("PRAGMA secure_delete = ON")  # deleted rows are overwritten
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer says so at once: one that read first could not wait for another's commit.
+    # A writer locks at once: a reader that turns writer cannot wait for another writer's commit.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN")
 
 

@@ -1,4 +1,4 @@
-"""The store's tables, and studies, stimuli and raters as their rows and back.
+"""The store's tables, and the conversion of studies, stimuli and raters to rows and back.
 
 A change of a table needs a migration beside it; a test compares the two.
 """
@@ -32,7 +32,7 @@ from core.studies.study import Rater, RatingPlan, Stimulus, Study
 
 
 class JsonText(TypeDecorator[Any]):
-    """Plain values as JSON in ASCII, so that any script and any character of a browser goes through both databases."""
+    """Plain values as JSON in ASCII, so that both databases take any character."""
 
     impl = Text
     cache_ok = True
@@ -146,7 +146,7 @@ DELETIONS = Table(
 
 @dataclass(frozen=True)
 class Deletion:
-    """What is left of what was deleted: that it was there. ``what``: 'rater' (no name) or 'study'."""
+    """The record that something was deleted. ``what``: 'rater' (without the name) or 'study'."""
 
     study: str
     what: str
@@ -156,34 +156,34 @@ class Deletion:
 
 
 def study_row(study: Study) -> dict[str, Any]:
-    """Values by the columns of STUDIES, ``enrolled`` apart."""
+    """A study as values by the columns of STUDIES, except ``enrolled``."""
     return {**{name: getattr(study, name) for name in study.__dataclass_fields__}, "plan": study.plan.to_dict()}
 
 
 def to_study(row: RowMapping) -> Study:
-    """A row of STUDIES."""
+    """The study of a row of STUDIES."""
     values = {name: row[name] for name in Study.__dataclass_fields__}
     return Study(**{**values, "plan": RatingPlan.from_dict(row["plan"]), "sample_sets": tuple(row["sample_sets"])})
 
 
 def stimulus_row(stimulus: Stimulus, study: str, position: int) -> dict[str, Any]:
-    """Values by the columns of STIMULI."""
+    """A stimulus as values by the columns of STIMULI."""
     name = check_name(stimulus.stimulus, "stimulus")
     return {**asdict(stimulus), "stimulus": name, "study": study, "place": position, "handed_out": 0}
 
 
 def to_stimulus(row: RowMapping) -> Stimulus:
-    """A row of STIMULI."""
+    """The stimulus of a row of STIMULI."""
     values = {name: row[name] for name in Stimulus.__dataclass_fields__}
     return Stimulus(**{**values, "images": tuple(row["images"])})
 
 
 def rater_row(rater: Rater, number: int) -> dict[str, Any]:
-    """Values by the columns of RATERS."""
+    """A rater as values by the columns of RATERS."""
     return {**{name: getattr(rater, name) for name in rater.__dataclass_fields__}, "number": number}
 
 
 def to_rater(row: RowMapping) -> Rater:
-    """A row of RATERS."""
+    """The rater of a row of RATERS."""
     values = {name: row[name] for name in Rater.__dataclass_fields__}
     return Rater(**{**values, "trials": tuple(row["trials"])})
