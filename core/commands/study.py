@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.alignment.store import delete_study, forget_rater
-from core.commands.terminal import TerminalProgress
+from core.commands.terminal import TerminalProgress, count_noun
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.sample_set import SampleSet
@@ -29,7 +29,7 @@ from core.studies.importing.reading import ImportedTable, read_file
 from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
 from core.studies.library import Library
 from core.studies.planning import prepare_study
-from core.studies.storage.backup import restore_backup, write_backup
+from core.studies.storage.backup import BackupContents, restore_backup, write_backup
 from core.studies.store import Store
 from core.studies.study import Study
 from core.writing import open_atomic, write_bytes
@@ -96,8 +96,8 @@ def run_make(arguments: argparse.Namespace) -> int:
         print(f"Note: {note}", file=sys.stderr)
     plan = study.plan
     print(
-        f"The study '{study.name}' asks about {len(prepared.stimuli)} stimuli: {plan.trials} trials and {plan.sentinels} attention "
-        f"checks a person."
+        f"The study '{study.name}' asks about {count_noun(len(prepared.stimuli), 'stimulus', 'stimuli')}: "
+        f"{count_noun(plan.trials, 'trial')} and {count_noun(plan.sentinels, 'attention check')} a person."
     )
     print(f"{LINK_PATH}{study.token}")
     return 0
@@ -193,15 +193,16 @@ def run_import(arguments: argparse.Namespace) -> int:
         return 0
     stored = store_answers(store, library, converted, leave_out=arguments.leave_out, known=known)
     if converted.published:
-        print(f"Made the study '{stored.study.name}' with the published means of {len(converted.stimuli):,} pairs.")
+        print(f"Made the study '{stored.study.name}' with the published means of {count_noun(len(converted.stimuli), 'pair')}.")
     elif stored.created:
         sets = len(stored.study.sample_sets)
         pictures = f", with the pictures of {sets} sample {'set' if sets == 1 else 'sets'}" if sets else ""
-        print(f"Made the study '{stored.study.name}': {stored.new:,} answers to {len(converted.stimuli):,} stimuli{pictures}.")
+        about = count_noun(len(converted.stimuli), "stimulus", "stimuli")
+        print(f"Made the study '{stored.study.name}': {count_noun(stored.new, 'answer')} to {about}{pictures}.")
     else:
         again = len(converted.ratings) - stored.new
         before = f"; {again:,} were there already" if again else ""
-        print(f"Added {stored.new:,} answers to the study '{stored.study.name}'{before}.")
+        print(f"Added {count_noun(stored.new, 'answer')} to the study '{stored.study.name}'{before}.")
     return 0
 
 
@@ -260,13 +261,13 @@ def run_export(arguments: argparse.Namespace) -> int:
             if path.suffix == ".zip":
                 with open_atomic(path) as file:
                     contents = write_bundle(store, Library(), arguments.study, file, demographics=arguments.demographics)
-                print(f"Wrote {path}: {contents.answers:,} answers and {contents.pictures:,} pictures.")
+                print(f"Wrote {path}: {count_noun(contents.answers, 'answer')} and {count_noun(contents.pictures, 'picture')}.")
                 if contents.missing:
                     print(f"Not in it are the pictures of {', '.join(contents.missing)}, which the library does not hold.")
                 continue
             ratings = store.ratings(arguments.study)
             write_bytes(path, tables.csv_bytes(ratings) if path.suffix == ".csv" else tables.parquet_bytes(ratings))
-            print(f"Wrote {path}: {len(ratings):,} answers.")
+            print(f"Wrote {path}: {count_noun(len(ratings), 'answer')}.")
         except OSError as error:
             raise LiminalError(f"{path} cannot be written ({error.strerror or error}); choose another place.") from error
     return 0
@@ -295,14 +296,16 @@ def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replace", action="store_true", help="in the place of everything that the store holds")
 
 
+def _describe_backup(contents: BackupContents) -> str:
+    studies, answers = count_noun(contents.studies, "study", "studies"), count_noun(contents.answers, "answer")
+    return f"{studies} with {answers}, {count_noun(contents.people, 'person', 'people')} enrolled"
+
+
 def run_backup(arguments: argparse.Namespace) -> int:
     """Write the backup and print what it holds."""
     with TerminalProgress() as terminal:
         contents = write_backup(arguments.file, replace=arguments.replace, progress=Progress(terminal))
-    print(
-        f"Wrote {arguments.file}: {contents.studies:,} studies with {contents.answers:,} answers, {contents.people:,} people "
-        f"enrolled."
-    )
+    print(f"Wrote {arguments.file}: {_describe_backup(contents)}.")
     print("The pictures of their sample sets lie in the folder 'sets' of the data folder; copy it as it is.")
     return 0
 
@@ -311,7 +314,7 @@ def run_restore(arguments: argparse.Namespace) -> int:
     """Restore the backup and print what it held."""
     with TerminalProgress() as terminal:
         contents = restore_backup(arguments.file, replace=arguments.replace, progress=Progress(terminal))
-    print(f"Restored {contents.studies:,} studies with {contents.answers:,} answers, {contents.people:,} people enrolled.")
+    print(f"Restored {_describe_backup(contents)}.")
     return 0
 
 
@@ -373,19 +376,23 @@ def run_delete(arguments: argparse.Namespace) -> int:
     _, answers = store.counts().get(arguments.study, (0, 0))
     if not arguments.yes:
         if not sys.stdin.isatty():
-            raise LiminalError(f"This deletes {answers:,} answers for good; add --yes to say that it is meant.")
-        print(f"This deletes the study '{arguments.study}' with {answers:,} answers for good. Type its name to go on: ", end="")
+            raise LiminalError(f"This deletes {count_noun(answers, 'answer')} for good; add --yes to say that it is meant.")
+        print(
+            f"This deletes the study '{arguments.study}' with {count_noun(answers, 'answer')} for good. Type its name to go on: ",
+            end="",
+        )
         if input() != arguments.study:
             raise LiminalError("The name was another one, so nothing was deleted.")
     delete_study(store, arguments.study, arguments.reason)
-    print(f"Deleted the study '{arguments.study}' with {answers:,} answers; a record says that it was there.")
+    print(f"Deleted the study '{arguments.study}' with {count_noun(answers, 'answer')}; a record says that it was there.")
     return 0
 
 
 def run_forget(arguments: argparse.Namespace) -> int:
     """Delete one person's data; the record does not name them."""
     deletion = forget_rater(Store(), arguments.study, arguments.rater, arguments.reason)
-    print(f"Deleted one person's data from '{deletion.study}': {deletion.answers:,} answers; a record says so without the name.")
+    answers = count_noun(deletion.answers, "answer")
+    print(f"Deleted one person's data from '{deletion.study}': {answers}; a record says so without the name.")
     return 0
 
 

@@ -213,8 +213,8 @@ def _or_none(value: Any) -> Any:
 def _require_stimuli(stimuli: Sequence[Stimulus]) -> None:
     if all(stimulus.is_sentinel for stimulus in stimuli):
         raise LiminalError(
-            "These sample sets hold nothing to ask about: no pairs and no faces that passed the filter; choose other sets or all "
-            "faces."
+            "These sample sets hold nothing to ask about: no pairs and no faces that passed the filter; choose other sets, or "
+            "ask about faces that did not pass too (--all-faces)."
         )
 
 

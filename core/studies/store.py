@@ -6,6 +6,7 @@ one that was acknowledged counts, and a later one to the same trial is acknowled
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +39,8 @@ from core.studies.study import Rater, Stimulus, Study, new_code
 
 __all__ = ["Assign", "Deletion", "Store"]
 
+logger = logging.getLogger(__name__)
+
 Assign = Callable[[Study, Sequence[Stimulus], Mapping[str, int], int], Sequence[str]]
 """(study, its stimuli, how often each was handed out so far, the rater's number from 0) -> this rater's stimuli in order."""
 
@@ -67,6 +70,7 @@ class Store:
         """Store a new study. Raises LiminalError when its name is taken or a stimulus is there twice."""
         with self._database.writing() as connection:
             _insert_study(connection, study, stimuli)
+        logger.info("study made: %s", study.plan.kind)
         return self.study(study.name)
 
     def restore(self, study: Study, stimuli: Iterable[Stimulus], ratings: pd.DataFrame, raters: Sequence[Rater] = ()) -> Study:
@@ -78,6 +82,7 @@ class Store:
                 connection.execute(insert(RATERS), [rater_row(rater, number) for number, rater in enumerate(raters)])
             _hand_out(connection, study.name, (name for rater in raters for name in rater.trials), 1)
             save_rows(connection, ratings)
+        logger.info("study made: %s, with %d answers", study.plan.kind, len(ratings))
         return self.study(study.name)
 
     def studies(self) -> list[Study]:
@@ -112,7 +117,9 @@ class Store:
             if changed.plan != study.plan and row["enrolled"]:
                 raise LiminalError(f"The plan of '{name}' cannot be changed any more, because somebody takes part.")
             connection.execute(update(STUDIES).where(STUDIES.c.name == name), study_row(changed))
-            return changed
+        if changed.closed and not study.closed:
+            logger.info("study closed: %s", study.plan.kind)
+        return changed
 
     def delete(self, name: str, reason: str = "") -> None:
         """Delete a study with its stimuli, raters and answers; a Deletion is left."""
@@ -121,6 +128,7 @@ class Store:
             answers = connection.execute(delete(ANSWERS).where(ANSWERS.c.study == name)).rowcount
             connection.execute(delete(STUDIES).where(STUDIES.c.name == name))
             _record_deletion(connection, Deletion(name, "study", answers, reason, datetime.now(UTC)))
+        logger.info("study deleted, with %d answers", answers)
         self._database.tidy()
 
     def stimuli(self, name: str) -> list[Stimulus]:

@@ -339,7 +339,7 @@ def test_the_commands(tmp_path, monkeypatch, capsys):
     store.dispose()
     target = str(tmp_path / "b.sqlite")
     assert main(["study", "backup", target]) == 0
-    assert "2 studies with 6 answers, 1 people enrolled" in capsys.readouterr().out
+    assert "2 studies with 6 answers, 1 person enrolled" in capsys.readouterr().out
     monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "two"))
     assert main(["study", "restore", target]) == 0
     assert "Restored 2 studies with 6 answers" in capsys.readouterr().out

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
+import time
 import uuid
 from collections import abc
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -48,6 +50,8 @@ from core.studies.ratings import (
     type_columns,
 )
 from core.studies.study import Kind, Stimulus
+
+logger = logging.getLogger(__name__)
 
 NAMESPACE = uuid.UUID("6f1f3c1e-2c0e-5d3c-9d0b-3f0f6c1d8a57")
 """Namespace of the UUIDs that are derived."""
@@ -346,7 +350,7 @@ def convert_table(
     ids are used where it names the same study; else they are derived from the file's content and the line (uuid5), so that
     importing a file twice is importing it once. Raises LiminalError where the mapping does not fit the file, or no answer does.
     """
-    frame, study = imported.frame, study.strip()
+    start, frame, study = time.monotonic(), imported.frame, study.strip()
     mapping.check(list(frame.columns))
     problems = Problems(list(imported.problems.listed), imported.problems.lines)
     rows = len(frame) + imported.problems.total
@@ -384,6 +388,8 @@ def convert_table(
     if problems.total:  # a row is taken whole or not at all
         ratings = ratings[~np.isin(lines, problems.lines)]
     ratings = ratings.reset_index(drop=True)
+    seconds = time.monotonic() - start
+    logger.info("import of %s: %d rows taken, %d rejected in %.1f s", imported.kind, rows - problems.total, problems.total, seconds)
     return ConvertedAnswers(
         study, _find_kind(ratings, kind), ratings, _find_stimuli(ratings), problems, rows, tuple(dict.fromkeys(answers.notes))
     )

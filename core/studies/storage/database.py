@@ -6,6 +6,7 @@ with one sentence, looked up by SQLite's error name or PostgreSQL's error code (
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -27,6 +28,11 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from core.data_folder import data_folder
 from core.errors import LiminalError
 from core.studies.storage.tables import METADATA
+
+logger = logging.getLogger(__name__)
+
+SLOW_SECONDS = 0.5
+"""Statements that take longer are logged."""
 
 SQLITE_FAILURES = {
     "SQLITE_BUSY": "is locked by another program; close that one or try again in a moment",
@@ -194,9 +200,11 @@ class Database:
             engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, pool_timeout=BUSY_SECONDS)
             event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
+            _log_slow_statements(engine)
             return engine
         engine = create_engine(self.url, connect_args={"connect_timeout": 10}, pool_timeout=BUSY_SECONDS, pool_pre_ping=True)
         event.listen(engine, "connect", _configure_postgresql)
+        _log_slow_statements(engine)
         return engine
 
     def _open(self) -> None:
@@ -295,6 +303,21 @@ class Database:
             if explained is None:
                 raise
             raise explained from error
+
+
+def _log_slow_statements(engine: Engine) -> None:
+    """Log the first words of slow statements. Parameters are never logged: they hold names and answers."""
+
+    def start(connection: Connection, cursor: Any, statement: str, *others: Any) -> None:
+        connection.info["statement_start"] = time.monotonic()
+
+    def end(connection: Connection, cursor: Any, statement: str, *others: Any) -> None:
+        seconds = time.monotonic() - connection.info.pop("statement_start", time.monotonic())
+        if seconds > SLOW_SECONDS:
+            logger.warning("slow query: %s ... took %.1f s", " ".join(statement.split()[:3]), seconds)
+
+    event.listen(engine, "before_cursor_execute", start)
+    event.listen(engine, "after_cursor_execute", end)
 
 
 def _configure_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
