@@ -9,26 +9,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
+from core.analysis.emotion_pairs import load_pair_table
 from core.models.custom import catalogue
 from core.models.custom.catalogue import list_custom_models
 from core.progress import Progress
 from core.result_cache import ResultCache
 from core.sampling.stored import population, strip
-
-if TYPE_CHECKING:
-    from core.sampling.stored.gallery import Gallery
-    from core.sampling.stored.population import Population, Thresholds
-    from core.sampling.stored.reference import ReferenceSet
-    from core.sampling.stored.strip import StoredStrip
+from core.sampling.stored.gallery import Gallery, load_gallery
+from core.sampling.stored.population import Population, Thresholds
+from core.sampling.stored.reference import ReferenceSet, load_reference_set
+from core.sampling.stored.strip import StoredStrip
 
 
 @st.cache_resource(show_spinner=False)
 def cached_strip() -> StoredStrip:
-    """The walking picture of the home page."""
+    """The interpolation strip of the home page."""
     return strip.load_strip()
 
 
@@ -36,12 +35,12 @@ PrecomputedVersions = tuple[tuple[str, int], ...]
 
 
 def _precomputed_versions() -> PrecomputedVersions:
-    """Of all that was worked out for added models: what is kept of it is read anew once it is made anew."""
-    return tuple((each.name, catalogue.precomputed_version(each.name)) for each in list_custom_models())
+    """Versions of the added models' precomputed data: part of a cache's key, so that new data are read."""
+    return tuple((model.name, catalogue.precomputed_version(model.name)) for model in list_custom_models())
 
 
 def cached_population(generator: str, judged_by: str = "") -> Population:
-    """The population of strangers of a generator, or as many as a recogniser that the user added has judged."""
+    """The population of strangers of a generator, or those of them that an added recogniser has judged."""
     return _load_population(generator, judged_by, _precomputed_versions())
 
 
@@ -61,34 +60,28 @@ def _load_thresholds(generator: str, recogniser: str, versions: PrecomputedVersi
 
 
 def cached_gallery(generator: str) -> Gallery:
-    """The bases to choose from."""
+    """The bases of a generator to choose from."""
     return _load_gallery(generator, _precomputed_versions())
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _load_gallery(generator: str, versions: PrecomputedVersions) -> Gallery:
-    from core.sampling.stored.gallery import load_gallery
-
     return load_gallery(generator)
 
 
 def cached_reference_set(generator: str) -> ReferenceSet:
-    """What classifiers say of many plain faces of a generator."""
+    """Classifiers' logits of a generator's reference set."""
     return _load_reference_set(generator, _precomputed_versions())
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _load_reference_set(generator: str, versions: PrecomputedVersions) -> ReferenceSet:
-    from core.sampling.stored.reference import load_reference_set
-
     return load_reference_set(generator)
 
 
 @st.cache_resource(show_spinner=False)
 def cached_acceptance() -> Mapping[str, Any]:
     """How many faces could be either, for all pairs."""
-    from core.analysis.emotion_pairs import load_pair_table
-
     return load_pair_table()
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ui.pictures import asset_url
 
 if TYPE_CHECKING:
-    from core.sampling.stored.gallery import Gallery
+    from core.sampling.stored.gallery import Gallery  # the masthead loads no core.sampling
 
 
 COMPONENTS = Path(__file__).resolve().parent

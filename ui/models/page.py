@@ -12,27 +12,24 @@ import html
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from core.errors import LiminalError
 from core.models import registry
+from core.models.checking import ModelDescription, TryoutResult, describe_all_models, try_out
 from core.models.custom import catalogue
 from core.models.custom.catalogue import CLASSES
-from core.models.custom.manager import add_model
+from core.models.custom.manager import AddedModel, add_model
 from core.models.emotions import EMOTIONS
+from core.models.registry import Entry
 from core.progress import Progress
 from core.sampling.stored.scores import is_precomputed, needs_precomputing
 from ui import progress
 from ui.jobs import Job, find_or_start_job, get_job_manager
 from ui.markup import caption_html
 from ui.studies import owner_gate
-
-if TYPE_CHECKING:
-    from core.models.checking import ModelDescription, TryoutResult
-    from core.models.custom.manager import AddedModel
-    from core.models.registry import Entry
 
 
 def start_model_job(slot: str, key: Any, title: str, work: Callable[[Progress], Any]) -> None:
@@ -210,8 +207,6 @@ def show_models() -> None:
 
 def _load_descriptions(key: tuple[tuple[str, bool], ...]) -> dict[str, ModelDescription]:
     def work(_: object) -> dict[str, ModelDescription]:
-        from core.models.checking import describe_all_models  # PyTorch
-
         return describe_all_models()
 
     job = find_or_start_job(DESCRIBING, key, "Reading what there is", work)
@@ -225,7 +220,7 @@ def _load_descriptions(key: tuple[tuple[str, bool], ...]) -> dict[str, ModelDesc
     return descriptions
 
 
-def _show_model(entry: registry.Entry, described: ModelDescription | None) -> None:
+def _show_model(entry: Entry, described: ModelDescription | None) -> None:
     with st.container(border=True, key=f"model-{entry.name}"):
         words, actions = st.columns([7, 2], gap="medium", vertical_alignment="center")
         with words:
@@ -259,7 +254,7 @@ def _show_model(entry: registry.Entry, described: ModelDescription | None) -> No
                     st.button("Remove it", key=f"remove-{entry.name}", on_click=_remove_model, args=(entry.name,))
 
 
-def _model_card_html(entry: registry.Entry, described: ModelDescription | None) -> str:
+def _model_card_html(entry: Entry, described: ModelDescription | None) -> str:
     origin = "added here" if entry.custom else "comes with Liminal"
     if needs_precomputing(entry):
         origin += ", ready for the pages" if is_precomputed(entry.name) else ", not prepared for the pages yet"
@@ -288,8 +283,6 @@ def _model_card_html(entry: registry.Entry, described: ModelDescription | None) 
 
 def _start_trial(name: str) -> None:
     def work(_: object) -> TryoutResult:
-        from core.models.checking import try_out  # PyTorch
-
         return try_out(name)
 
     start_model_job(f"{TRYING}-{name}", name, f"Trying {name}", work)
@@ -305,7 +298,7 @@ def _start_precompute(name: str) -> None:
     start_model_job(f"{TRYING}-{name}", name, f"Preparing {name}", work)
 
 
-def _show_trial(entry: registry.Entry) -> None:
+def _show_trial(entry: Entry) -> None:
     """The outcome of this session's last trial of a model, or how far it is."""
     job = show_until_done(f"{TRYING}-{entry.name}")
     if job is None:
