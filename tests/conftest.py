@@ -5,6 +5,8 @@ How much is gone through: with ``FULL=1`` every corpus of broken files, kills an
 browser go first, so that none of them is what everybody waits for at the end.
 """
 
+import sys
+
 import hypothesis
 import pytest
 
@@ -25,3 +27,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.fixture(autouse=True)
+def keep_main_module():
+    """AppTest leaves the page that it ran as the main module, which a child process of a later test would run again."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
