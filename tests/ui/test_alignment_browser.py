@@ -57,6 +57,7 @@ def test_learning_is_watched_stopped_gone_on_with_and_looked_into(planted, open_
 def learned(page):
     """The crowd's model is there: made now where the test that calls this runs alone."""
     learn = page.get_by_role("button", name="Let it learn")
+    learn.or_(page.locator(".question-root")).first.wait_for()
     if learn.count():
         learn.click()
 
