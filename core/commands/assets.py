@@ -162,7 +162,7 @@ def _make_gallery(args: argparse.Namespace, progress: Progress) -> None:
         candidates=args.candidates,
         seed=args.seed,
         generators=args.generators,
-        looked_at=None if args.unseen else args.looked_at,
+        approved_file=None if args.unseen else args.looked_at,
         folder=args.out,
         progress=progress,
     )

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from core.commands.terminal import TerminalProgress
+from core.commands.terminal import TerminalProgress, count_noun
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.datasets import plan as plan_module
@@ -54,11 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.on == "ray":
         require_ray()
     try:
-        with TerminalProgress() as shown:
-            done = run_plan(
+        with TerminalProgress() as terminal:
+            outcome = run_plan(
                 plan,
                 arguments.out,
-                Progress(shown),
+                Progress(terminal),
                 ray=arguments.on == "ray",
                 workers=arguments.workers,
                 threads=arguments.threads,
@@ -68,9 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"Stopped by Ctrl-C; finished pieces are kept in {arguments.out}: the same command goes on.", file=sys.stderr)
         return EXIT_STOPPED
     print(
-        f"{done.made:,} pieces made in {format_duration(done.seconds)}, {done.done:,} of {done.of:,} are there in {arguments.out}"
+        f"{count_noun(outcome.pieces_made, 'piece')} made in {format_duration(outcome.seconds)}, "
+        f"{outcome.pieces_done:,} of {outcome.pieces_total:,} are there in {arguments.out}"
     )
-    if done.finished:
+    if outcome.finished:
         print(_print_finished(arguments.out))
     else:
         print(_estimate_time(plan, arguments))
@@ -87,22 +88,25 @@ def check_workers(arguments: argparse.Namespace) -> None:
 def _print_forecast(plan: DataSetPlan, arguments: argparse.Namespace) -> str:
     pieces = plan.pieces()
     lines = []
-    identity = [each for each in pieces if each.kind == "identity"]
+    identity = [piece for piece in pieces if piece.kind == "identity"]
     if identity:
-        images, pairs = sum(each.images for each in identity), sum(each.pairs for each in identity)
+        images, pairs, searches = (sum(getattr(piece, name) for piece in identity) for name in ("images", "pairs", "searches"))
         lines.append(
-            f"identity: {len(identity):,} batches (a piece each), {images:,} images at most, {pairs:,} pairs, "
-            f"{sum(each.searches for each in identity):,} searches"
+            f"identity: {count_noun(len(identity), 'batch', 'batches')} (a piece each), {count_noun(images, 'image')} at most, "
+            f"{count_noun(pairs, 'pair')}, {count_noun(searches, 'search', 'searches')}"
         )
-    emotion = [each for each in pieces if each.kind == "emotion"]
+    emotion = [piece for piece in pieces if piece.kind == "emotion"]
     if emotion:
         by_pair: Counter[str] = Counter()
         for piece in emotion:
             by_pair[_describe_piece(piece)] += piece.sample_count
-        bases = sum(each.images - each.sample_count for each in emotion)
-        lines.append(f"emotion: {len(emotion):,} pieces, {by_pair.total():,} images, and {bases:,} bases")
+        bases = sum(piece.images - piece.sample_count for piece in emotion)
+        lines.append(
+            f"emotion: {count_noun(len(emotion), 'piece')}, {count_noun(by_pair.total(), 'image')}, and {count_noun(bases, 'base')}"
+        )
         lines += [f"  {name:<34}{number:>12,}" for name, number in by_pair.items()]
-    lines.append(f"in all: {len(pieces):,} pieces, {sum(each.images for each in pieces):,} images at most, in {arguments.out}")
+    images = sum(piece.images for piece in pieces)
+    lines.append(f"in all: {count_noun(len(pieces), 'piece')}, {count_noun(images, 'image')} at most, in {arguments.out}")
     lines.append(_estimate_time(plan, arguments))
     return "\n".join(lines)
 
@@ -126,14 +130,14 @@ def _estimate_time(plan: DataSetPlan, arguments: argparse.Namespace) -> str:
     workers = arguments.workers or 1
     cost = f", {arguments.price * seconds / 3600:,.2f} at {arguments.price:g} an hour" if arguments.price is not None else ""
     together = f", {format_duration(seconds / workers)} with {workers} workers" if workers > 1 else ""
-    return f"time: {format_duration(seconds)} of one worker for the {len(missing):,} missing pieces{together}{cost}"
+    return f"time: {format_duration(seconds)} of one worker for the {count_noun(len(missing), 'missing piece')}{together}{cost}"
 
 
 def _print_finished(folder: Path) -> str:
-    made = DataSet.open(folder)
+    data = DataSet.open(folder)
     DataSetRegister().add(folder)
-    there = f"{made.rows('samples'):,} images, {made.rows('pairs'):,} pairs, {made.size / 1e6:,.1f} MB"
-    return f"{there}; finished, and listed in the library"
+    contents = f"{count_noun(data.rows('samples'), 'image')}, {count_noun(data.rows('pairs'), 'pair')}, {data.size / 1e6:,.1f} MB"
+    return f"{contents}; finished, and listed in the library"
 
 
 def _describe_plan_file() -> str:

@@ -90,4 +90,4 @@ def check_faces(
 def _find_faces(latents: NDArray[np.float32], generator: Generator, recogniser: Recogniser) -> list[bool]:
     with torch.inference_mode():
         images = generator.decode(torch.from_numpy(np.ascontiguousarray(latents, np.float32)))
-        return [bool(found) for found in recogniser.find_faces(images).found]
+        return [bool(has_face) for has_face in recogniser.find_faces(images).found]

@@ -1,10 +1,8 @@
 """Paper A's batches of identity samples: bases, the samples around each, and what every model says of them (sections 3.2 and 4.1).
 
 A batch is 4 bases with 28 samples each: 1 genuine, 6 positive (small random steps, section 3.2.2), 3 negative (the other
-bases), 9
-interpolation, 9 optimized (``search``), and semantic ones where asked for. Each is judged from its 8-bit picture: recognisers
-and LPIPS on
-pairs, emotion classifiers on images. An image that plays several parts is kept once.
+bases), 9 interpolation, 9 optimized (``search``), and semantic ones where asked for. Each is judged from its 8-bit picture:
+recognisers and LPIPS on pairs, emotion classifiers on images. An image that plays several parts is kept once.
 """
 
 from __future__ import annotations
@@ -66,11 +64,11 @@ def generate_identity_set(
         raise LiminalError(f"The number of batches must be at least 1, not {batches}.")
     panel = panel or IdentityPanel.load(configuration)
     progress = progress or Progress()
-    made = []
+    sets = []
     for batch in range(batches):
-        own = progress.part(f"Batch {batch + 1} of {batches}", batch, batches) if batches > 1 else progress
-        made.append(generate_identity_batch(configuration, batch, own, panel=panel))
-    return join_identity_sets(made)
+        batch_progress = progress.part(f"Batch {batch + 1} of {batches}", batch, batches) if batches > 1 else progress
+        sets.append(generate_identity_batch(configuration, batch, batch_progress, panel=panel))
+    return join_identity_sets(sets)
 
 
 def generate_identity_batch(
@@ -109,11 +107,11 @@ def generate_identity_batch(
         progress.emit(BasesFound(batch, tuple(pictures_of_bases), sum(base.draws for base in bases)))
     with _record_seconds(seconds, "samples"):
         progress.stage("Making samples around the bases", 0.05)
-        parts = [part for place in chosen for part in specify_samples(configuration, bases, place, panel)]
+        parts = [part for index in chosen for part in specify_samples(configuration, bases, index, panel)]
         pictures = list(to_pictures(_decode_latents(np.stack([part.latent for part in parts]), panel, progress)))
         _emit_samples(progress, batch, chosen, parts, pictures)
     with _record_seconds(seconds, "search"):
-        found, optimized, searches = _make_optimized(configuration, bases, chosen, pictures_of_bases, panel, progress)
+        search, optimized, searches = _make_optimized(configuration, bases, chosen, pictures_of_bases, panel, progress)
         if optimized:
             more = list(to_pictures(_decode_latents(np.stack([part.latent for part in optimized]), panel, progress)))
             _emit_samples(progress, batch, chosen, optimized, more)
@@ -121,7 +119,7 @@ def generate_identity_batch(
     with _record_seconds(seconds, "judging"):
         progress.stage("Asking every model what it thinks", SEARCH_PROGRESS[1])
         result = assemble_sample_set(configuration, batch, bases, pictures_of_bases, parts, pictures, panel, progress)
-    base_ids = {place: make_sample_id(base.latent, pictures_of_bases[place]) for place, base in enumerate(bases)}
+    base_ids = {index: make_sample_id(base.latent, pictures_of_bases[index]) for index, base in enumerate(bases)}
     for run in searches:
         run.update(batch=batch, base_id=base_ids[run.pop("base")], partner_id=base_ids[run.pop("partner")])
     manifest = {
@@ -129,7 +127,7 @@ def generate_identity_batch(
         "batches": [batch],
         "counts": count_sample_types(result.pairs),
         "base_draws": sum(base.draws for base in bases),
-        "evaluations": found.evaluations if found else 0,
+        "evaluations": search.evaluations if search else 0,
         "seconds": {**seconds, "total": sum(seconds.values())},
         "searches": searches,
         "thresholds": {judge.name: judge.threshold for judge in panel.judges},  # the default ones, used for accepted_<name>
@@ -148,19 +146,19 @@ def _make_optimized(
     progress: Progress,
 ) -> tuple[SearchResult | None, list[SampleSpec], list[dict[str, Any]]]:
     """Optimized samples: from each negative toward the base's descriptor, all runs of the batch together."""
-    runs = [(place, other) for place in chosen for other in range(len(bases)) if other != place]
+    runs = [(base, other) for base in chosen for other in range(len(bases)) if other != base]
     if not runs or not configuration.targets:
         return None, [], []
     wanted = panel.recogniser.embed(to_images(pictures))
-    lost = [place for place in chosen if not bool(torch.isfinite(wanted[place]).all())]
+    lost = [base for base in chosen if not bool(torch.isfinite(wanted[base]).all())]
     if lost:
         raise LiminalError(
             f"{panel.recogniser.name} finds no face in base {lost[0] + 1}, so nothing can be optimized; choose another."
         )
-    seeds = [sample_seed(configuration.seed, bases[place].seed, "search", bases[other].seed) for place, other in runs]
+    seeds = [sample_seed(configuration.seed, bases[base].seed, "search", bases[other].seed) for base, other in runs]
     result = search_descriptor(
         np.stack([bases[other].latent for _, other in runs]),
-        wanted[torch.as_tensor([place for place, _ in runs])],
+        wanted[torch.as_tensor([base for base, _ in runs])],
         panel.generator,
         panel.recogniser,
         configuration,
@@ -169,26 +167,26 @@ def _make_optimized(
         on_step=_make_step_listener(progress, len(runs), configuration.iterations),
     )
     parts, records = [], []
-    for (place, other), seed, run in zip(runs, seeds, result.runs, strict=True):
+    for (base, other), seed, run in zip(runs, seeds, result.runs, strict=True):
         parts += [
-            SampleSpec(place, "optimized", kept.target, kept.latent, seed, other, strategy=configuration.strategy)
-            for kept in run.results
+            SampleSpec(base, "optimized", outcome.target, outcome.latent, seed, other, strategy=configuration.strategy)
+            for outcome in run.results
         ]
         records.append(
             {
-                "base": place,
+                "base": base,
                 "partner": other,
                 "strategy": configuration.strategy,
                 "evaluations": run.evaluations,
                 "history": [None if math.isnan(value) else value for value in run.history],
                 "kept": [
                     {
-                        "target": kept.target,
-                        "distance": None if math.isnan(kept.distance) else kept.distance,
-                        "reached": kept.reached,
-                        "iteration": kept.iteration,
+                        "target": outcome.target,
+                        "distance": None if math.isnan(outcome.distance) else outcome.distance,
+                        "reached": outcome.reached,
+                        "iteration": outcome.iteration,
                     }
-                    for kept in run.results
+                    for outcome in run.results
                 ],
             }
         )
@@ -198,13 +196,13 @@ def _make_optimized(
 def _emit_samples(
     progress: Progress, batch: int, chosen: Sequence[int], parts: Sequence[SampleSpec], pictures: Sequence[NDArray[np.uint8]]
 ) -> None:
-    for place in chosen:
-        made = [
+    for base in chosen:
+        samples = [
             UnjudgedSample(part.sample_type, part.step, part.partner, picture)
             for part, picture in zip(parts, pictures, strict=True)
-            if part.base == place
+            if part.base == base
         ]
-        progress.emit(SamplesMade(batch, place, tuple(made)))
+        progress.emit(SamplesMade(batch, base, tuple(samples)))
 
 
 def _make_step_listener(progress: Progress, runs: int, iterations: int) -> Any:
@@ -237,10 +235,10 @@ def _decode_latents(latents: NDArray[np.float32], panel: IdentityPanel, progress
 
 
 def _select_bases(expand: Sequence[int] | None, bases: int) -> list[int]:
-    places = list(range(bases)) if expand is None else list(dict.fromkeys(expand))
-    if not places or any(place < 0 or place >= bases for place in places):
-        raise LiminalError(f"The bases to expand must be among 0 to {bases - 1}, not {places}.")
-    return places
+    chosen = list(range(bases)) if expand is None else list(dict.fromkeys(expand))
+    if not chosen or any(base < 0 or base >= bases for base in chosen):
+        raise LiminalError(f"The bases to expand must be among 0 to {bases - 1}, not {chosen}.")
+    return chosen
 
 
 @contextmanager
@@ -265,26 +263,28 @@ class SampleSpec:
 
 
 def specify_samples(
-    configuration: IdentityConfiguration, bases: Sequence[Base], place: int, panel: IdentityPanel
+    configuration: IdentityConfiguration, bases: Sequence[Base], base: int, panel: IdentityPanel
 ) -> list[SampleSpec]:
     """Samples of one base that need no search: 1 genuine, 6 positive, 3 negative, 9 interpolation; semantic ones if asked for."""
-    base = bases[place]
-    parts = [SampleSpec(place, "genuine", 0.0, base.latent, base.seed)]
+    origin = bases[base]
+    parts = [SampleSpec(base, "genuine", 0.0, origin.latent, origin.seed)]
     steps = make_positive_steps(
-        base, configuration.positive_directions, configuration.positive_steps, panel.generator, configuration.seed
+        origin, configuration.positive_directions, configuration.positive_steps, panel.generator, configuration.seed
     )
-    parts += [SampleSpec(place, "positive", step.size, step.latent, step.seed) for step in steps]
-    partners = [other for other in range(len(bases)) if other != place]
-    parts += [SampleSpec(place, "negative", math.nan, bases[other].latent, bases[other].seed, other) for other in partners]
+    parts += [SampleSpec(base, "positive", step.size, step.latent, step.seed) for step in steps]
+    partners = [other for other in range(len(bases)) if other != base]
+    parts += [SampleSpec(base, "negative", math.nan, bases[other].latent, bases[other].seed, other) for other in partners]
     for other in partners:
-        way = interpolate(base.latent, bases[other].latent, configuration.interpolation_steps)
+        way = interpolate(origin.latent, bases[other].latent, configuration.interpolation_steps)
         for fraction, latent in zip(configuration.interpolation_steps, way, strict=True):
-            parts.append(SampleSpec(place, "interpolation", fraction, latent, base.seed, other))
+            parts.append(SampleSpec(base, "interpolation", fraction, latent, origin.seed, other))
     if configuration.semantic:
         changes = [
-            each for size in configuration.semantic_steps for each in make_semantic_steps(base.latent, panel.generator, size)
+            change for size in configuration.semantic_steps for change in make_semantic_steps(origin.latent, panel.generator, size)
         ]
-        parts += [SampleSpec(place, "semantic", each.step, each.latent, base.seed, direction=each.label) for each in changes]
+        parts += [
+            SampleSpec(base, "semantic", change.step, change.latent, origin.seed, direction=change.label) for change in changes
+        ]
     return parts
 
 
@@ -374,8 +374,8 @@ class IdentityPanel:
 
     def cards(self) -> list[ModelCard]:
         """Every model's card, each once."""
-        recognisers = [each.card for each in (self.recogniser, *self.judges)]
-        cards = [self.generator.card, *recognisers, self.perceptual.card, *(each.card for each in self.classifiers)]
+        recognisers = [model.card for model in (self.recogniser, *self.judges)]
+        cards = [self.generator.card, *recognisers, self.perceptual.card, *(model.card for model in self.classifiers)]
         return list({card.name: card for card in cards}.values())
 
 

@@ -152,12 +152,12 @@ def invert_photo(
         starts = _choose_starts(target, configuration, models, progress, candidates)
         search = _LatentSearch(target.clone(), configuration, models, progress)
         latents, history = search.run(starts)
-        best = int(np.argmin([each[-1] for each in history]))
-        found = latents[best : best + 1]
+        best = int(np.argmin([losses[-1] for losses in history]))
+        latent = latents[best : best + 1]
         if configuration.refining and generator.has_draft:
-            found = search.refine(found)
+            latent = search.refine(latent)
     progress.stage("Comparing photograph and face", PROGRESS_SHARES[2])
-    return _judge_inversion(photo, target, found, starts[best : best + 1], history[best], configuration, models, progress)
+    return _judge_inversion(photo, target, latent, starts[best : best + 1], history[best], configuration, models, progress)
 
 
 def _choose_starts(
@@ -170,7 +170,7 @@ def _choose_starts(
     """The mean latent and the draws, the most alike by LPIPS first -> (starts, latent_dim)."""
     generator = models.generator
     if candidates is None:
-        candidates = [sample_seed(configuration.seed, "inversion", each) for each in range(configuration.draws)]
+        candidates = [sample_seed(configuration.seed, "inversion", number) for number in range(configuration.draws)]
     latents = torch.cat([torch.zeros(1, generator.latent_dim), generator.sample(candidates)])
     parts = []
     with torch.no_grad():
@@ -251,8 +251,8 @@ class _LatentSearch:
             PROGRESS_SHARES[1] + (PROGRESS_SHARES[2] - PROGRESS_SHARES[1]) * step / self.total,
         )
         best = int(apart.argmin())
-        shown = step % STEPS_PER_PICTURE == 0 or step == self.total
-        picture = to_pictures(images[best : best + 1])[0] if shown else None
+        with_picture = step % STEPS_PER_PICTURE == 0 or step == self.total
+        picture = to_pictures(images[best : best + 1])[0] if with_picture else None
         self.progress.emit(InversionStep(step, self.total, float(apart[best]), picture))
 
 
@@ -264,7 +264,7 @@ def _learning_rate_share(done: float) -> float:
 def _judge_inversion(
     photo: Image,
     target: Tensor,
-    found: Tensor,
+    latent: Tensor,
     start: Tensor,
     history: Sequence[float],
     configuration: InversionConfiguration,
@@ -273,7 +273,7 @@ def _judge_inversion(
 ) -> Inversion:
     """What is shown is what is judged: the 8-bit picture, against the photograph as it was framed."""
     with torch.inference_mode():
-        images = quantise(torch.cat([models.generator.decode(each) for each in (found, start)])).cpu()
+        images = quantise(torch.cat([models.generator.decode(code) for code in (latent, start)])).cpu()
         apart = models.perceptual.distance(images, target.expand_as(images)).tolist()
         likenesses = []
         for judge in models.judges:
@@ -284,7 +284,7 @@ def _judge_inversion(
     progress.stage("Done", 1.0)
     return Inversion(
         configuration=configuration,
-        latent=found[0].numpy().copy(),
+        latent=latent[0].numpy().copy(),
         photo=to_pictures(target)[0],
         picture=pictures[0],
         start=pictures[1],
@@ -305,33 +305,34 @@ def _resize(images: Tensor, side: int) -> Tensor:
 NOT_YOU = "A small generator cannot make most real faces: this is the nearest one it has, not you."
 
 
-def describe_verdict(found: Inversion) -> str:
+def describe_verdict(inversion: Inversion) -> str:
     """What the recognisers say, in one sentence."""
-    said: dict[bool | None, list[str]] = {True: [], False: [], None: []}
-    for each in found.likenesses:
-        said[each.same_person].append(registry.find_entry(each.recogniser).title)
+    titles: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    for likeness in inversion.likenesses:
+        titles[likeness.same_person].append(registry.find_entry(likeness.recogniser).title)
     parts = []
-    if said[True]:
-        parts.append(f"{_join_titles(said[True])} {_conjugate_take(said[True])} the two for the same person")
-    if said[False]:
-        parts.append(f"{_join_titles(said[False])} {_conjugate_take(said[False])} them for two different people")
-    if said[None]:
-        parts.append(f"{_join_titles(said[None])} {'finds' if len(said[None]) == 1 else 'find'} no face in one of them")
+    if titles[True]:
+        parts.append(f"{_join_titles(titles[True])} {_conjugate_take(titles[True])} the two for the same person")
+    if titles[False]:
+        parts.append(f"{_join_titles(titles[False])} {_conjugate_take(titles[False])} them for two different people")
+    if titles[None]:
+        parts.append(f"{_join_titles(titles[None])} {'finds' if len(titles[None]) == 1 else 'find'} no face in one of them")
     return "; ".join(parts) + "."
 
 
-def list_facts(found: Inversion) -> list[tuple[str, str]]:
+def list_facts(inversion: Inversion) -> list[tuple[str, str]]:
     """Numbers with the words that say what they mean."""
     rows = [
         (
-            f"{found.lpips:.2f}",
-            f"how different the two pictures look (LPIPS); 0 is the same picture, and the search began at {found.start_lpips:.2f}",
+            f"{inversion.lpips:.2f}",
+            "how different the two pictures look (LPIPS); 0 is the same picture, and the search began at "
+            f"{inversion.start_lpips:.2f}",
         )
     ]
-    for each in found.likenesses:
-        if each.same_person is not None:
-            title = registry.find_entry(each.recogniser).title
-            rows.append((f"{each.distance:.2f}", f"apart for {title}; under {each.threshold:.2f} is the same person"))
+    for likeness in inversion.likenesses:
+        if likeness.same_person is not None:
+            title = registry.find_entry(likeness.recogniser).title
+            rows.append((f"{likeness.distance:.2f}", f"apart for {title}; under {likeness.threshold:.2f} is the same person"))
     return rows
 
 

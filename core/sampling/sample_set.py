@@ -1,12 +1,9 @@
 """A sample set: images, latents, comparisons and what models say of them; to a folder and back unchanged.
 
 The columns of its tables have one type each, so that a set is the same before and after a file; sample_id and pair_id are
-content hashes.
-The folder (DESIGN.md): manifest.json (configuration, versions, model hashes, counts, seconds), samples.parquet, pairs.parquet
-(identity),
-latents.npz, images/<sample_id>.png. Saved ``lossy``, the images are WebP: smaller copies of the pictures that were judged, each
-held to a
-SHA-256 in the manifest. Imports no torch.
+content hashes. The folder (DESIGN.md): manifest.json (configuration, versions, model hashes, counts, seconds), samples.parquet,
+pairs.parquet (identity), latents.npz, images/<sample_id>.png. Saved ``lossy``, the images are WebP: smaller copies of the
+pictures that were judged, each held to a SHA-256 in the manifest. Imports no torch.
 """
 
 from __future__ import annotations
@@ -201,8 +198,8 @@ class SampleSet:
         ending = "webp" if lossy else "png"
         order = list(self.latents)
         latents = np.stack([self.latents[name] for name in order]) if order else np.empty((0, 0), np.float32)
-        places = [f"images/{name}.{ending}" for name in self.samples["sample_id"]]
-        yield "samples.parquet", self.samples.assign(image=pd.Series(places, dtype="str")).to_parquet(index=False)
+        paths = [f"images/{name}.{ending}" for name in self.samples["sample_id"]]
+        yield "samples.parquet", self.samples.assign(image=pd.Series(paths, dtype="str")).to_parquet(index=False)
         if self.kind == "identity":
             yield "pairs.parquet", self.pairs.to_parquet(index=False)
         buffer = io.BytesIO()
@@ -229,15 +226,15 @@ class SampleSet:
         lossy: pictures as WebP of quality 90 (small ones without loss), for data sets that travel.
         """
         target = Path(folder)
-        with new_folder(target) as place:
-            self.write(place, lossy=lossy)
+        with new_folder(target) as unfinished:
+            self.write(unfinished, lossy=lossy)
         return target
 
-    def write(self, place: Path, *, lossy: bool = False) -> None:
+    def write(self, folder: Path, *, lossy: bool = False) -> None:
         """The files into a folder that exists, one after the other; ``save`` makes that whole or not at all."""
-        (place / "images").mkdir()
+        (folder / "images").mkdir()
         for name, content in self.files(lossy=lossy):
-            (place / name).write_bytes(content)
+            (folder / name).write_bytes(content)
 
     def to_zip(self, name: str = "samples") -> bytes:
         """The same files as a zip archive inside a folder ``name``; equal sets give equal bytes."""
@@ -250,14 +247,14 @@ class SampleSet:
     @classmethod
     def load(cls, folder: Path | str) -> SampleSet:
         """Read a folder. Raises LiminalError with one sentence where it is none, lacks something or an image was changed."""
-        place = Path(folder)
-        configuration, samples, pairs, record = load_tables(place)
-        latents = load_latents(place)
+        root = Path(folder)
+        configuration, samples, pairs, record = load_tables(root)
+        latents = load_latents(root)
         images = {}
         copies, hashes = COPIES_KEY in record, record.pop(HASHES_KEY, None)
         ending = "webp" if copies else "png"
         for name in samples["sample_id"]:
-            path = place / "images" / f"{name}.{ending}"
+            path = root / "images" / f"{name}.{ending}"
             images[name] = _read_image(path)
             if copies:
                 same = isinstance(hashes, dict) and hashlib.sha256(path.read_bytes()).hexdigest() == hashes.get(name)
@@ -265,7 +262,7 @@ class SampleSet:
                 same = name in latents and make_sample_id(latents[name], images[name]) == name
             if name not in latents or not same:
                 raise LiminalError(
-                    f"The image {path.name} of the sample set {place} is not the one that was saved; copy the whole folder again."
+                    f"The image {path.name} of the sample set {root} is not the one that was saved; copy the whole folder again."
                 )
         return cls(configuration, samples, pairs, latents, images, record)
 
@@ -303,20 +300,20 @@ def make_empty_pairs() -> pd.DataFrame:
 def join_identity_sets(sets: Sequence[SampleSet]) -> SampleSet:
     """Several batches of one identity configuration as one set; an image that they share is kept once."""
     first = sets[0]
-    samples = pd.concat([each.samples for each in sets]).drop_duplicates("sample_id")
+    samples = pd.concat([part.samples for part in sets]).drop_duplicates("sample_id")
     latents: dict[str, NDArray[np.float32]] = {}
     images: dict[str, NDArray[np.uint8]] = {}
-    for each in sets:
-        latents.update(each.latents)
-        images.update(each.images)
-    pairs = set_column_types(pd.concat([each.pairs for each in sets]), PAIR_COLUMNS)
+    for part in sets:
+        latents.update(part.latents)
+        images.update(part.images)
+    pairs = set_column_types(pd.concat([part.pairs for part in sets]), PAIR_COLUMNS)
     manifest = dict(first.manifest)
-    manifest["batches"] = [number for each in sets for number in each.manifest["batches"]]
-    manifest["searches"] = [run for each in sets for run in each.manifest["searches"]]
-    manifest["evaluations"] = sum(each.manifest["evaluations"] for each in sets)
-    manifest["base_draws"] = sum(each.manifest["base_draws"] for each in sets)
+    manifest["batches"] = [number for part in sets for number in part.manifest["batches"]]
+    manifest["searches"] = [run for part in sets for run in part.manifest["searches"]]
+    manifest["evaluations"] = sum(part.manifest["evaluations"] for part in sets)
+    manifest["base_draws"] = sum(part.manifest["base_draws"] for part in sets)
     manifest["counts"] = count_sample_types(pairs)
-    manifest["seconds"] = {name: sum(each.manifest["seconds"][name] for each in sets) for name in first.manifest["seconds"]}
+    manifest["seconds"] = {name: sum(part.manifest["seconds"][name] for part in sets) for name in first.manifest["seconds"]}
     return SampleSet(first.configuration, set_column_types(samples, SAMPLE_COLUMNS), pairs, latents, images, manifest)
 
 
@@ -332,30 +329,30 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_manifest(place: Path) -> dict[str, Any]:
-    if not place.is_dir():
-        raise LiminalError(f"There is no folder {place}; give the folder of a sample set.")
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise LiminalError(f"There is no folder {folder}; give the folder of a sample set.")
     try:
-        record = json.loads((place / "manifest.json").read_bytes())
+        record = json.loads((folder / "manifest.json").read_bytes())
         wrong = record["format"] != FORMAT or not isinstance(record["configuration"], dict)
     except (OSError, ValueError, KeyError, TypeError):
         wrong = True
     if wrong:
-        raise LiminalError(f"The folder {place} is not a sample set: it has no manifest.json that says so.")
+        raise LiminalError(f"The folder {folder} is not a sample set: it has no manifest.json that says so.")
     if record.get("format_version") != FORMAT_VERSION or record.get("kind") not in tuple(FOLDER_FILES):
         raise LiminalError(
-            f"The sample set {place} was made by another version of Liminal or holds neither identity nor emotion samples; "
+            f"The sample set {folder} was made by another version of Liminal or holds neither identity nor emotion samples; "
             f"make it anew with 'python -m core generate'."
         )
     return dict(record)
 
 
-def _read_configuration(place: Path, kind: Kind, values: dict[str, Any]) -> IdentityConfiguration | EmotionConfiguration:
+def _read_configuration(folder: Path, kind: Kind, values: dict[str, Any]) -> IdentityConfiguration | EmotionConfiguration:
     try:
         return IdentityConfiguration.from_dict(values) if kind == "identity" else EmotionConfiguration.from_dict(values)
     except TypeError as error:  # a parameter without a default is missing, or is no value at all
         raise LiminalError(
-            f"The manifest of the sample set {place} does not say which {kind} samples it holds; copy the whole folder again."
+            f"The manifest of the sample set {folder} does not say which {kind} samples it holds; copy the whole folder again."
         ) from error
 
 
@@ -400,5 +397,5 @@ def describe_provenance(cards: Iterable[ModelCard], device: object, packages: Se
             **{name: version(name) for name in packages},
         },
         "device": str(device),
-        "models": {card.name: {"kind": card.kind, "files": {each.path: each.sha256 for each in card.files}} for card in cards},
+        "models": {card.name: {"kind": card.kind, "files": {file.path: file.sha256 for file in card.files}} for card in cards},
     }

@@ -1,22 +1,17 @@
 """Search from latents toward a descriptor: the optimized samples of paper A (sections 3.2.4 and 4.1), and impostors.
 
 Two paths. The *search* path may be fast and slightly inexact (``decode_for_search``, ``embed_for_search``); the *exact* path
-judges the
-8-bit picture in float32, as it is later shown and stored. Only the exact path decides which results are kept. All runs of a
-search go
-through the networks as one batch (``BatchedSearch``).
+judges the 8-bit picture in float32, as it is later shown and stored. Only the exact path decides which results are kept. All
+runs of a search go through the networks as one batch (``BatchedSearch``).
 
 Strategies, by name in ``STRATEGIES`` (adding one is one function and one line there):
 
 - cmaes: CMA-ES with the ``cma`` library's ask and tell (Hansen 2016, arXiv:1604.00772). The library proposes and is told; it
-  knows no model.
-  Each run draws from its own random numbers, never from NumPy's global ones.
+  knows no model. Each run draws from its own random numbers, never from NumPy's global ones.
 - gradient: Adam through generator, aligned chip and recogniser; beyond the paper. Landmarks are found without a gradient and
-  held for a few
-  steps; the chip cut at them is differentiable. A latent drawn from N(0, I) has |z|^2 / d near 1 (standard deviation sqrt(2 /
-  d)) and the
-  generator was trained on nothing else, so the loss is distance(z) + plausibility * (|z|^2 / d - 1)^2: the length is held,
-  not the direction.
+  held for a few steps; the chip cut at them is differentiable. A latent drawn from N(0, I) has |z|^2 / d near 1 (standard
+  deviation sqrt(2 / d)) and the generator was trained on nothing else, so the loss is distance(z) + plausibility * (|z|^2 / d -
+  1)^2: the length is held, not the direction.
 """
 
 from __future__ import annotations
@@ -188,11 +183,13 @@ class RunRecord:
         """Take in one iteration's candidates (NaN: no face) -> the index of the one that is the best so far, if one is."""
         self.evaluations += len(distances)
         order = [int(index) for index in np.argsort(distances, kind="stable")[:CONFIRMED_CANDIDATES]]  # NaN comes last
-        found = [(float(distances[index]), iteration, latents[index].copy()) for index in order if np.isfinite(distances[index])]
-        self.nearest = sorted([*self.nearest, *found], key=lambda each: each[:2])[:CONFIRMED_CANDIDATES]
-        improved = bool(found) and found[0][0] < self.best
+        candidates = [
+            (float(distances[index]), iteration, latents[index].copy()) for index in order if np.isfinite(distances[index])
+        ]
+        self.nearest = sorted([*self.nearest, *candidates], key=lambda candidate: candidate[:2])[:CONFIRMED_CANDIDATES]
+        improved = bool(candidates) and candidates[0][0] < self.best
         if improved:
-            self.best = found[0][0]
+            self.best = candidates[0][0]
         self.history.append(self.best if math.isfinite(self.best) else math.nan)
         return order[0] if improved else None
 
@@ -209,8 +206,8 @@ class RunRecord:
     def result(self) -> SearchRun:
         """The run as it is kept: open targets get the best confirmed latent, or the start where no face was ever found."""
         distance, latent, iteration = self.exact or (math.nan, self.start, 0)
-        kept = [self.reached.get(target) or TargetResult(target, latent, distance, False, iteration) for target in self.targets]
-        return SearchRun(self.start, tuple(kept), tuple(self.history), self.evaluations)
+        results = [self.reached.get(target) or TargetResult(target, latent, distance, False, iteration) for target in self.targets]
+        return SearchRun(self.start, tuple(results), tuple(self.history), self.evaluations)
 
 
 OnStep = Callable[[SearchStep], None]
@@ -260,7 +257,7 @@ class BatchedSearch:
         A fast search path does not see that a face is missing, so a candidate that would be its run's best is asked first
         whether it shows one: a search cannot run off to where there are no faces.
         """
-        bounds = np.cumsum([0, *(len(each) for each in proposals)])
+        bounds = np.cumsum([0, *(len(candidates) for candidates in proposals)])
         latents = np.concatenate(proposals).astype(np.float32, copy=False)
         of_row = np.repeat(np.asarray(runs), np.diff(bounds))
         near = np.array([self.records[run].best < self.records[run].targets[0] + DETECTOR_MARGIN for run in of_row], dtype=bool)
@@ -276,24 +273,24 @@ class BatchedSearch:
         self, runs: Sequence[int], distances: Sequence[NDArray[np.float64]], bounds: NDArray[np.int64], images: Tensor
     ) -> None:
         """Set to NaN, in place, what would be a run's best but shows no face."""
-        asked = list(range(len(runs)))
-        while asked:
+        open_runs = list(range(len(runs)))
+        while open_runs:
             rows = []
-            for place in list(asked):
-                far = distances[place]
+            for index in list(open_runs):
+                far = distances[index]
                 nearest = int(np.nanargmin(far)) if np.isfinite(far).any() else 0
-                if far[nearest] < self.records[runs[place]].best:
-                    rows.append(int(bounds[place]) + nearest)
+                if far[nearest] < self.records[runs[index]].best:
+                    rows.append(int(bounds[index]) + nearest)
                 else:
-                    asked.remove(place)
+                    open_runs.remove(index)
             if not rows:
                 return
             boxes = self.objective.find_boxes(images[torch.as_tensor(rows)])
-            for place, row, box in zip(list(asked), rows, boxes, strict=True):
+            for index, row, box in zip(list(open_runs), rows, boxes, strict=True):
                 if bool(box.isfinite().all()):
-                    asked.remove(place)
+                    open_runs.remove(index)
                 else:
-                    distances[place][row - bounds[place]] = np.nan
+                    distances[index][row - bounds[index]] = np.nan
 
     def record_iteration(
         self,
@@ -327,7 +324,7 @@ class BatchedSearch:
             (run, iteration, latent)
             for run, record in enumerate(self.records)
             if not record.finished
-            for _, iteration, latent in sorted(record.nearest, key=lambda each: each[1])
+            for _, iteration, latent in sorted(record.nearest, key=lambda candidate: candidate[1])
         ]
         if waiting:
             wanted = self.wanted[torch.as_tensor([run for run, _, _ in waiting])]
@@ -382,9 +379,9 @@ def search_by_cmaes(
         runs.evaluate(everyone, [start[None] for start in runs.starts])  # iteration 0: the start itself
     strategies = {run: _make_cma_strategy(runs.starts[run], configuration, seeds[run]) for run in runs.active()}
     while active := [run for run in runs.active() if run in strategies]:
-        asked = [strategies[run].ask() for run in active]
-        looked = runs.evaluate(active, [np.asarray(candidates, np.float32) for candidates in asked])
-        for run, candidates, distances in zip(active, asked, looked, strict=True):
+        proposals = [strategies[run].ask() for run in active]
+        measured = runs.evaluate(active, [np.asarray(candidates, np.float32) for candidates in proposals])
+        for run, candidates, distances in zip(active, proposals, measured, strict=True):
             strategies[run].tell(candidates, np.where(np.isfinite(distances), distances, NO_FACE_PENALTY))
             if EXHAUSTED_CRITERIA & strategies[run].stop().keys():
                 del strategies[run]
@@ -431,10 +428,10 @@ def search_by_gradient(
     landmarks = _Landmarks(objective, len(latents))
     while adam and (active := runs.active()):
         with device_turn(objective.generator.device):
-            distances, images, found = _measure_distances(objective, landmarks, latents, runs.wanted, active, runs.iteration)
+            distances, images, has_face = _measure_distances(objective, landmarks, latents, runs.wanted, active, runs.iteration)
         proposals = np.stack([latents[run].detach().numpy().copy() for run in active])
-        looked = np.where(found, distances.detach().cpu().double().numpy(), np.nan)
-        runs.record_iteration(active, list(proposals[:, None]), list(looked[:, None]), images)
+        measured = np.where(has_face, distances.detach().cpu().double().numpy(), np.nan)
+        runs.record_iteration(active, list(proposals[:, None]), list(measured[:, None]), images)
         adam.zero_grad(set_to_none=True)  # Adam leaves runs without a gradient alone: those that have finished
         length = torch.stack([latents[run].square().mean() for run in active])
         loss = torch.nan_to_num(distances).sum().cpu() + configuration.plausibility * (length - 1).square().sum()

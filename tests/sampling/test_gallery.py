@@ -27,7 +27,7 @@ LENIENT = GalleryCriteria(asymmetry=1.0, irregularity=0.03, faces_needed=0, face
 def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gallery")
     return gallery.build_gallery(
-        count=4, candidates=60, seed=3, generators=["dcgan"], criteria=LENIENT, looked_at=None, folder=folder
+        count=4, candidates=60, seed=3, generators=["dcgan"], criteria=LENIENT, approved_file=None, folder=folder
     )
 
 
@@ -80,7 +80,7 @@ def test_build_at_a_tiny_size(small):
 
 def test_build_again_gives_the_same(small, tmp_path):
     again = gallery.build_gallery(
-        count=4, candidates=60, seed=3, generators=["dcgan"], criteria=LENIENT, looked_at=None, folder=tmp_path
+        count=4, candidates=60, seed=3, generators=["dcgan"], criteria=LENIENT, approved_file=None, folder=tmp_path
     )
     assert [base.base_id for base in again.bases] == [base.base_id for base in small.bases]
 

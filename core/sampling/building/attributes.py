@@ -2,15 +2,12 @@
 from these measures.
 
 The measures describe generated pictures and no person. Some use dlib's 68 landmarks (trained on iBUG 300-W, for research only).
-They choose
-varied bases (``building.gallery``), describe faces in ``core.analysis.features``, and find the directions:
+They choose varied bases (``building.gallery``), describe faces in ``core.analysis.features``, and find the directions:
 
 Directions are found by ridge regression of measured attributes on latents. Latents are standard normal, so the coefficients
-estimate the
-mean gradient of the attribute (Stein 1981, Annals of Statistics 9). Each direction is then made orthogonal to the gradients of
-the other
-attributes, which leaves them unchanged to first order, unless that would cost more of its own effect than ``MIN_COSINE``
-allows.
+estimate the mean gradient of the attribute (Stein 1981, Annals of Statistics 9). Each direction is then made orthogonal to the
+gradients of the other attributes, which leaves them unchanged to first order, unless that would cost more of its own effect
+than ``MIN_COSINE`` allows.
 """
 
 from __future__ import annotations
@@ -99,16 +96,16 @@ def measure_attributes(images: Tensor) -> NDArray[np.float64]:
         large = functional.interpolate(large, size=LANDMARK_SIDE, mode="bicubic", align_corners=False).clamp(0, 1)
     faces = _load_detector().find_largest(large)
     rows = np.full((len(images), len(MEASURES)), np.nan)
-    found = np.flatnonzero(faces.found.numpy())
-    if not len(found):
+    with_face = np.flatnonzero(faces.found.numpy())
+    if not len(with_face):
         return rows
-    five = faces.landmarks[found]  # (F, 5, 2)
-    mouth = _measure_mouth(to_pictures(large[found]), five.numpy())
-    levels = _measure_grey_levels(large[found], five)
+    five = faces.landmarks[with_face]  # (F, 5, 2)
+    mouth = _measure_mouth(to_pictures(large[with_face]), five.numpy())
+    levels = _measure_grey_levels(large[with_face], five)
     with torch.inference_mode():
-        logits = registry.load("mini-xception", "classifier").logits(images[found]).cpu().double()
+        logits = registry.load("mini-xception", "classifier").logits(images[with_face]).cpu().double()
     happy = logits[:, EMOTIONS.index("happiness")] - logits.mean(dim=1)
-    rows[found] = np.column_stack([*mouth.T, happy.numpy(), _measure_nose_offset(five.numpy()), *levels.T])
+    rows[with_face] = np.column_stack([*mouth.T, happy.numpy(), _measure_nose_offset(five.numpy()), *levels.T])
     return rows
 
 
@@ -258,12 +255,12 @@ def orthogonalise_gradients(gradients: NDArray[np.float64], keeps: float = MIN_C
     """Mean gradients (A, d) -> unit directions (A, d), each orthogonal to the other gradients where the cosine allows it."""
     units = gradients / np.linalg.norm(gradients, axis=1, keepdims=True)
     directions, orthogonal = [], []
-    for place, unit in enumerate(units):
-        basis, _ = np.linalg.qr(np.delete(units, place, axis=0).T)
+    for index, unit in enumerate(units):
+        basis, _ = np.linalg.qr(np.delete(units, index, axis=0).T)
         rest = unit - basis @ (basis.T @ unit)
-        kept = float(np.linalg.norm(rest))  # the cosine between the two
-        orthogonal.append(kept >= keeps)
-        directions.append(rest / kept if orthogonal[-1] else unit)
+        cosine = float(np.linalg.norm(rest))  # the cosine between the two
+        orthogonal.append(cosine >= keeps)
+        directions.append(rest / cosine if orthogonal[-1] else unit)
     return np.stack(directions), orthogonal
 
 
@@ -298,7 +295,7 @@ def build_directions(
     scale = AttributeScale.of(measures)
     attributes = scale.attributes(measures)
     turned = ~(np.abs(measures[:, MEASURES.index("nose_offset")]) < FRONTAL_LIMIT)
-    sideways = [place for place, name in enumerate(ATTRIBUTES) if name not in ("head-turn", "brightness")]
+    sideways = [index for index, name in enumerate(ATTRIBUTES) if name not in ("head-turn", "brightness")]
     attributes[np.ix_(turned, np.array(sideways))] = np.nan
     test = count // 5
     gradients = fit_gradients(latents[test:], attributes[test:])
@@ -324,14 +321,14 @@ def build_directions(
         "directions": [
             {
                 "name": name,
-                "explained": shares[place],
-                "orthogonal": orthogonal[place],
-                "effects": {generator: asdict(rows[place]) for generator, rows in effects.items()},
+                "explained": shares[index],
+                "orthogonal": orthogonal[index],
+                "effects": {generator: asdict(rows[index]) for generator, rows in effects.items()},
             }
-            for place, name in enumerate(ATTRIBUTES)
+            for index, name in enumerate(ATTRIBUTES)
         ],
     }
-    named = {name: vectors[place].astype(np.float32) for place, name in enumerate(ATTRIBUTES)}
+    named = {name: vectors[index].astype(np.float32) for index, name in enumerate(ATTRIBUTES)}
     write_arrays(folder / "directions.npz", named)
     write_bytes(folder / "directions.json", (json.dumps(card, indent=1) + "\n").encode())
     return load_directions(folder)
@@ -365,13 +362,15 @@ def measure_effects(
         with torch.inference_mode():
             start = quantise(maker.decode(latent))
             first = measure_attributes(start)
-            own = [judge.embed(start) for judge in judges]
-            if not abs(first[0, nose]) < FRONTAL_LIMIT or not all(bool(torch.isfinite(vector).all()) for vector in own):
+            descriptors = [judge.embed(start) for judge in judges]
+            if not abs(first[0, nose]) < FRONTAL_LIMIT or not all(bool(torch.isfinite(vector).all()) for vector in descriptors):
                 continue
             progress.stage(f"Measuring effects on face {len(changes) + 1} of {held_out} by {generator}", len(changes) / held_out)
             moved = quantise(maker.decode(latent + torch.from_numpy(steps.astype(np.float32))))
             after = scale.attributes(measure_attributes(moved)) - scale.attributes(first)
-            far = [judge.distance(vector, judge.embed(moved)).cpu().numpy() for vector, judge in zip(own, judges, strict=True)]
+            far = [
+                judge.distance(vector, judge.embed(moved)).cpu().numpy() for vector, judge in zip(descriptors, judges, strict=True)
+            ]
         changes.append(after.reshape(len(vectors), 2, -1))
         apart.append(np.stack(far).reshape(len(judges), len(vectors), 2))
     if len(changes) < held_out:
@@ -384,14 +383,14 @@ def _summarise_effects(
 ) -> list[DirectionEffect]:
     """Signed changes (F, A, 2, A) and distances (F, R, A, 2) -> a DirectionEffect a direction. Faces, not steps, are the units."""
     effects = []
-    for place in range(changes.shape[1]):
-        target = changes[:, place, :, place]  # (F, 2)
+    for index in range(changes.shape[1]):
+        target = changes[:, index, :, index]  # (F, 2)
         seen = np.isfinite(target)
         per_face = np.nanmean(target[seen.any(axis=1)], axis=1)
         mean, error = float(per_face.mean()), float(per_face.std(ddof=1) / np.sqrt(len(per_face)))
         right = int((per_face > 0).sum())
         low, high = proportion_confint(right, len(per_face), method="wilson")
-        others = np.nanmean(changes[:, place], axis=(0, 1))
+        others = np.nanmean(changes[:, index], axis=(0, 1))
         effects.append(
             DirectionEffect(
                 faces=len(per_face),
@@ -401,9 +400,9 @@ def _summarise_effects(
                 right=right / len(per_face),
                 right_low=float(low),
                 right_high=float(high),
-                others={name: float(others[other]) for other, name in enumerate(DIRECTION_WORDS) if other != place},
-                identity={name: float(np.nanmedian(apart[:, row, place])) for row, name in enumerate(recognisers)},
-                no_face=float(np.isnan(apart[:, :, place]).any(axis=1).mean()),
+                others={name: float(others[other]) for other, name in enumerate(DIRECTION_WORDS) if other != index},
+                identity={name: float(np.nanmedian(apart[:, row, index])) for row, name in enumerate(recognisers)},
+                no_face=float(np.isnan(apart[:, :, index]).any(axis=1).mean()),
             )
         )
     return effects

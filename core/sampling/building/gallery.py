@@ -2,14 +2,12 @@
 
 The built-in gallery is chosen in three steps. *Measures* screen many random faces: frontal, sharp, evenly lit, in proportion
 (``GalleryCriteria``). *Looking*: the numbers of those in which a person saw no artefact are listed in ``looked_at.json``, since
-no measure
-here sees a smeared eye. *Variety*: farthest-point selection (Gonzalez 1985, Theoretical Computer Science 38) over descriptors
-and
-attributes, where a face is taken only if it is still found in 19 of 20 random steps of 0.2 (as paper A's bases are drawn).
+no measure here sees a smeared eye. *Variety*: farthest-point selection (Gonzalez 1985, Theoretical Computer Science 38) over
+descriptors and attributes, where a face is taken only if it is still found in 19 of 20 random steps of 0.2 (as paper A's bases
+are drawn).
 
 The gallery of a generator that the user added is neither screened nor looked at, so that it is made in minutes and without a
-person:
-random faces that every built-in recogniser finds.
+person: random faces that every built-in recogniser finds.
 """
 
 from __future__ import annotations
@@ -76,7 +74,7 @@ def order_by_farthest_point(apart: NDArray[np.float64]) -> list[int]:
 
 def screen_faces(measures: NDArray[np.float64], criteria: GalleryCriteria) -> NDArray[np.bool_]:
     """Which faces (N, len(MEASURES)) meet the criteria; NaN rows do not."""
-    column = {name: measures[:, place] for place, name in enumerate(MEASURES)}
+    column = {name: measures[:, index] for index, name in enumerate(MEASURES)}
     low, high = criteria.face_luminance
     with np.errstate(invalid="ignore"):
         passed: NDArray[np.bool_] = np.logical_and.reduce(
@@ -101,13 +99,13 @@ def build_gallery(
     generators: Sequence[str] = ("dcgan-sharp", "dcgan"),
     recognisers: Sequence[str] = tuple(METRICS),
     criteria: GalleryCriteria | None = None,
-    looked_at: Path | None = APPROVED_FACES_FILE,
+    approved_file: Path | None = APPROVED_FACES_FILE,
     folder: Path = GALLERY_FOLDER,
     progress: Progress | None = None,
 ) -> Gallery:
     """Screen ``candidates`` random faces, choose ``count`` of them and write the files. Raises LiminalError if too few are left.
 
-    ``looked_at``: a file of {seed, approved: candidate numbers}; None takes every face that passes the measures.
+    approved_file: {seed, approved: candidate numbers} as JSON; None takes every face that passes the measures.
     """
     criteria, progress = criteria or GalleryCriteria(), progress or Progress()
     makers = [registry.load(name, "generator") for name in generators]
@@ -116,43 +114,43 @@ def build_gallery(
     seeds = [sample_seed(seed, "gallery", number) for number in range(candidates)]
     latents, measures = measure_population(small.name, seeds, progress)
     numbers = [int(number) for number in np.flatnonzero(screen_faces(measures, criteria))]
-    if looked_at is not None:
-        approved = _read_approved_faces(looked_at, seed)
+    if approved_file is not None:
+        approved = _read_approved_faces(approved_file, seed)
         numbers = [number for number in numbers if number in approved]
     pictures, vectors = _judge_candidates(latents[numbers], makers, judges, progress)
-    kept = np.logical_and.reduce([np.isfinite(rows).all(axis=1) for rows in vectors.values()])
+    with_face = np.logical_and.reduce([np.isfinite(rows).all(axis=1) for rows in vectors.values()])
     scale = AttributeScale.of(measures)
     attributes = scale.attributes(measures[numbers])
     apart = _measure_differences(vectors, attributes)
-    places = np.flatnonzero(kept)
+    rows = np.flatnonzero(with_face)
     chosen: list[int] = []
-    for place in (int(places[order]) for order in order_by_farthest_point(apart[np.ix_(places, places)])):
+    for index in (int(rows[order]) for order in order_by_farthest_point(apart[np.ix_(rows, rows)])):
         if len(chosen) == count:
             break
         progress.stage(f"Looking around face {len(chosen) + 1} of {count}", len(chosen) / count)
-        if all(_is_steady(latents[numbers[place]], seeds[numbers[place]], maker, judges, criteria) for maker in makers):
-            chosen.append(place)
+        if all(_is_steady(latents[numbers[index]], seeds[numbers[index]], maker, judges, criteria) for maker in makers):
+            chosen.append(index)
     if len(chosen) < count:
         raise LiminalError(
             f"Only {len(chosen)} of {candidates} faces are good enough for the gallery, not {count}; ask for fewer or try more."
         )
     bases = []
-    for order, place in enumerate(chosen):
-        name = make_base_id(latents[numbers[place]])
-        looks = {key: round(float(value), 2) for key, value in zip(ATTRIBUTES, attributes[place], strict=True)}
+    for order, index in enumerate(chosen):
+        name = make_base_id(latents[numbers[index]])
+        looks = {key: round(float(value), 2) for key, value in zip(ATTRIBUTES, attributes[index], strict=True)}
         bases.append(
             {
                 "base_id": name,
                 "title": f"Face {order + 1:02d}",
-                "number": numbers[place],
-                "seed": seeds[numbers[place]],
+                "number": numbers[index],
+                "seed": seeds[numbers[index]],
                 "attributes": looks,
             }
         )
         for maker in makers:
-            write_bytes(folder / "images" / maker.name / f"{name}.webp", pictures[maker.name][place])
+            write_bytes(folder / "images" / maker.name / f"{name}.webp", pictures[maker.name][index])
     stored = {name: rows[chosen].astype(np.float32) for name, rows in vectors.items()}
-    write_arrays(folder / "gallery.npz", {"latents": latents[[numbers[place] for place in chosen]], **stored})
+    write_arrays(folder / "gallery.npz", {"latents": latents[[numbers[index] for index in chosen]], **stored})
     card = {
         "configuration": {
             "count": count,
@@ -198,8 +196,8 @@ def _judge_candidates(
         for start in range(0, len(latents), GALLERY_BATCH):
             progress.stage(f"Judging the faces of {maker.name} that passed", start / len(latents))
             with torch.inference_mode():
-                made = to_pictures(maker.decode(torch.from_numpy(latents[start : start + GALLERY_BATCH])))
-            stored = [encode_webp(picture) for picture in made]
+                drawn = to_pictures(maker.decode(torch.from_numpy(latents[start : start + GALLERY_BATCH])))
+            stored = [encode_webp(picture) for picture in drawn]
             images = to_images(np.stack([decode_webp(data) for data in stored]))
             pictures[maker.name] += stored
             for judge in judges:
@@ -225,7 +223,7 @@ def _is_steady(
 ) -> bool:
     """Whether every recogniser still finds a face after small steps; the same steps as ``bases.shows_faces`` takes."""
 
-    steps = maker.sample([sample_seed(seed, "face check", each) for each in range(criteria.face_checks)])
+    steps = maker.sample([sample_seed(seed, "face check", index) for index in range(criteria.face_checks)])
     with torch.inference_mode():
         images = maker.decode(torch.from_numpy(latent) + criteria.face_step * steps)
         return all(int(judge.find_faces(images).found.sum()) >= criteria.faces_needed for judge in judges)
@@ -251,47 +249,47 @@ def build_custom_gallery(
     progress = progress or Progress()
     maker = registry.load(generator, "generator")
     judges = {name: registry.load(name, "recogniser") for name in METRICS}
-    kept: list[tuple[int, NDArray[np.float32], bytes]] = []
+    faces: list[tuple[int, NDArray[np.float32], bytes]] = []
     vectors: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
     for start in range(0, most, CUSTOM_GALLERY_BATCH):
-        progress.stage(f"Looking for faces of {generator}: {len(kept)} of {count}", len(kept) / count)
+        progress.stage(f"Looking for faces of {generator}: {len(faces)} of {count}", len(faces) / count)
         seeds = [sample_seed(seed, "gallery", number) for number in range(start, min(most, start + CUSTOM_GALLERY_BATCH))]
         with torch.inference_mode():
             latents = maker.sample(seeds)
             stored = [encode_webp(picture) for picture in to_pictures(maker.decode(latents))]
         images = to_images(np.stack([decode_webp(data) for data in stored]))
         rows = {name: judge.embed(images).cpu().numpy() for name, judge in judges.items()}
-        found = np.logical_and.reduce([np.isfinite(row).all(axis=1) for row in rows.values()])
-        for place in np.flatnonzero(found)[: count - len(kept)]:
-            kept.append((seeds[place], latents[place].numpy(), stored[place]))
+        with_face = np.logical_and.reduce([np.isfinite(row).all(axis=1) for row in rows.values()])
+        for index in np.flatnonzero(with_face)[: count - len(faces)]:
+            faces.append((seeds[index], latents[index].numpy(), stored[index]))
             for name, row in rows.items():
-                vectors[name].append(row[place])
-        if len(kept) == count or (not kept and start >= MAX_PICTURES_WITHOUT_FACE):
+                vectors[name].append(row[index])
+        if len(faces) == count or (not faces and start >= MAX_PICTURES_WITHOUT_FACE):
             break
-    if len(kept) < MIN_CUSTOM_BASES:
+    if len(faces) < MIN_CUSTOM_BASES:
         raise LiminalError(
-            f"In {start + len(seeds)} pictures of {generator} {' and '.join(METRICS)} found {len(kept) or 'no'} faces, too few for "
-            "the pages to begin with; a generator of faces, seen from the front, is needed."
+            f"In {start + len(seeds)} pictures of {generator} {' and '.join(METRICS)} found {len(faces) or 'no'} faces, too few "
+            "for the pages to begin with; a generator of faces, seen from the front, is needed."
         )
-    return _write_custom_gallery(generator, kept, vectors, seed)
+    return _write_custom_gallery(generator, faces, vectors, seed)
 
 
 def _write_custom_gallery(
     generator: str,
-    kept: list[tuple[int, NDArray[np.float32], bytes]],
+    faces: list[tuple[int, NDArray[np.float32], bytes]],
     vectors: dict[str, list[NDArray[np.float32]]],
     seed: int,
 ) -> Gallery:
     folder = catalogue.precomputed_folder(generator)
     bases = []
-    for place, (drawn, latent, picture) in enumerate(kept):
+    for number, (drawn, latent, picture) in enumerate(faces):
         name = make_base_id(latent)
-        bases.append({"base_id": name, "title": f"Face {place + 1:02d}", "number": place, "seed": drawn, "attributes": {}})
+        bases.append({"base_id": name, "title": f"Face {number + 1:02d}", "number": number, "seed": drawn, "attributes": {}})
         write_bytes(folder / "images" / generator / f"{name}.webp", picture)
     arrays = {f"{generator}.{name}": np.stack(rows).astype(np.float32) for name, rows in vectors.items()}
-    write_arrays(folder / "gallery.npz", {"latents": np.stack([latent for _, latent, _ in kept]), **arrays})
+    write_arrays(folder / "gallery.npz", {"latents": np.stack([latent for _, latent, _ in faces]), **arrays})
     card = {
-        "configuration": {"count": len(kept), "seed": seed, "generators": [generator], "recognisers": list(METRICS)},
+        "configuration": {"count": len(faces), "seed": seed, "generators": [generator], "recognisers": list(METRICS)},
         "command": f"{PRECOMPUTE_COMMAND} {generator}",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "bases": bases,

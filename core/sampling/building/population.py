@@ -1,8 +1,7 @@
 """Making what is measured on many random faces of a generator: populations, thresholds calibrated on them, reference sets.
 
 Thresholds: percentile bootstraps over *identities* (pairs share faces, so resampling pairs would pretend to many more
-independent faces
-than there are). Temperatures of classifiers: by cross-entropy with their teachers, see ``stored.reference``.
+independent faces than there are). Temperatures of classifiers: by cross-entropy with their teachers, see ``stored.reference``.
 """
 
 from __future__ import annotations
@@ -99,13 +98,13 @@ def fit_temperature(logits: Mapping[str, NDArray[np.float32]], classifier: str) 
         soft = classifier == "emotion-mlp"
         targets += special.softmax(theirs, axis=1) if soft else np.eye(len(EMOTIONS))[theirs.argmax(axis=1)]
     targets /= len(teachers)
-    own = logits[classifier].astype(np.float64)
+    scores = logits[classifier].astype(np.float64)
 
     def surprise(log_t: float) -> float:
-        return float(-(targets * special.log_softmax(own / np.exp(log_t), axis=1)).sum(axis=1).mean())
+        return float(-(targets * special.log_softmax(scores / np.exp(log_t), axis=1)).sum(axis=1).mean())
 
-    found = optimize.minimize_scalar(surprise, bounds=(np.log(0.05), np.log(200.0)), method="bounded")
-    return round(float(np.exp(found.x)), 4)
+    optimum = optimize.minimize_scalar(surprise, bounds=(np.log(0.05), np.log(200.0)), method="bounded")
+    return round(float(np.exp(optimum.x)), 4)
 
 
 POPULATION_BATCH = 32
@@ -132,8 +131,8 @@ def build_population(
     maker = registry.load(generator, "generator")
     judges = {name: registry.load(name, "recogniser") for name in recognisers}
     seeds = [sample_seed(seed, "stranger", index) for index in range(count)]
-    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
-    shown: list[int] = []
+    descriptors: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    wall_indices: list[int] = []
     for start in range(0, count, POPULATION_BATCH):
         progress.stage(f"Judging stranger {start + 1} of {count} made by {generator}", start / count)
         part = seeds[start : start + POPULATION_BATCH]
@@ -142,12 +141,12 @@ def build_population(
         images = to_images(np.stack([decode_webp(data) for data in stored]))
         rows = {name: judge.embed(images).cpu().numpy() for name, judge in judges.items()}
         for name, row in rows.items():
-            found[name].append(row)
+            descriptors[name].append(row)
         everywhere = np.all([np.isfinite(row).all(axis=1) for row in rows.values()], axis=0)
-        for offset in np.flatnonzero(everywhere)[: wall - len(shown)]:
-            shown.append(start + int(offset))
+        for offset in np.flatnonzero(everywhere)[: wall - len(wall_indices)]:
+            wall_indices.append(start + int(offset))
             write_bytes(folder / "images" / generator / f"{part[offset]}.webp", stored[offset])
-    vectors = {name: compact_descriptors(np.concatenate(parts), get_metric(name)) for name, parts in found.items()}
+    vectors = {name: compact_descriptors(np.concatenate(parts), get_metric(name)) for name, parts in descriptors.items()}
     write_arrays(folder / f"{generator}.npz", {"seeds": np.array(seeds, dtype=np.int64), **vectors})
     card = {
         "generator": generator,
@@ -158,10 +157,10 @@ def build_population(
         "stored_as": {name: str(rows.dtype) for name, rows in vectors.items()},
         "command": f"{POPULATION_COMMAND} --generators {generator} --seed {seed} --count {count} --wall {wall}",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "wall": shown,
+        "wall": wall_indices,
     }
     write_bytes(folder / f"{generator}.json", (json.dumps(card) + "\n").encode())
-    remove_other_pictures(folder / "images" / generator, [str(seeds[index]) for index in shown])
+    remove_other_pictures(folder / "images" / generator, [str(seeds[index]) for index in wall_indices])
     return load_population(generator, folder)
 
 

@@ -1,12 +1,9 @@
 """Precomputed data of a model that the user added: what the pages show at once is worked out here, once, by the real networks.
 
 A generator gets a gallery of bases, a population judged by every built-in recogniser with calibrated thresholds, and a
-reference set judged
-by every built-in classifier; then the added judges that were precomputed judge its faces too. An added recogniser describes the
-first
-strangers and the bases of every generator that has some; an added classifier gives its logits of the first faces of the
-reference set.
-Pictures go through the file format that they are stored in before they are judged.
+reference set judged by every built-in classifier; then the added judges that were precomputed judge its faces too. An added
+recogniser describes the first strangers and the bases of every generator that has some; an added classifier gives its logits of
+the first faces of the reference set. Pictures go through the file format that they are stored in before they are judged.
 """
 
 from __future__ import annotations
@@ -73,7 +70,7 @@ def precompute_model(
         raise LiminalError(f"'{name}' needs no preparing; only generators, recognisers and classifiers that were added do.")
     if count < MIN_BASES or people < MIN_POPULATION_SIZE:
         raise LiminalError(f"At least {MIN_BASES} faces to choose from and {MIN_POPULATION_SIZE} other people are needed.")
-    made = (
+    result = (
         _precompute_generator(name, count, people, seed, progress)
         if entry.kind == "generator"
         else _precompute_judge(entry, people, progress)
@@ -81,7 +78,7 @@ def precompute_model(
     card = {"name": name, "count": count, "people": people, "seed": seed, "date": dt.datetime.now(dt.UTC).date().isoformat()}
     write_bytes(catalogue.precomputed_folder(name) / PRECOMPUTED_CARD, (json.dumps(card, indent=1) + "\n").encode())
     progress.stage("Done", 1.0)
-    return made
+    return result
 
 
 def _precompute_generator(name: str, count: int, people: int, seed: int, progress: Progress) -> PrecomputeResult:
@@ -104,9 +101,9 @@ def _precompute_generator(name: str, count: int, people: int, seed: int, progres
 
 def _precompute_judge(entry: registry.Entry, people: int, progress: Progress) -> PrecomputeResult:
     known = [
-        each.name
-        for each in registry.list_entries()
-        if each.kind == "generator" and (each.custom is None or is_precomputed(each.name))
+        other.name
+        for other in registry.list_entries()
+        if other.kind == "generator" and (other.custom is None or is_precomputed(other.name))
     ]
     skipped = [sentence for generator in known for sentence in _judge_generator(entry, generator, people, progress)]
     if len(skipped) == len(known):
@@ -163,10 +160,10 @@ def write_custom_logits(classifier: str, generator: str, people: int, progress: 
         seeds = [sample_seed(reference.seed, "reference", index) for index in range(start, min(start + JUDGING_BATCH, count))]
         with torch.inference_mode():
             parts.append(judge.logits(quantise(maker.decode(maker.sample(seeds)))).float().cpu().numpy())
-    said = np.concatenate(parts)
+    logits = np.concatenate(parts)
     others = {name: rows[:count] for name, rows in reference.logits.items()}
-    found = fit_temperature({**others, classifier: said}, classifier)
-    write_arrays(custom_scores_path(classifier, generator), {"logits": said, "temperature": np.array(found)})
+    temperature = fit_temperature({**others, classifier: logits}, classifier)
+    write_arrays(custom_scores_path(classifier, generator), {"logits": logits, "temperature": np.array(temperature)})
 
 
 def _remake_pictures(maker: Generator, seeds: Sequence[int], name: str, progress: Progress) -> Iterator[Tensor]:

@@ -2,12 +2,10 @@
 of it.
 
 Rows are asked for by DuckDB from the index (``core.sampling.datasets.storage``); a picture is found by its id in a sorted list
-that stays
-on the disk, and of its file only the row group of its piece is read.
+that stays on the disk, and of its file only the row group of its piece is read.
 
 A subset is some rows as a sample set of their own, so that people can be asked about them. Ids stay what they are, so that the
-answers find
-their rows in the data set again. Only the selected rows, their bases and their pieces' pictures are read.
+answers find their rows in the data set again. Only the selected rows, their bases and their pieces' pictures are read.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ DUCKDB_MEMORY = "512MB"
 """DuckDB's at most; beyond it, it works on the disk."""
 DUCKDB_THREADS = 2
 ROWS_PER_QUERY = 2000
-"""Rows asked for in one question, by their places: a list in a query is looked up by row group."""
+"""Rows asked for in one query, by their numbers: a list in a query is looked up by row group."""
 SAMPLE_ID_PATTERN = re.compile("[0-9a-f]{20}")
 """A sample_id, as ``core.sampling.sample_set`` makes them."""
 
@@ -154,17 +152,17 @@ class DataSet:
                 ) from None
             except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
                 if str(spilling) in str(error):
-                    said = str(error).splitlines()[0][:120]
+                    reason = str(error).splitlines()[0][:120]
                     raise LiminalError(
-                        f"The temporary folder {spilling} cannot be used ({said}); look at its disk and its rights."
+                        f"The temporary folder {spilling} cannot be used ({reason}); look at its disk and its rights."
                     ) from None
                 raise _make_damaged_error(self.folder / INDEX_FOLDER, error) from None
 
     def picture(self, sample_id: str) -> bytes:
         """A PNG's bytes. Raises LiminalError where there is no such sample."""
-        place = self.find_row(sample_id)
-        if place is not None:
-            part, group, row = self._locate_row(place)
+        number = self.find_row(sample_id)
+        if number is not None:
+            part, group, row = self._locate_row(number)
             table = self._group(part, group, ("sample_id", "image"))
             if table["sample_id"][row].as_py() == sample_id:
                 content: bytes = table["image"][row].as_py()["bytes"]
@@ -175,40 +173,43 @@ class DataSet:
         """The row of a sample among all samples; None where there is none (or where its number is another's)."""
         if not SAMPLE_ID_PATTERN.fullmatch(sample_id):  # from a link, or from a table of answers
             return None
-        ids, places = self._sorted_ids
+        ids, row_numbers = self._sorted_ids
         key = np.uint64(make_index_key(sample_id))
-        found = int(np.searchsorted(ids, key))
-        return int(places[found]) if found < len(ids) and ids[found] == key else None
+        index = int(np.searchsorted(ids, key))
+        return int(row_numbers[index]) if index < len(ids) and ids[index] == key else None
 
     def find_rows(self, sample_ids: Iterable[str]) -> list[int]:
         """The rows of those samples that there are, in order, each once."""
-        return sorted({place for name in sample_ids if (place := self.find_row(name)) is not None})
+        return sorted({number for name in sample_ids if (number := self.find_row(name)) is not None})
 
     def read_rows(
-        self, table: str, places: Sequence[int], *, columns: str = "*", where: str = "true", values: Sequence[Any] = ()
+        self, table: str, numbers: Sequence[int], *, columns: str = "*", where: str = "true", values: Sequence[Any] = ()
     ) -> pd.DataFrame:
-        """Rows of a table of the index by their places, in order. columns, where, values: as ``query``'s, of our own words."""
-        some = [places[start : start + ROWS_PER_QUERY] for start in range(0, len(places), ROWS_PER_QUERY)] or [[-1]]
+        """Rows of a table of the index by their numbers (column ``place``), in order.
+
+        columns, where: parts of the query, never a visitor's words. values: for its question marks.
+        """
+        queries = [numbers[start : start + ROWS_PER_QUERY] for start in range(0, len(numbers), ROWS_PER_QUERY)] or [[-1]]
         parts = [
             self.query(
                 f"select {columns} from {table} where place in ({', '.join(map(str, part))}) and {where} order by place", values
             )
-            for part in some
+            for part in queries
         ]
         return pd.concat(parts, ignore_index=True)
 
-    def latents(self, places: Sequence[int]) -> NDArray[np.float32]:
-        """(N, latent_dim) of samples by their rows; only their pieces' latents are read."""
-        found: dict[int, NDArray[np.float32]] = {}
-        asked: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for place in places:
-            part, group, row = self._locate_row(place)
-            asked.setdefault((part, group), []).append((place, row))
-        for (part, group), rows in asked.items():
+    def latents(self, numbers: Sequence[int]) -> NDArray[np.float32]:
+        """(N, latent_dim) of samples by their row numbers; only their pieces' latents are read."""
+        latents: dict[int, NDArray[np.float32]] = {}
+        rows_by_group: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for number in numbers:
+            part, group, row = self._locate_row(number)
+            rows_by_group.setdefault((part, group), []).append((number, row))
+        for (part, group), rows in rows_by_group.items():
             column = self._group(part, group, ("latent",))["latent"].combine_chunks()
-            for place, row in rows:
-                found[place] = np.asarray(column[row].values, np.float32)
-        return np.stack([found[place] for place in places]) if len(places) else np.empty((0, 0), np.float32)
+            for number, row in rows:
+                latents[number] = np.asarray(column[row].values, np.float32)
+        return np.stack([latents[number] for number in numbers]) if len(numbers) else np.empty((0, 0), np.float32)
 
     @cached_property
     def _sorted_ids(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -220,16 +221,16 @@ class DataSet:
 
     @cached_property
     def _part_ends(self) -> tuple[list[dict[str, Any]], list[int]]:
-        """Parts of samples in the order of places, and the place behind each one's last row."""
+        """Parts of samples in the order of their rows, and the row number after each one's last row."""
         parts = [part for kind in self.kinds for part in self.manifest["tables"]["samples"] if part["kind"] == kind]
         return parts, list(accumulate(sum(part["rows"]) for part in parts))
 
-    def _locate_row(self, place: int) -> tuple[int, int, int]:
+    def _locate_row(self, number: int) -> tuple[int, int, int]:
         """Part, row group in it and row in that. A piece without rows has an empty row group, which is stepped over."""
         parts, ends = self._part_ends
-        part = bisect_right(ends, place)
+        part = bisect_right(ends, number)
         groups = list(accumulate(parts[part]["rows"]))
-        row = place - (ends[part - 1] if part else 0)
+        row = number - (ends[part - 1] if part else 0)
         group = bisect_right(groups, row)
         return part, group, row - (groups[group - 1] if group else 0)
 
@@ -268,8 +269,8 @@ def _read_row_group(path: str, written: int, group: int, columns: tuple[str, ...
 
 
 def _make_damaged_error(path: Path, error: Exception) -> LiminalError:
-    said = next(iter(str(error).splitlines()), "")[:80]
-    return LiminalError(f"The data set's file {path} is damaged or gone ({said}); copy the data set again.")
+    reason = next(iter(str(error).splitlines()), "")[:80]
+    return LiminalError(f"The data set's file {path} is damaged or gone ({reason}); copy the data set again.")
 
 
 MAX_SUBSET = 500
@@ -283,18 +284,18 @@ def make_subset(data: DataSet, kind: Kind, stimuli: Sequence[str]) -> SampleSet:
     """
     wanted = list(dict.fromkeys(stimuli))
     if not 1 <= len(wanted) <= MAX_SUBSET:
-        raise LiminalError(f"An excerpt has 1 to {MAX_SUBSET} rows of a data set, not {len(wanted):,}; choose fewer.")
+        raise LiminalError(f"A subset has 1 to {MAX_SUBSET} rows of a data set, not {len(wanted):,}; choose fewer.")
     pairs = _read_subset_pairs(data, wanted) if kind == "identity" else make_empty_pairs()
     faces = [*pairs["base_id"], *pairs["sample_id"]] if kind == "identity" else wanted
     samples = _read_subset_samples(data, kind, [*_read_subset_samples(data, kind, faces)["base_id"], *faces])
-    found = samples["sample_id"] if kind == "emotion" else pairs["pair_id"]
-    missing = [name for name in wanted if name not in set(found)]
+    present = samples["sample_id"] if kind == "emotion" else pairs["pair_id"]
+    missing = [name for name in wanted if name not in set(present)]
     if missing:
         raise LiminalError(f"The data set {data.folder} has no row '{missing[0]}'; choose rows that it has.")
-    places = samples.pop("place").tolist()
+    row_numbers = samples.pop("place").tolist()
     names = samples["sample_id"].tolist()
     images = {name: _decode_image(data.picture(name)) for name in names}
-    latents = dict(zip(names, data.latents(places), strict=True))
+    latents = dict(zip(names, data.latents(row_numbers), strict=True))
     configuration = data.configuration(kind)
     if isinstance(configuration, IdentityConfiguration):
         table, columns = pairs, dict(SAMPLE_COLUMNS)
@@ -318,14 +319,14 @@ def make_subset(data: DataSet, kind: Kind, stimuli: Sequence[str]) -> SampleSet:
 
 def _read_subset_pairs(data: DataSet, wanted: Sequence[str]) -> pd.DataFrame:
     """The pairs, and of each of their bases the one beside itself: who calls that two people may not have looked."""
-    asked = pd.DataFrame({"pair_id": list(wanted)}, dtype="str")
-    chosen = data.query("select pairs.* from pairs join asked using (pair_id) order by place", asked=asked)
+    wanted_ids = pd.DataFrame({"pair_id": list(wanted)}, dtype="str")
+    chosen = data.query("select pairs.* from pairs join wanted using (pair_id) order by place", wanted=wanted_ids)
     bases = chosen[["base_id"]].drop_duplicates()
     checks = data.query(
-        "select pairs.* from pairs join asked using (base_id) where sample_type = 'genuine' order by place", asked=bases
+        "select pairs.* from pairs join wanted using (base_id) where sample_type = 'genuine' order by place", wanted=bases
     )
-    found = pd.concat([checks, chosen]).drop_duplicates("pair_id").drop(columns=["place", "piece"])
-    return set_column_types(found.assign(batch=0), PAIR_COLUMNS)  # handed out together, wherever they come from
+    pairs = pd.concat([checks, chosen]).drop_duplicates("pair_id").drop(columns=["place", "piece"])
+    return set_column_types(pairs.assign(batch=0), PAIR_COLUMNS)  # handed out together, wherever they come from
 
 
 def _read_subset_samples(data: DataSet, kind: Kind, names: Sequence[str]) -> pd.DataFrame:

@@ -95,14 +95,14 @@ class DataSetPlan:
     @property
     def plan_id(self) -> str:
         """Hash of all that the data depend on. 20 hexadecimal digits."""
-        told = {name: value for name, value in self.values.items() if name != "title"}
-        return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=10).hexdigest()
+        values = {name: value for name, value in self.values.items() if name != "title"}
+        return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=10).hexdigest()
 
     def pieces(self) -> list[Piece]:
         """All of them, in order: identity first."""
         numbered = count()
-        found = list(_iterate_identity_pieces(self.identity, numbered)) if self.identity else []
-        return found + (list(_iterate_emotion_pieces(self.emotion, self.seed, self.piece, numbered)) if self.emotion else [])
+        pieces = list(_iterate_identity_pieces(self.identity, numbered)) if self.identity else []
+        return pieces + (list(_iterate_emotion_pieces(self.emotion, self.seed, self.piece, numbered)) if self.emotion else [])
 
 
 def read_plan(path: Path) -> DataSetPlan:
@@ -146,53 +146,53 @@ def parse_plan(values: PlanValues) -> DataSetPlan:
 
 
 def _parse_identity_plan(values: PlanValues, seed: int, generator: str) -> IdentityPlan:
-    own = [each.name for each in fields(IdentityConfiguration) if each.name not in PLAN_PARAMETERS]
-    _check_names(values, (*IDENTITY_KEYS, *own), "the plan's part 'identity'")
+    names = [field.name for field in fields(IdentityConfiguration) if field.name not in PLAN_PARAMETERS]
+    _check_names(values, (*IDENTITY_KEYS, *names), "the plan's part 'identity'")
     types = _read_choices("types", values.get("types", list(IDENTITY_TYPES[:-1])), IDENTITY_TYPES)
-    given = {name: value for name, value in values.items() if name in own}
+    parameters = {name: value for name, value in values.items() if name in names}
     absent = {"positive": "positive_steps", "interpolation": "interpolation_steps", "optimized": "targets"}
     for kind, name in absent.items():
         if kind not in types:
-            if given.get(name):
+            if parameters.get(name):
                 raise LiminalError(f"The plan asks for '{name}' but not for the type '{kind}'; leave out one or name the other.")
-            given[name] = ()
-    made = IdentityConfiguration(seed=seed, generator=generator, semantic="semantic" in types, **given)
-    for name in (made.recogniser, *made.judges):
+            parameters[name] = ()
+    configuration = IdentityConfiguration(seed=seed, generator=generator, semantic="semantic" in types, **parameters)
+    for name in (configuration.recogniser, *configuration.judges):
         registry.find_entry(name, "recogniser")
-    for name in made.classifiers:
+    for name in configuration.classifiers:
         registry.find_entry(name, "classifier")
-    registry.find_entry(made.perceptual, "distance")
+    registry.find_entry(configuration.perceptual, "distance")
     if "bases" in values:
         if "batches" in values:
             raise LiminalError("The plan's part 'identity' names both 'batches' and 'bases'; leave one of them out.")
         bases = _read_gallery_bases(values["bases"], generator)
         if len(bases) < 2:
             raise LiminalError("The plan's part 'identity' needs at least two bases, because each is the others' negative.")
-        return IdentityPlan(made, bases=bases)
+        return IdentityPlan(configuration, bases=bases)
     batches = values.get("batches", 1)
     check_whole("batches", batches, 1, 10_000_000)
-    return IdentityPlan(made, batches)
+    return IdentityPlan(configuration, batches)
 
 
 def _parse_emotion_plan(values: PlanValues, seed: int, generator: str) -> EmotionPlan:
-    own = [each.name for each in fields(EmotionConfiguration) if each.name not in (*PLAN_PARAMETERS, "count")]
-    _check_names(values, (*EMOTION_KEYS, *own), "the plan's part 'emotion'")
-    asked = values.get("pairs", "all")
-    if asked != "all" and (not isinstance(asked, list) or not asked or any(not _is_pair(each) for each in asked)):
-        raise LiminalError(f'\'pairs\' must be "all" or a list of pairs such as [["surprise", "fear"]], not {asked!r}.')
-    pairs = EMOTION_PAIRS if asked == "all" else tuple(dict.fromkeys(order_emotions(*each) for each in asked))
+    names = [item.name for item in fields(EmotionConfiguration) if item.name not in (*PLAN_PARAMETERS, "count")]
+    _check_names(values, (*EMOTION_KEYS, *names), "the plan's part 'emotion'")
+    requested = values.get("pairs", "all")
+    if requested != "all" and (not isinstance(requested, list) or not requested or any(not _is_pair(item) for item in requested)):
+        raise LiminalError(f'\'pairs\' must be "all" or a list of pairs such as [["surprise", "fear"]], not {requested!r}.')
+    pairs = EMOTION_PAIRS if requested == "all" else tuple(dict.fromkeys(order_emotions(*item) for item in requested))
     bases = values.get("bases", "own")
     chosen = () if bases == "own" else _read_gallery_bases(bases, generator)
     number = values.get("count", 16)
     check_whole("count", number, 1, 100_000_000)
-    given = {name: value for name, value in values.items() if name in own}
-    usual = EmotionConfiguration(*pairs[0], count=min(number, MAX_COUNT), seed=seed, generator=generator, **given)
-    made = usual.with_guidance(values.get("guidance", "best"))
-    for name in made.classifiers:
+    parameters = {name: value for name, value in values.items() if name in names}
+    usual = EmotionConfiguration(*pairs[0], count=min(number, MAX_COUNT), seed=seed, generator=generator, **parameters)
+    configuration = usual.with_guidance(values.get("guidance", "best"))
+    for name in configuration.classifiers:
         registry.find_entry(name, "classifier")
-    registry.find_entry(made.recogniser, "recogniser")
+    registry.find_entry(configuration.recogniser, "recogniser")
     types = _read_choices("types", values.get("types", ["guided"]), EMOTION_TYPES)
-    return EmotionPlan(made, pairs, chosen, number, tuple(each for each in EMOTION_TYPES if each in types))
+    return EmotionPlan(configuration, pairs, chosen, number, tuple(item for item in EMOTION_TYPES if item in types))
 
 
 def _iterate_identity_pieces(part: IdentityPlan, numbered: Iterator[int]) -> Iterator[Piece]:
@@ -202,19 +202,19 @@ def _iterate_identity_pieces(part: IdentityPlan, numbered: Iterator[int]) -> Ite
         return
     batches = max(1, len(part.bases) // part.configuration.bases_per_batch)
     for batch in range(batches):  # as even as can be: no base is left over, none is shown twice
-        low, high = (len(part.bases) * each // batches for each in (batch, batch + 1))
+        low, high = (len(part.bases) * number // batches for number in (batch, batch + 1))
         yield Piece(next(numbered), part.configuration, batch, part.bases[low:high])
 
 
 def _iterate_emotion_pieces(part: EmotionPlan, seed: int, size: int, numbered: Iterator[int]) -> Iterator[Piece]:
     """By pair, base and block of at most MAX_COUNT images (a configuration each), then by type: guided, unguided share a seed."""
-    shown: set[str] = set()
+    bases_done: set[str] = set()
     for pair in part.pairs:
         for base in part.bases or (None,):
             for block, rows in enumerate(split_range(part.count, MAX_COUNT)):
                 own_seed = sample_seed(seed, "emotion", *pair, base or "", block)
-                for place, kind in enumerate(part.types):
-                    made = replace(
+                for order, kind in enumerate(part.types):
+                    configuration = replace(
                         part.configuration,
                         emotion1=pair[0],
                         emotion2=pair[1],
@@ -223,25 +223,25 @@ def _iterate_emotion_pieces(part: EmotionPlan, seed: int, size: int, numbered: I
                         count=len(rows),
                         guided=kind == "guided",
                     )
-                    for each in split_range(made.count, size):
-                        owns = place == 0 if base is None else base not in shown
+                    for span in split_range(configuration.count, size):
+                        owns = order == 0 if base is None else base not in bases_done
                         if base is not None:
-                            shown.add(base)
-                        yield Piece(next(numbered), made, first=each.start, stop=each.stop, owns_bases=owns)
+                            bases_done.add(base)
+                        yield Piece(next(numbered), configuration, first=span.start, stop=span.stop, owns_bases=owns)
 
 
-def _read_gallery_bases(asked: Any, generator: str) -> tuple[str, ...]:
+def _read_gallery_bases(requested: Any, generator: str) -> tuple[str, ...]:
     known = [base.base_id for base in load_gallery(generator).bases]
-    if asked == "gallery":
+    if requested == "gallery":
         return tuple(known)
-    if not isinstance(asked, list) or not asked or any(not isinstance(each, str) for each in asked):
+    if not isinstance(requested, list) or not requested or any(not isinstance(base_id, str) for base_id in requested):
         raise LiminalError(
-            f'\'bases\' must be "gallery" or a list of the gallery\'s ids, for example ["{known[0]}"], not {asked!r}.'
+            f'\'bases\' must be "gallery" or a list of the gallery\'s ids, for example ["{known[0]}"], not {requested!r}.'
         )
-    for each in asked:
-        if each not in known:
-            raise LiminalError(f"The gallery holds no base '{each}'; one of its {len(known)} ids is {known[0]}.")
-    return tuple(dict.fromkeys(asked))
+    for base_id in requested:
+        if base_id not in known:
+            raise LiminalError(f"The gallery holds no base '{base_id}'; one of its {len(known)} ids is {known[0]}.")
+    return tuple(dict.fromkeys(requested))
 
 
 def _check_names(values: PlanValues, names: Sequence[str], where: str) -> None:
@@ -250,13 +250,13 @@ def _check_names(values: PlanValues, names: Sequence[str], where: str) -> None:
         raise LiminalError(f"'{unknown[0]}' is nothing that {where} can hold; there are {', '.join(names)}.")
 
 
-def _read_choices(name: str, asked: Any, known: Sequence[str]) -> tuple[str, ...]:
-    if not isinstance(asked, list) or not asked:
-        raise LiminalError(f"'{name}' must be a list of {', '.join(known)}, not {asked!r}.")
-    for each in asked:
-        if each not in known:
-            raise LiminalError(f"There is no type '{each}' of samples; '{name}' may hold {', '.join(known)}.")
-    return tuple(asked)
+def _read_choices(name: str, requested: Any, known: Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(requested, list) or not requested:
+        raise LiminalError(f"'{name}' must be a list of {', '.join(known)}, not {requested!r}.")
+    for choice in requested:
+        if choice not in known:
+            raise LiminalError(f"There is no type '{choice}' of samples; '{name}' may hold {', '.join(known)}.")
+    return tuple(requested)
 
 
 def _read_text(name: str, value: Any) -> str:
@@ -266,7 +266,7 @@ def _read_text(name: str, value: Any) -> str:
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(each, str) for each in value)
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(emotion, str) for emotion in value)
 
 
 @dataclass(frozen=True)
@@ -307,8 +307,8 @@ class Piece:
             bases = 0 if not self.owns_bases else 1 if c.base else self.sample_count
             return self.sample_count + bases
         bases = len(self.bases) or c.bases_per_batch
-        each = 1 + c.positive_directions * len(c.positive_steps) + _count_semantic_samples(c)
-        return bases * (each + (bases - 1) * (len(c.interpolation_steps) + len(c.targets)))
+        samples_a_base = 1 + c.positive_directions * len(c.positive_steps) + _count_semantic_samples(c)
+        return bases * (samples_a_base + (bases - 1) * (len(c.interpolation_steps) + len(c.targets)))
 
     @property
     def pairs(self) -> int:
@@ -341,15 +341,15 @@ class Piece:
         if isinstance(c, EmotionConfiguration):
             from core.sampling.emotion.generate import generate_emotion_set  # PyTorch
 
-            made = generate_emotion_set(c, progress, only=range(self.first, self.stop))
-            return made if self.owns_bases else _remove_bases(made)
+            sample_set = generate_emotion_set(c, progress, only=range(self.first, self.stop))
+            return sample_set if self.owns_bases else _remove_bases(sample_set)
         from core.sampling.identity import generate_identity_batch  # PyTorch
 
-        given = None
+        bases = None
         if self.bases:
             gallery = load_gallery(c.generator)
-            given = [Base(each.latent, each.seed) for each in map(gallery.base, self.bases)]
-        return generate_identity_batch(c, self.batch, progress, bases=given)
+            bases = [Base(base.latent, base.seed) for base in map(gallery.base, self.bases)]
+        return generate_identity_batch(c, self.batch, progress, bases=bases)
 
 
 @contextmanager
@@ -377,31 +377,31 @@ def split_emotion_set(configuration: EmotionConfiguration, size: int) -> list[Pi
     """``size`` samples each. A base of the gallery is shared by all of them and kept with the first."""
     parts = split_range(configuration.count, size)
     return [
-        Piece(number, configuration, first=each.start, stop=each.stop, owns_bases=configuration.base is None or number == 0)
-        for number, each in enumerate(parts)
+        Piece(number, configuration, first=span.start, stop=span.stop, owns_bases=configuration.base is None or number == 0)
+        for number, span in enumerate(parts)
     ]
 
 
 def join_emotion_sets(parts: Sequence[SampleSet]) -> SampleSet:
     """The pieces of one emotion configuration, in their order, as the set that ``generate_emotion_set`` makes at once."""
     first = parts[0]
-    samples = pd.concat([each.samples for each in parts]).drop_duplicates("sample_id").reset_index(drop=True)
-    latents = {name: latent for each in parts for name, latent in each.latents.items()}
-    images = {name: image for each in parts for name, image in each.images.items()}
-    seconds = {name: sum(each.manifest["seconds"][name] for each in parts) for name in first.manifest["seconds"]}
+    samples = pd.concat([part.samples for part in parts]).drop_duplicates("sample_id").reset_index(drop=True)
+    latents = {name: latent for part in parts for name, latent in part.latents.items()}
+    images = {name: image for part in parts for name, image in part.images.items()}
+    seconds = {name: sum(part.manifest["seconds"][name] for part in parts) for name in first.manifest["seconds"]}
     manifest = {**first.manifest, "counts": count_sample_types(samples), "seconds": seconds}
     return SampleSet(first.configuration, samples, make_empty_pairs(), latents, images, manifest)
 
 
-def _remove_bases(made: SampleSet) -> SampleSet:
-    samples = made.samples[made.samples["sample_type"] != "genuine"].reset_index(drop=True)
-    kept = list(samples["sample_id"])
+def _remove_bases(sample_set: SampleSet) -> SampleSet:
+    samples = sample_set.samples[sample_set.samples["sample_type"] != "genuine"].reset_index(drop=True)
+    names = list(samples["sample_id"])
     return dataclasses.replace(
-        made,
+        sample_set,
         samples=samples,
-        latents={name: made.latents[name] for name in kept},
-        images={name: made.images[name] for name in kept},
-        manifest={**made.manifest, "counts": count_sample_types(samples)},
+        latents={name: sample_set.latents[name] for name in names},
+        images={name: sample_set.images[name] for name in names},
+        manifest={**sample_set.manifest, "counts": count_sample_types(samples)},
     )
 
 

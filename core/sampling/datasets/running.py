@@ -2,8 +2,7 @@
 
 Ray is an optional extra, imported when it is asked for: the same functions in many processes, on this computer or on a cluster
 (RAY_ADDRESS). Every node needs this program and its packages, installed as they are here. Results come back through Ray, so
-nodes need
-no shared disk. A task whose worker dies is given to another one; what had been finished elsewhere is not touched.
+nodes need no shared disk. A task whose worker dies is given to another one; what had been finished elsewhere is not touched.
 """
 
 from __future__ import annotations
@@ -54,11 +53,11 @@ FACES_PER_JOB = 16
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run did. finished: whether the data set is complete now; seconds: of this run."""
+    """What a run did. pieces_made: by it; pieces_done: by all runs; finished: whether the data set is whole; seconds: the run's."""
 
-    made: int
-    done: int
-    of: int
+    pieces_made: int
+    pieces_done: int
+    pieces_total: int
     finished: bool
     seconds: float
 
@@ -67,8 +66,8 @@ def make_piece(piece: Piece, threads: int) -> dict[str, bytes]:
     """One piece's files, with so many of torch's threads. Runs in whatever process."""
     with use_torch_threads(threads):
         began = time.perf_counter()
-        made = piece.make()
-        return encode_piece(piece, made, time.perf_counter() - began)
+        sample_set = piece.make()
+        return encode_piece(piece, sample_set, time.perf_counter() - began)
 
 
 def run_plan(
@@ -89,24 +88,24 @@ def run_plan(
     """
     progress, began = progress or Progress(), time.perf_counter()
     pieces = plan.pieces()
-    told = {**plan.values, "threads": threads}
-    with open_data_set_folder(folder, pieces, told, make_plan_key(plan, threads)) as work:
+    values = {**plan.values, "threads": threads}
+    with open_data_set_folder(folder, pieces, values, make_plan_key(plan, threads)) as work:
         if (folder / MANIFEST).is_file():
             return RunOutcome(0, len(pieces), len(pieces), True, time.perf_counter() - began)
         missing = work.missing()[:most]
         make = maker or partial(make_piece, threads=threads)
-        estimate, made = TimeEstimate(work), 0
+        estimate, count = TimeEstimate(work), 0
         stage = progress.stretch(0.0, 0.98)
         for piece, files in _make_missing(missing, make, stage, estimate, ray=ray, workers=workers, threads=threads):
             work.add_piece(piece.number, files)
-            made += 1
+            count += 1
             stage.stage(f"{len(work.records):,} of {work.total:,} pieces{estimate.describe()}", len(work.records) / work.total)
         finished = len(work.records) == work.total
         if finished:
             with explain_write_errors(folder):
                 finish_data_set(work, plan.values, threads, progress.stretch(0.98, 1.0))
             progress.stage("Done", 1.0)
-        return RunOutcome(made, len(work.records), work.total, finished, time.perf_counter() - began)
+        return RunOutcome(count, len(work.records), work.total, finished, time.perf_counter() - began)
 
 
 def _make_missing(
@@ -155,14 +154,14 @@ class TimeEstimate:
 
 def estimate_worker_seconds(missing: Sequence[Piece], records: Any) -> float | None:
     """By kind: seconds an image of the finished pieces, times the images that are missing (both as foretold)."""
-    made: dict[str, list[float]] = {}
+    totals: dict[str, list[float]] = {}
     for record in records:
-        of_kind = made.setdefault(record["kind"], [0.0, 0.0])
+        of_kind = totals.setdefault(record["kind"], [0.0, 0.0])
         of_kind[0] += record["seconds"]["made"]
         of_kind[1] += record["foretold"]
     total = 0.0
     for kind in dict.fromkeys(piece.kind for piece in missing):
-        seconds, images = made.get(kind, (0.0, 0.0))
+        seconds, images = totals.get(kind, (0.0, 0.0))
         if not images:
             return None
         total += seconds / images * sum(piece.images for piece in missing if piece.kind == kind)
@@ -212,12 +211,12 @@ def generate_emotion_set_on_ray(configuration: EmotionConfiguration, progress: P
 def _make_on_ray(pieces: Sequence[Piece], progress: Progress, workers: int | None) -> list[SampleSet]:
     threads = torch.get_num_threads()  # as many as one process has: sums over other numbers may differ in their last bits
     progress.stage("Starting Ray", 0.0)
-    made: dict[int, SampleSet] = {}
+    sample_sets: dict[int, SampleSet] = {}
     with connect_ray(workers) as cluster:
-        for piece, found in run_in_workers(cluster, pieces, partial(_make_sample_set, threads=threads), threads, progress):
-            made[piece.number] = found
-            progress.stage(f"{len(made)} of {len(pieces)} parts", len(made) / len(pieces))
-    return [made[piece.number] for piece in pieces]
+        for piece, sample_set in run_in_workers(cluster, pieces, partial(_make_sample_set, threads=threads), threads, progress):
+            sample_sets[piece.number] = sample_set
+            progress.stage(f"{len(sample_sets)} of {len(pieces)} parts", len(sample_sets) / len(pieces))
+    return [sample_sets[piece.number] for piece in pieces]
 
 
 def _make_sample_set(piece: Piece, threads: int) -> SampleSet:
@@ -284,9 +283,9 @@ def connect_ray(workers: int | None = None) -> Iterator[Any]:
 
 def count_workers(ray: Any, threads: int) -> int:
     """How many jobs run at once."""
-    there = ray.cluster_resources()
-    by_processor = int(there.get("CPU", 1)) // threads
-    return max(1, min(by_processor, int(there["GPU"])) if _has_gpu(there) else by_processor)
+    resources = ray.cluster_resources()
+    by_processor = int(resources.get("CPU", 1)) // threads
+    return max(1, min(by_processor, int(resources["GPU"])) if _has_gpu(resources) else by_processor)
 
 
 def run_in_workers(
@@ -297,10 +296,11 @@ def run_in_workers(
     Only as many results are under way as there are workers, twice. Raises what ``work`` raises where that is a LiminalError; a
     LiminalError where a worker died over the same job again and again; Cancelled.
     """
-    there = ray.cluster_resources()
-    if int(there.get("CPU", 1)) < threads:
+    resources = ray.cluster_resources()
+    if int(resources.get("CPU", 1)) < threads:
         raise LiminalError(
-            f"A job needs {threads} processors but Ray has {int(there.get('CPU', 1))}; set OMP_NUM_THREADS=1 or allow more workers."
+            f"A job needs {threads} processors but Ray has {int(resources.get('CPU', 1))}; set OMP_NUM_THREADS=1 or allow more "
+            "workers."
         )
 
     def one(job: Job) -> Made:  # Ray wants a function, and work may be any callable
@@ -308,7 +308,7 @@ def run_in_workers(
 
     task = ray.remote(one).options(
         num_cpus=threads,
-        num_gpus=1 if _has_gpu(there) else 0,
+        num_gpus=1 if _has_gpu(resources) else 0,
         max_retries=MAX_RETRIES,
     )
     waiting = list(reversed(jobs))
@@ -321,13 +321,13 @@ def run_in_workers(
                 running[task.remote(job)] = job
             done, _ = ray.wait(list(running), num_returns=1, timeout=POLL_SECONDS)
             progress.check()
-            for each in done:
-                job = running.pop(each)
-                yield job, _get_result(ray, each, job)
+            for reference in done:
+                job = running.pop(reference)
+                yield job, _get_result(ray, reference, job)
     finally:
-        for each in running:
+        for reference in running:
             with contextlib.suppress(Exception):  # a connection that is lost has nothing to cancel
-                ray.cancel(each)
+                ray.cancel(reference)
 
 
 def _get_result(ray: Any, reference: Any, job: object) -> Any:
@@ -336,9 +336,9 @@ def _get_result(ray: Any, reference: Any, job: object) -> Any:
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, LiminalError):
             raise error.cause from None
-        said = next(iter(str(error.cause).splitlines()), "")[:160]
+        reason = next(iter(str(error.cause).splitlines()), "")[:160]
         raise LiminalError(
-            f"A worker failed ({type(error.cause).__name__}: {said}); what is finished is kept, so mend that and run the same "
+            f"A worker failed ({type(error.cause).__name__}: {reason}); what is finished is kept, so mend that and run the same "
             "command again."
         ) from error
     except ray.exceptions.RayError as error:
@@ -349,5 +349,5 @@ def _get_result(ray: Any, reference: Any, job: object) -> Any:
         ) from error
 
 
-def _has_gpu(there: Any) -> bool:
-    return there.get("GPU", 0) >= 1 and os.environ.get("LIMINAL_DEVICE") != "cpu"
+def _has_gpu(resources: Any) -> bool:
+    return resources.get("GPU", 0) >= 1 and os.environ.get("LIMINAL_DEVICE") != "cpu"

@@ -10,10 +10,9 @@ README.md                  what ``datasets`` reads to find the tables
 manifest.json              written at the very end: without it the data set is not finished; then records/ goes
 
 samples: the columns of ``core.sampling.sample_set``, with image: struct{bytes (PNG), path}, which ``datasets`` reads as an
-image, latent:
-list of float32, and piece: the piece that made it. pairs: as there, with piece. searches: a row a run of the search, with the
-history of
-its best distance. Equal samples give equal bytes: nothing in the tables depends on when or where they were made.
+image, latent: list of float32, and piece: the piece that made it. pairs: as there, with piece. searches: a row a run of the
+search, with the history of its best distance. Equal samples give equal bytes: nothing in the tables depends on when or where
+they were made.
 """
 
 from __future__ import annotations
@@ -72,12 +71,12 @@ SEARCHES = pa.schema(
 )
 
 
-def encode_piece(piece: Piece, made: SampleSet, seconds: float) -> dict[str, bytes]:
+def encode_piece(piece: Piece, sample_set: SampleSet, seconds: float) -> dict[str, bytes]:
     """Name -> content of a finished piece's files, its record last. seconds: that it took to make."""
-    tables = {"samples": make_samples_table(made, piece.number)}
-    if made.kind == "identity":
-        tables["pairs"] = _make_plain_table(made.pairs.assign(piece=piece.number))
-        runs = [{"piece": piece.number, **run} for run in made.manifest["searches"]]
+    tables = {"samples": make_samples_table(sample_set, piece.number)}
+    if sample_set.kind == "identity":
+        tables["pairs"] = _make_plain_table(sample_set.pairs.assign(piece=piece.number))
+        runs = [{"piece": piece.number, **run} for run in sample_set.manifest["searches"]]
         tables["searches"] = pa.Table.from_pylist(runs, schema=SEARCHES)
     files = {f"{name}.parquet": encode_parquet(table) for name, table in tables.items()}
     record = {
@@ -85,29 +84,29 @@ def encode_piece(piece: Piece, made: SampleSet, seconds: float) -> dict[str, byt
         "kind": piece.kind,
         "foretold": piece.images,
         "rows": {name: table.num_rows for name, table in tables.items()},
-        "counts": dict(made.manifest["counts"]),
-        "evaluations": made.manifest.get("evaluations", 0),
-        "seconds": {"made": seconds, **made.manifest["seconds"]},
-        "same": {name: made.manifest[name] for name in SHARED_MANIFEST_KEYS if name in made.manifest},
+        "counts": dict(sample_set.manifest["counts"]),
+        "evaluations": sample_set.manifest.get("evaluations", 0),
+        "seconds": {"made": seconds, **sample_set.manifest["seconds"]},
+        "same": {name: sample_set.manifest[name] for name in SHARED_MANIFEST_KEYS if name in sample_set.manifest},
     }
     return {**files, PIECE_RECORD: json.dumps(record, allow_nan=False).encode()}
 
 
-def make_samples_table(made: SampleSet, piece: int) -> pa.Table:
+def make_samples_table(sample_set: SampleSet, piece: int) -> pa.Table:
     """The samples of a set with their pictures and latents."""
-    names = list(made.samples["sample_id"])
-    numbers = _make_plain_table(made.samples.drop(columns="image").assign(piece=piece))
-    pictures = [{"bytes": encode_png(made.images[name]), "path": f"{name}.png"} for name in names]
-    latents = [np.asarray(made.latents[name], np.float32) for name in names]
+    names = list(sample_set.samples["sample_id"])
+    numbers = _make_plain_table(sample_set.samples.drop(columns="image").assign(piece=piece))
+    pictures = [{"bytes": encode_png(sample_set.images[name]), "path": f"{name}.png"} for name in names]
+    latents = [np.asarray(sample_set.latents[name], np.float32) for name in names]
     table = numbers.append_column("latent", pa.array(latents, pa.list_(pa.float32())))
     return table.append_column("image", pa.array(pictures, IMAGE))
 
 
 def _make_plain_table(table: pd.DataFrame) -> pa.Table:
     """A table of plain columns, without what pandas adds; text as Arrow's usual strings."""
-    made = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-    plain = [pa.field(each.name, pa.string() if _is_text(each.type) else each.type) for each in made.schema]
-    return made.cast(pa.schema(plain))
+    arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    plain = [pa.field(field.name, pa.string() if _is_text(field.type) else field.type) for field in arrow.schema]
+    return arrow.cast(pa.schema(plain))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -123,15 +122,15 @@ def encode_parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def open_parquet_writer(place: Any, schema: pa.Schema) -> pq.ParquetWriter:
+def open_parquet_writer(stream: Any, schema: pa.Schema) -> pq.ParquetWriter:
     """Into a stream. Pictures are compressed already; of the rest Zstandard takes about a third."""
     compression = {}
-    for each in schema:
-        for path in _list_leaf_columns(each):
+    for field in schema:
+        for path in _list_leaf_columns(field):
             compression[path] = "NONE" if path.startswith("image.") else "ZSTD"
-    dictionaries = [each.name for each in schema if pa.types.is_string(each.type)]
+    dictionaries = [field.name for field in schema if pa.types.is_string(field.type)]
     return pq.ParquetWriter(
-        place, schema.with_metadata(describe_features(schema)), compression=compression, use_dictionary=dictionaries
+        stream, schema.with_metadata(describe_features(schema)), compression=compression, use_dictionary=dictionaries
     )
 
 
@@ -139,7 +138,7 @@ def _list_leaf_columns(field: pa.Field, above: str = "") -> list[str]:
     """The names of a field's columns as Parquet knows them."""
     path = f"{above}{field.name}"
     if pa.types.is_struct(field.type):
-        return [leaf for each in field.type for leaf in _list_leaf_columns(each, f"{path}.")]
+        return [leaf for child in field.type for leaf in _list_leaf_columns(child, f"{path}.")]
     if pa.types.is_list(field.type):
         return _list_leaf_columns(field.type.value_field.with_name("element"), f"{path}.list.")
     return [path]
@@ -147,20 +146,20 @@ def _list_leaf_columns(field: pa.Field, above: str = "") -> list[str]:
 
 def describe_features(schema: pa.Schema) -> dict[str, str]:
     """The file's metadata by which ``datasets`` knows the pictures as images."""
-    found: dict[str, Any] = {}
-    for each in schema:
-        if each.type.equals(IMAGE):
-            found[each.name] = {"_type": "Image"}
+    features: dict[str, Any] = {}
+    for field in schema:
+        if field.type.equals(IMAGE):
+            features[field.name] = {"_type": "Image"}
         else:
-            found[each.name] = _describe_feature(each.type)
-    return {"huggingface": json.dumps({"info": {"features": found}})}
+            features[field.name] = _describe_feature(field.type)
+    return {"huggingface": json.dumps({"info": {"features": features}})}
 
 
 def _describe_feature(kind: pa.DataType) -> Mapping[str, Any]:
     if pa.types.is_list(kind):
         return {"feature": _describe_feature(kind.value_type), "_type": "List"}
     if pa.types.is_struct(kind):
-        return {each.name: _describe_feature(each.type) for each in kind}
+        return {field.name: _describe_feature(field.type) for field in kind}
     names = {"double": "float64", "float": "float32"}
     return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
 
@@ -205,10 +204,10 @@ def split_into_parts(pieces: Sequence[Piece]) -> list[DataSetPart]:
     for partition, group in groupby(pieces, key=_name_partition):
         rows: list[tuple[Piece, ...]] = [()]
         for piece in group:
-            if rows[-1] and sum(each.images for each in rows[-1]) + piece.images > IMAGES_A_PART and piece.kind == "emotion":
+            if rows[-1] and sum(earlier.images for earlier in rows[-1]) + piece.images > IMAGES_A_PART and piece.kind == "emotion":
                 rows.append(())
             rows[-1] += (piece,)
-        parts += [DataSetPart(len(parts) + place, row[0].kind, partition, place, row) for place, row in enumerate(rows)]
+        parts += [DataSetPart(len(parts) + number, row[0].kind, partition, number, row) for number, row in enumerate(rows)]
     return parts
 
 
@@ -233,12 +232,12 @@ class DataSetFolder:
     def _read_records(self, part: DataSetPart) -> None:
         record = self.folder / RECORDS / f"{part.number:06d}.json"
         if record.is_file():
-            self.records |= {each["number"]: each for each in json.loads(record.read_bytes())}
+            self.records |= {piece_record["number"]: piece_record for piece_record in json.loads(record.read_bytes())}
             return
         for piece in part.pieces:
-            place = self._piece_folder(piece.number) / PIECE_RECORD
-            if place.is_file():
-                self.records[piece.number] = json.loads(place.read_bytes())
+            path = self._piece_folder(piece.number) / PIECE_RECORD
+            if path.is_file():
+                self.records[piece.number] = json.loads(path.read_bytes())
 
     def missing(self) -> list[Piece]:
         """What is still to be made: the first of each kind first, so that an estimate of time knows all kinds early."""
@@ -257,15 +256,15 @@ class DataSetFolder:
         record = json.loads(files[PIECE_RECORD])
         self._check_same_models(record)
         with explain_write_errors(self.folder):
-            with new_folder(self._piece_folder(number)) as place:
+            with new_folder(self._piece_folder(number)) as folder:
                 for name, content in files.items():
-                    (place / name).write_bytes(content)
+                    (folder / name).write_bytes(content)
             self.records[number] = record
             self.complete_part(self.part_of[number])
 
     def _check_same_models(self, record: Mapping[str, Any]) -> None:
         """All pieces of a kind come from the same networks and versions."""
-        other = next((each for each in self.records.values() if each["kind"] == record["kind"]), None)
+        other = next((earlier for earlier in self.records.values() if earlier["kind"] == record["kind"]), None)
         if other is None or other["same"] == record["same"]:
             return
         differing = next(name for name in other["same"] if other["same"][name] != record["same"].get(name))
@@ -353,7 +352,7 @@ def _describe_os_error(error: OSError) -> str:
 def check_folder_plan(folder: Path, plan_id: str) -> None:
     """Raises LiminalError where the folder holds anything but a data set of that plan, or where nothing can be written."""
     if not (folder / PLAN).is_file():
-        if folder.is_dir() and {each.name for each in folder.iterdir()} <= {LOCK}:
+        if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
             return
         check_folder_is_free(folder)
         return
@@ -393,14 +392,14 @@ def finish_data_set(work: DataSetFolder, plan: Mapping[str, Any], threads: int, 
         "title": str(plan.get("title", "")),
         "plan": dict(plan),
         "threads": threads,
-        "kinds": {kind: _summarise_kind([each for each in records if each["kind"] == kind]) for kind in _list_kinds(tables)},
+        "kinds": {kind: _summarise_kind([entry for entry in records if entry["kind"] == kind]) for kind in _list_kinds(tables)},
         "tables": tables,
     }
-    place = work.folder / MANIFEST
-    write_bytes(place, (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode())
+    manifest_path = work.folder / MANIFEST
+    write_bytes(manifest_path, (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode())
     shutil.rmtree(work.folder / RECORDS, ignore_errors=True)
     shutil.rmtree(work.folder / "pieces", ignore_errors=True)
-    return place
+    return manifest_path
 
 
 def _summarise_kind(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -417,18 +416,18 @@ def _summarise_kind(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _list_kinds(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    return list(dict.fromkeys(str(each["kind"]) for each in tables["samples"]))
+    return list(dict.fromkeys(str(part["kind"]) for part in tables["samples"]))
 
 
 def build_index(folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """The index of parts that lie in ``folder``; a part at a time is in memory, and 65,536 rows of numbers."""
-    place = 0
+    first_row = 0
     ids: list[NDArray[np.uint64]] = []
     for kind in _list_kinds(tables):
-        parts = [str(each["path"]) for each in tables["samples"] if each["kind"] == kind]
-        place = _write_index_rows(folder, parts, make_index_path(kind), place, ids)
+        parts = [str(part["path"]) for part in tables["samples"] if part["kind"] == kind]
+        first_row = _write_index_rows(folder, parts, make_index_path(kind), first_row, ids)
     if tables.get("pairs"):
-        _write_index_rows(folder, [str(each["path"]) for each in tables["pairs"]], INDEX_FOLDER + "/pairs.parquet", 0, None)
+        _write_index_rows(folder, [str(part["path"]) for part in tables["pairs"]], INDEX_FOLDER + "/pairs.parquet", 0, None)
     keys = np.concatenate(ids) if ids else np.empty(0, np.uint64)
     order = np.argsort(keys, kind="stable")  # of an id that should come twice, the first place
     for name, values in (("ids", keys[order]), ("places", order.astype(np.int64))):
@@ -446,23 +445,23 @@ def make_index_key(sample_id: str) -> int:
     return int(sample_id[:16], 16)
 
 
-def _write_index_rows(folder: Path, parts: Sequence[str], name: str, place: int, ids: list[NDArray[np.uint64]] | None) -> int:
-    """Rows of parts into one file -> the place after the last row."""
+def _write_index_rows(folder: Path, parts: Sequence[str], name: str, first_row: int, ids: list[NDArray[np.uint64]] | None) -> int:
+    """Rows of parts into one file, numbered from ``first_row`` -> the number after the last row's."""
     schema: pa.Schema | None = None
     with open_atomic(folder / name) as file:
         into: pq.ParquetWriter | None = None
         for rows in _read_index_batches(folder, parts):
-            table = rows.append_column("place", pa.array(np.arange(place, place + rows.num_rows), pa.int64()))
+            table = rows.append_column("place", pa.array(np.arange(first_row, first_row + rows.num_rows), pa.int64()))
             if into is None:
                 schema = table.schema
                 into = open_parquet_writer(file, schema)
             into.write_table(table.cast(schema), row_group_size=ROWS_A_GROUP)
             if ids is not None:
                 ids.append(np.fromiter(map(make_index_key, rows["sample_id"].to_pylist()), np.uint64, rows.num_rows))
-            place += rows.num_rows
+            first_row += rows.num_rows
         if into is not None:
             into.close()
-    return place
+    return first_row
 
 
 def _read_index_batches(folder: Path, parts: Sequence[str]) -> Iterator[pa.Table]:
@@ -472,7 +471,7 @@ def _read_index_batches(folder: Path, parts: Sequence[str]) -> Iterator[pa.Table
         file = pq.ParquetFile(folder / path)
         light = [name for name in file.schema_arrow.names if name not in UNINDEXED_COLUMNS]
         waiting.append(file.read(columns=light).replace_schema_metadata(None))
-        if sum(each.num_rows for each in waiting) >= ROWS_TOGETHER:
+        if sum(table.num_rows for table in waiting) >= ROWS_TOGETHER:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:
@@ -483,7 +482,7 @@ def make_data_set_card(title: str, tables: Mapping[str, Sequence[Mapping[str, An
     """The README of a data set: its tables as configurations of ``datasets``, and how to read it."""
     lines = ["---", "configs:"]
     for table, parts in tables.items():
-        for kind in dict.fromkeys(str(each["kind"]) for each in parts):
+        for kind in dict.fromkeys(str(part["kind"]) for part in parts):
             name = kind if table == "samples" else f"{kind}_{table}"
             lines += [f"- config_name: {name}", "  data_files:", f"  - {table}/{kind}/**/*.parquet"]
     first = _list_kinds(tables)[0]

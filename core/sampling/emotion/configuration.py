@@ -37,9 +37,9 @@ KEEP, FREE = 0.4, 1.0
 
 def find_embedding_classifier(generator: str) -> str | None:
     """The classifier of a generator whose latents are embeddings; None where it names none, and for all other generators."""
-    for each in list_custom_models():
-        if each.name == generator and each.model_class in EMBEDDING_GENERATORS:
-            named: str | None = each.options.get("classifier")
+    for model in list_custom_models():
+        if model.name == generator and model.model_class in EMBEDDING_GENERATORS:
+            named: str | None = model.options.get("classifier")
             return named
     return None
 

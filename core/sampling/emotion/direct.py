@@ -52,14 +52,14 @@ class _BoundaryLoss:
     def loss(self, latents: Tensor, logits: Tensor, margin: float) -> Tensor:
         """latents (N, d), logits (N, K, 6) -> scalar, a sum over rows: no row sees another."""
         pair = list(self.pair)
-        each = self.wanted[:, None]  # (N, 1, 2): the same of every network
-        entropy = -(logits.log_softmax(dim=2)[:, :, pair] * each).sum(dim=(1, 2))
+        shares = self.wanted[:, None]  # (N, 1, 2): the same of every network
+        entropy = -(logits.log_softmax(dim=2)[:, :, pair] * shares).sum(dim=(1, 2))
         together = -(logits.softmax(dim=2).mean(dim=1)[:, pair].clamp_min(1e-9).log() * self.wanted).sum(dim=1)
         short = (margin - (logits - self.k) / self.s)[:, :, pair].clamp_min(0)
-        asked = (2 * each).clamp_max(1)  # towards one end of the pair, the other emotion need not be above its percentile
+        weights = (2 * shares).clamp_max(1)  # towards one end of the pair, the other emotion need not be above its percentile
         pulled = self.pull * (latents - self.base).square().sum(dim=1)
         shell = SHELL_WEIGHT * (latents.square().mean(dim=1) / self.power - 1).square()
-        return (entropy + TOGETHER_WEIGHT * together + (short * asked).sum(dim=(1, 2)) + pulled + shell).sum()
+        return (entropy + TOGETHER_WEIGHT * together + (short * weights).sum(dim=(1, 2)) + pulled + shell).sum()
 
 
 def search_boundary(

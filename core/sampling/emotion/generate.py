@@ -62,23 +62,23 @@ def generate_emotion_set(
     progress.stage("Loading the networks", 0.0)
     panel = panel or EmotionPanel.load(configuration)
     base = base or load_named_base(configuration)
-    rows = _SetBuilder(configuration, panel)
+    builder = _SetBuilder(configuration, panel)
     for start in range(wanted.start, wanted.stop, GROUP_SIZE):
         indices = list(range(start, min(start + GROUP_SIZE, wanted.stop)))
         progress.stage(f"Making face {start + 1} of {configuration.count}", (start - wanted.start) / len(wanted))
         bases = [base or draw_base(configuration, index, panel) for index in indices]
-        descriptors = rows.show_bases(bases, indices, progress)
+        descriptors = builder.show_bases(bases, indices, progress)
         latents = _make_latents(configuration, bases, indices, panel, progress)
         with torch.inference_mode():
             images = quantise(panel.generator.decode(latents))
         pictures = to_pictures(images)
         opinions = judge_images(images, torch.stack(descriptors), configuration, panel)
-        for place, (index, found) in enumerate(zip(indices, opinions, strict=True)):
-            picture = pictures[place]
-            name = rows.add(latents[place], picture, found, index, bases[place])
-            progress.emit(BoundarySampleMade(index, picture, found.opinions, found.passed, found.above, found.distance, name))
+        for row, (index, judged) in enumerate(zip(indices, opinions, strict=True)):
+            picture = pictures[row]
+            name = builder.add(latents[row], picture, judged, index, bases[row])
+            progress.emit(BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name))
             progress.stage(f"Made face {index + 1} of {configuration.count}", (index + 1 - wanted.start) / len(wanted))
-    return rows.set(time.perf_counter() - began)
+    return builder.set(time.perf_counter() - began)
 
 
 def generate_base_set(
@@ -109,8 +109,8 @@ def _make_latents(
     """The latents (N, d) of a group; the group is filled up to its full size, so that its company never matters."""
     missing = GROUP_SIZE - len(indices)
     rows = [*bases, *[bases[-1]] * missing]
-    places = [*indices, *[configuration.count + GROUP_SIZE + each for each in range(missing)]]
-    seeds = [sample_seed(configuration.seed, "boundary", index) for index in places]
+    filled = [*indices, *[configuration.count + GROUP_SIZE + offset for offset in range(missing)]]
+    seeds = [sample_seed(configuration.seed, "boundary", index) for index in filled]
     start = torch.from_numpy(np.stack([base.latent for base in rows]))
     if configuration.strategy == "direct":
         jitter = panel.generator.sample([sample_seed(seed, "start") for seed in seeds])
@@ -155,8 +155,8 @@ def load_named_base(configuration: EmotionConfiguration) -> Base | None:
     """The gallery's base that the configuration names; None where it names none."""
     if configuration.base is None:
         return None
-    found = load_gallery(configuration.generator).base(configuration.base)
-    return Base(found.latent, found.seed)
+    base = load_gallery(configuration.generator).base(configuration.base)
+    return Base(base.latent, base.seed)
 
 
 def draw_base(configuration: EmotionConfiguration, index: int, panel: EmotionPanel) -> Base:
@@ -181,27 +181,27 @@ class _SetBuilder:
         for base, index in zip(bases, indices, strict=True):
             key = base.latent.tobytes()
             if key not in self.bases:
-                picture, found = judge_base(base, self.configuration, self.panel)
+                picture, judged = judge_base(base, self.configuration, self.panel)
                 name = make_sample_id(base.latent, picture)
-                self.bases[key] = (name, found.descriptor)
-                self._row(name, "genuine", base.seed, name, found, guided=False)
+                self.bases[key] = (name, judged.descriptor)
+                self._row(name, "genuine", base.seed, name, judged, guided=False)
                 self.latents[name], self.images[name] = base.latent, picture
-                progress.emit(BaseShown(index, picture, found.opinions))
+                progress.emit(BaseShown(index, picture, judged.opinions))
             descriptors.append(self.bases[key][1])
         return descriptors
 
-    def add(self, latent: Tensor, picture: NDArray[np.uint8], found: JudgedImage, index: int, base: Base) -> str:
+    def add(self, latent: Tensor, picture: NDArray[np.uint8], judged: JudgedImage, index: int, base: Base) -> str:
         """One finished sample -> its sample_id. The same picture of the same latent twice is one sample."""
         values = latent.numpy().copy()
         name = make_sample_id(values, picture)
         if name in self.images:
             return name
         seed = sample_seed(self.configuration.seed, "boundary", index)
-        self._row(name, "boundary", seed, self.bases[base.latent.tobytes()][0], found, guided=self.configuration.guided)
+        self._row(name, "boundary", seed, self.bases[base.latent.tobytes()][0], judged, guided=self.configuration.guided)
         self.latents[name], self.images[name] = values, picture
         return name
 
-    def _row(self, name: str, kind: str, seed: int, base_id: str, found: JudgedImage, *, guided: bool) -> None:
+    def _row(self, name: str, kind: str, seed: int, base_id: str, judged: JudgedImage, *, guided: bool) -> None:
         c = self.configuration
         row: dict[str, Any] = {
             "sample_id": name,
@@ -215,13 +215,13 @@ class _SetBuilder:
             "emotion2": c.emotion2,
             "guided": guided,
             "strategy": c.strategy,
-            **_make_score_columns("", found, c.steerer),
+            **_make_score_columns("", judged, c.steerer),
         }
         for judge in c.judges:
-            row.update(_make_score_columns(f"{judge}_", found, judge))
+            row.update(_make_score_columns(f"{judge}_", judged, judge))
         for name in c.classifiers:
-            row[filter_column(name, c.steerer)] = found.passed[name]
-        row[f"distance_{c.recogniser}"] = found.distance
+            row[filter_column(name, c.steerer)] = judged.passed[name]
+        row[f"distance_{c.recogniser}"] = judged.distance
         self.rows.append(row)
 
     def set(self, seconds: float) -> SampleSet:
@@ -237,8 +237,8 @@ class _SetBuilder:
         )
 
 
-def _make_score_columns(prefix: str, found: JudgedImage, classifier: str) -> dict[str, float]:
-    opinion = found.opinions[classifier]
+def _make_score_columns(prefix: str, judged: JudgedImage, classifier: str) -> dict[str, float]:
+    opinion = judged.opinions[classifier]
     parts = (("p", opinion.raw), ("logit", opinion.logits), ("calibrated", opinion.calibrated))
     return {f"{kind}_{prefix}{emotion}": value for kind, values in parts for emotion, value in zip(EMOTIONS, values, strict=True)}
 

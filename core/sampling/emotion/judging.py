@@ -1,14 +1,11 @@
 """The models that make and judge emotion samples, loaded together, and what classifiers and recogniser say of finished pictures.
 
 ``EmotionPanel`` holds paper B's stages (encoder, classifier on embeddings, prior, decoder), the surrogate and networks of the
-direct search,
-and all that judge the result: logits, raw and calibrated probabilities, filter (3), distance to the base.
+direct search, and all that judge the result: logits, raw and calibrated probabilities, filter (3), distance to the base.
 
 Where a generator's latents are embeddings themselves (paper B's published models), it names the classifier that reads them,
-this one its
-encoder, and the generator its prior: one name brings all four. Stage 2 is then the generator, and the classifier is a surrogate
-model: it
-predicts from the latent what it will say of the picture.
+this one its encoder, and the generator its prior: one name brings all four. Stage 2 is then the generator, and the classifier
+is a surrogate model: it predicts from the latent what it will say of the picture.
 """
 
 from __future__ import annotations
@@ -74,9 +71,9 @@ class EmotionPanel:
                 f"The embedding has {encoder.embedding_dim} values, the prior {prior.embedding_dim} and the decoder "
                 f"{decoder.embedding_dim}; train them again with 'python -m core train all'."
             )
-        own = registry.find_entry(configuration.generator).custom is not None
-        aided = not own and configuration.steerer == mlp.name
-        if configuration.strategy == "two-stage" and (own or decoder.latent_dim != generator.latent_dim):
+        added_by_user = registry.find_entry(configuration.generator).custom is not None
+        aided = not added_by_user and configuration.steerer == mlp.name
+        if configuration.strategy == "two-stage" and (added_by_user or decoder.latent_dim != generator.latent_dim):
             raise LiminalError(
                 f"Two stages need a decoder from embeddings to latents of {generator.name}, and there is none; choose the direct "
                 "search, or another generator."
@@ -111,9 +108,9 @@ class EmotionPanel:
             )
         mlp = registry.load(name, "classifier")
         assert isinstance(mlp, EmotionMLP)
-        own = registry.find_entry(generator.name, "generator").custom
-        assert own is not None
-        prior = registry.load(str(own.options["prior"]), "prior")
+        custom = registry.find_entry(generator.name, "generator").custom
+        assert custom is not None
+        prior = registry.load(str(custom.options["prior"]), "prior")
         if not mlp.encoder.embedding_dim == prior.embedding_dim == generator.latent_dim:
             raise LiminalError(
                 f"{mlp.encoder.name} gives embeddings of {mlp.encoder.embedding_dim} values, {prior.name} makes them of "
@@ -127,7 +124,7 @@ class EmotionPanel:
             decoder=None,
             surrogate=EmbeddingSurrogate(mlp),
             steering=(mlp,),
-            classifiers={each: registry.load(each, "classifier") for each in configuration.classifiers},
+            classifiers={classifier: registry.load(classifier, "classifier") for classifier in configuration.classifiers},
             recogniser=registry.load(configuration.recogniser, "recogniser"),
             reference=load_reference_set(configuration.generator),
         )
@@ -135,8 +132,8 @@ class EmotionPanel:
     def cards(self) -> list[ModelCard]:
         """Every model's card, each once."""
         cards = [self.generator.card, self.encoder.card, self.mlp.card, self.prior.card]
-        cards += [each.card for each in (self.decoder, self.surrogate) if each is not None]
-        cards += [self.recogniser.card, *(each.card for each in (*self.steering, *self.classifiers.values()))]
+        cards += [model.card for model in (self.decoder, self.surrogate) if model is not None]
+        cards += [self.recogniser.card, *(model.card for model in (*self.steering, *self.classifiers.values()))]
         return list({card.name: card for card in cards}.values())
 
 

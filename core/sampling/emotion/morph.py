@@ -63,8 +63,8 @@ def make_morph(
     progress.stage("Loading the networks", 0.0)
     panel = panel or EmotionPanel.load(configuration)
     base = base or load_named_base(configuration) or draw_base(configuration, 0, panel)
-    shown, of_base = judge_base(base, configuration, panel)
-    progress.emit(BaseShown(0, shown, of_base.opinions))
+    base_picture, of_base = judge_base(base, configuration, panel)
+    progress.emit(BaseShown(0, base_picture, of_base.opinions))
     looking = "Looking for the ends and the boundary"
     progress.stage(looking, 0.0)
     anchors = direct.search_boundary(
@@ -81,11 +81,11 @@ def make_morph(
         with torch.inference_mode():
             images = quantise(panel.generator.decode(latents[start : start + GROUP_SIZE]))
         group = judge_images(images, of_base.descriptor.expand(len(images), -1), configuration, panel)
-        for index, (picture, found) in enumerate(zip(to_pictures(images), group, strict=True), start):
+        for index, (picture, judged) in enumerate(zip(to_pictures(images), group, strict=True), start):
             pictures.append(picture)
-            opinions.append(found.opinions)
+            opinions.append(judged.opinions)
             name = make_sample_id(latents[index].numpy(), picture)
-            progress.emit(BoundarySampleMade(index, picture, found.opinions, found.passed, found.above, found.distance, name))
+            progress.emit(BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name))
     progress.stage("Done", 1.0)
     targets = tuple(float(target) for target in np.linspace(0, 1, frames))
     return EmotionMorph(configuration, targets, tuple(pictures), tuple(opinions), latents.numpy().copy())

@@ -64,11 +64,11 @@ class UncertaintyGuide:
         """
         c = self.configuration
         with torch.inference_mode(False), torch.enable_grad():
-            asked = estimate_clean(x, noise, step, self.train_steps, self.betas) if c.adaptive else x
-            asked = asked.detach().clone().requires_grad_()
-            logits = self.mlp.logits_of(asked) / (LOGIT_DIVISOR if c.adaptive else 1.0)
+            point = estimate_clean(x, noise, step, self.train_steps, self.betas) if c.adaptive else x
+            point = point.detach().clone().requires_grad_()
+            logits = self.mlp.logits_of(point) / (LOGIT_DIVISOR if c.adaptive else 1.0)
             losses = measure_uncertainty_loss(logits.softmax(dim=1), c.pair, c.loss)
-            (gradient,) = torch.autograd.grad(losses.sum(), asked)
+            (gradient,) = torch.autograd.grad(losses.sum(), point)
         if not c.adaptive:
             return c.gamma * gradient
         excess = ((losses.detach() - LEAST_LOSS[c.loss]) / RESTING_EXCESS).clamp(0, 1)[:, None]
@@ -110,12 +110,12 @@ def denoise_embeddings(
     guide = UncertaintyGuide(panel.mlp, configuration, total, betas)
     with torch.inference_mode():
         x = add_noise(start, _draw_noise(start, random), torch.full((len(start),), steps[0]), total, betas)
-        for place, step in enumerate(steps):
-            after = steps[place + 1] if place + 1 < len(steps) else None
+        for index, step in enumerate(steps):
+            after = steps[index + 1] if index + 1 < len(steps) else None
             for again in range(configuration.resampling):
                 noise = prior.noise(x, torch.full((len(x),), step)).cpu()
                 if on_step is not None and again == 0:
-                    on_step(place / len(steps), estimate_clean(x, noise, step, total, betas))
+                    on_step(index / len(steps), estimate_clean(x, noise, step, total, betas))
                 spread = _measure_step_noise(step, after, total, betas)
                 push = guide.push(x, noise, step, spread) if configuration.guided else torch.zeros_like(x)
                 before = denoise_rows(scheduler, noise, step, x, random) - push.cpu()
@@ -138,12 +138,12 @@ def decode_embeddings(embeddings: Tensor, bases: Tensor, seeds: Sequence[int], f
     """
     if panel.decoder is None:
         return embeddings
-    kept = math.sqrt(1 - min(freedom, 1.0) ** 2)
+    base_share = math.sqrt(1 - min(freedom, 1.0) ** 2)
     chosen = []
     for row, seed in enumerate(seeds):
         wanted = embeddings[row : row + 1].expand(CANDIDATE_LATENTS, -1)
-        drawn = panel.decoder.latents(wanted, [sample_seed(seed, "candidate", each) for each in range(CANDIDATE_LATENTS)])
-        drawn = kept * bases[row] + freedom * drawn
+        drawn = panel.decoder.latents(wanted, [sample_seed(seed, "candidate", index) for index in range(CANDIDATE_LATENTS)])
+        drawn = base_share * bases[row] + freedom * drawn
         with torch.inference_mode():
             apart = _measure_embedding_distance(_embed_drafts(drawn, panel), wanted, panel)
         chosen.append(drawn[int(apart.argmin())])
@@ -190,7 +190,7 @@ def _embed_drafts(latents: Tensor, panel: EmotionPanel) -> Tensor:
 
 
 def _draw_noise(like: Tensor, random: Sequence[torch.Generator]) -> Tensor:
-    return torch.stack([torch.randn(like.shape[1], generator=each) for each in random])
+    return torch.stack([torch.randn(like.shape[1], generator=generator) for generator in random])
 
 
 def _measure_step_noise(step: int, after: int | None, total: int, betas: str = DEFAULT_BETAS) -> float:

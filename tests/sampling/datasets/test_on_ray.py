@@ -101,7 +101,7 @@ def test_a_run_goes_on_side_by_side_and_a_worker_that_dies_costs_its_piece_alone
 
     run_plan(small_plan(), tmp_path / "set", maker=partial(make_tiny, log=str(log)), most=2)
     done = run_plan(small_plan(), tmp_path / "set", ray=True, maker=make)
-    assert (done.made, done.finished) == (BATCHES - 2, True)
+    assert (done.pieces_made, done.finished) == (BATCHES - 2, True)
     assert died.exists()
     run_plan(small_plan(), tmp_path / "one", maker=make_tiny)
     assert tables(tmp_path / "set") == tables(tmp_path / "one")

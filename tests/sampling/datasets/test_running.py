@@ -39,7 +39,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many") / "set"
     done = run_plan(small_plan(), folder, maker=make_tiny)
     assert done.finished
-    assert done.made == BATCHES
+    assert done.pieces_made == BATCHES
     return folder
 
 
@@ -72,7 +72,7 @@ def test_a_stopped_run_is_picked_up(finished, tmp_path):
         DataSet.open(folder)
     assert run_plan(small_plan(), folder, maker=make).finished
     again = run_plan(small_plan(), folder, maker=make)
-    assert (again.made, again.finished) == (0, True)
+    assert (again.pieces_made, again.finished) == (0, True)
     assert sorted(map(int, log.read_text().split())) == list(range(BATCHES))  # each once
     assert tables(folder) == tables(finished)
 
@@ -109,7 +109,7 @@ def test_a_driver_that_is_killed_costs_the_piece_that_it_was_making(finished, tm
         driver.wait()
     assert len(list((folder / "pieces").iterdir())) == 3
     done = run_plan(small_plan(), folder, maker=partial(make_tiny, log=str(log)))
-    assert (done.made, done.finished) == (BATCHES - 3, True)
+    assert (done.pieces_made, done.finished) == (BATCHES - 3, True)
     assert sorted(map(int, log.read_text().split())) == [0, 1, 2, 3, 3, 4, 5]  # only the one that it was making comes twice
     assert tables(folder) == tables(finished)
 
@@ -184,7 +184,7 @@ def test_an_error_elsewhere_is_not_taken_for_one_of_the_folder(tmp_path):
     assert "cannot be written" not in str(told.value)
     assert f"(No such file or directory: {tmp_path / 'weights'}); what is finished is kept" in str(told.value)
     (tmp_path / "weights").touch()
-    assert run_plan(small_plan(), tmp_path / "set", maker=make).made == BATCHES - 2
+    assert run_plan(small_plan(), tmp_path / "set", maker=make).pieces_made == BATCHES - 2
 
 
 def test_one_run_at_a_time(tmp_path):
