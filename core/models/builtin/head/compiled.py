@@ -1,0 +1,55 @@
+"""Decorator `kernel` for compiled inner loops, and where numba keeps what it compiled."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+logger = logging.getLogger(__name__)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# nogil: images, not pixels, go to threads. No fastmath and no prange: the same bytes whatever the threads, and numba's own
+# thread pool aborts when two visitors enter it at once. error_model "numpy": a division by zero gives inf and does not branch.
+CONFIG: Any = numba.config
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+
+def _can_cache() -> bool:
+    """Whether numba finds a writable folder for the functions of this package."""
+    try:
+        numba.njit(cache=True)(_probe)
+    except RuntimeError:  # numba's answer when no cache locator accepts the file
+        return False
+    return True
+
+
+def _probe() -> int:
+    return 0
+
+
+def choose_cache() -> bool:
+    """Whether compiled kernels are cached on disk, after a fallback to the temporary folder where the usual ones are read-only."""
+    if _can_cache():
+        return True
+    fallback = Path(tempfile.gettempdir()) / "liminal-numba"
+    CONFIG.CACHE_DIR = str(fallback)
+    if _can_cache():
+        logger.warning(
+            "The renderer's compiled code is kept in %s, because numba's usual cache folders are not writable.", fallback
+        )
+        return True
+    CONFIG.CACHE_DIR = ""
+    logger.warning("No folder for numba's cache is writable, so the renderer compiles again at each start (some 20 seconds).")
+    return False
+
+
+_CACHED = choose_cache()
+
+
+def kernel(function: Function) -> Function:
+    """Compile the function with numba at its first call; it releases the interpreter lock and is cached on disk."""
+    compiled: Function = numba.njit(cache=_CACHED, **OPTIONS)(function)
+    return compiled
