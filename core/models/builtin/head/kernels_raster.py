@@ -55,10 +55,10 @@ def rasterise_quads(
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if area >= -MINIMUM_AREA:
             continue
-        x0 = max(0, int(math.floor(min(ax, bx, cx))))
-        x1 = min(width - 1, int(math.floor(max(ax, bx, cx))))
-        y0 = max(0, int(math.floor(min(ay, by, cy))))
-        y1 = min(height - 1, int(math.floor(max(ay, by, cy))))
+        x0 = max(0, math.floor(min(ax, bx, cx)))
+        x1 = min(width - 1, math.floor(max(ax, bx, cx)))
+        y0 = max(0, math.floor(min(ay, by, cy)))
+        y1 = min(height - 1, math.floor(max(ay, by, cy)))
         if x1 < x0 or y1 < y0:
             continue
         inverse = ONE / area
@@ -118,10 +118,10 @@ def rasterise_depth(points: Floats, quads: Integers, depth: Floats) -> None:
         by = points[b, 1]
         cx = points[c, 0]
         cy = points[c, 1]
-        x0 = max(0, int(math.ceil(min(ax, bx, cx) - HALF)))
-        x1 = min(width - 1, int(math.floor(max(ax, bx, cx) - HALF)))
-        y0 = max(0, int(math.ceil(min(ay, by, cy) - HALF)))
-        y1 = min(height - 1, int(math.floor(max(ay, by, cy) - HALF)))
+        x0 = max(0, math.ceil(min(ax, bx, cx) - HALF))
+        x1 = min(width - 1, math.floor(max(ax, bx, cx) - HALF))
+        y0 = max(0, math.ceil(min(ay, by, cy) - HALF))
+        y1 = min(height - 1, math.floor(max(ay, by, cy) - HALF))
         if x1 < x0 or y1 < y0:
             continue
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
@@ -183,7 +183,7 @@ def measure_occlusion(depth: Floats, far: f4, scale: f4) -> Floats:
                     total += min(depth[2 * y + j, 2 * x + i], far)
             z[y, x] = total * QUARTER
     for q in range(3):
-        radius = max(1, int(round((2.0, 5.0, 12.0)[q] * scale)))
+        radius = max(1, round((2.0, 5.0, 12.0)[q] * scale))
         strength = f4((9.0, 4.0, 1.6)[q])
         blur_box(z, blurred, radius)
         blur_box(blurred, smooth, radius)
@@ -208,7 +208,7 @@ def blur_skin_light(source: Floats, weight: Floats, sigma: Floats) -> Floats:
     weights = np.zeros((height, width), np.float32)
     gauss = np.zeros(reach, np.float32)
     for c in range(3):
-        r = min(reach - 1, int(math.ceil(sigma[c] * f4(2.5))))
+        r = min(reach - 1, math.ceil(sigma[c] * f4(2.5)))
         total = ZERO
         for i in range(r + 1):
             u = f4(i) / sigma[c]

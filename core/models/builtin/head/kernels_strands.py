@@ -307,9 +307,9 @@ def draw_strands(
                 sy = y0 + dy * u
                 z = screen[i, k, 2] + (screen[i, k + 1, 2] - screen[i, k, 2]) * u
                 across = sx if steep else sy
-                for t in range(int(math.floor(across - half_width)), int(math.floor(across + half_width)) + 1):
-                    xx = t if steep else int(math.floor(sx))
-                    yy = int(math.floor(sy)) if steep else t
+                for t in range(math.floor(across - half_width), math.floor(across + half_width) + 1):
+                    xx = t if steep else math.floor(sx)
+                    yy = math.floor(sy) if steep else t
                     if xx < 0 or yy < 0 or xx >= width or yy >= height or z >= depth[yy, xx] + bias:
                         continue
                     share = min(across + half_width, f4(t + 1)) - max(across - half_width, f4(t))
