@@ -104,11 +104,11 @@ def load_pairs(data: DataSet, faces: pd.DataFrame) -> pd.DataFrame:
     if faces.empty or not data.rows("pairs"):
         return data.query("select * from pairs limit 0").drop(columns="place") if data.rows("pairs") else pd.DataFrame()
     low, high = int(faces["piece"].min()), int(faces["piece"].max())
-    asked = faces[["sample_id"]].drop_duplicates()
+    wanted = faces[["sample_id"]].drop_duplicates()
     pairs = data.query(
-        "select pairs.* from pairs join asked using (sample_id) where piece between ? and ? order by place",
+        "select pairs.* from pairs join wanted using (sample_id) where piece between ? and ? order by place",
         [low, high],
-        asked=asked,
+        wanted=wanted,
     )
     return pairs.drop(columns="place")
 
@@ -230,9 +230,9 @@ def _build_most_probable_sql(columns: Sequence[str]) -> str:
     return f"case {cases} end"
 
 
-def count_known_stimuli(data: DataSet, narrowed: RowFilter, asked: Mapping[str, Iterable[str]]) -> dict[str, int]:
+def count_known_stimuli(data: DataSet, narrowed: RowFilter, stimuli_by_study: Mapping[str, Iterable[str]]) -> dict[str, int]:
     """Study -> how many of its stimuli are rows of the data set that meet the conditions; studies without any are left out."""
-    by_study = {study: set(stimuli) for study, stimuli in asked.items()}
+    by_study = {study: set(stimuli) for study, stimuli in stimuli_by_study.items()}
     known = set(_find_places(data, narrowed, list(set().union(*by_study.values())))["stimulus"])
     return {study: len(stimuli & known) for study, stimuli in by_study.items() if stimuli & known}
 
@@ -300,8 +300,8 @@ def _find_places(data: DataSet, narrowed: RowFilter, stimuli: Sequence[str]) -> 
         rows = data.read_rows("samples_emotion", data.find_rows(stimuli), columns=columns, where=condition, values=values)
         rows = rows[rows["stimulus"].isin(list(stimuli))]  # the number of another one's id may be the same
     else:
-        asked = pd.DataFrame({"stimulus": list(dict.fromkeys(stimuli))}, dtype="str")
+        wanted = pd.DataFrame({"stimulus": list(dict.fromkeys(stimuli))}, dtype="str")
         rows = data.query(
-            f"select place, stimulus from pairs join asked on pair_id = stimulus where {condition}", values, asked=asked
+            f"select place, stimulus from pairs join wanted on pair_id = stimulus where {condition}", values, wanted=wanted
         )
     return rows.sort_values("place").drop_duplicates("stimulus", ignore_index=True)

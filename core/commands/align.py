@@ -16,9 +16,9 @@ from core.alignment.observer import fit_person
 from core.alignment.personal import fit_crowd_prior, select_person_answers
 from core.alignment.stimulus_choice import choose_next_question, find_images_between
 from core.alignment.store import list_cards
-from core.analysis.estimate import Estimate
+from core.analysis.estimate import Basis, Estimate
 from core.analysis.study_data import load_study_data
-from core.commands.terminal import TerminalProgress
+from core.commands.terminal import TerminalProgress, count_noun
 from core.errors import LiminalError
 from core.figures.exhibit import describe_estimate
 from core.figures.theme import format_interval
@@ -118,9 +118,10 @@ def _group(arguments: argparse.Namespace) -> int:
     with TerminalProgress() as terminal:
         train.train_group(alignment, Progress(terminal))
     for name in alignment.configuration.classifiers:
-        first, last = (alignment.curve(name).epochs[index] for index in (0, -1))
+        curve = alignment.curve(name).epochs
+        first, last = curve[0], curve[-1]
         print(
-            f"{name}: {len(alignment.curve(name).epochs) - 1} epochs; held-out answers foretold {first.validation_accuracy:.1%} -> "
+            f"{name}: {count_noun(len(curve) - 1, 'epoch')}; held-out answers foretold {first.validation_accuracy:.1%} -> "
             f"{last.validation_accuracy:.1%}, loss {first.validation_loss:.3f} -> {last.validation_loss:.3f} nats"
         )
     print(f"Kept as alignment {alignment.alignment_id}. {alignment.note}")
@@ -140,7 +141,8 @@ def _individual(arguments: argparse.Namespace) -> int:
                 train.train_individual(alignment, name, arguments.rater, progress=progress)
     for name in alignment.configuration.classifiers:
         if arguments.rater is None:
-            print(f"{name}: {len(alignment.people(name))} people have a model of their own.")
+            people = len(alignment.people(name))
+            print(f"{name}: {people:,} {'person has' if people == 1 else 'people have'} a model of their own.")
         else:
             first, last = (alignment.curve(name, arguments.rater).epochs[index] for index in (0, -1))
             print(f"{name}: loss on held-out answers {first.validation_loss:.3f} -> {last.validation_loss:.3f} nats.")
@@ -188,8 +190,8 @@ def _list(arguments: argparse.Namespace) -> int:
     for folder, card in cards:
         basis, names = card.get("basis", {}), ", ".join(card["configuration"]["classifiers"])
         print(
-            f"{folder.name}  {card.get('study')}: {names}; {basis.get('answers', 0):,} answers of {basis.get('raters', 0):,} "
-            f"people ({basis.get('source', '')}), {card.get('made', '')}"
+            f"{folder.name}  {card.get('study')}: {names}; {count_noun(basis.get('answers', 0), 'answer')} of "
+            f"{count_noun(basis.get('raters', 0), 'person', 'people')} ({basis.get('source', '')}), {card.get('made', '')}"
         )
     if not cards:
         print("Nothing has learned from people yet; 'python -m core align group --help' says how.")
@@ -198,7 +200,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def format_report(report: AlignmentReport) -> Iterator[str]:
     """The lines of paper B's Fig. 5 for one classifier."""
-    yield f"{report.classifier}: {report.basis.answers:,} held-out answers of {report.basis.raters} raters ({report.basis.source})"
+    yield f"{report.classifier}: {_describe_basis(report.basis)}"
     yield f"  {'accuracy':<26}" + "".join(f"{level:<26}" for level in LEVELS)
     for title, row in (
         ("on reference faces", report.reference),
@@ -222,7 +224,7 @@ def format_report(report: AlignmentReport) -> Iterator[str]:
 
 def format_identity_report(report: IdentityReport) -> Iterator[str]:
     """The lines of the report on the decision models of an identity study."""
-    yield f"Same person? {report.basis.answers:,} held-out answers of {report.basis.raters} raters ({report.basis.source})"
+    yield f"Same person? {_describe_basis(report.basis)}"
     base, group, individual = (_format_share(level) for level in (report.base, report.group, report.individual))
     yield f"  accuracy    threshold {base}  group {group}  individual {individual}"
     group, individual = describe_estimate(report.group_loss), describe_estimate(report.individual_loss)
@@ -235,6 +237,10 @@ def format_identity_report(report: IdentityReport) -> Iterator[str]:
         yield f"  {row.name:<22} {row.group:7.2f} ({row.low:.2f} to {row.high:.2f}), people differ by {row.spread:.2f}"
     if report.note:
         yield f"  {report.note}"
+
+
+def _describe_basis(basis: Basis) -> str:
+    return f"{count_noun(basis.answers, 'held-out answer')} of {count_noun(basis.raters, 'rater')} ({basis.source})"
 
 
 def _format_share(share: Estimate) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.alignment import pretrained, store
 from core.analysis import emotion_pairs
+from core.commands.terminal import count_noun
 from core.models import registry
 from core.progress import Progress, Stage
 from core.sampling.building import population as building_population
@@ -116,9 +117,9 @@ def _make_alignment(args: argparse.Namespace, progress: Progress) -> None:
 
 
 def _make_boundary_table(args: argparse.Namespace, progress: Progress) -> None:
-    made = emotion_pairs.build_pair_table(args.generators[0], count=args.count, seed=args.seed, folder=args.out, progress=progress)
-    for row in made["pairs"]:
-        shares = ", ".join(f"{name} {said['count']} of {said['n']}" for name, said in row["guided"].items())
+    table = emotion_pairs.build_pair_table(args.generators[0], count=args.count, seed=args.seed, folder=args.out, progress=progress)
+    for row in table["pairs"]:
+        shares = ", ".join(f"{name} {count['count']} of {count['n']}" for name, count in row["guided"].items())
         print(f"{row['strategy']}, {row['emotion1']} and {row['emotion2']}: {shares}.")
 
 
@@ -131,14 +132,15 @@ def _make_demonstration(args: argparse.Namespace, progress: Progress) -> None:
         size=DemonstrationSize(batches=args.batches, faces=args.faces),
         progress=progress,
     )
-    for kind, made in card["studies"].items():
-        print(f"{kind}: {made['answers']:,} simulated answers of {made['raters']} observers about {made['stimuli']} stimuli.")
+    for kind, study in card["studies"].items():
+        answers, raters = count_noun(study["answers"], "simulated answer"), count_noun(study["raters"], "observer")
+        print(f"{kind}: {answers} of {raters} about {count_noun(study['stimuli'], 'stimulus', 'stimuli')}.")
 
 
 def _make_directions(args: argparse.Namespace, progress: Progress) -> None:
     from core.sampling.building.attributes import build_directions  # PyTorch
 
-    made = build_directions(
+    results = build_directions(
         count=args.count,
         held_out=args.held_out,
         seed=args.seed,
@@ -146,18 +148,18 @@ def _make_directions(args: argparse.Namespace, progress: Progress) -> None:
         folder=args.out,
         progress=progress,
     )
-    for direction in made:
+    for direction in results:
         for generator, effect in direction.effects.items():
             print(
                 f"{direction.name}, {generator}: {effect.change:+.2f} standard deviations a step, 95 % interval {effect.low:.2f} "
-                f"to {effect.high:.2f}; {effect.right:.0%} of {effect.faces} faces changed as meant."
+                f"to {effect.high:.2f}; {effect.right:.0%} of {count_noun(effect.faces, 'face')} changed as meant."
             )
 
 
 def _make_gallery(args: argparse.Namespace, progress: Progress) -> None:
     from core.sampling.building.gallery import build_gallery  # PyTorch: help need not wait for it
 
-    made = build_gallery(
+    gallery = build_gallery(
         count=args.count,
         candidates=args.candidates,
         seed=args.seed,
@@ -166,32 +168,32 @@ def _make_gallery(args: argparse.Namespace, progress: Progress) -> None:
         folder=args.out,
         progress=progress,
     )
-    passed = made.configuration["passed_measures_and_looking"]
-    print(f"Chose {len(made.bases)} of {passed} good faces among {args.candidates} candidates.")
+    passed = gallery.configuration["passed_measures_and_looking"]
+    print(f"Chose {len(gallery.bases)} of {count_noun(passed, 'good face')} among {count_noun(args.candidates, 'candidate')}.")
 
 
 def _make_reference(args: argparse.Namespace, progress: Progress) -> None:
     for generator in args.generators:
-        made = building_population.build_reference_set(
+        reference_set = building_population.build_reference_set(
             generator, count=args.count, seed=args.seed, folder=args.out, progress=progress
         )
-        fitted = ", ".join(f"{name} {value:.2f}" for name, value in made.temperatures.items())
-        print(f"{len(made)} plain faces of {generator}; temperatures: {fitted}.")
+        fitted = ", ".join(f"{name} {value:.2f}" for name, value in reference_set.temperatures.items())
+        print(f"{count_noun(len(reference_set), 'plain face')} of {generator}; temperatures: {fitted}.")
 
 
 def _make_population(args: argparse.Namespace, progress: Progress) -> None:
     for generator in args.generators:
-        made = building_population.build_population(
+        population = building_population.build_population(
             generator, count=args.count, wall=args.wall, seed=args.seed, folder=args.out, progress=progress
         )
-        missed = ", ".join(f"{name} found no face in {made.count_without_face(name)}" for name in made.descriptors)
-        print(f"{len(made)} strangers of {generator}, {len(made.wall)} with a picture; {missed}.")
+        missed = ", ".join(f"{name} found no face in {population.count_without_face(name)}" for name in population.descriptors)
+        print(f"{count_noun(len(population), 'stranger')} of {generator}, {len(population.wall)} with a picture; {missed}.")
 
 
 def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
     for generator in args.generators:
         for recogniser in args.recognisers:
-            made = building_population.build_thresholds(
+            thresholds = building_population.build_thresholds(
                 generator,
                 recogniser,
                 folder=args.out,
@@ -201,16 +203,19 @@ def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
                 progress=progress,
             )
             cuts = ", ".join(
-                f"{100 * cut.rate:g} % at {cut.distance:.3f} [{cut.low:.3f}, {cut.high:.3f}]" for cut in made.calibrated
+                f"{100 * cut.rate:g} % at {cut.distance:.3f} [{cut.low:.3f}, {cut.high:.3f}]" for cut in thresholds.calibrated
             )
-            print(f"{generator}, {recogniser}: default {made.default:g} accepts {made.default_acceptance.share:.2%}; {cuts}.")
+            share = thresholds.default_acceptance.share
+            print(f"{generator}, {recogniser}: default {thresholds.default:g} accepts {share:.2%}; {cuts}.")
 
 
 def _make_interpolation(args: argparse.Namespace, progress: Progress) -> None:
     from core.sampling.interpolation import build_strip  # PyTorch
 
-    made = build_strip(args.start, args.end, generator=args.generator, frames=args.frames, folder=args.out, progress=progress)
-    for judgement in made.judgements:
+    interpolation = build_strip(
+        args.start, args.end, generator=args.generator, frames=args.frames, folder=args.out, progress=progress
+    )
+    for judgement in interpolation.judgements:
         first = judgement.first_refused
         where = "never refused" if first is None else f"first refused at picture {first + 1}"
-        print(f"{len(made.frames)} pictures; {judgement.title}: {where}.")
+        print(f"{count_noun(len(interpolation.frames), 'picture')}; {judgement.title}: {where}.")

@@ -67,8 +67,8 @@ def add_identity_arguments(identity: argparse.ArgumentParser) -> None:
     identity.add_argument("--semantic", action="store_true", help="also steps along named directions, such as a smile")
     add_ray_arguments(identity)
     for name, kind in IDENTITY_LIST_OPTIONS.items():
-        shown = " ".join(str(value) for value in getattr(paper, name))
-        identity.add_argument(_name_flag(name), type=kind, nargs="*", metavar="VALUE", help=f"default {shown}")
+        default = " ".join(str(value) for value in getattr(paper, name))
+        identity.add_argument(_name_flag(name), type=kind, nargs="*", metavar="VALUE", help=f"default {default}")
     for name, meaning in IDENTITY_INTEGER_OPTIONS.items():
         identity.add_argument(_name_flag(name), type=int, metavar="N", help=f"{meaning}{_format_default(paper, name)}")
     for name, meaning in IDENTITY_NUMBER_OPTIONS.items():
@@ -81,10 +81,10 @@ def run_identity(arguments: argparse.Namespace) -> int:
         configuration = configure_identity(arguments)
     check_workers(arguments)
     check_folder_is_free(arguments.out)
-    with TerminalProgress() as shown:
-        made = _generate_identity(configuration, arguments, Progress(shown))
-    made.save(arguments.out)
-    _print_identity_summary(made, arguments.out)
+    with TerminalProgress() as terminal:
+        sample_set = _generate_identity(configuration, arguments, Progress(terminal))
+    sample_set.save(arguments.out)
+    _print_identity_summary(sample_set, arguments.out)
     return 0
 
 
@@ -109,8 +109,8 @@ def configure_identity(arguments: argparse.Namespace) -> IdentityConfiguration:
         *IDENTITY_INTEGER_OPTIONS,
         *IDENTITY_NUMBER_OPTIONS,
     ]
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    configuration = IdentityConfiguration(**given)
+    values = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    configuration = IdentityConfiguration(**values)
     registry.find_entry(configuration.generator, "generator")
     registry.find_entry(configuration.perceptual, "distance")
     for name in (configuration.recogniser, *configuration.judges):
@@ -120,11 +120,15 @@ def configure_identity(arguments: argparse.Namespace) -> IdentityConfiguration:
     return configuration
 
 
-def _print_identity_summary(made: SampleSet, folder: Path) -> None:
-    manifest = made.manifest
+def _print_identity_summary(sample_set: SampleSet, folder: Path) -> None:
+    manifest = sample_set.manifest
     pairs, bases, images = (
         count_noun(number, noun)
-        for number, noun in ((len(made.pairs), "pair"), (len(made.base_ids()), "base"), (len(made.images), "image"))
+        for number, noun in (
+            (len(sample_set.pairs), "pair"),
+            (len(sample_set.base_ids()), "base"),
+            (len(sample_set.images), "image"),
+        )
     )
     print(f"{pairs} of {bases}, {images} in {folder}")
     for name, number in manifest["counts"].items():
@@ -204,10 +208,10 @@ def run_emotion(arguments: argparse.Namespace) -> int:
     if tuple(arguments.pair) != (configuration.emotion1, configuration.emotion2):
         named = f"{configuration.emotion1}, {configuration.emotion2}"
         print(f"Note: the order of a pair does not matter; this one is stored as '{named}'.", file=sys.stderr)
-    with TerminalProgress() as shown:
-        made = _generate_emotion(configuration, arguments, Progress(shown))
-    made.save(arguments.out)
-    _print_emotion_summary(made, arguments.out)
+    with TerminalProgress() as terminal:
+        sample_set = _generate_emotion(configuration, arguments, Progress(terminal))
+    sample_set.save(arguments.out)
+    _print_emotion_summary(sample_set, arguments.out)
     return 0
 
 
@@ -221,10 +225,10 @@ def _generate_emotion(configuration: EmotionConfiguration, arguments: argparse.N
 
 def configure_emotion(arguments: argparse.Namespace) -> EmotionConfiguration:
     """Options that were given replace the defaults. Raises LiminalError for values that make no sense. Imports no torch."""
-    given = {name: getattr(arguments, name) for name in EMOTION_OPTIONS if getattr(arguments, name) is not None}
-    given["judges"] = arguments.judges or [name for name in EmotionConfiguration.judges if name != arguments.steerer]
-    configuration = EmotionConfiguration(*arguments.pair, **given)
-    twice = [name for name in PAPER_GUIDANCE_FIELDS if name in given]
+    values = {name: getattr(arguments, name) for name in EMOTION_OPTIONS if getattr(arguments, name) is not None}
+    values["judges"] = arguments.judges or [name for name in EmotionConfiguration.judges if name != arguments.steerer]
+    configuration = EmotionConfiguration(*arguments.pair, **values)
+    twice = [name for name in PAPER_GUIDANCE_FIELDS if name in values]
     if arguments.guidance == "paper" and twice:
         raise LiminalError(f"The paper's guidance decides '{twice[0]}' itself; leave out either that option or '--guidance paper'.")
     registry.find_entry(configuration.generator, "generator")
@@ -234,17 +238,18 @@ def configure_emotion(arguments: argparse.Namespace) -> EmotionConfiguration:
     return configuration.with_guidance(arguments.guidance)
 
 
-def _print_emotion_summary(made: SampleSet, folder: Path) -> None:
-    said = compute_emotion_statistics(made)
-    configuration = made.emotion
+def _print_emotion_summary(sample_set: SampleSet, folder: Path) -> None:
+    statistics = compute_emotion_statistics(sample_set)
+    configuration = sample_set.emotion
     way = f"{'guided' if configuration.guided else 'unguided'}, {configuration.strategy}"
     print(
-        f"{count_noun(said.n, 'image')} between {said.emotion1} and {said.emotion2} ({way}) of {describe_bases(made)} in {folder}"
+        f"{count_noun(statistics.n, 'image')} between {statistics.emotion1} and {statistics.emotion2} ({way}) of "
+        f"{describe_bases(sample_set)} in {folder}"
     )
-    for each in said.classifiers:
-        print_passing(each, configuration)
-    print_faces(said.faces)
-    print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in made.manifest["seconds"].items()))
+    for classifier in statistics.classifiers:
+        print_passing(classifier, configuration)
+    print_faces(statistics.faces)
+    print("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in sample_set.manifest["seconds"].items()))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.commands.terminal import TerminalProgress
+from core.commands.terminal import TerminalProgress, count_noun
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models import registry
@@ -80,8 +80,8 @@ def run_impostor(arguments: argparse.Namespace) -> int:
     population = load_population(arguments.generator, judged_by=arguments.recogniser)
     from core.sampling.impostor import find_impostors  # PyTorch, only once the arguments are known to be good
 
-    with TerminalProgress() as shown:
-        progress = Progress(shown)
+    with TerminalProgress() as terminal:
+        progress = Progress(terminal)
         progress.stage("Loading the networks", 0.0)
         generator, judges = _load_models(arguments)
         guard = judges[arguments.recogniser]
@@ -112,8 +112,8 @@ def run_impostor(arguments: argparse.Namespace) -> int:
     settings = {"threshold": threshold, "searches": len(impostors), "iterations": arguments.iterations}
     _write_result(arguments, settings, pictures, latents, rows, [generator, *judges.values()])
     accepted = sum(impostor.accepted for impostor in impostors)
-    searches = "search" if len(impostors) == 1 else "searches"
-    print(f"{accepted} of {len(impostors)} {searches} got in at {threshold:g} ({guard.card.title}); pictures in {arguments.out}")
+    searches = count_noun(len(impostors), "search", "searches")
+    print(f"{accepted} of {searches} got in at {threshold:g} ({guard.card.title}); pictures in {arguments.out}")
     for row in rows:
         print(f"  {row['image']}: {_describe_verdicts(row, judges)}; looks different by {row['lpips']:.2f} (LPIPS)")
     return 0
@@ -124,8 +124,8 @@ def run_lockout(arguments: argparse.Namespace) -> int:
     _check_owner_arguments(arguments)
     from core.sampling.lockout import find_lockout  # PyTorch, only once the arguments are known to be good
 
-    with TerminalProgress() as shown:
-        progress = Progress(shown)
+    with TerminalProgress() as terminal:
+        progress = Progress(terminal)
         progress.stage("Loading the networks", 0.0)
         generator, judges = _load_models(arguments)
         guard = judges[arguments.recogniser]
@@ -145,11 +145,11 @@ def run_lockout(arguments: argparse.Namespace) -> int:
         for step in lockout.search.swept
     ]
     _write_result(arguments, settings, pictures, latents, rows, [generator, *judges.values()])
-    changes = len({step.label for step in lockout.search.swept})
+    changes = count_noun(len({step.label for step in lockout.search.swept}), "change")
     if smallest is None:
-        print(f"None of {changes} changes of looks up to {lockout.search.largest:g} locks the owner out at {threshold:g}.")
+        print(f"None of {changes} of looks up to {lockout.search.largest:g} locks the owner out at {threshold:g}.")
     else:
-        print(f"The least of {changes} changes that locks out at {threshold:g}: {smallest.step.words}, by {smallest.step.step:.3f}")
+        print(f"The least of {changes} that locks out at {threshold:g}: {smallest.step.words}, by {smallest.step.step:.3f}")
         print(f"  lockout.png: {_describe_verdicts(settings['smallest'], judges)}")
     print(f"Pictures in {arguments.out}")
     return 0

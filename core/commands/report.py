@@ -27,7 +27,7 @@ from core.analysis.identity_tables import (
     load_published_thresholds,
 )
 from core.analysis.study_data import DEFAULT_RULES, StudyData, build_set_data, build_study_data
-from core.commands.terminal import TerminalProgress
+from core.commands.terminal import TerminalProgress, count_noun
 from core.errors import LiminalError
 from core.figures.report import build_chapters, build_report, collect_numbers
 from core.figures.theme import format_interval, format_number, format_percent
@@ -54,7 +54,8 @@ def print_identity_report(sample_set: SampleSet, folder: Path) -> None:
     sections = _list_all_tables(sample_set)
     configuration = sample_set.identity
     print(
-        f"{folder}: {len(sample_set.pairs)} pairs of {len(sample_set.base_ids())} bases, generator {configuration.generator}, "
+        f"{folder}: {count_noun(len(sample_set.pairs), 'pair')} of {describe_bases(sample_set)}, "
+        f"generator {configuration.generator}, "
         f"search by {configuration.strategy} against {configuration.recogniser}, seed {configuration.seed}"
     )
     _print_search_success(sample_set)
@@ -100,7 +101,7 @@ def _print_search_success(sample_set: SampleSet) -> None:
         runs = [result for result in results if result["target"] == target]
         if runs:
             reached = Proportion.of(sum(result["reached"] for result in runs), len(runs))
-            print(f"  search under {target:g}: {reached.count} of {reached.n} runs, {format_proportion(reached)}")
+            print(f"  search under {target:g}: {reached.count} of {count_noun(reached.n, 'run')}, {format_proportion(reached)}")
 
 
 def _print_acceptance_table(table: AcceptanceTable) -> None:
@@ -143,7 +144,7 @@ def print_emotion_report(sample_set: SampleSet, folder: Path) -> None:
     reference, problem = _load_reference(configuration)
     way = f"guided by {registry.title(configuration.steerer)}" if configuration.guided else "unguided"
     print(
-        f"{folder}: {statistics.n} samples between {statistics.emotion1} and {statistics.emotion2} of "
+        f"{folder}: {count_noun(statistics.n, 'sample')} between {statistics.emotion1} and {statistics.emotion2} of "
         f"{describe_bases(sample_set)}, {way}, {configuration.strategy}, freedom {configuration.freedom:g}, "
         f"generator {configuration.generator}, seed {configuration.seed}"
     )
@@ -197,8 +198,7 @@ def compute_emotion_statistics(sample_set: SampleSet) -> BoundaryStatistics:
 
 def describe_bases(sample_set: SampleSet) -> str:
     """How many bases a set has, in words."""
-    count = len(sample_set.base_ids())
-    return f"{count} base{'s' if count > 1 else ''}"
+    return count_noun(len(sample_set.base_ids()), "base")
 
 
 def print_passing(statistics: ClassifierStatistics, configuration: EmotionConfiguration) -> None:
@@ -322,7 +322,7 @@ def print_study_report(study_data: StudyData, *, looks: bool) -> None:
     raters = len(study_data.exclusions.raters)
     mark = "SIMULATED ANSWERS: nobody was asked. " if study_data.source == "simulated" else ""
     print(
-        f"{mark}'{study_data.study.name}': {len(study_data.ratings):,} answers of {raters:,} raters, "
+        f"{mark}'{study_data.study.name}': {count_noun(len(study_data.ratings), 'answer')} of {count_noun(raters, 'rater')}, "
         f"{len(study_data.excluded):,} out"
     )
     with TerminalProgress() as reporter:

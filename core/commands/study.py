@@ -142,10 +142,9 @@ def run_simulate(arguments: argparse.Namespace) -> int:
         Progress(terminal).stage("Done", 1.0)
     for note in prepared.notes:
         print(f"Note: {note}", file=sys.stderr)
-    print(
-        f"{len(simulated.ratings):,} simulated answers of {len(simulated.raters)} observers about {len(simulated.stimuli)} stimuli "
-        f"in the study '{simulated.study.name}'."
-    )
+    answers, observers = count_noun(len(simulated.ratings), "simulated answer"), count_noun(len(simulated.raters), "observer")
+    about = count_noun(len(simulated.stimuli), "stimulus", "stimuli")
+    print(f"{answers} of {observers} about {about} in the study '{simulated.study.name}'.")
     return 0
 
 
@@ -231,11 +230,11 @@ def _print_conversion(imported: ImportedTable, converted: ConvertedAnswers) -> N
     for problem in converted.problems:
         print(f"line {problem.line}: {problem.reason}")
     if converted.problems.more:
-        print(f"... and {converted.problems.more:,} more rows that cannot be taken")
+        print(f"... and {count_noun(converted.problems.more, 'more row')} that cannot be taken")
     good = len(converted.stimuli) if converted.published else len(converted.ratings)
     print(
-        f"{converted.rows:,} rows: {good:,} {'pairs' if converted.published else 'answers'} can be taken, "
-        f"{converted.problems.total:,} rows cannot."
+        f"{count_noun(converted.rows, 'row')}: {count_noun(good, 'pair' if converted.published else 'answer')} can be taken, "
+        f"{count_noun(converted.problems.total, 'row')} cannot."
     )
 
 
@@ -341,7 +340,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     """Print a line for each study."""
     store = Store()
     counts = store.counts()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for study in store.studies():
         people, answers = counts.get(study.name, (0, 0))
         rows.append({
@@ -363,8 +362,8 @@ def run_list(arguments: argparse.Namespace) -> int:
     for row in rows:
         marks = [word for word in ("published", "closed") if row[word]] + [str(row["source"])] * (row["source"] != "human")
         print(
-            f"{row['name']}  ({row['kind']}{', ' if marks else ''}{', '.join(marks)}): {row['answers']:,} answers of "
-            f"{row['raters']:,} raters to {row['stimuli']:,} stimuli"
+            f"{row['name']}  ({row['kind']}{', ' if marks else ''}{', '.join(marks)}): {count_noun(row['answers'], 'answer')} of "
+            f"{count_noun(row['raters'], 'rater')} to {count_noun(row['stimuli'], 'stimulus', 'stimuli')}"
         )
     return 0
 

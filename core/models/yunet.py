@@ -75,10 +75,10 @@ class YuNet:
             resized = np.asarray(
                 cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA), np.uint8
             )
-        found = self._detector(size).detect(resized)[1]
-        if found is None:
+        detected = self._detector(size).detect(resized)[1]
+        if detected is None:
             return np.empty((0, 4 + 2 * LANDMARKS))
-        faces = np.asarray(found[:, :14], dtype=np.float64).reshape(-1, 7, 2)
+        faces = np.asarray(detected[:, :14], dtype=np.float64).reshape(-1, 7, 2)
         across, down = width / size[0], height / size[1]
         # Positions refer to pixel centres (OpenCV resizes about half pixels); a width or height only scales.
         shift = np.array([[across - 1, down - 1], [0, 0]] + [[across - 1, down - 1]] * LANDMARKS) / 2

@@ -130,8 +130,8 @@ class VisitorAnswers:
     def score(self) -> tuple[int, int]:
         """How many answers the visitor's model guessed right, and how many the group's."""
         emotions = self.answered_emotions
-        own, group = (guesses.argmax(axis=1) == emotions for guesses in (self.own_predictions, self.group_predictions))
-        return int(own.sum()), int(group.sum())
+        visitor, group = (guesses.argmax(axis=1) == emotions for guesses in (self.own_predictions, self.group_predictions))
+        return int(visitor.sum()), int(group.sum())
 
 
 def current_visitor(alignment: Alignment, network: str) -> VisitorAnswers:
