@@ -156,10 +156,10 @@ def _time_epochs(alignment: Alignment, name: str, sizes: AlignmentSizes, *, toge
     reference = TrainingRows(plain + len(inputs_read.images), alignment.labels.labels[plain], np.ones(len(plain)))
     inputs, network = torch.cat([inputs_read.images, inputs_read.reference]), alignment.sources.learner(name)
     schedule = Schedule(epochs=1, batch=c.batch, rate=c.rate, seed=c.seed, part=c.part)
-    rows, looked_at = rows_of(learned), rows_of(judged)
+    training_rows, validation_rows = rows_of(learned), rows_of(judged)
 
     def learn() -> None:
-        fine_tune(network, inputs, rows, reference, c.reference_share, looked_at, schedule, stage="group")
+        fine_tune(network, inputs, training_rows, reference, c.reference_share, validation_rows, schedule, stage="group")
 
     return _time(learn) / sizes.measured_share * c.epochs
 

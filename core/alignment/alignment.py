@@ -138,23 +138,23 @@ class Alignment:
 
 
 def begin_alignment(
-    material: StudyData, library: Library, configuration: AlignmentConfiguration | None = None, *, folder: Path | None = None
+    study_data: StudyData, library: Library, configuration: AlignmentConfiguration | None = None, *, folder: Path | None = None
 ) -> Alignment:
     """The alignment of an emotion study, with the models that were trained before. Trains nothing.
 
     Raises LiminalError for an identity study, where pictures are missing, and where there are too few answers to learn from.
     """
     configuration = configuration or AlignmentConfiguration()
-    answers = emotion_answers(material)
+    answers = emotion_answers(study_data)
     split = split_answers(answers, configuration)
-    if not material.generator:
-        raise LiminalError(f"No sample set of the study '{material.study.name}' is in the library; bring it in with the study.")
-    labels = load_reference_labels(material.generator, configuration.reference_faces)
+    if not study_data.generator:
+        raise LiminalError(f"No sample set of the study '{study_data.study.name}' is in the library; bring it in with the study.")
+    labels = load_reference_labels(study_data.generator, configuration.reference_faces)
     parent = folder or alignments_folder()
 
     def inputs(classifier: str, progress: Progress) -> Inputs:
         study_progress, reference_progress = progress.stretch(0.0, 0.2), progress.stretch(0.2, 1.0)
-        study_inputs = load_study_inputs(material, library, answers.images, classifier, parent / "inputs", study_progress)
+        study_inputs = load_study_inputs(study_data, library, answers.images, classifier, parent / "inputs", study_progress)
         reference_inputs = load_reference_inputs(
             labels, (classifier,), parent / "inputs", reference_progress, alongside=CLASSIFIERS
         )
@@ -165,7 +165,7 @@ def begin_alignment(
 
         return load_learner(name)
 
-    return open_alignment(material.study.name, configuration, answers, split, labels, Sources(inputs, learner), parent)
+    return open_alignment(study_data.study.name, configuration, answers, split, labels, Sources(inputs, learner), parent)
 
 
 def open_alignment(
@@ -188,15 +188,15 @@ def open_alignment(
     return Alignment(study, configuration, answers, split, labels, store, sources)
 
 
-def load_alignments(material: StudyData, library: Library, *, folder: Path | None = None) -> list[Alignment]:
+def load_alignments(study_data: StudyData, library: Library, *, folder: Path | None = None) -> list[Alignment]:
     """The alignments of a study that fit its present answers and have a trained model, the newest first."""
     alignments = []
     for card_folder, card in list_cards(folder):
-        if card.get("study") != material.study.name:
+        if card.get("study") != study_data.study.name:
             continue
         try:
             configuration = AlignmentConfiguration.from_dict(card["configuration"])
-            candidate = begin_alignment(material, library, configuration, folder=folder)
+            candidate = begin_alignment(study_data, library, configuration, folder=folder)
         except (LiminalError, KeyError, TypeError):
             continue
         if candidate.store.folder == card_folder and any(candidate.ready(name) for name in configuration.classifiers):

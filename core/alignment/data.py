@@ -141,16 +141,16 @@ def encode_answers(table: pd.DataFrame, emotion: IndexArray) -> AnswerSet:
     )
 
 
-def emotion_answers(material: StudyData) -> AnswerSet:
+def emotion_answers(study_data: StudyData) -> AnswerSet:
     """The answers of an emotion study to images whose pictures are at hand. Raises LiminalError for an identity study."""
-    if material.kind != "emotion":
+    if study_data.kind != "emotion":
         raise LiminalError("This study asks about identity, so that no emotion can be learned from it; choose an emotion study.")
-    images = {stimulus.stimulus for stimulus in material.stimuli if stimulus.stimulus in material.where}
+    images = {stimulus.stimulus for stimulus in study_data.stimuli if stimulus.stimulus in study_data.where}
     if not images:
         raise LiminalError(
-            f"The pictures of the study '{material.study.name}' are not in the library; bring its sample sets in with the study."
+            f"The pictures of the study '{study_data.study.name}' are not in the library; bring its sample sets in with the study."
         )
-    return collect_answers(material.ratings, images=images, excluded=material.excluded)
+    return collect_answers(study_data.ratings, images=images, excluded=study_data.excluded)
 
 
 def count_votes(image: IndexArray, emotion: IndexArray, images: int) -> Array:
@@ -331,7 +331,7 @@ def load_reference_labels(generator: str, faces: int, reference: ReferenceSet | 
 
 
 def load_study_inputs(
-    material: StudyData, library: Library, images: Sequence[str], classifier: str, folder: Path, progress: Progress | None = None
+    study_data: StudyData, library: Library, images: Sequence[str], classifier: str, folder: Path, progress: Progress | None = None
 ) -> Tensor:
     """A classifier's inputs of a study's pictures, in the order of ``images``; cached in ``folder``."""
     progress = progress or Progress()
@@ -342,7 +342,7 @@ def load_study_inputs(
         parts = []
         for start in range(0, len(images), IMAGES_PER_BATCH):
             progress.stage(f"{classifier} looks at face {start + 1:,} of {len(images):,}", start / len(images))
-            pictures = [load_picture(library, material.where[name], name) for name in images[start : start + IMAGES_PER_BATCH]]
+            pictures = [load_picture(library, study_data.where[name], name) for name in images[start : start + IMAGES_PER_BATCH]]
             for group in _group_by_size(pictures):
                 parts.append(prepare_inputs(classifier, to_images(np.stack(group))))
         return torch.cat(parts)

@@ -87,24 +87,24 @@ class IdentityReport(Result):
 
 
 def align_identity(
-    material: StudyData, configuration: AlignmentConfiguration | None = None, *, looks: pd.DataFrame | None = None, seed: int = 0
+    study_data: StudyData, configuration: AlignmentConfiguration | None = None, *, looks: pd.DataFrame | None = None, seed: int = 0
 ) -> tuple[DecisionModel, IdentityReport]:
     """Fit to an identity study and judge on held-out pairs. Takes a second or two.
 
     looks: differences of looks, a row a pair_id, columns of numbers. Raises LiminalError for an emotion study, without distances,
     with too few answers and where all answers are the same.
     """
-    if material.kind != "identity":
+    if study_data.kind != "identity":
         raise LiminalError("This study asks about emotions, so that no identity can be learned from it; choose an identity study.")
-    pairs = material.pairs
+    pairs = study_data.pairs
     if looks is not None:
         pairs = pairs.merge(looks, left_on="pair_id", right_index=True, how="left")
-    names = [f"distance_{name}" for name in material.recognisers] + ["lpips", *([] if looks is None else map(str, looks.columns))]
+    names = [f"distance_{name}" for name in study_data.recognisers] + ["lpips", *([] if looks is None else map(str, looks.columns))]
     names = [name for name in names if pairs[name].notna().any()]
     if not names:
         raise LiminalError("No recogniser has judged the pairs of this study, so that there is nothing to decide by.")
     configuration = configuration or AlignmentConfiguration()
-    answers = identity_answers(material)
+    answers = identity_answers(study_data)
     pairs = pairs.set_index("pair_id").loc[list(answers.images)]
     split = split_answers(answers, configuration)
     learned, judged = split.group()
@@ -115,8 +115,8 @@ def align_identity(
     mixed_up = DataSplit(split.images, shuffle_answers(answers, sample_seed(configuration.seed, "null control")), configuration)
     null = _fit_decision_model(x, mixed_up, coded, middle, scale)
     people = _judge_people(x, split, model).merge(_judge_people(x, mixed_up, null, "null_"), on="rater", how="left")
-    named = material.recognisers[0] if material.recognisers else ""
-    accepted = pairs[f"distance_{named}"].to_numpy() < material.thresholds.get(named, np.nan) if named else np.full(len(x), False)
+    named = study_data.recognisers[0] if study_data.recognisers else ""
+    accepted = pairs[f"distance_{named}"].to_numpy() < study_data.thresholds.get(named, np.nan) if named else np.full(len(x), False)
     base = (accepted[answers.image[judged]] == (answers.emotion[judged] == 1)).astype(np.float64)
 
     def mean(column: str) -> Estimate:
@@ -153,9 +153,9 @@ def align_identity(
     return model, report
 
 
-def identity_answers(material: StudyData) -> AnswerSet:
+def identity_answers(study_data: StudyData) -> AnswerSet:
     """Answers to 'same person?' as ``AnswerSet``; ``emotion`` is 1 for 'same', 0 for 'different'. Attention checks are left out."""
-    table = select_last_answers(material.ratings, "identity", material.pairs["pair_id"].tolist(), material.excluded)
+    table = select_last_answers(study_data.ratings, "identity", study_data.pairs["pair_id"].tolist(), study_data.excluded)
     if not len(table) or table["value"].nunique() < 2:
         raise LiminalError("People's answers to 'same person?' are missing or all the same; a model learns from both kinds.")
     return encode_answers(table, table["value"].to_numpy(np.float64).astype(np.intp))

@@ -49,8 +49,8 @@ def build_pretrained(work: Path, *, folder: Path = PRETRAINED_FOLDER, progress: 
 
     emotion_study = next(demonstration for demonstration in load_demonstration() if demonstration.study.plan.kind == "emotion")
     library = Library()
-    material = build_study_data(emotion_study.study, emotion_study.stimuli, emotion_study.raters, emotion_study.ratings, library)
-    alignment = begin_alignment(material, library, AlignmentConfiguration(classifiers=(PRETRAINED_CLASSIFIER,)), folder=work)
+    study_data = build_study_data(emotion_study.study, emotion_study.stimuli, emotion_study.raters, emotion_study.ratings, library)
+    alignment = begin_alignment(study_data, library, AlignmentConfiguration(classifiers=(PRETRAINED_CLASSIFIER,)), folder=work)
     shutil.rmtree(alignment.store.folder / PRETRAINED_CLASSIFIER, ignore_errors=True)  # what was stored before
     train.train_group(alignment, progress)
     save_reference_embeddings(alignment.labels.generator, load_reference_rows(alignment.labels, work / "inputs"), folder)

@@ -150,9 +150,9 @@ def _individual(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    material = _load_data(arguments.study)
-    if material.kind == "identity":
-        _, report = align_identity(material, _build_configuration(arguments))
+    study_data = _load_data(arguments.study)
+    if study_data.kind == "identity":
+        _, report = align_identity(study_data, _build_configuration(arguments))
         print(
             json.dumps(report.to_dict(), indent=1, allow_nan=False) if arguments.json else "\n".join(format_identity_report(report))
         )

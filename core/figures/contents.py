@@ -87,7 +87,7 @@ def list_sections(study_data: StudyData) -> tuple[Section, ...]:
     return IDENTITY_SECTIONS if study_data.kind == "identity" else EMOTION_SECTIONS
 
 
-def first_and_more(study_data: StudyData) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
+def split_sections(study_data: StudyData) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
     """The sections that are shown first, and those behind "More"."""
     every, first = list_sections(study_data), FIRST[study_data.kind]
     return tuple(section for section in every if section.key in first), tuple(

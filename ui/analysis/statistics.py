@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import LiminalError
-from core.figures.contents import choose_default_view, first_and_more, list_sections
+from core.figures.contents import choose_default_view, list_sections, split_sections
 from core.figures.exhibit import Exhibit, ExhibitView, Section, build_file_name
 from core.figures.report import build_report
 from core.figures.verification import list_thresholds
@@ -65,7 +65,7 @@ CUSTOM_LIMIT = "any"
 
 def show_statistics(chosen: StudyChoice) -> None:
     """Show the table of contents and the section of the address."""
-    first, more = first_and_more(chosen.study_data)
+    first, more = split_sections(chosen.study_data)
     section = _choose_section(first, more, has_answers=bool(len(chosen.study_data.ratings)))
     st.header(section.question, anchor=section.key)
     view = _build_view(chosen, section)

@@ -156,10 +156,10 @@ def make_run_job(configuration: EmotionConfiguration) -> Callable[[Progress], Em
             progress.emit(event)
 
         sample_set = generate_emotion_set(configuration, Progress(record, progress.cancel), base=_load_base(configuration))
-        gathered = gather_events(events)
-        if gathered.base is None:
+        run_events = gather_events(events)
+        if run_events.base is None:
             raise LiminalError("The base of this run was never shown, so there is nothing to compare with; make the faces again.")
-        return EmotionRun(sample_set, gathered.base, _gather_faces(gathered))
+        return EmotionRun(sample_set, run_events.base, _gather_faces(run_events))
 
     def work(progress: Progress) -> EmotionRun:
         run: EmotionRun = cached_runs().get_or_compute(configuration, lambda: make(progress), progress)
@@ -168,11 +168,11 @@ def make_run_job(configuration: EmotionConfiguration) -> Callable[[Progress], Em
     return work
 
 
-def _gather_faces(gathered: RunEvents) -> tuple[EmotionFace, ...]:
+def _gather_faces(run_events: RunEvents) -> tuple[EmotionFace, ...]:
     """The faces in order. Two paths that end in the very same picture are one face."""
     faces: dict[str, EmotionFace] = {}
-    for index, event in sorted(gathered.faces.items()):
-        faces.setdefault(event.sample_id, EmotionFace(event, gathered.paths.get(index, [])))
+    for index, event in sorted(run_events.faces.items()):
+        faces.setdefault(event.sample_id, EmotionFace(event, run_events.paths.get(index, [])))
     return tuple(faces.values())
 
 
