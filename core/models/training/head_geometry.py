@@ -65,7 +65,9 @@ AXIS_SCALES = (
 )
 """Spread of an axis among people: the first entry whose word is in its name, times 0.44."""
 
-HEAD_SCALES = tuple(f"head-{name}-{end}" for name in ("age", "fat", "scale-vert", "scale-horiz", "scale-depth") for end in ("incr", "decr"))
+HEAD_SCALES = tuple(
+    f"head-{name}-{end}" for name in ("age", "fat", "scale-vert", "scale-horiz", "scale-depth") for end in ("incr", "decr")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,10 +241,22 @@ def _make_extra_actions(head: RawHead, actions: list[RawShape], local: dict[str,
 
     sneer = sum(shape.offsets for shape in actions if shape.label.startswith("action:noseSneer"))
     below_brow = np.clip((7.42 - y) / 0.10, 0, 1)[:, None]
-    lift = 0.030 * spot(0.18, 6.95, 0.09) + 0.026 * spot(0.29, 7.04, 0.13) + 0.020 * spot(0.13, 6.70, 0.10) + 0.012 * spot(0.05, 7.10, 0.10)
+    lift = (
+        0.030 * spot(0.18, 6.95, 0.09)
+        + 0.026 * spot(0.29, 7.04, 0.13)
+        + 0.020 * spot(0.13, 6.70, 0.10)
+        + 0.012 * spot(0.05, 7.10, 0.10)
+    )
     wrinkle = np.stack([np.sign(x) * 0.010 * spot(0.19, 6.93, 0.07), lift, 0.012 * spot(0.26, 6.98, 0.12)], 1)
-    raise_lip = np.stack([0 * x, 0.040 * spot(0.17, 6.70, 0.11) + 0.014 * spot(0.30, 6.95, 0.16), 0.012 * spot(0.33, 6.88, 0.13)], 1)
-    offsets = ((1.2 * sneer * below_brow + wrinkle) * skin, raise_lip * skin, sneer * (1 - below_brow), local["mouth-angles-down"].offsets)
+    raise_lip = np.stack(
+        [0 * x, 0.040 * spot(0.17, 6.70, 0.11) + 0.014 * spot(0.30, 6.95, 0.16), 0.012 * spot(0.33, 6.88, 0.13)], 1
+    )
+    offsets = (
+        (1.2 * sneer * below_brow + wrinkle) * skin,
+        raise_lip * skin,
+        sneer * (1 - below_brow),
+        local["mouth-angles-down"].offsets,
+    )
     return [RawShape(f"extra_action:{name}", (), values) for name, values in zip(EXTRA_ACTIONS, offsets, strict=True)]
 
 

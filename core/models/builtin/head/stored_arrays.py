@@ -1,6 +1,7 @@
 """Stored arrays of the head: ``assets/head/<name>.npz`` and beside it ``<name>.json``, its card with SHA-256 and sources.
 
-Two files are stored: ``geometry`` (mesh, shapes, masks) and ``hair`` (grown strands). ``python -m core assets head`` makes them.
+Two files are stored: ``geometry`` (mesh, shapes, masks) and ``hair`` (grown strands). ``python -m core assets head`` makes them
+from MakeHuman's files (``core.models.training.head_source``).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from core.models.weights import WeightFile
 from core.writing import write_bytes
 
 HEAD_FOLDER = ASSETS / "head"
-HEAD_COMMAND = "python -m core assets head"
+HEAD_COMMAND = "python -m core assets head --source FOLDER"
 
 HEAD_FILES = ("geometry", "hair")
 
