@@ -123,7 +123,7 @@ def build_geometry(source: Path, folder: Path | None = None) -> int:
     fine = subdivide_catmull_clark(head.skin_faces, head.skin_count)
     rest = fine.matrix.astype(np.float32) @ head.vertices[: head.skin_count].astype(np.float32)
     masks = {name: fine.matrix @ head.masks[name][: head.skin_count] for name in MASKS}
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         **_pack_shapes(shapes),
         **index,
         **_pack_subdivision(fine),
@@ -131,7 +131,7 @@ def build_geometry(source: Path, folder: Path | None = None) -> int:
         **_find_lashes(head, rest),
         **_make_cage(rest, (masks["inside-mouth"] < 0.3) & (masks["ears"] < 0.3)),
         "base": head.vertices.astype(np.float32),
-        "skin_count": np.int32(head.skin_count),
+        "skin_count": np.array(head.skin_count, np.int32),
         "quads": fine.quads.astype(np.uint16),
         "front": _find_front_quads(rest, fine.quads),
         **{f"parts_{name}": np.unique(head.helper_faces[name]).astype(np.int16) for name in _PARTS},
@@ -269,7 +269,7 @@ def _pack_shapes(shapes: list[RawShape]) -> dict[str, NDArray[Any]]:
         "shape_start": np.cumsum([0, *(len(index) for index in moved)]).astype(np.int32),
         "shape_vertex_steps": np.diff(np.concatenate(moved), prepend=0).astype(np.int16),
         "shape_units": np.concatenate([values[index] for values, index in zip(units, moved, strict=True)]).T.copy(),
-        "shape_unit": np.float32(OFFSET_STEP),
+        "shape_unit": np.array(OFFSET_STEP, np.float32),
     }
 
 
@@ -345,7 +345,7 @@ def _make_cage(rest: NDArray[np.float32], smooth: NDArray[np.bool_]) -> dict[str
     weight = 1 / (distance + 0.05) ** 2
     return {
         "cage_low": np.array(CAGE_LOW, np.float32),
-        "cage_step": np.float32(CAGE_STEP),
+        "cage_step": np.array(CAGE_STEP, np.float32),
         "cage_shape": np.array(CAGE_SHAPE, np.int32),
         "cage_vertex": skin[nearest].astype(np.int16),
         "cage_weight": np.rint(weight / weight.sum(1, keepdims=True) * 65535).astype(np.uint16),

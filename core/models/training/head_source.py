@@ -156,7 +156,8 @@ def _read_mask(path: Path, places: Floats) -> NDArray[np.float32]:
     height, width = mask.shape
     x = np.clip((places[:, 0] * width).astype(int), 0, width - 1)
     y = np.clip(((1 - places[:, 1]) * height).astype(int), 0, height - 1)
-    return mask[y, x]
+    values: NDArray[np.float32] = mask[y, x]
+    return values
 
 
 def _read_target(head: RawHead, path: Path) -> Floats:
@@ -192,10 +193,9 @@ def read_phenotype_shapes(head: RawHead) -> Iterator[RawShape]:
         name = "-".join(factors)
         middle = (read("height", f"{name}-minheight") + read("height", f"{name}-maxheight")) / 2
         yield RawShape(f"height:{name}", factors, middle)
-    for *body, proportion in product(GENDERS, AGES, MUSCLES, WEIGHTS, PROPORTIONS):
-        factors = (*body, proportion)
-        name = "-".join(factors)
-        yield RawShape(f"proportions:{name}", factors, read("proportions", name))
+    for body, proportion in product(bodies, PROPORTIONS):
+        name = "-".join((*body, proportion))
+        yield RawShape(f"proportions:{name}", (*body, proportion), read("proportions", name))
 
 
 def read_actions(head: RawHead) -> list[RawShape]:

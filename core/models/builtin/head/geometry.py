@@ -28,7 +28,7 @@ YOUNGEST = 2 / 3
 """The mesh's age of a young adult (MakeHuman: 25 years); 1 is the oldest. No shape of a child is stored."""
 
 LID_MARGIN, LID_REACH, LID_DEPTH = 1.012, 0.32, 1.2
-"""Lids stay this factor of the radius away from an eyeball's centre; only skin within the reach and in front of the depth is moved."""
+"""Lids stay this factor of the radius from an eyeball's centre; only skin within the reach and in front of the depth is moved."""
 
 SMALLEST_WEIGHT = 1e-5
 """Weights below it are no weights: they move nothing by a thousandth of a millimetre."""
@@ -54,15 +54,15 @@ class HeadVertices:
 class Geometry:
     """The stored mesh; one read-only object for all threads. Index arrays are int32, all others float32 unless said.
 
-    Shapes (S of them): ``shape_name``; entries of shape s are shape_ptr[s] to shape_ptr[s + 1] of shape_idx (E,) and shape_d (E, 3),
-    offsets of coarse vertices. The first ``phenotype_count`` are phenotype shapes. axis_positive, axis_negative (A, 2): shapes of the
-    two ends of an axis, left and right, -1 for none; asymmetry (25, 2): opposite pairs; outline: forms of the head; head_scale: age,
-    fat and size of the head; action (52,), extra_action (4,): facial actions.
+    Shapes (S of them): ``shape_name``; entries of shape s are shape_ptr[s] to shape_ptr[s + 1] of shape_idx (E,) and shape_d
+    (E, 3), offsets of coarse vertices. The first ``phenotype_count`` are phenotype shapes. axis_positive, axis_negative (A, 2):
+    shapes of the two ends of an axis, left and right, -1 for none; asymmetry (25, 2): opposite pairs; outline: forms of the head;
+    head_scale: age, fat and size of the head; action (52,), extra_action (4,): facial actions.
 
     Meshes: base (5558, 3) coarse rest vertices, the first ``skin_count`` are skin; rest (19095, 3) fine skin; quads (F, 4) and
-    front_quads, those that a camera in front can see; subdivision as compressed rows s_ptr, s_idx, s_val; masks: lips, ears, eyelids,
-    inside_mouth -> (19095,) in [0, 1]; parts: upper, lower, tongue, eye_l, eye_r -> coarse vertices; lash_grids: ll1 (lower), ll2
-    (upper), rl1, rl2 -> coarse vertices (rows from the lid out, columns); lash_roots: the fine vertex at each column's root.
+    front_quads, those that a camera in front can see; subdivision as compressed rows s_ptr, s_idx, s_val; masks: lips, ears,
+    eyelids, inside_mouth -> (19095,) in [0, 1]; parts: upper, lower, tongue, eye_l, eye_r -> coarse vertices; lash_grids: ll1
+    (lower), ll2 (upper), rl1, rl2 -> coarse vertices (rows from the lid out, columns); lash_roots: the fine vertex at each root.
 
     Cage: cage_low (3,), cage_step, cage_shape (3,), cage_vertex (N, 8) fine vertices and cage_weight (N, 8) of each node.
     Maps of the skin: noise (64, 64, 64); wrinkles (160, 384, 4) over (|x|, y), first node wrinkles_low, wrinkles_scale nodes a dm.
@@ -115,7 +115,7 @@ class Geometry:
 
     @cached_property
     def shape_number(self) -> Mapping[str, int]:
-        """Shape name -> its number. Names are ``kind:name``, the kind universal, race, height, proportions, local, (extra_)action."""
+        """Shape name -> its number. Names are ``kind:name``: universal, race, height, proportions, local, (extra_)action."""
         return {name: number for number, name in enumerate(self.shape_name)}
 
     @cached_property
@@ -178,7 +178,7 @@ class Geometry:
 
 def _interpolate(value: float, count: int) -> NDArray[np.float64]:
     """Linear weights (count,) of evenly spaced anchors from 0 to 1."""
-    return np.maximum(0, 1 - np.abs(np.clip(value, 0, 1) * (count - 1) - np.arange(count)))
+    return np.asarray(np.maximum(0, 1 - np.abs(np.clip(value, 0, 1) * (count - 1) - np.arange(count))))
 
 
 @lru_cache(maxsize=1)
