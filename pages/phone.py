@@ -16,7 +16,7 @@ st.html(
 try:
     state.warn_missing_models(generator="generator", recogniser="recogniser")
     with st.container(key="models"), st.popover("Change the models", type="tertiary", icon=":material/tune:"):
-        generator, recogniser = state.choose_models()
+        generator, recogniser = state.choose_models("phone")
     view = page.read_phone_state(generator, recogniser)
     owner = page.choose_owner(view)
     if owner is not None:

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 import core  # noqa: F401
+from core.models import registry
 from tests.sizes import share
 
 hypothesis.settings.register_profile("sized", max_examples=share(100), deadline=None)
@@ -27,6 +28,15 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_default_generator(request):
+    """Tests that need no particular face use 64 pixels; those of pages keep the generators that visitors get."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "ui" not in request.path.parts:
+            patch.setattr(registry, "DEFAULT_GENERATORS", dict.fromkeys(registry.DEFAULT_GENERATORS, "dcgan"))
+        yield
 
 
 @pytest.fixture(autouse=True)

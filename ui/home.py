@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.errors import LiminalError
+from core.models import registry
 from ui import cache, navigation
 from ui.markup import intro_html
 from ui.navigation import PageInfo
 from ui.pictures import asset_url
-from ui.state import GENERATOR
 
 CARD_FACES = 4
 CARDS_ACROSS = 2
@@ -21,7 +21,7 @@ CARDS_ACROSS = 2
 def show_page_cards(pages: Sequence[PageInfo]) -> None:
     """One card a page: faces, title, the question it answers. The whole card is the link."""
     try:
-        wall = cache.cached_population(GENERATOR).wall
+        wall = cache.cached_population(registry.default_generator("phone")).wall
     except LiminalError:
         wall = ()
     with st.container(key="ways"):

@@ -21,6 +21,7 @@ from streamlit.errors import StreamlitAPIException
 
 from core.errors import LiminalError
 from core.models import registry
+from core.models.registry import Task
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import (
     DISTILLED,
@@ -113,10 +114,6 @@ def judging_classifiers(generator: str, steerer: str, added: Sequence[str]) -> t
     """The classifiers that judge the finished faces beside the one that steers; the last one is the one that never does."""
     steering = (steerer, find_embedding_classifier(generator))
     return (*TAUGHT_BY, *(name for name in added if name not in steering), HELD_OUT_CLASSIFIER)
-
-
-GENERATOR = "dcgan-sharp"
-"""The generator of the pages, where the address names none."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +224,7 @@ def read_morph_state() -> MorphState:
 
 def _read_emotion_models() -> dict[str, Any]:
     """Generator, steerer and judges: built-in classifiers always judge, added ones where the address says so."""
-    generator = read_choice("generator", registry.list_names("generator"), GENERATOR)
+    generator = read_choice("generator", registry.list_names("generator"), registry.default_generator("emotion"))
     added = scores.list_custom_names("classifier")
     chosen = st.query_params.get("asked", "").split(",")
     steerer = read_choice("steerer", (DISTILLED, *added), DISTILLED)
@@ -273,14 +270,14 @@ def read_integer(name: str, low: int, high: int) -> int | None:
     return value if low <= value <= high else None
 
 
-def choose_models() -> tuple[str, str]:
-    """Widgets for generator and recogniser -> the names that were chosen.
+def choose_models(task: Task) -> tuple[str, str]:
+    """Widgets for the generator of a task and the recogniser -> the names that were chosen.
 
     The widgets show the registry's names, with the title below: a widget bound to the address writes what it shows.
     """
     chosen = []
     for label, kind, default in (
-        ("Where the faces come from", "generator", GENERATOR),
+        ("Where the faces come from", "generator", registry.default_generator(task)),
         ("Who guards the phone", "recogniser", registry.list_names("recogniser")[0]),
     ):
         names = registry.list_names(cast("ModelKind", kind))

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part = parts.add_parser("boundary", help="all 15 pairs of emotions: how many faces could be either, guided and not")
     part.add_argument("--seed", type=int, default=0)
     part.add_argument("--out", type=Path, default=emotion_pairs.BOUNDARY_FOLDER, help="folder to write to (default %(default)s)")
-    part.add_argument("--generators", nargs=1, default=registry.list_names("generator")[:1], metavar="NAME")
+    part.add_argument("--generators", nargs=1, default=[registry.default_generator("emotion")], metavar="NAME")
     part.add_argument("--count", type=int, default=16, help="faces a pair, a way and a kind (default %(default)s)")
 
     part = parts.add_parser("head", help="the mesh, shapes and grown hair of the parametric head, from MakeHuman's files (CC0)")
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--start", type=int, required=True, help="seed of the owner")
     part.add_argument("--end", type=int, required=True, help="seed of the person at the other end")
     part.add_argument("--frames", type=int, default=61, help="pictures on the way, ends included (default %(default)s)")
-    part.add_argument("--generator", default="dcgan-sharp", metavar="NAME", help="default %(default)s")
+    part.add_argument("--generator", default=registry.default_generator("phone"), metavar="NAME", help="default %(default)s")
     part.add_argument("--out", type=Path, default=strip.STRIP_FOLDER, help="folder to write to (default %(default)s)")
 
     part = parts.add_parser("alignment", help="the group's model of the demonstration, so that nobody waits for it to learn")

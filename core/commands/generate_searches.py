@@ -65,7 +65,9 @@ def _add_owner_arguments(parser: argparse.ArgumentParser) -> None:
     owner.add_argument("--base", metavar="ID", help="the owner: a face of the gallery")
     owner.add_argument("--seed", type=int, metavar="S", help="the owner: the generator's face of this seed")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
-    parser.add_argument("--generator", default=generators[0], metavar="NAME", help=f"one of {', '.join(generators)}")
+    parser.add_argument(
+        "--generator", default=registry.default_generator("phone"), metavar="NAME", help=f"one of {', '.join(generators)}"
+    )
     parser.add_argument(
         "--recogniser", default=recognisers[0], metavar="NAME", help=f"guards the phone: one of {', '.join(recognisers)}"
     )

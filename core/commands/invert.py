@@ -33,12 +33,12 @@ SEARCH_OPTIONS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options."""
-    names = registry.list_names("generator")
+    names, default = registry.list_names("generator"), registry.default_generator("phone")
     parser.add_argument(
         "--photo", type=Path, required=True, metavar="FILE", help="a JPEG, PNG or WebP of one face; your own, or with a yes"
     )
     parser.add_argument(
-        "--generator", default=names[0], metavar="NAME", help=f"one of {', '.join(names)} that has a gradient (default {names[0]})"
+        "--generator", default=default, metavar="NAME", help=f"one of {', '.join(names)} that has a gradient (default {default})"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the folder to write; must be new or empty")
     for name, meaning in SEARCH_OPTIONS.items():

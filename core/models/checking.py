@@ -129,8 +129,8 @@ def check_model(model: AnyModel) -> CheckReport:
 
 
 def _generate_faces(device: torch.device) -> Tensor:
-    """Faces of the default generator -> (CHECK_IMAGES, 3, H, W)."""
-    generator = registry.load(registry.list_names("generator")[0], "generator", str(device))
+    """Faces of a generator -> (CHECK_IMAGES, 3, H, W)."""
+    generator = registry.load(registry.default_generator("emotion"), "generator", str(device))
     return generator.decode(generator.sample(range(CHECK_IMAGES)))
 
 
@@ -247,7 +247,7 @@ def _check_vectors(check: _ContractCheck, model: Encoder | Prior | Decoder | Sur
         what, inputs, shape = "latents", normal(model.embedding_dim), (CHECK_IMAGES, model.latent_dim)
         function = lambda rows: model.latents(rows, [round(1e6 * abs(float(row[0]))) for row in rows])  # noqa: E731
     else:
-        generator = registry.load(registry.list_names("generator")[0], "generator", str(model.device))
+        generator = registry.load(registry.default_generator("emotion"), "generator", str(model.device))
         what, function, inputs = "logits", model.logits, normal(generator.latent_dim)
         shape = (CHECK_IMAGES, len(model.classifiers), len(EMOTIONS))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -68,6 +69,11 @@ ENTRIES = (
     Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.builtin.lpips_distance"),
 )
 
+Task = Literal["identity", "phone", "emotion"]
+"""What a generator is chosen for: identity samples, Who could unlock my phone (own photos too), emotion samples."""
+
+DEFAULT_GENERATORS: Mapping[Task, str] = {"identity": "dcgan-sharp", "phone": "dcgan-sharp", "emotion": "dcgan-sharp"}
+
 logger = logging.getLogger(__name__)
 
 _loaded: dict[tuple[str, str], Any] = {}
@@ -88,6 +94,11 @@ def custom_entry(custom: CustomModel) -> Entry:
 def list_names(kind: ModelKind) -> list[str]:
     """The names of all models of a kind, the default one first."""
     return [entry.name for entry in list_entries() if entry.kind == kind]
+
+
+def default_generator(task: Task) -> str:
+    """The name of the generator that pages, commands and plans take for a task where none is named."""
+    return DEFAULT_GENERATORS[task]
 
 
 def list_built_in(kind: ModelKind) -> list[str]:

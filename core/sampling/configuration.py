@@ -58,7 +58,7 @@ class IdentityConfiguration(Configuration):
     samples: ClassVar[str] = "identity samples"
 
     seed: int = 0
-    generator: str = field(default_factory=lambda: registry.list_names("generator")[0])
+    generator: str = field(default_factory=lambda: registry.default_generator("identity"))
     recogniser: str = field(default_factory=lambda: registry.list_names("recogniser")[0])  # finds the bases, steers the search
     judges: tuple[str, ...] = field(default_factory=lambda: tuple(registry.list_names("recogniser")))
     classifiers: tuple[str, ...] = ("mini-xception", "tanh-cnn", "small-cnn")

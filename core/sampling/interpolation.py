@@ -86,7 +86,7 @@ def build_strip(
     start_seed: int,
     end_seed: int,
     *,
-    generator: str = "dcgan-sharp",
+    generator: str,
     frames: int = 61,
     recognisers: Sequence[str] = tuple(METRICS),
     folder: Path = STRIP_FOLDER,

@@ -49,7 +49,7 @@ class InversionConfiguration(Configuration):
     samples: ClassVar[str] = "the inversion of a photograph"
 
     seed: int = 0
-    generator: str = field(default_factory=lambda: registry.list_names("generator")[0])
+    generator: str = field(default_factory=lambda: registry.default_generator("phone"))
     perceptual: str = field(default_factory=lambda: registry.list_names("distance")[0])
     judges: tuple[str, ...] = field(default_factory=lambda: tuple(registry.list_names("recogniser")))
     draws: int = 256  # random latents among which the starts are chosen, beside the mean latent

@@ -121,8 +121,8 @@ def test_stored_tables_load_without_torch():
     """Pages paint before torch is imported."""
     code = (
         "import sys; from core.sampling.stored import directions, gallery, population, strip;"
-        "gallery.load_gallery(); population.load_thresholds('dcgan', 'dlib'); directions.load_directions(); strip.load_strip();"
-        "people = population.load_population(); people.acceptance(people.vectors('dlib')[2], 'dlib', 0.6);"
+        "gallery.load_gallery('dcgan'); population.load_thresholds('dcgan', 'dlib'); directions.load_directions(); strip.load_strip();"
+        "people = population.load_population('dcgan'); people.acceptance(people.vectors('dlib')[2], 'dlib', 0.6);"
         "import core.models.photos; assert 'torch' not in sys.modules and 'dlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -47,7 +47,7 @@ def shelf(tmp_path_factory):
         patch.setattr(direct, "STEPS_WITHOUT_SURROGATE", -16)
         # the faces of the sharper generator take long and are judged by the same code
         patch.setattr(registry, "ENTRIES", tuple(each for each in registry.ENTRIES if each.name != "dcgan-sharp"))
-        patch.setattr("ui.state.GENERATOR", "dcgan")
+        patch.setattr(registry, "DEFAULT_GENERATORS", dict.fromkeys(registry.DEFAULT_GENERATORS, "dcgan"))
         tiny_models.deepface_stand_in(patch)
         streamlit.cache_resource.clear()
         streamlit.cache_data.clear()

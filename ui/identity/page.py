@@ -44,7 +44,7 @@ COLUMNS = 7  # the base and its six small steps; or the way to another person (4
 def choose_view() -> IdentityState:
     """Widgets for the models and the search, and the view that the address asks for."""
     with st.container(key="models"), st.popover("Change the models", type="tertiary", icon=":material/tune:"):
-        generator, recogniser = state.choose_models()
+        generator, recogniser = state.choose_models("identity")
         chosen: Strategy = st.radio(
             "How faces are optimized",
             list(STRATEGIES),

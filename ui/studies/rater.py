@@ -25,7 +25,6 @@ from ui import cache, markup
 from ui.components.trials import Trial, remember_code, run_trial_block
 from ui.markup import caption_html, intro_html
 from ui.pictures import asset_url
-from ui.state import GENERATOR
 from ui.studies import access
 
 SECONDS_PER_TRIAL = {"emotion": 2.2, "identity": 8.0}
@@ -91,7 +90,7 @@ def instructions_html(plan: RatingPlan) -> str:
 
 def _example_faces() -> list[str]:
     try:
-        bases = cache.cached_gallery(GENERATOR).bases
+        bases = cache.cached_gallery(registry.default_generator("identity")).bases
     except LiminalError:
         return []
     return [asset_url(base.image) for base in bases[:2]]

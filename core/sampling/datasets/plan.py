@@ -132,7 +132,7 @@ def parse_plan(values: PlanValues) -> DataSetPlan:
         raise LiminalError(
             f"'piece' must be a multiple of {GROUP_SIZE}, because emotion images are made {GROUP_SIZE} together, not {piece}."
         )
-    generator = _read_text("generator", values.get("generator", registry.list_names("generator")[0]))
+    generator = _read_text("generator", values.get("generator", registry.default_generator("identity")))
     registry.find_entry(generator, "generator")
     parts = {name: values.get(name) for name in ("identity", "emotion")}
     if not any(isinstance(part, dict) for part in parts.values()):

@@ -69,7 +69,7 @@ class EmotionConfiguration(Configuration):
     count: int = 16
     seed: int = 0
     base: str | None = None  # a gallery base's id; None: every sample starts from a base of its own, drawn by its seed
-    generator: str = field(default_factory=lambda: registry.list_names("generator")[0])
+    generator: str = field(default_factory=lambda: registry.default_generator("emotion"))
     strategy: EmotionStrategy = "two-stage"
     guided: bool = True  # False: the same seeds, noised and denoised without guidance (two-stage) or left alone (direct)
     freedom: float = KEEP  # in (0, 1]: share of the noising that the base goes through

@@ -91,7 +91,7 @@ def find_gallery_base(generator: str, base_id: str) -> GalleryBase:
     )
 
 
-def load_gallery(generator: str = "dcgan-sharp", folder: Path | None = None) -> Gallery:
+def load_gallery(generator: str, folder: Path | None = None) -> Gallery:
     """The stored gallery. Imports no torch. Raises LiminalError where there is none for the generator."""
     usual_folder, command = locate_tables(generator, GALLERY_FOLDER, "", GALLERY_COMMAND)
     folder = folder or usual_folder

@@ -185,7 +185,7 @@ def score_population(population: Population, descriptors: Mapping[str, NDArray[n
     return PopulationScores(population, recogniser, distances)
 
 
-def load_population(generator: str = "dcgan-sharp", folder: Path | None = None, *, judged_by: str = "") -> Population:
+def load_population(generator: str, folder: Path | None = None, *, judged_by: str = "") -> Population:
     """The stored strangers of a generator. Imports no torch. Raises LiminalError where there are none.
 
     judged_by: a recogniser that must have judged them. One that the user added may have judged the first of them alone: these
