@@ -11,8 +11,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models.weights import WeightFile
 
@@ -77,9 +79,45 @@ class Generator(ABC):
     differentiable: ClassVar[bool] = True
     """Whether ``decode`` has a gradient. Gradient search and inversion (``core.sampling.inversion``) need one."""
 
+    blocks: Mapping[str, slice] = MappingProxyType({})
+    """Parts of the latents by name, such as identity, expression, scene and accessories; empty where the latents are entangled."""
+
     @property
     def name(self) -> str:
         return self.card.name
+
+    @property
+    def knows_identity(self) -> bool:
+        """Whether a block of the latents is the person, so that images have a truth about identity."""
+        return "identity" in self.blocks
+
+    def identity_distance(self, first: Tensor, second: Tensor) -> Tensor:
+        """Distance of the identity blocks of latents (N, d) and (N, d) -> (N,), 1 for two independent draws on average.
+
+        Euclidean, divided by sqrt(2 k) for a block of k latents. Raises LiminalError where the generator has no such block.
+        """
+        self._check_identity()
+        part = self.blocks["identity"]
+        apart: Tensor = (first[:, part] - second[:, part]).double().norm(dim=1)
+        scaled: Tensor = apart / math.sqrt(2 * (part.stop - part.start))
+        return scaled
+
+    def redraw_conditions(self, latents: Tensor, seeds: Sequence[int], keep: Sequence[str] = ()) -> Tensor:
+        """The same people (N, d) with all but the identity block drawn anew, one seed a row; blocks in ``keep`` stay too.
+
+        Raises LiminalError where the generator has no identity block.
+        """
+        self._check_identity()
+        drawn = self.sample(seeds)
+        for name in ("identity", *keep):
+            drawn[:, self.blocks[name]] = latents[:, self.blocks[name]]
+        return drawn
+
+    def _check_identity(self) -> None:
+        if not self.knows_identity:
+            raise LiminalError(
+                f"{self.card.title} mixes person, expression and scene in all its latents; choose another generator."
+            )
 
     @property
     def step_scale(self) -> float:
