@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--count", type=int, default=2000, help="how many strangers (default %(default)s)")
     part.add_argument("--wall", type=int, default=240, help="how many of them with a picture (default %(default)s)")
 
+    part = parts.add_parser("genuine", help="the same people under other scenes and expressions")
+    _add_common_options(part, stored_population.POPULATION_FOLDER)
+    part.set_defaults(generators=[registry.default_generator("phone")])
+    part.add_argument("--people", type=int, default=200, help="how many people (default %(default)s)")
+    part.add_argument("--images", type=int, default=10, help="images of each (default %(default)s)")
+
     part = parts.add_parser("thresholds", help="distances with a stated false acceptance rate, from the stored strangers")
     _add_common_options(part, stored_population.THRESHOLDS_FOLDER)
     part.add_argument("--strangers", type=Path, default=stored_population.POPULATION_FOLDER, help="folder of the strangers")
@@ -103,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
         "demonstration": _make_demonstration,
         "directions": _make_directions,
         "gallery": _make_gallery,
+        "genuine": _make_genuine_set,
         "head": _make_head,
         "reference": _make_reference,
         "strangers": _make_population,
@@ -203,6 +210,14 @@ def _make_population(args: argparse.Namespace, progress: Progress) -> None:
         print(f"{count_noun(len(population), 'stranger')} of {generator}, {len(population.wall)} with a picture; {missed}.")
 
 
+def _make_genuine_set(args: argparse.Namespace, progress: Progress) -> None:
+    for generator in args.generators:
+        made = building_population.build_genuine_set(
+            generator, people=args.people, images=args.images, seed=args.seed, folder=args.out, progress=progress
+        )
+        print(f"{len(made.seeds)} people of {generator}, {args.images} images each.")
+
+
 def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
     for generator in args.generators:
         for recogniser in args.recognisers:
@@ -220,6 +235,11 @@ def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
             )
             share = thresholds.default_acceptance.share
             print(f"{generator}, {recogniser}: default {thresholds.default:g} accepts {share:.2%}; {cuts}.")
+            if thresholds.default_false_non_match is not None:
+                limits = [(f"default {thresholds.default:g}", thresholds.default_false_non_match)]
+                limits += [(f"FMR {100 * cut.rate:g} %", cut.false_non_match) for cut in thresholds.calibrated if cut.false_non_match]
+                refused = ", ".join(f"{name}: {rate.share:.2%} [{rate.low:.2%}, {rate.high:.2%}]" for name, rate in limits)
+                print(f"  of {thresholds.genuine_pairs} genuine pairs of {thresholds.genuine_people} people refused at {refused}.")
 
 
 def _make_interpolation(args: argparse.Namespace, progress: Progress) -> None:

@@ -84,7 +84,7 @@ def test_committed_thresholds_follow_from_the_committed_strangers(generator, rec
     assert (stored.strangers, stored.no_face, stored.pairs) == (2000, people.count_without_face(recogniser), pairs)
     assert stored.default == registry.load(recogniser, "recogniser").threshold
     assert stored.default_acceptance.share == pytest.approx(accepted.share)
-    for rate, cut in zip((0.01, 0.001), cuts, strict=True):
+    for rate, cut in zip((0.01, 0.001), cuts[:2], strict=True):
         assert stored.at(rate).distance == pytest.approx(cut.distance)
         assert stored.at(rate).low < cut.distance < stored.at(rate).high
     # Generated faces sit closer together: the default accepts more than one stranger in a hundred, so the cut must be lower.
@@ -101,6 +101,34 @@ def test_build_writes_what_it_returns(tmp_path):
     made = building_population.build_thresholds("dcgan", "dlib", folder=tmp_path / "out", strangers=tmp_path, bootstraps=20, seed=3)
     assert load_thresholds("dcgan", "dlib", tmp_path / "out") == made
     assert made.command == "python -m core assets thresholds --seed 3 --bootstraps 20"
+
+
+def test_false_non_match_rate_of_planted_people():
+    """Images of one person on a line, standard deviation 1: the distance of two is |N(0, 2)|."""
+    vectors = np.zeros((300, 6, 2))
+    vectors[:, :, 0] = 50 * np.arange(300)[:, None] + RNG.standard_normal((300, 6))
+    vectors[7, 2] = np.nan
+    rates, pairs = building_population.measure_false_non_match(vectors, "dlib", [0.5, 2.0], bootstraps=200)
+    assert pairs == 300 * 15 - 5
+    assert rates[0].share == pytest.approx(1 - 0.2763, abs=0.02)  # 2 (1 - Phi(0.5 / sqrt 2))
+    assert rates[1].share == pytest.approx(0.1573, abs=0.02)
+    assert rates[0].low < rates[0].share < rates[0].high
+    over_pairs = np.sqrt(rates[1].share * (1 - rates[1].share) / pairs)
+    assert rates[1].high - rates[1].low > 2.5 * over_pairs  # people, not pairs, are drawn again
+
+
+def test_thresholds_tell_how_often_the_owner_is_refused(tmp_path):
+    people = RNG.standard_normal((40, 128)).astype(np.float32) / 10
+    write_arrays(tmp_path / "dcgan.npz", {"seeds": np.arange(40), "dlib": people})
+    (tmp_path / "dcgan.json").write_text(json.dumps({"recognisers": ["dlib"], "wall": [], "command": "x", "date": "y"}))
+    same = people[:20, None] + RNG.standard_normal((20, 4, 128)).astype(np.float32) / 100
+    write_arrays(tmp_path / "dcgan-genuine.npz", {"seeds": np.arange(20), "dlib": same})
+    (tmp_path / "dcgan-genuine.json").write_text(json.dumps({"recognisers": ["dlib"], "command": "x", "date": "y"}))
+    made = building_population.build_thresholds("dcgan", "dlib", folder=tmp_path / "out", strangers=tmp_path, bootstraps=20)
+    assert (made.genuine_people, made.genuine_pairs) == (20, 120)
+    assert made.at(0.01).false_non_match.share == 0  # images of one person lie much closer than strangers
+    assert made.at(0.01).false_non_match.high == pytest.approx(0.161, abs=0.001)  # Wilson, 0 of 20 people
+    assert load_thresholds("dcgan", "dlib", tmp_path / "out") == made
 
 
 def test_unknown_rate_and_missing_file():
@@ -121,7 +149,8 @@ def test_stored_tables_load_without_torch():
     """Pages paint before torch is imported."""
     code = (
         "import sys; from core.sampling.stored import directions, gallery, population, strip;"
-        "gallery.load_gallery('dcgan'); population.load_thresholds('dcgan', 'dlib'); directions.load_directions(); strip.load_strip();"
+        "gallery.load_gallery('dcgan'); population.load_thresholds('dcgan', 'dlib'); directions.load_directions();"
+        "strip.load_strip();"
         "people = population.load_population('dcgan'); people.acceptance(people.vectors('dlib')[2], 'dlib', 0.6);"
         "import core.models.photos; assert 'torch' not in sys.modules and 'dlib' not in sys.modules"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +19,23 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models import registry
+from core.models.contracts import Generator
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
 from core.sampling.images import decode_webp, encode_webp, quantise, remove_other_pictures, to_images, to_pictures
 from core.sampling.stored.population import (
+    GENUINE_COMMAND,
     POPULATION_COMMAND,
     POPULATION_FOLDER,
     THRESHOLDS_COMMAND,
     THRESHOLDS_FOLDER,
     CalibratedThreshold,
+    GenuineSet,
     Population,
     ShareInterval,
     Thresholds,
+    load_genuine_set,
     load_population,
 )
 from core.sampling.stored.reference import (
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
 else:
     torch = lazy_import("torch")
 optimize, special = lazy_import("scipy.optimize"), lazy_import("scipy.special")
+proportion = lazy_import("statsmodels.stats.proportion")
 
 REFERENCE_BATCH = 16
 
@@ -164,8 +169,94 @@ def build_population(
     return load_population(generator, folder)
 
 
-FALSE_MATCH_RATES = (0.01, 0.001)
-"""False acceptance rates that thresholds are calibrated to."""
+def build_genuine_set(
+    generator: str,
+    *,
+    people: int = 200,
+    images: int = 10,
+    seed: int = 0,
+    recognisers: Sequence[str] = tuple(METRICS),
+    folder: Path = POPULATION_FOLDER,
+    progress: Progress | None = None,
+) -> GenuineSet:
+    """Draw ``images`` pictures of each of ``people``, in other scenes, with other expressions, and write their descriptors.
+
+    A third of the images of each person have other accessories too (glasses, beard is part of the person). People depend on
+    ``seed`` and their place alone and are none of the strangers. Raises LiminalError where the generator has no identity block.
+    """
+    if people < 2 or images < 2:
+        raise LiminalError(f"Genuine pairs need at least two people and two images each, not {people} and {images}.")
+    progress = progress or Progress()
+    maker = registry.load(generator, "generator")
+    judges = {name: registry.load(name, "recogniser") for name in recognisers}
+    seeds = [sample_seed(seed, "genuine", index) for index in range(people)]
+    parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    for person, drawn in enumerate(seeds):
+        progress.stage(f"Judging person {person + 1} of {people} made by {generator}", person / people)
+        latents = draw_genuine_latents(maker, drawn, images)
+        with torch.inference_mode():
+            drawn_images = quantise(maker.decode(latents))
+            for name, judge in judges.items():
+                parts[name].append(judge.embed(drawn_images).cpu().numpy())
+    vectors = {name: compact_descriptors(np.stack(rows), get_metric(name)) for name, rows in parts.items()}
+    write_arrays(folder / f"{generator}-genuine.npz", {"seeds": np.array(seeds, dtype=np.int64), **vectors})
+    card = {
+        "generator": generator,
+        "people": people,
+        "images": images,
+        "seed": seed,
+        "recognisers": list(judges),
+        "command": f"{GENUINE_COMMAND} --generators {generator} --people {people} --images {images} --seed {seed}",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+    }
+    write_bytes(folder / f"{generator}-genuine.json", (json.dumps(card, indent=1) + "\n").encode())
+    made = load_genuine_set(generator, folder)
+    assert made is not None
+    return made
+
+
+def draw_genuine_latents(generator: Generator, seed: int, images: int) -> torch.Tensor:
+    """One person's latents (images, d): scene and expression drawn for each, accessories for every third, else as in the first."""
+    person = generator.sample([seed])
+    redrawn = generator.redraw_conditions(
+        person.repeat(images, 1), [sample_seed(seed, "condition", index) for index in range(images)]
+    )
+    if "accessories" in generator.blocks:
+        part = generator.blocks["accessories"]
+        kept = [index for index in range(images) if index % 3 != 2]
+        redrawn[kept, part] = person[0, part]
+    return redrawn
+
+
+def measure_false_non_match(
+    vectors: NDArray[Any], recogniser: str, thresholds: Sequence[float], *, bootstraps: int = 1000, seed: int = 0
+) -> tuple[list[ShareInterval], int]:
+    """Descriptors (P, K, D) of K images of each of P people -> the share of genuine pairs refused at each threshold; the pairs.
+
+    False non-match rate (ISO/IEC 19795-1); pairs in which a face was not found take no part. 95 % percentile bootstrap over
+    people; where no pair or every pair is refused, Wilson's interval of as many trials as people.
+    """
+    first, second = np.triu_indices(vectors.shape[1], k=1)
+    metric = get_metric(recogniser)
+    apart = np.stack([pairwise_distances(rows, rows, metric)[first, second] for rows in vectors])  # (P, pairs)
+    judged = np.isfinite(apart)
+    known = np.where(judged, apart, -np.inf)
+    refused = np.stack([(known >= threshold).sum(axis=1) for threshold in thresholds])  # (T, P)
+    totals = judged.sum(axis=1)
+    if not totals.sum():
+        raise LiminalError(f"{recogniser} found no two faces of one person; ask for more people.")
+    rng = np.random.default_rng(seed)
+    people = rng.integers(0, len(vectors), (bootstraps, len(vectors)))
+    draws = refused[:, people].sum(axis=2) / np.maximum(totals[people].sum(axis=1), 1)
+    low, high = np.quantile(draws, [0.025, 0.975], axis=1)
+    shares = refused.sum(axis=1) / totals.sum()
+    for index in np.flatnonzero((shares == 0) | (shares == 1)):
+        low[index], high[index] = proportion.proportion_confint(shares[index] * len(vectors), len(vectors), method="wilson")
+    return [ShareInterval(*map(float, row)) for row in zip(shares, low, high, strict=True)], int(totals.sum())
+
+
+FALSE_MATCH_RATES = (0.01, 0.001, 0.0001)
+"""False match rates that thresholds are calibrated to."""
 
 
 def calibrate_thresholds(
@@ -250,6 +341,15 @@ def build_thresholds(
     calibrated, accepted, pairs = calibrate_thresholds(
         vectors, recogniser, judge.threshold, bootstraps=bootstraps, seed=seed, progress=progress
     )
+    genuine, genuine_people, genuine_pairs, refused = load_genuine_set(generator, strangers), 0, 0, None
+    if genuine is not None and recogniser in genuine.descriptors:
+        limits = [judge.threshold, *(cut.distance for cut in calibrated)]
+        genuine_vectors = genuine.descriptors[recogniser]
+        (refused, *rates), genuine_pairs = measure_false_non_match(
+            genuine_vectors, recogniser, limits, bootstraps=bootstraps, seed=seed
+        )
+        calibrated = tuple(replace(cut, false_non_match=rate) for cut, rate in zip(calibrated, rates, strict=True))
+        genuine_people = len(genuine_vectors)
     result = Thresholds(
         generator=generator,
         recogniser=recogniser,
@@ -265,6 +365,9 @@ def build_thresholds(
         explanation=explain_thresholds(judge.threshold, accepted, calibrated[0]),
         command=f"{THRESHOLDS_COMMAND} --seed {seed} --bootstraps {bootstraps}",
         date=dt.datetime.now(dt.UTC).date().isoformat(),
+        default_false_non_match=refused,
+        genuine_people=genuine_people,
+        genuine_pairs=genuine_pairs,
     )
     write_bytes(folder / f"{generator}-{recogniser}.json", (json.dumps(asdict(result), indent=1) + "\n").encode())
     return result

@@ -42,6 +42,7 @@ proportion = lazy_import("statsmodels.stats.proportion")
 
 POPULATION_FOLDER = ASSETS / "strangers"
 POPULATION_COMMAND = "python -m core assets strangers"
+GENUINE_COMMAND = "python -m core assets genuine"
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,15 @@ THRESHOLDS_COMMAND = "python -m core assets thresholds"
 
 
 @dataclass(frozen=True)
+class ShareInterval:
+    """A share in [0, 1] with its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class CalibratedThreshold:
     """The distance below which ``rate`` of impostor pairs lie, with its 95 % interval."""
 
@@ -244,15 +254,21 @@ class CalibratedThreshold:
     distance: float
     low: float
     high: float
+    false_non_match: ShareInterval | None = None  # of genuine pairs; None where the generator does not know who is who
 
 
 @dataclass(frozen=True)
-class ShareInterval:
-    """A share in [0, 1] with its 95 % interval."""
+class GenuineSet:
+    """Descriptors of the same people under other scenes, expressions and accessories, of one generator.
 
-    share: float
-    low: float
-    high: float
+    vectors: by recogniser (P, K, D), NaN rows where no face was found. seeds: (P,) of the people.
+    """
+
+    generator: str
+    seeds: NDArray[np.int64]
+    descriptors: Mapping[str, NDArray[np.float32]]
+    command: str
+    date: str
 
 
 @dataclass(frozen=True)
@@ -273,6 +289,9 @@ class Thresholds:
     explanation: str
     command: str
     date: str
+    default_false_non_match: ShareInterval | None = None  # of genuine pairs, at the default
+    genuine_people: int = 0
+    genuine_pairs: int = 0
 
     def at(self, rate: float) -> CalibratedThreshold:
         """The threshold calibrated to a false acceptance rate. Raises LiminalError with the rates there are."""
@@ -281,6 +300,25 @@ class Thresholds:
                 return candidate
         rates = ", ".join(f"{100 * candidate.rate:g} %" for candidate in self.calibrated)
         raise LiminalError(f"No threshold was calibrated to {100 * rate:g} % false acceptances, only to {rates}.")
+
+
+def _read_share(stored: Mapping[str, float] | None) -> ShareInterval | None:
+    return None if stored is None else ShareInterval(**stored)
+
+
+def load_genuine_set(generator: str, folder: Path | None = None) -> GenuineSet | None:
+    """The stored genuine set of a generator; None where it has none. Imports no torch."""
+    usual_folder, command = locate_tables(generator, POPULATION_FOLDER, "strangers", GENUINE_COMMAND)
+    folder = folder or usual_folder
+    if not (folder / f"{generator}-genuine.json").is_file():
+        return None
+
+    def parse(card: dict[str, Any]) -> GenuineSet:
+        arrays = read_arrays(folder / f"{generator}-genuine.npz", command)
+        descriptors = {name: arrays[name].astype(np.float32) for name in card["recognisers"]}
+        return GenuineSet(generator, arrays["seeds"], descriptors, card["command"], card["date"])
+
+    return read_card(folder / f"{generator}-genuine.json", parse, f"No genuine pairs of {generator} are stored", command)
 
 
 def load_thresholds(generator: str, recogniser: str, folder: Path = THRESHOLDS_FOLDER) -> Thresholds:
@@ -298,7 +336,11 @@ def load_thresholds(generator: str, recogniser: str, folder: Path = THRESHOLDS_F
             **{
                 **card,
                 "default_acceptance": ShareInterval(**card["default_acceptance"]),
-                "calibrated": tuple(CalibratedThreshold(**row) for row in card["calibrated"]),
+                "calibrated": tuple(
+                    CalibratedThreshold(**{**row, "false_non_match": _read_share(row.get("false_non_match"))})
+                    for row in card["calibrated"]
+                ),
+                "default_false_non_match": _read_share(card.get("default_false_non_match")),
             }
         )
 
