@@ -237,9 +237,12 @@ def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
             print(f"{generator}, {recogniser}: default {thresholds.default:g} accepts {share:.2%}; {cuts}.")
             if thresholds.default_false_non_match is not None:
                 limits = [(f"default {thresholds.default:g}", thresholds.default_false_non_match)]
-                limits += [(f"FMR {100 * cut.rate:g} %", cut.false_non_match) for cut in thresholds.calibrated if cut.false_non_match]
+                limits += [
+                    (f"FMR {100 * cut.rate:g} %", cut.false_non_match) for cut in thresholds.calibrated if cut.false_non_match
+                ]
                 refused = ", ".join(f"{name}: {rate.share:.2%} [{rate.low:.2%}, {rate.high:.2%}]" for name, rate in limits)
-                print(f"  of {thresholds.genuine_pairs} genuine pairs of {thresholds.genuine_people} people refused at {refused}.")
+                pairs, people = thresholds.genuine_pairs, thresholds.genuine_people
+                print(f"  of {pairs} genuine pairs of {people} people refused at {refused}.")
 
 
 def _make_interpolation(args: argparse.Namespace, progress: Progress) -> None:
