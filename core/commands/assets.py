@@ -171,13 +171,22 @@ def _make_directions(args: argparse.Namespace, progress: Progress) -> None:
 
 
 def _make_gallery(args: argparse.Namespace, progress: Progress) -> None:
-    from core.sampling.building.gallery import build_gallery  # PyTorch: help need not wait for it
+    from core.sampling.building.gallery import build_gallery, build_portrait_gallery  # PyTorch: help need not wait for it
 
+    portraits = [name for name in args.generators if registry.load(name, "generator").knows_identity]
+    for name in portraits:
+        gallery = build_portrait_gallery(
+            name, count=args.count, candidates=args.candidates, seed=args.seed, folder=args.out, progress=progress
+        )
+        print(f"{name}: chose {count_noun(len(gallery.bases), 'person', 'people')} among {args.candidates}.")
+    screened = [name for name in args.generators if name not in portraits]
+    if not screened:
+        return
     gallery = build_gallery(
         count=args.count,
         candidates=args.candidates,
         seed=args.seed,
-        generators=args.generators,
+        generators=screened,
         approved_file=None if args.unseen else args.looked_at,
         folder=args.out,
         progress=progress,

@@ -89,7 +89,7 @@ def test_only_faces_that_were_looked_at_and_too_few_of_them(small, tmp_path):
     approved = [small.bases[0].number, small.bases[1].number]
     listed = tmp_path / "looked_at.json"
     listed.write_text(json.dumps({"seed": 3, "approved": approved}))
-    options = {"candidates": 60, "generators": ["dcgan"], "criteria": LENIENT, "looked_at": listed, "folder": tmp_path / "out"}
+    options = {"candidates": 60, "generators": ["dcgan"], "criteria": LENIENT, "approved_file": listed, "folder": tmp_path / "out"}
     made = gallery.build_gallery(count=2, seed=3, **options)
     assert {base.number for base in made.bases} == set(approved)
     with pytest.raises(LiminalError, match="Only 2 of 60 faces are good enough"):
@@ -167,3 +167,20 @@ def test_what_cannot_be_answered_is_said(small, tmp_path):
         load_gallery("stylegan2")
     with pytest.raises(LiminalError, match="No gallery is stored"):
         load_gallery("dcgan", tmp_path)
+
+
+def test_portraits_of_a_generator_that_knows_who_is_who(tmp_path, monkeypatch):
+    maker = registry.load("dcgan", "generator")
+    with pytest.raises(LiminalError, match="does not know who is who"):
+        gallery.build_portrait_gallery("dcgan", count=3, candidates=9, folder=tmp_path)
+    blocks = {"identity": slice(0, maker.latent_dim - 12), "expression": slice(maker.latent_dim - 12, maker.latent_dim - 6)}
+    monkeypatch.setattr(maker, "blocks", blocks | {"scene": slice(maker.latent_dim - 6, maker.latent_dim)}, raising=False)
+    portraits = gallery.build_portrait_gallery("dcgan", count=3, candidates=24, folder=tmp_path)
+    again = load_gallery("dcgan", tmp_path / "dcgan")
+    assert [base.base_id for base in again.bases] == [base.base_id for base in portraits.bases]
+    for base in portraits.bases:
+        drawn = maker.sample([base.seed])[0].numpy()
+        assert np.array_equal(base.latent[blocks["identity"]], drawn[blocks["identity"]])
+        assert not base.latent[blocks["expression"]].any()
+    with pytest.raises(LiminalError, match="found only"):
+        gallery.build_portrait_gallery("dcgan", count=3, candidates=2, folder=tmp_path)

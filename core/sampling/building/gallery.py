@@ -6,6 +6,9 @@ no measure here sees a smeared eye. *Variety*: farthest-point selection (Gonzale
 descriptors and attributes, where a face is taken only if it is still found in 19 of 20 random steps of 0.2 (as paper A's bases
 are drawn).
 
+A generator that knows who is who (``Generator.blocks``) needs no screening: its people are shown at rest, nearly from the front,
+in soft light, and chosen far apart by what recognisers see.
+
 The gallery of a generator that the user added is neither screened nor looked at, so that it is made in minutes and without a
 person: random faces that every built-in recogniser finds.
 """
@@ -229,6 +232,45 @@ def _is_steady(
         return all(int(judge.find_faces(images).found.sum()) >= criteria.faces_needed for judge in judges)
 
 
+PORTRAIT_SCENE = 0.35
+"""Of a drawn scene (turn, light, framing) so much stays in a portrait of the gallery."""
+
+
+def build_portrait_gallery(
+    generator: str,
+    *,
+    count: int = 60,
+    candidates: int = 600,
+    seed: int = 0,
+    folder: Path = GALLERY_FOLDER,
+    progress: Progress | None = None,
+) -> Gallery:
+    """Choose ``count`` of ``candidates`` random people of a generator that knows who is who, far apart, and write the files.
+
+    Raises LiminalError where the generator does not, and where recognisers find too few faces.
+    """
+    progress = progress or Progress()
+    maker = registry.load(generator, "generator")
+    if not maker.knows_identity:
+        raise LiminalError(f"{maker.card.title} does not know who is who; its gallery is made by screening.")
+    judges = [registry.load(name, "recogniser") for name in METRICS]
+    seeds = [sample_seed(seed, "gallery", number) for number in range(candidates)]
+    drawn = maker.sample(seeds)
+    drawn[:, maker.blocks["expression"]] = 0.0
+    drawn[:, maker.blocks["scene"]] *= PORTRAIT_SCENE
+    latents: NDArray[np.float32] = drawn.numpy()
+    pictures, vectors = _judge_candidates(latents, [maker], judges, progress)
+    rows = np.flatnonzero(np.logical_and.reduce([np.isfinite(row).all(axis=1) for row in vectors.values()]))
+    if len(rows) < count:
+        raise LiminalError(f"Recognisers found only {len(rows)} of {candidates} faces, not {count}; try more candidates.")
+    apart = _measure_differences(vectors, np.zeros((candidates, 1)))
+    chosen = [int(rows[order]) for order in order_by_farthest_point(apart[np.ix_(rows, rows)])[:count]]
+    faces = [(seeds[index], latents[index], pictures[generator][index]) for index in chosen]
+    descriptors = {name.rpartition(".")[2]: [values[index] for index in chosen] for name, values in vectors.items()}
+    command = f"{GALLERY_COMMAND} --generators {generator} --seed {seed} --count {count} --candidates {candidates}"
+    return _write_gallery(generator, faces, descriptors, seed, folder / generator, command)
+
+
 CUSTOM_GALLERY_BATCH = 8
 MIN_CUSTOM_BASES = 4
 """Bases below which pages have too little to choose from: a batch of paper A has four."""
@@ -271,16 +313,19 @@ def build_custom_gallery(
             f"In {start + len(seeds)} pictures of {generator} {' and '.join(METRICS)} found {len(faces) or 'no'} faces, too few "
             "for the pages to begin with; a generator of faces, seen from the front, is needed."
         )
-    return _write_custom_gallery(generator, faces, vectors, seed)
+    return _write_gallery(
+        generator, faces, vectors, seed, catalogue.precomputed_folder(generator), f"{PRECOMPUTE_COMMAND} {generator}"
+    )
 
 
-def _write_custom_gallery(
+def _write_gallery(
     generator: str,
     faces: list[tuple[int, NDArray[np.float32], bytes]],
-    vectors: dict[str, list[NDArray[np.float32]]],
+    vectors: Mapping[str, list[NDArray[np.float32]]],
     seed: int,
+    folder: Path,
+    command: str,
 ) -> Gallery:
-    folder = catalogue.precomputed_folder(generator)
     bases = []
     for number, (drawn, latent, picture) in enumerate(faces):
         name = make_base_id(latent)
@@ -290,10 +335,10 @@ def _write_custom_gallery(
     write_arrays(folder / "gallery.npz", {"latents": np.stack([latent for _, latent, _ in faces]), **arrays})
     card = {
         "configuration": {"count": len(faces), "seed": seed, "generators": [generator], "recognisers": list(METRICS)},
-        "command": f"{PRECOMPUTE_COMMAND} {generator}",
+        "command": command,
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "bases": bases,
     }
     write_bytes(folder / "gallery.json", (json.dumps(card, indent=1) + "\n").encode())
     remove_other_pictures(folder / "images" / generator, [str(row["base_id"]) for row in bases])
-    return load_gallery(generator)
+    return load_gallery(generator, folder)

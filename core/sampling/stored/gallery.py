@@ -2,7 +2,8 @@
 
 Stored in ``assets/gallery``, or in the data folder for a generator that the user added: ``gallery.json`` (configuration, command,
 date, bases), ``gallery.npz`` (latents, and the descriptors of the pictures as stored) and ``images/<generator>/<base_id>.webp`` in
-the generator's own size. Imports no torch; ``building.gallery`` makes it.
+the generator's own size. A generator that knows who is who has a folder of its own, ``assets/gallery/<generator>``. Imports no
+torch; ``building.gallery`` makes it.
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ def find_gallery_base(generator: str, base_id: str) -> GalleryBase:
 def load_gallery(generator: str, folder: Path | None = None) -> Gallery:
     """The stored gallery. Imports no torch. Raises LiminalError where there is none for the generator."""
     usual_folder, command = locate_tables(generator, GALLERY_FOLDER, "", GALLERY_COMMAND)
-    folder = folder or usual_folder
+    own_folder = usual_folder / generator
+    folder = folder or (own_folder if (own_folder / "gallery.json").is_file() else usual_folder)
     if folder == usual_folder != GALLERY_FOLDER and not (folder / "gallery.json").is_file():
         raise LiminalError(f"No faces of {generator} were prepared yet; do it on the page Models or by '{command}'.")
 
