@@ -7,8 +7,15 @@ import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
+
+if TYPE_CHECKING:
+    import torch
+else:  # files are listed and checked without it
+    torch = lazy_import("torch")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +63,10 @@ class WeightFile:
                 f"it is truncated or altered, so {advice}."
             )
         return path
+
+    def load_checkpoint(self) -> Any:
+        """The tensors of a PyTorch checkpoint, on the CPU; nothing else in it is unpickled. Raises as ``verified`` does."""
+        return torch.load(self.verified(), map_location="cpu", weights_only=True)
 
 
 @lru_cache(maxsize=64)

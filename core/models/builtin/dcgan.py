@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.contracts import NOT_FOR, Generator, ModelCard
-from core.models.device import choose_search_precision
+from core.models.device import choose_search_precision, freeze_network
 from core.models.engine.engine import batched
 from core.models.photos import DEFAULT_FRAME
 from core.models.weights import WeightFile
@@ -74,7 +74,7 @@ class DCGAN(Generator):
         self.image_size = 64
         self.device = device
         self.face_box, self.face_points = FACE_BOX, FACE_POINTS
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.precision = choose_search_precision(device)
         self.fast_network = copy.deepcopy(self.network).to(self.precision).to(memory_format=torch.channels_last)
 
@@ -99,6 +99,6 @@ class DCGAN(Generator):
 def load(device: torch.device) -> DCGAN:
     """The generator with its trained weights."""
     network = DCGANNetwork()
-    state = torch.load(CARD.files[0].verified(), map_location="cpu", weights_only=True)["netG_state_dict"]
+    state = CARD.files[0].load_checkpoint()["netG_state_dict"]
     network.load_state_dict(state)
     return DCGAN(network, device)

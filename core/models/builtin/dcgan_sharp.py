@@ -20,6 +20,7 @@ from torch.nn import functional
 from core.errors import LiminalError
 from core.models.builtin import dcgan
 from core.models.contracts import Generator, ModelCard
+from core.models.device import freeze_network
 from core.models.engine.engine import batched
 from core.models.weights import WeightFile
 
@@ -230,7 +231,7 @@ class SharpDCGAN(Generator):
         self.image_size = small.image_size * 4
         self.device = device
         self.face_box, self.face_points = small.face_box, small.face_points
-        self.enlarger = enlarger.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.enlarger = freeze_network(enlarger, device, channels_last=True)
 
     has_draft = True
 

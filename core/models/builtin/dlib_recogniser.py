@@ -29,7 +29,7 @@ from torch.nn import functional
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models.contracts import NOT_FOR, DetectedFaces, ModelCard, Recogniser
-from core.models.device import choose_search_precision
+from core.models.device import choose_search_precision, freeze_network
 from core.models.engine.engine import batched
 from core.models.preprocessing import fit_similarity
 from core.models.weights import WeightFile
@@ -340,7 +340,7 @@ class DlibRecogniser(Recogniser):
         self.threshold_source = "dlib's and face_recognition's default, tuned on photographs of real people (paper A uses it)"
         self.device = device
         self.faces = faces
-        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.network = freeze_network(network, device, channels_last=True)
         self.fast_network = copy.deepcopy(self.network).to(choose_search_precision(device))
 
     def find_faces(self, images: Tensor) -> DetectedFaces:

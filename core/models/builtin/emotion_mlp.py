@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from core.models import registry
 from core.models.contracts import Classifier, Encoder, ModelCard
+from core.models.device import freeze_network
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import batched
 from core.models.trained_weights import read_trained, trained_weight_file
@@ -57,7 +58,7 @@ class EmotionMLP(Classifier):
         self.card = card
         self.encoder = encoder
         self.device = encoder.device
-        self.network = network.to(encoder.device).eval().requires_grad_(False)
+        self.network = freeze_network(network, encoder.device)
 
     def logits(self, images: Tensor) -> Tensor:
         return self.logits_of(self.encoder.embed(images))

@@ -19,7 +19,7 @@ from core.models import registry
 from core.models.builtin.dlib_recogniser import DlibRecogniser, chip_grid
 from core.models.builtin.fer import MiniXception, TanhCNN
 from core.models.contracts import NOT_FOR, Encoder, ModelCard
-from core.models.device import choose_search_precision
+from core.models.device import choose_search_precision, freeze_network
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import batched
 from core.models.preprocessing import to_grey
@@ -132,7 +132,7 @@ class FaceEmbedding(Encoder):
         self.card = card
         self.networks = networks
         self.device = networks.device
-        self.whitening = whitening.to(networks.device).eval().requires_grad_(False)
+        self.whitening = freeze_network(whitening, networks.device)
         self.embedding_dim = whitening.projection.shape[1]
         self.spread = self.whitening.spread
 

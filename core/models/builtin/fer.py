@@ -16,6 +16,7 @@ from torch.nn.functional import logsigmoid, max_pool2d, pad
 
 from core.lazy_import import lazy_import
 from core.models.contracts import NOT_FOR, Classifier, ModelCard
+from core.models.device import freeze_network
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import batched
 from core.models.preprocessing import to_grey
@@ -126,7 +127,7 @@ class MiniXception(Classifier):
         self.card = MINI_XCEPTION_CARD
         self.device = device
         # channels last: less than half the time on a CPU (measured: 16 instead of 40 ms for four faces)
-        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.network = freeze_network(network, device, channels_last=True)
         self.emotion_order = [FER_ORDER.index(emotion) for emotion in EMOTIONS]
 
     def logits(self, images: Tensor) -> Tensor:
@@ -240,7 +241,7 @@ class TanhCNN(Classifier):
     def __init__(self, network: TanhCNNNetwork, device: torch.device) -> None:
         self.card = TANH_CNN_CARD
         self.device = device
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.emotion_order = [FER_ORDER.index(emotion) for emotion in EMOTIONS]
 
     def logits(self, images: Tensor) -> Tensor:
@@ -253,7 +254,7 @@ class TanhCNN(Classifier):
 def load_tanh_cnn(device: torch.device) -> TanhCNN:
     """The classifier with its trained weights."""
     network = TanhCNNNetwork()
-    network.load_state_dict(torch.load(TANH_CNN_CARD.files[0].verified(), map_location="cpu", weights_only=True))
+    network.load_state_dict(TANH_CNN_CARD.files[0].load_checkpoint())
     return TanhCNN(network, device)
 
 
@@ -310,7 +311,7 @@ class SmallCNN(Classifier):
     def __init__(self, network: SmallCNNNetwork, device: torch.device) -> None:
         self.card = SMALL_CNN_CARD
         self.device = device
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.emotion_order = [FER_ORDER.index(emotion) for emotion in EMOTIONS]
 
     def logits(self, images: Tensor) -> Tensor:
@@ -326,7 +327,7 @@ class SmallCNN(Classifier):
 def load_small_cnn(device: torch.device) -> SmallCNN:
     """The classifier with its trained weights."""
     network = SmallCNNNetwork()
-    network.load_state_dict(torch.load(SMALL_CNN_CARD.files[0].verified(), map_location="cpu", weights_only=True)["network"])
+    network.load_state_dict(SMALL_CNN_CARD.files[0].load_checkpoint()["network"])
     return SmallCNN(network, device)
 
 

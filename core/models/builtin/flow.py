@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.contracts import Decoder, ModelCard
+from core.models.device import freeze_network
 from core.models.engine.engine import batched
 from core.models.trained_weights import TrainedWeights, read_trained, trained_weight_file
 
@@ -78,7 +79,7 @@ class LatentFlow(Decoder):
     def __init__(self, network: FlowNetwork, device: torch.device, card: ModelCard = CARD) -> None:
         self.card = card
         self.device = device
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.embedding_dim, self.latent_dim = network.embedding_dim, network.latent_dim
 
     def latents(self, embeddings: Tensor, seeds: Sequence[int]) -> Tensor:

@@ -24,6 +24,7 @@ from torch.nn.functional import interpolate
 
 from core.errors import LiminalError
 from core.models.contracts import ModelCard, PerceptualDistance
+from core.models.device import freeze_network
 from core.models.engine.engine import batched
 from core.models.weights import WeightFile
 
@@ -149,7 +150,7 @@ class LPIPSDistance(PerceptualDistance):
     def __init__(self, network: lpips.LPIPS, device: torch.device) -> None:
         self.card = CARD
         self.device = device
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         size = min(a.shape[2], b.shape[2]), min(a.shape[3], b.shape[3])

@@ -22,6 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models.contracts import NOT_FOR, ModelCard, Prior
+from core.models.device import freeze_network
 from core.models.engine.engine import batched
 from core.models.trained_weights import TrainedWeights, read_trained, trained_weight_file
 
@@ -233,7 +234,7 @@ class FacePrior(Prior):
     def __init__(self, network: UViT, train_steps: int, device: torch.device, card: ModelCard = CARD) -> None:
         self.card = card
         self.device = device
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.embedding_dim = network.configuration.embedding_dim
         self.train_steps = train_steps
 

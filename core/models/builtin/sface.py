@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 from core.errors import LiminalError
 from core.models import yunet
 from core.models.contracts import NOT_FOR, DetectedFaces, ModelCard, Recogniser
+from core.models.device import freeze_network
 from core.models.engine.engine import batched
 from core.models.preprocessing import cut_faces, fit_similarity
 from core.models.weights import WeightFile
@@ -158,7 +159,7 @@ class SFace(Recogniser):
         self.threshold_source = "OpenCV zoo's default for SFace: accepted from a cosine of 0.363, a distance of 0.637"
         self.device = device
         self.detector = detector
-        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.network = freeze_network(network, device, channels_last=True)
 
     def find_faces(self, images: Tensor) -> DetectedFaces:
         return self.detector.find_largest(images)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.contracts import ModelCard, Surrogate
+from core.models.device import freeze_network
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import batched
 from core.models.trained_weights import TrainedWeights, read_trained, trained_weight_file
@@ -61,7 +62,7 @@ class LatentEmotion(Surrogate):
         self.card = card
         self.device = device
         self.classifiers = tuple(classifiers)
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
 
     def logits(self, latents: Tensor) -> Tensor:
         return batched(self.network, latents.to(self.device), CHUNK)

@@ -30,6 +30,7 @@ from core.models.custom.catalogue import CLASS_ORDERS, CustomModel
 from core.models.custom.huggingface import resolve_labels
 from core.models.custom.loading import describe_outputs, fill_network, make_custom_card, read_tensors
 from core.models.custom.sources import WEIGHT_SUFFIXES, verify_source
+from core.models.device import freeze_network
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import batched
 from core.models.preprocessing import Preprocessing, to_grey
@@ -55,7 +56,7 @@ class CheckpointClassifier(Classifier):
         card: ModelCard,
     ) -> None:
         self.card, self.device = card, device
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.preprocessing, self.order = preprocessing, order
 
     def logits(self, images: Tensor) -> Tensor:

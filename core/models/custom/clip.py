@@ -33,6 +33,7 @@ from core.models.custom.loading import (
     require_library,
 )
 from core.models.custom.sources import FetchedSource, choose_usual_files, fetch_source, verify_source
+from core.models.device import freeze_network
 from core.models.engine.engine import batched
 from core.models.preprocessing import Preprocessing
 
@@ -51,7 +52,7 @@ class ClipEncoder(Encoder):
 
     def __init__(self, network: nn.Module, image_size: int, embedding_dim: int, device: torch.device, card: ModelCard) -> None:
         self.card, self.device = card, device
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.preprocessing = Preprocessing(image_size, None, True, CLIP_MEAN, CLIP_DEVIATION)
         self.embedding_dim = embedding_dim
         self.spread = torch.ones(embedding_dim)

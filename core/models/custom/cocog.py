@@ -26,6 +26,7 @@ from core.models.contracts import ModelCard, Prior
 from core.models.custom.catalogue import CustomModel
 from core.models.custom.loading import fill_network, is_whole_number, make_custom_card, read_tensors, read_training_configuration
 from core.models.custom.sources import verify_source
+from core.models.device import freeze_network
 from core.models.engine.engine import batched
 
 PUBLISHED_CONFIGURATION = UViTConfiguration(tokens=64, token_size=16, width=768, depth=12, heads=12)
@@ -139,7 +140,7 @@ class CocogPrior(Prior):
 
     def __init__(self, network: CocogUViT, train_steps: int, betas: str, device: torch.device, card: ModelCard) -> None:
         self.card, self.device = card, device
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.embedding_dim = network.configuration.embedding_dim
         self.train_steps, self.betas = train_steps, betas
         self.chunk = CHUNK

@@ -20,6 +20,7 @@ from core.models.contracts import Classifier, ModelCard
 from core.models.custom.catalogue import CustomModel
 from core.models.custom.loading import describe_outputs, make_custom_card, read_pretrained, require_library
 from core.models.custom.sources import locate_source, verify_source
+from core.models.device import freeze_network
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import batched
 from core.models.preprocessing import Preprocessing
@@ -52,7 +53,7 @@ class HuggingFaceClassifier(Classifier):
         self, network: nn.Module, preprocessing: Preprocessing, order: list[int], device: torch.device, card: ModelCard
     ) -> None:
         self.card, self.device = card, device
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.preprocessing, self.order = preprocessing, order
 
     def logits(self, images: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from core.models.contracts import Generator, ModelCard
 from core.models.custom.catalogue import CustomModel
 from core.models.custom.loading import fill_network, is_number, is_whole_number, make_custom_card, read_tensors
 from core.models.custom.sources import verify_source
-from core.models.device import PRECISIONS, find_precision
+from core.models.device import PRECISIONS, find_precision, freeze_network
 from core.models.engine.engine import batched
 
 SLOPE = 0.2  # of leaky ReLU on the negative side
@@ -302,7 +302,7 @@ class StyleGAN2(Generator):
         self.has_noise = noise != "none"
         if isinstance(noise, int):
             draw_noise(network, noise)
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = freeze_network(network, device)
         self.chunk = max(1, min(4, 256 // self.image_size))  # one at a time where a picture occupies all cores
         self.spread = self._spread()
 
