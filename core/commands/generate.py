@@ -64,6 +64,7 @@ def add_identity_arguments(identity: argparse.ArgumentParser) -> None:
     )
     identity.add_argument("--perceptual", help=f"one of {', '.join(registry.list_names('distance'))}")
     identity.add_argument("--strategy", help="cmaes (default) or gradient")
+    identity.add_argument("--steps-move", help="everything (default, as in the paper) or person")
     identity.add_argument("--semantic", action="store_true", help="also steps along named directions, such as a smile")
     add_ray_arguments(identity)
     for name, kind in IDENTITY_LIST_OPTIONS.items():
@@ -104,6 +105,7 @@ def configure_identity(arguments: argparse.Namespace) -> IdentityConfiguration:
         "recogniser",
         "perceptual",
         "strategy",
+        "steps_move",
         "semantic",
         *IDENTITY_LIST_OPTIONS,
         *IDENTITY_INTEGER_OPTIONS,

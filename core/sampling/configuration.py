@@ -19,6 +19,7 @@ from core.errors import LiminalError
 from core.models import registry
 
 Strategy = Literal["cmaes", "gradient"]
+StepsMove = Literal["everything", "person"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class IdentityConfiguration(Configuration):
     positive_directions: int = 2
     positive_steps: tuple[float, ...] = (0.2, 0.4, 0.6)  # times n ~ N(0, I)
     interpolation_steps: tuple[float, ...] = (0.25, 0.5, 0.75)  # fraction of the way to the negative
+    steps_move: StepsMove = "everything"  # as in the paper; "person": the identity block alone, where the generator has one
     semantic: bool = False  # beyond the paper: steps forward and back along named directions
     semantic_steps: tuple[float, ...] = (0.2,)  # paper units
 
@@ -109,6 +111,8 @@ class IdentityConfiguration(Configuration):
         _check_rising("targets", self.targets, 1e-6, 1e3)
         if not isinstance(self.semantic, bool):
             raise LiminalError(f"'semantic' is yes or no, not {self.semantic!r}.")
+        if self.steps_move not in get_args(StepsMove):
+            raise LiminalError(f"'steps_move' is everything or person, not {self.steps_move!r}.")
         if self.strategy not in get_args(Strategy):
             raise LiminalError(f"There is no search strategy '{self.strategy}'; use cmaes or gradient.")
         for names in (self.judges, self.classifiers):

@@ -266,16 +266,18 @@ def specify_samples(
     configuration: IdentityConfiguration, bases: Sequence[Base], base: int, panel: IdentityPanel
 ) -> list[SampleSpec]:
     """Samples of one base that need no search: 1 genuine, 6 positive, 3 negative, 9 interpolation; semantic ones if asked for."""
-    origin = bases[base]
+    origin, block = bases[base], _find_moved_block(configuration, panel.generator)
     parts = [SampleSpec(base, "genuine", 0.0, origin.latent, origin.seed)]
     steps = make_positive_steps(
-        origin, configuration.positive_directions, configuration.positive_steps, panel.generator, configuration.seed
+        origin, configuration.positive_directions, configuration.positive_steps, panel.generator, configuration.seed, block
     )
     parts += [SampleSpec(base, "positive", step.size, step.latent, step.seed) for step in steps]
     partners = [other for other in range(len(bases)) if other != base]
     parts += [SampleSpec(base, "negative", math.nan, bases[other].latent, bases[other].seed, other) for other in partners]
     for other in partners:
-        way = interpolate(origin.latent, bases[other].latent, configuration.interpolation_steps)
+        end = origin.latent.copy()
+        end[block] = bases[other].latent[block]
+        way = interpolate(origin.latent, end, configuration.interpolation_steps)
         for fraction, latent in zip(configuration.interpolation_steps, way, strict=True):
             parts.append(SampleSpec(base, "interpolation", fraction, latent, origin.seed, other))
     if configuration.semantic:
@@ -335,12 +337,24 @@ class PositiveStep:
     latent: NDArray[np.float32]
 
 
-def make_positive_steps(base: Base, directions: int, sizes: Sequence[float], generator: Generator, seed: int) -> list[PositiveStep]:
-    """``base + s n`` for each direction n ~ N(0, I) and each size s: a step is about s sqrt(latent_dim) long."""
+def _find_moved_block(configuration: IdentityConfiguration, generator: Generator) -> slice:
+    """The latents that steps move. Raises LiminalError where only the person is to move and the generator has no such block."""
+    if configuration.steps_move == "everything":
+        return slice(None)
+    if not generator.knows_identity:
+        raise LiminalError(f"'steps_move' is person, but {generator.card.title} has no latents of the person alone.")
+    return generator.blocks["identity"]
+
+
+def make_positive_steps(
+    base: Base, directions: int, sizes: Sequence[float], generator: Generator, seed: int, block: slice = slice(None)
+) -> list[PositiveStep]:
+    """``base + s n`` for each direction n ~ N(0, I) of the block and each size s: a step is about s sqrt(block's latents) long."""
     steps = []
     for number in range(directions):
         drawn = sample_seed(seed, base.seed, "positive", number)
-        direction = generator.sample([drawn]).numpy()[0]
+        direction = np.zeros_like(base.latent)
+        direction[block] = generator.sample([drawn]).numpy()[0][block]
         steps += [PositiveStep(size, drawn, base.latent + np.float32(size) * direction) for size in sizes]
     return steps
 
@@ -391,7 +405,9 @@ def judge_pairs(
 ) -> pd.DataFrame:
     """The pairs with latent_distance (Euclidean), lpips, and distance_<name>, accepted_<name> of every judge.
 
-    Where a judge found no face in either image, its distance is NaN and its verdict null. Accepted: distance < threshold.
+    Where a judge found no face in either image, its distance is NaN and its verdict null. Accepted: distance < threshold. Where the
+    generator knows who is who, identity_distance (``Generator.identity_distance``) and same_identity too: true where the identity
+    blocks are equal to the byte, false for independent draws, null between, since whose face that is, is what people are asked.
     """
     progress = progress or Progress()
     names = list(dict.fromkeys([*pairs["base_id"], *pairs["sample_id"]]))
@@ -405,6 +421,15 @@ def judge_pairs(
         latents[one].astype(np.float64) - latents[other] for one, other in zip(pairs["base_id"], pairs["sample_id"], strict=True)
     ]
     judged["latent_distance"] = np.linalg.norm(np.stack(apart), axis=1)
+    if panel.generator.knows_identity:
+        first, second = (
+            torch.from_numpy(np.stack([latents[name] for name in pairs[column]])) for column in ("base_id", "sample_id")
+        )
+        judged["identity_distance"] = panel.generator.identity_distance(first, second).numpy()
+        block = panel.generator.blocks["identity"]
+        same = pd.array((first[:, block] == second[:, block]).all(dim=1).numpy(), dtype="boolean")
+        same[~same.to_numpy(bool) & (pairs["sample_type"] != "negative").to_numpy()] = pd.NA
+        judged["same_identity"] = same
     judged["lpips"] = measure_perceptual_distances(panel.perceptual, images, bases, samples, progress)
     for judge in panel.judges:
         vectors = embed_in_batches(judge, images, progress)

@@ -112,8 +112,8 @@ def set_column_types(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.Data
 
 
 def _infer_column_type(name: str) -> str:
-    if name.startswith(("accepted_", "passed_")):
-        return "boolean"  # accepted_: null where no face was found
+    if name.startswith(("accepted_", "passed_")) or name == "same_identity":
+        return "boolean"  # accepted_: null where no face was found; same_identity: null between two people
     return "float64"
 
 

@@ -179,7 +179,7 @@ def test_the_options_are_the_configurations_fields():
 
     from core.sampling.configuration import IdentityConfiguration
 
-    named = {"seed", "generator", "recogniser", "perceptual", "strategy", "semantic"}
+    named = {"seed", "generator", "recogniser", "perceptual", "strategy", "steps_move", "semantic"}
     assert named | set(command.IDENTITY_LIST_OPTIONS) | set(command.IDENTITY_INTEGER_OPTIONS) | set(
         command.IDENTITY_NUMBER_OPTIONS
     ) == {field.name for field in fields(IdentityConfiguration)}

@@ -253,3 +253,46 @@ def test_a_batch_stops_when_asked(when):
 def test_results_do_not_depend_on_torchs_global_random_numbers(batch):
     torch.manual_seed(99)
     equal(batch, generate_identity_batch(QUICK, 0, panel=fake_panel()))
+
+
+def knowing_panel():
+    panel = fake_panel()
+    panel.generator.blocks = {"identity": slice(0, 3), "scene": slice(3, panel.generator.latent_dim)}
+    return panel
+
+
+def test_truth_about_identity_where_the_generator_knows_it(batch):
+    panel = knowing_panel()
+    pairs = generate_identity_batch(dataclasses.replace(QUICK, targets=()), 0, panel=panel).pairs
+    truth = pairs.groupby("sample_type")["same_identity"]
+    assert truth.get_group("genuine").eq(True).all()
+    assert truth.get_group("negative").eq(False).all()
+    assert truth.get_group("positive").isna().all()
+    assert truth.get_group("interpolation").isna().all()  # whose face that is, people are asked
+    quarter, half = (pairs.query(f"sample_type == 'interpolation' and step == {step}") for step in (0.25, 0.5))
+    assert np.allclose(2 * quarter["identity_distance"].to_numpy(), half["identity_distance"].to_numpy(), atol=1e-4)
+    assert pairs.query("sample_type == 'negative'")["identity_distance"].gt(0).all()
+    assert "same_identity" not in batch.pairs.columns
+
+
+def test_steps_that_move_the_person_alone_leave_the_scene():
+    panel = knowing_panel()
+    configuration = dataclasses.replace(QUICK, targets=(), steps_move="person")
+    samples = generate_identity_batch(configuration, 0, panel=panel)
+    moved = samples.pairs[samples.pairs["sample_type"].isin(["positive", "interpolation"])]
+    for row in moved.itertuples():
+        assert np.array_equal(samples.latents[row.sample_id][3:], samples.latents[row.base_id][3:])
+        assert not np.array_equal(samples.latents[row.sample_id][:3], samples.latents[row.base_id][:3])
+    with pytest.raises(LiminalError, match="no latents of the person alone"):
+        generate_identity_batch(configuration, 0, panel=fake_panel())
+
+
+def test_conditions_are_drawn_anew_and_the_person_stays():
+    generator = knowing_panel().generator
+    people = generator.sample([1, 2])
+    again = generator.redraw_conditions(people, [5, 6])
+    assert torch.equal(again[:, :3], people[:, :3])
+    assert not torch.equal(again[:, 3:], people[:, 3:])
+    assert generator.identity_distance(people, again).tolist() == [0.0, 0.0]
+    draws = generator.sample(range(4000))
+    assert float(generator.identity_distance(draws[:2000], draws[2000:]).square().mean()) == pytest.approx(1.0, abs=0.05)
