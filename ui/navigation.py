@@ -134,7 +134,7 @@ def run_app() -> None:
 
 def _run_app() -> None:
     jobs.enter_session_context()
-    st.set_page_config(page_title="Liminal", page_icon=str(ASSETS / "icon.svg"), layout="wide", initial_sidebar_state="collapsed")
+    st.set_page_config(page_icon=str(ASSETS / "icon.svg"), layout="wide", initial_sidebar_state="collapsed")
     pages = {page: build_page(page) for page in (*MAIN_PAGES, *LINKED_PAGES)}
     current = st.navigation(list(pages.values()), position="hidden")
     st.html(ASSETS / "style.css")

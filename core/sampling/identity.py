@@ -30,7 +30,6 @@ from core.sampling.bases import Base, find_bases
 from core.sampling.configuration import IdentityConfiguration, sample_seed
 from core.sampling.events import BasesFound, SamplesMade, SearchStep, UnjudgedSample
 from core.sampling.images import to_images, to_pictures
-from core.sampling.interpolation import interpolate
 from core.sampling.sample_set import (
     PAIR_COLUMNS,
     SAMPLE_COLUMNS,
@@ -260,6 +259,11 @@ class SampleSpec:
     partner: int | None = None
     direction: str | None = None
     strategy: str | None = None
+
+
+def interpolate(start: NDArray[np.float32], end: NDArray[np.float32], fractions: Sequence[float]) -> list[NDArray[np.float32]]:
+    """The latents at ``fractions`` of the straight way (paper A, sections 3.2.5 and 4.1), to the byte the same from either end."""
+    return [(np.float32(1 - fraction) * start + np.float32(fraction) * end).astype(np.float32) for fraction in fractions]
 
 
 def specify_samples(

@@ -1,6 +1,6 @@
-"""Interpolation between two latents (paper A, section 3.2.5), and strips: one person turning into another, judged frame by frame.
+"""Strips: one person turning into another by linear interpolation (``identity.interpolate``), judged frame by frame.
 
-The way is linear, as the paper's is (section 4.1). Every frame is judged from the picture that is shown: the home page's stored
+Every frame is judged from the picture that is shown: the home page's stored
 strip is encoded, decoded again and only then given to the recognisers. ``stored.strip`` loads that one without torch.
 """
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
+from core.sampling.identity import interpolate
 from core.sampling.images import decode_webp, encode_webp, to_images, to_pictures
 from core.sampling.stored.scores import METRICS
 from core.sampling.stored.strip import STRIP_COMMAND, STRIP_FOLDER, StoredStrip, StripScores, load_strip
@@ -32,11 +33,6 @@ STRIP_FRAMES = 41
 
 DECODING_BATCH = 4
 """Frames decoded between two looks at whether the user has cancelled."""
-
-
-def interpolate(start: NDArray[np.float32], end: NDArray[np.float32], fractions: Sequence[float]) -> list[NDArray[np.float32]]:
-    """The latents at ``fractions`` of the way. 25 % from one end equals 75 % from the other to the byte."""
-    return [(np.float32(1 - fraction) * start + np.float32(fraction) * end).astype(np.float32) for fraction in fractions]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import datetime as dt
 import json
 import platform
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from sqlalchemy.exc import SQLAlchemyError
 
 import core
 from core.data_folder import ASSETS
@@ -50,6 +52,9 @@ DEMONSTRATION_COMMAND = "python -m core assets demonstration"
 STUDY_NAMES: dict[Kind, str] = {"identity": "Demonstration: the same person?", "emotion": "Demonstration: which feeling?"}
 OBSERVER_TRIALS = 150
 """Trials of one simulated observer of emotions, attention checks not counted."""
+
+
+_adding = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,15 @@ def load_demonstration(folder: Path = DEMONSTRATION_FOLDER) -> tuple[Demonstrati
 def ensure_demonstration(store: Store, folder: Path = DEMONSTRATION_FOLDER, progress: Progress | None = None) -> tuple[str, ...]:
     """Add the studies that the store lacks -> the names of those that were added. progress: used only where one is added.
 
-    A study that its owner has deleted does not come back: the store remembers deletions. Raises what ``Store.restore`` raises.
+    A study that its owner has deleted does not come back: the store remembers deletions. Threads of this process take turns; of
+    two servers that add to one store at the same moment the second finds the studies there, which is no error. Raises what
+    ``Store.restore`` raises.
     """
+    with _adding:
+        return _add_missing_studies(store, folder, progress)
+
+
+def _add_missing_studies(store: Store, folder: Path, progress: Progress | None) -> tuple[str, ...]:
     names = {study.name for study in store.studies()}
     missing = [
         name
@@ -139,10 +151,10 @@ def ensure_demonstration(store: Store, folder: Path = DEMONSTRATION_FOLDER, prog
             )
             try:
                 store.restore(demonstration.study, demonstration.stimuli, demonstration.ratings, demonstration.raters)
-            except LiminalError:
-                if demonstration.study.name not in {study.name for study in store.studies()}:  # else somebody was faster
+            except (LiminalError, SQLAlchemyError):  # the second: PostgreSQL's unique names, if both servers write at once
+                if demonstration.study.name not in {study.name for study in store.studies()}:
                     raise
-                continue
+                continue  # another server was faster
             added.append(demonstration.study.name)
     return tuple(added)
 

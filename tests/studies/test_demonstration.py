@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import entropy, spearmanr
+from sqlalchemy.exc import IntegrityError
 
 from core.__main__ import main
 from core.errors import LiminalError
@@ -98,6 +99,18 @@ def test_what_the_owner_deleted_does_not_come_back(made, store):
     store.delete(STUDY_NAMES["emotion"])
     assert ensure_demonstration(store, made) == ()
     assert [study.name for study in store.studies()] == [STUDY_NAMES["identity"]]
+
+
+def test_another_server_may_be_faster(made, store, monkeypatch):
+    restore = store.restore
+
+    def restore_too_late(*study):
+        restore(*study)
+        raise IntegrityError("insert into studies", {}, Exception("duplicate key"))
+
+    monkeypatch.setattr(store, "restore", restore_too_late)
+    assert ensure_demonstration(store, made) == ()
+    assert {study.name for study in store.studies()} == set(STUDY_NAMES.values())
 
 
 def test_forgetting_one_observer_deletes_no_study(made, store):

@@ -18,6 +18,7 @@ SMALL = "generator=dcgan&rounds=5"  # 64 pixels and five rounds: the same paths 
 def test_the_three_pages_by_clicking(server, open_page, settle):
     page = open_page(server)
     expect(page.get_by_role("heading", level=1)).to_contain_text("stop being yours")
+    expect(page).to_have_title("Liminal")
     figure = page.locator("figure.walk")
     expect(figure).to_have_attribute("data-ready", "true")
     verdicts = set()
@@ -30,11 +31,13 @@ def test_the_three_pages_by_clicking(server, open_page, settle):
 
     page.locator(".st-key-ways").get_by_role("link", name="Who could unlock my phone").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Who could unlock my phone")
+    expect(page).to_have_title("Who could unlock my phone · Liminal")
     settle(page)
     expect(page.locator(".judge-sentence")).to_contain_text("strangers")
 
     page.locator(".st-key-masthead").get_by_role("link", name="Identity").click()
     expect(page.get_by_role("button", name="Make 28 samples")).to_be_visible()
+    expect(page).to_have_title("Identity samples · Liminal")
     settle(page)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,25 +65,17 @@ def install_demonstration() -> None:
 
 def unpack_demonstration(progress: Progress | None = None) -> None:
     """``install_demonstration`` without a page. A store that cannot be reached is logged: nobody needs the demonstration."""
-    from sqlalchemy.exc import SQLAlchemyError  # after the first paint: SQLAlchemy
+    from core.studies.demonstration import ensure_demonstration  # after the first paint: SQLAlchemy
 
-    from core.studies.demonstration import ensure_demonstration
-
-    address = _store_address()
     try:
-        with _demonstration_lock:
-            if address not in _stores_with_demonstration():
-                ensure_demonstration(get_store(), progress=progress)
-    except (LiminalError, SQLAlchemyError) as error:  # another server of the same store may be unpacking it at this moment
-        logging.getLogger(__name__).warning("No demonstration: %s", str(error).partition("\n")[0])
-    _stores_with_demonstration().add(address)
+        ensure_demonstration(get_store(), progress=progress)
+    except LiminalError as error:
+        logging.getLogger(__name__).warning("No demonstration: %s", error)
+    _stores_with_demonstration().add(_store_address())
 
 
 def _store_address() -> tuple[str | None, str | None]:
     return os.environ.get("LIMINAL_DATABASE_URL"), os.environ.get("LIMINAL_DATA_DIR")
-
-
-_demonstration_lock = threading.Lock()
 
 
 @st.cache_resource(show_spinner=False)
