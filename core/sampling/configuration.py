@@ -28,10 +28,17 @@ class Configuration:
 
     samples: ClassVar[str]
     """What it makes, for people."""
+    later_parameters: ClassVar[tuple[str, ...]] = ()
+    """Parameters that the first version did not have: left out at their default, so that the ids of old sets stay."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; ``from_dict`` brings back an equal configuration."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        usual = {field.name: field.default for field in fields(self) if field.name in self.later_parameters}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+            if name not in usual or value != usual[name]
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -57,6 +64,7 @@ class IdentityConfiguration(Configuration):
     """All that a sample set depends on. Raises LiminalError with one sentence where a value makes no sense."""
 
     samples: ClassVar[str] = "identity samples"
+    later_parameters: ClassVar[tuple[str, ...]] = ("steps_move",)
 
     seed: int = 0
     generator: str = field(default_factory=lambda: registry.default_generator("identity"))

@@ -2,7 +2,7 @@
 
 title = "All of it"            # for the library; optional
 seed = 7                       # the same seed gives the same data set
-generator = "dcgan"            # of both parts
+generator = "dcgan-sharp"      # of both parts; dcgan where a plan names none
 piece = 64                     # emotion images in one piece: what a killed worker costs
 
 [identity]                     # leave a part out and it is not made
@@ -55,6 +55,8 @@ IDENTITY_KEYS = ("batches", "bases", "types")
 EMOTION_KEYS = ("pairs", "bases", "count", "types", "guidance")
 IDENTITY_TYPES = ("genuine", "negative", "positive", "interpolation", "optimized", "semantic")
 EMOTION_TYPES = ("guided", "unguided")
+GENERATOR_OF_OLD_PLANS = "dcgan"
+"""What a plan that names no generator means: the default of the version that introduced plans, so that its data set goes on."""
 PLAN_PARAMETERS = ("seed", "generator", "semantic", "emotion1", "emotion2", "base", "guided")
 """Parameters of configurations that the plan says in its own words."""
 
@@ -132,7 +134,7 @@ def parse_plan(values: PlanValues) -> DataSetPlan:
         raise LiminalError(
             f"'piece' must be a multiple of {GROUP_SIZE}, because emotion images are made {GROUP_SIZE} together, not {piece}."
         )
-    generator = _read_text("generator", values.get("generator", registry.default_generator("identity")))
+    generator = _read_text("generator", values.get("generator", GENERATOR_OF_OLD_PLANS))
     registry.find_entry(generator, "generator")
     parts = {name: values.get(name) for name in ("identity", "emotion")}
     if not any(isinstance(part, dict) for part in parts.values()):
