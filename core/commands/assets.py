@@ -12,7 +12,6 @@ from core.analysis import emotion_pairs
 from core.commands.terminal import count_noun
 from core.models import registry
 from core.models.builtin.head import stored_arrays
-from core.models.training import head_geometry, head_source
 from core.progress import Progress, Stage
 from core.sampling.building import population as building_population
 from core.sampling.stored import directions, reference, strip
@@ -196,9 +195,12 @@ def _make_gallery(args: argparse.Namespace, progress: Progress) -> None:
 
 
 def _make_head(args: argparse.Namespace, progress: Progress) -> None:
-    source = head_source.find_source(args.source)
-    size = head_geometry.build_geometry(source, args.out)
-    print(f"The head's geometry: {size / 1e6:.2f} MB.")
+    from core.models.builtin.head.geometry import load_geometry  # numba
+    from core.models.training import head_geometry, head_source, head_strands
+
+    geometry = head_geometry.build_geometry(head_source.find_source(args.source), args.out)
+    hair = head_strands.build_hair(load_geometry(args.out), args.out)
+    print(f"The head's geometry has {geometry / 1e6:.2f} MB, its hair {hair / 1e6:.2f} MB.")
 
 
 def _make_reference(args: argparse.Namespace, progress: Progress) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,9 +183,9 @@ def _interpolate(value: float, count: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def load_geometry() -> Geometry:
+def load_geometry(folder: Path | None = None) -> Geometry:
     """The stored geometry, read once a process. Raises LiminalError where the file is missing or a byte of it was altered."""
-    stored = read_head_arrays("geometry")
+    stored = read_head_arrays("geometry", folder)
 
     def text(name: str) -> tuple[str, ...]:
         return tuple(str(word) for word in stored[name])
