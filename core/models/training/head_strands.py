@@ -263,7 +263,7 @@ def grow_strands(head: RestHead, style: HairStyle, seed: int = 0) -> Strands:
     # close to the parting a hair may fall to either side
     side = np.where(random.rand(count) < 1 / (1 + np.exp(-np.clip(parting / 0.012, -30, 30))), 1.0, -1.0)
 
-    length, combed = _choose_length(style, roots, top, one), _choose_combing(style, roots, top, side, seed)
+    length, combed = _choose_length(style, roots, top, one), _choose_combing(style, roots, top, 1 - top, side, seed)
     start = rise(0.0, 0.16, edge) if not (style.off_face or style.knot or style.back) else 0.55 + 0.45 * rise(0, 0.10, edge)
     length = length * (style.soft_edge + (1 - style.soft_edge) * start) * (1 - 0.25 * near_baby(edge) * random.rand(count))
     if style.frizz:
@@ -291,7 +291,7 @@ def grow_beard(head: RestHead, seed: int = 1) -> Strands:
     roots = place_roots(head, np.clip(head.beard_zones.sum(1), 0, 1), BEARD.count, random)
     one, count = random.rand(BEARD.count), BEARD.count
     side = np.sign(roots.places[:, 0])
-    combed = _choose_combing(BEARD, roots, np.zeros(count), side, seed)
+    combed = _choose_combing(BEARD, roots, np.ones(count), np.ones(count), side, seed)
     length = BEARD.length[0] + 0.13 * one
     lift = np.full((count, 1), BEARD.lift)
     direction = _unit(roots.normals * lift + combed * (1 - lift))
@@ -319,20 +319,15 @@ def _choose_length(style: HairStyle, roots: Roots, top: Floats, one: Floats) -> 
     return np.asarray((base + more * top) * (1 - spread / 2 + spread * one))
 
 
-def _choose_combing(style: HairStyle, roots: Roots, top: Floats, side: Floats, seed: int) -> Floats:
-    """Unit directions (n, 3) along the skin."""
+def _choose_combing(style: HairStyle, roots: Roots, upper: Floats, lower: Floats, side: Floats, seed: int) -> Floats:
+    """Unit directions (n, 3) along the skin; ``upper`` and ``lower`` (n,): how far forward and down count at each root."""
     places, normals = roots.places, roots.normals
     if style.knot:
         return _project(np.array(style.knot) - places, normals)
-    upper, lower = top[:, None], 1 - top[:, None]
-    if style is BEARD or style.off_face:
-        forward_share, down_share = 1.0, lower if style.off_face else 1.0
-    else:
-        forward_share, down_share = upper, lower
     sideways = np.stack([side, 0 * side, 0 * side], 1)
     slow = np.stack([SmoothNoise(seed + 11, 2.0)(places), 0 * side, SmoothNoise(seed + 12, 2.0)(places)], 1)
-    wanted = style.away * _project(places - CROWN, normals) + style.forward * FORWARD * forward_share - style.back * FORWARD
-    wanted = wanted + style.sideways * sideways + style.down * DOWN * down_share + style.noise * slow
+    wanted = style.away * _project(places - CROWN, normals) + style.forward * FORWARD * upper[:, None] - style.back * FORWARD
+    wanted = wanted + style.sideways * sideways + style.down * DOWN * lower[:, None] + style.noise * slow
     return _project(wanted, normals)
 
 

@@ -118,7 +118,7 @@ def spread_order(count: int) -> NDArray[np.int64]:
 
 def measure_azimuth(places: NDArray[Any]) -> Floats:
     """Degrees around the vertical axis of the skull, 0 in front to 180 behind, the same on both sides."""
-    return np.degrees(np.arctan2(np.abs(places[:, 0]), places[:, 2] - 0.35)).astype(np.float32)
+    return np.asarray(np.degrees(np.arctan2(np.abs(places[:, 0]), places[:, 2] - 0.35)), np.float32)
 
 
 def _resample(control: Floats, points: int) -> Floats:
