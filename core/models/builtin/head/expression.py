@@ -1,0 +1,175 @@
+"""Feelings, single facial actions and gaze: from named values to the mesh's facial actions.
+
+A feeling is a mix of actions found by fitting what three emotion classifiers say of the rendered face, kept within what looks like
+one. The classifiers contradict each other on disgust; the mix is the one that people read most easily.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.models.builtin.head.description import EXTRA_ACTIONS
+from core.models.builtin.head.face_shapes import add_axis
+
+if TYPE_CHECKING:
+    from core.models.builtin.head.geometry import Geometry
+
+RESTING = {"browDown": -0.30, "mouthSmile": 0.12, "eyeWide": -0.05}
+"""Added to every face, so that a neutral one reads as neutral and not as cross."""
+
+FEELING_ACTIONS: Mapping[str, Mapping[str, float]] = {
+    "disgust": {
+        "noseSneer": 0.44,
+        "noseWrinkle": 1.2,
+        "upperLipRaise": 0.85,
+        "mouthUpperUp": 0.74,
+        "mouthFrown": 0.49,
+        "mouthShrugLower": 0.84,
+        "cheekSquint": 0.47,
+        "eyeSquint": 0.82,
+        "browDown": 0.83,
+        "eyeBlink": 0.22,
+        "mouthPucker": 0.09,
+    },
+    "fear": {
+        "browInnerUp": 1.52,
+        "browOuterUp": 0.48,
+        "browDown": 0.59,
+        "eyeWide": 1.44,
+        "mouthStretch": 1.2,
+        "jawOpen": 0.26,
+        "mouthLowerDown": 0.56,
+        "mouthFrown": 0.33,
+        "mouthUpperUp": 0.18,
+        "mouthShrugUpper": 0.24,
+    },
+    "sadness": {
+        "browInnerUp": 1.56,
+        "browDown": 0.59,
+        "mouthFrown": 1.26,
+        "mouthShrugLower": 0.37,
+        "eyeSquint": 0.2,
+        "eyeBlink": 0.24,
+        "eyeLookDown": 0.38,
+        "cheekSquint": 0.3,
+        "mouthLowerDown": 0.18,
+        "mouthPucker": 0.05,
+        "mouthPress": 0.12,
+    },
+    "surprise": {
+        "browInnerUp": 1.36,
+        "browOuterUp": 1.23,
+        "eyeWide": 1.39,
+        "jawOpen": 0.78,
+        "mouthFunnel": 0.44,
+        "mouthUpperUp": 0.12,
+    },
+    "anger": {
+        "browDown": 1.58,
+        "eyeSquint": 0.4,
+        "eyeWide": 0.37,
+        "noseSneer": 0.9,
+        "mouthPress": 0.67,
+        "mouthFrown": 0.2,
+        "jawForward": 0.55,
+        "mouthRollUpper": 0.33,
+        "mouthRollLower": 0.48,
+        "mouthShrugLower": 0.33,
+    },
+    "happiness": {
+        "mouthSmile": 1.28,
+        "cheekSquint": 1.17,
+        "eyeSquint": 0.43,
+        "mouthUpperUp": 0.74,
+        "jawOpen": 0.24,
+        "mouthDimple": 0.29,
+        "mouthLowerDown": 0.56,
+        "browInnerUp": 0.17,
+        "mouthStretch": 0.25,
+    },
+}
+"""Feeling -> actions at full strength; a name without a side means both."""
+
+FEELING_SHAPES: Mapping[str, Mapping[str, float]] = {
+    "disgust": {"mouth-upperlip-middle-up": 0.67, "mouth-angles-up": -0.15, "nose-trans-up": 0.25},
+    "fear": {"mouth-angles-up": -0.30},
+    "sadness": {"mouth-angles-up": -0.75, "eye-corner2-up": -0.36},
+    "surprise": {"mouth-scale-horiz-incr": -0.17},
+    "anger": {"nose-flaring-incr": 0.29, "eyebrows-trans-forward": 0.19},
+    "happiness": {"cheek-trans-up": 0.41},
+}
+"""Feeling -> local shapes of the mesh that its actions lack."""
+
+SINGLE_ACTIONS: Mapping[str, Mapping[str, float]] = {
+    "brow_raise": {"browInnerUp": 0.8, "browOuterUp": 1.0},
+    "inner_brow_raise": {"browInnerUp": 1.0},
+    "brow_furrow": {"browDown": 1.0},
+    "eye_opening": {"eyeWide": 1.0},
+    "eye_squint": {"eyeSquint": 1.0},
+    "lid_droop": {"eyeBlink": 1.0},
+    "cheek_raise": {"cheekSquint": 1.0},
+    "smile": {"mouthSmile": 1.0, "cheekSquint": 0.35},
+    "frown": {"mouthFrown": 1.0},
+    "lip_pucker": {"mouthPucker": 1.0},
+    "lip_press": {"mouthPress": 1.0},
+    "lip_stretch": {"mouthStretch": 1.0},
+    "jaw_open": {"jawOpen": 1.0},
+    "chin_raise": {"mouthShrugLower": 1.0},
+    "nose_wrinkle": {"noseWrinkle": 1.0},
+    "upper_lip_raise": {"upperLipRaise": 1.0},
+}
+"""Named value -> actions at 1."""
+
+TOTAL_FEELING = 1.3
+"""Feelings of a higher sum are scaled down to it: two at once share one face."""
+
+
+def weigh_feelings(values: Mapping[str, float]) -> dict[str, float]:
+    """Feeling -> its strength in the face, once all of them share it."""
+    total = sum(values[feeling] for feeling in FEELING_ACTIONS)
+    share = 1 / max(1.0, total / TOTAL_FEELING)
+    return {feeling: share * values[feeling] for feeling in FEELING_ACTIONS}
+
+
+def make_actions(values: Mapping[str, float], geometry: Geometry) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Named values -> facial actions (52,), left and right as uneven as the person makes them, and extra actions (4,)."""
+    strengths = dict(RESTING)
+    for amount, mix in [
+        *((amount, FEELING_ACTIONS[feeling]) for feeling, amount in weigh_feelings(values).items()),
+        *((values[name], actions) for name, actions in SINGLE_ACTIONS.items()),
+    ]:
+        for action, strength in mix.items():
+            strengths[action] = strengths.get(action, 0.0) + amount * strength
+    numbers = geometry.action_number
+    actions, extra = np.zeros(len(numbers), np.float32), np.zeros(len(EXTRA_ACTIONS), np.float32)
+    for action, strength in strengths.items():
+        if action in EXTRA_ACTIONS:
+            extra[EXTRA_ACTIONS.index(action)] = strength
+        elif action in numbers:
+            actions[numbers[action]] = strength
+        else:
+            uneven = values[_asymmetry_of(action)]
+            actions[numbers[f"{action}Left"]] = strength * (1 + uneven)
+            actions[numbers[f"{action}Right"]] = strength * (1 - uneven)
+    actions[numbers["jawLeft"]] = max(0.0, values["jaw_side"])
+    actions[numbers["jawRight"]] = max(0.0, -values["jaw_side"])
+    return actions, extra
+
+
+def _asymmetry_of(action: str) -> str:
+    for start, name in (("brow", "brow_asymmetry"), ("eye", "eye_asymmetry")):
+        if action.startswith(start):
+            return name
+    return "mouth_asymmetry"
+
+
+def add_feeling_shapes(weights: NDArray[np.float32], values: Mapping[str, float], geometry: Geometry) -> None:
+    """Add what feelings move beyond the facial actions to the weights (S,) of the mesh's shapes."""
+    for feeling, amount in weigh_feelings(values).items():
+        if amount > 0:
+            for axis, weight in FEELING_SHAPES[feeling].items():
+                add_axis(weights, axis, amount * weight, geometry)

@@ -1,0 +1,260 @@
+"""The shape of a face: which latents move which shapes of the mesh, how far, and what is added for men and women.
+
+The mesh's own axes are taken by name; those left out here hardly show in a portrait. Spreads were set by how far each axis moves
+recognisers' descriptors, then calmed where it soon looks like an expression or a caricature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from core.models.builtin.head.geometry import Geometry
+
+
+@dataclass(frozen=True)
+class LocalShape:
+    """A latent of the local shape: the mesh's axis, the largest weight either way, and what rises with it.
+
+    Weights are spread evenly, not normally: as varied as a normal spread, without its tails, which are caricatures.
+    """
+
+    axis: str
+    name: str
+    reach: float
+    meaning: str
+
+
+def _rows(*rows: tuple[str, str, float, str]) -> tuple[LocalShape, ...]:
+    return tuple(LocalShape(axis, name, reach, meaning) for axis, name, reach, meaning in rows)
+
+
+LOCAL_SHAPES = _rows(
+    ("cheek-trans-up", "cheek_height", 0.79, "low .. high cheeks"),
+    ("cheek-volume-incr", "cheek_volume", 0.94, "hollow .. round cheeks"),
+    ("cheek-inner-incr", "inner_cheek_volume", 0.49, "flat .. full beside the nose"),
+    ("cheek-bones-incr", "cheekbones", 0.81, "flat .. prominent cheekbones"),
+    ("chin-jaw-drop-incr", "jaw_drop", 0.67, "jaw higher .. lower"),
+    ("chin-height-incr", "chin_height", 0.8, "short .. long chin"),
+    ("chin-prominent-incr", "chin_prominence", 0.81, "receding .. prominent chin"),
+    ("chin-bones-incr", "jaw_corners", 0.81, "soft .. marked corners of the jaw"),
+    ("chin-width-incr", "chin_width", 0.9, "narrow .. wide chin"),
+    ("chin-cleft-incr", "chin_cleft", 0.67, "smooth .. cleft chin"),
+    ("chin-prognathism-incr", "lower_jaw_forward", 0.54, "lower jaw back .. forward"),
+    ("ear-lobe-incr", "ear_lobes", 0.74, "small .. large ear lobes"),
+    ("ear-rot-forward", "ear_slant", 0.74, "ears slanting back .. forward"),
+    ("ear-trans-up", "ear_height", 0.81, "ears low .. high"),
+    ("ear-scale-incr", "ear_size", 0.81, "small .. large ears"),
+    ("ear-wing-incr", "ear_standing", 0.74, "ears close to the head .. standing off"),
+    ("eyebrows-angle-up", "brow_ridge_angle", 0.34, "outer ends of the brow ridge low .. high"),
+    ("eyebrows-trans-up", "brow_ridge_height", 1.04, "low .. high brow ridge"),
+    ("eyebrows-trans-forward", "brow_ridge_depth", 0.81, "flat .. protruding brow ridge"),
+    ("eye-corner1-up", "inner_eye_corner", 0.62, "inner corners of the eyes low .. high"),
+    ("eye-height1-incr", "eye_opening_inner", 0.81, "inner part of the eye narrow .. open"),
+    ("eye-scale-incr", "eye_size", 0.72, "small .. large eyes"),
+    ("eye-push1-out", "inner_lid_depth", 0.74, "inner part of the lid deep .. forward"),
+    ("eye-eyefold-up", "lid_fold_height", 0.9, "lid fold low .. high"),
+    ("eye-height3-incr", "eye_opening_outer", 0.81, "outer part of the eye narrow .. open"),
+    ("eye-height2-incr", "eye_opening_middle", 0.85, "middle of the eye narrow .. open"),
+    ("eye-bag-incr", "eye_bags", 0.74, "smooth .. full below the eyes"),
+    ("eye-push2-out", "outer_lid_depth", 0.79, "outer part of the lid deep .. forward"),
+    ("eye-trans-up", "eye_height", 0.94, "eyes low .. high in the face"),
+    ("eye-bag-height-incr", "eye_bag_height", 0.67, "bags below the eyes short .. long"),
+    ("eye-epicanthus-out", "inner_lid_fold", 0.94, "fold at the inner corner: covering .. open"),
+    ("eye-corner2-up", "outer_eye_corner", 0.9, "outer corners of the eyes low .. high"),
+    ("eye-trans-out", "eye_spacing", 0.89, "eyes near .. far apart"),
+    ("forehead-temple-incr", "temple_width", 0.81, "hollow .. full temples"),
+    ("forehead-trans-forward", "forehead_depth", 0.77, "forehead back .. forward"),
+    ("forehead-scale-vert-incr", "forehead_height", 0.74, "low .. high forehead"),
+    ("forehead-nubian-incr", "forehead_roundness", 0.77, "flat .. round forehead"),
+    ("mouth-lowerlip-height-incr", "lower_lip_height", 0.67, "thin .. full lower lip"),
+    ("mouth-scale-horiz-incr", "mouth_width", 0.81, "narrow .. wide mouth"),
+    ("mouth-cupidsbow-incr", "cupids_bow", 0.63, "flat .. marked bow of the upper lip"),
+    ("mouth-scale-depth-incr", "mouth_depth", 0.49, "flat .. deep mouth"),
+    ("mouth-lowerlip-volume-incr", "lower_lip_volume", 0.67, "flat .. round lower lip"),
+    ("mouth-angles-up", "mouth_corners", 0.54, "corners of the mouth low .. high"),
+    ("mouth-lowerlip-width-incr", "lower_lip_width", 0.61, "narrow .. wide lower lip"),
+    ("mouth-trans-forward", "mouth_forward", 0.54, "mouth back .. forward"),
+    ("mouth-upperlip-width-incr", "upper_lip_width", 0.61, "narrow .. wide upper lip"),
+    ("mouth-scale-vert-incr", "mouth_fullness", 0.72, "thin .. full mouth"),
+    ("mouth-upperlip-height-incr", "upper_lip_height", 0.63, "thin .. full upper lip"),
+    ("mouth-upperlip-volume-incr", "upper_lip_volume", 0.61, "flat .. round upper lip"),
+    ("mouth-upperlip-middle-up", "upper_lip_middle", 0.54, "middle of the upper lip low .. high"),
+    ("mouth-trans-up", "mouth_height", 0.73, "mouth low .. high in the face"),
+    ("mouth-lowerlip-middle-up", "lower_lip_middle", 0.54, "middle of the lower lip low .. high"),
+    ("neck-scale-horiz-incr", "neck_width", 0.54, "slender .. wide neck"),
+    ("neck-scale-vert-incr", "neck_length", 0.49, "short .. long neck"),
+    ("nose-nostrils-angle-up", "nostril_angle", 0.85, "nostrils low .. high at their outer ends"),
+    ("nose-flaring-incr", "nostril_flare", 0.77, "nostrils narrow .. flaring"),
+    ("nose-curve-convex", "nose_curve", 0.69, "concave .. convex bridge"),
+    ("nose-scale-depth-incr", "nose_depth", 0.72, "flat .. long nose in profile"),
+    ("nose-scale-vert-incr", "nose_length", 0.85, "short .. long nose"),
+    ("nose-point-width-incr", "nose_tip_width", 0.74, "fine .. broad tip of the nose"),
+    ("nose-scale-horiz-incr", "nose_width", 0.99, "narrow .. wide nose"),
+    ("nose-width1-incr", "nose_root_width", 0.77, "narrow .. wide root of the nose"),
+    ("nose-trans-forward", "nose_forward", 0.65, "nose back .. forward"),
+    ("nose-trans-up", "nose_height", 0.9, "nose low .. high in the face"),
+    ("nose-hump-incr", "nose_hump", 0.69, "straight .. humped bridge"),
+    ("nose-nostrils-width-incr", "nostril_width", 0.9, "narrow .. wide nostrils"),
+    ("nose-greek-incr", "nose_bridge_depth", 0.81, "deep .. straight root of the nose"),
+    ("nose-point-up", "nose_tip_height", 0.72, "tip of the nose down .. up"),
+    ("nose-width2-incr", "nose_bridge_width", 0.77, "narrow .. wide bridge"),
+    ("nose-width3-incr", "nose_wing_width", 0.85, "narrow .. wide wings"),
+    ("nose-septumangle-incr", "septum_angle", 0.25, "septum flat .. steep"),
+    ("nose-base-up", "nose_base_height", 0.68, "base of the nose low .. high"),
+    ("nose-volume-incr", "nose_volume", 0.65, "slender .. heavy nose"),
+)
+"""Axes of the mesh that a face varies in."""
+
+HEAD_SHAPES = (
+    ("head_diamond", "widest at the cheekbones"),
+    ("head_inverted_triangle", "narrowing downwards"),
+    ("head_oval", "oval"),
+    ("head_rectangle", "long and angular"),
+    ("head_round", "round"),
+    ("head_square", "short and angular"),
+    ("head_triangle", "widening downwards"),
+)
+"""Forms of the whole head, in the order of the mesh's outlines."""
+
+ASYMMETRIES = (
+    ("uneven_brows", "one brow higher", 0),
+    ("uneven_cheeks_1", "one cheek further out", 2),
+    ("uneven_cheeks_2", "one cheek higher", 3),
+    ("uneven_eyes_1", "eyes to one side", 4),
+    ("uneven_eyes_2", "one eye higher", 5),
+    ("uneven_lids_1", "one upper lid higher", 7),
+    ("uneven_lids_2", "one lower lid higher", 11),
+    ("uneven_jaw", "jaw to one side", 12),
+    ("uneven_chin", "chin to one side", 14),
+    ("uneven_mouth_1", "mouth aslant", 15),
+    ("uneven_mouth_2", "mouth to one side", 16),
+    ("uneven_nose_1", "tip of the nose to one side", 17),
+    ("uneven_nose_2", "root of the nose to one side", 20),
+)
+"""Name, what differs between left and right, and which of the mesh's pairs it is."""
+
+SEX_OFFSETS: Mapping[str, tuple[float, float, float]] = {
+    "chin-width-incr": (-0.08, 0.30, -0.62),
+    "chin-bones-incr": (0, 0.35, -0.70),
+    "chin-jaw-drop-incr": (0, 0.10, -0.30),
+    "chin-prominent-incr": (0, 0.22, -0.20),
+    "cheek-bones-incr": (0, -0.05, 0.30),
+    "cheek-volume-incr": (0, -0.12, 0.22),
+    "neck-scale-horiz-incr": (0, 0.30, -0.60),
+    "eye-scale-incr": (0.15, -0.10, 0.55),
+    "eye-height2-incr": (0.32, 0, 0.15),
+    "eye-height1-incr": (0.10, 0, 0.05),
+    "eye-height3-incr": (0.12, 0, 0.08),
+    "mouth-scale-horiz-incr": (0.10, 0.05, -0.05),
+    "mouth-angles-up": (0.40, 0, 0),
+    "mouth-upperlip-volume-incr": (0, -0.15, 0.55),
+    "mouth-lowerlip-volume-incr": (0, -0.10, 0.45),
+    "nose-scale-horiz-incr": (0, 0.15, -0.60),
+    "nose-scale-vert-incr": (0, 0.05, -0.40),
+    "nose-hump-incr": (0, 0.10, -0.40),
+    "nose-point-up": (0, -0.05, 0.35),
+    "forehead-nubian-incr": (0, -0.05, 0.35),
+    "forehead-trans-forward": (0, -0.10, 0.20),
+    "eyebrows-trans-up": (0.02, -0.08, 0.30),
+    "eyebrows-trans-forward": (-0.12, 0.15, -0.30),
+    "ear-wing-incr": (-0.35, 0, 0),
+    "ear-scale-incr": (0, 0.10, -0.30),
+}
+"""Axis -> what is added for all, at the masculine end, at the feminine end: an oval face by default, angular only for men."""
+
+COMPANIONS = (
+    ("nose-trans-up", "mouth-trans-up", 0.45),
+    ("nose-scale-vert-incr", "mouth-trans-up", -0.25),
+    ("eye-trans-up", "eyebrows-trans-up", 0.35),
+    ("chin-width-incr", "mouth-scale-horiz-incr", 0.2),
+    ("nose-scale-horiz-incr", "mouth-scale-horiz-incr", 0.2),
+    ("cheek-volume-incr", "chin-width-incr", 0.25),
+)
+"""Axis, another, and how much of the first the other follows: parts of a face that fit each other."""
+
+RUGGED = {
+    "eyebrows-trans-forward": 0.6,
+    "forehead-nubian-incr": 0.7,
+    "chin-jaw-drop-incr": 0.7,
+    "chin-prominent-incr": 0.8,
+    "chin-prognathism-incr": 0.7,
+    "nose-hump-incr": 0.7,
+    "eye-bag-incr": 0.6,
+    "neck-scale-horiz-incr": 0.6,
+}
+"""Axis -> factor of its weight at the feminine end."""
+
+HEAD_SIZES = (
+    ("head_height", "head-scale-vert", 0.40, "low .. high head"),
+    ("head_width", "head-scale-horiz", 0.40, "narrow .. wide head"),
+    ("head_depth", "head-scale-depth", 0.40, "short .. long head, from front to back"),
+    ("face_fullness", "head-fat", 0.55, "hollow .. full face"),
+)
+"""Name, the mesh's shapes (-incr and -decr), the largest weight either way, and what rises with it."""
+
+OUTLINE_OFFSETS: Mapping[str, tuple[float, float, float]] = {
+    "oval": (1.0, 0.20, 0.0),
+    "invertedtriangular": (1.0, 0.10, 0.12),
+    "square": (0.4, 0.0, 0.0),
+    "rectangular": (0.6, 0.0, 0.0),
+}
+"""Form of the head -> factor, what is added for all, and at the feminine end."""
+
+YOUNG_AGE, OLD_AGE = 2 / 3, 1.0
+"""Ages 18 and 80 on the mesh's own scale, where its young adult and its old person stand."""
+
+
+@cache
+def _axis_rows(geometry: Geometry) -> dict[str, int]:
+    return {name: row for row, name in enumerate(geometry.axis_name)}
+
+
+def weigh_shapes(values: Mapping[str, float], ancestry: tuple[float, float, float], geometry: Geometry) -> NDArray[np.float32]:
+    """Weights (S,) of the mesh's shapes for the named values of a person."""
+    femininity, masculinity = values["femininity"], 1 - values["femininity"]
+    age = (values["age"] - 18) / 62
+    weights = np.zeros(len(geometry.shape_name), np.float32)
+    weights[: geometry.phenotype_count] = geometry.phenotype_weights(
+        gender=femininity,
+        age=YOUNG_AGE + (OLD_AGE - YOUNG_AGE) * age,
+        muscle=values["muscle"],
+        weight=values["weight"],
+        proportions=values["proportions"],
+        ancestry=ancestry,
+    )
+    local = {shape.axis: values[shape.name] * (1 - (1 - RUGGED.get(shape.axis, 1.0)) * femininity) for shape in LOCAL_SHAPES}
+    for leading, following, share in COMPANIONS:
+        local[following] += share * local[leading]
+    for axis, (always, masculine, feminine) in SEX_OFFSETS.items():
+        local[axis] += always + masculine * masculinity + feminine * femininity
+    for axis, weight in local.items():
+        add_axis(weights, axis, weight, geometry)
+    for name, _, pair in ASYMMETRIES:
+        left, right = geometry.asymmetry[pair]
+        weights[left if values[name] > 0 else right] += abs(values[name])
+    for outline, number, (name, _) in zip(geometry.outline_name, geometry.outline, HEAD_SHAPES, strict=True):
+        factor, always, feminine = OUTLINE_OFFSETS.get(outline, (1.0, 0.0, 0.0))
+        weights[number] += factor * values[name] + always + feminine * femininity
+    scale = dict(zip(geometry.head_scale_name, geometry.head_scale, strict=True))
+    for name, shape, _, _ in HEAD_SIZES:
+        weights[scale[f"{shape}-incr"]] += max(0.0, values[name])
+        weights[scale[f"{shape}-decr"]] += max(0.0, -values[name])
+    weights[scale["head-age-incr"]] += 0.55 * age**1.5
+    return weights
+
+
+def add_axis(weights: NDArray[np.float32], axis: str, weight: float, geometry: Geometry) -> None:
+    """Add the weight of an axis of the mesh: to the shapes of its upper end, or of its lower one where it has them."""
+    row = _axis_rows(geometry)[axis]
+    upper, lower = geometry.axis_positive[row], geometry.axis_negative[row]
+    one_sided = lower[0] < 0
+    for shape in upper if weight > 0 or one_sided else lower:
+        if shape >= 0:
+            weights[shape] += weight if one_sided else abs(weight)
