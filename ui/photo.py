@@ -287,6 +287,13 @@ class PhoneOwner:
     descriptors: Mapping[str, NDArray[np.float32]] = field(repr=False)
     latent: NDArray[np.float32] | None = field(default=None, repr=False)  # None for a photo
     photo: VisitorPhoto | None = field(default=None, repr=False)  # None for a face of the gallery
+    others: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    """By recogniser: distances to the same person in other scenes, NaN where no face was found; where the generator knows."""
+
+    def genuine_distances(self, recogniser: str) -> list[float]:
+        """Distances to the same person in other scenes in which a face was found; none where they are not known."""
+        distances = self.others.get(recogniser, np.empty(0, np.float32))
+        return [float(distance) for distance in distances[np.isfinite(distances)]]
 
     def descriptor(self, recogniser: str) -> NDArray[np.float32]:
         """(D,). Raises LiminalError where the recogniser found no face."""
@@ -311,6 +318,7 @@ def owner_from_gallery(generator: str, base_id: str | None) -> PhoneOwner:
         src=asset_url(base.image),
         descriptors={name: gallery.descriptor(base.base_id, name) for name in gallery.descriptors},
         latent=base.latent,
+        others={name: rows[gallery.index(base.base_id)] for name, rows in gallery.genuine_distances.items()},
     )
 
 

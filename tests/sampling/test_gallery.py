@@ -175,7 +175,9 @@ def test_portraits_of_a_generator_that_knows_who_is_who(tmp_path, monkeypatch):
         gallery.build_portrait_gallery("dcgan", count=3, candidates=9, folder=tmp_path)
     blocks = {"identity": slice(0, maker.latent_dim - 12), "expression": slice(maker.latent_dim - 12, maker.latent_dim - 6)}
     monkeypatch.setattr(maker, "blocks", blocks | {"scene": slice(maker.latent_dim - 6, maker.latent_dim)}, raising=False)
-    portraits = gallery.build_portrait_gallery("dcgan", count=3, candidates=24, folder=tmp_path)
+    portraits = gallery.build_portrait_gallery("dcgan", count=3, candidates=24, conditions=5, folder=tmp_path)
+    assert {name: rows.shape for name, rows in portraits.genuine_distances.items()} == dict.fromkeys(METRICS, (3, 5))
+    assert np.nanmax(portraits.genuine_distances["dlib"]) < 0.6  # twelve of 100 latents change, the person stays
     again = load_gallery("dcgan", tmp_path / "dcgan")
     assert [base.base_id for base in again.bases] == [base.base_id for base in portraits.bases]
     for base in portraits.bases:
@@ -183,4 +185,4 @@ def test_portraits_of_a_generator_that_knows_who_is_who(tmp_path, monkeypatch):
         assert np.array_equal(base.latent[blocks["identity"]], drawn[blocks["identity"]])
         assert not base.latent[blocks["expression"]].any()
     with pytest.raises(LiminalError, match="found only"):
-        gallery.build_portrait_gallery("dcgan", count=3, candidates=2, folder=tmp_path)
+        gallery.build_portrait_gallery("dcgan", count=3, candidates=2, conditions=2, folder=tmp_path)

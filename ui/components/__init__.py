@@ -185,8 +185,12 @@ def show_threshold_wall(
     key: str,
     on_threshold: Callable[[float], None],
     on_pick: Callable[[str], None],
+    genuine: Sequence[float] = (),
 ) -> None:
-    """The wall of strangers under a threshold that can be dragged. ``identity`` changes when distances or pictures do."""
+    """The wall of strangers under a threshold that can be dragged. ``identity`` changes when distances or pictures do.
+
+    genuine: distances of the owner to the owner's own face in other scenes, where they are known.
+    """
 
     def moved() -> None:
         value = st.session_state[key].get("threshold")
@@ -205,6 +209,7 @@ def show_threshold_wall(
             "recogniser": recogniser,
             "source": source,
             "note": note,
+            "genuine": list(genuine),
         },
         key=key,
         on_threshold_change=moved,

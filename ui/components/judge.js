@@ -24,6 +24,7 @@ class Judge {
       <div class="judge-control">
         <p class="judge-sentence" role="status"></p>
         <p class="judge-interval"></p>
+        <p class="judge-genuine" hidden></p>
         <div class="judge-chart"><div class="judge-bars" aria-hidden="true"></div><input type="range"></div>
         <div class="judge-scale"><span>more alike</span><output></output><span>less alike</span></div>
         <div class="judge-marks" role="group" aria-label="Ready-made limits"></div>
@@ -32,7 +33,7 @@ class Judge {
       <div class="judge-wall"></div>`;
     const find = (selector) => root.querySelector(selector);
     this.parts = {
-      sentence: find(".judge-sentence"), interval: find(".judge-interval"), bars: find(".judge-bars"), range: find("input"),
+      sentence: find(".judge-sentence"), interval: find(".judge-interval"), genuine: find(".judge-genuine"), bars: find(".judge-bars"), range: find("input"),
       output: find("output"), marks: find(".judge-marks"), wall: find(".judge-wall"), note: find(".judge-legend em"),
     };
     this.parts.range.addEventListener("input", () => this.judge(Number(this.parts.range.value)));
@@ -110,6 +111,15 @@ class Judge {
     this.parts.wall.replaceChildren(...wall.map((face) => this.tiles.get(face.id)));
   }
 
+  judgeOwner(threshold) {
+    const { data, parts } = this, pictures = data.genuine.length;
+    parts.genuine.hidden = pictures === 0;
+    if (pictures === 0) return;
+    const refused = data.genuine.reduce((sum, distance) => sum + !(distance < threshold), 0), [low, high] = wilson(refused, pictures);
+    parts.genuine.innerHTML = `<b>The owner is refused in ${refused} of ${pictures} other pictures</b>: ${percent(refused / pictures)} `
+      + `(95 % interval ${percent(low)} to ${percent(high)}; other light, turn, expression, glasses).`;
+  }
+
   judge(threshold) {
     this.threshold = threshold;
     const { data, parts } = this;
@@ -119,6 +129,7 @@ class Judge {
       ? `<b>None of ${judged.toLocaleString("en")} strangers</b> would get in.`
       : `<b>${accepted.toLocaleString("en")} of ${judged.toLocaleString("en")} strangers</b> would get in.`;
     parts.interval.textContent = `That is ${percent(accepted / judged)} (95 % interval ${percent(low)} to ${percent(high)}, ${data.source}).`;
+    this.judgeOwner(threshold);
     parts.output.innerHTML = `limit <b>${threshold.toFixed(2)}</b>`;
     parts.range.setAttribute("aria-valuetext", `${threshold.toFixed(2)}: ${accepted} of ${judged} strangers would get in`);
     for (const bar of this.columns) bar.dataset.verdict = Number(bar.dataset.at) < threshold ? "open" : "closed";

@@ -20,7 +20,7 @@ from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
 from core.sampling.images import encode_webp, to_pictures
-from core.sampling.stored.population import PopulationScores, find_threshold_range, score_population
+from core.sampling.stored.population import PopulationScores, Thresholds, find_threshold_range, score_population
 from ui import cache, components, markup, photo, progress, state
 from ui.cache import SharedResultCache
 from ui.jobs import find_or_start_job, get_job_manager
@@ -267,8 +267,8 @@ def _show_lockout_answer(question: LockoutQuestion, owner: PhoneOwner, answer: J
 
 
 def current_threshold(view: PhoneState) -> float:
-    """The limit in force: the address's, else the recogniser's default."""
-    limit = cache.cached_thresholds(view.generator, view.recogniser).default if view.threshold is None else view.threshold
+    """The limit in force: the address's, else the one that the page opens at."""
+    limit = cache.cached_thresholds(view.generator, view.recogniser).opening if view.threshold is None else view.threshold
     return round(limit, 3)  # as the slider has it
 
 
@@ -278,7 +278,7 @@ def verdicts_html(generator: str, recogniser: str, limit: float, distances: Mapp
         markup.RecogniserVerdict(
             registry.find_entry(name).title,
             distance,
-            limit if name == recogniser else cache.cached_thresholds(generator, name).default,
+            limit if name == recogniser else cache.cached_thresholds(generator, name).opening,
         )
         for name, distance in distances.items()
     ]
@@ -338,7 +338,7 @@ def _show_agreement(view: PhoneState, scores: PopulationScores, limit: float) ->
     inside = int(scores.accepted(limit).sum())
     for other in scores.others:
         title, guard = registry.find_entry(other).title, registry.find_entry(view.recogniser).title
-        its_limit = cache.cached_thresholds(view.generator, other).default
+        its_limit = cache.cached_thresholds(view.generator, other).opening
         both, all_in = scores.count_agreement(limit, other, its_limit)
         st.header(f"What would {title} say?", anchor=False)
         if inside == 0:
@@ -447,6 +447,7 @@ def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
         + (f"; in {missing:,} of them it found no face" if missing else ""),
         note=f"{len(wall)} of them are on the wall, the most alike first",
         key="judge",
+        genuine=owner.genuine_distances(view.recogniser),
         on_threshold=_set_threshold,
         on_pick=_select_stranger,
     )
@@ -459,12 +460,29 @@ def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
                 f"{limit.low:.2f} to {limit.high:.2f}; {limits.pairs:,} pairs of {limits.strangers - limits.no_face:,} people)."
                 for limit in limits.calibrated
             )
+            + _explain_refusals(limits)
             + f"\n- **{limits.default:.2f}** is how {title} is delivered: {limits.default_source}. It lets "
             f"{format_percent(delivered.share)} of generated pairs in (95 % interval "
             f"{format_percent(delivered.low)} to {format_percent(delivered.high)})."
         )
     if view.stranger is not None and view.stranger in scores.population.seeds:
         _stranger_dialog(view, owner, scores)
+
+
+def _explain_refusals(limits: Thresholds) -> str:
+    """How often people are refused themselves, at the calibrated limits, as one more line of the list; '' where nobody knows."""
+    shares = [
+        f"{format_percent(limit.false_non_match.share)} at {limit.distance:.2f} ({format_percent(limit.false_non_match.low)} to "
+        f"{format_percent(limit.false_non_match.high)})"
+        for limit in limits.calibrated
+        if limit.false_non_match is not None
+    ]
+    if not shares:
+        return ""
+    return (
+        f"\n- The other way round, people are refused themselves: {', '.join(shares)}; {limits.genuine_pairs:,} pairs of "
+        f"pictures of {limits.genuine_people} people in other light, turned, with other expressions and glasses."
+    )
 
 
 @st.dialog("One stranger", width="medium", on_dismiss=_clear_stranger)

@@ -32,8 +32,9 @@ from core.models.contracts import Generator, Recogniser
 from core.models.custom import catalogue
 from core.progress import Progress
 from core.sampling.building.attributes import ATTRIBUTES, MEASURES, AttributeScale, measure_population
+from core.sampling.building.population import redraw_genuine_latents
 from core.sampling.configuration import sample_seed
-from core.sampling.images import decode_webp, encode_webp, remove_other_pictures, to_images, to_pictures
+from core.sampling.images import decode_webp, encode_webp, quantise, remove_other_pictures, to_images, to_pictures
 from core.sampling.stored.gallery import APPROVED_FACES_FILE, GALLERY_COMMAND, GALLERY_FOLDER, Gallery, load_gallery
 from core.sampling.stored.scores import METRICS, PRECOMPUTE_COMMAND, get_metric, list_custom_names, pairwise_distances, write_arrays
 from core.writing import write_bytes
@@ -241,13 +242,15 @@ def build_portrait_gallery(
     *,
     count: int = 60,
     candidates: int = 600,
+    conditions: int = 100,
     seed: int = 0,
     folder: Path = GALLERY_FOLDER,
     progress: Progress | None = None,
 ) -> Gallery:
     """Choose ``count`` of ``candidates`` random people of a generator that knows who is who, far apart, and write the files.
 
-    Raises LiminalError where the generator does not, and where recognisers find too few faces.
+    conditions: pictures of each in other scenes and with other expressions, from which it is known how often recognisers refuse
+    them. Raises LiminalError where the generator does not, and where recognisers find too few faces.
     """
     progress = progress or Progress()
     maker = registry.load(generator, "generator")
@@ -268,7 +271,30 @@ def build_portrait_gallery(
     faces = [(seeds[index], latents[index], pictures[generator][index]) for index in chosen]
     descriptors = {name.rpartition(".")[2]: [values[index] for index in chosen] for name, values in vectors.items()}
     command = f"{GALLERY_COMMAND} --generators {generator} --seed {seed} --count {count} --candidates {candidates}"
-    return _write_gallery(generator, faces, descriptors, seed, folder / generator, command)
+    genuine = _measure_genuine_distances(maker, judges, faces, descriptors, conditions, progress)
+    return _write_gallery(generator, faces, descriptors, seed, folder / generator, command, genuine)
+
+
+def _measure_genuine_distances(
+    maker: Generator,
+    judges: Sequence[Recogniser],
+    faces: Sequence[tuple[int, NDArray[np.float32], bytes]],
+    descriptors: Mapping[str, list[NDArray[np.float32]]],
+    conditions: int,
+    progress: Progress,
+) -> dict[str, NDArray[np.float16]]:
+    """'genuine.<recogniser>' -> distances (N, K) of each face to the same person in K other scenes, NaN where no face was found."""
+    parts: dict[str, list[NDArray[np.float64]]] = {judge.name: [] for judge in judges}
+    for index, (seed, latent, _) in enumerate(faces):
+        progress.stage(f"Looking at person {index + 1} of {len(faces)} in other scenes", index / len(faces))
+        person = torch.from_numpy(latent[None])
+        with torch.inference_mode():
+            images = quantise(maker.decode(redraw_genuine_latents(maker, person, seed, conditions)))
+            for judge in judges:
+                vectors = judge.embed(images).cpu().numpy()
+                own = descriptors[judge.name][index]
+                parts[judge.name].append(pairwise_distances(own, vectors, get_metric(judge.name))[0])
+    return {f"genuine.{name}": np.stack(rows).astype(np.float16) for name, rows in parts.items()}
 
 
 CUSTOM_GALLERY_BATCH = 8
@@ -325,6 +351,7 @@ def _write_gallery(
     seed: int,
     folder: Path,
     command: str,
+    genuine: Mapping[str, NDArray[np.float16]] | None = None,
 ) -> Gallery:
     bases = []
     for number, (drawn, latent, picture) in enumerate(faces):
@@ -332,7 +359,7 @@ def _write_gallery(
         bases.append({"base_id": name, "title": f"Face {number + 1:02d}", "number": number, "seed": drawn, "attributes": {}})
         write_bytes(folder / "images" / generator / f"{name}.webp", picture)
     arrays = {f"{generator}.{name}": np.stack(rows).astype(np.float32) for name, rows in vectors.items()}
-    write_arrays(folder / "gallery.npz", {"latents": np.stack([latent for _, latent, _ in faces]), **arrays})
+    write_arrays(folder / "gallery.npz", {"latents": np.stack([latent for _, latent, _ in faces]), **arrays, **(genuine or {})})
     card = {
         "configuration": {"count": len(faces), "seed": seed, "generators": [generator], "recognisers": list(METRICS)},
         "command": command,

@@ -193,7 +193,7 @@ def build_genuine_set(
     parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
     for person, drawn in enumerate(seeds):
         progress.stage(f"Judging person {person + 1} of {people} made by {generator}", person / people)
-        latents = draw_genuine_latents(maker, drawn, images)
+        latents = redraw_genuine_latents(maker, maker.sample([drawn]), drawn, images)
         with torch.inference_mode():
             drawn_images = quantise(maker.decode(latents))
             for name, judge in judges.items():
@@ -215,9 +215,8 @@ def build_genuine_set(
     return made
 
 
-def draw_genuine_latents(generator: Generator, seed: int, images: int) -> torch.Tensor:
-    """One person's latents (images, d): scene and expression drawn for each, accessories for every third, else as in the first."""
-    person = generator.sample([seed])
+def redraw_genuine_latents(generator: Generator, person: torch.Tensor, seed: int, images: int) -> torch.Tensor:
+    """One person (1, d) -> (images, d): scene and expression drawn for each, accessories for every third, else as the person's."""
     redrawn = generator.redraw_conditions(
         person.repeat(images, 1), [sample_seed(seed, "condition", index) for index in range(images)]
     )

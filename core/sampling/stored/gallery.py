@@ -9,7 +9,7 @@ torch; ``building.gallery`` makes it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,9 @@ class Gallery:
     configuration: Mapping[str, Any]
     command: str
     date: str
+    genuine_distances: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """By recogniser (N, K): each base to the same person in K other scenes and with other expressions, NaN where no face was found;
+    empty where the generator does not know who is who."""
 
     def index(self, base_id: str) -> int:
         """The index of a base. Raises LiminalError for an unknown one."""
@@ -118,6 +121,11 @@ def load_gallery(generator: str, folder: Path | None = None) -> Gallery:
             configuration=card["configuration"],
             command=card["command"],
             date=card["date"],
+            genuine_distances={
+                name: arrays[f"genuine.{name}"].astype(np.float32)
+                for name in card["configuration"]["recognisers"]
+                if f"genuine.{name}" in arrays
+            },
         )
 
     return read_card(folder / "gallery.json", parse, "No gallery is stored", command)

@@ -293,6 +293,11 @@ class Thresholds:
     genuine_people: int = 0
     genuine_pairs: int = 0
 
+    @property
+    def opening(self) -> float:
+        """The limit that pages open at: 1 stranger in 1,000 where genuine pairs are known too, else the recogniser's default."""
+        return self.default if self.default_false_non_match is None else self.at(0.001).distance
+
     def at(self, rate: float) -> CalibratedThreshold:
         """The threshold calibrated to a false acceptance rate. Raises LiminalError with the rates there are."""
         for candidate in self.calibrated:
