@@ -329,11 +329,10 @@ def lay_over(layer: Floats, cover: Floats, layer_depth: Floats, image: Floats, d
 
 
 @kernel
-def resolve_bytes(image: Floats, curve: Bytes, exposure: Floats, out: Bytes) -> None:
+def resolve_bytes(image: Floats, curve: Bytes, out: Bytes) -> None:
     """Mean of 2 x 2 samples, tone curve and sRGB by table: bytes (size, size, 3).
 
-    curve: sRGB byte of v at index 2048 sqrt(v). exposure: (mix,) how far a colour keeps its hue under strong light: each channel is
-    drawn towards the brightness that the curve gives to the luminance.
+    curve: sRGB byte of v at index 2048 sqrt(v).
     """
     size = out.shape[0]
     last = len(curve) - 1

@@ -1,0 +1,29 @@
+"""Curves of the renderer: a smooth step, linear light from sRGB, and the tone curve from linear light to bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+TONE_STEPS = 2048
+"""Entries of the tone curve up to linear light 1; its index is the square root of the light, up to light 4."""
+
+
+def smooth(low: float, high: float, value: ArrayLike) -> NDArray[np.float64]:
+    """0 below `low`, 1 above `high`, smooth between; falls where high < low."""
+    u = np.clip((np.asarray(value, float) - low) / (high - low), 0, 1)
+    return np.asarray(u * u * (3 - 2 * u))
+
+
+def to_linear(*rgb: float) -> NDArray[np.float32]:
+    """Linear RGB (3,) of an sRGB colour 0..255."""
+    c = np.array(rgb) / 255
+    return np.where(c < 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def make_tone_curve() -> NDArray[np.uint8]:
+    """sRGB bytes (2 TONE_STEPS + 1,) of linear light: a film's curve with a soft shoulder."""
+    light = (np.arange(2 * TONE_STEPS + 1) / TONE_STEPS) ** 2 * 0.58
+    light = light * (1 + light / 2.3**2) / (1 + light * 0.55) * 1.10
+    srgb = np.where(light < 0.0031308, light * 12.92, 1.055 * np.maximum(light, 1e-6) ** (1 / 2.4) - 0.055)
+    return (np.clip(srgb, 0, 1) * 255 + 0.5).astype(np.uint8)

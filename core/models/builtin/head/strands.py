@@ -1,0 +1,397 @@
+"""Strands of a person: scalp hair, beard, brows and lashes. Everything dissolves strand by strand, nothing pops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import Delaunay
+
+from core.models.builtin.head.curves import smooth, to_linear
+from core.models.builtin.head.description import HAIR_STYLES, HeadDescription
+from core.models.builtin.head.geometry import HeadVertices, load_geometry
+from core.models.builtin.head.kernels_geometry import compute_normals, displace_cage, turn_points
+from core.models.builtin.head.kernels_strands import place_strands
+from core.models.builtin.head.scene import NECK
+from core.models.builtin.head.stored_arrays import read_head_arrays
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
+
+LONG_STYLES = ("long", "longside", "bob")
+LENGTHS = dict(zip(HAIR_STYLES, (0.05, 0.4, 0.7, 0.8, 1.0, 2.7, 2.7, 1.6, 1.2, 0.4), strict=True))
+"""Decimetres of a typical strand, which limit how fast curls may turn from point to point."""
+POINTS = dict(zip(HAIR_STYLES, (3, 7, 9, 9, 9, 13, 13, 11, 9, 13), strict=True))
+"""Points of a strand in pictures of up to 256 pixels."""
+SCALP_COVER = dict(zip(HAIR_STYLES, (0.74, 0.86, 0.86, 0.86, 0.86, 0.50, 0.50, 0.55, 0.86, 0.86), strict=True))
+"""How far the hair's colour covers the scalp: less where a parting shows."""
+BALD_COVER = 0.06
+HEAD_CENTRE = np.array([0, 7.5, 0.2], np.float32)
+HAIR_LINE_AZIMUTH = (0, 12, 24, 36, 48, 58, 66, 74, 80, 86, 94, 104, 120, 150, 180)
+HAIR_LINE_HEIGHT = (7.92, 7.915, 7.89, 7.83, 7.70, 7.52, 7.30, 7.06, 6.98, 7.10, 7.36, 7.2, 6.9, 6.72, 6.65)
+"""The hair line of the rest head: height over the azimuth from the front (degrees)."""
+LASH_COLOUR = to_linear(22, 17, 15)
+
+
+@dataclass(frozen=True, eq=False)
+class Style:
+    """A grown style: points (n, P, 3) on the rest head, root triangles and weights (n, 3), and per strand (n,):
+
+    edge: height of the root above the hair line; temple, front: how far the hair recedes there; random: a fixed number in [0, 1);
+    dissolve: another; phase of its curls; thick: 0.32 at the hair line .. 1; company: 0 for single strands across the face.
+    """
+
+    points: Floats
+    triangles: Integers
+    corners: Floats
+    edge: Floats
+    recedes: Floats
+    random: Floats
+    dissolve: Floats
+    phase: Floats
+    thick: Floats
+    company: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Hair:
+    """All grown styles by name, "beard" among them, and on the rest head (n,): height above the hair line, beard, moustache."""
+
+    styles: dict[str, Style]
+    beard_zones: Floats
+    edge: Floats
+    beard: Floats
+    moustache: Floats
+
+
+def _measure_company(points: Floats) -> Floats:
+    """0..1 per strand (n,): whether where it hangs below the front hair line others hang with it. 1 for strands that do not."""
+    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    azimuth = np.degrees(np.arctan2(x, z - 0.35))
+    below = np.interp(np.abs(azimuth), HAIR_LINE_AZIMUTH, HAIR_LINE_HEIGHT) - y
+    crossing = (below > 0.02) & (np.abs(azimuth) < 62) & (y > 7.0)
+    column = np.clip(((azimuth + 64) / 4).astype(int), 0, 31)
+    row = np.clip(((y - 7.0) / 0.06).astype(int), 0, 19)
+    counts = np.zeros((32, 20))
+    np.add.at(counts, (column[crossing], row[crossing]), 1.0)
+    alone = np.where(crossing, counts[column, row], np.inf).min(1) / len(points) * 12000
+    return smooth(8, 40, alone).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def load_hair() -> Hair:
+    """The grown styles, read once a process; roots that no camera in front sees are left out."""
+    stored = read_head_arrays("hair")
+    styles = {}
+    for name in (*HAIR_STYLES, "beard"):
+        part = {key: stored[f"{name}_{key}"] for key in ("pts", "tri", "w", "edge", "az", "u", "phase")}
+        points = part["pts"].astype(np.float32)
+        kept = np.ones(len(points), bool)
+        if name != "beard":
+            kept = (part["az"] <= 125) | (points[:, 0, 1] >= 8.25)
+            if name in LONG_STYLES:
+                kept |= part["u"] <= 0.5
+        part, points = {key: value[kept] for key, value in part.items()}, points[kept]
+        azimuth, edge = part["az"].astype(float), part["edge"].astype(float)
+        recedes = 0.15 * np.exp(-(((azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((azimuth / 20) ** 2))
+        lonely = name not in ("buzz", "fringe", "afro", "beard")
+        styles[name] = Style(
+            points=np.ascontiguousarray(points),
+            triangles=np.ascontiguousarray(part["tri"], np.int32),
+            corners=np.ascontiguousarray(part["w"], np.float32),
+            edge=edge.astype(np.float32),
+            recedes=recedes.astype(np.float32),
+            random=part["u"].astype(np.float32),
+            dissolve=((part["u"].astype(np.float64) * 7919) % 1).astype(np.float32),
+            phase=part["phase"].astype(np.float32),
+            thick=(0.32 + 0.68 * smooth(0, 0.14, edge)).astype(np.float32),
+            company=_measure_company(points) if lonely else np.ones(len(points), np.float32),
+        )
+    beard = styles["beard"]
+    # Of the beard's strands: share of moustache, chin and cheeks at the root. Its stored azimuth is the moustache's zone.
+    root = (beard.points[:, 0]).astype(float)
+    middle, on_lip = smooth(0.36, 0.22, np.abs(root[:, 0])), stored["beard_az"].astype(float)
+    zone = stored["beard_edge"].astype(float)
+    zones = np.stack([0.9 * on_lip, zone * middle * (1 - on_lip), zone * (1 - middle) * (1 - on_lip)], 1)
+    return Hair(styles, zones.astype(np.float32), stored["edge"], stored["beard"], stored["must"])
+
+
+@dataclass(frozen=True, eq=False)
+class StrandSet:
+    """Strands ready to draw: points (n, K, 3) in the scene, and per strand (n,): counts of points, alpha, tone 0..1, thickness.
+
+    shown (n, K): less than 1 under a cap. radius in decimetres; opacity, self_shadow, gloss as the kernel takes them.
+    """
+
+    points: Floats
+    counts: Integers
+    shown: Floats
+    alpha: Floats
+    tone: Floats
+    thickness: Floats
+    colour: Floats
+    radius: float
+    opacity: float
+    self_shadow: float
+    gloss: float
+
+
+def mix_scalp_cover(d: HeadDescription) -> float:
+    """How far the hair's colour covers the scalp, by the weights of the styles; less where a cap hides the difference."""
+    weights = np.clip(d.styles, 0, 1)
+    bald = max(0.0, 1 - float(weights.sum()))
+    cover = sum(float(weight) * SCALP_COVER[name] for name, weight in zip(HAIR_STYLES, weights, strict=True))
+    return cover + bald * BALD_COVER
+
+
+def choose_detail(size: int) -> float:
+    """Share of the strands that a picture of this size needs."""
+    return min(1.0, 0.58 * (size / 256) ** 0.5)
+
+
+def place_hem(d: HeadDescription) -> Floats:
+    """The cap's hem for the kernels: height at z = 0, slope along z, softness, opacity."""
+    slope, front = 0.27, 7.60 + 0.30 * d.hat_height
+    return np.array([front - slope * 1.45, slope, 0.02, min(1.0, max(0.0, d.hat))], np.float32)
+
+
+def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size: int) -> list[StrandSet]:
+    """Scalp hair and beard of a person, placed in the scene: no, one or two sets. Styles of small weight show few strands."""
+    geometry, hair, detail = load_geometry(), load_hair(), choose_detail(size)
+    nodes = displace_cage(geometry.cage_vertex, geometry.cage_weight, geometry.rest, vertices.rest)
+    cage = (nodes, geometry.cage_low, geometry.cage_step, geometry.cage_shape)
+    hem = place_hem(d)
+    chosen = []
+    for name, weight in zip(HAIR_STYLES, d.styles, strict=True):
+        if weight <= 0.005:
+            continue
+        style = hair.styles[name]
+        n = int(len(style.random) * detail)
+        inside = style.edge[:n] - d.hair_recession * style.recedes[:n]
+        fine = 0.08 if name in (*LONG_STYLES, "bun") else 0.0
+        there = np.clip((1.08 * smooth(-0.06 + fine, 0.09 + fine, inside) - style.random[:n]) / 0.08, 0, 1)
+        grown = smooth(0, 1, (1.7 * float(weight) - style.dissolve[:n]) / 0.35)
+        length = (0.45 + 0.55 * smooth(-0.02, 0.16, inside)) * grown * (1.0 if name == "bun" else d.hair_length)
+        alpha = there * np.minimum(1, 3 * grown) * style.company[:n]
+        rows = np.flatnonzero((alpha > 0.02) & (length > 0.02)).astype(np.int32)
+        if len(rows):
+            points = POINTS[name] if size <= 256 else 16
+            chosen.append((name, rows, np.minimum(1, length[rows]), alpha[rows], points))
+    sets = []
+    if chosen:
+        total, longest = sum(len(rows) for _, rows, *_ in chosen), max(entry[4] for entry in chosen)
+        points = np.zeros((total, longest, 3), np.float32)
+        shown = np.zeros((total, longest), np.float32)
+        start = 0
+        for name, rows, length, _, count in chosen:
+            style = hair.styles[name]
+            frequency = min(24.0, 2 * np.pi * (count - 1) / (LENGTHS[name] * 4.5))
+            curl = 0.0 if name == "bun" else min(max(d.hair_curl, 0.0), 0.1)
+            shape = np.array([d.hair_volume, curl, frequency], np.float32)
+            bound = (style.triangles, style.corners, vertices.skin, geometry.rest, False, shape, style.phase, hem)
+            place_strands(
+                style.points, rows, length.astype(np.float32), count, *cage, *bound, rotation, NECK, HEAD_CENTRE, start, points, shown
+            )
+            start += len(rows)
+        counts = np.concatenate([np.full(len(rows), count) for _, rows, _, _, count in chosen]).astype(np.int32)
+        alpha = np.concatenate([entry[3] for entry in chosen]).astype(np.float32)
+        tone = np.concatenate([hair.styles[name].random[rows] for name, rows, *_ in chosen])
+        thickness = np.concatenate([hair.styles[name].thick[rows] * (0.44 if name == "buzz" else 1) for name, rows, *_ in chosen])
+        radius = 0.0050 * detail**-0.5
+        sets.append(
+            StrandSet(points, counts, shown, alpha, tone, thickness.astype(np.float32), d.hair_colour, radius, 0.55, 2.0, 0.085)
+        )
+    beard = _grow_beard(d, hair, vertices, rotation, size, cage, hem)
+    return [*sets, beard] if beard else sets
+
+
+def _grow_beard(
+    d: HeadDescription,
+    hair: Hair,
+    vertices: HeadVertices,
+    rotation: Floats,
+    size: int,
+    cage: tuple[Floats, Floats, np.float32, Integers],
+    hem: Floats,
+) -> StrandSet | None:
+    """The beard, rooted in the moving skin; None where no strand is left."""
+    geometry, style, detail = load_geometry(), hair.styles["beard"], choose_detail(size)
+    n = int(len(style.random) * min(1.0, detail * 1.1))
+    zones = hair.beard_zones[:n]
+    density = zones @ np.array([d.moustache, d.chin_beard, d.cheek_beard])
+    zone = np.minimum(1, zones.sum(1))
+    long = min(max(d.beard_length, 0.0), 1.0)
+    there = np.clip((1.75 * density - style.random[:n] * (0.25 + 0.75 * zone)) / 0.35, 0, 1) * smooth(0, 0.08, density)
+    length = np.minimum(1, there * (0.13 + 0.87 * long**1.3) * (0.45 + 0.55 * zone))
+    alpha = np.minimum(1, 4 * there)
+    rows = np.flatnonzero((alpha > 0.02) & (length > 0.02)).astype(np.int32)
+    if not len(rows):
+        return None
+    count = 4 if size <= 256 else 6
+    points, shown = np.zeros((len(rows), count, 3), np.float32), np.zeros((len(rows), count), np.float32)
+    shape = np.array([0, min(max(d.hair_curl, 0.0), 0.05) * 0.4, 24], np.float32)
+    bound = (style.triangles, style.corners, vertices.skin, geometry.rest, True, shape, style.phase, hem)
+    place_strands(
+        style.points, rows, length[rows].astype(np.float32), count, *cage, *bound, rotation, NECK, HEAD_CENTRE, 0, points, shown
+    )
+    thickness = (0.5 + 0.5 * np.minimum(1, length[rows] / 0.4)).astype(np.float32)
+    counts = np.full(len(rows), count, np.int32)
+    radius = 0.0023 * detail**-0.5
+    return StrandSet(
+        points, counts, shown, alpha[rows].astype(np.float32), style.random[rows], thickness, d.beard_colour, radius, 0.5, 2.0, 0.04
+    )
+
+
+# ---- brows: hairs in the coordinates of the brow (along, across), laid onto a grid of the moving forehead
+BROW_X = (0.08, 0.14, 0.22, 0.33, 0.44, 0.54, 0.63)
+BROW_Y = (7.468, 7.474, 7.484, 7.497, 7.502, 7.484, 7.435)
+BROW_HALF = (0.026, 0.036, 0.040, 0.037, 0.030, 0.021, 0.009)
+"""Middle and half width of the brow over \\|x\\| on the rest head."""
+BROW_STEP = 0.03
+BROW_COUNT = 1800
+GRID_X, GRID_Y = np.arange(-0.76, 0.765, 0.02), np.arange(7.16, 7.845, 0.02)
+
+
+@dataclass(frozen=True, eq=False)
+class BrowTemplate:
+    """Triangles and weights (ny, nx, 3) of the forehead's grid; per hair (n,): side, along, across, random numbers, direction."""
+
+    triangles: Integers
+    corners: Floats
+    side: Floats
+    along: Floats
+    across: Floats
+    random: Floats
+    thin: Floats
+    direction: Floats
+    length: Floats
+
+
+@lru_cache(maxsize=1)
+def load_brows() -> BrowTemplate:
+    """The grid on the forehead and the fixed random hairs, made once a process."""
+    geometry = load_geometry()
+    x, y, z = geometry.rest.T
+    facing = compute_normals(geometry.rest, geometry.quads)[:, 2]
+    lids = geometry.masks["eyelids"]
+    near = np.flatnonzero((np.abs(x) < 0.95) & (y > 7.0) & (y < 8.0) & (z > 0.6) & (facing > 0.15) & ((lids < 0.6) | (y > 7.42)))
+    mesh = Delaunay(geometry.rest[near, :2])
+    px, py = np.meshgrid(GRID_X, GRID_Y)
+    places = np.stack([px, py], -1).reshape(-1, 2)
+    simplex = mesh.find_simplex(places)
+    transform = mesh.transform[simplex]
+    two = np.einsum("nij,nj->ni", transform[:, :2], places - transform[:, 2])
+    corners = np.concatenate([two, 1 - two.sum(1, keepdims=True)], 1).reshape(*px.shape, 3)
+    random = np.random.RandomState(7)
+    along = random.rand(BROW_COUNT)
+    across = np.clip(0.52 * random.randn(BROW_COUNT), -1.25, 1.25)
+    direction = np.stack([0.30 + 0.95 * along, 0.85 - 1.35 * along - 0.30 * across], 1) + 0.13 * random.randn(BROW_COUNT, 2)
+    length = (0.062 + 0.045 * random.rand(BROW_COUNT)) * (0.7 + 1.4 * along * (1 - along)) * (1 - 0.5 * smooth(0.6, 1.0, along))
+    per_hair = (np.where(random.rand(BROW_COUNT) < 0.5, -1.0, 1.0), along, across, random.rand(BROW_COUNT), random.rand(BROW_COUNT))
+    side, along, across, first, second = (values.astype(np.float32) for values in per_hair)
+    triangles = near[mesh.simplices[simplex]].reshape(*px.shape, 3).astype(np.int32)
+    return BrowTemplate(
+        triangles, corners.astype(np.float32), side, along, across, first, second, direction.astype(np.float32), length.astype(np.float32)
+    )
+
+
+def _trace_brow(d: HeadDescription, x: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Height of the brow's middle and its half width over |x| on the rest head."""
+    middle = np.interp(x, BROW_X, BROW_Y) + d.brow_height + d.brow_arch * np.exp(-(((x - 0.44) / 0.13) ** 2)) + d.brow_angle * (x - 0.36)
+    return np.asarray(middle), np.asarray(np.interp(x, BROW_X, BROW_HALF) * d.brow_thickness)
+
+
+def _inner_end(d: HeadDescription) -> float:
+    return 0.085 + d.brow_gap
+
+
+def make_brow_table(d: HeadDescription) -> Floats:
+    """The painted layer below the brow's hairs: height, half width and opacity over |x| in steps of BROW_STEP."""
+    x = np.arange(25) * BROW_STEP
+    middle, half = _trace_brow(d, x)
+    inner = _inner_end(d)
+    opacity = d.brow_fill * min(1.0, d.brow_density + 0.15) * smooth(inner - 0.03, inner + 0.09, x) * smooth(0.64, 0.52, x)
+    half = np.maximum(half * 1.0 + 0.010, 0.008)
+    return np.stack([middle, half, opacity]).astype(np.float32)
+
+
+def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size: int) -> StrandSet:
+    """Brow hairs on the moving skin; thinner and more of them in large pictures."""
+    template = load_brows()
+    n = BROW_COUNT if size > 256 else BROW_COUNT * 5 // 9
+    along, across = template.along[:n].astype(float), template.across[:n].astype(float)
+    soft = 0.45 + 0.55 * smooth(0, 0.16, along)
+    wanted = min(1.0, max(0.0, d.brow_density)) * soft * min(1.0, 0.45 + 0.6 * d.brow_thickness) * (1 - 0.35 * d.age * smooth(0.4, 1, along))
+    alpha = np.clip((1.15 * wanted - template.random[:n]) / 0.15, 0, 1)
+    rows = np.flatnonzero(alpha > 0.02)
+    along, across = along[rows], across[rows]
+    inner = _inner_end(d)
+    x = inner + (0.625 - inner) * along
+    middle, half = _trace_brow(d, x)
+    side = template.side[rows]
+    grid = np.einsum("yxkc,yxk->yxc", vertices.skin[template.triangles], template.corners)
+    u = np.clip((side * x - GRID_X[0]) / 0.02, 1, len(GRID_X) - 2.001)
+    v = np.clip((middle + across * half - GRID_Y[0]) / 0.02, 1, len(GRID_Y) - 2.001)
+    i, j = u.astype(int), v.astype(int)
+    fu, fv = (u - i)[:, None], (v - j)[:, None]
+    low, high = grid[j, i] * (1 - fu) + grid[j, i + 1] * fu, grid[j + 1, i] * (1 - fu) + grid[j + 1, i + 1] * fu
+    root = low * (1 - fv) + high * fv
+    to_right = (grid[j, i + 1] - grid[j, i - 1] + grid[j + 1, i + 2] - grid[j + 1, i]) / 0.08
+    to_up = (grid[j + 1, i] - grid[j - 1, i] + grid[j + 2, i + 1] - grid[j, i + 1]) / 0.08
+    normal = np.cross(to_right, to_up)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
+    bend = template.direction[rows]
+    way = to_right * (side * bend[:, 0])[:, None] + to_up * bend[:, 1:2]
+    way /= np.linalg.norm(way, axis=1, keepdims=True) + 1e-9
+    way += 0.22 * normal
+    way /= np.linalg.norm(way, axis=1, keepdims=True)
+    length = (template.length[rows] * d.brow_length * (1 + 0.25 * d.age * template.thin[rows] ** 3))[:, None, None]
+    s = np.linspace(0, 1, 5)[None, :, None]
+    points = root[:, None] + way[:, None] * length * s + normal[:, None] * (0.004 - 0.20 * length * s**2)
+    points = points.astype(np.float32)
+    turn_points(points.reshape(-1, 3), rotation, NECK, True)
+    count = len(rows)
+    thickness = (0.7 + 0.5 * template.thin[rows]).astype(np.float32)
+    tone = (0.15 + 0.75 * template.thin[rows]).astype(np.float32)
+    counts, shown = np.full(count, 5, np.int32), np.ones((count, 5), np.float32)
+    radius = 0.0016 if size <= 256 else 0.0012
+    return StrandSet(points, counts, shown, alpha[rows].astype(np.float32), tone, thickness, d.brow_colour, radius, 0.55, 0.0, 0.02)
+
+
+@lru_cache(maxsize=1)
+def _lash_numbers() -> list[tuple[Floats, Floats, Floats]]:
+    random = np.random.RandomState(0)
+    return [
+        (random.randn(400).astype(np.float32), random.rand(400).astype(np.float32), random.randn(400, 3).astype(np.float32))
+        for _ in range(4)
+    ]
+
+
+def grow_lashes(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size: int) -> StrandSet:
+    """Lashes of all four lids, from the mesh's lash grids, moved with the lids' rims."""
+    geometry = load_geometry()
+    per_column = 3 if size <= 256 else 6
+    parts = []
+    for name, numbers in zip(("ll1", "ll2", "rl1", "rl2"), _lash_numbers(), strict=True):
+        roots = geometry.lash_roots[name]
+        grid = vertices.base[geometry.lash_grids[name]] + (vertices.skin[roots] - vertices.rest[roots])[None]
+        columns = grid.shape[1]
+        n = columns * per_column
+        u = np.clip(np.linspace(0, columns - 1, n) + numbers[0][:n] * 0.1, 0, columns - 1.001)
+        i = u.astype(int)
+        f = (u - i)[None, :, None]
+        strands = grid[:, i] * (1 - f) + grid[:, i + 1] * f
+        length = (0.8 + 0.4 * numbers[1][:n]) * d.lash_length * (1.0 if name.endswith("2") else 0.42)
+        strands = strands[:1] + (strands - strands[:1]) * length[None, :, None]
+        strands[-1] += numbers[2][:n] * 0.006 * min(1.0, d.lash_length)
+        parts.append(strands.transpose(1, 0, 2))
+    count = min(part.shape[1] for part in parts)
+    points = np.concatenate([part[:, :count] for part in parts]).astype(np.float32)
+    turn_points(points.reshape(-1, 3), rotation, NECK, True)
+    n = len(points)
+    ones = np.ones(n, np.float32)
+    shown = np.ones((n, count), np.float32)
+    radius = 0.0020 if size <= 256 else 0.0012
+    return StrandSet(points, np.full(n, count, np.int32), shown, ones, ones * np.float32(0.5), ones, LASH_COLOUR, radius, 0.75, 0.0, 0.0)
