@@ -317,7 +317,19 @@ def paint_eye(a: Floats, noise: Floats, p: Floats, lids: Floats, side: int, out:
 
 
 # Entries of what paint_vertices is told about a person
-V_RED, V_RED_SCALE, V_SOCKET, V_UNDER_EYE, V_CHEEK, V_CHIN, V_FOLD, V_LINE_UP, V_LINE_LOW, V_OIL, V_RECESSION = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+V_RED, V_RED_SCALE, V_SOCKET, V_UNDER_EYE, V_CHEEK, V_CHIN, V_FOLD, V_LINE_UP, V_LINE_LOW, V_OIL, V_RECESSION = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+)
 V_SHADOW, V_LINER, V_BLUSH, V_MOUSTACHE, V_CHIN_BEARD, V_CHEEK_BEARD, V_AGE = 11, 12, 13, 14, 15, 16, 17
 VERTEX_PARAMETERS = 18
 # Columns of the zones
@@ -354,7 +366,7 @@ def paint_vertices(
 ) -> None:
     """Fill the person's skin attributes (n, SKIN_COLUMNS) from column REST on: low-frequency colour, roughness and zones.
 
-    zones (n, ZONE_COLUMNS) and rest (n, 3) of the rest head; base, shadow: colours of the skin and of the eye shadow; q: V_ entries.
+    zones (n, ZONE_COLUMNS) and rest (n, 3) of the rest head; base, shadow: colours of skin and eye shadow; q: V_ entries.
     """
     s = f4(2.2)
     w = f4(0.8)

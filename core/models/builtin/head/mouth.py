@@ -93,7 +93,9 @@ def _make_teeth(upper: bool, half_width: float, depth: float, front: float, edge
         shade = 1 - 0.50 * gap * (1 - 0.5 * v)
         colour = IVORY * np.array([1, 1 - 0.10 * (1 - v) ** 2, 1 - 0.22 * (1 - v) ** 2]) * (1 - 0.10 * smooth(0.8, 1, v))
         colour = colour * np.array([0.97, 0.99, 1.0 + 0.04 * v]) * shade[:, None]
-        add_row(gum + (edge - gum) * v, bulge, colour * (1 - 0.12 * canine[:, None] * np.array([0.3, 0.5, 1])), deep * (0.82 + 0.18 * v))
+        add_row(
+            gum + (edge - gum) * v, bulge, colour * (1 - 0.12 * canine[:, None] * np.array([0.3, 0.5, 1])), deep * (0.82 + 0.18 * v)
+        )
     add_row(edge + up * 0.002, -0.014, IVORY * 0.8 * one, deep * 0.8)
     add_row(edge + up * 0.05, -0.05, IVORY * 0.5 * one, deep * 0.45)
     quads = _make_grid_quads(len(points), len(s))

@@ -45,7 +45,10 @@ SIZES = (32, 1024)
 """Smallest and largest side of a picture in pixels."""
 FAR = np.float32(1e9)
 LIGHT_HALF, LIGHT_SCALE = np.float32(SHADOW_SIZE / 2), np.float32(SHADOW_SIZE / SHADOW_SPAN)
-HAIR_DENSITY, BEARD_DENSITY = 0.22, 0.05
+STRAND_LOOKS = {"scalp": (0.55, 2.0, 0.085), "beard": (0.5, 2.0, 0.04), "brow": (0.55, 0.0, 0.02), "lash": (0.75, 0.0, 0.0)}
+"""Opacity, self shadow and gloss of each kind of strands."""
+DENSITIES = {"scalp": 0.22, "beard": 0.02}
+"""How much each kind of strands dims the key light."""
 SKIN_BLUR = np.array([1.9, 0.82, 0.55], np.float32)
 """How far red, green and blue light wander below the skin, in pixels of a picture of 256."""
 SKIN_DETAIL = np.float32(0.25)
@@ -143,8 +146,8 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     cover = WORK.get("cover", (samples, samples), fill=0)
     layer = WORK.get("layer", (samples, samples, 3), fill=0)
     layer_depth = WORK.get("layer depth", (samples, samples), fill=1e9)
-    scalp = [strands for strands in hair if strands.self_shadow > 0 and strands.points.shape[1] > 6]
-    beards = [strands for strands in hair if strands.points.shape[1] <= 6]
+    scalp = [strands for strands in hair if strands.kind == "scalp"]
+    others = [strands for strands in (*hair, *fine) if strands.kind != "scalp"]
     targets = (depth, cover, layer_depth)
     for strands in scalp:
         _draw(strands, camera, lights, nearest, shadow_map, d.framing, size, True, layer, *targets)
@@ -172,7 +175,7 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     # ---- other strands, bytes
     if scalp:
         lay_over(layer, cover, layer_depth, image, depth)
-    for strands in (*beards, *fine):
+    for strands in others:
         _draw(strands, camera, lights, nearest, shadow_map, d.framing, size, False, image, *targets)
     watch.note("brows, beard, lashes")
     out = np.empty((size, size, 3), np.uint8)
@@ -192,10 +195,9 @@ def _map_hair(hair: list[StrandSet], camera: Camera, lights: Lights, detail: flo
     density = WORK.get("hair density", shape, fill=0)
     nearest = WORK.get("hair nearest", shape, fill=1e9)
     for strands in hair:
-        strength = BEARD_DENSITY * 0.4 if strands.points.shape[1] <= 6 else HAIR_DENSITY
         splat_density(
             *(strands.points, strands.counts, strands.shown, strands.alpha, camera.centre, lights.axes, LIGHT_HALF, LIGHT_SCALE),
-            *(np.float32(strength / detail), density, nearest),
+            *(np.float32(DENSITIES[strands.kind] / detail), density, nearest),
         )
     blur_box(density, density, 2)
     blur_box(density, density, 2)
@@ -226,7 +228,7 @@ def _draw(
         order = np.argsort(screen[order, strands.counts // 2, 2], kind="stable").astype(np.int32)
     width = max(0.6, strands.radius * 2 * size / framing)
     bias = 0.02 if front_to_back else 0.015
-    style = np.array([width, bias, strands.opacity, strands.self_shadow, strands.gloss, 0.30], np.float32)
+    style = np.array([width, bias, *STRAND_LOOKS[strands.kind], 0.30], np.float32)
     draw_strands(
         *(points, screen, strands.counts, order, strands.shown, strands.alpha, strands.tone, strands.thickness),
         *(strands.colour, style, lights.directions, lights.colours, (lights.ambient * 0.6).astype(np.float32), camera.place),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.models.builtin.head.curves import smooth, to_linear
 from core.models.builtin.head.description import HeadDescription
 from core.models.builtin.head.geometry import Geometry, load_geometry
+from core.models.builtin.head.grown_hair import load_grown_hair
 from core.models.builtin.head.kernels_painting import (
     P_BROW_STEP,
     P_FINE,
@@ -49,7 +50,7 @@ from core.models.builtin.head.kernels_painting import (
     VERTEX_PARAMETERS,
     paint_vertices,
 )
-from core.models.builtin.head.strands import BROW_STEP, load_hair, make_brow_table, mix_scalp_cover
+from core.models.builtin.head.strands import BROW_STEP, make_brow_table, mix_scalp_cover
 
 Floats = NDArray[np.float32]
 
@@ -58,8 +59,7 @@ MOLE_PLACES = ((0.33, 6.86), (-0.46, 6.78), (0.16, 6.47), (-0.21, 7.02), (0.52, 
 
 
 TONES = np.stack(
-    [to_linear(233, 198, 176), to_linear(226, 184, 157), to_linear(210, 161, 129)]
-    + [to_linear(168, 117, 86), to_linear(114, 76, 55), to_linear(78, 52, 40)]
+    [to_linear(*c) for c in ((233, 198, 176), (226, 184, 157), (210, 161, 129), (168, 117, 86), (114, 76, 55), (78, 52, 40))]
 )
 """Skin colours at melanin 0, 0.2 .. 1."""
 INSIDE_MOUTH = to_linear(116, 40, 38)
@@ -103,13 +103,12 @@ def load_skin_zones() -> SkinZones:
     collar = np.clip(neck - y, -0.3, 0.6)
     crease = np.exp(-(((side - 0.42) / 0.14) ** 2 + ((y - 6.75) / 0.2) ** 2)) * smooth(0.5, 0.9, z)
     azimuth = np.degrees(np.arctan2(side, z - 0.35))
-    hair = load_hair()
-    middle = smooth(0.36, 0.22, side)
+    hair = load_grown_hair()
     zones = [
         *(cheek, nose, chin, ears, spot(0.31, 7.29, 1.36, 0.2) * (1 - lids * 0.3), spot(0.32, 7.10, 1.38, 0.13)),
         *(smooth(0.25, 0.7, lids) * smooth(7.22, 7.30, y), crease),
         *(_measure_margin(geometry, ("ll2", "rl2")), _measure_margin(geometry, ("ll1", "rl1"))),
-        *(np.clip(oil, 0, 1), 0.9 * hair.moustache, hair.beard * middle, hair.beard * (1 - middle)),
+        *(np.clip(oil, 0, 1), *hair.beard_zones.T),
         smooth(0.08, 0.5, cheek + nose + 0.35 * spot(0, 7.7, 1.5, 0.5)),
         np.where(ears < 0.3, hair.edge, -1),
         0.15 * np.exp(-(((azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((azimuth / 20) ** 2)),
@@ -131,7 +130,9 @@ def mix_tone(melanin: float) -> NDArray[np.float64]:
 def paint_person(d: HeadDescription) -> Floats:
     """Skin attributes (n, SKIN_COLUMNS) of a person; normals and places are left to be filled in."""
     geometry, zones = load_geometry(), load_skin_zones()
-    base = mix_tone(d.melanin) * np.exp(d.brightness * 0.09 * np.array([1, 0.9, 0.8]) - d.skin_warmth * 0.06 * np.array([0, 0.5, 1.2]))
+    base = mix_tone(d.melanin) * np.exp(
+        d.brightness * 0.09 * np.array([1, 0.9, 0.8]) - d.skin_warmth * 0.06 * np.array([0, 0.5, 1.2])
+    )
     q = np.zeros(VERTEX_PARAMETERS, np.float32)
     q[[V_RED, V_RED_SCALE]] = d.redness, 1 - d.melanin * 0.55
     q[[V_SOCKET, V_UNDER_EYE, V_CHEEK, V_CHIN]] = d.socket + 0.12 * d.age, d.under_eye + 0.10 * d.age, d.cheek, d.chin
@@ -169,7 +170,10 @@ def describe_skin(d: HeadDescription, size: int) -> SkinLook:
         return float(np.mean([d.actions[geometry.action_number[name]] for name in names]))
 
     raised = max(action("browInnerUp"), action("browOuterUpLeft", "browOuterUpRight"))
-    squint, frown = action("cheekSquintLeft", "cheekSquintRight"), action("browDownLeft", "browDownRight") + 0.5 * d.extra_actions[2]
+    squint, frown = (
+        action("cheekSquintLeft", "cheekSquintRight"),
+        action("browDownLeft", "browDownRight") + 0.5 * d.extra_actions[2],
+    )
     smile, sneer = action("mouthSmileLeft", "mouthSmileRight"), action("noseSneerLeft", "noseSneerRight") * 0.5 + d.extra_actions[0]
     lifted = 0.35 * d.extra_actions[1] + 0.2 * action("mouthUpperUpLeft", "mouthUpperUpRight")
     old = d.age

@@ -12,10 +12,10 @@ from scipy.spatial import Delaunay
 from core.models.builtin.head.curves import smooth, to_linear
 from core.models.builtin.head.description import HAIR_STYLES, HeadDescription
 from core.models.builtin.head.geometry import HeadVertices, load_geometry
+from core.models.builtin.head.grown_hair import GrownStrands, load_grown_hair
 from core.models.builtin.head.kernels_geometry import compute_normals, displace_cage, turn_points
 from core.models.builtin.head.kernels_strands import place_strands
 from core.models.builtin.head.scene import NECK
-from core.models.builtin.head.stored_arrays import read_head_arrays
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -37,33 +37,16 @@ LASH_COLOUR = to_linear(22, 17, 15)
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """A grown style: points (n, P, 3) on the rest head, root triangles and weights (n, 3), and per strand (n,):
+    """A grown style without the roots that no camera in front sees, and more per strand (n,):
 
-    edge: height of the root above the hair line; temple, front: how far the hair recedes there; random: a fixed number in [0, 1);
-    dissolve: another; phase of its curls; thick: 0.32 at the hair line .. 1; company: 0 for single strands across the face.
+    recedes: how far the hair line moves past the root at recession 1 (dm); dissolve: another fixed number in [0, 1); company: 0 for
+    single strands across the face .. 1.
     """
 
-    points: Floats
-    triangles: Integers
-    corners: Floats
-    edge: Floats
+    grown: GrownStrands
     recedes: Floats
-    random: Floats
     dissolve: Floats
-    phase: Floats
-    thick: Floats
     company: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class Hair:
-    """All grown styles by name, "beard" among them, and on the rest head (n,): height above the hair line, beard, moustache."""
-
-    styles: dict[str, Style]
-    beard_zones: Floats
-    edge: Floats
-    beard: Floats
-    moustache: Floats
 
 
 def _measure_company(points: Floats) -> Floats:
@@ -81,50 +64,29 @@ def _measure_company(points: Floats) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def load_hair() -> Hair:
-    """The grown styles, read once a process; roots that no camera in front sees are left out."""
-    stored = read_head_arrays("hair")
+def load_styles() -> dict[str, Style]:
+    """The grown styles as they are drawn, made once a process."""
     styles = {}
-    for name in (*HAIR_STYLES, "beard"):
-        part = {key: stored[f"{name}_{key}"] for key in ("pts", "tri", "w", "edge", "az", "u", "phase")}
-        points = part["pts"].astype(np.float32)
-        kept = np.ones(len(points), bool)
-        if name != "beard":
-            kept = (part["az"] <= 125) | (points[:, 0, 1] >= 8.25)
-            if name in LONG_STYLES:
-                kept |= part["u"] <= 0.5
-        part, points = {key: value[kept] for key, value in part.items()}, points[kept]
-        azimuth, edge = part["az"].astype(float), part["edge"].astype(float)
-        recedes = 0.15 * np.exp(-(((azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((azimuth / 20) ** 2))
-        lonely = name not in ("buzz", "fringe", "afro", "beard")
-        styles[name] = Style(
-            points=np.ascontiguousarray(points),
-            triangles=np.ascontiguousarray(part["tri"], np.int32),
-            corners=np.ascontiguousarray(part["w"], np.float32),
-            edge=edge.astype(np.float32),
-            recedes=recedes.astype(np.float32),
-            random=part["u"].astype(np.float32),
-            dissolve=((part["u"].astype(np.float64) * 7919) % 1).astype(np.float32),
-            phase=part["phase"].astype(np.float32),
-            thick=(0.32 + 0.68 * smooth(0, 0.14, edge)).astype(np.float32),
-            company=_measure_company(points) if lonely else np.ones(len(points), np.float32),
-        )
-    beard = styles["beard"]
-    # Of the beard's strands: share of moustache, chin and cheeks at the root. Its stored azimuth is the moustache's zone.
-    root = (beard.points[:, 0]).astype(float)
-    middle, on_lip = smooth(0.36, 0.22, np.abs(root[:, 0])), stored["beard_az"].astype(float)
-    zone = stored["beard_edge"].astype(float)
-    zones = np.stack([0.9 * on_lip, zone * middle * (1 - on_lip), zone * (1 - middle) * (1 - on_lip)], 1)
-    return Hair(styles, zones.astype(np.float32), stored["edge"], stored["beard"], stored["must"])
+    for name, grown in load_grown_hair().styles.items():
+        hidden = (grown.azimuth > 125) & (grown.points[:, 0, 1] < 8.25)
+        if name in LONG_STYLES:
+            hidden &= grown.random > 0.5
+        kept = GrownStrands(**{key: np.ascontiguousarray(value[~hidden]) for key, value in vars(grown).items()})
+        recedes = 0.15 * np.exp(-(((kept.azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((kept.azimuth / 20) ** 2))
+        dissolve = (kept.random.astype(np.float64) * 7919) % 1
+        company = np.ones(len(dissolve)) if name in ("buzz", "fringe", "afro") else _measure_company(kept.points)
+        styles[name] = Style(kept, recedes.astype(np.float32), dissolve.astype(np.float32), company.astype(np.float32))
+    return styles
 
 
 @dataclass(frozen=True, eq=False)
 class StrandSet:
     """Strands ready to draw: points (n, K, 3) in the scene, and per strand (n,): counts of points, alpha, tone 0..1, thickness.
 
-    shown (n, K): less than 1 under a cap. radius in decimetres; opacity, self_shadow, gloss as the kernel takes them.
+    kind: scalp, beard, brow or lash. shown (n, K): less than 1 under a cap. radius in decimetres.
     """
 
+    kind: str
     points: Floats
     counts: Integers
     shown: Floats
@@ -133,9 +95,6 @@ class StrandSet:
     thickness: Floats
     colour: Floats
     radius: float
-    opacity: float
-    self_shadow: float
-    gloss: float
 
 
 def mix_scalp_cover(d: HeadDescription) -> float:
@@ -159,7 +118,7 @@ def place_hem(d: HeadDescription) -> Floats:
 
 def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size: int) -> list[StrandSet]:
     """Scalp hair and beard of a person, placed in the scene: no, one or two sets. Styles of small weight show few strands."""
-    geometry, hair, detail = load_geometry(), load_hair(), choose_detail(size)
+    geometry, styles, detail = load_geometry(), load_styles(), choose_detail(size)
     nodes = displace_cage(geometry.cage_vertex, geometry.cage_weight, geometry.rest, vertices.rest)
     cage = (nodes, geometry.cage_low, geometry.cage_step, geometry.cage_shape)
     hem = place_hem(d)
@@ -167,11 +126,11 @@ def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size
     for name, weight in zip(HAIR_STYLES, d.styles, strict=True):
         if weight <= 0.005:
             continue
-        style = hair.styles[name]
-        n = int(len(style.random) * detail)
-        inside = style.edge[:n] - d.hair_recession * style.recedes[:n]
+        style = styles[name]
+        n = int(len(style.dissolve) * detail)
+        inside = style.grown.edge[:n] - d.hair_recession * style.recedes[:n]
         fine = 0.08 if name in (*LONG_STYLES, "bun") else 0.0
-        there = np.clip((1.08 * smooth(-0.06 + fine, 0.09 + fine, inside) - style.random[:n]) / 0.08, 0, 1)
+        there = np.clip((1.08 * smooth(-0.06 + fine, 0.09 + fine, inside) - style.grown.random[:n]) / 0.08, 0, 1)
         grown = smooth(0, 1, (1.7 * float(weight) - style.dissolve[:n]) / 0.35)
         length = (0.45 + 0.55 * smooth(-0.02, 0.16, inside)) * grown * (1.0 if name == "bun" else d.hair_length)
         alpha = there * np.minimum(1, 3 * grown) * style.company[:n]
@@ -186,30 +145,40 @@ def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size
         shown = np.zeros((total, longest), np.float32)
         start = 0
         for name, rows, length, _, count in chosen:
-            style = hair.styles[name]
             frequency = min(24.0, 2 * np.pi * (count - 1) / (LENGTHS[name] * 4.5))
             curl = 0.0 if name == "bun" else min(max(d.hair_curl, 0.0), 0.1)
             shape = np.array([d.hair_volume, curl, frequency], np.float32)
-            bound = (style.triangles, style.corners, vertices.skin, geometry.rest, False, shape, style.phase, hem)
+            grown = styles[name].grown
+            bound = (grown.triangles, grown.corners, vertices.skin, geometry.rest, False, shape, grown.phase, hem)
             place_strands(
-                style.points, rows, length.astype(np.float32), count, *cage, *bound, rotation, NECK, HEAD_CENTRE, start, points, shown
+                grown.points,
+                rows,
+                length.astype(np.float32),
+                count,
+                *cage,
+                *bound,
+                rotation,
+                NECK,
+                HEAD_CENTRE,
+                start,
+                points,
+                shown,
             )
             start += len(rows)
         counts = np.concatenate([np.full(len(rows), count) for _, rows, _, _, count in chosen]).astype(np.int32)
         alpha = np.concatenate([entry[3] for entry in chosen]).astype(np.float32)
-        tone = np.concatenate([hair.styles[name].random[rows] for name, rows, *_ in chosen])
-        thickness = np.concatenate([hair.styles[name].thick[rows] * (0.44 if name == "buzz" else 1) for name, rows, *_ in chosen])
-        radius = 0.0050 * detail**-0.5
-        sets.append(
-            StrandSet(points, counts, shown, alpha, tone, thickness.astype(np.float32), d.hair_colour, radius, 0.55, 2.0, 0.085)
+        tone = np.concatenate([styles[name].grown.random[rows] for name, rows, *_ in chosen])
+        thickness = np.concatenate(
+            [styles[name].grown.thickness[rows] * (0.44 if name == "buzz" else 1) for name, rows, *_ in chosen]
         )
-    beard = _grow_beard(d, hair, vertices, rotation, size, cage, hem)
+        radius = 0.0050 * detail**-0.5
+        sets.append(StrandSet("scalp", points, counts, shown, alpha, tone, thickness.astype(np.float32), d.hair_colour, radius))
+    beard = _grow_beard(d, vertices, rotation, size, cage, hem)
     return [*sets, beard] if beard else sets
 
 
 def _grow_beard(
     d: HeadDescription,
-    hair: Hair,
     vertices: HeadVertices,
     rotation: Floats,
     size: int,
@@ -217,9 +186,9 @@ def _grow_beard(
     hem: Floats,
 ) -> StrandSet | None:
     """The beard, rooted in the moving skin; None where no strand is left."""
-    geometry, style, detail = load_geometry(), hair.styles["beard"], choose_detail(size)
+    geometry, style, detail = load_geometry(), load_grown_hair().beard, choose_detail(size)
     n = int(len(style.random) * min(1.0, detail * 1.1))
-    zones = hair.beard_zones[:n]
+    zones = style.zones[:n]
     density = zones @ np.array([d.moustache, d.chin_beard, d.cheek_beard])
     zone = np.minimum(1, zones.sum(1))
     long = min(max(d.beard_length, 0.0), 1.0)
@@ -240,7 +209,7 @@ def _grow_beard(
     counts = np.full(len(rows), count, np.int32)
     radius = 0.0023 * detail**-0.5
     return StrandSet(
-        points, counts, shown, alpha[rows].astype(np.float32), style.random[rows], thickness, d.beard_colour, radius, 0.5, 2.0, 0.04
+        "beard", points, counts, shown, alpha[rows].astype(np.float32), style.random[rows], thickness, d.beard_colour, radius
     )
 
 
@@ -293,13 +262,23 @@ def load_brows() -> BrowTemplate:
     side, along, across, first, second = (values.astype(np.float32) for values in per_hair)
     triangles = near[mesh.simplices[simplex]].reshape(*px.shape, 3).astype(np.int32)
     return BrowTemplate(
-        triangles, corners.astype(np.float32), side, along, across, first, second, direction.astype(np.float32), length.astype(np.float32)
+        triangles,
+        corners.astype(np.float32),
+        side,
+        along,
+        across,
+        first,
+        second,
+        direction.astype(np.float32),
+        length.astype(np.float32),
     )
 
 
 def _trace_brow(d: HeadDescription, x: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Height of the brow's middle and its half width over |x| on the rest head."""
-    middle = np.interp(x, BROW_X, BROW_Y) + d.brow_height + d.brow_arch * np.exp(-(((x - 0.44) / 0.13) ** 2)) + d.brow_angle * (x - 0.36)
+    middle = (
+        np.interp(x, BROW_X, BROW_Y) + d.brow_height + d.brow_arch * np.exp(-(((x - 0.44) / 0.13) ** 2)) + d.brow_angle * (x - 0.36)
+    )
     return np.asarray(middle), np.asarray(np.interp(x, BROW_X, BROW_HALF) * d.brow_thickness)
 
 
@@ -323,7 +302,12 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     n = BROW_COUNT if size > 256 else BROW_COUNT * 5 // 9
     along, across = template.along[:n].astype(float), template.across[:n].astype(float)
     soft = 0.45 + 0.55 * smooth(0, 0.16, along)
-    wanted = min(1.0, max(0.0, d.brow_density)) * soft * min(1.0, 0.45 + 0.6 * d.brow_thickness) * (1 - 0.35 * d.age * smooth(0.4, 1, along))
+    wanted = (
+        min(1.0, max(0.0, d.brow_density))
+        * soft
+        * min(1.0, 0.45 + 0.6 * d.brow_thickness)
+        * (1 - 0.35 * d.age * smooth(0.4, 1, along))
+    )
     alpha = np.clip((1.15 * wanted - template.random[:n]) / 0.15, 0, 1)
     rows = np.flatnonzero(alpha > 0.02)
     along, across = along[rows], across[rows]
@@ -357,7 +341,7 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     tone = (0.15 + 0.75 * template.thin[rows]).astype(np.float32)
     counts, shown = np.full(count, 5, np.int32), np.ones((count, 5), np.float32)
     radius = 0.0016 if size <= 256 else 0.0012
-    return StrandSet(points, counts, shown, alpha[rows].astype(np.float32), tone, thickness, d.brow_colour, radius, 0.55, 0.0, 0.02)
+    return StrandSet("brow", points, counts, shown, alpha[rows].astype(np.float32), tone, thickness, d.brow_colour, radius)
 
 
 @lru_cache(maxsize=1)
@@ -394,4 +378,4 @@ def grow_lashes(d: HeadDescription, vertices: HeadVertices, rotation: Floats, si
     ones = np.ones(n, np.float32)
     shown = np.ones((n, count), np.float32)
     radius = 0.0020 if size <= 256 else 0.0012
-    return StrandSet(points, np.full(n, count, np.int32), shown, ones, ones * np.float32(0.5), ones, LASH_COLOUR, radius, 0.75, 0.0, 0.0)
+    return StrandSet("lash", points, np.full(n, count, np.int32), shown, ones, ones * np.float32(0.5), ones, LASH_COLOUR, radius)
