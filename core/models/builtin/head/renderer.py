@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from core.errors import LiminalError
+from core.models.builtin.head.accessories import ObjectMesh, dress
 from core.models.builtin.head.curves import make_tone_curve
 from core.models.builtin.head.description import HeadDescription
 from core.models.builtin.head.eyes import load_eyeball, place_eyes
 from core.models.builtin.head.geometry import load_geometry
 from core.models.builtin.head.kernels_geometry import compute_normals, project_points, project_to_light, turn_points
+from core.models.builtin.head.kernels_objects import shade_objects
 from core.models.builtin.head.kernels_raster import (
     blur_box,
     blur_skin_light,
@@ -36,13 +38,14 @@ from core.models.builtin.head.kernels_strands import draw_strands, splat_density
 from core.models.builtin.head.mouth import load_mouth, place_mouth
 from core.models.builtin.head.scene import NECK, SHADOW_SIZE, SHADOW_SPAN, Camera, Lights, make_rotation, place_camera, place_lights
 from core.models.builtin.head.skin import describe_skin, load_skin_zones, paint_person
-from core.models.builtin.head.strands import StrandSet, choose_detail, grow_brows, grow_hair, grow_lashes
+from core.models.builtin.head.strands import StrandSet, choose_detail, grow_brows, grow_hair, grow_lashes, place_hem
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 SIZES = (32, 1024)
 """Smallest and largest side of a picture in pixels."""
+OBJECT_DENSITY = 0.10
 FAR = np.float32(1e9)
 LIGHT_HALF, LIGHT_SCALE = np.float32(SHADOW_SIZE / 2), np.float32(SHADOW_SIZE / SHADOW_SPAN)
 STRAND_LOOKS = {"scalp": (0.55, 2.0, 0.085), "beard": (0.5, 2.0, 0.04), "brow": (0.55, 0.0, 0.02), "lash": (0.75, 0.0, 0.0)}
@@ -108,6 +111,7 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     rotation = make_rotation(d.yaw, d.pitch, d.roll)
     hair = grow_hair(d, vertices, rotation, size)
     fine = [grow_brows(d, vertices, rotation, size), grow_lashes(d, vertices, rotation, size)]
+    worn = dress(d, vertices, rotation)
     eyes = place_eyes(d, vertices, rotation)
     teeth = place_mouth(vertices, rotation)
     turn_points(skin, rotation, NECK, False)
@@ -138,8 +142,7 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     shadow_map = WORK.get("shadow", (SHADOW_SIZE, SHADOW_SIZE), fill=1e9)
     rasterise_depth(project_to_light(skin, camera.centre, lights.axes, LIGHT_HALF, LIGHT_SCALE), quads, shadow_map)
     density, nearest = _map_hair(hair, camera, lights, choose_detail(size))
-    object_density = WORK.get("object density", (SHADOW_SIZE, SHADOW_SIZE), fill=0)
-    object_nearest = WORK.get("object nearest", (SHADOW_SIZE, SHADOW_SIZE), fill=4)
+    object_density, object_nearest = _map_objects(worn, camera, lights)
     open_sky = measure_occlusion(depth, np.float32(d.focal + 1.2), np.float32(size / 256))
     watch.note("shadow, occlusion")
     # ---- scalp hair into its own layer before shading: what it hides is not shaded
@@ -178,6 +181,11 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     for strands in others:
         _draw(strands, camera, lights, nearest, shadow_map, d.framing, size, False, image, *targets)
     watch.note("brows, beard, lashes")
+    if worn:
+        hem = place_hem(d)
+        for mesh in worn:
+            _draw_object(mesh, camera, lights, (shadow_map, nearest, density), hem, size, image, depth)
+        watch.note("accessories")
     out = np.empty((size, size, 3), np.uint8)
     resolve_bytes(image, TONE_CURVE, out)
     watch.note("bytes")
@@ -202,6 +210,52 @@ def _map_hair(hair: list[StrandSet], camera: Camera, lights: Lights, detail: flo
     blur_box(density, density, 2)
     blur_box(density, density, 2)
     return density, spread_nearest(nearest, 1)
+
+
+def _map_objects(worn: list[ObjectMesh], camera: Camera, lights: Lights) -> tuple[Floats, Floats]:
+    """Density and nearest depth of what is worn on the key light's map; apart from the hair's, so that nothing pops."""
+    shape = (SHADOW_SIZE, SHADOW_SIZE)
+    density = WORK.get("object density", shape, fill=0)
+    nearest = WORK.get("object nearest", shape, fill=float(FAR))
+    for mesh in worn:
+        if len(mesh.shade_points):
+            points = mesh.shade_points[:, None]
+            one = np.ones(len(points), np.int32)
+            splat_density(
+                *(points, one, np.ones(points.shape[:2], np.float32), mesh.shade_weights, camera.centre, lights.axes),
+                *(LIGHT_HALF, LIGHT_SCALE, np.float32(OBJECT_DENSITY), density, nearest),
+            )
+    if worn:
+        blur_box(density, density, 1)
+        nearest = spread_nearest(nearest, 2)
+    return density, nearest
+
+
+def _draw_object(
+    mesh: ObjectMesh,
+    camera: Camera,
+    lights: Lights,
+    maps: tuple[Floats, Floats, Floats],
+    hem: Floats,
+    size: int,
+    image: Floats,
+    depth: Floats,
+) -> None:
+    """Draw one worn thing over the image; maps: shadow map, depth of the nearest hair, hair density."""
+    samples = 2 * size
+    screen = _project(camera, np.ascontiguousarray(mesh.attributes[:, 3:6]), size)
+    low = np.clip(np.floor(screen[:, [1, 0]].min(0)), 0, samples - 1).astype(np.int32)
+    high = np.clip(np.ceil(screen[:, [1, 0]].max(0)), 0, samples - 1).astype(np.int32)
+    object_depth = WORK.get("object depth", (samples, samples), fill=float(FAR))
+    ids = WORK.get("object ids", (samples, samples), np.int32, fill=-1)
+    weights = WORK.get("object weights", (samples, samples, 2))
+    inside = np.zeros(1, np.float32)
+    rasterise_quads(screen, mesh.quads, object_depth, ids, weights, 0, False, inside, mesh.quads)
+    shade_objects(
+        *(ids, weights, object_depth, mesh.quads, mesh.attributes, np.array([low[0], high[0], low[1], high[1]], np.int32)),
+        *(camera.place, lights.directions, lights.colours, lights.ambient, camera.centre, lights.axes, LIGHT_HALF, LIGHT_SCALE),
+        *(*maps, lights.softness, hem, depth, image),
+    )
 
 
 def _draw(
