@@ -1,6 +1,6 @@
 """A cache of results that many threads share: the most recently used ones, within so many bytes.
 
-Networks' rows (``core.models.result_cache``), finished sample sets, pictures and maps of the pages lie in caches of this class.
+Networks' rows (``core.models.engine.queue``), finished sample sets, pictures and maps of the pages lie in caches of this class.
 """
 
 from __future__ import annotations

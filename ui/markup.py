@@ -216,7 +216,7 @@ PLANTED_REMAINDER = "Everything else that you see comes out by itself: it was no
 
 def show_planted_effects(study: Study) -> None:
     """The relations that were planted, one under the other; another study's note is shown as it was written."""
-    from core.studies.observers.simulation import PLANTED  # SciPy
+    from core.studies.simulation import PLANTED  # SciPy
 
     known = PLANTED[study.plan.kind]
     if not study.note.startswith(known):

@@ -123,7 +123,7 @@ def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_simulate(arguments: argparse.Namespace) -> int:
     """Simulate the study and store it, all or nothing."""
-    from core.studies.observers.simulation import simulate_study  # SciPy
+    from core.studies.simulation import simulate_study  # SciPy
 
     store, library = Store(), Library()
     if any(study.name == arguments.study.strip() for study in store.studies()):

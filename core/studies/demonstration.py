@@ -32,7 +32,6 @@ from core.sampling.sample_set import SampleSet, join_identity_sets
 from core.studies.exporting.bundle import study_from_record, study_to_record
 from core.studies.exporting.tables import parquet_bytes
 from core.studies.library import describe_sample_set, hash_sample_set, write_sample_set
-from core.studies.observers.simulation import PLANTED, SimulatedStudy, simulate_study
 from core.studies.planning import (
     CHECKS_TITLE,
     PreparedStudy,
@@ -43,6 +42,7 @@ from core.studies.planning import (
     make_sentinels,
 )
 from core.studies.ratings import type_columns
+from core.studies.simulation import PLANTED, SimulatedStudy, simulate_study
 from core.studies.store import Store
 from core.studies.study import KINDS, Kind, Rater, Stimulus, Study, new_code
 from core.writing import write_bytes

@@ -15,8 +15,8 @@ from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.identity import generate_identity_batch
 from core.studies.library import Library
-from core.studies.observers.simulation import simulate_study
 from core.studies.planning import PreparedStudy, list_stimuli, make_emotion_plan, make_identity_plan
+from core.studies.simulation import simulate_study
 from core.studies.store import Store
 from core.studies.study import Study
 from tests.emotion_sets import emotion_set, unanimous

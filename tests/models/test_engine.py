@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import Cancelled, LiminalError
-from core.models import registry, request_context, result_cache
+from core.models import registry, request_context
 from core.models.device import run_in_chunks
 from core.models.engine import engine as workers_module
+from core.models.engine import queue as engine_queue
 from core.models.engine.engine import Engine
+from core.models.engine.queue import RowCache
 from core.models.request_context import RequestContext, use_context
-from core.models.result_cache import RowCache
 from core.sampling.datasets.plan import use_torch_threads
 
 CPU = torch.device("cpu")
@@ -306,7 +307,7 @@ def test_what_is_kept_stays_within_its_bytes(puts, most):
 
 
 def test_small_rows_are_bounded_in_number(monkeypatch):
-    monkeypatch.setattr(result_cache, "MAX_ROWS", 3)
+    monkeypatch.setattr(engine_queue, "MAX_ROWS", 3)
     kept = RowCache(10**6)
     for name in range(5):
         kept.put(("network", bytes([name])), torch.full((1, 6), float(name)))

@@ -16,17 +16,20 @@ from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.identity import generate_identity_batch
-from core.studies.observers.people import CONFUSION, EmotionPopulation, IdentityPopulation, Tempo
-from core.studies.observers.simulation import (
+from core.studies.planning import PreparedStudy, list_stimuli, make_emotion_plan, make_identity_plan
+from core.studies.simulation import (
+    CONFUSION,
     HIDDEN_CLASSIFIER,
     PLANTED,
+    EmotionPopulation,
+    IdentityPopulation,
     ObserverTask,
+    Tempo,
     perceive_dissimilarities,
     perceive_evidence,
     simulate_answers,
     simulate_study,
 )
-from core.studies.planning import PreparedStudy, list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.study import Study
 from tests.emotion_sets import emotion_set
 from tests.fakes import fake_panel

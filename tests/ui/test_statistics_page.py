@@ -10,8 +10,8 @@ from core.figures.report import build_report
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.identity import generate_identity_batch
 from core.studies.library import Library
-from core.studies.observers.simulation import simulate_study
 from core.studies.planning import PreparedStudy, list_stimuli, make_emotion_plan, make_identity_plan
+from core.studies.simulation import simulate_study
 from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import FakeRecogniser, fake_panel
 from tests.figures.study_materials import identity_material

@@ -8,7 +8,7 @@ the same as alone.
   thread. Rows are taken in turns, one of each session. Many rows of one visitor go through several threads at once.
 - A visitor who is alone does not wait for others' rows.
 - Work with a gradient runs in its own thread and takes the device for short steps: ``with device_turn(device)``.
-- Results of networks that never change are cached by content (``core.models.result_cache``) where the request's context allows
+- Results of networks that never change are cached by content (``core.models.engine.queue``) where the request's context allows
   it, and a row that two sessions ask for at the same time is computed once.
 """
 

@@ -23,9 +23,21 @@ from torch import Tensor
 from core.errors import Cancelled, LiminalError
 from core.models import request_context
 from core.models.device import run_in_chunks
-from core.models.engine.queue import BatchKey, BatchQueue, Network, QueueItem, Request, RowTask, Turn, find_memory_layout, pad_batch
+from core.models.engine.queue import (
+    BatchKey,
+    BatchQueue,
+    CacheKey,
+    Network,
+    QueueItem,
+    Request,
+    RowCache,
+    RowTask,
+    Turn,
+    find_memory_layout,
+    hash_row,
+    pad_batch,
+)
 from core.models.request_context import RequestContext
-from core.models.result_cache import CacheKey, RowCache, hash_row
 from core.progress import redirect_notices
 
 

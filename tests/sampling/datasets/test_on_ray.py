@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 
-from core.commands import generate_study
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
@@ -133,4 +132,4 @@ def test_all_kinds_of_generate_can_go_to_ray():
     ):
         assert parser.parse_args([*words, "--on", "ray", "--workers", "2"]).on == "ray"
     with pytest.raises(LiminalError, match="--workers must be at least 1"):
-        generate_study.check_workers(argparse.Namespace(workers=0))
+        generate.check_workers(argparse.Namespace(workers=0))
