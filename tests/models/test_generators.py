@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from core.errors import LiminalError
 from core.models import registry
-from core.models.builtin import dcgan_sharp
-from core.models.builtin.dcgan_sharp import read_ncnn_network
+from core.models.builtin import dcgan
+from core.models.builtin.dcgan import read_ncnn_network
 
 
 @pytest.fixture(scope="module", params=["dcgan", "dcgan-sharp"])
@@ -51,14 +51,14 @@ def test_a_seed_gives_one_latent(seeds):
         assert torch.equal(generator.sample([seed])[0], row)
 
 
-FULL = dcgan_sharp._weight_pair(  # the other network of the package, of other layers
+FULL = dcgan._weight_pair(  # the other network of the package, of other layers
     "realesrgan-x4plus",
     "35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86",
     "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
 )
 
 
-@pytest.mark.parametrize("files", [dcgan_sharp.COMPACT_ENLARGER, FULL], ids=["compact", "full"])
+@pytest.mark.parametrize("files", [dcgan.COMPACT_ENLARGER, FULL], ids=["compact", "full"])
 def test_enlargers_equal_ncnn(files):
     import ncnn
 
@@ -80,7 +80,7 @@ def test_enlargers_equal_ncnn(files):
 
 
 def test_a_broken_graph_is_refused(tmp_path):
-    param, binary = (file.verified() for file in dcgan_sharp.COMPACT_ENLARGER)
+    param, binary = (file.verified() for file in dcgan.COMPACT_ENLARGER)
     short = tmp_path / "short.bin"
     short.write_bytes(binary.read_bytes()[:1000])
     with pytest.raises(LiminalError, match="not a network that can be read"):

@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.models.builtin.dcgan import DCGAN, DCGANNetwork
-from core.models.builtin.dcgan_sharp import SharpDCGAN
+from core.models.builtin.dcgan import DCGAN, DCGANNetwork, SharpDCGAN
 from core.models.builtin.dlib_recogniser import DlibRecogniser, DlibResNet
 from core.models.builtin.fer import MiniXception, MiniXceptionNetwork
 from core.models.builtin.lpips_distance import LPIPSDistance
