@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from typing import Any
 
@@ -18,7 +19,7 @@ from core.sampling.building.precompute import precompute_model
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The sub-commands of ``models``."""
-    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|check|prepare|remove")
+    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|show|check|prepare|remove")
     classes = "; ".join(f"{name}: {model_class.source}" for name, model_class in CLASSES.items())
     add = parts.add_parser("add", help="add a model of your own", description=f"What SOURCE is, by class: {classes}.")
     add.add_argument("name", help="how it is to be called, such as ffhq-1024")
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
     listing = parts.add_parser("list", help="all models, built-in and added")
     listing.add_argument("--json", action="store_true")
+    show = parts.add_parser("show", help="where a model comes from; of a generator with named latents, what each does")
+    show.add_argument("name")
+    show.add_argument("--json", action="store_true")
     check = parts.add_parser("check", help="does a model keep its contract, and how fast is it?")
     check.add_argument("names", nargs="*", metavar="NAME", help="all that were added, if none is named")
     check.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
@@ -45,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """One sub-command; exit code 2 where a check found something."""
-    actions = {"add": _add, "list": _list, "check": _check, "prepare": _precompute, "remove": _remove}
+    actions = {"add": _add, "list": _list, "show": _show, "check": _check, "prepare": _precompute, "remove": _remove}
     return actions[arguments.action](arguments)
 
 
@@ -103,6 +107,34 @@ def _list(arguments: argparse.Namespace) -> int:
     for row in rows:
         origin = f"{row['class']} {row['source']}" if row["source"] else "built-in"
         print(f"{row['kind']:<11}{row['name']:<18}{row['title']}  [{origin}]")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    entry = registry.find_entry(arguments.name)
+    card = registry.read_card(entry)
+    facts = {
+        "name": entry.name,
+        "kind": entry.kind,
+        "title": entry.title,
+        "source": card.source,
+        "weights_licence": card.weights_licence,
+        "data_licence": card.data_licence,
+        "not_for": card.not_for,
+    }
+    names = registry.load(entry.name, "generator").latent_names if entry.kind == "generator" else ()
+    if arguments.json:
+        print(json.dumps({**facts, "latents": [dataclasses.asdict(latent) for latent in names]}, indent=2))
+        return 0
+    for name, fact in facts.items():
+        print(f"{name.replace('_', ' '):<17}{fact}")
+    if names:
+        print(f"\n{len(names)} latents, standard normal; each has a value in its unit.")
+    for index, latent in enumerate(names):
+        if index == 0 or latent.block != names[index - 1].block:
+            print(f"\n{latent.block}")
+        span = f"{latent.lowest:g} to {latent.highest:g} {latent.unit}"
+        print(f"  {latent.name:<26}{span:<26}{latent.meaning}")
     return 0
 
 

@@ -64,6 +64,18 @@ SPEED_UNITS: Mapping[ModelKind, str] = {
 """What one row of a kind's main function is, for figures of speed."""
 
 
+@dataclass(frozen=True)
+class LatentName:
+    """What one latent of a generator does: its block, its name, the unit and range of its value, and its meaning in words."""
+
+    block: str
+    name: str
+    unit: str
+    lowest: float
+    highest: float
+    meaning: str
+
+
 class Generator(ABC):
     """latents -> images. Latents are standard normal in z-space."""
 
@@ -81,6 +93,12 @@ class Generator(ABC):
 
     blocks: Mapping[str, slice] = MappingProxyType({})
     """Parts of the latents by name, such as identity, expression, scene and accessories; empty where the latents are entangled."""
+
+    latent_names: tuple[LatentName, ...] = ()
+    """What each latent does, in their order; empty where single latents have no meaning."""
+
+    sizes: ClassVar[tuple[int, ...]] = ()
+    """Sides in pixels that ``decode_at`` draws; empty: none but ``image_size``."""
 
     @property
     def name(self) -> str:
@@ -113,6 +131,21 @@ class Generator(ABC):
             drawn[:, self.blocks[name]] = latents[:, self.blocks[name]]
         return drawn
 
+    def named_values(self, latents: Tensor) -> list[dict[str, float]]:
+        """Latents (N, d) -> for each, the name of every latent and its value in its unit. Raises LiminalError where they have no
+        names."""
+        raise self._nameless()
+
+    def set_named_value(self, latents: Tensor, name: str, value: float) -> Tensor:
+        """Copies of latents (N, d) in which one named value is ``value`` and no other latent has changed.
+
+        Raises LiminalError for an unknown name, a value out of its range, or where latents have no names.
+        """
+        raise self._nameless()
+
+    def _nameless(self) -> LiminalError:
+        return LiminalError(f"The latents of {self.card.title} have no names; choose a generator with named latents.")
+
     def _check_identity(self) -> None:
         if not self.knows_identity:
             raise LiminalError(
@@ -137,6 +170,12 @@ class Generator(ABC):
 
         The same image is shown and judged: nothing is applied to it afterwards.
         """
+
+    def decode_at(self, latents: Tensor, size: int) -> Tensor:
+        """As ``decode``, drawn with another side: (N, 3, size, size). Raises LiminalError for one that is not in ``sizes``."""
+        if size != self.image_size:
+            raise LiminalError(f"{self.card.title} makes pictures of {self.image_size} pixels, not {size}; ask for that size.")
+        return self.decode(latents)
 
     has_draft: ClassVar[bool] = False
     """Whether ``decode_draft`` is another, cheaper picture than ``decode``."""

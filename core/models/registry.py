@@ -44,6 +44,7 @@ class Entry:
 
     module: where the model's functions are: a module, or an object in one ("package.module:NAME"), see ``find_code``. A built-in
     model has ``load(device) -> model`` and ``CARD`` there; a custom one ``load_custom(custom, device)`` and ``make_card(custom)``.
+    offered: whether it is among the choices; one that is not is still found by its name.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Entry:
     title: str
     module: str
     custom: CustomModel | None = None
+    offered: bool = True
 
 
 ENTRIES = (
@@ -92,8 +94,8 @@ def custom_entry(custom: CustomModel) -> Entry:
 
 
 def list_names(kind: ModelKind) -> list[str]:
-    """The names of all models of a kind, the default one first."""
-    return [entry.name for entry in list_entries() if entry.kind == kind]
+    """The names of all models of a kind that are offered, the default one first."""
+    return [entry.name for entry in list_entries() if entry.kind == kind and entry.offered]
 
 
 def default_generator(task: Task) -> str:
@@ -102,8 +104,8 @@ def default_generator(task: Task) -> str:
 
 
 def list_built_in(kind: ModelKind) -> list[str]:
-    """The names of the models of a kind that come with Liminal, the default one first."""
-    return [entry.name for entry in ENTRIES if entry.kind == kind]
+    """The names of the models of a kind that come with Liminal and are offered, the default one first."""
+    return [entry.name for entry in ENTRIES if entry.kind == kind and entry.offered]
 
 
 def find_entry(name: str, kind: ModelKind | None = None) -> Entry:

@@ -178,7 +178,7 @@ def _make_up_and_things(values: Mapping[str, float]) -> dict[str, Any]:
         "glasses_colour": frame,
         "hat": values["hat"],
         "hat_height": values["hat_height"],
-        "hat_colour": hue_colour(values["hat_hue"], 0.5, 0.02 + 0.30 * values["hat_lightness"]),
+        "hat_colour": hue_colour(values["hat_hue"], 0.28, 0.02 + 0.25 * values["hat_lightness"]),
         "earrings": values["earrings"],
         "earring_size": values["earring_size"],
         "earring_colour": _mix(linear(214, 170, 92), linear(212, 212, 214), values["earring_lightness"]),
@@ -190,10 +190,11 @@ def _scene(values: Mapping[str, float]) -> dict[str, Any]:
     tint = np.exp(
         values["background_redness"] * np.array([1.0, -0.5, 0.0]) + values["background_blueness"] * np.array([-0.5, 0.0, 1.0])
     )
+    background = values["background_brightness"] * tint
     blobs = np.zeros((BLOB_COUNT, 6))
     for number in range(BLOB_COUNT):
         x, y, size, light = (values[f"spot_{number + 1}_{part}"] for part in ("x", "y", "size", "light"))
-        blobs[number] = [x, y, 25 - 18 * size, *(light * tint)]
+        blobs[number] = [x, y, 25 - 18 * size, *(light * background)]
     return {
         "yaw": math.radians(values["head_turn"]),
         "pitch": math.radians(values["head_nod"]),
@@ -206,7 +207,7 @@ def _scene(values: Mapping[str, float]) -> dict[str, Any]:
         "light_warmth": values["light_warmth"],
         "rim": values["rim_light"],
         "ambient": values["ambient_light"],
-        "background": values["background_brightness"] * tint,
+        "background": background,
         "background_blobs": blobs,
         "focal": values["camera_distance"],
         "framing": values["framing"],
