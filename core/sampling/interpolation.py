@@ -1,7 +1,7 @@
 """Strips: one person turning into another by linear interpolation (``identity.interpolate``), judged frame by frame.
 
-Every frame is judged from the picture that is shown: the home page's stored
-strip is encoded, decoded again and only then given to the recognisers. ``stored.strip`` loads that one without torch.
+Every frame is judged from the picture that is shown: the home page's stored strip is encoded, decoded again and only then given
+to the recognisers. ``stored.strip`` loads that one without torch.
 """
 
 from __future__ import annotations

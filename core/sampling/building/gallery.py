@@ -292,8 +292,8 @@ def _measure_genuine_distances(
             images = quantise(maker.decode(redraw_genuine_latents(maker, person, seed, conditions)))
             for judge in judges:
                 vectors = judge.embed(images).cpu().numpy()
-                own = descriptors[judge.name][index]
-                parts[judge.name].append(pairwise_distances(own, vectors, get_metric(judge.name))[0])
+                descriptor = descriptors[judge.name][index]
+                parts[judge.name].append(pairwise_distances(descriptor, vectors, get_metric(judge.name))[0])
     return {f"genuine.{name}": np.stack(rows).astype(np.float16) for name, rows in parts.items()}
 
 

@@ -210,9 +210,9 @@ def build_genuine_set(
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
     }
     write_bytes(folder / f"{generator}-genuine.json", (json.dumps(card, indent=1) + "\n").encode())
-    made = load_genuine_set(generator, folder)
-    assert made is not None
-    return made
+    genuine_set = load_genuine_set(generator, folder)
+    assert genuine_set is not None
+    return genuine_set
 
 
 def redraw_genuine_latents(generator: Generator, person: torch.Tensor, seed: int, images: int) -> torch.Tensor:
@@ -222,8 +222,8 @@ def redraw_genuine_latents(generator: Generator, person: torch.Tensor, seed: int
     )
     if "accessories" in generator.blocks:
         part = generator.blocks["accessories"]
-        kept = [index for index in range(images) if index % 3 != 2]
-        redrawn[kept, part] = person[0, part]
+        indices = [index for index in range(images) if index % 3 != 2]
+        redrawn[indices, part] = person[0, part]
     return redrawn
 
 
