@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 ORDER = ["models", "sampling", "studies", "analysis", "alignment"]
-CEILING_OF_HIDDEN_IMPORTS = 300  # to be lowered with them, never raised
+CEILING_OF_HIDDEN_IMPORTS = 72  # there were 69 when it was set; to be lowered with them, never raised
 LONGEST_FILE = 600
 EMPTY_NAMES = ("utils", "common", "helpers", "misc")
 
