@@ -16,7 +16,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial import KDTree
 
 from core.models.builtin.head.geometry import Geometry
-from core.models.builtin.head.grown_hair import BEARD_POINTS, STRAND_POINTS, measure_azimuth
+from core.models.builtin.head.grown_hair import BEARD_POINTS, EDGE_STRAY, STRAND_POINTS, measure_azimuth
 from core.models.builtin.head.kernels_geometry import compute_normals
 from core.models.builtin.head.stored_arrays import write_head_arrays
 from core.models.training.head_source import SOURCE_FACTS
@@ -35,10 +35,13 @@ HAIR_LINE = (
 )
 """Azimuth of the hair line in degrees -> its height on the rest head: forehead, temple, sideburn, behind the ear, nape."""
 
+BEARD_LINE = ((0, 6.78), (0.2, 6.76), (0.30, 6.71), (0.42, 6.70), (0.53, 6.77), (0.60, 6.94), (0.65, 7.2), (0.9, 7.25))
+"""Distance from the middle of the face -> height where a full beard ends: below the nose, across the cheek, up to the sideburn."""
+
 CROWN = np.array([0.0, 8.3, -0.25])
 """Where hair parts by itself."""
 
-DOWN, FORWARD = np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+UP, DOWN, FORWARD = np.array([0.0, 1.0, 0.0]), np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,10 @@ class HairStyle:
     """How one style grows. Lengths in decimetres; 'top' is 1 on the upper head and 0 on its sides.
 
     length: base, more on top, spread among strands; away, forward, back, sideways, down, noise: weights of the directions away
-    from the crown, to the front (top only), to the back, to the side of the parting, down (sides only) and of a slow noise; lift:
+    from the crown, to the front (top only), up and back, to the side of the parting, down (sides only) and of a slow noise; lift:
     share of the normal at the root; clearance: how far the mass stands off the skin, base and more on top; part: x of the parting,
-    None without; lock: how far locks draw together; soft_edge: length at the hair line; points: control points stored.
+    None without; lock: how far locks draw together; soft_edge: length at the hair line; fade: how much shorter and flatter the
+    sides are; off_face: long hair that falls beside the face; points: control points stored.
     """
 
     count: int
@@ -66,6 +70,7 @@ class HairStyle:
     part: float | None = None
     lock: float = 0.42
     soft_edge: float = 0.3
+    fade: float = 0.0
     off_face: bool = False
     knot: tuple[float, float, float] | None = None
     frizz: float = 0.0
@@ -73,14 +78,24 @@ class HairStyle:
 
 STYLES: dict[str, HairStyle] = {
     "buzz": HairStyle(12000, 3, (0.05, 0, 0.3), away=1, forward=0.3, lift=0.8, gravity=0, clearance=(0.03, 0), lock=0),
-    "crop": HairStyle(12000, 6, (0.15, 0.26, 0.5), away=0.7, forward=0.5, down=1, noise=0.4, lift=0.5, gravity=0.25),
+    "crop": HairStyle(12000, 6, (0.15, 0.26, 0.5), away=0.6, forward=0.35, down=1, noise=0.4, lift=0.5, gravity=0.25, fade=0.5),
     "fringe": HairStyle(
-        12000, 7, (0.28, 0.46, 0.4), away=0.35, forward=1, down=1.2, noise=0.25, clearance=(0.05, 0.12), gravity=0.6
+        12000,
+        7,
+        (0.28, 0.46, 0.4),
+        away=0.8,
+        forward=0.7,
+        down=1.2,
+        noise=0.1,
+        clearance=(0.05, 0.12),
+        gravity=0.6,
+        lock=0.3,
+        fade=0.3,
     ),
     "sidepart": HairStyle(
         12000,
         7,
-        (0.16, 0.44, 0.4),
+        (0.16, 0.38, 0.4),
         sideways=1,
         back=0.45,
         down=1.2,
@@ -88,45 +103,48 @@ STYLES: dict[str, HairStyle] = {
         lift=0.4,
         gravity=0.35,
         clearance=(0.04, 0.12),
+        fade=0.6,
         part=-0.28,
     ),
-    "back": HairStyle(12000, 7, (0.26, 0.8, 0.3), back=1, down=0.7, noise=0.15, lift=0.5, gravity=0.35, clearance=(0.04, 0.14)),
+    "back": HairStyle(
+        12000, 7, (0.26, 0.8, 0.3), back=1, down=0.7, noise=0.15, lift=0.5, gravity=0.35, clearance=(0.04, 0.14), fade=0.6
+    ),
     "long": HairStyle(
         14000,
         10,
-        (2.7, 0, 0.25),
+        (2.5, 0.8, 0.22),
         sideways=0.9,
         back=0.35,
         down=0.5,
         lift=0.3,
-        gravity=1.4,
-        clearance=(0.07, 0.13),
+        gravity=2.0,
+        clearance=(0.07, 0.09),
         part=0,
         off_face=True,
     ),
     "longside": HairStyle(
         14000,
         10,
-        (2.7, 0, 0.25),
+        (2.5, 0.8, 0.22),
         sideways=0.9,
         back=0.35,
         down=0.5,
         lift=0.3,
-        gravity=1.4,
-        clearance=(0.07, 0.14),
+        gravity=2.0,
+        clearance=(0.07, 0.09),
         part=-0.26,
         off_face=True,
     ),
     "bob": HairStyle(
         13000,
         9,
-        (1.4, 0.3, 0.2),
+        (1.2, 0.8, 0.15),
         sideways=0.9,
         back=0.2,
         down=0.5,
         lift=0.33,
-        gravity=1.3,
-        clearance=(0.08, 0.14),
+        gravity=1.6,
+        clearance=(0.09, 0.09),
         part=-0.2,
         off_face=True,
     ),
@@ -135,7 +153,7 @@ STYLES: dict[str, HairStyle] = {
 }
 
 BEARD = HairStyle(
-    13000, 4, (0.08, 0, 1.2), down=1, forward=0.25, sideways=0.25, lift=0.42, gravity=0.5, clearance=(0.03, 0), lock=0.15
+    13000, 4, (0.08, 0, 1.2), down=1, forward=0.2, sideways=0.3, noise=0.25, lift=0.36, gravity=0.5, clearance=(0.03, 0), lock=0.15
 )
 
 
@@ -186,10 +204,10 @@ class RestHead:
         x, y, z = np.abs(self.places[:, 0]), self.places[:, 1], self.places[:, 2]
         masks = self.geometry.masks
         skin = (1 - rise(0.2, 0.5, masks["lips"])) * (1 - rise(0.2, 0.5, masks["inside_mouth"])) * (masks["ears"] < 0.3)
-        front = rise(6.83, 6.72, y) * rise(0.55, 0.8, z)
-        side = rise(0, 0.25, x - 0.42) * rise(7.05, 6.8, y) * rise(0.35, 0.55, z)
-        full = np.clip(front + side, 0, 1) * rise(5.95, 6.2, y) * (1 - rise(6.80, 6.85, y) * rise(0.3, 0.2, x))
-        full *= 1 - 0.9 * np.exp(-(((x - 0.50) / 0.13) ** 2) - ((y - 6.85) / 0.10) ** 2)  # the cheek stays bare under its bone
+        border = PchipInterpolator(*np.array(BEARD_LINE).T)(np.clip(x, 0, BEARD_LINE[-1][0]))
+        full = (
+            rise(0.05, -0.06, y - border) * rise(0.36, 0.46, z) * rise(5.95, 6.2, y) * (1 - rise(6.80, 6.85, y) * rise(0.3, 0.2, x))
+        )
         moustache = rise(6.845, 6.77, y) * rise(0.34, 0.24, x) * rise(6.60, 6.68, y) * (z > 1.2)
         middle = rise(0.44, 0.28, x) * rise(6.74, 6.60, y)
         chin, cheeks = full * middle, full * (1 - middle) * (1 - moustache)
@@ -197,9 +215,9 @@ class RestHead:
 
 
 def measure_edge(places: Floats) -> Floats:
-    """Height of places (n, 3) above the hair line, decimetres; the line wavers a little, and single roots stray."""
+    """Height of places (n, 3) above the hair line, decimetres; the line wavers a little."""
     line = PchipInterpolator(*np.array(HAIR_LINE).T)(measure_azimuth(places))
-    return np.asarray(places[:, 1] - line + 0.02 * SmoothNoise(77, 9.0)(places) + 0.012 * SmoothNoise(78, 55.0)(places))
+    return np.asarray(places[:, 1] - line + 0.02 * SmoothNoise(77, 9.0)(places))
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,27 +274,30 @@ def grow_strands(head: RestHead, style: HairStyle, seed: int = 0) -> Strands:
     """Grow one style of scalp hair on the rest head."""
     random = np.random.RandomState(seed)
     parting, near_edge = _measure_parting(style, head.places), np.exp(-np.clip(head.edge, 0, None) / 0.10)
-    roots = place_roots(head, head.scalp * (1 + 1.2 * np.exp(-((parting / 0.09) ** 2)) + 0.8 * near_edge), style.count, random)
-    edge, parting = measure_edge(roots.places), _measure_parting(style, roots.places)
+    roots = place_roots(head, head.scalp * (1 + 3.0 * np.exp(-((parting / 0.07) ** 2)) + 0.8 * near_edge), style.count, random)
+    edge = measure_edge(roots.places) + EDGE_STRAY * (random.rand(style.count) - 0.5)
+    parting = _measure_parting(style, roots.places)
     count, top, one = len(edge), rise(7.55, 8.1, roots.places[:, 1]), random.rand(style.count)
     at_part = np.exp(-((parting / 0.07) ** 2))
     # close to the parting a hair may fall to either side
-    side = np.where(random.rand(count) < 1 / (1 + np.exp(-np.clip(parting / 0.012, -30, 30))), 1.0, -1.0)
+    side = np.where(random.rand(count) < 1 / (1 + np.exp(-np.clip(parting / 0.022, -30, 30))), 1.0, -1.0)
 
     length, combed = _choose_length(style, roots, top, one), _choose_combing(style, roots, top, 1 - top, side, seed)
     start = rise(0.0, 0.16, edge) if not (style.off_face or style.knot or style.back) else 0.55 + 0.45 * rise(0, 0.10, edge)
     length = length * (style.soft_edge + (1 - style.soft_edge) * start) * (1 - 0.25 * near_baby(edge) * random.rand(count))
+    length = length * (1 - style.fade * (1 - top) * (1 - rise(0, 0.5, edge)))
     if style.frizz:
         combed = _unit(combed + roots.normals + style.frizz * random.randn(count, 3))
-    clearance = (style.clearance[0] + style.clearance[1] * top) * (0.25 + 0.75 * rise(0, 0.25, edge)) * (0.35 + 0.65 * one)
-    lift = np.clip(style.lift + 0.30 * at_part + 0.05 * random.randn(count), 0, 0.95)[:, None]
+    clearance = (style.clearance[0] + style.clearance[1] * top) * (0.25 + 0.75 * rise(0, 0.25, edge)) * (0.35 + 0.65 * np.sqrt(one))
+    clearance = clearance * (0.4 + 0.6 * rise(0, 0.5, np.abs(parting)))
+    lift = np.clip(style.lift * (1 - style.fade * (1 - top)) + 0.15 * at_part + 0.05 * random.randn(count), 0, 0.95)[:, None]
     direction = _unit(roots.normals * lift + combed * (1 - lift))
     points = _walk(head, style, roots, direction, combed, length, clearance, side, random)
-    points, phase = _pull_into_locks(points, roots, style, edge, random)
+    points, phase = _pull_into_locks(head, points, roots, style, side, random)
     if style.frizz:
         points += _coil(length, random)
     points += 0.012 * random.randn(count, 1, 3) * np.linspace(0, 1, STRAND_POINTS)[None, :, None]
-    thickness = (1 - 0.5 * at_part) * (0.45 + 0.55 * rise(0, 0.18, edge)) * (0.75 + 0.25 * random.rand(count))
+    thickness = (1 - 0.4 * at_part) * (0.45 + 0.55 * rise(0, 0.18, edge)) * (0.75 + 0.25 * random.rand(count))
     return Strands(points, roots, phase, np.clip(thickness, 0.3, 1))
 
 
@@ -290,15 +311,16 @@ def grow_beard(head: RestHead, seed: int = 1) -> Strands:
     random = np.random.RandomState(seed)
     roots = place_roots(head, np.clip(head.beard_zones.sum(1), 0, 1), BEARD.count, random)
     one, count = random.rand(BEARD.count), BEARD.count
-    side = np.sign(roots.places[:, 0])
+    side = np.tanh(roots.places[:, 0] / 0.15)
     combed = _choose_combing(BEARD, roots, np.ones(count), np.ones(count), side, seed)
-    length = BEARD.length[0] + 0.13 * one
+    zone = head.beard_zones.max(1)[head.find_nearest(roots.places)]
+    length = (BEARD.length[0] + 0.12 * one) * (0.4 + 0.6 * zone)
     lift = np.full((count, 1), BEARD.lift)
     direction = _unit(roots.normals * lift + combed * (1 - lift))
     points = _walk(
         head, BEARD, roots, direction, combed, length, BEARD.clearance[0] * (0.35 + 0.65 * one), side, random, BEARD_POINTS
     )
-    points, phase = _pull_into_locks(points, roots, BEARD, np.ones(count), random)
+    points, phase = _pull_into_locks(head, points, roots, BEARD, side, random)
     points += 0.012 * random.randn(count, 1, 3) * np.linspace(0, 1, BEARD_POINTS)[None, :, None]
     return Strands(points, roots, phase, np.ones(count))
 
@@ -326,7 +348,11 @@ def _choose_combing(style: HairStyle, roots: Roots, upper: Floats, lower: Floats
         return _project(np.array(style.knot) - places, normals)
     sideways = np.stack([side, 0 * side, 0 * side], 1)
     slow = np.stack([SmoothNoise(seed + 11, 2.0)(places), 0 * side, SmoothNoise(seed + 12, 2.0)(places)], 1)
-    wanted = style.away * _project(places - CROWN, normals) + style.forward * FORWARD * upper[:, None] - style.back * FORWARD
+    wanted = (
+        style.away * _project(places - CROWN, normals)
+        + style.forward * FORWARD * upper[:, None]
+        - style.back * (FORWARD - 0.6 * UP * rise(0.5, 1.1, places[:, 2:]))
+    )
     wanted = wanted + style.sideways * sideways + style.down * DOWN * lower[:, None] + style.noise * slow
     return _project(wanted, normals)
 
@@ -360,7 +386,7 @@ def _walk(
         else:
             flat = _project(combed, head.normals[head.find_nearest(place)])
             pull = DOWN * style.gravity * 0.16 * (1 + 0.6 * along)
-            direction = _unit(0.62 * direction + 0.28 * (1 - 0.6 * along) * flat + pull)
+            direction = _unit(0.62 * direction + 0.28 * (1 - (0.9 if style.off_face else 0.6) * along) * flat + pull)
         place = place + direction * step
         if not style.frizz:
             nearest = head.find_nearest(place)
@@ -370,7 +396,10 @@ def _walk(
         if style.off_face:
             place = _keep_off_face(place, side)
         path.append(place)
-    return np.stack(path, 1)
+    made = np.stack(path, 1)
+    for _ in range(0 if style.frizz else 3):  # pushed off the skin, step by step, a strand zigzags
+        made[:, 1:-1] = 0.5 * made[:, 1:-1] + 0.25 * (made[:, :-2] + made[:, 2:])
+    return made
 
 
 def _keep_off_face(places: Floats, side: Floats) -> Floats:
@@ -382,20 +411,28 @@ def _keep_off_face(places: Floats, side: Floats) -> Floats:
 
 
 def _pull_into_locks(
-    points: Floats, roots: Roots, style: HairStyle, edge: Floats, random: np.random.RandomState
+    head: RestHead, points: Floats, roots: Roots, style: HairStyle, side: Floats, random: np.random.RandomState
 ) -> tuple[Floats, Floats]:
-    """Strands drawn towards the middle strand of their lock, in two sizes of locks; one strand in 25 stays on its own."""
-    count = len(points)
+    """Strands drawn towards the middle strand of their lock, in two sizes of locks; one strand in 40 stays half on its own.
+
+    A lock falls to one side of the parting. What the mean of strands brought into the head comes out again.
+    """
+    count, features = len(points), np.column_stack([roots.places, side])
     along = np.linspace(0, 1, points.shape[1])[None, :, None] ** 1.5
     phase = np.zeros(count)
-    loose = np.where(random.rand(count) < 0.04, 0.15, 1.0) * (0.6 + 0.5 * random.rand(count))
+    loose = np.where(random.rand(count) < 0.025, 0.4, 1.0) * (0.6 + 0.5 * random.rand(count))
     for size, share in ((60, 0.55), (14, 0.45)):
         middles = random.choice(count, max(20, count // size), replace=False)
-        lock = KDTree(roots.places[middles]).query(roots.places)[1]
+        lock = KDTree(features[middles]).query(features)[1]
         pull = (style.lock * share * loose)[:, None, None] * along
         shift = 0.35 * (roots.places[middles][lock] - roots.places)[:, None]
         points = points * (1 - pull) + (points[middles][lock] - shift) * pull
         phase = 2 * np.pi * random.rand(len(middles))[lock] if size == 60 else phase
+    flat = points[:, 1:].reshape(-1, 3)
+    nearest = head.find_nearest(flat)
+    height = ((flat - head.places[nearest]) * head.normals[nearest]).sum(1)
+    outward = np.where(np.abs(height) < 0.5, np.maximum(0.01 - height, 0), 0)[:, None] * head.normals[nearest]
+    points = np.concatenate([points[:, :1], (flat + outward).reshape(count, -1, 3)], 1)
     return points, phase
 
 

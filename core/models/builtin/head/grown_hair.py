@@ -27,7 +27,11 @@ STRAND_POINTS, BEARD_POINTS = 16, 6
 
 BEARD_ZONES = ("moustache", "chin", "cheeks")
 
-GOLDEN = (5**0.5 - 1) / 2
+GOLDEN, PLASTIC = 0.6180339887498949, 0.7548776662466927
+"""Steps of two additive sequences that spread evenly along the curve and have nothing to do with each other."""
+
+EDGE_STRAY = 0.05
+"""Decimetres over which single roots stray about the hair line, so that it is no drawn line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +99,7 @@ def _unpack(stored: Mapping[str, NDArray[Any]], name: str, points: int, edge: Fl
         points=_resample(control, points) + roots[:, None],
         triangles=triangles.astype(np.int32),
         corners=corners,
-        edge=(edge[triangles] * corners).sum(1),
+        edge=((edge[triangles] * corners).sum(1) + EDGE_STRAY * ((order + 0.5) * PLASTIC % 1 - 0.5)).astype(np.float32),
         azimuth=measure_azimuth(roots),
         random=((order + 0.5) * GOLDEN % 1).astype(np.float32),
         phase=(stored[f"{name}_phase"][order] * (2 * np.pi / 256)).astype(np.float32),
