@@ -20,7 +20,7 @@ Doubles = NDArray[np.float64]
 Integers = NDArray[np.int32]
 
 RIM_STEPS, TUBE_SIDES = 56, 8
-TEMPLE_DEPTHS = (1.15, 0.95, 0.75, 0.58, 0.48)
+TEMPLE_DEPTHS = (1.25, 1.10, 0.95, 0.80, 0.65, 0.50)
 """Depths z on the rest head at which a temple of the glasses is kept off the skin, the last one at the top of the ear."""
 CAP_ROWS, CAP_COLUMNS = 20, 72
 CAP_THICKNESS = 0.075
@@ -166,7 +166,7 @@ def make_glasses(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -
         lenses.append((lens, _orient(lens, disc, np.array([0, 0, 1.0]))))
         hinge = rim[0 if sign > 0 else RIM_STEPS // 2] + np.array([0, 0.045, 0])
         skin = vertices.skin[anchors.temples[side]].astype(float)
-        stops = np.concatenate([[hinge + np.array([sign * 0.035, 0, -0.03])], skin + np.array([sign * 0.035, 0, 0])])
+        stops = np.concatenate([[hinge + np.array([sign * 0.035, 0, -0.03])], skin + np.array([sign * 0.05, 0, 0])])
         height = np.linspace(hinge[1], skin[-1, 1] + 0.03, len(stops))
         outside = np.maximum(sign * stops[:, 0], np.linspace(sign * stops[0, 0], sign * stops[-1, 0], len(stops)))
         path = np.stack([sign * outside, height, stops[:, 2]], 1)
@@ -225,7 +225,8 @@ def make_cap(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> Ob
     quads = _orient(points.astype(float), quads.reshape(-1, 4), points - nodes.mean((0, 1)))
     normals = compute_normals(points, quads)
     rest = anchors.cap_rest
-    slack = CAP_THICKNESS + 0.10 * smooth(7.9, 8.5, rest[:, 1])
+    height = rest[:, 1] - 0.27 * rest[:, 2]
+    slack = CAP_THICKNESS + 0.13 * np.sin(np.pi * np.clip((height - 7.25) / 1.0, 0, 1)) - 0.04 * smooth(8.2, 8.5, rest[:, 1])
     points = points + normals * slack[:, None].astype(np.float32)
     quads, attributes = _finish([(points.astype(float), quads)], rotation, d.hat_colour, alpha, 0.8, 0.0)
     attributes[:, O_REST : O_REST + 3] = rest

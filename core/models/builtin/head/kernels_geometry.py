@@ -105,6 +105,29 @@ def push_out_of_sphere(vertices: Floats, centre: Floats, radius: f4, reach: f4, 
 
 
 @kernel
+def relax_displacement(
+    vertices: Floats, rest: Floats, chosen: Integers, strength: Floats, pointer: Integers, neighbour: Integers, rounds: int
+) -> None:
+    """Even out how far chosen vertices have moved from rest, in place: `rounds` times each takes a share of its neighbours' mean.
+
+    strength (n,): that share, 0..1; the neighbours of chosen vertex i are neighbour[pointer[i]:pointer[i + 1]].
+    """
+    moved = np.empty((len(chosen), 3), np.float32)
+    for _ in range(rounds):
+        for i in range(len(chosen)):
+            count = f4(pointer[i + 1] - pointer[i])
+            for c in range(3):
+                total = ZERO
+                for j in range(pointer[i], pointer[i + 1]):
+                    total += vertices[neighbour[j], c] - rest[neighbour[j], c]
+                own = vertices[chosen[i], c] - rest[chosen[i], c]
+                moved[i, c] = own + strength[i] * (total / count - own)
+        for i in range(len(chosen)):
+            for c in range(3):
+                vertices[chosen[i], c] = rest[chosen[i], c] + moved[i, c]
+
+
+@kernel
 def turn_points(points: Floats, rotation: Floats, pivot: Floats, rigid: bool) -> None:
     """Turn points (n, 3) about the pivot, in place; unless `rigid`, the turn fades out down the neck (y 6.5 to 5.5)."""
     for i in range(len(points)):

@@ -80,17 +80,30 @@ def look_up_noise(cube: Floats, x: f4, y: f4, z: f4) -> tuple[f4, f4, f4, f4]:
 
 
 @kernel
-def paint_background(u: f4, v: f4, colour: Floats, blobs: Floats, out: Floats) -> None:
-    """Colour of the background at (u, v) in 0..1: a soft fall of light downwards and to the edges, and lights out of focus."""
-    fall = f4(1.12) - f4(0.34) * v
+def paint_background(u: f4, v: f4, colour: Floats, blobs: Floats, noise: Floats, out: Floats) -> None:
+    """Colour of a room out of focus at (u, v) in 0..1: large soft shapes, a lower half in shade, spots that are discs where narrow.
+
+    blobs (n, 6): place, sharpness 7 (wide) .. 25 (narrow), added colour.
+    """
+    shift = f4(5) * (blobs[0, 0] + blobs[1, 1]) + f4(3) * blobs[2, 0]
+    shapes = look_up_noise(noise, u * f4(3.4) + f4(11) + shift, v * f4(2.6) + f4(23), shift + f4(40))[0]
+    fall = f4(1.10) - f4(0.22) * v + f4(0.09) * shapes
+    fall -= f4(0.20) * smoothstep(f4(-0.16), f4(0.20), v - f4(0.35) - f4(0.4) * blobs[1, 1] + f4(0.10) * (u - HALF))
+    dx = u - HALF
+    dy = v - HALF
+    fall *= ONE - f4(0.35) * (dx * dx + dy * dy)
     for c in range(3):
         out[c] = colour[c] * fall
     for b in range(blobs.shape[0]):
         dx = u - blobs[b, 0]
         dy = v - blobs[b, 1]
-        k = math.exp(-(dx * dx + dy * dy) * blobs[b, 2])
+        q = (dx * dx + dy * dy) * blobs[b, 2]
+        disc = smoothstep(f4(9), f4(24), blobs[b, 2])
+        k = (ONE - disc) * math.exp(-q) + disc * (f4(0.35) * math.exp(-q) + f4(0.65) * smoothstep(f4(0.75), f4(0.35), math.sqrt(q)))
         for c in range(3):
-            out[c] = max(f4(0.002), out[c] + k * blobs[b, 3 + c])
+            out[c] = out[c] + k * blobs[b, 3 + c]
+    for c in range(3):
+        out[c] = max(f4(0.004), out[c])
 
 
 @kernel
@@ -156,10 +169,10 @@ def paint_skin(
         c0 *= ONE - f4(0.30) * k
         c1 *= ONE - f4(0.46) * k
         c2 *= ONE - f4(0.56) * k
-        k = smoothstep(f4(1.5), f4(2.1), mottle + f4(0.25) * pores) * spotted  # spots of age
-        c0 *= ONE - f4(0.28) * k
-        c1 *= ONE - f4(0.38) * k
-        c2 *= ONE - f4(0.44) * k
+        k = smoothstep(f4(1.6), f4(2.5), mottle + f4(0.08) * pores) * spotted  # spots of age
+        c0 *= ONE - f4(0.20) * k
+        c1 *= ONE - f4(0.30) * k
+        c2 *= ONE - f4(0.36) * k
     if rz > f4(0.6) and bare > HALF:
         wx = (abs(rx) - low[0]) * scale[0]
         wy = (ry - low[1]) * scale[1]
@@ -200,12 +213,13 @@ def paint_skin(
             c2 *= ONE - k
     lips = smoothstep(f4(0.32), f4(0.62), a[LIPS])
     if lips > 0:  # vertical furrows and the lips' colour
-        furrow = math.sin(rx * f4(150) + f4(2.2) * mottle)
-        bx = bx * (ONE - lips) + lips * f4(0.055) * furrow * (ONE + f4(0.6) * pores)
+        wrinkle, d1, d2, d3 = look_up_noise(noise, rx * f4(70) + f4(211), ry * f4(9) + f4(133), rz * f4(9) + f4(71))
+        furrow = math.sin(rx * f4(120) + f4(2.6) * mottle) * f4(0.4) + f4(0.45) * wrinkle
+        bx = bx * (ONE - lips) + lips * (f4(0.022) * furrow + f4(0.020) * d1 + f4(0.012) * pores)
         by *= ONE - f4(0.7) * lips
         bz *= ONE - f4(0.7) * lips
         k = lips * p[P_LIPS]
-        m = ONE - f4(0.10) * max(ZERO, furrow) + f4(0.05) * mottle
+        m = ONE - f4(0.07) * max(ZERO, furrow) + f4(0.05) * mottle
         c0 += (tint[T_LIPS, 0] * m - c0) * k
         c1 += (tint[T_LIPS, 1] * m - c1) * k
         c2 += (tint[T_LIPS, 2] * m - c2) * k
@@ -377,16 +391,19 @@ def paint_vertices(
         n1 = look_up_noise(noise, x * s + f4(640) + pattern[0], y * s + f4(660) + pattern[1], z * s + f4(690) + pattern[2])[0]
         n2 = look_up_noise(noise, x * w + f4(650) + pattern[1], y * w + f4(680) + pattern[2], z * w + f4(670) + pattern[0])[0]
         red = f4(0.50) * zones[i, Z_CHEEK] + f4(0.55) * zones[i, Z_NOSE] + f4(0.28) * zones[i, Z_CHIN] + f4(0.45) * zones[i, Z_EARS]
-        red = min(f4(1.1), max(f4(-0.4), q[V_RED] * red + f4(0.07) * n1 + f4(0.05) * n2)) * q[V_RED_SCALE]
+        red = min(f4(1.2), max(f4(-0.4), q[V_RED] * red + f4(0.08) * n1 + f4(0.06) * n2)) * q[V_RED_SCALE]
         dark = q[V_SOCKET] * zones[i, Z_SOCKET] + q[V_UNDER_EYE] * zones[i, Z_UNDER_EYE]
         dark += q[V_CHEEK] * zones[i, Z_CHEEK] + q[V_CHIN] * zones[i, Z_CHIN] + f4(0.10) * q[V_AGE] * zones[i, Z_HOLLOW]
         shade = (ONE + f4(0.028) * n2) * (ONE - min(f4(0.6), max(f4(-0.2), dark)))
         shade *= ONE - q[V_FOLD] * zones[i, Z_CREASE]
         shade *= ONE - q[V_LINE_UP] * zones[i, Z_LINE_UP]
         shade *= ONE - q[V_LINE_LOW] * zones[i, Z_LINE_LOW]
-        c0 = base[0] * (ONE + f4(0.02) * red) * shade * (ONE - f4(0.14) * zones[i, Z_LINE_UP])
-        c1 = base[1] * (ONE - f4(0.24) * red) * shade * f4(0.985)
-        c2 = base[2] * (ONE - f4(0.21) * red) * shade * f4(0.99)
+        # forehead a little yellower, lower face a little cooler, as blood and bone have it
+        brow = smoothstep(f4(7.45), f4(7.75), y) * smoothstep(f4(0.6), f4(1.1), z)
+        jaw = smoothstep(f4(6.80), f4(6.45), y) * smoothstep(f4(5.9), f4(6.2), y)
+        c0 = base[0] * (ONE + f4(0.02) * red - f4(0.015) * jaw) * shade * (ONE - f4(0.14) * zones[i, Z_LINE_UP])
+        c1 = base[1] * (ONE - f4(0.27) * red + f4(0.012) * brow) * shade * f4(0.985)
+        c2 = base[2] * (ONE - f4(0.23) * red - f4(0.05) * brow + f4(0.03) * jaw) * shade * f4(0.99)
         k = q[V_BLUSH] * zones[i, Z_BLUSH]
         c0 *= ONE - f4(0.03) * k
         c1 *= ONE - f4(0.42) * k

@@ -329,21 +329,29 @@ def lay_over(layer: Floats, cover: Floats, layer_depth: Floats, image: Floats, d
 
 
 @kernel
-def resolve_bytes(image: Floats, curve: Bytes, out: Bytes) -> None:
-    """Mean of 2 x 2 samples, tone curve and sRGB by table: bytes (size, size, 3).
+def resolve_bytes(image: Floats, exposure: f4, curve: Floats, srgb: Bytes, out: Bytes) -> None:
+    """Mean of 2 x 2 samples, exposure, tone curve and sRGB by tables: bytes (size, size, 3).
 
-    curve: sRGB byte of v at index 2048 sqrt(v).
+    curve: tone-mapped light of v at index 2048 sqrt(v); srgb: byte of v at index 2048 sqrt(v). Half of the curve is applied to the
+    luminance alone, so that bright skin keeps its hue.
     """
     size = out.shape[0]
     last = len(curve) - 1
+    last_byte = len(srgb) - 1
+    v = np.empty(3, np.float32)
     for y in range(size):
         for x in range(size):
             for c in range(3):
-                v = (
+                total = (
                     image[2 * y, 2 * x, c]
                     + image[2 * y, 2 * x + 1, c]
                     + image[2 * y + 1, 2 * x, c]
                     + image[2 * y + 1, 2 * x + 1, c]
                 )
-                v *= QUARTER
-                out[y, x, c] = curve[min(last, int(math.sqrt(max(ZERO, v)) * f4(2048)))]
+                v[c] = max(ZERO, total * QUARTER * exposure)
+            luminance = f4(0.30) * v[0] + f4(0.55) * v[1] + f4(0.15) * v[2] + f4(1e-6)
+            gain = curve[min(last, int(math.sqrt(luminance) * f4(2048)))] / luminance
+            for c in range(3):
+                alone = curve[min(last, int(math.sqrt(v[c]) * f4(2048)))]
+                mixed = HALF * (alone + v[c] * gain)
+                out[y, x, c] = srgb[min(last_byte, int(math.sqrt(mixed) * f4(2048) + HALF))]

@@ -186,7 +186,7 @@ def shade_samples(
             x = 2 * px + (s & 1)
             t = ids[y, x]
             if t < 0:
-                paint_background((f4(x) + HALF) / f4(width), (f4(y) + HALF) / f4(height), background, blobs, out)
+                paint_background((f4(x) + HALF) / f4(width), (f4(y) + HALF) / f4(height), background, blobs, noise, out)
                 for c in range(3):
                     albedo[y, x, c] = out[c]
                     light[y, x, c] = ONE

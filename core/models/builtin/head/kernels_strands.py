@@ -91,7 +91,18 @@ def place_strands(
                 x += ux * q
                 y += max(uy, ZERO) * q
                 z += uz * q
-            shown[o, p] = ONE - measure_hat_cover(y, z, hem)
+            if hem[3] > 0:
+                shown[o, p] = ONE - measure_hat_cover(y, z, hem)
+                # a cap presses the hair below its hem towards the head, an ellipse about its axis
+                below = hem[0] + hem[1] * z - y
+                wide = math.sqrt((x / f4(0.80)) ** 2 + ((z - f4(0.40)) / f4(1.14)) ** 2)
+                if wide > ONE:
+                    press = hem[3] * smoothstep(f4(0.95), ZERO, below)
+                    k = (ONE + (wide - ONE) * (ONE - f4(0.85) * press)) / wide
+                    x *= k
+                    z = f4(0.40) + (z - f4(0.40)) * k
+            else:
+                shown[o, p] = ONE
             if rooted:
                 x += dx
                 y += dy

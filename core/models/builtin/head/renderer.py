@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from core.errors import LiminalError
 from core.models.builtin.head.accessories import ObjectMesh, dress
-from core.models.builtin.head.curves import make_tone_curve
+from core.models.builtin.head.curves import make_srgb_table, make_tone_curve
 from core.models.builtin.head.description import HeadDescription
 from core.models.builtin.head.eyes import load_eyeball, place_eyes
 from core.models.builtin.head.geometry import load_geometry
@@ -37,7 +37,7 @@ from core.models.builtin.head.kernels_shading import shade_samples
 from core.models.builtin.head.kernels_strands import draw_strands, splat_density
 from core.models.builtin.head.mouth import load_mouth, place_mouth
 from core.models.builtin.head.scene import NECK, SHADOW_SIZE, SHADOW_SPAN, Camera, Lights, make_rotation, place_camera, place_lights
-from core.models.builtin.head.skin import describe_skin, load_skin_zones, paint_person
+from core.models.builtin.head.skin import choose_exposure, describe_skin, load_skin_zones, paint_person, relax_cheeks
 from core.models.builtin.head.strands import StrandSet, choose_detail, grow_brows, grow_hair, grow_lashes, place_hem
 
 Floats = NDArray[np.float32]
@@ -56,7 +56,7 @@ SKIN_BLUR = np.array([1.9, 0.82, 0.55], np.float32)
 """How far red, green and blue light wander below the skin, in pixels of a picture of 256."""
 SKIN_DETAIL = np.float32(0.25)
 """Share of the unblurred light that skin keeps."""
-TONE_CURVE = make_tone_curve()
+TONE_CURVE, SRGB = make_tone_curve(), make_srgb_table()
 
 
 class WorkArrays(threading.local):
@@ -102,6 +102,7 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     samples = 2 * size
     # ---- geometry, paint, everything on the head, turned
     vertices = geometry.make_vertices(d)
+    relax_cheeks(vertices)
     skin = vertices.skin
     skin += compute_normals(skin, geometry.quads) * zones.collar_push
     watch.note("geometry")
@@ -187,7 +188,7 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
             _draw_object(mesh, camera, lights, (shadow_map, nearest, density), hem, size, image, depth)
         watch.note("accessories")
     out = np.empty((size, size, 3), np.uint8)
-    resolve_bytes(image, TONE_CURVE, out)
+    resolve_bytes(image, choose_exposure(d), TONE_CURVE, SRGB, out)
     watch.note("bytes")
     return out
 

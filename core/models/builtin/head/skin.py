@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from core.models.builtin.head.curves import smooth, to_linear
 from core.models.builtin.head.description import HeadDescription
-from core.models.builtin.head.geometry import Geometry, load_geometry
+from core.models.builtin.head.geometry import Geometry, HeadVertices, load_geometry
 from core.models.builtin.head.grown_hair import load_grown_hair
+from core.models.builtin.head.kernels_geometry import relax_displacement
 from core.models.builtin.head.kernels_painting import (
     P_BROW_STEP,
     P_FINE,
@@ -53,6 +54,7 @@ from core.models.builtin.head.kernels_painting import (
 from core.models.builtin.head.strands import BROW_STEP, make_brow_table, mix_scalp_cover
 
 Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
 
 MOLE_PLACES = ((0.33, 6.86), (-0.46, 6.78), (0.16, 6.47), (-0.21, 7.02), (0.52, 7.22), (-0.30, 6.36), (0.24, 7.70), (-0.60, 7.02))
 """x and y on the rest head where a person may have moles."""
@@ -67,11 +69,15 @@ INSIDE_MOUTH = to_linear(116, 40, 38)
 
 @dataclass(frozen=True, eq=False)
 class SkinZones:
-    """Where things are on the rest head: zones (n, ZONE_COLUMNS), the push of the collar along the normal (n, 1), moles (8, 3)."""
+    """Where things are on the rest head: zones (n, ZONE_COLUMNS), the push of the collar along the normal (n, 1), moles (8, 3).
+
+    cheeks: vertices beside the mouth's corners (m,), by which share they are evened out (m,), their neighbours as compressed rows.
+    """
 
     zones: Floats
     collar_push: Floats
     moles: Floats
+    cheeks: tuple[Integers, Floats, Integers, Integers]
 
 
 def _measure_margin(geometry: Geometry, grids: tuple[str, str]) -> NDArray[np.float64]:
@@ -117,7 +123,26 @@ def load_skin_zones() -> SkinZones:
     push = smooth(-0.012, 0.012, collar) * 0.045 * smooth(0.65, 0.05, collar)
     front = np.flatnonzero((z > 0.75) & (lips < 0.1) & (inside < 0.1) & (lids < 0.3))
     nearest = [front[np.argmin((x[front] - px) ** 2 + (y[front] - py) ** 2)] for px, py in MOLE_PLACES]
-    return SkinZones(np.stack(zones, 1).astype(np.float32), push[:, None].astype(np.float32), rest[nearest])
+    beside = np.exp(-(((side - 0.40) / 0.17) ** 2) - ((y - 6.74) / 0.24) ** 2) * (z > 0.6) * (1 - smooth(0.05, 0.3, lips + inside))
+    cheeks = _list_neighbours(geometry, np.flatnonzero(beside > 0.05).astype(np.int32), beside)
+    return SkinZones(np.stack(zones, 1).astype(np.float32), push[:, None].astype(np.float32), rest[nearest], cheeks)
+
+
+def _list_neighbours(
+    geometry: Geometry, chosen: Integers, weight: NDArray[np.float64]
+) -> tuple[Integers, Floats, Integers, Integers]:
+    """Chosen vertices, their weights, and the vertices that share an edge with each: pointer (m + 1,), neighbours."""
+    edges = np.concatenate([geometry.quads[:, [k, (k + 1) % 4]] for k in range(4)])
+    edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
+    first, last = np.searchsorted(edges[:, 0], chosen), np.searchsorted(edges[:, 0], chosen, "right")
+    neighbours = np.concatenate([edges[a:b, 1] for a, b in zip(first, last, strict=True)])
+    pointer = np.concatenate([[0], np.cumsum(last - first)])
+    return chosen, weight[chosen].astype(np.float32), pointer.astype(np.int32), neighbours.astype(np.int32)
+
+
+def relax_cheeks(vertices: HeadVertices) -> None:
+    """Even out, in place, how smiles and snarls fold the skin beside the mouth's corners: the mesh's actions bulge there."""
+    relax_displacement(vertices.skin, vertices.rest, *load_skin_zones().cheeks, 10)
 
 
 def mix_tone(melanin: float) -> NDArray[np.float64]:
@@ -125,6 +150,12 @@ def mix_tone(melanin: float) -> NDArray[np.float64]:
     u = min(max(melanin, 0.0), 1.0) * (len(TONES) - 1)
     i = min(int(u), len(TONES) - 2)
     return np.asarray(TONES[i] + (TONES[i + 1] - TONES[i]) * (u - i), float)
+
+
+def choose_exposure(d: HeadDescription) -> np.float32:
+    """Factor of all light: exposed for the face, so that very light skin is not burnt out and dark skin keeps its detail."""
+    luminance = float(mix_tone(d.melanin) @ np.array([0.30, 0.55, 0.15])) * float(np.exp(0.08 * d.brightness))
+    return np.float32((0.34 / luminance) ** 0.17)
 
 
 def paint_person(d: HeadDescription) -> Floats:
@@ -137,7 +168,7 @@ def paint_person(d: HeadDescription) -> Floats:
     q[[V_RED, V_RED_SCALE]] = d.redness, 1 - d.melanin * 0.55
     q[[V_SOCKET, V_UNDER_EYE, V_CHEEK, V_CHIN]] = d.socket + 0.12 * d.age, d.under_eye + 0.10 * d.age, d.cheek, d.chin
     q[[V_FOLD, V_AGE]] = d.fold, d.age
-    q[[V_LINE_UP, V_LINE_LOW]] = 0.38 + 0.30 * d.femininity, 0.10 + 0.10 * d.femininity
+    q[[V_LINE_UP, V_LINE_LOW]] = 0.48 + 0.24 * d.femininity, 0.10 + 0.10 * d.femininity
     q[[V_OIL, V_RECESSION]] = d.oil, d.hair_recession
     q[[V_SHADOW, V_LINER, V_BLUSH]] = d.eye_shadow, d.eye_liner, d.blush
     q[[V_MOUSTACHE, V_CHIN_BEARD, V_CHEEK_BEARD]] = _stubble(d.moustache), _stubble(d.chin_beard), _stubble(d.cheek_beard)
@@ -193,7 +224,7 @@ def describe_skin(d: HeadDescription, size: int) -> SkinLook:
     )
     p[P_WRAP : P_WRAP + 3] = 0.34, 0.15, 0.09
     p[P_FINE] = 0.032 * float(np.clip((0.0055 - pixel) / 0.002, 0, 1))
-    p[P_SPOTS] = 0.9 * float(smooth(0.45, 1.0, np.array(old)))
+    p[P_SPOTS] = 0.7 * float(smooth(0.45, 1.0, np.array(old)))
     p[P_PATTERN : P_PATTERN + 3] = 2 * d.pattern
     p[P_BROW_STEP] = BROW_STEP
     tints = np.stack([d.lip_colour, d.hair_colour * 0.8, d.beard_colour * 0.6 + 0.012, d.shirt_colour, INSIDE_MOUTH, d.brow_colour])

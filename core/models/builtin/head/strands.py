@@ -216,7 +216,7 @@ def _grow_beard(
 # ---- brows: hairs in the coordinates of the brow (along, across), laid onto a grid of the moving forehead
 BROW_X = (0.08, 0.14, 0.22, 0.33, 0.44, 0.54, 0.63)
 BROW_Y = (7.468, 7.474, 7.484, 7.497, 7.502, 7.484, 7.435)
-BROW_HALF = (0.026, 0.036, 0.040, 0.037, 0.030, 0.021, 0.009)
+BROW_HALF = (0.027, 0.036, 0.040, 0.037, 0.031, 0.024, 0.016)
 """Middle and half width of the brow over \\|x\\| on the rest head."""
 BROW_STEP = 0.03
 BROW_COUNT = 1800
@@ -301,7 +301,7 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     template = load_brows()
     n = BROW_COUNT if size > 256 else BROW_COUNT * 5 // 9
     along, across = template.along[:n].astype(float), template.across[:n].astype(float)
-    soft = 0.45 + 0.55 * smooth(0, 0.16, along)
+    soft = (0.45 + 0.55 * smooth(0, 0.16, along)) * (1 - 0.45 * smooth(0.72, 1.0, along))
     wanted = (
         min(1.0, max(0.0, d.brow_density))
         * soft
@@ -357,7 +357,7 @@ def grow_lashes(d: HeadDescription, vertices: HeadVertices, rotation: Floats, si
     """Lashes of all four lids, from the mesh's lash grids, moved with the lids' rims."""
     geometry = load_geometry()
     per_column = 3 if size <= 256 else 6
-    parts = []
+    parts, alpha = [], []
     for name, numbers in zip(("ll1", "ll2", "rl1", "rl2"), _lash_numbers(), strict=True):
         roots = geometry.lash_roots[name]
         grid = vertices.base[geometry.lash_grids[name]] + (vertices.skin[roots] - vertices.rest[roots])[None]
@@ -367,15 +367,17 @@ def grow_lashes(d: HeadDescription, vertices: HeadVertices, rotation: Floats, si
         i = u.astype(int)
         f = (u - i)[None, :, None]
         strands = grid[:, i] * (1 - f) + grid[:, i + 1] * f
-        length = (0.8 + 0.4 * numbers[1][:n]) * d.lash_length * (1.0 if name.endswith("2") else 0.42)
+        length = (0.8 + 0.4 * numbers[1][:n]) * d.lash_length * (1.0 if name.endswith("2") else 0.38)
         strands = strands[:1] + (strands - strands[:1]) * length[None, :, None]
         strands[-1] += numbers[2][:n] * 0.006 * min(1.0, d.lash_length)
         parts.append(strands.transpose(1, 0, 2))
+        alpha.append(np.full(n, 1.0 if name.endswith("2") else 0.55, np.float32))
     count = min(part.shape[1] for part in parts)
     points = np.concatenate([part[:, :count] for part in parts]).astype(np.float32)
     turn_points(points.reshape(-1, 3), rotation, NECK, True)
     n = len(points)
-    ones = np.ones(n, np.float32)
-    shown = np.ones((n, count), np.float32)
+    ones, shown = np.ones(n, np.float32), np.ones((n, count), np.float32)
     radius = 0.0020 if size <= 256 else 0.0012
-    return StrandSet("lash", points, np.full(n, count, np.int32), shown, ones, ones * np.float32(0.5), ones, LASH_COLOUR, radius)
+    return StrandSet(
+        "lash", points, np.full(n, count, np.int32), shown, np.concatenate(alpha), ones * np.float32(0.5), ones, LASH_COLOUR, radius
+    )
