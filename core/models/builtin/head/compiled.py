@@ -4,12 +4,11 @@ import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 
 logger = logging.getLogger(__name__)
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 # nogil: images, not pixels, go to threads. No fastmath and no prange: the same bytes whatever the threads, and numba's own
 # thread pool aborts when two visitors enter it at once. error_model "numpy": a division by zero gives inf and does not branch.
@@ -49,7 +48,7 @@ def choose_cache() -> bool:
 _CACHED = choose_cache()
 
 
-def kernel(function: Function) -> Function:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile the function with numba at its first call; it releases the interpreter lock and is cached on disk."""
-    compiled: Function = numba.njit(cache=_CACHED, **OPTIONS)(function)
+    compiled: Callable[..., Any] = numba.njit(cache=_CACHED, **OPTIONS)(function)
     return compiled

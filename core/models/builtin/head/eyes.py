@@ -63,7 +63,7 @@ def _measure_lid(rim: Floats, centre: Floats, radius: float) -> Floats:
     """Height of the rim over x from -1.2 to 1.2 radii, both from the eye's centre in radii."""
     x, y = (rim[:, 0] - centre[0]) / radius, (rim[:, 1] - centre[1]) / radius
     order = np.argsort(x, kind="stable")
-    return np.interp(np.linspace(-1.2, 1.2, LID_STEPS), x[order], y[order]).astype(np.float32)
+    return np.asarray(np.interp(np.linspace(-1.2, 1.2, LID_STEPS), x[order], y[order]), np.float32)
 
 
 def place_eyes(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> Eyes:

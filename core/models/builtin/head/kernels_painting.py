@@ -80,11 +80,36 @@ def look_up_noise(cube: Floats, x: f4, y: f4, z: f4) -> tuple[f4, f4, f4, f4]:
 
 
 @kernel
-def paint_background(u: f4, v: f4, colour: Floats, blobs: Floats, noise: Floats, out: Floats) -> None:
-    """Colour of a room out of focus at (u, v) in 0..1: large soft shapes, a lower half in shade, spots that are discs where narrow.
+def paint_room(colour: Floats, blobs: Floats, noise: Floats, room: Floats) -> None:
+    """Fill the background (n, n, 3) with a room out of focus: large soft shapes, a lower half in shade, lights as spots and discs.
 
-    blobs (n, 6): place, sharpness 7 (wide) .. 25 (narrow), added colour.
+    blobs (m, 6): place in shares of the side, sharpness 7 (wide spot) .. 25 (narrow disc), added colour.
     """
+    n = room.shape[0]
+    for y in range(n):
+        for x in range(n):
+            paint_background(f4(x) / f4(n - 1), f4(y) / f4(n - 1), colour, blobs, noise, room[y, x])
+
+
+@kernel
+def look_up_room(room: Floats, u: f4, v: f4, out: Floats) -> None:
+    """Colour (out 0-2) of the background at (u, v) in 0..1, bilinear."""
+    n = room.shape[0] - 1
+    fu = min(u * f4(n), f4(n) - f4(0.001))
+    fv = min(v * f4(n), f4(n) - f4(0.001))
+    i = int(fu)
+    j = int(fv)
+    fu -= f4(i)
+    fv -= f4(j)
+    for c in range(3):
+        upper = room[j, i, c] * (ONE - fu) + room[j, i + 1, c] * fu
+        lower = room[j + 1, i, c] * (ONE - fu) + room[j + 1, i + 1, c] * fu
+        out[c] = upper * (ONE - fv) + lower * fv
+
+
+@kernel
+def paint_background(u: f4, v: f4, colour: Floats, blobs: Floats, noise: Floats, out: Floats) -> None:
+    """Colour (out 0-2) of the room at one place (u, v) in 0..1."""
     shift = f4(5) * (blobs[0, 0] + blobs[1, 1]) + f4(3) * blobs[2, 0]
     shapes = look_up_noise(noise, u * f4(3.4) + f4(11) + shift, v * f4(2.6) + f4(23), shift + f4(40))[0]
     fall = f4(1.10) - f4(0.22) * v + f4(0.09) * shapes
@@ -99,7 +124,9 @@ def paint_background(u: f4, v: f4, colour: Floats, blobs: Floats, noise: Floats,
         dy = v - blobs[b, 1]
         q = (dx * dx + dy * dy) * blobs[b, 2]
         disc = smoothstep(f4(9), f4(24), blobs[b, 2])
-        k = (ONE - disc) * math.exp(-q) + disc * (f4(0.35) * math.exp(-q) + f4(0.65) * smoothstep(f4(0.75), f4(0.35), math.sqrt(q)))
+        k = (ONE - disc) * math.exp(-q) + disc * (
+            f4(0.35) * math.exp(-q) + f4(0.65) * smoothstep(f4(0.75), f4(0.35), f4(math.sqrt(q)))
+        )
         for c in range(3):
             out[c] = out[c] + k * blobs[b, 3 + c]
     for c in range(3):

@@ -16,7 +16,7 @@ from core.models.builtin.head.kernels_painting import (
     MOUTH_LIGHT,
     P_WRAP,
     SKIN_COLUMNS,
-    paint_background,
+    look_up_room,
     paint_eye,
     paint_skin,
 )
@@ -64,7 +64,7 @@ def measure_strand_shadow(density: Floats, nearest: Floats, u: f4, v: f4, d: f4)
     fv = v - HALF - f4(j)
     upper = density[j, i] * (ONE - fu) + density[j, i + 1] * fu
     lower = density[j + 1, i] * (ONE - fu) + density[j + 1, i + 1] * fu
-    return math.exp(-(upper * (ONE - fv) + lower * fv) * smoothstep(f4(0.03), f4(0.16), d - nearest[j, i]))
+    return f4(math.exp(-(upper * (ONE - fv) + lower * fv) * smoothstep(f4(0.03), f4(0.16), d - nearest[j, i])))
 
 
 @kernel
@@ -130,8 +130,7 @@ def shade_samples(
     moles: Floats,
     eye: Floats,
     lids: Floats,
-    background: Floats,
-    blobs: Floats,
+    room: Floats,
     cover: Floats,
     albedo: Floats,
     gloss: Floats,
@@ -186,7 +185,7 @@ def shade_samples(
             x = 2 * px + (s & 1)
             t = ids[y, x]
             if t < 0:
-                paint_background((f4(x) + HALF) / f4(width), (f4(y) + HALF) / f4(height), background, blobs, noise, out)
+                look_up_room(room, (f4(x) + HALF) / f4(width), (f4(y) + HALF) / f4(height), out)
                 for c in range(3):
                     albedo[y, x, c] = out[c]
                     light[y, x, c] = ONE
@@ -307,9 +306,9 @@ def shade_samples(
             if kind == 1:
                 size = f4(0.10) + f4(0.035) * softness
                 reflect_room(gx, gy, gz, vx, vy, vz, lights, light_colours, ambient, size, mirror)
-                k = f4(0.25) + f4(0.75) * lid
+                share = f4(0.25) + f4(0.75) * lid
                 for c in range(3):
-                    gloss[y, x, c] = mirror[c] * k
+                    gloss[y, x, c] = mirror[c] * share
             else:
                 rough = out[6] if kind == 0 else f4(0.28)
                 strength = out[7] if kind == 0 else f4(0.6) * reach

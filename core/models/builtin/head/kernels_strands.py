@@ -17,7 +17,8 @@ ZERO, HALF, ONE = f4(0), f4(0.5), f4(1)
 @kernel
 def measure_hat_cover(y: f4, z: f4, hem: Floats) -> f4:
     """How far a place of the rest head lies under the cap, 0..1. hem: height at z = 0, slope along z, softness, opacity."""
-    return hem[3] * smoothstep(-hem[2], hem[2], y - hem[0] - hem[1] * z)
+    cover: f4 = hem[3] * smoothstep(-hem[2], hem[2], y - hem[0] - hem[1] * z)
+    return cover
 
 
 @kernel
@@ -190,7 +191,7 @@ def draw_strands(
     height, width = depth.shape
     light_height, light_width = nearest.shape
     thick, bias, opacity, self_shadow, gloss, writes = style[0], style[1], style[2], style[3], style[4], style[5]
-    full = f4(0.96)
+    full = f4(0.95)
     for oi in range(len(order)):
         i = order[oi]
         n = counts[i]
@@ -258,7 +259,7 @@ def draw_strands(
                 v = int(light_half - (light_axes[1, 0] * lx + light_axes[1, 1] * ly + light_axes[1, 2] * lz) * light_scale)
                 if u >= 0 and v >= 0 and u < light_width and v < light_height:
                     d = light_axes[2, 0] * lx + light_axes[2, 1] * ly + light_axes[2, 2] * lz
-                    lit = math.exp(-self_shadow * max(ZERO, d - nearest[v, u] - f4(0.02)))
+                    lit = f4(math.exp(-self_shadow * max(ZERO, d - nearest[v, u] - f4(0.02))))
                     if d > shadow_map[v, u] + f4(0.10):
                         lit *= f4(0.15)  # in the head's shadow
                 root = f4(0.60) + f4(0.40) * min(ONE, s * f4(2.2))
@@ -309,31 +310,41 @@ def draw_strands(
             if half_width < HALF:
                 opaque *= max(f4(0.22), half_width * f4(2))
                 half_width = HALF
+            vary = f4(0.34) * smoothstep(f4(0.55), f4(1.6), half_width) if front_to_back else ZERO
+            grain = f4(0.85) / max(half_width, f4(0.7))
+            ripple = tone[i] * f4(37) + s * f4(0.6)
             m = int(steps) + 1
             step = ONE / f4(m)
             steep = abs(dx) <= abs(dy)
             for j in range(m):
-                u = (f4(j) + HALF) * step
-                sx = x0 + dx * u
-                sy = y0 + dy * u
-                z = screen[i, k, 2] + (screen[i, k + 1, 2] - screen[i, k, 2]) * u
+                share = (f4(j) + HALF) * step
+                sx = x0 + dx * share
+                sy = y0 + dy * share
+                z = screen[i, k, 2] + (screen[i, k + 1, 2] - screen[i, k, 2]) * share
                 across = sx if steep else sy
                 for t in range(math.floor(across - half_width), math.floor(across + half_width) + 1):
                     xx = t if steep else math.floor(sx)
                     yy = math.floor(sy) if steep else t
                     if xx < 0 or yy < 0 or xx >= width or yy >= height or z >= depth[yy, xx] + bias:
                         continue
+                    if front_to_back and cover[yy, xx] > f4(0.97):
+                        continue
                     share = min(across + half_width, f4(t + 1)) - max(across - half_width, f4(t))
                     share = min(ONE, max(ZERO, share)) * opaque
+                    # a wide strand is a lock of hairs: lighter and darker ones side by side
+                    lock = (f4(t) + HALF - across) * grain + ripple
+                    lock -= f4(math.floor(lock))
+                    bright = ONE + vary * (abs(lock - HALF) * f4(4) - ONE)
                     if front_to_back:
                         share *= ONE - cover[yy, xx]
                         if share < f4(0.004):
                             continue
                         if cover[yy, xx] < HALF:
                             layer_depth[yy, xx] = z
-                        image[yy, xx, 0] += red * share
-                        image[yy, xx, 1] += green * share
-                        image[yy, xx, 2] += blue * share
+                        share_lit = share * bright
+                        image[yy, xx, 0] += red * share_lit
+                        image[yy, xx, 1] += green * share_lit
+                        image[yy, xx, 2] += blue * share_lit
                         cover[yy, xx] += share
                     else:
                         image[yy, xx, 0] += (red - image[yy, xx, 0]) * share

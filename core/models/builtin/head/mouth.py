@@ -67,14 +67,14 @@ def _make_teeth(upper: bool, half_width: float, depth: float, front: float, edge
             columns += [(side * (start + width * (1 + u) / 2), u * side if side > 0 else u, number, height) for u in ACROSS]
             start += width
     columns.sort(key=lambda column: column[0])
-    s, u, number, height = (np.array(values, float) for values in zip(*columns, strict=True))
+    s, u, crown, tall = (np.array(values, float) for values in zip(*columns, strict=True))
     x, z, nx, nz = _trace_arch(half_width, depth, s)
     au = np.abs(u)
-    canine = np.exp(-(((number - 2) / 0.3) ** 2))
-    uneven = np.random.RandomState(3).randn(13)[(np.sign(s) * (number + 1) + 6).astype(int)]
-    edge = 0.016 * au**5 + 0.010 * au**2 * canine + 0.008 * (number == 1) * upper + 0.002 * uneven - 0.006 * canine
+    canine = np.exp(-(((crown - 2) / 0.3) ** 2))
+    uneven = np.random.RandomState(3).randn(13)[(np.sign(s) * (crown + 1) + 6).astype(int)]
+    edge = 0.016 * au**5 + 0.010 * au**2 * canine + 0.008 * (crown == 1) * upper + 0.002 * uneven - 0.006 * canine
     edge = edge_height + up * edge
-    gum = edge + up * (height - 0.028 * au**2 - 0.016 * au**5)
+    gum = edge + up * (tall - 0.028 * au**2 - 0.016 * au**5)
     deep = 1 - 0.85 * smooth(0.20, 0.46, np.abs(s))
     gap = np.exp(-(((1 - au) / 0.055) ** 2))
     one = np.ones((len(s), 1))

@@ -22,6 +22,7 @@ from core.models.builtin.head.eyes import load_eyeball, place_eyes
 from core.models.builtin.head.geometry import load_geometry
 from core.models.builtin.head.kernels_geometry import compute_normals, project_points, project_to_light, turn_points
 from core.models.builtin.head.kernels_objects import shade_objects
+from core.models.builtin.head.kernels_painting import paint_room
 from core.models.builtin.head.kernels_raster import (
     blur_box,
     blur_skin_light,
@@ -46,9 +47,11 @@ Image = NDArray[np.uint8]
 SIZES = (32, 1024)
 """Smallest and largest side of a picture in pixels."""
 OBJECT_DENSITY = 0.10
+ROOM_SIZE = 97
+"""Side of the background before it is enlarged: nothing in it is sharp."""
 FAR = np.float32(1e9)
 LIGHT_HALF, LIGHT_SCALE = np.float32(SHADOW_SIZE / 2), np.float32(SHADOW_SIZE / SHADOW_SPAN)
-STRAND_LOOKS = {"scalp": (0.55, 2.0, 0.085), "beard": (0.5, 2.0, 0.04), "brow": (0.55, 0.0, 0.02), "lash": (0.75, 0.0, 0.0)}
+STRAND_LOOKS = {"scalp": (0.85, 2.0, 0.085), "beard": (0.5, 2.0, 0.04), "brow": (0.55, 0.0, 0.02), "lash": (0.75, 0.0, 0.0)}
 """Opacity, self shadow and gloss of each kind of strands."""
 DENSITIES = {"scalp": 0.22, "beard": 0.02}
 """How much each kind of strands dims the key light."""
@@ -145,7 +148,9 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     density, nearest = _map_hair(hair, camera, lights, choose_detail(size))
     object_density, object_nearest = _map_objects(worn, camera, lights)
     open_sky = measure_occlusion(depth, np.float32(d.focal + 1.2), np.float32(size / 256))
-    watch.note("shadow, occlusion")
+    room = WORK.get("room", (ROOM_SIZE, ROOM_SIZE, 3))
+    paint_room(d.background, d.background_blobs, geometry.noise, room)
+    watch.note("shadow, occlusion, background")
     # ---- scalp hair into its own layer before shading: what it hides is not shaded
     cover = WORK.get("cover", (samples, samples), fill=0)
     layer = WORK.get("layer", (samples, samples, 3), fill=0)
@@ -168,7 +173,7 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
         *(shadow_map, nearest, density, object_nearest, object_density, lights.softness, open_sky),
         *(geometry.noise, geometry.wrinkles, geometry.wrinkles_low, geometry.wrinkles_scale),
         *(look.parameters, look.tints, look.brow, look.moles, eyes.parameters, eyes.lids),
-        *(d.background, d.background_blobs, cover),
+        *(room, cover),
         *(albedo, gloss, light, skin_light, skin_weight, whole),
     )
     watch.note("shading")

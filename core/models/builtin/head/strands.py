@@ -28,6 +28,8 @@ POINTS = dict(zip(HAIR_STYLES, (3, 7, 9, 9, 9, 13, 13, 11, 9, 13), strict=True))
 SCALP_COVER = dict(zip(HAIR_STYLES, (0.74, 0.86, 0.86, 0.86, 0.86, 0.50, 0.50, 0.55, 0.86, 0.86), strict=True))
 """How far the hair's colour covers the scalp: less where a parting shows."""
 BALD_COVER = 0.06
+HAIR_RADIUS = 0.0046
+"""Half the width in decimetres of a strand, which stands for a lock of many hairs."""
 HEAD_CENTRE = np.array([0, 7.5, 0.2], np.float32)
 HAIR_LINE_AZIMUTH = (0, 12, 24, 36, 48, 58, 66, 74, 80, 86, 94, 104, 120, 150, 180)
 HAIR_LINE_HEIGHT = (7.92, 7.915, 7.89, 7.83, 7.70, 7.52, 7.30, 7.06, 6.98, 7.10, 7.36, 7.2, 6.9, 6.72, 6.65)
@@ -107,7 +109,8 @@ def mix_scalp_cover(d: HeadDescription) -> float:
 
 def choose_detail(size: int) -> float:
     """Share of the strands that a picture of this size needs."""
-    return min(1.0, 0.58 * (size / 256) ** 0.5)
+    detail: float = 0.58 * (size / 256) ** 0.4
+    return min(1.0, detail)
 
 
 def place_hem(d: HeadDescription) -> Floats:
@@ -116,17 +119,24 @@ def place_hem(d: HeadDescription) -> Floats:
     return np.array([front - slope * 1.45, slope, 0.02, min(1.0, max(0.0, d.hat))], np.float32)
 
 
-def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size: int) -> list[StrandSet]:
-    """Scalp hair and beard of a person, placed in the scene: no, one or two sets. Styles of small weight show few strands."""
-    geometry, styles, detail = load_geometry(), load_styles(), choose_detail(size)
-    nodes = displace_cage(geometry.cage_vertex, geometry.cage_weight, geometry.rest, vertices.rest)
-    cage = (nodes, geometry.cage_low, geometry.cage_step, geometry.cage_shape)
-    hem = place_hem(d)
-    chosen = []
+@dataclass(frozen=True, eq=False)
+class ChosenStrands:
+    """Strands of one style that a person shows: their numbers, lengths (shares), opacities (n,), and points of each."""
+
+    name: str
+    rows: Integers
+    length: Floats
+    alpha: Floats
+    count: int
+
+
+def _choose_strands(d: HeadDescription, size: int) -> list[ChosenStrands]:
+    """Which strands show: thinner and shorter towards the hair line; a style of small weight shows few and short ones."""
+    chosen, detail = [], choose_detail(size)
     for name, weight in zip(HAIR_STYLES, d.styles, strict=True):
         if weight <= 0.005:
             continue
-        style = styles[name]
+        style = load_styles()[name]
         n = int(len(style.dissolve) * detail)
         inside = style.grown.edge[:n] - d.hair_recession * style.recedes[:n]
         fine = 0.08 if name in (*LONG_STYLES, "bun") else 0.0
@@ -136,43 +146,48 @@ def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size
         alpha = there * np.minimum(1, 3 * grown) * style.company[:n]
         rows = np.flatnonzero((alpha > 0.02) & (length > 0.02)).astype(np.int32)
         if len(rows):
-            points = POINTS[name] if size <= 256 else 16
-            chosen.append((name, rows, np.minimum(1, length[rows]), alpha[rows], points))
+            count = POINTS[name] + (0 if size <= 256 else 3)
+            shares = np.minimum(1, length[rows]).astype(np.float32)
+            chosen.append(ChosenStrands(name, rows, shares, alpha[rows].astype(np.float32), count))
+    return chosen
+
+
+def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size: int) -> list[StrandSet]:
+    """Scalp hair and beard of a person, placed in the scene: no, one or two sets."""
+    geometry, styles = load_geometry(), load_styles()
+    nodes = displace_cage(geometry.cage_vertex, geometry.cage_weight, geometry.rest, vertices.rest)
+    cage = (nodes, geometry.cage_low, geometry.cage_step, geometry.cage_shape)
+    hem = place_hem(d)
     sets = []
+    chosen = _choose_strands(d, size)
     if chosen:
-        total, longest = sum(len(rows) for _, rows, *_ in chosen), max(entry[4] for entry in chosen)
-        points = np.zeros((total, longest, 3), np.float32)
-        shown = np.zeros((total, longest), np.float32)
+        total = sum(len(part.rows) for part in chosen)
+        points = np.zeros((total, max(part.count for part in chosen), 3), np.float32)
+        shown = np.zeros(points.shape[:2], np.float32)
         start = 0
-        for name, rows, length, _, count in chosen:
-            frequency = min(24.0, 2 * np.pi * (count - 1) / (LENGTHS[name] * 4.5))
-            curl = 0.0 if name == "bun" else min(max(d.hair_curl, 0.0), 0.1)
+        for part in chosen:
+            grown = styles[part.name].grown
+            frequency = min(24.0, 2 * np.pi * (part.count - 1) / (LENGTHS[part.name] * 4.5))
+            curl = 0.0 if part.name == "bun" else min(max(d.hair_curl, 0.0), 0.1)
             shape = np.array([d.hair_volume, curl, frequency], np.float32)
-            grown = styles[name].grown
             bound = (grown.triangles, grown.corners, vertices.skin, geometry.rest, False, shape, grown.phase, hem)
-            place_strands(
-                grown.points,
-                rows,
-                length.astype(np.float32),
-                count,
-                *cage,
-                *bound,
-                rotation,
-                NECK,
-                HEAD_CENTRE,
-                start,
+            turn = (rotation, NECK, HEAD_CENTRE)
+            place_strands(grown.points, part.rows, part.length, part.count, *cage, *bound, *turn, start, points, shown)
+            start += len(part.rows)
+        thickness = [styles[part.name].grown.thickness[part.rows] * (0.44 if part.name == "buzz" else 1) for part in chosen]
+        sets.append(
+            StrandSet(
+                "scalp",
                 points,
+                np.concatenate([np.full(len(part.rows), part.count, np.int32) for part in chosen]),
                 shown,
+                np.concatenate([part.alpha for part in chosen]),
+                np.concatenate([styles[part.name].grown.random[part.rows] for part in chosen]),
+                np.concatenate(thickness).astype(np.float32),
+                d.hair_colour,
+                HAIR_RADIUS * choose_detail(size) ** -0.5,
             )
-            start += len(rows)
-        counts = np.concatenate([np.full(len(rows), count) for _, rows, _, _, count in chosen]).astype(np.int32)
-        alpha = np.concatenate([entry[3] for entry in chosen]).astype(np.float32)
-        tone = np.concatenate([styles[name].grown.random[rows] for name, rows, *_ in chosen])
-        thickness = np.concatenate(
-            [styles[name].grown.thickness[rows] * (0.44 if name == "buzz" else 1) for name, rows, *_ in chosen]
         )
-        radius = 0.0050 * detail**-0.5
-        sets.append(StrandSet("scalp", points, counts, shown, alpha, tone, thickness.astype(np.float32), d.hair_colour, radius))
     beard = _grow_beard(d, vertices, rotation, size, cage, hem)
     return [*sets, beard] if beard else sets
 
@@ -202,15 +217,12 @@ def _grow_beard(
     points, shown = np.zeros((len(rows), count, 3), np.float32), np.zeros((len(rows), count), np.float32)
     shape = np.array([0, min(max(d.hair_curl, 0.0), 0.05) * 0.4, 24], np.float32)
     bound = (style.triangles, style.corners, vertices.skin, geometry.rest, True, shape, style.phase, hem)
-    place_strands(
-        style.points, rows, length[rows].astype(np.float32), count, *cage, *bound, rotation, NECK, HEAD_CENTRE, 0, points, shown
-    )
+    turn = (rotation, NECK, HEAD_CENTRE)
+    place_strands(style.points, rows, length[rows].astype(np.float32), count, *cage, *bound, *turn, 0, points, shown)
     thickness = (0.5 + 0.5 * np.minimum(1, length[rows] / 0.4)).astype(np.float32)
     counts = np.full(len(rows), count, np.int32)
-    radius = 0.0023 * detail**-0.5
-    return StrandSet(
-        "beard", points, counts, shown, alpha[rows].astype(np.float32), style.random[rows], thickness, d.beard_colour, radius
-    )
+    tone, faint = style.random[rows], alpha[rows].astype(np.float32)
+    return StrandSet("beard", points, counts, shown, faint, tone, thickness, d.beard_colour, 0.0023 * detail**-0.5)
 
 
 # ---- brows: hairs in the coordinates of the brow (along, across), laid onto a grid of the moving forehead
@@ -258,20 +270,11 @@ def load_brows() -> BrowTemplate:
     across = np.clip(0.52 * random.randn(BROW_COUNT), -1.25, 1.25)
     direction = np.stack([0.30 + 0.95 * along, 0.85 - 1.35 * along - 0.30 * across], 1) + 0.13 * random.randn(BROW_COUNT, 2)
     length = (0.062 + 0.045 * random.rand(BROW_COUNT)) * (0.7 + 1.4 * along * (1 - along)) * (1 - 0.5 * smooth(0.6, 1.0, along))
-    per_hair = (np.where(random.rand(BROW_COUNT) < 0.5, -1.0, 1.0), along, across, random.rand(BROW_COUNT), random.rand(BROW_COUNT))
-    side, along, across, first, second = (values.astype(np.float32) for values in per_hair)
+    side = np.where(random.rand(BROW_COUNT) < 0.5, -1.0, 1.0)
+    per_hair = [side, along, across, random.rand(BROW_COUNT), random.rand(BROW_COUNT)]
     triangles = near[mesh.simplices[simplex]].reshape(*px.shape, 3).astype(np.int32)
-    return BrowTemplate(
-        triangles,
-        corners.astype(np.float32),
-        side,
-        along,
-        across,
-        first,
-        second,
-        direction.astype(np.float32),
-        length.astype(np.float32),
-    )
+    single = [values.astype(np.float32) for values in (corners, *per_hair, direction, length)]
+    return BrowTemplate(triangles, *single)
 
 
 def _trace_brow(d: HeadDescription, x: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
