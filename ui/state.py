@@ -85,11 +85,6 @@ def find_model_without_gradient(*names: str) -> str | None:
     return None
 
 
-def has_semantic_directions(generator: str) -> bool:
-    """Whether directions such as a smile are known for the generator's latents: for those that come with Liminal."""
-    return registry.find_entry(generator, "generator").custom is None
-
-
 def usable_classifiers(generator: str) -> list[str]:
     """The added classifiers that have judged the generator's reference set, so that they can steer and judge."""
     return [name for name in scores.list_custom_names("classifier") if scores.load_custom_logits(name, generator) is not None]

@@ -45,6 +45,8 @@ class Entry:
     module: where the model's functions are: a module, or an object in one ("package.module:NAME"), see ``find_code``. A built-in
     model has ``load(device) -> model`` and ``CARD`` there; a custom one ``load_custom(custom, device)`` and ``make_card(custom)``.
     offered: whether it is among the choices; one that is not is still found by its name.
+    changes: the module that lists a generator's named latents and says in words what a change of one of them is; "" where latents
+    have no names (``core.sampling.stored.directions``). It loads no PyTorch.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Entry:
     module: str
     custom: CustomModel | None = None
     offered: bool = True
+    changes: str = ""
 
 
 ENTRIES = (

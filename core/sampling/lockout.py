@@ -1,8 +1,8 @@
 """The smallest change of looks after which a recogniser refuses the owner.
 
 Paper A, section 6.3, asks which change of looks makes a recogniser reject the person who owns the device. All named directions
-(``stored.directions``) are swept together in steps of 0.1 paper units; the interval in which the verdict flips is then halved.
-A step after which no face is found is no rejection.
+(``stored.directions``) are swept together in steps of 0.1 paper units, single named latents in steps of one standard deviation; the
+interval in which the verdict flips is then halved. A step after which no face is found is no rejection.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from core.models import registry
 from core.models.contracts import Generator, Recogniser
 from core.progress import Progress
 from core.sampling.images import quantise, to_images, to_pictures
-from core.sampling.stored.directions import Direction, SemanticStep, load_directions, make_semantic_steps
+from core.sampling.stored.directions import Direction, SemanticStep, find_directions, make_semantic_steps
 
 SWEEP_LEVELS = tuple(round(0.1 * level, 1) for level in range(1, 9))
 """Paper units of the coarse sweep; a step of 0.8 is eight standard deviations of one latent value at 100 of them."""
+
+SWEEP_SIGMAS = (1.0, 2.0, 3.0, 4.0)
+"""Standard deviations of the coarse sweep where every direction is one named latent: beyond these its value hardly moves."""
 
 REFINEMENTS = 5
 """Halvings of the interval in which the verdict flips: a sweep in tenths becomes exact to 0.003."""
@@ -65,7 +68,7 @@ def find_smallest_lockout(
     directions: Sequence[Direction] | None = None,
     progress: Progress | None = None,
     *,
-    levels: Sequence[float] = SWEEP_LEVELS,
+    levels: Sequence[float] | None = None,
     refinements: int = REFINEMENTS,
 ) -> LockoutSearch:
     """The smallest step along any direction after which the recogniser finds a face and rejects it (distance >= threshold).
@@ -75,7 +78,10 @@ def find_smallest_lockout(
     Raises LiminalError where no face is found in the base, or the threshold refuses even the base.
     """
     progress = progress or Progress()
-    directions = load_directions() if directions is None else directions
+    directions = find_directions(generator.name, every=True) if directions is None else directions
+    if levels is None:
+        named = any(direction.explain is not None for direction in directions)
+        levels = [sigma / generator.step_scale for sigma in SWEEP_SIGMAS] if named else SWEEP_LEVELS
     levels = sorted(levels)
     if not levels or levels[0] <= 0:
         raise LiminalError("The steps of a lock-out search must be positive; leave them out for the usual ones.")

@@ -34,7 +34,7 @@ def tiny_models(monkeypatch):
     population = Population("dcgan", seeds, {"dlib": people, "sface": people}, (), "", "")
     monkeypatch.setattr("core.commands.generate_searches.load_population", lambda generator, judged_by: population)
     directions = [Direction(name, f"more {name}", f"less {name}", vector, 1.0, True, {}) for name, vector in planted_directions()]
-    monkeypatch.setattr("core.sampling.lockout.load_directions", lambda: directions)
+    monkeypatch.setattr("core.sampling.lockout.find_directions", lambda *_, **__: directions)
     return models
 
 

@@ -17,7 +17,7 @@ from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration, Strategy
 from core.sampling.events import BasesFound, SamplesMade
-from core.sampling.stored.directions import load_directions
+from core.sampling.stored.directions import find_directions, has_directions
 from core.sampling.stored.population import measure_acceptance
 from ui import cache, components, markup, photo, progress, state
 from ui.identity import sets
@@ -59,7 +59,7 @@ def choose_view() -> IdentityState:
             st.html(markup.caption_html(html.escape(f"{title} has no gradient, so trial and selection it is.")))
         rounds = st.slider("Rounds of a search, at most", 5, 200, 50, step=5, key="rounds", bind="query-params")
         semantic = st.toggle("Also change single looks, such as a smile", key="looks", bind="query-params")
-        if semantic and not state.has_semantic_directions(generator):
+        if semantic and not has_directions(generator):
             semantic = False
             title = registry.find_entry(generator).title
             st.html(
@@ -215,15 +215,15 @@ def offer_set_download(request: IdentityRequest, sample_set: SampleSet) -> None:
 
 def _sample_title(request: IdentityRequest, pair: pd.Series[Any]) -> str:
     if pair["sample_type"] == "semantic":
-        return _describe_direction(pair["direction"])
+        return _describe_direction(pair["direction"], request.configuration.generator)
     if pair["sample_type"] == "optimized" and not pair[f"distance_{request.configuration.recogniser}"] < pair["step"]:
         return "the best the search found"  # the target was not reached
     return markup.describe_sample_type(pair["sample_type"], pair["step"])
 
 
-def _describe_direction(label: str) -> str:
+def _describe_direction(label: str, generator: str) -> str:
     """'smile+' -> what that looks like."""
-    for direction in load_directions():
+    for direction in find_directions(generator):
         if direction.name == label[:-1]:
             return direction.forward if label.endswith("+") else direction.back
     return label

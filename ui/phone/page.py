@@ -20,6 +20,7 @@ from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
 from core.sampling.images import encode_webp, to_pictures
+from core.sampling.stored.directions import has_directions
 from core.sampling.stored.population import PopulationScores, Thresholds, find_threshold_range, score_population
 from ui import cache, components, markup, photo, progress, state
 from ui.cache import SharedResultCache
@@ -223,7 +224,7 @@ def make_lockout_job(question: LockoutQuestion, owner: PhoneOwner) -> Callable[[
 def show_lockout(generator: str, recogniser: str, owner: PhoneOwner, limit: float) -> None:
     """The owner beside the face that is refused; while it is looked for, how far the search is."""
     st.header("The smallest change that is refused", anchor=False)
-    if not state.has_semantic_directions(generator):
+    if not has_directions(generator):
         title = registry.find_entry(generator).title
         st.html(
             markup.intro_html(
@@ -260,8 +261,10 @@ def _show_lockout_answer(question: LockoutQuestion, owner: PhoneOwner, answer: J
     )
     st.html(
         markup.caption_html(
-            f"The least of {tried} changes of looks (six kinds, each way): {step.words}, by {step.step:.2f}. Two random people are "
-            f"about 1.4 apart on that scale."
+            f"The least of {tried} changes of looks: {step.words}."
+            if registry.find_entry(generator).changes
+            else f"The least of {tried} changes of looks (six kinds, each way): {step.words}, by {step.step:.2f}. Two random "
+            "people are about 1.4 apart on that scale."
         )
     )
 

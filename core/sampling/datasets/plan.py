@@ -42,7 +42,7 @@ from core.sampling.bases import Base
 from core.sampling.configuration import IdentityConfiguration, check_whole, sample_seed
 from core.sampling.emotion.configuration import EMOTION_PAIRS, GROUP_SIZE, MAX_COUNT, EmotionConfiguration, order_emotions
 from core.sampling.sample_set import Kind, SampleSet, count_sample_types, make_empty_pairs
-from core.sampling.stored.directions import load_directions
+from core.sampling.stored.directions import find_directions
 from core.sampling.stored.gallery import load_gallery
 
 if TYPE_CHECKING:
@@ -409,10 +409,10 @@ def _remove_bases(sample_set: SampleSet) -> SampleSet:
 
 def _count_semantic_samples(configuration: IdentityConfiguration) -> int:
     """Semantic samples of a base."""
-    return 2 * _count_directions() * len(configuration.semantic_steps) if configuration.semantic else 0
+    return 2 * _count_directions(configuration.generator) * len(configuration.semantic_steps) if configuration.semantic else 0
 
 
 @cache
-def _count_directions() -> int:
+def _count_directions(generator: str) -> int:
     """How many there are; read once, as every estimate of the time that is left counts the images of every piece."""
-    return len(load_directions())
+    return len(find_directions(generator))

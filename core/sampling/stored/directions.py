@@ -1,13 +1,16 @@
 """Named directions in latent space, along which generated faces smile, open the mouth, turn, brighten, darken their hair or
 wear glasses, and the steps along them: semantic samples.
 
+A generator whose latents have names (``registry.Entry.changes``) needs no search for directions: each is one latent, exactly.
+
 Stored in ``assets/directions``: ``directions.npz`` (one unit vector a name) and ``directions.json`` (configuration, command, date
 and the effect of each, measured on faces that took no part in finding it). Imports no torch; ``building.attributes`` finds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,8 @@ from numpy.typing import NDArray
 
 from core.data_folder import ASSETS
 from core.errors import LiminalError
+from core.models import registry
+from core.models.custom.catalogue import find_code
 from core.sampling.stored.scores import read_arrays, read_card
 
 if TYPE_CHECKING:
@@ -70,6 +75,8 @@ class Direction:
     explained: float  # R^2 of the regression on held-out faces
     orthogonal: bool  # to the gradients of the other attributes
     effects: Mapping[str, DirectionEffect]  # by generator
+    explain: Callable[[NDArray[np.float32], NDArray[np.float32]], str] | None = None
+    """What a change from one latent to another looks like, where that is known exactly; else ``forward`` and ``back`` say it."""
 
 
 def load_directions(folder: Path = DIRECTIONS_FOLDER) -> tuple[Direction, ...]:
@@ -91,6 +98,33 @@ def load_directions(folder: Path = DIRECTIONS_FOLDER) -> tuple[Direction, ...]:
         )
 
     return read_card(folder / "directions.json", parse, "No directions are stored", DIRECTIONS_COMMAND)
+
+
+def has_directions(generator: str) -> bool:
+    """Whether directions are known for a generator's latents: named ones, or those stored for the built-in ones."""
+    entry = registry.find_entry(generator, "generator")
+    return bool(entry.changes) or entry.custom is None
+
+
+def find_directions(generator: str, *, every: bool = False) -> tuple[Direction, ...]:
+    """The directions of a generator: of single named latents where it has them, else the stored ones. Imports no torch.
+
+    every: all latents that one and the same person can change, instead of those of the semantic samples. Raises LiminalError where
+    there are none.
+    """
+    module = next((entry.changes for entry in registry.list_entries() if entry.name == generator), "")
+    if not module:
+        return load_directions()
+    changes = find_code(module)
+    names = changes.list_changeable_latents() if every else changes.SEMANTIC_LATENTS
+    directions = []
+    for name in names:
+        vector = np.zeros(changes.LATENT_DIM, np.float32)
+        vector[changes.INDEX[name]] = 1.0
+        words = name.replace("_", " ")
+        explain = functools.partial(changes.explain_change, name=name)
+        directions.append(Direction(name, f"more {words}", f"less {words}", vector, 1.0, True, {}, explain))
+    return tuple(directions)
 
 
 SEMANTIC_STEP = 0.2
@@ -122,13 +156,14 @@ def make_semantic_steps(
     if not 0 < step < np.inf:
         raise LiminalError(f"A semantic step must be a positive number of paper units, not {step}.")
     steps = []
-    for direction in load_directions() if directions is None else directions:
+    for direction in find_directions(generator.name) if directions is None else directions:
         if direction.vector.shape != np.shape(base_latent):
             raise LiminalError(
                 f"The direction '{direction.name}' was found in {len(direction.vector)} latent values, but {generator.name} has "
                 f"{np.size(base_latent)}; use a generator of the same latent space."
             )
         for sign, words in ((1, direction.forward), (-1, direction.back)):
-            moved = base_latent + np.float32(sign * step * generator.step_scale) * direction.vector
-            steps.append(SemanticStep(direction.name, sign, step, words, moved.astype(np.float32)))
+            moved = (base_latent + np.float32(sign * step * generator.step_scale) * direction.vector).astype(np.float32)
+            explained = direction.explain(base_latent, moved) if direction.explain else words
+            steps.append(SemanticStep(direction.name, sign, step, explained, moved))
     return steps

@@ -118,8 +118,8 @@ def test_many_images_of_a_pair_are_cut_into_sets_of_ten_thousand():
 
 def test_counting_the_images_of_many_pieces_reads_no_file_for_each(monkeypatch):
     read = []
-    usual = plan.load_directions
-    monkeypatch.setattr(plan, "load_directions", lambda: read.append(1) or usual())
+    usual = plan.find_directions
+    monkeypatch.setattr(plan, "find_directions", lambda generator: read.append(1) or usual(generator))
     pieces = parse_plan({"identity": {"batches": 100, "types": ["semantic"]}}).pieces()
     assert len({piece.images for piece in pieces}) == 1
     assert pieces[0].images > 4

@@ -1,0 +1,82 @@
+"""Changes of single named latents in words for people: 'the head turned to the right by 31 degrees', 'with strong glasses'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from core.models.builtin.head.latents import INDEX, LATENT_DIM, LATENTS, Latent, find_latent, named_values
+
+__all__ = ["INDEX", "LATENT_DIM", "SEMANTIC_LATENTS", "explain_change", "list_changeable_latents"]
+
+SAME_PERSON_PARTS = ("hair_", "beard", "moustache_", "chin_beard", "cheek_beard", "brow_thickness", "brow_fill", "skin_oil")
+"""Beginnings of the names of identity latents that one and the same person can change."""
+
+FIXED_CONDITIONS = ("spot_", "background_", "framing", "camera_distance", "shirt_")
+"""Beginnings of the names of latents that are about the picture rather than the person's looks."""
+
+
+SEMANTIC_LATENTS = ("happiness", "jaw_open", "head_turn", "light_height", "hair_lightness", "beard", "glasses", "age")
+"""Latents of the semantic samples."""
+
+
+def list_changeable_latents() -> list[str]:
+    """Names of the latents that one person can change: expression, scene, accessories, hair, beard and brows."""
+    return [
+        latent.name
+        for latent in LATENTS
+        if (latent.block != "identity" or latent.name.startswith(SAME_PERSON_PARTS))
+        and not latent.name.startswith(FIXED_CONDITIONS)
+    ]
+
+
+def explain_change(before: Latent, after: Latent, name: str) -> str:
+    """What changed in one named latent, in words: from one latent (d,) to another.
+
+    Raises LiminalError for an unknown name.
+    """
+    named = find_latent(name)
+    old, new = named_values(before)[name], named_values(after)[name]
+    if name in _WORDS:
+        return _WORDS[name](old, new)
+    low, _, high = named.meaning.partition(" .. ")
+    words = name.replace("_", " ")
+    if named.unit == "degrees":
+        return f"{words} from {old:.0f} to {new:.0f} degrees"
+    amount = f"from {old:.2f} to {new:.2f}"
+    if not high:
+        return f"{'more' if new > old else 'less'} {words} ({amount})"
+    return f"{words}: towards '{high if new > old else low}' ({amount})"
+
+
+def _turn(towards_high: str, towards_low: str, what: str) -> Callable[[float, float], str]:
+    return lambda old, new: f"{what} {towards_high if new > old else towards_low} by {abs(new - old):.0f} degrees"
+
+
+def _wear(what: str) -> Callable[[float, float], str]:
+    def words(old: float, new: float) -> str:
+        if new < 0.05:
+            return f"without {what}"
+        return f"with {what}" if new >= 0.5 else f"with a trace of {what}"
+
+    return words
+
+
+def _feel(what: str) -> Callable[[float, float], str]:
+    return lambda old, new: f"{'showing more' if new > old else 'showing less'} {what} (from {old:.2f} to {new:.2f})"
+
+
+_WORDS: Mapping[str, Callable[[float, float], str]] = {
+    "head_turn": _turn("to the right", "to the left", "the head turned"),
+    "head_nod": _turn("down", "up", "the head nodded"),
+    "head_tilt": _turn("to one side", "to the other side", "the head tilted"),
+    "gaze_side": _turn("to the right", "to the left", "the eyes turned"),
+    "gaze_up": _turn("up", "down", "the eyes turned"),
+    "light_side": _turn("to the right", "to the left", "the light moved"),
+    "light_height": _turn("up", "down", "the light moved"),
+    "glasses": _wear("glasses"),
+    "hat": _wear("a knitted hat"),
+    "earrings": _wear("earrings"),
+    "lipstick": _wear("lipstick"),
+    **{feeling: _feel(feeling) for feeling in ("surprise", "fear", "disgust", "happiness", "sadness", "anger")},
+}
+assert set(_WORDS) <= set(INDEX)
