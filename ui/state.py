@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
@@ -35,6 +35,7 @@ from core.sampling.emotion.configuration import (
     order_emotions,
 )
 from core.sampling.stored import scores
+from core.sampling.stored.gallery import load_gallery
 from core.sampling.stored.scores import is_precomputed, needs_precomputing
 
 if TYPE_CHECKING:
@@ -219,7 +220,8 @@ def read_morph_state() -> MorphState:
 
 def _read_emotion_models() -> dict[str, Any]:
     """Generator, steerer and judges: built-in classifiers always judge, added ones where the address says so."""
-    generator = read_choice("generator", registry.list_names("generator"), registry.default_generator("emotion"))
+    named = st.query_params.get("generator", "")
+    generator = read_choice("generator", registry.list_generators("emotion", named), registry.default_generator("emotion"))
     added = scores.list_custom_names("classifier")
     chosen = st.query_params.get("asked", "").split(",")
     steerer = read_choice("steerer", (DISTILLED, *added), DISTILLED)
@@ -239,6 +241,10 @@ def read_emotion_pair() -> tuple[str, str]:
     except LiminalError:
         return DEFAULT_PAIR
     return first, second
+
+
+EARLIER_DEFAULT = "dcgan-sharp"
+"""The generator that addresses without one meant in the first version."""
 
 
 def read_choice(name: str, known: Sequence[ChoiceValue], default: ChoiceValue) -> ChoiceValue:
@@ -265,17 +271,30 @@ def read_integer(name: str, low: int, high: int) -> int | None:
     return value if low <= value <= high else None
 
 
+def _default_generator(task: Task) -> str:
+    """The default; for an address without a generator whose base is of an earlier default's gallery, that one."""
+    default, base = registry.default_generator(task), st.query_params.get("base")
+    if base and default != EARLIER_DEFAULT and "generator" not in st.query_params:
+        with contextlib.suppress(LiminalError):
+            if any(earlier.base_id == base for earlier in load_gallery(EARLIER_DEFAULT).bases):
+                return EARLIER_DEFAULT
+    return default
+
+
 def choose_models(task: Task) -> tuple[str, str]:
     """Widgets for the generator of a task and the recogniser -> the names that were chosen.
 
     The widgets show the registry's names, with the title below: a widget bound to the address writes what it shows.
     """
     chosen = []
-    for label, kind, default in (
-        ("Where the faces come from", "generator", registry.default_generator(task)),
-        ("Who guards the phone", "recogniser", registry.list_names("recogniser")[0]),
+    generators, recognisers = (
+        registry.list_generators(task, st.query_params.get("generator", "")),
+        registry.list_names("recogniser"),
+    )
+    for label, kind, names, default in (
+        ("Where the faces come from", "generator", generators, _default_generator(task)),
+        ("Who guards the phone", "recogniser", recognisers, recognisers[0]),
     ):
-        names = registry.list_names(cast("ModelKind", kind))
         titles = [describe_model(name) for name in names]
         chosen.append(st.radio(label, names, index=names.index(default), captions=titles, key=kind, bind="query-params") or default)
     return chosen[0], chosen[1]

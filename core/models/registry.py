@@ -38,6 +38,10 @@ else:  # loaded with the first model
     torch = lazy_import("torch")
 
 
+Task = Literal["identity", "phone", "emotion"]
+"""What a generator is chosen for: identity samples, Who could unlock my phone (own photos too), emotion samples."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """An entry of the registry.
@@ -55,6 +59,7 @@ class Entry:
     module: str
     custom: CustomModel | None = None
     offered: bool = True
+    tasks: tuple[Task, ...] = ("identity", "phone", "emotion")  # of a generator: what it can be chosen for
     changes: str = ""
 
 
@@ -73,9 +78,6 @@ ENTRIES = (
     Entry("latent-emotion", "surrogate", "Emotions predicted from the latent (surrogate)", "core.models.builtin.surrogate"),
     Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.builtin.lpips_distance"),
 )
-
-Task = Literal["identity", "phone", "emotion"]
-"""What a generator is chosen for: identity samples, Who could unlock my phone (own photos too), emotion samples."""
 
 DEFAULT_GENERATORS: Mapping[Task, str] = {"identity": "dcgan-sharp", "phone": "dcgan-sharp", "emotion": "dcgan-sharp"}
 
@@ -99,6 +101,12 @@ def custom_entry(custom: CustomModel) -> Entry:
 def list_names(kind: ModelKind) -> list[str]:
     """The names of all models of a kind that are offered, the default one first."""
     return [entry.name for entry in list_entries() if entry.kind == kind and entry.offered]
+
+
+def list_generators(task: Task, named: str = "") -> list[str]:
+    """The names of the generators that are offered for a task, and ``named`` where it is one that is not offered any more."""
+    entries = [entry for entry in list_entries() if entry.kind == "generator" and task in entry.tasks]
+    return [entry.name for entry in entries if entry.offered or entry.name == named]
 
 
 def default_generator(task: Task) -> str:

@@ -108,7 +108,7 @@ def choose_closeness(freedom: float) -> None:
 
 def choose_generator(generator: str) -> None:
     """Where the faces come from, by the registry's names."""
-    names: Sequence[str] = registry.list_names("generator")
+    names: Sequence[str] = registry.list_generators("emotion", generator)
     st.radio(
         "Where the faces come from",
         names,

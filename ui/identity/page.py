@@ -15,7 +15,7 @@ import streamlit as st
 from core.figures.theme import format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
-from core.sampling.configuration import IdentityConfiguration, Strategy
+from core.sampling.configuration import IdentityConfiguration, StepsMove, Strategy
 from core.sampling.events import BasesFound, SamplesMade
 from core.sampling.stored.directions import find_directions, has_directions
 from core.sampling.stored.population import measure_acceptance
@@ -65,15 +65,40 @@ def choose_view() -> IdentityState:
             st.html(
                 markup.caption_html(html.escape(f"Where {title} keeps a smile is not known, so that single looks are left out."))
             )
+        steps_move = _choose_moved_block(generator)
     seed = state.read_integer("seed", 0, 2**31 - 1)
     return IdentityState(
         base=st.query_params.get("base"),
         wanted=seed is not None,
         sample=st.query_params.get("sample"),
         configuration=IdentityConfiguration(
-            seed=seed or 0, generator=generator, recogniser=recogniser, strategy=strategy, iterations=rounds, semantic=semantic
+            seed=seed or 0,
+            generator=generator,
+            recogniser=recogniser,
+            strategy=strategy,
+            iterations=rounds,
+            semantic=semantic,
+            steps_move=steps_move,
         ),
     )
+
+
+def _choose_moved_block(generator: str) -> StepsMove:
+    """What steps and ways to another person move; everything where the generator does not know who is who."""
+    if not registry.find_entry(generator).changes:
+        return "everything"
+    words: dict[StepsMove, str] = {"everything": "everything, as in the paper", "person": "the person alone"}
+    chosen = st.segmented_control(
+        "What steps move",
+        list(words),
+        format_func=words.__getitem__,
+        default="everything",
+        required=True,
+        key="move",
+        bind="query-params",
+        help="Everything: light, turn and expression change with the person. The person alone: these stay as in the base.",
+    )
+    return chosen or "everything"
 
 
 def choose_request(view: IdentityState) -> IdentityRequest | None:
