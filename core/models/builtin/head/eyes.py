@@ -13,6 +13,7 @@ from core.models.builtin.head.geometry import HeadVertices, load_geometry
 from core.models.builtin.head.kernels_geometry import compute_normals, turn_points
 from core.models.builtin.head.kernels_painting import EYE_COLUMNS, GAZE, LID_PLACE, LID_STEPS
 from core.models.builtin.head.scene import NECK, make_rotation
+from core.models.builtin.head.skin import choose_exposure
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -52,7 +53,7 @@ def load_eyeball() -> Eyeball:
 
 @dataclass(frozen=True, eq=False)
 class Eyes:
-    """Attributes (2 n, EYE_COLUMNS) of both eyeballs, height of the upper lids' rims (2, LID_STEPS) in radii, parameters (6,)."""
+    """Attributes (2 n, EYE_COLUMNS) of both eyeballs, height of the upper lids' rims (2, LID_STEPS) in radii, E_ parameters."""
 
     attributes: Floats
     lids: Floats
@@ -87,5 +88,6 @@ def place_eyes(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> 
         attributes[rows, :3] = compute_normals(places, ball.one)
         attributes[rows, 3:6] = places
         lids[side] = _measure_lid(vertices.skin[geometry.lash_roots["ll2" if side == 0 else "rl2"]], centre, radius)
-    parameters = np.array([d.pupil, IRIS_SIZE, *d.iris, d.lash_length], np.float32)
+    white = float(choose_exposure(d)) ** -0.7  # exposed for dark skin, the whites would glare
+    parameters = np.array([d.pupil, IRIS_SIZE, *d.iris, d.lash_length, white], np.float32)
     return Eyes(attributes, lids, parameters)

@@ -36,12 +36,12 @@ MOUTH_COLOUR, MOUTH_LIGHT = 6, 9
 MOUTH_COLUMNS = 10
 # Entries of the skin's parameters
 P_PORES, P_MOTTLE, P_GRAIN, P_RED, P_FRECKLES, P_LIPS, P_STUBBLE, P_SCALP = 0, 1, 2, 3, 4, 5, 6, 7
-P_WRINKLES, P_WRAP, P_FINE, P_SPOTS, P_PATTERN, P_BROW_STEP = 8, 12, 15, 16, 17, 20
-SKIN_PARAMETERS = 21
+P_WRINKLES, P_WRAP, P_FINE, P_SPOTS, P_PATTERN, P_BROW_STEP, P_GLOSS = 8, 12, 15, 16, 17, 20, 21
+SKIN_PARAMETERS = 22
 # Rows of the tints
 T_LIPS, T_HAIR, T_STUBBLE, T_SHIRT, T_INSIDE, T_BROW = 0, 1, 2, 3, 4, 5
 # Entries of the eyes' parameters
-E_PUPIL, E_IRIS_SIZE, E_RED, E_GREEN, E_BLUE, E_LASHES = 0, 1, 2, 3, 4, 5
+E_PUPIL, E_IRIS_SIZE, E_RED, E_GREEN, E_BLUE, E_LASHES, E_WHITE = 0, 1, 2, 3, 4, 5, 6
 LID_STEPS = 16  # entries of a lid's table, over x from -1.2 to 1.2 radii
 
 
@@ -295,7 +295,7 @@ def paint_skin(
         gloss *= ONE - f4(0.85) * shirt
     wet = a[WET]
     rough = min(f4(0.8), max(f4(0.22), rough - f4(0.09) * a[OIL] - f4(0.12) * lips - f4(0.2) * wet + f4(0.03) * mottle))
-    gloss *= f4(0.75) + f4(0.45) * a[OIL] + f4(0.25) * lips + wet
+    gloss *= (f4(0.75) + f4(0.45) * a[OIL] + f4(0.25) * lips + wet) * p[P_GLOSS]
     out[0] = c0
     out[1] = c1
     out[2] = c2
@@ -323,9 +323,9 @@ def paint_eye(a: Floats, noise: Floats, p: Floats, lids: Floats, side: int, out:
     veins = look_up_noise(noise, gx * f4(22) + f4(40), gy * f4(34) + f4(90), gz * f4(8))[0]
     m = smoothstep(f4(30), f4(80), degrees)
     vein = m * smoothstep(f4(0.9), f4(1.9), veins) * f4(0.20)
-    s0 = f4(0.458) * (ONE - f4(0.12) * m)
-    s1 = f4(0.418) * (ONE - f4(0.30) * m - vein)
-    s2 = f4(0.388) * (ONE - f4(0.31) * m - vein)
+    s0 = p[E_WHITE] * f4(0.458) * (ONE - f4(0.12) * m)
+    s1 = p[E_WHITE] * f4(0.418) * (ONE - f4(0.30) * m - vein)
+    s2 = p[E_WHITE] * f4(0.388) * (ONE - f4(0.31) * m - vein)
     # iris: fibres from the pupil to the rim, a lighter ring inside, a dark rim
     inverse = ONE / (radius + f4(1e-5))
     cx = gx * inverse

@@ -304,7 +304,7 @@ def shade_samples(
             # ---- gloss
             nv = max(ZERO, nx * vx + ny * vy + nz * vz)
             if kind == 1:
-                size = f4(0.10) + f4(0.035) * softness
+                size = f4(0.07) + f4(0.018) * softness
                 reflect_room(gx, gy, gz, vx, vy, vz, lights, light_colours, ambient, size, mirror)
                 share = f4(0.25) + f4(0.75) * lid
                 for c in range(3):

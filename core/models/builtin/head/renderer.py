@@ -252,8 +252,9 @@ def _draw_object(
     screen = _project(camera, np.ascontiguousarray(mesh.attributes[:, 3:6]), size)
     low = np.clip(np.floor(screen[:, [1, 0]].min(0)), 0, samples - 1).astype(np.int32)
     high = np.clip(np.ceil(screen[:, [1, 0]].max(0)), 0, samples - 1).astype(np.int32)
-    object_depth = WORK.get("object depth", (samples, samples), fill=float(FAR))
-    ids = WORK.get("object ids", (samples, samples), np.int32, fill=-1)
+    object_depth, ids = WORK.get("object depth", (samples, samples)), WORK.get("object ids", (samples, samples), np.int32)
+    area = (slice(low[0], high[0] + 1), slice(low[1], high[1] + 1))
+    object_depth[area], ids[area] = FAR, -1
     weights = WORK.get("object weights", (samples, samples, 2))
     inside = np.zeros(1, np.float32)
     rasterise_quads(screen, mesh.quads, object_depth, ids, weights, 0, False, inside, mesh.quads)

@@ -90,7 +90,7 @@ def place_lights(d: HeadDescription) -> Lights:
             np.full(3, 0.9 * d.rim),
         ]
     )
-    ambient = np.array([0.56, 0.60, 0.65]) * (0.6 + 0.3 * d.ambient)
+    ambient = np.array([0.56, 0.58, 0.61]) * (0.52 + 0.36 * d.ambient)
     forward = directions[0]
     right = _unit(np.cross(forward, [0, 1, 0]))
     axes = np.stack([right, np.cross(right, forward), -forward])

@@ -17,6 +17,7 @@ from core.models.builtin.head.kernels_painting import (
     P_BROW_STEP,
     P_FINE,
     P_FRECKLES,
+    P_GLOSS,
     P_GRAIN,
     P_LIPS,
     P_MOTTLE,
@@ -212,8 +213,8 @@ def describe_skin(d: HeadDescription, size: int) -> SkinLook:
     p = np.zeros(SKIN_PARAMETERS, np.float32)
     pixel = d.framing / size
     fine = float(np.clip(0.0089 / (2 * pixel), 0.45, 1.0))
-    p[[P_PORES, P_MOTTLE, P_GRAIN]] = (0.040 + 0.012 * old) * fine, 0.018 + 0.010 * old, 0.034 * fine
-    p[[P_RED, P_FRECKLES, P_LIPS]] = 0.030 * (1 - 0.5 * d.melanin), min(1.0, d.freckles), d.lip_strength
+    p[[P_PORES, P_MOTTLE, P_GRAIN]] = (0.040 + 0.012 * old) * fine, 0.024 + 0.012 * old, 0.036 * fine
+    p[[P_RED, P_FRECKLES, P_LIPS]] = 0.042 * (1 - 0.5 * d.melanin), min(1.0, d.freckles), d.lip_strength
     p[P_STUBBLE] = 0.44 * (1 - 0.4 * d.melanin)
     p[P_SCALP] = mix_scalp_cover(d)
     p[P_WRINKLES : P_WRINKLES + 4] = (
@@ -227,6 +228,7 @@ def describe_skin(d: HeadDescription, size: int) -> SkinLook:
     p[P_SPOTS] = 0.7 * float(smooth(0.45, 1.0, np.array(old)))
     p[P_PATTERN : P_PATTERN + 3] = 2 * d.pattern
     p[P_BROW_STEP] = BROW_STEP
+    p[P_GLOSS] = 1 + 0.4 * d.melanin
     tints = np.stack([d.lip_colour, d.hair_colour * 0.8, d.beard_colour * 0.6 + 0.012, d.shirt_colour, INSIDE_MOUTH, d.brow_colour])
     moles = np.concatenate([load_skin_zones().moles, np.maximum(d.moles, 0)[:, None]], 1)
     return SkinLook(p, tints.astype(np.float32), make_brow_table(d), moles.astype(np.float32))
