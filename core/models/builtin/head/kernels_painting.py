@@ -124,11 +124,10 @@ def paint_background(u: f4, v: f4, colour: Floats, blobs: Floats, noise: Floats,
         dy = v - blobs[b, 1]
         q = (dx * dx + dy * dy) * blobs[b, 2]
         disc = smoothstep(f4(9), f4(24), blobs[b, 2])
-        k = (ONE - disc) * math.exp(-q) + disc * (
-            f4(0.35) * math.exp(-q) + f4(0.65) * smoothstep(f4(0.75), f4(0.35), f4(math.sqrt(q)))
-        )
-        for c in range(3):
-            out[c] = out[c] + k * blobs[b, 3 + c]
+        spot = f4(math.exp(-q))
+        lamp = (ONE - disc) * spot + disc * (f4(0.35) * spot + f4(0.65) * smoothstep(f4(0.75), f4(0.35), f4(math.sqrt(q))))
+        for c in range(3):  # a shadow has no edge
+            out[c] += (lamp if blobs[b, 3 + c] > 0 else spot) * blobs[b, 3 + c]
     for c in range(3):
         out[c] = max(f4(0.004), out[c])
 
@@ -193,9 +192,9 @@ def paint_skin(
             noise, rx * s + f4(600) + p[P_PATTERN], ry * s + f4(631) + p[P_PATTERN + 1], rz * s + f4(577) + p[P_PATTERN + 2]
         )
         k = smoothstep(f4(1.15), f4(1.75), grains + f4(0.4) * mottle) * freckled
-        c0 *= ONE - f4(0.30) * k
-        c1 *= ONE - f4(0.46) * k
-        c2 *= ONE - f4(0.56) * k
+        c0 *= ONE - f4(0.34) * k
+        c1 *= ONE - f4(0.45) * k
+        c2 *= ONE - f4(0.54) * k
         k = smoothstep(f4(1.6), f4(2.5), mottle + f4(0.08) * pores) * spotted  # spots of age
         c0 *= ONE - f4(0.20) * k
         c1 *= ONE - f4(0.30) * k

@@ -52,7 +52,7 @@ from core.models.builtin.head.kernels_painting import (
     VERTEX_PARAMETERS,
     paint_vertices,
 )
-from core.models.builtin.head.strands import BROW_STEP, make_brow_table, mix_scalp_cover
+from core.models.builtin.head.strands import BROW_STEP, make_brow_table, measure_beard, mix_scalp_cover
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -172,7 +172,7 @@ def paint_person(d: HeadDescription) -> Floats:
     q[[V_LINE_UP, V_LINE_LOW]] = 0.48 + 0.24 * d.femininity, 0.10 + 0.10 * d.femininity
     q[[V_OIL, V_RECESSION]] = d.oil, d.hair_recession
     q[[V_SHADOW, V_LINER, V_BLUSH]] = d.eye_shadow, d.eye_liner, d.blush
-    q[[V_MOUSTACHE, V_CHIN_BEARD, V_CHEEK_BEARD]] = _stubble(d.moustache), _stubble(d.chin_beard), _stubble(d.cheek_beard)
+    q[[V_MOUSTACHE, V_CHIN_BEARD, V_CHEEK_BEARD]] = [_stubble(density) for density in measure_beard(d)]
     attributes = np.zeros((len(geometry.rest), SKIN_COLUMNS), np.float32)
     pattern = (3 * d.pattern).astype(np.float32)
     paint_vertices(zones.zones, geometry.rest, geometry.noise, pattern, base.astype(np.float32), d.eye_shadow_colour, q, attributes)

@@ -25,7 +25,7 @@ LENGTHS = dict(zip(HAIR_STYLES, (0.05, 0.4, 0.7, 0.8, 1.0, 2.7, 2.7, 1.6, 1.2, 0
 """Decimetres of a typical strand, which limit how fast curls may turn from point to point."""
 POINTS = dict(zip(HAIR_STYLES, (3, 7, 9, 9, 9, 13, 13, 11, 9, 13), strict=True))
 """Points of a strand in pictures of up to 256 pixels."""
-SCALP_COVER = dict(zip(HAIR_STYLES, (0.74, 0.86, 0.86, 0.86, 0.86, 0.50, 0.50, 0.55, 0.86, 0.86), strict=True))
+SCALP_COVER = dict(zip(HAIR_STYLES, (0.74, 0.86, 0.86, 0.86, 0.86, 0.62, 0.62, 0.65, 0.86, 0.86), strict=True))
 """How far the hair's colour covers the scalp: less where a parting shows."""
 BALD_COVER = 0.06
 HAIR_RADIUS = 0.0046
@@ -105,6 +105,11 @@ def mix_scalp_cover(d: HeadDescription) -> float:
     bald = max(0.0, 1 - float(weights.sum()))
     cover = sum(float(weight) * SCALP_COVER[name] for name, weight in zip(HAIR_STYLES, weights, strict=True))
     return cover + bald * BALD_COVER
+
+
+def measure_beard(d: HeadDescription) -> tuple[float, float, float]:
+    """Densities of moustache, chin and cheeks; a chin is never much barer than its cheeks, which would look cut out."""
+    return d.moustache, d.chin_beard + 0.6 * max(0.0, d.cheek_beard - d.chin_beard), d.cheek_beard
 
 
 def choose_detail(size: int) -> float:
@@ -204,7 +209,7 @@ def _grow_beard(
     geometry, style, detail = load_geometry(), load_grown_hair().beard, choose_detail(size)
     n = int(len(style.random) * min(1.0, detail * 1.1))
     zones = style.zones[:n]
-    density = zones @ np.array([d.moustache, d.chin_beard, d.cheek_beard])
+    density = zones @ np.array(measure_beard(d))
     zone = np.minimum(1, zones.sum(1))
     long = min(max(d.beard_length, 0.0), 1.0)
     there = np.clip((1.75 * density - style.random[:n] * (0.25 + 0.75 * zone)) / 0.35, 0, 1) * smooth(0, 0.08, density)
