@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.commands import generate_searches
-from core.commands.report import compute_emotion_statistics, describe_bases, print_faces, print_passing
 from core.commands.terminal import TerminalProgress, count_noun, name_flags
 from core.errors import LiminalError
 from core.models import registry
@@ -268,6 +267,8 @@ def configure_emotion(arguments: argparse.Namespace) -> EmotionConfiguration:
 
 
 def _print_emotion_summary(sample_set: SampleSet, folder: Path) -> None:
+    from core.commands.report import compute_emotion_statistics, describe_bases, print_faces, print_passing  # Plotly
+
     statistics = compute_emotion_statistics(sample_set)
     configuration = sample_set.emotion
     way = f"{'guided' if configuration.guided else 'unguided'}, {configuration.strategy}"
