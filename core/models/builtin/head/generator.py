@@ -33,8 +33,10 @@ CARD = ModelCard(
     files=list_head_files(),
 )
 
-FACE_BOX = (0.22, 0.27, 0.78, 0.83)
-FACE_POINTS = ((0.38, 0.46), (0.62, 0.46), (0.41, 0.70), (0.59, 0.70))
+FACE_BOX = (0.147, 0.237, 0.824, 0.916)
+"""Mean of the boxes that dlib's detector gives for 240 random pictures, all found; standard deviation 0.03 to 0.04."""
+FACE_POINTS = ((0.364, 0.449), (0.636, 0.449), (0.387, 0.741), (0.613, 0.741))
+"""Mean of YuNet's eyes and corners of the mouth in the same pictures, made symmetric; standard deviation 0.02 to 0.03."""
 
 
 class HeadGenerator(Generator):
