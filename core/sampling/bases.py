@@ -16,6 +16,7 @@ from core.sampling.configuration import BaseCriteria, sample_seed
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from core.models.contracts import Generator, Recogniser
 else:
@@ -29,6 +30,20 @@ class Base:
     latent: NDArray[np.float32]
     seed: int
     draws: int = 1  # how many candidates it took to find it
+
+
+PORTRAIT_SCENE = 0.35
+"""Of a drawn scene (turn, light, framing) so much stays in a portrait."""
+
+
+def make_portraits(latents: Tensor, generator: Generator) -> Tensor:
+    """The people of latents (N, d) at rest, nearly from the front and in soft light; unchanged where latents have no blocks."""
+    if not generator.knows_identity:
+        return latents
+    portraits = latents.clone()
+    portraits[:, generator.blocks["expression"]] = 0.0
+    portraits[:, generator.blocks["scene"]] *= PORTRAIT_SCENE
+    return portraits
 
 
 def find_bases(

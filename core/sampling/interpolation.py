@@ -22,8 +22,10 @@ from torch import Tensor
 from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
+from core.sampling.bases import make_portraits
 from core.sampling.identity import interpolate
 from core.sampling.images import decode_webp, encode_webp, to_images, to_pictures
+from core.sampling.stored.population import load_thresholds
 from core.sampling.stored.scores import METRICS
 from core.sampling.stored.strip import STRIP_COMMAND, STRIP_FOLDER, StoredStrip, StripScores, load_strip
 from core.writing import write_bytes
@@ -94,7 +96,8 @@ def build_strip(
         raise LiminalError("A walk needs at least two frames: its start and its end.")
     progress = progress or Progress()
     network = registry.load(generator, "generator")
-    ends = network.sample([start_seed, end_seed])  # (2, d)
+    ends = make_portraits(network.sample([start_seed, end_seed]), network)  # (2, d)
+    size = max([network.image_size, *network.sizes])
     fractions = torch.linspace(0, 1, frames)[:, None]
     latents = ends[:1] * (1 - fractions) + ends[1:] * fractions  # (frames, d)
     names = [f"{index:03d}.webp" for index in range(frames)]
@@ -102,10 +105,11 @@ def build_strip(
     for index, name in enumerate(names):
         progress.stage(f"Making frame {index + 1} of {frames}", index / frames)
         with torch.inference_mode():
-            encoded = encode_webp(to_pictures(network.decode(latents[index : index + 1]))[0], quality)
+            encoded = encode_webp(to_pictures(network.decode_at(latents[index : index + 1], size))[0], quality)
         write_bytes(folder / name, encoded)
         pictures.append(decode_webp(encoded))
     judgements = _judge_strip(to_images(np.stack(pictures)), recognisers, progress.stretch(1.0, 1.0))
+    judgements = [_apply_opening_limit(scores, generator) for scores in judgements]
     card: dict[str, Any] = {
         "generator": generator,
         "start_seed": start_seed,
@@ -118,6 +122,15 @@ def build_strip(
     }
     write_bytes(folder / "walk.json", (json.dumps(card, indent=1, allow_nan=False) + "\n").encode())
     return load_strip(folder)
+
+
+def _apply_opening_limit(scores: StripScores, generator: str) -> StripScores:
+    """The limit that pages open at, where it is not the recogniser's default."""
+    limits = load_thresholds(generator, scores.recogniser)
+    if limits.opening == scores.threshold:
+        return scores
+    source = f"1 in 1,000 of {limits.pairs:,} pairs of strangers of {registry.title(generator)} gets in"
+    return replace(scores, threshold=round(limits.opening, 3), threshold_source=source)
 
 
 def _round_distances(scores: StripScores) -> StripScores:

@@ -31,6 +31,7 @@ from core.models import registry
 from core.models.contracts import Generator, Recogniser
 from core.models.custom import catalogue
 from core.progress import Progress
+from core.sampling.bases import make_portraits
 from core.sampling.building.attributes import ATTRIBUTES, MEASURES, AttributeScale, measure_population
 from core.sampling.building.population import redraw_genuine_latents
 from core.sampling.configuration import sample_seed
@@ -233,10 +234,6 @@ def _is_steady(
         return all(int(judge.find_faces(images).found.sum()) >= criteria.faces_needed for judge in judges)
 
 
-PORTRAIT_SCENE = 0.35
-"""Of a drawn scene (turn, light, framing) so much stays in a portrait of the gallery."""
-
-
 def build_portrait_gallery(
     generator: str,
     *,
@@ -258,10 +255,7 @@ def build_portrait_gallery(
         raise LiminalError(f"{maker.card.title} does not know who is who; its gallery is made by screening.")
     judges = [registry.load(name, "recogniser") for name in METRICS]
     seeds = [sample_seed(seed, "gallery", number) for number in range(candidates)]
-    drawn = maker.sample(seeds)
-    drawn[:, maker.blocks["expression"]] = 0.0
-    drawn[:, maker.blocks["scene"]] *= PORTRAIT_SCENE
-    latents: NDArray[np.float32] = drawn.numpy()
+    latents: NDArray[np.float32] = make_portraits(maker.sample(seeds), maker).numpy()
     pictures, vectors = _judge_candidates(latents, [maker], judges, progress)
     rows = np.flatnonzero(np.logical_and.reduce([np.isfinite(row).all(axis=1) for row in vectors.values()]))
     if len(rows) < count:
