@@ -240,8 +240,13 @@ class DataSplit:
             )
         least = self.configuration.least_own
         if len(learned) < least:
-            raise LiminalError(f"'{rater}' has given {len(learned)} answers to learn from; it takes {least} at least.")
+            raise LiminalError(f"'{rater}' has given too few answers to learn from, {len(learned)}; it takes {least} at least.")
         return learned, judged
+
+
+def count_people(number: int) -> str:
+    """'1 person', '1,200 people'."""
+    return "1 person" if number == 1 else f"{number:,} people"
 
 
 def split_answers(answers: AnswerSet, configuration: AlignmentConfiguration) -> DataSplit:

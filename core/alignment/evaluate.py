@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from core.alignment.alignment import Alignment
-from core.alignment.data import DataSplit, IndexArray, count_votes
+from core.alignment.data import DataSplit, IndexArray, count_people, count_votes
 from core.alignment.observer import fit_person, fit_prior
 from core.alignment.store import Probabilities
 from core.analysis.bootstrap import RESAMPLES, bootstrap_statistic, correlation_interval
@@ -110,8 +110,8 @@ def evaluate_classifier(alignment: Alignment, classifier: str, *, seed: int = 0,
     missing, few = len(eligible) - len(own_nets), len(alignment.answers.raters) - len(eligible)
     notes = [
         "" if own_nets else "No individual has learned yet.",
-        f"{missing} people with enough answers have no model yet." if own_nets and missing > 0 else "",
-        f"{few} people gave too few answers for a model of their own." if few else "",
+        f"No model yet of {count_people(missing)} with enough answers." if own_nets and missing > 0 else "",
+        f"{count_people(few)} gave too few answers for a model of their own." if few else "",
         alignment.note,
     ]
     return AlignmentReport(

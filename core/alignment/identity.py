@@ -19,6 +19,7 @@ from core.alignment.data import (
     AnswerSet,
     DataSplit,
     IndexArray,
+    count_people,
     encode_answers,
     select_last_answers,
     shuffle_answers,
@@ -128,7 +129,7 @@ def align_identity(
     report = IdentityReport(
         basis=Basis(len(np.unique(answers.image[judged])), len(np.unique(answers.rater[judged])), len(judged), answers.source),
         interval="95 %, bootstrap over people (of the control: of the median); of coefficients, Laplace",
-        note=join_notes(f"{missing} people gave too few answers for a model of their own." if missing else ""),
+        note=join_notes(f"{count_people(missing)} gave too few answers for a model of their own." if missing else ""),
         features=tuple(names),
         base=bootstrap_estimate(of_people, np.mean, seed=seed),
         group=mean("accuracy_group"),

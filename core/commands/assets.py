@@ -223,10 +223,11 @@ def _make_population(args: argparse.Namespace, progress: Progress) -> None:
 
 def _make_genuine_set(args: argparse.Namespace, progress: Progress) -> None:
     for generator in args.generators:
-        made = building_population.build_genuine_set(
+        genuine_set = building_population.build_genuine_set(
             generator, people=args.people, images=args.images, seed=args.seed, folder=args.out, progress=progress
         )
-        print(f"{len(made.seeds)} people of {generator}, {args.images} images each.")
+        people = count_noun(len(genuine_set.seeds), "person", "people")
+        print(f"{people} of {generator}, {count_noun(args.images, 'image')} each.")
 
 
 def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
@@ -252,8 +253,9 @@ def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
                     (f"FMR {100 * cut.rate:g} %", cut.false_non_match) for cut in thresholds.calibrated if cut.false_non_match
                 ]
                 refused = ", ".join(f"{name}: {rate.share:.2%} [{rate.low:.2%}, {rate.high:.2%}]" for name, rate in limits)
-                pairs, people = thresholds.genuine_pairs, thresholds.genuine_people
-                print(f"  of {pairs} genuine pairs of {people} people refused at {refused}.")
+                pairs = count_noun(thresholds.genuine_pairs, "genuine pair")
+                people = count_noun(thresholds.genuine_people, "person", "people")
+                print(f"  of {pairs} of {people} refused at {refused}.")
 
 
 def _make_interpolation(args: argparse.Namespace, progress: Progress) -> None:
