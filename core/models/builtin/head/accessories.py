@@ -14,6 +14,7 @@ from core.models.builtin.head.geometry import HeadVertices, load_geometry
 from core.models.builtin.head.kernels_geometry import compute_normals, turn_points
 from core.models.builtin.head.kernels_objects import O_ALPHA, O_COLOUR, O_KNIT, O_LENS, O_MIRROR, O_REST, O_ROUGH, OBJECT_COLUMNS
 from core.models.builtin.head.scene import NECK
+from core.models.builtin.head.strands import place_hem
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -23,7 +24,7 @@ RIM_STEPS, TUBE_SIDES = 56, 8
 TEMPLE_DEPTHS = (1.25, 1.10, 0.95, 0.80, 0.65, 0.50)
 """Depths z on the rest head at which a temple of the glasses is kept off the skin, the last one at the top of the ear."""
 CAP_ROWS, CAP_COLUMNS = 20, 72
-CAP_THICKNESS = 0.075
+CAP_THICKNESS = 0.06
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,8 +226,9 @@ def make_cap(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> Ob
     quads = _orient(points.astype(float), quads.reshape(-1, 4), points - nodes.mean((0, 1)))
     normals = compute_normals(points, quads)
     rest = anchors.cap_rest
-    height = rest[:, 1] - 0.27 * rest[:, 2]
-    slack = CAP_THICKNESS + 0.13 * np.sin(np.pi * np.clip((height - 7.25) / 1.0, 0, 1)) - 0.04 * smooth(8.2, 8.5, rest[:, 1])
+    hem = place_hem(d)
+    above = rest[:, 1] - hem[0] - hem[1] * rest[:, 2]
+    slack = CAP_THICKNESS + 0.09 * smooth(0.0, 0.4, above) - 0.05 * smooth(8.0, 8.5, rest[:, 1])
     points = points + normals * slack[:, None].astype(np.float32)
     quads, attributes = _finish([(points.astype(float), quads)], rotation, d.hat_colour, alpha, 0.8, 0.0)
     attributes[:, O_REST : O_REST + 3] = rest

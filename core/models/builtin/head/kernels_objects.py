@@ -104,9 +104,9 @@ def shade_objects(
             vz *= inverse
             if a[O_LENS] > HALF:
                 reflect_room(nx, ny, nz, vx, vy, vz, lights, light_colours, ambient, f4(0.30), mirror)
-                streak = f4(0.03) + f4(0.05) * smoothstep(f4(-0.25), f4(0.6), nx * f4(0.5) + ny)
+                streak = f4(0.012) + f4(0.035) * smoothstep(f4(-0.25), f4(0.6), nx * f4(0.5) + ny)
                 for c in range(3):
-                    image[y, x, c] += alpha * (f4(0.09) * mirror[c] + streak * ambient[c] - f4(0.05) * image[y, x, c])
+                    image[y, x, c] += alpha * (f4(0.055) * mirror[c] + streak * ambient[c] - f4(0.05) * image[y, x, c])
                 continue
             shade = ONE
             if a[O_KNIT] > HALF:

@@ -17,7 +17,7 @@ ZERO, HALF, ONE = f4(0), f4(0.5), f4(1)
 @kernel
 def measure_hat_cover(y: f4, z: f4, hem: Floats) -> f4:
     """How far a place of the rest head lies under the cap, 0..1. hem: height at z = 0, slope along z, softness, opacity."""
-    cover: f4 = hem[3] * smoothstep(-hem[2], hem[2], y - hem[0] - hem[1] * z)
+    cover: f4 = hem[3] * smoothstep(-hem[2], hem[2], y - hem[0] - hem[1] * z + f4(0.05))
     return cover
 
 

@@ -46,7 +46,7 @@ Image = NDArray[np.uint8]
 
 SIZES = (32, 1024)
 """Smallest and largest side of a picture in pixels."""
-OBJECT_DENSITY = 0.045
+OBJECT_DENSITY = 0.035
 ROOM_SIZE = 97
 """Side of the background before it is enlarged: nothing in it is sharp."""
 FAR = np.float32(1e9)

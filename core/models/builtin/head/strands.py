@@ -25,6 +25,8 @@ LENGTHS = dict(zip(HAIR_STYLES, (0.05, 0.4, 0.7, 0.8, 1.0, 2.7, 2.7, 1.6, 1.2, 0
 """Decimetres of a typical strand, which limit how fast curls may turn from point to point."""
 POINTS = dict(zip(HAIR_STYLES, (3, 7, 9, 9, 9, 13, 13, 11, 9, 13), strict=True))
 """Points of a strand in pictures of up to 256 pixels."""
+WIDTHS = dict(zip(HAIR_STYLES, (0.44, 0.72, 0.8, 0.85, 0.85, 1.0, 1.0, 1.0, 0.9, 0.72), strict=True))
+"""Width of the strands by style: short hair shows single locks, which must be finer."""
 SCALP_COVER = dict(zip(HAIR_STYLES, (0.74, 0.86, 0.86, 0.86, 0.86, 0.62, 0.62, 0.65, 0.86, 0.86), strict=True))
 """How far the hair's colour covers the scalp: less where a parting shows."""
 BALD_COVER = 0.06
@@ -179,7 +181,7 @@ def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size
             turn = (rotation, NECK, HEAD_CENTRE)
             place_strands(grown.points, part.rows, part.length, part.count, *cage, *bound, *turn, start, points, shown)
             start += len(part.rows)
-        thickness = [styles[part.name].grown.thickness[part.rows] * (0.44 if part.name == "buzz" else 1) for part in chosen]
+        thickness = [styles[part.name].grown.thickness[part.rows] * WIDTHS[part.name] for part in chosen]
         sets.append(
             StrandSet(
                 "scalp",
