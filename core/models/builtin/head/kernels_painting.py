@@ -455,4 +455,4 @@ def paint_vertices(
         a[i, OIL] = min(ONE, zones[i, Z_OIL] * (f4(0.35) + q[V_OIL]))
         a[i, FRECKLE] = zones[i, Z_FRECKLE]
         a[i, WET] = zones[i, Z_LINE_LOW] * (ONE - q[V_LINER])
-        a[i, BLOTCH] = f4(0.05) * n1 * q[V_RED_SCALE] * (ONE - zones[i, Z_INSIDE])
+        a[i, BLOTCH] = f4(0.03) * n1 * q[V_RED_SCALE] * (ONE - zones[i, Z_INSIDE])
