@@ -82,7 +82,7 @@ STYLES: dict[str, HairStyle] = {
     "fringe": HairStyle(
         12000,
         7,
-        (0.28, 0.46, 0.4),
+        (0.42, 0.26, 0.35),
         away=0.8,
         forward=0.7,
         down=1.2,
@@ -204,9 +204,15 @@ class RestHead:
         x, y, z = np.abs(self.places[:, 0]), self.places[:, 1], self.places[:, 2]
         masks = self.geometry.masks
         skin = (1 - rise(0.2, 0.5, masks["lips"])) * (1 - rise(0.2, 0.5, masks["inside_mouth"])) * (masks["ears"] < 0.3)
-        border = PchipInterpolator(*np.array(BEARD_LINE).T)(np.clip(x, 0, BEARD_LINE[-1][0]))
+        line, across = PchipInterpolator(*np.array(BEARD_LINE).T), np.clip(x, 0, BEARD_LINE[-1][0])
+        above = y - line(across) + 0.03 * SmoothNoise(79, 14.0)(self.places)
+        above /= np.hypot(1, line.derivative()(across))  # the distance from a steep line
         full = (
-            rise(0.05, -0.06, y - border) * rise(0.36, 0.46, z) * rise(5.95, 6.2, y) * (1 - rise(6.80, 6.85, y) * rise(0.3, 0.2, x))
+            rise(0.05, -0.06, above)
+            * (1 - 0.7 * rise(7.0, 7.3, y))
+            * rise(0.36, 0.46, z)
+            * rise(5.95, 6.2, y)
+            * (1 - rise(6.80, 6.85, y) * rise(0.3, 0.2, x))
         )
         moustache = rise(6.845, 6.77, y) * rise(0.34, 0.24, x) * rise(6.60, 6.68, y) * (z > 1.2)
         middle = rise(0.44, 0.28, x) * rise(6.74, 6.60, y)
