@@ -41,7 +41,7 @@ LASH_COLOUR = to_linear(22, 17, 15)
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """A grown style without the roots that no camera in front sees, and more per strand (n,):
+    """A grown style and more per strand (n,):
 
     recedes: how far the hair line moves past the root at recession 1 (dm); dissolve: another fixed number in [0, 1); company: 0 for
     single strands across the face .. 1.
@@ -72,14 +72,10 @@ def load_styles() -> dict[str, Style]:
     """The grown styles as they are drawn, made once a process."""
     styles = {}
     for name, grown in load_grown_hair().styles.items():
-        hidden = (grown.azimuth > 125) & (grown.points[:, 0, 1] < 8.25)
-        if name in LONG_STYLES:
-            hidden &= grown.random > 0.5
-        kept = GrownStrands(**{key: np.ascontiguousarray(value[~hidden]) for key, value in vars(grown).items()})
-        recedes = 0.15 * np.exp(-(((kept.azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((kept.azimuth / 20) ** 2))
-        dissolve = (kept.random.astype(np.float64) * 7919) % 1
-        company = np.ones(len(dissolve)) if name in ("buzz", "fringe", "afro") else _measure_company(kept.points)
-        styles[name] = Style(kept, recedes.astype(np.float32), dissolve.astype(np.float32), company.astype(np.float32))
+        recedes = 0.15 * np.exp(-(((grown.azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((grown.azimuth / 20) ** 2))
+        dissolve = (grown.random.astype(np.float64) * 7919) % 1
+        company = np.ones(len(dissolve)) if name in ("buzz", "fringe", "afro") else _measure_company(grown.points)
+        styles[name] = Style(grown, recedes.astype(np.float32), dissolve.astype(np.float32), company.astype(np.float32))
     return styles
 
 
@@ -146,7 +142,7 @@ def _choose_strands(d: HeadDescription, size: int) -> list[ChosenStrands]:
         style = load_styles()[name]
         n = int(len(style.dissolve) * detail)
         inside = style.grown.edge[:n] - d.hair_recession * style.recedes[:n]
-        fine = 0.08 if name in (*LONG_STYLES, "bun") else 0.0
+        fine = 0.03 if name in (*LONG_STYLES, "bun") else 0.0
         there = np.clip((1.08 * smooth(-0.06 + fine, 0.09 + fine, inside) - style.grown.random[:n]) / 0.08, 0, 1)
         grown = smooth(0, 1, (1.7 * float(weight) - style.dissolve[:n]) / 0.35)
         length = (0.45 + 0.55 * smooth(-0.02, 0.16, inside)) * grown * (1.0 if name == "bun" else d.hair_length)
