@@ -1,5 +1,6 @@
 """``python -m core train``: the committed networks again, with the commands that made them, and paper B's on one's own pictures.
 
+``train head-descriptors`` renders random heads and fits the head's surrogate to what recognisers and classifiers say of them.
 ``train uvit-prior|clip-mlp --images FOLDER --encoder NAME --out FOLDER`` trains paper B's networks on photographs. Restartable: an
 interrupted training goes on where it was. Figures are printed.
 """
@@ -22,10 +23,12 @@ from core.progress import Progress
 if TYPE_CHECKING:
     from core.models.builtin import prior
     from core.models.trained_weights import TrainedWeights
-    from core.models.training import data, fit_networks, fit_priors
+    from core.models.training import data, fit_networks, fit_priors, head_surrogates
 else:  # PyTorch, after the arguments were checked
     prior, data = lazy_import("core.models.builtin.prior"), lazy_import("core.models.training.data")
-    fit_networks, fit_priors = (lazy_import(f"core.models.training.{name}") for name in ("fit_networks", "fit_priors"))
+    fit_networks, fit_priors, head_surrogates = (
+        lazy_import(f"core.models.training.{name}") for name in ("fit_networks", "fit_priors", "head_surrogates")
+    )
 
 PICTURE_STEPS = {"uvit-prior": 50_000, "clip-mlp": 2000}
 """Steps of each training without --steps."""
@@ -80,17 +83,34 @@ TRAINING_STEPS = {"emotion-mlp": 6000, "latent-emotion": 2000, "face-prior": 550
 NETWORK_NAMES = ("face-embedding", *TRAINING_STEPS)
 
 
+HEAD_SURROGATE = "head-descriptors"
+DEFAULT_HEADS = 8192
+DEFAULT_FACES = 40960
+
+
+def fit_head_surrogate(arguments: argparse.Namespace, progress: Progress) -> TrainedWeights:
+    """Render and judge heads (kept for the next run) and fit the surrogate."""
+    count = arguments.faces or DEFAULT_HEADS
+    heads = head_surrogates.load_judged_heads(count, arguments.seed, progress=progress)
+    command = f"python -m core train {HEAD_SURROGATE} --faces {count} --seed {arguments.seed}"
+    return head_surrogates.fit_head_surrogate(heads, command=command, folder=arguments.out, progress=progress)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``train``."""
     pictured = ", ".join(PICTURE_STEPS)
     parser.add_argument(
         "network",
-        choices=[*NETWORK_NAMES, "all", *PICTURE_STEPS],
-        help=f"which one; 'all' makes the committed ones in order; {pictured} learn from --images",
+        choices=[*NETWORK_NAMES, "all", HEAD_SURROGATE, *PICTURE_STEPS],
+        help=f"which one; 'all' makes those that learn from the DCGAN's faces, in order; {pictured} learn from --images",
     )
     parser.add_argument("--images", type=Path, help=f"{pictured}: RAF-DB's folder, or one with a folder for every class")
     parser.add_argument("--encoder", help=f"{pictured}: whose embeddings they learn, such as an added clip-encoder")
-    parser.add_argument("--faces", type=int, default=40960, help="generated faces to learn from (default %(default)s)")
+    parser.add_argument(
+        "--faces",
+        type=int,
+        help=f"generated faces to learn from (default {DEFAULT_FACES}; {HEAD_SURROGATE}: {DEFAULT_HEADS}, an hour of one core)",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="instead of the number that made the committed weights")
     parser.add_argument("--embedding-dim", type=int, default=96, help="values of an embedding (default %(default)s)")
@@ -101,7 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, write weights and card, print the card's figures."""
-    if arguments.faces < 64:
+    if arguments.faces is not None and arguments.faces < 64:
         raise LiminalError(f"--faces must be at least 64, not {arguments.faces}; some are held out.")
     if not 0 <= arguments.seed < 2**31:
         raise LiminalError(f"--seed must be from 0 to {2**31 - 1}, not {arguments.seed}.")
@@ -114,6 +134,11 @@ def run(arguments: argparse.Namespace) -> int:
         with TerminalProgress() as terminal:
             _print_trained(fit_pictures(arguments, Progress(terminal)))
         return 0
+    if arguments.network == HEAD_SURROGATE:
+        with TerminalProgress() as terminal:
+            _print_trained(fit_head_surrogate(arguments, Progress(terminal)))
+        return 0
+    arguments.faces = arguments.faces or DEFAULT_FACES
     for option in ("images", "encoder"):
         if getattr(arguments, option) is not None:
             raise LiminalError(f"--{option} is for {' and '.join(PICTURE_STEPS)}; {arguments.network} learns from --faces.")

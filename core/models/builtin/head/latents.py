@@ -45,6 +45,7 @@ class Traits:
 
 
 Shift = Callable[[Traits], float]
+"""Plain arithmetic with the traits, so that it also works on tensors of them (``surrogate_features``)."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ _SKIN: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
         "share",
         Bounded(0.0, 0.115, 0.0, 1.0),
         "0 very light .. 1 very dark",
-        lambda traits: float(np.dot(traits.ancestry, (0.84, 0.32, 0.10))) / 0.115,
+        lambda traits: (0.84 * traits.ancestry[0] + 0.32 * traits.ancestry[1] + 0.10 * traits.ancestry[2]) / 0.115,
     ),
     ("skin_redness", "share", Bounded(0.5, 0.45, -0.3, 1.5), "pale .. rosy cheeks, nose and ears", None),
     ("freckles", "share", Ramp(0.7, 0.9, 1.5), "freckles of light skin", lambda traits: 3.2 * (traits.ancestry[2] - 1)),

@@ -1,0 +1,180 @@
+"""The head's surrogate: kernel ridge regression from latents to what recognisers and classifiers say of the picture.
+
+Features of the latents (``surrogate_features``), standardised, are compared with those of the heads it was fitted to (anchors):
+
+    prediction(z) = offset + sum_i c_i k(z, z_i),    k(a, b) = exp(-rate |r (a - b)|^2) + linear (r a) . (r b),
+
+with a relevance r for every feature, learnt by the leave-one-out error (automatic relevance determination; Rasmussen and Williams
+2006, section 5.1 and equation 5.12). Each target (a recogniser's descriptor, all classifiers' logits) has its own relevances.
+The anchors are no weights: their latents are drawn again from the seed that the fitting drew them from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import LiminalError
+from core.models.builtin.head.surrogate_features import expand_features
+from core.models.contracts import DescriptorSurrogate, ModelCard
+from core.models.emotions import EMOTIONS
+from core.models.engine.engine import batched
+from core.models.trained_weights import TrainedWeights, read_trained, repair_advice, trained_weight_file
+
+HEAD_SURROGATE_NAME = "head-descriptors"
+LOGITS = "logits"
+"""The target that is all classifiers' logits; the other targets are recognisers."""
+
+CHUNK = 4
+DRAW = 128
+"""Latents drawn by one random generator; part of what a seed means."""
+
+CARD = ModelCard(
+    name=HEAD_SURROGATE_NAME,
+    title="What is said of a rendered head, predicted (surrogate)",
+    kind="surrogate",
+    source="fitted here on rendered heads, with the built-in recognisers and emotion networks as teachers",
+    weights_licence="MIT (this repository)",
+    data_licence="rendered heads (no data of people); teachers trained on photographs of faces, FER2013 and CK+",
+    input_size=0,
+    not_for="any statement about an image: it never sees one",
+    files=(trained_weight_file(HEAD_SURROGATE_NAME),),
+)
+
+
+def draw_latents(count: int, latent_dim: int, seed: int) -> Tensor:
+    """Standard normal latents (count, latent_dim); row i depends on the seed and i alone."""
+    blocks = [
+        torch.randn(DRAW, latent_dim, generator=torch.Generator().manual_seed(seed * 1_000_003 + index))
+        for index in range(-(-count // DRAW))
+    ]
+    return torch.cat(blocks)[:count]
+
+
+class FeatureScale(nn.Module):
+    """Features of latents, standardised: (N, latent_dim) -> (N, F)."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        scaled: Tensor = (expand_features(latents) - self.mean) * self.scale
+        return scaled
+
+
+class KernelRidge(nn.Module):
+    """One target: latents (N, latent_dim) -> outputs (N, O), from anchors' standardised features (A, F)."""
+
+    relevance: Tensor
+    coefficients: Tensor
+    offset: Tensor
+    kernel: Tensor  # rate, linear
+
+    def __init__(self, features: FeatureScale, anchors: Tensor, outputs: int) -> None:
+        super().__init__()
+        self.features = features
+        self.register_buffer("relevance", torch.ones(anchors.shape[1]))
+        self.register_buffer("coefficients", torch.zeros(len(anchors), outputs))
+        self.register_buffer("offset", torch.zeros(outputs))
+        self.register_buffer("kernel", torch.tensor([1.0, 0.1]))
+        self.register_buffer("anchors", anchors, persistent=False)
+        self.register_buffer("lengths", torch.zeros(len(anchors)), persistent=False)
+
+    anchors: Tensor
+    lengths: Tensor
+
+    def prepare(self) -> KernelRidge:
+        """Measure the anchors once the relevances are there."""
+        self.lengths = (self.anchors * self.relevance).square().sum(dim=1)
+        return self
+
+    def forward(self, latents: Tensor) -> Tensor:
+        relevant = self.features(latents) * self.relevance
+        alike = (relevant * self.relevance) @ self.anchors.T
+        apart = relevant.square().sum(dim=1, keepdim=True) + self.lengths - 2 * alike
+        rate, linear = self.kernel
+        outputs: Tensor = (torch.exp(-rate * apart) + linear * alike) @ self.coefficients + self.offset
+        return outputs
+
+
+class HeadSurrogate(DescriptorSurrogate):
+    """Kernel ridges, one a target, as a surrogate."""
+
+    def __init__(
+        self,
+        targets: Mapping[str, KernelRidge],
+        classifiers: Sequence[str],
+        latent_dim: int,
+        r2: Mapping[str, float],
+        device: torch.device,
+        card: ModelCard = CARD,
+    ) -> None:
+        self.card, self.device = card, device
+        self.generator, self.latent_dim, self.r2 = "head", latent_dim, dict(r2)
+        self.recognisers = tuple(name for name in targets if name != LOGITS)
+        self.classifiers = tuple(classifiers)
+        self.targets = {name: target.to(device).eval().requires_grad_(False) for name, target in targets.items()}
+
+    def descriptors(self, latents: Tensor, recogniser: str) -> Tensor:
+        if recogniser not in self.recognisers:
+            raise LiminalError(
+                f"{self.card.title} knows {' and '.join(self.recognisers)}, not '{recogniser}'; search by another strategy, "
+                "such as trial and selection (cmaes)."
+            )
+        return batched(self.targets[recogniser], latents.to(self.device), CHUNK)
+
+    def logits(self, latents: Tensor) -> Tensor:
+        return batched(self.targets[LOGITS], latents.to(self.device), CHUNK).view(len(latents), -1, len(EMOTIONS))
+
+
+def read_targets(trained: TrainedWeights) -> dict[str, KernelRidge]:
+    """The stored kernel ridges, their anchors drawn again.
+
+    Raises LiminalError where weights belong to another network, or where PyTorch draws other numbers than it did when they were
+    fitted.
+    """
+    sizes, tensors = trained.configuration, trained.tensors
+    try:
+        numbers, probe = tensors["anchors"].long(), tensors["probe"]
+        drawn = draw_latents(int(sizes["heads"]), int(sizes["latent_dim"]), int(sizes["seed"]))[numbers]
+        outputs = {name: tensors[f"{name}.offset"].shape[0] for name in sizes["targets"]}
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise LiminalError(f"The weights {trained.path} belong to another network: {repair_advice(trained.name)}.") from error
+    if probe.shape != drawn[-1].shape or not torch.allclose(probe, drawn[-1], atol=1e-4):
+        raise LiminalError(
+            f"This version of PyTorch draws other random numbers than the one that {trained.name} was fitted with; install the "
+            f"pinned version, or train it again with 'python -m core train {trained.name}'."
+        )
+    features = FeatureScale(len(tensors["features.mean"]))
+    features.load_state_dict({name: tensors[f"features.{name}"].float() for name in ("mean", "scale")})
+    with torch.no_grad():
+        anchors = features(drawn)
+        targets = {}
+        for name in sizes["targets"]:
+            ridge = KernelRidge(features, anchors, outputs[name])
+            own = {key: tensors[f"{name}.{key}"].float() for key in ("relevance", "coefficients", "offset", "kernel")}
+            for key, tensor in own.items():
+                if tensor.shape != getattr(ridge, key).shape:
+                    raise LiminalError(
+                        f"'{name}.{key}' in {trained.path} has the shape {tuple(tensor.shape)}, which is another network's: "
+                        f"{repair_advice(trained.name)}."
+                    )
+                getattr(ridge, key).copy_(tensor)
+            targets[name] = ridge.prepare()
+    return targets
+
+
+def load(device: torch.device) -> HeadSurrogate:
+    """The surrogate with its fitted weights."""
+    trained = read_trained(HEAD_SURROGATE_NAME)
+    sizes = trained.configuration
+    return HeadSurrogate(
+        read_targets(trained), sizes["classifiers"], int(sizes["latent_dim"]), dict(trained.card["figures"]["r2"]), device
+    )

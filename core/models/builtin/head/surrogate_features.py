@@ -1,0 +1,221 @@
+"""Features of a head for its surrogate: what the latents mean rather than the latents, so that little is left to learn.
+
+The table's curves and shifts (``latents.LATENTS``) in torch, batched and with a gradient; then what the picture depends on as a
+product or an angle: colour times the hair that there is, a feeling times the turn of the head, where the light stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from core.models.builtin.head.description import HAIR_STYLES
+from core.models.builtin.head.expression import FEELING_ACTIONS, SINGLE_ACTIONS, TOTAL_FEELING
+from core.models.builtin.head.face_shapes import ASYMMETRIES, LOCAL_SHAPES
+from core.models.builtin.head.latents import ANCESTRY_SHARPNESS, INDEX, LATENTS, Traits
+from core.models.builtin.head.people import STYLE_MARGIN
+from core.models.builtin.head.value_curves import SOFT_SHARE, Bounded, Even, Presence, Ramp, ValueCurve
+
+Values = Callable[[Sequence[str]], Tensor]
+"""Names -> their values (N, names)."""
+
+PERSON = ("femininity", "age", "ancestry_1", "ancestry_2", "ancestry_3", "skin_darkness", "weight", "face_fullness")
+POSE = ("head_turn", "head_nod", "head_tilt")
+LIGHT = ("light_height", "light_softness", "light_strength", "fill_ratio", "rim_light", "ambient_light")
+
+GATED = {
+    "beard": (
+        *("moustache_share", "chin_beard_share", "cheek_beard_share", "beard_length"),
+        *("hair_lightness", "hair_grey", "hair_redness", "skin_darkness"),
+    ),
+    "glasses": (
+        *("glasses_width", "glasses_height", "glasses_squareness"),
+        *("glasses_thickness", "glasses_lightness", "glasses_redness", "head_turn", "skin_darkness"),
+    ),
+    "hat": ("hat_height", "hat_lightness", "hat_hue", "head_nod"),
+    "earrings": ("earring_size", "earring_lightness"),
+    "lipstick": ("lipstick_hue", "skin_darkness"),
+    "eye_shadow": ("eye_shadow_hue", "skin_darkness"),
+    "skin_darkness": ("skin_brightness", "light_strength", "fill_ratio", "ambient_light", "light_softness", "freckles"),
+    "iris_colour": ("iris_brightness", "eye_opening_middle"),
+    "head_turn": ("gaze_side",),
+    "head_nod": ("gaze_up",),
+}
+"""What shows only as far as something else is there -> that."""
+
+HAIR_LOOKS = ("hair_lightness", "hair_grey", "hair_redness", "hair_length", "hair_volume", "hair_curl", "hair_recession")
+
+
+def expand_features(latents: Tensor) -> Tensor:
+    """Latents (N, LATENT_DIM) -> features (N, F). Differentiable."""
+    values, scaled = name_values(latents)
+
+    def natural(names: Sequence[str]) -> Tensor:
+        return values[:, _columns(tuple(names))]
+
+    def standard(names: Sequence[str]) -> Tensor:
+        return scaled[:, _columns(tuple(names))]
+
+    person, pose, traits = standard(PERSON), standard(POSE), _find_traits(latents)
+    styles, feelings, lights = _weigh_styles(natural), _weigh_feelings(natural), _expand_light(natural, standard)
+    singles = natural(tuple(SINGLE_ACTIONS))
+    gates = [_multiply(standard((gate,)), standard(names)) for gate, names in GATED.items()]
+    parts = [
+        scaled,
+        *(traits, styles, feelings, lights),
+        torch.cat([feelings, singles], dim=1) @ _action_matrix(latents.device),
+        standard([shape.name for shape in LOCAL_SHAPES]).abs(),
+        standard([name for name, *_ in ASYMMETRIES]).abs(),
+        *(_multiply_pairs(part) for part in (person, pose, feelings)),
+        _multiply(feelings, torch.cat([pose, traits], dim=1)),
+        _multiply(pose[:, :2], lights[:, :3]),
+        _multiply(styles, standard(HAIR_LOOKS)),
+        _multiply(styles, standard(("hat",))),
+        *gates,
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def name_values(latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Latents (N, LATENT_DIM) -> values in their units, as ``latents.named_values`` has them, and about standardised ones; both
+    (N, LATENT_DIM)."""
+    columns = _find_traits(latents).unbind(dim=1)
+    traits = Traits(columns[0], columns[1], columns[2:])  # type: ignore[arg-type]  # (N,) each: shifts are plain arithmetic
+    shifts = torch.zeros_like(latents)
+    shifted = [(index, named.shift) for index, named in enumerate(LATENTS) if named.shift is not None]
+    moves = torch.stack([cast(Tensor, shift(traits)) for _, shift in shifted], dim=1)
+    shifts = shifts.index_add(1, torch.tensor([index for index, _ in shifted], device=latents.device), moves)
+    return _apply_curves(latents + shifts)
+
+
+def _find_traits(latents: Tensor) -> Tensor:
+    """-> (N, 5): femininity, age 0..1, shares of the ancestry axes; as ``latents.find_traits``."""
+    values, _ = _apply_curves(latents)
+    names = ("femininity", "age", "ancestry_1", "ancestry_2", "ancestry_3")
+    femininity, age, *_ = (values[:, INDEX[name]] for name in names)
+    curve = LATENTS[INDEX["age"]].curve
+    ancestry = torch.softmax(ANCESTRY_SHARPNESS * values[:, _columns(names[2:])], dim=1)
+    return torch.cat([femininity[:, None], ((age - curve.low) / (curve.high - curve.low))[:, None], ancestry], dim=1)
+
+
+def _apply_curves(latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Shifted latents (N, LATENT_DIM) -> values in their units, and about standardised ones."""
+    values, scaled = torch.empty_like(latents), torch.empty_like(latents)
+    parts = [(columns, *curve(latents[:, columns])) for columns, curve in _curves(latents.device)]
+    order = torch.cat([columns for columns, _, _ in parts]).argsort()
+    values = torch.cat([value for _, value, _ in parts], dim=1)[:, order]
+    scaled = torch.cat([standard for _, _, standard in parts], dim=1)[:, order]
+    return values, scaled
+
+
+BatchedCurve = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@cache
+def _curves(device: torch.device) -> list[tuple[Tensor, BatchedCurve]]:
+    """The columns of each kind of curve, and all its curves at once. Raises TypeError for a kind that is unknown here."""
+    kinds: dict[type[ValueCurve], list[int]] = {}
+    for index, named in enumerate(LATENTS):
+        kinds.setdefault(type(named.curve), []).append(index)
+    batched = {Bounded: _batch_bounded, Even: _batch_even, Ramp: _batch_ramp, Presence: _batch_presence}
+    unknown = [kind.__name__ for kind in kinds if kind not in batched]
+    if unknown:
+        raise TypeError(f"the surrogate's features know no curve '{unknown[0]}'")
+
+    def parameters(columns: Sequence[int]) -> Callable[[str], Tensor]:
+        return lambda name: torch.tensor([getattr(LATENTS[index].curve, name) for index in columns], device=device)
+
+    return [(torch.tensor(columns, device=device), batched[kind](parameters(columns))) for kind, columns in kinds.items()]
+
+
+def _batch_bounded(parameter: Callable[[str], Tensor]) -> BatchedCurve:
+    mean, sd, low, high = (parameter(name) for name in ("mean", "sd", "low", "high"))
+    margin = SOFT_SHARE * (high - low)
+
+    def curve(latents: Tensor) -> tuple[Tensor, Tensor]:
+        straight = mean + sd * latents
+        over, under = (straight - high + margin).relu(), (low + margin - straight).relu()
+        bent = straight - over + margin * (1 - torch.exp(-over / margin)) + under - margin * (1 - torch.exp(-under / margin))
+        return bent, (bent - mean) / sd
+
+    return curve
+
+
+def _batch_even(parameter: Callable[[str], Tensor]) -> BatchedCurve:
+    low, high, sharpness, power = (parameter(name) for name in ("low", "high", "sharpness", "power"))
+
+    def curve(latents: Tensor) -> tuple[Tensor, Tensor]:
+        share = torch.special.ndtr(sharpness * latents) ** power
+        return low + (high - low) * share, 3.5 * share - 1.75
+
+    return curve
+
+
+def _batch_ramp(parameter: Callable[[str], Tensor]) -> BatchedCurve:
+    start, width, high = (parameter(name) for name in ("start", "width", "high"))
+
+    def curve(latents: Tensor) -> tuple[Tensor, Tensor]:
+        share = torch.tanh((latents - start).relu() / (width * high))
+        return high * share, 2 * share
+
+    return curve
+
+
+def _batch_presence(parameter: Callable[[str], Tensor]) -> BatchedCurve:
+    start, width = (parameter(name) for name in ("start", "width"))
+
+    def curve(latents: Tensor) -> tuple[Tensor, Tensor]:
+        share = ((latents - start) / width).clamp(0, 1)
+        there = share * share * (3 - 2 * share)
+        return there, 2 * there
+
+    return curve
+
+
+@cache
+def _columns(names: tuple[str, ...]) -> list[int]:
+    return [INDEX[name] for name in names]
+
+
+def _weigh_styles(natural: Values) -> Tensor:
+    """-> (N, 11): weights of the hair styles and of none, as ``people.weigh_styles``."""
+    scores = natural([f"hair_{style}" for style in (*HAIR_STYLES, "bald")])
+    near = (1 - (scores.amax(dim=1, keepdim=True) - scores) / STYLE_MARGIN).relu() ** 3
+    return near / near.sum(dim=1, keepdim=True)
+
+
+def _weigh_feelings(natural: Values) -> Tensor:
+    """-> (N, 6), as ``expression.weigh_feelings``."""
+    values = natural(tuple(FEELING_ACTIONS))
+    return values / (values.sum(dim=1, keepdim=True) / TOTAL_FEELING).clamp_min(1.0)
+
+
+@cache
+def _action_matrix(device: torch.device) -> Tensor:
+    """(feelings and single actions, actions): how much of each facial action is in each."""
+    mixes = [*FEELING_ACTIONS.values(), *SINGLE_ACTIONS.values()]
+    actions = sorted({action for mix in mixes for action in mix})
+    return torch.tensor([[mix.get(action, 0.0) for action in actions] for mix in mixes], device=device)
+
+
+def _expand_light(natural: Values, standard: Values) -> Tensor:
+    """-> (N, 15): where the main light stands, and what makes a side of the face dark."""
+    angle = natural(("light_side",)) * (math.pi / 180)
+    side, front, others = angle.sin(), angle.cos(), standard(LIGHT)
+    return torch.cat([2 * side, 2 * front, 2 * angle.abs(), side * others, side.abs() * others], dim=1)
+
+
+def _multiply(first: Tensor, second: Tensor) -> Tensor:
+    """All products: (N, A), (N, B) -> (N, A B)."""
+    return (first[:, :, None] * second[:, None, :]).flatten(1)
+
+
+def _multiply_pairs(part: Tensor) -> Tensor:
+    """All squares and products of two: (N, A) -> (N, A (A + 1) / 2)."""
+    rows, columns = torch.triu_indices(part.shape[1], part.shape[1], device=part.device)
+    return part[:, rows] * part[:, columns]
