@@ -10,7 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from core.models.contracts import Classifier, DetectedFaces, Generator, ModelCard, PerceptualDistance, Recogniser
+from core.models.contracts import (
+    Classifier,
+    DescriptorSurrogate,
+    DetectedFaces,
+    Generator,
+    ModelCard,
+    PerceptualDistance,
+    Recogniser,
+)
 from core.sampling.identity import IdentityPanel
 
 LATENT_DIM = 8
@@ -70,6 +78,21 @@ class HastyRecogniser(FakeRecogniser):
     def embed_for_search(self, images, boxes):
         seen = self._read(images)
         return seen + 0.02 * torch.sin(37 * seen)
+
+
+class FakeSurrogate(DescriptorSurrogate):
+    """Smooth and biased: it predicts 0.8 z + 0.5 sin(z) + 0.6 where the recogniser reads z."""
+
+    def __init__(self):
+        self.card, self.device = card("fake-surrogate", "surrogate"), torch.device("cpu")
+        self.generator, self.latent_dim, self.recognisers, self.classifiers = "fake-generator", LATENT_DIM, ("fake",), ()
+        self.r2 = {"fake": 0.9}
+
+    def descriptors(self, latents: Tensor, recogniser: str) -> Tensor:
+        return 0.8 * latents + 0.5 * torch.sin(latents) + 0.6
+
+    def logits(self, latents: Tensor) -> Tensor:
+        return latents.new_zeros(len(latents), 0, 6)
 
 
 class FakeClassifier(Classifier):

@@ -22,7 +22,7 @@ from streamlit.errors import StreamlitAPIException
 from core.errors import LiminalError
 from core.models import registry
 from core.models.registry import Task
-from core.sampling.configuration import IdentityConfiguration
+from core.sampling.configuration import IdentityConfiguration, Strategy
 from core.sampling.emotion.configuration import (
     DISTILLED,
     FREE,
@@ -81,9 +81,15 @@ def find_model_without_gradient(*names: str) -> str | None:
     """The first of these models without a gradient, so that only CMA-ES can search with it; None where all have one."""
     for name in names:
         custom = registry.find_entry(name).custom
-        if custom is not None and not custom.facts.get("differentiable", True):
+        if name in registry.DESCRIPTOR_SURROGATES or (custom is not None and not custom.facts.get("differentiable", True)):
             return name
     return None
+
+
+def list_strategies(generator: str, recogniser: str) -> list[Strategy]:
+    """The strategies that a page offers for a search with these models, its default first."""
+    quick: Strategy = "surrogate" if registry.find_descriptor_surrogate(generator, recogniser) else "gradient"
+    return [quick, "cmaes"]
 
 
 def usable_classifiers(generator: str) -> list[str]:

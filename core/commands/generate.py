@@ -60,8 +60,8 @@ IDENTITY_INTEGER_OPTIONS = {
 }
 IDENTITY_NUMBER_OPTIONS = {
     "sigma": "CMA-ES: first standard deviation, raw latent units",
-    "learning_rate": "gradient: Adam's step, raw latent units",
-    "plausibility": "gradient: weight of the term that keeps latents plausible",
+    "learning_rate": "gradient, surrogate: Adam's step, raw latent units",
+    "plausibility": "gradient, surrogate: weight of the term that keeps latents plausible",
     "face_step": "size of those random steps",
 }
 
@@ -89,7 +89,7 @@ def add_identity_arguments(identity: argparse.ArgumentParser) -> None:
         "--recogniser", help=f"finds the bases, steers the search; {', '.join(registry.list_names('recogniser'))}"
     )
     identity.add_argument("--perceptual", help=f"one of {', '.join(registry.list_names('distance'))}")
-    identity.add_argument("--strategy", help="cmaes (default) or gradient")
+    identity.add_argument("--strategy", help="cmaes (default), gradient, or surrogate where the generator has one")
     identity.add_argument("--steps-move", help="everything (default, as in the paper) or person")
     identity.add_argument("--semantic", action="store_true", help="also steps along named directions, such as a smile")
     add_ray_arguments(identity)

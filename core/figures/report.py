@@ -105,11 +105,11 @@ def _describe_record(record: SetRecord) -> str:
     if isinstance(configuration, IdentityConfiguration):
         counts = record.manifest.get("counts", {})
         pairs = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-        way = (
-            f"CMA-ES (sigma {configuration.sigma:g})"
-            if configuration.strategy == "cmaes"
-            else f"gradient descent (Adam, step {configuration.learning_rate:g})"
-        )
+        way = {
+            "cmaes": f"CMA-ES (sigma {configuration.sigma:g})",
+            "gradient": f"gradient descent (Adam, step {configuration.learning_rate:g})",
+            "surrogate": f"climbing a prediction that every true picture corrected (Adam, step {configuration.learning_rate:g})",
+        }[configuration.strategy]
         return (
             f"All faces were made by a network ({generator}); nobody in them lives. Around each of "
             f"{configuration.bases_per_batch} bases a batch, samples were made as in paper A (pairs: {pairs}). Positive samples "

@@ -20,6 +20,7 @@ from core.models.contracts import (
     SPEED_UNITS,
     Classifier,
     Decoder,
+    DescriptorSurrogate,
     DetectedFaces,
     Encoder,
     Generator,
@@ -247,8 +248,9 @@ def _check_vectors(check: _ContractCheck, model: Encoder | Prior | Decoder | Sur
         what, inputs, shape = "latents", normal(model.embedding_dim), (CHECK_IMAGES, model.latent_dim)
         function = lambda rows: model.latents(rows, [round(1e6 * abs(float(row[0]))) for row in rows])  # noqa: E731
     else:
-        generator = registry.load(registry.default_generator("emotion"), "generator", str(model.device))
-        what, function, inputs = "logits", model.logits, normal(generator.latent_dim)
+        generator = model.generator if isinstance(model, DescriptorSurrogate) else registry.default_generator("emotion")
+        latent_dim = registry.load(generator, "generator", str(model.device)).latent_dim
+        what, function, inputs = "logits", model.logits, normal(latent_dim)
         shape = (CHECK_IMAGES, len(model.classifiers), len(EMOTIONS))
 
     def values() -> None:
@@ -260,6 +262,25 @@ def _check_vectors(check: _ContractCheck, model: Encoder | Prior | Decoder | Sur
     check.step(what, values)
     if not isinstance(model, Decoder):
         check.step(f"{what} with a gradient", lambda: check.gradient(what, function, inputs[:2]))
+    if isinstance(model, DescriptorSurrogate):
+        for recogniser in model.recognisers:
+            _check_predicted_descriptors(check, model, recogniser, inputs)
+
+
+def _check_predicted_descriptors(check: _ContractCheck, model: DescriptorSurrogate, recogniser: str, latents: Tensor) -> None:
+    def predict(rows: Tensor) -> Tensor:
+        return model.descriptors(rows, recogniser)
+
+    def values() -> None:
+        results = check.rows(f"descriptors of {recogniser}", predict, latents)
+        shape = (len(latents), registry.load(recogniser, "recogniser", str(model.device)).embedding_dim)
+        check.expect(
+            tuple(results.shape) == shape, f"descriptors of {recogniser} have the shape {tuple(results.shape)}, not {shape}."
+        )
+        check.expect(torch.isfinite(results).all(), f"descriptors of {recogniser} have values that are not finite.")
+
+    check.step(f"descriptors of {recogniser}", values)
+    check.step(f"{recogniser} with a gradient", lambda: check.gradient(f"descriptors of {recogniser}", predict, latents[:2]))
 
 
 def _check_distance(check: _ContractCheck, model: PerceptualDistance, images: Tensor) -> None:

@@ -89,7 +89,11 @@ class Generator(ABC):
     face_points: tuple[tuple[float, float], ...] | None = None
     """Where eyes and corners of the mouth usually lie, x and y in shares of the side; None: not measured yet (``framing``)."""
     differentiable: ClassVar[bool] = True
-    """Whether ``decode`` has a gradient. Gradient search and inversion (``core.sampling.inversion``) need one."""
+    """Whether ``decode`` has a gradient: a search (``gradient``, ``direct``) and inversion can climb through the picture itself.
+
+    Where it has none, a search can still climb what the generator's surrogate predicts, if it has one (strategy ``surrogate``,
+    ``registry.find_descriptor_surrogate``); else only trial and selection (CMA-ES) are left.
+    """
 
     blocks: Mapping[str, slice] = MappingProxyType({})
     """Parts of the latents by name, such as identity, expression, scene and accessories; empty where the latents are entangled."""
@@ -364,3 +368,21 @@ class Surrogate(ABC):
     @abstractmethod
     def logits(self, latents: Tensor) -> Tensor:
         """(N, latent_dim) -> (N, len(classifiers), 6), in their own units. Differentiable."""
+
+
+class DescriptorSurrogate(Surrogate):
+    """A surrogate of one generator that predicts recognisers' descriptors, too, so that a search can climb toward a descriptor.
+
+    Found by the generator's name (``registry.find_descriptor_surrogate``). What it predicts is never a result: a search checks
+    every step on a true picture.
+    """
+
+    generator: str
+    latent_dim: int
+    recognisers: tuple[str, ...]  # whose descriptors it predicts
+    r2: Mapping[str, float]
+    """By the name of recogniser or classifier: the share of its outputs' variance over random faces that is predicted, held out."""
+
+    @abstractmethod
+    def descriptors(self, latents: Tensor, recogniser: str) -> Tensor:
+        """(N, latent_dim) -> (N, the recogniser's embedding_dim). Differentiable. LiminalError for another recogniser."""

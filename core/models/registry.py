@@ -20,6 +20,7 @@ from core.lazy_import import lazy_import
 from core.models.contracts import (
     Classifier,
     Decoder,
+    DescriptorSurrogate,
     Encoder,
     Generator,
     ModelCard,
@@ -175,6 +176,30 @@ def _drop_replaced() -> None:
     current = {repr(entry) for entry in list_entries()}
     for key in [entry for entry in _loaded if entry[0] not in current]:
         del _loaded[key]
+
+
+DESCRIPTOR_SURROGATES: Mapping[str, str] = {"head": "head-descriptors"}
+"""Generator whose pictures have no gradient -> the surrogate that predicts recognisers' descriptors of them."""
+
+
+def find_descriptor_surrogate(generator: str, recogniser: str | None = None) -> str | None:
+    """The name of the surrogate that predicts a recogniser's descriptors of a generator's pictures; None where there is none."""
+    name = DESCRIPTOR_SURROGATES.get(generator)
+    predicted = recogniser is None or recogniser in list_built_in("recogniser")
+    return name if predicted and name in list_built_in("surrogate") else None
+
+
+def load_descriptor_surrogate(generator: str, recogniser: str, device: str | None = None) -> DescriptorSurrogate:
+    """That surrogate. Raises LiminalError where there is none, so that this search cannot be made."""
+    name = find_descriptor_surrogate(generator, recogniser)
+    if name is None:
+        raise LiminalError(
+            f"Nothing predicts what {title(recogniser)} says of pictures by {title(generator)}; search by another strategy, "
+            "such as trial and selection (cmaes)."
+        )
+    surrogate = load(name, "surrogate", device)
+    assert isinstance(surrogate, DescriptorSurrogate)
+    return surrogate
 
 
 def find_loaded(entry: Entry) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 from core.errors import LiminalError
 from core.models import registry
 
-Strategy = Literal["cmaes", "gradient"]
+Strategy = Literal["cmaes", "gradient", "surrogate"]
 StepsMove = Literal["everything", "person"]
 
 
@@ -86,8 +86,8 @@ class IdentityConfiguration(Configuration):
     iterations: int = 100
     sigma: float = 1.0  # CMA-ES: first standard deviation, raw latent units
     population: int | None = None  # CMA-ES: candidates a generation; None: cma's own 4 + floor(3 ln d), 17 for 100 latents
-    learning_rate: float = 0.05  # gradient: Adam's step, raw latent units
-    plausibility: float = 1.0  # gradient: weight of (|z|^2 / d - 1)^2, which keeps latents as long as drawn ones are
+    learning_rate: float = 0.05  # gradient, surrogate: Adam's step, raw latent units
+    plausibility: float = 1.0  # gradient, surrogate: weight of (|z|^2 / d - 1)^2, which keeps latents as long as drawn ones are
 
     face_checks: int = BaseCriteria.face_checks
     faces_needed: int = BaseCriteria.faces_needed
@@ -122,7 +122,7 @@ class IdentityConfiguration(Configuration):
         if self.steps_move not in get_args(StepsMove):
             raise LiminalError(f"'steps_move' is everything or person, not {self.steps_move!r}.")
         if self.strategy not in get_args(Strategy):
-            raise LiminalError(f"There is no search strategy '{self.strategy}'; use cmaes or gradient.")
+            raise LiminalError(f"There is no search strategy '{self.strategy}'; use cmaes, gradient or surrogate.")
         for names in (self.judges, self.classifiers):
             if len(set(names)) != len(names):
                 raise LiminalError(f"A model is named twice in {', '.join(names)}; name each once.")

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.models import registry
-from core.models.contracts import Classifier, Generator, ModelCard, PerceptualDistance, Recogniser
+from core.models.contracts import Classifier, DescriptorSurrogate, Generator, ModelCard, PerceptualDistance, Recogniser
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.bases import Base, find_bases
@@ -144,7 +144,10 @@ def _make_optimized(
     panel: IdentityPanel,
     progress: Progress,
 ) -> tuple[SearchResult | None, list[SampleSpec], list[dict[str, Any]]]:
-    """Optimized samples: from each negative toward the base's descriptor, all runs of the batch together."""
+    """Optimized samples: from each negative toward the base's descriptor, all runs of the batch together.
+
+    What steps move (``steps_move``), a search moves.
+    """
     runs = [(base, other) for base in chosen for other in range(len(bases)) if other != base]
     if not runs or not configuration.targets:
         return None, [], []
@@ -155,6 +158,8 @@ def _make_optimized(
             f"{panel.recogniser.name} finds no face in base {lost[0] + 1}, so nothing can be optimized; choose another."
         )
     seeds = [sample_seed(configuration.seed, bases[base].seed, "search", bases[other].seed) for base, other in runs]
+    movable = np.zeros(panel.generator.latent_dim, bool)
+    movable[_find_moved_block(configuration, panel.generator)] = True
     result = search_descriptor(
         np.stack([bases[other].latent for _, other in runs]),
         wanted[torch.as_tensor([base for base, _ in runs])],
@@ -164,6 +169,8 @@ def _make_optimized(
         seeds=seeds,
         labels=runs,
         on_step=_make_step_listener(progress, len(runs), configuration.iterations),
+        surrogate=panel.surrogate,
+        movable=movable,
     )
     parts, records = [], []
     for (base, other), seed, run in zip(runs, seeds, result.runs, strict=True):
@@ -365,13 +372,17 @@ def make_positive_steps(
 
 @dataclass(frozen=True)
 class IdentityPanel:
-    """generator and recogniser make the samples; judges, perceptual distance and classifiers say what they think of them."""
+    """generator and recogniser make the samples; judges, perceptual distance and classifiers say what they think of them.
+
+    surrogate: what a search by the strategy of that name climbs; None: another strategy is used.
+    """
 
     generator: Generator
     recogniser: Recogniser
     judges: Sequence[Recogniser]
     perceptual: PerceptualDistance
     classifiers: Sequence[Classifier]
+    surrogate: DescriptorSurrogate | None = None
 
     @classmethod
     def load(cls, configuration: IdentityConfiguration) -> IdentityPanel:
@@ -382,9 +393,13 @@ class IdentityPanel:
         generator = registry.load(configuration.generator, "generator")
         if configuration.strategy == "gradient" and not generator.differentiable:
             raise LiminalError(f"{generator.card.title} has no gradient; search by trial and selection (cmaes) instead.")
+        surrogate = None
+        if configuration.strategy == "surrogate":
+            surrogate = registry.load_descriptor_surrogate(generator.name, recogniser.name)
         return cls(
             generator=generator,
             recogniser=recogniser,
+            surrogate=surrogate,
             judges=[registry.load(name, "recogniser") for name in configuration.judges],
             perceptual=registry.load(configuration.perceptual, "distance"),
             classifiers=[registry.load(name, "classifier") for name in configuration.classifiers],
@@ -394,6 +409,8 @@ class IdentityPanel:
         """Every model's card, each once."""
         recognisers = [model.card for model in (self.recogniser, *self.judges)]
         cards = [self.generator.card, *recognisers, self.perceptual.card, *(model.card for model in self.classifiers)]
+        if self.surrogate is not None:
+            cards.append(self.surrogate.card)
         return list({card.name: card for card in cards}.values())
 
 

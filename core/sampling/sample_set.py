@@ -57,7 +57,7 @@ PAIR_COLUMNS: Mapping[str, str] = {
     "step": "float64",
     "partner_id": "str",  # the negative it came from
     "direction": "str",  # semantic samples only
-    "strategy": "str",  # optimized samples only
+    "strategy": "str",  # optimized samples only: cmaes, gradient or surrogate
     "lpips": "float64",
     "latent_distance": "float64",
 }

@@ -12,6 +12,11 @@ Strategies, by name in ``STRATEGIES`` (adding one is one function and one line t
   held for a few steps; the chip cut at them is differentiable. A latent drawn from N(0, I) has |z|^2 / d near 1 (standard
   deviation sqrt(2 / d)) and the generator was trained on nothing else, so the loss is distance(z) + plausibility * (|z|^2 / d -
   1)^2: the length is held, not the direction.
+- surrogate: for generators whose pictures have no gradient but whose recogniser is predicted from the latent
+  (``contracts.DescriptorSurrogate``); beyond the paper. Adam climbs the prediction, corrected after every true picture
+  (``surrogate_search``). One evaluation a run and iteration, always exact: only what true pictures showed is kept.
+
+Every strategy can be told which values of a latent may move, such as those of the person alone.
 """
 
 from __future__ import annotations
@@ -30,11 +35,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import LiminalError
-from core.models.contracts import DetectedFaces, Generator, Recogniser
+from core.models import registry
+from core.models.contracts import DescriptorSurrogate, DetectedFaces, Generator, Recogniser
 from core.models.engine.engine import device_turn
 from core.sampling.configuration import IdentityConfiguration, Strategy, numpy_generator, sample_seed
 from core.sampling.events import Image, SearchStep
 from core.sampling.images import quantise, to_pictures
+from core.sampling.surrogate_search import SurrogateClimber
 
 SEARCH_MARGIN = 0.015
 """A candidate is confirmed when its search distance is under the target plus so much: two standard deviations of what dlib's fast
@@ -47,11 +54,15 @@ RECOGNISER_BATCH = 16
 
 
 class Objective:
-    """Latents to distances, through one generator and one recogniser. NaN where no face was found."""
+    """Latents to distances, through one generator and one recogniser. NaN where no face was found.
 
-    def __init__(self, generator: Generator, recogniser: Recogniser) -> None:
+    surrogate: what predicts the recogniser from the generator's latents, for the strategy that climbs it.
+    """
+
+    def __init__(self, generator: Generator, recogniser: Recogniser, surrogate: DescriptorSurrogate | None = None) -> None:
         self.generator = generator
         self.recogniser = recogniser
+        self.surrogate = surrogate
         self.sees_missing_faces = type(recogniser).embed_for_search is Recogniser.embed_for_search
         """Whether the search path itself says where no face is; a fast path may ask no detector."""
 
@@ -77,11 +88,14 @@ class Objective:
 
     def confirm(self, latents: NDArray[np.float32], wanted: Tensor) -> NDArray[np.float64]:
         """Latents (N, d), descriptors sought (N, D) -> exact distances (N,)."""
+        return self.look(latents, wanted)[0]
+
+    def look(self, latents: NDArray[np.float32], wanted: Tensor) -> tuple[NDArray[np.float64], Tensor, Tensor]:
+        """Latents (N, d), descriptors sought (N, D) -> exact distances (N,), descriptors (N, D) and 8-bit images (N, 3, H, W)."""
         with torch.inference_mode():
             images = quantise(self.generator.decode(torch.from_numpy(latents)))
-            return self._distances(
-                torch.cat([self.recogniser.embed(part) for part in torch.split(images, RECOGNISER_BATCH)]), wanted
-            )
+            vectors = torch.cat([self.recogniser.embed(part) for part in torch.split(images, RECOGNISER_BATCH)])
+            return self._distances(vectors, wanted), vectors, images
 
     def _boxes(self, images: Tensor, careful: NDArray[np.bool_]) -> Tensor | None:
         """Where each image's face is expected (N, 4), NaN where none was found; None where the search path looks itself."""
@@ -109,6 +123,9 @@ class Objective:
 
 Latent = NDArray[np.float32]
 """(latent_dim,)"""
+
+Movable = NDArray[np.bool_]
+"""(latent_dim,), which values of a latent a search may change."""
 
 CONFIRMED_CANDIDATES = 4
 """So many of a run's nearest candidates are confirmed at its end, since the search path may rank neighbours wrongly."""
@@ -242,6 +259,7 @@ class BatchedSearch:
         self.on_step = on_step
         self.records = [RunRecord(start, targets) for start in self.starts]
         self.iteration = 0
+        self.iterations_per_image = ITERATIONS_PER_IMAGE
         self._pictures: dict[int, Image] = {}  # best so far, not shown yet
         self._shown = [-ITERATIONS_PER_IMAGE] * len(starts)
 
@@ -298,8 +316,13 @@ class BatchedSearch:
         latents: Sequence[NDArray[np.float32]],
         distances: Sequence[NDArray[np.float64]],
         images: Tensor,
+        *,
+        exact: bool = False,
     ) -> None:
-        """Take in one iteration that has been looked at: note, confirm what is near a target, tell the listener."""
+        """Take in one iteration that has been looked at: note, confirm what is near a target, tell the listener.
+
+        exact: the distances are those of ``Objective.look``, so that there is nothing to confirm.
+        """
         near: list[tuple[int, NDArray[np.float32]]] = []  # run, candidate
         row = 0
         for run, candidates, far in zip(runs, latents, distances, strict=True):
@@ -308,12 +331,17 @@ class BatchedSearch:
             best = record.add_candidates(far, candidates, self.iteration)
             if best is not None and self.on_step is not None:
                 self._pictures[run] = to_pictures(images[row + best : row + best + 1])[0]
-            near += [(run, candidates[index]) for index in np.flatnonzero(far < limit)]
+            if exact:
+                for distance, candidate in zip(far, candidates, strict=True):
+                    record.confirm(float(distance), candidate, self.iteration)
+                record.nearest.clear()
+            else:
+                near += [(run, candidates[index]) for index in np.flatnonzero(far < limit)]
             row += len(far)
         if near:
             wanted = self.wanted[torch.as_tensor([run for run, _ in near])]
-            exact = self.objective.confirm(np.stack([candidate for _, candidate in near]), wanted)
-            for (run, candidate), distance in zip(near, exact, strict=True):  # in the order of asking: the first one counts
+            confirmed = self.objective.confirm(np.stack([candidate for _, candidate in near]), wanted)
+            for (run, candidate), distance in zip(near, confirmed, strict=True):  # in the order of asking: the first one counts
                 self.records[run].confirm(float(distance), candidate, self.iteration)
         self._report_steps(runs)
         self.iteration += 1
@@ -339,7 +367,7 @@ class BatchedSearch:
         for run in runs:
             record = self.records[run]
             finished = record.finished or self.iteration >= self.iterations
-            due = finished or self.iteration - self._shown[run] >= ITERATIONS_PER_IMAGE
+            due = finished or self.iteration - self._shown[run] >= self.iterations_per_image
             picture = self._pictures.pop(run, None) if due else None
             if picture is not None:
                 self._shown[run] = self.iteration
@@ -366,21 +394,29 @@ def search_by_cmaes(
     seeds: Sequence[int],
     labels: Sequence[tuple[int, int]] | None = None,
     on_step: OnStep | None = None,
+    movable: Movable | None = None,
 ) -> SearchResult:
     """Search from each start (R, d) toward ``wanted``, one descriptor (D,) or one a run (R, D).
 
     Every run ends when its distance is under the lowest target or after ``configuration.iterations``. ``labels`` are the
-    (base, partner) of the events; ``on_step`` hears them and may raise Cancelled. Raises LiminalError where no face is sought.
+    (base, partner) of the events; ``on_step`` hears them and may raise Cancelled. ``movable``: the values that change; None: all.
+    Raises LiminalError where no face is sought.
     """
     began = time.perf_counter()
     runs = BatchedSearch(starts, wanted, objective, configuration.targets, configuration.iterations, labels, on_step)
     everyone = range(len(runs.starts))
     if len(runs.starts):
         runs.evaluate(everyone, [start[None] for start in runs.starts])  # iteration 0: the start itself
-    strategies = {run: _make_cma_strategy(runs.starts[run], configuration, seeds[run]) for run in runs.active()}
+    moved = np.ones(runs.starts.shape[1], bool) if movable is None else movable
+    strategies = {run: _make_cma_strategy(runs.starts[run][moved], configuration, seeds[run]) for run in runs.active()}
     while active := [run for run in runs.active() if run in strategies]:
         proposals = [strategies[run].ask() for run in active]
-        measured = runs.evaluate(active, [np.asarray(candidates, np.float32) for candidates in proposals])
+        latents = [
+            np.repeat(runs.starts[run][None], len(candidates), axis=0) for run, candidates in zip(active, proposals, strict=True)
+        ]
+        for filled, candidates in zip(latents, proposals, strict=True):
+            filled[:, moved] = np.asarray(candidates, np.float32)
+        measured = runs.evaluate(active, latents)
         for run, candidates, distances in zip(active, proposals, measured, strict=True):
             strategies[run].tell(candidates, np.where(np.isfinite(distances), distances, NO_FACE_PENALTY))
             if EXHAUSTED_CRITERIA & strategies[run].stop().keys():
@@ -419,6 +455,7 @@ def search_by_gradient(
     seeds: Sequence[int],
     labels: Sequence[tuple[int, int]] | None = None,
     on_step: OnStep | None = None,
+    movable: Movable | None = None,
 ) -> SearchResult:
     """As ``search_by_cmaes``; one evaluation a run and iteration. Draws nothing, so ``seeds`` are not used."""
     began = time.perf_counter()
@@ -441,6 +478,8 @@ def search_by_gradient(
             gradient = latents[run].grad
             if gradient is not None:
                 gradient.nan_to_num_(0.0, 0.0, 0.0)
+                if movable is not None:
+                    gradient.mul_(torch.from_numpy(movable))
         adam.step()
     return runs.result("gradient", time.perf_counter() - began)
 
@@ -482,7 +521,37 @@ def _measure_distances(
     return distances, images.detach(), landmarks.found[list(active)]
 
 
-STRATEGIES = {"cmaes": search_by_cmaes, "gradient": search_by_gradient}
+def search_by_surrogate(
+    starts: NDArray[np.float32],
+    wanted: Tensor,
+    objective: Objective,
+    configuration: IdentityConfiguration,
+    seeds: Sequence[int],
+    labels: Sequence[tuple[int, int]] | None = None,
+    on_step: OnStep | None = None,
+    movable: Movable | None = None,
+) -> SearchResult:
+    """As ``search_by_gradient``, through the objective's surrogate, else the one that the registry has for its generator.
+
+    Raises LiminalError where there is none, too.
+    """
+    began = time.perf_counter()
+    generator, recogniser = objective.generator, objective.recogniser
+    surrogate = objective.surrogate or registry.load_descriptor_surrogate(generator.name, recogniser.name)
+    runs = BatchedSearch(starts, wanted, objective, configuration.targets, configuration.iterations, labels, on_step)
+    runs.iterations_per_image = 1  # few iterations, each of them a picture
+    climber = SurrogateClimber(runs.starts, runs.wanted, surrogate, recogniser, configuration, movable)
+    while active := runs.active():
+        latents = climber.latents(active)
+        distances, descriptors, images = objective.look(latents, runs.wanted[torch.as_tensor(active)])
+        runs.record_iteration(active, list(latents[:, None]), list(distances[:, None]), images, exact=True)
+        climbing = climber.learn(active, descriptors, distances)
+        going_on = set(runs.active())
+        climber.climb([run for run in climbing if run in going_on])
+    return runs.result("surrogate", time.perf_counter() - began)
+
+
+STRATEGIES = {"cmaes": search_by_cmaes, "gradient": search_by_gradient, "surrogate": search_by_surrogate}
 
 
 def search_descriptor(
@@ -495,13 +564,23 @@ def search_descriptor(
     seeds: Sequence[int] | None = None,
     labels: Sequence[tuple[int, int]] | None = None,
     on_step: OnStep | None = None,
+    surrogate: DescriptorSurrogate | None = None,
+    movable: Movable | None = None,
 ) -> SearchResult:
     """Search from each start (R, latent_dim) toward a descriptor ``wanted`` (D,), or one a run (R, D): a base's or a photo's.
 
     Of ``configuration`` the strategy, targets, iterations and that strategy's own parameters are used. ``on_step`` hears one
-    ``SearchStep`` a run and iteration and may raise Cancelled (``Progress.emit`` does). Raises LiminalError for starts of the
-    wrong size and where the face that is sought has no descriptor.
+    ``SearchStep`` a run and iteration and may raise Cancelled (``Progress.emit`` does). ``surrogate``: what the strategy of that
+    name climbs; None: the registry's for this generator. ``movable`` (latent_dim,): the values of a latent that may change; None:
+    all. Raises LiminalError for starts or ``movable`` of the wrong size, where nothing may move, where the face that is sought has
+    no descriptor, and where a surrogate is needed but there is none.
     """
     strategy: Strategy = configuration.strategy
     seeds = seeds or [sample_seed(configuration.seed, "search", index) for index in range(len(starts))]
-    return STRATEGIES[strategy](starts, wanted, Objective(generator, recogniser), configuration, seeds, labels, on_step)
+    if movable is not None and (movable.shape != (generator.latent_dim,) or not movable.any()):
+        raise LiminalError(
+            f"A search must know of each of the {generator.latent_dim} values whether it may change, and at least one may; it was "
+            f"given {int(movable.sum())} of {movable.size}."
+        )
+    objective = Objective(generator, recogniser, surrogate)
+    return STRATEGIES[strategy](starts, wanted, objective, configuration, seeds, labels, on_step, movable)

@@ -283,6 +283,10 @@ def test_steps_that_move_the_person_alone_leave_the_scene():
     for row in moved.itertuples():
         assert np.array_equal(samples.latents[row.sample_id][3:], samples.latents[row.base_id][3:])
         assert not np.array_equal(samples.latents[row.sample_id][:3], samples.latents[row.base_id][:3])
+    searched = generate_identity_batch(dataclasses.replace(configuration, targets=(0.01,)), 0, panel=panel)
+    for row in searched.pairs[searched.pairs["sample_type"] == "optimized"].itertuples():
+        assert np.array_equal(searched.latents[row.sample_id][3:], searched.latents[row.partner_id][3:])
+        assert not np.array_equal(searched.latents[row.sample_id][:3], searched.latents[row.partner_id][:3])
     with pytest.raises(LiminalError, match="no latents of the person alone"):
         generate_identity_batch(configuration, 0, panel=fake_panel())
 

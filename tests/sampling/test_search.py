@@ -12,11 +12,11 @@ from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.events import SearchStep
 from core.sampling.search import RECOGNISER_BATCH, search_descriptor
-from tests.fakes import LATENT_DIM, SCALE, FakeGenerator, FakeRecogniser, HastyRecogniser
+from tests.fakes import LATENT_DIM, SCALE, FakeGenerator, FakeRecogniser, FakeSurrogate, HastyRecogniser
 
 STARTS = np.random.default_rng(3).standard_normal((4, LATENT_DIM)).astype(np.float32)
 TRUTH = np.random.default_rng(4).standard_normal(LATENT_DIM).astype(np.float32)
-STRATEGIES = ["cmaes", "gradient"]
+STRATEGIES = ["cmaes", "gradient", "surrogate"]
 RECOGNISERS = [FakeRecogniser, HastyRecogniser]
 
 
@@ -27,7 +27,7 @@ def configuration(strategy, **more):
     return IdentityConfiguration(strategy=strategy, **more)
 
 
-def run(strategy, recogniser=None, starts=STARTS, on_step=None, seeds=None, **more):
+def run(strategy, recogniser=None, starts=STARTS, on_step=None, seeds=None, movable=None, **more):
     return search_descriptor(
         starts,
         torch.from_numpy(TRUTH),
@@ -36,6 +36,8 @@ def run(strategy, recogniser=None, starts=STARTS, on_step=None, seeds=None, **mo
         configuration(strategy, **more),
         on_step=on_step,
         seeds=seeds,
+        surrogate=FakeSurrogate(),
+        movable=movable,
     )
 
 
@@ -45,7 +47,7 @@ def true_distance(latent):
 
 @pytest.mark.parametrize("recogniser", RECOGNISERS)
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_both_strategies_find_the_planted_optimum(strategy, recogniser):
+def test_every_strategy_finds_the_planted_optimum(strategy, recogniser):
     result = run(strategy, recogniser(), targets=(0.005,), iterations=300)
     for made in result.runs:
         assert made.results[0].reached
@@ -180,7 +182,8 @@ def test_images_of_the_best_face_come_only_now_and_then():
     assert all(after - before >= 3 for before, after in itertools.pairwise(shown) if after != last)
 
 
-def test_a_search_stops_when_asked():
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_search_stops_when_asked(strategy):
     progress = Progress()
 
     def cancel(step):
@@ -189,15 +192,39 @@ def test_a_search_stops_when_asked():
         progress.emit(step)
 
     with pytest.raises(Cancelled):
-        run("cmaes", targets=(1e-6,), on_step=cancel)
+        run(strategy, targets=(1e-6,), on_step=cancel)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_face_without_a_descriptor_cannot_be_sought(strategy):
     with pytest.raises(LiminalError, match="no face was found"):
-        search_descriptor(STARTS, torch.full((LATENT_DIM,), torch.nan), FakeGenerator(), FakeRecogniser(), configuration(strategy))
+        search_descriptor(
+            STARTS,
+            torch.full((LATENT_DIM,), torch.nan),
+            FakeGenerator(),
+            FakeRecogniser(),
+            configuration(strategy),
+            surrogate=FakeSurrogate(),
+        )
 
 
 def test_starts_of_the_wrong_size_are_refused():
     with pytest.raises(LiminalError, match="8 values each"):
         run("cmaes", starts=np.zeros((2, 3), np.float32))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_only_movable_values_change(strategy):
+    """Half of the latent is given: the search brings the rest as near as it can be."""
+    movable = np.arange(LATENT_DIM) < 4
+    result = run(strategy, movable=movable, targets=(1e-6,), iterations=120)
+    for made in result.runs:
+        kept = made.results[0].latent
+        assert kept[4:].tobytes() == made.start[4:].tobytes()
+        assert np.allclose(kept[:4], TRUTH[:4], atol=0.3)
+
+
+def test_what_may_move_has_a_value_for_each_of_the_latent():
+    for movable in (np.ones(3, bool), np.zeros(LATENT_DIM, bool)):
+        with pytest.raises(LiminalError, match="whether it may change"):
+            run("cmaes", movable=movable)

@@ -4,6 +4,7 @@ import pytest
 import streamlit
 from streamlit.testing.v1 import AppTest
 
+from core.models import registry
 from tests.ui.visits import IDLE, app, paints_without_torch
 
 
@@ -73,3 +74,12 @@ def test_a_long_list_is_shown_a_page_at_a_time(total, page, rows):
     assert test.text[0].value == rows
     first = 3 * (int(page) - 1)
     assert test.text[1].value == f"{first} {first + len(rows)}"
+
+
+def test_the_searches_offered_depend_on_what_predicts_the_recogniser(monkeypatch):
+    assert app("identity.py", strategy="surrogate").radio(key="strategy").value == "gradient"
+    monkeypatch.setattr(registry, "DESCRIPTOR_SURROGATES", {registry.default_generator("identity"): "latent-emotion"})
+    for address in ("gradient", "surrogate"):
+        test = app("identity.py", strategy=address)
+        assert not test.exception
+        assert (test.radio(key="strategy").options, test.radio(key="strategy").value) == (["surrogate", "cmaes"], "surrogate")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 STRATEGIES: dict[Strategy, str] = {
+    "surrogate": "By predicting what the recogniser will say, checked on every picture: fastest",
     "gradient": "Through the networks' own gradients: fast",
     "cmaes": "By trial and selection, as in the paper: slow",
 }
@@ -45,14 +46,15 @@ def choose_view() -> IdentityState:
     """Widgets for the models and the search, and the view that the address asks for."""
     with st.container(key="models"), st.popover("Change the models", type="tertiary", icon=":material/tune:"):
         generator, recogniser = state.choose_models("identity")
+        offered = state.list_strategies(generator, recogniser)
         chosen: Strategy = st.radio(
             "How faces are optimized",
-            list(STRATEGIES),
-            captions=list(STRATEGIES.values()),
+            offered,
+            captions=[STRATEGIES[strategy] for strategy in offered],
             key="strategy",
             bind="query-params",
         )
-        model = state.find_model_without_gradient(generator, recogniser)
+        model = state.find_model_without_gradient(generator, recogniser) if "gradient" in offered else None
         strategy: Strategy = "cmaes" if model else chosen
         if model and chosen != strategy:
             title = registry.find_entry(model).title
