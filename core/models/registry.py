@@ -67,7 +67,15 @@ class Entry:
 ENTRIES = (
     Entry("dcgan", "generator", "DCGAN, 64 pixels", "core.models.builtin.dcgan:SMALL"),
     Entry("dcgan-sharp", "generator", "DCGAN sharpened, 256 pixels", "core.models.builtin.dcgan:SHARP"),
-    Entry("head", "generator", "Rendered head", "core.models.builtin.head.generator", offered=False),  # until it has a gallery
+    Entry(
+        "head",
+        "generator",
+        "Rendered head",
+        "core.models.builtin.head.generator",
+        offered=False,  # until it has a gallery
+        tasks=("identity", "phone"),
+        changes="core.models.builtin.head.changes",
+    ),
     Entry("dlib", "recogniser", "dlib ResNet", "core.models.builtin.dlib_recogniser"),
     Entry("sface", "recogniser", "SFace", "core.models.builtin.sface"),
     Entry("mini-xception", "classifier", "mini-XCEPTION", "core.models.builtin.fer:MINI_XCEPTION"),
