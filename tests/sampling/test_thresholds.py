@@ -131,6 +131,22 @@ def test_thresholds_tell_how_often_the_owner_is_refused(tmp_path):
     assert load_thresholds("dcgan", "dlib", tmp_path / "out") == made
 
 
+def test_genuine_sets_show_the_same_people(tmp_path, monkeypatch):
+    maker = registry.load("dcgan", "generator")
+    with pytest.raises(LiminalError, match="mixes person, expression and scene"):
+        building_population.build_genuine_set("dcgan", people=2, images=2, folder=tmp_path)
+    scene = slice(maker.latent_dim - 4, maker.latent_dim)
+    monkeypatch.setattr(maker, "blocks", {"identity": slice(0, maker.latent_dim - 4), "scene": scene})
+    made = building_population.build_genuine_set("dcgan", people=3, images=4, seed=1, folder=tmp_path)
+    assert {name: rows.shape for name, rows in made.descriptors.items()} == dict.fromkeys(METRICS, (3, 4, 128))
+    again = stored_population.load_genuine_set("dcgan", tmp_path)
+    assert np.array_equal(again.descriptors["dlib"], made.descriptors["dlib"], equal_nan=True)
+    person = building_population.redraw_genuine_latents(maker, maker.sample([int(made.seeds[0])]), int(made.seeds[0]), 4)
+    identity = maker.blocks["identity"]
+    assert bool((person[:, identity] == person[:1, identity]).all())
+    assert stored_population.load_genuine_set("dcgan") is None
+
+
 def test_unknown_rate_and_missing_file():
     with pytest.raises(LiminalError, match=r"only to 1 %, 0\.1 %"):
         load_thresholds("dcgan", "dlib").at(0.5)

@@ -198,7 +198,10 @@ def build_genuine_set(
             drawn_images = quantise(maker.decode(latents))
             for name, judge in judges.items():
                 parts[name].append(judge.embed(drawn_images).cpu().numpy())
-    vectors = {name: compact_descriptors(np.stack(rows), get_metric(name)) for name, rows in parts.items()}
+    vectors = {
+        name: compact_descriptors(np.concatenate(rows), get_metric(name)).reshape(people, images, -1)
+        for name, rows in parts.items()
+    }
     write_arrays(folder / f"{generator}-genuine.npz", {"seeds": np.array(seeds, dtype=np.int64), **vectors})
     card = {
         "generator": generator,
