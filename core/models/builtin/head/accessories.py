@@ -73,7 +73,7 @@ def load_anchors() -> Anchors:
     azimuth = np.linspace(0, 2 * np.pi, CAP_COLUMNS, endpoint=False)
     e, a = np.meshgrid(elevation, azimuth, indexing="ij")
     nodes = np.stack([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)], -1).reshape(-1, 3)
-    cosine = nodes @ ways.T
+    cosine = (nodes.astype(np.float32) @ ways.T.astype(np.float32)).astype(float)
     nearest = np.argpartition(-cosine, 12, axis=1)[:, :12]
     angle = np.arccos(np.clip(np.take_along_axis(cosine, nearest, 1), -1, 1))
     weights = 1 / (angle + 0.03) ** 2

@@ -187,11 +187,11 @@ def paint_skin(
     freckled = a[FRECKLE] * p[P_FRECKLES]
     spotted = p[P_SPOTS] * bare
     if freckled > 0 or spotted > 0:
-        s = f4(135)
+        s = f4(215)
         grains, d1, d2, d3 = look_up_noise(
             noise, rx * s + f4(600) + p[P_PATTERN], ry * s + f4(631) + p[P_PATTERN + 1], rz * s + f4(577) + p[P_PATTERN + 2]
         )
-        k = smoothstep(f4(1.15), f4(1.75), grains + f4(0.4) * mottle) * freckled
+        k = smoothstep(f4(0.95), f4(1.75), grains + f4(0.45) * mottle) * freckled
         c0 *= ONE - f4(0.34) * k
         c1 *= ONE - f4(0.45) * k
         c2 *= ONE - f4(0.54) * k

@@ -263,9 +263,12 @@ def shade_samples(
             nl = gx * kx + gy * ky + gz * kz
             bias = f4(0.03) + f4(0.05) * (ONE - max(ZERO, nl))
             lit = ZERO
-            n_taps = 14 if once else 4
+            n_taps = 16 if once else 4
             for k in range(n_taps):
-                q = k if once else s + 4 * k
+                if k == 5 and once and (lit == 0 or lit == f4(5)):  # the widest five agree: no edge of a shadow is near
+                    lit *= f4(3.2)
+                    break
+                q = 15 - k if once else s + 4 * k
                 iu = int(lu + taps[q, 0])
                 iv = int(lv + taps[q, 1])
                 if iu < 0 or iv < 0 or iu >= last or iv >= last or ld < shadow_map[iv, iu] + bias:
@@ -323,15 +326,20 @@ def shade_samples(
                 if inside > HALF:
                     strength *= f4(0.3)
                     fresnel = ZERO
-                g0 = reflect_ggx(nx, ny, nz, vx, vy, vz, kx, ky, kz, alpha, nv) * lit * strength
-                if kind == 0:  # a second, wider lobe: the oily and the scattering layer of skin
-                    g0 *= f4(0.40)
-                    g0 += (
-                        f4(0.60)
-                        * reflect_ggx(gx, gy, gz, vx, vy, vz, kx, ky, kz, min(f4(0.7), alpha * f4(2.2)), nv)
-                        * lit
-                        * strength
-                    )
+                if kind == 0:  # two lobes: the oily layer, whose bumps are shallower, and the wide one of the scattering layer
+                    hx = HALF * (nx + gx)
+                    hy = HALF * (ny + gy)
+                    hz = HALF * (nz + gz)
+                    inverse = ONE / math.sqrt(hx * hx + hy * hy + hz * hz)
+                    hx *= inverse
+                    hy *= inverse
+                    hz *= inverse
+                    nh = max(ZERO, hx * vx + hy * vy + hz * vz)
+                    g0 = f4(0.40) * reflect_ggx(hx, hy, hz, vx, vy, vz, kx, ky, kz, alpha, nh)
+                    g0 += f4(0.60) * reflect_ggx(gx, gy, gz, vx, vy, vz, kx, ky, kz, min(f4(0.7), alpha * f4(2.2)), nv)
+                else:
+                    g0 = reflect_ggx(nx, ny, nz, vx, vy, vz, kx, ky, kz, alpha, nv)
+                g0 *= lit * strength
                 g1 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[1, 0], lights[1, 1], lights[1, 2], wide, nv) * sky * strength
                 alpha = max(alpha, f4(0.1))
                 g2 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[2, 0], lights[2, 1], lights[2, 2], alpha, nv) * sky * strength

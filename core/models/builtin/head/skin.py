@@ -84,10 +84,11 @@ class SkinZones:
 def _measure_margin(geometry: Geometry, grids: tuple[str, str]) -> NDArray[np.float64]:
     """1 at the roots of these lashes, falling off within 0.2 mm."""
     roots = geometry.rest[np.unique(np.concatenate([geometry.lash_roots[name] for name in grids]))]
-    near = np.full(len(geometry.rest), 9.0)
-    for root in roots:
-        near = np.minimum(near, np.linalg.norm(geometry.rest - root, axis=1))
-    return np.asarray(np.exp(-((near / 0.020) ** 2)))
+    margin = np.zeros(len(geometry.rest))
+    near = np.flatnonzero((np.abs(geometry.rest[:, 1:] - roots[:, 1:].mean(0)) < 0.3).all(1))
+    apart = np.linalg.norm(geometry.rest[near, None].astype(float) - roots[None], axis=2).min(1)
+    margin[near] = np.exp(-((apart / 0.020) ** 2))
+    return margin
 
 
 @lru_cache(maxsize=1)
@@ -133,7 +134,8 @@ def _list_neighbours(
     geometry: Geometry, chosen: Integers, weight: NDArray[np.float64]
 ) -> tuple[Integers, Floats, Integers, Integers]:
     """Chosen vertices, their weights, and the vertices that share an edge with each: pointer (m + 1,), neighbours."""
-    edges = np.concatenate([geometry.quads[:, [k, (k + 1) % 4]] for k in range(4)])
+    quads = geometry.quads[np.isin(geometry.quads, chosen).any(1)]
+    edges = np.concatenate([quads[:, [k, (k + 1) % 4]] for k in range(4)])
     edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
     first, last = np.searchsorted(edges[:, 0], chosen), np.searchsorted(edges[:, 0], chosen, "right")
     neighbours = np.concatenate([edges[a:b, 1] for a, b in zip(first, last, strict=True)])

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import Delaunay
 
 from core.models.builtin.head.curves import smooth, to_linear
 from core.models.builtin.head.description import HAIR_STYLES, HeadDescription
 from core.models.builtin.head.geometry import HeadVertices, load_geometry
 from core.models.builtin.head.grown_hair import GrownStrands, load_grown_hair
-from core.models.builtin.head.kernels_geometry import compute_normals, displace_cage, turn_points
+from core.models.builtin.head.kernels_geometry import displace_cage, turn_points
+from core.models.builtin.head.kernels_raster import rasterise_quads
 from core.models.builtin.head.kernels_strands import place_strands
 from core.models.builtin.head.scene import NECK
 
@@ -235,7 +235,8 @@ BROW_HALF = (0.027, 0.036, 0.040, 0.037, 0.031, 0.024, 0.016)
 """Middle and half width of the brow over \\|x\\| on the rest head."""
 BROW_STEP = 0.03
 BROW_COUNT = 1800
-GRID_X, GRID_Y = np.arange(-0.76, 0.765, 0.02), np.arange(7.16, 7.845, 0.02)
+GRID_STEP = 0.02
+GRID_X, GRID_Y = np.arange(-0.76, 0.765, GRID_STEP), np.arange(7.16, 7.845, GRID_STEP)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,21 +254,32 @@ class BrowTemplate:
     length: Floats
 
 
+def _bind_grid() -> tuple[Integers, Floats]:
+    """Triangles of the rest skin in front (ny, nx, 3) that the grid's nodes lie on, and the weights of their corners."""
+    geometry = load_geometry()
+    shape = (len(GRID_Y), len(GRID_X))
+    # The grid's nodes are the middles of samples of a picture of the rest head from the front, rows from the top down.
+    places = np.stack(
+        [
+            (geometry.rest[:, 0] - GRID_X[0]) / GRID_STEP + 0.5,
+            (GRID_Y[-1] - geometry.rest[:, 1]) / GRID_STEP + 0.5,
+            -geometry.rest[:, 2],
+        ],
+        1,
+    ).astype(np.float32)
+    depth, ids, weights = np.full(shape, 1e9, np.float32), np.full(shape, -1, np.int32), np.zeros((*shape, 2), np.float32)
+    quads = geometry.front_quads
+    rasterise_quads(places, quads, depth, ids, weights, 0, False, geometry.masks["inside_mouth"], quads)
+    ids, weights = ids[::-1], weights[::-1]
+    corners = quads[ids >> 1]
+    triangles = np.where((ids & 1)[..., None] == 1, corners[..., [0, 2, 3]], corners[..., [0, 1, 2]])
+    return np.ascontiguousarray(triangles, np.int32), np.concatenate([weights, 1 - weights.sum(2, keepdims=True)], 2)
+
+
 @lru_cache(maxsize=1)
 def load_brows() -> BrowTemplate:
     """The grid on the forehead and the fixed random hairs, made once a process."""
-    geometry = load_geometry()
-    x, y, z = geometry.rest.T
-    facing = compute_normals(geometry.rest, geometry.quads)[:, 2]
-    lids = geometry.masks["eyelids"]
-    near = np.flatnonzero((np.abs(x) < 0.95) & (y > 7.0) & (y < 8.0) & (z > 0.6) & (facing > 0.15) & ((lids < 0.6) | (y > 7.42)))
-    mesh = Delaunay(geometry.rest[near, :2])
-    px, py = np.meshgrid(GRID_X, GRID_Y)
-    places = np.stack([px, py], -1).reshape(-1, 2)
-    simplex = mesh.find_simplex(places)
-    transform = mesh.transform[simplex]
-    two = np.einsum("nij,nj->ni", transform[:, :2], places - transform[:, 2])
-    corners = np.concatenate([two, 1 - two.sum(1, keepdims=True)], 1).reshape(*px.shape, 3)
+    triangles, corners = _bind_grid()
     random = np.random.RandomState(7)
     along = random.rand(BROW_COUNT)
     across = np.clip(0.52 * random.randn(BROW_COUNT), -1.25, 1.25)
@@ -275,7 +287,6 @@ def load_brows() -> BrowTemplate:
     length = (0.062 + 0.045 * random.rand(BROW_COUNT)) * (0.7 + 1.4 * along * (1 - along)) * (1 - 0.5 * smooth(0.6, 1.0, along))
     side = np.where(random.rand(BROW_COUNT) < 0.5, -1.0, 1.0)
     per_hair = [side, along, across, random.rand(BROW_COUNT), random.rand(BROW_COUNT)]
-    triangles = near[mesh.simplices[simplex]].reshape(*px.shape, 3).astype(np.int32)
     single = [values.astype(np.float32) for values in (corners, *per_hair, direction, length)]
     return BrowTemplate(triangles, *single)
 
@@ -322,14 +333,14 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     middle, half = _trace_brow(d, x)
     side = template.side[rows]
     grid = np.einsum("yxkc,yxk->yxc", vertices.skin[template.triangles], template.corners)
-    u = np.clip((side * x - GRID_X[0]) / 0.02, 1, len(GRID_X) - 2.001)
-    v = np.clip((middle + across * half - GRID_Y[0]) / 0.02, 1, len(GRID_Y) - 2.001)
+    u = np.clip((side * x - GRID_X[0]) / GRID_STEP, 1, len(GRID_X) - 2.001)
+    v = np.clip((middle + across * half - GRID_Y[0]) / GRID_STEP, 1, len(GRID_Y) - 2.001)
     i, j = u.astype(int), v.astype(int)
     fu, fv = (u - i)[:, None], (v - j)[:, None]
     low, high = grid[j, i] * (1 - fu) + grid[j, i + 1] * fu, grid[j + 1, i] * (1 - fu) + grid[j + 1, i + 1] * fu
     root = low * (1 - fv) + high * fv
-    to_right = (grid[j, i + 1] - grid[j, i - 1] + grid[j + 1, i + 2] - grid[j + 1, i]) / 0.08
-    to_up = (grid[j + 1, i] - grid[j - 1, i] + grid[j + 2, i + 1] - grid[j, i + 1]) / 0.08
+    to_right = (grid[j, i + 1] - grid[j, i - 1] + grid[j + 1, i + 2] - grid[j + 1, i]) / (4 * GRID_STEP)
+    to_up = (grid[j + 1, i] - grid[j - 1, i] + grid[j + 2, i + 1] - grid[j, i + 1]) / (4 * GRID_STEP)
     normal = np.cross(to_right, to_up)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
     bend = template.direction[rows]
