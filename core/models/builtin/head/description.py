@@ -141,7 +141,7 @@ class HeadDescription:
     hat: float = 0.0
     """Opacity of a close knitted cap; 0: absent."""
     hat_height: float = 0.5
-    """Height of its hem, 0 at the brows .. 1 at the hair line."""
+    """Height of its hem, 0 at the brows .. 1 at the hair line; beyond, the cap slides off over the crown."""
     hat_colour: Array = field(default_factory=_array(0.1, 0.1, 0.12))
     earrings: float = 0.0
     """Opacity; 0: absent."""

@@ -295,7 +295,7 @@ def _accessories() -> list[NamedLatent]:
         ("glasses_thickness", "dm", Even(0.005, 0.020, power=1.2), "thin .. thick frame", None),
         ("glasses_lightness", "share", Even(0, 1, sharpness=1.3, power=3.5), "black .. metal frame", None),
         ("glasses_redness", "share", Even(0, 1, power=1.5), "neutral .. brown or red frame", None),
-        ("hat", "share", Presence(1.47, 0.12), "knitted cap: absent .. there", None),
+        ("hat", "share", Presence(1.45, 0.25), "knitted cap: absent .. there", None),
         ("hat_height", "share", Even(0.2, 0.9), "how high its hem lies", None),
         ("hat_lightness", "share", Even(0, 1, power=1.5), "dark .. light cap", None),
         ("hat_hue", "share", Even(0, 1), "its hue around the colour circle", None),

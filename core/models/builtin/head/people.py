@@ -176,8 +176,9 @@ def _make_up_and_things(values: Mapping[str, float]) -> dict[str, Any]:
         "glasses_squareness": values["glasses_squareness"],
         "glasses_thickness": values["glasses_thickness"],
         "glasses_colour": frame,
-        "hat": values["hat"],
-        "hat_height": values["hat_height"],
+        # a cap comes and goes by its hem, which slides over the crown; only the last of it fades
+        "hat": min(1.0, 5 * values["hat"]),
+        "hat_height": values["hat_height"] + 2.0 * (1 - values["hat"]),
         "hat_colour": hue_colour(values["hat_hue"], 0.28, 0.02 + 0.25 * values["hat_lightness"]),
         "earrings": values["earrings"],
         "earring_size": values["earring_size"],
