@@ -27,7 +27,7 @@ POINTS = dict(zip(HAIR_STYLES, (3, 7, 9, 9, 9, 13, 13, 11, 9, 13), strict=True))
 """Points of a strand in pictures of up to 256 pixels."""
 WIDTHS = dict(zip(HAIR_STYLES, (0.44, 0.72, 0.8, 0.85, 0.85, 1.0, 1.0, 1.0, 0.9, 0.72), strict=True))
 """Width of the strands by style: short hair shows single locks, which must be finer."""
-SCALP_COVER = dict(zip(HAIR_STYLES, (0.74, 0.86, 0.86, 0.86, 0.86, 0.62, 0.62, 0.65, 0.86, 0.86), strict=True))
+SCALP_COVER = dict(zip(HAIR_STYLES, (0.74, 0.86, 0.86, 0.86, 0.86, 0.78, 0.78, 0.78, 0.86, 0.86), strict=True))
 """How far the hair's colour covers the scalp: less where a parting shows."""
 BALD_COVER = 0.06
 HAIR_RADIUS = 0.0046
