@@ -58,7 +58,8 @@ def warn_missing_models(**parameters: ModelKind) -> None:
     """
     for key, kind in parameters.items():
         names = st.query_params.get(key) or st.session_state.get(key) or ""
-        unknown = [name for name in str(names).split(",") if name and name not in registry.list_names(kind)]
+        installed = {entry.name for entry in registry.list_entries() if entry.kind == kind}
+        unknown = [name for name in str(names).split(",") if name and name not in installed]
         if unknown:
             st.session_state.pop(key, None)
             with contextlib.suppress(StreamlitAPIException):  # where a widget is bound to it, the widget lets go of it itself

@@ -95,8 +95,9 @@ def find_smallest_lockout(
 
     lower, rejected = 0.0, list[Lockout]()
     for index, level in enumerate(levels):
-        progress.stage(f"Trying changes of {level:g}", 0.7 * index / len(levels))
-        trials = judge(make_semantic_steps(base_latent, generator, level, directions))
+        progress.stage(f"Trying larger changes: {index + 1} of {len(levels)}", 0.7 * index / len(levels))
+        steps = make_semantic_steps(base_latent, generator, level, directions)
+        trials = judge([step for step in steps if step.words])  # a named value may be at the end of its range already
         rejected = [trial for trial in trials if trial.distance >= threshold]
         if rejected:
             break

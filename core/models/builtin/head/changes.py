@@ -11,8 +11,24 @@ __all__ = ["INDEX", "LATENT_DIM", "SEMANTIC_LATENTS", "explain_change", "list_ch
 SAME_PERSON_PARTS = ("hair_", "beard", "moustache_", "chin_beard", "cheek_beard", "brow_thickness", "brow_fill", "skin_oil")
 """Beginnings of the names of identity latents that one and the same person can change."""
 
-FIXED_CONDITIONS = ("spot_", "background_", "framing", "camera_distance", "shirt_")
-"""Beginnings of the names of latents that are about the picture rather than the person's looks."""
+FIXED_CONDITIONS = ("spot_", "background_", "framing", "camera_distance", "shirt_", "glasses_", "hat_", "earring_")
+"""Beginnings of the names of latents that are about the picture rather than the person's looks, or about the form of a thing."""
+
+FIXED_DETAILS = ("_hue", "_share", "_asymmetry")
+"""Endings of the names of details."""
+
+HAIR_WORDS = {
+    "hair_buzz": "shorn",
+    "hair_crop": "short",
+    "hair_fringe": "in a fringe",
+    "hair_sidepart": "parted at the side",
+    "hair_back": "combed back",
+    "hair_long": "long",
+    "hair_longside": "long and parted at the side",
+    "hair_bob": "in a bob",
+    "hair_bun": "in a bun",
+    "hair_afro": "in an afro",
+}
 
 
 SEMANTIC_LATENTS = ("happiness", "jaw_open", "head_turn", "light_height", "hair_lightness", "beard", "glasses", "age")
@@ -26,16 +42,19 @@ def list_changeable_latents() -> list[str]:
         for latent in LATENTS
         if (latent.block != "identity" or latent.name.startswith(SAME_PERSON_PARTS))
         and not latent.name.startswith(FIXED_CONDITIONS)
+        and not latent.name.endswith(FIXED_DETAILS)
     ]
 
 
 def explain_change(before: Latent, after: Latent, name: str) -> str:
-    """What changed in one named latent, in words: from one latent (d,) to another.
+    """What changed in one named latent, in words: from one latent (d,) to another; "" where its value stays at an end of its range.
 
     Raises LiminalError for an unknown name.
     """
     named = find_latent(name)
     old, new = named_values(before)[name], named_values(after)[name]
+    if abs(new - old) < 1e-3 * (named.curve.high - named.curve.low):
+        return ""
     if name in _WORDS:
         return _WORDS[name](old, new)
     low, _, high = named.meaning.partition(" .. ")
@@ -65,6 +84,10 @@ def _feel(what: str) -> Callable[[float, float], str]:
     return lambda old, new: f"{'showing more' if new > old else 'showing less'} {what} (from {old:.2f} to {new:.2f})"
 
 
+def _wear_hair(how: str) -> Callable[[float, float], str]:
+    return lambda old, new: f"the hair {'more' if new > old else 'less'} {how}"
+
+
 _WORDS: Mapping[str, Callable[[float, float], str]] = {
     "head_turn": _turn("to the right", "to the left", "the head turned"),
     "head_nod": _turn("down", "up", "the head nodded"),
@@ -77,6 +100,7 @@ _WORDS: Mapping[str, Callable[[float, float], str]] = {
     "hat": _wear("a knitted hat"),
     "earrings": _wear("earrings"),
     "lipstick": _wear("lipstick"),
+    **{name: _wear_hair(how) for name, how in HAIR_WORDS.items()},
     **{feeling: _feel(feeling) for feeling in ("surprise", "fear", "disgust", "happiness", "sadness", "anger")},
 }
 assert set(_WORDS) <= set(INDEX)
