@@ -24,7 +24,7 @@ def to_linear(*rgb: float) -> NDArray[np.float32]:
 def make_tone_curve() -> NDArray[np.float32]:
     """Tone-mapped light (2 TONE_STEPS + 1,): a film's curve with a soft shoulder; 1 is white."""
     light = (np.arange(2 * TONE_STEPS + 1) / TONE_STEPS) ** 2 * 0.58
-    return (light * (1 + light / 2.3**2) / (1 + light * 0.55) * 1.10).astype(np.float32)
+    return (light * (1 + light / 9) / (1 + light * 0.62) * 1.13).astype(np.float32)
 
 
 def make_srgb_table() -> NDArray[np.uint8]:

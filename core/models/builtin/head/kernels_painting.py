@@ -221,10 +221,10 @@ def paint_skin(
                 h += w * ((b00 * (ONE - u) + b10 * u) * (ONE - v) + (b01 * (ONE - u) + b11 * u) * v)
             bx += f4(0.010) * scale[0] * hx * (ONE if rx > 0 else -ONE)
             by += f4(0.010) * scale[1] * hy
-            h = max(-TWO, h)
-            c0 *= ONE + f4(0.11) * h
-            c1 *= ONE + f4(0.16) * h
-            c2 *= ONE + f4(0.16) * h
+            h = max(f4(-1.8), h)
+            c0 *= ONE + f4(0.14) * h
+            c1 *= ONE + f4(0.21) * h
+            c2 *= ONE + f4(0.21) * h
     for i in range(len(moles)):
         if moles[i, 3] < f4(1e-4):
             continue

@@ -220,17 +220,20 @@ def describe_skin(d: HeadDescription, size: int) -> SkinLook:
     p[P_STUBBLE] = 0.44 * (1 - 0.4 * d.melanin)
     p[P_SCALP] = mix_scalp_cover(d)
     p[P_WRINKLES : P_WRINKLES + 4] = (
-        max(0.0, 0.68 * aged + 0.42 * raised * (0.3 + 0.7 * old)),
-        max(0.0, 0.66 * aged + 0.45 * squint * (0.25 + 0.75 * old)),
-        max(0.0, 0.30 * aged + 0.50 * frown + 0.3 * sneer),
-        max(0.0, 0.08 + 0.52 * old + 0.20 * max(smile, 0.9 * sneer) + lifted),
+        max(0.0, 0.95 * aged + 0.42 * raised * (0.3 + 0.7 * old)),
+        max(0.0, 0.95 * aged + 0.45 * squint * (0.25 + 0.75 * old)),
+        max(0.0, 0.45 * aged + 0.50 * frown + 0.3 * sneer),
+        max(0.0, 0.08 + 0.30 * old + 0.45 * aged + 0.20 * max(smile, 0.9 * sneer) + lifted),
     )
     p[P_WRAP : P_WRAP + 3] = 0.34, 0.15, 0.09
     p[P_FINE] = 0.032 * float(np.clip((0.0055 - pixel) / 0.002, 0, 1))
     p[P_SPOTS] = 0.7 * float(smooth(0.45, 1.0, np.array(old)))
     p[P_PATTERN : P_PATTERN + 3] = 2 * d.pattern
     p[P_BROW_STEP] = BROW_STEP
-    p[P_GLOSS] = 1 + 0.4 * d.melanin
-    tints = np.stack([d.lip_colour, d.hair_colour * 0.8, d.beard_colour * 0.6 + 0.012, d.shirt_colour, INSIDE_MOUTH, d.brow_colour])
+    p[P_GLOSS] = 1 + 0.2 * d.melanin
+    # The layer below the brow's hairs is their shadow on the skin: never lighter than it, or grey brows would look painted.
+    weigh = np.array([0.30, 0.55, 0.15])
+    brow = d.brow_colour * min(1.0, 0.75 * float(mix_tone(d.melanin) @ weigh) / (float(d.brow_colour @ weigh) + 1e-4))
+    tints = np.stack([d.lip_colour, d.hair_colour * 0.8, d.beard_colour * 0.6 + 0.012, d.shirt_colour, INSIDE_MOUTH, brow])
     moles = np.concatenate([load_skin_zones().moles, np.maximum(d.moles, 0)[:, None]], 1)
     return SkinLook(p, tints.astype(np.float32), make_brow_table(d), moles.astype(np.float32))

@@ -236,6 +236,8 @@ BROW_Y = (7.468, 7.474, 7.484, 7.497, 7.502, 7.484, 7.435)
 BROW_HALF = (0.027, 0.036, 0.040, 0.037, 0.031, 0.024, 0.016)
 """Middle and half width of the brow over \\|x\\| on the rest head."""
 BROW_STEP = 0.03
+BROW_WARMTH = np.array([1.06, 1.0, 0.88], np.float32)
+"""Brows are seen against skin: without it grey ones look blue."""
 BROW_COUNT = 1800
 GRID_STEP = 0.02
 GRID_X, GRID_Y = np.arange(-0.76, 0.765, GRID_STEP), np.arange(7.16, 7.845, GRID_STEP)
@@ -360,7 +362,9 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     tone = (0.15 + 0.75 * template.thin[rows]).astype(np.float32)
     counts, shown = np.full(count, 5, np.int32), np.ones((count, 5), np.float32)
     radius = 0.0016 if size <= 256 else 0.0012
-    return StrandSet("brow", points, counts, shown, alpha[rows].astype(np.float32), tone, thickness, d.brow_colour, radius)
+    return StrandSet(
+        "brow", points, counts, shown, alpha[rows].astype(np.float32), tone, thickness, d.brow_colour * BROW_WARMTH, radius
+    )
 
 
 @lru_cache(maxsize=1)
