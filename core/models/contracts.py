@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 else:  # imported by pages that paint before PyTorch is there
     torch = lazy_import("torch")
 
+ClassifierFrame = Literal["whole", "face"]
+"""What classifiers of emotion are shown of a generator's pictures (``framing.frame_for_classifiers``)."""
+
 ModelKind = Literal["generator", "recogniser", "classifier", "distance", "encoder", "prior", "decoder", "surrogate"]
 
 
@@ -94,6 +97,9 @@ class Generator(ABC):
     Where it has none, a search can still climb what the generator's surrogate predicts, if it has one (strategy ``surrogate``,
     ``registry.find_descriptor_surrogate``); else only trial and selection (CMA-ES) are left.
     """
+
+    classifier_frame: ClassVar[ClassifierFrame] = "whole"
+    """The whole picture, or the square around the detected face where pictures show more than the face."""
 
     blocks: Mapping[str, slice] = MappingProxyType({})
     """Parts of the latents by name, such as identity, expression, scene and accessories; empty where the latents are entangled."""

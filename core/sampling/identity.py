@@ -23,8 +23,17 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.models import registry
-from core.models.contracts import Classifier, DescriptorSurrogate, Generator, ModelCard, PerceptualDistance, Recogniser
+from core.models.contracts import (
+    Classifier,
+    ClassifierFrame,
+    DescriptorSurrogate,
+    Generator,
+    ModelCard,
+    PerceptualDistance,
+    Recogniser,
+)
 from core.models.emotions import EMOTIONS
+from core.models.framing import frame_for_classifiers
 from core.progress import Progress
 from core.sampling.bases import Base, find_bases
 from core.sampling.configuration import IdentityConfiguration, sample_seed
@@ -129,6 +138,7 @@ def generate_identity_batch(
         "evaluations": search.evaluations if search else 0,
         "seconds": {**seconds, "total": sum(seconds.values())},
         "searches": searches,
+        "classifier_frame": panel.generator.classifier_frame,
         "thresholds": {judge.name: judge.threshold for judge in panel.judges},  # the default ones, used for accepted_<name>
         **describe_provenance(panel.cards(), panel.generator.device, VERSIONED_PACKAGES),
     }
@@ -335,7 +345,9 @@ def assemble_sample_set(
         pairs.append({"pair_id": identity, "batch": batch, "sample_id": name, **played, **more})
     unjudged = make_table([{**row, "lpips": math.nan, "latent_distance": math.nan} for row in pairs], PAIR_COLUMNS)
     judged = judge_pairs(unjudged, latents, images, panel, progress)
-    table = judge_samples(make_table(samples, SAMPLE_COLUMNS), images, panel.classifiers, progress)
+    table = judge_samples(
+        make_table(samples, SAMPLE_COLUMNS), images, panel.classifiers, progress, panel.generator.classifier_frame
+    )
     return SampleSet(configuration, table, judged, latents, images)
 
 
@@ -464,11 +476,18 @@ def judge_pairs(
 
 
 def judge_samples(
-    samples: pd.DataFrame, pictures: Pictures, classifiers: Sequence[Classifier], progress: Progress | None = None
+    samples: pd.DataFrame,
+    pictures: Pictures,
+    classifiers: Sequence[Classifier],
+    progress: Progress | None = None,
+    frame: ClassifierFrame = "whole",
 ) -> pd.DataFrame:
-    """The samples with p_<classifier>_<emotion> for the six emotions; they sum to one a classifier ('neutral' is dropped)."""
+    """The samples with p_<classifier>_<emotion> for the six emotions; they sum to one a classifier ('neutral' is dropped).
+
+    frame: what classifiers see of the generator's pictures.
+    """
     progress = progress or Progress()
-    images = to_images(np.stack([pictures[name] for name in samples["sample_id"]]))
+    images = frame_for_classifiers(to_images(np.stack([pictures[name] for name in samples["sample_id"]])), frame)
     judged = samples.copy()
     for classifier in classifiers:
         parts = []

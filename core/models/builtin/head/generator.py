@@ -16,7 +16,7 @@ from core.models.builtin.head.geometry import load_geometry
 from core.models.builtin.head.people import describe
 from core.models.builtin.head.renderer import render
 from core.models.builtin.head.stored_arrays import list_head_files
-from core.models.contracts import NOT_FOR, Generator, LatentName, ModelCard
+from core.models.contracts import NOT_FOR, ClassifierFrame, Generator, LatentName, ModelCard
 from core.models.engine.engine import batched
 
 IMAGE_SIZE, LARGE_SIZE = 256, 512
@@ -43,6 +43,7 @@ class HeadGenerator(Generator):
     """Standard normal latents with names -> 256 x 256 RGB. Pictures go to the threads of the engine one by one."""
 
     differentiable: ClassVar[bool] = False
+    classifier_frame: ClassVar[ClassifierFrame] = "face"
     sizes: ClassVar[tuple[int, ...]] = (IMAGE_SIZE, LARGE_SIZE)
 
     def __init__(self, device: torch.device) -> None:
