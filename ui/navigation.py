@@ -157,8 +157,8 @@ def show_footer() -> None:
     """The note below every page: what its faces are, and what the numbers do not prove."""
     with st.container(key="foot"):
         st.markdown(
-            "Unless you bring a photo, no face here belongs to a real person: a network made them. "
-            "How often they are confused with each other says how this recogniser treats *this network's* faces; "
+            "Unless you bring a photo, no face here belongs to a real person: a computer made them. "
+            "How often they are confused with each other says how this recogniser treats *these made-up* faces; "
             "it is no proof of what it does with real people, who differ more from one another."
         )
         st.page_link(build_page(MODELS), label="The models, where they come from, and adding your own")

@@ -159,7 +159,7 @@ def describe_raters(study_data: StudyData) -> list[str]:
 def describe_limits(study_data: StudyData) -> list[str]:
     """Describe what the numbers do not show."""
     sentences = [
-        "The faces are one network's. How often they are confused says how recognisers and people treat this network's faces; "
+        "The faces are one generator's. How often they are confused says how recognisers and people treat this generator's faces; "
         "it proves nothing about real people, who differ more from one another, and nothing about the safety of a device.",
         "Where a figure speaks of errors, it means departures from what most people say: generated faces have no true identity "
         "and feel nothing.",
