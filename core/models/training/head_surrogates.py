@@ -27,6 +27,7 @@ from core.models.builtin.head.surrogate_features import expand_features
 from core.models.contracts import Classifier, Generator, Recogniser
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import count_cores
+from core.models.framing import frame_for_classifiers
 from core.models.trained_weights import TrainedWeights, write_trained
 from core.models.training.data import HELD_OUT_SHARE, cache_folder
 from core.progress import Progress
@@ -85,7 +86,8 @@ class HeadJudges:
             for rows in torch.split(latents, RENDER_BATCH):
                 images = (self.generator.decode(rows) * 255).round() / 255
                 said = {recogniser.name: recogniser.embed(images) for recogniser in self.recognisers}
-                said[LOGITS] = torch.stack([classifier.logits(images) for classifier in self.classifiers], dim=1)
+                framed = frame_for_classifiers(images, self.generator.classifier_frame)
+                said[LOGITS] = torch.stack([classifier.logits(framed) for classifier in self.classifiers], dim=1)
                 for name, values in said.items():
                     parts.setdefault(name, []).append(values.float().cpu())
         return {name: torch.cat(values) for name, values in parts.items()}
