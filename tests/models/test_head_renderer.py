@@ -144,6 +144,15 @@ def test_nothing_pops_between_two_people(person):
     assert steps.max() <= 3 * np.median(steps)
 
 
+@pytest.mark.parametrize("scale", [-30, 30])
+def test_impossible_values_are_drawn_without_a_crash(person, scale):
+    random = np.random.RandomState(4)
+    values = {entry.name: np.asarray(getattr(person, entry.name), float) for entry in fields(HeadDescription)}
+    wild = {name: value + scale * random.rand(*value.shape) for name, value in values.items()}
+    wild |= {name: float(value) for name, value in wild.items() if name not in ARRAY_SHAPES}
+    assert render(HeadDescription(**wild), 32).shape == (32, 32, 3)
+
+
 @pytest.mark.parametrize("size", [0, 31, 1025, 64.0, True, None])
 def test_an_impossible_size_is_refused_in_one_sentence(person, size):
     with pytest.raises(LiminalError, match="cannot be drawn"):

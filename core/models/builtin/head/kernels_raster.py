@@ -348,7 +348,7 @@ def resolve_bytes(image: Floats, exposure: f4, curve: Floats, srgb: Bytes, out: 
                     + image[2 * y + 1, 2 * x, c]
                     + image[2 * y + 1, 2 * x + 1, c]
                 )
-                v[c] = max(ZERO, total * QUARTER * exposure)
+                v[c] = min(f4(1e4), max(ZERO, total * QUARTER * exposure))
             luminance = f4(0.30) * v[0] + f4(0.55) * v[1] + f4(0.15) * v[2] + f4(1e-6)
             gain = curve[min(last, int(math.sqrt(luminance) * f4(2048)))] / luminance
             for c in range(3):

@@ -89,7 +89,8 @@ def reflect_room(
     fill = smoothstep(f4(0.86), f4(0.99), spot)
     sky = f4(0.35) + f4(0.65) * smoothstep(f4(-0.1), f4(0.8), ry)
     for c in range(3):
-        out[c] = key * light_colours[0, c] * f4(0.85) + fill * light_colours[1, c] * f4(0.10) + fresnel * sky * ambient[c] * TWO
+        lamps = f4(0.85) * key * light_colours[0, c] + f4(0.035) * fill * light_colours[1, c]
+        out[c] = lamps + f4(1.3) * fresnel * sky * ambient[c]
 
 
 @kernel
@@ -236,6 +237,7 @@ def shade_samples(
             lid = ONE
             if kind == 0:
                 inside = a[INSIDE]
+                sky = f4(0.18) + f4(0.82) * sky  # skin scatters light into its folds
                 paint_skin(a, noise, wrinkles, wrinkles_low, wrinkles_scale, p, tint, brow, moles, out)
                 g = out[3] * gx + out[4] * gy + out[5] * gz
                 nx -= out[3] - g * gx

@@ -218,6 +218,8 @@ def draw_strands(
             steps = max(abs(dx), abs(dy))
             if max(x0, x1) < 0 or max(y0, y1) < 0 or min(x0, x1) >= width or min(y0, y1) >= height:
                 continue
+            if not steps < f4(2 * width):  # torn by impossible shapes
+                continue
             if front_to_back:
                 ia = min(width - 1, max(0, int(x0)))
                 ja = min(height - 1, max(0, int(y0)))

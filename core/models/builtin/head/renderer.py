@@ -37,7 +37,17 @@ from core.models.builtin.head.kernels_raster import (
 from core.models.builtin.head.kernels_shading import shade_samples
 from core.models.builtin.head.kernels_strands import draw_strands, splat_density
 from core.models.builtin.head.mouth import load_mouth, place_mouth
-from core.models.builtin.head.scene import NECK, SHADOW_SIZE, SHADOW_SPAN, Camera, Lights, make_rotation, place_camera, place_lights
+from core.models.builtin.head.scene import (
+    NECK,
+    SHADOW_SIZE,
+    SHADOW_SPAN,
+    Camera,
+    Lights,
+    limit_description,
+    make_rotation,
+    place_camera,
+    place_lights,
+)
 from core.models.builtin.head.skin import choose_exposure, describe_skin, load_skin_zones, paint_person, relax_cheeks
 from core.models.builtin.head.strands import StrandSet, choose_detail, grow_brows, grow_hair, grow_lashes, place_hem
 
@@ -99,7 +109,7 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     """The picture (size, size, 3) of a description. Raises LiminalError for a size outside SIZES."""
     if isinstance(size, bool) or not isinstance(size, int | np.integer) or not SIZES[0] <= size <= SIZES[1]:
         raise LiminalError(f"A head cannot be drawn with {size} pixels; choose a whole number from {SIZES[0]} to {SIZES[1]}.")
-    d, size = description, int(size)
+    d, size = limit_description(description), int(size)
     watch = stopwatch or Stopwatch()
     geometry, zones, ball, mouth = load_geometry(), load_skin_zones(), load_eyeball(), load_mouth()
     samples = 2 * size
@@ -144,7 +154,8 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     # ---- maps of the key light, occlusion
     lights = place_lights(d)
     shadow_map = WORK.get("shadow", (SHADOW_SIZE, SHADOW_SIZE), fill=1e9)
-    rasterise_depth(project_to_light(skin, camera.centre, lights.axes, LIGHT_HALF, LIGHT_SCALE), quads, shadow_map)
+    in_light = project_to_light(skin, camera.centre, lights.axes, LIGHT_HALF, LIGHT_SCALE)
+    rasterise_depth(in_light, zones.shadow_quads, shadow_map)
     density, nearest = _map_hair(hair, camera, lights, choose_detail(size))
     object_density, object_nearest = _map_objects(worn, camera, lights)
     open_sky = measure_occlusion(depth, np.float32(d.focal + 1.2), np.float32(size / 256))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,26 @@ def point_to(azimuth: float, elevation: float) -> Floats:
 
 def _unit(vector: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(vector / (np.linalg.norm(vector) + 1e-9), float)
+
+
+LIMITS = {
+    "focal": (6.0, 60.0),
+    "framing": (0.5, 4.0),
+    "fill_ratio": (0.1, 20.0),
+    "key_strength": (0.0, 5.0),
+    "key_softness": (0.0, 2.0),
+}
+"""Values beyond these would put the camera into the head or burn the picture out; they are drawn as the limit."""
+
+
+def limit_description(d: HeadDescription) -> HeadDescription:
+    """The description with the scene's values brought into LIMITS; the same object where they are."""
+    beyond = {}
+    for name, (low, high) in LIMITS.items():
+        value = float(getattr(d, name))
+        if not low <= value <= high:
+            beyond[name] = min(max(value, low), high)
+    return replace(d, **beyond) if beyond else d
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,12 +73,14 @@ class SkinZones:
     """Where things are on the rest head: zones (n, ZONE_COLUMNS), the push of the collar along the normal (n, 1), moles (8, 3).
 
     cheeks: vertices beside the mouth's corners (m,), by which share they are evened out (m,), their neighbours as compressed rows.
+    shadow_quads: the faces before the subdivision, by their corners, which throw the same shadow as its four quads do.
     """
 
     zones: Floats
     collar_push: Floats
     moles: Floats
     cheeks: tuple[Integers, Floats, Integers, Integers]
+    shadow_quads: Integers
 
 
 def _measure_margin(geometry: Geometry, grids: tuple[str, str]) -> NDArray[np.float64]:
@@ -127,7 +129,8 @@ def load_skin_zones() -> SkinZones:
     nearest = [front[np.argmin((x[front] - px) ** 2 + (y[front] - py) ** 2)] for px, py in MOLE_PLACES]
     beside = np.exp(-(((side - 0.40) / 0.17) ** 2) - ((y - 6.74) / 0.24) ** 2) * (z > 0.6) * (1 - smooth(0.05, 0.3, lips + inside))
     cheeks = _list_neighbours(geometry, np.flatnonzero(beside > 0.05).astype(np.int32), beside)
-    return SkinZones(np.stack(zones, 1).astype(np.float32), push[:, None].astype(np.float32), rest[nearest], cheeks)
+    shadow_quads = np.ascontiguousarray(geometry.quads.reshape(-1, 4, 4)[:, :, 0])
+    return SkinZones(np.stack(zones, 1).astype(np.float32), push[:, None].astype(np.float32), rest[nearest], cheeks, shadow_quads)
 
 
 def _list_neighbours(
