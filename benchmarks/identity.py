@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.builtin import dlib_recogniser
 from core.models.builtin.dlib_recogniser import LANDMARKS_FILE, DlibRecogniser, to_pictures, to_working
+from core.models.builtin.head.people import describe
+from core.models.builtin.head.renderer import render
 from core.models.contracts import Generator
 from core.sampling import search
 from core.sampling.configuration import IdentityConfiguration, numpy_generator, sample_seed
@@ -39,10 +42,11 @@ class IdentitySizes:
     iterations: int = 100  # of a search at most, as in paper A
     batch_runs: int = 12  # searches of one batch of paper A: four bases times three negatives
     slider_steps: int = 15
+    heads: int = 40  # pictures of the rendered head, a size
 
 
 FULL = IdentitySizes()
-QUICK = IdentitySizes(faces=8, runs=1, iterations=2, batch_runs=4, slider_steps=5)
+QUICK = IdentitySizes(faces=8, runs=1, iterations=2, batch_runs=4, slider_steps=5, heads=6)
 
 
 def measure(sizes: IdentitySizes = FULL) -> dict[str, Any]:
@@ -56,6 +60,7 @@ def measure(sizes: IdentitySizes = FULL) -> dict[str, Any]:
         "search": _search(generator, recogniser, paper, sizes),
         "slider_step_ms": {name: _slider_step(name, sizes.slider_steps) for name in registry.list_built_in("generator")},
     }
+    figures["rendering"] = _render_heads(sizes.heads)
     figures["memory_mb"] = _memory()
     return figures
 
@@ -198,6 +203,34 @@ def _slider_step(name: str, steps: int) -> float:
     return 1000 * statistics.median(times)
 
 
+def _render_heads(count: int) -> dict[str, Any]:
+    """The rendered head: median milliseconds a picture on one core, and how many times as many two cores draw together."""
+    generator = registry.load("head", "generator")
+    latents = generator.sample(range(count))
+    figures: dict[str, Any] = {"pictures": count}
+    for size in generator.sizes:
+        generator.decode_at(latents[:1], size)
+        times = []
+        for index in range(count):
+            began = time.perf_counter()
+            generator.decode_at(latents[index : index + 1], size)
+            times.append(time.perf_counter() - began)
+        figures[f"{size}_ms"] = 1000 * statistics.median(times)
+    seconds = {}
+    for threads in (1, 2):
+        pieces = [latents[index::threads] + 1e-3 for index in range(threads)]  # other latents: nothing comes from a cache
+        began = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda rows: [_draw_head(row) for row in rows.numpy()], pieces))
+        seconds[threads] = time.perf_counter() - began
+    figures["two_threads_ratio"] = seconds[1] / seconds[2]
+    return figures
+
+
+def _draw_head(latent: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return render(describe(latent), 256)
+
+
 def _memory() -> float:
     """Megabytes resident in this process once every default model is loaded and has run."""
     images = torch.zeros(1, 3, 64, 64)
@@ -222,6 +255,7 @@ def _best_of(times: int, work: Callable[[], Any]) -> tuple[float, Any]:
 def as_text(figures: dict[str, Any]) -> str:
     """The figures in words, each beside what it is to reach."""
     machine, recogniser, search = figures["machine"], figures["recogniser"], figures["search"]
+    rendering = figures["rendering"]
     slider = ", ".join(f"{name} {value:.0f} ms" for name, value in figures["slider_step_ms"].items())
     return "\n".join(
         [
@@ -235,6 +269,9 @@ def as_text(figures: dict[str, Any]) -> str:
             f"({search['paper_runs']} runs): {search['ratio']:.1f} times (to reach: 10, aim: 25)",
             f"Final distance, median over the same {search['paper_runs']} starts and seeds: "
             f"{search['liminal_median_final_distance']:.3f}, papers' stack {search['paper_median_final_distance']:.3f}",
+            f"Rendered head, median of {rendering['pictures']} pictures on one core: {rendering['256_ms']:.0f} ms at 256 pixels "
+            f"(to reach: 60, aim: 40), {rendering['512_ms']:.0f} ms at 512 (to reach: 150); two threads draw "
+            f"{rendering['two_threads_ratio']:.2f} times as many (2 on two idle cores)",
             f"One interpolation step, latent to picture and both verdicts, median: {slider}",
             f"Memory with all default models: {figures['memory_mb']:.0f} MB (to stay under: 1500)",
         ]

@@ -31,11 +31,12 @@ def run(capsys, monkeypatch, suite, sizes, *options):
 
 def test_identity_measures_both_sides(capsys, monkeypatch):
     options = ("--runs", "1", "--iterations", "1", "--faces", "2")
-    figures, text = run(capsys, monkeypatch, identity, replace(identity.FULL, batch_runs=2, slider_steps=2), *options)
+    figures, text = run(capsys, monkeypatch, identity, replace(identity.FULL, batch_runs=2, slider_steps=2, heads=2), *options)
     assert figures["recogniser"]["largest_l2_difference"] < 1e-4
     assert figures["search"]["paper_evaluations"] == [17]
     assert figures["search"]["liminal_evaluations"] == [18, 18], "the start and one generation"
     assert figures["search"]["ratio"] > 0
+    assert figures["rendering"]["256_ms"] < figures["rendering"]["512_ms"]
     assert figures["memory_mb"] > 100
     assert set(figures["slider_step_ms"]) == {"dcgan", "dcgan-sharp"}
     assert "to reach: 12" in text
