@@ -14,7 +14,7 @@ from core.models.builtin.head.geometry import HeadVertices, load_geometry
 from core.models.builtin.head.kernels_geometry import compute_normals, turn_points
 from core.models.builtin.head.kernels_objects import O_ALPHA, O_COLOUR, O_KNIT, O_LENS, O_MIRROR, O_REST, O_ROUGH, OBJECT_COLUMNS
 from core.models.builtin.head.scene import NECK
-from core.models.builtin.head.strands import place_hem
+from core.models.builtin.head.strands import fade_in, place_forehead, place_hem
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -140,18 +140,36 @@ def _trace_rim(d: HeadDescription, centre: Floats, sign: float, depth: float, sh
     radius = (np.abs(cos) ** power + np.abs(sin) ** power) ** (-1 / power) * shrink
     x = centre[0] + sign * 0.02 + d.glasses_width * cos * radius
     y = centre[1] - 0.03 + d.glasses_height * sin * radius
-    z = depth - 0.25 * np.maximum(0, np.abs(x) - 0.30) ** 1.5 - 0.06 * (y - centre[1])
-    return np.stack([x, y, z], 1)
+    return np.stack([x, y, depth - _recede(x, y - centre[1])], 1)
+
+
+def _recede(x: Doubles, rise: Doubles) -> Doubles:
+    """How far the frame lies behind its foremost place: it follows the curve of the face and leans back at the top."""
+    return np.asarray(0.25 * np.maximum(0, np.abs(x) - 0.30) ** 1.5 + 0.06 * rise)
+
+
+def _clear_brows(d: HeadDescription, vertices: HeadVertices, depth: float) -> float:
+    """Depth of the frame that keeps its rims in front of brows and lids by half a millimetre and their own thickness."""
+    skin = place_forehead(vertices).astype(float)
+    for side, sign in enumerate((1.0, -1.0)):
+        centre = vertices.eye_centres[side]
+        across = np.abs(skin[..., 0] - centre[0] - sign * 0.02) / (d.glasses_width + 0.03)
+        up = np.abs(skin[..., 1] - centre[1] + 0.03) / (d.glasses_height + 0.03)
+        # Only below the rims: places far inside or outside count less and less.
+        off = 0.5 * np.abs(np.maximum(across, up) - 0.95)
+        needed = skin[..., 2] + _recede(skin[..., 0], skin[..., 1] - centre[1]) - off
+        depth = max(depth, float(needed.max()) + 0.005 + 1.5 * d.glasses_thickness)
+    return depth
 
 
 def make_glasses(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> tuple[ObjectMesh, ObjectMesh] | None:
     """Frame and lenses; None where there are none. The frame sits in front of the eyes, its temples go back to the ears."""
-    alpha = min(1.0, max(0.0, d.glasses))
+    alpha, grown = fade_in(d.glasses)
     if alpha <= 0:
         return None
     anchors = load_anchors()
-    depth = float(vertices.eye_centres[:, 2].max()) + 0.27
-    thick = max(0.002, d.glasses_thickness)
+    depth = _clear_brows(d, vertices, float(vertices.eye_centres[:, 2].max()) + 0.27)
+    thick = max(0.002, d.glasses_thickness) * (0.4 + 0.6 * grown)
     frame, lenses, rims = [], [], []
     for side, sign in enumerate((1.0, -1.0)):
         centre = vertices.eye_centres[side]
@@ -193,8 +211,8 @@ def make_glasses(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -
 
 def make_earrings(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> ObjectMesh | None:
     """A ring below each ear lobe; None where there are none."""
-    alpha = min(1.0, max(0.0, d.earrings))
-    size = max(0.0, d.earring_size)
+    alpha, grown = fade_in(d.earrings)
+    size = max(0.0, d.earring_size) * (0.4 + 0.6 * grown)
     if alpha <= 0 or size <= 0:
         return None
     parts = []
@@ -210,7 +228,7 @@ def make_earrings(d: HeadDescription, vertices: HeadVertices, rotation: Floats) 
 
 def make_cap(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> ObjectMesh | None:
     """A close knitted cap over the skull; None where there is none. Its hem is cut where it is shaded, see kernels_objects.knit."""
-    alpha = min(1.0, max(0.0, d.hat))
+    alpha, _ = fade_in(d.hat)
     if alpha <= 0:
         return None
     anchors = load_anchors()

@@ -136,22 +136,35 @@ def splat_density(
     density: Floats,
     nearest: Floats,
 ) -> None:
-    """Add strands (n, K, 3) to the light's map: hair density, and the depth of the nearest strand."""
+    """Add strands (n, K, 3) to the light's map: hair density, and the depth of the nearest strand.
+
+    A segment is a row of points not more than two texels apart, so that single strands throw lines and no dots.
+    """
     height, width = density.shape
     for n in range(points.shape[0]):
+        last_u = last_v = last_d = ZERO
         for i in range(counts[n]):
-            if shown[n, i] < f4(0.02):
-                continue
             x = points[n, i, 0] - centre[0]
             y = points[n, i, 1] - centre[1]
             z = points[n, i, 2] - centre[2]
-            u = int(half + (axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z) * scale)
-            v = int(half - (axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z) * scale)
-            if u >= 0 and u < width and v >= 0 and v < height:
-                density[v, u] += strength * alpha[n] * shown[n, i] * f4(16) / f4(counts[n])
-                d = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z
-                if d < nearest[v, u]:
-                    nearest[v, u] = d
+            u = half + (axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z) * scale
+            v = half - (axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z) * scale
+            d = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z
+            if shown[n, i] >= f4(0.02):
+                steps = 1
+                if i > 0:
+                    steps = min(8, 1 + int(min(f4(16), max(abs(u - last_u), abs(v - last_v))) * HALF))
+                share = strength * alpha[n] * shown[n, i] * f4(16) / (f4(counts[n]) * f4(steps))
+                for k in range(steps):
+                    t = f4(k) / f4(steps)
+                    column = int(u + (last_u - u) * t)
+                    row = int(v + (last_v - v) * t)
+                    if column >= 0 and column < width and row >= 0 and row < height:
+                        density[row, column] += share
+                        nearest[row, column] = min(nearest[row, column], d + (last_d - d) * t)
+            last_u = u
+            last_v = v
+            last_d = d
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ LIMITS = {
 
 def limit_description(d: HeadDescription) -> HeadDescription:
     """The description with the scene's values brought into LIMITS; the same object where they are."""
-    beyond = {}
+    beyond: dict[str, Any] = {}
     for name, (low, high) in LIMITS.items():
         value = float(getattr(d, name))
         if not low <= value <= high:

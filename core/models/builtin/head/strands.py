@@ -118,8 +118,18 @@ def choose_detail(size: int) -> float:
 
 def place_hem(d: HeadDescription) -> Floats:
     """The cap's hem for the kernels: height at z = 0, slope along z, softness, opacity."""
-    slope, front = 0.27, 7.60 + 0.30 * d.hat_height
-    return np.array([front - slope * 1.45, slope, 0.02, min(1.0, max(0.0, d.hat))], np.float32)
+    alpha, grown = fade_in(d.hat)
+    slope, front = 0.27, 7.60 + 0.30 * d.hat_height + 0.35 * (1 - grown)
+    return np.array([front - slope * 1.45, slope, 0.02, alpha], np.float32)
+
+
+def fade_in(presence: float) -> tuple[float, float]:
+    """Opacity and growth (0..1) of something worn: opaque from one half on, and small until it is there as a whole.
+
+    Half there, it is a smaller thing and no ghost.
+    """
+    grown = min(1.0, max(0.0, presence))
+    return float(smooth(0, 0.5, grown)), grown
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,6 +327,12 @@ def make_brow_table(d: HeadDescription) -> Floats:
     return np.stack([middle, half, opacity]).astype(np.float32)
 
 
+def place_forehead(vertices: HeadVertices) -> Floats:
+    """The grid on the moving skin of forehead, brows and eyes: places (ny, nx, 3) of GRID_Y and GRID_X on the unturned head."""
+    template = load_brows()
+    return np.einsum("yxkc,yxk->yxc", vertices.skin[template.triangles], template.corners)
+
+
 def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size: int) -> StrandSet:
     """Brow hairs on the moving skin; thinner and more of them in large pictures."""
     template = load_brows()
@@ -336,7 +352,7 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     x = inner + (0.625 - inner) * along
     middle, half = _trace_brow(d, x)
     side = template.side[rows]
-    grid = np.einsum("yxkc,yxk->yxc", vertices.skin[template.triangles], template.corners)
+    grid = place_forehead(vertices)
     u = np.clip((side * x - GRID_X[0]) / GRID_STEP, 1, len(GRID_X) - 2.001)
     v = np.clip((middle + across * half - GRID_Y[0]) / GRID_STEP, 1, len(GRID_Y) - 2.001)
     i, j = u.astype(int), v.astype(int)
