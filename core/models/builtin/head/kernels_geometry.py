@@ -10,7 +10,7 @@ from core.models.builtin.head.compiled import kernel
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 f4 = np.float32
-ZERO, HALF, ONE = f4(0), f4(0.5), f4(1)
+ZERO, ONE = f4(0), f4(1)
 
 
 @kernel

@@ -13,7 +13,7 @@ from core.models.builtin.head.kernels_shading import measure_strand_shadow, refl
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 f4 = np.float32
-ZERO, HALF, ONE, TWO = f4(0), f4(0.5), f4(1), f4(2)
+ZERO, HALF, ONE = f4(0), f4(0.5), f4(1)
 
 # Columns of an object's vertex attributes, after normal (0-2) and place (3-5)
 O_COLOUR, O_ALPHA, O_ROUGH, O_MIRROR, O_REST, O_KNIT, O_LENS = 6, 9, 10, 11, 12, 15, 16

@@ -10,7 +10,7 @@ from core.models.builtin.head.kernels_geometry import smoothstep
 
 Floats = NDArray[np.float32]
 f4 = np.float32
-ZERO, HALF, ONE, TWO = f4(0), f4(0.5), f4(1), f4(2)
+ZERO, HALF, ONE = f4(0), f4(0.5), f4(1)
 
 # Columns of the skin's vertex attributes, after normal (0-2) and place (3-5)
 REST, COLOUR, ROUGHNESS, LIPS, INSIDE, EDGE, STUBBLE, COLLAR, OIL, FRECKLE, WET, BLOTCH = (

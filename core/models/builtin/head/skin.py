@@ -52,7 +52,7 @@ from core.models.builtin.head.kernels_painting import (
     VERTEX_PARAMETERS,
     paint_vertices,
 )
-from core.models.builtin.head.strands import BROW_STEP, make_brow_table, measure_beard, mix_scalp_cover
+from core.models.builtin.head.strands import BROW_STEP, NECK_BEARD, make_brow_table, measure_beard, mix_scalp_cover
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -118,7 +118,7 @@ def load_skin_zones() -> SkinZones:
         *(cheek, nose, chin, ears, spot(0.31, 7.29, 1.36, 0.2) * (1 - lids * 0.3), spot(0.32, 7.10, 1.38, 0.13)),
         *(smooth(0.25, 0.7, lids) * smooth(7.22, 7.30, y), crease),
         *(_measure_margin(geometry, ("ll2", "rl2")), _measure_margin(geometry, ("ll1", "rl1"))),
-        *(np.clip(oil, 0, 1), *hair.beard_zones.T),
+        *(np.clip(oil, 0, 1), *(hair.beard_zones.T * smooth(*NECK_BEARD, y))),
         smooth(0.08, 0.5, cheek + nose + 0.35 * spot(0, 7.7, 1.5, 0.5)),
         np.where(ears < 0.3, hair.edge, -1),
         0.15 * np.exp(-(((azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((azimuth / 20) ** 2)),

@@ -30,6 +30,8 @@ WIDTHS = dict(zip(HAIR_STYLES, (0.44, 0.72, 0.8, 0.85, 0.85, 1.0, 1.0, 1.0, 0.9,
 SCALP_COVER = dict(zip(HAIR_STYLES, (0.74, 0.86, 0.86, 0.86, 0.86, 0.78, 0.78, 0.78, 0.86, 0.86), strict=True))
 """How far the hair's colour covers the scalp: less where a parting shows."""
 BALD_COVER = 0.06
+NECK_BEARD = (5.85, 6.25)
+"""Heights on the rest head between which the beard thins out down the neck."""
 HAIR_RADIUS = 0.0046
 """Half the width in decimetres of a strand, which stands for a lock of many hairs."""
 HEAD_CENTRE = np.array([0, 7.5, 0.2], np.float32)
@@ -219,7 +221,7 @@ def _grow_beard(
     geometry, style, detail = load_geometry(), load_grown_hair().beard, choose_detail(size)
     n = int(len(style.random) * min(1.0, detail * 1.1))
     zones = style.zones[:n]
-    density = zones @ np.array(measure_beard(d))
+    density = zones @ np.array(measure_beard(d)) * smooth(*NECK_BEARD, style.points[:n, 0, 1])
     zone = np.minimum(1, zones.sum(1))
     long = min(max(d.beard_length, 0.0), 1.0)
     there = np.clip((1.75 * density - style.random[:n] * (0.25 + 0.75 * zone)) / 0.35, 0, 1) * smooth(0, 0.08, density)
@@ -246,7 +248,7 @@ BROW_Y = (7.468, 7.474, 7.484, 7.497, 7.502, 7.484, 7.435)
 BROW_HALF = (0.027, 0.036, 0.040, 0.037, 0.031, 0.024, 0.016)
 """Middle and half width of the brow over \\|x\\| on the rest head."""
 BROW_STEP = 0.03
-BROW_WARMTH = np.array([1.06, 1.0, 0.88], np.float32)
+BROW_WARMTH = np.array([1.12, 1.0, 0.80], np.float32)
 """Brows are seen against skin: without it grey ones look blue."""
 BROW_COUNT = 1800
 GRID_STEP = 0.02
