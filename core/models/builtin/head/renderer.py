@@ -73,16 +73,16 @@ TONE_CURVE, SRGB = make_tone_curve(), make_srgb_table()
 
 
 class WorkArrays(threading.local):
-    """Large work arrays of one thread, so that no picture pays for fresh memory."""
+    """Large work arrays of one thread, so that no picture pays for fresh memory; those of the last size alone are kept."""
 
     def __init__(self) -> None:
-        self._arrays: dict[tuple[str, tuple[int, ...]], NDArray[Any]] = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
 
     def get(self, name: str, shape: tuple[int, ...], dtype: DTypeLike = np.float32, fill: float | None = None) -> NDArray[Any]:
         """The array of this name and shape, filled with `fill` or with what the last picture left."""
-        array = self._arrays.get((name, shape))
-        if array is None:
-            array = self._arrays[(name, shape)] = np.empty(shape, dtype)
+        array = self._arrays.get(name)
+        if array is None or array.shape != shape:
+            array = self._arrays[name] = np.empty(shape, dtype)
         if fill is not None:
             array.fill(fill)
         return array

@@ -332,7 +332,7 @@ def make_brow_table(d: HeadDescription) -> Floats:
 def place_forehead(vertices: HeadVertices) -> Floats:
     """The grid on the moving skin of forehead, brows and eyes: places (ny, nx, 3) of GRID_Y and GRID_X on the unturned head."""
     template = load_brows()
-    return np.einsum("yxkc,yxk->yxc", vertices.skin[template.triangles], template.corners)
+    return np.asarray(np.einsum("yxkc,yxk->yxc", vertices.skin[template.triangles], template.corners), np.float32)
 
 
 def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size: int) -> StrandSet:
