@@ -57,7 +57,7 @@ LOCAL_SHAPES = _rows(
     ("eyebrows-trans-forward", "brow_ridge_depth", 0.75, "flat .. protruding brow ridge"),
     ("eye-corner1-up", "inner_eye_corner", 0.58, "inner corners of the eyes low .. high"),
     ("eye-height1-incr", "eye_opening_inner", 0.75, "inner part of the eye narrow .. open"),
-    ("eye-scale-incr", "eye_size", 0.67, "small .. large eyes"),
+    ("eye-scale-incr", "eye_size", 0.60, "small .. large eyes"),
     ("eye-push1-out", "inner_lid_depth", 0.69, "inner part of the lid deep .. forward"),
     ("eye-eyefold-up", "lid_fold_height", 0.84, "lid fold low .. high"),
     ("eye-height3-incr", "eye_opening_outer", 0.75, "outer part of the eye narrow .. open"),
@@ -148,7 +148,7 @@ SEX_OFFSETS: Mapping[str, tuple[float, float, float]] = {
     "cheek-bones-incr": (0, -0.05, 0.30),
     "cheek-volume-incr": (0, -0.12, 0.22),
     "neck-scale-horiz-incr": (0, 0.30, -0.60),
-    "eye-scale-incr": (0.24, -0.10, 0.50),
+    "eye-scale-incr": (0.10, -0.04, 0.42),
     "eye-height2-incr": (0.32, 0, 0.15),
     "eye-height1-incr": (0.10, 0, 0.05),
     "eye-height3-incr": (0.12, 0, 0.08),
@@ -180,6 +180,23 @@ COMPANIONS = (
 )
 """Axis, another, and how much of the first the other follows: parts of a face that fit each other."""
 
+JUVENILE: Mapping[str, float] = {
+    "eye-scale-incr": 1.0,
+    "forehead-scale-vert-incr": 1.0,
+    "forehead-nubian-incr": 1.0,
+    "cheek-volume-incr": 0.7,
+    "chin-height-incr": -1.0,
+    "chin-prominent-incr": -0.7,
+    "chin-jaw-drop-incr": -0.7,
+    "nose-scale-vert-incr": -1.0,
+    "nose-scale-depth-incr": -0.7,
+    "eye-trans-up": -1.0,
+}
+"""Axis -> how much it looks like a child's, in its own range. All at once are toned down: everybody here is an adult."""
+
+JUVENILE_SHARE = 0.85
+"""Share of a juvenile face's common part that is taken back."""
+
 RUGGED = {
     "eyebrows-trans-forward": 0.6,
     "forehead-nubian-incr": 0.7,
@@ -208,8 +225,8 @@ OUTLINE_OFFSETS: Mapping[str, tuple[float, float, float]] = {
 }
 """Form of the head -> factor, what is added for all, and at the feminine end."""
 
-YOUNG_AGE, OLD_AGE = 2 / 3, 1.0
-"""Ages 18 and 80 on the mesh's own scale, where its young adult and its old person stand."""
+YOUNG_AGE, OLD_AGE = 0.70, 1.0
+"""Ages 18 and 80 on the mesh's own scale; its young adult of 25 years stands at 2 / 3, so that nobody looks like a child."""
 
 
 @cache
@@ -231,6 +248,7 @@ def weigh_shapes(values: Mapping[str, float], ancestry: tuple[float, float, floa
         ancestry=ancestry,
     )
     local = {shape.axis: values[shape.name] * (1 - (1 - RUGGED.get(shape.axis, 1.0)) * femininity) for shape in LOCAL_SHAPES}
+    _tone_down_juvenile(local)
     for leading, following, share in COMPANIONS:
         local[following] += share * local[leading]
     for axis, (always, masculine, feminine) in SEX_OFFSETS.items():
@@ -247,8 +265,16 @@ def weigh_shapes(values: Mapping[str, float], ancestry: tuple[float, float, floa
     for name, shape, _, _ in HEAD_SIZES:
         weights[scale[f"{shape}-incr"]] += max(0.0, values[name])
         weights[scale[f"{shape}-decr"]] += max(0.0, -values[name])
-    weights[scale["head-age-incr"]] += 0.55 * age**1.5
+    weights[scale["head-age-incr"]] += 0.10 + 0.50 * age**1.5
     return weights
+
+
+def _tone_down_juvenile(local: dict[str, float]) -> None:
+    """Take back what the juvenile axes have in common, where that is on the child's side."""
+    reach = {shape.axis: shape.reach for shape in LOCAL_SHAPES if shape.axis in JUVENILE}
+    common = sum(sign * local[axis] / reach[axis] for axis, sign in JUVENILE.items()) / sum(sign**2 for sign in JUVENILE.values())
+    for axis, sign in JUVENILE.items():
+        local[axis] -= JUVENILE_SHARE * max(0.0, common) * sign * reach[axis]
 
 
 def add_axis(weights: NDArray[np.float32], axis: str, weight: float, geometry: Geometry) -> None:

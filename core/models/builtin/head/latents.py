@@ -203,7 +203,7 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
     ("brow_height", "dm", Bounded(0.004, 0.015, -0.03, 0.045), "low .. high brows", lambda traits: 0.4 * traits.femininity),
     ("brow_arch", "dm", Bounded(0.002, 0.014, -0.022, 0.045), "flat .. arched brows", lambda traits: 0.5 * traits.femininity),
     ("brow_angle", "slope", Bounded(-0.05, 0.04, -0.2, 0.08), "outer ends low .. high", None),
-    ("brow_gap", "dm", Bounded(0.018, 0.018, -0.02, 0.065), "brows near .. far apart", None),
+    ("brow_gap", "dm", Bounded(0.024, 0.017, -0.012, 0.065), "brows near .. far apart", None),
     ("brow_hair_length", "factor", Bounded(1.0, 0.15, 0.7, 1.5), "short .. long brow hairs", None),
     ("brow_fill", "share", Bounded(0.38, 0.19, 0.04, 0.8), "how full brows look below their hairs", None),
     ("brow_lightness", "factor", Bounded(0.85, 0.27, 0.4, 2.0), "brows darker .. lighter than the hair", None),

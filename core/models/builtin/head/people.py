@@ -38,8 +38,8 @@ LIPSTICKS = _scale((186, 96, 98), (168, 62, 66), (170, 34, 48), (128, 34, 58), (
 EYE_SHADOWS = _scale((96, 68, 54), (122, 72, 72), (92, 62, 92), (66, 72, 100))
 SKIN_FOR_LIPS = _scale((233, 198, 176), (226, 184, 157), (210, 161, 129), (168, 117, 86), (114, 76, 55), (78, 52, 40))
 
-STYLE_MARGIN = 0.22
-"""Styles whose score is this far or more below the best do not show at all."""
+STYLE_MARGIN = 0.75
+"""Styles whose score is this far or more below the best do not show at all; narrower, hair would change at once on the way."""
 
 
 def pick(colours: NDArray[np.float64], share: float) -> Colour:
@@ -59,7 +59,7 @@ def hue_colour(hue: float, saturation: float, lightness: float) -> Colour:
 def weigh_styles(values: Mapping[str, float]) -> NDArray[np.float64]:
     """Weights (10,) of the hair styles from their scores; what is missing to 1 is bald. One or two dominate."""
     scores = np.array([values[f"hair_{style}"] for style in (*HAIR_STYLES, "bald")])
-    near = np.maximum(0, 1 - (scores.max() - scores) / STYLE_MARGIN) ** 3
+    near = np.maximum(0, 1 - (scores.max() - scores) / STYLE_MARGIN) ** 1.6
     return np.asarray((near / near.sum())[:-1], np.float64)
 
 
