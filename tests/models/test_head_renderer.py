@@ -172,12 +172,13 @@ def test_kernels_share_nothing_and_keep_their_order():
     assert compiled.OPTIONS["nogil"] is True
 
 
-def test_a_cache_that_cannot_be_written_stops_nothing(monkeypatch, caplog):
+def test_a_cache_that_cannot_be_written_stops_nothing(monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(compiled.CONFIG, "CACHE_DIR", "")
     with caplog.at_level(logging.WARNING):
         monkeypatch.setattr(compiled, "_can_cache", iter([False, True]).__next__)
         assert compiled.choose_cache()
-        assert "is kept in" in caplog.text
+        assert f"is kept in {tmp_path}" in caplog.text
         monkeypatch.setattr(compiled, "_can_cache", lambda: False)
         assert not compiled.choose_cache()
         assert "compiles again" in caplog.text

@@ -1,6 +1,7 @@
 """Decorator `kernel` for compiled inner loops, and where numba keeps what it compiled."""
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,18 +30,30 @@ def _probe() -> int:
     return 0
 
 
+def _own_folder() -> Path | None:
+    """A folder for the cache in the temporary folder that nobody else can write to; None where there is no such place."""
+    folder = Path(tempfile.gettempdir()) / f"liminal-numba-{os.getuid() if os.name == 'posix' else 'user'}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return None
+    # numba executes what it finds in its cache: a folder that somebody else has prepared is left alone
+    foreign = os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & 0o022)
+    return None if foreign or folder.is_symlink() else folder
+
+
 def choose_cache() -> bool:
     """Whether compiled kernels are cached on disk, after a fallback to the temporary folder where the usual ones are read-only."""
     if _can_cache():
         return True
-    fallback = Path(tempfile.gettempdir()) / "liminal-numba"
-    CONFIG.CACHE_DIR = str(fallback)
-    if _can_cache():
-        logger.warning(
-            "The renderer's compiled code is kept in %s, because numba's usual cache folders are not writable.", fallback
-        )
-        return True
-    CONFIG.CACHE_DIR = ""
+    folder = _own_folder()
+    if folder:
+        CONFIG.CACHE_DIR = str(folder)
+        if _can_cache():
+            logger.warning("The renderer's compiled code is kept in %s, as numba's usual cache folders are not writable.", folder)
+            return True
+        CONFIG.CACHE_DIR = ""
     logger.warning("No folder for numba's cache is writable, so the renderer compiles again at each start (some 20 seconds).")
     return False
 
