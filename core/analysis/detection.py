@@ -1,8 +1,9 @@
-"""A recogniser as a detector of 'same person', measured against what most people say.
+"""A recogniser as a detector of 'same person', measured against what most people say, or against how the pairs were made.
 
-Generated faces belong to nobody: there is no true answer, so that people's majority stands in for it, and every figure here
-says how often the recogniser departs from people, not how often it is wrong. Pairs with as many yes as no have no majority and
-are left out, and so are pairs without a face.
+Most generated faces belong to nobody: there is no true answer, so that people's majority stands in for it, and every figure says
+how often the recogniser departs from people, not how often it is wrong. Pairs with as many yes as no have no majority and are left
+out, and so are pairs without a face. A generator that knows who is who gives genuine pairs and pairs of two people a truth
+(``same_identity``): they are held against that alone, and the pairs between against people alone, never both in one curve.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,9 @@ from core.lazy_import import lazy_import
 
 metrics, stats = lazy_import("sklearn.metrics"), lazy_import("scipy.stats")
 
+Truth = Literal["majority", "construction"]
+
+CONSTRUCTION = "The generator knows who is who: 'false' means against how the pairs were made."
 NO_TRUTH = "Generated faces have no true identity: 'false' means against the majority of people."
 
 
@@ -81,21 +86,39 @@ def find_majority(answers: pd.DataFrame, pair_ids: pd.Series[str]) -> tuple[Arra
     return np.where(share > 0.5, 1.0, np.where(share < 0.5, 0.0, np.nan)), votes.votes
 
 
+def find_constructed_truth(pairs: pd.DataFrame) -> Array:
+    """For every pair 1 (the same person by construction), 0 (two people), NaN where nobody knows (N,)."""
+    if "same_identity" not in pairs:
+        return np.full(len(pairs), np.nan)
+    truth: Array = pairs["same_identity"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
+    return truth
+
+
 def verify_recogniser(
     pairs: pd.DataFrame,
     ratings: pd.DataFrame,
     recogniser: str,
     threshold: float,
     *,
+    truth: Truth = "majority",
     excluded: Collection[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Verification:
-    """FAR, FRR, ROC, DET and EER of one recogniser. Raises LiminalError where it did not judge the pairs."""
+    """FAR, FRR, ROC, DET and EER of one recogniser. Raises LiminalError where it did not judge the pairs.
+
+    truth: majority takes the pairs whose truth nobody knows, construction those of which the generator knows it.
+    """
     if recogniser not in list_recognisers(pairs):
         raise LiminalError(f"The recogniser '{recogniser}' did not judge these pairs; choose another one.")
     answers = select_answers(ratings, "identity", excluded=excluded)
     most, votes = find_majority(answers, pairs["pair_id"])
+    constructed = find_constructed_truth(pairs)
+    if truth == "construction":
+        most, votes = constructed, np.zeros(len(pairs))
+    else:
+        between = np.isnan(constructed)
+        most, votes = np.where(between, most, np.nan), np.where(between, votes, 0.0)
     distance = pairs[f"distance_{recogniser}"].to_numpy(np.float64)
     known = np.isfinite(most) & np.isfinite(distance)
     same, distance = most[known] == 1, distance[known]
@@ -104,16 +127,18 @@ def verify_recogniser(
     counted = compute_sensitivity(int((accepted & same).sum()), positives, int((accepted & ~same).sum()), negatives)
     thresholds, far, frr = compute_error_rates(distance, same)
     both = positives > 0 and negatives > 0
-    basis = encode(answers, pairs["pair_id"]).basis
+    asked = encode(answers, pairs["pair_id"]).basis
+    basis = Basis(0, 0, 0, "models") if truth == "construction" else asked
+    who = "The generator says" if truth == "construction" else "Most people say"
     auc, eer, eer_threshold = _resample_areas(distance, same, resamples, seed) if both else (undefined_estimate(len(same)),) * 3
     return Verification(
         basis=Basis(len(same), basis.raters, int(votes[known].sum()), basis.source),
         interval="95 %: Wilson for rates, Gourevitch and Galanter 1967 for d', bootstrap over pairs for EER and area",
         note=join_notes(
-            NO_TRUTH,
+            CONSTRUCTION if truth == "construction" else NO_TRUTH,
             "No pair has both a majority of people and a distance." if not len(same) else "",
-            "Most people say 'same person' of all these pairs; it takes both kinds." if positives and not negatives else "",
-            "Most people say 'different' of all these pairs; it takes both kinds." if negatives and not positives else "",
+            f"{who} 'same person' of all these pairs; it takes both kinds." if positives and not negatives else "",
+            f"{who} 'different' of all these pairs; it takes both kinds." if negatives and not positives else "",
         ),
         recogniser=recogniser,
         threshold=threshold,

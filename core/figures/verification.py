@@ -1,6 +1,6 @@
 """Acceptance at any threshold, and recognisers held against the majority of people: acceptance curves, ROC, DET, error rates.
 
-Generated faces have no true identity; people's majority stands in for it (``core.analysis.detection``).
+Where generated faces have no true identity, people's majority stands in for it (``core.analysis.detection``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.analysis import identity_tables
-from core.analysis.detection import NO_TRUTH, Verification, verify_recogniser
+from core.analysis.detection import NO_TRUTH, Truth, Verification, find_constructed_truth, verify_recogniser
 from core.analysis.estimate import Proportion, join_notes, wilson_interval
 from core.analysis.identity_tables import SAMPLE_TYPE_ORDER, build_acceptance_table
 from core.figures import theme
@@ -289,8 +289,24 @@ def build_acceptance_curves(pairs: pd.DataFrame, recogniser: str) -> pd.DataFram
 
 
 def exhibit_verification(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
-    """ROC, DET and error rates of all recognisers against the majority of people."""
-    results = {name: _verify(study_data, name, view) for name in order_recognisers(study_data, view, required=True)}
+    """ROC, DET and error rates of all recognisers: against the majority of people, and against construction where that is known."""
+    exhibits = _exhibit_errors(study_data, view, "majority")
+    if np.isfinite(find_constructed_truth(study_data.pairs)).any():
+        exhibits += _exhibit_errors(study_data, view, "construction")
+    return exhibits
+
+
+_DEFINITIONS: Mapping[Truth, str] = {
+    "majority": "Generated faces have no true identity, so what most people say stands in for it. Wrongly accepted: people say "
+    "'different' and the recogniser accepts. Wrongly refused: the other way round. Equal error rate: where both are equal.",
+    "construction": "The generator knows who is who. Wrongly accepted: pairs of two people, drawn apart, that the recogniser "
+    "accepts. Wrongly refused: pairs of one person that it refuses. Equal error rate: where both are equal.",
+}
+
+
+def _exhibit_errors(study_data: StudyData, view: ExhibitView, truth: Truth) -> list[Exhibit]:
+    results = {name: _verify(study_data, name, view, truth) for name in order_recognisers(study_data, view, required=True)}
+    suffix = "" if truth == "majority" else f"-{truth}"
     curves = pd.concat(
         [
             pd.DataFrame(
@@ -316,18 +332,18 @@ def exhibit_verification(study_data: StudyData, view: ExhibitView, _: Progress) 
     first = next(iter(results.values()))
     source = name_source(study_data, first.basis.source, "models")
     note = join_notes(*(result.note for result in results.values()))
-    definition = (
-        "Generated faces have no true identity, so what most people say stands in for it. Wrongly accepted: people say "
-        "'different' and the recogniser accepts. Wrongly refused: the other way round. Equal error rate: where both are equal."
-    )
+    definition = _DEFINITIONS[truth]
     points = pd.DataFrame([row for name, result in results.items() for row in _build_rate_rows(registry.title(name), result)])
+    different, same = ("pairs that most people call different", "those that most call the same")
+    if truth == "construction":
+        different, same = "pairs of two people", "those of one person"
     worst = max(results.values(), key=lambda result: -1 if math.isnan(result.far.share) else result.far.share)
     says = (
         f"At its threshold {worst.threshold:.3g}, {registry.title(worst.recogniser)} wrongly accepts "
-        f"{theme.format_percent(worst.far.share, 0)} of the pairs that most people call different, and wrongly refuses "
-        f"{theme.format_percent(worst.frr.share, 0)} of those they call the same."
+        f"{theme.format_percent(worst.far.share, 0)} of the {different}, and wrongly refuses "
+        f"{theme.format_percent(worst.frr.share, 0)} of {same}."
         if worst.far.n and worst.frr.n
-        else "It takes pairs that most people call the same and pairs that most call different."
+        else f"It takes {same.replace('those', 'pairs')} and {different}."
     )
     det = plot_det(curves, rates, source=source)
     if len(curves):
@@ -336,21 +352,21 @@ def exhibit_verification(study_data: StudyData, view: ExhibitView, _: Progress) 
             "recogniser departs from people."
         )
     return [
-        Exhibit("roc", plot_roc(curves, rates, source=source), curves, definition, note, numbers=results),
+        Exhibit(f"roc{suffix}", plot_roc(curves, rates, source=source), curves, definition, note, numbers=results),
         Exhibit(
-            "det",
+            f"det{suffix}",
             det,
             curves,
             f"{definition} The same as the curve before, on axes that stretch the small rates (Martin et al. 1997).",
             numbers=rates,
         ),
         Exhibit(
-            "error-rates",
+            f"error-rates{suffix}",
             plot_dots(
                 points,
                 measure="share of pairs",
                 says=says,
-                n=f"{first.basis.images:,} pairs with a majority",
+                n=f"{first.basis.images:,} pairs {'with a majority' if truth == 'majority' else 'whose truth is known'}",
                 interval=first.interval,
                 source=source,
                 share=True,
@@ -363,9 +379,9 @@ def exhibit_verification(study_data: StudyData, view: ExhibitView, _: Progress) 
     ]
 
 
-def _verify(study_data: StudyData, name: str, view: ExhibitView) -> Verification:
+def _verify(study_data: StudyData, name: str, view: ExhibitView, truth: Truth) -> Verification:
     threshold = find_threshold(study_data, view, name)
-    return verify_recogniser(study_data.pairs, study_data.ratings, name, threshold, excluded=study_data.excluded)
+    return verify_recogniser(study_data.pairs, study_data.ratings, name, threshold, truth=truth, excluded=study_data.excluded)
 
 
 def _build_rate_rows(title: str, result: Verification) -> list[dict[str, object]]:

@@ -101,6 +101,23 @@ def test_verification_counts_against_the_majority():
     assert found.basis.images == known.sum()
 
 
+def test_construction_and_majority_never_share_a_curve():
+    """Genuine pairs and pairs of two people against construction, whatever people say; the pairs between against people alone."""
+    made = identity_study(2, 9)
+    kinds = made.table["sample_type"]
+    truth = kinds.map({"genuine": True, "negative": False}).astype("boolean")
+    pairs = made.table.assign(same_identity=truth)
+    by_people = verify_recogniser(pairs, made.ratings, "mine", 0.5, resamples=20)
+    by_making = verify_recogniser(pairs, made.ratings, "mine", 0.5, truth="construction", resamples=20)
+    assert by_making.same == (kinds == "genuine").sum()
+    assert by_making.different == (kinds == "negative").sum()
+    assert by_people.same + by_people.different + by_people.tied == truth.isna().sum()
+    assert (by_making.basis.source, by_making.basis.answers) == ("models", 0)
+    assert by_making.far.count == ((kinds == "negative") & (pairs["distance_mine"] < 0.5)).sum()
+    assert "knows who is who" in by_making.note
+    assert "no true identity" in by_people.note
+
+
 def test_the_eers_interval_covers_what_was_planted():
     covered = 0
     for seed in range(25):
