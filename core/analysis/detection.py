@@ -90,8 +90,7 @@ def find_constructed_truth(pairs: pd.DataFrame) -> Array:
     """For every pair 1 (the same person by construction), 0 (two people), NaN where nobody knows (N,)."""
     if "same_identity" not in pairs:
         return np.full(len(pairs), np.nan)
-    truth: Array = pairs["same_identity"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
-    return truth
+    return np.asarray(pairs["same_identity"].astype("Float64").to_numpy(np.float64, na_value=np.nan), np.float64)
 
 
 def verify_recogniser(
