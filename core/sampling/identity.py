@@ -42,6 +42,7 @@ from core.sampling.images import to_images, to_pictures
 from core.sampling.sample_set import (
     PAIR_COLUMNS,
     SAMPLE_COLUMNS,
+    VALUE_PREFIX,
     SampleSet,
     count_sample_types,
     describe_provenance,
@@ -348,6 +349,10 @@ def assemble_sample_set(
     table = judge_samples(
         make_table(samples, SAMPLE_COLUMNS), images, panel.classifiers, progress, panel.generator.classifier_frame
     )
+    if panel.generator.latent_names:
+        values = panel.generator.named_values(torch.from_numpy(np.stack([latents[name] for name in table["sample_id"]])))
+        columns = {f"{VALUE_PREFIX}{name}": [row[name] for row in values] for name in values[0]}
+        table = pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
     return SampleSet(configuration, table, judged, latents, images)
 
 

@@ -48,6 +48,9 @@ SAMPLE_COLUMNS: Mapping[str, str] = {
 }
 """One row an image. An image that plays several parts (a base is also the others' negative) has one row: its first part."""
 
+VALUE_PREFIX = "value_"
+"""Of the columns of named values (``Generator.named_values``), where the generator's latents have names: value_age in years."""
+
 PAIR_COLUMNS: Mapping[str, str] = {
     "pair_id": "str",
     "batch": "int64",

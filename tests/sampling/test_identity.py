@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from core.errors import Cancelled, LiminalError
+from core.models.contracts import LatentName
 from core.progress import Progress, Stage
 from core.sampling.bases import Base, find_bases
 from core.sampling.configuration import BaseCriteria, IdentityConfiguration
@@ -300,3 +301,13 @@ def test_conditions_are_drawn_anew_and_the_person_stays():
     assert generator.identity_distance(people, again).tolist() == [0.0, 0.0]
     draws = generator.sample(range(4000))
     assert float(generator.identity_distance(draws[:2000], draws[2000:]).square().mean()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_named_values_stand_beside_the_samples():
+    """A generator whose first latent is a head turn of ten degrees a standard deviation."""
+    panel = knowing_panel()
+    panel.generator.latent_names = (LatentName("scene", "head_turn", "degrees", -35.0, 35.0, "left .. right"),)
+    panel.generator.named_values = lambda latents: [{"head_turn": 10 * float(row[0])} for row in latents]
+    samples = generate_identity_batch(dataclasses.replace(QUICK, targets=()), 0, panel=panel)
+    for row in samples.samples.itertuples():
+        assert row.value_head_turn == pytest.approx(10 * float(samples.latents[row.sample_id][0]))
