@@ -60,7 +60,7 @@ IDENTITY_INTEGER_OPTIONS = {
 }
 IDENTITY_NUMBER_OPTIONS = {
     "sigma": "CMA-ES: first standard deviation, raw latent units",
-    "learning_rate": "gradient, surrogate: Adam's step, raw latent units",
+    "learning_rate": "gradient: Adam's step, raw latent units",
     "plausibility": "gradient, surrogate: weight of the term that keeps latents plausible",
     "face_step": "size of those random steps",
 }

@@ -108,7 +108,7 @@ def _describe_record(record: SetRecord) -> str:
         way = {
             "cmaes": f"CMA-ES (sigma {configuration.sigma:g})",
             "gradient": f"gradient descent (Adam, step {configuration.learning_rate:g})",
-            "surrogate": f"climbing a prediction that every true picture corrected (Adam, step {configuration.learning_rate:g})",
+            "surrogate": "climbing a surrogate model (Adam), corrected after every picture,",
         }[configuration.strategy]
         return (
             f"All faces were made by a network ({generator}); nobody in them lives. Around each of "

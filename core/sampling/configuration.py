@@ -86,7 +86,7 @@ class IdentityConfiguration(Configuration):
     iterations: int = 100
     sigma: float = 1.0  # CMA-ES: first standard deviation, raw latent units
     population: int | None = None  # CMA-ES: candidates a generation; None: cma's own 4 + floor(3 ln d), 17 for 100 latents
-    learning_rate: float = 0.05  # gradient, surrogate: Adam's step, raw latent units
+    learning_rate: float = 0.05  # gradient: Adam's step, raw latent units
     plausibility: float = 1.0  # gradient, surrogate: weight of (|z|^2 / d - 1)^2, which keeps latents as long as drawn ones are
 
     face_checks: int = BaseCriteria.face_checks

@@ -28,8 +28,8 @@ from core.models.contracts import DescriptorSurrogate, Recogniser
 from core.models.engine.engine import device_turn
 from core.sampling.configuration import IdentityConfiguration
 
-CLIMB_STEPS = 10
-"""Adam's steps between two true pictures."""
+CLIMB_STEPS, CLIMB_RATE = 10, 0.1
+"""Adam's steps between two true pictures, and their size in raw latent units."""
 
 LENGTH = 0.34
 """The kernel's length over the root of the number of values that move: two random latents are 4 lengths apart."""
@@ -69,7 +69,7 @@ class SurrogateClimber:
         self.length = LENGTH * math.sqrt(max(1, int(self.movable.sum())))
         self.current = [torch.from_numpy(start.copy()).requires_grad_() for start in starts]
         self._limits = [latent.detach().abs().clamp_min(MAX_VALUE) for latent in self.current]
-        self._adam = torch.optim.Adam(self.current, lr=configuration.learning_rate) if self.current else None
+        self._adam = torch.optim.Adam(self.current, lr=CLIMB_RATE) if self.current else None
         self._seen: list[list[Tensor]] = [[] for _ in starts]  # latents of true pictures with a face
         self._residuals: list[list[Tensor]] = [[] for _ in starts]
         self._best: list[tuple[float, Tensor] | None] = [None for _ in starts]

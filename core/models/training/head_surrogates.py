@@ -241,13 +241,14 @@ def fit_head_surrogate(
     figures: dict[str, object] = {"anchors": len(anchors), "held_out": len(held), "r2": r2}
     for index, (name, values) in enumerate(outputs.items()):
         progress.stage(f"Fitting what {name} says to {len(anchors)} heads", index / len(outputs))
-        true = values.double()
+        spread = _measure_spread(values[anchors].double(), len(heads.classifiers) if name == LOGITS else 1)
+        true = values.double() / spread
         fitted = fit_target(features[anchors], true[anchors], heads.seed)
         predicted = fitted.predict(features[held], features[anchors])
         tensors |= {
             f"{name}.relevance": fitted.relevance.float(),
-            f"{name}.coefficients": fitted.coefficients.half(),
-            f"{name}.offset": fitted.offset.float(),
+            f"{name}.coefficients": (fitted.coefficients * spread).half(),
+            f"{name}.offset": (fitted.offset * spread).float(),
             f"{name}.kernel": fitted.kernel.float(),
         }
         if name == LOGITS:
@@ -281,6 +282,13 @@ def fit_head_surrogate(
         seconds=time.monotonic() - began,
         folder=folder,
     )
+
+
+def _measure_spread(outputs: Tensor, models: int) -> Tensor:
+    """Standard deviations (O,) of outputs (N, O), one for all values of a model: the loudest logits do not decide alone."""
+    parts = (outputs - outputs.mean(dim=0)).unflatten(1, (models, -1))
+    sizes: Tensor = parts.square().mean(dim=(0, 2)).sqrt().clamp_min(1e-6)
+    return sizes.repeat_interleave(parts.shape[2])
 
 
 def _measure_r2(true: Tensor, predicted: Tensor) -> float:
