@@ -28,7 +28,7 @@ from core.models.contracts import DescriptorSurrogate, Recogniser
 from core.models.engine.engine import device_turn
 from core.sampling.configuration import IdentityConfiguration
 
-CLIMB_STEPS, CLIMB_RATE = 10, 0.1
+CLIMB_STEPS, CLIMB_RATE = 30, 0.1
 """Adam's steps between two true pictures, and their size in raw latent units."""
 
 LENGTH = 0.34

@@ -286,7 +286,7 @@ def fit_head_surrogate(
 
 def _measure_spread(outputs: Tensor, models: int) -> Tensor:
     """Standard deviations (O,) of outputs (N, O), one for all values of a model: the loudest logits do not decide alone."""
-    parts = (outputs - outputs.mean(dim=0)).unflatten(1, (models, -1))
+    parts = (outputs - outputs.mean(dim=0)).reshape(len(outputs), models, -1)
     sizes: Tensor = parts.square().mean(dim=(0, 2)).sqrt().clamp_min(1e-6)
     return sizes.repeat_interleave(parts.shape[2])
 

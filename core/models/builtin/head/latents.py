@@ -45,7 +45,7 @@ class Traits:
 
 
 Shift = Callable[[Traits], float]
-"""Plain arithmetic with the traits, so that it also works on tensors of them (``surrogate_features``)."""
+"""Linear in the traits (``surrogate_features`` relies on it)."""
 
 
 @dataclass(frozen=True)

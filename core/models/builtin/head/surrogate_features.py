@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.models.builtin.head.description import HAIR_STYLES
 from core.models.builtin.head.expression import FEELING_ACTIONS, SINGLE_ACTIONS, TOTAL_FEELING
 from core.models.builtin.head.face_shapes import ASYMMETRIES, LOCAL_SHAPES
-from core.models.builtin.head.latents import ANCESTRY_SHARPNESS, INDEX, LATENTS, Traits
+from core.models.builtin.head.latents import ANCESTRY_SHARPNESS, INDEX, LATENT_DIM, LATENTS, Traits
 from core.models.builtin.head.people import STYLE_MARGIN
 from core.models.builtin.head.value_curves import SOFT_SHARE, Bounded, Even, Presence, Ramp, ValueCurve
 
@@ -53,15 +54,16 @@ HAIR_LOOKS = ("hair_lightness", "hair_grey", "hair_redness", "hair_length", "hai
 
 def expand_features(latents: Tensor) -> Tensor:
     """Latents (N, LATENT_DIM) -> features (N, F). Differentiable."""
-    values, scaled = name_values(latents)
+    traits = _find_traits(latents)
+    values, scaled = _apply_curves(_shift(latents, traits))
 
     def natural(names: Sequence[str]) -> Tensor:
-        return values[:, _columns(tuple(names))]
+        return values.index_select(1, _columns(tuple(names), latents.device))
 
     def standard(names: Sequence[str]) -> Tensor:
-        return scaled[:, _columns(tuple(names))]
+        return scaled.index_select(1, _columns(tuple(names), latents.device))
 
-    person, pose, traits = standard(PERSON), standard(POSE), _find_traits(latents)
+    person, pose = standard(PERSON), standard(POSE)
     styles, feelings, lights = _weigh_styles(natural), _weigh_feelings(natural), _expand_light(natural, standard)
     singles = natural(tuple(SINGLE_ACTIONS))
     gates = [_multiply(standard((gate,)), standard(names)) for gate, names in GATED.items()]
@@ -84,32 +86,53 @@ def expand_features(latents: Tensor) -> Tensor:
 def name_values(latents: Tensor) -> tuple[Tensor, Tensor]:
     """Latents (N, LATENT_DIM) -> values in their units, as ``latents.named_values`` has them, and about standardised ones; both
     (N, LATENT_DIM)."""
-    columns = _find_traits(latents).unbind(dim=1)
-    traits = Traits(columns[0], columns[1], columns[2:])  # type: ignore[arg-type]  # (N,) each: shifts are plain arithmetic
-    shifts = torch.zeros_like(latents)
-    shifted = [(index, named.shift) for index, named in enumerate(LATENTS) if named.shift is not None]
-    moves = torch.stack([cast(Tensor, shift(traits)) for _, shift in shifted], dim=1)
-    shifts = shifts.index_add(1, torch.tensor([index for index, _ in shifted], device=latents.device), moves)
-    return _apply_curves(latents + shifts)
+    return _apply_curves(_shift(latents, _find_traits(latents)))
+
+
+def _shift(latents: Tensor, traits: Tensor) -> Tensor:
+    """The latents with what the traits (N, 5) add to them."""
+    constant, weights = _shift_weights(latents.device)
+    return latents + constant + traits @ weights
+
+
+@cache
+def _shift_weights(device: torch.device) -> tuple[Tensor, Tensor]:
+    """The table's shifts as constants (LATENT_DIM,) and weights of the traits (5, LATENT_DIM).
+
+    Raises TypeError where a shift is not linear in the traits.
+    """
+
+    def shift(*traits: float) -> NDArray[np.float64]:
+        point = Traits(traits[0], traits[1], traits[2:])  # type: ignore[arg-type]
+        return np.array([0.0 if named.shift is None else named.shift(point) for named in LATENTS])
+
+    constant = shift(0, 0, 0, 0, 0)
+    weights = np.stack([shift(*unit) for unit in np.eye(5).tolist()]) - constant
+    mixed = np.array([0.3, 0.6, 0.2, 0.7, 0.1])
+    for named, expected, linear in zip(LATENTS, shift(*mixed.tolist()), constant + mixed @ weights, strict=True):
+        if not np.isclose(expected, linear):
+            raise TypeError(f"the shift of '{named.name}' is not linear in the traits, which the surrogate's features need")
+    with torch.inference_mode(False):  # they take part in gradients later
+        return (
+            torch.tensor(constant, dtype=torch.float32, device=device),
+            torch.tensor(weights, dtype=torch.float32, device=device),
+        )
 
 
 def _find_traits(latents: Tensor) -> Tensor:
     """-> (N, 5): femininity, age 0..1, shares of the ancestry axes; as ``latents.find_traits``."""
-    values, _ = _apply_curves(latents)
     names = ("femininity", "age", "ancestry_1", "ancestry_2", "ancestry_3")
-    femininity, age, *_ = (values[:, INDEX[name]] for name in names)
+    values, _ = _apply_curves(latents, tuple(INDEX[name] for name in names))
     curve = LATENTS[INDEX["age"]].curve
-    ancestry = torch.softmax(ANCESTRY_SHARPNESS * values[:, _columns(names[2:])], dim=1)
-    return torch.cat([femininity[:, None], ((age - curve.low) / (curve.high - curve.low))[:, None], ancestry], dim=1)
+    age = (values[:, 1:2] - curve.low) / (curve.high - curve.low)
+    return torch.cat([values[:, :1], age, torch.softmax(ANCESTRY_SHARPNESS * values[:, 2:], dim=1)], dim=1)
 
 
-def _apply_curves(latents: Tensor) -> tuple[Tensor, Tensor]:
-    """Shifted latents (N, LATENT_DIM) -> values in their units, and about standardised ones."""
-    values, scaled = torch.empty_like(latents), torch.empty_like(latents)
-    parts = [(columns, *curve(latents[:, columns])) for columns, curve in _curves(latents.device)]
-    order = torch.cat([columns for columns, _, _ in parts]).argsort()
-    values = torch.cat([value for _, value, _ in parts], dim=1)[:, order]
-    scaled = torch.cat([standard for _, _, standard in parts], dim=1)[:, order]
+def _apply_curves(latents: Tensor, chosen: tuple[int, ...] = tuple(range(LATENT_DIM))) -> tuple[Tensor, Tensor]:
+    """Shifted latents (N, LATENT_DIM) -> values of the chosen ones in their units, and about standardised ones; (N, chosen)."""
+    curves, order = _curves(latents.device, chosen)
+    parts = [curve(latents.index_select(1, columns)) for columns, curve in curves]
+    values, scaled = (torch.cat(columns, dim=1).index_select(1, order) for columns in zip(*parts, strict=True))
     return values, scaled
 
 
@@ -117,11 +140,14 @@ BatchedCurve = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @cache
-def _curves(device: torch.device) -> list[tuple[Tensor, BatchedCurve]]:
-    """The columns of each kind of curve, and all its curves at once. Raises TypeError for a kind that is unknown here."""
+def _curves(device: torch.device, chosen: tuple[int, ...]) -> tuple[list[tuple[Tensor, BatchedCurve]], Tensor]:
+    """The columns of each kind of curve and all its curves at once, then the order that brings them back to the chosen latents'.
+
+    Raises TypeError for a kind that is unknown here.
+    """
     kinds: dict[type[ValueCurve], list[int]] = {}
-    for index, named in enumerate(LATENTS):
-        kinds.setdefault(type(named.curve), []).append(index)
+    for index in chosen:
+        kinds.setdefault(type(LATENTS[index].curve), []).append(index)
     batched = {Bounded: _batch_bounded, Even: _batch_even, Ramp: _batch_ramp, Presence: _batch_presence}
     unknown = [kind.__name__ for kind in kinds if kind not in batched]
     if unknown:
@@ -130,7 +156,10 @@ def _curves(device: torch.device) -> list[tuple[Tensor, BatchedCurve]]:
     def parameters(columns: Sequence[int]) -> Callable[[str], Tensor]:
         return lambda name: torch.tensor([getattr(LATENTS[index].curve, name) for index in columns], device=device)
 
-    return [(torch.tensor(columns, device=device), batched[kind](parameters(columns))) for kind, columns in kinds.items()]
+    place = {index: number for number, index in enumerate(index for columns in kinds.values() for index in columns)}
+    with torch.inference_mode(False):  # they take part in gradients later
+        curves = [(torch.tensor(columns, device=device), batched[kind](parameters(columns))) for kind, columns in kinds.items()]
+        return curves, torch.tensor([place[index] for index in chosen], device=device)
 
 
 def _batch_bounded(parameter: Callable[[str], Tensor]) -> BatchedCurve:
@@ -178,8 +207,9 @@ def _batch_presence(parameter: Callable[[str], Tensor]) -> BatchedCurve:
 
 
 @cache
-def _columns(names: tuple[str, ...]) -> list[int]:
-    return [INDEX[name] for name in names]
+def _columns(names: tuple[str, ...], device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # they take part in gradients later
+        return torch.tensor([INDEX[name] for name in names], device=device)
 
 
 def _weigh_styles(natural: Values) -> Tensor:
@@ -200,7 +230,8 @@ def _action_matrix(device: torch.device) -> Tensor:
     """(feelings and single actions, actions): how much of each facial action is in each."""
     mixes = [*FEELING_ACTIONS.values(), *SINGLE_ACTIONS.values()]
     actions = sorted({action for mix in mixes for action in mix})
-    return torch.tensor([[mix.get(action, 0.0) for action in actions] for mix in mixes], device=device)
+    with torch.inference_mode(False):  # it takes part in gradients later
+        return torch.tensor([[mix.get(action, 0.0) for action in actions] for mix in mixes], device=device)
 
 
 def _expand_light(natural: Values, standard: Values) -> Tensor:
