@@ -172,16 +172,21 @@ def test_kernels_share_nothing_and_keep_their_order():
     assert compiled.OPTIONS["nogil"] is True
 
 
-def test_a_cache_that_cannot_be_written_stops_nothing(monkeypatch, caplog, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(compiled.CONFIG, "CACHE_DIR", "")
+def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, caplog):
+    file = tmp_path / "file"
+    file.touch()
+    blocked = file / "folder"
     with caplog.at_level(logging.WARNING):
-        monkeypatch.setattr(compiled, "_can_cache", iter([False, True]).__next__)
-        assert compiled.choose_cache()
-        assert f"is kept in {tmp_path}" in caplog.text
-        monkeypatch.setattr(compiled, "_can_cache", lambda: False)
-        assert not compiled.choose_cache()
+        found = compiled.find_cache_folder([blocked, tmp_path / "other"])
+        assert found
+        assert found.parent == tmp_path / "other"
+        assert len(caplog.records) == 1
+        assert compiled.find_cache_folder([blocked]) is None
         assert "compiles again" in caplog.text
-    monkeypatch.undo()
-    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
-    assert not compiled._can_cache()
+
+
+def test_the_cache_belongs_to_all_sources_together(tmp_path):
+    (tmp_path / "kernels_a.py").write_text("a", encoding="utf-8")
+    before = compiled.hash_sources(tmp_path)
+    (tmp_path / "kernels_b.py").write_text("b", encoding="utf-8")
+    assert compiled.hash_sources(tmp_path) != before

@@ -1,67 +1,68 @@
 """Decorator `kernel` for compiled inner loops, and where numba keeps what it compiled."""
 
+import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numba
+import platformdirs
 
 logger = logging.getLogger(__name__)
 
 # nogil: images, not pixels, go to threads. No fastmath and no prange: the same bytes whatever the threads, and numba's own
 # thread pool aborts when two visitors enter it at once. error_model "numpy": a division by zero gives inf and does not branch.
-CONFIG: Any = numba.config
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+CONFIG: Any = numba.config
+HERE = Path(__file__).parent
 
 
-def _can_cache() -> bool:
-    """Whether numba finds a writable folder for the functions of this package."""
-    try:
-        numba.njit(cache=True)(_probe)
-    except RuntimeError:  # numba's answer when no cache locator accepts the file
-        return False
-    return True
+def hash_sources(folder: Path = HERE) -> str:
+    """Hash of all kernels' sources: numba looks at the file of a kernel alone, and not at those of the kernels that it calls."""
+    content = b"".join(path.read_bytes() for path in sorted(folder.glob("kernels_*.py")))
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _probe() -> int:
-    return 0
+def list_cache_folders() -> list[Path]:
+    """Where the cache may lie, best first: where the user wants it, beside the sources, in the user's folder, a temporary one."""
+    if CONFIG.CACHE_DIR:
+        return [Path(CONFIG.CACHE_DIR)]
+    user = os.getuid() if os.name == "posix" else "user"
+    return [HERE / "__pycache__", Path(platformdirs.user_cache_dir("liminal")), Path(tempfile.gettempdir()) / f"liminal-{user}"]
 
 
-def _own_folder() -> Path | None:
-    """A folder for the cache in the temporary folder that nobody else can write to; None where there is no such place."""
-    folder = Path(tempfile.gettempdir()) / f"liminal-numba-{os.getuid() if os.name == 'posix' else 'user'}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.stat()
-    except OSError:
-        return None
-    # numba executes what it finds in its cache: a folder that somebody else has prepared is left alone
-    foreign = os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & 0o022)
-    return None if foreign or folder.is_symlink() else folder
-
-
-def choose_cache() -> bool:
-    """Whether compiled kernels are cached on disk, after a fallback to the temporary folder where the usual ones are read-only."""
-    if _can_cache():
-        return True
-    folder = _own_folder()
-    if folder:
-        CONFIG.CACHE_DIR = str(folder)
-        if _can_cache():
-            logger.warning("The renderer's compiled code is kept in %s, as numba's usual cache folders are not writable.", folder)
-            return True
-        CONFIG.CACHE_DIR = ""
+def find_cache_folder(folders: Iterable[Path]) -> Path | None:
+    """The first folder that can be written to, with a folder for these very sources in it; None where there is none."""
+    for number, folder in enumerate(folders):
+        place = folder / f"kernels-{hash_sources()}"
+        try:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place):
+                status = folder.stat()
+        except OSError:
+            continue
+        # numba runs what it finds in its cache: a temporary folder that somebody else has prepared is left alone
+        if os.name == "posix" and status.st_uid != os.getuid():
+            continue
+        if number > 0:
+            logger.warning("The renderer's compiled code is kept in %s, as the folder of the program is not writable.", place)
+        return place
     logger.warning("No folder for numba's cache is writable, so the renderer compiles again at each start (some 20 seconds).")
-    return False
+    return None
 
 
-_CACHED = choose_cache()
+_FOLDER = find_cache_folder(list_cache_folders())
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile the function with numba at its first call; it releases the interpreter lock and is cached on disk."""
-    compiled: Callable[..., Any] = numba.njit(cache=_CACHED, **OPTIONS)(function)
+    before = CONFIG.CACHE_DIR
+    CONFIG.CACHE_DIR = str(_FOLDER or "")  # numba reads it here and now; other users of numba in this process keep theirs
+    try:
+        compiled: Callable[..., Any] = numba.njit(cache=_FOLDER is not None, **OPTIONS)(function)
+    finally:
+        CONFIG.CACHE_DIR = before
     return compiled

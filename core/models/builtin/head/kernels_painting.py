@@ -396,8 +396,9 @@ VERTEX_PARAMETERS = 18
     Z_INSIDE,
     Z_BLUSH,
     Z_HOLLOW,
-) = range(22)
-ZONE_COLUMNS = 22
+    Z_NOSTRIL,
+) = range(23)
+ZONE_COLUMNS = 23
 
 
 @kernel
@@ -430,6 +431,10 @@ def paint_vertices(
         c0 = base[0] * (ONE + f4(0.02) * red - f4(0.015) * jaw) * shade * (ONE - f4(0.14) * zones[i, Z_LINE_UP])
         c1 = base[1] * (ONE - f4(0.27) * red + f4(0.012) * brow) * shade * f4(0.985)
         c2 = base[2] * (ONE - f4(0.23) * red - f4(0.05) * brow + f4(0.03) * jaw) * shade * f4(0.99)
+        k = zones[i, Z_NOSTRIL]  # the mesh's nostrils are shallow
+        c0 *= ONE - f4(0.74) * k
+        c1 *= ONE - f4(0.86) * k
+        c2 *= ONE - f4(0.88) * k
         k = q[V_BLUSH] * zones[i, Z_BLUSH]
         c0 *= ONE - f4(0.03) * k
         c1 *= ONE - f4(0.42) * k

@@ -113,6 +113,8 @@ def load_skin_zones() -> SkinZones:
     collar = np.clip(neck - y, -0.3, 0.6)
     crease = np.exp(-(((side - 0.42) / 0.14) ** 2 + ((y - 6.75) / 0.2) ** 2)) * smooth(0.5, 0.9, z)
     azimuth = np.degrees(np.arctan2(side, z - 0.35))
+    along = np.clip((side - 0.070) / 0.060, 0, 1)
+    nostrils = np.exp(-((side - 0.070 - 0.060 * along) ** 2 + (y - 6.868) ** 2 + (z - 1.588 + 0.050 * along) ** 2) / 0.019**2)
     hair = load_grown_hair()
     zones = [
         *(cheek, nose, chin, ears, spot(0.31, 7.29, 1.36, 0.2) * (1 - lids * 0.3), spot(0.32, 7.10, 1.38, 0.13)),
@@ -122,7 +124,7 @@ def load_skin_zones() -> SkinZones:
         smooth(0.08, 0.5, cheek + nose + 0.35 * spot(0, 7.7, 1.5, 0.5)),
         np.where(ears < 0.3, hair.edge, -1),
         0.15 * np.exp(-(((azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((azimuth / 20) ** 2)),
-        *(collar, lips, inside, spot(0.50, 6.95, 1.2, 0.22), spot(0.60, 6.75, 1.0, 0.22)),
+        *(collar, lips, inside, spot(0.50, 6.95, 1.2, 0.22), spot(0.60, 6.75, 1.0, 0.22), nostrils),
     ]
     push = smooth(-0.012, 0.012, collar) * 0.045 * smooth(0.65, 0.05, collar)
     front = np.flatnonzero((z > 0.75) & (lips < 0.1) & (inside < 0.1) & (lids < 0.3))
