@@ -10,12 +10,16 @@ the DCGANs: their mean latent is a plain grey whose gradient is zero, so that a 
 of 1,000 draws begins at 0.19. Starts picked by a recogniser's distance began nearer in it and ended no nearer. No recogniser
 steers; all of them judge the result, so that their verdict is not of their own making. The sentences about the result are the same
 on the page and on the command line.
+
+A generator without a gradient whose pictures a surrogate predicts is searched by it (strategy ``surrogate`` of ``search``): from
+the most alike draws, toward the first recogniser's descriptor of the photograph, by true pictures. That recogniser then led the
+search, which the sentences say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -26,13 +30,20 @@ from torch.nn.functional import interpolate
 
 from core.errors import LiminalError
 from core.models import registry
-from core.models.contracts import Generator, PerceptualDistance, Recogniser
+from core.models.contracts import DescriptorSurrogate, Generator, PerceptualDistance, Recogniser
 from core.models.device import ran_out_of_memory
 from core.models.engine.engine import device_turn
 from core.progress import Progress, send_notice
-from core.sampling.configuration import Configuration, check_number, check_whole, sample_seed
-from core.sampling.events import Image
+from core.sampling.configuration import Configuration, IdentityConfiguration, check_number, check_whole, sample_seed
+from core.sampling.events import Image, SearchStep
 from core.sampling.images import quantise, to_images, to_pictures
+from core.sampling.search import search_descriptor
+
+LOOKS = 15
+"""True pictures of each run that climbs a surrogate."""
+
+NEAR_ENOUGH = 0.05
+"""Distance by the recogniser that leads at which such a run ends: far under what it takes for one person."""
 
 NO_GRADIENT = "{} has no gradient, so no photograph can be found in it; choose another generator."
 DRAWING_BATCH = 16  # draws looked at between two looks at whether the user has cancelled
@@ -109,6 +120,7 @@ class Inversion:
     start_lpips: float
     history: tuple[float, ...] = field(repr=False)  # LPIPS of the best run, step by step, on drafts where the generator has them
     likenesses: tuple[Likeness, ...] = ()
+    led_by: str = ""  # the recogniser that the search climbed; "" where none steered
 
 
 @dataclass(frozen=True)
@@ -118,15 +130,18 @@ class InversionModels:
     generator: Generator
     perceptual: PerceptualDistance
     judges: Sequence[Recogniser]
+    surrogate: DescriptorSurrogate | None = None  # of a generator without a gradient
 
     @classmethod
     def load(cls, configuration: InversionConfiguration) -> InversionModels:
-        """Raises LiminalError for names that the registry does not know and for a generator without a gradient."""
-        generator = registry.load(configuration.generator, "generator")
+        """Raises LiminalError for names that the registry does not know, and for a generator without gradient and surrogate."""
+        generator, surrogate = registry.load(configuration.generator, "generator"), None
         if not generator.differentiable:
-            raise LiminalError(NO_GRADIENT.format(generator.card.title))
+            if not configuration.judges or not registry.find_descriptor_surrogate(generator.name, configuration.judges[0]):
+                raise LiminalError(NO_GRADIENT.format(generator.card.title))
+            surrogate = registry.load_descriptor_surrogate(generator.name, configuration.judges[0])
         perceptual = registry.load(configuration.perceptual, "distance")
-        return cls(generator, perceptual, [registry.load(name, "recogniser") for name in configuration.judges])
+        return cls(generator, perceptual, [registry.load(name, "recogniser") for name in configuration.judges], surrogate)
 
 
 def invert_photo(
@@ -148,6 +163,12 @@ def invert_photo(
     generator = models.generator
     seen = to_images(np.ascontiguousarray(photo[None]))
     target = quantise(_resize(seen, generator.image_size))
+    if models.surrogate is not None:
+        starts = _choose_starts(target, configuration, models, progress, candidates)
+        found, start, looks = _climb_surrogate(target, seen, starts, models, progress)
+        progress.stage("Comparing photograph and face", PROGRESS_SHARES[2])
+        inversion = _judge_inversion(photo, target, found, start, looks, configuration, models, progress)
+        return replace(inversion, led_by=models.judges[0].name)
     with torch.inference_mode(False), torch.enable_grad():
         starts = _choose_starts(target, configuration, models, progress, candidates)
         search = _LatentSearch(target.clone(), configuration, models, progress)
@@ -158,6 +179,37 @@ def invert_photo(
             latent = search.refine(latent)
     progress.stage("Comparing photograph and face", PROGRESS_SHARES[2])
     return _judge_inversion(photo, target, latent, starts[best : best + 1], history[best], configuration, models, progress)
+
+
+def _climb_surrogate(
+    target: Tensor, photo: Tensor, starts: Tensor, models: InversionModels, progress: Progress
+) -> tuple[Tensor, Tensor, list[float]]:
+    """Climb from each start toward the photograph's descriptor -> the best latent (1, d), its start (1, d), LPIPS on the way."""
+    guard, generator = models.judges[0], models.generator
+    wanted = guard.embed(photo)[0]
+    if not bool(torch.isfinite(wanted).all()):
+        raise LiminalError(f"{guard.card.title} finds no face in this photograph; choose another one.")
+    search = IdentityConfiguration(
+        generator=generator.name, recogniser=guard.name, strategy="surrogate", targets=(NEAR_ENOUGH,), iterations=LOOKS
+    )
+    history: list[float] = []
+
+    def report_step(step: SearchStep) -> None:
+        low, high = PROGRESS_SHARES[1:]
+        progress.stage(
+            f"Bringing a generated face nearer, look {step.iteration} of {LOOKS}", low + (high - low) * step.iteration / LOOKS
+        )
+        if step.run == 0 and step.image is not None:
+            apart = float(models.perceptual.distance(to_images(step.image[None]), target)[0])
+            history.append(apart)
+            progress.emit(InversionStep(step.iteration, LOOKS, apart, step.image))
+
+    result = search_descriptor(
+        starts.numpy(), wanted.cpu(), generator, guard, search, on_step=report_step, surrogate=models.surrogate
+    )
+    distances = [run.results[0].distance for run in result.runs]
+    best = int(np.nanargmin(distances)) if np.isfinite(distances).any() else 0
+    return torch.from_numpy(result.runs[best].results[0].latent[None]), starts[best : best + 1], history
 
 
 def _choose_starts(
@@ -317,6 +369,8 @@ def describe_verdict(inversion: Inversion) -> str:
         parts.append(f"{_join_titles(titles[False])} {_conjugate_take(titles[False])} them for two different people")
     if titles[None]:
         parts.append(f"{_join_titles(titles[None])} {'finds' if len(titles[None]) == 1 else 'find'} no face in one of them")
+    if inversion.led_by:
+        parts.append(f"{registry.title(inversion.led_by)} led the search, so that its word counts for less")
     return "; ".join(parts) + "."
 
 

@@ -1,5 +1,6 @@
 """Inversion: planted faces are found again, whatever stops or varies beside them."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -15,7 +16,7 @@ from core.models.photos import DEFAULT_FRAME, read_photo
 from core.progress import Progress, Stage, redirect_notices
 from core.sampling.images import to_pictures
 from core.sampling.inversion import InversionConfiguration, InversionModels, InversionStep, invert_photo
-from tests.fakes import LATENT_DIM, FakeGenerator, FakePerceptual, FakeRecogniser
+from tests.fakes import LATENT_DIM, FakeGenerator, FakePerceptual, FakeRecogniser, FakeSurrogate
 
 FAKE = {"generator": "dcgan", "judges": ("dlib",), "draws": 8, "steps": 150, "learning_rate": 0.3, "prior": 0.0, "pixels": 50.0}
 
@@ -43,6 +44,24 @@ def test_the_planted_latent_is_found():
     assert found.likenesses[0].same_person
     assert np.array_equal(found.photo, photo)
     assert np.abs(found.picture.astype(int) - photo).max() <= 1
+
+
+def test_a_generator_without_a_gradient_is_searched_through_its_surrogate():
+    class Rendered(FakeGenerator):
+        differentiable = False
+
+    _, photo = planted()
+    models = InversionModels(Rendered(), Smooth(), [FakeRecogniser()], FakeSurrogate())
+    heard = []
+    progress = Progress(lambda event: heard.append(event) if isinstance(event, InversionStep) else None)
+    found = invert_photo(photo, InversionConfiguration(**FAKE), progress, models=models)
+    assert found.likenesses[0].distance < 0.05
+    assert found.lpips < 0.2 * found.start_lpips
+    assert found.led_by == "fake"
+    assert heard[-1].picture is not None
+    blind = dataclasses.replace(models, judges=[FakeRecogniser(face_until=-100.0)])
+    with pytest.raises(LiminalError, match="finds no face in this photograph"):
+        invert_photo(photo, InversionConfiguration(**FAKE), models=blind)
 
 
 def test_the_same_again_gives_the_same_bytes_and_another_seed_other_starts():
