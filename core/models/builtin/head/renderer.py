@@ -261,8 +261,9 @@ def _draw_object(
     """Draw one worn thing over the image; maps: shadow map, depth of the nearest hair, hair density."""
     samples = 2 * size
     screen = _project(camera, np.ascontiguousarray(mesh.attributes[:, 3:6]), size)
-    low = np.clip(np.floor(screen[:, [1, 0]].min(0)), 0, samples - 1).astype(np.int32)
-    high = np.clip(np.ceil(screen[:, [1, 0]].max(0)), 0, samples - 1).astype(np.int32)
+    edges = np.nan_to_num(screen[:, [1, 0]])  # places torn by impossible values are drawn nowhere
+    low = np.clip(np.floor(edges.min(0)), 0, samples - 1).astype(np.int32)
+    high = np.clip(np.ceil(edges.max(0)), 0, samples - 1).astype(np.int32)
     object_depth, ids = WORK.get("object depth", (samples, samples)), WORK.get("object ids", (samples, samples), np.int32)
     area = (slice(low[0], high[0] + 1), slice(low[1], high[1] + 1))
     object_depth[area], ids[area] = FAR, -1

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.models.builtin.head.description import HeadDescription
+from core.models.builtin.head.description import ARRAY_SHAPES, SCALAR_NAMES, HeadDescription
 
 Floats = NDArray[np.float32]
 
@@ -45,17 +45,26 @@ LIMITS = {
     "fill_ratio": (0.1, 20.0),
     "key_strength": (0.0, 5.0),
     "key_softness": (0.0, 2.0),
+    "brightness": (-5.0, 5.0),
+    "skin_warmth": (-5.0, 5.0),
 }
 """Values beyond these would put the camera into the head or burn the picture out; they are drawn as the limit."""
+LARGEST = 50.0
+"""The same for all other values: none of them means anything beyond."""
 
 
 def limit_description(d: HeadDescription) -> HeadDescription:
-    """The description with the scene's values brought into LIMITS; the same object where they are."""
+    """The description with its values brought into the limits; the same object where they are."""
     beyond: dict[str, Any] = {}
-    for name, (low, high) in LIMITS.items():
+    for name in SCALAR_NAMES:
+        low, high = LIMITS.get(name, (-LARGEST, LARGEST))
         value = float(getattr(d, name))
         if not low <= value <= high:
             beyond[name] = min(max(value, low), high)
+    for name in ARRAY_SHAPES:
+        array = getattr(d, name)
+        if array.size and max(array.max(), -array.min()) > LARGEST:
+            beyond[name] = np.clip(array, -LARGEST, LARGEST)
     return replace(d, **beyond) if beyond else d
 
 
