@@ -96,3 +96,13 @@ def test_faces_lie_where_the_generator_says(head):
     assert faces.found.all()
     points = faces.landmarks[:, [0, 1, 3, 4]].mean(dim=0).numpy() / head.image_size
     assert np.abs(points - np.array(head.face_points)).max() < 0.05
+
+
+def test_the_command_line_prints_the_table_of_latents(head, capsys):
+    from core.__main__ import main
+
+    assert main(["models", "show", "head"]) == 0
+    shown = capsys.readouterr().out
+    assert "no non-commercial restriction" in shown
+    assert "18 to 80 years" in shown
+    assert all(f"  {latent.name} " in shown for latent in head.latent_names)

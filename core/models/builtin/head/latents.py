@@ -288,7 +288,7 @@ def _accessories() -> list[NamedLatent]:
         return lambda traits: masculine * traits.masculinity + feminine * traits.femininity
 
     rows: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
-        ("glasses", "share", Presence(0.34, 0.2), "absent .. there", None),
+        ("glasses", "share", Presence(0.28, 0.4), "absent .. there", None),
         ("glasses_width", "dm", Bounded(0.225, 0.013, 0.18, 0.27), "half the width of a lens", None),
         ("glasses_height", "dm", Bounded(0.160, 0.016, 0.11, 0.22), "half the height of a lens", None),
         ("glasses_squareness", "power", Even(2.0, 4.2), "round .. square lenses", None),

@@ -38,7 +38,7 @@ LIPSTICKS = _scale((186, 96, 98), (168, 62, 66), (170, 34, 48), (128, 34, 58), (
 EYE_SHADOWS = _scale((96, 68, 54), (122, 72, 72), (92, 62, 92), (66, 72, 100))
 SKIN_FOR_LIPS = _scale((233, 198, 176), (226, 184, 157), (210, 161, 129), (168, 117, 86), (114, 76, 55), (78, 52, 40))
 
-STYLE_MARGIN = 0.75
+STYLE_MARGIN = 0.85
 """Styles whose score is this far or more below the best do not show at all; narrower, hair would change at once on the way."""
 
 
@@ -59,7 +59,7 @@ def hue_colour(hue: float, saturation: float, lightness: float) -> Colour:
 def weigh_styles(values: Mapping[str, float]) -> NDArray[np.float64]:
     """Weights (10,) of the hair styles from their scores; what is missing to 1 is bald. One or two dominate."""
     scores = np.array([values[f"hair_{style}"] for style in (*HAIR_STYLES, "bald")])
-    near = np.maximum(0, 1 - (scores.max() - scores) / STYLE_MARGIN) ** 1.6
+    near = np.maximum(0, 1 - (scores.max() - scores) / STYLE_MARGIN) ** 1.5
     return np.asarray((near / near.sum())[:-1], np.float64)
 
 
@@ -170,11 +170,12 @@ def _make_up_and_things(values: Mapping[str, float]) -> dict[str, Any]:
         "eye_shadow": values["eye_shadow"],
         "eye_liner": values["eye_liner"],
         "blush": values["blush"],
-        "glasses": values["glasses"],
+        # glasses begin as a thin wire that fades in, then the frame grows
+        "glasses": min(1.0, 2 * values["glasses"]),
         "glasses_width": values["glasses_width"],
         "glasses_height": values["glasses_height"],
         "glasses_squareness": values["glasses_squareness"],
-        "glasses_thickness": values["glasses_thickness"],
+        "glasses_thickness": values["glasses_thickness"] * (0.4 + 0.6 * values["glasses"]),
         "glasses_colour": frame,
         # a cap comes and goes by its hem, which slides over the crown; only the last of it fades
         "hat": min(1.0, 5 * values["hat"]),
