@@ -109,6 +109,10 @@ def test_weights_of_another_network_or_random_numbers_are_refused(fitted, tmp_pa
     monkeypatch.setattr(surrogates, "draw_latents", lambda count, size, seed: draw(count, size, seed + 1))
     with pytest.raises(LiminalError, match="draws other random numbers"):
         read_targets(fitted)
+    monkeypatch.setattr(surrogates, "draw_latents", draw)
+    monkeypatch.setattr(surrogates, "expand_features", lambda latents: expand_features(latents)[:, 1:])
+    with pytest.raises(LiminalError, match="other features"):
+        read_targets(fitted)
     for ending in ("json", "safetensors"):
         (tmp_path / f"head-descriptors.{ending}").write_bytes(fitted.path.with_suffix(f".{ending}").read_bytes())
     described = json.loads((tmp_path / "head-descriptors.json").read_text())

@@ -235,7 +235,8 @@ def fit_head_surrogate(
     network.scale.copy_(torch.where(scale > 1e-4, 1 / scale, 0.0))
     features = network(heads.latents).double()
     outputs = {**heads.descriptors, LOGITS: heads.logits.flatten(1)}
-    tensors = {"anchors": anchors.int(), "probe": heads.latents[anchors[-1]].clone()}
+    probe = heads.latents[anchors[-1:]]
+    tensors = {"anchors": anchors.int(), "probe": probe[0].clone(), "probe_features": expand_features(probe)[0]}
     tensors |= {f"features.{name}": tensor for name, tensor in network.state_dict().items()}
     r2: dict[str, float] = {}
     figures: dict[str, object] = {"anchors": len(anchors), "held_out": len(held), "r2": r2}

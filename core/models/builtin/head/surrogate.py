@@ -137,8 +137,9 @@ class HeadSurrogate(DescriptorSurrogate):
 def read_targets(trained: TrainedWeights) -> dict[str, KernelRidge]:
     """The stored kernel ridges, their anchors drawn again.
 
-    Raises LiminalError where weights belong to another network, or where PyTorch draws other numbers than it did when they were
-    fitted.
+    Raises LiminalError where weights belong to another network or to another number of features, or where PyTorch draws other
+    numbers than it did when they were fitted. A table of latents that has changed a little makes predictions a little worse; a test
+    holds ``probe_features`` against today's.
     """
     sizes, tensors = trained.configuration, trained.tensors
     try:
@@ -151,6 +152,11 @@ def read_targets(trained: TrainedWeights) -> dict[str, KernelRidge]:
         raise LiminalError(
             f"This version of PyTorch draws other random numbers than the one that {trained.name} was fitted with; install the "
             f"pinned version, or train it again with 'python -m core train {trained.name}'."
+        )
+    if expand_features(probe[None]).shape[1:] != tensors["features.mean"].shape:
+        raise LiminalError(
+            f"{trained.name} was fitted to other features than this version makes of a head; train it again with "
+            f"'python -m core train {trained.name}'."
         )
     features = FeatureScale(len(tensors["features.mean"]))
     features.load_state_dict({name: tensors[f"features.{name}"].float() for name in ("mean", "scale")})
