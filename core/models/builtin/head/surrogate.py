@@ -70,34 +70,36 @@ class FeatureScale(nn.Module):
 
 
 class KernelRidge(nn.Module):
-    """One target: latents (N, latent_dim) -> outputs (N, O), from anchors' standardised features (A, F)."""
+    """One target: latents (N, latent_dim) -> outputs (N, O).
 
+    anchors: standardised features (A, F). relevance: (F,), 0 for features that are left out. coefficients: (A, O). offset: (O,).
+    kernel: rate and linear (2,).
+    """
+
+    columns: Tensor
     relevance: Tensor
-    coefficients: Tensor
-    offset: Tensor
-    kernel: Tensor  # rate, linear
-
-    def __init__(self, features: FeatureScale, anchors: Tensor, outputs: int) -> None:
-        super().__init__()
-        self.features = features
-        self.register_buffer("relevance", torch.ones(anchors.shape[1]))
-        self.register_buffer("coefficients", torch.zeros(len(anchors), outputs))
-        self.register_buffer("offset", torch.zeros(outputs))
-        self.register_buffer("kernel", torch.tensor([1.0, 0.1]))
-        self.register_buffer("anchors", anchors, persistent=False)
-        self.register_buffer("lengths", torch.zeros(len(anchors)), persistent=False)
-
     anchors: Tensor
     lengths: Tensor
+    coefficients: Tensor
+    offset: Tensor
+    kernel: Tensor
 
-    def prepare(self) -> KernelRidge:
-        """Measure the anchors once the relevances are there."""
-        self.lengths = (self.anchors * self.relevance).square().sum(dim=1)
-        return self
+    def __init__(
+        self, features: FeatureScale, anchors: Tensor, relevance: Tensor, coefficients: Tensor, offset: Tensor, kernel: Tensor
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.register_buffer("columns", relevance.nonzero()[:, 0])
+        self.register_buffer("relevance", relevance[self.columns])
+        self.register_buffer("anchors", anchors[:, self.columns] * self.relevance)
+        self.register_buffer("lengths", self.anchors.square().sum(dim=1))
+        self.register_buffer("coefficients", coefficients)
+        self.register_buffer("offset", offset)
+        self.register_buffer("kernel", kernel)
 
     def forward(self, latents: Tensor) -> Tensor:
-        relevant = self.features(latents) * self.relevance
-        alike = (relevant * self.relevance) @ self.anchors.T
+        relevant = self.features(latents).index_select(1, self.columns) * self.relevance
+        alike = relevant @ self.anchors.T
         apart = relevant.square().sum(dim=1, keepdim=True) + self.lengths - 2 * alike
         rate, linear = self.kernel
         outputs: Tensor = (torch.exp(-rate * apart) + linear * alike) @ self.coefficients + self.offset
@@ -145,7 +147,10 @@ def read_targets(trained: TrainedWeights) -> dict[str, KernelRidge]:
     try:
         numbers, probe = tensors["anchors"].long(), tensors["probe"]
         drawn = draw_latents(int(sizes["heads"]), int(sizes["latent_dim"]), int(sizes["seed"]))[numbers]
-        outputs = {name: tensors[f"{name}.offset"].shape[0] for name in sizes["targets"]}
+        stored = {
+            name: {key: tensors[f"{name}.{key}"].float() for key in ("relevance", "coefficients", "offset", "kernel")}
+            for name in sizes["targets"]
+        }
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise LiminalError(f"The weights {trained.path} belong to another network: {repair_advice(trained.name)}.") from error
     if probe.shape != drawn[-1].shape or not torch.allclose(probe, drawn[-1], atol=1e-4):
@@ -162,19 +167,11 @@ def read_targets(trained: TrainedWeights) -> dict[str, KernelRidge]:
     features.load_state_dict({name: tensors[f"features.{name}"].float() for name in ("mean", "scale")})
     with torch.no_grad():
         anchors = features(drawn)
-        targets = {}
-        for name in sizes["targets"]:
-            ridge = KernelRidge(features, anchors, outputs[name])
-            own = {key: tensors[f"{name}.{key}"].float() for key in ("relevance", "coefficients", "offset", "kernel")}
-            for key, tensor in own.items():
-                if tensor.shape != getattr(ridge, key).shape:
-                    raise LiminalError(
-                        f"'{name}.{key}' in {trained.path} has the shape {tuple(tensor.shape)}, which is another network's: "
-                        f"{repair_advice(trained.name)}."
-                    )
-                getattr(ridge, key).copy_(tensor)
-            targets[name] = ridge.prepare()
-    return targets
+        for name, parts in stored.items():
+            expected = [(anchors.shape[1],), (len(anchors), len(parts["offset"])), (len(parts["offset"]),), (2,)]
+            if [tuple(part.shape) for part in parts.values()] != expected:
+                raise LiminalError(f"'{name}' in {trained.path} is of another size: {repair_advice(trained.name)}.")
+        return {name: KernelRidge(features, anchors, **parts) for name, parts in stored.items()}
 
 
 def load(device: torch.device) -> HeadSurrogate:
