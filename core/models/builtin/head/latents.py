@@ -225,7 +225,7 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
 
 def _expression() -> list[NamedLatent]:
     rows: list[tuple[str, str, ValueCurve, str]] = [
-        *[(feeling, "share", Ramp(1.0, 0.9, 1.25), f"strength of {feeling} in the face") for feeling in FEELINGS],
+        *[(feeling, "share", Ramp(1.0, 0.9, 1.1), f"strength of {feeling} in the face") for feeling in FEELINGS],
         ("brow_raise", "share", Bounded(0, 0.13, -0.4, 1.3), "brows lowered .. raised"),
         ("inner_brow_raise", "share", Ramp(0.3, 4, 1.3), "inner ends of the brows raised"),
         ("brow_furrow", "share", Ramp(0.5, 4, 1.3), "brows drawn together and down"),
