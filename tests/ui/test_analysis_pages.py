@@ -278,7 +278,7 @@ def test_faces_that_were_just_made_fall_into_the_map_that_is_there(place):
     content = pictures.POINTS.get(after["url"].rsplit("/", 1)[1])
     places = np.frombuffer(content[: 8 * 5], "<f4").reshape(5, 2)
     assert np.array([(each["x"], each["y"]) for each in after["extras"]]) == pytest.approx(places[:3], abs=1e-5)
-    other = replace(new, configuration=IdentityConfiguration(generator="dcgan-sharp"))
+    other = replace(new, configuration=IdentityConfiguration(generator="dcgan"))
     sets.cached_sets().put("recipe", other)
     test.run()
     assert component(test, "face_map")["extras"] == []
