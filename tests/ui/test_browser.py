@@ -67,6 +67,7 @@ def test_the_limit_judges_everybody_again_at_once(server, open_page, settle):
     assert accepted() == 0
     page.keyboard.press("End")
     page.wait_for_function("document.querySelectorAll('.judge-face[data-verdict=open]').length > 200")
+    expect(page.locator(".judge-genuine")).to_contain_text("The owner is refused in 0 of")
     settle(page)
     page.get_by_role("button", name="as delivered").click()
     page.wait_for_url("**threshold=0.6**")

@@ -209,7 +209,7 @@ def test_a_recogniser_that_was_added_leaves_the_other_pages_whole():
     )
     for name in ("phone.py", "identity.py"):
         assert not app(name).error
-    assert "Mine has not judged the faces of dcgan-sharp yet" in words(app("phone.py", recogniser="mine"))
+    assert "Mine has not judged the faces of head yet" in words(app("phone.py", recogniser="mine"))
     assert not app("identity.py", recogniser="mine").error
     assert load_thresholds("dcgan", "mine").default == 0.55
     assert load_thresholds("dcgan", "mine").calibrated == ()
