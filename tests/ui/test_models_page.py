@@ -158,7 +158,7 @@ def test_code_in_a_pickle_is_never_run(tmp_path, capsys):
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_hub_that_refuses_or_never_answers_is_no_wait(monkeypatch, capsys, silent):
     """A real socket: one that is not listened to, and one that takes the call and says nothing."""
-    import huggingface_hub
+    import huggingface_hub.constants
 
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
