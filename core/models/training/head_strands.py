@@ -6,7 +6,7 @@ neighbours together towards their tips. Everything is drawn from fixed seeds. ``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,20 @@ class HairStyle:
     frizz: float = 0.0
 
 
+LONG = HairStyle(
+    14000,
+    10,
+    (2.5, 0.8, 0.22),
+    sideways=0.9,
+    back=0.35,
+    down=0.5,
+    lift=0.3,
+    gravity=2.0,
+    clearance=(0.07, 0.09),
+    part=0,
+    off_face=True,
+)
+
 STYLES: dict[str, HairStyle] = {
     "buzz": HairStyle(12000, 3, (0.05, 0, 0.3), away=1, forward=0.3, lift=0.8, gravity=0, clearance=(0.03, 0), lock=0),
     "crop": HairStyle(12000, 6, (0.15, 0.26, 0.5), away=0.6, forward=0.35, down=1, noise=0.4, lift=0.5, gravity=0.25, fade=0.5),
@@ -109,32 +123,8 @@ STYLES: dict[str, HairStyle] = {
     "back": HairStyle(
         12000, 7, (0.26, 0.8, 0.3), back=1, down=0.7, noise=0.15, lift=0.5, gravity=0.35, clearance=(0.04, 0.14), fade=0.6
     ),
-    "long": HairStyle(
-        14000,
-        10,
-        (2.5, 0.8, 0.22),
-        sideways=0.9,
-        back=0.35,
-        down=0.5,
-        lift=0.3,
-        gravity=2.0,
-        clearance=(0.07, 0.09),
-        part=0,
-        off_face=True,
-    ),
-    "longside": HairStyle(
-        14000,
-        10,
-        (2.5, 0.8, 0.22),
-        sideways=0.9,
-        back=0.35,
-        down=0.5,
-        lift=0.3,
-        gravity=2.0,
-        clearance=(0.07, 0.09),
-        part=-0.26,
-        off_face=True,
-    ),
+    "long": LONG,
+    "longside": replace(LONG, part=-0.26),
     "bob": HairStyle(
         13000,
         9,
