@@ -35,8 +35,8 @@ from core.sampling.emotion.configuration import (
     order_emotions,
 )
 from core.sampling.stored import scores
-from core.sampling.stored.gallery import load_gallery
 from core.sampling.stored.scores import is_precomputed, needs_precomputing
+from ui.cache import cached_gallery
 
 if TYPE_CHECKING:
     from core.models.contracts import ModelKind
@@ -283,7 +283,7 @@ def _default_generator(task: Task) -> str:
     default, base = registry.default_generator(task), st.query_params.get("base")
     if base and default != EARLIER_DEFAULT and "generator" not in st.query_params:
         with contextlib.suppress(LiminalError):
-            if any(earlier.base_id == base for earlier in load_gallery(EARLIER_DEFAULT).bases):
+            if any(earlier.base_id == base for earlier in cached_gallery(EARLIER_DEFAULT).bases):
                 return EARLIER_DEFAULT
     return default
 
