@@ -56,12 +56,16 @@ class PersonPrior:
 
 @dataclass(frozen=True, eq=False)
 class PersonPosterior:
-    """The posterior of a person's parameters after n answers: mode (P,) and covariance (P, P)."""
+    """The posterior of a person's parameters after n answers: mode (P,) and covariance (P, P).
+
+    log_evidence: log probability of the answers under the prior, nats (Laplace).
+    """
 
     mode: Array
     covariance: Array
     n: int
     prior: PersonPrior
+    log_evidence: float
 
     def draws(self, count: int, seed: int = 0) -> Array:
         """Parameters (count, P) from the posterior; the biases of each draw sum to zero."""
@@ -126,7 +130,8 @@ def fit_person(
             break
     _, information = _gradient_and_information(mode, evidence, answered)
     covariance: Array = np.linalg.inv(information + np.diag(precision)).astype(np.float64)
-    return PersonPosterior(mode, covariance, len(answered), prior)
+    log_evidence = -loss - float(np.log(prior.deviation).sum()) + 0.5 * float(np.linalg.slogdet(covariance)[1])
+    return PersonPosterior(mode, covariance, len(answered), prior, log_evidence)
 
 
 def fit_prior(people: Sequence[tuple[Array, IndexArray]], prior: PersonPrior | None = None) -> PersonPrior:

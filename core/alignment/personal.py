@@ -10,7 +10,8 @@ import numpy as np
 
 from core.alignment.alignment import Alignment
 from core.alignment.data import IndexArray
-from core.alignment.observer import MIN_PROBABILITY, PersonPrior, fit_person, fit_prior
+from core.alignment.observer import BIAS_PARAMETERS, MIN_PROBABILITY, PersonPrior, fit_prior
+from core.alignment.response_patterns import Noticed, learn_person
 from core.analysis.estimate import Array, Basis, Estimate, Result, bootstrap_estimate, undefined_estimate
 from core.models.emotions import EMOTIONS
 
@@ -21,14 +22,15 @@ PROFILE_DRAWS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class PersonProfile(Result):
-    """Estimates from a person's answers. All NaN, with a note, under MIN_ANSWERS answers.
+    """Estimates from a person's answers. All NaN, with a note, under MIN_ANSWERS answers, and where these ignore the faces.
 
     bias: emotion -> how many times as often as by the group it is named where the group is undecided (1: as often). departs: the
     emotions whose interval excludes 1. sensitivity: 1: as the group's model, more is sharper. lapse: share of answers that are
-    guesses.
+    guesses. noticed: 'fixed' or 'random' where the answers ignore the faces, else ''.
     """
 
     rater: str
+    noticed: Noticed = ""
     bias: Mapping[str, Estimate]
     departs: tuple[str, ...]
     sensitivity: Estimate
@@ -78,18 +80,28 @@ def profile_person(
     """Profile a person from the group's probabilities (n, 6) of the images and the person's answers (n,)."""
     n = len(answered)
     basis = Basis(n, 1, n, source)
-    interval = "95 % of the posterior (Laplace), under a prior as wide as the people of the study differ"
-    if n < MIN_ANSWERS:
+    interval = "95 % of the posterior (Laplace), under a prior as wide as the people of the study differ, or a wider one"
+    person = learn_person(group, answered, prior)
+    if n < MIN_ANSWERS or person.noticed:
         nothing = undefined_estimate(n)
-        missing = MIN_ANSWERS - n
-        note = f"Too few answers to say anything of this person: {n} of {MIN_ANSWERS}; {missing} more are needed."
-        none = dict.fromkeys(EMOTIONS, nothing)
+        note = f"Too few answers to say anything of this person: {n} of {MIN_ANSWERS}; {MIN_ANSWERS - n} more are needed."
+        if person.noticed == "fixed":
+            note = f"The answers ignore the faces: {int(person.counts.max())} of {n} are {EMOTIONS[int(person.counts.argmax())]}."
+        elif person.noticed == "random":
+            note = "The answers ignore the faces: they look like chance."
         return PersonProfile(
-            basis=basis, interval=interval, note=note, rater=rater, bias=none, departs=(), sensitivity=nothing, lapse=nothing
+            basis=basis,
+            interval=interval,
+            note=note,
+            rater=rater,
+            noticed=person.noticed,
+            bias=dict.fromkeys(EMOTIONS, nothing),
+            departs=(),
+            sensitivity=nothing,
+            lapse=nothing,
         )
-    posterior = fit_person(group, answered, prior)
-    drawn = posterior.draws(PROFILE_DRAWS, seed)
-    times = {name: _posterior_interval(np.exp(drawn[:, 1 + index]), n) for index, name in enumerate(EMOTIONS)}
+    drawn = person.draws(PROFILE_DRAWS, seed)
+    times = {name: _posterior_interval(np.exp(bias), n) for name, bias in zip(EMOTIONS, drawn[:, BIAS_PARAMETERS].T, strict=True)}
     return PersonProfile(
         basis=basis,
         interval=interval,

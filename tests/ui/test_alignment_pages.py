@@ -210,6 +210,22 @@ def test_who_leans_to_fear_is_found_out_and_few_answers_make_no_profile(crowd):
     assert "slips" in words(test)
 
 
+def test_who_says_one_thing_throughout_is_guessed_soon_and_told_so(crowd):
+    _, alignment = crowd
+    for n, expected in ((10, "whatever the face showed"), (30, "A profile needs answers that follow the faces")):
+        you = someone(alignment, lambda _: "anger", n, informative=False)
+        own, group = you.score()
+        assert own >= n - 5 > group
+        test = app("you.py", study="feelings")
+        test.session_state[visits.VISITOR_SLOT] = {(alignment.alignment_id, "emotion-mlp"): you}
+        test.run()
+        assert not test.exception
+        assert f"{n} of {n}" in words(test)
+        assert expected in words(test)
+    assert "about as sharply" not in words(test)
+    assert "Faces made for you" not in words(test)
+
+
 def test_the_running_score_of_few_answers_draws_no_conclusion(crowd):
     _, alignment = crowd
     assert "Too few to tell" in you_page.score_html(someone(alignment, lambda _: "fear", 5))

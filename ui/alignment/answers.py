@@ -18,8 +18,9 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.alignment.alignment import Alignment
-from core.alignment.observer import PersonPosterior, PersonPrior, fit_person
+from core.alignment.observer import PersonPrior
 from core.alignment.personal import fit_crowd_prior
+from core.alignment.response_patterns import PersonModel, learn_person
 from core.alignment.stimulus_choice import ControversialImage, choose_next_question
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
@@ -54,11 +55,11 @@ class VisitorAnswers:
     alignment: Alignment
     network: str
     prior: PersonPrior
-    informative: bool = True
+    informative: bool = False
     target: int = BLOCK_SIZE
     answers: list[GuessedQuestion] = field(default_factory=list)
     pending: GuessedQuestion | None = None
-    known: PersonPosterior | None = None
+    known: PersonModel | None = None
     stimuli: list[ControversialImage] = field(default_factory=list)  # images made for this visitor
     stimulus_answers: list[int] = field(default_factory=list)  # the answers to these, indices in EMOTIONS
     rounds: int = 0  # of making images
@@ -88,10 +89,10 @@ class VisitorAnswers:
         """The group model's probabilities for every image of the study (I, 6)."""
         return self.alignment.group(self.network).images
 
-    def learned(self) -> PersonPosterior:
-        """The posterior of the visitor's parameters from the answers so far."""
+    def learned(self) -> PersonModel:
+        """The visitor's model from the answers so far."""
         if self.known is None or self.known.n != self.n:
-            self.known = fit_person(self.group_predictions, self.answered_emotions, self.prior, self.known)
+            self.known = learn_person(self.group_predictions, self.answered_emotions, self.prior, self.known)
         return self.known
 
     def question(self, pictured: Mapping[str, str]) -> GuessedQuestion | None:
@@ -111,7 +112,7 @@ class VisitorAnswers:
             return None
         if not self.informative:
             return names[int(np.random.default_rng().choice(left))]
-        return choose_next_question(self.learned(), self.crowd[left], [names[index] for index in left], seed=self.n)[0]
+        return choose_next_question(self.learned().shift, self.crowd[left], [names[index] for index in left], seed=self.n)[0]
 
     def answer(self, message: Mapping[str, Any]) -> None:
         """Take the answer to the open question; one to another question, or one that came twice, is passed over.

@@ -17,6 +17,7 @@ import streamlit as st
 from core.alignment.alignment import Alignment
 from core.alignment.configuration import CLASSIFIERS
 from core.alignment.personal import MIN_ANSWERS, PersonProfile, RunningScore, profile_person, score_guesses
+from core.alignment.response_patterns import CONSTANT_SHARE
 from core.alignment.stimulus_choice import ControversialImage, rank_controversial, search_controversial
 from core.analysis.estimate import Array, Estimate
 from core.figures.alignment import exhibit_bias
@@ -50,6 +51,10 @@ def show_profile(chosen: StudyChoice, you: VisitorAnswers) -> None:
     profile = profile_person("you", you.group_predictions, you.answered_emotions, you.prior, source=source)
     score = score_guesses("you", you.own_predictions, you.group_predictions, you.answered_emotions, source=source)
     crowd = "simulated observers" if simulated else "people"
+    if you.learned().noticed:
+        st.html(facts_html([_show_guess_score(you, score), describe_pattern(you)]))
+        st.html(caption_html("A profile needs answers that follow the faces. Begin again and look at each face."))
+        return
     if simulated:
         st.html(
             caption_html("This crowd is simulated: nobody was asked, so that where you part from it says nothing of other people.")
@@ -74,14 +79,34 @@ def score_html(you: VisitorAnswers) -> str:
     )
 
 
+def describe_pattern(you: VisitorAnswers) -> tuple[str, str]:
+    """A fact of answers that ignore the faces: one answer, or a few, whatever the face showed, or chance. Else empty."""
+    person = you.learned()
+    if not person.noticed:
+        return "", ""
+    count, name = int(person.counts.max()), EMOTIONS[int(person.counts.argmax())]
+    if person.noticed == "random":
+        return (
+            "Chance",
+            "is what your answers look like: they follow the faces neither as the crowd does nor otherwise.",
+        )
+    if count >= CONSTANT_SHARE * you.n:
+        words = f"times you said {name}, whatever the face showed. That is easy to guess, and says nothing of how you see faces."
+        return f"{count} of {you.n}", words
+    return (
+        "Habit",
+        f"is what your answers look like: {count} of {you.n} are {name}, and which one comes does not depend on the face.",
+    )
+
+
 def _show_guess_score(you: VisitorAnswers, score: RunningScore) -> tuple[str, str]:
     own_right, group_right = you.score()
     gain = score.gain
     between = f"{gain.value:+.2f} bits an answer, {gain.low:+.2f} to {gain.high:+.2f}"
-    if gain.low > 0:
-        verdict = f"Your own model is clearly less surprised by you ({between})."
-    elif gain.high < 0:
-        verdict = f"Everybody’s model is still less surprised by you ({between})."
+    if gain.low > 0 and own_right >= group_right:
+        verdict = f"Your own model expects your answers better ({between})."
+    elif gain.high < 0 and own_right <= group_right:
+        verdict = f"Everybody’s model still expects your answers better ({between})."
     else:
         verdict = f"Which of the two knows you better cannot be told yet ({between})."
     return format_percent(own_right / you.n), (
@@ -148,7 +173,7 @@ def _show_answering(chosen: StudyChoice, you: VisitorAnswers) -> None:
         _ask_question(you, pictured)
     else:
         show_profile(chosen, you)
-        if you.n >= BLOCK_SIZE:
+        if you.n >= BLOCK_SIZE and not you.learned().noticed:
             show_study_faces(chosen, you)
             show_personal_stimuli(you)
         _offer_more(you, pictured)
@@ -217,14 +242,16 @@ def _ask_question(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
     )
     if you.n:
         st.html(score_html(you))
+    if you.learned().noticed:
+        st.info(" ".join(describe_pattern(you)), icon=":material/visibility:")
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="you-options"):
         st.toggle(
             "Ask what tells most about me",
             you.informative,
             key="you-informative",
             on_change=lambda: setattr(you, "informative", st.session_state["you-informative"]),
-            help="On: each face is the one whose answer is expected to say most about you. Off: at random. It holds from the face "
-            "after this one.",
+            help="Off: faces at random. On: each face is the one whose answer is expected to say most about you; these are the "
+            "hardest to guess. It holds from the face after this one.",
         )
         if you.n:
             st.button("Begin again", key="you-again", type="tertiary", on_click=_start_again, args=(you,))
@@ -377,7 +404,7 @@ def _show_running(you: VisitorAnswers) -> bool:
 
 
 def _make_stimuli_job(you: VisitorAnswers) -> Callable[[Progress], list[ControversialImage]]:
-    alignment, known, seed = you.alignment, you.learned(), 1000 * you.rounds + you.n
+    alignment, known, seed = you.alignment, you.learned().shift, 1000 * you.rounds + you.n
 
     def work(progress: Progress) -> list[ControversialImage]:
         progress.stage("Loading the networks", 0.0)
