@@ -16,8 +16,7 @@ if st.query_params.get(navigation.FROM) == navigation.NEXT_QUESTION.url:
     st.info("The page *Next question* is gone; *You* still asks each time about the face that tells most.")
 
 try:
-    study_choice.prefer_emotion_study()
-    chosen = study_choice.choose_study()
+    chosen = study_choice.choose_study(learnable=True)
     if chosen is not None:
         from ui.alignment import align_page  # once the choice of a study is painted: SciPy, Plotly
 

@@ -11,11 +11,10 @@ st.html(
 )
 
 try:
-    study_choice.prefer_emotion_study()
     questions = st.container(key="you-asked")  # first what there is to do, then with whom one is compared
-    expanded = not study_choice.is_emotion_study()
-    with st.expander("The crowd you are compared with", expanded=expanded, icon=":material/groups:"):
-        chosen = study_choice.choose_study()
+    crowd = st.expander("The crowd you are compared with", expanded=not study_choice.opens_learnable(), icon=":material/groups:")
+    with crowd:
+        chosen = study_choice.choose_study(learnable=True)
     if chosen is not None:
         from ui.alignment import you_page  # once the choice of a study is painted: SciPy, Plotly
 

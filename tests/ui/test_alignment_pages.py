@@ -7,7 +7,7 @@ import pytest
 
 from core.alignment import alignment as alignment_module
 from core.models.emotions import EMOTIONS
-from tests.ui.study_sets import faces, identity_set, made_study
+from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.taught import FACES, asked, begun
 from tests.ui.visits import app, words
 from ui import jobs
@@ -176,6 +176,23 @@ def test_without_a_model_of_the_crowd_the_page_offers_to_make_one(place):
     done(test, "you-learn")
     assert [each for each in test.toggle if each.key == "you-informative"]
     assert "First a network has to learn" not in words(test)
+
+
+@pytest.mark.parametrize("page", ["you.py", "align.py"])
+def test_a_study_that_cannot_be_learned_from_shuts_neither_you_nor_align(place, page):
+    store, library = place
+    asked(store, library)
+    lone = made_study(store, library, "lone", faces(14))
+    answer_all(store, lone, lambda _: "anger", rater="careless")
+    assert app(page).selectbox(key="analysis-study").value == "feelings"
+    chosen = app(page, study="lone")
+    assert chosen.selectbox(key="analysis-study").value == "lone"
+    assert "There are no answers to learn from" in words(chosen)
+    if page == "you.py":
+        assert "Compare yourself with “feelings”" in [link.proto.label for link in chosen.get("page_link")]
+        assert chosen.expander[0].proto.expanded
+    chosen.query_params.pop("study")
+    assert chosen.run().selectbox(key="analysis-study").value == "feelings"
 
 
 def test_a_guess_is_made_before_the_answer_and_an_answer_counts_once(crowd):

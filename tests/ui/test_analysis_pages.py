@@ -71,6 +71,31 @@ def test_answers_of_people_come_first_and_simulated_ones_can_be_hidden(place):
     assert 'data-mark="simulated"' not in words(other)
 
 
+@pytest.mark.parametrize("page", ["disagreement.py", "statistics.py", "compare.py", "map.py"])
+def test_a_study_that_nobody_answered_or_whose_only_person_is_left_out_is_no_default(place, page):
+    store, library = place
+    identity(store, library, "Asked")
+    identity(store, library, "Empty", people=0)
+    lone = made_study(store, library, "Lone", identity_set(14))
+    answer_all(store, lone, lambda pair: "0", rater="careless")
+    assert app(page).selectbox(key="analysis-study").value == "Asked"
+    assert app(page, study="Lone").selectbox(key="analysis-study").value == "Lone"
+
+
+@pytest.mark.parametrize("page", ["disagreement.py", "statistics.py", "compare.py", "you.py"])
+def test_an_unknown_study_in_a_link_is_said_until_another_one_is_chosen(place, page):
+    store, library = place
+    identity(store, library, "Asked")
+    identity(store, library, "Other")
+    test = app(page, study="Gone")
+    assert "There is no study 'Gone'" in words(test)
+    test.run()
+    assert "There is no study 'Gone'" in words(test)
+    test.selectbox(key="analysis-study").set_value("Asked").run()
+    assert "Gone" not in words(test)
+    assert test.query_params["study"] in ("Asked", ["Asked"])
+
+
 def test_others_see_simulated_studies_only(place, monkeypatch):
     store, library = place
     identity(store, library, "Asked")

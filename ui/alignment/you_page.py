@@ -20,6 +20,7 @@ from core.alignment.personal import MIN_ANSWERS, PersonProfile, RunningScore, pr
 from core.alignment.response_patterns import CONSTANT_SHARE
 from core.alignment.stimulus_choice import ControversialImage, rank_controversial, search_controversial
 from core.analysis.estimate import Array, Estimate
+from core.errors import LiminalError
 from core.figures.alignment import exhibit_bias
 from core.figures.exhibit import build_file_name
 from core.figures.theme import format_percent
@@ -28,6 +29,7 @@ from core.progress import Progress
 from ui import components, markup, navigation, progress
 from ui.alignment import answers, runs
 from ui.alignment.answers import BLOCK_SIZE, MORE_QUESTIONS, VisitorAnswers, current_visitor
+from ui.analysis import study_choice
 from ui.analysis.figure_card import show_figure_card
 from ui.analysis.study_choice import StudyChoice
 from ui.components import Tile
@@ -158,12 +160,30 @@ def show_you(chosen: StudyChoice) -> None:
     """Show the step at which the visitor is: a model to compare with, questions, or the profile."""
     if chosen.study_data.kind != "emotion":
         st.info("This study asks who it is. Your profile is about feelings; choose one below that asks about those.")
+        _offer_other_crowd()
         return
-    group_model = _find_group_model(chosen)
+    try:
+        group_model = _find_group_model(chosen)
+    except LiminalError as error:
+        st.info(str(error))
+        _offer_other_crowd()
+        return
     if group_model is not None:
         _show_answering(chosen, current_visitor(*group_model))
     with st.container(key="you-crowd"):
         st.html(study_badges_html(chosen.study) + caption_html(chosen.study.name))
+
+
+def _offer_other_crowd() -> None:
+    """A link to the same page with a crowd that can be learned from, where there is one."""
+    other = study_choice.find_learnable_study()
+    if other is not None:
+        st.page_link(
+            navigation.build_page(navigation.YOU),
+            label=f"Compare yourself with “{markup.escape_markdown(other.name)}”",
+            query_params={"study": other.name},
+            icon=":material/groups:",
+        )
 
 
 def _show_answering(chosen: StudyChoice, you: VisitorAnswers) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.alignment.configuration import AlignmentConfiguration
+from core.errors import LiminalError
 from ui import markup, navigation, selection
 from ui.markup import caption_html
 from ui.pictures import sample_url
@@ -42,8 +44,11 @@ class StudyChoice:
         return sample_url(set_id, sample_id) if set_id else ""
 
 
-def choose_study() -> StudyChoice | None:
-    """Show the picker and return the study; None where there is none to look at, which the page says."""
+def choose_study(*, learnable: bool = False) -> StudyChoice | None:
+    """Show the picker and return the study; None where there is none to look at, which the page says.
+
+    learnable: where the address names none, one that networks can learn from.
+    """
     studies = list_visible_studies()
     name = st.query_params.get("study", "")
     if name and not owner_gate.is_allowed() and name not in {study.name for study in studies} and not owner_gate.require_owner():
@@ -53,7 +58,7 @@ def choose_study() -> StudyChoice | None:
         picker = st.container(width=460)
         hide = st.toggle("Hide simulated studies", key=HIDE, bind="query-params") if simulated else False
         offered = [study for study in studies if not (hide and study.source == "simulated")]
-        study = _pick_study(offered, picker) if offered else None
+        study = _pick_study(offered, picker, learnable=learnable) if offered else None
         attentive = study is None or choose_attentive_only("missed attention checks, too fast, always the same answer")
     if study is None:
         _show_no_study(simulated)
@@ -106,41 +111,74 @@ def list_visible_data_sets() -> list[DataSetEntry]:
     return access.get_library().data_sets.entries() if owner_gate.is_allowed() else []
 
 
-def is_emotion_study() -> bool:
-    """Whether the study of the address exists and asks about emotions."""
-    name = st.query_params.get("study")
-    return any(study.name == name and study.plan.kind == "emotion" for study in list_visible_studies())
+def is_learnable(study: Study) -> bool:
+    """Whether networks can learn feelings from the study: enough answers of people who are not left out."""
+    return study.plan.kind == "emotion" and count_usable_answers(study) >= AlignmentConfiguration.least_answers
 
 
-def prefer_emotion_study() -> None:
-    """Put a study of emotions into the address where it names no study and the last one looked at asks something else."""
-    if "study" in st.query_params:
-        return
-    studies = [study for study in list_visible_studies() if study.plan.kind == "emotion"]
-    if studies and st.session_state.get(LAST, "") not in {study.name for study in studies}:
-        st.query_params["study"] = default_study(studies, access.get_store().counts()).name
+def find_learnable_study() -> Study | None:
+    """The study that networks learn from where nothing else is chosen; None where there is none."""
+    studies = [study for study in list_visible_studies() if is_learnable(study)]
+    return default_study(studies) if studies else None
 
 
-def default_study(studies: list[Study], counts: Mapping[str, tuple[int, int]]) -> Study:
-    """The newest study with answers of people, else the newest with any answers, else the newest.
+def find_chosen_study(studies: Sequence[Study], *, learnable: bool = False) -> Study:
+    """The study of the address, else the last one looked at, else the default. learnable: one that networks can learn from."""
+    by_name = {study.name: study for study in studies}
+    if (asked := by_name.get(st.query_params.get("study", ""))) is not None:
+        return asked
+    last = by_name.get(st.session_state.get(LAST, ""))
+    if last is not None and (not learnable or is_learnable(last)):
+        return last
+    emotion = [study for study in studies if study.plan.kind == "emotion"] if learnable else []
+    return default_study([study for study in emotion if is_learnable(study)] or emotion or studies)
 
-    counts: name -> (people, answers).
-    """
+
+def opens_learnable() -> bool:
+    """Whether the study that will be shown is one that networks can learn from, so that there is nothing to choose first."""
+    studies, asked = list_visible_studies(), st.query_params.get("study", "")
+    known = not asked or asked in {study.name for study in studies}
+    return bool(studies) and known and is_learnable(find_chosen_study(studies, learnable=True))
+
+
+def default_study(studies: Sequence[Study]) -> Study:
+    """The newest study with answers of people that count, else the newest with any that count, else the newest."""
+    counts = access.get_store().counts()
     answered = [study for study in studies if counts.get(study.name, (0, 0))[1]]
-    return next((study for study in answered if study.source == "human"), next(iter(answered), studies[0]))
+    answered.sort(key=lambda study: study.source != "human")
+    return next((study for study in answered if count_usable_answers(study)), studies[0])
 
 
-def _pick_study(studies: list[Study], picker: DeltaGenerator) -> Study:
-    names = [study.name for study in studies]
-    name = st.query_params.get("study", st.session_state.get(LAST, ""))
-    if name not in names:
-        name = default_study(studies, access.get_store().counts()).name
-    st.session_state[CHOICE] = name
+def count_usable_answers(study: Study) -> int:
+    """The number of answers that count: of people whom the usual rules do not leave out, attention checks aside."""
+    version = access.answers_version(study)
+    return _count_usable_answers(version, study) if version[2][1] else 0
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def _count_usable_answers(version: access.AnswersVersion, _study: Study) -> int:
+    from core.studies.exclusions import apply_exclusion_rules  # after the choice is painted: pandas
+
+    ratings = access.load_ratings(_study)
+    counted = apply_exclusion_rules(ratings, access.load_stimuli(_study)).filter(ratings)
+    return int((~counted["is_sentinel"]).sum())
+
+
+def _pick_study(studies: list[Study], picker: DeltaGenerator, *, learnable: bool) -> Study:
+    asked = st.query_params.get("study", "")
+    study = find_chosen_study(studies, learnable=learnable)
+    st.session_state[CHOICE] = study.name
     with picker:
-        st.selectbox("Study", names, key=CHOICE, on_change=_store_study)
-    st.query_params["study"] = name
-    st.session_state[LAST] = name
-    return studies[names.index(name)]
+        st.selectbox("Study", [other.name for other in studies], key=CHOICE, on_change=_store_study)
+    if asked and asked != study.name:  # stays in the address, so that the page goes on saying it until another one is chosen
+        try:
+            access.get_store().study(asked)  # there, but hidden by the switch
+        except LiminalError as error:
+            st.warning(f"{error} Shown instead: {markup.escape_markdown(study.name)}.")
+            return study
+    st.query_params["study"] = study.name
+    st.session_state[LAST] = study.name
+    return study
 
 
 def _store_study() -> None:
