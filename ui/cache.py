@@ -14,6 +14,7 @@ from typing import Any
 import streamlit as st
 
 from core.analysis.emotion_pairs import load_pair_table
+from core.analysis.error_rates import ErrorRates, load_error_rates
 from core.models.custom import catalogue
 from core.models.custom.catalogue import list_custom_models
 from core.progress import Progress
@@ -83,6 +84,12 @@ def _load_reference_set(generator: str, versions: PrecomputedVersions) -> Refere
 def cached_acceptance() -> Mapping[str, Any]:
     """How many faces could be either, for all pairs."""
     return load_pair_table()
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def cached_error_rates(generator: str) -> ErrorRates | None:
+    """How often recognisers err on a generator's people, by condition; None where nobody knows who is who."""
+    return load_error_rates(generator)
 
 
 WAIT_SECONDS = 0.5

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.alignment import pretrained, store
-from core.analysis import emotion_pairs
+from core.analysis import emotion_pairs, error_rates
 from core.commands.terminal import count_noun
 from core.models import registry
 from core.models.builtin.head import stored_arrays
@@ -256,6 +256,24 @@ def _make_thresholds(args: argparse.Namespace, progress: Progress) -> None:
                 pairs = count_noun(thresholds.genuine_pairs, "genuine pair")
                 people = count_noun(thresholds.genuine_people, "person", "people")
                 print(f"  of {pairs} of {people} refused at {refused}.")
+        if args.recognisers == registry.list_names("recogniser"):
+            _make_error_rates(generator, args, progress)
+
+
+def _make_error_rates(generator: str, args: argparse.Namespace, progress: Progress) -> None:
+    """By condition, where the generator knows who is who; beside the thresholds where these are not the usual ones."""
+    usual = args.out == stored_population.THRESHOLDS_FOLDER
+    rates = error_rates.build_error_rates(
+        generator,
+        folder=error_rates.ERRORS_FOLDER if usual else args.out / "errors",
+        strangers=args.strangers,
+        thresholds=args.out,
+        bootstraps=args.bootstraps,
+        seed=args.seed,
+        progress=progress,
+    )
+    for errors in rates.recognisers if rates is not None else ():
+        print(f"  {error_rates.explain_errors(errors)}")
 
 
 def _make_interpolation(args: argparse.Namespace, progress: Progress) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from typing import Any
 
+from core.analysis.error_rates import INTERVAL, explain_errors, explain_ranges, format_share, load_error_rates
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.models import check, registry
@@ -19,7 +20,7 @@ from core.sampling.building.precompute import precompute_model
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The sub-commands of ``models``."""
-    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|show|check|prepare|remove")
+    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|show|errors|check|prepare|remove")
     classes = "; ".join(f"{name}: {model_class.source}" for name, model_class in CLASSES.items())
     add = parts.add_parser("add", help="add a model of your own", description=f"What SOURCE is, by class: {classes}.")
     add.add_argument("name", help="how it is to be called, such as ffhq-1024")
@@ -36,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = parts.add_parser("show", help="where a model comes from; of a generator with named latents, what each does")
     show.add_argument("name")
     show.add_argument("--json", action="store_true")
+    errors = parts.add_parser("errors", help="how often recognisers err on people of a generator that knows who is who")
+    errors.add_argument("name", nargs="?", default=registry.default_generator("phone"), help="default %(default)s")
+    errors.add_argument("--json", action="store_true")
     check = parts.add_parser("check", help="does a model keep its contract, and how fast is it?")
     check.add_argument("names", nargs="*", metavar="NAME", help="all that were added, if none is named")
     check.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
@@ -49,7 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """One sub-command; exit code 2 where a check found something."""
-    actions = {"add": _add, "list": _list, "show": _show, "check": _check, "prepare": _precompute, "remove": _remove}
+    actions = {
+        "add": _add,
+        "list": _list,
+        "show": _show,
+        "errors": _errors,
+        "check": _check,
+        "prepare": _precompute,
+        "remove": _remove,
+    }
     return actions[arguments.action](arguments)
 
 
@@ -123,6 +135,10 @@ def _show(arguments: argparse.Namespace) -> int:
         "not_for": card.not_for,
     }
     names = registry.load(entry.name, "generator").latent_names if entry.kind == "generator" else ()
+    rates = load_error_rates(entry.name) if entry.kind == "generator" else None
+    if rates is not None:
+        facts["ranges"] = explain_ranges(rates)
+        facts |= {f"errors of {errors.recogniser}": explain_errors(errors) for errors in rates.recognisers}
     if arguments.json:
         print(json.dumps({**facts, "latents": [dataclasses.asdict(latent) for latent in names]}, indent=2))
         return 0
@@ -135,6 +151,28 @@ def _show(arguments: argparse.Namespace) -> int:
             print(f"\n{latent.block}")
         span = f"{latent.lowest:g} to {latent.highest:g} {latent.unit}"
         print(f"  {latent.name:<26}{span:<26}{latent.meaning}")
+    return 0
+
+
+def _errors(arguments: argparse.Namespace) -> int:
+    entry = registry.find_entry(arguments.name, "generator")
+    rates = load_error_rates(entry.name)
+    if rates is None:
+        raise LiminalError(f"No error rates of {entry.title} are stored; only a generator that knows who is who has some.")
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(rates), indent=2))
+        return 0
+    print(f"{entry.title}. {explain_ranges(rates)}")
+    for errors in rates.recognisers:
+        print(f"\n{explain_errors(errors)}")
+        heads = " ".join(f"{f'FMR {100 * rate:g} %, {distance:.3f}':>22}" for rate, distance in errors.limits)
+        print(f"\n  {'share of pairs refused at':<66}{'pairs':>7}{'people':>8} {heads}")
+        for row in errors.levels:
+            name = f"{row.condition}: {row.level}" if row.level else row.condition
+            print(f"  {name:<66}{row.pairs:>7}{row.people:>8} " + " ".join(f"{format_share(share):>22}" for share in row.refused))
+        held_out = " ".join(f"{f'{100 * share.share:.3f} %':>22}" for share in errors.false_match)
+        print(f"  {'strangers let in, held out':<66}{errors.impostor_pairs:>7,}{rates.people:>6} {held_out}")
+    print(f"\nIntervals: {INTERVAL}.")
     return 0
 
 

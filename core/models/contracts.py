@@ -79,6 +79,24 @@ class LatentName:
     meaning: str
 
 
+@dataclass(frozen=True)
+class PairCondition:
+    """In what two pictures of one person differ, read from named values; error rates are counted at each of its levels.
+
+    latents: whose values are read. measure: extreme (the largest absolute value in either picture), change (the largest
+    difference between them), presence (in neither, in both, in one: a value above 0.5), person (the value itself). edges: where one
+    level ends and the next begins, rising; levels: their words, one more than edges. alone: counted among pairs in which nothing
+    worn has changed, so that no two causes mix.
+    """
+
+    name: str
+    latents: tuple[str, ...]
+    measure: Literal["extreme", "change", "presence", "person"]
+    edges: tuple[float, ...]
+    levels: tuple[str, ...]
+    alone: bool = False
+
+
 class Generator(ABC):
     """latents -> images. Latents are standard normal in z-space."""
 
@@ -106,6 +124,12 @@ class Generator(ABC):
 
     latent_names: tuple[LatentName, ...] = ()
     """What each latent does, in their order; empty where single latents have no meaning."""
+
+    daily_latents: tuple[str, ...] = ()
+    """Names of the latents of the identity block that one person changes from day to day, such as a beard."""
+
+    pair_conditions: tuple[PairCondition, ...] = ()
+    """By what the error rates of recognisers are told apart; empty where latents have no names."""
 
     sizes: ClassVar[tuple[int, ...]] = ()
     """Sides in pixels that ``decode_at`` draws; empty: none but ``image_size``."""

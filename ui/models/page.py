@@ -16,7 +16,9 @@ from typing import Any
 
 import streamlit as st
 
+from core.analysis.error_rates import explain_errors, explain_ranges
 from core.errors import LiminalError
+from core.figures.error_rates import exhibit_error_rates
 from core.models import registry
 from core.models.checking import ModelDescription, TryoutResult, describe_all_models, try_out
 from core.models.custom import catalogue
@@ -27,6 +29,8 @@ from core.models.registry import Entry
 from core.progress import Progress
 from core.sampling.stored.scores import is_precomputed, needs_precomputing
 from ui import progress
+from ui.analysis.figure_card import show_figure_card
+from ui.cache import cached_error_rates
 from ui.jobs import Job, find_or_start_job, get_job_manager
 from ui.markup import caption_html
 from ui.studies import owner_gate
@@ -227,6 +231,8 @@ def _show_model(entry: Entry, described: ModelDescription | None) -> None:
             st.html(_model_card_html(entry, described))
             if described is not None and described.outputs and owner_gate.is_allowed():
                 correct_labels(entry, described.outputs)
+            if entry.kind == "generator":
+                _show_error_rates(entry)
             _show_trial(entry)
         with actions, st.container(horizontal=True, gap="small"):
             st.button(
@@ -252,6 +258,28 @@ def _show_model(entry: Entry, described: ModelDescription | None) -> None:
                 with st.popover("Remove", icon=":material/delete:"):
                     st.html(caption_html("Its own files stay where they are; what was prepared for the pages is deleted."))
                     st.button("Remove it", key=f"remove-{entry.name}", on_click=_remove_model, args=(entry.name,))
+
+
+ERRORS = "errors"
+"""Parameter of the address: the generator whose error rates are open."""
+
+
+def _show_error_rates(entry: Entry) -> None:
+    """How often recognisers err on people of a generator that knows who is who; by condition where that is opened."""
+    rates = cached_error_rates(entry.name)
+    if rates is None:
+        return
+    lines = [explain_errors(errors) for errors in rates.recognisers]
+    lines.append(f"Measured on: {explain_ranges(rates)}")
+    parts = (line.partition(": ") for line in lines)
+    st.html("".join(f'<p class="fine"><b>{html.escape(head)}:</b> {html.escape(text)}</p>' for head, _, text in parts))
+    opened = st.toggle("Error rates by condition", st.query_params.get(ERRORS) == entry.name, key=f"errors-{entry.name}")
+    if opened:
+        st.query_params[ERRORS] = entry.name
+        for exhibit in exhibit_error_rates(rates):
+            show_figure_card(exhibit, exhibit.key, name=f"{entry.name}-{exhibit.key}")
+    elif st.query_params.get(ERRORS) == entry.name:
+        del st.query_params[ERRORS]
 
 
 def _model_card_html(entry: Entry, described: ModelDescription | None) -> str:

@@ -484,7 +484,8 @@ def _explain_refusals(limits: Thresholds) -> str:
         return ""
     return (
         f"\n- The other way round, people are refused themselves: {', '.join(shares)}; {limits.genuine_pairs:,} pairs of "
-        f"pictures of {limits.genuine_people} people in other light, turned, with other expressions and glasses."
+        f"pictures of {limits.genuine_people} people in other light, turned, with other expressions, glasses and beards. "
+        f"[Which of these costs most](models?errors={limits.generator})"
     )
 
 

@@ -181,8 +181,8 @@ def build_genuine_set(
 ) -> GenuineSet:
     """Draw ``images`` pictures of each of ``people``, in other scenes, with other expressions, and write their descriptors.
 
-    A third of the images of each person have other accessories too (glasses, beard is part of the person). People depend on
-    ``seed`` and their place alone and are none of the strangers. Raises LiminalError where the generator has no identity block.
+    In a third of the images of each person accessories, make-up and beard are others too. People depend on ``seed`` and their
+    place alone and are none of the strangers. Raises LiminalError where the generator has no identity block.
     """
     if people < 2 or images < 2:
         raise LiminalError(f"Genuine pairs need at least two people and two images each, not {people} and {images}.")
@@ -219,14 +219,19 @@ def build_genuine_set(
 
 
 def redraw_genuine_latents(generator: Generator, person: torch.Tensor, seed: int, images: int) -> torch.Tensor:
-    """One person (1, d) -> (images, d): scene and expression drawn for each, accessories for every third, else as the person's."""
-    redrawn = generator.redraw_conditions(
-        person.repeat(images, 1), [sample_seed(seed, "condition", index) for index in range(images)]
-    )
+    """One person (1, d) -> (images, d): scene and expression drawn for each, what is worn for every third, else as the person's.
+
+    Worn are the accessories and the latents in ``daily_latents``, such as a beard.
+    """
+    seeds = [sample_seed(seed, "condition", index) for index in range(images)]
+    redrawn = generator.redraw_conditions(person.repeat(images, 1), seeds)
     if "accessories" in generator.blocks:
         part = generator.blocks["accessories"]
-        indices = [index for index in range(images) if index % 3 != 2]
-        redrawn[indices, part] = person[0, part]
+        redrawn[[index for index in range(images) if index % 3 != 2], part] = person[0, part]
+    places = [place for place, named in enumerate(generator.latent_names) if named.name in generator.daily_latents]
+    fresh = [index for index in range(images) if index % 3 == 2]
+    if places and fresh:
+        redrawn[torch.tensor(fresh)[:, None], places] = generator.sample([seeds[index] for index in fresh])[:, places]
     return redrawn
 
 

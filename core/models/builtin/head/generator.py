@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.models.builtin.head import latents as table
+from core.models.builtin.head.conditions import BEARD, CONDITIONS
 from core.models.builtin.head.geometry import load_geometry
 from core.models.builtin.head.people import describe
 from core.models.builtin.head.renderer import render
@@ -57,6 +58,7 @@ class HeadGenerator(Generator):
             LatentName(named.block, named.name, named.unit, named.curve.low, named.curve.high, named.meaning)
             for named in table.LATENTS
         )
+        self.daily_latents, self.pair_conditions = BEARD, CONDITIONS
         self._painters = {size: partial(_draw, size=size) for size in self.sizes}  # one object a size: the engine's key
 
     def decode(self, latents: Tensor) -> Tensor:
