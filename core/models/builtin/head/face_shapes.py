@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.models.builtin.head.proportions import fit_axes
+
 if TYPE_CHECKING:
     from core.models.builtin.head.geometry import Geometry
 
@@ -124,21 +126,21 @@ HEAD_SHAPES = (
 """Forms of the whole head, in the order of the mesh's outlines."""
 
 ASYMMETRIES = (
-    ("uneven_brows", "one brow higher", 0),
-    ("uneven_cheeks_1", "one cheek further out", 2),
-    ("uneven_cheeks_2", "one cheek higher", 3),
-    ("uneven_eyes_1", "eyes to one side", 4),
-    ("uneven_eyes_2", "one eye higher", 5),
-    ("uneven_lids_1", "one upper lid higher", 7),
-    ("uneven_lids_2", "one lower lid higher", 11),
-    ("uneven_jaw", "jaw to one side", 12),
-    ("uneven_chin", "chin to one side", 14),
-    ("uneven_mouth_1", "mouth aslant", 15),
-    ("uneven_mouth_2", "mouth to one side", 16),
-    ("uneven_nose_1", "tip of the nose to one side", 17),
-    ("uneven_nose_2", "root of the nose to one side", 20),
+    ("uneven_brows", "one brow higher", 0, 0.13),
+    ("uneven_cheeks_1", "one cheek further out", 2, 0.16),
+    ("uneven_cheeks_2", "one cheek higher", 3, 0.16),
+    ("uneven_eyes_1", "eyes to one side", 4, 0.12),
+    ("uneven_eyes_2", "one eye higher", 5, 0.06),
+    ("uneven_lids_1", "one upper lid higher", 7, 0.07),
+    ("uneven_lids_2", "one lower lid higher", 11, 0.07),
+    ("uneven_jaw", "jaw to one side", 12, 0.14),
+    ("uneven_chin", "chin to one side", 14, 0.14),
+    ("uneven_mouth_1", "mouth aslant", 15, 0.10),
+    ("uneven_mouth_2", "mouth to one side", 16, 0.12),
+    ("uneven_nose_1", "tip of the nose to one side", 17, 0.16),
+    ("uneven_nose_2", "root of the nose to one side", 20, 0.14),
 )
-"""Name, what differs between left and right, and which of the mesh's pairs it is."""
+"""Name, what differs between left and right, which of the mesh's pairs it is, and the standard deviation of its weight."""
 
 SEX_OFFSETS: Mapping[str, tuple[float, float, float]] = {
     "chin-width-incr": (-0.06, 0.24, -0.48),
@@ -231,6 +233,14 @@ YOUNG_AGE, OLD_AGE = 0.70, 1.0
 """Ages 18 and 80 on the mesh's own scale; its young adult of 25 years stands at 2 / 3, so that nobody looks like a child."""
 
 
+CORRECT = True
+
+
+@cache
+def _reaches() -> tuple[float, ...]:
+    return tuple(shape.reach for shape in LOCAL_SHAPES)
+
+
 @cache
 def _axis_rows(geometry: Geometry) -> dict[str, int]:
     return {name: row for row, name in enumerate(geometry.axis_name)}
@@ -255,9 +265,7 @@ def weigh_shapes(values: Mapping[str, float], ancestry: tuple[float, float, floa
         local[following] += share * local[leading]
     for axis, (always, masculine, feminine) in SEX_OFFSETS.items():
         local[axis] += always + masculine * masculinity + feminine * femininity
-    for axis, weight in local.items():
-        add_axis(weights, axis, weight, geometry)
-    for name, _, pair in ASYMMETRIES:
+    for name, _, pair, _ in ASYMMETRIES:
         left, right = geometry.asymmetry[pair]
         weights[left if values[name] > 0 else right] += abs(values[name])
     for outline, number, (name, _) in zip(geometry.outline_name, geometry.outline, HEAD_SHAPES, strict=True):
@@ -268,6 +276,14 @@ def weigh_shapes(values: Mapping[str, float], ancestry: tuple[float, float, floa
         weights[scale[f"{shape}-incr"]] += max(0.0, values[name])
         weights[scale[f"{shape}-decr"]] += max(0.0, -values[name])
     weights[scale["head-age-incr"]] += 0.10 + 0.50 * age**1.5
+    # all shapes together decide the proportions; the axes then give way
+    drawn = weights.copy()
+    for axis, weight in local.items():
+        add_axis(drawn, axis, weight, geometry)
+    axes = tuple(local)
+    changes = fit_axes(drawn, axes, _reaches(), femininity, geometry) if CORRECT else [0.0] * len(axes)
+    for axis, change in zip(axes, changes, strict=True):
+        add_axis(weights, axis, local[axis] + float(change), geometry)
     return weights
 
 

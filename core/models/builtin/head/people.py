@@ -36,7 +36,7 @@ RED_HAIR, GREY_HAIR = linear(142, 66, 32), linear(176, 172, 168)
 IRIS_COLOURS = _scale((44, 27, 17), (66, 41, 24), (94, 62, 33), (116, 98, 58), (106, 120, 84), (96, 120, 132), (112, 142, 170))
 LIPSTICKS = _scale((186, 96, 98), (168, 62, 66), (170, 34, 48), (128, 34, 58), (98, 34, 50))
 EYE_SHADOWS = _scale((96, 68, 54), (122, 72, 72), (92, 62, 92), (66, 72, 100))
-SKIN_FOR_LIPS = _scale((233, 198, 176), (226, 184, 157), (210, 161, 129), (168, 117, 86), (114, 76, 55), (78, 52, 40))
+SKIN_FOR_LIPS = _scale((229, 190, 166), (222, 178, 150), (208, 158, 127), (168, 117, 86), (114, 76, 55), (78, 52, 40))
 
 STYLE_MARGIN = 0.85
 """Styles whose score is this far or more below the best do not show at all; narrower, hair would change at once on the way."""

@@ -62,7 +62,7 @@ MOLE_PLACES = ((0.33, 6.86), (-0.46, 6.78), (0.16, 6.47), (-0.21, 7.02), (0.52, 
 
 
 TONES = np.stack(
-    [to_linear(*c) for c in ((233, 198, 176), (226, 184, 157), (210, 161, 129), (168, 117, 86), (114, 76, 55), (78, 52, 40))]
+    [to_linear(*c) for c in ((229, 190, 166), (222, 178, 150), (208, 158, 127), (168, 117, 86), (114, 76, 55), (78, 52, 40))]
 )
 """Skin colours at melanin 0, 0.2 .. 1."""
 INSIDE_MOUTH = to_linear(116, 40, 38)
@@ -221,7 +221,7 @@ def describe_skin(d: HeadDescription, size: int) -> SkinLook:
     pixel = d.framing / size
     fine = float(np.clip(0.0089 / (2 * pixel), 0.45, 1.0))
     p[[P_PORES, P_MOTTLE, P_GRAIN]] = (0.040 + 0.012 * old) * fine, 0.024 + 0.012 * old, 0.036 * fine
-    p[[P_RED, P_FRECKLES, P_LIPS]] = 0.042 * (1 - 0.5 * d.melanin), min(1.0, d.freckles), d.lip_strength
+    p[[P_RED, P_FRECKLES, P_LIPS]] = 0.026 * (1 - 0.5 * d.melanin), min(1.0, d.freckles), d.lip_strength
     p[P_STUBBLE] = 0.44 * (1 - 0.4 * d.melanin)
     p[P_SCALP] = mix_scalp_cover(d)
     p[P_WRINKLES : P_WRINKLES + 4] = (

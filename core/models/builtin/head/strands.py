@@ -312,7 +312,7 @@ def _trace_brow(d: HeadDescription, x: NDArray[np.floating]) -> tuple[NDArray[np
     middle = (
         np.interp(x, BROW_X, BROW_Y) + d.brow_height + d.brow_arch * np.exp(-(((x - 0.44) / 0.13) ** 2)) + d.brow_angle * (x - 0.36)
     )
-    return np.asarray(middle), np.asarray(np.interp(x, BROW_X, BROW_HALF) * d.brow_thickness)
+    return np.asarray(middle), np.asarray(0.006 + np.interp(x, BROW_X, BROW_HALF) * d.brow_thickness)
 
 
 def _inner_end(d: HeadDescription) -> float:
@@ -324,8 +324,8 @@ def make_brow_table(d: HeadDescription) -> Floats:
     x = np.arange(25) * BROW_STEP
     middle, half = _trace_brow(d, x)
     inner = _inner_end(d)
-    opacity = d.brow_fill * min(1.0, d.brow_density + 0.15) * smooth(inner - 0.03, inner + 0.09, x) * smooth(0.64, 0.52, x)
-    half = np.maximum(half * 1.0 + 0.010, 0.008)
+    opacity = d.brow_fill * min(1.0, d.brow_density + 0.15) * smooth(inner - 0.05, inner + 0.10, x) * smooth(0.68, 0.48, x)
+    half = half + 0.010
     return np.stack([middle, half, opacity]).astype(np.float32)
 
 
@@ -340,7 +340,7 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     template = load_brows()
     n = BROW_COUNT if size > 256 else BROW_COUNT * 5 // 9
     along, across = template.along[:n].astype(float), template.across[:n].astype(float)
-    soft = (0.45 + 0.55 * smooth(0, 0.16, along)) * (1 - 0.45 * smooth(0.72, 1.0, along))
+    soft = (0.35 + 0.65 * smooth(0, 0.22, along)) * (1 - 0.65 * smooth(0.62, 1.0, along))
     wanted = (
         min(1.0, max(0.0, d.brow_density))
         * soft
@@ -370,7 +370,7 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     way /= np.linalg.norm(way, axis=1, keepdims=True) + 1e-9
     way += 0.22 * normal
     way /= np.linalg.norm(way, axis=1, keepdims=True)
-    length = (template.length[rows] * d.brow_length * (1 + 0.25 * d.age * template.thin[rows] ** 3))[:, None, None]
+    length = (template.length[rows] * d.brow_length * min(1.0, 0.5 + 0.5 * d.brow_thickness) * (1 + 0.25 * d.age * template.thin[rows] ** 3))[:, None, None]
     s = np.linspace(0, 1, 5)[None, :, None]
     points = root[:, None] + way[:, None] * length * s + normal[:, None] * (0.004 - 0.20 * length * s**2)
     points = points.astype(np.float32)
@@ -379,9 +379,9 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     thickness = (0.7 + 0.5 * template.thin[rows]).astype(np.float32)
     tone = (0.15 + 0.75 * template.thin[rows]).astype(np.float32)
     counts, shown = np.full(count, 5, np.int32), np.ones((count, 5), np.float32)
-    radius = 0.0016 if size <= 256 else 0.0012
+    radius = 0.0016 if size <= 256 else 0.0010
     return StrandSet(
-        "brow", points, counts, shown, alpha[rows].astype(np.float32), tone, thickness, d.brow_colour * BROW_WARMTH, radius
+        "brow", points, counts, shown, (0.8 * alpha[rows]).astype(np.float32), tone, thickness, d.brow_colour * BROW_WARMTH, radius
     )
 
 
