@@ -6,6 +6,7 @@ recognisers' descriptors, then calmed where it soon looks like an expression or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -38,79 +39,79 @@ def _rows(*rows: tuple[str, str, float, str]) -> tuple[LocalShape, ...]:
 
 
 LOCAL_SHAPES = _rows(
-    ("cheek-trans-up", "cheek_height", 0.78, "low .. high cheeks"),
-    ("cheek-volume-incr", "cheek_volume", 0.93, "hollow .. round cheeks"),
-    ("cheek-inner-incr", "inner_cheek_volume", 0.49, "flat .. full beside the nose"),
-    ("cheek-bones-incr", "cheekbones", 0.8, "flat .. prominent cheekbones"),
-    ("chin-jaw-drop-incr", "jaw_drop", 0.67, "jaw higher .. lower"),
+    ("cheek-trans-up", "cheek_height", 0.55, "low .. high cheeks"),
+    ("cheek-volume-incr", "cheek_volume", 0.6, "hollow .. round cheeks"),
+    ("cheek-inner-incr", "inner_cheek_volume", 0.35, "flat .. full beside the nose"),
+    ("cheek-bones-incr", "cheekbones", 0.6, "flat .. prominent cheekbones"),
+    ("chin-jaw-drop-incr", "jaw_drop", 0.45, "jaw higher .. lower"),
     ("chin-height-incr", "chin_height", 0.78, "short .. long chin"),
-    ("chin-prominent-incr", "chin_prominence", 0.8, "receding .. prominent chin"),
-    ("chin-bones-incr", "jaw_corners", 0.8, "soft .. marked corners of the jaw"),
+    ("chin-prominent-incr", "chin_prominence", 0.55, "receding .. prominent chin"),
+    ("chin-bones-incr", "jaw_corners", 0.55, "soft .. marked corners of the jaw"),
     ("chin-width-incr", "chin_width", 0.89, "narrow .. wide chin"),
-    ("chin-cleft-incr", "chin_cleft", 0.67, "smooth .. cleft chin"),
-    ("chin-prognathism-incr", "lower_jaw_forward", 0.54, "lower jaw back .. forward"),
-    ("ear-lobe-incr", "ear_lobes", 0.69, "small .. large ear lobes"),
-    ("ear-rot-forward", "ear_slant", 0.69, "ears slanting back .. forward"),
+    ("chin-cleft-incr", "chin_cleft", 0.5, "smooth .. cleft chin"),
+    ("chin-prognathism-incr", "lower_jaw_forward", 0.35, "lower jaw back .. forward"),
+    ("ear-lobe-incr", "ear_lobes", 0.5, "small .. large ear lobes"),
+    ("ear-rot-forward", "ear_slant", 0.5, "ears slanting back .. forward"),
     ("ear-trans-up", "ear_height", 0.75, "ears low .. high"),
-    ("ear-scale-incr", "ear_size", 0.75, "small .. large ears"),
-    ("ear-wing-incr", "ear_standing", 0.69, "ears close to the head .. standing off"),
+    ("ear-scale-incr", "ear_size", 0.6, "small .. large ears"),
+    ("ear-wing-incr", "ear_standing", 0.5, "ears close to the head .. standing off"),
     ("eyebrows-angle-up", "brow_ridge_angle", 0.34, "outer ends of the brow ridge low .. high"),
     ("eyebrows-trans-up", "brow_ridge_height", 0.8, "low .. high brow ridge"),
-    ("eyebrows-trans-forward", "brow_ridge_depth", 0.55, "flat .. protruding brow ridge"),
+    ("eyebrows-trans-forward", "brow_ridge_depth", 0.4, "flat .. protruding brow ridge"),
     ("eye-corner1-up", "inner_eye_corner", 0.61, "inner corners of the eyes low .. high"),
     ("eye-height1-incr", "eye_opening_inner", 0.8, "inner part of the eye narrow .. open"),
     ("eye-scale-incr", "eye_size", 0.64, "small .. large eyes"),
-    ("eye-push1-out", "inner_lid_depth", 0.73, "inner part of the lid deep .. forward"),
+    ("eye-push1-out", "inner_lid_depth", 0.5, "inner part of the lid deep .. forward"),
     ("eye-eyefold-up", "lid_fold_height", 0.89, "lid fold low .. high"),
     ("eye-height3-incr", "eye_opening_outer", 0.8, "outer part of the eye narrow .. open"),
     ("eye-height2-incr", "eye_opening_middle", 0.85, "middle of the eye narrow .. open"),
-    ("eye-bag-incr", "eye_bags", 0.73, "smooth .. full below the eyes"),
-    ("eye-push2-out", "outer_lid_depth", 0.78, "outer part of the lid deep .. forward"),
+    ("eye-bag-incr", "eye_bags", 0.6, "smooth .. full below the eyes"),
+    ("eye-push2-out", "outer_lid_depth", 0.5, "outer part of the lid deep .. forward"),
     ("eye-trans-up", "eye_height", 0.8, "eyes low .. high in the face"),
-    ("eye-bag-height-incr", "eye_bag_height", 0.67, "bags below the eyes short .. long"),
+    ("eye-bag-height-incr", "eye_bag_height", 0.5, "bags below the eyes short .. long"),
     ("eye-epicanthus-out", "inner_lid_fold", 0.93, "fold at the inner corner: covering .. open"),
     ("eye-corner2-up", "outer_eye_corner", 0.89, "outer corners of the eyes low .. high"),
     ("eye-trans-out", "eye_spacing", 0.88, "eyes near .. far apart"),
     ("forehead-temple-incr", "temple_width", 0.8, "hollow .. full temples"),
-    ("forehead-trans-forward", "forehead_depth", 0.72, "forehead back .. forward"),
+    ("forehead-trans-forward", "forehead_depth", 0.5, "forehead back .. forward"),
     ("forehead-scale-vert-incr", "forehead_height", 0.36, "low .. high forehead"),
-    ("forehead-nubian-incr", "forehead_roundness", 0.38, "flat .. round forehead"),
+    ("forehead-nubian-incr", "forehead_roundness", 0.3, "flat .. round forehead"),
     ("mouth-lowerlip-height-incr", "lower_lip_height", 0.67, "thin .. full lower lip"),
     ("mouth-scale-horiz-incr", "mouth_width", 0.8, "narrow .. wide mouth"),
     ("mouth-cupidsbow-incr", "cupids_bow", 0.61, "flat .. marked bow of the upper lip"),
-    ("mouth-scale-depth-incr", "mouth_depth", 0.49, "flat .. deep mouth"),
+    ("mouth-scale-depth-incr", "mouth_depth", 0.35, "flat .. deep mouth"),
     ("mouth-lowerlip-volume-incr", "lower_lip_volume", 0.67, "flat .. round lower lip"),
     ("mouth-angles-up", "mouth_corners", 0.54, "corners of the mouth low .. high"),
     ("mouth-lowerlip-width-incr", "lower_lip_width", 0.6, "narrow .. wide lower lip"),
-    ("mouth-trans-forward", "mouth_forward", 0.54, "mouth back .. forward"),
+    ("mouth-trans-forward", "mouth_forward", 0.35, "mouth back .. forward"),
     ("mouth-upperlip-width-incr", "upper_lip_width", 0.6, "narrow .. wide upper lip"),
     ("mouth-scale-vert-incr", "mouth_fullness", 0.71, "thin .. full mouth"),
     ("mouth-upperlip-height-incr", "upper_lip_height", 0.61, "thin .. full upper lip"),
     ("mouth-upperlip-volume-incr", "upper_lip_volume", 0.6, "flat .. round upper lip"),
-    ("mouth-upperlip-middle-up", "upper_lip_middle", 0.54, "middle of the upper lip low .. high"),
+    ("mouth-upperlip-middle-up", "upper_lip_middle", 0.35, "middle of the upper lip low .. high"),
     ("mouth-trans-up", "mouth_height", 0.72, "mouth low .. high in the face"),
-    ("mouth-lowerlip-middle-up", "lower_lip_middle", 0.54, "middle of the lower lip low .. high"),
+    ("mouth-lowerlip-middle-up", "lower_lip_middle", 0.35, "middle of the lower lip low .. high"),
     ("neck-scale-horiz-incr", "neck_width", 0.54, "slender .. wide neck"),
     ("neck-scale-vert-incr", "neck_length", 0.49, "short .. long neck"),
-    ("nose-nostrils-angle-up", "nostril_angle", 0.85, "nostrils low .. high at their outer ends"),
-    ("nose-flaring-incr", "nostril_flare", 0.76, "nostrils narrow .. flaring"),
-    ("nose-curve-convex", "nose_curve", 0.69, "concave .. convex bridge"),
+    ("nose-nostrils-angle-up", "nostril_angle", 0.55, "nostrils low .. high at their outer ends"),
+    ("nose-flaring-incr", "nostril_flare", 0.6, "nostrils narrow .. flaring"),
+    ("nose-curve-convex", "nose_curve", 0.6, "concave .. convex bridge"),
     ("nose-scale-depth-incr", "nose_depth", 0.71, "flat .. long nose in profile"),
     ("nose-scale-vert-incr", "nose_length", 0.85, "short .. long nose"),
     ("nose-point-width-incr", "nose_tip_width", 0.73, "fine .. broad tip of the nose"),
     ("nose-scale-horiz-incr", "nose_width", 0.98, "narrow .. wide nose"),
-    ("nose-width1-incr", "nose_root_width", 0.76, "narrow .. wide root of the nose"),
-    ("nose-trans-forward", "nose_forward", 0.64, "nose back .. forward"),
+    ("nose-width1-incr", "nose_root_width", 0.6, "narrow .. wide root of the nose"),
+    ("nose-trans-forward", "nose_forward", 0.45, "nose back .. forward"),
     ("nose-trans-up", "nose_height", 0.89, "nose low .. high in the face"),
-    ("nose-hump-incr", "nose_hump", 0.69, "straight .. humped bridge"),
-    ("nose-nostrils-width-incr", "nostril_width", 0.89, "narrow .. wide nostrils"),
-    ("nose-greek-incr", "nose_bridge_depth", 0.8, "deep .. straight root of the nose"),
+    ("nose-hump-incr", "nose_hump", 0.6, "straight .. humped bridge"),
+    ("nose-nostrils-width-incr", "nostril_width", 0.8, "narrow .. wide nostrils"),
+    ("nose-greek-incr", "nose_bridge_depth", 0.7, "deep .. straight root of the nose"),
     ("nose-point-up", "nose_tip_height", 0.71, "tip of the nose down .. up"),
-    ("nose-width2-incr", "nose_bridge_width", 0.76, "narrow .. wide bridge"),
-    ("nose-width3-incr", "nose_wing_width", 0.85, "narrow .. wide wings"),
+    ("nose-width2-incr", "nose_bridge_width", 0.6, "narrow .. wide bridge"),
+    ("nose-width3-incr", "nose_wing_width", 0.6, "narrow .. wide wings"),
     ("nose-septumangle-incr", "septum_angle", 0.23, "septum flat .. steep"),
-    ("nose-base-up", "nose_base_height", 0.68, "base of the nose low .. high"),
-    ("nose-volume-incr", "nose_volume", 0.64, "slender .. heavy nose"),
+    ("nose-base-up", "nose_base_height", 0.5, "base of the nose low .. high"),
+    ("nose-volume-incr", "nose_volume", 0.55, "slender .. heavy nose"),
 )
 """Axes of the mesh that a face varies in."""
 
@@ -233,7 +234,8 @@ YOUNG_AGE, OLD_AGE = 0.70, 1.0
 """Ages 18 and 80 on the mesh's own scale; its young adult of 25 years stands at 2 / 3, so that nobody looks like a child."""
 
 
-CORRECT = True
+REACH_BEND, REACH_END = 0.8, 1.5
+"""Where the weight of an axis starts to bend, and where it ends, in its reach: what the proportions and a person's sex add to it."""
 
 
 @cache
@@ -281,10 +283,17 @@ def weigh_shapes(values: Mapping[str, float], ancestry: tuple[float, float, floa
     for axis, weight in local.items():
         add_axis(drawn, axis, weight, geometry)
     axes = tuple(local)
-    changes = fit_axes(drawn, axes, _reaches(), femininity, geometry) if CORRECT else [0.0] * len(axes)
-    for axis, change in zip(axes, changes, strict=True):
-        add_axis(weights, axis, local[axis] + float(change), geometry)
+    changes = fit_axes(drawn, axes, _reaches(), femininity, geometry)
+    for axis, change, reach in zip(axes, changes, _reaches(), strict=True):
+        add_axis(weights, axis, _limit_weight(local[axis] + float(change), reach), geometry)
     return weights
+
+
+def _limit_weight(weight: float, reach: float) -> float:
+    """The weight of an axis, bent softly towards the end of what still looks natural."""
+    start, end = REACH_BEND * reach, REACH_END * reach
+    beyond = abs(weight) - start
+    return weight if beyond <= 0 else math.copysign(start + (end - start) * math.tanh(beyond / (end - start)), weight)
 
 
 def _tone_down_juvenile(local: dict[str, float]) -> None:

@@ -67,7 +67,7 @@ class NamedLatent:
 def _identity() -> list[NamedLatent]:
     rows: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
         ("femininity", "share", Even(0, 1, sharpness=3.2), "0 masculine .. 1 feminine", None),
-        ("age", "years", Even(18, 80, power=1.5), "age in years", None),
+        ("age", "years", Even(18, 80, power=1.25, sharpness=1.15), "age in years", None),
         ("muscle", "share", Even(0.30, 0.75), "how muscular", None),
         ("weight", "share", Even(0.30, 0.72), "how heavy", None),
         ("proportions", "share", Even(0.15, 0.65), "regular .. unusual proportions", None),
@@ -78,7 +78,10 @@ def _identity() -> list[NamedLatent]:
         *[(local.name, "share", Even(-local.reach, local.reach, sharpness=1.1), local.meaning, None) for local in LOCAL_SHAPES],
         *[(name, "share", Even(-reach, reach), meaning, None) for name, _, reach, meaning in HEAD_SIZES],
         *[(name, "share", Ramp(0, 1 / 0.19, 0.6), f"shape of the whole head: {words}", None) for name, words in HEAD_SHAPES],
-        *[(name, "share", Bounded(0, sd, -3 * sd, 3 * sd), f"left and right differ: {words}", None) for name, words, _, sd in ASYMMETRIES],
+        *[
+            (name, "share", Bounded(0, sd, -3 * sd, 3 * sd), f"left and right differ: {words}", None)
+            for name, words, _, sd in ASYMMETRIES
+        ],
         *_SKIN,
         *_HAIR,
         *_BEARD,
@@ -98,12 +101,12 @@ _SKIN: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
     ("skin_redness", "share", Bounded(0.65, 0.40, -0.2, 1.5), "pale .. rosy cheeks, nose and ears", None),
     ("freckles", "share", Ramp(0.7, 0.9, 1.5), "freckles of light skin", lambda traits: 3.2 * (traits.ancestry[2] - 1)),
     ("skin_oil", "share", Bounded(0.4, 0.25, 0.0, 1.0), "dull .. shiny skin", None),
-    ("skin_brightness", "share", Bounded(0, 0.38, -1, 1), "darker .. lighter beside the skin's darkness", None),
-    ("skin_warmth", "share", Bounded(0, 0.33, -1, 1), "pinkish .. yellowish skin", None),
-    ("socket_shade", "share", Bounded(0.12, 0.09, -0.1, 0.5), "shade of the eye sockets", lambda traits: 1.2 * traits.age),
-    ("under_eye_shade", "share", Bounded(0.09, 0.07, -0.05, 0.4), "shade below the eyes", lambda traits: 1.3 * traits.age),
-    ("cheek_shade", "share", Bounded(0, 0.08, -0.25, 0.25), "shade of the cheeks", None),
-    ("chin_shade", "share", Bounded(0, 0.065, -0.2, 0.2), "shade of the chin", None),
+    ("skin_brightness", "share", Bounded(0, 0.6, -1.6, 1.6), "darker .. lighter beside the skin's darkness", None),
+    ("skin_warmth", "share", Bounded(0, 0.5, -1.4, 1.4), "pinkish .. yellowish skin", None),
+    ("socket_shade", "share", Bounded(0.12, 0.12, -0.1, 0.5), "shade of the eye sockets", lambda traits: 1.2 * traits.age),
+    ("under_eye_shade", "share", Bounded(0.10, 0.09, -0.05, 0.45), "shade below the eyes", lambda traits: 1.3 * traits.age),
+    ("cheek_shade", "share", Bounded(0, 0.10, -0.25, 0.25), "shade of the cheeks", None),
+    ("chin_shade", "share", Bounded(0, 0.08, -0.2, 0.2), "shade of the chin", None),
     ("fold_shade", "share", Ramp(0.2, 6.0, 0.5), "shade of the fold from nose to mouth", lambda traits: 1.5 * traits.age),
     *[
         (f"mole_{number}", "share", Bounded(0, 0.5, -1.5, 1.5), "a mole where it is beyond -0.6 or 0.6, in one of two places", None)
@@ -195,18 +198,18 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
     (
         "brow_thickness",
         "factor",
-        Bounded(0.74, 0.22, 0.36, 1.4),
+        Bounded(0.76, 0.30, 0.36, 1.6),
         "thin .. bushy brows",
         lambda traits: 0.9 * traits.masculinity + 0.25 * traits.age,
     ),
-    ("brow_density", "share", Bounded(0.66, 0.16, 0.25, 1.0), "sparse .. dense brows", lambda traits: 0.7 * traits.masculinity),
-    ("brow_height", "dm", Bounded(0.002, 0.012, -0.03, 0.035), "low .. high brows", lambda traits: 0.4 * traits.femininity),
-    ("brow_arch", "dm", Bounded(0.004, 0.010, -0.022, 0.035), "flat .. arched brows", lambda traits: 0.5 * traits.femininity),
-    ("brow_angle", "slope", Bounded(-0.065, 0.03, -0.2, 0.04), "outer ends low .. high", None),
-    ("brow_gap", "dm", Bounded(0.028, 0.012, 0.0, 0.06), "brows near .. far apart", None),
+    ("brow_density", "share", Bounded(0.66, 0.18, 0.25, 1.0), "sparse .. dense brows", lambda traits: 0.7 * traits.masculinity),
+    ("brow_height", "dm", Bounded(0.002, 0.014, -0.03, 0.04), "low .. high brows", lambda traits: 0.4 * traits.femininity),
+    ("brow_arch", "dm", Bounded(0.003, 0.013, -0.022, 0.04), "flat .. arched brows", lambda traits: 0.5 * traits.femininity),
+    ("brow_angle", "slope", Bounded(-0.065, 0.036, -0.2, 0.05), "outer ends low .. high", None),
+    ("brow_gap", "dm", Bounded(0.028, 0.016, 0.0, 0.07), "brows near .. far apart", None),
     ("brow_hair_length", "factor", Bounded(1.0, 0.15, 0.7, 1.5), "short .. long brow hairs", None),
-    ("brow_fill", "share", Bounded(0.50, 0.15, 0.1, 0.85), "how full brows look below their hairs", None),
-    ("brow_lightness", "factor", Bounded(0.85, 0.32, 0.4, 2.0), "brows darker .. lighter than the hair", None),
+    ("brow_fill", "share", Bounded(0.48, 0.20, 0.06, 0.9), "how full brows look below their hairs", None),
+    ("brow_lightness", "factor", Bounded(0.9, 0.40, 0.35, 2.2), "brows darker .. lighter than the hair", None),
     (
         "iris_colour",
         "share",

@@ -45,43 +45,46 @@ class Proportion:
         return masculine + (feminine - masculine) * femininity + spread * LIMIT * float(np.tanh(share / LIMIT))
 
 
-# fmt: off
 PROPORTIONS = (
-    Proportion("skull_height", ((881, Y, 1), (5028, Y, -1)), (1.187, 1.23, 0.091), (1.215, 1.215, 0.06)),
-    Proportion("nose_length", ((5028, Y, 1), (343, Y, -1)), (0.599, 0.497, 0.051), (0.555, 0.505, 0.035)),
-    Proportion("upper_lip_length", ((343, Y, 1), (523, Y, -1)), (0.207, 0.206, 0.036), (0.205, 0.19, 0.022)),
-    Proportion("chin_height", ((523, Y, 1), (1963, Y, -1)), (0.472, 0.458, 0.089), (0.47, 0.43, 0.042)),
-    Proportion("temple_width", ((3384, X, 1), (1008, X, -1)), (1.58, 1.527, 0.055), (1.58, 1.53, 0.045)),
-    Proportion("cheek_width", ((4739, X, 1), (2403, X, -1)), (1.631, 1.525, 0.056), (1.58, 1.51, 0.05)),
-    Proportion("jaw_width", ((4256, X, 1), (1908, X, -1)), (1.347, 1.239, 0.072), (1.29, 1.19, 0.055)),
-    Proportion("chin_width", ((3942, X, 1), (1583, X, -1)), (0.876, 0.781, 0.057), (0.85, 0.77, 0.045)),
-    Proportion("crown_width", ((3264, X, 1), (877, X, -1)), (1.294, 1.223, 0.059), (1.29, 1.25, 0.05)),
-    Proportion("eye_width", ((3436, X, 1), (4787, X, -1)), (0.249, 0.264, 0.03), (0.286, 0.294, 0.014)),
-    Proportion("eye_opening", ((3430, Y, 1), (3443, Y, -1)), (0.096, 0.115, 0.021), (0.11, 0.126, 0.014)),
-    Proportion("eye_distance", ((3436, X, 1), (4787, X, 1)), (0.663, 0.611, 0.051), (0.635, 0.615, 0.034)),
-    Proportion("eye_slant", ((3436, Y, 1), (4787, Y, -1)), (0.017, 0.02, 0.019), (0.013, 0.018, 0.014)),
-    Proportion("brow_ridge_height", ((2634, Y, 1), (5028, Y, -1)), (0.118, 0.15, 0.02), (0.118, 0.15, 0.013)),
-    Proportion("nose_width", ((2739, X, 1), (288, X, -1)), (0.415, 0.334, 0.08), (0.375, 0.33, 0.04)),
-    Proportion("nose_tip_height", ((297, Y, 1), (343, Y, -1)), (0.059, 0.109, 0.048), (0.085, 0.105, 0.028)),
-    Proportion("nose_wing_height", ((2783, Y, 1), (343, Y, -1)), (0.176, 0.148, 0.03), (0.176, 0.148, 0.019)),
-    Proportion("nose_depth", ((297, Z, 1), (343, Z, -1)), (0.16, 0.137, 0.047), (0.15, 0.135, 0.026)),
-    Proportion("bridge_curve", ((164, Z, 1), (132, Z, -0.5), (297, Z, -0.5)), (0.012, -0.003, 0.024), (0.012, -0.003, 0.015)),
-    Proportion("bridge_width", ((4318, X, 1), (1974, X, -1)), (0.312, 0.294, 0.027), (0.312, 0.294, 0.017)),
-    Proportion("brow_ridge_depth", ((234, Z, 1), (132, Z, -1)), (0.052, -0.001, 0.031), (0.045, 0.002, 0.022)),
-    Proportion("mouth_width", ((2866, X, 1), (424, X, -1)), (0.526, 0.467, 0.059), (0.545, 0.515, 0.038)),
-    Proportion("upper_lip_height", ((455, Y, 1), (468, Y, -1)), (0.083, 0.087, 0.02), (0.078, 0.086, 0.014)),
-    Proportion("lower_lip_height", ((474, Y, 1), (495, Y, -1)), (0.061, 0.054, 0.021), (0.064, 0.068, 0.014)),
-    Proportion("mouth_corner_height", ((2866, Y, 1), (523, Y, -1)), (0.029, 0.023, 0.02), (0.012, 0.016, 0.012)),
-    Proportion("mouth_depth", ((509, Z, 1), (132, Z, -1)), (0.078, 0.084, 0.047), (0.078, 0.084, 0.029)),
-    Proportion("lower_lip_depth", ((513, Z, 1), (509, Z, -1)), (-0.013, -0.012, 0.026), (-0.013, -0.012, 0.016)),
-    Proportion("chin_depth", ((1829, Z, 1), (513, Z, -1)), (-0.057, -0.113, 0.052), (-0.057, -0.113, 0.032)),
-    Proportion("cheek_depth", ((4313, Z, 1), (132, Z, -1)), (-0.191, -0.172, 0.041), (-0.191, -0.172, 0.025)),
-    Proportion("cheek_fullness", ((2721, X, 1), (270, X, -1), (4739, X, -0.5), (2403, X, 0.5), (4256, X, -0.5), (1908, X, 0.5)), (-0.028, 0.011, 0.027), (-0.028, 0.011, 0.017)),
-    Proportion("brow_slope", ((4275, Y, 1), (2665, Y, -1)), (0.081, 0.058, 0.034), (0.081, 0.058, 0.021)),
-    Proportion("ear_height", ((4418, Y, 1), (4735, Y, -1)), (0.622, 0.516, 0.087), (0.6, 0.55, 0.035)),
-    Proportion("ear_standing", ((4444, X, 1), (4739, X, -1)), (0.1, 0.097, 0.054), (0.1, 0.097, 0.034)),
+    Proportion("skull_height", ((881, Y, 1), (5028, Y, -1)), (1.191, 1.227, 0.084), (1.215, 1.215, 0.07)),
+    Proportion("nose_length", ((5028, Y, 1), (343, Y, -1)), (0.6, 0.497, 0.05), (0.555, 0.505, 0.042)),
+    Proportion("upper_lip_length", ((343, Y, 1), (523, Y, -1)), (0.207, 0.206, 0.035), (0.205, 0.19, 0.027)),
+    Proportion("chin_height", ((523, Y, 1), (1963, Y, -1)), (0.469, 0.458, 0.088), (0.47, 0.43, 0.052)),
+    Proportion("temple_width", ((3384, X, 1), (1008, X, -1)), (1.58, 1.526, 0.055), (1.58, 1.53, 0.055)),
+    Proportion("cheek_width", ((4739, X, 1), (2403, X, -1)), (1.63, 1.52, 0.056), (1.615, 1.52, 0.055)),
+    Proportion("jaw_width", ((4256, X, 1), (1908, X, -1)), (1.347, 1.241, 0.07), (1.335, 1.225, 0.065)),
+    Proportion("chin_width", ((3942, X, 1), (1583, X, -1)), (0.877, 0.782, 0.057), (0.865, 0.775, 0.055)),
+    Proportion("crown_width", ((3264, X, 1), (877, X, -1)), (1.295, 1.222, 0.059), (1.29, 1.25, 0.05)),
+    Proportion("eye_width", ((3436, X, 1), (4787, X, -1)), (0.247, 0.262, 0.026), (0.282, 0.29, 0.019)),
+    Proportion("eye_opening", ((3430, Y, 1), (3443, Y, -1)), (0.096, 0.114, 0.02), (0.108, 0.124, 0.019)),
+    Proportion("eye_distance", ((3436, X, 1), (4787, X, 1)), (0.661, 0.61, 0.049), (0.638, 0.615, 0.042)),
+    Proportion("eye_slant", ((3436, Y, 1), (4787, Y, -1)), (0.017, 0.02, 0.019), (0.014, 0.019, 0.019)),
+    Proportion("brow_ridge_height", ((2634, Y, 1), (5028, Y, -1)), (0.117, 0.148, 0.02), (0.117, 0.148, 0.018)),
+    Proportion("nose_width", ((2739, X, 1), (288, X, -1)), (0.41, 0.33, 0.073), (0.385, 0.332, 0.058)),
+    Proportion("nose_tip_height", ((297, Y, 1), (343, Y, -1)), (0.059, 0.108, 0.047), (0.08, 0.107, 0.037)),
+    Proportion("nose_wing_height", ((2783, Y, 1), (343, Y, -1)), (0.178, 0.149, 0.026), (0.178, 0.149, 0.023)),
+    Proportion("nose_depth", ((297, Z, 1), (343, Z, -1)), (0.16, 0.136, 0.045), (0.152, 0.134, 0.036)),
+    Proportion("bridge_curve", ((164, Z, 1), (132, Z, -0.5), (297, Z, -0.5)), (0.014, -0.002, 0.022), (0.014, -0.002, 0.02)),
+    Proportion("bridge_width", ((4318, X, 1), (1974, X, -1)), (0.311, 0.294, 0.027), (0.311, 0.294, 0.024)),
+    Proportion("brow_ridge_depth", ((234, Z, 1), (132, Z, -1)), (0.05, 0.001, 0.026), (0.047, 0.002, 0.026)),
+    Proportion("mouth_width", ((2866, X, 1), (424, X, -1)), (0.525, 0.467, 0.059), (0.542, 0.51, 0.048)),
+    Proportion("upper_lip_height", ((455, Y, 1), (468, Y, -1)), (0.082, 0.085, 0.019), (0.08, 0.086, 0.018)),
+    Proportion("lower_lip_height", ((474, Y, 1), (495, Y, -1)), (0.06, 0.053, 0.02), (0.064, 0.066, 0.019)),
+    Proportion("mouth_corner_height", ((2866, Y, 1), (523, Y, -1)), (0.029, 0.023, 0.018), (0.014, 0.017, 0.014)),
+    Proportion("mouth_depth", ((509, Z, 1), (132, Z, -1)), (0.073, 0.083, 0.04), (0.073, 0.083, 0.036)),
+    Proportion("lower_lip_depth", ((513, Z, 1), (509, Z, -1)), (-0.015, -0.012, 0.021), (-0.015, -0.012, 0.019)),
+    Proportion("chin_depth", ((1829, Z, 1), (513, Z, -1)), (-0.056, -0.112, 0.038), (-0.056, -0.112, 0.035)),
+    Proportion("cheek_depth", ((4313, Z, 1), (132, Z, -1)), (-0.195, -0.175, 0.036), (-0.195, -0.175, 0.033)),
+    Proportion(
+        "cheek_fullness",
+        ((2721, X, 1), (270, X, -1), (4739, X, -0.5), (2403, X, 0.5), (4256, X, -0.5), (1908, X, 0.5)),
+        (-0.032, 0.008, 0.026),
+        (-0.024, 0.011, 0.022),
+    ),
+    Proportion("brow_slope", ((4275, Y, 1), (2665, Y, -1)), (0.081, 0.058, 0.033), (0.081, 0.058, 0.029)),
+    Proportion("ear_height", ((4418, Y, 1), (4735, Y, -1)), (0.626, 0.524, 0.071), (0.6, 0.55, 0.035)),
+    Proportion("ear_standing", ((4444, X, 1), (4739, X, -1)), (0.105, 0.101, 0.038), (0.105, 0.101, 0.034)),
 )
-# fmt: on
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +121,11 @@ def _load_table(geometry: Geometry, axes: tuple[str, ...], reaches: tuple[float,
         if lower[0] >= 0:  # the two ends of an axis differ a little; their mean keeps everything continuous
             effects[number] = (effects[number] - by_shape[lower[lower >= 0]].sum(0)) / 2
     of_ears = np.array([proportion.name.startswith("ear_") for proportion in PROPORTIONS])
-    for number, axis in enumerate(axes):  # no ear gives way to a cheek beside it
+    for number, axis in enumerate(axes):  # no ear or neck gives way to a cheek beside it
         if axis.startswith("ear-"):
             effects[number, ~of_ears] = 0
+        elif axis.startswith("neck-"):
+            effects[number] = 0
     spread = np.array([proportion.wanted[2] for proportion in PROPORTIONS])
     reach = np.array(reaches)[:, None]
     scaled = effects * reach / spread

@@ -370,7 +370,12 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     way /= np.linalg.norm(way, axis=1, keepdims=True) + 1e-9
     way += 0.22 * normal
     way /= np.linalg.norm(way, axis=1, keepdims=True)
-    length = (template.length[rows] * d.brow_length * min(1.0, 0.5 + 0.5 * d.brow_thickness) * (1 + 0.25 * d.age * template.thin[rows] ** 3))[:, None, None]
+    length = (
+        template.length[rows]
+        * d.brow_length
+        * min(1.0, 0.5 + 0.5 * d.brow_thickness)
+        * (1 + 0.25 * d.age * template.thin[rows] ** 3)
+    )[:, None, None]
     s = np.linspace(0, 1, 5)[None, :, None]
     points = root[:, None] + way[:, None] * length * s + normal[:, None] * (0.004 - 0.20 * length * s**2)
     points = points.astype(np.float32)
