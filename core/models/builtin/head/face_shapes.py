@@ -235,7 +235,7 @@ YOUNG_AGE, OLD_AGE = 0.70, 1.0
 
 
 REACH_BEND, REACH_END = 0.8, 1.5
-"""Where the weight of an axis starts to bend, and where it ends, in its reach: what the proportions and a person's sex add to it."""
+"""Where the weight of an axis starts to bend and where it ends, in its reach, once proportions and sex have been added."""
 
 
 @cache

@@ -29,7 +29,7 @@ X, Y, Z = 0, 1, 2
 class Proportion:
     """A sum of coordinates of coarse vertices, in decimetres: (vertex, coordinate, factor) of each.
 
-    drawn, wanted: means at the masculine and at the feminine end and standard deviation, as the axes draw them and as they shall be.
+    drawn, wanted: means at the masculine and at the feminine end and standard deviation, as drawn and as they shall be.
     """
 
     name: str
