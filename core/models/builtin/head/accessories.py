@@ -228,8 +228,7 @@ def make_earrings(d: HeadDescription, vertices: HeadVertices, rotation: Floats) 
 
 def make_cap(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> ObjectMesh | None:
     """A close knitted cap over the skull; None where there is none. Its hem is cut where it is shaded, see kernels_objects.knit."""
-    alpha, _ = fade_in(d.hat)
-    if alpha <= 0:
+    if d.hat <= 0:
         return None
     anchors = load_anchors()
     shape = (CAP_ROWS, CAP_COLUMNS, 3)
@@ -245,6 +244,7 @@ def make_cap(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> Ob
     normals = compute_normals(points, quads)
     rest = anchors.cap_rest
     hem = place_hem(d)
+    alpha = float(hem[3])
     above = rest[:, 1] - hem[0] - hem[1] * rest[:, 2]
     slack = CAP_THICKNESS + 0.09 * smooth(0.0, 0.4, above) - 0.05 * smooth(8.0, 8.5, rest[:, 1])
     points = points + normals * slack[:, None].astype(np.float32)

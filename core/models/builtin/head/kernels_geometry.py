@@ -129,11 +129,11 @@ def relax_displacement(
 
 @kernel
 def turn_points(points: Floats, rotation: Floats, pivot: Floats, rigid: bool) -> None:
-    """Turn points (n, 3) about the pivot, in place; unless `rigid`, the turn fades out down the neck (y 6.5 to 5.5)."""
+    """Turn points (n, 3) about the pivot, in place; unless `rigid`, the turn fades out down the neck (y 6.5 to 5.85)."""
     for i in range(len(points)):
         w = ONE
         if not rigid:
-            w = smoothstep(f4(5.5), f4(6.5), points[i, 1])
+            w = smoothstep(f4(5.85), f4(6.5), points[i, 1])
         x = points[i, 0] - pivot[0]
         y = points[i, 1] - pivot[1]
         z = points[i, 2] - pivot[2]

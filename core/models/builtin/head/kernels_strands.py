@@ -16,7 +16,7 @@ ZERO, HALF, ONE = f4(0), f4(0.5), f4(1)
 
 @kernel
 def measure_hat_cover(y: f4, z: f4, hem: Floats) -> f4:
-    """How far a place of the rest head lies under the cap, 0..1. hem: height at z = 0, slope along z, softness, opacity."""
+    """How far a place of the rest head lies under the cap, 0..1. hem: height at z = 0, slope along z, softness, opacity, press."""
     cover: f4 = hem[3] * smoothstep(-hem[2], hem[2], y - hem[0] - hem[1] * z + f4(0.05))
     return cover
 
@@ -98,7 +98,7 @@ def place_strands(
                 below = hem[0] + hem[1] * z - y
                 wide = math.sqrt((x / f4(0.80)) ** 2 + ((z - f4(0.40)) / f4(1.14)) ** 2)
                 if wide > ONE:
-                    press = hem[3] * smoothstep(f4(0.95), ZERO, below)
+                    press = hem[4] * smoothstep(f4(0.95), ZERO, below)
                     k = (ONE + (wide - ONE) * (ONE - f4(0.85) * press)) / wide
                     x *= k
                     z = f4(0.40) + (z - f4(0.40)) * k

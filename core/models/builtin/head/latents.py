@@ -66,7 +66,7 @@ class NamedLatent:
 
 def _identity() -> list[NamedLatent]:
     rows: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
-        ("femininity", "share", Even(0, 1, sharpness=3.2), "0 masculine .. 1 feminine", None),
+        ("femininity", "share", Even(0, 1, sharpness=2.6), "0 masculine .. 1 feminine", None),
         ("age", "years", Even(18, 80, power=1.25, sharpness=1.15), "age in years", None),
         ("muscle", "share", Even(0.30, 0.75), "how muscular", None),
         ("weight", "share", Even(0.30, 0.72), "how heavy", None),
@@ -116,15 +116,15 @@ _SKIN: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
 ]
 
 _STYLE_SHIFTS: Mapping[str, tuple[float, float, float]] = {
-    "buzz": (0.1, -2.4, 0.3),
-    "crop": (0.6, -1.0, 0.1),
+    "buzz": (0.1, -2.0, 0.3),
+    "crop": (0.6, -0.7, 0.1),
     "fringe": (0.2, -0.6, -1.0),
     "sidepart": (0.3, 0.3, -0.9),
     "back": (0.2, 0.1, -0.3),
-    "long": (-2.2, 0.8, -0.3),
-    "longside": (-2.2, 0.9, -0.4),
-    "bob": (-1.9, 0.9, -0.3),
-    "bun": (-2.6, 0.35, 0.5),
+    "long": (-1.9, 0.6, -0.3),
+    "longside": (-1.9, 0.7, -0.4),
+    "bob": (-1.7, 0.7, -0.3),
+    "bun": (-2.2, 0.3, 0.5),
     "afro": (-2.6, -2.4, 3.3),
 }
 """Style -> how much its score gains at the masculine end, at the feminine end, and with the first ancestry axis."""
@@ -151,7 +151,7 @@ _HAIR: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
         "score",
         Bounded(0, 1, -6, 6),
         "how bald; as the styles",
-        lambda traits: -0.8 + 1.7 * traits.age - 5 * traits.femininity,
+        lambda traits: -0.4 + 1.7 * traits.age - 5 * traits.femininity,
     ),
     (
         "hair_lightness",
@@ -291,14 +291,14 @@ def _accessories() -> list[NamedLatent]:
         return lambda traits: masculine * traits.masculinity + feminine * traits.femininity
 
     rows: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
-        ("glasses", "share", Presence(0.28, 0.4), "absent .. there", None),
+        ("glasses", "share", Presence(0.25, 0.5), "absent .. there", None),
         ("glasses_width", "dm", Bounded(0.225, 0.013, 0.18, 0.27), "half the width of a lens", None),
         ("glasses_height", "dm", Bounded(0.160, 0.016, 0.11, 0.22), "half the height of a lens", None),
         ("glasses_squareness", "power", Even(2.0, 4.2), "round .. square lenses", None),
         ("glasses_thickness", "dm", Even(0.005, 0.020, power=1.2), "thin .. thick frame", None),
         ("glasses_lightness", "share", Even(0, 1, sharpness=1.3, power=3.5), "black .. metal frame", None),
         ("glasses_redness", "share", Even(0, 1, power=1.5), "neutral .. brown or red frame", None),
-        ("hat", "share", Presence(1.45, 0.25), "knitted cap: absent .. there", None),
+        ("hat", "share", Presence(1.25, 0.6), "knitted cap: absent .. there", None),
         ("hat_height", "share", Even(0.2, 0.9), "how high its hem lies", None),
         ("hat_lightness", "share", Even(0, 1, power=1.5), "dark .. light cap", None),
         ("hat_hue", "share", Even(0, 1), "its hue around the colour circle", None),

@@ -38,7 +38,7 @@ LIPSTICKS = _scale((186, 96, 98), (168, 62, 66), (170, 34, 48), (128, 34, 58), (
 EYE_SHADOWS = _scale((96, 68, 54), (122, 72, 72), (92, 62, 92), (66, 72, 100))
 SKIN_FOR_LIPS = _scale((229, 190, 166), (222, 178, 150), (208, 158, 127), (168, 117, 86), (114, 76, 55), (78, 52, 40))
 
-STYLE_MARGIN = 0.85
+STYLE_MARGIN = 1.7
 """Styles whose score is this far or more below the best do not show at all; narrower, hair would change at once on the way."""
 
 
@@ -170,16 +170,14 @@ def _make_up_and_things(values: Mapping[str, float]) -> dict[str, Any]:
         "eye_shadow": values["eye_shadow"],
         "eye_liner": values["eye_liner"],
         "blush": values["blush"],
-        # glasses begin as a thin wire that fades in, then the frame grows
-        "glasses": min(1.0, 2 * values["glasses"]),
+        "glasses": values["glasses"],
         "glasses_width": values["glasses_width"],
         "glasses_height": values["glasses_height"],
         "glasses_squareness": values["glasses_squareness"],
-        "glasses_thickness": values["glasses_thickness"] * (0.4 + 0.6 * values["glasses"]),
+        "glasses_thickness": values["glasses_thickness"],
         "glasses_colour": frame,
-        # a cap comes and goes by its hem, which slides over the crown; only the last of it fades
-        "hat": min(1.0, 5 * values["hat"]),
-        "hat_height": values["hat_height"] + 2.0 * (1 - values["hat"]),
+        "hat": values["hat"],
+        "hat_height": values["hat_height"],
         "hat_colour": hue_colour(values["hat_hue"], 0.28, 0.02 + 0.25 * values["hat_lightness"]),
         "earrings": values["earrings"],
         "earring_size": values["earring_size"],

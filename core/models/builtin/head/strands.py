@@ -119,19 +119,22 @@ def choose_detail(size: int) -> float:
 
 
 def place_hem(d: HeadDescription) -> Floats:
-    """The cap's hem for the kernels: height at z = 0, slope along z, softness, opacity."""
-    alpha, grown = fade_in(d.hat)
-    slope, front = 0.27, 7.60 + 0.30 * d.hat_height + 0.35 * (1 - grown)
-    return np.array([front - slope * 1.45, slope, 0.02, alpha], np.float32)
+    """The cap's hem for the kernels: height at z = 0, slope along z, softness, opacity, how much it presses the hair.
+
+    A cap comes and goes by its hem, which slides over the crown; only the last of it fades.
+    """
+    presence = min(1.0, max(0.0, d.hat))
+    slope, front = 0.27, 7.60 + 0.30 * d.hat_height + 0.80 * (1 - presence)
+    return np.array([front - slope * 1.45, slope, 0.02, smooth(0, 0.25, presence), presence], np.float32)
 
 
 def fade_in(presence: float) -> tuple[float, float]:
-    """Opacity and growth (0..1) of something worn: opaque from one half on, and small until it is there as a whole.
+    """Opacity and growth (0..1) of something worn: opaque from two thirds on, and small until it is there as a whole.
 
-    Half there, it is a smaller thing and no ghost.
+    Half there, it is a smaller thing rather than a ghost; opacity rises evenly, since smooth steps on smooth steps would pop.
     """
     grown = min(1.0, max(0.0, presence))
-    return float(smooth(0, 0.5, grown)), grown
+    return min(1.0, 1.5 * grown), grown
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,10 +159,12 @@ def _choose_strands(d: HeadDescription, size: int) -> list[ChosenStrands]:
         inside = style.grown.edge[:n] - d.hair_recession * style.recedes[:n]
         fine = 0.03 if name in (*LONG_STYLES, "bun") else 0.0
         there = np.clip((1.08 * smooth(-0.06 + fine, 0.09 + fine, inside) - style.grown.random[:n]) / 0.08, 0, 1)
-        # Few strands of a style look like many: the power lets it come in slowly. Two styles by halves show 0.66 of each.
-        grown = smooth(0, 1, (1.75 * float(weight) ** 1.4 - style.dissolve[:n]) / 0.35)
+        # A long style comes in by its length rather than by its number of strands: between short and long hair lies hair of
+        # middle length, and few long strands before the background would look like many.
+        share = min(1.0, float(weight) / 0.9)
+        grown = smooth(0, 1, (1.35 * smooth(0, 0.5, share) - style.dissolve[:n]) / 0.35)
         length = (0.45 + 0.55 * smooth(-0.02, 0.16, inside)) * grown * (1.0 if name == "bun" else d.hair_length)
-        length *= min(1.0, 0.2 + float(weight))  # between short and long hair lies hair of middle length
+        length *= 1 - 0.95 * min(1.0, LENGTHS[name] / 1.5) * (1 - share)
         alpha = there * np.minimum(1, 3 * grown) * style.company[:n]
         rows = np.flatnonzero((alpha > 0.02) & (length > 0.02)).astype(np.int32)
         if len(rows):
