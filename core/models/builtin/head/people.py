@@ -38,7 +38,7 @@ LIPSTICKS = _scale((186, 96, 98), (168, 62, 66), (170, 34, 48), (128, 34, 58), (
 EYE_SHADOWS = _scale((96, 68, 54), (122, 72, 72), (92, 62, 92), (66, 72, 100))
 SKIN_FOR_LIPS = _scale((229, 190, 166), (222, 178, 150), (208, 158, 127), (168, 117, 86), (114, 76, 55), (78, 52, 40))
 
-STYLE_MARGIN = 1.7
+STYLE_MARGIN = 2.1
 """Styles whose score is this far or more below the best do not show at all; narrower, hair would change at once on the way."""
 
 

@@ -207,7 +207,7 @@ def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size
                 np.concatenate([styles[part.name].grown.random[part.rows] for part in chosen]),
                 np.concatenate(thickness).astype(np.float32),
                 d.hair_colour,
-                HAIR_RADIUS * choose_detail(size) ** -0.5,
+                HAIR_RADIUS * choose_detail(size) ** -0.5 * (1.0 if size <= 256 else 0.7),
             )
         )
     beard = _grow_beard(d, vertices, rotation, size, cage, hem)
