@@ -255,7 +255,7 @@ def paint_skin(
         c0 += (tint[T_STUBBLE, 0] - c0) * k
         c1 += (tint[T_STUBBLE, 1] - c1) * k
         c2 += (tint[T_STUBBLE, 2] - c2) * k
-    k = smoothstep(f4(-0.05), f4(0.21), a[EDGE] + f4(0.020) * mottle + f4(0.015) * pores) * p[P_SCALP]
+    k = smoothstep(f4(-0.05), f4(0.15), a[EDGE] + f4(0.020) * mottle + f4(0.015) * pores) * p[P_SCALP]
     if k > 0:
         c0 += (tint[T_HAIR, 0] - c0) * k
         c1 += (tint[T_HAIR, 1] - c1) * k

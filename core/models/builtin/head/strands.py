@@ -27,7 +27,7 @@ POINTS = dict(zip(HAIR_STYLES, (3, 7, 9, 9, 9, 13, 13, 11, 9, 13), strict=True))
 """Points of a strand in pictures of up to 256 pixels."""
 WIDTHS = dict(zip(HAIR_STYLES, (0.44, 0.72, 0.8, 0.85, 0.85, 1.0, 1.0, 1.0, 0.9, 0.72), strict=True))
 """Width of the strands by style: short hair shows single locks, which must be finer."""
-SCALP_COVER = dict(zip(HAIR_STYLES, (0.74, 0.86, 0.86, 0.86, 0.86, 0.78, 0.78, 0.78, 0.86, 0.86), strict=True))
+SCALP_COVER = dict(zip(HAIR_STYLES, (0.84, 0.93, 0.93, 0.93, 0.93, 0.86, 0.86, 0.86, 0.93, 0.95), strict=True))
 """How far the hair's colour covers the scalp: less where a parting shows."""
 BALD_COVER = 0.06
 NECK_BEARD = (5.85, 6.25)
@@ -104,7 +104,8 @@ def mix_scalp_cover(d: HeadDescription) -> float:
     weights = np.clip(d.styles, 0, 1)
     bald = max(0.0, 1 - float(weights.sum()))
     cover = sum(float(weight) * SCALP_COVER[name] for name, weight in zip(HAIR_STYLES, weights, strict=True))
-    return cover + bald * BALD_COVER
+    hairy = 1 - bald
+    return cover * hairy**-0.4 + bald * BALD_COVER if hairy > 0 else BALD_COVER
 
 
 def measure_beard(d: HeadDescription) -> tuple[float, float, float]:
