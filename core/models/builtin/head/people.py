@@ -57,7 +57,7 @@ def hue_colour(hue: float, saturation: float, lightness: float) -> Colour:
 
 
 def weigh_styles(values: Mapping[str, float]) -> NDArray[np.float64]:
-    """Weights (10,) of the hair styles from their scores; what is missing to 1 is bald. One or two dominate."""
+    """Weights (10,) of the hair styles from their scores; what is missing to 1 is bald. One to three dominate."""
     scores = np.array([values[f"hair_{style}"] for style in (*HAIR_STYLES, "bald")])
     near = np.maximum(0, 1 - (scores.max() - scores) / STYLE_MARGIN) ** 1.5
     return np.asarray((near / near.sum())[:-1], np.float64)
