@@ -252,15 +252,13 @@ def weigh_shapes(values: Mapping[str, float], ancestry: tuple[float, float, floa
     """Weights (S,) of the mesh's shapes for the named values of a person."""
     femininity, masculinity = values["femininity"], 1 - values["femininity"]
     age = (values["age"] - 18) / 62
-    weights = np.zeros(len(geometry.shape_name), np.float32)
-    weights[: geometry.phenotype_count] = geometry.phenotype_weights(
-        gender=femininity,
-        age=YOUNG_AGE + (OLD_AGE - YOUNG_AGE) * age,
-        muscle=values["muscle"],
-        weight=values["weight"],
-        proportions=values["proportions"],
-        ancestry=ancestry,
+    body = {name: values[name] for name in ("muscle", "weight", "proportions")}
+    years = YOUNG_AGE + (OLD_AGE - YOUNG_AGE) * age
+    mixed, own = (
+        geometry.phenotype_weights(gender=femininity, age=years, ancestry=shares, **body) for shares in ((1, 1, 1), ancestry)
     )
+    weights = np.zeros(len(geometry.shape_name), np.float32)
+    weights[: geometry.phenotype_count] = own
     local = {shape.axis: values[shape.name] * (1 - (1 - RUGGED.get(shape.axis, 1.0)) * femininity) for shape in LOCAL_SHAPES}
     _tone_down_juvenile(local)
     for leading, following, share in COMPANIONS:
@@ -283,7 +281,7 @@ def weigh_shapes(values: Mapping[str, float], ancestry: tuple[float, float, floa
     for axis, weight in local.items():
         add_axis(drawn, axis, weight, geometry)
     axes = tuple(local)
-    changes = fit_axes(drawn, axes, _reaches(), femininity, geometry)
+    changes = fit_axes(drawn, own - mixed, axes, _reaches(), femininity, geometry)
     for axis, change, reach in zip(axes, changes, _reaches(), strict=True):
         add_axis(weights, axis, _limit_weight(local[axis] + float(change), reach), geometry)
     return weights

@@ -69,7 +69,7 @@ def _identity() -> list[NamedLatent]:
         ("femininity", "share", Even(0, 1, sharpness=2.6), "0 masculine .. 1 feminine", None),
         ("age", "years", Even(18, 80, power=1.25, sharpness=1.15), "age in years", None),
         ("muscle", "share", Even(0.30, 0.75), "how muscular", None),
-        ("weight", "share", Even(0.30, 0.72), "how heavy", None),
+        ("weight", "share", Even(0.28, 0.76), "how heavy", None),
         ("proportions", "share", Even(0.15, 0.65), "regular .. unusual proportions", None),
         *[
             (f"ancestry_{number}", "sd", Bounded(0, 1, -6, 6), "one of three unnamed axes of shape and skin", None)
@@ -94,9 +94,9 @@ _SKIN: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
     (
         "skin_darkness",
         "share",
-        Bounded(0.0, 0.125, 0.0, 1.0),
+        Bounded(0.0, 0.15, 0.0, 1.0),
         "0 very light .. 1 very dark",
-        lambda traits: (0.84 * traits.ancestry[0] + 0.32 * traits.ancestry[1] + 0.10 * traits.ancestry[2]) / 0.125,
+        lambda traits: (0.84 * traits.ancestry[0] + 0.32 * traits.ancestry[1] + 0.10 * traits.ancestry[2]) / 0.15,
     ),
     ("skin_redness", "share", Bounded(0.65, 0.40, -0.2, 1.5), "pale .. rosy cheeks, nose and ears", None),
     ("freckles", "share", Ramp(0.7, 0.9, 1.5), "freckles of light skin", lambda traits: 3.2 * (traits.ancestry[2] - 1)),
@@ -217,12 +217,12 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
         "dark brown .. hazel .. green .. blue",
         lambda traits: 0.3 - 2.8 * (1 - traits.ancestry[2]),
     ),
-    ("iris_brightness", "factor", Bounded(1.0, 0.30, 0.4, 1.9), "dark .. bright iris", None),
+    ("iris_brightness", "factor", Bounded(1.0, 0.36, 0.4, 2.0), "dark .. bright iris", None),
     ("pupil", "degrees", Bounded(8.3, 0.9, 5.5, 12.0), "angle of the pupil's rim in the eyeball", None),
     ("lash_length", "factor", Bounded(0.55, 0.11, 0.3, 1.2), "short .. long lashes", lambda traits: 3.2 * traits.femininity),
-    ("lip_redness", "share", Bounded(0.0, 0.42, -1, 1), "brownish .. red lips", None),
-    ("lip_darkness", "share", Bounded(0.0, 0.42, -1, 1), "light .. dark lips", None),
-    ("lip_definition", "share", Bounded(0.47, 0.10, 0.15, 0.95), "faint .. clear lips", lambda traits: 3.4 * traits.femininity),
+    ("lip_redness", "share", Bounded(0.0, 0.6, -1.5, 1.5), "brownish .. red lips", None),
+    ("lip_darkness", "share", Bounded(0.0, 0.65, -1.5, 1.5), "light .. dark lips", None),
+    ("lip_definition", "share", Bounded(0.50, 0.15, 0.15, 0.95), "faint .. clear lips", lambda traits: 2.0 * traits.femininity),
 ]
 
 

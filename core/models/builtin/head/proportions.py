@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from core.models.builtin.head.geometry import Geometry
 
-LIMIT = 2.2
+LIMIT = 2.6
 """Standard deviations beyond which no proportion goes."""
 STIFFNESS = 0.03
 """Variance, in standard deviations, by which a proportion may stay off rather than move axes far that hardly change it."""
@@ -38,7 +38,7 @@ class Proportion:
     wanted: tuple[float, float, float]
 
     def correct(self, value: float, femininity: float) -> float:
-        """What a value becomes: as far from the wanted mean as it was from the drawn one, softly limited."""
+        """What a value becomes: in standard deviations as far from the wanted mean as from the drawn one, softly limited."""
         masculine, feminine, spread = self.drawn
         share = (value - masculine - (feminine - masculine) * femininity) / spread
         masculine, feminine, spread = self.wanted
@@ -46,44 +46,44 @@ class Proportion:
 
 
 PROPORTIONS = (
-    Proportion("skull_height", ((881, Y, 1), (5028, Y, -1)), (1.191, 1.227, 0.084), (1.215, 1.215, 0.07)),
-    Proportion("nose_length", ((5028, Y, 1), (343, Y, -1)), (0.6, 0.497, 0.05), (0.555, 0.505, 0.042)),
-    Proportion("upper_lip_length", ((343, Y, 1), (523, Y, -1)), (0.207, 0.206, 0.035), (0.205, 0.19, 0.027)),
-    Proportion("chin_height", ((523, Y, 1), (1963, Y, -1)), (0.469, 0.458, 0.088), (0.47, 0.43, 0.052)),
-    Proportion("temple_width", ((3384, X, 1), (1008, X, -1)), (1.58, 1.526, 0.055), (1.58, 1.53, 0.055)),
-    Proportion("cheek_width", ((4739, X, 1), (2403, X, -1)), (1.63, 1.52, 0.056), (1.615, 1.52, 0.055)),
-    Proportion("jaw_width", ((4256, X, 1), (1908, X, -1)), (1.347, 1.241, 0.07), (1.335, 1.225, 0.065)),
-    Proportion("chin_width", ((3942, X, 1), (1583, X, -1)), (0.877, 0.782, 0.057), (0.865, 0.775, 0.055)),
-    Proportion("crown_width", ((3264, X, 1), (877, X, -1)), (1.295, 1.222, 0.059), (1.29, 1.25, 0.05)),
-    Proportion("eye_width", ((3436, X, 1), (4787, X, -1)), (0.247, 0.262, 0.026), (0.282, 0.29, 0.019)),
-    Proportion("eye_opening", ((3430, Y, 1), (3443, Y, -1)), (0.096, 0.114, 0.02), (0.108, 0.124, 0.019)),
-    Proportion("eye_distance", ((3436, X, 1), (4787, X, 1)), (0.661, 0.61, 0.049), (0.638, 0.615, 0.042)),
-    Proportion("eye_slant", ((3436, Y, 1), (4787, Y, -1)), (0.017, 0.02, 0.019), (0.014, 0.019, 0.019)),
-    Proportion("brow_ridge_height", ((2634, Y, 1), (5028, Y, -1)), (0.117, 0.148, 0.02), (0.117, 0.148, 0.018)),
-    Proportion("nose_width", ((2739, X, 1), (288, X, -1)), (0.41, 0.33, 0.073), (0.385, 0.332, 0.058)),
-    Proportion("nose_tip_height", ((297, Y, 1), (343, Y, -1)), (0.059, 0.108, 0.047), (0.08, 0.107, 0.037)),
-    Proportion("nose_wing_height", ((2783, Y, 1), (343, Y, -1)), (0.178, 0.149, 0.026), (0.178, 0.149, 0.023)),
-    Proportion("nose_depth", ((297, Z, 1), (343, Z, -1)), (0.16, 0.136, 0.045), (0.152, 0.134, 0.036)),
-    Proportion("bridge_curve", ((164, Z, 1), (132, Z, -0.5), (297, Z, -0.5)), (0.014, -0.002, 0.022), (0.014, -0.002, 0.02)),
-    Proportion("bridge_width", ((4318, X, 1), (1974, X, -1)), (0.311, 0.294, 0.027), (0.311, 0.294, 0.024)),
-    Proportion("brow_ridge_depth", ((234, Z, 1), (132, Z, -1)), (0.05, 0.001, 0.026), (0.047, 0.002, 0.026)),
-    Proportion("mouth_width", ((2866, X, 1), (424, X, -1)), (0.525, 0.467, 0.059), (0.542, 0.51, 0.048)),
-    Proportion("upper_lip_height", ((455, Y, 1), (468, Y, -1)), (0.082, 0.085, 0.019), (0.08, 0.086, 0.018)),
-    Proportion("lower_lip_height", ((474, Y, 1), (495, Y, -1)), (0.06, 0.053, 0.02), (0.064, 0.066, 0.019)),
-    Proportion("mouth_corner_height", ((2866, Y, 1), (523, Y, -1)), (0.029, 0.023, 0.018), (0.014, 0.017, 0.014)),
-    Proportion("mouth_depth", ((509, Z, 1), (132, Z, -1)), (0.073, 0.083, 0.04), (0.073, 0.083, 0.036)),
-    Proportion("lower_lip_depth", ((513, Z, 1), (509, Z, -1)), (-0.015, -0.012, 0.021), (-0.015, -0.012, 0.019)),
-    Proportion("chin_depth", ((1829, Z, 1), (513, Z, -1)), (-0.056, -0.112, 0.038), (-0.056, -0.112, 0.035)),
-    Proportion("cheek_depth", ((4313, Z, 1), (132, Z, -1)), (-0.195, -0.175, 0.036), (-0.195, -0.175, 0.033)),
+    Proportion("skull_height", ((881, Y, 1), (5028, Y, -1)), (1.189, 1.233, 0.079), (1.215, 1.215, 0.077)),
+    Proportion("nose_length", ((5028, Y, 1), (343, Y, -1)), (0.599, 0.498, 0.05), (0.555, 0.505, 0.046)),
+    Proportion("upper_lip_length", ((343, Y, 1), (523, Y, -1)), (0.208, 0.205, 0.032), (0.205, 0.19, 0.03)),
+    Proportion("chin_height", ((523, Y, 1), (1963, Y, -1)), (0.467, 0.461, 0.085), (0.47, 0.43, 0.058)),
+    Proportion("temple_width", ((3384, X, 1), (1008, X, -1)), (1.579, 1.531, 0.048), (1.58, 1.53, 0.055)),
+    Proportion("cheek_width", ((4739, X, 1), (2403, X, -1)), (1.63, 1.524, 0.053), (1.615, 1.52, 0.061)),
+    Proportion("jaw_width", ((4256, X, 1), (1908, X, -1)), (1.347, 1.245, 0.067), (1.335, 1.225, 0.072)),
+    Proportion("chin_width", ((3942, X, 1), (1583, X, -1)), (0.874, 0.789, 0.035), (0.865, 0.775, 0.055)),
+    Proportion("crown_width", ((3264, X, 1), (877, X, -1)), (1.293, 1.226, 0.055), (1.29, 1.25, 0.05)),
+    Proportion("eye_width", ((3436, X, 1), (4787, X, -1)), (0.246, 0.265, 0.021), (0.282, 0.29, 0.021)),
+    Proportion("eye_opening", ((3430, Y, 1), (3443, Y, -1)), (0.096, 0.115, 0.02), (0.108, 0.124, 0.019)),
+    Proportion("eye_distance", ((3436, X, 1), (4787, X, 1)), (0.66, 0.611, 0.047), (0.638, 0.615, 0.046)),
+    Proportion("eye_slant", ((3436, Y, 1), (4787, Y, -1)), (0.017, 0.019, 0.015), (0.014, 0.019, 0.019)),
+    Proportion("brow_ridge_height", ((2634, Y, 1), (5028, Y, -1)), (0.117, 0.15, 0.019), (0.117, 0.15, 0.019)),
+    Proportion("nose_width", ((2739, X, 1), (288, X, -1)), (0.408, 0.332, 0.066), (0.385, 0.332, 0.064)),
+    Proportion("nose_tip_height", ((297, Y, 1), (343, Y, -1)), (0.058, 0.113, 0.041), (0.08, 0.107, 0.041)),
+    Proportion("nose_wing_height", ((2783, Y, 1), (343, Y, -1)), (0.177, 0.151, 0.025), (0.177, 0.151, 0.025)),
+    Proportion("nose_depth", ((297, Z, 1), (343, Z, -1)), (0.161, 0.136, 0.039), (0.152, 0.134, 0.04)),
+    Proportion("bridge_curve", ((164, Z, 1), (132, Z, -0.5), (297, Z, -0.5)), (0.014, -0.004, 0.017), (0.014, -0.004, 0.017)),
+    Proportion("bridge_width", ((4318, X, 1), (1974, X, -1)), (0.311, 0.296, 0.024), (0.311, 0.296, 0.024)),
+    Proportion("brow_ridge_depth", ((234, Z, 1), (132, Z, -1)), (0.05, -0.001, 0.023), (0.047, 0.002, 0.026)),
+    Proportion("mouth_width", ((2866, X, 1), (424, X, -1)), (0.524, 0.469, 0.054), (0.545, 0.512, 0.045)),
+    Proportion("upper_lip_height", ((455, Y, 1), (468, Y, -1)), (0.082, 0.085, 0.015), (0.08, 0.086, 0.018)),
+    Proportion("lower_lip_height", ((474, Y, 1), (495, Y, -1)), (0.06, 0.052, 0.016), (0.064, 0.066, 0.019)),
+    Proportion("mouth_corner_height", ((2866, Y, 1), (523, Y, -1)), (0.029, 0.022, 0.016), (0.014, 0.017, 0.014)),
+    Proportion("mouth_depth", ((509, Z, 1), (132, Z, -1)), (0.072, 0.082, 0.031), (0.072, 0.082, 0.031)),
+    Proportion("lower_lip_depth", ((513, Z, 1), (509, Z, -1)), (-0.016, -0.012, 0.018), (-0.016, -0.012, 0.018)),
+    Proportion("chin_depth", ((1829, Z, 1), (513, Z, -1)), (-0.055, -0.113, 0.034), (-0.055, -0.113, 0.034)),
+    Proportion("cheek_depth", ((4313, Z, 1), (132, Z, -1)), (-0.194, -0.179, 0.025), (-0.194, -0.179, 0.025)),
     Proportion(
         "cheek_fullness",
         ((2721, X, 1), (270, X, -1), (4739, X, -0.5), (2403, X, 0.5), (4256, X, -0.5), (1908, X, 0.5)),
-        (-0.032, 0.008, 0.026),
+        (-0.03, 0.006, 0.018),
         (-0.024, 0.011, 0.022),
     ),
-    Proportion("brow_slope", ((4275, Y, 1), (2665, Y, -1)), (0.081, 0.058, 0.033), (0.081, 0.058, 0.029)),
-    Proportion("ear_height", ((4418, Y, 1), (4735, Y, -1)), (0.626, 0.524, 0.071), (0.6, 0.55, 0.035)),
-    Proportion("ear_standing", ((4444, X, 1), (4739, X, -1)), (0.105, 0.101, 0.038), (0.105, 0.101, 0.034)),
+    Proportion("brow_slope", ((4275, Y, 1), (2665, Y, -1)), (0.081, 0.056, 0.032), (0.081, 0.056, 0.032)),
+    Proportion("ear_height", ((4418, Y, 1), (4735, Y, -1)), (0.624, 0.526, 0.068), (0.6, 0.55, 0.035)),
+    Proportion("ear_standing", ((4444, X, 1), (4739, X, -1)), (0.105, 0.101, 0.037), (0.105, 0.101, 0.037)),
 )
 
 
@@ -139,10 +139,19 @@ def measure_proportions(weights: NDArray[np.floating], table: ProportionTable) -
 
 
 def fit_axes(
-    weights: NDArray[np.floating], axes: tuple[str, ...], reaches: tuple[float, ...], femininity: float, geometry: Geometry
+    weights: NDArray[np.floating],
+    ancestry: NDArray[np.floating],
+    axes: tuple[str, ...],
+    reaches: tuple[float, ...],
+    femininity: float,
+    geometry: Geometry,
 ) -> NDArray[np.float64]:
-    """What to add to the axes (A,), so that a person whose shapes have the weights (S,) gets natural proportions."""
+    """What to add to the axes (A,), so that a person whose shapes have the weights (S,) gets natural proportions.
+
+    ancestry (P,): what a person's ancestry adds to the phenotype's weights; that is kept, and deviations are measured from it.
+    """
     table = _load_table(geometry, axes, reaches)
-    values = measure_proportions(weights, table)
+    kept = ancestry @ table.by_shape[: len(ancestry)]
+    values = measure_proportions(weights, table) - kept
     wanted = [proportion.correct(float(value), femininity) for proportion, value in zip(PROPORTIONS, values, strict=True)]
     return np.asarray((np.array(wanted) - values) @ table.moves, np.float64)
