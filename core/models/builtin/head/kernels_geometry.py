@@ -14,6 +14,13 @@ ZERO, ONE = f4(0), f4(1)
 
 
 @kernel
+def round_down(value: f4) -> int:
+    """The largest whole number that is not above `value`; numba's math.floor calls the C library for each."""
+    whole = int(value)
+    return whole - (value < f4(whole))
+
+
+@kernel
 def smoothstep(low: f4, high: f4, value: f4) -> f4:
     """0 below `low`, 1 above `high`, smooth between; falls where high < low."""
     u = min(ONE, max(ZERO, (value - low) / (high - low)))

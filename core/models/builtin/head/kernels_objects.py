@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from core.models.builtin.head.compiled import kernel
 from core.models.builtin.head.kernels_geometry import smoothstep
 from core.models.builtin.head.kernels_raster import corners_of
-from core.models.builtin.head.kernels_shading import measure_strand_shadow, reflect_ggx, reflect_room
+from core.models.builtin.head.kernels_shading import face_camera, measure_strand_shadow, reflect_ggx, reflect_room
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -88,20 +88,7 @@ def shade_objects(
             for k in range(OBJECT_COLUMNS):
                 a[k] = w0 * objects[i0, k] + w1 * objects[i1, k] + w2 * objects[i2, k]
             alpha = a[O_ALPHA]
-            nx = a[0]
-            ny = a[1]
-            nz = a[2]
-            inverse = ONE / (math.sqrt(nx * nx + ny * ny + nz * nz) + f4(1e-9))
-            nx *= inverse
-            ny *= inverse
-            nz *= inverse
-            vx = camera[0] - a[3]
-            vy = camera[1] - a[4]
-            vz = camera[2] - a[5]
-            inverse = ONE / math.sqrt(vx * vx + vy * vy + vz * vz)
-            vx *= inverse
-            vy *= inverse
-            vz *= inverse
+            nx, ny, nz, vx, vy, vz = face_camera(a, camera)
             if a[O_LENS] > HALF:
                 reflect_room(nx, ny, nz, vx, vy, vz, lights, light_colours, ambient, f4(0.30), mirror)
                 streak = f4(0.012) + f4(0.035) * smoothstep(f4(-0.25), f4(0.6), nx * f4(0.5) + ny)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.models.builtin.head.compiled import kernel
-from core.models.builtin.head.kernels_geometry import smoothstep
+from core.models.builtin.head.kernels_geometry import round_down, smoothstep
 
 Floats = NDArray[np.float32]
 f4 = np.float32
@@ -48,9 +48,9 @@ LID_STEPS = 16  # entries of a lid's table, over x from -1.2 to 1.2 radii
 @kernel
 def look_up_noise(cube: Floats, x: f4, y: f4, z: f4) -> tuple[f4, f4, f4, f4]:
     """Value and gradient of the periodic noise cube (64, 64, 64), trilinear, cells of one."""
-    i = math.floor(x)
-    j = math.floor(y)
-    k = math.floor(z)
+    i = round_down(x)
+    j = round_down(y)
+    k = round_down(z)
     u = x - f4(i)
     v = y - f4(j)
     w = z - f4(k)
@@ -186,7 +186,7 @@ def paint_skin(
     c2 *= k * (ONE - red)
     freckled = a[FRECKLE] * p[P_FRECKLES]
     spotted = p[P_SPOTS] * bare
-    if freckled > 0 or spotted > 0:
+    if freckled > 0:
         s = f4(215)
         grains, d1, d2, d3 = look_up_noise(
             noise, rx * s + f4(600) + p[P_PATTERN], ry * s + f4(631) + p[P_PATTERN + 1], rz * s + f4(577) + p[P_PATTERN + 2]
@@ -195,6 +195,7 @@ def paint_skin(
         c0 *= ONE - f4(0.34) * k
         c1 *= ONE - f4(0.45) * k
         c2 *= ONE - f4(0.54) * k
+    if spotted > 0:
         k = smoothstep(f4(1.6), f4(2.5), mottle + f4(0.08) * pores) * spotted  # spots of age
         c0 *= ONE - f4(0.20) * k
         c1 *= ONE - f4(0.30) * k
@@ -226,8 +227,6 @@ def paint_skin(
             c1 *= ONE + f4(0.21) * h
             c2 *= ONE + f4(0.21) * h
     for i in range(len(moles)):
-        if moles[i, 3] < f4(1e-4):
-            continue
         dx = rx - moles[i, 0]
         dy = ry - moles[i, 1]
         dz = rz - moles[i, 2]
@@ -266,11 +265,12 @@ def paint_skin(
         f = u - f4(i)
         centre = brow[0, i] * (ONE - f) + brow[0, i + 1] * f
         half_width = brow[1, i] * (ONE - f) + brow[1, i + 1] * f
-        k = (ry - centre) / half_width
-        k = math.exp(-k * k) * (brow[2, i] * (ONE - f) + brow[2, i + 1] * f) * (f4(0.8) + f4(0.25) * pores)
-        c0 += (tint[T_BROW, 0] - c0) * k
-        c1 += (tint[T_BROW, 1] - c1) * k
-        c2 += (tint[T_BROW, 2] - c2) * k
+        away = (ry - centre) / half_width
+        if away * away < f4(9):
+            k = math.exp(-away * away) * (brow[2, i] * (ONE - f) + brow[2, i + 1] * f) * (f4(0.8) + f4(0.25) * pores)
+            c0 += (tint[T_BROW, 0] - c0) * k
+            c1 += (tint[T_BROW, 1] - c1) * k
+            c2 += (tint[T_BROW, 2] - c2) * k
     if inside > 0:
         k = smoothstep(f4(0.25), f4(0.7), inside)
         m = f4(0.16) + f4(0.84) * math.exp(-max(ZERO, f4(1.47) - rz) * f4(7))

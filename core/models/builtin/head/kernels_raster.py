@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.models.builtin.head.compiled import kernel
+from core.models.builtin.head.kernels_geometry import round_down
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -24,6 +25,16 @@ def corners_of(quads: Integers, triangle: int) -> tuple[int, int, int]:
     if triangle & 1:
         return quads[q, 0], quads[q, 2], quads[q, 3]
     return quads[q, 0], quads[q, 1], quads[q, 2]
+
+
+@kernel
+def bound_triangle(ax: f4, ay: f4, bx: f4, by: f4, cx: f4, cy: f4, width: int, height: int) -> tuple[int, int, int, int]:
+    """First and last column, first and last row of the samples whose middles a triangle may cover; last < first for none."""
+    x0 = max(0, -round_down(HALF - min(ax, bx, cx)))
+    x1 = min(width - 1, round_down(max(ax, bx, cx) - HALF))
+    y0 = max(0, -round_down(HALF - min(ay, by, cy)))
+    y1 = min(height - 1, round_down(max(ay, by, cy) - HALF))
+    return x0, x1, y0, y1
 
 
 @kernel
@@ -55,10 +66,7 @@ def rasterise_quads(
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if area >= -MINIMUM_AREA:
             continue
-        x0 = max(0, math.floor(min(ax, bx, cx)))
-        x1 = min(width - 1, math.floor(max(ax, bx, cx)))
-        y0 = max(0, math.floor(min(ay, by, cy)))
-        y1 = min(height - 1, math.floor(max(ay, by, cy)))
+        x0, x1, y0, y1 = bound_triangle(ax, ay, bx, by, cx, cy, width, height)
         if x1 < x0 or y1 < y0:
             continue
         inverse = ONE / area
@@ -76,10 +84,12 @@ def rasterise_quads(
         k1 = ((cx - fx) * (ay - fy) - (ax - fx) * (cy - fy)) * inverse
         for y in range(y0, y1 + 1):
             dy = f4(y - y0)
+            r0 = k0 + h0 * dy
+            r1 = k1 + h1 * dy
             for x in range(x0, x1 + 1):
                 dx = f4(x - x0)
-                w0 = k0 + g0 * dx + h0 * dy
-                w1 = k1 + g1 * dx + h1 * dy
+                w0 = r0 + g0 * dx
+                w1 = r1 + g1 * dx
                 w2 = ONE - w0 - w1
                 if min(w0, w1, w2) < f4(-1e-5):
                     continue
@@ -118,27 +128,35 @@ def rasterise_depth(points: Floats, quads: Integers, depth: Floats) -> None:
         by = points[b, 1]
         cx = points[c, 0]
         cy = points[c, 1]
-        x0 = max(0, math.ceil(min(ax, bx, cx) - HALF))
-        x1 = min(width - 1, math.floor(max(ax, bx, cx) - HALF))
-        y0 = max(0, math.ceil(min(ay, by, cy) - HALF))
-        y1 = min(height - 1, math.floor(max(ay, by, cy) - HALF))
+        x0, x1, y0, y1 = bound_triangle(ax, ay, bx, by, cx, cy, width, height)
         if x1 < x0 or y1 < y0:
             continue
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < MINIMUM_AREA:
             continue
+        # Weights and depth are linear over the map, as in rasterise_quads.
         inverse = ONE / area
+        g0 = (by - cy) * inverse
+        h0 = (cx - bx) * inverse
+        g1 = (cy - ay) * inverse
+        h1 = (ax - cx) * inverse
+        fx = f4(x0) + HALF
+        fy = f4(y0) + HALF
+        k0 = ((bx - fx) * (cy - fy) - (cx - fx) * (by - fy)) * inverse
+        k1 = ((cx - fx) * (ay - fy) - (ax - fx) * (cy - fy)) * inverse
+        zc = points[c, 2]
+        za = points[a, 2] - zc
+        zb = points[b, 2] - zc
         for y in range(y0, y1 + 1):
+            dy = f4(y - y0)
+            r0 = k0 + h0 * dy
+            r1 = k1 + h1 * dy
             for x in range(x0, x1 + 1):
-                px = f4(x) + HALF
-                py = f4(y) + HALF
-                w0 = ((bx - px) * (cy - py) - (cx - px) * (by - py)) * inverse
-                w1 = ((cx - px) * (ay - py) - (ax - px) * (cy - py)) * inverse
-                w2 = ONE - w0 - w1
-                if w0 >= 0 and w1 >= 0 and w2 >= 0:
-                    z = w0 * points[a, 2] + w1 * points[b, 2] + w2 * points[c, 2]
-                    if z < depth[y, x]:
-                        depth[y, x] = z
+                dx = f4(x - x0)
+                w0 = r0 + g0 * dx
+                w1 = r1 + g1 * dx
+                if min(w0, w1, ONE - w0 - w1) >= f4(-1e-6):
+                    depth[y, x] = min(depth[y, x], zc + w0 * za + w1 * zb)
 
 
 @kernel
@@ -250,16 +268,18 @@ def spread_nearest(depth: Floats, radius: int) -> Floats:
     out = np.empty_like(depth)
     for y in range(height):
         for x in range(width):
-            nearest = NO_HAIR
-            for i in range(max(0, x - radius), min(width, x + radius + 1)):
-                nearest = min(nearest, depth[y, i])
-            rows[y, x] = nearest
+            rows[y, x] = min(NO_HAIR, depth[y, x])
+        for i in range(1, radius + 1):
+            for x in range(i, width):
+                rows[y, x] = min(rows[y, x], depth[y, x - i])
+            for x in range(width - i):
+                rows[y, x] = min(rows[y, x], depth[y, x + i])
     for y in range(height):
         for x in range(width):
-            nearest = NO_HAIR
-            for j in range(max(0, y - radius), min(height, y + radius + 1)):
-                nearest = min(nearest, rows[j, x])
-            out[y, x] = nearest
+            out[y, x] = rows[y, x]
+        for j in range(max(0, y - radius), min(height, y + radius + 1)):
+            for x in range(width):
+                out[y, x] = min(out[y, x], rows[j, x])
     covered = np.empty_like(depth)
     buffer = np.empty_like(depth)
     for y in range(height):

@@ -30,6 +30,17 @@ ZERO, HALF, ONE, TWO = f4(0), f4(0.5), f4(1), f4(2)
 
 
 @kernel
+def face_camera(a: Floats, camera: Floats) -> tuple[f4, f4, f4, f4, f4, f4]:
+    """Unit normal and unit direction to the camera at a place with attributes a: normal (0-2), place (3-5)."""
+    inverse = ONE / (math.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2]) + f4(1e-9))
+    vx = camera[0] - a[3]
+    vy = camera[1] - a[4]
+    vz = camera[2] - a[5]
+    nearness = ONE / math.sqrt(vx * vx + vy * vy + vz * vz)
+    return a[0] * inverse, a[1] * inverse, a[2] * inverse, vx * nearness, vy * nearness, vz * nearness
+
+
+@kernel
 def reflect_ggx(nx: f4, ny: f4, nz: f4, vx: f4, vy: f4, vz: f4, lx: f4, ly: f4, lz: f4, alpha: f4, facing: f4) -> f4:
     """Specular reflection of one light: GGX distribution (Walter et al. 2007), Schlick's Fresnel term, a cheap shadowing term."""
     nl = nx * lx + ny * ly + nz * lz
@@ -214,20 +225,7 @@ def shade_samples(
                 i0, i1, i2 = corners_of(mouth_quads, t - skin_triangles - eye_triangles)
                 for k in range(MOUTH_COLUMNS):
                     a[k] = w0 * mouth[i0, k] + w1 * mouth[i1, k] + w2 * mouth[i2, k]
-            nx = a[0]
-            ny = a[1]
-            nz = a[2]
-            inverse = ONE / (math.sqrt(nx * nx + ny * ny + nz * nz) + f4(1e-9))
-            nx *= inverse
-            ny *= inverse
-            nz *= inverse
-            vx = camera[0] - a[3]
-            vy = camera[1] - a[4]
-            vz = camera[2] - a[5]
-            inverse = ONE / math.sqrt(vx * vx + vy * vy + vz * vz)
-            vx *= inverse
-            vy *= inverse
-            vz *= inverse
+            nx, ny, nz, vx, vy, vz = face_camera(a, camera)
             gx = nx  # the smooth normal, without bumps
             gy = ny
             gz = nz

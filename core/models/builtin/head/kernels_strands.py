@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.models.builtin.head.compiled import kernel
-from core.models.builtin.head.kernels_geometry import interpolate_cage, smoothstep
+from core.models.builtin.head.kernels_geometry import interpolate_cage, round_down, smoothstep
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -55,9 +55,11 @@ def place_strands(
     volume = shape[0]
     curl = shape[1]
     frequency = shape[2]
+    one_step = ONE / f4(count - 1)
     for a in range(len(chosen)):
         s = chosen[a]
         o = first + a
+        stride = length[a] * f4(n_points - 1) * one_step
         rx = strands[s, 0, 0]
         ry = strands[s, 0, 1]
         rz = strands[s, 0, 2]
@@ -69,13 +71,13 @@ def place_strands(
                 dy += corners[s, j] * (vertices[i, 1] - rest[i, 1])
                 dz += corners[s, j] * (vertices[i, 2] - rest[i, 2])
         for p in range(count):
-            t = f4(p) * length[a] * f4(n_points - 1) / f4(count - 1)
+            t = f4(p) * stride
             i = min(n_points - 2, int(t))
             f = t - f4(i)
             x = strands[s, i, 0] * (ONE - f) + strands[s, i + 1, 0] * f
             y = strands[s, i, 1] * (ONE - f) + strands[s, i + 1, 1] * f
             z = strands[s, i, 2] * (ONE - f) + strands[s, i + 1, 2] * f
-            along = f4(p) / f4(count - 1)
+            along = f4(p) * one_step
             away = math.sqrt((x - rx) ** 2 + (y - ry) ** 2 + (z - rz) ** 2)
             if curl > 0:
                 c = curl * min(ONE, away * f4(3))
@@ -198,8 +200,8 @@ def draw_strands(
     """Draw strands: world points (n, K, 3), screen points (n, K, 3), counts[i] points each, with two highlights a strand.
 
     style: width in samples, depth bias, opacity, self shadow, gloss, opacity from which depth is written. tone 0..1 shades a strand
-    darker or lighter. front_to_back: image is a premultiplied layer with its cover, nearest strands first, and what is covered is
-    skipped; else strands go straight over the image.
+    darker or lighter. front_to_back: image is a premultiplied layer with its cover (0 at first), nearest strands first, and what is
+    covered is skipped; else strands go straight over the image.
     """
     height, width = depth.shape
     light_height, light_width = nearest.shape
@@ -337,9 +339,9 @@ def draw_strands(
                 sy = y0 + dy * share
                 z = screen[i, k, 2] + (screen[i, k + 1, 2] - screen[i, k, 2]) * share
                 across = sx if steep else sy
-                for t in range(math.floor(across - half_width), math.floor(across + half_width) + 1):
-                    xx = t if steep else math.floor(sx)
-                    yy = math.floor(sy) if steep else t
+                for t in range(round_down(across - half_width), round_down(across + half_width) + 1):
+                    xx = t if steep else round_down(sx)
+                    yy = round_down(sy) if steep else t
                     if xx < 0 or yy < 0 or xx >= width or yy >= height or z >= depth[yy, xx] + bias:
                         continue
                     if front_to_back and cover[yy, xx] > f4(0.97):
@@ -348,7 +350,7 @@ def draw_strands(
                     share = min(ONE, max(ZERO, share)) * opaque
                     # a wide strand is a lock of hairs: lighter and darker ones side by side
                     lock = (f4(t) + HALF - across) * grain + ripple
-                    lock -= f4(math.floor(lock))
+                    lock -= f4(round_down(lock))
                     bright = ONE + vary * (abs(lock - HALF) * f4(4) - ONE)
                     if front_to_back:
                         share *= ONE - cover[yy, xx]
@@ -357,9 +359,10 @@ def draw_strands(
                         if cover[yy, xx] < HALF:
                             layer_depth[yy, xx] = z
                         share_lit = share * bright
-                        image[yy, xx, 0] += red * share_lit
-                        image[yy, xx, 1] += green * share_lit
-                        image[yy, xx, 2] += blue * share_lit
+                        started = cover[yy, xx] > 0  # what the layer holds elsewhere is of an earlier picture
+                        image[yy, xx, 0] = (image[yy, xx, 0] if started else ZERO) + red * share_lit
+                        image[yy, xx, 1] = (image[yy, xx, 1] if started else ZERO) + green * share_lit
+                        image[yy, xx, 2] = (image[yy, xx, 2] if started else ZERO) + blue * share_lit
                         cover[yy, xx] += share
                     else:
                         image[yy, xx, 0] += (red - image[yy, xx, 0]) * share

@@ -164,8 +164,8 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     watch.note("shadow, occlusion, background")
     # ---- scalp hair into its own layer before shading: what it hides is not shaded
     cover = WORK.get("cover", (samples, samples), fill=0)
-    layer = WORK.get("layer", (samples, samples, 3), fill=0)
-    layer_depth = WORK.get("layer depth", (samples, samples), fill=1e9)
+    layer = WORK.get("layer", (samples, samples, 3))  # read only where something covers, as its depth is
+    layer_depth = WORK.get("layer depth", (samples, samples))
     scalp = [strands for strands in hair if strands.kind == "scalp"]
     others = [strands for strands in (*hair, *fine) if strands.kind != "scalp"]
     targets = (depth, cover, layer_depth)

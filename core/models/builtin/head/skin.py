@@ -66,6 +66,8 @@ TONES = np.stack(
 )
 """Skin colours at melanin 0, 0.2 .. 1."""
 INSIDE_MOUTH = to_linear(116, 40, 38)
+SMALLEST_MOLE = 1e-4
+"""Radius in decimetres from which a mole is drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +195,7 @@ def _stubble(density: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class SkinLook:
-    """What the shading kernel is told: parameters (SKIN_PARAMETERS,), tints (6, 3), brow table (3, n), moles (8, 4)."""
+    """What the shading kernel is told: parameters (SKIN_PARAMETERS,), tints (6, 3), brow table (3, n), moles (m, 4)."""
 
     parameters: Floats
     tints: Floats
@@ -240,5 +242,5 @@ def describe_skin(d: HeadDescription, size: int) -> SkinLook:
     weigh = np.array([0.30, 0.55, 0.15])
     brow = d.brow_colour * min(1.0, 0.75 * float(mix_tone(d.melanin) @ weigh) / (float(d.brow_colour @ weigh) + 1e-4))
     tints = np.stack([d.lip_colour, d.hair_colour * 0.8, d.beard_colour * 0.6 + 0.012, d.shirt_colour, INSIDE_MOUTH, brow])
-    moles = np.concatenate([load_skin_zones().moles, np.maximum(d.moles, 0)[:, None]], 1)
+    moles = np.concatenate([load_skin_zones().moles, d.moles[:, None]], 1)[d.moles >= SMALLEST_MOLE]
     return SkinLook(p, tints.astype(np.float32), make_brow_table(d), moles.astype(np.float32))
