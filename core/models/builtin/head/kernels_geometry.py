@@ -17,7 +17,7 @@ ZERO, ONE = f4(0), f4(1)
 def round_down(value: f4) -> int:
     """The largest whole number that is not above `value`; numba's math.floor calls the C library for each."""
     whole = int(value)
-    return whole - (value < f4(whole))
+    return whole - 1 if value < f4(whole) else whole
 
 
 @kernel
