@@ -67,9 +67,9 @@ class NamedLatent:
 def _identity() -> list[NamedLatent]:
     rows: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
         ("femininity", "share", Even(0, 1, sharpness=2.6), "0 masculine .. 1 feminine", None),
-        ("age", "years", Even(18, 80, power=1.25, sharpness=1.15), "age in years", None),
+        ("age", "years", Even(18, 80, power=1.4), "age in years", None),
         ("muscle", "share", Even(0.30, 0.75), "how muscular", None),
-        ("weight", "share", Even(0.28, 0.76), "how heavy", None),
+        ("weight", "share", Even(0.20, 0.64), "how heavy", None),
         ("proportions", "share", Even(0.15, 0.65), "regular .. unusual proportions", None),
         *[
             (f"ancestry_{number}", "sd", Bounded(0, 1, -6, 6), "one of three unnamed axes of shape and skin", None)
@@ -98,13 +98,13 @@ _SKIN: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
         "0 very light .. 1 very dark",
         lambda traits: (0.84 * traits.ancestry[0] + 0.32 * traits.ancestry[1] + 0.10 * traits.ancestry[2]) / 0.15,
     ),
-    ("skin_redness", "share", Bounded(0.65, 0.40, -0.2, 1.5), "pale .. rosy cheeks, nose and ears", None),
+    ("skin_redness", "share", Bounded(0.58, 0.38, -0.2, 1.4), "pale .. rosy cheeks, nose and ears", None),
     ("freckles", "share", Ramp(0.7, 0.9, 1.5), "freckles of light skin", lambda traits: 3.2 * (traits.ancestry[2] - 1)),
     ("skin_oil", "share", Bounded(0.4, 0.25, 0.0, 1.0), "dull .. shiny skin", None),
     ("skin_brightness", "share", Bounded(0, 0.6, -1.6, 1.6), "darker .. lighter beside the skin's darkness", None),
     ("skin_warmth", "share", Bounded(0, 0.5, -1.4, 1.4), "pinkish .. yellowish skin", None),
-    ("socket_shade", "share", Bounded(0.12, 0.12, -0.1, 0.5), "shade of the eye sockets", lambda traits: 1.2 * traits.age),
-    ("under_eye_shade", "share", Bounded(0.10, 0.09, -0.05, 0.45), "shade below the eyes", lambda traits: 1.3 * traits.age),
+    ("socket_shade", "share", Bounded(0.11, 0.10, -0.1, 0.45), "shade of the eye sockets", lambda traits: 1.2 * traits.age),
+    ("under_eye_shade", "share", Bounded(0.07, 0.07, -0.05, 0.35), "shade below the eyes", lambda traits: 1.3 * traits.age),
     ("cheek_shade", "share", Bounded(0, 0.10, -0.25, 0.25), "shade of the cheeks", None),
     ("chin_shade", "share", Bounded(0, 0.08, -0.2, 0.2), "shade of the chin", None),
     ("fold_shade", "share", Ramp(0.2, 6.0, 0.5), "shade of the fold from nose to mouth", lambda traits: 1.5 * traits.age),
@@ -221,8 +221,8 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
     ("pupil", "degrees", Bounded(8.3, 0.9, 5.5, 12.0), "angle of the pupil's rim in the eyeball", None),
     ("lash_length", "factor", Bounded(0.55, 0.11, 0.3, 1.2), "short .. long lashes", lambda traits: 3.2 * traits.femininity),
     ("lip_redness", "share", Bounded(0.0, 0.6, -1.5, 1.5), "brownish .. red lips", None),
-    ("lip_darkness", "share", Bounded(0.0, 0.65, -1.5, 1.5), "light .. dark lips", None),
-    ("lip_definition", "share", Bounded(0.50, 0.15, 0.15, 0.95), "faint .. clear lips", lambda traits: 2.0 * traits.femininity),
+    ("lip_darkness", "share", Bounded(0.0, 0.5, -1.3, 1.3), "light .. dark lips", None),
+    ("lip_definition", "share", Bounded(0.44, 0.13, 0.12, 0.95), "faint .. clear lips", lambda traits: 1.3 * traits.femininity),
 ]
 
 

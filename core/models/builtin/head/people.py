@@ -153,7 +153,7 @@ def _hair_and_beard(values: Mapping[str, float]) -> dict[str, Any]:
 def _eyes_and_lips(values: Mapping[str, float]) -> dict[str, Any]:
     skin = pick(SKIN_FOR_LIPS, values["skin_darkness"])
     redness, darkness = values["lip_redness"], values["lip_darkness"]
-    natural = skin * np.array([0.90, 0.55 - 0.08 * redness, 0.53 - 0.04 * redness]) * math.exp(-0.3 * darkness)
+    natural = skin * np.array([0.78, 0.43 - 0.07 * redness, 0.49 - 0.04 * redness]) * math.exp(-0.3 * darkness)
     paint = pick(LIPSTICKS, values["lipstick_hue"]) * (1 - 0.45 * values["skin_darkness"])
     return {
         "iris": pick(IRIS_COLOURS, values["iris_colour"]) * values["iris_brightness"],

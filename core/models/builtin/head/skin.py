@@ -95,6 +95,15 @@ def _measure_margin(geometry: Geometry, grids: tuple[str, str]) -> NDArray[np.fl
     return margin
 
 
+def _soften(geometry: Geometry, mask: NDArray[np.float64], rounds: int) -> NDArray[np.float64]:
+    """The mask, averaged over the faces around each vertex, so many rounds."""
+    count = np.maximum(1, np.bincount(geometry.quads.ravel(), minlength=len(mask)))
+    for _ in range(rounds):
+        spread = np.repeat(mask[geometry.quads].mean(1), 4)
+        mask = np.bincount(geometry.quads.ravel(), spread, minlength=len(mask)) / count
+    return np.asarray(mask)
+
+
 @lru_cache(maxsize=1)
 def load_skin_zones() -> SkinZones:
     """The zones of the rest head, made once a process."""
@@ -126,7 +135,7 @@ def load_skin_zones() -> SkinZones:
         smooth(0.08, 0.5, cheek + nose + 0.35 * spot(0, 7.7, 1.5, 0.5)),
         np.where(ears < 0.3, hair.edge, -1),
         0.15 * np.exp(-(((azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((azimuth / 20) ** 2)),
-        *(collar, lips, inside, spot(0.50, 6.95, 1.2, 0.22), spot(0.60, 6.75, 1.0, 0.22), nostrils),
+        *(collar, _soften(geometry, lips, 2), inside, spot(0.50, 6.95, 1.2, 0.22), spot(0.60, 6.75, 1.0, 0.22), nostrils),
     ]
     push = smooth(-0.012, 0.012, collar) * 0.045 * smooth(0.65, 0.05, collar)
     front = np.flatnonzero((z > 0.75) & (lips < 0.1) & (inside < 0.1) & (lids < 0.3))
