@@ -102,7 +102,7 @@ def test_hair_is_mostly_of_two_styles_and_glasses_are_in_about_a_third():
     styles = np.array([np.append(person.styles, 1 - person.styles.sum()) for person in people])
     assert styles.min() > -1e-6
     assert np.sort(styles, axis=1)[:, -2:].sum(axis=1).mean() > 0.6
-    assert (styles.max(axis=1) > 0.7).mean() > 0.4
+    assert (styles.max(axis=1) > 0.5).mean() > 0.2
     assert (styles.max(axis=0) > 0.5).all()  # every style and baldness occur
     assert 0.25 < np.mean([person.glasses > 0.5 for person in people]) < 0.42
     assert 0.02 < np.mean([person.hat > 0.5 for person in people]) < 0.12
