@@ -66,7 +66,7 @@ class Geometry:
     (lower), ll2 (upper), rl1, rl2 -> coarse vertices (rows from the lid out, columns); lash_roots: the fine vertex at each root.
 
     Cage: cage_low (3,), cage_step, cage_shape (3,), cage_vertex (N, 8) fine vertices and cage_weight (N, 8) of each node.
-    Maps of the skin: noise (64, 64, 64); wrinkles (160, 384, 4) over (|x|, y), first node wrinkles_low, wrinkles_scale nodes a dm.
+    Maps of the skin: noise (64, 64, 64); wrinkles (384, 160, 4) over (y, |x|), first node wrinkles_low, wrinkles_scale nodes a dm.
     """
 
     shape_name: tuple[str, ...]
@@ -237,7 +237,7 @@ def load_geometry(folder: Path | None = None) -> Geometry:
         cage_vertex=index("cage_vertex"),
         cage_weight=(stored["cage_weight"] / 65535).astype(np.float32),
         noise=make_noise(),
-        wrinkles=make_wrinkles(),
+        wrinkles=np.ascontiguousarray(make_wrinkles().transpose(1, 0, 2)),
         wrinkles_low=np.array(WRINKLES_LOW, np.float32),
         wrinkles_scale=((np.array(WRINKLES_SHAPE) - 1) / span).astype(np.float32),
     )

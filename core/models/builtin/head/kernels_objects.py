@@ -85,7 +85,7 @@ def shade_objects(
             w1 = weights[y, x, 1]
             w2 = ONE - w0 - w1
             i0, i1, i2 = corners_of(quads, t)
-            for k in range(OBJECT_COLUMNS):
+            for k in range(objects.shape[1]):
                 a[k] = w0 * objects[i0, k] + w1 * objects[i1, k] + w2 * objects[i2, k]
             alpha = a[O_ALPHA]
             nx, ny, nz, vx, vy, vz = face_camera(a, camera)
@@ -124,7 +124,6 @@ def shade_objects(
                 if iu < 0 or iv < 0 or iu >= size or iv >= size or d < shadow_map[iv, iu] + f4(0.06):
                     lit += f4(0.125)
             lit *= measure_strand_shadow(hair_density, hair_nearest, u, v, d)
-            nv = max(ZERO, nx * vx + ny * vy + nz * vz)
             wrap = f4(0.2) if a[O_KNIT] > HALF else ZERO
             key = min(ONE, max(ZERO, (nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2] + wrap) / (ONE + wrap))) * lit
             fill = max(ZERO, nx * lights[1, 0] + ny * lights[1, 1] + nz * lights[1, 2])
@@ -132,9 +131,9 @@ def shade_objects(
             hemi = f4(0.62) + f4(0.38) * ny
             rough = a[O_ROUGH] * a[O_ROUGH]
             shine = ONE - f4(0.9) * a[O_KNIT]
-            s0 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[0, 0], lights[0, 1], lights[0, 2], rough, nv) * lit * shine
-            s1 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[1, 0], lights[1, 1], lights[1, 2], max(rough, f4(0.1)), nv) * shine
-            s2 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[2, 0], lights[2, 1], lights[2, 2], max(rough, f4(0.1)), nv) * shine
+            s0 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[0, 0], lights[0, 1], lights[0, 2], rough) * lit * shine
+            s1 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[1, 0], lights[1, 1], lights[1, 2], max(rough, f4(0.1))) * shine
+            s2 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[2, 0], lights[2, 1], lights[2, 2], max(rough, f4(0.1))) * shine
             metal = a[O_MIRROR]
             reflect_room(nx, ny, nz, vx, vy, vz, lights, light_colours, ambient, f4(0.3), mirror)
             for c in range(3):

@@ -27,7 +27,7 @@ REST, COLOUR, ROUGHNESS, LIPS, INSIDE, EDGE, STUBBLE, COLLAR, OIL, FRECKLE, WET,
     20,
     21,
 )
-SKIN_COLUMNS = 22
+SKIN_COLUMNS = 24  # two are spare: interpolated eight at a time
 # Columns of the eyes' vertex attributes: direction in the turned eyeball, place in the head in radii from the centre
 GAZE, LID_PLACE = 6, 9
 EYE_COLUMNS = 12
@@ -203,7 +203,7 @@ def paint_skin(
     if rz > f4(0.6) and bare > HALF:
         wx = (abs(rx) - low[0]) * scale[0]
         wy = (ry - low[1]) * scale[1]
-        if wx < wrinkles.shape[0] - 1 and wy >= 0 and wy < wrinkles.shape[1] - 1:
+        if wx < wrinkles.shape[1] - 1 and wy >= 0 and wy < wrinkles.shape[0] - 1:
             i = int(wx)
             j = int(wy)
             u = wx - f4(i)
@@ -213,10 +213,10 @@ def paint_skin(
                 w = p[P_WRINKLES + k]
                 if w == 0:
                     continue
-                b00 = wrinkles[i, j, k]
-                b10 = wrinkles[i + 1, j, k]
-                b01 = wrinkles[i, j + 1, k]
-                b11 = wrinkles[i + 1, j + 1, k]
+                b00 = wrinkles[j, i, k]
+                b10 = wrinkles[j, i + 1, k]
+                b01 = wrinkles[j + 1, i, k]
+                b11 = wrinkles[j + 1, i + 1, k]
                 hx += w * ((b10 - b00) * (ONE - v) + (b11 - b01) * v)
                 hy += w * ((b01 - b00) * (ONE - u) + (b11 - b10) * u)
                 h += w * ((b00 * (ONE - u) + b10 * u) * (ONE - v) + (b01 * (ONE - u) + b11 * u) * v)

@@ -9,10 +9,8 @@ from core.models.builtin.head.compiled import kernel
 from core.models.builtin.head.kernels_geometry import smoothstep
 from core.models.builtin.head.kernels_painting import (
     COLLAR,
-    EYE_COLUMNS,
     INSIDE,
     MOUTH_COLOUR,
-    MOUTH_COLUMNS,
     MOUTH_LIGHT,
     P_WRAP,
     SKIN_COLUMNS,
@@ -41,26 +39,25 @@ def face_camera(a: Floats, camera: Floats) -> tuple[f4, f4, f4, f4, f4, f4]:
 
 
 @kernel
-def reflect_ggx(nx: f4, ny: f4, nz: f4, vx: f4, vy: f4, vz: f4, lx: f4, ly: f4, lz: f4, alpha: f4, facing: f4) -> f4:
-    """Specular reflection of one light: GGX distribution (Walter et al. 2007), Schlick's Fresnel term, a cheap shadowing term."""
+def reflect_ggx(nx: f4, ny: f4, nz: f4, vx: f4, vy: f4, vz: f4, lx: f4, ly: f4, lz: f4, alpha: f4) -> f4:
+    """Specular reflection of one light: GGX distribution (Walter et al. 2007), Schlick's Fresnel term, a cheap shadowing term.
+
+    n, v, l: unit normal, directions to the camera and to the light. With h = (v + l) / |v + l| and q = |v + l|^2 = 2 + 2 v.l,
+    (n.h)^2 = (n.v + n.l)^2 / q and (v.h)^2 = q / 4, so that h itself is not needed.
+    """
     nl = nx * lx + ny * ly + nz * lz
     if nl <= 0:
         return ZERO
-    hx = vx + lx
-    hy = vy + ly
-    hz = vz + lz
-    inverse = ONE / (math.sqrt(hx * hx + hy * hy + hz * hz) + f4(1e-6))
-    hx *= inverse
-    hy *= inverse
-    hz *= inverse
-    nh = max(ZERO, nx * hx + ny * hy + nz * hz)
-    vh = max(ZERO, vx * hx + vy * hy + vz * hz)
-    d = nh * nh * (alpha * alpha - ONE) + ONE
-    distribution = alpha * alpha / (f4(3.14159) * d * d)
-    m = ONE - vh
+    nv = nx * vx + ny * vy + nz * vz
+    q = max(ZERO, TWO + TWO * (vx * lx + vy * ly + vz * lz))
+    along = max(ZERO, nl + nv)
+    spread = alpha * alpha
+    d = q - along * along * (ONE - spread)
+    m = ONE - HALF * math.sqrt(q)
     m2 = m * m
     fresnel = f4(0.028) + f4(0.972) * m2 * m2 * m
-    return distribution * fresnel * f4(0.25) / max(f4(0.25), (nl + facing) * HALF + f4(0.1)) * nl
+    shadowing = max(f4(0.25), (nl + max(ZERO, nv)) * HALF + f4(0.1))
+    return spread * q * q * fresnel * nl * f4(0.25) / (f4(3.14159) * d * d * shadowing + f4(1e-12))
 
 
 @kernel
@@ -212,18 +209,18 @@ def shade_samples(
             if t < skin_triangles:
                 kind = 0
                 i0, i1, i2 = corners_of(skin_quads, t)
-                for k in range(SKIN_COLUMNS):
+                for k in range(skin.shape[1]):
                     a[k] = w0 * skin[i0, k] + w1 * skin[i1, k] + w2 * skin[i2, k]
             elif t < skin_triangles + eye_triangles:
                 kind = 1
                 i0, i1, i2 = corners_of(eye_quads, t - skin_triangles)
                 side = 0 if t - skin_triangles < (eye_triangles >> 1) else 1
-                for k in range(EYE_COLUMNS):
+                for k in range(eyes.shape[1]):
                     a[k] = w0 * eyes[i0, k] + w1 * eyes[i1, k] + w2 * eyes[i2, k]
             else:
                 kind = 2
                 i0, i1, i2 = corners_of(mouth_quads, t - skin_triangles - eye_triangles)
-                for k in range(MOUTH_COLUMNS):
+                for k in range(mouth.shape[1]):
                     a[k] = w0 * mouth[i0, k] + w1 * mouth[i1, k] + w2 * mouth[i2, k]
             nx, ny, nz, vx, vy, vz = face_camera(a, camera)
             gx = nx  # the smooth normal, without bumps
@@ -334,15 +331,14 @@ def shade_samples(
                     hx *= inverse
                     hy *= inverse
                     hz *= inverse
-                    nh = max(ZERO, hx * vx + hy * vy + hz * vz)
-                    g0 = f4(0.40) * reflect_ggx(hx, hy, hz, vx, vy, vz, kx, ky, kz, alpha, nh)
-                    g0 += f4(0.60) * reflect_ggx(gx, gy, gz, vx, vy, vz, kx, ky, kz, min(f4(0.7), alpha * f4(2.2)), nv)
+                    g0 = f4(0.40) * reflect_ggx(hx, hy, hz, vx, vy, vz, kx, ky, kz, alpha)
+                    g0 += f4(0.60) * reflect_ggx(gx, gy, gz, vx, vy, vz, kx, ky, kz, min(f4(0.7), alpha * f4(2.2)))
                 else:
-                    g0 = reflect_ggx(nx, ny, nz, vx, vy, vz, kx, ky, kz, alpha, nv)
+                    g0 = reflect_ggx(nx, ny, nz, vx, vy, vz, kx, ky, kz, alpha)
                 g0 *= lit * strength
-                g1 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[1, 0], lights[1, 1], lights[1, 2], wide, nv) * sky * strength
+                g1 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[1, 0], lights[1, 1], lights[1, 2], wide) * sky * strength
                 alpha = max(alpha, f4(0.1))
-                g2 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[2, 0], lights[2, 1], lights[2, 2], alpha, nv) * sky * strength
+                g2 = reflect_ggx(nx, ny, nz, vx, vy, vz, lights[2, 0], lights[2, 1], lights[2, 2], alpha) * sky * strength
                 for c in range(3):
                     gloss[y, x, c] = (
                         g0 * light_colours[0, c] + g1 * light_colours[1, c] + g2 * light_colours[2, c] + fresnel * ambient[c]
