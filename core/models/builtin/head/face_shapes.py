@@ -218,7 +218,7 @@ HEAD_SIZES = (
     ("head_height", "head-scale-vert", 0.28, "low .. high head"),
     ("head_width", "head-scale-horiz", 0.24, "narrow .. wide head"),
     ("head_depth", "head-scale-depth", 0.30, "short .. long head, from front to back"),
-    ("face_fullness", "head-fat", 0.5, "hollow .. full face"),
+    ("face_fullness", "head-fat", 0.4, "hollow .. full face"),
 )
 """Name, the mesh's shapes (-incr and -decr), the largest weight either way, and what rises with it."""
 

@@ -77,7 +77,7 @@ def _identity() -> list[NamedLatent]:
         ],
         *[(local.name, "share", Even(-local.reach, local.reach, sharpness=1.1), local.meaning, None) for local in LOCAL_SHAPES],
         *[(name, "share", Even(-reach, reach), meaning, None) for name, _, reach, meaning in HEAD_SIZES],
-        *[(name, "share", Ramp(0, 1 / 0.19, 0.6), f"shape of the whole head: {words}", None) for name, words in HEAD_SHAPES],
+        *[(name, "share", Ramp(0, 1 / 0.17, 0.48), f"shape of the whole head: {words}", None) for name, words in HEAD_SHAPES],
         *[
             (name, "share", Bounded(0, sd, -3 * sd, 3 * sd), f"left and right differ: {words}", None)
             for name, words, _, sd in ASYMMETRIES
@@ -222,7 +222,7 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
     ("lash_length", "factor", Bounded(0.55, 0.11, 0.3, 1.2), "short .. long lashes", lambda traits: 3.2 * traits.femininity),
     ("lip_redness", "share", Bounded(0.0, 0.6, -1.5, 1.5), "brownish .. red lips", None),
     ("lip_darkness", "share", Bounded(0.0, 0.5, -1.3, 1.3), "light .. dark lips", None),
-    ("lip_definition", "share", Bounded(0.44, 0.13, 0.12, 0.95), "faint .. clear lips", lambda traits: 1.3 * traits.femininity),
+    ("lip_definition", "share", Bounded(0.48, 0.13, 0.15, 0.95), "faint .. clear lips", lambda traits: 1.3 * traits.femininity),
 ]
 
 
