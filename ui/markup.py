@@ -144,6 +144,21 @@ def study_badges_html(study: Study) -> str:
     return f'<div class="badges">{marks}</div>'
 
 
+SOURCE_NAMES = {"human": "people", "simulated": "simulated", "model": "models", "published": "published"}
+"""Sources of answers, and of figures, as badges and tables name them."""
+
+
+def name_raters(source: str) -> str:
+    """What a view calls those who answered: 'people', or 'simulated observers'. source: of ratings or of a result."""
+    return "simulated observers" if "simulated" in source else "people"
+
+
+def simulated_badge_html(source: str) -> str:
+    """The mark of simulated answers as HTML, for what can be photographed alone, such as a dialog; '' where people answered."""
+    mark = '<span data-mark="simulated">simulated: nobody was asked</span>'
+    return f'<div class="badges">{mark}</div>' if "simulated" in source else ""
+
+
 def describe_participation(study: Study, people: int, answers: int) -> str:
     """How many people took part and how many answers there are, in words."""
     if study.published and not answers:

@@ -51,6 +51,11 @@ class Exhibit:
         """human, simulated, model or published, or several joined by 'and'."""
         return str(self.figure.layout.meta["source"])
 
+    @property
+    def saved_table(self) -> pd.DataFrame:
+        """The values drawn, with their source in a column of its own: a file that is passed on must not lose it."""
+        return self.data.assign(source=self.source)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values of everything but the drawing."""
         return {

@@ -393,8 +393,8 @@ def _dump_exhibit(chapter: Chapter, exhibit: Exhibit) -> dict[str, Any]:
     return {
         "id": f"{chapter.section.key}-{exhibit.key}",
         "figure": json.loads(theme.dump_figure(theme.apply_theme(exhibit.figure))),
-        "columns": [str(name) for name in exhibit.data.columns],
-        "data": [[_round_cell(value) for value in row] for row in exhibit.data.itertuples(index=False)],
+        "columns": [str(name) for name in exhibit.saved_table.columns],
+        "data": [[_round_cell(value) for value in row] for row in exhibit.saved_table.itertuples(index=False)],
     }
 
 

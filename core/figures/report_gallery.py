@@ -22,7 +22,7 @@ from core.analysis.disagreement import (
 )
 from core.analysis.study_data import StudyData
 from core.errors import LiminalError
-from core.figures.exhibit import ExhibitView, find_threshold
+from core.figures.exhibit import ExhibitView, find_threshold, name_raters
 from core.figures.theme import format_number, format_percent
 from core.models import registry
 from core.sampling.images import encode_webp
@@ -99,7 +99,7 @@ def build_galleries(study_data: StudyData, view: ExhibitView, pictures: PictureR
 
 
 def _build_identity_galleries(study_data: StudyData, view: ExhibitView, pictures: PictureReader) -> list[ReportGallery]:
-    who = "observers" if study_data.source == "simulated" else "people"
+    who = name_raters(study_data)
     galleries = []
     rows = study_data.pairs.set_index("pair_id")
     if view.recogniser:
@@ -112,20 +112,25 @@ def _build_identity_galleries(study_data: StudyData, view: ExhibitView, pictures
         ]
         galleries += [
             _build_gallery(
-                disagreement, "lowest", f"{registry.title(name)} sees the same person, people do not", rows, pictures, describe
+                disagreement, "lowest", f"{registry.title(name)} sees the same person, {who} do not", rows, pictures, describe
             ),
             _build_gallery(
-                disagreement, "highest", f"People see the same person, {registry.title(name)} does not", rows, pictures, describe
+                disagreement,
+                "highest",
+                f"{who.capitalize()} see the same person, {registry.title(name)} does not",
+                rows,
+                pictures,
+                describe,
             ),
         ]
     spread = score_identity_spread(study_data.pairs, study_data.ratings, excluded=study_data.excluded)
     describe = [lambda row: f"{int(row['yes'])} of {int(row['votes'])} {who}: same person"]
-    galleries.append(_build_gallery(spread, "highest", "People are divided over who it is", rows, pictures, describe))
+    galleries.append(_build_gallery(spread, "highest", f"{who.capitalize()} are divided over who it is", rows, pictures, describe))
     return [gallery for gallery in galleries if gallery.items]
 
 
 def _build_emotion_galleries(study_data: StudyData, pictures: PictureReader) -> list[ReportGallery]:
-    who = "observers" if study_data.source == "simulated" else "people"
+    who = name_raters(study_data)
     samples = study_data.asked
     votes = count_choices(study_data.ratings, samples["sample_id"], excluded=study_data.excluded)
     rows = samples.set_index("sample_id")
@@ -141,13 +146,18 @@ def _build_emotion_galleries(study_data: StudyData, pictures: PictureReader) -> 
         ]
         galleries.append(
             _build_gallery(
-                disagreement, "highest", f"{registry.title(name)} and people see different feelings", rows, pictures, describe
+                disagreement, "highest", f"{registry.title(name)} and {who} see different feelings", rows, pictures, describe
             )
         )
-    describe = [lambda row: f"most often {row['chosen']} ({int(row['votes'])} votes, {format_number(row['score'])} bits)"]
+    describe = [lambda row: f"most {who}: {row['chosen']} ({int(row['votes'])} votes, {format_number(row['score'])} bits)"]
     galleries.append(
         _build_gallery(
-            score_among_people(samples, votes), "highest", "People are divided over the feeling", rows, pictures, describe
+            score_among_people(samples, votes),
+            "highest",
+            f"{who.capitalize()} are divided over the feeling",
+            rows,
+            pictures,
+            describe,
         )
     )
     return [gallery for gallery in galleries if gallery.items]

@@ -130,6 +130,7 @@ def test_one_person_and_one_face_of_the_address(place):
     test = app("align.py", study="feelings", people="0", whose=rater, item=item)
     assert f"The held-out answers of {rater}" in words(test)
     assert f"The model of {rater}" in words(test)
+    assert "simulated: nobody was asked" in words(test)
     assert "Simulated observers, " in words(test)  # never "people" where nobody was asked
 
 

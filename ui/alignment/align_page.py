@@ -96,7 +96,8 @@ def choose_rater(alignment: Alignment, network: str, label: str) -> str:
 def _changed_tile(chosen: StudyChoice, row: Mapping[Any, Any], before: str) -> Tile:
     stimulus, name = str(row["stimulus"]), str(row["after"])
     change = f"{row['before']} → {name}" if row["before"] != name else f"still {name}"
-    people = f"most answers: {row['people']}" if row["people"] else "no answer that counts"
+    answers = "most simulated answers" if chosen.study_data.source == "simulated" else "most answers"
+    people = f"{answers}: {row['people']}" if row["people"] else "no answer that counts"
     return Tile(
         stimulus,
         chosen.picture(stimulus),
@@ -120,6 +121,7 @@ def _open_changed_face(chosen: StudyChoice, alignment: Alignment, network: str, 
     with face:
         st.html(markup.portrait_html(chosen.picture(stimulus), "A generated face", ""))
     with shares_column:
+        st.html(markup.simulated_badge_html(alignment.answers.source))
         who = "Simulated observers" if alignment.answers.source == "simulated" else "People"
         voices = [(f"{who}, {count_noun(int(counts.sum()), 'answer')}", counts / counts.sum())] if counts.sum() else []
         for title, shares in [*voices, *sides]:

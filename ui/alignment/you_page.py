@@ -330,13 +330,14 @@ def show_study_faces(chosen: StudyChoice, you: VisitorAnswers) -> None:
             "Faces of this study of which you would say one thing and most people another, by what your answers tell so far."
         )
     )
+    crowd = markup.name_raters(you.alignment.answers.source)
     tiles = [
         Tile(
             str(row["stimulus"]),
             chosen.picture(str(row["stimulus"])),
-            f"A generated face. You would say {row['you']}, most would say {row['most']}.",
+            f"A generated face. You would say {row['you']}, most {crowd} would say {row['most']}.",
             words=f"you: {row['you']}, {100 * row['p_you']:.0f} %",
-            note=f"most: {row['most']}, {100 * row['p_most']:.0f} %",
+            note=f"most {crowd}: {row['most']}, {100 * row['p_most']:.0f} %",
         )
         for row in rows.to_dict("records")
     ]
@@ -345,7 +346,7 @@ def show_study_faces(chosen: StudyChoice, you: VisitorAnswers) -> None:
     )
     if _selected_face() in set(rows["stimulus"]):
         index = names.index(_selected_face())
-        _show_face_dialog(chosen.picture(_selected_face()), own_predictions[index], you.crowd[index])
+        _show_face_dialog(chosen.picture(_selected_face()), own_predictions[index], you.crowd[index], you.alignment.answers.source)
 
 
 def _select_face(name: str) -> None:
@@ -361,12 +362,14 @@ def _clear_face() -> None:
 
 
 @st.dialog("You and the crowd on this face", width="large", on_dismiss=_clear_face)
-def _show_face_dialog(src: str, own_shares: Array, group_shares: Array) -> None:
+def _show_face_dialog(src: str, own_shares: Array, group_shares: Array, source: str) -> None:
+    st.html(markup.simulated_badge_html(source))
     face, predictions = st.columns([5, 7], gap="large")
     with face:
         st.html(markup.portrait_html(src, "A generated face", ""))
     with predictions:
-        for title, shares in (("What you would say", own_shares), ("What most would say", group_shares)):
+        crowd = f"What most {markup.name_raters(source)} would say"
+        for title, shares in (("What you would say", own_shares), (crowd, group_shares)):
             st.html(f'<p class="voice">{title}</p>' + markup.bars_html(dict(zip(EMOTIONS, map(float, shares), strict=True))))
         st.html(caption_html("What the two models expect: yours from your answers so far, everybody’s from the study’s."))
 
@@ -488,5 +491,5 @@ def _show_predictions(you: VisitorAnswers) -> None:
     )
     if _selected_face() in {tile.id for tile in tiles}:
         face = you.stimuli[[tile.id for tile in tiles].index(_selected_face())]
-        _show_face_dialog(face_url(face.picture), face.own, face.group)
+        _show_face_dialog(face_url(face.picture), face.own, face.group, you.alignment.answers.source)
     st.html(caption_html("“Most” is everybody’s model here: nobody else has seen these faces. They do not count for your profile."))

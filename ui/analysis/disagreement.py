@@ -89,13 +89,14 @@ def describe_row(chosen: StudyChoice, what: ScoreChoice, row: RankingRow) -> lis
     """Lines on a row: what people said, what models said, and what the sample is."""
     votes = int(row["votes"])
     lines = []
+    simulated = chosen.study_data.source == "simulated"
     if "yes" in row:
-        lines.append(f"{int(row['yes']):,} of {votes:,} say the same person")
+        lines.append(f"{int(row['yes']):,} of {votes:,} {'simulated observers ' if simulated else ''}say the same person")
     elif "mean" in row:
         mean = f"{row['mean']:.0f} of 100 alike on average" if math.isfinite(row["mean"]) else "no votes yet"
-        lines.append(f"{mean}, {count_noun(votes, 'vote')}")
+        lines.append(f"{mean}, {votes:,} {'simulated ' if simulated else ''}{'vote' if votes == 1 else 'votes'}")
     elif row.get("chosen"):
-        lines.append(f"people: {row['chosen']}, {int(row['top']):,} of {votes:,}")
+        lines.append(f"{markup.name_raters(chosen.study_data.source)}: {row['chosen']}, {int(row['top']):,} of {votes:,}")
     if "distance" in row and what.models:
         verdict: str = "no face found" if pd.isna(row["accepted"]) else "accepts it" if row["accepted"] else "refuses it"
         lines.append(f"{registry.title(what.models[0])} {verdict}, distance {row['distance']:.2f}")
@@ -139,12 +140,13 @@ def open_item(chosen: StudyChoice, scores: Disagreement, view: Ranking, what: Sc
     answers = chosen.study_data.ratings
     answers = answers[answers["stimulus"] == stimulus]
     excluded = answers["rater"].isin(list(chosen.study_data.excluded)).to_numpy(bool)
+    st.html(markup.simulated_badge_html(chosen.study_data.source))
     with st.container(key="item-pictures"):
         _show_pictures(chosen, row)
     _show_score(scores, view, row)
     people, models = st.columns(2, gap="large")
     with people:
-        st.subheader("People", anchor=False)
+        st.subheader(markup.name_raters(chosen.study_data.source).capitalize(), anchor=False)
         counted = answers[~excluded]
         if counted.empty:
             st.html(caption_html("No answer that counts yet."))
@@ -278,6 +280,8 @@ def build_votes_table(answers: pd.DataFrame, excluded: np.ndarray[Any, Any]) -> 
         times = of_task["reaction_time_ms"].reindex(order)
         if times.notna().any():
             columns["Took (s)" if task != "similarity" else "Took (s) for how alike"] = (times / 1000).round(2).to_numpy()
+    if (answers["source"] != "human").any():  # the table can be saved
+        columns["From"] = answers.groupby("rater", sort=False)["source"].first().reindex(order).map(markup.SOURCE_NAMES).to_numpy()
     left_out = answers.groupby("rater", sort=False)["left_out"].first().reindex(order)
     if left_out.any():
         columns["Counts"] = np.where(left_out.to_numpy(bool), "left out", "yes")

@@ -10,9 +10,7 @@ import streamlit as st
 from core.figures import theme
 from core.figures.exhibit import Exhibit
 from core.studies.exporting.tables import escape_cell
-from ui.markup import caption_html
-
-SOURCE_NAMES = {"human": "people", "simulated": "simulated", "model": "models", "published": "published"}
+from ui.markup import SOURCE_NAMES, caption_html
 
 
 def show_figure_card(exhibit: Exhibit, key: str, *, name: str) -> None:
@@ -60,7 +58,7 @@ def _sources_html(exhibit: Exhibit) -> str:
 def _show_card_downloads(exhibit: Exhibit, figure: object, key: str, name: str) -> None:
     st.download_button(
         "The numbers (CSV)",
-        lambda: encode_csv(exhibit.data),
+        lambda: encode_csv(exhibit.saved_table),
         f"{name}.csv",
         "text/csv",
         key=f"csv-{key}",

@@ -31,7 +31,7 @@ from ui.analysis import map_faces
 from ui.analysis.map_faces import METHOD_DESCRIPTIONS, METHOD_NAMES, MapFaces, MapSpace, lay_out_map, list_spaces, load_vectors
 from ui.analysis.rankings import SAMPLE_TYPE_NAMES
 from ui.components import MapPoint, show_face_map
-from ui.markup import caption_html, count_noun
+from ui.markup import caption_html, count_noun, simulated_badge_html
 from ui.pictures import points_url
 from ui.selection import paginate
 
@@ -295,7 +295,7 @@ def _draw_map(
         url=points_url(_load_positions_url(key, faces, projection)),
         count=len(faces.ids),
         sets=faces.sets,
-        colour=_load_colours(key, title, column).to_message(),
+        colour=_load_colours(key, _mark_title(faces, title), column).to_message(),
         selected=selected,
         marked=marked,
         extras=extras,
@@ -340,7 +340,9 @@ def _show_selection(faces: MapFaces, selected: NDArray[np.bool_], column: MapCol
     for row in rows[paginate(len(rows), PAGE_SIZE, "selection-page")]:
         name = faces.ids[row]
         value = _describe_value(column, int(row))
-        tiles.append(components.Tile(name, faces.picture(name), f"Generated face; {title}: {value}", title=value))
+        tiles.append(
+            components.Tile(name, faces.picture(name), f"Generated face; {_mark_title(faces, title)}: {value}", title=value)
+        )
     components.show_faces(
         [components.FaceGroup(tiles, columns=8)],
         key="selected",
@@ -352,6 +354,12 @@ def _show_selection(faces: MapFaces, selected: NDArray[np.bool_], column: MapCol
     item = selection.selected_item()
     if item in faces.where and item in faces.ids:
         _open_face(faces, item)
+
+
+def _mark_title(faces: MapFaces, title: str) -> str:
+    """A column's name as a legend and a dialog show it: of simulated answers with that word, which the address does not hold."""
+    simulated = faces.study_data is not None and faces.study_data.source == "simulated"
+    return title.replace("People:", "Simulated observers:", 1) if simulated else title
 
 
 def _describe_value(column: MapColumn | None, row: int) -> str:
@@ -381,9 +389,11 @@ def _open_face(faces: MapFaces, name: str) -> None:
         st.html(f'<div class="{"pair" if len(pictures) == 2 else "single"}">{figures}</div>')
     with right:
         lines = "".join(
-            f"<div><span>{html.escape(title)}</span><b>{html.escape(_describe_value(column, row))}</b></div>"
+            f"<div><span>{html.escape(_mark_title(faces, title))}</span><b>{html.escape(_describe_value(column, row))}</b></div>"
             for title, column in _load_columns(faces.key, faces).items()
             if _describe_value(column, row) != "no value"
         )
         st.html(f'<div class="known">{lines}</div>')
+        if faces.study_data is not None and len(faces.study_data.ratings):
+            st.html(simulated_badge_html(faces.study_data.source))
     st.html(caption_html("The address of this page brings this face back."))

@@ -243,6 +243,7 @@ def _people_table(study: Study, ratings: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "Who": name,
+                "From": markup.SOURCE_NAMES[study.source],
                 "Began": rater.created_at if rater else _format_time(first.get(name)),
                 "Answered": done / len(rater.trials) if rater and rater.trials else 1.0,
                 "Trials": done,
@@ -347,7 +348,8 @@ def _stimulus_tile(study: Study, stimulus: Stimulus, answers: dict[str, int]) ->
     image = stimulus.images[-1] if stimulus.images else ""
     if total:
         best = max(answers, key=lambda value: answers[value])
-        words = f"{markup.IDENTITY_ANSWERS.get(best, best)}: {answers[best]:,} of {total:,}"
+        simulated = " simulated" if study.source == "simulated" else ""
+        words = f"{markup.IDENTITY_ANSWERS.get(best, best)}: {answers[best]:,} of {total:,}{simulated}"
     else:
         words = "no votes yet" if not study.published else _published_values(stimulus)
     title = markup.describe_stimulus(stimulus)
@@ -389,6 +391,7 @@ def _clear_stimulus() -> None:
 @st.dialog("What was said of it", width="large", on_dismiss=_clear_stimulus)
 def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFrame) -> None:
     rows = ratings[ratings["stimulus"] == stimulus.stimulus]
+    st.html(markup.simulated_badge_html(study.source))
     pictures, facts = st.columns([6, 5], gap="large")
     with pictures:
         captions = ("The base", "The sample") if len(stimulus.images) == 2 else ("The face",)
@@ -427,6 +430,7 @@ def _show_raw_votes(rows: pd.DataFrame) -> None:
             "Answer": rows["value"].where(rows["task"] != "identity", rows["value"].map(markup.IDENTITY_ANSWERS)),
             "Took (ms)": rows["reaction_time_ms"].round(),
             "When": rows["created_at"].mask(rows["created_at"] == UNKNOWN_TIME),
+            "From": rows["source"].map(markup.SOURCE_NAMES),
         }
     )
     with st.expander(f"Every vote ({len(table):,})"):
