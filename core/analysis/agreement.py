@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.analysis.bootstrap import RESAMPLES, correlate_cells, draw_weights, percentile_interval
-from core.analysis.encode import EncodedRatings, encode, select_answers
+from core.analysis.encode import EncodedRatings, encode, explain_no_answers, select_answers
 from core.analysis.estimate import Array, Estimate, Result, bootstrap_estimate, join_notes, safe_divide, undefined_estimate
 from core.lazy_import import lazy_import
 from core.studies.ratings import Task
@@ -60,7 +60,7 @@ def measure_agreement(
         basis=codes.basis,
         interval="95 %: alpha and split half by bootstrap over images, leave one out over people, ICC by F or over blocks (t)",
         note=join_notes(
-            "Nobody has answered yet." if not len(codes.value) else "",
+            explain_no_answers(ratings, excluded) if not len(codes.value) else "",
             "One person answered, so that there is nothing to agree with." if len(codes.raters) == 1 else "",
             "No image has two answers." if len(codes.raters) > 1 and not several.any() else "",
             "All answers are the same: agreement beyond chance is not defined."

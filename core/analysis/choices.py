@@ -23,7 +23,7 @@ from core.analysis.bootstrap import (
     draw_weights,
     percentile_interval,
 )
-from core.analysis.encode import EncodedRatings, encode, select_answers
+from core.analysis.encode import EncodedRatings, encode, explain_no_answers, select_answers
 from core.analysis.estimate import Array, Basis, Estimate, Proportion, Result, bootstrap_estimate, safe_divide, undefined_estimate
 from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
@@ -102,7 +102,7 @@ def count_choices(
     return Choices(
         basis=codes.basis,
         interval=f"95 %: of an image, {DIRICHLET_DRAWS} draws from the Dirichlet of its votes; of means, bootstrap over images",
-        note="" if votes.any() else "Nobody has answered about these images yet.",
+        note="" if votes.any() else explain_no_answers(ratings, excluded),
         table=table,
         entropy=bootstrap_estimate(plain_bits[enough], np.mean, seed=seed),
         bits=bootstrap_estimate(bits[enough], np.mean, seed=seed),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from core.analysis.bootstrap import NORMAL, RESAMPLES, draw_weights, percentile_interval
-from core.analysis.encode import encode, select_answers
+from core.analysis.encode import encode, explain_no_answers, select_answers
 from core.analysis.estimate import (
     Array,
     Basis,
@@ -147,7 +147,7 @@ def measure_error_consistency(
         basis=Basis(len(images), int(people.sum()), len(answers), name_sources(sources)),
         interval="95 %, asymptotic (Fleiss, Cohen and Everitt 1969) for a pair; bootstrap over people for the means",
         note=join_notes(
-            "Nobody has answered yet." if not deciders else "",
+            explain_no_answers(ratings, excluded) if not deciders else "",
             "It takes two deciders to compare." if len(deciders) == 1 else "",
             f"{undecided} pairs of deciders have no value: they share no image, or both always say the same." if undecided else "",
         ),

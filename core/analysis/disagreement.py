@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.choices import Choices, dirichlet_interval, jensen_shannon_divergence
-from core.analysis.encode import EncodedRatings, encode, list_recognisers, select_answers, select_probabilities
+from core.analysis.encode import EncodedRatings, encode, explain_no_answers, list_recognisers, select_answers, select_probabilities
 from core.analysis.estimate import Array, Basis, Result, join_notes, safe_divide, wilson_interval
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
@@ -121,7 +121,7 @@ def score_identity_disagreement(
         basis=votes.basis,
         interval="95 % Wilson interval of the share of people",
         note=join_notes(
-            _describe_few_votes(n),
+            _describe_few_votes(n, ratings, excluded),
             f"{lost} of {len(pairs)} pairs have no score because {recogniser} found no face in them." if lost else "",
             "All distances are the same, so that the recogniser says the same of every pair." if _is_constant(distance) else "",
         ),
@@ -155,7 +155,7 @@ def score_identity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, exclude
     return Disagreement(
         basis=votes.basis,
         interval="95 % Wilson interval of the share of people, carried over",
-        note=_describe_few_votes(n),
+        note=_describe_few_votes(n, ratings, excluded),
         score="standard deviation of 'same person?' over people, 0 to 0.5",
         lowest="people agree",
         highest="people are divided over who it is",
@@ -181,7 +181,7 @@ def score_similarity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, exclu
     return Disagreement(
         basis=votes.basis,
         interval="95 %, jackknife over the votes of a pair (Efron and Stein 1981)",
-        note=_describe_few_votes(n),
+        note=_describe_few_votes(n, ratings, excluded),
         score="standard deviation of rated similarity over people, in points of 0 to 100",
         lowest="people agree",
         highest="people are divided over how similar the faces are",
@@ -216,11 +216,11 @@ def _build_pair_table(pairs: pd.DataFrame, **columns: Any) -> pd.DataFrame:
     return pd.DataFrame({"stimulus": pairs["pair_id"].to_numpy(), **columns, **context})
 
 
-def _describe_few_votes(votes: Array) -> str:
+def _describe_few_votes(votes: Array, ratings: pd.DataFrame, excluded: Collection[str]) -> str:
     if not len(votes):
         return "There are no pairs to look at; loosen the filter."
     if not votes.any():
-        return "Nobody has answered about these pairs yet."
+        return explain_no_answers(ratings, excluded)
     few = int((votes < FEW_VOTES).sum())
     return f"{few} of {len(votes)} pairs have fewer than {FEW_VOTES} votes; their scores say little." if few else ""
 

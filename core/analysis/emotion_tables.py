@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.analysis.choices import Choices, count_choices, shannon_entropy
+from core.analysis.encode import explain_no_answers
 from core.analysis.estimate import Array, Estimate, Proportion, Result, bootstrap_estimate, join_notes
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
@@ -243,7 +244,7 @@ def build_outcome_table(
         interval="95 % Wilson, images taken as independent",
         note=join_notes(
             "There are no boundary images to look at; loosen the filter." if not len(rows) else "",
-            "Nobody has answered about these images yet." if len(rows) and not n else "",
+            explain_no_answers(ratings, excluded) if len(rows) and not n else "",
             f"{len(table) - n} of {len(table)} images have no votes and are left out." if 0 < n < len(table) else "",
         ),
         rule=OUTCOME_RULE,

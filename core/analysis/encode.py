@@ -58,6 +58,14 @@ def select_answers(
     return answers if task == "emotion" else answers.assign(value=answers["value"].astype("float64"))
 
 
+def explain_no_answers(ratings: pd.DataFrame, excluded: Collection[str] = ()) -> str:
+    """Why there is nothing to count, for notes: nobody has answered, or everybody who did is left out."""
+    answered = set(ratings.loc[ratings["source"].isin(list(RATER_SOURCES)), "rater"])
+    if answered and answered <= set(excluded):
+        return "Everybody who answered is left out, so that no answer counts."
+    return "Nobody has answered about these images yet." if len(answered) else "Nobody has answered yet."
+
+
 @dataclass(frozen=True)
 class EncodedRatings:
     """Answers as integers: ``rater[k]`` and ``image[k]`` are indices into ``raters`` and ``images``; ``value`` (K,) float64."""

@@ -31,7 +31,7 @@ from core.analysis.bootstrap import (
     percentile_interval,
     pooled_means,
 )
-from core.analysis.encode import EncodedRatings, encode, list_recognisers, select_answers
+from core.analysis.encode import EncodedRatings, encode, explain_no_answers, list_recognisers, select_answers
 from core.analysis.estimate import Array, Basis, Estimate, Proportion, Result, join_notes, name_sources, safe_divide
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
@@ -367,7 +367,7 @@ def build_mean_table(
     return MeanTable(
         basis=_join_bases(similar, same),
         interval=TABLE_INTERVAL.format(f"{resamples:,}"),
-        note=_describe_missing(len(pairs), len(raters)),
+        note=_describe_missing(len(pairs), len(raters), ratings, excluded),
         thresholds={name: thresholds[name] for name in names},
         rows=tuple(rows),
     )
@@ -420,7 +420,7 @@ def build_correlation_table(
     return CorrelationTable(
         basis=_join_bases(similar, same),
         interval=TABLE_INTERVAL.format(f"{resamples:,}") + "; its standard error on Fisher's z",
-        note=_describe_missing(len(pairs), len(raters)),
+        note=_describe_missing(len(pairs), len(raters), ratings, excluded),
         cells=tuple(
             Correlation(sample_type, column, r, p, p_holm, printed.get(sample_type, {}).get(column))
             for (sample_type, column, r, p), p_holm in zip(rows, corrected, strict=True)
@@ -505,9 +505,9 @@ def _join_bases(similar: EncodedRatings, same: EncodedRatings) -> Basis:
     return Basis(int(answered.sum()), len(raters), len(similar.value) + len(same.value), sources)
 
 
-def _describe_missing(pairs: int, raters: int) -> str:
+def _describe_missing(pairs: int, raters: int, ratings: pd.DataFrame, excluded: Collection[str]) -> str:
     return join_notes(
         "There are no pairs to look at; loosen the filter." if not pairs else "",
-        "Nobody has answered yet; only the models' figures are shown." if pairs and not raters else "",
+        f"{explain_no_answers(ratings, excluded)} Only the models' figures are shown." if pairs and not raters else "",
         "One person answered: the intervals say nothing about other people." if raters == 1 else "",
     )

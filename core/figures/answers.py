@@ -17,11 +17,13 @@ from core.figures import theme
 from core.figures.theme import Source
 
 
-def plot_votes_per_image(votes: Sequence[int] | pd.Series[int], *, source: Source, wanted: int | None = None) -> go.Figure:
-    """Histogram of votes an image. votes: one number an image. wanted: votes that the plan asks for."""
+def plot_votes_per_image(
+    votes: Sequence[int] | pd.Series[int], *, source: Source, wanted: int | None = None, noun: str = "image"
+) -> go.Figure:
+    """Histogram of votes an image. votes: one number an image. wanted: votes that the plan asks for. noun: image or pair."""
     counts = np.asarray(votes, dtype=np.int64)
     if not len(counts):
-        return theme.build_empty_figure("No image is part of this study yet.", source)
+        return theme.build_empty_figure(f"No {noun} is part of this study yet.", source)
     images = np.bincount(counts)
     first = int(counts.min())
     figure = go.Figure(
@@ -29,14 +31,24 @@ def plot_votes_per_image(votes: Sequence[int] | pd.Series[int], *, source: Sourc
             x=np.arange(first, len(images)),
             y=images[first:],
             marker={"color": theme.INDIGO, "line": {"width": 0}},
-            hovertemplate="%{y} images have %{x} votes<extra></extra>",
+            hovertemplate=f"%{{y}} {noun}s with %{{x}} votes<extra></extra>",
         )
     )
     if wanted is not None:
         figure.add_vline(x=wanted, line={"color": theme.BRICK, "width": 1.5, "dash": "dash"})
-    figure.update_layout(xaxis={"title": "votes an image", "rangemode": "tozero"}, yaxis={"title": "images"}, showlegend=False)
-    says = f"An image has {float(np.median(counts)):g} votes in the middle, {counts.min()} at least and {counts.max()} at most."
-    return theme.describe_figure(figure, says=says, n=f"{len(counts):,} images, {int(counts.sum()):,} votes", source=source)
+    figure.update_layout(
+        xaxis={"title": f"votes a{'n' * (noun == 'image')} {noun}", "rangemode": "tozero"},
+        yaxis={"title": f"{noun}s"},
+        showlegend=False,
+    )
+    least, median, most = int(counts.min()), float(np.median(counts)), int(counts.max())
+    many = "1 vote" if most == 1 else f"{most:,} votes"
+    says = (
+        f"Every {noun} has {many}."
+        if least == most
+        else f"There are {least:,} to {many} for each {noun}; the median is {median:g}."
+    )
+    return theme.describe_figure(figure, says=says, n=f"{len(counts):,} {noun}s, {int(counts.sum()):,} votes", source=source)
 
 
 def plot_confusion(counts: pd.DataFrame, *, rows: str, columns: str, source: Source) -> go.Figure:

@@ -129,6 +129,23 @@ def test_who_is_left_out_is_said_and_can_be_counted_again(place):
     assert all(" of 4 " in tile["words"][0] for tile in component(test, "ranking")["tiles"])
 
 
+@pytest.mark.parametrize("page", ["disagreement.py", "statistics.py"])
+def test_where_everybody_who_answered_is_left_out_that_is_said_with_the_switch_beside_it(place, page):
+    store, library = place
+    study = made_study(store, library, "Feelings", faces(14))
+    answer_all(store, study, lambda _: "anger", rater="careless")
+    test = app(page)
+    assert "Everybody who answered is left out" in words(test)
+    assert "Nobody has answered" not in words(test)
+    test.button(key="count-everybody").click().run()
+    assert "is left out" not in words(test)
+    own = app("studies.py", study="Feelings")
+    assert "Everybody who answered is left out by the rules above" in words(own)
+    assert "no votes yet" not in str(component(own, "faces"))
+    assert "1 vote, left out" in str(component(own, "faces"))
+    assert "has 1 votes" not in words(own)
+
+
 # Rankings
 
 
@@ -200,7 +217,7 @@ def test_feelings_are_ranked_too_and_a_study_without_answers_says_so(place):
     study = made_study(store, library, "Feelings", faces())
     test = app("disagreement.py")
     assert component(test, "ranking") is None
-    assert "Nobody has answered about these images yet" in words(test)
+    assert "Nobody has answered yet" in words(test)
     answer_all(store, study, lambda _: "anger")
     answer_all(store, study, lambda _: "fear")
     for ranking in ("People and a network", "Only people see it", "Only the network sees it", "People among themselves"):
@@ -235,6 +252,7 @@ def test_votes_stand_in_the_order_of_time_and_say_who_does_not_count():
             "value": ["40", "1", "60", "0"],
             "reaction_time_ms": [1000.0, 2000.0, np.nan, 500.0],
             "created_at": times,
+            "source": "human",
         }
     )
     table = build_votes_table(answers, np.array([True, True, False, False]))

@@ -206,8 +206,16 @@ def show_study_description(choice: StudyChoice) -> None:
                 st.html(caption_html(markup.NOBODY_WAS_ASKED))
                 markup.show_planted_effects(study)
         st.page_link(navigation.build_page(navigation.STUDIES), label="The study itself", query_params={"study": study.name})
+    if study_data.excluded and len(study_data.excluded) == len(study_data.exclusions.raters):
+        with st.container(horizontal=True, gap="small", vertical_alignment="center", key="everybody-left-out"):
+            st.html(caption_html("Everybody who answered is left out, so that no answer counts."))
+            st.button("Count them all the same", key="count-everybody", type="tertiary", on_click=_count_everybody)
     for note in study_data.notes:
         st.html(caption_html(note))
+
+
+def _count_everybody() -> None:
+    st.session_state[ATTENTIVE] = False
 
 
 def _show_reasons(study_data: StudyData) -> None:

@@ -145,7 +145,8 @@ def _show_live_overview(name: str) -> None:
     votes, times = st.columns(2, gap="large")
     with votes:
         st.markdown("**Votes an image**" if study.plan.kind == "emotion" else "**Votes a pair**")
-        figure = plot_votes_per_image(list(overview.votes.by_stimulus.values()), source=source)
+        noun = "image" if study.plan.kind == "emotion" else "pair"
+        figure = plot_votes_per_image(list(overview.votes.by_stimulus.values()), source=source, noun=noun)
         if overview.votes.most <= FEW_VOTES:
             figure.update_xaxes(dtick=1)  # there are no half votes
         show_figure(figure, "votes")
@@ -303,18 +304,24 @@ def show_stimuli(study: Study, left_out: Exclusions) -> None:
         bind="query-params",
         required=True,
     )
-    ratings = left_out.filter(access.load_ratings(study))
-    votes = _count_votes(study, ratings)
+    everybody = access.load_ratings(study)
+    ratings = left_out.filter(everybody)
+    votes, all_votes = _count_votes(study, ratings), _count_votes(study, everybody)
     ordered = _order_stimuli(stimuli, votes, str(order))
     page = ordered[paginate(len(ordered), PAGE_SIZE, "page", bind="query-params")]
-    tiles = [_stimulus_tile(study, stimulus, votes.get(stimulus.stimulus, {})) for stimulus in page]
+    tiles = [
+        _stimulus_tile(study, stimulus, votes.get(stimulus.stimulus, {}), all_votes.get(stimulus.stimulus, {})) for stimulus in page
+    ]
     components.show_faces(
         [components.FaceGroup(tiles, columns=TILES_ACROSS)], key="stimuli", on_pick=_select_stimulus, layout="rows", tile="11rem"
     )
-    st.html(caption_html("Answers of people whom the rules above leave out are not counted here."))
+    if left_out.raters and not left_out.included:
+        st.html(caption_html("Everybody who answered is left out by the rules above; switch one off, and their answers count."))
+    else:
+        st.html(caption_html("Answers of people whom the rules above leave out are not counted here."))
     chosen = next((stimulus for stimulus in stimuli if stimulus.stimulus == st.query_params.get("stimulus")), None)
     if chosen is not None:
-        _show_stimulus_dialog(study, chosen, ratings)
+        _show_stimulus_dialog(study, chosen, ratings, all_votes.get(chosen.stimulus, {}))
 
 
 def _count_votes(study: Study, ratings: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -343,7 +350,8 @@ def _order_stimuli(stimuli: list[Stimulus], votes: dict[str, dict[str, int]], or
     return sorted(stimuli, key=rank)
 
 
-def _stimulus_tile(study: Study, stimulus: Stimulus, answers: dict[str, int]) -> components.Tile:
+def _stimulus_tile(study: Study, stimulus: Stimulus, answers: dict[str, int], all_answers: dict[str, int]) -> components.Tile:
+    """A face with the most frequent answer. answers: those that count; all_answers: with those of people who are left out."""
     total = sum(answers.values())
     image = stimulus.images[-1] if stimulus.images else ""
     if total:
@@ -351,7 +359,8 @@ def _stimulus_tile(study: Study, stimulus: Stimulus, answers: dict[str, int]) ->
         simulated = " simulated" if study.source == "simulated" else ""
         words = f"{markup.IDENTITY_ANSWERS.get(best, best)}: {answers[best]:,} of {total:,}{simulated}"
     else:
-        words = "no votes yet" if not study.published else _published_values(stimulus)
+        left_out = markup.count_noun(sum(all_answers.values()), "vote")
+        words = f"{left_out}, left out" if all_answers else "no votes yet" if not study.published else _published_values(stimulus)
     title = markup.describe_stimulus(stimulus)
     return components.Tile(
         stimulus.stimulus,
@@ -389,7 +398,7 @@ def _clear_stimulus() -> None:
 
 
 @st.dialog("What was said of it", width="large", on_dismiss=_clear_stimulus)
-def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFrame) -> None:
+def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFrame, all_answers: dict[str, int]) -> None:
     rows = ratings[ratings["stimulus"] == stimulus.stimulus]
     st.html(markup.simulated_badge_html(study.source))
     pictures, facts = st.columns([6, 5], gap="large")
@@ -407,7 +416,8 @@ def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFram
         st.html(intro_html(f"{markup.describe_stimulus(stimulus).capitalize()}{expected}."))
         main = rows[rows["task"] != "similarity"]
         if main.empty:
-            st.html(caption_html("Nobody whose answers count has seen it yet."))
+            seen = markup.count_noun(sum(all_answers.values()), "vote")
+            st.html(caption_html(f"{seen}, of people whom the rules leave out." if all_answers else "Nobody has seen it yet."))
         else:
             shares = main["value"].map(lambda value: markup.IDENTITY_ANSWERS.get(value, value)).value_counts(normalize=True)
             st.html(bars_html({str(name): float(share) for name, share in shares.items()}))
