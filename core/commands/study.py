@@ -2,7 +2,8 @@
 
 make: a study of people from sample sets; prints the path of the link to send. simulate: one with answers of simulated observers,
 marked as such wherever it is shown. import: answers from a file, all or none. export: the answers as a table, or the whole study
-as a bundle. backup and restore: all studies with their answers in one file. list, forget, delete.
+as a bundle. settings: how people come and go, while the study runs. participants: what a panel calls them. backup and restore: all
+studies with their answers in one file. list, forget, delete.
 """
 
 from __future__ import annotations
@@ -15,6 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.alignment.store import delete_study, forget_rater
+from core.commands.study_settings import (
+    add_participants_arguments,
+    add_setting_arguments,
+    add_settings_arguments,
+    read_settings,
+    run_participants,
+    run_settings,
+)
 from core.commands.terminal import TerminalProgress, count_noun
 from core.errors import LiminalError
 from core.progress import Progress
@@ -29,6 +38,7 @@ from core.studies.importing.reading import ImportedTable, read_file
 from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
 from core.studies.library import Library
 from core.studies.planning import prepare_study
+from core.studies.recruitment import StudySettings
 from core.studies.storage.backup import BackupContents, restore_backup, write_backup
 from core.studies.store import Store
 from core.studies.study import Study
@@ -51,6 +61,7 @@ def add_make_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", default="", help="what people read above the study (default: none)")
     parser.add_argument("--consent", type=Path, metavar="FILE", help="text file of what people consent to (default: a short one)")
     add_plan_arguments(parser)
+    add_setting_arguments(parser)
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,10 +99,12 @@ def run_make(arguments: argparse.Namespace) -> int:
     others: dict[str, Any] = {"title": arguments.title}
     if arguments.consent is not None:
         others["consent"] = read_text(arguments.consent)
+    settings = read_settings(arguments, StudySettings())
     store, library = Store(), Library()
     with TerminalProgress() as terminal:
         prepared = prepare_plan(arguments, library, resolve_set_ids(library, arguments.sets), Progress(terminal), **others)
-    study = store.create(Study(arguments.name, prepared.plan, sample_sets=prepared.sample_sets), prepared.stimuli)
+    study = Study(arguments.name, prepared.plan, sample_sets=prepared.sample_sets, settings=settings)
+    study = store.create(study, prepared.stimuli)
     for note in prepared.notes:
         print(f"Note: {note}", file=sys.stderr)
     plan = study.plan
@@ -249,23 +262,27 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         help="FILE.csv or FILE.parquet: the answers; FILE.zip: everything; a folder gets all three",
     )  # fmt: skip
     parser.add_argument("--demographics", action="store_true", help="put what people said about themselves into the bundle")
+    parser.add_argument("--with-participants", action="store_true", help="put what a panel calls them into every file: personal data")
 
 
 def run_export(arguments: argparse.Namespace) -> int:
     """Write the files, each whole or not at all, and print what they hold."""
     store = Store()
     store.study(arguments.study)  # the sentence about a wrong name comes before anything is written
+    named = {each.rater: each.participant for each in store.participants(arguments.study)} if arguments.with_participants else None
     for path in _list_export_paths(arguments.out, arguments.study):
         try:
             if path.suffix == ".zip":
                 with open_atomic(path) as file:
-                    contents = write_bundle(store, Library(), arguments.study, file, demographics=arguments.demographics)
+                    about = {"demographics": arguments.demographics, "participants": arguments.with_participants}
+                    contents = write_bundle(store, Library(), arguments.study, file, **about)
                 print(f"Wrote {path}: {count_noun(contents.answers, 'answer')} and {count_noun(contents.pictures, 'picture')}.")
                 if contents.missing:
                     print(f"Not in it are the pictures of {', '.join(contents.missing)}, which the library does not hold.")
                 continue
             ratings = store.ratings(arguments.study)
-            write_bytes(path, tables.csv_bytes(ratings) if path.suffix == ".csv" else tables.parquet_bytes(ratings))
+            to_bytes = tables.csv_bytes if path.suffix == ".csv" else tables.parquet_bytes
+            write_bytes(path, to_bytes(ratings, named))
             print(f"Wrote {path}: {count_noun(len(ratings), 'answer')}.")
         except OSError as error:
             raise LiminalError(f"{path} cannot be written ({error.strerror or error}); choose another place.") from error
@@ -404,6 +421,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("simulate", add_simulate_arguments, run_simulate, "a study of simulated observers with known truth"),
         ("import", add_import_arguments, run_import, "answers from a file, or a whole study from a bundle"),
         ("export", add_export_arguments, run_export, "answers as a table, or the whole study as a bundle"),
+        ("settings", add_settings_arguments, run_settings, "where people are sent, how many are wanted; also while a study runs"),
+        ("participants", add_participants_arguments, run_participants, "what a panel calls the raters and how far they are"),
         ("backup", add_backup_arguments, run_backup, "all studies and answers in one file, while people answer"),
         ("restore", add_restore_arguments, run_restore, "all studies and answers from such a file"),
         ("forget", add_forget_arguments, run_forget, "delete one person's data"),

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from core.errors import LiminalError
 from core.studies.ratings import Rating, Source, check_name
+from core.studies.recruitment import Participant, Participation, StudyFull
+from core.studies.storage import places
 from core.studies.storage.answers import AnswerIntake, read_rows, save_rows
 from core.studies.storage.database import Database
+from core.studies.storage.places import ParticipantRecord
 from core.studies.storage.tables import (
     ANSWERS,
     DELETIONS,
+    PARTICIPANTS,
     RATERS,
     STIMULI,
     STUDIES,
@@ -37,7 +40,7 @@ from core.studies.storage.tables import (
 )
 from core.studies.study import Rater, Stimulus, Study, new_code
 
-__all__ = ["Assign", "Deletion", "Store"]
+__all__ = ["Assign", "Deletion", "ParticipantRecord", "Store"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +76,28 @@ class Store:
         logger.info("study made: %s", study.plan.kind)
         return self.study(study.name)
 
-    def restore(self, study: Study, stimuli: Iterable[Stimulus], ratings: pd.DataFrame, raters: Sequence[Rater] = ()) -> Study:
-        """Store a new study with its raters and answers, all or nothing. Raises what ``create`` and ``save_table`` raise."""
+    def restore(
+        self,
+        study: Study,
+        stimuli: Iterable[Stimulus],
+        ratings: pd.DataFrame,
+        raters: Sequence[Rater] = (),
+        participants: Mapping[str, Participant] | None = None,
+    ) -> Study:
+        """Store a new study with its raters and answers, all or nothing. Raises what ``create`` and ``save_table`` raise.
+
+        participants: what panels call some of the raters, by the rater's name.
+        """
         with self._database.loading() as connection:
             numbered = [int(rater.rater[6:]) for rater in raters if NUMBERED_RATER.fullmatch(rater.rater)]
             _insert_study(connection, study, stimuli, enrolled=max(len(raters), *numbered, 0))
             if raters:
                 connection.execute(insert(RATERS), [rater_row(rater, number) for number, rater in enumerate(raters)])
-            _hand_out(connection, study.name, (name for rater in raters for name in rater.trials), 1)
+            asked = (name for rater in raters if places.holds_place(rater) for name in rater.trials)
+            places.hand_out(connection, study.name, asked, 1)
+            for rater in raters:
+                if participants and rater.rater in participants:
+                    places.save_participant(connection, rater, participants[rater.rater])
             save_rows(connection, ratings)
         logger.info("study made: %s, with %d answers", study.plan.kind, len(ratings))
         return self.study(study.name)
@@ -105,7 +122,11 @@ class Store:
         return to_study(row)
 
     def change(self, name: str, /, **values: Any) -> Study:
-        """Change fields of Study except its name and time; the plan only as long as nobody takes part."""
+        """Change fields of Study except its name and time; the plan only as long as nobody takes part.
+
+        Raises LiminalError for a target below the number of people who have finished or take part, and where a study that has
+        as many as are wanted is to be open.
+        """
         allowed = {column.name for column in fields(Study)} - {"name", "created_at"}
         for field in values:
             if field not in allowed:
@@ -116,6 +137,8 @@ class Store:
             changed = replace(study, **values)
             if changed.plan != study.plan and row["enrolled"]:
                 raise LiminalError(f"The plan of '{name}' cannot be changed any more, because somebody takes part.")
+            changed.settings.check_timeout(changed.plan.minutes)
+            _check_target(connection, study, changed)
             connection.execute(update(STUDIES).where(STUDIES.c.name == name), study_row(changed))
         if changed.closed and not study.closed:
             logger.info("study closed: %s", study.plan.kind)
@@ -139,15 +162,28 @@ class Store:
 
     # Raters
 
-    def enrol(self, name: str, assign: Assign, *, rater: str | None = None, source: Source = "human") -> Rater:
+    def enrol(
+        self,
+        name: str,
+        assign: Assign,
+        *,
+        rater: str | None = None,
+        source: Source = "human",
+        participant: Participant | None = None,
+    ) -> Rater:
         """Enrol a rater, who gets an order of stimuli. One at a time, so that the assignment stays balanced.
 
-        rater: the name; None: a numbered one. Raises LiminalError for a closed study and a name that is taken.
+        rater: the name; None: a numbered one. participant: what the link says; a participant who takes part already is given back
+        as they are. Raises StudyFull for a study that takes nobody new, LiminalError for a name that is taken.
         """
+        now = datetime.now(UTC)
         with self._database.writing() as connection:
             row = _study_row(connection, name, lock=True)
-            if row["closed"]:
-                raise LiminalError(f"The study '{name}' is closed and takes nobody new.")
+            if participant is not None and participant.name:
+                known = places.find_participant(connection, name, participant.name)
+                if known is not None:
+                    return known
+            places.require_place(connection, to_study(row), now)
             number = row["enrolled"]
             rater_name = f"rater-{number + 1:04d}" if rater is None else check_name(rater, "rater")
             for table in (RATERS, ANSWERS):
@@ -158,11 +194,89 @@ class Store:
             trials = tuple(assign(to_study(row), stimuli, handed_out, number))
             if len(set(trials)) != len(trials) or not set(trials) <= set(handed_out):
                 raise LiminalError("An order holds each of its stimuli once, and only stimuli of its study.")
-            new = Rater(rater_name, name, new_code(), trials, source)
+            new = Rater(rater_name, name, new_code(), trials, source, created_at=now)
             connection.execute(insert(RATERS), rater_row(new, number))
             connection.execute(update(STUDIES).where(STUDIES.c.name == name).values(enrolled=number + 1))
-            _hand_out(connection, name, trials, 1)
+            places.hand_out(connection, name, trials, 1)
+            if participant is not None:
+                places.save_participant(connection, new, participant)
             return new
+
+    def resume(self, code: str) -> Rater:
+        """The rater of that code, who gets a place again if theirs was handed out. Raises StudyFull where none is free."""
+        return self._change_rater(code, lambda connection, study, rater: None)
+
+    def finish(self, code: str, strategy: str = "") -> Rater:
+        """A rater is done -> the rater; the study closes itself with the last one that is wanted.
+
+        Twice is once. Raises StudyFull where the place was handed out again and none is free, or the study was closed meanwhile.
+        """
+
+        def finish(connection: Connection, study: Study, rater: Rater) -> None:
+            if study.closed:
+                raise StudyFull(f"The study '{study.name}' is closed and takes no more answers.")
+            _update_rater(connection, code, finished_at=datetime.now(UTC), strategy=strategy or rater.strategy)
+            if places.close_at_target(connection, study):
+                logger.info("study closed: %s, as many have finished as were wanted", study.plan.kind)
+
+        return self._change_rater(code, finish)
+
+    def screen_out(self, code: str) -> Rater:
+        """A rater may not go on -> the rater; what they were to be asked is asked of others. Who has finished stays so."""
+
+        def screen_out(connection: Connection, study: Study, rater: Rater) -> None:
+            _update_rater(connection, code, screened_out_at=datetime.now(UTC))
+            places.hand_out(connection, study.name, rater.trials, -1)
+
+        return self._change_rater(code, screen_out)
+
+    def _change_rater(self, code: str, change: Callable[[Connection, Study, Rater], None]) -> Rater:
+        """Change a rater who is not done, under the study's lock -> the rater; of one who is done nothing changes."""
+        with self._database.writing() as connection:
+            study = to_study(_study_row(connection, _load_rater(connection, code).study, lock=True))
+            rater = _load_rater(connection, code)
+            if rater.finished_at is None and rater.screened_out_at is None:
+                if rater.released_at is not None:
+                    places.take_place_again(connection, study, rater, datetime.now(UTC))
+                change(connection, study, rater)
+            return _load_rater(connection, code)
+
+    def count_departure(self, name: str, departure: Literal["declined", "screened_out"], step: int = 1) -> None:
+        """Count somebody who left before they enrolled, of whom nothing else is kept. step: -1 where they come back after all."""
+        column = STUDIES.c[departure]
+        with self._database.writing() as connection:
+            _study_row(connection, name, lock=True)
+            connection.execute(update(STUDIES).where(STUDIES.c.name == name, column + step >= 0).values({departure: column + step}))
+
+    def participation(self, name: str) -> Participation:
+        """How many started, finished, declined, were screened out and stopped."""
+        with self._database.reading() as connection:
+            return places.count_people(connection, to_study(_study_row(connection, name)))
+
+    # What panels call the raters
+
+    def find_participant(self, name: str, participant: str) -> Rater | None:
+        """The rater whom a panel calls so, None where there is none."""
+        with self._database.reading() as connection:
+            return places.find_participant(connection, name, participant)
+
+    def participants(self, name: str) -> list[ParticipantRecord]:
+        """What panels call the raters, in the order in which they enrolled; without those of whom links said nothing."""
+        with self._database.reading() as connection:
+            _study_row(connection, name)
+            return places.read_participants(connection, name)
+
+    def drop_participants(self, name: str, reason: str = "") -> int:
+        """Delete what panels call the raters of a closed study -> how many; the answers stay, and a Deletion is left."""
+        with self._database.writing() as connection:
+            row = _study_row(connection, name, lock=True)
+            if not row["closed"]:
+                raise LiminalError(f"The study '{name}' is open: without their names people could take part twice; close it first.")
+            dropped = connection.execute(delete(PARTICIPANTS).where(PARTICIPANTS.c.study == name)).rowcount
+            if dropped:
+                _record_deletion(connection, Deletion(name, "participants", 0, reason, datetime.now(UTC)))
+        self._database.tidy()
+        return dropped
 
     def rater(self, code: str) -> Rater:
         """The rater of that code. Raises LiminalError when there is none."""
@@ -183,27 +297,30 @@ class Store:
         consented_at: datetime | None = None,
         demographics: Mapping[str, Any] | None = None,
         strategy: str | None = None,
-        finished_at: datetime | None = None,
+        understood_at: datetime | None = None,
+        tries: int | None = None,
     ) -> Rater:
         """Store what a rater has told or done -> the rater; None leaves a field as it is."""
-        changes = {"consented_at": consented_at, "demographics": demographics, "strategy": strategy, "finished_at": finished_at}
+        changes = {"consented_at": consented_at, "demographics": demographics, "strategy": strategy}
+        changes |= {"understood_at": understood_at, "tries": tries}
         values = {name: value for name, value in changes.items() if value is not None}
         with self._database.writing() as connection:
             if values:
-                connection.execute(update(RATERS).where(RATERS.c.code == code).values(**values))
+                _update_rater(connection, code, **values)
             return _load_rater(connection, code)
 
     def forget(self, name: str, rater: str, reason: str = "") -> Deletion:
         """Delete one person's data; the Deletion does not name them. Raises LiminalError when there is nobody of that name."""
         with self._database.writing() as connection:
             _study_row(connection, name, lock=True)
-            query = select(RATERS.c.trials).where(RATERS.c.study == name, RATERS.c.rater == rater).with_for_update()
-            trials = connection.scalar(query)
+            query = select(RATERS).where(RATERS.c.study == name, RATERS.c.rater == rater).with_for_update()
+            row = connection.execute(query).mappings().first()
             answers = connection.execute(delete(ANSWERS).where(ANSWERS.c.study == name, ANSWERS.c.rater == rater)).rowcount
-            if trials is None and not answers:
+            if row is None and not answers:
                 raise LiminalError(f"Nobody called '{rater}' took part in the study '{name}'.")
             connection.execute(delete(RATERS).where(RATERS.c.study == name, RATERS.c.rater == rater))
-            _hand_out(connection, name, trials or (), -1)  # somebody else is asked instead
+            if row is not None and places.holds_place(to_rater(row)):
+                places.hand_out(connection, name, row["trials"], -1)  # somebody else is asked instead
             deletion = _record_deletion(connection, Deletion(name, "rater", answers, reason, datetime.now(UTC)))
         self._database.tidy()
         return deletion
@@ -276,6 +393,7 @@ def _insert_study(connection: Connection, study: Study, stimuli: Iterable[Stimul
         seen.add(row["stimulus"])
     if connection.scalar(select(STUDIES.c.name).where(STUDIES.c.name == study.name)) is not None:
         raise LiminalError(f"There is a study '{study.name}' already; choose another name.")
+    study.settings.check_timeout(study.plan.minutes)
     connection.execute(insert(STUDIES), {**study_row(study), "enrolled": enrolled})
     if rows:
         connection.execute(insert(STIMULI), rows)
@@ -302,12 +420,26 @@ def _load_rater(connection: Connection, code: str) -> Rater:
     return to_rater(row)
 
 
-def _hand_out(connection: Connection, name: str, trials: Iterable[str], step: int) -> None:
-    """Add ``step`` to the count of handed-out trials for each trial; one UPDATE a stimulus, however often it occurs."""
-    counted = [{"shown": stimulus, "times": step * times} for stimulus, times in Counter(trials).items()]
-    if counted:
-        change = update(STIMULI).where(STIMULI.c.study == name, STIMULI.c.stimulus == bindparam("shown"))
-        connection.execute(change.values(handed_out=STIMULI.c.handed_out + bindparam("times")), counted)
+def _update_rater(connection: Connection, code: str, **values: Any) -> None:
+    connection.execute(update(RATERS).where(RATERS.c.code == code).values(**values))
+
+
+def _check_target(connection: Connection, study: Study, changed: Study) -> None:
+    target = changed.settings.target
+    if target is None or (changed.settings == study.settings and changed.closed >= study.closed):
+        return
+    people = places.count_people(connection, changed)
+    if not changed.closed and people.finished >= target:
+        raise LiminalError(
+            f"{people.finished:,} people have finished, as many as are wanted; ask for more than {people.finished:,} to open the study."
+            if study.closed
+            else f"{people.finished:,} people have finished already; ask for more than that, or close the study."
+        )
+    if not changed.closed and people.finished + people.working > target:
+        raise LiminalError(
+            f"{people.finished:,} people have finished and {people.working:,} are taking part, to whom a place was promised; "
+            f"ask for {people.finished + people.working:,} or more."
+        )
 
 
 def _record_deletion(connection: Connection, deletion: Deletion) -> Deletion:

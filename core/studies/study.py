@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, get_args
 from core.errors import LiminalError
 from core.sampling.configuration import Configuration
 from core.studies.ratings import Source
+from core.studies.recruitment import StudySettings
 
 Kind = Literal["identity", "emotion"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -20,6 +21,8 @@ NAME_LENGTH = 80
 DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Unicode marks that change the direction of text: a name with them can look like another one."""
 MAX_TRIALS, MAX_SENTINELS = 5000, 1000  # a rater's, of a plan
+SECONDS_PER_TRIAL: dict[Kind, float] = {"emotion": 2.2, "identity": 8.0}
+"""Seconds of a trial with its breaks (paper B reports reaction times of 0.5 to 1.5 s)."""
 CONSENT = (
     "You will see pictures of faces that a computer made and say what you see. Your answers and their times are kept without your "
     "name and may be published. Taking part is voluntary: you can stop at any time by closing the page."
@@ -60,6 +63,11 @@ class RatingPlan(Configuration):
         if not self.consent.strip():
             raise LiminalError("A study needs a text that people consent to; say what happens with their answers.")
 
+    @property
+    def minutes(self) -> int:
+        """About how long it takes a person, in minutes, at least 1."""
+        return max(1, round((self.trials + self.sentinels) * SECONDS_PER_TRIAL[self.kind] / 60))
+
 
 @dataclass(frozen=True)
 class Study:
@@ -74,6 +82,7 @@ class Study:
     sample_sets: tuple[str, ...] = ()  # ids of folders in the library of sample sets
     note: str = ""  # of simulated answers: the relations that were planted
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    settings: StudySettings = field(default_factory=StudySettings)
 
     def __post_init__(self) -> None:
         name = self.name.strip()
@@ -114,3 +123,7 @@ class Rater:
     strategy: str = ""
     finished_at: datetime | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    released_at: datetime | None = None  # stopped for so long that the place was handed out again
+    screened_out_at: datetime | None = None
+    understood_at: datetime | None = None  # when the questions on the instructions were answered
+    tries: int = 0  # at those questions

@@ -54,9 +54,10 @@ def filled(store, library):
             consented_at=datetime(2026, 1, 1, 10, tzinfo=UTC),
             demographics={"age": 30 + person},
             strategy="=the mouth",
-            finished_at=datetime(2026, 1, 1, 11, tzinfo=UTC) if person else None,
         )
         store.save([Rating("Faces", rater.rater, name, "emotion", "fear", reaction_time_ms=612.3) for name in rater.trials])
+        if person:
+            store.finish(rater.code)
     store.save_table(
         convert_table(
             imported := read_file(f"rater,image,emotion,source\n=sim,{stimuli[0].stimulus},anger,simulated\n".encode(), "t.csv"),

@@ -277,6 +277,6 @@ def test_times_are_utc_whatever_the_zone(store):
     rater = store.enrol("study", everything)
     local = datetime(2026, 6, 1, 1, 0, tzinfo=timezone(timedelta(hours=9)))
     store.save([answer(rater, "s0", created_at=local)])
-    store.update(rater.code, finished_at=local)
+    store.update(rater.code, consented_at=local)
     assert store.ratings("study").loc[0, "created_at"] == pd.Timestamp("2026-05-31T16:00:00Z")
-    assert store.rater(rater.code).finished_at == datetime(2026, 5, 31, 16, tzinfo=UTC)
+    assert store.rater(rater.code).consented_at == datetime(2026, 5, 31, 16, tzinfo=UTC)

@@ -6,6 +6,7 @@
     stimuli.parquet   what was asked about, in order
     raters.parquet    who took part: order of trials and times; no secrets, demographics only on request
     ratings.parquet   every answer, the columns of core.studies.ratings.RATINGS
+    participants.parquet   only on request: what a panel calls the raters
     sets/<id>/...     the sample sets (core.sampling.sample_set) with pictures, latents and what models say
     hashes.json       SHA-256 of every other file
 
@@ -19,7 +20,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,7 +31,8 @@ from core.errors import LiminalError
 from core.studies.exporting.tables import parquet_bytes
 from core.studies.library import LABEL_FILE, MEDIA_TYPES, Library
 from core.studies.ratings import RATINGS, SOURCES
-from core.studies.store import Store
+from core.studies.recruitment import DEPARTURES, StudySettings
+from core.studies.store import ParticipantRecord, Store
 from core.studies.study import Rater, RatingPlan, Stimulus, Study
 
 COLUMN_MEANINGS = {
@@ -241,6 +243,7 @@ STUDY_FILE, STIMULI_FILE, RATERS_FILE, RATINGS_FILE, HASHES_FILE = (
     "ratings.parquet",
     "hashes.json",
 )
+PARTICIPANTS_FILE = "participants.parquet"
 CARD_FILE, CROISSANT_FILE = "README.md", "croissant.json"
 
 SET_FILES = ("manifest.json", "samples.parquet", "pairs.parquet", "latents.npz", LABEL_FILE)
@@ -256,17 +259,21 @@ class BundleContents:
     missing: tuple[str, ...]
 
 
-def make_bundle(store: Store, library: Library, name: str, *, demographics: bool = False) -> bytes:
+def make_bundle(
+    store: Store, library: Library, name: str, *, demographics: bool = False, participants: bool = False
+) -> bytes:
     """A study's bundle in memory, for a download. Raises LiminalError where there is no such study."""
     buffer = io.BytesIO()
-    write_bundle(store, library, name, buffer, demographics=demographics)
+    write_bundle(store, library, name, buffer, demographics=demographics, participants=participants)
     return buffer.getvalue()
 
 
-def write_bundle(store: Store, library: Library, name: str, target: BinaryIO, *, demographics: bool = False) -> BundleContents:
+def write_bundle(
+    store: Store, library: Library, name: str, target: BinaryIO, *, demographics: bool = False, participants: bool = False
+) -> BundleContents:
     """Write a study's bundle to a stream; only one picture at a time is in memory.
 
-    demographics: also what people said about themselves. The codes by which raters come back and the link's secret never leave.
+    demographics: also what people said about themselves. participants: also what a panel calls them. The codes by which raters come back and the link's secret never leave.
     """
     study, stimuli, raters, ratings = store.study(name), store.stimuli(name), store.raters(name), store.ratings(name)
     missing = tuple(set_id for set_id in study.sample_sets if not _has_set(library, set_id))
@@ -286,6 +293,8 @@ def write_bundle(store: Store, library: Library, name: str, target: BinaryIO, *,
         add(STIMULI_FILE, _to_parquet(make_stimuli_frame(stimuli)))
         add(RATERS_FILE, _to_parquet(make_raters_frame(raters, demographics)))
         add(RATINGS_FILE, parquet_bytes(ratings))
+        if participants:
+            add(PARTICIPANTS_FILE, _to_parquet(make_participants_frame(store.participants(name))))
         for set_id in study.sample_sets:
             if set_id not in missing:
                 for path, content in _read_set_files(library.folder_of(set_id)):
@@ -298,8 +307,9 @@ def write_bundle(store: Store, library: Library, name: str, target: BinaryIO, *,
 
 
 def study_to_record(study: Study) -> dict[str, Any]:
-    """A study as plain JSON values, without its link's secret."""
+    """A study as plain JSON values, without its link's secret and without where people are sent, which may hold a panel's codes."""
     values = asdict(study) | {"plan": study.plan.to_dict(), "created_at": study.created_at.isoformat()}
+    values["settings"] = replace(study.settings, **dict.fromkeys(DEPARTURES, "")).to_dict()
     values["sample_sets"] = list(study.sample_sets)
     values.pop("token")
     return {"format": BUNDLE_FORMAT, "format_version": BUNDLE_VERSION, "study": values}
@@ -312,6 +322,7 @@ def study_from_record(record: Mapping[str, Any], name: str | None = None) -> Stu
     """
     values = dict(record["study"])
     values["plan"] = RatingPlan.from_dict(values["plan"])
+    values["settings"] = StudySettings.from_dict(values.get("settings", {}))  # earlier versions had none
     values["created_at"] = datetime.fromisoformat(values["created_at"])
     values["sample_sets"] = tuple(map(str, values["sample_sets"]))
     if values["source"] not in SOURCES:
@@ -338,6 +349,12 @@ def make_raters_frame(raters: Sequence[Rater], demographics: bool) -> pd.DataFra
     hidden = {} if demographics else {"demographics": "{}"}
     rows = [{name: _to_text(getattr(rater, name)) for name in columns} | hidden for rater in raters]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns, "str"))
+
+
+def make_participants_frame(records: Sequence[ParticipantRecord]) -> pd.DataFrame:
+    """A table with a row for each rater of whom a link said something; all parameters of the link as JSON."""
+    rows = [(record.rater, record.participant, json.dumps(record.parameters)) for record in records]
+    return pd.DataFrame(rows, columns=["rater", "participant", "parameters"]).astype("str")
 
 
 def _to_text(value: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 
 import pandas as pd
 import pyarrow as pa
@@ -47,21 +48,33 @@ VERSION_KEY = b"liminal_ratings_version"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%f+00:00"
 
 
-def csv_bytes(ratings: pd.DataFrame) -> bytes:
-    """The bytes of a CSV file of a table of RATINGS."""
+PARTICIPANT = "participant"
+"""The column with what a panel calls the rater: only where it is asked for."""
+
+
+def csv_bytes(ratings: pd.DataFrame, participants: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a CSV file of a table of RATINGS. participants: what a panel calls the raters, as a further column."""
     frame = type_columns(ratings)
     text = frame.assign(created_at=frame["created_at"].dt.strftime(TIME_FORMAT))
-    for name, kind in RATINGS.items():
-        if kind == "str":
+    if participants is not None:
+        text[PARTICIPANT] = frame["rater"].map(participants).fillna("").astype("str")
+    for name in text.columns:
+        if RATINGS.get(name, "str") == "str":
             text[name] = escape_column(text[name])
     buffer = io.StringIO(newline="")
     text.to_csv(buffer, index=False, lineterminator="\r\n")
     return buffer.getvalue().encode("utf-8-sig")
 
 
-def parquet_bytes(ratings: pd.DataFrame) -> bytes:
-    """The bytes of a Parquet file of a table of RATINGS, with the version of the schema in its metadata."""
-    table = pa.Table.from_pandas(type_columns(ratings), preserve_index=False)
+def parquet_bytes(ratings: pd.DataFrame, participants: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a Parquet file of a table of RATINGS, with the version of the schema in its metadata.
+
+    participants: as of ``csv_bytes``.
+    """
+    frame = type_columns(ratings)
+    if participants is not None:
+        frame[PARTICIPANT] = frame["rater"].map(participants).fillna("").astype("str")
+    table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), VERSION_KEY: str(RATINGS_VERSION).encode()})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")

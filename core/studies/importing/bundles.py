@@ -30,6 +30,7 @@ from core.studies.importing.guessing import find_preset
 from core.studies.importing.reading import open_parquet, open_source, read_file
 from core.studies.library import LABEL_FILE, Library, hash_sample_set
 from core.studies.ratings import SOURCES, make_ratings_table
+from core.studies.recruitment import Participant, StudySettings, read_link
 from core.studies.store import Store
 from core.studies.study import Rater, Stimulus, Study, new_code
 
@@ -141,12 +142,13 @@ class BundleArchive:
 
 
 KNOWN_PATHS = re.compile(
-    r"README\.md|croissant\.json|study\.json|hashes\.json|(stimuli|raters|ratings)\.parquet|sets/[0-9a-f]{20}/"
+    r"README\.md|croissant\.json|study\.json|hashes\.json|(stimuli|raters|ratings|participants)\.parquet|sets/[0-9a-f]{20}/"
     r"(manifest\.json|library\.json|samples\.parquet|pairs\.parquet|latents\.npz|images/[0-9a-f]{20}\.(png|webp))"
 )
 """Every path that a bundle may hold."""
 
 MAX_LATENTS = 4 * 2**30
+RATER_TIMES = ("consented_at", "finished_at", "released_at", "screened_out_at", "understood_at")
 
 
 def is_bundle(source: bytes | Path) -> bool:
@@ -170,6 +172,7 @@ def import_bundle(store: Store, library: Library, source: bytes | Path, name: st
         stimuli = _read_stimuli(archive)
         raters = _read_raters(archive, study.name)
         ratings = _read_ratings(archive, study)
+        participants = _read_participants(archive)
         for path in (layout.CARD_FILE, layout.CROISSANT_FILE):
             archive.read(path)
         sets = _read_sets(archive, Path(folder))
@@ -177,7 +180,7 @@ def import_bundle(store: Store, library: Library, source: bytes | Path, name: st
         try:
             for sample_set, title in sets.values():
                 library.add(sample_set, title)
-            return store.restore(study, stimuli, ratings, raters)
+            return store.restore(study, stimuli, ratings, raters, participants)
         except BaseException:
             for set_id in set(sets) - before:
                 shutil.rmtree(library.folder / set_id, ignore_errors=True)
@@ -223,13 +226,26 @@ def _read_raters(archive: BundleArchive, study: str) -> list[Rater]:
     raters = []
     with _explain_damage(archive, layout.RATERS_FILE):
         for row in _read_rows(archive, layout.RATERS_FILE):
-            times = {name: datetime.fromisoformat(row[name]) if row[name] else None for name in ("consented_at", "finished_at")}
+            times = {name: datetime.fromisoformat(row[name]) if row.get(name) else None for name in RATER_TIMES}
             trials, demographics = json.loads(row["trials"]), json.loads(row["demographics"])
             if row["source"] not in SOURCES or not isinstance(demographics, dict):
                 raise TypeError(row["rater"])
             values = {**row, **times, "created_at": datetime.fromisoformat(row["created_at"]), "demographics": demographics}
-            raters.append(Rater(**{**values, "study": study, "code": new_code(), "trials": tuple(map(str, trials))}))
+            values |= {"tries": int(row.get("tries") or 0), "trials": tuple(map(str, trials))}
+            raters.append(Rater(**{**values, "study": study, "code": new_code()}))
     return raters
+
+
+def _read_participants(archive: BundleArchive) -> dict[str, Participant]:
+    """What panels call the raters, where the bundle says it."""
+    if layout.PARTICIPANTS_FILE not in archive.paths():
+        return {}
+    with _explain_damage(archive, layout.PARTICIPANTS_FILE):
+        found = {}
+        for row in _read_rows(archive, layout.PARTICIPANTS_FILE):
+            link = {str(name): [str(value)] for name, value in json.loads(row["parameters"]).items()}
+            found[str(row["rater"])] = Participant(str(row["participant"]), read_link(link, StudySettings()).parameters)
+        return found
 
 
 def _read_sets(archive: BundleArchive, folder: Path) -> dict[str, tuple[SampleSet, str]]:

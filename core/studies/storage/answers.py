@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, RowMapping, Select, Table, Text, select, text, tuple_, type_coerce
+from sqlalchemy import Connection, RowMapping, Select, Table, Text, bindparam, select, text, tuple_, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from core.errors import LiminalError
@@ -91,6 +92,13 @@ def admit_calls(connection: Connection, calls: Sequence[_SaveCall]) -> None:
     if not rows:
         return
     inserted = connection.execute(insert_new(connection, ANSWERS), rows).rowcount
+    seen = sorted({(row["study"], row["rater"]) for row in rows} & set(state.raters))
+    if seen:  # a sign of life: the place stays theirs
+        mine = (RATERS.c.study == bindparam("in_study")) & (RATERS.c.rater == bindparam("who"))
+        now = datetime.now(UTC)
+        connection.execute(
+            update(RATERS).where(mine).values(seen_at=now), [{"in_study": study, "who": rater} for study, rater in seen]
+        )
     if inserted != len(rows):
         _check_all_stored(connection, rows)
 
@@ -135,7 +143,8 @@ class _StoredState:
         # Locked until the commit, studies before raters and in order: nobody is closed or forgotten between look and insert.
         open_ = select(STUDIES.c.name, STUDIES.c.closed, STUDIES.c.published).order_by(STUDIES.c.name).with_for_update(read=True)
         self.studies = {row["name"]: row for row in select_by_keys(connection, open_, STUDIES.c.name, studies)}
-        enrolled = select(RATERS.c.study, RATERS.c.rater, RATERS.c.source, RATERS.c.trials).order_by(RATERS.c.study, RATERS.c.rater)
+        told = (RATERS.c[name] for name in ("study", "rater", "source", "trials", "released_at", "screened_out_at", "finished_at"))
+        enrolled = select(*told).order_by(RATERS.c.study, RATERS.c.rater)
         key = tuple_(RATERS.c.study, RATERS.c.rater)
         self.raters = {
             (row["study"], row["rater"]): row for row in select_by_keys(connection, enrolled.with_for_update(), key, raters)
@@ -178,6 +187,10 @@ class _StoredState:
             return row
         if rating.source not in ("human", rater["source"]):  # 'human' is only the default
             raise LiminalError(f"'{rating.rater}' is the name of a person in the study '{rating.study}'; choose another name.")
+        if rater["finished_at"] is None and rater["screened_out_at"] is not None:
+            raise LiminalError("You cannot take part in this study; thank you for your interest.")
+        if rater["finished_at"] is None and rater["released_at"] is not None:
+            raise LiminalError("You were away for so long that somebody else got your place; reload this page to see if one is free.")
         if rating.stimulus not in rater["trials"]:
             raise LiminalError(f"'{rating.rater}' was not asked about {rating.stimulus} in the study '{rating.study}'.")
         # These three are never taken from the browser.

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Dialect,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -28,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from core.studies.ratings import check_name
+from core.studies.recruitment import StudySettings
 from core.studies.study import Rater, RatingPlan, Stimulus, Study
 
 
@@ -77,6 +79,9 @@ STUDIES = Table(
     Column("note", JsonText, nullable=False),
     Column("enrolled", Integer, nullable=False),  # raters ever; their numbers are never given twice
     Column("created_at", UtcMoment, nullable=False),
+    Column("settings", JsonText, nullable=False),
+    Column("declined", Integer, nullable=False, default=0),  # people of whom nothing else is kept
+    Column("screened_out", Integer, nullable=False, default=0),  # the same, turned away before they enrolled
 )
 
 STIMULI = Table(
@@ -91,7 +96,7 @@ STIMULI = Table(
     Column("is_sentinel", Boolean, nullable=False),
     Column("expected", Text, nullable=False),
     Column("details", JsonText, nullable=False),
-    Column("handed_out", Integer, nullable=False),  # raters whose order holds it
+    Column("handed_out", Integer, nullable=False),  # raters with a place whose order holds it
 )
 
 RATERS = Table(
@@ -108,7 +113,24 @@ RATERS = Table(
     Column("strategy", JsonText, nullable=False),
     Column("finished_at", UtcMoment),
     Column("created_at", UtcMoment, nullable=False),
+    Column("seen_at", UtcMoment),  # the last answer, by the server's clock; without any the time of enrolment counts
+    Column("released_at", UtcMoment),
+    Column("screened_out_at", UtcMoment),
+    Column("understood_at", UtcMoment),
+    Column("tries", Integer, nullable=False, default=0),
 )
+
+PARTICIPANTS = Table(
+    "participants",
+    METADATA,
+    Column("study", NAME, primary_key=True),
+    Column("rater", NAME, primary_key=True),
+    Column("participant", NAME),
+    Column("parameters", JsonText, nullable=False),
+    ForeignKeyConstraint(["study", "rater"], ["raters.study", "raters.rater"], ondelete="CASCADE"),
+    Index("participants_once", "study", "participant", unique=True),
+)
+"""What panels call the raters, with every parameter of their links: personal data, of which no answer knows."""
 
 ANSWERS = Table(
     "ratings",
@@ -146,7 +168,7 @@ DELETIONS = Table(
 
 @dataclass(frozen=True)
 class Deletion:
-    """The record that something was deleted. ``what``: 'rater' (without the name) or 'study'."""
+    """The record that something was deleted. ``what``: 'rater' (without the name), 'participants' (their names) or 'study'."""
 
     study: str
     what: str
@@ -156,14 +178,16 @@ class Deletion:
 
 
 def study_row(study: Study) -> dict[str, Any]:
-    """A study as values by the columns of STUDIES, except ``enrolled``."""
-    return {**{name: getattr(study, name) for name in study.__dataclass_fields__}, "plan": study.plan.to_dict()}
+    """A study as values by the columns of STUDIES, except its counts."""
+    values = {name: getattr(study, name) for name in study.__dataclass_fields__}
+    return {**values, "plan": study.plan.to_dict(), "settings": study.settings.to_dict()}
 
 
 def to_study(row: RowMapping) -> Study:
     """The study of a row of STUDIES."""
     values = {name: row[name] for name in Study.__dataclass_fields__}
-    return Study(**{**values, "plan": RatingPlan.from_dict(row["plan"]), "sample_sets": tuple(row["sample_sets"])})
+    values |= {"plan": RatingPlan.from_dict(row["plan"]), "settings": StudySettings.from_dict(row["settings"])}
+    return Study(**{**values, "sample_sets": tuple(row["sample_sets"])})
 
 
 def stimulus_row(stimulus: Stimulus, study: str, position: int) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""``python -m core study settings`` and ``study participants``: how people come into a study and leave it, and what panels call them."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from core.commands.terminal import count_noun
+from core.errors import LiminalError
+from core.studies.exporting.tables import escape_cell
+from core.studies.recruitment import DEPARTURES, Departure, StudySettings
+from core.studies.store import Store
+from core.studies.study import Rater
+from core.writing import write_bytes
+
+NO_VALUE = "none"
+"""What stands for 'no target', 'the usual time-out' and 'nowhere' on the command line."""
+
+OPTIONS: dict[Departure, str] = {
+    "finished": "--finished-to",
+    "declined": "--declined-to",
+    "screened_out": "--screened-out-to",
+    "full": "--full-to",
+}
+
+
+def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a study's settings, the same for a new and for a running one."""
+    group = parser.add_argument_group("how people come and go (settings that can be changed while the study runs; 'none' takes one back)")
+    group.add_argument(
+        "--participant-parameter", metavar="NAME",
+        help="the link's parameter that names the participant (default: guessed, for example PROLIFIC_PID)",
+    )  # fmt: skip
+    for departure, option in OPTIONS.items():
+        group.add_argument(
+            option, metavar="URL|CODE", dest=f"{departure}_to",
+            help=f"where those go {DEPARTURES[departure]}: an https address, with {{participant}} and other parameters of the link "
+            "in braces filled in, or a code to show",
+        )  # fmt: skip
+    group.add_argument("--target", metavar="N", help="close the study once so many have finished (default: never)")
+    group.add_argument(
+        "--timeout-minutes", metavar="N",
+        help="without an answer for so long, somebody's place is somebody else's (default: three times the study's length, 60 or more)",
+    )  # fmt: skip
+
+
+def read_settings(arguments: argparse.Namespace, settings: StudySettings) -> StudySettings:
+    """The settings with what the options change. Raises LiminalError where a value makes no sense."""
+    values: dict[str, object] = {}
+    if arguments.participant_parameter is not None:
+        values["participant_parameter"] = "" if arguments.participant_parameter == NO_VALUE else arguments.participant_parameter
+    for departure in OPTIONS:
+        given = getattr(arguments, f"{departure}_to")
+        if given is not None:
+            values[departure] = "" if given == NO_VALUE else given
+    for name in ("target", "timeout_minutes"):
+        given = getattr(arguments, name)
+        if given is not None:
+            values[name] = None if given == NO_VALUE else _read_number(given)
+    return replace(settings, **values)  # type: ignore[arg-type]
+
+
+def _read_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise LiminalError(f"'{text[:40]}' is no whole number; give one, or '{NO_VALUE}'.") from None
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study settings``."""
+    parser.add_argument("study", metavar="NAME")
+    add_setting_arguments(parser)
+
+
+def run_settings(arguments: argparse.Namespace) -> int:
+    """Change what the options say, and print all settings with how many have come."""
+    store = Store()
+    study = store.study(arguments.study)
+    settings = read_settings(arguments, study.settings)
+    if settings != study.settings:
+        study = store.change(study.name, settings=settings)
+    people = store.participation(study.name)
+    print(f"{study.name}: {'closed' if study.closed else 'open'}")
+    print(f"  the participant is named by  {settings.participant_parameter or 'a parameter that is guessed, if there is one'}")
+    for departure, who in DEPARTURES.items():
+        print(f"  {f'those {who}':<41} {getattr(settings, departure) or 'read a thank you'}")
+    print(f"  {'closes itself after':<41} {'never' if settings.target is None else f'{settings.target:,} finished'}")
+    minutes = settings.timeout(study.plan.minutes).total_seconds() / 60
+    print(f"  {'a place is kept without an answer for':<41} {minutes:g} min")
+    print(
+        f"  {people.started:,} started, {people.finished:,} finished, {people.declined:,} declined, {people.screened_out:,} screened out, "
+        f"{people.timed_out:,} timed out, {people.working:,} taking part"
+    )
+    return 0
+
+
+def add_participants_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study participants``."""
+    parser.add_argument("study", metavar="NAME")
+    parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write them to a file, with every parameter of their links")
+    parser.add_argument("--drop", action="store_true", help="delete all these names for good; the answers stay")
+    parser.add_argument("--yes", action="store_true", help="with --drop: do not ask")
+
+
+def run_participants(arguments: argparse.Namespace) -> int:
+    """Print, write or drop what panels call the raters of a study."""
+    store = Store()
+    records = store.participants(arguments.study)
+    if arguments.drop:
+        if not arguments.yes and (not sys.stdin.isatty() or input(f"Type {arguments.study} to drop the names: ") != arguments.study):
+            raise LiminalError(f"This deletes {count_noun(len(records), 'name')} for good; add --yes to say that it is meant.")
+        print(f"Dropped {count_noun(store.drop_participants(arguments.study), 'name')} from '{arguments.study}'; the answers stay.")
+        return 0
+    raters = {rater.rater: rater for rater in store.raters(arguments.study)}
+    if arguments.out is None:
+        for record in records:
+            print(f"{record.participant or '(no name)'}  {record.rater}  {describe_state(raters[record.rater])}")
+        print(f"{count_noun(len(records), 'participant')} of '{arguments.study}'.")
+        return 0
+    rows = [
+        {"participant": each.participant, "rater": each.rater, "state": describe_state(raters[each.rater]),
+         "parameters": json.dumps(each.parameters, ensure_ascii=False)}
+        for each in records
+    ]  # fmt: skip
+    buffer = io.StringIO(newline="")
+    table = pd.DataFrame(rows, columns=["participant", "rater", "state", "parameters"]).map(escape_cell)
+    table.to_csv(buffer, index=False, lineterminator="\r\n")
+    try:
+        write_bytes(arguments.out, buffer.getvalue().encode("utf-8-sig"))
+    except OSError as error:
+        raise LiminalError(f"{arguments.out} cannot be written ({error.strerror or error}); choose another place.") from error
+    print(f"Wrote {arguments.out}: {count_noun(len(records), 'participant')}.")
+    return 0
+
+
+def describe_state(rater: Rater) -> str:
+    """How far a rater is, in two words at most."""
+    if rater.finished_at is not None:
+        return "finished"
+    if rater.screened_out_at is not None:
+        return "screened out"
+    return "timed out" if rater.released_at is not None else "taking part"
