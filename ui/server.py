@@ -102,13 +102,14 @@ def _status_by_store(unavailable: int, available: int) -> int:
 
 
 def _status_of_refused_save(code: str) -> int:
-    """The status of a refused save: 404 without a rater of that code, 409 for a closed study, 503 for a store to be tried again."""
+    """The status of a refused save: 404 without a rater of that code, 409 where no more are taken, 503 to be tried again."""
     try:
         rater = access.get_store().rater(code)
         study = access.get_store().study(rater.study)
     except LiminalError:
         return _status_by_store(503, 404)
-    return 409 if study.closed or study.published or study.source != "human" else 503
+    gone = rater.released_at is not None or rater.screened_out_at is not None
+    return 409 if gone or study.closed or study.published or study.source != "human" else 503
 
 
 def _check_origin(request: Request) -> None:

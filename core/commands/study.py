@@ -38,7 +38,7 @@ from core.studies.importing.reading import ImportedTable, read_file
 from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
 from core.studies.library import Library
 from core.studies.planning import prepare_study
-from core.studies.recruitment import StudySettings
+from core.studies.recruitment import StudySettings, extend_link
 from core.studies.storage.backup import BackupContents, restore_backup, write_backup
 from core.studies.store import Store
 from core.studies.study import Study
@@ -112,7 +112,7 @@ def run_make(arguments: argparse.Namespace) -> int:
         f"The study '{study.name}' asks about {count_noun(len(prepared.stimuli), 'stimulus', 'stimuli')}: "
         f"{count_noun(plan.trials, 'trial')} and {count_noun(plan.sentinels, 'attention check')} a person."
     )
-    print(f"{LINK_PATH}{study.token}")
+    print(extend_link(f"{LINK_PATH}{study.token}", study.settings))
     return 0
 
 
@@ -262,7 +262,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         help="FILE.csv or FILE.parquet: the answers; FILE.zip: everything; a folder gets all three",
     )  # fmt: skip
     parser.add_argument("--demographics", action="store_true", help="put what people said about themselves into the bundle")
-    parser.add_argument("--with-participants", action="store_true", help="put what a panel calls them into every file: personal data")
+    parser.add_argument("--with-participants", action="store_true", help="put what a panel calls them into every file")
 
 
 def run_export(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""``python -m core study settings`` and ``study participants``: how people come into a study and leave it, and what panels call them."""
+"""``python -m core study settings`` and ``study participants``: how people come into a study and go, what panels call them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from core.errors import LiminalError
 from core.studies.exporting.tables import escape_cell
 from core.studies.recruitment import DEPARTURES, Departure, StudySettings
 from core.studies.store import Store
-from core.studies.study import Rater
 from core.writing import write_bytes
 
 NO_VALUE = "none"
@@ -32,7 +31,7 @@ OPTIONS: dict[Departure, str] = {
 
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a study's settings, the same for a new and for a running one."""
-    group = parser.add_argument_group("how people come and go (settings that can be changed while the study runs; 'none' takes one back)")
+    group = parser.add_argument_group("how people come and go (can be changed while the study runs; 'none' takes a setting back)")
     group.add_argument(
         "--participant-parameter", metavar="NAME",
         help="the link's parameter that names the participant (default: guessed, for example PROLIFIC_PID)",
@@ -46,7 +45,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--target", metavar="N", help="close the study once so many have finished (default: never)")
     group.add_argument(
         "--timeout-minutes", metavar="N",
-        help="without an answer for so long, somebody's place is somebody else's (default: three times the study's length, 60 or more)",
+        help="without an answer for so long, a place is somebody else's (default: three times the study's length, 60 or more)",
     )  # fmt: skip
 
 
@@ -95,8 +94,8 @@ def run_settings(arguments: argparse.Namespace) -> int:
     minutes = settings.timeout(study.plan.minutes).total_seconds() / 60
     print(f"  {'a place is kept without an answer for':<41} {minutes:g} min")
     print(
-        f"  {people.started:,} started, {people.finished:,} finished, {people.declined:,} declined, {people.screened_out:,} screened out, "
-        f"{people.timed_out:,} timed out, {people.working:,} taking part"
+        f"  {people.started:,} started, {people.finished:,} finished, {people.declined:,} declined, "
+        f"{people.screened_out:,} screened out, {people.timed_out:,} timed out, {people.working:,} taking part"
     )
     return 0
 
@@ -114,18 +113,19 @@ def run_participants(arguments: argparse.Namespace) -> int:
     store = Store()
     records = store.participants(arguments.study)
     if arguments.drop:
-        if not arguments.yes and (not sys.stdin.isatty() or input(f"Type {arguments.study} to drop the names: ") != arguments.study):
+        asked = f"Type {arguments.study} to drop the names: "
+        if not arguments.yes and (not sys.stdin.isatty() or input(asked) != arguments.study):
             raise LiminalError(f"This deletes {count_noun(len(records), 'name')} for good; add --yes to say that it is meant.")
         print(f"Dropped {count_noun(store.drop_participants(arguments.study), 'name')} from '{arguments.study}'; the answers stay.")
         return 0
     raters = {rater.rater: rater for rater in store.raters(arguments.study)}
     if arguments.out is None:
         for record in records:
-            print(f"{record.participant or '(no name)'}  {record.rater}  {describe_state(raters[record.rater])}")
+            print(f"{record.participant or '(no name)'}  {record.rater}  {raters[record.rater].state}")
         print(f"{count_noun(len(records), 'participant')} of '{arguments.study}'.")
         return 0
     rows = [
-        {"participant": each.participant, "rater": each.rater, "state": describe_state(raters[each.rater]),
+        {"participant": each.participant, "rater": each.rater, "state": raters[each.rater].state,
          "parameters": json.dumps(each.parameters, ensure_ascii=False)}
         for each in records
     ]  # fmt: skip
@@ -138,12 +138,3 @@ def run_participants(arguments: argparse.Namespace) -> int:
         raise LiminalError(f"{arguments.out} cannot be written ({error.strerror or error}); choose another place.") from error
     print(f"Wrote {arguments.out}: {count_noun(len(records), 'participant')}.")
     return 0
-
-
-def describe_state(rater: Rater) -> str:
-    """How far a rater is, in two words at most."""
-    if rater.finished_at is not None:
-        return "finished"
-    if rater.screened_out_at is not None:
-        return "screened out"
-    return "timed out" if rater.released_at is not None else "taking part"

@@ -65,6 +65,7 @@ class StudyOverview:
     study: Study
     progress: StudyProgress
     votes: VoteCounts
+    finished_votes: VoteCounts  # of those who have finished alone
     exclusions: Exclusions
     reaction_times: tuple[ReactionTimeQuartiles, ...]
 
@@ -77,6 +78,9 @@ def summarise_study(
         study,
         summarise_progress(raters, ratings),
         summarise_votes(stimuli, ratings),
+        summarise_votes(
+            stimuli, ratings[ratings["rater"].isin([rater.rater for rater in raters if rater.finished_at is not None])]
+        ),
         apply_exclusion_rules(ratings, stimuli, rules),
         summarise_reaction_times(ratings),
     )

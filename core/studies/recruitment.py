@@ -27,6 +27,13 @@ PARTICIPANT_PARAMETERS = (
 )  # fmt: skip
 """Parameters that name the participant where no setting says which one does, the likeliest first: Prolific, MTurk, SONA, others."""
 
+PANEL_LINKS: Mapping[str, str] = {
+    "PROLIFIC_PID": "&PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID={{%SESSION_ID%}}",
+    "workerId": "",  # MTurk adds workerId, assignmentId and hitId itself
+    "survey_code": "&survey_code=%SURVEY_CODE%",
+}
+"""What comes after a study's link where a panel is told of it, by the parameter that names the participant."""
+
 MAX_PARAMETERS, MAX_PARAMETER_NAME, MAX_PARAMETER_VALUE = 30, 100, 500
 MAX_ADDRESS = 2000
 MAX_TARGET = 100_000
@@ -89,7 +96,7 @@ class StudySettings(Configuration):
     screened_out: str = ""
     full: str = ""
     target: int | None = None  # finished raters; the study closes itself there
-    timeout_minutes: int | None = None  # without an answer, until the place is somebody else's; None: three times the study's length
+    timeout_minutes: int | None = None  # without an answer, until the place is somebody else's; None: as of ``timeout``
 
     def __post_init__(self) -> None:
         parameter = self.participant_parameter.strip()
@@ -119,6 +126,12 @@ class StudySettings(Configuration):
         return timedelta(minutes=usual if self.timeout_minutes is None else self.timeout_minutes)
 
 
+def extend_link(link: str, settings: StudySettings) -> str:
+    """A study's link as a panel is told of it: the panel replaces what stands in its own signs."""
+    parameter = settings.participant_parameter
+    return link + (PANEL_LINKS.get(parameter, f"&{parameter}=...") if parameter else "")
+
+
 def is_address(destination: str) -> bool:
     """Whether a way out is an address, not a code to show."""
     return destination.startswith("https://")
@@ -131,7 +144,8 @@ def check_destination(text: str) -> str:
         return text
     shown = text if len(text) <= 60 else f"{text[:60]}…"
     refusal = LiminalError(
-        f"'{shown}' is no place to send people to; give an address that begins with https://, or a code of letters, digits, - and _."
+        f"'{shown}' is no place to send people to; give an address that begins with https://, or a code of letters, digits, - and "
+        "_."
     )
     if len(text) > MAX_ADDRESS or _ODD.search(text):
         raise refusal
@@ -169,8 +183,8 @@ def read_link(parameters: Mapping[str, Sequence[str]], settings: StudySettings) 
     for name, value in found.items():
         if len(name) > MAX_PARAMETER_NAME or len(value) > MAX_PARAMETER_VALUE:
             raise LiminalError(
-                f"This link's '{name[:40]}' has {max(len(name), len(value)):,} characters, more than the {MAX_PARAMETER_VALUE} that "
-                f"are kept; {again}."
+                f"This link's '{name[:40]}' has {max(len(name), len(value)):,} characters, more than the {MAX_PARAMETER_VALUE} "
+                f"that are kept; {again}."
             )
     key = settings.participant_parameter or guess_participant_parameter(list(found))
     name = found.get(key, "").strip()

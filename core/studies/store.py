@@ -209,14 +209,16 @@ class Store:
     def finish(self, code: str, strategy: str = "") -> Rater:
         """A rater is done -> the rater; the study closes itself with the last one that is wanted.
 
-        Twice is once. Raises StudyFull where the place was handed out again and none is free, or the study was closed meanwhile.
+        Twice is once. Raises StudyFull where as many have finished as are wanted, and where the place was handed out again and
+        none is free.
         """
 
         def finish(connection: Connection, study: Study, rater: Rater) -> None:
-            if study.closed:
-                raise StudyFull(f"The study '{study.name}' is closed and takes no more answers.")
+            if places.has_enough(connection, study):
+                raise StudyFull("As many people have finished this study as were wanted.")
             _update_rater(connection, code, finished_at=datetime.now(UTC), strategy=strategy or rater.strategy)
-            if places.close_at_target(connection, study):
+            if places.has_enough(connection, study):
+                connection.execute(update(STUDIES).where(STUDIES.c.name == study.name).values(closed=True))
                 logger.info("study closed: %s, as many have finished as were wanted", study.plan.kind)
 
         return self._change_rater(code, finish)
@@ -254,6 +256,11 @@ class Store:
             return places.count_people(connection, to_study(_study_row(connection, name)))
 
     # What panels call the raters
+
+    def participant_of(self, rater: Rater) -> Participant:
+        """What the link said of a rater when they enrolled."""
+        with self._database.reading() as connection:
+            return places.read_participant(connection, rater)
 
     def find_participant(self, name: str, participant: str) -> Rater | None:
         """The rater whom a panel calls so, None where there is none."""
@@ -301,7 +308,7 @@ class Store:
         tries: int | None = None,
     ) -> Rater:
         """Store what a rater has told or done -> the rater; None leaves a field as it is."""
-        changes = {"consented_at": consented_at, "demographics": demographics, "strategy": strategy}
+        changes: dict[str, Any] = {"consented_at": consented_at, "demographics": demographics, "strategy": strategy}
         changes |= {"understood_at": understood_at, "tries": tries}
         values = {name: value for name, value in changes.items() if value is not None}
         with self._database.writing() as connection:
@@ -431,7 +438,7 @@ def _check_target(connection: Connection, study: Study, changed: Study) -> None:
     people = places.count_people(connection, changed)
     if not changed.closed and people.finished >= target:
         raise LiminalError(
-            f"{people.finished:,} people have finished, as many as are wanted; ask for more than {people.finished:,} to open the study."
+            f"{people.finished:,} people have finished, as many as are wanted; ask for more than that to open it again."
             if study.closed
             else f"{people.finished:,} people have finished already; ask for more than that, or close the study."
         )

@@ -127,3 +127,12 @@ class Rater:
     screened_out_at: datetime | None = None
     understood_at: datetime | None = None  # when the questions on the instructions were answered
     tries: int = 0  # at those questions
+
+    @property
+    def state(self) -> str:
+        """How far they are, in two words at most."""
+        if self.finished_at is not None:
+            return "finished"
+        if self.screened_out_at is not None:
+            return "screened out"
+        return "timed out" if self.released_at is not None else "taking part"

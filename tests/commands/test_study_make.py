@@ -6,6 +6,8 @@ from core.__main__ import main
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.identity import generate_identity_batch
 from core.studies.library import Library
+from core.studies.planning import assign_stimuli
+from core.studies.recruitment import Participant, StudySettings
 from core.studies.store import Store
 from tests.fakes import fake_panel
 
@@ -66,3 +68,47 @@ def test_bad_input_is_one_line(folder, capsys):
         assert main(["study", *arguments]) == 2
         said = capsys.readouterr().err.strip().splitlines()
         assert said[-1].startswith(f"Error: {expected}")
+
+
+def test_settings_are_given_at_the_start_and_changed_while_people_take_part(folder, capsys):
+    asked = ["--set", str(folder), "--name", "Mine", "--participant-parameter", "PROLIFIC_PID", "--target", "30"]
+    assert main(["study", "make", *asked, "--finished-to", "https://panel.example/?cc=C1&{participant}"]) == 0
+    study = stored("Mine")[0]
+    assert (
+        capsys.readouterr().out.splitlines()[-1].startswith(f"/take-part?study={study.token}&PROLIFIC_PID={{{{%PROLIFIC_PID%}}}}&")
+    )
+    store = Store()
+    rater = store.enrol("Mine", assign_stimuli, participant=Participant("=ann", {"PROLIFIC_PID": "=ann", "x": "ü"}))
+    store.dispose()
+    assert main(["study", "settings", "Mine", "--target", "none", "--full-to", "FULL", "--timeout-minutes", "90"]) == 0
+    said = capsys.readouterr().out
+    assert "Mine: open" in said
+    assert "1 started, 0 finished, 0 declined, 0 screened out, 0 timed out, 1 taking part" in said
+    assert stored("Mine")[0].settings == StudySettings(
+        "PROLIFIC_PID", "https://panel.example/?cc=C1&{participant}", full="FULL", timeout_minutes=90
+    )
+    assert main(["study", "participants", "Mine"]) == 0
+    assert capsys.readouterr().out == f"=ann  {rater.rater}  taking part\n1 participant of 'Mine'.\n"
+    assert main(["study", "participants", "Mine", "--out", str(folder.parent / "names.csv")]) == 0
+    assert "'=ann,rater-0001,taking part," in (folder.parent / "names.csv").read_text("utf-8-sig")
+    for option, name in (([], "without.csv"), (["--with-participants"], "with.csv")):
+        assert main(["study", "export", "Mine", "--out", str(folder.parent / name), *option]) == 0
+    assert "participant" not in (folder.parent / "without.csv").read_text("utf-8-sig")
+    assert "participant" in (folder.parent / "with.csv").read_text("utf-8-sig")
+    capsys.readouterr()
+    for arguments, expected in (
+        (["settings", "Mine", "--finished-to", "javascript:alert(1)"], "'javascript:alert(1)' is no place to send people to"),
+        (["settings", "Mine", "--target", "many"], "'many' is no whole number; give one, or 'none'."),
+        (["settings", "Mine", "--timeout-minutes", "5"], "A time-out of 5 min is shorter than the study, which takes about 15 min"),
+        (["participants", "Mine", "--drop"], "This deletes 1 name for good; add --yes to say that it is meant."),
+        (["participants", "Mine", "--drop", "--yes"], "The study 'Mine' is open: without their names people could take part twice"),
+    ):
+        assert main(["study", *arguments]) == 2
+        printed = capsys.readouterr()
+        assert expected in printed.err
+        assert printed.err.count("\n") == 1
+    store = Store()
+    store.change("Mine", closed=True)
+    store.dispose()
+    assert main(["study", "participants", "Mine", "--drop", "--yes"]) == 0
+    assert capsys.readouterr().out == "Dropped 1 name from 'Mine'; the answers stay.\n"

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 import streamlit
+from sqlalchemy import text
 from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
 from core.studies.planning import assign_stimuli
+from core.studies.recruitment import Participant, StudySettings
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import AS_OWNER, app, finished, paints_without_torch, words
 from ui import navigation, server
@@ -386,3 +388,143 @@ def test_faces_just_made_are_kept_for_a_study(place, monkeypatch):
     (entry,) = (entry for entry in library.sets() if not entry.demonstration)
     assert (entry.title, entry.kind) == ("Just made", "emotion")
     assert went == [{"new": entry.set_id}]
+
+
+# How people come and go
+
+
+def recruited(store, library, **settings):
+    study = made_study(store, library, "s", faces(), demographics=False, strategy_question=False)
+    return store.change(study.name, settings=StudySettings(**settings))
+
+
+def answer_open(store, person):
+    server.save_answers(request(person.code, [row(person, name, "fear") for name in person.trials]))
+
+
+def test_a_participant_comes_back_without_a_code_and_is_sent_on_when_done(place):
+    store, library = place
+    done = "https://panel.example/done?cc=C1&who={participant}&s={SESSION_ID}"
+    study = recruited(store, library, finished=done)
+    link = {"study": study.token, "PROLIFIC_PID": "5f+1", "SESSION_ID": "a b"}
+    test = app("take_part.py", **link)
+    assert "gives you a name of its own" in words(test)
+    press(test, "agree")
+    (person,) = store.raters("s")
+    assert store.participant_of(person).parameters == {"PROLIFIC_PID": "5f+1", "SESSION_ID": "a b"}
+    again = app("take_part.py", **link)  # another visit, another browser
+    assert again.query_params["code"] in (person.code, [person.code])
+    assert "How it goes" in words(again)
+    answer_open(store, person)
+    again.run()
+    said = words(again)
+    assert "Thank you" in said
+    assert 'href="https://panel.example/done?cc=C1&amp;who=5f%2B1&amp;s=a%20b"' in said
+    assert "This leads to panel.example. Only then are you done there." in said
+    said = words(app("take_part.py", **link))
+    assert "You have taken part already" in said
+    assert "who=5f%2B1" in said
+    assert len(store.raters("s")) == 1
+    other = app("take_part.py", study=study.token, code=person.code, PROLIFIC_PID="somebody")  # a link that was passed on
+    assert "Before you begin" in words(other)
+
+
+def test_who_declines_gets_the_way_out_and_is_counted_once(place):
+    store, library = place
+    study = recruited(store, library, declined="NO-THANKS")
+    test = press(app("take_part.py", study=study.token, PROLIFIC_PID="ann"), "decline")
+    assert "That is all right" in words(test)
+    assert test.code[0].value == "NO-THANKS"
+    assert store.participation("s").declined == 1
+    press(test, "after-all")
+    assert store.participation("s").declined == 0
+    press(press(test, "decline"), "after-all")
+    press(test, "agree")
+    assert (store.participation("s").declined, store.participation("s").started) == (0, 1)
+
+
+def test_a_full_study_says_so_and_sends_on(place):
+    store, library = place
+    study = recruited(store, library, full="https://panel.example/full?{participant}", target=1)
+    first, second = (app("take_part.py", study=study.token, pid=name) for name in ("ann", "bob"))
+    press(first, "agree")
+    press(second, "agree")  # a moment too late
+    assert "Every place is taken" in words(second)
+    assert "https://panel.example/full?bob" in words(second)
+    (person,) = store.raters("s")
+    answer_open(store, person)
+    first.run()
+    assert store.study("s").closed
+    assert "This study is closed" in words(app("take_part.py", study=study.token, pid="bob"))
+    assert "Thank you" in words(first)
+
+
+def test_whoever_was_away_for_long_comes_back_as_long_as_there_is_a_place(place):
+    store, library = place
+    study = recruited(store, library, target=1, timeout_minutes=1)
+    person = store.enrol("s", assign_stimuli)
+    server.save_answers(request(person.code, [row(person, person.trials[0], "fear")]))
+    with store._database.writing() as connection:
+        connection.execute(text("UPDATE raters SET seen_at = '2026-01-01 00:00:00.000000'"))
+    other = store.enrol("s", assign_stimuli)
+    status, record = post(request(person.code, [row(person, person.trials[1], "fear")]))
+    assert (status, record["error"]) == (
+        409, "You were away for so long that somebody else got your place; reload this page to see if one is free."
+    )  # fmt: skip
+    back = app("take_part.py", study=study.token, code=person.code)
+    assert "Your place was given to somebody else" in words(back)
+    assert "The answers that you gave (1) are kept" in words(back)
+    store.forget("s", other.rater)
+    assert "stop at any time" in words(app("take_part.py", study=study.token, code=person.code))
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"PROLIFIC_PID": "<img src=x onerror=alert(1)>"}, "This link's 'PROLIFIC_PID' is no participant's name"),
+        ({"x": "y" * 10_000}, "This link's 'x' has 10,000 characters, more than the 500 that are kept"),
+        ({"PROLIFIC_PID": ["a", "b"]}, "This link has 'PROLIFIC_PID' 2 times"),
+        ({"<b>odd</b>": ["a", "b"]}, "This link has '&lt;b&gt;odd&lt;/b&gt;' 2 times"),
+    ],
+)
+def test_links_that_cannot_be_used_say_why(place, query, sentence):
+    store, library = place
+    study = recruited(store, library)
+    said = words(app("take_part.py", study=study.token, **query))
+    assert "This link cannot be used" in said
+    assert sentence in said
+    assert "<img src=x" not in said
+    assert not store.raters("s")
+
+
+def test_the_owner_sets_where_people_go_and_sees_how_many_came(place):
+    store, library = place
+    study = recruited(store, library)
+    person = store.enrol("s", assign_stimuli, participant=Participant("ann", {"PROLIFIC_PID": "ann", "x": "<b>"}))
+    answer_open(store, person)
+    store.finish(person.code)
+    store.count_departure("s", "declined")
+    test = press(app("studies.py", study="s"), "settings")
+    test.text_input(key="set-finished").set_value("javascript:alert(1)")
+    save = lambda: next(each for each in test.button if each.label == "Save").click().run()  # noqa: E731
+    save()
+    assert "'javascript:alert(1)' is no place to send people to" in test.error[0].value
+    assert store.study("s").settings == StudySettings()
+    test.text_input(key="set-finished").set_value("https://panel.example/?{participant}")
+    test.selectbox(key="set-parameter").set_value("PROLIFIC_PID")
+    test.number_input(key="set-target").set_value(5)
+    save()
+    assert store.study("s").settings == StudySettings("PROLIFIC_PID", "https://panel.example/?{participant}", target=5)
+    test = app("studies.py", study="s")
+    said = words(test)
+    assert "<b>1</b><span>finished, of 5 that are wanted</span>" in said
+    assert "<b>1</b><span>did not consent</span>" in said
+    assert "Of those who have finished every face has 1 vote." in said
+    assert test.code[0].value.endswith(
+        f"study={study.token}&PROLIFIC_PID={{{{%PROLIFIC_PID%}}}}&STUDY_ID={{{{%STUDY_ID%}}}}&SESSION_ID={{{{%SESSION_ID%}}}}"
+    )
+    assert test.button(key="drop-names").disabled
+    press(test, "close")
+    test.checkbox(key="drop-sure").check().run()
+    press(test, "drop-names")
+    assert store.participants("s") == []

@@ -1,34 +1,29 @@
-"""The page on which a rater takes part: consent, demographics, instructions, trials, one last question, thanks with feedback.
+"""The page on which a rater takes part: consent, demographics, instructions, trials, one last question, the way out.
 
-The step follows from what the store knows of the rater, so that the link with their code brings them back to it. The last page
-says how often others and the network gave the same answers, and where they differed most.
+The step follows from what the store knows of the rater, so that the link with their code brings them back to it, and the link of a
+panel whoever has the same participant's name. The last page is ``ui.studies.thanks``.
 """
 
 from __future__ import annotations
 
 import html
-import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
-import pandas as pd
 import streamlit as st
 
 from core.errors import LiminalError
-from core.figures.theme import format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
-from core.studies import overview
-from core.studies.overview import LoneAnswer, NetworkAnswer
 from core.studies.planning import assign_stimuli
-from core.studies.study import Kind, Rater, RatingPlan, Study
+from core.studies.recruitment import Participant, StudyFull, read_link
+from core.studies.study import Rater, RatingPlan, Study
 from ui import cache, markup
 from ui.components.trials import Trial, remember_code, run_trial_block
 from ui.markup import caption_html, intro_html
 from ui.pictures import asset_url
-from ui.studies import access
-
-SECONDS_PER_TRIAL = {"emotion": 2.2, "identity": 8.0}
-"""Seconds of a trial with its breaks (paper B reports reaction times of 0.5 to 1.5 s)."""
+from ui.studies import access, thanks
+from ui.studies.thanks import show_full, show_screened_out, show_way_out
 
 
 def describe_task(plan: RatingPlan) -> str:
@@ -38,20 +33,15 @@ def describe_task(plan: RatingPlan) -> str:
     return "You see two faces at a time and say how alike they are, and whether they show the same person. None belongs to anybody."
 
 
-def estimate_minutes(plan: RatingPlan) -> int:
-    """The expected duration in minutes."""
-    return max(1, round((plan.trials + plan.sentinels) * SECONDS_PER_TRIAL[plan.kind] / 60))
-
-
-def expectations_html(plan: RatingPlan) -> str:
-    """What to expect, as short facts in HTML."""
+def expectations_html(plan: RatingPlan, *, named: bool) -> str:
+    """What to expect, as short facts in HTML. named: a panel gives the visitor a name."""
     total = plan.trials + plan.sentinels
-    long = estimate_minutes(plan)
+    long = plan.minutes
     noun = "face" if plan.kind == "emotion" else "pair"
     facts = (
         f"about {long} {'minute' if long == 1 else 'minutes'}",
         f"{total:,} {noun if total == 1 else noun + 's'}",
-        "no name, no account",
+        "no account" if named else "no name, no account",
         "leave and come back",
     )
     return f'<ul class="facts">{"".join(f"<li>{html.escape(fact)}</li>" for fact in facts)}</ul>'
@@ -100,133 +90,11 @@ def _example_face_html(faces: list[str], index: int) -> str:
     return f'<img src="{html.escape(faces[index])}" alt="An example face">' if index < len(faces) else ""
 
 
-FEW_ANSWERS = 10
-SHOWN_DEPARTURES = 2
-
-
-def show_thanks(study: Study, rater: Rater) -> None:
-    """Show the last page: thanks, and how others and the network answered."""
-    st.title("Thank you", anchor=False)
-    ratings = access.get_store().ratings(study.name, ["human"])
-    own_ratings = ratings[ratings["rater"] == rater.rater]
-    if own_ratings.empty:
-        st.html(intro_html("You can close this page."))
-        return
-    st.html(intro_html(f"Your {len(own_ratings):,} answers are kept. Here is what they say so far."))
-    kind = study.plan.kind
-    together = overview.compare_with_others(ratings, rater.rater, kind, SHOWN_DEPARTURES)
-    _compare_with_people(kind, together)
-    title, network_answers = _find_network_answers(study)
-    parted = _compare_with_network(ratings, rater.rater, kind, title, network_answers)
-    _show_departures(study, ratings, rater.rater, together.departures, parted, title, network_answers)
-    st.html(
-        caption_html(
-            "Every face was made by a computer; none belongs to a real person. What you saw in them is no test of you, and "
-            "one study of generated faces proves nothing about real ones."
-        )
-        + caption_html(f"If you want your answers deleted, name this to whoever sent you the link: {rater.rater}")
-    )
-
-
-def _compare_with_people(kind: Kind, together: overview.AgreementWithOthers) -> None:
-    if not together.people or math.isnan(together.share):
-        st.html(_fact_html("You are the first", "Nobody else has judged these faces yet. Open this page again later to compare."))
-        return
-    people = "one other person" if together.people == 1 else f"{together.people:,} other people"
-    few = " That is few: it may still change a lot." if together.people < FEW_ANSWERS else ""
-    st.html(
-        _fact_html(
-            format_percent(together.share),
-            f"of the answers of {people} to the same {'pairs' if kind == 'identity' else 'faces'} are the same as yours "
-            f"({together.compared:,} compared; people who guess agree in {format_percent(overview.CHANCE_AGREEMENT[kind])}).{few}",
-        )
-    )
-
-
-def _find_network_answers(study: Study) -> tuple[str, dict[str, NetworkAnswer]]:
-    """The title of the sets' own network and its answers by stimulus; empty where the sets are gone."""
-    try:
-        name, answers = _load_network_answers(study.sample_sets)
-        return (registry.find_entry(name).title if name else ""), answers
-    except LiminalError:
-        return "", {}
-
-
-@st.cache_data(show_spinner=False, max_entries=8)
-def _load_network_answers(set_ids: tuple[str, ...]) -> tuple[str, dict[str, NetworkAnswer]]:
-    library = access.get_library()
-    return overview.load_network_answers([library.folder_of(set_id) for set_id in set_ids])
-
-
-def _compare_with_network(
-    ratings: pd.DataFrame, rater: str, kind: Kind, title: str, network_answers: dict[str, NetworkAnswer]
-) -> list[str]:
-    same, compared, apart = overview.compare_with_network(ratings, rater, kind, network_answers)
-    if compared:
-        noun = "pairs" if kind == "identity" else "faces"
-        st.html(
-            _fact_html(
-                format_percent(same / compared),
-                f"of your answers are also those of {title}, a network that judged the same {noun} ({compared:,} compared).",
-            )
-        )
-    return apart
-
-
-def _show_departures(
-    study: Study,
-    ratings: pd.DataFrame,
-    rater: str,
-    departures: tuple[LoneAnswer, ...],
-    parted: list[str],
-    title: str,
-    network_answers: dict[str, NetworkAnswer],
-) -> None:
-    """Show the images on which this rater stood most alone, else those on which rater and network differ most."""
-    task = overview.MAIN_TASK[study.plan.kind]
-    own_answers = ratings[(ratings["rater"] == rater) & (ratings["task"] == task)].set_index("stimulus")["value"]
-    lines = [
-        (departure.stimulus, f"You: {_describe_answer(departure.own)}. {_describe_others(departure)}") for departure in departures
-    ]
-    known = {stimulus for stimulus, _ in lines}
-    for name in parted:
-        if name not in known and len(lines) < SHOWN_DEPARTURES:
-            lines.append(
-                (
-                    name,
-                    f"You: {_describe_answer(str(own_answers[name]))}. {title}: {_describe_answer(network_answers[name].answer)}.",
-                )
-            )
-    if not lines:
-        return
-    st.subheader("Where you saw something else", anchor=False)
-    images = {stimulus.stimulus: stimulus.images for stimulus in access.load_stimuli(study)}
-    figures = []
-    for name, words in lines:
-        faces = "".join(
-            f'<img src="{html.escape(access.study_picture_url(study.token, image))}" alt="A generated face that you judged">'
-            for image in images.get(name, ())
-        )
-        pictures = f'<div data-faces="{len(images.get(name, ()))}">{faces}</div>'
-        figures.append(f"<figure>{pictures}<figcaption>{html.escape(words)}</figcaption></figure>")
-    st.html(f'<div class="apart">{"".join(figures)}</div>')
-
-
-def _describe_others(departure: LoneAnswer) -> str:
-    best, share = max(departure.shares.items(), key=lambda item: item[1])
-    who = "The one other person" if departure.n == 1 else f"{format_percent(share)} of {departure.n:,} others"
-    return f"{who}: {_describe_answer(best)}."
-
-
-def _describe_answer(value: str) -> str:
-    return {"1": "the same person", "0": "two people"}.get(value, value)
-
-
-def _fact_html(number: str, words: str) -> str:
-    return f'<div class="fact"><b>{html.escape(number)}</b><p>{html.escape(words)}</p></div>'
-
-
-DEMOGRAPHICS, INSTRUCTIONS = "demographics-done", "instructions-done"
+DEMOGRAPHICS, INSTRUCTIONS, FINISHED_HERE = "demographics-done", "instructions-done", "finished-here"
+PARTICIPANT_NOTE = (
+    "The page that you came from gives you a name of its own. It is kept apart from your answers, so that you can be paid or "
+    "credited, and is never published with them."
+)
 
 
 def show_rater_page() -> None:
@@ -244,7 +112,6 @@ def show_rater_page() -> None:
 
 
 def _show_step(study: Study) -> None:
-    code = st.query_params.get("code", "")
     if study.published or study.source != "human":
         _show_notice(
             "Nobody can take part in this study",
@@ -253,15 +120,39 @@ def _show_step(study: Study) -> None:
             else "Its answers come from simulated observers, not from people.",
         )
         return
+    code = st.query_params.get("code", "")
     rater = _find_rater(study, code)
-    if code and rater is None:
+    try:
+        participant = _read_link(study, rater)
+    except LiminalError as error:
+        _show_notice("This link cannot be used", str(error))
+        return
+    if participant.name:
+        named = access.get_store().find_participant(study.name, participant.name)
+        if named is not None and (rater is None or named.rater != rater.rater):
+            rater = named
+            st.query_params["code"] = rater.code
+        elif named is None and rater is not None and access.get_store().participant_of(rater).name:
+            rater = None  # the code of somebody else, on the same computer or in a link that was passed on
+            st.query_params.pop("code", None)
+    elif code and rater is None:
         _show_unknown_code(study)
         return
     if rater is None:
-        _show_start(study)
+        _show_start(study, participant)
         return
-    remember_code(study.token, code)
-    _show_next_step(study, rater)
+    remember_code(study.token, rater.code)
+    _show_next_step(study, rater, participant)
+
+
+def _read_link(study: Study, rater: Rater | None) -> Participant:
+    """What the link says of the visitor; of one who comes back by their code, what it said the first time."""
+    link = {name: st.query_params.get_all(name) for name in st.query_params}
+    if rater is None:
+        return read_link(link, study.settings)
+    found = read_link(link, replace(study.settings, participant_parameter=""))
+    known = access.get_store().participant_of(rater)
+    return known if not found.name or found.name == known.name else found
 
 
 def _find_rater(study: Study, code: str) -> Rater | None:
@@ -275,41 +166,62 @@ def _find_rater(study: Study, code: str) -> Rater | None:
     return rater if rater.study == study.name else None
 
 
-def _show_start(study: Study) -> None:
+def _show_start(study: Study, participant: Participant) -> None:
     """Show the start for a visitor without a code: consent, or a way back for the same browser."""
-    code = remember_code(study.token, forget=bool(st.session_state.get("forget-rater")))
-    back = _find_rater(study, code) if not st.session_state.get("somebody-else") else None
+    back = None
+    if not participant.name:  # else whoever sat here before is somebody else, or was found by the name
+        code = remember_code(study.token, forget=bool(st.session_state.get("forget-rater")))
+        back = _find_rater(study, code) if not st.session_state.get("somebody-else") else None
     if back is not None:
         _show_welcome_back(study, back)
-    elif study.closed:
-        _show_closed(0)
+    elif study.closed or not _has_place(study):
+        show_full(study, participant)
     elif st.session_state.get("declined"):
-        _show_notice("That is all right", "Nothing was kept. You can close this page.")
-        st.button("I would like to take part after all", on_click=lambda: st.session_state.pop("declined"))
+        _show_notice("That is all right", "Nothing was kept.")
+        show_way_out(study, "declined", participant)
+        st.button("I would like to take part after all", key="after-all", on_click=_decline, args=(study, -1))
     else:
-        _show_consent(study)
+        _show_consent(study, participant)
 
 
-def _show_consent(study: Study) -> None:
+def _has_place(study: Study) -> bool:
+    if study.settings.target is None:
+        return True
+    people = access.get_store().participation(study.name)
+    return people.finished + people.working < study.settings.target
+
+
+def _decline(study: Study, step: int) -> None:
+    """Count somebody who does not consent, or who does after all (step -1)."""
+    if bool(st.session_state.get("declined")) != (step > 0):
+        access.get_store().count_departure(study.name, "declined", step)
+        st.session_state["declined"] = step > 0
+
+
+def _show_consent(study: Study, participant: Participant) -> None:
     plan = study.plan
     st.title(markup.escape_markdown(plan.title or study.name), anchor=False)
     st.html(intro_html(describe_task(plan)))
-    st.html(expectations_html(plan))
+    st.html(expectations_html(plan, named=bool(participant.name)))
     with st.container(key="consent", border=True):
         st.subheader("Before you begin", anchor=False)
         st.html("".join(f"<p>{html.escape(part)}</p>" for part in plan.consent.splitlines() if part.strip()))
+        if participant.name:
+            st.html(caption_html(PARTICIPANT_NOTE))
     with st.container(horizontal=True, gap="small"):
-        st.button("I agree and take part", type="primary", key="agree", on_click=_enrol_rater, args=(study,))
-        st.button("No, thank you", key="decline", on_click=lambda: st.session_state.update(declined=True))
+        st.button("I agree and take part", type="primary", key="agree", on_click=_enrol_rater, args=(study, participant))
+        st.button("No, thank you", key="decline", on_click=_decline, args=(study, 1))
     problem = st.session_state.pop("enrol-problem", None)
     if problem:
         st.warning(problem)
 
 
-def _enrol_rater(study: Study) -> None:
+def _enrol_rater(study: Study, participant: Participant) -> None:
     try:
-        rater = access.get_store().enrol(study.name, assign_stimuli)
+        rater = access.get_store().enrol(study.name, assign_stimuli, participant=participant)
         access.get_store().update(rater.code, consented_at=datetime.now(UTC))
+    except StudyFull:
+        return  # the page says so
     except LiminalError as error:
         st.session_state["enrol-problem"] = str(error)
         return
@@ -367,16 +279,25 @@ def _list_open_trials(study: Study, rater: Rater) -> list[str]:
     return [name for name in rater.trials if not all((name, task) in answered for task in tasks)]
 
 
-def _show_next_step(study: Study, rater: Rater) -> None:
+def _show_next_step(study: Study, rater: Rater, participant: Participant) -> None:
     """Show the step of a rater who has consented."""
     plan = study.plan
     if rater.finished_at is not None:
-        show_thanks(study, rater)
+        thanks.show_thanks(study, rater, participant, again=not st.session_state.get(FINISHED_HERE))
+        return
+    if rater.screened_out_at is not None:
+        show_screened_out(study, participant)
         return
     left = _list_open_trials(study, rater)
     begun = len(left) < len(rater.trials)
-    if study.closed:
-        _show_closed(len(rater.trials) - len(left))
+    try:
+        if rater.released_at is not None:
+            rater = access.get_store().resume(rater.code)
+    except StudyFull:
+        show_full(study, participant, answers=len(rater.trials) - len(left), away=True)
+        return
+    if study.closed and left:
+        show_full(study, participant, answers=len(rater.trials) - len(left))
     elif left:
         if plan.demographics and not begun and not rater.demographics and not st.session_state.get(DEMOGRAPHICS):
             _show_demographics(rater)
@@ -385,10 +306,9 @@ def _show_next_step(study: Study, rater: Rater) -> None:
         else:
             _show_trials(study, rater, left)
     elif plan.strategy_question:
-        _show_last_question(rater)
+        _show_last_question(study, rater, participant)
     else:
-        _finish_participation(rater, "")
-        st.rerun()
+        _finish_participation(study, rater, participant, "")
 
 
 def _show_demographics(rater: Rater) -> None:
@@ -447,7 +367,7 @@ def _show_trials(study: Study, rater: Rater, left: list[str]) -> None:
     st.html(caption_html("You can stop at any time: this page, opened again, goes on where you left off.", centre=True))
 
 
-def _show_last_question(rater: Rater) -> None:
+def _show_last_question(study: Study, rater: Rater, participant: Participant) -> None:
     st.title("One last question", anchor=False)
     st.html(intro_html("How did you decide? For example: what in a face did you look at, and did that change on the way?"))
     with st.form("strategy", border=False):
@@ -456,17 +376,17 @@ def _show_last_question(rater: Rater) -> None:
             finished = st.form_submit_button("Finish", type="primary")
             skipped = st.form_submit_button("Skip")
     if finished or skipped:
-        _finish_participation(rater, words.strip() if finished else "")
-        st.rerun()
+        _finish_participation(study, rater, participant, words.strip() if finished else "")
 
 
-def _finish_participation(rater: Rater, strategy: str) -> None:
-    access.get_store().update(rater.code, strategy=strategy or None, finished_at=datetime.now(UTC))
-
-
-def _show_closed(answers: int) -> None:
-    note = f" The answers that you gave ({answers:,}) are kept." if answers else ""
-    _show_notice("This study is closed", f"It takes no more answers. Thank you for your interest.{note}")
+def _finish_participation(study: Study, rater: Rater, participant: Participant, strategy: str) -> None:
+    try:
+        access.get_store().finish(rater.code, strategy)
+    except StudyFull:
+        show_full(study, participant, answers=len(rater.trials), away=True)
+        return
+    st.session_state[FINISHED_HERE] = True
+    st.rerun()
 
 
 def _show_notice(title: str, text: str) -> None:

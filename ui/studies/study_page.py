@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -22,10 +22,10 @@ from core.studies.exporting import bundle, tables
 from core.studies.overview import StudyOverview, summarise_study
 from core.studies.ratings import UNKNOWN_TIME
 from core.studies.study import Kind, Rater, Stimulus, Study
-from ui import components, markup, navigation
+from ui import components, markup
 from ui.markup import bars_html, caption_html, intro_html
 from ui.selection import paginate
-from ui.studies import access, new_study
+from ui.studies import access, new_study, participation
 from ui.studies.access import AnswersVersion
 
 PLOTLY_OPTIONS = {"displayModeBar": False, "scrollZoom": False}
@@ -136,7 +136,14 @@ def _show_live_overview(name: str) -> None:
     ratings = access.load_ratings(study)
     overview = _load_overview(study)
     st.subheader("How it goes", anchor=False)
+    if study.source == "human" and not study.published:
+        participation.show_participation(study)
     st.html(_show_numbers(study, overview))
+    if overview.progress.finished and study.source == "human":
+        least, most = overview.finished_votes.least, overview.finished_votes.most
+        noun = "pair" if study.plan.kind == "identity" else "face"
+        spread = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        st.html(caption_html(f"Of those who have finished every {noun} has {spread} {'vote' if most == 1 else 'votes'}."))
     if ratings.empty:
         st.html(caption_html("As soon as somebody answers, it shows here by itself."))
         return
@@ -162,7 +169,7 @@ def _show_numbers(study: Study, overview: StudyOverview) -> str:
     people = "observers" if study.source == "simulated" else "people"
     noun = "pair" if study.plan.kind == "identity" else "face"
     facts = [
-        (f"{progress.begun:,}", f"{people} have answered" + (f", {progress.finished:,} to the end" if progress.finished else "")),
+        (f"{progress.begun:,}", f"{people} have answered"),
         (f"{progress.answered:,}", f"trials answered: {format_percent(share)} of those handed out"),
         (f"{votes.median:g}", f"votes a {noun} in the middle, {votes.least:,} at least and {votes.most:,} at most"),
         (
@@ -471,52 +478,16 @@ def show_study(name: str) -> None:
             icon=":material/menu_book:",
         )
     else:
-        _show_link(study)
+        participation.show_link(study)
     overview = show_overview(study)
     st.space("medium")
     show_stimuli(study, overview.exclusions)
     st.space("medium")
     show_people(study)
+    participation.show_participants(study)
     st.space("medium")
     show_downloads(study)
     _show_deletion(study)
-
-
-def make_rater_link(study: Study) -> str:
-    """The link for raters, with the host under which the visitor reached this server."""
-    parts = urlsplit(st.context.url or "")
-    origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    return f"{origin}/{navigation.TAKE_PART.url}?study={study.token}"
-
-
-def _show_link(study: Study) -> None:
-    with st.container(key="send", border=True):
-        if study.closed:
-            st.subheader("This study is closed", anchor=False)
-            st.html(caption_html("It takes nobody new and no more answers. What was answered is kept."))
-            st.button("Open it again", key="reopen", on_click=_set_closed, args=(study.name, False), icon=":material/lock_open:")
-            return
-        st.subheader("Send this link", anchor=False)
-        link = make_rater_link(study)
-        st.code(link, language=None, wrap_lines=True)
-        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-            st.link_button("Try it yourself", link, icon=":material/open_in_new:")
-            st.button("Close the study", key="close", on_click=_set_closed, args=(study.name, True), icon=":material/lock:")
-        host = urlsplit(link).hostname or ""
-        local = " It works on this computer only; start the server with an address that others can reach to send it to them."
-        st.html(
-            caption_html(
-                "Whoever has the link can take part; nothing else is needed. Answers that you give while trying count like all "
-                f"others: delete them below.{local if host in ('localhost', '127.0.0.1') else ''}"
-            )
-        )
-
-
-def _set_closed(name: str, closed: bool) -> None:
-    try:
-        access.get_store().change(name, closed=closed)
-    except LiminalError as error:
-        st.session_state["study-problem"] = str(error)
 
 
 def _show_deletion(study: Study) -> None:

@@ -20,7 +20,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -259,9 +259,7 @@ class BundleContents:
     missing: tuple[str, ...]
 
 
-def make_bundle(
-    store: Store, library: Library, name: str, *, demographics: bool = False, participants: bool = False
-) -> bytes:
+def make_bundle(store: Store, library: Library, name: str, *, demographics: bool = False, participants: bool = False) -> bytes:
     """A study's bundle in memory, for a download. Raises LiminalError where there is no such study."""
     buffer = io.BytesIO()
     write_bundle(store, library, name, buffer, demographics=demographics, participants=participants)
@@ -273,7 +271,8 @@ def write_bundle(
 ) -> BundleContents:
     """Write a study's bundle to a stream; only one picture at a time is in memory.
 
-    demographics: also what people said about themselves. participants: also what a panel calls them. The codes by which raters come back and the link's secret never leave.
+    demographics: also what people said about themselves. participants: also what a panel calls them. The codes by which raters
+    come back, the link's secret and where people are sent never leave.
     """
     study, stimuli, raters, ratings = store.study(name), store.stimuli(name), store.raters(name), store.ratings(name)
     missing = tuple(set_id for set_id in study.sample_sets if not _has_set(library, set_id))
@@ -309,7 +308,7 @@ def write_bundle(
 def study_to_record(study: Study) -> dict[str, Any]:
     """A study as plain JSON values, without its link's secret and without where people are sent, which may hold a panel's codes."""
     values = asdict(study) | {"plan": study.plan.to_dict(), "created_at": study.created_at.isoformat()}
-    values["settings"] = replace(study.settings, **dict.fromkeys(DEPARTURES, "")).to_dict()
+    values["settings"] = {name: value for name, value in study.settings.to_dict().items() if name not in DEPARTURES}
     values["sample_sets"] = list(study.sample_sets)
     values.pop("token")
     return {"format": BUNDLE_FORMAT, "format_version": BUNDLE_VERSION, "study": values}

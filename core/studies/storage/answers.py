@@ -190,7 +190,9 @@ class _StoredState:
         if rater["finished_at"] is None and rater["screened_out_at"] is not None:
             raise LiminalError("You cannot take part in this study; thank you for your interest.")
         if rater["finished_at"] is None and rater["released_at"] is not None:
-            raise LiminalError("You were away for so long that somebody else got your place; reload this page to see if one is free.")
+            raise LiminalError(
+                "You were away for so long that somebody else got your place; reload this page to see if one is free."
+            )
         if rating.stimulus not in rater["trials"]:
             raise LiminalError(f"'{rating.rater}' was not asked about {rating.stimulus} in the study '{rating.study}'.")
         # These three are never taken from the browser.

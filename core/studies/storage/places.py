@@ -1,8 +1,8 @@
 """Places of a study: who holds one, when it is handed out again, and what panels call the people who hold them.
 
-A place is held by whoever has finished, and by whoever takes part and has given a sign of life within the time-out. Whoever stops for
-longer is released once somebody else comes: their order is asked of others, so that votes of those who finish stay even. They
-come back to it as long as a place is free. Every function but ``count_people`` expects the study's row to be locked by the caller.
+A place is held by whoever has finished, and by whoever takes part and has given a sign of life within the time-out. Whoever stops
+for longer is released once somebody else comes: their order is asked of others, so that votes of those who finish stay even.
+They come back to it as long as a place is free. Whoever calls what changes places has locked the study's row.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ def release_stopped(connection: Connection, study: Study, now: datetime) -> None
     stopped = and_(RATERS.c.study == study.name, _has_stopped(study, now))
     orders = connection.execute(select(RATERS.c.rater, RATERS.c.trials).where(stopped).with_for_update()).all()
     for rater, _ in orders:
-        connection.execute(
-            update(RATERS).where(RATERS.c.study == study.name, RATERS.c.rater == rater).values(released_at=now)
-        )
+        connection.execute(update(RATERS).where(RATERS.c.study == study.name, RATERS.c.rater == rater).values(released_at=now))
     hand_out(connection, study.name, (name for _, trials in orders for name in trials), -1)
 
 
@@ -100,13 +98,11 @@ def take_place_again(connection: Connection, study: Study, rater: Rater, now: da
     hand_out(connection, study.name, rater.trials, 1)
 
 
-def close_at_target(connection: Connection, study: Study) -> bool:
-    """Close the study where as many have finished as are wanted -> whether it was closed."""
+def has_enough(connection: Connection, study: Study) -> bool:
+    """Whether as many have finished as are wanted."""
     done = and_(RATERS.c.study == study.name, RATERS.c.finished_at.is_not(None))
-    if study.settings.target is None or (connection.scalar(select(func.count()).where(done)) or 0) < study.settings.target:
-        return False
-    connection.execute(update(STUDIES).where(STUDIES.c.name == study.name).values(closed=True))
-    return True
+    finished = connection.scalar(select(func.count()).select_from(RATERS).where(done)) or 0
+    return study.settings.target is not None and finished >= study.settings.target
 
 
 def hand_out(connection: Connection, name: str, trials: Iterable[str], step: int) -> None:
@@ -139,6 +135,13 @@ def save_participant(connection: Connection, rater: Rater, participant: Particip
         row: dict[str, Any] = {"study": rater.study, "rater": rater.rater, "parameters": dict(participant.parameters)}
         named = check_name(participant.name, "participant") if participant.name else None
         connection.execute(insert(PARTICIPANTS), row | {"participant": named})
+
+
+def read_participant(connection: Connection, rater: Rater) -> Participant:
+    """What a link said of one rater."""
+    mine = and_(PARTICIPANTS.c.study == rater.study, PARTICIPANTS.c.rater == rater.rater)
+    row = connection.execute(select(PARTICIPANTS).where(mine)).mappings().first()
+    return Participant() if row is None else Participant(row["participant"] or "", row["parameters"])
 
 
 def read_participants(connection: Connection, name: str) -> list[ParticipantRecord]:
