@@ -133,7 +133,8 @@ def show_settings_dialog(study: Study) -> None:
             )
         )
         ways_out: dict[str, str] = {}
-        for row in (("finished", "declined"), ("screened_out", "full")):  # row by row, so that the order holds on a phone, too
+        rows: tuple[tuple[Departure, Departure], ...] = (("finished", "declined"), ("screened_out", "full"))
+        for row in rows:  # row by row, so that the order holds on a phone, too
             for column, departure in zip(st.columns(2, gap="medium"), row, strict=True):
                 ways_out[departure] = column.text_input(
                     DEPARTURE_LABELS[departure],
