@@ -209,7 +209,7 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
     ("brow_gap", "dm", Bounded(0.028, 0.016, 0.0, 0.07), "brows near .. far apart", None),
     ("brow_hair_length", "factor", Bounded(1.0, 0.15, 0.7, 1.5), "short .. long brow hairs", None),
     ("brow_fill", "share", Bounded(0.48, 0.25, 0.05, 0.92), "how full brows look below their hairs", None),
-    ("brow_lightness", "factor", Bounded(0.95, 0.48, 0.35, 2.4), "brows darker .. lighter than the hair", None),
+    ("brow_lightness", "factor", Bounded(0.85, 0.40, 0.35, 1.5), "brows darker .. lighter than the hair", None),
     (
         "iris_colour",
         "share",
