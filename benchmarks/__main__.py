@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", default=None, help="alignment: measure whole runs, nothing scaled")
     for name, meaning in COUNTS.items():
         parser.add_argument(f"--{name}", type=int, help=meaning)
-    names = registry.list_names("generator")
+    names = [entry.name for entry in registry.list_entries() if entry.kind == "generator"]
     for name, meaning in GENERATORS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", choices=names, help=meaning)
 

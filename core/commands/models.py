@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--data-licence", default="")
     add.add_argument("--replace", action="store_true", help="instead of the added model of that name")
     add.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
-    listing = parts.add_parser("list", help="all models, built-in and added")
+    listing = parts.add_parser("list", help="the models to choose from, built-in and added")
     listing.add_argument("--json", action="store_true")
     show = parts.add_parser("show", help="where a model comes from; of a generator with named latents, what each does")
     show.add_argument("name")
@@ -112,6 +112,7 @@ def _list(arguments: argparse.Namespace) -> int:
             "options": dict(entry.custom.options) if entry.custom else {},
         }
         for entry in registry.list_entries()
+        if entry.offered
     ]
     if arguments.json:
         print(json.dumps(rows, indent=2))

@@ -49,7 +49,8 @@ class Entry:
 
     module: where the model's functions are: a module, or an object in one ("package.module:NAME"), see ``find_code``. A built-in
     model has ``load(device) -> model`` and ``CARD`` there; a custom one ``load_custom(custom, device)`` and ``make_card(custom)``.
-    offered: whether it is among the choices; one that is not is still found by its name.
+    offered: whether it is among the choices for new work; one that is not is still found by its name, so that what was made with
+    it opens and is judged.
     changes: the module that lists a generator's named latents and says in words what a change of one of them is; "" where latents
     have no names (``core.sampling.stored.directions``). It loads no PyTorch.
     """
@@ -65,8 +66,6 @@ class Entry:
 
 
 ENTRIES = (
-    Entry("dcgan", "generator", "DCGAN, 64 pixels", "core.models.builtin.dcgan:SMALL"),
-    Entry("dcgan-sharp", "generator", "DCGAN sharpened, 256 pixels", "core.models.builtin.dcgan:SHARP"),
     Entry(
         "head",
         "generator",
@@ -75,6 +74,8 @@ ENTRIES = (
         tasks=("identity", "phone"),
         changes="core.models.builtin.head.changes",
     ),
+    Entry("dcgan-sharp", "generator", "DCGAN sharpened, 256 pixels", "core.models.builtin.dcgan:SHARP"),
+    Entry("dcgan", "generator", "DCGAN, 64 pixels", "core.models.builtin.dcgan:SMALL", offered=False),
     Entry("dlib", "recogniser", "dlib ResNet", "core.models.builtin.dlib_recogniser"),
     Entry("sface", "recogniser", "SFace", "core.models.builtin.sface"),
     Entry("mini-xception", "classifier", "mini-XCEPTION", "core.models.builtin.fer:MINI_XCEPTION"),
@@ -115,7 +116,7 @@ def list_names(kind: ModelKind) -> list[str]:
 def list_generators(task: Task, named: str = "") -> list[str]:
     """The names of the generators that are offered for a task, and ``named`` where it is one that is not offered any more."""
     entries = [entry for entry in list_entries() if entry.kind == "generator" and task in entry.tasks]
-    return [entry.name for entry in entries if entry.offered or entry.name == named]
+    return [entry.name for entry in entries if entry.offered or entry.name in (named, default_generator(task))]
 
 
 def default_generator(task: Task) -> str:

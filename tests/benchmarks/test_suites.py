@@ -38,7 +38,7 @@ def test_identity_measures_both_sides(capsys, monkeypatch):
     assert figures["search"]["ratio"] > 0
     assert all(figures["rendering"][name] > 0 for name in ("256_ms", "512_ms", "two_threads_ratio"))
     assert figures["memory_mb"] > 100
-    assert set(figures["slider_step_ms"]) == {"dcgan", "dcgan-sharp", "head"}
+    assert set(figures["slider_step_ms"]) == {"dcgan-sharp", "head"}
     assert "to reach: 12" in text
 
 

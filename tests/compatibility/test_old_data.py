@@ -16,6 +16,7 @@ from core.alignment.alignment import load_alignments
 from core.alignment.networks import predict_probabilities
 from core.alignment.train import load_group_network, load_individual_network
 from core.analysis.study_data import load_study_data
+from core.models import registry
 from core.progress import Progress
 from core.sampling.datasets.plan import read_plan
 from tests.ui.visits import app, words
@@ -138,6 +139,19 @@ def test_a_plan_without_a_generator_means_the_one_that_was_the_default(capsys, t
     assert sorted({each.configuration.seed for each in pieces}) == said["seeds"]
     assert main(["generate", "study", "--plan", str(path), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
     assert f"{said['pieces']} pieces" in capsys.readouterr().out
+
+
+# A generator that is offered no more
+
+
+def test_the_first_generator_is_no_choice_but_is_found_by_its_name(place, never):
+    assert "dcgan" not in registry.list_names("generator")
+    for page, key in (("phone.py", "generator"), ("identity.py", "generator"), ("emotion.py", "generator_wanted")):
+        assert "dcgan" not in app(page).radio(key=key).options
+        named = app(page, generator="dcgan").radio(key=key)
+        assert named.value == "dcgan"
+        assert "dcgan" in named.options
+    assert registry.title("dcgan") == "DCGAN, 64 pixels"
 
 
 # Links

@@ -361,7 +361,8 @@ def test_command_line_adds_lists_checks_and_removes(weights, capsys):
     assert main(["models", "list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["tiny-gan"]["options"] == {"truncation": 0.7}
-    assert rows["dcgan"]["class"] == "built-in"
+    assert rows["dcgan-sharp"]["class"] == "built-in"
+    assert "dcgan" not in rows  # kept for what was made with it, no choice for new work
     assert main(["models", "check"]) == 0
     assert "ok      generator: tiny-gan" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == 0

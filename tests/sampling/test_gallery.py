@@ -20,7 +20,7 @@ from core.sampling.images import decode_webp, to_images, to_pictures
 from core.sampling.stored.gallery import load_gallery
 from core.sampling.stored.scores import METRICS
 
-GENERATORS = registry.list_names("generator")
+GENERATORS = [entry.name for entry in registry.ENTRIES if entry.kind == "generator"]
 LENIENT = GalleryCriteria(asymmetry=1.0, irregularity=0.03, faces_needed=0, face_checks=1)
 
 

@@ -13,7 +13,7 @@ from core.sampling.images import decode_webp, encode_webp, to_images, to_picture
 from core.sampling.stored.population import load_population, measure_acceptance
 from core.sampling.stored.scores import METRICS, write_arrays
 
-GENERATORS = registry.list_names("generator")
+GENERATORS = [entry.name for entry in registry.ENTRIES if entry.kind == "generator"]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from core.sampling.stored.population import ShareInterval, load_population, load
 from core.sampling.stored.scores import METRICS, compact_descriptors, pairwise_distances, write_arrays
 
 RNG = np.random.default_rng(5)
-PAIRS = [(generator, recogniser) for generator in registry.list_names("generator") for recogniser in METRICS]
+PAIRS = [(entry.name, recogniser) for entry in registry.ENTRIES if entry.kind == "generator" for recogniser in METRICS]
 
 
 def test_quantile_and_rate_of_a_planted_population():

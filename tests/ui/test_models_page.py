@@ -59,18 +59,18 @@ def test_every_model_is_listed_at_once_and_described_soon():
     test = app(PAGE)
     said = words(test)
     for entry in registry.ENTRIES:
-        assert entry.title in said
-        assert test.button(key=f"try-{entry.name}")
+        assert (entry.title in said) == entry.offered
+        assert [button.key for button in test.button].count(f"try-{entry.name}") == entry.offered
     work()
     said = words(test.run())
     assert "DigiFace-1M: non-commercial research use" in said
-    assert "14 MB" in said  # dcgan's weights
+    assert "16 MB" in said  # dcgan-sharp's weights
     assert "Cannot be used" not in said
 
 
 def test_trying_a_model_says_how_long_and_how_large():
     test = app(PAGE)
-    test.button(key="try-dcgan").click().run()
+    test.button(key="try-dcgan-sharp").click().run()
     work()
     test.run()
     assert len(test.success) == 1
@@ -250,10 +250,10 @@ def test_results_of_a_model_are_forgotten_when_the_shelf_changes():
 def test_work_that_is_not_begun_or_is_stopped_is_said_where_its_button_is():
     test = app(PAGE)
     get_job_manager()._max_waiting = 0
-    test.button(key="try-dcgan").click().run()
+    test.button(key="try-dcgan-sharp").click().run()
     assert "Too many people are making faces on this server" in words(test)
     get_job_manager()._max_waiting = 9
-    test.button(key="try-dcgan").click().run()
-    next(job for job in get_job_manager()._jobs.values() if job.title == "Trying dcgan").stop()
+    test.button(key="try-dcgan-sharp").click().run()
+    next(job for job in get_job_manager()._jobs.values() if job.title == "Trying dcgan-sharp").stop()
     assert "Stopped on request; nothing half-made was kept." in words(test.run())
     assert not test.success

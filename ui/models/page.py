@@ -198,7 +198,7 @@ def show_models() -> None:
     if described:
         st.html(caption_html(f"Networks of PyTorch run on {describe_device(next(iter(described.values())).device)} here."))
     for kind, (title, meaning) in KIND_TITLES.items():
-        of_kind = [entry for entry in entries if entry.kind == kind]
+        of_kind = [entry for entry in entries if entry.kind == kind and entry.offered]
         if not of_kind:
             continue
         st.subheader(title, anchor=False)
