@@ -32,6 +32,7 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import Generator, PairCondition
 from core.progress import Progress
+from core.sampling.building.population import redraw_genuine_latents
 from core.sampling.stored.population import (
     THRESHOLDS_FOLDER,
     GenuineSet,
@@ -349,8 +350,6 @@ def tabulate_levels(rates: ErrorRates) -> pd.DataFrame:
 
 def list_named_values(generator: Generator, genuine: GenuineSet, images: int) -> dict[str, Array]:
     """The named values of all pictures of a genuine set, drawn again from its seeds: by name (P, K)."""
-    from core.sampling.building.population import redraw_genuine_latents  # PyTorch, not needed where stored rates are read
-
     rows = [
         generator.named_values(redraw_genuine_latents(generator, generator.sample([int(seed)]), int(seed), images))
         for seed in genuine.seeds

@@ -10,10 +10,12 @@ from typing import Any
 from core.alignment import pretrained, store
 from core.analysis import emotion_pairs, error_rates
 from core.commands.terminal import count_noun
+from core.data_folder import ASSETS
 from core.models import registry
 from core.models.builtin.head import stored_arrays
 from core.progress import Progress, Stage
 from core.sampling.building import population as building_population
+from core.sampling.building import sheets as building_sheets
 from core.sampling.stored import directions, reference, strip
 from core.sampling.stored import gallery as stored_gallery
 from core.sampling.stored import population as stored_population
@@ -77,6 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--generator", default=registry.default_generator("phone"), metavar="NAME", help="default %(default)s")
     part.add_argument("--out", type=Path, default=strip.STRIP_FOLDER, help="folder to write to (default %(default)s)")
 
+    part = parts.add_parser("sheets", help="random people, feelings, and ways between people, as sheets of small pictures")
+    part.add_argument("--seed", type=int, default=0)
+    part.add_argument("--generator", default=registry.default_generator("phone"), metavar="NAME", help="default %(default)s")
+    part.add_argument("--out", type=Path, default=ASSETS / "readme", help="folder to write to (default %(default)s)")
+
     part = parts.add_parser("alignment", help="the group's model of the demonstration, so that nobody waits for it to learn")
     part.add_argument("--out", type=Path, default=store.PRETRAINED_FOLDER, help="folder to write to (default %(default)s)")
     part.add_argument("--work", type=Path, default=Path("build/alignment"), help="what the networks read is kept here")
@@ -111,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         "genuine": _make_genuine_set,
         "head": _make_head,
         "reference": _make_reference,
+        "sheets": _make_sheets,
         "strangers": _make_population,
         "thresholds": _make_thresholds,
         "walk": _make_interpolation,
@@ -210,6 +218,11 @@ def _make_reference(args: argparse.Namespace, progress: Progress) -> None:
         )
         fitted = ", ".join(f"{name} {value:.2f}" for name, value in reference_set.temperatures.items())
         print(f"{count_noun(len(reference_set), 'plain face')} of {generator}; temperatures: {fitted}.")
+
+
+def _make_sheets(args: argparse.Namespace, progress: Progress) -> None:
+    for path in building_sheets.build_sheets(args.generator, args.out, seed=args.seed, progress=progress):
+        print(f"{path}: {path.stat().st_size / 1e3:.0f} KB")
 
 
 def _make_population(args: argparse.Namespace, progress: Progress) -> None:

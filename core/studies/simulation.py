@@ -7,9 +7,9 @@ log-normal; their location rises with the observer's own doubt (entropy of the c
 Observers of pairs give similarity 0 to 100 and 'same person?', both from one noisy look at the dissimilarity: x = dissimilarity
 + noise / sensitivity, 'same' where x < criterion (signal detection, Green & Swets 1966); in a share of trials, the lapses, they
 guess. The slider shows 100 / (1 + exp((x - middle) / width)), raised to a power of the observer's own, with noise of the hand.
-Calibrated to paper A's Table 1 (means by sample type, on the demonstration's pairs): criterion, middle, width, the noise of a
-look, and the weights of the dissimilarity. Not calibrated, so a result: differences between people, agreement of raters,
-correlations with the models, the images of largest disagreement, reaction times' relation to distance.
+Calibrated to paper A's Table 1 (means by sample type, on the demonstrations' pairs): criterion, middle, width, the noise of a
+look, the weights of the dissimilarity, and its bend by generator. Not calibrated, so a result: differences between people,
+agreement of raters, correlations with the models, the images of largest disagreement, reaction times' relation to distance.
 
 Observers of faces name one of six emotions from hidden evidence: p(answer) = (1 - lapse) * normalised(C' softmax(acuity *
 evidence) * exp(bias)) + lapse / 6, with the observer's own confusion C, whose rows scatter around the population's (Dirichlet).
@@ -21,8 +21,9 @@ success, bias and failure rates of the pairs, agreement with classifiers, gains 
 
 The evidence is the same for all observers: the hidden truth behind simulated answers. Pairs: a perceived dissimilarity,
 0 for equal pictures, about 1 for two strangers: recognisers' distances over their thresholds, LPIPS, and differences of looks,
-plus a residue of the pair's own that no model sees. Faces: evidence for each emotion (log units) from the calibrated answers of
-``HIDDEN_CLASSIFIER``, which never steers and is never fine-tuned, relative to what it says of reference faces, plus a residue.
+plus a residue of the pair's own that no model sees; who was drawn as whom is no part of it. Faces: evidence for each emotion (log
+units) from the calibrated answers of ``HIDDEN_CLASSIFIER``, which never steers and is never fine-tuned, relative to what it says
+of reference faces, plus a residue.
 Answers are marked as simulated; the same seed, observer and stimulus always give the same answer and id.
 """
 
@@ -277,10 +278,37 @@ ADAPTATION = 0.5
 
 DISSIMILARITY_WEIGHTS: Mapping[str, float] = {"dlib": 0.55, "sface": 0.10, "lpips": 0.15, "looks": 0.20}
 """Weights of the parts of the dissimilarity. Without a recogniser's distance the others share its weight."""
-STRANGER_MEANS = {"dlib": 1.03, "sface": 1.19, "lpips": 0.56}
-"""Each part's mean between strangers of dcgan-sharp: recognisers in their thresholds, LPIPS in its own units."""
-LOOK_SCALES = {"face": 0.08, "hair": 0.12, "happiness": 0.35}
-"""A difference of brightness of face and hair (grey levels in [0, 1]) and of happiness (mini-XCEPTION's) that counts as 1."""
+
+
+@dataclass(frozen=True)
+class PairPerception:
+    """What makes two pictures of a generator look unlike to people.
+
+    stranger_means: each part's mean between strangers; recognisers in their thresholds, LPIPS in its own units. look_scales: the
+    difference of brightness of face and hair (grey levels in [0, 1]) and of happiness (mini-XCEPTION's) that counts as 1. bend:
+    power of the weighted mean; below 1 where small differences count for more than their share.
+    """
+
+    stranger_means: Mapping[str, float]
+    look_scales: Mapping[str, float]
+    bend: float = 1.0
+
+
+PERCEPTIONS: Mapping[str, PairPerception] = {
+    "dcgan-sharp": PairPerception({"dlib": 1.03, "sface": 1.19, "lpips": 0.56}, {"face": 0.08, "hair": 0.12, "happiness": 0.35}),
+    "head": PairPerception(
+        {"dlib": 1.07, "sface": 0.99, "lpips": 0.47}, {"face": 0.076, "hair": 0.112, "happiness": 0.34}, bend=0.7
+    ),
+}
+"""By generator, measured: means over its stored strangers (a test measures them again), scales by which strangers differ in looks
+as much as the first one's do, and the bend by which similarity by sample type meets paper A's Table 1 on the demonstration's pairs.
+Pictures of other generators are seen like those of the first."""
+
+
+def find_perception(generator: str) -> PairPerception:
+    """The constants of a generator; those of the first one where none were measured."""
+    return PERCEPTIONS.get(generator, next(iter(PERCEPTIONS.values())))
+
 
 PAIR_RESIDUE = 0.07
 """Standard deviation of a pair's residue, in dissimilarities; smaller for near pairs, so that equal pictures look equal."""
@@ -289,19 +317,25 @@ FACE_RESIDUE = 0.12
 
 
 def perceive_dissimilarities(sample_set: SampleSet) -> dict[str, float]:
-    """pair_id -> perceived dissimilarity, at least 0."""
+    """pair_id -> perceived dissimilarity, at least 0.
+
+    From pictures and what models say of them alone: where the generator knows who is who, observers are not told
+    (``identity_distance``, ``same_identity`` and the named values are never read).
+    """
     pairs, looks = sample_set.pairs, _measure_looks(sample_set)
+    constants = find_perception(sample_set.configuration.generator)
+    means = constants.stranger_means
     base = np.stack([looks[name] for name in pairs["base_id"]])
     sample = np.stack([looks[name] for name in pairs["sample_id"]])
-    parts = {"lpips": pairs["lpips"].to_numpy(np.float64) / STRANGER_MEANS["lpips"]}
-    parts["looks"] = np.minimum(np.abs(base - sample) / list(LOOK_SCALES.values()), 2.0).mean(axis=1)
+    parts = {"lpips": pairs["lpips"].to_numpy(np.float64) / means["lpips"]}
+    parts["looks"] = np.minimum(np.abs(base - sample) / list(constants.look_scales.values()), 2.0).mean(axis=1)
     thresholds = sample_set.manifest.get("thresholds", {})
     for name in ("dlib", "sface"):
         if f"distance_{name}" in pairs and name in thresholds:
-            parts[name] = pairs[f"distance_{name}"].to_numpy(np.float64) / thresholds[name] / STRANGER_MEANS[name]
+            parts[name] = pairs[f"distance_{name}"].to_numpy(np.float64) / thresholds[name] / means[name]
     values = np.stack([parts[name] for name in parts])  # (parts, pairs)
     weights = np.array([DISSIMILARITY_WEIGHTS[name] for name in parts])[:, None] * np.isfinite(values)
-    seen = (np.nan_to_num(values) * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-9)
+    seen = ((np.nan_to_num(values) * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-9)) ** constants.bend
     dissimilarities = {}
     for name, value in zip(pairs["pair_id"], seen, strict=True):
         residue = PAIR_RESIDUE * numpy_generator(sample_seed(0, "pair residue", name)).normal() * min(value / 0.3, 1.0)
@@ -335,12 +369,17 @@ def _measure_looks(sample_set: SampleSet) -> dict[str, Array]:
     happy = samples[column].to_numpy(np.float64) if column in samples else np.zeros(len(samples))
     looks = {}
     for name, smile in zip(samples["sample_id"], happy, strict=True):
-        grey = sample_set.images[name].mean(axis=2) / 255
-        side = grey.shape[0]
-        face = grey[side * 3 // 8 : side * 7 // 8, side // 4 : side * 3 // 4].mean()
-        hair = grey[: max(side // 6, 1), side // 5 : max(side * 4 // 5, 1)].mean()
-        looks[str(name)] = np.array([face, hair, smile])
+        looks[str(name)] = np.array([*measure_brightness(sample_set.images[name]), smile])
     return looks
+
+
+def measure_brightness(picture: NDArray[np.uint8]) -> Array:
+    """Mean grey level in [0, 1] of the places where face and hair usually lie in a picture (H, H, 3): (2,)."""
+    grey = picture.mean(axis=2) / 255
+    side = grey.shape[0]
+    face = grey[side * 3 // 8 : side * 7 // 8, side // 4 : side * 3 // 4].mean()
+    hair = grey[: max(side // 6, 1), side // 5 : max(side * 4 // 5, 1)].mean()
+    return np.array([face, hair])
 
 
 PAUSE_MS = 800.0

@@ -16,15 +16,20 @@ from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.identity import generate_identity_batch
+from core.sampling.images import decode_webp
+from core.sampling.stored.population import load_population, load_thresholds
+from core.sampling.stored.scores import get_metric, pairwise_distances
 from core.studies.planning import PreparedStudy, list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.simulation import (
     CONFUSION,
     HIDDEN_CLASSIFIER,
+    PERCEPTIONS,
     PLANTED,
     EmotionPopulation,
     IdentityPopulation,
     ObserverTask,
     Tempo,
+    measure_brightness,
     perceive_dissimilarities,
     perceive_evidence,
     simulate_answers,
@@ -150,6 +155,43 @@ def test_equal_pictures_are_seen_as_equal_and_far_ones_as_far(pairs):
     assert (values[genuine] == 0).all()
     assert (values >= 0).all()
     assert spearmanr(values, pairs.pairs["lpips"]).statistic > 0.5
+
+
+def test_observers_are_not_told_who_is_who(pairs):
+    """The truth of a generator that knows identity would plant the answer to the question that the study asks."""
+    random = np.random.default_rng(0)
+    told = pairs.pairs.assign(
+        identity_distance=random.random(len(pairs.pairs)), same_identity=random.random(len(pairs.pairs)) < 0.5, latent_distance=0.0
+    )
+    values = pairs.samples.assign(value_age=random.random(len(pairs.samples)), value_femininity=0.5)
+    assert perceive_dissimilarities(dataclasses.replace(pairs, pairs=told, samples=values)) == perceive_dissimilarities(pairs)
+
+
+def test_constants_of_the_head_are_those_of_its_strangers():
+    """Means over its stored strangers, so that two of them are 1 apart; scales so that their looks differ as dcgan-sharp's do."""
+    head = PERCEPTIONS["head"]
+    people = load_population("head")
+    for name in ("dlib", "sface"):
+        vectors = people.vectors(name)[:500]
+        apart = pairwise_distances(vectors, vectors, get_metric(name))[np.triu_indices(len(vectors), k=1)]
+        mean = np.nanmean(apart) / load_thresholds("head", name).default
+        assert head.stranger_means[name] == pytest.approx(mean, rel=0.04)
+    differences = {}
+    for generator in PERCEPTIONS:
+        pictures = np.stack([decode_webp(face.image) for face in load_population(generator).wall[:120]])
+        looks = np.stack([measure_brightness(picture) for picture in pictures])
+        scales = [PERCEPTIONS[generator].look_scales[name] for name in ("face", "hair")]
+        first, second = np.triu_indices(len(looks), k=1)
+        differences[generator] = np.minimum(np.abs(looks[first] - looks[second]) / scales, 2.0).mean(axis=0)
+    assert differences["head"] == pytest.approx(differences["dcgan-sharp"], rel=0.08)
+
+
+def test_other_generators_are_seen_like_the_first(pairs):
+    assert pairs.configuration.generator not in PERCEPTIONS
+    first = IdentityConfiguration(**{**dataclasses.asdict(pairs.configuration), "generator": "dcgan-sharp"})
+    assert perceive_dissimilarities(dataclasses.replace(pairs, configuration=first)) == perceive_dissimilarities(pairs)
+    head = IdentityConfiguration(**{**dataclasses.asdict(pairs.configuration), "generator": "head"})
+    assert perceive_dissimilarities(dataclasses.replace(pairs, configuration=head)) != perceive_dissimilarities(pairs)
 
 
 def test_where_no_face_was_found_the_other_parts_count(pairs):

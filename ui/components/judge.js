@@ -117,7 +117,7 @@ class Judge {
     if (pictures === 0) return;
     const refused = data.genuine.reduce((sum, distance) => sum + !(distance < threshold), 0), [low, high] = wilson(refused, pictures);
     parts.genuine.innerHTML = `<b>The owner is refused in ${refused} of ${pictures} other pictures</b>: ${percent(refused / pictures)} `
-      + `(95 % interval ${percent(low)} to ${percent(high)}; other light, turn, expression, glasses).`;
+      + `(95 % interval ${percent(low)} to ${percent(high)}; other light, turn, expression, glasses, beard).`;
   }
 
   judge(threshold) {

@@ -196,7 +196,8 @@ def show_models() -> None:
     entries = registry.list_entries()
     described = _load_descriptions(tuple((repr(entry), registry.find_loaded(entry) is not None) for entry in entries))
     if described:
-        st.html(caption_html(f"Networks of PyTorch run on {describe_device(next(iter(described.values())).device)} here."))
+        device = describe_device(next(iter(described.values())).device)
+        st.html(caption_html(f"Networks of PyTorch run on {device} here; rendered heads are drawn on the processor."))
     for kind, (title, meaning) in KIND_TITLES.items():
         of_kind = [entry for entry in entries if entry.kind == kind and entry.offered]
         if not of_kind:
