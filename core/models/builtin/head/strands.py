@@ -162,7 +162,7 @@ def _choose_strands(d: HeadDescription, size: int) -> list[ChosenStrands]:
         there = np.clip((1.08 * smooth(-0.06 + fine, 0.09 + fine, inside) - style.grown.random[:n]) / 0.08, 0, 1)
         # A long style comes in by its length rather than by its number of strands: between short and long hair lies hair of
         # middle length, and few long strands before the background would look like many.
-        share = min(1.0, float(weight) / 0.9)
+        share = min(1.0, float(weight) / 0.95) ** 0.7
         grown = smooth(0, 1, (1.35 * smooth(0, 0.5, share) - style.dissolve[:n]) / 0.35)
         length = (0.45 + 0.55 * smooth(-0.02, 0.16, inside)) * grown * (1.0 if name == "bun" else d.hair_length)
         length *= 1 - 0.95 * min(1.0, LENGTHS[name] / 1.5) * (1 - share)
