@@ -2,8 +2,8 @@
 
 The mesh's axes are independent: drawn far out in one direction together they make caricatures, such as a nose that is long by three
 axes at once. So distances are measured on the person's mesh, each is brought from the spread of the axes to one that adults have
-(means and spreads near those of published measurements of adults, adjusted by eye, in the size of the mesh), softly limited, and the
-local shapes are moved by the least that does so. Everything is continuous in the weights.
+(means and spreads near those of published measurements of adults, adjusted by eye, in the size of the mesh), softly limited, and
+the local shapes are moved by the least that does so. Everything is continuous in the weights.
 """
 
 from __future__ import annotations
