@@ -129,14 +129,21 @@ def _finite_mean(values: Array) -> float:
     return float(known.mean()) if known.size else 0.0
 
 
+ZERO_WIDTH = 1e-12
+"""Relative to the values: resamples that differ by less are equal but for rounding."""
+
+
 def percentile_interval(draws: Array, level: float = 0.95) -> tuple[Array, Array]:
-    """Percentile interval over the last axis, resamples without a value left out -> low and high; NaN where none has one."""
+    """Percentile interval over the last axis, resamples without a value left out -> low and high.
+
+    NaN where none has a value, and where all have the same one: an interval of no width would claim to be certain.
+    """
     draws = np.asarray(draws, np.float64)
     low, high = np.full(draws.shape[:-1], np.nan), np.full(draws.shape[:-1], np.nan)
     tails = [(1 - level) / 2, (1 + level) / 2]
     for index in np.ndindex(draws.shape[:-1]):
         known = draws[index][np.isfinite(draws[index])]
-        if len(known):
+        if len(known) and np.ptp(known) > ZERO_WIDTH * max(1.0, float(np.abs(known).max())):
             low[index], high[index] = np.quantile(known, tails)
     return low, high
 

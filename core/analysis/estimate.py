@@ -141,14 +141,17 @@ class Ratio:
 def bootstrap_estimate(
     values: Array, statistic: Callable[..., NDArray[np.float64]], *, seed: int = 0, draws: int = BOOTSTRAP_DRAWS
 ) -> Estimate:
-    """``np.mean`` or ``np.median`` of the finite values among (N,), with the percentile interval (Efron 1979, Ann. Stat. 7)."""
+    """``np.mean`` or ``np.median`` of the finite values among (N,), with the percentile interval (Efron 1979, Ann. Stat. 7).
+
+    No interval where all values are equal: one of no width would claim to be certain.
+    """
     known = np.asarray(values, np.float64)
     known = known[np.isfinite(known)]
     if not len(known):
         return Estimate(math.nan, math.nan, math.nan, 0)
     value = float(statistic(known))
-    if len(known) < 2:
-        return Estimate(value, math.nan, math.nan, 1)
+    if len(known) < 2 or np.ptp(known) == 0:
+        return Estimate(value, math.nan, math.nan, len(known))
     random = np.random.default_rng(seed)
     at_once = max(1, 1_000_000 // len(known))  # bounds the memory
     parts = []

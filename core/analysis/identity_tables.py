@@ -244,7 +244,9 @@ def _build_acceptance_row(
     )
 
 
-TABLE_INTERVAL = "95 % crossed bootstrap over people and images, {} resamples, images drawn within type and step"
+TABLE_INTERVAL = (
+    "95 % crossed bootstrap over people and images, {} resamples, images drawn within type and step; of 0 and 100 %, Wilson"
+)
 
 
 @dataclass(frozen=True)
@@ -355,9 +357,9 @@ def build_mean_table(
                 pairs=int(cells[[index]].sum()),
                 answers=of["identity"].n,
                 similarity=of["similarity"],
-                identity=of["identity"],
+                identity=_widen_certain(of["identity"], min(of["identity"].n, int(cells[[index]].sum()), len(raters))),
                 distances={name: of[f"distance_{name}"] for name in names},
-                accepted={name: of[f"accepted_{name}"] for name in names},
+                accepted={name: _widen_certain(of[f"accepted_{name}"], of[f"accepted_{name}"].n) for name in names},
                 lpips=of["lpips"],
                 latent=of["latent"],
                 latent_ratio=of["latent_ratio"],
@@ -495,6 +497,14 @@ def _count_values(
 def _combine_estimates(points: Array, drawn: Array, numbers: Array) -> list[Estimate]:
     low, high = percentile_interval(drawn)
     return [Estimate(float(value), float(a), float(b), int(n)) for value, a, b, n in zip(points, low, high, numbers, strict=True)]
+
+
+def _widen_certain(share: Estimate, n: int) -> Estimate:
+    """A share of 0 or 1, of which resampling has no interval, with Wilson's over ``n`` values that are independent at most."""
+    if share.value not in (0.0, 1.0) or math.isfinite(share.low) or not n:
+        return share
+    wide = Proportion.of(int(share.value) * n, n)
+    return Estimate(share.value, wide.low, wide.high, share.n)
 
 
 def _join_bases(similar: EncodedRatings, same: EncodedRatings) -> Basis:

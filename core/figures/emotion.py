@@ -21,6 +21,7 @@ from core.figures import theme
 from core.figures.answers import add_published_range, plot_bars, plot_confusion
 from core.figures.dots import plot_dots
 from core.figures.exhibit import Exhibit, ExhibitView, build_row, describe_estimate, name_raters, name_source
+from core.figures.superlatives import find_extreme, name_tied
 from core.figures.theme import Source
 from core.models import registry
 from core.models.emotions import EMOTIONS
@@ -373,14 +374,19 @@ def exhibit_classifiers(study_data: StudyData, _: ExhibitView, __: Progress) -> 
     says = bits_say = nothing
     if known and first is not None:
         name, best = max(known.items(), key=lambda item: item[1].accuracy.value)
+        tied = [registry.title(other) for other in find_extreme({key: fit.accuracy for key, fit in known.items()})]
         says = (
-            f"{registry.title(name)} gives the answer of {who} most often: {theme.format_percent(best.accuracy.value, 0)} of the "
-            f"votes; nothing could reach more than {theme.format_percent(first.best_accuracy.value, 0)}, since {who} differ."
+            f"{registry.title(name)} gives the answer of {who} {'most often: ' if len(tied) == 1 else ''}"
+            f"{'' if len(tied) == 1 else 'in '}{theme.format_percent(best.accuracy.value, 0)} of the votes"
+            f"{_describe_tied(tied)}; nothing could reach more than {theme.format_percent(first.best_accuracy.value, 0)}, "
+            f"since {who} differ."
         )
         name, best = min(known.items(), key=lambda item: item[1].log_loss.value)
+        tied = [registry.title(other) for other in find_extreme({key: fit.log_loss for key, fit in known.items()}, highest=False)]
         bits_say = (
-            f"{registry.title(name)} is least surprised by the votes: {describe_estimate(best.log_loss)} bits a vote, where "
-            f"guessing costs 2.58 and knowing everybody's shares {describe_estimate(first.best_log_loss)}."
+            f"{registry.title(name)} is {'least ' if len(tied) == 1 else ''}surprised by the votes: "
+            f"{describe_estimate(best.log_loss)} bits a vote{_describe_tied(tied)}, where guessing costs 2.58 and knowing "
+            f"everybody's shares {describe_estimate(first.best_log_loss)}."
         )
     return [
         Exhibit(
@@ -420,6 +426,11 @@ def exhibit_classifiers(study_data: StudyData, _: ExhibitView, __: Progress) -> 
             "common).",
         ),
     ]
+
+
+def _describe_tied(tied: Sequence[str]) -> str:
+    """In brackets: the others that cannot be told apart from the first one."""
+    return f" ({name_tied(list(tied[1:]))} cannot be told apart from it)" if len(tied) > 1 else ""
 
 
 def _list_classifiers(study_data: StudyData) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.estimate import Estimate, to_plain
+from core.analysis.estimate import Estimate, Proportion, to_plain
 from core.errors import LiminalError
 from core.figures import theme
 from core.progress import Progress
@@ -100,6 +100,13 @@ def build_row(value: Estimate) -> dict[str, float | int]:
 def describe_estimate(value: Estimate, digits: int = 2) -> str:
     """'0.31 (0.28 to 0.35)', without the interval where there is none."""
     return theme.format_interval(value.value, value.low, value.high, digits)
+
+
+def describe_share(share: Proportion) -> str:
+    """'12 % (8 % to 17 %)', with Wilson's interval."""
+    if not share.n:
+        return theme.format_percent(share.share)
+    return f"{theme.format_percent(share.share, 0)} ({theme.format_percent(share.low, 0)} to {theme.format_percent(share.high, 0)})"
 
 
 def build_file_name(*parts: str) -> str:

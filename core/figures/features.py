@@ -57,8 +57,8 @@ def plot_importances(
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": (high - value).clip(0),
-                "arrayminus": (value - low).clip(0),
+                "array": np.nan_to_num(high - value).clip(0),
+                "arrayminus": np.nan_to_num(value - low).clip(0),
                 "color": theme.SOFT,
                 "thickness": 1.5,
                 "width": 0,
@@ -78,7 +78,7 @@ def plot_importances(
     fit = f"R² {theme.format_number(r2[0])} ({between}) out of sample; paper A {published:.2f} with other features"
     clear = known[known["low"] > 0].head(3)["feature"].tolist()
     says = (
-        f"Differences in {theme.join_names([str(name) for name in clear])} matter most for perceived similarity ({fit})."
+        f"Differences in {theme.join_names([str(name) for name in clear])} clearly matter for perceived similarity ({fit})."
         if clear
         else f"No single feature clearly matters for perceived similarity ({fit})."
     )

@@ -6,8 +6,8 @@ Drawing functions take one row a pair and ignore rows without the values they dr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from core.analysis.detection import find_majority
 from core.analysis.encode import encode, select_answers
-from core.analysis.estimate import Estimate, Proportion
+from core.analysis.estimate import Estimate, Proportion, bootstrap_estimate
 from core.analysis.identity_tables import (
     SAMPLE_TYPE_ORDER,
     MeanRow,
@@ -27,6 +27,7 @@ from core.analysis.identity_tables import (
 from core.figures import theme
 from core.figures.dots import wrap_label
 from core.figures.exhibit import Exhibit, ExhibitView, build_row, find_threshold, name_source, order_recognisers
+from core.figures.superlatives import describe_extremes
 from core.figures.theme import Source
 from core.models import registry
 from core.progress import Progress
@@ -61,10 +62,13 @@ def plot_similarity_histogram(pairs: pd.DataFrame, *, source: Source) -> go.Figu
             hovertemplate=f"{name}: %{{y}} pairs about %{{x:.0f}}<extra></extra>",
         )
     figure.update_layout(barmode="stack", xaxis={"title": "mean similarity, 0 to 100", "range": [0, 100]}, yaxis={"title": "pairs"})
-    means = known.groupby("sample_type")["similarity"].mean().sort_values()
-    says = f"People find {means.index[-1]} samples most similar to their base ({means.iloc[-1]:.0f} of 100 on average)"
-    says += f" and {means.index[0]} samples least ({means.iloc[0]:.0f})." if len(means) > 1 else "."
-    return theme.describe_figure(figure, says=says, n=f"{len(known):,} pairs", source=source)
+    means = {
+        str(name): bootstrap_estimate(values.to_numpy(np.float64), np.mean)
+        for name, values in known.groupby("sample_type")["similarity"]
+    }
+    whole = bootstrap_estimate(known["similarity"].to_numpy(np.float64), np.mean)
+    says = describe_extremes("mean similarity to the base", means, whole, digits=0)
+    return theme.describe_figure(figure, says=says, n=f"{len(known):,} pairs", interval="95 %, bootstrap over pairs", source=source)
 
 
 def plot_similarity_by_distance(
@@ -107,12 +111,21 @@ def plot_similarity_by_distance(
         yaxis={"title": "mean similarity, 0 to 100", "range": [-3, 104]},
         legend={"itemsizing": "constant"},
     )
-    spread = known["distance"].std() > 0 and known["similarity"].std() > 0 and len(known) > 2
-    r = float(known["distance"].corr(known["similarity"])) if spread else float("nan")
-    correlation = f": Pearson's r is {r:.2f}" if np.isfinite(r) else ""
-    trend = "The larger the recogniser's distance, the less similar people find a pair" if r < 0 else "Each mark is a pair"
+    spread = known["distance"].std() > 0 and known["similarity"].std() > 0 and len(known) > 3
+    r = float(known["distance"].corr(known["similarity"])) if spread else math.nan
+    half = 1.96 / math.sqrt(max(len(known) - 3, 1))  # of Fisher's z, pairs taken as independent
+    low, high = (math.tanh(math.atanh(min(max(r, -0.9999), 0.9999)) + end) for end in (-half, half))
+    trend = "Each mark is a pair"
+    if high < 0:
+        trend = "The larger the recogniser's distance, the less similar people find a pair"
+    elif low > 0:
+        trend = "The larger the recogniser's distance, the more similar people find a pair"
+    elif math.isfinite(r):
+        trend = "Whether distance and similarity go together cannot be told from these pairs"
+    correlation = f": Pearson's r is {_format_r(r)} ({_format_r(low)} to {_format_r(high)})" if math.isfinite(r) else ""
     says = f"{trend}{correlation}; larger marks lie farther from their base in the generator's latent space."
-    return theme.describe_figure(figure, says=says, n=f"{len(known):,} pairs", source=source)
+    interval = "95 % interval of Pearson's r (Fisher), pairs taken as independent" if math.isfinite(r) else ""
+    return theme.describe_figure(figure, says=says, n=f"{len(known):,} pairs", interval=interval, source=source)
 
 
 def plot_distance_violins(
@@ -290,9 +303,15 @@ def plot_means(
         yaxis={"autorange": "reversed", "type": "category", "showgrid": True},
         height=110 + 26 * len(known),
     )
-    top, bottom = int(np.argmax(value)), int(np.argmin(value))
-    says = f"{measure[:1].upper()}{measure[1:]} is highest for {names[top]}: {labels[top].split(', n')[0]}"
-    says += f", and lowest for {names[bottom]}: {labels[bottom].split(', n')[0]}." if top != bottom else "."
+    divided = set(known.loc[~whole, "sample_type"])  # of a type with steps these are compared, not the type as well
+    compared = {
+        name: Estimate(value[row], low[row], high[row], int(known["n"].iloc[row]))
+        for row, name in enumerate(names)
+        if known["sample_type"].iloc[row] != "all" and not (whole[row] and known["sample_type"].iloc[row] in divided)
+    }
+    all_rows = np.flatnonzero((known["sample_type"] == "all").to_numpy(bool))
+    total = Estimate(value[all_rows[0]], low[all_rows[0]], high[all_rows[0]], 0) if len(all_rows) else None
+    says = describe_extremes(measure, compared, total, digits=digits, unit=unit)
     every = known.loc[known["sample_type"] == "all", "n"]
     n = int(every.iloc[0]) if len(every) else int(known.loc[whole, "n"].sum() or known["n"].sum())
     return theme.describe_figure(figure, says=says, n=f"{n:,} {of}", interval=interval, source=source)
@@ -348,14 +367,29 @@ def plot_correlations(table: pd.DataFrame, *, source: Source, interval: str = "9
         yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
         height=140 + 58 * len(rows),
     )
-    strongest = max((cell for cell in cells.values() if np.isfinite(cell["r"])), key=lambda cell: abs(cell["r"]))
     return theme.describe_figure(
         figure,
-        says=f"Among {strongest['sample_type']} samples, {strongest['measure']} goes most closely with rated identity "
-        f"(r = {_format_r(strongest['r'])}); brackets mark correlations that may be chance, italics are published values.",
+        says=f"{_describe_strongest(list(cells.values()))} Brackets mark correlations that may be chance, italics are published "
+        "values.",
         n=f"{int(table['n'].max()):,} pairs at most",
         interval=interval,
         source=source,
+    )
+
+
+def _describe_strongest(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Say which measure goes most closely with rated identity, among correlations that are not chance (Holm)."""
+    sure = [cell for cell in cells if math.isfinite(cell["r"]) and cell["p"] < 0.05]
+    if not sure:
+        return "No correlation with rated identity can be told from chance."
+    sure.sort(key=lambda cell: -abs(cell["r"]))
+    first = sure[0]
+    reach = min(abs(first["low"]), abs(first["high"]))  # the interval does not hold 0
+    tied = [cell for cell in sure[1:] if not max(abs(cell["low"]), abs(cell["high"])) < reach]
+    most = "goes most closely" if not tied else "goes closely"
+    rest = f"; {len(tied)} other correlation{'s' * (len(tied) != 1)} cannot be told apart from it" if tied else ""
+    return (
+        f"Among {first['sample_type']} samples, {first['measure']} {most} with rated identity (r = {_format_r(first['r'])}){rest}."
     )
 
 

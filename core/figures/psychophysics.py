@@ -25,6 +25,7 @@ from core.figures.exhibit import (
     name_source,
     order_recognisers,
 )
+from core.figures.superlatives import find_extreme
 from core.figures.theme import Source
 from core.models import registry
 from core.progress import Progress
@@ -128,14 +129,17 @@ def exhibit_mixed_model(study_data: StudyData, view: ExhibitView, _: Progress) -
     if model.effects:
         differ = model.interaction_p < 0.05
         steepest = min(model.effects, key=lambda effect: effect.slope.value)
+        alone = differ and len(find_extreme({effect.sample_type: effect.slope for effect in model.effects}, highest=False)) == 1
         says = (
-            f"A distance larger by 0.1 costs most for {steepest.sample_type} samples: {abs(steepest.slope.value) / 10:.1f} "
-            f"points of similarity; the types {'differ in this' if differ else 'do not clearly differ in this'}."
+            f"A distance larger by 0.1 costs {'most for' if alone else 'similarity, for'} {steepest.sample_type} samples"
+            f"{': ' if alone else ' '}{abs(steepest.slope.value) / 10:.1f} points; the types "
+            f"{'differ in this' if differ else 'do not clearly differ in this'}."
         )
         highest, lowest = (pick(model.effects, key=lambda effect: effect.level.value) for pick in (max, min))
         level_says = (
             f"At the same distance of {model.centre:.2f}, people find {highest.sample_type} samples {highest.level.value:.0f} of "
-            f"100 alike and {lowest.sample_type} samples {lowest.level.value:.0f}."
+            f"100 alike and {lowest.sample_type} samples {lowest.level.value:.0f}"
+            f"{'' if highest.level.low > lowest.level.high else '; their intervals overlap'}."
         )
     definition = (
         "A linear mixed model of single answers: similarity depends on the type of sample, on the distance and on both "

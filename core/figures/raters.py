@@ -26,6 +26,7 @@ from core.figures.exhibit import (
     name_source,
     order_recognisers,
 )
+from core.figures.superlatives import find_extreme, name_tied
 from core.figures.theme import Source
 from core.models import registry
 from core.progress import Progress
@@ -94,10 +95,13 @@ def _select_closest(consistency: ErrorConsistency, who: str) -> str:
             else "Nobody can be compared yet."
         )
     name, best = max(known.items(), key=lambda item: item[1].value)
-    if not consistency.ceiling.n or not np.isfinite(consistency.ceiling.value):
-        return f"{registry.title(name)} errs most like {who}: kappa {describe_estimate(best)}."
-    ceiling = f"where {who} reach {describe_estimate(consistency.ceiling)} with each other"
-    return f"{registry.title(name)} errs most like {who}: kappa {describe_estimate(best)}, {ceiling}."
+    tied = find_extreme(known)
+    says = f"{registry.title(name)} {'errs most like' if len(tied) == 1 else 'agrees with'} {who}: kappa {describe_estimate(best)}"
+    if consistency.ceiling.n and np.isfinite(consistency.ceiling.value):
+        says += f", where {who} reach {describe_estimate(consistency.ceiling)} with each other"
+    if len(tied) > 1:
+        says += f"; {name_tied([registry.title(other) for other in tied[1:]])} cannot be told apart from it"
+    return f"{says}."
 
 
 def _exhibit_matrix(consistency: ErrorConsistency, source: str, definition: str) -> Exhibit:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,12 @@ import plotly.graph_objects as go
 
 from core.analysis import identity_tables
 from core.analysis.detection import NO_TRUTH, Truth, Verification, find_constructed_truth, verify_recogniser
-from core.analysis.estimate import Proportion, join_notes, wilson_interval
+from core.analysis.estimate import Estimate, Proportion, join_notes, wilson_interval
 from core.analysis.identity_tables import SAMPLE_TYPE_ORDER, build_acceptance_table
 from core.figures import theme
 from core.figures.dots import plot_dots
-from core.figures.exhibit import Exhibit, ExhibitView, build_row, find_threshold, name_source, order_recognisers
+from core.figures.exhibit import Exhibit, ExhibitView, build_row, describe_share, find_threshold, name_source, order_recognisers
+from core.figures.superlatives import find_extreme
 from core.figures.theme import Source
 from core.lazy_import import lazy_import
 from core.models import registry
@@ -120,13 +121,28 @@ def _plot_error_curves(curves: pd.DataFrame, rates: pd.DataFrame, source: Source
         )
     says = "Held against the majority of people, since generated pairs have no true identity."
     if len(rate_of):
-        best = min(rate_of.values(), key=lambda row: float(row["eer"]))
-        says = (
-            f"{best['name']!s} errs least: at its equal error rate it is wrong on {theme.format_percent(best['eer'], 0)} "
-            f"({theme.format_percent(best['low'], 0)} to {theme.format_percent(best['high'], 0)}) of both kinds of pairs. {says}"
-        )
+        says = f"{_describe_least_errors(rate_of)} {says}"
     n = f"{int(rates['n'].max()):,} pairs" if len(rates) and rates["n"].notna().any() else "not known"
     return theme.describe_figure(figure, says=says, n=n, interval=interval if len(rate_of) else "", source=source)
+
+
+def _describe_least_errors(rate_of: Mapping[str, Mapping[Any, Any]]) -> str:
+    """Say which recogniser errs least at its equal error rate, or that intervals do not tell. rate_of: name -> row of rates."""
+    estimates = {
+        name: Estimate(float(row["eer"]), float(row["low"]), float(row["high"]), int(row["n"])) for name, row in rate_of.items()
+    }
+
+    def wrong_on(name: str) -> str:
+        estimate = estimates[name]
+        between = [theme.format_percent(end, 0) for end in (estimate.low, estimate.high) if math.isfinite(end)]
+        return theme.format_percent(estimate.value, 0) + (f" ({' to '.join(between)})" if between else "")
+
+    tied = find_extreme(estimates, highest=False)
+    if len(tied) == 1:
+        return f"{tied[0]} errs least: at its equal error rate it is wrong on {wrong_on(tied[0])} of both kinds of pairs."
+    rates = theme.join_names([f"{name} on {wrong_on(name)}" for name in sorted(estimates, key=lambda name: estimates[name].value)])
+    which = " Which of them errs least cannot be told." if len(estimates) > 1 else ""
+    return f"At its equal error rate, of both kinds of pairs {rates.replace(' on ', ' is wrong on ', 1)}.{which}"
 
 
 def plot_acceptance_curve(
@@ -225,10 +241,10 @@ def exhibit_acceptance(study_data: StudyData, view: ExhibitView, _: Progress) ->
     source = "models"
     first_mark, first = next(iter(tables.items()))
     every = first.row("all").accepted
-    says = f"At {first_mark} threshold {first.threshold:.3g}, {title} accepts {theme.format_percent(every.share, 0)} of all pairs"
+    says = f"At {first_mark} threshold {first.threshold:.3g}, {title} accepts {describe_share(every)} of all pairs"
     strangers = [row.accepted for row in first.rows if row.sample_type == "negative"]
     if strangers and strangers[0].n:
-        says += f" and {theme.format_percent(strangers[0].share, 0)} of two different people."
+        says += f" and {describe_share(strangers[0])} of two different people."
     else:
         says += "."
     return [
@@ -340,8 +356,7 @@ def _exhibit_errors(study_data: StudyData, view: ExhibitView, truth: Truth) -> l
     worst = max(results.values(), key=lambda result: -1 if math.isnan(result.far.share) else result.far.share)
     says = (
         f"At its threshold {worst.threshold:.3g}, {registry.title(worst.recogniser)} wrongly accepts "
-        f"{theme.format_percent(worst.far.share, 0)} of the {different}, and wrongly refuses "
-        f"{theme.format_percent(worst.frr.share, 0)} of {same}."
+        f"{describe_share(worst.far)} of the {different}, and wrongly refuses {describe_share(worst.frr)} of {same}."
         if worst.far.n and worst.frr.n
         else f"It takes {same.replace('those', 'pairs')} and {different}."
     )

@@ -111,9 +111,8 @@ def test_the_interval_covers_what_was_planted():
 
 
 def test_intervals_of_nothing_are_nan_without_a_warning(recwarn):
-    low, high = percentile_interval(np.array([[np.nan, np.nan], [1.0, np.nan]]))
-    assert math.isnan(low[0])
-    assert (low[1], high[1]) == (1.0, 1.0)
+    low, _ = percentile_interval(np.array([[np.nan, np.nan], [1.0, np.nan]]))
+    assert np.isnan(low).all()
     assert math.isnan(correlation_interval(math.nan, np.array([0.1, 0.2]))[0])
     assert bootstrap_statistic(np.empty(0), lambda values, weights: values @ weights).n == 0
     assert not recwarn.list

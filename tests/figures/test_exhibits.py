@@ -156,9 +156,11 @@ def test_calibrated_thresholds_are_the_stored_ones(usual):
     assert "default" in list_thresholds(dataclasses.replace(usual["identity"], generator="nobody's"), "dlib")
 
 
-def test_the_better_model_is_named(usual):
+def test_the_better_model_is_named_and_none_where_the_answers_do_not_tell(usual):
     # answers follow dlib's distance; SFace's is a noisy copy
-    assert exhibits(usual["identity"], "deciders")[0].says.startswith("dlib ResNet errs most like people")
+    says = exhibits(usual["identity"], "deciders")[0].says
+    assert says.startswith("dlib ResNet agrees with people")
+    assert "SFace cannot be told apart from it" in says
     rates = exhibits(usual["identity"], "errors")[0].numbers
     assert rates["dlib"].eer.value < rates["sface"].eer.value
     # the steerer's probabilities are the truth
