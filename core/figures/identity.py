@@ -377,7 +377,7 @@ def plot_correlations(table: pd.DataFrame, *, source: Source, interval: str = "9
     )
 
 
-def _describe_strongest(cells: Sequence[Mapping[str, Any]]) -> str:
+def _describe_strongest(cells: Sequence[Mapping[Any, Any]]) -> str:
     """Say which measure goes most closely with rated identity, among correlations that are not chance (Holm)."""
     sure = [cell for cell in cells if math.isfinite(cell["r"]) and cell["p"] < 0.05]
     if not sure:

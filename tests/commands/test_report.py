@@ -129,7 +129,7 @@ def test_an_emotion_set_is_reported_under_the_steerer_and_every_judge(emotions, 
     assert lines["success"].startswith("2 of 10")
     assert lines["failure"].startswith("8 of 10")
     assert lines["success, of passed"].startswith("2 of 2")
-    assert lines["median |p1 - p2|"].startswith("0.00 (0.00 to 0.00), n 2")
+    assert lines["median |p1 - p2|"].startswith("0.00, n 2")
     assert "nearly 80 %" in printed
     assert "choices of people" in printed
 
