@@ -98,28 +98,28 @@ PUBLISHED_RANGE_MS = (500.0, 1500.0)  # where paper B found most reaction times 
 SLOWEST_QUANTILE = 0.99  # quantile of reaction times beyond which they share the last bar
 
 
-def plot_reaction_times(answers: pd.DataFrame, *, source: Source) -> go.Figure:
-    """Histogram of reaction times (paper B, Fig. 7b). answers: reaction_time_ms (NaN: not measured), one row an answer."""
+def plot_reaction_times(answers: pd.DataFrame, *, source: Source, published: bool = True) -> go.Figure:
+    """Histogram of reaction times (paper B, Fig. 7b). answers: reaction_time_ms (NaN: not measured), one row an answer.
+
+    published: whether the task is the paper's, a feeling seen in a brief face, so that the times can be compared with its own.
+    """
     values = answers["reaction_time_ms"].dropna().to_numpy(np.float64) if len(answers) else np.empty(0)
     if not len(values):
         return theme.build_empty_figure("No answer has a measured reaction time.", source)
     most = max(float(np.quantile(values, SLOWEST_QUANTILE)), 100.0)
     counts, edges = np.histogram(values.clip(0, most), bins=np.linspace(0, most, 51))
     figure = plot_bars(edges, counts, "%{y} answers, about %{x:.0f} ms")
-    add_published_range(figure, PUBLISHED_RANGE_MS, "most answers of paper B")
+    if published:
+        add_published_range(figure, PUBLISHED_RANGE_MS, "most answers of paper B")
     figure.update_layout(
         xaxis={"title": f"reaction time, ms; the last bar holds all above {most:,.0f}"},
         yaxis={"title": "answers"},
         showlegend=False,
     )
     inside = float(((values >= PUBLISHED_RANGE_MS[0]) & (values <= PUBLISHED_RANGE_MS[1])).mean())
-    return theme.describe_figure(
-        figure,
-        says=f"The median answer takes {float(np.median(values)):,.0f} ms; {theme.format_percent(inside, 0)} take 500 to 1,500 ms, "
-        "where paper B found most of its own.",
-        n=f"{len(values):,} answers",
-        source=source,
-    )
+    says = f"The median answer takes {float(np.median(values)):,.0f} ms"
+    says += f"; {theme.format_percent(inside, 0)} take 500 to 1,500 ms, where paper B found most of its own." if published else "."
+    return theme.describe_figure(figure, says=says, n=f"{len(values):,} answers", source=source)
 
 
 def plot_bars(edges: NDArray[Any], counts: NDArray[Any], hover: str) -> go.Figure:

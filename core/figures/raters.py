@@ -205,13 +205,16 @@ def exhibit_reaction_times(study_data: StudyData, _: ExhibitView, __: Progress) 
     """Reaction times of the study's main task."""
     task: Task = "identity" if study_data.kind == "identity" else "emotion"
     times = summarise_reaction_times(study_data.ratings, task, excluded=study_data.excluded)
-    figure = plot_reaction_times(pd.DataFrame({"reaction_time_ms": times.times}), source=study_data.source)
+    figure = plot_reaction_times(
+        pd.DataFrame({"reaction_time_ms": times.times}), source=study_data.source, published=task == "emotion"
+    )
+    paper = " Paper B, Fig. 7b." if task == "emotion" else ""
     return [
         Exhibit(
             "reaction-times",
             figure,
             times.table,
-            "From the first frame of the picture to the answer. The slowest answers share the last bar. Paper B, Fig. 7b.",
+            "From the first frame of the picture to the answer. The slowest answers share the last bar." + paper,
             times.note,
             numbers={name: getattr(times, name) for name in ("basis", "median", "quantiles", "usual", "skewness")},
         )

@@ -186,8 +186,12 @@ def compare_with_others(ratings: pd.DataFrame, rater: str, kind: Kind, most: int
 def compare_with_network(
     ratings: pd.DataFrame, rater: str, kind: Kind, network: Mapping[str, NetworkAnswer]
 ) -> tuple[int, int, list[str]]:
-    """Compare one person's answers with a network's -> (equal answers, answers compared, other stimuli, largest gap first)."""
-    rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & (ratings["rater"] == rater) & ratings["stimulus"].isin(list(network))]
+    """Compare one person's answers with a network's -> (equal answers, answers compared, other stimuli, largest gap first).
+
+    Attention checks are left out: they were chosen because all networks agree about them.
+    """
+    rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & ~ratings["is_sentinel"]]
+    rows = rows[(rows["rater"] == rater) & rows["stimulus"].isin(list(network))]
     answers = list(zip(rows["stimulus"], rows["value"], strict=True))
     differing = [(network[name].gaps.get(value, 0.0), name) for name, value in answers if network[name].answer != value]
     return len(answers) - len(differing), len(answers), [name for _, name in sorted(differing, reverse=True)]

@@ -197,6 +197,15 @@ def test_slow_answers_share_the_last_bar():
     figure = answers.plot_reaction_times(table, source="human")
     assert sum(figure.data[0].y) == 1000
     assert max(figure.data[0].x) < 2000
+    assert "paper B" in figure.layout.meta["says"]
+    assert figure.layout.shapes
+
+
+def test_times_of_another_task_than_the_papers_are_not_held_against_its_own():
+    figure = answers.plot_reaction_times(pd.DataFrame({"reaction_time_ms": [900.0, 4000.0]}), source="human", published=False)
+    assert "paper B" not in figure.to_json()
+    assert not figure.layout.shapes
+    assert figure.layout.meta["says"] == "The median answer takes 2,450 ms."
 
 
 def test_activations_show_what_lies_beyond_the_filter():

@@ -60,6 +60,10 @@ def test_the_network_of_a_set_is_compared_with(tmp_path):
     same, compared, apart = overview.compare_with_network(ratings, "me", "emotion", said)
     assert (same, compared) == (1, 3)
     assert apart == [second, first]  # the surer the network, the further apart
+    checked = ratings.assign(is_sentinel=ratings["stimulus"] == second)
+    same, compared, apart = overview.compare_with_network(checked, "me", "emotion", said)
+    assert (same, compared) == (1, 2)
+    assert apart == [first]
 
 
 def test_a_damaged_set_is_one_sentence(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.analysis.selection import MOST_IN_LINK, pack_selection, unpack_selection
+from core.analysis.study_data import load_study_data
 from core.result_cache import ResultCache
 from core.sampling.configuration import IdentityConfiguration
 from tests.ui.conftest import own_folder, serving
@@ -282,6 +284,18 @@ def test_the_map_shows_a_study_and_its_selection_is_in_the_address(place):
     assert (shared["low"], shared["high"]) == (0, 1)
     nonsense = app("map.py", selection="zzzz", colour="nothing known", way="upside down", item="x", study="none")
     assert not nonsense.error
+
+
+def test_attention_checks_are_called_so_on_the_map(place):
+    store, library = place
+    made_study(store, library, "Feelings", faces())
+    material = load_study_data(store, library, "Feelings")
+    chosen = map_faces._load_study_faces.__wrapped__("", SimpleNamespace(study_data=material))
+    kinds = map_page.list_columns(chosen)["Kind of sample"].values
+    checks = [each.stimulus for each in material.stimuli if each.is_sentinel]
+    assert checks
+    assert set(kinds[chosen.samples["sample_id"].isin(checks)]) == {"attention check"}
+    assert "the base itself" not in set(kinds)
 
 
 def test_the_map_shows_any_set_of_the_library(place):

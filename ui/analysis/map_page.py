@@ -55,7 +55,10 @@ def list_columns(faces: MapFaces) -> dict[str, MapColumn]:
     """Columns to colour by: name -> column; empty ones are left out."""
     columns: dict[str, MapColumn] = {}
     samples, pairs = faces.samples, faces.pairs
-    columns["Kind of sample"] = MapColumn(samples["sample_type"].map(lambda name: SAMPLE_TYPE_NAMES.get(str(name), str(name))))
+    kinds = samples["sample_type"].map(lambda name: SAMPLE_TYPE_NAMES.get(str(name), str(name)))
+    checks = [] if faces.study_data is None else [each.stimulus for each in faces.study_data.stimuli if each.is_sentinel]
+    # a check on feelings is a face of its own; one on pairs is the base itself
+    columns["Kind of sample"] = MapColumn(kinds.mask(samples["sample_id"].isin(checks), "attention check"))
     if faces.kind == "identity":
         bases = list(dict.fromkeys(samples["base_id"]))
         numbers = {name: f"person {number}" for number, name in enumerate(bases, start=1)}

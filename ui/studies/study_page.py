@@ -160,7 +160,7 @@ def _show_live_overview(name: str) -> None:
     with times:
         st.markdown("**Reaction times**")
         main = ratings[ratings["task"] == ("identity" if study.plan.kind == "identity" else "emotion")]
-        show_figure(plot_reaction_times(main, source=source), "reaction-times")
+        show_figure(plot_reaction_times(main, source=source, published=study.plan.kind == "emotion"), "reaction-times")
 
 
 def _show_numbers(study: Study, overview: StudyOverview) -> str:
