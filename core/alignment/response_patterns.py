@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.special import gammaln, softmax
-from scipy.stats import binom
+from scipy.special import bdtrc, gammaln, softmax
 
 from core.alignment.data import IndexArray
 from core.alignment.observer import EMOTION_COUNT, PersonPosterior, PersonPrior, fit_person
@@ -106,7 +105,7 @@ def _notice(weights: Array, counts: Array, group: Array) -> Noticed:
     n, top = int(counts.sum()), int(counts.argmax())
     if n < MIN_ANSWERS_NOTICED:
         return ""
-    if counts[top] >= CONSTANT_SHARE * n and binom.sf(counts[top] - 1, n, group[:, top].mean()) < CONSTANT_CHANCE:
+    if counts[top] >= CONSTANT_SHARE * n and bdtrc(counts[top] - 1, n, group[:, top].mean()) < CONSTANT_CHANCE:
         return "fixed"
     if weights[2:].sum() >= NOTICED_PROBABILITY:
         return "fixed" if weights[2] >= weights[3] else "random"

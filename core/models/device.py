@@ -8,7 +8,9 @@ memory is too small for a chunk, half as many rows go together.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -128,6 +130,14 @@ def free_cached(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system where the C library keeps it (glibc): files that were read leave 200 MB behind."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none, and keeps nothing
+        if trim is not None:
+            trim(0)
 
 
 def run_in_chunks(network: Callable[[Tensor], Tensor], rows: Tensor, size: int) -> Tensor:

@@ -31,7 +31,7 @@ from core.models.contracts import (
     Surrogate,
 )
 from core.models.custom.catalogue import CustomModel, find_class, find_code, list_custom_models
-from core.models.device import choose_device
+from core.models.device import choose_device, release_memory
 
 if TYPE_CHECKING:
     import torch
@@ -175,6 +175,7 @@ def load(name: str, kind: ModelKind, device: str | None = None) -> Any:
             began = time.perf_counter()
             with torch.inference_mode(False):
                 _loaded[key] = load_anew(entry, target)
+            release_memory()
             logger.info("loaded the %s %s on %s in %.2f s", kind, name, target, time.perf_counter() - began)
         return _loaded[key]
 

@@ -375,10 +375,6 @@ class BatchedSearch:
             self.on_step(SearchStep(run, base, partner, self.iteration, record.history[-1], picture, record.evaluations, finished))
 
 
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", message="Could not import matplotlib", category=UserWarning)  # its plots are not used
-    import cma
-
 NO_FACE_PENALTY = 1e3
 """Told for candidates without a face: finite, and above every distance, so that they rank last. Never kept, never a distance."""
 
@@ -440,6 +436,9 @@ def _make_cma_strategy(start: NDArray[np.float32], configuration: IdentityConfig
         "verb_disp": 0,
         "maxiter": math.inf,
     }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Could not import matplotlib", category=UserWarning)  # its plots are not used
+        import cma  # 100 MB and a second: it loads SciPy's statistics and matplotlib, and most searches do without it
     return cma.CMAEvolutionStrategy(start.astype(np.float64), configuration.sigma, options)
 
 

@@ -1,6 +1,5 @@
 """The way through another device without one: PyTorch's ``meta`` tensors have shapes and a device, and refuse to mix devices."""
 
-import lpips
 import pytest
 import torch
 from torch import nn
@@ -8,7 +7,7 @@ from torch import nn
 from core.models.builtin.dcgan import DCGAN, DCGANNetwork, SharpDCGAN
 from core.models.builtin.dlib_recogniser import DlibRecogniser, DlibResNet
 from core.models.builtin.fer import MiniXception, MiniXceptionNetwork
-from core.models.builtin.lpips_distance import LPIPSDistance
+from core.models.builtin.lpips_distance import AlexNetLayers, LPIPSDistance
 from core.models.custom.checkpoints import CheckpointClassifier, ResEmoteNetwork, ResEmoteSizes, preprocess_resemotenet
 from core.models.custom.stylegan2 import StyleGAN2, StyleGAN2Network, StyleGAN2Sizes
 
@@ -60,9 +59,8 @@ def test_recognisers_and_classifiers_take_pictures_of_either():
             assert classifier.probabilities(images).device.type == "meta"
 
 
-@pytest.mark.filterwarnings("ignore:The parameter 'pretrained'", "ignore:Arguments other than a weight enum")
 def test_perceptual_distance_takes_pictures_of_both():
-    perceptual = LPIPSDistance(lpips.LPIPS(net="alex", pnet_rand=True, pretrained=False, verbose=False), CARD)
+    perceptual = LPIPSDistance(AlexNetLayers(), CARD)
     here, there = torch.zeros(2, 3, 64, 64), torch.zeros(2, 3, 64, 64, device=CARD)
     assert perceptual.distance(here, there).device.type == "meta"
     assert perceptual.toward(here[:1])(there).shape == (2,)

@@ -185,6 +185,38 @@ def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, caplog):
         assert "compiles again" in caplog.text
 
 
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+def test_a_damaged_cache_is_compiled_again(tmp_path, monkeypatch, caplog, ending):
+    monkeypatch.setattr(compiled, "_FOLDER", tmp_path)
+
+    def double(value):
+        return 2 * value
+
+    assert compiled.kernel(double)(3) == 6
+    (file,) = tmp_path.rglob(f"*{ending}")
+    file.write_bytes(file.read_bytes()[:-9])
+    with caplog.at_level(logging.WARNING):
+        assert compiled.kernel(double)(4) == 8
+        assert "compiled again" in caplog.text
+        caplog.clear()
+        again = compiled.kernel(double)
+        assert again(5) == 10
+    assert not caplog.records
+    assert again.stats.cache_hits
+
+
+def test_a_full_disk_stops_no_kernel(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(compiled, "_FOLDER", tmp_path)
+    made = compiled.kernel(lambda value: value + 1)
+    monkeypatch.setattr(made._cache._cache, "save_overload", refuse)
+    with caplog.at_level(logging.WARNING):
+        assert made(1) == 2
+    assert "No space left on device" in caplog.text
+
+
 def test_the_cache_belongs_to_all_sources_together(tmp_path):
     (tmp_path / "kernels_a.py").write_text("a", encoding="utf-8")
     before = compiled.hash_sources(tmp_path)

