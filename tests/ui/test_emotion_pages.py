@@ -170,7 +170,7 @@ def test_a_finished_run_is_shown_with_its_reasons(at_once):
     assert [face["words"] for face in lost["faces"]] == ["not enough surprise"]
     assert kept["faces"][0]["place"] == [0.4, 0.3]
     assert kept["faces"][0]["path"] == [[0.0, 0.0], [0.1, 0.1], [0.2, 0.2]]
-    assert "2 of 3 could be either for" in html(test)
+    assert "Both feelings are raised in 2 of 3 for" in html(test)
     assert [row["emotion"] for row in component(test, "activations")["rows"]] == list(EMOTIONS)
 
 
@@ -205,10 +205,20 @@ def test_events_of_several_groups_keep_their_own_ways():
 
 
 def test_where_an_answer_flips():
-    assert morph.find_flip([0.9, 0.5, 0.1], [0.1, 0.5, 0.9]) == 0.5
-    assert morph.find_flip([0.6, 0.6, 0.1], [0.2, 0.4, 0.9]) == pytest.approx(0.5 + 0.5 * 0.2 / 1.0)  # a lead of -0.2, then of 0.8
-    assert morph.find_flip([0.9, 0.8], [0.1, 0.2]) is None
-    assert morph.find_flip([0.1, 0.2], [0.9, 0.8]) is None  # it leads from the start
+    assert morph.find_flips([0.9, 0.5, 0.1], [0.1, 0.5, 0.9]) == [0.5]
+    assert morph.find_flips([0.6, 0.6, 0.1], [0.2, 0.4, 0.9]) == [pytest.approx(0.5 + 0.5 * 0.2 / 1.0)]  # a lead of -0.2, then 0.8
+    assert morph.find_flips([0.9, 0.8], [0.1, 0.2]) == []
+    assert morph.find_flips([0.1, 0.2], [0.9, 0.8]) == []  # it leads from the start
+    assert morph.find_flips([0.1, 0.5, 0.9], [0.9, 0.5, 0.1]) == [0.5]
+
+
+def test_an_answer_that_goes_back_and_forth_is_told_in_full():
+    flips = morph.find_flips([0.9, 0.1, 0.9, 0.1], [0.1, 0.9, 0.1, 0.9])
+    assert flips == [pytest.approx(place) for place in (1 / 6, 3 / 6, 5 / 6)]
+    words = morph.describe_flips(flips, "fear", "surprise", second_leads=False)
+    assert words == "changes 3 times: to surprise at 17 %, to fear at 50 % and to surprise at 83 % of the way"
+    assert morph.describe_flips([0.4], "fear", "surprise", second_leads=True) == "from surprise to fear at 40 % of the way"
+    assert "does not change" in morph.describe_flips([], "fear", "surprise", second_leads=False)
 
 
 def test_a_kept_face_that_leans_is_not_called_even():
@@ -223,6 +233,8 @@ def test_a_kept_face_that_leans_is_not_called_even():
 
     assert said(0.3, 0.4, (True, True)) == "could be either"
     assert said(0.05, 0.9, (True, True)) == "both raised, mostly fear"
+    assert said(0.24, 0.5, (True, True)) == "both raised, mostly fear"  # outside the map's zone "either" as well
+    assert said(0.2, 0.1, (True, True)) == "both raised, another feeling stronger"
     assert said(0.3, 0.1, (True, False)) == "not enough fear"
     assert said(0.1, 0.1, (False, False)) == "too little of both surprise and fear"
 

@@ -321,7 +321,7 @@ class BoundaryFace:
     alt: str = ""
     words: str = ""
     note: str = ""
-    verdict: Verdict = "none"  # open: could be either; closed: filtered out
+    verdict: Verdict = "none"  # open: kept; closed: filtered out
     place: MapPosition | None = None
     path: Sequence[MapPosition] = ()
 
@@ -376,12 +376,13 @@ def show_boundary_map(
 
 @dataclass(frozen=True)
 class MorphVoice:
-    """One network along the row: six shares a frame (None while it is not made), and where its answer flips."""
+    """One network along the row: six shares a frame (None while it is not made), where its answer flips, and that in words."""
 
     title: str
     part: str  # whether it steered
     shares: Sequence[Sequence[float] | None]
-    flip: float | None  # in [0, 1] of the way; None: it never does
+    flips: Sequence[float]  # in [0, 1] of the way
+    words: str  # "" while the row is not complete
 
 
 def show_morph_row(

@@ -33,8 +33,8 @@ function ground([first, second], rule) {
     node("line", { class: "map-even", x1: x(0), y1: y(0), x2: x(0.5), y2: y(0.5) }),
     node("path", { class: "map-axis", d: `M${x(0)} ${y(1)}V${y(0)}H${x(1)}` }),
     label("either", [rule + 0.03, 0.6], "map-strong"),
-    label("only", [0.56, rule / 2]), label(first, [0.515, rule / 2]),
-    label(`only ${second}`, [rule / 2 - 0.015, 0.5]),
+    label("mostly", [0.56, rule / 2]), label(first, [0.515, rule / 2]),
+    label(`mostly ${second}`, [rule / 2 - 0.015, 0.5]),
     label("neither", [rule / 2 - 0.015, rule / 2]),
     ...[0, 0.5, 1].flatMap(tick),
     node("text", { class: "map-name", x: 2, y: 13 }, `↑ ${first}`),
@@ -50,7 +50,7 @@ class Boundary {
       <aside class="boundary-aside">
         <figure class="boundary-base"><img alt=""><figcaption><b></b><span></span></figcaption></figure>
         <div class="boundary-map"><svg viewBox="0 0 ${SIDE} ${SIDE}" role="img"><g class="map-ground"></g><g class="map-ways"></g></svg>
-          <div class="map-corner"><p><i data-verdict="open"></i>could be either</p><p><i data-verdict="closed"></i>filtered out</p>
+          <div class="map-corner"><p><i data-verdict="open"></i>kept: both raised</p><p><i data-verdict="closed"></i>filtered out</p>
             <p><i data-verdict="base"></i>the base</p><img alt="" hidden></div></div>
       </aside>
       <div class="boundary-groups"></div>`;
@@ -77,7 +77,7 @@ class Boundary {
     const faces = data.groups.flatMap((group) => group.faces);
     const either = faces.filter((face) => face.verdict === "open").length, ready = faces.filter((face) => face.src).length;
     parts.svg.setAttribute("aria-label", `Map: share of ${emotions[0]} upward, share of ${emotions[1]} to the right. ` +
-      `${ready} faces are made, ${either} of them could be either.`);
+      `${ready} faces are made, ${either} of them kept.`);
     this.layTiles(data.groups);
     this.drawWays(faces, base);
   }

@@ -101,7 +101,7 @@ class Morph {
     const edge = (voice, index) => {
       if (index < 0 || index >= last) return index < 0 ? 0 : 1;
       const [low, high] = [index / last, (index + 1) / last];
-      return voice.flip !== null && voice.flip >= low && voice.flip <= high ? voice.flip : (low + high) / 2;
+      return voice.flips.find((flip) => flip >= low && flip <= high) ?? (low + high) / 2;
     };
     const lane = (voice) => voice.shares.map((shares, index) => {
       const piece = document.createElement("i");
@@ -115,15 +115,11 @@ class Morph {
       const row = document.createElement("div");
       row.innerHTML = `<p><b></b><span></span></p><div class="morph-lane"></div>`;
       row.querySelector("b").textContent = voice.title;
-      const [first, second] = this.data.pair.map((place) => this.data.emotions[place]);
-      const known = voice.shares.every(Boolean);
-      row.querySelector("span").textContent = voice.flip !== null
-        ? `from ${first} to ${second} at ${percent(voice.flip)} of the way`
-        : known ? "does not change from the one to the other" : "";
+      row.querySelector("span").textContent = voice.words;
       row.lastChild.append(...lane(voice));
-      if (voice.flip !== null) {
+      for (const flip of voice.flips) {
         const mark = Object.assign(document.createElement("b"), { className: "morph-flip" });
-        mark.style.left = `${voice.flip * 100}%`;
+        mark.style.left = `${flip * 100}%`;
         row.lastChild.append(mark);
       }
       return row;

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from core.figures import theme
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
@@ -87,30 +88,48 @@ def _watch_morph(configuration: EmotionConfiguration, frames: int, job_id: str) 
         _show_morph_frames(configuration, row, "morph-live")
 
 
-def find_flip(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Shares along a row -> where the second overtakes the first, in [0, 1] of the way, interpolated linearly between two frames.
+def find_flips(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """Shares along a row -> where the lead changes between the two, in [0, 1] of the way, interpolated linearly between frames.
 
-    None where it never does: the second is ahead from the start, or never.
+    The first one is where the second emotion overtakes, or, where it leads from the start, where it falls behind; then in turn.
     """
     difference = np.subtract(second, first)
+    flips, second_leads = [], bool(difference[0] > 0)
     for index in range(1, len(difference)):
-        if difference[index - 1] <= 0 < difference[index]:
-            part = -difference[index - 1] / (difference[index] - difference[index - 1])
-            return float(index - 1 + part) / (len(difference) - 1)
-    return None
+        before, after = float(difference[index - 1]), float(difference[index])
+        if (after < 0) if second_leads else (after > 0):
+            part = before / (before - after)
+            flips.append((index - 1 + part) / (len(difference) - 1))
+            second_leads = not second_leads
+    return flips
+
+
+def describe_flips(flips: Sequence[float], first: str, second: str, *, second_leads: bool) -> str:
+    """Where a network's answer changes along a row, in words. second_leads: whether the second emotion leads at the start."""
+    names = (second, first) if second_leads else (first, second)
+    if not flips:
+        return "does not change from the one to the other"
+    if len(flips) == 1:
+        return f"from {names[0]} to {names[1]} at {100 * flips[0]:.0f} % of the way"
+    turns = theme.join_names([f"to {names[1 - index % 2]} at {100 * flip:.0f} %" for index, flip in enumerate(flips)])
+    return f"changes {len(flips)} times: {turns} of the way"
 
 
 def classifier_voices(configuration: EmotionConfiguration, row: Sequence[MorphFrame | None]) -> list[MorphVoice]:
-    """Every classifier along a row, the one that steers first. Its flip is known once the row is complete."""
+    """Every classifier along a row, the one that steers first. Its flips are known once the row is complete."""
     first, second = configuration.pair
     result = []
     for name in configuration.classifiers:
         shares = [None if frame is None else frame[1][name].calibrated for frame in row]
         known = [frame for frame in shares if frame is not None]
         complete = len(known) == len(row)
-        flip = find_flip([frame[first] for frame in known], [frame[second] for frame in known]) if complete else None
+        flips = find_flips([frame[first] for frame in known], [frame[second] for frame in known]) if complete else []
+        words = ""
+        if complete:
+            leads = known[0][second] > known[0][first]
+            words = describe_flips(flips, configuration.emotion1, configuration.emotion2, second_leads=leads)
         rounded = [None if frame is None else [round(float(share), 4) for share in frame] for frame in shares]
-        result.append(MorphVoice(registry.find_entry(name).title, configuration.describe_role(name), rounded, flip))
+        result.append(MorphVoice(registry.find_entry(name).title, configuration.describe_role(name), rounded, flips, words))
     return result
 
 

@@ -325,16 +325,16 @@ def show_acceptance_table(view: EmotionState) -> None:
     (held_out_count, held_out_n), (held_out_unguided, _) = sums[names[1]]["guided"], sums[names[1]]["unguided"]
     st.html(
         markup.intro_html(
-            f"Some pairs are harder than others. Over all pairs {steerer_count:,} of {steerer_n:,} guided faces could be either "
-            f"for {titles[0]}, and {held_out_count:,} of {held_out_n:,} for {titles[1]}; without guidance {steerer_unguided:,} "
-            f"and {held_out_unguided:,}."
+            f"Some pairs are harder than others. Over all pairs {steerer_count:,} of {steerer_n:,} guided faces have both feelings "
+            f"raised for {titles[0]}, and {held_out_count:,} of {held_out_n:,} for {titles[1]}; without guidance "
+            f"{steerer_unguided:,} and {held_out_unguided:,}."
         )
         + _legend_html()
         + _chart_html(rows, names, titles, view)
         + markup.caption_html(
             f"“{STRATEGIES[strategy]}”, {registry.find_entry(table['generator']).title}, made on {table['date']} with "
-            f"'{table['command']}'. A dot is the share that could be either, the line its 95 % Wilson interval; the same seeds "
-            "with and without guidance. Press a pair to choose it."
+            f"'{table['command']}'. A dot is the share with both feelings raised, the line its 95 % Wilson interval; the same "
+            "seeds with and without guidance. Press a pair to choose it."
         )
     )
 

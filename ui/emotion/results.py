@@ -1,5 +1,5 @@
-"""The results of a run of emotion samples: its faces as tiles and one beside its base, how many could be either, how unsure the
-classifiers are, and how rare such faces are in the reference set.
+"""The results of a run of emotion samples: its faces as tiles and one beside its base, in how many both feelings are raised, how
+unsure the classifiers are, and how rare such faces are in the reference set.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def show_unfinished_run(so_far: RunEvents, configuration: EmotionConfiguration, 
 
 
 def show_finished_run(run: EmotionRun, configuration: EmotionConfiguration, title: str, on_pick: Callable[[str], None]) -> None:
-    """All faces of a run: those that could be either first, then the filtered ones and why."""
+    """All faces of a run: those that are kept first, then the filtered ones and why."""
     tiles = [build_face_tile(face.sample.sample_id, face.sample, face.path, configuration) for face in run.faces]
     passed = [tile for tile in tiles if tile.verdict == "open"]
     filtered = [tile for tile in tiles if tile.verdict != "open"]
@@ -111,7 +111,7 @@ def show_finished_run(run: EmotionRun, configuration: EmotionConfiguration, titl
         groups.append(
             BoundaryGroup(
                 passed,
-                title=f"Could be {configuration.emotion1} or {configuration.emotion2}",
+                title=f"Kept: {configuration.emotion1} and {configuration.emotion2} are both raised",
                 note=f"{steerer}, sees more of both than in three quarters of plain faces. "
                 f"Bars: {configuration.emotion1} above, {configuration.emotion2} below.",
             )
@@ -213,13 +213,13 @@ def _show_sentences(statistics: BoundaryStatistics, configuration: EmotionConfig
     held_out = configuration.held_out_classifier
     by_steerer, by_held_out = statistics.of(configuration.steerer).passed, statistics.of(held_out).passed
     text = (
-        f"{by_steerer.count} of {by_steerer.n} could be either for "
-        f"{runs.name_classifier(configuration.steerer, configuration)}; {by_held_out.count} of {by_held_out.n} for "
+        f"Both feelings are raised in {by_steerer.count} of {by_steerer.n} for "
+        f"{runs.name_classifier(configuration.steerer, configuration)}, and in {by_held_out.count} of {by_held_out.n} for "
         f"{runs.name_classifier(held_out, configuration)}."
     )
     if reference is not None:
         passed, plain = reference.count_passing(held_out, configuration.pair)
-        text += f" Of plain faces, {format_percent(passed / plain)} could be either for the latter."
+        text += f" Of plain faces, {format_percent(passed / plain)} have both raised for the latter."
     st.html(markup.intro_html(text))
 
 
@@ -251,7 +251,7 @@ def _classifier_row_html(
     outcomes = answers.outcomes
     return (
         f"<tr><th>{registry.find_entry(row.classifier).title}<small>{part}</small></th>"
-        f'<td data-name="Could be either"><b>{row.passed.count} of {row.passed.n}</b><small>{_interval_text(row.passed)}</small>'
+        f'<td data-name="Both raised"><b>{row.passed.count} of {row.passed.n}</b><small>{_interval_text(row.passed)}</small>'
         f"{plain}</td>"
         f'<td data-name="The two feelings">{evenness}</td>'
         f'<td data-name="By the paper’s rule">{outcomes.success.count} both, {outcomes.bias.count} mostly one, '
@@ -268,7 +268,7 @@ def _show_classifier_table(
         for row in statistics.classifiers
     )
     st.html(
-        '<table class="verdicts stacks"><thead><tr><td></td><th>Could be either</th><th>The two feelings</th>'
+        '<table class="verdicts stacks"><thead><tr><td></td><th>Both raised</th><th>The two feelings</th>'
         f"<th>By the paper’s rule</th><th>How unsure it is</th></tr></thead><tbody>{body}</tbody></table>"
     )
     faces = statistics.faces

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from core.analysis.emotion_tables import MIN_SHARE_EACH
 from core.errors import LiminalError
 from core.figures.theme import format_percent
 from core.models import registry
@@ -27,23 +28,25 @@ if TYPE_CHECKING:
     from core.sampling.sample_set import SampleSet
 
 
-MOSTLY_RATIO = 3.0
-"""A face that passes the filter, which asks about logits, is 'mostly' one emotion where its share is so many times the other's."""
-
-
 def name_classifier(classifier: str, configuration: EmotionConfiguration) -> str:
     """'Small CNN, which did not steer'."""
     return f"{registry.find_entry(classifier).title}, which {configuration.describe_role(classifier)}"
 
 
 def describe_verdict(sample: BoundarySampleMade, configuration: EmotionConfiguration, classifier: str) -> str:
-    """Whether a face passed the filter of one classifier, and why, in words."""
+    """Whether a face passed the filter of one classifier, and why, in words.
+
+    The filter asks whether the logits of both emotions are raised. A face that passes could be either where the map says so too:
+    where both shares reach MIN_SHARE_EACH.
+    """
     first, second = sample.above[classifier]
     if sample.passed[classifier]:
         p1, p2 = map_position(sample.opinions[classifier], configuration)
-        if max(p1, p2) < MOSTLY_RATIO * min(p1, p2):
+        if min(p1, p2) >= MIN_SHARE_EACH:
             return "could be either"
-        return f"both raised, mostly {configuration.emotion1 if p1 > p2 else configuration.emotion2}"
+        if max(p1, p2) >= MIN_SHARE_EACH:
+            return f"both raised, mostly {configuration.emotion1 if p1 > p2 else configuration.emotion2}"
+        return "both raised, another feeling stronger"
     if first or second:
         return f"not enough {configuration.emotion2 if first else configuration.emotion1}"
     return f"too little of both {configuration.emotion1} and {configuration.emotion2}"
