@@ -88,6 +88,6 @@ def place_eyes(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -> 
         attributes[rows, :3] = compute_normals(places, ball.one)
         attributes[rows, 3:6] = places
         lids[side] = _measure_lid(vertices.skin[geometry.lash_roots["ll2" if side == 0 else "rl2"]], centre, radius)
-    white = float(choose_exposure(d)) ** -0.7  # exposed for dark skin, the whites would glare
+    white = float(choose_exposure(d)) ** -1.2  # exposed for dark skin, the whites would glare
     parameters = np.array([d.pupil, IRIS_SIZE, *d.iris, d.lash_length, white], np.float32)
     return Eyes(attributes, lids, parameters)

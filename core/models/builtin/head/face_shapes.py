@@ -47,7 +47,7 @@ LOCAL_SHAPES = _rows(
     ("chin-height-incr", "chin_height", 0.78, "short .. long chin"),
     ("chin-prominent-incr", "chin_prominence", 0.55, "receding .. prominent chin"),
     ("chin-bones-incr", "jaw_corners", 0.55, "soft .. marked corners of the jaw"),
-    ("chin-width-incr", "chin_width", 0.89, "narrow .. wide chin"),
+    ("chin-width-incr", "chin_width", 0.6, "narrow .. wide chin"),
     ("chin-cleft-incr", "chin_cleft", 0.5, "smooth .. cleft chin"),
     ("chin-prognathism-incr", "lower_jaw_forward", 0.35, "lower jaw back .. forward"),
     ("ear-lobe-incr", "ear_lobes", 0.5, "small .. large ear lobes"),
@@ -134,12 +134,12 @@ ASYMMETRIES = (
     ("uneven_eyes_2", "one eye higher", 5, 0.06),
     ("uneven_lids_1", "one upper lid higher", 7, 0.07),
     ("uneven_lids_2", "one lower lid higher", 11, 0.07),
-    ("uneven_jaw", "jaw to one side", 12, 0.14),
-    ("uneven_chin", "chin to one side", 14, 0.14),
-    ("uneven_mouth_1", "mouth aslant", 15, 0.10),
-    ("uneven_mouth_2", "mouth to one side", 16, 0.12),
-    ("uneven_nose_1", "tip of the nose to one side", 17, 0.16),
-    ("uneven_nose_2", "root of the nose to one side", 20, 0.14),
+    ("uneven_jaw", "jaw to one side", 12, 0.08),
+    ("uneven_chin", "chin to one side", 14, 0.07),
+    ("uneven_mouth_1", "mouth aslant", 15, 0.05),
+    ("uneven_mouth_2", "mouth to one side", 16, 0.06),
+    ("uneven_nose_1", "tip of the nose to one side", 17, 0.10),
+    ("uneven_nose_2", "root of the nose to one side", 20, 0.09),
 )
 """Name, what differs between left and right, which of the mesh's pairs it is, and the standard deviation of its weight."""
 
@@ -215,7 +215,7 @@ RUGGED = {
 """Axis -> factor of its weight at the feminine end."""
 
 HEAD_SIZES = (
-    ("head_height", "head-scale-vert", 0.28, "low .. high head"),
+    ("head_height", "head-scale-vert", 0.22, "low .. high head"),
     ("head_width", "head-scale-horiz", 0.24, "narrow .. wide head"),
     ("head_depth", "head-scale-depth", 0.30, "short .. long head, from front to back"),
     ("face_fullness", "head-fat", 0.4, "hollow .. full face"),

@@ -38,6 +38,10 @@ LIPSTICKS = _scale((186, 96, 98), (168, 62, 66), (170, 34, 48), (128, 34, 58), (
 EYE_SHADOWS = _scale((96, 68, 54), (122, 72, 72), (92, 62, 92), (66, 72, 100))
 SKIN_FOR_LIPS = _scale((229, 190, 166), (222, 178, 150), (208, 158, 127), (168, 117, 86), (114, 76, 55), (78, 52, 40))
 
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+BROWS_TO_SKIN = 0.4
+"""Largest luminance of brows that are not grey, as a share of the skin's."""
+
 STYLE_MARGIN = 2.1
 """Styles whose score is this far or more below the best do not show at all; narrower, hair would change at once on the way."""
 
@@ -52,7 +56,7 @@ def pick(colours: NDArray[np.float64], share: float) -> Colour:
 def hue_colour(hue: float, saturation: float, lightness: float) -> Colour:
     """A colour of a hue 0..1 around the circle; saturation and lightness 0..1, lightness as linear light."""
     wheel = 0.5 + 0.5 * np.cos(2 * math.pi * (hue - np.array([0, 1 / 3, 2 / 3])))
-    tint = wheel / float(wheel @ np.array([0.2126, 0.7152, 0.0722]))
+    tint = wheel / float(wheel @ LUMINANCE)
     return np.asarray(lightness * (1 + saturation * (tint - 1)), np.float64)
 
 
@@ -121,7 +125,7 @@ def _hair_and_beard(values: Mapping[str, float]) -> dict[str, Any]:
         pick(HAIR_COLOURS, values["hair_lightness"]), RED_HAIR * (0.45 + values["hair_lightness"]), values["hair_redness"]
     )
     colour = _mix(natural, GREY_HAIR, values["hair_grey"])
-    brow_natural = natural * values["brow_lightness"]
+    brow_natural = _darken_brows(natural * values["brow_lightness"], pick(SKIN_FOR_LIPS, values["skin_darkness"]))
     # brows grey later than the hair
     brow_colour = _mix(brow_natural, GREY_HAIR * 0.55, values["hair_grey"] ** 2 * 0.8)
     beard = values["beard"]
@@ -148,6 +152,12 @@ def _hair_and_beard(values: Mapping[str, float]) -> dict[str, Any]:
         "brow_colour": brow_colour,
         "lash_length": values["lash_length"],
     }
+
+
+def _darken_brows(colour: Colour, skin: Colour) -> Colour:
+    """The colour of brows, never nearly as light as the skin, which would look like a face without brows."""
+    luminance, most = float(colour @ LUMINANCE), BROWS_TO_SKIN * float(skin @ LUMINANCE)
+    return colour * most * math.tanh(luminance / most) / luminance
 
 
 def _eyes_and_lips(values: Mapping[str, float]) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def _choose_strands(d: HeadDescription, size: int) -> list[ChosenStrands]:
         share = min(1.0, float(weight) / 0.95) ** 0.7
         grown = smooth(0, 1, (1.35 * smooth(0, 0.5, share) - style.dissolve[:n]) / 0.35)
         length = (0.45 + 0.55 * smooth(-0.02, 0.16, inside)) * grown * (1.0 if name == "bun" else d.hair_length)
-        length *= 1 - 0.95 * min(1.0, LENGTHS[name] / 1.5) * (1 - share)
+        length *= 1 - 0.95 * min(1.0, LENGTHS[name] / 0.9) * (1 - share)
         alpha = there * np.minimum(1, 3 * grown) * style.company[:n]
         rows = np.flatnonzero((alpha > 0.02) & (length > 0.02)).astype(np.int32)
         if len(rows):
