@@ -39,14 +39,20 @@ def format_one_in(rate: float) -> str:
     return f"1 in {round(1 / rate):,}"
 
 
-def describe_sample_type(sample_type: str, step: float) -> str:
-    """A sample type in words; ``step`` as in the table of pairs."""
+def describe_sample_type(sample_type: str, step: float, distance: float = math.nan) -> str:
+    """A sample type in words; ``step`` as in the table of pairs.
+
+    distance: what a search reached, by the recogniser that it went by; NaN where that is not known. ``step`` is then its target.
+    """
+    optimized = f"optimized, target {step:g}"
+    if math.isfinite(distance):
+        optimized = f"optimized to {distance:.2f}" if distance < step else f"best found, {distance:.2f}"
     titles = {
         "genuine": "the base itself",
         "positive": f"a step of {step:g}",
         "negative": "another person",
         "interpolation": f"{100 * step:.0f} % of the way",
-        "optimized": f"optimized to {step:g}",
+        "optimized": optimized,
         "semantic": "one look changed",
     }
     return titles[sample_type]
@@ -183,7 +189,9 @@ def describe_stimulus(stimulus: Stimulus) -> str:
         return f"{details['emotion1']} or {details['emotion2']}"
     step = details.get("step")
     try:
-        return describe_sample_type(stimulus.sample_type, float("nan") if step is None else float(step))
+        return describe_sample_type(
+            stimulus.sample_type, math.nan if step is None else float(step), float(details.get("distance") or math.nan)
+        )
     except KeyError:  # imported, with a type of its own
         return stimulus.sample_type.replace("_", " ")
 

@@ -36,7 +36,7 @@ SCALINGS: Mapping[Scaling, str] = {
 FEW_VOTES = 5
 """With fewer votes the interval of a share is wider than two thirds of the range from 0 to 1."""
 
-PAIR_CONTEXT = ("base_id", "sample_id", "sample_type", "step", "batch", "partner_id", "direction")
+PAIR_CONTEXT = ("base_id", "sample_id", "sample_type", "step", "batch", "partner_id", "direction", "search_distance")
 """Columns of the pairs that are copied into the table."""
 
 

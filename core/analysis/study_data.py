@@ -51,12 +51,12 @@ DEFAULT_RULES = ExclusionRules()
 class StudyData:
     """All that an analysis of one study rests on. Tables are never changed in place.
 
-    ratings: all answers, typed as RATINGS, those of excluded raters too: functions of ``core.analysis`` take ``excluded``.
-    pairs (identity; else empty): PAIR_COLUMNS with distance_ and accepted_ columns, of the study's stimuli, each once; of answers
-    that were imported without a sample set what is known of each pair. samples: the images of the study's stimuli; of an emotion
-    study the rows that were asked, EMOTION_COLUMNS with the judges' columns. sets: ids of the library; where: sample_id -> the
-    set that holds its picture, of bases too. thresholds: recogniser -> its default. classifiers: of an emotion study, the
-    guiding one first.
+    ratings: all answers, typed as RATINGS, those of excluded raters too: functions of ``core.analysis`` take ``excluded``. pairs
+    (identity; else empty): PAIR_COLUMNS with distance_ and accepted_ columns and search_distance (what an optimized sample reached
+    by the recogniser of its search), of the study's stimuli, each once; of answers that were imported without a sample set what is
+    known of each pair. samples: the images of the study's stimuli; of an emotion study the rows that were asked, EMOTION_COLUMNS
+    with the judges' columns. sets: ids of the library; where: sample_id -> the set that holds its picture, of bases too.
+    thresholds: recogniser -> its default. classifiers: of an emotion study, the guiding one first.
     """
 
     study: Study
@@ -230,7 +230,7 @@ def _load_sets(study: Study, library: Library) -> tuple[list[SetTables], list[st
 
 def _build_identity_tables(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> _StudyTables:
     pair_ids = pd.Index([stimulus.stimulus for stimulus in stimuli])
-    parts = [tables.pairs[_is_known(tables.pairs["pair_id"], pair_ids)] for tables in sets]
+    parts = [_add_search_distance(tables)[_is_known(tables.pairs["pair_id"], pair_ids)] for tables in sets]
     known = pd.concat(parts).drop_duplicates("pair_id") if parts else make_empty_pairs()
     present = set(known["pair_id"])
     rest = [_build_pair_row(stimulus) for stimulus in stimuli if stimulus.stimulus not in present]
@@ -240,6 +240,13 @@ def _build_identity_tables(stimuli: Sequence[Stimulus], sets: Sequence[SetTables
     samples = [tables.samples[_is_known(tables.samples["sample_id"], images)] for tables in sets]
     joined = pd.concat(samples).drop_duplicates("sample_id").reset_index(drop=True) if samples else make_table([], SAMPLE_COLUMNS)
     return _StudyTables(set_column_types(known, PAIR_COLUMNS), joined)
+
+
+def _add_search_distance(tables: SetTables) -> pd.DataFrame:
+    """The pairs with what searches reached, by the recogniser that they went by; NaN for other samples."""
+    column = f"distance_{tables.configuration.recogniser}"
+    pairs = tables.pairs
+    return pairs.assign(search_distance=pairs[column].where(pairs["sample_type"] == "optimized") if column in pairs else np.nan)
 
 
 def _is_known(names: pd.Series, known: pd.Index) -> NDArray[np.bool_]:

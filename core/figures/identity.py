@@ -233,9 +233,11 @@ def _add_threshold(figure: go.Figure, value: float, words: str, *, vertical: boo
 
 
 def name_table_row(sample_type: str, step: float) -> str:
-    """('interpolation', 0.25) -> 'interpolation 25 %'; a whole type has a NaN step."""
+    """('interpolation', 0.25) -> 'interpolation 25 %'; a whole type has a NaN step. An optimized sample may miss its target."""
     if step is None or math.isnan(step):
         return sample_type
+    if sample_type == "optimized":
+        return f"optimized, target {step:g}"
     return f"{sample_type} {100 * step:.0f} %" if sample_type == "interpolation" else f"{sample_type} {step:g}"
 
 

@@ -158,6 +158,7 @@ def prepare_study(
 
 
 def _pair_stimuli(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
+    search = f"distance_{sample_set.configuration.recogniser}"  # by which optimized samples were found
     for row in sample_set.pairs.to_dict("records"):
         genuine = row["sample_type"] == "genuine"
         yield Stimulus(
@@ -167,7 +168,8 @@ def _pair_stimuli(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
             base_id=row["base_id"],
             is_sentinel=genuine,
             expected="1" if genuine else "",
-            details={"set": set_id, "batch": int(row["batch"]), "step": _or_none(row["step"])},
+            details={"set": set_id, "batch": int(row["batch"]), "step": _or_none(row["step"])}
+            | ({"distance": _or_none(row.get(search))} if row["sample_type"] == "optimized" else {}),
         )
 
 

@@ -117,7 +117,8 @@ def describe_sample(row: RankingRow) -> str:
     step = row.get("step")
     known = isinstance(step, float) and math.isfinite(step)
     if kind in ("genuine", "negative", "semantic") or (kind in SAMPLE_TYPE_NAMES and known):
-        return describe_sample_type(kind, float(step) if known else math.nan)  # type: ignore[arg-type]
+        reached = float(row.get("search_distance", math.nan))
+        return describe_sample_type(kind, float(step) if known else math.nan, reached)  # type: ignore[arg-type]
     return kind
 
 

@@ -243,9 +243,7 @@ def offer_set_download(request: IdentityRequest, sample_set: SampleSet) -> None:
 def _sample_title(request: IdentityRequest, pair: pd.Series[Any]) -> str:
     if pair["sample_type"] == "semantic":
         return _describe_direction(pair["direction"], request.configuration.generator)
-    if pair["sample_type"] == "optimized" and not pair[f"distance_{request.configuration.recogniser}"] < pair["step"]:
-        return "the best the search found"  # the target was not reached
-    return markup.describe_sample_type(pair["sample_type"], pair["step"])
+    return markup.describe_sample_type(pair["sample_type"], pair["step"], pair[f"distance_{request.configuration.recogniser}"])
 
 
 def _describe_direction(label: str, generator: str) -> str:
