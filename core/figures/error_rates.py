@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from core.analysis.error_rates import INTERVAL, ErrorRates, explain_errors, explain_ranges, tabulate_levels
+from core.analysis.error_rates import INTERVAL, ErrorRates, RecogniserErrors, explain_ranges, find_costs, tabulate_levels
+from core.figures import theme
 from core.figures.dots import narrow_labels, plot_dots
 from core.figures.exhibit import Exhibit
 from core.figures.verification import plot_det
@@ -27,10 +30,6 @@ def exhibit_error_rates(rates: ErrorRates, limit: int = 0) -> list[Exhibit]:
     conditions = list(dict.fromkeys(table["condition"]))
     scene = [name for name in conditions if name in {item.name for item in rates.ranges} and name not in PERSONAL]
     first = rates.recognisers[0]
-    sentences = {
-        "scene": "Turned heads, light from the side and strong expressions make recognisers refuse the same person.",
-        "worn": explain_errors(first, limit),
-    }
     exhibits = []
     for key, chosen in (("scene", [conditions[1], *scene]), ("worn", [name for name in conditions if name not in scene])):
         rows = table[table["condition"].isin(chosen)]
@@ -43,7 +42,7 @@ def exhibit_error_rates(rates: ErrorRates, limit: int = 0) -> list[Exhibit]:
                     plot_dots(
                         _name_rows(rows),
                         measure=f"one person refused at the limit for 1 stranger in {1 / rate:,.0f}",
-                        says=sentences[key],
+                        says=_say_what_costs(first, chosen, limit),
                         n=f"{int(rows.groupby('recogniser')['pairs'].max().max()):,} pairs of {rates.people} people",
                         interval=INTERVAL,
                         source="model",
@@ -57,6 +56,24 @@ def exhibit_error_rates(rates: ErrorRates, limit: int = 0) -> list[Exhibit]:
             )
         )
     return [*exhibits, exhibit_det(rates)]
+
+
+def _say_what_costs(errors: RecogniserErrors, conditions: Sequence[str], limit: int) -> str:
+    """Which of these conditions costs a recogniser most, as the sentence of a figure."""
+    for worst, best in find_costs(errors, limit):
+        if worst.condition in conditions:
+            title = registry.title(errors.recogniser)
+            shares = [theme.format_percent(row.refused[limit].share) for row in (worst, best)]
+            return (
+                f"What costs {title} most here is {worst.condition}: it refuses {shares[0]} of the pairs "
+                f"of one person {_place(worst.level)}, and {shares[1]} {_place(best.level)}."
+            )
+    return f"How often {registry.title(errors.recogniser)} refuses the same person."
+
+
+def _place(level: str) -> str:
+    """'in one of the two' as it is, 'strong, over 0.7' with 'at'."""
+    return level if level.startswith("in ") else f"at '{level}'"
 
 
 def _name_rows(table: pd.DataFrame) -> pd.DataFrame:

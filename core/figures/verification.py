@@ -72,7 +72,7 @@ def _plot_error_curves(curves: pd.DataFrame, rates: pd.DataFrame, source: Source
         far, frr = part["far"].to_numpy(np.float64), part["frr"].to_numpy(np.float64)
         label = name
         if name in rate_of:
-            label += f", EER {theme.format_percent(rate_of[name]['eer'], 0)}"
+            label += f", EER {theme.format_percent(rate_of[name]['eer'])}"
         figure.add_scatter(
             x=x_of(far),
             y=x_of(frr) if det else 1 - frr,
