@@ -22,7 +22,7 @@ from streamlit.errors import StreamlitAPIException
 from core.errors import LiminalError
 from core.models import registry
 from core.models.registry import Task
-from core.sampling.configuration import IdentityConfiguration, Strategy
+from core.sampling.configuration import IdentityConfiguration, Strategy, default_strategy
 from core.sampling.emotion.configuration import (
     DISTILLED,
     FREE,
@@ -89,8 +89,8 @@ def find_model_without_gradient(*names: str) -> str | None:
 
 def list_strategies(generator: str, recogniser: str) -> list[Strategy]:
     """The strategies that a page offers for a search with these models, its default first."""
-    quick: Strategy = "surrogate" if registry.find_descriptor_surrogate(generator, recogniser) else "gradient"
-    return [quick, "cmaes"]
+    usual = default_strategy(generator, recogniser)
+    return [usual, "cmaes"] if usual != "cmaes" else ["gradient", "cmaes"]
 
 
 def usable_classifiers(generator: str) -> list[str]:

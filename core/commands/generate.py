@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from core.commands import generate_searches
@@ -20,7 +21,7 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
-from core.sampling.configuration import IdentityConfiguration
+from core.sampling.configuration import IdentityConfiguration, default_strategy
 from core.sampling.datasets import plan as plan_module
 from core.sampling.datasets.data_set import DataSet
 from core.sampling.datasets.plan import DataSetPlan, Piece, read_plan
@@ -89,7 +90,7 @@ def add_identity_arguments(identity: argparse.ArgumentParser) -> None:
         "--recogniser", help=f"finds the bases, steers the search; {', '.join(registry.list_names('recogniser'))}"
     )
     identity.add_argument("--perceptual", help=f"one of {', '.join(registry.list_names('distance'))}")
-    identity.add_argument("--strategy", help="cmaes (default), gradient, or surrogate where the generator has one")
+    identity.add_argument("--strategy", help="surrogate (default where the generator has one), cmaes (else), or gradient")
     identity.add_argument("--steps-move", help="everything (default, as in the paper) or person")
     identity.add_argument("--semantic", action="store_true", help="also steps along named directions, such as a smile")
     add_ray_arguments(identity)
@@ -139,6 +140,8 @@ def configure_identity(arguments: argparse.Namespace) -> IdentityConfiguration:
     ]
     values = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     configuration = IdentityConfiguration(**values)
+    if arguments.strategy is None:
+        configuration = replace(configuration, strategy=default_strategy(configuration.generator, configuration.recogniser))
     registry.find_entry(configuration.generator, "generator")
     registry.find_entry(configuration.perceptual, "distance")
     for name in (configuration.recogniser, *configuration.judges):

@@ -11,7 +11,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import LiminalError
@@ -34,6 +35,18 @@ PRECISIONS = ("float16", "bfloat16", "float32")
 
 OUT_OF_MEMORY_PHRASES = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "_alloc_failed")
 """Parts of the messages of libraries that raise a plain RuntimeError: MPS, the processor's allocator, cuDNN and cuBLAS."""
+
+
+@contextmanager
+def use_torch_threads(number: int) -> Iterator[None]:
+    """Torch computes with so many threads in here: sums over other numbers of threads may differ in their last bits, and steps of a
+    millisecond are slower with two than with one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose_device(name: str | None = None) -> torch.device:

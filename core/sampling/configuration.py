@@ -133,6 +133,11 @@ class IdentityConfiguration(Configuration):
         return BaseCriteria(self.face_checks, self.faces_needed, self.face_step, self.base_draws)
 
 
+def default_strategy(generator: str, recogniser: str) -> Strategy:
+    """How pages and commands search where nobody says otherwise: by a surrogate where there is one, else as in the paper."""
+    return "surrogate" if registry.find_descriptor_surrogate(generator, recogniser) else "cmaes"
+
+
 def check_whole(name: str, value: Any, low: int, high: int) -> None:
     """Raises LiminalError unless ``value`` is a whole number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

@@ -36,7 +36,7 @@ from core.models.emotions import EMOTIONS
 from core.models.framing import frame_for_classifiers
 from core.progress import Progress
 from core.sampling.bases import Base, find_bases
-from core.sampling.configuration import IdentityConfiguration, sample_seed
+from core.sampling.configuration import IdentityConfiguration, StepsMove, sample_seed
 from core.sampling.events import BasesFound, SamplesMade, SearchStep, UnjudgedSample
 from core.sampling.images import to_images, to_pictures
 from core.sampling.sample_set import (
@@ -170,7 +170,7 @@ def _make_optimized(
         )
     seeds = [sample_seed(configuration.seed, bases[base].seed, "search", bases[other].seed) for base, other in runs]
     movable = np.zeros(panel.generator.latent_dim, bool)
-    movable[_find_moved_block(configuration, panel.generator)] = True
+    movable[find_moved_block(configuration.steps_move, panel.generator)] = True
     result = search_descriptor(
         np.stack([bases[other].latent for _, other in runs]),
         wanted[torch.as_tensor([base for base, _ in runs])],
@@ -284,11 +284,18 @@ def interpolate(start: NDArray[np.float32], end: NDArray[np.float32], fractions:
     return [(np.float32(1 - fraction) * start + np.float32(fraction) * end).astype(np.float32) for fraction in fractions]
 
 
+def take_block(latent: NDArray[np.float32], other: NDArray[np.float32], block: slice) -> NDArray[np.float32]:
+    """The latent (d,) with the block of another one."""
+    taken = latent.copy()
+    taken[block] = other[block]
+    return taken
+
+
 def specify_samples(
     configuration: IdentityConfiguration, bases: Sequence[Base], base: int, panel: IdentityPanel
 ) -> list[SampleSpec]:
     """Samples of one base that need no search: 1 genuine, 6 positive, 3 negative, 9 interpolation; semantic ones if asked for."""
-    origin, block = bases[base], _find_moved_block(configuration, panel.generator)
+    origin, block = bases[base], find_moved_block(configuration.steps_move, panel.generator)
     parts = [SampleSpec(base, "genuine", 0.0, origin.latent, origin.seed)]
     steps = make_positive_steps(
         origin, configuration.positive_directions, configuration.positive_steps, panel.generator, configuration.seed, block
@@ -297,8 +304,7 @@ def specify_samples(
     partners = [other for other in range(len(bases)) if other != base]
     parts += [SampleSpec(base, "negative", math.nan, bases[other].latent, bases[other].seed, other) for other in partners]
     for other in partners:
-        end = origin.latent.copy()
-        end[block] = bases[other].latent[block]
+        end = take_block(origin.latent, bases[other].latent, block)
         way = interpolate(origin.latent, end, configuration.interpolation_steps)
         for fraction, latent in zip(configuration.interpolation_steps, way, strict=True):
             parts.append(SampleSpec(base, "interpolation", fraction, latent, origin.seed, other))
@@ -365,9 +371,9 @@ class PositiveStep:
     latent: NDArray[np.float32]
 
 
-def _find_moved_block(configuration: IdentityConfiguration, generator: Generator) -> slice:
+def find_moved_block(steps_move: StepsMove, generator: Generator) -> slice:
     """The latents that steps move. Raises LiminalError where only the person is to move and the generator has no such block."""
-    if configuration.steps_move == "everything":
+    if steps_move == "everything":
         return slice(None)
     if not generator.knows_identity:
         raise LiminalError(f"'steps_move' is person, but {generator.card.title} has no latents of the person alone.")

@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 
 from core.models import registry
 from core.progress import Progress
-from core.sampling.configuration import IdentityConfiguration
+from core.sampling.configuration import IdentityConfiguration, default_strategy
 from core.sampling.events import Image, SearchStep
 from core.sampling.images import to_images, to_pictures
 from core.sampling.search import search_descriptor
@@ -72,6 +72,7 @@ def find_impostors(
     configuration = IdentityConfiguration(
         generator=generator,
         recogniser=recogniser,
+        strategy=default_strategy(generator, recogniser),
         targets=(TARGET_SHARE * threshold,),
         iterations=iterations,
         sigma=FIRST_DEVIATION,

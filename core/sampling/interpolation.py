@@ -23,7 +23,8 @@ from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
 from core.sampling.bases import make_portraits
-from core.sampling.identity import interpolate
+from core.sampling.configuration import StepsMove
+from core.sampling.identity import find_moved_block, interpolate, take_block
 from core.sampling.images import decode_webp, encode_webp, to_images, to_pictures
 from core.sampling.stored.population import load_thresholds
 from core.sampling.stored.scores import METRICS
@@ -51,10 +52,16 @@ def make_strip(
     generator: str,
     recognisers: Sequence[str],
     progress: Progress | None = None,
+    *,
+    steps_move: StepsMove = "everything",
 ) -> InterpolationStrip:
-    """``STRIP_FRAMES`` pictures in equal steps from one latent (d,) to another, each judged by every recogniser."""
+    """``STRIP_FRAMES`` pictures in equal steps from one latent (d,) to another, each judged by every recogniser.
+
+    steps_move: "person" goes to the other's identity block alone.
+    """
     progress = progress or Progress()
     network = registry.load(generator, "generator")
+    end = take_block(start, end, find_moved_block(steps_move, network))
     fractions = [index / (STRIP_FRAMES - 1) for index in range(STRIP_FRAMES)]
     latents = torch.from_numpy(np.stack(interpolate(start, end, fractions)))
     batches = []

@@ -354,7 +354,7 @@ def _resize(images: Tensor, side: int) -> Tensor:
     return interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
 
 
-NOT_YOU = "A small generator cannot make most real faces: this is the nearest one it has, not you."
+NOT_YOU = "No generator here can make most real faces: this is the nearest one that was found, not you."
 
 
 def describe_verdict(inversion: Inversion) -> str:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.models.contracts import DescriptorSurrogate, Recogniser
+from core.models.device import use_torch_threads
 from core.models.engine.engine import device_turn
 from core.sampling.configuration import IdentityConfiguration
 
@@ -107,7 +108,7 @@ class SurrogateClimber:
             return
         weights = {run: self._fit_residuals(run) for run in runs}
         wanted = self.wanted[torch.as_tensor(list(runs))]
-        with torch.enable_grad(), device_turn(self.surrogate.device):
+        with torch.enable_grad(), use_torch_threads(1), device_turn(self.surrogate.device):
             for _ in range(CLIMB_STEPS):
                 latents = torch.stack([self.current[run] for run in runs])
                 corrections = torch.stack([self._correct(run, self.current[run], weights[run]) for run in runs])

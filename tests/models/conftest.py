@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.sampling.datasets.plan import use_torch_threads
+from core.models.device import use_torch_threads
 
 
 @pytest.fixture

@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from core.errors import Cancelled, LiminalError
 from core.models import registry, request_context
-from core.models.device import run_in_chunks
+from core.models.device import run_in_chunks, use_torch_threads
 from core.models.engine import engine as workers_module
 from core.models.engine import queue as engine_queue
 from core.models.engine.engine import Engine
 from core.models.engine.queue import RowCache
 from core.models.request_context import RequestContext, use_context
-from core.sampling.datasets.plan import use_torch_threads
 
 CPU = torch.device("cpu")
 

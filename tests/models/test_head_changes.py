@@ -1,12 +1,15 @@
 """Changes of single named latents in words."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from core.errors import LiminalError
 from core.models.builtin.head.changes import INDEX, explain_change, list_changeable_latents
 from core.models.builtin.head.latents import LATENT_DIM, set_named_value
-from core.sampling.stored.directions import find_directions, has_directions
+from core.sampling.stored.directions import describe_semantic, find_directions, has_directions, make_semantic_steps
 
 REST = np.zeros(LATENT_DIM, np.float32)
 
@@ -24,6 +27,8 @@ def test_words_say_what_changed_and_by_how_much():
     assert explain_change(straight, changed(head_turn=-12.0), "head_turn") == "the head turned to the left by 12 degrees"
     assert explain_change(changed(glasses=0.0), changed(glasses=1.0), "glasses") == "with glasses"
     assert explain_change(changed(happiness=0.0), changed(happiness=0.7), "happiness").startswith("showing more happiness")
+    assert explain_change(changed(age=30.0), changed(age=62.0), "age") == "32 years older (62 instead of 30)"
+    assert explain_change(changed(beard=0.8), changed(beard=0.0), "beard") == "shaven"
     with pytest.raises(LiminalError, match="did you mean head_turn"):
         explain_change(REST, REST, "head_trun")
 
@@ -32,6 +37,13 @@ def test_a_value_at_the_end_of_its_range_has_not_changed():
     lower = REST.copy()
     lower[INDEX["happiness"]] = -3
     assert explain_change(REST, lower, "happiness") == ""
+    steps = make_semantic_steps(REST, SimpleNamespace(name="head", step_scale=math.sqrt(LATENT_DIM)))
+    labels = [step.label for step in steps]
+    assert "happiness+" in labels
+    assert "happiness-" not in labels
+    for step in steps:
+        assert np.flatnonzero(step.latent != REST).tolist() == [INDEX[step.direction]]
+        assert describe_semantic(step.label, "head", REST, step.latent) == step.words
 
 
 def test_changes_are_those_that_one_person_can_make():

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 
 from core.errors import LiminalError
 from core.models import registry
@@ -78,6 +79,14 @@ def test_values_by_name(head):
 def test_latents_that_are_none_are_refused(head, latents, expected):
     with pytest.raises(LiminalError, match=expected):
         head.decode(latents)
+
+
+def test_pictures_for_a_search_are_smaller_and_show_the_same(head):
+    latents = head.sample(range(4))
+    small, shrunk = head.decode_for_search(latents), avg_pool2d(head.decode(latents), 2)
+    assert small.shape == shrunk.shape == (4, 3, 128, 128)
+    apart = (small - shrunk).abs().mean(dim=(1, 2, 3))
+    assert (apart < 0.3 * (small - shrunk.roll(1, 0)).abs().mean(dim=(1, 2, 3))).all()
 
 
 def test_sizes_that_it_does_not_draw_are_refused(head):

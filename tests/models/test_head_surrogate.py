@@ -14,7 +14,7 @@ from core.models.builtin.head.surrogate_features import expand_features, name_va
 from core.models.contracts import Classifier, Generator
 from core.models.trained_weights import read_trained
 from core.models.training import head_surrogates
-from core.models.training.head_surrogates import HeadJudges, JudgedHeads, fit_head_surrogate, load_judged_heads
+from core.models.training.head_surrogates import HASHED_HEADS, HeadJudges, JudgedHeads, fit_head_surrogate, load_judged_heads
 from tests.fakes import FakeRecogniser, card
 
 HEADS = 1100
@@ -155,7 +155,7 @@ def test_an_interrupted_run_makes_only_what_is_missing(tmp_path, monkeypatch):
         return load_judged_heads(300, 2, judges=judges, folder=tmp_path, workers=2), judges.generator.decoded
 
     heads, decoded = load()
-    assert decoded == 3 * 128 + 1
+    assert decoded == 3 * 128 + HASHED_HEADS
     assert len(heads) == 384
     assert torch.allclose(heads.descriptors["dlib"].nan_to_num(9.0), heads.latents, atol=0.04) or bool((~heads.with_face).any())
     assert torch.equal(heads.with_face, ~heads.descriptors["dlib"].isnan().any(dim=1))
@@ -163,7 +163,7 @@ def test_an_interrupted_run_makes_only_what_is_missing(tmp_path, monkeypatch):
     lost = sorted(pieces)[1]
     lost.unlink()
     again, decoded = load()
-    assert decoded == 128 + 1
+    assert decoded == 128 + HASHED_HEADS
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == pieces
     assert torch.equal(again.logits, heads.logits)
     lost.write_bytes(b"broken")

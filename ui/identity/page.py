@@ -17,7 +17,7 @@ from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration, StepsMove, Strategy
 from core.sampling.events import BasesFound, SamplesMade
-from core.sampling.stored.directions import find_directions, has_directions
+from core.sampling.stored.directions import describe_semantic, has_directions
 from core.sampling.stored.population import measure_acceptance
 from ui import cache, components, markup, photo, progress, state
 from ui.identity import sets
@@ -39,6 +39,9 @@ STRATEGIES: dict[Strategy, str] = {
     "gradient": "Through the networks' own gradients: fast",
     "cmaes": "By trial and selection, as in the paper: slow",
 }
+ROUNDS: dict[Strategy, int] = {"surrogate": 20, "gradient": 50, "cmaes": 50}
+"""Rounds of a search at most, unless the visitor chooses: one that predicts has most of its gain after ten."""
+
 COLUMNS = 7  # the base and its six small steps; or the way to another person (4) and the search back (3)
 
 
@@ -59,7 +62,7 @@ def choose_view() -> IdentityState:
         if model and chosen != strategy:
             title = registry.find_entry(model).title
             st.html(markup.caption_html(html.escape(f"{title} has no gradient, so trial and selection it is.")))
-        rounds = st.slider("Rounds of a search, at most", 5, 200, 50, step=5, key="rounds", bind="query-params")
+        rounds = st.slider("Rounds of a search, at most", 5, 200, ROUNDS[strategy], step=5, key="rounds", bind="query-params")
         semantic = st.toggle("Also change single looks, such as a smile", key="looks", bind="query-params")
         if semantic and not has_directions(generator):
             semantic = False
@@ -240,18 +243,11 @@ def offer_set_download(request: IdentityRequest, sample_set: SampleSet) -> None:
         ask_people(sample_set, f"Around {title}, seed {configuration.seed}")
 
 
-def _sample_title(request: IdentityRequest, pair: pd.Series[Any]) -> str:
+def _sample_title(request: IdentityRequest, sample_set: SampleSet, pair: pd.Series[Any]) -> str:
     if pair["sample_type"] == "semantic":
-        return _describe_direction(pair["direction"], request.configuration.generator)
+        base, latent = (sample_set.latents[pair[column]] for column in ("base_id", "sample_id"))
+        return describe_semantic(pair["direction"], request.configuration.generator, base, latent)
     return markup.describe_sample_type(pair["sample_type"], pair["step"], pair[f"distance_{request.configuration.recogniser}"])
-
-
-def _describe_direction(label: str, generator: str) -> str:
-    """'smile+' -> what that looks like."""
-    for direction in find_directions(generator):
-        if direction.name == label[:-1]:
-            return direction.forward if label.endswith("+") else direction.back
-    return label
 
 
 def _sample_tile(request: IdentityRequest, sample_set: SampleSet, pair: pd.Series[Any]) -> components.Tile:
@@ -259,7 +255,7 @@ def _sample_tile(request: IdentityRequest, sample_set: SampleSet, pair: pd.Serie
     guard = verdicts[request.configuration.recogniser]
     others = [registry.find_entry(name).title for name, verdict in verdicts.items() if verdict not in (guard, "none")]
     note = f"{' and '.join(others)} disagree{'s' if len(others) == 1 else ''}" if others and guard != "none" else ""
-    title = _sample_title(request, pair)
+    title = _sample_title(request, sample_set, pair)
     return components.Tile(
         id=pair["pair_id"],
         src=request.address(sample_set.images[pair["sample_id"]]),
@@ -315,7 +311,9 @@ def show_samples(request: IdentityRequest, sample_set: SampleSet, selected: str 
             components.FaceGroup(
                 [_sample_tile(request, sample_set, pair) for _, pair in semantic.iterrows()],
                 title="The same person, one look changed",
-                note="Directions found by measuring many generated faces.",
+                note="One named value of the generator changed and nothing else."
+                if registry.find_entry(request.configuration.generator).changes
+                else "Directions found by measuring many generated faces.",
                 columns=COLUMNS,
             )
         )
@@ -346,7 +344,7 @@ def open_selected_sample(request: IdentityRequest, sample_set: SampleSet, select
 
 @st.dialog("One sample beside its base", width="large", on_dismiss=_clear_sample)
 def _show_sample_dialog(request: IdentityRequest, sample_set: SampleSet, pair: pd.Series[Any]) -> None:
-    title = _sample_title(request, pair)
+    title = _sample_title(request, sample_set, pair)
     faces, facts = st.columns([6, 5], gap="large")
     with faces:
         st.html(
@@ -433,7 +431,7 @@ def show_verdicts(request: IdentityRequest, sample_set: SampleSet) -> None:
     """Every recogniser on every type of sample, side by side, and whether optimized faces fool the others too."""
     steering = request.configuration.recogniser
     names = [steering, *(name for name in sample_set.configuration.judges if name != steering)]
-    limits = {name: cache.cached_thresholds(request.configuration.generator, name).default for name in names}
+    limits = {name: cache.cached_thresholds(request.configuration.generator, name) for name in names}
     kinds = {
         "positive": "Small steps",
         "interpolation": "On the way to another person",
@@ -447,7 +445,7 @@ def show_verdicts(request: IdentityRequest, sample_set: SampleSet) -> None:
         rows = sample_set.pairs[sample_set.pairs["sample_type"] == kind]
         cells = ""
         for name in names:
-            share = measure_acceptance(rows[f"distance_{name}"].to_numpy(float), limits[name])
+            share = measure_acceptance(rows[f"distance_{name}"].to_numpy(float), limits[name].default)
             counts[kind, name] = share
             faceless = f", {share.no_face} without a face" if share.no_face else ""
             cells += (
@@ -466,9 +464,14 @@ def show_verdicts(request: IdentityRequest, sample_set: SampleSet) -> None:
             )
         )
     st.html(f'<table class="verdicts"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>')
+    delivered = []
+    for name, limit in limits.items():
+        accepted = limit.default_acceptance.share  # NaN where the recogniser has not judged this generator's strangers yet
+        known = f", which lets {format_percent(accepted)} of this generator's strangers in" if math.isfinite(accepted) else ""
+        delivered.append(f"{registry.find_entry(name).title} {limit.default:.2f}{known}")
     st.html(
         markup.caption_html(
-            f"This base and seed alone; small print: 95 % Wilson interval. Each recogniser at its own limit as delivered "
-            f"({', '.join(f'{registry.find_entry(name).title} {limit:.2f}' for name, limit in limits.items())})."
+            "This base and seed alone; small print: 95 % Wilson interval. Each recogniser at its own limit as delivered, which was "
+            f"set for photographs: {'; '.join(delivered)}."
         )
     )

@@ -114,6 +114,7 @@ def make_strip_job(request: IdentityRequest, partner: int) -> Callable[[Progress
 
         bases, configuration = request.bases(), request.configuration
         names = registry.list_usable("recogniser", configuration.recogniser)
-        return make_strip(bases[0].latent, bases[partner].latent, configuration.generator, names, progress)
+        start, end = bases[0].latent, bases[partner].latent
+        return make_strip(start, end, configuration.generator, names, progress, steps_move=configuration.steps_move)
 
     return _make_work(request, partner, cached_strips, make)

@@ -2,7 +2,7 @@
 
 ``train head-descriptors``. What is said of the heads is stored in pieces outside the repository (``data.cache_folder``), each
 written whole or not at all, so that an interrupted run goes on where it was; latents come from the seed. A piece's name holds a
-hash of one head's pixels: another renderer or another table of latents makes new pieces.
+hash of some heads' pixels: another renderer or another table of latents makes new pieces.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from core.writing import write_bytes
 RECOGNISERS = ("dlib", "sface")
 CLASSIFIERS = ("mini-xception", "tanh-cnn", "small-cnn")
 RENDER_BATCH = 16
+HASHED_HEADS = 8
+"""Heads whose pictures name the pieces: a change that shows in none of them is hardly one."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,10 @@ def load_judged_heads(
 
 
 def _hash_head(generator: Generator) -> str:
-    """A name for what draws the heads: its own, and a hash of one picture."""
+    """A name for what draws the heads: its own, and a hash of some pictures."""
     with torch.inference_mode():
-        picture = (generator.decode(draw_latents(1, generator.latent_dim, 0)) * 255).round().byte()
-    return f"{generator.name}-{hashlib.sha256(picture.cpu().numpy().tobytes()).hexdigest()[:12]}"
+        pictures = (generator.decode(draw_latents(HASHED_HEADS, generator.latent_dim, 0)) * 255).round().byte()
+    return f"{generator.name}-{hashlib.sha256(pictures.cpu().numpy().tobytes()).hexdigest()[:12]}"
 
 
 def _read_piece(path: Path, judges: HeadJudges) -> dict[str, Tensor]:

@@ -8,7 +8,8 @@ piece = 64                     # emotion images in one piece: what a killed work
 [identity]                     # leave a part out and it is not made
 batches = 250                  # of four bases each; or bases = "gallery": all bases of the gallery, in batches of four or five
 types = ["positive", "interpolation", "optimized", "semantic"]     # genuine pairs and negatives are always there
-strategy = "cmaes"             # and any other parameter of core.sampling.configuration.IdentityConfiguration
+strategy = "cmaes"             # surrogate where a plan names none and its generator has one; and any other parameter of
+                               # core.sampling.configuration.IdentityConfiguration
 
 [emotion]
 pairs = "all"                  # or [["surprise", "fear"], ["anger", "disgust"]]
@@ -25,7 +26,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import count
@@ -39,7 +39,7 @@ from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
 from core.sampling.bases import Base
-from core.sampling.configuration import IdentityConfiguration, check_whole, sample_seed
+from core.sampling.configuration import IdentityConfiguration, check_whole, default_strategy, sample_seed
 from core.sampling.emotion.configuration import EMOTION_PAIRS, GROUP_SIZE, MAX_COUNT, EmotionConfiguration, order_emotions
 from core.sampling.sample_set import Kind, SampleSet, count_sample_types, make_empty_pairs
 from core.sampling.stored.directions import find_directions
@@ -159,6 +159,8 @@ def _parse_identity_plan(values: PlanValues, seed: int, generator: str) -> Ident
                 raise LiminalError(f"The plan asks for '{name}' but not for the type '{kind}'; leave out one or name the other.")
             parameters[name] = ()
     configuration = IdentityConfiguration(seed=seed, generator=generator, semantic="semantic" in types, **parameters)
+    if "strategy" not in parameters:
+        configuration = replace(configuration, strategy=default_strategy(generator, configuration.recogniser))
     for name in (configuration.recogniser, *configuration.judges):
         registry.find_entry(name, "recogniser")
     for name in configuration.classifiers:
@@ -352,17 +354,6 @@ class Piece:
             gallery = load_gallery(c.generator)
             bases = [Base(base.latent, base.seed) for base in map(gallery.base, self.bases)]
         return generate_identity_batch(c, self.batch, progress, bases=bases)
-
-
-@contextmanager
-def use_torch_threads(number: int) -> Iterator[None]:
-    """Torch computes with so many threads: sums over other numbers of threads may differ in their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def split_range(count: int, size: int) -> list[range]:

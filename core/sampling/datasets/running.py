@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
+from core.models.device import use_torch_threads
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.datasets.plan import (
@@ -26,7 +27,6 @@ from core.sampling.datasets.plan import (
     join_emotion_sets,
     split_emotion_set,
     split_identity_set,
-    use_torch_threads,
 )
 from core.sampling.datasets.storage import (
     MANIFEST,

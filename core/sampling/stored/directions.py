@@ -100,6 +100,15 @@ def load_directions(folder: Path = DIRECTIONS_FOLDER) -> tuple[Direction, ...]:
     return read_card(folder / "directions.json", parse, "No directions are stored", DIRECTIONS_COMMAND)
 
 
+def describe_semantic(label: str, generator: str, base: NDArray[np.float32], latent: NDArray[np.float32]) -> str:
+    """What a semantic sample looks like beside its base, in words; label: its ``SemanticStep.label``, given back where unknown."""
+    for direction in find_directions(generator):
+        if direction.name == label[:-1]:
+            known = direction.explain(base, latent) if direction.explain else ""
+            return known or (direction.forward if label.endswith("+") else direction.back)
+    return label
+
+
 def has_directions(generator: str) -> bool:
     """Whether directions are known for a generator's latents: named ones, or those stored for the built-in ones."""
     entry = registry.find_entry(generator, "generator")
@@ -152,7 +161,10 @@ def make_semantic_steps(
     step: float = SEMANTIC_STEP,
     directions: Sequence[Direction] | None = None,
 ) -> list[SemanticStep]:
-    """From a base (d,): one step forward and one back along each direction (the stored ones by default)."""
+    """From a base (d,): one step forward and one back along each direction (the stored ones by default).
+
+    A step that is known to change nothing, such as the glasses taken off a face that wears none, is left out.
+    """
     if not 0 < step < np.inf:
         raise LiminalError(f"A semantic step must be a positive number of paper units, not {step}.")
     steps = []
@@ -165,5 +177,7 @@ def make_semantic_steps(
         for sign, words in ((1, direction.forward), (-1, direction.back)):
             moved = (base_latent + np.float32(sign * step * generator.step_scale) * direction.vector).astype(np.float32)
             explained = direction.explain(base_latent, moved) if direction.explain else words
+            if not explained:
+                continue
             steps.append(SemanticStep(direction.name, sign, step, explained, moved))
     return steps

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from core.sampling.datasets.plan import parse_plan, use_torch_threads
+from core.models.device import use_torch_threads
+from core.sampling.datasets.plan import parse_plan
 from core.sampling.datasets.storage import encode_piece
 from core.sampling.identity import IdentityPanel
 from tests.fakes import fake_panel

@@ -12,13 +12,13 @@ from core.models.builtin.prior import read_alpha_bar
 from core.models.custom import catalogue
 from core.models.custom.cocog import CocogPrior
 from core.models.custom.manager import add_model
+from core.models.device import use_torch_threads
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling import configuration as sampling_configuration
 from core.sampling.bases import Base
 from core.sampling.building import population, precompute
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.datasets.plan import use_torch_threads
 from core.sampling.emotion import direct, two_stage
 from core.sampling.emotion.configuration import EmotionConfiguration, find_embedding_classifier
 from core.sampling.emotion.generate import generate_emotion_set

@@ -84,6 +84,24 @@ def _feel(what: str) -> Callable[[float, float], str]:
     return lambda old, new: f"{'showing more' if new > old else 'showing less'} {what} (from {old:.2f} to {new:.2f})"
 
 
+def _age(old: float, new: float) -> str:
+    return f"{abs(new - old):.0f} years {'older' if new > old else 'younger'} ({new:.0f} instead of {old:.0f})"
+
+
+def _grow_beard(old: float, new: float) -> str:
+    if new < 0.05:
+        return "shaven"
+    return f"with {'a full beard' if new >= 0.6 else 'a short beard' if new >= 0.35 else 'stubble'}"
+
+
+def _light_hair(old: float, new: float) -> str:
+    return f"with {'lighter' if new > old else 'darker'} hair"
+
+
+def _open_mouth(old: float, new: float) -> str:
+    return "the mouth more open" if new > old else "the mouth more closed"
+
+
 def _wear_hair(how: str) -> Callable[[float, float], str]:
     return lambda old, new: f"the hair {'more' if new > old else 'less'} {how}"
 
@@ -100,6 +118,10 @@ _WORDS: Mapping[str, Callable[[float, float], str]] = {
     "hat": _wear("a knitted hat"),
     "earrings": _wear("earrings"),
     "lipstick": _wear("lipstick"),
+    "age": _age,
+    "beard": _grow_beard,
+    "hair_lightness": _light_hair,
+    "jaw_open": _open_mouth,
     **{name: _wear_hair(how) for name, how in HAIR_WORDS.items()},
     **{feeling: _feel(feeling) for feeling in ("surprise", "fear", "disgust", "happiness", "sadness", "anger")},
 }

@@ -44,6 +44,8 @@ BROWS_TO_SKIN = 0.4
 
 STYLE_MARGIN = 2.1
 """Styles whose score is this far or more below the best do not show at all; narrower, hair would change at once on the way."""
+STYLE_POWER = 1.5
+"""Of the nearness to the best style: how fast others fade."""
 
 
 def pick(colours: NDArray[np.float64], share: float) -> Colour:
@@ -63,7 +65,7 @@ def hue_colour(hue: float, saturation: float, lightness: float) -> Colour:
 def weigh_styles(values: Mapping[str, float]) -> NDArray[np.float64]:
     """Weights (10,) of the hair styles from their scores; what is missing to 1 is bald. One to three dominate."""
     scores = np.array([values[f"hair_{style}"] for style in (*HAIR_STYLES, "bald")])
-    near = np.maximum(0, 1 - (scores.max() - scores) / STYLE_MARGIN) ** 1.5
+    near = np.maximum(0, 1 - (scores.max() - scores) / STYLE_MARGIN) ** STYLE_POWER
     return np.asarray((near / near.sum())[:-1], np.float64)
 
 

@@ -19,7 +19,7 @@ from core.models.builtin.head.description import HAIR_STYLES
 from core.models.builtin.head.expression import FEELING_ACTIONS, SINGLE_ACTIONS, TOTAL_FEELING
 from core.models.builtin.head.face_shapes import ASYMMETRIES, LOCAL_SHAPES
 from core.models.builtin.head.latents import ANCESTRY_SHARPNESS, INDEX, LATENT_DIM, LATENTS, Traits
-from core.models.builtin.head.people import STYLE_MARGIN
+from core.models.builtin.head.people import STYLE_MARGIN, STYLE_POWER
 from core.models.builtin.head.value_curves import SOFT_SHARE, Bounded, Even, Presence, Ramp, ValueCurve
 
 Values = Callable[[Sequence[str]], Tensor]
@@ -215,7 +215,7 @@ def _columns(names: tuple[str, ...], device: torch.device) -> Tensor:
 def _weigh_styles(natural: Values) -> Tensor:
     """-> (N, 11): weights of the hair styles and of none, as ``people.weigh_styles``."""
     scores = natural([f"hair_{style}" for style in (*HAIR_STYLES, "bald")])
-    near = (1 - (scores.amax(dim=1, keepdim=True) - scores) / STYLE_MARGIN).relu() ** 3
+    near = (1 - (scores.amax(dim=1, keepdim=True) - scores) / STYLE_MARGIN).relu() ** STYLE_POWER
     return near / near.sum(dim=1, keepdim=True)
 
 
