@@ -101,6 +101,16 @@ def pair_html(left: tuple[str, str], right: tuple[str, str]) -> str:
     return f'<div class="pair">{figures}</div>'
 
 
+def strip_html(faces: Sequence[tuple[str, str, float]], threshold: float) -> str:
+    """Faces on the way from in to out as HTML; each is (address, alternative text, distance), told with its verdict."""
+    figures = "".join(
+        f'<figure data-verdict="{judge_distance(distance, threshold)}"><img src="{html.escape(src)}" alt="{html.escape(alt)}">'
+        f"<figcaption>{VERDICTS[judge_distance(distance, threshold)]}</figcaption></figure>"
+        for src, alt, distance in faces
+    )
+    return f'<div class="strip">{figures}</div>'
+
+
 def bars_html(shares: dict[str, float]) -> str:
     """Shares in [0, 1] as labelled bars, largest first."""
     rows = "".join(

@@ -28,6 +28,9 @@ SWEEP_LEVELS = tuple(round(0.1 * level, 1) for level in range(1, 9))
 SWEEP_SIGMAS = (1.0, 2.0, 3.0, 4.0)
 """Standard deviations of the coarse sweep where every direction is one named latent: beyond these its value hardly moves."""
 
+STRIP_SHARES = (0.25, 0.5, 0.75)
+"""Shares of the smallest step that lead to it from the owner: the way from in to out."""
+
 REFINEMENTS = 5
 """Halvings of the interval in which the verdict flips: a sweep in tenths becomes exact to 0.003."""
 
@@ -43,7 +46,7 @@ class SweptStep:
 
 @dataclass(frozen=True, eq=False)
 class Lockout:
-    """The smallest change that locks out: the step, its picture uint8 (H, W, 3) and the distance judged on that picture."""
+    """A judged change of looks: the step, its picture uint8 (H, W, 3) and the distance judged on that picture."""
 
     step: SemanticStep
     picture: NDArray[np.uint8]
@@ -52,12 +55,16 @@ class Lockout:
 
 @dataclass(frozen=True, eq=False)
 class LockoutSearch:
-    """What the search found; ``smallest`` is None when no step up to the largest level locks out."""
+    """What the search found; ``smallest`` is None when no step up to the largest level locks out.
+
+    strip: smaller steps of the same change that lead to the smallest, in order (``STRIP_SHARES``); empty where there is none.
+    """
 
     smallest: Lockout | None
     threshold: float
     largest: float  # paper units of the largest step tried
     swept: tuple[SweptStep, ...]  # everything judged, in order
+    strip: tuple[Lockout, ...] = ()
 
 
 def find_smallest_lockout(
@@ -118,7 +125,14 @@ def find_smallest_lockout(
             lower = middle
     # Equal steps: the one that is rejected most clearly.
     smallest = max(rejected, key=lambda trial: trial.distance)
-    return LockoutSearch(smallest, threshold, levels[-1], tuple(swept))
+    direction = [direction for direction in directions if direction.name == smallest.step.direction]
+    strip = [
+        step
+        for share in STRIP_SHARES
+        for step in make_semantic_steps(base_latent, generator, share * smallest.step.step, direction)
+        if step.sign == smallest.step.sign
+    ]
+    return LockoutSearch(smallest, threshold, levels[-1], tuple(swept), tuple(judge(strip)))
 
 
 def _embed_owner(latent: NDArray[np.float32], generator: Generator, recogniser: Recogniser, threshold: float) -> Tensor:

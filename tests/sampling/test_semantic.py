@@ -19,7 +19,7 @@ from core.sampling.building.attributes import (
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.identity import generate_identity_batch
 from core.sampling.images import quantise
-from core.sampling.lockout import find_smallest_lockout
+from core.sampling.lockout import STRIP_SHARES, find_smallest_lockout
 from core.sampling.stored.directions import Direction, load_directions, make_semantic_steps
 from core.sampling.stored.gallery import load_gallery
 from tests.fakes import LATENT_DIM, SCALE, FakeGenerator, FakeRecogniser, fake_panel
@@ -97,6 +97,10 @@ def test_smallest_lockout_is_found_where_it_was_planted(threshold):
     again = judge.embed(torch.from_numpy(found.smallest.picture[None]).permute(0, 3, 1, 2).float() / 255)
     owner = judge.embed(quantise(maker.decode(torch.zeros(1, LATENT_DIM))))
     assert float(judge.distance(owner, again)[0]) == pytest.approx(found.smallest.distance, abs=1e-4)
+    # The way there is the same change, smaller, and lets the owner in.
+    assert [frame.step.step for frame in found.strip] == [pytest.approx(share * found.smallest.step.step) for share in STRIP_SHARES]
+    assert {frame.step.direction for frame in found.strip} == {"glasses"}
+    assert all(frame.distance < threshold for frame in found.strip)
     accepted = [row.step for row in found.swept if row.label.startswith("glasses") and row.distance < threshold]
     assert max(accepted) <= found.smallest.step.step + 0.02
 

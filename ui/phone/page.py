@@ -255,8 +255,13 @@ def _show_lockout_answer(question: LockoutQuestion, owner: PhoneOwner, answer: J
         st.html(markup.intro_html(f"None of {tried} changes of looks, up to a large one, locks the owner out at this limit."))
         return
     step = search.smallest.step
+    way = [(owner.src, "The owner", 0.0)]
+    way += [
+        (face_url(frame.picture), f"The owner, {frame.step.words}", frame.distance) for frame in (*search.strip, search.smallest)
+    ]
     st.html(
         markup.pair_html((owner.src, "The owner"), (face_url(search.smallest.picture), f"The owner, {step.words}"))
+        + markup.strip_html(way, limit)
         + verdicts_html(generator, recogniser, limit, answer.distances)
     )
     st.html(
