@@ -56,6 +56,10 @@ def place_strands(
     curl = shape[1]
     frequency = shape[2]
     one_step = ONE / f4(count - 1)
+    xs = np.empty(count, np.float32)
+    ys = np.empty(count, np.float32)
+    zs = np.empty(count, np.float32)
+    aways = np.empty(count, np.float32)
     for a in range(len(chosen)):
         s = chosen[a]
         o = first + a
@@ -70,58 +74,67 @@ def place_strands(
                 dx += corners[s, j] * (vertices[i, 0] - rest[i, 0])
                 dy += corners[s, j] * (vertices[i, 1] - rest[i, 1])
                 dz += corners[s, j] * (vertices[i, 2] - rest[i, 2])
+        # Step by step over the points rather than point by point: a processor overlaps the roots and divisions of several points.
         for p in range(count):
             t = f4(p) * stride
             i = min(n_points - 2, int(t))
             f = t - f4(i)
-            x = strands[s, i, 0] * (ONE - f) + strands[s, i + 1, 0] * f
-            y = strands[s, i, 1] * (ONE - f) + strands[s, i + 1, 1] * f
-            z = strands[s, i, 2] * (ONE - f) + strands[s, i + 1, 2] * f
-            along = f4(p) * one_step
-            away = math.sqrt((x - rx) ** 2 + (y - ry) ** 2 + (z - rz) ** 2)
-            if curl > 0:
-                c = curl * min(ONE, away * f4(3))
-                angle = away * frequency + phase[s]
-                x += c * math.cos(angle)
-                z += c * math.sin(angle)
-                y += c * HALF * math.sin(angle * f4(0.9) + ONE)
-            if volume != 0:
-                ux = x - centre[0]
-                uy = y - centre[1]
-                uz = z - centre[2]
+            xs[p] = strands[s, i, 0] * (ONE - f) + strands[s, i + 1, 0] * f
+            ys[p] = strands[s, i, 1] * (ONE - f) + strands[s, i + 1, 1] * f
+            zs[p] = strands[s, i, 2] * (ONE - f) + strands[s, i + 1, 2] * f
+        for p in range(count):
+            aways[p] = math.sqrt((xs[p] - rx) ** 2 + (ys[p] - ry) ** 2 + (zs[p] - rz) ** 2)
+        if curl > 0:
+            for p in range(count):
+                c = curl * min(ONE, aways[p] * f4(3))
+                angle = aways[p] * frequency + phase[s]
+                xs[p] += c * math.cos(angle)
+                zs[p] += c * math.sin(angle)
+                ys[p] += c * HALF * math.sin(angle * f4(0.9) + ONE)
+        if volume != 0:
+            for p in range(count):
+                along = f4(p) * one_step
+                ux = xs[p] - centre[0]
+                uy = ys[p] - centre[1]
+                uz = zs[p] - centre[2]
                 size = math.sqrt(ux * ux + uy * uy + uz * uz) + f4(1e-6)
-                q = volume * min(ONE, along * f4(3)) / size * min(ONE, away * f4(4))
-                x += ux * q
-                y += max(uy, ZERO) * q
-                z += uz * q
-            if hem[3] > 0:
-                shown[o, p] = ONE - measure_hat_cover(y, z, hem)
+                q = volume * min(ONE, along * f4(3)) / size * min(ONE, aways[p] * f4(4))
+                xs[p] += ux * q
+                ys[p] += max(uy, ZERO) * q
+                zs[p] += uz * q
+        for p in range(count):
+            shown[o, p] = ONE
+        if hem[3] > 0:
+            for p in range(count):
+                x = xs[p]
+                z = zs[p]
+                shown[o, p] = ONE - measure_hat_cover(ys[p], z, hem)
                 # a cap presses the hair below its hem towards the head, an ellipse about its axis
-                below = hem[0] + hem[1] * z - y
+                below = hem[0] + hem[1] * z - ys[p]
                 wide = math.sqrt((x / f4(0.80)) ** 2 + ((z - f4(0.40)) / f4(1.14)) ** 2)
                 if wide > ONE:
                     press = hem[4] * smoothstep(f4(0.95), ZERO, below)
                     k = (ONE + (wide - ONE) * (ONE - f4(0.85) * press)) / wide
-                    x *= k
-                    z = f4(0.40) + (z - f4(0.40)) * k
-            else:
-                shown[o, p] = ONE
+                    xs[p] = x * k
+                    zs[p] = f4(0.40) + (z - f4(0.40)) * k
+        for p in range(count):
             if rooted:
-                x += dx
-                y += dy
-                z += dz
+                xs[p] += dx
+                ys[p] += dy
+                zs[p] += dz
             else:
-                gx, gy, gz = interpolate_cage(cage, cage_low, cage_step, cage_shape, x, y, z)
-                x += gx
-                y += gy
-                z += gz
-            w = smoothstep(f4(5.5), f4(6.5), y)
-            px = x - pivot[0]
-            py = y - pivot[1]
-            pz = z - pivot[2]
-            out[o, p, 0] = x + w * (rotation[0, 0] * px + rotation[0, 1] * py + rotation[0, 2] * pz - px)
-            out[o, p, 1] = y + w * (rotation[1, 0] * px + rotation[1, 1] * py + rotation[1, 2] * pz - py)
-            out[o, p, 2] = z + w * (rotation[2, 0] * px + rotation[2, 1] * py + rotation[2, 2] * pz - pz)
+                gx, gy, gz = interpolate_cage(cage, cage_low, cage_step, cage_shape, xs[p], ys[p], zs[p])
+                xs[p] += gx
+                ys[p] += gy
+                zs[p] += gz
+        for p in range(count):
+            w = smoothstep(f4(5.5), f4(6.5), ys[p])
+            px = xs[p] - pivot[0]
+            py = ys[p] - pivot[1]
+            pz = zs[p] - pivot[2]
+            out[o, p, 0] = xs[p] + w * (rotation[0, 0] * px + rotation[0, 1] * py + rotation[0, 2] * pz - px)
+            out[o, p, 1] = ys[p] + w * (rotation[1, 0] * px + rotation[1, 1] * py + rotation[1, 2] * pz - py)
+            out[o, p, 2] = zs[p] + w * (rotation[2, 0] * px + rotation[2, 1] * py + rotation[2, 2] * pz - pz)
 
 
 @kernel
@@ -348,14 +361,14 @@ def draw_strands(
                         continue
                     share = min(across + half_width, f4(t + 1)) - max(across - half_width, f4(t))
                     share = min(ONE, max(ZERO, share)) * opaque
-                    # a wide strand is a lock of hairs: lighter and darker ones side by side
-                    lock = (f4(t) + HALF - across) * grain + ripple
-                    lock -= f4(round_down(lock))
-                    bright = ONE + vary * (abs(lock - HALF) * f4(4) - ONE)
                     if front_to_back:
                         share *= ONE - cover[yy, xx]
                         if share < f4(0.004):
                             continue
+                        # a wide strand is a lock of hairs: lighter and darker ones side by side
+                        lock = (f4(t) + HALF - across) * grain + ripple
+                        lock -= f4(round_down(lock))
+                        bright = ONE + vary * (abs(lock - HALF) * f4(4) - ONE)
                         if cover[yy, xx] < HALF:
                             layer_depth[yy, xx] = z
                         share_lit = share * bright

