@@ -183,6 +183,30 @@ def splat_density(
 
 
 @kernel
+def is_seen(screen: Floats, count: int, depth: Floats, bias: f4) -> bool:
+    """Whether one of five points of a strand (count, 3) lies in the picture and not behind what is drawn."""
+    height, width = depth.shape
+    for q in range(0, count, max(1, (count - 1) // 4)):
+        x = int(screen[q, 0])
+        y = int(screen[q, 1])
+        if x >= 0 and x < width and y >= 0 and y < height and screen[q, 2] < depth[y, x] + bias:
+            return True
+    return False
+
+
+@kernel
+def find_seen(screen: Floats, counts: Integers, depth: Floats, bias: f4) -> Integers:
+    """Numbers of the strands that are seen, in the order of memory: sorted by depth, each would be fetched from afar."""
+    seen = np.empty(len(counts), np.int32)
+    total = 0
+    for i in range(len(counts)):
+        if is_seen(screen[i], counts[i], depth, bias):
+            seen[total] = i
+            total += 1
+    return seen[:total]
+
+
+@kernel
 def draw_strands(
     points: Floats,
     screen: Floats,
@@ -213,8 +237,8 @@ def draw_strands(
     """Draw strands: world points (n, K, 3), screen points (n, K, 3), counts[i] points each, with two highlights a strand.
 
     style: width in samples, depth bias, opacity, self shadow, gloss, opacity from which depth is written. tone 0..1 shades a strand
-    darker or lighter. front_to_back: image is a premultiplied layer with its cover (0 at first), nearest strands first, and what is
-    covered is skipped; else strands go straight over the image.
+    darker or lighter. front_to_back: order holds those that find_seen found, nearest first, and image is a premultiplied layer with
+    its cover (0 at first), where what is covered is skipped; else strands go straight over the image.
     """
     height, width = depth.shape
     light_height, light_width = nearest.shape
@@ -224,14 +248,7 @@ def draw_strands(
         i = order[oi]
         n = counts[i]
         shade = f4(0.72) + f4(0.56) * tone[i]
-        hidden = True  # the whole strand behind the head?
-        for q in range(0, n, max(1, (n - 1) // 4)):
-            xx = int(screen[i, q, 0])
-            yy = int(screen[i, q, 1])
-            if xx >= 0 and xx < width and yy >= 0 and yy < height and screen[i, q, 2] < depth[yy, xx] + bias:
-                hidden = False
-                break
-        if hidden:
+        if not front_to_back and not is_seen(screen[i], n, depth, bias):
             continue
         for k in range(n - 1):
             seen = HALF * (shown[i, k] + shown[i, k + 1]) * alpha[i]

@@ -35,7 +35,7 @@ from core.models.builtin.head.kernels_raster import (
     spread_nearest,
 )
 from core.models.builtin.head.kernels_shading import shade_samples
-from core.models.builtin.head.kernels_strands import draw_strands, splat_density
+from core.models.builtin.head.kernels_strands import draw_strands, find_seen, splat_density
 from core.models.builtin.head.mouth import load_mouth, place_mouth
 from core.models.builtin.head.scene import (
     NECK,
@@ -300,13 +300,15 @@ def _draw(
     if not len(points):
         return
     screen = _project(camera, points.reshape(-1, 3), size).reshape(points.shape)
-    order = np.arange(len(points), dtype=np.int32)
+    bias = np.float32(0.02 if front_to_back else 0.015)
     if front_to_back:
+        order = find_seen(screen, strands.counts, depth, bias)
         # by the depth of the middle point, then by number: one whole number of both sorts twice as fast as a stable argsort
-        middle = screen[order, strands.counts // 2, 2].view(np.uint32).astype(np.uint64)
+        middle = screen[order, strands.counts[order] // 2, 2].view(np.uint32).astype(np.uint64)
         order = (np.sort(middle << np.uint64(32) | order.astype(np.uint64)) & np.uint64(0xFFFFFFFF)).astype(np.int32)
+    else:
+        order = np.arange(len(points), dtype=np.int32)
     width = max(0.6, strands.radius * 2 * size / framing)
-    bias = 0.02 if front_to_back else 0.015
     style = np.array([width, bias, *STRAND_LOOKS[strands.kind], 0.30], np.float32)
     draw_strands(
         *(points, screen, strands.counts, order, strands.shown, strands.alpha, strands.tone, strands.thickness),
