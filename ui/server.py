@@ -74,7 +74,7 @@ async def receive_answers(request: Request) -> Response:
         return JSONResponse({"error": str(refusal)}, refusal.status)
     except Exception:
         logger.exception("Answers could not be saved")
-        return JSONResponse({"error": "The server could not save this answer; it is sent again by itself."}, 500)
+        return JSONResponse({"error": SAVE_LATER}, 500)
     return JSONResponse({"acknowledged": acknowledged}, headers={"Cache-Control": "no-store"})
 
 
@@ -88,8 +88,19 @@ def save_answers(body: bytes) -> list[str]:
     ratings = [_build_rating(row, assignment) for row in rows]
     try:
         return access.get_store().save(ratings)
+    except TakenId as error:
+        raise RequestRefused(422, str(error)) from error
     except LiminalError as error:
-        raise RequestRefused(422 if isinstance(error, TakenId) else _status_of_refused_save(code), str(error)) from error
+        status = _status_of_refused_save(code)
+        raise RequestRefused(status, REFUSED_SAVES.get(status, SAVE_LATER)) from error
+
+
+SAVE_LATER = "The server could not save this answer; it is sent again by itself."
+REFUSED_SAVES = {
+    404: "This study, or your part in it, has been deleted. Nothing more is kept, and you can close this page.",
+    409: "This study is closed or your place in it is gone, so it takes no more answers. Those that were saved are kept.",
+}
+"""What raters read by status. The store's own sentences name the study as its owner does, which is nobody else's business."""
 
 
 def _status_by_store(unavailable: int, available: int) -> int:

@@ -169,6 +169,21 @@ def test_an_answer_is_acknowledged_once_it_is_kept_and_twice_sent_is_once_kept(p
     assert study.token not in str(record)
 
 
+def test_no_answer_to_a_rater_names_the_study_as_its_owner_does(place):
+    store, library = place
+    private = "Around Face 01, seed 0"
+    study = made_study(store, library, private, faces())
+    person = store.enrol(private, assign_stimuli)
+    assert private not in words(app("take_part.py", study=study.token))
+    assert post(request(person.code, [row(person, person.trials[0], "fear")]))[0] == 200
+    for change, expected in ((lambda: store.change(private, closed=True), 409), (lambda: store.delete(private), 404)):
+        change()
+        status, record = post(request(person.code, [row(person, person.trials[1], "fear")]))
+        assert status == expected
+        assert private not in record["error"]
+        assert private not in words(app("take_part.py", study=study.token, code=person.code))
+
+
 def test_what_is_no_answer_is_refused_with_a_sentence(place):
     store, library = place
     made_study(store, library, "s", faces())

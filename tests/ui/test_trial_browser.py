@@ -206,6 +206,23 @@ def test_a_study_that_is_closed_meanwhile_says_so_and_keeps_the_answer(asking, b
     assert waiting >= 1
 
 
+def test_a_study_that_is_deleted_meanwhile_stops_at_once_without_its_name(asking, begin):
+    page, _, study = begin(identity_set(3))
+    page.keyboard.press("Space")
+    expect(page.locator(".trial-similarity[data-set=false]")).to_be_visible()
+    for key in ("y", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(page.locator(".trial-next")).to_be_enabled()
+    asking[1].delete(study.name)
+    page.keyboard.press("Enter")
+    expect(page.locator(MESSAGE)).to_contain_text("No more answers are taken")
+    expect(page.locator(".trial-next")).not_to_be_visible()
+    for key in ("n", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator(".trial-count")).to_contain_text("1 of 4")
+    assert study.name not in page.content()
+
+
 def test_pairs_by_touch_on_a_narrow_screen(asking, begin):
     page, person, study = begin(identity_set(3), width=390, height=844, has_touch=True, is_mobile=True)
     page.locator(f"{MESSAGE} button").tap()

@@ -141,6 +141,7 @@ class Block {
       this.status();
       this.hideScreen();
       const answered = this.data.kind === "emotion" ? await this.timed(trial) : await this.compared(trial);
+      if (this.queue.problem) break; // refused while this one was shown
       if (!answered) {
         this.todo.push(this.todo.shift()); // asked again at the end
         await this.decode();
@@ -226,8 +227,11 @@ class Block {
     this.tell();
   }
 
+  // At once, also in the middle of a trial: nobody answers what is not taken.
   refused() {
     this.over = true;
+    this.running?.abort();
+    if (this.pair) this.pair.resolve = null;
     this.screen("No more answers are taken", this.queue.problem);
   }
 
@@ -303,10 +307,8 @@ class Block {
     const words = this.queue.words();
     if (status.textContent !== words) status.textContent = words;
     status.dataset.state = this.queue.state();
-    if (this.over) {
-      if (this.queue.problem) this.refused();
-      else if (!this.queue.waiting().length) this.tell();
-    }
+    if (this.queue.problem) this.refused();
+    else if (this.over && !this.queue.waiting().length) this.tell();
   }
 }
 

@@ -108,7 +108,12 @@ def show_rater_page() -> None:
         try:
             _show_step(study)
         except LiminalError as error:
-            _show_notice("Something went wrong", str(error))
+            _show_notice("Something went wrong", _hide_name(study, str(error)))
+
+
+def _hide_name(study: Study, sentence: str) -> str:
+    """A sentence of the store without the study's name, which is its owner's alone."""
+    return sentence.replace(f" '{study.name}'", "")
 
 
 def _show_step(study: Study) -> None:
@@ -200,7 +205,7 @@ def _decline(study: Study, step: int) -> None:
 
 def _show_consent(study: Study, participant: Participant) -> None:
     plan = study.plan
-    st.title(markup.escape_markdown(plan.title or study.name), anchor=False)
+    st.title(markup.escape_markdown(plan.title or "A study about faces"), anchor=False)
     st.html(intro_html(describe_task(plan)))
     st.html(expectations_html(plan, named=bool(participant.name)))
     with st.container(key="consent", border=True):
@@ -223,7 +228,7 @@ def _enrol_rater(study: Study, participant: Participant) -> None:
     except StudyFull:
         return  # the page says so
     except LiminalError as error:
-        st.session_state["enrol-problem"] = str(error)
+        st.session_state["enrol-problem"] = _hide_name(study, str(error))
         return
     for name in ("somebody-else", DEMOGRAPHICS, INSTRUCTIONS):
         st.session_state.pop(name, None)
