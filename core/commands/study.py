@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.alignment.store import delete_study, forget_rater
+from core.analysis.answer_table import TableForm, make_table_files
+from core.analysis.study_data import load_study_data
 from core.commands.study_settings import (
     add_participants_arguments,
     add_setting_arguments,
@@ -258,19 +260,30 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``study export``."""
     parser.add_argument("study", metavar="NAME")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE|DIR",
+        "--out", type=Path, metavar="FILE|DIR",
         help="FILE.csv or FILE.parquet: the answers; FILE.zip: everything; a folder gets all three",
     )  # fmt: skip
-    parser.add_argument("--demographics", action="store_true", help="put what people said about themselves into the bundle")
+    parser.add_argument(
+        "--table", type=Path, metavar="FILE",
+        help="FILE.csv or FILE.parquet: one row an answer with what was shown, what every model says of it, times, device and "
+        "whether it counts; beside it a data dictionary and an R script",
+    )  # fmt: skip
+    parser.add_argument(
+        "--demographics", action="store_true", help="put what people said about themselves into the bundle and the table"
+    )
     parser.add_argument("--with-participants", action="store_true", help="put what a panel calls them into every file")
 
 
 def run_export(arguments: argparse.Namespace) -> int:
     """Write the files, each whole or not at all, and print what they hold."""
+    if arguments.table is None and arguments.out is None:
+        raise LiminalError("Say where the answers go, with --table FILE.csv, or with --out and a file or folder.")
     store = Store()
     store.study(arguments.study)  # the sentence about a wrong name comes before anything is written
     named = {each.rater: each.participant for each in store.participants(arguments.study)} if arguments.with_participants else None
-    for path in _list_export_paths(arguments.out, arguments.study):
+    if arguments.table is not None:
+        _export_table(store, arguments, named)
+    for path in _list_export_paths(arguments.out, arguments.study) if arguments.out is not None else ():
         try:
             if path.suffix == ".zip":
                 with open_atomic(path) as file:
@@ -287,6 +300,29 @@ def run_export(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise LiminalError(f"{path} cannot be written ({error.strerror or error}); choose another place.") from error
     return 0
+
+
+TABLE_FORMS: Mapping[str, TableForm] = {".csv": "csv", ".parquet": "parquet"}
+
+
+def _export_table(store: Store, arguments: argparse.Namespace, named: Mapping[str, str] | None) -> None:
+    """Write the answer table, its data dictionary and the R script, and print what they are."""
+    target: Path = arguments.table
+    form = TABLE_FORMS.get(target.suffix.lower())
+    if form is None or target.is_dir():
+        raise LiminalError(f"The ending of {target.name or target} says no form of a table; use .csv or .parquet.")
+    study_data = load_study_data(store, Library(), arguments.study)
+    files = make_table_files(study_data, target.stem, form, participants=named, demographics=arguments.demographics)
+    for name, content in files.items():
+        path = target.parent / name
+        try:
+            write_bytes(path, content)
+        except OSError as error:
+            raise LiminalError(f"{path} cannot be written ({error.strerror or error}); choose another place.") from error
+    table, dictionary, script = (target.parent / name for name in files)
+    simulated = ", all simulated" if study_data.study.source == "simulated" else ""
+    print(f"Wrote {table}: {count_noun(len(study_data.ratings), 'answer')}{simulated}; {dictionary} says what each column is.")
+    print(f"Mixed models in R: Rscript {script}")
 
 
 def _list_export_paths(target: Path, name: str) -> list[Path]:

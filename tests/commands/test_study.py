@@ -180,3 +180,32 @@ def test_an_ending_without_a_meaning_is_told(long, capsys):
     run(capsys, "import", long, "--study", "Mine")
     assert "ending of out.xlsx" in run(capsys, "export", "Mine", "--out", "out.xlsx")[2]
     assert run(capsys, "export", "Mine", "--out", "long.csv/x.csv")[0] == 2
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_one_table_has_a_dictionary_and_an_r_script_beside_it(long, place, capsys, ending):
+    run(capsys, "import", long, "--study", "Mine")
+    code, out, err = run(capsys, "export", "Mine", "--table", f"out/answers.{ending}")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Wrote out/answers.{ending}: 3 answers; out/answers_dictionary.csv says what each column is.\n")
+    assert sorted(path.name for path in (place / "out").iterdir()) == ["answers.R", f"answers.{ending}", "answers_dictionary.csv"]
+    if ending == "csv":
+        assert "1970" not in (place / "out" / "answers.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--table", "answers.xlsx"], "The ending of answers.xlsx says no form of a table; use .csv or .parquet."),
+        (["--table", "."], "says no form of a table"),
+        (["--table", "long.csv/answers.csv"], "long.csv/answers.csv cannot be written"),
+        (["--table"], "Argument --table: expected one argument"),
+        ([], "Say where the answers go"),
+    ],
+)
+def test_a_table_that_cannot_be_written_is_one_sentence(long, place, capsys, options, said):
+    run(capsys, "import", long, "--study", "Mine")
+    code, out, err = run(capsys, "export", "Mine", *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert [path.name for path in place.iterdir() if path.name not in ("data", "long.csv")] == []

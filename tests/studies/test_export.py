@@ -18,7 +18,7 @@ from core.studies.exporting.tables import csv_bytes, escape_cell, escape_column,
 from core.studies.importing.conversion import convert_table
 from core.studies.importing.guessing import guess_mapping
 from core.studies.importing.reading import read_file
-from core.studies.ratings import RATINGS, Rating, make_ratings_table
+from core.studies.ratings import RATINGS, UNKNOWN_TIME, Rating, make_ratings_table
 from core.studies.study import RatingPlan, Study
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "=cmd|' /C calc'!A0"]
@@ -170,3 +170,11 @@ def test_croissant_is_valid_and_its_answers_can_be_read(tmp_path):
     records = list(dataset.records("ratings"))
     assert [record["ratings/rating_id"].decode() for record in records] == frame["rating_id"].tolist()
     assert {record["ratings/reaction_time_ms"] for record in records} == {np.float64(600.0)}
+
+
+def test_an_unknown_time_is_an_empty_cell_that_comes_back():
+    frame = some(created_at=UNKNOWN_TIME)
+    content = csv_bytes(frame)
+    assert b"1970" not in content
+    imported = read_file(content, "export")
+    pd.testing.assert_frame_equal(convert_table(imported, guess_mapping(imported.frame).mapping, "S").ratings, frame)

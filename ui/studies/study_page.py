@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import io
 import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -13,6 +15,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.alignment.store import delete_study, forget_rater
+from core.analysis.answer_table import make_table_files
+from core.analysis.study_data import build_study_data
 from core.errors import LiminalError
 from core.figures import theme
 from core.figures.answers import plot_reaction_times, plot_votes_per_image
@@ -59,19 +63,40 @@ def show_downloads(study: Study) -> None:
             f"{name}.zip",
             "application/zip",
         )
-    st.toggle("Put age and gender into the bundle", key="with-demographics")
+        _show_download_button(
+            "Table for R (zip)", lambda: _make_table_archive(study, name, about), f"{name}-table.zip", "application/zip"
+        )
+    st.toggle("Put age and gender into the bundle and the table", key="with-demographics")
     st.html(
         caption_html(
+            "The table has one row an answer, with what was shown, what every model says of it, times and device, and whether the "
+            "rules above leave it out; with it come a data dictionary and an R script (lme4) that fits this app's mixed model. "
             "The bundle holds faces, latents, what networks say, every answer, a data card and a list of hashes; it can be brought "
-            "in again unchanged. Answers of people who are left out by a rule are in all three."
+            "in again unchanged. Answers of people who are left out by a rule are in all of them."
         )
     )
 
 
-def _show_download_button(label: str, content: str | bytes | Callable[[], bytes], name: str, kind: str) -> None:
-    st.download_button(
-        label, content, name, kind, key=f"download-{name.rpartition('.')[2]}", icon=":material/download:", on_click="ignore"
+def _make_table_archive(study: Study, name: str, demographics: bool) -> bytes:
+    """The answer table, its data dictionary and the R script as one zip file, under the rules that are on."""
+    raters = access.get_store().raters(study.name)
+    study_data = build_study_data(
+        study,
+        access.load_stimuli(study),
+        raters,
+        access.load_ratings(study),
+        access.get_library(),
+        rules=active_rules(study.plan.kind),
     )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file, content in make_table_files(study_data, name, "csv", demographics=demographics).items():
+            archive.writestr(file, content)
+    return buffer.getvalue()
+
+
+def _show_download_button(label: str, content: str | bytes | Callable[[], bytes], name: str, kind: str) -> None:
+    st.download_button(label, content, name, kind, key=f"download {label}", icon=":material/download:", on_click="ignore")
 
 
 REFRESH_SECONDS = 10.0

@@ -1,9 +1,9 @@
 """Answers as CSV and as Parquet.
 
 CSV is UTF-8 with a byte order mark, without which Excel misreads every letter beyond English; pandas, R and our own import skip
-the mark. Times are ISO 8601 in UTC. Text cells that a spreadsheet would compute as a formula get an apostrophe in front
-(``escape_cell``), and lose it again in our own import (``unescape_cell``); Parquet is not opened by spreadsheets that compute,
-so it holds every text as it is.
+the mark. Times are ISO 8601 in UTC, empty where they are not known. Text cells that a spreadsheet would compute as a formula get
+an apostrophe in front (``escape_cell``), and lose it again in our own import (``unescape_cell``); Parquet is not opened by
+spreadsheets that compute, so it holds every text as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.studies.ratings import RATINGS, type_columns
+from core.studies.ratings import RATINGS, UNKNOWN_TIME, type_columns
 
 FORMULA_STARTS = "=+\\-@\t\r\n＝＋－＠"
 """First characters of a formula: also tabs and line ends, which spreadsheets skip, and full-width signs."""
@@ -55,7 +55,8 @@ PARTICIPANT = "participant"
 def csv_bytes(ratings: pd.DataFrame, participants: Mapping[str, str] | None = None) -> bytes:
     """The bytes of a CSV file of a table of RATINGS. participants: what a panel calls the raters, as a further column."""
     frame = type_columns(ratings)
-    text = frame.assign(created_at=frame["created_at"].dt.strftime(TIME_FORMAT))
+    time = frame["created_at"]
+    text = frame.assign(created_at=time.dt.strftime(TIME_FORMAT).mask(time == UNKNOWN_TIME, ""))
     if participants is not None:
         text[PARTICIPANT] = frame["rater"].map(participants).fillna("").astype("str")
     for name in text.columns:
