@@ -107,8 +107,11 @@ ANSWER_COLUMNS: Mapping[str, Column] = {
 DEVICE_NUMBERS = ("refresh_rate", "dropped_frames", "image_duration_asked", "image_duration", "device_pixel_ratio")
 """What the browser measured of a trial, by its name in ``presented``."""
 RULES = ("sentinels", "too_fast", "same_answer", "constant_similarity")
-SHOWN_COLUMNS = ("base_id", "sample_id", "sample_type", "step", "batch", "strategy", "emotion1", "emotion2", "guided")
-SHOWN_COLUMNS += ("latent_distance", "lpips", "identity_distance", "same_identity")
+SHOWN_COLUMNS = (
+    *("base_id", "sample_id", "sample_type", "step", "batch", "strategy", "emotion1", "emotion2", "guided"),
+    *("latent_distance", "lpips", "identity_distance", "same_identity"),
+)
+"""Columns of sample sets that are taken over."""
 TRUTHS = ("guided", "same_identity")
 DEMOGRAPHIC_PREFIX = "about_"
 
@@ -135,7 +138,7 @@ def build_answer_table(
         "rater_state": ratings["rater"].map(states),
         "is_sentinel": _to_flags(ratings["is_sentinel"]),
         "answered_at": time.dt.strftime(TIME_FORMAT).mask(time == UNKNOWN_TIME),
-        **{name: of_answer[name] for name in of_answer},
+        **{str(name): of_answer[name] for name in of_answer},
         **_build_answer_values(ratings, of_answer),
         **_build_exclusion_flags(study_data),
         **_parse_presented(ratings["presented"]),

@@ -1,6 +1,8 @@
 """The pages of studies without a browser: taking part, looking after a study, and the addresses that answers go to."""
 
+import io
 import json
+import zipfile
 from datetime import UTC, datetime
 
 import pytest
@@ -15,7 +17,7 @@ from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import AS_OWNER, app, finished, paints_without_torch, words
 from ui import navigation, server
 from ui.jobs import JobManager
-from ui.studies import access, owner_gate
+from ui.studies import access, owner_gate, study_page
 
 NOW = "2026-01-02T03:04:05.678+00:00"
 
@@ -543,3 +545,15 @@ def test_the_owner_sets_where_people_go_and_sees_how_many_came(place):
     test.checkbox(key="drop-sure").check().run()
     press(test, "drop-names")
     assert store.participants("s") == []
+
+
+def test_the_table_for_r_is_made_under_the_rules_that_are_on(place):
+    store, library = place
+    study = made_study(store, library, "s", faces())
+    answer_all(store, study, lambda _: "fear")
+    test = app("studies.py", study="s")
+    assert not test.exception
+    assert "R script" in words(test)
+    archive = zipfile.ZipFile(io.BytesIO(study_page.make_table_archive(study, "s", demographics=False)))
+    assert archive.namelist() == ["s.csv", "s_dictionary.csv", "s.R"]
+    assert archive.read("s.csv").count(b"\r\n") == len(store.ratings("s")) + 1

@@ -64,7 +64,7 @@ def show_downloads(study: Study) -> None:
             "application/zip",
         )
         _show_download_button(
-            "Table for R (zip)", lambda: _make_table_archive(study, name, about), f"{name}-table.zip", "application/zip"
+            "Table for R (zip)", lambda: make_table_archive(study, name, about), f"{name}-table.zip", "application/zip"
         )
     st.toggle("Put age and gender into the bundle and the table", key="with-demographics")
     st.html(
@@ -77,7 +77,7 @@ def show_downloads(study: Study) -> None:
     )
 
 
-def _make_table_archive(study: Study, name: str, demographics: bool) -> bytes:
+def make_table_archive(study: Study, name: str, demographics: bool) -> bytes:
     """The answer table, its data dictionary and the R script as one zip file, under the rules that are on."""
     raters = access.get_store().raters(study.name)
     study_data = build_study_data(
