@@ -317,11 +317,11 @@ def explain_errors(errors: RecogniserErrors, limit: int = 0) -> str:
 
 def explain_ranges(rates: ErrorRates) -> str:
     """In one sentence in which scenes, expressions and ages the rates hold."""
-    parts = [
-        f"{item.name} {item.low:g} to {item.high:g} of {item.lowest:g} to {item.highest:g} "
-        f"{'' if item.unit == 'share' else item.unit}".rstrip()
-        for item in rates.ranges
-    ]
+    parts = []
+    for item in rates.ranges:
+        bounds = f"{item.low:.2f} to {item.high:.2f}" if item.unit == "share" else f"{item.low:.0f} to {item.high:.0f}"
+        unit = "" if item.unit == "share" else f" {item.unit}"
+        parts.append(f"{item.name} {bounds} of {item.lowest:g} to {item.highest:g}{unit}")
     return (
         f"{rates.people} people in {rates.images} pictures each; nine in ten of these lie within: {'; '.join(parts)}. In a third "
         "of the pictures glasses, hat, make-up and beard are drawn anew."
