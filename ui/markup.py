@@ -34,6 +34,23 @@ def judge_distance(distance: float | None, threshold: float) -> Verdict:
     return "open" if distance < threshold else "closed"
 
 
+MOST_DIGITS = 5
+
+
+def format_limit(limit: float) -> str:
+    """A limit as it is in force, rounded to three decimals: 0.445, and 0.60 for 0.600."""
+    text = f"{limit:.3f}"
+    return text[:-1] if text.endswith("0") else text
+
+
+def format_distance(distance: float, limit: float) -> str:
+    """A distance with two decimals, and more where only they tell on which side of the limit it lies: 0.5996 beside 0.60."""
+    for digits in range(2, MOST_DIGITS):
+        if f"{distance:.{digits}f}" != f"{limit:.{digits}f}":
+            return f"{distance:.{digits}f}"
+    return f"{distance:.{MOST_DIGITS}f}"
+
+
 def format_one_in(rate: float) -> str:
     """0.01 -> '1 in 100'."""
     return f"1 in {round(1 / rate):,}"
@@ -71,11 +88,15 @@ class RecogniserVerdict:
         return judge_distance(self.distance, self.threshold)
 
 
+def _describe_distance(row: RecogniserVerdict) -> str:
+    return f"distance {format_distance(row.distance, row.threshold)}, limit {format_limit(row.threshold)}"
+
+
 def verdicts_html(rows: Sequence[RecogniserVerdict]) -> str:
     """Recognisers side by side as HTML: name, verdict in words, distance and limit."""
     lines = []
     for row in rows:
-        number = "" if row.verdict == "none" else f"distance {row.distance:.2f}, limit {row.threshold:.2f}"
+        number = "" if row.verdict == "none" else _describe_distance(row)
         lines.append(
             f"<div><b>{html.escape(row.title)}</b>"
             f'<span class="verdict" data-verdict="{row.verdict}">{VERDICTS[row.verdict]}</span><small>{number}</small></div>'

@@ -26,7 +26,7 @@ PHONE = PageInfo(
     "phone.py",
     "Who could unlock my phone",
     "phone",
-    "Some two thousand strangers hold their faces in front of it. Choose the owner, or bring your own photo, and see who gets in.",
+    "Strangers hold their faces in front of it. Choose the owner, or bring your own photo, and see who gets in.",
     "Phone",
 )
 IDENTITY = PageInfo(

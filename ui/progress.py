@@ -95,7 +95,7 @@ def build_search_runs(events: Iterable[Any], limit: float, address: PictureAddre
             components.SearchCurve(
                 src=None if picture is None else address(picture),
                 curve=[(step.iteration, step.distance if math.isfinite(step.distance) else None) for step in run_steps],
-                words=markup.VERDICTS[verdict] + (f", {best:.2f}" if math.isfinite(best) else ""),
+                words=markup.VERDICTS[verdict] + (f", {markup.format_distance(best, limit)}" if math.isfinite(best) else ""),
                 verdict=verdict,
             )
         )

@@ -1,6 +1,7 @@
 """One word for one thing: what samples are called wherever they are shown."""
 
 import dataclasses
+import json
 import math
 
 import pandas as pd
@@ -11,6 +12,7 @@ from core.figures.identity import name_table_row
 from core.sampling.sample_set import make_pair_id
 from core.studies.planning import list_stimuli
 from tests.ui.study_sets import identity_set, made_study
+from tests.ui.visits import app, words
 from ui import markup
 from ui.analysis.disagreement import describe_sample
 from ui.identity.page import _sample_title
@@ -48,3 +50,32 @@ def test_where_only_the_target_is_known_it_is_called_that(target):
     assert name_table_row("optimized", target) == f"optimized, target {target:g}"
     assert name_table_row("optimized", math.nan) == "optimized"
     assert describe_sample(pd.Series({"sample_type": "optimized", "step": target}).to_dict()) == f"optimized, target {target:g}"
+
+
+@pytest.mark.parametrize(
+    ("distance", "limit", "expected"),
+    [
+        (0.5996, 0.6, ("0.5996", "0.60", "open")),
+        (0.6004, 0.6, ("0.6004", "0.60", "closed")),
+        (0.31, 0.6, ("0.31", "0.60", "open")),
+        (0.4472, 0.445, ("0.447", "0.445", "closed")),
+    ],
+)
+def test_a_distance_has_as_many_digits_as_its_verdict_needs(distance, limit, expected):
+    shown = markup.format_distance(distance, limit), markup.format_limit(limit)
+    assert (*shown, markup.judge_distance(distance, limit)) == expected
+    assert (float(shown[0]) < float(shown[1])) == (expected[2] == "open")
+    said = markup.verdicts_html([markup.RecogniserVerdict("dlib", distance, limit)])
+    assert f"distance {shown[0]}, limit {shown[1]}" in said
+
+
+def test_the_limit_on_a_button_is_the_one_that_is_explained_below_it():
+    test = app("phone.py")
+    wall = next(json.loads(each.proto.json) for each in test.get("bidi_component") if "marks" in each.proto.json)
+    buttons = {markup.format_limit(mark["value"]) for mark in wall["marks"]}
+    explained = " ".join(each.value for each in test.markdown)
+    assert buttons
+    assert all(f"**{limit}**" in explained for limit in buttons)
+    assert all("on average" in mark["label"] for mark in wall["marks"] if "lets" in mark["label"])
+    assert "averages over all owners" in explained
+    assert "two thousand" not in words(test) + words(app())

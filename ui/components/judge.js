@@ -11,6 +11,13 @@ export function wilson(accepted, judged, z = 1.959963984540054) {
   return [Math.max(0, centre - half), Math.min(1, centre + half)];
 }
 
+// As ui/markup.py writes them: a limit with three decimals, a last 0 left out, and a distance with as many as the verdict needs.
+const limitText = (value) => value.toFixed(3).replace(/0$/, "");
+function distanceText(distance, limit) {
+  for (let digits = 2; digits < 5; digits += 1) if (distance.toFixed(digits) !== limit.toFixed(digits)) return distance.toFixed(digits);
+  return distance.toFixed(5);
+}
+
 function percent(share) {
   const value = share * 100;
   return `${value > 0 && value < 10 ? value.toFixed(1) : value.toFixed(0)} %`;
@@ -82,7 +89,7 @@ class Judge {
       const button = document.createElement("button");
       button.type = "button";
       button.dataset.value = mark.value;
-      button.innerHTML = `<b>${mark.value.toFixed(2)}</b> ${mark.label}`;
+      button.innerHTML = `<b>${limitText(mark.value)}</b> ${mark.label}`;
       button.addEventListener("click", () => {
         this.parts.range.value = mark.value;
         this.judge(mark.value);
@@ -128,10 +135,10 @@ class Judge {
     parts.sentence.innerHTML = accepted === 0
       ? `<b>None of ${judged.toLocaleString("en")} strangers</b> would get in.`
       : `<b>${accepted.toLocaleString("en")} of ${judged.toLocaleString("en")} strangers</b> would get in.`;
-    parts.interval.textContent = `That is ${percent(accepted / judged)} (95 % interval ${percent(low)} to ${percent(high)}, ${data.source}).`;
+    parts.interval.textContent = `That is ${percent(accepted / judged)} for this owner (95 % interval ${percent(low)} to ${percent(high)}, ${data.source}).`;
     this.judgeOwner(threshold);
-    parts.output.innerHTML = `limit <b>${threshold.toFixed(2)}</b>`;
-    parts.range.setAttribute("aria-valuetext", `${threshold.toFixed(2)}: ${accepted} of ${judged} strangers would get in`);
+    parts.output.innerHTML = `limit <b>${limitText(threshold)}</b>`;
+    parts.range.setAttribute("aria-valuetext", `${limitText(threshold)}: ${accepted} of ${judged} strangers would get in`);
     for (const bar of this.columns) bar.dataset.verdict = Number(bar.dataset.at) < threshold ? "open" : "closed";
     for (const button of parts.marks.children) {
       button.setAttribute("aria-pressed", String(Math.abs(Number(button.dataset.value) - threshold) < 0.0026));
@@ -140,8 +147,8 @@ class Judge {
       const verdict = tile.distance < threshold ? "open" : "closed";
       if (tile.dataset.verdict === verdict) continue;
       tile.dataset.verdict = verdict;
-      tile.firstChild.alt = `Generated stranger at distance ${tile.distance.toFixed(2)}: ${WORDS[verdict]}`;
-      tile.title = `${WORDS[verdict]}, distance ${tile.distance.toFixed(2)}`;
+      tile.firstChild.alt = `Generated stranger at distance ${distanceText(tile.distance, threshold)}: ${WORDS[verdict]}`;
+      tile.title = `${WORDS[verdict]}, distance ${distanceText(tile.distance, threshold)}`;
     }
   }
 }

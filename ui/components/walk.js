@@ -15,6 +15,12 @@ function verdictOf(distance, threshold) {
   return distance < threshold ? "open" : "closed";
 }
 
+// As many decimals as the verdict needs, as ui/markup.py writes them.
+function distanceText(distance, limit) {
+  for (let digits = 2; digits < 5; digits += 1) if (distance.toFixed(digits) !== limit.toFixed(digits)) return distance.toFixed(digits);
+  return distance.toFixed(5);
+}
+
 const WORDS = { open: "Would unlock", closed: "Stays locked", none: "No face found" };
 
 class Walk {
@@ -106,7 +112,7 @@ class Walk {
     parts.words.innerHTML = [{ title: data.recogniser, distances: data.distances, threshold: data.threshold }, ...data.others]
       .map((one) => {
         const number = one.distances[this.frame], opinion = verdictOf(number, one.threshold);
-        const measured = number === null ? "" : `<small>distance ${number.toFixed(2)}, limit ${one.threshold.toFixed(2)}</small>`;
+        const measured = number === null ? "" : `<small>distance ${distanceText(number, one.threshold)}, limit ${one.threshold.toFixed(3).replace(/0$/, "")}</small>`;
         return `<span data-verdict="${opinion}"><b>${one.title}</b> ${WORDS[opinion].toLowerCase()} ${measured}</span>`;
       }).join("");
   }

@@ -19,7 +19,7 @@ from core.progress import Progress, Stage
 from core.sampling.bases import Base
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores, DenoisingStep
-from ui import cache
+from ui import cache, markup
 from ui.cache import SharedResultCache
 from ui.components import MapPosition
 
@@ -76,10 +76,11 @@ def describe_similarity(distance: float, threshold: float, recogniser: str) -> s
     title = registry.find_entry(recogniser).title
     if not math.isfinite(distance):
         return f"{title} found no face in it"
+    measured = f"distance {markup.format_distance(distance, threshold)}, limit {markup.format_limit(threshold)}"
     return (
-        f"{title} still takes them for the same person: distance {distance:.2f}, limit {threshold:.2f}"
+        f"{title} still takes them for the same person: {measured}"
         if distance < threshold
-        else f"{title} takes them for two people: distance {distance:.2f}, limit {threshold:.2f}"
+        else f"{title} takes them for two people: {measured}"
     )
 
 

@@ -468,7 +468,7 @@ def show_verdicts(request: IdentityRequest, sample_set: SampleSet) -> None:
     for name, limit in limits.items():
         accepted = limit.default_acceptance.share  # NaN where the recogniser has not judged this generator's strangers yet
         known = f", which lets {format_percent(accepted)} of this generator's strangers in" if math.isfinite(accepted) else ""
-        delivered.append(f"{registry.find_entry(name).title} {limit.default:.2f}{known}")
+        delivered.append(f"{registry.find_entry(name).title} {markup.format_limit(limit.default)}{known}")
     st.html(
         markup.caption_html(
             "This base and seed alone; small print: 95 % Wilson interval. Each recogniser at its own limit as delivered, which was "

@@ -25,6 +25,7 @@ from core.sampling.stored.population import PopulationScores, Thresholds, find_t
 from ui import cache, components, markup, photo, progress, state
 from ui.cache import SharedResultCache
 from ui.jobs import find_or_start_job, get_job_manager
+from ui.markup import format_limit
 from ui.photo import PhoneOwner, VisitorPhoto
 from ui.pictures import asset_url, face_url, picture_url
 from ui.state import PhoneState
@@ -350,12 +351,12 @@ def _show_agreement(view: PhoneState, scores: PopulationScores, limit: float) ->
         both, all_in = scores.count_agreement(limit, other, its_limit)
         st.header(f"What would {title} say?", anchor=False)
         if inside == 0:
-            sentence = f"{guard} lets nobody in. {title}, at its own limit of {its_limit:.2f}, would let {all_in:,} strangers in."
+            sentence = f"{guard} lets nobody in. {title}, at its own limit of {format_limit(its_limit)}, would let {all_in:,} in."
         else:
             share = "all" if both == inside else "none" if both == 0 else f"{both:,}"
             sentence = (
                 f"Of the {inside:,} strangers that {guard} lets in, {title} would let {share} in as well. At its own limit of "
-                f"{its_limit:.2f} it lets {all_in or 'nobody'} in altogether."
+                f"{format_limit(its_limit)} it lets {all_in or 'nobody'} in altogether."
             )
         st.html(markup.intro_html(sentence))
 
@@ -430,7 +431,7 @@ def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
     title = registry.find_entry(view.recogniser).title
     marks = [components.ThresholdMark(round(limits.default, 3), "as delivered")]
     marks += [
-        components.ThresholdMark(round(limit.distance, 3), f"lets {markup.format_one_in(limit.rate)} in")
+        components.ThresholdMark(round(limit.distance, 3), f"lets {markup.format_one_in(limit.rate)} in on average")
         for limit in limits.calibrated
     ]
     wall = sorted(
@@ -459,17 +460,19 @@ def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
         on_threshold=_set_threshold,
         on_pick=_select_stranger,
     )
-    delivered = limits.default_acceptance
+    delivered, people = limits.default_acceptance, limits.strangers - limits.no_face
     with st.expander("Why are there several limits?"):
         st.markdown(
             f"{limits.explanation}\n\n"
             + "\n".join(
-                f"- **{limit.distance:.2f}** lets {markup.format_one_in(limit.rate)} generated strangers in (95 % interval "
-                f"{limit.low:.2f} to {limit.high:.2f}; {limits.pairs:,} pairs of {limits.strangers - limits.no_face:,} people)."
+                f"- **{format_limit(limit.distance)}** lets {markup.format_one_in(limit.rate)} generated strangers in (95 % "
+                f"interval {limit.low:.3f} to {limit.high:.3f}; {limits.pairs:,} pairs of {people:,} people)."
                 for limit in limits.calibrated
             )
+            + "\n- These shares are averages over all owners: one owner has more strangers who look alike than another; the wall "
+            "shows how many get in to this one."
             + _explain_refusals(limits)
-            + f"\n- **{limits.default:.2f}** is how {title} is delivered: {limits.default_source}. It lets "
+            + f"\n- **{format_limit(limits.default)}** is how {title} is delivered: {limits.default_source}. It lets "
             f"{format_percent(delivered.share)} of generated pairs in (95 % interval "
             f"{format_percent(delivered.low)} to {format_percent(delivered.high)})."
         )
@@ -480,8 +483,8 @@ def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
 def _explain_refusals(limits: Thresholds) -> str:
     """How often people are refused themselves, at the calibrated limits, as one more line of the list; '' where nobody knows."""
     shares = [
-        f"{format_percent(limit.false_non_match.share)} at {limit.distance:.2f} ({format_percent(limit.false_non_match.low)} to "
-        f"{format_percent(limit.false_non_match.high)})"
+        f"{format_percent(limit.false_non_match.share)} at {format_limit(limit.distance)} "
+        f"({format_percent(limit.false_non_match.low)} to {format_percent(limit.false_non_match.high)})"
         for limit in limits.calibrated
         if limit.false_non_match is not None
     ]
