@@ -36,7 +36,7 @@ def test_a_sample_of_a_search_is_called_the_same_everywhere(place):
     expected = ["optimized to 0.44", "best found, 0.63"]
     rows = made.pairs.iloc[[3, 4]]
     request = type("Request", (), {"configuration": made.configuration})
-    assert [_sample_title(request, row) for _, row in rows.iterrows()] == expected
+    assert [_sample_title(request, made, row) for _, row in rows.iterrows()] == expected
     study = load_study_data(store, library, "Mine")
     table = study.pairs.set_index("pair_id").loc[rows["pair_id"]]
     assert [describe_sample(row) for row in table.to_dict("records")] == expected
