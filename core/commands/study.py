@@ -23,6 +23,7 @@ from core.commands.study_settings import (
     add_setting_arguments,
     add_settings_arguments,
     read_settings,
+    read_text,
     run_participants,
     run_settings,
 )
@@ -116,14 +117,6 @@ def run_make(arguments: argparse.Namespace) -> int:
     )
     print(extend_link(f"{LINK_PATH}{study.token}", study.settings))
     return 0
-
-
-def read_text(path: Path) -> str:
-    """Read a text file. Raises LiminalError where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LiminalError(f"The file {path} cannot be read as text in UTF-8; choose another one.") from error
 
 
 def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from core.commands.terminal import count_noun
 from core.errors import LiminalError
 from core.studies.exporting.tables import escape_cell
 from core.studies.recruitment import DEPARTURES, Departure, StudySettings
+from core.studies.screening import INPUT_DEVICES, parse_questions
 from core.studies.store import Store
 from core.writing import write_bytes
 
@@ -48,6 +49,17 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
         help="without an answer for so long, a place is somebody else's (default: three times the study's length, 60 or more)",
     )  # fmt: skip
 
+    group.add_argument("--min-window", metavar="WIDTHxHEIGHT", help="the smallest window in pixels, for example 900x600")
+    group.add_argument("--input", choices=INPUT_DEVICES, help="what a device must have (default: any)")
+    group.add_argument("--phones", choices=("yes", "no"), help="whether people may take part on a phone (default: yes)")
+    group.add_argument("--min-refresh", metavar="HZ", help="pictures a second that a screen must show")
+    group.add_argument("--practice", metavar="N", help="practice trials with feedback, with faces of no study (default: none)")
+    group.add_argument(
+        "--questions", metavar="FILE",
+        help="text file with questions on the instructions: a question, below it its answers, the right one after a star, others "
+        "after a dash, an empty line between two questions; whoever answers wrongly twice is screened out",
+    )  # fmt: skip
+
 
 def read_settings(arguments: argparse.Namespace, settings: StudySettings) -> StudySettings:
     """The settings with what the options change. Raises LiminalError where a value makes no sense."""
@@ -62,7 +74,36 @@ def read_settings(arguments: argparse.Namespace, settings: StudySettings) -> Stu
         given = getattr(arguments, name)
         if given is not None:
             values[name] = None if given == NO_VALUE else _read_number(given)
+    if arguments.min_window is not None:
+        values["min_width"], values["min_height"] = _read_window(arguments.min_window)
+    for name in ("min_refresh", "practice"):
+        given = getattr(arguments, name)
+        if given is not None:
+            values[name] = 0 if given == NO_VALUE else _read_number(given)
+    if arguments.input is not None:
+        values["input_device"] = arguments.input
+    if arguments.phones is not None:
+        values["phones"] = arguments.phones == "yes"
+    if arguments.questions is not None:
+        values["questions"] = "" if arguments.questions == NO_VALUE else read_text(Path(arguments.questions))
     return replace(settings, **values)  # type: ignore[arg-type]
+
+
+def read_text(path: Path) -> str:
+    """Read a text file. Raises LiminalError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LiminalError(f"The file {path} cannot be read as text in UTF-8; choose another one.") from error
+
+
+def _read_window(text: str) -> tuple[int, int]:
+    if text == NO_VALUE:
+        return 0, 0
+    width, cross, height = text.partition("x")
+    if not cross:
+        raise LiminalError(f"'{text[:40]}' is no size of a window; write for example 900x600, or '{NO_VALUE}'.")
+    return _read_number(width), _read_number(height)
 
 
 def _read_number(text: str) -> int:
@@ -93,11 +134,27 @@ def run_settings(arguments: argparse.Namespace) -> int:
     print(f"  {'closes itself after':<41} {'never' if settings.target is None else f'{settings.target:,} finished'}")
     minutes = settings.timeout(study.plan.minutes).total_seconds() / 60
     print(f"  {'a place is kept without an answer for':<41} {minutes:g} min")
+    print(f"  {'a device must have':<41} {_describe_device(settings)}")
+    questions = len(parse_questions(settings.questions))
+    print(f"  {'before the block':<41} {count_noun(settings.practice, 'practice trial')}, {count_noun(questions, 'question')}")
     print(
         f"  {people.started:,} started, {people.finished:,} finished, {people.declined:,} declined, "
         f"{people.screened_out:,} screened out, {people.timed_out:,} timed out, {people.working:,} taking part"
     )
     return 0
+
+
+def _describe_device(settings: StudySettings) -> str:
+    parts = []
+    if settings.min_width or settings.min_height:
+        parts.append(f"a window of {settings.min_width:,} by {settings.min_height:,} pixels")
+    if settings.input_device != "any":
+        parts.append(f"a {settings.input_device}{' screen' if settings.input_device == 'touch' else ''}")
+    if settings.min_refresh:
+        parts.append(f"{settings.min_refresh} pictures a second")
+    if not settings.phones:
+        parts.append("more than a phone")
+    return ", ".join(parts) or "nothing in particular"
 
 
 def add_participants_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from core.errors import LiminalError
 from core.sampling.configuration import Configuration
+from core.studies.screening import InputDevice, check_screening
 
 OWN_PARAMETERS = ("study", "code")
 """Parameters of a link that are the app's own: the study's secret and the rater's."""
@@ -97,6 +98,13 @@ class StudySettings(Configuration):
     full: str = ""
     target: int | None = None  # finished raters; the study closes itself there
     timeout_minutes: int | None = None  # without an answer, until the place is somebody else's; None: as of ``timeout``
+    min_width: int = 0  # of the window, CSS pixels
+    min_height: int = 0
+    input_device: InputDevice = "any"
+    phones: bool = True  # whether people may take part on one
+    min_refresh: int = 0  # of the screen, Hz
+    practice: int = 0  # trials with feedback before the block, with faces of no study
+    questions: str = ""  # on the instructions; see ``core.studies.screening.parse_questions``
 
     def __post_init__(self) -> None:
         parameter = self.participant_parameter.strip()
@@ -111,6 +119,8 @@ class StudySettings(Configuration):
             raise LiminalError(f"A study ends after 1 to {MAX_TARGET:,} finished people; leave the number out for no end.")
         if self.timeout_minutes is not None and not 1 <= self.timeout_minutes <= MAX_TIMEOUT_MINUTES:
             raise LiminalError(f"A place is kept for 1 to {MAX_TIMEOUT_MINUTES:,} minutes (30 days); choose a time between.")
+        object.__setattr__(self, "questions", self.questions.strip())
+        check_screening(self)
 
     def check_timeout(self, minutes: int) -> None:
         """Raises LiminalError where the time-out is shorter than the study, which takes about so many minutes."""

@@ -87,6 +87,14 @@ def test_settings_are_given_at_the_start_and_changed_while_people_take_part(fold
     assert stored("Mine")[0].settings == StudySettings(
         "PROLIFIC_PID", "https://panel.example/?cc=C1&{participant}", full="FULL", timeout_minutes=90
     )
+    questions = folder.parent / "questions.txt"
+    questions.write_text("Clear?\n* yes\n- no\n")
+    gates = ["--min-window", "900x600", "--input", "keyboard", "--phones", "no", "--min-refresh", "50"]
+    assert main(["study", "settings", "Mine", *gates, "--practice", "4", "--questions", str(questions)]) == 0
+    said = capsys.readouterr().out
+    assert "a window of 900 by 600 pixels, a keyboard, 50 pictures a second, more than a phone" in said
+    assert "4 practice trials, 1 question" in said
+    assert stored("Mine")[0].settings.questions == "Clear?\n* yes\n- no"
     assert main(["study", "participants", "Mine"]) == 0
     assert capsys.readouterr().out == f"=ann  {rater.rater}  taking part\n1 participant of 'Mine'.\n"
     assert main(["study", "participants", "Mine", "--out", str(folder.parent / "names.csv")]) == 0
@@ -100,6 +108,9 @@ def test_settings_are_given_at_the_start_and_changed_while_people_take_part(fold
         (["settings", "Mine", "--finished-to", "javascript:alert(1)"], "'javascript:alert(1)' is no place to send people to"),
         (["settings", "Mine", "--target", "many"], "'many' is no whole number; give one, or 'none'."),
         (["settings", "Mine", "--timeout-minutes", "5"], "A time-out of 5 min is shorter than the study, which takes about 15 min"),
+        (["settings", "Mine", "--min-window", "large"], "'large' is no size of a window; write for example 900x600, or 'none'."),
+        (["settings", "Mine", "--questions", "gone.txt"], "The file gone.txt cannot be read as text in UTF-8"),
+        (["settings", "Mine", "--practice", "99"], "There are 0 to 20 practice trials; choose a number between."),
         (["participants", "Mine", "--drop"], "This deletes 1 name for good; add --yes to say that it is meant."),
         (["participants", "Mine", "--drop", "--yes"], "The study 'Mine' is open: without their names people could take part twice"),
     ):

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from core.studies.planning import assign_stimuli
 from core.studies.recruitment import Participant, StudySettings, extend_link
 from tests.ui.conftest import own_folder, serving
-from tests.ui.study_sets import faces, made_study
+from tests.ui.study_sets import faces, identity_set, made_study
 
 pytestmark = pytest.mark.browser
 CHOOSING = ".trial-choices[data-shown=true]"
@@ -121,3 +121,46 @@ def test_people_come_from_a_panel_and_go_back_to_it(asking, come):
     assert go_back(page, panel) == ("/full", {"cc": "FULL"})
     page = come(panel, "ann@1")  # who has finished is told so as before
     assert go_back(page, panel)[1]["cc"] == "DONE7"
+
+
+def test_a_small_window_practice_and_questions_come_before_the_block(asking, open_page, settle):
+    address, store, library = asking
+    study = made_study(store, library, "screened", identity_set(2), demographics=False, strategy_question=False)
+    questions = "How many questions?\n* two\n- one"
+    store.change(
+        "screened", settings=StudySettings(min_width=800, min_height=500, input_device="keyboard", practice=2, questions=questions)
+    )
+    page = open_page(f"{address}/take-part?study={study.token}", width=700, height=600)
+    expect(page.get_by_text("Your window shows 700 by 600 pixels, and this study needs 800 by 500")).to_be_visible()
+    expect(page.get_by_text("press the space bar to show that you have one")).to_be_visible()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("press the space bar")).to_be_hidden()
+    page.set_viewport_size({"width": 820, "height": 600})
+    page.get_by_role("button", name="I agree and take part").click()
+    page.get_by_role("button", name="I am ready").click()
+
+    expect(page.locator(".trial-screen")).to_contain_text("Practice: 2 pairs")
+    expect(page.locator(".trial-status")).to_have_text("Practice: nothing is kept.")
+    page.locator(".trial-screen button").click()
+    told = []
+    for _ in range(2):
+        page.locator(".trial-similarity[data-set=false]").wait_for()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("y")
+        page.keyboard.press("Enter")
+        page.locator(".trial-screen h3").wait_for()
+        told.append(page.locator(".trial-screen").inner_text().replace("\n", " "))
+        page.keyboard.press("Space")
+    assert sorted(" ".join(text.split()) for text in told) == [
+        "Not quite They show two people. Go on",
+        "That is right They show the same person. Go on",
+    ]
+
+    page.get_by_text("two", exact=True).click()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator(".trial-screen")).to_contain_text("Ready: 3 pairs")
+    assert len(store.ratings("screened")) == 0
+    (person,) = store.raters("screened")
+    assert person.understood_at is not None
+    waiting = page.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('liminal.answer.')).length")
+    assert waiting == 0

@@ -523,7 +523,10 @@ def test_the_owner_sets_where_people_go_and_sees_how_many_came(place):
     store.count_departure("s", "declined")
     test = press(app("studies.py", study="s"), "settings")
     test.text_input(key="set-finished").set_value("javascript:alert(1)")
-    save = lambda: next(each for each in test.button if each.label == "Save").click().run()  # noqa: E731
+
+    def save():
+        next(each for each in test.button if each.label == "Save").click().run()
+
     save()
     assert "'javascript:alert(1)' is no place to send people to" in test.error[0].value
     assert store.study("s").settings == StudySettings()

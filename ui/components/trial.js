@@ -123,7 +123,8 @@ class Block {
       ? (touch ? "Look at the middle. After each face, tap the feeling that you saw." : "Look at the middle. After each face, press a key from 1 to 6, or click.")
       : (touch ? "Move the slider, tap yes or no, then Next." : "Move the slider (or use the arrow keys), then Y or N, then Enter.");
     for (;;) {
-      await this.screen(again ? `Go on where you left off: ${number} left` : `Ready: ${number}`, keys, touch ? "Tap to begin" : "Press space to begin");
+      const begin = this.data.practice ? `Practice: ${number}` : `Ready: ${number}`;
+      await this.screen(again ? `Go on where you left off: ${number} left` : begin, keys, touch ? "Tap to begin" : "Press space to begin");
       if (document.visibilityState === "visible") return;
       await this.hidden();
     }
@@ -151,7 +152,8 @@ class Block {
       this.todo.shift();
       this.index += 1;
       sincePause += 1;
-      this.save(trial, answered);
+      if (this.data.practice) await this.tellAnswer(trial, answered);
+      else this.save(trial, answered);
     }
     if (this.queue.problem) this.refused();
     else this.finished();
@@ -208,6 +210,14 @@ class Block {
     return this.pair.run(() => this.parts.pair.forEach((picture, place) => { picture.src = faces[place]; }));
   }
 
+  // Practice: what the answer was, and what the face shows; nothing is kept.
+  async tellAnswer(trial, answers) {
+    this.shown.forget(trial.stimulus);
+    const [title, text] = trial.feedback[(answers.emotion ?? answers.identity).response] ?? ["", ""];
+    this.status();
+    await this.screen(title, text, "Go on");
+  }
+
   save(trial, answers) {
     const shared = { session: this.session, trial_index: this.index - 1, time_elapsed: Math.round(performance.now() - this.began), stimulus: trial.stimulus,
       viewport: [innerWidth, innerHeight], device_pixel_ratio: Math.round(devicePixelRatio * 100) / 100 };
@@ -223,7 +233,8 @@ class Block {
   finished() {
     this.over = true;
     this.status();
-    this.screen("That was the last one", this.queue.waiting().length ? "The last answers are being handed in; keep this page open until it goes on." : "All answers are saved.");
+    if (this.data.practice) this.screen("That was the practice", "One moment.");
+    else this.screen("That was the last one", this.queue.waiting().length ? "The last answers are being handed in; keep this page open until it goes on." : "All answers are saved.");
     this.tell();
   }
 
@@ -247,7 +258,7 @@ class Block {
     this.data.trials = data.trials;
     this.data.total = data.total;
     if (this.over) this.tell();
-    if (this.over && !this.queue.problem && this.left().length) { this.over = false; this.start(); }
+    if (this.over && !this.data.practice && !this.queue.problem && this.left().length) { this.over = false; this.start(); }
   }
 
   // A message over the stage. With a button: -> a promise, kept when it is pressed (or space, or Enter).
@@ -304,7 +315,7 @@ class Block {
     const { count: place, done, status } = this.parts;
     place.textContent = `${this.index ?? 0} of ${this.total ?? this.data.total} answered`;
     done.style.setProperty("--done", (this.index ?? 0) / (this.total ?? this.data.total));
-    const words = this.queue.words();
+    const words = this.data.practice ? "Practice: nothing is kept." : this.queue.words();
     if (status.textContent !== words) status.textContent = words;
     status.dataset.state = this.queue.state();
     if (this.queue.problem) this.refused();

@@ -6,7 +6,7 @@ A block's answers go to the server's own route; a single question's answer goes 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import streamlit as st
@@ -25,6 +25,7 @@ class Trial:
     stimulus: str
     images: Sequence[str]  # addresses: one face, or the base and the sample
     ids: Mapping[str, str]  # task -> the UUID of its answer
+    feedback: Mapping[str, Sequence[str]] = field(default_factory=dict)  # practice: answer -> (title, sentence)
 
 
 def run_trial_block(
@@ -38,10 +39,11 @@ def run_trial_block(
     image_ms: int,
     key: str,
     on_finished: Callable[[], None],
+    practice: bool = False,
 ) -> None:
     """A block of timed trials, in the order of ``trials``. ``on_finished`` is called once the server has acknowledged every answer.
 
-    study: its token; total: all trials of this rater.
+    study: its token; total: all trials of this rater. practice: no answer is kept or sent; each gets its ``feedback``.
     """
 
     def finished() -> None:
@@ -58,6 +60,7 @@ def run_trial_block(
             "fixation_ms": fixation_ms,
             "image_ms": image_ms,
             "emotions": list(EMOTIONS),
+            "practice": practice,
         },
         key=key,
         on_finished_change=finished,
@@ -96,6 +99,19 @@ def ask_emotion(
         key=key,
         on_answered_change=answered,
     )
+
+
+def report_device(*, refresh: bool, key: str) -> Mapping[str, Any] | None:
+    """What the browser says of its device, None until it has; the page runs again when it changes.
+
+    width and height of the window, phone, mouse, touch, keyboard (true once a key was pressed), and refresh in Hz where it is asked
+    for, which takes a second.
+    """
+    value = mount("device", parts=("timed_trial",))(
+        data={"refresh": refresh}, key=key, default={"device": None}, on_device_change=lambda: None
+    )
+    device = value.get("device")
+    return device if isinstance(device, Mapping) else None
 
 
 def remember_code(study: str, code: str = "", *, forget: bool = False) -> str:

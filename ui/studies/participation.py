@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import html
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
 
 from core.errors import LiminalError
 from core.studies.recruitment import Departure, extend_link
+from core.studies.screening import EXAMPLE_QUESTIONS, INPUT_DEVICES, MAX_PRACTICE, MAX_REFRESH, MAX_WINDOW, InputDevice
 from core.studies.study import Study
 from ui import markup, navigation
 from ui.markup import caption_html
 from ui.studies import access
+from ui.studies.screening import load_practice
 
 PANELS = {"": "Nobody, or a parameter that is guessed", "PROLIFIC_PID": "Prolific", "workerId": "MTurk", "survey_code": "SONA"}
 """Where people come from, by the parameter that names them."""
 
 SETTINGS = "settings"
-"""Parameter of the page's address: the dialog is open."""
+"""Parameter of the page's address: which dialog is open, people or screening."""
 
 DEPARTURE_LABELS: dict[Departure, str] = {
     "finished": "Who has finished goes to",
@@ -97,14 +100,20 @@ def show_participation(study: Study) -> None:
 
 
 def _show_settings_button(study: Study) -> None:
-    st.button("People and places", key="settings", icon=":material/tune:", on_click=_open_settings)
-    if SETTINGS in st.query_params and "stimulus" not in st.query_params:  # one dialog at a time
-        show_settings_dialog(study)
+    st.button("People and places", key="settings", icon=":material/tune:", on_click=_open_dialog, args=("people",))
+    st.button("Who may take part", key="screening", icon=":material/rule:", on_click=_open_dialog, args=("screening",))
+    if "stimulus" in st.query_params:  # one dialog at a time
+        return
+    opened = st.query_params.get(SETTINGS)
+    if opened == "people":
+        show_people_dialog(study)
+    elif opened == "screening":
+        show_screening_dialog(study)
 
 
-def _open_settings() -> None:
+def _open_dialog(name: str) -> None:
     st.query_params.pop("stimulus", None)
-    st.query_params[SETTINGS] = "1"
+    st.query_params[SETTINGS] = name
 
 
 def _close_settings() -> None:
@@ -112,10 +121,10 @@ def _close_settings() -> None:
 
 
 @st.dialog("People and places", width="large", on_dismiss=_close_settings)
-def show_settings_dialog(study: Study) -> None:
+def show_people_dialog(study: Study) -> None:
     """Show the settings that may change while the study runs."""
     settings = study.settings
-    with st.form("settings-form", border=False):
+    with st.form("people-form", border=False):
         known = list(dict.fromkeys([*PANELS, settings.participant_parameter]))
         parameter = st.selectbox(
             "Who names the participants?",
@@ -154,17 +163,69 @@ def show_settings_dialog(study: Study) -> None:
             help="Whoever gives no answer for so long loses their place to somebody else, so that every face gets as many votes.",
         )  # fmt: skip
         pressed = st.form_submit_button("Save", type="primary")
-    if not pressed:
-        return
-    try:
-        changed = replace(
-            settings,
+    if pressed:
+        _save_settings(
+            study,
             participant_parameter=str(parameter or ""),
             **ways_out,
             target=None if target is None else int(target),
             timeout_minutes=None if timeout is None else int(timeout),
         )
-        access.get_store().change(study.name, settings=changed)
+
+
+INPUT_LABELS: dict[InputDevice, str] = {
+    "any": "Anything",
+    "mouse": "A mouse or touchpad",
+    "touch": "A touch screen",
+    "keyboard": "A keyboard",
+}
+
+
+@st.dialog("Who may take part", width="large", on_dismiss=_close_settings)
+def show_screening_dialog(study: Study) -> None:
+    """Show what a device must have, the practice and the questions on the instructions."""
+    settings = study.settings
+    with st.form("screening-form", border=False):
+        left, middle, right = st.columns(3, gap="medium")
+        width = left.number_input("Window: width in pixels, at least", 0, MAX_WINDOW, settings.min_width, step=50, key="set-width")
+        height = middle.number_input(
+            "Window: height in pixels, at least", 0, MAX_WINDOW, settings.min_height, step=50, key="set-height"
+        )
+        refresh = right.number_input(
+            "Screen: pictures a second, at least", 0, MAX_REFRESH, settings.min_refresh, step=5, key="set-refresh"
+        )
+        left, right = st.columns(2, gap="medium", vertical_alignment="bottom")
+        device = left.selectbox(
+            "What must a device have?", INPUT_DEVICES, INPUT_DEVICES.index(settings.input_device),
+            format_func=INPUT_LABELS.__getitem__, key="set-device",
+        )  # fmt: skip
+        phones = right.toggle("People may take part on a phone", settings.phones, key="set-phones")
+        st.html(caption_html("0: not asked for. Whoever lacks something reads what to change, and goes on once it is changed."))
+        practice = st.number_input(
+            "Practice trials with feedback", 0, MAX_PRACTICE, settings.practice, step=1, key="set-practice", width=320,
+            help="Clear faces of no study. Nothing of them is kept.",
+        )  # fmt: skip
+        questions = st.text_area(
+            "Questions on the instructions", settings.questions, height=230, key="set-questions",
+            placeholder=EXAMPLE_QUESTIONS[study.plan.kind],
+            help="A question, below it its answers: the right one after a star, others after a dash; an empty line between two "
+            "questions. Whoever answers wrongly twice is screened out.",
+        )  # fmt: skip
+        pressed = st.form_submit_button("Save", type="primary")
+    if not pressed:
+        return
+    if practice:
+        load_practice(study.plan.kind, int(practice))  # the first rater need not wait for them
+    _save_settings(
+        study, min_width=int(width), min_height=int(height), min_refresh=int(refresh), input_device=device, phones=phones,
+        practice=int(practice), questions=questions,
+    )  # fmt: skip
+
+
+def _save_settings(study: Study, **values: Any) -> None:
+    """Change the settings and close the dialog, or say in it what is wrong."""
+    try:
+        access.get_store().change(study.name, settings=replace(study.settings, **values))
     except LiminalError as error:
         st.error(str(error))
         return

@@ -22,7 +22,7 @@ from ui import cache, markup
 from ui.components.trials import Trial, remember_code, run_trial_block
 from ui.markup import caption_html, intro_html
 from ui.pictures import asset_url
-from ui.studies import access, thanks
+from ui.studies import access, screening, thanks
 from ui.studies.thanks import show_full, show_screened_out, show_way_out
 
 
@@ -185,7 +185,9 @@ def _show_start(study: Study, participant: Participant) -> None:
         _show_notice("That is all right", "Nothing was kept.")
         show_way_out(study, "declined", participant)
         st.button("I would like to take part after all", key="after-all", on_click=_decline, args=(study, -1))
-    else:
+    elif screening.is_turned_away():
+        show_screened_out(study, participant)
+    elif screening.pass_device_check(study, enrolled=False):
         _show_consent(study, participant)
 
 
@@ -303,11 +305,17 @@ def _show_next_step(study: Study, rater: Rater, participant: Participant) -> Non
         return
     if study.closed and left:
         show_full(study, participant, answers=len(rater.trials) - len(left))
+    elif left and not screening.pass_device_check(study, enrolled=True):
+        return
     elif left:
         if plan.demographics and not begun and not rater.demographics and not st.session_state.get(DEMOGRAPHICS):
             _show_demographics(rater)
         elif not begun and not st.session_state.get(INSTRUCTIONS):
             _show_instructions(study)
+        elif not begun and study.settings.practice and st.session_state.get(screening.PRACTISED) != study.token:
+            screening.show_practice(study, rater)
+        elif not begun and study.settings.questions and rater.understood_at is None:
+            screening.show_questions(study, rater, instructions_html(plan))
         else:
             _show_trials(study, rater, left)
     elif plan.strategy_question:

@@ -1,0 +1,142 @@
+"""Before the block: what the device must have, practice with feedback, and questions on the instructions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.models.emotions import EMOTIONS
+from core.studies.screening import TRIES, Device, find_faults, needs_device, parse_questions
+from core.studies.study import Kind, Rater, Study
+from ui import pictures
+from ui.components.trials import Trial, report_device, run_trial_block
+from ui.markup import caption_html, intro_html
+from ui.studies import access
+
+if TYPE_CHECKING:
+    from core.studies.practice import PracticeTrial
+
+DEVICE_PASSED, TURNED_AWAY, PRACTISED = "device-passed", "turned-away", "practised"
+
+
+def pass_device_check(study: Study, *, enrolled: bool) -> bool:
+    """Whether the visitor's device has what the study asks for; if not, the page says what to change. Asked once a visit.
+
+    enrolled: they take part already and can come back on another device, so that nobody is sent away for good.
+    """
+    if not needs_device(study.settings) or st.session_state.get(DEVICE_PASSED) == study.token:
+        return True
+    values = report_device(refresh=study.settings.min_refresh > 0, key="device")
+    if values is None:
+        st.html(intro_html("One moment: looking at the size of your window."))
+        return False
+    faults = find_faults(study.settings, Device.from_browser(values))
+    if not faults:
+        st.session_state[DEVICE_PASSED] = study.token
+        st.rerun()
+    st.title("One thing first" if len(faults) == 1 else "Some things first", anchor=False)
+    for fault in faults:
+        st.html(intro_html(fault))
+    st.html(caption_html("This page goes on by itself as soon as that is so. Nothing has been kept of you." if not enrolled
+                         else "This page goes on by itself as soon as that is so. Your answers so far are kept."))  # fmt: skip
+    if not enrolled:
+        st.button("I cannot change that", key="turn-away", on_click=_turn_away, args=(study,))
+    return False
+
+
+def _turn_away(study: Study) -> None:
+    """Count a visitor whose device does not do."""
+    if not st.session_state.get(TURNED_AWAY):
+        access.get_store().count_departure(study.name, "screened_out")
+        st.session_state[TURNED_AWAY] = True
+
+
+def is_turned_away() -> bool:
+    """Whether the visitor has said that they cannot change what stands against their device."""
+    return bool(st.session_state.get(TURNED_AWAY))
+
+
+def show_practice(study: Study, rater: Rater) -> None:
+    """Show the practice trials; PRACTISED is set in the session at their end."""
+    kind = study.plan.kind
+    trials = load_practice(kind, study.settings.practice)
+    st.title("First some practice", anchor=False)
+    run_trial_block(
+        [
+            Trial(
+                trial.name,
+                [pictures.face_url(image) for image in trial.images],
+                {task: f"{trial.name}-{task}" for task in access.TASKS[kind]},
+                describe_practice(kind, trial.right),
+            )
+            for trial in trials
+        ],
+        kind=kind,
+        study=study.token,
+        code=f"practice-{rater.rater}",
+        total=len(trials),
+        fixation_ms=study.plan.fixation_ms,
+        image_ms=study.plan.image_ms,
+        key="practice-block",
+        on_finished=lambda: st.session_state.update({PRACTISED: study.token}),
+        practice=True,
+    )
+
+
+@st.cache_data(show_spinner="One moment: the practice faces are being drawn", max_entries=4)
+def load_practice(kind: Kind, count: int) -> list[PracticeTrial]:
+    """The practice trials, drawn once a server."""
+    from core.studies.practice import make_practice  # the renderer's compiled parts
+
+    return make_practice(kind, count)
+
+
+def describe_practice(kind: Kind, right: str) -> dict[str, tuple[str, str]]:
+    """For each answer to a practice trial, a title and a sentence."""
+    if kind == "identity":
+        shown = {"1": "They show the same person.", "0": "They show two people."}
+        return {answer: ("That is right" if answer == right else "Not quite", shown[right]) for answer in ("1", "0")}
+    return {
+        emotion: (
+            "That is right" if emotion == right else "Not quite",
+            f"The face is meant to show {right}." + ("" if emotion == right else f" You said {emotion}."),
+        )
+        for emotion in EMOTIONS
+    }
+
+
+def show_questions(study: Study, rater: Rater, instructions: str) -> None:
+    """Show the questions on the instructions; who answers them wrongly for the last time is screened out.
+
+    instructions: HTML, shown again before the last try.
+    """
+    questions = parse_questions(study.settings.questions)
+    last = rater.tries > 0
+    st.title("Once more, please" if last else "Before it begins", anchor=False)
+    if last:
+        st.html(intro_html("Not all of that was right. Look again at how it goes; then answer once more."))
+        st.html(instructions)
+    else:
+        st.html(intro_html("A few questions, to see that it is clear how it goes. You have two tries."))
+    with st.form(f"questions-{rater.tries}", border=False):
+        chosen = [
+            st.radio(question.text, range(len(question.answers)), index=None, format_func=question.answers.__getitem__,
+                     key=f"question-{rater.tries}-{number}")
+            for number, question in enumerate(questions)
+        ]  # fmt: skip
+        pressed = st.form_submit_button("Go on", type="primary")
+    if not pressed:
+        return
+    if None in chosen:
+        st.warning("Answer every question; nothing was counted yet.")
+        return
+    store = access.get_store()
+    if all(answer == question.right for answer, question in zip(chosen, questions, strict=True)):
+        store.update(rater.code, understood_at=datetime.now(UTC))
+    else:
+        store.update(rater.code, tries=rater.tries + 1)
+        if rater.tries + 1 >= TRIES:
+            store.screen_out(rater.code)
+    st.rerun()
