@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
 from core.studies.screening import TRIES, Device, find_faults, needs_device, parse_questions
 from core.studies.study import Kind, Rater, Study
@@ -16,7 +17,10 @@ from ui.markup import caption_html, intro_html
 from ui.studies import access
 
 if TYPE_CHECKING:
+    from core.studies import practice
     from core.studies.practice import PracticeTrial
+else:
+    practice = lazy_import("core.studies.practice")  # the renderer's compiled parts
 
 DEVICE_PASSED, TURNED_AWAY, PRACTISED = "device-passed", "turned-away", "practised"
 
@@ -88,9 +92,7 @@ def show_practice(study: Study, rater: Rater) -> None:
 @st.cache_data(show_spinner="One moment: the practice faces are being drawn", max_entries=4)
 def load_practice(kind: Kind, count: int) -> list[PracticeTrial]:
     """The practice trials, drawn once a server."""
-    from core.studies.practice import make_practice  # the renderer's compiled parts
-
-    return make_practice(kind, count)
+    return practice.make_practice(kind, count)
 
 
 def describe_practice(kind: Kind, right: str) -> dict[str, tuple[str, str]]:
