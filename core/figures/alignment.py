@@ -248,7 +248,10 @@ def describe_accuracies(reports: Sequence[AlignmentReport]) -> str:
         who = registry.title(report.classifier) if len(reports) > 1 else "the network"
         before, after = (theme.format_percent(report.group[level].value, 0) for level in ("base", "group"))
         what = "" if parts else " of the held-out answers"
-        parts.append(f"{who} names {after}{what}, {before} before")
+        plain = [theme.format_percent(report.reference[level].value, 0) for level in ("base", "group")]
+        lost = report.reference["group"].high < report.reference["base"].value  # False where it is not known
+        price = f" (of plain faces {plain[1]}, {plain[0]} before)" if lost else ""
+        parts.append(f"{who} names {after}{what}, {before} before{price}")
     return f"After learning from everybody, {'; '.join(parts)}."
 
 

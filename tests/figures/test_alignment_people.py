@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.alignment.store import Curve, Epoch
-from core.figures.alignment import exhibit_individual_curves
+from core.analysis.estimate import Estimate
+from core.figures.alignment import describe_accuracies, exhibit_individual_curves
 
 
 def curve(*accuracies):
@@ -29,3 +31,18 @@ def test_each_person_is_a_line_of_their_own_without_a_name():
 
 def test_nothing_learned_yet_is_said():
     assert "Nobody" in exhibit_individual_curves({"Ada": curve(math.nan)}, epochs=3, source="people").says
+
+
+@pytest.mark.parametrize(("after", "told"), [(0.79, True), (0.97, False)])
+def test_what_learning_costs_on_other_faces_is_told_with_what_it_brings(after, told):
+    def share(value):
+        return Estimate(value, value - 0.04, value + 0.03, 160)
+
+    report = SimpleNamespace(
+        classifier="emotion-mlp",
+        group={"base": share(0.16), "group": share(0.45)},
+        reference={"base": share(0.98), "group": share(after)},
+    )
+    says = describe_accuracies([report])
+    assert says.startswith("After learning from everybody, the network names 45 % of the held-out answers, 16 % before")
+    assert ("(of plain faces 79 %, 98 % before)" in says) == told

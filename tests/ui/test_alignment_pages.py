@@ -87,6 +87,7 @@ def test_learning_while_one_watches_and_a_link_that_brings_it_back(place):
     assert "held-out answers only" in said
     assert "shuffled answers" in said
     assert "Faces that it sees differently now" in said
+    assert "plain faces, none of them from the study, it still names" in said
     again = app("align.py", study="feelings", people="3")
     assert "What it brought" in words(again)
     assert not [each for each in again.button if each.key == "learn"]

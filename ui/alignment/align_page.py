@@ -20,6 +20,7 @@ from core.alignment.data import SPLIT_NOTES
 from core.alignment.evaluate import AlignmentReport, count_confusions, rank_changes
 from core.alignment.identity import IdentityReport, align_identity
 from core.alignment.store import Curve, Epoch, EpochDone, EpochsBefore
+from core.analysis.estimate import Estimate
 from core.figures import alignment as exhibits
 from core.figures import identity_alignment, theme
 from core.figures.alignment import (
@@ -205,6 +206,13 @@ def show_results(chosen: StudyChoice, wanted: AlignmentChoice) -> None:
     show_confusions(chosen, alignment, name)
 
 
+def format_interval_in_percent(share: Estimate) -> str:
+    """' (95 % interval 74 % to 83 %)'; '' where there is none."""
+    if not math.isfinite(share.low + share.high):
+        return ""
+    return f" (95 % interval {theme.format_percent(share.low, 0)} to {theme.format_percent(share.high, 0)})"
+
+
 def use_minus_sign(text: str) -> str:
     """The text with a minus sign in place of the hyphen before a number."""
     return re.sub(r"(?<!\S)-(?=\d)", "−", text)
@@ -217,11 +225,23 @@ def alignment_facts_html(report: AlignmentReport) -> str:
     rows = [
         (
             theme.format_percent(after.value, 0),
-            f"of what {people} said is what the network now finds likeliest (95 % interval {theme.format_percent(after.low, 0)} to "
-            f"{theme.format_percent(after.high, 0)}); before it learned, {theme.format_percent(before.value, 0)}. "
+            f"of what {people} said is what the network now finds likeliest{format_interval_in_percent(after)}; before it learned, "
+            f"{theme.format_percent(before.value, 0)}. "
             "Guessing would get 17 %.",
         )
     ]
+    plain_before, plain_after = report.reference["base"], report.reference["group"]
+    if math.isfinite(plain_after.value):
+        interval = format_interval_in_percent(plain_after)
+        lost = plain_after.high < plain_before.value
+        rows.append(
+            (
+                theme.format_percent(plain_after.value, 0),
+                f"of {plain_after.n:,} plain faces, none of them from the study, it still names as those that labelled them do"
+                f"{interval}; before it learned, {theme.format_percent(plain_before.value, 0)}. "
+                + ("That is the price: it sees other faces differently, too." if lost else "That is about as before."),
+            )
+        )
     own_gain = report.individual_gain.value
     if math.isfinite(own_gain.value):
         gained = f"{100 * own_gain.value:+.1f}"
