@@ -203,7 +203,26 @@ def describe_participation(study: Study, people: int, answers: int) -> str:
     if not answers:
         return "Nobody has answered yet."
     raters = count_noun(people, "simulated observer") if study.source == "simulated" else count_noun(people, "person", "people")
-    return f"{raters}, {count_noun(answers, 'answer')}"
+    return f"{raters}, {count_noun(answers, 'answer')}{', two a pair' if study.plan.kind == 'identity' else ''}"
+
+
+def describe_stimuli(study: Study, stimuli: Sequence[Stimulus]) -> str:
+    """What a study asks about, in one sentence with all of its numbers, so that those on its pages add up."""
+    checks = sum(stimulus.is_sentinel for stimulus in stimuli)
+    asked = len(stimuli) - checks
+    if not stimuli:
+        return ""
+    noun = "pair" if study.plan.kind == "identity" else "face"
+    if not checks:
+        return f"It asks about {count_noun(asked, noun)}."
+    check = count_noun(checks, "attention check")
+    if study.plan.kind == "identity":
+        pictures = len({image for stimulus in stimuli for image in stimulus.images})
+        return (
+            f"It asks about {count_noun(len(stimuli), noun)} of {count_noun(pictures, 'picture')}: {asked:,}, and {check}, "
+            "each a base beside itself."
+        )
+    return f"It shows {count_noun(len(stimuli), noun)}: {asked:,}, and {check}, which rankings and figures leave out."
 
 
 def escape_markdown(text: str) -> str:

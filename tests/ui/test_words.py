@@ -11,7 +11,7 @@ from core.analysis.study_data import load_study_data
 from core.figures.identity import name_table_row
 from core.sampling.sample_set import make_pair_id
 from core.studies.planning import list_stimuli
-from tests.ui.study_sets import identity_set, made_study
+from tests.ui.study_sets import faces, identity_set, made_study
 from tests.ui.visits import app, words
 from ui import markup
 from ui.analysis.disagreement import describe_sample
@@ -79,3 +79,20 @@ def test_the_limit_on_a_button_is_the_one_that_is_explained_below_it():
     assert all("on average" in mark["label"] for mark in wall["marks"] if "lets" in mark["label"])
     assert "averages over all owners" in explained
     assert "two thousand" not in words(test) + words(app())
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("identity", "It asks about 5 pairs of 5 pictures: 4, and 1 attention check, each a base beside itself."),
+        ("emotion", "It shows {all} faces: {asked}, and {checks}, which rankings and figures leave out."),
+    ],
+)
+def test_where_a_number_changes_one_sentence_says_why(place, kind, expected):
+    store, library = place
+    study = made_study(store, library, "Mine", identity_set(4) if kind == "identity" else faces())
+    stimuli = store.stimuli("Mine")
+    checks = sum(each.is_sentinel for each in stimuli)
+    names = {"all": len(stimuli), "asked": len(stimuli) - checks, "checks": markup.count_noun(checks, "attention check")}
+    assert markup.describe_stimuli(study, stimuli) == expected.format(**names)
+    assert ("two a pair" in markup.describe_participation(study, 1, 56)) == (kind == "identity")

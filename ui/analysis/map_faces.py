@@ -155,7 +155,7 @@ def _choose_set(entries: list[SetEntry]) -> MapFaces:
     if set_id not in ids:
         set_id = ids[0]
     st.session_state[CHOICE] = set_id
-    titles = {entry.set_id: f"{entry.title} · {entry.images:,} images" for entry in entries}
+    titles = {entry.set_id: f"{entry.title} · {entry.images:,} pictures, bases included" for entry in entries}
     st.selectbox("Sample set", ids, format_func=titles.__getitem__, key=CHOICE, on_change=_store_set, width=560)
     st.query_params["set"] = set_id
     st.session_state[LAST] = set_id

@@ -237,7 +237,17 @@ def show_map(faces: MapFaces) -> None:
     _draw_map(faces, projection, column, title, space, [] if three is None else map_faces.plane_marks(faces, projection, three))
 
 
-def _show_explanation(projection: Projection, column: MapColumn | None, space: MapSpace) -> None:
+def _describe_count(faces: MapFaces) -> str:
+    """Why the map has so many points, where a reader knows another number."""
+    count = count_noun(len(faces.ids), "face")
+    if faces.kind == "identity":
+        pairs = int(faces.study_data.pairs["pair_id"].nunique()) if faces.study_data is not None else 0
+        return f"{count}{f' of {pairs:,} pairs' if pairs else ''}: one that is in several pairs, such as a base, is one point."
+    checks = 0 if faces.study_data is None else sum(stimulus.is_sentinel for stimulus in faces.study_data.stimuli)
+    return f"{count}, {checks:,} of them attention checks." if checks else f"{count}."
+
+
+def _show_explanation(faces: MapFaces, projection: Projection, column: MapColumn | None, space: MapSpace) -> None:
     """Say what is compared, how it was projected, what the colour means and how many faces are missing."""
     lost = int((~np.isfinite(projection.points).all(axis=1)).sum())
     parts = (
@@ -245,6 +255,7 @@ def _show_explanation(projection: Projection, column: MapColumn | None, space: M
         METHOD_DESCRIPTIONS[projection.method],
         _describe_axes(projection),
         column.description if column else "",
+        _describe_count(faces),
         _describe_missing(lost),
     )
     st.html(caption_html(" ".join(part for part in parts if part)))
@@ -308,7 +319,7 @@ def _draw_map(
     problem = st.session_state.pop("map-problem", "")
     if problem:
         st.warning(problem)
-    _show_explanation(projection, column, space)
+    _show_explanation(faces, projection, column, space)
     _show_selection(faces, selected, column, title)
 
 

@@ -206,6 +206,7 @@ def show_study_description(choice: StudyChoice) -> None:
                 st.html(caption_html(markup.NOBODY_WAS_ASKED))
                 markup.show_planted_effects(study)
         st.page_link(navigation.build_page(navigation.STUDIES), label="The study itself", query_params={"study": study.name})
+    st.html(caption_html(markup.describe_stimuli(study, study_data.stimuli)))
     if study_data.excluded and len(study_data.excluded) == len(study_data.exclusions.raters):
         with st.container(horizontal=True, gap="small", vertical_alignment="center", key="everybody-left-out"):
             st.html(caption_html("Everybody who answered is left out, so that no answer counts."))

@@ -118,7 +118,7 @@ def show_new_study(set_id: str) -> None:
 
 def _describe_entry(entry: SetEntry) -> str:
     kind = "which feeling?" if entry.kind == "emotion" else "the same person?"
-    return f"{entry.title} · {kind} · {entry.images:,} images{' · demonstration' if entry.demonstration else ''}"
+    return f"{entry.title} · {kind} · {entry.images:,} pictures, bases included{' · demonstration' if entry.demonstration else ''}"
 
 
 def _show_form(title: str, emotion: bool) -> dict[str, Any] | None:

@@ -196,7 +196,7 @@ def _show_numbers(study: Study, overview: StudyOverview) -> str:
     facts = [
         (f"{progress.begun:,}", f"{people} have answered"),
         (f"{progress.answered:,}", f"trials answered: {format_percent(share)} of those handed out"),
-        (f"{votes.median:g}", f"votes a {noun} in the middle, {votes.least:,} at least and {votes.most:,} at most"),
+        (f"{votes.median:g}", f"votes a {noun} (median; {votes.least:,} to {votes.most:,}, attention checks aside)"),
         (
             f"{len(overview.exclusions.included):,}",
             f"{people} count; {len(overview.exclusions.reasons):,} are left out by the rules below",
@@ -347,6 +347,7 @@ def show_stimuli(study: Study, left_out: Exclusions) -> None:
     components.show_faces(
         [components.FaceGroup(tiles, columns=TILES_ACROSS)], key="stimuli", on_pick=_select_stimulus, layout="rows", tile="11rem"
     )
+    st.html(caption_html(markup.describe_stimuli(study, stimuli)))
     if left_out.raters and not left_out.included:
         st.html(caption_html("Everybody who answered is left out by the rules above; switch one off, and their answers count."))
     else:
