@@ -1,6 +1,8 @@
+import csv
 import hashlib
 import io
 import json
+import re
 import stat
 import zipfile
 from dataclasses import replace
@@ -118,6 +120,31 @@ def test_equal_studies_give_equal_bytes_and_the_card_says_what_is_simulated(stor
     assert set(hashes) == set(archive.namelist()) - {"hashes.json"}
     for path, value in hashes.items():
         assert hashlib.sha256(archive.read(path)).hexdigest() == value
+
+
+def test_a_bundle_follows_psych_ds(store, library, tmp_path):
+    """Against the rules of its schema, as its documentation lists them (psychds-docs, rules_and_conventions, 2025)."""
+    filled(store, library)
+    zipfile.ZipFile(io.BytesIO(make_bundle(store, library, "Faces"))).extractall(tmp_path / "out")
+    folder = tmp_path / "out"
+    described = json.loads((folder / "dataset_description.json").read_text("utf-8"))
+    assert described["@context"].startswith("https://schema.org")
+    assert described["@type"] == "Dataset"
+    assert all(described[key] for key in ("name", "description", "variableMeasured"))
+    assert "Simulated" in described["description"]
+    assert all(variable["@type"] == "PropertyValue" and variable["description"] for variable in described["variableMeasured"])
+    (data,) = folder.glob("data/**/*_data.csv")
+    assert re.fullmatch(r"([a-z]+-[a-zA-Z0-9]+)(_[a-z]+-[a-zA-Z0-9]+)*_data\.csv", data.name)
+    header, *rows = csv.reader(io.StringIO(data.read_text("utf-8"), newline=""))
+    assert not header[0].startswith("\ufeff")
+    assert len(set(header)) == len(header)
+    assert header == [variable["name"] for variable in described["variableMeasured"]]
+    assert {len(row) for row in rows} == {len(header)}
+    assert len(rows) == len(store.ratings("Faces"))
+    assert all(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    table = pd.DataFrame(rows, columns=header)
+    assert set(table["emotion1"]) == {"surprise"}
+    assert (table.loc[table["source"] == "simulated", "created_at"] == "").all()
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -28,6 +28,7 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from core.errors import LiminalError
+from core.studies.exporting.psych_ds import make_psych_ds_files
 from core.studies.exporting.tables import parquet_bytes
 from core.studies.library import LABEL_FILE, MEDIA_TYPES, Library
 from core.studies.ratings import RATINGS, SOURCES
@@ -65,6 +66,12 @@ def describe_origin(study: Study, ratings: pd.DataFrame) -> str:
     if study.published:
         return "The answers were brought in from elsewhere; nobody was asked by this program."
     return "The answers were given by people who took part through this program."
+
+
+def describe_study(study: Study, ratings: pd.DataFrame) -> str:
+    """What was asked and where the answers come from, plain text."""
+    question = "is it one person" if study.plan.kind == "identity" else "which emotion is it"
+    return f"Answers to: {question}? {describe_origin(study, ratings).replace('**', '')}"
 
 
 def make_data_card(
@@ -126,6 +133,9 @@ def make_data_card(
         "",
         *(f"- `{name}`: {meaning}" for name, meaning in COLUMN_MEANINGS.items()),
         "",
+        "dataset_description.json and data/*_data.csv are the same answers as Psych-DS (https://psych-ds.github.io) wants them; "
+        "there, text that a spreadsheet would compute has an apostrophe in front.",
+        "",
         "hashes.json holds the SHA-256 of every other file. Bring the file back with `python -m core study import FILE`.",
         "",
     ]
@@ -174,6 +184,7 @@ ENCODING_FORMATS = {
     ".json": "application/json",
     ".parquet": "application/x-parquet",
     ".md": "text/markdown",
+    ".csv": "text/csv",
     ".npz": "application/zip",
 }
 CROISSANT_TYPES = {"int64": "sc:Integer", "float64": "sc:Float", "bool": "sc:Boolean"}
@@ -191,8 +202,7 @@ def make_croissant(study: Study, ratings: pd.DataFrame, hashes: Mapping[str, str
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": plan.title or study.name,
-        "description": f"Answers to: {'is it one person' if plan.kind == 'identity' else 'which emotion is it'}? "
-        f"{describe_origin(study, ratings).replace('**', '')}",
+        "description": describe_study(study, ratings),
         "version": "1.0.0",
         "datePublished": study.created_at.date().isoformat(),
         "isLiveDataset": False,
@@ -282,7 +292,7 @@ def write_bundle(
 
         def add(path: str, content: bytes) -> None:
             entry = zipfile.ZipInfo(path)  # with a fixed date: equal studies give equal bytes
-            entry.compress_type = zipfile.ZIP_DEFLATED if path.endswith((".json", ".md")) else zipfile.ZIP_STORED
+            entry.compress_type = zipfile.ZIP_DEFLATED if path.endswith((".json", ".md", ".csv")) else zipfile.ZIP_STORED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)
             if path != HASHES_FILE:
@@ -292,6 +302,9 @@ def write_bundle(
         add(STIMULI_FILE, _to_parquet(make_stimuli_frame(stimuli)))
         add(RATERS_FILE, _to_parquet(make_raters_frame(raters, demographics)))
         add(RATINGS_FILE, parquet_bytes(ratings))
+        about = describe_study(study, ratings)
+        for path, content in make_psych_ds_files(study, stimuli, ratings, about, COLUMN_MEANINGS).items():
+            add(path, content)
         if participants:
             add(PARTICIPANTS_FILE, _to_parquet(make_participants_frame(store.participants(name))))
         for set_id in study.sample_sets:

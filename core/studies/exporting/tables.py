@@ -52,16 +52,23 @@ PARTICIPANT = "participant"
 """The column with what a panel calls the rater: only where it is asked for."""
 
 
-def csv_bytes(ratings: pd.DataFrame, participants: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of a CSV file of a table of RATINGS. participants: what a panel calls the raters, as a further column."""
+def make_text_table(ratings: pd.DataFrame) -> pd.DataFrame:
+    """A table of RATINGS as CSV has it: times as text, text without formulas."""
     frame = type_columns(ratings)
     time = frame["created_at"]
     text = frame.assign(created_at=time.dt.strftime(TIME_FORMAT).mask(time == UNKNOWN_TIME, ""))
-    if participants is not None:
-        text[PARTICIPANT] = frame["rater"].map(participants).fillna("").astype("str")
-    for name in text.columns:
-        if RATINGS.get(name, "str") == "str":
+    for name, kind in RATINGS.items():
+        if kind == "str":
             text[name] = escape_column(text[name])
+    return text
+
+
+def csv_bytes(ratings: pd.DataFrame, participants: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a CSV file of a table of RATINGS. participants: what a panel calls the raters, as a further column."""
+    text = make_text_table(ratings)
+    if participants is not None:
+        named = type_columns(ratings)["rater"].map(participants).fillna("").astype("str")
+        text[PARTICIPANT] = escape_column(named)
     buffer = io.StringIO(newline="")
     text.to_csv(buffer, index=False, lineterminator="\r\n")
     return buffer.getvalue().encode("utf-8-sig")

@@ -25,6 +25,7 @@ import pandas as pd
 from core.errors import LiminalError
 from core.sampling.sample_set import SampleSet
 from core.studies.exporting import bundle as layout
+from core.studies.exporting.psych_ds import DATA_FILE_PATTERN, DESCRIPTION_FILE
 from core.studies.importing.conversion import convert_table
 from core.studies.importing.guessing import find_preset
 from core.studies.importing.reading import open_parquet, open_source, read_file
@@ -142,6 +143,7 @@ class BundleArchive:
 
 
 KNOWN_PATHS = re.compile(
+    rf"{DESCRIPTION_FILE}|{DATA_FILE_PATTERN}|"
     r"README\.md|croissant\.json|study\.json|hashes\.json|(stimuli|raters|ratings|participants)\.parquet|sets/[0-9a-f]{20}/"
     r"(manifest\.json|library\.json|samples\.parquet|pairs\.parquet|latents\.npz|images/[0-9a-f]{20}\.(png|webp))"
 )
