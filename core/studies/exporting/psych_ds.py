@@ -44,7 +44,9 @@ def make_psych_ds_files(
     buffer = io.StringIO(newline="")
     table.to_csv(buffer, index=False, lineterminator="\r\n")
     keyword = re.sub(r"[^A-Za-z0-9]+", "", study.name) or "answers"
-    described = describe_dataset(study, list(table), description, {**meanings, **STIMULUS_MEANINGS, "created_at": WHEN})
+    described = describe_dataset(
+        study, [str(name) for name in table], description, {**meanings, **STIMULUS_MEANINGS, "created_at": WHEN}
+    )
     return {
         DESCRIPTION_FILE: (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode(),
         f"data/study-{keyword}_data.csv": buffer.getvalue().encode(),
