@@ -277,6 +277,7 @@ def exhibit_gains(report: AlignmentReport) -> list[Exhibit]:
         source=source,
         interval=f"95 %, bootstrap over people{'; of the control, of the median' if shuffled else ''}",
         share=True,
+        difference=True,
         reference=(0.0, "no gain"),
     )
     all_together = Exhibit(

@@ -174,6 +174,7 @@ def exhibit_sides(comparison: Comparison, key: str, measure: str, *, share: bool
                 interval=comparison.interval,
                 source=source,
                 share=share,
+                difference=share,
                 reference=(0.0, "no difference"),
             ),
             apart,

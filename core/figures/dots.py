@@ -25,6 +25,7 @@ def plot_dots(
     source: Source,
     interval: str = "",
     share: bool = False,
+    difference: bool = False,
     digits: int = 2,
     reference: tuple[float, str] | None = None,
     span: tuple[float, float] | None = None,
@@ -32,7 +33,8 @@ def plot_dots(
 ) -> go.Figure:
     """Dot plot of a table: name, value, low, high (NaN: none), n, in order from top to bottom; series (optional): whose value.
 
-    measure: the axis in words; share: values in [0, 1], shown in per cent; reference: a line and what it is; span: the axis' ends.
+    measure: the axis in words; share: values in [0, 1], shown in per cent; difference: of shares, in percentage points; reference:
+    a line and what it is; span: the axis' ends.
     """
     known = table.dropna(subset=["value"])
     if known.empty:
@@ -40,7 +42,7 @@ def plot_dots(
     names = list(dict.fromkeys(known["name"].astype(str)))
     series = list(dict.fromkeys(known["series"].astype(str))) if "series" in known else [""]
     row_of = {name: row for row, name in enumerate(names)}
-    factor, decimals, unit = (100.0, 0, " %") if share else (1.0, digits, "")
+    factor, decimals, unit = (100.0, 0, " points" if difference else " %") if share else (1.0, digits, "")
     figure = go.Figure()
     for number, of in enumerate(series):
         part = known[known["series"].astype(str) == of] if "series" in known else known
@@ -85,7 +87,7 @@ def plot_dots(
             )
     figure.update_layout(
         xaxis={
-            "title": wrap_label(measure + (", %" if share else "")),
+            "title": wrap_label(measure + ((", percentage points" if difference else ", %") if share else "")),
             **({"range": [span[0] * factor, span[1] * factor]} if span else {}),
         },
         yaxis={

@@ -264,7 +264,7 @@ def plot_means(
     names = [name_table_row(name, step) for name, step in zip(known["sample_type"], known["step"].astype(float), strict=True)]
     value, low, high = (known[name].to_numpy(np.float64) * factor for name in ("value", "low", "high"))
     whole = known["step"].isna().to_numpy()
-    digits, unit = (0, " %") if share else (2, "")
+    digits, unit = (0, " %") if share else (0 if "0 to 100" in measure else 2, "")
     labels = [
         f"{theme.format_interval(mean, a, b, digits, unit)}, n = {n:,}"
         for mean, a, b, n in zip(value, low, high, known["n"].astype(int), strict=True)

@@ -311,6 +311,27 @@ def test_a_study_shows_its_votes_and_whom_its_rules_leave_out(place):
     assert "There is no study" in words(app("studies.py", study="none"))
 
 
+def test_a_study_leads_to_what_its_answers_mean_and_offers_those_that_came_in_meanwhile(place):
+    store, library = place
+    study = made_study(store, library, "s", faces())
+    answer_all(store, study, lambda _: "fear")
+    test = app("studies.py", study="s")
+    links = [link.proto.label for link in test.get("page_link")]
+    assert {"Statistics", "Disagreement", "Map"} <= set(links)
+    assert not [each for each in test.button if each.key == "count-new"]
+
+    def live_part():
+        from ui.studies import access, study_page
+
+        study_page._offer_new_answers(access.get_store().study("s"))
+
+    for shown, expected in ((access.answers_version(study), 0), (("s", study.token, (0, 0), 0), 1)):
+        part = AppTest.from_function(live_part)
+        part.session_state[study_page.SHOWN_VERSION] = shown
+        assert len(part.run().button) == expected
+        assert not part.exception
+
+
 def test_a_study_is_closed_opened_and_deleted(place):
     store, library = place
     made_study(store, library, "s", faces())

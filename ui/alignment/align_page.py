@@ -126,16 +126,14 @@ def _open_changed_face(chosen: StudyChoice, alignment: Alignment, network: str, 
         who = "Simulated observers" if alignment.answers.source == "simulated" else "People"
         voices = [(f"{who}, {count_noun(int(counts.sum()), 'answer')}", counts / counts.sum())] if counts.sum() else []
         for title, shares in [*voices, *sides]:
-            st.html(f'<p class="voice">{html.escape(title)}</p>' + markup.bars_html(_largest_shares(shares)))
+            st.html(
+                f'<p class="voice">{html.escape(title)}</p>'
+                + markup.bars_html(dict(zip(EMOTIONS, map(float, shares), strict=True)))
+            )
         if rater:
             st.html(caption_html(_describe_own_answer(alignment, rater, index)))
     note = "No model has learned from answers to this face." if alignment.split.images[index] else "It learned from answers to it."
     st.html(caption_html(f"{note} The address of this page brings this view back."))
-
-
-def _largest_shares(values: np.ndarray[Any, Any]) -> dict[str, float]:
-    """The three largest probabilities (6,): emotion -> probability."""
-    return {EMOTIONS[index]: float(values[index]) for index in np.argsort(-values, kind="stable")[:3] if values[index] > 0}
 
 
 def _describe_own_answer(alignment: Alignment, rater: str, image: int) -> str:

@@ -260,9 +260,10 @@ def _show_classifiers(chosen: StudyChoice, stimulus: str) -> None:
         p = select_probabilities(sample, name, study_data.steerer)[0]
         if np.isfinite(p).all():
             count += 1
-            top = {EMOTIONS[index]: float(p[index]) for index in np.argsort(-p)[:3]}
-            st.html(f'<p class="voice">{html.escape(registry.title(name))}</p>' + markup.bars_html(top))
-    st.html(caption_html("The three likeliest feelings of each network." if count else "No network judged this face."))
+            shares = dict(zip(EMOTIONS, map(float, p), strict=True))
+            st.html(f'<p class="voice">{html.escape(registry.title(name))}</p>' + markup.bars_html(shares))
+    if not count:
+        st.html(caption_html("No network judged this face."))
 
 
 def build_votes_table(answers: pd.DataFrame, excluded: np.ndarray[Any, Any]) -> pd.DataFrame:
@@ -347,7 +348,7 @@ def _show_explanation(scores: Disagreement) -> None:
 
 def _describe_interval(scores: Disagreement) -> str:
     kind, _, why = scores.interval.partition(": ")
-    return f"No interval: {why}." if kind == "none" else f"The bar is an interval of {scores.interval}."
+    return f"No interval: {why}." if kind == "none" else f"Bars: {scores.interval}."
 
 
 def _show_summary(scores: Disagreement, what: ScoreChoice, filtered: int, total: int, narrowed: int, kind: str) -> str:

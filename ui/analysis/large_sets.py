@@ -375,5 +375,5 @@ def _show_emotions(large: LargeSelection, row: RankingRow) -> None:
     for name in known:
         p = select_probabilities(pd.DataFrame([row]), name, known[0])[0]
         if np.isfinite(p).all():
-            top = {EMOTIONS[index]: float(p[index]) for index in np.argsort(-p)[:3]}
-            st.html(f'<p class="voice">{html.escape(registry.title(name))}</p>' + markup.bars_html(top))
+            shares = dict(zip(EMOTIONS, map(float, p), strict=True))
+            st.html(f'<p class="voice">{html.escape(registry.title(name))}</p>' + markup.bars_html(shares))

@@ -324,11 +324,14 @@ def _show_next_step(study: Study, rater: Rater, participant: Participant) -> Non
         _finish_participation(study, rater, participant, "")
 
 
+OLDEST = 120
+
+
 def _show_demographics(rater: Rater) -> None:
     st.title("A word about you", anchor=False)
     st.html(intro_html("Both answers are voluntary. They help to say who took part, never who you are."))
     with st.form("about-you", border=False):
-        age = st.number_input("Your age in years", 1, 120, None, step=1, placeholder="prefer not to say", width=260)
+        age = st.number_input("Your age in years", None, None, None, step=1, placeholder="prefer not to say", width=260)
         gender = st.selectbox(
             "Your gender, in your own words if you like",
             ["Woman", "Man", "Non-binary"],
@@ -340,7 +343,9 @@ def _show_demographics(rater: Rater) -> None:
         with st.container(horizontal=True, gap="small"):
             saved = st.form_submit_button("Go on", type="primary")
             skipped = st.form_submit_button("Skip")
-    if saved or skipped:
+    if saved and age is not None and not 1 <= age <= OLDEST:
+        st.warning(f"An age lies from 1 to {OLDEST}; correct it, or leave it empty.")
+    elif saved or skipped:
         entered = {"age": age, "gender": (gender or "").strip()[:60]} if saved else {}
         filled = {name: value for name, value in entered.items() if value}
         if filled:

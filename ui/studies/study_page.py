@@ -21,12 +21,13 @@ from core.errors import LiminalError
 from core.figures import theme
 from core.figures.answers import plot_reaction_times, plot_votes_per_image
 from core.figures.theme import format_percent
+from core.models.emotions import EMOTIONS
 from core.studies.exclusions import ExclusionRules, Exclusions
 from core.studies.exporting import bundle, tables
 from core.studies.overview import StudyOverview, summarise_study
 from core.studies.ratings import UNKNOWN_TIME
 from core.studies.study import Kind, Rater, Stimulus, Study
-from ui import components, markup
+from ui import components, markup, navigation
 from ui.markup import bars_html, caption_html, intro_html
 from ui.selection import paginate
 from ui.studies import access, new_study, participation
@@ -169,6 +170,7 @@ def _show_live_overview(name: str) -> None:
         noun = "pair" if study.plan.kind == "identity" else "face"
         spread = f"{least:,}" if least == most else f"{least:,} to {most:,}"
         st.html(caption_html(f"Of those who have finished every {noun} has {spread} {'vote' if most == 1 else 'votes'}."))
+    _offer_new_answers(study)
     if ratings.empty:
         st.html(caption_html("As soon as somebody answers, it shows here by itself."))
         return
@@ -452,8 +454,9 @@ def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFram
             seen = markup.count_noun(sum(all_answers.values()), "vote")
             st.html(caption_html(f"{seen}, of people whom the rules leave out." if all_answers else "Nobody has seen it yet."))
         else:
-            shares = main["value"].map(lambda value: markup.IDENTITY_ANSWERS.get(value, value)).value_counts(normalize=True)
-            st.html(bars_html({str(name): float(share) for name, share in shares.items()}))
+            shares = main["value"].value_counts(normalize=True)
+            answers = markup.IDENTITY_ANSWERS if study.plan.kind == "identity" else {name: name for name in EMOTIONS}
+            st.html(bars_html({words: float(shares.get(value, 0.0)) for value, words in answers.items()}))
             st.html(caption_html(f"n = {markup.count_noun(len(main), 'vote')}, {theme.SOURCE_WORDS[study.source]}"))
         alike = pd.to_numeric(rows.loc[rows["task"] == "similarity", "value"])
         if len(alike):
@@ -505,7 +508,10 @@ def show_study(name: str) -> None:
         )
     else:
         participation.show_link(study)
+    st.session_state[SHOWN_VERSION] = access.answers_version(study)
     overview = show_overview(study)
+    if overview.progress.answered:
+        _show_ways(study)
     st.space("medium")
     show_stimuli(study, overview.exclusions)
     st.space("medium")
@@ -514,6 +520,25 @@ def show_study(name: str) -> None:
     st.space("medium")
     show_downloads(study)
     _show_deletion(study)
+
+
+SHOWN_VERSION = "study-shown-version"
+"""In the session: which answers the parts of the page count that do not refresh by themselves."""
+
+
+def _offer_new_answers(study: Study) -> None:
+    """In the live part: a button that brings the rest of the page up to date, where answers have come in since it was shown."""
+    if st.session_state.get(SHOWN_VERSION, access.answers_version(study)) != access.answers_version(study) and st.button(
+        "New answers came in: count them below as well", key="count-new", type="tertiary", icon=":material/refresh:"
+    ):
+        st.rerun(scope="app")
+
+
+def _show_ways(study: Study) -> None:
+    """Links to the pages that say what the answers mean."""
+    with st.container(horizontal=True, gap="medium", key="study-ways"):
+        for page in (navigation.STATISTICS, navigation.DISAGREEMENT, navigation.MAP):
+            st.page_link(navigation.build_page(page), label=page.title, query_params={"study": study.name})
 
 
 def _show_deletion(study: Study) -> None:
