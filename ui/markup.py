@@ -61,7 +61,7 @@ def describe_sample_type(sample_type: str, step: float, distance: float = math.n
 
     distance: what a search reached, by the recogniser that it went by; NaN where that is not known. ``step`` is then its target.
     """
-    optimized = f"optimized, target {step:g}"
+    optimized = f"optimized (target {step:g})"
     if math.isfinite(distance):
         optimized = f"optimized to {distance:.2f}" if distance < step else f"best found, {distance:.2f}"
     titles = {

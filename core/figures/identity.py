@@ -237,7 +237,7 @@ def name_table_row(sample_type: str, step: float) -> str:
     if step is None or math.isnan(step):
         return sample_type
     if sample_type == "optimized":
-        return f"optimized, target {step:g}"
+        return f"optimized (target {step:g})"
     return f"{sample_type} {100 * step:.0f} %" if sample_type == "interpolation" else f"{sample_type} {step:g}"
 
 

@@ -10,7 +10,7 @@ from core.figures.theme import format_interval, join_names
 
 LEAST_VALUES = 5
 """An estimate of fewer values takes part in no comparison."""
-MAX_NAMED = 4
+MAX_NAMED = 2
 
 
 def find_extreme(estimates: Mapping[str, Estimate], *, highest: bool = True) -> list[str]:
@@ -32,10 +32,8 @@ def find_extreme(estimates: Mapping[str, Estimate], *, highest: bool = True) -> 
 
 
 def name_tied(names: list[str]) -> str:
-    """'a, b and c', and of many 'a, b, c, d and 3 others'."""
-    if len(names) <= MAX_NAMED:
-        return join_names(names)
-    return f"{', '.join(names[:MAX_NAMED])} and {len(names) - MAX_NAMED} others"
+    """'a and b', and of many '4 others'."""
+    return join_names(names) if len(names) <= MAX_NAMED else f"{len(names)} others"
 
 
 def describe_extremes(
@@ -57,6 +55,6 @@ def describe_extremes(
     parts = []
     for word, names in (("highest", highest), ("lowest", lowest)):
         first = f"{names[0]}: {value_of(estimates[names[0]])}"
-        tied = "" if len(names) == 1 else f" (no clear difference from {name_tied(names[1:])})"
+        tied = "" if len(names) == 1 else f", with no clear difference from {name_tied(names[1:])}"
         parts.append(f"{word} for {first}{tied}")
-    return f"{measure} is {parts[0]}, and {parts[1]}."
+    return f"{measure} is {parts[0]}; it is {parts[1]}."

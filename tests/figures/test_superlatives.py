@@ -30,7 +30,7 @@ def test_one_stands_out_only_where_no_other_interval_reaches_its_own():
 
 def test_sentences_name_a_winner_or_say_that_there_is_none():
     apart = {"a": estimate(0.9, 0.05), "b": estimate(0.5, 0.3), "c": estimate(0.1, 0.05)}
-    assert "highest for a: 0.90 (0.85 to 0.95), and lowest for c: 0.10" in describe_extremes("it", apart, None)
+    assert "highest for a: 0.90 (0.85 to 0.95); it is lowest for c: 0.10" in describe_extremes("it", apart, None)
     close = describe_extremes("it", {"a": estimate(0.6, 0.2), "b": estimate(0.5, 0.2)}, estimate(0.55, 0.1))
     assert (
         close == "It is 0.55 (0.45 to 0.65) over all samples; for which kind it is highest or lowest cannot be told, as intervals "

@@ -46,10 +46,10 @@ def test_a_sample_of_a_search_is_called_the_same_everywhere(place):
 
 @pytest.mark.parametrize("target", [0.3, 0.5])
 def test_where_only_the_target_is_known_it_is_called_that(target):
-    assert markup.describe_sample_type("optimized", target) == f"optimized, target {target:g}"
-    assert name_table_row("optimized", target) == f"optimized, target {target:g}"
+    assert markup.describe_sample_type("optimized", target) == f"optimized (target {target:g})"
+    assert name_table_row("optimized", target) == f"optimized (target {target:g})"
     assert name_table_row("optimized", math.nan) == "optimized"
-    assert describe_sample(pd.Series({"sample_type": "optimized", "step": target}).to_dict()) == f"optimized, target {target:g}"
+    assert describe_sample(pd.Series({"sample_type": "optimized", "step": target}).to_dict()) == f"optimized (target {target:g})"
 
 
 @pytest.mark.parametrize(
