@@ -18,7 +18,7 @@ from core.alignment.stimulus_choice import choose_next_question, find_images_bet
 from core.alignment.store import list_cards
 from core.analysis.estimate import Basis, Estimate
 from core.analysis.study_data import load_study_data
-from core.commands.terminal import TerminalProgress, count_noun
+from core.commands.terminal import TerminalProgress, count_noun, require_study
 from core.errors import LiminalError
 from core.figures.exhibit import describe_estimate
 from core.figures.theme import format_interval
@@ -103,7 +103,9 @@ def _build_configuration(arguments: argparse.Namespace) -> AlignmentConfiguratio
 
 
 def _load_data(name: str) -> StudyData:
-    return load_study_data(Store(), Library(), name)
+    store = Store()
+    require_study(store, name)
+    return load_study_data(store, Library(), name)
 
 
 def _begin(arguments: argparse.Namespace) -> Alignment:

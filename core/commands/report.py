@@ -27,7 +27,7 @@ from core.analysis.identity_tables import (
     load_published_thresholds,
 )
 from core.analysis.study_data import DEFAULT_RULES, StudyData, build_set_data, build_study_data
-from core.commands.terminal import TerminalProgress, count_noun
+from core.commands.terminal import TerminalProgress, count_noun, require_study
 from core.errors import LiminalError
 from core.figures.report import build_chapters, build_report, collect_numbers
 from core.figures.theme import format_interval, format_number, format_percent
@@ -301,7 +301,8 @@ def open_study(name: str, folder: Path | None, *, everybody: bool = False) -> tu
 
     store = Store()
     try:
-        study, stimuli, raters, ratings = store.study(name), store.stimuli(name), store.raters(name), store.ratings(name)
+        study = require_study(store, name)
+        stimuli, raters, ratings = store.stimuli(name), store.raters(name), store.ratings(name)
     finally:
         store.dispose()
     library = Library()
@@ -325,6 +326,8 @@ def print_study_report(study_data: StudyData, *, looks: bool) -> None:
         f"{mark}'{study_data.study.name}': {count_noun(len(study_data.ratings), 'answer')} of {count_noun(raters, 'rater')}, "
         f"{len(study_data.excluded):,} out"
     )
+    if study_data.ratings.empty and not study_data.study.published:
+        print("Nobody has answered yet: what follows is what models say.")
     with TerminalProgress() as reporter:
         chapters = build_chapters(study_data, slow=looks, progress=Progress(reporter))
     for chapter in chapters:

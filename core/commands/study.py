@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,17 +28,17 @@ from core.commands.study_settings import (
     run_participants,
     run_settings,
 )
-from core.commands.terminal import TerminalProgress, count_noun
+from core.commands.terminal import TerminalProgress, count_noun, require_study
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.sample_set import SampleSet
 from core.studies.exporting import tables
 from core.studies.exporting.bundle import write_bundle
 from core.studies.importing.bundles import import_bundle, is_bundle
-from core.studies.importing.conversion import ConvertedAnswers, convert_table
+from core.studies.importing.conversion import NOT_ASKED_ABOUT, ConvertedAnswers, convert_table
 from core.studies.importing.guessing import PRESETS, find_preset, guess_mapping
 from core.studies.importing.mapping import ColumnMapping
-from core.studies.importing.reading import ImportedTable, read_file
+from core.studies.importing.reading import ImportedTable, Problem, read_file
 from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
 from core.studies.library import Library
 from core.studies.planning import prepare_study
@@ -186,15 +187,19 @@ def run_import(arguments: argparse.Namespace) -> int:
         raise LiminalError("Say which study gets the answers with --study NAME; it is made where there is none of that name.")
     store, library = Store(), Library()
     existing, known = find_study(store, arguments.study), find_library_stimuli(library)
-    converted = convert_table(
-        imported,
-        mapping,
-        arguments.study,
-        kind=existing.plan.kind if existing else None,
-        stimuli=[stimulus.stimulus for stimulus in store.stimuli(existing.name)] if existing else None,
-        pictures=known,
-    )
-    _print_conversion(imported, converted)
+    guessed = not (arguments.map or arguments.preset)
+    try:
+        converted = convert_table(
+            imported,
+            mapping,
+            arguments.study,
+            kind=existing.plan.kind if existing else None,
+            stimuli=[stimulus.stimulus for stimulus in store.stimuli(existing.name)] if existing else None,
+            pictures=known,
+        )
+    except LiminalError as error:
+        raise LiminalError(f"{error} {MAPPING_HINT}" if guessed else str(error)) from error
+    _print_conversion(imported, converted, guessed)
     if arguments.dry_run:
         print("Nothing was kept: this was a dry run.")
         return 0
@@ -232,13 +237,34 @@ def _choose_mapping(arguments: argparse.Namespace, imported: ImportedTable) -> C
     return guessed.mapping
 
 
-def _print_conversion(imported: ImportedTable, converted: ConvertedAnswers) -> None:
+MAPPING_HINT = (
+    "If a column was taken for something else: --write-map FILE.json writes what they were taken for; change it and give it back "
+    "with --map FILE.json."
+)
+SHOWN_ALIKE = 3
+"""Of rows that cannot be taken for the same reason, so many are shown."""
+
+
+def _print_conversion(imported: ImportedTable, converted: ConvertedAnswers, guessed: bool) -> None:
     for note in (*imported.notes, *converted.notes):
         print(note)
+    alike: dict[str, list[Problem]] = {}
     for problem in converted.problems:
-        print(f"line {problem.line}: {problem.reason}")
+        alike.setdefault(re.sub(r"'[^']*'", "''", problem.reason), []).append(problem)
+    for problems in alike.values():
+        for problem in problems[:SHOWN_ALIKE]:
+            print(f"line {problem.line}: {problem.reason}")
+        if len(problems) > SHOWN_ALIKE:
+            print(f"... and {count_noun(len(problems) - SHOWN_ALIKE, 'more line')} like this, to line {problems[-1].line}")
+        if problems[0].reason.startswith(NOT_ASKED_ABOUT):
+            print(
+                f"'{converted.study}' is there already and takes answers about its own pictures alone: name the study that these "
+                "answers belong to, or a new one, with --study."
+            )
     if converted.problems.more:
         print(f"... and {count_noun(converted.problems.more, 'more row')} that cannot be taken")
+    if converted.problems.total and guessed:
+        print(MAPPING_HINT)
     good = len(converted.stimuli) if converted.published else len(converted.ratings)
     print(
         f"{count_noun(converted.rows, 'row')}: {count_noun(good, 'pair' if converted.published else 'answer')} can be taken, "
@@ -272,7 +298,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     if arguments.table is None and arguments.out is None:
         raise LiminalError("Say where the answers go, with --table FILE.csv, or with --out and a file or folder.")
     store = Store()
-    store.study(arguments.study)  # the sentence about a wrong name comes before anything is written
+    require_study(store, arguments.study)  # the sentence about a wrong name comes before anything is written
     named = {each.rater: each.participant for each in store.participants(arguments.study)} if arguments.with_participants else None
     if arguments.table is not None:
         _export_table(store, arguments, named)
@@ -417,7 +443,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 def run_delete(arguments: argparse.Namespace) -> int:
     """Delete a study with all that belongs to it; asks first where there is a terminal."""
     store = Store()
-    store.study(arguments.study)  # the sentence about a wrong name comes before the question
+    require_study(store, arguments.study)  # the sentence about a wrong name comes before the question
     _, answers = store.counts().get(arguments.study, (0, 0))
     if not arguments.yes:
         if not sys.stdin.isatty():
@@ -435,7 +461,9 @@ def run_delete(arguments: argparse.Namespace) -> int:
 
 def run_forget(arguments: argparse.Namespace) -> int:
     """Delete one person's data; the record does not name them."""
-    deletion = forget_rater(Store(), arguments.study, arguments.rater, arguments.reason)
+    store = Store()
+    require_study(store, arguments.study)
+    deletion = forget_rater(store, arguments.study, arguments.rater, arguments.reason)
     answers = count_noun(deletion.answers, "answer")
     print(f"Deleted one person's data from '{deletion.study}': {answers}; a record says so without the name.")
     return 0

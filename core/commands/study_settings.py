@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.commands.terminal import count_noun
+from core.commands.terminal import count_noun, require_study
 from core.errors import LiminalError
 from core.studies.exporting.tables import escape_cell
 from core.studies.recruitment import DEPARTURES, Departure, StudySettings
@@ -122,7 +122,7 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
 def run_settings(arguments: argparse.Namespace) -> int:
     """Change what the options say, and print all settings with how many have come."""
     store = Store()
-    study = store.study(arguments.study)
+    study = require_study(store, arguments.study)
     settings = read_settings(arguments, study.settings)
     if settings != study.settings:
         study = store.change(study.name, settings=settings)
@@ -168,6 +168,7 @@ def add_participants_arguments(parser: argparse.ArgumentParser) -> None:
 def run_participants(arguments: argparse.Namespace) -> int:
     """Print, write or drop what panels call the raters of a study."""
     store = Store()
+    require_study(store, arguments.study)
     records = store.participants(arguments.study)
     if arguments.drop:
         asked = f"Type {arguments.study} to drop the names: "

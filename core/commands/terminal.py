@@ -11,10 +11,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from core.errors import LiminalError
 from core.progress import Stage, redirect_notices
+
+if TYPE_CHECKING:
+    from core.studies.store import Store
+    from core.studies.study import Study
 
 SECONDS_BETWEEN_LINES = 15.0
 """Seconds between two lines where the output is no terminal."""
@@ -23,6 +27,24 @@ SECONDS_BETWEEN_LINES = 15.0
 def count_noun(number: int, noun: str, plural: str | None = None) -> str:
     """'1 pair', '1,200 pairs'; ``plural`` where it is not the noun and an s."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+NAMED_STUDIES = 5
+"""So many names of studies stand in an error; of more the number."""
+
+
+def require_study(store: Store, name: str) -> Study:
+    """The study of that name. Raises LiminalError with the names that there are."""
+    try:
+        return store.study(name)
+    except LiminalError as error:
+        names = [f"'{study.name}'" for study in store.studies()]
+        if not names:
+            raise LiminalError(f"There is no study '{name}', nor any other; 'python -m core study make' makes one.") from error
+        more = f" and {len(names) - NAMED_STUDIES:,} more" if len(names) > NAMED_STUDIES else ""
+        raise LiminalError(
+            f"{str(error).rstrip('.')}; there {'is' if len(names) == 1 else 'are'} {', '.join(names[:NAMED_STUDIES])}{more}."
+        ) from error
 
 
 @contextmanager

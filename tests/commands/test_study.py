@@ -6,6 +6,7 @@ import pytest
 
 from core.__main__ import main
 from core.studies.store import Store
+from core.studies.study import RatingPlan, Stimulus, Study
 
 LONG = "subject,image,Emotion,RT (s),trial\nA,i1.png,Happy,0.61,0\nA,i2.png,sad,1.2,1\nB,i1.png,fear,0.9,0\n"
 WIDE = "pair_id,base,sample,similarity,identity,n\np1,a,b,73.3,0.59,10\np2,a,c,13.3,0.02,10\n"
@@ -209,3 +210,56 @@ def test_a_table_that_cannot_be_written_is_one_sentence(long, place, capsys, opt
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert [path.name for path in place.iterdir() if path.name not in ("data", "long.csv")] == []
+
+
+def test_rows_that_fail_alike_are_told_once_with_what_to_do(long, place, capsys):
+    run(capsys, "import", long, "--study", "Mine")
+    other = "".join(f"A,x{number}.png,happy,0.6,{number}\n" for number in range(200))
+    (place / "other.csv").write_text(LONG.splitlines()[0] + "\n" + other)
+    code, out, err = run(capsys, "import", "other.csv", "--study", "Mine")
+    assert code == 2
+    assert "line 2: the study asks about no picture 'x0.png'" in out
+    assert out.count("the study asks about no picture") == 3
+    assert "... and 197 more lines like this, to line 201\n" in out
+    assert "'Mine' is there already and takes answers about its own pictures alone: name the study" in out
+    assert "--write-map FILE.json writes what they were taken for; change it and give it back with --map FILE.json." in out
+    assert err.count("\n") == 1
+
+
+def test_a_column_of_yes_and_no_names_nobody(place, capsys):
+    (place / "german.csv").write_text("Bild;gleiche Person\np1;ja\np2;nein\np3;ja\n", encoding="utf-8")
+    out = run(capsys, "import", "german.csv", "--study", "Deutsch", "--dry-run")[1]
+    taken = [line.split()[:3] for line in out.splitlines() if line.startswith("  ")]
+    assert not any(line[0] == "rater" and "Person" in line[1:] for line in taken)
+    assert any(line[:3] == ["identity", "gleiche", "Person"] for line in taken)
+
+
+def test_a_table_that_cannot_be_guessed_names_the_way_to_say_it(place, capsys):
+    (place / "odd.csv").write_text("a,b\n1,2\n3,4\n")
+    code, _, err = run(capsys, "import", "odd.csv", "--study", "Odd")
+    assert code == 2
+    assert "--write-map FILE.json" in err
+    assert err.count("\n") == 1
+
+
+def test_a_wrong_name_lists_those_there_are(long, capsys):
+    code, _, err = run(capsys, "export", "Nothing", "--out", "x.csv")
+    assert (code, err) == (2, "Error: There is no study 'Nothing', nor any other; 'python -m core study make' makes one.\n")
+    for number in range(7):
+        run(capsys, "import", long, "--study", f"S{number}")
+    for arguments in (["study", "export", "x", "--out", "x.csv"], ["report", "--study", "x"], ["study", "settings", "x"]):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err == "Error: There is no study 'x'; there are 'S6', 'S5', 'S4', 'S3', 'S2' and 2 more.\n"
+
+
+@pytest.mark.parametrize("kind", ["emotion", "identity"])
+def test_the_report_says_that_nobody_has_answered(place, capsys, kind):
+    store = Store()
+    store.create(Study("Empty", RatingPlan(kind, 1)), [Stimulus("s1", ("i1", "i2")[: 1 + (kind == "identity")])])
+    store.dispose()
+    assert main(["report", "--study", "Empty"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[:2] == [
+        "'Empty': 0 answers of 0 raters, 0 out",
+        "Nobody has answered yet: what follows is what models say.",
+    ]

@@ -111,7 +111,7 @@ def test_backups_while_people_answer_hold_every_answer_acknowledged_before(store
     until = time.monotonic() + 60
     for number in range(3):
         least = len(made[-1][0]) + 10 if made else 10
-        while len(acknowledged()) < least and time.monotonic() < until:
+        while len(acknowledged()) < least and child.is_alive() and time.monotonic() < until:
             time.sleep(0.005)
         before, target = acknowledged(), tmp_path / f"b{number}.sqlite"
         held = write_backup(target, store_url)

@@ -242,7 +242,7 @@ class LongTable:
             return stem
         if not self.only_known:
             return text
-        self.reasons["stimulus"][text] = f"the study asks about no picture '{text[:80]}'"
+        self.reasons["stimulus"][text] = f"{NOT_ASKED_ABOUT} '{text[:80]}'"
         return None
 
     def _values(self, raw: pd.DataFrame, answer: MappedField) -> pd.Series:
@@ -302,6 +302,8 @@ def _check_json_object(text: str) -> str | None:
     except (ValueError, RecursionError):
         return None
 
+
+NOT_ASKED_ABOUT = "the study asks about no picture"
 
 MAX_EXAMPLES = 1000
 """Different answers that are not understood, remembered for the error where none is understood."""

@@ -37,7 +37,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "similarity": ("similarity", "perceivedsimilarity", "similarityrating", "meansimilarity", "similaritymean", "sim", "slider"),
     "identity": (
         "identity", "sameperson", "same", "sameidentity", "identical", "identityrating", "identityrate", "identitymean",
-        "meanidentity", "isidentical", "issame", "matches",
+        "meanidentity", "isidentical", "issame", "matches", "gleicheperson", "dieselbeperson", "selbeperson",
     ),
     "reaction_time_ms": (
         "reactiontimems", "reactiontime", "rt", "rtms", "rts", "responsetime", "responsetimems", "latency", "latencyms",
@@ -345,6 +345,8 @@ def _fits_target(column: pd.Series, target: str) -> tuple[bool, str]:
         return worded and not parse_times(cells)[1].any(), "it holds points in time"
     if target == "rating_id":
         return bool(lower.str.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").all()), "every cell is an identifier"
+    if target == "rater" and bool(lower.isin(IDENTITY_WORDS).all()):
+        return False, ""  # 'gleiche Person' names nobody
     if target in ("rater", "stimulus", "session"):
         return True, f"it holds {lower.nunique():,} different names"
     values, odd = parse_numbers(cells, decimal_comma=True)
