@@ -215,14 +215,11 @@ def describe_stimuli(study: Study, stimuli: Sequence[Stimulus]) -> str:
     noun = "pair" if study.plan.kind == "identity" else "face"
     if not checks:
         return f"It asks about {count_noun(asked, noun)}."
-    check = count_noun(checks, "attention check")
+    check = "1 of them is an attention check" if checks == 1 else f"{checks:,} of them are attention checks"
     if study.plan.kind == "identity":
-        pictures = len({image for stimulus in stimuli for image in stimulus.images})
-        return (
-            f"It asks about {count_noun(len(stimuli), noun)} of {count_noun(pictures, 'picture')}: {asked:,}, and {check}, "
-            "each a base beside itself."
-        )
-    return f"It shows {count_noun(len(stimuli), noun)}: {asked:,}, and {check}, which rankings and figures leave out."
+        pictures = count_noun(len({image for stimulus in stimuli for image in stimulus.images}), "picture")
+        return f"It asks about {count_noun(len(stimuli), noun)} of {pictures}; {check}, a base beside itself."
+    return f"It shows {count_noun(len(stimuli), noun)}; {check}, which rankings and figures leave out."
 
 
 def escape_markdown(text: str) -> str:

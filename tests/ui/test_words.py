@@ -84,8 +84,8 @@ def test_the_limit_on_a_button_is_the_one_that_is_explained_below_it():
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("identity", "It asks about 5 pairs of 5 pictures: 4, and 1 attention check, each a base beside itself."),
-        ("emotion", "It shows {all} faces: {asked}, and {checks}, which rankings and figures leave out."),
+        ("identity", "It asks about 5 pairs of 5 pictures; 1 of them is an attention check, a base beside itself."),
+        ("emotion", "It shows {all} faces; {checks} of them {are}, which rankings and figures leave out."),
     ],
 )
 def test_where_a_number_changes_one_sentence_says_why(place, kind, expected):
@@ -93,6 +93,6 @@ def test_where_a_number_changes_one_sentence_says_why(place, kind, expected):
     study = made_study(store, library, "Mine", identity_set(4) if kind == "identity" else faces())
     stimuli = store.stimuli("Mine")
     checks = sum(each.is_sentinel for each in stimuli)
-    names = {"all": len(stimuli), "asked": len(stimuli) - checks, "checks": markup.count_noun(checks, "attention check")}
+    names = {"all": len(stimuli), "checks": checks, "are": "is an attention check" if checks == 1 else "are attention checks"}
     assert markup.describe_stimuli(study, stimuli) == expected.format(**names)
     assert ("two a pair" in markup.describe_participation(study, 1, 56)) == (kind == "identity")
