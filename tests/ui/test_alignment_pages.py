@@ -1,5 +1,6 @@
 """The pages of models that learn from people, with made-up networks: learning, what it brought, a visitor."""
 
+import re
 import time
 
 import numpy as np
@@ -227,6 +228,9 @@ def test_who_leans_to_fear_is_found_out_and_few_answers_make_no_profile(crowd):
         assert not test.exception
         assert expected in words(test)
     assert "slips" in words(test)
+    shown = words(test)
+    assert re.search(r"You see \w+ where most simulated observers see \w+: this face\.", shown)
+    assert shown.index(": this face.") < shown.index("were guessed before you gave them")
 
 
 def test_who_says_one_thing_throughout_is_guessed_soon_and_told_so(crowd):

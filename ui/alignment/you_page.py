@@ -52,7 +52,8 @@ def show_profile(chosen: StudyChoice, you: VisitorAnswers) -> None:
         return
     profile = profile_person("you", you.group_predictions, you.answered_emotions, you.prior, source=source)
     score = score_guesses("you", you.own_predictions, you.group_predictions, you.answered_emotions, source=source)
-    crowd = "simulated observers" if simulated else "people"
+    crowd = markup.name_raters(chosen.study_data.source)
+    _show_conclusion(chosen, you, crowd)
     if you.learned().noticed:
         st.html(facts_html([_show_guess_score(you, score), describe_pattern(you)]))
         st.html(caption_html("A profile needs answers that follow the faces. Begin again and look at each face."))
@@ -69,6 +70,21 @@ def show_profile(chosen: StudyChoice, you: VisitorAnswers) -> None:
             "round would give somewhat other numbers, as the intervals say."
         )
     )
+
+
+def _show_conclusion(chosen: StudyChoice, you: VisitorAnswers, crowd: str) -> None:
+    """One sentence and one face: the face of the study on which the visitor and the crowd differ most."""
+    if you.learned().noticed:
+        return
+    names = you.alignment.answers.images
+    row = rank_controversial(names, you.learned().probabilities(you.crowd), you.crowd).iloc[0]
+    src = chosen.picture(str(row["stimulus"]))
+    if not row["score"] > 0 or not src:
+        st.html(intro_html(f"You see these faces as most {crowd} do."))
+        return
+    sentence = f"You see {row['you']} where most {crowd} see {row['most']}: this face."
+    with st.container(key="you-conclusion"):
+        st.html(markup.portrait_html(src, f"A generated face. {sentence}", sentence))
 
 
 def score_html(you: VisitorAnswers) -> str:
@@ -280,7 +296,7 @@ def _ask_question(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
 def _describe_guess(you: VisitorAnswers) -> tuple[str, bool | None]:
     """The guess at the last answer in words, and whether it was right; None before the first one."""
     if not you.n:
-        return "No hurry: nothing is timed. Press a button, or a key from 1 to 6.", None
+        return "No hurry: nothing is timed.", None
     last = you.answers[-1]
     guessed, group = int(last.own_guess.argmax()), int(last.group_guess.argmax())
     crowd = f"Everybody’s model said {EMOTIONS[group]}."

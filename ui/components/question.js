@@ -7,6 +7,7 @@ class Question {
     root.innerHTML = `<div class="question-stage"><img class="question-face" alt="A generated face: which feeling is it?"></div>
       <div class="question-side"><p class="question-ask">Which feeling is this?</p>
       <div class="question-choices" role="group" aria-label="Which feeling is this?"></div>
+      <p class="question-keys">Or press a key from 1 to 6.</p>
       <p class="question-told" role="status" aria-live="polite"></p></div>`;
     this.face = root.querySelector(".question-face");
     this.choices = root.querySelector(".question-choices");
