@@ -16,7 +16,8 @@ from core.models import registry
 from core.models.builtin.head.conditions import CONDITIONS, WORN
 from core.models.contracts import PairCondition
 from core.sampling.building.population import redraw_genuine_latents
-from core.sampling.stored.population import GenuineSet
+from core.sampling.stored.population import GenuineSet, load_genuine_set, load_thresholds
+from core.sampling.stored.scores import get_metric, pairwise_distances
 
 RNG = np.random.default_rng(3)
 WORN_ANEW = PairCondition("worn", ("glasses",), "change", (1e-9,), ("nothing changed", "drawn anew"))
@@ -128,3 +129,23 @@ def test_stored_rates_come_back_and_are_told(planted, tmp_path, monkeypatch, cap
     (tmp_path / "head.json").write_text("{}")
     with pytest.raises(LiminalError, match="No error rates of head are stored"):
         error_rates.load_error_rates("head", tmp_path)
+
+
+@pytest.mark.parametrize("recogniser", ["dlib", "sface"])
+def test_committed_rates_follow_from_the_committed_genuine_set(recogniser):
+    rates, genuine = error_rates.load_error_rates("head"), load_genuine_set("head")
+    errors, thresholds = rates.of(recogniser), load_thresholds("head", recogniser)
+    assert errors.limits == tuple((cut.rate, cut.distance) for cut in thresholds.calibrated)
+    for found, cut in zip(errors.find_level("all pairs").refused, thresholds.calibrated, strict=True):
+        assert found.share == pytest.approx(cut.false_non_match.share, rel=1e-4)
+    vectors = genuine.descriptors[recogniser]
+    rows, columns = np.triu_indices(vectors.shape[1], k=1)
+    apart = np.stack([pairwise_distances(each, each, get_metric(recogniser))[rows, columns] for each in vectors])
+    values = error_rates.list_named_values(registry.load("head", "generator"), genuine, vectors.shape[1])
+    glasses = next(condition for condition in CONDITIONS if condition.name == "glasses")
+    member = (find_levels(glasses, values) == 2) & np.isfinite(apart)
+    row = errors.find_level("glasses", "in one of the two")
+    assert row.pairs == member.sum()
+    assert row.refused[0].share == pytest.approx((apart[member] >= errors.limits[0][1]).mean(), rel=1e-4)
+    for share, rate in zip(errors.false_match, (0.01, 0.001), strict=False):
+        assert share.low / 2 < rate < share.high * 2  # other people than the limits come from
