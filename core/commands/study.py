@@ -28,6 +28,7 @@ from core.commands.study_settings import (
     run_participants,
     run_settings,
 )
+from core.commands.study_size import add_plan_arguments, add_size_arguments, run_size
 from core.commands.terminal import TerminalProgress, count_noun, require_study
 from core.errors import LiminalError
 from core.progress import Progress
@@ -66,14 +67,6 @@ def add_make_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--consent", type=Path, metavar="FILE", help="text file of what people consent to (default: a short one)")
     add_plan_arguments(parser)
     add_setting_arguments(parser)
-
-
-def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of a plan, the same for people and for simulated observers."""
-    parser.add_argument("--trials", type=int, metavar="N", help="a rater's, without attention checks (default: the papers' number)")
-    parser.add_argument("--sentinels", type=int, metavar="N", help="a rater's attention checks (default: the papers' number)")
-    parser.add_argument("--all-faces", action="store_true", help="emotion: also ask about faces that did not pass the filter")
-    parser.add_argument("--seed", type=int, default=0, help="of assignment and order, and of simulated observers (default 0)")
 
 
 def resolve_set_ids(library: Library, names: Sequence[str]) -> list[str]:
@@ -475,6 +468,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, add, run_action, meaning in (
         ("list", add_list_arguments, run_list, "which studies there are"),
         ("make", add_make_arguments, run_make, "a study of people, from sample sets"),
+        ("size", add_size_arguments, run_size, "how many people a study needs, by simulated observers; a preregistration"),
         ("simulate", add_simulate_arguments, run_simulate, "a study of simulated observers with known truth"),
         ("import", add_import_arguments, run_import, "answers from a file, or a whole study from a bundle"),
         ("export", add_export_arguments, run_export, "answers as a table, or the whole study as a bundle"),

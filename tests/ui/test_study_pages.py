@@ -1,5 +1,6 @@
 """The pages of studies without a browser: taking part, looking after a study, and the addresses that answers go to."""
 
+import html
 import io
 import json
 import zipfile
@@ -581,3 +582,23 @@ def test_the_table_for_r_is_made_under_the_rules_that_are_on(place):
     archive = zipfile.ZipFile(io.BytesIO(study_page.make_table_archive(study, "s", demographics=False)))
     assert archive.namelist() == ["s.csv", "s_dictionary.csv", "s.R"]
     assert archive.read("s.csv").count(b"\r\n") == len(store.ratings("s")) + 1
+
+
+def test_a_new_study_is_told_how_many_people_it_needs_before_anybody_is_asked(place, monkeypatch):
+    store, library = place
+    set_id = library.add(identity_set(8), "Strangers")
+    submit = JobManager.submit
+
+    def at_once(self, title, work):
+        job = submit(self, title, work)
+        job._run()
+        return job
+
+    monkeypatch.setattr(JobManager, "submit", at_once)
+    test = app("studies.py", new=set_id)
+    next(button for button in test.button if button.label == "How many people do I need?").click().run()
+    assert not test.exception
+    said = words(test)
+    assert "a difference of 10 percentage points in 'same person'" in html.unescape(said)
+    assert "simulated" in said.lower()
+    assert not store.studies()

@@ -16,7 +16,7 @@ from core.studies.study import CONSENT, NAME_LENGTH, Study
 from ui import markup, navigation, progress
 from ui.jobs import find_or_start_job, get_job_manager
 from ui.markup import caption_html, intro_html
-from ui.studies import access, owner_gate
+from ui.studies import access, owner_gate, sample_size
 
 CARDS_ACROSS = 3
 CARD_FACES = 4
@@ -114,6 +114,7 @@ def show_new_study(set_id: str) -> None:
     values = _show_form(entries[chosen[0]].title, emotion)
     if values is not None:
         _start_planning(chosen, values)
+    sample_size.show_sample_size(chosen, emotion=emotion)
 
 
 def _describe_entry(entry: SetEntry) -> str:
@@ -153,8 +154,10 @@ def _show_form(title: str, emotion: bool) -> dict[str, Any] | None:
             demographics = st.toggle("Ask for age and gender (people can skip it)", True)
             strategy = st.toggle("Ask at the end how people decided", True)
             seed = st.number_input("Seed of the random orders", 0, 2**31 - 1, 0, step=1, width=220)
-        pressed = st.form_submit_button("Make the study", type="primary")
-    if not pressed:
+        with st.container(horizontal=True, gap="small"):
+            pressed = st.form_submit_button("Make the study", type="primary")
+            sizing = st.form_submit_button("How many people do I need?", icon=":material/groups:")
+    if not pressed and not sizing:
         return None
     values: dict[str, Any] = {
         "name": name,
@@ -166,7 +169,10 @@ def _show_form(title: str, emotion: bool) -> dict[str, Any] | None:
         "demographics": demographics,
         "strategy_question": strategy,
     }
-    return values | ({"fixation_ms": fixation, "image_ms": image} if emotion else {})
+    values |= {"fixation_ms": fixation, "image_ms": image} if emotion else {}
+    if sizing:
+        sample_size.ask_size(values)
+    return values if pressed else None
 
 
 def _start_planning(set_ids: list[str], values: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.alignment.store import delete_study, forget_rater
@@ -32,17 +31,7 @@ from ui.markup import bars_html, caption_html, intro_html
 from ui.selection import paginate
 from ui.studies import access, new_study, participation
 from ui.studies.access import AnswersVersion
-
-PLOTLY_OPTIONS = {"displayModeBar": False, "scrollZoom": False}
-
-
-def show_figure(figure: go.Figure, key: str, height: int = 300) -> None:
-    """Show a figure with its caption: sentence, n, interval and source."""
-    dark = st.context.theme.type == "dark"
-    themed = theme.apply_theme(figure, dark=dark)
-    themed.update_layout(height=height, margin={"t": 24}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
-    st.plotly_chart(themed, key=key, theme=None, config=PLOTLY_OPTIONS, alt=str(figure.layout.meta["says"]))
-    st.html(caption_html(theme.build_caption(figure)))
+from ui.studies.figures import show_figure
 
 
 def show_downloads(study: Study) -> None:
