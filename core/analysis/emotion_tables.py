@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.analysis.choices import Choices, count_choices, shannon_entropy
+from core.analysis.choices import count_choices, shannon_entropy
 from core.analysis.encode import explain_no_answers
 from core.analysis.estimate import Array, Estimate, Proportion, Result, bootstrap_estimate, join_notes
 from core.errors import LiminalError
@@ -217,14 +217,11 @@ class OutcomeTable(Result):
     table: pd.DataFrame
 
 
-def build_outcome_table(
-    samples: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = (), votes: Choices | None = None
-) -> OutcomeTable:
-    """Samples of an emotion set and answers -> outcomes of its boundary images. ``votes``: those of the samples, where known."""
-    votes = votes or count_choices(ratings, samples["sample_id"], excluded=excluded)
-    boundary = (samples["sample_type"] == "boundary").to_numpy(bool)
-    rows, shares = samples[boundary], votes.shares()[boundary]
-    p1, p2 = (_select_own_share(shares, rows[name]) for name in ("emotion1", "emotion2"))
+def build_outcome_table(samples: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> OutcomeTable:
+    """Samples of an emotion set and answers -> outcomes of its boundary images, on which alone it rests."""
+    rows = samples[samples["sample_type"] == "boundary"]
+    votes = count_choices(ratings, rows["sample_id"], excluded=excluded)
+    p1, p2 = (_select_own_share(votes.shares(), rows[name]) for name in ("emotion1", "emotion2"))
     table = pd.DataFrame(
         {
             "stimulus": rows["sample_id"].to_numpy(),
@@ -232,7 +229,7 @@ def build_outcome_table(
             "emotion2": rows["emotion2"].to_numpy(),
             "p1": p1,
             "p2": p2,
-            "votes": votes.table["votes"].to_numpy()[boundary],
+            "votes": votes.table["votes"].to_numpy(),
             "outcome": classify_outcome(p1, p2),
         }
     )

@@ -248,7 +248,9 @@ def exhibit_outcomes(study_data: StudyData, _: ExhibitView, __: Progress) -> lis
         columns=["emotion1", "emotion2", "success", "bias", "failure", "low", "high"],
     )
     source = name_source(study_data, outcomes.basis.source)
-    chosen, pair_share = _split_votes_by_pair(study_data.asked, count_study_votes(study_data).counts(), list(outcomes.pairs))
+    boundary = study_data.asked[study_data.asked["sample_type"] == "boundary"]
+    votes = count_choices(study_data.ratings, boundary["sample_id"], excluded=study_data.excluded)
+    chosen, pair_share = _split_votes_by_pair(boundary, votes.counts(), list(outcomes.pairs))
     confusion = plot_confusion(chosen, rows="the two wanted feelings", columns="chosen", source=source)
     if chosen.to_numpy().sum():
         confusion.layout.meta["says"] = (
@@ -270,7 +272,8 @@ def exhibit_outcomes(study_data: StudyData, _: ExhibitView, __: Progress) -> lis
             "choices",
             confusion,
             chosen.rename_axis("wanted").reset_index(),
-            "Every row is a pair of wanted feelings: how the votes on its faces are spread over the six answers.",
+            "Every row is a pair of wanted feelings: how the votes on the faces made for it are spread over the six answers. Base "
+            "faces and frames of morphs that were asked about too are not among them.",
         ),
     ]
 

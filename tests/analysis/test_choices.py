@@ -161,6 +161,13 @@ def test_outcomes_are_the_papers_rule():
     assert list(found.to_dict()["pairs"]) == ["surprise/fear"]
 
 
+def test_outcomes_rest_on_the_boundary_images_alone():
+    made = emotion_study(12, 4)
+    samples = made.table.assign(sample_type=["genuine", "boundary", "morph"] * 4)
+    found = build_outcome_table(samples, made.ratings)
+    assert (found.basis.images, found.every.success.n, len(found.table), found.basis.answers) == (4, 4, 4, 16)
+
+
 def test_reaction_times_are_numpys():
     made = emotion_study(40, 10)
     found = summarise_reaction_times(made.ratings, "emotion")

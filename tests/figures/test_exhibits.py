@@ -12,6 +12,7 @@ from core.errors import LiminalError
 from core.figures import compare
 from core.figures.contents import EMOTION_SECTIONS, IDENTITY_SECTIONS, choose_default_view, list_sections
 from core.figures.exhibit import ExhibitView
+from core.figures.theme import format_percent
 from core.figures.verification import build_acceptance_curves, list_thresholds
 from core.progress import Progress
 from core.sampling.stored.population import load_thresholds
@@ -205,3 +206,18 @@ def test_looks_measures_nothing_where_no_picture_is_known(usual, monkeypatch):
     assert found[0].n == "0"
     assert math.isnan(found[0].numbers.r2.value)
     assert isinstance(found[0].data, pd.DataFrame)
+
+
+def test_votes_on_base_faces_are_not_counted_as_choices_between_two_feelings():
+    made = emotion_material(images=12, raters=5)
+    samples = made.samples.assign(sample_type=["genuine", "boundary"] * 6)
+    base = made.ratings["stimulus"].isin(samples.loc[samples["sample_type"] == "genuine", "sample_id"])
+    ratings = made.ratings.assign(value=made.ratings["value"].mask(base, "disgust"))
+    _, choices = exhibits(dataclasses.replace(made, samples=samples, ratings=ratings), "outcomes")
+    votes = ratings[~base]
+    wanted = samples.set_index("sample_id").loc[votes["stimulus"]]
+    hit = (votes["value"].to_numpy() == wanted["emotion1"].to_numpy()) | (
+        votes["value"].to_numpy() == wanted["emotion2"].to_numpy()
+    )
+    assert choices.data.drop(columns="wanted").to_numpy().sum() == len(votes)
+    assert choices.says.startswith(f"In {format_percent(hit.mean(), 0)} of the votes")
