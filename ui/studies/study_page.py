@@ -184,13 +184,15 @@ def _show_numbers(study: Study, overview: StudyOverview) -> str:
     share = progress.answered / progress.expected if progress.expected else 0.0
     people = "observers" if study.source == "simulated" else "people"
     noun = "pair" if study.plan.kind == "identity" else "face"
+    spread = f" (median; {votes.least:,} to {votes.most:,})" if votes.least < votes.most else ""
+    left_out = len(overview.exclusions.reasons)
     facts = [
         (f"{progress.begun:,}", f"{people} have answered"),
         (f"{progress.answered:,}", f"trials answered: {format_percent(share)} of those handed out"),
-        (f"{votes.median:g}", f"votes a {noun} (median; {votes.least:,} to {votes.most:,}, attention checks aside)"),
+        (f"{votes.median:g}", f"votes a {noun}{spread}, attention checks aside"),
         (
             f"{len(overview.exclusions.included):,}",
-            f"{people} count; {len(overview.exclusions.reasons):,} are left out by the rules below",
+            f"{people} count; {left_out:,} {'is' if left_out == 1 else 'are'} left out by the rules below",
         ),
     ]
     cells = "".join(f"<div><b>{number}</b><span>{html.escape(text)}</span></div>" for number, text in facts)
@@ -525,7 +527,8 @@ def _offer_new_answers(study: Study) -> None:
 
 def _show_ways(study: Study) -> None:
     """Links to the pages that say what the answers mean."""
-    with st.container(horizontal=True, gap="medium", key="study-ways"):
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center", key="study-ways"):
+        st.html(caption_html("What the answers say:"))
         for page in (navigation.STATISTICS, navigation.DISAGREEMENT, navigation.MAP):
             st.page_link(navigation.build_page(page), label=page.title, query_params={"study": study.name})
 
