@@ -61,7 +61,7 @@ def describe_sample_type(sample_type: str, step: float, distance: float = math.n
 
     distance: what a search reached, by the recogniser that it went by; NaN where that is not known. ``step`` is then its target.
     """
-    optimized = f"optimized, target {step:g}"
+    optimized = f"optimized (target {step:g})"
     if math.isfinite(distance):
         optimized = f"optimized to {distance:.2f}" if distance < step else f"best found, {distance:.2f}"
     titles = {
@@ -133,10 +133,10 @@ def strip_html(faces: Sequence[tuple[str, str, float]], threshold: float) -> str
 
 
 def bars_html(shares: dict[str, float]) -> str:
-    """Shares in [0, 1] as labelled bars, largest first."""
+    """Shares in [0, 1] as labelled bars, in the order given: the same answer stands in the same place everywhere."""
     rows = "".join(
         f'<div><span>{html.escape(name)}</span><i style="--share:{100 * share:.0f}%"></i><span>{format_percent(share)}</span></div>'
-        for name, share in sorted(shares.items(), key=lambda item: -item[1])
+        for name, share in shares.items()
     )
     return f'<div class="bars">{rows}</div>'
 

@@ -96,3 +96,8 @@ def test_where_a_number_changes_one_sentence_says_why(place, kind, expected):
     names = {"all": len(stimuli), "checks": checks, "are": "is an attention check" if checks == 1 else "are attention checks"}
     assert markup.describe_stimuli(study, stimuli) == expected.format(**names)
     assert ("two a pair" in markup.describe_participation(study, 1, 56)) == (kind == "identity")
+
+
+def test_bars_keep_the_order_that_they_are_given_in():
+    shown = markup.bars_html({"surprise": 0.1, "fear": 0.7, "anger": 0.2})
+    assert shown.index("surprise") < shown.index("fear") < shown.index("anger")
