@@ -306,7 +306,7 @@ def test_a_study_shows_its_votes_and_whom_its_rules_leave_out(place):
     said = words(test)
     assert "always" in said
     assert "The answer to all 13 trials was anger." in said
-    assert "1 are left out" in said
+    assert "1 is left out" in said
     test.toggle(key="same_answer").set_value(False).run()
     assert "The answer to all 13 trials was anger." not in words(test)
     assert "There is no study" in words(app("studies.py", study="none"))
