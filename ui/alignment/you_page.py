@@ -35,7 +35,7 @@ from ui.analysis.study_choice import StudyChoice
 from ui.components import Tile
 from ui.components.trials import ask_emotion
 from ui.jobs import find_or_start_job
-from ui.markup import caption_html, facts_html, intro_html, study_badges_html
+from ui.markup import caption_html, count_noun, facts_html, intro_html, study_badges_html
 from ui.pictures import face_url
 
 
@@ -73,18 +73,25 @@ def show_profile(chosen: StudyChoice, you: VisitorAnswers) -> None:
 
 
 def _show_conclusion(chosen: StudyChoice, you: VisitorAnswers, crowd: str) -> None:
-    """One sentence and one face: the face of the study on which the visitor and the crowd differ most."""
+    """One sentence and one face: of the faces that were answered, the one whose votes differ most from the answer."""
     if you.learned().noticed:
         return
-    names = you.alignment.answers.images
-    row = rank_controversial(names, you.learned().probabilities(you.crowd), you.crowd).iloc[0]
-    src = chosen.picture(str(row["stimulus"]))
-    if not row["score"] > 0 or not src:
-        st.html(intro_html(f"You see these faces as most {crowd} do."))
+    answers = you.alignment.answers
+    apart = []
+    for question in you.answers:
+        counts = answers.counts[answers.images.index(question.stimulus)]
+        most = int(counts.argmax())
+        if most != question.answer and counts.sum() and chosen.picture(question.stimulus):
+            apart.append(((counts[most] - counts[question.answer]) / counts.sum(), question, counts, most))
+    if not apart:
+        st.html(intro_html(f"You saw these faces as most {crowd} did."))
         return
-    sentence = f"You see {row['you']} where most {crowd} see {row['most']}: this face."
+    _, question, counts, most = max(apart, key=lambda row: row[0])
+    often = "most" if counts[most] > counts.sum() / 2 else "many"
+    sentence = f"You saw {EMOTIONS[question.answer]} where {often} {crowd} saw {EMOTIONS[most]}: this face."
     with st.container(key="you-conclusion"):
-        st.html(markup.portrait_html(src, f"A generated face. {sentence}", sentence))
+        st.html(markup.portrait_html(chosen.picture(question.stimulus), f"A generated face. {sentence}", sentence))
+        st.html(caption_html(f"{int(counts[most]):,} of {count_noun(int(counts.sum()), 'answer')} are {EMOTIONS[most]}."))
 
 
 def score_html(you: VisitorAnswers) -> str:
