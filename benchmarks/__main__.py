@@ -23,7 +23,7 @@ from core.models import registry
 SUITES = ("identity", "emotion", "studies", "analysis", "many", "alignment", "gpu")
 
 COUNTS = {
-    "runs": "identity: searches by the papers' stack, some two minutes each; analysis: repetitions (default 3)",
+    "runs": "identity: searches by the papers' stack, some five minutes each; analysis: repetitions (default 3)",
     "iterations": "identity, many: iterations of a search at most (default 100, as in paper A)",
     "faces": "identity: faces for the recogniser's figures (default 64)",
     "rows": "studies: answers in the table (default 200,000); many: rows of a data set (default 1,000,000)",

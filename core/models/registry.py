@@ -86,10 +86,16 @@ ENTRIES = (
     Entry("face-prior", "prior", "U-ViT diffusion prior", "core.models.builtin.prior"),
     Entry("latent-flow", "decoder", "Flow from embedding to latent", "core.models.builtin.flow"),
     Entry("latent-emotion", "surrogate", "Emotions predicted from the latent (surrogate)", "core.models.builtin.surrogate"),
+    Entry(
+        "head-descriptors",
+        "surrogate",
+        "What is said of a rendered head, predicted (surrogate)",
+        "core.models.builtin.head.surrogate",
+    ),
     Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.builtin.lpips_distance"),
 )
 
-DEFAULT_GENERATORS: Mapping[Task, str] = {"identity": "dcgan-sharp", "phone": "head", "emotion": "dcgan-sharp"}
+DEFAULT_GENERATORS: Mapping[Task, str] = {"identity": "head", "phone": "head", "emotion": "dcgan-sharp"}
 
 logger = logging.getLogger(__name__)
 

@@ -1,3 +1,4 @@
+import argparse
 import importlib
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from core.__main__ import COMMANDS, main
 from core.commands import generate as command
 from core.sampling import identity, sample_set
+from core.sampling.datasets.plan import parse_plan
 from core.sampling.identity import IdentityPanel
 from core.sampling.sample_set import SampleSet
 from tests.fakes import fake_panel
@@ -70,6 +72,23 @@ def test_every_option_reaches_the_configuration(tmp_path):
         found = getattr(made.configuration, name)
         assert (list(found) if isinstance(found, tuple) else found) == value
     assert len(made.pairs) == 2 * (1 + 2 + 1 * (1 + 1 + 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--generator", "head"], "surrogate"),
+        (["--generator", "head", "--strategy", "cmaes"], "cmaes"),
+        (["--generator", "dcgan-sharp"], "cmaes"),
+    ],
+)
+def test_who_names_no_search_gets_the_fastest_that_there_is(arguments, expected):
+    parser = argparse.ArgumentParser()
+    command.add_identity_arguments(parser)
+    assert command.configure_identity(parser.parse_args(["--out", "out", *arguments])).strategy == expected
+    plan = dict(zip((word[2:] for word in arguments[::2]), arguments[1::2], strict=True))
+    identity = {"batches": 1, **({"strategy": plan.pop("strategy")} if "strategy" in plan else {})}
+    assert parse_plan({**plan, "identity": identity}).identity.configuration.strategy == expected
 
 
 def test_the_same_seed_writes_the_same_files(tmp_path):

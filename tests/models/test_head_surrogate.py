@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from core.errors import LiminalError
+from core.models import registry
 from core.models.builtin.head import surrogate as surrogates
 from core.models.builtin.head.latents import INDEX, LATENT_DIM, LATENTS, named_values
 from core.models.builtin.head.surrogate import LOGITS, HeadSurrogate, draw_latents, read_targets
@@ -100,6 +101,19 @@ def test_a_row_is_the_same_with_and_without_neighbours_and_has_a_gradient(fitted
     (slope,) = torch.autograd.grad(surrogate.descriptors(moving, "dlib")[:, 0].sum(), moving)
     sizes = slope.abs().mean(dim=0)
     assert float(sizes[INDEX["nose_width"]]) > 10 * float(sizes[INDEX["eye_spacing"]])  # which another dimension is made of
+
+
+def test_the_stored_surrogate_was_fitted_to_today_s_head():
+    """Its features are those that it was fitted to, and fresh heads are predicted as well as its card says."""
+    stored, surrogate = read_trained("head-descriptors"), registry.load("head-descriptors", "surrogate", "cpu")
+    features = expand_features(stored.tensors["probe"][None])[0]
+    assert torch.allclose(features, stored.tensors["probe_features"], atol=1e-3), "train head-descriptors again"
+    generator, recogniser = registry.load("head", "generator", "cpu"), registry.load("sface", "recogniser", "cpu")
+    latents = generator.sample(range(24))
+    true, predicted = recogniser.embed(generator.decode(latents)), surrogate.descriptors(latents, "sface")
+    found = true.isfinite().all(dim=1)
+    missed, around = ((true - other)[found].square().sum() for other in (predicted, true[found].mean(dim=0)))
+    assert 1 - float(missed / around) > surrogate.r2["sface"] - 0.2
 
 
 def test_weights_of_another_network_or_random_numbers_are_refused(fitted, tmp_path, monkeypatch):

@@ -76,10 +76,14 @@ def test_a_long_list_is_shown_a_page_at_a_time(total, page, rows):
     assert test.text[1].value == f"{first} {first + len(rows)}"
 
 
-def test_the_searches_offered_depend_on_what_predicts_the_recogniser(monkeypatch):
-    assert app("identity.py", strategy="surrogate").radio(key="strategy").value == "gradient"
-    monkeypatch.setattr(registry, "DESCRIPTOR_SURROGATES", {registry.default_generator("identity"): "latent-emotion"})
+def test_the_searches_offered_and_their_rounds_depend_on_what_predicts_the_recogniser(monkeypatch):
+    test = app("identity.py", strategy="surrogate", generator="dcgan-sharp")
+    assert (test.radio(key="strategy").value, test.slider(key="rounds").value) == ("gradient", 50)
     for address in ("gradient", "surrogate"):
         test = app("identity.py", strategy=address)
         assert not test.exception
         assert (test.radio(key="strategy").options, test.radio(key="strategy").value) == (["surrogate", "cmaes"], "surrogate")
+        assert test.slider(key="rounds").value == 20
+    assert app("identity.py", strategy="cmaes").slider(key="rounds").value == 50
+    monkeypatch.setattr(registry, "DESCRIPTOR_SURROGATES", {})
+    assert app("identity.py").radio(key="strategy").options == ["gradient", "cmaes"]

@@ -133,7 +133,9 @@ class HeadSurrogate(DescriptorSurrogate):
         return batched(self.targets[recogniser], latents.to(self.device), CHUNK)
 
     def logits(self, latents: Tensor) -> Tensor:
-        return batched(self.targets[LOGITS], latents.to(self.device), CHUNK).view(len(latents), -1, len(EMOTIONS))
+        return batched(self.targets[LOGITS], latents.to(self.device), CHUNK).view(
+            len(latents), len(self.classifiers), len(EMOTIONS)
+        )
 
 
 def read_targets(trained: TrainedWeights) -> dict[str, KernelRidge]:
