@@ -19,6 +19,7 @@ import pandas as pd
 from core.analysis.choices import Choices, dirichlet_interval, jensen_shannon_divergence
 from core.analysis.encode import EncodedRatings, encode, explain_no_answers, list_recognisers, select_answers, select_probabilities
 from core.analysis.estimate import Array, Basis, Result, join_notes, safe_divide, wilson_interval
+from core.analysis.identity_tables import describe_means_basis
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
@@ -89,18 +90,18 @@ def score_identity_disagreement(
     *,
     scaling: Scaling = "linear",
     excluded: Collection[str] = (),
+    means: pd.DataFrame | None = None,
 ) -> Disagreement:
     """Share of people who say 'same person' minus the inverted distance: -1 to 1, signed (paper A, section 5.4).
 
     Interval: Wilson's of the share, shifted; the recogniser has none. Table: also share, yes, distance, machine, accepted.
-    Raises LiminalError where the recogniser did not judge the pairs.
+    means: imported means by pair_id, which take the place of answers. Raises LiminalError where the recogniser did not judge the
+    pairs.
     """
     if recogniser not in list_recognisers(pairs):
         known = ", ".join(list_recognisers(pairs)) or "none"
         raise LiminalError(f"The recogniser '{recogniser}' did not judge these pairs; those that did: {known}.")
-    votes = encode(select_answers(ratings, "identity", excluded=excluded), pairs["pair_id"])
-    yes, n = votes.sum_by_image(votes.value), votes.votes
-    share, low, high = wilson_interval(yes, n)
+    basis, share, low, high, yes, n = _count_same(pairs, ratings, excluded, means)
     distance = pairs[f"distance_{recogniser}"].to_numpy(np.float64)
     machine = invert_distances(distance, scaling, threshold)
     table = _build_pair_table(
@@ -118,10 +119,10 @@ def score_identity_disagreement(
     table.loc[~np.isfinite(distance), "accepted"] = pd.NA
     lost = int((~np.isfinite(distance)).sum())
     return Disagreement(
-        basis=votes.basis,
+        basis=basis,
         interval="95 % Wilson interval of the share of people",
         note=join_notes(
-            _describe_few_votes(n, ratings, excluded),
+            _describe_few_votes(n, ratings, excluded) if means is None else IMPORTED_MEANS,
             f"{lost} of {len(pairs)} pairs have no score because {recogniser} found no face in them." if lost else "",
             "All distances are the same, so that the recogniser says the same of every pair." if _is_constant(distance) else "",
         ),
@@ -133,14 +134,32 @@ def score_identity_disagreement(
     )
 
 
-def score_identity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> Disagreement:
+def _count_same(
+    pairs: pd.DataFrame, ratings: pd.DataFrame, excluded: Collection[str], means: pd.DataFrame | None
+) -> tuple[Basis, Array, Array, Array, Array, Array]:
+    """Basis, and of every pair the share of 'same person', its interval, the number of 'same' and of votes; all NaN or 0 where
+    nobody was asked. Of imported means the share is the imported one, and votes are the people that it is said to be over.
+    """
+    if means is None:
+        votes = encode(select_answers(ratings, "identity", excluded=excluded), pairs["pair_id"])
+        yes, n = votes.sum_by_image(votes.value), votes.votes
+        return votes.basis, *wilson_interval(yes, n), yes, n
+    rows = means.reindex(pd.Index(pairs["pair_id"]))
+    share = rows["identity"].to_numpy(np.float64)
+    n = np.where(np.isfinite(share), np.nan_to_num(rows["people"].to_numpy(np.float64)), 0.0)
+    yes = np.round(np.nan_to_num(share) * n)
+    _, low, high = wilson_interval(yes, n)
+    return describe_means_basis(pairs, means), share, low, high, yes, n
+
+
+def score_identity_spread(
+    pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = (), means: pd.DataFrame | None = None
+) -> Disagreement:
     """Standard deviation of 'same person?' over people: sqrt(p (1 - p)), 0 (all agree) to 0.5 (half and half).
 
-    Interval: the values that it takes over Wilson's interval of p.
+    Interval: the values that it takes over Wilson's interval of p. means: as of ``score_identity_disagreement``.
     """
-    votes = encode(select_answers(ratings, "identity", excluded=excluded), pairs["pair_id"])
-    yes, n = votes.sum_by_image(votes.value), votes.votes
-    share, low, high = wilson_interval(yes, n)
+    basis, share, low, high, yes, n = _count_same(pairs, ratings, excluded, means)
     score = np.sqrt(np.clip(share * (1 - share), 0, None))
     ends = np.sqrt(np.clip([low * (1 - low), high * (1 - high)], 0, None))
     table = _build_pair_table(
@@ -153,15 +172,18 @@ def score_identity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, exclude
         yes=yes.astype(np.int64),
     )
     return Disagreement(
-        basis=votes.basis,
+        basis=basis,
         interval="95 % Wilson interval of the share of people, carried over",
-        note=_describe_few_votes(n, ratings, excluded),
+        note=_describe_few_votes(n, ratings, excluded) if means is None else IMPORTED_MEANS,
         score="standard deviation of 'same person?' over people, 0 to 0.5",
         lowest="people agree",
         highest="people are divided over who it is",
         scaling="",
         table=table,
     )
+
+
+IMPORTED_MEANS = "Imported means; single answers are not known."
 
 
 def score_similarity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> Disagreement:

@@ -311,17 +311,22 @@ def build_mean_table(
     thresholds: Mapping[str, float],
     *,
     excluded: Collection[str] = (),
+    means: pd.DataFrame | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> MeanTable:
-    """Pairs, answers and a threshold by recogniser -> Table 1. Without answers, the models' columns are there all the same."""
+    """Pairs, answers and a threshold by recogniser -> Table 1. Without answers, the models' columns are there all the same.
+
+    means: imported means by pair_id (``StudyData.imported_means``), which take the place of answers: every pair counts once, and
+    intervals are over pairs alone.
+    """
     names = [name for name in list_recognisers(pairs) if name in thresholds]
     similar, same = (
         encode(select_answers(ratings, task, excluded=excluded), pairs["pair_id"]) for task in ("similarity", "identity")
     )
     keys, cells, strata = _build_cells(pairs)
-    of_people = {"similarity": VoteSums.of(similar), "identity": VoteSums.of(same)}
-    of_models = _collect_model_values(pairs, names, thresholds)
+    of_people = {"similarity": VoteSums.of(similar), "identity": VoteSums.of(same)} if means is None else {}
+    of_models = _collect_model_values(pairs, names, thresholds) | _align_means(pairs, means)
     negatives = keys.index(("negative", None)) if ("negative", None) in keys else None
 
     def statistics(weights: ResampleWeights) -> dict[str, Array]:
@@ -367,9 +372,9 @@ def build_mean_table(
             )
         )
     return MeanTable(
-        basis=_join_bases(similar, same),
-        interval=TABLE_INTERVAL.format(f"{resamples:,}"),
-        note=_describe_missing(len(pairs), len(raters), ratings, excluded),
+        basis=_join_bases(similar, same) if means is None else describe_means_basis(pairs, means),
+        interval=(TABLE_INTERVAL if means is None else MEANS_INTERVAL).format(f"{resamples:,}"),
+        note=_describe_missing(len(pairs), len(raters), ratings, excluded) if means is None else MEANS_NOTE,
         thresholds={name: thresholds[name] for name in names},
         rows=tuple(rows),
     )
@@ -380,10 +385,14 @@ def build_correlation_table(
     ratings: pd.DataFrame,
     *,
     excluded: Collection[str] = (),
+    means: pd.DataFrame | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> CorrelationTable:
-    """Pairs and answers -> Table 2. A cell where one of the two does not vary, or of fewer than 3 pairs, is NaN."""
+    """Pairs and answers -> Table 2. A cell where one of the two does not vary, or of fewer than 3 pairs, is NaN.
+
+    means: as of ``build_mean_table``.
+    """
     pairs = pairs[pairs["sample_type"] != "genuine"]
     similar, same = (
         encode(select_answers(ratings, task, excluded=excluded), pairs["pair_id"]) for task in ("similarity", "identity")
@@ -398,7 +407,11 @@ def build_correlation_table(
     columns |= {name: pairs[name].to_numpy(np.float64)[:, None] for name in ("lpips", "latent_distance")}
     titles = {"latent_distance": "latent", **{f"distance_{name}": name for name in list_recognisers(pairs)}}
 
+    imported = {name: values[:, None] for name, values in _align_means(pairs, means).items()}
+
     def rated(weights: ResampleWeights) -> dict[str, Array]:
+        if imported:
+            return imported
         return {name: safe_divide(*votes[name].weighted(weights.raters[places[name]])) for name in votes}
 
     def statistics(weights: ResampleWeights) -> dict[str, Array]:
@@ -420,9 +433,10 @@ def build_correlation_table(
     corrected = correct_holm([p for *_, p in rows])
     printed = load_table2()
     return CorrelationTable(
-        basis=_join_bases(similar, same),
-        interval=TABLE_INTERVAL.format(f"{resamples:,}") + "; its standard error on Fisher's z",
-        note=_describe_missing(len(pairs), len(raters), ratings, excluded),
+        basis=_join_bases(similar, same) if means is None else describe_means_basis(pairs, means),
+        interval=(TABLE_INTERVAL if means is None else MEANS_INTERVAL).format(f"{resamples:,}")
+        + "; its standard error on Fisher's z",
+        note=_describe_missing(len(pairs), len(raters), ratings, excluded) if means is None else MEANS_NOTE,
         cells=tuple(
             Correlation(sample_type, column, r, p, p_holm, printed.get(sample_type, {}).get(column))
             for (sample_type, column, r, p), p_holm in zip(rows, corrected, strict=True)
@@ -485,11 +499,32 @@ def _collect_model_values(pairs: pd.DataFrame, names: list[str], thresholds: Map
     return columns
 
 
+MEANS_INTERVAL = "95 %, bootstrap over pairs alone, {} resamples"
+MEANS_NOTE = (
+    "Imported means: single answers are not known, so that every pair counts once, and intervals leave out that people differ."
+)
+
+
+def _align_means(pairs: pd.DataFrame, means: pd.DataFrame | None) -> dict[str, Array]:
+    """Imported similarity and identity of every pair, NaN where there is none."""
+    if means is None:
+        return {}
+    rows = means.reindex(pd.Index(pairs["pair_id"]))
+    return {name: rows[name].to_numpy(np.float64) for name in ("similarity", "identity")}
+
+
+def describe_means_basis(pairs: pd.DataFrame, means: pd.DataFrame) -> Basis:
+    """The basis of imported means: pairs that have one; nobody's single answers."""
+    rows = means.reindex(pd.Index(pairs["pair_id"]))
+    return Basis(int(rows[["similarity", "identity"]].notna().any(axis=1).sum()), 0, 0, "published")
+
+
 def _count_values(
     similar: EncodedRatings, same: EncodedRatings, of_models: Mapping[str, Array], cells: sparse.csr_array
 ) -> dict[str, Array]:
     """Number of answers or pairs behind every mean, (C,) each."""
     numbers = {"similarity": cells @ similar.votes, "identity": cells @ same.votes}
+    # of imported means the number of pairs
     numbers |= {name: cells @ np.isfinite(values).astype(np.float64) for name, values in of_models.items()}
     return {**numbers, "latent_ratio": numbers["latent"]}
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from core.analysis.encode import list_recognisers
 from core.analysis.estimate import SOURCE_NAMES
+from core.analysis.identity_tables import load_published_thresholds
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration
@@ -34,7 +35,7 @@ from core.sampling.sample_set import (
 )
 from core.sampling.stored.population import load_thresholds
 from core.studies.exclusions import ExclusionRules, Exclusions, apply_exclusion_rules
-from core.studies.importing.published import PUBLISHED_KEY, published_means
+from core.studies.importing.published import MEAN_COLUMNS, PUBLISHED_KEY, published_means
 from core.studies.library import Library
 from core.studies.planning import list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.ratings import RATINGS, type_columns
@@ -94,6 +95,13 @@ class StudyData:
     def published(self) -> pd.DataFrame:
         """Means of a publication, a row a stimulus (``published_means``); empty where there are none."""
         return published_means(self.stimuli)
+
+    @property
+    def imported_means(self) -> pd.DataFrame | None:
+        """Imported means of the pairs by pair_id, where there are no single answers: similarity, identity, people; else None."""
+        if len(self.ratings) or self.kind != "identity" or self.published.empty:
+            return None
+        return self.published.set_index("stimulus")[["similarity", "identity", "people"]]
 
     @property
     def recognisers(self) -> list[str]:
@@ -259,7 +267,8 @@ def _build_pair_row(stimulus: Stimulus) -> dict[str, object]:
     details = stimulus.details
     values = details.get(PUBLISHED_KEY, {})
     step = details.get("step", values.get("step"))
-    distances = {name: value for name, value in values.items() if name.startswith("distance_")}
+    scores = {_name_score(name): value for name, value in values.items() if name not in MEAN_COLUMNS}
+    distances = {name: value for name, value in scores.items() if name.startswith("distance_")}
     return {
         "pair_id": stimulus.stimulus,
         "batch": details.get("batch", 0),
@@ -268,9 +277,19 @@ def _build_pair_row(stimulus: Stimulus) -> dict[str, object]:
         "sample_type": stimulus.sample_type,
         "step": np.nan if step is None else step,
         **dict.fromkeys(("partner_id", "direction", "strategy")),
-        **dict.fromkeys(("lpips", "latent_distance"), np.nan),
+        **{name: scores.get(name, np.nan) for name in ("lpips", "latent_distance")},
         **distances,
     }
+
+
+def _name_score(column: str) -> str:
+    """The column of pairs that an imported column of a model's scores means: distance_<recogniser>, lpips or latent_distance."""
+    plain = column.lower()
+    for name in ("lpips", "latent"):
+        if name in plain:
+            return "latent_distance" if name == "latent" else name
+    known = next((name for name in load_published_thresholds() if name in plain), None)
+    return f"distance_{known}" if known else column
 
 
 def _build_emotion_tables(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> _StudyTables:
@@ -319,7 +338,10 @@ def _locate_stimuli(stimuli: Sequence[Stimulus], sets: Sequence[SetTables]) -> d
 
 
 def _collect_thresholds(names: Iterable[str], sets: Sequence[SetTables]) -> dict[str, float]:
-    """Default thresholds that the sets were judged by, else those stored for their generator; unknown recognisers have none."""
+    """Default thresholds that the sets were judged by, else those stored for their generator; unknown recognisers have none.
+
+    Imported pairs without a set have the published ones.
+    """
     thresholds: dict[str, float] = {}
     for name in names:
         for tables in sets:
@@ -333,6 +355,8 @@ def _collect_thresholds(names: Iterable[str], sets: Sequence[SetTables]) -> dict
                     break
                 except LiminalError:
                     continue
+            if name not in thresholds and not sets and name in load_published_thresholds():
+                thresholds[name] = load_published_thresholds()[name]
     return thresholds
 
 

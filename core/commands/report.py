@@ -322,10 +322,13 @@ def print_study_report(study_data: StudyData, *, looks: bool) -> None:
     """Print every exhibit's sentence with n, interval and source."""
     raters = len(study_data.exclusions.raters)
     mark = "SIMULATED ANSWERS: nobody was asked. " if study_data.source == "simulated" else ""
-    print(
-        f"{mark}'{study_data.study.name}': {count_noun(len(study_data.ratings), 'answer')} of {count_noun(raters, 'rater')}, "
-        f"{len(study_data.excluded):,} out"
-    )
+    if study_data.imported_means is not None:
+        print(f"'{study_data.study.name}': imported means of {count_noun(len(study_data.imported_means), 'pair')}")
+    else:
+        print(
+            f"{mark}'{study_data.study.name}': {count_noun(len(study_data.ratings), 'answer')} of {count_noun(raters, 'rater')}, "
+            f"{len(study_data.excluded):,} out"
+        )
     if study_data.ratings.empty and not study_data.study.published:
         print("Nobody has answered yet: what follows is what models say.")
     with TerminalProgress() as reporter:

@@ -51,7 +51,7 @@ IDENTITY_SECTIONS = (
         psychophysics.exhibit_psychometric,
         uses=THRESHOLD_FIELDS,
     ),
-    Section("correlations", "Correlations", "Which measure goes with what people say?", identity.exhibit_correlations),
+    Section("correlations", "Correlations", "Which measure goes with what people say?", identity.exhibit_correlations, means=True),
     Section("deciders", "Erring alike", "Do models err where people err?", raters.exhibit_consistency, uses=THRESHOLD_FIELDS),
     Section("agreement", "Agreement", "Do people agree with each other?", raters.exhibit_agreement),
     Section(

@@ -89,6 +89,7 @@ class Section:
     make: Callable[[StudyData, ExhibitView, Progress], list[Exhibit]]
     slow: bool = False
     answers: bool = True  # needs answers of people
+    means: bool = False  # imported means are enough
     uses: tuple[str, ...] = ()  # fields of ExhibitView that it depends on
 
 

@@ -413,7 +413,8 @@ def exhibit_means(study_data: StudyData, view: ExhibitView, _: Progress) -> list
     """Table 1 of paper A, one exhibit a column."""
     name = view.recogniser
     used = {**study_data.thresholds, **({name: view.threshold} if view.threshold is not None else {})}
-    table = build_mean_table(study_data.pairs, study_data.ratings, used, excluded=study_data.excluded)
+    means = study_data.imported_means
+    table = build_mean_table(study_data.pairs, study_data.ratings, used, excluded=study_data.excluded, means=means)
     title, limit = registry.title(name), table.thresholds.get(name, math.nan)
     people, models = name_source(study_data, table.basis.source), "models"
     printed = load_published_thresholds().get(name)
@@ -481,7 +482,7 @@ def exhibit_means(study_data: StudyData, view: ExhibitView, _: Progress) -> list
     for key, measure, share, source, ours, theirs, definition in columns:
         if key in ("accepted", "distance") and name not in table.thresholds:
             continue
-        if key in ("same-person", "similarity") and not table.basis.answers:
+        if key in ("same-person", "similarity") and not table.basis.answers and means is None:
             continue
         rows = [
             {
@@ -493,7 +494,7 @@ def exhibit_means(study_data: StudyData, view: ExhibitView, _: Progress) -> list
             for row in table.rows
         ]
         data = pd.DataFrame(rows)
-        of = "answers" if key in ("same-person", "similarity") else "pairs"
+        of = "answers" if key in ("same-person", "similarity") and means is None else "pairs"
         figure = plot_means(
             data, measure=measure, source=source, share=share, interval=table.interval, other=PAPER_GENERATOR, of=of
         )
@@ -506,7 +507,9 @@ def exhibit_means(study_data: StudyData, view: ExhibitView, _: Progress) -> list
 
 def exhibit_correlations(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
     """Table 2 of paper A."""
-    table = build_correlation_table(study_data.pairs, study_data.ratings, excluded=study_data.excluded)
+    table = build_correlation_table(
+        study_data.pairs, study_data.ratings, excluded=study_data.excluded, means=study_data.imported_means
+    )
     names = {"similarity": "similarity", "lpips": "LPIPS", "latent": "latent distance"}
     data = pd.DataFrame(
         [

@@ -262,7 +262,8 @@ def build_chapters(
     wanted = [
         section
         for section in list_sections(study_data)
-        if (slow or not section.slow) and (len(study_data.ratings) or not section.answers)
+        if (slow or not section.slow)
+        and (len(study_data.ratings) or not section.answers or (section.means and study_data.imported_means is not None))
     ]
     chapters = []
     for index, section in enumerate(wanted):

@@ -89,7 +89,7 @@ class PictureReader:
 
 def build_galleries(study_data: StudyData, view: ExhibitView, pictures: PictureReader) -> list[ReportGallery]:
     """Build the galleries for the study's task; none where nobody has answered."""
-    if not len(study_data.counted):
+    if not len(study_data.counted) and study_data.imported_means is None:
         return []
     return (
         _build_identity_galleries(study_data, view, pictures)
@@ -105,7 +105,9 @@ def _build_identity_galleries(study_data: StudyData, view: ExhibitView, pictures
     if view.recogniser:
         name = view.recogniser
         limit = find_threshold(study_data, view, name)
-        disagreement = score_identity_disagreement(study_data.pairs, study_data.ratings, name, limit, excluded=study_data.excluded)
+        disagreement = score_identity_disagreement(
+            study_data.pairs, study_data.ratings, name, limit, excluded=study_data.excluded, means=study_data.imported_means
+        )
         describe = [
             lambda row: f"{format_percent(row['share'], 0)} of {int(row['votes'])} {who}: same person",
             lambda row: f"{registry.title(name)}: {format_number(row['distance'])}, {'accepted' if row['accepted'] else 'refused'}",
@@ -123,7 +125,9 @@ def _build_identity_galleries(study_data: StudyData, view: ExhibitView, pictures
                 describe,
             ),
         ]
-    spread = score_identity_spread(study_data.pairs, study_data.ratings, excluded=study_data.excluded)
+    spread = score_identity_spread(
+        study_data.pairs, study_data.ratings, excluded=study_data.excluded, means=study_data.imported_means
+    )
     describe = [lambda row: f"{int(row['yes'])} of {int(row['votes'])} {who}: same person"]
     galleries.append(_build_gallery(spread, "highest", f"{who.capitalize()} are divided over who it is", rows, pictures, describe))
     return [gallery for gallery in galleries if gallery.items]

@@ -198,15 +198,16 @@ def load_scores(chosen: StudyChoice, what: ScoreChoice, group: frozenset[str] | 
 def _compute_scores(key: str, what: ScoreChoice, _study_data: StudyData, _group: frozenset[str] | None) -> Disagreement:
     study_data = _study_data
     excluded = set(study_data.excluded) | (set(study_data.exclusions.raters) - _group if _group is not None else set())
+    means = study_data.imported_means
     if what.measure == "signed":
         recogniser = next(iter(what.models), "")
         limit = study_data.thresholds.get(recogniser, float("nan"))
         scaling = cast("Scaling", what.scaling)
         return disagreement.score_identity_disagreement(
-            study_data.pairs, study_data.ratings, recogniser, limit, scaling=scaling, excluded=excluded
+            study_data.pairs, study_data.ratings, recogniser, limit, scaling=scaling, excluded=excluded, means=means
         )
     if what.measure == "identity":
-        return disagreement.score_identity_spread(study_data.pairs, study_data.ratings, excluded=excluded)
+        return disagreement.score_identity_spread(study_data.pairs, study_data.ratings, excluded=excluded, means=means)
     if what.measure == "similarity":
         return disagreement.score_similarity_spread(study_data.pairs, study_data.ratings, excluded=excluded)
     votes = _count_votes(key, what.group, study_data, frozenset(excluded))

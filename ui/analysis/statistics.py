@@ -66,7 +66,9 @@ CUSTOM_LIMIT = "any"
 def show_statistics(chosen: StudyChoice) -> None:
     """Show the table of contents and the section of the address."""
     first, more = split_sections(chosen.study_data)
-    section = _choose_section(first, more, has_answers=bool(len(chosen.study_data.ratings)))
+    section = _choose_section(
+        first, more, has_answers=bool(len(chosen.study_data.ratings)), has_means=chosen.study_data.imported_means is not None
+    )
     st.header(section.question, anchor=section.key)
     view = _build_view(chosen, section)
     try:
@@ -80,7 +82,7 @@ def show_statistics(chosen: StudyChoice) -> None:
     _show_next_section((*first, *more), section)
 
 
-def _choose_section(first: tuple[Section, ...], more: tuple[Section, ...], *, has_answers: bool) -> Section:
+def _choose_section(first: tuple[Section, ...], more: tuple[Section, ...], *, has_answers: bool, has_means: bool) -> Section:
     """Sections as pills; the one of the address is open. ``more`` are shown on request, and where one of them is open."""
     wanted = st.query_params.get(SECTION) in [section.key for section in more]
     expanded = wanted or bool(st.session_state.get(MORE))
@@ -103,7 +105,9 @@ def _choose_section(first: tuple[Section, ...], more: tuple[Section, ...], *, ha
                 on_click=_show_more,
                 args=(not expanded,),
             )
-    if not has_answers:
+    if has_means:
+        st.info("Imported means: they are shown by type of sample and in correlations; single answers are not known.")
+    elif not has_answers:
         st.info("Nobody has answered yet: only what models say can be shown.")
     return by_key[picked]
 

@@ -3,7 +3,7 @@
 A mean over n people does not determine the n answers, and answers generated to fit it would be invented. Such a table therefore
 becomes a study that is marked as published and has no single answers: each pair is a stimulus, and its means, the number of people
 behind them and the models' distances stand in the stimulus's details under "published". ``published_means`` gives them back as
-a table, to be shown beside what people answered here. No interval, agreement or model is computed from them.
+a table: they are shown as imported means, with intervals over pairs alone. No agreement or model is computed from them.
 """
 
 from __future__ import annotations
