@@ -199,9 +199,9 @@ def simulated_badge_html(source: str) -> str:
 def describe_participation(study: Study, people: int, answers: int) -> str:
     """How many people took part and how many answers there are, in words."""
     if study.published and not answers:
-        return "Published means; single answers are not known."
+        return "Imported means; single answers are not known"
     if not answers:
-        return "Nobody has answered yet."
+        return "Nobody has answered yet"
     raters = count_noun(people, "simulated observer") if study.source == "simulated" else count_noun(people, "person", "people")
     return f"{raters}, {count_noun(answers, 'answer')}{', two a pair' if study.plan.kind == 'identity' else ''}"
 

@@ -10,7 +10,7 @@
 suppressPackageStartupMessages(library(lme4))
 
 called <- grep("^--file=", commandArgs(FALSE), value = TRUE)
-folder <- if (length(called)) dirname(sub("^--file=", "", called[1])) else "."
+folder <- if (length(called)) dirname(gsub("~+~", " ", sub("^--file=", "", called[1]), fixed = TRUE)) else "." # R's way with spaces
 path <- file.path(folder, TABLE)
 if (!file.exists(path)) stop("The table ", TABLE, " is not beside this script; export both again, or change TABLE above.")
 if (grepl("[.]parquet$", TABLE)) {

@@ -250,12 +250,13 @@ def plot_means(
     interval: str = "95 % interval",
     other: str = "",
     of: str = "pairs",
+    legend: str = "this set",
 ) -> go.Figure:
     """One column of Table 1: values of this set with intervals, the published ones beside.
 
     table: sample_type, step (NaN: the type as a whole), value, low, high (NaN: none), n, published (NaN: none), in order from
     top to bottom. measure: its name for people with the unit. share: values in [0, 1], shown in per cent. other: a remark on
-    the published values, such as the other generator. of: what n counts.
+    the published values, such as the other generator. of: what n counts. legend: what the values are called.
     """
     known = table.dropna(subset=["value"]).reset_index(drop=True)
     if known.empty:
@@ -285,7 +286,7 @@ def plot_means(
         x=value,
         y=names,
         mode="markers",
-        name="this set",
+        name=legend,
         marker={"size": np.where(whole, 11, 8), "color": theme.INDIGO, "opacity": 1},
         cliponaxis=False,
         error_x={
@@ -496,7 +497,14 @@ def exhibit_means(study_data: StudyData, view: ExhibitView, _: Progress) -> list
         data = pd.DataFrame(rows)
         of = "answers" if key in ("same-person", "similarity") and means is None else "pairs"
         figure = plot_means(
-            data, measure=measure, source=source, share=share, interval=table.interval, other=PAPER_GENERATOR, of=of
+            data,
+            measure=measure,
+            source=source,
+            share=share,
+            interval=table.interval,
+            other=PAPER_GENERATOR,
+            of=of,
+            legend="this set" if means is None or source == "models" else "imported means",
         )
         # the first one brings the whole table along
         exhibits.append(

@@ -28,10 +28,13 @@ def rscript():
 
 @pytest.mark.r
 def test_lme4_finds_the_coefficients_of_the_page_and_the_planted_truth(rscript, tmp_path):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+
     def run(study_data, stem):
         for name, content in make_table_files(study_data, stem, "csv").items():
-            (tmp_path / name).write_bytes(content)
-        done = subprocess.run([rscript, str(tmp_path / f"{stem}.R")], capture_output=True, text=True, timeout=120, cwd="/")
+            (folder / name).write_bytes(content)
+        done = subprocess.run([rscript, str(folder / f"{stem}.R")], capture_output=True, text=True, timeout=120, cwd="/")
         assert done.returncode == 0, done.stderr
         assert "cannot be fitted" not in done.stdout
         return done.stdout
