@@ -21,6 +21,7 @@ from core.sampling.stored import gallery as stored_gallery
 from core.sampling.stored import population as stored_population
 from core.studies import demonstration
 from core.studies.demonstration import DemonstrationSize
+from core.studies.study import KINDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=demonstration.DEMONSTRATION_FOLDER, help="folder to write to (default %(default)s)"
     )
     part.add_argument("--work", type=Path, default=Path("build/demonstration"), help="finished pieces are kept here and used again")
+    part.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="which of the two studies (default both)")
     part.add_argument("--batches", type=int, default=DemonstrationSize.batches, help="batches of 112 pairs (default %(default)s)")
     part.add_argument("--faces", type=int, default=DemonstrationSize.faces, help="faces a pair of emotions (default %(default)s)")
     part.add_argument(
@@ -151,9 +153,11 @@ def _make_demonstration(args: argparse.Namespace, progress: Progress) -> None:
         seed=args.seed,
         raters=tuple(args.raters),
         size=DemonstrationSize(batches=args.batches, faces=args.faces),
+        kinds=args.kinds,
         progress=progress,
     )
-    for kind, study in card["studies"].items():
+    for kind in args.kinds:
+        study = card["studies"][kind]
         answers, raters = count_noun(study["answers"], "simulated answer"), count_noun(study["raters"], "observer")
         print(f"{kind}: {answers} of {raters} about {count_noun(study['stimuli'], 'stimulus', 'stimuli')}.")
 

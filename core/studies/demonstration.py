@@ -1,8 +1,9 @@
 """The demonstration: two simulated studies in ``assets/demonstration``, so that every page has something to show on first start.
 
-``card.json`` (command, seed, counts, versions, planted relations, date), ``sets/<set_id>/`` (sample sets with pictures as WebP)
-and for each study ``<kind>.json`` (plan, stimuli, observers) and ``<kind>.parquet`` (every answer, source 'simulated').
-``load_demonstration`` and ``ensure_demonstration`` read what is stored; ``build_demonstration`` makes it anew, sample set by
+``card.json`` (for each study command, seed, counts, generator, versions, date; planted relations), ``sets/<set_id>/`` (sample sets
+with pictures as WebP) and for each study ``<kind>.json`` (plan, stimuli, observers) and ``<kind>.parquet`` (every answer, source
+'simulated'). ``earlier/<set_id>/`` holds sets of demonstrations that were replaced: a data folder that has their studies shows them
+on. ``load_demonstration`` and ``ensure_demonstration`` read what is stored; ``build_demonstration`` makes it anew, sample set by
 sample set, so that a stopped run continues where it was.
 """
 
@@ -49,7 +50,10 @@ from core.writing import write_bytes
 
 DEMONSTRATION_FOLDER = ASSETS / "demonstration"
 DEMONSTRATION_COMMAND = "python -m core assets demonstration"
-STUDY_NAMES: dict[Kind, str] = {"identity": "Demonstration: the same person?", "emotion": "Demonstration: which feeling?"}
+STUDY_NAMES: dict[Kind, str] = {"identity": "Demonstration: one person or two?", "emotion": "Demonstration: which feeling?"}
+EARLIER_NAMES: dict[str, str] = {"Demonstration: one person or two?": "Demonstration: the same person?"}
+"""The study that a demonstration replaced: where its owner had deleted that one, the new one is not put in either."""
+DEMONSTRATION_GENERATORS: dict[Kind, str] = {"identity": "head", "emotion": "dcgan-sharp"}
 OBSERVER_TRIALS = 150
 """Trials of one simulated observer of emotions, attention checks not counted."""
 
@@ -75,42 +79,57 @@ def build_demonstration(
     seed: int = 1,
     raters: tuple[int, int] = (60, 80),
     size: DemonstrationSize | None = None,
+    kinds: Sequence[Kind] = KINDS,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Make both studies and their sample sets anew -> the card.
+    """Make the studies of these kinds and their sample sets anew -> the card.
 
     work: folder of finished sample sets, so that a run that was stopped goes on where it was. raters: numbers of simulated
-    observers of pairs and of faces.
+    observers of pairs and of faces. A study of another kind stays as it is.
     """
     size, progress = size or DemonstrationSize(), progress or Progress()
-    pairs = make_identity_set(size, seed, work, progress.part("Pairs", 0, 3))
-    faces = make_emotion_sets(size, seed, work, progress.part("Faces", 1, 3))
-    checks, note = make_sentinel_set(size, faces[0], work, progress.part("Attention checks", 2, 3))
     start = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    identity = _simulate_study("identity", [pairs], raters[0], seed, start, [])
-    emotion = _simulate_study("emotion", [*faces, *([checks] if checks else [])], raters[1], seed, start, [note] if note else [])
+    card = _read_card(folder)
     options = f"--seed {seed} --batches {size.batches} --faces {size.faces} --raters {raters[0]} {raters[1]}"
-    card = {
-        "command": f"{DEMONSTRATION_COMMAND} {options}",
-        "date": start.date().isoformat(),
-        "seed": seed,
-        "generator": DEMONSTRATION_GENERATOR,
-        "size": asdict(size),
-        "studies": {simulated.study.plan.kind: _count_contents(simulated) for simulated in (identity, emotion)},
-        "planted": dict(PLANTED),
-        "versions": {
-            "liminal": core.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "numpy")},
-        },
-    }
-    sets = (pairs, *faces, *([checks] if checks else []))
-    _write_sets(folder / "sets", {hash_sample_set(sample_set): sample_set for sample_set in sets}, checks)
-    for simulated in (identity, emotion):
-        write_bytes(folder / f"{simulated.study.plan.kind}.parquet", parquet_bytes(simulated.ratings))
-        write_bytes(folder / f"{simulated.study.plan.kind}.json", _to_json(_study_to_record(simulated)))
+    for index, kind in enumerate(kinds):
+        part = progress.part("Pairs" if kind == "identity" else "Faces", index, len(kinds))
+        notes: list[str] = []
+        checks: SampleSet | None = None
+        if kind == "identity":
+            sets = [make_identity_set(size, seed, work, part)]
+        else:
+            sets = make_emotion_sets(size, seed, work, part)
+            checks, note = make_sentinel_set(size, sets[0], work, part)
+            sets, notes = [*sets, *([checks] if checks else [])], [note] if note else []
+        simulated = _simulate_study(kind, sets, raters[KINDS.index(kind)], seed, start, notes)
+        _write_sets(folder, kind, {hash_sample_set(sample_set): sample_set for sample_set in sets}, checks)
+        write_bytes(folder / f"{kind}.parquet", parquet_bytes(simulated.ratings))
+        write_bytes(folder / f"{kind}.json", _to_json(_study_to_record(simulated)))
+        card["studies"][kind] = {
+            **_count_contents(simulated),
+            "command": f"{DEMONSTRATION_COMMAND} --kinds {kind} {options}",
+            "date": start.date().isoformat(),
+            "seed": seed,
+            "generator": DEMONSTRATION_GENERATORS[kind],
+            "size": asdict(size),
+            "versions": {
+                "liminal": core.__version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("torch", "numpy")},
+            },
+        }
+    card["planted"] = dict(PLANTED)
     write_bytes(folder / "card.json", _to_json(card))
     return card
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    """The card of what is stored; an empty one where nothing is."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        return {"studies": dict(card["studies"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"studies": {}}
 
 
 def load_demonstration(folder: Path = DEMONSTRATION_FOLDER) -> tuple[Demonstration, ...]:
@@ -134,11 +153,7 @@ def ensure_demonstration(store: Store, folder: Path = DEMONSTRATION_FOLDER, prog
 
 def _add_missing_studies(store: Store, folder: Path, progress: Progress | None) -> tuple[str, ...]:
     names = {study.name for study in store.studies()}
-    missing = [
-        name
-        for name in STUDY_NAMES.values()
-        if name not in names and not any(deletion.what == "study" for deletion in store.deletions(name))
-    ]
+    missing = [name for name in STUDY_NAMES.values() if name not in names and not _was_deleted(store, name)]
     if not missing:
         return ()
     added: list[str] = []
@@ -157,6 +172,12 @@ def _add_missing_studies(store: Store, folder: Path, progress: Progress | None) 
                 continue  # another server was faster
             added.append(demonstration.study.name)
     return tuple(added)
+
+
+def _was_deleted(store: Store, name: str) -> bool:
+    """Whether the owner deleted this study, or the one that it replaced."""
+    earlier = EARLIER_NAMES.get(name, name)
+    return any(deletion.what == "study" for each in {name, earlier} for deletion in store.deletions(each))
 
 
 def _simulate_study(
@@ -184,11 +205,17 @@ def _count_contents(study: SimulatedStudy) -> dict[str, int]:
     return {"stimuli": len(study.stimuli), "raters": len(study.raters), "answers": len(study.ratings)}
 
 
-def _write_sets(folder: Path, sets: dict[str, SampleSet], checks: SampleSet | None) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _write_sets(folder: Path, kind: Kind, sets: dict[str, SampleSet], checks: SampleSet | None) -> None:
+    """Write the sets of a study beside those of the other one; the sets that its last version had are removed."""
+    try:
+        before = list(json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))["study"]["sample_sets"])
+    except (OSError, ValueError, KeyError, TypeError):
+        before = []
+    for set_id in {*before, *sets}:
+        shutil.rmtree(folder / "sets" / set_id, ignore_errors=True)
     for set_id, sample_set in sets.items():
         title = CHECKS_TITLE if sample_set is checks else describe_sample_set(sample_set)
-        write_sample_set(folder / set_id, sample_set, title, lossy=True)
+        write_sample_set(folder / "sets" / set_id, sample_set, title, lossy=True)
 
 
 def _study_to_record(simulated: SimulatedStudy) -> dict[str, Any]:
@@ -232,7 +259,6 @@ def _to_json(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()
 
 
-DEMONSTRATION_GENERATOR = "dcgan-sharp"
 SENTINEL_COUNT = 20
 
 
@@ -244,14 +270,14 @@ class DemonstrationSize:
     faces: int = 14  # for each pair of emotions
     pairs: tuple[tuple[str, str], ...] = EMOTION_PAIRS
     sentinels: int = SENTINEL_COUNT
-    strategy: Strategy = "gradient"
+    strategy: Strategy = "surrogate"
 
 
 def make_identity_set(size: DemonstrationSize, seed: int, work: Path, progress: Progress) -> SampleSet:
     """Generate all batches of pairs as one sample set."""
     from core.sampling.identity import IdentityPanel, generate_identity_batch  # PyTorch
 
-    configuration = IdentityConfiguration(seed=seed, generator=DEMONSTRATION_GENERATOR, strategy=size.strategy)
+    configuration = IdentityConfiguration(seed=seed, generator=DEMONSTRATION_GENERATORS["identity"], strategy=size.strategy)
     batches = []
     for batch in range(size.batches):
         batch_progress = progress.part(f"Batch {batch + 1} of {size.batches}", batch, size.batches)
@@ -270,7 +296,8 @@ def make_emotion_sets(size: DemonstrationSize, seed: int, work: Path, progress: 
     sets = []
     for index, (emotion1, emotion2) in enumerate(size.pairs):
         pair_progress = progress.part(f"{emotion1} and {emotion2}", index, len(size.pairs))
-        configuration = EmotionConfiguration(emotion1, emotion2, count=size.faces, seed=seed, generator=DEMONSTRATION_GENERATOR)
+        generator = DEMONSTRATION_GENERATORS["emotion"]
+        configuration = EmotionConfiguration(emotion1, emotion2, count=size.faces, seed=seed, generator=generator)
 
         def make(configuration: EmotionConfiguration = configuration, pair_progress: Progress = pair_progress) -> SampleSet:
             return generate_emotion_set(configuration, pair_progress)

@@ -2,8 +2,9 @@
 
 ``data_folder()/sets/<set_id>`` is a sample set's folder (``core.sampling.sample_set``), named by its content, with
 ``library.json`` beside the manifest: title and date. The sets of ``assets/demonstration`` are listed too; they are read where
-they lie. ``data_folder()/data-sets/<id>.json`` names the folder of a large data set, which stays where it was made and is
-opened without being read. Ids come from links: they are checked, so that none leads out of these folders.
+they lie. Sets of earlier demonstrations are found by their ids, for data folders that have their studies, but not listed.
+``data_folder()/data-sets/<id>.json`` names the folder of a large data set, which stays where it was made and is opened without
+being read. Ids come from links: they are checked, so that none leads out of these folders.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from core.sampling.sample_set import FORMAT, SampleSet
 from core.writing import new_folder, write_bytes
 
 DEMONSTRATION_SETS = ASSETS / "demonstration" / "sets"
+EARLIER_SETS = ASSETS / "demonstration" / "earlier"
 LABEL_FILE = "library.json"
 SET_ID = re.compile(r"[0-9a-f]{20}")
 MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp"}
@@ -102,7 +104,7 @@ class Library:
     def _folder_of(self, set_id: str) -> Path | None:
         if not SET_ID.fullmatch(set_id):  # an id comes from a link: it never leads out of the library
             return None
-        for folder in (self.folder, self.demonstration):
+        for folder in (self.folder, self.demonstration, EARLIER_SETS):
             if (folder / set_id / "manifest.json").is_file():
                 return folder / set_id
         return None

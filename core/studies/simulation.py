@@ -276,33 +276,39 @@ HIDDEN_CLASSIFIER = "small-cnn"
 ADAPTATION = 0.5
 """Share of HIDDEN_CLASSIFIER's mean log probabilities of reference faces that is removed; else nobody would see disgust."""
 
-DISSIMILARITY_WEIGHTS: Mapping[str, float] = {"dlib": 0.55, "sface": 0.10, "lpips": 0.15, "looks": 0.20}
-"""Weights of the parts of the dissimilarity. Without a recogniser's distance the others share its weight."""
-
 
 @dataclass(frozen=True)
 class PairPerception:
     """What makes two pictures of a generator look unlike to people.
 
-    stranger_means: each part's mean between strangers; recognisers in their thresholds, LPIPS in its own units. look_scales: the
-    difference of brightness of face and hair (grey levels in [0, 1]) and of happiness (mini-XCEPTION's) that counts as 1. bend:
-    power of the weighted mean; below 1 where small differences count for more than their share.
+    weights: of the parts of the dissimilarity; without a recogniser's distance the others share its weight. stranger_means: each
+    part's mean between strangers; recognisers in their thresholds, LPIPS in its own units. look_scales: the difference of
+    brightness of face and hair (grey levels in [0, 1]) and of happiness (mini-XCEPTION's) that counts as 1. bend: power of the
+    weighted mean; below 1 where small differences count for more than their share.
     """
 
+    weights: Mapping[str, float]
     stranger_means: Mapping[str, float]
     look_scales: Mapping[str, float]
     bend: float = 1.0
 
 
 PERCEPTIONS: Mapping[str, PairPerception] = {
-    "dcgan-sharp": PairPerception({"dlib": 1.03, "sface": 1.19, "lpips": 0.56}, {"face": 0.08, "hair": 0.12, "happiness": 0.35}),
+    "dcgan-sharp": PairPerception(
+        weights={"dlib": 0.55, "sface": 0.10, "lpips": 0.15, "looks": 0.20},
+        stranger_means={"dlib": 1.03, "sface": 1.19, "lpips": 0.56},
+        look_scales={"face": 0.08, "hair": 0.12, "happiness": 0.35},
+    ),
     "head": PairPerception(
-        {"dlib": 1.05, "sface": 0.93, "lpips": 0.46}, {"face": 0.076, "hair": 0.117, "happiness": 0.34}, bend=0.7
+        weights={"dlib": 0.25, "sface": 0.15, "lpips": 0.40, "looks": 0.20},
+        stranger_means={"dlib": 1.05, "sface": 0.93, "lpips": 0.46},
+        look_scales={"face": 0.076, "hair": 0.117, "happiness": 0.34},
+        bend=0.65,
     ),
 }
 """By generator, measured: means over its stored strangers (a test measures them again), scales by which strangers differ in looks
-as much as the first one's do, and the bend by which similarity by sample type meets paper A's Table 1 on the demonstration's pairs.
-Pictures of other generators are seen like those of the first."""
+as much as the first one's do, weights and bend by which similarity by sample type meets paper A's Table 1 on the demonstration's
+pairs. Pictures of other generators are seen like those of the first."""
 
 
 def find_perception(generator: str) -> PairPerception:
@@ -334,7 +340,7 @@ def perceive_dissimilarities(sample_set: SampleSet) -> dict[str, float]:
         if f"distance_{name}" in pairs and name in thresholds:
             parts[name] = pairs[f"distance_{name}"].to_numpy(np.float64) / thresholds[name] / means[name]
     values = np.stack([parts[name] for name in parts])  # (parts, pairs)
-    weights = np.array([DISSIMILARITY_WEIGHTS[name] for name in parts])[:, None] * np.isfinite(values)
+    weights = np.array([constants.weights[name] for name in parts])[:, None] * np.isfinite(values)
     seen = ((np.nan_to_num(values) * weights).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-9)) ** constants.bend
     dissimilarities = {}
     for name, value in zip(pairs["pair_id"], seen, strict=True):

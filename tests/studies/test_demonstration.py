@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from core.studies.demonstration import (
     load_demonstration,
 )
 from core.studies.exclusions import apply_exclusion_rules
-from core.studies.library import Library, hash_sample_set
+from core.studies.library import EARLIER_SETS, Library, hash_sample_set
 from core.studies.planning import list_stimuli
 from core.studies.store import Store
 from tests.emotion_sets import emotion_set, unanimous
@@ -71,8 +72,23 @@ def test_what_was_made_comes_back_from_its_folder(made, pieces):
             assert tuple(mine["stimulus"]) == rater.trials
     assert load_demonstration(made)[0].study.token != identity.study.token  # no secret is shipped
     card = json.loads((made / "card.json").read_text())
-    assert card["command"].endswith("--seed 9 --batches 3 --faces 14 --raters 3 4")
-    assert card["studies"]["identity"] == {"stimuli": 112, "raters": 3, "answers": 672}
+    told = card["studies"]["identity"]
+    assert told["command"].endswith("--kinds identity --seed 9 --batches 3 --faces 14 --raters 3 4")
+    assert (told["stimuli"], told["raters"], told["answers"], told["generator"]) == (112, 3, 672, "head")
+    assert card["studies"]["emotion"]["generator"] == "dcgan-sharp"
+
+
+def test_one_study_is_made_anew_and_the_other_stays(made, pieces, monkeypatch):
+    before = {path.name: path.read_bytes() for path in made.glob("emotion.*")}
+    other = generate_identity_batch(IdentityConfiguration(seed=3, iterations=2), 0, panel=fake_panel())
+    monkeypatch.setattr(demonstration, "make_identity_set", lambda *_: other)
+    assert main(["assets", "demonstration", "--kinds", "identity", "--out", str(made), "--raters", "2", "4"]) == 0
+    assert {path.name: path.read_bytes() for path in made.glob("emotion.*")} == before
+    identity, emotion = load_demonstration(made)
+    assert len(identity.raters) == 2
+    stored = {folder.name for folder in (made / "sets").iterdir()}
+    assert stored == {hash_sample_set(each) for each in (other, *pieces[1:])}  # the replaced set is gone
+    assert all(folder.is_dir() for folder in (*identity.folders, *emotion.folders))
 
 
 def test_it_is_put_into_a_store_once(made, store):
@@ -99,6 +115,28 @@ def test_what_the_owner_deleted_does_not_come_back(made, store):
     store.delete(STUDY_NAMES["emotion"])
     assert ensure_demonstration(store, made) == ()
     assert [study.name for study in store.studies()] == [STUDY_NAMES["identity"]]
+
+
+def test_who_deleted_the_earlier_demonstration_does_not_get_the_new_one(made, store):
+    (earlier,) = demonstration.EARLIER_NAMES.values()
+    identity = load_demonstration(made)[0]
+    renamed = dataclasses.replace(identity.study, name=earlier)
+    ratings = identity.ratings.assign(study=earlier, rating_id=[str(uuid.uuid4()) for _ in range(len(identity.ratings))])
+    store.restore(renamed, identity.stimuli, ratings, [dataclasses.replace(each, study=earlier) for each in identity.raters])
+    assert ensure_demonstration(store, made) == tuple(STUDY_NAMES.values())  # beside it
+    for name in (earlier, STUDY_NAMES["identity"]):
+        store.delete(name)
+    assert ensure_demonstration(store, made) == ()
+
+
+def test_pictures_of_an_earlier_demonstration_are_found_though_not_listed(tmp_path):
+    library = Library(tmp_path)
+    earlier = [folder.name for folder in EARLIER_SETS.iterdir()]
+    assert earlier == ["5adc0db41e3d952ee66a"]
+    assert not {entry.set_id for entry in library.sets()} & set(earlier)
+    sample_set = library.load(earlier[0])
+    content, _ = library.picture(earlier[0], sample_set.samples["sample_id"][0])
+    assert content[8:12] == b"WEBP"
 
 
 def test_another_server_may_be_faster(made, store, monkeypatch):
@@ -144,9 +182,10 @@ def test_finished_pieces_are_not_made_again(tmp_path, pieces):
 
 
 def test_batches_are_joined(tmp_path, monkeypatch, pieces):
-    configuration = IdentityConfiguration(seed=4, generator=demonstration.DEMONSTRATION_GENERATOR, strategy="gradient")
+    configuration = IdentityConfiguration(seed=4, generator="head", strategy="surrogate")
     for batch in range(2):
-        made = generate_identity_batch(dataclasses.replace(configuration, iterations=2), batch, panel=fake_panel())
+        quick = dataclasses.replace(configuration, iterations=2, strategy="cmaes")
+        made = generate_identity_batch(quick, batch, panel=fake_panel())
         dataclasses.replace(made, configuration=configuration).save(tmp_path / f"identity-{batch}")
     both = demonstration.make_identity_set(DemonstrationSize(batches=2), 4, tmp_path, Progress())
     assert set(both.pairs["batch"]) == {0, 1}
