@@ -166,14 +166,14 @@ def count_noun(number: int, one: str, more: str | None = None) -> str:
 
 
 def study_source(study: Study) -> str:
-    """Where a study's answers come from: human, simulated, model, or published where they were brought in from elsewhere."""
-    return "published" if study.published and study.source == "human" else study.source
+    """Where a study's answers come from: human, simulated, model, or imported and published where they come from elsewhere."""
+    return study.origin if study.origin != "here" and study.source == "human" else study.source
 
 
 def study_badges_html(study: Study) -> str:
     """A study's kind, source and, where it is closed, that, as HTML."""
     source = study_source(study)
-    names = {"human": "people", "simulated": "simulated", "model": "a model", "published": "brought in"}
+    names = {"human": "people", "simulated": "simulated", "model": "a model", "imported": "brought in", "published": "published"}
     badges = [("kind", STUDY_KINDS[study.plan.kind]), (source, names[source])]
     if study.closed and source == "human":
         badges.append(("closed", "closed"))
@@ -190,15 +190,15 @@ def name_raters(source: str) -> str:
     return "simulated observers" if "simulated" in source else "people"
 
 
-def simulated_badge_html(source: str) -> str:
-    """The mark of simulated answers as HTML, for what can be photographed alone, such as a dialog; '' where people answered."""
-    mark = '<span data-mark="simulated">simulated: nobody was asked</span>'
-    return f'<div class="badges">{mark}</div>' if "simulated" in source else ""
+def show_simulated_badge(source: str) -> None:
+    """Show the mark of simulated answers, for what can be photographed alone, such as a dialog; nothing where people answered."""
+    if "simulated" in source:
+        st.html('<div class="badges"><span data-mark="simulated">simulated: nobody was asked</span></div>')
 
 
 def describe_participation(study: Study, people: int, answers: int) -> str:
     """How many people took part and how many answers there are, in words."""
-    if study.published and not answers:
+    if study.origin == "published" and not answers:
         return "Imported means; single answers are not known"
     if not answers:
         return "Nobody has answered yet"

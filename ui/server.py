@@ -99,6 +99,7 @@ SAVE_LATER = "The server could not save this answer; it is sent again by itself.
 REFUSED_SAVES = {
     404: "This study, or your part in it, has been deleted. Nothing more is kept, and you can close this page.",
     409: "This study is closed or your place in it is gone, so it takes no more answers. Those that were saved are kept.",
+    410: "You were away for so long that somebody else got your place. Reload this page to see if one is free.",
 }
 """What raters read by status. The store's own sentences name the study as its owner does, which is nobody else's business."""
 
@@ -113,14 +114,16 @@ def _status_by_store(unavailable: int, available: int) -> int:
 
 
 def _status_of_refused_save(code: str) -> int:
-    """The status of a refused save: 404 without a rater of that code, 409 where no more are taken, 503 to be tried again."""
+    """The status of a refused save: 404 without a rater of that code, 409 where no more are taken, 410 where the place was handed
+    out again, 503 to be tried again."""
     try:
         rater = access.get_store().rater(code)
         study = access.get_store().study(rater.study)
     except LiminalError:
         return _status_by_store(503, 404)
-    gone = rater.released_at is not None or rater.screened_out_at is not None
-    return 409 if gone or study.closed or study.published or study.source != "human" else 503
+    if rater.screened_out_at is not None or study.closed or not study.asks_people:
+        return 409
+    return 410 if rater.released_at is not None else 503
 
 
 def _check_origin(request: Request) -> None:

@@ -89,7 +89,7 @@ class StudyData:
     @property
     def source(self) -> str:
         """Where the answers come from, as results name it: people, simulated, models or published."""
-        return "published" if self.study.published and self.study.source == "human" else SOURCE_NAMES[self.study.source]
+        return "published" if self.study.origin == "published" and self.study.source == "human" else SOURCE_NAMES[self.study.source]
 
     @property
     def published(self) -> pd.DataFrame:

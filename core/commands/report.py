@@ -329,7 +329,7 @@ def print_study_report(study_data: StudyData, *, looks: bool) -> None:
             f"{mark}'{study_data.study.name}': {count_noun(len(study_data.ratings), 'answer')} of {count_noun(raters, 'rater')}, "
             f"{len(study_data.excluded):,} out"
         )
-    if study_data.ratings.empty and not study_data.study.published:
+    if study_data.ratings.empty and study_data.study.origin == "here":
         print("Nobody has answered yet: what follows is what models say.")
     with TerminalProgress() as reporter:
         chapters = build_chapters(study_data, slow=looks, progress=Progress(reporter))

@@ -412,7 +412,8 @@ def run_list(arguments: argparse.Namespace) -> int:
             "name": study.name,
             "kind": study.plan.kind,
             "source": study.source,
-            "published": study.published,
+            "published": study.origin != "here",
+            "origin": study.origin,
             "closed": study.closed,
             "stimuli": len(store.stimuli(study.name)),
             "raters": people,
@@ -425,7 +426,11 @@ def run_list(arguments: argparse.Namespace) -> int:
     if not rows:
         print("There are no studies yet; 'python -m core study --help' says how to make or import one.")
     for row in rows:
-        marks = [word for word in ("published", "closed") if row[word]] + [str(row["source"])] * (row["source"] != "human")
+        marks = (
+            [str(row["origin"])] * (row["origin"] != "here")
+            + ["closed"] * row["closed"]
+            + [str(row["source"])] * (row["source"] != "human")
+        )
         print(
             f"{row['name']}  ({row['kind']}{', ' if marks else ''}{', '.join(marks)}): {count_noun(row['answers'], 'answer')} of "
             f"{count_noun(row['raters'], 'rater')} to {count_noun(row['stimuli'], 'stimulus', 'stimuli')}"

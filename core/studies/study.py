@@ -17,6 +17,10 @@ from core.studies.recruitment import StudySettings
 Kind = Literal["identity", "emotion"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+Origin = Literal["here", "imported", "published"]
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+"""Made here, answers from elsewhere, or values printed in a publication."""
+
 NAME_LENGTH = 80
 DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Unicode marks that change the direction of text: a name with them can look like another one."""
@@ -77,7 +81,7 @@ class Study:
     plan: RatingPlan
     token: str = field(default_factory=new_code)
     source: Source = "human"  # simulated: marked wherever it is shown
-    published: bool = False  # imported: nobody was asked here
+    origin: Origin = "here"  # else nobody was asked here
     closed: bool = False  # takes no new raters and no more answers
     sample_sets: tuple[str, ...] = ()  # ids of folders in the library of sample sets
     note: str = ""  # of simulated answers: the relations that were planted
@@ -89,6 +93,11 @@ class Study:
         if not name or len(name) > NAME_LENGTH or not all(map(_is_showable, name)):
             raise LiminalError(f"A study needs a name of 1 to {NAME_LENGTH} printable characters.")
         object.__setattr__(self, "name", name)
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether people are asked here: it is neither simulated nor brought in from elsewhere."""
+        return self.source == "human" and self.origin == "here"
 
 
 def _is_showable(letter: str) -> bool:

@@ -119,7 +119,7 @@ def test_a_set_that_is_gone_is_a_note_and_published_means_are_kept(library):
         Stimulus("a", ("x", "y"), sample_type="interpolation", base_id="x", details={PUBLISHED_KEY: said}),
         Stimulus("b", (), sample_type="negative", details={PUBLISHED_KEY: {**said, "distance_dlib": 0.8}}),
     ]
-    study = Study("paper", make_identity_plan(stimuli), published=True, sample_sets=("0" * 20,))
+    study = Study("paper", make_identity_plan(stimuli), origin="published", sample_sets=("0" * 20,))
     found = build_study_data(study, stimuli, [], rows({"rater": [], "stimulus": [], "task": [], "value": []}), library)
     assert found.source == "published"
     assert len(found.notes) == 1

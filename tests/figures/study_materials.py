@@ -14,14 +14,14 @@ MINE = {"distance_mine": "distance_dlib", "accepted_mine": "accepted_dlib"}
 OTHER = {"distance_other": "distance_sface", "accepted_other": "accepted_sface"}
 
 
-def identity_material(batches=1, raters=8, *, source="human", published=False, name="made-up", **options):
+def identity_material(batches=1, raters=8, *, source="human", origin="here", name="made-up", **options):
     made = identity_study(batches, raters, source=source, **options)
     pairs = made.table.rename(columns=MINE | OTHER)
     stimuli = tuple(
         Stimulus(row.pair_id, (row.base_id, row.sample_id), row.sample_type, row.base_id, row.sample_type == "genuine", "1")
         for row in pairs.itertuples()
     )
-    study = Study(name, RatingPlan("identity", 112), source=source, published=published)
+    study = Study(name, RatingPlan("identity", 112), source=source, origin=origin)
     return _material(study, stimuli, made.ratings, pairs=pairs, thresholds={"dlib": 0.6, "sface": 0.7})
 
 

@@ -116,7 +116,7 @@ def test_simulated_answers_are_marked_in_every_figure_of_them(section):
 
 
 def test_a_publication_s_answers_are_its_own():
-    material = identity_material(raters=4, published=True)
+    material = identity_material(raters=4, origin="published")
     assert exhibits(material, "types")[0].source == "published"
     assert exhibits(material, "errors")[0].source == "published and model"
 

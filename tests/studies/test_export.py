@@ -141,7 +141,7 @@ def test_an_export_under_another_name_gets_identifiers_of_its_own():
 def test_simulated_answers_are_never_passed_over():
     study = Study("S", RatingPlan("emotion", 10))
     assert "people who took part" in describe_origin(study, some())
-    assert "brought in from elsewhere" in describe_origin(Study("S", RatingPlan("emotion", 10), published=True), some())
+    assert "brought in from elsewhere" in describe_origin(Study("S", RatingPlan("emotion", 10), origin="imported"), some())
     mixed = pd.concat([some(), some(source="simulated")])
     assert describe_origin(study, mixed).startswith("**Simulated**: 3 of 6 answers")
     assert "3 of 3 answers come from models" in describe_origin(study, some(source="model"))

@@ -347,7 +347,7 @@ def test_answers_find_their_pictures_in_the_library(library, elsewhere):
     result = convert_table(imported, guess_mapping(imported.frame).mapping, "S", pictures=find_library_stimuli(library))
     stored = store_answers(store, library, result)
     assert stored.study.sample_sets == (set_id,)
-    assert (stored.study.published, stored.study.closed, stored.study.plan.kind) == (True, True, "emotion")
+    assert (stored.study.origin, stored.study.closed, stored.study.plan.kind) == ("imported", True, "emotion")
     kept = {each.stimulus: each for each in store.stimuli("S")}
     assert [kept[name].images for name in names] == [(name,) for name in names]
     assert kept["unknown"].images == ()

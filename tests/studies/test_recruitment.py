@@ -407,9 +407,16 @@ def test_a_store_of_the_version_before_is_brought_along(store_url, monkeypatch):
             f"{moment})",
         ):
             connection.execute(text(statement))
+        for name in ("means", "theirs"):
+            connection.execute(
+                text(f"INSERT INTO studies VALUES ('{name}', '{plan}', '{name}', 'human', true, true, '[]', '\"\"', 0, {moment})")
+            )
+        row = "'11111111-1111-4111-8111-111111111111', 'theirs', 'p', '', 0, 's1', 'emotion', 'fear', NULL, false, 'human', '{}'"
+        connection.execute(text(f"INSERT INTO ratings VALUES ({row}, {moment})"))
     before.engine.dispose()
     store = Store(store_url)
-    assert store.study("old").settings == StudySettings()
+    assert (store.study("old").settings, store.study("old").origin) == (StudySettings(), "here")
+    assert {name: store.study(name).origin for name in ("means", "theirs")} == {"means": "published", "theirs": "imported"}
     (rater,) = store.raters("old")
     assert (rater.released_at, rater.screened_out_at, rater.tries) == (None, None, 0)
     assert dataclasses.astuple(store.participation("old")) == (1, 0, 0, 0, 1, 0)

@@ -203,7 +203,7 @@ def test_answers_cannot_be_crossed(store):
 
 def test_models_and_published_people_need_not_enrol(store):
     make(store)
-    make(store, "published", published=True)
+    make(store, "published", origin="imported")
     store.save([Rating("study", "dlib", "s1", "identity", "1", trial=7, source="model")])
     store.save([Rating("published", "person 1", "elsewhere", "identity", "1", trial=3)])
     assert store.ratings("study").loc[0, ["rater", "trial", "source"]].tolist() == ["dlib", 7, "model"]

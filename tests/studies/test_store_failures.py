@@ -69,7 +69,7 @@ def test_a_newer_schema_is_left_alone(store, store_url):
         Store(store_url)
     assert "update" in one_sentence(error)
     with store._database.writing() as connection:
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0002'"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
     reopened = Store(store_url)
     assert reopened.ratings("kept").equals(before)
     reopened.dispose()

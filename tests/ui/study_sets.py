@@ -60,8 +60,8 @@ def faces(number=6):
 
 
 def made_study(store: Store, library: Library, name: str, sample_set: SampleSet, **values) -> Study:
-    """A study about one set; values: of Plan, or of Study (closed, source, published)."""
-    own = {key: values.pop(key) for key in ("closed", "source", "published", "note") if key in values}
+    """A study about one set; values: of Plan, or of Study (closed, source, origin)."""
+    own = {key: values.pop(key) for key in ("closed", "source", "origin", "note") if key in values}
     set_id = library.add(sample_set, f"Faces of {name}")
     stimuli = list_stimuli(sample_set, set_id)
     plan = (make_identity_plan if sample_set.kind == "identity" else make_emotion_plan)(stimuli, **values)

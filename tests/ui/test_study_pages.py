@@ -36,7 +36,7 @@ def test_a_link_that_leads_nowhere_and_doors_that_are_shut_say_so(place):
     store, library = place
     shut = made_study(store, library, "shut", faces(), closed=True)
     robots = made_study(store, library, "robots", faces(5), source="simulated")
-    old = made_study(store, library, "old", faces(4), published=True)
+    old = made_study(store, library, "old", faces(4), origin="published")
     assert "leads to no study" in words(app("take_part.py", study="nonsense"))
     assert "leads to no study" in words(app("take_part.py"))
     assert "This study is closed" in words(app("take_part.py", study=shut.token))
@@ -397,7 +397,7 @@ def test_answers_are_brought_in_after_a_look(place):
     test.checkbox(key="leave-out").check().run()
     press(test, "import")
     assert sorted(store.ratings("pilot")["value"]) == ["happiness", "sadness"]
-    assert store.study("pilot").published
+    assert store.study("pilot").origin == "imported"
 
 
 @pytest.mark.parametrize(("page", "query"), [("take_part", "study"), ("studies", "study"), ("import_ratings", "x")])
@@ -508,7 +508,7 @@ def test_whoever_was_away_for_long_comes_back_as_long_as_there_is_a_place(place)
     other = store.enrol("s", assign_stimuli)
     status, record = post(request(person.code, [row(person, person.trials[1], "fear")]))
     assert (status, record["error"]) == (
-        409, "You were away for so long that somebody else got your place; reload this page to see if one is free."
+        410, "You were away for so long that somebody else got your place. Reload this page to see if one is free."
     )  # fmt: skip
     back = app("take_part.py", study=study.token, code=person.code)
     assert "Your place was given to somebody else" in words(back)

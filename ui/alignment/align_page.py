@@ -122,7 +122,7 @@ def _open_changed_face(chosen: StudyChoice, alignment: Alignment, network: str, 
     with face:
         st.html(markup.portrait_html(chosen.picture(stimulus), "A generated face", ""))
     with shares_column:
-        st.html(markup.simulated_badge_html(alignment.answers.source))
+        markup.show_simulated_badge(alignment.answers.source)
         who = "Simulated observers" if alignment.answers.source == "simulated" else "People"
         voices = [(f"{who}, {count_noun(int(counts.sum()), 'answer')}", counts / counts.sum())] if counts.sum() else []
         for title, shares in [*voices, *sides]:

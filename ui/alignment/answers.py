@@ -155,7 +155,7 @@ HANDED_IN_SLOT = "you-kept"
 def show_hand_in(chosen: StudyChoice, you: VisitorAnswers) -> None:
     """Say what happens to the answers, and offer to hand them in where the study takes any."""
     study = chosen.study
-    if study.source != "human" or study.published or study.closed or study.settings.target is not None:
+    if not study.asks_people or study.closed or study.settings.target is not None:
         st.html(caption_html("Your answers stay in this visit and are gone when you close the page; this study takes none."))
         return
     handed_in: tuple[object, int] | None = st.session_state.get(HANDED_IN_SLOT)

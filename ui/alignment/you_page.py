@@ -386,7 +386,7 @@ def _clear_face() -> None:
 
 @st.dialog("You and the crowd on this face", width="large", on_dismiss=_clear_face)
 def _show_face_dialog(src: str, own_shares: Array, group_shares: Array, source: str) -> None:
-    st.html(markup.simulated_badge_html(source))
+    markup.show_simulated_badge(source)
     face, predictions = st.columns([5, 7], gap="large")
     with face:
         st.html(markup.portrait_html(src, "A generated face", ""))

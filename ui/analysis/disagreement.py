@@ -141,7 +141,7 @@ def open_item(chosen: StudyChoice, scores: Disagreement, view: Ranking, what: Sc
     answers = chosen.study_data.ratings
     answers = answers[answers["stimulus"] == stimulus]
     excluded = answers["rater"].isin(list(chosen.study_data.excluded)).to_numpy(bool)
-    st.html(markup.simulated_badge_html(chosen.study_data.source))
+    markup.show_simulated_badge(chosen.study_data.source)
     with st.container(key="item-pictures"):
         _show_pictures(chosen, row)
     _show_score(scores, view, row)

@@ -31,7 +31,7 @@ from ui.analysis import map_faces
 from ui.analysis.map_faces import METHOD_DESCRIPTIONS, METHOD_NAMES, MapFaces, MapSpace, lay_out_map, list_spaces, load_vectors
 from ui.analysis.rankings import SAMPLE_TYPE_NAMES
 from ui.components import MapPoint, show_face_map
-from ui.markup import caption_html, count_noun, simulated_badge_html
+from ui.markup import caption_html, count_noun, show_simulated_badge
 from ui.pictures import points_url
 from ui.selection import paginate
 
@@ -409,5 +409,5 @@ def _open_face(faces: MapFaces, name: str) -> None:
         )
         st.html(f'<div class="known">{lines}</div>')
         if faces.study_data is not None and len(faces.study_data.ratings):
-            st.html(simulated_badge_html(faces.study_data.source))
+            show_simulated_badge(faces.study_data.source)
     st.html(caption_html("The address of this page brings this face back."))

@@ -117,12 +117,14 @@ def _hide_name(study: Study, sentence: str) -> str:
 
 
 def _show_step(study: Study) -> None:
-    if study.published or study.source != "human":
+    if not study.asks_people:
         _show_notice(
             "Nobody can take part in this study",
-            "Its answers came from a publication."
-            if study.published
-            else "Its answers come from simulated observers, not from people.",
+            "Its answers come from simulated observers, not from people."
+            if study.source != "human"
+            else "Its answers came from a publication."
+            if study.origin == "published"
+            else "Its answers were brought in from elsewhere.",
         )
         return
     code = st.query_params.get("code", "")

@@ -37,7 +37,7 @@ def show_sample_size(set_ids: Sequence[str], *, emotion: bool) -> None:
     if values is None:
         return
     st.subheader("How many people do I need?", anchor=False)
-    st.html(markup.simulated_badge_html("simulated"))
+    markup.show_simulated_badge("simulated")
     st.html(
         intro_html(
             "Simulated observers look at these very faces in many simulated studies for each number of people. How much those "

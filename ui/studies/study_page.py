@@ -124,7 +124,7 @@ def _is_rule_on(switch: RuleSwitch) -> bool:
 
 def show_overview(study: Study) -> StudyOverview:
     """Show the overview, refreshed while people can answer, and return it for the parts of the page below."""
-    live = study.source == "human" and not study.closed and not study.published
+    live = study.asks_people and not study.closed
     st.fragment(_show_live_overview, run_every=REFRESH_SECONDS if live else None)(study.name)
     overview = _load_overview(study)  # outside the fragment: a switch changes what is counted below, too
     if overview.progress.answered:
@@ -151,7 +151,7 @@ def _show_live_overview(name: str) -> None:
     ratings = access.load_ratings(study)
     overview = _load_overview(study)
     st.subheader("How it goes", anchor=False)
-    if study.source == "human" and not study.published:
+    if study.asks_people:
         participation.show_participation(study)
     st.html(_show_numbers(study, overview))
     if overview.progress.finished and study.source == "human":
@@ -386,7 +386,13 @@ def _stimulus_tile(study: Study, stimulus: Stimulus, answers: dict[str, int], al
         words = f"{markup.IDENTITY_ANSWERS.get(best, best)}: {answers[best]:,} of {total:,}{simulated}"
     else:
         left_out = markup.count_noun(sum(all_answers.values()), "vote")
-        words = f"{left_out}, left out" if all_answers else "no votes yet" if not study.published else _published_values(stimulus)
+        words = (
+            f"{left_out}, left out"
+            if all_answers
+            else "no votes yet"
+            if study.origin != "published"
+            else _published_values(stimulus)
+        )
     title = markup.describe_stimulus(stimulus)
     return components.Tile(
         stimulus.stimulus,
@@ -426,7 +432,7 @@ def _clear_stimulus() -> None:
 @st.dialog("What was said of it", width="large", on_dismiss=_clear_stimulus)
 def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFrame, all_answers: dict[str, int]) -> None:
     rows = ratings[ratings["stimulus"] == stimulus.stimulus]
-    st.html(markup.simulated_badge_html(study.source))
+    markup.show_simulated_badge(study.source)
     pictures, facts = st.columns([6, 5], gap="large")
     with pictures:
         captions = ("The base", "The sample") if len(stimulus.images) == 2 else ("The face",)
@@ -492,7 +498,7 @@ def show_study(name: str) -> None:
         st.warning(markup.NOBODY_WAS_ASKED, icon=":material/smart_toy:")
         with st.expander(markup.PLANTED_TITLE):
             markup.show_planted_effects(study)
-    elif study.published:
+    elif study.origin != "here":
         st.info(
             f"This was brought in from elsewhere; nobody was asked here. {markup.escape_markdown(study.note)}".strip(),
             icon=":material/menu_book:",

@@ -34,7 +34,7 @@ from core.studies.library import LABEL_FILE, MEDIA_TYPES, Library
 from core.studies.ratings import RATINGS, SOURCES
 from core.studies.recruitment import DEPARTURES, StudySettings
 from core.studies.store import ParticipantRecord, Store
-from core.studies.study import Rater, RatingPlan, Stimulus, Study
+from core.studies.study import ORIGINS, Rater, RatingPlan, Stimulus, Study
 
 COLUMN_MEANINGS = {
     "rating_id": "identifier of the answer, a UUID",
@@ -63,7 +63,9 @@ def describe_origin(study: Study, ratings: pd.DataFrame) -> str:
         return f"**Simulated**: {part} answers come from simulated observers and not from people."
     if models:
         return f"{models:,} of {len(ratings):,} answers come from models and not from people."
-    if study.published:
+    if study.origin == "published":
+        return "The values were printed in a publication; nobody was asked by this program."
+    if study.origin == "imported":
         return "The answers were brought in from elsewhere; nobody was asked by this program."
     return "The answers were given by people who took part through this program."
 
@@ -96,7 +98,7 @@ def make_data_card(
         f"- Asked about: {len(stimuli):,} stimuli, of which {about:,} check attention",
         f"- Begun: {study.created_at.date().isoformat()}",
     ]
-    asked_here = study.source == "human" and not study.published
+    asked_here = study.asks_people
     if asked_here and plan.kind == "emotion":
         lines.append(f"- Shown for {plan.image_ms} ms after a cross of {plan.fixation_ms} ms, good to one frame of a browser")
     if study.note:
@@ -339,9 +341,10 @@ def study_from_record(record: Mapping[str, Any], name: str | None = None) -> Stu
     values["sample_sets"] = tuple(map(str, values["sample_sets"]))
     if values["source"] not in SOURCES:
         raise ValueError(values["source"])
-    for mark in ("published", "closed"):
-        if not isinstance(values[mark], bool):
-            raise TypeError(mark)
+    if "published" in values:  # earlier versions, which did not tell imported from published
+        values["origin"] = "imported" if values.pop("published") is True else "here"
+    if values["origin"] not in ORIGINS or not isinstance(values["closed"], bool):
+        raise ValueError(values["origin"])
     return Study(**{**values, "name": name or values["name"]})
 
 

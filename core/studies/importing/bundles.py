@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -174,6 +175,8 @@ def import_bundle(store: Store, library: Library, source: bytes | Path, name: st
         stimuli = _read_stimuli(archive)
         raters = _read_raters(archive, study.name)
         ratings = _read_ratings(archive, study)
+        if study.origin == "imported" and ratings.empty:
+            study = replace(study, origin="published")
         participants = _read_participants(archive)
         for path in (layout.CARD_FILE, layout.CROISSANT_FILE):
             archive.read(path)

@@ -46,9 +46,9 @@ def store_answers(
 ) -> ImportResult:
     """Store converted answers -> the outcome. known: from ``find_library_stimuli``, which is called otherwise.
 
-    A study that does not exist is created, marked as published and closed, since nobody is asked here, and as simulated where any
-    answer is. Its pictures are looked up in the library by their ids. Raises LiminalError where a row has a problem (unless
-    leave_out) and where the study does not take the answers; nothing is stored then.
+    A study that does not exist is created, marked as imported or published and closed, since nobody is asked here, and as simulated
+    where any answer is. Its pictures are looked up in the library by their ids. Raises LiminalError where a row has a problem
+    (unless leave_out) and where the study does not take the answers; nothing is stored then.
     """
     if not leave_out:
         converted.check()
@@ -65,7 +65,7 @@ def store_answers(
         converted.study,
         _plan_from_answers(converted),
         source=_combine_sources(converted),
-        published=True,
+        origin="published" if converted.published else "imported",
         closed=True,
         sample_sets=sets,
         note=" ".join(converted.notes),

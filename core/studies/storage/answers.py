@@ -141,7 +141,7 @@ class _StoredState:
         stimuli = sorted({(rating.study, rating.stimulus) for rating in ratings})
         ids = sorted({rating.rating_id for rating in ratings})
         # Locked until the commit, studies before raters and in order: nobody is closed or forgotten between look and insert.
-        open_ = select(STUDIES.c.name, STUDIES.c.closed, STUDIES.c.published).order_by(STUDIES.c.name).with_for_update(read=True)
+        open_ = select(STUDIES.c.name, STUDIES.c.closed, STUDIES.c.origin).order_by(STUDIES.c.name).with_for_update(read=True)
         self.studies = {row["name"]: row for row in select_by_keys(connection, open_, STUDIES.c.name, studies)}
         told = (RATERS.c[name] for name in ("study", "rater", "source", "trials", "released_at", "screened_out_at", "finished_at"))
         enrolled = select(*told).order_by(RATERS.c.study, RATERS.c.rater)
@@ -182,7 +182,7 @@ class _StoredState:
         row = rating.to_row()
         rater = self.raters.get((rating.study, rating.rater))
         if rater is None:
-            if rating.source == "human" and not study["published"]:
+            if rating.source == "human" and study["origin"] == "here":
                 raise LiminalError(f"Nobody called '{rating.rater}' takes part in the study '{rating.study}'; open its link anew.")
             return row
         if rating.source not in ("human", rater["source"]):  # 'human' is only the default

@@ -73,7 +73,6 @@ STUDIES = Table(
     Column("plan", JsonText, nullable=False),
     Column("token", Text, nullable=False, unique=True),
     Column("source", Text, nullable=False),
-    Column("published", Boolean, nullable=False),
     Column("closed", Boolean, nullable=False),
     Column("sample_sets", JsonText, nullable=False),
     Column("note", JsonText, nullable=False),
@@ -82,6 +81,7 @@ STUDIES = Table(
     Column("settings", JsonText, nullable=False),
     Column("declined", Integer, nullable=False, default=0),  # people of whom nothing else is kept
     Column("screened_out", Integer, nullable=False, default=0),  # the same, turned away before they enrolled
+    Column("origin", Text, nullable=False),
 )
 
 STIMULI = Table(
