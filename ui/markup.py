@@ -173,7 +173,13 @@ def study_source(study: Study) -> str:
 def study_badges_html(study: Study) -> str:
     """A study's kind, source and, where it is closed, that, as HTML."""
     source = study_source(study)
-    names = {"human": "people", "simulated": "simulated", "model": "a model", "imported": "brought in", "published": "published"}
+    names = {
+        "human": "people",
+        "simulated": "simulated",
+        "model": "a model",
+        "imported": "brought in",
+        "published": "imported means",
+    }
     badges = [("kind", STUDY_KINDS[study.plan.kind]), (source, names[source])]
     if study.closed and source == "human":
         badges.append(("closed", "closed"))
