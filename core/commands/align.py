@@ -12,8 +12,8 @@ from core.alignment.alignment import begin_alignment
 from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
 from core.alignment.evaluate import LEVELS, PUBLISHED_GAINS, evaluate_alignment
 from core.alignment.identity import align_identity
-from core.alignment.observer import fit_person
 from core.alignment.personal import fit_crowd_prior, select_person_answers
+from core.alignment.response_patterns import learn_person
 from core.alignment.stimulus_choice import choose_next_question, find_images_between
 from core.alignment.store import list_cards
 from core.analysis.estimate import Basis, Estimate
@@ -179,7 +179,7 @@ def _next(arguments: argparse.Namespace) -> int:
     group, answers = select_person_answers(alignment, name, arguments.rater)
     rows = alignment.answers.rater == alignment.answers.index_of(arguments.rater)
     answered = {alignment.answers.images[image] for image in alignment.answers.image[rows]}
-    posterior = fit_person(group, answers, fit_crowd_prior(alignment, name))
+    posterior = learn_person(group, answers, fit_crowd_prior(alignment, name)).shift
     images = alignment.group(name).images
     targets = images[find_images_between(images, *arguments.between)] if arguments.between else None
     stimulus, bits = choose_next_question(posterior, images, alignment.answers.images, answered, targets=targets)
