@@ -546,7 +546,8 @@ def search_by_surrogate(
         runs.record_iteration(active, list(latents[:, None]), list(distances[:, None]), images, exact=True)
         climbing = climber.learn(active, descriptors, distances)
         going_on = set(runs.active())
-        climber.climb([run for run in climbing if run in going_on])
+        climbing = [run for run in climbing if run in going_on]
+        climber.climb(climbing, [runs.records[run].next_target for run in climbing])
     return runs.result("surrogate", time.perf_counter() - began)
 
 

@@ -9,7 +9,7 @@ f(z_i). A Gaussian process interpolates them, the same in every dimension of the
 
 with l = LENGTH sqrt(values that move).
 
-``CLIMB_STEPS`` steps of Adam go down distance(prediction(z), wanted) + plausibility * (|z|^2 / d - 1)^2, as in the strategy
+At most ``CLIMB_STEPS`` steps of Adam go down distance(prediction(z), wanted) + plausibility * (|z|^2 / d - 1)^2, as in the strategy
 ``gradient``; then the picture of that latent is made and judged, and its residual joins the others. This is a surrogate-assisted
 search in the sense of Jin (2011, doi:10.1016/j.swevo.2011.05.001): predictions only propose, true pictures decide.
 """
@@ -31,6 +31,9 @@ from core.sampling.configuration import IdentityConfiguration
 
 CLIMB_STEPS, CLIMB_RATE = 30, 0.1
 """Adam's steps between two true pictures, and their size in raw latent units."""
+
+AIM = 0.9
+"""A climb ends where its prediction is under so much of the run's next target: a farther one would jump over those in between."""
 
 LENGTH = 0.34
 """The kernel's length over the root of the number of values that move: two random latents are 4 lengths apart."""
@@ -102,21 +105,34 @@ class SurrogateClimber:
             climbing.append(run)
         return climbing
 
-    def climb(self, runs: Sequence[int]) -> None:
-        """``CLIMB_STEPS`` steps of each run down its corrected prediction; a run's way is the same whatever others climb."""
+    def climb(self, runs: Sequence[int], targets: Sequence[float]) -> None:
+        """At most ``CLIMB_STEPS`` steps of each run down its corrected prediction, until that is under ``AIM`` times its target.
+
+        A run's way is the same whatever others climb.
+        """
         if not runs or self._adam is None:
             return
         weights = {run: self._fit_residuals(run) for run in runs}
-        wanted = self.wanted[torch.as_tensor(list(runs))]
+        wanted, ended_runs = self.wanted[torch.as_tensor(list(runs))], list[int]()
         with torch.enable_grad(), use_torch_threads(1), device_turn(self.surrogate.device):
             for _ in range(CLIMB_STEPS):
                 latents = torch.stack([self.current[run] for run in runs])
                 corrections = torch.stack([self._correct(run, self.current[run], weights[run]) for run in runs])
                 distances = self.recogniser.distance(self._predict(latents) + corrections, wanted)
+                there = [float(far) < AIM * target for far, target in zip(distances.detach(), targets, strict=True)]
+                if any(there):
+                    going = [row for row, ended in enumerate(there) if not ended]
+                    ended_runs = [run for run, ended in zip(runs, there, strict=True) if ended]
+                    runs, targets = [runs[row] for row in going], [targets[row] for row in going]
+                    latents, distances, wanted = latents[going], distances[going], wanted[going]
+                if not runs:
+                    return
                 length = latents.square().mean(dim=1)
                 loss = distances.sum() + self.plausibility * (length - 1).square().sum()
                 self._adam.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
+                for run in ended_runs:
+                    self.current[run].grad = None  # else Adam's momentum would carry it on
                 for run in runs:
                     gradient = self.current[run].grad
                     assert gradient is not None

@@ -48,6 +48,19 @@ def test_each_iteration_is_one_true_picture_and_shown_where_it_is_better():
         assert [step.image is not None for step in steps if step.run == run] == better
 
 
+def test_a_climb_does_not_jump_over_the_targets_in_between():
+
+    class Exact(FakeSurrogate):
+        def descriptors(self, latents, recogniser):
+            return latents
+
+    wanted, settings = torch.from_numpy(TRUTH), configuration("surrogate", targets=(0.03, 0.15, 0.3), iterations=20)
+    made = search_descriptor(STARTS, wanted, FakeGenerator(), FakeRecogniser(), settings, surrogate=Exact())
+    for run in made.runs:
+        assert all(outcome.reached for outcome in run.results)
+        assert len({outcome.latent.tobytes() for outcome in run.results}) == 3
+
+
 def test_a_search_is_repeated_to_the_byte():
     first, second = search(iterations=9), search(iterations=9)
     assert [made.history for made in first.runs] == [made.history for made in second.runs]
