@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 from typing import Any
 
 import streamlit as st
@@ -58,8 +59,11 @@ def show_study_list() -> None:
 def _show_study_card(study: Study, people: int, answers: int) -> None:
     """Show a card: faces, badges, name, participation. The whole card is the link."""
     with st.container(border=True):
-        pictured = [stimulus for stimulus in access.load_stimuli(study)[: 2 * CARD_FACES] if access.has_pictures(study, stimulus)]
-        images = list(dict.fromkeys(image for stimulus in pictured for image in stimulus.images))[:CARD_FACES]
+        stimuli = access.load_stimuli(study)  # around one base after the other: those far apart show different people
+        spread = stimuli[:: max(1, len(stimuli) // CARD_FACES)]
+        pictured = [stimulus for stimulus in spread if access.has_pictures(study, stimulus)]
+        by_place = itertools.zip_longest(*(stimulus.images for stimulus in pictured))
+        images = list(dict.fromkeys(image for place in by_place for image in place if image))[:CARD_FACES]
         faces = "".join(
             f'<img src="{html.escape(access.study_picture_url(study.token, image))}" alt="" loading="lazy">' for image in images
         )
