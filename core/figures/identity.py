@@ -6,8 +6,8 @@ Drawing functions take one row a pair and ignore rows without the values they dr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ from core.analysis.identity_tables import (
 from core.figures import theme
 from core.figures.dots import wrap_label
 from core.figures.exhibit import Exhibit, ExhibitView, build_row, find_threshold, name_source, order_recognisers
-from core.figures.superlatives import describe_extremes
+from core.figures.superlatives import describe_extremes, describe_strongest
 from core.figures.theme import Source
 from core.models import registry
 from core.progress import Progress
@@ -372,27 +372,11 @@ def plot_correlations(table: pd.DataFrame, *, source: Source, interval: str = "9
     )
     return theme.describe_figure(
         figure,
-        says=f"{_describe_strongest(list(cells.values()))} Brackets mark correlations that may be chance, italics are published "
+        says=f"{describe_strongest(list(cells.values()))} Brackets mark correlations that may be chance, italics are published "
         "values.",
         n=f"{int(table['n'].max()):,} pairs at most",
         interval=interval,
         source=source,
-    )
-
-
-def _describe_strongest(cells: Sequence[Mapping[Any, Any]]) -> str:
-    """Say which measure goes most closely with rated identity, among correlations that are not chance (Holm)."""
-    sure = [cell for cell in cells if math.isfinite(cell["r"]) and cell["p"] < 0.05]
-    if not sure:
-        return "No correlation with rated identity can be told from chance."
-    sure.sort(key=lambda cell: -abs(cell["r"]))
-    first = sure[0]
-    reach = min(abs(first["low"]), abs(first["high"]))  # the interval does not hold 0
-    tied = [cell for cell in sure[1:] if not max(abs(cell["low"]), abs(cell["high"])) < reach]
-    most = "goes most closely" if not tied else "goes closely"
-    rest = f"; {len(tied)} other correlation{'s' * (len(tied) != 1)} cannot be told apart from it" if tied else ""
-    return (
-        f"Among {first['sample_type']} samples, {first['measure']} {most} with rated identity (r = {_format_r(first['r'])}){rest}."
     )
 
 

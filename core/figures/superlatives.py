@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from core.analysis.estimate import Estimate
 from core.figures.theme import format_interval, join_names
@@ -58,3 +59,18 @@ def describe_extremes(
         tied = "" if len(names) == 1 else f", with no clear difference from {name_tied(names[1:])}"
         parts.append(f"{word} for {first}{tied}")
     return f"{measure} is {parts[0]}; it is {parts[1]}."
+
+
+def describe_strongest(cells: Sequence[Mapping[Any, Any]]) -> str:
+    """Say which measure goes most closely with rated identity, among correlations that are not chance (Holm)."""
+    sure = [cell for cell in cells if math.isfinite(cell["r"]) and cell["p"] < 0.05]
+    if not sure:
+        return "No correlation with rated identity can be told from chance."
+    sure.sort(key=lambda cell: -abs(cell["r"]))
+    first = sure[0]
+    reach = min(abs(first["low"]), abs(first["high"]))  # the interval does not hold 0
+    tied = [cell for cell in sure[1:] if not max(abs(cell["low"]), abs(cell["high"])) < reach]
+    most = "goes most closely" if not tied else "goes closely"
+    rest = f"; {len(tied)} other correlation{'s' * (len(tied) != 1)} cannot be told apart from it" if tied else ""
+    r = f"{first['r']:.2f}".replace("-", "−")
+    return f"Among {first['sample_type']} samples, {first['measure']} {most} with rated identity (r = {r}){rest}."
