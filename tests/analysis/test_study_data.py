@@ -127,7 +127,7 @@ def test_a_set_that_is_gone_is_a_note_and_published_means_are_kept(library):
     assert found.pairs["distance_dlib"].tolist() == [0.5, 0.8]
     assert found.pairs["step"].tolist() == [0.25, 0.25]
     assert found.published["identity"].tolist() == [0.2, 0.2]
-    assert (found.generator, found.latent_dim, found.thresholds, found.where) == ("", 0, {}, {})
+    assert (found.generator, found.latent_dim, found.thresholds, found.where) == ("", 0, {"dlib": 0.6}, {})  # the paper's
     assert found.samples.empty
     empty = build_study_data(study, [], [], found.ratings, library)
     assert empty.pairs.empty
