@@ -10,7 +10,7 @@ from core.analysis.bootstrap import percentile_interval
 from core.analysis.estimate import Estimate, bootstrap_estimate
 from core.analysis.identity_tables import build_mean_table
 from core.figures import identity, verification
-from core.figures.superlatives import describe_extremes, find_extreme
+from core.figures.superlatives import describe_extremes, describe_strongest, find_extreme
 from tests.analysis.rating_tables import rows
 
 
@@ -86,3 +86,15 @@ def test_a_correlation_that_may_be_chance_is_no_trend():
     says = [identity.plot_similarity_by_distance(t, recogniser="dlib", source="human").layout.meta["says"] for t in (noise, clear)]
     assert "cannot be told" in says[0]
     assert says[1].startswith("The larger the recogniser's distance")
+
+
+def test_no_correlation_is_called_the_closest_where_another_reaches_it():
+    def cell(measure, r, half, p=0.001):
+        return {"sample_type": "all", "measure": measure, "r": r, "low": r - half, "high": r + half, "p": p}
+
+    apart = [cell("dlib", -0.8, 0.05), cell("LPIPS", -0.3, 0.1)]
+    assert "dlib goes most closely with rated identity (r = −0.80)" in describe_strongest(apart)
+    near = [cell("dlib", -0.8, 0.05), cell("SFace", -0.77, 0.05)]
+    assert "dlib goes closely" in describe_strongest(near)
+    assert "1 other correlation cannot be told apart" in describe_strongest(near)
+    assert "told from chance" in describe_strongest([cell("dlib", -0.2, 0.3, p=0.4)])
