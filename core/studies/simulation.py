@@ -300,10 +300,10 @@ PERCEPTIONS: Mapping[str, PairPerception] = {
         look_scales={"face": 0.08, "hair": 0.12, "happiness": 0.35},
     ),
     "head": PairPerception(
-        weights={"dlib": 0.25, "sface": 0.15, "lpips": 0.40, "looks": 0.20},
+        weights={"dlib": 0.45, "sface": 0.10, "lpips": 0.35, "looks": 0.10},
         stranger_means={"dlib": 1.05, "sface": 0.93, "lpips": 0.46},
         look_scales={"face": 0.076, "hair": 0.117, "happiness": 0.34},
-        bend=0.65,
+        bend=0.7,
     ),
 }
 """By generator, measured: means over its stored strangers (a test measures them again), scales by which strangers differ in looks
