@@ -173,9 +173,7 @@ def _show_impostors(view: PhoneState, visitor_photo: VisitorPhoto, impostors: Se
     with left:
         st.html(markup.pair_html((src(visitor_photo.image), "You"), (src(best.image), "Found by the search")))
     with right:
-        st.subheader(
-            "This face would unlock your phone" if best.accepted else "The search did not get in", anchor=False
-        )
+        st.subheader("This face would unlock your phone" if best.accepted else "The search did not get in", anchor=False)
         st.html(verdicts_html(view.generator, view.recogniser, limit, best.distances))
         st.html(
             markup.caption_html(
