@@ -310,6 +310,8 @@ PRELOADED_MODULES = (
     "ui.alignment.align_page",
 )
 """What pages of analysis import: a second and a half of work. PyTorch is not among them."""
+PRELOAD_TRIES, PRELOAD_PAUSE = 4, 2.0
+"""How often a module is tried, and the seconds in between; a page that needs it imports it then."""
 PRELOAD_SECONDS = 5.0
 """Where nobody opens a page for so long after the start, loading begins all the same."""
 
@@ -323,9 +325,14 @@ def preload_libraries(ending: threading.Event) -> None:
     if not ending.is_set():
         access.unpack_demonstration()
     for name in PRELOADED_MODULES:
-        if ending.is_set():
-            return
-        import_module(name)
+        for _ in range(PRELOAD_TRIES):
+            if ending.is_set():
+                return
+            try:
+                import_module(name)
+                break
+            except (AttributeError, ImportError):  # SciPy looks into PyTorch, which a job may be half-way through importing
+                ending.wait(PRELOAD_PAUSE)
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ def test_noise_has_unit_variance_and_repeats(geometry):
     assert noise.std() == pytest.approx(1, abs=1e-3)
     inside, seam = np.abs(np.diff(noise, axis=0)).mean(), np.abs(noise[0] - noise[-1]).mean()
     assert seam == pytest.approx(inside, rel=0.05)
-    assert geometry.wrinkles.shape == (160, 384, 4)
+    assert geometry.wrinkles.shape == (384, 160, 4)
     assert geometry.wrinkles.max() <= 0
 
 

@@ -254,6 +254,7 @@ def test_answers(quiet):
             assert set(store.ratings("s")["rating_id"]) == set(record["acknowledged"])
             with store._database.writing() as connection:
                 connection.exec_driver_sql("DELETE FROM ratings")
+                connection.exec_driver_sql("UPDATE raters SET seen_at = NULL")
             continue
         assert not len(store.ratings("s")), (number, body[:300])
         assert status in (400, 404, 409, 413, 422), (number, status, body[:300], record)

@@ -70,7 +70,7 @@ def test_thirty_answers_make_a_profile_and_faces_of_ones_own(planted, open_page,
     expect(told).to_contain_text("No hurry")
     for number in range(30):
         page.locator(f"{root}[data-number='{number}']").wait_for()
-        page.keyboard.press("2")
+        page.keyboard.press("2" if number % 6 else "1")  # one and the same answer throughout would be told as such
         if number == 4:
             expect(told).to_contain_text("You said fear. The guess was")
             expect(page.get_by_text("Guessed right so far:")).to_contain_text("of 5 from your answers before")
