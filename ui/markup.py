@@ -124,10 +124,11 @@ def pair_html(left: tuple[str, str], right: tuple[str, str]) -> str:
 
 def strip_html(faces: Sequence[tuple[str, str, float]], threshold: float) -> str:
     """Faces on the way from in to out as HTML; each is (address, alternative text, distance), told with its verdict."""
+    judged = [(src, alt, judge_distance(distance, threshold)) for src, alt, distance in faces]
     figures = "".join(
-        f'<figure data-verdict="{judge_distance(distance, threshold)}"><img src="{html.escape(src)}" alt="{html.escape(alt)}">'
-        f"<figcaption>{VERDICTS[judge_distance(distance, threshold)]}</figcaption></figure>"
-        for src, alt, distance in faces
+        f'<figure data-verdict="{verdict}"><img src="{html.escape(src)}" alt="{html.escape(alt)}">'
+        f"<figcaption>{VERDICTS[verdict]}</figcaption></figure>"
+        for src, alt, verdict in judged
     )
     return f'<div class="strip">{figures}</div>'
 

@@ -91,13 +91,6 @@ class RecogniserErrors:
     impostor_pairs: int
     images_without_face: int
 
-    def find_level(self, condition: str, level: str = "") -> LevelRates:
-        """The row of a level, the first one of the condition where none is named. Raises LiminalError where there is none."""
-        for row in self.levels:
-            if row.condition == condition and level in ("", row.level):
-                return row
-        raise LiminalError(f"No error rates are stored for '{condition}' {level}; make them again with '{ERRORS_COMMAND}'.")
-
 
 @dataclass(frozen=True)
 class ConditionRange:

@@ -135,8 +135,9 @@ def test_stored_rates_come_back_and_are_told(planted, tmp_path, monkeypatch, cap
 def test_committed_rates_follow_from_the_committed_genuine_set(recogniser):
     rates, genuine = error_rates.load_error_rates("head"), load_genuine_set("head")
     errors, thresholds = rates.of(recogniser), load_thresholds("head", recogniser)
+    levels = {(row.condition, row.level): row for row in errors.levels}
     assert errors.limits == tuple((cut.rate, cut.distance) for cut in thresholds.calibrated)
-    for found, cut in zip(errors.find_level("all pairs").refused, thresholds.calibrated, strict=True):
+    for found, cut in zip(levels["all pairs", ""].refused, thresholds.calibrated, strict=True):
         assert found.share == pytest.approx(cut.false_non_match.share, rel=1e-4)
     vectors = genuine.descriptors[recogniser]
     rows, columns = np.triu_indices(vectors.shape[1], k=1)
@@ -144,7 +145,7 @@ def test_committed_rates_follow_from_the_committed_genuine_set(recogniser):
     values = error_rates.list_named_values(registry.load("head", "generator"), genuine, vectors.shape[1])
     glasses = next(condition for condition in CONDITIONS if condition.name == "glasses")
     member = (find_levels(glasses, values) == 2) & np.isfinite(apart)
-    row = errors.find_level("glasses", "in one of the two")
+    row = levels["glasses", "in one of the two"]
     assert row.pairs == member.sum()
     assert row.refused[0].share == pytest.approx((apart[member] >= errors.limits[0][1]).mean(), rel=1e-4)
     for share, rate in zip(errors.false_match, (0.01, 0.001), strict=False):

@@ -93,6 +93,15 @@ def server(tmp_path_factory):
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory):
+    """A server with a data folder of its own -> (address, store, library)."""
+    folder = tmp_path_factory.mktemp("asking")
+    with own_folder(folder) as (store, library), serving(folder / "log.txt") as address:
+        yield address, store, library
+    assert "Traceback" not in (folder / "log.txt").read_text()
+
+
 @pytest.fixture
 def fresh_server(tmp_path):
     with serving(tmp_path / "log.txt") as address:

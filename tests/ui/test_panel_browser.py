@@ -7,7 +7,6 @@ from playwright.sync_api import expect
 
 from core.studies.planning import assign_stimuli
 from core.studies.recruitment import Participant, StudySettings, extend_link
-from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import faces, identity_set, made_study
 
 pytestmark = pytest.mark.browser
@@ -35,15 +34,6 @@ class Panel:
             self.returns.append((address.path, query))
             body = f"<h1>Welcome back: {len(self.returns)}</h1>"
         route.fulfill(body=f"<!doctype html><title>A panel</title>{body}", content_type="text/html")
-
-
-@pytest.fixture(scope="module")
-def asking(tmp_path_factory):
-    """A server with a data folder of its own -> (address, store, library)."""
-    folder = tmp_path_factory.mktemp("panel")
-    with own_folder(folder) as (store, library), serving(folder / "log.txt") as address:
-        yield address, store, library
-    assert "Traceback" not in (folder / "log.txt").read_text()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from playwright.sync_api import expect
 
 from core.models.emotions import EMOTIONS
 from core.studies.planning import assign_stimuli
-from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import faces, identity_set, made_study
 
 pytestmark = pytest.mark.browser
@@ -25,15 +24,6 @@ SHOW = """() => {
   delete document.visibilityState;
   document.dispatchEvent(new Event("visibilitychange"));
 }"""
-
-
-@pytest.fixture(scope="module")
-def asking(tmp_path_factory):
-    """A server with a data folder of its own -> (address, store, library)."""
-    folder = tmp_path_factory.mktemp("asking")
-    with own_folder(folder) as (store, library), serving(folder / "log.txt") as address:
-        yield address, store, library
-    assert "Traceback" not in (folder / "log.txt").read_text()
 
 
 @pytest.fixture

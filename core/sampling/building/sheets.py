@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 else:
     torch = lazy_import("torch")
 
-SHEETS_COMMAND = "python -m core assets sheets"
 PEOPLE_ACROSS, FEELING_ROWS, WAYS, WAY_STEPS = 8, 12, 8, 9
 CELL = 128
 """Side of a picture on a sheet in pixels."""

@@ -38,6 +38,18 @@ def bound_triangle(ax: f4, ay: f4, bx: f4, by: f4, cx: f4, cy: f4, width: int, h
 
 
 @kernel
+def weigh_corners(ax: f4, ay: f4, bx: f4, by: f4, cx: f4, cy: f4, area: f4, x0: int, y0: int) -> tuple[f4, f4, f4, f4, f4, f4]:
+    """The first two barycentric weights, which are linear over the samples: each k at the middle of sample (x0, y0), then what a
+    column (g) and a row (h) add. area: twice the signed area."""
+    inverse = ONE / area
+    fx = f4(x0) + HALF
+    fy = f4(y0) + HALF
+    k0 = ((bx - fx) * (cy - fy) - (cx - fx) * (by - fy)) * inverse
+    k1 = ((cx - fx) * (ay - fy) - (ax - fx) * (cy - fy)) * inverse
+    return k0, (by - cy) * inverse, (cx - bx) * inverse, k1, (cy - ay) * inverse, (ax - cx) * inverse
+
+
+@kernel
 def rasterise_quads(
     points: Floats,
     quads: Integers,
@@ -69,19 +81,10 @@ def rasterise_quads(
         x0, x1, y0, y1 = bound_triangle(ax, ay, bx, by, cx, cy, width, height)
         if x1 < x0 or y1 < y0:
             continue
-        inverse = ONE / area
         za = points[a, 2]
         zb = points[b, 2]
         zc = points[c, 2]
-        # Weights are linear over the screen: w = k + g * dx + h * dy about the first sample.
-        g0 = (by - cy) * inverse
-        h0 = (cx - bx) * inverse
-        g1 = (cy - ay) * inverse
-        h1 = (ax - cx) * inverse
-        fx = f4(x0) + HALF
-        fy = f4(y0) + HALF
-        k0 = ((bx - fx) * (cy - fy) - (cx - fx) * (by - fy)) * inverse
-        k1 = ((cx - fx) * (ay - fy) - (ax - fx) * (cy - fy)) * inverse
+        k0, g0, h0, k1, g1, h1 = weigh_corners(ax, ay, bx, by, cx, cy, area, x0, y0)
         for y in range(y0, y1 + 1):
             dy = f4(y - y0)
             r0 = k0 + h0 * dy
@@ -134,16 +137,8 @@ def rasterise_depth(points: Floats, quads: Integers, depth: Floats) -> None:
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(area) < MINIMUM_AREA:
             continue
-        # Weights and depth are linear over the map, as in rasterise_quads.
-        inverse = ONE / area
-        g0 = (by - cy) * inverse
-        h0 = (cx - bx) * inverse
-        g1 = (cy - ay) * inverse
-        h1 = (ax - cx) * inverse
-        fx = f4(x0) + HALF
-        fy = f4(y0) + HALF
-        k0 = ((bx - fx) * (cy - fy) - (cx - fx) * (by - fy)) * inverse
-        k1 = ((cx - fx) * (ay - fy) - (ax - fx) * (cy - fy)) * inverse
+        # Depth is as linear over the map as the weights are.
+        k0, g0, h0, k1, g1, h1 = weigh_corners(ax, ay, bx, by, cx, cy, area, x0, y0)
         zc = points[c, 2]
         za = points[a, 2] - zc
         zb = points[b, 2] - zc
