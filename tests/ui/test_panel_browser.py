@@ -135,7 +135,7 @@ def test_a_small_window_practice_and_questions_come_before_the_block(asking, ope
     told = []
     for _ in range(2):
         page.locator(".trial-similarity[data-set=false]").wait_for()
-        page.keyboard.press("ArrowRight")
+        page.keyboard.press("6")
         page.keyboard.press("y")
         page.keyboard.press("Enter")
         page.locator(".trial-screen h3").wait_for()

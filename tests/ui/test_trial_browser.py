@@ -202,6 +202,10 @@ def test_a_study_that_is_deleted_meanwhile_stops_at_once_without_its_name(asking
     expect(page.locator(".trial-similarity[data-set=false]")).to_be_visible()
     for key in ("y", "ArrowRight"):
         page.keyboard.press(key)
+    expect(page.locator(".trial-similarity[data-set=false]")).to_be_visible()  # there is no value yet that an arrow could move
+    for key in ("7", "ArrowRight", "Shift+ArrowLeft"):
+        page.keyboard.press(key)
+    expect(page.locator(".trial-ends output")).to_have_text("74")
     expect(page.locator(".trial-next")).to_be_enabled()
     asking[1].delete(study.name)
     page.keyboard.press("Enter")
@@ -244,6 +248,7 @@ def test_pairs_by_touch_on_a_narrow_screen(asking, begin):
         record = json.loads(row.presented)
         assert record["input_device"] == "touch"
         assert record["rt_from_pair_onset"] == row.reaction_time_ms > 0
+        assert "digits" in record["keyboard"]  # else it would read as an answer of the time when keys began at 50
         assert record["time_to_next"] >= record["rt"]
 
 

@@ -5,6 +5,7 @@ const PAIR_HTML = `
     <p class="trial-question" id="trial-alike">How alike are the two faces?</p>
     <input type="range" min="0" max="100" step="1" value="50" aria-labelledby="trial-alike">
     <div class="trial-ends"><span>not alike at all</span><output></output><span>exactly alike</span></div>
+    <p class="trial-keys">Keyboard: a digit sets the tens (<kbd>7</kbd> is 70), <kbd>←</kbd> <kbd>→</kbd> move by 5, with <kbd>Shift</kbd> by 1, <kbd>End</kbd> is 100.</p>
   </div>
   <div>
     <p class="trial-question" id="trial-same">Do they show the same person?</p>
@@ -14,6 +15,9 @@ const PAIR_HTML = `
     </div>
   </div>
   <button type="button" class="trial-next" disabled>Next</button>`;
+
+// How keys move the slider; stored with each answer, since earlier ones (without it) began at 50 and moved by 1.
+const KEYBOARD = "digits tens, arrows 5, shift 1";
 
 class PairTrial {
   constructor(ask) {
@@ -33,7 +37,7 @@ class PairTrial {
     const { ask, box, range, output, same, next } = this.parts;
     box.dataset.set = "false";
     range.value = 50;
-    range.removeAttribute("aria-valuetext");
+    range.setAttribute("aria-valuetext", "not answered yet");
     output.textContent = "";
     for (const button of same) button.setAttribute("aria-pressed", "false");
     next.disabled = true;
@@ -50,6 +54,7 @@ class PairTrial {
     this.moves += 1;
     this.parts.range.value = value;
     this.parts.box.dataset.set = "true";
+    this.parts.range.removeAttribute("aria-valuetext");
     this.parts.output.textContent = this.parts.range.value;
     this.give("similarity", this.parts.range.value, event);
   }
@@ -68,12 +73,14 @@ class PairTrial {
 
   key(event) {
     if (!this.resolve) return false;
-    const { range, next, box } = this.parts, step = event.shiftKey ? 10 : 1;
-    const value = Number(range.value);
-    const moves = { ArrowRight: value + step, ArrowUp: value + step, ArrowLeft: value - step, ArrowDown: value - step,
-      PageUp: value + 10, PageDown: value - 10, Home: 0, End: 100 };
-    if (event.key in moves) {
-      this.alike(box.dataset.set === "true" ? Math.min(100, Math.max(0, moves[event.key])) : event.key === "Home" ? 0 : event.key === "End" ? 100 : 50, event);
+    const { range, next, box } = this.parts, step = event.shiftKey ? 1 : 5, value = Number(range.value);
+    const places = { Home: 0, End: 100 }, moves = { ArrowRight: step, ArrowUp: step, ArrowLeft: -step, ArrowDown: -step, PageUp: 10, PageDown: -10 };
+    if (/^[0-9]$/.test(event.key)) this.alike(10 * Number(event.key), event);
+    else if (event.key in places) this.alike(places[event.key], event);
+    else if (event.key in moves) {
+      // There is no start value to move away from: it would draw answers to itself.
+      if (box.dataset.set === "true") this.alike(Math.min(100, Math.max(0, value + moves[event.key])), event);
+      else box.querySelector(".trial-keys").animate([{ color: "var(--accent)", fontWeight: 600 }, {}], { duration: 1600 });
     } else if (/^[yn]$/i.test(event.key)) this.identity(event.key.toLowerCase() === "y" ? "1" : "0", event);
     else if (event.key === "Enter" && !next.disabled) this.finish(event);
     else return false;
@@ -84,7 +91,7 @@ class PairTrial {
     if (!this.resolve) return;
     const done = this.resolve;
     this.resolve = null;
-    const shared = { time_to_next: Math.round((beganAt(event) - this.onset) * 100) / 100, interruptions: this.interruptions, slider_moves: this.moves };
+    const shared = { time_to_next: Math.round((beganAt(event) - this.onset) * 100) / 100, interruptions: this.interruptions, slider_moves: this.moves, keyboard: KEYBOARD };
     done(Object.fromEntries(Object.entries(this.answers).map(([task, answer]) => [task, { ...answer, rt_from_pair_onset: answer.rt, ...shared }])));
   }
 }

@@ -121,7 +121,7 @@ class Block {
     const touch = matchMedia("(hover: none)").matches;
     const keys = this.data.kind === "emotion"
       ? (touch ? "Look at the middle. After each face, tap the feeling that you saw." : "Look at the middle. After each face, press a key from 1 to 6, or click.")
-      : (touch ? "Move the slider, tap yes or no, then Next." : "Move the slider (or use the arrow keys), then Y or N, then Enter.");
+      : (touch ? "Move the slider, tap yes or no, then Next." : "Move the slider (or type a digit for the tens, then the arrow keys), then Y or N, then Enter.");
     for (;;) {
       const begin = this.data.practice ? `Practice: ${number}` : `Ready: ${number}`;
       await this.screen(again ? `Go on where you left off: ${number} left` : begin, keys, touch ? "Tap to begin" : "Press space to begin");
