@@ -99,3 +99,4 @@ class BoundarySampleMade:
     above: Mapping[str, tuple[bool, bool]]  # whether each emotion of the pair is above its 75th percentile, by classifier
     distance: float  # to the base by the recogniser; NaN where no face was found
     sample_id: str
+    latent: NDArray[np.float32] | None = None  # (d,)

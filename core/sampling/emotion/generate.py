@@ -76,7 +76,10 @@ def generate_emotion_set(
         for row, (index, judged) in enumerate(zip(indices, opinions, strict=True)):
             picture = pictures[row]
             name = builder.add(latents[row], picture, judged, index, bases[row])
-            progress.emit(BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name))
+            latent = builder.latents[name]
+            progress.emit(
+                BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name, latent)
+            )
             progress.stage(f"Made face {index + 1} of {configuration.count}", (index + 1 - wanted.start) / len(wanted))
     return builder.set(time.perf_counter() - began)
 

@@ -84,8 +84,11 @@ def make_morph(
         for index, (picture, judged) in enumerate(zip(to_pictures(images), group, strict=True), start):
             pictures.append(picture)
             opinions.append(judged.opinions)
-            name = make_sample_id(latents[index].numpy(), picture)
-            progress.emit(BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name))
+            latent = latents[index].numpy().copy()
+            name = make_sample_id(latent, picture)
+            progress.emit(
+                BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name, latent)
+            )
     progress.stage("Done", 1.0)
     targets = tuple(float(target) for target in np.linspace(0, 1, frames))
     return EmotionMorph(configuration, targets, tuple(pictures), tuple(opinions), latents.numpy().copy())
