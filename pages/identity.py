@@ -20,12 +20,13 @@ try:
     sample_set = page.find_or_make_set(request) if request is not None else None
     if request is not None and sample_set is not None:
         selected = view.sample if request.visitor_photo is None else request.visitor_photo.sample
-        page.show_samples(request, sample_set, selected)
+        limits = page.choose_limits(request, page.list_judges(request, sample_set))
+        page.show_samples(request, sample_set, limits, selected)
         page.offer_set_download(request, sample_set)
         st.space("medium")
-        page.show_interpolation_strip(request)
+        page.show_interpolation_strip(request, limits)
         st.space("medium")
-        page.show_verdicts(request, sample_set)
-        page.open_selected_sample(request, sample_set, selected)
+        page.show_verdicts(request, sample_set, limits)
+        page.open_selected_sample(request, sample_set, limits, selected)
 except LiminalError as error:
     st.error(str(error))

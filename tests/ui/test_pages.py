@@ -1,11 +1,15 @@
 """The pages' own logic, without a browser."""
 
+import json
+
 import pytest
 import streamlit
 from streamlit.testing.v1 import AppTest
 
 from core.models import registry
-from tests.ui.visits import IDLE, app, paints_without_torch
+from tests.ui.study_sets import identity_set
+from tests.ui.visits import IDLE, app, paints_without_torch, words
+from ui.identity import sets
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +91,19 @@ def test_the_searches_offered_and_their_rounds_depend_on_what_predicts_the_recog
     assert app("identity.py", strategy="cmaes").slider(key="rounds").value == 50
     monkeypatch.setattr(registry, "DESCRIPTOR_SURROGATES", {})
     assert app("identity.py").radio(key="strategy").options == ["gradient", "cmaes"]
+
+
+def test_identity_judges_at_the_calibrated_limit_and_the_delivered_one_is_a_choice(monkeypatch):
+    made = identity_set(2)
+    made.pairs["distance_dlib"], made.pairs["distance_sface"] = [0.0, 0.35, 0.45], [0.0, 0.25, 0.7]
+    monkeypatch.setattr(sets, "find_result", lambda request, partner=None: made if partner is None else None)
+    expected = {"": ["open", "open", "closed"], "1-in-100": ["open"] * 2 + ["closed"], "1-in-10000": ["open", "closed", "closed"]}
+    expected["delivered"] = ["open"] * 3
+    for limit, verdicts in expected.items():
+        test = app("identity.py", seed="1", **({"limit": limit} if limit else {}))
+        rows = next(json.loads(each.proto.json) for each in test.get("bidi_component") if "person" in each.proto.json.lower())
+        shown = [tile["verdict"] for group in rows["groups"] for tile in group["tiles"]]
+        assert sorted(shown) == sorted(verdicts), limit
+        said = words(test)
+        assert ("1 in 1,000 generated strangers gets in" in said) == (limit == "")
+        assert ("As delivered, which was set for photographs" in said) == (limit == "delivered")

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import streamlit as st
 
 from core.figures.theme import format_percent
@@ -24,6 +24,7 @@ from ui.identity import sets
 from ui.identity.sets import IdentityRequest
 from ui.jobs import Job, find_or_start_job
 from ui.pictures import asset_url
+from ui.selection import bound_choice
 from ui.state import IdentityState
 from ui.studies.new_study import ask_people
 
@@ -43,6 +44,52 @@ ROUNDS: dict[Strategy, int] = {"surrogate": 20, "gradient": 50, "cmaes": 50}
 """Rounds of a search at most, unless the visitor chooses: one that predicts has most of its gain after ten."""
 
 COLUMNS = 7  # the base and its six small steps; or the way to another person (4) and the search back (3)
+
+
+DELIVERED = "delivered"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Below which distance each recogniser takes two faces for one person. words: what the choice is called."""
+
+    words: str
+    distances: Mapping[str, float]
+
+
+def choose_limits(request: IdentityRequest, recognisers: Sequence[str]) -> Limits:
+    """A widget for the limit that all verdicts of the page follow; at first the one that the phone's page opens at.
+
+    recognisers: the guard first. One that was not calibrated on this generator's faces keeps its limit as delivered, which the
+    page says.
+    """
+    known = {name: cache.cached_thresholds(request.configuration.generator, name) for name in recognisers}
+    guard = known[recognisers[0]]
+    rates = {f"1-in-{round(1 / limit.rate)}": limit.rate for limit in guard.calibrated}
+    titles = {name: f"lets {markup.format_one_in(rate)} in" for name, rate in rates.items()} | {DELIVERED: "as delivered"}
+    usual = next((name for name, rate in rates.items() if guard.at(rate).distance == guard.opening), DELIVERED)
+    name = bound_choice("How strict is the phone?", list(titles), "limit", titles=titles, default=usual)
+    distances, uncalibrated = {}, []
+    for recogniser, thresholds in known.items():
+        distance = next((limit.distance for limit in thresholds.calibrated if limit.rate == rates.get(name)), None)
+        if distance is None and name != DELIVERED:
+            uncalibrated.append(registry.find_entry(recogniser).title)
+        distances[recogniser] = round(thresholds.default if distance is None else distance, 3)
+    numbers = ", ".join(f"{registry.find_entry(each).title} {markup.format_limit(limit)}" for each, limit in distances.items())
+    if name == DELIVERED:
+        shares = [
+            f"{registry.find_entry(each).title} then lets {format_percent(thresholds.default_acceptance.share)} of them in"
+            for each, thresholds in known.items()
+            if math.isfinite(thresholds.default_acceptance.share)  # NaN where it has not judged this generator's strangers yet
+        ]
+        said = f"As delivered, which was set for photographs, not for generated strangers: {numbers}."
+        said += f" {'; '.join(shares)}." if shares else ""
+    else:
+        said = f"The limit at which {markup.format_one_in(rates[name])} generated strangers gets in, on average: {numbers}."
+        said += f" Not calibrated, so as delivered: {', '.join(uncalibrated)}." if uncalibrated else ""
+    st.html(markup.caption_html(said))
+    words = "as delivered" if name == DELIVERED else f"at which {markup.format_one_in(rates[name])} strangers gets in"
+    return Limits(words, distances)
 
 
 def choose_view() -> IdentityState:
@@ -202,7 +249,7 @@ def _show_unfinished_set(request: IdentityRequest, job: Job) -> None:
     """The samples that need no search, as they come, and the search as it goes."""
     visitor_photo, configuration = request.visitor_photo, request.configuration
     events = list(job.events if visitor_photo is None else visitor_photo.events.get((request.without_photo(), None), []))
-    limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
+    limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).opening
     marks = [components.ThresholdMark(target, f"{target:g}") for target in configuration.targets]
     if any(not isinstance(event, BasesFound | SamplesMade) for event in events):
         st.subheader("Searching back to the base, from three other people", anchor=False)
@@ -218,6 +265,12 @@ def _show_unfinished_set(request: IdentityRequest, job: Job) -> None:
         components.show_faces(
             [components.FaceGroup(tiles, columns=COLUMNS)], key="live", on_pick=lambda _: None, layout="rows", tile="9.5rem"
         )
+
+
+def list_judges(request: IdentityRequest, sample_set: SampleSet) -> list[str]:
+    """The recognisers that judged a set, the guard first."""
+    guard = request.configuration.recogniser
+    return [guard, *(name for name in sample_set.configuration.judges if name != guard)]
 
 
 def offer_set_download(request: IdentityRequest, sample_set: SampleSet) -> None:
@@ -250,8 +303,8 @@ def _sample_title(request: IdentityRequest, sample_set: SampleSet, pair: pd.Seri
     return markup.describe_sample_type(pair["sample_type"], pair["step"], pair[f"distance_{request.configuration.recogniser}"])
 
 
-def _sample_tile(request: IdentityRequest, sample_set: SampleSet, pair: pd.Series[Any]) -> components.Tile:
-    verdicts = {name: _recorded_verdict(pair, name) for name in sample_set.configuration.judges}
+def _sample_tile(request: IdentityRequest, sample_set: SampleSet, pair: pd.Series[Any], limits: Limits) -> components.Tile:
+    verdicts = {name: markup.judge_distance(float(pair[f"distance_{name}"]), limit) for name, limit in limits.distances.items()}
     guard = verdicts[request.configuration.recogniser]
     others = [registry.find_entry(name).title for name, verdict in verdicts.items() if verdict not in (guard, "none")]
     note = f"{' and '.join(others)} disagree{'s' if len(others) == 1 else ''}" if others and guard != "none" else ""
@@ -267,20 +320,13 @@ def _sample_tile(request: IdentityRequest, sample_set: SampleSet, pair: pd.Serie
     )
 
 
-def _recorded_verdict(pair: pd.Series[Any], recogniser: str) -> components.Verdict:
-    accepted = pair[f"accepted_{recogniser}"]
-    if accepted is None or (accepted is not True and accepted is not False and not isinstance(accepted, np.bool_)):
-        return "none"
-    return "open" if accepted else "closed"
-
-
-def show_samples(request: IdentityRequest, sample_set: SampleSet, selected: str | None) -> None:
+def show_samples(request: IdentityRequest, sample_set: SampleSet, limits: Limits, selected: str | None) -> None:
     """All 28 in four rows: small steps away; and for each of three other people the way there and the search back."""
     pairs = sample_set.pairs
     near = pairs[pairs["sample_type"].isin(["genuine", "positive"])]
     groups = [
         components.FaceGroup(
-            [_sample_tile(request, sample_set, pair) for _, pair in near.iterrows()],
+            [_sample_tile(request, sample_set, pair, limits) for _, pair in near.iterrows()],
             title="The base, and small steps away from it",
             note="Two random directions, three lengths each. On this scale two random people are about 1.4 apart.",
             columns=COLUMNS,
@@ -295,11 +341,13 @@ def show_samples(request: IdentityRequest, sample_set: SampleSet, selected: str 
             *to_partner[to_partner["sample_type"] == "optimized"].sort_values("step", ascending=False).iterrows(),
         ]
         guard = registry.find_entry(request.configuration.recogniser).title
+        *more, last = [f"{target:g}" for target in sorted(request.configuration.targets, reverse=True)]
+        reached = f"{', '.join(more)} and {last}" if more else last
         groups.append(
             components.FaceGroup(
-                [_sample_tile(request, sample_set, pair) for _, pair in row],
+                [_sample_tile(request, sample_set, pair, limits) for _, pair in row],
                 title=f"Person {number}: the way there, and a search back",
-                note=f"From the base to another person; then that person, changed until {guard} takes them for the base."
+                note=f"From the base to another person; then that person, changed until {guard} finds them {reached} from the base."
                 if number == 1
                 else "",
                 columns=COLUMNS,
@@ -309,7 +357,7 @@ def show_samples(request: IdentityRequest, sample_set: SampleSet, selected: str 
     if len(semantic):
         groups.append(
             components.FaceGroup(
-                [_sample_tile(request, sample_set, pair) for _, pair in semantic.iterrows()],
+                [_sample_tile(request, sample_set, pair, limits) for _, pair in semantic.iterrows()],
                 title="The same person, one look changed",
                 note="One named value of the generator changed and nothing else."
                 if registry.find_entry(request.configuration.generator).changes
@@ -335,15 +383,15 @@ def _clear_sample() -> None:
     st.query_params.pop("sample", None)
 
 
-def open_selected_sample(request: IdentityRequest, sample_set: SampleSet, selected: str | None) -> None:
+def open_selected_sample(request: IdentityRequest, sample_set: SampleSet, limits: Limits, selected: str | None) -> None:
     """The selected sample, large beside its base; nothing where the set has none of that id."""
     rows = sample_set.pairs[(sample_set.pairs["pair_id"] == selected) | (sample_set.pairs["sample_id"] == selected)]
     if len(rows):
-        _show_sample_dialog(request, sample_set, rows.iloc[0])
+        _show_sample_dialog(request, sample_set, limits, rows.iloc[0])
 
 
 @st.dialog("One sample beside its base", width="large", on_dismiss=_clear_sample)
-def _show_sample_dialog(request: IdentityRequest, sample_set: SampleSet, pair: pd.Series[Any]) -> None:
+def _show_sample_dialog(request: IdentityRequest, sample_set: SampleSet, limits: Limits, pair: pd.Series[Any]) -> None:
     title = _sample_title(request, sample_set, pair)
     faces, facts = st.columns([6, 5], gap="large")
     with faces:
@@ -353,14 +401,14 @@ def _show_sample_dialog(request: IdentityRequest, sample_set: SampleSet, pair: p
                 (request.address(sample_set.images[pair["sample_id"]]), title.capitalize()),
             )
         )
-        limits = {name: cache.cached_thresholds(request.configuration.generator, name) for name in sample_set.configuration.judges}
         st.html(
             markup.verdicts_html(
                 [
-                    markup.RecogniserVerdict(registry.find_entry(name).title, float(pair[f"distance_{name}"]), limit.default)
-                    for name, limit in limits.items()
+                    markup.RecogniserVerdict(registry.find_entry(name).title, float(pair[f"distance_{name}"]), limit)
+                    for name, limit in limits.distances.items()
                 ]
             )
+            + markup.caption_html(f"Limits: {limits.words}.")
         )
         scale = math.sqrt(len(sample_set.latents[pair["sample_id"]]))
         st.html(
@@ -387,7 +435,7 @@ def _show_sample_dialog(request: IdentityRequest, sample_set: SampleSet, pair: p
         st.html(markup.caption_html("Made from your photo: it has no address, and it is gone when the photo is."))
 
 
-def show_interpolation_strip(request: IdentityRequest) -> None:
+def show_interpolation_strip(request: IdentityRequest, limits: Limits) -> None:
     """A slider from the base to one of the other people; each picture on it was made and judged."""
     st.header("Walk from the base to another person", anchor=False)
     people = request.configuration.bases_per_batch - 1
@@ -412,7 +460,10 @@ def show_interpolation_strip(request: IdentityRequest) -> None:
             return
     components.show_strip(
         [request.address_of(frame) for frame in strip.frames],
-        [components.FrameDistances(scores.title, scores.distances, scores.threshold) for scores in strip.judgements],
+        [
+            components.FrameDistances(scores.title, scores.distances, limits.distances.get(scores.recogniser, scores.threshold))
+            for scores in strip.judgements
+        ],
         key="walk",
         start="the base",
         end=f"person {partner}",
@@ -420,18 +471,17 @@ def show_interpolation_strip(request: IdentityRequest) -> None:
     )
     st.html(
         markup.caption_html(
-            f"{len(strip.frames)} pictures in equal steps through the generator; each was judged by every recogniser. "
+            f"{len(strip.frames)} pictures in equal steps through the generator; each was judged by every recogniser, with limits "
+            f"{limits.words}. "
             "Drag the handle, or focus it and use the arrow keys.",
             centre=True,
         )
     )
 
 
-def show_verdicts(request: IdentityRequest, sample_set: SampleSet) -> None:
+def show_verdicts(request: IdentityRequest, sample_set: SampleSet, limits: Limits) -> None:
     """Every recogniser on every type of sample, side by side, and whether optimized faces fool the others too."""
-    steering = request.configuration.recogniser
-    names = [steering, *(name for name in sample_set.configuration.judges if name != steering)]
-    limits = {name: cache.cached_thresholds(request.configuration.generator, name) for name in names}
+    names = list(limits.distances)
     kinds = {
         "positive": "Small steps",
         "interpolation": "On the way to another person",
@@ -445,7 +495,7 @@ def show_verdicts(request: IdentityRequest, sample_set: SampleSet) -> None:
         rows = sample_set.pairs[sample_set.pairs["sample_type"] == kind]
         cells = ""
         for name in names:
-            share = measure_acceptance(rows[f"distance_{name}"].to_numpy(float), limits[name].default)
+            share = measure_acceptance(rows[f"distance_{name}"].to_numpy(float), limits.distances[name])
             counts[kind, name] = share
             faceless = f", {share.no_face} without a face" if share.no_face else ""
             cells += (
@@ -464,14 +514,9 @@ def show_verdicts(request: IdentityRequest, sample_set: SampleSet) -> None:
             )
         )
     st.html(f'<table class="verdicts"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>')
-    delivered = []
-    for name, limit in limits.items():
-        accepted = limit.default_acceptance.share  # NaN where the recogniser has not judged this generator's strangers yet
-        known = f", which lets {format_percent(accepted)} of this generator's strangers in" if math.isfinite(accepted) else ""
-        delivered.append(f"{registry.find_entry(name).title} {markup.format_limit(limit.default)}{known}")
     st.html(
         markup.caption_html(
-            "This base and seed alone; small print: 95 % Wilson interval. Each recogniser at its own limit as delivered, which was "
-            f"set for photographs: {'; '.join(delivered)}."
+            f"This base and seed alone; small print: 95 % Wilson interval. Limits: {limits.words}. A set that is downloaded keeps "
+            "the distances, and says who is accepted at the limits as delivered."
         )
     )
