@@ -24,14 +24,14 @@ from core.models import registry
 from core.models.registry import Task
 from core.sampling.configuration import IdentityConfiguration, Strategy, default_strategy
 from core.sampling.emotion.configuration import (
-    DISTILLED,
     FREE,
     KEEP,
-    TAUGHT_BY,
     EmotionConfiguration,
     EmotionStrategy,
     GuidanceLoss,
+    find_chain,
     find_embedding_classifier,
+    find_steerer,
     order_emotions,
 )
 from core.sampling.stored import scores
@@ -103,12 +103,12 @@ def explain_direct_only(generator: str, steerer: str) -> str:
     entry = registry.find_entry(generator, "generator")
     if find_embedding_classifier(generator) is not None:
         return ""
-    if entry.custom is not None:
+    if registry.find_emotion_chain(generator) is None:
         return (
             f"Two stages need a network from embeddings to faces of {entry.title}, and there is none: the picture itself is "
             "changed instead, by the gradient of those that steer."
         )
-    if steerer != DISTILLED:
+    if steerer != find_chain(generator).classifier:
         return f"{registry.find_entry(steerer).title} sees pictures, not embeddings, so it steers by changing the picture itself."
     return ""
 
@@ -116,7 +116,7 @@ def explain_direct_only(generator: str, steerer: str) -> str:
 def judging_classifiers(generator: str, steerer: str, added: Sequence[str]) -> tuple[str, ...]:
     """The classifiers that judge the finished faces beside the one that steers; the last one is the one that never does."""
     steering = (steerer, find_embedding_classifier(generator))
-    return (*TAUGHT_BY, *(name for name in added if name not in steering), HELD_OUT_CLASSIFIER)
+    return (*find_chain(generator).teachers, *(name for name in added if name not in steering), HELD_OUT_CLASSIFIER)
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def _read_emotion_models() -> dict[str, Any]:
     generator = read_choice("generator", registry.list_generators("emotion", named), registry.default_generator("emotion"))
     added = scores.list_custom_names("classifier")
     chosen = st.query_params.get("asked", "").split(",")
-    steerer = read_choice("steerer", (DISTILLED, *added), DISTILLED)
+    steerer = read_choice("steerer", (find_steerer(generator), *added), find_steerer(generator))
     judges = judging_classifiers(generator, steerer, [name for name in added if name in chosen])
     return {"generator": generator, "steerer": steerer, "judges": judges}
 

@@ -97,6 +97,28 @@ class PairCondition:
     alone: bool = False
 
 
+@dataclass(frozen=True)
+class EmotionChain:
+    """Names of the models that make and steer emotion samples of a generator (paper B, section III).
+
+    teachers: the networks that the classifier learned from, and that direct search goes through. classifier_searches: direct search
+    goes through the classifier, too.
+    """
+
+    encoder: str
+    classifier: str
+    prior: str
+    decoder: str
+    surrogate: str
+    teachers: tuple[str, ...]
+    classifier_searches: bool = False
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.encoder, self.classifier, self.prior, self.decoder, self.surrogate, *self.teachers)
+
+
 class Generator(ABC):
     """latents -> images. Latents are standard normal in z-space."""
 
@@ -174,6 +196,13 @@ class Generator(ABC):
         """Copies of latents (N, d) in which one named value is ``value`` and no other latent has changed.
 
         Raises LiminalError for an unknown name, a value out of its range, or where latents have no names.
+        """
+        raise self._nameless()
+
+    def facial_actions(self, latents: Tensor) -> Tensor:
+        """Latents (N, d) -> strengths of the facial actions in the face (N, A), 1 a strong one. Differentiable.
+
+        Raises LiminalError where latents have no names.
         """
         raise self._nameless()
 

@@ -21,6 +21,7 @@ from core.models.contracts import (
     Classifier,
     Decoder,
     DescriptorSurrogate,
+    EmotionChain,
     Encoder,
     Generator,
     ModelCard,
@@ -63,7 +64,26 @@ class Entry:
     offered: bool = True
     tasks: tuple[Task, ...] = ("identity", "phone", "emotion")  # of a generator: what it can be chosen for
     changes: str = ""
+    emotion_chain: EmotionChain | None = None
 
+
+DCGAN_CHAIN = EmotionChain(
+    encoder="face-embedding",
+    classifier="emotion-mlp",
+    prior="face-prior",
+    decoder="latent-flow",
+    surrogate="latent-emotion",
+    teachers=("mini-xception", "tanh-cnn"),
+)
+HEAD_CHAIN = EmotionChain(
+    encoder="head-embedding",
+    classifier="head-emotion-mlp",
+    prior="head-prior",
+    decoder="head-flow",
+    surrogate="head-expressions",
+    teachers=("mini-xception", "tanh-cnn"),
+    classifier_searches=True,
+)
 
 ENTRIES = (
     Entry(
@@ -73,9 +93,16 @@ ENTRIES = (
         "core.models.builtin.head.generator",
         tasks=("identity", "phone"),
         changes="core.models.builtin.head.changes",
+        emotion_chain=HEAD_CHAIN,
     ),
-    Entry("dcgan-sharp", "generator", "DCGAN sharpened, 256 pixels", "core.models.builtin.dcgan:SHARP"),
-    Entry("dcgan", "generator", "DCGAN, 64 pixels", "core.models.builtin.dcgan:SMALL", offered=False),
+    Entry(
+        "dcgan-sharp",
+        "generator",
+        "DCGAN sharpened, 256 pixels",
+        "core.models.builtin.dcgan:SHARP",
+        emotion_chain=DCGAN_CHAIN,
+    ),
+    Entry("dcgan", "generator", "DCGAN, 64 pixels", "core.models.builtin.dcgan:SMALL", offered=False, emotion_chain=DCGAN_CHAIN),
     Entry("dlib", "recogniser", "dlib ResNet", "core.models.builtin.dlib_recogniser"),
     Entry("sface", "recogniser", "SFace", "core.models.builtin.sface"),
     Entry("mini-xception", "classifier", "mini-XCEPTION", "core.models.builtin.fer:MINI_XCEPTION"),
@@ -191,6 +218,16 @@ def _drop_replaced() -> None:
     current = {repr(entry) for entry in list_entries()}
     for key in [entry for entry in _loaded if entry[0] not in current]:
         del _loaded[key]
+
+
+def find_emotion_chain(generator: str) -> EmotionChain | None:
+    """The models that make emotion samples of a generator in two stages; None where it has none, so that direct search is left.
+
+    Loads nothing.
+    """
+    names = {entry.name for entry in ENTRIES}
+    chain = next((entry.emotion_chain for entry in ENTRIES if entry.name == generator), None)
+    return chain if chain is not None and names.issuperset(chain.models) else None
 
 
 DESCRIPTOR_SURROGATES: Mapping[str, str] = {"head": "head-descriptors"}

@@ -9,7 +9,13 @@ import pytest
 from core.errors import LiminalError
 from core.models.builtin.head.changes import INDEX, explain_change, list_changeable_latents
 from core.models.builtin.head.latents import LATENT_DIM, set_named_value
-from core.sampling.stored.directions import describe_semantic, find_directions, has_directions, make_semantic_steps
+from core.sampling.stored.directions import (
+    describe_semantic,
+    find_directions,
+    has_directions,
+    list_action_changes,
+    make_semantic_steps,
+)
 
 REST = np.zeros(LATENT_DIM, np.float32)
 
@@ -55,3 +61,14 @@ def test_changes_are_those_that_one_person_can_make():
     assert all(np.count_nonzero(direction.vector) == 1 for direction in directions)
     assert has_directions("head")
     assert len(find_directions("dcgan")) == 6
+
+
+def test_facial_actions_that_differ_are_listed_largest_first():
+    changes = list_action_changes("head", changed(smile=0.1), changed(smile=0.7, jaw_open=0.3))
+    assert [(change.words, round(change.difference, 2)) for change in changes] == [
+        ("corners of the mouth drawn up", 0.6),
+        ("mouth open", 0.3),
+        ("cheeks raised", 0.21),  # a smile raises them by 0.35 of itself
+    ]
+    assert list_action_changes("head", REST, REST) == ()
+    assert list_action_changes("dcgan-sharp", np.zeros(100, np.float32), np.ones(100, np.float32)) == ()

@@ -18,13 +18,13 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import (
-    DISTILLED,
     FREE,
     KEEP,
     EmotionConfiguration,
     EmotionStrategy,
     GuidanceLoss,
     find_embedding_classifier,
+    find_steerer,
 )
 from core.sampling.stored import scores
 from ui import cache, components, markup, navigation, progress, state
@@ -130,12 +130,12 @@ def choose_classifiers(configuration: EmotionConfiguration) -> None:
             )
         )
     elif known:
-        names = [DISTILLED, *known]
+        names = [find_steerer(generator), *known]
         st.radio(
             "Which network steers?",
             names,
             captions=[state.describe_model(name) for name in names],
-            **bind_widget("steerer", steerer if steerer in names else DISTILLED),
+            **bind_widget("steerer", steerer if steerer in names else names[0]),
         )
     others = [name for name in known if name not in (reader, steerer)]
     if others:

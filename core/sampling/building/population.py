@@ -21,8 +21,10 @@ from core.lazy_import import lazy_import
 from core.models import registry
 from core.models.contracts import Generator
 from core.models.emotions import EMOTIONS
+from core.models.framing import frame_for_classifiers
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
+from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.images import decode_webp, encode_webp, quantise, remove_other_pictures, to_images, to_pictures
 from core.sampling.stored.population import (
     GENUINE_COMMAND,
@@ -39,7 +41,9 @@ from core.sampling.stored.population import (
     load_population,
 )
 from core.sampling.stored.reference import (
+    ACTIONS,
     DEFAULT_TEACHERS,
+    DISTILLED,
     FILTER_PERCENTILE,
     REFERENCE_COMMAND,
     REFERENCE_FOLDER,
@@ -69,18 +73,35 @@ def build_reference_set(
         raise LiminalError(f"A reference population needs at least 40 faces, not {count}.")
     progress = progress or Progress()
     maker = registry.load(generator, "generator")
-    judges = {name: registry.load(name, "classifier") for name in TEMPERATURE_TEACHERS}
+    usual = EmotionConfiguration(*EMOTIONS[:2], generator=generator)
+    judges = {name: registry.load(name, "classifier") for name in (*usual.judges, usual.steerer) if name in TEMPERATURE_TEACHERS}
     parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in judges}
+    actions = []
     for start in range(0, count, REFERENCE_BATCH):
         progress.stage(f"Judging plain face {start + 1} of {count} made by {generator}", start / count)
-        seeds = [sample_seed(seed, "reference", index) for index in range(start, min(start + REFERENCE_BATCH, count))]
+        latents = draw_reference_faces(maker, range(start, min(start + REFERENCE_BATCH, count)), seed)
         with torch.inference_mode():
-            images = quantise(maker.decode(maker.sample(seeds)))
+            images = frame_for_classifiers(quantise(maker.decode(latents)), maker.classifier_frame)
             for name, judge in judges.items():
                 parts[name].append(judge.logits(images).float().cpu().numpy())
+        if "expression" in maker.blocks:
+            actions.append(maker.facial_actions(latents).numpy())
     logits = {name: np.concatenate(rows) for name, rows in parts.items()}
+    write_reference_set(generator, logits, np.concatenate(actions) if actions else None, seed, folder)
+    return load_reference_set(generator, folder)
+
+
+def write_reference_set(
+    generator: str,
+    logits: Mapping[str, NDArray[np.float32]],
+    actions: NDArray[np.float32] | None,
+    seed: int,
+    folder: Path = REFERENCE_FOLDER,
+) -> None:
+    """Fit the temperatures to what every classifier says of the same faces and write the files of the set."""
+    count = len(next(iter(logits.values())))
     fitted = {name: fit_temperature(logits, name) for name in logits}
-    write_arrays(folder / f"{generator}.npz", logits)
+    write_arrays(folder / f"{generator}.npz", dict(logits) | ({} if actions is None else {ACTIONS: actions}))
     card = {
         "generator": generator,
         "seed": seed,
@@ -91,7 +112,30 @@ def build_reference_set(
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
     }
     write_bytes(folder / f"{generator}.json", (json.dumps(card, indent=1, allow_nan=False) + "\n").encode())
-    return load_reference_set(generator, folder)
+
+
+REFERENCE_STRENGTHS = (0.5, 1.0)
+"""Strength of the feeling that a reference face shows: uniform between both."""
+REFERENCE_EXPRESSION = 0.5
+"""Its other expression, in standard deviations of a random face's."""
+
+
+def draw_reference_faces(generator: Generator, indices: Sequence[int], seed: int) -> torch.Tensor:
+    """Latents (N, d) of the reference faces with these indices; each depends on the seed and its own index alone.
+
+    Random people, scenes and accessories. Where expressions have names, a seventh shows each feeling, and a seventh none.
+    """
+    latents = generator.sample([sample_seed(seed, "reference", index) for index in indices])
+    if "expression" not in generator.blocks:
+        return latents
+    latents[:, generator.blocks["expression"]] *= REFERENCE_EXPRESSION
+    shown = (*EMOTIONS, None)
+    rows = []
+    for index, latent in zip(indices, latents, strict=True):
+        feeling = shown[index % len(shown)]
+        strength = np.random.default_rng(sample_seed(seed, "reference", index, "strength")).uniform(*REFERENCE_STRENGTHS)
+        rows.append(latent[None] if feeling is None else generator.set_named_value(latent[None], feeling, float(strength)))
+    return torch.cat(rows)
 
 
 def fit_temperature(logits: Mapping[str, NDArray[np.float32]], classifier: str) -> float:
@@ -100,7 +144,7 @@ def fit_temperature(logits: Mapping[str, NDArray[np.float32]], classifier: str) 
     teachers = TEMPERATURE_TEACHERS.get(classifier, DEFAULT_TEACHERS)
     for name in teachers:
         theirs = logits[name].astype(np.float64)
-        soft = classifier == "emotion-mlp"
+        soft = classifier in DISTILLED
         targets += special.softmax(theirs, axis=1) if soft else np.eye(len(EMOTIONS))[theirs.argmax(axis=1)]
     targets /= len(teachers)
     scores = logits[classifier].astype(np.float64)

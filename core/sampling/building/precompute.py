@@ -22,10 +22,16 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import Generator
 from core.models.custom import catalogue
+from core.models.framing import frame_for_classifiers
 from core.progress import Progress
 from core.sampling.building import gallery as building_gallery
-from core.sampling.building.population import build_population, build_reference_set, build_thresholds, fit_temperature
-from core.sampling.configuration import sample_seed
+from core.sampling.building.population import (
+    build_population,
+    build_reference_set,
+    build_thresholds,
+    draw_reference_faces,
+    fit_temperature,
+)
 from core.sampling.images import decode_webp, encode_webp, quantise, to_images, to_pictures
 from core.sampling.stored.gallery import load_gallery
 from core.sampling.stored.population import load_population
@@ -157,9 +163,10 @@ def write_custom_logits(classifier: str, generator: str, people: int, progress: 
     parts = []
     for start in range(0, count, JUDGING_BATCH):
         progress.stage(f"{classifier} looks at plain face {start + 1} of {count} by {generator}", start / count)
-        seeds = [sample_seed(reference.seed, "reference", index) for index in range(start, min(start + JUDGING_BATCH, count))]
+        latents = draw_reference_faces(maker, range(start, min(start + JUDGING_BATCH, count)), reference.seed)
         with torch.inference_mode():
-            parts.append(judge.logits(quantise(maker.decode(maker.sample(seeds)))).float().cpu().numpy())
+            images = frame_for_classifiers(quantise(maker.decode(latents)), maker.classifier_frame)
+            parts.append(judge.logits(images).float().cpu().numpy())
     logits = np.concatenate(parts)
     others = {name: rows[:count] for name, rows in reference.logits.items()}
     temperature = fit_temperature({**others, classifier: logits}, classifier)

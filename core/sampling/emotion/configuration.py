@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, get_args
 
 from core.errors import LiminalError
 from core.models import registry
+from core.models.contracts import EmotionChain
 from core.models.custom.catalogue import list_custom_models
 from core.models.emotions import EMOTIONS
 from core.sampling.configuration import Configuration, check_number, check_whole
@@ -25,9 +26,6 @@ GROUP_SIZE = 4
 MAX_COUNT = 10_000
 """Images in one set."""
 
-DISTILLED, TAUGHT_BY = "emotion-mlp", ("mini-xception", "tanh-cnn")
-"""The usual steerer, and the networks that it learned from."""
-
 EMBEDDING_GENERATORS = ("sdxl-ip-adapter",)
 """Classes of added generators whose latents are embeddings; each may name the classifier that reads these."""
 
@@ -42,6 +40,16 @@ def find_embedding_classifier(generator: str) -> str | None:
             named: str | None = model.options.get("classifier")
             return named
     return None
+
+
+def find_chain(generator: str) -> EmotionChain:
+    """The models that make a generator's emotion samples. One without a chain of its own is judged by the DCGAN's."""
+    return registry.find_emotion_chain(generator) or registry.DCGAN_CHAIN
+
+
+def find_steerer(generator: str) -> str:
+    """The classifier that steers where none is named."""
+    return find_embedding_classifier(generator) or find_chain(generator).classifier
 
 
 def order_emotions(emotion1: str, emotion2: str) -> tuple[str, str]:
@@ -81,7 +89,7 @@ class EmotionConfiguration(Configuration):
     resampling: int = 1  # CoCoG-2: times a step is taken back and done again
 
     search_steps: int = 18  # direct: Adam's steps through the real networks, behind those through the surrogate
-    steerer: str = DISTILLED  # filter (3) and the p_<emotion> columns are by this classifier; see ``embedding_classifier``
+    steerer: str = ""  # filter (3) and the p_<emotion> columns are by this classifier; "": the generator's own (``find_steerer``)
     judges: tuple[str, ...] = ("mini-xception", "tanh-cnn", "small-cnn")  # they say what they think; the last one never steers
     recogniser: str = "dlib"  # how far a sample is from its base
 
@@ -89,8 +97,9 @@ class EmotionConfiguration(Configuration):
         first, second = order_emotions(self.emotion1, self.emotion2)
         object.__setattr__(self, "emotion1", first)
         object.__setattr__(self, "emotion2", second)
-        if self.steerer == DISTILLED:  # it knows none but its own embeddings
-            object.__setattr__(self, "steerer", find_embedding_classifier(self.generator) or DISTILLED)
+        reader = find_embedding_classifier(self.generator)
+        if not self.steerer or (reader is not None and self.steerer == registry.DCGAN_CHAIN.classifier):  # that one cannot read it
+            object.__setattr__(self, "steerer", find_steerer(self.generator))
         if isinstance(self.judges, str):
             raise LiminalError(f"'judges' must be a list, not {self.judges!r}.")
         object.__setattr__(self, "judges", tuple(self.judges))
@@ -123,16 +132,36 @@ class EmotionConfiguration(Configuration):
     def describe_role(self, classifier: str) -> str:
         """What a classifier had to do with the making of the samples, in words: '<its name>, which <part>'.
 
-        The two stages are steered by the MLP, which learned from the other judges; direct search goes through these themselves,
-        or through another steerer alone.
+        The two stages are steered by the chain's classifier, which learned from the other judges; direct search goes through these
+        themselves, or through another steerer alone.
         """
-        if self.steerer != DISTILLED:
+        chain = find_chain(self.generator)
+        if self.steerer != chain.classifier:
             return "steered" if classifier == self.steerer else "did not steer"
-        if classifier not in (self.steerer, *TAUGHT_BY):
+        if classifier not in (self.steerer, *chain.teachers):
             return "did not steer"
         if self.strategy == "two-stage":
             return "steered" if classifier == self.steerer else "taught the one that steered"
-        return "learned from those that steered" if classifier == self.steerer else "steered"
+        if classifier == self.steerer and not chain.classifier_searches:
+            return "learned from those that steered"
+        return "steered"
+
+    def check_strategy(self) -> None:
+        """Raises LiminalError where the generator cannot make samples in two stages, or not by this steerer. Loads nothing."""
+        if self.strategy == "direct" or find_embedding_classifier(self.generator) is not None:
+            return
+        title = registry.title(self.generator)
+        chain = registry.find_emotion_chain(self.generator)
+        if chain is None:
+            raise LiminalError(
+                f"Two stages need a network from embeddings to faces of {title}, and there is none; choose the direct search "
+                "(--strategy direct), or another generator."
+            )
+        if self.steerer != chain.classifier:
+            raise LiminalError(
+                f"Two stages with {title} are steered by {registry.title(chain.classifier)}, which knows embeddings, not by "
+                f"{self.steerer}; choose the direct search (--strategy direct)."
+            )
 
     @property
     def pair(self) -> tuple[int, int]:

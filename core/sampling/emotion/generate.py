@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
+from core.models.framing import frame_for_classifiers
 from core.progress import Progress
 from core.sampling.bases import Base, find_bases
 from core.sampling.configuration import BaseCriteria, sample_seed
@@ -126,7 +127,8 @@ def _make_latents(
     embeddings = start
     if panel.decoder is not None:
         with torch.inference_mode():
-            embeddings = panel.encoder.embed(quantise(panel.generator.decode_draft(start))).cpu()
+            drafts = frame_for_classifiers(quantise(panel.generator.decode_draft(start)), panel.generator.classifier_frame)
+            embeddings = panel.encoder.embed(drafts).cpu()
     guided = two_stage.denoise_embeddings(
         embeddings, seeds, configuration, panel, _make_denoising_listener(configuration, indices, panel, progress)
     )

@@ -23,8 +23,9 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.builtin.emotion_mlp import EmotionMLP
 from core.models.contracts import Classifier, Decoder, Encoder, Generator, ModelCard, Prior, Recogniser, Surrogate
+from core.models.framing import frame_for_classifiers
 from core.sampling.bases import Base
-from core.sampling.emotion.configuration import EmotionConfiguration, find_embedding_classifier
+from core.sampling.emotion.configuration import EmotionConfiguration, find_chain, find_embedding_classifier
 from core.sampling.events import ClassifierScores
 from core.sampling.images import quantise, to_pictures
 from core.sampling.stored.reference import ReferenceSet, load_reference_set
@@ -51,46 +52,47 @@ class EmotionPanel:
     @classmethod
     def load(cls, configuration: EmotionConfiguration) -> EmotionPanel:
         """The models that a configuration names. Raises LiminalError for unknown names and for models that do not fit together."""
-        generator = registry.load(configuration.generator, "generator")
+        registry.find_entry(configuration.generator, "generator")
         registry.find_entry(configuration.steerer, "classifier")
+        configuration.check_strategy()
+        generator = registry.load(configuration.generator, "generator")
         if find_embedding_classifier(configuration.generator) is not None:
             return cls._of_embeddings(configuration, generator)
-        if configuration.strategy == "direct" and not generator.differentiable:
+        chain = find_chain(configuration.generator)
+        steered_by_chain = configuration.steerer == chain.classifier
+        surrogate = _find_surrogate(configuration.generator) if steered_by_chain else None
+        if configuration.strategy == "direct" and not generator.differentiable and surrogate is None:
             raise LiminalError(
-                f"{generator.card.title} has no gradient to search by, and names no classifier of its embeddings; add it again "
-                "with --option classifier=NAME."
+                f"{generator.card.title} has no gradient to search by, and nothing predicts what {configuration.steerer} says of "
+                f"its faces; choose {chain.classifier} to steer."
+                if _find_surrogate(configuration.generator) is not None
+                else f"{generator.card.title} has no gradient to search by, and names no classifier of its embeddings; "
+                "add it again with --option classifier=NAME."
             )
-        encoder = registry.load(registry.list_names("encoder")[0], "encoder")
-        mlp = registry.load("emotion-mlp", "classifier")
-        prior = registry.load(registry.list_names("prior")[0], "prior")
-        decoder = registry.load(registry.list_names("decoder")[0], "decoder")
-        surrogate = registry.load(registry.list_names("surrogate")[0], "surrogate")
+        encoder = registry.load(chain.encoder, "encoder")
+        mlp = registry.load(chain.classifier, "classifier")
+        prior = registry.load(chain.prior, "prior")
+        decoder = registry.load(chain.decoder, "decoder")
         assert isinstance(mlp, EmotionMLP)
         if not encoder.embedding_dim == prior.embedding_dim == decoder.embedding_dim:
             raise LiminalError(
                 f"The embedding has {encoder.embedding_dim} values, the prior {prior.embedding_dim} and the decoder "
                 f"{decoder.embedding_dim}; train them again with 'python -m core train all'."
             )
-        added_by_user = registry.find_entry(configuration.generator).custom is not None
-        aided = not added_by_user and configuration.steerer == mlp.name
-        if configuration.strategy == "two-stage" and (added_by_user or decoder.latent_dim != generator.latent_dim):
+        if configuration.strategy == "two-stage" and decoder.latent_dim != generator.latent_dim:
             raise LiminalError(
-                f"Two stages need a decoder from embeddings to latents of {generator.name}, and there is none; choose the direct "
-                "search, or another generator."
+                f"{decoder.name} makes latents of {decoder.latent_dim} values, and {generator.name} reads {generator.latent_dim}; "
+                "choose the direct search (--strategy direct), or another generator."
             )
-        if configuration.strategy == "two-stage" and configuration.steerer != mlp.name:
-            raise LiminalError(
-                f"Two stages are steered by {mlp.card.title}, which knows embeddings, not by {configuration.steerer}; choose the "
-                "direct search."
-            )
-        steering = surrogate.classifiers if configuration.steerer == mlp.name else (configuration.steerer,)
+        searched_by = (*chain.teachers, chain.classifier) if chain.classifier_searches else chain.teachers
+        steering = searched_by if steered_by_chain else (configuration.steerer,)
         return cls(
             generator=generator,
             encoder=encoder,
             mlp=mlp,
             prior=prior,
             decoder=decoder,
-            surrogate=surrogate if aided else None,
+            surrogate=None if surrogate is None else registry.load(surrogate, "surrogate"),
             steering=tuple(registry.load(name, "classifier") for name in steering),
             classifiers={name: registry.load(name, "classifier") for name in configuration.classifiers},
             recogniser=registry.load(configuration.recogniser, "recogniser"),
@@ -137,6 +139,12 @@ class EmotionPanel:
         return list({card.name: card for card in cards}.values())
 
 
+def _find_surrogate(generator: str) -> str | None:
+    """The surrogate that predicts what classifiers say of a generator's faces; None where there is none."""
+    chain = registry.find_emotion_chain(generator)
+    return registry.find_descriptor_surrogate(generator) if chain is None else chain.surrogate
+
+
 class EmbeddingSurrogate(Surrogate):
     """The classifier on embeddings, asked about latents."""
 
@@ -166,10 +174,14 @@ class JudgedImage:
 def judge_images(
     images: Tensor, bases: Tensor | None, configuration: EmotionConfiguration, panel: EmotionPanel
 ) -> list[JudgedImage]:
-    """(N, 3, H, W) as they are stored, beside their bases' descriptors (N, D) -> one JudgedImage an image. None: they are bases."""
+    """(N, 3, H, W) as they are stored, beside their bases' descriptors (N, D) -> one JudgedImage an image. None: they are bases.
+
+    Classifiers see the part of the picture that the generator says (``classifier_frame``), the recogniser all of it.
+    """
     reference, pair = panel.reference, configuration.pair
     with torch.inference_mode():
-        logits = {name: judge.logits(images).cpu().double().numpy() for name, judge in panel.classifiers.items()}
+        framed = frame_for_classifiers(images, panel.generator.classifier_frame)
+        logits = {name: judge.logits(framed).cpu().double().numpy() for name, judge in panel.classifiers.items()}
         vectors = panel.recogniser.embed(images).cpu()
         distances = panel.recogniser.distance(vectors, vectors if bases is None else bases.cpu()).tolist()
     raw = {name: softmax(rows, axis=1) for name, rows in logits.items()}

@@ -136,6 +136,36 @@ def find_directions(generator: str, *, every: bool = False) -> tuple[Direction, 
     return tuple(directions)
 
 
+@dataclass(frozen=True)
+class ActionChange:
+    """One facial action that differs between two faces: what it looks like, and its strength in each, 1 a strong one."""
+
+    words: str  # 'mouth open'
+    before: float
+    after: float
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+
+SMALLEST_CHANGE = 0.05
+"""Differences of facial actions below this are not seen."""
+
+
+def list_action_changes(generator: str, before: NDArray[np.float32], after: NDArray[np.float32]) -> tuple[ActionChange, ...]:
+    """The facial actions that differ between the faces of two latents (d,), the largest difference first. Imports no torch.
+
+    Empty where the latents of a generator have no names, so that nothing is known about its expressions.
+    """
+    module = registry.find_entry(generator, "generator").changes
+    if not module:
+        return ()
+    old, new = (find_code(module).find_actions(latent) for latent in (before, after))
+    changes = [ActionChange(words, old[words], new[words]) for words in old if abs(new[words] - old[words]) >= SMALLEST_CHANGE]
+    return tuple(sorted(changes, key=lambda change: -abs(change.difference)))
+
+
 SEMANTIC_STEP = 0.2
 
 

@@ -1,5 +1,8 @@
 """The reference set: every classifier's logits of many random faces of a generator (paper B, filter (3) and Fig. 8).
 
+Where a generator's expressions have names, a seventh of the faces shows each feeling and a seventh none, so that the set holds
+every expression, as the photographs of a data set of feelings do; and what is a natural expression is measured on them.
+
 From the stored logits come the 75th percentiles k of filter (3), the distributions that Fig. 8 shows, and each classifier's
 temperature. Stored in ``assets/reference``: ``<generator>.npz`` (logits a classifier) and ``<generator>.json``.
 
@@ -35,22 +38,62 @@ special = lazy_import("scipy.special")
 REFERENCE_FOLDER = ASSETS / "reference"
 REFERENCE_COMMAND = "python -m core assets reference"
 FILTER_PERCENTILE = 75.0
+NATURAL_PERCENTILE = 95.0
+ACTIONS = "facial actions"
+"""Key of the stored facial actions (N, A) beside the classifiers' logits."""
 
 TEMPERATURE_TEACHERS: Mapping[str, tuple[str, ...]] = {
     "mini-xception": ("tanh-cnn",),
     "tanh-cnn": ("mini-xception",),
     "emotion-mlp": ("mini-xception", "tanh-cnn"),
+    "head-emotion-mlp": ("mini-xception", "tanh-cnn"),
     "small-cnn": ("mini-xception", "tanh-cnn"),
 }
 """Whose opinion a classifier's temperature is fitted to; that of an added one, to what ``DEFAULT_TEACHERS`` call most likely."""
+DISTILLED = ("emotion-mlp", "head-emotion-mlp")
+"""Classifiers that learned their teachers' probabilities."""
 DEFAULT_TEACHERS = ("mini-xception", "tanh-cnn")
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class ExpressionRange:
+    """Where the facial actions of the reference faces lie.
+
+    mean: (A,). precision: (A, A), the pseudo-inverse of their covariance. limit: the Mahalanobis distance within which 95 % of the
+    reference faces are.
+    """
+
+    mean: Array
+    precision: Array
+    limit: float
+
+    @classmethod
+    def of(cls, actions: NDArray[Any]) -> ExpressionRange:
+        """Of facial actions (N, A)."""
+        rows = np.asarray(actions, np.float64)
+        spread = cls(rows.mean(axis=0), np.linalg.pinv(np.cov(rows, rowvar=False), rcond=1e-6, hermitian=True), 0.0)
+        return cls(spread.mean, spread.precision, float(np.percentile(spread.measure_distance(rows), NATURAL_PERCENTILE)))
+
+    def measure_distance(self, actions: NDArray[Any]) -> Array:
+        """Facial actions (N, A) -> their Mahalanobis distances (N,)."""
+        off = np.asarray(actions, np.float64) - self.mean
+        distances: Array = np.sqrt(np.einsum("na,ab,nb->n", off, self.precision, off))
+        return distances
+
+    def contains(self, actions: NDArray[Any]) -> NDArray[np.bool_]:
+        """Facial actions (N, A) -> whether each is as near as 95 % of the reference faces (N,)."""
+        inside: NDArray[np.bool_] = self.measure_distance(actions) <= self.limit
+        return inside
+
+
+@dataclass(frozen=True)
 class ReferenceSet:
-    """logits: classifier -> (N, 6) over EMOTIONS, of the same N plain faces; temperatures: classifier -> T > 0."""
+    """logits: classifier -> (N, 6) over EMOTIONS, of the same N plain faces; temperatures: classifier -> T > 0.
+
+    expressions: None where a generator's expressions have no names.
+    """
 
     generator: str
     seed: int
@@ -58,6 +101,7 @@ class ReferenceSet:
     temperatures: Mapping[str, float]
     command: str
     date: str
+    expressions: ExpressionRange | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.logits.values())))
@@ -112,13 +156,16 @@ def load_reference_set(generator: str, folder: Path | None = None) -> ReferenceS
 
     def parse(card: dict[str, Any]) -> ReferenceSet:
         temperatures = {name: float(value) for name, value in card["temperatures"].items()}
+        arrays = dict(read_arrays(folder / f"{generator}.npz", command))
+        actions = arrays.pop(ACTIONS, None)
         return ReferenceSet(
             generator=card["generator"],
             seed=card["seed"],
-            logits=read_arrays(folder / f"{generator}.npz", command) | {name: logits for name, (logits, _) in custom.items()},
+            logits=arrays | {name: logits for name, (logits, _) in custom.items()},
             temperatures=temperatures | {name: temperature for name, (_, temperature) in custom.items()},
             command=card["command"],
             date=card["date"],
+            expressions=None if actions is None else ExpressionRange.of(actions),
         )
 
     return read_card(folder / f"{generator}.json", parse, f"No reference population of {generator} is stored", command)

@@ -9,6 +9,7 @@ from torch import Tensor
 from core.models.builtin.emotion_mlp import EmotionMLP, EmotionMLPNetwork
 from core.models.builtin.prior import noise_beyond_gaussian
 from core.models.contracts import Classifier, Decoder, Encoder, Prior, Surrogate
+from core.models.emotions import EMOTIONS
 from core.sampling.bases import Base
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.judging import EmotionPanel
@@ -96,6 +97,19 @@ class HastyGenerator(FakeGenerator):
 
     def decode_draft(self, latents):
         return self.decode(latents + self.OFF)
+
+
+class FeelingGenerator(FakeGenerator):
+    """Its first six latents are the strengths of the feelings; the seventh is another expression."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = {"expression": slice(0, 7)}
+
+    def set_named_value(self, latents, name, value):
+        changed = latents.clone()
+        changed[:, EMOTIONS.index(name)] = value
+        return changed
 
 
 def planted_panel(generator=None, recogniser=None, surrogate=None):

@@ -7,11 +7,14 @@ from scipy.special import softmax
 from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
-from core.sampling.building.population import build_reference_set, fit_temperature
+from core.sampling.building.population import build_reference_set, draw_reference_faces, fit_temperature
 from core.sampling.configuration import sample_seed
 from core.sampling.emotion.configuration import EMOTION_PAIRS
 from core.sampling.stored import reference as module
-from core.sampling.stored.reference import TEMPERATURE_TEACHERS, ReferenceSet, load_reference_set
+from core.sampling.stored.reference import TEMPERATURE_TEACHERS, ExpressionRange, ReferenceSet, load_reference_set
+from tests.sampling.emotion.planted import FeelingGenerator
+
+DCGAN_JUDGES = ("mini-xception", "tanh-cnn", "small-cnn", "emotion-mlp")
 
 
 def planted(logits, temperatures=None):
@@ -87,6 +90,29 @@ def test_the_judge_labels_nothing_for_those_who_steer():
     assert all(name not in teachers for name, teachers in TEMPERATURE_TEACHERS.items())
 
 
+def test_a_seventh_of_the_reference_faces_shows_each_feeling_and_a_seventh_none():
+    generator = FeelingGenerator()
+    latents = draw_reference_faces(generator, range(70), seed=4)
+    feelings = latents[:, :6].numpy()
+    for index, shown in enumerate(feelings):
+        drawn = generator.sample([sample_seed(4, "reference", index)])[0]
+        assert np.allclose(latents[index, 7:], drawn[7:])  # a random person and scene
+        others = np.delete(np.arange(6), index % 7) if index % 7 < 6 else np.arange(6)
+        assert np.allclose(shown[others], 0.5 * drawn[others])
+    strengths = np.array([feelings[index, index % 7] for index in range(70) if index % 7 < 6])
+    assert (strengths.min() >= 0.5, strengths.max() <= 1.0) == (True, True)
+    assert abs(strengths.mean() - 0.75) < 0.06
+    assert np.array_equal(draw_reference_faces(generator, range(33, 35), seed=4), latents[33:35])
+
+
+def test_natural_is_what_19_of_20_reference_expressions_are():
+    drawn = normal(4000, loc=(1, 0, 0, 0, 0, 0), scale=(2, 1, 1, 1, 1, 0))  # the last action is never used
+    found = ExpressionRange.of(drawn)
+    assert found.contains(drawn).mean() == pytest.approx(0.95, abs=0.001)
+    assert found.limit == pytest.approx(np.sqrt(11.07), rel=0.05)  # chi-square of five, 95 %
+    assert found.contains(np.array([[5, 0, 0, 0, 0, 0], [1, 4, 0, 0, 0, 0]])).tolist() == [True, False]
+
+
 def test_unknown_classifiers_are_named():
     reference = planted({"x": normal(50)})
     for ask in (
@@ -107,16 +133,16 @@ def made(tmp_path_factory):
 def test_a_population_is_kept_and_read(made):
     folder, reference = made
     again = load_reference_set("dcgan", folder)
-    assert set(again.logits) == set(TEMPERATURE_TEACHERS)
+    assert set(again.logits) == set(DCGAN_JUDGES)
     assert len(again) == 40
     assert again.temperatures == reference.temperatures
-    for name in TEMPERATURE_TEACHERS:
+    for name in DCGAN_JUDGES:
         assert np.array_equal(again.logits[name], reference.logits[name])
     generator = registry.load("dcgan", "generator", "cpu")
     from core.sampling.images import quantise
 
     image = quantise(generator.decode(generator.sample([sample_seed(2, "reference", 17)])))
-    for name in TEMPERATURE_TEACHERS:  # each row is one face of a seed of its own
+    for name in DCGAN_JUDGES:  # each row is one face of a seed of its own
         assert np.allclose(again.logits[name][17], registry.load(name, "classifier", "cpu").logits(image)[0], atol=1e-4)
 
 
@@ -153,7 +179,7 @@ def test_the_committed_population_is_what_it_says(generator):
     assert len(reference) == 2000
     assert {rows.shape for rows in reference.logits.values()} == {(2000, 6)}
     assert f"--generators {generator} --count 2000" in reference.command
-    for name in TEMPERATURE_TEACHERS:
+    for name in DCGAN_JUDGES:
         assert fit_temperature(reference.logits, name) == pytest.approx(reference.temperatures[name], rel=1e-3)
         shares = [reference.count_passing(name, (EMOTIONS.index(a), EMOTIONS.index(b)))[0] / 2000 for a, b in EMOTION_PAIRS]
         assert 0.01 < np.mean(shares) < 0.1  # the paper's figure for a plain sample: 4 %

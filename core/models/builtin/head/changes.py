@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from core.models.builtin.head.expression import combine_actions
 from core.models.builtin.head.latents import INDEX, LATENT_DIM, LATENTS, Latent, find_latent, named_values
 
-__all__ = ["INDEX", "LATENT_DIM", "SEMANTIC_LATENTS", "explain_change", "list_changeable_latents"]
+__all__ = ["INDEX", "LATENT_DIM", "SEMANTIC_LATENTS", "explain_change", "find_actions", "list_changeable_latents"]
 
 SAME_PERSON_PARTS = ("hair_", "beard", "moustache_", "chin_beard", "cheek_beard", "brow_thickness", "brow_fill", "skin_oil")
 """Beginnings of the names of identity latents that one and the same person can change."""
@@ -65,6 +66,43 @@ def explain_change(before: Latent, after: Latent, name: str) -> str:
     if not high:
         return f"{'more' if new > old else 'less'} {words} ({amount})"
     return f"{words}: towards '{high if new > old else low}' ({amount})"
+
+
+ACTION_WORDS: Mapping[str, str] = {
+    "browInnerUp": "inner ends of the brows raised",
+    "browOuterUp": "outer ends of the brows raised",
+    "browDown": "brows lowered and drawn together",
+    "eyeWide": "eyes opened wide",
+    "eyeSquint": "lower lids raised",
+    "eyeBlink": "upper lids lowered",
+    "eyeLookDown": "eyes cast down",
+    "cheekSquint": "cheeks raised",
+    "noseSneer": "nostrils raised",
+    "noseWrinkle": "nose wrinkled",
+    "upperLipRaise": "middle of the upper lip raised",
+    "mouthUpperUp": "upper lip raised",
+    "mouthLowerDown": "lower lip drawn down",
+    "mouthSmile": "corners of the mouth drawn up",
+    "mouthFrown": "corners of the mouth drawn down",
+    "mouthStretch": "mouth stretched to the sides",
+    "mouthDimple": "dimples at the mouth",
+    "mouthFunnel": "lips rounded",
+    "mouthPucker": "lips pushed forward",
+    "mouthPress": "lips pressed together",
+    "mouthRollUpper": "upper lip rolled in",
+    "mouthRollLower": "lower lip rolled in",
+    "mouthShrugUpper": "upper lip pushed up",
+    "mouthShrugLower": "chin pushed up",
+    "jawOpen": "mouth open",
+    "jawForward": "jaw pushed forward",
+}
+"""Every facial action that feelings and single actions use -> what it looks like."""
+
+
+def find_actions(latent: Latent) -> dict[str, float]:
+    """What each facial action looks like -> its strength in the face of a latent (d,), 1 a strong one."""
+    strengths = combine_actions(named_values(latent))
+    return {words: strengths.get(action, 0.0) for action, words in ACTION_WORDS.items()}
 
 
 def _turn(towards_high: str, towards_low: str, what: str) -> Callable[[float, float], str]:

@@ -138,8 +138,8 @@ def weigh_feelings(values: Mapping[str, float]) -> dict[str, float]:
     return {feeling: share * values[feeling] for feeling in FEELING_ACTIONS}
 
 
-def make_actions(values: Mapping[str, float], geometry: Geometry) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Named values -> facial actions (52,), left and right as uneven as the person makes them, and extra actions (4,)."""
+def combine_actions(values: Mapping[str, float]) -> dict[str, float]:
+    """Named values -> facial action without a side -> its strength in the face: of its rest, of feelings and of single actions."""
     strengths = dict(RESTING)
     for amount, mix in [
         *((amount, FEELING_ACTIONS[feeling]) for feeling, amount in weigh_feelings(values).items()),
@@ -147,6 +147,12 @@ def make_actions(values: Mapping[str, float], geometry: Geometry) -> tuple[NDArr
     ]:
         for action, strength in mix.items():
             strengths[action] = strengths.get(action, 0.0) + amount * strength
+    return strengths
+
+
+def make_actions(values: Mapping[str, float], geometry: Geometry) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Named values -> facial actions (52,), left and right as uneven as the person makes them, and extra actions (4,)."""
+    strengths = combine_actions(values)
     numbers = geometry.action_number
     actions, extra = np.zeros(len(numbers), np.float32), np.zeros(len(EXTRA_ACTIONS), np.float32)
     for action, strength in strengths.items():

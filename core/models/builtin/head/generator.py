@@ -17,6 +17,7 @@ from core.models.builtin.head.geometry import load_geometry
 from core.models.builtin.head.people import describe
 from core.models.builtin.head.renderer import render
 from core.models.builtin.head.stored_arrays import list_head_files
+from core.models.builtin.head.surrogate_features import combine_actions
 from core.models.contracts import NOT_FOR, ClassifierFrame, Generator, LatentName, ModelCard
 from core.models.engine.engine import batched
 
@@ -96,6 +97,9 @@ class HeadGenerator(Generator):
         rows = [table.set_named_value(row, name, value) for row in latents.detach().cpu().numpy()]
         changed = torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, self.latent_dim)
         return changed.to(latents.device)
+
+    def facial_actions(self, latents: Tensor) -> Tensor:
+        return combine_actions(latents)
 
 
 def _draw(latents: Tensor, size: int) -> Tensor:

@@ -89,6 +89,20 @@ def name_values(latents: Tensor) -> tuple[Tensor, Tensor]:
     return _apply_curves(_shift(latents, _find_traits(latents)))
 
 
+def combine_actions(latents: Tensor) -> Tensor:
+    """Latents (N, LATENT_DIM) -> strengths of the facial actions (N, A), beyond those of a face at rest, in alphabetical order; as
+    ``expression.combine_actions``."""
+    values, _ = name_values(latents)
+
+    def natural(names: Sequence[str]) -> Tensor:
+        return values.index_select(1, _columns(tuple(names), latents.device))
+
+    strengths: Tensor = torch.cat([_weigh_feelings(natural), natural(tuple(SINGLE_ACTIONS))], dim=1) @ _action_matrix(
+        latents.device
+    )
+    return strengths
+
+
 def _shift(latents: Tensor, traits: Tensor) -> Tensor:
     """The latents with what the traits (N, 5) add to them."""
     constant, weights = _shift_weights(latents.device)

@@ -1,0 +1,102 @@
+"""A grid of two feelings: one person's face with every strength of one feeling against every strength of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.errors import LiminalError
+from core.progress import Progress
+from core.sampling.bases import Base
+from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration
+from core.sampling.emotion.generate import draw_base, load_named_base
+from core.sampling.emotion.judging import EmotionPanel, judge_base, judge_images
+from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores
+from core.sampling.images import quantise, to_pictures
+from core.sampling.sample_set import make_sample_id
+
+SIDES = (3, 15)
+"""The fewest and the most strengths of a feeling."""
+
+
+@dataclass(frozen=True)
+class EmotionGrid:
+    """Faces row by row: index = row * side + column, side = len(strengths).
+
+    Row r has emotion 1 of strength ``strengths[r]``, column c emotion 2 of ``strengths[c]``; all other expression is at rest.
+    pictures: uint8 (H, W, 3) each; opinions: by classifier; latents: (side * side, d).
+    """
+
+    configuration: EmotionConfiguration
+    strengths: tuple[float, ...]
+    pictures: tuple[NDArray[np.uint8], ...]
+    opinions: tuple[Mapping[str, ClassifierScores], ...]
+    latents: NDArray[np.float32]
+
+    def shares(self, classifier: str) -> NDArray[np.float64]:
+        """Emotion 2 among the pair, p2 / (p1 + p2) of the calibrated probabilities -> (side, side); the boundary is at 1/2."""
+        side = len(self.strengths)
+        pairs = np.array(
+            [[opinion[classifier].calibrated[place] for place in self.configuration.pair] for opinion in self.opinions]
+        )
+        shares: NDArray[np.float64] = (pairs[:, 1] / pairs.sum(axis=1)).reshape(side, side)
+        return shares
+
+
+def make_grid(
+    configuration: EmotionConfiguration,
+    side: int = 7,
+    progress: Progress | None = None,
+    *,
+    base: Base | None = None,
+    panel: EmotionPanel | None = None,
+) -> EmotionGrid:
+    """Draw and judge all faces of the grid, strengths from 0 to 1. Events: Stage, BaseShown, BoundarySampleMade by index.
+
+    Raises LiminalError for a grid of another size and for a generator without named expressions.
+    """
+    if not SIDES[0] <= side <= SIDES[1]:
+        raise LiminalError(f"A grid has from {SIDES[0]} to {SIDES[1]} strengths of each feeling, not {side}.")
+    progress = progress or Progress()
+    progress.stage("Loading the networks", 0.0)
+    panel = panel or EmotionPanel.load(configuration)
+    if "expression" not in panel.generator.blocks:
+        raise LiminalError(
+            f"{panel.generator.card.title} has no strengths of feelings to set; choose a generator with named expressions."
+        )
+    base = base or load_named_base(configuration) or draw_base(configuration, 0, panel)
+    picture, of_base = judge_base(base, configuration, panel)
+    progress.emit(BaseShown(0, picture, of_base.opinions))
+    strengths = tuple(float(strength) for strength in np.linspace(0, 1, side))
+    latents = _set_strengths(torch.from_numpy(base.latent), strengths, configuration, panel)
+    pictures, opinions = [], []
+    for start in range(0, len(latents), GROUP_SIZE):
+        progress.stage(f"Making face {start + 1} of {len(latents)}", start / len(latents))
+        with torch.inference_mode():
+            images = quantise(panel.generator.decode(latents[start : start + GROUP_SIZE]))
+        group = judge_images(images, of_base.descriptor.expand(len(images), -1), configuration, panel)
+        for index, (picture, judged) in enumerate(zip(to_pictures(images), group, strict=True), start):
+            pictures.append(picture)
+            opinions.append(judged.opinions)
+            name = make_sample_id(latents[index].numpy(), picture)
+            progress.emit(BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name))
+    progress.stage("Done", 1.0)
+    return EmotionGrid(configuration, strengths, tuple(pictures), tuple(opinions), latents.numpy().copy())
+
+
+def _set_strengths(base: Tensor, strengths: tuple[float, ...], configuration: EmotionConfiguration, panel: EmotionPanel) -> Tensor:
+    """The base (d,) at rest with every two strengths -> (side * side, d)."""
+    rest = base.clone()
+    rest[panel.generator.blocks["expression"]] = 0.0
+    rows = rest.expand(len(strengths), -1)
+    first = [
+        panel.generator.set_named_value(row[None], configuration.emotion1, strength)
+        for row, strength in zip(rows, strengths, strict=True)
+    ]
+    both = [panel.generator.set_named_value(row, configuration.emotion2, strength) for row in first for strength in strengths]
+    return torch.cat(both)
