@@ -35,6 +35,7 @@ from streamlit.runtime import Runtime
 
 from core.errors import LiminalError
 from core.studies.ratings import Rating, TakenId
+from core.studies.words import load_words
 from ui import ASSETS, jobs, pictures
 from ui.jobs import get_job_manager
 from ui.navigation import FIRST_PAGE_PAINTED, LINKED_PAGES, MAIN_PAGES
@@ -92,16 +93,14 @@ def save_answers(body: bytes) -> list[str]:
         raise RequestRefused(422, str(error)) from error
     except LiminalError as error:
         status = _status_of_refused_save(code)
-        raise RequestRefused(status, REFUSED_SAVES.get(status, SAVE_LATER)) from error
+        sentence = load_words("en").say(f"block.refused.{status}") if status in REFUSED_SAVES else SAVE_LATER
+        raise RequestRefused(status, sentence) from error
 
 
 SAVE_LATER = "The server could not save this answer; it is sent again by itself."
-REFUSED_SAVES = {
-    404: "This study, or your part in it, has been deleted. Nothing more is kept, and you can close this page.",
-    409: "This study is closed or your place in it is gone, so it takes no more answers. Those that were saved are kept.",
-    410: "You were away for so long that somebody else got your place. Reload this page to see if one is free.",
-}
-"""What raters read by status. The store's own sentences name the study as its owner does, which is nobody else's business."""
+REFUSED_SAVES = (404, 409, 410)
+"""Statuses that raters read about in their own words. The store's sentences name the study as its owner does, which is nobody
+else's business."""
 
 
 def _status_by_store(unavailable: int, available: int) -> int:

@@ -23,10 +23,12 @@ from core.commands.study_settings import (
     add_participants_arguments,
     add_setting_arguments,
     add_settings_arguments,
+    add_words_arguments,
     read_settings,
     read_text,
     run_participants,
     run_settings,
+    run_words,
 )
 from core.commands.study_size import add_plan_arguments, add_size_arguments, run_size
 from core.commands.terminal import TerminalProgress, count_noun, require_study
@@ -478,6 +480,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("import", add_import_arguments, run_import, "answers from a file, or a whole study from a bundle"),
         ("export", add_export_arguments, run_export, "answers as a table, or the whole study as a bundle"),
         ("settings", add_settings_arguments, run_settings, "where people are sent, how many are wanted; also while a study runs"),
+        ("words", add_words_arguments, run_words, "a table of all that raters read, to translate or change"),
         ("participants", add_participants_arguments, run_participants, "what a panel calls the raters and how far they are"),
         ("backup", add_backup_arguments, run_backup, "all studies and answers in one file, while people answer"),
         ("restore", add_restore_arguments, run_restore, "all studies and answers from such a file"),

@@ -17,6 +17,16 @@ from core.studies.exporting.tables import escape_cell
 from core.studies.recruitment import DEPARTURES, Departure, StudySettings
 from core.studies.screening import INPUT_DEVICES, parse_questions
 from core.studies.store import Store
+from core.studies.words import (
+    BY_BROWSER,
+    CODE_KEY,
+    LANGUAGE_CHOICES,
+    LANGUAGES,
+    OWN_TABLE,
+    load_words,
+    read_word_table,
+    write_word_table,
+)
 from core.writing import write_bytes
 
 NO_VALUE = "none"
@@ -60,6 +70,14 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
         "after a dash, an empty line between two questions; whoever answers wrongly twice is screened out",
     )  # fmt: skip
 
+    group.add_argument(
+        "--language", choices=LANGUAGE_CHOICES,
+        help="of what people read: what each browser asks for (the default), one of those that ship, or the study's own table",
+    )  # fmt: skip
+    group.add_argument(
+        "--words", metavar="FILE.csv", help="the study's own table of words, as 'study words' writes one to translate"
+    )
+
 
 def read_settings(arguments: argparse.Namespace, settings: StudySettings) -> StudySettings:
     """The settings with what the options change. Raises LiminalError where a value makes no sense."""
@@ -86,7 +104,39 @@ def read_settings(arguments: argparse.Namespace, settings: StudySettings) -> Stu
         values["phones"] = arguments.phones == "yes"
     if arguments.questions is not None:
         values["questions"] = "" if arguments.questions == NO_VALUE else read_text(Path(arguments.questions))
+    if arguments.words is not None:
+        values["words"] = {} if arguments.words == NO_VALUE else read_word_table(_read_bytes(Path(arguments.words)))
+        if arguments.words == NO_VALUE and settings.language == OWN_TABLE:
+            values["language"] = BY_BROWSER
+    if arguments.language is not None:
+        values["language"] = arguments.language
     return replace(settings, **values)  # type: ignore[arg-type]
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LiminalError(f"The file {path} cannot be read ({error.strerror or error}); choose another one.") from error
+
+
+def add_words_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``study words``."""
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="where the table goes")
+    parser.add_argument("--language", choices=LANGUAGES, default="en", help="whose texts stand in it (default: %(default)s)")
+
+
+def run_words(arguments: argparse.Namespace) -> int:
+    """Write a table of all that raters read, to edit and give back with ``study settings NAME --words``."""
+    texts = load_words(arguments.language).texts
+    try:
+        write_bytes(arguments.out, write_word_table(texts))
+    except OSError as error:
+        raise LiminalError(f"{arguments.out} cannot be written ({error.strerror or error}); choose another place.") from error
+    print(
+        f"Wrote {arguments.out}: {len(texts)} texts. Change the last column; 'study settings NAME --words FILE.csv' takes it back."
+    )
+    return 0
 
 
 def read_text(path: Path) -> str:
@@ -137,6 +187,8 @@ def run_settings(arguments: argparse.Namespace) -> int:
     print(f"  {'a device must have':<41} {_describe_device(settings)}")
     questions = len(parse_questions(settings.questions))
     print(f"  {'before the block':<41} {count_noun(settings.practice, 'practice trial')}, {count_noun(questions, 'question')}")
+    own = f", a table of its own in {settings.words.get(CODE_KEY, 'en')}" if settings.words else ""
+    print(f"  {'people read':<41} {'what each browser asks for' if settings.language == BY_BROWSER else settings.language}{own}")
     print(
         f"  {people.started:,} started, {people.finished:,} finished, {people.declined:,} declined, "
         f"{people.screened_out:,} screened out, {people.timed_out:,} timed out, {people.working:,} taking part"

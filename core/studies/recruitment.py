@@ -18,9 +18,10 @@ from urllib.parse import quote, urlsplit
 from core.errors import LiminalError
 from core.sampling.configuration import Configuration
 from core.studies.screening import InputDevice, check_screening
+from core.studies.words import BY_BROWSER, LANGUAGE_CHOICES, OWN_TABLE, RaterError
 
-OWN_PARAMETERS = ("study", "code")
-"""Parameters of a link that are the app's own: the study's secret and the rater's."""
+OWN_PARAMETERS = ("study", "code", "preview")
+"""Parameters of a link that are the app's own: the study's secret, the rater's, and that its owner looks at it."""
 
 PARTICIPANT_PARAMETERS = (
     "PROLIFIC_PID", "workerId", "survey_code", "participant", "participant_id", "participantId", "panelist_id", "pid", "psid",
@@ -105,6 +106,8 @@ class StudySettings(Configuration):
     min_refresh: int = 0  # of the screen, Hz
     practice: int = 0  # trials with feedback before the block, with faces of no study
     questions: str = ""  # on the instructions; see ``core.studies.screening.parse_questions``
+    language: str = BY_BROWSER  # of what raters read: one of ``core.studies.words.LANGUAGE_CHOICES``
+    words: Mapping[str, str] = field(default_factory=dict)  # a table of the study's own; see ``core.studies.words.read_word_table``
 
     def __post_init__(self) -> None:
         parameter = self.participant_parameter.strip()
@@ -121,6 +124,12 @@ class StudySettings(Configuration):
             raise LiminalError(f"A place is kept for 1 to {MAX_TIMEOUT_MINUTES:,} minutes (30 days); choose a time between.")
         object.__setattr__(self, "questions", self.questions.strip())
         check_screening(self)
+        if not all(isinstance(key, str) and isinstance(text, str) for key, text in self.words.items()):
+            raise LiminalError("A study's own table of words has a text for every key; import it again.")
+        if self.language not in LANGUAGE_CHOICES:
+            raise LiminalError(f"'{self.language[:40]}' is no language that ships; there are {', '.join(LANGUAGE_CHOICES)}.")
+        if self.language == OWN_TABLE and not self.words:
+            raise LiminalError("The study has no table of words of its own; import one first, or choose another language.")
 
     def check_timeout(self, minutes: int) -> None:
         """Raises LiminalError where the time-out is shorter than the study, which takes about so many minutes."""
@@ -180,30 +189,26 @@ def fill_destination(destination: str, participant: Participant) -> str:
 def read_link(parameters: Mapping[str, Sequence[str]], settings: StudySettings) -> Participant:
     """What the parameters of a link say of the participant. parameters: every value of each, the app's own among them.
 
-    Raises LiminalError with one sentence for a parameter that is there twice, for too many or too long ones, and for a name of a
-    participant that is none.
+    Raises RaterError for a parameter that is there twice, for too many or too long ones, and for a name of a participant that is
+    none.
     """
-    again = "open the study again from where you got the link"
     for name, values in parameters.items():
         if len(values) > 1:
-            raise LiminalError(f"This link has '{name[:40]}' {len(values)} times, so that nobody can tell which counts; {again}.")
+            raise RaterError("link.twice", parameter=name[:40], count=len(values))
     found = {name: values[0] for name, values in parameters.items() if name not in OWN_PARAMETERS and values}
     if len(found) > MAX_PARAMETERS:
-        raise LiminalError(f"This link has {len(found):,} parameters, more than the {MAX_PARAMETERS} that are kept; {again}.")
+        raise RaterError("link.many", count=len(found), most=MAX_PARAMETERS)
     for name, value in found.items():
         if len(name) > MAX_PARAMETER_NAME or len(value) > MAX_PARAMETER_VALUE:
-            raise LiminalError(
-                f"This link's '{name[:40]}' has {max(len(name), len(value)):,} characters, more than the {MAX_PARAMETER_VALUE} "
-                f"that are kept; {again}."
-            )
+            raise RaterError("link.long", parameter=name[:40], count=max(len(name), len(value)), most=MAX_PARAMETER_VALUE)
     key = settings.participant_parameter or guess_participant_parameter(list(found))
     name = found.get(key, "").strip()
     if not name:
         if settings.participant_parameter:
-            raise LiminalError(f"This link lacks '{key}', which says who takes part; {again}.")
+            raise RaterError("link.unnamed", parameter=key)
         return Participant("", found)
     if not _NAME.fullmatch(name):
-        raise LiminalError(f"This link's '{key}' is no participant's name, which has 1 to 200 letters, digits or - _ . @; {again}.")
+        raise RaterError("link.name", parameter=key[:40])
     return Participant(name, found)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from core.errors import LiminalError
+from core.studies.words import Words
 
 if TYPE_CHECKING:
     from core.studies.recruitment import StudySettings
@@ -122,28 +123,18 @@ def needs_device(settings: StudySettings) -> bool:
     return bool(window) or settings.input_device != "any" or not settings.phones
 
 
-def find_faults(settings: StudySettings, device: Device) -> list[str]:
-    """What stands against taking part with a device: for each a sentence that says what to change."""
+def find_faults(settings: StudySettings, device: Device, words: Words) -> list[str]:
+    """What stands against taking part with a device: for each a sentence, in the rater's words, that says what to change."""
     if device.phone and not settings.phones:
-        return ["This study does not work on a phone: open the same link on a computer or a tablet."]
+        return [words.say("device.phone")]
     faults = []
     if device.width < settings.min_width or device.height < settings.min_height:
-        faults.append(
-            f"Your window shows {device.width:,} by {device.height:,} pixels, and this study needs "
-            f"{max(settings.min_width, 1):,} by {max(settings.min_height, 1):,}: make the window larger, zoom out, or turn the "
-            "device."
-        )
-    if settings.input_device == "mouse" and not device.mouse:
-        faults.append("This study needs a mouse or a touchpad: connect one, or open the same link on a computer that has one.")
-    if settings.input_device == "touch" and not device.touch:
-        faults.append("This study needs a touch screen: open the same link on a tablet or a phone.")
-    if settings.input_device == "keyboard" and not device.keyboard:
-        faults.append("This study is answered by keyboard: press the space bar to show that you have one.")
+        least = {"min_width": max(settings.min_width, 1), "min_height": max(settings.min_height, 1)}
+        faults.append(words.say("device.window", width=device.width, height=device.height, **least))
+    if settings.input_device != "any" and not getattr(device, settings.input_device):
+        faults.append(words.say(f"device.{settings.input_device}"))
     if device.refresh < REFRESH_TOLERANCE * settings.min_refresh:
-        faults.append(
-            f"Your screen shows {device.refresh:.0f} pictures a second, and this study needs {settings.min_refresh}: turn power "
-            "saving off, choose a higher rate in the settings of the screen, or use another screen."
-        )
+        faults.append(words.say("device.refresh", found=round(device.refresh), needed=settings.min_refresh))
     return faults
 
 

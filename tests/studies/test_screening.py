@@ -17,6 +17,7 @@ from core.studies.screening import (
     needs_device,
     parse_questions,
 )
+from core.studies.words import load_words
 
 WINDOW = StudySettings(min_width=900, min_height=600)
 
@@ -79,7 +80,7 @@ def test_texts_that_are_no_questions_get_one_sentence(text, sentence):
     ],
 )
 def test_a_device_that_lacks_something_is_told_what_to_change(settings, device, words):
-    faults = find_faults(settings, device)
+    faults = find_faults(settings, device, load_words("en"))
     assert len(faults) == (words is not None)
     assert words is None or words in faults[0]
     assert needs_device(settings) == (settings != StudySettings())

@@ -5,8 +5,9 @@ const ANSWER_WAIT_MS = [500, 1000, 2000, 4000, 8000];
 const ANSWER_TIMEOUT_MS = 15000;
 
 class AnswerQueue {
-  constructor(study, code, changed) {
+  constructor(study, code, words, changed) {
     this.code = code;
+    this.words = words;
     this.prefix = `liminal.answer.${study}.${code}.`;
     this.changed = changed;
     this.memory = new Map(); // where the browser keeps nothing (private windows)
@@ -95,7 +96,8 @@ class AnswerQueue {
       return true;
     }
     if (reply && [403, 404, 409, 410].includes(reply.status)) {
-      this.problem = (await reply.json().catch(() => null))?.error ?? "The server takes no more answers from this link.";
+      const known = `block.refused.${reply.status}`;
+      this.problem = this.words.say(known in this.words.texts ? known : "block.refused");
       return false;
     }
     this.failures += 1;
@@ -103,13 +105,12 @@ class AnswerQueue {
     return false;
   }
 
-  words() {
-    const count = this.waiting().length, answers = count === 1 ? "1 answer" : `${count} answers`;
-    const aside = this.refused ? ` ${this.refused} could not be taken and stayed in this browser.` : "";
-    if (count === 0) return `All answers saved.${aside}`;
-    if (this.problem) return `${answers} could not be handed in. ${this.problem}`;
-    if (this.failures) return `${answers} wait${count === 1 ? "s" : ""} for the connection; nothing is lost.${aside}`;
-    return `Saving ${answers} …${aside}`;
+  sentence() {
+    const words = this.words, count = this.waiting().length, answers = words.count("count.answer", count);
+    const aside = this.refused ? ` ${words.say("status.aside", { count: this.refused })}` : "";
+    if (count === 0) return `${words.say("status.saved")}${aside}`;
+    if (this.problem) return `${words.count("status.refused", count, { answers })} ${this.problem}`;
+    return `${words.count(this.failures ? "status.waiting" : "status.saving", count, { answers })}${aside}`;
   }
 
   state() {

@@ -2,26 +2,29 @@
 
 const PAIR_HTML = `
   <div class="trial-similarity" data-set="false">
-    <p class="trial-question" id="trial-alike">How alike are the two faces?</p>
+    <p class="trial-question" id="trial-alike" data-word="ask.alike"></p>
     <input type="range" min="0" max="100" step="1" value="50" aria-labelledby="trial-alike">
-    <div class="trial-ends"><span>not alike at all</span><output></output><span>exactly alike</span></div>
-    <p class="trial-keys">Keyboard: a digit sets the tens (<kbd>7</kbd> is 70), <kbd>←</kbd> <kbd>→</kbd> move by 5, with <kbd>Shift</kbd> by 1, <kbd>End</kbd> is 100.</p>
+    <div class="trial-ends"><span data-word="ask.alike.low"></span><output></output><span data-word="ask.alike.high"></span></div>
+    <p class="trial-keys" data-word="ask.alike.keys"></p>
   </div>
   <div>
-    <p class="trial-question" id="trial-same">Do they show the same person?</p>
+    <p class="trial-question" id="trial-same" data-word="ask.same"></p>
     <div class="trial-same" role="group" aria-labelledby="trial-same">
-      <button type="button" class="trial-choice" data-value="1"><kbd>Y</kbd>Yes, the same</button>
-      <button type="button" class="trial-choice" data-value="0"><kbd>N</kbd>No, two people</button>
+      <button type="button" class="trial-choice" data-value="1"><kbd data-word="ask.same.yes_key"></kbd><span data-word="ask.same.yes"></span></button>
+      <button type="button" class="trial-choice" data-value="0"><kbd data-word="ask.same.no_key"></kbd><span data-word="ask.same.no"></span></button>
     </div>
   </div>
-  <button type="button" class="trial-next" disabled>Next</button>`;
+  <button type="button" class="trial-next" data-word="ask.next" disabled></button>`;
 
 // How keys move the slider; stored with each answer, since earlier ones (without it) began at 50 and moved by 1.
 const KEYBOARD = "digits tens, arrows 5, shift 1";
 
 class PairTrial {
-  constructor(ask) {
+  constructor(ask, words) {
     ask.innerHTML = PAIR_HTML;
+    for (const part of ask.querySelectorAll("[data-word]")) part.append(...words.withKeys(part.dataset.word));
+    this.words = words;
+    this.letters = Object.fromEntries([["1", "yes"], ["0", "no"]].map(([value, name]) => [words.say(`ask.same.${name}_key`).toLowerCase(), value]));
     const find = (selector) => ask.querySelector(selector);
     this.parts = { ask, box: find(".trial-similarity"), range: find("input"), output: find("output"), next: find(".trial-next"), same: [...ask.querySelectorAll(".trial-same button")] };
     const { range, next, same } = this.parts;
@@ -37,7 +40,7 @@ class PairTrial {
     const { ask, box, range, output, same, next } = this.parts;
     box.dataset.set = "false";
     range.value = 50;
-    range.setAttribute("aria-valuetext", "not answered yet");
+    range.setAttribute("aria-valuetext", this.words.say("ask.alike.unset"));
     output.textContent = "";
     for (const button of same) button.setAttribute("aria-pressed", "false");
     next.disabled = true;
@@ -81,7 +84,7 @@ class PairTrial {
       // There is no start value to move away from: it would draw answers to itself.
       if (box.dataset.set === "true") this.alike(Math.min(100, Math.max(0, value + moves[event.key])), event);
       else box.querySelector(".trial-keys").animate([{ color: "var(--accent)", fontWeight: 600 }, {}], { duration: 1600 });
-    } else if (/^[yn]$/i.test(event.key)) this.identity(event.key.toLowerCase() === "y" ? "1" : "0", event);
+    } else if (event.key.toLowerCase() in this.letters) this.identity(this.letters[event.key.toLowerCase()], event);
     else if (event.key === "Enter" && !next.disabled) this.finish(event);
     else return false;
     return true;

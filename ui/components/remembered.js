@@ -2,6 +2,7 @@
 
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector(".remembered-root");
+  document.documentElement.lang = data.language;
   const name = `liminal.rater.${data.study}`;
   try {
     if (data.forget) localStorage.removeItem(name);

@@ -5,28 +5,29 @@ const EMOTION_KEYS = ["1", "2", "3", "4", "5", "6"];
 const PART = 50; // trials between two breaks, about
 const TELL_AGAIN_MS = 4000;
 
-const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
-
 class Block {
   constructor(root, data) {
     this.root = root;
     this.data = data;
+    const words = this.words = new RaterWords(data.words);
+    root.lang = words.say("language.code");
     root.innerHTML = `
       <div class="trial-line"><span class="trial-count"></span><div class="trial-done"><i></i></div><span class="trial-status" role="status"></span></div>
       <div class="trial-stage" data-kind="${data.kind}">
-        ${data.kind === "emotion" ? "<canvas role='img' aria-label='The face to judge'></canvas>" : "<div class='trial-pair'><img alt='The first face'><img alt='The second face'></div>"}
-        <div class="trial-screen" role="region" aria-live="polite" aria-label="What happens next"></div>
+        ${data.kind === "emotion" ? "<canvas role='img' data-label='block.face'></canvas>" : "<div class='trial-pair'><img data-label='block.first'><img data-label='block.second'></div>"}
+        <div class="trial-screen" role="region" aria-live="polite" data-label="block.message"></div>
       </div>
-      ${data.kind === "emotion" ? "<div class='trial-choices' role='group' aria-label='Which feeling was it?' data-shown='false'></div>" : "<div class='trial-ask' data-shown='false'></div>"}`;
+      ${data.kind === "emotion" ? "<div class='trial-choices' role='group' data-label='ask.emotion' data-shown='false'></div>" : "<div class='trial-ask' data-shown='false'></div>"}`;
+    for (const part of root.querySelectorAll("[data-label]")) part.setAttribute(part.tagName === "IMG" ? "alt" : "aria-label", words.say(part.dataset.label));
     const find = (selector) => root.querySelector(selector);
     this.parts = { stage: find(".trial-stage"), screen: find(".trial-screen"), canvas: find("canvas"), pair: [...root.querySelectorAll(".trial-pair img")],
       choices: find(".trial-choices"), ask: find(".trial-ask"), count: find(".trial-count"), done: find(".trial-done i"), status: find(".trial-status") };
     this.session = Math.random().toString(36).slice(2, 10); // one a visit
-    this.queue = new AnswerQueue(data.study, data.code, () => this.status());
+    this.queue = new AnswerQueue(data.study, data.code, words, () => this.status());
     this.shown = new Shown(data.study, data.code);
     this.pictures = new Map(); // address -> Blob
     if (data.kind === "emotion") this.makeChoices();
-    else this.pair = new PairTrial(this.parts.ask);
+    else this.pair = new PairTrial(this.parts.ask, words);
     const listen = (target, kind, heard) => target.addEventListener(kind, (event) => { if (root.isConnected && root.block === this) heard(event); }, true);
     listen(window, "keydown", (event) => this.key(event));
     listen(document, "visibilitychange", () => this.looked());
@@ -74,7 +75,7 @@ class Block {
     const parts = Math.max(1, Math.round(this.todo.length / PART));
     this.part = Math.ceil(this.todo.length / parts);
     let made = 0;
-    const bar = this.screen("One moment: the faces are being prepared", "Afterwards nothing has to be loaded any more.", null, true);
+    const bar = this.message("block.preparing", null, true);
     const show = () => bar?.style.setProperty("--done", made / Math.max(1, addresses.length));
     const fetchOne = async () => {
       for (let address = addresses.pop(); address; address = addresses.pop()) {
@@ -89,7 +90,7 @@ class Block {
       if (bar) bar.parentElement.setAttribute("aria-valuemax", wanted);
       await Promise.all(lanes);
     } catch (error) {
-      await this.screen("The faces could not be loaded", "The connection may be gone. Nothing is lost: your answers so far are kept.", "Try again");
+      await this.message("block.failed", this.words.say("block.failed.again"));
       return this.prepare();
     }
     this.interval = await this.measured();
@@ -111,31 +112,31 @@ class Block {
   }
 
   async hidden() {
-    this.screen("This tab is in the background", "The study runs only where you can see it. Come back to this tab to go on.");
+    this.message("block.hidden");
     while (document.visibilityState !== "visible") await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
   }
 
   async ready() {
     const again = this.index > 0;
-    const number = count(this.todo.length, this.data.kind === "emotion" ? "face" : "pair", this.data.kind === "emotion" ? "faces" : "pairs");
-    const touch = matchMedia("(hover: none)").matches;
-    const keys = this.data.kind === "emotion"
-      ? (touch ? "Look at the middle. After each face, tap the feeling that you saw." : "Look at the middle. After each face, press a key from 1 to 6, or click.")
-      : (touch ? "Move the slider, tap yes or no, then Next." : "Move the slider (or type a digit for the tens, then the arrow keys), then Y or N, then Enter.");
+    const trials = this.words.count(this.data.kind === "emotion" ? "count.face" : "count.pair", this.todo.length);
+    const touch = matchMedia("(hover: none)").matches, device = touch ? "touch" : "keys";
+    const letters = { last: this.data.choices.length, yes: this.words.say("ask.same.yes_key"), no: this.words.say("ask.same.no_key") };
+    const how = this.words.say(`block.how.${this.data.kind === "emotion" ? "" : "pair."}${device}`, letters);
     for (;;) {
-      const begin = this.data.practice ? `Practice: ${number}` : `Ready: ${number}`;
-      await this.screen(again ? `Go on where you left off: ${number} left` : begin, keys, touch ? "Tap to begin" : "Press space to begin");
+      const title = this.words.say(again ? "block.again" : this.data.practice ? "block.practice" : "block.ready", { trials });
+      await this.screen(title, how, this.words.say(`block.begin.${device}`));
       if (document.visibilityState === "visible") return;
       await this.hidden();
     }
   }
 
   async go() {
+    const next = this.words.say("button.next");
     let sincePause = 0;
     await this.decode();
     while (this.todo.length && !this.queue.problem) {
       if (sincePause >= this.part && this.todo.length > 5) {
-        await Promise.all([this.decode(), this.screen("A short break", `${count(this.index, "answer", "answers")} given, ${this.todo.length.toLocaleString("en")} to go. Rest your eyes for a moment.`, "Go on")]);
+        await Promise.all([this.decode(), this.message("block.break", next, false, { answers: this.words.count("count.answer", this.index), left: this.todo.length })]);
         sincePause = 0;
       }
       const trial = this.todo[0];
@@ -146,7 +147,7 @@ class Block {
       if (!answered) {
         this.todo.push(this.todo.shift()); // asked again at the end
         await this.decode();
-        await this.screen("Paused", "You looked away, so that face does not count; it comes again at the end.", "Go on");
+        await this.message("block.paused", next);
         continue;
       }
       this.todo.shift();
@@ -215,11 +216,11 @@ class Block {
     this.shown.forget(trial.stimulus);
     const [title, text] = trial.feedback[(answers.emotion ?? answers.identity).response] ?? ["", ""];
     this.status();
-    await this.screen(title, text, "Go on");
+    await this.screen(title, text, this.words.say("button.next"));
   }
 
   save(trial, answers) {
-    const shared = { session: this.session, trial_index: this.index - 1, time_elapsed: Math.round(performance.now() - this.began), stimulus: trial.stimulus,
+    const shared = { session: this.session, language: this.words.say("language.code"), trial_index: this.index - 1, time_elapsed: Math.round(performance.now() - this.began), stimulus: trial.stimulus,
       viewport: [innerWidth, innerHeight], device_pixel_ratio: Math.round(devicePixelRatio * 100) / 100 };
     this.queue.add(Object.entries(answers).map(([task, measured]) => ({
       rating_id: trial.ids[task], stimulus: trial.stimulus, task, value: measured.response, reaction_time_ms: measured.rt,
@@ -233,8 +234,8 @@ class Block {
   finished() {
     this.over = true;
     this.status();
-    if (this.data.practice) this.screen("That was the practice", "One moment.");
-    else this.screen("That was the last one", this.queue.waiting().length ? "The last answers are being handed in; keep this page open until it goes on." : "All answers are saved.");
+    if (this.data.practice) this.message("block.practised");
+    else this.screen(this.words.say("block.last.title"), this.words.say(this.queue.waiting().length ? "block.last.waiting" : "block.last.saved"));
     this.tell();
   }
 
@@ -243,7 +244,7 @@ class Block {
     this.over = true;
     this.running?.abort();
     if (this.pair) this.pair.resolve = null;
-    this.screen("No more answers are taken", this.queue.problem);
+    this.screen(this.words.say("block.refused.title"), this.queue.problem);
   }
 
   tell() {
@@ -260,6 +261,9 @@ class Block {
     if (this.over) this.tell();
     if (this.over && !this.data.practice && !this.queue.problem && this.left().length) { this.over = false; this.start(); }
   }
+
+  // The message of a key: its title and text.
+  message(key, button, bar, values) { return this.screen(this.words.say(`${key}.title`, values), this.words.say(`${key}.text`, values), button, bar); }
 
   // A message over the stage. With a button: -> a promise, kept when it is pressed (or space, or Enter).
   screen(title, text, button, bar) {
@@ -286,10 +290,10 @@ class Block {
   hideScreen() { this.parts.screen.hidden = true; this.parts.screen.replaceChildren(); this.pass = null; }
 
   makeChoices() {
-    this.parts.choices.append(...this.data.emotions.map((emotion, place) => {
+    this.parts.choices.append(...this.data.choices.map(([value, label], place) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "trial-choice" });
-      button.append(Object.assign(document.createElement("kbd"), { textContent: EMOTION_KEYS[place] }), emotion);
-      onPress(button, (event) => this.running?.answer(emotion, beganAt(event), deviceOf(event)));
+      button.append(Object.assign(document.createElement("kbd"), { textContent: EMOTION_KEYS[place] }), label);
+      onPress(button, (event) => this.running?.answer(value, beganAt(event), deviceOf(event)));
       return button;
     }));
   }
@@ -300,7 +304,7 @@ class Block {
     if (this.pass && (event.key === " " || event.key === "Enter")) { mine(); return this.pass(); }
     if (this.running) {
       const place = EMOTION_KEYS.indexOf(event.key);
-      if (place >= 0) { mine(); this.running.answer(this.data.emotions[place], event.timeStamp, "keyboard"); }
+      if (place >= 0) { mine(); this.running.answer(this.data.choices[place][0], event.timeStamp, "keyboard"); }
     } else if (this.pair && this.parts.screen.hidden && this.pair.key(event)) mine();
   }
 
@@ -313,10 +317,10 @@ class Block {
 
   status() {
     const { count: place, done, status } = this.parts;
-    place.textContent = `${this.index ?? 0} of ${this.total ?? this.data.total} answered`;
+    place.textContent = this.words.say("block.answered", { done: this.index ?? 0, total: this.total ?? this.data.total });
     done.style.setProperty("--done", (this.index ?? 0) / (this.total ?? this.data.total));
-    const words = this.data.practice ? "Practice: nothing is kept." : this.queue.words();
-    if (status.textContent !== words) status.textContent = words;
+    const sentence = this.data.practice ? this.words.say("status.practice") : this.queue.sentence();
+    if (status.textContent !== sentence) status.textContent = sentence;
     status.dataset.state = this.queue.state();
     if (this.queue.problem) this.refused();
     else if (this.over && !this.queue.waiting().length) this.tell();

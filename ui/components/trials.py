@@ -13,9 +13,12 @@ import streamlit as st
 
 from core.models.emotions import EMOTIONS
 from core.studies.study import Kind
+from core.studies.words import Words
 from ui.components import mount
 
-TRIAL_PARTS = ("presses", "answers", "timed_trial", "pair_trial")
+TRIAL_PARTS = ("presses", "rater_words", "answers", "timed_trial", "pair_trial")
+BLOCK_WORDS = ("language.", "number.", "count.", "button.", "block.", "status.", "ask.")
+"""Keys of the words that a block may say begin with one of these."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ def run_trial_block(
     trials: Sequence[Trial],
     *,
     kind: Kind,
+    words: Words,
     study: str,
     code: str,
     total: int,
@@ -54,12 +58,13 @@ def run_trial_block(
         data={
             "trials": [asdict(trial) for trial in trials],
             "kind": kind,
+            "words": {key: text for key, text in words.texts.items() if key.startswith(BLOCK_WORDS)},
             "study": study,
             "code": code,
             "total": total,
             "fixation_ms": fixation_ms,
             "image_ms": image_ms,
-            "emotions": list(EMOTIONS),
+            "choices": [[emotion, words.say_answer(emotion)] for emotion in EMOTIONS],
             "practice": practice,
         },
         key=key,
@@ -114,10 +119,13 @@ def report_device(*, refresh: bool, key: str) -> Mapping[str, Any] | None:
     return device if isinstance(device, Mapping) else None
 
 
-def remember_code(study: str, code: str = "", *, forget: bool = False) -> str:
-    """Store ``code`` in the browser under the study's token -> the code stored there, '' until the browser has sent it."""
+def remember_code(study: str, code: str = "", *, forget: bool = False, language: str) -> str:
+    """Store ``code`` in the browser under the study's token -> the code stored there, '' until the browser has sent it.
+
+    language: of the page, of which screen readers and the choice of fonts make use.
+    """
     value = mount("remembered")(
-        data={"study": study, "code": code, "forget": forget},
+        data={"study": study, "code": code, "forget": forget, "language": language},
         key=f"remembered-{study.encode().hex()}",  # a token may hold '__', which a component's key must not
         default={"code": ""},
         on_code_change=lambda: None,

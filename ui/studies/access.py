@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.studies.ratings import Task
     from core.studies.store import Store
     from core.studies.study import Kind, Rater, Stimulus, Study
+    from core.studies.words import Words
 
 
 TASKS: dict[Kind, tuple[Task, ...]] = {"identity": ("similarity", "identity"), "emotion": ("emotion",)}
@@ -89,6 +90,16 @@ def get_library() -> Library:
     from core.studies.library import Library  # the server starts without it
 
     return Library()
+
+
+def words_for(study: Study | None) -> Words:
+    """The words in which this visitor takes part: the study's language, or what the browser asks for. None: of no study."""
+    from core.studies.words import BY_BROWSER, choose_words  # with the rater's pages alone
+
+    accepted = st.context.headers.get("Accept-Language", "")
+    return (
+        choose_words(study.settings.language, study.settings.words, accepted) if study else choose_words(BY_BROWSER, {}, accepted)
+    )
 
 
 def list_sample_sets() -> list[SetEntry]:

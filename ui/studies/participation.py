@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from core.errors import LiminalError
 from core.studies.recruitment import Departure, extend_link
 from core.studies.screening import EXAMPLE_QUESTIONS, INPUT_DEVICES, MAX_PRACTICE, MAX_REFRESH, MAX_WINDOW, InputDevice
 from core.studies.study import Study
+from core.studies.words import BY_BROWSER, CODE_KEY, LANGUAGE_NAMES, OWN_TABLE, load_words, read_word_table, write_word_table
 from ui import markup, navigation
 from ui.markup import caption_html
 from ui.studies import access
@@ -22,7 +24,7 @@ PANELS = {"": "Nobody, or a parameter that is guessed", "PROLIFIC_PID": "Prolifi
 """Where people come from, by the parameter that names them."""
 
 SETTINGS = "settings"
-"""Parameter of the page's address: which dialog is open, people or screening."""
+"""Parameter of the page's address: which dialog is open, people, screening or words."""
 
 DEPARTURE_LABELS: dict[Departure, str] = {
     "finished": "Who has finished goes to",
@@ -102,6 +104,7 @@ def show_participation(study: Study) -> None:
 def _show_settings_button(study: Study) -> None:
     st.button("People and places", key="settings", icon=":material/tune:", on_click=_open_dialog, args=("people",))
     st.button("Who may take part", key="screening", icon=":material/rule:", on_click=_open_dialog, args=("screening",))
+    st.button("Language", key="words", icon=":material/translate:", on_click=_open_dialog, args=("words",))
     if "stimulus" in st.query_params:  # one dialog at a time
         return
     opened = st.query_params.get(SETTINGS)
@@ -109,6 +112,8 @@ def _show_settings_button(study: Study) -> None:
         show_people_dialog(study)
     elif opened == "screening":
         show_screening_dialog(study)
+    elif opened == "words":
+        show_words_dialog(study)
 
 
 def _open_dialog(name: str) -> None:
@@ -220,6 +225,59 @@ def show_screening_dialog(study: Study) -> None:
         study, min_width=int(width), min_height=int(height), min_refresh=int(refresh), input_device=device, phones=phones,
         practice=int(practice), questions=questions,
     )  # fmt: skip
+
+
+@st.dialog("Language", width="large", on_dismiss=_close_settings)
+def show_words_dialog(study: Study) -> None:
+    """Show in which language raters read, and the table of words to take away, edit and bring back."""
+    settings = study.settings
+    own = name_own_language(settings.words)
+    labels = {BY_BROWSER: "What each browser asks for", **LANGUAGE_NAMES}
+    labels |= {OWN_TABLE: f"Your own table ({own})"} if own else {}
+    language = st.selectbox(
+        "In which language do people take part?",
+        list(labels),
+        list(labels).index(settings.language),
+        format_func=labels.__getitem__,
+        key="set-language",
+        help="Sentences, buttons and names of emotions. Your own heading, consent and questions are shown as you wrote them.",
+    )
+    st.html(
+        caption_html(
+            "Another language, or other words: take a table away, write your text into its last column, and bring it back. A "
+            "browser that asks for its language then gets it."
+        )
+    )
+    with st.container(horizontal=True, gap="small"):
+        for code, title in LANGUAGE_NAMES.items():
+            st.download_button(
+                f"{title} as CSV", write_word_table(load_words(code).texts), f"words-{code}.csv", "text/csv",
+                key=f"words-{code}", icon=":material/download:", on_click="ignore",
+            )  # fmt: skip
+        if own:
+            st.download_button(
+                "Your own as CSV", write_word_table(settings.words), f"words-{own}.csv", "text/csv", key="words-own",
+                icon=":material/download:", on_click="ignore",
+            )  # fmt: skip
+    file = st.file_uploader("A table of your own", type=["csv", "txt"], key="set-words")
+    drop = bool(own) and st.checkbox("Take my own table out", key="drop-words")
+    if not st.button("Save", type="primary", key="save-words"):
+        return
+    try:
+        words = read_word_table(file.getvalue()) if file is not None else {} if drop else settings.words
+    except LiminalError as error:
+        st.error(str(error))
+        return
+    if file is not None:
+        language = OWN_TABLE if language == settings.language else language
+    elif drop and language == OWN_TABLE:
+        language = BY_BROWSER
+    _save_settings(study, language=language, words=words)
+
+
+def name_own_language(words: Mapping[str, str]) -> str:
+    """The language of a study's own table, '' without one."""
+    return words.get(CODE_KEY, "en") if words else ""
 
 
 def _save_settings(study: Study, **values: Any) -> None:

@@ -7,6 +7,8 @@ panel whoever has the same participant's name. The last page is ``ui.studies.tha
 from __future__ import annotations
 
 import html
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,7 +19,8 @@ from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.studies.planning import assign_stimuli
 from core.studies.recruitment import Participant, StudyFull, read_link
-from core.studies.study import Rater, RatingPlan, Study
+from core.studies.study import CONSENT, Kind, Rater, RatingPlan, Study
+from core.studies.words import RaterError, Words
 from ui import cache, markup
 from ui.components.trials import Trial, remember_code, run_trial_block
 from ui.markup import caption_html, intro_html
@@ -25,57 +28,51 @@ from ui.pictures import asset_url
 from ui.studies import access, screening, thanks
 from ui.studies.thanks import show_full, show_screened_out, show_way_out
 
-
-def describe_task(plan: RatingPlan) -> str:
-    """The task of a study in one sentence."""
-    if plan.kind == "emotion":
-        return "Faces appear for a moment, and you say which feeling you saw. No face here belongs to a real person."
-    return "You see two faces at a time and say how alike they are, and whether they show the same person. None belongs to anybody."
+logger = logging.getLogger(__name__)
 
 
-def expectations_html(plan: RatingPlan, *, named: bool) -> str:
+def describe_task(plan: RatingPlan, words: Words) -> str:
+    """The task of a study in one or two sentences."""
+    return f"{words.say(f'consent.task.{plan.kind}')} {words.say('consent.generated')}"
+
+
+def expectations_html(plan: RatingPlan, words: Words, *, named: bool) -> str:
     """What to expect, as short facts in HTML. named: a panel gives the visitor a name."""
-    total = plan.trials + plan.sentinels
-    long = plan.minutes
-    noun = "face" if plan.kind == "emotion" else "pair"
     facts = (
-        f"about {long} {'minute' if long == 1 else 'minutes'}",
-        f"{total:,} {noun if total == 1 else noun + 's'}",
-        "no account" if named else "no name, no account",
-        "leave and come back",
+        words.say_number("count.minute", plan.minutes),
+        words.say_number(f"count.{NOUNS[plan.kind]}", plan.trials + plan.sentinels),
+        words.say("consent.named" if named else "consent.unnamed"),
+        words.say("consent.resume"),
     )
     return f'<ul class="facts">{"".join(f"<li>{html.escape(fact)}</li>" for fact in facts)}</ul>'
 
 
-def instructions_html(plan: RatingPlan) -> str:
+def instructions_html(plan: RatingPlan, words: Words) -> str:
     """The steps of a trial in pictures, as HTML; the example's faces are part of no study."""
-    faces = _example_faces()
+    faces = [_face_html(face, words.say("steps.example")) for face in _example_faces()] or ["", ""]
     if plan.kind == "emotion":
-        buttons = "".join(f"<span>{html.escape(emotion)}</span>" for emotion in EMOTIONS)
+        seconds = words.format_number(plan.image_ms / 1000)
         steps = [
-            ('<div class="step-box"><b class="step-cross">+</b></div>', "A cross: look at it."),
-            (
-                f'<div class="step-box">{_example_face_html(faces, 0)}</div>',
-                f"A face, for {plan.image_ms / 1000:g} seconds." if plan.image_ms else "A face.",
-            ),
-            (f'<div class="step-box step-buttons">{buttons}</div>', "Which feeling was it? Choose the nearest."),
+            ('<b class="step-cross">+</b>', "", words.say("steps.cross")),
+            (faces[0], "", words.say("steps.face.timed", seconds=seconds) if plan.image_ms else words.say("steps.face")),
+            (_buttons_html([words.say_answer(emotion) for emotion in EMOTIONS]), "step-buttons", words.say("steps.which")),
         ]
-        advice = "There is no right or wrong. It is quick on purpose: go by your first impression. The words wait for you."
     else:
+        ends = "".join(f"<span>{html.escape(words.say(f'ask.alike.{end}'))}</span>" for end in ("low", "high"))
+        yes_no = _buttons_html([words.say("steps.yes"), words.say("steps.no")])
         steps = [
-            (
-                f'<div class="step-box step-pair">{_example_face_html(faces, 0)}{_example_face_html(faces, 1)}</div>',
-                "Two faces, as long as you like.",
-            ),
-            (
-                '<div class="step-box step-slider"><i></i><small><span>not alike</span><span>exactly alike</span></small></div>',
-                "How alike are they? Move the slider.",
-            ),
-            ('<div class="step-box step-buttons step-two"><span>Yes</span><span>No</span></div>', "Do they show the same person?"),
+            ("".join(faces), "step-pair", words.say("steps.pair")),
+            (f"<i></i><small>{ends}</small>", "step-slider", words.say("steps.alike")),
+            (yes_no, "step-buttons step-two", words.say("steps.same")),
         ]
-        advice = "There is no right or wrong: some pairs are one person, some are not, and some lie between. Your own view counts."
-    items = "".join(f"<li>{picture}<p>{html.escape(text)}</p></li>" for picture, text in steps)
-    return f'<ol class="steps">{items}</ol><p class="lead">{html.escape(advice)}</p>'
+    items = "".join(
+        f'<li><div class="step-box {style}">{picture}</div><p>{html.escape(text)}</p></li>' for picture, style, text in steps
+    )
+    return f'<ol class="steps">{items}</ol><p class="lead">{html.escape(words.say(f"steps.advice.{plan.kind}"))}</p>'
+
+
+def _buttons_html(labels: Sequence[str]) -> str:
+    return "".join(f"<span>{html.escape(label)}</span>" for label in labels)
 
 
 def _example_faces() -> list[str]:
@@ -86,15 +83,13 @@ def _example_faces() -> list[str]:
     return [asset_url(base.image) for base in bases[:2]]
 
 
-def _example_face_html(faces: list[str], index: int) -> str:
-    return f'<img src="{html.escape(faces[index])}" alt="An example face">' if index < len(faces) else ""
+def _face_html(address: str, alt: str) -> str:
+    return f'<img src="{html.escape(address)}" alt="{html.escape(alt)}">'
 
 
 DEMOGRAPHICS, INSTRUCTIONS, FINISHED_HERE = "demographics-done", "instructions-done", "finished-here"
-PARTICIPANT_NOTE = (
-    "The page that you came from gives you a name of its own. It is kept apart from your answers, so that you can be paid or "
-    "credited, and is never published with them."
-)
+NOUNS: dict[Kind, str] = {"emotion": "face", "identity": "pair"}
+"""What a trial shows, as the keys of numbers of trials say it."""
 
 
 def show_rater_page() -> None:
@@ -102,37 +97,29 @@ def show_rater_page() -> None:
     with st.container(key="rater"):
         try:
             study = access.get_store().study_of(st.query_params.get("study", ""))
-        except LiminalError as error:
-            _show_notice("This link leads to no study", str(error))
+        except LiminalError:
+            _show_notice(access.words_for(None), "link.nowhere")
             return
+        words = access.words_for(study)
         try:
-            _show_step(study)
-        except LiminalError as error:
-            _show_notice("Something went wrong", _hide_name(study, str(error)))
+            _show_step(study, words)
+        except RaterError as error:
+            _show_notice(words, "wrong.title", error.say(words))
+        except LiminalError as error:  # the store's own sentence names the study as its owner does
+            logger.warning("A rater's page failed: %s", error)
+            _show_notice(words, "wrong")
 
 
-def _hide_name(study: Study, sentence: str) -> str:
-    """A sentence of the store without the study's name, which is its owner's alone."""
-    return sentence.replace(f" '{study.name}'", "")
-
-
-def _show_step(study: Study) -> None:
+def _show_step(study: Study, words: Words) -> None:
     if not study.asks_people:
-        _show_notice(
-            "Nobody can take part in this study",
-            "Its answers come from simulated observers, not from people."
-            if study.source != "human"
-            else "Its answers came from a publication."
-            if study.origin == "published"
-            else "Its answers were brought in from elsewhere.",
-        )
+        _show_notice(words, "nobody.title", words.say(f"nobody.{'simulated' if study.source != 'human' else study.origin}"))
         return
     code = st.query_params.get("code", "")
     rater = _find_rater(study, code)
     try:
         participant = _read_link(study, rater)
-    except LiminalError as error:
-        _show_notice("This link cannot be used", str(error))
+    except RaterError as error:
+        _show_notice(words, "link.unusable.title", error.say(words))
         return
     if participant.name:
         named = access.get_store().find_participant(study.name, participant.name)
@@ -143,13 +130,13 @@ def _show_step(study: Study) -> None:
             rater = None  # the code of somebody else, on the same computer or in a link that was passed on
             st.query_params.pop("code", None)
     elif code and rater is None:
-        _show_unknown_code(study)
+        _show_unknown_code(study, words)
         return
     if rater is None:
-        _show_start(study, participant)
+        _show_start(study, words, participant)
         return
-    remember_code(study.token, rater.code)
-    _show_next_step(study, rater, participant)
+    remember_code(study.token, rater.code, language=words.code)
+    _show_next_step(study, words, rater, participant)
 
 
 def _read_link(study: Study, rater: Rater | None) -> Participant:
@@ -173,24 +160,24 @@ def _find_rater(study: Study, code: str) -> Rater | None:
     return rater if rater.study == study.name else None
 
 
-def _show_start(study: Study, participant: Participant) -> None:
+def _show_start(study: Study, words: Words, participant: Participant) -> None:
     """Show the start for a visitor without a code: consent, or a way back for the same browser."""
+    code = remember_code(study.token, forget=bool(st.session_state.get("forget-rater")), language=words.code)
     back = None
     if not participant.name:  # else whoever sat here before is somebody else, or was found by the name
-        code = remember_code(study.token, forget=bool(st.session_state.get("forget-rater")))
         back = _find_rater(study, code) if not st.session_state.get("somebody-else") else None
     if back is not None:
-        _show_welcome_back(study, back)
+        _show_welcome_back(study, words, back)
     elif study.closed or not _has_place(study):
-        show_full(study, participant)
+        show_full(study, words, participant)
     elif st.session_state.get("declined"):
-        _show_notice("That is all right", "Nothing was kept.")
-        show_way_out(study, "declined", participant)
-        st.button("I would like to take part after all", key="after-all", on_click=_decline, args=(study, -1))
+        _show_notice(words, "declined")
+        show_way_out(study, words, "declined", participant)
+        st.button(words.say("declined.return"), key="after-all", on_click=_decline, args=(study, -1))
     elif screening.is_turned_away():
-        show_screened_out(study, participant)
-    elif screening.pass_device_check(study, enrolled=False):
-        _show_consent(study, participant)
+        show_screened_out(study, words, participant)
+    elif screening.pass_device_check(study, words, enrolled=False):
+        _show_consent(study, words, participant)
 
 
 def _has_place(study: Study) -> bool:
@@ -207,22 +194,22 @@ def _decline(study: Study, step: int) -> None:
         st.session_state["declined"] = step > 0
 
 
-def _show_consent(study: Study, participant: Participant) -> None:
+def _show_consent(study: Study, words: Words, participant: Participant) -> None:
     plan = study.plan
-    st.title(markup.escape_markdown(plan.title or "A study about faces"), anchor=False)
-    st.html(intro_html(describe_task(plan)))
-    st.html(expectations_html(plan, named=bool(participant.name)))
+    st.title(markup.escape_markdown(plan.title or words.say("consent.title")), anchor=False)
+    st.html(intro_html(describe_task(plan, words)))
+    st.html(expectations_html(plan, words, named=bool(participant.name)))
     with st.container(key="consent", border=True):
-        st.subheader("Before you begin", anchor=False)
-        st.html("".join(f"<p>{html.escape(part)}</p>" for part in plan.consent.splitlines() if part.strip()))
+        st.subheader(words.say("consent.heading"), anchor=False)
+        consent = words.say("consent.text") if plan.consent == CONSENT else plan.consent
+        st.html("".join(f"<p>{html.escape(part)}</p>" for part in consent.splitlines() if part.strip()))
         if participant.name:
-            st.html(caption_html(PARTICIPANT_NOTE))
+            st.html(caption_html(words.say("consent.participant")))
     with st.container(horizontal=True, gap="small"):
-        st.button("I agree and take part", type="primary", key="agree", on_click=_enrol_rater, args=(study, participant))
-        st.button("No, thank you", key="decline", on_click=_decline, args=(study, 1))
-    problem = st.session_state.pop("enrol-problem", None)
-    if problem:
-        st.warning(problem)
+        st.button(words.say("consent.agree"), type="primary", key="agree", on_click=_enrol_rater, args=(study, participant))
+        st.button(words.say("consent.decline"), key="decline", on_click=_decline, args=(study, 1))
+    if st.session_state.pop("enrol-problem", False):
+        st.warning(words.say("wrong.text"))
 
 
 def _enrol_rater(study: Study, participant: Participant) -> None:
@@ -232,41 +219,35 @@ def _enrol_rater(study: Study, participant: Participant) -> None:
     except StudyFull:
         return  # the page says so
     except LiminalError as error:
-        st.session_state["enrol-problem"] = _hide_name(study, str(error))
+        logger.warning("Nobody could enrol: %s", error)
+        st.session_state["enrol-problem"] = True
         return
     for name in ("somebody-else", DEMOGRAPHICS, INSTRUCTIONS):
         st.session_state.pop(name, None)
     st.query_params["code"] = rater.code
 
 
-def _show_welcome_back(study: Study, rater: Rater) -> None:
+def _show_welcome_back(study: Study, words: Words, rater: Rater) -> None:
     done, total = _count_answered(study, rater)
     finished = rater.finished_at is not None
-    st.title("You have taken part already" if finished else "Welcome back", anchor=False)
-    st.html(
-        intro_html(
-            "Thank you. You can look again at what was learnt."
-            if finished
-            else f"You began this study in this browser and answered {done:,} of {total:,}. Everything was kept."
-        )
-    )
+    st.title(words.say("back.finished.title" if finished else "back.title"), anchor=False)
+    st.html(intro_html(words.say("back.finished.text") if finished else words.say("back.text", done=done, total=total)))
     with st.container(horizontal=True, gap="small"):
         st.button(
-            "See what was learnt" if finished else "Go on where you left off",
+            words.say("back.finished.look" if finished else "back.resume"),
             type="primary",
             key="resume",
             on_click=lambda: st.query_params.update(code=rater.code),
         )
         st.button(
-            "I am somebody else", key="somebody-else-button", on_click=lambda: st.session_state.update({"somebody-else": True})
+            words.say("back.other"),
+            key="somebody-else-button",
+            on_click=lambda: st.session_state.update({"somebody-else": True}),
         )
 
 
-def _show_unknown_code(study: Study) -> None:
-    _show_notice(
-        "These answers are no longer here",
-        "Your personal link is not known in this study: it may have been cut off, or your answers were deleted.",
-    )
+def _show_unknown_code(study: Study, words: Words) -> None:
+    _show_notice(words, "unknown")
 
     def anew() -> None:
         st.query_params.pop("code", None)
@@ -274,7 +255,7 @@ def _show_unknown_code(study: Study) -> None:
         st.session_state["somebody-else"] = True
 
     if not study.closed:
-        st.button("Start anew", type="primary", key="anew", on_click=anew)
+        st.button(words.say("unknown.anew"), type="primary", key="anew", on_click=anew)
 
 
 def _count_answered(study: Study, rater: Rater) -> tuple[int, int]:
@@ -288,14 +269,14 @@ def _list_open_trials(study: Study, rater: Rater) -> list[str]:
     return [name for name in rater.trials if not all((name, task) in answered for task in tasks)]
 
 
-def _show_next_step(study: Study, rater: Rater, participant: Participant) -> None:
+def _show_next_step(study: Study, words: Words, rater: Rater, participant: Participant) -> None:
     """Show the step of a rater who has consented."""
     plan = study.plan
     if rater.finished_at is not None:
-        thanks.show_thanks(study, rater, participant, again=not st.session_state.get(FINISHED_HERE))
+        thanks.show_thanks(study, words, rater, participant, again=not st.session_state.get(FINISHED_HERE))
         return
     if rater.screened_out_at is not None:
-        show_screened_out(study, participant)
+        show_screened_out(study, words, participant)
         return
     left = _list_open_trials(study, rater)
     begun = len(left) < len(rater.trials)
@@ -303,52 +284,49 @@ def _show_next_step(study: Study, rater: Rater, participant: Participant) -> Non
         if rater.released_at is not None:
             rater = access.get_store().resume(rater.code)
     except StudyFull:
-        show_full(study, participant, answers=len(rater.trials) - len(left), away=True)
+        show_full(study, words, participant, answers=len(rater.trials) - len(left), away=True)
         return
     if study.closed and left:
-        show_full(study, participant, answers=len(rater.trials) - len(left))
-    elif left and not screening.pass_device_check(study, enrolled=True):
+        show_full(study, words, participant, answers=len(rater.trials) - len(left))
+    elif left and not screening.pass_device_check(study, words, enrolled=True):
         return
     elif left:
         if plan.demographics and not begun and not rater.demographics and not st.session_state.get(DEMOGRAPHICS):
-            _show_demographics(rater)
+            _show_demographics(words, rater)
         elif not begun and not st.session_state.get(INSTRUCTIONS):
-            _show_instructions(study)
+            _show_instructions(study, words)
         elif not begun and study.settings.practice and st.session_state.get(screening.PRACTISED) != study.token:
-            screening.show_practice(study, rater)
+            screening.show_practice(study, words, rater)
         elif not begun and study.settings.questions and rater.understood_at is None:
-            screening.show_questions(study, rater, instructions_html(plan))
+            screening.show_questions(study, words, rater, instructions_html(plan, words))
         else:
-            _show_trials(study, rater, left)
+            _show_trials(study, words, rater, left)
     elif plan.strategy_question:
-        _show_last_question(study, rater, participant)
+        _show_last_question(study, words, rater, participant)
     else:
-        _finish_participation(study, rater, participant, "")
+        _finish_participation(study, words, rater, participant, "")
 
 
 OLDEST = 120
+GENDERS = {"Woman": "about.woman", "Man": "about.man", "Non-binary": "about.nonbinary"}
+"""As it is kept, whatever the language -> the key of what people read."""
 
 
-def _show_demographics(rater: Rater) -> None:
-    st.title("A word about you", anchor=False)
-    st.html(intro_html("Both answers are voluntary. They help to say who took part, never who you are."))
+def _show_demographics(words: Words, rater: Rater) -> None:
+    st.title(words.say("about.title"), anchor=False)
+    st.html(intro_html(words.say("about.text")))
     with st.form("about-you", border=False):
-        age = st.number_input("Your age in years", None, None, None, step=1, placeholder="prefer not to say", width=260)
-        gender = st.selectbox(
-            "Your gender, in your own words if you like",
-            ["Woman", "Man", "Non-binary"],
-            index=None,
-            placeholder="prefer not to say",
-            accept_new_options=True,
-            width=360,
-        )
+        empty = words.say("about.empty")
+        age = st.number_input(words.say("about.age"), None, None, None, step=1, placeholder=empty, width=260)
+        chosen = st.pills(words.say("about.gender"), list(GENDERS), format_func=lambda name: words.say(GENDERS[name]))
+        written = st.text_input(words.say("about.words"), max_chars=60, placeholder=empty, width=260)
         with st.container(horizontal=True, gap="small"):
-            saved = st.form_submit_button("Go on", type="primary")
-            skipped = st.form_submit_button("Skip")
+            saved = st.form_submit_button(words.say("button.next"), type="primary")
+            skipped = st.form_submit_button(words.say("button.skip"))
     if saved and age is not None and not 1 <= age <= OLDEST:
-        st.warning(f"An age lies from 1 to {OLDEST}; correct it, or leave it empty.")
+        st.warning(words.say("about.range", most=OLDEST))
     elif saved or skipped:
-        entered = {"age": age, "gender": (gender or "").strip()[:60]} if saved else {}
+        entered = {"age": age, "gender": written.strip() or chosen} if saved else {}
         filled = {name: value for name, value in entered.items() if value}
         if filled:
             access.get_store().update(rater.code, demographics=filled)
@@ -356,13 +334,14 @@ def _show_demographics(rater: Rater) -> None:
         st.rerun()
 
 
-def _show_instructions(study: Study) -> None:
-    st.title("How it goes", anchor=False)
-    st.html(instructions_html(study.plan))
-    st.button("I am ready", type="primary", key="instructed", on_click=lambda: st.session_state.update({INSTRUCTIONS: True}))
+def _show_instructions(study: Study, words: Words) -> None:
+    st.title(words.say("steps.title"), anchor=False)
+    st.html(instructions_html(study.plan, words))
+    ready = words.say("steps.ready")
+    st.button(ready, type="primary", key="instructed", on_click=lambda: st.session_state.update({INSTRUCTIONS: True}))
 
 
-def _show_trials(study: Study, rater: Rater, left: list[str]) -> None:
+def _show_trials(study: Study, words: Words, rater: Rater, left: list[str]) -> None:
     images_of = {stimulus.stimulus: stimulus.images for stimulus in access.load_stimuli(study)}
     plan = study.plan
     trials = [
@@ -376,6 +355,7 @@ def _show_trials(study: Study, rater: Rater, left: list[str]) -> None:
     run_trial_block(
         trials,
         kind=plan.kind,
+        words=words,
         study=study.token,
         code=rater.code,
         total=len(rater.trials),
@@ -384,31 +364,32 @@ def _show_trials(study: Study, rater: Rater, left: list[str]) -> None:
         key="block",
         on_finished=lambda: None,
     )
-    st.html(caption_html("You can stop at any time: this page, opened again, goes on where you left off.", centre=True))
+    st.html(caption_html(words.say("block.stop"), centre=True))
 
 
-def _show_last_question(study: Study, rater: Rater, participant: Participant) -> None:
-    st.title("One last question", anchor=False)
-    st.html(intro_html("How did you decide? For example: what in a face did you look at, and did that change on the way?"))
+def _show_last_question(study: Study, words: Words, rater: Rater, participant: Participant) -> None:
+    st.title(words.say("last.title"), anchor=False)
+    st.html(intro_html(words.say("last.text")))
     with st.form("strategy", border=False):
-        words = st.text_area("How did you decide?", max_chars=2000, height=150, label_visibility="collapsed")
+        written = st.text_area(words.say("last.label"), max_chars=2000, height=150, label_visibility="collapsed")
         with st.container(horizontal=True, gap="small"):
-            finished = st.form_submit_button("Finish", type="primary")
-            skipped = st.form_submit_button("Skip")
+            finished = st.form_submit_button(words.say("button.finish"), type="primary")
+            skipped = st.form_submit_button(words.say("button.skip"))
     if finished or skipped:
-        _finish_participation(study, rater, participant, words.strip() if finished else "")
+        _finish_participation(study, words, rater, participant, written.strip() if finished else "")
 
 
-def _finish_participation(study: Study, rater: Rater, participant: Participant, strategy: str) -> None:
+def _finish_participation(study: Study, words: Words, rater: Rater, participant: Participant, strategy: str) -> None:
     try:
         access.get_store().finish(rater.code, strategy)
     except StudyFull:
-        show_full(study, participant, answers=len(rater.trials), away=True)
+        show_full(study, words, participant, answers=len(rater.trials), away=True)
         return
     st.session_state[FINISHED_HERE] = True
     st.rerun()
 
 
-def _show_notice(title: str, text: str) -> None:
-    st.title(title, anchor=False)
-    st.html(intro_html(text))
+def _show_notice(words: Words, key: str, text: str = "") -> None:
+    """A title and a sentence: those of a key with .title and .text, or a title's own key and a text."""
+    st.title(words.say(key if text else f"{key}.title"), anchor=False)
+    st.html(intro_html(text or words.say(f"{key}.text")))

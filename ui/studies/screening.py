@@ -11,6 +11,7 @@ from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
 from core.studies.screening import TRIES, Device, find_faults, needs_device, parse_questions
 from core.studies.study import Kind, Rater, Study
+from core.studies.words import Words
 from ui import pictures
 from ui.components.trials import Trial, report_device, run_trial_block
 from ui.markup import caption_html, intro_html
@@ -25,7 +26,7 @@ else:
 DEVICE_PASSED, TURNED_AWAY, PRACTISED = "device-passed", "turned-away", "practised"
 
 
-def pass_device_check(study: Study, *, enrolled: bool) -> bool:
+def pass_device_check(study: Study, words: Words, *, enrolled: bool) -> bool:
     """Whether the visitor's device has what the study asks for; if not, the page says what to change. Asked once a visit.
 
     enrolled: they take part already and can come back on another device, so that nobody is sent away for good.
@@ -34,19 +35,19 @@ def pass_device_check(study: Study, *, enrolled: bool) -> bool:
         return True
     values = report_device(refresh=study.settings.min_refresh > 0, key="device")
     if values is None:
-        st.html(intro_html("One moment: looking at the size of your window."))
+        st.html(intro_html(words.say("device.wait")))
         return False
-    faults = find_faults(study.settings, Device.from_browser(values))
+    faults = find_faults(study.settings, Device.from_browser(values), words)
     if not faults:
         st.session_state[DEVICE_PASSED] = study.token
         st.rerun()
-    st.title("One thing first" if len(faults) == 1 else "Some things first", anchor=False)
+    st.title(words.say_number("device.title", len(faults)), anchor=False)
     for fault in faults:
         st.html(intro_html(fault))
-    st.html(caption_html("This page goes on by itself as soon as that is so. Nothing has been kept of you." if not enrolled
-                         else "This page goes on by itself as soon as that is so. Your answers so far are kept."))  # fmt: skip
+    kept = words.say("device.answers_kept" if enrolled else "device.nothing_kept")
+    st.html(caption_html(f"{words.say('device.goes_on')} {kept}"))
     if not enrolled:
-        st.button("I cannot change that", key="turn-away", on_click=_turn_away, args=(study,))
+        st.button(words.say("device.cannot"), key="turn-away", on_click=_turn_away, args=(study,))
     return False
 
 
@@ -62,22 +63,24 @@ def is_turned_away() -> bool:
     return bool(st.session_state.get(TURNED_AWAY))
 
 
-def show_practice(study: Study, rater: Rater) -> None:
+def show_practice(study: Study, words: Words, rater: Rater) -> None:
     """Show the practice trials; PRACTISED is set in the session at their end."""
     kind = study.plan.kind
-    trials = load_practice(kind, study.settings.practice)
-    st.title("First some practice", anchor=False)
+    st.title(words.say("practice.title"), anchor=False)
+    with st.spinner(words.say("practice.drawing")):
+        trials = load_practice(kind, study.settings.practice)
     run_trial_block(
         [
             Trial(
                 trial.name,
                 [pictures.face_url(image) for image in trial.images],
                 {task: f"{trial.name}-{task}" for task in access.TASKS[kind]},
-                describe_practice(kind, trial.right),
+                describe_practice(kind, trial.right, words),
             )
             for trial in trials
         ],
         kind=kind,
+        words=words,
         study=study.token,
         code=f"practice-{rater.rater}",
         total=len(trials),
@@ -89,50 +92,50 @@ def show_practice(study: Study, rater: Rater) -> None:
     )
 
 
-@st.cache_data(show_spinner="One moment: the practice faces are being drawn", max_entries=4)
+@st.cache_data(show_spinner=False, max_entries=4)
 def load_practice(kind: Kind, count: int) -> list[PracticeTrial]:
     """The practice trials, drawn once a server."""
     return practice.make_practice(kind, count)
 
 
-def describe_practice(kind: Kind, right: str) -> dict[str, tuple[str, str]]:
+def describe_practice(kind: Kind, right: str, words: Words) -> dict[str, tuple[str, str]]:
     """For each answer to a practice trial, a title and a sentence."""
+    titles = {True: words.say("practice.right"), False: words.say("practice.wrong")}
     if kind == "identity":
-        shown = {"1": "They show the same person.", "0": "They show two people."}
-        return {answer: ("That is right" if answer == right else "Not quite", shown[right]) for answer in ("1", "0")}
+        shown = words.say("practice.same" if right == "1" else "practice.two")
+        return {answer: (titles[answer == right], shown) for answer in ("1", "0")}
+    meant = words.say("practice.shown", right=words.say_answer(right))
     return {
         emotion: (
-            "That is right" if emotion == right else "Not quite",
-            f"The face is meant to show {right}." + ("" if emotion == right else f" You said {emotion}."),
+            titles[emotion == right],
+            meant if emotion == right else f"{meant} {words.say('practice.said', answer=words.say_answer(emotion))}",
         )
         for emotion in EMOTIONS
     }
 
 
-def show_questions(study: Study, rater: Rater, instructions: str) -> None:
+def show_questions(study: Study, words: Words, rater: Rater, instructions: str) -> None:
     """Show the questions on the instructions; who answers them wrongly for the last time is screened out.
 
     instructions: HTML, shown again before the last try.
     """
     questions = parse_questions(study.settings.questions)
     last = rater.tries > 0
-    st.title("Once more, please" if last else "Before it begins", anchor=False)
+    st.title(words.say("questions.again.title" if last else "questions.title"), anchor=False)
+    st.html(intro_html(words.say("questions.again.text" if last else "questions.text")))
     if last:
-        st.html(intro_html("Not all of that was right. Look again at how it goes; then answer once more."))
         st.html(instructions)
-    else:
-        st.html(intro_html("A few questions, to see that it is clear how it goes. You have two tries."))
     with st.form(f"questions-{rater.tries}", border=False):
         chosen = [
             st.radio(question.text, range(len(question.answers)), index=None, format_func=question.answers.__getitem__,
                      key=f"question-{rater.tries}-{number}")
             for number, question in enumerate(questions)
         ]  # fmt: skip
-        pressed = st.form_submit_button("Go on", type="primary")
+        pressed = st.form_submit_button(words.say("button.next"), type="primary")
     if not pressed:
         return
     if None in chosen:
-        st.warning("Answer every question; nothing was counted yet.")
+        st.warning(words.say("questions.missing"))
         return
     store = access.get_store()
     if all(answer == question.right for answer, question in zip(chosen, questions, strict=True)):
