@@ -7,9 +7,11 @@ from ui.phone import page
 
 st.title("Who could unlock my phone?", anchor=False)
 st.html(
-    intro_html(
-        "Choose a face as the owner. A crowd of generated strangers then holds their faces in front of the phone, and a real "
-        "recogniser decides about each of them. Drag the limit to see who gets in."
+    intro_html("Choose a face as the owner, and a search looks for a stranger who gets in.")
+    + intro_html(
+        "Below, a crowd of generated strangers hold their faces in front of the phone. A real recogniser decides about each; drag "
+        "its limit to see who gets in.",
+        wide_only=True,
     )
 )
 

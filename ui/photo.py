@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.models import photos, registry
 from core.progress import Progress, Stage
-from core.sampling.images import to_images
+from core.sampling.images import decode_webp, to_images
 from ui import cache, jobs, markup, progress
 from ui.jobs import find_or_start_job, get_job_manager
 from ui.pictures import asset_url, data_url
@@ -287,8 +288,16 @@ class PhoneOwner:
     descriptors: Mapping[str, NDArray[np.float32]] = field(repr=False)
     latent: NDArray[np.float32] | None = field(default=None, repr=False)  # None for a photo
     photo: VisitorPhoto | None = field(default=None, repr=False)  # None for a face of the gallery
+    file: Path | None = field(default=None, repr=False)  # of a face of the gallery
     others: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     """By recogniser: distances to the same person in other scenes, NaN where no face was found; where the generator knows."""
+
+    def picture(self) -> NDArray[np.uint8]:
+        """The face itself (H, W, 3)."""
+        if self.photo is not None:
+            return self.photo.image
+        assert self.file is not None
+        return decode_webp(self.file)
 
     def genuine_distances(self, recogniser: str) -> list[float]:
         """Distances to the same person in other scenes in which a face was found; none where they are not known."""
@@ -318,6 +327,7 @@ def owner_from_gallery(generator: str, base_id: str | None) -> PhoneOwner:
         src=asset_url(base.image),
         descriptors={name: gallery.descriptor(base.base_id, name) for name in gallery.descriptors},
         latent=base.latent,
+        file=base.image,
         others={name: rows[gallery.index(base.base_id)] for name, rows in gallery.genuine_distances.items()},
     )
 

@@ -7,6 +7,7 @@ or a photo that stays in memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -78,12 +79,22 @@ def find_impostors(
         sigma=FIRST_DEVIATION,
     )
     starts = network.sample(seeds).numpy()
-    shares = np.zeros(len(seeds))
+    began: dict[int, float] = {}  # distance by search
+    nearest: dict[int, float] = {}
+    shares, target = np.zeros(len(seeds)), configuration.targets[0]
 
     def report_step(step: SearchStep) -> None:
         progress.emit(step)
-        shares[step.run] = 1.0 if step.finished else step.iteration / iterations
-        progress.stage(f"Round {step.iteration} of at most {iterations}", SEARCH_PROGRESS * float(shares.mean()))
+        covered = 0.0
+        if math.isfinite(step.distance):
+            first = began.setdefault(step.run, step.distance)
+            nearest[step.run] = step.distance
+            covered = (first - step.distance) / max(first - target, 1e-9)
+        shares[step.run] = 1.0 if step.finished else min(1.0, max(step.iteration / iterations, covered))
+        inside = sum(distance < threshold for distance in nearest.values())
+        words = f"{inside} of {len(seeds)} strangers {'is' if inside == 1 else 'are'} in" if inside else "Nobody is in yet"
+        rounds = f"; round {step.iteration}, at most {iterations}" if step.iteration else ""
+        progress.stage(words + rounds, SEARCH_PROGRESS * float(shares.mean()))
 
     search = search_descriptor(
         starts, torch.from_numpy(descriptors[recogniser]), network, guard, configuration, seeds=seeds, on_step=report_step

@@ -16,7 +16,7 @@ from ui.cache import SharedResultCache
 from ui.identity import page as identity_page
 from ui.identity import sets
 from ui.jobs import JobManager
-from ui.phone import page as phone_page
+from ui.phone import searches as phone_searches
 
 
 def wait_for(job):
@@ -370,8 +370,8 @@ def test_who_waited_for_a_result_gets_it_though_others_have_pushed_it_out(monkey
     monkeypatch.setattr(identity_page, "find_or_start_job", lambda *_: done)
     assert identity_page.find_or_make_set(sets.IdentityRequest("a", IdentityConfiguration(seed=1))) == "mine"
     shown = []
-    monkeypatch.setattr(phone_page, "cached_lockouts", SharedResultCache)
-    monkeypatch.setattr(phone_page, "find_or_start_job", lambda *_: done)
-    monkeypatch.setattr(phone_page, "_show_lockout_answer", lambda question, owner, answer: shown.append(answer))
-    phone_page.show_lockout("dcgan", "dlib", photo.PhoneOwner("a", "a", "", {}, latent=()), 0.5)
+    monkeypatch.setattr(phone_searches, "cached_lockouts", SharedResultCache)
+    monkeypatch.setattr(phone_searches, "find_or_start_job", lambda *_: done)
+    monkeypatch.setattr(phone_searches, "_show_lockout_answer", lambda question, owner, answer: shown.append(answer))
+    phone_searches.show_lockout("dcgan", "dlib", photo.PhoneOwner("a", "a", "", {}, latent=()), 0.5)
     assert shown == ["mine"]

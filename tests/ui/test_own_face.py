@@ -19,11 +19,12 @@ from core.models.engine.engine import get_engine
 from core.progress import Progress, Stage
 from core.sampling import inversion
 from core.sampling.inversion import NOT_YOU
+from core.sampling.stored.population import load_population, score_population
 from tests.ui.visits import app, words
 from ui import markup, photo
 from ui.identity import sets
 from ui.jobs import Job, get_job_manager
-from ui.phone import page
+from ui.phone import searches
 from ui.pictures import PICTURES
 
 FLAGS = os.O_WRONLY | os.O_RDWR
@@ -158,14 +159,15 @@ def test_the_phones_owner_leaves_nothing_with_the_networks_and_doubles_have_no_a
         assert upload.data is None
         owner = photo.owner_from_photo(upload)
         assert np.isfinite(owner.descriptor("sface")).all()
-        heard, question = [], ("dcgan", "sface", 1.0)
-        work = page.make_impostor_job(upload, question, list(owner.descriptors), [1, 2], iterations=1)
+        heard, question = [], ("dcgan", "sface", owner.identity, 1.0)
+        work = searches.make_impostor_job(owner, question, list(owner.descriptors), [1, 2], iterations=1)
         assert work(Progress(heard.append)) is None
         assert {type(event) for event in heard} == {Stage}
         assert upload.events == {}
         assert len(get_engine().cache) == kept
-    view = type("View", (), {"recogniser": "sface", "generator": "dcgan"})
-    page._show_impostors(view, upload, upload.results[question], 1.0)
-    assert len(shown) == 4
+    scores = score_population(load_population("dcgan"), owner.descriptors, "sface")
+    monkeypatch.setattr(markup, "portrait_html", lambda *each: shown.append(each[:2]) or "<p>a face</p>")
+    searches._show_impostors("dcgan", owner, scores, upload.results[question], 1.0)
+    assert len(shown) == 6
     assert all(address.startswith("data:") for address, _ in shown)
     assert len(PICTURES) == stored

@@ -2,14 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 import streamlit
 from streamlit.testing.v1 import AppTest
 
 from core.models import registry
+from core.sampling.impostor import Impostor
 from tests.ui.study_sets import identity_set
 from tests.ui.visits import IDLE, app, paints_without_torch, words
+from ui import photo
 from ui.identity import sets
+from ui.phone import searches
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +111,18 @@ def test_identity_judges_at_the_calibrated_limit_and_the_delivered_one_is_a_choi
         said = words(test)
         assert ("1 in 1,000 generated strangers gets in" in said) == (limit == "")
         assert ("As delivered, which was set for photographs" in said) == (limit == "delivered")
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_stranger_who_gets_in_is_looked_for_at_once_and_comes_first(accepted):
+    test = app("phone.py")
+    (generator, recogniser, owner, limit), _ = test.session_state[photo.IMPOSTOR_JOB]
+    assert (generator, recogniser, limit) == ("head", "dlib", 0.384)
+    assert test.header[0].value == "A search for a stranger who gets in"
+    face = np.zeros((24, 24, 3), np.uint8)
+    found = [Impostor(face, face, np.zeros(2), 1, {"dlib": 0.3 if accepted else 0.5, "sface": 0.4}, 0.4, accepted)]
+    searches.cached_impostors().get_or_compute((generator, recogniser, owner, limit), lambda: found)
+    test.run()
+    assert test.header[0].value == ("This stranger unlocks the phone" if accepted else "The search did not get in")
+    faces = next(each.proto.body for each in test.get("html") if "two-faces" in each.proto.body)
+    assert faces.count("<img") == 2  # as large as each other, side by side

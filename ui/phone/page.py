@@ -1,15 +1,12 @@
-"""The page 'Who could unlock my phone': the owner, the strangers under a threshold, what stands out among them, and two searches.
+"""The page 'Who could unlock my phone': the owner beside a stranger who gets in, all strangers under a threshold, what stands out.
 
-The searches find an impostor who is accepted (for a photo) and the smallest change of looks that locks the owner out (for a gallery
-face). Scores of the stored population need NumPy alone. Only some strangers have a stored picture; the others are made again from
+Scores of the stored population need NumPy alone. Only some strangers have a stored picture; the others are made again from
 their seeds.
 """
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,21 +17,18 @@ from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
 from core.sampling.images import encode_webp, to_pictures
-from core.sampling.stored.directions import has_directions
 from core.sampling.stored.population import PopulationScores, Thresholds, find_threshold_range, score_population
 from ui import cache, components, markup, photo, progress, state
 from ui.cache import SharedResultCache
-from ui.jobs import find_or_start_job, get_job_manager
+from ui.jobs import find_or_start_job
 from ui.markup import format_limit
-from ui.photo import PhoneOwner, VisitorPhoto
-from ui.pictures import asset_url, face_url, picture_url
+from ui.phone.searches import show_impostor_search, show_lockout, verdicts_html
+from ui.photo import PhoneOwner
+from ui.pictures import asset_url, picture_url
 from ui.state import PhoneState
 
 if TYPE_CHECKING:
     import torch
-
-    from core.sampling.impostor import Impostor
-    from core.sampling.lockout import JudgedLockout
 else:
     torch = lazy_import("torch")
 
@@ -87,209 +81,10 @@ def find_or_render_stranger(generator: str, seed: int) -> bytes | None:
     return None
 
 
-ImpostorQuestion = tuple[str, str, float]
-"""generator, recogniser, threshold."""
-
-
-def make_impostor_job(
-    visitor_photo: VisitorPhoto, question: ImpostorQuestion, judges: Sequence[str], seeds: Sequence[int], iterations: int = 100
-) -> Callable[[Progress], None]:
-    """The work of a job: search from each stranger's seed toward the photo's descriptor; the impostors stay with the photo.
-
-    judges: the recognisers that say how far each impostor is from the photo, the one that is searched against among them.
-    """
-    generator, recogniser, threshold = question
-
-    def make(progress: Progress) -> list[Impostor]:
-        progress.stage("Loading the networks", 0.0)
-        from core.sampling.impostor import find_impostors  # PyTorch
-
-        descriptors = visitor_photo.descriptors()
-        return find_impostors(
-            visitor_photo.image,
-            {name: descriptors[name] for name in judges},
-            seeds,
-            generator=generator,
-            recogniser=recogniser,
-            threshold=threshold,
-            iterations=iterations,
-            progress=progress,
-        )
-
-    return photo.make_private_work(visitor_photo, question, make)
-
-
-def show_impostor_search(view: PhoneState, visitor_photo: VisitorPhoto, scores: PopulationScores, limit: float) -> None:
-    """The search for a stranger who gets past the guard: start, progress, result."""
-    st.space("medium")
-    with st.container(key="search"):
-        st.header("Find a stranger who gets in", anchor=False)
-        st.html(
-            markup.intro_html(
-                "Random strangers rarely get far. A search does: it starts from people who look unlike you and changes them, step "
-                "by step, until the recogniser takes them for you. What it finds need not look like you at all."
-            )
-        )
-        question = (view.generator, view.recogniser, limit)
-        key = (visitor_photo, question)
-        stored = st.session_state.get(photo.IMPOSTOR_JOB)
-        job = get_job_manager().get(stored[1]) if stored is not None and stored[0] == key else None
-        impostors: list[Impostor] | None = visitor_photo.results.get(question)
-        running = job is not None and not job.finished
-        label = "Search now" if job is None and impostors is None else "Search again"
-        if not running and st.button(label, type="primary", key="find-double"):
-            seeds = [int(scores.population.seeds[index]) for index in scores.choose_starts()]
-            judges = [view.recogniser, *scores.others]
-            st.session_state.pop(photo.IMPOSTOR_JOB, None)
-            visitor_photo.results.pop(question, None)
-            work = make_impostor_job(visitor_photo, question, judges, seeds)
-            find_or_start_job(photo.IMPOSTOR_JOB, key, "search for a double", work)
-            st.rerun()
-        if job is not None and running:
-            _watch_impostor_search(visitor_photo, question, job.id)
-        elif impostors is not None:
-            _show_impostors(view, visitor_photo, impostors, limit)
-        elif job is not None:
-            progress.show_outcome(job)
-
-
-@st.fragment(run_every=progress.POLL_SECONDS)
-def _watch_impostor_search(visitor_photo: VisitorPhoto, question: ImpostorQuestion, job_id: str) -> None:
-    progress.poll_job(job_id)
-    progress.show_searches(
-        visitor_photo.events.get(question, []),
-        limit=question[2],
-        iterations=100,
-        targets=[components.ThresholdMark(question[2], "unlocks below this")],
-        key="double-search",
-        address=visitor_photo.address,
-    )
-
-
-def _show_impostors(view: PhoneState, visitor_photo: VisitorPhoto, impostors: Sequence[Impostor], limit: float) -> None:
-    best, *others = impostors
-    src = visitor_photo.address
-    left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
-    with left:
-        st.html(markup.pair_html((src(visitor_photo.image), "You"), (src(best.image), "Found by the search")))
-    with right:
-        st.subheader("This face would unlock your phone" if best.accepted else "The search did not get in", anchor=False)
-        st.html(verdicts_html(view.generator, view.recogniser, limit, best.distances))
-        st.html(
-            markup.caption_html(
-                f"LPIPS, a measure of how different two pictures look, is {best.lpips:.2f}; 0 is the same picture. Of "
-                f"{len(impostors)} searches, {sum(impostor.accepted for impostor in impostors)} got in; the one that looks least "
-                "like you is shown large."
-            )
-        )
-    if others:
-        for column, impostor in zip(st.columns(len(others), gap="medium"), others, strict=True):
-            with column:
-                verdict = markup.VERDICTS["open" if impostor.accepted else "closed"]
-                st.html(markup.pair_html((src(impostor.start), "Began as"), (src(impostor.image), f"Ended as: {verdict}")))
-
-
-LOCKOUT_JOB = "lockout_job"
-
-LockoutQuestion = tuple[str, str, str, float]
-"""generator, recogniser, base, threshold."""
-
-
-@st.cache_resource(show_spinner=False)
-def cached_lockouts() -> SharedResultCache:
-    """Answers by question."""
-    return SharedResultCache(16)
-
-
-def make_lockout_job(question: LockoutQuestion, owner: PhoneOwner) -> Callable[[Progress], JudgedLockout]:
-    """The work of a job: step along every named direction until the guard refuses."""
-    generator, recogniser, _, limit = question
-    latent = owner.latent
-    assert latent is not None
-
-    def make(progress: Progress) -> JudgedLockout:
-        progress.stage("Loading the networks", 0.0)
-        from core.sampling.lockout import find_lockout  # PyTorch
-
-        return find_lockout(latent, generator, recogniser, limit, progress)
-
-    def work(progress: Progress) -> JudgedLockout:
-        answer: JudgedLockout = cached_lockouts().get_or_compute(question, lambda: make(progress), progress)
-        return answer
-
-    return work
-
-
-def show_lockout(generator: str, recogniser: str, owner: PhoneOwner, limit: float) -> None:
-    """The owner beside the face that is refused; while it is looked for, how far the search is."""
-    st.header("The smallest change that is refused", anchor=False)
-    if not has_directions(generator):
-        title = registry.find_entry(generator).title
-        st.html(
-            markup.intro_html(
-                html.escape(f"Where {title} keeps a smile or glasses is not known, so that no such change can be tried.")
-            )
-        )
-        return
-    question = (generator, recogniser, owner.identity, round(limit, 3))
-    answer: JudgedLockout | None = cached_lockouts().get(question)
-    if answer is not None:
-        _show_lockout_answer(question, owner, answer)
-        return
-    job = find_or_start_job(LOCKOUT_JOB, question, "lock-out", make_lockout_job(question, owner))
-    if job.status == "done":  # newer results have pushed it out of the cache
-        _show_lockout_answer(question, owner, job.result)
-        return
-    if job.finished:
-        progress.show_outcome(job)
-        return
-    progress.watch_job(job.id)
-
-
-def _show_lockout_answer(question: LockoutQuestion, owner: PhoneOwner, answer: JudgedLockout) -> None:
-    generator, recogniser, _, limit = question
-    search = answer.search
-    tried = len({step.label for step in search.swept})
-    if search.smallest is None:
-        st.html(markup.intro_html(f"None of {tried} changes of looks, up to a large one, locks the owner out at this limit."))
-        return
-    step = search.smallest.step
-    way = [(owner.src, "The owner", 0.0)]
-    way += [
-        (face_url(frame.picture), f"The owner, {frame.step.words}", frame.distance) for frame in (*search.strip, search.smallest)
-    ]
-    st.html(
-        markup.pair_html((owner.src, "The owner"), (face_url(search.smallest.picture), f"The owner, {step.words}"))
-        + markup.strip_html(way, limit)
-        + verdicts_html(generator, recogniser, limit, answer.distances)
-    )
-    st.html(
-        markup.caption_html(
-            f"The least of {tried} changes of looks: {step.words}."
-            if registry.find_entry(generator).changes
-            else f"The least of {tried} changes of looks (six kinds, each way): {step.words}, by {step.step:.2f}. Two random "
-            "people are about 1.4 apart on that scale."
-        )
-    )
-
-
 def current_threshold(view: PhoneState) -> float:
     """The limit in force: the address's, else the one that the page opens at."""
     limit = cache.cached_thresholds(view.generator, view.recogniser).opening if view.threshold is None else view.threshold
     return round(limit, 3)  # as the slider has it
-
-
-def verdicts_html(generator: str, recogniser: str, limit: float, distances: Mapping[str, float]) -> str:
-    """What every recogniser says of a face, as HTML; the guard at the limit in force, the others at their own."""
-    rows = [
-        markup.RecogniserVerdict(
-            registry.find_entry(name).title,
-            distance,
-            limit if name == recogniser else cache.cached_thresholds(generator, name).opening,
-        )
-        for name, distance in distances.items()
-    ]
-    return markup.verdicts_html(rows)
 
 
 def stranger_verdicts_html(view: PhoneState, scores: PopulationScores, index: int) -> str:
@@ -320,9 +115,7 @@ def show_findings(view: PhoneState, owner: PhoneOwner) -> None:
             _show_agreement(view, scores, limit)
         else:
             show_lockout(view.generator, view.recogniser, owner, limit)
-    if owner.photo is not None:
-        show_impostor_search(view, owner.photo, scores, limit)
-    else:
+    if owner.photo is None:
         _show_agreement(view, scores, limit)
 
 
@@ -371,18 +164,18 @@ def read_phone_state(generator: str, recogniser: str) -> PhoneState:
 
 
 def choose_owner(view: PhoneState) -> PhoneOwner | None:
-    """The owner's face, large, beside the ways to choose another; None while a photo is still to come."""
+    """The owner beside a stranger whom a search finds, and the ways to choose another; None while a photo is still to come."""
     with st.container(key="owner"):
-        portrait, choices = st.columns([4, 9], gap="large")
+        faces, choices = st.columns([7, 5], gap="large")
         with choices:
             source = photo.choose_face_source("Whose phone is it?", key="way")
             owner = _choose_from_gallery(view) if source == photo.GALLERY else _owner_from_upload(source)
-        with portrait:
-            if owner is None or owner.photo is not None:
-                st.html(photo.photo_portrait_html())
+        with faces:
+            if owner is None:
+                st.html(f'<div class="pair two-faces">{photo.photo_portrait_html()}</div>')
             else:
-                description = f"The owner, a generated face: {owner.title}"
-                st.html(markup.portrait_html(owner.src, description, f"The owner: {owner.title}"))
+                scores = score_strangers(view, owner)
+                show_impostor_search(view.generator, owner, scores, current_threshold(view))
     return owner
 
 
