@@ -25,6 +25,30 @@ function fill(tile, spec, selected) {
   tile.setAttribute("aria-pressed", String(spec.id === selected));
 }
 
+// Below a strip: which of its faces are in sight, and two buttons that push it on.
+function makeGuide(root) {
+  const guide = Object.assign(document.createElement("div"), { className: "faces-guide" });
+  guide.innerHTML = `<span aria-live="polite"></span><button type="button" aria-label="Faces before these">‹</button><button type="button" aria-label="More faces">›</button>`;
+  const [words, back, on] = guide.children;
+  const push = (way) => root.scrollBy({ left: way * Math.max(120, root.clientWidth - 60) });
+  back.addEventListener("click", () => push(-1));
+  on.addEventListener("click", () => push(1));
+  const look = () => {
+    const tiles = [...root.querySelectorAll(".face")], left = root.scrollLeft, right = left + root.clientWidth;
+    const seen = tiles.map((tile, place) => [tile.offsetLeft, tile.offsetLeft + tile.offsetWidth, place + 1]).filter(([from, to]) => from >= left - 8 && to <= right + 8);
+    const all = root.scrollWidth <= root.clientWidth + 8;
+    guide.hidden = all;
+    root.dataset.more = String(!all && right < root.scrollWidth - 8);
+    if (seen.length) words.textContent = `Faces ${seen[0][2]} to ${seen.at(-1)[2]} of ${tiles.length}`;
+    back.disabled = left < 8;
+    on.disabled = right > root.scrollWidth - 8;
+  };
+  root.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(root);
+  root.after(guide);
+  return look;
+}
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".faces-root");
   root.pick = (id) => setTriggerValue("picked", id);
@@ -60,4 +84,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const tile = root.tiles.get(data.selected);
     if (tile) root.scrollLeft = tile.offsetLeft - root.clientWidth / 2 + tile.clientWidth / 2;
   }
+  if (data.layout === "strip") (root.look ??= makeGuide(root))();
 }

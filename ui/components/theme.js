@@ -1,5 +1,6 @@
 // Dialogs hang outside the app's own element, which alone knows whether the theme is light or dark: pass it on to the whole document.
-// The masthead marks the page that is open; where it is narrow it is one line pushed sideways, and this page comes into view.
+// The masthead marks the page that is open; where it is narrow it is one line pushed sideways, this page comes into view, and a
+// button unfolds all pages.
 
 function mark(page, line, left) {
   if (line.dataset.page !== page) return; // another page was opened meanwhile
@@ -13,10 +14,24 @@ function mark(page, line, left) {
   if (!found && left) setTimeout(() => mark(page, line, left - 1), 150); // the links are not all there yet
 }
 
-export default function ({ data }) {
+function unfold(line, root) {
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "masthead-more", textContent: "All pages" });
+  const set = (open) => {
+    line.dataset.open = String(open);
+    button.setAttribute("aria-expanded", String(open));
+  };
+  button.addEventListener("click", () => set(line.dataset.open !== "true"));
+  line.addEventListener("click", (event) => { if (event.target.closest("a")) set(false); });
+  set(false);
+  root.replaceChildren(button);
+}
+
+export default function ({ data, parentElement }) {
   const app = document.querySelector(".stApp"), line = app.querySelector(".st-key-masthead");
   document.documentElement.style.colorScheme = getComputedStyle(app).colorScheme;
   if (!line) return;
+  const root = parentElement.querySelector(".theme-root");
+  if (!root.firstChild) unfold(line, root);
   line.dataset.page = data.page;
   mark(data.page, line, 20);
 }
