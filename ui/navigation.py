@@ -151,6 +151,9 @@ def _run_app() -> None:
         components.sync_theme(current.url_path)
     current.run()
     show_footer()
+    from ui.photo import current_photo  # core.sampling: the masthead and the page come first
+
+    components.offer_presenting(private=current_photo() is not None)
 
 
 def show_footer() -> None:

@@ -1,8 +1,9 @@
 """Components with their own JavaScript that show faces: each is a .js and a .css file of this folder, mounted by a function.
 
-Faces in groups, a gallery, an interpolation strip, the wall of strangers under a threshold, running searches, rankings with
-intervals, activations (paper B, Fig. 8), boundary samples with their paths over the map (paper B, Fig. 6), a morph under a slider,
-and the face map (points that can be moved, magnified and drawn around; face images where they do not overlap).
+The theme and the view for an audience, faces in groups, a gallery, an interpolation strip, the wall of strangers under a threshold,
+running searches, rankings with intervals, activations (paper B, Fig. 8), boundary samples with their paths over the map (paper B,
+Fig. 6), a morph under a slider, and the face map (points that can be moved, magnified and drawn around; faces where they do not
+overlap).
 """
 
 from __future__ import annotations
@@ -66,6 +67,14 @@ def sync_theme(page: str = "") -> None:
     page: its address, "" for the first.
     """
     mount("theme")(data={"page": page}, key="theme")
+
+
+def offer_presenting(*, private: bool) -> None:
+    """The page for an audience (``?present=1``), and a talk: a list of views that this browser keeps.
+
+    private: the page shows what was made from a visitor's photo, of which nothing is kept.
+    """
+    mount("present")(data={"private": private}, key="present")
 
 
 @dataclass(frozen=True)

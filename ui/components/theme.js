@@ -1,6 +1,6 @@
 // Dialogs hang outside the app's own element, which alone knows whether the theme is light or dark: pass it on to the whole document.
 // The masthead marks the page that is open; where it is narrow it is one line pushed sideways, this page comes into view, and a
-// button unfolds all pages.
+// button unfolds all pages. Where it is wide, its last entry opens the view for an audience (present.js).
 
 function mark(page, line, left) {
   if (line.dataset.page !== page) return; // another page was opened meanwhile
@@ -14,7 +14,7 @@ function mark(page, line, left) {
   if (!found && left) setTimeout(() => mark(page, line, left - 1), 150); // the links are not all there yet
 }
 
-function unfold(line, root) {
+function addButtons(line, root) {
   const button = Object.assign(document.createElement("button"), { type: "button", className: "masthead-more", textContent: "All pages" });
   const set = (open) => {
     line.dataset.open = String(open);
@@ -23,7 +23,9 @@ function unfold(line, root) {
   button.addEventListener("click", () => set(line.dataset.open !== "true"));
   line.addEventListener("click", (event) => { if (event.target.closest("a")) set(false); });
   set(false);
-  root.replaceChildren(button);
+  const present = Object.assign(document.createElement("button"), { type: "button", className: "masthead-present", textContent: "Present", title: "Larger, for an audience (key P)" });
+  present.addEventListener("click", () => dispatchEvent(new Event("liminal-present")));
+  root.replaceChildren(button, present);
 }
 
 export default function ({ data, parentElement }) {
@@ -31,7 +33,7 @@ export default function ({ data, parentElement }) {
   document.documentElement.style.colorScheme = getComputedStyle(app).colorScheme;
   if (!line) return;
   const root = parentElement.querySelector(".theme-root");
-  if (!root.firstChild) unfold(line, root);
+  if (!root.firstChild) addButtons(line, root);
   line.dataset.page = data.page;
   mark(data.page, line, 20);
 }

@@ -1,0 +1,54 @@
+"""The view for an audience, and a talk of views that is taken away as one page."""
+
+from playwright.sync_api import expect
+
+
+def test_a_talk_is_made_walked_through_by_keys_and_taken_away(server, open_page, chromium, tmp_path):
+    page = open_page(f"{server}/?present=1", width=1920, height=1080, accept_downloads=True)
+    expect(page.locator(".st-key-masthead")).to_be_hidden()
+    expect(page.locator(".st-key-foot")).to_be_hidden()
+    assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('.stApp h1')).fontSize)") > 60
+    assert page.locator("[data-testid=stMainBlockContainer]").bounding_box()["width"] > 1850
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 1920
+
+    def add():
+        page.mouse.move(200, 400)
+        page.get_by_role("button", name="Add this view").click()
+        expect(page.get_by_text("Added", exact=True)).to_be_visible()
+
+    expect(page.locator("figure.walk")).to_have_attribute("data-ready", "true")
+    add()
+    page.goto(f"{server}/compare")  # stays the view for an audience
+    expect(page.locator("html[data-present]")).to_be_attached()
+    expect(page.locator(".stApp h1")).to_be_visible()
+    add()
+    page.locator("body").press("PageUp")
+    page.wait_for_url(f"{server}/?present=1")
+    expect(page.locator(".talk-bar span")).to_have_text("1 of 2")
+
+    page.mouse.move(210, 400)
+    page.get_by_role("button", name="My talk", exact=True).click()
+    with page.expect_download() as links:
+        page.get_by_role("button", name="Download the links").click()
+    assert f"{server}/compare?" in links.value.path().read_text()
+    page.get_by_role("button", name="Earlier").last.click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as one page").click()
+    download.value.save_as(tmp_path / "talk.html")
+
+    away = chromium.new_context(offline=True)
+    deck, asked = away.new_page(), []
+    deck.on("request", lambda request: asked.append(request.url))
+    deck.goto(f"file://{tmp_path}/talk.html")
+    still = deck.frame_locator("iframe")
+    expect(still.locator("h1")).not_to_contain_text("stop being yours")  # the order was changed
+    deck.keyboard.press("ArrowRight")
+    expect(still.locator("h1")).to_contain_text("stop being yours")
+    assert still.locator(".walk-screen img").first.evaluate("image => image.naturalWidth") > 100
+    assert not [url for url in asked if not url.startswith(("file:", "data:", "about:", "blob:"))]
+    away.close()
+
+    page.get_by_role("button", name="Close", exact=True).click()
+    page.locator("body").press("Escape")
+    expect(page.locator(".st-key-masthead")).to_be_visible()
+    assert "present" not in page.url
