@@ -2,7 +2,7 @@ import streamlit as st
 
 from core.errors import LiminalError
 from ui import state
-from ui.emotion import page
+from ui.emotion import grid, page
 from ui.markup import intro_html
 
 st.title("Which feeling is this?", anchor=False)
@@ -15,6 +15,8 @@ try:
     run = page.find_or_make_run(configuration, base.title) if configuration is not None else None
     if configuration is not None and run is not None:
         page.show_run(configuration, base, run, view.sample)
+    st.space("medium")
+    grid.show_grid(view, base)
     st.space("medium")
     page.show_acceptance_table(view)
 except LiminalError as error:

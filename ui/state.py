@@ -142,7 +142,7 @@ class IdentityState:
 
 
 FACE_COUNTS = (4, 8, 16, 32, 64)
-FRAME_COUNTS = (9, 11, 13)
+FRAME_COUNTS = (9, 11, 13, 25)
 DEFAULT_PAIR = ("fear", "surprise")
 """Paper B's own example (Fig. 6)."""
 MAX_GAMMA, MAX_RESAMPLING = 20.0, 8
@@ -152,7 +152,8 @@ ChoiceValue = TypeVar("ChoiceValue", bound=str | float)
 
 @dataclass(frozen=True)
 class EmotionState:
-    """Emotion boundary: the base, the pair in the order it was chosen, whether faces were asked for, and the face that is open.
+    """Emotion boundary: the base, the pair in the order it was chosen, whether faces and the grid were asked for, the face that is
+    open.
 
     strategy: as chosen; the configuration's is "direct" wherever these models cannot make faces in two stages. The configuration
     has no base yet.
@@ -161,6 +162,7 @@ class EmotionState:
     base: str | None
     pair: tuple[str, str]
     wanted: bool
+    grid: bool
     sample: str | None
     strategy: EmotionStrategy
     configuration: EmotionConfiguration
@@ -190,6 +192,7 @@ def read_emotion_state() -> EmotionState:
         base=st.query_params.get("base"),
         pair=pair,
         wanted=seed is not None,
+        grid=bool(read_choice("grid", (0, 1), 0)),
         sample=st.query_params.get("sample"),
         strategy=strategy,
         configuration=EmotionConfiguration(
@@ -209,18 +212,19 @@ def read_emotion_state() -> EmotionState:
 
 def read_morph_state() -> MorphState:
     """The view of 'Morph' that the address asks for."""
-    pair = read_emotion_pair()
+    pair, models = read_emotion_pair(), _read_emotion_models()
+    many = bool(registry.find_entry(models["generator"]).changes)  # what one picture takes is a tenth of a second there
     return MorphState(
         base=st.query_params.get("base"),
         pair=pair,
         wanted=bool(read_choice("row", (0, 1), 0)),
-        frames=read_choice("frames", FRAME_COUNTS, FRAME_COUNTS[1]),
+        frames=read_choice("frames", FRAME_COUNTS, FRAME_COUNTS[-1 if many else 1]),
         configuration=EmotionConfiguration(
             *pair,
             count=1,
             strategy="direct",
             freedom=read_choice("freedom", (KEEP, FREE), KEEP),
-            **_read_emotion_models(),
+            **models,
         ),
     )
 

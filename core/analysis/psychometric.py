@@ -1,7 +1,8 @@
-"""Psychometric function of 'same person?' along interpolations from one face to another.
+"""Psychometric function of 'same person?' along interpolations from one face to another, and the point along a row of faces where
+a network finds two feelings equally likely.
 
-A logistic function with one lapse rate at both ends and beta-binomial spread, since people differ more than coins,
-fitted by psignifit (Schütt, Harmeling, Macke and Wichmann 2016, Vision Research 122).
+For people's answers a logistic function with one lapse rate at both ends and beta-binomial spread, since people differ more than
+coins, fitted by psignifit (Schütt, Harmeling, Macke and Wichmann 2016, Vision Research 122).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from core.analysis.estimate import Array, Estimate, Proportion, Result, undefine
 from core.lazy_import import lazy_import
 
 psignifit = lazy_import("psignifit")  # a second and a half
+
+EVEN_DRAWS, EVEN_ROUNDS = 400, 25
+"""Bootstrap draws of the even point, and Newton's steps of each fit."""
 
 PSIGNIFIT_GRID = {"threshold": 24, "width": 24, "lambda": 16, "eta": 12}
 """Steps of psignifit's grid: its defaults take ten times as long and differ by less than a tenth of the interval."""
@@ -95,6 +99,33 @@ def fit_psychometric_function(
         lapse=lapse,
         spread=spread,
     )
+
+
+def locate_even_point(first: Array, second: Array, *, seed: int = 0) -> Estimate:
+    """Where along a row of faces two probabilities (N,) are equal, in [0, 1] of the way, by a logistic curve through all faces.
+
+    The curve is fitted to second / (first + second) by likelihood, faces equally far apart. Interval: 95 %, bootstrap over faces:
+    how well the row as a whole says where the point is. NaN where neither ever is the likelier one.
+    """
+    share = np.asarray(second, np.float64) / (np.asarray(first, np.float64) + np.asarray(second, np.float64))
+    n = len(share)
+    if not share.min() < 0.5 < share.max():
+        return undefined_estimate(n)
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), EVEN_DRAWS).astype(np.float64)
+    weights = np.vstack([np.ones(n), draws])  # (1 + EVEN_DRAWS, N)
+    way = np.linspace(-0.5, 0.5, n)
+    level, slope = np.zeros(len(weights)), np.zeros(len(weights))
+    for _ in range(EVEN_ROUNDS):
+        fitted = 1 / (1 + np.exp(-np.clip(level[:, None] + slope[:, None] * way, -30, 30)))
+        missing, steep = weights * (share - fitted), weights * np.maximum(fitted * (1 - fitted), 1e-3)
+        a, b, c = steep.sum(axis=1), steep @ way, steep @ way**2 + 1e-3
+        u, v = missing.sum(axis=1), missing @ way
+        determinant = a * c - b * b
+        level += np.clip((c * u - b * v) / determinant, -4, 4)
+        slope += np.clip((a * v - b * u) / determinant, -20, 20)
+    even = np.clip(0.5 - level / np.where(np.abs(slope) < 1e-9, 1e-9, slope), 0.0, 1.0)
+    low, high = np.percentile(even[1:], [2.5, 97.5])
+    return Estimate(float(even[0]), float(low), float(high), n)
 
 
 def _fit(points: tuple[PsychometricPoint, ...], n: int) -> tuple[Estimate, Estimate, Estimate, Estimate, float]:

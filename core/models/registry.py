@@ -91,7 +91,7 @@ ENTRIES = (
         "generator",
         "Rendered head",
         "core.models.builtin.head.generator",
-        tasks=("identity", "phone"),
+        tasks=("identity", "phone", "emotion"),
         changes="core.models.builtin.head.changes",
         emotion_chain=HEAD_CHAIN,
     ),

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from core.analysis.psychometric import fit_psychometric_function
+from core.analysis.psychometric import fit_psychometric_function, locate_even_point
 from tests.analysis.rating_tables import identity_study
 
 
@@ -70,3 +70,16 @@ def test_without_a_transition_there_is_no_threshold(change, said, recwarn):
     assert np.isnan(nothing.curve(np.array([0.5]))).all()
     nothing.to_dict()
     assert not recwarn.list
+
+
+def test_the_even_point_of_a_row_is_found_with_an_interval_that_covers_it():
+    way, random = np.linspace(0, 1, 25), np.random.default_rng(0)
+    covered, widths = 0, []
+    for _ in range(40):
+        second = 1 / (1 + np.exp(-(10 * (way - 0.37) + random.normal(0, 0.5, 25))))
+        even = locate_even_point(0.8 * (1 - second), 0.8 * second)  # a fifth goes to other feelings
+        covered += even.low <= 0.37 <= even.high
+        widths.append(even.high - even.low)
+    assert covered >= 33
+    assert np.mean(widths) < 0.1
+    assert math.isnan(locate_even_point(np.array([0.9, 0.8, 0.7]), np.array([0.1, 0.2, 0.3])).value)

@@ -6,12 +6,14 @@ import streamlit
 from playwright.sync_api import expect
 
 from core.errors import LiminalError
+from core.models.builtin.head.latents import set_named_value
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores, DenoisingStep
 from tests.emotion_sets import emotion_set, unanimous
 from tests.ui.visits import app
-from ui.emotion import morph, runs
+from ui import bases
+from ui.emotion import grid, morph, runs
 from ui.jobs import JobManager
 
 CLASSIFIERS = EmotionConfiguration("surprise", "fear").classifiers
@@ -38,7 +40,10 @@ def at_once(monkeypatch):
         asked.append((configuration, base))
         planted = [unanimous(0.4, 0.3, True), unanimous(0.1, 0.5, False), unanimous(0.35, 0.35, True)]
         made = emotion_set(planted, configuration=configuration, distances=[0.4, 0.7, np.nan])
-        emit_all(made, planted, progress)
+        latents = [None] * 3
+        if configuration.generator == "head":  # fear grows from face to face
+            latents = [set_named_value(base.latent, "fear", strength) for strength in (0.3, 0.6, 0.9)]
+        emit_all(made, planted, progress, latents)
         return made
 
     original = JobManager.submit
@@ -54,7 +59,7 @@ def opinion(p1, p2, configuration):
     return ClassifierScores(tuple(p), tuple(p), tuple(np.log(p)))
 
 
-def emit_all(made, planted, progress):
+def emit_all(made, planted, progress, latents):
     """The events of a run whose samples are ``planted``: the base, a way of three steps, and the faces."""
     configuration = made.emotion
     rows = made.samples
@@ -69,7 +74,8 @@ def emit_all(made, planted, progress):
         passed = {name: kept for name, (_, _, kept) in says.items()}
         above = {name: (p1 > 0.25, p2 > 0.25) for name, (p1, p2, _) in says.items()}
         image = made.images[row["sample_id"]]
-        progress.emit(BoundarySampleMade(index, image, opinions, passed, above, float(row["distance_dlib"]), row["sample_id"]))
+        distance, latent = float(row["distance_dlib"]), latents[index]
+        progress.emit(BoundarySampleMade(index, image, opinions, passed, above, distance, row["sample_id"], latent))
 
 
 def texts(test):
@@ -82,10 +88,10 @@ def html(test):
 
 
 def component(test, name):
-    """The data that a component of ours was given."""
+    """The data that a component of ours was given; of several the last one."""
     import json
 
-    for each in test.get("bidi_component"):
+    for each in reversed(test.get("bidi_component")):
         if each.proto.component_name.endswith(name):
             return json.loads(each.proto.json)
     raise AssertionError(f"no component {name}")
@@ -166,8 +172,9 @@ def test_a_finished_run_is_shown_with_its_reasons(at_once):
     assert base.latent.shape == (100,)
     shown = component(test, "boundary")
     kept, lost = shown["groups"]
-    assert [face["words"] for face in kept["faces"]] == ["could be either"] * 2
-    assert [face["words"] for face in lost["faces"]] == ["not enough surprise"]
+    assert [face["words"] for face in kept["faces"]] == ["either"] * 2
+    assert [face["words"] for face in lost["faces"]] == ["fear"]
+    assert lost["faces"][0]["note"].startswith("Not enough surprise: ")
     assert kept["faces"][0]["place"] == [0.4, 0.3]
     assert kept["faces"][0]["path"] == [[0.0, 0.0], [0.1, 0.1], [0.2, 0.2]]
     assert "Both feelings are raised in 2 of 3 for" in html(test)
@@ -178,9 +185,29 @@ def test_a_face_of_the_address_is_opened(at_once):
     test = app("emotion.py", seed="5", generator="dcgan")
     face = component(test, "boundary")["groups"][1]["faces"][0]
     opened = app("emotion.py", seed="5", generator="dcgan", sample=face["id"])
-    assert "Filtered out" in texts(opened)
+    assert "Filtered out: not enough surprise" in html(opened)
     assert "dlib ResNet takes them for two people: distance 0.70" in html(opened)
     assert html(opened).count('class="voice"') == len(CLASSIFIERS)
+
+
+def test_what_changed_is_told_and_the_face_goes_along(at_once):
+    query = {"seed": "5", "generator": "head", "pair": "surprise-fear"}
+    test = app("emotion.py", **query)
+    faces = [face for group in component(test, "boundary")["groups"] for face in group["faces"]]
+    changes = [{row["words"]: row["change"] for row in face["changes"]} for face in faces]
+    assert changes[0].keys() == changes[1].keys()  # both kept; the third was filtered
+    assert changes[1]["eyes opened wide"] == pytest.approx(3 * changes[0]["eyes opened wide"], abs=0.02)
+    opened = app("emotion.py", sample=faces[1]["id"], **query)
+    assert "Above all: inner ends of the brows raised" in html(opened)
+    assert [tile["id"] for tile in component(opened, "faces")["groups"][0]["tiles"]] == [faces[2]["id"], faces[0]["id"]]
+    base = at_once[-1][0].base
+    latent = set_named_value(bases.find_base("head", base).latent, "fear", 0.9)
+    name = bases.name_made_face("head", base, latent)
+    made = bases.find_base("head", name)
+    assert np.array_equal(made.latent, latent)
+    assert made.base_id == name
+    for broken in (f"{base}~", f"{base}~x", f"{base}~{'A' * 4000}", f"{base}~AAD__3__"):
+        assert bases.find_base("head", broken).base_id == base
 
 
 @pytest.mark.parametrize(
@@ -219,6 +246,15 @@ def test_an_answer_that_goes_back_and_forth_is_told_in_full():
     assert words == "changes 3 times: to surprise at 17 %, to fear at 50 % and to surprise at 83 % of the way"
     assert morph.describe_flips([0.4], "fear", "surprise", second_leads=True) == "from surprise to fear at 40 % of the way"
     assert "does not change" in morph.describe_flips([], "fear", "surprise", second_leads=False)
+
+
+def test_the_boundary_of_a_grid_runs_where_both_are_equal():
+    rows, columns = np.mgrid[0:7, 0:7]
+    pieces = grid.trace_boundary((columns - rows - 0.5).astype(float))
+    assert len(pieces) == 11
+    for x1, y1, x2, y2 in pieces:
+        assert (x1 - y1, x2 - y2) == (pytest.approx(0.5), pytest.approx(0.5))
+    assert grid.trace_boundary(np.ones((7, 7))) == []
 
 
 def test_a_kept_face_that_leans_is_not_called_even():

@@ -322,6 +322,14 @@ MapPosition = tuple[float, float]
 
 
 @dataclass(frozen=True)
+class FaceChange:
+    """What one part of a face does more (or less) than in the base, 1 where an action is fully done: 'mouth open', 0.3."""
+
+    words: str
+    change: float
+
+
+@dataclass(frozen=True)
 class BoundaryFace:
     """One face: its tile, its path over the map and its position there; ``src`` and ``place`` are None until it is made."""
 
@@ -333,6 +341,7 @@ class BoundaryFace:
     verdict: Verdict = "none"  # open: kept; closed: filtered out
     place: MapPosition | None = None
     path: Sequence[MapPosition] = ()
+    changes: Sequence[FaceChange] = ()
 
 
 @dataclass(frozen=True)
@@ -384,6 +393,43 @@ def show_boundary_map(
 
 
 @dataclass(frozen=True)
+class GridCell:
+    """One face of the grid of two feelings. src: None until it is made.
+
+    side: 0 or 1, the feeling of the pair that a network finds strongest, -1 another one (``other``); share: how likely it finds it;
+    votes: answers for the first feeling, for others, and for the second one.
+    """
+
+    id: str
+    src: str | None = None
+    alt: str = ""
+    side: int = -1
+    other: str = ""
+    share: float = 0.0
+    votes: Sequence[int] = ()
+
+
+def show_feeling_grid(
+    cells: Sequence[GridCell],
+    lines: Sequence[tuple[float, float, float, float]],
+    *,
+    emotions: tuple[str, str],
+    side: int,
+    key: str,
+    on_pick: Callable[[str], None],
+) -> None:
+    """Faces of one person, the first feeling growing upward and the second to the right; ``on_pick`` gets the id of one pressed.
+
+    cells: row by row, the weakest first feeling first; lines: the boundary, x1, y1, x2, y2 in columns and rows of ``cells``.
+    """
+    mount("feeling_grid")(
+        data={"cells": [asdict(cell) for cell in cells], "lines": list(lines), "emotions": list(emotions), "side": side},
+        key=key,
+        on_picked_change=pick_callback(key, on_pick),
+    )
+
+
+@dataclass(frozen=True)
 class MorphVoice:
     """One network along the row: six shares a frame (None while it is not made), where its answer flips, and that in words."""
 
@@ -391,6 +437,7 @@ class MorphVoice:
     part: str  # whether it steered
     shares: Sequence[Sequence[float] | None]
     flips: Sequence[float]  # in [0, 1] of the way
+    even: Sequence[float]  # where both are equally likely by a curve through all frames, and its interval's ends; empty: nowhere
     words: str  # "" while the row is not complete
 
 

@@ -6,6 +6,7 @@ const SIDE = 360, LEFT = 46, TOP = 26, PLOT = 288;
 const x = (share) => LEFT + share * PLOT;
 const y = (share) => TOP + (1 - share) * PLOT;
 const at = ([first, second]) => `${x(second).toFixed(1)},${y(first).toFixed(1)}`;
+const LARGEST_CHANGE = 1.5; // of an action that is fully done at 1: the end of a bar
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 function node(name, attributes = {}, text = "") {
@@ -105,14 +106,14 @@ class Boundary {
       const tile = document.createElement("button");
       tile.type = "button";
       tile.className = "between";
-      tile.innerHTML = `<span class="between-picture"></span><span class="between-words"></span><span class="between-bars" aria-hidden="true"></span><span class="between-note"></span>`;
+      tile.innerHTML = `<span class="between-picture"></span><span class="between-words"></span><span class="between-changes" aria-hidden="true"></span><span class="between-note"></span>`;
       tile.addEventListener("click", () => this.pick(face.id));
       for (const name of ["mouseenter", "focus"]) tile.addEventListener(name, () => this.highlight(face.id));
       for (const name of ["mouseleave", "blur"]) tile.addEventListener(name, () => this.highlight(null));
       this.tiles.set(face.id, tile);
     }
     const tile = this.tiles.get(face.id);
-    const [picture, words, bars, note] = tile.children;
+    const [picture, words, changes, note] = tile.children;
     tile.disabled = !face.src;
     tile.dataset.verdict = face.src ? face.verdict : "waiting";
     if (face.src && picture.firstChild?.getAttribute("src") !== face.src) {
@@ -122,10 +123,13 @@ class Boundary {
     if (face.src) tile.removeAttribute("aria-label");
     words.textContent = face.words;
     note.textContent = face.note;
-    bars.replaceChildren(...(face.place ?? []).map((share) => {
-      const bar = document.createElement("i");
-      bar.style.setProperty("--share", `${(100 * share).toFixed(1)}%`);
-      return bar;
+    changes.replaceChildren(...face.changes.flatMap(({ words: action, change }) => {
+      const bar = document.createElement("i"), part = Math.min(1, Math.abs(change) / LARGEST_CHANGE);
+      bar.style.setProperty("--share", `${(50 * part).toFixed(1)}%`);
+      bar.dataset.sign = change < 0 ? "less" : "more";
+      const value = `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(1)}`;
+      return [Object.assign(document.createElement("span"), { textContent: action }), bar,
+        Object.assign(document.createElement("b"), { textContent: value })];
     }));
     return tile;
   }

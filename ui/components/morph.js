@@ -16,14 +16,14 @@ class Morph {
           <p class="morph-part"></p></div>
         <div class="morph-slider">
           <div class="morph-ends"><span></span><span></span></div>
-          <div class="morph-rail"><div class="morph-track"></div><input type="range" min="0" step="1"></div>
+          <div class="morph-rail"><div class="morph-track"></div><div class="morph-marks" aria-hidden="true"></div><input type="range" min="0" step="1"></div>
         </div>
         <div class="morph-way"><div class="morph-row"></div><div class="morph-lanes"></div></div>
       </div>`;
     const find = (selector) => root.querySelector(selector);
     this.parts = {
       figure: find(".morph"), screen: find(".morph-screen"), caption: find("figcaption"), voices: find(".morph-voices"),
-      bars: find(".morph-bars"), part: find(".morph-part"), ends: root.querySelectorAll(".morph-ends span"), track: find(".morph-track"),
+      bars: find(".morph-bars"), part: find(".morph-part"), ends: root.querySelectorAll(".morph-ends span"), track: find(".morph-track"), marks: find(".morph-marks"),
       range: find("input"), lanes: find(".morph-lanes"), row: find(".morph-row"),
     };
     this.parts.range.addEventListener("input", () => { this.touched = true; this.show(Number(this.parts.range.value)); });
@@ -60,6 +60,7 @@ class Morph {
         bar.dataset.side = data.pair.indexOf(index);
         return bar;
       }));
+      parts.figure.dataset.many = String(data.frames.length > 15);
       this.row();
     }
     this.lanes();
@@ -117,13 +118,20 @@ class Morph {
       row.querySelector("b").textContent = voice.title;
       row.querySelector("span").textContent = voice.words;
       row.lastChild.append(...lane(voice));
-      for (const flip of voice.flips) {
-        const mark = Object.assign(document.createElement("b"), { className: "morph-flip" });
-        mark.style.left = `${flip * 100}%`;
-        row.lastChild.append(mark);
-      }
+      row.lastChild.append(...this.marks(voice));
       return row;
     }));
+  }
+
+  marks(voice) {
+    const mark = (name, left, width = 0) => {
+      const element = Object.assign(document.createElement("b"), { className: name });
+      element.style.left = `${100 * left}%`;
+      if (width) element.style.width = `${100 * width}%`;
+      return element;
+    };
+    const even = voice.even.length ? [mark("morph-even", voice.even[1], voice.even[2] - voice.even[1])] : [];
+    return [...even, ...voice.flips.map((flip) => mark("morph-flip", flip))];
   }
 
   show(wanted) {
@@ -148,6 +156,8 @@ class Morph {
       bar.lastChild.textContent = percent(shares[index]);
     });
     parts.part.textContent = `${voice.title} ${voice.part}.`;
+    parts.marks.replaceChildren(...this.marks(voice));
+    parts.marks.dataset.voice = voice.title;
     [...parts.voices.children].forEach((button, index) => button.setAttribute("aria-pressed", String(index === this.voice)));
     [...parts.row.children].forEach((button, index) => button.setAttribute("aria-pressed", String(index === this.frame)));
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,16 +11,18 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from core.analysis.estimate import Estimate
+from core.analysis.psychometric import locate_even_point
 from core.figures import theme
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.events import BoundarySampleMade, ClassifierScores
-from ui import markup, navigation, progress, state
+from ui import bases, markup, navigation, progress, state
 from ui.components import MorphVoice, show_morph_row
 from ui.emotion import page, runs
 from ui.jobs import find_or_start_job
-from ui.pictures import asset_url, face_url
+from ui.pictures import face_url
 from ui.state import MorphState
 
 if TYPE_CHECKING:
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
     from core.sampling.stored.gallery import GalleryBase
 
 MORPH_JOB = "morph_job"
+NO_PHOTO = (
+    "Your own photo is not offered as the base: the face that is found for a photo resembles it in its looks, but not in the "
+    "feeling that it shows."
+)
 
 MorphFrame = tuple[NDArray[np.uint8], Mapping[str, ClassifierScores]]
 """A picture and every classifier's scores of it."""
@@ -39,7 +46,7 @@ def choose_morph(view: MorphState) -> tuple[GalleryBase, EmotionConfiguration | 
         page.choose_generator(configuration.generator)
         page.choose_classifiers(configuration)
         st.segmented_control("How many pictures?", state.FRAME_COUNTS, required=True, **page.bind_widget("frames", view.frames))
-    base = page.find_base(configuration.generator, view.base)
+    base = bases.find_base(configuration.generator, view.base)
     with st.container(key="owner"):
         portrait, choices = st.columns([4, 9], gap="large")
         with choices:
@@ -48,10 +55,9 @@ def choose_morph(view: MorphState) -> tuple[GalleryBase, EmotionConfiguration | 
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="make"):
                 page.choose_closeness(configuration.freedom)
                 st.button("Make the row", type="primary", key="make-row", on_click=_start_morph, args=(base.base_id,))
+            st.html(markup.caption_html(NO_PHOTO))
         with portrait:
-            st.html(
-                markup.portrait_html(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}")
-            )
+            page.show_base(configuration.generator, base)
     return base, replace(configuration, base=base.base_id) if view.wanted else None
 
 
@@ -115,6 +121,13 @@ def describe_flips(flips: Sequence[float], first: str, second: str, *, second_le
     return f"changes {len(flips)} times: {turns} of the way"
 
 
+def describe_even_point(even: Estimate) -> str:
+    """'; 50 % at 47 % (44 to 51 %)'; empty where there is no such point."""
+    if not math.isfinite(even.value):
+        return ""
+    return f"; equally likely at {100 * even.value:.0f} % ({100 * even.low:.0f} to {100 * even.high:.0f} %)"
+
+
 def classifier_voices(configuration: EmotionConfiguration, row: Sequence[MorphFrame | None]) -> list[MorphVoice]:
     """Every classifier along a row, the one that steers first. Its flips are known once the row is complete."""
     first, second = configuration.pair
@@ -124,12 +137,14 @@ def classifier_voices(configuration: EmotionConfiguration, row: Sequence[MorphFr
         known = [frame for frame in shares if frame is not None]
         complete = len(known) == len(row)
         flips = find_flips([frame[first] for frame in known], [frame[second] for frame in known]) if complete else []
-        words = ""
-        if complete:
+        words, even = "", locate_even_point(*np.array(known)[:, [first, second]].T) if complete else None
+        if even is not None:
             leads = known[0][second] > known[0][first]
             words = describe_flips(flips, configuration.emotion1, configuration.emotion2, second_leads=leads)
+            words += describe_even_point(even)
+        ends = [] if even is None or not math.isfinite(even.value) else [even.value, even.low, even.high]
         rounded = [None if frame is None else [round(float(share), 4) for share in frame] for frame in shares]
-        result.append(MorphVoice(registry.find_entry(name).title, configuration.describe_role(name), rounded, flips, words))
+        result.append(MorphVoice(registry.find_entry(name).title, configuration.describe_role(name), rounded, flips, ends, words))
     return result
 
 
@@ -151,7 +166,8 @@ def _show_finished_morph(configuration: EmotionConfiguration, morph: EmotionMorp
             f"Three faces were looked for near the base: clearly {configuration.emotion1}, on the line, and clearly "
             f"{configuration.emotion2}. The {len(morph.pictures)} pictures lie on the straight way between them; each was judged "
             "for itself. The bars below show which feeling each network finds strongest, grey where it is a third; the stroke is "
-            "where it goes from the one to the other. Shares are calibrated."
+            "where it goes from the one to the other, the bracket where a curve through all its answers passes 50 %, with its 95 % "
+            "interval. Shares are calibrated."
         )
     )
     st.page_link(

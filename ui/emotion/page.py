@@ -27,12 +27,11 @@ from core.sampling.emotion.configuration import (
     find_steerer,
 )
 from core.sampling.stored import scores
-from ui import cache, components, markup, navigation, progress, state
-from ui.emotion import results, runs
+from ui import bases, cache, components, markup, navigation, progress, state
+from ui.emotion import face, results, runs
 from ui.emotion.runs import EmotionRun
 from ui.jobs import find_or_start_job
 from ui.markup import caption_html
-from ui.pictures import asset_url
 from ui.state import EmotionState
 from ui.studies.new_study import ask_people
 
@@ -47,7 +46,7 @@ def set_choices(**values: object) -> None:
     """Write choices to the address, and drop from it what was made for earlier ones."""
     for name, value in values.items():
         st.query_params[name] = str(int(value)) if isinstance(value, bool) else str(value)
-    for parameter in ("seed", "sample", "row"):
+    for parameter in ("seed", "sample", "row", "grid"):
         st.query_params.pop(parameter, None)
 
 
@@ -63,15 +62,18 @@ def bind_widget(name: str, value: object) -> dict[str, Any]:
     return {"key": f"{name}_wanted", "on_change": _store_choice, "args": (name,)}
 
 
-def find_base(generator: str, base_id: str | None) -> GalleryBase:
-    """The gallery's face of that id; the first one where the id is none of the gallery's."""
-    gallery = cache.cached_gallery(generator)
-    return next((base for base in gallery.bases if base.base_id == base_id), gallery.bases[0])
-
-
 def choose_base(generator: str, base: GalleryBase) -> None:
     """The gallery's faces in a strip."""
     components.show_gallery(cache.cached_gallery(generator), base.base_id, on_pick=lambda base_id: set_choices(base=base_id))
+
+
+def show_base(generator: str, base: GalleryBase) -> None:
+    """The base, large, and who it is."""
+    st.html(
+        markup.portrait_html(
+            bases.base_url(generator, base), f"The base, a generated face: {base.title}", f"The base: {base.title}"
+        )
+    )
 
 
 def choose_emotions(pair: tuple[str, str], label: str) -> None:
@@ -177,7 +179,7 @@ def choose_configuration(view: EmotionState) -> tuple[GalleryBase, EmotionConfig
     with st.container(key="models"), st.popover("Change the settings", type="tertiary", icon=":material/tune:"):
         _show_settings(view)
     configuration = view.configuration
-    base = find_base(configuration.generator, view.base)
+    base = bases.find_base(configuration.generator, view.base)
     with st.container(key="owner"):
         portrait, choices = st.columns([4, 9], gap="large")
         with choices:
@@ -214,9 +216,7 @@ def choose_configuration(view: EmotionState) -> tuple[GalleryBase, EmotionConfig
             if reason:
                 st.html(markup.caption_html(html.escape(reason)))
         with portrait:
-            st.html(
-                markup.portrait_html(asset_url(base.image), f"The base, a generated face: {base.title}", f"The base: {base.title}")
-            )
+            show_base(configuration.generator, base)
     return base, replace(view.configuration, base=base.base_id) if view.wanted else None
 
 
@@ -276,7 +276,7 @@ def _watch_run(configuration: EmotionConfiguration, title: str, job_id: str) -> 
 
 def show_run(configuration: EmotionConfiguration, base: GalleryBase, run: EmotionRun, selected: str | None) -> None:
     """The finished faces, the run's statistics, and the face that is open."""
-    results.show_finished_run(run, configuration, base.title, results.select_face)
+    results.show_finished_run(run, configuration, base.title, face.select_face)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         offer_run_download(configuration, run)
         ask_people(run.sample_set, f"{configuration.emotion1.capitalize()} or {configuration.emotion2}: {base.title}")
@@ -287,12 +287,13 @@ def show_run(configuration: EmotionConfiguration, base: GalleryBase, run: Emotio
         )
     st.space("medium")
     results.show_run_figures(run, configuration)
-    results.open_selected_face(run, configuration, selected)
+    face.open_selected_face(face.FaceSet(configuration, run.base.image, base.latent, [made.sample for made in run.faces]), selected)
 
 
 def offer_run_download(configuration: EmotionConfiguration, run: EmotionRun) -> None:
     """The whole set as a zip archive: tables, latents, pictures and provenance."""
-    name = f"liminal-{configuration.emotion1}-{configuration.emotion2}-{configuration.base}-{configuration.seed}"
+    base = bases.short_name(configuration.base or "")
+    name = f"liminal-{configuration.emotion1}-{configuration.emotion2}-{base}-{configuration.seed}"
     st.download_button(
         "Download this set",
         lambda: run.sample_set.to_zip(name),

@@ -1,5 +1,5 @@
-"""The results of a run of emotion samples: its faces as tiles and one beside its base, in how many both feelings are raised, how
-unsure the classifiers are, and how rare such faces are in the reference set.
+"""The results of a run of emotion samples: its faces as tiles, in how many both feelings are raised, how unsure the classifiers
+are, and how rare such faces are in the reference set.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from core.figures.theme import format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores
+from core.sampling.events import BaseShown, BoundarySampleMade
 from core.sampling.stored.reference import ReferenceSet
-from ui import cache, markup
+from ui import bases, cache, markup
 from ui.components import Activation, ActivationMark, BaseFace, BoundaryFace, BoundaryGroup, show_activations, show_boundary_map
-from ui.emotion import runs
-from ui.emotion.runs import EmotionFace, EmotionPath, EmotionRun, RunEvents
+from ui.emotion import face, runs
+from ui.emotion.runs import EmotionPath, EmotionRun, RunEvents
 from ui.pictures import face_url
 
 MAX_PATH_STEPS = 24
@@ -37,18 +37,23 @@ def _thin_path(path: EmotionPath) -> EmotionPath:
 def build_face_tile(
     identifier: str, sample: BoundarySampleMade, path: EmotionPath, configuration: EmotionConfiguration
 ) -> BoundaryFace:
-    """One finished face as a tile."""
+    """One finished face as a tile: its state in a word, what changed against the base, and what the judge says."""
     steerer, held_out = configuration.steerer, configuration.held_out_classifier
     verdict = runs.describe_verdict(sample, configuration, steerer)
     position = runs.map_position(sample.opinions[steerer], configuration)
     title = registry.find_entry(held_out).title
     agreement = "agrees" if sample.passed[held_out] else f"sees {runs.strongest_emotion(sample.opinions[held_out])}"
+    base = bases.find_base(configuration.generator, configuration.base)
+    changes = face.list_changes(sample.latent, base.latent, configuration)
+    reason = "" if sample.passed[steerer] else f"{verdict.capitalize()}: "
     return BoundaryFace(
         id=identifier,
         src=face_url(sample.image),
-        alt=f"Generated face between {configuration.emotion1} and {configuration.emotion2}: {verdict}",
-        words=verdict,
-        note=f"{runs.describe_shares(position, configuration)}. {title} {agreement}.",
+        alt=f"Generated face between {configuration.emotion1} and {configuration.emotion2}: {verdict}. "
+        f"{face.describe_changes(changes)}".strip(),
+        words=face.name_state(sample, configuration),
+        note=f"{reason}{runs.describe_shares(position, configuration)}. {title} {agreement}.",
+        changes=face.list_tile_changes(changes),
         verdict="open" if sample.passed[steerer] else "closed",
         place=position,
         path=_thin_path(path),
@@ -102,7 +107,7 @@ def show_unfinished_run(so_far: RunEvents, configuration: EmotionConfiguration, 
 
 def show_finished_run(run: EmotionRun, configuration: EmotionConfiguration, title: str, on_pick: Callable[[str], None]) -> None:
     """All faces of a run: those that are kept first, then the filtered ones and why."""
-    tiles = [build_face_tile(face.sample.sample_id, face.sample, face.path, configuration) for face in run.faces]
+    tiles = [build_face_tile(made.sample.sample_id, made.sample, made.path, configuration) for made in run.faces]
     passed = [tile for tile in tiles if tile.verdict == "open"]
     filtered = [tile for tile in tiles if tile.verdict != "open"]
     steerer = runs.name_classifier(configuration.steerer, configuration)
@@ -112,8 +117,8 @@ def show_finished_run(run: EmotionRun, configuration: EmotionConfiguration, titl
             BoundaryGroup(
                 passed,
                 title=f"Kept: {configuration.emotion1} and {configuration.emotion2} are both raised",
-                note=f"{steerer}, sees more of both than in three quarters of plain faces. "
-                f"Bars: {configuration.emotion1} above, {configuration.emotion2} below.",
+                note=f"{steerer}, sees more of both than in three quarters of plain faces."
+                + (" Bars: what changed in the face against the base." if passed[0].changes else ""),
             )
         )
     if filtered:
@@ -128,61 +133,6 @@ def show_finished_run(run: EmotionRun, configuration: EmotionConfiguration, titl
             )
         )
     _show_map(groups, _build_base_tile(run.base, title, configuration), configuration, on_pick, "boundary")
-
-
-def select_face(sample_id: str) -> None:
-    """Open a face: write its id to the address."""
-    st.query_params["sample"] = sample_id
-
-
-def _clear_face() -> None:
-    st.query_params.pop("sample", None)
-
-
-def open_selected_face(run: EmotionRun, configuration: EmotionConfiguration, selected: str | None) -> None:
-    """The selected face beside its base; nothing where the run has none of that id."""
-    face = next((face for face in run.faces if face.sample.sample_id == selected), None)
-    if face is not None:
-        _show_face_dialog(run, configuration, face)
-
-
-@st.dialog("One face beside its base", width="large", on_dismiss=_clear_face)
-def _show_face_dialog(run: EmotionRun, configuration: EmotionConfiguration, face: EmotionFace) -> None:
-    sample, steerer, held_out = face.sample, configuration.steerer, configuration.held_out_classifier
-    verdicts = {name: runs.describe_verdict(sample, configuration, name) for name in configuration.classifiers}
-    limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
-    pictures, facts = st.columns([6, 5], gap="large", vertical_alignment="center")
-    with pictures:
-        st.html(markup.pair_html((face_url(run.base.image), "The base"), (face_url(sample.image), verdicts[steerer].capitalize())))
-    with facts:
-        st.subheader("Kept" if sample.passed[steerer] else "Filtered out", anchor=False)
-        st.html(
-            markup.intro_html(
-                f"{verdicts[steerer].capitalize()}, says {runs.name_classifier(steerer, configuration)}. "
-                f"{runs.describe_similarity(sample.distance, limit, configuration.recogniser)}."
-            )
-        )
-        st.html(
-            markup.caption_html(
-                f"A face is kept when its activations (logits) for both feelings are above the 75th percentile of plain faces. "
-                f"{registry.find_entry(held_out).title} took no part in making this face. 'Neutral' is left out of all shares; "
-                "networks disagree a lot, and none of them sees what is felt."
-            )
-        )
-        raw = st.toggle(
-            "Shares as the networks give them", help="Off: calibrated, so that networks can be compared.", key="raw-shares"
-        )
-    for column, name in zip(st.columns(len(configuration.classifiers), gap="medium"), configuration.classifiers, strict=True):
-        with column:
-            st.html(
-                f'<p class="voice"><b>{registry.find_entry(name).title}</b><small>{configuration.describe_role(name)}</small>'
-                f"{verdicts[name]}</p>" + markup.bars_html(_classifier_shares(sample.opinions[name], raw=raw))
-            )
-    st.html(markup.caption_html("The address of this page brings this face back."))
-
-
-def _classifier_shares(opinion: ClassifierScores, *, raw: bool) -> dict[str, float]:
-    return dict(zip(EMOTIONS, opinion.raw if raw else opinion.calibrated, strict=True))
 
 
 BINS = 44
@@ -305,19 +255,19 @@ def _show_reference_activations(run: EmotionRun, configuration: EmotionConfigura
     for index, emotion in enumerate(EMOTIONS):
         marks = [
             ActivationMark(
-                id=face.sample.sample_id,
-                value=round(face.sample.opinions[name].logits[index], 3),
-                words=runs.describe_verdict(face.sample, configuration, configuration.steerer),
-                verdict="open" if face.sample.passed[configuration.steerer] else "closed",
+                id=made.sample.sample_id,
+                value=round(made.sample.opinions[name].logits[index], 3),
+                words=runs.describe_verdict(made.sample, configuration, configuration.steerer),
+                verdict="open" if made.sample.passed[configuration.steerer] else "closed",
             )
-            for face in run.faces
+            for made in run.faces
         ]
         values = logits[:, index].astype(np.float64)
         low = min(float(np.quantile(values, 0.002)), *(mark.value for mark in marks))
         high = max(float(np.quantile(values, 0.998)), *(mark.value for mark in marks))
         counts, _ = np.histogram(values, bins=BINS, range=(low, high))
         rows.append(Activation(emotion, counts.tolist(), low, high, float(limits[index]), index in configuration.pair, marks))
-    show_activations(rows, key="activations", on_pick=select_face)
+    show_activations(rows, key="activations", on_pick=face.select_face)
     st.html(
         markup.caption_html(
             f"Logits of {registry.find_entry(name).title} on random faces of {registry.find_entry(reference.generator).title}, "

@@ -13,24 +13,29 @@ import streamlit as st
 from core.analysis.emotion_tables import MIN_SHARE_EACH
 from core.errors import LiminalError
 from core.figures.theme import format_percent
+from core.lazy_import import lazy_import
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress, Stage
 from core.sampling.bases import Base
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores, DenoisingStep
-from ui import cache, markup
+from ui import bases, markup
 from ui.cache import SharedResultCache
 from ui.components import MapPosition
 
 if TYPE_CHECKING:
+    from core.sampling.emotion import generate, morph
     from core.sampling.emotion.morph import EmotionMorph
     from core.sampling.sample_set import SampleSet
+else:  # PyTorch
+    generate, morph = lazy_import("core.sampling.emotion.generate"), lazy_import("core.sampling.emotion.morph")
 
 
 def name_classifier(classifier: str, configuration: EmotionConfiguration) -> str:
-    """'Small CNN, which did not steer'."""
-    return f"{registry.find_entry(classifier).title}, which {configuration.describe_role(classifier)}"
+    """'Small CNN, which did not steer'; of faces that nobody steered the title alone."""
+    title = registry.find_entry(classifier).title
+    return f"{title}, which {configuration.describe_role(classifier)}" if configuration.guided else title
 
 
 def describe_verdict(sample: BoundarySampleMade, configuration: EmotionConfiguration, classifier: str) -> str:
@@ -140,9 +145,22 @@ def cached_morphs() -> SharedResultCache:
     return SharedResultCache()
 
 
-def _load_base(configuration: EmotionConfiguration) -> Base:
-    base = cache.cached_gallery(configuration.generator).base(configuration.base or "")
+def load_base(configuration: EmotionConfiguration) -> Base:
+    """The base that a page's configuration names: of the gallery, or a face that was made from one."""
+    base = bases.find_base(configuration.generator, configuration.base)
     return Base(base.latent, base.seed)
+
+
+def record_events(progress: Progress) -> tuple[list[Any], Progress]:
+    """A list that fills with the events of some work, and the progress to give to it, which passes them on."""
+    events: list[Any] = []
+
+    def record(event: Any) -> None:
+        if not isinstance(event, Stage):
+            events.append(event)
+        progress.emit(event)
+
+    return events, Progress(record, progress.cancel)
 
 
 def make_run_job(configuration: EmotionConfiguration) -> Callable[[Progress], EmotionRun]:
@@ -150,16 +168,8 @@ def make_run_job(configuration: EmotionConfiguration) -> Callable[[Progress], Em
 
     def make(progress: Progress) -> EmotionRun:
         progress.stage("Loading the networks", 0.0)
-        from core.sampling.emotion.generate import generate_emotion_set  # PyTorch
-
-        events: list[Any] = []
-
-        def record(event: Any) -> None:
-            if not isinstance(event, Stage):
-                events.append(event)
-            progress.emit(event)
-
-        sample_set = generate_emotion_set(configuration, Progress(record, progress.cancel), base=_load_base(configuration))
+        events, recorded = record_events(progress)
+        sample_set = generate.generate_emotion_set(configuration, recorded, base=load_base(configuration))
         run_events = gather_events(events)
         if run_events.base is None:
             raise LiminalError("The base of this run was never shown, so there is nothing to compare with; make the faces again.")
@@ -185,12 +195,11 @@ def make_morph_job(configuration: EmotionConfiguration, frames: int) -> Callable
 
     def work(progress: Progress) -> EmotionMorph:
         progress.stage("Loading the networks", 0.0)
-        from core.sampling.emotion.morph import make_morph  # PyTorch
 
         def make() -> EmotionMorph:
-            return make_morph(configuration, frames, progress, base=_load_base(configuration))
+            return morph.make_morph(configuration, frames, progress, base=load_base(configuration))
 
-        morph: EmotionMorph = cached_morphs().get_or_compute((configuration, frames), make, progress)
-        return morph
+        row: EmotionMorph = cached_morphs().get_or_compute((configuration, frames), make, progress)
+        return row
 
     return work

@@ -19,11 +19,10 @@ from core.sampling.configuration import IdentityConfiguration, StepsMove, Strate
 from core.sampling.events import BasesFound, SamplesMade
 from core.sampling.stored.directions import describe_semantic, has_directions
 from core.sampling.stored.population import measure_acceptance
-from ui import cache, components, markup, photo, progress, state
+from ui import bases, cache, components, markup, photo, progress, state
 from ui.identity import sets
 from ui.identity.sets import IdentityRequest
 from ui.jobs import Job, find_or_start_job
-from ui.pictures import asset_url
 from ui.selection import bound_choice
 from ui.state import IdentityState
 from ui.studies.new_study import ask_people
@@ -157,7 +156,7 @@ def choose_request(view: IdentityState) -> IdentityRequest | None:
     """The base, large, beside the gallery and the button that starts; None until samples are asked for."""
     configuration = view.configuration
     gallery = cache.cached_gallery(configuration.generator)
-    base = next((base for base in gallery.bases if base.base_id == view.base), gallery.bases[0])
+    base = bases.find_base(configuration.generator, view.base)
     request = IdentityRequest(base.base_id, configuration) if view.wanted else None
     with st.container(key="owner"):
         portrait, choices = st.columns([4, 9], gap="large")
@@ -172,7 +171,8 @@ def choose_request(view: IdentityState) -> IdentityRequest | None:
         with portrait:
             if source == photo.GALLERY:
                 caption = f"The base: {base.title}"
-                st.html(markup.portrait_html(asset_url(base.image), f"The base, a generated face: {base.title}", caption))
+                source_url = bases.base_url(configuration.generator, base)
+                st.html(markup.portrait_html(source_url, f"The base, a generated face: {base.title}", caption))
             else:
                 st.html(photo.photo_portrait_html())
     visitor_photo = photo.current_photo()
@@ -281,7 +281,7 @@ def offer_set_download(request: IdentityRequest, sample_set: SampleSet) -> None:
         )
         return
     configuration = request.configuration
-    name = f"liminal-{request.base_id}-{configuration.seed}"
+    name = f"liminal-{bases.short_name(request.base_id)}-{configuration.seed}"
     with st.container(horizontal=True, gap="small"):
         st.download_button(
             "Download this set",
@@ -292,7 +292,7 @@ def offer_set_download(request: IdentityRequest, sample_set: SampleSet) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        title = cache.cached_gallery(configuration.generator).base(request.base_id).title
+        title = bases.find_base(configuration.generator, request.base_id).title
         ask_people(sample_set, f"Around {title}, seed {configuration.seed}")
 
 

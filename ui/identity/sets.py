@@ -15,7 +15,7 @@ from core.models import registry
 from core.progress import Progress
 from core.sampling.bases import Base
 from core.sampling.configuration import IdentityConfiguration, numpy_generator, sample_seed
-from ui import cache, photo, pictures
+from ui import bases, cache, photo, pictures
 from ui.cache import SharedResultCache
 from ui.photo import VisitorPhoto
 from ui.pictures import face_url, picture_url
@@ -41,13 +41,13 @@ class IdentityRequest:
         """The chosen base first, then three others of the gallery, drawn by the seed."""
         gallery, seed = cache.cached_gallery(self.configuration.generator), self.configuration.seed
         if self.visitor_photo is None:
-            base = gallery.base(self.base_id)
+            base = bases.find_base(self.configuration.generator, self.base_id)
             chosen = Base(base.latent, base.seed)
         elif self.visitor_photo.inversion is not None:
             chosen = Base(self.visitor_photo.inversion.latent, sample_seed(seed, "own face"))
         else:
             raise LiminalError("No generated face was found for your photo yet; look for it first.")
-        others = [base for base in gallery.bases if base.base_id != self.base_id]
+        others = [base for base in gallery.bases if base.base_id != bases.short_name(self.base_id)]
         count = self.configuration.bases_per_batch - 1
         picks = numpy_generator(sample_seed(seed, "partners", self.base_id)).choice(len(others), count, replace=False)
         return [chosen, *(Base(others[int(pick)].latent, others[int(pick)].seed) for pick in picks)]

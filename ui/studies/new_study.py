@@ -78,9 +78,9 @@ STUDY_JOB = "study_job"
 NEW_STUDY_SLOT = "study-made"
 
 
-def ask_people(samples: SampleSet, title: str) -> None:
+def ask_people(samples: SampleSet, title: str, *, key: str = "ask-people") -> None:
     """A button on pages that make faces: it adds the set to the library and leads to a new study about it."""
-    if owner_gate.is_allowed() and st.button("Ask people about these faces", key="ask-people", icon=":material/groups:"):
+    if owner_gate.is_allowed() and st.button("Ask people about these faces", key=key, icon=":material/groups:"):
         set_id = access.get_library().add(samples, title)
         st.switch_page(navigation.build_page(navigation.STUDIES), query_params={"new": set_id})
 

@@ -63,7 +63,7 @@ def generate_emotion_set(
     progress.stage("Loading the networks", 0.0)
     panel = panel or EmotionPanel.load(configuration)
     base = base or load_named_base(configuration)
-    builder = _SetBuilder(configuration, panel)
+    builder = EmotionSetBuilder(configuration, panel)
     for start in range(wanted.start, wanted.stop, GROUP_SIZE):
         indices = list(range(start, min(start + GROUP_SIZE, wanted.stop)))
         progress.stage(f"Making face {start + 1} of {configuration.count}", (start - wanted.start) / len(wanted))
@@ -96,7 +96,7 @@ def generate_base_set(
     progress = progress or Progress()
     began = time.perf_counter()
     panel = panel or EmotionPanel.load(configuration)
-    rows = _SetBuilder(configuration, panel)
+    rows = EmotionSetBuilder(configuration, panel)
     for index, base in enumerate(bases):
         progress.stage(f"Judging face {index + 1} of {len(bases)}", index / len(bases))
         rows.show_bases([base], [index], progress)
@@ -170,8 +170,8 @@ def draw_base(configuration: EmotionConfiguration, index: int, panel: EmotionPan
     return find_bases(BASE_CRITERIA, 1, seed, panel.generator, panel.recogniser)[0]
 
 
-class _SetBuilder:
-    """The set while it grows."""
+class EmotionSetBuilder:
+    """A set of emotion samples while it grows."""
 
     def __init__(self, configuration: EmotionConfiguration, panel: EmotionPanel) -> None:
         self.configuration, self.panel = configuration, panel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,11 +15,11 @@ from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.bases import Base
 from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration
-from core.sampling.emotion.generate import draw_base, load_named_base
-from core.sampling.emotion.judging import EmotionPanel, judge_base, judge_images
-from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores
+from core.sampling.emotion.generate import EmotionSetBuilder, draw_base, load_named_base
+from core.sampling.emotion.judging import EmotionPanel, judge_images
+from core.sampling.events import BoundarySampleMade, ClassifierScores
 from core.sampling.images import quantise, to_pictures
-from core.sampling.sample_set import make_sample_id
+from core.sampling.sample_set import SampleSet
 
 SIDES = (3, 15)
 """The fewest and the most strengths of a feeling."""
@@ -29,7 +30,7 @@ class EmotionGrid:
     """Faces row by row: index = row * side + column, side = len(strengths).
 
     Row r has emotion 1 of strength ``strengths[r]``, column c emotion 2 of ``strengths[c]``; all other expression is at rest.
-    pictures: uint8 (H, W, 3) each; opinions: by classifier; latents: (side * side, d).
+    pictures: uint8 (H, W, 3) each; opinions: by classifier; latents: (side * side, d); sample_set: the same faces, to ask about.
     """
 
     configuration: EmotionConfiguration
@@ -37,6 +38,7 @@ class EmotionGrid:
     pictures: tuple[NDArray[np.uint8], ...]
     opinions: tuple[Mapping[str, ClassifierScores], ...]
     latents: NDArray[np.float32]
+    sample_set: SampleSet
 
     def shares(self, classifier: str) -> NDArray[np.float64]:
         """Emotion 2 among the pair, p2 / (p1 + p2) of the calibrated probabilities -> (side, side); the boundary is at 1/2."""
@@ -69,9 +71,10 @@ def make_grid(
         raise LiminalError(
             f"{panel.generator.card.title} has no strengths of feelings to set; choose a generator with named expressions."
         )
+    began = time.perf_counter()
     base = base or load_named_base(configuration) or draw_base(configuration, 0, panel)
-    picture, of_base = judge_base(base, configuration, panel)
-    progress.emit(BaseShown(0, picture, of_base.opinions))
+    builder = EmotionSetBuilder(configuration, panel)
+    (descriptor,) = builder.show_bases([base], [0], progress)
     strengths = tuple(float(strength) for strength in np.linspace(0, 1, side))
     latents = _set_strengths(torch.from_numpy(base.latent), strengths, configuration, panel)
     pictures, opinions = [], []
@@ -79,14 +82,18 @@ def make_grid(
         progress.stage(f"Making face {start + 1} of {len(latents)}", start / len(latents))
         with torch.inference_mode():
             images = quantise(panel.generator.decode(latents[start : start + GROUP_SIZE]))
-        group = judge_images(images, of_base.descriptor.expand(len(images), -1), configuration, panel)
+        group = judge_images(images, descriptor.expand(len(images), -1), configuration, panel)
         for index, (picture, judged) in enumerate(zip(to_pictures(images), group, strict=True), start):
             pictures.append(picture)
             opinions.append(judged.opinions)
-            name = make_sample_id(latents[index].numpy(), picture)
-            progress.emit(BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name))
+            name = builder.add(latents[index], picture, judged, index, base)
+            latent = builder.latents[name]
+            progress.emit(
+                BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name, latent)
+            )
+    sample_set = builder.set(time.perf_counter() - began)
     progress.stage("Done", 1.0)
-    return EmotionGrid(configuration, strengths, tuple(pictures), tuple(opinions), latents.numpy().copy())
+    return EmotionGrid(configuration, strengths, tuple(pictures), tuple(opinions), latents.numpy().copy(), sample_set)
 
 
 def _set_strengths(base: Tensor, strengths: tuple[float, ...], configuration: EmotionConfiguration, panel: EmotionPanel) -> Tensor:
