@@ -181,6 +181,14 @@ def _format_default(paper: IdentityConfiguration, name: str) -> str:
 
 PAPER_GUIDANCE_FIELDS = ("strategy", "loss", "gamma", "adaptive", "resampling")
 """What ``--guidance paper`` decides."""
+STRATEGY_HELP = (
+    "two-stage: a diffusion leads the description of the face (an embedding) to where the classifier cannot decide, then a face "
+    "with that description is drawn; direct: the face itself is changed step by step until the networks cannot decide"
+)
+GUIDANCE_HELP = (
+    "best (default): both feelings are rewarded evenly, with steps as large as the noise allows; paper: equations (1) and (2) as "
+    "they are written, which reward any mix of the two"
+)
 EMOTION_OPTIONS = (
     "seed",
     "count",
@@ -209,9 +217,9 @@ def add_emotion_arguments(emotion: argparse.ArgumentParser) -> None:
     emotion.add_argument("--steerer", metavar="NAME", help=f"the classifier that steers and filters (default {usual.steerer})")
     emotion.add_argument("--judges", nargs="+", metavar="NAME", help=f"also asked, the last never steers; {' '.join(usual.judges)}")
     emotion.add_argument("--recogniser", metavar="NAME", help=f"how far from the base a face is (default {usual.recogniser})")
-    emotion.add_argument("--strategy", help=f"two-stage or direct (default {usual.strategy})")
+    emotion.add_argument("--strategy", help=f"{STRATEGY_HELP} (default {usual.strategy})")
     emotion.add_argument("--unguided", dest="guided", action="store_false", default=None, help="the same seeds without guidance")
-    emotion.add_argument("--guidance", default="best", help="best (default), or paper: equations (1) and (2) as written")
+    emotion.add_argument("--guidance", default="best", help=GUIDANCE_HELP)
     add_ray_arguments(emotion)
     near = emotion.add_mutually_exclusive_group()
     near.add_argument("--freedom", type=float, metavar="X", help=f"how far the base is noised, 0 to 1 (default {usual.freedom:g})")

@@ -169,7 +169,7 @@ def _show_facts(
     st.html(markup.intro_html(sentence[0].upper() + sentence[1:]))
     if changes:
         words = describe_changes(changes)
-        note = f"Above all: {words}. 1 is an action fully done." if words else "Nothing that can be seen."
+        note = f"Above all: {words}. 1 is a strong action." if words else "Nothing that can be seen."
         bars = actions_html(changes, _list_clear_actions(configuration, base_latent))
         st.html(f'<p class="voice"><b>What changed against the base</b></p>{bars}{markup.caption_html(note)}')
     limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
@@ -188,7 +188,7 @@ def _show_opinions(sample: BoundarySampleMade, configuration: EmotionConfigurati
     )
     raw = st.toggle("Shares as the networks give them", help="Off: calibrated, so that networks can be compared.", key="raw-shares")
     for column, name in zip(st.columns(len(configuration.classifiers), gap="medium"), configuration.classifiers, strict=True):
-        role = f"<small>{configuration.describe_role(name)}</small>" if configuration.guided else ""
+        role = f"<small>{configuration.describe_role(name) if configuration.guided else 'nobody steered'}</small>"
         with column:
             st.html(
                 f'<p class="voice"><b>{registry.find_entry(name).title}</b>{role}'
@@ -236,7 +236,7 @@ def _show_neighbours(faces: FaceSet, sample: BoundarySampleMade) -> None:
         for face in near
     ]
     st.html('<p class="voice"><b>Most like it in this set</b></p>')
-    components.show_faces([components.FaceGroup(tiles)], key="neighbours", on_pick=select_face, layout="strip", tile="7.5rem")
+    components.show_faces([components.FaceGroup(tiles)], key="neighbours", on_pick=select_face, tile="7.5rem")
 
 
 def _show_ways_on(configuration: EmotionConfiguration, sample: BoundarySampleMade) -> None:

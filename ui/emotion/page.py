@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from core.sampling.stored.gallery import GalleryBase
 
 
-CLOSENESS_NAMES = {KEEP: "Keep the face", FREE: "Be free"}
+CLOSENESS_NAMES = {KEEP: "Keep the person", FREE: "Be free"}
 
 
 def set_choices(**values: object) -> None:
@@ -104,6 +104,8 @@ def choose_closeness(freedom: float) -> None:
         list(CLOSENESS_NAMES),
         format_func=CLOSENESS_NAMES.__getitem__,
         required=True,
+        help="Keep the person: where the generator knows its expressions nothing else changes; else the face stays as like the "
+        "base as it can. Be free: person, light and all may change too.",
         **bind_widget("freedom", freedom),
     )
 
@@ -198,8 +200,8 @@ def choose_configuration(view: EmotionState) -> tuple[GalleryBase, EmotionConfig
                     format_func=STRATEGIES.__getitem__,
                     required=True,
                     wrap=True,
-                    help="Two stages: a diffusion in the space of faces, steered between both feelings, then a picture. "
-                    "Direct search: the picture itself is changed, step by step.",
+                    help="Two stages: the description of a face is led to where the network cannot decide, then a face with that "
+                    "description is drawn. Direct search: the face itself is changed, step by step, until networks cannot decide.",
                     **bind_widget("strategy", configuration.strategy),
                 )
                 seed = st.number_input(
@@ -239,12 +241,24 @@ def _show_settings(view: EmotionState) -> None:
         disabled=configuration.strategy != "two-stage",
         **bind_widget("gamma", configuration.gamma),
     )
-    st.radio("What is rewarded?", list(LOSSES), format_func=LOSSES.get, **bind_widget("loss", configuration.loss))
+    st.radio(
+        "What is rewarded?",
+        list(LOSSES),
+        format_func=LOSSES.get,
+        help="As the paper writes it, a face that shows only one of the two feelings is as good as one between them. The other "
+        "form asks for both, and works better: it is the best that is known here, and the default.",
+        **bind_widget("loss", configuration.loss),
+    )
     st.toggle("Scale each step to its noise (CoCoG-2)", **bind_widget("adaptive", configuration.adaptive))
     st.slider(
         "Times each step is repeated (CoCoG-2)", 1, state.MAX_RESAMPLING, **bind_widget("resampling", configuration.resampling)
     )
-    st.button("As the paper writes it", key="as-in-paper", on_click=_set_paper_guidance)
+    st.button(
+        "As the paper writes it",
+        key="as-in-paper",
+        on_click=_set_paper_guidance,
+        help="Sets all of these as equations (1) and (2) of the paper say, word by word.",
+    )
 
 
 def _set_paper_guidance() -> None:
@@ -314,7 +328,7 @@ def show_acceptance_table(view: EmotionState) -> None:
         st.html(markup.caption_html(str(error)))
         return
     strategy = view.configuration.strategy
-    usual = EmotionConfiguration(*view.pair, strategy=strategy)
+    usual = EmotionConfiguration(*view.pair, strategy=strategy, generator=table["generator"])
     names = (usual.steerer, usual.held_out_classifier)
     titles = [runs.name_classifier(name, usual) for name in names]
     rows = [row for row in table["pairs"] if row["strategy"] == strategy]
