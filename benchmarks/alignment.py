@@ -1,8 +1,9 @@
 """Alignment figures: how long classifiers take to learn from a study of paper B's size.
 
-1,678 images, 22,450 answers of 66 people (paper B, section IV), 800 plain faces. Pictures are faces made here, answers are
-simulated. Learning is timed with the product's own functions. What takes longest is measured in part and scaled, unless it is asked
-for in full: looking at the pictures (so many of each), and the network's epochs (some of the images); the figures say so.
+1,678 images, 22,450 answers of 66 people (paper B, section IV), 800 plain faces. Pictures are faces of the generator of emotion
+samples, answers are simulated; the classifier of its chain learns, and a network that reads pictures. Learning is timed with the
+product's own functions. What takes longest is measured in part and scaled, unless it is asked for in full: looking at the pictures
+(so many of each), and the network's epochs (some of the images); the figures say so.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ import numpy as np
 from core.alignment.alignment import Alignment, Inputs, Sources, open_alignment
 from core.alignment.configuration import AlignmentConfiguration
 from core.alignment.data import IMAGES_PER_BATCH, AnswerSet, IndexArray, load_reference_labels, split_answers
+from core.models import registry
 from core.progress import Progress
 from core.sampling.configuration import numpy_generator, sample_seed
+from core.sampling.emotion.configuration import find_chain
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from core.alignment.train import TrainingRows
 
-GENERATOR = "dcgan-sharp"
-MLP, NETWORK = "emotion-mlp", "mini-xception"
+GENERATOR = registry.default_generator("emotion")
+MLP, NETWORK = find_chain(GENERATOR).classifier, "mini-xception"
 MINUTES, INDIVIDUAL_S = {MLP: 5, NETWORK: 20}, 10
 """To reach."""
 SEED = 5
@@ -110,7 +113,6 @@ def _collect_inputs(name: str, faces: int, sizes: AlignmentSizes) -> _Classifier
     import torch
 
     from core.alignment.networks import prepare_inputs
-    from core.models import registry
     from core.sampling.images import quantise
 
     maker = registry.load(GENERATOR, "generator")
@@ -125,7 +127,7 @@ def _collect_inputs(name: str, faces: int, sizes: AlignmentSizes) -> _Classifier
             with torch.inference_mode():
                 pictures = quantise(maker.decode(maker.sample(seeds[start : start + IMAGES_PER_BATCH])))
             decoded_at = time.perf_counter()
-            prepared[kind].append(prepare_inputs(name, pictures))
+            prepared[kind].append(prepare_inputs(name, pictures, maker.classifier_frame))
             # a study's pictures are there; plain faces are made from their seeds
             seconds[kind] += (time.perf_counter() - (decoded_at if kind == "images" else began)) * total / count
 

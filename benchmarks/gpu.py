@@ -55,7 +55,9 @@ HALF_LIMITS = {torch.float16: 0.02, torch.bfloat16: 0.08}
 """Largest difference from float32 on the CPU, as a share of the largest value. One operation in float16 rounds to 5e-4, in bfloat16
 to 4e-3, and some 15 to 60 follow each other. Measured on a CPU: at most 0.0014 (StyleGAN2, 256 pixels) and 0.031 (DCGAN)."""
 
-SEARCH_NETWORKS = ("face-embedding", "emotion-mlp")
+SEARCH_NETWORKS = {
+    name for chain in (entry.emotion_chain for entry in registry.ENTRIES) if chain for name in (chain.encoder, chain.classifier)
+}
 """Built-in models with dlib's network in the search precision, which is bfloat16 where the device multiplies it natively."""
 
 STREAMS = 8

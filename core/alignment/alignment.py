@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import core
-from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
+from core.alignment.configuration import AlignmentConfiguration, list_learners
 from core.alignment.data import (
     REFERENCE_NOTE,
     SPLIT_NOTES,
@@ -27,7 +27,9 @@ from core.alignment.data import (
     DataSplit,
     ReferenceLabels,
     choose_held_out,
+    describe_origin,
     emotion_answers,
+    find_study_generator,
     load_reference_inputs,
     load_reference_labels,
     load_study_inputs,
@@ -40,16 +42,21 @@ from core.alignment.store import (
     Curve,
     Probabilities,
     alignments_folder,
+    describe_beginning,
     hash_rater,
     install_pretrained,
     list_cards,
     write_json,
 )
+from core.analysis.estimate import join_notes
 from core.analysis.study_data import StudyData
 from core.errors import LiminalError
+from core.models import registry
+from core.models.contracts import EmotionChain
 from core.models.weights import ROOT
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
+from core.sampling.emotion.configuration import find_chain
 from core.studies.library import Library
 
 if TYPE_CHECKING:
@@ -58,8 +65,8 @@ if TYPE_CHECKING:
     from core.alignment.networks import Learner
 
 ALIGNMENT_FORMAT = 2
-NETWORK_CARDS = tuple(ROOT / "assets" / "weights" / f"{name}.json" for name in ("emotion-mlp", "face-embedding"))
-"""Cards of the networks trained in this repository: an alignment's hash depends on their weights."""
+WEIGHTS_FOLDER = ROOT / "assets" / "weights"
+"""Networks trained in this repository; an alignment's hash depends on the weights of those of its chain."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,12 @@ class Alignment:
     labels: ReferenceLabels
     store: AlignmentStore
     sources: Sources
+    origin: str = ""  # a sentence on pictures that are not all made by one generator
+
+    @property
+    def chain(self) -> EmotionChain:
+        """The models of the generator whose faces these are taken for."""
+        return find_chain(self.labels.generator)
 
     @property
     def alignment_id(self) -> str:
@@ -133,8 +146,13 @@ class Alignment:
 
     @property
     def note(self) -> str:
-        """A note for every figure: how answers were split, and what the reference data are."""
-        return f"{SPLIT_NOTES[self.configuration.split]} {REFERENCE_NOTE}"
+        """A note for every figure: how answers were split, what the reference data are, and where pictures come from if not from
+        one generator."""
+        return join_notes(SPLIT_NOTES[self.configuration.split], REFERENCE_NOTE, self.origin)
+
+    def describe_beginning(self, classifier: str) -> str:
+        """The network that a classifier was before it learned, in words."""
+        return describe_beginning(self.store.card(), classifier)
 
 
 def begin_alignment(
@@ -147,17 +165,14 @@ def begin_alignment(
     configuration = configuration or AlignmentConfiguration()
     answers = emotion_answers(study_data)
     split = split_answers(answers, configuration)
-    if not study_data.generator:
-        raise LiminalError(f"No sample set of the study '{study_data.study.name}' is in the library; bring it in with the study.")
-    labels = load_reference_labels(study_data.generator, configuration.reference_faces)
+    labels = load_reference_labels(find_study_generator(study_data), configuration.reference_faces)
+    learners = list_learners(labels.generator)
     parent = folder or alignments_folder()
 
     def inputs(classifier: str, progress: Progress) -> Inputs:
         study_progress, reference_progress = progress.stretch(0.0, 0.2), progress.stretch(0.2, 1.0)
         study_inputs = load_study_inputs(study_data, library, answers.images, classifier, parent / "inputs", study_progress)
-        reference_inputs = load_reference_inputs(
-            labels, (classifier,), parent / "inputs", reference_progress, alongside=CLASSIFIERS
-        )
+        reference_inputs = load_reference_inputs(labels, (classifier,), parent / "inputs", reference_progress, alongside=learners)
         return Inputs(study_inputs, reference_inputs[classifier])
 
     def learner(name: str) -> Learner:
@@ -165,7 +180,8 @@ def begin_alignment(
 
         return load_learner(name)
 
-    return open_alignment(study_data.study.name, configuration, answers, split, labels, Sources(inputs, learner), parent)
+    sources, origin = Sources(inputs, learner), describe_origin(study_data)
+    return open_alignment(study_data.study.name, configuration, answers, split, labels, sources, parent, origin)
 
 
 def open_alignment(
@@ -176,8 +192,13 @@ def open_alignment(
     labels: ReferenceLabels,
     sources: Sources,
     folder: Path,
+    origin: str = "",
 ) -> Alignment:
-    """An alignment from its parts. A new folder gets its card, and the group's model where the package has it (``pretrained``)."""
+    """An alignment from its parts. A new folder gets its card, and the group's model where the package has it (``pretrained``).
+
+    Raises LiminalError where a classifier is named that cannot read the faces of the reference faces' generator.
+    """
+    configuration = configuration.for_generator(labels.generator)
     store = AlignmentStore(folder / _hash_alignment(study, configuration, answers, labels))
     try:
         if not (store.folder / CARD).is_file():
@@ -185,7 +206,7 @@ def open_alignment(
         install_pretrained(store)
     except OSError as error:
         raise LiminalError(f"Nothing can be written to {folder}: free some space or choose another LIMINAL_DATA_DIR.") from error
-    return Alignment(study, configuration, answers, split, labels, store, sources)
+    return Alignment(study, configuration, answers, split, labels, store, sources, origin)
 
 
 def load_alignments(study_data: StudyData, library: Library, *, folder: Path | None = None) -> list[Alignment]:
@@ -205,28 +226,35 @@ def load_alignments(study_data: StudyData, library: Library, *, folder: Path | N
 
 
 def _hash_alignment(study: str, configuration: AlignmentConfiguration, answers: AnswerSet, labels: ReferenceLabels) -> str:
+    chain = find_chain(labels.generator)
     record: Mapping[str, Any] = {
         "format": ALIGNMENT_FORMAT,
         "study": study,
         "configuration": configuration.to_dict(),
         "answers": answers.digest,
         "reference": [labels.generator, list(labels.seeds)],
-        "weights": [_read_weights_hash(path) for path in NETWORK_CARDS],
+        "weights": [_read_weights_hash(name) for name in (chain.classifier, chain.encoder)],
     }
     return hashlib.blake2b(json.dumps(record, sort_keys=True).encode(), digest_size=10).hexdigest()
 
 
-def _read_weights_hash(card: Path) -> str:
+def _read_weights_hash(name: str) -> str:
     try:
-        return str(json.loads(card.read_text(encoding="utf-8"))["sha256"])
+        return str(json.loads((WEIGHTS_FOLDER / f"{name}.json").read_text(encoding="utf-8"))["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
 def _make_card(study: str, configuration: AlignmentConfiguration, answers: AnswerSet, labels: ReferenceLabels) -> dict[str, Any]:
+    chain = find_chain(labels.generator)
+    began_with = {name: {"title": registry.title(name)} for name in configuration.classifiers}
+    if chain.classifier in began_with:
+        weights = [_read_weights_hash(name) for name in (chain.classifier, chain.encoder)]
+        began_with[chain.classifier] |= {"reads": registry.title(chain.encoder), "sha256": weights[0], "reads_sha256": weights[1]}
     return {
         "study": study,
         "configuration": configuration.to_dict(),
+        "began_with": began_with,
         "answers": answers.digest,
         "basis": {"images": len(answers.images), "raters": len(answers.raters), "answers": len(answers), "source": answers.source},
         "people": [hash_rater(rater) for rater in answers.raters],

@@ -5,11 +5,13 @@ neither the order of rows nor other raters change anybody's share. Paper B split
 is held out is held out from everybody: it enters neither the group's nor any person's training.
 
 Inputs are computed once and kept in a folder. Paper B mixes in RAF-DB, photographs labelled by people, which do not come with
-this package. Generated reference faces stand in for it, labelled by the mean probabilities of mini-XCEPTION and the tanh
-network, the teachers of the MLP: 'accuracy on reference data' is agreement with these two, not with people. Their embeddings
-for the emotion MLP come with the package, since making them takes minutes: ``assets/alignment/plain-<generator>.safetensors``
-has a tensor for each hundred faces, by the name of the file in which they would be cached. The file's metadata holds a hash of the
-models that made them; where that differs the file is ignored.
+this package. Generated reference faces stand in for it, labelled by the mean probabilities of the networks that taught the
+classifier of the generator's chain (mini-XCEPTION and the tanh network): 'accuracy on reference data' is agreement with these, not
+with people. Their embeddings come with the package, since making them takes minutes:
+``assets/alignment/plain-<generator>.safetensors`` has a tensor for each hundred faces, by the name of the file in which they would
+be cached. The file's metadata holds a hash of the models that made them; where that differs the file is ignored.
+
+Every picture is framed for classifiers as the generator that made it says (``core.models.framing``).
 """
 
 from __future__ import annotations
@@ -40,8 +42,9 @@ from core.models.emotions import EMOTIONS
 from core.models.weights import ROOT
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
+from core.sampling.emotion.configuration import find_chain
 from core.sampling.images import quantise, to_images
-from core.sampling.stored.reference import TEMPERATURE_TEACHERS, ReferenceSet, load_reference_set
+from core.sampling.stored.reference import ReferenceSet, load_reference_set
 from core.studies.library import Library
 from core.studies.ratings import Task
 from core.writing import write_bytes
@@ -50,9 +53,14 @@ if TYPE_CHECKING:
     import safetensors.torch as tensor_files
     import torch
     from torch import Tensor
+
+    from core.alignment import networks
+    from core.models.contracts import ClassifierFrame
+    from core.sampling.building import population
 else:
     torch = lazy_import("torch")
     tensor_files = lazy_import("safetensors.torch")
+    networks, population = lazy_import("core.alignment.networks"), lazy_import("core.sampling.building.population")
 
 IndexArray = NDArray[np.intp]
 
@@ -151,6 +159,32 @@ def emotion_answers(study_data: StudyData) -> AnswerSet:
             f"The pictures of the study '{study_data.study.name}' are not in the library; bring its sample sets in with the study."
         )
     return collect_answers(study_data.ratings, images=images, excluded=study_data.excluded)
+
+
+def find_study_generator(study_data: StudyData) -> str:
+    """The generator whose chain learns from a study: that of its first sample set that has one; for pictures that none made, the
+    one that emotion samples are usually made with. Raises LiminalError where no sample set is at hand."""
+    if not study_data.sets:
+        raise LiminalError(f"No sample set of the study '{study_data.study.name}' is in the library; bring it in with the study.")
+    return next(filter(None, study_data.generators.values()), registry.default_generator("emotion"))
+
+
+def describe_origin(study_data: StudyData) -> str:
+    """A sentence on a study whose pictures are not all made by one generator; else ''."""
+    generator = find_study_generator(study_data)
+    others = [name for name in dict.fromkeys(study_data.generators.values()) if name != generator]
+    if not others:
+        return ""
+    named = " and ".join(registry.title(name) if name else "pictures that somebody brought along" for name in others)
+    if generator not in study_data.generators.values():
+        return (
+            "These pictures were not made by a generator; the networks and reference faces are those of "
+            f"{registry.title(generator)}, and each picture is framed to the face in it."
+        )
+    return (
+        f"The faces come from {registry.title(generator)} and from {named}; the networks and reference faces of "
+        f"{registry.title(generator)} are taken for all of them, and each picture is framed as its own generator asks."
+    )
 
 
 def count_votes(image: IndexArray, emotion: IndexArray, images: int) -> Array:
@@ -266,13 +300,14 @@ def split_answers(answers: AnswerSet, configuration: AlignmentConfiguration) -> 
 
 
 REFERENCE_FOLDER = ROOT / "assets" / "alignment"
-REFERENCE_CLASSIFIER = "emotion-mlp"
-"""Only its rows come with the package: those of the others are pictures, far larger."""
 MADE_WITH = "made_with"
 
 
 def find_reference_embeddings(generator: str, name: str, folder: Path | None = None) -> Tensor | None:
-    """The stored rows (F, E) of that name; None where there are none, or of another encoder or reference population."""
+    """The stored rows (F, E) of that name; None where there are none, or of another encoder or reference population.
+
+    Only embeddings come with the package: what other classifiers read are pictures, far larger.
+    """
     try:
         with safe_open(_reference_path(generator, folder), framework="pt") as file:
             is_current = (file.metadata() or {}).get(MADE_WITH) == hash_reference_models(generator) and name in file.keys()  # noqa: SIM118
@@ -289,8 +324,9 @@ def save_reference_embeddings(generator: str, rows: Mapping[str, Tensor], folder
 
 
 def hash_reference_models(generator: str) -> str:
-    """Hash of the cards of the encoder and of the generator's reference population. Raises OSError where one is missing."""
-    cards = (ROOT / "assets" / "weights" / "face-embedding.json", ROOT / "assets" / "reference" / f"{generator}.json")
+    """Hash of the cards of the generator's encoder and reference population. Raises OSError where one is missing."""
+    encoder = find_chain(generator).encoder
+    cards = (ROOT / "assets" / "weights" / f"{encoder}.json", ROOT / "assets" / "reference" / f"{generator}.json")
     return hashlib.sha256(b"".join(card.read_bytes() for card in cards)).hexdigest()
 
 
@@ -303,7 +339,6 @@ REFERENCE_NOTE = (
     "labelled; accuracy on them is agreement with these two networks."
 )
 """The note in every figure on reference data."""
-LABELLERS = TEMPERATURE_TEACHERS["emotion-mlp"]
 IMAGES_PER_BATCH = 16
 FACES_PER_FILE = 100
 """Reference faces that are cached in one file."""
@@ -311,11 +346,12 @@ FACES_PER_FILE = 100
 
 @dataclass(frozen=True, eq=False)
 class ReferenceLabels:
-    """Reference faces of a generator by their seeds, with soft labels (R, 6)."""
+    """The first reference faces of a generator by their seeds, with soft labels (R, 6). seed: of their population."""
 
     generator: str
     seeds: tuple[int, ...]
     labels: NDArray[np.float32]
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -327,12 +363,16 @@ class ReferenceLabels:
 
 
 def load_reference_labels(generator: str, faces: int, reference: ReferenceSet | None = None) -> ReferenceLabels:
-    """Labels of the first ``faces`` of the reference population. Raises LiminalError where a generator has none."""
-    population = reference or load_reference_set(generator)
-    faces = min(faces, len(population))
-    p = np.mean([softmax(population.classifier_logits(name)[:faces].astype(np.float64), axis=1) for name in LABELLERS], axis=0)
-    seeds = tuple(sample_seed(population.seed, "reference", index) for index in range(faces))
-    return ReferenceLabels(generator, seeds, p.astype(np.float32))
+    """Labels of the first ``faces`` of the reference population, by the teachers of the generator's chain.
+
+    Raises LiminalError where a generator has no such population.
+    """
+    stored = reference or load_reference_set(generator)
+    faces = min(faces, len(stored))
+    teachers = find_chain(generator).teachers
+    p = np.mean([softmax(stored.classifier_logits(name)[:faces].astype(np.float64), axis=1) for name in teachers], axis=0)
+    seeds = tuple(sample_seed(stored.seed, "reference", index) for index in range(faces))
+    return ReferenceLabels(generator, seeds, p.astype(np.float32), stored.seed)
 
 
 def load_study_inputs(
@@ -342,14 +382,14 @@ def load_study_inputs(
     progress = progress or Progress()
 
     def make() -> Tensor:
-        from core.alignment.networks import prepare_inputs  # PyTorch
-
+        frames = {generator: find_classifier_frame(generator) for generator in set(study_data.generators.values())}
         parts = []
         for start in range(0, len(images), IMAGES_PER_BATCH):
             progress.stage(f"{classifier} looks at face {start + 1:,} of {len(images):,}", start / len(images))
-            pictures = [load_picture(library, study_data.where[name], name) for name in images[start : start + IMAGES_PER_BATCH]]
-            for group in _group_by_size(pictures):
-                parts.append(prepare_inputs(classifier, to_images(np.stack(group))))
+            sets = [study_data.where[name] for name in images[start : start + IMAGES_PER_BATCH]]
+            pictures = [load_picture(library, set_id, name) for set_id, name in zip(sets, images[start:], strict=False)]
+            for frame, group in _group_alike([frames[study_data.generators[set_id]] for set_id in sets], pictures):
+                parts.append(networks.prepare_inputs(classifier, to_images(np.stack(group)), frame))
         return torch.cat(parts)
 
     return _load_or_make(folder, repr(("pictures", classifier, tuple(images))), make)
@@ -371,31 +411,20 @@ def load_reference_inputs(
     progress = progress or Progress()
     parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
     for start in range(0, len(labels), FACES_PER_FILE):
-        seeds = labels.seeds[start : start + FACES_PER_FILE]
-        report_face = _report_faces(progress, start, labels)
-        for name, rows in _load_inputs_of_seeds(labels.generator, seeds, classifiers, alongside, folder, report_face).items():
+        indices = range(start, min(start + FACES_PER_FILE, len(labels)))
+        for name, rows in _load_inputs_of_faces(labels, indices, classifiers, alongside, folder, progress).items():
             parts[name].append(rows)
     return {name: torch.cat(rows) for name, rows in parts.items()}
 
 
 def load_reference_rows(labels: ReferenceLabels, folder: Path) -> dict[str, Tensor]:
     """What ``save_reference_embeddings`` takes: the rows of the reference faces, a hundred by the name of their file."""
-    rows = load_reference_inputs(labels, (REFERENCE_CLASSIFIER,), folder)[REFERENCE_CLASSIFIER]
+    classifier = find_chain(labels.generator).classifier
+    rows = load_reference_inputs(labels, (classifier,), folder)[classifier]
     starts = range(0, len(labels), FACES_PER_FILE)
     seeds = [labels.seeds[start : start + FACES_PER_FILE] for start in starts]
-    names = [input_file_name(describe_reference_rows(REFERENCE_CLASSIFIER, labels.generator, file_seeds)) for file_seeds in seeds]
+    names = [input_file_name(describe_reference_rows(classifier, labels.generator, file_seeds)) for file_seeds in seeds]
     return {name: rows[start : start + FACES_PER_FILE].clone() for name, start in zip(names, starts, strict=True)}
-
-
-def _report_faces(progress: Progress, start: int, labels: ReferenceLabels) -> Callable[[int], None]:
-    """A function that reports the number of faces so far, and raises Cancelled on request."""
-
-    def report_face(index: int) -> None:
-        progress.stage(
-            f"Reference faces to learn from alongside: {start + index:,} of {len(labels):,}", (start + index) / len(labels)
-        )
-
-    return report_face
 
 
 def describe_reference_rows(classifier: str, generator: str, seeds: Sequence[int]) -> str:
@@ -403,15 +432,16 @@ def describe_reference_rows(classifier: str, generator: str, seeds: Sequence[int
     return repr(("reference", classifier, generator, tuple(seeds)))
 
 
-def _load_inputs_of_seeds(
-    generator: str,
-    seeds: Sequence[int],
+def _load_inputs_of_faces(
+    labels: ReferenceLabels,
+    indices: range,
     classifiers: Sequence[str],
     alongside: Sequence[str],
     folder: Path,
-    report_face: Callable[[int], None],
+    progress: Progress,
 ) -> dict[str, Tensor]:
-    """Inputs of some reference faces; a face is generated once for all classifiers."""
+    """Inputs of the reference faces with these indices; a face is generated once for all classifiers."""
+    generator, seeds = labels.generator, labels.seeds[indices.start : indices.stop]
     generated: dict[str, Tensor] = {}
     wants = {name: describe_reference_rows(name, generator, seeds) for name in dict.fromkeys((*classifiers, *alongside))}
 
@@ -421,17 +451,16 @@ def _load_inputs_of_seeds(
         ) is not None
 
     def make_missing(classifier: str) -> None:
-        from core.alignment.networks import prepare_inputs  # PyTorch
-
         maker = registry.load(generator, "generator")
         missing = [name for name in wants if name == classifier or not is_stored(name)]
         parts: dict[str, list[Tensor]] = {name: [] for name in missing}
-        for start in range(0, len(seeds), IMAGES_PER_BATCH):
-            report_face(start)
+        for start in range(indices.start, indices.stop, IMAGES_PER_BATCH):
+            progress.stage(f"Reference faces to learn from alongside: {start:,} of {len(labels):,}", start / len(labels))
             with torch.inference_mode():
-                images = quantise(maker.decode(maker.sample(seeds[start : start + IMAGES_PER_BATCH])))
+                faces = range(start, min(start + IMAGES_PER_BATCH, indices.stop))
+                images = quantise(maker.decode(population.draw_reference_faces(maker, faces, labels.seed)))
             for name in missing:
-                parts[name].append(prepare_inputs(name, images))
+                parts[name].append(networks.prepare_inputs(name, images, maker.classifier_frame))
         generated.update({name: torch.cat(rows) for name, rows in parts.items()})
 
     def make(name: str) -> Tensor:
@@ -458,14 +487,26 @@ def load_picture(library: Library, set_id: str, sample_id: str) -> NDArray[np.ui
         raise LiminalError(f"The picture {sample_id} of the sample set {set_id} is damaged; bring the set in again.") from error
 
 
-def _group_by_size(pictures: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[np.uint8]]]:
-    """Group consecutive pictures of one size."""
-    groups: list[list[NDArray[np.uint8]]] = []
-    for picture in pictures:
-        if groups and groups[-1][0].shape == picture.shape:
-            groups[-1].append(picture)
+def find_classifier_frame(generator: str) -> ClassifierFrame:
+    """What classifiers are shown of a generator's pictures; of those that no generator made ('') the face. Loads the generator."""
+    if not generator:
+        return "face"
+    try:
+        return registry.load(generator, "generator").classifier_frame
+    except LiminalError:  # one that was added, and removed since
+        return "whole"
+
+
+def _group_alike(
+    frames: Sequence[ClassifierFrame], pictures: Sequence[NDArray[np.uint8]]
+) -> list[tuple[ClassifierFrame, list[NDArray[np.uint8]]]]:
+    """Group consecutive pictures of one frame and size."""
+    groups: list[tuple[ClassifierFrame, list[NDArray[np.uint8]]]] = []
+    for frame, picture in zip(frames, pictures, strict=True):
+        if groups and groups[-1][0] == frame and groups[-1][1][0].shape == picture.shape:
+            groups[-1][1].append(picture)
         else:
-            groups.append([picture])
+            groups.append((frame, [picture]))
     return groups
 
 

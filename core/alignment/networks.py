@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softmax
 
-from core.alignment.configuration import CLASSIFIERS, TrainedPart
+from core.alignment.configuration import TrainedPart, list_all_learners
 from core.errors import LiminalError
 from core.models import registry
 from core.models.builtin.emotion_mlp import EmotionMLP
 from core.models.builtin.fer import MiniXception, MiniXceptionNetwork, TanhCNN, TanhCNNNetwork
-from core.models.contracts import Classifier
+from core.models.contracts import Classifier, ClassifierFrame
 from core.models.emotions import EMOTIONS
+from core.models.framing import frame_for_classifiers
 from core.models.preprocessing import to_grey
 
 FORWARD_BATCH = 256
@@ -88,8 +89,8 @@ class _TanhBody(nn.Module):
 
 def load_learner(name: str) -> Learner:
     """A copy of a classifier's network, ready to learn, on the CPU. Raises LiminalError for one that cannot."""
-    if name not in CLASSIFIERS:
-        raise LiminalError(f"'{name}' is no classifier that can learn from people; there are {', '.join(CLASSIFIERS)}.")
+    if name not in (learners := list_all_learners()):
+        raise LiminalError(f"'{name}' is no classifier that can learn from people; there are {', '.join(learners)}.")
     return _copy_network(registry.load(name, "classifier"))
 
 
@@ -110,10 +111,14 @@ def _copy_network(classifier: Classifier) -> Learner:
         return Learner(classifier.name, _TanhBody(tanh), head, classifier.emotion_order)
 
 
-def prepare_inputs(name: str, images: Tensor) -> Tensor:
-    """Images (N, 3, H, W) in [0, 1] -> the inputs of a classifier's network: embeddings (N, E), or grey faces (N, 1, S, S)."""
+def prepare_inputs(name: str, images: Tensor, frame: ClassifierFrame = "whole") -> Tensor:
+    """Images (N, 3, H, W) in [0, 1] -> the inputs of a classifier's network: embeddings (N, E), or grey faces (N, 1, S, S).
+
+    frame: what the classifier is shown of these images.
+    """
     classifier = registry.load(name, "classifier")
     with torch.inference_mode():
+        images = frame_for_classifiers(images, frame)
         if isinstance(classifier, EmotionMLP):
             rows = classifier.encoder.embed(images)
         else:

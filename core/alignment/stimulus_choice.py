@@ -8,14 +8,16 @@ parameters, whether or not predictions need it; with simulated people it was no 
 
 Controversial stimuli (Golan, Raju and Kriegeskorte 2020, PNAS 117): *you would say fear, most would say surprise*. The person's
 model and the group's are the opponents. ``rank_controversial`` finds such images among those that a study has, without torch.
-``search_controversial`` makes new ones: from many latents the ones on which the opponents differ most, first through the
-surrogate, read out to the group's answers by a linear map, then through the generator and the group's network itself.
+``search_controversial`` makes new ones with the study's generator and the group's model on its chain's classifier: from many
+latents the ones on which the opponents differ most, first through the chain's surrogate, then through generator and network
+themselves; where pictures have no gradient, through the surrogate again, corrected by what finished pictures have shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +39,7 @@ from core.analysis.estimate import Array
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models import registry
+from core.models.contracts import Encoder, EncoderSurrogate, Generator, Surrogate
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
@@ -45,8 +48,16 @@ from core.sampling.images import quantise, to_pictures
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from core.alignment import train
+    from core.alignment.networks import Learner
+    from core.models import framing
+    from core.models.engine import engine
+    from core.sampling.building import population
 else:
     torch = lazy_import("torch")
+    framing, engine = lazy_import("core.models.framing"), lazy_import("core.models.engine.engine")
+    train, population = lazy_import("core.alignment.train"), lazy_import("core.sampling.building.population")
 
 NATS_PER_BIT = float(np.log(2.0))
 MAX_TARGETS = 200
@@ -123,6 +134,10 @@ def choose_next_question(
 POOL_SIZE = 1024
 """Latents that the search starts from."""
 CLIMB, RATE, SHELL, RIDGE = 60, 0.05, 5.0, 1.0
+PICTURE_ROUNDS = 4
+"""Climbs between looks at finished pictures, where these have no gradient."""
+MOST_ERROR = 3.0
+"""Nats by which a prediction is corrected at most: a larger error does not hold where the next climb ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,51 +189,38 @@ def search_controversial(
     steps: int = 12,
     progress: Progress | None = None,
 ) -> list[ControversialImage]:
-    """Make images at the boundary between a person and the group, by the group's emotion MLP; the best first.
+    """Make images at the boundary between a person and the group, by the group's model on the chain's classifier; the best first.
 
-    Half a minute for four on two cores. Raises LiminalError where that MLP is not trained, and for numbers out of range.
+    Where the generator has an expression block, nothing else moves: people and scenes stay as they were drawn. Half a minute for
+    four on two cores. Raises LiminalError where that model is not trained, where nothing predicts what it says of the generator's
+    faces, and for numbers out of range.
     """
-    from core.alignment.networks import predict_probabilities  # PyTorch
-    from core.alignment.train import load_group_network  # PyTorch
-    from core.models.engine.engine import device_turn  # PyTorch
-
     if not 1 <= count <= 64 or not 0 <= steps <= 1000:
         raise LiminalError("Choose 1 to 64 images and 0 to 1,000 steps.")
     progress = progress or Progress()
     progress.stage("Reading everybody's model", 0.0)
-    name = alignment.labels.generator
-    generator, encoder = registry.load(name, "generator"), registry.load(registry.list_names("encoder")[0], "encoder")
-    surrogate = registry.load(registry.list_names("surrogate")[0], "surrogate")
-    network = load_group_network(alignment, "emotion-mlp")
+    judge = _GroupJudge.load(alignment)
+    generator = judge.generator
+    movable = generator.blocks.get("expression", slice(0, generator.latent_dim))
+    first, last = (
+        progress.stretch(*part) for part in ((0.25, 0.5, "A first search: {}".format), (0.5, 0.9, "Finishing the faces: {}".format))
+    )
     with torch.inference_mode(False):
-        with torch.no_grad():
-            seen = _surrogate_features(surrogate.logits(generator.sample(alignment.labels.seeds)).cpu().clone())
-            group_probabilities = torch.from_numpy(alignment.group("emotion-mlp").reference).to(seen.dtype)
-            readout = _fit_readout(seen, group_probabilities.clamp_min(MIN_PROBABILITY).log())
-
-        def foretold(latents: Tensor) -> Tensor:
-            return (_surrogate_features(surrogate.logits(latents).cpu()) @ readout).log_softmax(dim=1)
-
-        def real(latents: Tensor) -> Tensor:
-            with device_turn(generator.device):
-                log_probabilities: Tensor = network(encoder.embed(generator.decode_draft(latents)).cpu()).log_softmax(dim=1)
-            return log_probabilities
-
         drawn = generator.sample([sample_seed(seed, "controversial", index) for index in range(POOL_SIZE)])
         with torch.no_grad():
-            logs = foretold(drawn)
+            foretell = judge.make_prediction(alignment)
+            logs = foretell(drawn)
         latents, pairs = _choose_starts(drawn, logs, posterior, count)
         progress.stage("Looking for faces that you and others see differently", 0.25)
-        latents = _climb_latents(
-            latents, pairs, posterior, foretold, CLIMB, progress.stretch(0.25, 0.5, "A first search: {}".format)
-        )
-        latents = _climb_latents(
-            latents, pairs, posterior, real, steps, progress.stretch(0.5, 0.9, "Finishing the faces: {}".format)
-        )
-        with torch.no_grad():
-            images = quantise(generator.decode(latents))
-            group = predict_probabilities(network, encoder.embed(images).cpu().clone()).double().numpy()
+        climb = _Climb(posterior, pairs, movable)
+        latents = climb.move(latents, foretell, CLIMB, first)
+        if judge.has_gradient:
+            latents = climb.move(latents, judge.judge_drafts, steps, last)
+        else:
+            latents = _climb_by_pictures(climb, latents, judge, foretell, 2 * steps, last)
+        images, logs = judge.judge_pictures(latents)
     progress.stage("Made", 1.0)
+    group = logs.exp().double().numpy()
     individual = person_probabilities(posterior.mode[None], group)[0]
     pictures = to_pictures(images)
     order = np.argsort(-jensen_shannon_divergence(individual, group))
@@ -235,6 +237,118 @@ def search_controversial(
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class _GroupJudge:
+    """The group's model on the chain's classifier, and what it takes to ask it about latents; it says log probabilities (N, 6)."""
+
+    generator: Generator
+    encoder: Encoder
+    surrogate: Surrogate
+    network: Learner
+
+    @classmethod
+    def load(cls, alignment: Alignment) -> _GroupJudge:
+        name = alignment.labels.generator
+        chain = registry.find_emotion_chain(name)
+        if chain is None:
+            raise LiminalError(
+                f"Nothing predicts what a network says of faces of {registry.title(name)}; none can be made for you."
+            )
+        return cls(
+            registry.load(name, "generator"),
+            registry.load(chain.encoder, "encoder"),
+            registry.load(chain.surrogate, "surrogate"),
+            train.load_group_network(alignment, chain.classifier),
+        )
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether there is a way from its answers back to the latents through the picture."""
+        return self.generator.differentiable and self.generator.classifier_frame == "whole"
+
+    def make_prediction(self, alignment: Alignment) -> Callable[[Tensor], Tensor]:
+        """What it will say of latents, without a picture; differentiable. By the predicted embedding; where the surrogate predicts
+        none, by a linear map from predicted logits that is fitted to the reference faces."""
+        if isinstance(self.surrogate, EncoderSurrogate):
+            predicted = self.surrogate
+            return lambda latents: self.network(predicted.embeddings(latents).cpu()).log_softmax(dim=1)
+        logits, chain = self.surrogate.logits, alignment.chain
+        faces = population.draw_reference_faces(self.generator, range(len(alignment.labels)), alignment.labels.seed)
+        seen = _surrogate_features(logits(faces).cpu().clone())
+        said = torch.from_numpy(alignment.group(chain.classifier).reference).to(seen.dtype)
+        readout = _fit_readout(seen, said.clamp_min(MIN_PROBABILITY).log())
+        return lambda latents: (_surrogate_features(logits(latents).cpu()) @ readout).log_softmax(dim=1)
+
+    def judge_drafts(self, latents: Tensor) -> Tensor:
+        """What it says of drafts of the pictures; differentiable."""
+        with engine.device_turn(self.generator.device):
+            said: Tensor = self.network(self.encoder.embed(self.generator.decode_draft(latents)).cpu()).log_softmax(dim=1)
+        return said
+
+    def judge_pictures(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Finished pictures (N, 3, H, W), and what it says of them."""
+        with torch.no_grad():
+            images = quantise(self.generator.decode(latents))
+            framed = framing.frame_for_classifiers(images, self.generator.classifier_frame)
+            return images, self.network(self.encoder.embed(framed).cpu().clone()).log_softmax(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Climb:
+    """Adam towards images where the person says the first and the group the second emotion of each row's pair."""
+
+    posterior: PersonPosterior
+    pairs: NDArray[np.intp]
+    movable: slice
+
+    def reached(self, logs: Tensor) -> Tensor:
+        """log p(the person says the first) + log p(the group says the second), (N,), by the group's log probabilities (N, 6)."""
+        rows, you, most = torch.arange(len(logs)), torch.from_numpy(self.pairs[:, 0]), torch.from_numpy(self.pairs[:, 1])
+        return person_log_probabilities(self.posterior, logs)[rows, you] + logs[rows, most]
+
+    def move(self, latents: Tensor, model: Callable[[Tensor], Tensor], steps: int, progress: Progress) -> Tensor:
+        """``steps`` steps by a differentiable model of the group's log probabilities."""
+        moving = latents[:, self.movable].detach().clone().requires_grad_()
+        adam = torch.optim.Adam([moving], lr=RATE)
+        with torch.enable_grad():
+            for step in range(steps):
+                progress.stage(f"step {step + 1} of {steps}", step / steps)
+                shell = SHELL * (moving.square().mean(dim=1) - 1).square().sum()
+                loss = shell - self.reached(model(_replace(latents, self.movable, moving))).sum()
+                adam.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                adam.step()
+        return _replace(latents, self.movable, moving.detach())
+
+
+def _replace(latents: Tensor, part: slice, values: Tensor) -> Tensor:
+    return torch.cat([latents[:, : part.start], values, latents[:, part.stop :]], dim=1)
+
+
+def _climb_by_pictures(
+    climb: _Climb, latents: Tensor, judge: _GroupJudge, foretell: Callable[[Tensor], Tensor], steps: int, progress: Progress
+) -> Tensor:
+    """PICTURE_ROUNDS climbs by the prediction, each corrected by its error at the picture before; of each row the best picture's
+    latent."""
+    best, best_reached = latents, torch.full((len(latents),), -torch.inf)
+    for number in range(PICTURE_ROUNDS + 1):
+        progress.stage(f"look {number + 1} of {PICTURE_ROUNDS + 1}", number / (PICTURE_ROUNDS + 1))
+        _, logs = judge.judge_pictures(latents)
+        reached = climb.reached(logs)
+        better = reached > best_reached
+        best, best_reached = torch.where(better[:, None], latents, best), torch.maximum(reached, best_reached)
+        if number < PICTURE_ROUNDS:
+            with torch.no_grad():
+                error = (logs - foretell(latents)).clamp(-MOST_ERROR, MOST_ERROR)
+            corrected = partial(_correct, foretell, error)
+            latents = climb.move(latents, corrected, steps, Progress(cancel=progress.cancel))
+    return best
+
+
+def _correct(foretell: Callable[[Tensor], Tensor], error: Tensor, latents: Tensor) -> Tensor:
+    return (foretell(latents) + error).log_softmax(dim=1)
+
+
 def person_log_probabilities(posterior: PersonPosterior, logs: Tensor) -> Tensor:
     """The group's log probabilities (N, 6) -> the person's (N, 6), at the posterior's mode. Differentiable."""
     mode = torch.from_numpy(posterior.mode).to(logs.dtype)
@@ -246,7 +360,8 @@ def person_log_probabilities(posterior: PersonPosterior, logs: Tensor) -> Tensor
 
 def _choose_starts(drawn: Tensor, logs: Tensor, posterior: PersonPosterior, count: int) -> tuple[Tensor, NDArray[np.intp]]:
     """The latents nearest to a disagreement, of different pairs of emotions where possible -> latents and pairs (you, most)."""
-    person, group = person_log_probabilities(posterior, logs).numpy(), logs.numpy()
+    # clamped on both sides: else a face of which the group is all but certain would score high for the reversed pair
+    person, group = person_log_probabilities(posterior, logs).numpy(), logs.clamp_min(float(np.log(MIN_PROBABILITY))).numpy()
     value = person[:, :, None] + group[:, None, :]  # log p(you says i) + log p(most say j)
     # minus the score of the reversed pair: else every ambiguous image would score high
     score = 2 * value - value.transpose(0, 2, 1)
@@ -266,32 +381,6 @@ def _choose_starts(drawn: Tensor, logs: Tensor, posterior: PersonPosterior, coun
             break
     rows = [row for row, _ in chosen]
     return drawn[rows].clone(), np.array([divmod(pair, EMOTION_COUNT) for _, pair in chosen], np.intp)
-
-
-def _climb_latents(
-    latents: Tensor,
-    pairs: NDArray[np.intp],
-    posterior: PersonPosterior,
-    model: Callable[[Tensor], Tensor],
-    steps: int,
-    progress: Progress,
-) -> Tensor:
-    """Adam towards images where the person says the first and the group the second emotion of each row's pair."""
-    if not steps:
-        return latents
-    rows, you, most = torch.arange(len(latents)), torch.from_numpy(pairs[:, 0]), torch.from_numpy(pairs[:, 1])
-    moving = latents.detach().clone().requires_grad_()
-    adam = torch.optim.Adam([moving], lr=RATE)
-    with torch.enable_grad():
-        for step in range(steps):
-            progress.stage(f"step {step + 1} of {steps}", step / steps)
-            logs = model(moving)
-            log_probability = person_log_probabilities(posterior, logs)[rows, you] + logs[rows, most]
-            loss = -log_probability.sum() + SHELL * (moving.square().mean(dim=1) - 1).square().sum()
-            adam.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            adam.step()
-    return moving.detach()
 
 
 def _surrogate_features(logits: Tensor) -> Tensor:

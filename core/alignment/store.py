@@ -31,6 +31,7 @@ from safetensors.numpy import save as save_arrays
 from core.data_folder import data_folder
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
+from core.models import registry
 from core.models.weights import ROOT
 from core.writing import write_bytes
 
@@ -227,6 +228,13 @@ def list_cards(folder: Path | None = None) -> list[tuple[Path, dict[str, Any]]]:
     return sorted(cards, key=lambda entry: str(entry[1].get("made", "")), reverse=True)
 
 
+def describe_beginning(card: Mapping[str, Any], classifier: str) -> str:
+    """The network that a classifier was before it learned: 'A, which reads B'. Cards of earlier versions name no title."""
+    began: Mapping[str, str] = card.get("began_with", {}).get(classifier, {})
+    title, reads = began.get("title", registry.title(classifier)), began.get("reads", "")
+    return f"{title}, which reads {reads}" if reads else title
+
+
 def delete_alignments(study: str, rater: str | None = None, folder: Path | None = None) -> int:
     """Delete the alignments of a study, or those with one person's answers -> the number of deleted alignments.
 
@@ -258,7 +266,6 @@ def delete_study(store: Store, study: str, reason: str = "") -> None:
 
 PRETRAINED_FOLDER = ROOT / "assets" / "alignment"
 PRETRAINED_NAME = "demonstration-group"
-PRETRAINED_CLASSIFIER = "emotion-mlp"
 WEIGHTS_PREFIX, BEFORE_PREFIX, AFTER_PREFIX = "weights.", "base.", "group."
 """Beginnings of the tensors' names."""
 
@@ -270,11 +277,10 @@ def install_pretrained(store: AlignmentStore, folder: Path | None = None) -> boo
     written.
     """
     folder = folder or PRETRAINED_FOLDER
-    if store.has(PRETRAINED_CLASSIFIER, "group"):
-        return False
     try:
         card = json.loads((folder / f"{PRETRAINED_NAME}.json").read_bytes())
-        if card["alignment"] != store.folder.name or card["classifier"] != PRETRAINED_CLASSIFIER:
+        classifier = str(card["classifier"])
+        if card["alignment"] != store.folder.name or store.has(classifier, "group"):
             return False
         content = (folder / f"{PRETRAINED_NAME}.safetensors").read_bytes()
         if hashlib.sha256(content).hexdigest() != card["sha256"]:
@@ -286,6 +292,6 @@ def install_pretrained(store: AlignmentStore, folder: Path | None = None) -> boo
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return False
     weights = {key.removeprefix(WEIGHTS_PREFIX): value for key, value in tensors.items() if key.startswith(WEIGHTS_PREFIX)}
-    store.write(PRETRAINED_CLASSIFIER, "base", "", before)
-    store.write(PRETRAINED_CLASSIFIER, "group", "", after, save_arrays(weights), curve)
+    store.write(classifier, "base", "", before)
+    store.write(classifier, "group", "", after, save_arrays(weights), curve)
     return True

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from core.alignment.alignment import Alignment, Inputs
-from core.alignment.configuration import AlignmentConfiguration, TrainedPart
+from core.alignment.configuration import PICTURE_NETWORKS, AlignmentConfiguration, TrainedPart
 from core.alignment.data import AnswerSet, DataSplit, IndexArray, choose_held_out, count_votes
 from core.alignment.networks import FORWARD_BATCH, Learner, compute_features, predict_probabilities
 from core.alignment.store import Curve, Epoch, EpochDone, EpochsBefore, Probabilities
@@ -265,10 +265,7 @@ def _train_group_classifier(alignment: Alignment, name: str, progress: Progress)
     all_inputs = torch.cat([inputs.images, inputs.reference])
     plain = np.flatnonzero(~alignment.reference_held)
     reference = TrainingRows(plain + len(inputs.images), alignment.labels.labels[plain], np.ones(len(plain)))
-    if name == "emotion-mlp":
-        rows = TrainingRows.single(split.answers.image[learned], split.answers.emotion[learned])
-    else:
-        rows = _rows_by_image(split.answers, learned)
+    rows = (_rows_by_image if name in PICTURE_NETWORKS else _rows_by_answer)(split.answers, learned)
     unfinished = alignment.store.unfinished(name, "group")
     curve = fine_tune(
         network,

@@ -56,7 +56,8 @@ class StudyData:
     (identity; else empty): PAIR_COLUMNS with distance_ and accepted_ columns and search_distance (what an optimized sample reached
     by the recogniser of its search), of the study's stimuli, each once; of answers that were imported without a sample set what is
     known of each pair. samples: the images of the study's stimuli; of an emotion study the rows that were asked, EMOTION_COLUMNS
-    with the judges' columns. sets: ids of the library; where: sample_id -> the set that holds its picture, of bases too.
+    with the judges' columns. sets: ids of the library; generators: that of each set; where: sample_id -> the set that holds its
+    picture, of bases too.
     thresholds: recogniser -> its default. classifiers: of an emotion study, the guiding one first.
     """
 
@@ -67,6 +68,7 @@ class StudyData:
     pairs: pd.DataFrame
     samples: pd.DataFrame
     sets: tuple[str, ...]
+    generators: Mapping[str, str]
     where: Mapping[str, str]
     exclusions: Exclusions
     generator: str  # "" where no sample set is known
@@ -154,6 +156,7 @@ def build_study_data(
         pairs=tables.pairs,
         samples=tables.samples,
         sets=tuple(tables.set_id for tables in sets),
+        generators={tables.set_id: tables.configuration.generator for tables in sets},
         where=_locate_stimuli(stimuli, sets),
         exclusions=exclusions,
         generator=generators[0] if generators else "",

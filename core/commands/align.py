@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.alignment.alignment import begin_alignment
-from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration
+from core.alignment.configuration import AlignmentConfiguration, list_all_learners
 from core.alignment.evaluate import LEVELS, PUBLISHED_GAINS, evaluate_alignment
 from core.alignment.identity import align_identity
 from core.alignment.personal import fit_crowd_prior, select_person_answers
 from core.alignment.response_patterns import learn_person
 from core.alignment.stimulus_choice import choose_next_question, find_images_between
-from core.alignment.store import list_cards
+from core.alignment.store import describe_beginning, list_cards
 from core.analysis.estimate import Basis, Estimate
 from core.analysis.study_data import load_study_data
 from core.commands.terminal import TerminalProgress, count_noun, require_study
@@ -80,7 +80,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _add_configuration(parser: argparse.ArgumentParser) -> None:
     default = AlignmentConfiguration()
-    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=list(default.classifiers))
+    parser.add_argument(
+        "--classifiers",
+        nargs="+",
+        choices=list_all_learners(),
+        default=[],
+        help="what learns (default: the classifier that guides samples of the study's generator)",
+    )
     parser.add_argument(
         "--split", choices=("images", "paper"), default=default.split, help="what is held out (default %(default)s)"
     )
@@ -126,6 +132,7 @@ def _group(arguments: argparse.Namespace) -> int:
             f"{name}: {count_noun(len(curve) - 1, 'epoch')}; held-out answers foretold {first.validation_accuracy:.1%} -> "
             f"{last.validation_accuracy:.1%}, loss {first.validation_loss:.3f} -> {last.validation_loss:.3f} nats"
         )
+        print(f"  It began with {alignment.describe_beginning(name)}.")
     print(f"Kept as alignment {alignment.alignment_id}. {alignment.note}")
     return 0
 
@@ -168,7 +175,9 @@ def _report(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([report.to_dict() for report in reports], indent=1, allow_nan=False))
     else:
-        print("\n".join(line for report in reports for line in format_report(report)))
+        for each in reports:
+            print("\n".join(format_report(each)))
+            print(f"  It began with {alignment.describe_beginning(each.classifier)}.")
         print(alignment.note)
     return 0
 
@@ -190,10 +199,11 @@ def _next(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     cards = list_cards()
     for folder, card in cards:
-        basis, names = card.get("basis", {}), ", ".join(card["configuration"]["classifiers"])
+        basis, names = card.get("basis", {}), card["configuration"]["classifiers"]
         print(
-            f"{folder.name}  {card.get('study')}: {names}; {count_noun(basis.get('answers', 0), 'answer')} of "
-            f"{count_noun(basis.get('raters', 0), 'person', 'people')} ({basis.get('source', '')}), {card.get('made', '')}"
+            f"{folder.name}  {card.get('study')}: {', '.join(names)}; {count_noun(basis.get('answers', 0), 'answer')} of "
+            f"{count_noun(basis.get('raters', 0), 'person', 'people')} ({basis.get('source', '')}), {card.get('made', '')}; "
+            f"began with {' and '.join(describe_beginning(card, name) for name in names)}"
         )
     if not cards:
         print("Nothing has learned from people yet; 'python -m core align group --help' says how.")

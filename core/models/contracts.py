@@ -429,6 +429,14 @@ class Surrogate(ABC):
         """(N, latent_dim) -> (N, len(classifiers), 6), in their own units. Differentiable."""
 
 
+class EncoderSurrogate(Surrogate):
+    """A surrogate that predicts an encoder's embedding of the image, too; stage 2 of paper B climbs through it."""
+
+    @abstractmethod
+    def embeddings(self, latents: Tensor) -> Tensor:
+        """(N, latent_dim) -> (N, the encoder's embedding_dim). Differentiable."""
+
+
 class DescriptorSurrogate(Surrogate):
     """A surrogate of one generator that predicts recognisers' descriptors, too, so that a search can climb toward a descriptor.
 

@@ -15,7 +15,7 @@ from core.studies.demonstration import load_demonstration
 from core.studies.library import Library
 from tests.alignment import made_up
 
-NAME = store.PRETRAINED_CLASSIFIER
+NAME = "emotion-mlp"
 STUDY = {"epochs": 2, "raters": 4}
 
 
@@ -61,7 +61,7 @@ def test_another_study_or_configuration_learns_as_ever(changed, package, tmp_pat
 def test_another_network_learns_as_ever(package, tmp_path, monkeypatch):
     card = tmp_path / "emotion-mlp.json"
     card.write_text('{"sha256": "of other weights"}')
-    monkeypatch.setattr(alignments, "NETWORK_CARDS", (card, alignments.NETWORK_CARDS[1]))
+    monkeypatch.setattr(alignments, "WEIGHTS_FOLDER", tmp_path)
     assert not made_up.study(tmp_path / "data", **STUDY)[0].ready(NAME)
 
 

@@ -56,6 +56,7 @@ def _material(study, stimuli, ratings, **values):
         raters=(),
         ratings=ratings,
         sets=(),
+        generators={},
         where={},
         exclusions=Exclusions(ExclusionRules(), tuple(sorted(ratings["rater"].unique()))),
         generator=GENERATOR,

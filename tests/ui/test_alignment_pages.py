@@ -85,6 +85,7 @@ def test_learning_while_one_watches_and_a_link_that_brings_it_back(place):
     finished(test, "What it brought")
     done(test)
     said = words(finished(test, "points are added by a model of one's own"))
+    assert "It began with Emotion MLP (distilled here), which reads Face embedding." in said
     assert "held-out answers only" in said
     assert "shuffled answers" in said
     assert "Faces that it sees differently now" in said
@@ -120,7 +121,7 @@ def test_an_earlier_run_of_other_choices_has_a_link(place):
     chosen = load_study_choice(asked(store, library))
     alignment = taught(chosen, people=1)
     test = app("align.py", study="feelings", run=alignment.alignment_id, networks="tanh-cnn")
-    assert "An earlier run" in words(test)
+    assert "An earlier run. Began with Emotion MLP (distilled here), which reads Face embedding: 15 rounds" in words(test)
     assert "What it brought" in words(test)
 
 

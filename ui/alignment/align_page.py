@@ -20,7 +20,7 @@ from core.alignment.data import SPLIT_NOTES
 from core.alignment.evaluate import AlignmentReport, count_confusions, rank_changes
 from core.alignment.identity import IdentityReport, align_identity
 from core.alignment.store import Curve, Epoch, EpochDone, EpochsBefore
-from core.analysis.estimate import Estimate
+from core.analysis.estimate import Estimate, join_notes
 from core.figures import alignment as exhibits
 from core.figures import identity_alignment, theme
 from core.figures.alignment import (
@@ -181,7 +181,13 @@ def show_results(chosen: StudyChoice, wanted: AlignmentChoice) -> None:
         name = names[0]
     report, alignment = reports[name], ready[name]
     st.html(alignment_facts_html(report))
-    st.html(caption_html(f"Every number here counts held-out answers only. {SPLIT_NOTES[alignment.configuration.split]}"))
+    notes = (
+        f"It began with {alignment.describe_beginning(name)}.",
+        "Every number here counts held-out answers only.",
+        SPLIT_NOTES[alignment.configuration.split],
+        alignment.origin,
+    )
+    st.html(caption_html(join_notes(*notes)))
     if len(names) == 1:
         show_card(exhibits.exhibit_accuracies([report]), f"accuracy-{name}")
     columns = st.columns(2, gap="large")

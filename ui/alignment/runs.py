@@ -13,7 +13,8 @@ from typing import get_args
 import streamlit as st
 
 from core.alignment.alignment import Alignment, begin_alignment, load_alignments
-from core.alignment.configuration import CLASSIFIERS, AlignmentConfiguration, Split
+from core.alignment.configuration import AlignmentConfiguration, Split, list_learners
+from core.alignment.data import find_study_generator
 from core.alignment.evaluate import AlignmentReport, evaluate_classifier
 from core.alignment.store import alignments_folder
 from core.models import registry
@@ -29,14 +30,19 @@ GROUP_SHARE = 0.7
 """Of the bar, for everybody's model; the rest is for the people's own."""
 
 
+def list_networks(chosen: StudyChoice) -> tuple[str, ...]:
+    """The networks that can learn from a study; first the one that guides samples of its generator: faces can be made with it."""
+    return list_learners(find_study_generator(chosen.study_data))
+
+
 def find_alignment(chosen: StudyChoice, configuration: AlignmentConfiguration) -> Alignment:
     """The alignment of one network, learned or not. Raises LiminalError where the study cannot be learned from."""
     alignment = _begin_alignment(chosen.key, configuration, chosen)
-    name = configuration.classifiers[0]
+    name = alignment.configuration.classifiers[0]
     if alignment.ready(name):
         return alignment
     for other in list_alignments(chosen):  # one that learned together with others
-        if other.ready(name) and replace(other.configuration, classifiers=(name,)) == configuration:
+        if other.ready(name) and replace(other.configuration, classifiers=(name,)) == alignment.configuration:
             return other
     return alignment
 
@@ -189,13 +195,13 @@ def choose_alignment(chosen: StudyChoice) -> AlignmentChoice | None:
 
 
 def _describe_run(alignment: Alignment) -> str:
-    """A run in one line: its networks, its settings and when it began."""
+    """A run in one line: the networks that it began with, its settings and when it began."""
     c = alignment.configuration
-    names = ", ".join(registry.title(name) for name in c.classifiers if alignment.ready(name))
+    names = ", ".join(alignment.describe_beginning(name) for name in c.classifiers if alignment.ready(name))
     split = "" if c.split == DEFAULT_CONFIGURATION.split else ", split as in the paper"
     people = max(len(alignment.people(name)) for name in c.classifiers)
     models = f"{count_noun(people, 'person', 'people')} with a model"
-    return f"{names}: {count_noun(c.epochs, 'round')}, {models}{split}, {_describe_start(alignment)}"
+    return f"Began with {names}: {count_noun(c.epochs, 'round')}, {models}{split}, {_describe_start(alignment)}"
 
 
 def _describe_start(alignment: Alignment) -> str:
@@ -215,25 +221,26 @@ def _show_run_settings(alignment: Alignment) -> None:
 
 def _choose_networks(chosen: StudyChoice) -> Sequence[str]:
     """A widget for the networks: those of the address, else those that learned last, else the first one."""
-    named = [name for name in st.query_params.get(NETWORKS, "").split(".") if name in CLASSIFIERS]
+    offered = list_networks(chosen)
+    named = [name for name in st.query_params.get(NETWORKS, "").split(".") if name in offered]
     learned = [name for last in list_alignments(chosen)[:1] for name in last.configuration.classifiers if last.ready(name)]
-    widget = f"choice-{NETWORKS}"
+    widget = f"choice-{NETWORKS}-{offered[0]}"  # another chain offers others
     if named or widget not in st.session_state:
-        st.session_state[widget] = named or learned or [CLASSIFIERS[0]]
+        st.session_state[widget] = named or learned or [offered[0]]
 
     def write() -> None:
         st.query_params[NETWORKS] = ".".join(st.session_state[widget])
 
     picked = st.pills(
         "Which networks learn?",
-        CLASSIFIERS,
+        offered,
         selection_mode="multi",
         format_func=registry.title,
         key=widget,
         on_change=write,
         wrap=True,
     )
-    return [name for name in CLASSIFIERS if name in picked]
+    return [name for name in offered if name in picked]
 
 
 def _choose_settings() -> AlignmentConfiguration:

@@ -15,7 +15,6 @@ from typing import Any
 import streamlit as st
 
 from core.alignment.alignment import Alignment
-from core.alignment.configuration import CLASSIFIERS
 from core.alignment.personal import MIN_ANSWERS, PersonProfile, RunningScore, profile_person, score_guesses
 from core.alignment.response_patterns import CONSTANT_SHARE
 from core.alignment.stimulus_choice import ControversialImage, rank_controversial, search_controversial
@@ -226,14 +225,14 @@ def _show_answering(chosen: StudyChoice, you: VisitorAnswers) -> None:
 
 def _find_group_model(chosen: StudyChoice) -> tuple[Alignment, str] | None:
     """An alignment of this study and a network of it whose group model has learned; where there is none, offer to make one."""
-    alignments = runs.list_alignments(chosen)
-    for name in CLASSIFIERS:  # faces can be made for the first one only
+    alignments, names = runs.list_alignments(chosen), runs.list_networks(chosen)
+    for name in names:  # faces can be made for the first one only
         for alignment in alignments:
             if name in alignment.configuration.classifiers and alignment.ready(name):
                 st.session_state.pop("you-learn", None)
                 return alignment, name
     usual = runs.find_alignment(chosen, runs.DEFAULT_CONFIGURATION)
-    name = CLASSIFIERS[0]
+    name = names[0]
     if usual.ready(name):  # it came with the package
         return usual, name
     if st.session_state.get("you-learn") != usual.alignment_id:
@@ -333,8 +332,6 @@ def _offer_more(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
 STIMULI_JOB, WANTED_SLOT, SELECTED_SLOT = "you_made_job", "you-made-wanted", "you-looked-at"
 STIMULUS_COUNT = 4
 STUDY_FACE_COUNT = 6
-SEARCH_NETWORK = "emotion-mlp"
-"""The one that the search goes through."""
 
 
 def show_study_faces(chosen: StudyChoice, you: VisitorAnswers) -> None:
@@ -399,7 +396,7 @@ def _show_face_dialog(src: str, own_shares: Array, group_shares: Array, source: 
 
 def show_personal_stimuli(you: VisitorAnswers) -> None:
     """Show new faces: made on request, judged by the visitor, then compared with both predictions."""
-    if you.network != SEARCH_NETWORK:
+    if you.network != you.alignment.chain.classifier:  # the one that the search goes through
         return
     st.space("medium")
     st.header("Faces made for you", anchor="you-made")
