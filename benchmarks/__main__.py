@@ -27,11 +27,11 @@ COUNTS = {
     "iterations": "identity, many: iterations of a search at most (default 100, as in paper A)",
     "faces": "identity: faces for the recogniser's figures (default 64)",
     "rows": "studies: answers in the table (default 200,000); many: rows of a data set (default 1,000,000)",
-    "images": "emotion: images a pair, a kind and a configuration; many: images (default 8)",
+    "images": "emotion: images a pair, a kind and a configuration (default 16); many: images (default 8)",
 }
 GENERATORS = {
-    "generator": "emotion, many: which generator (default dcgan)",
-    "live_generator": "emotion: generator of the timed run (default dcgan-sharp)",
+    "generator": "emotion, many: which generator (emotion: the page's own, many: dcgan)",
+    "live_generator": "emotion: generator of the timed run (default the page's own)",
 }
 
 

@@ -275,7 +275,7 @@ PLANTED_EFFECTS: dict[Kind, tuple[tuple[str, str], ...]] = {
         (
             "What they see",
             "Each face through a small network of their own, which takes no part in making faces and never learns on these pages; "
-            "and a part that no network here can see.",
+            "where it is known what each part of a face does, half through that; and a part that no network here can see.",
         ),
         (
             "How they answer",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from core.data_folder import ASSETS
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.emotion.configuration import EMOTION_PAIRS, EmotionConfiguration
-from core.sampling.sample_set import filter_column
+from core.sampling.sample_set import SampleSet, filter_column
 from core.writing import write_bytes
 
 if TYPE_CHECKING:
@@ -54,8 +54,12 @@ def measure_pairs(
     unguided: bool = True,
     panel: EmotionPanel | None = None,
     progress: Progress | None = None,
+    on_guided: Callable[[SampleSet], None] | None = None,
 ) -> list[PairResult]:
-    """Generate ``count`` samples a pair with guidance and, from the same seeds, without: bases, noise and decoder draws agree."""
+    """Generate ``count`` samples a pair with guidance and, from the same seeds, without: bases, noise and decoder draws agree.
+
+    on_guided: gets every set of guided samples.
+    """
     # PyTorch, not needed where the stored table is read
     from core.sampling.emotion.generate import generate_emotion_set
     from core.sampling.emotion.judging import EmotionPanel
@@ -70,6 +74,8 @@ def measure_pairs(
             of_pair = replace(configuration, emotion1=emotion1, emotion2=emotion2, count=count, guided=kind)
             sample_set = generate_emotion_set(of_pair, part, panel=panel)
             tables.append(sample_set.samples[sample_set.samples["sample_type"] == "boundary"])
+            if kind and on_guided is not None:
+                on_guided(sample_set)
         results.append(PairResult(emotion1, emotion2, tables[0], tables[-1]))
     return results
 

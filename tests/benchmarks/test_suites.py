@@ -6,11 +6,16 @@ import math
 from dataclasses import fields, replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 import benchmarks.__main__ as benchmark
 from benchmarks import alignment, analysis, emotion, gpu, identity, many, studies
 from core.models import registry
+from core.models.builtin.head.latents import LATENT_DIM
+from core.models.builtin.head.people import describe
+from core.models.builtin.head.renderer import draw_face_mask
 from core.models.custom import catalogue
 from core.sampling.events import BoundarySampleMade
 from tests.emotion_sets import emotion_set
@@ -47,6 +52,8 @@ def test_identity_measures_both_sides(capsys, monkeypatch):
 class MadeUpReference:
     """A hundred faces, of which ten pass for any pair."""
 
+    expressions = None
+
     def __len__(self):
         return 100
 
@@ -73,17 +80,30 @@ def test_emotion_measures_every_configuration(capsys, monkeypatch):
     monkeypatch.setattr(emotion.EmotionPanel, "load", lambda configuration: SimpleNamespace(reference=MadeUpReference()))
     monkeypatch.setattr("core.sampling.emotion.generate.generate_emotion_set", generate)
     monkeypatch.setattr(emotion, "generate_emotion_set", generate)
-    figures, text = run(capsys, monkeypatch, emotion, emotion.FULL, "--images", "4")
+    figures, text = run(capsys, monkeypatch, emotion, emotion.FULL, "--images", "4", "--generator", "dcgan")
     assert set(figures["configurations"]) == {"two-stage", "two-stage, free", "direct", "paper"}
     for found in figures["configurations"].values():
         assert (found["pairs"], found["images"]) == (15, 60)
         for classifier in found["classifiers"].values():
             assert (classifier["guided"]["share"], classifier["unguided"]["share"]) == (0.5, 0.25)
+        assert found["without_disgust"]["small-cnn"] == {"guided": 0.5, "unguided": 0.25}
     assert set(figures["plain"].values()) == {0.1}
     assert live == [1, 16, 1, 16]  # each strategy once to warm up
     assert {name: run["pictures"] for name, run in figures["live_seconds"].items()} == {"two-stage": 16, "direct": 16}
     assert "15 pairs, 4 images each from dcgan" in text
     assert "5.0 times" in text
+
+
+def test_what_is_painted_grey_is_face_and_neck_with_their_margin():
+    rest = np.zeros(LATENT_DIM, np.float32)
+    mask = draw_face_mask(describe(rest), 128)
+    assert mask[64:90, 50:78].all()  # cheeks and mouth
+    assert not mask[:, :10].any()
+    assert not mask[:20].any()
+    single = torch.zeros(64, 64, dtype=torch.bool)
+    single[30, 30] = True
+    painted = emotion._paint_grey(torch.ones(1, 3, 64, 64), single)[0, 0]
+    assert (int((painted == 0.5).sum()), float(painted[22, 38]), float(painted[21, 30])) == (17 * 17, 0.5, 1.0)
 
 
 def test_analysis_measures_both_sides(capsys, monkeypatch):

@@ -12,6 +12,7 @@ from scipy.special import softmax
 from scipy.stats import entropy, norm, spearmanr
 
 from core.errors import LiminalError
+from core.models.builtin.head.latents import LATENT_DIM, set_named_value
 from core.models.emotions import EMOTIONS
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
@@ -21,6 +22,8 @@ from core.sampling.stored.population import load_population, load_thresholds
 from core.sampling.stored.scores import get_metric, pairwise_distances
 from core.studies.planning import PreparedStudy, list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.simulation import (
+    ACTION_SHARE,
+    ACTION_UNITS,
     CONFUSION,
     HIDDEN_CLASSIFIER,
     PERCEPTIONS,
@@ -212,6 +215,19 @@ def test_evidence_follows_the_hidden_classifier_alone(faces):
     assert all((after[name] == before[name]).all() for name in before)
     surprise = faces.samples["sample_id"].map(lambda name: before[name][0] - before[name][1])
     assert spearmanr(surprise, faces.samples[f"calibrated_{HIDDEN_CLASSIFIER}_surprise"]).statistic > 0.95
+
+
+def test_where_facial_actions_are_known_half_of_the_evidence_is_in_them(faces):
+    """The same faces at rest and with fear of strength 0.6: what the network says is the same, so that fear alone gains."""
+    rest = np.zeros(LATENT_DIM, np.float32)
+    afraid = set_named_value(rest, "fear", 0.6)
+    of_heads = dataclasses.replace(faces.configuration, generator="head")
+    at_rest, with_fear = (
+        perceive_evidence(dataclasses.replace(faces, configuration=of_heads, latents=dict.fromkeys(faces.latents, latent)))
+        for latent in (rest, afraid)
+    )
+    gain = np.array([with_fear[name] - at_rest[name] for name in at_rest])
+    assert np.allclose(gain, ACTION_SHARE * ACTION_UNITS * 0.6 * np.eye(6)[EMOTIONS.index("fear")], atol=1e-6)
 
 
 def test_a_set_without_the_hidden_classifier_is_a_sentence():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,10 @@ from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.models.framing import frame_for_classifiers
 from core.progress import Progress
-from core.sampling.bases import Base, find_bases
+from core.sampling.bases import Base, find_bases, make_portraits
 from core.sampling.configuration import BaseCriteria, sample_seed
-from core.sampling.emotion import direct, two_stage
-from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration
+from core.sampling.emotion import direct, expression_search, two_stage
+from core.sampling.emotion.configuration import GROUP_SIZE, KEEP, EmotionConfiguration
 from core.sampling.emotion.judging import EmotionPanel, JudgedImage, judge_base, judge_images
 from core.sampling.events import BaseShown, BoundarySampleMade, DenoisingStep
 from core.sampling.images import quantise, to_pictures
@@ -64,9 +66,8 @@ def generate_emotion_set(
     panel = panel or EmotionPanel.load(configuration)
     base = base or load_named_base(configuration)
     builder = EmotionSetBuilder(configuration, panel)
-    for start in range(wanted.start, wanted.stop, GROUP_SIZE):
-        indices = list(range(start, min(start + GROUP_SIZE, wanted.stop)))
-        progress.stage(f"Making face {start + 1} of {configuration.count}", (start - wanted.start) / len(wanted))
+    for indices in _list_groups(wanted, alone_first=configuration.strategy == "direct" and panel.searches_expressions):
+        progress.stage(f"Making face {indices[0] + 1} of {configuration.count}", (indices[0] - wanted.start) / len(wanted))
         bases = [base or draw_base(configuration, index, panel) for index in indices]
         descriptors = builder.show_bases(bases, indices, progress)
         latents = _make_latents(configuration, bases, indices, panel, progress)
@@ -83,6 +84,14 @@ def generate_emotion_set(
             )
             progress.stage(f"Made face {index + 1} of {configuration.count}", (index + 1 - wanted.start) / len(wanted))
     return builder.set(time.perf_counter() - began)
+
+
+def _list_groups(wanted: range, *, alone_first: bool) -> list[list[int]]:
+    """The samples in groups. alone_first: the first one by itself, so that there is soon something to see."""
+    starts = list(range(wanted.start, wanted.stop, GROUP_SIZE))
+    if alone_first and len(wanted) > 1:
+        starts.insert(1, wanted.start + 1)
+    return [list(range(start, stop)) for start, stop in itertools.pairwise([*starts, wanted.stop])]
 
 
 def generate_base_set(
@@ -117,13 +126,16 @@ def _make_latents(
     seeds = [sample_seed(configuration.seed, "boundary", index) for index in filled]
     start = torch.from_numpy(np.stack([base.latent for base in rows]))
     if configuration.strategy == "direct":
-        jitter = panel.generator.sample([sample_seed(seed, "start") for seed in seeds])
-        away = START_DISTANCE * configuration.freedom
-        begun = math.sqrt(1 - away**2) * start + away * jitter  # as long as before; every sample begins at a place of its own
+        tell, n = _make_climb_listener(configuration, indices, progress), len(indices)
+        if panel.searches_expressions:
+            begun = start[:n] if configuration.freedom <= KEEP else _move_away(start, seeds, configuration, panel)[:n]
+            if not configuration.guided:
+                return expression_search.jitter_expressions(begun, panel.generator, seeds[:n])
+            return expression_search.search_expressions(begun, configuration, panel, seeds[:n], on_step=tell)
+        begun = _move_away(start, seeds, configuration, panel)
         if not configuration.guided:
-            return begun[: len(indices)]
-        tell = _make_climb_listener(configuration, indices, progress)
-        return direct.search_boundary(start, configuration, panel, start=begun, on_step=tell)[: len(indices)]
+            return begun[:n]
+        return direct.search_boundary(start, configuration, panel, start=begun, on_step=tell)[:n]
     embeddings = start
     if panel.decoder is not None:
         with torch.inference_mode():
@@ -135,6 +147,13 @@ def _make_latents(
     progress.check()
     n = len(indices)
     return two_stage.decode_embeddings(guided[:n], start[:n], seeds[:n], configuration.freedom, panel)
+
+
+def _move_away(bases: Tensor, seeds: Sequence[int], configuration: EmotionConfiguration, panel: EmotionPanel) -> Tensor:
+    """Bases (N, d) moved in a direction of each sample's own, and as long as before."""
+    jitter = panel.generator.sample([sample_seed(seed, "start") for seed in seeds])
+    away = START_DISTANCE * configuration.freedom
+    return math.sqrt(1 - away**2) * bases + away * jitter
 
 
 def _make_denoising_listener(
@@ -165,9 +184,10 @@ def load_named_base(configuration: EmotionConfiguration) -> Base | None:
 
 
 def draw_base(configuration: EmotionConfiguration, index: int, panel: EmotionPanel) -> Base:
-    """A base of a sample's own: the first draw in which, and around which, faces are found."""
+    """A base of a sample's own: the first draw in which, and around which, faces are found; at rest where that is known."""
     seed = sample_seed(configuration.seed, "base", index)
-    return find_bases(BASE_CRITERIA, 1, seed, panel.generator, panel.recogniser)[0]
+    base = find_bases(BASE_CRITERIA, 1, seed, panel.generator, panel.recogniser)[0]
+    return replace(base, latent=make_portraits(torch.from_numpy(base.latent)[None], panel.generator)[0].numpy())
 
 
 class EmotionSetBuilder:

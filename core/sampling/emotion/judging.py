@@ -131,6 +131,11 @@ class EmotionPanel:
             reference=load_reference_set(configuration.generator),
         )
 
+    @property
+    def searches_expressions(self) -> bool:
+        """Whether direct search moves named expressions alone, since the picture has no gradient to climb by."""
+        return "expression" in self.generator.blocks and not self.generator.differentiable
+
     def cards(self) -> list[ModelCard]:
         """Every model's card, each once."""
         cards = [self.generator.card, self.encoder.card, self.mlp.card, self.prior.card]

@@ -13,7 +13,7 @@ from torch import Tensor
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.bases import Base
-from core.sampling.emotion import direct
+from core.sampling.emotion import direct, expression_search
 from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration
 from core.sampling.emotion.generate import draw_base, load_named_base
 from core.sampling.emotion.judging import EmotionPanel, judge_base, judge_images
@@ -67,13 +67,15 @@ def make_morph(
     progress.emit(BaseShown(0, base_picture, of_base.opinions))
     looking = "Looking for the ends and the boundary"
     progress.stage(looking, 0.0)
-    anchors = direct.search_boundary(
-        torch.from_numpy(base.latent).expand(len(ANCHOR_SHARES), -1),
-        configuration,
-        panel,
-        share=ANCHOR_SHARES,
-        on_step=lambda fraction, _: progress.stage(looking, SEARCH_PROGRESS * fraction),
-    )
+    begun = torch.from_numpy(base.latent).expand(len(ANCHOR_SHARES), -1)
+
+    def tell(fraction: float, _: Tensor) -> None:
+        progress.stage(looking, SEARCH_PROGRESS * fraction)
+
+    if panel.searches_expressions:
+        anchors = expression_search.search_expressions(begun, configuration, panel, None, share=ANCHOR_SHARES, on_step=tell)
+    else:
+        anchors = direct.search_boundary(begun, configuration, panel, share=ANCHOR_SHARES, on_step=tell)
     latents = interpolate_anchors(anchors, np.linspace(0, 1, frames).tolist())
     pictures, opinions = [], []
     for start in range(0, frames, GROUP_SIZE):

@@ -166,6 +166,18 @@ def list_action_changes(generator: str, before: NDArray[np.float32], after: NDAr
     return tuple(sorted(changes, key=lambda change: -abs(change.difference)))
 
 
+def read_feelings(generator: str, latent: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """How much of each feeling is in the facial actions of a latent (d,) -> (6,) over EMOTIONS, 1 a strong one. Imports no torch.
+
+    None where the latents of a generator have no names.
+    """
+    entry = next((entry for entry in registry.list_entries() if entry.name == generator), None)  # it may be gone again
+    if entry is None or not entry.changes:
+        return None
+    feelings: NDArray[np.float64] = find_code(entry.changes).read_feelings(latent)
+    return feelings
+
+
 SEMANTIC_STEP = 0.2
 
 

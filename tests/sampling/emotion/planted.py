@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.models.builtin.emotion_mlp import EmotionMLP, EmotionMLPNetwork
 from core.models.builtin.prior import noise_beyond_gaussian
-from core.models.contracts import Classifier, Decoder, Encoder, Prior, Surrogate
+from core.models.contracts import Classifier, Decoder, Encoder, LatentName, Prior, Surrogate
 from core.models.emotions import EMOTIONS
 from core.sampling.bases import Base
 from core.sampling.emotion.configuration import EmotionConfiguration
@@ -105,6 +105,13 @@ class FeelingGenerator(FakeGenerator):
     def __init__(self):
         super().__init__()
         self.blocks = {"expression": slice(0, 7)}
+        names = [*EMOTIONS, "smile", "age"]
+        self.latent_names = tuple(
+            LatentName("expression" if name != "age" else "identity", name, "share", -8, 8, "") for name in names
+        )
+
+    def named_values(self, latents):
+        return [{named.name: float(value) for named, value in zip(self.latent_names, row, strict=True)} for row in latents]
 
     def set_named_value(self, latents, name, value):
         changed = latents.clone()

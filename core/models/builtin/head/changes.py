@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
-from core.models.builtin.head.expression import combine_actions
+import numpy as np
+from numpy.typing import NDArray
+
+from core.models.builtin.head.expression import FEELING_ACTIONS, RESTING, combine_actions
 from core.models.builtin.head.latents import INDEX, LATENT_DIM, LATENTS, Latent, find_latent, named_values
+from core.models.emotions import EMOTIONS
 
-__all__ = ["INDEX", "LATENT_DIM", "SEMANTIC_LATENTS", "explain_change", "find_actions", "list_changeable_latents"]
+__all__ = ["INDEX", "LATENT_DIM", "SEMANTIC_LATENTS", "explain_change", "find_actions", "list_changeable_latents", "read_feelings"]
 
 SAME_PERSON_PARTS = ("hair_", "beard", "moustache_", "chin_beard", "cheek_beard", "brow_thickness", "brow_fill", "skin_oil")
 """Beginnings of the names of identity latents that one and the same person can change."""
@@ -103,6 +108,20 @@ def find_actions(latent: Latent) -> dict[str, float]:
     """What each facial action looks like -> its strength in the face of a latent (d,), 1 a strong one."""
     strengths = combine_actions(named_values(latent))
     return {words: strengths.get(action, 0.0) for action, words in ACTION_WORDS.items()}
+
+
+@cache
+def _feeling_readings() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The pseudo-inverse of the feelings' actions (6, actions), by EMOTIONS, and the actions of a face at rest (actions,)."""
+    mixes = np.array([[FEELING_ACTIONS[feeling].get(action, 0.0) for action in ACTION_WORDS] for feeling in EMOTIONS])
+    return np.linalg.pinv(mixes.T), np.array([RESTING.get(action, 0.0) for action in ACTION_WORDS])
+
+
+def read_feelings(latent: Latent) -> NDArray[np.float64]:
+    """How much of each feeling the facial actions of a latent (d,) are most like, by least squares -> (6,) over EMOTIONS."""
+    inverse, rest = _feeling_readings()
+    feelings: NDArray[np.float64] = inverse @ (np.array(list(find_actions(latent).values())) - rest)
+    return feelings
 
 
 def _turn(towards_high: str, towards_low: str, what: str) -> Callable[[float, float], str]:

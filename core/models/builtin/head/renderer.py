@@ -70,6 +70,8 @@ SKIN_BLUR = np.array([1.9, 0.82, 0.55], np.float32)
 """How far red, green and blue light wander below the skin, in pixels of a picture of 256."""
 SKIN_DETAIL = np.float32(0.25)
 """Share of the unblurred light that skin keeps."""
+SKULL = (6.9, 0.2, 8.0)
+"""In decimetres of the rest head: above the first and behind the second, or above the third, is the skull below the hair."""
 TONE_CURVE, SRGB = make_tone_curve(), make_srgb_table()
 
 
@@ -208,6 +210,33 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     resolve_bytes(image, choose_exposure(d), TONE_CURVE, SRGB, out)
     watch.note("bytes")
     return out
+
+
+def draw_face_mask(description: HeadDescription, size: int) -> NDArray[np.bool_]:
+    """Where a picture shows face and neck: skin below the hair line and above the collar, eyes and mouth -> (size, size).
+
+    Hair, glasses and whatever else lies over the skin is not taken out.
+    """
+    d, geometry, zones = limit_description(description), load_geometry(), load_skin_zones()
+    vertices = geometry.make_vertices(d)
+    relax_cheeks(vertices)
+    skin = vertices.skin
+    skin += compute_normals(skin, geometry.quads) * zones.collar_push
+    rotation = make_rotation(d.yaw, d.pitch, d.roll)
+    turn_points(skin, rotation, NECK, False)
+    middle = vertices.eye_centres.mean(0, keepdims=True).astype(np.float32)
+    turn_points(middle, rotation, NECK, True)
+    samples = 2 * size
+    depth, ids = np.full((samples, samples), FAR, np.float32), np.full((samples, samples), -1, np.int32)
+    quads = geometry.front_quads
+    weights = np.empty((samples, samples, 2), np.float32)
+    places = _project(place_camera(d, middle[0], size), skin, size)
+    rasterise_quads(places, quads, depth, ids, weights, 0, False, geometry.masks["inside_mouth"], quads)
+    _, y, z = geometry.rest.T
+    covered = (zones.collar_push[:, 0] > 0) | ((y > SKULL[0]) & ((z < SKULL[1]) | (y > SKULL[2])))
+    is_face = np.append(np.repeat(~covered[quads].any(axis=1), 2), False)  # a quad's two triangles; the last: nothing is there
+    mask: NDArray[np.bool_] = is_face[ids].reshape(size, 2, size, 2).any(axis=(1, 3))
+    return mask
 
 
 def _project(camera: Camera, points: Floats, size: int) -> Floats:
