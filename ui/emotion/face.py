@@ -236,7 +236,7 @@ def _show_neighbours(faces: FaceSet, sample: BoundarySampleMade) -> None:
         for face in near
     ]
     st.html('<p class="voice"><b>Most like it in this set</b></p>')
-    components.show_faces([components.FaceGroup(tiles)], key="neighbours", on_pick=select_face, tile="7.5rem")
+    components.show_faces([components.FaceGroup(tiles)], key="neighbours", on_pick=select_face, tile="6.6rem")
 
 
 def _show_ways_on(configuration: EmotionConfiguration, sample: BoundarySampleMade) -> None:
@@ -254,7 +254,7 @@ def _show_ways_on(configuration: EmotionConfiguration, sample: BoundarySampleMad
         if generator in registry.list_generators("identity", generator):
             st.page_link(
                 navigation.build_page(navigation.IDENTITY),
-                label="Who is it still? Identity samples around it",
+                label="Identity samples around it",
                 icon=":material/fingerprint:",
                 query_params={"base": name, "generator": generator},
             )
