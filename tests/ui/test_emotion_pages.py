@@ -308,6 +308,27 @@ def test_faces_between_two_feelings_are_made_looked_at_and_downloaded(server, op
 
 
 @pytest.mark.browser
+def test_a_grid_is_drawn_and_one_of_its_faces_goes_along(server, open_page, settle):
+    page = open_page(f"{server}/emotion?generator=head&pair=anger-surprise")
+    page.get_by_role("button", name="Draw the grid").click()
+    cells = page.locator(".st-key-grid .feeling")
+    expect(cells).to_have_count(49)
+    assert page.locator(".st-key-grid .feelings-line").count() > 0  # somewhere the network changes its mind
+    assert {cells.first.get_attribute("data-side"), cells.last.get_attribute("data-side")} <= {"0", "1", "-1"}
+    page.locator(".st-key-grid .feeling[aria-label^='surprise 50 %, anger 50 %']").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".actions > div").first).to_be_visible()
+    assert dialog.locator(".portrait img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 512
+    pressed = page.url
+    dialog.locator(".st-key-neighbours button").first.click()
+    page.wait_for_url(lambda url: url != pressed)
+    settle(page)
+    page.get_by_role("dialog").get_by_text("Morph from this face").click()
+    expect(page.get_by_text("made from Face")).to_be_visible()
+    assert "~" in page.url
+
+
+@pytest.mark.browser
 def test_a_morph_follows_its_slider(server, open_page):
     page = open_page(f"{server}/morph?generator=dcgan&frames=9&pair=happiness-anger")
     page.get_by_role("button", name="Make the row").click()

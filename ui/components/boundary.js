@@ -6,7 +6,7 @@ const SIDE = 360, LEFT = 46, TOP = 26, PLOT = 288;
 const x = (share) => LEFT + share * PLOT;
 const y = (share) => TOP + (1 - share) * PLOT;
 const at = ([first, second]) => `${x(second).toFixed(1)},${y(first).toFixed(1)}`;
-const LARGEST_CHANGE = 1.5; // of an action that is fully done at 1: the end of a bar
+const LARGEST_CHANGE = 2; // of an action that is fully done at 1: the end of a bar
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 function node(name, attributes = {}, text = "") {
