@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from core.sampling.stored.gallery import GalleryBase
 
 MORPH_JOB = "morph_job"
+MOST_FLIPS_TOLD = 4
+"""More are counted rather than told one by one."""
 NO_PHOTO = (
     "Your own photo is not offered as the base: the face that is found for a photo resembles it in its looks, but not in the "
     "feeling that it shows."
@@ -117,6 +119,8 @@ def describe_flips(flips: Sequence[float], first: str, second: str, *, second_le
         return "does not change from the one to the other"
     if len(flips) == 1:
         return f"from {names[0]} to {names[1]} at {100 * flips[0]:.0f} % of the way"
+    if len(flips) > MOST_FLIPS_TOLD:
+        return f"goes back and forth {len(flips)} times from {100 * flips[0]:.0f} to {100 * flips[-1]:.0f} % of the way"
     turns = theme.join_names([f"to {names[1 - index % 2]} at {100 * flip:.0f} %" for index, flip in enumerate(flips)])
     return f"changes {len(flips)} times: {turns} of the way"
 
