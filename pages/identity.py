@@ -17,6 +17,7 @@ try:
     state.warn_missing_models(generator="generator", recogniser="recogniser")
     view = page.choose_view()
     request = page.choose_request(view)
+    page.mention_running_set(request)
     sample_set = page.find_or_make_set(request) if request is not None else None
     if request is not None and sample_set is not None:
         selected = view.sample if request.visitor_photo is None else request.visitor_photo.sample

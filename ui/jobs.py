@@ -319,21 +319,35 @@ class JobManager:
         return bool(job.visitor) and now - job.polled_at > UNATTENDED_SECONDS and not self._is_present(job.visitor)
 
 
-def find_or_start_job(slot: str, key: Any, title: str, work: Callable[[Progress], Any], *, replaces: bool = True) -> Job:
+def find_or_start_job(
+    slot: str, key: Any, title: str, work: Callable[[Progress], Any], *, replaces: bool = True, automatic: bool = False
+) -> Job:
     """The visitor's job for ``key``, named in ``slot`` of the session: the one there is, running or finished, else a new one.
 
-    replaces: a job for another key is stopped, since something else was chosen. Raises LiminalError when too much waits already.
+    replaces: a job for another key is stopped, since something else was chosen, and the visitor is told. automatic: nobody had
+    asked for it, so that nothing is said. Raises LiminalError when too much waits already.
     """
     stored: tuple[Any, str] | None = st.session_state.get(slot)
     job = get_job_manager().get(stored[1]) if stored is not None else None
     if job is not None and stored is not None and stored[0] != key:
-        if replaces:
+        if replaces and not job.finished:
             job.stop()
+            if not automatic:
+                st.toast(
+                    f"Something else was asked for, so this was stopped: {job.title}.", icon=":material/info:", duration="long"
+                )
         job = None
     if job is None:
         job = get_job_manager().submit(title, work)
         st.session_state[slot] = (key, job.id)
     return job
+
+
+def find_running_job(slot: str) -> tuple[Any, Job] | None:
+    """Key and job of ``slot`` of the session where one is waiting or running; else None."""
+    stored: tuple[Any, str] | None = st.session_state.get(slot)
+    job = None if stored is None else get_job_manager().get(stored[1])
+    return None if stored is None or job is None or job.finished else (stored[0], job)
 
 
 @st.cache_resource(show_spinner=False)

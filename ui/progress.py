@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.models import request_context
+from core.progress import Stage
 from core.sampling.events import SearchStep
 from ui import components, markup
 from ui.jobs import Job, get_job_manager
@@ -66,10 +68,21 @@ def _describe_progress(job: Job) -> str:
     """The job's stage, and how many are ahead: in the queue of jobs, or in the queue for a network."""
     if job.status == "waiting":
         return describe_queue(get_job_manager().ahead(job)) or job.stage.message
+    words = describe_stage(job.stage)
     others, since = job.ahead_in_queue
     if others and time.monotonic() - since < 2 * POLL_SECONDS:
-        return f"{job.stage.message} · {describe_queue(others)}"
-    return job.stage.message
+        return f"{words} · {describe_queue(others)}"
+    return words
+
+
+def describe_stage(stage: Stage) -> str:
+    """Its message; where that counts one step of several, also how far all of them are, which is what the bar shows."""
+    counted = re.search(r"(\d[\d,]*) of ([\d,]*\d)", stage.message)
+    if counted is None:
+        return stage.message
+    done, total = (int(number.replace(",", "")) for number in counted.groups())
+    share = done / max(total, 1)
+    return stage.message if abs(share - stage.fraction) < 0.15 else f"{stage.message}; {stage.fraction:.0%} of all steps"
 
 
 def show_outcome(job: Job) -> None:

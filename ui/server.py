@@ -388,6 +388,21 @@ class CachedStaticFiles(StaticFiles):
         return response
 
 
+HISTORY_SCRIPT = """<script>
+(() => {
+  const push = history.pushState.bind(history);
+  let began = true;
+  for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { began = false; }, true);
+  history.pushState = (state, title, url) => {
+    const same = new URL(url ?? location.href, location.href).pathname === location.pathname;
+    if (same && began) return history.replaceState(state, title, url);
+    if (!same) began = true;
+    push(state, title, url);
+  };
+})();
+</script>"""
+"""What a page adds to its address when it is opened, such as the study that it shows, is no further step of the visitor's."""
+
 BASE_SCRIPT = "<script>window.__streamlit = {BACKEND_BASE_URL: new URL('.', window.location.href).href}</script>"
 """Tells Streamlit's front end where the server is: in the folder of the page's address.
 
@@ -395,10 +410,34 @@ Without it the front end asks for ``/<page>/_stcore/health`` first, and the brow
 """
 
 
+FIRST_STYLE = "html { font-size: 17px; }"
+"""The theme's own font size, which Streamlit's front end learns only once it is connected: all lengths in rem would jump then."""
+
+
+FIRST_SCRIPTS = ("Html", "PageLink", "BidiComponent", "StreamlitMarkdown", "ButtonGroup", "BaseButton", "Button", "Selectbox")
+"""Streamlit's own files for what every page begins with; until one is there, a bar of another size stands in its place."""
+
+
+def _read_first_head() -> str:
+    """What stands first in a page's head: ``BASE_SCRIPT``, both fonts, and the style that the page brings once more when it runs.
+
+    A style that comes with the page alone moves everything that is there before it.
+    """
+    folder = Path(get_static_dir()) / "static" / "js"
+    files = sorted(path.name for name in FIRST_SCRIPTS for path in folder.glob(f"{name}.*.js"))
+    scripts = "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in files)
+    fonts = "".join(
+        f'<link rel="preload" href="/assets/fonts/{name}.woff2" as="font" type="font/woff2" crossorigin>'
+        for name in ("instrument-sans", "newsreader")
+    )
+    return f"{BASE_SCRIPT}{HISTORY_SCRIPT}{fonts}{scripts}<style>{FIRST_STYLE}{(ASSETS / 'style.css').read_text('utf-8')}</style>"
+
+
 async def serve_page(_: Request) -> Response:
-    """Streamlit's own start page for the address of a page below the root, with ``BASE_SCRIPT`` before its other scripts."""
+    """Streamlit's own start page, with ``_read_first_head`` before its own scripts and styles."""
     start_page = await run_in_threadpool((Path(get_static_dir()) / "index.html").read_text, "utf-8")
-    return HTMLResponse(start_page.replace("<head>", f"<head>{BASE_SCRIPT}", 1), headers={"Cache-Control": "no-cache"})
+    head = await run_in_threadpool(_read_first_head)
+    return HTMLResponse(start_page.replace("<head>", f"<head>{head}", 1), headers={"Cache-Control": "no-cache"})
 
 
 def middleware() -> list[Middleware]:
@@ -413,5 +452,5 @@ def routes() -> list[BaseRoute]:
         *list_rating_routes(),
         *list_sample_set_routes(),
         Mount("/assets", CachedStaticFiles(directory=ASSETS)),
-        *(Route(f"/{page.url}", serve_page) for page in (*MAIN_PAGES, *LINKED_PAGES) if page.url),
+        *(Route(f"/{page.url}", serve_page) for page in (*MAIN_PAGES, *LINKED_PAGES)),
     ]

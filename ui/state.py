@@ -189,7 +189,7 @@ def read_emotion_state() -> EmotionState:
     strategy = read_choice("strategy", get_args(EmotionStrategy), usual.strategy)
     models = _read_emotion_models()
     return EmotionState(
-        base=st.query_params.get("base"),
+        base=read_base(models["generator"]),
         pair=pair,
         wanted=seed is not None,
         grid=bool(read_choice("grid", (0, 1), 0)),
@@ -215,7 +215,7 @@ def read_morph_state() -> MorphState:
     pair, models = read_emotion_pair(), _read_emotion_models()
     many = bool(registry.find_entry(models["generator"]).changes)  # what one picture takes is a tenth of a second there
     return MorphState(
-        base=st.query_params.get("base"),
+        base=read_base(models["generator"]),
         pair=pair,
         wanted=bool(read_choice("row", (0, 1), 0)),
         frames=read_choice("frames", FRAME_COUNTS, FRAME_COUNTS[-1 if many else 1]),
@@ -290,6 +290,25 @@ def _default_generator(task: Task) -> str:
             if any(earlier.base_id == base for earlier in cached_gallery(EARLIER_DEFAULT).bases):
                 return EARLIER_DEFAULT
     return default
+
+
+CHOSEN_FACE = "chosen-face"
+"""In the session: generator and base of the face that was chosen last, on whatever page."""
+
+
+def read_base(generator: str) -> str | None:
+    """The base that the address names, else the one of this generator that was chosen last on whatever page; None where none was.
+
+    The latter is written to the address, so that the view has a link.
+    """
+    if base := st.query_params.get("base"):
+        st.session_state[CHOSEN_FACE] = (generator, base)
+        return base
+    chosen: tuple[str, str] | None = st.session_state.get(CHOSEN_FACE)
+    if chosen is None or chosen[0] != generator:
+        return None
+    st.query_params["base"] = chosen[1]
+    return chosen[1]
 
 
 def choose_models(task: Task) -> tuple[str, str]:

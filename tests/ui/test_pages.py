@@ -8,12 +8,15 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 from core.models import registry
+from core.progress import Stage
 from core.sampling.impostor import Impostor
+from core.sampling.stored.gallery import load_gallery
 from tests.ui.study_sets import identity_set
-from tests.ui.visits import IDLE, app, paints_without_torch, words
+from tests.ui.visits import IDLE, ROOT, app, paints_without_torch, words
 from ui import photo
 from ui.identity import sets
 from ui.phone import searches
+from ui.progress import describe_stage
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +129,25 @@ def test_a_stranger_who_gets_in_is_looked_for_at_once_and_comes_first(accepted):
     assert test.header[0].value == ("This stranger unlocks the phone" if accepted else "The search did not get in")
     faces = next(each.proto.body for each in test.get("html") if "two-faces" in each.proto.body)
     assert faces.count("<img") == 2  # as large as each other, side by side
+
+
+def test_the_chosen_face_goes_along_and_a_running_set_is_not_lost_without_a_word():
+    ids = [base.base_id for base in load_gallery("head").bases]
+    test = app("identity.py", base=ids[3], seed="1")
+    _, job = test.session_state[photo.SET_JOB]
+    test.query_params.clear()
+    test.switch_page(str(ROOT / "pages" / "phone.py")).run()
+    assert test.query_params["base"] == ids[3]
+    test.query_params.clear()
+    test.switch_page(str(ROOT / "pages" / "identity.py"))
+    test.query_params["base"] = ids[5]
+    test.run()
+    assert f"Still being made: the samples around {load_gallery('head').base(ids[3]).title}." in words(test)
+    test.button(key="make-samples").click().run()
+    assert "so this was stopped: the samples around" in test.toast[0].value
+    assert test.session_state[photo.SET_JOB][1] != job
+
+
+def test_progress_says_how_far_the_whole_is_where_its_words_count_a_step():
+    assert describe_stage(Stage("dlib looks at face 17 of 161", 0.7)) == "dlib looks at face 17 of 161; 70% of all steps"
+    assert describe_stage(Stage("Judging face 5 of 10", 0.5)) == "Judging face 5 of 10"

@@ -22,7 +22,7 @@ from core.sampling.stored.population import measure_acceptance
 from ui import bases, cache, components, markup, photo, progress, state
 from ui.identity import sets
 from ui.identity.sets import IdentityRequest
-from ui.jobs import Job, find_or_start_job
+from ui.jobs import Job, find_or_start_job, find_running_job
 from ui.selection import bound_choice
 from ui.state import IdentityState
 from ui.studies.new_study import ask_people
@@ -119,7 +119,7 @@ def choose_view() -> IdentityState:
         steps_move = _choose_moved_block(generator)
     seed = state.read_integer("seed", 0, 2**31 - 1)
     return IdentityState(
-        base=st.query_params.get("base"),
+        base=st.query_params.get("base") if photo.current_photo() else state.read_base(generator),
         wanted=seed is not None,
         sample=st.query_params.get("sample"),
         configuration=IdentityConfiguration(
@@ -213,7 +213,8 @@ def _select_base(base_id: str) -> None:
 
 
 def _request_samples(base_id: str, seed: int) -> None:
-    st.session_state.pop(photo.SET_JOB, None)  # one that was stopped starts anew
+    if find_running_job(photo.SET_JOB) is None:
+        st.session_state.pop(photo.SET_JOB, None)  # one that was stopped starts anew
     visitor_photo = photo.current_photo()
     if visitor_photo is not None:
         visitor_photo.seed, visitor_photo.sample = seed, None
@@ -223,12 +224,33 @@ def _request_samples(base_id: str, seed: int) -> None:
     st.query_params.pop("sample", None)
 
 
+def _name_base(request: IdentityRequest) -> str:
+    if request.visitor_photo is not None:
+        return "your photo"
+    return bases.find_base(request.configuration.generator, request.base_id).title
+
+
+def mention_running_set(request: IdentityRequest | None) -> None:
+    """Where samples that were asked for are still being made and others are on the page, say so, with ways to them and to stop."""
+    running = find_running_job(photo.SET_JOB)
+    if running is not None and request is None and running[0].visitor_photo is None:
+        with st.container(key="running-set"):
+            st.html(markup.caption_html(f"Still being made: the samples around {_name_base(running[0])}."))
+            st.button("Show them", key="show-running", on_click=_show_request, args=(running[0],))
+            progress.watch_job(running[1].id)
+
+
+def _show_request(request: IdentityRequest) -> None:
+    st.query_params["base"] = request.base_id
+    st.query_params["seed"] = str(request.configuration.seed)
+
+
 def find_or_make_set(request: IdentityRequest) -> SampleSet | None:
     """The set of a request; while it is being made, its progress is shown instead and None comes back."""
     cached: SampleSet | None = sets.find_result(request)
     if cached is not None:
         return cached
-    job = find_or_start_job(photo.SET_JOB, request, "identity samples", sets.make_set_job(request))
+    job = find_or_start_job(photo.SET_JOB, request, f"the samples around {_name_base(request)}", sets.make_set_job(request))
     if job.status == "done" and job.result is not None:  # newer results have pushed it out of the cache
         result: SampleSet = job.result
         return result

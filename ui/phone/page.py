@@ -18,7 +18,7 @@ from core.models import registry
 from core.progress import Progress
 from core.sampling.images import encode_webp, to_pictures
 from core.sampling.stored.population import PopulationScores, Thresholds, find_threshold_range, score_population
-from ui import cache, components, markup, photo, progress, state
+from ui import bases, cache, components, markup, photo, progress, state
 from ui.cache import SharedResultCache
 from ui.jobs import find_or_start_job
 from ui.markup import format_limit
@@ -181,7 +181,8 @@ def choose_owner(view: PhoneState) -> PhoneOwner | None:
 
 def _choose_from_gallery(view: PhoneState) -> PhoneOwner:
     gallery = cache.cached_gallery(view.generator)
-    owner = photo.owner_from_gallery(view.generator, view.base)
+    base = state.read_base(view.generator)
+    owner = photo.owner_from_gallery(view.generator, bases.short_name(base) if base else None)
     components.show_gallery(gallery, owner.identity, on_pick=_select_base)
     st.html(
         markup.caption_html(
