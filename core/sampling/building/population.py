@@ -21,7 +21,6 @@ from core.lazy_import import lazy_import
 from core.models import registry
 from core.models.contracts import Generator
 from core.models.emotions import EMOTIONS
-from core.models.framing import frame_for_classifiers
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
 from core.sampling.emotion.configuration import EmotionConfiguration
@@ -68,6 +67,7 @@ def build_reference_set(
     generator: str, *, count: int = 2000, seed: int = 0, folder: Path = REFERENCE_FOLDER, progress: Progress | None = None
 ) -> ReferenceSet:
     """Draw the population, ask every classifier, fit the temperatures, write the files. Raises LiminalError for too few faces."""
+    from core.models.framing import frame_for_classifiers  # PyTorch: pages import this module for its error rates alone
 
     if count < 40:
         raise LiminalError(f"A reference population needs at least 40 faces, not {count}.")
