@@ -21,7 +21,7 @@ from core.figures.theme import format_percent
 from ui.components import Verdict
 
 if TYPE_CHECKING:
-    from core.studies.study import Kind, Stimulus, Study
+    from core.studies.study import Kind, Question, Stimulus, Study
 
 
 VERDICTS: dict[Verdict, str] = {"open": "would unlock", "closed": "stays locked", "none": "no face found"}
@@ -157,7 +157,12 @@ def caption_html(text: str, *, centre: bool = False) -> str:
     return f'<p class="fine{" centre" if centre else ""}">{html.escape(text)}</p>'
 
 
-STUDY_KINDS: dict[Kind, str] = {"identity": "the same person?", "emotion": "which feeling?"}
+STUDY_QUESTIONS: dict[Question, str] = {
+    "identity": "the same person?",
+    "emotion": "which feeling?",
+    "labels": "which label?",
+    "scale": "a rating scale",
+}
 IDENTITY_ANSWERS = {"1": "the same person", "0": "two people"}
 
 
@@ -181,7 +186,7 @@ def study_badges_html(study: Study) -> str:
         "imported": "brought in",
         "published": "imported means",
     }
-    badges = [("kind", STUDY_KINDS[study.plan.kind]), (source, names[source])]
+    badges = [("kind", STUDY_QUESTIONS[study.plan.asks]), (source, names[source])]
     if study.closed and source == "human":
         badges.append(("closed", "closed"))
     marks = "".join(f'<span data-mark="{mark}">{html.escape(text)}</span>' for mark, text in badges)
@@ -210,7 +215,7 @@ def describe_participation(study: Study, people: int, answers: int) -> str:
     if not answers:
         return "Nobody has answered yet"
     raters = count_noun(people, "simulated observer") if study.source == "simulated" else count_noun(people, "person", "people")
-    return f"{raters}, {count_noun(answers, 'answer')}{', two a pair' if study.plan.kind == 'identity' else ''}"
+    return f"{raters}, {count_noun(answers, 'answer')}{', two a pair' if study.plan.asks == 'identity' else ''}"
 
 
 def describe_stimuli(study: Study, stimuli: Sequence[Stimulus]) -> str:

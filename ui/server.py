@@ -184,7 +184,7 @@ def _build_rating(row: dict[str, Any], assignment: access.RaterAssignment) -> Ra
     for name, kinds in ANSWER_FIELDS.items():
         if name not in row or not isinstance(row[name], kinds) or isinstance(row[name], bool):
             raise RequestRefused(400, f"An answer's field '{name}' is missing or of the wrong kind.")
-    if row["stimulus"] not in assignment.stimuli or row["task"] not in access.TASKS[assignment.study.plan.kind]:
+    if row["stimulus"] not in assignment.stimuli or row["task"] not in assignment.study.plan.tasks:
         raise RequestRefused(400, "This question was not asked of this person; open the study's link again.")
     if (row["reaction_time_ms"] or 0) > MAX_REACTION_MS:
         raise RequestRefused(400, "A reaction time is at most a day.")
@@ -199,7 +199,7 @@ def _build_rating(row: dict[str, Any], assignment: access.RaterAssignment) -> Ra
             trial=trial,
             stimulus=row["stimulus"],
             task=row["task"],
-            value=row["value"],
+            value=assignment.study.plan.check_answer(row["task"], row["value"]),
             reaction_time_ms=None if row["reaction_time_ms"] is None else float(row["reaction_time_ms"]),
             is_sentinel=sentinel,
             source="human",

@@ -95,8 +95,10 @@ def align_identity(
     looks: differences of looks, a row a pair_id, columns of numbers. Raises LiminalError for an emotion study, without distances,
     with too few answers and where all answers are the same.
     """
-    if study_data.kind != "identity":
-        raise LiminalError("This study asks about emotions, so that no identity can be learned from it; choose an identity study.")
+    if study_data.study.plan.asks != "identity":
+        raise LiminalError(
+            "This study asks another question, so that no identity can be learned from it; choose an identity study."
+        )
     pairs = study_data.pairs
     if looks is not None:
         pairs = pairs.merge(looks, left_on="pair_id", right_index=True, how="left")

@@ -16,7 +16,7 @@ from core.analysis.bootstrap import RESAMPLES, correlate_cells, draw_weights, pe
 from core.analysis.encode import EncodedRatings, encode, explain_no_answers, select_answers
 from core.analysis.estimate import Array, Estimate, Result, bootstrap_estimate, join_notes, safe_divide, undefined_estimate
 from core.lazy_import import lazy_import
-from core.studies.ratings import Task
+from core.studies.ratings import TEXT_TASKS, Task
 
 csgraph, sparse, stats = lazy_import("scipy.sparse.csgraph"), lazy_import("scipy.sparse"), lazy_import("scipy.stats")
 krippendorff, pingouin = lazy_import("krippendorff"), lazy_import("pingouin")
@@ -40,12 +40,12 @@ class AgreementResult(Result):
     """Agreement of people on one task."""
 
     task: Task
-    alpha: Estimate  # Krippendorff's: 1 agreement, 0 chance; nominal for identity and emotion, interval for similarity
-    icc: Estimate  # mean over blocks; similarity only; n: blocks
+    alpha: Estimate  # Krippendorff's: 1 agreement, 0 chance; interval for similarity and scale, else nominal
+    icc: Estimate  # mean over blocks; similarity and scale only; n: blocks
     blocks: tuple[RaterBlock, ...]
     leave_one_out: Estimate  # one person with all others, mean over people; n: people
     leave_one_out_is: str  # in words: a correlation or a share
-    split_half: Estimate  # corrected to all people by Spearman and Brown; n: images; identity and similarity
+    split_half: Estimate  # corrected to all people by Spearman and Brown; n: images; not of names
 
 
 def measure_agreement(
@@ -54,8 +54,9 @@ def measure_agreement(
     """Compute all measures for one task. Attention checks are left out, since nearly everyone agrees there."""
     codes = encode(select_answers(ratings, task, excluded=excluded, sentinels=False))
     several = codes.votes[codes.image] > 1 if len(codes.value) else np.empty(0, bool)
-    blocks = _find_blocks(codes) if task == "similarity" else ()
-    alone = _share_with_others(codes) if task == "emotion" else _correlate_with_others(codes)
+    graded, named = task in ("similarity", "scale"), task in TEXT_TASKS
+    blocks = _find_blocks(codes) if graded else ()
+    alone = _share_with_others(codes) if named else _correlate_with_others(codes)
     return AgreementResult(
         basis=codes.basis,
         interval="95 %: alpha and split half by bootstrap over images, leave one out over people, ICC by F or over blocks (t)",
@@ -68,14 +69,14 @@ def measure_agreement(
             else "",
         ),
         task=task,
-        alpha=krippendorff_alpha(codes, "interval" if task == "similarity" else "nominal", resamples=resamples, seed=seed),
+        alpha=krippendorff_alpha(codes, "interval" if graded else "nominal", resamples=resamples, seed=seed),
         icc=_average_blocks(blocks),
         blocks=blocks,
         leave_one_out=bootstrap_estimate(alone, np.mean, seed=seed, draws=resamples),
         leave_one_out_is="share of answers that are the others' most frequent one, ties shared out"
-        if task == "emotion"
+        if named
         else "Pearson correlation over images of one person's answers with the mean of all others'",
-        split_half=undefined_estimate() if task == "emotion" else correlate_halves(codes, seed=seed),
+        split_half=undefined_estimate() if named else correlate_halves(codes, seed=seed),
     )
 
 

@@ -72,11 +72,13 @@ ANSWER_COLUMNS: Mapping[str, Column] = {
     "guided": Column("whether the sample was steered to the boundary", limits=YES_NO),
     "is_sentinel": Column("whether the trial checks attention: its right answer is known", limits=YES_NO),
     "expected": Column("the right answer of an attention check", limits=f"1 (same person), or {EMOTION_NAMES}"),
-    "task": Column("which question was asked", limits="similarity, identity, emotion"),
-    "value": Column("the answer as it was given", limits="a number for similarity, 0 or 1 for identity, an emotion's name"),
+    "task": Column("which question was asked", limits="similarity, identity, emotion, label, scale"),
+    "value": Column("the answer as it was given", limits="a number for similarity and scale, 0 or 1 for identity, a name else"),
     "similarity": Column("the answer to 'how alike are they?'; empty for other questions", "points", "0 (not at all) to 100"),
     "same_person": Column("the answer to 'is it the same person?'; empty for other questions", limits=YES_NO),
     "emotion": Column("the answer to 'which feeling is it?'; empty for other questions", limits=EMOTION_NAMES),
+    "label": Column("the answer to 'which of the study's own labels?'; empty for other questions"),
+    "rating": Column("the answer on the study's own scale; empty for other questions", "points", "1 to 10"),
     "chose_emotion1": Column(
         "whether the first of the two emotions was named, 0 for the second; empty where neither was", limits=YES_NO
     ),
@@ -190,10 +192,14 @@ def _build_answer_values(ratings: pd.DataFrame, of_answer: pd.DataFrame) -> dict
         "same_person": pd.to_numeric(value.where(task == "identity")).astype("Int64"),
         "emotion": choice,
     }
+    if (task == "label").any():
+        values["label"] = value.where(task == "label")
+    if (task == "scale").any():
+        values["rating"] = pd.to_numeric(value.where(task == "scale"))
     if "emotion1" in of_answer:
         first, second = (choice.eq(of_answer[name]) & choice.notna() for name in ("emotion1", "emotion2"))
         values["chose_emotion1"] = _to_flags(first).where(first | second)
-    known = of_answer["expected"].notna() & (task != "similarity")
+    known = of_answer["expected"].notna() & ~task.isin(["similarity", "scale"])
     values["check_right"] = _to_flags(value == of_answer["expected"]).where(known)
     return values
 

@@ -1,7 +1,7 @@
-"""Emotions that people choose for an image: shares, entropy in bits, distance from classifiers' probabilities, reaction times.
+"""What people choose for an image: shares, entropy in bits, distance from classifiers' probabilities, reaction times.
 
 With 10 to 13 votes an image the plain entropy is biased low by a tenth of a bit or more: Miller and Madow's correction adds
-(K - 1) / (2 N) nats, K the number of emotions that were chosen (Miller 1955, in Quastler, Information Theory in Psychology).
+(K - 1) / (2 N) nats, K the number of answers that were chosen (Miller 1955, in Quastler, Information Theory in Psychology).
 Reaction times are in milliseconds, of any task; for emotion trials they are related to the entropy of the votes (paper B,
 Fig. 7).
 """
@@ -9,7 +9,7 @@ Fig. 7).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from core.analysis.encode import EncodedRatings, encode, explain_no_answers, sel
 from core.analysis.estimate import Array, Basis, Estimate, Proportion, Result, bootstrap_estimate, safe_divide, undefined_estimate
 from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
-from core.studies.ratings import Task
+from core.studies.ratings import TEXT, TEXT_TASKS, Task
 
 distance, sparse, stats = lazy_import("scipy.spatial.distance"), lazy_import("scipy.sparse"), lazy_import("scipy.stats")
 
@@ -44,21 +44,23 @@ CALIBRATION_BINS = 10
 class Choices(Result):
     """Votes of people, one row an image. Intervals are those of the images' own votes.
 
-    table: stimulus, votes, count_<emotion>, share_<emotion>, chosen (most frequent, "" over none), entropy (plain), bits
-    (Miller-Madow, at most log2 6), low and high (of ``bits``), reaction_time_ms (median).
+    table: stimulus, votes, count_<label>, share_<label>, chosen (most frequent, "" over none), entropy (plain), bits
+    (Miller-Madow, at most log2 K), low and high (of ``bits``), reaction_time_ms (median). labels: the K answers to choose from.
     """
 
     table: pd.DataFrame
     entropy: Estimate  # mean plain entropy over images with at least two votes, bits
     bits: Estimate  # the same, corrected
 
+    labels: tuple[str, ...] = EMOTIONS
+
     def counts(self) -> Array:
-        """Votes by emotion (N, 6)."""
-        return self.table[[f"count_{emotion}" for emotion in EMOTIONS]].to_numpy(np.float64)
+        """Votes by label (N, K)."""
+        return self.table[[f"count_{label}" for label in self.labels]].to_numpy(np.float64)
 
     def shares(self) -> Array:
-        """Shares by emotion (N, 6), NaN where nobody voted."""
-        return self.table[[f"share_{emotion}" for emotion in EMOTIONS]].to_numpy(np.float64)
+        """Shares by label (N, K), NaN where nobody voted."""
+        return self.table[[f"share_{label}" for label in self.labels]].to_numpy(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +83,18 @@ def count_choices(
     excluded: Collection[str] = (),
     sentinels: bool = False,
     seed: int = 0,
+    task: Task = "emotion",
+    labels: Sequence[str] = EMOTIONS,
 ) -> Choices:
-    """Count the answers to emotion trials by image (of ``images``, in that order, or of all that were answered)."""
-    answers = select_answers(ratings, "emotion", excluded=excluded, sentinels=sentinels)
-    codes = encode(answers, images)
-    counts = count_votes(codes)  # (N, 6)
+    """Count the answers of a task by image (of ``images``, in that order, or of all that were answered).
+
+    labels: the answers to choose from: names, or the points of a scale as text.
+    """
+    answers = select_answers(ratings, task, excluded=excluded, sentinels=sentinels)
+    if task not in TEXT_TASKS:
+        answers = answers.assign(value=answers["value"].map("{:g}".format).astype(TEXT))
+    codes = encode(answers, images, labels)
+    counts = count_votes(codes, len(labels))  # (N, K)
     votes = counts.sum(axis=1)
     shares = safe_divide(counts, votes[:, None])
     plain_bits = np.where(votes > 0, shannon_entropy(np.nan_to_num(shares)), np.nan)
@@ -93,10 +102,10 @@ def count_choices(
     low, high = dirichlet_interval(counts, shannon_entropy, bits, seed=seed)
     times = answers.groupby("stimulus", sort=False)["reaction_time_ms"].median().reindex(codes.images)
     table = pd.DataFrame({"stimulus": codes.images.to_numpy(), "votes": votes.astype(np.int64)})
-    for column, emotion in enumerate(EMOTIONS):
-        table[f"count_{emotion}"] = counts[:, column].astype(np.int64)
-        table[f"share_{emotion}"] = shares[:, column]
-    table["chosen"] = np.where(votes > 0, np.array(EMOTIONS)[counts.argmax(axis=1)] if len(counts) else "", "")
+    for column, label in enumerate(labels):
+        table[f"count_{label}"] = counts[:, column].astype(np.int64)
+        table[f"share_{label}"] = shares[:, column]
+    table["chosen"] = np.where(votes > 0, np.array(labels)[counts.argmax(axis=1)] if len(counts) else "", "")
     table = table.assign(entropy=plain_bits, bits=bits, low=low, high=high, reaction_time_ms=times.to_numpy(np.float64))
     enough = votes > 1
     return Choices(
@@ -106,12 +115,12 @@ def count_choices(
         table=table,
         entropy=bootstrap_estimate(plain_bits[enough], np.mean, seed=seed),
         bits=bootstrap_estimate(bits[enough], np.mean, seed=seed),
+        labels=tuple(labels),
     )
 
 
-def count_votes(codes: EncodedRatings) -> Array:
-    """Votes by image and emotion (N, 6)."""
-    k = len(EMOTIONS)
+def count_votes(codes: EncodedRatings, k: int = len(EMOTIONS)) -> Array:
+    """Votes by image and label (N, K)."""
     flat = np.bincount(codes.image * k + codes.value.astype(np.intp), minlength=len(codes.images) * k)
     return flat.reshape(len(codes.images), k).astype(np.float64)
 

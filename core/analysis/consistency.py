@@ -62,7 +62,7 @@ class ErrorConsistency(Result):
 def build_decision_matrix(answers: pd.DataFrame) -> tuple[Array, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Answers of one task -> decisions (D, I) with NaN where none, deciders, images, and each decider's source.
 
-    The last one counts where someone answered twice. An emotion is its place in EMOTIONS.
+    The last one counts where someone answered twice. A name is a place in the list of names (``encode``).
     """
     codes = encode(answers)
     decisions = np.full((len(codes.raters), len(codes.images)), np.nan)
@@ -130,7 +130,7 @@ def measure_error_consistency(
 ) -> ErrorConsistency:
     """Answers of people and models (``core.analysis.encode``) to one task -> kappa of all pairs, and the human ceiling.
 
-    Attention checks are left out. task: identity or emotion; of similarity every value is its own decision.
+    Attention checks are left out. task: of similarity and scale every value is its own decision.
     """
     answers = select_answers(ratings, task, excluded=excluded, sources=SOURCES, sentinels=False)
     decisions, deciders, images, sources = build_decision_matrix(answers)

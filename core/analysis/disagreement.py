@@ -212,6 +212,40 @@ def score_similarity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, exclu
     )
 
 
+def score_rating_spread(shown: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> Disagreement:
+    """Standard deviation (n - 1) of the rating over people, in points of the scale. Interval: jackknife over the votes.
+
+    shown: pairs or samples, with the column ``stimulus``.
+    """
+    votes = encode(select_answers(ratings, "scale", excluded=excluded), shown["stimulus"])
+    n, means = votes.votes, votes.means()
+    deviation, error = _measure_deviation(votes)
+    half = float(stats.norm.ppf(0.975)) * error
+    names = PAIR_CONTEXT if "pair_id" in shown else SAMPLE_CONTEXT
+    table = pd.DataFrame(
+        {
+            "stimulus": shown["stimulus"].to_numpy(),
+            "score": deviation,
+            "low": np.maximum(deviation - half, 0),
+            "high": deviation + half,
+            "votes": n.astype(np.int64),
+            "few": n < FEW_VOTES,
+            "rated": means,
+            **{name: shown[name].to_numpy() for name in names if name in shown},
+        }
+    )
+    return Disagreement(
+        basis=votes.basis,
+        interval="95 %, jackknife over the votes of an image (Efron and Stein 1981)",
+        note=_describe_few_votes(n, ratings, excluded),
+        score="standard deviation of the rating over people, in points of the scale",
+        lowest="people agree",
+        highest="people are divided over the rating",
+        scaling="",
+        table=table,
+    )
+
+
 def _measure_deviation(votes: EncodedRatings) -> tuple[Array, Array]:
     """Standard deviation of every image's votes and its jackknife error; NaN under 2 and under 3 votes."""
     n = votes.votes
@@ -317,15 +351,18 @@ def score_pair_gap(samples: pd.DataFrame, votes: Choices, classifier: str, steer
 
 
 def score_among_people(samples: pd.DataFrame, votes: Choices) -> Disagreement:
-    """Entropy of people's choices, Miller-Madow corrected, 0 to log2 6 = 2.58 bits; undefined for a single vote."""
-    table = votes.table
+    """Entropy of people's choices, Miller-Madow corrected, 0 to log2 K bits of K answers; undefined for a single vote.
+
+    samples: or pairs, whichever were asked about.
+    """
+    table, k = votes.table, len(votes.labels)
     several = (table["votes"] > 1).to_numpy()
     return _build_emotion_disagreement(
         samples,
         votes,
-        score="entropy of people's choices, 0 (all agree) to 2.58 bits (all six alike), corrected for few votes",
+        score=f"entropy of people's choices, 0 (all agree) to {math.log2(k):.2f} bits (all {k} alike), corrected for few votes",
         lowest="people agree",
-        highest="people are divided over the feeling",
+        highest="people are divided",
         columns={
             **{name: table[of].where(several).to_numpy() for name, of in (("score", "bits"), ("low", "low"), ("high", "high"))},
             "chosen": table["chosen"].to_numpy(),
@@ -363,8 +400,9 @@ def _build_emotion_disagreement(
     samples: pd.DataFrame, votes: Choices, *, columns: dict[str, Any], basis: Basis | None = None, **words: str
 ) -> Disagreement:
     n = votes.table["votes"].to_numpy()
-    context = {name: samples[name].to_numpy() for name in SAMPLE_CONTEXT if name in samples}
-    table = pd.DataFrame({"stimulus": samples["sample_id"].to_numpy(), **columns, "votes": n, "few": n < FEW_VOTES, **context})
+    key, names = ("pair_id", PAIR_CONTEXT) if "pair_id" in samples else ("sample_id", SAMPLE_CONTEXT)
+    context = {name: samples[name].to_numpy() for name in names if name in samples}
+    table = pd.DataFrame({"stimulus": samples[key].to_numpy(), **columns, "votes": n, "few": n < FEW_VOTES, **context})
     few = int((n < FEW_VOTES).sum())
     note = (
         ""

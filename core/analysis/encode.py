@@ -20,7 +20,7 @@ from core.analysis.estimate import Array, Basis, name_sources, safe_divide
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
-from core.studies.ratings import RATINGS, SOURCES, Source, Task, type_columns
+from core.studies.ratings import RATINGS, SOURCES, TEXT_TASKS, Source, Task, type_columns
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -41,8 +41,8 @@ def select_answers(
 ) -> pd.DataFrame:
     """The answers of one task that count: without excluded raters, of some sources, with or without attention checks.
 
-    ratings: rows of ``core.studies.ratings.RATINGS``. Returns the columns ANSWER_COLUMNS; ``value`` is float64 for similarity and
-    identity. Raises LiminalError where a column is missing.
+    ratings: rows of ``core.studies.ratings.RATINGS``. Returns the columns ANSWER_COLUMNS; ``value`` is float64 for all tasks but
+    TEXT_TASKS. Raises LiminalError where a column is missing.
     """
     missing = [name for name in (*ANSWER_COLUMNS, "task", "is_sentinel") if name not in ratings]
     if missing:
@@ -55,7 +55,7 @@ def select_answers(
     if not sentinels:
         selected = selected & ~ratings["is_sentinel"].to_numpy(bool)
     answers = ratings[list(ANSWER_COLUMNS)] if selected.all() else ratings.loc[selected, list(ANSWER_COLUMNS)]
-    return answers if task == "emotion" else answers.assign(value=answers["value"].astype("float64"))
+    return answers if task in TEXT_TASKS else answers.assign(value=answers["value"].astype("float64"))
 
 
 def explain_no_answers(ratings: pd.DataFrame, excluded: Collection[str] = ()) -> str:
@@ -101,11 +101,14 @@ class EncodedRatings:
         return sparse.csr_array(sparse.coo_array((values, (self.image, self.rater)), shape=shape))
 
 
-def encode(answers: pd.DataFrame, images: pd.Series[Any] | None = None) -> EncodedRatings:
-    """Encode the answers of one task as integers; an emotion becomes its index in EMOTIONS.
+def encode(answers: pd.DataFrame, images: pd.Series[Any] | None = None, labels: Sequence[str] | None = None) -> EncodedRatings:
+    """Encode the answers of one task as integers; a name becomes its index in ``labels``.
 
-    images: the images wanted, in order (answers about others are dropped); default: those with an answer.
+    images: the images wanted, in order (answers about others are dropped); default: those with an answer. labels: the names to
+    choose from (answers with others are dropped); default: EMOTIONS, or the names that occur where there are others.
     """
+    if labels is not None:
+        answers = answers[answers["value"].isin(list(labels))]
     position, stimuli = pd.factorize(pd.Index(answers["stimulus"]))
     names = stimuli if images is None else pd.Index(images)
     image = position if images is None else names.get_indexer(stimuli)[position]  # far fewer names than answers
@@ -113,8 +116,11 @@ def encode(answers: pd.DataFrame, images: pd.Series[Any] | None = None) -> Encod
         answers, image = answers[image >= 0], image[image >= 0]
     rater, raters = pd.factorize(pd.Index(answers["rater"]))
     value = answers["value"]
-    numeric = pd.api.types.is_numeric_dtype(value)
-    number = value.to_numpy(np.float64) if numeric else pd.Index(EMOTIONS).get_indexer(pd.Index(value)).astype(np.float64)
+    if pd.api.types.is_numeric_dtype(value):
+        number = value.to_numpy(np.float64)
+    else:
+        names_of = list(labels) if labels is not None else _list_names(value)
+        number = pd.Index(names_of).get_indexer(pd.Index(value)).astype(np.float64)
     return EncodedRatings(
         raters=raters,
         images=names,
@@ -123,6 +129,11 @@ def encode(answers: pd.DataFrame, images: pd.Series[Any] | None = None) -> Encod
         image=np.asarray(image, np.intp),
         value=number,
     )
+
+
+def _list_names(value: pd.Series[Any]) -> list[str]:
+    occurring = set(value.unique())
+    return list(EMOTIONS) if occurring <= set(EMOTIONS) else sorted(map(str, occurring))
 
 
 ANSWER_ID_NAMESPACE = uuid.UUID("6c696d69-6e61-4c00-8000-6d6f64656c73")

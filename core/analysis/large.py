@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.study_data import DEFAULT_RULES, SetTables, StudyData, build_study_data
+from core.analysis.study_data import Rules, SetTables, StudyData, build_study_data
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling.datasets.data_set import DataSet
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.sample_set import PAIR_COLUMNS, SAMPLE_COLUMNS, Kind, list_emotion_columns, make_table, set_column_types
-from core.studies.exclusions import ExclusionRules
 from core.studies.library import Library
 from core.studies.study import Rater, Stimulus, Study
 
@@ -253,7 +252,7 @@ def build_large_study_data(
     ratings: pd.DataFrame,
     library: Library,
     *,
-    rules: ExclusionRules | None = DEFAULT_RULES,
+    rules: Rules = "planned",
 ) -> StudyData:
     """A study's answers about the data set as study data: stimuli, pairs, samples and answers of those rows.
 

@@ -93,10 +93,30 @@ fit_choice <- function(counted) {
   print(summary(glmer(formula, rows, binomial, control = glmerControl(optimizer = "bobyqa")), correlation = FALSE))
 }
 
+# A rating on the study's own scale, by type of sample; each rater and each image has a level of its own.
+fit_rating <- function(counted) {
+  rows <- counted[counted$task == "scale" & counted$is_sentinel == 0, ]
+  several <- length(unique(na.omit(rows$sample_type))) > 1
+  formula <- if (several) rating ~ sample_type + (1 | rater) + (1 | stimulus) else rating ~ 1 + (1 | rater) + (1 | stimulus)
+  cat("\nRating", if (several) "by type of sample", "\n")
+  print(summary(lmer(formula, rows, REML = TRUE), correlation = FALSE))
+}
+
+# The study's own labels have no order: their shares by type of sample, in per cent.
+show_labels <- function(counted) {
+  rows <- counted[counted$task == "label" & counted$is_sentinel == 0, ]
+  cat("\nLabels by type of sample, per cent:\n")
+  print(round(100 * prop.table(table(rows$sample_type, rows$label), 1), 1))
+}
+
 attempt <- function(what, work) tryCatch(work, error = function(problem) cat("\n", what, " cannot be fitted: ", conditionMessage(problem), "\n", sep = ""))
 
 if (nrow(counted) == 0) {
   cat("No answer counts, so that there is nothing to fit.\n")
+} else if (any(counted$task == "scale")) {
+  attempt("Rating", fit_rating(counted))
+} else if (any(counted$task == "label")) {
+  attempt("Labels", show_labels(counted))
 } else if (any(counted$task == "emotion")) {
   if (GUIDING == "") cat("No classifier judged these faces, so that there is nothing to compare answers with.\n") else attempt("Choice", fit_choice(counted))
 } else if (DISTANCE == "") {

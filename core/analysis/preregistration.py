@@ -41,7 +41,7 @@ def make_preregistration(
     counted = raters or (enough.raters if enough else max(row.raters for row in size.rows))
     unit = "of the share of 'same person'" if identity else "bits of entropy"
     widths = [name for name in size.rows[0].widths if any(row.widths[name] == row.widths[name] for row in size.rows)]
-    rules = rules or ExclusionRules()
+    rules = rules or ExclusionRules.of_plan(plan)
     analysis = (
         [
             "Mean similarity and the share of 'same person' by sample type, with 95 % intervals by a crossed bootstrap over raters "

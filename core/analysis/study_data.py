@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -38,14 +38,14 @@ from core.studies.exclusions import ExclusionRules, Exclusions, apply_exclusion_
 from core.studies.importing.published import MEAN_COLUMNS, PUBLISHED_KEY, published_means
 from core.studies.library import Library
 from core.studies.planning import list_stimuli, make_emotion_plan, make_identity_plan
-from core.studies.ratings import RATINGS, type_columns
+from core.studies.ratings import RATINGS, Task, type_columns
 from core.studies.study import NAME_LENGTH, Kind, Rater, Stimulus, Study
 
 if TYPE_CHECKING:
     from core.studies.store import Store
 
-DEFAULT_RULES = ExclusionRules()
-"""Paper B's rule and the other signs of a lack of attention."""
+Rules = ExclusionRules | Literal["planned"] | None
+"""By which rules raters are left out: given ones, all with the limits that the study was planned with, or none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +80,22 @@ class StudyData:
 
     @property
     def kind(self) -> Kind:
-        """Which of the two questions was asked."""
+        """What was shown: pairs of faces (identity) or single faces (emotion)."""
         return self.study.plan.kind
+
+    @property
+    def main_task(self) -> Task:
+        """The task that the study's rankings and figures are about first."""
+        return self.study.plan.main_task
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """A row a stimulus that checks no attention, whatever is shown, with the column ``stimulus``."""
+        if self.kind == "emotion":
+            return self.asked.assign(stimulus=self.asked["sample_id"])
+        checks = [stimulus.stimulus for stimulus in self.stimuli if stimulus.is_sentinel]
+        asked = self.pairs[~self.pairs["pair_id"].isin(checks)].reset_index(drop=True)
+        return asked.assign(stimulus=asked["pair_id"])
 
     @property
     def excluded(self) -> Mapping[str, tuple[str, ...]]:
@@ -122,8 +136,8 @@ class StudyData:
         return self.exclusions.filter(self.ratings)
 
 
-def load_study_data(store: Store, library: Library, name: str, *, rules: ExclusionRules | None = DEFAULT_RULES) -> StudyData:
-    """A study of the store by its name, with its sample sets. rules: by which raters are left out; None: nobody is.
+def load_study_data(store: Store, library: Library, name: str, *, rules: Rules = "planned") -> StudyData:
+    """A study of the store by its name, with its sample sets. rules: by which raters are left out.
 
     Raises LiminalError where there is no such study; a set that the library lacks is a note.
     """
@@ -137,12 +151,13 @@ def build_study_data(
     ratings: pd.DataFrame,
     library: Library,
     *,
-    rules: ExclusionRules | None = DEFAULT_RULES,
+    rules: Rules = "planned",
     sets: Sequence[SetTables] | None = None,
 ) -> StudyData:
     """The same from tables that are loaded already. sets: taken instead of the study's own; of the same kind."""
     nobody = Exclusions(ExclusionRules(), tuple(sorted(ratings["rater"].unique())))
-    exclusions = nobody if rules is None else apply_exclusion_rules(ratings, stimuli, rules)
+    chosen = ExclusionRules.of_plan(study.plan) if rules == "planned" else rules
+    exclusions = nobody if chosen is None else apply_exclusion_rules(ratings, stimuli, chosen)
     sets, notes = _load_sets(study, library) if sets is None else (list(sets), [])
     tables = _build_identity_tables(stimuli, sets) if study.plan.kind == "identity" else _build_emotion_tables(stimuli, sets)
     generators = list(dict.fromkeys(tables.configuration.generator for tables in sets))

@@ -26,7 +26,7 @@ from core.analysis.identity_tables import (
     find_published_mean,
     load_published_thresholds,
 )
-from core.analysis.study_data import DEFAULT_RULES, StudyData, build_set_data, build_study_data
+from core.analysis.study_data import StudyData, build_set_data, build_study_data
 from core.commands.terminal import TerminalProgress, count_noun, require_study
 from core.errors import LiminalError
 from core.figures.report import build_chapters, build_report, collect_numbers
@@ -315,7 +315,7 @@ def open_study(name: str, folder: Path | None, *, everybody: bool = False) -> tu
         stimuli = [stimulus for stimulus in stimuli if stimulus.stimulus in of_set or stimulus.is_sentinel]
         ratings = ratings[ratings["stimulus"].isin([stimulus.stimulus for stimulus in stimuli])].reset_index(drop=True)
         study, library = replace(study, sample_sets=(set_id,)), SingleSetLibrary(folder, set_id)
-    return build_study_data(study, stimuli, raters, ratings, library, rules=None if everybody else DEFAULT_RULES), library
+    return build_study_data(study, stimuli, raters, ratings, library, rules=None if everybody else "planned"), library
 
 
 def print_study_report(study_data: StudyData, *, looks: bool) -> None:

@@ -21,9 +21,11 @@ from core.analysis.answer_table import TableForm, make_table_files
 from core.analysis.study_data import load_study_data
 from core.commands.study_settings import (
     add_participants_arguments,
+    add_question_arguments,
     add_setting_arguments,
     add_settings_arguments,
     add_words_arguments,
+    read_question,
     read_settings,
     read_text,
     run_participants,
@@ -68,6 +70,7 @@ def add_make_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--title", default="", help="what people read above the study (default: none)")
     parser.add_argument("--consent", type=Path, metavar="FILE", help="text file of what people consent to (default: a short one)")
     add_plan_arguments(parser)
+    add_question_arguments(parser)
     add_setting_arguments(parser)
 
 
@@ -95,7 +98,7 @@ def prepare_plan(
 
 def run_make(arguments: argparse.Namespace) -> int:
     """Make the study and print where people take part."""
-    others: dict[str, Any] = {"title": arguments.title}
+    others: dict[str, Any] = {"title": arguments.title, **read_question(arguments)}
     if arguments.consent is not None:
         others["consent"] = read_text(arguments.consent)
     settings = read_settings(arguments, StudySettings())
@@ -109,7 +112,8 @@ def run_make(arguments: argparse.Namespace) -> int:
     plan = study.plan
     print(
         f"The study '{study.name}' asks about {count_noun(len(prepared.stimuli), 'stimulus', 'stimuli')}: "
-        f"{count_noun(plan.trials, 'trial')} and {count_noun(plan.sentinels, 'attention check')} a person."
+        f"{count_noun(plan.trials, 'trial')} and {count_noun(plan.sentinels, 'attention check')} a person, about "
+        f"{count_noun(plan.minutes, 'minute')}."
     )
     print(extend_link(f"{LINK_PATH}{study.token}", study.settings))
     return 0

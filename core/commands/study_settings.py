@@ -17,6 +17,7 @@ from core.studies.exporting.tables import escape_cell
 from core.studies.recruitment import DEPARTURES, Departure, StudySettings
 from core.studies.screening import INPUT_DEVICES, parse_questions
 from core.studies.store import Store
+from core.studies.study import BUTTON_ORDERS, QUESTIONS, READY_LABELS, parse_labels
 from core.studies.words import (
     BY_BROWSER,
     CODE_KEY,
@@ -77,6 +78,50 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--words", metavar="FILE.csv", help="the study's own table of words, as 'study words' writes one to translate"
     )
+
+
+def add_question_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of what is asked and how; they hold for good once somebody takes part."""
+    group = parser.add_argument_group("what is asked, and how")
+    group.add_argument(
+        "--ask", choices=QUESTIONS,
+        help="same person and similarity, one of six emotions, one of your labels, or a rating scale (default: by the sets)",
+    )  # fmt: skip
+    group.add_argument("--question", metavar="TEXT", help="labels, scale: the question as people read it")
+    group.add_argument(
+        "--labels", nargs="+", metavar="LABEL", help=f"2 to 12 labels, or a table FILE.csv with one a line; "
+        f"{' and '.join(repr(label) for label in READY_LABELS)} have words in every language",
+    )  # fmt: skip
+    group.add_argument("--scale", type=int, metavar="N", help="points of the rating scale, 2 to 10 (default 7)")
+    group.add_argument("--scale-ends", nargs=2, metavar=("LOW", "HIGH"), help="what its ends are called")
+    group.add_argument("--image-ms", type=int, metavar="MS", help="how long a face shows; 0: until the answer (default 200)")
+    group.add_argument("--fixation-ms", type=int, metavar="MS", help="how long the cross before it shows (default 300)")
+    group.add_argument("--mask-ms", type=int, metavar="MS", help="how long a pattern hides the face afterwards (default: none)")
+    group.add_argument("--deadline-ms", type=int, metavar="MS", help="who answers later is asked again at the end (default: none)")
+    group.add_argument("--button-order", choices=BUTTON_ORDERS, help="of the answers: as listed, turned around for half, or random")
+    group.add_argument("--checks-share", type=float, metavar="SHARE", help="left out: no more attention checks right (default 0.7)")
+    group.add_argument("--fastest-ms", type=float, metavar="MS", help="left out: a lower median reaction time (default 300)")
+    group.add_argument("--investigator", metavar="NAME", help="whose study it is, as people read it")
+    group.add_argument("--contact", metavar="TEXT", help="where people can ask about it")
+
+
+def read_question(arguments: argparse.Namespace) -> dict[str, object]:
+    """The values of a plan that the options give. Raises LiminalError for a table of labels that cannot be read."""
+    given = {
+        "question": arguments.ask,
+        "wording": arguments.question,
+        "scale_points": arguments.scale,
+        "button_order": arguments.button_order,
+        "sentinel_share": arguments.checks_share,
+        **{name: getattr(arguments, name) for name in ("image_ms", "fixation_ms", "mask_ms", "deadline_ms")},
+        **{name: getattr(arguments, name) for name in ("fastest_ms", "investigator", "contact")},
+    }
+    if arguments.scale_ends is not None:
+        given["scale_low"], given["scale_high"] = arguments.scale_ends
+    if arguments.labels is not None:
+        table = len(arguments.labels) == 1 and Path(arguments.labels[0]).suffix.lower() in (".csv", ".tsv", ".txt")
+        given["labels"] = parse_labels(read_text(Path(arguments.labels[0]))) if table else tuple(arguments.labels)
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def read_settings(arguments: argparse.Namespace, settings: StudySettings) -> StudySettings:

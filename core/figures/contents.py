@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from core.figures import emotion, features, identity, psychophysics, raters, verification
+from core.figures import emotion, features, identity, psychophysics, questions, raters, verification
 from core.figures.exhibit import ExhibitView, Section
+from core.studies.study import Question
 
 if TYPE_CHECKING:
     from core.analysis.study_data import StudyData
@@ -75,21 +77,37 @@ EMOTION_SECTIONS = (
         "activations", "Activations", "How rare are such faces?", emotion.exhibit_activations, answers=False, uses=("classifier",)
     ),
 )
-FIRST = {
+LABEL_SECTIONS = (
+    Section("answers", "Answers", "What do people choose?", questions.exhibit_answers),
+    Section("divided", "Divided", "How divided are people?", questions.exhibit_divided),
+    Section("agreement", "Agreement", "Do people agree with each other?", raters.exhibit_agreement),
+    Section("deciders", "Erring alike", "Who chooses what others choose?", raters.exhibit_consistency),
+    Section("times", "Reaction times", "How long do people take?", raters.exhibit_reaction_times),
+)
+SCALE_SECTIONS = (Section("ratings", "Ratings", "How do people rate them?", questions.exhibit_ratings), *LABEL_SECTIONS)
+SECTIONS: Mapping[Question, tuple[Section, ...]] = {
+    "identity": IDENTITY_SECTIONS,
+    "emotion": EMOTION_SECTIONS,
+    "labels": LABEL_SECTIONS,
+    "scale": SCALE_SECTIONS,
+}
+FIRST: Mapping[Question, tuple[str, ...]] = {
     "identity": ("types", "decisions", "errors", "correlations"),
     "emotion": ("outcomes", "divided", "agreement", "classifiers"),
+    "labels": ("answers", "divided", "agreement"),
+    "scale": ("ratings", "divided", "agreement"),
 }
 """Chapters that a page shows before its reader asks for more."""
 
 
 def list_sections(study_data: StudyData) -> tuple[Section, ...]:
-    """The sections for the study's task."""
-    return IDENTITY_SECTIONS if study_data.kind == "identity" else EMOTION_SECTIONS
+    """The sections for the study's question."""
+    return SECTIONS[study_data.study.plan.asks]
 
 
 def split_sections(study_data: StudyData) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
     """The sections that are shown first, and those behind "More"."""
-    every, first = list_sections(study_data), FIRST[study_data.kind]
+    every, first = list_sections(study_data), FIRST[study_data.study.plan.asks]
     return tuple(section for section in every if section.key in first), tuple(
         section for section in every if section.key not in first
     )

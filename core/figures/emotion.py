@@ -118,25 +118,32 @@ def plot_outcome_shares(
     )
 
 
-def plot_entropy_histogram(images: pd.DataFrame, *, source: Source, corrected: bool = True) -> go.Figure:
+def plot_entropy_histogram(
+    images: pd.DataFrame, *, source: Source, corrected: bool = True, choices: int = len(EMOTIONS), published: bool = True
+) -> go.Figure:
     """Histogram of the entropy of people's choices over images (paper B, Fig. 7a).
 
-    images: sample_id, entropy (bits); corrected: by Miller and Madow.
+    images: sample_id, entropy (bits); corrected: by Miller and Madow. choices: of how many. published: beside paper B's range.
     """
     values = images["entropy"].dropna().to_numpy(np.float64) if len(images) else np.empty(0)
     if not len(values):
         return theme.build_empty_figure("No image has votes yet, so nobody can be divided over one.", source)
-    top = max(float(np.log2(len(EMOTIONS))), float(values.max()))
+    top = max(float(np.log2(choices)), float(values.max()))
     counts, edges = np.histogram(values, bins=np.arange(0, top + 0.2, 0.1))
     figure = plot_bars(edges, counts, "%{y} images, about %{x:.2f} bits")
-    add_published_range(figure, PUBLISHED_RANGE_BITS, "most images of paper B")
+    if published:
+        add_published_range(figure, PUBLISHED_RANGE_BITS, "most images of paper B")
     figure.update_layout(xaxis={"title": "entropy of the choices, bits"}, yaxis={"title": "images"}, showlegend=False)
     inside = float(((values >= PUBLISHED_RANGE_BITS[0]) & (values <= PUBLISHED_RANGE_BITS[1])).mean())
     how = " (corrected for few votes)" if corrected else " (not corrected for few votes)"
     return theme.describe_figure(
         figure,
         says=f"People are divided by {float(np.median(values)):.2f} bits over the median image{how}; "
-        f"{theme.format_percent(inside, 0)} of the images lie between 0.5 and 2 bits, where paper B found most of its own.",
+        + (
+            f"{theme.format_percent(inside, 0)} of the images lie between 0.5 and 2 bits, where paper B found most of its own."
+            if published
+            else f"{np.log2(choices):.2f} would be all {choices} answers alike."
+        ),
         n=f"{len(values):,} images",
         source=source,
     )

@@ -29,21 +29,28 @@ from core.figures.exhibit import (
 from core.figures.superlatives import find_extreme, name_tied
 from core.figures.theme import Source
 from core.models import registry
+from core.models.emotions import EMOTIONS
 from core.progress import Progress
-from core.studies.ratings import Task
+from core.studies.ratings import RATINGS, Task, type_columns
 
 if TYPE_CHECKING:
     from core.analysis.study_data import StudyData
 
 
-TASK_TITLES: dict[Task, str] = {"similarity": "how alike", "identity": "same person?", "emotion": "which feeling?"}
+TASK_TITLES: dict[Task, str] = {
+    "similarity": "how alike",
+    "identity": "same person?",
+    "emotion": "which feeling?",
+    "label": "which label?",
+    "scale": "the rating",
+}
 MAX_MATRIX_SIZE = 40
 """Deciders whose cells can still be told apart."""
 
 
 def exhibit_consistency(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
     """Error consistency of all deciders (people and models), and of each model with people beside people with each other."""
-    task: Task = "identity" if study_data.kind == "identity" else "emotion"
+    task = study_data.main_task
     ratings = pd.concat([study_data.ratings, build_model_answers(study_data, view)], ignore_index=True)
     consistency = measure_error_consistency(ratings, task, excluded=study_data.excluded)
     who = name_raters(study_data)
@@ -79,7 +86,18 @@ def exhibit_consistency(study_data: StudyData, view: ExhibitView, _: Progress) -
 
 
 def build_model_answers(study_data: StudyData, view: ExhibitView) -> pd.DataFrame:
-    """Decisions of every model about the study's images, in the row schema of ratings."""
+    """Decisions of every model about the study's images, in the row schema of ratings, as answers to the study's question.
+
+    Classifiers know six emotions: they answer a question with other labels where the emotions are among them, and no scale.
+    """
+    if study_data.study.plan.asks not in ("identity", "emotion"):
+        labels = study_data.study.plan.labels
+        if study_data.kind == "identity" or not set(EMOTIONS) <= set(labels):
+            return type_columns(pd.DataFrame(columns=list(RATINGS)))
+        answers = build_classifier_answers(
+            study_data.asked, study_data.steerer, study_data.classifiers, study=study_data.study.name
+        )
+        return answers.assign(task="label")
     if study_data.kind == "identity":
         limits = {name: find_threshold(study_data, view, name) for name in order_recognisers(study_data, view)}
         return build_recogniser_answers(study_data.pairs, limits, study=study_data.study.name)
@@ -152,7 +170,7 @@ def _summarise_consistency(consistency: ErrorConsistency) -> dict[str, object]:
 
 def exhibit_agreement(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
     """Krippendorff's alpha, ICC, leave one out and split half, by question."""
-    tasks: tuple[Task, ...] = ("similarity", "identity") if study_data.kind == "identity" else ("emotion",)
+    tasks = study_data.study.plan.tasks
     results = {task: measure_agreement(study_data.ratings, task, excluded=study_data.excluded) for task in tasks}
     rows = [row for task, result in results.items() for row in _build_agreement_rows(task, result)]
     data = pd.DataFrame(rows, columns=["name", "series", "value", "low", "high", "n"])
@@ -203,7 +221,7 @@ def _build_agreement_rows(task: Task, result: AgreementResult) -> list[dict[str,
 
 def exhibit_reaction_times(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
     """Reaction times of the study's main task."""
-    task: Task = "identity" if study_data.kind == "identity" else "emotion"
+    task = study_data.main_task
     times = summarise_reaction_times(study_data.ratings, task, excluded=study_data.excluded)
     figure = plot_reaction_times(
         pd.DataFrame({"reaction_time_ms": times.times}), source=study_data.source, published=task == "emotion"

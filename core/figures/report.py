@@ -37,6 +37,7 @@ from core.sampling.configuration import IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.sample_set import load_tables
 from core.studies.library import Library
+from core.studies.study import Question
 
 offline = lazy_import("plotly.offline")
 
@@ -63,13 +64,25 @@ def load_records(study_data: StudyData, library: Library) -> list[SetRecord]:
     return records
 
 
+QUESTION_TITLES: Mapping[Question, str] = {"identity": "Is it the same person?", "emotion": "Which feeling is it?"}
+
+
 def describe_question(study_data: StudyData) -> list[str]:
     """Describe what people were asked, and how."""
     plan = study_data.study.plan
     if not len(study_data.ratings):
         return ["Nobody has been asked about these faces yet: this report holds what models say of them."]
     who = "Simulated observers" if study_data.source == "simulated" else "People"
-    if study_data.kind == "identity":
+    if plan.asks in ("labels", "scale"):
+        seen = "two faces side by side" if study_data.kind == "identity" else f"a face for {plan.image_ms} ms"
+        seen = seen if plan.image_ms or study_data.kind == "identity" else "a face until they answered"
+        answers = (
+            f"one of {', '.join(plan.labels)}"
+            if plan.asks == "labels"
+            else f"from 1 ({plan.scale_low}) to {plan.scale_points} ({plan.scale_high})"
+        )
+        sentences = [f"{who} saw {seen} and were asked: {plan.wording or 'which label fits best'} They answered {answers}."]
+    elif study_data.kind == "identity":
         sentences = [
             f"{who} saw two faces side by side, a base and a sample, and gave two answers: how similar the faces are, on a "
             "slider from 0 to 100, and whether both show the same person."
@@ -305,7 +318,7 @@ def build_report(
     return environment.get_template("report.html").render(
         study=study_data.study,
         title=study_data.study.plan.title or study_data.study.name,
-        question="Is it the same person?" if study_data.kind == "identity" else "Which feeling is it?",
+        question=QUESTION_TITLES.get(study_data.study.plan.asks) or study_data.study.plan.wording or "Which label fits best?",
         source=study_data.source if len(study_data.ratings) else "models",
         simulated=study_data.source == "simulated" and len(study_data.ratings) > 0,
         facts=list(_list_facts(study_data)),

@@ -13,8 +13,8 @@ import pandas as pd
 
 from core.errors import LiminalError
 from core.sampling.configuration import Configuration
-from core.studies.ratings import select_task_values
-from core.studies.study import Stimulus
+from core.studies.ratings import Task, select_task_values
+from core.studies.study import RatingPlan, Stimulus
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ExclusionRules(Configuration):
     too_fast: bool = True
     fastest_ms: float = 300.0  # included with at least this median reaction time
     same_answer: bool = True  # one emotion, or one verdict on every pair
-    constant_similarity: bool = True  # the slider never moved
+    constant_similarity: bool = True  # the slider never moved, or one point of the scale on everything
     least_answers: int = 10  # of one task, for all rules but the sentinels'
 
     def __post_init__(self) -> None:
@@ -38,6 +38,11 @@ class ExclusionRules(Configuration):
             raise LiminalError("The shortest median reaction time lies from 0 to 60,000 ms; 300 is usual.")
         if self.least_answers < 2:
             raise LiminalError("A rule needs at least 2 answers to judge a person by; 10 is usual.")
+
+    @classmethod
+    def of_plan(cls, plan: RatingPlan) -> ExclusionRules:
+        """All rules, with the limits that a study was planned with."""
+        return cls(sentinel_share=plan.sentinel_share, fastest_ms=plan.fastest_ms)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def apply_exclusion_rules(ratings: pd.DataFrame, stimuli: Sequence[Stimulus], ru
 def count_sentinels(ratings: pd.DataFrame, stimuli: Sequence[Stimulus]) -> pd.DataFrame:
     """Columns right and asked by rater (index): the attention checks answered; those without an expected answer are left out."""
     expected = {stimulus.stimulus: stimulus.expected for stimulus in stimuli if stimulus.is_sentinel and stimulus.expected}
-    checks = ratings[ratings["stimulus"].isin(list(expected)) & (ratings["task"] != "similarity")]
+    checks = ratings[ratings["stimulus"].isin(list(expected)) & ~ratings["task"].isin(["similarity", "scale"])]
     right = checks["value"] == checks["stimulus"].map(expected)
     groups = right.groupby(checks["rater"])
     return pd.DataFrame({"right": groups.sum(), "asked": groups.size()}).astype("int64")
@@ -108,7 +113,7 @@ def _too_fast(ratings: pd.DataFrame, rules: ExclusionRules) -> dict[str, str]:
 
 def _same_answer(ratings: pd.DataFrame, rules: ExclusionRules) -> dict[str, str]:
     words = {"0": "'not the same person'", "1": "'the same person'"}
-    chosen = ratings[ratings["task"].isin(["identity", "emotion"])]
+    chosen = ratings[ratings["task"].isin(["identity", "emotion", "label"])]
     counted = chosen.groupby("rater")["value"].agg(["nunique", "size", "first"])
     return {
         str(rater): f"The answer to all {row['size']} trials was {words.get(row['first'], row['first'])}."
@@ -117,10 +122,14 @@ def _same_answer(ratings: pd.DataFrame, rules: ExclusionRules) -> dict[str, str]
     }
 
 
+CONSTANT_TASKS: Mapping[Task, str] = {"similarity": "similarity", "scale": "rating"}
+"""Tasks that are answered on a scale, and what an answer is called."""
+
+
 def _constant_similarity(ratings: pd.DataFrame, rules: ExclusionRules) -> dict[str, str]:
-    counted = select_task_values(ratings, "similarity").groupby("rater")["value"].agg(["nunique", "size", "first"])
     return {
-        str(rater): f"The slider stood at {row['first']:g} in all {row['size']:.0f} trials."
-        for rater, row in counted.iterrows()
+        str(rater): f"The {meaning} was {row['first']:g} in all {row['size']:.0f} trials."
+        for task, meaning in CONSTANT_TASKS.items()
+        for rater, row in select_task_values(ratings, task).groupby("rater")["value"].agg(["nunique", "size", "first"]).iterrows()
         if row["nunique"] == 1 and row["size"] >= rules.least_answers
     }

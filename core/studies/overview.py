@@ -18,7 +18,8 @@ import pandas as pd
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.studies.exclusions import ExclusionRules, Exclusions, apply_exclusion_rules
-from core.studies.study import Kind, Rater, Stimulus, Study
+from core.studies.ratings import Task
+from core.studies.study import Rater, Stimulus, Study
 
 TYPICAL_MS = (500.0, 1500.0)
 """Paper B: most reaction times lie between these, in ms."""
@@ -81,7 +82,7 @@ def summarise_study(
         summarise_votes(
             stimuli, ratings[ratings["rater"].isin([rater.rater for rater in raters if rater.finished_at is not None])]
         ),
-        apply_exclusion_rules(ratings, stimuli, rules),
+        apply_exclusion_rules(ratings, stimuli, rules or ExclusionRules.of_plan(study.plan)),
         summarise_reaction_times(ratings),
     )
 
@@ -122,11 +123,6 @@ def summarise_reaction_times(ratings: pd.DataFrame) -> tuple[ReactionTimeQuartil
     return tuple(summaries)
 
 
-MAIN_TASK: Mapping[Kind, str] = {"identity": "identity", "emotion": "emotion"}
-CHANCE_AGREEMENT: Mapping[Kind, float] = {"identity": 1 / 2, "emotion": 1 / 6}
-"""Probability that two people who guess give the same answer."""
-
-
 @dataclass(frozen=True)
 class LoneAnswer:
     """An image to which most others gave another answer. own: the person's; shares: of the others' answers; n: others."""
@@ -159,9 +155,9 @@ class NetworkAnswer:
     gaps: Mapping[str, float]
 
 
-def compare_with_others(ratings: pd.DataFrame, rater: str, kind: Kind, most: int = 2) -> AgreementWithOthers:
+def compare_with_others(ratings: pd.DataFrame, rater: str, task: Task, most: int = 2) -> AgreementWithOthers:
     """Compare one person's answers with everybody else's. ratings: a table of RATINGS; most: departures at most, largest first."""
-    rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & ~ratings["is_sentinel"]]
+    rows = ratings[(ratings["task"] == task) & ~ratings["is_sentinel"]]
     person_rows = rows[rows["rater"] == rater]
     person_answers = dict(zip(person_rows["stimulus"], person_rows["value"], strict=True))
     others = rows[(rows["rater"] != rater) & rows["stimulus"].isin(list(person_answers))]
@@ -184,13 +180,13 @@ def compare_with_others(ratings: pd.DataFrame, rater: str, kind: Kind, most: int
 
 
 def compare_with_network(
-    ratings: pd.DataFrame, rater: str, kind: Kind, network: Mapping[str, NetworkAnswer]
+    ratings: pd.DataFrame, rater: str, task: Task, network: Mapping[str, NetworkAnswer]
 ) -> tuple[int, int, list[str]]:
     """Compare one person's answers with a network's -> (equal answers, answers compared, other stimuli, largest gap first).
 
     Attention checks are left out: they were chosen because all networks agree about them.
     """
-    rows = ratings[(ratings["task"] == MAIN_TASK[kind]) & ~ratings["is_sentinel"]]
+    rows = ratings[(ratings["task"] == task) & ~ratings["is_sentinel"]]
     rows = rows[(rows["rater"] == rater) & rows["stimulus"].isin(list(network))]
     answers = list(zip(rows["stimulus"], rows["value"], strict=True))
     differing = [(network[name].gaps.get(value, 0.0), name) for name, value in answers if network[name].answer != value]

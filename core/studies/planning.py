@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,8 +38,16 @@ else:
 
 SENTINEL_PROBABILITY = 0.9
 """A sentinel's probability under every classifier is above this; uncalibrated, as calibrated ones are hardly ever."""
-CHECKS_TITLE = "Attention checks: faces on which all classifiers agree"
+CHECKS_TITLE = "Attention checks: faces with a clear emotion"
 """Title of a set of sentinels in the library."""
+EXPECTED_KEY = "expected"
+"""Key of a set's manifest: sample_id -> the emotion that the face was made with, at full strength."""
+MIN_CHECK_EMOTIONS = 4
+"""The answers that attention checks expect are at least so many different ones, where faces for them exist."""
+CALM = 0.35
+"""Scene and expression of faces that are made as checks lie within so many standard deviations of usual draws."""
+HEAD = "head"
+"""The generator that makes a clear face of any emotion."""
 EMOTION_TRIALS, EMOTION_SENTINELS = 390, 10  # paper B
 
 
@@ -54,13 +62,18 @@ def list_stimuli(sample_set: SampleSet, set_id: str, *, kept_only: bool = True) 
 
 
 def find_unanimous(sample_set: SampleSet) -> dict[str, str]:
-    """sample_id -> emotion of the samples of an emotion set on which all its classifiers agree above SENTINEL_PROBABILITY."""
+    """sample_id -> emotion of the samples of an emotion set that were made with it, or on which all its classifiers agree.
+
+    Agreement is above SENTINEL_PROBABILITY.
+    """
     configuration, samples = sample_set.emotion, sample_set.samples
     prefixes = ["p_" if name == configuration.steerer else f"p_{name}_" for name in configuration.classifiers]
     p = np.stack([samples[[prefix + emotion for emotion in EMOTIONS]].to_numpy(np.float64) for prefix in prefixes])
-    return {
+    sure = {
         str(name): EMOTIONS[emotion] for name, emotion in zip(samples["sample_id"], find_agreement(p), strict=True) if emotion >= 0
     }
+    made = sample_set.manifest.get(EXPECTED_KEY, {})
+    return sure | {name: emotion for name, emotion in made.items() if emotion in EMOTIONS}
 
 
 def find_agreement(p: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -138,13 +151,15 @@ def prepare_study(
         raise LiminalError("A study asks about sets of one kind; choose identity sets or emotion sets, not both and not none.")
     kind: Kind = kinds.pop()
     stimuli = join_stimuli(list_stimuli(sample_set, set_id, kept_only=kept_only) for set_id, sample_set in sets.items())
+    answers = _list_expected_answers(kind, others)
+    stimuli = [stimulus for stimulus in (_adapt_check(stimulus, answers) for stimulus in stimuli) if stimulus is not None]
     notes: list[str] = []
     if kind == "emotion":
-        count = EMOTION_SENTINELS if sentinels is None else sentinels
-        missing = count - sum(stimulus.is_sentinel for stimulus in stimuli)
-        if missing > 0:
-            first = next(iter(sets.values())).emotion
-            checks, note = make_sentinels(first, missing, progress)
+        count = (EMOTION_SENTINELS if answers else 0) if sentinels is None else sentinels
+        first = next(iter(sets.values())).emotion
+        wanted = list_missing_checks(stimuli, count, answers, clear=first.generator == HEAD)
+        if wanted:
+            checks, note = make_sentinels(first, wanted, progress)
             notes += [note] if note else []
             if checks is not None:
                 set_id = library.add(checks, CHECKS_TITLE)
@@ -152,9 +167,74 @@ def prepare_study(
                 sets[set_id] = checks
         if sentinels is not None:
             sentinels = min(sentinels, sum(stimulus.is_sentinel for stimulus in stimuli))
+        notes += describe_checks(stimuli, count, answers)
     make = make_identity_plan if kind == "identity" else make_emotion_plan
     plan = make(stimuli, trials=trials, sentinels=sentinels, seed=seed, **others)
     return PreparedStudy(plan, tuple(stimuli), tuple(sets), tuple(notes))
+
+
+def _list_expected_answers(kind: Kind, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The answers that an attention check can expect under the question of a plan with these values."""
+    question = values.get("question") or kind
+    if question == "labels":
+        return tuple(emotion for emotion in EMOTIONS if kind == "emotion" and emotion in values.get("labels", ()))
+    return {"emotion": EMOTIONS, "identity": ("1",)}.get(question, ())
+
+
+def _adapt_check(stimulus: Stimulus, answers: Sequence[str]) -> Stimulus | None:
+    """The stimulus, as an ordinary one where its expected answer is none to the question; None for one made as a check alone."""
+    if not stimulus.is_sentinel or stimulus.expected in answers:
+        return stimulus
+    if len(stimulus.images) == 1 and stimulus.sample_type not in ("boundary", "morph"):
+        return None
+    return replace(stimulus, is_sentinel=False, expected="")
+
+
+def list_missing_checks(stimuli: Sequence[Stimulus], count: int, answers: Sequence[str], *, clear: bool) -> list[str]:
+    """The emotions of the attention checks to be made, so that there are ``count``, spread over the emotions.
+
+    clear: a generator makes a clear face of any emotion, so that each is expected about equally often; else only what is missing
+    in number is made, those that are expected least first.
+    """
+    have = Counter(stimulus.expected for stimulus in stimuli if stimulus.is_sentinel)
+    share = {emotion: count // len(answers) + (place < count % len(answers)) for place, emotion in enumerate(answers)}
+    wanted = [emotion for emotion in answers for _ in range(share[emotion] - have[emotion])]
+    wanted.sort(key=lambda emotion: have[emotion])  # those that lack most come first
+    return wanted if clear else wanted[: max(0, count - have.total())]
+
+
+def describe_checks(stimuli: Sequence[Stimulus], count: int, answers: Sequence[str]) -> list[str]:
+    """A warning where the attention checks expect too few different answers; count: of a rater's checks."""
+    expected = Counter(stimulus.expected for stimulus in stimuli if stimulus.is_sentinel)
+    enough = min(MIN_CHECK_EMOTIONS, count, len(answers))
+    if not expected or len(expected) >= enough:
+        return []
+    named = " and ".join((", ".join(list(expected)[:-1]), list(expected)[-1])) if len(expected) > 1 else next(iter(expected))
+    return [
+        f"All attention checks expect {named}: whoever answers so whenever unsure passes them. No sure faces with other answers "
+        f"are known; faces of the generator '{HEAD}' have checks for every emotion."
+    ]
+
+
+def estimate_plan(
+    stimuli: Sequence[Stimulus],
+    kind: Kind,
+    *,
+    trials: int | None = None,
+    sentinels: int | None = None,
+    seed: int = 0,
+    **others: Any,
+) -> RatingPlan:
+    """The plan that ``prepare_study`` will make of these stimuli, before missing attention checks are made.
+
+    Raises LiminalError where a value makes no sense or there is too little to ask about.
+    """
+    answers = _list_expected_answers(kind, others)
+    adapted = [stimulus for stimulus in (_adapt_check(stimulus, answers) for stimulus in stimuli) if stimulus is not None]
+    if kind == "identity":
+        return make_identity_plan(adapted, trials=trials, sentinels=sentinels, seed=seed, **others)
+    plan = make_emotion_plan(adapted, trials=trials, sentinels=0, seed=seed, **others)
+    return replace(plan, sentinels=(EMOTION_SENTINELS if answers else 0) if sentinels is None else sentinels)
 
 
 def _pair_stimuli(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
@@ -243,14 +323,27 @@ def list_sentinel_candidates(reference: ReferenceSet, classifiers: Sequence[str]
 
 
 def make_sentinels(
-    configuration: EmotionConfiguration, count: int, progress: Progress | None = None
+    configuration: EmotionConfiguration, wanted: Sequence[str], progress: Progress | None = None
 ) -> tuple[SampleSet | None, str]:
-    """Up to ``count`` unanimous reference faces as an emotion set of genuine samples -> (set or None, sentence if fewer).
+    """Faces with clear emotions as an emotion set of genuine samples -> (set or None, sentence if fewer than wanted).
 
-    configuration: of the set that they are shown with: its generator and classifiers are used.
+    wanted: the emotion of each face. The rendered head makes it; of other generators unanimous faces of the reference population
+    are taken, of other emotions where there are none of those wanted. configuration: of the set that they are shown with: its
+    generator and classifiers are used.
     """
+    from core.sampling.emotion.generate import generate_base_set  # PyTorch
+    from core.sampling.emotion.judging import EmotionPanel  # PyTorch
+
+    if configuration.generator == HEAD:
+        chosen = [(sample_seed(CHECK_SEED, "check", place), emotion) for place, emotion in enumerate(wanted)]
+        checks_of = _configure_checks(configuration, chosen, CHECK_SEED)
+        bases = [Base(_make_clear_face(seed, emotion), seed) for seed, emotion in chosen]
+        made = generate_base_set(checks_of, bases, progress, panel=EmotionPanel.load(checks_of))
+        expected = dict(zip(made.samples["sample_id"], wanted, strict=True))
+        return replace(made, manifest={**made.manifest, EXPECTED_KEY: expected}), ""
+    count = len(wanted)
     reference = load_reference_set(configuration.generator)
-    candidates = list_sentinel_candidates(reference, configuration.classifiers)
+    candidates = _prefer_emotions(list_sentinel_candidates(reference, configuration.classifiers), wanted)
     emotions = Counter(emotion for _, emotion in candidates)
     named = ", ".join(f"{emotion} {number}" for emotion, number in emotions.items()) or "none"
     note = (
@@ -263,27 +356,68 @@ def make_sentinels(
     )
     if not candidates:
         return None, note
-    from core.sampling.emotion.generate import generate_base_set  # PyTorch
-    from core.sampling.emotion.judging import EmotionPanel  # PyTorch
-
     chosen = candidates[:count]
+    sentinel_configuration = _configure_checks(configuration, chosen, reference.seed)
+    panel = EmotionPanel.load(sentinel_configuration)
+    seeds = [sample_seed(reference.seed, "reference", index) for index, _ in chosen]
+    latents = panel.generator.sample(seeds).numpy()
+    bases = [Base(latent, seed) for latent, seed in zip(latents, seeds, strict=True)]
+    return generate_base_set(sentinel_configuration, bases, progress, panel=panel), note
+
+
+CHECK_SEED = 20_262
+"""Of the people whose clear faces check attention: the same in every study."""
+
+
+def _make_clear_face(seed: int, emotion: str) -> NDArray[np.float32]:
+    """Latents of the head: a person in a calm scene, without accessories, with one emotion at full strength."""
+    from core.models.builtin.head import latents as head  # not with every plan
+
+    latent = numpy_generator(seed).standard_normal(head.LATENT_DIM).astype(np.float32)
+    for name in ("expression", "scene"):
+        latent[head.block(name)] *= CALM
+    latent[head.block("accessories")] = 0
+    return head.set_named_value(latent, emotion, 1.0)
+
+
+def _prefer_emotions(candidates: Sequence[tuple[int, str]], wanted: Sequence[str]) -> list[tuple[int, str]]:
+    """The candidates, first one for each wanted emotion as far as there are any."""
+    rest, first = list(candidates), []
+    for emotion in wanted:
+        found = next((candidate for candidate in rest if candidate[1] == emotion), None)
+        if found is not None:
+            rest.remove(found)
+            first.append(found)
+    return [*first, *rest]
+
+
+def _configure_checks(configuration: EmotionConfiguration, chosen: Sequence[tuple[int, str]], seed: int) -> EmotionConfiguration:
     first = chosen[0][1]
-    pair = order_emotions(first, next(emotion for emotion in EMOTIONS if emotion != first))
-    sentinel_configuration = EmotionConfiguration(
-        *pair,
+    return EmotionConfiguration(
+        *order_emotions(first, next(emotion for emotion in EMOTIONS if emotion != first)),
         count=len(chosen),
-        seed=reference.seed,
+        seed=seed,
         generator=configuration.generator,
         guided=False,
         steerer=configuration.steerer,
         judges=configuration.judges,
         recogniser=configuration.recogniser,
     )
-    panel = EmotionPanel.load(sentinel_configuration)
-    seeds = [sample_seed(reference.seed, "reference", index) for index, _ in chosen]
-    latents = panel.generator.sample(seeds).numpy()
-    bases = [Base(latent, seed) for latent, seed in zip(latents, seeds, strict=True)]
-    return generate_base_set(sentinel_configuration, bases, progress, panel=panel), note
+
+
+def order_choices(plan: RatingPlan, rater: str) -> tuple[str, ...]:
+    """The answers in the order in which one rater's buttons show them; the same at every visit.
+
+    A scale is at most turned around. Mirrored: for every rater with an even number, or by a hash of a name without one.
+    """
+    random = numpy_generator(sample_seed(plan.seed, "buttons", rater))
+    number = rater.rpartition("-")[2]
+    turned = int(number) % 2 == 0 if number.isdigit() else bool(random.integers(2))
+    if plan.button_order == "random" and plan.asks != "scale":
+        return tuple(plan.choices[place] for place in random.permutation(len(plan.choices)))
+    if plan.button_order == "random":
+        turned = bool(random.integers(2))
+    return plan.choices[::-1] if plan.button_order != "fixed" and turned else plan.choices
 
 
 def assign_stimuli(study: Study, stimuli: Sequence[Stimulus], handed_out: Mapping[str, int], number: int) -> list[str]:
@@ -316,10 +450,25 @@ def assign_stimuli(study: Study, stimuli: Sequence[Stimulus], handed_out: Mappin
 def _choose_sentinels(
     study: Study, stimuli: Sequence[Stimulus], strata: Sequence[str], handed_out: Mapping[str, int], random: np.random.Generator
 ) -> list[str]:
-    """Sentinels of the rater's batches first: paper A's genuine pairs show bases of the same batch."""
+    """Sentinels of the rater's batches first: paper A's genuine pairs show bases of the same batch.
+
+    Those with different expected answers alternate, so that no answer alone passes them all.
+    """
+    expected = {stimulus.stimulus: stimulus.expected for stimulus in stimuli if stimulus.is_sentinel}
     same_batches = [stimulus.stimulus for stimulus in stimuli if stimulus.is_sentinel and stimulus_stratum(stimulus) in strata]
     others = [stimulus.stimulus for stimulus in stimuli if stimulus.is_sentinel and stimulus_stratum(stimulus) not in strata]
-    return [*_sort_by_usage(same_batches, handed_out, random), *_sort_by_usage(others, handed_out, random)][: study.plan.sentinels]
+    parts = [_alternate(_sort_by_usage(names, handed_out, random), expected) for names in (same_batches, others)]
+    return [name for part in parts for name in part][: study.plan.sentinels]
+
+
+def _alternate(names: Sequence[str], kinds: Mapping[str, str]) -> list[str]:
+    """The names in an order in which their kinds take turns; within a kind the order stays."""
+    turns: Counter[str] = Counter()
+    keyed = []
+    for name in names:
+        keyed.append((turns[kinds[name]], name))
+        turns[kinds[name]] += 1
+    return [name for _, name in sorted(keyed, key=lambda pair: pair[0])]
 
 
 def _sort_by_usage(names: Sequence[str], usage: Mapping[str, float], random: np.random.Generator) -> list[str]:

@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 
-Task = Literal["similarity", "identity", "emotion"]
+Task = Literal["similarity", "identity", "emotion", "label", "scale"]
 Source = Literal["human", "simulated", "model"]
 TASKS: tuple[Task, ...] = get_args(Task)
 SOURCES: tuple[Source, ...] = get_args(Source)
+TEXT_TASKS: tuple[Task, ...] = ("emotion", "label")
+"""Tasks that are answered by a name; answers to the others are numbers."""
 
 RATINGS: Mapping[str, str] = {
     "rating_id": "str",  # a UUID, from whoever answered: the same answer sent twice is one answer
@@ -49,6 +51,7 @@ RATINGS: Mapping[str, str] = {
 
 MAX_TRIAL = 2**31 - 1
 MAX_NAME_LENGTH = 200  # characters
+MAX_LABEL_LENGTH = 60
 
 FAULTS: Mapping[str, str] = {
     "rating_id": "'{0}' is no UUID, which an answer's identifier has to be",
@@ -57,7 +60,7 @@ FAULTS: Mapping[str, str] = {
     "stimulus": "'{0}' names no picture: what was answered about has a name of 1 to 200 printable characters",
     "session": "'{0}' is no session: it has at most 200 printable characters",
     "trial": "'{0}' is no place in an order: it is a whole number from 0",
-    "task": "there is no task '{0}'; there are similarity, identity and emotion",
+    "task": "there is no task '{0}'; there are similarity, identity, emotion, label and scale",
     "value": "{0}",  # the sentence of ``check_value``
     "reaction_time_ms": "'{0}' is no reaction time: it is a number from 0, or nothing",
     "is_sentinel": "'{0}' is neither yes nor no, which 'attention check' has to be",
@@ -125,12 +128,21 @@ def check_rating_id(value: str) -> str:
 
 
 def check_value(task: str, value: object) -> str:
-    """An answer as text: '0' to '100' for similarity, '0' or '1' for identity, an emotion's name. Raises LiminalError else."""
+    """An answer as text. Raises LiminalError for what is none.
+
+    '0' to '100' for similarity and scale, '0' or '1' for identity, an emotion's name, a label of 1 to 60 printable characters.
+    Which labels and points a study has its plan knows (``core.studies.study.RatingPlan.check_answer``).
+    """
     if task == "emotion":
         name = str(value).strip().lower()
         if name not in EMOTIONS:
             raise LiminalError(f"'{value}' is no answer to an emotion trial; there are {', '.join(EMOTIONS)}.")
         return name
+    if task == "label":
+        label = str(value).strip()
+        if not label or len(label) > MAX_LABEL_LENGTH or _UNPRINTABLE.search(label):
+            raise LiminalError(f"A label has 1 to {MAX_LABEL_LENGTH} printable characters, which {str(value)[:80]!r} has not.")
+        return label
     if task not in TASKS:
         raise LiminalError(f"{describe_fault('task', task)}.")
     try:
@@ -142,7 +154,7 @@ def check_value(task: str, value: object) -> str:
             raise LiminalError(f"'{value}' is no answer to 'same person?'; it is 1 (yes) or 0 (no).")
         return f"{number:.0f}"
     if not 0.0 <= number <= 100.0:
-        raise LiminalError(f"'{value}' is no similarity; it is a number from 0 to 100.")
+        raise LiminalError(f"'{value}' is no {'similarity' if task == 'similarity' else 'rating'}; it is a number from 0 to 100.")
     return f"{number:g}"
 
 
@@ -157,9 +169,9 @@ def type_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def select_task_values(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """The rows of one task; of similarity and identity with ``value`` as float64."""
+    """The rows of one task; of tasks that are answered by a number with ``value`` as float64."""
     chosen = frame[frame["task"] == task].reset_index(drop=True)
-    return chosen if task == "emotion" else chosen.assign(value=chosen["value"].astype("float64"))
+    return chosen if task in TEXT_TASKS else chosen.assign(value=chosen["value"].astype("float64"))
 
 
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)

@@ -10,12 +10,33 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, get_args
 
 from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
 from core.sampling.configuration import Configuration
-from core.studies.ratings import Source
+from core.studies.ratings import Source, Task, check_value
 from core.studies.recruitment import StudySettings
 
 Kind = Literal["identity", "emotion"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Question = Literal["identity", "emotion", "labels", "scale"]
+QUESTIONS: tuple[Question, ...] = get_args(Question)
+"""Same person and similarity (paper A), one of six emotions (paper B), one of the study's own labels, or a rating scale."""
+TASKS: Mapping[Question, tuple[Task, ...]] = {
+    "identity": ("similarity", "identity"),
+    "emotion": ("emotion",),
+    "labels": ("label",),
+    "scale": ("scale",),
+}
+"""The tasks of one trial; the last one is the question's main one."""
+READY_LABELS = ("neutral", "none of these")
+"""Labels that have words in every language that ships, as the six emotions have."""
+MIN_LABELS, MAX_LABELS = 2, 12
+MIN_POINTS, MAX_POINTS = 2, 10
+MAX_QUESTION_LETTERS = 200
+
+ButtonOrder = Literal["fixed", "mirrored", "random"]
+BUTTON_ORDERS: tuple[ButtonOrder, ...] = get_args(ButtonOrder)
+"""Of the answers' buttons: as listed; turned around for every second rater; or drawn anew for every rater."""
 
 Origin = Literal["here", "imported", "published"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
@@ -25,7 +46,7 @@ NAME_LENGTH = 80
 DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Unicode marks that change the direction of text: a name with them can look like another one."""
 MAX_TRIALS, MAX_SENTINELS = 5000, 1000  # a rater's, of a plan
-SECONDS_PER_TRIAL: dict[Kind, float] = {"emotion": 2.2, "identity": 8.0}
+SECONDS_PER_TRIAL: Mapping[Question, float] = {"emotion": 2.2, "identity": 8.0, "labels": 3.0, "scale": 3.0}
 """Seconds of a trial with its breaks (paper B reports reaction times of 0.5 to 1.5 s)."""
 CONSENT = (
     "You will see pictures of faces that a computer made and say what you see. Your answers and their times are kept without your "
@@ -38,11 +59,24 @@ def new_code() -> str:
     return secrets.token_urlsafe(16)
 
 
+def parse_labels(text: str) -> tuple[str, ...]:
+    """The labels of a table, one a line; a first column is taken where there are several. Raises LiminalError without any."""
+    lines = (line.replace("\t", ",").replace(";", ",").partition(",")[0].strip().strip('"') for line in text.splitlines())
+    labels = tuple(line for line in lines if line)
+    if not labels:
+        raise LiminalError(f"The table of labels has no row; write one label a line, {MIN_LABELS} to {MAX_LABELS} of them.")
+    return labels
+
+
 @dataclass(frozen=True)
 class RatingPlan(Configuration):
     """How people are asked. Raises LiminalError with one sentence where a value makes no sense."""
 
     samples: ClassVar[str] = "studies"
+    later_parameters: ClassVar[tuple[str, ...]] = (
+        *("question", "wording", "labels", "scale_points", "scale_low", "scale_high"),
+        *("mask_ms", "deadline_ms", "button_order", "sentinel_share", "fastest_ms", "investigator", "contact"),
+    )
 
     kind: Kind
     trials: int  # a rater's, sentinels not counted (paper A: 112 with its genuine pairs, paper B: 390)
@@ -54,8 +88,25 @@ class RatingPlan(Configuration):
     consent: str = CONSENT
     demographics: bool = True  # asked for, never required
     strategy_question: bool = True
+    question: Question | Literal[""] = ""  # '': the kind's own
+    wording: str = ""  # of the question, as raters read it; '': the usual one, where there is one
+    labels: tuple[str, ...] = ()  # of the question 'labels'
+    scale_points: int = 7  # of the question 'scale', from 1
+    scale_low: str = ""  # the ends of the scale, in words
+    scale_high: str = ""
+    mask_ms: int = 0  # a pattern of the image's own tiles after it; 0: none
+    deadline_ms: int = 0  # from the first moment at which one can answer; who misses it is asked again at the end; 0: none
+    button_order: ButtonOrder = "fixed"
+    sentinel_share: float = 0.7  # exclusion: with no more than this share of the attention checks right
+    fastest_ms: float = 300.0  # exclusion: with a lower median reaction time
+    investigator: str = ""  # whose study it is, as raters read it
+    contact: str = ""  # where raters can ask about it
 
     def __post_init__(self) -> None:
+        for name in ("title", "wording", "scale_low", "scale_high", "investigator", "contact"):
+            object.__setattr__(self, name, getattr(self, name).strip())
+        object.__setattr__(self, "labels", tuple(label.strip() for label in self.labels))
+        object.__setattr__(self, "question", "" if self.question == self.kind else self.question)
         if self.kind not in KINDS:
             raise LiminalError(f"A study asks about {' or '.join(KINDS)}, not about '{self.kind}'.")
         if not 1 <= self.trials <= MAX_TRIALS or not 0 <= self.sentinels <= MAX_SENTINELS:
@@ -67,10 +118,78 @@ class RatingPlan(Configuration):
         if not self.consent.strip():
             raise LiminalError("A study needs a text that people consent to; say what happens with their answers.")
 
+        if not 0 <= self.mask_ms <= 5000 or not (self.deadline_ms == 0 or 200 <= self.deadline_ms <= 60_000):
+            raise LiminalError("A mask shows for at most 5 seconds, and a deadline lies from 200 ms to 60 s; choose other times.")
+        if self.mask_ms and not self.image_ms:
+            raise LiminalError("A mask follows an image that goes away: say for how many ms it shows, or leave the mask out.")
+        if self.mask_ms and self.kind == "identity":
+            raise LiminalError("A mask hides a single face; leave it out of a study of pairs.")
+        if self.button_order not in BUTTON_ORDERS:
+            raise LiminalError(f"Buttons are {', '.join(BUTTON_ORDERS)}, not '{self.button_order}'.")
+        if not 0.0 <= self.sentinel_share < 1.0 or not 0.0 <= self.fastest_ms <= 60_000.0:
+            raise LiminalError("Exclusion rules: a share of checks from 0 to below 1, a reaction time from 0 to 60,000 ms.")
+        for name in ("title", "investigator", "contact", "wording", "scale_low", "scale_high"):
+            text = getattr(self, name)
+            if len(text) > MAX_QUESTION_LETTERS or not all(map(_is_showable, text)):
+                what = name.replace("_", " ")
+                raise LiminalError(f"What raters read as {what} is one line of at most {MAX_QUESTION_LETTERS} letters.")
+        self._check_question()
+
+    def _check_question(self) -> None:
+        if self.question not in ("", *QUESTIONS) or (self.question in KINDS and self.question != self.kind):
+            shown = "pairs" if self.kind == "identity" else "single faces"
+            raise LiminalError(f"About {shown} one can ask {self.kind}, labels or scale, not '{self.question}'.")
+        if self.asks == "labels":
+            many, different = len(self.labels), {label.casefold() for label in self.labels}
+            if not MIN_LABELS <= many <= MAX_LABELS or len(different) < many:
+                raise LiminalError(f"A list has {MIN_LABELS} to {MAX_LABELS} different labels, and this one has {len(different)}.")
+            for label in self.labels:
+                check_value("label", label)
+            if self.kind == "emotion" and set(self.labels) == set(EMOTIONS):
+                raise LiminalError("These labels are the six emotions; ask 'emotion' instead, so that paper B's figures apply.")
+        elif self.labels:
+            raise LiminalError(f"Labels belong to the question 'labels', and this study asks '{self.asks}'.")
+        if self.asks == "scale":
+            if not MIN_POINTS <= self.scale_points <= MAX_POINTS:
+                raise LiminalError(f"A rating scale has {MIN_POINTS} to {MAX_POINTS} points; choose a number between.")
+            if not (self.wording and self.scale_low and self.scale_high):
+                raise LiminalError("A rating scale needs a question and a name for each of its ends; write all three.")
+
+    @property
+    def asks(self) -> Question:
+        """Which question a trial asks."""
+        return self.question or self.kind
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks of one trial."""
+        return TASKS[self.asks]
+
+    @property
+    def main_task(self) -> Task:
+        """The task that rankings and comparisons are about."""
+        return self.tasks[-1]
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The answers to choose from, in their fixed order: of the main task."""
+        points = tuple(str(point) for point in range(1, self.scale_points + 1))
+        return {"identity": ("1", "0"), "emotion": EMOTIONS, "labels": self.labels, "scale": points}[self.asks]
+
+    def check_answer(self, task: Task, value: object) -> str:
+        """An answer to this study as text. Raises LiminalError for what is none."""
+        text = check_value(task, value)
+        if task not in self.tasks:
+            raise LiminalError(f"This study does not ask about {task}.")
+        if task != "similarity" and text not in self.choices:
+            raise LiminalError(f"'{text}' is none of this study's answers; there are {', '.join(self.choices)}.")
+        return text
+
     @property
     def minutes(self) -> int:
         """About how long it takes a person, in minutes, at least 1."""
-        return max(1, round((self.trials + self.sentinels) * SECONDS_PER_TRIAL[self.kind] / 60))
+        seconds = SECONDS_PER_TRIAL[self.asks] + self.mask_ms / 1000
+        return max(1, round((self.trials + self.sentinels) * seconds / 60))
 
 
 @dataclass(frozen=True)

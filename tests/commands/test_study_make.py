@@ -35,7 +35,7 @@ def test_make_prints_the_link(folder, capsys):
     study, stimuli, raters, _ = stored("Mine")
     said = capsys.readouterr().out
     assert said.splitlines() == [
-        "The study 'Mine' asks about 112 stimuli: 20 trials and 4 attention checks a person.",
+        "The study 'Mine' asks about 112 stimuli: 20 trials and 4 attention checks a person, about 3 minutes.",
         f"/take-part?study={study.token}",
     ]
     assert (study.source, study.plan.consent, len(stimuli), raters) == ("human", "I agree.", 112, [])

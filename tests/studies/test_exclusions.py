@@ -71,7 +71,7 @@ def test_the_same_answer_throughout():
 def test_a_slider_that_never_moves():
     rows = answers("still", "similarity", ["50", "50.0"] * 10) + answers("moves", "similarity", ["50"] * 19 + ["51"])
     assert dict(apply_exclusion_rules(make_ratings_table(rows), FACES).reasons) == {
-        "still": ("The slider stood at 50 in all 20 trials.",)
+        "still": ("The similarity was 50 in all 20 trials.",)
     }
 
 

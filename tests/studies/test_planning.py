@@ -106,7 +106,8 @@ def test_missing_sentinels_are_said_in_one_sentence(library, monkeypatch):
     )
     made = prepare_study(library, [library.add(faces(*[ON_BOTH] * 5, SURE))], title="A title")
     assert (made.plan.trials, made.plan.sentinels, made.plan.title) == (5, 1, "A title")
-    (note,) = made.notes
+    note, warning = made.notes
+    assert warning.startswith("All attention checks expect ")
     assert note.startswith("Only 0 of 9 attention checks can be had: among 50 reference faces")
 
 

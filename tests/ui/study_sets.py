@@ -71,7 +71,7 @@ def made_study(store: Store, library: Library, name: str, sample_set: SampleSet,
 def answer_all(store: Store, study: Study, choose, rater=None, source="human"):
     """A person who answers every trial as ``choose(stimulus)`` says; -> the rater."""
     person = store.enrol(study.name, assign_stimuli, rater=rater, source=source)
-    task = "identity" if study.plan.kind == "identity" else "emotion"
+    task = study.plan.main_task
     rows = [
         Rating(study.name, person.rater, name, task, choose(name), trial=place, reaction_time_ms=700.0 + place, source=source)
         for place, name in enumerate(person.trials)

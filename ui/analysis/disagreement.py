@@ -20,9 +20,10 @@ from core.analysis.estimate import Proportion
 from core.figures.theme import SOURCE_WORDS, SOURCES, format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
+from core.studies.study import RatingPlan
 from ui import markup, selection
 from ui.analysis import rankings
-from ui.analysis.rankings import SAMPLE_TYPE_NAMES, SCORE_RANGES, Ranking, ScoreChoice
+from ui.analysis.rankings import SAMPLE_TYPE_NAMES, Ranking, ScoreChoice, ScoreRange, find_range
 from ui.analysis.study_choice import StudyChoice
 from ui.components import RankedTile, show_ranking
 from ui.markup import IDENTITY_ANSWERS, caption_html, count_noun, describe_sample_type, intro_html
@@ -45,9 +46,9 @@ def build_ranking_tile(
     chosen: StudyChoice, scores: Disagreement, view: Ranking, what: ScoreChoice, row: RankingRow, rank: int
 ) -> RankedTile:
     """Build one tile: pictures, score, interval and words. rank: from 1."""
-    scale = SCORE_RANGES[view.measure]
+    scale = find_range(view.measure, chosen.study.plan)
     words = describe_row(chosen, what, row)
-    interval = interval_text(view, row)
+    interval = interval_text(scale, row)
     mark = low_n_note(row) if row["few"] else ""
     score = scale.text(row["score"])
     return RankedTile(
@@ -72,11 +73,10 @@ def ranked_images(chosen: StudyChoice, row: RankingRow) -> tuple[str, ...]:
     return (str(row["stimulus"]),)
 
 
-def interval_text(view: Ranking, row: RankingRow) -> str:
+def interval_text(scale: ScoreRange, row: RankingRow) -> str:
     """The interval of a row's score, such as '−0.80 to −0.31'; '' where there is none."""
     if not (math.isfinite(row["low"]) and math.isfinite(row["high"])):
         return ""
-    scale = SCORE_RANGES[view.measure]
     return f"{scale.text(row['low'])} to {scale.text(row['high'])}"
 
 
@@ -94,6 +94,10 @@ def describe_row(chosen: StudyChoice, what: ScoreChoice, row: RankingRow) -> lis
         lines.append(f"{int(row['yes']):,} of {votes:,} {'simulated observers ' if simulated else ''}say the same person")
     elif "mean" in row:
         mean = f"{row['mean']:.0f} of 100 alike on average" if math.isfinite(row["mean"]) else "no votes yet"
+        lines.append(f"{mean}, {votes:,} {'simulated ' if simulated else ''}{'vote' if votes == 1 else 'votes'}")
+    elif "rated" in row:
+        points = chosen.study.plan.scale_points
+        mean = f"{row['rated']:.1f} of {points} on average" if math.isfinite(row["rated"]) else "no votes yet"
         lines.append(f"{mean}, {votes:,} {'simulated ' if simulated else ''}{'vote' if votes == 1 else 'votes'}")
     elif row.get("chosen"):
         lines.append(f"{markup.name_raters(chosen.study_data.source)}: {row['chosen']}, {int(row['top']):,} of {votes:,}")
@@ -144,15 +148,17 @@ def open_item(chosen: StudyChoice, scores: Disagreement, view: Ranking, what: Sc
     markup.show_simulated_badge(chosen.study_data.source)
     with st.container(key="item-pictures"):
         _show_pictures(chosen, row)
-    _show_score(scores, view, row)
+    _show_score(chosen, scores, view, row)
     people, models = st.columns(2, gap="large")
     with people:
         st.subheader(markup.name_raters(chosen.study_data.source).capitalize(), anchor=False)
         counted = answers[~excluded]
         if counted.empty:
             st.html(caption_html("No answer that counts yet."))
-        elif chosen.study_data.kind == "identity":
+        elif chosen.study.plan.asks == "identity":
             _show_identity_votes(counted)
+        elif chosen.study.plan.asks != "emotion":
+            _show_own_votes(chosen.study.plan, counted)
         else:
             _show_emotion_votes(counted)
     with models:
@@ -184,14 +190,22 @@ def _show_pictures(chosen: StudyChoice, row: RankingRow) -> None:
         st.html(markup.portrait_html(known[0][0], f"A generated face, {describe_sample(row)}", known[0][1]))
 
 
-def _show_score(scores: Disagreement, view: Ranking, row: RankingRow) -> None:
-    scale = SCORE_RANGES[view.measure]
-    interval = interval_text(view, row)
+def _show_score(chosen: StudyChoice, scores: Disagreement, view: Ranking, row: RankingRow) -> None:
+    scale = find_range(view.measure, chosen.study.plan)
+    interval = interval_text(scale, row)
     mark = f'<em class="ranked-mark">{html.escape(low_n_note(row))}</em>' if row["few"] else ""
     st.html(
         f'<p class="item-score"><b>{scale.text(row["score"])}</b> <span>{html.escape(f"({interval}) " if interval else "")}'
         f"{html.escape(scores.score)}</span> {mark}</p>"
     )
+
+
+def _show_own_votes(plan: RatingPlan, answers: pd.DataFrame) -> None:
+    """Show the shares of the study's own answers."""
+    values = answers.loc[answers["task"] == plan.main_task, "value"]
+    shares = values.value_counts(normalize=True)
+    st.html(markup.bars_html({label: float(shares.get(label, 0.0)) for label in plan.choices}))
+    st.html(caption_html(f"n = {count_noun(len(values), 'vote')}"))
 
 
 def _show_identity_votes(answers: pd.DataFrame) -> None:
@@ -296,7 +310,7 @@ PAGE_SIZE = 18
 def show_disagreement(chosen: StudyChoice) -> None:
     """Show the choices, the ranking a page at a time, and the item of the address."""
     study_data = chosen.study_data
-    view = rankings.choose_ranking(study_data.kind)
+    view = rankings.choose_ranking(chosen.study.plan.asks)
     st.html(intro_html(view.description))
     people = rankings.list_rater_groups(chosen)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="ranking-options"):
@@ -320,7 +334,7 @@ def show_disagreement(chosen: StudyChoice) -> None:
         return
     page = paginate(len(rows), PAGE_SIZE, "page", bind="query-params")
     selected = selection.selected_item()
-    scale = rankings.SCORE_RANGES[view.measure]
+    scale = rankings.find_range(view.measure, chosen.study.plan)
     show_ranking(
         build_ranking_tiles(chosen, scores, view, what, rows.iloc[page], page.start),
         key="ranking",

@@ -26,7 +26,7 @@ from core.analysis.large import (
     rank_rows,
     summarise_types,
 )
-from core.analysis.study_data import DEFAULT_RULES, StudyData
+from core.analysis.study_data import StudyData
 from core.figures.theme import format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
@@ -208,7 +208,7 @@ def _load_people(key: str, _large: LargeSelection, _study: Study, attentive: boo
         access.get_store().raters(_study.name),
         access.load_ratings(_study),
         access.get_library(),
-        rules=DEFAULT_RULES if attentive else None,
+        rules="planned" if attentive else None,
     )
 
 

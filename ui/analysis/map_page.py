@@ -6,6 +6,7 @@ Positions and colours are sent to the browser once, as bytes under an address th
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,9 @@ def _recogniser_columns(pairs: pd.DataFrame) -> dict[str, MapColumn]:
 
 
 def _people_columns(faces: MapFaces, study_data: StudyData) -> Mapping[str, MapColumn]:
+    plan = study_data.study.plan
+    if plan.asks == "scale" or (plan.asks == "labels" and plan.kind == "identity"):
+        return {}
     if study_data.kind == "identity":
         one = score_identity_spread(study_data.pairs, study_data.ratings, excluded=study_data.excluded).table
         alike = score_similarity_spread(study_data.pairs, study_data.ratings, excluded=study_data.excluded).table
@@ -100,10 +104,15 @@ def _people_columns(faces: MapFaces, study_data: StudyData) -> Mapping[str, MapC
             ),
         }
 
-    votes = count_choices(study_data.ratings, faces.samples["sample_id"], excluded=study_data.excluded).table
+    counted = count_choices(
+        study_data.ratings, faces.samples["sample_id"], excluded=study_data.excluded, task=plan.main_task, labels=plan.choices
+    )
+    votes, most = counted.table, math.log2(len(plan.choices))
     return {
         "People: most chosen": MapColumn(votes["chosen"].where(votes["chosen"] != "").astype("object")),
-        "People: divided (bits)": MapColumn(votes["bits"], "Entropy of their choices, corrected for few votes; 2.58 at most."),
+        "People: divided (bits)": MapColumn(
+            votes["bits"], f"Entropy of their choices, corrected for few votes; {most:.2f} at most."
+        ),
         "People: votes": MapColumn(votes["votes"].astype("float64")),
     }
 

@@ -20,12 +20,12 @@ from core.analysis.disagreement import SCALINGS, Disagreement, Scaling
 from core.analysis.study_data import StudyData, group_raters
 from core.errors import LiminalError
 from core.models import registry
-from core.studies.study import Kind
+from core.studies.study import Question, RatingPlan
 from ui import components
 from ui.analysis.study_choice import StudyChoice
 from ui.markup import describe_sample_type
 
-Measure = Literal["signed", "identity", "similarity", "apart", "pair", "entropy", "networks"]
+Measure = Literal["signed", "identity", "similarity", "apart", "pair", "entropy", "networks", "labels", "rating"]
 RankingEnd = Literal["lowest", "highest"]
 
 
@@ -65,6 +65,18 @@ SCORE_RANGES: Mapping[Measure, ScoreRange] = {
     "entropy": ScoreRange(0, math.log2(6), ("0: all agree", "2.58: all six feelings alike")),
     "networks": ScoreRange(0, 1, ("0: the same answer", "1: nothing in common")),
 }
+"""Of measures whose range depends on no study; see ``find_range``."""
+
+
+def find_range(measure: Measure, plan: RatingPlan) -> ScoreRange:
+    """The range of a measure in a study."""
+    if measure == "labels":
+        most = math.log2(len(plan.choices))
+        return ScoreRange(0, most, ("0: all agree", f"{most:.2f}: all {len(plan.choices)} answers alike"))
+    if measure == "rating":
+        most = (plan.scale_points - 1) / math.sqrt(2)  # of two people at the two ends
+        return ScoreRange(0, most, ("0: all agree", f"{most:.1f}: as far apart as can be"))
+    return SCORE_RANGES[measure]
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,14 @@ class Ranking:
     description: str
 
 
-RANKINGS: Mapping[Kind, tuple[Ranking, ...]] = {
+RANKINGS: Mapping[Question, tuple[Ranking, ...]] = {
+    "labels": (
+        Ranking("People among themselves", "labels", "highest", "People choose many different answers for the same faces."),
+    ),
+    "scale": (
+        Ranking("Divided on the rating", "rating", "highest", "People put these faces at very different points of the scale."),
+        Ranking("Divided on the answer", "labels", "highest", "People use many different points for the same faces."),
+    ),
     "identity": (
         Ranking(
             "Let in",
@@ -124,16 +143,16 @@ class ScoreChoice:
     group: str = ""
 
 
-def choose_ranking(kind: Kind) -> Ranking:
+def choose_ranking(question: Question) -> Ranking:
     """The ranking that the address asks for."""
-    views = {ranking.name: ranking for ranking in RANKINGS[kind]}
+    views = {ranking.name: ranking for ranking in RANKINGS[question]}
     chosen = st.segmented_control(
         "Which disagreement?",
         list(views),
         default=next(iter(views)),
         required=True,
         wrap=True,
-        key=f"ranking-{kind}",
+        key=f"ranking-{question}",
         bind="query-params",
         label_visibility="collapsed",
     )
@@ -210,6 +229,8 @@ def _compute_scores(key: str, what: ScoreChoice, _study_data: StudyData, _group:
         return disagreement.score_identity_spread(study_data.pairs, study_data.ratings, excluded=excluded, means=means)
     if what.measure == "similarity":
         return disagreement.score_similarity_spread(study_data.pairs, study_data.ratings, excluded=excluded)
+    if what.measure == "rating":
+        return disagreement.score_rating_spread(study_data.shown, study_data.ratings, excluded=excluded)
     votes = _count_votes(key, what.group, study_data, frozenset(excluded))
     scores = _score_emotion(what, study_data, votes)
     most = votes.counts().max(axis=1, initial=0)  # votes for the most frequent feeling
@@ -217,6 +238,8 @@ def _compute_scores(key: str, what: ScoreChoice, _study_data: StudyData, _group:
 
 
 def _score_emotion(what: ScoreChoice, study_data: StudyData, votes: Choices) -> Disagreement:
+    if what.measure == "labels":
+        return disagreement.score_among_people(study_data.shown, votes)
     samples = study_data.asked
     if what.measure == "entropy":
         return disagreement.score_among_people(samples, votes)
@@ -230,7 +253,8 @@ def _score_emotion(what: ScoreChoice, study_data: StudyData, votes: Choices) -> 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _count_votes(key: str, group: str, _study_data: StudyData, _excluded: frozenset[str]) -> Choices:
-    return count_choices(_study_data.ratings, _study_data.asked["sample_id"], excluded=_excluded)
+    plan, names = _study_data.study.plan, _study_data.shown["stimulus"]
+    return count_choices(_study_data.ratings, names, excluded=_excluded, task=plan.main_task, labels=plan.choices)
 
 
 SAMPLE_TYPE_NAMES: Mapping[str, str] = {

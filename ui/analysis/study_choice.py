@@ -82,7 +82,7 @@ def load_study_choice(study: Study, *, attentive: bool = True) -> StudyChoice:
 
 @st.cache_resource(show_spinner="Gathering the answers", max_entries=6)
 def _load_study_data(key: str, _study: Study, attentive: bool) -> StudyData:
-    from core.analysis.study_data import DEFAULT_RULES, build_study_data  # after the choice is painted: SciPy
+    from core.analysis.study_data import build_study_data  # after the choice is painted: SciPy
 
     return build_study_data(
         _study,
@@ -90,7 +90,7 @@ def _load_study_data(key: str, _study: Study, attentive: bool) -> StudyData:
         access.get_store().raters(_study.name),
         access.load_ratings(_study),
         access.get_library(),
-        rules=DEFAULT_RULES if attentive else None,
+        rules="planned" if attentive else None,
     )
 
 
@@ -113,7 +113,7 @@ def list_visible_data_sets() -> list[DataSetEntry]:
 
 def is_learnable(study: Study) -> bool:
     """Whether networks can learn feelings from the study: enough answers of people who are not left out."""
-    return study.plan.kind == "emotion" and count_usable_answers(study) >= AlignmentConfiguration.least_answers
+    return study.plan.asks == "emotion" and count_usable_answers(study) >= AlignmentConfiguration.least_answers
 
 
 def find_learnable_study() -> Study | None:
@@ -130,7 +130,7 @@ def find_chosen_study(studies: Sequence[Study], *, learnable: bool = False) -> S
     last = by_name.get(st.session_state.get(LAST, ""))
     if last is not None and (not learnable or is_learnable(last)):
         return last
-    emotion = [study for study in studies if study.plan.kind == "emotion"] if learnable else []
+    emotion = [study for study in studies if study.plan.asks == "emotion"] if learnable else []
     return default_study([study for study in emotion if is_learnable(study)] or emotion or studies)
 
 
@@ -157,10 +157,10 @@ def count_usable_answers(study: Study) -> int:
 
 @st.cache_data(show_spinner=False, max_entries=256)
 def _count_usable_answers(version: access.AnswersVersion, _study: Study) -> int:
-    from core.studies.exclusions import apply_exclusion_rules  # after the choice is painted: pandas
+    from core.studies.exclusions import ExclusionRules, apply_exclusion_rules  # after the choice is painted: pandas
 
     ratings = access.load_ratings(_study)
-    counted = apply_exclusion_rules(ratings, access.load_stimuli(_study)).filter(ratings)
+    counted = apply_exclusion_rules(ratings, access.load_stimuli(_study), ExclusionRules.of_plan(_study.plan)).filter(ratings)
     return int((~counted["is_sentinel"]).sum())
 
 

@@ -20,8 +20,10 @@ const PAIR_HTML = `
 const KEYBOARD = "digits tens, arrows 5, shift 1";
 
 class PairTrial {
-  constructor(ask, words) {
+  // turned: the buttons of 'same person?' change places.
+  constructor(ask, words, turned) {
     ask.innerHTML = PAIR_HTML;
+    if (turned) ask.querySelector(".trial-same").prepend(ask.querySelector(".trial-same [data-value='0']"));
     for (const part of ask.querySelectorAll("[data-word]")) part.append(...words.withKeys(part.dataset.word));
     this.words = words;
     this.letters = Object.fromEntries([["1", "yes"], ["0", "no"]].map(([value, name]) => [words.say(`ask.same.${name}_key`).toLowerCase(), value]));
@@ -88,6 +90,13 @@ class PairTrial {
     else if (event.key === "Enter" && !next.disabled) this.finish(event);
     else return false;
     return true;
+  }
+
+  // The time is over: no answer counts.
+  expire() {
+    const done = this.resolve;
+    this.resolve = null;
+    done?.(null);
   }
 
   finish(event) {

@@ -1,4 +1,4 @@
-// One timed trial: cross, image, choice (paper B). What is seen changes only inside requestAnimationFrame; frames are counted.
+// One timed trial: cross, image, a mask where one is asked for, choice (paper B). What is seen changes only inside requestAnimationFrame; frames are counted.
 // All times are the browser's own (performance timeline, ms). Presentation is good to one frame, never better.
 
 const FRAMES_MEASURED = 45;
@@ -17,13 +17,13 @@ function refreshInterval() {
 }
 
 class TimedTrial {
-  // stage: {cross, image, choice, blank} draw on the page; they are called inside a frame only.
-  constructor(stage, { fixation, image, interval }) {
-    Object.assign(this, { stage, interval, asked: { cross: fixation, image } });
+  // stage: {cross, image, mask, choice, blank} draw on the page; they are called inside a frame only. deadline: ms for the choice.
+  constructor(stage, { fixation, image, mask = 0, deadline = 0, interval }) {
+    Object.assign(this, { stage, interval, deadline, asked: { cross: fixation, image, mask } });
     this.early = 0;
   }
 
-  // -> the measured trial, or null when it was aborted
+  // -> the measured trial, or null when it was aborted (``late``: by the deadline)
   run() {
     return new Promise((resolve) => {
       this.resolve = resolve;
@@ -37,8 +37,10 @@ class TimedTrial {
     this.phase = { name, onset: now, last: now, frames: 1, dropped: 0 };
     if (name === "image") this.onset = now;
     this[name] = this.phase;
-    if (name === "image" && this.asked.image === 0) return this.stage.buttons(); // stays until the answer
-    if (name !== "choice") requestAnimationFrame((later) => this.tick(later));
+    if (name === "image" && this.asked.image === 0) this.stage.buttons(); // stays until the answer
+    if (this.choosing) {
+      if (this.deadline) setTimeout(() => { if (!this.ended) { this.late = true; this.abort(); } }, this.deadline);
+    } else requestAnimationFrame((later) => this.tick(later));
   }
 
   tick(now) {
@@ -51,7 +53,7 @@ class TimedTrial {
       return requestAnimationFrame((later) => this.tick(later));
     }
     phase.duration = now - phase.onset;
-    this.begin(phase.name === "cross" ? "image" : "choice", now);
+    this.begin(phase.name === "cross" ? "image" : phase.name === "image" && this.asked.mask ? "mask" : "choice", now);
   }
 
   get choosing() {
@@ -72,6 +74,7 @@ class TimedTrial {
       image_duration_asked: this.asked.image,
       image_duration: rounded(this.image.duration),
       image_frames: this.image.frames,
+      ...(this.asked.mask ? { mask_duration_asked: this.asked.mask, mask_duration: rounded(this.mask?.duration) } : {}),
       dropped_frames: (this.cross?.dropped ?? 0) + this.image.dropped,
       refresh_rate: rounded(1000 / this.interval),
       early_responses: this.early,

@@ -1,7 +1,8 @@
 // A whole block of trials without a word to the server in between, except the answers, which go their own way (answers.js).
 // Mounting again with new data never disturbs a block that runs.
 
-const EMOTION_KEYS = ["1", "2", "3", "4", "5", "6"];
+const ANSWER_KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "q", "w"];
+const MASK_TILES = 12; // a side
 const PART = 50; // trials between two breaks, about
 const TELL_AGAIN_MS = 4000;
 
@@ -13,11 +14,12 @@ class Block {
     root.lang = words.say("language.code");
     root.innerHTML = `
       <div class="trial-line"><span class="trial-count"></span><div class="trial-done"><i></i></div><span class="trial-status" role="status"></span></div>
-      <div class="trial-stage" data-kind="${data.kind}">
-        ${data.kind === "emotion" ? "<canvas role='img' data-label='block.face'></canvas>" : "<div class='trial-pair'><img data-label='block.first'><img data-label='block.second'></div>"}
+      <div class="trial-stage" data-shows="${data.shows}">
+        ${data.shows === "face" ? "<canvas role='img' data-label='block.face'></canvas>" : "<div class='trial-pair'><img data-label='block.first'><img data-label='block.second'></div>"}
         <div class="trial-screen" role="region" aria-live="polite" data-label="block.message"></div>
       </div>
-      ${data.kind === "emotion" ? "<div class='trial-choices' role='group' data-label='ask.emotion' data-shown='false'></div>" : "<div class='trial-ask' data-shown='false'></div>"}`;
+      ${data.question === "identity" ? "<div class='trial-ask' data-shown='false'></div>" : `<p class='trial-question trial-prompt' hidden></p>
+      <div class='trial-choices' role='group' data-label='ask.emotion' data-shown='false' data-question='${data.question}'></div><div class='trial-ends' hidden><span></span><span></span></div>`}`;
     for (const part of root.querySelectorAll("[data-label]")) part.setAttribute(part.tagName === "IMG" ? "alt" : "aria-label", words.say(part.dataset.label));
     const find = (selector) => root.querySelector(selector);
     this.parts = { stage: find(".trial-stage"), screen: find(".trial-screen"), canvas: find("canvas"), pair: [...root.querySelectorAll(".trial-pair img")],
@@ -26,8 +28,10 @@ class Block {
     this.queue = new AnswerQueue(data.study, data.code, words, () => this.status());
     this.shown = new Shown(data.study, data.code);
     this.pictures = new Map(); // address -> Blob
-    if (data.kind === "emotion") this.makeChoices();
-    else this.pair = new PairTrial(this.parts.ask, words);
+    this.missed = new Map(); // stimulus -> deadlines that went by
+    this.kept = []; // answers of a preview
+    if (data.question === "identity") this.pair = new PairTrial(this.parts.ask, words, data.choices[0][0] === "0");
+    else this.makeChoices();
     const listen = (target, kind, heard) => target.addEventListener(kind, (event) => { if (root.isConnected && root.block === this) heard(event); }, true);
     listen(window, "keydown", (event) => this.key(event));
     listen(document, "visibilitychange", () => this.looked());
@@ -54,7 +58,7 @@ class Block {
   left() {
     const waiting = new Set(this.queue.waiting().map((answer) => answer.rating_id));
     const open = this.data.trials.filter((trial) => !Object.values(trial.ids).every((identifier) => waiting.has(identifier)));
-    const seen = (trial) => this.data.kind === "emotion" && this.shown.of(trial.stimulus) > 0;
+    const seen = (trial) => !this.pair && this.shown.of(trial.stimulus) > 0;
     return [...open.filter((trial) => !seen(trial)), ...open.filter(seen)];
   }
 
@@ -102,7 +106,7 @@ class Block {
     if (!reply.ok) throw new Error(`${address}: ${reply.status}`);
     const blob = await reply.blob();
     (await createImageBitmap(blob)).close(); // decodes, or says now that it cannot
-    this.pictures.set(address, this.data.kind === "emotion" ? blob : URL.createObjectURL(blob));
+    this.pictures.set(address, this.data.shows === "face" ? blob : URL.createObjectURL(blob));
   }
 
   // The refresh interval in ms; waits while the tab is hidden, where no frames are made.
@@ -118,10 +122,10 @@ class Block {
 
   async ready() {
     const again = this.index > 0;
-    const trials = this.words.count(this.data.kind === "emotion" ? "count.face" : "count.pair", this.todo.length);
+    const trials = this.words.count(`count.${this.data.shows}`, this.todo.length);
     const touch = matchMedia("(hover: none)").matches, device = touch ? "touch" : "keys";
     const letters = { last: this.data.choices.length, yes: this.words.say("ask.same.yes_key"), no: this.words.say("ask.same.no_key") };
-    const how = this.words.say(`block.how.${this.data.kind === "emotion" ? "" : "pair."}${device}`, letters);
+    const how = this.words.say(`block.how.${{ emotion: "", identity: "pair." }[this.data.question] ?? "own."}${device}`, letters);
     for (;;) {
       const title = this.words.say(again ? "block.again" : this.data.practice ? "block.practice" : "block.ready", { trials });
       await this.screen(title, how, this.words.say(`block.begin.${device}`));
@@ -142,12 +146,12 @@ class Block {
       const trial = this.todo[0];
       this.status();
       this.hideScreen();
-      const answered = this.data.kind === "emotion" ? await this.timed(trial) : await this.compared(trial);
+      const answered = this.pair ? await this.compared(trial) : await this.timed(trial);
       if (this.queue.problem) break; // refused while this one was shown
       if (!answered) {
         this.todo.push(this.todo.shift()); // asked again at the end
         await this.decode();
-        await this.message("block.paused", next);
+        await this.message(this.late ? "block.late" : "block.paused", next);
         continue;
       }
       this.todo.shift();
@@ -162,7 +166,7 @@ class Block {
 
   // Bitmaps of the faces up to the next break; those of the last part make room.
   async decode() {
-    if (this.data.kind !== "emotion") return;
+    if (this.data.shows !== "face") return;
     const wanted = new Set(this.todo.slice(0, this.part + 5).map((trial) => trial.images[0]));
     this.bitmaps ??= new Map();
     for (const [address, bitmap] of this.bitmaps) if (!wanted.has(address)) { bitmap.close(); this.bitmaps.delete(address); }
@@ -171,6 +175,26 @@ class Block {
 
   async timed(trial) {
     if (document.visibilityState !== "visible") await this.hidden().then(() => this.hideScreen());
+    const { choices } = this.parts, stage = this.data.shows === "face" ? await this.faceStage(trial) : await this.pairStage(trial);
+    const before = this.shown.of(trial.stimulus);
+    this.shown.add(trial.stimulus);
+    const { fixation_ms: fixation, image_ms: image, mask_ms: mask, deadline_ms: deadline } = this.data;
+    this.running = new TimedTrial(stage, { fixation, image, mask, deadline, interval: this.interval });
+    const measured = await this.running.run();
+    this.noteDeadline(trial, Boolean(this.running.late));
+    this.running = null;
+    choices.dataset.shown = "false";
+    const task = { emotion: "emotion", labels: "label", scale: "scale" }[this.data.question];
+    return measured && { [task]: { ...measured, times_shown_before: before, ...stage.record() } };
+  }
+
+  noteDeadline(trial, late) {
+    this.late = late;
+    if (late) this.missed.set(trial.stimulus, (this.missed.get(trial.stimulus) ?? 0) + 1);
+  }
+
+  // What a trial with one face draws.
+  async faceStage(trial) {
     if (!this.bitmaps.has(trial.images[0])) await this.decode();
     const { canvas, choices } = this.parts, brush = canvas.getContext("2d", { alpha: false });
     const side = Math.round(canvas.clientWidth * devicePixelRatio);
@@ -191,16 +215,39 @@ class Block {
         brush.imageSmoothingQuality = "high";
         brush.drawImage(this.bitmaps.get(trial.images[0]), 0, 0, side, side);
       },
+      mask: () => { clear(); this.drawMask(brush, this.bitmaps.get(trial.images[0]), side); },
       buttons: () => { choices.dataset.shown = "true"; },
       choice: () => { clear(); stage.buttons(); },
+      record: () => ({ image_size: Math.round(side / devicePixelRatio) }),
     };
-    const before = this.shown.of(trial.stimulus);
-    this.shown.add(trial.stimulus);
-    this.running = new TimedTrial(stage, { fixation: this.data.fixation_ms, image: this.data.image_ms, interval: this.interval });
-    const measured = await this.running.run();
-    this.running = null;
-    choices.dataset.shown = "false";
-    return measured && { emotion: { ...measured, times_shown_before: before, image_size: Math.round(side / devicePixelRatio) } };
+    return stage;
+  }
+
+  // What a trial with two faces shows.
+  async pairStage(trial) {
+    const faces = trial.images.map((address) => this.pictures.get(address)), { choices, pair } = this.parts;
+    await Promise.all(faces.map((address) => Object.assign(new Image(), { src: address }).decode()));
+    const show = (visible) => pair.forEach((picture, place) => { picture.src = faces[place]; picture.style.visibility = visible ? "" : "hidden"; });
+    const stage = {
+      blank: () => { show(false); choices.dataset.shown = "false"; },
+      cross: () => stage.blank(),
+      image: () => show(true),
+      buttons: () => { choices.dataset.shown = "true"; },
+      choice: () => { show(false); stage.buttons(); },
+      record: () => ({}),
+    };
+    return stage;
+  }
+
+  // The image's own tiles in a random order: as bright and as coloured as the image, without its face.
+  drawMask(brush, bitmap, side) {
+    const places = Array.from({ length: MASK_TILES ** 2 }, (_, place) => place), cut = bitmap.width / MASK_TILES, tile = side / MASK_TILES;
+    for (let last = places.length - 1; last > 0; last -= 1) {
+      const other = Math.floor(Math.random() * (last + 1));
+      [places[last], places[other]] = [places[other], places[last]];
+    }
+    places.forEach((from, to) => brush.drawImage(bitmap, (from % MASK_TILES) * cut, Math.floor(from / MASK_TILES) * cut, cut, cut,
+      (to % MASK_TILES) * tile, Math.floor(to / MASK_TILES) * tile, tile, tile));
   }
 
   async compared(trial) {
@@ -208,23 +255,33 @@ class Block {
     const ahead = this.todo[1]?.images.map((address) => this.pictures.get(address)) ?? [];
     for (const address of ahead) Object.assign(new Image(), { src: address }).decode().catch(() => {});
     await Promise.all(faces.map((address) => Object.assign(new Image(), { src: address }).decode()));
-    return this.pair.run(() => this.parts.pair.forEach((picture, place) => { picture.src = faces[place]; }));
+    let late = false;
+    const timer = this.data.deadline_ms ? setTimeout(() => { late = true; this.pair.expire(); }, this.data.deadline_ms) : 0;
+    const answers = await this.pair.run(() => this.parts.pair.forEach((picture, place) => { picture.src = faces[place]; }));
+    clearTimeout(timer);
+    this.noteDeadline(trial, late && !answers);
+    return answers;
   }
 
   // Practice: what the answer was, and what the face shows; nothing is kept.
   async tellAnswer(trial, answers) {
     this.shown.forget(trial.stimulus);
-    const [title, text] = trial.feedback[(answers.emotion ?? answers.identity).response] ?? ["", ""];
+    const [title, text] = trial.feedback[(answers.identity ?? Object.values(answers)[0]).response] ?? ["", ""];
     this.status();
     await this.screen(title, text, this.words.say("button.next"));
   }
 
   save(trial, answers) {
+    if (this.data.preview) {
+      for (const [task, measured] of Object.entries(answers)) this.kept.push({ stimulus: trial.stimulus, task, value: measured.response });
+      return this.shown.forget(trial.stimulus);
+    }
     const shared = { session: this.session, language: this.words.say("language.code"), trial_index: this.index - 1, time_elapsed: Math.round(performance.now() - this.began), stimulus: trial.stimulus,
+      button_order: this.data.choices.map(([value]) => value), ...(this.data.deadline_ms ? { deadline: this.data.deadline_ms, times_missed: this.missed.get(trial.stimulus) ?? 0 } : {}),
       viewport: [innerWidth, innerHeight], device_pixel_ratio: Math.round(devicePixelRatio * 100) / 100 };
     this.queue.add(Object.entries(answers).map(([task, measured]) => ({
       rating_id: trial.ids[task], stimulus: trial.stimulus, task, value: measured.response, reaction_time_ms: measured.rt,
-      presented: { trial_type: this.data.kind === "emotion" ? "timed-image-choice" : "pair-comparison", ...shared, ...measured },
+      presented: { trial_type: this.pair ? "pair-comparison" : this.data.shows === "pair" ? "timed-pair-choice" : "timed-image-choice", ...shared, ...measured },
       created_at: new Date().toISOString(),
     })));
     this.shown.forget(trial.stimulus);
@@ -250,7 +307,7 @@ class Block {
   tell() {
     clearTimeout(this.teller);
     if (!this.over || !this.root.isConnected || this.root.block !== this) return;
-    if (!this.queue.waiting().length) this.trigger?.("finished", this.index);
+    if (!this.queue.waiting().length) this.trigger?.("finished", this.data.preview ? this.kept : this.index);
     this.teller = setTimeout(() => this.tell(), TELL_AGAIN_MS);
   }
 
@@ -259,7 +316,7 @@ class Block {
     this.data.trials = data.trials;
     this.data.total = data.total;
     if (this.over) this.tell();
-    if (this.over && !this.data.practice && !this.queue.problem && this.left().length) { this.over = false; this.start(); }
+    if (this.over && !this.data.practice && !this.data.preview && !this.queue.problem && this.left().length) { this.over = false; this.start(); }
   }
 
   // The message of a key: its title and text.
@@ -290,20 +347,34 @@ class Block {
   hideScreen() { this.parts.screen.hidden = true; this.parts.screen.replaceChildren(); this.pass = null; }
 
   makeChoices() {
-    this.parts.choices.append(...this.data.choices.map(([value, label], place) => {
+    const { choices, question, prompt, ends } = this.data, scale = question === "scale";
+    if (prompt) {
+      Object.assign(this.parts.choices.previousElementSibling, { textContent: prompt, hidden: false });
+      this.parts.choices.setAttribute("aria-label", prompt);
+    }
+    // Of a scale the key is the point itself, on whichever side it stands.
+    this.keys = choices.map(([value], place) => (scale ? String(Number(value) % 10) : ANSWER_KEYS[place]));
+    if (scale) {
+      const named = this.parts.choices.nextElementSibling, turned = Number(choices[0][0]) > 1;
+      named.hidden = false;
+      named.querySelectorAll("span").forEach((part, place) => { part.textContent = ends[turned ? 1 - place : place]; });
+      this.parts.choices.style.setProperty("--points", choices.length);
+    }
+    this.parts.choices.append(...choices.map(([value, label], place) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "trial-choice" });
-      button.append(Object.assign(document.createElement("kbd"), { textContent: EMOTION_KEYS[place] }), label);
+      if (!scale) button.append(Object.assign(document.createElement("kbd"), { textContent: this.keys[place].toUpperCase() }));
+      button.append(Object.assign(document.createElement("span"), { textContent: label }));
       onPress(button, (event) => this.running?.answer(value, beganAt(event), deviceOf(event)));
       return button;
     }));
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && this.data.kind === "emotion") return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && !this.pair) return;
     const mine = () => { event.preventDefault(); event.stopPropagation(); };
     if (this.pass && (event.key === " " || event.key === "Enter")) { mine(); return this.pass(); }
     if (this.running) {
-      const place = EMOTION_KEYS.indexOf(event.key);
+      const place = this.keys.indexOf(event.key.toLowerCase());
       if (place >= 0) { mine(); this.running.answer(this.data.choices[place][0], event.timeStamp, "keyboard"); }
     } else if (this.pair && this.parts.screen.hidden && this.pair.key(event)) mine();
   }
@@ -319,7 +390,7 @@ class Block {
     const { count: place, done, status } = this.parts;
     place.textContent = this.words.say("block.answered", { done: this.index ?? 0, total: this.total ?? this.data.total });
     done.style.setProperty("--done", (this.index ?? 0) / (this.total ?? this.data.total));
-    const sentence = this.data.practice ? this.words.say("status.practice") : this.queue.sentence();
+    const sentence = this.data.practice || this.data.preview ? this.words.say(this.data.preview ? "status.preview" : "status.practice") : this.queue.sentence();
     if (status.textContent !== sentence) status.textContent = sentence;
     status.dataset.state = this.queue.state();
     if (this.queue.problem) this.refused();

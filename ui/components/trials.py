@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from core.models.emotions import EMOTIONS
-from core.studies.study import Kind
+from core.studies.study import RatingPlan
 from core.studies.words import Words
 from ui.components import mount
 
@@ -34,38 +34,46 @@ class Trial:
 def run_trial_block(
     trials: Sequence[Trial],
     *,
-    kind: Kind,
+    plan: RatingPlan,
+    choices: Sequence[str],
     words: Words,
     study: str,
     code: str,
     total: int,
-    fixation_ms: int,
-    image_ms: int,
     key: str,
-    on_finished: Callable[[], None],
+    on_finished: Callable[[Any], None],
     practice: bool = False,
+    preview: bool = False,
 ) -> None:
     """A block of timed trials, in the order of ``trials``. ``on_finished`` is called once the server has acknowledged every answer.
 
-    study: its token; total: all trials of this rater. practice: no answer is kept or sent; each gets its ``feedback``.
+    choices: the answers in this rater's order; study: its token; total: all trials of this rater. practice: no answer is kept or
+    sent; each gets its ``feedback``. preview: none is sent; all go to ``on_finished``, as {stimulus, task, value}.
     """
 
     def finished() -> None:
-        if st.session_state[key].get("finished"):
-            on_finished()
+        value = st.session_state[key].get("finished")
+        if value:
+            on_finished(value)
 
     mount("trial", parts=TRIAL_PARTS)(
         data={
             "trials": [asdict(trial) for trial in trials],
-            "kind": kind,
+            "shows": "pair" if plan.kind == "identity" else "face",
+            "question": plan.asks,
+            "prompt": plan.wording or (words.say("ask.labels") if plan.asks == "labels" else ""),
+            "ends": [plan.scale_low, plan.scale_high],
             "words": {key: text for key, text in words.texts.items() if key.startswith(BLOCK_WORDS)},
             "study": study,
             "code": code,
             "total": total,
-            "fixation_ms": fixation_ms,
-            "image_ms": image_ms,
-            "choices": [[emotion, words.say_answer(emotion)] for emotion in EMOTIONS],
+            "fixation_ms": plan.fixation_ms,
+            "image_ms": plan.image_ms,
+            "mask_ms": plan.mask_ms,
+            "deadline_ms": plan.deadline_ms,
+            "choices": [[choice, words.say_answer(choice)] for choice in choices],
             "practice": practice,
+            "preview": preview,
         },
         key=key,
         on_finished_change=finished,

@@ -16,19 +16,17 @@ import streamlit as st
 from core.errors import LiminalError
 from core.progress import Progress, Stage
 from core.result_cache import ResultCache
+from ui.studies import owner_gate
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from core.studies.library import Library, SetEntry
-    from core.studies.ratings import Task
+    from core.studies.preview import Preview
     from core.studies.store import Store
-    from core.studies.study import Kind, Rater, Stimulus, Study
+    from core.studies.study import Rater, Stimulus, Study
     from core.studies.words import Words
 
-
-TASKS: dict[Kind, tuple[Task, ...]] = {"identity": ("similarity", "identity"), "emotion": ("emotion",)}
-"""The tasks of one trial."""
 
 ANSWER_NAMESPACE = uuid.UUID("6f0f5a3e-8a0b-4c1e-9d6c-0d7d0e4b8a51")
 """Name space of the answers' UUIDs."""
@@ -90,6 +88,27 @@ def get_library() -> Library:
     from core.studies.library import Library  # the server starts without it
 
     return Library()
+
+
+PREVIEW = "preview"
+"""Parameter of a rater's link, and key of the session: the owner looks at the study, and nothing is kept."""
+
+
+def rater_store(study: Study) -> Store | Preview:
+    """Where what a rater does is kept: the store; of a preview, this visit's memory."""
+    return find_preview(study) or get_store()
+
+
+def find_preview(study: Study) -> Preview | None:
+    """The preview of a study by the visitor, who is its owner; None where the link asks for none."""
+    if PREVIEW not in st.query_params or not owner_gate.is_allowed():
+        return None
+    from core.studies.preview import Preview  # with an owner's look alone
+
+    preview = st.session_state.get(PREVIEW)
+    if not isinstance(preview, Preview) or preview.study != study:
+        preview = st.session_state[PREVIEW] = Preview(study, load_stimuli(study))
+    return preview
 
 
 def words_for(study: Study | None) -> Words:

@@ -13,11 +13,12 @@ from core.progress import Progress
 from core.sampling.sample_set import SampleSet
 from core.studies.library import SetEntry
 from core.studies.planning import prepare_study
-from core.studies.study import CONSENT, NAME_LENGTH, Study
+from core.studies.study import CONSENT, Kind, Study
 from ui import markup, navigation, progress
 from ui.jobs import find_or_start_job, get_job_manager
 from ui.markup import caption_html, intro_html
 from ui.studies import access, owner_gate, sample_size
+from ui.studies.plan_form import show_plan_form
 
 CARDS_ACROSS = 3
 CARD_FACES = 4
@@ -115,7 +116,8 @@ def show_new_study(set_id: str) -> None:
         st.html(caption_html("Choose at least one sample set."))
         return
     emotion = entries[chosen[0]].kind == "emotion"
-    values = _show_form(entries[chosen[0]].title, emotion)
+    kind: Kind = "emotion" if emotion else "identity"
+    values = show_plan_form(entries[chosen[0]].title, kind, chosen, consent=CONSENT)
     if values is not None:
         _start_planning(chosen, values)
     sample_size.show_sample_size(chosen, emotion=emotion)
@@ -124,59 +126,6 @@ def show_new_study(set_id: str) -> None:
 def _describe_entry(entry: SetEntry) -> str:
     kind = "which feeling?" if entry.kind == "emotion" else "the same person?"
     return f"{entry.title} · {kind} · {entry.images:,} pictures, bases included{' · demonstration' if entry.demonstration else ''}"
-
-
-def _show_form(title: str, emotion: bool) -> dict[str, Any] | None:
-    """The form -> its values once the button is pressed, else None."""
-    with st.form("make-study", border=False):
-        name = st.text_input("Name of the study (for you)", title[:NAME_LENGTH], max_chars=NAME_LENGTH)
-        heading = st.text_input("Heading that people see", "What do you see in these faces?", max_chars=120)
-        consent = st.text_area(
-            "What people agree to before they begin", CONSENT, height=130, help="Say what happens with the answers."
-        )
-        left, right = st.columns(2, gap="medium")
-        noun = "faces" if emotion else "pairs"
-        usual = "as the paper does: all, at most 390" if emotion else "as the paper does: one batch"
-        trials = left.number_input(f"How many {noun} a person?", 1, 5000, None, step=1, placeholder=usual)
-        sentinels = right.number_input(
-            "How many attention checks a person?",
-            0,
-            1000,
-            None,
-            step=1,
-            placeholder="10, or as many as there are" if emotion else "every base beside itself",
-            help="Faces on which every network is sure; people who miss many may not have looked."
-            if emotion
-            else "A face beside itself: whoever calls it two people may not have looked.",
-        )
-        with st.expander("More settings"):
-            fixation, image = 300, 200
-            if emotion:
-                first, second = st.columns(2, gap="medium")
-                fixation = first.number_input("The cross shows for (ms)", 0, 5000, 300, step=50)
-                image = second.number_input("The face shows for (ms; 0: until the answer)", 0, 60_000, 200, step=50)
-            demographics = st.toggle("Ask for age and gender (people can skip it)", True)
-            strategy = st.toggle("Ask at the end how people decided", True)
-            seed = st.number_input("Seed of the random orders", 0, 2**31 - 1, 0, step=1, width=220)
-        with st.container(horizontal=True, gap="small"):
-            pressed = st.form_submit_button("Make the study", type="primary")
-            sizing = st.form_submit_button("How many people do I need?", icon=":material/groups:")
-    if not pressed and not sizing:
-        return None
-    values: dict[str, Any] = {
-        "name": name,
-        "trials": trials,
-        "sentinels": sentinels,
-        "seed": seed,
-        "title": heading.strip(),
-        "consent": consent,
-        "demographics": demographics,
-        "strategy_question": strategy,
-    }
-    values |= {"fixation_ms": fixation, "image_ms": image} if emotion else {}
-    if sizing:
-        sample_size.ask_size(values)
-    return values if pressed else None
 
 
 def _start_planning(set_ids: list[str], values: dict[str, Any]) -> None:

@@ -51,6 +51,7 @@ def show_link(study: Study) -> None:
                 st.button(
                     "Open it again", key="reopen", on_click=_set_closed, args=(study.name, False), icon=":material/lock_open:"
                 )
+                _show_preview_link(study)
                 _show_settings_button(study)
             problem = st.session_state.pop("study-problem", None)
             if problem:
@@ -60,9 +61,8 @@ def show_link(study: Study) -> None:
         link = extend_link(make_rater_link(study), study.settings)
         st.code(link, language=None, wrap_lines=True)
         parameter = study.settings.participant_parameter
-        try_link = make_rater_link(study) + (f"&{parameter}=owner-{study.token[:6]}" if parameter else "")
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-            st.link_button("Try it yourself", try_link, icon=":material/open_in_new:")
+            _show_preview_link(study)
             _show_settings_button(study)
             st.button("Close the study", key="close", on_click=_set_closed, args=(study.name, True), icon=":material/lock:")
         host = urlsplit(link).hostname or ""
@@ -70,10 +70,19 @@ def show_link(study: Study) -> None:
         named = f" The panel puts everybody's name in the place of what follows {parameter}." if parameter else ""
         st.html(
             caption_html(
-                f"Whoever has the link can take part; nothing else is needed.{named} Answers that you give while trying count like "
-                f"all others: delete them below.{local if host in ('localhost', '127.0.0.1') else ''}"
+                f"Whoever has the link can take part; nothing else is needed.{named} The preview shows you the whole study as "
+                f"raters see it; nothing that you answer there is kept.{local if host in ('localhost', '127.0.0.1') else ''}"
             )
         )
+
+
+def _show_preview_link(study: Study) -> None:
+    st.page_link(
+        navigation.build_page(navigation.TAKE_PART),
+        label="Preview",
+        icon=":material/visibility:",
+        query_params={"study": study.token, access.PREVIEW: "1"},
+    )
 
 
 def _set_closed(name: str, closed: bool) -> None:

@@ -16,16 +16,15 @@ import streamlit as st
 
 from core.errors import LiminalError
 from core.models import registry
-from core.models.emotions import EMOTIONS
-from core.studies.planning import assign_stimuli
+from core.studies.planning import assign_stimuli, order_choices
 from core.studies.recruitment import Participant, StudyFull, read_link
 from core.studies.study import CONSENT, Kind, Rater, RatingPlan, Study
 from core.studies.words import RaterError, Words
-from ui import cache, markup
+from ui import cache, markup, navigation
 from ui.components.trials import Trial, remember_code, run_trial_block
 from ui.markup import caption_html, intro_html
 from ui.pictures import asset_url
-from ui.studies import access, screening, thanks
+from ui.studies import access, owner_gate, screening, thanks
 from ui.studies.thanks import show_full, show_screened_out, show_way_out
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 def describe_task(plan: RatingPlan, words: Words) -> str:
     """The task of a study in one or two sentences."""
-    return f"{words.say(f'consent.task.{plan.kind}')} {words.say('consent.generated')}"
+    task = plan.kind if plan.asks == plan.kind else f"own.{plan.kind}"
+    return f"{words.say(f'consent.task.{task}')} {words.say('consent.generated')}"
 
 
 def expectations_html(plan: RatingPlan, words: Words, *, named: bool) -> str:
@@ -47,28 +47,41 @@ def expectations_html(plan: RatingPlan, words: Words, *, named: bool) -> str:
     return f'<ul class="facts">{"".join(f"<li>{html.escape(fact)}</li>" for fact in facts)}</ul>'
 
 
+SHOWN_LABELS = 6
+"""In the picture of the instructions."""
+
+
 def instructions_html(plan: RatingPlan, words: Words) -> str:
     """The steps of a trial in pictures, as HTML; the example's faces are part of no study."""
     faces = [_face_html(face, words.say("steps.example")) for face in _example_faces()] or ["", ""]
+    ends = "".join(f"<span>{html.escape(words.say(f'ask.alike.{end}'))}</span>" for end in ("low", "high"))
+    shown = [words.say_answer(choice) for choice in plan.choices]
+    few = shown if len(shown) <= SHOWN_LABELS else [*shown[: SHOWN_LABELS - 1], "…"]
+    own: tuple[str, str, str] = (_buttons_html(few), "step-buttons", plan.wording or words.say("ask.labels"))
+    if plan.asks == "scale":
+        text = f"{plan.wording} {words.say('steps.scale', low=plan.scale_low, high=plan.scale_high)}"
+        own = (_buttons_html(shown), "step-buttons step-points", text)
     if plan.kind == "emotion":
         seconds = words.format_number(plan.image_ms / 1000)
         steps = [
             ('<b class="step-cross">+</b>', "", words.say("steps.cross")),
             (faces[0], "", words.say("steps.face.timed", seconds=seconds) if plan.image_ms else words.say("steps.face")),
-            (_buttons_html([words.say_answer(emotion) for emotion in EMOTIONS]), "step-buttons", words.say("steps.which")),
+            (_buttons_html(shown), "step-buttons", words.say("steps.which")) if plan.asks == "emotion" else own,
         ]
+    elif plan.asks != "identity":
+        steps = [("".join(faces), "step-pair", words.say("steps.pair")), own]
     else:
-        ends = "".join(f"<span>{html.escape(words.say(f'ask.alike.{end}'))}</span>" for end in ("low", "high"))
         yes_no = _buttons_html([words.say("steps.yes"), words.say("steps.no")])
         steps = [
             ("".join(faces), "step-pair", words.say("steps.pair")),
             (f"<i></i><small>{ends}</small>", "step-slider", words.say("steps.alike")),
             (yes_no, "step-buttons step-two", words.say("steps.same")),
         ]
+    advice = words.say(f"steps.advice.{plan.kind if plan.asks == plan.kind else 'own'}")
     items = "".join(
         f'<li><div class="step-box {style}">{picture}</div><p>{html.escape(text)}</p></li>' for picture, style, text in steps
     )
-    return f'<ol class="steps">{items}</ol><p class="lead">{html.escape(words.say(f"steps.advice.{plan.kind}"))}</p>'
+    return f'<ol class="steps">{items}</ol><p class="lead">{html.escape(advice)}</p>'
 
 
 def _buttons_html(labels: Sequence[str]) -> str:
@@ -111,22 +124,31 @@ def show_rater_page() -> None:
 
 
 def _show_step(study: Study, words: Words) -> None:
+    preview = None
+    if access.PREVIEW in st.query_params and owner_gate.require_owner():
+        preview = access.find_preview(study)
+        study = replace(study, closed=False)
+        _show_preview_bar(study, words)
+    elif access.PREVIEW in st.query_params:
+        return
     if not study.asks_people:
         _show_notice(words, "nobody.title", words.say(f"nobody.{'simulated' if study.source != 'human' else study.origin}"))
         return
+    if preview is not None and preview.person is None:
+        st.query_params.pop("code", None)
     code = st.query_params.get("code", "")
     rater = _find_rater(study, code)
     try:
-        participant = _read_link(study, rater)
+        participant = _read_link(study, rater) if preview is None else Participant()
     except RaterError as error:
         _show_notice(words, "link.unusable.title", error.say(words))
         return
     if participant.name:
-        named = access.get_store().find_participant(study.name, participant.name)
+        named = access.rater_store(study).find_participant(study.name, participant.name)
         if named is not None and (rater is None or named.rater != rater.rater):
             rater = named
             st.query_params["code"] = rater.code
-        elif named is None and rater is not None and access.get_store().participant_of(rater).name:
+        elif named is None and rater is not None and access.rater_store(study).participant_of(rater).name:
             rater = None  # the code of somebody else, on the same computer or in a link that was passed on
             st.query_params.pop("code", None)
     elif code and rater is None:
@@ -135,8 +157,21 @@ def _show_step(study: Study, words: Words) -> None:
     if rater is None:
         _show_start(study, words, participant)
         return
-    remember_code(study.token, rater.code, language=words.code)
+    if preview is None:
+        remember_code(study.token, rater.code, language=words.code)
     _show_next_step(study, words, rater, participant)
+
+
+def _show_preview_bar(study: Study, words: Words) -> None:
+    """Say that this is a preview, and lead back to the study's own page."""
+    with st.container(key="preview-bar", horizontal=True, vertical_alignment="center"):
+        st.html(f"<p>{html.escape(words.say('preview.note'))}</p>")
+        st.page_link(
+            navigation.build_page(navigation.STUDIES),
+            label=words.say("preview.back"),
+            query_params={"study": study.name},
+            icon=":material/arrow_back:",
+        )
 
 
 def _read_link(study: Study, rater: Rater | None) -> Participant:
@@ -145,7 +180,7 @@ def _read_link(study: Study, rater: Rater | None) -> Participant:
     if rater is None:
         return read_link(link, study.settings)
     found = read_link(link, replace(study.settings, participant_parameter=""))
-    known = access.get_store().participant_of(rater)
+    known = access.rater_store(study).participant_of(rater)
     return known if not found.name or found.name == known.name else found
 
 
@@ -154,7 +189,7 @@ def _find_rater(study: Study, code: str) -> Rater | None:
     if not code:
         return None
     try:
-        rater = access.get_store().rater(code)
+        rater = access.rater_store(study).rater(code)
     except LiminalError:
         return None
     return rater if rater.study == study.name else None
@@ -162,9 +197,10 @@ def _find_rater(study: Study, code: str) -> Rater | None:
 
 def _show_start(study: Study, words: Words, participant: Participant) -> None:
     """Show the start for a visitor without a code: consent, or a way back for the same browser."""
-    code = remember_code(study.token, forget=bool(st.session_state.get("forget-rater")), language=words.code)
+    preview = access.find_preview(study) is not None
+    code = "" if preview else remember_code(study.token, forget=bool(st.session_state.get("forget-rater")), language=words.code)
     back = None
-    if not participant.name:  # else whoever sat here before is somebody else, or was found by the name
+    if code and not participant.name:  # else whoever sat here before is somebody else, or was found by the name
         back = _find_rater(study, code) if not st.session_state.get("somebody-else") else None
     if back is not None:
         _show_welcome_back(study, words, back)
@@ -183,14 +219,14 @@ def _show_start(study: Study, words: Words, participant: Participant) -> None:
 def _has_place(study: Study) -> bool:
     if study.settings.target is None:
         return True
-    people = access.get_store().participation(study.name)
+    people = access.rater_store(study).participation(study.name)
     return people.finished + people.working < study.settings.target
 
 
 def _decline(study: Study, step: int) -> None:
     """Count somebody who does not consent, or who does after all (step -1)."""
     if bool(st.session_state.get("declined")) != (step > 0):
-        access.get_store().count_departure(study.name, "declined", step)
+        access.rater_store(study).count_departure(study.name, "declined", step)
         st.session_state["declined"] = step > 0
 
 
@@ -205,6 +241,8 @@ def _show_consent(study: Study, words: Words, participant: Participant) -> None:
         st.html("".join(f"<p>{html.escape(part)}</p>" for part in consent.splitlines() if part.strip()))
         if participant.name:
             st.html(caption_html(words.say("consent.participant")))
+        if study.plan.investigator or study.plan.contact:
+            st.html(thanks.contact_html(study, words))
     with st.container(horizontal=True, gap="small"):
         st.button(words.say("consent.agree"), type="primary", key="agree", on_click=_enrol_rater, args=(study, participant))
         st.button(words.say("consent.decline"), key="decline", on_click=_decline, args=(study, 1))
@@ -214,8 +252,8 @@ def _show_consent(study: Study, words: Words, participant: Participant) -> None:
 
 def _enrol_rater(study: Study, participant: Participant) -> None:
     try:
-        rater = access.get_store().enrol(study.name, assign_stimuli, participant=participant)
-        access.get_store().update(rater.code, consented_at=datetime.now(UTC))
+        rater = access.rater_store(study).enrol(study.name, assign_stimuli, participant=participant)
+        access.rater_store(study).update(rater.code, consented_at=datetime.now(UTC))
     except StudyFull:
         return  # the page says so
     except LiminalError as error:
@@ -264,8 +302,8 @@ def _count_answered(study: Study, rater: Rater) -> tuple[int, int]:
 
 
 def _list_open_trials(study: Study, rater: Rater) -> list[str]:
-    answered = access.get_store().answered(rater)
-    tasks = access.TASKS[study.plan.kind]
+    answered = access.rater_store(study).answered(rater)
+    tasks = study.plan.tasks
     return [name for name in rater.trials if not all((name, task) in answered for task in tasks)]
 
 
@@ -282,7 +320,7 @@ def _show_next_step(study: Study, words: Words, rater: Rater, participant: Parti
     begun = len(left) < len(rater.trials)
     try:
         if rater.released_at is not None:
-            rater = access.get_store().resume(rater.code)
+            rater = access.rater_store(study).resume(rater.code)
     except StudyFull:
         show_full(study, words, participant, answers=len(rater.trials) - len(left), away=True)
         return
@@ -292,7 +330,7 @@ def _show_next_step(study: Study, words: Words, rater: Rater, participant: Parti
         return
     elif left:
         if plan.demographics and not begun and not rater.demographics and not st.session_state.get(DEMOGRAPHICS):
-            _show_demographics(words, rater)
+            _show_demographics(study, words, rater)
         elif not begun and not st.session_state.get(INSTRUCTIONS):
             _show_instructions(study, words)
         elif not begun and study.settings.practice and st.session_state.get(screening.PRACTISED) != study.token:
@@ -312,7 +350,7 @@ GENDERS = {"Woman": "about.woman", "Man": "about.man", "Non-binary": "about.nonb
 """As it is kept, whatever the language -> the key of what people read."""
 
 
-def _show_demographics(words: Words, rater: Rater) -> None:
+def _show_demographics(study: Study, words: Words, rater: Rater) -> None:
     st.title(words.say("about.title"), anchor=False)
     st.html(intro_html(words.say("about.text")))
     with st.form("about-you", border=False):
@@ -329,7 +367,7 @@ def _show_demographics(words: Words, rater: Rater) -> None:
         entered = {"age": age, "gender": written.strip() or chosen} if saved else {}
         filled = {name: value for name, value in entered.items() if value}
         if filled:
-            access.get_store().update(rater.code, demographics=filled)
+            access.rater_store(study).update(rater.code, demographics=filled)
         st.session_state[DEMOGRAPHICS] = True
         st.rerun()
 
@@ -343,26 +381,26 @@ def _show_instructions(study: Study, words: Words) -> None:
 
 def _show_trials(study: Study, words: Words, rater: Rater, left: list[str]) -> None:
     images_of = {stimulus.stimulus: stimulus.images for stimulus in access.load_stimuli(study)}
-    plan = study.plan
+    plan, preview = study.plan, access.find_preview(study)
     trials = [
         Trial(
             name,
             [access.study_picture_url(study.token, image) for image in images_of[name]],
-            {task: access.make_answer_id(rater.code, name, task) for task in access.TASKS[plan.kind]},
+            {task: access.make_answer_id(rater.code, name, task) for task in plan.tasks},
         )
         for name in left
     ]
     run_trial_block(
         trials,
-        kind=plan.kind,
+        plan=plan,
+        choices=order_choices(plan, rater.rater),
         words=words,
         study=study.token,
         code=rater.code,
         total=len(rater.trials),
-        fixation_ms=plan.fixation_ms,
-        image_ms=plan.image_ms,
         key="block",
-        on_finished=lambda: None,
+        on_finished=lambda answers: preview.keep(answers) if preview is not None else None,
+        preview=preview is not None,
     )
     st.html(caption_html(words.say("block.stop"), centre=True))
 
@@ -381,7 +419,7 @@ def _show_last_question(study: Study, words: Words, rater: Rater, participant: P
 
 def _finish_participation(study: Study, words: Words, rater: Rater, participant: Participant, strategy: str) -> None:
     try:
-        access.get_store().finish(rater.code, strategy)
+        access.rater_store(study).finish(rater.code, strategy)
     except StudyFull:
         show_full(study, words, participant, answers=len(rater.trials), away=True)
         return

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.lazy_import import lazy_import
-from core.models.emotions import EMOTIONS
+from core.studies import planning
 from core.studies.screening import TRIES, Device, find_faults, needs_device, parse_questions
-from core.studies.study import Kind, Rater, Study
+from core.studies.study import Kind, Rater, RatingPlan, Study
 from core.studies.words import Words
 from ui import pictures
 from ui.components.trials import Trial, report_device, run_trial_block
@@ -54,7 +54,7 @@ def pass_device_check(study: Study, words: Words, *, enrolled: bool) -> bool:
 def _turn_away(study: Study) -> None:
     """Count a visitor whose device does not do."""
     if not st.session_state.get(TURNED_AWAY):
-        access.get_store().count_departure(study.name, "screened_out")
+        access.rater_store(study).count_departure(study.name, "screened_out")
         st.session_state[TURNED_AWAY] = True
 
 
@@ -74,20 +74,19 @@ def show_practice(study: Study, words: Words, rater: Rater) -> None:
             Trial(
                 trial.name,
                 [pictures.face_url(image) for image in trial.images],
-                {task: f"{trial.name}-{task}" for task in access.TASKS[kind]},
-                describe_practice(kind, trial.right, words),
+                {task: f"{trial.name}-{task}" for task in study.plan.tasks},
+                describe_practice(study.plan, trial.right, words),
             )
             for trial in trials
         ],
-        kind=kind,
+        plan=study.plan,
+        choices=planning.order_choices(study.plan, rater.rater),
         words=words,
         study=study.token,
         code=f"practice-{rater.rater}",
         total=len(trials),
-        fixation_ms=study.plan.fixation_ms,
-        image_ms=study.plan.image_ms,
         key="practice-block",
-        on_finished=lambda: st.session_state.update({PRACTISED: study.token}),
+        on_finished=lambda _: st.session_state.update({PRACTISED: study.token}),
         practice=True,
     )
 
@@ -98,19 +97,22 @@ def load_practice(kind: Kind, count: int) -> list[PracticeTrial]:
     return practice.make_practice(kind, count)
 
 
-def describe_practice(kind: Kind, right: str, words: Words) -> dict[str, tuple[str, str]]:
-    """For each answer to a practice trial, a title and a sentence."""
+def describe_practice(plan: RatingPlan, right: str, words: Words) -> dict[str, tuple[str, str]]:
+    """For each answer to a practice trial, a title and a sentence: whether it is right, where the question has a right answer."""
+    if right not in plan.choices or plan.asks == "scale" or (plan.asks == "labels" and plan.kind == "identity"):
+        free = words.say("practice.free.title"), words.say("practice.free.text")
+        return dict.fromkeys(plan.choices, free)
     titles = {True: words.say("practice.right"), False: words.say("practice.wrong")}
-    if kind == "identity":
+    if plan.asks == "identity":
         shown = words.say("practice.same" if right == "1" else "practice.two")
         return {answer: (titles[answer == right], shown) for answer in ("1", "0")}
     meant = words.say("practice.shown", right=words.say_answer(right))
     return {
-        emotion: (
-            titles[emotion == right],
-            meant if emotion == right else f"{meant} {words.say('practice.said', answer=words.say_answer(emotion))}",
+        answer: (
+            titles[answer == right],
+            meant if answer == right else f"{meant} {words.say('practice.said', answer=words.say_answer(answer))}",
         )
-        for emotion in EMOTIONS
+        for answer in plan.choices
     }
 
 
@@ -137,7 +139,7 @@ def show_questions(study: Study, words: Words, rater: Rater, instructions: str) 
     if None in chosen:
         st.warning(words.say("questions.missing"))
         return
-    store = access.get_store()
+    store = access.rater_store(study)
     if all(answer == question.right for answer, question in zip(chosen, questions, strict=True)):
         store.update(rater.code, understood_at=datetime.now(UTC))
     else:

@@ -7,7 +7,7 @@ import io
 import re
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import pandas as pd
@@ -20,12 +20,11 @@ from core.errors import LiminalError
 from core.figures import theme
 from core.figures.answers import plot_reaction_times, plot_votes_per_image
 from core.figures.theme import format_percent
-from core.models.emotions import EMOTIONS
 from core.studies.exclusions import ExclusionRules, Exclusions
 from core.studies.exporting import bundle, tables
 from core.studies.overview import StudyOverview, summarise_study
-from core.studies.ratings import UNKNOWN_TIME
-from core.studies.study import Kind, Rater, Stimulus, Study
+from core.studies.ratings import UNKNOWN_TIME, Task
+from core.studies.study import QUESTIONS, Question, Rater, RatingPlan, Stimulus, Study
 from ui import components, markup, navigation
 from ui.markup import bars_html, caption_html, intro_html
 from ui.selection import paginate
@@ -76,7 +75,7 @@ def make_table_archive(study: Study, name: str, demographics: bool) -> bytes:
         raters,
         access.load_ratings(study),
         access.get_library(),
-        rules=active_rules(study.plan.kind),
+        rules=active_rules(study.plan),
     )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -95,25 +94,25 @@ FEW_VOTES = 12
 
 @dataclass(frozen=True)
 class RuleSwitch:
-    """A rule that can be switched off."""
+    """A rule that can be switched off. title: with the study's limits in braces."""
 
     name: str  # the field of ExclusionRules, and of the address
     title: str
-    kinds: tuple[Kind, ...] = ("identity", "emotion")
+    questions: tuple[Question, ...] = QUESTIONS
 
 
 RULE_SWITCHES = (
-    RuleSwitch("sentinels", "Missed attention checks: 70 % right or fewer"),
-    RuleSwitch("too_fast", "Too fast: half of the answers within 0.3 seconds"),
-    RuleSwitch("same_answer", "Always the same answer"),
-    RuleSwitch("constant_similarity", "The slider never moved", ("identity",)),
+    RuleSwitch("sentinels", "Missed attention checks: {share:.0%} right or fewer", ("identity", "emotion", "labels")),
+    RuleSwitch("too_fast", "Too fast: half of the answers within {seconds:g} seconds"),
+    RuleSwitch("same_answer", "Always the same answer", ("identity", "emotion", "labels")),
+    RuleSwitch("constant_similarity", "One point of the scale on everything", ("identity", "scale")),
 )
 
 
-def active_rules(kind: Kind) -> ExclusionRules:
-    """The rules that are on: all, unless a switch or the address says otherwise."""
-    off = {switch.name: False for switch in RULE_SWITCHES if kind in switch.kinds and not _is_rule_on(switch)}
-    return ExclusionRules(**off)
+def active_rules(plan: RatingPlan) -> ExclusionRules:
+    """The rules that are on, with the plan's limits: all, unless a switch or the address says otherwise."""
+    off = {switch.name: False for switch in RULE_SWITCHES if plan.asks in switch.questions and not _is_rule_on(switch)}
+    return replace(ExclusionRules.of_plan(plan), **off)
 
 
 def _is_rule_on(switch: RuleSwitch) -> bool:
@@ -135,7 +134,7 @@ def show_overview(study: Study) -> StudyOverview:
 def _load_overview(study: Study) -> StudyOverview:
     raters = access.get_store().raters(study.name)
     finished = sum(rater.finished_at is not None for rater in raters)
-    return _compute_overview(access.answers_version(study), (len(raters), finished), active_rules(study.plan.kind), study, raters)
+    return _compute_overview(access.answers_version(study), (len(raters), finished), active_rules(study.plan), study, raters)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -175,8 +174,8 @@ def _show_live_overview(name: str) -> None:
         show_figure(figure, "votes")
     with times:
         st.markdown("**Reaction times**")
-        main = ratings[ratings["task"] == ("identity" if study.plan.kind == "identity" else "emotion")]
-        show_figure(plot_reaction_times(main, source=source, published=study.plan.kind == "emotion"), "reaction-times")
+        main = ratings[ratings["task"] == study.plan.main_task]
+        show_figure(plot_reaction_times(main, source=source, published=study.plan.asks == "emotion"), "reaction-times")
 
 
 def _show_numbers(study: Study, overview: StudyOverview) -> str:
@@ -205,8 +204,9 @@ def _show_exclusions(study: Study, overview: StudyOverview) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         for switch in RULE_SWITCHES:
-            if study.plan.kind in switch.kinds:
-                st.toggle(switch.title, True, key=switch.name, bind="query-params")
+            if study.plan.asks in switch.questions:
+                limits = {"share": study.plan.sentinel_share, "seconds": study.plan.fastest_ms / 1000}
+                st.toggle(switch.title.format(**limits).replace("%", " %"), True, key=switch.name, bind="query-params")
         st.html(
             caption_html("A rule leaves somebody out of what is worked out; it deletes nothing, and can be switched off again.")
         )
@@ -352,8 +352,7 @@ def show_stimuli(study: Study, left_out: Exclusions) -> None:
 
 def _count_votes(study: Study, ratings: pd.DataFrame) -> dict[str, dict[str, int]]:
     """Votes of the main question: stimulus -> answer -> number."""
-    task = "identity" if study.plan.kind == "identity" else "emotion"
-    rows = ratings[ratings["task"] == task]
+    rows = ratings[ratings["task"] == study.plan.main_task]
     counted = rows.groupby(["stimulus", "value"], sort=False).size().reset_index(name="votes")
     votes: dict[str, dict[str, int]] = {}
     for stimulus, value, number in counted.itertuples(index=False):
@@ -452,7 +451,8 @@ def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFram
             st.html(caption_html(f"{seen}, of people whom the rules leave out." if all_answers else "Nobody has seen it yet."))
         else:
             shares = main["value"].value_counts(normalize=True)
-            answers = markup.IDENTITY_ANSWERS if study.plan.kind == "identity" else {name: name for name in EMOTIONS}
+            plan = study.plan
+            answers = markup.IDENTITY_ANSWERS if plan.asks == "identity" else {name: name for name in plan.choices}
             st.html(bars_html({words: float(shares.get(value, 0.0)) for value, words in answers.items()}))
             st.html(caption_html(f"n = {markup.count_noun(len(main), 'vote')}, {theme.SOURCE_WORDS[study.source]}"))
         alike = pd.to_numeric(rows.loc[rows["task"] == "similarity", "value"])
@@ -464,12 +464,21 @@ def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFram
     st.html(caption_html("The address of this page brings this face back."))
 
 
+TASK_NAMES: dict[Task, str] = {
+    "similarity": "how alike",
+    "identity": "same person",
+    "emotion": "feeling",
+    "label": "label",
+    "scale": "rating",
+}
+
+
 def _show_raw_votes(rows: pd.DataFrame) -> None:
     """Show a table of all votes."""
     table = pd.DataFrame(
         {
             "Who": rows["rater"],
-            "Question": rows["task"].map({"similarity": "how alike", "identity": "same person", "emotion": "feeling"}),
+            "Question": rows["task"].map(TASK_NAMES),
             "Answer": rows["value"].where(rows["task"] != "identity", rows["value"].map(markup.IDENTITY_ANSWERS)),
             "Took (ms)": rows["reaction_time_ms"].round(),
             "When": rows["created_at"].mask(rows["created_at"] == UNKNOWN_TIME),

@@ -13,8 +13,10 @@ from core.errors import LiminalError
 from core.models import registry
 from core.studies import overview
 from core.studies.overview import LoneAnswer, NetworkAnswer
+from core.studies.preview import Preview
+from core.studies.ratings import Task
 from core.studies.recruitment import Departure, Participant, fill_destination, is_address
-from core.studies.study import Kind, Rater, Study
+from core.studies.study import Rater, RatingPlan, Study
 from core.studies.words import Words
 from ui.markup import caption_html, intro_html
 from ui.studies import access
@@ -67,22 +69,34 @@ def show_thanks(study: Study, words: Words, rater: Rater, participant: Participa
     st.title(words.say("back.finished.title" if again else "thanks.title"), anchor=False)
     if study.settings.finished:
         show_way_out(study, words, "finished", participant)
+    store = access.rater_store(study)
     ratings = access.get_store().ratings(study.name, ["human"])
+    if isinstance(store, Preview):
+        ratings = pd.concat([ratings, store.ratings(study.name)], ignore_index=True)
     own_ratings = ratings[ratings["rater"] == rater.rater]
     if own_ratings.empty:
         st.html(intro_html(words.say("out.close")))
         return
     st.html(intro_html(words.say("thanks.kept", count=len(own_ratings))))
-    kind = study.plan.kind
-    together = overview.compare_with_others(ratings, rater.rater, kind, SHOWN_DEPARTURES)
-    _compare_with_people(words, kind, together)
-    title, network_answers = _find_network_answers(study)
-    parted = _compare_with_network(words, ratings, rater.rater, kind, title, network_answers)
+    plan = study.plan
+    together = overview.compare_with_others(ratings, rater.rater, plan.main_task, SHOWN_DEPARTURES)
+    _compare_with_people(words, plan, together)
+    title, network_answers = _find_network_answers(study) if plan.asks == plan.kind else ("", {})
+    parted = _compare_with_network(words, ratings, rater.rater, plan.main_task, title, network_answers)
     _show_departures(study, words, ratings, rater.rater, together.departures, parted, title, network_answers)
-    st.html(caption_html(words.say("thanks.generated")) + caption_html(words.say("thanks.delete", rater=rater.rater)))
+    delete = words.say("thanks.delete", rater=rater.rater)
+    st.html(caption_html(words.say("thanks.generated")) + caption_html(delete) + contact_html(study, words))
 
 
-def _compare_with_people(words: Words, kind: Kind, together: overview.AgreementWithOthers) -> None:
+def contact_html(study: Study, words: Words) -> str:
+    """Whose study it is and where to ask about it, as HTML; '' where the owner wrote neither."""
+    plan = study.plan
+    named = words.say("about.investigator", name=plan.investigator) if plan.investigator else ""
+    contact = words.say("about.contact", contact=plan.contact) if plan.contact else ""
+    return caption_html(" ".join(part for part in (named, contact) if part)) if named or contact else ""
+
+
+def _compare_with_people(words: Words, plan: RatingPlan, together: overview.AgreementWithOthers) -> None:
     if not together.people or math.isnan(together.share):
         st.html(_fact_html(words.say("thanks.first.title"), words.say("thanks.first.text")))
         return
@@ -91,7 +105,7 @@ def _compare_with_people(words: Words, kind: Kind, together: overview.AgreementW
         together.people,
         people=together.people,
         compared=together.compared,
-        chance=words.format_percent(overview.CHANCE_AGREEMENT[kind]),
+        chance=words.format_percent(1 / len(plan.choices)),
     )
     few = f" {words.say('thanks.few')}" if together.people < FEW_ANSWERS else ""
     st.html(_fact_html(words.format_percent(together.share), f"{sentence}{few}"))
@@ -113,9 +127,9 @@ def _load_network_answers(set_ids: tuple[str, ...]) -> tuple[str, dict[str, Netw
 
 
 def _compare_with_network(
-    words: Words, ratings: pd.DataFrame, rater: str, kind: Kind, title: str, network_answers: dict[str, NetworkAnswer]
+    words: Words, ratings: pd.DataFrame, rater: str, task: Task, title: str, network_answers: dict[str, NetworkAnswer]
 ) -> list[str]:
-    same, compared, apart = overview.compare_with_network(ratings, rater, kind, network_answers)
+    same, compared, apart = overview.compare_with_network(ratings, rater, task, network_answers)
     if compared:
         sentence = words.say("thanks.network", network=title, compared=compared)
         st.html(_fact_html(words.format_percent(same / compared), sentence))
@@ -133,15 +147,18 @@ def _show_departures(
     network_answers: dict[str, NetworkAnswer],
 ) -> None:
     """Show the images on which this rater stood most alone, else those on which rater and network differ most."""
-    task = overview.MAIN_TASK[study.plan.kind]
+    plan, task = study.plan, study.plan.main_task
     own_answers = ratings[(ratings["rater"] == rater) & (ratings["task"] == task)].set_index("stimulus")["value"]
-    lines = [(departure.stimulus, f"{_say_own(words, departure.own)} {_say_others(words, departure)}") for departure in departures]
+    lines = [
+        (departure.stimulus, f"{_say_own(words, plan, departure.own)} {_say_others(words, plan, departure)}")
+        for departure in departures
+    ]
     known = {stimulus for stimulus, _ in lines}
     for name in parted:
         if name not in known and len(lines) < SHOWN_DEPARTURES:
-            answer = _say_answer(words, network_answers[name].answer)
+            answer = _say_answer(words, plan, network_answers[name].answer)
             network = words.say("thanks.network.answer", network=title, answer=answer)
-            lines.append((name, f"{_say_own(words, str(own_answers[name]))} {network}"))
+            lines.append((name, f"{_say_own(words, plan, str(own_answers[name]))} {network}"))
     if not lines:
         return
     st.subheader(words.say("thanks.departures"), anchor=False)
@@ -157,17 +174,19 @@ def _show_departures(
     st.html(f'<div class="apart">{"".join(figures)}</div>')
 
 
-def _say_own(words: Words, answer: str) -> str:
-    return words.say("thanks.you", answer=_say_answer(words, answer))
+def _say_own(words: Words, plan: RatingPlan, answer: str) -> str:
+    return words.say("thanks.you", answer=_say_answer(words, plan, answer))
 
 
-def _say_others(words: Words, departure: LoneAnswer) -> str:
+def _say_others(words: Words, plan: RatingPlan, departure: LoneAnswer) -> str:
     best, share = max(departure.shares.items(), key=lambda item: item[1])
-    return words.say_number("thanks.others", departure.n, share=words.format_percent(share), answer=_say_answer(words, best))
+    return words.say_number("thanks.others", departure.n, share=words.format_percent(share), answer=_say_answer(words, plan, best))
 
 
-def _say_answer(words: Words, value: str) -> str:
-    return words.say_answer({"1": "same", "0": "two"}.get(value, value))
+def _say_answer(words: Words, plan: RatingPlan, value: str) -> str:
+    if plan.asks == "identity":
+        return words.say("thanks.same" if value == "1" else "thanks.two")
+    return words.say_answer(value)
 
 
 def _fact_html(number: str, sentence: str) -> str:
