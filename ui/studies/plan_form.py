@@ -47,8 +47,15 @@ ORDER_TITLES: dict[ButtonOrder, str] = {
 def show_plan_form(title: str, kind: Kind, set_ids: Sequence[str], *, consent: str) -> dict[str, Any] | None:
     """The form -> its values once the study is to be made, else None. consent: what people agree to, to begin with."""
     name = st.text_input("Name of the study (for you; people never see it)", title[:NAME_LENGTH], max_chars=NAME_LENGTH)
-    heading = st.text_input("Heading that people see", "What do you see in these faces?", max_chars=120)
-    agreed = st.text_area("What people agree to before they begin", consent, height=130, help="Say what happens with the answers.")
+    heading = st.text_input(
+        "Heading that people see", max_chars=120, placeholder="A study about faces, in each person's language", key="plan-heading"
+    )
+    agreed = st.text_area(
+        "What people agree to before they begin",
+        consent,
+        height=130,
+        help="Say what happens with the answers. Left as it is, everybody reads it in their own language.",
+    )
     left, right = st.columns(2, gap="medium")
     investigator = left.text_input("Whose study is it? (people read it)", max_chars=MAX_QUESTION_LETTERS, key="plan-investigator")
     contact = right.text_input("Where can people ask about it?", max_chars=MAX_QUESTION_LETTERS, key="plan-contact")
@@ -147,11 +154,13 @@ def _show_more_settings(kind: Kind) -> dict[str, Any]:
         )
         first, second = st.columns(2, gap="medium", vertical_alignment="bottom")
         share = first.number_input(
-            "Left out: with no more attention checks right than (%)", 0, 99, 70, step=5, key="plan-share",
+            "Left out: people with at most so many checks right (%)", 0, 99, 70, step=5, key="plan-share",
             help="Nothing is deleted; the rule can be switched off on the study's page.",
         )  # fmt: skip
         values["fastest_ms"] = float(
-            second.number_input("Left out: half of the answers quicker than (ms)", 0, 60_000, 300, step=50, key="plan-fastest")
+            second.number_input(
+                "Left out: people with half of their answers within (ms)", 0, 60_000, 300, step=50, key="plan-fastest"
+            )
         )
         values["sentinel_share"] = share / 100
         values["demographics"] = st.toggle("Ask for age and gender (people can skip it)", True, key="plan-demographics")
