@@ -21,7 +21,7 @@ from core.errors import LiminalError
 from core.models import photos, registry
 from core.progress import Progress, Stage
 from core.sampling.images import decode_webp, to_images
-from ui import cache, jobs, markup, progress
+from ui import bases, cache, jobs, markup, progress
 from ui.jobs import find_or_start_job, get_job_manager
 from ui.pictures import asset_url, data_url
 
@@ -320,7 +320,8 @@ class PhoneOwner:
 def owner_from_gallery(generator: str, base_id: str | None) -> PhoneOwner:
     """The gallery's face of that id; the first one where the id is none of the gallery's."""
     gallery = cache.cached_gallery(generator)
-    base = next((base for base in gallery.bases if base.base_id == base_id), gallery.bases[0])
+    person = bases.short_name(base_id or "")  # a face that was made from one of the gallery is that person
+    base = next((base for base in gallery.bases if base.base_id == person), gallery.bases[0])
     return PhoneOwner(
         identity=base.base_id,
         title=base.title,

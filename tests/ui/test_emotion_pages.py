@@ -1,5 +1,7 @@
 """The pages of emotion boundaries and morphs: choices, bad addresses, what is shown of a run, and the real thing in a browser."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import streamlit
@@ -11,6 +13,7 @@ from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.events import BaseShown, BoundarySampleMade, ClassifierScores, DenoisingStep
 from tests.emotion_sets import emotion_set, unanimous
+from tests.ui.study_sets import answer_all, made_study
 from tests.ui.visits import app
 from ui import bases
 from ui.emotion import grid, morph, runs
@@ -255,6 +258,20 @@ def test_the_boundary_of_a_grid_runs_where_both_are_equal():
     for x1, y1, x2, y2 in pieces:
         assert (x1 - y1, x2 - y2) == (pytest.approx(0.5), pytest.approx(0.5))
     assert grid.trace_boundary(np.ones((7, 7))) == []
+
+
+def test_what_people_said_of_a_grid_is_found(place):
+    store, library = place
+    sample_set = emotion_set([unanimous(0.2, 0.1, False)] * 2, side=24)
+    sample_set = replace(sample_set, samples=sample_set.samples.replace({"sample_type": {"boundary": "morph"}}))
+    assert grid.load_answers(sample_set) == ({}, None)
+    study = made_study(store, library, "Grid", sample_set, sentinels=0)
+    assert len(store.stimuli("Grid")) == 2  # those that a network would filter out, too
+    names = sorted(stimulus.stimulus for stimulus in store.stimuli("Grid"))
+    answer_all(store, study, lambda name: "fear" if name == names[0] else "anger")
+    counts, asked = grid.load_answers(sample_set)
+    assert asked.name == "Grid"
+    assert {name: counts[name]["fear"] for name in names} == {names[0]: 1, names[1]: 0}
 
 
 def test_a_kept_face_that_leans_is_not_called_even():

@@ -265,7 +265,7 @@ SAMPLE_TYPE_NAMES: Mapping[str, str] = {
     "negative": "another person",
     "semantic": "one look changed",
     "boundary": "between two feelings",
-    "morph": "a row of frames",
+    "morph": "a row or a grid of pictures",
 }
 MAX_BASES = 60
 """Of bases that are shown to choose from."""

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -215,14 +215,25 @@ class EmotionSetBuilder:
             descriptors.append(self.bases[key][1])
         return descriptors
 
-    def add(self, latent: Tensor, picture: NDArray[np.uint8], judged: JudgedImage, index: int, base: Base) -> str:
-        """One finished sample -> its sample_id. The same picture of the same latent twice is one sample."""
+    def add(
+        self,
+        latent: Tensor,
+        picture: NDArray[np.uint8],
+        judged: JudgedImage,
+        index: int,
+        base: Base,
+        sample_type: Literal["boundary", "morph"] = "boundary",
+    ) -> str:
+        """One finished sample -> its sample_id. The same picture of the same latent twice is one sample.
+
+        sample_type: of a face that was searched for, or of one of a row or grid, where nothing is filtered out.
+        """
         values = latent.numpy().copy()
         name = make_sample_id(values, picture)
         if name in self.images:
             return name
         seed = sample_seed(self.configuration.seed, "boundary", index)
-        self._row(name, "boundary", seed, self.bases[base.latent.tobytes()][0], judged, guided=self.configuration.guided)
+        self._row(name, sample_type, seed, self.bases[base.latent.tobytes()][0], judged, guided=self.configuration.guided)
         self.latents[name], self.images[name] = values, picture
         return name
 

@@ -86,7 +86,7 @@ def make_grid(
         for index, (picture, judged) in enumerate(zip(to_pictures(images), group, strict=True), start):
             pictures.append(picture)
             opinions.append(judged.opinions)
-            name = builder.add(latents[index], picture, judged, index, base)
+            name = builder.add(latents[index], picture, judged, index, base, "morph")
             latent = builder.latents[name]
             progress.emit(
                 BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name, latent)
