@@ -1,10 +1,11 @@
 """Direct search over named expressions, for a generator whose pictures have no gradient: the person and the scene stay as they are.
 
 Adam climbs through a surrogate, which predicts what the steering networks say of a latent. Every few steps the true picture is
-drawn and judged by the networks themselves (an anchor): the difference between truth and prediction is added to the prediction from
-there on, and the best anchor is the result. The loss of both is that of ``direct``, with the pull towards the base replaced by
+drawn and judged by the networks themselves (an anchor): from there on the prediction is corrected so that it is right at the best
+anchor and at the last one (Broyden 1965, doi:10.1090/S0025-5718-1965-0198670-6), and the best anchor is the result.
+The loss of both is that of ``direct``, with the pull towards the base replaced by
 
-    natural * max(0, m / limit - 0.8)^2 + quiet * |u|^2,
+    natural * max(0, m / limit - 0.85)^2 + quiet * |u|^2,
 
 with m the Mahalanobis distance of the actions from those of the reference faces (``reference.ExpressionRange``), and u how far
 each latent was moved, in strengths of facial actions.
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
 from core.models.contracts import Generator
 from core.models.emotions import EMOTIONS
@@ -28,30 +28,31 @@ from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.judging import EmotionPanel
 from core.sampling.images import quantise
 
-ANCHORS = 6
+ANCHORS = 5
 """True pictures, at most; a face that is good enough takes no more."""
 FIRST_STEPS, STEPS_PER_ANCHOR = 40, 15
 """Steps through the surrogate before the first true picture and between two."""
-REACH_FACTOR = 0.4
+REACH_FACTOR = 0.6
 """Where a true picture is worse than the best so far, the next one is looked for so much nearer to that."""
 RATE = 0.04
-MARGIN = 0.35
+MARGIN = 0.3
 """Standard deviations above the percentile k of filter (3) that are asked for."""
 HALF = 0.55
 """Strength of both feelings at the start, where both are wanted alike."""
 STRENGTH_JITTER, EXPRESSION_JITTER = 0.08, 0.5
 """How the starts of samples differ: standard deviations of both strengths, and of the other expression in a random face's."""
-MISSING_WEIGHT = 3.0
-NATURAL_WEIGHT, QUIET_WEIGHT = 8.0, 0.03
-NATURAL_SHARE = 0.8
+MISSING_WEIGHT = 6.0
+NATURAL_WEIGHT, QUIET_WEIGHT = 12.0, 0.03
+NATURAL_SHARE = 0.85
 """Share of the natural range in which nothing pulls back."""
-GOOD_LOSS = 0.15
-"""An anchor within this is taken at once; 0 is the least that there can be."""
-STEERER_WEIGHT = 2.0
+GOOD_EXCESS = 0.12
+"""An anchor is taken at once where the steerer passes by the margin and its cross-entropy is so near the least that there is."""
+STEERER_WEIGHT = 4.0
 """Of the steerer among the steering networks: filter (3) is by it."""
-VIEWS: tuple[tuple[float, float, float, float], ...] = ((0, 0, 1, 1), (0.05, -0.03, 1.0, 1.0), (-0.04, 0.03, 0.92, 0.88))
-"""How the networks look at an anchor: shift across and down in half sides, side of the part seen, factor of the light."""
-
+SAME_SHARE = 0.7
+"""Of the recogniser's threshold: up to this distance to the base a true picture shows the same person without doubt."""
+STRANGE_WEIGHT, CALM_STEP = 30.0, 1.0
+"""Loss of a threshold beyond that, and by how much strong actions cost more from there on."""
 NUDGE, LEAST_SENSITIVITY = 0.05, 0.02
 """Step of a latent by which its effect is measured, and the least effect of one that is moved."""
 AWAKE = 0.02
@@ -70,23 +71,40 @@ class _Goal:
     s: Tensor  # (K, 6)
     weights: Tensor  # (K,), a sum of 1
     wanted: Tensor  # (N, 2): shares of both emotions among the pair
+    rest: Tensor  # (N, A): the bases' actions
     mean: Tensor  # (A,)
     precision: Tensor  # (A, A)
     limit: float
 
-    def measure(self, logits: Tensor, moves: Tensor, actions: Tensor, rows: Tensor) -> Tensor:
-        """logits (n, K, 6), moves (n, e), actions (n, A) of the faces ``rows`` (n,) -> (n,)."""
+    def measure(self, logits: Tensor, moves: Tensor, actions: Tensor, calm: Tensor, rows: Tensor) -> Tensor:
+        """logits (n, K, 6), moves (n, e), actions (n, A) and what strong actions cost (n,), of the faces ``rows`` (n,) -> (n,)."""
         pair, wanted = list(self.pair), self.wanted[rows]
         least = -(wanted.clamp_min(1e-9).log() * wanted).sum(dim=1)
         excess = -(logits.log_softmax(dim=2)[:, :, pair] * wanted[:, None]).sum(dim=2) - least[:, None]
         uneven = (excess.clamp_min(0).log1p() * self.weights).sum(dim=1)  # what a network never says does not outweigh all else
         short = (MARGIN - (logits - self.k) / self.s)[:, :, pair].clamp_min(0)
         missing = (short * (2 * wanted[:, None]).clamp_max(1)).sum(dim=2)
-        off = actions - self.mean
-        far = ((off @ self.precision) * off).sum(dim=1).clamp_min(1e-9).sqrt() / self.limit
-        natural = NATURAL_WEIGHT * (far - NATURAL_SHARE).clamp_min(0).square()
-        quiet = QUIET_WEIGHT * moves.square().sum(dim=1)
+        natural = NATURAL_WEIGHT * (self._measure_distance(actions) - NATURAL_SHARE).clamp_min(0).square()
+        quiet = QUIET_WEIGHT * moves.square().sum(dim=1) + calm * (actions - self.rest[rows]).norm(dim=1)
         return uneven + MISSING_WEIGHT * (missing * self.weights).sum(dim=1) + natural + quiet
+
+    def count_failures(self, logits: Tensor, actions: Tensor, rows: Tensor) -> Tensor:
+        """1 where filter (3) is not passed under the network that counts most, and 1 where the face is not natural -> (n,)."""
+        first, pair = int(self.weights.argmax()), list(self.pair)
+        below = (logits[:, first] <= self.k[first])[:, pair] & (self.wanted[rows] >= 0.5)
+        return below.any(dim=1).float() + (self._measure_distance(actions) > 1).float()
+
+    def _measure_distance(self, actions: Tensor) -> Tensor:
+        """Facial actions (n, A) -> Mahalanobis distance from the reference faces' in shares of the natural range (n,)."""
+        off = actions - self.mean
+        return ((off @ self.precision) * off).sum(dim=1).clamp_min(1e-9).sqrt() / self.limit
+
+    def is_reached(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Whether nothing is missing for the network that counts most: logits (n, K, 6) of the faces ``rows`` (n,) -> bool (n,)."""
+        first, pair, wanted = int(self.weights.argmax()), list(self.pair), self.wanted[rows]
+        excess = -((logits[:, first].log_softmax(dim=1)[:, pair] - wanted.clamp_min(1e-9).log()) * wanted).sum(dim=1)
+        above = (logits[:, first] - self.k[first])[:, pair] / self.s[first, pair] > MARGIN
+        return (above | (wanted < 0.5)).all(dim=1) & (excess < GOOD_EXCESS)
 
 
 def search_expressions(
@@ -118,6 +136,7 @@ def search_expressions(
             s=torch.from_numpy(np.stack([panel.reference.logits[name].std(axis=0) for name in names])).float(),
             weights=weights / weights.sum(),
             wanted=torch.stack([1 - second, second], dim=1),
+            rest=generator.facial_actions(bases).detach(),
             mean=torch.from_numpy(natural.mean).float(),
             precision=torch.from_numpy(natural.precision).float(),
             limit=natural.limit,
@@ -125,7 +144,9 @@ def search_expressions(
         scale = _find_scale(latents, block, panel)
         moves = torch.zeros_like(scale).requires_grad_()
         offset = torch.zeros(len(latents), len(names), len(EMOTIONS))
+        slope = torch.zeros(*offset.shape, moves.shape[1])
         centre, reach = moves.detach().clone(), torch.full((len(latents),), torch.inf)
+        calm, person = torch.zeros(len(latents)), _describe_faces(bases, panel)
         least, searching = torch.full((len(latents),), torch.inf), torch.arange(len(latents))
 
         def move(by: Tensor) -> Tensor:
@@ -133,12 +154,15 @@ def search_expressions(
             moved[:, block] = latents[:, block] + scale * by
             return moved[searching]
 
+        def bend(rows: Tensor) -> Tensor:
+            return (slope[rows] * (moves - centre)[rows, None, None]).sum(dim=3)
+
         for anchor in range(ANCHORS):
             adam = torch.optim.Adam([moves], lr=RATE)
             for _ in range(STEPS_PER_ANCHOR if anchor else FIRST_STEPS):
                 moved = move(moves)
-                logits = _predict_logits(moved, panel) + offset[searching]
-                losses = goal.measure(logits, moves[searching], generator.facial_actions(moved), searching)
+                logits = _predict_logits(moved, panel) + offset[searching] + bend(searching)
+                losses = goal.measure(logits, moves[searching], generator.facial_actions(moved), calm[searching], searching)
                 adam.zero_grad(set_to_none=True)
                 losses.sum().backward()  # type: ignore[no-untyped-call]
                 adam.step()
@@ -148,16 +172,25 @@ def search_expressions(
             with torch.no_grad():
                 moved = move(moves)
                 truth = judge_anchors(moved, panel)
-                losses = goal.measure(truth, moves[searching], generator.facial_actions(moved), searching)
+                losses = goal.measure(truth, moves[searching], generator.facial_actions(moved), torch.zeros(1), searching)
+                strange = _measure_strangeness(moved, person[searching], panel)
+                calm[searching] += CALM_STEP * (strange > 0)
+                losses += STRANGE_WEIGHT * strange + goal.count_failures(truth, generator.facial_actions(moved), searching)
                 better = losses < least[searching]
                 won, lost = searching[better], searching[~better]
-                offset[won] = (truth - _predict_logits(moved, panel))[better]
+                predicted, step = _predict_logits(moved, panel), (moves - centre)[searching]
+                wrong = truth - predicted - offset[searching] - bend(searching)
+                if anchor:  # Broyden's update: the corrected prediction is right at the centre and at this picture
+                    slope[searching] += (
+                        wrong[..., None] * (step / step.square().sum(dim=1, keepdim=True).clamp_min(1e-6))[:, None, None]
+                    )
+                offset[won] = (truth - predicted)[better]
                 reach[lost] = REACH_FACTOR * (moves - centre).norm(dim=1)[lost]
                 centre[won], least[won] = moves[won], losses[better]
                 moves.copy_(centre)
                 if on_step is not None:
                     on_step((anchor + 1) / ANCHORS, _mean_probabilities(truth, searching, len(latents)))
-                searching = searching[least[searching] > GOOD_LOSS]
+                searching = searching[~(better & goal.is_reached(truth, searching) & (strange == 0))]
             if not len(searching):
                 break
         searching = torch.arange(len(latents))
@@ -203,23 +236,25 @@ def _wake_actions(latent: Tensor, generator: Generator) -> Tensor:
 
 
 def judge_anchors(latents: Tensor, panel: EmotionPanel) -> Tensor:
-    """What the steering networks say of the true pictures of latents (N, d), the mean over ``VIEWS`` -> (N, K, 6)."""
+    """What the steering networks say of the true pictures of latents (N, d) -> (N, K, 6)."""
     with torch.inference_mode():
         framed = frame_for_classifiers(quantise(panel.generator.decode(latents)), panel.generator.classifier_frame)
-        views = [_look(framed, *view) for view in VIEWS]
-        said = [torch.stack([network.logits(view).cpu() for network in panel.steering], dim=1) for view in views]
-        return torch.stack(said).mean(dim=0)
+        return torch.stack([network.logits(framed).cpu() for network in panel.steering], dim=1)
 
 
-def _look(images: Tensor, across: float, down: float, side: float, light: float) -> Tensor:
-    """A part of pictures (N, 3, H, W), of the same size, in another light."""
-    if (across, down, side, light) == (0, 0, 1, 1):
-        return images
-    size = images.shape[-1]
-    steps = ((torch.arange(size) + 0.5) / size * 2 - 1) * side
-    grid = torch.stack(torch.meshgrid(steps + down, steps + across, indexing="ij")[::-1], dim=-1).to(images)
-    seen = grid_sample(images, grid.expand(len(images), -1, -1, -1), mode="bilinear", padding_mode="border", align_corners=False)
-    return (seen * light).clamp(0, 1)
+def _describe_faces(latents: Tensor, panel: EmotionPanel) -> Tensor:
+    """The recogniser's descriptors (N, D) of the true pictures of latents (N, d); NaN where it finds no face."""
+    with torch.inference_mode():
+        return panel.recogniser.embed(quantise(panel.generator.decode(latents))).cpu()
+
+
+def _measure_strangeness(latents: Tensor, person: Tensor, panel: EmotionPanel) -> Tensor:
+    """How far latents (N, d) are from looking like the person (N, D), in thresholds beyond ``SAME_SHARE`` -> (N,); 1 without a
+    face."""
+    apart = panel.recogniser.distance(_describe_faces(latents, panel), person) / panel.recogniser.threshold
+    return torch.where(apart.isnan() & ~person.isnan().any(dim=1), torch.tensor(1.0), (apart - SAME_SHARE).clamp_min(0)).nan_to_num(
+        0.0
+    )
 
 
 def _predict_logits(latents: Tensor, panel: EmotionPanel) -> Tensor:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from core.sampling.emotion import expression_search
 from core.sampling.emotion.expression_search import search_expressions
 from core.sampling.emotion.generate import generate_emotion_set
 from core.sampling.emotion.morph import make_morph
@@ -13,12 +12,6 @@ from tests.fakes import LATENT_DIM
 from tests.sampling.emotion.planted import FeelingGenerator, configuration, pair_shares, planted_base, planted_panel, ways
 
 BLOCK = slice(0, 7)
-
-
-@pytest.fixture(autouse=True)
-def one_view(monkeypatch):
-    """The planted networks read single pixels: a shift would show them something else."""
-    monkeypatch.setattr(expression_search, "VIEWS", ((0, 0, 1, 1),))
 
 
 class StillGenerator(FeelingGenerator):
@@ -42,7 +35,7 @@ def test_the_boundary_is_reached_by_the_expression_alone():
     found = search_expressions(bases(), configuration(), panel(), range(5))
     shares = pair_shares(panel(), found, configuration().pair)
     assert (shares[..., 0] - shares[..., 1]).abs().max() < 0.25
-    assert shares.sum(dim=2).min() > 0.6
+    assert shares.sum(dim=2).min() > 0.5
     assert torch.equal(found[:, BLOCK.stop :], bases()[:, BLOCK.stop :])
 
 
