@@ -5,7 +5,13 @@ from ui.analysis import study_choice
 from ui.markup import intro_html
 from ui.selection import bound_choice
 
-MODES = {"models": "two models", "groups": "two groups of people", "studies": "two studies", "sets": "two sample sets"}
+MODES = {
+    "models": "two models",
+    "people": "people and a network",
+    "groups": "two groups of people",
+    "studies": "two studies",
+    "sets": "two sample sets",
+}
 
 st.title("What is the difference?", anchor=False)
 st.html(intro_html("Two of a kind on the same axes, with the difference and how sure it is."))

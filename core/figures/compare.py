@@ -304,6 +304,38 @@ def compare_models(study_data: StudyData, first: str, second: str, view: Exhibit
     )
 
 
+def compare_people(study_data: StudyData, model: str, view: ExhibitView) -> list[Exhibit]:
+    """Compare the people of a study with one recogniser or classifier on the same images. Raises LiminalError for one that did not
+    judge them; nothing where nobody answered.
+    """
+    people = "Simulated observers" if study_data.source == "simulated" else "People"
+    identity = study_data.kind == "identity"
+    table = study_data.pairs if identity else study_data.asked
+    groups = table["sample_type"] if identity else _name_pairs(table)
+    order = [name for name in SAMPLE_TYPE_ORDER if (groups == name).any()] if identity else [n for n in dict.fromkeys(groups) if n]
+    cells, names = build_group_cells(groups, order), [*order, "all"]
+    task: Task = "identity" if identity else "emotion"
+    answers = select_answers(study_data.ratings, task, excluded=study_data.excluded, sentinels=identity)
+    codes = encode(answers, table["pair_id" if identity else "sample_id"])
+    if not len(codes.value):
+        return []
+    if identity:
+        values, key, measure = _list_accepted(study_data, table, model, view), "one-person", "share taken for one person"
+    else:
+        wanted = _find_emotions(table)[codes.image]
+        codes = type(codes)(
+            **{**codes.__dict__, "value": (wanted == np.asarray(codes.value)[:, None]).any(axis=1).astype(np.float64)}
+        )
+        values = _sum_pair_shares(select_probabilities(table, model, study_data.steerer), table)
+        key, measure = "wanted", "share for one of the two wanted feelings: votes, and probability"
+    sides = (
+        build_answers_side(people, codes, cells),
+        build_values_side(registry.title(model), values, cells, Basis(len(table), 0, len(table), "models")),
+    )
+    comparison = compare_sides(names, *sides, shared=True)
+    return exhibit_sides(comparison, key, measure, share=True, source=name_source(study_data, study_data.source, "models"))
+
+
 def _compare_recognisers(study_data: StudyData, first: str, second: str, view: ExhibitView) -> list[Exhibit]:
     pairs = study_data.pairs
     order = [name for name in SAMPLE_TYPE_ORDER if (pairs["sample_type"] == name).any()]

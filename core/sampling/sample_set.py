@@ -13,8 +13,8 @@ import io
 import json
 import platform
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -193,6 +193,21 @@ class SampleSet:
         """The sample_ids of all bases that samples belong to, in order."""
         table = self.pairs if self.kind == "identity" else self.samples
         return list(dict.fromkeys(table["base_id"]))
+
+    def take_samples(self, names: Collection[str]) -> SampleSet:
+        """These samples alone, and the bases that they were made from. Raises LiminalError where the set has none of them."""
+        chosen = self.samples[self.samples["sample_id"].isin(names)]
+        if not len(chosen):
+            raise LiminalError("The sample set has none of these faces; choose others.")
+        pairs = self.pairs[self.pairs["sample_id"].isin(names)].reset_index(drop=True)
+        kept = {*chosen["sample_id"], *chosen["base_id"], *pairs["base_id"]}
+        samples = self.samples[self.samples["sample_id"].isin(kept if self.kind == "identity" else names)].reset_index(drop=True)
+        latents = {name: latent for name, latent in self.latents.items() if name in kept}
+        images = {name: image for name, image in self.images.items() if name in kept}
+        counts = count_sample_types(pairs if self.kind == "identity" else samples)
+        return replace(
+            self, samples=samples, pairs=pairs, latents=latents, images=images, manifest={**self.manifest, "counts": counts}
+        )
 
     def files(self, *, lossy: bool = False) -> Iterator[tuple[str, bytes]]:
         """(path in the folder, content) of every file, the manifest last. Copies that are saved again lose nothing more."""

@@ -175,6 +175,13 @@ def test_comparing_two_models_two_groups_and_two_studies(usual):
     whole = table[table["name"] == "all"].iloc[0]
     assert whole["first"] == pytest.approx((material.pairs["distance_dlib"] < 0.6).mean())
     assert whole["second"] == pytest.approx((material.pairs["distance_sface"] < 0.7).mean())
+    for kind, model in (("identity", "dlib"), ("emotion", "small-cnn")):
+        found = checked(compare.compare_people(usual[kind], model, ExhibitView()))
+        table = next(each for each in found if each.key.endswith("-both")).numbers.table
+        assert (table["second_n"] > 0).all()
+        if kind == "identity":
+            whole_of = table[table["name"] == "all"].iloc[0]
+            assert whole_of["second"] == pytest.approx(whole["first"])  # dlib, as beside another recogniser
     strict = identity_material(raters=8, seed=4, middle=0.25, name="strict")
     found = {
         each.key: each

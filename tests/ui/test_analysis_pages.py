@@ -275,7 +275,13 @@ def test_the_map_shows_a_study_and_its_selection_is_in_the_address(place):
     data = component(test, "face_map")
     assert data["count"] == 5
     assert unpack_bits(data["selected"], 5).tolist() == [False, True, True, False, False]
-    assert [tile["id"] for tile in component(test, "faces")["groups"][0]["tiles"]] == names[1:3]
+    tiles = component(test, "faces")["groups"][0]["tiles"]
+    assert [tile["id"] for tile in tiles] == names[1:3]
+    assert [tile["title"] for tile in tiles] == [f"another person, of person 1, no. {number}" for number in (2, 3)]
+    test.button(key="selection-set").click().run()
+    (kept,) = [entry for entry in library.sets() if entry.title == "2 faces drawn around on the map"]
+    assert set(library.load(kept.set_id).pairs["sample_id"]) == set(names[1:3])
+    assert "Kept in the library: 1 set of 2 faces." in test.toast[0].value
     assert data["colour"]["kind"] == "words"
     assert {each["name"]: each["count"] for each in data["colour"]["names"]} == {"another person": 4, "the base itself": 1}
     number = component(app("map.py", colour="Distance under dlib ResNet"), "face_map")["colour"]

@@ -15,6 +15,7 @@ from tests.ui.study_sets import identity_set
 from tests.ui.visits import IDLE, ROOT, app, paints_without_torch, words
 from ui import photo
 from ui.identity import sets
+from ui.identity.page import describe_counts
 from ui.phone import searches
 from ui.progress import describe_stage
 
@@ -114,6 +115,9 @@ def test_identity_judges_at_the_calibrated_limit_and_the_delivered_one_is_a_choi
         said = words(test)
         assert ("1 in 1,000 generated strangers gets in" in said) == (limit == "")
         assert ("As delivered, which was set for photographs" in said) == (limit == "delivered")
+        assert "3 samples, each a picture of its own" in said
+    made.pairs.loc[2, "sample_id"] = made.pairs.loc[1, "sample_id"]
+    assert describe_counts(made).startswith("3 samples, 2 pictures: ")
 
 
 @pytest.mark.parametrize("accepted", [True, False])

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.analysis.study_data import load_study_data
 from core.figures.contents import choose_default_view
@@ -48,6 +49,21 @@ def test_a_ranking_its_dialog_and_its_votes(studies, kind):
     assert set(test.dataframe[0].value["From"]) == {"simulated"}
     tiles = next(json.loads(each.proto.json)["tiles"] for each in test.get("bidi_component") if "tiles" in each.proto.json)
     assert all("simulated" in " ".join(tile["words"]) for tile in tiles)
+
+
+@pytest.mark.parametrize("source", ["simulated", "human"])
+def test_the_dialog_of_you(source):
+    def page(source):
+        import numpy as np
+
+        from ui.alignment import you_page
+
+        you_page._show_face_dialog("/faces/x.webp", np.full(6, 1 / 6), np.full(6, 1 / 6), source)
+
+    test = AppTest.from_function(page, args=(source,), default_timeout=60).run()
+    assert not test.exception
+    assert (MARK in words(test)) == (source == "simulated")
+    assert ("What most simulated observers would say" in words(test)) == (source == "simulated")
 
 
 @pytest.mark.parametrize("kind", ["identity", "emotion"])

@@ -23,22 +23,21 @@ from ui.studies import access
 
 @dataclass(frozen=True, eq=False)
 class ComparedSides:
-    """The two sides of a comparison. key: changes with anything in them, for caches. models: set where two models are compared."""
+    """The two sides of a comparison. key: changes with anything in them, for caches.
+
+    models: set where two models are compared; the one model, where it is compared with people.
+    """
 
     key: str
     first: StudyData
     second: StudyData
     titles: tuple[str, str]
-    models: tuple[str, str] | None = None
+    models: tuple[str, ...] = ()
 
 
 def show_compare(mode: str, chosen: StudyChoice | None) -> None:
-    """Show the choice of two sides, then both with their differences. mode: models, groups, studies, or sets (without a study)."""
-    sides = (
-        {"models": _choose_models, "groups": _choose_groups, "studies": _choose_studies}[mode](chosen)
-        if chosen is not None
-        else _choose_sets()
-    )
+    """Show the choice of two sides, then both with their differences. mode: of CHOOSERS, or sets, which need no study."""
+    sides = CHOOSERS[mode](chosen) if chosen is not None else _choose_sets()
     if sides is None:
         return
     view = _build_view(sides)
@@ -74,14 +73,16 @@ def show_compare(mode: str, chosen: StudyChoice | None) -> None:
 
 @st.cache_resource(show_spinner="Comparing", max_entries=24)
 def _load_exhibits(key: str, view: ExhibitView, _sides: ComparedSides) -> list[Exhibit]:
-    if _sides.models is not None:
+    if len(_sides.models) == 1:
+        return compare.compare_people(_sides.first, _sides.models[0], view)
+    if _sides.models:
         return compare.compare_models(_sides.first, *_sides.models, view)
     return compare.compare_studies(_sides.first, _sides.second, _sides.titles, view)
 
 
 def _build_view(sides: ComparedSides) -> ExhibitView:
     """The view with a recogniser that both sides have a threshold for."""
-    if sides.models is not None or sides.first.kind != "identity":
+    if sides.models or sides.first.kind != "identity":
         return ExhibitView()
     first, second = (choose_default_view(study_data).recogniser for study_data in (sides.first, sides.second))
     return ExhibitView(recogniser=first if first and first in sides.second.thresholds else second)
@@ -102,13 +103,25 @@ def _choose_two(label: str, names: list[str], key: str, titles: dict[str, str] |
     return picked[0], picked[1]
 
 
+def _list_models(study_data: StudyData) -> list[str]:
+    if study_data.kind == "identity":
+        return [name for name in study_data.recognisers if name in study_data.thresholds]
+    return list(study_data.classifiers)
+
+
+def _choose_people(chosen: StudyChoice) -> ComparedSides | None:
+    names, study_data = _list_models(chosen.study_data), chosen.study_data
+    if not names:
+        st.info("No network judged these faces.")
+        return None
+    titles = {name: registry.title(name) for name in names}
+    name = bound_choice("People and", names, "network", titles=titles, look="list")
+    return ComparedSides(f"{chosen.key}\0people\0{name}", study_data, study_data, ("People", titles[name]), (name,))
+
+
 def _choose_models(chosen: StudyChoice) -> ComparedSides | None:
     study_data = chosen.study_data
-    names = (
-        [name for name in study_data.recognisers if name in study_data.thresholds]
-        if study_data.kind == "identity"
-        else list(study_data.classifiers)
-    )
+    names = _list_models(study_data)
     noun = "recogniser" if study_data.kind == "identity" else "network"
     picked = _choose_two(noun, names, noun, {name: registry.title(name) for name in names})
     if picked is None:
@@ -143,6 +156,10 @@ def _choose_studies(chosen: StudyChoice) -> ComparedSides | None:
     second = study_choice.load_study_choice(next(study for study in others if study.name == name))
     titles = (chosen.study.name, second.study.name)
     return ComparedSides(f"{chosen.key}\0studies\0{second.key}", chosen.study_data, second.study_data, titles)
+
+
+CHOOSERS = {"models": _choose_models, "people": _choose_people, "groups": _choose_groups, "studies": _choose_studies}
+"""By mode: the widgets for both sides, of a study."""
 
 
 def _choose_sets() -> ComparedSides | None:

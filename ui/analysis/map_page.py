@@ -27,14 +27,15 @@ from core.errors import LiminalError
 from core.figures import theme
 from core.models import registry
 from core.models.emotions import EMOTIONS
-from ui import components, selection
+from ui import components, navigation, selection
 from ui.analysis import map_faces
 from ui.analysis.map_faces import METHOD_DESCRIPTIONS, METHOD_NAMES, MapFaces, MapSpace, lay_out_map, list_spaces, load_vectors
 from ui.analysis.rankings import SAMPLE_TYPE_NAMES
 from ui.components import MapPoint, show_face_map
-from ui.markup import caption_html, count_noun, show_simulated_badge
+from ui.markup import caption_html, count_noun, describe_sample_type, show_simulated_badge
 from ui.pictures import points_url
 from ui.selection import paginate
+from ui.studies import access, owner_gate
 
 NO_COLOUR = "nothing"
 PLANE_DISTANCE = "How far off this plane"
@@ -359,12 +360,19 @@ def _show_selection(faces: MapFaces, selected: NDArray[np.bool_], column: MapCol
         st.html(caption_html("Draw around faces to see them here; the address of this page then brings the same faces back."))
         return
     st.subheader(f"{len(rows):,} selected", anchor=False)
+    _offer_selection(faces, [faces.ids[row] for row in rows])
     tiles = []
     for row in rows[paginate(len(rows), PAGE_SIZE, "selection-page")]:
         name = faces.ids[row]
         value = _describe_value(column, int(row))
         tiles.append(
-            components.Tile(name, faces.picture(name), f"Generated face; {_mark_title(faces, title)}: {value}", title=value)
+            components.Tile(
+                name,
+                faces.picture(name),
+                f"Generated face, {_describe_face(faces, int(row))}; {_mark_title(faces, title)}: {value}",
+                title=_describe_face(faces, int(row)),
+                words=value,
+            )
         )
     components.show_faces(
         [components.FaceGroup(tiles, columns=8)],
@@ -377,6 +385,57 @@ def _show_selection(faces: MapFaces, selected: NDArray[np.bool_], column: MapCol
     item = selection.selected_item()
     if item in faces.where and item in faces.ids:
         _open_face(faces, item)
+
+
+def _describe_face(faces: MapFaces, row: int) -> str:
+    """What kind of sample a face is and of whom, with its number in the set, so that no two are called the same."""
+    sample = faces.samples.iloc[row]
+    if faces.kind == "emotion":
+        return f"{sample['emotion1']} and {sample['emotion2']}, no. {row + 1}"
+    people = list(dict.fromkeys(faces.samples["base_id"]))
+    kind = describe_sample_type(str(sample["sample_type"]), float(sample["step"]))
+    return f"{kind}, of person {people.index(sample['base_id']) + 1}, no. {row + 1}"
+
+
+def _offer_selection(faces: MapFaces, names: Sequence[str]) -> None:
+    """One press each: a study about the selected faces, a sample set of them, a table of all that the map knows of them."""
+    with st.container(horizontal=True, gap="small", key="selection-ways"):
+        if owner_gate.is_allowed() and st.button("Ask people about these", key="selection-study", icon=":material/groups:"):
+            sets = ",".join(_keep_selection(faces, names))
+            st.switch_page(navigation.build_page(navigation.STUDIES), query_params={"new": sets})
+        if owner_gate.is_allowed() and st.button("Keep as a set", key="selection-set", icon=":material/bookmark:"):
+            kept = _keep_selection(faces, names)
+            st.toast(
+                f"Kept in the library: {count_noun(len(kept), 'set')} of {count_noun(len(names), 'face')}.", icon=":material/check:"
+            )
+        st.download_button(
+            "Download the table",
+            lambda: _tabulate(faces, names).to_csv(index=False).encode(),
+            "selected-faces.csv",
+            "text/csv",
+            key="selection-table",
+            icon=":material/table:",
+            on_click="ignore",
+        )
+
+
+def _keep_selection(faces: MapFaces, names: Sequence[str]) -> list[str]:
+    """Sets of the library with these faces alone, one for each set that they come from -> their ids."""
+    library, kept = access.get_library(), []
+    for set_id in dict.fromkeys(faces.where[name] for name in names):
+        chosen = [name for name in names if faces.where[name] == set_id]
+        title = f"{count_noun(len(chosen), 'face')} drawn around on the map"
+        kept.append(library.add(library.load(set_id).take_samples(chosen), title))
+    return kept
+
+
+def _tabulate(faces: MapFaces, names: Sequence[str]) -> pd.DataFrame:
+    """One row a face: its id, its set, and every column that the map can be coloured by."""
+    rows = [faces.ids.index(name) for name in names]
+    columns = {
+        _mark_title(faces, title): column.values.iloc[rows].to_numpy() for title, column in _load_columns(faces.key, faces).items()
+    }
+    return pd.DataFrame({"sample_id": list(names), "set": [faces.where[name] for name in names], **columns})
 
 
 def _mark_title(faces: MapFaces, title: str) -> str:

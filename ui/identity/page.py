@@ -23,6 +23,7 @@ from ui import bases, cache, components, markup, photo, progress, state
 from ui.identity import sets
 from ui.identity.sets import IdentityRequest
 from ui.jobs import Job, find_or_start_job, find_running_job
+from ui.markup import count_noun
 from ui.selection import bound_choice
 from ui.state import IdentityState
 from ui.studies.new_study import ask_people
@@ -289,6 +290,17 @@ def _show_unfinished_set(request: IdentityRequest, job: Job) -> None:
         )
 
 
+def describe_counts(sample_set: SampleSet) -> str:
+    """Why there are fewer pictures than samples, where there are; else how many there are."""
+    samples, pictures = len(sample_set.pairs), sample_set.pairs["sample_id"].nunique()
+    if pictures == samples:
+        return f"{samples} samples, each a picture of its own; the first is the base itself."
+    return (
+        f"{samples} samples, {count_noun(pictures, 'picture')}: one that is two samples, such as a face that a search found for "
+        "two distances at once, is counted once among pictures."
+    )
+
+
 def list_judges(request: IdentityRequest, sample_set: SampleSet) -> list[str]:
     """The recognisers that judged a set, the guard first."""
     guard = request.configuration.recogniser
@@ -303,6 +315,7 @@ def offer_set_download(request: IdentityRequest, sample_set: SampleSet) -> None:
         )
         return
     configuration = request.configuration
+    st.html(markup.caption_html(describe_counts(sample_set)))
     name = f"liminal-{bases.short_name(request.base_id)}-{configuration.seed}"
     with st.container(horizontal=True, gap="small"):
         st.download_button(
@@ -314,7 +327,7 @@ def offer_set_download(request: IdentityRequest, sample_set: SampleSet) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        title = bases.find_base(configuration.generator, request.base_id).title
+        title = _name_base(request)
         ask_people(sample_set, f"Around {title}, seed {configuration.seed}")
 
 

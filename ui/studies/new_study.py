@@ -87,7 +87,7 @@ def ask_people(samples: SampleSet, title: str, *, key: str = "ask-people") -> No
 
 
 def show_new_study(set_id: str) -> None:
-    """Show the form. set_id: the set of the address; anything else is passed over."""
+    """Show the form. set_id: the set of the address, or several with commas between; anything else is passed over."""
     st.title("A new study", anchor=False)
     _show_back_link()
     entries = {entry.set_id: entry for entry in access.list_sample_sets()}
@@ -107,7 +107,7 @@ def show_new_study(set_id: str) -> None:
     chosen = st.multiselect(
         "About which faces?",
         ids,
-        default=[set_id] if set_id in entries else None,
+        default=[name for name in set_id.split(",") if name in entries] or None,
         format_func=lambda set_id: _describe_entry(entries[set_id]),
         key="sets",
         placeholder="Choose one or several sample sets",
