@@ -93,6 +93,10 @@ def test_the_owner_walks_through_the_whole_study_and_nothing_is_kept(place):
     assert not store.raters(study.name)
     assert store.participation(study.name).started == 0
     assert len(store.ratings(study.name)) == 0
+    store.change(study.name, closed=True)  # which its owner can look at all the same
+    again = app("take_part.py", study=study.token, preview="1")
+    press(press(again, "agree"), "preview-anew")
+    assert "I agree and take part" in [button.label for button in again.button]
 
 
 def test_nobody_but_the_owner_gets_a_preview(place, monkeypatch):

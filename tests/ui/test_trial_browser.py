@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.models.emotions import EMOTIONS
+from core.studies import planning
 from core.studies.planning import assign_stimuli
 from tests.ui.study_sets import faces, identity_set, made_study
 
@@ -31,8 +32,9 @@ def begin(asking, open_page):
     """Somebody who agreed and read how it goes, before the first face -> (page, rater, study)."""
     address, store, library = asking
 
-    def begun(sample_set, *, link="", **options):
-        study = made_study(store, library, uuid.uuid4().hex, sample_set, demographics=False, fixation_ms=100, image_ms=100)
+    def begun(sample_set, *, link="", plan=None, **options):
+        values = {"demographics": False, "fixation_ms": 100, "image_ms": 100} | (plan or {})
+        study = made_study(store, library, uuid.uuid4().hex, sample_set, **values)
         person = store.enrol(study.name, assign_stimuli)
         store.update(person.code, consented_at=datetime.now(UTC))
         page = open_page(f"{address}/take-part?study={study.token}&code={person.code}", **options)
@@ -257,3 +259,34 @@ def test_a_rater_sees_nothing_but_the_study(asking, begin):
     assert not page.locator(".st-key-masthead").count()
     assert [each.inner_text() for each in page.get_by_role("link").all()] == ["Skip to main content"]
     assert os.environ["LIMINAL_DATA_DIR"] not in page.content()
+
+
+def test_the_owners_preview_of_labels_with_a_mask_and_a_deadline_keeps_nothing(asking, open_page):
+    address, store, library = asking
+    labels = {"question": "labels", "labels": ("tense", "fear", "neutral"), "mask_ms": 60, "deadline_ms": 2500}
+    study = made_study(store, library, uuid.uuid4().hex, faces(3), demographics=False, fixation_ms=60, image_ms=60, **labels)
+    page = open_page(f"{address}/take-part?study={study.token}&preview=1")
+    page.get_by_role("button", name="I agree and take part").click()
+    page.get_by_role("button", name="I am ready").click()
+    page.locator(f"{MESSAGE} button").click()
+    expect(page.locator(MESSAGE)).to_contain_text("Too slow")  # nobody answered the first one
+    page.keyboard.press("Space")
+    presses(page, "123")
+    expect(page.get_by_text("One last question")).to_be_visible()
+    assert not store.raters(study.name)
+    assert not page.evaluate("Object.keys(localStorage).some((name) => /liminal.(answer|rater)/.test(name))")
+
+
+def test_a_scale_about_pairs_is_answered_by_its_points(asking, begin):
+    scale = {"question": "scale", "wording": "How old?", "scale_low": "young", "scale_high": "old", "scale_points": 10}
+    page, person, study = begin(identity_set(2), plan={**scale, "image_ms": 0, "button_order": "mirrored"})
+    page.keyboard.press("Space")
+    presses(page, "70")
+    page.locator(".trial-choice", has_text="3").click()
+    expect(page.get_by_text("One last question")).to_be_visible()
+    rows = kept(asking, study)
+    assert list(rows["value"]) == ["7", "10", "3"]
+    assert list(rows["task"]) == ["scale"] * 3
+    record = json.loads(rows["presented"].iloc[0])
+    assert record["button_order"] == list(planning.order_choices(study.plan, person.rater))
+    assert record["trial_type"] == "timed-pair-choice"

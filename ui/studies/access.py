@@ -106,7 +106,7 @@ def find_preview(study: Study) -> Preview | None:
     from core.studies.preview import Preview  # with an owner's look alone
 
     preview = st.session_state.get(PREVIEW)
-    if not isinstance(preview, Preview) or preview.study != study:
+    if not isinstance(preview, Preview) or (preview.study.token, preview.study.plan) != (study.token, study.plan):
         preview = st.session_state[PREVIEW] = Preview(study, load_stimuli(study))
     return preview
 

@@ -105,6 +105,13 @@ NOUNS: dict[Kind, str] = {"emotion": "face", "identity": "pair"}
 """What a trial shows, as the keys of numbers of trials say it."""
 
 
+PREVIEW_STATE = (
+    *(DEMOGRAPHICS, INSTRUCTIONS, FINISHED_HERE, "declined"),
+    *(screening.DEVICE_PASSED, screening.TURNED_AWAY, screening.PRACTISED),
+)
+"""What a visit knows of the steps that somebody has taken."""
+
+
 def show_rater_page() -> None:
     """Show the step of the rater in the address."""
     with st.container(key="rater"):
@@ -172,6 +179,13 @@ def _show_preview_bar(study: Study, words: Words) -> None:
             query_params={"study": study.name},
             icon=":material/arrow_back:",
         )
+        st.button(words.say("unknown.anew"), key="preview-anew", type="tertiary", on_click=_forget_preview)
+
+
+def _forget_preview() -> None:
+    for name in (access.PREVIEW, *PREVIEW_STATE):
+        st.session_state.pop(name, None)
+    st.query_params.pop("code", None)
 
 
 def _read_link(study: Study, rater: Rater | None) -> Participant:
@@ -260,7 +274,7 @@ def _enrol_rater(study: Study, participant: Participant) -> None:
         logger.warning("Nobody could enrol: %s", error)
         st.session_state["enrol-problem"] = True
         return
-    for name in ("somebody-else", DEMOGRAPHICS, INSTRUCTIONS):
+    for name in ("somebody-else", DEMOGRAPHICS, INSTRUCTIONS, screening.PRACTISED):
         st.session_state.pop(name, None)
     st.query_params["code"] = rater.code
 
