@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import core
 from core.data_folder import ASSETS
 from core.errors import LiminalError
+from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration, Strategy
 from core.sampling.emotion.configuration import EMOTION_PAIRS, EmotionConfiguration
@@ -311,7 +312,8 @@ def make_sentinel_set(size: DemonstrationSize, beside: SampleSet, work: Path, pr
     folder = work / "sentinels"
     note = ""
     if not folder.exists():
-        sentinels, note = make_sentinels(beside.emotion, size.sentinels, progress)
+        wanted = [EMOTIONS[number % len(EMOTIONS)] for number in range(size.sentinels)]
+        sentinels, note = make_sentinels(beside.emotion, wanted, progress)
         if sentinels is None:
             return None, note
         sentinels.save(folder)
