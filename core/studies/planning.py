@@ -399,6 +399,7 @@ def _configure_checks(configuration: EmotionConfiguration, chosen: Sequence[tupl
         seed=seed,
         generator=configuration.generator,
         guided=False,
+        strategy=configuration.strategy,
         steerer=configuration.steerer,
         judges=configuration.judges,
         recogniser=configuration.recogniser,

@@ -101,3 +101,16 @@ def test_checks_that_the_question_cannot_be_answered_by_are_ordinary_or_left_out
     assert planning._adapt_check(pair, ()) == Stimulus("p", ("a", "a"), "genuine")
     assert planning._adapt_check(check("f", "fear"), ("anger",)) is None
     assert planning._adapt_check(check("f", "fear"), ("fear",)) == check("f", "fear")
+
+
+def test_faces_that_were_made_with_an_emotion_expect_it_whatever_classifiers_say(monkeypatch, tmp_path):
+    with_population(monkeypatch, 10)
+    monkeypatch.setattr(planning, "HEAD", configuration().generator)
+    monkeypatch.setattr(planning, "_make_clear_face", lambda seed, emotion: _drawn([seed])[0].numpy())
+    wanted = ["anger", "fear", "fear", "sadness"]
+    made, note = planning.make_sentinels(configuration(), wanted)
+    assert note == ""
+    made.save(tmp_path / "checks")
+    stimuli = list_stimuli(type(made).load(tmp_path / "checks"), "s")
+    assert [each.expected for each in stimuli] == wanted
+    assert all(each.is_sentinel for each in stimuli)
