@@ -1,5 +1,6 @@
 """``python -m core train``: the committed networks again, with the commands that made them, and paper B's on one's own pictures.
 
+``train head-chain`` renders heads with all expressions and trains what makes emotion samples of them (paper B, section III);
 ``train head-descriptors`` renders random heads and fits the head's surrogate to what recognisers and classifiers say of them.
 ``train uvit-prior|clip-mlp --images FOLDER --encoder NAME --out FOLDER`` trains paper B's networks on photographs. Restartable: an
 interrupted training goes on where it was. Figures are printed.
@@ -77,15 +78,27 @@ def fit_pictures(arguments: argparse.Namespace, progress: Progress) -> TrainedWe
     )
 
 
-TRAINING_STEPS = {"emotion-mlp": 6000, "latent-emotion": 2000, "face-prior": 5500, "latent-flow": 2500}
-"""Steps of each training as the committed weights were made. face-embedding takes none: it is solved, not descended to."""
+TRAINING_STEPS = {
+    "emotion-mlp": 6000,
+    "latent-emotion": 2000,
+    "face-prior": 5500,
+    "latent-flow": 2500,
+    "head-emotion-mlp": 4000,
+    "head-prior": 3000,
+    "head-flow": 5000,
+}
+"""Steps of each training as the committed weights were made. Embeddings and head-expressions take none: they are solved."""
 
-NETWORK_NAMES = ("face-embedding", *TRAINING_STEPS)
-
+CHAINS = {
+    "all": ("face-embedding", "emotion-mlp", "latent-emotion", "face-prior", "latent-flow"),
+    "head-chain": ("head-embedding", "head-emotion-mlp", "head-expressions", "head-prior", "head-flow"),
+}
+"""Networks that learn from the same faces, in the order in which they need each other: the DCGAN's, the head's."""
+NETWORK_NAMES = tuple(name for chain in CHAINS.values() for name in chain)
 
 HEAD_SURROGATE = "head-descriptors"
 DEFAULT_HEADS = 8192
-DEFAULT_FACES = 40960
+DEFAULT_FACES = {"dcgan": 40960, "head": 16384}
 
 
 def fit_head_surrogate(arguments: argparse.Namespace, progress: Progress) -> TrainedWeights:
@@ -101,15 +114,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pictured = ", ".join(PICTURE_STEPS)
     parser.add_argument(
         "network",
-        choices=[*NETWORK_NAMES, "all", HEAD_SURROGATE, *PICTURE_STEPS],
-        help=f"which one; 'all' makes those that learn from the DCGAN's faces, in order; {pictured} learn from --images",
+        choices=[*NETWORK_NAMES, *CHAINS, HEAD_SURROGATE, *PICTURE_STEPS],
+        help=f"which one; 'all' makes those that learn from the DCGAN's faces, 'head-chain' those of rendered heads, in order; "
+        f"{pictured} learn from --images",
     )
     parser.add_argument("--images", type=Path, help=f"{pictured}: RAF-DB's folder, or one with a folder for every class")
     parser.add_argument("--encoder", help=f"{pictured}: whose embeddings they learn, such as an added clip-encoder")
     parser.add_argument(
         "--faces",
         type=int,
-        help=f"generated faces to learn from (default {DEFAULT_FACES}; {HEAD_SURROGATE}: {DEFAULT_HEADS}, an hour of one core)",
+        help=f"generated faces to learn from (default {DEFAULT_FACES['dcgan']}; rendered heads {DEFAULT_FACES['head']}, half an "
+        f"hour of two cores; {HEAD_SURROGATE}: {DEFAULT_HEADS}, an hour of one core)",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="instead of the number that made the committed weights")
@@ -138,14 +153,15 @@ def run(arguments: argparse.Namespace) -> int:
         with TerminalProgress() as terminal:
             _print_trained(fit_head_surrogate(arguments, Progress(terminal)))
         return 0
-    arguments.faces = arguments.faces or DEFAULT_FACES
+    generator = "head" if arguments.network.startswith("head-") else "dcgan"
+    arguments.faces = arguments.faces or DEFAULT_FACES[generator]
     for option in ("images", "encoder"):
         if getattr(arguments, option) is not None:
             raise LiminalError(f"--{option} is for {' and '.join(PICTURE_STEPS)}; {arguments.network} learns from --faces.")
     with TerminalProgress() as terminal:
         progress = Progress(terminal)
-        faces = data.load_training_faces(arguments.faces, arguments.seed, progress=progress)
-        for name in NETWORK_NAMES if arguments.network == "all" else (arguments.network,):
+        faces = data.load_training_faces(arguments.faces, arguments.seed, generator=generator, progress=progress)
+        for name in CHAINS.get(arguments.network, (arguments.network,)):
             _print_trained(_fit_network(name, arguments, faces, progress))
     return 0
 
@@ -157,9 +173,11 @@ def _print_trained(trained: TrainedWeights) -> None:
 
 def _fit_network(name: str, arguments: argparse.Namespace, faces: data.TrainingFaces, progress: Progress) -> TrainedWeights:
     command = f"python -m core train {name} --faces {arguments.faces} --seed {arguments.seed}"
-    if name == "face-embedding":
+    if name == faces.chain.encoder:
         command += f" --embedding-dim {arguments.embedding_dim}"
         return fit_networks.fit_whitening(faces, embedding_dim=arguments.embedding_dim, command=command, folder=arguments.out)
+    if name == "head-expressions":
+        return head_surrogates.fit_expression_surrogate(faces, command=command, folder=arguments.out, progress=progress)
     steps = arguments.steps or TRAINING_STEPS[name]
     sizes = {key: value for key in ("width", "depth") if (value := getattr(arguments, key)) is not None}
     command += f" --steps {steps}" + "".join(f" --{key} {value}" for key, value in sizes.items())
@@ -171,17 +189,17 @@ def _fit_network(name: str, arguments: argparse.Namespace, faces: data.TrainingF
         "saved": folder / f"{name}-{arguments.seed}.training.safetensors",
         "progress": progress,
     }
-    if name == "face-prior":
+    if name == faces.chain.prior:
         dim = prior.UViTConfiguration().token_size
         if arguments.embedding_dim % dim:
             raise LiminalError(f"--embedding-dim must be a multiple of {dim} for the prior, not {arguments.embedding_dim}.")
         size = prior.UViTConfiguration(tokens=arguments.embedding_dim // dim, **sizes)
         return fit_priors.fit_face_prior(faces, size=size, **keywords)
-    if name != "latent-flow":
+    if name != faces.chain.decoder:
         sizes.pop("depth", None)
     fits: dict[str, Callable[..., TrainedWeights]] = {
-        "emotion-mlp": fit_networks.fit_emotion_mlp,
-        "latent-emotion": fit_networks.fit_latent_surrogate,
-        "latent-flow": fit_networks.fit_latent_flow,
+        faces.chain.classifier: fit_networks.fit_emotion_mlp,
+        faces.chain.surrogate: fit_networks.fit_latent_surrogate,
+        faces.chain.decoder: fit_networks.fit_latent_flow,
     }
     return fits[name](faces, **sizes, **keywords)

@@ -409,8 +409,12 @@ class Decoder(ABC):
         return self.card.name
 
     @abstractmethod
-    def latents(self, embeddings: Tensor, seeds: Sequence[int]) -> Tensor:
-        """(N, E) and one seed a row -> (N, latent_dim). A row depends on its embedding and seed alone."""
+    def latents(self, embeddings: Tensor, seeds: Sequence[int], kept: Tensor | None = None) -> Tensor:
+        """(N, E) and one seed a row -> (N, latent_dim). A row depends on its embedding, its seed and what is kept.
+
+        kept: latents (N, latent_dim) of which all but the expression block stay as they are, to the byte. LiminalError where the
+        decoder cannot.
+        """
 
 
 class Surrogate(ABC):

@@ -108,10 +108,19 @@ ENTRIES = (
     Entry("mini-xception", "classifier", "mini-XCEPTION", "core.models.builtin.fer:MINI_XCEPTION"),
     Entry("tanh-cnn", "classifier", "Tanh CNN", "core.models.builtin.fer:TANH_CNN"),
     Entry("small-cnn", "classifier", "Small CNN", "core.models.builtin.fer:SMALL_CNN"),
-    Entry("emotion-mlp", "classifier", "Emotion MLP (distilled here)", "core.models.builtin.emotion_mlp"),
-    Entry("face-embedding", "encoder", "Face embedding", "core.models.builtin.face_embedding"),
-    Entry("face-prior", "prior", "U-ViT diffusion prior", "core.models.builtin.prior"),
-    Entry("latent-flow", "decoder", "Flow from embedding to latent", "core.models.builtin.flow"),
+    Entry(
+        "head-emotion-mlp",
+        "classifier",
+        "Emotion MLP of rendered heads (distilled here)",
+        "core.models.builtin.emotion_mlp:HEAD_EMOTION_MLP",
+    ),
+    Entry("emotion-mlp", "classifier", "Emotion MLP (distilled here)", "core.models.builtin.emotion_mlp:EMOTION_MLP"),
+    Entry("face-embedding", "encoder", "Face embedding", "core.models.builtin.face_embedding:FACE_EMBEDDING"),
+    Entry("head-embedding", "encoder", "Face embedding of rendered heads", "core.models.builtin.face_embedding:HEAD_EMBEDDING"),
+    Entry("face-prior", "prior", "U-ViT diffusion prior", "core.models.builtin.prior:FACE_PRIOR"),
+    Entry("head-prior", "prior", "U-ViT diffusion prior of rendered heads", "core.models.builtin.prior:HEAD_PRIOR"),
+    Entry("latent-flow", "decoder", "Flow from embedding to latent", "core.models.builtin.flow:LATENT_FLOW"),
+    Entry("head-flow", "decoder", "Flow from embedding to head", "core.models.builtin.flow:HEAD_FLOW"),
     Entry("latent-emotion", "surrogate", "Emotions predicted from the latent (surrogate)", "core.models.builtin.surrogate"),
     Entry(
         "head-descriptors",
@@ -119,10 +128,16 @@ ENTRIES = (
         "What is said of a rendered head, predicted (surrogate)",
         "core.models.builtin.head.surrogate",
     ),
+    Entry(
+        "head-expressions",
+        "surrogate",
+        "Expressions of a rendered head, predicted (surrogate)",
+        "core.models.builtin.head.expression_surrogate",
+    ),
     Entry("lpips", "distance", "LPIPS (AlexNet)", "core.models.builtin.lpips_distance"),
 )
 
-DEFAULT_GENERATORS: Mapping[Task, str] = {"identity": "head", "phone": "head", "emotion": "dcgan-sharp"}
+DEFAULT_GENERATORS: Mapping[Task, str] = {"identity": "head", "phone": "head", "emotion": "head"}
 
 logger = logging.getLogger(__name__)
 

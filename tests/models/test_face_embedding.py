@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.models import registry
-from core.models.builtin.face_embedding import EMOTION_NETWORKS, FEATURE_BLOCKS, FeatureNetworks, append_probabilities
+from core.models.builtin.face_embedding import EMOTION_NETWORKS, FACE_CROPS, FEATURE_BLOCKS, FeatureNetworks, append_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_both_generators_faces_of_a_latent_are_neighbours(encoder, latents, embe
 def test_outputs_are_those_of_the_networks(encoder, faces):
     """The last features are both emotion networks' logits, and behind them their probabilities."""
     with torch.inference_mode():
-        seen = FeatureNetworks(torch.device("cpu")).features(faces[:8])
+        seen = FeatureNetworks(torch.device("cpu"), FACE_CROPS["face-embedding"]).features(faces[:8])
         assert seen.values.shape == (8, sum(FEATURE_BLOCKS.values()))
         for place, name in enumerate(EMOTION_NETWORKS):
             logits = registry.load(name, "classifier", "cpu").logits(faces[:8])
@@ -94,7 +94,7 @@ def test_the_descriptor_is_near_dlibs_own(faces, encoder):
     """A fixed crop instead of found landmarks: still much nearer to the face's own descriptor than to others'."""
     with torch.inference_mode():
         own = registry.load("dlib", "recogniser", "cpu").embed(faces[:12])
-        ours = FeatureNetworks(torch.device("cpu")).features(faces[:12]).values[:, :128]
+        ours = FeatureNetworks(torch.device("cpu"), FACE_CROPS["face-embedding"]).features(faces[:12]).values[:, :128]
     found = torch.isfinite(own).all(dim=1)
     assert found.sum() >= 6
     apart = torch.cdist(ours[found].double(), own[found].double())

@@ -1,15 +1,17 @@
 """One vector per face: descriptor, penultimate features and outputs of real networks, whitened.
 
-The features of an image need no detector: dlib's descriptor of a fixed crop (where this package's generators put their
-faces), mini-XCEPTION's last feature map averaged over the image, the penultimate layer of the tanh network, and both emotion
-networks' outputs. Each block is standardised and weighted; a principal component analysis of all of them keeps ``embedding_dim``
-values of variance one. The small CNN takes no part, so that it can judge what the others guide.
+The features are of a picture framed for classifiers (``framing``): dlib's descriptor of the crop where faces lie in it,
+mini-XCEPTION's last feature map averaged over the image, the penultimate layer of the tanh network, and both emotion networks'
+outputs. Each block is standardised and weighted; a principal component analysis of all of them keeps ``embedding_dim`` values of
+variance one. The small CNN takes no part, so that it can judge what the others guide.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -25,24 +27,42 @@ from core.models.engine.engine import batched
 from core.models.preprocessing import to_grey
 from core.models.trained_weights import TrainedWeights, read_trained, trained_weight_file
 
-EMBEDDING_NAME = "face-embedding"
+SOURCE = "trained here: principal components of dlib's, mini-XCEPTION's and the tanh network's features on"
 
 CARD = ModelCard(
-    name=EMBEDDING_NAME,
+    name="face-embedding",
     title="Face embedding",
     kind="encoder",
-    source="trained here: principal components of dlib's, mini-XCEPTION's and the tanh network's features on generated faces",
+    source=f"{SOURCE} generated faces",
     weights_licence="MIT (this repository)",
     data_licence="faces of the DCGAN (DigiFace-1M: non-commercial research use); see the networks whose features it takes",
     input_size=64,
     not_for=NOT_FOR["encoder"],
-    files=(trained_weight_file(EMBEDDING_NAME),),
+    files=(trained_weight_file("face-embedding"),),
+)
+HEAD_CARD = ModelCard(
+    name="head-embedding",
+    title="Face embedding of rendered heads",
+    kind="encoder",
+    source=f"{SOURCE} rendered heads with all expressions",
+    weights_licence="MIT (this repository)",
+    data_licence="rendered heads (no data of people); see the networks whose features it takes",
+    input_size=64,
+    not_for=NOT_FOR["encoder"],
+    files=(trained_weight_file("head-embedding"),),
 )
 
 CHUNK = 4
 
-FACE_CROP = ((0.7117, 0.4644), (0.5905, 0.4712), (0.2955, 0.4694), (0.4139, 0.4730), (0.4969, 0.7167))
-"""Mean of dlib's five landmarks, in shares of the side, over 225 of 300 faces of the DCGAN; standard deviation 0.02 to 0.03."""
+FaceCrop = tuple[tuple[float, float], ...]
+"""dlib's five landmarks in shares of the side of a picture that is framed for classifiers."""
+
+FACE_CROPS: Mapping[str, FaceCrop] = {
+    "face-embedding": ((0.7117, 0.4644), (0.5905, 0.4712), (0.2955, 0.4694), (0.4139, 0.4730), (0.4969, 0.7167)),
+    "head-embedding": ((0.7260, 0.3985), (0.5955, 0.4092), (0.2740, 0.3985), (0.4045, 0.4092), (0.5000, 0.6606)),
+}
+"""Means of the landmarks: over 225 of 300 faces of the DCGAN, whose pictures are whole (standard deviation 0.02 to 0.03); over 159
+of 160 random heads inside their detected face, made symmetric (0.02 to 0.06 across, from the turn of the head)."""
 
 FEATURE_BLOCKS = {"dlib": 128, "mini-xception": 128, "tanh-cnn": 304, "outputs": 12}
 """The features in their order, with their numbers."""
@@ -67,37 +87,45 @@ class FaceFeatures:
 class FeatureNetworks:
     """The networks behind the embedding, as they were published. Differentiable."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, crop: FaceCrop) -> None:
         dlib = registry.load("dlib", "recogniser", str(device))
         mini = registry.load("mini-xception", "classifier", str(device))
         tanh = registry.load("tanh-cnn", "classifier", str(device))
         assert isinstance(dlib, DlibRecogniser)
         assert isinstance(mini, MiniXception)
         assert isinstance(tanh, TanhCNN)
-        self.device = device
+        self.device, self.crop = device, crop
         self.dlib, self.mini, self.tanh = dlib.fast_network, mini, tanh
         self.precision = choose_search_precision(device)
 
     def features(self, images: Tensor) -> FaceFeatures:
         """(N, 3, S, S) in [0, 1] -> FaceFeatures, in one chunk: the caller cuts the rows into chunks."""
         side = images.shape[3]
-        grid = _make_crop_grid(side).to(images)
+        grid = _make_crop_grid(side, self.crop).to(images)
         chips = grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=True)
         descriptors = self.dlib(chips.to(self.precision).contiguous(memory_format=torch.channels_last)).float()
-        faces = to_grey(images, self.mini.card.input_size) * 2 - 1
-        maps = self.mini.network.maps(faces)
+        maps, penultimate, logits = self._read_expressions(images)
+        values = torch.cat([descriptors, maps.mean(dim=(2, 3)), penultimate, logits.flatten(1)], dim=1)
+        return FaceFeatures(values, logits)
+
+    def emotion_logits(self, images: Tensor) -> Tensor:
+        """(N, 3, S, S) in [0, 1] -> logits (N, 2, 6) of EMOTION_NETWORKS, in one chunk."""
+        return self._read_expressions(images)[2]
+
+    def _read_expressions(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """-> mini-XCEPTION's last maps, the tanh network's penultimate layer, both networks' logits (N, 2, 6)."""
+        maps = self.mini.network.maps(to_grey(images, self.mini.card.input_size) * 2 - 1)
         mini = self.mini.network.head(maps).mean(dim=(2, 3))[:, self.mini.emotion_order]
         penultimate = self.tanh.network.features(to_grey(images, self.tanh.card.input_size))
         tanh = self.tanh.network.fc3(torch.relu(penultimate))[:, self.tanh.emotion_order]
-        values = torch.cat([descriptors, maps.mean(dim=(2, 3)), penultimate, mini, tanh], dim=1)
-        return FaceFeatures(values, torch.stack([mini, tanh], dim=1))
+        return maps, penultimate, torch.stack([mini, tanh], dim=1)
 
 
 @lru_cache(maxsize=8)
-def _make_crop_grid(side: int) -> Tensor:
+def _make_crop_grid(side: int, crop: FaceCrop) -> Tensor:
     """The fixed crop as a grid (1, 150, 150, 2), the same for all images of a size."""
     with torch.inference_mode(False):  # a grid made in inference mode cannot take part in a gradient
-        return chip_grid(torch.tensor(FACE_CROP, dtype=torch.float64)[None] * side, (side, side))
+        return chip_grid(torch.tensor(crop, dtype=torch.float64)[None] * side, (side, side))
 
 
 class Whitening(nn.Module):
@@ -151,7 +179,12 @@ def read_whitening(trained: TrainedWeights) -> Whitening:
     return whitening
 
 
-def load(device: torch.device) -> FaceEmbedding:
+def _load(device: torch.device, card: ModelCard) -> FaceEmbedding:
     """The encoder with its stored whitening."""
     assert len(EMOTIONS) * len(EMOTION_NETWORKS) == FEATURE_BLOCKS["outputs"]
-    return FaceEmbedding(FeatureNetworks(device), read_whitening(read_trained(EMBEDDING_NAME)))
+    return FaceEmbedding(FeatureNetworks(device, FACE_CROPS[card.name]), read_whitening(read_trained(card.name)), card)
+
+
+# What the registry finds by ``core.models.builtin.face_embedding:NAME``.
+FACE_EMBEDDING = SimpleNamespace(CARD=CARD, load=partial(_load, card=CARD))
+HEAD_EMBEDDING = SimpleNamespace(CARD=HEAD_CARD, load=partial(_load, card=HEAD_CARD))

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import torch
@@ -211,10 +212,8 @@ def draw_embeddings(prior: Prior, seeds: Sequence[int], steps: int = 50) -> Tens
     return x.clone()
 
 
-FACE_PRIOR_NAME = "face-prior"
-
 CARD = ModelCard(
-    name=FACE_PRIOR_NAME,
+    name="face-prior",
     title="U-ViT diffusion prior",
     kind="prior",
     source="trained here on embeddings of generated faces: DDPM noise prediction, exponential moving average",
@@ -222,7 +221,18 @@ CARD = ModelCard(
     data_licence="faces of the DCGAN (DigiFace-1M: non-commercial research use)",
     input_size=0,
     not_for=f"{NOT_FOR['prior']}; it knows the embeddings of generated faces alone",
-    files=(trained_weight_file(FACE_PRIOR_NAME),),
+    files=(trained_weight_file("face-prior"),),
+)
+HEAD_CARD = ModelCard(
+    name="head-prior",
+    title="U-ViT diffusion prior of rendered heads",
+    kind="prior",
+    source="trained here on embeddings of rendered heads: DDPM noise prediction, exponential moving average",
+    weights_licence="MIT (this repository)",
+    data_licence="rendered heads (no data of people)",
+    input_size=0,
+    not_for=f"{NOT_FOR['prior']}; it knows the embeddings of rendered heads alone",
+    files=(trained_weight_file("head-prior"),),
 )
 
 
@@ -254,7 +264,12 @@ def read_uvit(trained: TrainedWeights) -> UViT:
     return network
 
 
-def load(device: torch.device) -> FacePrior:
+def _load(device: torch.device, card: ModelCard) -> FacePrior:
     """The prior with its trained weights."""
-    trained = read_trained(FACE_PRIOR_NAME)
-    return FacePrior(read_uvit(trained), int(trained.configuration["train_steps"]), device)
+    trained = read_trained(card.name)
+    return FacePrior(read_uvit(trained), int(trained.configuration["train_steps"]), device, card)
+
+
+# What the registry finds by ``core.models.builtin.prior:NAME``.
+FACE_PRIOR = SimpleNamespace(CARD=CARD, load=partial(_load, card=CARD))
+HEAD_PRIOR = SimpleNamespace(CARD=HEAD_CARD, load=partial(_load, card=HEAD_CARD))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,32 +23,41 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 from core.errors import LiminalError
 from core.models import registry
-from core.models.builtin.face_embedding import FeatureNetworks
-from core.models.contracts import Encoder
+from core.models.builtin.face_embedding import FACE_CROPS, FeatureNetworks
+from core.models.builtin.head.expression_surrogate import draw_expressive_latents
+from core.models.contracts import EmotionChain, Encoder
 from core.models.custom.huggingface import guess_labels
 from core.models.device import choose_device
 from core.models.emotions import EMOTIONS
+from core.models.framing import frame_for_classifiers
 from core.progress import Progress
 from core.writing import write_bytes
 
 FACE_SHARD = 2048
 FACE_BATCH = 32
+CHAINS: Mapping[str, EmotionChain] = {"dcgan": registry.DCGAN_CHAIN, "head": registry.HEAD_CHAIN}
+"""Generator of the training faces -> what is trained on them."""
 HELD_OUT_SHARE = 0.1
 """The last tenth of the faces trains nothing: every figure on a card is measured on it."""
 
 
 @dataclass(frozen=True)
 class TrainingFaces:
-    """latents (N, d), features (N, 572) in the order of FEATURE_BLOCKS, logits (N, 2, 6) of the teachers; the last are held out."""
+    """latents (N, d), features (N, 572) in the order of FEATURE_BLOCKS, logits (N, 2, 6) of the teachers; the last are held out.
+
+    softened: (N, 2, 6), the teachers' mean probabilities over a picture and its ``VARIANTS``; None where it alone was shown.
+    """
 
     generator: str
     seed: int
     latents: Tensor
     features: Tensor
     logits: Tensor
+    softened: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -58,6 +67,11 @@ class TrainingFaces:
         """How many of them may be trained on: the first ones."""
         return len(self) - max(1, round(HELD_OUT_SHARE * len(self)))
 
+    @property
+    def chain(self) -> EmotionChain:
+        """The names of the models that are trained on them."""
+        return CHAINS.get(self.generator, registry.DCGAN_CHAIN)
+
     def described(self) -> dict[str, object]:
         """The data in words and numbers, for a card."""
         return {
@@ -65,7 +79,9 @@ class TrainingFaces:
             "held_out": len(self) - self.trained,
             "generator": self.generator,
             "seed": self.seed,
-            "kind": "generated faces, drawn at random",
+            "kind": "generated faces, drawn at random"
+            if self.softened is None
+            else "rendered heads: people, scenes and accessories drawn at random, one feeling, two or what chance gives",
         }
 
 
@@ -92,28 +108,50 @@ def load_training_faces(
     for index in range(number):
         path = folder / f"{generator}-{seed}-{size}-{index:04d}.safetensors"
         if not path.is_file():
-            networks = networks or FeatureNetworks(choose_device())
+            networks = networks or FeatureNetworks(choose_device(), FACE_CROPS[CHAINS[generator].encoder])
             write_bytes(path, save(_make_face_shard(generator, seed, size, index, number, networks, progress)))
         parts.append(_read_face_shard(path, size))
     joined = {key: torch.cat([part[key] for part in parts])[:count] for key in parts[0]}
-    return TrainingFaces(generator, seed, joined["latents"], joined["features"].float(), joined["logits"])
+    return TrainingFaces(generator, seed, joined["latents"], joined["features"].float(), joined["logits"], joined.get("softened"))
+
+
+VARIANTS = ((0.92, 0.0, 0.02, 1.0), (1.10, 0.03, 0.0, 1.0), (1.0, -0.03, -0.02, 0.85))
+"""Tighter, wider, moved and darker pictures that the teachers see, too: side, right, down (shares of the side), light."""
 
 
 def _make_face_shard(
     generator: str, seed: int, size: int, index: int, number: int, networks: FeatureNetworks, progress: Progress
 ) -> dict[str, Tensor]:
+    """One shard. Faces that are framed for classifiers have strong and mixed expressions, and softened answers of the teachers."""
     maker = registry.load(generator, "generator")
-    random = torch.Generator().manual_seed(seed * 1_000_003 + index)
-    latents = torch.randn(size, maker.latent_dim, generator=random)
-    features, logits = [], []
+    framed = maker.classifier_frame == "face"
+    if framed:
+        latents = draw_expressive_latents((index + 1) * size, seed)[index * size :]
+    else:
+        random = torch.Generator().manual_seed(seed * 1_000_003 + index)
+        latents = torch.randn(size, maker.latent_dim, generator=random)
+    parts: dict[str, list[Tensor]] = {"features": [], "logits": []}
     for start in range(0, size, FACE_BATCH):
         done = (index + start / size) / number
         progress.stage(f"Making training faces: {index * size + start} of {number * size}", done)
+        rows = latents[start : start + FACE_BATCH]
         with torch.inference_mode():
-            described = networks.features(maker.decode_for_search(latents[start : start + FACE_BATCH]))
-        features.append(described.values.cpu())
-        logits.append(described.logits.cpu())
-    return {"latents": latents, "features": torch.cat(features).half(), "logits": torch.cat(logits).float()}
+            images = frame_for_classifiers(maker.decode(rows), maker.classifier_frame) if framed else maker.decode_for_search(rows)
+            described = networks.features(images)
+            parts["features"].append(described.values.cpu().half())
+            parts["logits"].append(described.logits.cpu().float())
+            if framed:
+                seen = [described.logits, *(networks.emotion_logits(_vary(images, *variant)) for variant in VARIANTS)]
+                parts.setdefault("softened", []).append(torch.stack(seen).softmax(dim=3).mean(dim=0).cpu().float())
+    return {"latents": latents, **{name: torch.cat(values) for name, values in parts.items()}}
+
+
+def _vary(images: Tensor, side: float, right: float, down: float, light: float) -> Tensor:
+    """Pictures (N, 3, S, S) cut to a square of ``side`` whose middle is moved, all in shares of S; times ``light``."""
+    cut = images.new_tensor([[side, 0.0, 2 * right], [0.0, side, 2 * down]]).expand(len(images), -1, -1)
+    grid = affine_grid(cut, list(images.shape), align_corners=False)
+    varied: Tensor = grid_sample(images, grid, padding_mode="border", align_corners=False) * light
+    return varied
 
 
 def _read_face_shard(path: Path, size: int) -> dict[str, Tensor]:

@@ -1,8 +1,9 @@
 """Fit the face embedding and the small networks around it, each with its figures on held-out data.
 
-``train face-embedding``: the whitening, and how much of expression and identity an embedding holds. ``train emotion-mlp``: the MLP
-on the embedding, distilled from the emotion networks. ``train clip-mlp``: paper B's guiding classifier, from embeddings of labelled
-pictures. ``train latent-flow``: embedding to latent. ``train latent-emotion``: the surrogate, from latent to logits.
+``train face-embedding``, ``head-embedding``: the whitening, and how much of expression and identity an embedding holds. ``train
+emotion-mlp``, ``head-emotion-mlp``: the MLP on the embedding, distilled from the emotion networks; on heads, from what they were
+made to show, too, with an action decoder. ``train clip-mlp``: paper B's guiding classifier, from embeddings of labelled pictures.
+``train latent-flow``, ``head-flow``: embedding to latent. ``train latent-emotion``: the DCGAN's surrogate, from latent to logits.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ from torch.nn.functional import cross_entropy, log_softmax
 
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
-from core.models.builtin.emotion_mlp import EMOTION_MLP_NAME, EmotionMLPNetwork
+from core.models.builtin.emotion_mlp import ActionDecoder, EmotionMLPNetwork
 from core.models.builtin.face_embedding import (
-    EMBEDDING_NAME,
     EMOTION_NETWORKS,
     FEATURE_BLOCKS,
     FEATURE_WEIGHTS,
@@ -27,7 +27,9 @@ from core.models.builtin.face_embedding import (
     append_probabilities,
     read_whitening,
 )
-from core.models.builtin.flow import FLOW_NAME, FlowNetwork
+from core.models.builtin.flow import FlowNetwork
+from core.models.builtin.head.latents import INDEX, block
+from core.models.builtin.head.surrogate_features import ACTIONS, combine_actions, name_values
 from core.models.builtin.surrogate import SURROGATE_NAME, LatentEmotionNetwork
 from core.models.emotions import EMOTIONS
 from core.models.trained_weights import TrainedWeights, read_trained, write_trained
@@ -63,7 +65,7 @@ def fit_whitening(faces: TrainingFaces, *, embedding_dim: int, command: str, fol
     whitening.projection.copy_(projection)
     whitening.spread.copy_(leading.sqrt())
     return write_trained(
-        EMBEDDING_NAME,
+        faces.chain.encoder,
         {key: tensor.float() for key, tensor in whitening.state_dict().items()},
         configuration={"embedding_dim": embedding_dim, "blocks": FEATURE_BLOCKS, "weights": FEATURE_WEIGHTS},
         data=faces.described(),
@@ -127,7 +129,7 @@ def _r2(inputs: Tensor, outputs: Tensor, trained: int) -> Tensor:
 def embed_faces(faces: TrainingFaces, folder: Path | None = None) -> Tensor:
     """The embeddings of the training faces by the stored whitening -> (N, E)."""
     with torch.inference_mode():
-        vectors: Tensor = read_whitening(read_trained(EMBEDDING_NAME, folder))(faces.features)
+        vectors: Tensor = read_whitening(read_trained(faces.chain.encoder, folder))(faces.features)
     result: Tensor = vectors.clone()  # outside inference mode: it takes part in training
     return result
 
@@ -147,9 +149,17 @@ def fit_emotion_mlp(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Fit the emotion MLP by cross-entropy to its teachers' mean probabilities; figures on held-out faces."""
-    embeddings = embed_faces(faces, folder)
-    targets = faces.logits.softmax(dim=2).mean(dim=1)  # (N, 6)
+    """Fit the emotion MLP by cross-entropy to its teachers' mean probabilities; figures on held-out faces.
+
+    On rendered heads the feelings that a face was made to show are a third teacher, the less so the fainter they are, and an action
+    decoder is fitted beside the MLP.
+    """
+    embeddings, name = embed_faces(faces, folder), faces.chain.classifier
+    teachers = faces.logits.softmax(dim=2) if faces.softened is None else faces.softened
+    targets = teachers.mean(dim=1)  # (N, 6)
+    if faces.softened is not None:
+        shown, sure = read_shown_feelings(faces.latents)
+        targets = torch.lerp(targets, shown, sure[:, None] / (1 + teachers.shape[1]))
     torch.manual_seed(faces.seed)
     network = EmotionMLPNetwork(embeddings.shape[1], width)
     plan = TrainingPlan(steps=steps, batch=batch, rate=2e-3, seed=faces.seed, weight_decay=1e-2, average=0.99)
@@ -159,20 +169,77 @@ def fit_emotion_mlp(
         x = x + MLP_JITTER * torch.randn(x.shape, generator=random)
         return -(targets[rows] * log_softmax(network(x), dim=1)).sum(dim=1).mean()
 
-    seconds = train_network(network, loss, faces.trained, plan, name=EMOTION_MLP_NAME, saved=saved, progress=progress)
+    seconds = train_network(network, loss, faces.trained, plan, name=name, saved=saved, progress=progress)
+    held = slice(faces.trained, None)
     with torch.inference_mode():
-        answers = network(embeddings[faces.trained :]).softmax(dim=1)
+        answers = network(embeddings[held]).softmax(dim=1)
+    configuration: dict[str, object] = {
+        "embedding_dim": embeddings.shape[1],
+        "width": width,
+        "teachers": list(EMOTION_NETWORKS),
+    }
+    figures = measure_agreement(answers, teachers[held])
+    tensors = network.state_dict()
+    if faces.softened is not None:
+        clear = sure[held] >= 1
+        right = answers.argmax(dim=1) == shown[held].argmax(dim=1)
+        figures["accuracy_against_shown_feeling"] = round(float(right[clear].float().mean()), 4)
+        decoder, r2 = fit_action_decoder(faces, embeddings, width=width, steps=steps, batch=batch, progress=progress)
+        configuration |= {"teachers": [*EMOTION_NETWORKS, "shown feelings"], "actions": list(decoder.names)}
+        figures["action_r2"] = r2
+        tensors = nn.ModuleDict({"emotions": network, "actions": decoder}).state_dict()
     return write_trained(
-        EMOTION_MLP_NAME,
-        network.state_dict(),
-        configuration={"embedding_dim": embeddings.shape[1], "width": width, "teachers": list(EMOTION_NETWORKS)},
+        name,
+        tensors,
+        configuration=configuration,
         data=faces.described(),
         command=command,
         seed=faces.seed,
-        figures=measure_agreement(answers, faces.logits[faces.trained :].softmax(dim=2)),
+        figures=figures,
         seconds=seconds,
         folder=folder,
     )
+
+
+CLEAR_STRENGTH = 0.5
+"""Sum of the feelings' strengths from which on a face is sure to show them."""
+
+
+def read_shown_feelings(latents: Tensor) -> tuple[Tensor, Tensor]:
+    """The head's latents (N, d) -> shares of the six feelings in what a face was made to show (N, 6), and how sure that is (N,),
+    0 to 1."""
+    strengths = name_values(latents)[0][:, [INDEX[emotion] for emotion in EMOTIONS]]
+    total = strengths.sum(dim=1)
+    return (strengths + 1e-6) / (total + 6e-6)[:, None], (total / CLEAR_STRENGTH).clamp(max=1)
+
+
+ACTION_JITTER = 0.3
+"""As MLP_JITTER: guided embeddings lie further off, and single actions hardly show."""
+
+
+def fit_action_decoder(
+    faces: TrainingFaces, embeddings: Tensor, *, width: int, steps: int, batch: int, progress: Progress | None = None
+) -> tuple[ActionDecoder, dict[str, float]]:
+    """From embeddings (N, E) to the feelings and facial actions of the head; R2 of each on held-out heads."""
+    strengths = name_values(faces.latents)[0][:, [INDEX[emotion] for emotion in EMOTIONS]]
+    names, values = (*EMOTIONS, *ACTIONS), torch.cat([strengths, combine_actions(faces.latents)], dim=1)
+    decoder = ActionDecoder(embeddings.shape[1], width, names)
+    decoder.mean.copy_(values[: faces.trained].mean(dim=0))
+    decoder.spread.copy_(values[: faces.trained].std(dim=0).clamp_min(1e-6))
+    targets = (values - decoder.mean) / decoder.spread
+    plan = TrainingPlan(steps=steps, batch=batch, rate=2e-3, seed=faces.seed, weight_decay=0.1, average=0.99)
+
+    def loss(rows: Tensor, random: torch.Generator) -> Tensor:
+        x = embeddings[rows]
+        missed: Tensor = decoder.network(x + ACTION_JITTER * torch.randn(x.shape, generator=random)) - targets[rows]
+        return missed.square().mean()
+
+    train_network(decoder, loss, faces.trained, plan, name="the action decoder", progress=progress)
+    with torch.inference_mode():
+        missed = (decoder.network(embeddings[faces.trained :]) - targets[faces.trained :]).square().mean(dim=0)
+    r2 = 1 - missed / targets[faces.trained :].var(dim=0).clamp_min(1e-6)
+    decoder.weight.copy_(r2.clamp_min(0))
+    return decoder, {name: round(float(value), 4) for name, value in zip(names, r2, strict=True)}
 
 
 def measure_agreement(answers: Tensor, teachers: Tensor) -> dict[str, object]:
@@ -290,6 +357,8 @@ def measure_held_out(logits: Tensor, labels: Tensor) -> dict[str, object]:
     }
 
 
+KEPT_SHARE = 0.6
+"""Share of the rows in which a flow that can keep a person is given one."""
 FLOW_JITTER = 0.2
 """Standard deviation of the noise on embeddings while training: guided embeddings lie a little off those of real images."""
 
@@ -306,40 +375,53 @@ def fit_latent_flow(
     saved: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedWeights:
-    """Fit the flow by the squared error of its velocity. Figures: explained variance of it, with and without embedding."""
-    embeddings = embed_faces(faces, folder)
+    """Fit the flow by the squared error of its velocity. Figures: that error, with and without the face's own embedding.
+
+    On rendered heads all but the expression is given in a share of the rows (``KEPT_SHARE``), so that the flow can keep a person.
+    """
+    embeddings, name = embed_faces(faces, folder), faces.chain.decoder
     sizes = {"latent_dim": faces.latents.shape[1], "embedding_dim": embeddings.shape[1], "width": width, "depth": depth}
+    free = [] if faces.softened is None else list(block("expression").indices(faces.latents.shape[1])[:2])
     torch.manual_seed(faces.seed)
-    network = FlowNetwork(**sizes)
-    for block in network.blocks:  # every block begins as the identity
-        torch.nn.init.zeros_(block.modulate[1].weight)  # type: ignore[index, union-attr]
+    network = FlowNetwork(**sizes, free=free)
+    for layer in network.blocks:  # every block begins as the identity
+        torch.nn.init.zeros_(layer.modulate[1].weight)  # type: ignore[index, union-attr]
     plan = TrainingPlan(steps=steps, batch=batch, rate=1.5e-3, seed=faces.seed, weight_decay=0.1, average=0.999)
 
-    def missed(rows: Tensor, random: torch.Generator, condition: Tensor) -> Tensor:
+    def missed(rows: Tensor, random: torch.Generator, condition: Tensor, kept_share: float = KEPT_SHARE) -> Tensor:
         latents = faces.latents[rows]
         noise = torch.randn(latents.shape, generator=random)
         time = torch.rand(len(rows), generator=random)
         on_the_way = (1 - time[:, None]) * noise + time[:, None] * latents
-        error: Tensor = network(on_the_way, time, condition) - (latents - noise)
-        return error.square().mean()
+        if not free:
+            error: Tensor = network(on_the_way, time, condition) - (latents - noise)
+            return error.square().mean()
+        kept = (torch.rand(len(rows), 1, generator=random) < kept_share).float()
+        drawn = torch.ones_like(latents) - kept  # (N, d): 1 where a latent is drawn
+        drawn[:, slice(*free)] = 1.0
+        error = network(drawn * on_the_way + (1 - drawn) * latents, time, condition, kept) - (latents - noise)
+        return (drawn * error.square()).sum() / drawn.sum()
 
     def loss(rows: Tensor, random: torch.Generator) -> Tensor:
         condition = embeddings[rows]
         return missed(rows, random, condition + FLOW_JITTER * torch.randn(condition.shape, generator=random))
 
-    seconds = train_network(network, loss, faces.trained, plan, name=FLOW_NAME, saved=saved, progress=progress)
+    seconds = train_network(network, loss, faces.trained, plan, name=name, saved=saved, progress=progress)
     held = torch.arange(faces.trained, len(faces))
+    figures = {}
     with torch.inference_mode():
-        conditioned = float(missed(held, torch.Generator().manual_seed(1), embeddings[held]))
-        others = float(missed(held, torch.Generator().manual_seed(1), embeddings[held].roll(1, dims=0)))
+        for label, kept_share in {"": 0.0, **({"_of_expressions_with_person_kept": 1.0} if free else {})}.items():
+            for other, condition in (("", embeddings[held]), ("_with_another_face_s_embedding", embeddings[held].roll(1, dims=0))):
+                error = float(missed(held, torch.Generator().manual_seed(1), condition, kept_share))
+                figures[f"velocity_error{label}{other}"] = round(error, 4)
     return write_trained(
-        FLOW_NAME,
+        name,
         {key: tensor.half() for key, tensor in network.state_dict().items()},
-        configuration=sizes,
+        configuration={**sizes, **({"free": free} if free else {})},
         data=faces.described(),
         command=command,
         seed=faces.seed,
-        figures={"velocity_error": round(conditioned, 4), "velocity_error_with_another_face_s_embedding": round(others, 4)},
+        figures=figures,
         seconds=seconds,
         folder=folder,
     )

@@ -24,7 +24,6 @@ from torch import Tensor
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models.builtin.prior import (
-    FACE_PRIOR_NAME,
     FacePrior,
     UViT,
     UViTConfiguration,
@@ -185,7 +184,7 @@ def fit_face_prior(
         )
         return error.square().mean()
 
-    seconds = train_network(network, loss, faces.trained, plan, name=FACE_PRIOR_NAME, saved=saved, progress=progress)
+    seconds = train_network(network, loss, faces.trained, plan, name=faces.chain.prior, saved=saved, progress=progress)
     network.load_state_dict({key: tensor.half().float() for key, tensor in network.state_dict().items()})  # as it is stored
     progress.stage("Comparing the prior with a Gaussian", 0.99)
     prior = FacePrior(network, FACE_PRIOR_TRAIN_STEPS, torch.device("cpu"))
@@ -202,7 +201,7 @@ def fit_face_prior(
         "training_faces": compare_draws(trained, held, trained[-count:], faces.seed),
     }
     return write_trained(
-        FACE_PRIOR_NAME,
+        faces.chain.prior,
         {key: tensor.half() for key, tensor in network.state_dict().items()},
         configuration={**asdict(size), "train_steps": FACE_PRIOR_TRAIN_STEPS},
         data=faces.described(),

@@ -1,8 +1,9 @@
-"""Fit the head's surrogate: render random heads, ask the recognisers and emotion networks, learn relevances, solve the ridge.
+"""Fit the head's surrogates: render heads, ask recognisers and emotion networks, learn relevances, solve the ridge.
 
-``train head-descriptors``. What is said of the heads is stored in pieces outside the repository (``data.cache_folder``), each
-written whole or not at all, so that an interrupted run goes on where it was; latents come from the seed. A piece's name holds a
-hash of some heads' pixels: another renderer or another table of latents makes new pieces.
+``train head-descriptors`` (random heads) and ``train head-expressions`` (the training faces of the emotion chain). What is said of
+the random heads is stored in pieces outside the repository (``data.cache_folder``), each written whole or not at all, so that an
+interrupted run goes on where it was; latents come from the seed. A piece's name holds a hash of some heads' pixels: another
+renderer or another table of latents makes new pieces.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.models import registry
+from core.models.builtin.face_embedding import EMOTION_NETWORKS, read_whitening
+from core.models.builtin.head.expression_surrogate import EMBEDDING
 from core.models.builtin.head.surrogate import DRAW, HEAD_SURROGATE_NAME, LOGITS, FeatureScale, draw_latents
 from core.models.builtin.head.surrogate_features import expand_features
 from core.models.contracts import Classifier, Generator, Recogniser
 from core.models.emotions import EMOTIONS
 from core.models.engine.engine import count_cores
 from core.models.framing import frame_for_classifiers
-from core.models.trained_weights import TrainedWeights, write_trained
-from core.models.training.data import HELD_OUT_SHARE, cache_folder
+from core.models.trained_weights import TrainedWeights, read_trained, write_trained
+from core.models.training.data import HELD_OUT_SHARE, TrainingFaces, cache_folder
+from core.models.training.fit_networks import embed_faces
 from core.progress import Progress
 from core.writing import write_bytes
 
@@ -177,6 +181,15 @@ class FittedTarget:
         """Standardised features (N, F), (A, F) -> outputs (N, O)."""
         return _kernel(features * self.relevance, anchors * self.relevance, self.kernel) @ self.coefficients + self.offset
 
+    def make_tensors(self, name: str, spread: Tensor) -> dict[str, Tensor]:
+        """As they are stored, for outputs in units of ``spread`` (O,)."""
+        return {
+            f"{name}.relevance": self.relevance.float(),
+            f"{name}.coefficients": (self.coefficients * spread).half(),
+            f"{name}.offset": (self.offset * spread).float(),
+            f"{name}.kernel": self.kernel.float(),
+        }
+
 
 def _kernel(first: Tensor, second: Tensor, kernel: Tensor) -> Tensor:
     alike = first @ second.T
@@ -233,16 +246,8 @@ def fit_head_surrogate(
     anchors, held = numbers[numbers < heads.trained], numbers[numbers >= heads.trained]
     if len(anchors) < 64 or len(held) < 2:
         raise LiminalError(f"A face was found in {len(numbers)} of {len(heads)} heads, too few to fit to; make more of them.")
-    raw = expand_features(heads.latents).double()
-    scale = raw[anchors].std(dim=0)
-    network = FeatureScale(raw.shape[1])
-    network.mean.copy_(raw[anchors].mean(dim=0))
-    network.scale.copy_(torch.where(scale > 1e-4, 1 / scale, 0.0))
-    features = network(heads.latents).double()
+    features, tensors = _standardise_features(heads.latents, anchors)
     outputs = {**heads.descriptors, LOGITS: heads.logits.flatten(1)}
-    probe = heads.latents[anchors[-1:]]
-    tensors = {"anchors": anchors.int(), "probe": probe[0].clone(), "probe_features": expand_features(probe)[0]}
-    tensors |= {f"features.{name}": tensor for name, tensor in network.state_dict().items()}
     r2: dict[str, float] = {}
     figures: dict[str, object] = {"anchors": len(anchors), "held_out": len(held), "r2": r2}
     for index, (name, values) in enumerate(outputs.items()):
@@ -251,12 +256,7 @@ def fit_head_surrogate(
         true = values.double() / spread
         fitted = fit_target(features[anchors], true[anchors], heads.seed)
         predicted = fitted.predict(features[held], features[anchors])
-        tensors |= {
-            f"{name}.relevance": fitted.relevance.float(),
-            f"{name}.coefficients": (fitted.coefficients * spread).half(),
-            f"{name}.offset": (fitted.offset * spread).float(),
-            f"{name}.kernel": fitted.kernel.float(),
-        }
+        tensors |= fitted.make_tensors(name, spread)
         if name == LOGITS:
             shape = (len(held), len(heads.classifiers), len(EMOTIONS))
             known, guessed = true[held].view(shape), predicted.view(shape)
@@ -284,6 +284,59 @@ def fit_head_surrogate(
         },
         command=command,
         seed=heads.seed,
+        figures=figures,
+        seconds=time.monotonic() - began,
+        folder=folder,
+    )
+
+
+def _standardise_features(latents: Tensor, anchors: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Latents (N, d), numbers of the anchors -> standardised features (N, F) in float64, and what is stored of them."""
+    raw = expand_features(latents).double()
+    scale = raw[anchors].std(dim=0)
+    network = FeatureScale(raw.shape[1])
+    network.mean.copy_(raw[anchors].mean(dim=0))
+    network.scale.copy_(torch.where(scale > 1e-4, 1 / scale, 0.0))
+    probe = latents[anchors[-1:]]
+    stored = {"anchors": anchors.int(), "probe": probe[0].clone(), "probe_features": expand_features(probe)[0]}
+    return network(latents).double(), stored | {f"features.{name}": tensor for name, tensor in network.state_dict().items()}
+
+
+def fit_expression_surrogate(
+    faces: TrainingFaces, *, command: str, folder: Path | None = None, progress: Progress | None = None
+) -> TrainedWeights:
+    """Fit a kernel ridge to the embeddings of rendered heads and one to their teachers' logits; figures: R2 on held-out heads."""
+    began, progress = time.monotonic(), progress or Progress()
+    encoder = read_trained(faces.chain.encoder, folder)
+    embeddings, importance = embed_faces(faces, folder), read_whitening(encoder).spread
+    anchors = torch.arange(faces.trained)
+    features, tensors = _standardise_features(faces.latents, anchors)
+    held = slice(faces.trained, None)
+    figures: dict[str, object] = {"anchors": len(anchors), "held_out": len(faces) - len(anchors)}
+    spreads = {
+        EMBEDDING: (1 / importance).double(),  # as before whitening: what hardly varies hardly counts
+        LOGITS: _measure_spread(faces.logits.flatten(1)[: faces.trained].double(), len(EMOTION_NETWORKS)),
+    }
+    for index, (name, values) in enumerate({EMBEDDING: embeddings, LOGITS: faces.logits.flatten(1)}.items()):
+        progress.stage(f"Fitting {name} to {len(anchors)} heads", index / 2)
+        true = values.double() / spreads[name]
+        fitted = fit_target(features[: faces.trained], true[: faces.trained], faces.seed)
+        predicted = fitted.predict(features[held], features[: faces.trained])
+        tensors |= fitted.make_tensors(name, spreads[name])
+        figures[f"r2_{name}"] = _measure_r2(true[held], predicted)
+    return write_trained(
+        faces.chain.surrogate,
+        tensors,
+        configuration={
+            "seed": faces.seed,
+            "heads": len(faces),
+            "latent_dim": faces.latents.shape[1],
+            "targets": [EMBEDDING, LOGITS],
+            "classifiers": list(EMOTION_NETWORKS),
+        },
+        data=faces.described(),
+        command=command,
+        seed=faces.seed,
         figures=figures,
         seconds=time.monotonic() - began,
         folder=folder,

@@ -146,7 +146,7 @@ def _make_latents(
     )
     progress.check()
     n = len(indices)
-    return two_stage.decode_embeddings(guided[:n], start[:n], seeds[:n], configuration.freedom, panel)
+    return two_stage.decode_embeddings(guided[:n], start[:n], seeds[:n], configuration, panel)
 
 
 def _move_away(bases: Tensor, seeds: Sequence[int], configuration: EmotionConfiguration, panel: EmotionPanel) -> Tensor:

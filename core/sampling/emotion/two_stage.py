@@ -6,8 +6,12 @@ Uncertainty guidance pulls a denoising embedding towards the boundary between tw
 (2)  x_{t-1} = DDPM^-(x_t) - gamma * grad_{x_t} loss(x_t, y).
 
 Equation (1) rewards mass on the pair, not evenness: all of it on one emotion costs the same as half on each. The cross-entropy
-form, -q(y) . log p(y|x), asks for both. As written, p is asked about the noised x_t; asked about the estimate of x_0 instead
-(as CoCoG-2 does, arXiv:2407.14949), it gets what it was trained on.
+form, -q(y) . log p(y|x), asks for both. As written, p is asked about the noised x_t. The adaptive form (CoCoG-2, arXiv:2407.14949)
+asks about the estimate of x_0, which is what p was trained on: the gradient of loss(x_0(x_t)) goes through the prior's network to
+x_t and is scaled by the variance of the step's posterior.
+
+Under ``--guidance paper`` no classifier has a part in stage 2; otherwise, what the emotion MLP says of the image's embedding is to
+be what it says of the wanted one. The facial actions that an embedding shows, as the action decoder reads them, count under both.
 """
 
 from __future__ import annotations
@@ -19,18 +23,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from core.errors import LiminalError
 from core.models.builtin.emotion_mlp import EmotionMLP
 from core.models.builtin.prior import DEFAULT_BETAS, add_noise, denoise_rows, estimate_clean, make_scheduler, read_alpha_bar
+from core.models.contracts import EncoderSurrogate, Generator, Prior
 from core.models.engine.engine import device_turn
+from core.models.framing import frame_for_classifiers
 from core.sampling.configuration import sample_seed
-from core.sampling.emotion.configuration import EmotionConfiguration, GuidanceLoss
+from core.sampling.emotion.configuration import FREE, EmotionConfiguration, GuidanceLoss
 from core.sampling.emotion.judging import EmotionPanel
-
-LEAST_LOSS: dict[GuidanceLoss, float] = {"product": -0.5, "cross-entropy": math.log(2)}
-"""The smallest value that either loss can take, at p = (1/2, 1/2) and, for the product, all along p1 + p2 = 1."""
-
-RESTING_EXCESS = 0.05
-"""Adaptive steps shorten within this excess over the least loss, so that they come to rest there."""
 
 
 def measure_uncertainty_loss(probabilities: Tensor, pair: tuple[int, int], form: GuidanceLoss) -> Tensor:
@@ -41,9 +42,13 @@ def measure_uncertainty_loss(probabilities: Tensor, pair: tuple[int, int], form:
     return -0.5 * (first.clamp_min(1e-12).log() + second.clamp_min(1e-12).log())
 
 
-LOGIT_DIVISOR = 2.5
+LOGIT_DIVISOR = 1.5
 """Adaptive guidance divides the logits by so much first: both emotions must then stand out clearly above the other four, since
 stage 2 loses some of what stage 1 has won."""
+
+
+GUIDANCE_STRENGTH = 200.0
+"""Adaptive guidance: factor of gamma times the posterior's variance."""
 
 
 @dataclass(frozen=True)
@@ -52,40 +57,44 @@ class UncertaintyGuide:
 
     mlp: EmotionMLP
     configuration: EmotionConfiguration
-    train_steps: int
-    betas: str = DEFAULT_BETAS
+    prior: Prior
 
-    def push(self, x: Tensor, noise: Tensor, step: int, spread: float) -> Tensor:
-        """What is subtracted from DDPM^-(x_t): x_t (N, E), the noise in it (N, E), t, the step's standard deviation -> (N, E).
+    def push(self, x: Tensor, step: int, variance: float) -> Tensor:
+        """What is subtracted from DDPM^-(x_t): x_t (N, E), t, the variance of the step's posterior -> (N, E).
 
-        As written: gamma times the gradient at x_t. Adaptive: along the gradient at the estimate of x_0, of length
-        2 gamma * spread * sqrt(E), with gamma = 0.5 the size of the step's own noise (Yang et al. 2024, arXiv:2402.03201), less
-        near the goal.
+        As written: gamma times the gradient of loss(x_t). Adaptive: the gradient of loss(x_0(x_t)), through the prior, times
+        GUIDANCE_STRENGTH * gamma * variance, so that guidance fades as the noise does; never longer than 2 gamma times the length
+        of the posterior's own noise.
         """
         c = self.configuration
         with torch.inference_mode(False), torch.enable_grad():
-            point = estimate_clean(x, noise, step, self.train_steps, self.betas) if c.adaptive else x
-            point = point.detach().clone().requires_grad_()
+            noised = x.detach().clone().requires_grad_()
+            point = noised
+            if c.adaptive:
+                noise = self.prior.noise(noised, torch.full((len(x),), step)).to(noised.device)
+                point = estimate_clean(noised, noise, step, self.prior.train_steps, self.prior.betas)
             logits = self.mlp.logits_of(point) / (LOGIT_DIVISOR if c.adaptive else 1.0)
             losses = measure_uncertainty_loss(logits.softmax(dim=1), c.pair, c.loss)
-            (gradient,) = torch.autograd.grad(losses.sum(), point)
+            (gradient,) = torch.autograd.grad(losses.sum(), noised)
         if not c.adaptive:
             return c.gamma * gradient
-        excess = ((losses.detach() - LEAST_LOSS[c.loss]) / RESTING_EXCESS).clamp(0, 1)[:, None]
-        length = gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        pushed: Tensor = 2 * c.gamma * spread * math.sqrt(x.shape[1]) * excess * gradient / length
-        return pushed
+        pushed = GUIDANCE_STRENGTH * variance * c.gamma * gradient
+        longest = 2 * c.gamma * math.sqrt(variance * x.shape[1])
+        limited: Tensor = pushed * (longest / pushed.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp(max=1)
+        return limited
 
 
-CANDIDATE_LATENTS = 4
-"""Latents drawn for an embedding."""
-POLISH_STEPS, POLISH_RATE = 20, 0.07
-EXPRESSION_WEIGHT = 20.0
-"""Weight, in the distance of embeddings, of the directions in which emotions change: expression is a small part of a face."""
-SHELL_WEIGHT = 30.0
-"""Weight of (|z|^2 / d - 1)^2 beside the squared distance of embeddings, some hundred at first."""
-STEPS_PER_CORRECTION = 6
-"""Steps between two looks at how the draft's embedding differs from the image's."""
+DRAWN_LATENTS, POLISHED_LATENTS = 8, 2
+"""Latents drawn for an embedding, and how many of them, the nearest ones, are moved nearer."""
+POLISH_STEPS, POLISH_RATE = 36, 0.1
+EMOTION_WEIGHT = 40.0
+"""Weight, in the distance of embeddings, of the squared difference of the emotion MLP's logits, less their means."""
+ACTION_WEIGHT = 10.0
+"""Weight of the squared distance of decoded facial actions, in standard deviations, where an action decoder is there."""
+SHELL_WEIGHTS = {True: 3.0, False: 30.0}
+"""Weight of (|z|^2 / d - 1)^2 beside the squared distance of embeddings, some hundred at first: of an expression block, of all."""
+STEPS_PER_CORRECTION = 12
+"""Steps between two looks at how the draft's embedding, or the predicted one, differs from the image's."""
 
 OnDenoising = Callable[[float, Tensor], None]
 """Share of the way (0 to 1), estimates of the clean embeddings (N, E)."""
@@ -107,7 +116,7 @@ def denoise_embeddings(
     steps = [int(step) for step in scheduler.timesteps]
     steps = steps[len(steps) - max(1, round(configuration.freedom * len(steps))) :]
     random = [torch.Generator().manual_seed(seed) for seed in seeds]
-    guide = UncertaintyGuide(panel.mlp, configuration, total, betas)
+    guide = UncertaintyGuide(panel.mlp, configuration, prior)
     with torch.inference_mode():
         x = add_noise(start, _draw_noise(start, random), torch.full((len(start),), steps[0]), total, betas)
         for index, step in enumerate(steps):
@@ -116,8 +125,8 @@ def denoise_embeddings(
                 noise = prior.noise(x, torch.full((len(x),), step)).cpu()
                 if on_step is not None and again == 0:
                     on_step(index / len(steps), estimate_clean(x, noise, step, total, betas))
-                spread = _measure_step_noise(step, after, total, betas)
-                push = guide.push(x, noise, step, spread) if configuration.guided else torch.zeros_like(x)
+                variance = _measure_posterior_variance(step, after, total, betas)
+                push = guide.push(x, step, variance) if configuration.guided else torch.zeros_like(x)
                 before = denoise_rows(scheduler, noise, step, x, random) - push.cpu()
                 if again + 1 < configuration.resampling and after is not None:
                     shares = read_alpha_bar(total, betas)
@@ -129,75 +138,131 @@ def denoise_embeddings(
         return x
 
 
-def decode_embeddings(embeddings: Tensor, bases: Tensor, seeds: Sequence[int], freedom: float, panel: EmotionPanel) -> Tensor:
-    """Stage 2: embeddings (N, E) -> latents (N, d). No classifier is asked about the image.
+def decode_embeddings(
+    embeddings: Tensor, bases: Tensor, seeds: Sequence[int], configuration: EmotionConfiguration, panel: EmotionPanel
+) -> Tensor:
+    """Stage 2: embeddings (N, E) -> latents (N, d).
 
     Where the generator's latents are embeddings, these are handed on as they are: it is stage 2, and draws the picture. Else
-    several latents are drawn from the flow and mixed with the base's (N, d), whose part is the smaller the freer the sample
-    may be; the one whose image's embedding comes nearest is taken, and moved a few steps by gradient to come nearer still.
+    several latents are drawn from the flow; the one whose embedding comes nearest is taken, and moved a few steps by gradient to
+    come nearer still. A generator with an expression block keeps the base's (N, d) other blocks, to the byte, unless the sample
+    is wholly free; of other generators the base's latent is mixed in, the less the freer the sample.
     """
     if panel.decoder is None:
         return embeddings
-    base_share = math.sqrt(1 - min(freedom, 1.0) ** 2)
+    moving = find_moving_latents(panel.generator, configuration.freedom)
+    whole = moving == slice(0, panel.generator.latent_dim)
+    base_share = math.sqrt(1 - min(configuration.freedom, 1.0) ** 2) if whole else 0.0
     chosen = []
     for row, seed in enumerate(seeds):
-        wanted = embeddings[row : row + 1].expand(CANDIDATE_LATENTS, -1)
-        drawn = panel.decoder.latents(wanted, [sample_seed(seed, "candidate", index) for index in range(CANDIDATE_LATENTS)])
-        drawn = base_share * bases[row] + freedom * drawn
+        wanted = embeddings[row : row + 1].expand(DRAWN_LATENTS, -1)
+        candidates = [sample_seed(seed, "candidate", index) for index in range(DRAWN_LATENTS)]
+        drawn = panel.decoder.latents(wanted, candidates, None if whole else bases[row].expand(DRAWN_LATENTS, -1))
+        if base_share:
+            drawn = base_share * bases[row] + configuration.freedom * drawn
         with torch.inference_mode():
-            apart = _measure_embedding_distance(_embed_drafts(drawn, panel), wanted, panel)
-        chosen.append(drawn[int(apart.argmin())])
-    return _polish_latents(torch.stack(chosen), embeddings, panel)
+            apart = _measure_embedding_distance(_predict_embeddings(drawn, panel), wanted, configuration, panel)
+        chosen.append(drawn[apart.argsort()[:POLISHED_LATENTS]])
+    return _polish_latents(torch.stack(chosen), moving, embeddings, configuration, panel)
 
 
-def _polish_latents(latents: Tensor, embeddings: Tensor, panel: EmotionPanel) -> Tensor:
-    """Descend the squared distance between image's and wanted embedding, within the shell where latents are plausible."""
+def find_moving_latents(generator: Generator, freedom: float) -> slice:
+    """The latents that a sample may move: the expression block where there is one and the person is to be kept, else all."""
+    whole = slice(0, generator.latent_dim)
+    return generator.blocks.get("expression", whole) if freedom < FREE else whole
+
+
+def _polish_latents(
+    latents: Tensor, moving: slice, embeddings: Tensor, configuration: EmotionConfiguration, panel: EmotionPanel
+) -> Tensor:
+    """Descend the squared distance between image's and wanted embedding (N, E), within the shell where latents are plausible.
+
+    latents: (N, K, d), some for each embedding. Where the distance is only predicted, or measured on drafts, true pictures are
+    looked at now and then: they correct the prediction, and the nearest of them is the result -> (N, d).
+    """
+    n, candidates = latents.shape[:2]
+    corrected = panel.generator.has_draft or not panel.generator.differentiable
+    shell_weight = SHELL_WEIGHTS[moving.stop - moving.start < panel.generator.latent_dim]
     with torch.inference_mode(False), torch.enable_grad():
-        wanted = embeddings.detach().clone()
-        moving = latents.detach().clone().requires_grad_()
-        adam = torch.optim.Adam([moving], lr=POLISH_RATE)
+        wanted = embeddings.detach().repeat_interleave(candidates, dim=0)
+        flat = latents.detach().flatten(0, 1).clone()
+        before, after = flat[:, : moving.start], flat[:, moving.stop :]
+        moved = flat[:, moving].clone().requires_grad_()
+        adam = torch.optim.Adam([moved], lr=POLISH_RATE)
         offset = torch.zeros_like(wanted)
-        for step in range(POLISH_STEPS):
-            with device_turn(panel.generator.device):
-                seen = _embed_drafts(moving, panel)
-            if panel.generator.has_draft and step % STEPS_PER_CORRECTION == 0:
+        best, least = flat, torch.full((len(flat),), torch.inf)
+        for step in range(POLISH_STEPS + 1):
+            joined = torch.cat([before, moved, after], dim=1)
+            last = step == POLISH_STEPS
+            if step % STEPS_PER_CORRECTION == 0 or last:
                 with torch.no_grad():
-                    offset = panel.encoder.embed(panel.generator.decode(moving)).cpu() - seen
-            apart = _measure_embedding_distance(seen + offset, wanted, panel)
-            shell = SHELL_WEIGHT * (moving.square().mean(dim=1) - 1).square()
+                    seen = _predict_embeddings(joined, panel)
+                    if corrected:
+                        true = embed_faces(panel.generator.decode(joined), panel).cpu()
+                        offset, seen = true - seen, true
+                    apart = _measure_embedding_distance(seen, wanted, configuration, panel)
+                    better = apart < least
+                    best, least = torch.where(better[:, None], joined, best), torch.where(better, apart, least)
+            if last:
+                break
+            with device_turn(panel.generator.device):
+                seen = _predict_embeddings(joined, panel)
+            apart = _measure_embedding_distance(seen + offset, wanted, configuration, panel)
+            shell = shell_weight * (moved.square().mean(dim=1) - 1).square()
             adam.zero_grad(set_to_none=True)
             with device_turn(panel.generator.device):
                 (apart + shell).sum().backward()  # type: ignore[no-untyped-call]
             adam.step()
-    return moving.detach()
+    nearest = least.view(n, candidates).argmin(dim=1)
+    return best.detach().view(n, candidates, -1)[torch.arange(n), nearest]
 
 
-def _measure_embedding_distance(seen: Tensor, wanted: Tensor, panel: EmotionPanel) -> Tensor:
+def embed_faces(images: Tensor, panel: EmotionPanel) -> Tensor:
+    """Pictures (N, 3, H, W) of the panel's generator -> embeddings (N, E), by the generator's frame."""
+    return panel.encoder.embed(frame_for_classifiers(images, panel.generator.classifier_frame))
+
+
+def _measure_embedding_distance(seen: Tensor, wanted: Tensor, configuration: EmotionConfiguration, panel: EmotionPanel) -> Tensor:
     """Squared distance of embeddings (N, E) -> (N,), in one metric for all faces.
 
-    Before whitening, so that noise in components that hardly vary counts for little; and with the directions in which the
-    emotions of an embedding change counting for more.
+    Before whitening, so that noise in components that hardly vary counts for little. With an action decoder, the distance of the
+    facial actions that it reads is added; but for paper B's own guidance, that of the emotion MLP's logits, too.
     """
     weights = panel.encoder.spread.cpu() / panel.encoder.spread.cpu().mean()
     off = seen - wanted
-    expressed = (panel.mlp.sensitivity * off[:, None, :]).sum(dim=2)  # no matrix product: its rows would see their number
-    result: Tensor = (weights * off).square().sum(dim=1) + EXPRESSION_WEIGHT * (expressed * off).sum(dim=1)
-    return result
+    apart: Tensor = (weights * off).square().sum(dim=1)
+    if panel.mlp.action_decoder is not None:
+        actions = panel.mlp.action_decoder.standard(seen) - panel.mlp.action_decoder.standard(wanted)
+        apart = apart + ACTION_WEIGHT * actions.square().sum(dim=1)
+    if configuration.adaptive:
+        said = panel.mlp.logits_of(seen).cpu() - panel.mlp.logits_of(wanted).cpu()
+        apart = apart + EMOTION_WEIGHT * (said - said.mean(dim=1, keepdim=True)).square().sum(dim=1)
+    return apart
 
 
-def _embed_drafts(latents: Tensor, panel: EmotionPanel) -> Tensor:
-    return panel.encoder.embed(panel.generator.decode_draft(latents)).cpu()
+def _predict_embeddings(latents: Tensor, panel: EmotionPanel) -> Tensor:
+    """Embeddings (N, E) with a gradient: of the draft, or predicted where the generator has no gradient."""
+    if panel.generator.differentiable:
+        return panel.encoder.embed(panel.generator.decode_draft(latents)).cpu()
+    if not isinstance(panel.surrogate, EncoderSurrogate):
+        raise LiminalError(
+            f"Nothing predicts the embeddings of {panel.generator.card.title}, so two stages cannot be taken; choose direct search "
+            "with '--strategy direct'."
+        )
+    return panel.surrogate.embeddings(latents).cpu()
 
 
 def _draw_noise(like: Tensor, random: Sequence[torch.Generator]) -> Tensor:
     return torch.stack([torch.randn(like.shape[1], generator=generator) for generator in random])
 
 
-def _measure_step_noise(step: int, after: int | None, total: int, betas: str = DEFAULT_BETAS) -> float:
-    """Standard deviation of the noise that the forward process adds between both steps: sqrt(1 - abar_t / abar_after)."""
+def _measure_posterior_variance(step: int, after: int | None, total: int, betas: str = DEFAULT_BETAS) -> float:
+    """Variance of x_after given x_step and x_0 (Ho et al. 2020, equation 7), for steps that are skipped, too; of the last step, its
+    own noise."""
     shares = read_alpha_bar(total, betas)
-    before = 1.0 if after is None else float(shares[after])
-    return math.sqrt(max(0.0, 1.0 - float(shares[step]) / before))
+    share, before = float(shares[step]), 1.0 if after is None else float(shares[after])
+    added = max(0.0, 1.0 - share / before)
+    return added * ((1 - before) / (1 - share) if after is not None else 1.0)
 
 
 def _add_noise_again(x: Tensor, ratio: Tensor, random: Sequence[torch.Generator]) -> Tensor:

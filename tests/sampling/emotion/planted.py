@@ -58,11 +58,6 @@ class PlantedMLP(EmotionMLP):
     def logits_of(self, embeddings):
         return embeddings @ self.matrix
 
-    @property
-    def sensitivity(self):
-        centred = self.matrix - self.matrix.mean(dim=1, keepdim=True)
-        return centred @ centred.T
-
 
 class PlantedPrior(Prior):
     card, embedding_dim, train_steps, device = card("planted-prior", "prior"), LATENT_DIM, 1000, CPU
@@ -74,7 +69,7 @@ class PlantedPrior(Prior):
 class PlantedDecoder(Decoder):
     card, embedding_dim, latent_dim, device = card("planted-flow", "decoder"), LATENT_DIM, LATENT_DIM, CPU
 
-    def latents(self, embeddings, seeds):
+    def latents(self, embeddings, seeds, kept=None):
         noise = [torch.randn(LATENT_DIM, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return embeddings + 0.3 * torch.stack(noise)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.models import registry
-from core.models.builtin.prior import read_alpha_bar
+from core.models.builtin.prior import make_scheduler, read_alpha_bar
 from core.sampling.emotion import two_stage
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.generate import generate_emotion_set
@@ -100,12 +100,16 @@ def test_the_way_is_told_from_the_base_to_the_end():
     assert torch.equal(told[-1][1], last)
 
 
-def test_the_step_of_the_forward_process_is_its_spread():
-    """sqrt(1 - abar_t / abar_s), and its square with that of the first s steps makes up the whole noise at t."""
-    shares = read_alpha_bar(1000)
-    assert two_stage._measure_step_noise(0, None, 1000) == pytest.approx(math.sqrt(1 - float(shares[0])))
-    between, first = two_stage._measure_step_noise(600, 400, 1000) ** 2, 1 - float(shares[400])
-    assert between + (1 - between) * first == pytest.approx(1 - float(shares[600]), abs=1e-6)
+def test_the_variance_of_the_posterior_is_that_of_ddpm():
+    """Between neighbouring steps diffusers' own (its DDPM scheduler 'fixed_small'); over skipped ones by equation (7)."""
+    scheduler = make_scheduler(1000, 1000)
+    for step in (1, 400, 998):
+        expected = float(scheduler._get_variance(step))
+        assert two_stage._measure_posterior_variance(step, step - 1, 1000) == pytest.approx(expected, rel=1e-3)
+    shares = read_alpha_bar(1000).double()
+    added = 1 - float(shares[600] / shares[400])
+    expected = added * float((1 - shares[400]) / (1 - shares[600]))
+    assert two_stage._measure_posterior_variance(600, 400, 1000) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("generator", [None, HastyGenerator()], ids=["no draft", "a draft that is off"])
@@ -113,7 +117,7 @@ def test_the_decoded_latent_has_the_wanted_embedding(generator):
     """Of the picture itself, also where the descent goes through a draft that shows another face."""
     panel = planted_panel(generator)
     wanted = 0.9 * start() / start().norm(dim=1, keepdim=True) * math.sqrt(LATENT_DIM)
-    latents = two_stage.decode_embeddings(wanted, torch.zeros_like(wanted), SEEDS, 1.0, panel)
+    latents = two_stage.decode_embeddings(wanted, torch.zeros_like(wanted), SEEDS, configuration(freedom=1.0), panel)
     first = panel.decoder.latents(wanted, SEEDS)
     with torch.inference_mode():
         reached, drawn = (panel.encoder.embed(panel.generator.decode(each)) for each in (latents, first))
@@ -123,7 +127,7 @@ def test_the_decoded_latent_has_the_wanted_embedding(generator):
 def test_another_seed_another_latent():
     panel = planted_panel()
     same = start()[:1].expand(3, -1)
-    latents = two_stage.decode_embeddings(same, same, [1, 1, 2], 1.0, panel)
+    latents = two_stage.decode_embeddings(same, same, [1, 1, 2], configuration(freedom=1.0), panel)
     assert torch.allclose(latents[0], latents[1], atol=1e-6)
     assert (latents[0] - latents[2]).abs().max() > 1e-3
 
@@ -138,7 +142,9 @@ def test_decoded_latents_of_kept_faces_begin_at_the_base():
     panel = dataclasses.replace(planted_panel(), encoder=Blind())
     bases = start() / start().norm(dim=1, keepdim=True) * math.sqrt(LATENT_DIM)
     apart = [
-        (two_stage.decode_embeddings(torch.zeros_like(bases), bases, SEEDS, freedom, panel) - bases).norm(dim=1).mean()
+        (two_stage.decode_embeddings(torch.zeros_like(bases), bases, SEEDS, configuration(freedom=freedom), panel) - bases)
+        .norm(dim=1)
+        .mean()
         for freedom in (0.1, 0.5, 1.0)
     ]
     assert apart[0] < apart[1] < apart[2]
@@ -172,7 +178,7 @@ def test_guidance_raises_the_pair_under_the_mlp(real):
     for guided in (True, False):
         of = EmotionConfiguration(**(c.to_dict() | {"guided": guided}))
         found = two_stage.denoise_embeddings(embeddings, range(8), of, panel)
-        latents = two_stage.decode_embeddings(found, bases, range(8), of.freedom, panel)
+        latents = two_stage.decode_embeddings(found, bases, range(8), of, panel)
         with torch.inference_mode():
             p = panel.mlp.probabilities(panel.generator.decode(latents))
         sums.append(float(p[:, list(c.pair)].sum(dim=1).mean()))
@@ -188,7 +194,7 @@ def test_the_prior_of_the_base_alone_keeps_the_face(real):
     of = EmotionConfiguration(**(c.to_dict() | {"guided": False, "freedom": 0.02}))
     found = two_stage.denoise_embeddings(embeddings, range(4), of, panel)
     assert (found - embeddings).norm(dim=1).max() < 0.2 * embeddings.norm(dim=1).min()
-    latents = two_stage.decode_embeddings(found, bases, range(4), of.freedom, panel)
+    latents = two_stage.decode_embeddings(found, bases, range(4), of, panel)
     with torch.inference_mode():
         apart = torch.cdist(panel.encoder.embed(panel.generator.decode(latents)), embeddings)
     assert (apart.argmin(dim=1) == torch.arange(4)).all()

@@ -11,7 +11,7 @@ The anchors are no weights: their latents are drawn again from the seed that the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -138,8 +138,10 @@ class HeadSurrogate(DescriptorSurrogate):
         )
 
 
-def read_targets(trained: TrainedWeights) -> dict[str, KernelRidge]:
+def read_targets(trained: TrainedWeights, draw: Callable[[int, int], Tensor] | None = None) -> dict[str, KernelRidge]:
     """The stored kernel ridges, their anchors drawn again.
+
+    draw: count and seed -> the latents that were drawn when they were fitted; None: ``draw_latents``.
 
     Raises LiminalError where weights belong to another network or to another number of features, or where PyTorch draws other
     numbers than it did when they were fitted. A table of latents that has changed a little makes predictions a little worse; a test
@@ -148,7 +150,8 @@ def read_targets(trained: TrainedWeights) -> dict[str, KernelRidge]:
     sizes, tensors = trained.configuration, trained.tensors
     try:
         numbers, probe = tensors["anchors"].long(), tensors["probe"]
-        drawn = draw_latents(int(sizes["heads"]), int(sizes["latent_dim"]), int(sizes["seed"]))[numbers]
+        count, seed = int(sizes["heads"]), int(sizes["seed"])
+        drawn = (draw_latents(count, int(sizes["latent_dim"]), seed) if draw is None else draw(count, seed))[numbers]
         stored = {
             name: {key: tensors[f"{name}.{key}"].float() for key in ("relevance", "coefficients", "offset", "kernel")}
             for name in sizes["targets"]

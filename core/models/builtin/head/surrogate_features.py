@@ -90,8 +90,7 @@ def name_values(latents: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def combine_actions(latents: Tensor) -> Tensor:
-    """Latents (N, LATENT_DIM) -> strengths of the facial actions (N, A), beyond those of a face at rest, in alphabetical order; as
-    ``expression.combine_actions``."""
+    """Latents (N, LATENT_DIM) -> strengths of ACTIONS (N, A), beyond those of a face at rest; as ``expression.combine_actions``."""
     values, _ = name_values(latents)
 
     def natural(names: Sequence[str]) -> Tensor:
@@ -239,13 +238,16 @@ def _weigh_feelings(natural: Values) -> Tensor:
     return values / (values.sum(dim=1, keepdim=True) / TOTAL_FEELING).clamp_min(1.0)
 
 
+_MIXES = (*FEELING_ACTIONS.values(), *SINGLE_ACTIONS.values())
+ACTIONS = tuple(sorted({action for mix in _MIXES for action in mix}))
+"""The facial actions that feelings and single actions move, both sides together; the columns of ``combine_actions``."""
+
+
 @cache
 def _action_matrix(device: torch.device) -> Tensor:
-    """(feelings and single actions, actions): how much of each facial action is in each."""
-    mixes = [*FEELING_ACTIONS.values(), *SINGLE_ACTIONS.values()]
-    actions = sorted({action for mix in mixes for action in mix})
+    """(feelings and single actions, ACTIONS): how much of each facial action is in each."""
     with torch.inference_mode(False):  # it takes part in gradients later
-        return torch.tensor([[mix.get(action, 0.0) for action in actions] for mix in mixes], device=device)
+        return torch.tensor([[mix.get(action, 0.0) for action in ACTIONS] for mix in _MIXES], device=device)
 
 
 def _expand_light(natural: Values, standard: Values) -> Tensor:
