@@ -9,7 +9,7 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,10 @@ from ui.markup import caption_html, count_noun, describe_sample_type, show_simul
 from ui.pictures import points_url
 from ui.selection import paginate
 from ui.studies import access, owner_gate
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
 
 NO_COLOUR = "nothing"
 PLANE_DISTANCE = "How far off this plane"
@@ -217,8 +221,8 @@ SELECTION_PARAMETER = "selection"
 PAGE_SIZE = 24
 
 
-def show_map(faces: MapFaces) -> None:
-    """Show the choices, the map and the selected faces."""
+def show_map(faces: MapFaces, choices: DeltaGenerator, sheet: DeltaGenerator) -> None:
+    """Show what to choose in one column, the map in the other, and below both the selected faces."""
     if len(faces.ids) < 3:
         st.info("A map needs at least three faces with pictures; choose another study or sample set.")
         return
@@ -226,25 +230,36 @@ def show_map(faces: MapFaces) -> None:
     if not map_faces.list_planes(faces):
         ways.pop("Plane through three")
     columns = _load_columns(faces.key, faces)
-    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="map-choices"):
+    with choices, st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="map-choices"):
         space = known[str(st.selectbox("Compared by", list(known), key="space", bind="query-params", width=230))]
         way = ways[str(st.selectbox("Laid flat by", list(ways), key="way", bind="query-params", width=275))]
         title = str(st.selectbox("Coloured by", _list_colour_names(columns, way), key="colour", bind="query-params", width=270))
+    with sheet:
+        drawn = _project_and_draw(faces, space, way, title, columns)
+    if drawn is not None:
+        _show_selection(faces, *drawn, title)
+
+
+def _project_and_draw(
+    faces: MapFaces, space: MapSpace, way: ProjectionMethod, title: str, columns: Mapping[str, MapColumn]
+) -> tuple[NDArray[np.bool_], MapColumn | None] | None:
+    """Draw the map -> which faces are selected (N,), and the column it is coloured by; None while its places are worked out."""
     values = load_vectors(faces, space.name)
     if values is None:
-        return
+        return None
     three = map_faces.choose_plane(faces) if way == "plane" else None
     row_of = {name: number for number, name in enumerate(faces.ids)}
     corners = (row_of[three[0]], row_of[three[1]], row_of[three[2]]) if three else None
     projection = lay_out_map(faces, space.name, values, way, corners)
     if projection is None:
-        return
+        return None
     column: MapColumn | None
     if title == PLANE_DISTANCE:
         column = MapColumn(_plane_distance_column(projection), "Distance of each face from the plane, in the units of its values.")
     else:
         column = columns.get(title)
-    _draw_map(faces, projection, column, title, space, [] if three is None else map_faces.plane_marks(faces, projection, three))
+    marks = [] if three is None else map_faces.plane_marks(faces, projection, three)
+    return _draw_map(faces, projection, column, title, space, marks), column
 
 
 def _describe_count(faces: MapFaces) -> str:
@@ -297,7 +312,8 @@ def _load_colours(key: str, title: str, _column: MapColumn | None) -> ColourCodi
 
 def _draw_map(
     faces: MapFaces, projection: Projection, column: MapColumn | None, title: str, space: MapSpace, marked: list[MapPoint]
-) -> None:
+) -> NDArray[np.bool_]:
+    """Draw the map and say what it shows -> which faces are selected (N,)."""
     key = f"{faces.key}\0{projection.key}"
     extras = map_faces.build_live_points(faces, space.name, projection)
     selected = _read_selection(faces)
@@ -330,7 +346,7 @@ def _draw_map(
     if problem:
         st.warning(problem)
     _show_explanation(faces, projection, column, space)
-    _show_selection(faces, selected, column, title)
+    return selected
 
 
 def _describe_axes(projection: Projection) -> str:
