@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.analysis.choices import Choices, count_choices
 from core.analysis.encode import encode, explain_no_answers, select_answers
@@ -38,12 +39,12 @@ def count_own_choices(study_data: StudyData) -> Choices:
     )
 
 
-def _group_by_type(study_data: StudyData) -> dict[str, np.ndarray]:
+def _group_by_type(study_data: StudyData) -> dict[str, NDArray[np.bool_]]:
     """Which rows of ``shown`` belong to each type of sample, and all of them where there are several types."""
     types = study_data.shown["sample_type"].astype(str).to_numpy()
     names = list(dict.fromkeys(types))
-    groups = {EVERYTHING: np.ones(len(types), bool)} if len(names) != 1 else {}
-    return groups | {name or EVERYTHING: types == name for name in names}
+    groups: dict[str, NDArray[np.bool_]] = {EVERYTHING: np.ones(len(types), bool)} if len(names) != 1 else {}
+    return groups | {str(name) or EVERYTHING: np.asarray(types == name, bool) for name in names}
 
 
 def exhibit_answers(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:

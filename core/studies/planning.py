@@ -382,7 +382,8 @@ def _make_clear_face(seed: int, emotion: str) -> NDArray[np.float32]:
 
 def _prefer_emotions(candidates: Sequence[tuple[int, str]], wanted: Sequence[str]) -> list[tuple[int, str]]:
     """The candidates, first one for each wanted emotion as far as there are any."""
-    rest, first = list(candidates), []
+    rest = list(candidates)
+    first: list[tuple[int, str]] = []
     for emotion in wanted:
         found = next((candidate for candidate in rest if candidate[1] == emotion), None)
         if found is not None:

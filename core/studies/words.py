@@ -102,11 +102,11 @@ def choose_words(choice: str, own: Mapping[str, str], accepted: str) -> Words:
         return own_words
     if choice in LANGUAGES:
         return load_words(next(language for language in LANGUAGES if language == choice))
-    by_code = {language: load_words(language) for language in LANGUAGES}
+    by_code: dict[str, Words] = {language: load_words(language) for language in LANGUAGES}
     if own_words is not None:
-        by_code |= {_main_language(own_words.code): own_words}  # type: ignore[dict-item]
+        by_code[_main_language(own_words.code)] = own_words
     wanted = (_main_language(code) for code in _sort_accepted(accepted))
-    return next((by_code[code] for code in wanted if code in by_code), by_code["en"])  # type: ignore[index]
+    return next((by_code[code] for code in wanted if code in by_code), by_code["en"])
 
 
 def _main_language(code: str) -> str:

@@ -241,7 +241,8 @@ def show_words_dialog(study: Study) -> None:
     """Show in which language raters read, and the table of words to take away, edit and bring back."""
     settings = study.settings
     own = name_own_language(settings.words)
-    labels = {BY_BROWSER: "What each browser asks for", **LANGUAGE_NAMES}
+    labels: dict[str, str] = {BY_BROWSER: "What each browser asks for"}
+    labels |= {str(code): title for code, title in LANGUAGE_NAMES.items()}
     labels |= {OWN_TABLE: f"Your own table ({own})"} if own else {}
     language = st.selectbox(
         "In which language do people take part?",

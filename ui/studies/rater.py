@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import streamlit as st
 
@@ -396,6 +397,11 @@ def _show_instructions(study: Study, words: Words) -> None:
 def _show_trials(study: Study, words: Words, rater: Rater, left: list[str]) -> None:
     images_of = {stimulus.stimulus: stimulus.images for stimulus in access.load_stimuli(study)}
     plan, preview = study.plan, access.find_preview(study)
+
+    def finished(answers: Any) -> None:
+        if preview is not None:
+            preview.keep(answers)
+
     trials = [
         Trial(
             name,
@@ -413,7 +419,7 @@ def _show_trials(study: Study, words: Words, rater: Rater, left: list[str]) -> N
         code=rater.code,
         total=len(rater.trials),
         key="block",
-        on_finished=lambda answers: preview.keep(answers) if preview is not None else None,
+        on_finished=finished,
         preview=preview is not None,
     )
     st.html(caption_html(words.say("block.stop"), centre=True))
