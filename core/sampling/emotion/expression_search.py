@@ -5,7 +5,7 @@ drawn and judged by the networks themselves (an anchor): from there on the predi
 anchor and at the last one (Broyden 1965, doi:10.1090/S0025-5718-1965-0198670-6), and the best anchor is the result.
 The loss of both is that of ``direct``, with the pull towards the base replaced by
 
-    natural * max(0, m / limit - 0.85)^2 + quiet * |u|^2,
+    natural * max(0, m / limit - 0.92)^2 + quiet * |u|^2,
 
 with m the Mahalanobis distance of the actions from those of the reference faces (``reference.ExpressionRange``), and u how far
 each latent was moved, in strengths of facial actions.
@@ -28,28 +28,29 @@ from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.judging import EmotionPanel
 from core.sampling.images import quantise
 
-ANCHORS = 5
-"""True pictures, at most; a face that is good enough takes no more."""
-FIRST_STEPS, STEPS_PER_ANCHOR = 40, 15
+USUAL_ANCHORS, ANCHORS = 4, 8
+"""True pictures of a face: so many unless one is good at once, and at most, where filter (3) is not passed by then."""
+FIRST_STEPS, STEPS_PER_ANCHOR = 20, 10
 """Steps through the surrogate before the first true picture and between two."""
 REACH_FACTOR = 0.6
 """Where a true picture is worse than the best so far, the next one is looked for so much nearer to that."""
-RATE = 0.04
-MARGIN = 0.3
+RATE = 0.07
+MARGIN = 0.4
 """Standard deviations above the percentile k of filter (3) that are asked for."""
 HALF = 0.55
 """Strength of both feelings at the start, where both are wanted alike."""
 STRENGTH_JITTER, EXPRESSION_JITTER = 0.08, 0.5
 """How the starts of samples differ: standard deviations of both strengths, and of the other expression in a random face's."""
-MISSING_WEIGHT = 6.0
-NATURAL_WEIGHT, QUIET_WEIGHT = 12.0, 0.03
-NATURAL_SHARE = 0.85
+MISSING_WEIGHT, EVEN_WEIGHT = 6.0, 0.5
+NATURAL_WEIGHT, QUIET_WEIGHT = 60.0, 0.03
+NATURAL_SHARE = 0.92
 """Share of the natural range in which nothing pulls back."""
-GOOD_EXCESS = 0.12
-"""An anchor is taken at once where the steerer passes by the margin and its cross-entropy is so near the least that there is."""
+GOOD_LEAN, GOOD_SUM = 0.3, 0.75
+"""An anchor is taken at once where the steerer passes by the margin, its log odds are so near the wanted ones, and both emotions
+together have so much."""
 STEERER_WEIGHT = 4.0
 """Of the steerer among the steering networks: filter (3) is by it."""
-SAME_SHARE = 0.7
+SAME_SHARE = 0.72
 """Of the recogniser's threshold: up to this distance to the base a true picture shows the same person without doubt."""
 STRANGE_WEIGHT, CALM_STEP = 30.0, 1.0
 """Loss of a threshold beyond that, and by how much strong actions cost more from there on."""
@@ -81,7 +82,9 @@ class _Goal:
         pair, wanted = list(self.pair), self.wanted[rows]
         least = -(wanted.clamp_min(1e-9).log() * wanted).sum(dim=1)
         excess = -(logits.log_softmax(dim=2)[:, :, pair] * wanted[:, None]).sum(dim=2) - least[:, None]
-        uneven = (excess.clamp_min(0).log1p() * self.weights).sum(dim=1)  # what a network never says does not outweigh all else
+        # logarithms: what a network never says does not outweigh all else
+        costs = excess.clamp_min(0).log1p() + EVEN_WEIGHT * self._measure_lean(logits, rows).square().log1p()
+        uneven = (costs * self.weights).sum(dim=1)
         short = (MARGIN - (logits - self.k) / self.s)[:, :, pair].clamp_min(0)
         missing = (short * (2 * wanted[:, None]).clamp_max(1)).sum(dim=2)
         natural = NATURAL_WEIGHT * (self._measure_distance(actions) - NATURAL_SHARE).clamp_min(0).square()
@@ -94,6 +97,16 @@ class _Goal:
         below = (logits[:, first] <= self.k[first])[:, pair] & (self.wanted[rows] >= 0.5)
         return below.any(dim=1).float() + (self._measure_distance(actions) > 1).float()
 
+    def _measure_lean(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """By how much the log odds of emotion 2 against emotion 1 are off, (n, K); 0 where one end of the pair is wanted."""
+        wanted, (first, second) = self.wanted[rows], self.pair
+        off = (
+            logits[:, :, second]
+            - logits[:, :, first]
+            - (wanted[:, 1] / wanted[:, 0].clamp_min(1e-9)).clamp_min(1e-9).log()[:, None]
+        )
+        return off * (wanted.amin(dim=1) > 0)[:, None]
+
     def _measure_distance(self, actions: Tensor) -> Tensor:
         """Facial actions (n, A) -> Mahalanobis distance from the reference faces' in shares of the natural range (n,)."""
         off = actions - self.mean
@@ -102,9 +115,10 @@ class _Goal:
     def is_reached(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Whether nothing is missing for the network that counts most: logits (n, K, 6) of the faces ``rows`` (n,) -> bool (n,)."""
         first, pair, wanted = int(self.weights.argmax()), list(self.pair), self.wanted[rows]
-        excess = -((logits[:, first].log_softmax(dim=1)[:, pair] - wanted.clamp_min(1e-9).log()) * wanted).sum(dim=1)
         above = (logits[:, first] - self.k[first])[:, pair] / self.s[first, pair] > MARGIN
-        return (above | (wanted < 0.5)).all(dim=1) & (excess < GOOD_EXCESS)
+        together = logits[:, first].softmax(dim=1)[:, pair].sum(dim=1)
+        even = self._measure_lean(logits, rows)[:, first].abs() < GOOD_LEAN
+        return (above | (wanted < 0.5)).all(dim=1) & even & (together > GOOD_SUM)
 
 
 def search_expressions(
@@ -147,6 +161,7 @@ def search_expressions(
         slope = torch.zeros(*offset.shape, moves.shape[1])
         centre, reach = moves.detach().clone(), torch.full((len(latents),), torch.inf)
         calm, person = torch.zeros(len(latents)), _describe_faces(bases, panel)
+        failing = torch.ones(len(latents), dtype=torch.bool)
         least, searching = torch.full((len(latents),), torch.inf), torch.arange(len(latents))
 
         def move(by: Tensor) -> Tensor:
@@ -175,7 +190,8 @@ def search_expressions(
                 losses = goal.measure(truth, moves[searching], generator.facial_actions(moved), torch.zeros(1), searching)
                 strange = _measure_strangeness(moved, person[searching], panel)
                 calm[searching] += CALM_STEP * (strange > 0)
-                losses += STRANGE_WEIGHT * strange + goal.count_failures(truth, generator.facial_actions(moved), searching)
+                failures = goal.count_failures(truth, generator.facial_actions(moved), searching)
+                losses += STRANGE_WEIGHT * strange + failures
                 better = losses < least[searching]
                 won, lost = searching[better], searching[~better]
                 predicted, step = _predict_logits(moved, panel), (moves - centre)[searching]
@@ -190,7 +206,9 @@ def search_expressions(
                 moves.copy_(centre)
                 if on_step is not None:
                     on_step((anchor + 1) / ANCHORS, _mean_probabilities(truth, searching, len(latents)))
-                searching = searching[~(better & goal.is_reached(truth, searching) & (strange == 0))]
+                failing[won] = ((failures + strange) > 0)[better]
+                reached = better & goal.is_reached(truth, searching) & (strange == 0)
+                searching = searching[~reached & (failing[searching] | (anchor + 1 < USUAL_ANCHORS))]
             if not len(searching):
                 break
         searching = torch.arange(len(latents))
