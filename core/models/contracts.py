@@ -113,11 +113,6 @@ class EmotionChain:
     teachers: tuple[str, ...]
     classifier_searches: bool = False
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        """All of them."""
-        return (self.encoder, self.classifier, self.prior, self.decoder, self.surrogate, *self.teachers)
-
 
 class Generator(ABC):
     """latents -> images. Latents are standard normal in z-space."""

@@ -240,9 +240,7 @@ def find_emotion_chain(generator: str) -> EmotionChain | None:
 
     Loads nothing.
     """
-    names = {entry.name for entry in ENTRIES}
-    chain = next((entry.emotion_chain for entry in ENTRIES if entry.name == generator), None)
-    return chain if chain is not None and names.issuperset(chain.models) else None
+    return next((entry.emotion_chain for entry in ENTRIES if entry.name == generator), None)
 
 
 DESCRIPTOR_SURROGATES: Mapping[str, str] = {"head": "head-descriptors"}

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.models.contracts import Generator
+from core.models.contracts import EncoderSurrogate, Generator
 from core.models.emotions import EMOTIONS
 from core.models.framing import frame_for_classifiers
 from core.sampling.configuration import sample_seed
@@ -285,7 +285,8 @@ def _predict_logits(latents: Tensor, panel: EmotionPanel) -> Tensor:
         if network.name in surrogate.classifiers:
             columns.append(said[:, surrogate.classifiers.index(network.name)])
         else:
-            columns.append(panel.mlp.logits_of(surrogate.embeddings(latents)).cpu())  # type: ignore[attr-defined]
+            assert isinstance(surrogate, EncoderSurrogate)
+            columns.append(panel.mlp.logits_of(surrogate.embeddings(latents)).cpu())
     return torch.stack(columns, dim=1)
 
 

@@ -60,12 +60,13 @@ class EmotionPanel:
             return cls._of_embeddings(configuration, generator)
         chain = find_chain(configuration.generator)
         steered_by_chain = configuration.steerer == chain.classifier
-        surrogate = _find_surrogate(configuration.generator) if steered_by_chain else None
+        own_chain = registry.find_emotion_chain(configuration.generator)
+        surrogate = own_chain.surrogate if own_chain is not None and steered_by_chain else None
         if configuration.strategy == "direct" and not generator.differentiable and surrogate is None:
             raise LiminalError(
                 f"{generator.card.title} has no gradient to search by, and nothing predicts what {configuration.steerer} says of "
                 f"its faces; choose {chain.classifier} to steer."
-                if _find_surrogate(configuration.generator) is not None
+                if own_chain is not None
                 else f"{generator.card.title} has no gradient to search by, and names no classifier of its embeddings; "
                 "add it again with --option classifier=NAME."
             )
@@ -142,12 +143,6 @@ class EmotionPanel:
         cards += [model.card for model in (self.decoder, self.surrogate) if model is not None]
         cards += [self.recogniser.card, *(model.card for model in (*self.steering, *self.classifiers.values()))]
         return list({card.name: card for card in cards}.values())
-
-
-def _find_surrogate(generator: str) -> str | None:
-    """The surrogate that predicts what classifiers say of a generator's faces; None where there is none."""
-    chain = registry.find_emotion_chain(generator)
-    return registry.find_descriptor_surrogate(generator) if chain is None else chain.surrogate
 
 
 class EmbeddingSurrogate(Surrogate):
