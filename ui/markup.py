@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.figures.theme import format_percent
+from core.sampling.configuration import FILES_KEY
 from ui.components import Verdict
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ def describe_stimuli(study: Study, stimuli: Sequence[Stimulus]) -> str:
     check = "1 of them is an attention check" if checks == 1 else f"{checks:,} of them are attention checks"
     if study.plan.kind == "identity":
         pictures = count_noun(len({image for stimulus in stimuli for image in stimulus.images}), "picture")
-        return f"It asks about {count_noun(len(stimuli), noun)} of {pictures}; {check}, a base beside itself."
+        itself = "a picture" if any(stimulus.details.get(FILES_KEY) for stimulus in stimuli) else "a base"
+        return f"It asks about {count_noun(len(stimuli), noun)} of {pictures}; {check}, {itself} beside itself."
     return f"It shows {count_noun(len(stimuli), noun)}; {check}, which rankings and figures leave out."
 
 

@@ -261,7 +261,8 @@ async def serve_sample(request: Request) -> Response:
         content, media_type = await run_in_threadpool(lambda: access.get_library().picture(set_id, sample_id))
     except LiminalError as error:
         return PlainTextResponse(str(error), 404)
-    return Response(content, media_type=media_type, headers={"Cache-Control": CACHE_FOREVER})
+    # nobody between keeps them: pictures that somebody brought along may show real people
+    return Response(content, media_type=media_type, headers={"Cache-Control": CACHE_FOREVER.replace("public", "private")})
 
 
 MEGABYTE = 1024 * 1024

@@ -17,7 +17,7 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import safetensors.torch as tensor_files
     from torch import Tensor
 
+    from core.studies.library import Library
     from core.studies.storage.tables import Deletion
     from core.studies.store import Store
 else:
@@ -258,10 +259,28 @@ def forget_rater(store: Store, study: str, rater: str, reason: str = "") -> Dele
     return deletion
 
 
-def delete_study(store: Store, study: str, reason: str = "") -> None:
-    """Delete a study and the models that learned from it; raises what ``Store.delete`` raises."""
+def delete_study(store: Store, library: Library, study: str, reason: str = "") -> None:
+    """Delete a study, the models that learned from it, and the own pictures that no other study asks about.
+
+    Raises what ``Store.delete`` raises.
+    """
+    sets = store.study(study).sample_sets
     store.delete(study, reason)
     delete_alignments(study)
+    delete_unused_pictures(store, library, sets)
+
+
+VALUES_OF_FACES = ("vectors", "projections", "features", "alignments/inputs")
+"""Folders of the data folder with what was worked out from pictures, by hashes that do not tell whose; it can be made again."""
+
+
+def delete_unused_pictures(store: Store, library: Library, set_ids: Iterable[str]) -> int:
+    """Delete own pictures among these sets that no study asks about, with all that was worked out from them -> the sets deleted."""
+    used = {set_id for other in store.studies() for set_id in other.sample_sets}
+    deleted = sum(library.remove_own_pictures(set_id) for set_id in dict.fromkeys(set_ids) if set_id not in used)
+    for name in VALUES_OF_FACES if deleted else ():
+        shutil.rmtree(library.folder.parent / name, ignore_errors=True)
+    return deleted
 
 
 PRETRAINED_FOLDER = ROOT / "assets" / "alignment"

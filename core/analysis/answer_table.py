@@ -19,6 +19,7 @@ import pandas as pd
 from core.analysis.encode import list_recognisers, select_probabilities
 from core.analysis.r_script import make_r_script, name_column
 from core.models.emotions import EMOTIONS
+from core.sampling.configuration import FILES_KEY
 from core.studies.exclusions import apply_exclusion_rules
 from core.studies.exporting.tables import PARTICIPANT, TIME_FORMAT, escape_column
 from core.studies.ratings import UNKNOWN_TIME
@@ -57,7 +58,8 @@ ANSWER_COLUMNS: Mapping[str, Column] = {
     "base_id": Column("the face that the sample was made from"),
     "sample_id": Column("the sample: of a pair the second picture"),
     "sample_type": Column(
-        "how the sample was made", limits="genuine, positive, negative, interpolation, optimized, semantic; boundary, morph"
+        "how the sample was made",
+        limits="genuine, positive, negative, interpolation, optimized, semantic; boundary, morph; of own pictures any",
     ),
     "step": Column(
         "how far the sample was moved: of positive and semantic samples the distance, of interpolations and morphs the fraction "
@@ -102,7 +104,10 @@ ANSWER_COLUMNS: Mapping[str, Column] = {
     "latent_distance": Column("between base and sample in the generator's latents", "latent units (Euclidean)", AT_LEAST_0),
     "lpips": Column("perceptual distance of the two pictures, LPIPS (Zhang et al. 2018)", "", "0 (equal) to about 1"),
     "identity_distance": Column("between the identities of base and sample, where the generator knows", "", AT_LEAST_0),
-    "same_identity": Column("whether both pictures show one person, where the generator knows", limits=YES_NO),
+    "same_identity": Column("whether both pictures show one person, where the generator or the owner knows", limits=YES_NO),
+    "file": Column("the file that the owner brought along"),
+    "file_a": Column("the file of the first picture that the owner brought along"),
+    "file_b": Column("the file of the second picture that the owner brought along"),
 }
 """The data dictionary of the columns that do not depend on the models; those that a study does not know are left out."""
 
@@ -115,6 +120,8 @@ SHOWN_COLUMNS = (
 )
 """Columns of sample sets that are taken over."""
 TRUTHS = ("guided", "same_identity")
+FILE_COLUMNS: Mapping[str, tuple[str, ...]] = {"identity": ("file_a", "file_b"), "emotion": ("file",)}
+"""Of own pictures, by the kind of the study."""
 DEMOGRAPHIC_PREFIX = "about_"
 
 
@@ -178,6 +185,10 @@ def _build_shown_columns(study_data: StudyData) -> pd.DataFrame:
         table[name] = _to_flags(table[name])
     if "batch" in table:
         table["batch"] = table["batch"].astype("Int64")
+    brought = {stimulus.stimulus: stimulus.details.get(FILES_KEY, ()) for stimulus in study_data.stimuli}
+    for place, name in enumerate(FILE_COLUMNS[study_data.kind] if any(brought.values()) else ()):
+        files = {stimulus: names[place] for stimulus, names in brought.items() if len(names) > place}
+        table[name] = table["stimulus"].map(files).astype("str")
     expected = {stimulus.stimulus: stimulus.expected or None for stimulus in study_data.stimuli}
     table["expected"] = table["stimulus"].map(expected).astype("str")
     return table.reindex(range(len(table) + 1))

@@ -27,8 +27,8 @@ metrics, stats = lazy_import("sklearn.metrics"), lazy_import("scipy.stats")
 
 Truth = Literal["majority", "construction"]
 
-CONSTRUCTION = "The generator knows who is who: 'false' means against how the pairs were made."
-NO_TRUTH = "Generated faces have no true identity: 'false' means against the majority of people."
+CONSTRUCTION = "Who is who is known of these pairs: 'false' means against that."
+NO_TRUTH = "Who is who is not known of these pairs: 'false' means against the majority of people."
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def verify_recogniser(
     both = positives > 0 and negatives > 0
     asked = encode(answers, pairs["pair_id"]).basis
     basis = Basis(0, 0, 0, "models") if truth == "construction" else asked
-    who = "The generator says" if truth == "construction" else "Most people say"
+    who = "What is known says" if truth == "construction" else "Most people say"
     auc, eer, eer_threshold = _resample_areas(distance, same, resamples, seed) if both else (undefined_estimate(len(same)),) * 3
     return Verification(
         basis=Basis(len(same), basis.raters, int(votes[known].sum()), basis.source),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -122,6 +122,14 @@ def _read_published(name: str) -> Any:
 
 
 SAMPLE_TYPE_ORDER = ("genuine", "interpolation", "negative", "optimized", "positive", "semantic")
+
+
+def order_sample_types(types: Iterable[object]) -> list[str]:
+    """The types that occur: Table 1's in its order, then others, such as those of imported pairs and own pictures, by name."""
+    present = set(map(str, types))
+    return [name for name in SAMPLE_TYPE_ORDER if name in present] + sorted(present.difference(SAMPLE_TYPE_ORDER))
+
+
 """Table 1's order of types."""
 
 
@@ -205,10 +213,8 @@ def build_acceptance_tables(
 
 
 def _split_by_type(pairs: pd.DataFrame) -> Iterator[tuple[str, float | None, str | None, pd.DataFrame]]:
-    for sample_type in SAMPLE_TYPE_ORDER:
+    for sample_type in order_sample_types(pairs["sample_type"]):
         whole = pairs[pairs["sample_type"] == sample_type]
-        if not len(whole):
-            continue
         yield sample_type, None, None, whole
         if sample_type == "semantic":
             for direction in sorted(whole["direction"].dropna().unique()):
@@ -473,10 +479,8 @@ def _build_cells(pairs: pd.DataFrame) -> tuple[list[TypeStep], sparse.csr_array,
     types, steps = pairs["sample_type"].to_numpy(object), pairs["step"].to_numpy(np.float64)
     keys: list[TypeStep] = []
     masks = []
-    for sample_type in SAMPLE_TYPE_ORDER:
+    for sample_type in order_sample_types(types):
         of_type = types == sample_type
-        if not of_type.any():
-            continue
         keys.append((sample_type, None))
         masks.append(of_type)
         if sample_type in ("interpolation", "optimized", "positive"):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from core.analysis.bootstrap import NORMAL
 from core.analysis.encode import EncodedRatings, encode, list_recognisers, select_answers
 from core.analysis.estimate import Array, Estimate, Result, join_notes
-from core.analysis.identity_tables import SAMPLE_TYPE_ORDER
+from core.analysis.identity_tables import order_sample_types
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 
@@ -84,7 +84,8 @@ def fit_mixed_model(pairs: pd.DataFrame, ratings: pd.DataFrame, column: str, *, 
     types = pairs["sample_type"].to_numpy(object)
     answers = encode(select_answers(ratings, "similarity", excluded=excluded), pairs["pair_id"])
     answered = (answers.votes > 0) & np.isfinite(distances)
-    varying = [sample_type for sample_type in SAMPLE_TYPE_ORDER if _varies(distances[answered & (types == sample_type)])]
+    present = order_sample_types(types)
+    varying = [sample_type for sample_type in present if _varies(distances[answered & (types == sample_type)])]
     use = np.isin(types, varying) & answered
     rows = use[answers.image]
     y, x, kind = answers.value[rows], distances[answers.image[rows]], types[answers.image[rows]]
@@ -95,7 +96,7 @@ def fit_mixed_model(pairs: pd.DataFrame, ratings: pd.DataFrame, column: str, *, 
     if not note:
         of_type = np.array([kind == sample_type for sample_type in varying], np.float64).T  # (n, types)
         fitted = fit_reml(np.hstack([of_type, of_type * (x - centre)[:, None]]), used)
-    left_out = [sample_type for sample_type in SAMPLE_TYPE_ORDER if sample_type not in varying and (types == sample_type).any()]
+    left_out = [sample_type for sample_type in present if sample_type not in varying]
     return MixedModel(
         basis=used.basis,
         interval="95 %, Wald with REML estimates; none for the standard deviations",

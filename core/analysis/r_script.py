@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from core.analysis.encode import list_recognisers
-from core.analysis.identity_tables import SAMPLE_TYPE_ORDER
+from core.analysis.identity_tables import order_sample_types
 from core.analysis.mixed import MixedModel, fit_mixed_model
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def make_r_script(study_data: StudyData, table_name: str, *, recogniser: str = "
         "TABLE": json.dumps(table_name, ensure_ascii=False),
         "DISTANCE": json.dumps(name_column("distance", name) if name else ""),
         "GUIDING": json.dumps(name_column("p", study_data.steerer) if study_data.steerer else ""),
-        "TYPES": f"c({', '.join(map(json.dumps, SAMPLE_TYPE_ORDER))})",
+        "TYPES": f"c({', '.join(map(json.dumps, order_sample_types(study_data.pairs['sample_type'])))})",
         "AGREEMENT": f"{AGREEMENT:g}",
         "PAGE": _write_page(model),
         "PAGE_NOTE": json.dumps(model.note if model else "", ensure_ascii=False),

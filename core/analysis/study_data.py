@@ -20,7 +20,7 @@ from core.analysis.estimate import SOURCE_NAMES
 from core.analysis.identity_tables import load_published_thresholds
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
-from core.sampling.configuration import IdentityConfiguration
+from core.sampling.configuration import NO_GENERATOR, IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.sample_set import (
     CLASSIFIER_VALUES,
@@ -71,8 +71,8 @@ class StudyData:
     generators: Mapping[str, str]
     where: Mapping[str, str]
     exclusions: Exclusions
-    generator: str  # "" where no sample set is known
-    latent_dim: int  # 0 where no sample set is known
+    generator: str  # "" where no sample set is known, and of own pictures alone
+    latent_dim: int  # 0 where there is no generator
     thresholds: Mapping[str, float]
     steerer: str  # "" for identity
     classifiers: tuple[str, ...]
@@ -96,6 +96,11 @@ class StudyData:
         checks = [stimulus.stimulus for stimulus in self.stimuli if stimulus.is_sentinel]
         asked = self.pairs[~self.pairs["pair_id"].isin(checks)].reset_index(drop=True)
         return asked.assign(stimulus=asked["pair_id"])
+
+    @property
+    def own_pictures(self) -> bool:
+        """Whether some pictures were brought along: no generator made them, and they may show real people."""
+        return NO_GENERATOR in self.generators.values()
 
     @property
     def excluded(self) -> Mapping[str, tuple[str, ...]]:
@@ -160,7 +165,8 @@ def build_study_data(
     exclusions = nobody if chosen is None else apply_exclusion_rules(ratings, stimuli, chosen)
     sets, notes = _load_sets(study, library) if sets is None else (list(sets), [])
     tables = _build_identity_tables(stimuli, sets) if study.plan.kind == "identity" else _build_emotion_tables(stimuli, sets)
-    generators = list(dict.fromkeys(tables.configuration.generator for tables in sets))
+    named = dict.fromkeys(tables.configuration.generator for tables in sets)
+    generators = [name for name in named if name != NO_GENERATOR]
     if len(generators) > 1:
         notes.append(f"The faces come from several generators ({', '.join(generators)}); latents are shown of the first one only.")
     return StudyData(
@@ -175,7 +181,7 @@ def build_study_data(
         where=_locate_stimuli(stimuli, sets),
         exclusions=exclusions,
         generator=generators[0] if generators else "",
-        latent_dim=sets[0].latent_dim if sets else 0,
+        latent_dim=next((tables.latent_dim for tables in sets if tables.latent_dim), 0),
         thresholds=_collect_thresholds(list_recognisers(tables.pairs), sets),
         steerer=tables.steerer,
         classifiers=tables.classifiers,

@@ -55,8 +55,12 @@ def print_identity_report(sample_set: SampleSet, folder: Path) -> None:
     configuration = sample_set.identity
     print(
         f"{folder}: {count_noun(len(sample_set.pairs), 'pair')} of {describe_bases(sample_set)}, "
-        f"generator {configuration.generator}, "
-        f"search by {configuration.strategy} against {configuration.recogniser}, seed {configuration.seed}"
+        + (
+            "pictures of your own"
+            if sample_set.own_pictures
+            else f"generator {configuration.generator}, "
+            f"search by {configuration.strategy} against {configuration.recogniser}, seed {configuration.seed}"
+        )
     )
     _print_search_success(sample_set)
     for title, table in sections:
@@ -191,6 +195,11 @@ def collect_emotion_values(sample_set: SampleSet) -> dict[str, Any]:
 def compute_emotion_statistics(sample_set: SampleSet) -> BoundaryStatistics:
     """All statistics of an emotion set. Raises LiminalError for an identity set and where no boundary sample is in it."""
     configuration = sample_set.emotion
+    if sample_set.own_pictures:
+        raise LiminalError(
+            "These are pictures of your own, made between no two feelings: ask people about them, then 'report --study NAME' says "
+            "what they and the classifiers see."
+        )
     name = configuration.recogniser
     threshold = sample_set.manifest.get("thresholds", {}).get(name) or load_thresholds(configuration.generator, name).default
     return summarise_boundary(sample_set.samples, configuration.steerer, name, threshold)
@@ -356,6 +365,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study", metavar="NAME", help="with the answers of this study of the store")
     parser.add_argument("--all-raters", action="store_true", help="also the answers of those who fell under a rule of exclusion")
     parser.add_argument("--looks", action="store_true", help="also which facial features drive similarity: measures every face")
+    parser.add_argument(
+        "--with-pictures", action="store_true", help="put pictures of your own, which may show real people, into the HTML file"
+    )
     parser.add_argument("--json", action="store_true", help="print every number as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one file that works offline, with figures and faces")
 
@@ -404,7 +416,8 @@ def _write_html(study_data: StudyData, library: Library, arguments: argparse.Nam
     if target.is_dir():
         raise LiminalError(f"{target} is a folder; name the file to write, such as {target / 'report.html'}.")
     with TerminalProgress() as reporter:
-        content = build_report(study_data, library, slow=arguments.looks, progress=Progress(reporter)).encode()
+        shown = arguments.with_pictures
+        content = build_report(study_data, library, slow=arguments.looks, own_pictures=shown, progress=Progress(reporter)).encode()
     try:
         write_bytes(target, content)
     except OSError as error:

@@ -43,6 +43,7 @@ from core.studies.importing.bundles import import_bundle, is_bundle
 from core.studies.importing.conversion import NOT_ASKED_ABOUT, ConvertedAnswers, convert_table
 from core.studies.importing.guessing import PRESETS, find_preset, guess_mapping
 from core.studies.importing.mapping import ColumnMapping
+from core.studies.importing.pictures import ImportedPictures, import_pictures
 from core.studies.importing.reading import ImportedTable, Problem, read_file
 from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
 from core.studies.library import Library
@@ -64,7 +65,18 @@ LINK_PATH = "/take-part?study="
 def add_make_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--set", nargs="+", required=True, metavar="SET", dest="sets", help="folders of sample sets, or their ids in the library"
+        "--set", nargs="+", default=[], metavar="SET", dest="sets", help="folders of sample sets, or their ids in the library"
+    )
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER|ZIP", help="pictures of your own (JPEG, PNG, WebP), beside sample sets or instead"
+    )
+    parser.add_argument(
+        "--pairs", type=Path, metavar="FILE.csv",
+        help="which of them are shown in pairs: columns a, b and, where known, type, step, same, batch (default: a table that lies "
+        "among the pictures; without one they are shown one by one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--may-show-pictures", action="store_true", help="you have the right to show these pictures to the people who take part"
     )
     parser.add_argument("--name", required=True, metavar="NAME", help="the name of the new study")
     parser.add_argument("--title", default="", help="what people read above the study (default: none)")
@@ -101,13 +113,37 @@ def run_make(arguments: argparse.Namespace) -> int:
     others: dict[str, Any] = {"title": arguments.title, **read_question(arguments)}
     if arguments.consent is not None:
         others["consent"] = read_text(arguments.consent)
+    if not arguments.sets and arguments.pictures is None:
+        raise LiminalError("Say what the study asks about: sample sets with --set, or pictures of your own with --pictures.")
+    if arguments.pairs is not None and arguments.pictures is None:
+        raise LiminalError("--pairs names pairs of the pictures that --pictures gives; give both.")
     settings = read_settings(arguments, StudySettings())
     store, library = Store(), Library()
-    with TerminalProgress() as terminal:
-        prepared = prepare_plan(arguments, library, resolve_set_ids(library, arguments.sets), Progress(terminal), **others)
-    study = Study(arguments.name, prepared.plan, sample_sets=prepared.sample_sets, settings=settings)
-    study = store.create(study, prepared.stimuli)
-    for note in prepared.notes:
+    if any(study.name == arguments.name.strip() for study in store.studies()):  # before pictures are judged for nothing
+        raise LiminalError(f"There is a study '{arguments.name.strip()}' already; choose another name.")
+    brought: ImportedPictures | None = None
+    try:
+        with TerminalProgress() as terminal:
+            progress = Progress(terminal)
+            set_ids = resolve_set_ids(library, arguments.sets)
+            if arguments.pictures is not None:
+                brought = import_pictures(
+                    library,
+                    arguments.pictures,
+                    arguments.pairs,
+                    may_show=arguments.may_show_pictures,
+                    title=arguments.name,
+                    progress=progress.stretch(0.0, 0.9),
+                )
+                set_ids.append(brought.set_id)
+            prepared = prepare_plan(arguments, library, set_ids, progress, **others)
+        study = Study(arguments.name, prepared.plan, sample_sets=prepared.sample_sets, settings=settings)
+        study = store.create(study, prepared.stimuli)
+    except BaseException:
+        if brought is not None and brought.new:  # no study, no pictures
+            library.remove_own_pictures(brought.set_id)
+        raise
+    for note in (*(brought.notes if brought is not None else ()), *prepared.notes):
         print(f"Note: {note}", file=sys.stderr)
     plan = study.plan
     print(
@@ -290,6 +326,9 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         "--demographics", action="store_true", help="put what people said about themselves into the bundle and the table"
     )
     parser.add_argument("--with-participants", action="store_true", help="put what a panel calls them into every file")
+    parser.add_argument(
+        "--with-pictures", action="store_true", help="put pictures of your own, which may show real people, into the bundle"
+    )
 
 
 def run_export(arguments: argparse.Namespace) -> int:
@@ -306,10 +345,14 @@ def run_export(arguments: argparse.Namespace) -> int:
             if path.suffix == ".zip":
                 with open_atomic(path) as file:
                     about = {"demographics": arguments.demographics, "participants": arguments.with_participants}
+                    about["own_pictures"] = arguments.with_pictures
                     contents = write_bundle(store, Library(), arguments.study, file, **about)
                 print(f"Wrote {path}: {count_noun(contents.answers, 'answer')} and {count_noun(contents.pictures, 'picture')}.")
-                if contents.missing:
-                    print(f"Not in it are the pictures of {', '.join(contents.missing)}, which the library does not hold.")
+                gone = [set_id for set_id in contents.missing if set_id not in contents.hidden]
+                if gone:
+                    print(f"Not in it are the pictures of {', '.join(gone)}, which the library does not hold.")
+                if contents.hidden:
+                    print("Not in it are the pictures that you brought along; --with-pictures puts them in.")
                 continue
             ratings = store.ratings(arguments.study)
             to_bytes = tables.csv_bytes if path.suffix == ".csv" else tables.parquet_bytes
@@ -458,7 +501,7 @@ def run_delete(arguments: argparse.Namespace) -> int:
         )
         if input() != arguments.study:
             raise LiminalError("The name was another one, so nothing was deleted.")
-    delete_study(store, arguments.study, arguments.reason)
+    delete_study(store, Library(), arguments.study, arguments.reason)
     print(f"Deleted the study '{arguments.study}' with {count_noun(answers, 'answer')}; a record says that it was there.")
     return 0
 

@@ -14,7 +14,7 @@ from core.analysis.comparison import Comparison, build_answers_side, build_group
 from core.analysis.detection import find_majority
 from core.analysis.encode import encode, select_answers, select_probabilities
 from core.analysis.estimate import Array, Basis
-from core.analysis.identity_tables import SAMPLE_TYPE_ORDER
+from core.analysis.identity_tables import order_sample_types
 from core.errors import LiminalError
 from core.figures import theme
 from core.figures.dots import plot_dots
@@ -101,6 +101,10 @@ def _move_to_panel(part: dict[str, Any], suffix: str) -> dict[str, Any]:
     return moved
 
 
+PAIR_MEASURES = ("same-person", "similarity", "accepted", "agreement")
+"""Keys of comparisons that are about pairs of faces."""
+
+
 def exhibit_sides(comparison: Comparison, key: str, measure: str, *, share: bool, source: str) -> list[Exhibit]:
     """Two exhibits of a comparison: both sides on one axis, and their difference."""
     table = comparison.table
@@ -123,7 +127,7 @@ def exhibit_sides(comparison: Comparison, key: str, measure: str, *, share: bool
     apart = table.rename(columns={"difference": "value"})[["name", "value", "low", "high"]].assign(
         n=table[["first_n", "second_n"]].min(axis=1)
     )
-    noun = "pairs" if table["name"].isin(SAMPLE_TYPE_ORDER).any() else "faces"
+    noun = "pairs" if key in PAIR_MEASURES else "faces"
     n = f"{comparison.basis.images:,} {noun}" + (f", {comparison.basis.raters:,} raters" if comparison.basis.raters else "")
     whole = table[table["name"] == "all"].iloc[0]
     digits, factor, unit = (0, 100.0, " %") if share else (1, 1.0, "")
@@ -200,7 +204,7 @@ def compare_studies(first: StudyData, second: StudyData, titles: tuple[str, str]
 
 def _compare_identity(first: StudyData, second: StudyData, titles: tuple[str, str], view: ExhibitView) -> list[Exhibit]:
     tables = (first.pairs, second.pairs)
-    order = [name for name in SAMPLE_TYPE_ORDER if any((table["sample_type"] == name).any() for table in tables)]
+    order = order_sample_types(name for table in tables for name in table["sample_type"])
     shared = set(first.pairs["pair_id"]) == set(second.pairs["pair_id"])
     if shared:
         tables = (first.pairs, first.pairs)
@@ -338,7 +342,7 @@ def compare_people(study_data: StudyData, model: str, view: ExhibitView) -> list
 
 def _compare_recognisers(study_data: StudyData, first: str, second: str, view: ExhibitView) -> list[Exhibit]:
     pairs = study_data.pairs
-    order = [name for name in SAMPLE_TYPE_ORDER if (pairs["sample_type"] == name).any()]
+    order = order_sample_types(pairs["sample_type"])
     cells, names = build_group_cells(pairs["sample_type"], order), [*order, "all"]
     accepted = {name: _list_accepted(study_data, pairs, name, view) for name in (first, second)}
     basis = Basis(len(pairs), 0, 2 * len(pairs), "models")

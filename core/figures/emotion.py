@@ -249,6 +249,8 @@ MAX_MARKS = 400
 
 def exhibit_outcomes(study_data: StudyData, _: ExhibitView, __: Progress) -> list[Exhibit]:
     """Success, bias and failure by pair of emotions."""
+    if study_data.own_pictures and not study_data.generator:
+        raise LiminalError("These pictures were not made between two feelings, so there is none that people could miss.")
     outcomes = build_outcome_table(study_data.asked, study_data.ratings, excluded=study_data.excluded)
     data = pd.DataFrame(
         [{"emotion1": first, "emotion2": second, **_count_outcomes(shares)} for (first, second), shares in outcomes.pairs.items()],
@@ -457,6 +459,8 @@ def _list_classifiers(study_data: StudyData) -> list[str]:
 
 def exhibit_activations(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
     """Activations of a classifier on reference faces, the filter's limits, and the study's faces as strokes (paper B, Fig. 8)."""
+    if study_data.own_pictures and not study_data.generator:
+        raise LiminalError("These pictures were not made by a generator, so there are no plain faces of it to compare them with.")
     name = view.classifier or study_data.steerer
     definition = (
         "Activations are what the classifier computes before it turns them into probabilities. The filter keeps a face whose "

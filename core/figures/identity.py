@@ -17,12 +17,12 @@ from core.analysis.detection import find_majority
 from core.analysis.encode import encode, select_answers
 from core.analysis.estimate import Estimate, Proportion, bootstrap_estimate
 from core.analysis.identity_tables import (
-    SAMPLE_TYPE_ORDER,
     MeanRow,
     PublishedMean,
     build_correlation_table,
     build_mean_table,
     load_published_thresholds,
+    order_sample_types,
 )
 from core.figures import theme
 from core.figures.dots import wrap_label
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 HISTOGRAM_BIN = 5.0  # of similarity, which runs from 0 to 100
 WEBGL_FROM = 2000  # more points than this are drawn by WebGL, which is fast but prints less finely
 MARK_SIZES = (5.0, 17.0)  # pixels of a mark at the smallest and the largest latent distance
+MARK_MEANING = "The larger the mark, the farther apart the two lie in the generator. "
 
 
 def plot_similarity_histogram(pairs: pd.DataFrame, *, source: Source) -> go.Figure:
@@ -123,7 +124,10 @@ def plot_similarity_by_distance(
     elif math.isfinite(r):
         trend = "Whether distance and similarity go together cannot be told from these pairs"
     correlation = f": Pearson's r is {_format_r(r)} ({_format_r(low)} to {_format_r(high)})" if math.isfinite(r) else ""
-    says = f"{trend}{correlation}; larger marks lie farther from their base in the generator's latent space."
+    says = f"{trend}{correlation}"
+    if latent.max() > 0:
+        says += "; larger marks lie farther from their base in the generator's latent space"
+    says += "."
     interval = "95 % interval of Pearson's r (Fisher), pairs taken as independent" if math.isfinite(r) else ""
     return theme.describe_figure(figure, says=says, n=f"{len(known):,} pairs", interval=interval, source=source)
 
@@ -195,11 +199,7 @@ def plot_distance_violins(
 
 def _split_by_type(pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Split pairs by sample type, in Table 1's order; other types follow."""
-    present = list(dict.fromkeys(pairs["sample_type"].astype(str)))
-    order = [name for name in SAMPLE_TYPE_ORDER if name in present] + sorted(
-        name for name in present if name not in SAMPLE_TYPE_ORDER
-    )
-    return [(name, pairs[pairs["sample_type"] == name]) for name in order]
+    return [(name, pairs[pairs["sample_type"] == name]) for name in order_sample_types(pairs["sample_type"])]
 
 
 def _add_threshold(figure: go.Figure, value: float, words: str, *, vertical: bool) -> None:
@@ -469,6 +469,8 @@ def exhibit_means(study_data: StudyData, view: ExhibitView, _: Progress) -> list
             continue
         if key in ("same-person", "similarity") and not table.basis.answers and means is None:
             continue
+        if key == "latent" and study_data.own_pictures:
+            continue  # they have no latents
         rows = [
             {
                 "sample_type": row.sample_type,
@@ -503,6 +505,7 @@ def exhibit_correlations(study_data: StudyData, _: ExhibitView, __: Progress) ->
         study_data.pairs, study_data.ratings, excluded=study_data.excluded, means=study_data.imported_means
     )
     names = {"similarity": "similarity", "lpips": "LPIPS", "latent": "latent distance"}
+    hidden = "latent" if study_data.own_pictures else ""
     data = pd.DataFrame(
         [
             {
@@ -516,6 +519,7 @@ def exhibit_correlations(study_data: StudyData, _: ExhibitView, __: Progress) ->
                 "published": cell.published.r if cell.published else math.nan,
             }
             for cell in table.cells
+            if cell.column != hidden
         ],
         columns=["sample_type", "measure", "r", "low", "high", "p", "n", "published"],
     )
@@ -553,8 +557,8 @@ def exhibit_similarity(study_data: StudyData, view: ExhibitView, _: Progress) ->
                 pairs, recogniser=registry.title(view.recogniser), source=source, threshold=limit if math.isfinite(limit) else None
             ),
             pairs[columns],
-            "Each mark is a pair of faces: how far apart the recogniser places them, and how similar people find them. The "
-            f"larger the mark, the farther apart the two lie in the generator. {PAPER_TITLE}, Fig. 4, right.",
+            "Each mark is a pair of faces: how far apart the recogniser places them, and how similar people find them. "
+            f"{'' if study_data.own_pictures else MARK_MEANING}{PAPER_TITLE}, Fig. 4, right.",
         ),
     ]
 

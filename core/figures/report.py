@@ -33,7 +33,7 @@ from core.figures.theme import join_names
 from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
-from core.sampling.configuration import IdentityConfiguration
+from core.sampling.configuration import NO_GENERATOR, IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.sample_set import load_tables
 from core.studies.library import Library
@@ -114,6 +114,14 @@ def describe_sampling(sets: Sequence[SetRecord]) -> list[str]:
 
 def _describe_record(record: SetRecord) -> str:
     configuration = record.configuration
+    if configuration.generator == NO_GENERATOR:
+        judges = configuration.classifiers
+        if isinstance(configuration, IdentityConfiguration):
+            judges = (*configuration.judges, *judges)
+        return (
+            f"{record.images:,} pictures were brought along by those who made the study; no generator made them. Each is a square "
+            f"of one size, and was judged as it is by {join_names([registry.title(name) for name in judges])}."
+        )
     generator = registry.title(configuration.generator)
     if isinstance(configuration, IdentityConfiguration):
         counts = record.manifest.get("counts", {})
@@ -149,6 +157,13 @@ def _describe_record(record: SetRecord) -> str:
     )
 
 
+def _list_settings(configuration: IdentityConfiguration | EmotionConfiguration) -> dict[str, Any]:
+    """What a set depends on; of own pictures the models alone, since nothing else had a part in them."""
+    values = configuration.to_dict()
+    models = ("recogniser", "judges", "classifiers", "perceptual", "steerer")
+    return {name: values[name] for name in models if name in values} if configuration.generator == NO_GENERATOR else values
+
+
 def _join_steps(values: Sequence[float]) -> str:
     return join_names([f"{value:g}" for value in values])
 
@@ -171,12 +186,17 @@ def describe_raters(study_data: StudyData) -> list[str]:
 
 def describe_limits(study_data: StudyData) -> list[str]:
     """Describe what the numbers do not show."""
+    errors = "Where a figure speaks of errors, it means departures from what most people say"
     sentences = [
         "The faces are one generator's. How often they are confused says how recognisers and people treat this generator's faces; "
         "it proves nothing about real people, who differ more from one another, and nothing about the safety of a device.",
-        "Where a figure speaks of errors, it means departures from what most people say: generated faces have no true identity "
-        "and feel nothing.",
+        f"{errors}: generated faces have no true identity and feel nothing.",
     ]
+    if study_data.own_pictures:
+        sentences = [
+            "The pictures are those that the owner of the study chose; recognisers and people may treat others otherwise.",
+            f"{errors}, or, where it says so, from who is who as the owner told it.",
+        ]
     if study_data.source == "simulated":
         sentences.insert(0, f"Nobody was asked: these answers come from simulated observers. {study_data.study.note}".strip())
     elif study_data.source == "people":
@@ -194,7 +214,7 @@ def list_commands(study_data: StudyData, sets: Sequence[SetRecord]) -> list[str]
     """List the commands that repeat the study."""
     lines = list(_list_generate_commands(sets))
     name = shlex.quote(study_data.study.name)
-    if len(study_data.ratings) and study_data.source == "simulated":
+    if len(study_data.ratings) and study_data.source == "simulated" and not study_data.own_pictures:
         folders = " ".join(f"set-{index + 1}" for index in range(len(sets)))
         raters = len(study_data.exclusions.raters)
         lines.append(
@@ -202,7 +222,7 @@ def list_commands(study_data: StudyData, sets: Sequence[SetRecord]) -> list[str]
         )
     lines.append(
         f"python -m core report --study {name} --html report.html"
-        if len(study_data.ratings)
+        if len(study_data.ratings) or study_data.own_pictures
         else "python -m core report set-1 --html report.html"
     )
     return lines
@@ -211,6 +231,8 @@ def list_commands(study_data: StudyData, sets: Sequence[SetRecord]) -> list[str]
 def _list_generate_commands(sets: Sequence[SetRecord]) -> Iterator[str]:
     for index, record in enumerate(sets):
         configuration = record.configuration
+        if configuration.generator == NO_GENERATOR:
+            continue  # no command makes them
         if isinstance(configuration, IdentityConfiguration):
             head = f"python -m core generate identity --batches {len(record.manifest.get('batches', [0]))}"
             defaults: IdentityConfiguration | EmotionConfiguration = IdentityConfiguration()
@@ -297,14 +319,18 @@ def build_report(
     view: ExhibitView | None = None,
     *,
     slow: bool = False,
+    own_pictures: bool = False,
     progress: Progress | None = None,
 ) -> str:
-    """Render a study, or a sample set without answers, as one HTML file. Raises Cancelled on request."""
+    """Render a study, or a sample set without answers, as one HTML file. Raises Cancelled on request.
+
+    own_pictures: whether pictures that somebody brought along are in it, which may show real people.
+    """
     progress, view = progress or Progress(), view or choose_default_view(study_data)
     chapters = build_chapters(study_data, view, slow=slow, progress=progress.part("Figures", 0, 2))
     part = progress.part("Faces", 1, 2)
     part.stage("choosing the largest disagreements", 0.0)
-    pictures = PictureReader(study_data, library)
+    pictures = PictureReader(study_data, library, own_pictures=own_pictures)
     galleries = build_galleries(study_data, view, pictures)
     part.stage("putting the report together", 0.8)
     sets = load_records(study_data, library)
@@ -331,7 +357,9 @@ def build_report(
         faces=_select_faces(study_data, pictures),
         limits=describe_limits(study_data),
         commands=list_commands(study_data, sets),
-        sets=[{"id": record.set_id, "images": record.images, "configuration": record.configuration.to_dict()} for record in sets],
+        sets=[
+            {"id": record.set_id, "images": record.images, "configuration": _list_settings(record.configuration)} for record in sets
+        ],
         versions=collect_versions(sets),
         weights=collect_weights(sets),
         figures=[_dump_exhibit(chapter, exhibit) for chapter in chapters for exhibit in chapter.exhibits if exhibit.n != "0"],
@@ -383,7 +411,10 @@ def _list_facts(study_data: StudyData) -> Iterator[tuple[str, str]]:
     if raters:
         yield f"{raters:,}", name_raters(study_data)
     stimuli = len(study_data.pairs) if study_data.kind == "identity" else len(study_data.asked)
-    yield f"{stimuli:,}", "pairs of faces" if study_data.kind == "identity" else "faces between two feelings"
+    yield (
+        f"{stimuli:,}",
+        "pairs of faces" if study_data.kind == "identity" else "faces" if study_data.own_pictures else "faces between two feelings",
+    )
     if raters:
         yield f"{len(counted):,}", "answers"
         votes = counted.drop_duplicates(["rater", "stimulus"]).groupby("stimulus").size()

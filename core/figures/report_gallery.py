@@ -25,6 +25,7 @@ from core.errors import LiminalError
 from core.figures.exhibit import ExhibitView, find_threshold, name_raters
 from core.figures.theme import format_number, format_percent
 from core.models import registry
+from core.sampling.configuration import NO_GENERATOR
 from core.sampling.images import encode_webp
 from core.studies.library import Library
 
@@ -61,10 +62,15 @@ class ReportGallery:
 
 
 class PictureReader:
-    """Reads the study's pictures as small WebP data addresses, each once."""
+    """Reads the study's pictures as small WebP data addresses, each once.
 
-    def __init__(self, study_data: StudyData, library: Library) -> None:
+    own_pictures: whether those that somebody brought along are read too, which may show real people.
+    """
+
+    def __init__(self, study_data: StudyData, library: Library, *, own_pictures: bool = False) -> None:
         self.study_data, self.library = study_data, library
+        brought = {set_id for set_id, generator in study_data.generators.items() if generator == NO_GENERATOR}
+        self._left_out = set() if own_pictures else brought
         self._known: dict[str, str] = {}
 
     def src(self, sample_id: str) -> str:
@@ -75,7 +81,7 @@ class PictureReader:
 
     def _read(self, sample_id: str) -> str:
         set_id = self.study_data.where.get(sample_id)
-        if set_id is None:
+        if set_id is None or set_id in self._left_out:
             return ""
         try:
             data, _ = self.library.picture(set_id, sample_id)
@@ -186,7 +192,8 @@ def _build_gallery(
         )
         faces = tuple(ReportFace(pictures.src(str(sample)), what) for what, sample in names)
         between = f" ({format_number(row['low'])} to {format_number(row['high'])})" if row["low"] == row["low"] else ""
-        kind = str(record["sample_type"]) if "sample_id" in record else f"{record['emotion1']} or {record['emotion2']}"
+        between = f"{record['emotion1']} or {record['emotion2']}" if pd.notna(record.get("emotion1")) else ""
+        kind = str(record["sample_type"]) if "sample_id" in record or not between else between
         items.append(
             ReportItem(faces, (kind, *(sentence(row) for sentence in describe), f"score {format_number(row['score'])}{between}"))
         )

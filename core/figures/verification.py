@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from core.analysis import identity_tables
 from core.analysis.detection import NO_TRUTH, Truth, Verification, find_constructed_truth, verify_recogniser
 from core.analysis.estimate import Estimate, Proportion, join_notes, wilson_interval
-from core.analysis.identity_tables import SAMPLE_TYPE_ORDER, build_acceptance_table
+from core.analysis.identity_tables import build_acceptance_table, order_sample_types
 from core.figures import theme
 from core.figures.dots import plot_dots
 from core.figures.exhibit import Exhibit, ExhibitView, build_row, describe_share, find_threshold, name_source, order_recognisers
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 DET_TICKS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
 DET_EDGE = 0.0005  # rates of 0 and 1 lie at infinity on a DET curve; they are drawn here
+
+
+AGAINST_PEOPLE = "Held against the majority of people, since who is who is not known."
 
 
 def plot_roc(
@@ -119,9 +122,7 @@ def _plot_error_curves(curves: pd.DataFrame, rates: pd.DataFrame, source: Source
             xaxis={"title": "wrongly accepted: people say 'different'", "range": [-0.02, 1.02], "tickformat": ".0%"},
             yaxis={"title": "rightly accepted: people say 'same'", "range": [-0.02, 1.02], "tickformat": ".0%"},
         )
-    says = "Held against the majority of people, since generated pairs have no true identity."
-    if len(rate_of):
-        says = f"{_describe_least_errors(rate_of)} {says}"
+    says = f"{_describe_least_errors(rate_of)} {AGAINST_PEOPLE}" if len(rate_of) else AGAINST_PEOPLE
     n = f"{int(rates['n'].max()):,} pairs" if len(rates) and rates["n"].notna().any() else "not known"
     return theme.describe_figure(figure, says=says, n=n, interval=interval if len(rate_of) else "", source=source)
 
@@ -292,7 +293,7 @@ def build_acceptance_curves(pairs: pd.DataFrame, recogniser: str) -> pd.DataFram
         return pd.DataFrame(columns=columns)
     limits = np.linspace(0, float(known[column].max()) * 1.03, CURVE_STEPS)
     parts = []
-    for sample_type in _list_types(known):
+    for sample_type in order_sample_types(known):
         distances = np.sort(known.loc[known["sample_type"] == sample_type, column].to_numpy(np.float64))
         count = np.searchsorted(distances, limits, side="left").astype(np.float64)  # strictly below
         share, low, high = wilson_interval(count, np.full(CURVE_STEPS, len(distances), np.float64))
@@ -306,17 +307,18 @@ def build_acceptance_curves(pairs: pd.DataFrame, recogniser: str) -> pd.DataFram
 
 def exhibit_verification(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
     """ROC, DET and error rates of all recognisers: against the majority of people, and against construction where that is known."""
-    exhibits = _exhibit_errors(study_data, view, "majority")
-    if np.isfinite(find_constructed_truth(study_data.pairs)).any():
+    known = np.isfinite(find_constructed_truth(study_data.pairs))
+    exhibits = _exhibit_errors(study_data, view, "majority") if not known.all() or not len(known) else []
+    if known.any():
         exhibits += _exhibit_errors(study_data, view, "construction")
     return exhibits
 
 
 _DEFINITIONS: Mapping[Truth, str] = {
-    "majority": "Generated faces have no true identity, so what most people say stands in for it. Wrongly accepted: people say "
+    "majority": "Who is who is not known of these pairs, so what most people say stands in for it. Wrongly accepted: people say "
     "'different' and the recogniser accepts. Wrongly refused: the other way round. Equal error rate: where both are equal.",
-    "construction": "The generator knows who is who. Wrongly accepted: pairs of two people, drawn apart, that the recogniser "
-    "accepts. Wrongly refused: pairs of one person that it refuses. Equal error rate: where both are equal.",
+    "construction": "Who is who is known of these pairs. Wrongly accepted: pairs of two people that the recogniser accepts. "
+    "Wrongly refused: pairs of one person that it refuses. Equal error rate: where both are equal.",
 }
 
 
@@ -360,14 +362,17 @@ def _exhibit_errors(study_data: StudyData, view: ExhibitView, truth: Truth) -> l
         if worst.far.n and worst.frr.n
         else f"It takes {same.replace('those', 'pairs')} and {different}."
     )
-    det = plot_det(curves, rates, source=source)
+    roc, det = plot_roc(curves, rates, source=source), plot_det(curves, rates, source=source)
+    if truth == "construction":
+        roc.layout.meta["says"] = roc.layout.meta["says"].replace(AGAINST_PEOPLE, "Held against who is who, which is known.")
+        roc.update_layout(xaxis_title="wrongly accepted: two people", yaxis_title="rightly accepted: one person")
     if len(curves):
         det.layout.meta["says"] = (
             "On axes that stretch small rates: the nearer a line comes to the corner at the lower left, the less often its "
             "recogniser departs from people."
         )
     return [
-        Exhibit(f"roc{suffix}", plot_roc(curves, rates, source=source), curves, definition, note, numbers=results),
+        Exhibit(f"roc{suffix}", roc, curves, definition, note, numbers=results),
         Exhibit(
             f"det{suffix}",
             det,
@@ -404,11 +409,6 @@ def _build_rate_rows(title: str, result: Verification) -> list[dict[str, object]
     rows: list[dict[str, object]] = [{"name": name, "series": title, **_build_share_row(rate)} for name, rate in of.items()]
     rows.append({"name": "equal error rate", "series": title, **build_row(result.eer)})
     return rows
-
-
-def _list_types(pairs: pd.DataFrame) -> list[str]:
-    present = set(pairs["sample_type"])
-    return [name for name in SAMPLE_TYPE_ORDER if name in present]
 
 
 def _build_share_row(share: Proportion) -> dict[str, float | int]:

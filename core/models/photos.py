@@ -67,17 +67,22 @@ def read_photo(data: bytes, frame: NDArray[np.float64] = DEFAULT_FRAME) -> Photo
     Turned by its EXIF orientation; CMYK, 16-bit, palette and transparent pictures are converted to 8-bit RGB. Raises
     LiminalError for anything that is not one still photograph of one face.
     """
-    picture = _decode(data)
+    picture = decode_picture(data)
     landmarks = _find_one_face(picture)
     return _frame(picture, landmarks, frame)
 
 
-def _decode(data: bytes) -> NDArray[np.uint8]:
-    """Bytes -> uint8 (H, W, 3), the longer side at most MAX_SIDE."""
+def decode_picture(
+    data: bytes, side: int = MAX_SIDE, *, smallest: int = MIN_FRAME_SIDE, most_bytes: int = MOST_BYTES
+) -> NDArray[np.uint8]:
+    """Bytes -> uint8 (H, W, 3), upright, the longer side at most ``side``, nothing left of its metadata.
+
+    smallest: pixels that the shorter side must have. Raises LiminalError for anything that is not one still picture.
+    """
     if not data:
         raise LiminalError(f"The file is empty; {ADVICE}.")
-    if len(data) > MOST_BYTES:
-        size, most = len(data) / 1024**2, MOST_BYTES // 1024**2
+    if len(data) > most_bytes:
+        size, most = len(data) / 1024**2, most_bytes // 1024**2
         raise LiminalError(f"The file has {size:.0f} MB, more than the {most} MB that are read; make it smaller first.")
     kind = next((name for start, name in SIGNATURES if data.startswith(start)), None)
     if kind == "WebP" and data[8:12] != b"WEBP":
@@ -85,10 +90,10 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
     broken = f"The {kind or 'picture'} file is damaged or cut off; {ADVICE} that opens elsewhere."
     try:
         with Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name != "MPO"]) as image:
-            _check_header(image)
-            image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # a JPEG is decoded at a fraction of its size where that is enough
+            _check_header(image, smallest)
+            image.draft("RGB", (side, side))  # a JPEG is decoded at a fraction of its size where that is enough
             image.load()
-            return _to_rgb(image)
+            return _to_rgb(image, side)
     except UnidentifiedImageError:
         raise LiminalError(broken if kind else f"The file is not a picture that can be read; {ADVICE}.") from None
     except Image.DecompressionBombError:
@@ -97,11 +102,11 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
         raise LiminalError(broken) from None
 
 
-def _check_header(image: Image.Image) -> None:
+def _check_header(image: Image.Image, smallest: int) -> None:
     """Size and frames, known before any pixel is decoded."""
     if image.width * image.height > MOST_PIXELS:
         raise LiminalError(TOO_MANY_PIXELS)
-    if min(image.size) < MIN_FRAME_SIDE:
+    if min(image.size) < smallest:
         raise LiminalError(f"The picture is only {image.width} x {image.height} pixels; use one in which the face is larger.")
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1 and image.format != "MPO":  # a phone's JPEG may carry a preview or depth map behind the photograph
@@ -111,10 +116,10 @@ def _check_header(image: Image.Image) -> None:
         raise LiminalError(f"GIF pictures are not read; {ADVICE}.")
 
 
-def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+def _to_rgb(image: Image.Image, side: int) -> NDArray[np.uint8]:
     """Any mode -> upright 8-bit RGB."""
     upright = ImageOps.exif_transpose(image)
-    upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX if upright.mode == "P" else Image.Resampling.LANCZOS)
+    upright.thumbnail((side, side), Image.Resampling.BOX if upright.mode == "P" else Image.Resampling.LANCZOS)
     if upright.mode.startswith("I") or upright.mode == "F":  # Pillow would clip 16 bits at 255 instead of scaling them
         grey = np.asarray(upright, dtype=np.float64) / 65535
         return np.repeat((grey.clip(0, 1) * 255).round().astype(np.uint8)[:, :, None], 3, axis=2)

@@ -28,7 +28,7 @@ from PIL import Image as PILImage
 import core
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
-from core.sampling.configuration import IdentityConfiguration
+from core.sampling.configuration import NO_GENERATOR, IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.images import encode_webp
 from core.writing import new_folder
@@ -174,6 +174,11 @@ class SampleSet:
     def kind(self) -> Kind:
         """Which of the two questions the set belongs to."""
         return "identity" if isinstance(self.configuration, IdentityConfiguration) else "emotion"
+
+    @property
+    def own_pictures(self) -> bool:
+        """Whether somebody brought the pictures along: no generator made them, and they may show real people."""
+        return self.configuration.generator == NO_GENERATOR
 
     @property
     def identity(self) -> IdentityConfiguration:

@@ -1,8 +1,10 @@
 """The library: the sample sets that studies ask about, and the large data sets that the app may show.
 
 ``data_folder()/sets/<set_id>`` is a sample set's folder (``core.sampling.sample_set``), named by its content, with
-``library.json`` beside the manifest: title and date. The sets of ``assets/demonstration`` are listed too; they are read where
-they lie. Sets of earlier demonstrations are found by their ids, for data folders that have their studies, but not listed.
+``library.json`` beside the manifest: title and date. Sets of pictures that somebody brought along (``core.sampling.pictures``)
+lie there too and are the only ones that are deleted: with the last study that asks about them. The sets of
+``assets/demonstration`` are listed too; they are read where they lie. Sets of earlier demonstrations are found by their ids, for
+data folders that have their studies, but not listed.
 ``data_folder()/data-sets/<id>.json`` names the folder of a large data set, which stays where it was made and is opened without
 being read. Ids come from links: they are checked, so that none leads out of these folders.
 """
@@ -13,6 +15,7 @@ import datetime as dt
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +23,7 @@ from pathlib import Path
 
 from core.data_folder import ASSETS, data_folder
 from core.errors import LiminalError
+from core.sampling.configuration import NO_GENERATOR
 from core.sampling.datasets.data_set import DataSet
 from core.sampling.datasets.storage import MANIFEST
 from core.sampling.sample_set import FORMAT, SampleSet
@@ -43,6 +47,7 @@ class SetEntry:
     images: int
     demonstration: bool
     folder: Path
+    own_pictures: bool = False  # somebody brought them along, and they may show real people
 
 
 class Library:
@@ -78,6 +83,27 @@ class Library:
     def load(self, set_id: str) -> SampleSet:
         """Read a set. Raises LiminalError where there is none of that id or it is damaged."""
         return SampleSet.load(self.folder_of(set_id))
+
+    def has_own_pictures(self, set_id: str) -> bool:
+        """Whether the library holds a set of that id of pictures that somebody brought along."""
+        folder = self._folder_of(set_id)
+        entry = _read_entry(folder, False) if folder is not None else None
+        return entry is not None and entry.own_pictures
+
+    def remove_own_pictures(self, set_id: str) -> bool:
+        """Delete a set of own pictures for good -> whether there was one. Other sets are never deleted."""
+        folder = self.folder / set_id
+        if not self.has_own_pictures(set_id) or self._folder_of(set_id) != folder:
+            return False
+        doomed = folder.with_name(f".{set_id}.removed")
+        try:  # renamed first, so that no half of it is ever listed
+            folder.rename(doomed)
+        except OSError as error:
+            raise LiminalError(f"The pictures in {folder} cannot be deleted ({error.strerror or error}).") from error
+        shutil.rmtree(doomed, ignore_errors=True)
+        if doomed.exists():
+            raise LiminalError(f"Not all pictures could be deleted; delete the folder {doomed} yourself.")
+        return True
 
     def picture(self, set_id: str, sample_id: str) -> tuple[bytes, str]:
         """The stored bytes and media type of a picture, also of a large data set. Raises LiminalError where there is none."""
@@ -135,6 +161,9 @@ def write_sample_set(folder: Path, sample_set: SampleSet, title: str = "", *, lo
 
 def describe_sample_set(sample_set: SampleSet) -> str:
     """A title for a set, from its contents."""
+    if sample_set.own_pictures:
+        pictures = len(sample_set.samples)
+        return f"{pictures} own {'picture' if pictures == 1 else 'pictures'}"
     if sample_set.kind == "identity":
         pairs = len(sample_set.pairs)
         return f"{pairs} {'pair' if pairs == 1 else 'pairs'} of faces around {len(sample_set.base_ids())} people"
@@ -158,9 +187,10 @@ def _read_entry(folder: Path, demonstration: bool) -> SetEntry | None:
             return None
         images = sum(1 for path in (folder / "images").iterdir() if path.suffix in MEDIA_TYPES)
         title, added_at = str(label["title"]), dt.datetime.fromisoformat(label["made"]).isoformat()
-    except (OSError, ValueError, KeyError, TypeError):
+        own = manifest["configuration"].get("generator") == NO_GENERATOR
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return SetEntry(folder.name, str(manifest["kind"]), title, added_at, images, demonstration, folder)
+    return SetEntry(folder.name, str(manifest["kind"]), title, added_at, images, demonstration, folder, own)
 
 
 @dataclass(frozen=True)

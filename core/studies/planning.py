@@ -24,12 +24,12 @@ from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.bases import Base
-from core.sampling.configuration import numpy_generator, sample_seed
+from core.sampling.configuration import FILES_KEY, numpy_generator, sample_seed
 from core.sampling.emotion.configuration import EmotionConfiguration, order_emotions
 from core.sampling.sample_set import SELECTED_KEY, SampleSet
 from core.sampling.stored.reference import ReferenceSet, load_reference_set
 from core.studies.library import Library
-from core.studies.study import Kind, RatingPlan, Stimulus, Study
+from core.studies.study import OWN_PICTURES_CONSENT, Kind, RatingPlan, Stimulus, Study
 
 if TYPE_CHECKING:
     from scipy import special
@@ -49,6 +49,11 @@ CALM = 0.35
 HEAD = "head"
 """The generator that makes a clear face of any emotion."""
 EMOTION_TRIALS, EMOTION_SENTINELS = 390, 10  # paper B
+NO_CHECKS: Mapping[Kind, str] = {
+    "identity": "Nothing checks whether people look: name a few pairs of a picture and itself in the table of pairs.",
+    "emotion": "Nothing checks whether people look: ask for attention checks, and clear generated faces are put among yours.",
+}
+"""Of a study of own pictures alone."""
 
 
 def list_stimuli(sample_set: SampleSet, set_id: str, *, kept_only: bool = True) -> list[Stimulus]:
@@ -154,9 +159,13 @@ def prepare_study(
     answers = _list_expected_answers(kind, others)
     stimuli = [stimulus for stimulus in (_adapt_check(stimulus, answers) for stimulus in stimuli) if stimulus is not None]
     notes: list[str] = []
+    generated = [sample_set for sample_set in sets.values() if not sample_set.own_pictures]
+    if len(generated) < len(sets):
+        others = {"consent": OWN_PICTURES_CONSENT} | others
     if kind == "emotion":
-        count = (EMOTION_SENTINELS if answers else 0) if sentinels is None else sentinels
-        first = next(iter(sets.values())).emotion
+        usual = EMOTION_SENTINELS if answers and generated else 0  # among own pictures only where they are asked for
+        count = usual if sentinels is None else sentinels
+        first = generated[0].emotion if generated else EmotionConfiguration(*EMOTIONS[:2])
         wanted = list_missing_checks(stimuli, count, answers, clear=first.generator == HEAD)
         if wanted:
             checks, note = make_sentinels(first, wanted, progress)
@@ -169,6 +178,8 @@ def prepare_study(
             sentinels = min(sentinels, sum(stimulus.is_sentinel for stimulus in stimuli))
         notes += describe_checks(stimuli, count, answers)
     make = make_identity_plan if kind == "identity" else make_emotion_plan
+    if not generated and not any(stimulus.is_sentinel for stimulus in stimuli):
+        notes.append(NO_CHECKS[kind])
     plan = make(stimuli, trials=trials, sentinels=sentinels, seed=seed, **others)
     return PreparedStudy(plan, tuple(stimuli), tuple(sets), tuple(notes))
 
@@ -239,6 +250,7 @@ def estimate_plan(
 
 def _pair_stimuli(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
     search = f"distance_{sample_set.configuration.recogniser}"  # by which optimized samples were found
+    files = sample_set.manifest.get(FILES_KEY, {})
     for row in sample_set.pairs.to_dict("records"):
         genuine = row["sample_type"] == "genuine"
         yield Stimulus(
@@ -249,16 +261,21 @@ def _pair_stimuli(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
             is_sentinel=genuine,
             expected="1" if genuine else "",
             details={"set": set_id, "batch": int(row["batch"]), "step": _or_none(row["step"])}
-            | ({"distance": _or_none(row.get(search))} if row["sample_type"] == "optimized" else {}),
+            | ({"distance": _or_none(row.get(search))} if row["sample_type"] == "optimized" else {})
+            | ({FILES_KEY: [files.get(row[name], "") for name in ("base_id", "sample_id")]} if files else {}),
         )
 
 
 def _face_stimuli(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterable[Stimulus]:
-    sure, picked = find_unanimous(sample_set), sample_set.manifest.get(SELECTED_KEY)
+    own = sample_set.own_pictures  # all of them are asked about, and none checks attention: somebody chose them
+    sure, picked = {} if own else find_unanimous(sample_set), sample_set.manifest.get(SELECTED_KEY)
+    files = sample_set.manifest.get(FILES_KEY, {})
     for row in sample_set.samples.to_dict("records"):
         name, expected = row["sample_id"], sure.get(row["sample_id"], "")
-        included = row["sample_type"] == "morph" or (
-            row["sample_type"] == "boundary" and not (kept_only and row["passed_filter"] is not True)
+        included = (
+            own
+            or row["sample_type"] == "morph"
+            or (row["sample_type"] == "boundary" and not (kept_only and row["passed_filter"] is not True))
         )
         if isinstance(picked, list):
             included = name in picked
@@ -273,12 +290,13 @@ def _face_stimuli(sample_set: SampleSet, set_id: str, kept_only: bool) -> Iterab
             expected=expected,
             details={
                 "set": set_id,
-                "emotion1": row["emotion1"],
-                "emotion2": row["emotion2"],
+                "emotion1": _or_none(row["emotion1"]),
+                "emotion2": _or_none(row["emotion2"]),
                 "guided": _or_none(row["guided"]),
                 "strategy": _or_none(row["strategy"]),
                 "step": _or_none(row["step"]),
-            },
+            }
+            | ({FILES_KEY: [files.get(name, "")]} if files else {}),
         )
 
 

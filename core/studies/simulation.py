@@ -364,8 +364,11 @@ def perceive_evidence(sample_set: SampleSet) -> dict[str, Array]:
             f"{HIDDEN_CLASSIFIER} among its judges."
         )
     calibrated = samples[[f"calibrated_{HIDDEN_CLASSIFIER}_{emotion}" for emotion in EMOTIONS]].to_numpy(np.float64)
-    reference = load_reference_set(configuration.generator)
-    usual = np.log(reference.calibrated(HIDDEN_CLASSIFIER, reference.classifier_logits(HIDDEN_CLASSIFIER))).mean(axis=0)
+    if sample_set.own_pictures:  # no generator has faces that are usual
+        usual = np.log(np.maximum(calibrated, 1e-12)).mean(axis=0)
+    else:
+        reference = load_reference_set(configuration.generator)
+        usual = np.log(reference.calibrated(HIDDEN_CLASSIFIER, reference.classifier_logits(HIDDEN_CLASSIFIER))).mean(axis=0)
     seen = np.log(np.maximum(calibrated, 1e-12)) - ADAPTATION * (usual - usual.mean())
     evidence = {}
     for name, row in zip(samples["sample_id"], seen, strict=True):

@@ -52,6 +52,7 @@ CONSENT = (
     "You will see pictures of faces that a computer made and say what you see. Your answers and their times are kept without your "
     "name and may be published. Taking part is voluntary: you can stop at any time by closing the page."
 )
+OWN_PICTURES_CONSENT = CONSENT.replace("faces that a computer made", "faces")
 
 
 def new_code() -> str:

@@ -97,7 +97,7 @@ def test_verification_counts_against_the_majority():
     assert found.auc.value == pytest.approx(roc_auc_score(same, -distance[known]))
     for each in (found.auc, found.eer, found.eer_threshold):
         assert each.low <= each.value <= each.high
-    assert "no true identity" in found.note
+    assert "is not known of these pairs" in found.note
     assert found.basis.images == known.sum()
 
 
@@ -114,8 +114,8 @@ def test_construction_and_majority_never_share_a_curve():
     assert by_people.same + by_people.different + by_people.tied == truth.isna().sum()
     assert (by_making.basis.source, by_making.basis.answers) == ("models", 0)
     assert by_making.far.count == ((kinds == "negative") & (pairs["distance_mine"] < 0.5)).sum()
-    assert "knows who is who" in by_making.note
-    assert "no true identity" in by_people.note
+    assert "is known of these pairs" in by_making.note
+    assert "is not known of these pairs" in by_people.note
 
 
 def test_the_eers_interval_covers_what_was_planted():
@@ -150,7 +150,7 @@ def test_ties_have_no_majority():
         (lambda pairs, ratings: (pairs.assign(distance_mine=np.nan), ratings), "No pair has both"),
         (lambda pairs, ratings: (pairs, ratings.assign(value="1")), "it takes both kinds"),
         (lambda pairs, ratings: (pairs, ratings.assign(value="0")), "it takes both kinds"),
-        (lambda pairs, ratings: (pairs.assign(distance_mine=0.4), ratings), "no true identity"),
+        (lambda pairs, ratings: (pairs.assign(distance_mine=0.4), ratings), "is not known of these pairs"),
     ],
 )
 def test_degenerate_studies_get_a_sentence(change, said, recwarn):

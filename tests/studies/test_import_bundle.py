@@ -13,7 +13,7 @@ import pytest
 
 from core.errors import LiminalError
 from core.studies.exporting.bundle import make_bundle
-from core.studies.importing import bundles
+from core.studies.importing import archives
 from core.studies.importing.bundles import import_bundle, is_bundle
 from core.studies.importing.conversion import convert_table
 from core.studies.importing.guessing import guess_mapping
@@ -324,7 +324,7 @@ def test_an_untouched_bundle_put_together_again_is_fine(exported, elsewhere):
 
 
 def test_archives_have_limits(monkeypatch, exported, elsewhere):
-    monkeypatch.setattr(bundles, "MAX_BYTES", 1000)
+    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
     with pytest.raises(LiminalError, match="unpacks to more"):
         import_bundle(*elsewhere, exported)
 

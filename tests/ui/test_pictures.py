@@ -1,6 +1,8 @@
 """Pictures on their way to the browser, and uploads on their way in."""
 
 import io
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +12,13 @@ from PIL import Image
 from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 
+from core.studies.library import SetEntry
+from core.studies.study import RatingPlan, Study
 from tests.ui.visits import finished
+from ui.analysis import study_choice
 from ui.pictures import PICTURES, data_url, encode_picture, face_url
 from ui.server import keep_uploads_in_memory
+from ui.studies import access, owner_gate
 
 
 @given(seed=st.integers(0, 2**32 - 1), side=st.sampled_from([8, 64, 100]))
@@ -60,3 +66,16 @@ def test_an_upload_never_reaches_the_disk(megabytes, monkeypatch):
     assert upload(5)[0]  # ... would have written it
     keep_uploads_in_memory()
     assert upload(megabytes) == (False, megabytes * 1024 * 1024)
+
+
+@pytest.mark.parametrize(("owner", "seen"), [(True, ["Faces", "Photos"]), (False, ["Faces"])])
+def test_simulated_studies_of_own_pictures_are_the_owners_alone(monkeypatch, owner, seen):
+    sets = {"Faces": "0" * 20, "Photos": "1" * 20}
+    entries = [SetEntry(name, "emotion", title, "", 1, False, Path(), title == "Photos") for title, name in sets.items()]
+    plan = RatingPlan("emotion", 1)
+    studies = [Study(name, plan, source="simulated", sample_sets=(set_id,)) for name, set_id in sets.items()]
+    monkeypatch.setattr(access, "install_demonstration", lambda: None)
+    monkeypatch.setattr(access, "list_sample_sets", lambda: entries)
+    monkeypatch.setattr(access, "get_store", lambda: SimpleNamespace(studies=lambda: studies))
+    monkeypatch.setattr(owner_gate, "is_allowed", lambda: owner)
+    assert [study.name for study in study_choice.list_visible_studies()] == seen

@@ -176,7 +176,10 @@ def open_item(chosen: StudyChoice, scores: Disagreement, view: Ranking, what: Sc
 
 def _show_pictures(chosen: StudyChoice, row: RankingRow) -> None:
     images = ranked_images(chosen, row)
-    names = ["The base", f"The sample: {describe_sample(row)}"]
+    own = chosen.study_data.own_pictures and not chosen.study_data.generator
+    names = (
+        ["First picture", f"Second picture: {describe_sample(row)}"] if own else ["The base", f"The sample: {describe_sample(row)}"]
+    )
     if len(images) == 1:
         base = str(row.get("base_id") or "")
         images = (base, *images) if chosen.picture(base) and base != images[0] else images
@@ -187,7 +190,9 @@ def _show_pictures(chosen: StudyChoice, row: RankingRow) -> None:
     elif len(known) == 2:
         st.html(markup.pair_html(*known))
     else:
-        st.html(markup.portrait_html(known[0][0], f"A generated face, {describe_sample(row)}", known[0][1]))
+        st.html(
+            markup.portrait_html(known[0][0], f"{'A face' if own else 'A generated face'}, {describe_sample(row)}", known[0][1])
+        )
 
 
 def _show_score(chosen: StudyChoice, scores: Disagreement, view: Ranking, row: RankingRow) -> None:

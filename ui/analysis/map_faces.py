@@ -23,6 +23,7 @@ from core.analysis.study_data import StudyData, collect_latents
 from core.errors import LiminalError
 from core.models import registry
 from core.progress import Progress
+from core.sampling.configuration import NO_GENERATOR
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.sample_set import SampleSet, load_tables
 from core.studies.library import SetEntry
@@ -118,6 +119,11 @@ class MapFaces:
     steerer: str
     classifiers: tuple[str, ...]
     study_data: StudyData | None = None
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether a generator made the faces, or some of them."""
+        return self.generator != NO_GENERATOR
 
     def picture(self, sample_id: str) -> str:
         """Address of a picture, "" where there is none."""
@@ -255,10 +261,15 @@ class MapSpace:
 
 
 def list_spaces(faces: MapFaces) -> dict[str, MapSpace]:
-    """The spaces that this installation knows: title -> space."""
-    spaces = {"Latents": MapSpace(LATENTS, "The numbers from which the generator made each face.")}
+    """The spaces that this installation knows: title -> space. Own pictures have no latents, and no place for built-in encoders.
+
+    Those read a generator's pictures, where faces lie in one place.
+    """
+    spaces = {"Latents": MapSpace(LATENTS, "The numbers from which the generator made each face.")} if faces.has_latents else {}
     for name in registry.list_names("encoder"):
         entry = registry.find_entry(name)
+        if entry.custom is None and not faces.has_latents:
+            continue
         if entry.custom is None:
             spaces["Looks and expression"] = MapSpace(name, "An embedding that sees who it is and what the face expresses.")
         else:

@@ -27,6 +27,7 @@ from core.errors import LiminalError
 from core.figures import theme
 from core.models import registry
 from core.models.emotions import EMOTIONS
+from core.sampling.configuration import NO_LATENTS
 from ui import components, navigation, selection
 from ui.analysis import map_faces
 from ui.analysis.map_faces import METHOD_DESCRIPTIONS, METHOD_NAMES, MapFaces, MapSpace, lay_out_map, list_spaces, load_vectors
@@ -68,7 +69,8 @@ def list_columns(faces: MapFaces) -> dict[str, MapColumn]:
     if faces.kind == "identity":
         bases = list(dict.fromkeys(samples["base_id"]))
         numbers = {name: f"person {number}" for number, name in enumerate(bases, start=1)}
-        columns["Whose base"] = MapColumn(samples["base_id"].map(numbers), "The person from whom a sample was made.")
+        if faces.has_latents:
+            columns["Whose base"] = MapColumn(samples["base_id"].map(numbers), "The person from whom a sample was made.")
         columns |= _recogniser_columns(pairs)
         columns["How different it looks (LPIPS)"] = MapColumn(pairs["lpips"], "From its base; 0 is the same picture.")
     else:
@@ -277,6 +279,7 @@ def _show_explanation(faces: MapFaces, projection: Projection, column: MapColumn
     lost = int((~np.isfinite(projection.points).all(axis=1)).sum())
     parts = (
         space.description,
+        NO_LATENTS if not faces.has_latents else "",
         METHOD_DESCRIPTIONS[projection.method],
         _describe_axes(projection),
         column.description if column else "",
@@ -478,9 +481,10 @@ def _open_face(faces: MapFaces, name: str) -> None:
     with left:
         pictures = [(name, "The face")]
         if base != name and faces.picture(base):
-            pictures.insert(0, (base, "The face it was made from"))
+            pictures.insert(0, (base, "The face it was made from" if faces.has_latents else "The face beside it"))
+        noun = "a generated face" if faces.has_latents else "a face"
         figures = "".join(
-            f'<figure><img src="{html.escape(faces.picture(sample_id))}" alt="{caption}, a generated face">'
+            f'<figure><img src="{html.escape(faces.picture(sample_id))}" alt="{caption}, {noun}">'
             f"<figcaption>{caption}</figcaption></figure>"
             for sample_id, caption in pictures
         )

@@ -310,9 +310,10 @@ def choose_filters(table: pd.DataFrame, chosen: StudyChoice) -> RankingFilters:
     types: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
-    present = [name for name in SAMPLE_TYPE_NAMES if (table["sample_type"] == name).any()]
+    every = set(table["sample_type"].dropna())
+    present = [name for name in SAMPLE_TYPE_NAMES if name in every] + sorted(every.difference(SAMPLE_TYPE_NAMES))
     if len(present) > 1:
-        named = {SAMPLE_TYPE_NAMES[name]: name for name in present}
+        named = {SAMPLE_TYPE_NAMES.get(name, name): name for name in present}
         types = tuple(
             named[word]
             for word in st.multiselect("Samples", list(named), key=f"types-{kind}", bind="query-params", placeholder="all")
@@ -338,9 +339,9 @@ def choose_filter_base(table: pd.DataFrame, chosen: StudyChoice, base: str) -> N
     if chosen.study.plan.kind != "identity" or not 1 < len(bases) <= MAX_BASES:
         return
     bases = [base_id for base_id in bases if chosen.picture(base_id)]
+    noun = "a generated face" if chosen.study_data.generator else "a face"
     tiles = [
-        components.Tile(base_id, chosen.picture(base_id), f"Base {number}, a generated face")
-        for number, base_id in enumerate(bases, start=1)
+        components.Tile(base_id, chosen.picture(base_id), f"Base {number}, {noun}") for number, base_id in enumerate(bases, start=1)
     ]
     st.html('<p class="label">Around one person</p>')
     components.show_faces(

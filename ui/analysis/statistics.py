@@ -20,27 +20,32 @@ from ui.selection import bound_choice, bound_slider, write_choice
 from ui.studies import access
 
 REPORT_SLOT = "report-job"
+PICTURES_IN_REPORT = "report-with-pictures"
 
 
 def show_report_button(chosen: StudyChoice) -> None:
     """Show the button that makes a report, then its progress, then the download."""
     study_data, library = chosen.study_data, access.get_library()
+    own = access.asks_about_own_pictures(chosen.study)
+    pictured = own and st.session_state.get(PICTURES_IN_REPORT, False)
+    key = (chosen.key, pictured)
     started = st.session_state.get(REPORT_SLOT)
-    job = get_job_manager().get(started[1]) if started is not None and started[0] == chosen.key else None
+    job = get_job_manager().get(started[1]) if started is not None and started[0] == key else None
     with st.container(key="report", horizontal=True, gap="small", vertical_alignment="center"):
         if job is None or (job.finished and job.status != "done"):
             if st.button("Make a report to send", icon=":material/description:", key="make-report"):
                 st.session_state.pop(REPORT_SLOT, None)
                 job = find_or_start_job(
                     REPORT_SLOT,
-                    chosen.key,
+                    key,
                     "A report",
-                    lambda progress: build_report(study_data, library, progress=progress).encode(),
+                    lambda progress: build_report(study_data, library, own_pictures=pictured, progress=progress).encode(),
                 )
             else:
                 if job is not None:
                     running.show_outcome(job)
-                st.html(caption_html("One file with all figures, faces and methods; it opens offline and prints."))
+                what = "figures and methods, without your pictures" if own and not pictured else "figures, faces and methods"
+                st.html(caption_html(f"One file with all {what}; it opens offline and prints."))
         if job is not None and not job.finished:
             running.watch_job(job.id)
         elif job is not None and job.status == "done":
@@ -55,6 +60,12 @@ def show_report_button(chosen: StudyChoice) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
+    if own:
+        st.toggle(
+            "Show your own pictures in it",
+            key=PICTURES_IN_REPORT,
+            help="Only where the people in them agreed to be shown to others.",
+        )
 
 
 SECTION, LIMIT, OWN = "section", "limit", "threshold"

@@ -98,7 +98,9 @@ def list_visible_studies() -> list[Study]:
     """Studies that the visitor may see, newest first; the demonstration is installed first."""
     access.install_demonstration()
     studies = access.get_store().studies()
-    return studies if owner_gate.is_allowed() else [study for study in studies if study.source == "simulated"]
+    if owner_gate.is_allowed():
+        return studies
+    return [study for study in studies if study.source == "simulated" and not access.asks_about_own_pictures(study)]
 
 
 def list_visible_sets() -> list[SetEntry]:
@@ -113,7 +115,8 @@ def list_visible_data_sets() -> list[DataSetEntry]:
 
 def is_learnable(study: Study) -> bool:
     """Whether networks can learn feelings from the study: enough answers of people who are not left out."""
-    return study.plan.asks == "emotion" and count_usable_answers(study) >= AlignmentConfiguration.least_answers
+    enough = study.plan.asks == "emotion" and count_usable_answers(study) >= AlignmentConfiguration.least_answers
+    return enough and not access.asks_about_own_pictures(study)
 
 
 def find_learnable_study() -> Study | None:

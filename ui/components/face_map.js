@@ -307,7 +307,7 @@ class FaceMap {
       const value = this.values[i];
       return `${colour.title}: ${Number.isNaN(value) ? "no value" : Number(value.toPrecision(3))}`;
     }
-    return "A generated face";
+    return "A face";
   }
 
   nearest(sx, sy) {

@@ -128,6 +128,11 @@ def list_sample_sets() -> list[SetEntry]:
     return _list_sample_sets(tuple(sorted(str(folder) for root in roots for folder in root.iterdir())))
 
 
+def asks_about_own_pictures(study: Study) -> bool:
+    """Whether it shows pictures that somebody brought along, which may be of real people."""
+    return bool({entry.set_id for entry in list_sample_sets() if entry.own_pictures}.intersection(study.sample_sets))
+
+
 @st.cache_data(show_spinner=False, max_entries=4)
 def _list_sample_sets(folders: tuple[str, ...]) -> list[SetEntry]:
     """Cached, as counting the pictures of every folder takes a while where there are many."""

@@ -8,15 +8,17 @@ from typing import Any
 
 import streamlit as st
 
+from core.alignment.store import delete_unused_pictures
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.sample_set import SampleSet
+from core.studies.importing.pictures import MAX_PICTURES, ImportedPictures, import_pictures
 from core.studies.library import SetEntry
 from core.studies.planning import prepare_study
-from core.studies.study import CONSENT, Kind, Study
+from core.studies.study import CONSENT, NAME_LENGTH, OWN_PICTURES_CONSENT, Kind, Study
 from ui import markup, navigation, progress
 from ui.jobs import find_or_start_job, get_job_manager
-from ui.markup import caption_html, intro_html
+from ui.markup import caption_html, count_noun, intro_html
 from ui.studies import access, owner_gate, sample_size
 from ui.studies.plan_form import show_plan_form
 
@@ -91,33 +93,40 @@ def show_new_study(set_id: str) -> None:
     st.title("A new study", anchor=False)
     _show_back_link()
     entries = {entry.set_id: entry for entry in access.list_sample_sets()}
-    if not entries:
-        st.html(
-            intro_html(
-                "There are no faces to ask about yet: make some on the pages about identity or emotion, then press "
-                "“Ask people about these faces” there."
-            )
-        )
-        return
     job = st.session_state.get(STUDY_JOB)
     if job is not None:
         _show_planning()
         return
-    ids = list(entries)
+    _show_picture_upload(expanded=not entries)
+    if not entries:
+        st.html(
+            intro_html(
+                "There are no faces to ask about yet: bring pictures of your own, or make faces on the pages about identity or "
+                "emotion, then press “Ask people about these faces” there."
+            )
+        )
+        return
+    named = [name for name in set_id.split(",") if name in entries]
+    if CHOSEN_SETS not in st.session_state and named:
+        st.session_state[CHOSEN_SETS] = named
     chosen = st.multiselect(
         "About which faces?",
-        ids,
-        default=[name for name in set_id.split(",") if name in entries] or None,
+        list(entries),
         format_func=lambda set_id: _describe_entry(entries[set_id]),
-        key="sets",
+        key=CHOSEN_SETS,
         placeholder="Choose one or several sample sets",
     )
     if not chosen:
         st.html(caption_html("Choose at least one sample set."))
         return
     emotion = entries[chosen[0]].kind == "emotion"
+    own = [set_id for set_id in chosen if entries[set_id].own_pictures]
+    if own and st.session_state.get(PICTURE_NOTES):
+        st.html(caption_html(" ".join(st.session_state[PICTURE_NOTES])))
+    _offer_deletion(own)
     kind: Kind = "emotion" if emotion else "identity"
-    values = show_plan_form(entries[chosen[0]].title, kind, chosen, consent=CONSENT)
+    consent = OWN_PICTURES_CONSENT if own else CONSENT
+    values = show_plan_form(entries[chosen[0]].title, kind, chosen, consent=consent)
     if values is not None:
         _start_planning(chosen, values)
     sample_size.show_sample_size(chosen, emotion=emotion)
@@ -125,7 +134,89 @@ def show_new_study(set_id: str) -> None:
 
 def _describe_entry(entry: SetEntry) -> str:
     kind = "which feeling?" if entry.kind == "emotion" else "the same person?"
+    if entry.own_pictures:
+        return f"{entry.title} · {kind} · {count_noun(entry.images, 'picture')} of your own"
     return f"{entry.title} · {kind} · {entry.images:,} pictures, bases included{' · demonstration' if entry.demonstration else ''}"
+
+
+CHOSEN_SETS = "sets"
+PICTURES_JOB = "pictures_job"
+PICTURE_NOTES = "picture-notes"
+UPLOAD_KINDS = ("jpg", "jpeg", "png", "webp", "zip", "csv")
+
+
+def _show_picture_upload(*, expanded: bool) -> None:
+    """Pictures of one's own: files, what happens with them, the owner's word that they may be shown, and the job that judges.
+
+    The set of pictures that were judged becomes that of the address. Files stay chosen while they are judged, so that one that
+    cannot be used costs no second choice of all others.
+    """
+    slot = st.session_state.get(PICTURES_JOB)
+    job = get_job_manager().get(slot[1]) if slot is not None else None
+    if job is not None and job.status == "done":
+        st.session_state.pop(PICTURES_JOB)
+        st.session_state[PICTURE_NOTES] = job.result.notes
+        st.session_state[CHOSEN_SETS] = [job.result.set_id]
+        st.query_params["new"] = job.result.set_id
+        st.rerun()
+    busy = job is not None and not job.finished
+    with st.expander("Bring pictures of your own", expanded=expanded or job is not None, icon=":material/add_photo_alternate:"):
+        uploads = st.file_uploader(
+            "Pictures (JPEG, PNG, WebP), one by one or in a zip file, and a table of pairs (CSV) if they are shown in pairs",
+            UPLOAD_KINDS,
+            accept_multiple_files=True,
+            key="own-pictures",
+        )
+        most = int(st.get_option("server.maxUploadSize"))
+        st.html(
+            caption_html(
+                "The table has the columns a and b with names of files and, where you know them, type, step, same (yes or no) and "
+                "batch. Without a table people see one picture at a time. Every network here judges them. At most "
+                f"{MAX_PICTURES:,} pictures; files above {most} MB: python -m core study make --pictures FOLDER"
+            )
+        )
+        st.html(
+            caption_html(
+                "The pictures stay on this computer, in its data folder, without place, time and camera. Only people with the "
+                "study's link see them, and you. They are in no report and no bundle unless you say so there, and are deleted with "
+                "the last study that asks about them."
+            )
+        )
+        title = st.text_input("A name for these pictures (for you)", max_chars=NAME_LENGTH, key="pictures-title")
+        allowed = st.checkbox(
+            "I have the right to show these pictures to the people who take part; who can be recognised in them agreed to that.",
+            key="may-show",
+        )
+        ready = bool(uploads) and allowed and not busy
+        if st.button("Judge and keep these pictures", key="judge-pictures", type="primary", disabled=not ready):
+            _start_judging([(upload.name, upload.getvalue()) for upload in uploads], title.strip())
+        if job is not None and busy:
+            progress.watch_job(job.id)
+        elif job is not None:
+            progress.show_outcome(job)
+
+
+def _start_judging(files: list[tuple[str, bytes]], title: str) -> None:
+    def work(progress: Progress) -> ImportedPictures:
+        return import_pictures(access.get_library(), files, may_show=True, title=title, progress=progress)
+
+    st.session_state.pop(PICTURES_JOB, None)
+    find_or_start_job(PICTURES_JOB, tuple(name for name, _ in files), "judging your pictures", work)
+    st.rerun()
+
+
+def _offer_deletion(own: list[str]) -> None:
+    """Buttons that delete own pictures that no study asks about; those of a study are deleted with it."""
+    used = {set_id for study in access.get_store().studies() for set_id in study.sample_sets}
+    for set_id in own:
+        if set_id not in used and st.button(
+            "Delete these pictures again", key=f"delete-{set_id}", type="tertiary", icon=":material/delete:"
+        ):
+            delete_unused_pictures(access.get_store(), access.get_library(), [set_id])
+            st.session_state[CHOSEN_SETS] = []
+            st.session_state.pop(PICTURE_NOTES, None)
+            st.query_params["new"] = "1"
+            st.rerun()
 
 
 def _start_planning(set_ids: list[str], values: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from core.errors import LiminalError
 from core.models import registry
 from core.studies.planning import assign_stimuli, order_choices
 from core.studies.recruitment import Participant, StudyFull, read_link
-from core.studies.study import CONSENT, Kind, Rater, RatingPlan, Study
+from core.studies.study import CONSENT, OWN_PICTURES_CONSENT, Kind, Rater, RatingPlan, Study
 from core.studies.words import RaterError, Words
 from ui import cache, markup, navigation
 from ui.components.trials import Trial, remember_code, run_trial_block
@@ -30,11 +30,14 @@ from ui.studies.thanks import show_full, show_screened_out, show_way_out
 
 logger = logging.getLogger(__name__)
 
+READY_CONSENTS = {CONSENT: "consent.text", OWN_PICTURES_CONSENT: "consent.text.own"}
+"""Texts of consent that are there in every language that ships."""
 
-def describe_task(plan: RatingPlan, words: Words) -> str:
-    """The task of a study in one or two sentences."""
+
+def describe_task(plan: RatingPlan, words: Words, *, generated: bool) -> str:
+    """The task of a study in one or two sentences. generated: no picture in it was brought along, and may show a real person."""
     task = plan.kind if plan.asks == plan.kind else f"own.{plan.kind}"
-    return f"{words.say(f'consent.task.{task}')} {words.say('consent.generated')}"
+    return " ".join(words.say(key) for key in (f"consent.task.{task}", *(("consent.generated",) if generated else ())))
 
 
 def expectations_html(plan: RatingPlan, words: Words, *, named: bool) -> str:
@@ -248,11 +251,11 @@ def _decline(study: Study, step: int) -> None:
 def _show_consent(study: Study, words: Words, participant: Participant) -> None:
     plan = study.plan
     st.title(markup.escape_markdown(plan.title or words.say("consent.title")), anchor=False)
-    st.html(intro_html(describe_task(plan, words)))
+    st.html(intro_html(describe_task(plan, words, generated=not access.asks_about_own_pictures(study))))
     st.html(expectations_html(plan, words, named=bool(participant.name)))
     with st.container(key="consent", border=True):
         st.subheader(words.say("consent.heading"), anchor=False)
-        consent = words.say("consent.text") if plan.consent == CONSENT else plan.consent
+        consent = words.say(READY_CONSENTS[plan.consent]) if plan.consent in READY_CONSENTS else plan.consent
         st.html("".join(f"<p>{html.escape(part)}</p>" for part in consent.splitlines() if part.strip()))
         if participant.name:
             st.html(caption_html(words.say("consent.participant")))

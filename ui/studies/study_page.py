@@ -20,6 +20,7 @@ from core.errors import LiminalError
 from core.figures import theme
 from core.figures.answers import plot_reaction_times, plot_votes_per_image
 from core.figures.theme import format_percent
+from core.sampling.configuration import FILES_KEY
 from core.studies.exclusions import ExclusionRules, Exclusions
 from core.studies.exporting import bundle, tables
 from core.studies.overview import StudyOverview, summarise_study
@@ -45,10 +46,12 @@ def show_downloads(study: Study) -> None:
             f"{name}.parquet",
             "application/vnd.apache.parquet",
         )
-        about = st.session_state.get("with-demographics", False)
+        about, pictured = (st.session_state.get(name, False) for name in ("with-demographics", "with-pictures"))
         _show_download_button(
             "Everything (bundle)",
-            lambda: bundle.make_bundle(access.get_store(), access.get_library(), study.name, demographics=about),
+            lambda: bundle.make_bundle(
+                access.get_store(), access.get_library(), study.name, demographics=about, own_pictures=pictured
+            ),
             f"{name}.zip",
             "application/zip",
         )
@@ -56,6 +59,9 @@ def show_downloads(study: Study) -> None:
             "Table for R (zip)", lambda: make_table_archive(study, name, about), f"{name}-table.zip", "application/zip"
         )
     st.toggle("Put age and gender into the bundle and the table", key="with-demographics")
+    own = access.asks_about_own_pictures(study)
+    if own:
+        st.toggle("Put your own pictures into the bundle", key="with-pictures", help="They leave this computer with it.")
     st.html(
         caption_html(
             "The table has one row an answer, with what was shown, what every model says of it, times and device, and whether the "
@@ -435,8 +441,11 @@ def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFram
     pictures, facts = st.columns([6, 5], gap="large")
     with pictures:
         captions = ("The base", "The sample") if len(stimulus.images) == 2 else ("The face",)
+        noun = "a generated face"
+        if files := stimulus.details.get(FILES_KEY):
+            captions, noun = tuple(html.escape(str(name)) for name in files), "a face"
         figures = "".join(
-            f'<figure><img src="{html.escape(access.study_picture_url(study.token, image))}" alt="{caption}, a generated face">'
+            f'<figure><img src="{html.escape(access.study_picture_url(study.token, image))}" alt="{caption}, {noun}">'
             f"<figcaption>{caption}</figcaption></figure>"
             for image, caption in zip(stimulus.images if access.has_pictures(study, stimulus) else (), captions, strict=False)
         )
@@ -551,11 +560,12 @@ def _show_ways(study: Study) -> None:
 def _show_deletion(study: Study) -> None:
     """Show the form that deletes the study."""
     with st.expander("Delete this study", icon=":material/delete:"):
-        st.html(intro_html("This deletes its faces' votes, everybody's answers and the link, and cannot be undone."))
+        own = " Your own pictures go too, unless another study asks about them." if access.asks_about_own_pictures(study) else ""
+        st.html(intro_html(f"This deletes its faces' votes, everybody's answers and the link, and cannot be undone.{own}"))
         typed = st.text_input(f"Type the study's name to confirm: {study.name}", key="delete-name", width=420)
         if st.button("Delete the study", key="delete-study", disabled=typed.strip() != study.name):
             try:
-                delete_study(access.get_store(), study.name)
+                delete_study(access.get_store(), access.get_library(), study.name)
             except LiminalError as error:
                 st.error(str(error))
                 return

@@ -85,7 +85,8 @@ def show_thanks(study: Study, words: Words, rater: Rater, participant: Participa
     parted = _compare_with_network(words, ratings, rater.rater, plan.main_task, title, network_answers)
     _show_departures(study, words, ratings, rater.rater, together.departures, parted, title, network_answers)
     delete = words.say("thanks.delete", rater=rater.rater)
-    st.html(caption_html(words.say("thanks.generated")) + caption_html(delete) + contact_html(study, words))
+    about = "thanks.own" if access.asks_about_own_pictures(study) else "thanks.generated"
+    st.html(caption_html(words.say(about)) + caption_html(delete) + contact_html(study, words))
 
 
 def contact_html(study: Study, words: Words) -> str:

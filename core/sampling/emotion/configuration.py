@@ -11,7 +11,7 @@ from core.models import registry
 from core.models.contracts import EmotionChain
 from core.models.custom.catalogue import list_custom_models
 from core.models.emotions import EMOTIONS
-from core.sampling.configuration import Configuration, check_number, check_whole
+from core.sampling.configuration import NO_GENERATOR, Configuration, check_number, check_whole
 
 EmotionStrategy = Literal["two-stage", "direct"]
 GuidanceLoss = Literal["product", "cross-entropy"]
@@ -67,7 +67,8 @@ def order_emotions(emotion1: str, emotion2: str) -> tuple[str, str]:
 class EmotionConfiguration(Configuration):
     """All that a set depends on. Raises LiminalError with one sentence where a value makes no sense.
 
-    A pair in the other order is the same pair: it is stored in the order of EMOTIONS.
+    A pair in the other order is the same pair: it is stored in the order of EMOTIONS. Pictures that no generator made
+    (NO_GENERATOR) were made between no two emotions: both are "".
     """
 
     samples: ClassVar[str] = "emotion samples"
@@ -94,9 +95,10 @@ class EmotionConfiguration(Configuration):
     recogniser: str = "dlib"  # how far a sample is from its base
 
     def __post_init__(self) -> None:
-        first, second = order_emotions(self.emotion1, self.emotion2)
-        object.__setattr__(self, "emotion1", first)
-        object.__setattr__(self, "emotion2", second)
+        if self.generator != NO_GENERATOR or self.emotion1 or self.emotion2:
+            first, second = order_emotions(self.emotion1, self.emotion2)
+            object.__setattr__(self, "emotion1", first)
+            object.__setattr__(self, "emotion2", second)
         reader = find_embedding_classifier(self.generator)
         if not self.steerer or (reader is not None and self.steerer == registry.DCGAN_CHAIN.classifier):  # that one cannot read it
             object.__setattr__(self, "steerer", find_steerer(self.generator))
@@ -135,6 +137,8 @@ class EmotionConfiguration(Configuration):
         The two stages are steered by the chain's classifier, which learned from the other judges; direct search goes through these
         themselves, or through another steerer alone.
         """
+        if self.generator == NO_GENERATOR:
+            return "judged the pictures"
         chain = find_chain(self.generator)
         if self.steerer != chain.classifier:
             return "steered" if classifier == self.steerer else "did not steer"

@@ -54,6 +54,12 @@ COLUMN_MEANINGS = {
 """Descriptions of the columns of ratings.parquet."""
 
 
+OWN_PICTURES = (
+    "The owner of the study brought pictures along; no generator made them. They may show real people, who agreed to what the "
+    "owner asked them for and to nothing else: ask the owner before you show or pass them on."
+)
+
+
 def describe_origin(study: Study, ratings: pd.DataFrame) -> str:
     """One sentence on where the answers come from; simulated ones are always named."""
     sources = ratings["source"].value_counts()
@@ -83,8 +89,9 @@ def make_data_card(
     ratings: pd.DataFrame,
     missing: Sequence[str],
     demographics: bool,
+    own: Sequence[str] = (),
 ) -> str:
-    """The data card, Markdown for README.md."""
+    """The data card, Markdown for README.md. own: the sets of pictures that the owner brought along."""
     plan = study.plan
     question = "whether two faces show one person" if plan.kind == "identity" else "which of six emotions a face shows"
     people = ratings["rater"].nunique()
@@ -103,13 +110,14 @@ def make_data_card(
         lines.append(f"- Shown for {plan.image_ms} ms after a cross of {plan.fixation_ms} ms, good to one frame of a browser")
     if study.note:
         lines += ["", "## Note", "", study.note]
-    if study.sample_sets:
+    if own:
+        lines += ["", "## How the pictures came about", "", OWN_PICTURES]
+    if len(own) < len(study.sample_sets):
         lines += [
+            *([] if own else ["", "## How the pictures came about"]),
             "",
-            "## How the pictures came about",
-            "",
-            "The faces were made by a computer and show nobody who lives; how each was made, by which models and with which seeds "
-            "stands in sets/*/manifest.json.",
+            f"{'Other' if own else 'The'} faces were made by a computer and show nobody who lives; how each was made, by which "
+            "models and with which seeds stands in sets/*/manifest.json.",
         ]
     if missing:
         lines.append(f"Not in this file are the pictures of: {', '.join(missing)}.")
@@ -192,10 +200,11 @@ ENCODING_FORMATS = {
 CROISSANT_TYPES = {"int64": "sc:Integer", "float64": "sc:Float", "bool": "sc:Boolean"}
 
 
-def make_croissant(study: Study, ratings: pd.DataFrame, hashes: Mapping[str, str]) -> dict[str, Any]:
+def make_croissant(study: Study, ratings: pd.DataFrame, hashes: Mapping[str, str], own: Sequence[str] = ()) -> dict[str, Any]:
     """JSON-LD that describes a bundle: its files with their SHA-256 and the columns of the answers.
 
-    hashes: path -> SHA-256 of the bundle's files so far. Pictures are described by the hash list, not one by one.
+    hashes: path -> SHA-256 of the bundle's files so far. own: as of ``make_data_card``. Pictures are described by the hash list,
+    not one by one.
     """
     plan = study.plan
     files = [path for path in hashes if not path.startswith("sets/") or path.endswith(".parquet")]
@@ -209,7 +218,8 @@ def make_croissant(study: Study, ratings: pd.DataFrame, hashes: Mapping[str, str
         "datePublished": study.created_at.date().isoformat(),
         "isLiveDataset": False,
         "rai:dataCollection": describe_origin(study, ratings).replace("**", ""),
-        "rai:personalSensitiveInformation": "Answers of people under given names; the faces are synthetic.",
+        "rai:personalSensitiveInformation": "Answers of people under given names; "
+        + ("pictures that the owner brought along may show real people." if own else "the faces are synthetic."),
         "rai:dataUseCases": "Comparing models with people; not for identifying people or inferring what somebody feels.",
         "distribution": [
             {
@@ -264,30 +274,52 @@ SET_FILES = ("manifest.json", "samples.parquet", "pairs.parquet", "latents.npz",
 
 @dataclass(frozen=True)
 class BundleContents:
-    """What was written. missing: ids of the study's sample sets that the library does not hold: their pictures are left out."""
+    """What was written. missing: ids of the study's sample sets whose pictures are not in it; hidden: those of them that hold
+    pictures that the owner brought along, which were not asked for; the library does not hold the others.
+    """
 
     answers: int
     pictures: int
     missing: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
 
 
-def make_bundle(store: Store, library: Library, name: str, *, demographics: bool = False, participants: bool = False) -> bytes:
+def make_bundle(
+    store: Store,
+    library: Library,
+    name: str,
+    *,
+    demographics: bool = False,
+    participants: bool = False,
+    own_pictures: bool = False,
+) -> bytes:
     """A study's bundle in memory, for a download. Raises LiminalError where there is no such study."""
     buffer = io.BytesIO()
-    write_bundle(store, library, name, buffer, demographics=demographics, participants=participants)
+    about = {"demographics": demographics, "participants": participants, "own_pictures": own_pictures}
+    write_bundle(store, library, name, buffer, **about)
     return buffer.getvalue()
 
 
 def write_bundle(
-    store: Store, library: Library, name: str, target: BinaryIO, *, demographics: bool = False, participants: bool = False
+    store: Store,
+    library: Library,
+    name: str,
+    target: BinaryIO,
+    *,
+    demographics: bool = False,
+    participants: bool = False,
+    own_pictures: bool = False,
 ) -> BundleContents:
     """Write a study's bundle to a stream; only one picture at a time is in memory.
 
-    demographics: also what people said about themselves. participants: also what a panel calls them. The codes by which raters
+    demographics: also what people said about themselves. participants: also what a panel calls them. own_pictures: also the sets
+    of pictures that the owner brought along, which may show real people. The codes by which raters
     come back, the link's secret and where people are sent never leave.
     """
     study, stimuli, raters, ratings = store.study(name), store.stimuli(name), store.raters(name), store.ratings(name)
-    missing = tuple(set_id for set_id in study.sample_sets if not _has_set(library, set_id))
+    own = tuple(set_id for set_id in study.sample_sets if library.has_own_pictures(set_id))
+    hidden = () if own_pictures else own
+    missing = tuple(set_id for set_id in study.sample_sets if not _has_set(library, set_id) or set_id in hidden)
     hashes: dict[str, str] = {}
     pictures = 0
     with zipfile.ZipFile(target, "w") as archive:
@@ -314,10 +346,10 @@ def write_bundle(
                 for path, content in _read_set_files(library.folder_of(set_id)):
                     add(f"sets/{set_id}/{path}", content)
                     pictures += path.startswith("images/")
-        add(CARD_FILE, make_data_card(study, stimuli, raters, ratings, missing, demographics).encode())
-        add(CROISSANT_FILE, _to_json(make_croissant(study, ratings, hashes)))
+        add(CARD_FILE, make_data_card(study, stimuli, raters, ratings, missing, demographics, own).encode())
+        add(CROISSANT_FILE, _to_json(make_croissant(study, ratings, hashes, own)))
         add(HASHES_FILE, _to_json(dict(sorted(hashes.items()))))
-    return BundleContents(len(ratings), pictures, missing)
+    return BundleContents(len(ratings), pictures, missing, hidden)
 
 
 def study_to_record(study: Study) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import io
 import json
 import re
 import shutil
-import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from core.errors import LiminalError
 from core.sampling.sample_set import SampleSet
 from core.studies.exporting import bundle as layout
 from core.studies.exporting.psych_ds import DATA_FILE_PATTERN, DESCRIPTION_FILE
+from core.studies.importing.archives import NOTHING_IMPORTED, CheckedArchive
 from core.studies.importing.conversion import convert_table
 from core.studies.importing.guessing import find_preset
 from core.studies.importing.reading import open_parquet, open_source, read_file
@@ -36,57 +36,21 @@ from core.studies.recruitment import Participant, StudySettings, read_link
 from core.studies.store import Store
 from core.studies.study import Rater, Stimulus, Study, new_code
 
-MAX_FILES = 200_000
-MAX_BYTES = 8 * 2**30  # of all files after unpacking
-MAX_RATIO = 200  # unpacked over packed size of a file above SMALL_FILE bytes; text packs to about a tenth
-SMALL_FILE = 2**20
-BLOCK_BYTES = 2**20
-
 HASH_LIST = "hashes.json"
 
-NOTHING_IMPORTED = "nothing was imported"
 
-
-class BundleArchive:
-    """An open zip file whose list of contents has been checked; its files are unpacked one by one.
-
-    known: the form of the paths that may be in it. Raises LiminalError with one sentence where anything else is found.
-    """
+class BundleArchive(CheckedArchive):
+    """A checked zip file in which every file is held to its SHA-256. known: the form of the paths that may be in it."""
 
     def __init__(self, stream: BinaryIO, name: str, known: re.Pattern[str]) -> None:
-        self.name = name
-        try:
-            self._zip = zipfile.ZipFile(stream)
-            entries = self._zip.infolist()
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise LiminalError(f"{name} is damaged or no zip file; copy or export it again.") from error
-        if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_BYTES:
-            raise LiminalError(f"{name} unpacks to more than {MAX_BYTES // 2**30} GB or {MAX_FILES:,} files; {NOTHING_IMPORTED}.")
-        self._entries: dict[str, zipfile.ZipInfo] = {}
-        for entry in entries:
-            self._check(entry, known)
-            self._entries[entry.filename] = entry
+        super().__init__(stream, name, lambda path: known.fullmatch(path) is not None, "an export of a study")
         self.hashes = self._hashes()
-
-    def _check(self, entry: zipfile.ZipInfo, known: re.Pattern[str]) -> None:
-        path = entry.filename
-        if path in self._entries:
-            raise LiminalError(f"{self.name} holds {path!r} twice; {NOTHING_IMPORTED}.")
-        if stat.S_ISLNK(entry.external_attr >> 16) or entry.is_dir() or not known.fullmatch(path):
-            # Also whatever leads out of a folder: .., a drive, a backslash, a link.
-            raise LiminalError(
-                f"{self.name} holds {path[:100]!r}, which does not belong into an export of a study; {NOTHING_IMPORTED}."
-            )
-        if entry.flag_bits & 1:
-            raise LiminalError(f"{self.name} is locked by a password; export it again without one.")
-        if entry.file_size > SMALL_FILE and entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
-            raise LiminalError(f"{self.name} holds {path!r}, which unpacks to far more than it weighs; {NOTHING_IMPORTED}.")
 
     def _hashes(self) -> dict[str, str]:
         if HASH_LIST not in self._entries:
             raise LiminalError(f"{self.name} is no export of a study: it lacks {HASH_LIST}. Save workbooks as CSV and import that.")
         try:
-            hashes = json.loads(b"".join(self._blocks(HASH_LIST)))
+            hashes = json.loads(b"".join(self.blocks(HASH_LIST)))
             listed = {str(path): str(value) for path, value in hashes.items()}
         except (ValueError, AttributeError, RecursionError) as error:
             raise LiminalError(f"The list of hashes in {self.name} is damaged; copy or export it again.") from error
@@ -97,22 +61,6 @@ class BundleArchive:
             )
         return listed
 
-    def _blocks(self, path: str) -> Iterator[bytes]:
-        """The content of a file in blocks, never more than the list of contents says."""
-        entry = self._entries[path]
-        size = 0
-        try:
-            with self._zip.open(entry) as file:
-                while block := file.read(BLOCK_BYTES):
-                    size += len(block)
-                    if size > entry.file_size:
-                        raise LiminalError(f"{self.name} holds {path!r}, which is larger than it says; {NOTHING_IMPORTED}.")
-                    yield block
-        except LiminalError:
-            raise
-        except Exception as error:  # what the unpackers raise (zlib.error, lzma.LZMAError, BadZipFile ...) has no common parent
-            raise LiminalError(f"{path!r} in {self.name} is damaged; copy or export the file again.") from error
-
     def paths(self) -> list[str]:
         """Every file but the list of hashes."""
         return list(self.hashes)
@@ -122,7 +70,7 @@ class BundleArchive:
         if path not in self.hashes:
             raise LiminalError(f"{self.name} is no export of a study: it lacks {path}.")
         digest, blocks = hashlib.sha256(), []
-        for block in self._blocks(path):
+        for block in self.blocks(path):
             digest.update(block)
             blocks.append(block)
         self._compare(path, digest.hexdigest())
@@ -133,7 +81,7 @@ class BundleArchive:
         target.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         with target.open("xb") as file:
-            for block in self._blocks(path):
+            for block in self.blocks(path):
                 digest.update(block)
                 file.write(block)
         self._compare(path, digest.hexdigest())
