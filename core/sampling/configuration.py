@@ -21,7 +21,7 @@ from core.models import registry
 NO_GENERATOR = ""
 """The generator of pictures that none made: those that somebody brought along (``pictures``). They have no latents."""
 FILES_KEY = "files"
-"""Of such a set: the manifest's entry sample_id -> name of the file that was brought, and the names in the details of a stimulus."""
+"""Of such a set: the entry sample_id -> name of the file that was brought, and the names in the details of a stimulus."""
 NO_LATENTS = "These pictures were not made by a generator, so there are no numbers that they were made from."
 
 Strategy = Literal["cmaes", "gradient", "surrogate"]
