@@ -43,7 +43,7 @@ from core.studies.importing.bundles import import_bundle, is_bundle
 from core.studies.importing.conversion import NOT_ASKED_ABOUT, ConvertedAnswers, convert_table
 from core.studies.importing.guessing import PRESETS, find_preset, guess_mapping
 from core.studies.importing.mapping import ColumnMapping
-from core.studies.importing.pictures import ImportedPictures, import_pictures
+from core.studies.importing.pictures import RIGHTS_MISSING, ImportedPictures, import_pictures
 from core.studies.importing.reading import ImportedTable, Problem, read_file
 from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
 from core.studies.library import Library
@@ -117,6 +117,8 @@ def run_make(arguments: argparse.Namespace) -> int:
         raise LiminalError("Say what the study asks about: sample sets with --set, or pictures of your own with --pictures.")
     if arguments.pairs is not None and arguments.pictures is None:
         raise LiminalError("--pairs names pairs of the pictures that --pictures gives; give both.")
+    if arguments.pictures is not None and not arguments.may_show_pictures:
+        raise LiminalError(f"{RIGHTS_MISSING} --may-show-pictures says so.")
     settings = read_settings(arguments, StudySettings())
     store, library = Store(), Library()
     if any(study.name == arguments.name.strip() for study in store.studies()):  # before pictures are judged for nothing

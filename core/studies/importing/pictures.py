@@ -11,12 +11,13 @@ is taken or nothing, and then ``core.sampling.pictures`` judges it and ``core.st
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,6 +50,8 @@ TRUTHS: Mapping[str, bool | None] = {
 SHOWN = 3
 """Of files or lines with a problem, so many are named."""
 
+CONFIRMED_KEY = "right_to_show_confirmed"
+"""The manifest's entry: when the owner said so."""
 RIGHTS_MISSING = (
     "Say that you have the right to show these pictures to the people who take part: of pictures of real people, theirs and the "
     "photographer's consent."
@@ -106,6 +109,7 @@ def import_pictures(
     odd = sum(picture.shape[0] != picture.shape[1] for picture in decoded.values())
     notes += [f"{_count(odd, 'picture is', 'pictures are')} not square: grey fills the rest."] if odd else []
     judged = judge_pictures(fit_squares(decoded), listed, progress.stretch(0.2, 1.0))
+    judged = replace(judged, manifest={**judged.manifest, CONFIRMED_KEY: dt.datetime.now(dt.UTC).isoformat(timespec="seconds")})
     repeated = len(decoded) - len(judged.images)
     notes += [f"{_count(repeated, 'picture is', 'pictures are')} the same as another one and kept once."] if repeated else []
     twice = len(listed) - len(judged.pairs)
