@@ -316,7 +316,7 @@ def compare_people(study_data: StudyData, model: str, view: ExhibitView) -> list
     identity = study_data.kind == "identity"
     table = study_data.pairs if identity else study_data.asked
     groups = table["sample_type"] if identity else _name_pairs(table)
-    order = [name for name in SAMPLE_TYPE_ORDER if (groups == name).any()] if identity else [n for n in dict.fromkeys(groups) if n]
+    order = order_sample_types(groups) if identity else [name for name in dict.fromkeys(groups) if name]
     cells, names = build_group_cells(groups, order), [*order, "all"]
     task: Task = "identity" if identity else "emotion"
     answers = select_answers(study_data.ratings, task, excluded=study_data.excluded, sentinels=identity)
