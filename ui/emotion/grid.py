@@ -131,7 +131,7 @@ def _watch_grid(configuration: EmotionConfiguration, job_id: str) -> None:
     made = runs.gather_events(list(job.events)).faces
     if made:
         cells = [_make_cell(configuration, configuration.steerer, index, made.get(index), None) for index in range(SIDE * SIDE)]
-        _show_cells(configuration, configuration.steerer, cells, [], "grid-live", lambda _: None)
+        _show_cells(configuration, cells, [], "grid-live", lambda _: None)
 
 
 def _show_finished_grid(configuration: EmotionConfiguration, base: GalleryBase, run: GridRun, selected: str | None) -> None:
@@ -147,7 +147,7 @@ def _show_finished_grid(configuration: EmotionConfiguration, base: GalleryBase, 
     answers, asked = load_answers(run.sample_set)
     cells = [_make_cell(configuration, network, index, made, answers.get(made.sample_id)) for index, made in enumerate(run.faces)]
     lines = trace_boundary(_measure_lead(run.faces, network, configuration))
-    _show_cells(configuration, network, cells, lines, "grid", face.select_face)
+    _show_cells(configuration, cells, lines, "grid", face.select_face)
     title = registry.find_entry(network).title
     says = (
         f"For {title} both feelings are equally likely on the line." if lines else f"{title} never changes from one to the other."
@@ -215,7 +215,6 @@ def _make_cell(
 
 def _show_cells(
     configuration: EmotionConfiguration,
-    network: str,
     cells: Sequence[GridCell],
     lines: Sequence[Segment],
     key: str,
