@@ -236,7 +236,8 @@ def _show_neighbours(faces: FaceSet, sample: BoundarySampleMade) -> None:
         for face in near
     ]
     st.html('<p class="voice"><b>Most like it in this set</b></p>')
-    components.show_faces([components.FaceGroup(tiles)], key="neighbours", on_pick=select_face, tile="6.6rem")
+    group = components.FaceGroup(tiles, columns=NEIGHBOURS)
+    components.show_faces([group], key="neighbours", on_pick=select_face, layout="rows", tile="7.5rem")
 
 
 def _show_ways_on(configuration: EmotionConfiguration, sample: BoundarySampleMade) -> None:
