@@ -41,7 +41,8 @@ def at_once(monkeypatch):
 
     def generate(configuration, progress=None, *, base=None):
         asked.append((configuration, base))
-        planted = [unanimous(0.4, 0.3, True), unanimous(0.1, 0.5, False), unanimous(0.35, 0.35, True)]
+        shares = [(0.4, 0.3, True), (0.1, 0.5, False), (0.35, 0.35, True)]
+        planted = [unanimous(*row, configuration) for row in shares]
         made = emotion_set(planted, configuration=configuration, distances=[0.4, 0.7, np.nan])
         latents = [None] * 3
         if configuration.generator == "head":  # fear grows from face to face
@@ -294,7 +295,7 @@ def test_a_kept_face_that_leans_is_not_called_even():
 
 def test_who_steered_depends_on_the_strategy():
     two_stage, direct = (EmotionConfiguration("surprise", "fear", strategy=each) for each in ("two-stage", "direct"))
-    assert two_stage.describe_role("emotion-mlp") == "steered"
+    assert two_stage.describe_role("head-emotion-mlp") == "steered"
     assert two_stage.describe_role("mini-xception") == "taught the one that steered"
     assert direct.describe_role("mini-xception") == "steered"
     assert {each.describe_role("small-cnn") for each in (two_stage, direct)} == {"did not steer"}
