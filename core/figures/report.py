@@ -115,12 +115,12 @@ def describe_sampling(sets: Sequence[SetRecord]) -> list[str]:
 def _describe_record(record: SetRecord) -> str:
     configuration = record.configuration
     if configuration.generator == NO_GENERATOR:
-        judges = configuration.classifiers
+        networks = configuration.classifiers
         if isinstance(configuration, IdentityConfiguration):
-            judges = (*configuration.judges, *judges)
+            networks = (*configuration.judges, *networks)
         return (
             f"{record.images:,} pictures were brought along by those who made the study; no generator made them. Each is a square "
-            f"of one size, and was judged as it is by {join_names([registry.title(name) for name in judges])}."
+            f"of one size, and was judged as it is by {join_names([registry.title(name) for name in networks])}."
         )
     generator = registry.title(configuration.generator)
     if isinstance(configuration, IdentityConfiguration):

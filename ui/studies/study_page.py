@@ -440,7 +440,7 @@ def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFram
     markup.show_simulated_badge(study.source)
     pictures, facts = st.columns([6, 5], gap="large")
     with pictures:
-        captions = ("The base", "The sample") if len(stimulus.images) == 2 else ("The face",)
+        captions: tuple[str, ...] = ("The base", "The sample") if len(stimulus.images) == 2 else ("The face",)
         noun = "a generated face"
         if files := stimulus.details.get(FILES_KEY):
             captions, noun = tuple(html.escape(str(name)) for name in files), "a face"
