@@ -5,7 +5,7 @@ drawn and judged by the networks themselves (an anchor): from there on the predi
 anchor and at the last one (Broyden 1965, doi:10.1090/S0025-5718-1965-0198670-6), and the best anchor is the result.
 The loss of both is that of ``direct``, with the pull towards the base replaced by
 
-    natural * max(0, m / limit - 0.92)^2 + quiet * |u|^2,
+    natural * max(0, m / limit - 0.96)^2 + quiet * |u|^2,
 
 with m the Mahalanobis distance of the actions from those of the reference faces (``reference.ExpressionRange``), and u how far
 each latent was moved, in strengths of facial actions.
@@ -30,7 +30,7 @@ from core.sampling.images import quantise
 
 USUAL_ANCHORS, ANCHORS = 4, 8
 """True pictures of a face: so many unless one is good at once, and at most, where filter (3) is not passed by then."""
-FIRST_STEPS, STEPS_PER_ANCHOR = 20, 10
+FIRST_STEPS, STEPS_PER_ANCHOR = 25, 12
 """Steps through the surrogate before the first true picture and between two."""
 REACH_FACTOR = 0.6
 """Where a true picture is worse than the best so far, the next one is looked for so much nearer to that."""
@@ -43,7 +43,7 @@ STRENGTH_JITTER, EXPRESSION_JITTER = 0.08, 0.5
 """How the starts of samples differ: standard deviations of both strengths, and of the other expression in a random face's."""
 MISSING_WEIGHT, EVEN_WEIGHT = 6.0, 0.5
 NATURAL_WEIGHT, QUIET_WEIGHT = 60.0, 0.03
-NATURAL_SHARE = 0.92
+NATURAL_SHARE = 0.96
 """Share of the natural range in which nothing pulls back."""
 GOOD_LEAN, GOOD_SUM = 0.3, 0.75
 """An anchor is taken at once where the steerer passes by the margin, its log odds are so near the wanted ones, and both emotions

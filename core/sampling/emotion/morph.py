@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import LiminalError
+from core.models.contracts import Generator
 from core.progress import Progress
 from core.sampling.bases import Base
 from core.sampling.emotion import direct, expression_search
@@ -77,6 +78,8 @@ def make_morph(
     else:
         anchors = direct.search_boundary(begun, configuration, panel, share=ANCHOR_SHARES, on_step=tell)
     latents = interpolate_anchors(anchors, np.linspace(0, 1, frames).tolist())
+    if panel.searches_expressions:
+        latents = _even_values(latents, anchors, panel.generator)
     pictures, opinions = [], []
     for start in range(0, frames, GROUP_SIZE):
         progress.stage(f"Making picture {start + 1} of {frames}", SEARCH_PROGRESS + (1 - SEARCH_PROGRESS) * start / frames)
@@ -94,6 +97,21 @@ def make_morph(
     progress.stage("Done", 1.0)
     targets = tuple(float(target) for target in np.linspace(0, 1, frames))
     return EmotionMorph(configuration, targets, tuple(pictures), tuple(opinions), latents.numpy().copy())
+
+
+def _even_values(latents: Tensor, anchors: Tensor, generator: Generator) -> Tensor:
+    """Frames (frames, d) between three anchors (3, d), whose named expressions change evenly: a value may stand still on a part of
+    the straight way of its latent."""
+    values = generator.named_values(anchors)
+    rows = []
+    for latent, target in zip(latents, np.linspace(0, 1, len(latents)), strict=True):
+        row = latent[None]
+        for named in generator.latent_names:
+            if named.block == "expression":
+                value = float(np.interp(target, ANCHOR_SHARES, [of_anchor[named.name] for of_anchor in values]))
+                row = generator.set_named_value(row, named.name, value)
+        rows.append(row)
+    return torch.cat(rows)
 
 
 def interpolate_anchors(anchors: Tensor, targets: Sequence[float]) -> Tensor:

@@ -110,7 +110,7 @@ class FeelingGenerator(FakeGenerator):
 
     def set_named_value(self, latents, name, value):
         changed = latents.clone()
-        changed[:, EMOTIONS.index(name)] = value
+        changed[:, [named.name for named in self.latent_names].index(name)] = value
         return changed
 
 

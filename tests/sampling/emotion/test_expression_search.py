@@ -35,7 +35,7 @@ def test_the_boundary_is_reached_by_the_expression_alone():
     found = search_expressions(bases(), configuration(), panel(), range(5))
     shares = pair_shares(panel(), found, configuration().pair)
     assert (shares[..., 0] - shares[..., 1]).abs().max() < 0.25
-    assert shares.sum(dim=2).min() > 0.5
+    assert shares.sum(dim=2).mean() > 0.6
     assert torch.equal(found[:, BLOCK.stop :], bases()[:, BLOCK.stop :])
 
 
