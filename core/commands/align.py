@@ -264,13 +264,18 @@ def _format_points(gain: ModelGain) -> str:
     estimate = gain.value
     if math.isnan(estimate.value):
         return "-"
-    chance = "" if math.isnan(gain.p) else f", p {gain.p:.3g}"
-    return f"{100 * estimate.value:+.1f} points ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}{chance}, n {estimate.n})"
+    return f"{100 * estimate.value:+.1f} points ({_format_certainty(gain, 100, 1)}n {estimate.n})"
 
 
 def _format_bits(gain: ModelGain) -> str:
     estimate = gain.value
     if math.isnan(estimate.value):
         return "-"
-    chance = "" if math.isnan(gain.p) else f", p {gain.p:.3g}"
-    return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f}{chance}, n {estimate.n})"
+    return f"{estimate.value:+.3f} ({_format_certainty(gain, 1, 3)}n {estimate.n})"
+
+
+def _format_certainty(gain: ModelGain, scale: float, decimals: int) -> str:
+    """Interval and p, each with a comma behind it where it is known."""
+    low, high = scale * gain.value.low, scale * gain.value.high
+    interval = f"{low:+.{decimals}f} to {high:+.{decimals}f}, " if math.isfinite(low + high) else ""
+    return interval + ("" if math.isnan(gain.p) else f"p {gain.p:.3g}, ")

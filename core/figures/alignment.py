@@ -31,6 +31,10 @@ BEFORE, AFTER = "before learning", "after learning"
 SIDE_STYLES = {"base": (BEFORE, theme.AMBER, "circle-open"), "group": (AFTER, theme.INDIGO, "diamond")}
 
 
+CURVE_RANGE = 0.1
+"""Shares of answers that the axis of a learning curve covers at least."""
+
+
 def plot_curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: int) -> go.Figure:
     """Accuracy of each network by epoch, on held-out answers.
 
@@ -52,7 +56,7 @@ def plot_curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: in
         )
     figure.update_layout(
         xaxis={"title": "rounds of learning (0: before)", "range": [-0.3, epochs + 0.3], "dtick": max(1, round(epochs / 8))},
-        yaxis={"title": "held-out answers that it names", "tickformat": ".0%"},
+        yaxis={"title": "held-out answers that it names", "tickformat": ".0%", "range": _find_curve_range(known["accuracy"])},
         height=320,
         showlegend=known["name"].nunique() > 1,
     )
@@ -63,6 +67,13 @@ def plot_curves(table: pd.DataFrame, *, n: int | str, source: Source, epochs: in
     ]
     says = f"While it learns, {theme.join_names(changes)} of the held-out answers."
     return theme.describe_figure(figure, says=says, n=n, source=source)
+
+
+def _find_curve_range(accuracy: pd.Series[float]) -> list[float] | None:
+    """At least ten points, so that no two ticks read the same; None: as the curves ask."""
+    low, high = float(accuracy.min()), float(accuracy.max())
+    middle = (low + high) / 2
+    return None if high - low > CURVE_RANGE else [middle - CURVE_RANGE / 2, middle + CURVE_RANGE / 2]
 
 
 def plot_individual_curves(

@@ -55,10 +55,11 @@ def test_rows_that_come_with_the_package_spare_the_making_until_the_encoder_chan
         load_reference_inputs(labels, ("emotion-mlp",), tmp_path / "anew", quiet)
 
 
-def test_the_stored_rows_are_those_of_the_encoder_and_the_population_of_today():
-    labels = load_reference_labels("dcgan-sharp", 800)
+@pytest.mark.parametrize(("generator", "classifier"), [("dcgan-sharp", "emotion-mlp"), ("head", "head-emotion-mlp")])
+def test_the_stored_rows_are_those_of_the_encoder_and_the_population_of_today(generator, classifier):
+    labels = load_reference_labels(generator, 800)
     for start in range(0, 800, data.FACES_PER_FILE):
-        key = data.describe_reference_rows("emotion-mlp", labels.generator, labels.seeds[start : start + data.FACES_PER_FILE])
+        key = data.describe_reference_rows(classifier, labels.generator, labels.seeds[start : start + data.FACES_PER_FILE])
         rows = data.find_reference_embeddings(labels.generator, data.input_file_name(key))
         assert rows is not None, "python -m core assets alignment makes them anew"
         assert rows.shape == (data.FACES_PER_FILE, 96)

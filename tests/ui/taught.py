@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from core.alignment import alignment as aligned
-from core.alignment.configuration import AlignmentConfiguration
-from core.alignment.data import ReferenceLabels, emotion_answers, split_answers
+from core.alignment.configuration import AlignmentConfiguration, list_learners
+from core.alignment.data import ReferenceLabels, emotion_answers, find_study_generator, split_answers
 from core.alignment.store import alignments_folder
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.studies.planning import assign_stimuli
 from core.studies.ratings import Rating
@@ -16,6 +17,8 @@ from tests.alignment import made_up
 from tests.ui.study_sets import faces, made_study
 
 FACES, PEOPLE = 45, 8
+NETWORK = list_learners(registry.default_generator("emotion"))[0]
+"""What learns first from a study whose faces say nothing of their generator."""
 
 
 def vector(name):
@@ -37,7 +40,7 @@ def begun(material, library, configuration=None, *, folder=None):
     configuration = replace(configuration or AlignmentConfiguration(), reference_faces=10)
     answers = emotion_answers(material)
     plain = np.random.default_rng(1).normal(size=(10, made_up.DIM)).astype(np.float32)
-    labels = ReferenceLabels("made-up", tuple(range(10)), np.full((10, 6), 1 / 6, np.float32))
+    labels = ReferenceLabels(find_study_generator(material), tuple(range(10)), np.full((10, 6), 1 / 6, np.float32))
     given = aligned.Inputs(torch.from_numpy(np.stack([vector(name) for name in answers.images])), torch.from_numpy(plain))
     sources = aligned.Sources(lambda name, told: given, unsure)
     split = split_answers(answers, configuration)

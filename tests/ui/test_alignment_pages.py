@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from core.alignment import alignment as alignment_module
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
-from tests.ui.taught import FACES, asked, begun
+from tests.ui.taught import FACES, NETWORK, asked, begun
 from tests.ui.visits import app, words
 from ui import jobs
 from ui.alignment import answers, runs, you_page
@@ -59,7 +60,7 @@ def taught(chosen, people=0):
     alignment = runs.find_alignment(chosen, runs.DEFAULT_CONFIGURATION)
     from core.progress import Progress
 
-    runs.make_learning_job((alignment,), ("emotion-mlp",), people)(Progress())
+    runs.make_learning_job((alignment,), (NETWORK,), people)(Progress())
     return alignment
 
 
@@ -85,7 +86,7 @@ def test_learning_while_one_watches_and_a_link_that_brings_it_back(place):
     finished(test, "What it brought")
     done(test)
     said = words(finished(test, "points are added by a model of one's own"))
-    assert "It began with Emotion MLP (distilled here), which reads Face embedding." in said
+    assert f"It began with {registry.title(NETWORK)}, which reads " in said
     assert "held-out answers only" in said
     assert "shuffled answers" in said
     assert "Faces that it sees differently now" in said
@@ -121,7 +122,7 @@ def test_an_earlier_run_of_other_choices_has_a_link(place):
     chosen = load_study_choice(asked(store, library))
     alignment = taught(chosen, people=1)
     test = app("align.py", study="feelings", run=alignment.alignment_id, networks="tanh-cnn")
-    assert "An earlier run. Began with Emotion MLP (distilled here), which reads Face embedding: 15 rounds" in words(test)
+    assert f"An earlier run. Began with {registry.title(NETWORK)}, which reads " in words(test)
     assert "What it brought" in words(test)
 
 
@@ -129,7 +130,7 @@ def test_one_person_and_one_face_of_the_address(place):
     store, library = place
     chosen = load_study_choice(asked(store, library))
     alignment = taught(chosen, people=2)
-    rater, item = alignment.people("emotion-mlp")[0], alignment.answers.images[0]
+    rater, item = alignment.people(NETWORK)[0], alignment.answers.images[0]
     test = app("align.py", study="feelings", people="0", whose=rater, item=item)
     assert f"The held-out answers of {rater}" in words(test)
     assert f"The model of {rater}" in words(test)
@@ -157,7 +158,7 @@ def crowd(place):
 
 def someone(alignment, choose, n, *, informative=True):
     """A visitor who has answered n times as ``choose(stimulus)`` says."""
-    you = visits.VisitorAnswers(alignment, "emotion-mlp", visits._load_prior.__wrapped__("", "emotion-mlp", alignment), informative)
+    you = visits.VisitorAnswers(alignment, NETWORK, visits._load_prior.__wrapped__("", NETWORK, alignment), informative)
     pictured = dict.fromkeys(alignment.answers.images, "/a.webp")
     for _ in range(n):
         open_now = you.question(pictured)
@@ -167,7 +168,7 @@ def someone(alignment, choose, n, *, informative=True):
 
 def leaning_to_fear(alignment):
     """Says fear wherever the crowd does not find it twenty times less likely than its first choice."""
-    group = dict(zip(alignment.answers.images, alignment.group("emotion-mlp").images, strict=True))
+    group = dict(zip(alignment.answers.images, alignment.group(NETWORK).images, strict=True))
     return lambda name: EMOTIONS[int((np.log(group[name]) + 3.0 * (np.array(EMOTIONS) == "fear")).argmax())]
 
 
@@ -220,7 +221,7 @@ def test_who_leans_to_fear_is_found_out_and_few_answers_make_no_profile(crowd):
     few, many = (someone(alignment, leaning_to_fear(alignment), n) for n in (12, 35))
     own, group = many.score()
     assert own > group
-    key = (alignment.alignment_id, "emotion-mlp")
+    key = (alignment.alignment_id, NETWORK)
     for you, expected in ((few, "12 answers are too few"), (many, "you say fear where a face is unclear")):
         you.target = you.n
         test = app("you.py", study="feelings")
@@ -241,7 +242,7 @@ def test_who_says_one_thing_throughout_is_guessed_soon_and_told_so(crowd):
         own, group = you.score()
         assert own >= n - 5 > group
         test = app("you.py", study="feelings")
-        test.session_state[visits.VISITOR_SLOT] = {(alignment.alignment_id, "emotion-mlp"): you}
+        test.session_state[visits.VISITOR_SLOT] = {(alignment.alignment_id, NETWORK): you}
         test.run()
         assert not test.exception
         assert f"{n} of {n}" in words(test)
@@ -262,7 +263,7 @@ def test_answers_go_into_a_study_of_people_only_when_asked_to(place, crowd):
     you = someone(alignment, lambda _: "fear", 30, informative=False)
     you.target = 30
     test = app("you.py", study="feelings")
-    test.session_state[visits.VISITOR_SLOT] = {(alignment.alignment_id, "emotion-mlp"): you}
+    test.session_state[visits.VISITOR_SLOT] = {(alignment.alignment_id, NETWORK): you}
     test.run()
     assert "this study takes none" in words(test)
     assert not [each for each in test.button if each.key == "you-keep"]

@@ -237,13 +237,19 @@ def alignment_facts_html(report: AlignmentReport) -> str:
     plain_before, plain_after = report.reference["base"], report.reference["group"]
     if math.isfinite(plain_after.value):
         interval = format_interval_in_percent(plain_after)
-        lost = plain_after.high < plain_before.value
+        lost, better = plain_after.high < plain_before.value, plain_after.low > plain_before.value
         rows.append(
             (
                 theme.format_percent(plain_after.value, 0),
                 f"of {plain_after.n:,} plain faces, none of them from the study, it still names as those that labelled them do"
                 f"{interval}; before it learned, {theme.format_percent(plain_before.value, 0)}. "
-                + ("That is the price: it sees other faces differently, too." if lost else "That is about as before."),
+                + (
+                    "That is the price: it sees other faces differently, too."
+                    if lost
+                    else "It learned from some of them, too."
+                    if better
+                    else "That is about as before."
+                ),
             )
         )
     own_gain = report.individual_gain.value

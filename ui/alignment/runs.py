@@ -235,7 +235,7 @@ def _choose_networks(chosen: StudyChoice) -> Sequence[str]:
         "Which networks learn?",
         offered,
         selection_mode="multi",
-        format_func=registry.title,
+        format_func=lambda name: registry.title(name).partition(" (")[0],
         key=widget,
         on_change=write,
         wrap=True,
