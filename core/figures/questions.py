@@ -25,6 +25,8 @@ OTHER_LABELS = (
     "that those figures are not shown."
 )
 EVERYTHING = "all"
+MOST_SERIES = 4
+"""With more types of samples the dots of one answer run into those of the next: all together are drawn, and the table has each."""
 
 
 def count_own_choices(study_data: StudyData) -> Choices:
@@ -64,8 +66,9 @@ def exhibit_answers(study_data: StudyData, _: ExhibitView, __: Progress) -> list
         top = first.loc[first["value"].idxmax()]
         share = format_percent(top["value"], 0)
         says = f"{who.capitalize()} answer '{top['name']}' most often: {share} of the answers about an image."
+    drawn = data if data["series"].nunique() <= MOST_SERIES else data[data["series"] == EVERYTHING]
     figure = plot_dots(
-        data,
+        drawn,
         measure="share of the answers about an image",
         says=says,
         n=f"{votes.basis.images:,} images, {votes.basis.raters:,} {who}, {votes.basis.answers:,} answers",
