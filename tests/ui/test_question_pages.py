@@ -38,7 +38,7 @@ def test_a_study_of_labels_is_made_answered_and_looked_at(place, at_once):
     test.text_area(key="plan-labels").set_value("one person").run()
     assert "A list has 2 to 12 different labels" in words(app_or(test, "plan-ready-labels", []))
     test.text_area(key="plan-labels").set_value("one person\nsiblings\nstrangers").run()
-    test.text_input[0].set_value("Siblings?").run()
+    next(each for each in test.text_input if each.label.startswith("Name of the study")).set_value("Siblings?").run()
     press(test, "make-study")
     study = store.study("Siblings?")
     assert study.plan.labels == ("one person", "siblings", "strangers")

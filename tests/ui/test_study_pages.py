@@ -376,7 +376,7 @@ def test_a_study_is_made_from_a_set_of_the_library(place, monkeypatch):
     monkeypatch.setattr(JobManager, "submit", at_once)
     test = app("studies.py", new=set_id)
     assert test.multiselect(key="sets").value == [set_id]
-    test.text_input[0].set_value("Who is who")
+    next(each for each in test.text_input if each.label.startswith("Name of the study")).set_value("Who is who")
     next(each for each in test.button if each.label == "Make the study").click().run()
     assert not test.exception
     study = store.study("Who is who")
