@@ -279,7 +279,9 @@ def keep_uploads_in_memory() -> None:
 def stop_work() -> None:
     """Cancel what waits for a network and stop all jobs, so that a process that is asked to end does so within seconds."""
     if "core.models.engine" in sys.modules:  # else no network was ever asked, and torch is not worth loading for this
-        sys.modules["core.models.engine"].get_engine().close(CLOSING_SECONDS / 2)
+        find_engine = getattr(sys.modules["core.models.engine"], "get_engine", None)  # None: its import has only begun
+        if find_engine is not None:
+            find_engine().close(CLOSING_SECONDS / 2)
     get_job_manager().close(CLOSING_SECONDS)
 
 
