@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -234,7 +234,7 @@ def load_answers(sample_set: SampleSet) -> tuple[dict[str, dict[str, int]], Stud
     for study in access.get_store().studies():
         if set_id in study.sample_sets:
             table = count_choices(access.get_store().ratings(study.name)).table
-            rows: list[dict[str, Any]] = table[table["votes"] > 0].to_dict("records")
+            rows = table[table["votes"] > 0].to_dict("records")
             if rows:
                 counts = {str(row["stimulus"]): {emotion: int(row[f"count_{emotion}"]) for emotion in EMOTIONS} for row in rows}
                 return counts, study
