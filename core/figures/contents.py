@@ -108,6 +108,8 @@ def list_sections(study_data: StudyData) -> tuple[Section, ...]:
 def split_sections(study_data: StudyData) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
     """The sections that are shown first, and those behind "More"."""
     every, first = list_sections(study_data), FIRST[study_data.study.plan.asks]
+    if study_data.own_pictures and not study_data.generator:  # made between no two feelings
+        first = tuple(key for key in first if key != "outcomes")
     return tuple(section for section in every if section.key in first), tuple(
         section for section in every if section.key not in first
     )

@@ -13,7 +13,7 @@ from core.alignment.store import VALUES_OF_FACES, delete_study
 from core.analysis.answer_table import build_answer_table
 from core.analysis.study_data import build_set_data, load_study_data
 from core.errors import Cancelled, LiminalError
-from core.figures.contents import list_sections
+from core.figures.contents import list_sections, split_sections
 from core.figures.exhibit import ExhibitView
 from core.figures.report import build_report
 from core.progress import Progress
@@ -222,6 +222,7 @@ def test_every_chapter_works_or_says_in_one_sentence_what_is_missing(library, st
     store.restore(simulated.study, simulated.stimuli, simulated.ratings, simulated.raters)
     study_data = load_study_data(store, library, "Seen")
     view = ExhibitView(recogniser="dlib" if pairs else "", classifier=study_data.steerer)
+    assert split_sections(study_data)[0][0].key == ("types" if pairs else "divided")
     problems = {}
     for section in list_sections(study_data):
         if section.slow:
