@@ -89,7 +89,8 @@ class _Goal:
         missing = (short * (2 * wanted[:, None]).clamp_max(1)).sum(dim=2)
         natural = NATURAL_WEIGHT * (self._measure_distance(actions) - NATURAL_SHARE).clamp_min(0).square()
         quiet = QUIET_WEIGHT * moves.square().sum(dim=1) + calm * (actions - self.rest[rows]).norm(dim=1)
-        return uneven + MISSING_WEIGHT * (missing * self.weights).sum(dim=1) + natural + quiet
+        loss: Tensor = uneven + MISSING_WEIGHT * (missing * self.weights).sum(dim=1) + natural + quiet
+        return loss
 
     def count_failures(self, logits: Tensor, actions: Tensor, rows: Tensor) -> Tensor:
         """1 where filter (3) is not passed under the network that counts most, and 1 where the face is not natural -> (n,)."""

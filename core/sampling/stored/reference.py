@@ -73,7 +73,8 @@ class ExpressionRange:
     def of(cls, actions: NDArray[Any]) -> ExpressionRange:
         """Of facial actions (N, A)."""
         rows = np.asarray(actions, np.float64)
-        spread = cls(rows.mean(axis=0), np.linalg.pinv(np.cov(rows, rowvar=False), rcond=1e-6, hermitian=True), 0.0)
+        precision = np.asarray(np.linalg.pinv(np.cov(rows, rowvar=False), rcond=1e-6, hermitian=True), np.float64)
+        spread = cls(rows.mean(axis=0), precision, 0.0)
         return cls(spread.mean, spread.precision, float(np.percentile(spread.measure_distance(rows), NATURAL_PERCENTILE)))
 
     def measure_distance(self, actions: NDArray[Any]) -> Array:

@@ -235,8 +235,7 @@ def draw_face_mask(description: HeadDescription, size: int) -> NDArray[np.bool_]
     _, y, z = geometry.rest.T
     covered = (zones.collar_push[:, 0] > 0) | ((y > SKULL[0]) & ((z < SKULL[1]) | (y > SKULL[2])))
     is_face = np.append(np.repeat(~covered[quads].any(axis=1), 2), False)  # a quad's two triangles; the last: nothing is there
-    mask: NDArray[np.bool_] = is_face[ids].reshape(size, 2, size, 2).any(axis=(1, 3))
-    return mask
+    return np.asarray(is_face[ids].reshape(size, 2, size, 2).any(axis=(1, 3)))
 
 
 def _project(camera: Camera, points: Floats, size: int) -> Floats:
