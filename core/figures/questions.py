@@ -63,7 +63,7 @@ def exhibit_answers(study_data: StudyData, _: ExhibitView, __: Progress) -> list
     who = name_raters(study_data)
     says = votes.note
     if len(first):
-        top = first.loc[first["value"].idxmax()]
+        top = first.iloc[int(first["value"].to_numpy().argmax())]
         share = format_percent(top["value"], 0)
         says = f"{who.capitalize()} answer '{top['name']}' most often: {share} of the answers about an image."
     drawn = data if data["series"].nunique() <= MOST_SERIES else data[data["series"] == EVERYTHING]

@@ -76,7 +76,8 @@ def _load_exhibits(key: str, view: ExhibitView, _sides: ComparedSides) -> list[E
     if len(_sides.models) == 1:
         return compare.compare_people(_sides.first, _sides.models[0], view)
     if _sides.models:
-        return compare.compare_models(_sides.first, *_sides.models, view)
+        first, second = _sides.models
+        return compare.compare_models(_sides.first, first, second, view)
     return compare.compare_studies(_sides.first, _sides.second, _sides.titles, view)
 
 

@@ -64,6 +64,7 @@ class EmotionMLPNetwork(nn.Sequential):
 class ActionDecoder(nn.Module):
     """Embeddings (N, E) -> strengths of the head's feelings and facial actions (N, A)."""
 
+    mean: Tensor
     spread: Tensor
     weight: Tensor
 
