@@ -232,7 +232,7 @@ def read_morph_state() -> MorphState:
 def _read_emotion_models() -> dict[str, Any]:
     """Generator, steerer and judges: built-in classifiers always judge, added ones where the address says so."""
     named = st.query_params.get("generator", "")
-    generator = read_choice("generator", registry.list_generators("emotion", named), registry.default_generator("emotion"))
+    generator = read_choice("generator", registry.list_generators("emotion", named), _default_generator("emotion"))
     added = scores.list_custom_names("classifier")
     chosen = st.query_params.get("asked", "").split(",")
     steerer = read_choice("steerer", (find_steerer(generator), *added), find_steerer(generator))
