@@ -51,10 +51,16 @@ from core.writing import write_bytes
 
 DEMONSTRATION_FOLDER = ASSETS / "demonstration"
 DEMONSTRATION_COMMAND = "python -m core assets demonstration"
-STUDY_NAMES: dict[Kind, str] = {"identity": "Demonstration: one person or two?", "emotion": "Demonstration: which feeling?"}
-EARLIER_NAMES: dict[str, str] = {"Demonstration: one person or two?": "Demonstration: the same person?"}
+STUDY_NAMES: dict[Kind, str] = {
+    "identity": "Demonstration: one person or two?",
+    "emotion": "Demonstration: which of six feelings?",
+}
+EARLIER_NAMES: dict[str, str] = {
+    "Demonstration: one person or two?": "Demonstration: the same person?",
+    "Demonstration: which of six feelings?": "Demonstration: which feeling?",
+}
 """The study that a demonstration replaced: where its owner had deleted that one, the new one is not put in either."""
-DEMONSTRATION_GENERATORS: dict[Kind, str] = {"identity": "head", "emotion": "dcgan-sharp"}
+DEMONSTRATION_GENERATORS: dict[Kind, str] = {"identity": "head", "emotion": "head"}
 OBSERVER_TRIALS = 150
 """Trials of one simulated observer of emotions, attention checks not counted."""
 
