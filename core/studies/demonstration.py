@@ -26,7 +26,6 @@ from sqlalchemy.exc import SQLAlchemyError
 import core
 from core.data_folder import ASSETS
 from core.errors import LiminalError
-from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.configuration import IdentityConfiguration, Strategy
 from core.sampling.emotion.configuration import EMOTION_PAIRS, EmotionConfiguration
@@ -35,6 +34,7 @@ from core.studies.exporting.bundle import study_from_record, study_to_record
 from core.studies.exporting.tables import parquet_bytes
 from core.studies.library import describe_sample_set, hash_sample_set, write_sample_set
 from core.studies.planning import (
+    CHECK_EMOTIONS,
     CHECKS_TITLE,
     PreparedStudy,
     join_stimuli,
@@ -318,7 +318,7 @@ def make_sentinel_set(size: DemonstrationSize, beside: SampleSet, work: Path, pr
     folder = work / "sentinels"
     note = ""
     if not folder.exists():
-        wanted = [EMOTIONS[number % len(EMOTIONS)] for number in range(size.sentinels)]
+        wanted = [CHECK_EMOTIONS[number % len(CHECK_EMOTIONS)] for number in range(size.sentinels)]
         sentinels, note = make_sentinels(beside.emotion, wanted, progress)
         if sentinels is None:
             return None, note

@@ -23,8 +23,8 @@ The evidence is the same for all observers: the hidden truth behind simulated an
 0 for equal pictures, about 1 for two strangers: recognisers' distances over their thresholds, LPIPS, and differences of looks,
 plus a residue of the pair's own that no model sees; who was drawn as whom is no part of it. Faces: evidence for each emotion (log
 units) from the calibrated answers of ``HIDDEN_CLASSIFIER``, which never steers and is never fine-tuned, relative to what it says
-of reference faces, plus a residue. Where the facial actions of a face are known (latents with names), half of the evidence is how
-much of each feeling is in them, by least squares, so that observers do not simply repeat one network.
+of reference faces, plus a residue. Where the facial actions of a face are known (latents with names), seven tenths of the evidence
+are how much of each feeling is in them, by least squares, so that observers do not simply repeat one network.
 Answers are marked as simulated; the same seed, observer and stimulus always give the same answer and id.
 """
 
@@ -279,7 +279,7 @@ ADAPTATION = 0.5
 """Share of HIDDEN_CLASSIFIER's mean log probabilities of reference faces that is removed; else nobody would see disgust."""
 
 
-ACTION_SHARE, ACTION_UNITS = 0.5, 4.0
+ACTION_SHARE, ACTION_UNITS = 0.7, 6.0
 """Where facial actions are known: their share of the evidence, and the log units that a feeling of strength 1 in them is worth."""
 
 
@@ -413,8 +413,8 @@ PLANTED: Mapping[Kind, str] = {
     ),
     "emotion": (
         f"Simulated. Planted: people see each face through {HIDDEN_CLASSIFIER}, which no fine-tuning uses, where a face's facial "
-        "actions are known half through these, plus a residue that no model sees, and answer through a confusion, biases, an "
-        "acuity and lapses of their own; doubt makes them slower; about a "
+        "actions are known seven tenths through these, plus a residue that no model sees, and answer through a confusion, biases, "
+        "an acuity and lapses of their own; doubt makes them slower; about a "
         "third do not pay attention. Calibrated to paper B: the bulk of the entropy of choices, of reaction times, their "
         "correlation of about 0.4, and the share that fails the attention checks. Everything else comes out by itself."
     ),

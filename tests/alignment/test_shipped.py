@@ -16,6 +16,7 @@ from core.studies.library import Library
 from tests.alignment import made_up
 
 NAME = "emotion-mlp"
+SHIPPED = "head-emotion-mlp"
 STUDY = {"epochs": 2, "raters": 4}
 
 
@@ -89,7 +90,7 @@ def test_the_stored_one_is_of_the_stored_demonstration(tmp_path):
     library = Library(tmp_path / "sets")
     material = build_study_data(made.study, made.stimuli, made.raters, made.ratings, library)
     found = begin_alignment(material, library, folder=tmp_path)
-    assert found.ready(NAME), f"the demonstration or a network has changed; run '{pretrained.PRETRAINED_COMMAND}'"
-    assert found.group(NAME).images.shape == (len(found.answers.images), 6)
-    epochs = found.curve(NAME).epochs
+    assert found.ready(SHIPPED), f"the demonstration or a network has changed; run '{pretrained.PRETRAINED_COMMAND}'"
+    assert found.group(SHIPPED).images.shape == (len(found.answers.images), 6)
+    epochs = found.curve(SHIPPED).epochs
     assert epochs[-1].validation_accuracy > epochs[0].validation_accuracy

@@ -70,7 +70,7 @@ def test_frames_of_morphs_are_asked_about_and_bases_are_not():
     assert only.stimulus == samples["sample_id"][0]
 
 
-@pytest.mark.parametrize("doubter", EmotionConfiguration("surprise", "fear").classifiers)
+@pytest.mark.parametrize("doubter", EmotionConfiguration("surprise", "fear", generator="dcgan").classifiers)
 def test_one_classifier_that_is_not_sure_or_disagrees_is_enough(doubter):
     for other in ((0.89, 0.05, False), (0.02, 0.95, False)):
         says = emotion_sets.unanimous(*SURE) | {doubter: other}
