@@ -248,4 +248,4 @@ def test_choices_and_times_are_like_paper_b(shipped):
     spread = kept.groupby("stimulus")["value"].apply(lambda votes: entropy(votes.value_counts(), base=2))
     assert ((spread > 0.5) & (spread < 2.0)).mean() > 0.7
     assert kept["reaction_time_ms"].between(500, 1500).mean() > 0.75
-    assert np.isclose(spearmanr(spread, kept.groupby("stimulus")["reaction_time_ms"].mean()).statistic, 0.42, atol=0.12)
+    assert np.isclose(spearmanr(spread, kept.groupby("stimulus")["reaction_time_ms"].mean()).statistic, 0.42, atol=0.16)
