@@ -293,7 +293,7 @@ def build_acceptance_curves(pairs: pd.DataFrame, recogniser: str) -> pd.DataFram
         return pd.DataFrame(columns=columns)
     limits = np.linspace(0, float(known[column].max()) * 1.03, CURVE_STEPS)
     parts = []
-    for sample_type in order_sample_types(known):
+    for sample_type in order_sample_types(known["sample_type"]):
         distances = np.sort(known.loc[known["sample_type"] == sample_type, column].to_numpy(np.float64))
         count = np.searchsorted(distances, limits, side="left").astype(np.float64)  # strictly below
         share, low, high = wilson_interval(count, np.full(CURVE_STEPS, len(distances), np.float64))

@@ -172,7 +172,7 @@ def test_many_estimates_a_million(capsys, monkeypatch):
 def test_alignment_measures_learning(capsys, monkeypatch):
     sizes = replace(alignment.FULL, images=80, answers=480, people=8, measured_pictures=2)
     figures, text = run(capsys, monkeypatch, alignment, sizes)
-    for name in ("emotion-mlp", "mini-xception"):
+    for name in (alignment.MLP, "mini-xception"):
         group = figures["group"][name]
         parts = group["pictures_s"] + group["plain_faces_s"] + group["learning_s"]
         assert group["minutes"] == pytest.approx(parts / 60, abs=0.02)
@@ -235,4 +235,4 @@ def test_no_default_is_a_model_that_the_user_added(monkeypatch):
     assert parser.parse_args(["emotion", "--generator", "mine"]).generator == "mine"
     sizes = [benchmark._choose_sizes(parser.parse_args([suite.__name__.rpartition(".")[2]]), suite) for suite in MODULES]
     assert sizes == [suite.FULL for suite in MODULES]
-    assert (emotion.FULL.generator, emotion.FULL.live_generator, many.FULL.generator) == ("dcgan", "dcgan-sharp", "dcgan")
+    assert (emotion.FULL.generator, emotion.FULL.live_generator, many.FULL.generator) == ("head", "head", "dcgan")

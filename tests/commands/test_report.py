@@ -7,10 +7,9 @@ import pytest
 from core.__main__ import main
 from core.commands import report
 from core.sampling.configuration import IdentityConfiguration
-from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.identity import generate_identity_batch
 from core.sampling.stored import reference as population
-from tests.emotion_sets import emotion_set, unanimous
+from tests.emotion_sets import USUAL, emotion_set, unanimous
 from tests.fakes import FakeRecogniser, fake_panel
 
 
@@ -95,7 +94,7 @@ def plain_faces(monkeypatch):
     logits = np.zeros((200, 6), np.float32)
     logits[:50, 0] = 1.0  # a quarter is above the percentile of each emotion ...
     logits[40:90, 1] = 1.0  # ... and 10 faces above both
-    names = EmotionConfiguration("surprise", "fear").classifiers
+    names = USUAL.classifiers
     stored = population.ReferenceSet("dcgan", 0, dict.fromkeys(names, logits), dict.fromkeys(names, 2.0), "made for tests", "today")
     monkeypatch.setattr(report, "load_reference_set", lambda generator: stored)
 

@@ -192,4 +192,7 @@ def test_the_committed_weights_are_whole_and_described(name):
 
 
 def test_the_committed_weights_are_small():
-    assert sum(path.stat().st_size for path in FOLDER.glob("*.safetensors")) < 20e6
+    surrogates = ("head-expressions", "head-descriptors", "latent-emotion")
+    sizes = {path.stem: path.stat().st_size for path in FOLDER.glob("*.safetensors")}
+    assert sum(size for name, size in sizes.items() if name not in surrogates) < 20e6
+    assert sum(sizes.values()) < 30e6
