@@ -194,7 +194,8 @@ def main_function(model: Any, kind: str) -> Tensor:
         images = torch.nn.functional.interpolate(coarse, size=64, mode="bilinear")
         return _tensor(model.logits(images) if kind == "classifier" else model.embed(images))
     if kind == "surrogate":
-        latent_dim = model.latent_dim if isinstance(model, DescriptorSurrogate) else 100
+        owner = model.generator if isinstance(model, DescriptorSurrogate) else registry.find_chain_owner(model.name)
+        latent_dim = registry.load(owner, "generator", str(model.device)).latent_dim
         return _tensor(model.logits(torch.randn(count, latent_dim, generator=random)))
     embeddings = torch.randn(count, model.embedding_dim, generator=random)
     if kind == "prior":
