@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from core.models.emotions import EMOTIONS
@@ -17,7 +15,6 @@ from core.sampling.sample_set import (
     make_table,
 )
 
-USUAL = EmotionConfiguration("surprise", "fear", generator="dcgan-sharp")
 TEMPERATURE = 2.0
 """Of every classifier here: calibrated probabilities are less sure than raw ones."""
 
@@ -43,7 +40,7 @@ def columns_of(classifier, p, passed):
 
 def emotion_set(planted, *, distances=None, configuration=None, genuine=1, side=3):
     """planted: one {classifier: (p1, p2, passed)} a sample, the steerer and every judge; distances: one a sample."""
-    configuration = configuration or replace(USUAL, count=len(planted), seed=5)
+    configuration = configuration or EmotionConfiguration("surprise", "fear", count=len(planted), seed=5)
     distances = distances if distances is not None else [0.4] * len(planted)
     random = np.random.default_rng(0)
     parts = [("genuine", planted[0], 0.0)] * genuine
@@ -83,5 +80,5 @@ def emotion_set(planted, *, distances=None, configuration=None, genuine=1, side=
 
 def unanimous(p1, p2, passed, configuration=None):
     """The same answer under every classifier."""
-    configuration = configuration or USUAL
+    configuration = configuration or EmotionConfiguration("surprise", "fear")
     return dict.fromkeys(configuration.classifiers, (p1, p2, passed))

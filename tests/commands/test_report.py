@@ -7,9 +7,10 @@ import pytest
 from core.__main__ import main
 from core.commands import report
 from core.sampling.configuration import IdentityConfiguration
+from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.identity import generate_identity_batch
 from core.sampling.stored import reference as population
-from tests.emotion_sets import USUAL, emotion_set, unanimous
+from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import FakeRecogniser, fake_panel
 
 
@@ -76,7 +77,8 @@ def test_what_is_no_sample_set_gets_one_line(tmp_path, capsys, arguments):
     assert "There is no folder" in capsys.readouterr().err
 
 
-PASSING, FAILING = unanimous(0.4, 0.4, True), unanimous(0.8, 0.1, False)
+USUAL = EmotionConfiguration("surprise", "fear", generator="dcgan")  # the default generator of these tests
+PASSING, FAILING = unanimous(0.4, 0.4, True, USUAL), unanimous(0.8, 0.1, False, USUAL)
 
 
 @pytest.fixture(scope="module")
