@@ -371,7 +371,7 @@ def test_who_waited_for_a_result_gets_it_though_others_have_pushed_it_out(monkey
     assert identity_page.find_or_make_set(sets.IdentityRequest("a", IdentityConfiguration(seed=1))) == "mine"
     shown = []
     monkeypatch.setattr(phone_searches, "cached_lockouts", SharedResultCache)
-    monkeypatch.setattr(phone_searches, "find_or_start_job", lambda *_: done)
+    monkeypatch.setattr(phone_searches, "find_or_start_job", lambda *_, **__: done)
     monkeypatch.setattr(phone_searches, "_show_lockout_answer", lambda question, owner, answer: shown.append(answer))
     phone_searches.show_lockout("dcgan", "dlib", photo.PhoneOwner("a", "a", "", {}, latent=()), 0.5)
     assert shown == ["mine"]

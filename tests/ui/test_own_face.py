@@ -80,7 +80,7 @@ def finished(test):
 
 def test_a_face_is_found_and_used_and_leaves_no_trace(given, tmp_path, monkeypatch):
     global _watching
-    app("identity.py")  # whatever a first visit writes
+    finished(app("identity.py"))  # whatever a first visit writes, and what earlier tests left running
     stored, kept = len(PICTURES), len(get_engine().cache)
     shown = []
     monkeypatch.setattr(sets, "face_url", lambda image: shown.append(image) or "")
