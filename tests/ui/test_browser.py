@@ -188,9 +188,9 @@ def test_nothing_hangs_over_a_narrow_screen(server, open_page, path, scheme):
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     # Streamlit scrolls inside its own main section.
     assert page.evaluate("(main => main.scrollWidth - main.clientWidth)(document.querySelector('[data-testid=stMain]'))") <= 0
-    expect(page.get_by_role("link", name="Align")).not_to_be_in_viewport()
+    expect(page.get_by_role("link", name="Align").first).not_to_be_in_viewport()
     page.get_by_role("button", name="All pages").click()
-    expect(page.get_by_role("link", name="Align")).to_be_in_viewport()
+    expect(page.get_by_role("link", name="Align").first).to_be_in_viewport()
     if path == "/phone":
         expect(page.locator(".faces-guide")).to_contain_text("Faces 1 to 6 of 60")
         page.get_by_label("More faces").click()
