@@ -40,7 +40,6 @@ from benchmarks.gpu_networks import (
 )
 from core.errors import LiminalError
 from core.models import registry, request_context
-from core.models.contracts import DescriptorSurrogate
 from core.models.device import choose_device, choose_search_precision, free_cached, ran_out_of_memory, run_in_chunks
 from core.models.engine.engine import Engine, batched
 from core.progress import redirect_notices
@@ -194,9 +193,7 @@ def main_function(model: Any, kind: str) -> Tensor:
         images = torch.nn.functional.interpolate(coarse, size=64, mode="bilinear")
         return _tensor(model.logits(images) if kind == "classifier" else model.embed(images))
     if kind == "surrogate":
-        owner = model.generator if isinstance(model, DescriptorSurrogate) else registry.find_chain_owner(model.name)
-        latent_dim = registry.load(owner, "generator", str(model.device)).latent_dim
-        return _tensor(model.logits(torch.randn(count, latent_dim, generator=random)))
+        return _tensor(model.logits(torch.randn(count, model.latent_dim, generator=random)))
     embeddings = torch.randn(count, model.embedding_dim, generator=random)
     if kind == "prior":
         return _tensor(model.noise(embeddings, torch.linspace(0, model.train_steps - 1, count).long()))

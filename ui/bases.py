@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from core.lazy_import import lazy_import
 from core.models import registry
 from core.result_cache import ResultCache
+from core.sampling.bases import rest_expressions
 from core.sampling.images import to_pictures
 from core.sampling.stored.gallery import GalleryBase
 from ui import cache
@@ -109,8 +110,7 @@ def show_feeling(generator: str, latent: NDArray[np.float32], feeling: str | Non
     The generator's latents must have names.
     """
     model = registry.load(generator, "generator")
-    rest = torch.from_numpy(latent.copy())[None]
-    rest[:, model.blocks["expression"]] = 0.0
+    rest = rest_expressions(torch.from_numpy(latent.copy())[None], model)
     shown = model.set_named_value(rest, feeling, 1.0) if feeling else rest
     result: NDArray[np.float32] = shown[0].numpy()
     return result

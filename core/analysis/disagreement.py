@@ -104,7 +104,7 @@ def score_identity_disagreement(
     basis, share, low, high, yes, n = _count_same(pairs, ratings, excluded, means)
     distance = pairs[f"distance_{recogniser}"].to_numpy(np.float64)
     machine = invert_distances(distance, scaling, threshold)
-    table = _build_pair_table(
+    table = _build_table(
         pairs,
         score=share - machine,
         low=np.where(n > 0, low, np.nan) - machine,
@@ -162,7 +162,7 @@ def score_identity_spread(
     basis, share, low, high, yes, n = _count_same(pairs, ratings, excluded, means)
     score = np.sqrt(np.clip(share * (1 - share), 0, None))
     ends = np.sqrt(np.clip([low * (1 - low), high * (1 - high)], 0, None))
-    table = _build_pair_table(
+    table = _build_table(
         pairs,
         score=score,
         low=np.where(n > 0, np.fmin(ends.min(axis=0), score), np.nan),
@@ -188,27 +188,15 @@ IMPORTED_MEANS = "Imported means; single answers are not known."
 
 def score_similarity_spread(pairs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collection[str] = ()) -> Disagreement:
     """Standard deviation (n - 1) of rated similarity over people, in points of 0 to 100. Interval: jackknife over the votes."""
-    votes = encode(select_answers(ratings, "similarity", excluded=excluded), pairs["pair_id"])
-    n, means = votes.votes, votes.means()
-    deviation, error = _measure_deviation(votes)
-    half = float(stats.norm.ppf(0.975)) * error
-    table = _build_pair_table(
+    return _score_spread(
         pairs,
-        score=deviation,
-        low=np.maximum(deviation - half, 0),
-        high=deviation + half,
-        votes=n,
-        mean=means,
-    )
-    return Disagreement(
-        basis=votes.basis,
+        encode(select_answers(ratings, "similarity", excluded=excluded), pairs["pair_id"]),
+        mean="mean",
         interval="95 %, jackknife over the votes of a pair (Efron and Stein 1981)",
-        note=_describe_few_votes(n, ratings, excluded),
         score="standard deviation of rated similarity over people, in points of 0 to 100",
-        lowest="people agree",
         highest="people are divided over how similar the faces are",
-        scaling="",
-        table=table,
+        ratings=ratings,
+        excluded=excluded,
     )
 
 
@@ -217,32 +205,42 @@ def score_rating_spread(shown: pd.DataFrame, ratings: pd.DataFrame, *, excluded:
 
     shown: pairs or samples, with the column ``stimulus``.
     """
-    votes = encode(select_answers(ratings, "scale", excluded=excluded), shown["stimulus"])
-    n, means = votes.votes, votes.means()
+    return _score_spread(
+        shown,
+        encode(select_answers(ratings, "scale", excluded=excluded), shown["stimulus"]),
+        mean="rated",
+        interval="95 %, jackknife over the votes of an image (Efron and Stein 1981)",
+        score="standard deviation of the rating over people, in points of the scale",
+        highest="people are divided over the rating",
+        ratings=ratings,
+        excluded=excluded,
+    )
+
+
+def _score_spread(
+    shown: pd.DataFrame,
+    votes: EncodedRatings,
+    *,
+    mean: str,
+    interval: str,
+    score: str,
+    highest: str,
+    ratings: pd.DataFrame,
+    excluded: Collection[str],
+) -> Disagreement:
+    """The standard deviation of graded answers over people, image by image. mean: the column of their mean."""
     deviation, error = _measure_deviation(votes)
     half = float(stats.norm.ppf(0.975)) * error
-    names = PAIR_CONTEXT if "pair_id" in shown else SAMPLE_CONTEXT
-    table = pd.DataFrame(
-        {
-            "stimulus": shown["stimulus"].to_numpy(),
-            "score": deviation,
-            "low": np.maximum(deviation - half, 0),
-            "high": deviation + half,
-            "votes": n.astype(np.int64),
-            "few": n < FEW_VOTES,
-            "rated": means,
-            **{name: shown[name].to_numpy() for name in names if name in shown},
-        }
-    )
+    ends = {"low": np.maximum(deviation - half, 0), "high": deviation + half}
     return Disagreement(
         basis=votes.basis,
-        interval="95 %, jackknife over the votes of an image (Efron and Stein 1981)",
-        note=_describe_few_votes(n, ratings, excluded),
-        score="standard deviation of the rating over people, in points of the scale",
+        interval=interval,
+        note=_describe_few_votes(votes.votes, ratings, excluded),
+        score=score,
         lowest="people agree",
-        highest="people are divided over the rating",
+        highest=highest,
         scaling="",
-        table=table,
+        table=_build_table(shown, score=deviation, **ends, votes=votes.votes, **{mean: votes.means()}),
     )
 
 
@@ -264,12 +262,13 @@ def _measure_deviation(votes: EncodedRatings) -> tuple[Array, Array]:
     return deviation, error
 
 
-def _build_pair_table(pairs: pd.DataFrame, **columns: Any) -> pd.DataFrame:
-    """Rows of the schema that all disagreement tables share."""
+def _build_table(shown: pd.DataFrame, **columns: Any) -> pd.DataFrame:
+    """Rows of the schema that all disagreement tables share. shown: pairs or samples."""
     votes = columns["votes"].astype(np.int64)
     columns |= {"votes": votes, "few": votes < FEW_VOTES}
-    context = {name: pairs[name].to_numpy() for name in PAIR_CONTEXT if name in pairs}
-    return pd.DataFrame({"stimulus": pairs["pair_id"].to_numpy(), **columns, **context})
+    key, names = ("pair_id", PAIR_CONTEXT) if "pair_id" in shown else ("sample_id", SAMPLE_CONTEXT)
+    context = {name: shown[name].to_numpy() for name in names if name in shown}
+    return pd.DataFrame({"stimulus": shown[key].to_numpy(), **columns, **context})
 
 
 def _describe_few_votes(votes: Array, ratings: pd.DataFrame, excluded: Collection[str]) -> str:
@@ -400,9 +399,7 @@ def _build_emotion_disagreement(
     samples: pd.DataFrame, votes: Choices, *, columns: dict[str, Any], basis: Basis | None = None, **words: str
 ) -> Disagreement:
     n = votes.table["votes"].to_numpy()
-    key, names = ("pair_id", PAIR_CONTEXT) if "pair_id" in samples else ("sample_id", SAMPLE_CONTEXT)
-    context = {name: samples[name].to_numpy() for name in names if name in samples}
-    table = pd.DataFrame({"stimulus": samples[key].to_numpy(), **columns, "votes": n, "few": n < FEW_VOTES, **context})
+    table = _build_table(samples, **columns, votes=n)
     few = int((n < FEW_VOTES).sum())
     note = (
         ""

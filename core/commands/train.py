@@ -90,8 +90,8 @@ TRAINING_STEPS = {
 """Steps of each training as the committed weights were made. Embeddings and head-expressions take none: they are solved."""
 
 CHAINS = {
-    "all": ("face-embedding", "emotion-mlp", "latent-emotion", "face-prior", "latent-flow"),
-    "head-chain": ("head-embedding", "head-emotion-mlp", "head-expressions", "head-prior", "head-flow"),
+    word: (chain.encoder, chain.classifier, chain.surrogate, chain.prior, chain.decoder)
+    for word, chain in (("all", registry.DCGAN_CHAIN), ("head-chain", registry.HEAD_CHAIN))
 }
 """Networks that learn from the same faces, in the order in which they need each other: the DCGAN's, the head's."""
 NETWORK_NAMES = tuple(name for chain in CHAINS.values() for name in chain)

@@ -248,9 +248,7 @@ def _check_vectors(check: _ContractCheck, model: Encoder | Prior | Decoder | Sur
         what, inputs, shape = "latents", normal(model.embedding_dim), (CHECK_IMAGES, model.latent_dim)
         function = lambda rows: model.latents(rows, [round(1e6 * abs(float(row[0]))) for row in rows])  # noqa: E731
     else:
-        generator = model.generator if isinstance(model, DescriptorSurrogate) else registry.find_chain_owner(model.name)
-        latent_dim = registry.load(generator, "generator", str(model.device)).latent_dim
-        what, function, inputs = "logits", model.logits, normal(latent_dim)
+        what, function, inputs = "logits", model.logits, normal(model.latent_dim)
         shape = (CHECK_IMAGES, len(model.classifiers), len(EMOTIONS))
 
     def values() -> None:

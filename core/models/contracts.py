@@ -416,6 +416,7 @@ class Surrogate(ABC):
     """latent -> prediction of classifiers' logits for its image, without making the image: smooth, cheap and approximate."""
 
     card: ModelCard
+    latent_dim: int  # of the latents that it reads
     classifiers: tuple[str, ...]  # whose logits it predicts
     device: torch.device
 
@@ -444,7 +445,6 @@ class DescriptorSurrogate(Surrogate):
     """
 
     generator: str
-    latent_dim: int
     recognisers: tuple[str, ...]  # whose descriptors it predicts
     r2: Mapping[str, float]
     """By the name of recogniser or classifier: the share of its outputs' variance over random faces that is predicted, held out."""

@@ -243,12 +243,6 @@ def find_emotion_chain(generator: str) -> EmotionChain | None:
     return next((entry.emotion_chain for entry in ENTRIES if entry.name == generator), None)
 
 
-def find_chain_owner(surrogate: str) -> str:
-    """The first generator whose emotion chain has this surrogate; the default one where none has."""
-    owners = [entry.name for entry in ENTRIES if entry.emotion_chain is not None and entry.emotion_chain.surrogate == surrogate]
-    return owners[0] if owners else default_generator("emotion")
-
-
 DESCRIPTOR_SURROGATES: Mapping[str, str] = {"head": "head-descriptors"}
 """Generator whose pictures have no gradient -> the surrogate that predicts recognisers' descriptors of them."""
 

@@ -40,10 +40,16 @@ def make_portraits(latents: Tensor, generator: Generator) -> Tensor:
     """The people of latents (N, d) at rest, nearly from the front and in soft light; unchanged where latents have no blocks."""
     if not generator.knows_identity:
         return latents
-    portraits = latents.clone()
-    portraits[:, generator.blocks["expression"]] = 0.0
+    portraits = rest_expressions(latents, generator)
     portraits[:, generator.blocks["scene"]] *= PORTRAIT_SCENE
     return portraits
+
+
+def rest_expressions(latents: Tensor, generator: Generator) -> Tensor:
+    """Copies of latents (N, d) whose faces are at rest; the generator has an expression block."""
+    rested = latents.clone()
+    rested[:, generator.blocks["expression"]] = 0.0
+    return rested
 
 
 def find_bases(

@@ -159,7 +159,7 @@ def prepare_study(
     kind: Kind = kinds.pop()
     stimuli = join_stimuli(list_stimuli(sample_set, set_id, kept_only=kept_only) for set_id, sample_set in sets.items())
     answers = _list_expected_answers(kind, others)
-    stimuli = [stimulus for stimulus in (_adapt_check(stimulus, answers) for stimulus in stimuli) if stimulus is not None]
+    stimuli = _adapt_checks(stimuli, answers)
     notes: list[str] = []
     generated = [sample_set for sample_set in sets.values() if not sample_set.own_pictures]
     if len(generated) < len(sets):
@@ -194,13 +194,16 @@ def _list_expected_answers(kind: Kind, values: Mapping[str, Any]) -> tuple[str, 
     return {"emotion": EMOTIONS, "identity": ("1",)}.get(question, ())
 
 
-def _adapt_check(stimulus: Stimulus, answers: Sequence[str]) -> Stimulus | None:
-    """The stimulus, as an ordinary one where its expected answer is none to the question; None for one made as a check alone."""
-    if not stimulus.is_sentinel or stimulus.expected in answers:
-        return stimulus
-    if len(stimulus.images) == 1 and stimulus.sample_type not in ("boundary", "morph"):
-        return None
-    return replace(stimulus, is_sentinel=False, expected="")
+def _adapt_checks(stimuli: Sequence[Stimulus], answers: Sequence[str]) -> list[Stimulus]:
+    """The stimuli for a question with these answers: a check that expects none of them is asked about like others, or, where it was
+    made as a check alone, left out."""
+    adapted = []
+    for stimulus in stimuli:
+        if not stimulus.is_sentinel or stimulus.expected in answers:
+            adapted.append(stimulus)
+        elif len(stimulus.images) > 1 or stimulus.sample_type in ("boundary", "morph"):
+            adapted.append(replace(stimulus, is_sentinel=False, expected=""))
+    return adapted
 
 
 def list_missing_checks(stimuli: Sequence[Stimulus], count: int, answers: Sequence[str], *, clear: bool) -> list[str]:
@@ -243,7 +246,7 @@ def estimate_plan(
     Raises LiminalError where a value makes no sense or there is too little to ask about.
     """
     answers = _list_expected_answers(kind, others)
-    adapted = [stimulus for stimulus in (_adapt_check(stimulus, answers) for stimulus in stimuli) if stimulus is not None]
+    adapted = _adapt_checks(stimuli, answers)
     if kind == "identity":
         return make_identity_plan(adapted, trials=trials, sentinels=sentinels, seed=seed, **others)
     plan = make_emotion_plan(adapted, trials=trials, sentinels=0, seed=seed, **others)

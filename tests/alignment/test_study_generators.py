@@ -68,6 +68,7 @@ class Foreteller(EncoderSurrogate):
 
     def __init__(self):
         self.card, self.device, self.classifiers = card("fake-surrogate", "surrogate"), torch.device("cpu"), ()
+        self.latent_dim = LATENT_DIM
 
     def embeddings(self, latents):
         return latents + 1.0 * (torch.arange(LATENT_DIM) == 2 + EMOTIONS.index("fear"))

@@ -178,7 +178,7 @@ def test_alignment_measures_learning(capsys, monkeypatch):
         assert group["minutes"] == pytest.approx(parts / 60, abs=0.02)
         assert group["pictures_scaled_from"] == 2
         assert 1 <= group["inputs_looked_at_anew_each_epoch"] <= 15  # an epoch cannot look more often than once
-    mlp, network = figures["group"]["emotion-mlp"], figures["group"]["mini-xception"]
+    mlp, network = figures["group"][alignment.MLP], figures["group"]["mini-xception"]
     assert mlp["learning_scaled_from_share"] is None
     assert network["learning_scaled_from_share"] == sizes.measured_share
     assert mlp["individual_s"] > 0

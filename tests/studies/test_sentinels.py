@@ -98,9 +98,9 @@ def test_clear_faces_of_the_head_show_what_is_expected():
 
 def test_checks_that_the_question_cannot_be_answered_by_are_ordinary_or_left_out():
     pair = Stimulus("p", ("a", "a"), "genuine", is_sentinel=True, expected="1")
-    assert planning._adapt_check(pair, ()) == Stimulus("p", ("a", "a"), "genuine")
-    assert planning._adapt_check(check("f", "fear"), ("anger",)) is None
-    assert planning._adapt_check(check("f", "fear"), ("fear",)) == check("f", "fear")
+    assert planning._adapt_checks([pair], ()) == [Stimulus("p", ("a", "a"), "genuine")]
+    assert planning._adapt_checks([check("f", "fear")], ("anger",)) == []
+    assert planning._adapt_checks([check("f", "fear")], ("fear",)) == [check("f", "fear")]
 
 
 def test_faces_that_were_made_with_an_emotion_expect_it_whatever_classifiers_say(monkeypatch, tmp_path):

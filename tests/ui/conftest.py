@@ -48,6 +48,20 @@ def idle(monkeypatch):
     monkeypatch.setattr(JobManager, "_watch", lambda self: None)  # it would start workers once ``_serve`` is the real one again
 
 
+@pytest.fixture
+def jobs_at_once(monkeypatch):
+    """What pages hand to the background is done at once, while they wait."""
+    submit = JobManager.submit
+
+    def run(self, title, work):
+        job = submit(self, title, work)
+        job._run()
+        return job
+
+    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
+    monkeypatch.setattr(JobManager, "submit", run)
+
+
 @contextlib.contextmanager
 def own_folder(folder, **environment):
     """A data folder for a whole module, of this process and of servers that it starts -> (store, library)."""

@@ -17,7 +17,6 @@ from tests.ui.study_sets import answer_all, made_study
 from tests.ui.visits import app
 from ui import bases
 from ui.emotion import grid, morph, runs
-from ui.jobs import JobManager
 
 CLASSIFIERS = EmotionConfiguration("surprise", "fear").classifiers
 
@@ -30,14 +29,9 @@ def _fresh():
 
 
 @pytest.fixture
-def at_once(monkeypatch):
+def at_once(jobs_at_once, monkeypatch):
     """Work is done when it is handed in, by a generator that plants its samples; -> the configurations it was asked for."""
     asked = []
-
-    def submit(self, title, work):
-        job = original(self, title, work)
-        job._run()
-        return job
 
     def generate(configuration, progress=None, *, base=None):
         asked.append((configuration, base))
@@ -50,9 +44,6 @@ def at_once(monkeypatch):
         emit_all(made, planted, progress, latents)
         return made
 
-    original = JobManager.submit
-    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
-    monkeypatch.setattr(JobManager, "submit", submit)
     monkeypatch.setattr("core.sampling.emotion.generate.generate_emotion_set", generate)
     return asked
 

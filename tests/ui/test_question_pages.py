@@ -9,26 +9,12 @@ from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.test_study_pages import press, request, row
 from tests.ui.visits import app, words
 from ui import server
-from ui.jobs import JobManager
 from ui.studies import access, owner_gate
 
 LABELS = ("fear", "tense", "neutral", "none of these")
 
 
-@pytest.fixture
-def at_once(monkeypatch):
-    submit = JobManager.submit
-
-    def run(self, title, work):
-        job = submit(self, title, work)
-        job._run()
-        return job
-
-    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
-    monkeypatch.setattr(JobManager, "submit", run)
-
-
-def test_a_study_of_labels_is_made_answered_and_looked_at(place, at_once):
+def test_a_study_of_labels_is_made_answered_and_looked_at(place, jobs_at_once):
     store, library = place
     set_id = library.add(identity_set(), "Four strangers")
     test = app("studies.py", new=set_id)

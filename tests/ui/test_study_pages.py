@@ -17,7 +17,6 @@ from core.studies.recruitment import Participant, StudySettings
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import AS_OWNER, app, finished, paints_without_torch, words
 from ui import navigation, server
-from ui.jobs import JobManager
 from ui.studies import access, owner_gate, study_page
 
 NOW = "2026-01-02T03:04:05.678+00:00"
@@ -362,18 +361,9 @@ def test_one_persons_data_are_deleted_and_that_is_said(place):
     assert "one person's data were deleted on request (6 answers). Reason given: asked for it." in said
 
 
-def test_a_study_is_made_from_a_set_of_the_library(place, monkeypatch):
+def test_a_study_is_made_from_a_set_of_the_library(place, jobs_at_once):
     store, library = place
     set_id = library.add(identity_set(), "Four strangers")
-    submit = JobManager.submit
-
-    def at_once(self, title, work):
-        job = submit(self, title, work)
-        job._run()
-        return job
-
-    monkeypatch.setattr(JobManager, "_serve", lambda self: None)
-    monkeypatch.setattr(JobManager, "submit", at_once)
     test = app("studies.py", new=set_id)
     assert test.multiselect(key="sets").value == [set_id]
     next(each for each in test.text_input if each.label.startswith("Name of the study")).set_value("Who is who")
@@ -584,17 +574,9 @@ def test_the_table_for_r_is_made_under_the_rules_that_are_on(place):
     assert archive.read("s.csv").count(b"\r\n") == len(store.ratings("s")) + 1
 
 
-def test_a_new_study_is_told_how_many_people_it_needs_before_anybody_is_asked(place, monkeypatch):
+def test_a_new_study_is_told_how_many_people_it_needs_before_anybody_is_asked(place, jobs_at_once):
     store, library = place
     set_id = library.add(identity_set(8), "Strangers")
-    submit = JobManager.submit
-
-    def at_once(self, title, work):
-        job = submit(self, title, work)
-        job._run()
-        return job
-
-    monkeypatch.setattr(JobManager, "submit", at_once)
     test = app("studies.py", new=set_id)
     next(button for button in test.button if button.label == "How many people do I need?").click().run()
     assert not test.exception

@@ -135,15 +135,7 @@ def _watch_grid(configuration: EmotionConfiguration, job_id: str) -> None:
 
 
 def _show_finished_grid(configuration: EmotionConfiguration, base: GalleryBase, run: GridRun, selected: str | None) -> None:
-    network = st.segmented_control(
-        "What does it say?",
-        configuration.classifiers,
-        format_func=lambda name: registry.find_entry(name).title,
-        default=configuration.steerer,
-        required=True,
-        wrap=True,
-        key="grid-network",
-    )
+    network = runs.choose_network("What does it say?", configuration, "grid-network")
     answers, asked = load_answers(run.sample_set)
     cells = [_make_cell(configuration, network, index, made, answers.get(made.sample_id)) for index, made in enumerate(run.faces)]
     lines = trace_boundary(_measure_lead(run.faces, network, configuration))

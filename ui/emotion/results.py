@@ -241,15 +241,7 @@ def _show_reference_activations(run: EmotionRun, configuration: EmotionConfigura
             "filter’s: one plain face in four lies beyond it. The strokes below are the faces of this run."
         )
     )
-    name = st.segmented_control(
-        "By which network?",
-        configuration.classifiers,
-        format_func=lambda name: registry.find_entry(name).title,
-        default=configuration.steerer,
-        required=True,
-        wrap=True,
-        key="activations-of",
-    )
+    name = runs.choose_network("By which network?", configuration, "activations-of")
     logits, limits = reference.logits[name], reference.percentiles(name)
     rows = []
     for index, emotion in enumerate(EMOTIONS):

@@ -203,3 +203,16 @@ def make_morph_job(configuration: EmotionConfiguration, frames: int) -> Callable
         return row
 
     return work
+
+
+def choose_network(label: str, configuration: EmotionConfiguration, key: str) -> str:
+    """A widget for one of the networks that judge, the one that steers first."""
+    return st.segmented_control(
+        label,
+        configuration.classifiers,
+        format_func=lambda name: registry.find_entry(name).title,
+        default=configuration.steerer,
+        required=True,
+        wrap=True,
+        key=key,
+    )

@@ -41,6 +41,7 @@ class LatentEmotionNetwork(nn.Module):
 
     def __init__(self, latent_dim: int, width: int, classifiers: int) -> None:
         super().__init__()
+        self.latent_dim = latent_dim
         outputs = classifiers * len(EMOTIONS)
         self.mlp = nn.Sequential(
             nn.Linear(latent_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, outputs)
@@ -61,7 +62,7 @@ class LatentEmotion(Surrogate):
     ) -> None:
         self.card = card
         self.device = device
-        self.classifiers = tuple(classifiers)
+        self.latent_dim, self.classifiers = network.latent_dim, tuple(classifiers)
         self.network = freeze_network(network, device)
 
     def logits(self, latents: Tensor) -> Tensor:

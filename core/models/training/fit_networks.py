@@ -205,10 +205,15 @@ CLEAR_STRENGTH = 0.5
 """Sum of the feelings' strengths from which on a face is sure to show them."""
 
 
+def _read_strengths(latents: Tensor) -> Tensor:
+    """The strengths of the six feelings that heads were made to show, (N, d) -> (N, 6)."""
+    return name_values(latents)[0][:, [INDEX[emotion] for emotion in EMOTIONS]]
+
+
 def read_shown_feelings(latents: Tensor) -> tuple[Tensor, Tensor]:
     """The head's latents (N, d) -> shares of the six feelings in what a face was made to show (N, 6), and how sure that is (N,),
     0 to 1."""
-    strengths = name_values(latents)[0][:, [INDEX[emotion] for emotion in EMOTIONS]]
+    strengths = _read_strengths(latents)
     total = strengths.sum(dim=1)
     return (strengths + 1e-6) / (total + 6e-6)[:, None], (total / CLEAR_STRENGTH).clamp(max=1)
 
@@ -221,8 +226,8 @@ def fit_action_decoder(
     faces: TrainingFaces, embeddings: Tensor, *, width: int, steps: int, batch: int, progress: Progress | None = None
 ) -> tuple[ActionDecoder, dict[str, float]]:
     """From embeddings (N, E) to the feelings and facial actions of the head; R2 of each on held-out heads."""
-    strengths = name_values(faces.latents)[0][:, [INDEX[emotion] for emotion in EMOTIONS]]
-    names, values = (*EMOTIONS, *ACTIONS), torch.cat([strengths, combine_actions(faces.latents)], dim=1)
+    names = (*EMOTIONS, *ACTIONS)
+    values = torch.cat([_read_strengths(faces.latents), combine_actions(faces.latents)], dim=1)
     decoder = ActionDecoder(embeddings.shape[1], width, names)
     decoder.mean.copy_(values[: faces.trained].mean(dim=0))
     decoder.spread.copy_(values[: faces.trained].std(dim=0).clamp_min(1e-6))

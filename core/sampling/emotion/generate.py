@@ -16,7 +16,6 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
-from core.models.framing import frame_for_classifiers
 from core.progress import Progress
 from core.sampling.bases import Base, find_bases, make_portraits
 from core.sampling.configuration import BaseCriteria, sample_seed
@@ -139,8 +138,7 @@ def _make_latents(
     embeddings = start
     if panel.decoder is not None:
         with torch.inference_mode():
-            drafts = frame_for_classifiers(quantise(panel.generator.decode_draft(start)), panel.generator.classifier_frame)
-            embeddings = panel.encoder.embed(drafts).cpu()
+            embeddings = two_stage.embed_faces(quantise(panel.generator.decode_draft(start)), panel).cpu()
     guided = two_stage.denoise_embeddings(
         embeddings, seeds, configuration, panel, _make_denoising_listener(configuration, indices, panel, progress)
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.errors import LiminalError
 from core.progress import Progress
-from core.sampling.bases import Base
+from core.sampling.bases import Base, rest_expressions
 from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration
 from core.sampling.emotion.generate import EmotionSetBuilder, draw_base, load_named_base
 from core.sampling.emotion.judging import EmotionPanel, judge_images
@@ -98,9 +98,7 @@ def make_grid(
 
 def _set_strengths(base: Tensor, strengths: tuple[float, ...], configuration: EmotionConfiguration, panel: EmotionPanel) -> Tensor:
     """The base (d,) at rest with every two strengths -> (side * side, d)."""
-    rest = base.clone()
-    rest[panel.generator.blocks["expression"]] = 0.0
-    rows = rest.expand(len(strengths), -1)
+    rows = rest_expressions(base[None], panel.generator).expand(len(strengths), -1)
     first = [
         panel.generator.set_named_value(row[None], configuration.emotion1, strength)
         for row, strength in zip(rows, strengths, strict=True)

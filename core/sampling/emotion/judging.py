@@ -150,6 +150,7 @@ class EmbeddingSurrogate(Surrogate):
 
     def __init__(self, mlp: EmotionMLP) -> None:
         self.card, self.device, self.mlp = mlp.card, mlp.device, mlp
+        self.latent_dim = mlp.encoder.embedding_dim
         self.classifiers = (mlp.name,)
 
     def logits(self, latents: Tensor) -> Tensor:

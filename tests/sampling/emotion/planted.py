@@ -75,7 +75,7 @@ class PlantedDecoder(Decoder):
 
 
 class PlantedSurrogate(Surrogate):
-    card, classifiers, device = card("planted-surrogate", "surrogate"), STEERING, CPU
+    card, classifiers, device, latent_dim = card("planted-surrogate", "surrogate"), STEERING, CPU, LATENT_DIM
 
     def __init__(self, matrices):
         self.matrices = matrices

@@ -76,7 +76,8 @@ class ExpressionSurrogate(EncoderSurrogate):
     def __init__(
         self, targets: Mapping[str, KernelRidge], classifiers: Sequence[str], device: torch.device, card: ModelCard = CARD
     ) -> None:
-        self.card, self.device, self.classifiers = card, device, tuple(classifiers)
+        self.card, self.device = card, device
+        self.latent_dim, self.classifiers = LATENT_DIM, tuple(classifiers)
         self.targets = {name: target.to(device).eval().requires_grad_(False) for name, target in targets.items()}
 
     def embeddings(self, latents: Tensor) -> Tensor:
