@@ -40,7 +40,9 @@ def columns_of(classifier, p, passed):
 
 def emotion_set(planted, *, distances=None, configuration=None, genuine=1, side=3):
     """planted: one {classifier: (p1, p2, passed)} a sample, the steerer and every judge; distances: one a sample."""
-    configuration = configuration or EmotionConfiguration("surprise", "fear", count=len(planted), seed=5)
+    configuration = configuration or EmotionConfiguration(
+        "surprise", "fear", generator="dcgan-sharp", count=len(planted), seed=5
+    )
     distances = distances if distances is not None else [0.4] * len(planted)
     random = np.random.default_rng(0)
     parts = [("genuine", planted[0], 0.0)] * genuine

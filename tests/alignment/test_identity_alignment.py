@@ -13,6 +13,7 @@ from core.alignment.identity import align_identity, fit_logistic
 from core.errors import LiminalError
 from tests.analysis.rating_tables import rows
 
+IDENTITY_STUDY = SimpleNamespace(name="planted", plan=SimpleNamespace(kind="identity", asks="identity"))
 WEIGHTS = np.array([-0.5, -1.5, -0.7])  # same, mine, lpips
 
 
@@ -33,7 +34,7 @@ def material(*, leaning=1.2, raters=25, pairs=120, seed=0, lost=0):
     }
     table.loc[: lost - 1, "distance_mine"] = np.nan
     return SimpleNamespace(
-        kind="identity",
+        study=IDENTITY_STUDY,
         pairs=table,
         recognisers=["mine"],
         thresholds={"mine": 0.0},
@@ -92,5 +93,5 @@ def test_refusals():
     made.ratings = made.ratings.assign(value="1")
     with pytest.raises(LiminalError, match="all the same"):
         align_identity(made, AlignmentConfiguration(least_answers=10))
-    with pytest.raises(LiminalError, match="asks about emotions"):
-        align_identity(SimpleNamespace(kind="emotion"))
+    with pytest.raises(LiminalError, match="asks another question"):
+        align_identity(SimpleNamespace(study=SimpleNamespace(plan=SimpleNamespace(asks="emotion"))))
