@@ -15,6 +15,8 @@ from core.sampling.sample_set import (
     make_table,
 )
 
+GENERATOR = "dcgan-sharp"
+"""Of every set that names no other, whichever generator pages begin with: the classifiers that judge belong to it."""
 TEMPERATURE = 2.0
 """Of every classifier here: calibrated probabilities are less sure than raw ones."""
 
@@ -40,9 +42,7 @@ def columns_of(classifier, p, passed):
 
 def emotion_set(planted, *, distances=None, configuration=None, genuine=1, side=3):
     """planted: one {classifier: (p1, p2, passed)} a sample, the steerer and every judge; distances: one a sample."""
-    configuration = configuration or EmotionConfiguration(
-        "surprise", "fear", generator="dcgan-sharp", count=len(planted), seed=5
-    )
+    configuration = configuration or EmotionConfiguration("surprise", "fear", generator=GENERATOR, count=len(planted), seed=5)
     distances = distances if distances is not None else [0.4] * len(planted)
     random = np.random.default_rng(0)
     parts = [("genuine", planted[0], 0.0)] * genuine
@@ -82,5 +82,5 @@ def emotion_set(planted, *, distances=None, configuration=None, genuine=1, side=
 
 def unanimous(p1, p2, passed, configuration=None):
     """The same answer under every classifier."""
-    configuration = configuration or EmotionConfiguration("surprise", "fear")
+    configuration = configuration or EmotionConfiguration("surprise", "fear", generator=GENERATOR)
     return dict.fromkeys(configuration.classifiers, (p1, p2, passed))
