@@ -314,12 +314,6 @@ def test_wrong_weights_are_refused_by_their_first_wrong_key(tmp_path, change, se
         stylegan2.read_stylegan2(altered(tmp_path, change))
 
 
-def test_a_pickle_is_never_opened(tmp_path):
-    (tmp_path / "ffhq.pkl").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
-    with pytest.raises(LiminalError, match=r"never opened; convert it"):
-        stylegan2.read_stylegan2(tmp_path / "ffhq.pkl")
-
-
 @pytest.mark.parametrize(
     "options",
     [{"space": "x"}, {"truncation": 0}, {"truncation": True}, {"noise": -1}, {"clamp": 0}, {"label": -1}, {"precision": "int8"}],

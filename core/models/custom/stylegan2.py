@@ -3,11 +3,7 @@
 The network is the generator of Karras et al. 2020 (arXiv:1912.04958; ADA version arXiv:2006.06676) in plain PyTorch, inference
 only. Modules, parameters and buffers are named as in the official ``networks_stylegan2.Generator`` of stylegan3 and ``Generator``
 of stylegan2-ada-pytorch, so that a ``G_ema`` state dict loads strictly. No custom kernels: filters are grouped convolutions. The
-official files are pickles with code, which is never run here. In a checkout of stylegan2-ada-pytorch or stylegan3, one line turns
-one into a file that is read::
-
-    python -c "import legacy, safetensors.torch as s; g = legacy.load_network_pkl(open('ffhq.pkl', 'rb'))['G_ema'];
-    s.save_file({k: v.clone() for k, v in g.state_dict().items()}, 'ffhq.safetensors')"
+official files are pickles with code, of which nothing is run here (``stylegan2_pickle``).
 """
 
 from __future__ import annotations
@@ -26,8 +22,9 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, linear, on
 from core.errors import LiminalError
 from core.models.contracts import Generator, ModelCard
 from core.models.custom.catalogue import CustomModel
-from core.models.custom.loading import fill_network, is_number, is_whole_number, make_custom_card, read_tensors
+from core.models.custom.loading import fill_network, is_number, is_whole_number, make_custom_card, read_tensors, reject_nan
 from core.models.custom.sources import verify_source
+from core.models.custom.stylegan2_pickle import read_clamp, read_official_pickle
 from core.models.device import PRECISIONS, find_precision, freeze_network
 from core.models.engine.engine import batched
 
@@ -264,10 +261,6 @@ def _make_taps() -> Tensor:
 CLAMP = 256.0
 """Limit of activations in the official training of ADA and later; weights converted from TensorFlow were trained without."""
 
-CONVERSION_ADVICE = (
-    "convert it in a checkout of stylegan3: g = legacy.load_network_pkl(open('IN.pkl', 'rb'))['G_ema'], then "
-    "safetensors.torch.save_file({k: v.clone() for k, v in g.state_dict().items()}, 'OUT.safetensors')"
-)
 SPREAD_DRAWS = 1024  # latents whose mapped spread scales w space
 
 
@@ -390,18 +383,30 @@ def read_sizes(tensors: Mapping[str, Tensor], path: Path) -> StyleGAN2Sizes:
     )
 
 
+PICKLE_SUFFIX = ".pkl"
+
+
+def _find_file(path: Path) -> Path:
+    """The file with the generator: the path, or the only .safetensors file of a folder."""
+    if not path.is_dir():
+        return path
+    paths = sorted(path.glob("*.safetensors"))
+    if len(paths) != 1:
+        raise LiminalError(f"{path} holds {len(paths)} .safetensors files; name the one that holds the generator.")
+    return paths[0]
+
+
 def read_stylegan2(path: Path) -> StyleGAN2Network:
-    """The generator in a weight file. Raises LiminalError where it is none, or a pickle."""
-    if path.is_dir():
-        paths = sorted(path.glob("*.safetensors"))
-        if len(paths) != 1:
-            raise LiminalError(f"{path} holds {len(paths)} .safetensors files; name the one that holds the generator.")
-        path = paths[0]
-    if path.suffix == ".pkl":
-        raise LiminalError(f"{path.name} is a pickle, which can run code and is never opened; {CONVERSION_ADVICE}.")
-    tensors = read_tensors(path)
-    tensors = {key.removeprefix("G_ema."): tensor for key, tensor in tensors.items()}
-    sizes = read_sizes(tensors, path)
+    """The generator in a weight file, or in an official pickle. Raises LiminalError where it is none."""
+    path = _find_file(path)
+    if path.suffix == PICKLE_SUFFIX:
+        official = read_official_pickle(path)
+        tensors, sizes = official.tensors, read_sizes(official.tensors, path)
+        reject_nan(tensors, path)
+        read_clamp(official, path)
+    else:
+        tensors = {key.removeprefix("G_ema."): tensor for key, tensor in read_tensors(path).items()}
+        sizes = read_sizes(tensors, path)
     if sizes.image_channels != 3:
         raise LiminalError(f"The generator in {path.name} draws {sizes.image_channels} channels; one for colour pictures has 3.")
     network = StyleGAN2Network(sizes)
@@ -409,9 +414,20 @@ def read_stylegan2(path: Path) -> StyleGAN2Network:
     return network
 
 
+def _read_official_clamp(path: Path) -> float | None:
+    official = read_official_pickle(path)
+    read_sizes(official.tensors, path)
+    return read_clamp(official, path)
+
+
 def validate_options(custom: CustomModel, root: Path) -> dict[str, Any]:
-    """The options, checked. Raises LiminalError for a value that makes no sense."""
+    """The options, checked; ``clamp`` as an official pickle says where it is not given.
+
+    Raises LiminalError for a value that makes no sense.
+    """
     options = dict(custom.options)
+    if "clamp" not in options and root.suffix == PICKLE_SUFFIX:
+        options["clamp"] = _read_official_clamp(root)
     space, truncation, noise = options.get("space", "z"), options.get("truncation", 1.0), options.get("noise", "const")
     if space not in ("z", "w"):
         raise LiminalError(f"The option space is '{space}'; it can be z or w.")
@@ -445,8 +461,9 @@ def make_card(custom: CustomModel) -> ModelCard:
 
 def load_custom(custom: CustomModel, device: torch.device) -> StyleGAN2:
     """The generator with the weights that were added."""
-    network = read_stylegan2(verify_source(custom))
-    options = validate_options(custom, Path())
+    path = verify_source(custom)
+    network = read_stylegan2(path)
+    options = validate_options(custom, path)
     if options.get("label", 0) >= max(1, network.sizes.classes):
         raise LiminalError(f"'{custom.name}' knows {network.sizes.classes} classes; the option label must be below that.")
     return StyleGAN2(network, device, make_card(custom), **options)
