@@ -3,7 +3,7 @@ import streamlit as st
 from core.errors import LiminalError
 from ui import state
 from ui.markup import caption_html, intro_html
-from ui.phone import page
+from ui.phone import page, zoo
 
 st.title("Who could unlock my phone?", anchor=False)
 st.html(
@@ -24,6 +24,8 @@ try:
     if owner is not None:
         page.show_wall(view, owner)
         page.show_findings(view, owner)
+        zoo.show_masters(view)
+        zoo.show_animals(view)
         st.html(
             caption_html(
                 "A limit is always a trade: the stricter it is, the fewer strangers get in, and the more often you are refused "

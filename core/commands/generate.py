@@ -1,9 +1,9 @@
-"""``python -m core generate identity|emotion|impostor|lockout|study``: samples, judged, in a folder; or a whole data set of them.
+"""``python -m core generate identity|emotion|impostor|lockout|master|study``: samples, judged, in a folder; or a whole data set.
 
 Identity: batches of paper A's samples; every parameter of the configuration has an option, with the paper's value as default.
 Emotion: images on the boundary between two emotions (paper B). Study: a whole data set by a plan, in pieces that can be made
-anywhere and begun again. The searches for impostors and lock-outs are in ``generate_searches``. Options that were given replace the
-configuration's own defaults; no torch is imported before the options are checked.
+anywhere and begun again. The searches for impostors, lock-outs and master faces are in ``generate_searches``. Options that were
+given replace the configuration's own defaults; no torch is imported before the options are checked.
 """
 
 from __future__ import annotations
@@ -408,7 +408,7 @@ def _describe_plan_file() -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One subcommand a kind of samples."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="identity|emotion|impostor|lockout|study")
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="identity|emotion|impostor|lockout|master|study")
     meaning = "paper A's samples: who is still the same person?"
     _add_kind(kinds, "identity", meaning, add_identity_arguments, run_identity)
     meaning = "paper B's samples: which of two emotions is it?"
@@ -417,6 +417,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_kind(kinds, "impostor", meaning, generate_searches.add_impostor_arguments, generate_searches.run_impostor)
     meaning = "the smallest change of looks after which a recogniser refuses the owner"
     _add_kind(kinds, "lockout", meaning, generate_searches.add_lockout_arguments, generate_searches.run_lockout)
+    meaning = "the faces that together open most phones, found by a search"
+    _add_kind(kinds, "master", meaning, generate_searches.add_master_arguments, generate_searches.run_master)
     meaning = "a whole data set by a plan: in pieces, on many computers where wanted"
     _add_kind(kinds, "study", meaning, add_study_arguments, run_study)
 

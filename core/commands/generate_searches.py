@@ -1,7 +1,9 @@
-"""``python -m core generate impostor|lockout``: a stranger who gets in, and the smallest change of looks that locks the owner out.
+"""``python -m core generate impostor|lockout|master``: a stranger who gets in, the smallest change of looks that locks the owner
+out, and the faces that together open most phones.
 
-The owner is a generated face: one of the gallery's, or the face of a seed. The folder gets the pictures that were judged as PNG,
-``result.json`` (what was asked for, models and versions, results), the same results as a table in ``results.csv``, and the latents.
+The owner is a generated face: one of the gallery's, or the face of a seed; of master faces everybody is an owner. The folder gets
+the pictures that were judged as PNG, ``result.json`` (what was asked for, models and versions, results), the same results as a
+table in ``results.csv``, and the latents.
 """
 
 from __future__ import annotations
@@ -27,7 +29,14 @@ from core.sampling.configuration import check_number, check_whole
 from core.sampling.images import to_images, to_pictures
 from core.sampling.sample_set import describe_provenance, encode_png
 from core.sampling.stored.gallery import find_gallery_base
-from core.sampling.stored.population import IMPOSTOR_SEARCHES, load_population, score_population
+from core.sampling.stored.master_faces import MASTER_FACES, pick_masters
+from core.sampling.stored.population import (
+    IMPOSTOR_SEARCHES,
+    AcceptanceShare,
+    load_population,
+    load_thresholds,
+    score_population,
+)
 from core.sampling.stored.scores import write_arrays
 from core.writing import check_folder_is_free, new_folder
 
@@ -60,10 +69,14 @@ def add_lockout_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_owner_arguments(parser: argparse.ArgumentParser) -> None:
-    generators, recognisers = registry.list_names("generator"), registry.list_names("recogniser")
     owner = parser.add_mutually_exclusive_group(required=True)
     owner.add_argument("--base", metavar="ID", help="the owner: a face of the gallery")
     owner.add_argument("--seed", type=int, metavar="S", help="the owner: the generator's face of this seed")
+    _add_model_arguments(parser)
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    generators, recognisers = registry.list_names("generator"), registry.list_names("recogniser")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
     parser.add_argument(
         "--generator", default=registry.default_generator("phone"), metavar="NAME", help=f"one of {', '.join(generators)}"
@@ -71,7 +84,19 @@ def _add_owner_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recogniser", default=recognisers[0], metavar="NAME", help=f"guards the phone: one of {', '.join(recognisers)}"
     )
-    parser.add_argument("--threshold", type=float, metavar="X", help="distance below which it accepts (default: its own)")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="distance below which it accepts (default: its own, of master that of the pages)",
+    )
+
+
+def add_master_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the search for faces that open most phones."""
+    _add_model_arguments(parser)
+    parser.add_argument("--faces", type=int, default=MASTER_FACES, metavar="N", help="to make at most (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of trial and selection (default %(default)s)")
 
 
 def run_impostor(arguments: argparse.Namespace) -> int:
@@ -157,14 +182,60 @@ def run_lockout(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_master(arguments: argparse.Namespace) -> int:
+    """Search, write the folder, say how many phones the faces open, beside the best among strangers."""
+    _check_model_arguments(arguments)
+    check_whole("--faces", arguments.faces, 1, 100)
+    check_whole("--seed", arguments.seed, 0, 2**63 - 1)
+    population = load_population(arguments.generator, judged_by=arguments.recogniser)
+    threshold = arguments.threshold
+    if threshold is None:
+        threshold = load_thresholds(arguments.generator, arguments.recogniser).opening
+    strangers = pick_masters(population, arguments.recogniser, threshold, count=arguments.faces)
+    from core.sampling.master_search import search_masters  # PyTorch, only once the arguments are known to be good
+
+    with TerminalProgress() as terminal:
+        found = search_masters(
+            population, arguments.recogniser, threshold, count=arguments.faces, seed=arguments.seed, progress=Progress(terminal)
+        )
+    pictures, latents, rows = {}, {}, []
+    for number, (picture, latent) in enumerate(zip(found.pictures, found.latents, strict=True), 1):
+        image, share = f"master-{number}.png", found.faces.share(number)
+        pictures[image], latents[f"master-{number}"] = picture, latent
+        rows.append({"image": image, "opened_together": share.share, "low": share.low, "high": share.high, "owners": share.judged})
+    best = strangers.share(len(strangers.rows))
+    settings = {
+        "threshold": threshold,
+        "strangers_together": {"faces": len(strangers.rows), "opened": best.share, "low": best.low, "high": best.high},
+        "seeds_of_strangers": [int(population.seeds[row]) for row in strangers.rows],
+    }
+    models = registry.load(arguments.generator, "generator"), registry.load(arguments.recogniser, "recogniser")
+    _write_result(arguments, settings, pictures, latents, rows, models)
+    title, one = registry.title(arguments.recogniser), found.faces.share(1)
+    print(f"{title} at {threshold:g}, counted on {one.judged:,} owners who had no part in the search:")
+    for words, faces in (("searched", found.faces), ("strangers", strangers)):
+        shares = [f"{count_noun(count, 'face')} {_describe_share(faces.share(count))}" for count in sorted({1, len(faces.rows)})]
+        print(f"  {words:<10} open {', '.join(shares)}")
+    print(f"Pictures in {arguments.out}. These people are generated: nothing of this is proof about real people.")
+    return 0
+
+
+def _describe_share(share: AcceptanceShare) -> str:
+    return f"{100 * share.share:.1f} % ({100 * share.low:.1f} to {100 * share.high:.1f})"
+
+
 def _check_owner_arguments(arguments: argparse.Namespace) -> None:
     """Raises LiminalError for what makes no sense. Imports no torch."""
-    registry.find_entry(arguments.generator, "generator")
-    registry.find_entry(arguments.recogniser, "recogniser")
+    _check_model_arguments(arguments)
     if arguments.base is not None:
         find_gallery_base(arguments.generator, arguments.base)
     else:
         check_whole("--seed", arguments.seed, 0, 2**63 - 1)
+
+
+def _check_model_arguments(arguments: argparse.Namespace) -> None:
+    registry.find_entry(arguments.generator, "generator")
+    registry.find_entry(arguments.recogniser, "recogniser")
     if arguments.threshold is not None:
         check_number("--threshold", arguments.threshold, 1e-6, 1e3)
     check_folder_is_free(arguments.out)
@@ -237,7 +308,7 @@ def _write_result(
         "kind": arguments.kind,
         "generator": arguments.generator,
         "recogniser": arguments.recogniser,
-        "base": arguments.base,
+        "base": getattr(arguments, "base", None),
         "seed": arguments.seed,
         **settings,
         "results": list(rows),

@@ -1,13 +1,16 @@
-"""``python -m core models``: add a model of one's own, list all, check them, take one off the list."""
+"""``python -m core models``: add a model of one's own, list all, check them, how they err and whom they confuse, take one off."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
+import math
 from typing import Any
 
 from core.analysis.error_rates import INTERVAL, explain_errors, explain_ranges, format_share, load_error_rates
+from core.analysis.estimate import Estimate, Proportion, to_plain
+from core.analysis.zoo import INTERVAL as INTERVAL_OF_ZOO
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.models import check, registry
@@ -16,11 +19,13 @@ from core.models.custom.catalogue import CLASSES
 from core.models.custom.manager import add_model
 from core.progress import Progress
 from core.sampling.building.precompute import precompute_model
+from core.sampling.stored.master_faces import MasterFaces
+from core.sampling.stored.population import AcceptanceShare, load_population
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The sub-commands of ``models``."""
-    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|show|errors|check|prepare|remove")
+    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|show|errors|zoo|check|prepare|remove")
     classes = "; ".join(f"{name}: {model_class.source}" for name, model_class in CLASSES.items())
     add = parts.add_parser("add", help="add a model of your own", description=f"What SOURCE is, by class: {classes}.")
     add.add_argument("name", help="how it is to be called, such as ffhq-1024")
@@ -40,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     errors = parts.add_parser("errors", help="how often recognisers err on people of a generator that knows who is who")
     errors.add_argument("name", nargs="?", default=registry.default_generator("phone"), help="default %(default)s")
     errors.add_argument("--json", action="store_true")
+    zoo = parts.add_parser("zoo", help="who is easily imitated or refused, and which faces open most phones")
+    zoo.add_argument("name", nargs="?", default=registry.default_generator("phone"), help="a generator (default %(default)s)")
+    zoo.add_argument("--recogniser", metavar="NAME", help="this one alone (default: all that judged its strangers)")
+    zoo.add_argument("--json", action="store_true")
     check = parts.add_parser("check", help="does a model keep its contract, and how fast is it?")
     check.add_argument("names", nargs="*", metavar="NAME", help="all that were added, if none is named")
     check.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
@@ -58,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         "list": _list,
         "show": _show,
         "errors": _errors,
+        "zoo": _zoo,
         "check": _check,
         "prepare": _precompute,
         "remove": _remove,
@@ -175,6 +185,73 @@ def _errors(arguments: argparse.Namespace) -> int:
         print(f"  {'strangers let in, held out':<66}{errors.impostor_pairs:>7,}{rates.people:>6} {held_out}")
     print(f"\nIntervals: {INTERVAL}.")
     return 0
+
+
+def _zoo(arguments: argparse.Namespace) -> int:
+    from core.figures.zoo import NO_PROOF, explain_animals, format_p, measure_generator, name_limit  # Plotly
+
+    entry = registry.find_entry(arguments.name, "generator")
+    names = [arguments.recogniser] if arguments.recogniser else list(load_population(entry.name).descriptors)
+    for name in names:
+        registry.find_entry(name, "recogniser")
+    measured = {name: measure_generator(entry.name, name) for name in names}
+    if arguments.json:
+        plain = {
+            name: {"zoo": zoo, "masters": [collect_master_values(rate, faces) for rate, faces in masters]}
+            for name, (zoo, masters) in measured.items()
+        }
+        print(json.dumps(to_plain(plain), indent=2))
+        return 0
+    for name, (zoo, masters) in measured.items():
+        print(f"{registry.title(name)}, {zoo.people:,} strangers of {entry.title}")
+        print(f"  {explain_animals(zoo)}")
+        for words, test in (("lambs", zoo.lambs), ("wolves", zoo.wolves), ("goats", zoo.goats)):
+            if test is not None:
+                more = "" if math.isnan(test.friedman) else f", Friedman {test.friedman:,.0f} ({format_p(test.friedman_p)})"
+                kruskal = f"Kruskal-Wallis {test.kruskal:,.0f} ({format_p(test.kruskal_p)})"
+                print(f"  {words:<7}{kruskal}, F {test.f:,.1f} ({format_p(test.f_p)}){more}")
+        for limit, (rate, faces) in zip(zoo.limits, masters, strict=True):
+            spread, one, together = limit.imitated, faces.share(1), faces.share(len(faces.rows))
+            print(f"  {name_limit(rate, faces.limit)}")
+            print(
+                f"    nobody gets in to {describe_proportion(spread.none)} of owners (alike: {100 * spread.none_alike:.0f} %); the "
+                f"most imitable tenth carries {describe_estimate(spread.heaviest)} of false matches (alike: "
+                f"{100 * spread.heaviest_alike:.0f} %)"
+            )
+            if limit.refused is not None and limit.refused.rate:
+                print(
+                    f"    never refused: {describe_proportion(limit.refused.none)} of people; the most refused tenth carries "
+                    f"{describe_estimate(limit.refused.heaviest)} of refusals (alike: {100 * limit.refused.heaviest_alike:.0f} %)"
+                )
+            print(
+                f"    one face opens {describe_proportion(one)} of phones, {len(faces.rows)} together "
+                f"{describe_proportion(together)} (owners that they were not picked by)"
+            )
+        print()
+    print(f"Intervals: {INTERVAL_OF_ZOO}; of phones, Wilson over owners.\n{NO_PROOF}")
+    return 0
+
+
+def describe_proportion(share: Proportion | AcceptanceShare) -> str:
+    """'4.9 % (3.7 to 6.4)'."""
+    return f"{100 * share.share:.1f} % ({100 * share.low:.1f} to {100 * share.high:.1f})"
+
+
+def describe_estimate(share: Estimate) -> str:
+    """The same of an estimate, without the interval where there is none."""
+    between = "" if math.isnan(share.low) else f" ({100 * share.low:.0f} to {100 * share.high:.0f})"
+    return f"{100 * share.value:.0f} %{between}"
+
+
+def collect_master_values(rate: float | None, faces: MasterFaces) -> dict[str, Any]:
+    """The faces that open most phones at one limit, as plain values: shares of the first 1, 2, ... faces together."""
+    return {
+        "rate": rate,
+        "limit": faces.limit,
+        "rows": list(faces.rows),
+        "together": [faces.share(count) for count in range(1, len(faces.rows) + 1)],
+        "together_on_the_picking_half": [faces.share(count, picking=True) for count in range(1, len(faces.rows) + 1)],
+    }
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from core.figures import emotion, features, identity, psychophysics, questions, raters, verification
+from core.figures import emotion, features, identity, psychophysics, questions, raters, verification, zoo
 from core.figures.exhibit import ExhibitView, Section
 from core.studies.study import Question
 
@@ -52,6 +52,14 @@ IDENTITY_SECTIONS = (
         "At which point does one face become another?",
         psychophysics.exhibit_psychometric,
         uses=THRESHOLD_FIELDS,
+    ),
+    Section(
+        "zoo",
+        "Easily imitated",
+        "Whose phone opens most easily, and which one face opens most phones?",
+        zoo.exhibit_zoo,
+        answers=False,
+        uses=("recogniser",),
     ),
     Section("correlations", "Correlations", "Which measure goes with what people say?", identity.exhibit_correlations, means=True),
     Section("deciders", "Erring alike", "Do models err where people err?", raters.exhibit_consistency, uses=THRESHOLD_FIELDS),

@@ -404,7 +404,7 @@ def search_by_cmaes(
     if len(runs.starts):
         runs.evaluate(everyone, [start[None] for start in runs.starts])  # iteration 0: the start itself
     moved = np.ones(runs.starts.shape[1], bool) if movable is None else movable
-    strategies = {run: _make_cma_strategy(runs.starts[run][moved], configuration, seeds[run]) for run in runs.active()}
+    strategies = {run: make_cma_strategy(runs.starts[run][moved], configuration, seeds[run]) for run in runs.active()}
     while active := [run for run in runs.active() if run in strategies]:
         proposals = [strategies[run].ask() for run in active]
         latents = [
@@ -425,7 +425,8 @@ def count_candidates(configuration: IdentityConfiguration, latent_dim: int) -> i
     return configuration.population or 4 + math.floor(3 * math.log(latent_dim))
 
 
-def _make_cma_strategy(start: NDArray[np.float32], configuration: IdentityConfiguration, seed: int) -> Any:
+def make_cma_strategy(start: NDArray[np.float32], configuration: IdentityConfiguration, seed: int) -> Any:
+    """CMA-ES of the ``cma`` library from a latent (d,), with random numbers of its own."""
     random = numpy_generator(seed)
     options = {
         "popsize": count_candidates(configuration, len(start)),
