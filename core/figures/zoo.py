@@ -235,12 +235,16 @@ def _measure_stored(generator: str, recogniser: str, _date: str, _people: int) -
 
 def exhibit_zoo(study_data: StudyData, view: ExhibitView, progress: Progress) -> list[Exhibit]:
     """The zoo of the recognisers that judged a study's pairs, among the strangers of the generator of its faces."""
+    names = order_recognisers(study_data, view, required=True)
     if not study_data.generator:
         raise LiminalError(
             "Who is easily imitated is measured among the strangers of a generator; no generator made these pictures."
         )
     zoos, masters = list[Zoo](), dict[str, Masters]()
-    names = order_recognisers(study_data, view, required=True)
+    judged = load_population(study_data.generator).descriptors
+    names = [name for name in names if name in judged]
+    if not names:
+        raise LiminalError("None of the recognisers that judged these pairs has judged the strangers of their generator.")
     for index, name in enumerate(names):
         progress.stage(f"Every stranger in front of every phone, by {registry.title(name)}", index / len(names))
         zoo, masters[name] = measure_generator(study_data.generator, name)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import benchmarks.__main__ as benchmark
-from benchmarks import alignment, analysis, emotion, gpu, identity, many, studies
+from benchmarks import alignment, analysis, emotion, gpu, identity, imitation, many, studies
 from core.models import registry
 from core.models.builtin.head.latents import LATENT_DIM
 from core.models.builtin.head.people import describe
@@ -21,7 +21,7 @@ from core.sampling.events import BoundarySampleMade
 from tests.emotion_sets import emotion_set
 
 main = benchmark.main
-MODULES = (identity, emotion, studies, analysis, many, alignment, gpu)
+MODULES = (identity, emotion, studies, analysis, many, alignment, imitation, gpu)
 
 
 def run(capsys, monkeypatch, suite, sizes, *options):
@@ -185,6 +185,16 @@ def test_alignment_measures_learning(capsys, monkeypatch):
     assert network["a_row_an_answer"] > 0
     assert "aim: 5" in text
     assert "scaled" in text
+
+
+def test_imitation_measures_zoo_and_search(capsys, monkeypatch):
+    figures, text = run(capsys, monkeypatch, imitation, replace(imitation.QUICK, strangers=60))
+    assert figures["strangers"] == 60
+    for name in ("dlib", "sface"):
+        assert 0 < figures["zoo"][name]["mb"] < 300
+        assert figures["zoo"][name]["seconds"] > 0
+        assert figures["masters"][name]["searched"]["judged"] in (29, 30)
+    assert "to reach: 300" in text
 
 
 def test_simulated_answers_are_as_many_as_in_the_paper():

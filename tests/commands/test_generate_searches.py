@@ -131,7 +131,26 @@ def test_an_owner_without_a_face_is_refused(tmp_path, capsys, tiny_models):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_master_faces_are_written_with_honest_shares(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.sampling.gain_search.TRIAL_GENERATIONS", 3)
+    out = tmp_path / "out"
+    options = ["--generator", "dcgan", "--threshold", "2.2", "--faces", "2"]
+    assert main(["generate", "master", *options, "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    record = json.loads((out / "result.json").read_text())
+    rows = record["results"]
+    assert (record["kind"], record["threshold"]) == ("master", 2.2)
+    assert rows[-1]["owners"] == 15, "every second person was not picked by"
+    assert all(row["low"] <= row["opened_together"] <= row["high"] for row in rows)
+    assert len(record["seeds_of_strangers"]) == record["strangers_together"]["faces"]
+    assert Image.open(out / "master-1.png").size == (4, 4)
+    assert "15 owners who had no part in the search" in printed.out
+    assert "slow" in printed.err, "nothing predicts this recogniser"
+
+
 ABSURD = [
+    (["master", "--faces", "0"], "--faces"),
+    (["master", "--threshold", "-1"], "--threshold"),
     (["impostor", "--seed", "1", "--base", "a"], "--base"),
     (["impostor"], "--seed"),
     (["lockout", "--seed", "-1"], "--seed"),

@@ -1,12 +1,14 @@
 """The pages' own logic, without a browser."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import streamlit
 from streamlit.testing.v1 import AppTest
 
+from core.figures.zoo import measure_generator
 from core.models import registry
 from core.progress import Stage
 from core.sampling.impostor import Impostor
@@ -16,7 +18,7 @@ from tests.ui.visits import IDLE, ROOT, app, paints_without_torch, words
 from ui import photo
 from ui.identity import sets
 from ui.identity.page import describe_counts
-from ui.phone import searches
+from ui.phone import searches, zoo
 from ui.progress import describe_stage
 
 
@@ -47,6 +49,24 @@ def test_pages_say_so_when_the_address_makes_no_sense():
 def test_a_strict_limit_lets_nobody_in_and_a_loose_one_somebody():
     assert "Nobody gets in" in texts(app("phone.py", threshold="0.05"))
     assert "Gets in, and looks least like the owner" in texts(app("phone.py", threshold="0.9"))
+
+
+def test_ten_faces_before_a_hundred_phones(monkeypatch):
+    """What is said is what is shown, and it is counted on people who had no part."""
+    monkeypatch.setattr(zoo, "find_or_render_strangers", lambda generator, recogniser, seeds, slot: dict.fromkeys(seeds, "/a.webp"))
+    measured = SimpleNamespace(finished=True, status="done", result=measure_generator("head", "dlib"))
+    monkeypatch.setattr(zoo, "find_or_start_job", lambda *_, **__: measured)
+    test = app("phone.py", threshold="0.439")
+    said = next(each.value for each in test.subheader if "of these 100 phones" in each.value)
+    shown = next(element.proto.body for element in test.get("html") if 'class="phones"' in element.proto.body)
+    inside = shown.count('<i data-open="true">')
+    assert said == f"These 10 faces together open {inside} of these 100 phones"
+    assert "Of all 997 owners who had no part in the picking" in words(test)
+    assert "prove nothing about real people" in words(test)
+    test = app("phone.py", threshold="0.6", faces="one")
+    assert "This one face opens" in texts(test)
+    searched = app("phone.py", **{"from": "search"})
+    assert searched.button(key="search-masters")
 
 
 def test_models_of_the_address_are_chosen():

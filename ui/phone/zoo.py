@@ -29,6 +29,7 @@ from ui.state import PhoneState
 if TYPE_CHECKING:
     from core.analysis.zoo import Zoo
     from core.figures import zoo as zoo_figures
+    from core.figures.zoo import Masters
     from core.sampling import master_search
     from core.sampling.master_search import SearchedMasters
 else:  # Plotly and PyTorch, after the page has painted
@@ -92,11 +93,12 @@ def _make_render_job(generator: str, seeds: Sequence[int]) -> Callable[[Progress
 
 def show_masters(view: PhoneState) -> None:
     """The face, or the ten, that open most phones at the limit in force, before a hundred owners' phones."""
-    st.header("One face for many phones", anchor="master")
+    st.space("medium")
+    st.header("A few faces for many phones", anchor="master")
     limit, population = current_threshold(view), cache.cached_population(view.generator, view.recogniser)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="master-choices"):
         together = bound_choice(
-            "How many faces?", ["one", "ten"], "faces", titles={"one": "One face", "ten": f"{MASTER_FACES} faces"}
+            "How many faces?", ["ten", "one"], "faces", titles={"one": "One face", "ten": f"{MASTER_FACES} faces"}
         )
         made = bound_choice(
             "Where from?", ["strangers", "search"], "from", titles={"strangers": "Among strangers", "search": "By a search"}
@@ -169,6 +171,7 @@ def _show_opened_phones(view: PhoneState, faces: MasterFaces, pictures: Sequence
     opened, share = faces.opened(count), faces.share(count)
     rank = {int(row): place for place, row in enumerate(faces.owners.counting)}
     owners = [(face, bool(opened[rank[face.index]])) for face in population.wall if face.index in rank][:PHONES]
+    owners.sort(key=lambda owner: not owner[1])  # what opens stands together, so that it can be counted
     inside = sum(is_open for _, is_open in owners)
     words = "This one face opens" if count == 1 else f"These {count} faces together open"
     title = registry.title(view.recogniser)
@@ -198,9 +201,10 @@ def _show_opened_phones(view: PhoneState, faces: MasterFaces, pictures: Sequence
         st.html(
             markup.caption_html(
                 f"Of all {share.judged:,} owners who had no part in the picking, {format_percent(share.share)} (95 % interval "
-                f"{format_percent(share.low)} to {format_percent(share.high)}), guarded by {title} at {markup.format_limit(limit)}. "
-                "Drag the limit above to see how this changes. Everybody here is generated, and generated faces are more alike than "
-                "people are: this shows how such a recogniser behaves, and proves nothing about real people."
+                f"{format_percent(share.low)} to {format_percent(share.high)}), guarded by {title} at "
+                f"{markup.format_limit(limit)}; drag the limit above to see how this changes. Everybody here is generated, and "
+                "generated faces are more alike than people are: this shows how such a recogniser behaves, and proves nothing "
+                "about real people."
             )
         )
 
@@ -218,6 +222,7 @@ def phones_html(owners: Sequence[tuple[str, bool]]) -> str:
 
 def show_animals(view: PhoneState) -> None:
     """Lambs, wolves and goats of the recogniser on guard: three faces of each kind, and how unevenly errors are spread."""
+    st.space("medium")
     st.header("Whose phone opens most easily?", anchor="zoo")
     key = (view.generator, view.recogniser)
     job = find_or_start_job(ZOO_JOB, key, "who is easily imitated", _make_zoo_job(*key), automatic=True)
@@ -227,7 +232,7 @@ def show_animals(view: PhoneState) -> None:
     if job.status != "done":
         progress.show_outcome(job)
         return
-    zoo: Zoo = job.result
+    zoo, masters = job.result
     place = zoo_figures.find_zoo_limit(zoo, current_threshold(view))
     at = zoo.limits[place]
     lambs = [(zoo.seeds[row], share) for row, share in at.imitated.most[:SHOWN_ANIMALS] if share.count]
@@ -237,16 +242,16 @@ def show_animals(view: PhoneState) -> None:
     addresses = find_or_render_strangers(*key, [seed for seed, _ in (*lambs, *goats)], f"{PICTURES_JOB}-animals")
     if addresses is not None and (lambs or goats):
         kinds = (
-            ("Most easily imitated, and imitating most", "lambs and wolves", lambs, "strangers get in", "lets"),
-            ("Most often refused at their own phone", "goats", goats, "of their own pictures refused", "refuses"),
+            ("Most easily imitated, and imitating most", "lambs and wolves", lambs, "strangers get in"),
+            ("Most often refused at their own phone", "goats", goats, "tries with their own face fail"),
         )
         shown = [kind for kind in kinds if kind[2]]
-        for column, (title, animals, people, words, _) in zip(st.columns(len(shown), gap="large"), shown, strict=True):
+        for column, (title, animals, people, words) in zip(st.columns(len(shown), gap="large"), shown, strict=True):
             with column:
                 st.subheader(title, anchor=False)
                 tiles = [
                     components.Tile(
-                        str(seed), addresses[seed], f"Generated face, {animals}", note=_describe_animal(share.count, share.n, words)
+                        str(seed), addresses[seed], f"Generated face, {animals}", note=f"{share.count:,} of {share.n:,} {words}"
                     )
                     for seed, share in people
                 ]
@@ -259,8 +264,8 @@ def show_animals(view: PhoneState) -> None:
                 )
         st.html(
             markup.caption_html(
-                f"At the limit {zoo_figures.name_limit(at.rate, at.distance)} of {registry.title(view.recogniser)}. A distance is the "
-                "same from either side: whoever is easily taken for others also lets them in."
+                f"At the limit {zoo_figures.name_limit(at.rate, at.distance)} of {registry.title(view.recogniser)}. A distance is "
+                "the same from either side: whoever is easily taken for others also lets them in."
                 + (
                     " Pairs of pictures of one person in other light, turned, with other expressions and things worn."
                     if goats
@@ -269,16 +274,14 @@ def show_animals(view: PhoneState) -> None:
             )
         )
     show_figure_card(zoo_figures.exhibit_imitated(zoo, place), "zoo-lambs", name=f"easily-imitated-{view.recogniser}")
+    exhibit = zoo_figures.exhibit_masters({view.recogniser: masters})
+    show_figure_card(exhibit, "zoo-masters", name=f"master-faces-{view.recogniser}")
 
 
-def _describe_animal(count: int, of: int, words: str) -> str:
-    return f"{count:,} of {of:,} {words}"
-
-
-def _make_zoo_job(generator: str, recogniser: str) -> Callable[[Progress], Zoo]:
-    def work(progress: Progress) -> Zoo:
+def _make_zoo_job(generator: str, recogniser: str) -> Callable[[Progress], tuple[Zoo, Masters]]:
+    def work(progress: Progress) -> tuple[Zoo, Masters]:
         progress.stage("Putting every stranger in front of every phone", 0.1)
-        zoo: Zoo = zoo_figures.measure_generator(generator, recogniser)[0]
-        return zoo
+        measured: tuple[Zoo, Masters] = zoo_figures.measure_generator(generator, recogniser)
+        return measured
 
     return work
