@@ -89,8 +89,8 @@ def as_text(figures: dict[str, Any]) -> str:
         searched, strangers = masters["searched"], masters["strangers"]
         lines += [
             f"{registry.title(name)}: the zoo in {zoo['seconds']:.1f} s (to reach: 2) and {zoo['mb']:.0f} MB (to reach: 300)",
-            f"  {masters['faces']} face in {masters['seconds']:.1f} s opens {100 * searched['share']:.1f} % of {searched['judged']} "
-            f"phones ({100 * searched['low']:.1f} to {100 * searched['high']:.1f}), the best stranger "
+            f"  {masters['faces']} face in {masters['seconds']:.1f} s opens {100 * searched['share']:.1f} % "
+            f"of {searched['judged']} phones ({100 * searched['low']:.1f} to {100 * searched['high']:.1f}), the best stranger "
             f"{100 * strangers['share']:.1f} %",
         ]
     return "\n".join(lines)
