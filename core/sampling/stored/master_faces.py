@@ -47,8 +47,7 @@ class MasterFaces:
 
     def opened(self, faces: int) -> NDArray[np.bool_]:
         """Which phones of the counting half (owners,) the first faces open together."""
-        result: NDArray[np.bool_] = (self.counting[:faces] < self.limit).any(axis=0)
-        return result
+        return np.asarray((self.counting[:faces] < self.limit).any(axis=0), np.bool_)
 
     def share(self, faces: int, *, picking: bool = False) -> AcceptanceShare:
         """The share of phones that the first faces open together, with Wilson's interval over owners.
