@@ -18,9 +18,9 @@ from core.__main__ import COMMANDS, OneLineParser
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
-DOCUMENTS += sorted((ROOT / "core").rglob("README.md"))
+DOCUMENTS += sorted((ROOT / "core").rglob("README.md")) + sorted((ROOT / "docs").glob("*.md"))
 NAMES = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
-FOLDERS = ("core", "ui", "pages", "benchmarks", "tests", "assets", ".ci", ".streamlit")
+FOLDERS = ("core", "ui", "pages", "benchmarks", "tests", "assets", "docs", "examples", ".ci", ".streamlit")
 WRITTEN_BY_USERS = {".streamlit/secrets.toml", "build/"}
 FORMER = {"python -m core bench", "python -m core align simulate-next", "python -m core assets next-question"}
 """Commands of earlier versions that the change log names."""
