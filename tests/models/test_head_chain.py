@@ -131,3 +131,16 @@ def test_the_mlp_reads_what_fresh_heads_show(fresh):
     read = actions[:, mlp.action_decoder.names.index("jawOpen")]
     true = combine_actions(latents)[:, ACTIONS.index("jawOpen")]
     assert torch.corrcoef(torch.stack([read, true]))[0, 1] > 0.8
+
+
+def test_what_an_embedding_shows_does_not_depend_on_its_company():
+    """Else a sample of two stages would be another one in a group of one than in a group of four."""
+    mlp = registry.load("head-emotion-mlp", "classifier")
+    embeddings = torch.randn(5, mlp.encoder.embedding_dim, generator=torch.Generator().manual_seed(1))
+    for read in (mlp.standard_actions_of, mlp.logits_of):
+        alone, together = embeddings[:1].clone().requires_grad_(), embeddings.clone().requires_grad_()
+        one, five = read(alone), read(together)
+        assert torch.equal(one, five[:1])
+        one.square().sum().backward()
+        five.square().sum().backward()
+        assert torch.equal(alone.grad, together.grad[:1])

@@ -103,6 +103,7 @@ class EmotionMLP(Classifier):
         self.device = encoder.device
         self.network = freeze_network(network, encoder.device)
         self.action_decoder = None if action_decoder is None else freeze_network(action_decoder, encoder.device)
+        self._read_standard = None if self.action_decoder is None else self.action_decoder.standard
 
     def logits(self, images: Tensor) -> Tensor:
         return self.logits_of(self.encoder.embed(images))
@@ -110,6 +111,10 @@ class EmotionMLP(Classifier):
     def logits_of(self, embeddings: Tensor) -> Tensor:
         """(N, E) -> (N, 6). Differentiable; guides the prior."""
         return batched(self.network, embeddings.to(self.device), CHUNK)
+
+    def standard_actions_of(self, embeddings: Tensor) -> Tensor | None:
+        """Facial actions of embeddings (N, E), see ``ActionDecoder.standard`` -> (N, A). Differentiable. None without a decoder."""
+        return None if self._read_standard is None else batched(self._read_standard, embeddings.to(self.device), CHUNK)
 
 
 def read_emotion_mlp(trained: TrainedWeights) -> tuple[EmotionMLPNetwork, ActionDecoder | None]:

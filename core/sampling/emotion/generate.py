@@ -65,7 +65,7 @@ def generate_emotion_set(
     panel = panel or EmotionPanel.load(configuration)
     base = base or load_named_base(configuration)
     builder = EmotionSetBuilder(configuration, panel)
-    for indices in _list_groups(wanted, alone_first=configuration.strategy == "direct" and panel.searches_expressions):
+    for indices in _list_groups(wanted, alone_first=panel.searches_expressions):
         progress.stage(f"Making face {indices[0] + 1} of {configuration.count}", (indices[0] - wanted.start) / len(wanted))
         bases = [base or draw_base(configuration, index, panel) for index in indices]
         descriptors = builder.show_bases(bases, indices, progress)

@@ -231,9 +231,9 @@ def _measure_embedding_distance(seen: Tensor, wanted: Tensor, configuration: Emo
     weights = panel.encoder.spread.cpu() / panel.encoder.spread.cpu().mean()
     off = seen - wanted
     apart: Tensor = (weights * off).square().sum(dim=1)
-    if panel.mlp.action_decoder is not None:
-        actions = panel.mlp.action_decoder.standard(seen) - panel.mlp.action_decoder.standard(wanted)
-        apart = apart + ACTION_WEIGHT * actions.square().sum(dim=1)
+    shown, meant = panel.mlp.standard_actions_of(seen), panel.mlp.standard_actions_of(wanted)
+    if shown is not None and meant is not None:
+        apart = apart + ACTION_WEIGHT * (shown - meant).cpu().square().sum(dim=1)
     if configuration.adaptive:
         said = panel.mlp.logits_of(seen).cpu() - panel.mlp.logits_of(wanted).cpu()
         apart = apart + EMOTION_WEIGHT * (said - said.mean(dim=1, keepdim=True)).square().sum(dim=1)
