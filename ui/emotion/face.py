@@ -172,7 +172,7 @@ def _show_facts(
         note = f"Above all: {words}. 1 is a strong action." if words else "Nothing that can be seen."
         bars = actions_html(changes, _list_clear_actions(configuration, base_latent))
         st.html(f'<p class="voice"><b>What changed against the base</b></p>{bars}{markup.caption_html(note)}')
-    limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
+    limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).opening
     st.html(markup.caption_html(f"{runs.describe_similarity(sample.distance, limit, configuration.recogniser)}."))
 
 

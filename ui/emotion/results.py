@@ -140,7 +140,7 @@ BINS = 44
 
 def show_run_figures(run: EmotionRun, configuration: EmotionConfiguration) -> None:
     """The run's statistics, and its faces among the reference set."""
-    limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).default
+    limit = cache.cached_thresholds(configuration.generator, configuration.recogniser).opening
     statistics = summarise_boundary(run.sample_set.samples, configuration.steerer, configuration.recogniser, limit)
     try:
         reference: ReferenceSet | None = cache.cached_reference_set(configuration.generator)

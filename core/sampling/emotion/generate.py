@@ -20,7 +20,7 @@ from core.progress import Progress
 from core.sampling.bases import Base, find_bases, make_portraits
 from core.sampling.configuration import BaseCriteria, sample_seed
 from core.sampling.emotion import direct, expression_search, two_stage
-from core.sampling.emotion.configuration import GROUP_SIZE, KEEP, EmotionConfiguration
+from core.sampling.emotion.configuration import FREE, GROUP_SIZE, EmotionConfiguration
 from core.sampling.emotion.judging import EmotionPanel, JudgedImage, judge_base, judge_images
 from core.sampling.events import BaseShown, BoundarySampleMade, DenoisingStep
 from core.sampling.images import quantise, to_pictures
@@ -127,7 +127,7 @@ def _make_latents(
     if configuration.strategy == "direct":
         tell, n = _make_climb_listener(configuration, indices, progress), len(indices)
         if panel.searches_expressions:
-            begun = start[:n] if configuration.freedom <= KEEP else _move_away(start, seeds, configuration, panel)[:n]
+            begun = start[:n] if configuration.freedom < FREE else _move_away(start, seeds, configuration, panel)[:n]
             if not configuration.guided:
                 return expression_search.jitter_expressions(begun, panel.generator, seeds[:n])
             return expression_search.search_expressions(begun, configuration, panel, seeds[:n], on_step=tell)
