@@ -232,7 +232,8 @@ def describe_stimuli(study: Study, stimuli: Sequence[Stimulus]) -> str:
     if study.plan.kind == "identity":
         pictures = count_noun(len({image for stimulus in stimuli for image in stimulus.images}), "picture")
         itself = "a picture" if any(stimulus.details.get(FILES_KEY) for stimulus in stimuli) else "a base"
-        return f"It asks about {count_noun(len(stimuli), noun)} of {pictures}; {check}, {itself} beside itself."
+        asked_about = f"It asks about {count_noun(len(stimuli), noun)} of {pictures}"
+        return f"{asked_about}; {check}, {itself} beside itself, which figures count as genuine."
     return f"It shows {count_noun(len(stimuli), noun)}; {check}, which rankings and figures leave out."
 
 

@@ -36,6 +36,7 @@ from core.sampling.emotion.configuration import (
 )
 from core.sampling.stored import scores
 from core.sampling.stored.scores import is_precomputed, needs_precomputing
+from ui import bases
 from ui.cache import cached_gallery
 
 if TYPE_CHECKING:
@@ -302,6 +303,7 @@ def read_base(generator: str) -> str | None:
     The latter is written to the address, so that the view has a link.
     """
     if base := st.query_params.get("base"):
+        _warn_unknown_base(generator, base)
         st.session_state[CHOSEN_FACE] = (generator, base)
         return base
     chosen: tuple[str, str] | None = st.session_state.get(CHOSEN_FACE)
@@ -309,6 +311,14 @@ def read_base(generator: str) -> str | None:
         return None
     st.query_params["base"] = chosen[1]
     return chosen[1]
+
+
+def _warn_unknown_base(generator: str, base: str) -> None:
+    """Say that the gallery has no such face, where it has none, and which one is shown in its place."""
+    shown = bases.find_base(generator, base)
+    if bases.short_name(base) != bases.short_name(shown.base_id):
+        name = f" '{base}'" if re.fullmatch(r"[\w-]{1,40}", base) else ""  # anybody can write an address
+        st.warning(f"There is no face{name} of {registry.find_entry(generator).title} here. Shown instead: {shown.title}.")
 
 
 def choose_models(task: Task) -> tuple[str, str]:

@@ -191,7 +191,7 @@ def _describe_difference(whole: pd.Series[Any], sure: bool, format_value: Callab
     """Describe the interval of a difference whose sign the sentence names already."""
     low, high = float(whole["low"]), float(whole["high"])
     if not sure:
-        return f"{format_value(-low)} below to {format_value(high)} above"
+        return f"{format_value(abs(low))} below to {format_value(abs(high))} above"
     return f"{format_value(min(abs(low), abs(high)))} to {format_value(max(abs(low), abs(high)))}"
 
 

@@ -111,7 +111,7 @@ ENTRIES = (
     Entry(
         "head-emotion-mlp",
         "classifier",
-        "Emotion MLP of rendered heads (distilled here)",
+        "Emotion MLP of rendered heads",
         "core.models.builtin.emotion_mlp:HEAD_EMOTION_MLP",
     ),
     Entry("emotion-mlp", "classifier", "Emotion MLP (distilled here)", "core.models.builtin.emotion_mlp:EMOTION_MLP"),

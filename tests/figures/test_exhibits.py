@@ -228,3 +228,8 @@ def test_votes_on_base_faces_are_not_counted_as_choices_between_two_feelings():
     )
     assert choices.data.drop(columns="wanted").to_numpy().sum() == len(votes)
     assert choices.says.startswith(f"In {format_percent(hit.mean(), 0)} of the votes")
+
+
+def test_an_end_of_a_difference_that_is_nothing_has_no_sign():
+    ends = pd.Series({"low": 0.0, "high": 11.0})
+    assert compare._describe_difference(ends, False, "{:.0f}".format) == "0 below to 11 above"

@@ -304,6 +304,18 @@ def test_attention_checks_are_called_so_on_the_map(place):
     assert "the base itself" not in set(kinds)
 
 
+def test_another_person_on_the_map_is_not_the_base_itself(place):
+    store, library = place
+    made = identity_set(3)
+    alone = made.samples["base_id"].where(made.samples["sample_type"] != "negative", made.samples["sample_id"])
+    samples = made.samples.assign(base_id=alone, sample_type="genuine")  # as other people are stored: each as its own base
+    made_study(store, library, "People", replace(made, samples=samples))
+    material = load_study_data(store, library, "People")
+    chosen = map_faces._load_study_faces.__wrapped__("", SimpleNamespace(study_data=material))
+    kinds = map_page.list_columns(chosen)["Kind of sample"].values
+    assert kinds.value_counts().to_dict() == {"another person": 3, "the base itself": 1}
+
+
 def test_the_map_shows_any_set_of_the_library(place):
     _, library = place
     set_id = library.add(faces(), "Some faces")

@@ -1,13 +1,17 @@
 """The pages of emotion boundaries and morphs: choices, bad addresses, what is shown of a run, and the real thing in a browser."""
 
+import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import streamlit
 from playwright.sync_api import expect
 
+from core.analysis.estimate import Estimate
 from core.errors import LiminalError
+from core.models import registry
 from core.models.builtin.head.latents import set_named_value
 from core.models.emotions import EMOTIONS
 from core.sampling.emotion.configuration import EmotionConfiguration
@@ -16,7 +20,7 @@ from tests.emotion_sets import emotion_set, unanimous
 from tests.ui.study_sets import answer_all, made_study
 from tests.ui.visits import app
 from ui import bases
-from ui.emotion import grid, morph, runs
+from ui.emotion import grid, morph, page, results, runs
 
 CLASSIFIERS = EmotionConfiguration("surprise", "fear").classifiers
 
@@ -241,6 +245,33 @@ def test_an_answer_that_goes_back_and_forth_is_told_in_full():
     assert words == "changes 3 times: to surprise at 17 %, to fear at 50 % and to surprise at 83 % of the way"
     assert morph.describe_flips([0.4], "fear", "surprise", second_leads=True) == "from surprise to fear at 40 % of the way"
     assert "does not change" in morph.describe_flips([], "fear", "surprise", second_leads=False)
+
+
+def test_a_place_that_the_row_does_not_tell_is_not_told():
+    assert morph.describe_even_point(Estimate(0.47, 0.44, 0.51, 25)) == "; equally likely at 47 % (44 to 51 %)"
+    assert morph.describe_even_point(Estimate(0.44, 0.0, 1.0, 25)) == "; where it finds both equally likely cannot be told"
+    assert morph.describe_even_point(Estimate(math.nan, math.nan, math.nan, 25)) == ""
+
+
+def test_the_judge_s_state_is_called_as_that_of_the_one_who_steered():
+    configuration = EmotionConfiguration("surprise", "fear")
+    guide, judge = configuration.steerer, configuration.held_out_classifier
+
+    def note(p1, p2):
+        opinions = {guide: opinion(0.6, 0.3, configuration), judge: opinion(p1, p2, configuration)}
+        passed = {guide: True, judge: False}
+        made = BoundarySampleMade(0, np.zeros((2, 2, 3), np.uint8), opinions, passed, dict.fromkeys(passed, (True, True)), 0.1, "a")
+        return results.build_face_tile("a", made, [], configuration).note
+
+    title = registry.find_entry(judge).title
+    assert note(0.3, 0.4).endswith(f"{title} agrees.")
+    assert note(0.1, 0.8).endswith(f"{title} says fear.")
+
+
+def test_a_table_of_other_faces_says_so():
+    view = SimpleNamespace(configuration=EmotionConfiguration("surprise", "fear"))
+    assert page._name_other_generator(view.configuration.generator, view) == ""
+    assert page._name_other_generator("dcgan", view) == "Counted on faces of DCGAN, 64 pixels, not on those of Rendered head. "
 
 
 def test_the_boundary_of_a_grid_runs_where_both_are_equal():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ui.navigation import MAIN_PAGES, MODELS
+from ui.navigation import MAIN_PAGES, MODELS, YOU
 
 GOOD = 0.1
 WATCH = """
@@ -14,9 +14,16 @@ TOLD = """window.shifts.map((entry) => [entry.value, ...entry.sources.slice(0, 2
   `${node?.className ?? "gone"} ${previousRect.y} to ${currentRect.y}`)])"""
 
 
-@pytest.mark.parametrize("page", [*MAIN_PAGES, MODELS], ids=lambda page: page.url or "home")
-def test_nothing_jumps_while_a_page_loads(server, chromium, page):
-    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+SCREEN, SMALL = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.mark.parametrize(
+    ("page", "size"),
+    [*((page, SCREEN) for page in (*MAIN_PAGES, MODELS)), (YOU, SMALL), (MODELS, SMALL)],
+    ids=lambda value: value["width"] if isinstance(value, dict) else value.url or "home",
+)
+def test_nothing_jumps_while_a_page_loads(server, chromium, page, size):
+    context = chromium.new_context(viewport=size)
     context.add_init_script(WATCH)
     tab = context.new_page()
     tab.goto(f"{server}/{page.url}")

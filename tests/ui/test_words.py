@@ -84,7 +84,11 @@ def test_the_limit_on_a_button_is_the_one_that_is_explained_below_it():
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("identity", "It asks about 5 pairs of 5 pictures; 1 of them is an attention check, a base beside itself."),
+        (
+            "identity",
+            "It asks about 5 pairs of 5 pictures; 1 of them is an attention check, a base beside itself, which "
+            "figures count as genuine.",
+        ),
         ("emotion", "It shows {all} faces; {checks} of them {are}, which rankings and figures leave out."),
     ],
 )

@@ -62,7 +62,14 @@ def list_columns(faces: MapFaces) -> dict[str, MapColumn]:
     """Columns to colour by: name -> column; empty ones are left out."""
     columns: dict[str, MapColumn] = {}
     samples, pairs = faces.samples, faces.pairs
-    kinds = samples["sample_type"].map(lambda name: SAMPLE_TYPE_NAMES.get(str(name), str(name)))
+    # a face is stored as its own base; where nothing here was made from it, it is the other person of a pair
+    others = (
+        (samples["sample_type"] == "genuine") & (pairs["sample_type"] == "negative").to_numpy()
+        if faces.kind == "identity"
+        else False
+    )
+    types = samples["sample_type"].mask(others, "negative")
+    kinds = types.map(lambda name: SAMPLE_TYPE_NAMES.get(str(name), str(name)))
     checks = [] if faces.study_data is None else [each.stimulus for each in faces.study_data.stimuli if each.is_sentinel]
     # a check on feelings is a face of its own; one on pairs is the base itself
     columns["Kind of sample"] = MapColumn(kinds.mask(samples["sample_id"].isin(checks), "attention check"))

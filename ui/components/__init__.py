@@ -108,11 +108,20 @@ def show_faces(
     selected: str | None = None,
     layout: Literal["grid", "strip", "rows"] = "grid",
     tile: str = "9rem",
+    follow: str = "",
 ) -> None:
-    """Groups of faces; ``on_pick`` is called with the id of the one that was pressed."""
+    """Groups of faces; ``on_pick`` is called with the id of the one that was pressed.
 
+    follow: key of the container to scroll to when the first faces appear.
+    """
     mount("faces")(
-        data={"groups": [asdict(group) for group in groups], "selected": selected, "layout": layout, "tile": tile},
+        data={
+            "groups": [asdict(group) for group in groups],
+            "selected": selected,
+            "layout": layout,
+            "tile": tile,
+            "follow": follow,
+        },
         key=key,
         on_picked_change=pick_callback(key, on_pick),
     )

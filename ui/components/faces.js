@@ -5,9 +5,18 @@ function tileOf(spec, pick) {
   tile.type = "button";
   tile.className = "face";
   tile.innerHTML = `<span class="face-picture"><img alt="" loading="lazy" decoding="async"></span><span class="face-caption"></span>`;
-  tile.addEventListener("click", () => pick(tile.dataset.id));
+  tile.addEventListener("click", () => { pick(tile.dataset.id); showOwner(tile); });
   tile.dataset.id = spec.id;
   return tile;
+}
+
+const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+const goTo = (element) => element.scrollIntoView({ behavior: still() ? "auto" : "smooth", block: "start" });
+
+// Where the gallery stands below the face that it chooses, so that this is out of sight, go there: else a press seems to do nothing.
+function showOwner(tile) {
+  const owner = tile.closest(".faces-strip") && tile.closest(".st-key-owner");
+  if (owner && !matchMedia("(min-width: 641px)").matches && owner.getBoundingClientRect().top < -120) goTo(owner);
 }
 
 function fill(tile, spec, selected) {
@@ -50,7 +59,7 @@ function makeGuide(root) {
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector(".faces-root");
+  const root = parentElement.querySelector(".faces-root"), first = !root.tiles;
   root.pick = (id) => setTriggerValue("picked", id);
   root.tiles ??= new Map();
   root.className = `faces-root faces-${data.layout}`;
@@ -85,4 +94,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (tile) root.scrollLeft = tile.offsetLeft - root.clientWidth / 2 + tile.clientWidth / 2;
   }
   if (data.layout === "strip") (root.look ??= makeGuide(root))();
+  if (first && data.follow) goTo(document.querySelector(`.st-key-${data.follow}`) ?? root);
 }

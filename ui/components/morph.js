@@ -160,6 +160,10 @@ class Morph {
     parts.marks.dataset.voice = voice.title;
     [...parts.voices.children].forEach((button, index) => button.setAttribute("aria-pressed", String(index === this.voice)));
     [...parts.row.children].forEach((button, index) => button.setAttribute("aria-pressed", String(index === this.frame)));
+    if (parts.row.scrollWidth > parts.row.clientWidth) { // the picture that is shown is in sight in the row, too
+      const here = parts.row.children[this.frame].getBoundingClientRect(), row = parts.row.getBoundingClientRect();
+      parts.row.scrollLeft += here.left + here.width / 2 - row.left - row.width / 2;
+    }
   }
 }
 

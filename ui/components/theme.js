@@ -2,6 +2,9 @@
 // The masthead marks the page that is open; where it is narrow it is one line pushed sideways, this page comes into view, and a
 // button unfolds all pages. Where it is wide, its last entry opens the view for an audience (present.js).
 
+const edge = (element, side, otherwise) => element?.getBoundingClientRect()[side] ?? otherwise;
+const middle = (element) => (edge(element, "left") + edge(element, "right")) / 2;
+
 function mark(page, line, left) {
   if (line.dataset.page !== page) return; // another page was opened meanwhile
   let found = page === "";
@@ -9,7 +12,7 @@ function mark(page, line, left) {
     if (link.getAttribute("href")?.replace(/^\//, "") !== page) { link.removeAttribute("aria-current"); continue; }
     found = true;
     link.setAttribute("aria-current", "page");
-    if (line.scrollWidth > line.clientWidth) line.scrollLeft += link.getBoundingClientRect().left - line.clientWidth / 2;
+    if (line.scrollWidth > line.clientWidth) line.scrollLeft += middle(link) - (edge(line.querySelector("a"), "right", 0) + edge(line.querySelector(".masthead-more"), "left", line.clientWidth)) / 2;
   }
   if (!found && left) setTimeout(() => mark(page, line, left - 1), 150); // the links are not all there yet
 }

@@ -42,9 +42,12 @@ class FaceSet:
     faces: Sequence[BoundarySampleMade]
 
 
-def name_state(sample: BoundarySampleMade, configuration: EmotionConfiguration) -> str:
-    """The state of a face in one word, as the network that steered sees it: 'either', or the feeling that is strongest."""
-    opinion = sample.opinions[configuration.steerer]
+def name_state(sample: BoundarySampleMade, configuration: EmotionConfiguration, classifier: str = "") -> str:
+    """The state of a face in one word, as a network sees it: 'either', or the feeling that is strongest.
+
+    classifier: the one that steered where none is named.
+    """
+    opinion = sample.opinions[classifier or configuration.steerer]
     if min(runs.map_position(opinion, configuration)) >= MIN_SHARE_EACH:
         return "either"
     return runs.strongest_emotion(opinion)

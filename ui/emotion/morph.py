@@ -125,10 +125,21 @@ def describe_flips(flips: Sequence[float], first: str, second: str, *, second_le
     return f"changes {len(flips)} times: {turns} of the way"
 
 
+UNKNOWN_WIDTH = 0.9
+"""An interval of the even point as wide as this part of the row says nothing."""
+
+
+def is_even_point_known(even: Estimate) -> bool:
+    """Whether the row has a point at which both emotions are equally likely, and says where."""
+    return math.isfinite(even.value) and even.high - even.low < UNKNOWN_WIDTH
+
+
 def describe_even_point(even: Estimate) -> str:
-    """'; 50 % at 47 % (44 to 51 %)'; empty where there is no such point."""
+    """'; equally likely at 47 % (44 to 51 %)', or that its place cannot be told; empty where there is no such point."""
     if not math.isfinite(even.value):
         return ""
+    if not is_even_point_known(even):
+        return "; where it finds both equally likely cannot be told"
     return f"; equally likely at {100 * even.value:.0f} % ({100 * even.low:.0f} to {100 * even.high:.0f} %)"
 
 
@@ -146,7 +157,7 @@ def classifier_voices(configuration: EmotionConfiguration, row: Sequence[MorphFr
             leads = known[0][second] > known[0][first]
             words = describe_flips(flips, configuration.emotion1, configuration.emotion2, second_leads=leads)
             words += describe_even_point(even)
-        ends = [] if even is None or not math.isfinite(even.value) else [even.value, even.low, even.high]
+        ends = [even.value, even.low, even.high] if even is not None and is_even_point_known(even) else []
         rounded = [None if frame is None else [round(float(share), 4) for share in frame] for frame in shares]
         result.append(MorphVoice(registry.find_entry(name).title, configuration.describe_role(name), rounded, flips, ends, words))
     return result
@@ -169,7 +180,7 @@ def _show_finished_morph(configuration: EmotionConfiguration, morph: EmotionMorp
         markup.caption_html(
             f"Three faces were looked for near the base: clearly {configuration.emotion1}, on the line, and clearly "
             f"{configuration.emotion2}. The {len(morph.pictures)} pictures lie on the straight way between them; each was judged "
-            "for itself. The bars below show which feeling each network finds strongest, grey where it is a third; the stroke is "
+            "for itself. The bars show which feeling each network finds strongest, grey where it is a third; the stroke is "
             "where it goes from the one to the other, the bracket where a curve through all its answers passes 50 %, with its 95 % "
             "interval. Shares are calibrated."
         )

@@ -340,7 +340,8 @@ def show_acceptance_table(view: EmotionState) -> None:
     (held_out_count, held_out_n), (held_out_unguided, _) = sums[names[1]]["guided"], sums[names[1]]["unguided"]
     st.html(
         markup.intro_html(
-            f"Some pairs are harder than others. Over all pairs {steerer_count:,} of {steerer_n:,} guided faces have both feelings "
+            f"{_name_other_generator(table['generator'], view)}Some pairs are harder than others. Over all pairs "
+            f"{steerer_count:,} of {steerer_n:,} guided faces have both feelings "
             f"raised for {titles[0]}, and {held_out_count:,} of {held_out_n:,} for {titles[1]}; without guidance "
             f"{steerer_unguided:,} and {held_out_unguided:,}."
         )
@@ -352,6 +353,14 @@ def show_acceptance_table(view: EmotionState) -> None:
             "seeds with and without guidance. Press a pair to choose it."
         )
     )
+
+
+def _name_other_generator(measured: str, view: EmotionState) -> str:
+    """A sentence for a table that was counted on other faces than those that the page makes; '' else."""
+    here = view.configuration.generator
+    if measured == here:
+        return ""
+    return f"Counted on faces of {registry.find_entry(measured).title}, not on those of {registry.find_entry(here).title}. "
 
 
 def _sum_counts(rows: list[Mapping[str, Any]], kind: str, classifier: str) -> tuple[int, int]:

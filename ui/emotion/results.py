@@ -42,7 +42,8 @@ def build_face_tile(
     verdict = runs.describe_verdict(sample, configuration, steerer)
     position = runs.map_position(sample.opinions[steerer], configuration)
     title = registry.find_entry(held_out).title
-    agreement = "agrees" if sample.passed[held_out] else f"sees {runs.strongest_emotion(sample.opinions[held_out])}"
+    state, other = face.name_state(sample, configuration), face.name_state(sample, configuration, held_out)
+    agreement = "agrees" if other == state else f"says {other}"
     base = bases.find_base(configuration.generator, configuration.base)
     changes = face.list_changes(sample.latent, base.latent, configuration)
     reason = "" if sample.passed[steerer] else f"{verdict.capitalize()}: "
@@ -51,7 +52,7 @@ def build_face_tile(
         src=face_url(sample.image),
         alt=f"Generated face between {configuration.emotion1} and {configuration.emotion2}: {verdict}. "
         f"{face.describe_changes(changes)}".strip(),
-        words=face.name_state(sample, configuration),
+        words=state,
         note=f"{reason}{runs.describe_shares(position, configuration)}. {title} {agreement}.",
         changes=face.list_tile_changes(changes),
         verdict="open" if sample.passed[steerer] else "closed",
@@ -187,7 +188,7 @@ def _classifier_row_html(
         passed, population = reference.count_passing(row.classifier, configuration.pair)
         plain = f"<small>plain faces: {format_percent(passed / population)} of {population:,}</small>"
     evenness = (
-        f"{format_percent(answers.gap.value)} apart, {format_percent(answers.together.value)} together"
+        f"{100 * answers.gap.value:.0f} percentage points apart, {format_percent(answers.together.value)} together"
         f"<small>medians of the {answers.gap.n} that pass</small>"
         if answers.gap.n
         else "<small>none passes</small>"

@@ -262,10 +262,14 @@ def find_or_make_set(request: IdentityRequest) -> SampleSet | None:
     return None
 
 
+LIVE_SET = "live-set"
+
+
 @st.fragment(run_every=progress.POLL_SECONDS)
 def _watch_set(request: IdentityRequest, job_id: str) -> None:
-    job = progress.poll_job(job_id)
-    _show_unfinished_set(request, job)
+    with st.container(key=LIVE_SET):
+        job = progress.poll_job(job_id)
+        _show_unfinished_set(request, job)
 
 
 def _show_unfinished_set(request: IdentityRequest, job: Job) -> None:
@@ -286,7 +290,12 @@ def _show_unfinished_set(request: IdentityRequest, job: Job) -> None:
             tiles.append(components.Tile(f"live-{index}", request.address(sample.image), f"Generated face, {title}", title=title))
         st.subheader("Made so far", anchor=False)
         components.show_faces(
-            [components.FaceGroup(tiles, columns=COLUMNS)], key="live", on_pick=lambda _: None, layout="rows", tile="9.5rem"
+            [components.FaceGroup(tiles, columns=COLUMNS)],
+            key="live",
+            on_pick=lambda _: None,
+            layout="rows",
+            tile="9.5rem",
+            follow=LIVE_SET,
         )
 
 
@@ -382,7 +391,8 @@ def show_samples(request: IdentityRequest, sample_set: SampleSet, limits: Limits
             components.FaceGroup(
                 [_sample_tile(request, sample_set, pair, limits) for _, pair in row],
                 title=f"Person {number}: the way there, and a search back",
-                note=f"From the base to another person; then that person, changed until {guard} finds them {reached} from the base."
+                note=f"From the base to another person; then that person, changed until {guard} finds them nearer than {reached} to "
+                "the base."
                 if number == 1
                 else "",
                 columns=COLUMNS,

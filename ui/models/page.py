@@ -290,8 +290,8 @@ def _model_card_html(entry: Entry, described: ModelDescription | None) -> str:
     rows = (
         f'<p class="lead" style="margin:0"><b>{html.escape(entry.title)}</b> <small>{html.escape(entry.name)}, {origin}</small></p>'
     )
-    if described is None:
-        return rows
+    if described is None:  # as much room as the facts will need, so that nothing jumps
+        return f'{rows}<div class="facts-to-come"></div>'
     lines = {
         "From": described.source,
         "Licence": described.weights_licence,

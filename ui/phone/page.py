@@ -142,7 +142,8 @@ def _show_agreement(view: PhoneState, scores: PopulationScores, limit: float) ->
         both, all_in = scores.count_agreement(limit, other, its_limit)
         st.header(f"What would {title} say?", anchor=False)
         if inside == 0:
-            sentence = f"{guard} lets nobody in. {title}, at its own limit of {format_limit(its_limit)}, would let {all_in:,} in."
+            everybody = f"{all_in:,}" if all_in else "nobody"
+            sentence = f"{guard} lets nobody in. {title}, at its own limit of {format_limit(its_limit)}, would let {everybody} in."
         else:
             share = "all" if both == inside else "none" if both == 0 else f"{both:,}"
             sentence = (

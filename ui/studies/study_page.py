@@ -246,7 +246,6 @@ def show_people(study: Study) -> None:
             column_config={
                 "Answered": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0),
                 "Began": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
-                "Half of the answers within (s)": st.column_config.NumberColumn(format="%.1f"),
             },
         )
         if len(table) > MAX_LISTED:
@@ -280,7 +279,7 @@ def _people_table(study: Study, ratings: pd.DataFrame) -> pd.DataFrame:
                 "Answered": done / len(rater.trials) if rater and rater.trials else 1.0,
                 "Trials": done,
                 "Finished": "yes" if rater is None or rater.finished_at else "not yet",
-                "Half of the answers within (s)": None if median is None or pd.isna(median) else float(median) / 1000,
+                "Half of the answers within (s)": "" if median is None or pd.isna(median) else f"{median / 1000:.1f}",
                 "Age": str((rater.demographics if rater else {}).get("age", "")),
                 "Gender": str((rater.demographics if rater else {}).get("gender", "")),
                 "How they decided": rater.strategy if rater else "",

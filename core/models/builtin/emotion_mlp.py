@@ -35,7 +35,7 @@ CARD = ModelCard(
 )
 HEAD_CARD = ModelCard(
     name="head-emotion-mlp",
-    title="Emotion MLP of rendered heads (distilled here)",
+    title="Emotion MLP of rendered heads",
     kind="classifier",
     source="trained here on rendered heads; teachers: mini-XCEPTION, the tanh network, and the feelings that each was made to show",
     weights_licence="MIT (this repository)",
