@@ -391,8 +391,8 @@ def show_samples(request: IdentityRequest, sample_set: SampleSet, limits: Limits
             components.FaceGroup(
                 [_sample_tile(request, sample_set, pair, limits) for _, pair in row],
                 title=f"Person {number}: the way there, and a search back",
-                note=f"From the base to another person; then that person, changed until {guard} finds them nearer than {reached} to "
-                "the base."
+                note=f"From the base to another person; then that person, changed until {guard} finds them nearer than {reached} "
+                "to the base."
                 if number == 1
                 else "",
                 columns=COLUMNS,
