@@ -62,13 +62,9 @@ def list_columns(faces: MapFaces) -> dict[str, MapColumn]:
     """Columns to colour by: name -> column; empty ones are left out."""
     columns: dict[str, MapColumn] = {}
     samples, pairs = faces.samples, faces.pairs
-    # a face is stored as its own base; where nothing here was made from it, it is the other person of a pair
-    others = (
-        (samples["sample_type"] == "genuine") & (pairs["sample_type"] == "negative").to_numpy()
-        if faces.kind == "identity"
-        else False
-    )
-    types = samples["sample_type"].mask(others, "negative")
+    types = samples["sample_type"]
+    if faces.kind == "identity":  # a face is stored as its own base; where none was made from it, it is the other person of a pair
+        types = types.mask((types == "genuine") & (pairs["sample_type"] == "negative").to_numpy(), "negative")
     kinds = types.map(lambda name: SAMPLE_TYPE_NAMES.get(str(name), str(name)))
     checks = [] if faces.study_data is None else [each.stimulus for each in faces.study_data.stimuli if each.is_sentinel]
     # a check on feelings is a face of its own; one on pairs is the base itself
