@@ -138,6 +138,8 @@ def _run_app() -> None:
     pages = {page: build_page(page) for page in (*MAIN_PAGES, *LINKED_PAGES)}
     current = st.navigation(list(pages.values()), position="hidden")
     st.html(ASSETS / "style.css")
+    if st.query_params.get("present") == "1":  # laid out so from the first paint; components/present.js does the rest
+        st.html('<i class="presenting"></i>')
     if current.url_path == TAKE_PART.url:  # a rater sees the study and nothing else
         current.run()
         components.sync_theme()

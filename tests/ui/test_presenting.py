@@ -19,18 +19,28 @@ def test_a_talk_is_made_walked_through_by_keys_and_taken_away(server, open_page,
     expect(page.locator("figure.walk")).to_have_attribute("data-ready", "true")
     add()
     page.goto(f"{server}/compare")  # stays the view for an audience
-    expect(page.locator("html[data-present]")).to_be_attached()
+    expect(page.locator("html[data-present='1']")).to_be_attached()
     expect(page.locator(".stApp h1")).to_be_visible()
     add()
     page.locator("body").press("PageUp")
     page.wait_for_url(f"{server}/?present=1")
     expect(page.locator(".talk-bar span")).to_have_text("1 of 2")
 
+    page.goto(f"{server}/phone")
+    page.locator(".judge-wall button").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    add()  # over the dialog, which stays open
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator(".talk-bar span")).to_have_text("3 of 3")
+    page.goto(f"{server}/?present=1")
+
     page.mouse.move(210, 400)
     page.get_by_role("button", name="My talk", exact=True).click()
     with page.expect_download() as links:
         page.get_by_role("button", name="Download the links").click()
     assert f"{server}/compare?" in links.value.path().read_text()
+    assert "One stranger" in links.value.path().read_text()
+    page.get_by_role("button", name="Take out").last.click()
     page.get_by_role("button", name="Earlier").last.click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as one page").click()

@@ -113,6 +113,8 @@ class Talk {
     this.words = make("span");
     this.add = button("Add this view to my talk", () => this.addView());
     this.bar.append(this.back, this.words, this.on, this.add, button("My talk", () => this.open()), button("Leave", () => this.present(false)));
+    // Streamlit's dialogs switch off all that lies outside of them but for this mark: views with a dialog can be added, too.
+    for (const element of [this.bar, this.panel]) element.dataset.reactAriaTopLayer = "true";
     document.body.append(this.bar, this.panel);
     addEventListener("keydown", (event) => this.key(event), true);
     addEventListener("pointermove", () => this.wake());
@@ -132,8 +134,7 @@ class Talk {
   get presenting() { return document.documentElement.dataset.present === "1"; }
 
   present(on) {
-    if (on) document.documentElement.dataset.present = "1";
-    else delete document.documentElement.dataset.present;
+    document.documentElement.dataset.present = on ? "1" : "0";
     sessionStorage.setItem(PRESENTING, on ? "1" : "");
     const address = new URL(location.href);
     if ((address.searchParams.get("present") === "1") !== on) {

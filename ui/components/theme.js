@@ -35,8 +35,6 @@ export default function ({ data, parentElement }) {
   const app = document.querySelector(".stApp"), line = app.querySelector(".st-key-masthead");
   document.documentElement.style.colorScheme = getComputedStyle(app).colorScheme;
   if (!line) return;
-  // Before the rest of the page is there, so that nothing jumps: present.js, which comes last, does the rest.
-  if (new URLSearchParams(location.search).get("present") === "1" || sessionStorage.getItem("liminal.presenting") === "1") document.documentElement.dataset.present = "1";
   const root = parentElement.querySelector(".theme-root");
   if (!root.firstChild) addButtons(line, root);
   line.dataset.page = data.page;
