@@ -101,7 +101,7 @@ const DECK = `(() => {
 })();`;
 
 class Talk {
-  constructor() {
+  constructor(began) {
     this.bar = make("div", { className: "talk-bar", role: "toolbar", ariaLabel: "Talk" });
     this.panel = make("dialog", { className: "talk-panel", ariaLabel: "My talk" });
     const button = (words, pressed) => { const element = make("button", { type: "button", textContent: words }); element.addEventListener("click", pressed); return element; };
@@ -119,7 +119,8 @@ class Talk {
     addEventListener("keydown", (event) => this.key(event), true);
     addEventListener("pointermove", () => this.wake());
     addEventListener("liminal-present", () => this.present(!this.presenting));
-    this.present(new URLSearchParams(location.search).get("present") === "1" || sessionStorage.getItem(PRESENTING) === "1");
+    // a page may have written its own address, without the mark, before this script came
+    this.present(began || new URLSearchParams(location.search).get("present") === "1" || sessionStorage.getItem(PRESENTING) === "1");
   }
 
   get views() {
@@ -280,6 +281,6 @@ class Talk {
 }
 
 export default function ({ data }) {
-  window.liminalTalk ??= new Talk();
+  window.liminalTalk ??= new Talk(data.began);
   window.liminalTalk.update(data);
 }
