@@ -18,8 +18,10 @@ try:
     else:
         chosen = study_choice.choose_study()
         if chosen is not None:
-            from ui.analysis import disagreement  # once the choice of a study is painted: SciPy
+            from ui.alignment import two_people  # once the choice of a study is painted: SciPy
+            from ui.analysis import disagreement
 
             disagreement.show_disagreement(chosen)
+            two_people.show_two_people(chosen)
 except LiminalError as error:
     st.error(str(error))

@@ -2,7 +2,7 @@ import streamlit as st
 
 from core.errors import LiminalError
 from ui import state
-from ui.identity import page
+from ui.identity import controversial, page, two_owners
 from ui.markup import intro_html
 
 st.title("Between one person and another", anchor=False)
@@ -26,8 +26,14 @@ try:
         page.offer_set_download(request, sample_set)
         st.space("medium")
         page.show_interpolation_strip(request, limits)
+        if request.visitor_photo is None:
+            st.space("medium")
+            two_owners.show_morph_rates(request)
         st.space("medium")
         page.show_verdicts(request, sample_set, limits)
         page.open_selected_sample(request, sample_set, limits, selected)
+    if request is None or request.visitor_photo is None:
+        st.space("medium")
+        controversial.show_controversial(view)
 except LiminalError as error:
     st.error(str(error))

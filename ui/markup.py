@@ -72,6 +72,7 @@ def describe_sample_type(sample_type: str, step: float, distance: float = math.n
         "interpolation": f"{100 * step:.0f} % of the way",
         "optimized": optimized,
         "semantic": "one look changed",
+        "controversial": "recognisers part on it",
     }
     return titles[sample_type]
 
@@ -121,6 +122,35 @@ def pair_html(left: tuple[str, str], right: tuple[str, str]) -> str:
         for src, caption in (left, right)
     )
     return f'<div class="pair">{figures}</div>'
+
+
+PERSON_VERDICTS: dict[Verdict, str] = {"open": "the same person", "closed": "two people", "none": "no face found"}
+"""Verdicts on two faces where no phone is meant."""
+
+
+@dataclass(frozen=True)
+class PartingPair:
+    """Two faces, and what each of two judges says of them: (name, verdict, note)."""
+
+    faces: tuple[str, str]
+    says: Sequence[tuple[str, Verdict, str]]
+
+
+def parting_html(pairs: Sequence[PartingPair]) -> str:
+    """Pairs of faces on which judges part, as HTML."""
+    cards = ""
+    for pair in pairs:
+        faces = "".join(
+            f'<img src="{html.escape(src)}" alt="{alt}" loading="lazy">'
+            for src, alt in zip(pair.faces, ("One face", "The other face"), strict=True)
+        )
+        says = "".join(
+            f'<span><b>{html.escape(name)}</b><span class="verdict" data-verdict="{verdict}">{PERSON_VERDICTS[verdict]}</span>'
+            f"<small>{html.escape(note)}</small></span>"
+            for name, verdict, note in pair.says
+        )
+        cards += f"<figure><div>{faces}</div><figcaption>{says}</figcaption></figure>"
+    return f'<div class="parting">{cards}</div>'
 
 
 def strip_html(faces: Sequence[tuple[str, str, float]], threshold: float) -> str:

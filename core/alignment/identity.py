@@ -156,6 +156,21 @@ def align_identity(
     return model, report
 
 
+def rank_parting_pairs(model: DecisionModel, pairs: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Pairs by how surely two people's models say opposite things, surest first: pair_id, p_first, p_second, score.
+
+    p: of 'same person'; score: how far the less sure of the two is from 1/2, times two, where they say opposite things, else 0.
+    Raises LiminalError for a person without a model.
+    """
+    p_first, p_second = (model.probabilities(pairs, rater) for rater in (first, second))
+    sure = np.minimum(np.abs(p_first - 0.5), np.abs(p_second - 0.5)) * 2
+    score = np.where((p_first > 0.5) != (p_second > 0.5), sure, 0.0)
+    table = pd.DataFrame({"pair_id": pairs["pair_id"].to_numpy(), "p_first": p_first, "p_second": p_second, "score": score})
+    gap = (table["p_first"] - table["p_second"]).abs()
+    order = table.assign(gap=gap).sort_values(["score", "gap", "pair_id"], ascending=[False, False, True]).index
+    return table.loc[order].reset_index(drop=True)
+
+
 def identity_answers(study_data: StudyData) -> AnswerSet:
     """Answers to 'same person?' as ``AnswerSet``; ``emotion`` is 1 for 'same', 0 for 'different'. Attention checks are left out."""
     table = select_last_answers(study_data.ratings, "identity", study_data.pairs["pair_id"].tolist(), study_data.excluded)

@@ -10,9 +10,10 @@ import numpy as np
 
 from core.alignment.alignment import Alignment
 from core.alignment.data import IndexArray
-from core.alignment.observer import BIAS_PARAMETERS, MIN_PROBABILITY, PersonPrior, fit_prior
+from core.alignment.observer import BIAS_PARAMETERS, MIN_PROBABILITY, PersonPosterior, PersonPrior, fit_prior
 from core.alignment.response_patterns import Noticed, learn_person
 from core.analysis.estimate import Array, Basis, Estimate, Result, bootstrap_estimate, undefined_estimate
+from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 
 MIN_ANSWERS = 30
@@ -72,6 +73,16 @@ def select_person_answers(alignment: Alignment, classifier: str, rater: str) -> 
     answers = alignment.answers
     rows = np.flatnonzero(answers.rater == answers.index_of(rater))
     return alignment.group(classifier).images[answers.image[rows]], answers.emotion[rows]
+
+
+def learn_rater(alignment: Alignment, classifier: str, rater: str) -> PersonPosterior:
+    """The model of one person of the study. Raises LiminalError for an unknown person and for fewer than MIN_ANSWERS answers."""
+    group, answered = select_person_answers(alignment, classifier, rater)
+    if len(answered) < MIN_ANSWERS:
+        raise LiminalError(
+            f"'{rater}' gave {len(answered)} answers, and a person's model needs {MIN_ANSWERS}; choose somebody else or ask more."
+        )
+    return learn_person(group, answered, fit_crowd_prior(alignment, classifier)).shift
 
 
 def profile_person(

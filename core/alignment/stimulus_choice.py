@@ -7,7 +7,8 @@ Woodbury's identity says (V-optimal design; prediction-oriented as EPIG, Bickfor
 parameters, whether or not predictions need it; with simulated people it was no better than random order.
 
 Controversial stimuli (Golan, Raju and Kriegeskorte 2020, PNAS 117): *you would say fear, most would say surprise*. The person's
-model and the group's are the opponents. ``rank_controversial`` finds such images among those that a study has, without torch.
+model and the group's are the opponents, or the models of two people of a study. ``rank_controversial`` finds such images among
+those that a study has, without torch.
 ``search_controversial`` makes new ones with the study's generator and the group's model on its chain's classifier: from many
 latents the ones on which the opponents differ most, first through the chain's surrogate, then through generator and network
 themselves; where pictures have no gradient, through the surrogate again, corrected by what finished pictures have shown.
@@ -15,6 +16,7 @@ themselves; where pictures have no gradient, through the surrogate again, correc
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -43,7 +45,7 @@ from core.models.contracts import Encoder, EncoderSurrogate, Generator, Surrogat
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
-from core.sampling.images import quantise, to_pictures
+from core.sampling.images import quantise, to_images, to_pictures
 
 if TYPE_CHECKING:
     import torch
@@ -53,11 +55,19 @@ if TYPE_CHECKING:
     from core.alignment.networks import Learner
     from core.models import framing
     from core.models.engine import engine
+    from core.sampling import bases
     from core.sampling.building import population
+    from core.sampling.emotion import configuration as emotion_configuration
+    from core.sampling.emotion import generate as emotion_generate
+    from core.sampling.emotion import judging as emotion_judging
+    from core.sampling.sample_set import SampleSet
 else:
     torch = lazy_import("torch")
     framing, engine = lazy_import("core.models.framing"), lazy_import("core.models.engine.engine")
     train, population = lazy_import("core.alignment.train"), lazy_import("core.sampling.building.population")
+    bases, emotion_configuration = lazy_import("core.sampling.bases"), lazy_import("core.sampling.emotion.configuration")
+    emotion_generate = lazy_import("core.sampling.emotion.generate")
+    emotion_judging = lazy_import("core.sampling.emotion.judging")
 
 NATS_PER_BIT = float(np.log(2.0))
 MAX_TARGETS = 200
@@ -142,7 +152,10 @@ MOST_ERROR = 3.0
 
 @dataclass(frozen=True, eq=False)
 class ControversialImage:
-    """One new image: latent (d,), picture uint8 (H, W, 3), what you and most would say, both models' probabilities (6,)."""
+    """One new image: latent (d,), picture uint8 (H, W, 3), what you and most would say, both models' probabilities (6,).
+
+    Where the opponent is another person, ``most`` and ``group`` are that person's.
+    """
 
     latent: NDArray[np.float32]
     picture: NDArray[np.uint8]
@@ -184,12 +197,15 @@ def search_controversial(
     alignment: Alignment,
     posterior: PersonPosterior,
     *,
+    other: PersonPosterior | None = None,
     count: int = 4,
     seed: int = 0,
     steps: int = 12,
     progress: Progress | None = None,
 ) -> list[ControversialImage]:
     """Make images at the boundary between a person and the group, by the group's model on the chain's classifier; the best first.
+
+    other: another person, who is the opponent instead of the group.
 
     Where the generator has an expression block, nothing else moves: people and scenes stay as they were drawn. Half a minute for
     four on two cores. Raises LiminalError where that model is not trained, where nothing predicts what it says of the generator's
@@ -210,9 +226,9 @@ def search_controversial(
         with torch.no_grad():
             foretell = judge.make_prediction(alignment)
             logs = foretell(drawn)
-        latents, pairs = _choose_starts(drawn, logs, posterior, count)
+        latents, pairs = _choose_starts(drawn, logs, posterior, count, other)
         progress.stage("Looking for faces that you and others see differently", 0.25)
-        climb = _Climb(posterior, pairs, movable)
+        climb = _Climb(posterior, pairs, movable, other)
         latents = climb.move(latents, foretell, CLIMB, first)
         if judge.has_gradient:
             latents = climb.move(latents, judge.judge_drafts, steps, last)
@@ -222,6 +238,8 @@ def search_controversial(
     progress.stage("Made", 1.0)
     group = logs.exp().double().numpy()
     individual = person_probabilities(posterior.mode[None], group)[0]
+    if other is not None:
+        group = person_probabilities(other.mode[None], group)[0]
     pictures = to_pictures(images)
     order = np.argsort(-jensen_shannon_divergence(individual, group))
     return [
@@ -300,11 +318,13 @@ class _Climb:
     posterior: PersonPosterior
     pairs: NDArray[np.intp]
     movable: slice
+    other: PersonPosterior | None = None
 
     def reached(self, logs: Tensor) -> Tensor:
-        """log p(the person says the first) + log p(the group says the second), (N,), by the group's log probabilities (N, 6)."""
+        """log p(the person says the first) + log p(the opponent says the second), (N,), by the group's log probabilities (N, 6)."""
         rows, you, most = torch.arange(len(logs)), torch.from_numpy(self.pairs[:, 0]), torch.from_numpy(self.pairs[:, 1])
-        return person_log_probabilities(self.posterior, logs)[rows, you] + logs[rows, most]
+        opponent = logs if self.other is None else person_log_probabilities(self.other, logs)
+        return person_log_probabilities(self.posterior, logs)[rows, you] + opponent[rows, most]
 
     def move(self, latents: Tensor, model: Callable[[Tensor], Tensor], steps: int, progress: Progress) -> Tensor:
         """``steps`` steps by a differentiable model of the group's log probabilities."""
@@ -349,6 +369,38 @@ def _correct(foretell: Callable[[Tensor], Tensor], error: Tensor, latents: Tenso
     return (foretell(latents) + error).log_softmax(dim=1)
 
 
+def tell_apart(answers: IndexArray, first: Array, second: Array) -> NDArray[np.bool_]:
+    """Answers (n,) about images and both people's predicted probabilities of them (n, 6) -> whether the first is likelier (n,)."""
+    rows = np.arange(len(answers))
+    return np.asarray(first[rows, answers] > second[rows, answers], np.bool_)
+
+
+def build_controversial_set(images: Sequence[ControversialImage], generator: str, *, seed: int = 0) -> SampleSet:
+    """The images as an emotion sample set, to ask about: each beside the same person at rest, between the two expected answers.
+
+    Raises LiminalError for no images, or where the generator's faces have no classifier.
+    """
+    if not images:
+        raise LiminalError("There are no faces to ask about; make some first.")
+    first = images[0] if images[0].differ else next((image for image in images if image.differ), None)
+    pair = (first.you, first.most) if first is not None else EMOTIONS[:2]
+    configuration = emotion_configuration.EmotionConfiguration(
+        *pair, generator=generator, count=len(images), seed=seed, guided=True
+    )
+    panel = emotion_judging.EmotionPanel.load(configuration)
+    builder = emotion_generate.EmotionSetBuilder(configuration, panel)
+    began = time.perf_counter()
+    for index, image in enumerate(images):
+        latent = torch.from_numpy(image.latent)
+        rested = bases.rest_expressions(latent[None], panel.generator)[0] if "expression" in panel.generator.blocks else latent
+        base = bases.Base(rested.numpy().copy(), sample_seed(seed, "controversial set", index))
+        (descriptor,) = builder.show_bases([base], [index], Progress())
+        picture = to_images(image.picture[None])
+        (judged,) = emotion_judging.judge_images(picture, descriptor[None], configuration, panel)
+        builder.add(latent, image.picture, judged, index, base, "morph", pair=(image.you, image.most) if image.differ else None)
+    return builder.set(time.perf_counter() - began)
+
+
 def person_log_probabilities(posterior: PersonPosterior, logs: Tensor) -> Tensor:
     """The group's log probabilities (N, 6) -> the person's (N, 6), at the posterior's mode. Differentiable."""
     mode = torch.from_numpy(posterior.mode).to(logs.dtype)
@@ -358,10 +410,13 @@ def person_log_probabilities(posterior: PersonPosterior, logs: Tensor) -> Tensor
     return log_probabilities
 
 
-def _choose_starts(drawn: Tensor, logs: Tensor, posterior: PersonPosterior, count: int) -> tuple[Tensor, NDArray[np.intp]]:
+def _choose_starts(
+    drawn: Tensor, logs: Tensor, posterior: PersonPosterior, count: int, other: PersonPosterior | None = None
+) -> tuple[Tensor, NDArray[np.intp]]:
     """The latents nearest to a disagreement, of different pairs of emotions where possible -> latents and pairs (you, most)."""
     # clamped on both sides: else a face of which the group is all but certain would score high for the reversed pair
-    person, group = person_log_probabilities(posterior, logs).numpy(), logs.clamp_min(float(np.log(MIN_PROBABILITY))).numpy()
+    opponent = logs if other is None else person_log_probabilities(other, logs)
+    person, group = person_log_probabilities(posterior, logs).numpy(), opponent.clamp_min(float(np.log(MIN_PROBABILITY))).numpy()
     value = person[:, :, None] + group[:, None, :]  # log p(you says i) + log p(most say j)
     # minus the score of the reversed pair: else every ambiguous image would score high
     score = 2 * value - value.transpose(0, 2, 1)

@@ -6,15 +6,23 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.alignment.alignment import begin_alignment
 from core.alignment.configuration import AlignmentConfiguration, list_all_learners
 from core.alignment.evaluate import LEVELS, PUBLISHED_GAINS, evaluate_alignment
-from core.alignment.identity import align_identity
-from core.alignment.personal import fit_crowd_prior, select_person_answers
+from core.alignment.identity import align_identity, rank_parting_pairs
+from core.alignment.observer import person_probabilities
+from core.alignment.personal import fit_crowd_prior, learn_rater, select_person_answers
 from core.alignment.response_patterns import learn_person
-from core.alignment.stimulus_choice import choose_next_question, find_images_between
+from core.alignment.stimulus_choice import (
+    build_controversial_set,
+    choose_next_question,
+    find_images_between,
+    rank_controversial,
+    search_controversial,
+)
 from core.alignment.store import describe_beginning, list_cards
 from core.analysis.estimate import Basis, Estimate
 from core.analysis.study_data import load_study_data
@@ -23,8 +31,10 @@ from core.errors import LiminalError
 from core.figures.exhibit import describe_estimate
 from core.figures.theme import format_interval
 from core.progress import Progress
+from core.sampling.configuration import check_whole
 from core.studies.library import Library
 from core.studies.store import Store
+from core.writing import check_folder_is_free
 
 if TYPE_CHECKING:
     from core.alignment.alignment import Alignment
@@ -70,6 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     following.add_argument(
         "--between", nargs=2, metavar="EMOTION", help="what is to be foretold: answers to faces between these two"
     )
+    apart = action("controversial", _controversial, "faces on which two people of a study part: its own, and new ones to ask about")
+    apart.add_argument("--raters", nargs=2, required=True, metavar="ID")
+    apart.add_argument("--count", type=int, default=8, metavar="N", help="new faces (default %(default)s)")
+    apart.add_argument("--out", type=Path, metavar="DIR", help="make new faces, and write them here as a sample set")
     action("list", _list, "alignments that are kept", study=False)
 
 
@@ -193,6 +207,41 @@ def _next(arguments: argparse.Namespace) -> int:
     targets = images[find_images_between(images, *arguments.between)] if arguments.between else None
     stimulus, bits = choose_next_question(posterior, images, alignment.answers.images, answered, targets=targets)
     print(f"{stimulus}  (expected to take {bits:.5f} bits from the mean surprise at '{arguments.rater}')")
+    return 0
+
+
+def _controversial(arguments: argparse.Namespace) -> int:
+    if arguments.out is not None:
+        check_folder_is_free(arguments.out)
+    check_whole("--count", arguments.count, 1, 64)
+    first, second = arguments.raters
+    if first == second:
+        raise LiminalError("Nobody parts from themselves; name two people with --raters.")
+    study_data = _load_data(arguments.study)
+    if study_data.kind == "identity":
+        model, _ = align_identity(study_data, _build_configuration(arguments))
+        print(f"The pairs on which {first} and {second} part most, by their models of the distances:")
+        for row in rank_parting_pairs(model, study_data.pairs, first, second).head(10).to_dict("records"):
+            print(f"  {row['pair_id']}: {first} {row['p_first']:.2f}, {second} {row['p_second']:.2f} for the same person")
+        if arguments.out is not None:
+            raise LiminalError("New faces can be made for two people of an emotion study; leave out --out for pairs of this one.")
+        return 0
+    alignment = begin_alignment(study_data, Library(), _build_configuration(arguments))
+    name = alignment.configuration.classifiers[0]
+    posteriors = [learn_rater(alignment, name, rater) for rater in arguments.raters]
+    images = alignment.group(name).images
+    own = [person_probabilities(posterior.mode[None], images)[0] for posterior in posteriors]
+    print(f"The faces of the study on which {first} and {second} part most:")
+    for row in rank_controversial(alignment.answers.images, *own).head(10).to_dict("records"):
+        print(f"  {row['stimulus']}: {first} {row['you']} ({row['p_you']:.2f}), {second} {row['most']} ({row['p_most']:.2f})")
+    if arguments.out is None:
+        return 0
+    with TerminalProgress() as terminal:
+        made = search_controversial(
+            alignment, posteriors[0], other=posteriors[1], count=arguments.count, seed=arguments.seed, progress=Progress(terminal)
+        )
+    build_controversial_set(made, alignment.labels.generator, seed=arguments.seed).save(arguments.out)
+    print(f"{sum(image.differ for image in made)} of {count_noun(len(made), 'new face')} part them; they are in {arguments.out}")
     return 0
 
 

@@ -1,9 +1,10 @@
-"""``python -m core generate identity|emotion|impostor|lockout|master|study``: samples, judged, in a folder; or a whole data set.
+"""``python -m core generate identity|morphs|emotion|impostor|lockout|master|study``: judged samples in a folder; or a data set.
 
 Identity: batches of paper A's samples; every parameter of the configuration has an option, with the paper's value as default.
-Emotion: images on the boundary between two emotions (paper B). Study: a whole data set by a plan, in pieces that can be made
-anywhere and begun again. The searches for impostors, lock-outs and master faces are in ``generate_searches``. Options that were
-given replace the configuration's own defaults; no torch is imported before the options are checked.
+Morphs: faces between two owners, in front of both phones. Emotion: images on the boundary between two emotions (paper B). Study: a
+whole data set by a plan, in pieces that can be made anywhere and begun again. The searches for impostors, lock-outs and master
+faces are in ``generate_searches``. Options that were given replace the configuration's own defaults; no torch is imported before
+the options are checked.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
-from core.sampling.configuration import IdentityConfiguration, default_strategy
+from core.sampling.configuration import (
+    MORPH_STEPS,
+    MOST_PAIRS,
+    IdentityConfiguration,
+    check_whole,
+    configure_morphs,
+    default_strategy,
+)
 from core.sampling.datasets import plan as plan_module
 from core.sampling.datasets.data_set import DataSet
 from core.sampling.datasets.plan import DataSetPlan, Piece, read_plan
@@ -113,6 +121,45 @@ def run_identity(arguments: argparse.Namespace) -> int:
         sample_set = _generate_identity(configuration, arguments, Progress(terminal))
     sample_set.save(arguments.out)
     _print_identity_summary(sample_set, arguments.out)
+    return 0
+
+
+def add_morph_arguments(morphs: argparse.ArgumentParser) -> None:
+    """The options of faces between two owners."""
+    recognisers = registry.list_names("recogniser")
+    morphs.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
+    morphs.add_argument("--pairs", type=int, default=40, metavar="N", help="pairs of owners (default %(default)s)")
+    morphs.add_argument("--seed", type=int, default=0, help="the same seed gives the same owners (default 0)")
+    steps = " ".join(f"{step:g}" for step in MORPH_STEPS)
+    morphs.add_argument(
+        "--steps",
+        type=float,
+        nargs="+",
+        default=list(MORPH_STEPS),
+        metavar="X",
+        help=f"shares of the second owner (default {steps})",
+    )
+    morphs.add_argument("--generator", default=registry.default_generator("identity"), help="default %(default)s")
+    morphs.add_argument("--recogniser", default=recognisers[0], help=f"finds the owners: one of {', '.join(recognisers)}")
+
+
+def run_morphs(arguments: argparse.Namespace) -> int:
+    """Make the set, save it, say how many faces open both phones."""
+    registry.find_entry(arguments.generator, "generator")
+    registry.find_entry(arguments.recogniser, "recogniser")
+    with name_flags({"pairs": "--pairs", "steps": "--steps", "interpolation_steps": "--steps", "seed": "--seed"}):
+        check_whole("pairs", arguments.pairs, 1, MOST_PAIRS)
+        configuration = configure_morphs(arguments.generator, arguments.recogniser, seed=arguments.seed, steps=arguments.steps)
+    check_folder_is_free(arguments.out)
+    from core.sampling.morphing import generate_morphs  # PyTorch, only once the arguments are known to be good
+
+    with TerminalProgress() as terminal:
+        sample_set = generate_morphs(configuration, arguments.pairs, Progress(terminal))
+    sample_set.save(arguments.out)
+    from core.commands.report import print_morphs  # Plotly
+
+    print(f"{count_noun(len(sample_set.pairs), 'pair')} of {count_noun(arguments.pairs, 'pair')} of owners in {arguments.out}")
+    print_morphs(sample_set)
     return 0
 
 
@@ -408,9 +455,13 @@ def _describe_plan_file() -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One subcommand a kind of samples."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="identity|emotion|impostor|lockout|master|study")
+    kinds = parser.add_subparsers(
+        dest="kind", required=True, metavar="identity|morphs|emotion|impostor|lockout|master|controversial|study"
+    )
     meaning = "paper A's samples: who is still the same person?"
     _add_kind(kinds, "identity", meaning, add_identity_arguments, run_identity)
+    meaning = "faces between two owners, judged against both: how many open both phones?"
+    _add_kind(kinds, "morphs", meaning, add_morph_arguments, run_morphs)
     meaning = "paper B's samples: which of two emotions is it?"
     _add_kind(kinds, "emotion", meaning, add_emotion_arguments, run_emotion)
     meaning = "strangers whom a recogniser takes for the owner, found by a search"
@@ -419,6 +470,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_kind(kinds, "lockout", meaning, generate_searches.add_lockout_arguments, generate_searches.run_lockout)
     meaning = "the faces that together open most phones, found by a search"
     _add_kind(kinds, "master", meaning, generate_searches.add_master_arguments, generate_searches.run_master)
+    meaning = "pairs of which one recogniser says the same person and another two people"
+    _add_kind(kinds, "controversial", meaning, generate_searches.add_controversial_arguments, generate_searches.run_controversial)
     meaning = "a whole data set by a plan: in pieces, on many computers where wanted"
     _add_kind(kinds, "study", meaning, add_study_arguments, run_study)
 

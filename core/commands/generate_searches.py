@@ -1,5 +1,5 @@
-"""``python -m core generate impostor|lockout|master``: a stranger who gets in, the smallest change of looks that locks the owner
-out, and the faces that together open most phones.
+"""``python -m core generate impostor|lockout|master|controversial``: a stranger who gets in, the smallest change of looks that
+locks the owner out, the faces that together open most phones, and pairs on which two recognisers part (a set to ask about).
 
 The owner is a generated face: one of the gallery's, or the face of a seed; of master faces everybody is an owner. The folder gets
 the pictures that were judged as PNG, ``result.json`` (what was asked for, models and versions, results), the same results as a
@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.commands.terminal import TerminalProgress, count_noun
+from core.commands.terminal import TerminalProgress, count_noun, name_flags
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
-from core.sampling.configuration import check_number, check_whole
+from core.sampling.configuration import MOST_CONTROVERSIAL, check_number, check_whole, configure_controversial
 from core.sampling.images import to_images, to_pictures
 from core.sampling.sample_set import describe_provenance, encode_png
 from core.sampling.stored.gallery import find_gallery_base
@@ -97,6 +97,28 @@ def add_master_arguments(parser: argparse.ArgumentParser) -> None:
     _add_model_arguments(parser)
     parser.add_argument("--faces", type=int, default=MASTER_FACES, metavar="N", help="to make at most (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of trial and selection (default %(default)s)")
+
+
+def add_controversial_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of pairs on which two recognisers part."""
+    generators, recognisers = registry.list_names("generator"), registry.list_names("recogniser")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
+    parser.add_argument(
+        "--recognisers",
+        nargs=2,
+        default=recognisers[:2],
+        metavar="NAME",
+        help=f"two of {', '.join(recognisers)} (default the first)",
+    )
+    parser.add_argument("--count", type=int, default=24, metavar="N", help="pairs, half of them each way (default %(default)s)")
+    parser.add_argument(
+        "--margin", type=float, default=0.1, metavar="X", help="to be sure by, a share of a limit (default %(default)s)"
+    )
+    parser.add_argument("--limits", type=float, nargs=2, metavar="X", help="distances (default: those that the pages open at)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+    parser.add_argument(
+        "--generator", default=registry.default_generator("identity"), metavar="NAME", help=f"one of {', '.join(generators)}"
+    )
 
 
 def run_impostor(arguments: argparse.Namespace) -> int:
@@ -217,6 +239,43 @@ def run_master(arguments: argparse.Namespace) -> int:
         shares = [f"{count_noun(count, 'face')} {_describe_share(faces.share(count))}" for count in sorted({1, len(faces.rows)})]
         print(f"  {words:<10} open {', '.join(shares)}")
     print(f"Pictures in {arguments.out}. These people are generated: nothing of this is proof about real people.")
+    return 0
+
+
+def run_controversial(arguments: argparse.Namespace) -> int:
+    """Make the pairs, save them as a sample set, say how sure the two recognisers are."""
+    registry.find_entry(arguments.generator, "generator")
+    for name in arguments.recognisers:
+        registry.find_entry(name, "recogniser")
+    check_whole("--count", arguments.count, 1, MOST_CONTROVERSIAL)
+    check_number("--margin", arguments.margin, 0.0, 1.0)
+    for limit in arguments.limits or ():
+        check_number("--limits", limit, 1e-6, 1e3)
+    check_whole("--seed", arguments.seed, 0, 2**63 - 1)
+    with name_flags({"recognisers": "--recognisers"}):
+        configuration = configure_controversial(arguments.generator, arguments.recognisers, seed=arguments.seed)
+    check_folder_is_free(arguments.out)
+    population = load_population(arguments.generator)
+    given = arguments.limits or [load_thresholds(arguments.generator, name).opening for name in arguments.recognisers]
+    from core.sampling.controversial_pairs import generate_controversial_pairs  # PyTorch, only once the arguments are good
+
+    with TerminalProgress() as terminal:
+        made = generate_controversial_pairs(
+            configuration,
+            population,
+            dict(zip(arguments.recognisers, given, strict=True)),
+            count=arguments.count,
+            margin=arguments.margin,
+            progress=Progress(terminal),
+        )
+    made.save(arguments.out)
+    found = made.manifest["controversial"]
+    titles = " and ".join(f"{registry.title(name)} at {limit:g}" for name, limit in found["limits"].items())
+    print(f"{found['kept']} of {count_noun(arguments.count, 'pair')} part {titles} by {100 * arguments.margin:g} % of the limits:")
+    for record in found["pairs"][:5]:
+        margin = "no face found" if record["margin"] is None else f"margin {100 * record['margin']:.0f} %"
+        print(f"  {registry.title(record['says_same'])} says the same person, {margin}")
+    print(f"All of them in {arguments.out}; 'python -m core study make --set {arguments.out} --name NAME' asks people.")
     return 0
 
 

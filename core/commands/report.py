@@ -26,9 +26,11 @@ from core.analysis.identity_tables import (
     find_published_mean,
     load_published_thresholds,
 )
+from core.analysis.morphs import MorphRate, find_morphs, rate_recogniser
 from core.analysis.study_data import StudyData, build_set_data, build_study_data
 from core.commands.terminal import TerminalProgress, count_noun, require_study
 from core.errors import LiminalError
+from core.figures.morphs import describe_step, list_morph_limits
 from core.figures.report import build_chapters, build_report, collect_numbers
 from core.figures.theme import format_interval, format_number, format_percent
 from core.models import registry
@@ -66,10 +68,32 @@ def print_identity_report(sample_set: SampleSet, folder: Path) -> None:
     for title, table in sections:
         print(f"\n{table.recogniser}, accepted below {table.threshold:.3f} ({title})")
         _print_acceptance_table(table)
+    print_morphs(sample_set)
     print(
         "\nShares carry 95 % Wilson intervals, with pairs taken as independent. Ratio: latent distance to the negatives' mean.\n"
         "'Paper': Table 1 of Exploring the Lands Between (StyleGAN2, 1,120 pairs), at that paper's default threshold."
     )
+
+
+def print_morphs(sample_set: SampleSet) -> None:
+    """Print how many faces between two people open both phones, where some were judged against both."""
+    if rates := _rate_morphs(sample_set):
+        print("\nTwo owners, one face: share that opens both phones (MMPMR, Scherhag et al. 2017)")
+    for words, rate in rates:
+        print(
+            f"  {words:<46}{describe_step(rate.step):<18}{format_percent(rate.both.value, 1):>8} ({100 * rate.both.low:.0f} to "
+            f"{100 * rate.both.high:.0f}), {count_noun(rate.morphs, 'face')} between {count_noun(rate.owners, 'pair')} of owners"
+        )
+
+
+def _rate_morphs(sample_set: SampleSet) -> list[tuple[str, MorphRate]]:
+    """Of every recogniser at its default and at the limit for 1 stranger in 1,000."""
+    morphs, rates = find_morphs(sample_set.pairs), []
+    for name in list_recognisers(sample_set.pairs) if len(morphs) else []:
+        default = sample_set.manifest["thresholds"][name]
+        for words, limit in list_morph_limits(sample_set.configuration.generator, name, default):
+            rates += [(f"{registry.title(name)}, {words}", rate) for rate in rate_recogniser(morphs, name, limit)]
+    return rates
 
 
 def collect_identity_values(sample_set: SampleSet) -> dict[str, Any]:
@@ -81,7 +105,9 @@ def collect_identity_values(sample_set: SampleSet) -> dict[str, Any]:
             published = find_published_mean(row.sample_type, row.step) if row.direction is None else None
             rows.append({**asdict(row), "published": asdict(published) if published else None})
         tables.append({"recogniser": table.recogniser, "threshold": table.threshold, "threshold_is": title, "rows": rows})
-    return {"configuration": sample_set.configuration.to_dict(), "counts": sample_set.manifest["counts"], "tables": tables}
+    morphs = [{"at": words, **asdict(rate)} for words, rate in _rate_morphs(sample_set)]
+    counts = sample_set.manifest["counts"]
+    return {"configuration": sample_set.configuration.to_dict(), "counts": counts, "tables": tables, "morphs": morphs}
 
 
 def _list_all_tables(sample_set: SampleSet) -> list[tuple[str, AcceptanceTable]]:

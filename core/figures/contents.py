@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from core.figures import emotion, features, identity, psychophysics, questions, raters, verification, zoo
+from core.analysis.morphs import find_morphs
+from core.figures import emotion, features, identity, morphs, psychophysics, questions, raters, verification, zoo
 from core.figures.exhibit import ExhibitView, Section
 from core.studies.study import Question
 
@@ -74,6 +75,15 @@ IDENTITY_SECTIONS = (
     Section("features", "Looks", "Which differences do people see?", features.exhibit_features, slow=True),
     Section("times", "Reaction times", "How long do people take?", raters.exhibit_reaction_times),
 )
+MORPH_SECTION = Section(
+    "morphs",
+    "Two owners, one face",
+    "Does one face open two people’s phones?",
+    morphs.exhibit_morphs,
+    answers=False,
+    uses=THRESHOLD_FIELDS,
+)
+"""Of studies in which faces between two people were judged against both of them; after the chapter on the way."""
 EMOTION_SECTIONS = (
     Section("outcomes", "Outcomes", "Do people see both feelings?", emotion.exhibit_outcomes),
     Section("divided", "Divided", "How divided are people?", emotion.exhibit_entropy),
@@ -110,7 +120,11 @@ FIRST: Mapping[Question, tuple[str, ...]] = {
 
 def list_sections(study_data: StudyData) -> tuple[Section, ...]:
     """The sections for the study's question."""
-    return SECTIONS[study_data.study.plan.asks]
+    sections = SECTIONS[study_data.study.plan.asks]
+    if sections is not IDENTITY_SECTIONS or find_morphs(study_data.pairs).empty:
+        return sections
+    place = [section.key for section in sections].index("way") + 1
+    return (*sections[:place], MORPH_SECTION, *sections[place:])
 
 
 def split_sections(study_data: StudyData) -> tuple[tuple[Section, ...], tuple[Section, ...]]:

@@ -144,6 +144,65 @@ def default_strategy(generator: str, recogniser: str) -> Strategy:
     return "surrogate" if registry.find_descriptor_surrogate(generator, recogniser) else "cmaes"
 
 
+MORPH_STEPS = (0.3, 0.4, 0.5, 0.6, 0.7)
+"""Shares of the second owner; both ends are met at the same shares."""
+
+MOST_PAIRS = 1000
+FACE_CHECKS = 4
+"""Steps around an owner in which a face must be found: owners are only looked at as they are."""
+
+
+def configure_morphs(
+    generator: str, recogniser: str, *, seed: int = 0, steps: Sequence[float] = MORPH_STEPS, judges: Sequence[str] = ()
+) -> IdentityConfiguration:
+    """The configuration of a set of morphs: two bases a batch, nothing but the way between them.
+
+    Raises LiminalError for steps that are not the same from either end, and where a value makes no sense.
+    """
+    mirrored = sorted(round(1 - step, 6) for step in steps)
+    if [round(step, 6) for step in sorted(steps)] != mirrored:
+        raise LiminalError("'steps' must be the same from either end, such as 0.3 0.5 0.7: every morph is in front of both phones.")
+    named = {"judges": tuple(judges)} if judges else {}
+    return IdentityConfiguration(
+        seed=seed,
+        generator=generator,
+        recogniser=recogniser,
+        strategy=default_strategy(generator, recogniser),
+        bases_per_batch=2,
+        positive_directions=0,
+        interpolation_steps=tuple(round(step, 6) for step in sorted(steps)),
+        targets=(),
+        face_checks=FACE_CHECKS,
+        faces_needed=FACE_CHECKS,
+        **named,
+    )
+
+
+MOST_CONTROVERSIAL = 64
+CONTROVERSIAL_TYPE = "controversial"
+"""The sample type of the second face of a pair on which two recognisers part (``controversial_pairs``)."""
+
+
+def configure_controversial(
+    generator: str, recognisers: Sequence[str], *, seed: int = 0, judges: Sequence[str] = ()
+) -> IdentityConfiguration:
+    """The configuration of a set of pairs on which two recognisers part, each with a base of its own.
+
+    Raises LiminalError for other than two different recognisers, and where a value makes no sense.
+    """
+    if len(set(recognisers)) != 2 or len(recognisers) != 2:
+        raise LiminalError("'recognisers' must name two different ones: it is on them that the pairs part.")
+    return IdentityConfiguration(
+        seed=seed,
+        generator=generator,
+        recogniser=recognisers[0],
+        judges=tuple(dict.fromkeys([*recognisers, *judges])),
+        strategy=default_strategy(generator, recognisers[0]),
+        positive_directions=0,
+        targets=(),
+    )
+
+
 def check_whole(name: str, value: Any, low: int, high: int) -> None:
     """Raises LiminalError unless ``value`` is a whole number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

@@ -40,10 +40,14 @@ DECODING_BATCH = 4
 
 @dataclass(frozen=True)
 class InterpolationStrip:
-    """Pictures from a base to another person (WebP without loss) and what every recogniser says of exactly these pictures."""
+    """Pictures from a base to another person (WebP without loss) and what every recogniser says of exactly these pictures.
+
+    judgements: against the first picture; from_end: the same pictures against the last one, recogniser by recogniser.
+    """
 
     frames: tuple[bytes, ...]
     judgements: tuple[StripScores, ...]
+    from_end: tuple[StripScores, ...] = ()
 
 
 def make_strip(
@@ -71,19 +75,26 @@ def make_strip(
             batches.append(to_pictures(network.decode(latents[first : first + DECODING_BATCH])))
     pictures = np.concatenate(batches)
     judgements = _judge_strip(to_images(pictures), recognisers, progress.stretch(0.5, 1.0))
-    return InterpolationStrip(tuple(encode_webp(picture, lossless=True) for picture in pictures), tuple(judgements))
+    return InterpolationStrip(
+        tuple(encode_webp(picture, lossless=True) for picture in pictures),
+        tuple(first for first, _ in judgements),
+        tuple(last for _, last in judgements),
+    )
 
 
-def _judge_strip(images: Tensor, recognisers: Sequence[str], progress: Progress) -> list[StripScores]:
-    """The distance of every frame (F, 3, H, W) to the first one, by every recogniser."""
+def _judge_strip(images: Tensor, recognisers: Sequence[str], progress: Progress) -> list[tuple[StripScores, StripScores]]:
+    """The distance of every frame (F, 3, H, W) to the first one, and to the last one, by every recogniser."""
     judgements = []
     for index, name in enumerate(recognisers):
         judge = registry.load(name, "recogniser")
         progress.stage(f"Asking {judge.card.title}", index / len(recognisers))
         vectors = judge.embed(images)
-        distances = judge.distance(vectors[:1], vectors).tolist()
-        known = tuple(value if math.isfinite(value) else None for value in distances)
-        judgements.append(StripScores(name, judge.card.title, judge.threshold, judge.threshold_source, known))
+        ends = []
+        for end in (vectors[:1], vectors[-1:]):
+            distances = judge.distance(end, vectors).tolist()
+            known = tuple(value if math.isfinite(value) else None for value in distances)
+            ends.append(StripScores(name, judge.card.title, judge.threshold, judge.threshold_source, known))
+        judgements.append((ends[0], ends[1]))
     return judgements
 
 
@@ -115,8 +126,8 @@ def build_strip(
             encoded = encode_webp(to_pictures(network.decode_at(latents[index : index + 1], size))[0], quality)
         write_bytes(folder / name, encoded)
         pictures.append(decode_webp(encoded))
-    judgements = _judge_strip(to_images(np.stack(pictures)), recognisers, progress.stretch(1.0, 1.0))
-    judgements = [_apply_opening_limit(scores, generator) for scores in judgements]
+    judged = _judge_strip(to_images(np.stack(pictures)), recognisers, progress.stretch(1.0, 1.0))
+    judgements = [_apply_opening_limit(scores, generator) for scores, _ in judged]
     card: dict[str, Any] = {
         "generator": generator,
         "start_seed": start_seed,

@@ -213,6 +213,11 @@ def test_faces_made_for_one_person_keep_who_was_drawn_and_are_corrected_by_pictu
     with monkeypatch.context() as patched:
         patched.setattr(stimulus_choice, "PICTURE_ROUNDS", 0)
         assert sum(each.differ for each in stimulus_choice.search_controversial(begun, person, count=4, seed=3)) < 4
+    against = fit_person(group, (np.log(group) + 2.5 * (np.array(EMOTIONS) == "anger")).argmax(axis=1))
+    apart = stimulus_choice.search_controversial(begun, person, other=against, count=4, seed=3)
+    told = [stimulus_choice.tell_apart(np.array([EMOTIONS.index(each.you)]), each.own[None], each.group[None]) for each in apart]
+    assert all(each.differ for each in apart)
+    assert np.all(told), "what the first would say is likelier of the first"
     pool = Maker().sample([sample_seed(3, "controversial", index) for index in range(stimulus_choice.POOL_SIZE)])
     drawn = {tuple(row) for row in pool[:, :2].tolist()}
     assert all(tuple(each.latent[:2].tolist()) in drawn for each in found)

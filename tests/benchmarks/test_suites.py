@@ -187,13 +187,15 @@ def test_alignment_measures_learning(capsys, monkeypatch):
     assert "scaled" in text
 
 
-def test_imitation_measures_zoo_and_search(capsys, monkeypatch):
-    figures, text = run(capsys, monkeypatch, imitation, replace(imitation.QUICK, strangers=60))
+def test_imitation_measures_zoo_and_searches(capsys, monkeypatch):
+    figures, text = run(capsys, monkeypatch, imitation, replace(imitation.QUICK, strangers=60, owners=1, pairs=2))
     assert figures["strangers"] == 60
     for name in ("dlib", "sface"):
         assert 0 < figures["zoo"][name]["mb"] < 300
         assert figures["zoo"][name]["seconds"] > 0
-        assert figures["masters"][name]["searched"]["judged"] in (29, 30)
+    assert figures["masters"]["dlib"]["searched"]["judged"] in (29, 30)
+    assert (figures["morphs"]["faces"], figures["parting"]["pairs"]) == (3, 2)
+    assert figures["parting"]["median_margin"] > 0
     assert "to reach: 300" in text
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from core.models import registry
 from core.sampling.stored import gallery
 from core.sampling.stored.directions import Direction
 from core.sampling.stored.gallery import load_gallery
-from core.sampling.stored.population import Population
+from core.sampling.stored.population import Population, load_thresholds
 from tests.commands.test_generate import failed_with_one_line
 from tests.fakes import LATENT_DIM, SCALE, FakeGenerator, FakePerceptual, FakeRecogniser
 
@@ -176,6 +177,7 @@ def test_absurd_arguments_are_refused_before_torch_is_imported(tmp_path):
     out = ["--generator", "dcgan", "--out", str(tmp_path / "out")]
     script = f"""
 import sys
+from types import SimpleNamespace
 from core.__main__ import main
 for arguments in {[words for words, _ in ABSURD]!r}:
     assert main(["generate", *arguments[:1], *{out!r}, *arguments[1:]]) == 2
@@ -204,3 +206,42 @@ def test_an_occupied_folder_is_refused_before_any_work(tmp_path, capsys, monkeyp
     for kind in ("impostor", "lockout"):
         assert generate(kind, tmp_path) == 2
         failed_with_one_line(capsys, "holds files already")
+
+
+def test_pairs_on_which_recognisers_part_become_a_set_to_ask_about(tmp_path, capsys, monkeypatch):
+    """What is made and saved is tested with the search; here: the limits of the pages, the summary, what makes no sense."""
+    asked = {}
+
+    def make(configuration, population, limits, **options):
+        asked.update(options, limits=limits, judges=configuration.judges)
+        pairs = [{"pair_id": "a", "says_same": "sface", "margin": 0.31}, {"pair_id": "b", "says_same": "dlib", "margin": None}]
+        found = {"limits": limits, "margin": options["margin"], "kept": 1, "pairs": pairs}
+        return SimpleNamespace(manifest={"controversial": found}, save=lambda folder: folder.mkdir())
+
+    monkeypatch.setattr("core.sampling.controversial_pairs.generate_controversial_pairs", make)
+    monkeypatch.setattr("core.commands.generate_searches.load_population", lambda generator: None)
+    assert main(["generate", "controversial", "--generator", "dcgan", "--count", "2", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert asked["limits"] == {name: load_thresholds("dcgan", name).opening for name in ("dlib", "sface")}
+    assert (asked["count"], asked["judges"]) == (2, ("dlib", "sface"))
+    assert "1 of 2 pairs part" in printed
+    assert "SFace says the same person, margin 31 %" in printed
+    assert "study make --set" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["controversial", "--recognisers", "dlib", "dlib"], "--recognisers"),
+        (["controversial", "--count", "65"], "--count"),
+        (["controversial", "--margin", "2"], "--margin"),
+        (["controversial", "--limits", "0.4", "-1"], "--limits"),
+        (["morphs", "--pairs", "0"], "--pairs"),
+        (["morphs", "--steps", "0.3", "0.5"], "--steps"),
+        (["morphs", "--recogniser", "mother"], "mother"),
+    ],
+)
+def test_absurd_searches_for_two_get_one_line(tmp_path, capsys, arguments, word):
+    assert main(["generate", *arguments, "--out", str(tmp_path / "out")]) == 2
+    failed_with_one_line(capsys, word)
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """The pages of models that learn from people, with made-up networks: learning, what it brought, a visitor."""
 
+import json
 import re
 import time
 
@@ -286,3 +287,22 @@ def test_the_address_of_the_next_question_leads_to_align_and_says_why(place):
     assert "*Next question* is gone" in words(test)
     assert test.query_params["from"] in ("next-question", ["next-question"])
     assert "is gone" not in words(app("align.py"))
+
+
+# Two people
+
+
+def test_two_named_people_and_the_faces_on_which_they_part(place):
+    """p0 leans to surprise and p1 to fear: where the group is unsure, each is expected to say their own."""
+    store, library = place
+    study = asked(store, library)
+    assert "Compare two people by name" not in words(app("disagreement.py", study="feelings"))
+    test = app("disagreement.py", study="feelings", two="true", one="p0", other="p1")
+    assert "First a network has to learn" in words(test)
+    taught(load_study_choice(study))
+    test = app("disagreement.py", study="feelings", two="true", one="p0", other="p1")
+    assert "faces of the study it is not the same" in words(test)
+    shown = next(each.proto.json for each in test.get("bidi_component") if "p0: " in each.proto.json)
+    first = json.loads(shown)["groups"][0]["tiles"][0]
+    assert (first["title"], first["words"]) == ("p0: surprise", "p1: fear")
+    assert test.button(key="two-people-make")

@@ -1,6 +1,8 @@
 """The pages' own logic, without a browser."""
 
 import json
+import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,12 +13,15 @@ from streamlit.testing.v1 import AppTest
 from core.figures.zoo import measure_generator
 from core.models import registry
 from core.progress import Stage
+from core.sampling.images import encode_webp
 from core.sampling.impostor import Impostor
+from core.sampling.interpolation import InterpolationStrip
 from core.sampling.stored.gallery import load_gallery
+from core.sampling.stored.strip import StripScores
 from tests.ui.study_sets import identity_set
 from tests.ui.visits import IDLE, ROOT, app, paints_without_torch, words
 from ui import photo
-from ui.identity import sets
+from ui.identity import controversial, sets
 from ui.identity.page import describe_counts
 from ui.phone import searches, zoo
 from ui.progress import describe_stage
@@ -138,6 +143,49 @@ def test_identity_judges_at_the_calibrated_limit_and_the_delivered_one_is_a_choi
         assert "3 samples, each a picture of its own" in said
     made.pairs.loc[2, "sample_id"] = made.pairs.loc[1, "sample_id"]
     assert describe_counts(made).startswith("3 samples, 2 pictures: ")
+
+
+def test_a_walk_says_where_one_face_opens_both_phones(monkeypatch):
+    """dlib takes the middle picture for both ends, SFace none; a picture without a face opens neither."""
+    picture = encode_webp(np.zeros((8, 8, 3), np.uint8), lossless=True)
+    ways = {"dlib": (0.0, 0.3, 0.35, 0.6, 0.7), "sface": (0.0, 0.2, 0.4, None, 0.6)}
+    first = tuple(StripScores(name, name.upper(), 0.6, "", distances) for name, distances in ways.items())
+    last = tuple(StripScores(name, name.upper(), 0.6, "", distances[::-1]) for name, distances in ways.items())
+    strip, made = InterpolationStrip((picture,) * 5, first, last), identity_set(2)
+    made.pairs["distance_sface"] = 0.4
+    monkeypatch.setattr(sets, "find_result", lambda request, partner=None: made if partner is None else strip)
+    test = app("identity.py", seed="1")
+    said = words(test)
+    assert "DLIB takes 1 of 5 faces for both, from 50 % to 50 % of the way." in said
+    assert "SFACE takes no face on this way for both." in said
+    bands = next(element.proto.body for element in test.get("html") if 'class="both"' in element.proto.body)
+    assert re.findall('data-opens="(.*?)"', bands)[:5] == ["first", "first", "both", "last", "last"]
+    assert test.button(key="make-morphs")
+    assert test.button(key="find-controversial")
+
+
+def test_pairs_on_which_recognisers_part_are_shown_with_both_verdicts(monkeypatch):
+    made = identity_set(2)
+    made.pairs["sample_type"] = ["genuine", "controversial", "controversial"]
+    made.pairs["distance_sface"] = [0.0, 0.5, 0.1]
+    made.pairs["distance_dlib"] = [0.0, 0.2, 0.6]
+    records = [
+        {"pair_id": pair, "says_same": name, "margin": 0.4}
+        for pair, name in zip(made.pairs["pair_id"][1:], ("dlib", "sface"), strict=True)
+    ]
+    facts = {"limits": {"dlib": 0.384, "sface": 0.288}, "margin": 0.1, "kept": 2, "pairs": records}
+    monkeypatch.setattr(
+        controversial, "_find_or_make", lambda *_: replace(made, manifest={**made.manifest, "controversial": facts})
+    )
+    shown = next(each.proto.body for each in app("identity.py").get("html") if 'class="parting"' in each.proto.body)
+    verdicts = re.findall('data-verdict="(.*?)">(.*?)<', shown)
+    assert verdicts == [
+        ("open", "the same person"),
+        ("closed", "two people"),
+        ("closed", "two people"),
+        ("open", "the same person"),
+    ]
+    assert shown.count("<img") == 4
 
 
 @pytest.mark.parametrize("accepted", [True, False])

@@ -120,7 +120,7 @@ def describe_sample(row: RankingRow) -> str:
         return f"made as {pair}" if kind == "boundary" else f"{SAMPLE_TYPE_NAMES.get(kind, kind)}: {pair}"
     step = row.get("step")
     known = isinstance(step, float) and math.isfinite(step)
-    if kind in ("genuine", "negative", "semantic") or (kind in SAMPLE_TYPE_NAMES and known):
+    if kind in ("genuine", "negative", "semantic", "controversial") or (kind in SAMPLE_TYPE_NAMES and known):
         reached = float(row.get("search_distance", math.nan))
         return describe_sample_type(kind, float(step) if known else math.nan, reached)  # type: ignore[arg-type]
     return kind

@@ -264,6 +264,7 @@ SAMPLE_TYPE_NAMES: Mapping[str, str] = {
     "optimized": "found by a search",
     "negative": "another person",
     "semantic": "one look changed",
+    "controversial": "recognisers part on it",
     "boundary": "between two feelings",
     "morph": "a row or a grid of pictures",
 }

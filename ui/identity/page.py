@@ -20,7 +20,7 @@ from core.sampling.events import BasesFound, SamplesMade
 from core.sampling.stored.directions import describe_semantic, has_directions
 from core.sampling.stored.population import measure_acceptance
 from ui import bases, cache, components, markup, photo, progress, state
-from ui.identity import sets
+from ui.identity import sets, two_owners
 from ui.identity.sets import IdentityRequest
 from ui.jobs import Job, find_or_start_job, find_running_job
 from ui.markup import count_noun
@@ -522,6 +522,7 @@ def show_interpolation_strip(request: IdentityRequest, limits: Limits) -> None:
             centre=True,
         )
     )
+    two_owners.show_both_phones(strip, limits.distances, limits.words, partner)
 
 
 def show_verdicts(request: IdentityRequest, sample_set: SampleSet, limits: Limits) -> None:

@@ -221,9 +221,11 @@ class EmotionSetBuilder:
         index: int,
         base: Base,
         sample_type: Literal["boundary", "morph"] = "boundary",
+        pair: tuple[str, str] | None = None,
     ) -> str:
         """One finished sample -> its sample_id. The same picture of the same latent twice is one sample.
 
+        pair: the two emotions that it is between, where they are not the configuration's.
         sample_type: of a face that was searched for, or of one of a row or grid, where nothing is filtered out.
         """
         values = latent.numpy().copy()
@@ -232,6 +234,8 @@ class EmotionSetBuilder:
             return name
         seed = sample_seed(self.configuration.seed, "boundary", index)
         self._row(name, sample_type, seed, self.bases[base.latent.tobytes()][0], judged, guided=self.configuration.guided)
+        if pair is not None:
+            self.rows[-1] |= {"emotion1": pair[0], "emotion2": pair[1]}
         self.latents[name], self.images[name] = values, picture
         return name
 
