@@ -169,16 +169,17 @@ def _climb(
     steps: int,
     progress: Progress,
 ) -> Tensor:
-    with torch.inference_mode(False), torch.enable_grad(), use_torch_threads(1), device_turn(surrogate.device):
+    with torch.inference_mode(False), torch.enable_grad(), use_torch_threads(1):
         moving = latents.clone().requires_grad_()
         adam = torch.optim.Adam([moving], lr=CLIMB_RATE)
         for _ in range(steps):
             progress.check()
-            predicted = {name: _predict(surrogate, moving, name) + error for name, error in errors.items()}
-            length = moving.square().mean(dim=1)
-            loss = PLAUSIBILITY * (length - 1).square().sum() - gain(predicted, runs).sum()
-            adam.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            with device_turn(surrogate.device):  # a step each: others' networks come in between
+                predicted = {name: _predict(surrogate, moving, name) + error for name, error in errors.items()}
+                length = moving.square().mean(dim=1)
+                loss = PLAUSIBILITY * (length - 1).square().sum() - gain(predicted, runs).sum()
+                adam.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
             assert moving.grad is not None
             moving.grad.nan_to_num_(0.0, 0.0, 0.0)
             adam.step()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.errors import LiminalError
 from core.figures.theme import format_percent
 from core.lazy_import import lazy_import
 from core.models import registry
@@ -96,6 +97,11 @@ def show_masters(view: PhoneState) -> None:
     st.space("medium")
     st.header("A few faces for many phones", anchor="master")
     limit, population = current_threshold(view), cache.cached_population(view.generator, view.recogniser)
+    try:
+        among_strangers = _pick_masters(view.generator, view.recogniser, limit, len(population), population.date)
+    except LiminalError as error:  # too few strangers: the rest of the page stays
+        st.html(markup.caption_html(str(error)))
+        return
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="master-choices"):
         together = bound_choice(
             "How many faces?", ["ten", "one"], "faces", titles={"one": "One face", "ten": f"{MASTER_FACES} faces"}
@@ -110,7 +116,7 @@ def show_masters(view: PhoneState) -> None:
             return
         faces, pictures = searched.faces, [face_url(picture) for picture in searched.pictures]
     else:
-        faces = _pick_masters(view.generator, view.recogniser, limit, len(population), population.date)
+        faces = among_strangers
         seeds = [int(population.seeds[row]) for row in faces.rows[:count]]
         addresses = find_or_render_strangers(view.generator, view.recogniser, seeds, PICTURES_JOB)
         if addresses is None:
