@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core.analysis.bootstrap import percentile_interval
 from core.analysis.encode import encode, list_recognisers, select_answers
@@ -107,18 +109,19 @@ def rate_people(morphs: pd.DataFrame, ratings: pd.DataFrame, *, excluded: Collec
     for step, rows in _by_step(morphs):
         rows = rows & known
         if rows.any():
-            estimate = _estimate_share((both[rows] > HALF).all(axis=1), morphs["owners"].to_numpy()[rows], seed)
+            majority = np.asarray((both[rows] > HALF).all(axis=1), np.bool_)
+            estimate = _estimate_share(majority, morphs["owners"].to_numpy()[rows], seed)
             owners = int(morphs["owners"][rows].nunique())
             rates.append(MorphRate("people", float("nan"), float(step), estimate, int(rows.sum()), owners))
     return rates
 
 
-def _by_step(morphs: pd.DataFrame) -> list[tuple[float, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
+def _by_step(morphs: pd.DataFrame) -> list[tuple[float, NDArray[np.bool_]]]:
     steps = morphs["step"].to_numpy(np.float64)
     return [(float(step), steps == step) for step in np.unique(steps)]
 
 
-def _estimate_share(both: np.ndarray[tuple[int], np.dtype[np.bool_]], owners: np.ndarray, seed: int) -> Estimate:  # type: ignore[type-arg]
+def _estimate_share(both: NDArray[np.bool_], owners: NDArray[Any], seed: int) -> Estimate:
     """Which morphs open both (M,), and of which pair of owners each is -> the share, resampling pairs of owners."""
     share = float(both.mean())
     _, pair = np.unique(owners.astype(str), return_inverse=True)

@@ -162,7 +162,6 @@ def configure_morphs(
     mirrored = sorted(round(1 - step, 6) for step in steps)
     if [round(step, 6) for step in sorted(steps)] != mirrored:
         raise LiminalError("'steps' must be the same from either end, such as 0.3 0.5 0.7: every morph is in front of both phones.")
-    named = {"judges": tuple(judges)} if judges else {}
     return IdentityConfiguration(
         seed=seed,
         generator=generator,
@@ -174,7 +173,7 @@ def configure_morphs(
         targets=(),
         face_checks=FACE_CHECKS,
         faces_needed=FACE_CHECKS,
-        **named,
+        judges=tuple(judges or registry.list_names("recogniser")),
     )
 
 

@@ -141,7 +141,7 @@ def generate_controversial_pairs(
         "controversial": {
             "limits": dict(limits),
             "margin": margin,
-            "kept": sum(record["margin"] is not None and record["margin"] >= margin for record in records),
+            "kept": sum(result.gain >= margin for result in found),
             "pairs": records,
         },
         "classifier_frame": panel.generator.classifier_frame,

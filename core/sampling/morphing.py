@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from core.errors import LiminalError
 from core.models.contracts import Generator
@@ -105,13 +106,11 @@ def _make_pair(
     return dataclasses.replace(result, manifest=manifest)
 
 
-def _picture_again(owner: Base, generator: Generator, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _picture_again(owner: Base, generator: Generator, seed: int) -> NDArray[np.float32]:
     """The owner's latent (d,) in another scene and expression, wearing the same; as it is where nobody knows who is who."""
     if not generator.knows_identity:
         return owner.latent
     keep = [name for name in ("accessories",) if name in generator.blocks]
     drawn = sample_seed(seed, owner.seed, "morph source")
-    again: np.ndarray[tuple[int], np.dtype[np.float32]] = generator.redraw_conditions(
-        torch.from_numpy(owner.latent)[None], [drawn], keep
-    )[0].numpy()
+    again: NDArray[np.float32] = generator.redraw_conditions(torch.from_numpy(owner.latent)[None], [drawn], keep)[0].numpy()
     return again
