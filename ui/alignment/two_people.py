@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -136,7 +136,7 @@ def _show_faces(chosen: StudyChoice, first: str, second: str) -> None:
         _show_new_faces(alignment, people, (first, second))
 
 
-def _describe(row: dict[str, str], first: str, second: str) -> str:
+def _describe(row: Mapping[Any, Any], first: str, second: str) -> str:
     return f"A generated face; {first} would say {row['you']}, {second} {row['most']}"
 
 
