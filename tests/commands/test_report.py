@@ -1,17 +1,22 @@
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 
 from core.__main__ import main
 from core.commands import report
-from core.sampling.configuration import IdentityConfiguration
+from core.figures.contents import choose_default_view, list_sections
+from core.progress import Progress
+from core.sampling.configuration import IdentityConfiguration, configure_morphs
 from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.identity import generate_identity_batch
+from core.sampling.morphing import generate_morphs
 from core.sampling.stored import reference as population
 from tests.emotion_sets import emotion_set, unanimous
 from tests.fakes import FakeRecogniser, fake_panel
+from tests.sampling.test_morphing import owners
 
 
 @pytest.fixture(scope="module")
@@ -186,3 +191,22 @@ def test_an_older_emotion_set_without_thresholds_is_read_with_the_stored_one(tmp
     dataclasses.replace(made, manifest=manifest).save(tmp_path / "set")
     assert main(["report", str(tmp_path / "set"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["faces"]["threshold"] == 0.6
+
+
+def test_faces_between_two_owners_are_told_where_some_were_judged_against_both(tmp_path, capsys, folder):
+    """Half way the two pairs are 0.2 and 0.8 from either owner: one of two faces opens both phones at 0.6."""
+    panel = fake_panel(FakeRecogniser("dlib"), [FakeRecogniser("dlib")])
+    configuration = configure_morphs("fake-generator", "dlib", steps=(0.25, 0.5, 0.75))
+    place = generate_morphs(configuration, 2, owners=owners(4.0, 8.0), panel=panel).save(tmp_path / "set")
+    assert main(["report", str(place)]) == 0
+    printed = capsys.readouterr().out
+    assert "MMPMR, Scherhag et al. 2017" in printed
+    assert re.search(r"limit 0\.600 +half way +50\.0 % .* 2 faces between 2 pairs of owners", printed)
+    study_data, _ = report.open_set(place)
+    section = next(section for section in list_sections(study_data) if section.key == "morphs")
+    (exhibit,) = section.make(study_data, choose_default_view(study_data), Progress())
+    assert exhibit.says.startswith("Half way, 50 % of faces open both phones of ")
+    assert exhibit.n == "6 faces between 2 pairs of people"
+    assert exhibit.source == "model"
+    other, _ = report.open_set(folder[0])
+    assert "morphs" in {section.key for section in list_sections(other)}, "a batch of four has the ways between all of them"
