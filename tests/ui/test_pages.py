@@ -49,6 +49,7 @@ def test_pages_say_so_when_the_address_makes_no_sense():
     for page in ("phone.py", "identity.py"):
         test = app(page, base="nobody", threshold="nan", recogniser="none", generator="none", seed="-3", sample="x", stranger="y")
         assert not test.error
+        assert any("There is no face 'nobody'" in each.value for each in test.warning)
 
 
 def test_a_strict_limit_lets_nobody_in_and_a_loose_one_somebody():
