@@ -22,7 +22,7 @@ from core.sampling.configuration import FILES_KEY
 from ui.components import Verdict
 
 if TYPE_CHECKING:
-    from core.studies.study import Kind, Question, Stimulus, Study
+    from core.studies.study import Kind, Question, RatingPlan, Stimulus, Study
 
 
 VERDICTS: dict[Verdict, str] = {"open": "would unlock", "closed": "stays locked", "none": "no face found"}
@@ -74,6 +74,9 @@ def describe_sample_type(sample_type: str, step: float, distance: float = math.n
         "semantic": "one look changed",
         "controversial": "recognisers part on it",
     }
+    if math.isnan(step):
+        titles |= {"positive": "a step away", "interpolation": "on the way to another"}
+        titles["optimized"] = "optimized" if math.isnan(distance) else optimized
     return titles[sample_type]
 
 
@@ -280,12 +283,24 @@ def describe_stimulus(stimulus: Stimulus) -> str:
     if details.get("emotion1"):
         return f"{details['emotion1']} or {details['emotion2']}"
     step = details.get("step")
+    if details.get(FILES_KEY) and stimulus.sample_type == "genuine":
+        return "a picture beside itself"
     try:
         return describe_sample_type(
             stimulus.sample_type, math.nan if step is None else float(step), float(details.get("distance") or math.nan)
         )
     except KeyError:  # imported, with a type of its own
         return stimulus.sample_type.replace("_", " ")
+
+
+def name_answers(plan: RatingPlan) -> dict[str, str]:
+    """The answers to choose from in words, in their order; the ends of a rating scale with their names."""
+    if plan.asks == "identity":
+        return dict(IDENTITY_ANSWERS)
+    names = {value: value for value in plan.choices}
+    if plan.asks == "scale":
+        names |= {plan.choices[0]: f"1 ({plan.scale_low})", plan.choices[-1]: f"{plan.scale_points} ({plan.scale_high})"}
+    return names
 
 
 NOBODY_WAS_ASKED = "Nobody was asked. The answers come from simulated observers: a program that answers as people might."

@@ -152,7 +152,9 @@ def encode_answers(table: pd.DataFrame, emotion: IndexArray) -> AnswerSet:
 def emotion_answers(study_data: StudyData) -> AnswerSet:
     """The answers of an emotion study to images whose pictures are at hand. Raises LiminalError for an identity study."""
     if study_data.study.plan.asks != "emotion":
-        raise LiminalError("This study asks another question, so that no emotion can be learned from it; choose an emotion study.")
+        raise LiminalError(
+            "This study does not ask which feeling a face shows, so that none can be learned from it; choose one that does."
+        )
     images = {stimulus.stimulus for stimulus in study_data.stimuli if stimulus.stimulus in study_data.where}
     if not images:
         raise LiminalError(

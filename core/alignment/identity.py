@@ -97,7 +97,7 @@ def align_identity(
     """
     if study_data.study.plan.asks != "identity":
         raise LiminalError(
-            "This study asks another question, so that no identity can be learned from it; choose an identity study."
+            "This study does not ask whether two faces show one person, so that it cannot be learned; choose one that does."
         )
     pairs = study_data.pairs
     if looks is not None:

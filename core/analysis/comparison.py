@@ -7,7 +7,7 @@ does not count as a difference; people are drawn within their side (Efron and Ti
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,6 +78,33 @@ def build_values_side(title: str, values: Array, cells: sparse.csr_array, basis:
     known = np.isfinite(values).astype(np.float64)
     return ComparisonSide(
         title, len(values), 0, lambda weights: image_means(values, weights, cells), np.asarray(cells @ known, np.intp), basis
+    )
+
+
+def build_choices_side(title: str, codes: EncodedRatings, choices: int) -> ComparisonSide:
+    """The share of each of so many answers among all answers; a row an answer. codes.value: the index of the answer."""
+    every = sparse.csr_array(np.ones((1, len(codes.images))))
+    votes = [VoteSums.of(replace(codes, value=(codes.value == index).astype(np.float64))) for index in range(choices)]
+    return ComparisonSide(
+        title,
+        len(codes.images),
+        len(codes.raters),
+        lambda weights: np.concatenate([pooled_means(each, weights, every) for each in votes]),
+        np.full(choices, len(codes.value), np.intp),
+        codes.basis,
+    )
+
+
+def build_probabilities_side(title: str, p: Array, basis: Basis) -> ComparisonSide:
+    """The mean over images of a probability of each answer (I, K); a row an answer. NaN is left out."""
+    every = sparse.csr_array(np.ones((1, len(p))))
+    return ComparisonSide(
+        title,
+        len(p),
+        0,
+        lambda weights: np.concatenate([image_means(column, weights, every) for column in p.T]),
+        np.isfinite(p).sum(axis=0).astype(np.intp),
+        basis,
     )
 
 

@@ -235,7 +235,7 @@ def _score_spread(
     return Disagreement(
         basis=votes.basis,
         interval=interval,
-        note=_describe_few_votes(votes.votes, ratings, excluded),
+        note=_describe_few_votes(votes.votes, ratings, excluded, "pairs" if "pair_id" in shown else "faces"),
         score=score,
         lowest="people agree",
         highest=highest,
@@ -271,13 +271,13 @@ def _build_table(shown: pd.DataFrame, **columns: Any) -> pd.DataFrame:
     return pd.DataFrame({"stimulus": shown[key].to_numpy(), **columns, **context})
 
 
-def _describe_few_votes(votes: Array, ratings: pd.DataFrame, excluded: Collection[str]) -> str:
+def _describe_few_votes(votes: Array, ratings: pd.DataFrame, excluded: Collection[str], noun: str = "pairs") -> str:
     if not len(votes):
-        return "There are no pairs to look at; loosen the filter."
+        return f"There are no {noun} to look at; loosen the filter."
     if not votes.any():
         return explain_no_answers(ratings, excluded)
     few = int((votes < FEW_VOTES).sum())
-    return f"{few} of {len(votes)} pairs have fewer than {FEW_VOTES} votes; their scores say little." if few else ""
+    return f"{few} of {len(votes)} {noun} have fewer than {FEW_VOTES} votes; their scores say little." if few else ""
 
 
 def _is_constant(values: Array) -> bool:

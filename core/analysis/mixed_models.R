@@ -93,20 +93,48 @@ fit_choice <- function(counted) {
   print(summary(glmer(formula, rows, binomial, control = glmerControl(optimizer = "bobyqa")), correlation = FALSE))
 }
 
+has_several_types <- function(rows) length(unique(na.omit(rows$sample_type))) > 1
+
+# As the page counts: every image counts alike, however many answered about it. value: a number an answer; by type, and all together.
+average_over_images <- function(rows, value) {
+  image <- tapply(value, rows$stimulus, mean)
+  type <- rows$sample_type[match(names(image), rows$stimulus)]
+  c(all = mean(image), if (has_several_types(rows)) tapply(image, type, mean))
+}
+
 # A rating on the study's own scale, by type of sample; each rater and each image has a level of its own.
 fit_rating <- function(counted) {
   rows <- counted[counted$task == "scale" & counted$is_sentinel == 0, ]
-  several <- length(unique(na.omit(rows$sample_type))) > 1
+  several <- has_several_types(rows)
+  cat("\nMean rating, averaged over images, as the page's chapter 'Ratings' shows it:\n")
+  print(average_over_images(rows, rows$rating), digits = 4)
   formula <- if (several) rating ~ sample_type + (1 | rater) + (1 | stimulus) else rating ~ 1 + (1 | rater) + (1 | stimulus)
   cat("\nRating", if (several) "by type of sample", "\n")
   print(summary(lmer(formula, rows, REML = TRUE), correlation = FALSE))
 }
 
-# The study's own labels have no order: their shares by type of sample, in per cent.
-show_labels <- function(counted) {
+# The study's own labels have no order: each is set against all others (of two labels, the first against the second). Log odds by
+# type of sample; each rater and each image has a level of its own.
+fit_labels <- function(counted) {
   rows <- counted[counted$task == "label" & counted$is_sentinel == 0, ]
-  cat("\nLabels by type of sample, per cent:\n")
-  print(round(100 * prop.table(table(rows$sample_type, rows$label), 1), 1))
+  labels <- sort(unique(rows$label))
+  cat("\nShare of each label, averaged over images, as the page's chapter 'Answers' shows it, per cent:\n")
+  shares <- lapply(setNames(labels, labels), function(label) average_over_images(rows, rows$label == label))
+  print(round(100 * do.call(cbind, shares), 1))
+  if (length(labels) == 1) return(cat("\nEverybody chose the same label, so that there is nothing to fit.\n"))
+  several <- has_several_types(rows)
+  for (label in if (length(labels) == 2) labels[1] else labels) {
+    rows$chosen <- rows$label == label
+    formula <- if (several) chosen ~ sample_type + (1 | rater) + (1 | stimulus) else chosen ~ 1 + (1 | rater) + (1 | stimulus)
+    cat("\nLabel '", label, "' against all others, log odds", if (several) " by type of sample", "\n", sep = "")
+    attempt(paste0("Label '", label, "'"), {
+      fit <- glmer(formula, rows, binomial, control = glmerControl(optimizer = "bobyqa"))
+      print(coef(summary(fit)), digits = 4)
+      spread <- as.data.frame(VarCorr(fit))
+      cat("Standard deviations: raters ", format(spread$sdcor[spread$grp == "rater"], digits = 3), ", images ",
+          format(spread$sdcor[spread$grp == "stimulus"], digits = 3), "\n", sep = "")
+    })
+  }
 }
 
 attempt <- function(what, work) tryCatch(work, error = function(problem) cat("\n", what, " cannot be fitted: ", conditionMessage(problem), "\n", sep = ""))
@@ -116,7 +144,7 @@ if (nrow(counted) == 0) {
 } else if (any(counted$task == "scale")) {
   attempt("Rating", fit_rating(counted))
 } else if (any(counted$task == "label")) {
-  attempt("Labels", show_labels(counted))
+  attempt("Labels", fit_labels(counted))
 } else if (any(counted$task == "emotion")) {
   if (GUIDING == "") cat("No classifier judged these faces, so that there is nothing to compare answers with.\n") else attempt("Choice", fit_choice(counted))
 } else if (DISTANCE == "") {

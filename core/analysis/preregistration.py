@@ -16,11 +16,11 @@ QUESTIONS = {
 }
 
 
-def describe_rules(rules: ExclusionRules, *, identity: bool) -> list[str]:
-    """The exclusion rules that are on, a sentence each."""
+def describe_rules(rules: ExclusionRules, *, identity: bool, checks: bool = True) -> list[str]:
+    """The exclusion rules that are on, a sentence each. checks: whether there are attention checks."""
     enough = f"of those who gave at least {rules.least_answers} answers"
     sentences = []
-    if rules.sentinels:
+    if rules.sentinels and checks:
         sentences.append(f"Who does not have more than {rules.sentinel_share:.0%} of the attention checks right is left out.")
     if rules.too_fast:
         sentences.append(f"Who has a median reaction time below {rules.fastest_ms:.0f} ms is left out, {enough}.")
@@ -55,9 +55,15 @@ def make_preregistration(
         else [
             "Entropy of the choices about each face in bits with the Miller-Madow correction, and its mean with a 95 % interval by "
             f"a crossed bootstrap over raters and faces ({RESAMPLES:,} resamples, seed 0).",
-            "The share of faces for which people name both emotions of the pair, one of them, or another.",
-            "A generalized linear mixed model of the choice between the two emotions by the guiding classifier's log odds, with "
-            "raters and faces as random intercepts.",
+            *(
+                [
+                    "The share of faces for which people name both emotions of the pair, one of them, or another.",
+                    "A generalized linear mixed model of the choice between the two emotions by the guiding classifier's log odds, "
+                    "with raters and faces as random intercepts.",
+                ]
+                if "first emotion" in widths  # own pictures were made between no two emotions
+                else []
+            ),
         ]
     )
     lines = [
@@ -86,7 +92,7 @@ def make_preregistration(
         "",
         "## Exclusion rules, set before data are collected",
         "",
-        *(f"- {sentence}" for sentence in describe_rules(rules, identity=identity)),
+        *(f"- {sentence}" for sentence in describe_rules(rules, identity=identity, checks=bool(plan.sentinels))),
         "- No single answer is left out.",
         "",
         "## Analysis",

@@ -5,7 +5,9 @@ differ: both maximise the same restricted likelihood, the page with Nelder-Mead 
 50), lme4 with its own optimiser, so that numbers agree to the optimisers' tolerance and not to the last digit. The page's
 intervals are estimate +- 1.96 standard errors, which is ``confint(fit, method = "Wald")``; lme4's default are profile intervals.
 The page's p that all slopes are equal is a Wald test; ``anova`` of two lmer fits compares likelihoods after fitting by ML anew.
-The second model of the script, of identity or choice, is a generalized one, which the page does not show.
+The second model of the script, of identity or choice, is a generalized one, which the page does not show. Of a question of the
+study's own it prints the page's means of ratings or shares of labels, and fits them by type of sample: ratings by a linear model,
+each label against all others by a generalized one.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from core.lazy_import import lazy_import
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.sample_set import SampleSet
-from core.studies.planning import EMOTION_SENTINELS, join_stimuli, list_stimuli, make_emotion_plan, make_identity_plan
+from core.studies.planning import count_usual_checks, join_stimuli, list_stimuli, make_emotion_plan, make_identity_plan
 from core.studies.simulation import (
     MAX_OBSERVERS,
     EmotionPopulation,
@@ -54,7 +54,8 @@ MEASURES: Mapping[Kind, tuple[str, ...]] = {
     "emotion": ("first emotion", "entropy"),
 }
 """acceptance: share of pairs that a recogniser accepts; identity rate: mean share of 'same person'; first emotion: mean share that
-names the first of the two emotions; entropy: mean over images of the answers' entropy, bits."""
+names the first of the two emotions that a face was made between (own pictures have none); entropy: mean over images of the
+answers' entropy, bits."""
 COMPARED: Mapping[Kind, str] = {"identity": "identity rate", "emotion": "entropy"}
 """The measure whose difference power is about."""
 
@@ -126,7 +127,7 @@ def plan_sample_size(
         plan = make_identity_plan(stimuli, trials=trials, sentinels=sentinels, seed=seed)
     else:  # missing checks are drawn when the study is made
         plan = make_emotion_plan(stimuli, trials=trials, sentinels=0, seed=seed)
-        plan = replace(plan, sentinels=EMOTION_SENTINELS if sentinels is None else sentinels)
+        plan = replace(plan, sentinels=count_usual_checks(stimuli) if sentinels is None else sentinels)
     numbers = _check_numbers(raters, 2, MAX_OBSERVERS, "people")
     amounts = _check_numbers(images or (max(len(asked) // 2, 4), len(asked), 2 * len(asked)), 4, MAX_IMAGES, "images")
     delta = DIFFERENCES[kind] if difference is None else difference
@@ -161,7 +162,7 @@ class _ObserverPool:
 
     kind: Kind
     p: Array
-    first: NDArray[np.intp]  # emotion: index of each image's first emotion (images,); identity: all 1, 'same person'
+    first: NDArray[np.intp]  # emotion: index of each image's first emotion, -1: none (images,); identity: all 1, 'same person'
     recogniser: str
     accepted: float  # share of the pairs that it accepts
     counted: float
@@ -186,7 +187,8 @@ class _ObserverPool:
         faces = EmotionPopulation(inattentive={})
         rows = np.stack([evidence[name] for name in names])
         p = np.stack([faces.observer(seed, number).probabilities(rows) for number in range(POOL)])
-        first = np.array([max(EMOTIONS.index(stimulus.details.get("emotion1") or EMOTIONS[0]), 0) for stimulus in stimuli], np.intp)
+        named = [str(stimulus.details.get("emotion1")) for stimulus in stimuli]
+        first = np.array([EMOTIONS.index(name) if name in EMOTIONS else -1 for name in named], np.intp)
         return cls(kind, p, first, "", math.nan, 1 - sum(EmotionPopulation().inattentive.values()))
 
 
@@ -258,6 +260,8 @@ def _draw_study(pool: _ObserverPool, raters: int, images: int, trials: int, rand
     votes = counts.sum(axis=1)
     answered = votes > 0
     share = counts[np.arange(images), pool.first[faces]][answered] / votes[answered]
+    if (pool.first < 0).any():  # own pictures were made between no two emotions
+        share = np.full(len(share), np.nan)
     bits = correct_entropy(counts[answered]) if votes.min() >= LEAST_VOTES else np.full(int(answered.sum()), np.nan)
     compared = share if pool.kind == "identity" else bits
     return float(share.mean()), float(bits.mean()), float(compared[::2].mean() - compared[1::2].mean())

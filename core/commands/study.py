@@ -462,6 +462,7 @@ def run_list(arguments: argparse.Namespace) -> int:
         rows.append({
             "name": study.name,
             "kind": study.plan.kind,
+            "asks": study.plan.asks,
             "source": study.source,
             "published": study.origin != "here",
             "origin": study.origin,
@@ -483,7 +484,7 @@ def run_list(arguments: argparse.Namespace) -> int:
             + [str(row["source"])] * (row["source"] != "human")
         )
         print(
-            f"{row['name']}  ({row['kind']}{', ' if marks else ''}{', '.join(marks)}): {count_noun(row['answers'], 'answer')} of "
+            f"{row['name']}  ({row['asks']}{', ' if marks else ''}{', '.join(marks)}): {count_noun(row['answers'], 'answer')} of "
             f"{count_noun(row['raters'], 'rater')} to {count_noun(row['stimuli'], 'stimulus', 'stimuli')}"
         )
     return 0

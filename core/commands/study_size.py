@@ -10,7 +10,7 @@ from core.analysis.preregistration import make_preregistration
 from core.analysis.sample_size import RATERS, SampleSizePlan, plan_sample_size
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
-from core.figures.sample_size import describe_power, make_page
+from core.figures.sample_size import describe_power, list_measures, make_page
 from core.progress import Progress
 from core.sampling.sample_set import SampleSet
 from core.studies.library import Library
@@ -91,7 +91,7 @@ def _write(path: Path, text: str, *, quiet: bool) -> None:
 
 def _print_table(size: SampleSizePlan) -> None:
     noun = "pairs" if size.plan.kind == "identity" else "faces"
-    names = list(size.rows[0].widths)
+    names = [name for name in size.rows[0].widths if name in list_measures(size)]
     print("SIMULATED: expected widths of 95 % intervals, and power; nobody was asked.")
     print(f"{'people':>7} {noun:>7} {'votes':>7}" + "".join(f" {name:>15}" for name in names) + f" {'power':>7}")
     for row in size.rows:

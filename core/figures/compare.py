@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from core.analysis.choices import correct_entropy, count_votes
-from core.analysis.comparison import Comparison, build_answers_side, build_group_cells, build_values_side, compare_sides
+from core.analysis.comparison import (
+    Comparison,
+    build_answers_side,
+    build_choices_side,
+    build_group_cells,
+    build_probabilities_side,
+    build_values_side,
+    compare_sides,
+)
 from core.analysis.detection import find_majority
-from core.analysis.encode import encode, select_answers, select_probabilities
+from core.analysis.encode import EncodedRatings, encode, select_answers, select_probabilities
 from core.analysis.estimate import Array, Basis
 from core.analysis.identity_tables import order_sample_types
 from core.errors import LiminalError
 from core.figures import theme
-from core.figures.dots import plot_dots
 from core.figures.exhibit import Exhibit, ExhibitView, find_threshold, name_source
 from core.figures.identity import build_rated_pairs, plot_similarity_by_distance
+from core.figures.two_sides import exhibit_shares, exhibit_sides, place_side_by_side
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.studies.ratings import Task
@@ -28,178 +35,75 @@ if TYPE_CHECKING:
     from core.analysis.study_data import StudyData
 
 
-PANEL_GAP = 0.05
-
-
-def place_side_by_side(figures: Sequence[tuple[str, go.Figure]]) -> go.Figure:
-    """Put two or more (title, figure), each with one pair of axes, beside each other in one figure; zooming one zooms all.
-
-    Colour scales and the legend are shared: a name is listed once. Raises LiminalError for a figure of several panels.
-    """
-    panels = go.Figure()
-    width = (1 - PANEL_GAP * (len(figures) - 1)) / len(figures)
-    layout: dict[str, Any] = {}
-    listed: set[str] = set()
-    for index, (title, figure) in enumerate(figures):
-        plain = figure.to_plotly_json()
-        if "xaxis2" in plain["layout"]:
-            raise LiminalError("Only figures with one panel can stand side by side; choose another figure.")
-        suffix = "" if index == 0 else str(index + 1)
-        left = index * (width + PANEL_GAP)
-        for trace in plain["data"]:
-            trace = {**trace, "xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
-            name = str(trace.get("legendgroup") or str(trace.get("name") or "").split(" (")[0])
-            trace["legendgroup"] = name
-            if trace.get("name") and trace.get("showlegend") is not False:
-                trace["showlegend"] = name not in listed
-                listed.add(name)
-            panels.add_trace(trace)
-        panel_layout = plain["layout"]
-        layout[f"xaxis{suffix}"] = {**panel_layout.get("xaxis", {}), "domain": [left, left + width], "anchor": f"y{suffix}"}
-        layout[f"yaxis{suffix}"] = {**panel_layout.get("yaxis", {}), "anchor": f"x{suffix}"}
-        if index:
-            layout[f"xaxis{suffix}"]["matches"], layout[f"yaxis{suffix}"]["matches"] = "x", "y"
-            layout[f"yaxis{suffix}"] |= {"title": None, "showticklabels": False}
-        for kind in ("annotations", "shapes"):
-            for part in panel_layout.get(kind, ()):
-                layout.setdefault(kind, []).append(_move_to_panel(part, suffix))
-        layout.setdefault("annotations", []).append(
-            {
-                "text": f"<b>{title}</b>",
-                "xref": "paper",
-                "yref": "paper",
-                "x": left,
-                "y": 1,
-                "xanchor": "left",
-                "yanchor": "bottom",
-                "yshift": 4,
-                "showarrow": False,
-            }
-        )
-        for name in ("barmode", "violinmode", "violingap", "height"):
-            if name in panel_layout:
-                layout[name] = panel_layout[name]
-    layout["legend"] = {"y": -0.16, "yanchor": "top"}
-    panels.update_layout(layout)
-    metas = [figure.layout.meta for _, figure in figures]
-    sources = [meta["source"] for meta in metas]
-    return theme.describe_figure(
-        panels,
-        says=" ".join(f"{title}: {meta['says']}" for (title, _), meta in zip(figures, metas, strict=True)),
-        n=" and ".join(str(meta["n"]) for meta in metas),
-        interval=metas[0]["interval"],
-        source=" and ".join(dict.fromkeys(name for source in sources if source for name in source.split(" and "))),
-    )
-
-
-def _move_to_panel(part: dict[str, Any], suffix: str) -> dict[str, Any]:
-    """Move an annotation or shape to its panel's axes."""
-    moved = dict(part)
-    for axis in ("x", "y"):
-        where = str(moved.get(f"{axis}ref", axis))
-        moved[f"{axis}ref"] = f"{axis}{suffix} domain" if where in ("paper", f"{axis} domain") else f"{axis}{suffix}"
-    return moved
-
-
-PAIR_MEASURES = ("same-person", "similarity", "accepted", "agreement")
-"""Keys of comparisons that are about pairs of faces."""
-
-
-def exhibit_sides(comparison: Comparison, key: str, measure: str, *, share: bool, source: str) -> list[Exhibit]:
-    """Two exhibits of a comparison: both sides on one axis, and their difference."""
-    table = comparison.table
-    sides = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "name": table["name"],
-                    "series": title,
-                    "value": table[of],
-                    "low": table[f"{of}_low"],
-                    "high": table[f"{of}_high"],
-                    "n": table[f"{of}_n"],
-                }
-            )
-            for of, title in (("first", comparison.first), ("second", comparison.second))
-        ],
-        ignore_index=True,
-    )
-    apart = table.rename(columns={"difference": "value"})[["name", "value", "low", "high"]].assign(
-        n=table[["first_n", "second_n"]].min(axis=1)
-    )
-    noun = "pairs" if key in PAIR_MEASURES else "faces"
-    n = f"{comparison.basis.images:,} {noun}" + (f", {comparison.basis.raters:,} raters" if comparison.basis.raters else "")
-    whole = table[table["name"] == "all"].iloc[0]
-    digits, factor, unit = (0, 100.0, " %") if share else (1, 1.0, "")
-
-    def format_value(value: float) -> str:
-        return theme.format_number(factor * value, digits)
-
-    titled = f"{measure[:1].upper()}{measure[1:]}"
-    first = f"{titled}: {format_value(whole['first'])}{unit} for {comparison.first}, "
-    first += f"{format_value(whole['second'])}{unit} for {comparison.second}."
-    clear = comparison.clear()
-    clear = clear[clear["name"] != "all"]
-    if np.isfinite(whole["difference"]):
-        sure = whole["low"] > 0 or whole["high"] < 0
-        points = "percentage points" if share else "bits" if measure.endswith("bits") else "points"
-        way = "above" if whole["difference"] > 0 else "below"
-        second = (
-            f"{comparison.second[:1].upper()}{comparison.second[1:]} lies {format_value(abs(whole['difference']))} {points} {way} "
-            f"{comparison.first} ({_describe_difference(whole, sure, format_value)})"
-            + (", a clear difference." if sure else ", which may be chance.")
-        )
-        if len(clear):
-            few = theme.join_names([str(name) for name in clear["name"].head(4)])
-            second += f" Row by row it is clear for {few}{' and others' if len(clear) > 4 else ''}."
-    else:
-        second = "There is nothing to compare: one side has no values."
-    definition = (
-        f"{titled}, by {'type of sample' if noun == 'pairs' else 'pair of feelings'}. The difference is "
-        f"{comparison.second} minus {comparison.first}; where its interval holds 0, it may be chance. Intervals are not corrected "
-        "for looking at several rows."
-    )
-    return [
-        Exhibit(
-            f"{key}-both",
-            plot_dots(sides, measure=measure, says=first, n=n, interval=comparison.interval, source=source, share=share),
-            sides,
-            definition,
-            comparison.note,
-            comparison,
-        ),
-        Exhibit(
-            f"{key}-difference",
-            plot_dots(
-                apart,
-                measure=f"difference in {measure}",
-                says=second,
-                n=n,
-                interval=comparison.interval,
-                source=source,
-                share=share,
-                difference=share,
-                reference=(0.0, "no difference"),
-            ),
-            apart,
-            definition,
-        ),
-    ]
-
-
-def _describe_difference(whole: pd.Series[Any], sure: bool, format_value: Callable[[float], str]) -> str:
-    """Describe the interval of a difference whose sign the sentence names already."""
-    low, high = float(whole["low"]), float(whole["high"])
-    if not sure:
-        return f"{format_value(abs(low))} below to {format_value(abs(high))} above"
-    return f"{format_value(min(abs(low), abs(high)))} to {format_value(max(abs(low), abs(high)))}"
+BY_TYPE, BY_FEELINGS, BY_IMAGE = "by type of sample", "by pair of feelings", "averaged over images"
 
 
 def compare_studies(first: StudyData, second: StudyData, titles: tuple[str, str], view: ExhibitView) -> list[Exhibit]:
     """Compare two studies, two sample sets, or the answers of two groups. Raises LiminalError where they ask different things."""
     if first.kind != second.kind:
         raise LiminalError("One asks who it is and the other which feeling it is; choose two of one kind.")
-    return _compare_identity(first, second, titles, view) if first.kind == "identity" else _compare_emotion(first, second, titles)
+    plans = first.study.plan, second.study.plan
+    if plans[0].asks != plans[1].asks or plans[0].choices != plans[1].choices:
+        raise LiminalError("People chose among different answers in the two studies; choose two that offer the same ones.")
+    exhibits = _compare_own_answers(first, second, titles) if plans[0].asks in ("labels", "scale") else []
+    if first.kind == "identity":
+        return exhibits + _compare_identity(first, second, titles, view)
+    return exhibits + _compare_emotion(first, second, titles)
+
+
+def _compare_own_answers(first: StudyData, second: StudyData, titles: tuple[str, str]) -> list[Exhibit]:
+    """Answers to a question of the studies' own: ratings by type of sample, and the share of each answer."""
+    plan, tables = first.study.plan, (first.shown, second.shown)
+    shared = set(tables[0]["stimulus"]) == set(tables[1]["stimulus"])
+    if shared:
+        tables = (tables[0], tables[0])
+    sides = tuple(zip((first, second), titles, tables, strict=True))
+    codes = [_encode_choices(study_data, table["stimulus"]) for study_data, _, table in sides]
+    if not all(len(answers.value) for answers in codes):
+        return []
+    noun = "pairs" if first.kind == "identity" else "faces"
+    exhibits = []
+    if plan.asks == "scale":
+        order = order_sample_types(name for table in tables for name in table["sample_type"])
+        both = [
+            build_answers_side(title, replace(answers, value=answers.value + 1), build_group_cells(table["sample_type"], order))
+            for answers, (_, title, table) in zip(codes, sides, strict=True)
+        ]
+        comparison = compare_sides([*order, "all"], both[0], both[1], shared=shared)
+        measure = f"mean rating, 1 ({plan.scale_low}) to {plan.scale_points} ({plan.scale_high})"
+        source = _join_sources(first, second, comparison)
+        exhibits += exhibit_sides(comparison, "rating", measure, share=False, source=source, noun=noun)
+    return exhibits + _compare_choices(first, second, titles, codes, shared=shared, noun=noun)
+
+
+def _encode_choices(study_data: StudyData, images: pd.Series[str]) -> EncodedRatings:
+    """The answers to the main question as indices into the plan's choices, attention checks aside."""
+    plan = study_data.study.plan
+    answers = select_answers(study_data.ratings, plan.main_task, excluded=study_data.excluded, sentinels=False)
+    if plan.asks == "scale":
+        answers = answers.assign(value=answers["value"].map("{:g}".format))
+    return encode(answers, images, plan.choices)
+
+
+def _compare_choices(
+    first: StudyData, second: StudyData, titles: tuple[str, str], codes: list[EncodedRatings], *, shared: bool, noun: str
+) -> list[Exhibit]:
+    """The share of each answer, and how divided people are over an image."""
+    choices = first.study.plan.choices
+    both = [build_choices_side(title, answers, len(choices)) for title, answers in zip(titles, codes, strict=True)]
+    comparison = compare_sides(choices, both[0], both[1], shared=shared)
+    source = _join_sources(first, second, comparison)
+    exhibits = exhibit_shares(comparison, "answers", "share of the answers", source=source, noun=noun)
+    counts = [count_votes(answers, len(choices)) for answers in codes]
+    bits = [np.where(votes.sum(axis=1) > 1, correct_entropy(votes), np.nan) for votes in counts]
+    both = [
+        build_values_side(title, value, build_group_cells(pd.Series("", answers.images), ()), answers.basis)
+        for title, value, answers in zip(titles, bits, codes, strict=True)
+    ]
+    comparison = compare_sides(["all"], both[0], both[1], shared=shared)
+    return exhibits + exhibit_sides(
+        comparison, "bits", "how divided people are, bits", share=False, source=source, noun=noun, by=BY_IMAGE
+    )
 
 
 def _compare_identity(first: StudyData, second: StudyData, titles: tuple[str, str], view: ExhibitView) -> list[Exhibit]:
@@ -223,7 +127,8 @@ def _compare_identity(first: StudyData, second: StudyData, titles: tuple[str, st
                 build_answers_side(title, answers, cell) for (_, title, _), answers, cell in zip(sides, codes, cells, strict=True)
             ]
             comparison = compare_sides(names, both[0], both[1], shared=shared)
-            exhibits += exhibit_sides(comparison, key, measure, share=share, source=_join_sources(first, second, comparison))
+            source = _join_sources(first, second, comparison)
+            exhibits += exhibit_sides(comparison, key, measure, share=share, source=source, noun="pairs")
     exhibits += _exhibit_side_by_side([(title, study_data, view.recogniser) for study_data, title, _ in sides], view)
     if view.recogniser and not shared and all(view.recogniser in study.thresholds for study in (first, second)):
         both = []
@@ -234,68 +139,68 @@ def _compare_identity(first: StudyData, second: StudyData, titles: tuple[str, st
                 )
             )
         comparison = compare_sides(names, both[0], both[1], shared=False)
-        exhibits += exhibit_sides(
-            comparison, "accepted", f"share accepted by {registry.title(view.recogniser)}", share=True, source="models"
-        )
+        measure = f"share accepted by {registry.title(view.recogniser)}"
+        exhibits += exhibit_sides(comparison, "accepted", measure, share=True, source="models", noun="pairs")
     return exhibits
 
 
 def _compare_emotion(first: StudyData, second: StudyData, titles: tuple[str, str]) -> list[Exhibit]:
-    tables = (first.asked, second.asked)
+    sides = tuple(zip((first, second), titles, strict=True))
+    made = [_select_between_feelings(study_data.asked) for study_data in (first, second)]
+    wanted = all(len(table) for table in made)  # own pictures were made between no two feelings
+    tables = made if wanted else [first.asked, second.asked]
     shared = set(tables[0]["sample_id"]) == set(tables[1]["sample_id"])
     if shared:
-        tables = (tables[0], tables[0])
+        tables = [tables[0], tables[0]]
     pairs = [_name_pairs(table) for table in tables]
-    order = [
-        name for name in dict.fromkeys([*pairs[0], *pairs[1]]) if name and (pairs[0] == name).any() and (pairs[1] == name).any()
-    ]
+    order = [name for name in dict.fromkeys([*pairs[0], *pairs[1]]) if name and all((names == name).any() for names in pairs)]
     cells = [build_group_cells(names_of_pairs, order) for names_of_pairs in pairs]
     names = [*order, "all"]
-    counts, basis = [], []
-    for study_data, table in zip((first, second), tables, strict=True):
-        codes = encode(
-            select_answers(study_data.ratings, "emotion", excluded=study_data.excluded, sentinels=False), table["sample_id"]
-        )
-        counts.append(count_votes(codes))
-        basis.append(codes)
-    exhibits = []
-    if all(votes.sum() for votes in counts):
-        both = []
-        for codes, table, title, cell in zip(basis, tables, titles, cells, strict=True):
-            wanted = _find_emotions(table)[codes.image]
-            hit = np.where(wanted[:, 0] == codes.value, 1.0, np.where(wanted[:, 1] == codes.value, 1.0, 0.0))
-            both.append(build_answers_side(title, type(codes)(**{**codes.__dict__, "value": hit}), cell))
-        comparison = compare_sides(names, both[0], both[1], shared=shared)
-        exhibits += exhibit_sides(
-            comparison,
-            "wanted",
-            "votes for one of the two wanted feelings",
-            share=True,
-            source=_join_sources(first, second, comparison),
-        )
-        bits = [np.where(votes.sum(axis=1) > 1, correct_entropy(votes), np.nan) for votes in counts]
-        both = [
-            build_values_side(title, value, cell, codes.basis)
-            for title, value, cell, codes in zip(titles, bits, cells, basis, strict=True)
-        ]
-        comparison = compare_sides(names, both[0], both[1], shared=shared)
-        exhibits += exhibit_sides(
-            comparison, "bits", "how divided people are, bits", share=False, source=_join_sources(first, second, comparison)
-        )
+    codes = [
+        encode(select_answers(study_data.ratings, "emotion", excluded=study_data.excluded, sentinels=False), table["sample_id"])
+        for study_data, table in zip((first, second), tables, strict=True)
+    ]
+    exhibits: list[Exhibit] = []
+    if all(len(answers.value) for answers in codes):
+        if not wanted:
+            exhibits += _compare_choices(first, second, titles, codes, shared=shared, noun="faces")
+        else:
+            both = [
+                build_answers_side(title, _mark_wanted(answers, table), cell)
+                for answers, table, title, cell in zip(codes, tables, titles, cells, strict=True)
+            ]
+            comparison = compare_sides(names, both[0], both[1], shared=shared)
+            source = _join_sources(first, second, comparison)
+            measure = "votes for one of the two wanted feelings"
+            exhibits += exhibit_sides(comparison, "wanted", measure, share=True, source=source, noun="faces", by=BY_FEELINGS)
+            counts = [count_votes(answers) for answers in codes]
+            bits = [np.where(votes.sum(axis=1) > 1, correct_entropy(votes), np.nan) for votes in counts]
+            both = [
+                build_values_side(title, value, cell, answers.basis)
+                for title, value, cell, answers in zip(titles, bits, cells, codes, strict=True)
+            ]
+            comparison = compare_sides(names, both[0], both[1], shared=shared)
+            measure = "how divided people are, bits"
+            exhibits += exhibit_sides(comparison, "bits", measure, share=False, source=source, noun="faces", by=BY_FEELINGS)
     known = [name for name in first.classifiers if name in second.classifiers]
     if not shared and known:
-        both = []
-        for study_data, table, title, cell in zip((first, second), tables, titles, cells, strict=True):
-            p = select_probabilities(table, known[-1], study_data.steerer)
-            both.append(build_values_side(title, _sum_pair_shares(p, table), cell, Basis(len(table), 0, 0, "models")))
-        comparison = compare_sides(names, both[0], both[1], shared=False)
-        exhibits += exhibit_sides(
-            comparison,
-            "probability",
-            f"probability of the two feelings by {registry.title(known[-1])}",
-            share=True,
-            source="models",
-        )
+        title = registry.title(known[-1])
+        shares = [
+            select_probabilities(table, known[-1], study_data.steerer) for (study_data, _), table in zip(sides, tables, strict=True)
+        ]
+        basis = [Basis(len(table), 0, 0, "models") for table in tables]
+        if wanted:
+            both = [
+                build_values_side(side, _sum_pair_shares(p, table), cell, of)
+                for (_, side), p, table, cell, of in zip(sides, shares, tables, cells, basis, strict=True)
+            ]
+            comparison = compare_sides(names, both[0], both[1], shared=False)
+            measure = f"probability of the two feelings by {title}"
+            exhibits += exhibit_sides(comparison, "probability", measure, share=True, source="models", noun="faces", by=BY_FEELINGS)
+        else:
+            both = [build_probabilities_side(side, p, of) for (_, side), p, of in zip(sides, shares, basis, strict=True)]
+            comparison = compare_sides(EMOTIONS, both[0], both[1], shared=False)
+            exhibits += exhibit_shares(comparison, "feelings", f"mean probability by {title}", source="models", noun="faces")
     return exhibits
 
 
@@ -309,35 +214,45 @@ def compare_models(study_data: StudyData, first: str, second: str, view: Exhibit
 
 
 def compare_people(study_data: StudyData, model: str, view: ExhibitView) -> list[Exhibit]:
-    """Compare the people of a study with one recogniser or classifier on the same images. Raises LiminalError for one that did not
-    judge them; nothing where nobody answered.
+    """Compare the people of a study with one recogniser or classifier on the same images; nothing where nobody answered.
+
+    Raises LiminalError for one that did not judge them, and where people chose among other answers than it gives.
     """
+    identity, plan = study_data.kind == "identity", study_data.study.plan
+    if plan.asks not in ("identity", "emotion"):
+        says = "accepts a pair or refuses it" if identity else "chooses among six feelings"
+        raise LiminalError(
+            f"People gave answers of this study's own, and a network {says}, so that the two cannot be set side by side; compare "
+            "two models, two groups of people, or two studies."
+        )
     people = "Simulated observers" if study_data.source == "simulated" else "People"
-    identity = study_data.kind == "identity"
-    table = study_data.pairs if identity else study_data.asked
-    groups = table["sample_type"] if identity else _name_pairs(table)
-    order = order_sample_types(groups) if identity else [name for name in dict.fromkeys(groups) if name]
-    cells, names = build_group_cells(groups, order), [*order, "all"]
-    task: Task = "identity" if identity else "emotion"
-    answers = select_answers(study_data.ratings, task, excluded=study_data.excluded, sentinels=identity)
+    made = study_data.pairs if identity else _select_between_feelings(study_data.asked)
+    wanted = bool(len(made))  # own pictures were made between no two feelings
+    table = made if identity or wanted else study_data.asked
+    answers = select_answers(study_data.ratings, plan.main_task, excluded=study_data.excluded, sentinels=identity)
     codes = encode(answers, table["pair_id" if identity else "sample_id"])
     if not len(codes.value):
         return []
+    title, basis = registry.title(model), Basis(len(table), 0, len(table), "models")
+    source = name_source(study_data, study_data.source, "models")
+    if not identity and not wanted:
+        p = select_probabilities(table, model, study_data.steerer)
+        shares = build_choices_side(people, codes, len(EMOTIONS)), build_probabilities_side(title, p, basis)
+        comparison = compare_sides(EMOTIONS, *shares, shared=True)
+        return exhibit_shares(comparison, "feelings", "share of votes, and mean probability", source=source, noun="faces")
+    groups = table["sample_type"] if identity else _name_pairs(table)
+    order = order_sample_types(groups) if identity else list(dict.fromkeys(groups))
+    cells = build_group_cells(groups, order)
     if identity:
         values, key, measure = _list_accepted(study_data, table, model, view), "one-person", "share taken for one person"
     else:
-        wanted = _find_emotions(table)[codes.image]
-        codes = type(codes)(
-            **{**codes.__dict__, "value": (wanted == np.asarray(codes.value)[:, None]).any(axis=1).astype(np.float64)}
-        )
+        codes = _mark_wanted(codes, table)
         values = _sum_pair_shares(select_probabilities(table, model, study_data.steerer), table)
         key, measure = "wanted", "share for one of the two wanted feelings: votes, and probability"
-    sides = (
-        build_answers_side(people, codes, cells),
-        build_values_side(registry.title(model), values, cells, Basis(len(table), 0, len(table), "models")),
-    )
-    comparison = compare_sides(names, *sides, shared=True)
-    return exhibit_sides(comparison, key, measure, share=True, source=name_source(study_data, study_data.source, "models"))
+    sides = build_answers_side(people, codes, cells), build_values_side(title, values, cells, basis)
+    comparison = compare_sides([*order, "all"], *sides, shared=True)
+    noun, by = ("pairs", BY_TYPE) if identity else ("faces", BY_FEELINGS)
+    return exhibit_sides(comparison, key, measure, share=True, source=source, noun=noun, by=by)
 
 
 def _compare_recognisers(study_data: StudyData, first: str, second: str, view: ExhibitView) -> list[Exhibit]:
@@ -347,9 +262,8 @@ def _compare_recognisers(study_data: StudyData, first: str, second: str, view: E
     accepted = {name: _list_accepted(study_data, pairs, name, view) for name in (first, second)}
     basis = Basis(len(pairs), 0, 2 * len(pairs), "models")
     sides = [build_values_side(registry.title(name), accepted[name], cells, basis) for name in (first, second)]
-    exhibits = exhibit_sides(
-        compare_sides(names, sides[0], sides[1], shared=True), "accepted", "share accepted", share=True, source="models"
-    )
+    comparison = compare_sides(names, sides[0], sides[1], shared=True)
+    exhibits = exhibit_sides(comparison, "accepted", "share accepted", share=True, source="models", noun="pairs")
     exhibits += _exhibit_side_by_side([(registry.title(name), study_data, name) for name in (first, second)], view)
     most, _ = find_majority(select_answers(study_data.ratings, "identity", excluded=study_data.excluded), pairs["pair_id"])
     if np.isfinite(most).any():
@@ -360,23 +274,31 @@ def _compare_recognisers(study_data: StudyData, first: str, second: str, view: E
         sides = [build_values_side(registry.title(name), agree[name], cells, basis) for name in (first, second)]
         source = name_source(study_data, "people" if study_data.source == "published" else study_data.source, "models")
         comparison = compare_sides(names, sides[0], sides[1], shared=True)
-        exhibits += exhibit_sides(comparison, "agreement", "pairs on which it agrees with most people", share=True, source=source)
+        measure = "pairs on which it agrees with most people"
+        exhibits += exhibit_sides(comparison, "agreement", measure, share=True, source=source, noun="pairs")
     return exhibits
 
 
 def _compare_classifiers(study_data: StudyData, first: str, second: str) -> list[Exhibit]:
-    samples = study_data.asked
+    made = _select_between_feelings(study_data.asked)
+    samples = made if len(made) else study_data.asked  # own pictures were made between no two feelings
     pairs = _name_pairs(samples)
     order = [name for name in dict.fromkeys(pairs) if name]
     cells, names = build_group_cells(pairs, order), [*order, "all"]
     probabilities = {name: select_probabilities(samples, name, study_data.steerer) for name in (first, second)}
     basis = Basis(len(samples), 0, 2 * len(samples), "models")
-    sides = [
-        build_values_side(registry.title(name), _sum_pair_shares(probabilities[name], samples), cells, basis)
-        for name in (first, second)
-    ]
-    comparison = compare_sides(names, sides[0], sides[1], shared=True)
-    exhibits = exhibit_sides(comparison, "probability", "probability of the two wanted feelings", share=True, source="models")
+    if len(made):
+        sides = [
+            build_values_side(registry.title(name), _sum_pair_shares(probabilities[name], samples), cells, basis)
+            for name in (first, second)
+        ]
+        comparison = compare_sides(names, sides[0], sides[1], shared=True)
+        measure = "probability of the two wanted feelings"
+        exhibits = exhibit_sides(comparison, "probability", measure, share=True, source="models", noun="faces", by=BY_FEELINGS)
+    else:
+        sides = [build_probabilities_side(registry.title(name), probabilities[name], basis) for name in (first, second)]
+        comparison = compare_sides(EMOTIONS, sides[0], sides[1], shared=True)
+        exhibits = exhibit_shares(comparison, "feelings", "mean probability", source="models", noun="faces")
     codes = encode(
         select_answers(study_data.ratings, "emotion", excluded=study_data.excluded, sentinels=False), samples["sample_id"]
     )
@@ -391,9 +313,9 @@ def _compare_classifiers(study_data: StudyData, first: str, second: str) -> list
             sides.append(build_values_side(registry.title(name), hit, cells, basis))
         comparison = compare_sides(names, sides[0], sides[1], shared=True)
         source = name_source(study_data, "people" if study_data.source == "published" else study_data.source, "models")
-        exhibits += exhibit_sides(
-            comparison, "votes", "share of an image's votes for its most probable feeling", share=True, source=source
-        )
+        measure = "share of an image's votes for its most probable feeling"
+        by = BY_FEELINGS if len(made) else BY_IMAGE
+        exhibits += exhibit_sides(comparison, "votes", measure, share=True, source=source, noun="faces", by=by)
     return exhibits
 
 
@@ -442,6 +364,17 @@ def _list_accepted(study_data: StudyData, pairs: pd.DataFrame, recogniser: str, 
 def _name_pairs(samples: pd.DataFrame) -> pd.Series[str]:
     first, second = samples["emotion1"], samples["emotion2"]
     return (first.astype(str) + " – " + second.astype(str)).where(first.isin(EMOTIONS) & second.isin(EMOTIONS), "")
+
+
+def _select_between_feelings(samples: pd.DataFrame) -> pd.DataFrame:
+    """The samples that were made between two feelings."""
+    return samples[(_name_pairs(samples) != "").to_numpy(bool)].reset_index(drop=True)
+
+
+def _mark_wanted(codes: EncodedRatings, samples: pd.DataFrame) -> EncodedRatings:
+    """The answers as 1 where they name one of the two feelings that the image was made between, else 0."""
+    wanted = _find_emotions(samples)[codes.image]
+    return replace(codes, value=(wanted == codes.value[:, None]).any(axis=1).astype(np.float64))
 
 
 def _find_emotions(samples: pd.DataFrame) -> Array:

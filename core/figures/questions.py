@@ -16,6 +16,7 @@ from core.figures.emotion import plot_entropy_histogram
 from core.figures.exhibit import Exhibit, ExhibitView, build_row, describe_estimate, name_raters, name_source
 from core.figures.theme import format_percent
 from core.progress import Progress
+from core.studies.words import load_words
 
 if TYPE_CHECKING:
     from core.analysis.study_data import StudyData
@@ -79,7 +80,8 @@ def exhibit_answers(study_data: StudyData, _: ExhibitView, __: Progress) -> list
         nothing=says,
     )
     definition = (
-        f"Of each image the share of people who gave an answer, averaged over images. The question: {plan.wording or 'labels'}"
+        f"Of each image the share of people who gave an answer, averaged over images. The question: "
+        f"{plan.wording or load_words('en').say('ask.labels')}"
     )
     note = OTHER_LABELS if plan.asks == "labels" and plan.kind == "emotion" else ""
     return [Exhibit("answers", figure, data, definition, note, numbers={"basis": votes.basis, "shares": data})]

@@ -239,7 +239,7 @@ def _wrap_text(text: str, width: int = 60) -> str:
 
 def format_number(value: float, digits: int = 2) -> str:
     """A number with so many decimals; a dash where it is not finite."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+    return f"{value:z.{digits}f}" if math.isfinite(value) else "–"
 
 
 def format_percent(share: float, digits: int | None = None) -> str:

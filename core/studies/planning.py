@@ -56,6 +56,9 @@ NO_CHECKS: Mapping[Kind, str] = {
     "emotion": "Nothing checks whether people look: ask for attention checks, and clear generated faces are put among yours.",
 }
 """Of a study of own pictures alone."""
+NO_RIGHT_ANSWER = (
+    "Nothing checks whether people look: this question has no right answer, so that nothing can be an attention check."
+)
 
 
 def list_stimuli(sample_set: SampleSet, set_id: str, *, kept_only: bool = True) -> list[Stimulus]:
@@ -158,15 +161,14 @@ def prepare_study(
         raise LiminalError("A study asks about sets of one kind; choose identity sets or emotion sets, not both and not none.")
     kind: Kind = kinds.pop()
     stimuli = join_stimuli(list_stimuli(sample_set, set_id, kept_only=kept_only) for set_id, sample_set in sets.items())
-    answers = _list_expected_answers(kind, others)
+    answers = list_expected_answers(kind, others)
     stimuli = _adapt_checks(stimuli, answers)
     notes: list[str] = []
     generated = [sample_set for sample_set in sets.values() if not sample_set.own_pictures]
     if len(generated) < len(sets):
         others = {"consent": OWN_PICTURES_CONSENT} | others
     if kind == "emotion":
-        usual = EMOTION_SENTINELS if answers and generated else 0  # among own pictures only where they are asked for
-        count = usual if sentinels is None else sentinels
+        count = count_usual_checks(stimuli, answers) if sentinels is None else sentinels
         first = generated[0].emotion if generated else EmotionConfiguration(*EMOTIONS[:2])
         wanted = list_missing_checks(stimuli, count, answers, clear=first.generator == HEAD)
         if wanted:
@@ -180,13 +182,15 @@ def prepare_study(
             sentinels = min(sentinels, sum(stimulus.is_sentinel for stimulus in stimuli))
         notes += describe_checks(stimuli, count, answers)
     make = make_identity_plan if kind == "identity" else make_emotion_plan
-    if not generated and not any(stimulus.is_sentinel for stimulus in stimuli):
+    if not answers:
+        notes.append(NO_RIGHT_ANSWER)
+    elif not generated and not any(stimulus.is_sentinel for stimulus in stimuli):
         notes.append(NO_CHECKS[kind])
     plan = make(stimuli, trials=trials, sentinels=sentinels, seed=seed, **others)
     return PreparedStudy(plan, tuple(stimuli), tuple(sets), tuple(notes))
 
 
-def _list_expected_answers(kind: Kind, values: Mapping[str, Any]) -> tuple[str, ...]:
+def list_expected_answers(kind: Kind, values: Mapping[str, Any]) -> tuple[str, ...]:
     """The answers that an attention check can expect under the question of a plan with these values."""
     question = values.get("question") or kind
     if question == "labels":
@@ -245,12 +249,22 @@ def estimate_plan(
 
     Raises LiminalError where a value makes no sense or there is too little to ask about.
     """
-    answers = _list_expected_answers(kind, others)
+    answers = list_expected_answers(kind, others)
     adapted = _adapt_checks(stimuli, answers)
     if kind == "identity":
         return make_identity_plan(adapted, trials=trials, sentinels=sentinels, seed=seed, **others)
     plan = make_emotion_plan(adapted, trials=trials, sentinels=0, seed=seed, **others)
-    return replace(plan, sentinels=(EMOTION_SENTINELS if answers else 0) if sentinels is None else sentinels)
+    if not answers:
+        return plan
+    return replace(plan, sentinels=count_usual_checks(stimuli, answers) if sentinels is None else sentinels)
+
+
+def count_usual_checks(stimuli: Sequence[Stimulus], answers: Sequence[str] = EMOTIONS) -> int:
+    """The attention checks of a rater of faces where nobody says how many: none among own pictures, only where they are asked for.
+
+    answers: those that a check can expect.
+    """
+    return EMOTION_SENTINELS if answers and any(FILES_KEY not in stimulus.details for stimulus in stimuli) else 0
 
 
 def _pair_stimuli(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:

@@ -93,5 +93,5 @@ def test_refusals():
     made.ratings = made.ratings.assign(value="1")
     with pytest.raises(LiminalError, match="all the same"):
         align_identity(made, AlignmentConfiguration(least_answers=10))
-    with pytest.raises(LiminalError, match="asks another question"):
+    with pytest.raises(LiminalError, match="does not ask whether two faces show one person"):
         align_identity(SimpleNamespace(study=SimpleNamespace(plan=SimpleNamespace(asks="emotion"))))

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from core.errors import LiminalError
-from core.figures import compare
+from core.figures import compare, two_sides
 from core.figures.contents import EMOTION_SECTIONS, IDENTITY_SECTIONS, choose_default_view, list_sections
 from core.figures.exhibit import ExhibitView
 from core.figures.theme import format_percent
 from core.figures.verification import build_acceptance_curves, list_thresholds
 from core.progress import Progress
 from core.sampling.stored.population import load_thresholds
-from tests.figures.study_materials import emotion_material, identity_material, nobody
+from tests.figures.study_materials import emotion_material, identity_material, label_material, nobody, scale_material
 
 CASES = ("nobody", "one person", "all agree", "no times", "one image", "no face", "one distance", "no pairs")
 QUICK = [each for each in (*IDENTITY_SECTIONS, *EMOTION_SECTIONS) if not each.slow]
@@ -200,6 +200,43 @@ def test_comparing_two_models_two_groups_and_two_studies(usual):
         compare.compare_studies(material, other, ("a", "b"), ExhibitView())
 
 
+def test_comparing_answers_to_questions_of_a_studys_own_finds_what_was_planted():
+    none, some = scale_material(effect=0, seed=1), scale_material(effect=1.5, seed=2, first=50)
+    found = {each.key: each for each in checked(compare.compare_studies(none, some, ("none", "some"), ExhibitView()))}
+    assert list(found) == [f"{key}-{side}" for key in ("rating", "answers", "bits") for side in ("both", "difference")]
+    table = found["rating-both"].numbers.table.set_index("name")
+    assert table["difference"]["b"] == pytest.approx(1.5, abs=0.5)
+    assert table["low"]["a"] < 0 < table["high"]["a"]
+    assert found["rating-both"].says.startswith("Mean rating, 1 (not at all) to 7 (very): 3.")
+    shares = found["answers-both"].numbers.table
+    assert shares[["first", "second"]].sum().to_numpy() == pytest.approx([1, 1])
+
+    none, some = label_material(effect=0, seed=1), label_material(effect=2, seed=2, first=50)
+    found = {each.key: each for each in checked(compare.compare_studies(none, some, ("none", "some"), ExhibitView()))}
+    assert "'calm' by" in found["answers-difference"].says
+    assert "more often for some" in found["answers-difference"].says
+    assert {"calm", "neutral"} <= set(found["answers-both"].numbers.clear()["name"])
+    with pytest.raises(LiminalError, match="cannot be set side by side"):
+        compare.compare_people(some, "small-cnn", ExhibitView())
+    with pytest.raises(LiminalError, match="different answers"):
+        compare.compare_studies(some, scale_material(), ("a", "b"), ExhibitView())
+
+
+def test_of_pictures_that_were_made_between_no_two_feelings_each_feeling_is_compared(usual):
+    made = usual["emotion"]
+    own = dataclasses.replace(made, samples=made.samples.assign(emotion1=None, emotion2=None).astype({"emotion1": "str"}))
+    people = checked(compare.compare_people(own, "small-cnn", ExhibitView()))
+    table = people[0].numbers.table.set_index("name")
+    shares = made.ratings["value"].value_counts(normalize=True)
+    assert table["first"].to_dict() == pytest.approx(shares.reindex(table.index).fillna(0).to_dict())
+    assert table["second"].sum() == pytest.approx(1)
+    assert {each.key for each in checked(compare.compare_models(own, "emotion-mlp", "small-cnn", ExhibitView()))} == {
+        "feelings-both", "feelings-difference", "votes-both", "votes-difference",
+    }  # fmt: skip
+    beside = checked(compare.compare_studies(own, emotion_material(seed=3), ("own", "made"), ExhibitView()))
+    assert not [each for each in beside if "wanted" in f"{each.says} {each.definition}"]
+
+
 def test_comparing_with_nobody_leaves_what_models_say(usual):
     alone = dataclasses.replace(identity_material(seed=9, raters=1), ratings=nobody())
     found = checked(compare.compare_studies(usual["identity"], alone, ("asked", "not asked"), choose_default_view(alone)))
@@ -232,4 +269,4 @@ def test_votes_on_base_faces_are_not_counted_as_choices_between_two_feelings():
 
 def test_an_end_of_a_difference_that_is_nothing_has_no_sign():
     ends = pd.Series({"low": 0.0, "high": 11.0})
-    assert compare._describe_difference(ends, False, "{:.0f}".format) == "0 below to 11 above"
+    assert two_sides._describe_difference(ends, False, "{:.0f}".format) == "0 below to 11 above"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from core.analysis.estimate import Proportion
-from core.figures import answers, compare, emotion, identity, psychophysics, raters, theme, verification
+from core.figures import answers, emotion, identity, psychophysics, raters, theme, two_sides, verification
 from core.figures import features as figures_features
 from core.models.emotions import EMOTIONS
 
@@ -224,7 +224,7 @@ def test_activations_show_what_lies_beyond_the_filter():
 
 def test_two_figures_side_by_side_share_their_axes_and_name_everything_once():
     one = DRAWN["acceptance"][0](acceptance())
-    both = compare.place_side_by_side([("A", one), ("B", one)])
+    both = two_sides.place_side_by_side([("A", one), ("B", one)])
     assert both.layout.xaxis2.matches == "x"
     assert both.layout.yaxis2.matches == "y"
     assert len(both.data) == 2 * len(one.data)
@@ -232,5 +232,5 @@ def test_two_figures_side_by_side_share_their_axes_and_name_everything_once():
     assert len(named) == len(set(named)) == 1
     assert theme.apply_theme(both).layout.title.text == theme.SIMULATED_MARK
     violins = DRAWN["violins"][0](pairs())
-    lines = compare.place_side_by_side([("A", violins), ("B", violins)]).layout.shapes
+    lines = two_sides.place_side_by_side([("A", violins), ("B", violins)]).layout.shapes
     assert {(line.xref, line.yref) for line in lines} == {("x domain", "y"), ("x2 domain", "y2")}

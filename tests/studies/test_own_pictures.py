@@ -11,18 +11,21 @@ from PIL import Image
 
 from core.alignment.store import VALUES_OF_FACES, delete_study
 from core.analysis.answer_table import build_answer_table
+from core.analysis.preregistration import make_preregistration
+from core.analysis.sample_size import plan_sample_size
 from core.analysis.study_data import build_set_data, load_study_data
 from core.errors import Cancelled, LiminalError
 from core.figures.contents import list_sections, split_sections
 from core.figures.exhibit import ExhibitView
 from core.figures.report import build_report
+from core.figures.sample_size import list_measures
 from core.progress import Progress
 from core.sampling.pictures import GREY, PicturePanel
 from core.studies.exporting.bundle import write_bundle
 from core.studies.importing import pictures
 from core.studies.importing.pictures import import_pictures
 from core.studies.library import Library
-from core.studies.planning import assign_stimuli, prepare_study
+from core.studies.planning import assign_stimuli, estimate_plan, list_stimuli, prepare_study
 from core.studies.ratings import Rating
 from core.studies.simulation import simulate_study
 from core.studies.store import Store
@@ -190,9 +193,14 @@ def make_study(store: Store, library: Library, files: dict[str, bytes], name: st
     return store.create(Study(name, prepared.plan, sample_sets=prepared.sample_sets), prepared.stimuli)
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def sqlite_store(tmp_path):
+    """For what depends on no database."""
     opened = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     yield opened
     opened.dispose()
@@ -214,8 +222,9 @@ def test_a_rater_answers_and_the_table_names_the_files(library, store):
 
 
 @pytest.mark.parametrize("pairs", [{"pairs.csv": PAIRS.replace(b"d.png,d.png", b"b.png,d.png")}, {}])
-def test_every_chapter_works_or_says_in_one_sentence_what_is_missing(library, store, pairs):
+def test_every_chapter_works_or_says_in_one_sentence_what_is_missing(library, sqlite_store, pairs):
     """Simulated observers answer, so that all chapters have something to show; none speaks of latents that there are not."""
+    store = sqlite_store
     prepared = prepare_study(library, [bring(library, make_files() | pairs)])
     sets = {set_id: library.load(set_id) for set_id in prepared.sample_sets}
     simulated = simulate_study("Seen", prepared, sets, raters=12, seed=1)
@@ -240,6 +249,23 @@ def test_every_chapter_works_or_says_in_one_sentence_what_is_missing(library, st
     assert "brought along" in bare
     assert "data:image/webp" in build_report(study_data, library, own_pictures=True)
     assert build_set_data(library, prepared.sample_sets[0], "Mine").own_pictures
+
+
+def test_what_the_form_and_the_sample_size_say_holds_for_own_pictures(library):
+    """Nobody puts checks among them unasked, they lie between no two feelings, and a scale has no right answer."""
+    set_id = bring(library, make_files())
+    made = library.load(set_id)
+    scale = {"question": "scale", "wording": "How calm?", "scale_low": "not at all", "scale_high": "very"}
+    for question, note in (({}, "ask for attention checks"), (scale, "this question has no right answer")):
+        prepared = prepare_study(library, [set_id], **question)
+        assert estimate_plan(list_stimuli(made, set_id), "emotion", **question).sentinels == prepared.plan.sentinels == 0
+        assert note in prepared.notes[0]
+    assert prepare_study(library, [set_id], sentinels=3, **scale).plan.sentinels == 0
+    size = plan_sample_size({set_id: made}, raters=(8,), images=(8,), repeats=10)
+    assert (list_measures(size), size.plan.sentinels) == (["entropy"], 0)
+    text = make_preregistration(size)
+    assert "both emotions" not in text
+    assert "attention checks right" not in text
 
 
 def test_pictures_stay_out_of_bundles_and_leave_with_the_last_study(library, store):

@@ -13,9 +13,21 @@ from core.analysis.disagreement import score_rating_spread
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.studies.exclusions import ExclusionRules, apply_exclusion_rules
-from core.studies.planning import order_choices
+from core.studies.exporting.bundle import make_bundle
+from core.studies.exporting.tables import csv_bytes
+from core.studies.importing.bundles import import_bundle
+from core.studies.importing.conversion import convert_table
+from core.studies.importing.guessing import guess_mapping
+from core.studies.importing.reading import read_file
+from core.studies.importing.storing import store_answers
+from core.studies.library import Library
+from core.studies.planning import assign_stimuli, order_choices
+from core.studies.preview import Preview
 from core.studies.ratings import Rating, make_ratings_table
-from core.studies.study import RatingPlan, parse_labels
+from core.studies.recruitment import StudySettings
+from core.studies.store import Store
+from core.studies.study import RatingPlan, Stimulus, Study, parse_labels
+from core.studies.words import load_words, read_word_table, write_word_table
 
 LABELS = ("calm", "tense", "neutral", "none of these")
 SCALE = {"question": "scale", "wording": "How calm?", "scale_low": "not at all", "scale_high": "very"}
@@ -130,6 +142,54 @@ def test_ratings_have_agreement_and_spread_and_one_point_on_everything_is_told()
     assert count_choices(ratings, task="scale", labels=points).table["votes"].eq(11).all()
     excluded = apply_exclusion_rules(ratings, [], ExclusionRules()).reasons
     assert excluded == {"still": ("The rating was 4 in all 30 trials.",)}
+
+
+def test_own_answers_and_words_in_any_script_are_kept_and_a_preview_is_not(store, tmp_path):
+    labels = ("平静", "tense 😀", "none of these")
+    words = read_word_table(write_word_table(load_words("zh").texts))
+    settings = StudySettings(
+        language="own",
+        words=words,
+        questions="几个？\n* 两个\n- 一个",
+        practice=2,
+        min_width=900,
+        input_device="keyboard",
+        phones=False,
+    )
+    plans = {"标签": {"question": "labels", "labels": labels}, "scale": SCALE}
+    stimuli = [Stimulus(f"s{number}", (f"i{number}",)) for number in range(3)]
+    other = Store(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    library = Library(tmp_path / "sets", tmp_path / "none")
+    for name, question in plans.items():
+        plan = RatingPlan("emotion", trials=3, button_order="random", deadline_ms=900, **question)
+        study = store.create(Study(name, plan, settings=settings), stimuli)
+        assert (study.plan, study.settings) == (plan, settings)
+        preview = Preview(study, stimuli)
+        walker = preview.enrol(name, assign_stimuli)
+        preview.keep([{"stimulus": each, "task": plan.main_task, "value": plan.choices[0]} for each in walker.trials])
+        preview.finish(walker.code)
+        assert (len(store.ratings(name)), store.raters(name), store.participation(name).started) == (0, [], 0)
+        person = store.enrol(name, assign_stimuli)
+        store.update(person.code, tries=1, understood_at=person.created_at)
+        given = dict(zip(person.trials, plan.choices, strict=False))
+        store.save([Rating(name, person.rater, each, plan.main_task, value) for each, value in given.items()])
+        assert store.finish(person.code).tries == 1
+        ratings = store.ratings(name)
+        assert dict(zip(ratings["stimulus"], ratings["value"], strict=True)) == given
+        assert import_bundle(other, library, make_bundle(store, library, name)).plan == plan
+        pd.testing.assert_frame_equal(other.ratings(name), ratings)
+
+        table = read_file(csv_bytes(ratings), "answers.csv")
+        mapping = guess_mapping(table.frame).mapping
+        again = store_answers(store, library, convert_table(table, mapping, f"{name} again"))
+        assert (again.new, again.study.plan.asks, again.study.origin) == (3, plan.asks, "imported")
+        assert set(given.values()) <= set(again.study.plan.choices)
+        strange = ratings.assign(value=ratings["value"].replace(plan.choices[0], {"label": "angry", "scale": "9"}[plan.main_task]))
+        table = read_file(csv_bytes(strange), "answers.csv")
+        converted = convert_table(table, mapping, name, kind="emotion", stimuli=list(given))
+        with pytest.raises(LiminalError, match="is none of this study's answers"):
+            store_answers(store, library, converted)
+    other.dispose()
 
 
 def test_limits_of_the_plan_are_those_of_the_rules():

@@ -15,6 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from core.studies.library import Library
 from core.studies.store import Store
+from tests.databases import new_postgresql, postgresql  # noqa: F401
 from ui.jobs import JobManager
 from ui.studies import access, owner_gate
 
@@ -24,11 +25,17 @@ PATIENCE = 240_000  # milliseconds: networks on a busy machine
 SETTLED = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
 
 
+BOTH_DATABASES = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
+"""Of tests with ``place``: once on each database."""
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(request, tmp_path, monkeypatch):
     """A data folder of its own -> (store, library); no demonstration, and the visitor is the owner."""
     monkeypatch.setenv("LIMINAL_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("LIMINAL_DATABASE_URL", raising=False)
+    if getattr(request, "param", "sqlite") == "postgresql":
+        monkeypatch.setenv("LIMINAL_DATABASE_URL", request.getfixturevalue("new_postgresql"))
     monkeypatch.delenv("LIMINAL_OWNER_KEY", raising=False)
     monkeypatch.setattr(owner_gate, "_is_local", lambda: True)
     monkeypatch.setattr(access, "install_demonstration", lambda: None)

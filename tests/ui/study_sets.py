@@ -1,8 +1,11 @@
 """Small studies for the tests of their pages: made-up faces, a store and a library in a folder of their own."""
 
+import itertools
+
 import numpy as np
 
 from core.sampling.configuration import IdentityConfiguration
+from core.sampling.pictures import PicturePair, PicturePanel, judge_pictures
 from core.sampling.sample_set import (
     PAIR_COLUMNS,
     SAMPLE_COLUMNS,
@@ -18,6 +21,7 @@ from core.studies.ratings import Rating
 from core.studies.store import Store
 from core.studies.study import Study
 from tests.emotion_sets import emotion_set, unanimous
+from tests.fakes import FakeClassifier, FakePerceptual, FakeRecogniser
 
 SIDE = 24
 
@@ -57,6 +61,17 @@ def faces(number=6):
     """An emotion set: ``number`` faces between surprise and fear, the last one a sure surprise."""
     planted = [unanimous(0.5, 0.4, True)] * (number - 1) + [unanimous(0.95, 0.01, True)]
     return emotion_set(planted, side=SIDE)
+
+
+def own_pictures(monkeypatch, *, pairs=False):
+    """Six pictures that somebody brought, alone or each beside the next one, judged by networks that read pixels."""
+    monkeypatch.setattr("core.models.framing.frame_for_classifiers", lambda images, frame: images)
+    panel = PicturePanel([FakeRecogniser("dlib"), FakeRecogniser("sface")], [FakeClassifier()], FakePerceptual())
+    random = np.random.default_rng(5)
+    pictures = {f"{name}.png": random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8) for name in "abcdef"}
+    names = list(pictures)
+    beside = [PicturePair(*two, sample_type="twins") for two in itertools.pairwise(names)] if pairs else []
+    return judge_pictures(pictures, beside, panel=panel)
 
 
 def made_study(store: Store, library: Library, name: str, sample_set: SampleSet, **values) -> Study:

@@ -5,6 +5,7 @@ import pytest
 from core.studies.preview import PREVIEW_CODE
 from core.studies.recruitment import StudySettings
 from core.studies.study import RatingPlan
+from tests.ui.conftest import BOTH_DATABASES
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.test_study_pages import press, request, row
 from tests.ui.visits import app, words
@@ -46,6 +47,7 @@ def answer_with(store, study, values):
         answer_all(store, study, lambda _, value=value: value, f"p{number}")
 
 
+@BOTH_DATABASES
 def test_an_answer_that_the_study_does_not_offer_is_refused(place):
     store, library = place
     study = made_study(store, library, "s", faces(), question="labels", labels=LABELS)
@@ -58,6 +60,7 @@ def test_an_answer_that_the_study_does_not_offer_is_refused(place):
     assert study.plan.main_task == "label"
 
 
+@BOTH_DATABASES
 def test_the_owner_walks_through_the_whole_study_and_nothing_is_kept(place):
     store, library = place
     study = made_study(store, library, "My private name", faces(), investigator="Dr. A", contact="a@b.example")

@@ -4,6 +4,7 @@ import pytest
 
 from core.studies.planning import assign_stimuli
 from core.studies.recruitment import StudySettings
+from tests.ui.conftest import BOTH_DATABASES
 from tests.ui.study_sets import faces, made_study
 from tests.ui.test_study_pages import press
 from tests.ui.visits import app, words
@@ -48,6 +49,7 @@ def test_right_answers_lead_to_the_faces_and_are_asked_once(asked):
     assert "How it goes" in words(app("take_part.py", study=study.token, code=person.code))
 
 
+@BOTH_DATABASES
 def test_two_wrong_tries_screen_out_also_after_a_reload(asked):
     store, study = asked(questions=QUESTIONS, screened_out="https://panel.example/no?{participant}")
     person, test = at_instructions(store, study)

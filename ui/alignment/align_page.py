@@ -34,6 +34,7 @@ from core.figures.exhibit import Exhibit, build_file_name
 from core.figures.identity_alignment import describe_individual_models, find_recogniser
 from core.models import registry
 from core.models.emotions import EMOTIONS
+from core.studies.study import KINDS
 from ui import components, markup, progress, selection
 from ui.alignment import runs
 from ui.alignment.runs import AlignmentChoice
@@ -321,6 +322,11 @@ ALIGN_JOB = "align_job"
 
 def show_alignment(chosen: StudyChoice) -> None:
     """Show the choices, the run while it lasts, and its results."""
+    if chosen.study.plan.asks not in KINDS:
+        st.info(
+            "People gave answers of this study's own. Networks learn feelings, or who is who; choose a study above that asks one."
+        )
+        return
     if chosen.study_data.kind != "emotion":
         show_decision_model(chosen)
         return

@@ -180,8 +180,10 @@ GROUP_JOB = "you_group_job"
 
 def show_you(chosen: StudyChoice) -> None:
     """Show the step at which the visitor is: a model to compare with, questions, or the profile."""
-    if chosen.study_data.kind != "emotion":
-        st.info("This study asks who it is. Your profile is about feelings; choose one below that asks about those.")
+    asks = chosen.study.plan.asks
+    if asks != "emotion":
+        what = "This study asks who it is." if asks == "identity" else "People gave answers of this study's own."
+        st.info(f"{what} Your profile is about feelings; choose one below that asks about those.")
         _offer_other_crowd()
         return
     try:

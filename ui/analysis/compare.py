@@ -13,6 +13,7 @@ from core.figures import compare
 from core.figures.contents import choose_default_view
 from core.figures.exhibit import Exhibit, ExhibitView
 from core.models import registry
+from core.studies.study import RatingPlan
 from ui.analysis import study_choice
 from ui.analysis.figure_card import show_figure_card
 from ui.analysis.study_choice import StudyChoice
@@ -148,8 +149,12 @@ def _choose_groups(chosen: StudyChoice) -> ComparedSides | None:
 
 
 def _choose_studies(chosen: StudyChoice) -> ComparedSides | None:
-    kind = chosen.study.plan.kind
-    others = [study for study in study_choice.list_visible_studies() if study.plan.kind == kind and study.name != chosen.study.name]
+    asked = _describe_question(chosen.study.plan)
+    others = [
+        study
+        for study in study_choice.list_visible_studies()
+        if _describe_question(study.plan) == asked and study.name != chosen.study.name
+    ]
     if not others:
         st.info("There is no other study with the same question; the one above stands alone.")
         return None
@@ -157,6 +162,11 @@ def _choose_studies(chosen: StudyChoice) -> ComparedSides | None:
     second = study_choice.load_study_choice(next(study for study in others if study.name == name))
     titles = (chosen.study.name, second.study.name)
     return ComparedSides(f"{chosen.key}\0studies\0{second.key}", chosen.study_data, second.study_data, titles)
+
+
+def _describe_question(plan: RatingPlan) -> tuple[str, ...]:
+    """What two studies share whose answers can be compared: what is shown, what is asked, and the answers to choose from."""
+    return plan.kind, plan.asks, *plan.choices
 
 
 CHOOSERS = {"models": _choose_models, "people": _choose_people, "groups": _choose_groups, "studies": _choose_studies}

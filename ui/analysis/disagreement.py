@@ -20,6 +20,7 @@ from core.analysis.estimate import Proportion
 from core.figures.theme import SOURCE_WORDS, SOURCES, format_percent
 from core.models import registry
 from core.models.emotions import EMOTIONS
+from core.studies.ratings import Task
 from core.studies.study import RatingPlan
 from ui import markup, selection
 from ui.analysis import rankings
@@ -209,7 +210,7 @@ def _show_own_votes(plan: RatingPlan, answers: pd.DataFrame) -> None:
     """Show the shares of the study's own answers."""
     values = answers.loc[answers["task"] == plan.main_task, "value"]
     shares = values.value_counts(normalize=True)
-    st.html(markup.bars_html({label: float(shares.get(label, 0.0)) for label in plan.choices}))
+    st.html(markup.bars_html({words: float(shares.get(value, 0.0)) for value, words in markup.name_answers(plan).items()}))
     st.html(caption_html(f"n = {count_noun(len(values), 'vote')}"))
 
 
@@ -285,17 +286,27 @@ def _show_classifiers(chosen: StudyChoice, stimulus: str) -> None:
         st.html(caption_html("No network judged this face."))
 
 
+VOTE_TITLES: Mapping[Task, str] = {
+    "identity": "Who it is",
+    "similarity": "How alike",
+    "emotion": "Feeling",
+    "label": "Answer",
+    "scale": "Rating",
+}
+"""By task: the column of its votes."""
+
+
 def build_votes_table(answers: pd.DataFrame, excluded: np.ndarray[Any, Any]) -> pd.DataFrame:
     """A table of votes, one row a person, the oldest first, without names. excluded: one bool a row of ``answers``."""
     answers = answers.assign(left_out=excluded)
     order = answers.groupby("rater", sort=False)["created_at"].min().sort_values(kind="stable").index
     columns: dict[str, Any] = {"Vote": range(1, len(order) + 1)}
-    for task, title in (("identity", "Who it is"), ("similarity", "How alike"), ("emotion", "Feeling")):
+    for task, title in VOTE_TITLES.items():
         of_task = answers[answers["task"] == task].drop_duplicates("rater").set_index("rater")
         if of_task.empty:
             continue
         values = of_task["value"].reindex(order)
-        if task == "similarity":
+        if task in ("similarity", "scale"):
             values = pd.to_numeric(values)
         columns[title] = (values.map(IDENTITY_ANSWERS) if task == "identity" else values).to_numpy()
         times = of_task["reaction_time_ms"].reindex(order)

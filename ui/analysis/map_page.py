@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from core.analysis.choices import count_choices
-from core.analysis.disagreement import score_identity_spread, score_similarity_spread
+from core.analysis.disagreement import score_identity_spread, score_rating_spread, score_similarity_spread
 from core.analysis.encode import list_recognisers, select_probabilities
 from core.analysis.projection import Projection, ProjectionMethod
 from core.analysis.selection import pack_selection, unpack_selection
@@ -97,9 +97,7 @@ def _recogniser_columns(pairs: pd.DataFrame) -> dict[str, MapColumn]:
 
 def _people_columns(faces: MapFaces, study_data: StudyData) -> Mapping[str, MapColumn]:
     plan = study_data.study.plan
-    if plan.asks == "scale" or (plan.asks == "labels" and plan.kind == "identity"):
-        return {}
-    if study_data.kind == "identity":
+    if plan.asks == "identity":
         one = score_identity_spread(study_data.pairs, study_data.ratings, excluded=study_data.excluded).table
         alike = score_similarity_spread(study_data.pairs, study_data.ratings, excluded=study_data.excluded).table
         shares = pd.Series(one["share"].to_numpy(), index=one["stimulus"])
@@ -114,16 +112,30 @@ def _people_columns(faces: MapFaces, study_data: StudyData) -> Mapping[str, MapC
             ),
         }
 
-    counted = count_choices(
-        study_data.ratings, faces.samples["sample_id"], excluded=study_data.excluded, task=plan.main_task, labels=plan.choices
-    )
-    votes, most = counted.table, math.log2(len(plan.choices))
+    asked = study_data.shown["stimulus"]
+    votes = count_choices(
+        study_data.ratings, asked, excluded=study_data.excluded, task=plan.main_task, labels=plan.choices
+    ).table.set_index("stimulus")
+    votes["votes"] = votes["votes"].astype("float64")
+    if plan.asks == "scale":
+        spread = score_rating_spread(study_data.shown, study_data.ratings, excluded=study_data.excluded).table.set_index("stimulus")
+        votes["mean"], votes["deviation"] = spread["rated"], spread["score"]
+        ends = f"Mean of 1 ({plan.scale_low}) to {plan.scale_points} ({plan.scale_high})."
+        named = {
+            "People: mean rating": ("mean", ends),
+            "People: divided (points)": ("deviation", "Standard deviation over people, in points of the scale."),
+        }
+    else:
+        most = math.log2(len(plan.choices))
+        votes["chosen"] = votes["chosen"].where(votes["chosen"] != "").astype("object")
+        named = {
+            "People: most chosen": ("chosen", ""),
+            "People: divided (bits)": ("bits", f"Entropy of their choices, corrected for few votes; {most:.2f} at most."),
+        }
+    shown = faces.samples["sample_id"] if study_data.kind == "emotion" else faces.pairs["pair_id"]
     return {
-        "People: most chosen": MapColumn(votes["chosen"].where(votes["chosen"] != "").astype("object")),
-        "People: divided (bits)": MapColumn(
-            votes["bits"], f"Entropy of their choices, corrected for few votes; {most:.2f} at most."
-        ),
-        "People: votes": MapColumn(votes["votes"].astype("float64")),
+        name: MapColumn(shown.map(votes[column]), description)
+        for name, (column, description) in {**named, "People: votes": ("votes", "")}.items()
     }
 
 
@@ -391,7 +403,8 @@ def _show_selection(faces: MapFaces, selected: NDArray[np.bool_], column: MapCol
             components.Tile(
                 name,
                 faces.picture(name),
-                f"Generated face, {_describe_face(faces, int(row))}; {_mark_title(faces, title)}: {value}",
+                f"{'Generated face' if faces.has_latents else 'Face'}, {_describe_face(faces, int(row))}; "
+                f"{_mark_title(faces, title)}: {value}",
                 title=_describe_face(faces, int(row)),
                 words=value,
             )
@@ -412,8 +425,11 @@ def _show_selection(faces: MapFaces, selected: NDArray[np.bool_], column: MapCol
 def _describe_face(faces: MapFaces, row: int) -> str:
     """What kind of sample a face is and of whom, with its number in the set, so that no two are called the same."""
     sample = faces.samples.iloc[row]
+    if not faces.has_latents:
+        return f"picture no. {row + 1}"
     if faces.kind == "emotion":
-        return f"{sample['emotion1']} and {sample['emotion2']}, no. {row + 1}"
+        between = isinstance(sample["emotion1"], str)  # own pictures among generated ones were made between no two
+        return f"{sample['emotion1']} and {sample['emotion2']}, no. {row + 1}" if between else f"picture no. {row + 1}"
     people = list(dict.fromkeys(faces.samples["base_id"]))
     kind = describe_sample_type(str(sample["sample_type"]), float(sample["step"]))
     return f"{kind}, of person {people.index(sample['base_id']) + 1}, no. {row + 1}"

@@ -340,11 +340,12 @@ def choose_filter_base(table: pd.DataFrame, chosen: StudyChoice, base: str) -> N
     if chosen.study.plan.kind != "identity" or not 1 < len(bases) <= MAX_BASES:
         return
     bases = [base_id for base_id in bases if chosen.picture(base_id)]
-    noun = "a generated face" if chosen.study_data.generator else "a face"
+    title, noun = ("Base", "a generated face") if chosen.study_data.generator else ("Picture", "a face")
     tiles = [
-        components.Tile(base_id, chosen.picture(base_id), f"Base {number}, {noun}") for number, base_id in enumerate(bases, start=1)
+        components.Tile(base_id, chosen.picture(base_id), f"{title} {number}, {noun}")
+        for number, base_id in enumerate(bases, start=1)
     ]
-    st.html('<p class="label">Around one person</p>')
+    st.html(f'<p class="label">{"Around one person" if chosen.study_data.generator else "With one picture"}</p>')
     components.show_faces(
         [components.FaceGroup(tiles, columns=6)], key="bases", on_pick=_toggle_base, selected=base, layout="rows", tile="4rem"
     )

@@ -126,7 +126,7 @@ def show_new_study(set_id: str) -> None:
     _offer_deletion(own)
     kind: Kind = "emotion" if emotion else "identity"
     consent = OWN_PICTURES_CONSENT if own else CONSENT
-    values = show_plan_form(entries[chosen[0]].title, kind, chosen, consent=consent)
+    values = show_plan_form(entries[chosen[0]].title, kind, chosen, consent=consent, own=len(own) == len(chosen))
     if values is not None:
         _start_planning(chosen, values)
     sample_size.show_sample_size(chosen, emotion=emotion)

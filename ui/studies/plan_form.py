@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling.sample_set import SampleSet, load_tables
-from core.studies.planning import estimate_plan, join_stimuli, list_stimuli
+from core.studies.planning import estimate_plan, join_stimuli, list_expected_answers, list_stimuli
 from core.studies.study import (
     BUTTON_ORDERS,
     MAX_LABELS,
@@ -44,8 +44,11 @@ ORDER_TITLES: dict[ButtonOrder, str] = {
 }
 
 
-def show_plan_form(title: str, kind: Kind, set_ids: Sequence[str], *, consent: str) -> dict[str, Any] | None:
-    """The form -> its values once the study is to be made, else None. consent: what people agree to, to begin with."""
+def show_plan_form(title: str, kind: Kind, set_ids: Sequence[str], *, consent: str, own: bool) -> dict[str, Any] | None:
+    """The form -> its values once the study is to be made, else None.
+
+    consent: what people agree to, to begin with. own: the study is about pictures of the owner's alone.
+    """
     name = st.text_input("Name of the study (for you; people never see it)", title[:NAME_LENGTH], max_chars=NAME_LENGTH)
     heading = st.text_input(
         "Heading that people see", max_chars=120, placeholder="A study about faces, in each person's language", key="plan-heading"
@@ -62,14 +65,24 @@ def show_plan_form(title: str, kind: Kind, set_ids: Sequence[str], *, consent: s
     values: dict[str, Any] = {"title": heading, "consent": agreed, "investigator": investigator, "contact": contact}
     problems: list[str] = []
     values |= _show_question(kind, problems)
-    values |= _show_amounts(kind, str(values.get("question", kind)))
+    values |= _show_amounts(kind, values, own=own)
     values |= _show_more_settings(kind)
     ready = _show_length(kind, set_ids, values, problems)
-    own = values.get("question", kind) != kind
+    of_own_question = "question" in values
     with st.container(horizontal=True, gap="small"):
         pressed = st.button("Make the study", type="primary", key="make-study", disabled=not ready)
-        if not own and st.button("How many people do I need?", icon=":material/groups:", key="plan-ask-size", disabled=not ready):
+        if st.button(
+            "How many people do I need?", icon=":material/groups:", key="plan-ask-size", disabled=not ready or of_own_question
+        ):
             sample_size.ask_size(values)
+    if of_own_question:
+        sample_size.forget_size()
+        st.html(
+            caption_html(
+                "How many people you need cannot be worked out for a question of your own: simulated observers know feelings and "
+                "who is who, and nothing of your answers."
+            )
+        )
     return {"name": name, **values} if pressed and ready else None
 
 
@@ -93,7 +106,7 @@ def _show_question(kind: Kind, problems: list[str]) -> dict[str, Any]:
             help="The six feelings are read in each person's language, other labels as you write them.",
         )
         ready = st.pills(
-            "Add", READY_LABELS, selection_mode="multi", default=READY_LABELS[:1], key="plan-ready-labels",
+            "Add", READY_LABELS, selection_mode="multi", default=READY_LABELS[: kind == "emotion"], key="plan-ready-labels",
             help="Ready in every language that ships.",
         )  # fmt: skip
         try:
@@ -108,22 +121,25 @@ def _show_question(kind: Kind, problems: list[str]) -> dict[str, Any]:
     return values
 
 
-def _show_amounts(kind: Kind, asks: str) -> dict[str, Any]:
+def _show_amounts(kind: Kind, question: Mapping[str, Any], *, own: bool) -> dict[str, Any]:
     left, right = st.columns(2, gap="medium")
     noun = "faces" if kind == "emotion" else "pairs"
-    usual = "as the paper does: all, at most 390" if kind == "emotion" else "as the paper does: one batch"
+    as_paper = "" if own else "as the paper does: "
+    usual = f"{as_paper}all, at most 390" if kind == "emotion" else f"{as_paper}one batch"
     trials = left.number_input(f"How many {noun} a person?", 1, MAX_TRIALS, None, step=1, placeholder=usual, key="plan-trials")
-    if asks == "scale" or (asks == "labels" and kind == "identity"):
+    if not list_expected_answers(kind, question):
         right.html(caption_html("No attention checks: this question has no right answer."))
         return {"trials": trials, "sentinels": 0 if kind == "emotion" else None}
+    placeholder = ("none" if own else "10") if kind == "emotion" else f"every {'picture' if own else 'base'} beside itself"
     sentinels = right.number_input(
         "How many attention checks a person?",
         0,
         MAX_SENTINELS,
         None,
         step=1,
-        placeholder="10, or as many as there are" if kind == "emotion" else "every base beside itself",
+        placeholder=placeholder,
         help="Faces with a clear feeling, spread over the feelings; people who miss many may not have looked."
+        + (" They are generated, and shown among yours." if own else "")
         if kind == "emotion"
         else "A face beside itself: whoever calls it two people may not have looked.",
         key="plan-sentinels",

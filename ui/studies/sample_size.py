@@ -31,6 +31,11 @@ def ask_size(values: dict[str, Any]) -> None:
     st.session_state[PLAN_SLOT] = values
 
 
+def forget_size() -> None:
+    """Show the sample size no longer."""
+    st.session_state.pop(PLAN_SLOT, None)
+
+
 def show_sample_size(set_ids: Sequence[str], *, emotion: bool) -> None:
     """Show widths, power and the preregistration for the sets and the form's values, once they were asked for."""
     values: dict[str, Any] | None = st.session_state.get(PLAN_SLOT)

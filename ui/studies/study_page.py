@@ -387,7 +387,10 @@ def _stimulus_tile(study: Study, stimulus: Stimulus, answers: dict[str, int], al
     if total:
         best = max(answers, key=lambda value: answers[value])
         simulated = " simulated" if study.source == "simulated" else ""
-        words = f"{markup.IDENTITY_ANSWERS.get(best, best)}: {answers[best]:,} of {total:,}{simulated}"
+        words = f"{markup.name_answers(study.plan).get(best, best)}: {answers[best]:,} of {total:,}{simulated}"
+        if study.plan.asks == "scale":
+            mean = sum(float(value) * count for value, count in answers.items()) / total
+            words = f"{mean:.1f} of {study.plan.scale_points} on average, {markup.count_noun(total, 'vote')}"
     else:
         left_out = markup.count_noun(sum(all_answers.values()), "vote")
         words = (
@@ -403,7 +406,7 @@ def _stimulus_tile(study: Study, stimulus: Stimulus, answers: dict[str, int], al
         access.study_picture_url(study.token, image)
         if access.has_pictures(study, stimulus)
         else _placeholder_url(stimulus.stimulus),
-        f"Generated face, {title}; {words}" if title else words,
+        f"{'Face' if FILES_KEY in stimulus.details else 'Generated face'}, {title}; {words}" if title else words,
         title=title,
         words=words,
     )
@@ -451,7 +454,8 @@ def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFram
         empty = f'<div class="portrait-empty">{html.escape(stimulus.stimulus)}: its picture is not in the library.</div>'
         st.html(f'<div class="{"pair" if len(stimulus.images) == 2 else "single"}">{figures}</div>' if figures else empty)
     with facts:
-        expected = f"; expected: {markup.IDENTITY_ANSWERS.get(stimulus.expected, stimulus.expected)}" if stimulus.expected else ""
+        names = markup.name_answers(study.plan)
+        expected = f"; expected: {names.get(stimulus.expected, stimulus.expected)}" if stimulus.expected else ""
         st.html(intro_html(f"{markup.describe_stimulus(stimulus).capitalize()}{expected}."))
         main = rows[rows["task"] != "similarity"]
         if main.empty:
@@ -459,9 +463,7 @@ def _show_stimulus_dialog(study: Study, stimulus: Stimulus, ratings: pd.DataFram
             st.html(caption_html(f"{seen}, of people whom the rules leave out." if all_answers else "Nobody has seen it yet."))
         else:
             shares = main["value"].value_counts(normalize=True)
-            plan = study.plan
-            answers = markup.IDENTITY_ANSWERS if plan.asks == "identity" else {name: name for name in plan.choices}
-            st.html(bars_html({words: float(shares.get(value, 0.0)) for value, words in answers.items()}))
+            st.html(bars_html({words: float(shares.get(value, 0.0)) for value, words in names.items()}))
             st.html(caption_html(f"n = {markup.count_noun(len(main), 'vote')}, {theme.SOURCE_WORDS[study.source]}"))
         alike = pd.to_numeric(rows.loc[rows["task"] == "similarity", "value"])
         if len(alike):

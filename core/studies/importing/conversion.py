@@ -413,10 +413,12 @@ def _no_answers_error(examples: abc.Mapping[str, str], mapping: ColumnMapping) -
 
 def _find_kind(ratings: pd.DataFrame, wanted: Kind | None) -> Kind:
     tasks = set(ratings["task"].unique())
-    if {"emotion"} < tasks:
+    if len(tasks) > 1 and not tasks <= {"similarity", "identity"}:
         raise LiminalError(
-            "The file holds answers about emotions and about identity; a study asks about one of them: split the file."
+            "The file holds answers about emotions and about identity, or to other questions; a study asks one: split the file."
         )
+    if tasks <= {"label", "scale"} and tasks:  # asked about single faces, and about pairs
+        return wanted or "emotion"
     kind: Kind = "emotion" if tasks == {"emotion"} else "identity"
     if wanted is not None and tasks and kind != wanted:
         raise LiminalError(f"The file's answers are about {kind}, but the study asks about {wanted}; choose another study.")

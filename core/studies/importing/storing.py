@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,7 +16,7 @@ from core.studies.library import Library, SetEntry
 from core.studies.planning import list_stimuli
 from core.studies.ratings import Source
 from core.studies.store import Store
-from core.studies.study import MAX_SENTINELS, MAX_TRIALS, RatingPlan, Stimulus, Study
+from core.studies.study import MAX_POINTS, MAX_SENTINELS, MAX_TRIALS, MIN_POINTS, RatingPlan, Stimulus, Study
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,13 @@ def store_answers(
     if existing is not None:
         if converted.published:
             raise LiminalError(f"There is a study '{existing.name}' already, and means need one of their own; choose another name.")
+        _check_answers(existing.plan, converted.ratings)
         return ImportResult(existing, False, store.save_table(converted.ratings), converted.problems.total)
     known = find_library_stimuli(library) if known is None else known
     stimuli, sets = _attach_pictures(library, converted.stimuli, known)
     study = Study(
         converted.study,
-        _plan_from_answers(converted),
+        _plan_from_answers(converted, pairs=any(len(stimulus.images) == 2 for stimulus in stimuli)),
         source=_combine_sources(converted),
         origin="published" if converted.published else "imported",
         closed=True,
@@ -73,19 +76,49 @@ def store_answers(
     return ImportResult(store.restore(study, stimuli, converted.ratings), True, len(converted.ratings), converted.problems.total)
 
 
-def _plan_from_answers(converted: ConvertedAnswers) -> RatingPlan:
-    """A plan with the largest numbers of trials and attention checks that a rater answered."""
+def _check_answers(plan: RatingPlan, ratings: pd.DataFrame) -> None:
+    """Raises LiminalError at the first answer that is none of the study's; any place on the scale of similarity is one."""
+    for task, value in ratings[["task", "value"]].drop_duplicates().itertuples(index=False):
+        plan.check_answer(task, value)
+
+
+def _plan_from_answers(converted: ConvertedAnswers, *, pairs: bool) -> RatingPlan:
+    """A plan with the largest numbers of trials and attention checks that a rater answered.
+
+    pairs: whether the pictures at hand are pairs, of answers to a question that can be asked about either. Raises LiminalError for
+    labels or ratings that no study can ask for.
+    """
     ratings = converted.ratings
     if ratings.empty:
         return RatingPlan(converted.kind, trials=min(max(len(converted.stimuli), 1), MAX_TRIALS), image_ms=0, fixation_ms=0)
     checks = ratings[ratings["is_sentinel"]].groupby("rater")["stimulus"].nunique()
     others = ratings[~ratings["is_sentinel"]].groupby("rater")["stimulus"].nunique()
+    question = _question_of_answers(ratings)
     plan = RatingPlan(
-        converted.kind,
+        "identity" if pairs and question else converted.kind,
         trials=min(max(int(others.max()) if len(others) else 1, 1), MAX_TRIALS),
         sentinels=min(int(checks.max()) if len(checks) else 0, MAX_SENTINELS),
+        **question,
     )
-    return replace(plan, image_ms=0, fixation_ms=0) if converted.kind == "identity" else plan
+    return replace(plan, image_ms=0, fixation_ms=0) if plan.kind == "identity" else plan
+
+
+def _question_of_answers(ratings: pd.DataFrame) -> dict[str, Any]:
+    """The values of a plan that asks for labels or ratings, as far as answers tell them; {} for the papers' own questions."""
+    task, values = str(ratings["task"].iloc[0]), ratings["value"]
+    if task == "label":
+        return {"question": "labels", "labels": tuple(values.value_counts().index.map(str))}
+    if task != "scale":
+        return {}
+    points = values.astype("float64")
+    most = int(max(points.max(), MIN_POINTS))
+    if most > MAX_POINTS or points.min() < 1 or (points % 1 != 0).any():
+        raise LiminalError(
+            f"The file's ratings lie from {points.min():g} to {points.max():g}; a rating scale has whole points from 1 to at most "
+            f"{MAX_POINTS}."
+        )
+    ends = {"scale_low": "the low end", "scale_high": "the high end"}
+    return {"question": "scale", "wording": "A rating (the file does not say of what)", "scale_points": most, **ends}
 
 
 def _combine_sources(converted: ConvertedAnswers) -> Source:
