@@ -1,6 +1,9 @@
 """Questions of a study's own: what a plan refuses, what an answer may be, and statistics that find a planted truth again."""
 
+import io
+import json
 import math
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -176,7 +179,10 @@ def test_own_answers_and_words_in_any_script_are_kept_and_a_preview_is_not(store
         assert store.finish(person.code).tries == 1
         ratings = store.ratings(name)
         assert dict(zip(ratings["stimulus"], ratings["value"], strict=True)) == given
-        assert import_bundle(other, library, make_bundle(store, library, name)).plan == plan
+        bundle = make_bundle(store, library, name)
+        assert import_bundle(other, library, bundle).plan == plan
+        described = json.loads(zipfile.ZipFile(io.BytesIO(bundle)).read("dataset_description.json"))["description"]
+        assert ("One of: 平静, tense" if name == "标签" else "How calm? From 1 (not at all) to 7 (very)") in described
         pd.testing.assert_frame_equal(other.ratings(name), ratings)
 
         table = read_file(csv_bytes(ratings), "answers.csv")

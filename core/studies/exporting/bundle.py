@@ -35,6 +35,7 @@ from core.studies.ratings import RATINGS, SOURCES
 from core.studies.recruitment import DEPARTURES, StudySettings
 from core.studies.store import ParticipantRecord, Store
 from core.studies.study import ORIGINS, Rater, RatingPlan, Stimulus, Study
+from core.studies.words import load_words
 
 COLUMN_MEANINGS = {
     "rating_id": "identifier of the answer, a UUID",
@@ -78,8 +79,16 @@ def describe_origin(study: Study, ratings: pd.DataFrame) -> str:
 
 def describe_study(study: Study, ratings: pd.DataFrame) -> str:
     """What was asked and where the answers come from, plain text."""
-    question = "is it one person" if study.plan.kind == "identity" else "which emotion is it"
-    return f"Answers to: {question}? {describe_origin(study, ratings).replace('**', '')}"
+    usual = {"identity": "is it one person?", "emotion": "which emotion is it?"}
+    question = usual.get(study.plan.asks) or _describe_own_question(study.plan)
+    return f"Answers to: {question} {describe_origin(study, ratings).replace('**', '')}"
+
+
+def _describe_own_question(plan: RatingPlan) -> str:
+    """The question as raters read it, and the answers to choose from."""
+    if plan.asks == "scale":
+        return f"{plan.wording} From 1 ({plan.scale_low}) to {plan.scale_points} ({plan.scale_high})."
+    return f"{plan.wording or load_words('en').say('ask.labels')} One of: {', '.join(plan.labels)}."
 
 
 def make_data_card(
@@ -93,13 +102,14 @@ def make_data_card(
 ) -> str:
     """The data card, Markdown for README.md. own: the sets of pictures that the owner brought along."""
     plan = study.plan
-    question = "whether two faces show one person" if plan.kind == "identity" else "which of six emotions a face shows"
+    usual = {"identity": "whether two faces show one person.", "emotion": "which of six emotions a face shows."}
+    question = usual.get(plan.asks) or _describe_own_question(plan)
     people = ratings["rater"].nunique()
     about = sum(stimulus.is_sentinel for stimulus in stimuli)
     lines = [
         f"# {plan.title or study.name}",
         "",
-        f"Study '{study.name}': {question}. {describe_origin(study, ratings)}",
+        f"Study '{study.name}': {question} {describe_origin(study, ratings)}",
         "",
         f"- Answers: {len(ratings):,} from {people:,} {'rater' if people == 1 else 'raters'}",
         f"- Asked about: {len(stimuli):,} stimuli, of which {about:,} check attention",

@@ -312,7 +312,9 @@ def _finish_guess(head: pd.DataFrame, mapping: ColumnMapping, preset: str, reaso
 def _score_column(head: pd.DataFrame, column: str, target: str) -> tuple[float, str]:
     """(confidence that a column is a target, reason)."""
     name, usual_names = normalise_name(column), COLUMN_NAMES[target]
-    exact, part = name in usual_names, any(len(usual) > 3 and usual in name for usual in usual_names)
+    exact = name in usual_names
+    elsewhere = any(name in names for names in COLUMN_NAMES.values())  # 'gleiche Person' names nobody who answered
+    part = not elsewhere and any(len(usual) > 3 and usual in name for usual in usual_names)
     fits, meaning = _fits_target(head[column], target)
     telling = target in ("emotion", "rating_id", "created_at")
     if exact and fits:
