@@ -1,4 +1,4 @@
-"""``python -m core models``: add a model of one's own, list all, check them, how they err and whom they confuse, take one off."""
+"""``python -m core models``: add models or get some by name, list all, check them, how they err and whom they confuse."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from core.analysis.error_rates import INTERVAL, explain_errors, explain_ranges, format_share, load_error_rates
 from core.analysis.estimate import Estimate, Proportion, to_plain
 from core.analysis.zoo import INTERVAL as INTERVAL_OF_ZOO
+from core.commands import models_get
 from core.commands.terminal import TerminalProgress
 from core.errors import LiminalError
 from core.models import check, registry
@@ -25,7 +26,7 @@ from core.sampling.stored.population import AcceptanceShare, load_population
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The sub-commands of ``models``."""
-    parts = parser.add_subparsers(dest="action", required=True, metavar="add|list|show|errors|zoo|check|prepare|remove")
+    parts = parser.add_subparsers(dest="action", required=True, metavar="add|get|list|show|errors|zoo|check|prepare|remove")
     classes = "; ".join(f"{name}: {model_class.source}" for name, model_class in CLASSES.items())
     add = parts.add_parser("add", help="add a model of your own", description=f"What SOURCE is, by class: {classes}.")
     add.add_argument("name", help="how it is to be called, such as ffhq-1024")
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--data-licence", default="")
     add.add_argument("--replace", action="store_true", help="instead of the added model of that name")
     add.add_argument("--device", help="cpu, cuda, cuda:1 or mps instead of the one chosen")
+    models_get.add_arguments(parts.add_parser("get", help="fetch and add models, or a paper's whole stack, by name"))
     listing = parts.add_parser("list", help="the models to choose from, built-in and added")
     listing.add_argument("--json", action="store_true")
     show = parts.add_parser("show", help="where a model comes from; of a generator with named latents, what each does")
@@ -64,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     """One sub-command; exit code 2 where a check found something."""
     actions = {
         "add": _add,
+        "get": models_get.run,
         "list": _list,
         "show": _show,
         "errors": _errors,

@@ -227,7 +227,8 @@ def _check_classifier(check: _ContractCheck, model: Classifier, images: Tensor) 
         check.expect((probabilities - probabilities[:1]).abs().max() > 1e-3, "probabilities are the same for all images.")
 
     check.step("probabilities", judging)
-    check.step("logits with a gradient", lambda: check.gradient("logits", model.logits, images[:2]))
+    if model.differentiable:
+        check.step("logits with a gradient", lambda: check.gradient("logits", model.logits, images[:2]))
 
 
 def _check_vectors(check: _ContractCheck, model: Encoder | Prior | Decoder | Surrogate) -> None:

@@ -321,6 +321,7 @@ class Classifier(ABC):
     device: torch.device
     has_neutral: ClassVar[bool] = True
     """A 'neutral' output is dropped and the remaining six are renormalised."""
+    differentiable: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -328,7 +329,7 @@ class Classifier(ABC):
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) tight face images -> (N, 6) over EMOTIONS. Differentiable."""
+        """(N, 3, H, W) tight face images -> (N, 6) over EMOTIONS. Differentiable where ``differentiable`` says so."""
 
     def probabilities(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 6) over EMOTIONS; rows sum to one. 'Neutral' is dropped and the rest renormalised."""

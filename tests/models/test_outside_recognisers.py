@@ -14,7 +14,7 @@ from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import DetectedFaces
 from core.models.custom import catalogue, external
-from core.models.custom.external import OnnxDescription, OnnxRecogniser, fit_box
+from core.models.custom.external import OnnxRecogniser, OnnxRecogniserDescription, fit_box
 from core.models.custom.manager import add_model
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.identity import IdentityPanel
@@ -144,7 +144,7 @@ def test_a_box_is_cut_level_and_whole():
 
 
 def test_a_description_has_the_usual_values():
-    told = OnnxDescription("a.onnx", 0.4, "x")
+    told = OnnxRecogniserDescription(model="a.onnx", threshold=0.4, threshold_source="x")
     assert (told.distance, told.input_size, told.alignment, told.mean) == ("cosine", 112, "arcface", 127.5)
 
 

@@ -134,7 +134,7 @@ def choose_classifiers(configuration: EmotionConfiguration) -> None:
             )
         )
     elif known:
-        names = [find_steerer(generator), *known]
+        names = [find_steerer(generator), *(name for name in known if state.find_model_without_gradient(name) is None)]
         st.radio(
             "Which network steers?",
             names,

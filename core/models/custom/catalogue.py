@@ -133,6 +133,13 @@ CLASSES: Mapping[str, ModelClass] = {
         "ONNX face recogniser",
         "a JSON file that describes an .onnx file beside it",
     ),
+    "onnx-classifier": ModelClass(
+        "classifier",
+        "core.models.custom.onnx_classifier",
+        "ONNX emotion classifier",
+        "a JSON file that describes an .onnx file beside it",
+        {"labels": "which output means which emotion, where the description's labels mislead: emotion -> number or label"},
+    ),
     "deepface": ModelClass(
         "recogniser",
         "core.models.custom.external:DEEPFACE",

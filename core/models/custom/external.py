@@ -7,7 +7,7 @@ ONNX: a face embedding network, described by a small JSON file beside it::
      "mean": 127.5, "deviation": 127.5, "distance": "cosine", "threshold": 0.68, "threshold_source": "who chose it, and how"}
 
 alignment: arcface (five landmarks onto ArcFace's template) or box (the detector's box, eyes level). Pixels from 0 to 255 become (x
-- mean) / deviation. distance: cosine, euclidean or euclidean_l2 (of unit vectors). Run by onnxruntime, on the CPU. DeepFace
+- mean) / deviation. distance: cosine, euclidean or euclidean_l2 (of unit vectors). Run by onnxruntime (``onnx_network``). DeepFace
 (Serengil and Ozpinar 2024) is an optional extra: ``pip install deepface tf-keras``. Paper A judged by three of its networks, with
 euclidean_l2: VGG-Face 0.86, Facenet512 1.04, OpenFace 0.55 (paper A, section 6.1). The weights must lie where DeepFace keeps them;
 nothing is downloaded here. Since faces are cut here, eyes level, distances differ a little from those of DeepFace's own detectors.
@@ -15,12 +15,10 @@ nothing is downloaded here. Since faces are cut here, eyes level, distances diff
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -37,18 +35,15 @@ from core.models import yunet
 from core.models.builtin.sface import ARCFACE_TEMPLATE
 from core.models.contracts import DetectedFaces, ModelCard, Recogniser
 from core.models.custom.catalogue import CustomModel
-from core.models.custom.loading import is_number, is_whole_number, make_custom_card, require_library
+from core.models.custom.loading import is_number, make_custom_card, require_library
+from core.models.custom.onnx_network import OnnxDescription, OnnxNetwork, find_described_source, quantise_pictures, read_description
 from core.models.custom.sources import FetchedSource, added_weight_file, fetch_source, locate_source, verify_source
 from core.models.preprocessing import cut_faces, fit_similarity
 
 if TYPE_CHECKING:
     import deepface
-    import onnx
-    import onnxruntime
-    from google.protobuf import message as protobuf_message
-else:  # optional extras, and what reads their files
-    deepface, onnx, onnxruntime = lazy_import("deepface"), lazy_import("onnx"), lazy_import("onnxruntime")
-    protobuf_message = lazy_import("google.protobuf.message")
+else:  # an optional extra
+    deepface = lazy_import("deepface")
 
 Metric = Literal["cosine", "euclidean", "euclidean_l2"]
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "euclidean_l2")
@@ -85,9 +80,7 @@ class ExternalRecogniser(Recogniser):
         return cut_faces(images.to(self.device), has_face, matrices, side)
 
     def embed_chips(self, chips: Tensor) -> Tensor:
-        pixels = chips.detach().clamp(0, 1).mul(255).round().to(device="cpu", dtype=torch.uint8)
-        pictures = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
-        rows = [self._described(picture) for picture in pictures]
+        rows = [self._described(picture) for picture in quantise_pictures(chips)]
         return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, self.embedding_dim)
 
     def _described(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -118,61 +111,30 @@ def fit_box(landmarks: Tensor, boxes: Tensor, side: int) -> Tensor:
     return torch.cat([linear, shift[..., None]], dim=2)
 
 
-@dataclass(frozen=True)
-class OnnxDescription:
+@dataclass(frozen=True, kw_only=True)
+class OnnxRecogniserDescription(OnnxDescription):
     """The content of the JSON file. Raises LiminalError for a value that makes no sense."""
 
-    model: str
+    required: ClassVar[tuple[str, ...]] = ("model", "threshold", "threshold_source")
+
     threshold: float
     threshold_source: str
     distance: Metric = "cosine"
-    input_size: int = 112
     alignment: Alignment = "arcface"
-    colours: str = "RGB"
-    layout: str = "NCHW"
-    mean: float = 127.5
-    deviation: float = 127.5
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("distance", METRICS),
-            ("alignment", ALIGNMENTS),
-            ("colours", ("RGB", "BGR")),
-            ("layout", ("NCHW", "NHWC")),
-        ):
-            if getattr(self, name) not in choices:
-                raise LiminalError(f"'{name}' of the description is '{getattr(self, name)}'; it can be {', '.join(choices)}.")
-        for name, lowest in (("threshold", 0.0), ("deviation", 0.0), ("mean", -math.inf), ("input_size", 15)):
-            value = getattr(self, name)
-            if not is_number(value) or value <= lowest:
-                raise LiminalError(f"'{name}' of the description is '{value}', which is no number that it can be.")
-        if not is_whole_number(self.input_size, 16, 1024):
-            raise LiminalError(f"'input_size' of the description is '{self.input_size}'; it is a whole number up to 1024.")
-        if not isinstance(self.model, str) or Path(self.model).name != self.model or not self.model.endswith(".onnx"):
-            raise LiminalError(f"'model' of the description is '{self.model}'; it names an .onnx file in the same folder.")
+        super().__post_init__()
+        if not is_number(self.threshold) or self.threshold <= 0:
+            raise LiminalError(f"'threshold' of the description is '{self.threshold}', which is no number that it can be.")
 
-
-def read_onnx_description(path: Path) -> OnnxDescription:
-    """The description in a JSON file. Raises LiminalError with the first thing that is wrong with it."""
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LiminalError(f"{path.name} is no JSON file; name the file that describes the .onnx file.") from error
-    known = [field.name for field in fields(OnnxDescription)]
-    if not isinstance(description, dict):
-        raise LiminalError(f"{path.name} holds no description; it names {', '.join(known)}.")
-    unknown = next((name for name in description if name not in known), None)
-    missing = next((name for name in ("model", "threshold", "threshold_source") if not description.get(name)), None)
-    if unknown is not None or missing is not None:
-        what = f"names '{unknown}', which means nothing" if unknown is not None else f"lacks '{missing}'"
-        raise LiminalError(f"The description {path.name} {what}; it may name {', '.join(known)}.")
-    return OnnxDescription(**description)
+    def list_choices(self) -> Mapping[str, tuple[str, ...]]:
+        return {**super().list_choices(), "distance": METRICS, "alignment": ALIGNMENTS}
 
 
 class OnnxRecogniser(ExternalRecogniser):
     """The network of an ONNX file, one face at a time."""
 
-    def __init__(self, network: Path, description: OnnxDescription, card: ModelCard) -> None:
+    def __init__(self, network: Path, description: OnnxRecogniserDescription, card: ModelCard) -> None:
         super().__init__(
             card,
             alignment=description.alignment,
@@ -180,61 +142,28 @@ class OnnxRecogniser(ExternalRecogniser):
             threshold=description.threshold,
             threshold_source=description.threshold_source,
         )
-        require_library("onnxruntime", "ONNX recognisers")
-        self.description = description
-        _reject_onnx_nan(network)
-        try:
-            self.session = onnxruntime.InferenceSession(network.read_bytes(), providers=["CPUExecutionProvider"])
-            self.input_name = self.session.get_inputs()[0].name
-            self.embedding_dim = len(self.describe(np.zeros((description.input_size, description.input_size, 3), np.uint8)))
-        except Exception as error:  # onnxruntime raises exceptions of its own
-            reason = str(error).split("\n")[0][:200].rstrip(".")
-            raise LiminalError(f"{network.name} does not run as described ({reason}); mend its description.") from error
+        self.network = OnnxNetwork(network, description, "ONNX recognisers")
+        self.embedding_dim = self.network.outputs
 
     def describe(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        description = self.description
-        if description.colours == "BGR":
-            picture = picture[:, :, ::-1]
-        pixels = ((picture.astype(np.float32) - description.mean) / description.deviation)[None]
-        if description.layout == "NCHW":
-            pixels = pixels.transpose(0, 3, 1, 2)
-        vector = self.session.run(None, {self.input_name: np.ascontiguousarray(pixels, dtype=np.float32)})[0]
-        return np.asarray(vector, dtype=np.float32).reshape(-1)
-
-
-def _reject_onnx_nan(network: Path) -> None:
-    try:
-        tensors = onnx.load(str(network), load_external_data=False).graph.initializer
-    except (protobuf_message.DecodeError, OSError) as error:
-        raise LiminalError(f"{network.name} is damaged or no ONNX file; copy or download it again.") from error
-    for tensor in tensors:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise LiminalError(f"'{tensor.name}' of {network.name} lies in another file; save the network as one .onnx file.")
-        values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise LiminalError(f"'{tensor.name}' in {network.name} holds values that are not finite (NaN); it cannot be used.")
+        return self.network.run(picture)
 
 
 def find_onnx_source(source: str) -> FetchedSource:
     """The description and the ONNX file that it names, both to be hashed."""
-    described = fetch_source(source)
-    if described.root.suffix != ".json":
-        raise LiminalError(f"{described.root.name} is no description; name the JSON file that describes the .onnx file.")
-    network = fetch_source(str(described.root.parent / read_onnx_description(described.root).model))
-    return FetchedSource(described.root, described.source, "", "", {**described.files, **network.files})
+    return find_described_source(source, OnnxRecogniserDescription)
 
 
 def make_onnx_card(custom: CustomModel) -> ModelCard:
     """The card of an added recogniser."""
-    return make_custom_card(
-        custom, f"{custom.source}; faces found by YuNet", input_size=read_onnx_description(locate_source(custom)).input_size
-    )
+    size = read_description(locate_source(custom), OnnxRecogniserDescription).input_size
+    return make_custom_card(custom, f"{custom.source}; faces found by YuNet", input_size=size)
 
 
 def load_onnx(custom: CustomModel, device: torch.device) -> OnnxRecogniser:
     """The recogniser with the weights that were added; it runs on the CPU, whatever the device."""
     path = verify_source(custom)
-    description = read_onnx_description(path)
+    description = read_description(path, OnnxRecogniserDescription)
     return OnnxRecogniser(path.parent / description.model, description, make_onnx_card(custom))
 
 

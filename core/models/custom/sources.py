@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -70,8 +71,8 @@ def fetch_source(source: str, choice: FileChoice | None = None) -> FetchedSource
     if not match or source.startswith((".", "~")) or (match["inside"] and choice is None):
         raise LiminalError(f"There is no file or folder '{source}'; give the path of one, or a hub repository as owner/name.")
     repository, inside, choice = match["name"], match["inside"].strip("/"), choice or choose_usual_files
-    snapshot, licence = _find_snapshot(repository), ""
-    if snapshot is None or not _is_complete(repository, snapshot, inside, choice):
+    snapshot, licence = find_snapshot(repository), ""
+    if snapshot is None or not is_complete(repository, snapshot, inside, choice):
         snapshot, licence = _download_source(
             repository, inside, choice, begun=snapshot is not None and (snapshot / inside).exists()
         )
@@ -83,7 +84,7 @@ def locate_source(custom: CustomModel) -> Path:
     if custom.revision:
         named = REPOSITORY_PATTERN.match(custom.source)
         inside = named["inside"].strip("/") if named else ""
-        snapshot = _find_snapshot(named["name"] if named else custom.source, custom.revision)
+        snapshot = find_snapshot(named["name"] if named else custom.source, custom.revision)
         again = f"run 'python -m core models add {custom.name} {custom.model_class} {custom.source} --replace' to fetch them again."
         if snapshot is None or not (snapshot / inside).exists():
             raise LiminalError(f"The files of {custom.source} are no longer on this machine; {again}")
@@ -142,7 +143,7 @@ def _hash_files(root: Path) -> dict[str, str]:
     return hashes
 
 
-def _find_snapshot(repository: str, revision: str | None = None) -> Path | None:
+def find_snapshot(repository: str, revision: str | None = None) -> Path | None:
     """The snapshot in the hub's local cache, complete or not; without the internet."""
     try:
         return Path(huggingface_hub.snapshot_download(repository, revision=revision, local_files_only=True))
@@ -154,7 +155,7 @@ def _find_snapshot(repository: str, revision: str | None = None) -> Path | None:
         return None
 
 
-def _is_complete(repository: str, snapshot: Path, inside: str, choice: FileChoice) -> bool:
+def is_complete(repository: str, snapshot: Path, inside: str, choice: FileChoice) -> bool:
     """Whether all that is chosen of a repository is there: an interrupted download leaves a snapshot with some of its files.
 
     Where the hub's library stored no list of the repository's files, a half-written file shows it.
@@ -165,26 +166,25 @@ def _is_complete(repository: str, snapshot: Path, inside: str, choice: FileChoic
         names = [file.path for file in huggingface_hub.get_cached_repo_tree(repository, revision=snapshot.name)]
     except hub_errors.CachedRepoTreeNotFoundError:
         return not any((snapshot.parents[1] / "blobs").glob("*.incomplete"))
-    return all((snapshot / name).exists() for name in choice(_files_within(names, inside)))
+    return all((snapshot / name).exists() for name in choice(files_within(names, inside)))
 
 
-def _files_within(names: Iterable[str], inside: str) -> list[str]:
+def files_within(names: Iterable[str], inside: str) -> list[str]:
     """The files below a folder of a repository, or that file itself."""
     return [name for name in names if not inside or f"{name}/".startswith(f"{inside}/")]
 
 
-def _download_source(repository: str, inside: str, choice: FileChoice, *, begun: bool) -> tuple[Path, str]:
-    """The snapshot and the licence. begun: whether a part of it is here, for the message."""
-    here = f"{repository} is {'only partly' if begun else 'not'} on this machine"
+def forbid_offline(here: str) -> None:
+    """Raises LiminalError where the environment forbids the hub. here: how things stand, for the message."""
     if huggingface_hub.constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise LiminalError(f"{here} and HF_HUB_OFFLINE forbids fetching it; unset it and add it again, or give the path of a copy.")
+
+
+@contextmanager
+def explain_hub_errors(repository: str, here: str) -> Iterator[None]:
+    """Within it, whatever keeps the hub from giving a repository becomes a LiminalError."""
     try:
-        information = huggingface_hub.HfApi().model_info(repository, timeout=HUB_TIMEOUT_SECONDS)
-        licence = str(getattr(information.card_data, "license", None) or "")
-        chosen = choice(_files_within((file.rfilename for file in information.siblings or ()), inside))
-        if not chosen:
-            raise LiminalError(f"{repository} holds no weights{f' in {inside}' if inside else ''}; check the name on the hub.")
-        root = huggingface_hub.snapshot_download(repository, allow_patterns=chosen, etag_timeout=HUB_TIMEOUT_SECONDS)
+        yield
     except LiminalError:
         raise
     except hub_errors.GatedRepoError as error:
@@ -200,4 +200,17 @@ def _download_source(repository: str, inside: str, choice: FileChoice, *, begun:
             f"{here} and the hub could not be reached ({type(error).__name__}); give the path of a copy, or add it again with a "
             "connection."
         ) from error
+
+
+def _download_source(repository: str, inside: str, choice: FileChoice, *, begun: bool) -> tuple[Path, str]:
+    """The snapshot and the licence. begun: whether a part of it is here, for the message."""
+    here = f"{repository} is {'only partly' if begun else 'not'} on this machine"
+    forbid_offline(here)
+    with explain_hub_errors(repository, here):
+        information = huggingface_hub.HfApi().model_info(repository, timeout=HUB_TIMEOUT_SECONDS)
+        licence = str(getattr(information.card_data, "license", None) or "")
+        chosen = choice(files_within((file.rfilename for file in information.siblings or ()), inside))
+        if not chosen:
+            raise LiminalError(f"{repository} holds no weights{f' in {inside}' if inside else ''}; check the name on the hub.")
+        root = huggingface_hub.snapshot_download(repository, allow_patterns=chosen, etag_timeout=HUB_TIMEOUT_SECONDS)
     return Path(root), licence

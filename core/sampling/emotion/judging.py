@@ -53,7 +53,11 @@ class EmotionPanel:
     def load(cls, configuration: EmotionConfiguration) -> EmotionPanel:
         """The models that a configuration names. Raises LiminalError for unknown names and for models that do not fit together."""
         registry.find_entry(configuration.generator, "generator")
-        registry.find_entry(configuration.steerer, "classifier")
+        entry = registry.find_entry(configuration.steerer, "classifier")
+        if entry.custom is not None and not entry.custom.facts.get("differentiable", True):
+            raise LiminalError(
+                f"{entry.title} has no gradient to steer by; let another classifier steer and ask this one about the faces."
+            )
         configuration.check_strategy()
         generator = registry.load(configuration.generator, "generator")
         if find_embedding_classifier(configuration.generator) is not None:
