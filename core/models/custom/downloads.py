@@ -69,8 +69,8 @@ def measure_download(download: Download, target: Path | None = None) -> Download
     repository, inside = match["name"], match["inside"].strip("/")
     snapshot = find_snapshot(repository) if target is None else None
     if snapshot is not None and is_complete(repository, snapshot, inside, lambda names: choose_files(download, list(names))):
-        here = [path for path in (snapshot / inside, *(snapshot / inside).rglob("*")) if path.is_file()]
-        return DownloadSize(sum(path.stat().st_size for path in here), 0)
+        files = [path for path in (snapshot / inside, *(snapshot / inside).rglob("*")) if path.is_file()]
+        return DownloadSize(sum(path.stat().st_size for path in files), 0)
     forbid_offline(f"{repository} is to be fetched")
     with explain_hub_errors(repository, f"{repository} is to be fetched"):
         information = huggingface_hub.HfApi().model_info(repository, timeout=HUB_TIMEOUT_SECONDS, files_metadata=True)

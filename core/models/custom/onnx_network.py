@@ -115,7 +115,7 @@ class OnnxNetwork:
         description = self.description
         if description.colours == "BGR":
             picture = picture[:, :, ::-1]
-        mean, deviation = np.float32(description.mean), np.float32(description.deviation)
+        mean, deviation = (np.asarray(values, dtype=np.float32) for values in (description.mean, description.deviation))
         pixels = ((picture.astype(np.float32) - mean) / deviation)[None]
         if description.layout == "NCHW":
             pixels = pixels.transpose(0, 3, 1, 2)
