@@ -62,6 +62,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     try:
         temporary.mkdir(parents=True)
         yield temporary
+        if os.name == "nt" and target.is_dir():  # empty, as was checked; Windows replaces no folder
+            target.rmdir()
         temporary.replace(target)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)

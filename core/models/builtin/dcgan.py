@@ -183,9 +183,11 @@ class NcnnNetwork(nn.Module):
 def read_ncnn_network(param: Path, binary: Path) -> NcnnNetwork:
     """The network of a ``.param`` and ``.bin`` pair. Raises LiminalError where the files do not fit together."""
     try:
-        return NcnnNetwork(_parse_graph(param.read_text()), binary.read_bytes())
+        return NcnnNetwork(_parse_graph(param.read_text(encoding="utf-8")), binary.read_bytes())
     except (ValueError, IndexError, KeyError) as error:
-        raise LiminalError(f"{param} and {binary.name} are not a network that can be read: {error}; run 'make weights'.") from error
+        raise LiminalError(
+            f"{param} and {binary.name} are not a network that can be read: {error}; run 'python start.py --weights'."
+        ) from error
 
 
 def _parse_graph(text: str) -> list[NcnnLayer]:

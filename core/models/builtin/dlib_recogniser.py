@@ -269,7 +269,7 @@ def read_dlib_network(path: Path) -> DlibResNet:
             weights = reader.tensor_after(b"fc_2", skipped_integers=2)
             network.linear.weight.copy_(torch.from_numpy(weights.reshape(256, 128).T.copy()))
     except (ValueError, struct.error, IndexError) as error:
-        raise LiminalError(f"{path} is not dlib's face recognition network: {error}; run 'make weights'.") from error
+        raise LiminalError(f"{path} is not dlib's face recognition network: {error}; run 'python start.py --weights'.") from error
     return network
 
 

@@ -95,7 +95,7 @@ def load_arrays(path: Path) -> dict[str, Any]:
     except Exception as error:  # damaged bytes can end in any exception, says the documentation of pickle
         raise LiminalError(
             f"{path.name} is not a plain file of arrays ({error or type(error).__name__}), so it was not loaded; "
-            "run 'make weights' to install it again."
+            "run 'python start.py --weights' to install it again."
         ) from error
 
 

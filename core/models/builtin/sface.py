@@ -138,7 +138,7 @@ class SFaceNetwork(nn.Module):
                 layers += [nn.Flatten(), _make_linear(weights[0], weights[1], after)]
             elif node.kind not in ("Sub", "Mul", "Dropout", "Flatten"):  # normalisation of the input: see forward
                 raise LiminalError(
-                    f"The SFace file holds an operation '{node.kind}' that Liminal does not know; run 'make weights'."
+                    f"The SFace file holds an operation '{node.kind}' that Liminal does not know; run 'python start.py --weights'."
                 )
         self.offset = float(graph.constants["scalar_op1"][0])
         self.factor = float(graph.constants["scalar_op2"][0])

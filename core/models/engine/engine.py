@@ -468,7 +468,8 @@ def _reset_after_fork() -> None:
     _engine, _engine_lock = None, threading.Lock()  # a forked process has none of the threads
 
 
-os.register_at_fork(after_in_child=_reset_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def batched(network: Network, rows: Tensor, size: int, *, cache: bool = False) -> Tensor:

