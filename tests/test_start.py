@@ -3,9 +3,12 @@
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import start
 
@@ -125,7 +128,7 @@ def test_it_starts_without_anything_installed():
     assert "--python PYTHON" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-# --- pins: asks the package index, so that no other run does: pytest -m registry tests/test_start.py
+# --- pins
 
 SYSTEMS = {
     "linux-x86-64": [*(f"manylinux_2_{minor}_x86_64" for minor in range(5, 29)), "manylinux2014_x86_64", "manylinux2010_x86_64"],
@@ -134,21 +137,64 @@ SYSTEMS = {
     + [f"macosx_10_{minor}_universal2" for minor in range(9, 16)],
     "windows": ["win_amd64"],
 }
+MARKERS = {
+    "linux-x86-64": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
+    "linux-arm64": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "aarch64"},
+    "macos-arm64": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix", "platform_machine": "arm64"},
+    "windows": {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "platform_machine": "AMD64"},
+}
+PYTHONS = [f"3.{minor}" for minor in range(start.OLDEST[1], start.NEWEST[1] + 1)]
+NOT_PINNED = re.compile(r"nvidia-.*|cuda-.*|triton")
+"""What torch asks for on Linux alone, each at one version, for graphics cards."""
 
 
-def pinned(*names):
-    """All pins. pip follows dependencies by the Python that runs it, so that they are named here and not followed."""
-    lines = (line.split(" ;")[0].strip() for name in names for line in (ROOT / name).read_text().splitlines())
-    return sorted({line for line in lines if "==" in line and not line.startswith("#")})
+def read_pins(name):
+    lines = (ROOT / name).read_text().splitlines()
+    requirements = [Requirement(line) for line in lines if line and line[0] not in "#-"]
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+
+
+def list_needed(system, python):
+    """The app's packages and all below them on a system, by what the installed ones say -> name: pin, None where there is none."""
+    environment = {**MARKERS[system], "python_version": python, "python_full_version": f"{python}.0", "extra": ""}
+    direct = read_pins("requirements.txt")
+    pins = {**read_pins("constraints.txt"), **direct}
+    needed, todo = {}, [(name, requirement.extras) for name, requirement in direct.items()]
+    while todo:
+        name, extras = todo.pop()
+        if NOT_PINNED.fullmatch(name) or (name, frozenset(extras)) in needed:
+            continue
+        pin = pins.get(name)
+        needed[name, frozenset(extras)] = pin and f"{pin.name}{pin.specifier}"
+        try:
+            asked = [Requirement(line) for line in metadata.requires(name) or ()]
+        except metadata.PackageNotFoundError:  # needed on another system alone
+            continue
+        for requirement in asked:
+            for extra in ("", *extras):
+                if requirement.marker is None or requirement.marker.evaluate({**environment, "extra": extra}):
+                    todo.append((canonicalize_name(requirement.name), requirement.extras))
+    return {name: pin for (name, _), pin in sorted(needed.items())}
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_whatever_a_system_needs_is_pinned(system, python):
+    needed = list_needed(system, python)
+    assert len(needed) > 80
+    assert [name for name, pin in needed.items() if pin is None] == []
 
 
 @pytest.mark.registry
-@pytest.mark.parametrize("python", [f"3.{minor}" for minor in range(start.OLDEST[1], start.NEWEST[1] + 1)])
+@pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_pin_has_a_wheel(system, python, tmp_path):
-    """What the app needs, with everything below it, on a system and a Python, by pip's own resolution."""
+    """All that the app needs, by pip, which asks the package index, maybe for a gigabyte: pytest -m registry tests/test_start.py.
+
+    pip reads markers by the Python that runs it, so that it is told what is needed and follows nothing.
+    """
     wanted = tmp_path / "pins.txt"
-    wanted.write_text("\n".join(pinned("requirements.txt", "constraints.txt", "requirements-models.txt")))
+    wanted.write_text("\n".join(list_needed(system, python).values()))
     platforms = [word for tag in SYSTEMS[system] for word in ("--platform", tag)]
     words = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-deps", "--only-binary=:all:"]
     words += ["--target", str(tmp_path / "target"), "--python-version", python, "--implementation", "cp", *platforms]
