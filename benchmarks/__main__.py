@@ -1,7 +1,7 @@
 """Speed beside the papers' own stack and parity with the originals, both sides of a comparison measured in one run.
 
-``python -m benchmarks identity|emotion|analysis|studies|alignment|imitation|many|gpu``. Every suite is a module with ``FULL`` and
-``QUICK``, the amounts of work, ``measure(sizes)`` -> plain data and ``as_text(figures)``; one that can fail has
+``python -m benchmarks identity|emotion|causes|adaptive|analysis|studies|alignment|imitation|many|gpu``. Every suite is a module
+with ``FULL`` and ``QUICK``, the amounts of work, ``measure(sizes)`` -> plain data and ``as_text(figures)``; one that can fail has
 ``exit_code(figures)`` as well. An option of the command line is the field of the suite's amounts that has its name.
 """
 
@@ -20,7 +20,7 @@ from core.__main__ import OneLineParser, report_errors
 from core.errors import LiminalError
 from core.models import registry
 
-SUITES = ("identity", "emotion", "studies", "analysis", "many", "alignment", "imitation", "gpu")
+SUITES = ("identity", "emotion", "causes", "adaptive", "studies", "analysis", "many", "alignment", "imitation", "gpu")
 
 COUNTS = {
     "runs": "identity: searches by the papers' stack, some five minutes each; analysis: repetitions (default 3)",

@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor": "models found, their weights, licences and the device",
     "models": "add models of your own, list, check and remove them",
     "generate": "make a set of samples and judge it",
+    "causes": "what matters: each named latent moved alone, and what every network minds",
     "invert": "the generated face that comes nearest to a photo of yours",
     "study": "make, import, export and delete studies and their answers",
     "report": "statistics of a set of samples, beside the published ones",

@@ -61,6 +61,13 @@ DISAGREEMENT = PageInfo(
     "disagreement",
     "The same faces, ranked by how far people and models, or people among themselves, are from one another.",
 )
+CAUSES = PageInfo(
+    "what_matters.py",
+    "What matters",
+    "what-matters",
+    "Each part of a face is moved alone, nothing else: what does the machine mind, and what do people?",
+    "Causes",
+)
 STATISTICS = PageInfo(
     "statistics.py",
     "Statistics",
@@ -103,7 +110,7 @@ MODELS = PageInfo(
 )
 IMPORT = PageInfo("import_ratings.py", "Bring in answers", "import")
 TAKE_PART = PageInfo("take_part.py", "A study", "take-part")
-MASTHEAD_GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES, YOU), (DISAGREEMENT, STATISTICS, COMPARE, MAP, ALIGN))
+MASTHEAD_GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES, YOU), (CAUSES, DISAGREEMENT, STATISTICS, COMPARE, MAP, ALIGN))
 """In the masthead: making faces, asking people, analysing the answers."""
 MAIN_PAGES = (HOME, *(page for group in MASTHEAD_GROUPS for page in group))
 LINKED_PAGES = (IMPORT, NEXT_QUESTION, MODELS, TAKE_PART)
@@ -147,7 +154,7 @@ def _run_app() -> None:
         current.run()
         components.sync_theme()
         return
-    with st.container(horizontal=True, key="masthead", vertical_alignment="center", gap="medium"):
+    with st.container(horizontal=True, key="masthead", vertical_alignment="center", gap="small"):
         st.page_link(pages[HOME], label=HOME.title)
         for number, group in enumerate(MASTHEAD_GROUPS):
             with st.container(horizontal=True, key=f"masthead-{number}", gap="medium", width="content"):

@@ -425,6 +425,44 @@ def _describe_piece(piece: Piece) -> str:
     return f"{c.emotion1} or {c.emotion2}, {'guided' if c.guided else 'unguided'}"  # type: ignore[union-attr]
 
 
+def add_axis_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options: ways between people, named latents, or one pair of feelings."""
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write; must be new or empty")
+    parser.add_argument("--people", type=int, metavar="N", help="ways from one person to another (default: 1)")
+    parser.add_argument(
+        "--latents", nargs="+", default=[], metavar="NAME", help="named latents, each from as drawn to its high end"
+    )
+    parser.add_argument("--feelings", nargs=2, metavar="EMOTION", help="one person from the first feeling to the second, instead")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--generator", default=registry.default_generator("identity"), metavar="NAME")
+
+
+def run_axis(arguments: argparse.Namespace) -> int:
+    """Make the axes, save them, say how to ask people about them."""
+    check_folder_is_free(arguments.out)
+    if arguments.feelings and (arguments.latents or arguments.people is not None):
+        raise LiminalError("--feelings asks which feeling it is, --people and --latents who it is; choose one of both.")
+    from core.sampling.axis_sets import make_emotion_axis, make_identity_axes  # PyTorch
+
+    with TerminalProgress() as terminal:
+        progress = Progress(terminal)
+        if arguments.feelings:
+            emotion1, emotion2 = arguments.feelings
+            configuration = EmotionConfiguration(
+                emotion1, emotion2, count=1, seed=arguments.seed, generator=arguments.generator, guided=False, strategy="direct"
+            )
+            made = make_emotion_axis(configuration, progress=progress)
+        else:
+            people = (0 if arguments.latents else 1) if arguments.people is None else arguments.people
+            made = make_identity_axes(
+                people=people, latents=arguments.latents, generator=arguments.generator, seed=arguments.seed, progress=progress
+            )
+    made.save(arguments.out)
+    what = count_noun(len(made.pairs) or len(made.samples), "pair" if len(made.pairs) else "face")
+    print(f"{what} along axes in {arguments.out}; 'python -m core study make --set {arguments.out} --adaptive' asks people.")
+    return 0
+
+
 def _estimate_time(plan: DataSetPlan, arguments: argparse.Namespace) -> str:
     """Time and cost of what is missing, from pieces that were made; otherwise how to find out."""
     missing, records, finished = inspect_folder(plan, arguments.out, arguments.threads)
@@ -456,7 +494,7 @@ def _describe_plan_file() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One subcommand a kind of samples."""
     kinds = parser.add_subparsers(
-        dest="kind", required=True, metavar="identity|morphs|emotion|impostor|lockout|master|controversial|study"
+        dest="kind", required=True, metavar="identity|morphs|emotion|impostor|lockout|master|controversial|axis|study"
     )
     meaning = "paper A's samples: who is still the same person?"
     _add_kind(kinds, "identity", meaning, add_identity_arguments, run_identity)
@@ -472,6 +510,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_kind(kinds, "master", meaning, generate_searches.add_master_arguments, generate_searches.run_master)
     meaning = "pairs of which one recogniser says the same person and another two people"
     _add_kind(kinds, "controversial", meaning, generate_searches.add_controversial_arguments, generate_searches.run_controversial)
+    meaning = "rows of faces from one end to another, for adaptive studies"
+    _add_kind(kinds, "axis", meaning, add_axis_arguments, run_axis)
     meaning = "a whole data set by a plan: in pieces, on many computers where wanted"
     _add_kind(kinds, "study", meaning, add_study_arguments, run_study)
 

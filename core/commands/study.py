@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.alignment.psi import PsiChooser
 from core.alignment.store import delete_study, forget_rater
 from core.analysis.answer_table import TableForm, make_table_files
 from core.analysis.study_data import load_study_data
@@ -35,6 +36,7 @@ from core.commands.study_settings import (
 from core.commands.study_size import add_plan_arguments, add_size_arguments, run_size
 from core.commands.terminal import TerminalProgress, count_noun, require_study
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.progress import Progress
 from core.sampling.sample_set import SampleSet
 from core.studies.exporting import tables
@@ -55,8 +57,12 @@ from core.studies.study import Study
 from core.writing import open_atomic, write_bytes
 
 if TYPE_CHECKING:
+    from core.studies import adaptive_simulation, simulation
     from core.studies.library import Library
     from core.studies.planning import PreparedStudy
+else:  # SciPy
+    adaptive_simulation = lazy_import("core.studies.adaptive_simulation")
+    simulation = lazy_import("core.studies.simulation")
 
 
 LINK_PATH = "/take-part?study="
@@ -164,26 +170,26 @@ def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--study", required=True, metavar="NAME", help="the name of the new study")
     parser.add_argument("--raters", type=int, default=60, metavar="N", help="simulated observers (default %(default)s)")
+    parser.add_argument("--adaptive", action="store_true", help="each is asked along axes, what follows from the answers so far")
     add_plan_arguments(parser)
 
 
 def run_simulate(arguments: argparse.Namespace) -> int:
     """Simulate the study and store it, all or nothing."""
-    from core.studies.simulation import simulate_study  # SciPy
-
     store, library = Store(), Library()
     if any(study.name == arguments.study.strip() for study in store.studies()):
         raise LiminalError(f"There is a study '{arguments.study}' already; choose another name.")
     with TerminalProgress() as terminal:
-        prepared = prepare_plan(arguments, library, resolve_set_ids(library, arguments.sets), Progress(terminal).part("Plan", 0, 2))
-        simulated = simulate_study(
-            arguments.study,
-            prepared,
-            {set_id: library.load(set_id) for set_id in prepared.sample_sets},
-            raters=arguments.raters,
-            seed=arguments.seed,
-            progress=Progress(terminal).part("Answers", 1, 2),
-        )
+        planning, asking = (Progress(terminal).part(*part) for part in (("Plan", 0, 2), ("Answers", 1, 2)))
+        set_ids = resolve_set_ids(library, arguments.sets)
+        prepared = prepare_plan(arguments, library, set_ids, planning, **({"adaptive": True} if arguments.adaptive else {}))
+        sets = {set_id: library.load(set_id) for set_id in prepared.sample_sets}
+        amounts: dict[str, Any] = {"raters": arguments.raters, "seed": arguments.seed, "progress": asking}
+        if arguments.adaptive:
+            chooser = PsiChooser(prepared.plan.stop_width)
+            simulated = adaptive_simulation.simulate_adaptive_study(arguments.study, prepared, sets, chooser, **amounts)
+        else:
+            simulated = simulation.simulate_study(arguments.study, prepared, sets, **amounts)
         store.restore(simulated.study, simulated.stimuli, simulated.ratings, simulated.raters)
         Progress(terminal).stage("Done", 1.0)
     for note in prepared.notes:

@@ -101,6 +101,16 @@ def add_question_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--button-order", choices=BUTTON_ORDERS, help="of the answers: as listed, turned around for half, or random")
     group.add_argument("--checks-share", type=float, metavar="SHARE", help="left out: no more attention checks right (default 0.7)")
     group.add_argument("--fastest-ms", type=float, metavar="MS", help="left out: a lower median reaction time (default 300)")
+    group.add_argument(
+        "--adaptive", action="store_true", default=None,
+        help="each next face follows from the answers so far, along the axes of 'generate axis' or of a morph",
+    )  # fmt: skip
+    group.add_argument(
+        "--stop-width",
+        type=float,
+        metavar="SHARE",
+        help="adaptive: how well a threshold must be known, in axes (default 0.1)",
+    )
     group.add_argument("--investigator", metavar="NAME", help="whose study it is, as people read it")
     group.add_argument("--contact", metavar="TEXT", help="where people can ask about it")
 
@@ -114,7 +124,7 @@ def read_question(arguments: argparse.Namespace) -> dict[str, object]:
         "button_order": arguments.button_order,
         "sentinel_share": arguments.checks_share,
         **{name: getattr(arguments, name) for name in ("image_ms", "fixation_ms", "mask_ms", "deadline_ms")},
-        **{name: getattr(arguments, name) for name in ("fastest_ms", "investigator", "contact")},
+        **{name: getattr(arguments, name) for name in ("fastest_ms", "investigator", "contact", "adaptive", "stop_width")},
     }
     if arguments.scale_ends is not None:
         given["scale_low"], given["scale_high"] = arguments.scale_ends

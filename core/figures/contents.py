@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from core.analysis.causes import select_single_changes
 from core.analysis.morphs import find_morphs
-from core.figures import emotion, features, identity, morphs, psychophysics, questions, raters, verification, zoo
+from core.figures import (
+    causes,
+    emotion,
+    features,
+    identity,
+    morphs,
+    psychophysics,
+    questions,
+    raters,
+    thresholds,
+    verification,
+    zoo,
+)
 from core.figures.exhibit import ExhibitView, Section
 from core.studies.study import Question
 
@@ -84,6 +97,22 @@ MORPH_SECTION = Section(
     uses=THRESHOLD_FIELDS,
 )
 """Of studies in which faces between two people were judged against both of them; after the chapter on the way."""
+CHANGE_SECTION = Section(
+    "causes",
+    "What matters",
+    "What does the machine mind, and what do people?",
+    causes.exhibit_single_changes,
+    uses=THRESHOLD_FIELDS,
+)
+"""Of identity studies in which single parts of a face were moved alone."""
+THRESHOLD_SECTION = Section(
+    "axes",
+    "Thresholds",
+    "Where does each person flip, and where does each network?",
+    thresholds.exhibit_thresholds,
+    uses=THRESHOLD_FIELDS,
+)
+"""Of studies that ask along axes."""
 EMOTION_SECTIONS = (
     Section("outcomes", "Outcomes", "Do people see both feelings?", emotion.exhibit_outcomes),
     Section("divided", "Divided", "How divided are people?", emotion.exhibit_entropy),
@@ -110,8 +139,8 @@ SECTIONS: Mapping[Question, tuple[Section, ...]] = {
     "scale": SCALE_SECTIONS,
 }
 FIRST: Mapping[Question, tuple[str, ...]] = {
-    "identity": ("types", "decisions", "errors", "correlations"),
-    "emotion": ("outcomes", "divided", "agreement", "classifiers"),
+    "identity": ("axes", "causes", "types", "decisions", "errors", "correlations"),
+    "emotion": ("axes", "outcomes", "divided", "agreement", "classifiers"),
     "labels": ("answers", "divided", "agreement"),
     "scale": ("ratings", "divided", "agreement"),
 }
@@ -121,10 +150,14 @@ FIRST: Mapping[Question, tuple[str, ...]] = {
 def list_sections(study_data: StudyData) -> tuple[Section, ...]:
     """The sections for the study's question."""
     sections = SECTIONS[study_data.study.plan.asks]
-    if sections is not IDENTITY_SECTIONS or find_morphs(study_data.pairs).empty:
-        return sections
-    place = [section.key for section in sections].index("way") + 1
-    return (*sections[:place], MORPH_SECTION, *sections[place:])
+    if sections is IDENTITY_SECTIONS and not find_morphs(study_data.pairs).empty:
+        place = [section.key for section in sections].index("way") + 1
+        sections = (*sections[:place], MORPH_SECTION, *sections[place:])
+    if study_data.study.plan.adaptive and thresholds.has_axes(study_data):
+        sections = (THRESHOLD_SECTION, *sections)
+    if study_data.study.plan.asks == "identity" and len(set(select_single_changes(study_data.pairs)[1])) > 1:
+        return (CHANGE_SECTION, *sections)
+    return sections
 
 
 def split_sections(study_data: StudyData) -> tuple[tuple[Section, ...], tuple[Section, ...]]:

@@ -453,3 +453,8 @@ class DescriptorSurrogate(Surrogate):
     @abstractmethod
     def descriptors(self, latents: Tensor, recogniser: str) -> Tensor:
         """(N, latent_dim) -> (N, the recogniser's embedding_dim). Differentiable. LiminalError for another recogniser."""
+
+    def predict_table(self, latents: Tensor, recogniser: str | None) -> Tensor:
+        """As ``descriptors``, or as ``logits`` for None, without gradient and for thousands of rows; last bits may differ."""
+        with torch.inference_mode():
+            return self.logits(latents) if recogniser is None else self.descriptors(latents, recogniser)

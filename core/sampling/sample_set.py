@@ -135,6 +135,21 @@ def make_pair_id(base_id: str, sample: str, sample_type: str, step: float, partn
     return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
 
 
+AXIS_PREFIX = "axis:"
+"""Beginning of the ``direction`` of pairs that lie on an axis (``axis_sets``): 'axis:NAME#REPEAT'; ``step`` is the level on it."""
+
+
+def name_axis(name: str, repeat: int) -> str:
+    """The ``direction`` of a pair on an axis; repeat: the same two pictures can be asked about again."""
+    return f"{AXIS_PREFIX}{name}#{repeat}"
+
+
+def read_axis(direction: object) -> str:
+    """The name of the axis in a pair's ``direction``; "" where it lies on none."""
+    text = direction if isinstance(direction, str) else ""
+    return text.removeprefix(AXIS_PREFIX).rpartition("#")[0] if text.startswith(AXIS_PREFIX) else ""
+
+
 FORMAT = "liminal sample set"
 FORMAT_VERSION = 1
 

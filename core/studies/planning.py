@@ -26,8 +26,9 @@ from core.progress import Progress
 from core.sampling.bases import Base
 from core.sampling.configuration import FILES_KEY, numpy_generator, sample_seed
 from core.sampling.emotion.configuration import EmotionConfiguration, order_emotions
-from core.sampling.sample_set import SELECTED_KEY, SampleSet
+from core.sampling.sample_set import SELECTED_KEY, SampleSet, read_axis
 from core.sampling.stored.reference import ReferenceSet, load_reference_set
+from core.studies.adaptive import AXIS_KEY, LEVEL_KEY, list_axes
 from core.studies.library import Library
 from core.studies.study import OWN_PICTURES_CONSENT, Kind, RatingPlan, Stimulus, Study
 
@@ -51,6 +52,7 @@ CALM = 0.35
 HEAD = "head"
 """The generator that makes a clear face of any emotion."""
 EMOTION_TRIALS, EMOTION_SENTINELS = 390, 10  # paper B
+ADAPTIVE_TRIALS = 40  # of an adaptive study, an axis, where nobody says otherwise
 NO_CHECKS: Mapping[Kind, str] = {
     "identity": "Nothing checks whether people look: name a few pairs of a picture and itself in the table of pairs.",
     "emotion": "Nothing checks whether people look: ask for attention checks, and clear generated faces are put among yours.",
@@ -187,7 +189,16 @@ def prepare_study(
     elif not generated and not any(stimulus.is_sentinel for stimulus in stimuli):
         notes.append(NO_CHECKS[kind])
     plan = make(stimuli, trials=trials, sentinels=sentinels, seed=seed, **others)
+    if plan.adaptive:
+        plan, axes = _limit_trials(plan, stimuli, trials)
+        notes.append(f"Each person is asked along {axes} {'axis' if axes == 1 else 'axes'}, at most {plan.trials} times.")
     return PreparedStudy(plan, tuple(stimuli), tuple(sets), tuple(notes))
+
+
+def _limit_trials(plan: RatingPlan, stimuli: Sequence[Stimulus], trials: int | None) -> tuple[RatingPlan, int]:
+    """An adaptive plan with ADAPTIVE_TRIALS an axis at most, unless trials says otherwise, and how many axes there are."""
+    axes = len(list_axes(plan, stimuli))
+    return (plan if trials is not None else replace(plan, trials=min(plan.trials, ADAPTIVE_TRIALS * axes))), axes
 
 
 def list_expected_answers(kind: Kind, values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -252,8 +263,10 @@ def estimate_plan(
     answers = list_expected_answers(kind, others)
     adapted = _adapt_checks(stimuli, answers)
     if kind == "identity":
-        return make_identity_plan(adapted, trials=trials, sentinels=sentinels, seed=seed, **others)
+        plan = make_identity_plan(adapted, trials=trials, sentinels=sentinels, seed=seed, **others)
+        return _limit_trials(plan, adapted, trials)[0] if plan.adaptive else plan
     plan = make_emotion_plan(adapted, trials=trials, sentinels=0, seed=seed, **others)
+    plan = _limit_trials(plan, adapted, trials)[0] if plan.adaptive else plan
     if not answers:
         return plan
     return replace(plan, sentinels=count_usual_checks(stimuli, answers) if sentinels is None else sentinels)
@@ -281,6 +294,7 @@ def _pair_stimuli(sample_set: SampleSet, set_id: str) -> Iterable[Stimulus]:
             expected="1" if genuine else "",
             details={"set": set_id, "batch": int(row["batch"]), "step": _or_none(row["step"])}
             | ({"distance": _or_none(row.get(search))} if row["sample_type"] == "optimized" else {})
+            | ({AXIS_KEY: axis, LEVEL_KEY: row["step"]} if (axis := read_axis(row["direction"])) else {})
             | ({FILES_KEY: [files.get(row[name], "") for name in ("base_id", "sample_id")]} if files else {}),
         )
 

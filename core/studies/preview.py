@@ -50,6 +50,10 @@ class Preview:
         """The walk is over."""
         return self.update(code, finished_at=datetime.now(UTC), strategy=strategy)
 
+    def extend(self, code: str, trials: Sequence[str]) -> Rater:
+        """Ask about further stimuli."""
+        return self.update(code, trials=tuple(dict.fromkeys((*self.rater(code).trials, *trials))))
+
     def screen_out(self, code: str) -> Rater:
         """The rater may not go on."""
         return self.update(code, screened_out_at=datetime.now(UTC))
@@ -72,6 +76,10 @@ class Preview:
         return make_ratings_table(
             [Rating(name, PREVIEW_CODE, stimulus, task, value).to_row() for (stimulus, task), value in self.answers.items()]
         )
+
+    def rater_ratings(self, rater: Rater) -> pd.DataFrame:
+        """The answers of this walk."""
+        return self.ratings(self.study.name)
 
     def participant_of(self, rater: Rater) -> Participant:
         """Nobody: the link of a preview names no participant."""

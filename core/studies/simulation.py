@@ -447,7 +447,7 @@ def simulate_answers(
     The same seed, number and stimulus give the same answer and the same rating_id, whoever else is asked and in what order.
     """
     progress = progress or Progress()
-    seen = _perceive_stimuli(study.plan.kind, sets)
+    seen = perceive_stimuli(study.plan.kind, sets)
     known = {stimulus.stimulus: stimulus for stimulus in stimuli}
     missing = [name for name in known if name not in seen]
     if missing:
@@ -459,27 +459,44 @@ def simulate_answers(
         observer = people.observer(seed, assigned.number)
         clock = start + timedelta(minutes=7 * assigned.number)
         for trial, name in enumerate(assigned.trials):
-            answers = observer.answers(name, seen[name])
-            for task, value, taken in answers:
-                clock += timedelta(milliseconds=taken + PAUSE_MS / len(answers))
-                rows.append(
-                    {
-                        "rating_id": derive_rating_id(study.name, seed, assigned.number, name, task),
-                        "study": study.name,
-                        "rater": assigned.rater,
-                        "session": f"{assigned.rater}-1",
-                        "trial": trial,
-                        "stimulus": name,
-                        "task": task,
-                        "value": value,
-                        "reaction_time_ms": taken,
-                        "is_sentinel": known[name].is_sentinel,
-                        "source": "simulated",
-                        "presented": "{}",
-                        "created_at": clock,
-                    }
-                )
+            answered, clock = answer_trial(study, observer, assigned, trial, known[name], seen[name], clock, seed=seed)
+            rows += answered
     return make_ratings_table(rows)
+
+
+def answer_trial(
+    study: Study,
+    observer: IdentityObserver | EmotionObserver,
+    task: ObserverTask,
+    trial: int,
+    stimulus: Stimulus,
+    seen: Any,
+    clock: datetime,
+    *,
+    seed: int,
+) -> tuple[list[dict[str, Any]], datetime]:
+    """One observer's rows of RATINGS for one trial, and when they are done. seen: what is perceived (``perceive_stimuli``)."""
+    answers, rows = observer.answers(stimulus.stimulus, seen), []
+    for asked, value, taken in answers:
+        clock += timedelta(milliseconds=taken + PAUSE_MS / len(answers))
+        rows.append(
+            {
+                "rating_id": derive_rating_id(study.name, seed, task.number, stimulus.stimulus, asked),
+                "study": study.name,
+                "rater": task.rater,
+                "session": f"{task.rater}-1",
+                "trial": trial,
+                "stimulus": stimulus.stimulus,
+                "task": asked,
+                "value": value,
+                "reaction_time_ms": taken,
+                "is_sentinel": stimulus.is_sentinel,
+                "source": "simulated",
+                "presented": "{}",
+                "created_at": clock,
+            }
+        )
+    return rows, clock
 
 
 def derive_rating_id(study: str, seed: int, number: int, stimulus: str, task: str) -> str:
@@ -494,7 +511,8 @@ def observer_name(number: int) -> str:
     return f"observer-{number + 1:03d}"
 
 
-def _perceive_stimuli(kind: Kind, sets: Mapping[str, SampleSet]) -> dict[str, Any]:
+def perceive_stimuli(kind: Kind, sets: Mapping[str, SampleSet]) -> dict[str, Any]:
+    """What observers perceive of every stimulus of these sets: dissimilarity of a pair, evidence of a face."""
     perceived: dict[str, Any] = {}
     for sample_set in sets.values():
         if sample_set.kind != kind:

@@ -223,6 +223,21 @@ class Store:
 
         return self._change_rater(code, finish)
 
+    def extend(self, code: str, trials: Sequence[str]) -> Rater:
+        """Ask a rater about further stimuli, after those they have (``core.studies.adaptive``) -> the rater. Who is done stays so.
+
+        Those that they have already are passed over: the same call twice is once.
+        """
+
+        def extend(connection: Connection, study: Study, rater: Rater) -> None:
+            new = [name for name in dict.fromkeys(trials) if name not in rater.trials]
+            if not set(new) <= set(_load_stimuli(connection, study.name)[1]):
+                raise LiminalError("An order holds only stimuli of its study.")
+            _update_rater(connection, code, trials=[*rater.trials, *new])
+            places.hand_out(connection, study.name, new, 1)
+
+        return self._change_rater(code, extend)
+
     def screen_out(self, code: str) -> Rater:
         """A rater may not go on -> the rater; what they were to be asked is asked of others. Who has finished stays so."""
 
@@ -364,6 +379,11 @@ class Store:
         with self._database.reading() as connection:
             _study_row(connection, name)
             return read_rows(connection, name, sources)
+
+    def rater_ratings(self, rater: Rater) -> pd.DataFrame:
+        """The typed table of RATINGS of one rater, by trial and task."""
+        with self._database.reading() as connection:
+            return read_rows(connection, rater.study, None, rater.rater)
 
     def answered(self, rater: Rater) -> set[tuple[str, str]]:
         """The (stimulus, task) that this rater has answered."""

@@ -76,6 +76,7 @@ class RatingPlan(Configuration):
     samples: ClassVar[str] = "studies"
     later_parameters: ClassVar[tuple[str, ...]] = (
         *("question", "wording", "labels", "scale_points", "scale_low", "scale_high"),
+        *("adaptive", "stop_width"),
         *("mask_ms", "deadline_ms", "button_order", "sentinel_share", "fastest_ms", "investigator", "contact"),
     )
 
@@ -102,6 +103,8 @@ class RatingPlan(Configuration):
     fastest_ms: float = 300.0  # exclusion: with a lower median reaction time
     investigator: str = ""  # whose study it is, as raters read it
     contact: str = ""  # where raters can ask about it
+    adaptive: bool = False  # each next stimulus follows from the answers so far (``core.studies.adaptive``)
+    stop_width: float = 0.1  # of an adaptive study: an axis is done once its threshold is known so well, in shares of the axis
 
     def __post_init__(self) -> None:
         for name in ("title", "wording", "scale_low", "scale_high", "investigator", "contact"):
@@ -134,6 +137,10 @@ class RatingPlan(Configuration):
             if len(text) > MAX_QUESTION_LETTERS or not all(map(_is_showable, text)):
                 what = name.replace("_", " ")
                 raise LiminalError(f"What raters read as {what} is one line of at most {MAX_QUESTION_LETTERS} letters.")
+        if not 0.01 <= self.stop_width <= 1.0:
+            raise LiminalError(f"'stop_width' is a share of the axis from 0.01 to 1, not {self.stop_width!r}.")
+        if self.adaptive and self.asks not in KINDS:
+            raise LiminalError("An adaptive study asks 'identity' or 'emotion'; leave the other question out, or ask all in turn.")
         self._check_question()
 
     def _check_question(self) -> None:

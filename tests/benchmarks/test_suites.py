@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import benchmarks.__main__ as benchmark
-from benchmarks import alignment, analysis, emotion, gpu, identity, imitation, many, studies
+from benchmarks import adaptive, alignment, analysis, causes, emotion, gpu, identity, imitation, many, studies
 from core.models import registry
 from core.models.builtin.head.latents import LATENT_DIM
 from core.models.builtin.head.people import describe
@@ -21,7 +21,7 @@ from core.sampling.events import BoundarySampleMade
 from tests.emotion_sets import emotion_set
 
 main = benchmark.main
-MODULES = (identity, emotion, studies, analysis, many, alignment, imitation, gpu)
+MODULES = (identity, emotion, causes, adaptive, studies, analysis, many, alignment, imitation, gpu)
 
 
 def run(capsys, monkeypatch, suite, sizes, *options):
@@ -47,6 +47,31 @@ def test_identity_measures_both_sides(capsys, monkeypatch):
     assert figures["memory_mb"] > 100
     assert set(figures["slider_step_ms"]) == {"dcgan-sharp", "head"}
     assert "to reach: 12" in text
+
+
+def test_causes_finds_the_planted_one(capsys, monkeypatch):
+    monkeypatch.setattr(causes, "make_strips", lambda design, names, panel: None)
+    monkeypatch.setattr(causes.ChangePanel, "observe", _observe_nothing)
+    sizes = replace(causes.QUICK, latents=3, people=10)
+    figures, text = run(capsys, monkeypatch, causes, sizes)
+    assert figures["planted_found"] is True
+    assert figures["checked"] is None
+    assert "60 predictions" not in text
+    assert "100 predictions" in text
+
+
+def _observe_nothing(panel, latents, design):
+    """Descriptors by the planted surrogate where it is one, else one number."""
+    planted = isinstance(panel.surrogate, causes._PlantedSurrogate)
+    vectors = panel.surrogate.descriptors(latents, "") if planted else latents[:, :1]
+    return dict.fromkeys(panel.recognisers, vectors), {}
+
+
+def test_adaptive_measures_both_methods(capsys, monkeypatch):
+    figures, text = run(capsys, monkeypatch, adaptive, replace(adaptive.QUICK, people=4, trials=40))
+    assert figures["errors"]["psi"]["40"] < 0.1
+    assert figures["milliseconds_a_choice"] < 50
+    assert "to stay under: 50 ms" in text
 
 
 class MadeUpReference:

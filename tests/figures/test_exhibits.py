@@ -270,3 +270,18 @@ def test_votes_on_base_faces_are_not_counted_as_choices_between_two_feelings():
 def test_an_end_of_a_difference_that_is_nothing_has_no_sign():
     ends = pd.Series({"low": 0.0, "high": 11.0})
     assert two_sides._describe_difference(ends, False, "{:.0f}".format) == "0 below to 11 above"
+
+
+def test_single_changes_are_a_chapter_where_a_study_has_some(usual):
+    material = usual["identity"]
+    assert "causes" not in [section.key for section in list_sections(material)]
+    pairs = material.pairs.copy()
+    moved = pairs["sample_type"] == "positive"
+    pairs.loc[moved, "sample_type"] = "semantic"
+    pairs["direction"] = pairs["direction"].astype(object)
+    pairs.loc[moved, "direction"] = [("glasses+", "age-")[number % 2] for number in range(moved.sum())]
+    pairs.loc[pairs["direction"] == "glasses+", "distance_dlib"] = 0.9
+    for exhibit in checked(exhibits(dataclasses.replace(material, pairs=pairs), "causes")):
+        assert list(exhibit.data["name"][:1]) == ["glasses"] or "dlib" not in exhibit.key
+        assert exhibit.data["people"].notna().all()
+        assert exhibit.source == "human and model"

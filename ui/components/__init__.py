@@ -1,9 +1,9 @@
 """Components with their own JavaScript that show faces: each is a .js and a .css file of this folder, mounted by a function.
 
 The theme and the view for an audience, faces in groups, a gallery, an interpolation strip, the wall of strangers under a threshold,
-running searches, rankings with intervals, activations (paper B, Fig. 8), boundary samples with their paths over the map (paper B,
-Fig. 6), a morph under a slider, and the face map (points that can be moved, magnified and drawn around; faces where they do not
-overlap).
+running searches, rankings with intervals, what machine and people mind, activations (paper B, Fig. 8), boundary samples with their
+paths over the map (paper B, Fig. 6), a morph under a slider, and the face map (points that can be moved, magnified and drawn
+around; faces where they do not overlap).
 """
 
 from __future__ import annotations
@@ -293,6 +293,58 @@ def show_ranking(
     """
     mount("ranking")(
         data={"tiles": [asdict(tile) for tile in tiles], "ends": list(ends), "zero": zero, "selected": selected},
+        key=key,
+        on_picked_change=pick_callback(key, on_pick),
+    )
+
+
+@dataclass(frozen=True)
+class CauseValue:
+    """A value and its interval as positions on their axis, 0 to 1, and in words. hollow: predicted, or simulated."""
+
+    at: float
+    low: float | None
+    high: float | None
+    text: str
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class CauseRow:
+    """One part of the face that was moved alone: pictures of both ends (None: not drawn yet), and what each side minds."""
+
+    id: str
+    title: str
+    group: str
+    kind: str
+    alt: str
+    low_words: str
+    high_words: str
+    machine: CauseValue
+    people: CauseValue | None = None
+    low: str | None = None
+    high: str | None = None
+
+
+def show_causes(
+    rows: Sequence[CauseRow],
+    *,
+    machine: tuple[str, str],
+    people: tuple[str, str],
+    key: str,
+    on_pick: Callable[[str], None],
+    selected: str | None = None,
+) -> None:
+    """The rows in their order. machine, people: each side's name and axis in words. ``on_pick`` gets the row that was pressed."""
+    mount("causes")(
+        data={
+            "rows": [asdict(row) for row in rows],
+            "machine": machine[0],
+            "machine_axis": machine[1],
+            "people": people[0],
+            "people_axis": people[1],
+            "selected": selected,
+        },
         key=key,
         on_picked_change=pick_callback(key, on_pick),
     )

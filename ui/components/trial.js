@@ -57,7 +57,8 @@ class Block {
   // What is still to be asked: the server's list without what waits in this browser; what was begun before comes last.
   left() {
     const waiting = new Set(this.queue.waiting().map((answer) => answer.rating_id));
-    const open = this.data.trials.filter((trial) => !Object.values(trial.ids).every((identifier) => waiting.has(identifier)));
+    const kept = new Set(this.data.adaptive ? this.kept.map((answer) => answer.stimulus) : []);
+    const open = this.data.trials.filter((trial) => !kept.has(trial.stimulus) && !Object.values(trial.ids).every((identifier) => waiting.has(identifier)));
     const seen = (trial) => !this.pair && this.shown.of(trial.stimulus) > 0;
     return [...open.filter((trial) => !seen(trial)), ...open.filter(seen)];
   }
@@ -65,11 +66,11 @@ class Block {
   async start() {
     this.todo = this.left();
     this.total = this.data.total;
-    this.index = this.total - this.todo.length;
+    this.index = this.data.adaptive ? this.data.answered : this.total - this.todo.length;
     this.status();
     if (!this.todo.length) return this.finished();
     if (!(await this.prepare())) return;
-    await this.ready();
+    if (!this.data.adaptive || !this.began) await this.ready(); // else the next face of a row that goes on
     this.began = performance.now();
     await this.go();
   }
@@ -97,7 +98,7 @@ class Block {
       await this.message("block.failed", this.words.say("block.failed.again"));
       return this.prepare();
     }
-    this.interval = await this.measured();
+    if (!this.data.adaptive || !this.interval) this.interval = await this.measured();
     return true;
   }
 
@@ -292,6 +293,7 @@ class Block {
     this.over = true;
     this.status();
     if (this.data.practice) this.message("block.practised");
+    else if (this.data.adaptive) this.message("block.preparing", null, true); // which face comes next follows from this answer
     else this.screen(this.words.say("block.last.title"), this.words.say(this.queue.waiting().length ? "block.last.waiting" : "block.last.saved"));
     this.tell();
   }
@@ -315,8 +317,9 @@ class Block {
     this.trigger = trigger;
     this.data.trials = data.trials;
     this.data.total = data.total;
+    this.data.answered = data.answered;
     if (this.over) this.tell();
-    if (this.over && !this.data.practice && !this.data.preview && !this.queue.problem && this.left().length) { this.over = false; this.start(); }
+    if (this.over && !this.data.practice && (!this.data.preview || this.data.adaptive) && !this.queue.problem && this.left().length) { this.over = false; this.start(); }
   }
 
   // The message of a key: its title and text.

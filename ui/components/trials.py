@@ -44,11 +44,13 @@ def run_trial_block(
     on_finished: Callable[[Any], None],
     practice: bool = False,
     preview: bool = False,
+    answered: int = 0,
 ) -> None:
     """A block of timed trials, in the order of ``trials``. ``on_finished`` is called once the server has acknowledged every answer.
 
     choices: the answers in this rater's order; study: its token; total: all trials of this rater. practice: no answer is kept or
-    sent; each gets its ``feedback``. preview: none is sent; all go to ``on_finished``, as {stimulus, task, value}.
+    sent; each gets its ``feedback``. answered: of an adaptive study, how many were before this part.
+    preview: none is sent; all go to ``on_finished``, as {stimulus, task, value}.
     """
 
     def finished() -> None:
@@ -67,6 +69,8 @@ def run_trial_block(
             "study": study,
             "code": code,
             "total": total,
+            "adaptive": plan.adaptive and not practice,
+            "answered": answered,
             "fixation_ms": plan.fixation_ms,
             "image_ms": plan.image_ms,
             "mask_ms": plan.mask_ms,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import LiminalError
+from core.lazy_import import lazy_import
 from core.progress import Progress, Stage
 from core.result_cache import ResultCache
 from ui.studies import owner_gate
@@ -21,11 +22,16 @@ from ui.studies import owner_gate
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.alignment import psi
+    from core.studies import adaptive, planning, ratings
     from core.studies.library import Library, SetEntry
     from core.studies.preview import Preview
-    from core.studies.store import Store
+    from core.studies.store import Assign, Store
     from core.studies.study import Rater, Stimulus, Study
     from core.studies.words import Words
+else:  # with a rater who consents
+    planning, adaptive = lazy_import("core.studies.planning"), lazy_import("core.studies.adaptive")
+    ratings, psi = lazy_import("core.studies.ratings"), lazy_import("core.alignment.psi")
 
 
 ANSWER_NAMESPACE = uuid.UUID("6f0f5a3e-8a0b-4c1e-9d6c-0d7d0e4b8a51")
@@ -167,13 +173,30 @@ def find_assignment(code: str) -> RaterAssignment:
     Cached: what changes is to be asked of the store.
     """
     known = _assignments.get(code)
-    if known is not None:
+    if known is not None and not known.study.plan.adaptive:  # whose trials grow, perhaps in another process
         return known
     rater = get_store().rater(code)
     study = get_store().study(rater.study)
     sentinels = {stimulus.stimulus for stimulus in load_stimuli(study) if stimulus.is_sentinel}
     trials = {name: (trial, name in sentinels) for trial, name in enumerate(rater.trials)}
     return _assignments.put(code, RaterAssignment(rater, study, trials))
+
+
+def find_assign(study: Study) -> Assign:
+    """How the raters of a study get their trials: all at once, or the first ones of an adaptive study."""
+    if not study.plan.adaptive:
+        return planning.assign_stimuli
+    return adaptive.make_adaptive_assignment(psi.PsiChooser(study.plan.stop_width), ratings.make_ratings_table([]))
+
+
+def ask_on(study: Study, rater: Rater) -> Rater | None:
+    """A rater of an adaptive study, who has answered all so far, with further trials; None where they are done."""
+    store = rater_store(study)
+    answers, chooser = store.rater_ratings(rater), psi.PsiChooser(study.plan.stop_width)
+    more = adaptive.list_next_trials(study, load_stimuli(study), answers, rater.trials, chooser)
+    if not more:
+        return None
+    return store.extend(rater.code, more)
 
 
 def read_picture(token: str, sample_id: str) -> tuple[bytes, str]:

@@ -65,6 +65,7 @@ def show_plan_form(title: str, kind: Kind, set_ids: Sequence[str], *, consent: s
     values: dict[str, Any] = {"title": heading, "consent": agreed, "investigator": investigator, "contact": contact}
     problems: list[str] = []
     values |= _show_question(kind, problems)
+    values |= _offer_adaptive(kind, set_ids, values)
     values |= _show_amounts(kind, values, own=own)
     values |= _show_more_settings(kind)
     ready = _show_length(kind, set_ids, values, problems)
@@ -119,6 +120,22 @@ def _show_question(kind: Kind, problems: list[str]) -> dict[str, Any]:
     values["scale_points"] = middle.number_input("Points", MIN_POINTS, MAX_POINTS, 7, step=1, key="plan-scale-points")
     values["scale_high"] = right.text_input("The high end is called", max_chars=60, placeholder="very much", key="plan-scale-high")
     return values
+
+
+def _offer_adaptive(kind: Kind, set_ids: Sequence[str], values: dict[str, Any]) -> dict[str, Any]:
+    """Whether each next face follows from the answers so far; offered where the faces lie on axes."""
+    try:
+        estimate_plan(_load_stimuli(tuple(set_ids)), kind, **values, adaptive=True)
+    except LiminalError:
+        return {}
+    adaptive = st.toggle(
+        "Choose each next face by the answers so far",
+        True,
+        key="plan-adaptive",
+        help="These faces lie on a way from one end to another. Each person is asked where their next answer tells most about the "
+        "point at which they change their mind, and is done once that is known.",
+    )
+    return {"adaptive": True} if adaptive else {}
 
 
 def _show_amounts(kind: Kind, question: Mapping[str, Any], *, own: bool) -> dict[str, Any]:
@@ -197,8 +214,9 @@ def _show_length(kind: Kind, set_ids: Sequence[str], values: dict[str, Any], pro
         return False
     noun = "pair" if kind == "identity" else "face"
     checks = f" and {count_noun(plan.sentinels, 'attention check')}" if plan.sentinels else ""
+    most = "at most " if plan.adaptive else ""
     st.html(
-        f'<p class="plan-length"><b>A person gets {count_noun(plan.trials, noun)}{checks}: '
+        f'<p class="plan-length"><b>A person gets {most}{count_noun(plan.trials, noun)}{checks}: '
         f"about {count_noun(plan.minutes, 'minute')}.</b></p>"
     )
     return True

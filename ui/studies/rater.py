@@ -17,7 +17,7 @@ import streamlit as st
 
 from core.errors import LiminalError
 from core.models import registry
-from core.studies.planning import assign_stimuli, order_choices
+from core.studies.planning import order_choices
 from core.studies.recruitment import Participant, StudyFull, read_link
 from core.studies.study import CONSENT, OWN_PICTURES_CONSENT, Kind, Rater, RatingPlan, Study
 from core.studies.words import RaterError, Words
@@ -270,7 +270,7 @@ def _show_consent(study: Study, words: Words, participant: Participant) -> None:
 
 def _enrol_rater(study: Study, participant: Participant) -> None:
     try:
-        rater = access.rater_store(study).enrol(study.name, assign_stimuli, participant=participant)
+        rater = access.rater_store(study).enrol(study.name, access.find_assign(study), participant=participant)
         access.rater_store(study).update(rater.code, consented_at=datetime.now(UTC))
     except StudyFull:
         return  # the page says so
@@ -316,7 +316,8 @@ def _show_unknown_code(study: Study, words: Words) -> None:
 
 def _count_answered(study: Study, rater: Rater) -> tuple[int, int]:
     """The number of trials answered and of all trials."""
-    return len(rater.trials) - len(_list_open_trials(study, rater)), len(rater.trials)
+    total = study.plan.trials + study.plan.sentinels if study.plan.adaptive else len(rater.trials)
+    return len(rater.trials) - len(_list_open_trials(study, rater)), total
 
 
 def _list_open_trials(study: Study, rater: Rater) -> list[str]:
@@ -357,6 +358,8 @@ def _show_next_step(study: Study, words: Words, rater: Rater, participant: Parti
             screening.show_questions(study, words, rater, instructions_html(plan, words))
         else:
             _show_trials(study, words, rater, left)
+    elif plan.adaptive and not study.closed and (extended := access.ask_on(study, rater)) is not None:
+        _show_next_step(study, words, extended, participant)
     elif plan.strategy_question:
         _show_last_question(study, words, rater, participant)
     else:
@@ -420,7 +423,8 @@ def _show_trials(study: Study, words: Words, rater: Rater, left: list[str]) -> N
         words=words,
         study=study.token,
         code=rater.code,
-        total=len(rater.trials),
+        total=plan.trials + plan.sentinels if plan.adaptive else len(rater.trials),
+        answered=len(rater.trials) - len(left),
         key="block",
         on_finished=finished,
         preview=preview is not None,

@@ -222,11 +222,13 @@ class EmotionSetBuilder:
         base: Base,
         sample_type: Literal["boundary", "morph"] = "boundary",
         pair: tuple[str, str] | None = None,
+        step: float = math.nan,
     ) -> str:
         """One finished sample -> its sample_id. The same picture of the same latent twice is one sample.
 
         pair: the two emotions that it is between, where they are not the configuration's.
         sample_type: of a face that was searched for, or of one of a row or grid, where nothing is filtered out.
+        step: of a face of a row, the share of emotion 2.
         """
         values = latent.numpy().copy()
         name = make_sample_id(values, picture)
@@ -236,6 +238,7 @@ class EmotionSetBuilder:
         self._row(name, sample_type, seed, self.bases[base.latent.tobytes()][0], judged, guided=self.configuration.guided)
         if pair is not None:
             self.rows[-1] |= {"emotion1": pair[0], "emotion2": pair[1]}
+        self.rows[-1]["step"] = step
         self.latents[name], self.images[name] = values, picture
         return name
 

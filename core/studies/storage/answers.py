@@ -298,9 +298,11 @@ def _check_same(connection: Connection, rows: Sequence[DriverRow]) -> None:
         )
 
 
-def read_rows(connection: Connection, study: str, sources: Sequence[Source] | None) -> pd.DataFrame:
-    """A study's typed table of RATINGS, sorted by rater, trial and task."""
+def read_rows(connection: Connection, study: str, sources: Sequence[Source] | None, rater: str | None = None) -> pd.DataFrame:
+    """A study's typed table of RATINGS, sorted by rater, trial and task; rater: of one person alone."""
     query = _DRIVER_ROWS.where(ANSWERS.c.study == study)
+    if rater is not None:
+        query = query.where(ANSWERS.c.rater == rater)
     if sources is not None:
         query = query.where(ANSWERS.c.source.in_(sources))
     chunks = list(_read_chunks(connection, query.order_by(*(ANSWERS.c[name] for name in ("rater", "trial", "task", "stimulus")))))

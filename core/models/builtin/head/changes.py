@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,20 @@ from core.models.builtin.head.expression import FEELING_ACTIONS, RESTING, combin
 from core.models.builtin.head.latents import INDEX, LATENT_DIM, LATENTS, Latent, find_latent, named_values
 from core.models.emotions import EMOTIONS
 
-__all__ = ["INDEX", "LATENT_DIM", "SEMANTIC_LATENTS", "explain_change", "find_actions", "list_changeable_latents", "read_feelings"]
+__all__ = [
+    "INDEX",
+    "LATENTS",
+    "LATENT_DIM",
+    "MAIN_LATENTS",
+    "SEMANTIC_LATENTS",
+    "explain_change",
+    "find_actions",
+    "find_latent",
+    "group_latent",
+    "list_changeable_latents",
+    "named_values",
+    "read_feelings",
+]
 
 SAME_PERSON_PARTS = ("hair_", "beard", "moustache_", "chin_beard", "cheek_beard", "brow_thickness", "brow_fill", "skin_oil")
 """Beginnings of the names of identity latents that one and the same person can change."""
@@ -39,6 +53,34 @@ HAIR_WORDS = {
 
 SEMANTIC_LATENTS = ("happiness", "jaw_open", "head_turn", "light_height", "hair_lightness", "beard", "glasses", "age")
 """Latents of the semantic samples."""
+
+
+MAIN_LATENTS = (
+    *("femininity", "age", "weight", "face_fullness", "head_width", "head_height", "cheekbones", "jaw_corners"),
+    *("chin_width", "chin_height", "forehead_height", "eye_size", "eye_spacing", "eye_opening_middle", "eye_bags"),
+    *("nose_length", "nose_width", "nose_hump", "mouth_width", "mouth_fullness", "ear_size", "neck_width"),
+    *("skin_darkness", "freckles", "iris_colour", "brow_height"),
+    *("brow_thickness", "hair_length", "hair_volume", "hair_curl", "hair_lightness", "hair_grey", "hair_bald", "beard"),
+    *("glasses", "hat", "earrings", "lipstick", "eye_shadow"),
+    *("surprise", "fear", "disgust", "happiness", "sadness", "anger"),
+    *("smile", "jaw_open", "brow_raise", "eye_opening", "lid_droop", "gaze_side"),
+    *("head_turn", "head_nod", "head_tilt", "light_side", "light_height", "light_softness", "light_strength", "light_warmth"),
+    "camera_distance",
+)
+"""Latents that people have a word for."""
+
+LatentGroup = Literal["person", "looks", "expression", "scene"]
+
+
+def group_latent(name: str) -> LatentGroup:
+    """What a latent is about: who somebody is, looks that one person can change, the expression, or the scene.
+
+    Raises LiminalError for an unknown name.
+    """
+    block = find_latent(name).block
+    if block in ("expression", "scene"):
+        return "expression" if block == "expression" else "scene"
+    return "looks" if block == "accessories" or name.startswith(SAME_PERSON_PARTS) else "person"
 
 
 def list_changeable_latents() -> list[str]:

@@ -28,6 +28,8 @@ LOGITS = "logits"
 """The target that is all classifiers' logits; the other targets are recognisers."""
 
 CHUNK = 4
+TABLE_CHUNK = 256
+"""Rows that go together where thousands are asked for: the anchors are read once for all of them."""
 DRAW = 128
 """Latents drawn by one random generator; part of what a seed means."""
 
@@ -125,17 +127,25 @@ class HeadSurrogate(DescriptorSurrogate):
         self.targets = {name: target.to(device).eval().requires_grad_(False) for name, target in targets.items()}
 
     def descriptors(self, latents: Tensor, recogniser: str) -> Tensor:
+        return self._predict(latents, recogniser, CHUNK)
+
+    def logits(self, latents: Tensor) -> Tensor:
+        return self._predict(latents, None, CHUNK)
+
+    def predict_table(self, latents: Tensor, recogniser: str | None) -> Tensor:
+        with torch.inference_mode():
+            return self._predict(latents, recogniser, TABLE_CHUNK)
+
+    def _predict(self, latents: Tensor, recogniser: str | None, chunk: int) -> Tensor:
+        if recogniser is None:
+            logits = batched(self.targets[LOGITS], latents.to(self.device), chunk)
+            return logits.view(len(latents), len(self.classifiers), len(EMOTIONS))
         if recogniser not in self.recognisers:
             raise LiminalError(
                 f"{self.card.title} knows {' and '.join(self.recognisers)}, not '{recogniser}'; search by another strategy, "
                 "such as trial and selection (cmaes)."
             )
-        return batched(self.targets[recogniser], latents.to(self.device), CHUNK)
-
-    def logits(self, latents: Tensor) -> Tensor:
-        return batched(self.targets[LOGITS], latents.to(self.device), CHUNK).view(
-            len(latents), len(self.classifiers), len(EMOTIONS)
-        )
+        return batched(self.targets[recogniser], latents.to(self.device), chunk)
 
 
 def read_targets(trained: TrainedWeights, draw: Callable[[int, int], Tensor] | None = None) -> dict[str, KernelRidge]:
