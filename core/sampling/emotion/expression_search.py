@@ -25,7 +25,7 @@ from core.models.emotions import EMOTIONS
 from core.models.framing import frame_for_classifiers
 from core.sampling.configuration import sample_seed
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.emotion.judging import EmotionPanel
+from core.sampling.emotion.judging import EmotionPanel, NaturalExpressions
 from core.sampling.images import quantise
 
 USUAL_ANCHORS, ANCHORS = 4, 8
@@ -73,9 +73,7 @@ class _Goal:
     weights: Tensor  # (K,), a sum of 1
     wanted: Tensor  # (N, 2): shares of both emotions among the pair
     rest: Tensor  # (N, A): the bases' actions
-    mean: Tensor  # (A,)
-    precision: Tensor  # (A, A)
-    limit: float
+    natural: NaturalExpressions
 
     def measure(self, logits: Tensor, moves: Tensor, actions: Tensor, calm: Tensor, rows: Tensor) -> Tensor:
         """logits (n, K, 6), moves (n, e), actions (n, A) and what strong actions cost (n,), of the faces ``rows`` (n,) -> (n,)."""
@@ -87,7 +85,7 @@ class _Goal:
         uneven = (costs * self.weights).sum(dim=1)
         short = (MARGIN - (logits - self.k) / self.s)[:, :, pair].clamp_min(0)
         missing = (short * (2 * wanted[:, None]).clamp_max(1)).sum(dim=2)
-        natural = NATURAL_WEIGHT * (self._measure_distance(actions) - NATURAL_SHARE).clamp_min(0).square()
+        natural = NATURAL_WEIGHT * (self.natural.measure_distance(actions) - NATURAL_SHARE).clamp_min(0).square()
         quiet = QUIET_WEIGHT * moves.square().sum(dim=1) + calm * (actions - self.rest[rows]).norm(dim=1)
         loss: Tensor = uneven + MISSING_WEIGHT * (missing * self.weights).sum(dim=1) + natural + quiet
         return loss
@@ -96,7 +94,7 @@ class _Goal:
         """1 where filter (3) is not passed under the network that counts most, and 1 where the face is not natural -> (n,)."""
         first, pair = int(self.weights.argmax()), list(self.pair)
         below = (logits[:, first] <= self.k[first])[:, pair] & (self.wanted[rows] >= 0.5)
-        return below.any(dim=1).float() + (self._measure_distance(actions) > 1).float()
+        return below.any(dim=1).float() + (self.natural.measure_distance(actions) > 1).float()
 
     def _measure_lean(self, logits: Tensor, rows: Tensor) -> Tensor:
         """By how much the log odds of emotion 2 against emotion 1 are off, (n, K); 0 where one end of the pair is wanted."""
@@ -107,11 +105,6 @@ class _Goal:
             - (wanted[:, 1] / wanted[:, 0].clamp_min(1e-9)).clamp_min(1e-9).log()[:, None]
         )
         return off * (wanted.amin(dim=1) > 0)[:, None]
-
-    def _measure_distance(self, actions: Tensor) -> Tensor:
-        """Facial actions (n, A) -> Mahalanobis distance from the reference faces' in shares of the natural range (n,)."""
-        off = actions - self.mean
-        return ((off @ self.precision) * off).sum(dim=1).clamp_min(1e-9).sqrt() / self.limit
 
     def is_reached(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Whether nothing is missing for the network that counts most: logits (n, K, 6) of the faces ``rows`` (n,) -> bool (n,)."""
@@ -152,9 +145,7 @@ def search_expressions(
             weights=weights / weights.sum(),
             wanted=torch.stack([1 - second, second], dim=1),
             rest=generator.facial_actions(bases).detach(),
-            mean=torch.from_numpy(natural.mean).float(),
-            precision=torch.from_numpy(natural.precision).float(),
-            limit=natural.limit,
+            natural=NaturalExpressions(natural),
         )
         scale = _find_scale(latents, block, panel)
         moves = torch.zeros_like(scale).requires_grad_()

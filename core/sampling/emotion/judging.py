@@ -28,7 +28,21 @@ from core.sampling.bases import Base
 from core.sampling.emotion.configuration import EmotionConfiguration, find_chain, find_embedding_classifier
 from core.sampling.events import ClassifierScores
 from core.sampling.images import quantise, to_pictures
-from core.sampling.stored.reference import ReferenceSet, load_reference_set
+from core.sampling.stored.reference import ExpressionRange, ReferenceSet, load_reference_set
+
+
+class NaturalExpressions:
+    """``reference.ExpressionRange`` with a gradient."""
+
+    def __init__(self, expressions: ExpressionRange) -> None:
+        self.mean = torch.from_numpy(expressions.mean).float()
+        self.precision = torch.from_numpy(expressions.precision).float()
+        self.limit = expressions.limit
+
+    def measure_distance(self, actions: Tensor) -> Tensor:
+        """Facial actions (N, A) -> Mahalanobis distance from the reference faces' in shares of the natural range (N,)."""
+        off = actions - self.mean
+        return ((off @ self.precision) * off).sum(dim=1).clamp_min(1e-9).sqrt() / self.limit
 
 
 @dataclass(frozen=True)

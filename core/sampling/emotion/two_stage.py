@@ -31,7 +31,7 @@ from core.models.engine.engine import device_turn
 from core.models.framing import frame_for_classifiers
 from core.sampling.configuration import sample_seed
 from core.sampling.emotion.configuration import FREE, EmotionConfiguration, GuidanceLoss
-from core.sampling.emotion.judging import EmotionPanel
+from core.sampling.emotion.judging import EmotionPanel, NaturalExpressions
 
 
 def measure_uncertainty_loss(probabilities: Tensor, pair: tuple[int, int], form: GuidanceLoss) -> Tensor:
@@ -93,6 +93,9 @@ ACTION_WEIGHT = 10.0
 """Weight of the squared distance of decoded facial actions, in standard deviations, where an action decoder is there."""
 SHELL_WEIGHTS = {True: 3.0, False: 30.0}
 """Weight of (|z|^2 / d - 1)^2 beside the squared distance of embeddings, some hundred at first: of an expression block, of all."""
+NATURAL_WEIGHT, NATURAL_SHARE = 10_000.0, 0.96
+"""Weight of max(0, m / limit - 0.96)^2, m the Mahalanobis distance of the facial actions from the reference faces': nearly a wall,
+since what an embedding does not show would else be free to leave the natural range."""
 STEPS_PER_CORRECTION = 12
 """Steps between two looks at how the draft's embedding, or the predicted one, differs from the image's."""
 
@@ -183,6 +186,7 @@ def _polish_latents(
     n, candidates = latents.shape[:2]
     corrected = panel.generator.has_draft or not panel.generator.differentiable
     shell_weight = SHELL_WEIGHTS[moving.stop - moving.start < panel.generator.latent_dim]
+    measure_strain = _make_strain_measure(panel)
     with torch.inference_mode(False), torch.enable_grad():
         wanted = embeddings.detach().repeat_interleave(candidates, dim=0)
         flat = latents.detach().flatten(0, 1).clone()
@@ -200,7 +204,7 @@ def _polish_latents(
                     if corrected:
                         true = embed_faces(panel.generator.decode(joined), panel).cpu()
                         offset, seen = true - seen, true
-                    apart = _measure_embedding_distance(seen, wanted, configuration, panel)
+                    apart = _measure_embedding_distance(seen, wanted, configuration, panel) + measure_strain(joined)
                     better = apart < least
                     best, least = torch.where(better[:, None], joined, best), torch.where(better, apart, least)
             if last:
@@ -211,10 +215,23 @@ def _polish_latents(
             shell = shell_weight * (moved.square().mean(dim=1) - 1).square()
             adam.zero_grad(set_to_none=True)
             with device_turn(panel.generator.device):
-                (apart + shell).sum().backward()  # type: ignore[no-untyped-call]
+                (apart + shell + measure_strain(joined)).sum().backward()  # type: ignore[no-untyped-call]
             adam.step()
     nearest = least.view(n, candidates).argmin(dim=1)
     return best.detach().view(n, candidates, -1)[torch.arange(n), nearest]
+
+
+def _make_strain_measure(panel: EmotionPanel) -> Callable[[Tensor], Tensor | float]:
+    """Latents (N, d) -> what an expression beyond the natural range costs (N,); 0 where expressions have no names."""
+    if panel.reference.expressions is None:
+        return lambda latents: 0.0
+    natural, generator = NaturalExpressions(panel.reference.expressions), panel.generator
+
+    def measure(latents: Tensor) -> Tensor:
+        beyond = natural.measure_distance(generator.facial_actions(latents)) - NATURAL_SHARE
+        return NATURAL_WEIGHT * beyond.clamp_min(0).square()
+
+    return measure
 
 
 def embed_faces(images: Tensor, panel: EmotionPanel) -> Tensor:
