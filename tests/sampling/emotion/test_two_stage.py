@@ -207,3 +207,16 @@ def test_planted_generation_needs_no_real_networks():
     assert len(wanted) == 6
     assert (wanted["p_fear"] + wanted["p_sadness"]).mean() > 0.5
     assert made.samples[made.samples["sample_type"] == "genuine"]["guided"].tolist() == [False]
+
+
+def test_on_a_head_nothing_but_a_natural_expression_moves():
+    c = EmotionConfiguration("surprise", "fear", generator="head", seed=11)
+    panel = EmotionPanel.load(c)
+    base = panel.generator.sample([5])
+    unheard_of = 2 * torch.randn(1, panel.encoder.embedding_dim, generator=torch.Generator().manual_seed(3))
+    latent = two_stage.decode_embeddings(unheard_of, base, [7], c, panel)
+    moved = (latent != base)[0].nonzero().flatten()
+    block = panel.generator.blocks["expression"]
+    assert len(moved) > 10
+    assert block.start <= moved.min() <= moved.max() < block.stop
+    assert panel.reference.expressions.contains(panel.generator.facial_actions(latent).numpy()).all()
