@@ -42,7 +42,7 @@ mounted=()
 tidy() {
   for ((i = ${#mounted[@]} - 1; i >= 0; i--)); do umount -l "${mounted[i]}" || true; done
   # never through a mount that is left
-  if [ -z "$keep" ] && ! grep -q " $root/" /proc/mounts; then rm -rf "$root"; fi
+  if [ -z "$keep" ] && ! grep -q " $root/" /proc/mounts; then rm -rf --one-file-system "$root"; fi
 }
 trap tidy EXIT
 say() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }

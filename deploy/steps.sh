@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in
   system)
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ca-certificates make python3 python3-venv
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ca-certificates make python3 python3-venv >/dev/null
     ;;
   app) make install ;;
   open) exec .venv/bin/python -m streamlit run app.py --server.address 0.0.0.0 --server.port "${LIMINAL_PORT:-8501}" ;;
