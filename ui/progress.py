@@ -17,10 +17,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.models import request_context
-from core.progress import Stage
+from core.progress import Progress, Stage
 from core.sampling.events import SearchStep
 from ui import components, markup
-from ui.jobs import Job, get_job_manager
+from ui.jobs import Job, find_or_start_job, get_job_manager
 from ui.pictures import face_url
 
 
@@ -150,3 +150,34 @@ def poll_job(job_id: str) -> Job:
 def watch_job(job_id: str) -> None:
     """A job's bar until it ends; then the whole page runs again and shows the outcome."""
     poll_job(job_id)
+
+
+def offer_job(
+    slot: str,
+    question: object,
+    title: str,
+    work: Callable[[Progress], Any],
+    *,
+    words: str,
+    button: str,
+    key: str,
+    again: str = "Try again",
+) -> Any:
+    """A job that begins when its button is pressed: words and the button, then how far it is -> its result, None until then.
+
+    slot: key of the session's job; a job of another question counts for nothing. key: of the buttons.
+    """
+    stored = st.session_state.get(slot)
+    if stored is None or stored[0] != question:
+        st.html(markup.intro_html(words))
+        if not st.button(button, type="primary", key=key):
+            return None
+    job = find_or_start_job(slot, question, title, work)
+    if not job.finished:
+        watch_job(job.id)
+    elif job.status == "done":
+        return job.result
+    else:
+        show_outcome(job)
+        st.button(again, key=key, on_click=lambda: st.session_state.pop(slot, None))
+    return None

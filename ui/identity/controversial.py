@@ -13,7 +13,6 @@ from core.progress import Progress
 from core.sampling.configuration import CONTROVERSIAL_TYPE, IdentityConfiguration, configure_controversial
 from ui import cache, markup, progress
 from ui.cache import SharedResultCache
-from ui.jobs import find_or_start_job
 from ui.markup import PartingPair, count_noun
 from ui.pictures import face_url
 from ui.state import IdentityState
@@ -57,28 +56,19 @@ def show_controversial(view: IdentityState) -> None:
 
 
 def _find_or_make(question: IdentityConfiguration, titles: list[str]) -> SampleSet | None:
-    stored = st.session_state.get(CONTROVERSIAL_JOB)
-    if stored is None or stored[0] != question:
-        predicted = all(registry.find_descriptor_surrogate(question.generator, name) for name in question.judges[:2])
-        slow = " Nothing predicts what they say of these faces, so that every step makes true pictures: this takes many minutes."
-        st.html(
-            markup.intro_html(
-                f"Of these pairs {titles[0]} says the same person and {titles[1]} two people, or the other way round, both without "
-                f"doubt. What people say of them tells which of the two sees as they do.{'' if predicted else slow}"
-            )
-        )
-        if not st.button(f"Find {PAIRS} pairs", type="primary", key="find-controversial"):
-            return None
-    job = find_or_start_job(CONTROVERSIAL_JOB, question, "pairs on which recognisers part", _make_job(question))
-    if not job.finished:
-        progress.watch_job(job.id)
-        return None
-    if job.status == "done":
-        result: SampleSet = job.result
-        return result
-    progress.show_outcome(job)
-    st.button("Try again", key="find-controversial", on_click=lambda: st.session_state.pop(CONTROVERSIAL_JOB, None))
-    return None
+    predicted = all(registry.find_descriptor_surrogate(question.generator, name) for name in question.judges[:2])
+    slow = " Nothing predicts what they say of these faces, so that every step makes true pictures: this takes many minutes."
+    result: SampleSet | None = progress.offer_job(
+        CONTROVERSIAL_JOB,
+        question,
+        "pairs on which recognisers part",
+        _make_job(question),
+        words=f"Of these pairs {titles[0]} says the same person and {titles[1]} two people, or the other way round, both without "
+        f"doubt. What people say of them tells which of the two sees as they do.{'' if predicted else slow}",
+        button=f"Find {PAIRS} pairs",
+        key="find-controversial",
+    )
+    return result
 
 
 def _make_job(question: IdentityConfiguration) -> Callable[[Progress], SampleSet]:

@@ -17,7 +17,6 @@ from ui import cache, markup, progress
 from ui.analysis.figure_card import show_figure_card
 from ui.cache import SharedResultCache
 from ui.identity.sets import IdentityRequest
-from ui.jobs import find_or_start_job
 from ui.studies.new_study import ask_people
 
 if TYPE_CHECKING:
@@ -112,26 +111,17 @@ def show_morph_rates(request: IdentityRequest) -> None:
 
 
 def _find_or_make_morphs(question: IdentityConfiguration) -> SampleSet | None:
-    stored = st.session_state.get(MORPHS_JOB)
-    if stored is None or stored[0] != question:
-        st.html(
-            markup.intro_html(
-                f"Faces between {MORPH_PAIRS} pairs of people of the gallery, each in front of both phones, which know other "
-                "pictures of the two where the generator can make some."
-            )
-        )
-        if not st.button("Make them", type="primary", key="make-morphs"):
-            return None
-    job = find_or_start_job(MORPHS_JOB, question, "faces between two owners", _make_morphs_job(question))
-    if not job.finished:
-        progress.watch_job(job.id)
-        return None
-    if job.status == "done":
-        result: SampleSet = job.result
-        return result
-    progress.show_outcome(job)
-    st.button("Try again", key="make-morphs", on_click=lambda: st.session_state.pop(MORPHS_JOB, None))
-    return None
+    result: SampleSet | None = progress.offer_job(
+        MORPHS_JOB,
+        question,
+        "faces between two owners",
+        _make_morphs_job(question),
+        words=f"Faces between {MORPH_PAIRS} pairs of people of the gallery, each in front of both phones, which know other "
+        "pictures of the two where the generator can make some.",
+        button="Make them",
+        key="make-morphs",
+    )
+    return result
 
 
 def _make_morphs_job(question: IdentityConfiguration) -> Callable[[Progress], SampleSet]:

@@ -130,27 +130,18 @@ def _find_or_search(view: PhoneState, limit: float, count: int) -> SearchedMaste
     found: SearchedMasters | None = cached_masters().get(question)
     if found is not None:
         return found
-    stored = st.session_state.get(MASTER_JOB)
-    if stored is None or stored[0] != question:
-        slow = not _predicts(view)
-        st.html(
-            markup.intro_html(
-                f"Strangers are changed step by step until they open more phones of {registry.title(view.recogniser)}."
-                + (" Nothing predicts what it says, so that every step makes true pictures: this is slow." if slow else "")
-            )
-        )
-        if not st.button(f"Search for {'the face' if count == 1 else f'{count} faces'}", type="primary", key="search-masters"):
-            return None
-    job = find_or_start_job(MASTER_JOB, question, "search for the face that opens most phones", _make_search_job(question))
-    if not job.finished:
-        progress.watch_job(job.id)
-        return None
-    if job.status == "done":
-        result: SearchedMasters = job.result
-        return result
-    progress.show_outcome(job)
-    st.button("Search again", key="search-masters", on_click=lambda: st.session_state.pop(MASTER_JOB, None))
-    return None
+    slow = "" if _predicts(view) else " Nothing predicts what it says, so that every step makes true pictures: this is slow."
+    result: SearchedMasters | None = progress.offer_job(
+        MASTER_JOB,
+        question,
+        "search for the face that opens most phones",
+        _make_search_job(question),
+        words=f"Strangers are changed step by step until they open more phones of {registry.title(view.recogniser)}.{slow}",
+        button=f"Search for {'the face' if count == 1 else f'{count} faces'}",
+        key="search-masters",
+        again="Search again",
+    )
+    return result
 
 
 def _predicts(view: PhoneState) -> bool:
