@@ -1,8 +1,8 @@
 """Speed beside the papers' own stack and parity with the originals, both sides of a comparison measured in one run.
 
-``python -m benchmarks identity|emotion|causes|adaptive|analysis|studies|alignment|imitation|many|gpu``. Every suite is a module
-with ``FULL`` and ``QUICK``, the amounts of work, ``measure(sizes)`` -> plain data and ``as_text(figures)``; one that can fail has
-``exit_code(figures)`` as well. An option of the command line is the field of the suite's amounts that has its name.
+``python -m benchmarks identity|emotion|causes|adaptive|chains|analysis|studies|alignment|imitation|many|gpu``. Every suite is a
+module with ``FULL`` and ``QUICK``, the amounts of work, ``measure(sizes)`` -> plain data and ``as_text(figures)``; one that can
+fail has ``exit_code(figures)`` as well. An option of the command line is the field of the suite's amounts that has its name.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from core.__main__ import OneLineParser, report_errors
 from core.errors import LiminalError
 from core.models import registry
 
-SUITES = ("identity", "emotion", "causes", "adaptive", "studies", "analysis", "many", "alignment", "imitation", "gpu")
+SUITES = ("identity", "emotion", "causes", "adaptive", "chains", "studies", "analysis", "many", "alignment", "imitation", "gpu")
 
 COUNTS = {
-    "runs": "identity: searches by the papers' stack, some five minutes each; analysis: repetitions (default 3)",
+    "runs": "identity: searches by the papers' stack, some five minutes each; analysis, chains: repetitions (default 3, 10)",
     "iterations": "identity, many: iterations of a search at most (default 100, as in paper A)",
     "faces": "identity: faces for the recogniser's figures (default 64)",
     "rows": "studies: answers in the table (default 200,000); many: rows of a data set (default 1,000,000)",

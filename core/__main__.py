@@ -18,6 +18,7 @@ COMMANDS = {
     "causes": "what matters: each named latent moved alone, and what every network minds",
     "invert": "the generated face that comes nearest to a photo of yours",
     "study": "make, import, export and delete studies and their answers",
+    "chains": "faces that people make, by Gibbs sampling with people",
     "report": "statistics of a set of samples, beside the published ones",
     "align": "models that learn from people: the group, individuals, the next question",
     "train": "train the committed networks anew",

@@ -1,3 +1,8 @@
-from ui.studies import rater
+import streamlit as st
 
-rater.show_rater_page()
+from ui.studies import face_making, rater
+
+if face_making.PARAMETER in st.query_params:
+    face_making.show_face_making()
+else:
+    rater.show_rater_page()

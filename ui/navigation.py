@@ -55,6 +55,12 @@ STUDIES = PageInfo(
     "studies",
     "What do people say? Send a link, watch the answers come in, and see whom to believe.",
 )
+MAKING = PageInfo(
+    "making.py",
+    "Faces made by people",
+    "making",
+    "People make the face that they have in mind, one part after the other, each going on where the last one stopped.",
+)
 DISAGREEMENT = PageInfo(
     "disagreement.py",
     "Disagreement",
@@ -113,7 +119,7 @@ TAKE_PART = PageInfo("take_part.py", "A study", "take-part")
 MASTHEAD_GROUPS = ((PHONE, IDENTITY, EMOTION, MORPH), (STUDIES, YOU), (CAUSES, DISAGREEMENT, STATISTICS, COMPARE, MAP, ALIGN))
 """In the masthead: making faces, asking people, analysing the answers."""
 MAIN_PAGES = (HOME, *(page for group in MASTHEAD_GROUPS for page in group))
-LINKED_PAGES = (IMPORT, NEXT_QUESTION, MODELS, TAKE_PART)
+LINKED_PAGES = (IMPORT, MAKING, NEXT_QUESTION, MODELS, TAKE_PART)
 """Reached from other pages, or by a link that was sent."""
 
 

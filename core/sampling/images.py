@@ -47,14 +47,18 @@ LOSSLESS_UP_TO = 64
 """Pixels of the side. Compression moves the dlib descriptor of a 64-pixel face by 0.12 (median), of a 256-pixel one by 0.05."""
 
 
-def encode_webp(picture: NDArray[np.uint8], quality: int = WEBP_QUALITY, *, lossless: bool = False) -> bytes:
-    """uint8 (H, W, 3) -> WebP bytes; lossless where the picture is small or where asked (then quick rather than smallest)."""
+def encode_webp(picture: NDArray[np.uint8], quality: int = WEBP_QUALITY, *, lossless: bool = False, quick: bool = False) -> bytes:
+    """uint8 (H, W, 3) -> WebP bytes; lossless where the picture is small or where asked (then quick rather than smallest).
+
+    quick: in a tenth of the time, a tenth larger.
+    """
     buffer = io.BytesIO()
     if lossless:
         Image.fromarray(picture).save(buffer, "WEBP", lossless=True, method=0, quality=30)
     else:
         small = max(picture.shape[:2]) <= LOSSLESS_UP_TO
-        Image.fromarray(picture).save(buffer, "WEBP", quality=quality, lossless=small, method=6, use_sharp_yuv=True)
+        effort = {"method": 2} if quick else {"method": 6, "use_sharp_yuv": True}
+        Image.fromarray(picture).save(buffer, "WEBP", quality=quality, lossless=small, **effort)
     return buffer.getvalue()
 
 

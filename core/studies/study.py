@@ -216,15 +216,20 @@ class Study:
     settings: StudySettings = field(default_factory=StudySettings)
 
     def __post_init__(self) -> None:
-        name = self.name.strip()
-        if not name or len(name) > NAME_LENGTH or not all(map(_is_showable, name)):
-            raise LiminalError(f"A study needs a name of 1 to {NAME_LENGTH} printable characters.")
-        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "name", check_study_name(self.name))
 
     @property
     def asks_people(self) -> bool:
         """Whether people are asked here: it is neither simulated nor brought in from elsewhere."""
         return self.source == "human" and self.origin == "here"
+
+
+def check_study_name(name: str) -> str:
+    """A study's name without blanks around it. Raises LiminalError for nothing, for too much and for what cannot be shown."""
+    stripped = name.strip()
+    if not stripped or len(stripped) > NAME_LENGTH or not all(map(_is_showable, stripped)):
+        raise LiminalError(f"A study needs a name of 1 to {NAME_LENGTH} printable characters.")
+    return stripped
 
 
 def _is_showable(letter: str) -> bool:

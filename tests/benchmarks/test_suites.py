@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import benchmarks.__main__ as benchmark
-from benchmarks import adaptive, alignment, analysis, causes, emotion, gpu, identity, imitation, many, studies
+from benchmarks import adaptive, alignment, analysis, causes, chains, emotion, gpu, identity, imitation, many, studies
 from core.models import registry
 from core.models.builtin.head.latents import LATENT_DIM
 from core.models.builtin.head.people import describe
@@ -21,7 +21,7 @@ from core.sampling.events import BoundarySampleMade
 from tests.emotion_sets import emotion_set
 
 main = benchmark.main
-MODULES = (identity, emotion, causes, adaptive, studies, analysis, many, alignment, imitation, gpu)
+MODULES = (identity, emotion, causes, adaptive, chains, studies, analysis, many, alignment, imitation, gpu)
 
 
 def run(capsys, monkeypatch, suite, sizes, *options):
@@ -32,6 +32,13 @@ def run(capsys, monkeypatch, suite, sizes, *options):
     figures = json.loads(capsys.readouterr().out)
     assert set(figures["machine"]) == {"processor", "torch", "threads"}
     return figures, suite.as_text(figures)
+
+
+def test_a_slider_and_a_step_are_timed(capsys, monkeypatch):
+    monkeypatch.setattr(chains.named_slider, "draw_slider", lambda *_: np.zeros((21, 8, 8, 3), np.uint8))
+    figures, text = run(capsys, monkeypatch, chains, chains.Sizes(2))
+    assert len(figures["slider_seconds"]) == len(figures["store_seconds"]) == 2
+    assert text.startswith("A slider's 21 pictures are there in ")
 
 
 def test_identity_measures_both_sides(capsys, monkeypatch):

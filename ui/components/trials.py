@@ -118,6 +118,51 @@ def ask_emotion(
     )
 
 
+def choose_face(
+    *,
+    study: str,
+    chain: int,
+    iteration: int,
+    frames: Sequence[str],
+    start: int,
+    turned: bool,
+    prompt: str,
+    words: Words,
+    problem: str,
+    tries: int,
+    key: str,
+    on_chosen: Callable[[Mapping[str, Any]], None],
+) -> None:
+    """One face under a slider. ``on_chosen`` gets {chain, iteration, frame, moves, milliseconds, start, turned}.
+
+    frames: addresses, from the lowest value to the highest; start: the one that the handle stands at; turned: the slider runs the
+    other way. problem: why the choice before could not be kept, shown beside the same face; tries: how often that happened.
+    """
+
+    def chosen() -> None:
+        choice = st.session_state[key].get("chosen")
+        if choice:
+            on_chosen(choice)
+
+    said = {name: words.texts[f"making.{name}"] for name in ("slider", "position", "move", "drawing")}
+    mount("face_slider", parts=("presses",))(
+        data={
+            "study": study,
+            "chain": chain,
+            "iteration": iteration,
+            "frames": list(frames),
+            "start": start,
+            "turned": turned,
+            "prompt": prompt,
+            "words": {**said, "next": words.say("button.next")},
+            "problem": problem,
+            "tries": tries,
+        },
+        key=key,
+        on_chosen_change=chosen,
+    )
+
+
 def report_device(*, refresh: bool, key: str) -> Mapping[str, Any] | None:
     """What the browser says of its device, None until it has; the page runs again when it changes.
 

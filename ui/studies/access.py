@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.alignment import psi
-    from core.studies import adaptive, planning, ratings
+    from core.studies import adaptive, chain_store, planning, ratings
+    from core.studies.chain_store import ChainStore
     from core.studies.library import Library, SetEntry
     from core.studies.preview import Preview
     from core.studies.store import Assign, Store
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 else:  # with a rater who consents
     planning, adaptive = lazy_import("core.studies.planning"), lazy_import("core.studies.adaptive")
     ratings, psi = lazy_import("core.studies.ratings"), lazy_import("core.alignment.psi")
+    chain_store = lazy_import("core.studies.chain_store")  # SQLAlchemy
 
 
 ANSWER_NAMESPACE = uuid.UUID("6f0f5a3e-8a0b-4c1e-9d6c-0d7d0e4b8a51")
@@ -48,6 +50,16 @@ def _open_store(url: str | None, folder: str | None) -> Store:
     from core.studies.store import Store  # after the first paint: SQLAlchemy
 
     return Store()
+
+
+def get_chain_store() -> ChainStore:
+    """The server's store of faces made by people. Raises LiminalError where it cannot be reached."""
+    return _open_chain_store(*_store_address())
+
+
+@st.cache_resource(show_spinner=False)
+def _open_chain_store(url: str | None, folder: str | None) -> ChainStore:
+    return chain_store.ChainStore()
 
 
 def install_demonstration() -> None:

@@ -43,6 +43,9 @@ def show_study_list() -> None:
             st.query_params["new"] = "1"
             st.rerun()
         st.page_link(navigation.build_page(navigation.IMPORT), label="Bring in answers from a file", icon=":material/upload_file:")
+        st.page_link(
+            navigation.build_page(navigation.MAKING), label="Let people make a face", icon=":material/face_retouching_natural:"
+        )
         hide = simulated and st.toggle("Hide simulated studies", key="hide", bind="query-params")
     listed = [study for study in studies if study.source == "human" or not hide]
     if not listed:

@@ -154,6 +154,49 @@ ANSWERS = Table(
 )
 """The columns of core.studies.ratings.RATINGS. ``rater`` need not be in ``raters``: published and simulated ones are not."""
 
+CHAIN_STUDIES = Table(
+    "chain_studies",
+    METADATA,
+    Column("name", NAME, primary_key=True),
+    Column("design", JsonText, nullable=False),
+    Column("token", Text, nullable=False, unique=True),
+    Column("source", Text, nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Column("note", JsonText, nullable=False),
+    Column("enrolled", Integer, nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+)
+
+CHAIN_PEOPLE = Table(
+    "chain_people",
+    METADATA,
+    Column("study", NAME, ForeignKey("chain_studies.name", ondelete="CASCADE"), primary_key=True),
+    Column("person", NAME, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("code", Text, nullable=False, unique=True),
+    Column("source", Text, nullable=False),
+    Column("chain", Integer),  # their own; none where chains are passed on
+    Column("created_at", UtcMoment, nullable=False),
+    Column("finished_at", UtcMoment),
+)
+
+CHAIN_STEPS = Table(
+    "chain_steps",
+    METADATA,
+    Column("study", NAME, ForeignKey("chain_studies.name", ondelete="CASCADE"), primary_key=True),
+    Column("chain", Integer, primary_key=True, autoincrement=False),
+    Column("iteration", Integer, primary_key=True, autoincrement=False),
+    Column("person", NAME, nullable=False),
+    Column("latent", NAME, nullable=False),
+    Column("value", Float(53)),  # none: the step is open
+    Column("reaction_time_ms", Float(53)),
+    Column("source", Text, nullable=False),
+    Column("offered_at", UtcMoment, nullable=False),
+    Column("chosen_at", UtcMoment),
+    Column("presented", JsonText, nullable=False),
+)
+"""Steps of ``core.studies.chains``: the key holds one row a step, so that no two people ever have the same one."""
+
 DELETIONS = Table(
     "deletions",
     METADATA,
