@@ -39,7 +39,7 @@ def measure(sizes: Sizes) -> dict[str, Any]:
     latents = named_slider.choose_latents(generator)
     sliders = tuple(SliderLatent(latent.name, latent.lowest, latent.highest) for latent in latents)
     design = ChainDesign(sliders, (base,), generator, target="fear", chains=1, steps_each=sizes.runs + 1)
-    drawn, stored = [], []
+    drawn, worked, stored = [], [], []
     with tempfile.TemporaryDirectory(prefix="liminal-") as folder:
         store = ChainStore(f"sqlite:///{Path(folder) / 'chains.sqlite'}")
         store.create(ChainStudy("benchmark", design))
@@ -48,10 +48,11 @@ def measure(sizes: Sizes) -> dict[str, Any]:
             began = time.perf_counter()
             offered = store.next_step(person.code)
             assert offered is not None
-            known = time.perf_counter()
+            known, spent = time.perf_counter(), time.process_time()
             pictures = named_slider.draw_slider(generator, base, offered.values, offered.latent.name, offered.latent.values)
             frames = [encode_webp(picture, quick=True) for picture in pictures]
             ready = time.perf_counter()
+            worked.append(time.process_time() - spent)
             store.choose(person.code, offered.chain, offered.iteration, FRAMES // 2)
             drawn.append(ready - known)
             stored.append(known - began + time.perf_counter() - ready)
@@ -59,6 +60,7 @@ def measure(sizes: Sizes) -> dict[str, Any]:
     return {
         "frames": FRAMES,
         "slider_seconds": drawn[1:],
+        "processor_seconds": worked[1:],
         "store_seconds": stored[1:],
         "kilobytes": sum(map(len, frames)) / 1000,
         "aim_seconds": AIM_SECONDS,
@@ -68,8 +70,10 @@ def measure(sizes: Sizes) -> dict[str, Any]:
 def as_text(figures: dict[str, Any]) -> str:
     """The figures in words."""
     slider, store = median(figures["slider_seconds"]), median(figures["store_seconds"])
+    worked = median(figures["processor_seconds"])
     return (
         f"A slider's {figures['frames']} pictures are there in {slider:.2f} s (median of {len(figures['slider_seconds'])}, slowest "
         f"{max(figures['slider_seconds']):.2f} s; aim {figures['aim_seconds']:g} s), {figures['kilobytes']:.0f} kB.\n"
+        f"They take {worked:.2f} s of one core's time, which is shared among the cores that are free.\n"
         f"A choice is on the disk and the next step known in {1000 * store:.0f} ms (median, SQLite)."
     )
