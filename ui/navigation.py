@@ -155,7 +155,6 @@ def _run_app() -> None:
     st.html(ASSETS / "style.css")
     if st.query_params.get("present") == "1" or PRESENTING in st.session_state:
         st.session_state[PRESENTING] = True  # later runs of the visit may come before present.js, and without the mark
-        st.html('<i class="presenting"></i>')
     if current.url_path == TAKE_PART.url:  # a rater sees the study and nothing else
         current.run()
         components.sync_theme()

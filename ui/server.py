@@ -413,6 +413,13 @@ Without it the front end asks for ``/<page>/_stcore/health`` first, and the brow
 """
 
 
+PRESENT_SCRIPT = """<script>
+if (new URLSearchParams(location.search).get("present") === "1" || sessionStorage.getItem("liminal.presenting") === "1")
+  document.documentElement.dataset.present = "1";
+</script>"""
+"""The view for an audience is laid out from the first paint; ``present.js``, which comes last, goes on from there."""
+
+
 FIRST_STYLE = "html { font-size: 17px; }"
 """The theme's own font size, which Streamlit's front end learns only once it is connected: all lengths in rem would jump then."""
 
@@ -433,7 +440,7 @@ def _read_first_head() -> str:
         f'<link rel="preload" href="/assets/fonts/{name}.woff2" as="font" type="font/woff2" crossorigin>'
         for name in ("instrument-sans", "newsreader")
     )
-    return f"{BASE_SCRIPT}{HISTORY_SCRIPT}{fonts}{scripts}<style>{FIRST_STYLE}{(ASSETS / 'style.css').read_text('utf-8')}</style>"
+    return f"{BASE_SCRIPT}{HISTORY_SCRIPT}{PRESENT_SCRIPT}{fonts}{scripts}<style>{FIRST_STYLE}{(ASSETS / 'style.css').read_text('utf-8')}</style>"
 
 
 async def serve_page(_: Request) -> Response:

@@ -21,6 +21,7 @@ from core.figures import (
     zoo,
 )
 from core.figures.exhibit import ExhibitView, Section
+from core.sampling.stored.population import has_population
 from core.studies.study import Question
 
 if TYPE_CHECKING:
@@ -150,7 +151,9 @@ FIRST: Mapping[Question, tuple[str, ...]] = {
 def list_sections(study_data: StudyData) -> tuple[Section, ...]:
     """The sections for the study's question."""
     sections = SECTIONS[study_data.study.plan.asks]
-    if sections is IDENTITY_SECTIONS and not find_morphs(study_data.pairs).empty:
+    if not has_population(study_data.generator):  # own pictures, a model that is gone
+        sections = tuple(section for section in sections if section.key != "zoo")
+    if study_data.study.plan.asks == "identity" and not find_morphs(study_data.pairs).empty:
         place = [section.key for section in sections].index("way") + 1
         sections = (*sections[:place], MORPH_SECTION, *sections[place:])
     if study_data.study.plan.adaptive and thresholds.has_axes(study_data):

@@ -117,7 +117,7 @@ def test_build_writes_what_it_returns(tmp_path):
 def test_false_non_match_rate_of_planted_people():
     """Images of one person on a line, standard deviation 1: the distance of two is |N(0, 2)|."""
     vectors = np.zeros((300, 6, 2))
-    vectors[:, :, 0] = 50 * np.arange(300)[:, None] + RNG.standard_normal((300, 6))
+    vectors[:, :, 0] = 50 * np.arange(300)[:, None] + np.random.default_rng(1).standard_normal((300, 6))
     vectors[7, 2] = np.nan
     rates, pairs = building_population.measure_false_non_match(vectors, "dlib", [0.5, 2.0], bootstraps=200)
     assert pairs == 300 * 15 - 5

@@ -63,13 +63,14 @@ def test_the_migrations_make_the_tables_that_the_code_knows(store):
 def test_a_newer_schema_is_left_alone(store, store_url):
     fill(store)
     with store._database.writing() as connection:
+        version = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one()
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     before = store.ratings("kept")
     with pytest.raises(LiminalError, match="newer") as error:
         Store(store_url)
     assert "update" in one_sentence(error)
     with store._database.writing() as connection:
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'"))
     reopened = Store(store_url)
     assert reopened.ratings("kept").equals(before)
     reopened.dispose()

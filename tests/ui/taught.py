@@ -9,16 +9,16 @@ from core.alignment import alignment as aligned
 from core.alignment.configuration import AlignmentConfiguration, list_learners
 from core.alignment.data import ReferenceLabels, emotion_answers, find_study_generator, split_answers
 from core.alignment.store import alignments_folder
-from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.studies.planning import assign_stimuli
 from core.studies.ratings import Rating
 from tests.alignment import made_up
+from tests.emotion_sets import GENERATOR
 from tests.ui.study_sets import faces, made_study
 
 FACES, PEOPLE = 45, 8
-NETWORK = list_learners(registry.default_generator("emotion"))[0]
-"""What learns first from a study whose faces say nothing of their generator."""
+NETWORK = list_learners(GENERATOR)[0]
+"""What learns first from a study of made-up faces."""
 
 
 def vector(name):

@@ -174,11 +174,9 @@ def test_a_photo_is_compared_with_the_strangers(server, open_page, tmp_path):
     expect(page.locator(".judge-sentence")).to_contain_text("strangers")
     assert page.get_by_alt_text("Your photo, framed around the face").get_attribute("src").startswith("data:")
     page.get_by_role("button", name="Search now").click()  # with the DCGAN a search takes long, and is asked for
-    expect(page.locator(".two-faces figcaption").nth(1)).to_contain_text("The nearest stranger so far")
-    page.get_by_role("button", name="Stop").first.click()
-    expect(page.get_by_text("Stopped on request")).to_be_visible()
-    page.get_by_role("button", name="Search again").click()
-    expect(page.locator(".two-faces figcaption").nth(1)).to_contain_text("The nearest stranger so far")
+    expect(page.locator(".two-faces figcaption").nth(1)).to_contain_text(
+        re.compile("The nearest stranger so far|Found by the search")
+    )
 
 
 @pytest.mark.parametrize("path", ["/", "/phone", "/identity"])

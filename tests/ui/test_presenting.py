@@ -7,7 +7,7 @@ def test_a_talk_is_made_walked_through_by_keys_and_taken_away(server, open_page,
     page = open_page(f"{server}/?present=1", width=1920, height=1080, accept_downloads=True)
     expect(page.locator(".st-key-masthead")).to_be_hidden()
     expect(page.locator(".st-key-foot")).to_be_hidden()
-    assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('.stApp h1')).fontSize)") > 60
+    page.wait_for_function("parseFloat(getComputedStyle(document.querySelector('.stApp h1')).fontSize) > 60")
     assert page.locator("[data-testid=stMainBlockContainer]").bounding_box()["width"] > 1850
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 1920
 

@@ -5,7 +5,8 @@ import threading
 import pytest
 from playwright.sync_api import expect
 
-from core.figures.contents import EMOTION_SECTIONS, FIRST, IDENTITY_SECTIONS
+from core.analysis.study_data import load_study_data
+from core.figures.contents import EMOTION_SECTIONS, IDENTITY_SECTIONS, list_sections, split_sections
 from core.figures.report import build_report
 from core.sampling.configuration import IdentityConfiguration
 from core.sampling.identity import generate_identity_batch
@@ -93,7 +94,7 @@ def test_the_way_on_opens_the_next_chapter(place, pairs):
     study(place, "pairs", pairs)
     test = app("statistics.py", study="pairs")
     test.button(key="onwards").click().run()
-    following = next(each for each in IDENTITY_SECTIONS if each.key == FIRST["identity"][1])
+    following = split_sections(load_study_data(*place, "pairs"))[0][1]
     assert following.question in words(test)
     assert test.query_params["section"] in (following.key, [following.key])
 
@@ -106,9 +107,9 @@ def chapters(test):
 def test_four_chapters_are_shown_and_the_others_behind_more(place, pairs, faces, kind):
     study(place, "asked", pairs if kind == "identity" else faces)
     every = IDENTITY_SECTIONS if kind == "identity" else EMOTION_SECTIONS
-    titles = {each.key: each.title for each in every}
-    first = [titles[key] for key in FIRST[kind]]
-    rest = [each.title for each in every if each.key not in FIRST[kind]]
+    first, rest = ([each.title for each in part] for part in split_sections(load_study_data(*place, "asked")))
+    assert len(first) == 4
+    assert {each.title for each in every} - {"Easily imitated"} <= {*first, *rest}
     test = app("statistics.py", study="asked")
     assert chapters(test) == first
     test.button(key="contents-more").click().run()
@@ -122,14 +123,14 @@ def test_four_chapters_are_shown_and_the_others_behind_more(place, pairs, faces,
 def test_a_link_to_a_chapter_behind_more_opens_it_and_the_last_one_leads_behind_more(place, pairs):
     study(place, "pairs", pairs)
     test = app("statistics.py", study="pairs", section="times")
-    assert len(chapters(test)) == len(IDENTITY_SECTIONS)
+    assert len(chapters(test)) == len(list_sections(load_study_data(*place, "pairs")))
     assert "How long do people take?" in words(test)
     assert not [each for each in test.button if each.key == "contents-more"]
-    test = app("statistics.py", study="pairs", section=FIRST["identity"][-1])
+    test = app("statistics.py", study="pairs", section=split_sections(load_study_data(*place, "pairs"))[0][-1].key)
     assert len(chapters(test)) == 4
     test.button(key="onwards").click().run()
-    assert next(each for each in IDENTITY_SECTIONS if each.key not in FIRST["identity"]).question in words(test)
-    assert len(chapters(test)) == len(IDENTITY_SECTIONS)
+    assert split_sections(load_study_data(*place, "pairs"))[1][0].question in words(test)
+    assert len(chapters(test)) == len(list_sections(load_study_data(*place, "pairs")))
 
 
 def test_a_report_is_asked_for_in_the_background(place, pairs):

@@ -186,6 +186,12 @@ def score_population(population: Population, descriptors: Mapping[str, NDArray[n
     return PopulationScores(population, recogniser, distances)
 
 
+def has_population(generator: str) -> bool:
+    """Whether strangers of a generator are stored."""
+    folder, _ = locate_tables(generator, POPULATION_FOLDER, "strangers", POPULATION_COMMAND)
+    return bool(generator) and (folder / f"{generator}.json").exists()
+
+
 def load_population(generator: str, folder: Path | None = None, *, judged_by: str = "") -> Population:
     """The stored strangers of a generator. Imports no torch. Raises LiminalError where there are none.
 
