@@ -440,7 +440,8 @@ def _read_first_head() -> str:
         f'<link rel="preload" href="/assets/fonts/{name}.woff2" as="font" type="font/woff2" crossorigin>'
         for name in ("instrument-sans", "newsreader")
     )
-    return f"{BASE_SCRIPT}{HISTORY_SCRIPT}{PRESENT_SCRIPT}{fonts}{scripts}<style>{FIRST_STYLE}{(ASSETS / 'style.css').read_text('utf-8')}</style>"
+    style = FIRST_STYLE + (ASSETS / "style.css").read_text("utf-8")
+    return f"{BASE_SCRIPT}{HISTORY_SCRIPT}{PRESENT_SCRIPT}{fonts}{scripts}<style>{style}</style>"
 
 
 async def serve_page(_: Request) -> Response:
