@@ -133,8 +133,6 @@ def build_page(page: PageInfo) -> st.Page:
     )
 
 
-PRESENTING = "presenting"
-"""In the session: the visit began with the view for an audience, which is laid out so from the first paint."""
 FIRST_PAGE_PAINTED = threading.Event()
 """Set once this process has painted a page: what the first visitor does not need may be loaded from then on."""
 
@@ -153,8 +151,6 @@ def _run_app() -> None:
     pages = {page: build_page(page) for page in (*MAIN_PAGES, *LINKED_PAGES)}
     current = st.navigation(list(pages.values()), position="hidden")
     st.html(ASSETS / "style.css")
-    if st.query_params.get("present") == "1" or PRESENTING in st.session_state:
-        st.session_state[PRESENTING] = True  # later runs of the visit may come before present.js, and without the mark
     if current.url_path == TAKE_PART.url:  # a rater sees the study and nothing else
         current.run()
         components.sync_theme()
@@ -170,7 +166,7 @@ def _run_app() -> None:
     show_footer()
     from ui.photo import current_photo  # core.sampling: the masthead and the page come first
 
-    components.offer_presenting(private=current_photo() is not None, began=PRESENTING in st.session_state)
+    components.offer_presenting(private=current_photo() is not None)
 
 
 def show_footer() -> None:

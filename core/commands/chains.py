@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.analysis.chains import ChainResult, make_faces, measure_chains
-from core.commands.terminal import TerminalProgress, count_noun, name_flags
+from core.commands.terminal import TerminalProgress, add_actions, count_noun, name_flags, run_action
 from core.errors import LiminalError
 from core.figures.chains import name_latent
 from core.lazy_import import lazy_import
@@ -287,23 +287,20 @@ def run_delete(arguments: argparse.Namespace) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a subcommand for each action."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, add, run_action, meaning in (
-        ("list", lambda action: None, run_list, "what is made"),
-        ("make", add_design_arguments, run_make, "let people make faces; prints the link"),
-        ("simulate", add_simulate_arguments, run_simulate, "the same by simulated people with a planted aim"),
-        ("summary", add_summary_arguments, run_summary, "what the chains came to, and whether they have met"),
-        ("export", add_export_arguments, run_export, "every step as a table"),
-        ("faces", add_faces_arguments, run_faces, "the chains' faces and their mean, judged, as a sample set"),
-        ("close", _add_name, run_close, "take no more steps"),
-        ("forget", add_forget_arguments, run_forget, "take one person's name off their steps"),
-        ("delete", add_delete_arguments, run_delete, "delete a study with all its steps"),
-    ):
-        action = actions.add_parser(name, help=meaning, description=meaning)
-        add(action)
-        action.set_defaults(act=run_action)
+    add_actions(
+        parser,
+        (
+            ("list", lambda action: None, run_list, "what is made"),
+            ("make", add_design_arguments, run_make, "let people make faces; prints the link"),
+            ("simulate", add_simulate_arguments, run_simulate, "the same by simulated people with a planted aim"),
+            ("summary", add_summary_arguments, run_summary, "what the chains came to, and whether they have met"),
+            ("export", add_export_arguments, run_export, "every step as a table"),
+            ("faces", add_faces_arguments, run_faces, "the chains' faces and their mean, judged, as a sample set"),
+            ("close", _add_name, run_close, "take no more steps"),
+            ("forget", add_forget_arguments, run_forget, "take one person's name off their steps"),
+            ("delete", add_delete_arguments, run_delete, "delete a study with all its steps"),
+        ),
+    )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the chosen action -> exit code."""
-    return int(arguments.act(arguments))
+run = run_action

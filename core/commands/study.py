@@ -34,7 +34,7 @@ from core.commands.study_settings import (
     run_words,
 )
 from core.commands.study_size import add_plan_arguments, add_size_arguments, run_size
-from core.commands.terminal import TerminalProgress, count_noun, require_study
+from core.commands.terminal import TerminalProgress, add_actions, count_noun, require_study, run_action
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.progress import Progress
@@ -527,27 +527,29 @@ def run_forget(arguments: argparse.Namespace) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a subcommand for each action."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, add, run_action, meaning in (
-        ("list", add_list_arguments, run_list, "which studies there are"),
-        ("make", add_make_arguments, run_make, "a study of people, from sample sets"),
-        ("size", add_size_arguments, run_size, "how many people a study needs, by simulated observers; a preregistration"),
-        ("simulate", add_simulate_arguments, run_simulate, "a study of simulated observers with known truth"),
-        ("import", add_import_arguments, run_import, "answers from a file, or a whole study from a bundle"),
-        ("export", add_export_arguments, run_export, "answers as a table, or the whole study as a bundle"),
-        ("settings", add_settings_arguments, run_settings, "where people are sent, how many are wanted; also while a study runs"),
-        ("words", add_words_arguments, run_words, "a table of all that raters read, to translate or change"),
-        ("participants", add_participants_arguments, run_participants, "what a panel calls the raters and how far they are"),
-        ("backup", add_backup_arguments, run_backup, "all studies and answers in one file, while people answer"),
-        ("restore", add_restore_arguments, run_restore, "all studies and answers from such a file"),
-        ("forget", add_forget_arguments, run_forget, "delete one person's data"),
-        ("delete", add_delete_arguments, run_delete, "delete a study with all its answers"),
-    ):
-        action = actions.add_parser(name, help=meaning, description=meaning)
-        add(action)
-        action.set_defaults(act=run_action)
+    add_actions(
+        parser,
+        (
+            ("list", add_list_arguments, run_list, "which studies there are"),
+            ("make", add_make_arguments, run_make, "a study of people, from sample sets"),
+            ("size", add_size_arguments, run_size, "how many people a study needs, by simulated observers; a preregistration"),
+            ("simulate", add_simulate_arguments, run_simulate, "a study of simulated observers with known truth"),
+            ("import", add_import_arguments, run_import, "answers from a file, or a whole study from a bundle"),
+            ("export", add_export_arguments, run_export, "answers as a table, or the whole study as a bundle"),
+            (
+                "settings",
+                add_settings_arguments,
+                run_settings,
+                "where people are sent, how many are wanted; also while a study runs",
+            ),
+            ("words", add_words_arguments, run_words, "a table of all that raters read, to translate or change"),
+            ("participants", add_participants_arguments, run_participants, "what a panel calls the raters and how far they are"),
+            ("backup", add_backup_arguments, run_backup, "all studies and answers in one file, while people answer"),
+            ("restore", add_restore_arguments, run_restore, "all studies and answers from such a file"),
+            ("forget", add_forget_arguments, run_forget, "delete one person's data"),
+            ("delete", add_delete_arguments, run_delete, "delete a study with all its answers"),
+        ),
+    )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the chosen action -> exit code."""
-    return int(arguments.act(arguments))
+run = run_action

@@ -5,11 +5,12 @@ Progress goes to standard error: one line that rewrites itself in a terminal, a 
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -103,3 +104,21 @@ class TerminalProgress:
     def __exit__(self, *_: object) -> None:
         self.notices.close()
         self._end_line()
+
+
+Action = tuple[str, Callable[[argparse.ArgumentParser], object], Callable[[argparse.Namespace], int], str]
+"""Name, what adds its arguments, what runs it, what it does in a few words."""
+
+
+def add_actions(parser: argparse.ArgumentParser, actions: Iterable[Action]) -> None:
+    """Add a subcommand for each action; ``run_action`` runs the chosen one."""
+    parsers = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, add, act, meaning in actions:
+        action = parsers.add_parser(name, help=meaning, description=meaning)
+        add(action)
+        action.set_defaults(act=act)
+
+
+def run_action(arguments: argparse.Namespace) -> int:
+    """Run the chosen action -> exit code."""
+    return int(arguments.act(arguments))

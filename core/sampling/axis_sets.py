@@ -24,9 +24,9 @@ from core.progress import Progress
 from core.sampling.bases import Base, make_portraits, rest_expressions
 from core.sampling.change_design import REACH, choose_latents
 from core.sampling.configuration import IdentityConfiguration, sample_seed
-from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration
+from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.generate import EmotionSetBuilder, draw_base
-from core.sampling.emotion.judging import EmotionPanel, judge_images
+from core.sampling.emotion.judging import EmotionPanel, draw_and_judge
 from core.sampling.identity import (
     VERSIONED_PACKAGES,
     IdentityPanel,
@@ -36,7 +36,7 @@ from core.sampling.identity import (
     interpolate,
     take_block,
 )
-from core.sampling.images import quantise, to_pictures
+from core.sampling.images import to_pictures
 from core.sampling.sample_set import SampleSet, count_sample_types, describe_provenance, name_axis
 from core.sampling.single_changes import apply_treatments
 
@@ -166,13 +166,8 @@ def make_emotion_axis(
     (descriptor,) = builder.show_bases([base], [0], progress)
     levels = np.linspace(0, 1, FEELING_LEVELS)
     latents = _mix_feelings(torch.from_numpy(base.latent), levels, configuration, panel)
-    for start in range(0, len(latents), GROUP_SIZE):
-        progress.stage(f"Making face {start + 1} of {len(latents)}", start / len(latents))
-        with torch.inference_mode():
-            images = quantise(panel.generator.decode(latents[start : start + GROUP_SIZE]))
-        group = judge_images(images, descriptor.expand(len(images), -1), configuration, panel)
-        for index, (picture, judged) in enumerate(zip(to_pictures(images), group, strict=True), start):
-            builder.add(latents[index], picture, judged, index, base, "morph", step=float(levels[index]))
+    for index, picture, judged in draw_and_judge(latents, descriptor, configuration, panel, progress):
+        builder.add(latents[index], picture, judged, index, base, "morph", step=float(levels[index]))
     progress.stage("Done", 1.0)
     return builder.set(time.perf_counter() - began)
 

@@ -69,12 +69,12 @@ def sync_theme(page: str = "") -> None:
     mount("theme")(data={"page": page}, key="theme")
 
 
-def offer_presenting(*, private: bool, began: bool) -> None:
+def offer_presenting(*, private: bool) -> None:
     """The page for an audience (``?present=1``), and a talk: a list of views that this browser keeps.
 
-    private: the page shows what was made from a visitor's photo, of which nothing is kept. began: the visit began with that view.
+    private: the page shows what was made from a visitor's photo, of which nothing is kept.
     """
-    mount("present")(data={"private": private, "began": began}, key="present")
+    mount("present")(data={"private": private}, key="present")
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ const DECK = `(() => {
 })();`;
 
 class Talk {
-  constructor(began) {
+  constructor() {
     this.bar = make("div", { className: "talk-bar", role: "toolbar", ariaLabel: "Talk" });
     this.panel = make("dialog", { className: "talk-panel", ariaLabel: "My talk" });
     const button = (words, pressed) => { const element = make("button", { type: "button", textContent: words }); element.addEventListener("click", pressed); return element; };
@@ -119,8 +119,7 @@ class Talk {
     addEventListener("keydown", (event) => this.key(event), true);
     addEventListener("pointermove", () => this.wake());
     addEventListener("liminal-present", () => this.present(!this.presenting));
-    // a page may have written its own address, without the mark, before this script came
-    this.present(began || new URLSearchParams(location.search).get("present") === "1" || sessionStorage.getItem(PRESENTING) === "1");
+    this.present(this.presenting); // as the page's head has said from the address, which a page may have rewritten since
   }
 
   get views() {
@@ -281,6 +280,6 @@ class Talk {
 }
 
 export default function ({ data }) {
-  window.liminalTalk ??= new Talk(data.began);
+  window.liminalTalk ??= new Talk();
   window.liminalTalk.update(data);
 }

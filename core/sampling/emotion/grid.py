@@ -14,11 +14,10 @@ from torch import Tensor
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.bases import Base, rest_expressions
-from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration
+from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.emotion.generate import EmotionSetBuilder, draw_base, load_named_base
-from core.sampling.emotion.judging import EmotionPanel, judge_images
+from core.sampling.emotion.judging import EmotionPanel, draw_and_judge
 from core.sampling.events import BoundarySampleMade, ClassifierScores
-from core.sampling.images import quantise, to_pictures
 from core.sampling.sample_set import SampleSet
 
 SIDES = (3, 15)
@@ -78,19 +77,14 @@ def make_grid(
     strengths = tuple(float(strength) for strength in np.linspace(0, 1, side))
     latents = _set_strengths(torch.from_numpy(base.latent), strengths, configuration, panel)
     pictures, opinions = [], []
-    for start in range(0, len(latents), GROUP_SIZE):
-        progress.stage(f"Making face {start + 1} of {len(latents)}", start / len(latents))
-        with torch.inference_mode():
-            images = quantise(panel.generator.decode(latents[start : start + GROUP_SIZE]))
-        group = judge_images(images, descriptor.expand(len(images), -1), configuration, panel)
-        for index, (picture, judged) in enumerate(zip(to_pictures(images), group, strict=True), start):
-            pictures.append(picture)
-            opinions.append(judged.opinions)
-            name = builder.add(latents[index], picture, judged, index, base, "morph")
-            latent = builder.latents[name]
-            progress.emit(
-                BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name, latent)
-            )
+    for index, picture, judged in draw_and_judge(latents, descriptor, configuration, panel, progress):
+        pictures.append(picture)
+        opinions.append(judged.opinions)
+        name = builder.add(latents[index], picture, judged, index, base, "morph")
+        latent = builder.latents[name]
+        progress.emit(
+            BoundarySampleMade(index, picture, judged.opinions, judged.passed, judged.above, judged.distance, name, latent)
+        )
     sample_set = builder.set(time.perf_counter() - began)
     progress.stage("Done", 1.0)
     return EmotionGrid(configuration, strengths, tuple(pictures), tuple(opinions), latents.numpy().copy(), sample_set)

@@ -10,7 +10,7 @@ is a surrogate model: it predicts from the latent what it will say of the pictur
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +24,9 @@ from core.models import registry
 from core.models.builtin.emotion_mlp import EmotionMLP
 from core.models.contracts import Classifier, Decoder, Encoder, Generator, ModelCard, Prior, Recogniser, Surrogate
 from core.models.framing import frame_for_classifiers
+from core.progress import Progress
 from core.sampling.bases import Base
-from core.sampling.emotion.configuration import EmotionConfiguration, find_chain, find_embedding_classifier
+from core.sampling.emotion.configuration import GROUP_SIZE, EmotionConfiguration, find_chain, find_embedding_classifier
 from core.sampling.events import ClassifierScores
 from core.sampling.images import quantise, to_pictures
 from core.sampling.stored.reference import ExpressionRange, ReferenceSet, load_reference_set
@@ -218,6 +219,19 @@ def judge_images(
         )
         for row in range(len(images))
     ]
+
+
+def draw_and_judge(
+    latents: Tensor, descriptor: Tensor, configuration: EmotionConfiguration, panel: EmotionPanel, progress: Progress
+) -> Iterator[tuple[int, NDArray[np.uint8], JudgedImage]]:
+    """Latents (N, d) of one base, whose descriptor is (D,), group by group -> place, picture (H, W, 3), what is said of it."""
+    for start in range(0, len(latents), GROUP_SIZE):
+        progress.stage(f"Making face {start + 1} of {len(latents)}", start / len(latents))
+        with torch.inference_mode():
+            images = quantise(panel.generator.decode(latents[start : start + GROUP_SIZE]))
+        group = judge_images(images, descriptor.expand(len(images), -1), configuration, panel)
+        for index, (picture, judged) in enumerate(zip(to_pictures(images), group, strict=True), start):
+            yield index, picture, judged
 
 
 def judge_base(base: Base, configuration: EmotionConfiguration, panel: EmotionPanel) -> tuple[NDArray[np.uint8], JudgedImage]:
