@@ -37,6 +37,7 @@ if [ -z "$mirror" ]; then
 fi
 mirror=${mirror:-http://deb.debian.org/debian}
 folder=${folder:-$(mktemp -d)}
+mkdir -p "$folder"
 root=$folder/$suite
 mounted=()
 tidy() {
