@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from core.analysis.estimate import Basis, Estimate, Result, join_notes, name_sources
 from core.lazy_import import lazy_import
+from core.models.emotions import EMOTIONS
 from core.progress import Progress
+from core.sampling.sample_set import MADE_KEY, MEAN_OF_CHAINS
 from core.studies.chains import ONE_PERSON, ChainDesign, ChainStudy, SliderLatent, trace_values
 
 if TYPE_CHECKING:
@@ -104,6 +106,53 @@ class ChainResult(Result):
         return f"The chains have met in {settled} of {total} parts of the face; R-hat is below {SETTLED} there."
 
 
+@dataclass(frozen=True)
+class FacesMadeByPeople:
+    """What a sample set keeps of the chains that its faces come from."""
+
+    study: str
+    target: str
+    wording: str
+    note: str
+    result: ChainResult
+
+    @property
+    def aim(self) -> str:
+        """What the face was to look like, in a word or as people read it."""
+        return self.target or self.wording
+
+    @property
+    def source(self) -> str:
+        """people or simulated, as results name it."""
+        return self.result.basis.source
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> FacesMadeByPeople | None:
+        """None where people did not make the set's faces."""
+        values = manifest.get(MADE_KEY, {})
+        if "result" not in values:
+            return None
+        return cls(*(values[name] for name in ("study", "target", "wording", "note")), _read_result(values["result"]))
+
+
+def _read_result(values: Mapping[str, Any]) -> ChainResult:
+    """The inverse of ``ChainResult.to_dict``, in which numbers that are not finite are null."""
+    latents = []
+    for row in values["latents"]:
+        mean = Estimate(*(_read_number(row["mean"][name]) for name in ("value", "low", "high")), row["mean"]["n"])
+        by_chance = _read_number(row["by_chance"])
+        missing = math.nan if math.isnan(by_chance) else math.inf  # chains that each stand still at a value of their own
+        r_hat = missing if row["r_hat"] is None else float(row["r_hat"])
+        latents.append(LatentOutcome(SliderLatent(**row["latent"]), mean, _read_number(row["spread"]), r_hat, by_chance))
+    counts = {name: values[name] for name in ("interval", "note", "chains", "sweeps", "followed")}
+    ends = {int(chain): dict(of) for chain, of in values["ends"].items()}
+    return ChainResult(basis=Basis(**values["basis"]), latents=tuple(latents), ends=ends, **counts)
+
+
+def _read_number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
 def measure_chains(study: ChainStudy, steps: pd.DataFrame) -> ChainResult:
     """The outcome of all steps that were taken (``ChainStore.steps``)."""
     design = study.design
@@ -149,14 +198,19 @@ def _measure_latent(latent: SliderLatent, draws: NDArray[np.float64]) -> LatentO
     """draws (chains, draws a chain)."""
     if not draws.size:
         return LatentOutcome(latent, Estimate(math.nan, math.nan, math.nan, 0), math.nan, math.nan, math.nan)
-    means = draws.mean(axis=1)
-    chains, value = len(means), float(means.mean())
-    half = math.nan
-    if chains > 2:
-        half = float(stats.t.ppf(0.975, chains - 1) * means.std(ddof=1) / math.sqrt(chains))
-    interval = (max(latent.low, value - half), min(latent.high, value + half)) if math.isfinite(half) else (math.nan, math.nan)
+    mean = _estimate_mean(draws.mean(axis=1), latent.low, latent.high)
     spread = float(draws.std(ddof=1) / (latent.high - latent.low)) if draws.size > 1 else math.nan
-    return LatentOutcome(latent, Estimate(value, *interval, chains), spread, measure_r_hat(draws), r_hat_by_chance(*draws.shape))
+    return LatentOutcome(latent, mean, spread, measure_r_hat(draws), r_hat_by_chance(*draws.shape))
+
+
+def _estimate_mean(values: NDArray[np.float64], low: float, high: float) -> Estimate:
+    """The mean of one value a chain, with Student's t from three chains on; the interval is cut at the ends low and high."""
+    chains = len(values)
+    value = float(values.mean()) if chains else math.nan
+    if chains < 3:
+        return Estimate(value, math.nan, math.nan, chains)
+    half = float(stats.t.ppf(0.975, chains - 1) * values.std(ddof=1) / math.sqrt(chains))
+    return Estimate(value, max(low, value - half), min(high, value + half), chains)
 
 
 def measure_r_hat(draws: NDArray[np.float64]) -> float:
@@ -207,6 +261,36 @@ def r_hat_by_chance(chains: int, draws: int) -> float:
     return math.sqrt((half - 1) / half + ratio / half)
 
 
+@dataclass(frozen=True)
+class FeelingShare:
+    """What one classifier says of faces that people made, in calibrated shares of one feeling: of the mean faces, and the mean over
+    the last faces of the chains. strongest: its first choice of the mean faces."""
+
+    classifier: str
+    of_mean: float
+    of_chains: Estimate
+    strongest: str
+
+
+def measure_feeling(samples: pd.DataFrame, prefixes: Mapping[str, str], feeling: str) -> list[FeelingShare]:
+    """Of every classifier. samples: a set's, with chain and sweep; prefixes: classifier -> what its calibrated columns begin with;
+    feeling: "" for the first classifier's first choice of the mean faces.
+
+    Interval over chains (Student's t), from three on. Empty without a mean face.
+    """
+    means = samples[samples["chain"] == MEAN_OF_CHAINS]
+    chains = samples[samples["chain"] > MEAN_OF_CHAINS].sort_values("sweep").drop_duplicates("chain", keep="last")
+    shares = []
+    for classifier, prefix in prefixes.items() if len(means) else ():
+        columns = [f"{prefix}{emotion}" for emotion in EMOTIONS]
+        of_mean = means[columns].to_numpy(np.float64).mean(axis=0)
+        strongest = EMOTIONS[int(of_mean.argmax())]
+        feeling = feeling or strongest
+        ends = chains[f"{prefix}{feeling}"].to_numpy(np.float64)
+        shares.append(FeelingShare(classifier, float(of_mean[EMOTIONS.index(feeling)]), _estimate_mean(ends, 0.0, 1.0), strongest))
+    return shares
+
+
 def make_faces(
     study: ChainStudy, steps: pd.DataFrame, *, panel: EmotionPanel | None = None, progress: Progress | None = None
 ) -> chain_faces.ChainFaces:
@@ -218,7 +302,7 @@ def make_faces(
     names = [latent.name for latent in design.latents]
     bases = {chain: design.base_of(chain) for chain in result.ends}
     faces = [
-        chain_faces.ChainFace(chain_faces.MEAN, result.sweeps, base, average_ends(result, bases, base))
+        chain_faces.ChainFace(MEAN_OF_CHAINS, result.sweeps, base, average_ends(result, bases, base))
         for base in dict.fromkeys(bases.values())
     ]
     faces += chain_faces.list_faces(trace_values(design, steps), names, {int(c): design.base_of(int(c)) for c in steps["chain"]})
@@ -231,6 +315,7 @@ def make_faces(
         "steps": result.basis.answers,
         "latents": names,
         "note": study.note,
+        "result": result.to_dict(),
     }
     return chain_faces.make_chain_faces(faces, design.generator, design.target, made_by, panel=panel, progress=progress)
 

@@ -8,13 +8,14 @@ of one study. Tables are never changed in place.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.analysis.chains import FacesMadeByPeople
 from core.analysis.encode import list_recognisers
 from core.analysis.estimate import SOURCE_NAMES
 from core.analysis.identity_tables import load_published_thresholds
@@ -58,7 +59,8 @@ class StudyData:
     known of each pair. samples: the images of the study's stimuli; of an emotion study the rows that were asked, EMOTION_COLUMNS
     with the judges' columns. sets: ids of the library; generators: that of each set; where: sample_id -> the set that holds its
     picture, of bases too.
-    thresholds: recogniser -> its default. classifiers: of an emotion study, the guiding one first.
+    thresholds: recogniser -> its default. classifiers: of an emotion study, the guiding one first. made: sets whose faces people
+    made -> how.
     """
 
     study: Study
@@ -77,6 +79,7 @@ class StudyData:
     steerer: str  # "" for identity
     classifiers: tuple[str, ...]
     notes: tuple[str, ...]  # sentences on what could not be had
+    made: Mapping[str, FacesMadeByPeople] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:
@@ -186,6 +189,7 @@ def build_study_data(
         steerer=tables.steerer,
         classifiers=tables.classifiers,
         notes=tuple(notes),
+        made={tables.set_id: tables.made for tables in sets if tables.made is not None},
     )
 
 
@@ -199,6 +203,7 @@ class SetTables:
     pairs: pd.DataFrame
     thresholds: Mapping[str, float]
     latent_dim: int
+    made: FacesMadeByPeople | None = None
 
     @classmethod
     def load(cls, library: Library, set_id: str) -> SetTables:
@@ -207,7 +212,8 @@ class SetTables:
         configuration, samples, pairs, manifest = load_tables(folder)
         latents = load_latents(folder)
         width = len(next(iter(latents.values()))) if latents else 0
-        return cls(set_id, configuration, samples, pairs, dict(manifest.get("thresholds", {})), width)
+        made = FacesMadeByPeople.from_manifest(manifest)
+        return cls(set_id, configuration, samples, pairs, dict(manifest.get("thresholds", {})), width, made)
 
 
 @dataclass(frozen=True, eq=False)

@@ -357,13 +357,20 @@ def print_study_report(study_data: StudyData, *, looks: bool) -> None:
     """Print every exhibit's sentence with n, interval and source."""
     raters = len(study_data.exclusions.raters)
     mark = "SIMULATED ANSWERS: nobody was asked. " if study_data.source == "simulated" else ""
-    if study_data.imported_means is not None:
+    if study_data.ratings.empty and not raters and study_data.imported_means is None:
+        print(
+            f"'{study_data.study.name}': {count_noun(len(study_data.shown), 'pair' if study_data.kind == 'identity' else 'face')}"
+        )
+    elif study_data.imported_means is not None:
         print(f"'{study_data.study.name}': imported means of {count_noun(len(study_data.imported_means), 'pair')}")
     else:
         print(
             f"{mark}'{study_data.study.name}': {count_noun(len(study_data.ratings), 'answer')} of {count_noun(raters, 'rater')}, "
             f"{len(study_data.excluded):,} out"
         )
+    for made in study_data.made.values():
+        mark = "SIMULATED PEOPLE made these faces: nobody was asked. " if made.source == "simulated" else ""
+        print(f"{mark}Faces of '{made.study}', made towards: {made.aim}.")
     if study_data.ratings.empty and study_data.study.origin == "here":
         print("Nobody has answered yet: what follows is what models say.")
     with TerminalProgress() as reporter:
@@ -429,12 +436,23 @@ def _collect_set_values(sample_set: SampleSet) -> dict[str, Any]:
 def _report_set(arguments: argparse.Namespace) -> None:
     """Print the statistics of a sample set without answers."""
     sample_set = SampleSet.load(arguments.folder)
-    if arguments.json:
+    if sample_set.kind == "emotion" and not (sample_set.own_pictures or sample_set.samples["sample_type"].eq("boundary").any()):
+        _report_rows(arguments)
+    elif arguments.json:
         print(json.dumps(to_plain(_collect_set_values(sample_set)), indent=1, allow_nan=False))
     elif sample_set.kind == "identity":
         print_identity_report(sample_set, arguments.folder)
     else:
         print_emotion_report(sample_set, arguments.folder)
+
+
+def _report_rows(arguments: argparse.Namespace) -> None:
+    """Print the chapters of faces that were not sought on a boundary: those that people made, and rows from end to end."""
+    study_data, _ = open_set(arguments.folder)
+    if arguments.json:
+        print(json.dumps(collect_numbers(study_data), indent=1, allow_nan=False))
+    else:
+        print_study_report(study_data, looks=False)
 
 
 def _write_html(study_data: StudyData, library: Library, arguments: argparse.Namespace) -> None:

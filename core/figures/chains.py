@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from core.analysis.chains import EVEN_SPREAD, SETTLED, ChainResult, LatentOutcome
+from core.analysis.chains import (
+    EVEN_SPREAD,
+    INTERVAL,
+    SETTLED,
+    ChainResult,
+    FacesMadeByPeople,
+    FeelingShare,
+    LatentOutcome,
+    measure_feeling,
+)
 from core.figures.dots import narrow_labels, plot_dots
-from core.figures.exhibit import Exhibit, build_row
-from core.figures.theme import Source
+from core.figures.exhibit import Exhibit, ExhibitView, build_row
+from core.figures.theme import Source, format_percent, join_names
+from core.models import registry
+from core.progress import Progress
+
+if TYPE_CHECKING:
+    from core.analysis.study_data import StudyData
 
 NO_PROOF = (
     "These faces are generated and move only in the ways that their generator has: they show what people look for within those, "
@@ -96,6 +112,55 @@ def exhibit_convergence(result: ChainResult) -> Exhibit:
         f"2013); Vehtari et al. ask for 1.01 after hundreds of draws.{by_chance}",
         _note(result),
         numbers=result,
+    )
+
+
+def exhibit_made_faces(study_data: StudyData, _view: ExhibitView, _progress: Progress) -> list[Exhibit]:
+    """Of every set of faces that people made: what each network says of them, what people chose, whether the chains met."""
+    exhibits: list[Exhibit] = []
+    for number, (set_id, made) in enumerate(study_data.made.items()):
+        here = study_data.samples["sample_id"].map(study_data.where.get) == set_id
+        prefixes = {name: "calibrated_" if name == study_data.steerer else f"calibrated_{name}_" for name in study_data.classifiers}
+        of_set = [exhibit_choices(made.result), exhibit_convergence(made.result)]
+        if shares := measure_feeling(study_data.samples[here], prefixes, made.target):
+            of_set.insert(0, exhibit_feeling(shares, made))
+        suffix = f"-{number + 1}" if number else ""
+        exhibits += [replace(exhibit, key=exhibit.key + suffix) for exhibit in of_set]
+    return exhibits
+
+
+def exhibit_feeling(shares: list[FeelingShare], made: FacesMadeByPeople) -> Exhibit:
+    """How much of the feeling aimed at each network sees in the mean face, and in the faces at the ends of the chains."""
+    feeling = made.target or shares[0].strongest
+    rows = []
+    for share in shares:
+        title = registry.title(share.classifier)
+        rows.append({"name": title, "series": "mean face", "value": share.of_mean, "low": math.nan, "high": math.nan, "n": 1})
+        rows.append({"name": title, "series": "last faces of the chains, mean", **build_row(share.of_chains)})
+        rows[-2] |= {"strongest": share.strongest}
+        rows[-1] |= {"strongest": share.strongest}
+    agree = [registry.title(share.classifier) for share in shares if share.strongest == feeling]
+    first = f"{join_names(agree)} see{'s' * (len(agree) == 1)} {feeling} first" if agree else f"No network sees {feeling} first"
+    strongest = max(shares, key=lambda share: share.of_mean)
+    figure = plot_dots(
+        pd.DataFrame(rows),
+        measure=f"{feeling}, calibrated share",
+        says=f"{first} in the mean face; the most that one sees is {format_percent(strongest.of_mean, 0)}.",
+        n=f"{made.result.chains:,} chains of {_count_people(made.result)}",
+        interval=f"{INTERVAL}; the mean face is one picture and has none",
+        source=f"{_name_source(made.result)} and model",
+        share=True,
+        span=(0.0, 1.0),
+    )
+    aim = "the feeling aimed at" if made.target else f"what {registry.title(shares[0].classifier)} sees most"
+    return Exhibit(
+        "chains-feeling",
+        figure,
+        pd.DataFrame(rows),
+        f"The mean face has the mean values of the chains' ends; it need not be a face that anybody chose. Shown is {feeling}, "
+        f"{aim}, in shares that are calibrated. Column 'strongest': what a network sees first in the mean face.",
+        _note(made.result),
+        numbers=shares,
     )
 
 

@@ -9,6 +9,7 @@ from core.analysis.causes import select_single_changes
 from core.analysis.morphs import find_morphs
 from core.figures import (
     causes,
+    chains,
     emotion,
     features,
     identity,
@@ -114,6 +115,14 @@ THRESHOLD_SECTION = Section(
     uses=THRESHOLD_FIELDS,
 )
 """Of studies that ask along axes."""
+CHAIN_SECTION = Section(
+    "chains",
+    "Made by people",
+    "Which face did people make, and have their chains met?",
+    chains.exhibit_made_faces,
+    answers=False,
+)
+"""Of faces that people made, one part after the other."""
 EMOTION_SECTIONS = (
     Section("outcomes", "Outcomes", "Do people see both feelings?", emotion.exhibit_outcomes),
     Section("divided", "Divided", "How divided are people?", emotion.exhibit_entropy),
@@ -141,9 +150,9 @@ SECTIONS: Mapping[Question, tuple[Section, ...]] = {
 }
 FIRST: Mapping[Question, tuple[str, ...]] = {
     "identity": ("axes", "causes", "types", "decisions", "errors", "correlations"),
-    "emotion": ("axes", "outcomes", "divided", "agreement", "classifiers"),
-    "labels": ("answers", "divided", "agreement"),
-    "scale": ("ratings", "divided", "agreement"),
+    "emotion": ("chains", "axes", "outcomes", "divided", "agreement", "classifiers"),
+    "labels": ("chains", "answers", "divided", "agreement"),
+    "scale": ("chains", "ratings", "divided", "agreement"),
 }
 """Chapters that a page shows before its reader asks for more."""
 
@@ -158,6 +167,8 @@ def list_sections(study_data: StudyData) -> tuple[Section, ...]:
         sections = (*sections[:place], MORPH_SECTION, *sections[place:])
     if study_data.study.plan.adaptive and thresholds.has_axes(study_data):
         sections = (THRESHOLD_SECTION, *sections)
+    if study_data.made:  # nobody looked for rare faces here
+        sections = (CHAIN_SECTION, *(section for section in sections if section.key != "activations"))
     if study_data.study.plan.asks == "identity" and len(set(select_single_changes(study_data.pairs)[1])) > 1:
         return (CHANGE_SECTION, *sections)
     return sections

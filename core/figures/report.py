@@ -11,9 +11,8 @@ import base64
 import datetime as dt
 import json
 import math
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import jinja2
@@ -28,40 +27,15 @@ from core.errors import Cancelled, LiminalError
 from core.figures import theme
 from core.figures.contents import choose_default_view, list_sections
 from core.figures.exhibit import Exhibit, ExhibitView, Section, build_file_name, name_raters
-from core.figures.report_gallery import PictureReader, build_galleries
-from core.figures.theme import join_names
+from core.figures.report_gallery import PictureReader, build_galleries, list_mean_faces
+from core.figures.report_methods import SetRecord, describe_sampling, list_commands, list_settings, load_records
 from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
-from core.sampling.configuration import NO_GENERATOR, IdentityConfiguration
-from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.sample_set import load_tables
 from core.studies.library import Library
 from core.studies.study import Question
 
 offline = lazy_import("plotly.offline")
-
-
-@dataclass(frozen=True)
-class SetRecord:
-    """How one sample set was made."""
-
-    set_id: str
-    configuration: IdentityConfiguration | EmotionConfiguration
-    manifest: Mapping[str, Any]
-    images: int
-
-
-def load_records(study_data: StudyData, library: Library) -> list[SetRecord]:
-    """Load the records of all sample sets that the library still holds."""
-    records = []
-    for set_id in study_data.sets:
-        try:
-            configuration, samples, _, manifest = load_tables(library.folder_of(set_id))
-        except LiminalError:
-            continue
-        records.append(SetRecord(set_id, configuration, manifest, len(samples)))
-    return records
 
 
 QUESTION_TITLES: Mapping[Question, str] = {"identity": "Is it the same person?", "emotion": "Which feeling is it?"}
@@ -104,70 +78,6 @@ def describe_question(study_data: StudyData) -> list[str]:
     return sentences
 
 
-def describe_sampling(sets: Sequence[SetRecord]) -> list[str]:
-    """Describe how the faces were made, one paragraph a configuration."""
-    paragraphs: dict[str, list[SetRecord]] = {}
-    for record in sets:
-        paragraphs.setdefault(_describe_record(record), []).append(record)
-    return list(paragraphs) or ["How the faces were made is not known: their sample set is not in the library."]
-
-
-def _describe_record(record: SetRecord) -> str:
-    configuration = record.configuration
-    if configuration.generator == NO_GENERATOR:
-        networks = configuration.classifiers
-        if isinstance(configuration, IdentityConfiguration):
-            networks = (*configuration.judges, *networks)
-        return (
-            f"{record.images:,} pictures were brought along by those who made the study; no generator made them. Each is a square "
-            f"of one size, and was judged as it is by {join_names([registry.title(name) for name in networks])}."
-        )
-    generator = registry.title(configuration.generator)
-    if isinstance(configuration, IdentityConfiguration):
-        counts = record.manifest.get("counts", {})
-        pairs = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-        way = {
-            "cmaes": f"CMA-ES (sigma {configuration.sigma:g})",
-            "gradient": f"gradient descent (Adam, step {configuration.learning_rate:g})",
-            "surrogate": "climbing a surrogate model (Adam), corrected after every picture,",
-        }[configuration.strategy]
-        return (
-            f"All faces were made by a network ({generator}); nobody in them lives. Around each of "
-            f"{configuration.bases_per_batch} bases a batch, samples were made as in paper A (pairs: {pairs}). Positive samples "
-            f"lie {_join_steps(configuration.positive_steps)} paper units from the base; interpolated ones at "
-            f"{_join_steps(configuration.interpolation_steps)} of the way to another base; optimized ones were sought by {way} "
-            f"against {registry.title(configuration.recogniser)}, at most {configuration.iterations} rounds, until its distance "
-            f"fell below {_join_steps(configuration.targets)}. Seed {configuration.seed}."
-        )
-    way = (
-        "in two stages (diffusion over face embeddings, then a face for the embedding)"
-        if configuration.strategy == "two-stage"
-        else "by direct search over what the generator is made from"
-    )
-    how = (
-        f"Faces on the boundary between two feelings were made {way}, guided to where {registry.title(configuration.steerer)} is "
-        f"unsure ({configuration.loss} loss, strength {configuration.gamma:g}, freedom {configuration.freedom:g})"
-        if configuration.guided
-        else f"Faces without guidance, to compare with or to check attention, were made {way}"
-    )
-    judges = join_names([registry.title(name) for name in configuration.judges])
-    return (
-        f"All faces were made by a network ({generator}); nobody in them lives. {how}, and judged by {judges}. Seed "
-        f"{configuration.seed}."
-    )
-
-
-def _list_settings(configuration: IdentityConfiguration | EmotionConfiguration) -> dict[str, Any]:
-    """What a set depends on; of own pictures the models alone, since nothing else had a part in them."""
-    values = configuration.to_dict()
-    models = ("recogniser", "judges", "classifiers", "perceptual", "steerer")
-    return {name: values[name] for name in models if name in values} if configuration.generator == NO_GENERATOR else values
-
-
-def _join_steps(values: Sequence[float]) -> str:
-    return join_names([f"{value:g}" for value in values])
-
-
 def describe_raters(study_data: StudyData) -> list[str]:
     """Describe how many answered and how many were excluded."""
     raters = study_data.exclusions.raters
@@ -199,7 +109,7 @@ def describe_limits(study_data: StudyData) -> list[str]:
         ]
     if study_data.source == "simulated":
         sentences.insert(0, f"Nobody was asked: these answers come from simulated observers. {study_data.study.note}".strip())
-    elif study_data.source == "people":
+    elif study_data.source == "people" and len(study_data.ratings):
         sentences.append(
             "People answered in their own browsers: times are good to one frame of their screens at best, and nobody saw what "
             "screens they had."
@@ -208,52 +118,6 @@ def describe_limits(study_data: StudyData) -> list[str]:
     if 0 < raters < 10:
         sentences.append(f"{raters} {'person is' if raters == 1 else 'people are'} too few to speak of people in general.")
     return [*sentences, *study_data.notes]
-
-
-def list_commands(study_data: StudyData, sets: Sequence[SetRecord]) -> list[str]:
-    """List the commands that repeat the study."""
-    lines = list(_list_generate_commands(sets))
-    name = shlex.quote(study_data.study.name)
-    if len(study_data.ratings) and study_data.source == "simulated" and not study_data.own_pictures:
-        folders = " ".join(f"set-{index + 1}" for index in range(len(sets)))
-        raters = len(study_data.exclusions.raters)
-        lines.append(
-            f"python -m core study simulate --sets {folders} --study {name} --raters {raters} --seed {study_data.study.plan.seed}"
-        )
-    lines.append(
-        f"python -m core report --study {name} --html report.html"
-        if len(study_data.ratings) or study_data.own_pictures
-        else "python -m core report set-1 --html report.html"
-    )
-    return lines
-
-
-def _list_generate_commands(sets: Sequence[SetRecord]) -> Iterator[str]:
-    for index, record in enumerate(sets):
-        configuration = record.configuration
-        if configuration.generator == NO_GENERATOR:
-            continue  # no command makes them
-        if isinstance(configuration, IdentityConfiguration):
-            head = f"python -m core generate identity --batches {len(record.manifest.get('batches', [0]))}"
-            defaults: IdentityConfiguration | EmotionConfiguration = IdentityConfiguration()
-            skipped = {"seed", "semantic"}
-            tail = " --semantic" if configuration.semantic else ""
-        else:
-            pair = f"{configuration.emotion1} {configuration.emotion2}"
-            head = f"python -m core generate emotion --pair {pair} --count {configuration.count}"
-            defaults = EmotionConfiguration(configuration.emotion1, configuration.emotion2)
-            skipped = {"seed", "emotion1", "emotion2", "count", "guided", "adaptive", "steerer", "judges", "recogniser"}
-            tail = ("" if configuration.guided else " --unguided") + ("" if configuration.adaptive else " --no-adaptive")
-        options = "".join(
-            f" --{field.name.replace('_', '-')} {_format_option(getattr(configuration, field.name))}"
-            for field in fields(configuration)
-            if field.name not in skipped and getattr(configuration, field.name) != getattr(defaults, field.name)
-        )
-        yield f"{head} --seed {configuration.seed}{options}{tail} --out set-{index + 1}"
-
-
-def _format_option(value: object) -> str:
-    return " ".join(f"{item}" for item in value) if isinstance(value, tuple) else f"{value}"
 
 
 def collect_versions(sets: Sequence[SetRecord]) -> dict[str, str]:
@@ -347,18 +211,20 @@ def build_report(
         question=QUESTION_TITLES.get(study_data.study.plan.asks) or study_data.study.plan.wording or "Which label fits best?",
         source=study_data.source if len(study_data.ratings) else "models",
         simulated=study_data.source == "simulated" and len(study_data.ratings) > 0,
+        simulated_makers=any(made.source == "simulated" for made in study_data.made.values()),
         facts=list(_list_facts(study_data)),
         asked=describe_question(study_data),
         made=describe_sampling(sets),
         who=describe_raters(study_data),
         excluded={rater: " ".join(why) for rater, why in study_data.excluded.items()},
         chapters=chapters,
+        mean_faces=list_mean_faces(study_data, pictures),
         galleries=galleries,
         faces=_select_faces(study_data, pictures),
         limits=describe_limits(study_data),
         commands=list_commands(study_data, sets),
         sets=[
-            {"id": record.set_id, "images": record.images, "configuration": _list_settings(record.configuration)} for record in sets
+            {"id": record.set_id, "images": record.images, "configuration": list_settings(record.configuration)} for record in sets
         ],
         versions=collect_versions(sets),
         weights=collect_weights(sets),
@@ -413,7 +279,13 @@ def _list_facts(study_data: StudyData) -> Iterator[tuple[str, str]]:
     stimuli = len(study_data.pairs) if study_data.kind == "identity" else len(study_data.asked)
     yield (
         f"{stimuli:,}",
-        "pairs of faces" if study_data.kind == "identity" else "faces" if study_data.own_pictures else "faces between two feelings",
+        "pairs of faces"
+        if study_data.kind == "identity"
+        else "faces"
+        if study_data.own_pictures
+        else f"faces made by {name_makers(study_data)}"
+        if study_data.made
+        else "faces between two feelings",
     )
     if raters:
         yield f"{len(counted):,}", "answers"
@@ -423,6 +295,12 @@ def _list_facts(study_data: StudyData) -> Iterator[tuple[str, str]]:
             f"{name_raters(study_data)} for a {'pair' if study_data.kind == 'identity' else 'face'} (median)",
         )
     yield f"{len(study_data.thresholds) if study_data.kind == 'identity' else len(study_data.classifiers)}", "networks beside them"
+
+
+def name_makers(study_data: StudyData) -> str:
+    """Who made the faces of a study of such: people, simulated people, or both."""
+    sources = {made.source for made in study_data.made.values()}
+    return " and ".join(words for source, words in (("people", "people"), ("simulated", "simulated people")) if source in sources)
 
 
 def _select_faces(study_data: StudyData, pictures: PictureReader, most: int = 8) -> list[str]:

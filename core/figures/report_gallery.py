@@ -25,8 +25,10 @@ from core.errors import LiminalError
 from core.figures.exhibit import ExhibitView, find_threshold, name_raters
 from core.figures.theme import format_number, format_percent
 from core.models import registry
+from core.models.emotions import EMOTIONS
 from core.sampling.configuration import NO_GENERATOR
 from core.sampling.images import encode_webp
+from core.sampling.sample_set import MEAN_OF_CHAINS
 from core.studies.library import Library
 
 ITEMS_SHOWN = 8
@@ -91,6 +93,25 @@ class PictureReader:
         except (LiminalError, OSError):
             return ""
         return "data:image/webp;base64," + base64.b64encode(encode_webp(np.asarray(small), WEBP_QUALITY)).decode()
+
+
+def list_mean_faces(study_data: StudyData, pictures: PictureReader) -> list[ReportItem]:
+    """The mean faces that people's chains came to, each below the person that they began with; none of other studies."""
+    samples = study_data.samples
+    if not study_data.made or "chain" not in samples:
+        return []
+    items = []
+    for row in samples[samples["chain"] == MEAN_OF_CHAINS].to_dict("records"):
+        words = []
+        for name in study_data.classifiers:
+            prefix = "calibrated_" if name == study_data.steerer else f"calibrated_{name}_"
+            shares = {emotion: float(row[prefix + emotion]) for emotion in EMOTIONS}
+            first = max(shares, key=shares.__getitem__)
+            words.append(f"{registry.title(name)}: {first}, {format_percent(shares[first], 0)}")
+        faces = (("base_id", "the person at rest"), ("sample_id", "the mean face of the chains"))
+        shown = tuple(ReportFace(pictures.src(str(row[column])), f"{text} (generated)") for column, text in faces)
+        items.append(ReportItem(shown, tuple(words)))
+    return items
 
 
 def build_galleries(study_data: StudyData, view: ExhibitView, pictures: PictureReader) -> list[ReportGallery]:

@@ -37,7 +37,7 @@ from core.sampling.identity import (
     take_block,
 )
 from core.sampling.images import to_pictures
-from core.sampling.sample_set import SampleSet, count_sample_types, describe_provenance, name_axis
+from core.sampling.sample_set import AXES_KEY, SampleSet, count_sample_types, describe_provenance, name_axis
 from core.sampling.single_changes import apply_treatments
 
 LEVELS, REPEATS = 21, 4
@@ -99,6 +99,7 @@ def make_identity_axes(
         "evaluations": 0,
         "seconds": {"total": time.perf_counter() - began},
         "searches": [],
+        AXES_KEY: {"people": people, "latents": list(latents)},
         "classifier_frame": panel.generator.classifier_frame,
         "thresholds": {judge.name: judge.threshold for judge in panel.judges},
         **describe_provenance(panel.cards(), panel.generator.device, VERSIONED_PACKAGES),
@@ -169,7 +170,8 @@ def make_emotion_axis(
     for index, picture, judged in draw_and_judge(latents, descriptor, configuration, panel, progress):
         builder.add(latents[index], picture, judged, index, base, "morph", step=float(levels[index]))
     progress.stage("Done", 1.0)
-    return builder.set(time.perf_counter() - began)
+    made = builder.set(time.perf_counter() - began)
+    return replace(made, manifest={**made.manifest, AXES_KEY: {"feelings": [configuration.emotion1, configuration.emotion2]}})
 
 
 def _mix_feelings(base: Tensor, levels: NDArray[np.float64], configuration: EmotionConfiguration, panel: EmotionPanel) -> Tensor:

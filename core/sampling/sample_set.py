@@ -162,6 +162,12 @@ FOLDER_FILES: Mapping[Kind, tuple[str, ...]] = {
 
 COPIES_KEY = "image_format"
 """The manifest's entry of a set whose pictures are compressed copies: "webp". Ids stay those of the pictures that were judged."""
+MADE_KEY = "made_by_people"
+"""The manifest's entry of a set of faces that people made by chains: which study, its aim, what the chains came to."""
+MEAN_OF_CHAINS = -1
+"""In such a set's column ``chain``: the mean of the chains that began with a person."""
+AXES_KEY = "axes"
+"""The manifest's entry of a set of axes: people (how many ways between two), latents, feelings (from the first to the second)."""
 SELECTED_KEY = "chosen"
 """The manifest's entry of a set whose rows were picked out of a data set (``datasets.data_set``): the ids that are asked about."""
 HASHES_KEY = "image_sha256"

@@ -61,7 +61,7 @@ class PlantedUtility:
 
     def describe(self) -> str:
         """The target in words."""
-        parts = ", ".join(f"{name} {value:.2f}" for name, value in self.target.items())
+        parts = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in self.target.items())
         return f"Planted: {parts or 'nothing'}; spread {self.spread:g} of a slider, {100 * self.lapse:g} % of choices by chance."
 
 

@@ -26,23 +26,16 @@ from core.sampling.emotion.judging import EmotionPanel, judge_images
 from core.sampling.events import ClassifierScores
 from core.sampling.images import quantise, to_pictures
 from core.sampling.named_slider import load_rested_base, set_values
-from core.sampling.sample_set import SampleSet
+from core.sampling.sample_set import MADE_KEY, MEAN_OF_CHAINS, SampleSet
 from core.sampling.stored.gallery import load_gallery
 
 MAX_FACES = 400
 """Faces of one set; longer chains are shown at fewer of their sweeps."""
 
-MADE_KEY = "made_by_people"
-"""The manifest's entry of such a set: which study, its question, how many people, whether they were simulated."""
-
-
-MEAN = -1
-"""In place of a chain: the mean of the chains that began with a person."""
-
 
 @dataclass(frozen=True)
 class ChainFace:
-    """A face of a chain after so many sweeps, or the mean of chains (chain MEAN)."""
+    """A face of a chain after so many sweeps, or the mean of chains (chain MEAN_OF_CHAINS)."""
 
     chain: int
     sweep: int
@@ -71,7 +64,7 @@ class ChainFaces:
     @property
     def means(self) -> list[JudgedFace]:
         """The mean faces, one for each person that chains began with."""
-        return [judged for judged in self.faces if judged.face.chain == MEAN]
+        return [judged for judged in self.faces if judged.face.chain == MEAN_OF_CHAINS]
 
 
 def list_faces(traces: Mapping[int, NDArray[np.float64]], names: Sequence[str], bases: Mapping[int, str]) -> list[ChainFace]:
@@ -102,7 +95,7 @@ def make_chain_faces(
     Raises LiminalError without a mean face among them.
     """
     progress = progress or Progress()
-    means = [face for face in faces if face.chain == MEAN]
+    means = [face for face in faces if face.chain == MEAN_OF_CHAINS]
     if not means:
         raise LiminalError("No chain has come to an end yet, so there is no mean face to judge; let people make further steps.")
     progress.stage("Loading the networks", 0.0)

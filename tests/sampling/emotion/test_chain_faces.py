@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from core.analysis.chains import make_faces, measure_chains
+from core.commands.report import open_set
 from core.errors import LiminalError
+from core.figures.chains import exhibit_made_faces
+from core.figures.exhibit import ExhibitView
+from core.figures.report import build_report
+from core.models.emotions import EMOTIONS
+from core.progress import Progress
 from core.sampling import named_slider
 from core.sampling.emotion import chain_faces
-from core.sampling.sample_set import SampleSet
+from core.sampling.sample_set import MADE_KEY, SampleSet
 from core.studies.chain_simulation import PlantedUtility, simulate_chains
 from core.studies.chains import ChainDesign, ChainStudy, SliderLatent, make_step_table
 from tests.sampling.emotion.planted import FeelingGenerator, planted_base, planted_panel
@@ -44,11 +50,38 @@ def test_the_chains_faces_are_a_set_that_comes_back_from_its_folder(tmp_path):
     assert "fear" in (found.sample_set.emotion.emotion1, found.sample_set.emotion.emotion2)
     assert samples["sample_type"].tolist() == ["genuine", *["morph"] * (len(samples) - 1)]
     assert samples["sweep"].max() == 8
-    assert found.sample_set.manifest[chain_faces.MADE_KEY]["source"] == "simulated"
+    assert found.sample_set.manifest[MADE_KEY]["source"] == "simulated"
     found.sample_set.save(tmp_path / "set")
     loaded = SampleSet.load(tmp_path / "set")
     assert loaded.samples.equals(samples)
-    assert loaded.manifest[chain_faces.MADE_KEY]["people"] == table["person"].nunique()
+    assert loaded.manifest[MADE_KEY]["people"] == table["person"].nunique()
+
+
+def test_a_report_of_such_a_set_tells_what_the_chains_came_to(tmp_path):
+    made, _, steps = simulate_chains(study(), PlantedUtility({"fear": 1.5, "sadness": -1.0, "smile": 0.0}))
+    table = make_step_table(steps)
+    found = make_faces(made, table, panel=planted_panel(FeelingGenerator()))
+    found.sample_set.save(tmp_path / "set")
+    study_data, library = open_set(tmp_path / "set")
+    (kept,) = study_data.made.values()
+    measured = measure_chains(made, table)
+    assert kept.result.to_dict() == measured.to_dict()
+    assert [outcome.verdict for outcome in kept.result.latents] == [outcome.verdict for outcome in measured.latents]
+    feeling, choices, convergence = exhibit_made_faces(study_data, ExhibitView(), Progress())
+    steerer = feeling.data[feeling.data["series"] != "mean face"].iloc[0]
+    ends = [judged for judged in found.faces if judged.face.chain >= 0 and judged.face.sweep == 8]
+    said = [judged.opinions[study_data.steerer].calibrated[EMOTIONS.index("fear")] for judged in ends]
+    assert steerer["value"] == pytest.approx(np.mean(said), abs=1e-6)
+    assert steerer["low"] < steerer["value"] < steerer["high"]
+    assert steerer["n"] == 4
+    for exhibit in (feeling, choices, convergence):
+        assert "simulated" in exhibit.source
+        assert "simulated, with a planted aim" in exhibit.note
+    page = build_report(study_data, library)
+    assert "Which face did people make, and have their chains met?" in page
+    assert page.count("the mean face of the chains (generated)") == 2  # of each person that chains began with
+    assert "made by simulated people with a planted aim" in page
+    assert "python -m core chains faces planted --out set-1" in page
 
 
 def test_without_an_end_there_is_no_mean_face():
