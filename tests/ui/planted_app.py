@@ -1,4 +1,5 @@
-"""The app as it is but for its networks: they read made-up vectors and learn slowly enough to be watched, and new faces are noise.
+"""The app as it is but for its networks: they read made-up vectors and learn slowly enough to be watched; new faces are noise,
+those under a slider plain grey.
 
 Started by ``streamlit run``; what is patched here are functions of modules that no page has imported yet.
 """
@@ -11,6 +12,7 @@ import streamlit as st
 from core.alignment import alignment, stimulus_choice, train
 from core.alignment.store import EpochDone
 from core.progress import Progress
+from core.sampling import named_slider
 from tests.ui import taught
 from ui import ROOT
 from ui.server import lifespan, middleware, routes
@@ -47,9 +49,16 @@ def drawn(alignment, known, *, count=4, seed=0, progress=None, **_):
     return found
 
 
+def shaded(_generator, _base, _values, _latent, positions):
+    """A slider's pictures without a generator: plain grey, from dark to light."""
+    levels = np.linspace(40, 220, len(positions)).astype(np.uint8)
+    return np.broadcast_to(levels[:, None, None, None], (len(levels), 24, 24, 3)).copy()
+
+
 alignment.begin_alignment = taught.begun
 train.fine_tune = slowly
 stimulus_choice.search_controversial = drawn
+named_slider.draw_slider = shaded
 access.unpack_demonstration = lambda *_: None
 
 app = st.App(ROOT / "ui" / "main.py", routes=routes(), lifespan=lifespan, middleware=middleware())

@@ -1,5 +1,6 @@
 """Small studies for the tests of their pages: made-up faces, a store and a library in a folder of their own."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -61,6 +62,16 @@ def faces(number=6):
     """An emotion set: ``number`` faces between surprise and fear, the last one a sure surprise."""
     planted = [unanimous(0.5, 0.4, True)] * (number - 1) + [unanimous(0.95, 0.01, True)]
     return emotion_set(planted, side=SIDE)
+
+
+def morph_row(levels):
+    """An emotion set: one person from surprise to fear, a face a level."""
+    row = emotion_set([unanimous(0.5, 0.4, True)] * levels, side=SIDE)
+    steps = np.linspace(0, 1, levels)
+    samples = row.samples.copy()
+    morphs = samples["sample_type"] == "boundary"
+    samples.loc[morphs, "step"] = steps
+    return dataclasses.replace(row, samples=samples.assign(sample_type=samples["sample_type"].replace("boundary", "morph")))
 
 
 def own_pictures(monkeypatch, *, pairs=False):

@@ -1,4 +1,4 @@
-"""Learning from people as a person does it, in a real browser: Align and You, with networks that are made up."""
+"""Learning from people as a person does it, in a real browser: Align, You and the slider of Making, with made-up networks."""
 
 import re
 
@@ -7,6 +7,9 @@ import pytest
 from playwright.sync_api import expect
 
 from core.models.emotions import EMOTIONS
+from core.sampling.stored.gallery import load_gallery
+from core.studies.chain_store import ChainStore
+from core.studies.chains import ChainDesign, ChainStudy, SliderLatent
 from tests.alignment.made_up import TRUTH_NEW
 from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import faces
@@ -132,3 +135,38 @@ def test_the_address_of_the_next_question_leads_to_align(planted, open_page):
     expect(page.get_by_role("heading", level=1)).to_contain_text("Networks that learn from people")
     expect(page.get_by_text("is gone")).to_be_visible()
     expect(page).to_have_url(re.compile(r"/align\?from=next-question"))
+
+
+def test_a_slider_shows_its_pictures_as_it_is_dragged_and_the_choice_is_kept(planted, open_page, settle):
+    base = load_gallery("head").bases[0].base_id
+    latents = (SliderLatent("smile", -0.3, 1.3), SliderLatent("brow_raise", -0.4, 1.2))
+    store = ChainStore()
+    study = store.create(ChainStudy("Afraid", ChainDesign(latents, (base,), target="fear", chains=1, sweeps=1, steps_each=2)))
+    person = store.enrol(study.name)
+    page = open_page(f"{planted}/take-part?making={study.token}&code={person.code}")
+    slider, press = page.get_by_label("Change the face"), page.locator(".face-slider-next")
+    root, face = page.locator(".face_slider-root"), page.locator(".face-slider-screen img")
+    expect(face).to_be_visible()
+    expect(press).to_be_disabled()  # nothing was chosen yet
+    box = slider.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    seen = set()
+    for share in (0.3, 0.5, 0.7, 0.9):
+        page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
+        seen.add((root.get_attribute("data-frame"), face.get_attribute("src")))
+    page.mouse.up()
+    assert len(seen) == 4  # another picture at each place
+    page.keyboard.press("ArrowLeft")
+    chosen = int(root.get_attribute("data-frame"))
+    press.click()
+    page.wait_for_function("step => document.querySelector('.face_slider-root').dataset.step !== step", arg="0/0")
+    (step,) = store.steps(study.name).to_dict("records")
+    assert step["value"] == pytest.approx(study.design.latent_of(0, 0).values[chosen])
+    assert step["reaction_time_ms"] > 0
+    page.reload()
+    settle(page)
+    expect(page.get_by_text("2 of 2")).to_be_visible()  # the choice is not asked for again
+    slider.press("End")
+    press.click()
+    expect(page.get_by_text("Your choices (2) are kept")).to_be_visible()

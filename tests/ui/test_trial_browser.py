@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import expect
 
+from core.alignment.psi import PsiChooser
 from core.models.emotions import EMOTIONS
 from core.studies import planning
+from core.studies.adaptive import make_adaptive_assignment
 from core.studies.planning import assign_stimuli
-from tests.ui.study_sets import faces, identity_set, made_study
+from core.studies.ratings import make_ratings_table
+from tests.ui.study_sets import faces, identity_set, made_study, morph_row
 
 pytestmark = pytest.mark.browser
 CHOOSING = ".trial-choices[data-shown=true]"
@@ -98,6 +101,37 @@ def test_a_timed_block_by_keyboard(asking, begin):
         frame = 1000 / record["refresh_rate"]
         shown = record["fixation_frames"] + record["image_frames"] + record["dropped_frames"]
         assert shown == pytest.approx((record["fixation_duration"] + record["image_duration"]) / frame, abs=2.5)
+
+
+def test_an_adaptive_trial_asks_on_by_the_answers_and_goes_on_where_it_stopped(asking, open_page):
+    address, store, library = asking
+    study = made_study(
+        store, library, uuid.uuid4().hex, morph_row(21), adaptive=True, trials=4, demographics=False, fixation_ms=60, image_ms=60
+    )
+    chooser = PsiChooser(study.plan.stop_width)
+    person = store.enrol(study.name, make_adaptive_assignment(chooser, make_ratings_table([])))
+    store.update(person.code, consented_at=datetime.now(UTC))
+    step = {stimulus.stimulus: stimulus.details["step"] for stimulus in store.stimuli(study.name)}
+    assert len(person.trials) == 1
+    page = open_page(f"{address}/take-part?study={study.token}&code={person.code}")
+    page.get_by_role("button", name="I am ready").click()
+    page.locator(f"{MESSAGE} button").click()
+    presses(page, "21")  # fear, the second feeling: the next face has less of it
+    page.locator(CHOOSING).wait_for()
+    seen = store.rater(person.code).trials
+    assert len(seen) == 3
+    assert step[seen[1]] < step[seen[0]]
+    assert step[seen[2]] > step[seen[1]]
+    page.reload()
+    expect(page.locator(MESSAGE)).to_contain_text("Go on where you left off")
+    page.locator(f"{MESSAGE} button").click()
+    presses(page, "22")
+    expect(page.get_by_text("One last question")).to_be_visible()
+    rows = store.ratings(study.name)
+    trials = store.rater(person.code).trials
+    assert trials[:3] == seen
+    assert list(rows["stimulus"]) == list(trials)
+    assert list(rows["value"]) == ["fear", "surprise", "fear", "fear"]
 
 
 def test_a_hidden_tab_shows_nothing_and_an_interrupted_face_comes_again(asking, begin):
