@@ -60,8 +60,10 @@ debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$folder/debootstrap.l
 }
 mount -t proc proc "$root/proc" && mounted+=("$root/proc")
 show /dev /dev
-mkdir -p "$root/dev/shm"
+mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" && mounted+=("$root/dev/shm")
+mount -t devpts devpts "$root/dev/pts" && mounted+=("$root/dev/pts")
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts" # an installer writes it, debootstrap does not
 for path in "${binds[@]}"; do show "$path" "$path" ro; done
 
 chroot "$root" useradd --create-home --shell /bin/sh liminal

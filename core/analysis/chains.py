@@ -132,14 +132,16 @@ class FacesMadeByPeople:
         values = manifest.get(MADE_KEY, {})
         if "result" not in values:
             return None
-        return cls(*(values[name] for name in ("study", "target", "wording", "note")), _read_result(values["result"]))
+        words = {name: values[name] for name in ("study", "target", "wording", "note")}
+        return cls(**words, result=_read_result(values["result"]))
 
 
 def _read_result(values: Mapping[str, Any]) -> ChainResult:
     """The inverse of ``ChainResult.to_dict``, in which numbers that are not finite are null."""
     latents = []
     for row in values["latents"]:
-        mean = Estimate(*(_read_number(row["mean"][name]) for name in ("value", "low", "high")), row["mean"]["n"])
+        value, low, high = (_read_number(row["mean"][name]) for name in ("value", "low", "high"))
+        mean = Estimate(value, low, high, row["mean"]["n"])
         by_chance = _read_number(row["by_chance"])
         missing = math.nan if math.isnan(by_chance) else math.inf  # chains that each stand still at a value of their own
         r_hat = missing if row["r_hat"] is None else float(row["r_hat"])

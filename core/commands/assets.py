@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from core.alignment import pretrained, store
 from core.analysis import emotion_pairs, error_rates
 from core.commands.terminal import count_noun
 from core.data_folder import ASSETS
+from core.errors import LiminalError
 from core.models import registry
 from core.models.builtin.head import stored_arrays
 from core.progress import Progress, Stage
@@ -102,6 +105,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--raters", type=int, nargs=2, default=(60, 80), metavar="N", help="observers of pairs and of faces (default 60 80)"
     )
 
+    part = parts.add_parser("all", help="everything that stands on a generator's pictures, in order: some two hours of two cores")
+    part.add_argument("--generator", default=registry.default_generator("phone"), metavar="NAME", help="default %(default)s")
+    part.add_argument("--start-at", metavar="STEP", help="go on with this step, such as reference or head-chain")
+
 
 def _add_common_options(parser: argparse.ArgumentParser, folder: Path) -> None:
     parser.add_argument("--seed", type=int, default=0)
@@ -109,9 +116,42 @@ def _add_common_options(parser: argparse.ArgumentParser, folder: Path) -> None:
     parser.add_argument("--generators", nargs="+", default=registry.list_names("generator"), metavar="NAME")
 
 
+def list_steps(generator: str) -> list[list[str]]:
+    """The commands, without ``python -m core``, that make anew what stands on a generator's pictures, each after what it needs."""
+    home = generator == registry.default_generator("phone")
+    networks = [["train", name] for name in ("head-descriptors", "head-chain")] if generator == "head" else []
+    people = [["assets", name, "--generators", generator] for name in ("gallery", "strangers")]
+    if registry.load(generator, "generator").knows_identity:
+        people[0] += ["--candidates", "500"]
+        people.append(["assets", "genuine", "--generators", generator])
+    people += [["assets", name, "--generators", generator] for name in ("thresholds", "reference")]
+    steps = [*networks, *people]
+    if home:
+        walk = strip.load_strip()
+        ends = ["--start", str(walk.start_seed), "--end", str(walk.end_seed)]
+        steps += [["assets", "walk", "--generator", generator, *ends], ["assets", "sheets", "--generator", generator]]
+        steps += [["assets", "demonstration"], ["assets", "alignment"], ["assets", "boundary", "--generators", generator]]
+    return steps
+
+
+def _make_all(args: argparse.Namespace, progress: Progress) -> None:
+    steps = list_steps(args.generator)
+    names = [step[1] for step in steps]
+    if args.start_at is not None and args.start_at not in names:
+        raise LiminalError(f"--start-at is one of {', '.join(names)}, not '{args.start_at}'.")
+    for step in steps[0 if args.start_at is None else names.index(args.start_at) :]:
+        began = time.monotonic()
+        if subprocess.run(
+            [sys.executable, "-m", "core", *step], check=False
+        ).returncode:  # a process each: its memory is given back
+            raise LiminalError(f"'{step[1]}' was not made; mend what it says above, then go on with --start-at {step[1]}.")
+        print(f"{step[1]}: {time.monotonic() - began:.0f} s.", flush=True)
+
+
 def run(args: argparse.Namespace) -> int:
     """Make one kind of asset; says on standard error how far it is and on standard output what was made."""
     makers: dict[str, Any] = {
+        "all": _make_all,
         "alignment": _make_alignment,
         "boundary": _make_boundary_table,
         "demonstration": _make_demonstration,

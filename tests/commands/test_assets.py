@@ -1,8 +1,11 @@
 """``python -m core assets``: the commands that made the committed assets, at a tiny size."""
 
+import importlib
 import json
+import subprocess
 
-from core.__main__ import main
+from core.__main__ import OneLineParser, main
+from core.commands import assets
 from core.sampling.stored.directions import load_directions
 from core.sampling.stored.gallery import load_gallery
 from core.sampling.stored.population import load_population, load_thresholds
@@ -57,3 +60,27 @@ def test_bad_input_is_one_line(tmp_path, capsys):
     assert main(["assets", "gallery", "--generators", "stylegan9", "--out", str(tmp_path)]) == 2
     assert "There is no generator called 'stylegan9'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_goes_on_where_it_stopped(monkeypatch, capsys):
+    """Every step is a command that the parser knows; one that fails ends the run and says how to go on."""
+    ran = []
+
+    def run_step(command, check):
+        _, _, _, name, *words = command
+        parser = OneLineParser()
+        importlib.import_module(f"core.commands.{name}").add_arguments(parser)
+        parser.parse_args(words)
+        ran.append(command[3:])
+        return subprocess.CompletedProcess(command, returncode=int("thresholds" in command))
+
+    monkeypatch.setattr(assets.subprocess, "run", run_step)
+    monkeypatch.setattr(assets.registry, "default_generator", lambda task: "head")
+    assert main(["assets", "all", "--generator", "head"]) == 2
+    assert "go on with --start-at thresholds." in capsys.readouterr().err
+    assert [step[1] for step in ran] == ["head-descriptors", "head-chain", "gallery", "strangers", "genuine", "thresholds"]
+    ran.clear()
+    assert main(["assets", "all", "--generator", "head", "--start-at", "reference"]) == 0
+    assert [step[1] for step in ran] == ["reference", "walk", "sheets", "demonstration", "alignment", "boundary"]
+    assert main(["assets", "all", "--start-at", "nothing"]) == 2
+    assert "--start-at is one of head-descriptors, head-chain, gallery" in capsys.readouterr().err
