@@ -55,12 +55,16 @@ class DecisionModel:
 
     def probabilities(self, pairs: pd.DataFrame, rater: str = "") -> Array:
         """P('same person') of pairs (P,), of the group or of a person. Raises LiminalError for a person without a model."""
+        return _same_probability(self.design(pairs), self.weigh(rater))
+
+    def weigh(self, rater: str = "") -> Array:
+        """Coefficients (C,) of the group or of a person. Raises LiminalError for a person without a model."""
         if rater and rater not in self.people:
             raise LiminalError(f"'{rater}' gave too few answers for a model of their own; choose somebody else or ask for more.")
-        weights = self.people[rater][0] if rater else self.group
-        return _same_probability(self._design(pairs), weights)
+        return self.people[rater][0] if rater else self.group
 
-    def _design(self, pairs: pd.DataFrame) -> Array:
+    def design(self, pairs: pd.DataFrame) -> Array:
+        """A column of ones and the standardised distances of pairs (P, C); where a recogniser found no face, the mean stands in."""
         return _standardise(pairs, self.names[1:], self.middle, self.scale)
 
 

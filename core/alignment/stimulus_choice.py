@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.configuration import sample_seed
 from core.sampling.images import quantise, to_images, to_pictures
+from core.sampling.sample_set import CONTROVERSIAL_KEY
 
 if TYPE_CHECKING:
     import torch
@@ -375,9 +376,12 @@ def tell_apart(answers: IndexArray, first: Array, second: Array) -> NDArray[np.b
     return np.asarray(first[rows, answers] > second[rows, answers], np.bool_)
 
 
-def build_controversial_set(images: Sequence[ControversialImage], generator: str, *, seed: int = 0) -> SampleSet:
+def build_controversial_set(
+    images: Sequence[ControversialImage], generator: str, *, seed: int = 0, people: Sequence[str] = (), study: str = ""
+) -> SampleSet:
     """The images as an emotion sample set, to ask about: each beside the same person at rest, between the two expected answers.
 
+    people, study: whose models they part, for the manifest (``controversial``).
     Raises LiminalError for no images, or where the generator's faces have no classifier.
     """
     if not images:
@@ -398,7 +402,10 @@ def build_controversial_set(images: Sequence[ControversialImage], generator: str
         picture = to_images(image.picture[None])
         (judged,) = emotion_judging.judge_images(picture, descriptor[None], configuration, panel)
         builder.add(latent, image.picture, judged, index, base, "morph", pair=(image.you, image.most) if image.differ else None)
-    return builder.set(time.perf_counter() - began)
+    made = builder.set(time.perf_counter() - began)
+    kept = sum(image.differ for image in images)
+    facts = {"people": list(people), "study": study, "count": len(images), "kept": kept}
+    return replace(made, manifest={**made.manifest, CONTROVERSIAL_KEY: facts}) if people else made
 
 
 def person_log_probabilities(posterior: PersonPosterior, logs: Tensor) -> Tensor:

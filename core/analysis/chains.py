@@ -132,8 +132,8 @@ class FacesMadeByPeople:
         values = manifest.get(MADE_KEY, {})
         if "result" not in values:
             return None
-        words = {name: values[name] for name in ("study", "target", "wording", "note")}
-        return cls(**words, result=_read_result(values["result"]))
+        texts = {name: str(values[name]) for name in ("study", "target", "wording", "note")}
+        return cls(**texts, result=_read_result(values["result"]))
 
 
 def _read_result(values: Mapping[str, Any]) -> ChainResult:
@@ -141,7 +141,7 @@ def _read_result(values: Mapping[str, Any]) -> ChainResult:
     latents = []
     for row in values["latents"]:
         value, low, high = (_read_number(row["mean"][name]) for name in ("value", "low", "high"))
-        mean = Estimate(value, low, high, row["mean"]["n"])
+        mean = Estimate(value, low, high, int(row["mean"]["n"]))
         by_chance = _read_number(row["by_chance"])
         missing = math.nan if math.isnan(by_chance) else math.inf  # chains that each stand still at a value of their own
         r_hat = missing if row["r_hat"] is None else float(row["r_hat"])

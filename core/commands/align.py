@@ -32,6 +32,8 @@ from core.figures.exhibit import describe_estimate
 from core.figures.theme import format_interval
 from core.progress import Progress
 from core.sampling.configuration import check_whole
+from core.sampling.sample_set import CONTROVERSIAL_KEY
+from core.sampling.stored.population import load_population
 from core.studies.library import Library
 from core.studies.store import Store
 from core.writing import check_folder_is_free
@@ -80,10 +82,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     following.add_argument(
         "--between", nargs=2, metavar="EMOTION", help="what is to be foretold: answers to faces between these two"
     )
-    apart = action("controversial", _controversial, "faces on which two people of a study part: its own, and new ones to ask about")
+    apart = action("controversial", _controversial, "faces or pairs on which two people of a study part: its own, and new ones")
     apart.add_argument("--raters", nargs=2, required=True, metavar="ID")
-    apart.add_argument("--count", type=int, default=8, metavar="N", help="new faces (default %(default)s)")
-    apart.add_argument("--out", type=Path, metavar="DIR", help="make new faces, and write them here as a sample set")
+    apart.add_argument("--count", type=int, default=8, metavar="N", help="new faces or pairs (default %(default)s)")
+    apart.add_argument("--out", type=Path, metavar="DIR", help="make new faces, or pairs, and write them here as a sample set")
     action("list", _list, "alignments that are kept", study=False)
 
 
@@ -219,13 +221,7 @@ def _controversial(arguments: argparse.Namespace) -> int:
         raise LiminalError("Nobody parts from themselves; name two people with --raters.")
     study_data = _load_data(arguments.study)
     if study_data.kind == "identity":
-        model, _ = align_identity(study_data, _build_configuration(arguments))
-        print(f"The pairs on which {first} and {second} part most, by their models of the distances:")
-        for row in rank_parting_pairs(model, study_data.pairs, first, second).head(10).to_dict("records"):
-            print(f"  {row['pair_id']}: {first} {row['p_first']:.2f}, {second} {row['p_second']:.2f} for the same person")
-        if arguments.out is not None:
-            raise LiminalError("New faces can be made for two people of an emotion study; leave out --out for pairs of this one.")
-        return 0
+        return _part_by_pairs(study_data, arguments)
     alignment = begin_alignment(study_data, Library(), _build_configuration(arguments))
     name = alignment.configuration.classifiers[0]
     posteriors = [learn_rater(alignment, name, rater) for rater in arguments.raters]
@@ -240,8 +236,46 @@ def _controversial(arguments: argparse.Namespace) -> int:
         made = search_controversial(
             alignment, posteriors[0], other=posteriors[1], count=arguments.count, seed=arguments.seed, progress=Progress(terminal)
         )
-    build_controversial_set(made, alignment.labels.generator, seed=arguments.seed).save(arguments.out)
+    people = (first, second)
+    build_controversial_set(made, alignment.labels.generator, seed=arguments.seed, people=people, study=study_data.study.name).save(
+        arguments.out
+    )
     print(f"{sum(image.differ for image in made)} of {count_noun(len(made), 'new face')} part them; they are in {arguments.out}")
+    return 0
+
+
+def _part_by_pairs(study_data: StudyData, arguments: argparse.Namespace) -> int:
+    """Of an identity study: its pairs on which two people part, and new ones where a folder is named."""
+    first, second = arguments.raters
+    model, _ = align_identity(study_data, _build_configuration(arguments))
+    print(f"The pairs of the study on which {first} and {second} part most, by their models (chance of 'same person'):")
+    for row in rank_parting_pairs(model, study_data.shown, first, second).head(10).to_dict("records"):
+        print(f"  {row['pair_id']}: {first} {100 * row['p_first']:.0f} %, {second} {100 * row['p_second']:.0f} %")
+    if arguments.out is None:
+        return 0
+    if not study_data.generator:
+        raise LiminalError("No generator made the pictures of this study, so that no new pairs can be made; leave out --out.")
+    population = load_population(study_data.generator)
+    from core.alignment.parting_pairs import generate_parting_pairs  # PyTorch
+
+    with TerminalProgress() as terminal:
+        made = generate_parting_pairs(
+            model,
+            study_data.pairs,
+            first,
+            second,
+            population,
+            study_data.generator,
+            study=study_data.study.name,
+            count=arguments.count,
+            seed=arguments.seed,
+            progress=Progress(terminal),
+        )
+    made.save(arguments.out)
+    facts, command = made.manifest[CONTROVERSIAL_KEY], f"python -m core study make --set {arguments.out} --name NAME"
+    print(
+        f"{facts['kept']} of {count_noun(facts['count'], 'new pair')} part them; they are in {arguments.out}; '{command}' asks people."
+    )
     return 0
 
 

@@ -135,23 +135,43 @@ def _print_table(table: EffectTable, rows: Sequence[LatentEffect], network: str,
     how = "predicted by the surrogate, which makes distances too small" if table.predicted else "from true pictures"
     print(f"What {registry.title(network)} minds; {table.people} people, each latent at both ends, {how}.\n")
     recognisers = list(table.limits)
-    heads = "".join(f"{f'{name}: limits':>24}{'refused, points':>22}" for name in recognisers)
-    print(f"  {'latent':<20}{heads}   most of a classifier")
+    titles = "".join(f"{registry.title(name):>46}" for name in recognisers)
+    print(f"  {'':<20}{titles}")
+    heads = "".join(f"{'distance, of the limit':>24}{'refused, points':>22}" for _ in recognisers)
+    print(f"  {'latent':<20}{heads}   {'what it moves' if network in rows[0].probability else 'classifier that it moves most'}")
     for effect in rows:
         cells = "".join(
             f"{_format(effect.distance[name]):>24}{_format(effect.refused[name], 100, '+'):>22}" for name in recognisers
         )
-        moved = max(effect.probability, key=lambda name: effect.probability[name].value, default="")
-        words = f"{moved} {100 * effect.probability[moved].value:.0f} % ({effect.leans[moved][0]})" if moved else ""
-        print(f"  {effect.name.replace('_', ' '):<20}{cells}   {words}")
-    print(f"\nlimits: distance to the unmoved picture over the limit ({_describe_limits(table)}). Intervals: {table.interval}.")
+        moved = (
+            network
+            if network in effect.probability
+            else max(effect.probability, key=lambda name: effect.probability[name].value, default="")
+        )
+        lean = (
+            f"{registry.title(moved)}, {100 * effect.probability[moved].value:.0f} %, {_describe_lean(effect, moved)}"
+            if moved
+            else ""
+        )
+        print(f"  {effect.name.replace('_', ' '):<20}{cells}   {lean}")
+    print(
+        f"\nDistance: to the unmoved picture, over the limit ({_describe_limits(table)}). Refused: how much more often than the "
+        "unmoved picture, percentage points. Of a classifier: the share of probability that moves, and the feeling that gains or "
+        "loses most. "
+        f"Intervals: {table.interval}."
+    )
     if table.note:
         print(table.note)
     print(f"{changes.seconds:.1f} s; seed {changes.design.seed}.")
 
 
+def _describe_lean(effect: LatentEffect, classifier: str) -> str:
+    feeling, change = effect.leans[classifier]
+    return f"{'towards' if change.value >= 0 else 'away from'} {feeling}"
+
+
 def _describe_limits(table: EffectTable) -> str:
-    return ", ".join(f"{name} {limit:.3f}" for name, limit in table.limits.items())
+    return ", ".join(f"{registry.title(name)} {limit:.3f}" for name, limit in table.limits.items())
 
 
 def _print_interaction(table: InteractionTable, *, json_wanted: bool) -> None:
@@ -200,4 +220,4 @@ def _write_set(folder: Path, shown: ChangeDesign) -> None:
     with TerminalProgress() as terminal:
         made = single_changes.make_change_set(shown, progress=Progress(terminal))
     made.save(folder)
-    print(f"{len(made.pairs):,} pairs in {folder}; 'python -m core study make --set {folder}' asks people about them.")
+    print(f"{len(made.pairs):,} pairs in {folder}; 'python -m core study make --set {folder} --name NAME' asks people about them.")

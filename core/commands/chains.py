@@ -19,6 +19,7 @@ from core.commands.terminal import TerminalProgress, add_actions, count_noun, na
 from core.errors import LiminalError
 from core.figures.chains import name_latent
 from core.lazy_import import lazy_import
+from core.models import registry
 from core.models.emotions import EMOTIONS
 from core.progress import Progress
 from core.sampling.stored.gallery import load_gallery
@@ -220,9 +221,9 @@ def run_faces(arguments: argparse.Namespace) -> int:
         made = make_faces(study, store.steps(study.name), progress=Progress(terminal))
     made.sample_set.save(arguments.out)
     for judged in made.means:
-        said = ", ".join(
-            f"{name} {EMOTIONS[max(range(6), key=scores.calibrated.__getitem__)]} {100 * max(scores.calibrated):.0f} %"
-            for name, scores in judged.opinions.items()
+        said = "; ".join(
+            f"{registry.title(name)}: {EMOTIONS[max(range(6), key=shares.__getitem__)]}, {100 * max(shares):.0f} %"
+            for name, shares in ((name, scores.calibrated) for name, scores in judged.opinions.items())
         )
         print(f"Mean face of {judged.face.base}: {said}")
     print(f"{len(made.sample_set.samples):,} faces in {arguments.out}.")

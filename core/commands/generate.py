@@ -459,7 +459,8 @@ def run_axis(arguments: argparse.Namespace) -> int:
             )
     made.save(arguments.out)
     what = count_noun(len(made.pairs) or len(made.samples), "pair" if len(made.pairs) else "face")
-    print(f"{what} along axes in {arguments.out}; 'python -m core study make --set {arguments.out} --adaptive' asks people.")
+    command = f"python -m core study make --set {arguments.out} --adaptive --name NAME"
+    print(f"{what} along axes in {arguments.out}; '{command}' asks people.")
     return 0
 
 

@@ -234,7 +234,7 @@ def run_master(arguments: argparse.Namespace) -> int:
     models = registry.load(arguments.generator, "generator"), registry.load(arguments.recogniser, "recogniser")
     _write_result(arguments, settings, pictures, latents, rows, models)
     title, one = registry.title(arguments.recogniser), found.faces.share(1)
-    print(f"{title} at {threshold:g}, counted on {one.judged:,} owners who had no part in the search:")
+    print(f"{title} at {threshold:.3f}, counted on {one.judged:,} owners who had no part in the search:")
     for words, faces in (("searched", found.faces), ("strangers", strangers)):
         shares = [f"{count_noun(count, 'face')} {_describe_share(faces.share(count))}" for count in sorted({1, len(faces.rows)})]
         print(f"  {words:<10} open {', '.join(shares)}")

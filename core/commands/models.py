@@ -216,15 +216,16 @@ def _zoo(arguments: argparse.Namespace) -> int:
         for limit, (rate, faces) in zip(zoo.limits, masters, strict=True):
             spread, one, together = limit.imitated, faces.share(1), faces.share(len(faces.rows))
             print(f"  {name_limit(rate, faces.limit)}")
+            none, heaviest = describe_proportion(spread.none), describe_estimate(spread.heaviest)
             print(
-                f"    nobody gets in to {describe_proportion(spread.none)} of owners (alike: {100 * spread.none_alike:.0f} %); the "
-                f"most imitable tenth carries {describe_estimate(spread.heaviest)} of false matches (alike: "
-                f"{100 * spread.heaviest_alike:.0f} %)"
+                f"    nobody gets in to {none} of owners ({100 * spread.none_alike:.0f} % were all alike); the most imitable tenth "
+                f"carries {heaviest} of false matches ({100 * spread.heaviest_alike:.0f} % were all alike)"
             )
             if limit.refused is not None and limit.refused.rate:
                 print(
                     f"    never refused: {describe_proportion(limit.refused.none)} of people; the most refused tenth carries "
-                    f"{describe_estimate(limit.refused.heaviest)} of refusals (alike: {100 * limit.refused.heaviest_alike:.0f} %)"
+                    f"{describe_estimate(limit.refused.heaviest)} of refusals "
+                    f"({100 * limit.refused.heaviest_alike:.0f} % were all alike)"
                 )
             print(
                 f"    one face opens {describe_proportion(one)} of phones, {len(faces.rows)} together "

@@ -19,7 +19,7 @@ from core.models import registry
 from core.sampling.change_design import CHANGES_KEY, ChangeDesign
 from core.sampling.configuration import NO_GENERATOR, IdentityConfiguration
 from core.sampling.emotion.configuration import EmotionConfiguration
-from core.sampling.sample_set import AXES_KEY, load_tables
+from core.sampling.sample_set import AXES_KEY, CONTROVERSIAL_KEY, load_tables
 from core.studies.library import Library
 
 
@@ -118,14 +118,15 @@ def _describe_special_set(record: SetRecord, opening: str) -> str:
             f"{opening} Of {design.people:,} people drawn at random, one named part of the face was moved alone, to "
             f"{design.reach:g} standard deviations below and above the middle, and nothing else: {latents}.{judged}"
         )
-    if "controversial" in manifest:
-        facts = manifest["controversial"]
+    if CONTROVERSIAL_KEY in manifest:
+        facts = manifest[CONTROVERSIAL_KEY]
         if people := facts.get("people"):
-            parted = f"the models of two people of a study ({join_names(people)})"
+            parted = f"the models of two people of the study ‘{facts['study']}’ ({join_names(people)})"
         else:
             limits = [f"{registry.title(name)} at {limit:g}" for name, limit in facts["limits"].items()]
             parted = f"two recognisers ({join_names(limits)})"
-        return f"{opening} Pairs of strangers were changed until {parted} said opposite things of them.{judged}"
+        moved = "Pairs of strangers" if isinstance(configuration, IdentityConfiguration) else "Faces"
+        return f"{opening} {moved} were changed until {parted} said different things of them.{judged}"
     if "other_pictures" in manifest and isinstance(configuration, IdentityConfiguration):
         steps = _join_steps(configuration.interpolation_steps)
         return f"{opening} Between {len(manifest['batches']):,} pairs of people, faces were made at {steps} of the way.{judged}"
@@ -204,8 +205,8 @@ def _find_special_command(record: SetRecord) -> str:
         design = ChangeDesign.from_dict(manifest[CHANGES_KEY])
         shown = f" --latents {' '.join(design.latents)} --top {len(design.latents)} --people {design.people}"
         return f"causes --generator {design.generator} --seed {design.seed}{shown} --contexts {design.contexts} --set set-"
-    if "controversial" in manifest:
-        facts = manifest["controversial"]
+    if CONTROVERSIAL_KEY in manifest:
+        facts = manifest[CONTROVERSIAL_KEY]
         if people := facts.get("people"):
             raters = " ".join(shlex.quote(name) for name in people)
             study = shlex.quote(facts["study"])

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +28,17 @@ from core.models.contracts import Recogniser
 from core.progress import Progress
 from core.sampling.bases import Base
 from core.sampling.configuration import CONTROVERSIAL_TYPE, MOST_CONTROVERSIAL, IdentityConfiguration, check_number, check_whole
-from core.sampling.gain_search import GainResult, search_gain
+from core.sampling.gain_search import Gain, GainResult, search_gain
 from core.sampling.identity import VERSIONED_PACKAGES, IdentityPanel, SampleSpec, assemble_sample_set
 from core.sampling.images import to_images, to_pictures
-from core.sampling.sample_set import PAIR_COLUMNS, SampleSet, count_sample_types, describe_provenance, set_column_types
+from core.sampling.sample_set import (
+    CONTROVERSIAL_KEY,
+    PAIR_COLUMNS,
+    SampleSet,
+    count_sample_types,
+    describe_provenance,
+    set_column_types,
+)
 from core.sampling.stored.population import Population
 from core.sampling.stored.scores import get_metric, pairwise_distances
 
@@ -93,25 +100,57 @@ def generate_controversial_pairs(
     check_number("margin", margin, 0.0, 1.0)
     if len(limits) != 2:
         raise LiminalError("Two recognisers part or agree; name two different ones.")
+
+    def make_gain(judges: Mapping[str, Recogniser], says_same: Sequence[str], bases: Mapping[str, Tensor]) -> tuple[Gain, Gain]:
+        gain = MarginGain(judges, limits, says_same, bases)
+        return gain, dataclasses.replace(gain, softness=None)
+
+    starts = choose_starts(population, limits, count)
+    made = search_pairs(configuration, population, starts, list(limits), make_gain, progress=progress, panel=panel)
+    pairs = made.manifest[CONTROVERSIAL_KEY]["pairs"]
+    kept = sum(record["margin"] is not None and record["margin"] >= margin for record in pairs)
+    facts = {"limits": dict(limits), "margin": margin, "kept": kept, "pairs": pairs}
+    return dataclasses.replace(made, manifest={**made.manifest, CONTROVERSIAL_KEY: facts})
+
+
+MakeGain = Callable[[Mapping[str, Recogniser], Sequence[str], Mapping[str, Tensor]], tuple[Gain, Gain]]
+"""Recognisers, who is to say the same of each run, descriptors (R, D) of the runs' bases -> the gain to climb, and the score of
+true pictures."""
+
+
+def search_pairs(
+    configuration: IdentityConfiguration,
+    population: Population,
+    starts: Sequence[tuple[int, int, str]],
+    recognisers: Sequence[str],
+    make_gain: MakeGain,
+    *,
+    progress: Progress | None = None,
+    panel: IdentityPanel | None = None,
+) -> SampleSet:
+    """Change the second of two strangers each until a gain is as high as can be -> a sample set, the highest first.
+
+    starts: rows of ``population`` and who is to say that both are one person; recognisers: whose descriptors the gain reads. The
+    manifest says of each pair who says the same and its score (``controversial``, ``pairs``). Raises Cancelled.
+    """
     progress = progress or Progress()
     began = time.perf_counter()
-    starts = choose_starts(population, limits, count)
     progress.stage("Loading the networks", 0.0)
     panel = panel or IdentityPanel.load(configuration)
-    judges = {judge.name: judge for judge in panel.judges if judge.name in limits}
+    judges = {judge.name: judge for judge in panel.judges if judge.name in recognisers}
     seeds = [(int(population.seeds[first]), int(population.seeds[second])) for first, second, _ in starts]
     ends = [panel.generator.sample(list(side)).numpy() for side in zip(*seeds, strict=True)]
     says_same = [name for _, _, name in starts]
     with torch.inference_mode():
         portraits = to_pictures(panel.generator.decode(torch.from_numpy(ends[0])))
     bases = {name: judge.embed(to_images(portraits)).cpu().float().clone() for name, judge in judges.items()}
-    gain = MarginGain(judges, limits, says_same, bases)
+    gain, score = make_gain(judges, says_same, bases)
     found = search_gain(
         ends[1],
         panel.generator,
         list(judges.values()),
         gain,
-        score=dataclasses.replace(gain, softness=None),
+        score=score,
         rounds=ROUNDS,
         seed=configuration.seed,
         progress=progress.stretch(0.05, 0.7),
@@ -138,12 +177,7 @@ def generate_controversial_pairs(
         "evaluations": 0,
         "seconds": {"total": time.perf_counter() - began},
         "searches": [],
-        "controversial": {
-            "limits": dict(limits),
-            "margin": margin,
-            "kept": sum(result.gain >= margin for result in found),
-            "pairs": records,
-        },
+        CONTROVERSIAL_KEY: {"pairs": records},
         "classifier_frame": panel.generator.classifier_frame,
         "thresholds": {judge.name: judge.threshold for judge in panel.judges},
         **describe_provenance(panel.cards(), panel.generator.device, VERSIONED_PACKAGES),
@@ -181,7 +215,7 @@ def choose_starts(population: Population, limits: Mapping[str, float], count: in
         pool = min(margin.size, max(4000, 50 * wanted))
         near = np.argpartition(-margin, pool - 1, axis=None)[:pool]
         ranked = near[np.argsort(-margin.flat[near], kind="stable")]
-        starts += _take_apart(ranked, len(known), wanted, known, same)
+        starts += take_apart(ranked, len(known), wanted, known, same)
     return starts
 
 
@@ -191,9 +225,13 @@ def _measure_inside(vectors: NDArray[np.float32], recogniser: str, limit: float)
     return (np.float32(limit) - apart) / np.float32(limit)
 
 
-def _take_apart(
+def take_apart(
     ranked: NDArray[np.intp], people: int, wanted: int, known: NDArray[np.intp], same: str
 ) -> list[tuple[int, int, str]]:
+    """The first pairs of a ranking (places in a table of people by people), nobody twice while others are left.
+
+    known: the people's rows.
+    """
     taken, used, later = list[tuple[int, int, str]](), set[int](), list[tuple[int, int, str]]()
     for place in ranked:
         row, column = divmod(int(place), people)

@@ -168,6 +168,8 @@ MEAN_OF_CHAINS = -1
 """In such a set's column ``chain``: the mean of the chains that began with a person."""
 AXES_KEY = "axes"
 """The manifest's entry of a set of axes: people (how many ways between two), latents, feelings (from the first to the second)."""
+CONTROVERSIAL_KEY = "controversial"
+"""The manifest's entry of a set of stimuli on which two recognisers, or the models of two people of a study, part."""
 SELECTED_KEY = "chosen"
 """The manifest's entry of a set whose rows were picked out of a data set (``datasets.data_set``): the ids that are asked about."""
 HASHES_KEY = "image_sha256"

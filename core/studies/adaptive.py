@@ -62,8 +62,8 @@ class StimulusChooser(Protocol):
 def list_axes(plan: RatingPlan, stimuli: Sequence[Stimulus]) -> tuple[Axis, ...]:
     """The axes of a study. Of pairs 'two people' is the positive answer; of faces the second emotion.
 
-    Faces of a morph are an axis without saying so: one of each base and pair of emotions. Raises LiminalError without an axis of
-    FEWEST_LEVELS levels.
+    Faces from one feeling to another at known levels are an axis, one of each base and pair of emotions. Raises LiminalError
+    without an axis of FEWEST_LEVELS levels.
     """
     levels: dict[tuple[str, str, str], dict[float, list[str]]] = {}
     for stimulus in stimuli:
@@ -78,8 +78,8 @@ def list_axes(plan: RatingPlan, stimuli: Sequence[Stimulus]) -> tuple[Axis, ...]
     )
     if not axes:
         raise LiminalError(
-            f"These faces lie on no axis of at least {FEWEST_LEVELS} levels; make some by 'python -m core generate axis', or ask "
-            "about a morph."
+            f"These faces lie on no axis of at least {FEWEST_LEVELS} levels; make some by 'python -m core generate axis', "
+            "between two people or, with --feelings, from one feeling to another."
         )
     return axes
 

@@ -18,7 +18,9 @@ from core.alignment.stimulus_choice import (
 from core.errors import LiminalError
 from core.lazy_import import lazy_import
 from core.progress import Progress
-from ui import components, markup, navigation, progress
+from core.sampling.sample_set import CONTROVERSIAL_KEY
+from core.sampling.stored.population import has_population
+from ui import cache, components, markup, navigation, progress
 from ui.alignment import runs
 from ui.analysis.study_choice import StudyChoice
 from ui.components import Tile, Verdict
@@ -31,10 +33,12 @@ from ui.studies.new_study import ask_people
 
 if TYPE_CHECKING:
     from core.alignment import identity as identity_alignment
+    from core.alignment import parting_pairs
     from core.alignment.observer import PersonPosterior
     from core.sampling.sample_set import SampleSet
 else:
     identity_alignment = lazy_import("core.alignment.identity")
+    parting_pairs = lazy_import("core.alignment.parting_pairs")  # PyTorch, after the page has painted
 
 SHOWN, MADE = 6, 8
 TWO_JOB = "two_people_job"
@@ -133,7 +137,7 @@ def _show_faces(chosen: StudyChoice, first: str, second: str) -> None:
         )
     )
     if owner_gate.is_allowed():
-        _show_new_faces(alignment, people, (first, second))
+        _show_new_faces(alignment, people, (first, second), chosen.study.name)
 
 
 def _describe(row: Mapping[Any, Any], first: str, second: str) -> str:
@@ -153,13 +157,13 @@ def _learn(alignment_id: str, network: str, rater: str, _alignment: Alignment) -
     return learn_rater(_alignment, network, rater)
 
 
-def _show_new_faces(alignment: Alignment, people: Sequence[PersonPosterior], names: tuple[str, str]) -> None:
+def _show_new_faces(alignment: Alignment, people: Sequence[PersonPosterior], names: tuple[str, str], study: str) -> None:
     key = (alignment.alignment_id, *names)
     stored = st.session_state.get(TWO_JOB)
     asked = stored is not None and stored[0] == key
     if not asked and not st.button(f"Make {MADE} new faces that part them", key="two-people-make", icon=":material/auto_awesome:"):
         return
-    job = find_or_start_job(TWO_JOB, key, "faces on which two people part", _make_job(alignment, people))
+    job = find_or_start_job(TWO_JOB, key, "faces on which two people part", _make_job(alignment, people, names, study))
     if not job.finished:
         progress.watch_job(job.id)
         return
@@ -192,12 +196,12 @@ def _show_new_faces(alignment: Alignment, people: Sequence[PersonPosterior], nam
 
 
 def _make_job(
-    alignment: Alignment, people: Sequence[PersonPosterior]
+    alignment: Alignment, people: Sequence[PersonPosterior], names: tuple[str, str], study: str
 ) -> Callable[[Progress], tuple[list[ControversialImage], SampleSet]]:
     def work(progress: Progress) -> tuple[list[ControversialImage], SampleSet]:
         progress.stage("Loading the networks", 0.0)
         images = search_controversial(alignment, people[0], other=people[1], count=MADE, progress=progress.stretch(0.0, 0.8))
         progress.stage("Asking every model what it thinks", 0.85)
-        return images, build_controversial_set(images, alignment.labels.generator)
+        return images, build_controversial_set(images, alignment.labels.generator, people=names, study=study)
 
     return work
