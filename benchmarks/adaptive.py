@@ -108,7 +108,7 @@ def as_text(figures: dict[str, Any]) -> str:
             f"{words}, {figures['people']} simulated people: nine in ten thresholds within {GOAL} of the axis after {reached}; "
             f"median error after trials: {errors}; within: {within}"
         )
-    lines.append("To reach: the median within 0.05 in at most 40 trials, where constant stimuli need 120 or more for as much")
+    lines.append(f"To reach by the psi method: nine in ten within {GOAL} in at most 40 trials, and sooner than constant stimuli")
     lines.append(
         f"The next level is chosen in {figures['milliseconds_a_choice']:.1f} ms, median (to stay under: 50 ms); an axis is done "
         f"after {figures['trials_when_done']:.0f} trials, median"

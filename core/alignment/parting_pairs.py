@@ -8,8 +8,8 @@ face of each. What it climbs is the surer margin of both, in log odds,
 
 of the person A who is to say the same and B who is to say two people; x: standardised distances of the recognisers that a
 surrogate predicts. What the models weigh beside these (LPIPS, looks, other recognisers) is foretold from them by least squares over
-the pairs of the study while the search runs. What counts in the end are the models on the finished pictures, with everything
-measured.
+the pairs of the study while the search runs, and corrected once by what the first pictures show. What counts in the end are the
+models on the finished pictures, with everything measured.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.special import logit
 from torch import Tensor
 
 from core.alignment.identity import DecisionModel, rank_parting_pairs
@@ -52,6 +53,15 @@ class LinearDecisions:
 
     recognisers: tuple[str, ...]
     weights: Mapping[str, Array]
+
+    def corrected(self, model: DecisionModel, pairs: pd.DataFrame) -> LinearDecisions:
+        """With intercepts such that the odds are those of the whole model, on average over some pairs."""
+        distances = np.column_stack([np.ones(len(pairs)), pairs[[f"distance_{name}" for name in self.recognisers]]])
+        weights = {}
+        for rater, reduced in self.weights.items():
+            errors = logit(model.probabilities(pairs, rater)) - distances @ reduced
+            weights[rater] = reduced + np.append(np.nan_to_num(np.nanmean(errors)), np.zeros(len(self.recognisers)))
+        return LinearDecisions(self.recognisers, weights)
 
 
 def reduce_decisions(
@@ -180,8 +190,12 @@ def generate_parting_pairs(
         positive_directions=0,
         targets=(),
     )
-    starts = choose_parting_starts(population, decisions, count)
-    made = search_pairs(configuration, population, starts, decisions.recognisers, make_gain, progress=progress, panel=panel)
+    progress, panel = progress or Progress(), panel or IdentityPanel.load(configuration)
+    for part in (progress.stretch(0.0, 0.5), progress.stretch(0.5, 1.0)):  # the second time with what the first pictures showed
+        starts = choose_parting_starts(population, decisions, count)
+        made = search_pairs(configuration, population, starts, decisions.recognisers, make_gain, progress=part, panel=panel)
+        asked = made.pairs[made.pairs["sample_type"] == CONTROVERSIAL_TYPE]
+        decisions = decisions.corrected(model, asked)
     return _tell_people(made, model, (first, second), study)
 
 
@@ -189,7 +203,7 @@ def _tell_people(made: SampleSet, model: DecisionModel, people: tuple[str, str],
     """Order the pairs by what both models say of the finished pictures, and say so in the manifest."""
     asked = made.pairs[made.pairs["sample_type"] == CONTROVERSIAL_TYPE]
     table = rank_parting_pairs(model, asked, *people)
-    place: NDArray[np.intp] = table.set_index("pair_id").index.get_indexer(made.pairs["pair_id"])
+    place: NDArray[np.intp] = pd.Index(table["pair_id"]).get_indexer(pd.Index(made.pairs["pair_id"]))
     ordered = made.pairs.assign(_place=place).sort_values("_place", kind="stable").drop(columns="_place").reset_index(drop=True)
     records = table.rename(columns={"p_first": people[0], "p_second": people[1]}).to_dict("records")
     facts = {"people": list(people), "study": study, "count": len(table), "kept": int((table["score"] > 0).sum()), "pairs": records}

@@ -273,9 +273,8 @@ def _part_by_pairs(study_data: StudyData, arguments: argparse.Namespace) -> int:
         )
     made.save(arguments.out)
     facts, command = made.manifest[CONTROVERSIAL_KEY], f"python -m core study make --set {arguments.out} --name NAME"
-    print(
-        f"{facts['kept']} of {count_noun(facts['count'], 'new pair')} part them; they are in {arguments.out}; '{command}' asks people."
-    )
+    print(f"{facts['kept']} of {count_noun(facts['count'], 'new pair')} part them; all are in {arguments.out}.")
+    print(f"'{command}' asks people.")
     return 0
 
 

@@ -94,6 +94,62 @@ def _show_pairs(chosen: StudyChoice, first: str, second: str) -> None:
             f"{len(table):,} pairs they say opposite things. The surest first."
         )
     )
+    if owner_gate.is_allowed() and has_population(chosen.study_data.generator):
+        _show_new_pairs(chosen, model, (first, second))
+
+
+def _show_new_pairs(chosen: StudyChoice, model: identity_alignment.DecisionModel, names: tuple[str, str]) -> None:
+    """A button; then pairs that were made so that the two people's models part on them, and a study of these in one press."""
+    sample_set: SampleSet | None = progress.offer_job(
+        TWO_JOB,
+        (chosen.key, *names),
+        "pairs on which two people part",
+        _make_pairs_job(chosen, model, names),
+        words=f"New pairs can be made, of which one model says the same person and the other two people, as surely as possible. "
+        f"What {names[0]} and {names[1]} answer then tells whether their models are right.",
+        button=f"Make {MADE} new pairs that part them",
+        key="two-people-make",
+    )
+    if sample_set is None:
+        return
+    facts: dict[str, Any] = sample_set.manifest[CONTROVERSIAL_KEY]
+    rows = sample_set.pairs.set_index("pair_id")
+    cards = []
+    for record in facts["pairs"]:
+        pair = rows.loc[record["pair_id"]]
+        faces = face_url(sample_set.images[pair["base_id"]]), face_url(sample_set.images[pair["sample_id"]])
+        cards.append(PartingPair(faces, [_judge(name, record[name]) for name in names]))
+    st.subheader("New pairs, made to part them", anchor=False)
+    st.html(markup.parting_html(cards))
+    st.html(
+        caption_html(
+            f"On {facts['kept']} of {facts['count']} finished pairs the two models say opposite things. Whether the two people do, "
+            "only asking them tells."
+        )
+    )
+    ask_people(sample_set, f"Where {names[0]} and {names[1]} part", key="ask-two-people")
+
+
+def _make_pairs_job(
+    chosen: StudyChoice, model: identity_alignment.DecisionModel, names: tuple[str, str]
+) -> Callable[[Progress], SampleSet]:
+    study_data = chosen.study_data
+    population = cache.cached_population(study_data.generator)
+
+    def work(progress: Progress) -> SampleSet:
+        progress.stage("Loading the networks", 0.0)
+        return parting_pairs.generate_parting_pairs(
+            model,
+            study_data.pairs,
+            *names,
+            population,
+            study_data.generator,
+            study=study_data.study.name,
+            count=MADE,
+            progress=progress,
+        )
+
+    return work
 
 
 def _judge(name: str, same: float) -> tuple[str, Verdict, str]:
