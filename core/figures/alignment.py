@@ -459,8 +459,9 @@ def exhibit_bias(profile: PersonProfile, crowd: str) -> Exhibit:
         nothing=profile.note or "There is no profile yet.",
     )
     if profile.basis.answers and not data["value"].isna().all():
-        ticks = [0.1, 0.25, 0.5, 1, 2, 4, 10]
-        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=[f"{estimate:g}×" for estimate in ticks])
+        ticks = [0.1, 0.3, 1, 3, 10]  # so few that they stand side by side on a phone
+        texts = [f"{tick:g}×" for tick in ticks]
+        figure.update_xaxes(type="log", tickmode="array", tickvals=ticks, ticktext=texts, tickangle=0)
     return Exhibit(
         "leanings",
         figure,

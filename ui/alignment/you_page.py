@@ -126,13 +126,14 @@ def describe_pattern(you: VisitorAnswers) -> tuple[str, str]:
 def _show_guess_score(you: VisitorAnswers, score: RunningScore) -> tuple[str, str]:
     own_right, group_right = you.score()
     gain = score.gain
-    between = f"{gain.value:+.2f} bits an answer, {gain.low:+.2f} to {gain.high:+.2f}"
+    times, low, high = (f"{2**bits:.2g}" for bits in (gain.value, gain.low, gain.high))
+    ratio = f"{times} times the chance that everybody’s model gave (on average; 95 % interval {low} to {high}, 1 is even)"
     if gain.low > 0 and own_right >= group_right:
-        verdict = f"Your own model expects your answers better ({between})."
+        verdict = f"Your own model expects your answers better: to what you said it gave {ratio}."
     elif gain.high < 0 and own_right <= group_right:
-        verdict = f"Everybody’s model still expects your answers better ({between})."
+        verdict = f"Everybody’s model still expects your answers better: to what you said your own model gave {ratio}."
     else:
-        verdict = f"Which of the two knows you better cannot be told yet ({between})."
+        verdict = f"Which of the two knows you better cannot be told yet: to what you said your own model gave {ratio}."
     return format_percent(own_right / you.n), (
         f"of your {you.n} answers were guessed before you gave them, from your earlier ones; everybody’s model had "
         f"{format_percent(group_right / you.n)}. {verdict}"

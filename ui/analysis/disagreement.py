@@ -344,10 +344,10 @@ def show_disagreement(chosen: StudyChoice) -> None:
     with explained:
         _show_explanation(scores)
     rows = filters.of(ranked)
-    st.html(caption_html(_show_summary(scores, what, len(rows), len(ranked), filters.count, study_data.kind)))
     if rows.empty:
         _show_empty(scores, filters.count)
         return
+    st.html(caption_html(_describe_ranking(scores, what, len(rows), len(ranked), filters.count, study_data.kind)))
     page = paginate(len(rows), PAGE_SIZE, "page", bind="query-params")
     selected = selection.selected_item()
     scale = rankings.find_range(view.measure, chosen.study.plan)
@@ -381,7 +381,7 @@ def _describe_interval(scores: Disagreement) -> str:
     return f"No interval: {why}." if kind == "none" else f"Bars: {scores.interval}."
 
 
-def _show_summary(scores: Disagreement, what: ScoreChoice, filtered: int, total: int, narrowed: int, kind: str) -> str:
+def _describe_ranking(scores: Disagreement, what: ScoreChoice, filtered: int, total: int, narrowed: int, kind: str) -> str:
     noun = "pair" if kind == "identity" else "face"
     count = f"{filtered:,} of {count_noun(total, noun)}" if narrowed else count_noun(total, noun)
     models = " and ".join(registry.title(name) for name in what.models)
@@ -394,5 +394,7 @@ def _show_summary(scores: Disagreement, what: ScoreChoice, filtered: int, total:
 def _show_empty(scores: Disagreement, narrowed: int) -> None:
     if narrowed:
         st.info("Nothing fits all of these filters; take one of them away under “Show only”.")
-    else:
+    elif scores.basis.answers:
         st.info(scores.note or "There is nothing to rank here yet.")
+    else:  # why, stands above with the study
+        st.info("Ranked are faces by their answers; there are none that count yet.")

@@ -77,8 +77,10 @@ def show_thanks(study: Study, words: Words, rater: Rater, participant: Participa
     if own_ratings.empty:
         st.html(intro_html(words.say("out.close")))
         return
-    st.html(intro_html(words.say("thanks.kept", count=len(own_ratings))))
     plan = study.plan
+    judged = int(own_ratings["stimulus"].nunique())
+    what = words.say_number("count.pair" if plan.kind == "identity" else "count.face", judged)
+    st.html(intro_html(words.say("thanks.kept", what=what)))
     together = overview.compare_with_others(ratings, rater.rater, plan.main_task, SHOWN_DEPARTURES)
     _compare_with_people(words, plan, together)
     title, network_answers = _find_network_answers(study) if plan.asks == plan.kind else ("", {})
