@@ -1,4 +1,5 @@
-"""One person's threshold in few answers: the psi method beside constant stimuli, on the same simulated people.
+"""One person in few answers: the psi method beside constant stimuli, and faces chosen by expected information beside random ones
+(``benchmarks.adaptive_faces``), each on the same simulated people.
 
 Each person has a threshold, a width and a lapse rate of their own. How many trials it takes until the threshold is known to 0.05 of
 the axis is counted over people: the median error after so many trials, and the trials at which nine in ten are within it.
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.adaptive_faces import list_lines, measure_faces
 from core.alignment.psi import AxisPosterior, PsiChooser, choose_level
 from core.studies.adaptive import Axis, AxisAnswer
 
@@ -27,14 +29,16 @@ STEPS = (10, 20, 30, 40, 60, 80, 120, 160)
 
 @dataclass(frozen=True)
 class AdaptiveSizes:
-    """How many simulated people, and how many trials each at most."""
+    """How many simulated people, and how many trials each at most; of faces on no axis apart."""
 
     people: int = 200
     trials: int = 160
+    face_people: int = 200
+    face_answers: int = 60
 
 
 FULL = AdaptiveSizes()
-QUICK = AdaptiveSizes(people=30, trials=120)
+QUICK = AdaptiveSizes(people=30, trials=120, face_people=10, face_answers=40)
 
 
 def measure(sizes: AdaptiveSizes = FULL) -> dict[str, Any]:
@@ -66,6 +70,7 @@ def measure(sizes: AdaptiveSizes = FULL) -> dict[str, Any]:
         within = (table < GOAL).mean(axis=0)
         figures["trials_needed"][method] = next((step for at, step in enumerate(steps) if within[at] >= 0.9), None)
         figures.setdefault("within", {})[method] = {step: float(within[at]) for at, step in enumerate(steps)}
+    figures["faces"] = measure_faces(sizes.face_people, sizes.face_answers)
     return figures
 
 
@@ -113,4 +118,4 @@ def as_text(figures: dict[str, Any]) -> str:
         f"The next level is chosen in {figures['milliseconds_a_choice']:.1f} ms, median (to stay under: 50 ms); an axis is done "
         f"after {figures['trials_when_done']:.0f} trials, median"
     )
-    return "\n".join(lines)
+    return "\n".join([*lines, *list_lines(figures["faces"])])

@@ -13,16 +13,18 @@ axis is done once the 95 % credible interval of its threshold is narrower than a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from core.analysis.estimate import Array
 from core.errors import LiminalError
-from core.studies.adaptive import Axis, AxisAnswer
+from core.studies.adaptive import Axis, AxisAnswer, list_axes, read_answers
+from core.studies.study import RatingPlan, Stimulus
 
 THRESHOLDS = tuple(np.linspace(-0.25, 1.25, 61))
 WIDTHS = tuple(np.geomspace(0.05, 1.5, 12))
@@ -144,9 +146,25 @@ class PsiChooser:
         _, low, high = posterior.summarise(0)
         return posterior.n >= FEWEST_TRIALS and high - low <= self.stop_width
 
+    def choose_stimuli(
+        self, plan: RatingPlan, stimuli: Sequence[Stimulus], ratings: pd.DataFrame, asked: Collection[str], seed: int
+    ) -> list[str]:
+        """One stimulus of each axis that is not done."""
+        axes = list_axes(plan, stimuli)
+        free = {
+            axis.name: [level for level, names in enumerate(axis.stimuli) if any(name not in asked for name in names)]
+            for axis in axes
+        }
+        chosen = self.choose_levels(axes, read_answers(plan, axes, ratings), free)
+        return [next(name for name in axis.stimuli[chosen[axis.name]] if name not in asked) for axis in axes if axis.name in chosen]
+
     def choose_levels(
         self, axes: Sequence[Axis], answers: Sequence[AxisAnswer], free: Mapping[str, Sequence[int]]
     ) -> dict[str, int]:
+        """Axis -> place of the level to show next, for every axis that is not done.
+
+        answers: in the order in which they were given; free: by axis the levels that can still be shown.
+        """
         chosen = {}
         for axis in axes:
             posterior = AxisPosterior.of(axis, answers)

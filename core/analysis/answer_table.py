@@ -54,6 +54,7 @@ ANSWER_COLUMNS: Mapping[str, Column] = {
     "rater_state": Column("how far the rater is", limits="finished, taking part, timed out, screened out"),
     "session": Column("one sitting of a rater"),
     "trial": Column("place in the rater's order", "trials", "0 or more, from 0"),
+    "adaptive": Column("whether the stimulus was chosen by the rater's answers so far (plan of the study)", limits=YES_NO),
     "stimulus": Column("what was shown: a pair or one face"),
     "base_id": Column("the face that the sample was made from"),
     "sample_id": Column("the sample: of a pair the second picture"),
@@ -152,6 +153,8 @@ def build_answer_table(
         **_build_exclusion_flags(study_data),
         **_parse_presented(ratings["presented"]),
     }
+    if study_data.study.plan.adaptive:
+        columns["adaptive"] = _to_flags(~ratings["is_sentinel"])
     if participants is not None:
         columns[PARTICIPANT] = ratings["rater"].map(dict(participants)).replace("", None)
     table = pd.DataFrame({name: pd.Series(values).reset_index(drop=True) for name, values in columns.items()})

@@ -16,10 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.alignment.psi import PsiChooser
 from core.alignment.store import delete_study, forget_rater
 from core.analysis.answer_table import TableForm, make_table_files
-from core.analysis.study_data import load_study_data
+from core.analysis.study_data import build_study_data, load_study_data
 from core.commands.study_settings import (
     add_participants_arguments,
     add_question_arguments,
@@ -50,6 +49,7 @@ from core.studies.importing.reading import ImportedTable, Problem, read_file
 from core.studies.importing.storing import find_library_stimuli, find_study, store_answers
 from core.studies.library import Library
 from core.studies.planning import prepare_study
+from core.studies.ratings import make_ratings_table
 from core.studies.recruitment import StudySettings, extend_link
 from core.studies.storage.backup import BackupContents, restore_backup, write_backup
 from core.studies.store import Store
@@ -57,10 +57,12 @@ from core.studies.study import Study
 from core.writing import open_atomic, write_bytes
 
 if TYPE_CHECKING:
+    from core.alignment import face_choice
     from core.studies import adaptive_simulation, simulation
     from core.studies.library import Library
     from core.studies.planning import PreparedStudy
 else:  # SciPy
+    face_choice = lazy_import("core.alignment.face_choice")
     adaptive_simulation = lazy_import("core.studies.adaptive_simulation")
     simulation = lazy_import("core.studies.simulation")
 
@@ -170,7 +172,7 @@ def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--study", required=True, metavar="NAME", help="the name of the new study")
     parser.add_argument("--raters", type=int, default=60, metavar="N", help="simulated observers (default %(default)s)")
-    parser.add_argument("--adaptive", action="store_true", help="each is asked along axes, what follows from the answers so far")
+    parser.add_argument("--adaptive", action="store_true", help="what each is asked next follows from the answers so far")
     add_plan_arguments(parser)
 
 
@@ -186,8 +188,9 @@ def run_simulate(arguments: argparse.Namespace) -> int:
         sets = {set_id: library.load(set_id) for set_id in prepared.sample_sets}
         amounts: dict[str, Any] = {"raters": arguments.raters, "seed": arguments.seed, "progress": asking}
         if arguments.adaptive:
-            chooser = PsiChooser(prepared.plan.stop_width)
-            simulated = adaptive_simulation.simulate_adaptive_study(arguments.study, prepared, sets, chooser, **amounts)
+            unasked = Study(arguments.study, prepared.plan, sample_sets=prepared.sample_sets)
+            choice = face_choice.SimulatedChoice(build_study_data(unasked, prepared.stimuli, [], make_ratings_table([]), library))
+            simulated = adaptive_simulation.simulate_adaptive_study(arguments.study, prepared, sets, choice.find_chooser, **amounts)
         else:
             simulated = simulation.simulate_study(arguments.study, prepared, sets, **amounts)
         store.restore(simulated.study, simulated.stimuli, simulated.ratings, simulated.raters)

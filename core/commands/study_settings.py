@@ -103,7 +103,8 @@ def add_question_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--fastest-ms", type=float, metavar="MS", help="left out: a lower median reaction time (default 300)")
     group.add_argument(
         "--adaptive", action="store_true", default=None,
-        help="each next face follows from the answers so far, along the axes of 'generate axis' or of a morph",
+        help="each next face follows from the answers so far: along the axes of 'generate axis' or of a morph, else among faces "
+        "between feelings the one whose answer is expected to tell most",
     )  # fmt: skip
     group.add_argument(
         "--stop-width",

@@ -11,6 +11,7 @@ from core.figures import (
     causes,
     chains,
     emotion,
+    face_choice,
     features,
     identity,
     morphs,
@@ -123,6 +124,13 @@ CHAIN_SECTION = Section(
     answers=False,
 )
 """Of faces that people made, one part after the other."""
+CHOICE_SECTION = Section(
+    "chosen",
+    "Chosen faces",
+    "How were the faces chosen, and what did it change?",
+    face_choice.exhibit_face_choice,
+)
+"""Of adaptive studies of faces on no axis."""
 EMOTION_SECTIONS = (
     Section("outcomes", "Outcomes", "Do people see both feelings?", emotion.exhibit_outcomes),
     Section("divided", "Divided", "How divided are people?", emotion.exhibit_entropy),
@@ -150,7 +158,7 @@ SECTIONS: Mapping[Question, tuple[Section, ...]] = {
 }
 FIRST: Mapping[Question, tuple[str, ...]] = {
     "identity": ("axes", "causes", "types", "decisions", "errors", "correlations"),
-    "emotion": ("chains", "axes", "outcomes", "divided", "agreement", "classifiers"),
+    "emotion": ("chains", "axes", "outcomes", "divided", "agreement", "classifiers", "chosen"),
     "labels": ("chains", "answers", "divided", "agreement"),
     "scale": ("chains", "ratings", "divided", "agreement"),
 }
@@ -169,6 +177,8 @@ def list_sections(study_data: StudyData) -> tuple[Section, ...]:
         sections = (THRESHOLD_SECTION, *sections)
     if study_data.made:  # nobody looked for rare faces here
         sections = (CHAIN_SECTION, *(section for section in sections if section.key != "activations"))
+    if face_choice.chooses_faces(study_data):
+        sections = (*sections, CHOICE_SECTION)
     if study_data.study.plan.asks == "identity" and len(set(select_single_changes(study_data.pairs)[1])) > 1:
         return (CHANGE_SECTION, *sections)
     return sections

@@ -1,14 +1,17 @@
-"""Adaptive studies: the next stimulus follows from the answers so far, along axes such as the way from one person to another.
+"""Adaptive studies: the next stimulus follows from the answers so far.
 
-An axis is a row of stimuli at levels from 0 to 1, several of which may show the same picture again. Who chooses is handed in from
-outside (``StimulusChooser``; ``core.alignment.psi`` has one), so that this folder knows no model. A rater is enrolled with the
-first trials alone; whenever those are answered, ``list_next_trials`` says what else to ask (``Store.extend``), until the chooser is
-done or the plan's number of trials is reached. Nothing is kept but the answers: who comes back goes on where they were.
+Who chooses is handed in from outside (``StimulusChooser``), so that this folder knows no model. Where stimuli lie on axes, such
+as the way from one person to another, it is ``core.alignment.psi``; an axis is a row of stimuli at levels from 0 to 1, several of
+which may show the same picture again. Faces that lie on none are chosen by ``core.alignment.face_choice``. A rater is enrolled
+with the first trials alone; whenever those are answered, ``list_next_trials`` says what else to ask (``Store.extend``), until the
+chooser is done or the plan's number of trials is reached. Nothing is kept but the answers: who comes back goes on where they
+were. Attention checks are spread over the trials; those that are left when the chooser is done come last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +24,8 @@ from core.studies.study import RatingPlan, Stimulus, Study
 AXIS_KEY, LEVEL_KEY = "axis", "level"
 """Entries of a stimulus' details: the name of its axis, and where on it it lies, from 0 to 1."""
 FEWEST_LEVELS = 5
+FEWEST_FACES = 24
+"""Of faces on no axis: among fewer there is little to choose."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +52,23 @@ class AxisAnswer:
 
 
 class StimulusChooser(Protocol):
-    """Says which levels to show next."""
+    """Says which stimuli to show one rater next."""
 
-    def choose_levels(
-        self, axes: Sequence[Axis], answers: Sequence[AxisAnswer], free: Mapping[str, Sequence[int]]
-    ) -> dict[str, int]:
-        """Axis -> place of the level to show next, for every axis that is not done; empty: nothing more needs to be asked.
+    def choose_stimuli(
+        self, plan: RatingPlan, stimuli: Sequence[Stimulus], ratings: pd.DataFrame, asked: Collection[str], seed: int
+    ) -> list[str]:
+        """The stimuli to show next, no attention checks among them; none: nothing more needs to be asked.
 
-        answers: in the order in which they were given; free: by axis the levels that can still be shown.
+        ratings: that rater's rows of RATINGS; asked: what they were asked already, answered or not; seed: for choices by chance.
         """
         ...
 
 
-def list_axes(plan: RatingPlan, stimuli: Sequence[Stimulus]) -> tuple[Axis, ...]:
-    """The axes of a study. Of pairs 'two people' is the positive answer; of faces the second emotion.
+def find_axes(plan: RatingPlan, stimuli: Sequence[Stimulus]) -> tuple[Axis, ...]:
+    """The axes of FEWEST_LEVELS levels or more of a study; none where there are none.
 
-    Faces from one feeling to another at known levels are an axis, one of each base and pair of emotions. Raises LiminalError
-    without an axis of FEWEST_LEVELS levels.
+    Of pairs 'two people' is the positive answer; of faces the second emotion. Faces from one feeling to another at known levels
+    are an axis, one of each base and pair of emotions.
     """
     levels: dict[tuple[str, str, str], dict[float, list[str]]] = {}
     for stimulus in stimuli:
@@ -71,17 +76,35 @@ def list_axes(plan: RatingPlan, stimuli: Sequence[Stimulus]) -> tuple[Axis, ...]
         if found is not None:
             key, level = found
             levels.setdefault(key, {}).setdefault(level, []).append(stimulus.stimulus)
-    axes = tuple(
+    return tuple(
         Axis(name, tuple(sorted(rows)), tuple(tuple(rows[level]) for level in sorted(rows)), positive, negative)
         for (name, positive, negative), rows in levels.items()
         if len(rows) >= FEWEST_LEVELS
     )
+
+
+def list_axes(plan: RatingPlan, stimuli: Sequence[Stimulus]) -> tuple[Axis, ...]:
+    """As ``find_axes``. Raises LiminalError where there is none."""
+    axes = find_axes(plan, stimuli)
     if not axes:
         raise LiminalError(
             f"These faces lie on no axis of at least {FEWEST_LEVELS} levels; make some by 'python -m core generate axis', "
             "between two people or, with --feelings, from one feeling to another."
         )
     return axes
+
+
+def list_faces(plan: RatingPlan, stimuli: Sequence[Stimulus]) -> list[str]:
+    """The faces among which an adaptive study without axes chooses. Raises LiminalError where it cannot choose any."""
+    faces = [stimulus.stimulus for stimulus in stimuli if not stimulus.is_sentinel]
+    if plan.asks != "emotion":
+        list_axes(plan, stimuli)
+    if len(faces) < FEWEST_FACES:
+        raise LiminalError(
+            f"An adaptive study of faces on no axis chooses among at least {FEWEST_FACES}, and there are {len(faces)}; make more, "
+            "or ask about all of them."
+        )
+    return faces
 
 
 def _find_place(plan: RatingPlan, stimulus: Stimulus) -> tuple[tuple[str, str, str], float] | None:
@@ -111,40 +134,45 @@ def read_answers(plan: RatingPlan, axes: Sequence[Axis], ratings: pd.DataFrame) 
 
 
 def list_next_trials(
-    study: Study, stimuli: Sequence[Stimulus], ratings: pd.DataFrame, asked: Sequence[str], chooser: StimulusChooser
+    study: Study,
+    stimuli: Sequence[Stimulus],
+    ratings: pd.DataFrame,
+    asked: Sequence[str],
+    chooser: StimulusChooser,
+    number: int = 0,
 ) -> list[str]:
-    """The stimuli to ask one rater about next, one an axis at most, in random order; none: they are done.
+    """The stimuli to ask one rater about next, in random order, with the attention checks that are due; none: they are done.
 
-    ratings: that rater's; asked: what they were asked already, answered or not.
+    ratings: that rater's; asked: what they were asked already, answered or not; number: of the rater, where nothing was asked yet.
     """
-    axes = list_axes(study.plan, stimuli)
-    known = set(asked)
-    checks = sum(stimulus.is_sentinel and stimulus.stimulus in known for stimulus in stimuli)
-    left = study.plan.trials - (len(known) - checks)
-    if left <= 0:
-        return []
-    free = {
-        axis.name: [level for level, names in enumerate(axis.stimuli) if any(name not in known for name in names)] for axis in axes
-    }
-    chosen = chooser.choose_levels(axes, read_answers(study.plan, axes, ratings), free)
-    trials = [next(name for name in axis.stimuli[chosen[axis.name]] if name not in known) for axis in axes if axis.name in chosen]
-    random = numpy_generator(sample_seed(study.plan.seed, "adaptive", *asked[-1:], len(known)))
-    return [trials[place] for place in random.permutation(len(trials))][:left]
+    plan, known = study.plan, set(asked)
+    checks = _order_checks(stimuli)
+    checked = len(known.intersection(checks))
+    done = len(known) - checked
+    seed = sample_seed(plan.seed, "adaptive", asked[-1] if asked else number, len(known))
+    trials = chooser.choose_stimuli(plan, stimuli, ratings, known, seed)[: plan.trials - done] if done < plan.trials else []
+    due = round(plan.sentinels * (done + len(trials)) / plan.trials) if trials else plan.sentinels
+    mixed = [*trials, *[name for name in checks if name not in known][: max(due - checked, 0)]]
+    return [mixed[place] for place in numpy_generator(seed).permutation(len(mixed))]
+
+
+def _order_checks(stimuli: Sequence[Stimulus]) -> list[str]:
+    """The attention checks, those with different right answers in turn, so that no answer alone passes the first few."""
+    turns: Counter[str] = Counter()
+    keyed = []
+    for stimulus in stimuli:
+        if stimulus.is_sentinel:
+            keyed.append((turns[stimulus.expected], stimulus.stimulus))
+            turns[stimulus.expected] += 1
+    return [name for _, name in sorted(keyed, key=lambda entry: entry[0])]
 
 
 def make_adaptive_assignment(
     chooser: StimulusChooser, ratings: pd.DataFrame
 ) -> Callable[[Study, Sequence[Stimulus], Mapping[str, int], int], list[str]]:
-    """What ``Store.enrol`` takes: the first trials of a rater, with the study's attention checks among them.
-
-    ratings: an empty table of RATINGS.
-    """
+    """What ``Store.enrol`` takes: the first trials of a rater. ratings: an empty table of RATINGS."""
 
     def assign(study: Study, stimuli: Sequence[Stimulus], handed_out: Mapping[str, int], number: int) -> list[str]:
-        first = list_next_trials(study, stimuli, ratings, (), chooser)
-        checks = [stimulus.stimulus for stimulus in stimuli if stimulus.is_sentinel][: study.plan.sentinels]
-        mixed = [*first, *checks]
-        random = numpy_generator(sample_seed(study.plan.seed, "adaptive start", number))
-        return [mixed[place] for place in random.permutation(len(mixed))]
+        return list_next_trials(study, stimuli, ratings, (), chooser, number)
 
     return assign

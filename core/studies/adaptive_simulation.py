@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.errors import LiminalError
 from core.progress import Progress
 from core.sampling.sample_set import SampleSet
-from core.studies.adaptive import StimulusChooser, list_next_trials, make_adaptive_assignment
+from core.studies.adaptive import StimulusChooser, list_next_trials
 from core.studies.planning import PreparedStudy
 from core.studies.ratings import make_ratings_table
 from core.studies.simulation import (
@@ -31,14 +31,17 @@ def simulate_adaptive_study(
     name: str,
     prepared: PreparedStudy,
     sets: Mapping[str, SampleSet],
-    chooser: StimulusChooser,
+    find_chooser: Callable[[Sequence[dict[str, Any]]], StimulusChooser],
     *,
     raters: int,
     seed: int,
     start: datetime | None = None,
     progress: Progress | None = None,
 ) -> SimulatedStudy:
-    """As ``simulation.simulate_study``, each observer asked by the chooser. Raises LiminalError for too few or too many raters."""
+    """As ``simulation.simulate_study``, each observer asked by a chooser. Raises LiminalError for too few or too many raters.
+
+    find_chooser: from rows of RATINGS, the answers of the observers before, to the chooser of the next one.
+    """
     if not 1 <= raters <= MAX_OBSERVERS:
         raise LiminalError(f"A simulated study has 1 to {MAX_OBSERVERS:,} observers, not {raters:,}.")
     progress, start = progress or Progress(), start or datetime.now(UTC)
@@ -48,15 +51,15 @@ def simulate_adaptive_study(
     )
     seen, known = perceive_stimuli(prepared.plan.kind, sets), {stimulus.stimulus: stimulus for stimulus in prepared.stimuli}
     people = IdentityPopulation() if prepared.plan.kind == "identity" else EmotionPopulation()
-    begin = make_adaptive_assignment(chooser, make_ratings_table([]))
     every: list[dict[str, Any]] = []
     tasks = []
     for number in range(raters):
         progress.stage(f"Asking simulated observer {number + 1} of {raters}", number / raters)
         observer, clock = people.observer(seed, number), start + timedelta(minutes=7 * number)
+        chooser = find_chooser(every)
         asked: list[str] = []
         rows: list[dict[str, Any]] = []
-        more = begin(study, prepared.stimuli, {}, number)
+        more = list_next_trials(study, prepared.stimuli, make_ratings_table([]), (), chooser, number)
         while more:
             task = ObserverTask(number, observer_name(number), (*asked, *more))
             for trial, stimulus in enumerate(more, start=len(asked)):

@@ -28,7 +28,7 @@ from core.sampling.configuration import FILES_KEY, numpy_generator, sample_seed
 from core.sampling.emotion.configuration import EmotionConfiguration, order_emotions
 from core.sampling.sample_set import SELECTED_KEY, SampleSet, read_axis
 from core.sampling.stored.reference import ReferenceSet, load_reference_set
-from core.studies.adaptive import AXIS_KEY, LEVEL_KEY, list_axes
+from core.studies.adaptive import AXIS_KEY, LEVEL_KEY, find_axes, list_faces
 from core.studies.library import Library
 from core.studies.study import OWN_PICTURES_CONSENT, Kind, RatingPlan, Stimulus, Study
 
@@ -52,7 +52,8 @@ CALM = 0.35
 HEAD = "head"
 """The generator that makes a clear face of any emotion."""
 EMOTION_TRIALS, EMOTION_SENTINELS = 390, 10  # paper B
-ADAPTIVE_TRIALS = 40  # of an adaptive study, an axis, where nobody says otherwise
+ADAPTIVE_TRIALS, ADAPTIVE_FACES = 40, 60
+"""Trials of an adaptive study where nobody says otherwise: an axis, and of faces on none."""
 NO_CHECKS: Mapping[Kind, str] = {
     "identity": "Nothing checks whether people look: name a few pairs of a picture and itself in the table of pairs.",
     "emotion": "Nothing checks whether people look: ask for attention checks, and clear generated faces are put among yours.",
@@ -190,15 +191,32 @@ def prepare_study(
         notes.append(NO_CHECKS[kind])
     plan = make(stimuli, trials=trials, sentinels=sentinels, seed=seed, **others)
     if plan.adaptive:
-        plan, axes = _limit_trials(plan, stimuli, trials)
-        notes.append(f"Each person is asked along {axes} {'axis' if axes == 1 else 'axes'}, at most {plan.trials} times.")
+        plan, note = _limit_trials(plan, stimuli, trials)
+        notes.append(note)
     return PreparedStudy(plan, tuple(stimuli), tuple(sets), tuple(notes))
 
 
-def _limit_trials(plan: RatingPlan, stimuli: Sequence[Stimulus], trials: int | None) -> tuple[RatingPlan, int]:
-    """An adaptive plan with ADAPTIVE_TRIALS an axis at most, unless trials says otherwise, and how many axes there are."""
-    axes = len(list_axes(plan, stimuli))
-    return (plan if trials is not None else replace(plan, trials=min(plan.trials, ADAPTIVE_TRIALS * axes))), axes
+def _limit_trials(plan: RatingPlan, stimuli: Sequence[Stimulus], trials: int | None) -> tuple[RatingPlan, str]:
+    """An adaptive plan with fewer trials, unless ``trials`` says otherwise, and a sentence on what is chosen.
+
+    At most ADAPTIVE_TRIALS an axis; of faces on no axis a third of them and at most ADAPTIVE_FACES. Raises LiminalError where there
+    is nothing to choose.
+    """
+    axes = len(find_axes(plan, stimuli))
+    if axes:
+        limited = plan if trials is not None else replace(plan, trials=min(plan.trials, ADAPTIVE_TRIALS * axes))
+        return limited, f"Each person is asked along {axes} {'axis' if axes == 1 else 'axes'}, at most {limited.trials} times."
+    faces = len(list_faces(plan, stimuli))
+    limited = plan if trials is not None else replace(plan, trials=min(faces // 3, ADAPTIVE_FACES))
+    if limited.trials >= faces:
+        raise LiminalError(
+            f"There are {faces} faces, and each person is to be asked about {limited.trials}: choose fewer for each person, or ask "
+            "about all of them without choosing."
+        )
+    return limited, (
+        f"Each person is asked about {limited.trials} of {faces} faces, each chosen by what the answer is expected to tell; the "
+        "first people get theirs at random."
+    )
 
 
 def list_expected_answers(kind: Kind, values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -54,6 +54,13 @@ def test_the_classifiers_and_the_choice_between_two_emotions(emotion):
     assert (~first & ~second).any()
 
 
+def test_answers_to_stimuli_that_were_chosen_say_so(emotion):
+    assert "adaptive" not in build_answer_table(emotion)
+    study = replace(emotion.study, plan=replace(emotion.study.plan, adaptive=True))
+    table = build_answer_table(replace(emotion, study=study))
+    assert (table["adaptive"] == 1 - table["is_sentinel"]).all()
+
+
 def test_exclusion_flags_say_every_rule_and_excluded_only_those_that_are_on(identity):
     ratings = identity.ratings.copy()
     ratings.loc[ratings["rater"] == "r0", "reaction_time_ms"] = 120.0

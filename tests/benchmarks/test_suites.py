@@ -11,7 +11,20 @@ import pytest
 import torch
 
 import benchmarks.__main__ as benchmark
-from benchmarks import adaptive, alignment, analysis, causes, chains, emotion, gpu, identity, imitation, many, studies
+from benchmarks import (
+    adaptive,
+    adaptive_faces,
+    alignment,
+    analysis,
+    causes,
+    chains,
+    emotion,
+    gpu,
+    identity,
+    imitation,
+    many,
+    studies,
+)
 from core.models import registry
 from core.models.builtin.head.latents import LATENT_DIM
 from core.models.builtin.head.people import describe
@@ -75,7 +88,11 @@ def _observe_nothing(panel, latents, design):
 
 
 def test_adaptive_measures_both_methods(capsys, monkeypatch):
-    figures, text = run(capsys, monkeypatch, adaptive, replace(adaptive.QUICK, people=4, trials=40))
+    monkeypatch.setattr(adaptive_faces, "STUDIES", (("modelled", 20),))
+    sizes = replace(adaptive.QUICK, people=4, trials=40, face_people=4, face_answers=20)
+    figures, text = run(capsys, monkeypatch, adaptive, sizes)
+    assert figures["faces"]["modelled, 20 people before"]["needed"]["20"]["answers"] <= 21
+    assert "as well as 20 faces at random" in text
     assert figures["errors"]["psi"]["40"] < 0.1
     assert figures["milliseconds_a_choice"] < 50
     assert "to stay under: 50 ms" in text

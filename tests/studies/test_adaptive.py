@@ -12,6 +12,7 @@ from core.sampling import axis_sets
 from core.sampling.axis_sets import make_identity_axes
 from core.studies.adaptive import list_axes, make_adaptive_assignment
 from core.studies.adaptive_simulation import simulate_adaptive_study
+from core.studies.exporting.bundle import make_data_card
 from core.studies.library import Library
 from core.studies.planning import list_stimuli, prepare_study
 from core.studies.ratings import Rating, make_ratings_table
@@ -57,7 +58,7 @@ def test_a_rater_is_asked_on_and_can_come_back(axes_set, tmp_path):
     store, chooser = Store(f"sqlite:///{tmp_path / 'studies.sqlite'}"), PsiChooser()
     store.create(Study("axes", prepared.plan), prepared.stimuli)
     rater = store.enrol("axes", make_adaptive_assignment(chooser, make_ratings_table([])))
-    assert len(rater.trials) == 2 + prepared.plan.sentinels
+    assert len(rater.trials) == 2
     store.save([Rating("axes", rater.rater, name, task, "1") for name in rater.trials for task in ("similarity", "identity")])
     fresh = [stimulus.stimulus for stimulus in prepared.stimuli if stimulus.stimulus not in rater.trials][:2]
     extended = store.extend(rater.code, fresh)
@@ -78,7 +79,8 @@ def test_simulated_people_networks_and_the_group_flip_on_the_same_axis(axes_set,
     }
     seen = {stimulus.stimulus: 0.3 + 0.5 * level.get(stimulus.stimulus, 0.0) for stimulus in prepared.stimuli}
     monkeypatch.setattr("core.studies.adaptive_simulation.perceive_stimuli", lambda kind, sets: seen)
-    made = simulate_adaptive_study("axes", prepared, {set_id: axes_set}, PsiChooser(0.15), raters=8, seed=4)
+    made = simulate_adaptive_study("axes", prepared, {set_id: axes_set}, lambda rows: PsiChooser(0.15), raters=8, seed=4)
+    assert "Order: adaptive" in make_data_card(made.study, made.stimuli, made.raters, made.ratings, (), False)
     asked = made.ratings[made.ratings["task"] == "identity"].groupby("rater").size()
     assert asked.max() <= 82
     verdicts = {"planted": {name: 0.9 * at for name, at in level.items()}}

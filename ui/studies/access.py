@@ -22,8 +22,11 @@ from ui.studies import owner_gate
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.alignment import psi
+    from core.alignment import face_choice
+    from core.alignment.face_choice import FaceTable, GroupPredictions
+    from core.analysis import study_data
     from core.studies import adaptive, chain_store, planning, ratings
+    from core.studies.adaptive import StimulusChooser
     from core.studies.chain_store import ChainStore
     from core.studies.library import Library, SetEntry
     from core.studies.preview import Preview
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
     from core.studies.words import Words
 else:  # with a rater who consents
     planning, adaptive = lazy_import("core.studies.planning"), lazy_import("core.studies.adaptive")
-    ratings, psi = lazy_import("core.studies.ratings"), lazy_import("core.alignment.psi")
+    ratings, study_data = lazy_import("core.studies.ratings"), lazy_import("core.analysis.study_data")
+    face_choice = lazy_import("core.alignment.face_choice")  # SciPy
     chain_store = lazy_import("core.studies.chain_store")  # SQLAlchemy
 
 
@@ -198,17 +202,39 @@ def find_assign(study: Study) -> Assign:
     """How the raters of a study get their trials: all at once, or the first ones of an adaptive study."""
     if not study.plan.adaptive:
         return planning.assign_stimuli
-    return adaptive.make_adaptive_assignment(psi.PsiChooser(study.plan.stop_width), ratings.make_ratings_table([]))
+    return adaptive.make_adaptive_assignment(_find_chooser(study), ratings.make_ratings_table([]))
 
 
 def ask_on(study: Study, rater: Rater) -> Rater | None:
     """A rater of an adaptive study, who has answered all so far, with further trials; None where they are done."""
     store = rater_store(study)
-    answers, chooser = store.rater_ratings(rater), psi.PsiChooser(study.plan.stop_width)
-    more = adaptive.list_next_trials(study, load_stimuli(study), answers, rater.trials, chooser)
+    more = adaptive.list_next_trials(study, load_stimuli(study), store.rater_ratings(rater), rater.trials, _find_chooser(study))
     if not more:
         return None
     return store.extend(rater.code, more)
+
+
+def _find_chooser(study: Study) -> StimulusChooser:
+    """Who chooses what the raters of an adaptive study are asked next."""
+
+    def find_group() -> GroupPredictions | None:
+        version = answers_version(study)
+        return _fit_group(study.name, study.token, face_choice.count_refits(version[2][1]), version[3], study)
+
+    return face_choice.make_chooser(study, load_stimuli(study), find_group)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _fit_group(name: str, token: str, refits: int, deletions: int, _study: Study) -> GroupPredictions | None:
+    """Fitted anew after so many answers more, and after deletions: nothing of who was deleted stays in it."""
+    table = _load_face_table(name, token, _study)
+    return face_choice.fit_study_group(table, _study, load_stimuli(_study), get_store().ratings(name))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _load_face_table(name: str, token: str, _study: Study) -> FaceTable:
+    nothing = ratings.make_ratings_table([])
+    return face_choice.FaceTable.of(study_data.build_study_data(_study, load_stimuli(_study), [], nothing, get_library()))
 
 
 def read_picture(token: str, sample_id: str) -> tuple[bytes, str]:

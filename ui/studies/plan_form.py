@@ -10,6 +10,7 @@ import streamlit as st
 from core.errors import LiminalError
 from core.models.emotions import EMOTIONS
 from core.sampling.sample_set import SampleSet, load_tables
+from core.studies.adaptive import find_axes
 from core.studies.planning import estimate_plan, join_stimuli, list_expected_answers, list_stimuli
 from core.studies.study import (
     BUTTON_ORDERS,
@@ -122,18 +123,31 @@ def _show_question(kind: Kind, problems: list[str]) -> dict[str, Any]:
     return values
 
 
+ADAPTIVE_HELP = {
+    "axes": "These faces lie on a way from one end to another. Each person is asked where their next answer tells most about the "
+    "point at which they change their mind, and is done once that is known.",
+    "faces": "Each person is asked about some of the faces: those whose answers are expected to tell most about how this person "
+    "differs from the others. Good for models of single people; faces get unequal numbers of votes. The first people, from whom "
+    "the model of the group is learned, get faces at random.",
+}
+
+
 def _offer_adaptive(kind: Kind, set_ids: Sequence[str], values: dict[str, Any]) -> dict[str, Any]:
-    """Whether each next face follows from the answers so far; offered where the faces lie on axes."""
+    """Whether each next face follows from the answers so far; offered where faces lie on axes, and of others where there are many.
+
+    Usual along axes alone: of other faces it changes who sees which, and a study as in paper B shows them in random order.
+    """
+    stimuli = _load_stimuli(tuple(set_ids))
     try:
-        estimate_plan(_load_stimuli(tuple(set_ids)), kind, **values, adaptive=True)
+        plan = estimate_plan(stimuli, kind, **values, adaptive=True)
     except LiminalError:
         return {}
+    on_axes = bool(find_axes(plan, stimuli))
     adaptive = st.toggle(
         "Choose each next face by the answers so far",
-        True,
-        key="plan-adaptive",
-        help="These faces lie on a way from one end to another. Each person is asked where their next answer tells most about the "
-        "point at which they change their mind, and is done once that is known.",
+        on_axes,
+        key=f"plan-adaptive-{'axes' if on_axes else 'faces'}",
+        help=ADAPTIVE_HELP["axes" if on_axes else "faces"],
     )
     return {"adaptive": True} if adaptive else {}
 
@@ -143,6 +157,8 @@ def _show_amounts(kind: Kind, question: Mapping[str, Any], *, own: bool) -> dict
     noun = "faces" if kind == "emotion" else "pairs"
     as_paper = "" if own else "as the paper does: "
     usual = f"{as_paper}all, at most 390" if kind == "emotion" else f"{as_paper}one batch"
+    if question.get("adaptive"):
+        usual = "a part: the line below says how many"
     trials = left.number_input(f"How many {noun} a person?", 1, MAX_TRIALS, None, step=1, placeholder=usual, key="plan-trials")
     if not list_expected_answers(kind, question):
         right.html(caption_html("No attention checks: this question has no right answer."))

@@ -31,6 +31,7 @@ from ui.markup import bars_html, caption_html, intro_html
 from ui.selection import paginate
 from ui.studies import access, new_study, participation
 from ui.studies.access import AnswersVersion
+from ui.studies.face_choice import show_choice
 from ui.studies.figures import show_figure
 
 
@@ -526,6 +527,8 @@ def show_study(name: str) -> None:
         participation.show_link(study)
     st.session_state[SHOWN_VERSION] = access.answers_version(study)
     overview = show_overview(study)
+    if study.plan.adaptive:
+        show_choice(study, active_rules(study.plan))
     if overview.progress.answered:
         _show_ways(study)
     st.space("medium")

@@ -91,6 +91,12 @@ def _describe_own_question(plan: RatingPlan) -> str:
     return f"{plan.wording or load_words('en').say('ask.labels')} One of: {', '.join(plan.labels)}."
 
 
+ADAPTIVE_ORDER = (
+    "adaptive. Each next stimulus was chosen by the rater's answers so far (along axes by the psi method, else by expected "
+    "information), so that who saw what is not random and stimuli have unequal numbers of answers"
+)
+
+
 def make_data_card(
     study: Study,
     stimuli: Sequence[Stimulus],
@@ -118,6 +124,8 @@ def make_data_card(
     asked_here = study.asks_people
     if asked_here and plan.kind == "emotion":
         lines.append(f"- Shown for {plan.image_ms} ms after a cross of {plan.fixation_ms} ms, good to one frame of a browser")
+    if plan.adaptive:
+        lines.append(f"- Order: {ADAPTIVE_ORDER}")
     if study.note:
         lines += ["", "## Note", "", study.note]
     if own:
