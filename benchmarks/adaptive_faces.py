@@ -5,10 +5,11 @@ times, and so is the group's model, which has learned from others' answers to fa
 model foretells faces of the study that they are never asked about; its log loss is counted above what the person's own truth leaves
 open. What choosing needs to reach what random order reaches with all answers, over all answers, is the share; 0.5 is the aim.
 
-*torn*: faces of the head's reference population that these people are torn about (paper B's success: two feelings above a quarter
-each, above 0.6 together). *demonstration*: all faces that were made between two feelings for the demonstration; networks are torn
-about them, people less often. People have confusions of their own, which the model of a person does not know; *modelled* are people
-who differ as that model says, on the torn faces: how far choosing gets where the model is right.
+*mixed*: plain faces of the head's reference population, of which people are torn about one in five (paper B's success: two
+feelings above a quarter each, above 0.6 together); what is foretold are answers to such boundary faces. *torn*: those boundary
+faces alone, so that any face tells about as much as any other. *demonstration*: all faces that were made between two feelings for
+the demonstration, about which networks are torn and people less often; answers to all of them are foretold. People have
+confusions of their own, which the model of a person does not know.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from core.alignment.data import IndexArray
-from core.alignment.face_choice import FaceTable, GroupPredictions, choose_face, fit_group
-from core.alignment.observer import PersonPrior, fit_person, person_probabilities
+from core.alignment.face_choice import FaceTable, GroupPredictions, choose_face, find_torn, fit_group
+from core.alignment.observer import fit_person
 from core.analysis.encode import select_probabilities
 from core.analysis.estimate import Array
 from core.models.emotions import EMOTIONS
@@ -42,7 +43,9 @@ from core.studies.simulation import (
 
 SEED = 19
 HELD_OUT = 3
-"""One face in so many is held out from the person, not from the group."""
+"""One in so many of the faces to foretell is held out from each person, others from the next; the group's model knows them."""
+MIXED = 900
+"""Faces of the study *mixed*."""
 EVERY = 5
 RESAMPLES = 1000
 AIM = 0.5
@@ -50,42 +53,42 @@ AIM = 0.5
 
 @dataclass(frozen=True, eq=False)
 class SimulatedFaces:
-    """The faces of a study: their names, features of classifiers (N, F), and the evidence that people see in them (N, 6)."""
+    """The faces of a study: names, features of classifiers, evidence that people see in them (N, 6), and which to foretell."""
 
     table: FaceTable
     evidence: Array
+    wanted: IndexArray
 
 
-STUDIES = (("torn", 60), ("torn", 400), ("modelled", 60), ("demonstration", 60))
-"""Faces, and how many people answered before, from whom the group's model has learned."""
+STUDIES = ("mixed", "torn", "demonstration")
 
 
-def measure_faces(people: int, answers: int) -> dict[str, Any]:
-    """All studies, by their faces and the people before; answers: of each person, those before too."""
-    torn = _draw_torn()
-    faces = {"torn": torn, "modelled": torn, "demonstration": _read_demonstration()}
-    return {
-        f"{name}, {before} people before": _measure_study(faces[name], name == "modelled", people, before, answers)
-        for name, before in STUDIES
-    }
+def measure_faces(people: int, before: int, answers: int) -> dict[str, Any]:
+    """All studies. before: people from whom the group's model has learned; answers: of each person, those before too."""
+    made = {"mixed": _draw_mixed, "torn": _draw_torn, "demonstration": _read_demonstration}
+    return {name: _measure_study(made[name](), people, before, answers) for name in STUDIES}
 
 
-def _draw_torn() -> SimulatedFaces:
+def _draw_mixed() -> SimulatedFaces:
     reference = load_reference_set("head")
     seen = np.log(np.maximum(reference.calibrated(HIDDEN_CLASSIFIER, reference.classifier_logits(HIDDEN_CLASSIFIER)), 1e-12))
     usual = seen.mean(axis=0)
     evidence = seen - ADAPTATION * (usual - usual.mean())
     evidence += FACE_RESIDUE * np.random.default_rng(SEED).normal(size=seen.shape)
-    top = np.sort(_average_crowd(evidence), axis=1)[:, -2:]
-    chosen = np.flatnonzero((top[:, 0] > 0.25) & (top.sum(axis=1) > 0.6))
     logits = [reference.classifier_logits(name).astype(np.float64) for name in reference.logits if name != HIDDEN_CLASSIFIER]
-    return _make_faces([f"{row:04d}" for row in chosen], np.concatenate(logits, axis=1)[chosen], evidence[chosen])
+    names = [f"{row:04d}" for row in range(MIXED)]
+    return _make_faces(names, np.concatenate(logits, axis=1)[:MIXED], evidence[:MIXED], torn_only=True)
+
+
+def _draw_torn() -> SimulatedFaces:
+    mixed = _draw_mixed()
+    names = [mixed.table.faces[row] for row in mixed.wanted]
+    return _make_faces(names, mixed.table.features[mixed.wanted], mixed.evidence[mixed.wanted])
 
 
 def _average_crowd(evidence: Array) -> Array:
     """What sixty people say of each face on average (N, 6)."""
-    observers = [EmotionPopulation(inattentive={}).observer(SEED + 1, number) for number in range(60)]
-    mean: Array = np.mean([observer.probabilities(evidence) for observer in observers], axis=0)
+    mean: Array = _draw_people(evidence, 60, 5).mean(axis=0)
     return mean
 
 
@@ -108,19 +111,16 @@ def _read_demonstration() -> SimulatedFaces:
     return _make_faces(names, np.concatenate(features), np.array(evidence))
 
 
-def _make_faces(names: Sequence[str], features: Array, evidence: Array) -> SimulatedFaces:
+def _make_faces(names: Sequence[str], features: Array, evidence: Array, torn_only: bool = False) -> SimulatedFaces:
     scaled = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 1e-9)
-    return SimulatedFaces(FaceTable(tuple(names), scaled), evidence)
+    wanted = find_torn(_average_crowd(evidence)) if torn_only else np.arange(len(names))
+    return SimulatedFaces(FaceTable(tuple(names), scaled), evidence, wanted)
 
 
-def _draw_people(evidence: Array, count: int, seed: int, modelled: bool) -> Array:
+def _draw_people(evidence: Array, count: int, seed: int) -> Array:
     """What each of ``count`` people would answer about each face: probabilities (count, N, 6)."""
-    if not modelled:
-        observers = [EmotionPopulation(inattentive={}).observer(SEED + seed, number) for number in range(count)]
-        return np.stack([observer.probabilities(evidence) for observer in observers])
-    prior, random = PersonPrior(), np.random.default_rng((SEED, seed))
-    parameters = prior.mean + prior.deviation * random.normal(size=(count, len(prior.mean)))
-    return person_probabilities(parameters, _average_crowd(evidence))
+    observers = [EmotionPopulation(inattentive={}).observer(SEED + seed, number) for number in range(count)]
+    return np.stack([observer.probabilities(evidence) for observer in observers])
 
 
 def _draw_answers(p: Array, random: np.random.Generator) -> IndexArray:
@@ -129,10 +129,10 @@ def _draw_answers(p: Array, random: np.random.Generator) -> IndexArray:
     return answers
 
 
-def _measure_study(faces: SimulatedFaces, modelled: bool, people: int, before: int, answers: int) -> dict[str, Any]:
+def _measure_study(faces: SimulatedFaces, people: int, before: int, answers: int) -> dict[str, Any]:
     names, random = faces.table.faces, np.random.default_rng((SEED, 2))
     rows = []
-    for number, p in enumerate(_draw_people(faces.evidence, before, 1, modelled)):
+    for number, p in enumerate(_draw_people(faces.evidence, before, 1)):
         asked, said = random.permutation(len(names))[:answers], _draw_answers(p, random)
         rows += [
             Rating("faces", f"other-{number}", names[face], "emotion", EMOTIONS[said[face]], source="simulated").to_row()
@@ -140,16 +140,16 @@ def _measure_study(faces: SimulatedFaces, modelled: bool, people: int, before: i
         ]
     group = fit_group(faces.table, make_ratings_table([{**row, "trial": 0, "created_at": UNKNOWN_TIME} for row in rows]))
     assert group is not None
-    held = random.permutation(len(names))[: len(names) // HELD_OUT]
-    pool = np.setdiff1d(np.arange(len(names)), held)
     seconds: list[float] = []
     curves = np.empty((2, people, answers // EVERY + 1))
-    for number, p in enumerate(_draw_people(faces.evidence, people, 3, modelled)):
+    for number, p in enumerate(_draw_people(faces.evidence, people, 3)):
         random = np.random.default_rng((SEED, 4, number))
-        said, order = _draw_answers(p, random), random.permutation(pool)
+        held = random.permutation(faces.wanted)[: len(faces.wanted) // HELD_OUT]
+        said, order = _draw_answers(p, random), random.permutation(np.setdiff1d(np.arange(len(names)), held))
         for method, chosen in enumerate((False, True)):
             curves[method, number] = _ask_person(group, said, order, held, p[held], answers, chosen, seconds)
-    return _describe_curves(curves, len(pool), len(held), seconds)
+    held_out = len(faces.wanted) // HELD_OUT
+    return _describe_curves(curves, len(names) - held_out, held_out, seconds)
 
 
 def _ask_person(

@@ -3,10 +3,11 @@
 The group's model is light enough to be fitted anew while people take part: a multinomial logistic regression from what the
 classifiers say of a face to people's answers, then each face's own votes under a Dirichlet distribution around it, as wide as the
 votes ask for (Minka 2000, "Estimating a Dirichlet distribution"). The person's model is a shift of the group's
-(``core.alignment.observer``), learned from their answers so far. Of the faces that were not asked yet the one is shown whose answer
-is expected to take most from the log loss on all faces of the study (``core.alignment.stimulus_choice.expected_gain``); among those
-that tell nearly as much, the one with the fewest votes, which tells most about the group. Expected information as the reason to
-observe something: Lindley 1956, Annals of Mathematical Statistics 27.
+(``core.alignment.observer``), learned from their answers so far. Of the faces that were not asked yet the one is shown whose
+answer is expected to take most from the log loss on the study's boundary faces
+(``core.alignment.stimulus_choice.expected_gain``): those that the group is torn about, by paper B's measure of success. Among
+faces that tell nearly as much, the one with the fewest votes is shown, which tells most about the group. Expected information as
+the reason to observe something: Lindley 1956, Annals of Mathematical Statistics 27.
 
 Before FEWEST_PEOPLE have answered there is no group, and faces are shown at random.
 """
@@ -28,6 +29,7 @@ from core.alignment.data import AnswerSet, IndexArray, count_votes, encode_answe
 from core.alignment.observer import EMOTION_COUNT, PersonPosterior, PersonPrior, fit_person, fit_prior, information_roots
 from core.alignment.psi import PsiChooser
 from core.alignment.stimulus_choice import MAX_TARGETS, expected_gain
+from core.analysis.emotion_tables import MIN_SHARE_EACH, MIN_SHARE_TOGETHER
 from core.analysis.encode import select_probabilities
 from core.analysis.estimate import Array, Basis, Estimate, Result, bootstrap_estimate, name_sources
 from core.analysis.study_data import StudyData
@@ -47,6 +49,8 @@ MAX_CANDIDATES = 400
 """Of more faces that are left a random subset of this size is compared."""
 NEARLY = 0.95
 """Faces with this share of the largest expected gain tell nearly as much."""
+FEWEST_TORN = 10
+"""Where the group is torn about fewer faces, answers to all of them are to be foretold."""
 RIDGE = 2.0
 """Penalty on the squared weights of standardised features, nats."""
 CONCENTRATIONS = tuple(np.geomspace(0.5, 200.0, 25))
@@ -195,11 +199,18 @@ class FaceChooser:
 def choose_face(person: PersonPosterior, predicted: Array, votes: Array, left: IndexArray, random: np.random.Generator) -> int:
     """The row of the face to show next. predicted, votes (N, 6): the group's probabilities and votes of all faces; left: rows of
     those that can be shown."""
-    candidates = left[random.permutation(len(left))[:MAX_CANDIDATES]]
-    targets = predicted[random.permutation(len(predicted))[:MAX_TARGETS]]
-    gained = expected_gain(person, predicted[candidates], targets)
+    candidates, targets = left[random.permutation(len(left))[:MAX_CANDIDATES]], find_torn(predicted)
+    targets = targets[random.permutation(len(targets))[:MAX_TARGETS]]
+    gained = expected_gain(person, predicted[candidates], predicted[targets])
     near = candidates[gained >= NEARLY * gained.max()]
     return int(near[int(votes[near].sum(axis=1).argmin())])
+
+
+def find_torn(predicted: Array) -> IndexArray:
+    """Rows of the faces, probabilities (N, 6), between two feelings; of all faces where there are fewer than FEWEST_TORN."""
+    top = np.sort(predicted, axis=1)[:, -2:]
+    rows = np.flatnonzero((top[:, 0] > MIN_SHARE_EACH) & (top.sum(axis=1) > MIN_SHARE_TOGETHER))
+    return rows if len(rows) >= FEWEST_TORN else np.arange(len(predicted))
 
 
 def read_person(group: GroupPredictions, ratings: pd.DataFrame) -> tuple[IndexArray, IndexArray]:
@@ -269,8 +280,8 @@ def measure_benefit(group: GroupPredictions, ratings: pd.DataFrame, excluded: Co
     """Compare the faces that people were shown with faces at random from the same study.
 
     The expected log loss of a person's model is tr(F S) / 2 above the least possible, with S the parameters' covariance after the
-    answers and F Fisher's information averaged over all faces (``expected_gain``). Of n random faces the information is n times the
-    mean. It is what the models expect, not a measurement: no faces were shown at random for comparison.
+    answers and F Fisher's information averaged over the boundary faces (``expected_gain``). Of n random faces the information
+    is n times the mean. It is what the models expect, not a measurement: no faces were shown at random for comparison.
     """
     counted = ratings[~ratings["rater"].isin(list(excluded))]
     rows = []
@@ -296,9 +307,10 @@ def _count_random(person: PersonPosterior, predicted: Array, shown: IndexArray) 
     roots = information_roots(person.mode, predicted)
     informations = roots.transpose(0, 2, 1) @ roots  # (N, P, P)
     mean, precision = informations.mean(axis=0), np.diag(person.prior.deviation**-2.0)
+    wanted = informations[find_torn(predicted)].mean(axis=0)
 
     def expected_loss(information: Array) -> float:
-        return float(np.trace(mean @ np.linalg.inv(precision + information)))
+        return float(np.trace(wanted @ np.linalg.inv(precision + information)))
 
     aim, low, high = expected_loss(informations[shown].sum(axis=0)), 0.0, 20.0 * len(shown)
     for _ in range(50):

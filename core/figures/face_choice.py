@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from core.analysis.study_data import StudyData
 
 DEFINITION = (
-    "Each next face was the one whose answer was expected to take most from the log loss of the person's model on all faces of "
-    "the study (expected information: Lindley 1956, Annals of Mathematical Statistics 27; for predictions: Bickford Smith et "
-    "al. 2023, arXiv:2304.08151); the first people were shown faces at random. A person's share is the answers given over those "
-    "that faces at random would have needed for the same expected log loss, by that person's model under the group's: below 1 "
-    "choosing saved answers."
+    "Each next face was the one whose answer was expected to take most from the log loss of the person's model on the study's "
+    "boundary faces, those that the group is torn about (expected information: Lindley 1956, Annals of Mathematical Statistics "
+    "27; for predictions: Bickford Smith et al. 2023, arXiv:2304.08151); the first people were shown faces at random. A "
+    "person's share is the answers given over those that faces at random would have needed for the same expected log loss, by "
+    "that person's model under the group's: below 1 choosing saved answers."
 )
 VOTES_NOTE = "Faces have unequal numbers of votes, and shares of a face are those of the people who were shown it."
 

@@ -222,7 +222,8 @@ def _show_length(kind: Kind, set_ids: Sequence[str], values: dict[str, Any], pro
     """Say how many trials a person gets and how long they take, or what does not fit -> whether it fits."""
     if not problems:
         try:
-            plan = estimate_plan(_load_stimuli(tuple(set_ids)), kind, **values)
+            stimuli = _load_stimuli(tuple(set_ids))
+            plan = estimate_plan(stimuli, kind, **values)
         except LiminalError as error:
             problems.append(str(error))
     if problems:
@@ -230,7 +231,7 @@ def _show_length(kind: Kind, set_ids: Sequence[str], values: dict[str, Any], pro
         return False
     noun = "pair" if kind == "identity" else "face"
     checks = f" and {count_noun(plan.sentinels, 'attention check')}" if plan.sentinels else ""
-    most = "at most " if plan.adaptive else ""
+    most = "at most " if plan.adaptive and find_axes(plan, stimuli) else ""
     st.html(
         f'<p class="plan-length"><b>A person gets {most}{count_noun(plan.trials, noun)}{checks}: '
         f"about {count_noun(plan.minutes, 'minute')}.</b></p>"
