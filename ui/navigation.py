@@ -177,4 +177,6 @@ def show_footer() -> None:
             "How often they are confused with each other says how this recogniser treats *these made-up* faces; "
             "it is no proof of what it does with real people, who differ more from one another."
         )
-        st.page_link(build_page(MODELS), label="The models, where they come from, and adding your own")
+        st.page_link(
+            build_page(MODELS), label="The models, where they come from, and adding your own", icon=":material/arrow_forward:"
+        )

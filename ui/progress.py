@@ -25,8 +25,8 @@ from ui.pictures import face_url
 
 
 def describe_queue(others: int) -> str:
-    """For example '12 ahead of you'; nothing where nobody is."""
-    return f"{others} ahead of you" if others else ""
+    """For example 'Waits for 12 others'; nothing where nobody is. The others may be this page's own."""
+    return f"Waits for {markup.count_noun(others, 'other')}" if others else ""
 
 
 @contextmanager

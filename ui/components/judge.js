@@ -61,7 +61,6 @@ class Judge {
     parts.range.max = data.high;
     parts.range.step = 0.005;
     parts.range.setAttribute("aria-label", `Limit of ${data.recogniser}: faces nearer than this unlock the phone`);
-    parts.note.textContent = data.note;
     if (!same) { this.bars(); this.marks(); this.wall(); }
     this.judge(data.threshold);
     parts.range.value = data.threshold;
@@ -143,13 +142,16 @@ class Judge {
     for (const button of parts.marks.children) {
       button.setAttribute("aria-pressed", String(Math.abs(Number(button.dataset.value) - threshold) < 0.0026));
     }
+    let inside = 0;
     for (const tile of this.tiles.values()) {
       const verdict = tile.distance < threshold ? "open" : "closed";
+      inside += verdict === "open";
       if (tile.dataset.verdict === verdict) continue;
       tile.dataset.verdict = verdict;
       tile.firstChild.alt = `Generated stranger at distance ${distanceText(tile.distance, threshold)}: ${WORDS[verdict]}`;
       tile.title = `${WORDS[verdict]}, distance ${distanceText(tile.distance, threshold)}`;
     }
+    parts.note.textContent = `${data.note}: ${inside || "none"} of these would get in`;
   }
 }
 

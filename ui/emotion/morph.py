@@ -188,5 +188,6 @@ def _show_finished_morph(configuration: EmotionConfiguration, morph: EmotionMorp
     st.page_link(
         navigation.build_page(navigation.EMOTION),
         label="Many faces on the line between the two",
+        icon=":material/arrow_forward:",
         query_params={"base": configuration.base or "", "pair": f"{configuration.emotion1}-{configuration.emotion2}"},
     )

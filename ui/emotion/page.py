@@ -297,6 +297,7 @@ def show_run(configuration: EmotionConfiguration, base: GalleryBase, run: Emotio
         st.page_link(
             navigation.build_page(navigation.MORPH),
             label="Walk from one feeling to the other",
+            icon=":material/swap_horiz:",
             query_params={"base": base.base_id, "pair": f"{configuration.emotion1}-{configuration.emotion2}"},
         )
     st.space("medium")

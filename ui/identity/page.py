@@ -453,7 +453,7 @@ def _show_sample_dialog(request: IdentityRequest, sample_set: SampleSet, limits:
                     for name, limit in limits.distances.items()
                 ]
             )
-            + markup.caption_html(f"Limits: {limits.words}.")
+            + markup.caption_html(f"Limits {limits.words}.")
         )
         scale = math.sqrt(len(sample_set.latents[pair["sample_id"]]))
         st.html(
@@ -495,7 +495,9 @@ def show_interpolation_strip(request: IdentityRequest, limits: Limits) -> None:
     strip: InterpolationStrip | None = sets.find_result(request, partner)
     if strip is None:
         # strips to other people go on: a visitor who comes back to one finds it
-        job = find_or_start_job(photo.STRIP_JOB, (request, partner), "walk", sets.make_strip_job(request, partner), replaces=False)
+        job = find_or_start_job(
+            photo.STRIP_JOB, (request, partner), "the way to another person", sets.make_strip_job(request, partner), replaces=False
+        )
         if not job.finished:
             progress.watch_job(job.id)
             return
@@ -562,7 +564,7 @@ def show_verdicts(request: IdentityRequest, sample_set: SampleSet, limits: Limit
     st.html(f'<table class="verdicts"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>')
     st.html(
         markup.caption_html(
-            f"This base and seed alone; small print: 95 % Wilson interval. Limits: {limits.words}. A set that is downloaded keeps "
+            f"This base and seed alone; small print: 95 % Wilson interval. Limits {limits.words}. A set that is downloaded keeps "
             "the distances, and says who is accepted at the limits as delivered."
         )
     )

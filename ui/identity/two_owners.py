@@ -116,8 +116,8 @@ def _find_or_make_morphs(question: IdentityConfiguration) -> SampleSet | None:
         question,
         "faces between two owners",
         _make_morphs_job(question),
-        words=f"Faces between {MORPH_PAIRS} pairs of people of the gallery, each in front of both phones, which know other "
-        "pictures of the two where the generator can make some.",
+        words=f"Faces between {MORPH_PAIRS} pairs of people, each held in front of the phones of both. The phones know other "
+        "pictures of the two, where the generator can make them.",
         button="Make them",
         key="make-morphs",
     )

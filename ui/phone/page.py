@@ -116,6 +116,7 @@ def show_findings(view: PhoneState, owner: PhoneOwner) -> None:
         else:
             show_lockout(view.generator, view.recogniser, owner, limit)
     if owner.photo is None:
+        st.space("medium")
         _show_agreement(view, scores, limit)
 
 
@@ -247,7 +248,7 @@ def show_wall(view: PhoneState, owner: PhoneOwner) -> None:
         recogniser=title,
         source=f"{len(scores.guard_distances):,} random faces of {registry.find_entry(view.generator).title}, judged by {title}"
         + (f"; in {missing:,} of them it found no face" if missing else ""),
-        note=f"{len(wall)} of them are on the wall, the most alike first",
+        note=f"The wall shows {len(wall)} of them, the most alike first",
         key="judge",
         genuine=owner.genuine_distances(view.recogniser),
         on_threshold=_set_threshold,

@@ -110,7 +110,7 @@ def show_impostor_search(generator: str, owner: PhoneOwner, scores: PopulationSc
             return
     seeds = [int(scores.population.seeds[index]) for index in scores.choose_starts()]
     work = make_impostor_job(owner, question, [scores.recogniser, *scores.others], seeds)
-    job = find_or_start_job(photo.IMPOSTOR_JOB, key, "search for a double", work, automatic=True)
+    job = find_or_start_job(photo.IMPOSTOR_JOB, key, "a search for a stranger who gets in", work, automatic=True)
     if not job.finished:
         _watch_impostor_search(owner, question, job.id)
         return
@@ -229,7 +229,7 @@ def make_lockout_job(question: LockoutQuestion, owner: PhoneOwner) -> Callable[[
 
 def show_lockout(generator: str, recogniser: str, owner: PhoneOwner, limit: float) -> None:
     """The owner beside the face that is refused; while it is looked for, how far the search is."""
-    st.header("The smallest change that is refused", anchor=False)
+    st.header("The smallest change that locks the owner out", anchor=False)
     if not has_directions(generator):
         title = registry.find_entry(generator).title
         st.html(
@@ -243,7 +243,9 @@ def show_lockout(generator: str, recogniser: str, owner: PhoneOwner, limit: floa
     if answer is not None:
         _show_lockout_answer(question, owner, answer)
         return
-    job = find_or_start_job(LOCKOUT_JOB, question, "lock-out", make_lockout_job(question, owner), automatic=True)
+    job = find_or_start_job(
+        LOCKOUT_JOB, question, "the change that locks the owner out", make_lockout_job(question, owner), automatic=True
+    )
     if job.status == "done":  # newer results have pushed it out of the cache
         _show_lockout_answer(question, owner, job.result)
         return

@@ -117,10 +117,15 @@ def show_new_study(set_id: str) -> None:
         list(entries),
         format_func=lambda set_id: _describe_entry(entries[set_id]),
         key=CHOSEN_SETS,
-        placeholder="Choose one or several sample sets",
+        placeholder="Choose one or several sets",
     )
     if not chosen:
-        st.html(caption_html("Choose at least one sample set."))
+        st.html(
+            caption_html(
+                "Choose a set; what is asked about it, and of how many people, comes next. What you make on the pages Identity and "
+                "Emotion is here once you have pressed “Ask people about these faces” there."
+            )
+        )
         return
     emotion = entries[chosen[0]].kind == "emotion"
     own = [set_id for set_id in chosen if entries[set_id].own_pictures]
@@ -175,7 +180,8 @@ def _show_picture_upload(*, expanded: bool) -> None:
             caption_html(
                 "The table has the columns a and b with names of files and, where you know them, type, step, same (yes or no) and "
                 "batch. Without a table people see one picture at a time. Every network here judges them. At most "
-                f"{MAX_PICTURES:,} pictures; files above {most} MB: python -m core study make --pictures FOLDER"
+                f"{MAX_PICTURES:,} pictures, and no file above {most} MB: choose many pictures rather than one large zip file, or "
+                "call python -m core study make --pictures FOLDER"
             )
         )
         st.html(
