@@ -12,7 +12,7 @@ st.html(
 
 try:
     questions = st.container(key="you-asked")  # first what there is to do, then with whom one is compared
-    crowd = st.expander("The crowd you are compared with", expanded=not study_choice.opens_learnable(), icon=":material/groups:")
+    crowd = st.expander("The crowd you are compared with", expanded=not study_choice.opens_learnable())
     with crowd:
         chosen = study_choice.choose_study(learnable=True)
     if chosen is not None:

@@ -402,9 +402,16 @@ HISTORY_SCRIPT = """<script>
     if (!same) began = true;
     push(state, title, url);
   };
+  addEventListener("click", (event) => {
+    const link = event.defaultPrevented && event.target.closest?.('[data-testid="stPageLink-NavLink"]');
+    if (link && link.pathname === location.pathname && link.search !== location.search) push({}, "", link.href);
+  });
 })();
 </script>"""
-"""What a page adds to its address when it is opened, such as the study that it shows, is no further step of the visitor's."""
+"""What a page adds to its address when it is opened, such as the study that it shows, is no further step of the visitor's.
+
+A link to another view of the same page, such as a study's card, is one: Streamlit shows the view and leaves the address as it was.
+"""
 
 BASE_SCRIPT = "<script>window.__streamlit = {BACKEND_BASE_URL: new URL('.', window.location.href).href}</script>"
 """Tells Streamlit's front end where the server is: in the folder of the page's address.

@@ -106,7 +106,7 @@ def _load_present(set_id: str, kind: Kind, _data: DataSet) -> tuple[list[str], l
 def show_model_sums(large: LargeSelection) -> None:
     """Show means and shares over all chosen rows, by sample type."""
     table = _load_sums(large.key, large)
-    with st.expander("All of them together", icon=":material/functions:"):
+    with st.expander("All of them together"):
         if table.empty:
             st.html(caption_html("Nothing fits; take one of the choices away."))
         else:

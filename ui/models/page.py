@@ -70,7 +70,7 @@ def show_add_form() -> None:
             )
         )
         return
-    with st.expander("Add a model of your own", icon=":material/add:", expanded=ADDING_SLOT in st.session_state):
+    with st.expander("Add a model of your own", expanded=ADDING_SLOT in st.session_state):
         kind = st.selectbox("What it is", list(CLASSES), format_func=lambda name: CLASSES[name].title, key="own-class")
         model_class = CLASSES[kind]
         source = st.text_input("Where it is", key="own-source", placeholder=model_class.source)
@@ -130,7 +130,7 @@ def correct_labels(entry: Entry, outputs: Mapping[int, str]) -> None:
     custom = entry.custom
     assert custom is not None
     slot = f"labels-{entry.name}"
-    with st.expander("Which output means which feeling?", icon=":material/label:", expanded=slot in st.session_state):
+    with st.expander("Which output means which feeling?", expanded=slot in st.session_state):
         st.html(
             caption_html("Guessed from the network's own words. Where a guess is wrong, choose another output for that feeling.")
         )

@@ -143,7 +143,8 @@ def show_new_study(set_id: str) -> None:
 def _describe_entry(entry: SetEntry) -> str:
     kind = "which feeling?" if entry.kind == "emotion" else "the same person?"
     if entry.own_pictures:
-        return f"{entry.title} · {kind} · {count_noun(entry.images, 'picture')} of your own"
+        shown = "one by one" if entry.kind == "emotion" else "in pairs"
+        return f"{entry.title} · {count_noun(entry.images, 'picture')} of your own, {shown}"
     return f"{entry.title} · {kind} · {entry.images:,} pictures, bases included{' · demonstration' if entry.demonstration else ''}"
 
 
@@ -168,7 +169,7 @@ def _show_picture_upload(*, expanded: bool) -> None:
         st.query_params["new"] = job.result.set_id
         st.rerun()
     busy = job is not None and not job.finished
-    with st.expander("Bring pictures of your own", expanded=expanded or job is not None, icon=":material/add_photo_alternate:"):
+    with st.expander("Bring pictures of your own", expanded=expanded or job is not None):
         uploads = st.file_uploader(
             "Pictures (JPEG, PNG, WebP), one by one or in a zip file, and a table of pairs (CSV) if they are shown in pairs",
             UPLOAD_KINDS,

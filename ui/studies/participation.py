@@ -306,7 +306,7 @@ def show_participants(study: Study) -> None:
     records = access.get_store().participants(study.name)
     if not records:
         return
-    with st.expander(f"What the panel calls them ({len(records):,})", icon=":material/badge:"):
+    with st.expander(f"What the panel calls them ({len(records):,})"):
         st.html(
             caption_html(
                 "Personal data: kept apart from the answers, in no download, deleted with the person. You need them to pay people."

@@ -563,7 +563,7 @@ def _show_ways(study: Study) -> None:
 
 def _show_deletion(study: Study) -> None:
     """Show the form that deletes the study."""
-    with st.expander("Delete this study", icon=":material/delete:"):
+    with st.expander("Delete this study"):
         own = " Your own pictures go too, unless another study asks about them." if access.asks_about_own_pictures(study) else ""
         st.html(intro_html(f"This deletes its faces' votes, everybody's answers and the link, and cannot be undone.{own}"))
         typed = st.text_input(f"Type the study's name to confirm: {study.name}", key="delete-name", width=420)
