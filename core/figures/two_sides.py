@@ -116,8 +116,8 @@ def exhibit_sides(
             + (", a clear difference." if sure else ", which may be chance.")
         )
         if len(clear):
-            few = theme.join_names([str(name) for name in clear["name"].head(4)])
-            second += f" Row by row it is clear for {few}{' and others' if len(clear) > 4 else ''}."
+            names = [str(name) for name in clear["name"].head(4)] + ["others"] * (len(clear) > 4)
+            second += f" Row by row it is clear for {theme.join_names(names)}."
     else:
         second = "There is nothing to compare: one side has no values."
     return _draw_both(comparison, key, measure, (first, second), f"{titled}, {by}.", share=share, source=source, noun=noun)

@@ -202,3 +202,12 @@ def test_every_picture_has_an_alternative_text(server, open_page):
     for path in ("/", "/phone", "/identity"):
         page = open_page(f"{server}{path}")
         assert page.locator("img:not([alt])").count() == 0
+
+
+def test_a_link_to_another_view_of_a_page_changes_the_address(server, open_page):
+    page = open_page(f"{server}/studies")
+    page.get_by_role("link", name="Demonstration: which of six feelings?").click()
+    page.wait_for_url("**/studies?study=Demonstration*")
+    expect(page.get_by_role("button", name="All studies")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("button", name="New study")).to_be_visible()

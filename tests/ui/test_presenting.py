@@ -62,3 +62,22 @@ def test_a_talk_is_made_walked_through_by_keys_and_taken_away(server, open_page,
     page.locator("body").press("Escape")
     expect(page.locator(".st-key-masthead")).to_be_visible()
     assert "present" not in page.url
+
+
+CUT_OFF = """[...document.querySelectorAll(".js-plotly-plot :is(.ytick text, .legendtext)")].filter((text) => {
+  const label = text.getBoundingClientRect(), figure = text.closest(".js-plotly-plot").getBoundingClientRect();
+  return label.left < figure.left - 1 || label.right > figure.right + 1;
+}).length"""
+
+
+def test_figures_keep_their_labels_when_presenting_begins(server, open_page):
+    page = open_page(f"{server}/statistics", width=1440, height=900)
+    expect(page.locator(".js-plotly-plot .ytick text").first).to_be_visible()
+    page.get_by_role("button", name="Present", exact=True).click()
+    expect(page.locator(".st-key-masthead")).to_be_hidden()
+    page.wait_for_timeout(500)  # what was measured before is drawn first, and may be cut off
+    page.wait_for_function(f"{CUT_OFF} === 0")
+    page.mouse.move(200, 400)
+    page.get_by_role("button", name="Add this view").click()
+    page.get_by_role("button", name="My talk", exact=True).click()
+    expect(page.locator(".talk-panel li a")).to_have_text("What does the study say? Do people see both feelings?")

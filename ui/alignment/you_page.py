@@ -274,7 +274,7 @@ def _ask_question(you: VisitorAnswers, pictured: Mapping[str, str]) -> None:
     question = you.question(pictured)
     if you.n >= you.target or question is None:
         st.rerun()
-    st.progress(you.n / you.target, text=f"{you.n} of {you.target} answered; the next guess is sealed.")
+    st.progress(you.n / you.target, text=f"{you.n} of {you.target} answered; your next answer is guessed already.")
     guess, right = _describe_guess(you)
     ask_emotion(
         number=you.n,

@@ -134,6 +134,7 @@ class Talk {
   get presenting() { return document.documentElement.dataset.present === "1"; }
 
   present(on) {
+    if (this.presenting !== on) this.redrawFigures();
     document.documentElement.dataset.present = on ? "1" : "0";
     sessionStorage.setItem(PRESENTING, on ? "1" : "");
     const address = new URL(location.href);
@@ -145,6 +146,15 @@ class Talk {
     this.tell();
     this.wake();
     dispatchEvent(new Event("resize")); // figures measure their width anew
+  }
+
+  // Plotly keeps the sizes of texts that it has measured, so that the first drawing at another size of text cuts some of them off:
+  // a pixel less of width, for half a second, has figures drawn again.
+  redrawFigures() {
+    const main = document.querySelector("[data-testid=stMainBlockContainer]");
+    if (!main?.querySelector(".js-plotly-plot")) return;
+    setTimeout(() => { main.style.paddingRight = `${parseFloat(getComputedStyle(main).paddingRight) + 1}px`; }, 700);
+    setTimeout(() => { main.style.paddingRight = ""; }, 1200);
   }
 
   // After every run of a page: one that was opened meanwhile has its address without the mark.
@@ -198,10 +208,17 @@ class Talk {
     return address.href;
   }
 
+  // The dialog's heading, or the page's with that of the part which is seen, so that two parts of a page can be told apart.
+  title() {
+    const heading = (element) => element?.innerText.trim() ?? "";
+    const dialog = heading(document.querySelector("[role=dialog] h2, [data-testid=stDialog] h2"));
+    const parts = [...document.querySelectorAll(".stApp h2")].filter((part) => part.checkVisibility() && part.getBoundingClientRect().top < innerHeight / 2);
+    return dialog || [heading(document.querySelector(".stApp h1")), heading(parts.at(-1))].filter(Boolean).join(" ") || document.title;
+  }
+
   async addView() {
     if (this.private) return;
-    const title = [document.querySelector("[role=dialog] h2, [data-testid=stDialog] h2"), document.querySelector(".stApp h1")].map((head) => head?.innerText.trim()).find(Boolean) ?? document.title;
-    const view = { id: crypto.randomUUID(), url: this.here(), title };
+    const view = { id: crypto.randomUUID(), url: this.here(), title: this.title() };
     this.add.disabled = true;
     this.add.textContent = "Adding";
     try {

@@ -261,7 +261,7 @@ def show_animals(view: PhoneState) -> None:
                 )
         st.html(
             markup.caption_html(
-                f"At the limit {zoo_figures.name_limit(at.rate, at.distance)} of {registry.title(view.recogniser)}. A distance is "
+                f"{registry.title(view.recogniser)}, {zoo_figures.name_limit(at.rate, at.distance)}. A distance is "
                 "the same from either side: whoever is easily taken for others also lets them in."
                 + (
                     " Pairs of pictures of one person in other light, turned, with other expressions and things worn."
