@@ -66,19 +66,19 @@ def is_installed(stamp: str, files: Sequence[str]) -> bool:
     return PYTHON.exists() and path.is_file() and path.read_text(encoding="utf-8").strip() == name_installation(files)
 
 
-def run(*words: str, quietly: str = "", waits: bool = False) -> None:
+def run(*words: str, quietly: str = "", waits: bool = False, silent: bool = False) -> None:
     """Run a command in the repository. Raises StartError where it fails; ``quietly`` says what failed, else the code is enough."""
-    code = call(*words, waits=waits)
+    code = call(*words, waits=waits, silent=silent)
     if code:
         raise StartError(quietly or f"'{' '.join(words[-3:])}' ended with code {code}.")
 
 
-def call(*words: str, waits: bool = False) -> int:
+def call(*words: str, waits: bool = False, silent: bool = False) -> int:
     """Run a command in the repository to its end, also where Ctrl-C stops it -> its exit code.
 
-    waits: say now and then how long it has run, for a command that says nothing itself.
+    waits: say now and then how long it has run, for a command that says nothing itself. silent: what it prints is not shown.
     """
-    process = subprocess.Popen(words, cwd=ROOT)
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL if silent else None)
     began = time.monotonic()
     while True:
         try:
@@ -130,7 +130,9 @@ def install(python: str, *, tests: bool) -> None:
         pip("-r", "requirements.txt", what="The packages")
         say("... the weights of the networks ...")
         install_weights()
-        run(str(PYTHON), "-m", "core", "doctor", quietly="A weight file is missing or altered; run 'python start.py --weights'.")
+        say("... their hashes ('python -m core doctor' lists models, licences and files) ...")
+        altered = "A weight file is missing or altered; run 'python start.py --weights'."
+        run(str(PYTHON), "-m", "core", "doctor", quietly=altered, silent=True)
         say("... compiling the renderer (half a minute) ...")
         run(str(PYTHON), "-m", "core", "models", "check", "head")
         (VENV / ".ready").write_text(name_installation(APP_FILES), encoding="utf-8")

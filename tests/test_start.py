@@ -25,7 +25,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(start, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(start, "PYTHON", tmp_path / ".venv" / "bin" / "python")
 
-    def call(*words, waits=False):
+    def call(*words, waits=False, silent=False):
         commands.append(" ".join(words).replace(str(start.PYTHON), "PYTHON"))
         if words[1:3] == ("-m", "venv"):
             start.PYTHON.parent.mkdir(parents=True)

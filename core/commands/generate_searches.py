@@ -88,7 +88,7 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=float,
         metavar="X",
-        help="distance below which it accepts (default: its own, of master that of the pages)",
+        help="distance below which it accepts (default: as it is delivered; for master the one that the pages begin at)",
     )
 
 
@@ -162,7 +162,9 @@ def run_impostor(arguments: argparse.Namespace) -> int:
     _write_result(arguments, settings, pictures, latents, rows, [generator, *judges.values()])
     accepted = sum(impostor.accepted for impostor in impostors)
     searches = count_noun(len(impostors), "search", "searches")
-    print(f"{accepted} of {searches} got in at {threshold:g} ({guard.card.title}); pictures in {arguments.out}")
+    print(
+        f"{accepted} of {searches} got in at {_describe_limit(arguments, threshold)} ({guard.card.title}); pictures in {arguments.out}"
+    )
     for row in rows:
         print(f"  {row['image']}: {_describe_verdicts(row, judges)}; looks different by {row['lpips']:.2f} (LPIPS)")
     return 0
@@ -196,12 +198,27 @@ def run_lockout(arguments: argparse.Namespace) -> int:
     _write_result(arguments, settings, pictures, latents, rows, [generator, *judges.values()])
     changes = count_noun(len({step.label for step in lockout.search.swept}), "change")
     if smallest is None:
-        print(f"None of {changes} of looks up to {lockout.search.largest:g} locks the owner out at {threshold:g}.")
+        print(
+            f"None of {changes} of looks up to {lockout.search.largest:g} locks the owner out at {_describe_limit(arguments, threshold)}."
+        )
     else:
-        print(f"The least of {changes} that locks out at {threshold:g}: {smallest.step.words}, by {smallest.step.step:.3f}")
+        print(
+            f"The least of {changes} that locks out at {_describe_limit(arguments, threshold)}: {smallest.step.words}, by {smallest.step.step:.3f}"
+        )
         print(f"  lockout.png: {_describe_verdicts(settings['smallest'], judges)}")
     print(f"Pictures in {arguments.out}")
     return 0
+
+
+def _describe_limit(arguments: argparse.Namespace, threshold: float) -> str:
+    """The distance, and where none was asked for what it is: pages begin at a stricter one, where that was calibrated."""
+    if arguments.threshold is not None:
+        return f"{threshold:g}"
+    try:
+        opening = load_thresholds(arguments.generator, arguments.recogniser).opening
+    except LiminalError:
+        return f"{threshold:g}, as delivered"
+    return f"{threshold:g}, as delivered; the pages begin at {opening:.3f} (--threshold {opening:.3f})"
 
 
 def run_master(arguments: argparse.Namespace) -> int:

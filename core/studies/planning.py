@@ -171,6 +171,8 @@ def prepare_study(
     if len(generated) < len(sets):
         others = {"consent": OWN_PICTURES_CONSENT} | others
     if kind == "emotion":
+        notes += _describe_filtered(sets.values(), stimuli)
+        _check_count(trials, 0, sum(not stimulus.is_sentinel for stimulus in stimuli), "faces")  # before checks are drawn
         count = count_usual_checks(stimuli, answers) if sentinels is None else sentinels
         first = generated[0].emotion if generated else EmotionConfiguration(*EMOTIONS[:2])
         wanted = list_missing_checks(stimuli, count, answers, clear=first.generator == HEAD)
@@ -369,11 +371,21 @@ def _require_stimuli(stimuli: Sequence[Stimulus]) -> None:
         )
 
 
+def _describe_filtered(sets: Iterable[SampleSet], stimuli: Iterable[Stimulus]) -> list[str]:
+    """A sentence on faces between two feelings that are not asked about as they did not pass the filter; none where all are."""
+    whole = [samples.samples for samples in sets if not samples.own_pictures and SELECTED_KEY not in samples.manifest]
+    names = [name for table in whole for name in table.loc[table["sample_type"] == "boundary", "sample_id"]]
+    left = len(set(names).difference(stimulus.stimulus for stimulus in stimuli))
+    return [f"{left:,} of {len(names):,} faces did not pass the filter and are not asked about."] if left else []
+
+
 def _check_count(count: int | None, usual: int, available: int, what: str) -> int:
     if count is None:
         return usual
     if count > available:
-        raise LiminalError(f"A rater cannot get {count:,} {what}: these sample sets hold {available:,}; ask for fewer.")
+        raise LiminalError(
+            f"A rater cannot get {count:,} {what}: these sample sets hold {available:,} to ask about; ask for fewer."
+        )
     return count
 
 

@@ -85,7 +85,7 @@ def test_paper_b_asks_390_and_10_and_small_sets_fewer():
     assert (plan.trials, plan.sentinels, plan.fixation_ms, plan.image_ms) == (5, 1, 300, 200)
     many = [dataclasses.replace(each, stimulus=f"{each.stimulus}{copy}") for each in stimuli for copy in range(200)]
     assert (make_emotion_plan(many).trials, make_emotion_plan(many).sentinels) == (390, 10)
-    with pytest.raises(LiminalError, match="hold 5; ask for fewer"):
+    with pytest.raises(LiminalError, match="hold 5 to ask about; ask for fewer"):
         make_emotion_plan(stimuli, trials=6)
 
 
@@ -97,6 +97,14 @@ def test_a_study_of_nothing_or_of_both_kinds_is_refused(library, two_batches):
         prepare_study(library, [empty, library.add(two_batches)])
     with pytest.raises(LiminalError, match="of one kind"):
         prepare_study(library, [])
+
+
+def test_faces_that_are_left_out_by_the_filter_are_told_and_not_asked_for(library):
+    set_id = library.add(faces(*[ON_BOTH] * 3, OFF, OFF))
+    assert prepare_study(library, [set_id], sentinels=0).notes[0] == "2 of 5 faces did not pass the filter and are not asked about."
+    assert "did not pass" not in " ".join(prepare_study(library, [set_id], sentinels=0, kept_only=False).notes)
+    with pytest.raises(LiminalError, match="cannot get 4 faces: these sample sets hold 3 to ask about"):
+        prepare_study(library, [set_id], trials=4)
 
 
 def test_missing_sentinels_are_said_in_one_sentence(library, monkeypatch):

@@ -66,7 +66,7 @@ def show_link(study: Study) -> None:
             _show_settings_button(study)
             st.button("Close the study", key="close", on_click=_set_closed, args=(study.name, True), icon=":material/lock:")
         host = urlsplit(link).hostname or ""
-        local = " It works on this computer only; start the server with an address that others can reach to send it to them."
+        local = " It works on this computer only; docs/host-it.md says how others reach it."
         named = f" The panel puts everybody's name in the place of what follows {parameter}." if parameter else ""
         st.html(
             caption_html(

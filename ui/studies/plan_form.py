@@ -117,9 +117,13 @@ def _show_question(kind: Kind, problems: list[str]) -> dict[str, Any]:
             problems.append(str(error))
         return values
     left, middle, right = st.columns([3, 2, 3], gap="medium")
-    values["scale_low"] = left.text_input("The low end is called", max_chars=60, placeholder="for example: not at all", key="plan-scale-low")
+    values["scale_low"] = left.text_input(
+        "The low end is called", max_chars=60, placeholder="for example: not at all", key="plan-scale-low"
+    )
     values["scale_points"] = middle.number_input("Points", MIN_POINTS, MAX_POINTS, 7, step=1, key="plan-scale-points")
-    values["scale_high"] = right.text_input("The high end is called", max_chars=60, placeholder="for example: very much", key="plan-scale-high")
+    values["scale_high"] = right.text_input(
+        "The high end is called", max_chars=60, placeholder="for example: very much", key="plan-scale-high"
+    )
     return values
 
 
