@@ -162,9 +162,8 @@ def run_impostor(arguments: argparse.Namespace) -> int:
     _write_result(arguments, settings, pictures, latents, rows, [generator, *judges.values()])
     accepted = sum(impostor.accepted for impostor in impostors)
     searches = count_noun(len(impostors), "search", "searches")
-    print(
-        f"{accepted} of {searches} got in at {_describe_limit(arguments, threshold)} ({guard.card.title}); pictures in {arguments.out}"
-    )
+    limit = _describe_limit(arguments, threshold)
+    print(f"{accepted} of {searches} got in at {limit} ({guard.card.title}); pictures in {arguments.out}")
     for row in rows:
         print(f"  {row['image']}: {_describe_verdicts(row, judges)}; looks different by {row['lpips']:.2f} (LPIPS)")
     return 0
@@ -197,14 +196,11 @@ def run_lockout(arguments: argparse.Namespace) -> int:
     ]
     _write_result(arguments, settings, pictures, latents, rows, [generator, *judges.values()])
     changes = count_noun(len({step.label for step in lockout.search.swept}), "change")
+    limit = _describe_limit(arguments, threshold)
     if smallest is None:
-        print(
-            f"None of {changes} of looks up to {lockout.search.largest:g} locks the owner out at {_describe_limit(arguments, threshold)}."
-        )
+        print(f"None of {changes} of looks up to {lockout.search.largest:g} locks the owner out at {limit}.")
     else:
-        print(
-            f"The least of {changes} that locks out at {_describe_limit(arguments, threshold)}: {smallest.step.words}, by {smallest.step.step:.3f}"
-        )
+        print(f"The least of {changes} that locks out at {limit}: {smallest.step.words}, by {smallest.step.step:.3f}")
         print(f"  lockout.png: {_describe_verdicts(settings['smallest'], judges)}")
     print(f"Pictures in {arguments.out}")
     return 0

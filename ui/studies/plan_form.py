@@ -236,9 +236,10 @@ def _show_length(kind: Kind, set_ids: Sequence[str], values: dict[str, Any], pro
     noun = "pair" if kind == "identity" else "face"
     checks = f" and {count_noun(plan.sentinels, 'attention check')}" if plan.sentinels else ""
     most = "at most " if plan.adaptive and find_axes(plan, stimuli) else ""
+    shown = f" Each face shows for {plan.image_ms:,} ms (More settings)." if plan.image_ms else ""
     st.html(
         f'<p class="plan-length"><b>A person gets {most}{count_noun(plan.trials, noun)}{checks}: '
-        f"about {count_noun(plan.minutes, 'minute')}.</b></p>"
+        f"about {count_noun(plan.minutes, 'minute')}.</b>{shown}</p>"
     )
     return True
 
