@@ -8,7 +8,7 @@ of the R-hats of the values and of their distances from the median. Few draws ma
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -274,21 +274,27 @@ class FeelingShare:
     strongest: str
 
 
-def measure_feeling(samples: pd.DataFrame, prefixes: Mapping[str, str], feeling: str) -> list[FeelingShare]:
-    """Of every classifier. samples: a set's, with chain and sweep; prefixes: classifier -> what its calibrated columns begin with;
-    feeling: "" for the first classifier's first choice of the mean faces.
+def name_calibrated_columns(classifier: str, steerer: str) -> list[str]:
+    """The columns of a set's samples with a classifier's calibrated shares, by EMOTIONS; the guiding one's carry no name."""
+    prefix = "calibrated_" if classifier == steerer else f"calibrated_{classifier}_"
+    return [f"{prefix}{emotion}" for emotion in EMOTIONS]
+
+
+def measure_feeling(samples: pd.DataFrame, classifiers: Sequence[str], steerer: str, feeling: str) -> list[FeelingShare]:
+    """Of every classifier. samples: a set's, with chain and sweep; feeling: "" for the first classifier's first choice of the mean
+    faces.
 
     Interval over chains (Student's t), from three on. Empty without a mean face.
     """
     means = samples[samples["chain"] == MEAN_OF_CHAINS]
     chains = samples[samples["chain"] > MEAN_OF_CHAINS].sort_values("sweep").drop_duplicates("chain", keep="last")
     shares = []
-    for classifier, prefix in prefixes.items() if len(means) else ():
-        columns = [f"{prefix}{emotion}" for emotion in EMOTIONS]
+    for classifier in classifiers if len(means) else ():
+        columns = name_calibrated_columns(classifier, steerer)
         of_mean = means[columns].to_numpy(np.float64).mean(axis=0)
         strongest = EMOTIONS[int(of_mean.argmax())]
         feeling = feeling or strongest
-        ends = chains[f"{prefix}{feeling}"].to_numpy(np.float64)
+        ends = chains[columns[EMOTIONS.index(feeling)]].to_numpy(np.float64)
         shares.append(FeelingShare(classifier, float(of_mean[EMOTIONS.index(feeling)]), _estimate_mean(ends, 0.0, 1.0), strongest))
     return shares
 

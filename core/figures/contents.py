@@ -111,7 +111,7 @@ CHANGE_SECTION = Section(
 THRESHOLD_SECTION = Section(
     "axes",
     "Thresholds",
-    "Where does each person flip, and where does each network?",
+    "Where does each person change their mind, and where each network?",
     thresholds.exhibit_thresholds,
     uses=THRESHOLD_FIELDS,
 )

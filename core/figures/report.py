@@ -71,6 +71,12 @@ def describe_question(study_data: StudyData) -> list[str]:
     if study_data.source == "published":
         return [*sentences, "The answers were brought in from a publication or from elsewhere; nobody was asked by this program."]
     sentinels = f", and {plan.sentinels} attention checks, whose right answer is known" if plan.sentinels else ""
+    if plan.adaptive:
+        sentences.append(
+            f"Each got at most {plan.trials:,} trials{sentinels}. Which face came next followed from that person's answers so far "
+            "(psi method), until their threshold was known."
+        )
+        return sentences
     sentences.append(
         f"Each got {plan.trials:,} trials{sentinels}. Which pictures somebody got was balanced, their order random within and "
         f"between people (seed {plan.seed})."
@@ -88,7 +94,8 @@ def describe_raters(study_data: StudyData) -> list[str]:
     counted = f"; those of {remaining:,} count" if study_data.excluded else ""
     sentences = [f"{len(raters):,} {noun} gave {len(study_data.ratings):,} answers{counted}."]
     if study_data.excluded:
-        sentences.append(f"{len(study_data.excluded):,} were left out of everything below; their answers are kept.")
+        were = "1 was" if len(study_data.excluded) == 1 else f"{len(study_data.excluded):,} were"
+        sentences.append(f"{were} left out of everything below; their answers are kept.")
     else:
         sentences.append("Nobody was left out.")
     return sentences

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.analysis.chains import name_calibrated_columns
 from core.analysis.choices import count_choices
 from core.analysis.disagreement import (
     Disagreement,
@@ -104,8 +105,8 @@ def list_mean_faces(study_data: StudyData, pictures: PictureReader) -> list[Repo
     for row in samples[samples["chain"] == MEAN_OF_CHAINS].to_dict("records"):
         words = []
         for name in study_data.classifiers:
-            prefix = "calibrated_" if name == study_data.steerer else f"calibrated_{name}_"
-            shares = {emotion: float(row[prefix + emotion]) for emotion in EMOTIONS}
+            columns = name_calibrated_columns(name, study_data.steerer)
+            shares = {emotion: float(row[column]) for emotion, column in zip(EMOTIONS, columns, strict=True)}
             first = max(shares, key=shares.__getitem__)
             words.append(f"{registry.title(name)}: {first}, {format_percent(shares[first], 0)}")
         faces = (("base_id", "the person at rest"), ("sample_id", "the mean face of the chains"))

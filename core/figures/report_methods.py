@@ -123,7 +123,7 @@ def _describe_special_set(record: SetRecord, opening: str) -> str:
         if people := facts.get("people"):
             parted = f"the models of two people of the study ‘{facts['study']}’ ({join_names(people)})"
         else:
-            limits = [f"{registry.title(name)} at {limit:g}" for name, limit in facts["limits"].items()]
+            limits = [f"{registry.title(name)} at {limit:.3f}" for name, limit in facts["limits"].items()]
             parted = f"two recognisers ({join_names(limits)})"
         moved = "Pairs of strangers" if isinstance(configuration, IdentityConfiguration) else "Faces"
         return f"{opening} {moved} were changed until {parted} said different things of them.{judged}"
@@ -131,7 +131,8 @@ def _describe_special_set(record: SetRecord, opening: str) -> str:
         steps = _join_steps(configuration.interpolation_steps)
         return f"{opening} Between {len(manifest['batches']):,} pairs of people, faces were made at {steps} of the way.{judged}"
     if axes := manifest.get(AXES_KEY):
-        ways = [f"{axes['people']} from one person to another"] if axes.get("people") else []
+        people = axes.get("people", 0)
+        ways = [f"{people} {'way' if people == 1 else 'ways'} from one person to another"] if people else []
         ways += [f"{name.replace('_', ' ')} from as drawn to its high end" for name in axes.get("latents", ())]
         ways += [f"one person from {' to '.join(axes['feelings'])}"] if axes.get("feelings") else []
         rows = f"in rows from one end to another ({join_names(ways)})"
@@ -159,6 +160,7 @@ def list_commands(study_data: StudyData, sets: Sequence[SetRecord]) -> list[str]
         raters = len(study_data.exclusions.raters)
         lines.append(
             f"python -m core study simulate --sets {folders} --study {name} --raters {raters} --seed {study_data.study.plan.seed}"
+            f"{' --adaptive' if study_data.study.plan.adaptive else ''}"
         )
     lines.append(
         f"python -m core report --study {name} --html report.html"

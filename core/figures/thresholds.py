@@ -17,7 +17,6 @@ from core.figures import theme
 from core.figures.exhibit import (
     Exhibit,
     ExhibitView,
-    describe_estimate,
     find_threshold,
     name_raters,
     name_source,
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
 MAX_CURVES = 60
 DEFINITION = (
     "Each person is asked along the axis where their next answer tells most about their threshold (psi method: Kontsevich and "
-    "Tyler 1999, Vision Research 39). At the threshold both answers are equally likely; 0 is the first end of the axis, 1 the "
-    "other. A network flips where its own verdict on the same pictures changes, a recogniser at the limit that lets 1 stranger in "
-    "1,000 in."
+    "Tyler 1999, Vision Research 39). At the threshold both answers are equally likely; 0 % is the first end of the axis, "
+    "100 % the other. Vertical lines: where a network's own verdict on the same pictures changes, a recogniser's at the limit that "
+    "lets 1 stranger in 1,000 in."
 )
 
 
@@ -52,20 +51,20 @@ def plot_thresholds(result: AxisThresholds, *, who: str, source: str) -> go.Figu
     """The curves of people, thin, and of the group, thick; networks' flips as lines with their names."""
     if not result.people:
         return theme.build_empty_figure(result.note or "Nobody has answered along this axis yet.", source)
-    figure = go.Figure()
+    figure, levels = go.Figure(), [100 * level for level in CURVE_LEVELS]
     for number, person in enumerate(result.people[:MAX_CURVES]):
         figure.add_scatter(
-            x=CURVE_LEVELS,
+            x=levels,
             y=[100 * share for share in person.curve],
             mode="lines",
-            line={"color": theme.FADED, "width": 1},
+            line={"color": theme.FADED, "width": 1.6},
             name=f"one of the {who}",
             showlegend=number == 0,
             hoverinfo="skip",
         )
     if result.curve:
         figure.add_scatter(
-            x=CURVE_LEVELS,
+            x=levels,
             y=[100 * share for share in result.curve],
             mode="lines",
             line={"color": theme.INDIGO, "width": 4},
@@ -73,14 +72,16 @@ def plot_thresholds(result: AxisThresholds, *, who: str, source: str) -> go.Figu
             hoverinfo="skip",
         )
     for number, flip in enumerate(flip for flip in result.networks if math.isfinite(flip.level)):
-        figure.add_vline(x=flip.level, line={"color": theme.AMBER, "width": 2, "dash": theme.DASHES[number % len(theme.DASHES)]})
+        figure.add_vline(
+            x=100 * flip.level, line={"color": theme.AMBER, "width": 2, "dash": theme.DASHES[number % len(theme.DASHES)]}
+        )
         figure.add_annotation(
-            x=flip.level, y=1 - 0.09 * number, yref="paper", text=registry.title(flip.network), showarrow=False,
+            x=100 * flip.level, y=1 - 0.09 * number, yref="paper", text=registry.title(flip.network), showarrow=False,
             xanchor="left", xshift=5, font={"size": 12, "color": theme.SOFT},
         )  # fmt: skip
     what = "two people" if result.positive == "0" else result.positive
     figure.update_layout(
-        xaxis={"title": f"along the axis: {result.axis}", "range": [0, 1]},
+        xaxis={"title": f"of the way along ‘{result.axis}’, %", "range": [0, 100]},
         yaxis={"title": f"answers '{what}', %", "range": [0, 100]},
         height=430,
     )
@@ -90,9 +91,10 @@ def plot_thresholds(result: AxisThresholds, *, who: str, source: str) -> go.Figu
 
 
 def _say_threshold(result: AxisThresholds, who: str) -> str:
-    flips = [f"{registry.title(flip.network)} at {flip.level:.2f}" for flip in result.networks if math.isfinite(flip.level)]
-    networks = f", {theme.join_names(flips)}" if flips else ", and no network does"
-    return f"On '{result.axis}' {who} flip at {describe_estimate(result.group)} of the way on average{networks}."
+    flips = [f"{registry.title(flip.network)} at {100 * flip.level:.0f} %" for flip in result.networks if math.isfinite(flip.level)]
+    networks = f", {theme.join_names(flips)}" if flips else "; no network changes its own"
+    share = theme.format_interval(*(100 * value for value in (result.group.value, result.group.low, result.group.high)), 0, " %")
+    return f"Along ‘{result.axis}’ {who} change their answer at {share} of the way on average{networks}."
 
 
 def exhibit_thresholds(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:

@@ -63,8 +63,8 @@ def _find_or_make(question: IdentityConfiguration, titles: list[str]) -> SampleS
         question,
         "pairs on which recognisers part",
         _make_job(question),
-        words=f"Of these pairs {titles[0]} says the same person and {titles[1]} two people, or the other way round, both without "
-        f"doubt. What people say of them tells which of the two sees as they do.{'' if predicted else slow}",
+        words=f"Two faces that are one person to {titles[0]} and two people to {titles[1]}, or the other way round, both without "
+        f"doubt. What people say of such pairs tells which of the two sees as they do.{'' if predicted else slow}",
         button=f"Find {PAIRS} pairs",
         key="find-controversial",
     )

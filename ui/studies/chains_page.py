@@ -39,7 +39,7 @@ GENERATOR = "head"
 FACES_JOB = "chain_faces_job"
 REFRESH_SECONDS = 3.0
 CARDS_ACROSS = 3
-STRIP_FACES = 9
+STRIP_FACES, MOST_SMALL_FACES = 9, 5
 FEELINGS = {"surprise": "surprised", "fear": "afraid", "disgust": "disgusted", "happiness": "happy", "sadness": "sad"} | {
     "anger": "angry"
 }
@@ -87,7 +87,7 @@ def show_chain_studies() -> None:
         for start in range(0, len(studies), CARDS_ACROSS):
             for column, study in zip(st.columns(CARDS_ACROSS, gap="medium"), studies[start : start + CARDS_ACROSS], strict=False):
                 with column, st.container(border=True):
-                    st.html(_badges_html(study))
+                    st.html(_badges_html(study) + _faces_html(study.design))
                     page = navigation.build_page(navigation.MAKING)
                     st.page_link(page, label=markup.escape_markdown(study.name), query_params={"made": study.name})
                     done = store.progress(study.name)
@@ -98,6 +98,21 @@ def show_chain_studies() -> None:
                             f"complete, {count_noun(done.steps, 'step')} of {people}."
                         )
                     )
+
+
+def _faces_html(design: ChainDesign) -> str:
+    """The people that a study's chains begin with, small; nothing where the gallery does not know them."""
+    try:
+        gallery = cache.cached_gallery(design.generator)
+        faces = [gallery.base(name) for name in design.bases[:MOST_SMALL_FACES]]
+    except LiminalError:
+        return ""
+    images = "".join(
+        f'<figure><img src="{html.escape(bases.base_url(design.generator, face))}" alt="Generated face: {html.escape(face.title)}">'
+        "</figure>"
+        for face in faces
+    )
+    return f'<div class="strip">{images}</div>'
 
 
 EXAMPLE = "An afraid face (simulated)"
@@ -304,6 +319,7 @@ def _show_faces(study: ChainStudy, result: ChainResult, steps: int) -> None:
             return
         made = job.result
     _show_mean(study, result, made)
+    _show_feeling(made)
     _show_chains(study, made)
 
 
@@ -343,6 +359,17 @@ def _show_mean(study: ChainStudy, result: ChainResult, made: ChainFaces) -> None
             set_id = access.get_library().add(made.sample_set, title + simulated)
             st.switch_page(navigation.build_page(navigation.MAP), query_params={"faces": map_faces.SET, "set": set_id})
         ask_people(made.sample_set, title + simulated, key="ask-chains")
+
+
+def _show_feeling(made: ChainFaces) -> None:
+    """How much of the feeling each network sees in the mean face, and in the last faces of all chains with their interval."""
+    record = chain_analysis.FacesMadeByPeople.from_manifest(made.sample_set.manifest)
+    configuration = made.sample_set.emotion
+    target = record.target if record is not None else ""
+    samples = made.sample_set.samples
+    shares = chain_analysis.measure_feeling(samples, configuration.classifiers, configuration.steerer, target)
+    if record is not None and shares:
+        show_figure_card(chain_figures.exhibit_feeling(shares, record), "chains-feeling", name="what-networks-see")
 
 
 def _list_verdicts(judged: JudgedFace, made: ChainFaces) -> list[tuple[str, str]]:
