@@ -120,7 +120,6 @@ def exhibit_made_faces(study_data: StudyData, _view: ExhibitView, _progress: Pro
     exhibits: list[Exhibit] = []
     for number, (set_id, made) in enumerate(study_data.made.items()):
         here = study_data.samples["sample_id"].map(study_data.where.get) == set_id
-        prefixes = {name: "calibrated_" if name == study_data.steerer else f"calibrated_{name}_" for name in study_data.classifiers}
         of_set = [exhibit_choices(made.result), exhibit_convergence(made.result)]
         if shares := measure_feeling(study_data.samples[here], study_data.classifiers, study_data.steerer, made.target):
             of_set.insert(0, exhibit_feeling(shares, made))
