@@ -93,8 +93,9 @@ def plot_thresholds(result: AxisThresholds, *, who: str, source: str) -> go.Figu
 def _say_threshold(result: AxisThresholds, who: str) -> str:
     flips = [f"{registry.title(flip.network)} at {100 * flip.level:.0f} %" for flip in result.networks if math.isfinite(flip.level)]
     networks = f", {theme.join_names(flips)}" if flips else "; no network changes its own"
-    share = theme.format_interval(*(100 * value for value in (result.group.value, result.group.low, result.group.high)), 0, " %")
-    return f"Along ‘{result.axis}’ {who} change their answer at {share} of the way on average{networks}."
+    value, low, high = (100 * share for share in (result.group.value, result.group.low, result.group.high))
+    at = theme.format_interval(value, low, high, 0, " %")
+    return f"Along ‘{result.axis}’ {who} change their answer at {at} of the way on average{networks}."
 
 
 def exhibit_thresholds(study_data: StudyData, view: ExhibitView, _: Progress) -> list[Exhibit]:
