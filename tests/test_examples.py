@@ -1,6 +1,7 @@
-"""The notebooks in ``examples`` run as they are, each in the project's folder; what they printed is stored with them."""
+"""The notebooks in ``examples`` run as they are, each in its own folder as in Jupyter; what they printed is stored with them."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ def read_cells(path: Path):
 def test_a_notebook_runs_and_shows_what_it_printed(path, monkeypatch):
     cells = read_cells(path)
     assert cells
+    assert 'sys.path.insert(0, "..")' in "".join(cells[0]["source"])  # here ``core`` is found without, in Jupyter it is not
+    monkeypatch.chdir(EXAMPLES)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     assert all(output["output_type"] != "error" for cell in cells for output in cell["outputs"])
     assert any(cell["outputs"] for cell in cells)
     shown = []

@@ -64,7 +64,7 @@ def _describe_record(record: SetRecord) -> str:
             f"of one size, and was judged as it is by {join_names([registry.title(name) for name in networks])}."
         )
     generator = registry.title(configuration.generator)
-    if special := _describe_special_set(record, f"All faces were made by a network ({generator}); nobody in them lives."):
+    if special := _describe_special_set(record, f"All faces were made by a computer ({generator}); nobody in them lives."):
         return special
     if isinstance(configuration, IdentityConfiguration):
         counts = record.manifest.get("counts", {})
@@ -75,7 +75,7 @@ def _describe_record(record: SetRecord) -> str:
             "surrogate": "climbing a surrogate model (Adam), corrected after every picture,",
         }[configuration.strategy]
         return (
-            f"All faces were made by a network ({generator}); nobody in them lives. Around each of "
+            f"All faces were made by a computer ({generator}); nobody in them lives. Around each of "
             f"{configuration.bases_per_batch} bases a batch, samples were made as in paper A (pairs: {pairs}). Positive samples "
             f"lie {_join_steps(configuration.positive_steps)} paper units from the base; interpolated ones at "
             f"{_join_steps(configuration.interpolation_steps)} of the way to another base; optimized ones were sought by {way} "
@@ -95,7 +95,7 @@ def _describe_record(record: SetRecord) -> str:
     )
     judges = join_names([registry.title(name) for name in configuration.judges])
     return (
-        f"All faces were made by a network ({generator}); nobody in them lives. {how}, and judged by {judges}. Seed "
+        f"All faces were made by a computer ({generator}); nobody in them lives. {how}, and judged by {judges}. Seed "
         f"{configuration.seed}."
     )
 
