@@ -401,13 +401,14 @@ def _stimulus_tile(study: Study, stimulus: Stimulus, answers: dict[str, int], al
             if study.origin != "published"
             else _published_values(stimulus)
         )
-    title = markup.describe_stimulus(stimulus)
+    files = stimulus.details.get(FILES_KEY, ())
+    title = " and ".join(str(name) for name in files[: len(stimulus.images)]) or markup.describe_stimulus(stimulus)
     return components.Tile(
         stimulus.stimulus,
         access.study_picture_url(study.token, image)
         if access.has_pictures(study, stimulus)
         else _placeholder_url(stimulus.stimulus),
-        f"{'Face' if FILES_KEY in stimulus.details else 'Generated face'}, {title}; {words}" if title else words,
+        f"{'Face' if files else 'Generated face'}, {title}; {words}" if title else words,
         title=title,
         words=words,
     )
