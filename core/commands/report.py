@@ -92,7 +92,7 @@ def _rate_morphs(sample_set: SampleSet) -> list[tuple[str, MorphRate]]:
     for name in list_recognisers(sample_set.pairs) if len(morphs) else []:
         default = sample_set.manifest["thresholds"][name]
         for words, limit in list_morph_limits(sample_set.configuration.generator, name, default):
-            rates += [(f"{registry.title(name)}, {words}", rate) for rate in rate_recogniser(morphs, name, limit)]
+            rates += [(f"{registry.title(name)} {words}", rate) for rate in rate_recogniser(morphs, name, limit)]
     return rates
 
 

@@ -37,7 +37,7 @@ def exhibit_morphs(study_data: StudyData, view: ExhibitView, _: Progress) -> lis
     rates: list[tuple[str, MorphRate]] = []
     for name in names:
         for words, limit in list_morph_limits(study_data.generator, name, find_threshold(study_data, view, name)):
-            rates += [(f"{registry.title(name)}, {words}", rate) for rate in rate_recogniser(morphs, name, limit)]
+            rates += [(f"{registry.title(name)} {words}", rate) for rate in rate_recogniser(morphs, name, limit)]
     who = name_raters(study_data)
     people = rate_people(morphs, study_data.ratings, excluded=study_data.excluded)
     rates += [(f"the majority of {who}", rate) for rate in people]
@@ -46,12 +46,12 @@ def exhibit_morphs(study_data: StudyData, view: ExhibitView, _: Progress) -> lis
 
 def list_morph_limits(generator: str, recogniser: str, limit: float) -> list[tuple[str, float]]:
     """(words, distance): the given limit, then that which lets 1 stranger in 1,000 in, where it is known and another one."""
-    limits = [(f"limit {limit:.3f}", limit)]
+    limits = [(f"at {limit:.3f}", limit)]
     try:
         strict = load_thresholds(generator, recogniser).at(0.001).distance
     except LiminalError:  # not calibrated on this generator's faces
         return limits
-    return limits if abs(strict - limit) < 5e-4 else [*limits, (f"1 in 1,000 gets in ({strict:.3f})", strict)]
+    return limits if abs(strict - limit) < 5e-4 else [*limits, (f"at {strict:.3f} (1 in 1,000 gets in)", strict)]
 
 
 def exhibit_morph_rates(rates: Sequence[tuple[str, MorphRate]], source: str) -> Exhibit:
@@ -77,7 +77,8 @@ def exhibit_morph_rates(rates: Sequence[tuple[str, MorphRate]], source: str) -> 
     says = f"{describe_step(middle.step).capitalize()}, {_format_rate(middle)} of faces open both phones of {first}"
     others = [(words, rate) for words, rate in rates if words != first and rate.step == middle.step]
     more = "; ".join(
-        f"{words} {'take' if rate.who == 'people' else 'lets'} {_format_rate(rate)} for both" for words, rate in others
+        f"{words} take {_format_rate(rate)} for both" if rate.who == "people" else f"{_format_rate(rate)} those of {words}"
+        for words, rate in others
     )
     figure = plot_dots(
         table,

@@ -201,7 +201,7 @@ def test_faces_between_two_owners_are_told_where_some_were_judged_against_both(t
     assert main(["report", str(place)]) == 0
     printed = capsys.readouterr().out
     assert "MMPMR, Scherhag et al. 2017" in printed
-    assert re.search(r"limit 0\.600 +half way +50\.0 % .* 2 faces between 2 pairs of owners", printed)
+    assert re.search(r"at 0\.600 +half way +50\.0 % .* 2 faces between 2 pairs of owners", printed)
     study_data, _ = report.open_set(place)
     section = next(section for section in list_sections(study_data) if section.key == "morphs")
     (exhibit,) = section.make(study_data, choose_default_view(study_data), Progress())

@@ -105,7 +105,7 @@ def show_morph_rates(request: IdentityRequest) -> None:
     for name in question.judges:
         default = cache.cached_thresholds(configuration.generator, name).default
         for words, limit in morph_figures.list_morph_limits(configuration.generator, name, default):
-            rates += [(f"{registry.title(name)}, {words}", rate) for rate in morphs.rate_recogniser(table, name, limit)]
+            rates += [(f"{registry.title(name)} {words}", rate) for rate in morphs.rate_recogniser(table, name, limit)]
     show_figure_card(morph_figures.exhibit_morph_rates(rates, "models"), "morphs", name="two-owners-one-face")
     ask_people(found, f"Two owners, one face, seed {configuration.seed}", key="ask-morphs")
 
