@@ -34,7 +34,6 @@ class AdaptiveSizes:
     people: int = 200
     trials: int = 160
     face_people: int = 200
-    face_before: int = 60
     face_answers: int = 60
 
 
@@ -71,7 +70,7 @@ def measure(sizes: AdaptiveSizes = FULL) -> dict[str, Any]:
         within = (table < GOAL).mean(axis=0)
         figures["trials_needed"][method] = next((step for at, step in enumerate(steps) if within[at] >= 0.9), None)
         figures.setdefault("within", {})[method] = {step: float(within[at]) for at, step in enumerate(steps)}
-    figures["faces"] = measure_faces(sizes.face_people, sizes.face_before, sizes.face_answers)
+    figures["faces"] = measure_faces(sizes.face_people, sizes.face_answers)
     return figures
 
 

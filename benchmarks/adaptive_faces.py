@@ -5,11 +5,10 @@ times, and so is the group's model, which has learned from others' answers to fa
 model foretells faces of the study that they are never asked about; its log loss is counted above what the person's own truth leaves
 open. What choosing needs to reach what random order reaches with all answers, over all answers, is the share; 0.5 is the aim.
 
-*mixed*: plain faces of the head's reference population, of which people are torn about one in five (paper B's success: two
-feelings above a quarter each, above 0.6 together); what is foretold are answers to such boundary faces. *torn*: those boundary
-faces alone, so that any face tells about as much as any other. *demonstration*: all faces that were made between two feelings for
-the demonstration, about which networks are torn and people less often; answers to all of them are foretold. People have
-confusions of their own, which the model of a person does not know.
+*demonstration*: all faces that were made between two feelings for the demonstration, about which networks are torn and people less
+often. *torn*: faces of the head's reference population about which people are torn (paper B's success: two feelings above a quarter
+each, above 0.6 together), so that any face tells about as much as any other. People have confusions of their own, which the model
+of a person does not know.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ from core.studies.simulation import (
 
 SEED = 19
 HELD_OUT = 3
-"""One in so many of the faces to foretell is held out from each person, others from the next; the group's model knows them."""
-MIXED = 900
-"""Faces of the study *mixed*."""
+"""One in so many of the faces is held out from each person, others from the next; the group's model knows them."""
+PLAIN = 900
+"""Faces of the reference population, among which those are that people are torn about."""
 EVERY = 5
 RESAMPLES = 1000
 AIM = 0.5
@@ -53,37 +52,31 @@ AIM = 0.5
 
 @dataclass(frozen=True, eq=False)
 class SimulatedFaces:
-    """The faces of a study: names, features of classifiers, evidence that people see in them (N, 6), and which to foretell."""
+    """The faces of a study: their names, features of classifiers (N, F), and the evidence that people see in them (N, 6)."""
 
     table: FaceTable
     evidence: Array
-    wanted: IndexArray
 
 
-STUDIES = ("mixed", "torn", "demonstration")
+STUDIES = (("demonstration", 60), ("demonstration", 20), ("torn", 60))
+"""Faces, and how many people answered before, from whom the group's model has learned."""
 
 
-def measure_faces(people: int, before: int, answers: int) -> dict[str, Any]:
-    """All studies. before: people from whom the group's model has learned; answers: of each person, those before too."""
-    made = {"mixed": _draw_mixed, "torn": _draw_torn, "demonstration": _read_demonstration}
-    return {name: _measure_study(made[name](), people, before, answers) for name in STUDIES}
+def measure_faces(people: int, answers: int) -> dict[str, Any]:
+    """All studies, by their faces and the people before; answers: of each person, those before too."""
+    made = {"torn": _draw_torn, "demonstration": _read_demonstration}
+    return {f"{name}, {before} people before": _measure_study(made[name](), people, before, answers) for name, before in STUDIES}
 
 
-def _draw_mixed() -> SimulatedFaces:
+def _draw_torn() -> SimulatedFaces:
     reference = load_reference_set("head")
     seen = np.log(np.maximum(reference.calibrated(HIDDEN_CLASSIFIER, reference.classifier_logits(HIDDEN_CLASSIFIER)), 1e-12))
     usual = seen.mean(axis=0)
     evidence = seen - ADAPTATION * (usual - usual.mean())
     evidence += FACE_RESIDUE * np.random.default_rng(SEED).normal(size=seen.shape)
     logits = [reference.classifier_logits(name).astype(np.float64) for name in reference.logits if name != HIDDEN_CLASSIFIER]
-    names = [f"{row:04d}" for row in range(MIXED)]
-    return _make_faces(names, np.concatenate(logits, axis=1)[:MIXED], evidence[:MIXED], torn_only=True)
-
-
-def _draw_torn() -> SimulatedFaces:
-    mixed = _draw_mixed()
-    names = [mixed.table.faces[row] for row in mixed.wanted]
-    return _make_faces(names, mixed.table.features[mixed.wanted], mixed.evidence[mixed.wanted])
+    torn = find_torn(_average_crowd(evidence[:PLAIN]))
+    return _make_faces([f"{row:04d}" for row in torn], np.concatenate(logits, axis=1)[torn], evidence[torn])
 
 
 def _average_crowd(evidence: Array) -> Array:
@@ -111,10 +104,9 @@ def _read_demonstration() -> SimulatedFaces:
     return _make_faces(names, np.concatenate(features), np.array(evidence))
 
 
-def _make_faces(names: Sequence[str], features: Array, evidence: Array, torn_only: bool = False) -> SimulatedFaces:
+def _make_faces(names: Sequence[str], features: Array, evidence: Array) -> SimulatedFaces:
     scaled = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 1e-9)
-    wanted = find_torn(_average_crowd(evidence)) if torn_only else np.arange(len(names))
-    return SimulatedFaces(FaceTable(tuple(names), scaled), evidence, wanted)
+    return SimulatedFaces(FaceTable(tuple(names), scaled), evidence)
 
 
 def _draw_people(evidence: Array, count: int, seed: int) -> Array:
@@ -144,11 +136,11 @@ def _measure_study(faces: SimulatedFaces, people: int, before: int, answers: int
     curves = np.empty((2, people, answers // EVERY + 1))
     for number, p in enumerate(_draw_people(faces.evidence, people, 3)):
         random = np.random.default_rng((SEED, 4, number))
-        held = random.permutation(faces.wanted)[: len(faces.wanted) // HELD_OUT]
+        held = random.permutation(len(names))[: len(names) // HELD_OUT]
         said, order = _draw_answers(p, random), random.permutation(np.setdiff1d(np.arange(len(names)), held))
         for method, chosen in enumerate((False, True)):
             curves[method, number] = _ask_person(group, said, order, held, p[held], answers, chosen, seconds)
-    held_out = len(faces.wanted) // HELD_OUT
+    held_out = len(names) // HELD_OUT
     return _describe_curves(curves, len(names) - held_out, held_out, seconds)
 
 

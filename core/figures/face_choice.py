@@ -6,9 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
-from core.alignment.face_choice import FEWEST_ANSWERS, FEWEST_PEOPLE, ChoiceBenefit, FaceTable, fit_group, measure_benefit
+from core.alignment.face_choice import FEWEST_VOTES, ChoiceBenefit, FaceTable, fit_group, measure_benefit
+from core.analysis.estimate import join_notes
 from core.errors import LiminalError
 from core.figures import theme
 from core.figures.exhibit import Exhibit, ExhibitView, describe_estimate, name_raters, name_source
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
     from core.analysis.study_data import StudyData
 
 DEFINITION = (
-    "Each next face was the one whose answer was expected to take most from the log loss of the person's model on the study's "
-    "boundary faces, those that the group is torn about (expected information: Lindley 1956, Annals of Mathematical Statistics "
-    "27; for predictions: Bickford Smith et al. 2023, arXiv:2304.08151); the first people were shown faces at random. A "
-    "person's share is the answers given over those that faces at random would have needed for the same expected log loss, by "
-    "that person's model under the group's: below 1 choosing saved answers."
+    "Each next face was the one whose answer was expected to take most from the log loss of the person's model on the "
+    "study's boundary faces, those that the group is torn about (expected information: Lindley 1956, Annals of Mathematical "
+    "Statistics 27; for predictions: Bickford Smith et al. 2023, arXiv:2304.08151); until the group was known by 5 answers "
+    "a face, faces were shown at random. A person's share is the answers given over those that faces at random would have "
+    "needed for the same expected log loss, by that person's model under the group's: below 1 choosing saved answers."
 )
 VOTES_NOTE = "Faces have unequal numbers of votes, and shares of a face are those of the people who were shown it."
 
@@ -48,9 +50,7 @@ def compute_benefit(study_data: StudyData) -> ChoiceBenefit | None:
 def describe_benefit(benefit: ChoiceBenefit | None, who: str) -> str:
     """One sentence with n and interval."""
     if benefit is None or not math.isfinite(benefit.share.value):
-        return (
-            f"What choosing changed can be said once {FEWEST_PEOPLE} {who} who count have given {FEWEST_ANSWERS} answers or more."
-        )
+        return f"Faces are chosen once {who} who count have given {FEWEST_VOTES:g} answers a face on average; until then at random."
     low = benefit.share.low
     apart = math.isfinite(low) and (benefit.share.high < 1 or low > 1)
     doubt = "" if apart else "; the interval holds 1, so that it cannot be told whether choosing saved any"
@@ -101,6 +101,6 @@ def exhibit_face_choice(study_data: StudyData, _: ExhibitView, __: Progress) -> 
     benefit, who = compute_benefit(study_data), name_raters(study_data)
     source = name_source(study_data, study_data.source)
     figure = plot_benefit(benefit, who=who, source=source)
-    if benefit is None:
-        return []
-    return [Exhibit("face-choice", figure, benefit.table, DEFINITION, f"{benefit.note} {VOTES_NOTE}", numbers=benefit)]
+    table = pd.DataFrame() if benefit is None else benefit.table
+    note = join_notes("" if benefit is None else benefit.note, VOTES_NOTE)
+    return [Exhibit("face-choice", figure, table, DEFINITION, note, numbers=benefit)]

@@ -32,6 +32,7 @@ from core.figures.report_methods import SetRecord, describe_sampling, list_comma
 from core.lazy_import import lazy_import
 from core.models import registry
 from core.progress import Progress
+from core.studies.adaptive import find_axes
 from core.studies.library import Library
 from core.studies.study import Question
 
@@ -72,9 +73,11 @@ def describe_question(study_data: StudyData) -> list[str]:
         return [*sentences, "The answers were brought in from a publication or from elsewhere; nobody was asked by this program."]
     sentinels = f", and {plan.sentinels} attention checks, whose right answer is known" if plan.sentinels else ""
     if plan.adaptive:
+        most, method = "at most ", "(psi method), until their threshold was known"
+        if not find_axes(plan, study_data.stimuli):
+            most, method = "", "(expected information); faces came at random until the group was known"
         sentences.append(
-            f"Each got at most {plan.trials:,} trials{sentinels}. Which face came next followed from that person's answers so far "
-            "(psi method), until their threshold was known."
+            f"Each got {most}{plan.trials:,} trials{sentinels}. Which face came next followed from that person's answers so far {method}."
         )
         return sentences
     sentences.append(

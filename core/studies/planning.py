@@ -217,7 +217,7 @@ def _limit_trials(plan: RatingPlan, stimuli: Sequence[Stimulus], trials: int | N
         )
     return limited, (
         f"Each person is asked about {limited.trials} of {faces} faces, each chosen by what the answer is expected to tell; the "
-        "first people get theirs at random."
+        "first people get theirs at random, until the group is known."
     )
 
 

@@ -90,7 +90,7 @@ def test_planted_people_are_known_in_half_the_answers(group):
     said = describe_benefit(benefits["chosen"], "people")
     assert said.startswith(f"By the models of 7 people, choosing took {chosen.value:.2f} ({chosen.low:.2f} to {chosen.high:.2f})")
     assert plot_benefit(benefits["chosen"], who="people", source="human").layout.meta["n"] == "7 people, 140 answers"
-    assert "once 5 people" in describe_benefit(None, "people")
+    assert "once people who count have given 5 answers a face" in describe_benefit(None, "people")
 
 
 def test_the_group_learns_from_classifiers_and_votes_and_leaves_one_person_out(group):

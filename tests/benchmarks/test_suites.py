@@ -88,10 +88,10 @@ def _observe_nothing(panel, latents, design):
 
 
 def test_adaptive_measures_both_methods(capsys, monkeypatch):
-    monkeypatch.setattr(adaptive_faces, "STUDIES", ("torn",))
-    sizes = replace(adaptive.QUICK, people=4, trials=40, face_people=4, face_before=20, face_answers=20)
+    monkeypatch.setattr(adaptive_faces, "STUDIES", (("torn", 50),))
+    sizes = replace(adaptive.QUICK, people=4, trials=40, face_people=4, face_answers=20)
     figures, text = run(capsys, monkeypatch, adaptive, sizes)
-    assert figures["faces"]["torn"]["needed"]["20"]["answers"] <= 21
+    assert figures["faces"]["torn, 50 people before"]["needed"]["20"]["answers"] <= 21
     assert "as well as 20 faces at random" in text
     assert figures["errors"]["psi"]["40"] < 0.1
     assert figures["milliseconds_a_choice"] < 50
