@@ -10,8 +10,8 @@ faces that tell nearly as much, the one with the fewest votes is shown, which te
 the reason to observe something: Lindley 1956, Annals of Mathematical Statistics 27.
 
 Faces are shown at random until the people who count have given FEWEST_VOTES answers a face on average: a group that is hardly known
-misleads the choice. Of the demonstration's faces choosing saved 100 simulated people nothing after 3 answers a face; after 6 and
-17, ``python -m benchmarks adaptive`` says how much.
+misleads the choice. Of the demonstration's faces choosing saved simulated people nothing after 3 answers a face, nothing that can be
+told after 6, and 26 to 39 % of the answers after 17 (``python -m benchmarks adaptive``).
 """
 
 from __future__ import annotations

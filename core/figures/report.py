@@ -77,7 +77,8 @@ def describe_question(study_data: StudyData) -> list[str]:
         if not find_axes(plan, study_data.stimuli):
             most, method = "", "(expected information); faces came at random until the group was known"
         sentences.append(
-            f"Each got {most}{plan.trials:,} trials{sentinels}. Which face came next followed from that person's answers so far {method}."
+            f"Each got {most}{plan.trials:,} trials{sentinels}. Which face came next followed from that person's answers so far "
+            f"{method}."
         )
         return sentences
     sentences.append(
