@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-OLDEST, NEWEST = (3, 11), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 14)
 """Versions of Python for which every package has a wheel on Linux (x86-64, arm64), macOS (arm64) and Windows."""
 
 APP_FILES = ("requirements.txt", "constraints.txt", "requirements-weights.txt")
@@ -89,6 +89,11 @@ def call(*words: str, waits: bool = False, silent: bool = False) -> int:
             continue
 
 
+def begin(*words: str) -> subprocess.Popen[str]:
+    """Begin a command in the repository; what it prints is kept until somebody reads it."""
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 def pip(*words: str, what: str) -> None:
     """Install by pip of the environment."""
     failure = f"{what} could not be installed; pip's words above say why. Nothing is lost: the same command goes on."
@@ -144,14 +149,28 @@ def install(python: str, *, tests: bool) -> None:
 
 
 def lint() -> None:
-    """Linters and types."""
-    for words in (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)):
+    """Linters."""
+    for words in (("ruff", "check", "."), ("ruff", "format", "--check", ".")):
         run(str(PYTHON), "-m", *words)
 
 
+def check_types() -> None:
+    """Types; a minute and a half."""
+    run(str(PYTHON), "-m", "mypy")
+
+
 def test() -> None:
-    """All tests, two processes of them; which go together: tests/conftest.py."""
-    run(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+    """All tests, two processes of them; which go together: tests/conftest.py. mypy runs beside them; its errors come at the end."""
+    types = begin(str(PYTHON), "-m", "mypy")
+    try:
+        code = call(str(PYTHON), "-m", "pytest", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+    finally:
+        words, _ = types.communicate()
+    if types.returncode:
+        say(words.strip())
+    failed = [name for name, ended in (("pytest", code), ("mypy", types.returncode)) if ended]
+    if failed:
+        raise StartError(f"{' and '.join(failed)} failed; what was found stands above.")
 
 
 def open_app() -> int:
@@ -183,8 +202,7 @@ def main(words: Sequence[str] | None = None) -> int:
             return 0
         if arguments.lint or arguments.test:
             lint()
-            if arguments.test:
-                test()
+            test() if arguments.test else check_types()
             return 0
         return open_app()
     except StartError as error:

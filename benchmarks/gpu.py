@@ -8,13 +8,16 @@ networks.
 
 from __future__ import annotations
 
+import importlib
 import platform
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -37,6 +40,7 @@ from benchmarks.gpu_networks import (
     list_cases,
     to_device,
     to_half,
+    write_onnx_network,
 )
 from core.errors import LiminalError
 from core.models import registry, request_context
@@ -58,6 +62,13 @@ SEARCH_NETWORKS = {
     name for chain in (entry.emotion_chain for entry in registry.ENTRIES) if chain for name in (chain.encoder, chain.classifier)
 }
 """Built-in models with dlib's network in the search precision, which is bfloat16 where the device multiplies it natively."""
+
+SEARCHED = [entry.name for entry in registry.ENTRIES if entry.emotion_chain and entry.offered]
+"""Generators whose chains of networks are run through: gradients, and tensors that go to the device and back."""
+
+SEARCH_LIMITS = {"embedding": 1e-2, "face": 5e-2}
+"""Largest difference, as a share of the largest value, after steps that each go on from the last one's rounding: of the wanted
+embeddings; of how near the finished faces come to them, as latents may part where two ways are equally good. No GPU was there."""
 
 STREAMS = 8
 """Sessions that use the engine at once."""
@@ -115,7 +126,9 @@ def list_checks(device: torch.device, sizes: NetworkSizes) -> list[Check]:
     return [
         *(("parity", entry.name, partial(check_built_in, entry, device)) for entry in registry.ENTRIES),
         *(("parity", case.name, partial(check_case, case, device)) for case in cases),
+        ("parity", "ONNX file", partial(check_onnx, device)),
         ("half precision", "dcgan, search", partial(check_search_path, device)),
+        *(("search", name, partial(check_two_stages, name, device)) for name in SEARCHED),
         ("speed", f"{stylegan2}, float32", partial(time_stylegan2, torch.float32, device, sizes)),
         ("speed", f"{stylegan2}, float16", partial(time_stylegan2, torch.float16, device, sizes)),
         ("speed", "SDXL-sized decoder", partial(time_sdxl, device, sizes)),
@@ -212,6 +225,60 @@ def check_search_path(device: torch.device) -> list[Row]:
     limit = HALF_LIMITS.get(precision, FLOAT32_LIMIT)
     fast, exact = model.decode_for_search(latents), reference.decode(latents)
     return [compare("half precision", "dcgan, search", fast, exact, limit, f"generator, {_short(precision)}")]
+
+
+def check_onnx(device: torch.device) -> list[Row]:
+    """A network in an ONNX file, as those of users are run: by onnxruntime's CUDA provider where there is one."""
+    importlib.import_module("onnxruntime")  # an optional package
+    onnx_network = importlib.import_module("core.models.custom.onnx_network")
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_onnx_network(Path(folder))
+        description = onnx_network.OnnxDescription(model=path.name, input_size=64)
+        networks = [onnx_network.OnnxNetwork(path, description, "the check", each) for each in (torch.device("cpu"), device)]
+    pictures = np.random.default_rng(SEED).integers(0, 256, (CHUNK + 1, 64, 64, 3), dtype=np.uint8)
+    expected, found = (torch.from_numpy(np.stack([network.run(picture) for picture in pictures])) for network in networks)
+    provider = networks[1].session.get_providers()[0]
+    return [compare("parity", "ONNX file", found, expected, FLOAT32_LIMIT, f"random weights, {provider}")]
+
+
+def check_two_stages(generator: str, device: torch.device) -> list[Row]:
+    """Paper B's two stages with a generator's own networks, few steps, on the device beside the CPU.
+
+    Guided denoising, whose gradient goes through classifier and prior; then flow, surrogate or draft, and by gradient to a face.
+    """
+    configurations = importlib.import_module("core.sampling.emotion.configuration")  # all need packages that may be missing
+    judging = importlib.import_module("core.sampling.emotion.judging")
+    two_stage = importlib.import_module("core.sampling.emotion.two_stage")
+    c = configurations.EmotionConfiguration("surprise", "fear", generator=generator, steps=10, seed=SEED)
+    results: list[tuple[Tensor, Tensor]] = []
+    for place in (torch.device("cpu"), device):
+        try:
+            panel = place_panel(judging.EmotionPanel.load(c), place)
+        except LiminalError as error:
+            return [Row("search", generator, "skipped", note=f"skipped: {error}")]
+        bases, seeds = panel.generator.sample([SEED]).cpu(), [SEED]
+        with torch.inference_mode():
+            start = two_stage.embed_faces(panel.generator.decode(bases), panel).cpu()
+        wanted = two_stage.denoise_embeddings(start, seeds, c, panel)
+        goal = results[0][0] if results else wanted  # the same for both, whatever the first stage has made of it
+        latents = two_stage.decode_embeddings(goal, bases, seeds, c, panel)
+        with torch.inference_mode():
+            reached = two_stage.embed_faces(panel.generator.decode(latents), panel).cpu()
+        results.append((wanted, (reached - goal).norm(dim=1)))
+    (wanted, reached), (wanted_here, reached_here) = results
+    embedding, face = SEARCH_LIMITS["embedding"], SEARCH_LIMITS["face"]
+    return [
+        compare("search", f"{generator}, wanted embedding", wanted_here, wanted, embedding, f"{c.steps} guided steps"),
+        compare("search", f"{generator}, distance of the face", reached_here, reached, face, "by flow and gradient"),
+    ]
+
+
+def place_panel(panel: Any, device: torch.device) -> Any:
+    """The networks of paper B's stages on a device; the others stay where they are."""
+    load: Any = registry.load
+    kinds = {"generator": "generator", "encoder": "encoder", "mlp": "classifier", "prior": "prior", "decoder": "decoder"}
+    kinds |= {"surrogate": "surrogate"}
+    return replace(panel, **{field: load(getattr(panel, field).name, kind, str(device)) for field, kind in kinds.items()})
 
 
 def compare(check: str, name: str, result: Tensor, expected: Tensor, limit: float, note: str = "") -> Row:

@@ -6,8 +6,10 @@ import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -188,6 +190,35 @@ def build(case: Case, device: torch.device) -> nn.Module:
 def to_device(network: nn.Module, device: torch.device) -> nn.Module:
     """The network on the device."""
     return network.to(device)
+
+
+def write_onnx_network(folder: Path) -> Path:
+    """A small convolutional network with random weights, pictures (1, 3, 64, 64) to 32 values -> its file."""
+    onnx = importlib.import_module("onnx")  # an optional package
+    random = np.random.default_rng(SEED)
+    shapes = {"kernel": (16, 3, 3, 3), "spread": (16, 16, 3, 3), "last": (16, 32)}
+    weights = {name: random.normal(size=shape, scale=0.2).astype(np.float32) for name, shape in shapes.items()}
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [
+        node("Conv", ["pictures", "kernel"], ["first"], strides=[2, 2]),
+        node("Relu", ["first"], ["bent"]),
+        node("Conv", ["bent", "spread"], ["second"], strides=[2, 2]),
+        node("GlobalAveragePool", ["second"], ["pooled"]),
+        node("Flatten", ["pooled"], ["flat"]),
+        node("MatMul", ["flat", "last"], ["embedding"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "random",
+        [value("pictures", onnx.TensorProto.FLOAT, (1, 3, 64, 64))],
+        [value("embedding", onnx.TensorProto.FLOAT, (1, 32))],
+        [onnx.numpy_helper.from_array(tensor, name) for name, tensor in weights.items()],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    model.ir_version = 8  # read by older runtimes too
+    path = folder / "random.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 def to_half(network: nn.Module, dtype: torch.dtype) -> nn.Module:

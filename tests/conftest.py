@@ -1,14 +1,17 @@
 """Imported before any test module: core sets OpenMP up, which must happen before torch is loaded.
 
 How much is gone through: with ``FULL=1`` every corpus of broken files, kills and made-up examples, a third of each otherwise
-(``tests.sizes``). How work is shared out: the tests of a file stay together, since they share what they prepare, and files with a
-browser go first, so that none of them is what everybody waits for at the end.
+(``tests.sizes``). How work is shared out: the tests of a file stay together, since they share what they prepare, as do those of one
+server; these, and files with a browser, go first, so that none of them is what everybody waits for at the end.
 """
 
+import os
 import sys
 
 import hypothesis
 import pytest
+
+os.environ.setdefault("MKL_NUM_THREADS", "1")  # torch's threads: on two, small networks take a fifth more of the processor's time
 
 import core  # noqa: F401
 from core.models import registry
@@ -17,17 +20,23 @@ from tests.sizes import share
 hypothesis.settings.register_profile("sized", max_examples=share(100), deadline=None)
 hypothesis.settings.load_profile("sized")
 
-SLOW_FIRST = {"chromium", "open_page", "server", "target", "two_workers", "trained"}
+SERVERS = ("server", "asking")
+"""Fixtures of a session whose files stay together, so that each is made once."""
+SLOW_FIRST = (*SERVERS, "chromium", "open_page", "target", "two_workers", "trained")
 """Fixtures whose files take longest."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    slow = {item.path for item in items if SLOW_FIRST & set(getattr(item, "fixturenames", ()))}
-    items.sort(key=lambda item: item.path not in slow)
+    first = {}
+    for item in items:
+        used = [place for place, name in enumerate(SLOW_FIRST) if name in getattr(item, "fixturenames", ())]
+        first[item.path] = min([first.get(item.path, len(SLOW_FIRST)), *used])
+    groups = {path: SERVERS[place] if place < len(SERVERS) else str(path) for path, place in first.items()}
+    items.sort(key=lambda item: first[item.path])
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+            item.add_marker(pytest.mark.xdist_group(groups[item.path]))
 
 
 @pytest.fixture(autouse=True, scope="module")

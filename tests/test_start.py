@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
@@ -32,8 +33,13 @@ def machine(tmp_path, monkeypatch):
             start.PYTHON.write_text("")
         return machine.codes.get(next((key for key in machine.codes if key in commands[-1]), ""), 0)
 
+    def begin(*words):
+        code = call(*words)
+        return SimpleNamespace(communicate=lambda: ("what was found" if code else "Success", None), returncode=code)
+
     machine = type("Machine", (), {"commands": commands, "codes": {}, "folder": tmp_path})
     monkeypatch.setattr(start, "call", call)
+    monkeypatch.setattr(start, "begin", begin)
     monkeypatch.setattr(start, "find_site_packages", lambda: "SITE")
     return machine
 
@@ -79,14 +85,23 @@ def test_weights_are_the_same_on_every_system(machine):
     ]
 
 
-def test_tests_follow_linters_and_a_failure_ends_it(machine, capsys):
+def test_tests_follow_linters_beside_types_and_a_failure_of_either_is_told(machine, capsys):
     assert start.main(["--test"]) == 0
     assert [command.split()[2] for command in machine.commands[-4:]] == ["ruff", "ruff", "mypy", "pytest"]
     assert all(f"-r {name}" in machine.commands[-5] for name in start.TEST_FILES)
-    machine.codes["mypy"] = 1
+    assert "Success" not in capsys.readouterr().out  # the tests' own count is what is read last
+    for broken in (["mypy"], ["pytest"], ["pytest", "mypy"]):
+        machine.codes = dict.fromkeys(broken, 1)
+        assert start.main(["--test"]) == 2
+        printed = capsys.readouterr()
+        assert f"Error: {' and '.join(broken)} failed" in printed.err
+        assert ("what was found" in printed.out) == ("mypy" in broken)
+    machine.codes = {"ruff check": 1}
     machine.commands.clear()
     assert start.main(["--test"]) == 2
-    assert machine.commands[-1] == "PYTHON -m mypy"
+    assert machine.commands == ["PYTHON -m ruff check ."]
+    machine.codes = {"mypy": 1}
+    assert start.main(["--lint"]) == 2
     assert "'PYTHON -m mypy' ended with code 1".replace("PYTHON", str(start.PYTHON)) in capsys.readouterr().err
 
 
@@ -105,12 +120,12 @@ def test_what_fails_is_a_sentence_and_leaves_no_stamp(machine, capsys):
     assert "/nowhere/python does not run as Python" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("version", "fits"), [((3, 10), False), ((3, 11), True), ((3, 13), True), ((3, 14), False)])
+@pytest.mark.parametrize(("version", "fits"), [((3, 10), False), ((3, 11), True), ((3, 14), True), ((3, 15), False)])
 def test_versions_of_python(version, fits):
     if fits:
         start.check_version(version, "python")
     else:
-        with pytest.raises(start.StartError, match=r"Liminal needs Python 3\.11 to 3\.13; python is"):
+        with pytest.raises(start.StartError, match=r"Liminal needs Python 3\.11 to 3\.14; python is"):
             start.check_version(version, "python")
 
 

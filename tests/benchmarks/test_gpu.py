@@ -1,5 +1,6 @@
 """The GPU check runs from end to end on the CPU with tiny networks, and a difference that is planted is reported."""
 
+import copy
 import json
 import os
 import subprocess
@@ -76,7 +77,9 @@ def test_the_whole_check_passes_and_its_table_has_every_row(figures):
     assert len(rows) == len(figures["rows"])
     assert [row for row in figures["rows"] if row["status"] in ("failed", "skipped")] == []
     networks = [entry.name for entry in registry.ENTRIES] + [case.name for case in gpu_networks.list_cases(SMALL)]
-    assert [name for check, name in rows if check == "parity"] == networks
+    assert [name for check, name in rows if check == "parity"] == [*networks, "ONNX file"]
+    assert rows["parity", "ONNX file"]["note"].endswith("CPUExecutionProvider")
+    assert {name.partition(",")[0] for check, name in rows if check == "search"} == {"head", "dcgan-sharp"}
     halved = {name for check, name in rows if check == "half precision"}
     assert halved == {"DCGAN", "dlib ResNet", "StyleGAN2, 32 pixels", "SDXL-sized U-Net", "dcgan, search"}
     assert all(0 < row["value"] < row["limit"] for (check, _), row in rows.items() if check == "half precision")
@@ -204,3 +207,21 @@ def test_the_plain_sdxl_networks_have_the_sizes_of_diffusers():
         assert count(sdxl_networks.PlainUNet(SMALL.sdxl)) == count(sdxl_networks.DiffusersUNet(SMALL.sdxl))
         assert count(sdxl_networks.PlainDecoder(SMALL.sdxl)) == count(sdxl_networks.DiffusersDecoder(SMALL.sdxl))
         assert count(sdxl_networks.PlainUNet(sdxl_networks.SDXLSizes())) == 2_567_463_684
+
+
+def test_a_wrong_prior_on_the_device_is_found_by_its_search(monkeypatch):
+    """The second panel's prior is off by a hundredth; the first is the reference."""
+    place, placed = gpu.place_panel, []
+
+    def wrong(panel, device):
+        panel = place(panel, device)
+        placed.append(panel)
+        if len(placed) == 1:
+            return panel
+        off = copy.copy(panel.prior)
+        off.noise = lambda noised, step: 1.05 * panel.prior.noise(noised, step)
+        return replace(panel, prior=off)
+
+    monkeypatch.setattr(gpu, "place_panel", wrong)
+    rows = gpu._run("search", "head", lambda: gpu.check_two_stages("head", CPU))
+    assert [row.status for row in rows] == ["failed", "passed"]  # the second stage begins at the first one's reference

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from core.errors import LiminalError
 from core.models import registry
 from core.models.contracts import DetectedFaces
-from core.models.custom import catalogue, external
+from core.models.custom import catalogue, external, onnx_network
 from core.models.custom.external import OnnxRecogniser, OnnxRecogniserDescription, fit_box
 from core.models.custom.manager import add_model
 from core.sampling.configuration import IdentityConfiguration
@@ -229,3 +229,14 @@ def test_without_the_library_the_command_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "deepface", raising=False)
     with pytest.raises(LiminalError, match="need the library deepface, which is not installed; run 'pip install"):
         add_model("df", "deepface", "OpenFace")
+
+
+def test_onnx_files_run_on_a_graphics_card_where_the_runtime_can(monkeypatch):
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnx_network.onnxruntime, "get_available_providers", lambda: both, raising=False)
+    on_card, fallback = onnx_network.choose_providers(torch.device("cuda:1"))
+    assert on_card == ("CUDAExecutionProvider", {"device_id": 1, "use_tf32": 0})
+    assert fallback == "CPUExecutionProvider"
+    assert onnx_network.choose_providers(torch.device("cpu")) == ["CPUExecutionProvider"]
+    monkeypatch.setattr(onnx_network.onnxruntime, "get_available_providers", lambda: both[1:], raising=False)
+    assert onnx_network.choose_providers(torch.device("cuda")) == ["CPUExecutionProvider"]

@@ -70,8 +70,8 @@ def jobs_at_once(monkeypatch):
 
 
 @contextlib.contextmanager
-def own_folder(folder, **environment):
-    """A data folder for a whole module, of this process and of servers that it starts -> (store, library)."""
+def own_folder(folder, *, close=True, **environment):
+    """A data folder for a whole module, of this process and of servers that it starts -> (store, library). close: the store too."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("LIMINAL_DATABASE_URL", "LIMINAL_OWNER_KEY", "LIMINAL_OWNERS", "LIMINAL_OWNER_HEADER"):
             patch.delenv(name, raising=False)
@@ -81,7 +81,8 @@ def own_folder(folder, **environment):
         try:
             yield store, Library()
         finally:
-            store.dispose()
+            if close:
+                store.dispose()
 
 
 @contextlib.contextmanager
@@ -114,11 +115,14 @@ def server(tmp_path_factory):
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def asking(tmp_path_factory):
-    """A server with a data folder of its own -> (address, store, library)."""
+    """A server with a data folder of its own -> (address, store, library); studies' names tell apart whose they are."""
     folder = tmp_path_factory.mktemp("asking")
-    with own_folder(folder) as (store, library), serving(folder / "log.txt") as address:
+    with contextlib.ExitStack() as stack:
+        with own_folder(folder, close=False) as (store, library):
+            address = stack.enter_context(serving(folder / "log.txt"))
+        stack.callback(store.dispose)
         yield address, store, library
     assert "Traceback" not in (folder / "log.txt").read_text()
 
@@ -166,7 +170,7 @@ def open_page(chromium):
     assert not failures
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settle():
     """Wait until the server has answered and nothing runs any more."""
     return _settle

@@ -14,7 +14,6 @@ from core.analysis.selection import MOST_IN_LINK, pack_selection, unpack_selecti
 from core.analysis.study_data import load_study_data
 from core.result_cache import ResultCache
 from core.sampling.configuration import IdentityConfiguration
-from tests.ui.conftest import own_folder, serving
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
 from tests.ui.visits import AS_OWNER, app, paints_without_torch, words
 from ui import pictures
@@ -428,13 +427,11 @@ def test_points_are_kept_and_forgotten(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory):
-    """A server with a study of its own."""
-    folder = tmp_path_factory.mktemp("data")
-    with own_folder(folder) as (store, library):
-        identity(store, library, "Mine")
-        with serving(folder / "log.txt") as address:
-            yield address
+def own_server(asking):
+    """A server with a study "Mine"."""
+    address, store, library = asking
+    identity(store, library, "Mine")
+    return address
 
 
 @pytest.mark.browser

@@ -9,8 +9,6 @@ from skimage import data as pictures
 from skimage.io import imsave
 from statsmodels.stats.proportion import proportion_confint
 
-from ui.navigation import LINKED_PAGES, MAIN_PAGES
-
 pytestmark = pytest.mark.browser
 SMALL = "generator=dcgan&rounds=5"  # 64 pixels and five rounds: the same paths in a fraction of the time
 
@@ -93,20 +91,6 @@ def test_a_deep_link_is_the_first_request_of_a_fresh_server(fresh_server, server
     expect(other.locator(f".face[data-id='{base}']")).to_have_attribute("aria-pressed", "true")
     expect(other.locator(".judge-scale output")).to_contain_text("0.50")
     expect(other.locator(".judge-interval")).to_contain_text("SFace")
-
-
-def test_a_link_to_any_page_asks_for_nothing_that_is_not_there(server, chromium):
-    context = chromium.new_context()
-    failures = []
-    for place in (*MAIN_PAGES, *LINKED_PAGES):
-        page = context.new_page()
-        page.on("response", lambda response: failures.append((response.status, response.url)) if response.status >= 400 else None)
-        page.on("console", lambda line: failures.append((line.text, line.location)) if line.type == "error" else None)
-        page.goto(f"{server}/{place.url}?base=none")
-        page.wait_for_selector("[data-testid=stApp][data-test-connection-state=CONNECTED]", state="attached")
-        page.close()
-    context.close()
-    assert failures == []
 
 
 def test_samples_are_made_looked_at_walked_through_and_downloaded(server, open_page):

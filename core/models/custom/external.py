@@ -134,7 +134,7 @@ class OnnxRecogniserDescription(OnnxDescription):
 class OnnxRecogniser(ExternalRecogniser):
     """The network of an ONNX file, one face at a time."""
 
-    def __init__(self, network: Path, description: OnnxRecogniserDescription, card: ModelCard) -> None:
+    def __init__(self, network: Path, description: OnnxRecogniserDescription, card: ModelCard, device: torch.device) -> None:
         super().__init__(
             card,
             alignment=description.alignment,
@@ -142,7 +142,7 @@ class OnnxRecogniser(ExternalRecogniser):
             threshold=description.threshold,
             threshold_source=description.threshold_source,
         )
-        self.network = OnnxNetwork(network, description, "ONNX recognisers")
+        self.network = OnnxNetwork(network, description, "ONNX recognisers", device)
         self.embedding_dim = self.network.outputs
 
     def describe(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -161,10 +161,10 @@ def make_onnx_card(custom: CustomModel) -> ModelCard:
 
 
 def load_onnx(custom: CustomModel, device: torch.device) -> OnnxRecogniser:
-    """The recogniser with the weights that were added; it runs on the CPU, whatever the device."""
+    """The recogniser with the weights that were added; faces are found and cut on the CPU, whatever the device."""
     path = verify_source(custom)
     description = read_description(path, OnnxRecogniserDescription)
-    return OnnxRecogniser(path.parent / description.model, description, make_onnx_card(custom))
+    return OnnxRecogniser(path.parent / description.model, description, make_onnx_card(custom), device)
 
 
 @dataclass(frozen=True)

@@ -104,9 +104,9 @@ def make_card(custom: CustomModel) -> ModelCard:
 
 
 def load_custom(custom: CustomModel, device: torch.device) -> OnnxClassifier:
-    """The classifier with the weights that were added; it runs on the CPU, whatever the device."""
+    """The classifier with the weights that were added; pictures are sized on the CPU, whatever the device."""
     path = verify_source(custom)
     description = read_description(path, OnnxClassifierDescription)
     labels = validate_options(custom, path)["labels"]
-    network = OnnxNetwork(path.parent / description.model, description, "ONNX classifiers")
+    network = OnnxNetwork(path.parent / description.model, description, "ONNX classifiers", device)
     return OnnxClassifier(network, [labels[emotion] for emotion in EMOTIONS], make_card(custom))

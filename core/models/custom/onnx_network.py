@@ -1,4 +1,6 @@
-"""Networks in ONNX files: the JSON description beside one, and its run by onnxruntime, on the CPU, one picture at a time.
+"""Networks in ONNX files: the JSON description beside one, and its run by onnxruntime, one picture at a time.
+
+On a CUDA device onnxruntime's CUDA provider runs it where that is installed (``onnxruntime-gpu``), else the processor.
 
 A description names the file, the side of its square input, the order of colours and axes, and how pixels from 0 to 255 become its
 input: (x - mean) / deviation, each a number or one for each colour. What a recogniser or a classifier needs besides is added by its
@@ -98,12 +100,12 @@ def find_described_source(source: str, kind: type[OnnxDescription]) -> FetchedSo
 class OnnxNetwork:
     """A network that gives a vector for a picture. ``outputs``: the vector's length."""
 
-    def __init__(self, path: Path, description: OnnxDescription, purpose: str) -> None:
+    def __init__(self, path: Path, description: OnnxDescription, purpose: str, device: torch.device) -> None:
         require_library("onnxruntime", purpose)
         self.description = description
         _reject_onnx_nan(path)
         try:
-            self.session: Any = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+            self.session: Any = onnxruntime.InferenceSession(path.read_bytes(), providers=choose_providers(device))
             self.input_name = self.session.get_inputs()[0].name
             self.outputs = len(self.run(np.zeros((description.input_size, description.input_size, 3), np.uint8)))
         except Exception as error:  # onnxruntime raises exceptions of its own
@@ -121,6 +123,13 @@ class OnnxNetwork:
             pixels = pixels.transpose(0, 3, 1, 2)
         vector = self.session.run(None, {self.input_name: np.ascontiguousarray(pixels, dtype=np.float32)})[0]
         return np.asarray(vector, dtype=np.float32).reshape(-1)
+
+
+def choose_providers(device: torch.device) -> list[str | tuple[str, dict[str, Any]]]:
+    """What onnxruntime runs a network by on a device, the first choice first; like PyTorch's networks without TF32."""
+    if device.type != "cuda" or "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return ["CPUExecutionProvider"]
+    return [("CUDAExecutionProvider", {"device_id": device.index or 0, "use_tf32": 0}), "CPUExecutionProvider"]
 
 
 def quantise_pictures(images: Tensor) -> NDArray[np.uint8]:
