@@ -63,8 +63,8 @@ SEARCH_NETWORKS = {
 }
 """Built-in models with dlib's network in the search precision, which is bfloat16 where the device multiplies it natively."""
 
-SEARCHED = [entry.name for entry in registry.ENTRIES if entry.emotion_chain and entry.offered]
-"""Generators whose chains of networks are run through: gradients, and tensors that go to the device and back."""
+SEARCHED = ("head", "dcgan")
+"""Generators whose chains of networks are run through, gradients included: one that the processor draws, one with a gradient."""
 
 SEARCH_LIMITS = {"embedding": 1e-2, "face": 5e-2}
 """Largest difference, as a share of the largest value, after steps that each go on from the last one's rounding: of the wanted

@@ -10,13 +10,14 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import islice
 
 import psutil
 
 
-def measure() -> float:
-    """Megabytes of a fresh process at the end of all steps."""
-    command = [sys.executable, "-m", "benchmarks.memory"]
+def measure(steps: int | None = None) -> float:
+    """Megabytes of a fresh process at the end of all steps, or of the first so many."""
+    command = [sys.executable, "-m", "benchmarks.memory", *([] if steps is None else [str(steps)])]
     lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
     return float(lines[-1].split()[0])
 
@@ -59,5 +60,5 @@ def load_everything() -> Iterator[str]:
 
 if __name__ == "__main__":
     process = psutil.Process()
-    for step in load_everything():
+    for step in islice(load_everything(), int(sys.argv[1]) if len(sys.argv) > 1 else None):
         print(f"{process.memory_info().rss / 1e6:6.0f}  {step}")

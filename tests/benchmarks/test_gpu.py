@@ -79,7 +79,7 @@ def test_the_whole_check_passes_and_its_table_has_every_row(figures):
     networks = [entry.name for entry in registry.ENTRIES] + [case.name for case in gpu_networks.list_cases(SMALL)]
     assert [name for check, name in rows if check == "parity"] == [*networks, "ONNX file"]
     assert rows["parity", "ONNX file"]["note"].endswith("CPUExecutionProvider")
-    assert {name.partition(",")[0] for check, name in rows if check == "search"} == {"head", "dcgan-sharp"}
+    assert {name.partition(",")[0] for check, name in rows if check == "search"} == {"head", "dcgan"}
     halved = {name for check, name in rows if check == "half precision"}
     assert halved == {"DCGAN", "dlib ResNet", "StyleGAN2, 32 pixels", "SDXL-sized U-Net", "dcgan, search"}
     assert all(0 < row["value"] < row["limit"] for (check, _), row in rows.items() if check == "half precision")

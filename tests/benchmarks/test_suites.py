@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 from dataclasses import fields, replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +24,7 @@ from benchmarks import (
     identity,
     imitation,
     many,
+    memory,
     studies,
 )
 from core.models import registry
@@ -55,6 +57,7 @@ def test_a_slider_and_a_step_are_timed(capsys, monkeypatch):
 
 
 def test_identity_measures_both_sides(capsys, monkeypatch):
+    monkeypatch.setattr(identity.memory, "measure", partial(memory.measure, 2))  # of all models it takes ten seconds
     options = ("--runs", "1", "--iterations", "1", "--faces", "2")
     figures, text = run(
         capsys, monkeypatch, identity, replace(identity.FULL, batch_runs=2, generations=1, slider_steps=2, heads=2), *options

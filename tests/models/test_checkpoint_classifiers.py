@@ -6,7 +6,6 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional
-from torchvision import transforms
 
 from core.errors import LiminalError
 from core.models import registry
@@ -131,6 +130,8 @@ def test_resemotenet_computes_what_its_paper_says(tiny):
 def test_pictures_are_prepared_as_the_authors_did(prepare, side, colours):
     picture = (np.random.default_rng(0).random((12, 12, 3)) * 255).astype(np.uint8)
     picture = np.array(Image.fromarray(picture).resize((256, 256), Image.Resampling.BICUBIC))
+    from torchvision import transforms  # takes seconds, and not every process of tests comes here
+
     theirs = transforms.Compose(  # torchvision's, as in both demonstrations
         [
             transforms.Resize((side, side)),

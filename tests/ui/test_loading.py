@@ -24,10 +24,14 @@ LINKS = {f"{page.url}, linked": (f"{page.url}?base=none", SCREEN) for page in (P
 
 @pytest.fixture(scope="module")
 def loaded(server, chromium, settle):
-    """Each view: its shifts, and what it asked for in vain or complained of. Some tabs load at once, each a visitor of its own."""
-    found, views = {}, list((VIEWS | LINKS).items())
+    """Each view: its shifts, and what it asked for in vain or complained of. Some tabs load at once, in a window for each size."""
+    found, views, windows = {}, list((VIEWS | LINKS).items()), {}
+    for size in (SCREEN, SMALL, WALL):
+        windows[size["width"]] = chromium.new_context(viewport=size)
+        windows[size["width"]].add_init_script(WATCH)
     for begin in range(0, len(views), AT_ONCE):
-        tabs = [_open(chromium, f"{server}/{address}", size, name) for name, (address, size) in views[begin : begin + AT_ONCE]]
+        shown = views[begin : begin + AT_ONCE]
+        tabs = [_open(windows[size["width"]], f"{server}/{address}", name) for name, (address, size) in shown]
         for name, tab, _ in tabs:
             settle(tab)
             if name in VIEWS:
@@ -35,14 +39,14 @@ def loaded(server, chromium, settle):
         tabs[-1][1].wait_for_timeout(1500)
         for name, tab, failures in tabs:
             found[name] = tab.evaluate(TOLD), failures
-            tab.context.close()
+            tab.close()
+    for window in windows.values():
+        window.close()
     return found
 
 
-def _open(chromium, address, size, name):
-    context, failures = chromium.new_context(viewport=size), []
-    context.add_init_script(WATCH)
-    tab = context.new_page()
+def _open(window, address, name):
+    tab, failures = window.new_page(), []
     tab.on("response", lambda response: failures.append((response.status, response.url)) if response.status >= 400 else None)
     tab.on("console", lambda line: failures.append((line.text, line.location)) if line.type == "error" else None)
     tab.goto(address, wait_until="commit")

@@ -5,14 +5,18 @@ import multiprocessing
 import os
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
 CLEAN = multiprocessing.get_context("forkserver")
 """Its children begin with what is imported below and without torch; starting one takes a moment, not seconds."""
 CLEAN.set_forkserver_preload(["streamlit.testing.v1", "core.studies.store", "ui.navigation", "ui.studies.owner_gate"])
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+"""Every visit would read what all installed packages say of themselves: a third of a second, most of many tests' time."""
 AS_OWNER = "from ui.studies import owner_gate; owner_gate._is_local = lambda: True"
 """For ``paints_without_torch``: the visitor sits at the server."""
 IDLE = "import ui.jobs; ui.jobs.JobManager._serve = lambda self: None"
