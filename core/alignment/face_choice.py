@@ -9,9 +9,9 @@ answer is expected to take most from the log loss on the study's boundary faces
 faces that tell nearly as much, the one with the fewest votes is shown, which tells most about the group. Expected information as
 the reason to observe something: Lindley 1956, Annals of Mathematical Statistics 27.
 
-Faces are shown at random until the people who count have given FEWEST_VOTES answers a face on average: a group that is hardly known
-misleads the choice. Of the demonstration's faces choosing saved simulated people nothing after 3 answers a face, nothing that can be
-told after 6, and 26 to 39 % of the answers after 17 (``python -m benchmarks adaptive``).
+Faces are shown at random until the people who count have given FEWEST_VOTES answers a face on average: a group that is hardly
+known misleads the choice. Of the demonstration's faces choosing saved simulated people nothing after 3 answers a face, nothing
+that can be told after 6, and 26 to 39 % of the answers after 17 (``python -m benchmarks adaptive``).
 """
 
 from __future__ import annotations
