@@ -42,11 +42,11 @@ def plot_votes_per_image(
         showlegend=False,
     )
     least, median, most = int(counts.min()), float(np.median(counts)), int(counts.max())
-    many = "1 vote" if most == 1 else f"{most:,} votes"
+    many = "1 vote" if most == least == 1 else f"{most:,} votes"
     says = (
         f"Every {noun} has {many}."
         if least == most
-        else f"There are {least:,} to {many} for each {noun}; the median is {median:g}."
+        else f"{noun.capitalize()}s have {least:,} to {many} each; the median is {median:g}."
     )
     return theme.describe_figure(figure, says=says, n=f"{len(counts):,} {noun}s, {int(counts.sum()):,} votes", source=source)
 

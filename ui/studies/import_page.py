@@ -163,7 +163,7 @@ def show_import() -> None:
     uploaded = st.file_uploader("A file with answers", FILE_KINDS, key="answers-file")
     if uploaded is None:
         most = int(st.get_option("server.maxUploadSize"))
-        command = "python -m core study import FILE --study NAME"
+        command = '<span style="white-space: nowrap">python -m core study import FILE --study NAME</span>'
         st.html(caption_html(f"Nothing is kept before you press the last button. Files above {most} MB: {command}"))
         return
     content = uploaded.getvalue()

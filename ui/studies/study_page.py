@@ -164,7 +164,7 @@ def _show_live_overview(name: str) -> None:
         least, most = overview.finished_votes.least, overview.finished_votes.most
         noun = "pair" if study.plan.kind == "identity" else "face"
         spread = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        st.html(caption_html(f"Of those who have finished every {noun} has {spread} {'vote' if most == 1 else 'votes'}."))
+        st.html(caption_html(f"Of those who have finished every {noun} has {spread} {'vote' if most == least == 1 else 'votes'}."))
     _offer_new_answers(study)
     if ratings.empty:
         st.html(caption_html("As soon as somebody answers, it shows here by itself."))
