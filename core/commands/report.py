@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -336,7 +337,11 @@ def open_study(name: str, folder: Path | None, *, everybody: bool = False) -> tu
 
     store = Store()
     try:
-        study = require_study(store, name)
+        try:
+            study = require_study(store, name)
+        except LiminalError:
+            _refuse_chains(name)
+            raise
         stimuli, raters, ratings = store.stimuli(name), store.raters(name), store.ratings(name)
     finally:
         store.dispose()
@@ -351,6 +356,17 @@ def open_study(name: str, folder: Path | None, *, everybody: bool = False) -> tu
         ratings = ratings[ratings["stimulus"].isin([stimulus.stimulus for stimulus in stimuli])].reset_index(drop=True)
         study, library = replace(study, sample_sets=(set_id,)), SingleSetLibrary(folder, set_id)
     return build_study_data(study, stimuli, raters, ratings, library, rules=None if everybody else "planned"), library
+
+
+def _refuse_chains(name: str) -> None:
+    """Raises LiminalError with the way to go where people make the faces of a study rather than answer about them."""
+    from core.studies.chain_store import ChainStore  # SQLAlchemy
+
+    if any(study.name == name for study in ChainStore().studies()):
+        raise LiminalError(
+            f"People make the faces of '{name}'; 'python -m core chains faces {shlex.quote(name)} --out DIR' draws them, and "
+            "'python -m core report DIR' tells about them."
+        )
 
 
 def print_study_report(study_data: StudyData, *, looks: bool) -> None:

@@ -39,6 +39,8 @@ def test_from_making_to_the_table(capsys, tmp_path):
     table = pd.read_csv(tmp_path / "steps.csv")
     assert len(table) == 4 * 20 * 3
     assert set(table["source"]) == {"simulated"}
+    assert main(["report", "--study", "Afraid"]) == 2
+    assert "'python -m core chains faces Afraid --out DIR' draws them" in capsys.readouterr().err
     assert main(["chains", "list"]) == 0
     assert "Afraid  (fear, simulated, closed): 4 of 4 chains complete" in capsys.readouterr().out
 

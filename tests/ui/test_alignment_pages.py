@@ -1,5 +1,6 @@
 """The pages of models that learn from people, with made-up networks: learning, what it brought, a visitor."""
 
+import dataclasses
 import json
 import re
 import time
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.alignment import alignment as alignment_module
+from core.alignment import parting_pairs
 from core.models import registry
 from core.models.emotions import EMOTIONS
 from tests.ui.study_sets import answer_all, faces, identity_set, made_study
@@ -306,3 +308,38 @@ def test_two_named_people_and_the_faces_on_which_they_part(place):
     first = json.loads(shown)["groups"][0]["tiles"][0]
     assert (first["title"], first["words"]) == ("p0: surprise", "p1: fear")
     assert test.button(key="two-people-make")
+
+
+def test_two_named_people_and_the_pairs_on_which_they_part(place, monkeypatch):
+    """One takes nearly all pairs for one person, the other nearly none; new pairs are made by a press and lead to a study."""
+    store, library = place
+    pairs = identity_set(80)
+    study = made_study(store, library, "pairs", pairs)
+    random = np.random.default_rng(2)
+    checks = {stimulus.stimulus for stimulus in store.stimuli("pairs") if stimulus.is_sentinel}
+    for rater, share in {"lenient": 0.85, "strict": 0.15, "even": 0.5, "other": 0.5}.items():
+        answer_all(store, study, lambda name, p=share: "1" if name in checks or random.random() < p else "0", rater=rater)
+    made_for = []
+
+    def made(model, table, *people, **options):
+        made_for.append((people[:2], options["study"], options["count"]))
+        return dataclasses.replace(pairs, manifest={**pairs.manifest, "controversial": facts(pairs, people[:2])})
+
+    monkeypatch.setattr(parting_pairs, "generate_parting_pairs", made)
+    test = app("disagreement.py", study="pairs", two="true", one="lenient", other="strict")
+    assert "pairs they say opposite things" in words(test)
+    test.button(key="two-people-make").click().run()
+    settled()
+    test.run()
+    assert made_for == [(("lenient", "strict"), "pairs", 8)]
+    assert "On 2 of 3 finished pairs" in words(test)
+    assert test.button(key="ask-two-people")
+
+
+def facts(pairs, people):
+    """What a set of such pairs says of itself: three pairs, of which two part the people."""
+    names = pairs.pairs["pair_id"].tolist()[1:4]
+    records = [
+        {"pair_id": name, people[0]: 0.8, people[1]: same, "score": 0.1} for name, same in zip(names, (0.2, 0.3, 0.6), strict=True)
+    ]
+    return {"people": list(people), "study": "pairs", "count": 3, "kept": 2, "pairs": records}
