@@ -147,7 +147,7 @@ def list_sample_sets() -> list[SetEntry]:
     """All sample sets of the library, newest first, cached until a folder is added or removed."""
     library = get_library()
     roots = (root for root in (library.folder, library.demonstration) if root.is_dir())
-    return _list_sample_sets(tuple(sorted(str(folder) for root in roots for folder in root.iterdir())))
+    return list(_list_sample_sets(tuple(sorted(str(folder) for root in roots for folder in root.iterdir()))))
 
 
 def asks_about_own_pictures(study: Study) -> bool:
@@ -155,10 +155,10 @@ def asks_about_own_pictures(study: Study) -> bool:
     return bool({entry.set_id for entry in list_sample_sets() if entry.own_pictures}.intersection(study.sample_sets))
 
 
-@st.cache_data(show_spinner=False, max_entries=4)
-def _list_sample_sets(folders: tuple[str, ...]) -> list[SetEntry]:
+@st.cache_resource(show_spinner=False, max_entries=4)  # the cache of data warns where a module is imported before the server runs
+def _list_sample_sets(folders: tuple[str, ...]) -> tuple[SetEntry, ...]:
     """Cached, as counting the pictures of every folder takes a while where there are many."""
-    return get_library().sets()
+    return tuple(get_library().sets())
 
 
 def make_answer_id(code: str, stimulus: str, task: str) -> str:
