@@ -284,7 +284,7 @@ def measure_benefit(group: GroupPredictions, ratings: pd.DataFrame, excluded: Co
 
     The expected log loss of a person's model is tr(F S) / 2 above the least possible, with S the parameters' covariance after the
     answers and F Fisher's information averaged over the boundary faces (``expected_gain``). Of n random faces the information
-    is n times the mean. It is what the models expect, not a measurement: no faces were shown at random for comparison.
+    is n times the mean. It is what the models expect, not a measurement: nobody was drawn to see random faces for comparison.
     """
     counted = ratings[~ratings["rater"].isin(list(excluded))]
     rows = []
@@ -299,7 +299,8 @@ def measure_benefit(group: GroupPredictions, ratings: pd.DataFrame, excluded: Co
     return ChoiceBenefit(
         basis=Basis(len(group.faces), len(table), int(table["n"].sum()), name_sources(counted["source"])),
         interval="95 %, bootstrap over people",
-        note="Expected by the models of these people, not measured: nobody was shown faces at random for comparison.",
+        note="Expected by the models of these people, not measured. Those whose faces came at random, before the group was known, "
+        "count too.",
         share=bootstrap_estimate(table["share"].to_numpy(np.float64), np.mean),
         table=table,
     )

@@ -88,7 +88,7 @@ def plot_benefit(benefit: ChoiceBenefit | None, *, who: str, source: str) -> go.
             x=place, y=1, yref="paper", text=words, showarrow=False, yanchor="bottom", font={"size": 12, "color": theme.SOFT}
         )
     figure.update_layout(
-        xaxis={"title": "answers given, over those that faces at random would have needed"},
+        xaxis={"title": "share of the answers that random faces need"},
         yaxis={"title": f"{who}, sorted", "rangemode": "tozero"},
         height=380,
     )

@@ -33,7 +33,7 @@ def show_choice(study: Study, rules: ExclusionRules) -> None:
     else:
         text = (
             "Each next face is the one whose answer is expected to tell most about the person, by a model of the group and one of "
-            "this person (expected information); the first people, from whom the group is known, get faces at random. "
+            "this person (expected information). "
             f"{_describe_benefit(access.answers_version(study), rules, study)}"
         )
     st.markdown("**How the faces are chosen**")
