@@ -40,6 +40,7 @@ from core.sampling.emotion.configuration import EmotionConfiguration
 from core.sampling.sample_set import SampleSet
 from core.sampling.stored.population import load_thresholds
 from core.sampling.stored.reference import ReferenceSet, load_reference_set
+from core.studies.chain_store import ChainStore
 from core.studies.library import Library, hash_sample_set
 from core.studies.planning import list_stimuli
 from core.writing import write_bytes
@@ -360,8 +361,6 @@ def open_study(name: str, folder: Path | None, *, everybody: bool = False) -> tu
 
 def _refuse_chains(name: str) -> None:
     """Raises LiminalError with the way to go where people make the faces of a study rather than answer about them."""
-    from core.studies.chain_store import ChainStore  # SQLAlchemy
-
     if any(study.name == name for study in ChainStore().studies()):
         raise LiminalError(
             f"People make the faces of '{name}'; 'python -m core chains faces {shlex.quote(name)} --out DIR' draws them, and "

@@ -175,7 +175,8 @@ def prepare_study(
         _check_count(trials, 0, sum(not stimulus.is_sentinel for stimulus in stimuli), "faces")  # before checks are drawn
         count = count_usual_checks(stimuli, answers) if sentinels is None else sentinels
         first = generated[0].emotion if generated else EmotionConfiguration(*EMOTIONS[:2])
-        wanted = list_missing_checks(stimuli, count, answers, clear=first.generator == HEAD)
+        clear = tuple(answer for answer in answers if answer in CHECK_EMOTIONS) if first.generator == HEAD else ()
+        wanted = list_missing_checks(stimuli, count, clear or answers, clear=bool(clear))
         if wanted:
             checks, note = make_sentinels(first, wanted, progress)
             notes += [note] if note else []
