@@ -451,6 +451,9 @@ def run_axis(arguments: argparse.Namespace) -> int:
             configuration = EmotionConfiguration(
                 emotion1, emotion2, count=1, seed=arguments.seed, generator=arguments.generator, guided=False, strategy="direct"
             )
+            if (configuration.emotion1, configuration.emotion2) != (emotion1, emotion2):
+                named = f"from {configuration.emotion1} to {configuration.emotion2}"
+                print(f"Note: the order of a pair does not matter; this axis goes {named}.", file=sys.stderr)
             made = make_emotion_axis(configuration, progress=progress)
         else:
             people = (0 if arguments.latents else 1) if arguments.people is None else arguments.people
