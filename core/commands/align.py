@@ -30,6 +30,7 @@ from core.commands.terminal import TerminalProgress, count_noun, require_study
 from core.errors import LiminalError
 from core.figures.exhibit import describe_estimate
 from core.figures.theme import format_interval
+from core.lazy_import import lazy_import
 from core.progress import Progress
 from core.sampling.configuration import check_whole
 from core.sampling.sample_set import CONTROVERSIAL_KEY
@@ -39,11 +40,14 @@ from core.studies.store import Store
 from core.writing import check_folder_is_free
 
 if TYPE_CHECKING:
+    from core.alignment import parting_pairs
     from core.alignment.alignment import Alignment
     from core.alignment.configuration import AlignmentConfiguration
     from core.alignment.evaluate import AlignmentReport, ModelGain
     from core.alignment.identity import IdentityReport
     from core.analysis.study_data import StudyData
+else:
+    parting_pairs = lazy_import("core.alignment.parting_pairs")  # PyTorch
 
 
 CONFIGURATION_OPTIONS: Mapping[str, tuple[type, str]] = {
@@ -256,10 +260,8 @@ def _part_by_pairs(study_data: StudyData, arguments: argparse.Namespace) -> int:
     if not study_data.generator:
         raise LiminalError("No generator made the pictures of this study, so that no new pairs can be made; leave out --out.")
     population = load_population(study_data.generator)
-    from core.alignment.parting_pairs import generate_parting_pairs  # PyTorch
-
     with TerminalProgress() as terminal:
-        made = generate_parting_pairs(
+        made = parting_pairs.generate_parting_pairs(
             model,
             study_data.pairs,
             first,
