@@ -125,7 +125,8 @@ def test_checks_that_the_head_makes_never_show_fear(library, monkeypatch):
     monkeypatch.setattr(planning, "make_sentinels", lambda first, wanted, progress: asked.extend(wanted) or (None, ""))
     monkeypatch.setattr(planning, "HEAD", emotion_sets.GENERATOR)  # the set's own generator makes any clear face
     prepare_study(library, [library.add(faces(*[ON_BOTH] * 5))])
-    assert len(asked) == 10 and set(asked) == set(EMOTIONS) - {"fear"}
+    assert len(asked) == 10
+    assert set(asked) == set(EMOTIONS) - {"fear"}
 
 
 def test_candidates_take_turns_among_emotions():
