@@ -94,10 +94,13 @@ def begin(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+PIP = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+PIP_FAILED = "could not be installed; pip's words above say why. Nothing is lost: the same command goes on."
+
+
 def pip(*words: str, what: str) -> None:
     """Install by pip of the environment."""
-    failure = f"{what} could not be installed; pip's words above say why. Nothing is lost: the same command goes on."
-    run(str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *words, quietly=failure, waits=True)
+    run(str(PYTHON), *PIP, *words, quietly=f"{what} {PIP_FAILED}", waits=True)
 
 
 def make_environment(python: str) -> None:
@@ -129,23 +132,37 @@ def install_weights(*more: str) -> None:
 def install(python: str, *, tests: bool) -> None:
     """Install what is missing. It says what it does and how long it took."""
     make_environment(python)
-    if not is_installed(".ready", APP_FILES):
-        began = time.monotonic()
+    missing, began = not is_installed(".ready", APP_FILES), time.monotonic()
+    if missing:
         say("Installing Liminal (a few minutes, once): packages ...")
         pip("-r", "requirements.txt", what="The packages")
-        say("... the weights of the networks ...")
-        install_weights()
-        say("... their hashes ('python -m core doctor' lists models, licences and files) ...")
-        altered = "A weight file is missing or altered; run 'python start.py --weights'."
-        run(str(PYTHON), "-m", "core", "doctor", quietly=altered, silent=True)
-        say("... compiling the renderer (half a minute) ...")
-        run(str(PYTHON), "-m", "core", "models", "check", "head")
-        (VENV / ".ready").write_text(name_installation(APP_FILES), encoding="utf-8")
-        say(f"... installed in {time.monotonic() - began:.0f} seconds.")
+    tools = None
     if tests and not is_installed(".ready-test", (*APP_FILES, *TEST_FILES)):
-        say("Installing what the tests need ...")
-        pip(*(word for name in TEST_FILES for word in ("-r", name)), what="What the tests need")
+        say("Installing what the tests need ...")  # beside the rest; of large packages little is ever imported, so none is compiled
+        tools = begin(str(PYTHON), *PIP, "--no-compile", *(word for name in TEST_FILES for word in ("-r", name)))
+    try:
+        if missing:
+            finish_app()
+            say(f"... installed in {time.monotonic() - began:.0f} seconds.")
+    finally:
+        words = "" if tools is None else tools.communicate()[0]
+    if tools is not None:
+        if tools.returncode:
+            say(words.strip())
+            raise StartError(f"What the tests need {PIP_FAILED}")
         (VENV / ".ready-test").write_text(name_installation((*APP_FILES, *TEST_FILES)), encoding="utf-8")
+
+
+def finish_app() -> None:
+    """What comes after the packages: weights, a look at them, the renderer's compilation, the stamp."""
+    say("... the weights of the networks ...")
+    install_weights()
+    say("... their hashes ('python -m core doctor' lists models, licences and files) ...")
+    altered = "A weight file is missing or altered; run 'python start.py --weights'."
+    run(str(PYTHON), "-m", "core", "doctor", quietly=altered, silent=True)
+    say("... compiling the renderer (half a minute) ...")
+    run(str(PYTHON), "-m", "core", "models", "check", "head")
+    (VENV / ".ready").write_text(name_installation(APP_FILES), encoding="utf-8")
 
 
 def lint() -> None:

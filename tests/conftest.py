@@ -2,7 +2,7 @@
 
 How much is gone through: with ``FULL=1`` every corpus of broken files, kills and made-up examples, a third of each otherwise
 (``tests.sizes``). How work is shared out: the tests of a file stay together, since they share what they prepare, as do those of one
-server; these, and files with a browser, go first, so that none of them is what everybody waits for at the end.
+server; these, files with a browser and those of pages go first, so that none of them is what everybody waits for at the end.
 """
 
 import os
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items):
         used = [place for place, name in enumerate(SLOW_FIRST) if name in getattr(item, "fixturenames", ())]
         first[item.path] = min([first.get(item.path, len(SLOW_FIRST)), *used])
     groups = {path: SERVERS[place] if place < len(SERVERS) else str(path) for path, place in first.items()}
-    items.sort(key=lambda item: first[item.path])
+    items.sort(key=lambda item: (first[item.path], "ui" not in item.path.parts))
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(groups[item.path]))

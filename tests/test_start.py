@@ -88,7 +88,9 @@ def test_weights_are_the_same_on_every_system(machine):
 def test_tests_follow_linters_beside_types_and_a_failure_of_either_is_told(machine, capsys):
     assert start.main(["--test"]) == 0
     assert [command.split()[2] for command in machine.commands[-4:]] == ["ruff", "ruff", "mypy", "pytest"]
-    assert all(f"-r {name}" in machine.commands[-5] for name in start.TEST_FILES)
+    (tools,) = [command for command in machine.commands if "-r requirements-test.txt" in command]
+    assert all(f"-r {name}" in tools for name in start.TEST_FILES)
+    assert machine.commands.index(tools) == 2  # after venv and packages, beside weights and compilation
     assert "Success" not in capsys.readouterr().out  # the tests' own count is what is read last
     for broken in (["mypy"], ["pytest"], ["pytest", "mypy"]):
         machine.codes = dict.fromkeys(broken, 1)
@@ -115,6 +117,10 @@ def test_what_fails_is_a_sentence_and_leaves_no_stamp(machine, capsys):
     assert start.main([]) == 2
     assert "run 'python start.py --weights'" in capsys.readouterr().err
     assert start.main(["--python", "/nowhere/python", "--install"]) == 2  # .venv is there, so that none is made
+    machine.codes = {"requirements-test.txt": 1}
+    assert start.main(["--install", "--test"]) == 2
+    assert "Error: What the tests need could not be installed; pip's words" in capsys.readouterr().err
+    assert ((start.VENV / ".ready").exists(), (start.VENV / ".ready-test").exists()) == (True, False)
     start.PYTHON.unlink()
     assert start.main(["--python", "/nowhere/python", "--install"]) == 2
     assert "/nowhere/python does not run as Python" in capsys.readouterr().err

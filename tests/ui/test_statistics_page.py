@@ -204,11 +204,19 @@ def test_the_server_loads_libraries_after_the_first_page_and_stops_when_it_ends(
     assert len(loaded) == 3
 
 
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The file of a report."""
+    folder = tmp_path_factory.mktemp("report")
+    file = folder / "report.html"
+    file.write_text(build_report(identity_material(raters=4, source="simulated"), Library(folder, folder)), encoding="utf-8")
+    return file
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_report_opens_offline_without_any_request(chromium, tmp_path, scheme):
-    file = tmp_path / "report.html"
-    file.write_text(build_report(identity_material(raters=4, source="simulated"), Library(tmp_path, tmp_path)), encoding="utf-8")
+def test_a_report_opens_offline_without_any_request(chromium, report, scheme):
+    file = report
     context = chromium.new_context(offline=True, color_scheme=scheme, viewport={"width": 390, "height": 800})
     page = context.new_page()
     told, requests = [], []
