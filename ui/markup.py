@@ -64,7 +64,7 @@ def describe_sample_type(sample_type: str, step: float, distance: float = math.n
     """
     optimized = f"optimized (target {step:g})"
     if math.isfinite(distance):
-        optimized = f"optimized to {distance:.2f}" if distance < step else f"best found, {distance:.2f}"
+        optimized = f"optimized: distance {distance:.2f}" if distance < step else f"best found: distance {distance:.2f}"
     titles = {
         "genuine": "the base itself",
         "positive": f"a step of {step:g}",

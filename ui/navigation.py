@@ -174,8 +174,8 @@ def show_footer() -> None:
     with st.container(key="foot"):
         st.markdown(
             "Unless you bring a photo, no face here belongs to a real person: a computer made them. "
-            "How often they are confused with each other says how this recogniser treats *these made-up* faces; "
-            "it is no proof of what it does with real people, who differ more from one another."
+            "What networks say of them shows how they treat *these made-up* faces; it is no proof of what they do with real "
+            "people, who differ more from one another."
         )
         st.page_link(
             build_page(MODELS), label="The models, where they come from, and adding your own", icon=":material/arrow_forward:"

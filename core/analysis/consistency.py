@@ -149,7 +149,9 @@ def measure_error_consistency(
         note=join_notes(
             explain_no_answers(ratings, excluded) if not deciders else "",
             "It takes two deciders to compare." if len(deciders) == 1 else "",
-            f"{undecided} pairs of deciders have no value: they share no image, or both always say the same." if undecided else "",
+            f"{undecided:,} pairs of deciders have no value: they share no image, or both always say one thing."
+            if undecided
+            else "",
         ),
         deciders=deciders,
         sources=sources,

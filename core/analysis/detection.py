@@ -27,8 +27,8 @@ metrics, stats = lazy_import("sklearn.metrics"), lazy_import("scipy.stats")
 
 Truth = Literal["majority", "construction"]
 
-CONSTRUCTION = "Who is who is known of these pairs: 'false' means against that."
-NO_TRUTH = "Who is who is not known of these pairs: 'false' means against the majority of people."
+CONSTRUCTION = "Who is who is known of these pairs: 'wrongly' means against that."
+NO_TRUTH = "Who is who is not known of these pairs: 'wrongly' means against the majority of people."
 
 
 @dataclass(frozen=True)

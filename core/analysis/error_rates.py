@@ -296,9 +296,9 @@ def explain_errors(errors: RecogniserErrors, limit: int = 0) -> str:
     everything, alone = errors.levels[0].refused[limit], errors.levels[1].refused[limit]
     title = registry.title(errors.recogniser)
     sentence = (
-        f"{title}: equal error rate {format_share(errors.equal_error)}. At the limit that lets 1 stranger in {1 / rate:,.0f} in "
-        f"it refuses {format_share(everything)} of the pairs of one person, and {format_share(alone)} of those in which only "
-        "scene and expression differ."
+        f"{title}: equal error rate (strangers let in as often as owners refused) {format_share(errors.equal_error)}. "
+        f"At the limit that lets 1 stranger in {1 / rate:,.0f} in it refuses {format_share(everything)} of pairs of one person, "
+        f"and {format_share(alone)} of those in which only scene and expression differ."
     )
     costs = [
         f"{worst.condition} ({worst.level}: {100 * worst.refused[limit].share:.1f} % refused; {best.level}: "

@@ -220,12 +220,13 @@ def run_faces(arguments: argparse.Namespace) -> int:
     with TerminalProgress() as terminal:
         made = make_faces(study, store.steps(study.name), progress=Progress(terminal))
     made.sample_set.save(arguments.out)
-    for judged in made.means:
+    for number, judged in enumerate(made.means, 1):
         said = "; ".join(
             f"{registry.title(name)}: {EMOTIONS[max(range(6), key=shares.__getitem__)]}, {100 * max(shares):.0f} %"
             for name, shares in ((name, scores.calibrated) for name, scores in judged.opinions.items())
         )
-        print(f"Mean face of {judged.face.base}: {said}")
+        which = f" of base {number}, {judged.face.base}" if len(made.means) > 1 else ""
+        print(f"Mean face{which}: {said}")
     print(f"{len(made.sample_set.samples):,} faces in {arguments.out}.")
     return 0
 

@@ -234,7 +234,9 @@ def run_settings(arguments: argparse.Namespace) -> int:
         study = store.change(study.name, settings=settings)
     people = store.participation(study.name)
     print(f"{study.name}: {'closed' if study.closed else 'open'}")
-    print(f"  the participant is named by  {settings.participant_parameter or 'a parameter that is guessed, if there is one'}")
+    print(
+        f"  {'the participant is named by':<41} {settings.participant_parameter or 'a parameter that is guessed, if there is one'}"
+    )
     for departure, who in DEPARTURES.items():
         print(f"  {f'those {who}':<41} {getattr(settings, departure) or 'read a thank you'}")
     print(f"  {'closes itself after':<41} {'never' if settings.target is None else f'{settings.target:,} finished'}")
@@ -243,8 +245,9 @@ def run_settings(arguments: argparse.Namespace) -> int:
     print(f"  {'a device must have':<41} {_describe_device(settings)}")
     questions = len(parse_questions(settings.questions))
     print(f"  {'before the block':<41} {count_noun(settings.practice, 'practice trial')}, {count_noun(questions, 'question')}")
-    own = f", a table of its own in {settings.words.get(CODE_KEY, 'en')}" if settings.words else ""
-    print(f"  {'people read':<41} {'what each browser asks for' if settings.language == BY_BROWSER else settings.language}{own}")
+    own = f"a table of its own ({settings.words.get(CODE_KEY, 'en')})" if settings.words else ""
+    read = {BY_BROWSER: "what each browser asks for", OWN_TABLE: own}.get(settings.language, settings.language)
+    print(f"  {'people read':<41} {read}{f'; {own} is there, too' if own and read != own else ''}")
     print(
         f"  {people.started:,} started, {people.finished:,} finished, {people.declined:,} declined, "
         f"{people.screened_out:,} screened out, {people.timed_out:,} timed out, {people.working:,} taking part"

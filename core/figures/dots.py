@@ -53,6 +53,7 @@ def plot_dots(
             x=value,
             y=np.array([row_of[str(name)] for name in part["name"]]) + shift,
             mode="markers",
+            cliponaxis=False,
             name=of,
             showlegend=len(series) > 1,
             marker={"size": 10, "color": colour, "symbol": theme.SYMBOLS[number % len(theme.SYMBOLS)]},

@@ -102,7 +102,7 @@ def plot_outcome_shares(
         xaxis={"range": [0, 1], "tickformat": ".0%", "title": "share of images"},
         yaxis={"showgrid": False, "type": "category"},
         legend={"traceorder": "normal"},
-        height=150 + 30 * len(known),
+        height=max(150 + 30 * len(known), 330 if published is not None else 0),  # room for the published value's words
     )
     pair_share, success_share = (
         theme.format_percent(float(known[names].to_numpy().sum() / known["total"].sum()), 0)
@@ -112,7 +112,7 @@ def plot_outcome_shares(
         figure,
         says=f"In {pair_share} of the images most choices fall on the wanted pair, and in {success_share} each of the two feelings "
         "gets more than a quarter.",
-        n=f"{int(known['total'].sum()):,} images of {len(known)} pairs",
+        n=f"{int(known['total'].sum()):,} images of {len(known)} {'pair' if len(known) == 1 else 'pairs'}",
         interval=interval if known["low"].notna().any() else "",
         source=source,
     )

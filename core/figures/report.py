@@ -102,6 +102,10 @@ def describe_raters(study_data: StudyData) -> list[str]:
         sentences.append(f"{were} left out of everything below; their answers are kept.")
     else:
         sentences.append("Nobody was left out.")
+    checks = int(study_data.counted["is_sentinel"].sum())
+    if checks and study_data.kind != "identity":  # pairs that are checks, a base beside itself, count as genuine
+        counting = " of those that count" if study_data.excluded else ""
+        sentences.append(f"{checks:,} answers{counting} are to attention checks, which no figure counts.")
     return sentences
 
 
@@ -285,6 +289,8 @@ def _list_facts(study_data: StudyData) -> Iterator[tuple[str, str]]:
     """The numbers at the top of the report, each with its words."""
     raters = len(study_data.exclusions.raters) - len(study_data.excluded)
     counted = study_data.counted
+    if study_data.kind != "identity":
+        counted = counted[~counted["is_sentinel"].astype(bool)]
     if raters:
         yield f"{raters:,}", name_raters(study_data)
     stimuli = len(study_data.pairs) if study_data.kind == "identity" else len(study_data.asked)
@@ -299,7 +305,7 @@ def _list_facts(study_data: StudyData) -> Iterator[tuple[str, str]]:
         else "faces between two feelings",
     )
     if raters:
-        yield f"{len(counted):,}", "answers"
+        yield f"{len(counted):,}", "answers" if study_data.kind == "identity" else "answers, attention checks aside"
         votes = counted.drop_duplicates(["rater", "stimulus"]).groupby("stimulus").size()
         yield (
             f"{votes.median():g}",

@@ -140,10 +140,10 @@ def _describe_least_errors(rate_of: Mapping[str, Mapping[Any, Any]]) -> str:
 
     tied = find_extreme(estimates, highest=False)
     if len(tied) == 1:
-        return f"{tied[0]} errs least: at its equal error rate it is wrong on {wrong_on(tied[0])} of both kinds of pairs."
+        return f"{tied[0]} errs least: where both kinds of error are equally frequent (EER), on {wrong_on(tied[0])} of the pairs."
     rates = theme.join_names([f"{name} on {wrong_on(name)}" for name in sorted(estimates, key=lambda name: estimates[name].value)])
     which = " Which of them errs least cannot be told." if len(estimates) > 1 else ""
-    return f"At its equal error rate, of both kinds of pairs {rates.replace(' on ', ' is wrong on ', 1)}.{which}"
+    return f"Where both kinds of error are equally frequent (EER), {rates.replace(' on ', ' errs on ', 1)} of the pairs.{which}"
 
 
 def plot_acceptance_curve(
@@ -314,11 +314,15 @@ def exhibit_verification(study_data: StudyData, view: ExhibitView, _: Progress) 
     return exhibits
 
 
+EQUAL_ERRORS = (
+    "Equal error rate (EER): the share of both kinds of error at the threshold where they are equally frequent; "
+    "the lower, the better."
+)
 _DEFINITIONS: Mapping[Truth, str] = {
     "majority": "Who is who is not known of these pairs, so what most people say stands in for it. Wrongly accepted: people say "
-    "'different' and the recogniser accepts. Wrongly refused: the other way round. Equal error rate: where both are equal.",
+    "'different' and the recogniser accepts. Wrongly refused: the other way round. " + EQUAL_ERRORS,
     "construction": "Who is who is known of these pairs. Wrongly accepted: pairs of two people that the recogniser accepts. "
-    "Wrongly refused: pairs of one person that it refuses. Equal error rate: where both are equal.",
+    f"Wrongly refused: pairs of one person that it refuses. {EQUAL_ERRORS}",
 }
 
 
@@ -369,7 +373,7 @@ def _exhibit_errors(study_data: StudyData, view: ExhibitView, truth: Truth) -> l
     if len(curves):
         det.layout.meta["says"] = (
             "On axes that stretch small rates: the nearer a line comes to the corner at the lower left, the less often its "
-            "recogniser departs from people."
+            f"recogniser {'departs from people' if truth == 'majority' else 'errs'}."
         )
     return [
         Exhibit(f"roc{suffix}", roc, curves, definition, note, numbers=results),

@@ -68,7 +68,9 @@ def describe_latent(generator: str, name: str) -> LatentWords:
     named = changes.find_latent(name)
     low, dots, high = named.meaning.partition(" .. ")
     title = name.replace("_", " ")
-    low, high = (low.strip("01 "), high.strip("01 ")) if dots else ("less", "more")
+    low, high = (
+        (low.strip("01 "), high.strip("01 ")) if dots else ("younger", "older") if named.unit == "years" else ("less", "more")
+    )
     return LatentWords(name, title, changes.group_latent(name), low, high, named.unit)
 
 

@@ -260,6 +260,6 @@ def test_the_report_says_that_nobody_has_answered(place, capsys, kind):
     assert main(["report", "--study", "Empty"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[:2] == [
-        "'Empty': 0 answers of 0 raters, 0 out",
+        f"'Empty': 1 {'pair' if kind == 'identity' else 'face'}",
         "Nobody has answered yet: what follows is what models say.",
     ]

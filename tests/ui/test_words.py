@@ -33,7 +33,7 @@ def test_a_sample_of_a_search_is_called_the_same_everywhere(place):
     store, library = place
     made = searched_set()
     made_study(store, library, "Mine", made)
-    expected = ["optimized to 0.44", "best found, 0.63"]
+    expected = ["optimized: distance 0.44", "best found: distance 0.63"]
     rows = made.pairs.iloc[[3, 4]]
     request = type("Request", (), {"configuration": made.configuration})
     assert [_sample_title(request, made, row) for _, row in rows.iterrows()] == expected

@@ -66,9 +66,9 @@ def show_downloads(study: Study) -> None:
     st.html(
         caption_html(
             "The table has one row an answer, with what was shown, what every model says of it, times and device, and whether the "
-            "rules above leave it out; with it come a data dictionary and an R script (lme4) that fits this app's mixed model. "
-            "The bundle holds faces, latents, what networks say, every answer, a data card and a list of hashes; it can be brought "
-            "in again unchanged. Answers of people who are left out by a rule are in all of them."
+            "rules for inattentive people leave it out; with it come a data dictionary and an R script (lme4) that fits this app's "
+            "mixed model. The bundle holds faces, latents, what networks say, every answer, a data card and a list of hashes; it "
+            "can be brought in again unchanged. Answers of people who are left out by a rule are in all of them."
         )
     )
 
@@ -192,14 +192,12 @@ def _show_numbers(study: Study, overview: StudyOverview) -> str:
     noun = "pair" if study.plan.kind == "identity" else "face"
     spread = f" (median; {votes.least:,} to {votes.most:,})" if votes.least < votes.most else ""
     left_out = len(overview.exclusions.reasons)
+    rules = f"; {left_out:,} {'is' if left_out == 1 else 'are'} left out by the rules below" if progress.answered else ""
     facts = [
         (f"{progress.begun:,}", f"{people} have answered"),
         (f"{progress.answered:,}", f"trials answered: {format_percent(share)} of those handed out"),
         (f"{votes.median:g}", f"votes a {noun}{spread}, attention checks aside"),
-        (
-            f"{len(overview.exclusions.included):,}",
-            f"{people} count; {left_out:,} {'is' if left_out == 1 else 'are'} left out by the rules below",
-        ),
+        (f"{len(overview.exclusions.included):,}", f"{people} count{rules}"),
     ]
     cells = "".join(f"<div><b>{number}</b><span>{html.escape(text)}</span></div>" for number, text in facts)
     return f'<div class="numbers">{cells}</div>'
@@ -349,7 +347,7 @@ def show_stimuli(study: Study, left_out: Exclusions) -> None:
     st.html(caption_html(markup.describe_stimuli(study, stimuli)))
     if left_out.raters and not left_out.included:
         st.html(caption_html("Everybody who answered is left out by the rules above; switch one off, and their answers count."))
-    else:
+    elif left_out.raters:
         st.html(caption_html("Answers of people whom the rules above leave out are not counted here."))
     chosen = next((stimulus for stimulus in stimuli if stimulus.stimulus == st.query_params.get("stimulus")), None)
     if chosen is not None:
