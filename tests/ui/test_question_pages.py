@@ -78,7 +78,7 @@ def test_the_owner_walks_through_the_whole_study_and_nothing_is_kept(place):
     assert "One last question" in words(test)
     next(each for each in test.button if each.label == "Finish").click().run()
     assert test.code[0].value == "DONE-1"
-    assert f"Your {len(preview.person.trials)} answers" in words(test)
+    assert f"{len(preview.person.trials)} faces: all your answers are kept." in words(test)
     assert not store.raters(study.name)
     assert store.participation(study.name).started == 0
     assert len(store.ratings(study.name)) == 0

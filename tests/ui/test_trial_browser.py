@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import uuid
 from datetime import UTC, datetime
 
@@ -292,7 +291,7 @@ def test_a_rater_sees_nothing_but_the_study(asking, begin):
     page = begin(faces(4))[0]
     assert not page.locator(".st-key-masthead").count()
     assert [each.inner_text() for each in page.get_by_role("link").all()] == ["Skip to main content"]
-    assert os.environ["LIMINAL_DATA_DIR"] not in page.content()
+    assert str(asking[2].folder.parent) not in page.content()
 
 
 def test_the_owners_preview_of_labels_with_a_mask_and_a_deadline_keeps_nothing(asking, open_page):
