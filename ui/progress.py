@@ -82,7 +82,7 @@ def describe_stage(stage: Stage) -> str:
         return stage.message
     done, total = (int(number.replace(",", "")) for number in counted.groups())
     share = done / max(total, 1)
-    return stage.message if abs(share - stage.fraction) < 0.15 else f"{stage.message}; {stage.fraction:.0%} of all steps"
+    return stage.message if abs(share - stage.fraction) < 0.15 else f"{stage.message}; {100 * stage.fraction:.0f} % of all steps"
 
 
 def show_outcome(job: Job) -> None:

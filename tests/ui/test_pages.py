@@ -222,5 +222,5 @@ def test_the_chosen_face_goes_along_and_a_running_set_is_not_lost_without_a_word
 
 
 def test_progress_says_how_far_the_whole_is_where_its_words_count_a_step():
-    assert describe_stage(Stage("dlib looks at face 17 of 161", 0.7)) == "dlib looks at face 17 of 161; 70% of all steps"
+    assert describe_stage(Stage("dlib looks at face 17 of 161", 0.7)) == "dlib looks at face 17 of 161; 70 % of all steps"
     assert describe_stage(Stage("Judging face 5 of 10", 0.5)) == "Judging face 5 of 10"
