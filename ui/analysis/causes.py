@@ -36,6 +36,7 @@ from core.progress import Progress
 from core.sampling.change_design import (
     CHANGES_KEY,
     ChangeDesign,
+    LatentWords,
     choose_latents,
     describe_cost,
     describe_latent,
@@ -511,7 +512,7 @@ def _show_together(view: View, ranked: list[LatentEffect]) -> None:
         table = job.result
     wanted = ("distance", "refused") if view.is_recogniser else ()
     rows = [row for row in table.rows if row.network == view.network and (not wanted or row.measure in wanted)]
-    st.html("".join(_interaction_html(row, titles[first], titles[second]) for row in rows))
+    st.html("".join(_interaction_html(row, describe_latent(GENERATOR, first), describe_latent(GENERATOR, second)) for row in rows))
     st.html(
         caption_html(
             f"{table.people} people, {'predicted' if table.predicted else 'true pictures'}; {table.interval}. {table.note}"
@@ -519,9 +520,9 @@ def _show_together(view: View, ranked: list[LatentEffect]) -> None:
     )
 
 
-def _interaction_html(row: Any, first: str, second: str) -> str:
+def _interaction_html(row: Any, first: LatentWords, second: LatentWords) -> str:
     """One measure as a small table: low and high of the one across, of the other down; then the interaction in words."""
-    unit = {"distance": "of the limit", "refused": "of the owner's pictures refused"}.get(
+    unit = {"distance": "distance, in shares of the limit", "refused": "of the owner's pictures refused"}.get(
         row.measure, f"of the answer is {row.measure}"
     )
     cells: Mapping[str, str] = {
@@ -536,14 +537,17 @@ def _interaction_html(row: Any, first: str, second: str) -> str:
         else f"{contrast.value:+.2f}"
     )
     says = (
-        f"Together they do {'more' if contrast.value > 0 else 'less'} than each alone: {words}."
+        f"Together they do {'more' if contrast.value > 0 else 'less'} than both one by one, added up: {words}."
         if clear
         else f"No clear interaction: {words}."
     )
-    first, second = html.escape(first), html.escape(second)
+    down, across = (
+        [html.escape(f"{words.title}: {end or level}") for end, level in ((words.low, "low"), (words.high, "high"))]
+        for words in (first, second)
+    )
     return (
-        f'<table class="together"><caption>{html.escape(unit)}</caption><thead><tr><td></td><th scope="col">{second} low</th>'
-        f'<th scope="col">{second} high</th></tr></thead><tbody><tr><th scope="row">{first} low</th><td>{cells["ll"]}</td>'
-        f'<td>{cells["lh"]}</td></tr><tr><th scope="row">{first} high</th><td>{cells["hl"]}</td><td>{cells["hh"]}</td></tr></tbody>'
+        f'<table class="together"><caption>{html.escape(unit)}</caption><thead><tr><td></td><th scope="col">{across[0]}</th>'
+        f'<th scope="col">{across[1]}</th></tr></thead><tbody><tr><th scope="row">{down[0]}</th><td>{cells["ll"]}</td>'
+        f'<td>{cells["lh"]}</td></tr><tr><th scope="row">{down[1]}</th><td>{cells["hl"]}</td><td>{cells["hh"]}</td></tr></tbody>'
         f"</table><p class='fine'>{says}</p>"
     )

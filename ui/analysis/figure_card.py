@@ -16,7 +16,7 @@ from ui.markup import SOURCE_NAMES, caption_html
 def show_figure_card(exhibit: Exhibit, key: str, *, name: str) -> None:
     """Show an exhibit under its sentence. key: of the widgets; name: of downloaded files, without ending."""
     with st.container(key=f"card-{key}", gap="small"):
-        st.html(f'<h3 class="says" id="{html.escape(exhibit.key)}">{html.escape(exhibit.says).replace(' %', '&nbsp;%')}</h3>')
+        st.html(f'<h3 class="says" id="{html.escape(exhibit.key)}">{html.escape(exhibit.says).replace(" %", "&nbsp;%")}</h3>')
         figure = theme.apply_theme(exhibit.figure, dark=st.context.theme.type == "dark")
         figure.update_layout(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
         if exhibit.n != "0":  # else the sentence alone says that there is nothing to draw
