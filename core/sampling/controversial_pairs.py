@@ -154,7 +154,7 @@ def search_pairs(
         rounds=ROUNDS,
         seed=configuration.seed,
         progress=progress.stretch(0.05, 0.7),
-        words="Making both surer",
+        words="Changing the pairs until both recognisers are sure",
     )
     progress.stage("Asking every model what it thinks", 0.7)
     order = np.argsort([-np.nan_to_num(result.gain, nan=-np.inf) for result in found], kind="stable")

@@ -98,7 +98,11 @@ def _show_pairs(found: SampleSet, recognisers: tuple[str, str]) -> None:
             distance = float(pair[f"distance_{name}"])
             verdict = markup.judge_distance(distance, limits[name])
             says.append(
-                (registry.title(name), verdict, "" if verdict == "none" else markup.format_distance(distance, limits[name]))
+                (
+                    registry.title(name),
+                    verdict,
+                    "" if verdict == "none" else f"distance {markup.format_distance(distance, limits[name])}",
+                )
             )
         faces = face_url(found.images[pair["base_id"]]), face_url(found.images[pair["sample_id"]])
         cards.append(PartingPair(faces, says))
