@@ -64,6 +64,8 @@ def _dispatch(words: list[str]) -> int:
     name = words[0]
     if name not in COMMANDS:
         raise LiminalError(f"There is no command '{name}'; there are {', '.join(COMMANDS)}.")
+    if "--ray" in words:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # Ray forks, which waits for numpy's threads and can hang there
     module = importlib.import_module(f"core.commands.{name}")  # only the one asked for: most of them load torch
     parser = OneLineParser(prog=f"python -m core {name}", description=COMMANDS[name])
     module.add_arguments(parser)

@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 os.environ.setdefault("MKL_NUM_THREADS", "1")  # torch's threads: on two, small networks take a fifth more of the processor's time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's: a fork, as Ray's, waits for them and can hang there
 
 import core  # noqa: F401
 from core.models import registry
