@@ -47,7 +47,7 @@ def queue_spinner(words: str) -> Iterator[None]:
         line.empty()
 
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.7
 
 PictureAddress = Callable[[NDArray[np.uint8]], str]
 """A picture (H, W, 3) -> its address for the browser."""

@@ -41,7 +41,7 @@ def drawn(alignment, known, *, count=4, seed=0, progress=None, **_):
     found = []
     for place in range(count):
         (progress or Progress()).stage("Looking for faces that you and others see differently", place / count)
-        time.sleep(1.0)  # the page looks every half a second
+        time.sleep(1.0)  # the page looks every 0.7 seconds
         picture = random.integers(0, 256, (24, 24, 3), dtype=np.uint8)
         found.append(
             stimulus_choice.ControversialImage(random.normal(size=4).astype(np.float32), picture, "fear", "surprise", own, group)

@@ -43,6 +43,7 @@ def shelf(tmp_path_factory):
         patch.setattr(owner_gate, "_is_local", lambda: True)
         patch.setattr(access, "install_demonstration", lambda: None)
         patch.setattr(JobManager, "_serve", lambda self: None)
+        patch.setattr(JobManager, "_watch", lambda self: None)  # on a busy machine it would stop what no visitor asks after
         patch.setattr(precompute, "MIN_POPULATION_SIZE", PEOPLE)
         patch.setattr(direct, "STEPS_WITHOUT_SURROGATE", -16)
         # the faces of the sharper generator take long and are judged by the same code
