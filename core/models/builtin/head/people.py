@@ -34,7 +34,7 @@ def _scale(*colours: tuple[int, int, int]) -> NDArray[np.float64]:
 HAIR_COLOURS = _scale((20, 16, 15), (42, 29, 23), (78, 52, 36), (118, 82, 52), (150, 112, 70), (196, 160, 110))
 RED_HAIR, GREY_HAIR = linear(142, 66, 32), linear(176, 172, 168)
 IRIS_COLOURS = _scale((44, 27, 17), (66, 41, 24), (94, 62, 33), (116, 98, 58), (106, 120, 84), (96, 120, 132), (112, 142, 170))
-LIPSTICKS = _scale((168, 88, 88), (152, 62, 64), (150, 40, 50), (118, 38, 56), (92, 36, 48))
+LIPSTICKS = _scale((186, 96, 98), (168, 62, 66), (170, 34, 48), (128, 34, 58), (98, 34, 50))
 EYE_SHADOWS = _scale((96, 68, 54), (122, 72, 72), (92, 62, 92), (66, 72, 100))
 SKIN_FOR_LIPS = _scale((229, 190, 166), (222, 178, 150), (208, 158, 127), (168, 117, 86), (114, 76, 55), (78, 52, 40))
 
@@ -42,7 +42,7 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 BROWS_TO_SKIN = 0.4
 """Largest luminance of brows that are not grey, as a share of the skin's."""
 
-STYLE_MARGIN = 1.2
+STYLE_MARGIN = 2.1
 """Styles whose score is this far or more below the best do not show at all; narrower, hair would change at once on the way."""
 STYLE_POWER = 1.5
 """Of the nearness to the best style: how fast others fade."""
@@ -165,7 +165,7 @@ def _darken_brows(colour: Colour, skin: Colour) -> Colour:
 def _eyes_and_lips(values: Mapping[str, float]) -> dict[str, Any]:
     skin = pick(SKIN_FOR_LIPS, values["skin_darkness"])
     redness, darkness = values["lip_redness"], values["lip_darkness"]
-    natural = skin * np.array([0.61, 0.31 - 0.05 * redness, 0.37 - 0.04 * redness]) * math.exp(-0.3 * darkness)
+    natural = skin * np.array([0.78, 0.43 - 0.07 * redness, 0.49 - 0.04 * redness]) * math.exp(-0.3 * darkness)
     paint = pick(LIPSTICKS, values["lipstick_hue"]) * (1 - 0.45 * values["skin_darkness"])
     return {
         "iris": pick(IRIS_COLOURS, values["iris_colour"]) * values["iris_brightness"],

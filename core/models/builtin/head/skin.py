@@ -247,13 +247,9 @@ def describe_skin(d: HeadDescription, size: int) -> SkinLook:
     p[P_PATTERN : P_PATTERN + 3] = 2 * d.pattern
     p[P_BROW_STEP] = BROW_STEP
     p[P_GLOSS] = 1 + 0.2 * d.melanin
-    # The layer below the hairs of brows and beard is their shadow on the skin: never lighter than it, or grey ones would look like fog.
+    # The layer below the brow's hairs is their shadow on the skin: never lighter than it, or grey brows would look painted.
     weigh = np.array([0.30, 0.55, 0.15])
-    light = float(mix_tone(d.melanin) @ weigh)
-    brow, beard = (
-        colour * min(1.0, most * light / (float(colour @ weigh) + 1e-4))
-        for colour, most in ((d.brow_colour, 0.75), (d.beard_colour * 0.6 + 0.012, 0.5))
-    )
-    tints = np.stack([d.lip_colour, d.hair_colour * 0.8, beard, d.shirt_colour, INSIDE_MOUTH, brow])
+    brow = d.brow_colour * min(1.0, 0.75 * float(mix_tone(d.melanin) @ weigh) / (float(d.brow_colour @ weigh) + 1e-4))
+    tints = np.stack([d.lip_colour, d.hair_colour * 0.8, d.beard_colour * 0.6 + 0.012, d.shirt_colour, INSIDE_MOUTH, brow])
     moles = np.concatenate([load_skin_zones().moles, d.moles[:, None]], 1)[d.moles >= SMALLEST_MOLE]
     return SkinLook(p, tints.astype(np.float32), make_brow_table(d), moles.astype(np.float32))

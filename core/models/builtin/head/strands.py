@@ -30,7 +30,7 @@ WIDTHS = dict(zip(HAIR_STYLES, (0.44, 0.72, 0.8, 0.85, 0.85, 1.0, 1.0, 1.0, 0.9,
 SCALP_COVER = dict(zip(HAIR_STYLES, (0.84, 0.93, 0.93, 0.93, 0.93, 0.86, 0.86, 0.86, 0.93, 0.95), strict=True))
 """How far the hair's colour covers the scalp: less where a parting shows."""
 BALD_COVER = 0.06
-NECK_BEARD = (6.08, 6.34)
+NECK_BEARD = (5.85, 6.25)
 """Heights on the rest head between which the beard thins out down the neck."""
 HAIR_RADIUS = 0.0046
 """Half the width in decimetres of a strand, which stands for a lock of many hairs."""
