@@ -32,7 +32,7 @@ from core.models import registry
 from core.models.contracts import Recogniser
 from core.progress import Progress
 from core.sampling.configuration import CONTROVERSIAL_TYPE, IdentityConfiguration, check_whole, default_strategy
-from core.sampling.controversial_pairs import FEWEST_PEOPLE, search_pairs, take_apart
+from core.sampling.controversial_pairs import FEWEST_PEOPLE, search_pairs, sign_runs, take_apart, take_smaller
 from core.sampling.gain_search import Gain
 from core.sampling.identity import IdentityPanel
 from core.sampling.sample_set import CONTROVERSIAL_KEY, SampleSet
@@ -110,12 +110,8 @@ class PartingGain:
         margins = []
         for rater, weights in self.decisions.weights.items():
             odds = float(weights[0]) + sum(float(slope) * distance for slope, distance in zip(weights[1:], apart, strict=True))
-            sign = torch.tensor([1.0 if self.says_same[run] == rater else -1.0 for run in runs])
-            margins.append(sign * odds)
-        both = torch.stack(margins)  # (2, A)
-        if self.softness is None:
-            return both.amin(dim=0)
-        return -self.softness * torch.logsumexp(-both / self.softness, dim=0)
+            margins.append(sign_runs(self.says_same, runs, rater) * odds)
+        return take_smaller(margins, self.softness)
 
 
 def choose_parting_starts(population: Population, decisions: LinearDecisions, count: int) -> list[tuple[int, int, str]]:

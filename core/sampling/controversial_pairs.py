@@ -53,6 +53,19 @@ CHECKS = 2
 """Faces beside themselves, for attention."""
 
 
+def sign_runs(says_same: Sequence[str], runs: Sequence[int], judge: str) -> Tensor:
+    """(A,): 1 where a judge is to say that the run's faces are one person, else -1. says_same: who is to say so, of each run."""
+    return torch.tensor([1.0 if says_same[run] == judge else -1.0 for run in runs])
+
+
+def take_smaller(margins: Sequence[Tensor], softness: float | None) -> Tensor:
+    """The smaller of two judges' margins (A,), smooth so that its gradient reaches both; softness: None: the very minimum."""
+    both = torch.stack(list(margins))  # (2, A)
+    if softness is None:
+        return both.amin(dim=0)
+    return -softness * torch.logsumexp(-both / softness, dim=0)
+
+
 @dataclass(frozen=True, eq=False)
 class MarginGain:
     """The margin of each run's face to its own base. limits: by recogniser; says_same: of each run.
@@ -72,12 +85,8 @@ class MarginGain:
         margins = []
         for name, recogniser in self.recognisers.items():
             apart = recogniser.distance(descriptors[name], self.bases[name][rows])
-            sign = torch.tensor([1.0 if self.says_same[run] == name else -1.0 for run in runs])
-            margins.append(sign * (self.limits[name] - apart) / self.limits[name])
-        both = torch.stack(margins)  # (2, A)
-        if self.softness is None:
-            return both.amin(dim=0)
-        return -self.softness * torch.logsumexp(-both / self.softness, dim=0)
+            margins.append(sign_runs(self.says_same, runs, name) * (self.limits[name] - apart) / self.limits[name])
+        return take_smaller(margins, self.softness)
 
 
 def generate_controversial_pairs(
