@@ -1,14 +1,16 @@
 """New pairs for two people: two planted raters with opposite leanings are told apart by the pairs that are made for them."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.special import expit
 
 from core.alignment.identity import align_identity
-from core.alignment.parting_pairs import generate_parting_pairs, reduce_decisions
+from core.alignment.parting_pairs import LinearDecisions, PartingGain, generate_parting_pairs, reduce_decisions
 from core.errors import LiminalError
 from core.sampling.configuration import CONTROVERSIAL_TYPE
 from core.sampling.sample_set import SampleSet
@@ -80,6 +82,19 @@ def test_two_people_with_opposite_leanings_are_told_apart(study, model, populati
     assert share_told_apart(model, pairs, random) >= 0.8
     assert share_told_apart(model, study.pairs.sample(60, random_state=1), random) < 0.75
     assert SampleSet.load(made.save(tmp_path / "set")).manifest["controversial"] == facts
+
+
+def test_what_is_climbed_is_the_smaller_margin_of_the_two():
+    """By hand: one looks at dlib's distance, the other at sface's; who is to say the same is of each run."""
+    decisions = LinearDecisions(("dlib", "sface"), {"lenient": np.array([4.0, -2.0, 0.0]), "strict": np.array([1.0, 0.0, -0.5])})
+    judge = SimpleNamespace(distance=lambda first, second: (first - second).norm(dim=1))
+    bases = {name: torch.zeros(2, 3) for name in ("dlib", "sface")}
+    gain = PartingGain(decisions, {"dlib": judge, "sface": judge}, ("lenient", "strict"), bases, softness=None)
+    descriptors = {"dlib": torch.eye(3)[[0, 0]] * 0.5, "sface": torch.eye(3)[[1, 1]] * 6.0}
+    # log odds of the same person: lenient 4 - 2 * 0.5 = 3, strict 1 - 0.5 * 6 = -2
+    assert gain(descriptors, [0, 1]).tolist() == pytest.approx([min(3.0, 2.0), min(-3.0, -2.0)])
+    assert gain(descriptors, [1, 0]).tolist() == pytest.approx([-3.0, 2.0])
+    assert dataclasses.replace(gain, softness=0.3)(descriptors, [0, 0])[0].item() < 2.0
 
 
 def test_what_the_search_cannot_foretell_is_guessed_from_what_it_can(study, model):
