@@ -307,8 +307,8 @@ PERCEPTIONS: Mapping[str, PairPerception] = {
     ),
     "head": PairPerception(
         weights={"dlib": 0.45, "sface": 0.10, "lpips": 0.35, "looks": 0.10},
-        stranger_means={"dlib": 1.05, "sface": 0.93, "lpips": 0.46},
-        look_scales={"face": 0.076, "hair": 0.117, "happiness": 0.34},
+        stranger_means={"dlib": 1.08, "sface": 1.04, "lpips": 0.47},
+        look_scales={"face": 0.069, "hair": 0.111, "happiness": 0.34},
         bend=0.7,
     ),
 }

@@ -8,7 +8,7 @@ import pytest
 from core.models.builtin.head.face_shapes import LOCAL_SHAPES, weigh_shapes
 from core.models.builtin.head.geometry import load_geometry
 from core.models.builtin.head.latents import INDEX, LATENT_DIM, find_traits, named_values
-from core.models.builtin.head.proportions import LIMIT, PROPORTIONS
+from core.models.builtin.head.proportions import LIMIT, PROPORTIONS, SPREAD
 
 # what the axes can move freely; widths of the skull are set by shapes of the whole head
 FREE = ("nose_length", "chin_height", "eye_distance", "mouth_width", "nose_width", "nose_depth")
@@ -53,7 +53,7 @@ def test_no_draw_goes_beyond_the_limit():
         if proportion.name in FREE:
             masculine, feminine, spread = proportion.wanted
             values = np.array([measure(row, proportion.name) for row in weights])
-            assert np.abs(values - (masculine + feminine) / 2).max() < 1.2 * LIMIT * spread, proportion.name
+            assert np.abs(values - (masculine + feminine) / 2).max() < 1.2 * LIMIT * SPREAD * spread, proportion.name
 
 
 @pytest.mark.parametrize(

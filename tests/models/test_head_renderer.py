@@ -41,6 +41,7 @@ def _person(seed):
         moles=0.02 * random.rand(8) + 0.01,
         styles=0.6 * _style(HAIR_STYLES[random.randint(10)]) + 0.3 * _style("crop"),
         hair_curl=0.02,
+        hair_grey=0.3,
         moustache=0.6,
         chin_beard=0.7,
         cheek_beard=0.5,

@@ -138,7 +138,7 @@ def _trace_rim(d: HeadDescription, centre: Floats, sign: float, depth: float, sh
     power = max(1.2, d.glasses_squareness)
     cos, sin = np.cos(t), np.sin(t)
     radius = (np.abs(cos) ** power + np.abs(sin) ** power) ** (-1 / power) * shrink
-    x = centre[0] + sign * 0.02 + d.glasses_width * cos * radius
+    x = centre[0] + sign * 0.025 + d.glasses_width * cos * radius
     y = centre[1] - 0.03 + d.glasses_height * sin * radius
     return np.stack([x, y, depth - _recede(x, y - centre[1])], 1)
 
@@ -183,15 +183,18 @@ def make_glasses(d: HeadDescription, vertices: HeadVertices, rotation: Floats) -
         k = (j + 1) % RIM_STEPS
         disc = np.concatenate([np.stack([r + j, r + k, r + RIM_STEPS + k, r + RIM_STEPS + j], 1) for r in (0, RIM_STEPS)])
         lenses.append((lens, _orient(lens, disc, np.array([0, 0, 1.0]))))
-        hinge = rim[0 if sign > 0 else RIM_STEPS // 2] + np.array([0, 0.045, 0])
+        end = rim[0 if sign > 0 else RIM_STEPS // 2] + np.array([0, 0.055, 0])
         skin = vertices.skin[anchors.temples[side]].astype(float)
-        stops = np.concatenate([[hinge + np.array([sign * 0.035, 0, -0.03])], skin + np.array([sign * 0.05, 0, 0])])
+        # an end piece as wide as the temples are, so that the arms go straight back and hide behind it from the front
+        wide = max(0.04, sign * skin[1, 0] + 0.015 - sign * end[0])
+        hinge = end + np.array([sign * wide, 0, -0.3 * wide])
+        stops = np.concatenate([[hinge + np.array([sign * 0.01, 0, -0.03])], skin + np.array([sign * 0.03, 0, 0])])
         height = np.linspace(hinge[1], skin[-1, 1] + 0.03, len(stops))
         outside = np.maximum(sign * stops[:, 0], np.linspace(sign * stops[0, 0], sign * stops[-1, 0], len(stops)))
         path = np.stack([sign * outside, height, stops[:, 2]], 1)
         s = np.linspace(0, len(path) - 1, 21)
         path = np.stack([np.interp(s, np.arange(len(path)), path[:, c]) for c in range(3)], 1)
-        path = np.concatenate([[hinge], path])
+        path = np.concatenate([[end, 0.5 * (end + hinge), hinge], path])
         frame.append(_sweep_tube(path, np.full(len(path), thick * 0.95), False))
     left, right = rims[0][np.argmin(rims[0][:, 0])], rims[1][np.argmax(rims[1][:, 0])]
     u = np.linspace(0, 1, 11)[:, None]

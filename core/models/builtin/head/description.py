@@ -80,6 +80,10 @@ class HeadDescription:
     styles: Array = field(default_factory=_zeros(len(HAIR_STYLES)))
     """(10,) weights of ``HAIR_STYLES``, their sum at most 1; what is missing to 1 is bald."""
     hair_colour: Array = field(default_factory=_array(0.03, 0.02, 0.015))
+    """Of hairs that have kept theirs; ``white_colour`` of those that have not."""
+    hair_grey: float = 0.0
+    """Share of white hairs, 0..1."""
+    white_colour: Array = field(default_factory=_array(0.51, 0.49, 0.45))
     hair_length: float = 0.8
     """Factor of the styles' own length."""
     hair_volume: float = 0.0
@@ -96,6 +100,8 @@ class HeadDescription:
     beard_length: float = 0.5
     """0 stubble .. 1 full."""
     beard_colour: Array = field(default_factory=_array(0.03, 0.02, 0.015))
+    beard_grey: float = 0.0
+    """Share of white hairs, 0..1, as that of the brows."""
 
     brow_thickness: float = 0.7
     """Factor, 0.3 thin .. 1.4 bushy."""
@@ -113,6 +119,7 @@ class HeadDescription:
     brow_fill: float = 0.4
     """Opacity of the painted layer below the hairs."""
     brow_colour: Array = field(default_factory=_array(0.03, 0.02, 0.015))
+    brow_grey: float = 0.0
 
     iris: Array = field(default_factory=_array(0.05, 0.02, 0.01))
     pupil: float = 8.3

@@ -18,7 +18,7 @@ from core.models.builtin.head.face_shapes import add_axis
 if TYPE_CHECKING:
     from core.models.builtin.head.geometry import Geometry
 
-RESTING = {"browDown": -0.30, "mouthSmile": 0.12, "eyeWide": -0.05, "mouthShrugLower": 0.10}
+RESTING = {"browDown": -0.30, "mouthSmile": 0.14, "eyeWide": -0.05, "mouthShrugLower": 0.10}
 """Added to every face, so that a neutral one reads as neutral and not as cross."""
 
 FEELING_ACTIONS: Mapping[str, Mapping[str, float]] = {

@@ -80,14 +80,14 @@ LOCAL_SHAPES = _rows(
     ("mouth-scale-horiz-incr", "mouth_width", 0.8, "narrow .. wide mouth"),
     ("mouth-cupidsbow-incr", "cupids_bow", 0.61, "flat .. marked bow of the upper lip"),
     ("mouth-scale-depth-incr", "mouth_depth", 0.35, "flat .. deep mouth"),
-    ("mouth-lowerlip-volume-incr", "lower_lip_volume", 0.67, "flat .. round lower lip"),
+    ("mouth-lowerlip-volume-incr", "lower_lip_volume", 0.45, "flat .. round lower lip"),
     ("mouth-angles-up", "mouth_corners", 0.54, "corners of the mouth low .. high"),
     ("mouth-lowerlip-width-incr", "lower_lip_width", 0.6, "narrow .. wide lower lip"),
     ("mouth-trans-forward", "mouth_forward", 0.35, "mouth back .. forward"),
     ("mouth-upperlip-width-incr", "upper_lip_width", 0.6, "narrow .. wide upper lip"),
-    ("mouth-scale-vert-incr", "mouth_fullness", 0.71, "thin .. full mouth"),
+    ("mouth-scale-vert-incr", "mouth_fullness", 0.5, "thin .. full mouth"),
     ("mouth-upperlip-height-incr", "upper_lip_height", 0.61, "thin .. full upper lip"),
-    ("mouth-upperlip-volume-incr", "upper_lip_volume", 0.6, "flat .. round upper lip"),
+    ("mouth-upperlip-volume-incr", "upper_lip_volume", 0.42, "flat .. round upper lip"),
     ("mouth-upperlip-middle-up", "upper_lip_middle", 0.35, "middle of the upper lip low .. high"),
     ("mouth-trans-up", "mouth_height", 0.72, "mouth low .. high in the face"),
     ("mouth-lowerlip-middle-up", "lower_lip_middle", 0.35, "middle of the lower lip low .. high"),
@@ -127,19 +127,19 @@ HEAD_SHAPES = (
 """Forms of the whole head, in the order of the mesh's outlines."""
 
 ASYMMETRIES = (
-    ("uneven_brows", "one brow higher", 0, 0.13),
-    ("uneven_cheeks_1", "one cheek further out", 2, 0.16),
-    ("uneven_cheeks_2", "one cheek higher", 3, 0.16),
-    ("uneven_eyes_1", "eyes to one side", 4, 0.12),
-    ("uneven_eyes_2", "one eye higher", 5, 0.06),
-    ("uneven_lids_1", "one upper lid higher", 7, 0.07),
-    ("uneven_lids_2", "one lower lid higher", 11, 0.07),
-    ("uneven_jaw", "jaw to one side", 12, 0.08),
-    ("uneven_chin", "chin to one side", 14, 0.07),
-    ("uneven_mouth_1", "mouth aslant", 15, 0.05),
-    ("uneven_mouth_2", "mouth to one side", 16, 0.06),
-    ("uneven_nose_1", "tip of the nose to one side", 17, 0.10),
-    ("uneven_nose_2", "root of the nose to one side", 20, 0.09),
+    ("uneven_brows", "one brow higher", 0, 0.09),
+    ("uneven_cheeks_1", "one cheek further out", 2, 0.11),
+    ("uneven_cheeks_2", "one cheek higher", 3, 0.11),
+    ("uneven_eyes_1", "eyes to one side", 4, 0.08),
+    ("uneven_eyes_2", "one eye higher", 5, 0.045),
+    ("uneven_lids_1", "one upper lid higher", 7, 0.055),
+    ("uneven_lids_2", "one lower lid higher", 11, 0.055),
+    ("uneven_jaw", "jaw to one side", 12, 0.055),
+    ("uneven_chin", "chin to one side", 14, 0.05),
+    ("uneven_mouth_1", "mouth aslant", 15, 0.035),
+    ("uneven_mouth_2", "mouth to one side", 16, 0.045),
+    ("uneven_nose_1", "tip of the nose to one side", 17, 0.07),
+    ("uneven_nose_2", "root of the nose to one side", 20, 0.06),
 )
 """Name, what differs between left and right, which of the mesh's pairs it is, and the standard deviation of its weight."""
 
@@ -157,8 +157,8 @@ SEX_OFFSETS: Mapping[str, tuple[float, float, float]] = {
     "eye-height3-incr": (0.12, 0, 0.08),
     "mouth-scale-horiz-incr": (0.10, 0.05, -0.05),
     "mouth-angles-up": (0.40, 0, 0),
-    "mouth-upperlip-volume-incr": (0, -0.15, 0.55),
-    "mouth-lowerlip-volume-incr": (0, -0.10, 0.45),
+    "mouth-upperlip-volume-incr": (0, -0.15, 0.35),
+    "mouth-lowerlip-volume-incr": (0, -0.10, 0.28),
     "nose-scale-horiz-incr": (0, 0.15, -0.60),
     "nose-scale-vert-incr": (0, 0.05, -0.40),
     "nose-hump-incr": (0, 0.10, -0.40),
@@ -222,6 +222,9 @@ HEAD_SIZES = (
 )
 """Name, the mesh's shapes (-incr and -decr), the largest weight either way, and what rises with it."""
 
+NARROWER = 0.40
+"""How much narrower than the mesh every head is: the mesh's face is wider than an adult's of its height."""
+
 OUTLINE_OFFSETS: Mapping[str, tuple[float, float, float]] = {
     "oval": (1.0, 0.20, 0.0),
     "invertedtriangular": (0.7, 0.08, 0.10),
@@ -275,6 +278,7 @@ def weigh_shapes(values: Mapping[str, float], ancestry: tuple[float, float, floa
     for name, shape, _, _ in HEAD_SIZES:
         weights[scale[f"{shape}-incr"]] += max(0.0, values[name])
         weights[scale[f"{shape}-decr"]] += max(0.0, -values[name])
+    weights[scale["head-scale-horiz-decr"]] += NARROWER
     weights[scale["head-age-incr"]] += 0.10 + 0.50 * age**1.5
     # all shapes together decide the proportions; the axes then give way
     drawn = weights.copy()

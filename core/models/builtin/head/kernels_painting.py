@@ -236,7 +236,7 @@ def paint_skin(
             c0 *= ONE - f4(0.75) * k
             c1 *= ONE - k
             c2 *= ONE - k
-    lips = smoothstep(f4(0.32), f4(0.62), a[LIPS])
+    lips = smoothstep(f4(0.26), f4(0.68), a[LIPS])
     if lips > 0:  # vertical furrows and the lips' colour
         wrinkle, d1, d2, d3 = look_up_noise(noise, rx * f4(70) + f4(211), ry * f4(9) + f4(133), rz * f4(9) + f4(71))
         furrow = math.sin(rx * f4(120) + f4(2.6) * mottle) * f4(0.4) + f4(0.45) * wrinkle
@@ -254,7 +254,7 @@ def paint_skin(
         c0 += (tint[T_STUBBLE, 0] - c0) * k
         c1 += (tint[T_STUBBLE, 1] - c1) * k
         c2 += (tint[T_STUBBLE, 2] - c2) * k
-    k = smoothstep(f4(-0.05), f4(0.15), a[EDGE] + f4(0.020) * mottle + f4(0.015) * pores) * p[P_SCALP]
+    k = smoothstep(f4(-0.02), f4(0.24), a[EDGE] + f4(0.035) * mottle + f4(0.025) * pores) * p[P_SCALP]
     if k > 0:
         c0 += (tint[T_HAIR, 0] - c0) * k
         c1 += (tint[T_HAIR, 1] - c1) * k

@@ -216,7 +216,7 @@ def draw_strands(
     alpha: Floats,
     tone: Floats,
     thickness: Floats,
-    colour: Floats,
+    colours: Floats,
     style: Floats,
     lights: Floats,
     light_colours: Floats,
@@ -234,7 +234,8 @@ def draw_strands(
     cover: Floats,
     layer_depth: Floats,
 ) -> None:
-    """Draw strands: world points (n, K, 3), screen points (n, K, 3), counts[i] points each, with two highlights a strand.
+    """Draw strands: world points (n, K, 3), screen points (n, K, 3), counts[i] points and colours[i] each, with two highlights a
+    strand.
 
     style: width in samples, depth bias, opacity, self shadow, gloss, opacity from which depth is written. tone 0..1 shades a strand
     darker or lighter. front_to_back: order holds those that find_seen found, nearest first, and image is a premultiplied layer with
@@ -311,9 +312,9 @@ def draw_strands(
                         lit *= f4(0.15)  # in the head's shadow
                 root = f4(0.60) + f4(0.40) * min(ONE, s * f4(2.2))
                 root *= f4(0.45) + f4(0.55) * smoothstep(f4(5.7), f4(7.1), py)
-            red = ambient[0] * colour[0] * shade
-            green = ambient[1] * colour[1] * shade
-            blue = ambient[2] * colour[2] * shade
+            red = ambient[0] * colours[i, 0] * shade
+            green = ambient[1] * colours[i, 1] * shade
+            blue = ambient[2] * colours[i, 2] * shade
             # The outward direction of the hair mass stands in for a surface normal: it shades the volume and gates the gloss.
             mx = lx
             my = max(ZERO, ly - f4(0.2))
@@ -345,9 +346,9 @@ def draw_strands(
                 e *= e
                 e *= e
                 second = f4(1.6) * e * shine * shade
-                red += light_colours[q, 0] * (diffuse * colour[0] * shade + first + second * colour[0])
-                green += light_colours[q, 1] * (diffuse * colour[1] * shade + first + second * colour[1])
-                blue += light_colours[q, 2] * (diffuse * colour[2] * shade + first + second * colour[2])
+                red += light_colours[q, 0] * (diffuse * colours[i, 0] * shade + first + second * colours[i, 0])
+                green += light_colours[q, 1] * (diffuse * colours[i, 1] * shade + first + second * colours[i, 1])
+                blue += light_colours[q, 2] * (diffuse * colours[i, 2] * shade + first + second * colours[i, 2])
             red *= root
             green *= root
             blue *= root

@@ -198,7 +198,7 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
     (
         "brow_thickness",
         "factor",
-        Bounded(0.80, 0.28, 0.45, 1.5),
+        Bounded(0.72, 0.25, 0.42, 1.35),
         "thin .. bushy brows",
         lambda traits: 0.9 * traits.masculinity + 0.25 * traits.age,
     ),
@@ -208,7 +208,7 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
     ("brow_angle", "slope", Bounded(-0.065, 0.036, -0.2, 0.05), "outer ends low .. high", None),
     ("brow_gap", "dm", Bounded(0.028, 0.016, 0.0, 0.07), "brows near .. far apart", None),
     ("brow_hair_length", "factor", Bounded(1.0, 0.15, 0.7, 1.5), "short .. long brow hairs", None),
-    ("brow_fill", "share", Bounded(0.48, 0.18, 0.15, 0.8), "how full brows look below their hairs", None),
+    ("brow_fill", "share", Bounded(0.36, 0.16, 0.1, 0.75), "how full brows look below their hairs", None),
     ("brow_lightness", "factor", Bounded(0.80, 0.30, 0.35, 1.2), "brows darker .. lighter than the hair", None),
     (
         "iris_colour",
@@ -217,12 +217,12 @@ _BROWS_EYES_LIPS: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
         "dark brown .. hazel .. green .. blue",
         lambda traits: 0.3 - 2.8 * (1 - traits.ancestry[2]),
     ),
-    ("iris_brightness", "factor", Bounded(1.0, 0.36, 0.4, 2.0), "dark .. bright iris", None),
+    ("iris_brightness", "factor", Bounded(0.95, 0.26, 0.4, 1.6), "dark .. bright iris", None),
     ("pupil", "degrees", Bounded(8.3, 0.9, 5.5, 12.0), "angle of the pupil's rim in the eyeball", None),
     ("lash_length", "factor", Bounded(0.55, 0.11, 0.3, 1.2), "short .. long lashes", lambda traits: 3.2 * traits.femininity),
     ("lip_redness", "share", Bounded(0.0, 0.6, -1.5, 1.5), "brownish .. red lips", None),
     ("lip_darkness", "share", Bounded(0.0, 0.5, -1.3, 1.3), "light .. dark lips", None),
-    ("lip_definition", "share", Bounded(0.48, 0.13, 0.15, 0.95), "faint .. clear lips", lambda traits: 1.3 * traits.femininity),
+    ("lip_definition", "share", Bounded(0.44, 0.13, 0.15, 0.95), "faint .. clear lips", lambda traits: 1.3 * traits.femininity),
 ]
 
 
@@ -245,9 +245,9 @@ def _expression() -> list[NamedLatent]:
         ("chin_raise", "share", Ramp(0.5, 5, 1.0), "chin pushed up"),
         ("nose_wrinkle", "share", Ramp(1.0, 4.5, 1.2), "nose wrinkled (AU9)"),
         ("upper_lip_raise", "share", Ramp(1.0, 4.5, 1.2), "upper lip raised (AU10)"),
-        ("brow_asymmetry", "share", Bounded(0, 0.14, -0.6, 0.6), "actions of the brows stronger on the person's right .. left"),
+        ("brow_asymmetry", "share", Bounded(0, 0.11, -0.6, 0.6), "actions of the brows stronger on the person's right .. left"),
         ("eye_asymmetry", "share", Bounded(0, 0.08, -0.4, 0.4), "actions of the eyes stronger on the person's right .. left"),
-        ("mouth_asymmetry", "share", Bounded(0, 0.13, -0.6, 0.6), "actions of the mouth stronger on the person's right .. left"),
+        ("mouth_asymmetry", "share", Bounded(0, 0.10, -0.6, 0.6), "actions of the mouth stronger on the person's right .. left"),
         ("jaw_side", "share", Bounded(0, 0.05, -0.3, 0.3), "jaw to the person's right .. left"),
         ("gaze_side", "degrees", Bounded(0, 3.5, -25, 25), "eyes to the picture's left .. right"),
         ("gaze_up", "degrees", Bounded(0, 2.0, -18, 18), "eyes down .. up"),
@@ -292,13 +292,13 @@ def _accessories() -> list[NamedLatent]:
 
     rows: list[tuple[str, str, ValueCurve, str, Shift | None]] = [
         ("glasses", "share", Presence(0.25, 0.5), "absent .. there", None),
-        ("glasses_width", "dm", Bounded(0.225, 0.013, 0.18, 0.27), "half the width of a lens", None),
+        ("glasses_width", "dm", Bounded(0.245, 0.013, 0.20, 0.29), "half the width of a lens", None),
         ("glasses_height", "dm", Bounded(0.160, 0.016, 0.11, 0.22), "half the height of a lens", None),
         ("glasses_squareness", "power", Even(2.0, 4.2), "round .. square lenses", None),
         ("glasses_thickness", "dm", Even(0.005, 0.020, power=1.2), "thin .. thick frame", None),
         ("glasses_lightness", "share", Even(0, 1, sharpness=1.3, power=3.5), "black .. metal frame", None),
         ("glasses_redness", "share", Even(0, 1, power=1.5), "neutral .. brown or red frame", None),
-        ("hat", "share", Presence(1.25, 0.6), "knitted cap: absent .. there", None),
+        ("hat", "share", Presence(1.35, 0.3), "knitted cap: absent .. there", None),
         ("hat_height", "share", Even(0.2, 0.9), "how high its hem lies", None),
         ("hat_lightness", "share", Even(0, 1, power=1.5), "dark .. light cap", None),
         ("hat_hue", "share", Even(0, 1), "its hue around the colour circle", None),

@@ -32,9 +32,9 @@ def _scale(*colours: tuple[int, int, int]) -> NDArray[np.float64]:
 
 
 HAIR_COLOURS = _scale((20, 16, 15), (42, 29, 23), (78, 52, 36), (118, 82, 52), (150, 112, 70), (196, 160, 110))
-RED_HAIR, GREY_HAIR = linear(142, 66, 32), linear(176, 172, 168)
+RED_HAIR, WHITE_HAIR = linear(142, 66, 32), linear(180, 174, 165)
 IRIS_COLOURS = _scale((44, 27, 17), (66, 41, 24), (94, 62, 33), (116, 98, 58), (106, 120, 84), (96, 120, 132), (112, 142, 170))
-LIPSTICKS = _scale((186, 96, 98), (168, 62, 66), (170, 34, 48), (128, 34, 58), (98, 34, 50))
+LIPSTICKS = _scale((168, 88, 88), (152, 62, 64), (150, 40, 50), (118, 38, 56), (92, 36, 48))
 EYE_SHADOWS = _scale((96, 68, 54), (122, 72, 72), (92, 62, 92), (66, 72, 100))
 SKIN_FOR_LIPS = _scale((229, 190, 166), (222, 178, 150), (208, 158, 127), (168, 117, 86), (114, 76, 55), (78, 52, 40))
 
@@ -42,9 +42,9 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 BROWS_TO_SKIN = 0.4
 """Largest luminance of brows that are not grey, as a share of the skin's."""
 
-STYLE_MARGIN = 2.1
+STYLE_MARGIN = 1.2
 """Styles whose score is this far or more below the best do not show at all; narrower, hair would change at once on the way."""
-STYLE_POWER = 1.5
+STYLE_POWER = 5.0
 """Of the nearness to the best style: how fast others fade."""
 
 
@@ -126,14 +126,12 @@ def _hair_and_beard(values: Mapping[str, float]) -> dict[str, Any]:
     natural = _mix(
         pick(HAIR_COLOURS, values["hair_lightness"]), RED_HAIR * (0.45 + values["hair_lightness"]), values["hair_redness"]
     )
-    colour = _mix(natural, GREY_HAIR, values["hair_grey"])
-    brow_natural = _darken_brows(natural * values["brow_lightness"], pick(SKIN_FOR_LIPS, values["skin_darkness"]))
-    # brows grey later than the hair
-    brow_colour = _mix(brow_natural, GREY_HAIR * 0.55, values["hair_grey"] ** 2 * 0.8)
-    beard = values["beard"]
+    grey, beard = values["hair_grey"], values["beard"]
     return {
         "styles": weigh_styles(values),
-        "hair_colour": colour,
+        "hair_colour": natural,
+        "hair_grey": grey,
+        "white_colour": WHITE_HAIR,
         "hair_length": values["hair_length"],
         "hair_volume": values["hair_volume"],
         "hair_curl": values["hair_curl"],
@@ -142,7 +140,8 @@ def _hair_and_beard(values: Mapping[str, float]) -> dict[str, Any]:
         "chin_beard": beard * values["chin_beard_share"],
         "cheek_beard": beard * values["cheek_beard_share"],
         "beard_length": beard * (0.25 + 0.75 * values["beard_length"]),
-        "beard_colour": _mix(natural * 0.85, GREY_HAIR * 0.9, min(1.0, 1.15 * values["hair_grey"])),
+        "beard_colour": natural * 0.85,
+        "beard_grey": min(1.0, 1.15 * grey),
         "brow_thickness": values["brow_thickness"],
         "brow_density": values["brow_density"],
         "brow_height": values["brow_height"],
@@ -151,7 +150,8 @@ def _hair_and_beard(values: Mapping[str, float]) -> dict[str, Any]:
         "brow_gap": values["brow_gap"],
         "brow_length": values["brow_hair_length"],
         "brow_fill": values["brow_fill"],
-        "brow_colour": brow_colour,
+        "brow_colour": _darken_brows(natural * values["brow_lightness"], pick(SKIN_FOR_LIPS, values["skin_darkness"])),
+        "brow_grey": 0.6 * grey**2,  # brows grey later than the hair
         "lash_length": values["lash_length"],
     }
 
@@ -165,7 +165,7 @@ def _darken_brows(colour: Colour, skin: Colour) -> Colour:
 def _eyes_and_lips(values: Mapping[str, float]) -> dict[str, Any]:
     skin = pick(SKIN_FOR_LIPS, values["skin_darkness"])
     redness, darkness = values["lip_redness"], values["lip_darkness"]
-    natural = skin * np.array([0.78, 0.43 - 0.07 * redness, 0.49 - 0.04 * redness]) * math.exp(-0.3 * darkness)
+    natural = skin * np.array([0.61, 0.31 - 0.05 * redness, 0.37 - 0.04 * redness]) * math.exp(-0.3 * darkness)
     paint = pick(LIPSTICKS, values["lipstick_hue"]) * (1 - 0.45 * values["skin_darkness"])
     return {
         "iris": pick(IRIS_COLOURS, values["iris_colour"]) * values["iris_brightness"],

@@ -48,7 +48,7 @@ from core.models.builtin.head.scene import (
     place_camera,
     place_lights,
 )
-from core.models.builtin.head.skin import choose_exposure, describe_skin, load_skin_zones, paint_person, relax_cheeks
+from core.models.builtin.head.skin import choose_exposure, describe_skin, load_skin_zones, paint_person, relax_skin
 from core.models.builtin.head.strands import StrandSet, choose_detail, grow_brows, grow_hair, grow_lashes, place_hem
 
 Floats = NDArray[np.float32]
@@ -66,6 +66,8 @@ STRAND_LOOKS = {"scalp": (0.85, 2.0, 0.085), "beard": (0.5, 2.0, 0.04), "brow": 
 """Opacity, self shadow and gloss of each kind of strands."""
 DENSITIES = {"scalp": 0.22, "beard": 0.02}
 """How much each kind of strands dims the key light."""
+DENSEST = 2.2
+"""Of what dims the key light before it is blurred: denser, the rim of a hair's shadow would be as sharp as a cut."""
 SKIN_BLUR = np.array([1.9, 0.82, 0.55], np.float32)
 """How far red, green and blue light wander below the skin, in pixels of a picture of 256."""
 SKIN_DETAIL = np.float32(0.25)
@@ -118,7 +120,7 @@ def render(description: HeadDescription, size: int, stopwatch: Stopwatch | None 
     samples = 2 * size
     # ---- geometry, paint, everything on the head, turned
     vertices = geometry.make_vertices(d)
-    relax_cheeks(vertices)
+    relax_skin(vertices)
     skin = vertices.skin
     skin += compute_normals(skin, geometry.quads) * zones.collar_push
     watch.note("geometry")
@@ -219,7 +221,7 @@ def draw_face_mask(description: HeadDescription, size: int) -> NDArray[np.bool_]
     """
     d, geometry, zones = limit_description(description), load_geometry(), load_skin_zones()
     vertices = geometry.make_vertices(d)
-    relax_cheeks(vertices)
+    relax_skin(vertices)
     skin = vertices.skin
     skin += compute_normals(skin, geometry.quads) * zones.collar_push
     rotation = make_rotation(d.yaw, d.pitch, d.roll)
@@ -253,9 +255,10 @@ def _map_hair(hair: list[StrandSet], camera: Camera, lights: Lights, detail: flo
             *(strands.points, strands.counts, strands.shown, strands.alpha, camera.centre, lights.axes, LIGHT_HALF, LIGHT_SCALE),
             *(np.float32(DENSITIES[strands.kind] / detail), density, nearest),
         )
-    blur_box(density, density, 2)
-    blur_box(density, density, 2)
-    return density, spread_nearest(nearest, 1)
+    np.minimum(density, DENSEST, out=density)
+    blur_box(density, density, 3)
+    blur_box(density, density, 3)
+    return density, spread_nearest(nearest, 3)
 
 
 def _map_objects(worn: list[ObjectMesh], camera: Camera, lights: Lights) -> tuple[Floats, Floats]:
@@ -340,7 +343,7 @@ def _draw(
     style = np.array([width, bias, *STRAND_LOOKS[strands.kind], 0.30], np.float32)
     draw_strands(
         *(points, screen, strands.counts, order, strands.shown, strands.alpha, strands.tone, strands.thickness),
-        *(strands.colour, style, lights.directions, lights.colours, (lights.ambient * 0.6).astype(np.float32), camera.place),
+        *(strands.colours, style, lights.directions, lights.colours, (lights.ambient * 0.6).astype(np.float32), camera.place),
         *(camera.centre, lights.axes, LIGHT_HALF, LIGHT_SCALE, nearest, shadow_map),
         *(front_to_back, image, depth, cover, layer_depth),
     )

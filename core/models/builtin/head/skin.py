@@ -82,6 +82,7 @@ class SkinZones:
     collar_push: Floats
     moles: Floats
     cheeks: tuple[Integers, Floats, Integers, Integers]
+    temples: tuple[Integers, Floats, Integers, Integers]
     shadow_quads: Integers
 
 
@@ -102,6 +103,9 @@ def _soften(geometry: Geometry, mask: NDArray[np.float64], rounds: int) -> NDArr
         spread = np.repeat(mask[geometry.quads].mean(1), 4)
         mask = np.bincount(geometry.quads.ravel(), spread, minlength=len(mask)) / count
     return np.asarray(mask)
+
+
+TEMPLE_ROUNDS = 30
 
 
 @lru_cache(maxsize=1)
@@ -142,8 +146,13 @@ def load_skin_zones() -> SkinZones:
     nearest = [front[np.argmin((x[front] - px) ** 2 + (y[front] - py) ** 2)] for px, py in MOLE_PLACES]
     beside = np.exp(-(((side - 0.40) / 0.17) ** 2) - ((y - 6.74) / 0.24) ** 2) * (z > 0.6) * (1 - smooth(0.05, 0.3, lips + inside))
     cheeks = _list_neighbours(geometry, np.flatnonzero(beside > 0.05).astype(np.int32), beside)
+    temple = (
+        np.exp(-(((side - 0.63) / 0.14) ** 2) - ((y - 7.6) / 0.28) ** 2 - ((z - 1.05) / 0.3) ** 2) * (lids < 0.05) * (ears < 0.05)
+    )
+    temples = _list_neighbours(geometry, np.flatnonzero(temple > 0.05).astype(np.int32), temple)
     shadow_quads = np.ascontiguousarray(geometry.quads.reshape(-1, 4, 4)[:, :, 0])
-    return SkinZones(np.stack(zones, 1).astype(np.float32), push[:, None].astype(np.float32), rest[nearest], cheeks, shadow_quads)
+    columns, push = np.stack(zones, 1).astype(np.float32), push[:, None].astype(np.float32)
+    return SkinZones(columns, push, rest[nearest], cheeks, temples, shadow_quads)
 
 
 def _list_neighbours(
@@ -159,9 +168,12 @@ def _list_neighbours(
     return chosen, weight[chosen].astype(np.float32), pointer.astype(np.int32), neighbours.astype(np.int32)
 
 
-def relax_cheeks(vertices: HeadVertices) -> None:
-    """Even out, in place, how smiles and snarls fold the skin beside the mouth's corners: the mesh's actions bulge there."""
-    relax_displacement(vertices.skin, vertices.rest, *load_skin_zones().cheeks, 10)
+def relax_skin(vertices: HeadVertices) -> None:
+    """Even out, in place, how smiles and snarls fold the skin beside the mouth's corners, where the mesh's actions bulge, and how
+    shapes fold it at the temples, where some of the mesh's end in a ridge."""
+    zones = load_skin_zones()
+    relax_displacement(vertices.skin, vertices.rest, *zones.cheeks, 10)
+    relax_displacement(vertices.skin, load_geometry().rest, *zones.temples, TEMPLE_ROUNDS)
 
 
 def mix_tone(melanin: float) -> NDArray[np.float64]:
@@ -246,10 +258,18 @@ def describe_skin(d: HeadDescription, size: int) -> SkinLook:
     p[P_SPOTS] = 0.7 * float(smooth(0.45, 1.0, np.array(old)))
     p[P_PATTERN : P_PATTERN + 3] = 2 * d.pattern
     p[P_BROW_STEP] = BROW_STEP
-    p[P_GLOSS] = 1 + 0.2 * d.melanin
-    # The layer below the brow's hairs is their shadow on the skin: never lighter than it, or grey brows would look painted.
+    p[P_GLOSS] = 1 - 0.12 * d.melanin
+    # The layer below the hairs of brows and beard is their shadow on the skin: never lighter, or grey ones would look like fog.
     weigh = np.array([0.30, 0.55, 0.15])
-    brow = d.brow_colour * min(1.0, 0.75 * float(mix_tone(d.melanin) @ weigh) / (float(d.brow_colour @ weigh) + 1e-4))
-    tints = np.stack([d.lip_colour, d.hair_colour * 0.8, d.beard_colour * 0.6 + 0.012, d.shirt_colour, INSIDE_MOUTH, brow])
+    light = float(mix_tone(d.melanin) @ weigh)
+    hair, beard, brow = (
+        colour + (d.white_colour - colour) * share
+        for colour, share in ((d.hair_colour, d.hair_grey), (d.beard_colour, d.beard_grey), (d.brow_colour, d.brow_grey))
+    )
+    brow, beard = (
+        colour * min(1.0, most * light / (float(colour @ weigh) + 1e-4))
+        for colour, most in ((brow, 0.75), (beard * 0.6 + 0.012, 0.5))
+    )
+    tints = np.stack([d.lip_colour, hair * 0.8, beard, d.shirt_colour, INSIDE_MOUTH, brow])
     moles = np.concatenate([load_skin_zones().moles, d.moles[:, None]], 1)[d.moles >= SMALLEST_MOLE]
     return SkinLook(p, tints.astype(np.float32), make_brow_table(d), moles.astype(np.float32))

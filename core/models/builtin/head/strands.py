@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 
 LONG_STYLES = ("long", "longside", "bob")
+SHORT_SIDES = ("crop", "fringe", "sidepart", "back")
 LENGTHS = dict(zip(HAIR_STYLES, (0.05, 0.4, 0.7, 0.8, 1.0, 2.7, 2.7, 1.6, 1.2, 0.4), strict=True))
 """Decimetres of a typical strand, which limit how fast curls may turn from point to point."""
 POINTS = dict(zip(HAIR_STYLES, (3, 7, 9, 9, 9, 13, 13, 11, 9, 13), strict=True))
@@ -30,7 +31,7 @@ WIDTHS = dict(zip(HAIR_STYLES, (0.44, 0.72, 0.8, 0.85, 0.85, 1.0, 1.0, 1.0, 0.9,
 SCALP_COVER = dict(zip(HAIR_STYLES, (0.84, 0.93, 0.93, 0.93, 0.93, 0.86, 0.86, 0.86, 0.93, 0.95), strict=True))
 """How far the hair's colour covers the scalp: less where a parting shows."""
 BALD_COVER = 0.06
-NECK_BEARD = (5.85, 6.25)
+NECK_BEARD = (6.08, 6.34)
 """Heights on the rest head between which the beard thins out down the neck."""
 HAIR_RADIUS = 0.0046
 """Half the width in decimetres of a strand, which stands for a lock of many hairs."""
@@ -38,6 +39,12 @@ HEAD_CENTRE = np.array([0, 7.5, 0.2], np.float32)
 HAIR_LINE_AZIMUTH = (0, 12, 24, 36, 48, 58, 66, 74, 80, 86, 94, 104, 120, 150, 180)
 HAIR_LINE_HEIGHT = (7.92, 7.915, 7.89, 7.83, 7.70, 7.52, 7.30, 7.06, 6.98, 7.10, 7.36, 7.2, 6.9, 6.72, 6.65)
 """The hair line of the rest head: height over the azimuth from the front (degrees)."""
+STRAY = 0.10
+"""Decimetres over which roots stray about the hair line, so that it thins out."""
+TIP = np.float32(0.3)
+"""Opacity of a strand's end: hairs of a lock end at many places."""
+FALL = (7.2, 6.1, 0.2)
+"""Long hair that hangs free comes closer to the neck between these heights on the rest head, by this share of its distance."""
 LASH_COLOUR = to_linear(22, 17, 15)
 
 
@@ -45,13 +52,15 @@ LASH_COLOUR = to_linear(22, 17, 15)
 class Style:
     """A grown style and more per strand (n,):
 
-    recedes: how far the hair line moves past the root at recession 1 (dm); dissolve: another fixed number in [0, 1); company: 0 for
-    single strands across the face .. 1.
+    edge: height above a hair line along which roots stray (dm); recedes: how far the hair line moves past the root at recession 1
+    (dm); dissolve, white: other fixed numbers in [0, 1); company: 0 for single strands across the face .. 1.
     """
 
     grown: GrownStrands
+    edge: Floats
     recedes: Floats
     dissolve: Floats
+    white: Floats
     company: Floats
 
 
@@ -75,15 +84,21 @@ def load_styles() -> dict[str, Style]:
     styles = {}
     for name, grown in load_grown_hair().styles.items():
         recedes = 0.15 * np.exp(-(((grown.azimuth - 40) / 18) ** 2)) + 0.07 * np.exp(-((grown.azimuth / 20) ** 2))
-        dissolve = (grown.random.astype(np.float64) * 7919) % 1
+        if name in LONG_STYLES:
+            points = grown.points.copy()
+            points[..., 0] *= 1 - FALL[2] * smooth(FALL[0], FALL[1], points[..., 1])
+            grown = replace(grown, points=points)
+        number = grown.random.astype(np.float64)
+        dissolve, stray, white = (number * 7919) % 1, (number * 4409) % 1 - 0.5, (number * 6571) % 1
+        edge = grown.edge + STRAY * stray
         company = np.ones(len(dissolve)) if name in ("buzz", "fringe", "afro") else _measure_company(grown.points)
-        styles[name] = Style(grown, recedes.astype(np.float32), dissolve.astype(np.float32), company.astype(np.float32))
+        styles[name] = Style(grown, *(values.astype(np.float32) for values in (edge, recedes, dissolve, white, company)))
     return styles
 
 
 @dataclass(frozen=True, eq=False)
 class StrandSet:
-    """Strands ready to draw: points (n, K, 3) in the scene, and per strand (n,): counts of points, alpha, tone 0..1, thickness.
+    """Strands ready to draw: points (n, K, 3) in the scene, colours (n, 3); per strand (n,): counts, alpha, tone 0..1, thickness.
 
     kind: scalp, beard, brow or lash. shown (n, K): less than 1 under a cap. radius in decimetres.
     """
@@ -95,7 +110,7 @@ class StrandSet:
     alpha: Floats
     tone: Floats
     thickness: Floats
-    colour: Floats
+    colours: Floats
     radius: float
 
 
@@ -125,8 +140,14 @@ def place_hem(d: HeadDescription) -> Floats:
     A cap comes and goes by its hem, which slides over the crown; only the last of it fades.
     """
     presence = min(1.0, max(0.0, d.hat))
-    slope, front = 0.27, 7.60 + 0.30 * d.hat_height + 0.80 * (1 - presence)
+    slope, front = 0.27, 7.52 + 0.26 * d.hat_height + 0.62 * (1 - presence)
     return np.array([front - slope * 1.45, slope, 0.02, smooth(0, 0.25, presence), presence], np.float32)
+
+
+def turn_white(colour: Floats, white: Floats, share: float, random: Floats) -> Floats:
+    """Colours (n, 3) of strands of which a share is white: grey hair is white and dark ones side by side. random (n,): 0..1."""
+    whiteness = np.clip((1.3 * share - random) / 0.3, 0, 1)[:, None]
+    return np.asarray(colour + (white - colour) * whiteness, np.float32)
 
 
 def fade_in(presence: float) -> tuple[float, float]:
@@ -140,12 +161,13 @@ def fade_in(presence: float) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class ChosenStrands:
-    """Strands of one style that a person shows: their numbers, lengths (shares), opacities (n,), and points of each."""
+    """Strands of one style that a person shows: numbers, lengths (shares), opacities, those at the root (n,); points of each."""
 
     name: str
     rows: Integers
     length: Floats
     alpha: Floats
+    root: Floats
     count: int
 
 
@@ -157,7 +179,7 @@ def _choose_strands(d: HeadDescription, size: int) -> list[ChosenStrands]:
             continue
         style = load_styles()[name]
         n = int(len(style.dissolve) * detail)
-        inside = style.grown.edge[:n] - d.hair_recession * style.recedes[:n]
+        inside = style.edge[:n] - d.hair_recession * style.recedes[:n]
         fine = 0.03 if name in (*LONG_STYLES, "bun") else 0.0
         there = np.clip((1.08 * smooth(-0.06 + fine, 0.09 + fine, inside) - style.grown.random[:n]) / 0.08, 0, 1)
         # A long style comes in by its length rather than by its number of strands: between short and long hair lies hair of
@@ -165,13 +187,16 @@ def _choose_strands(d: HeadDescription, size: int) -> list[ChosenStrands]:
         share = min(1.0, float(weight) / 0.95) ** 0.7
         grown = smooth(0, 1, (1.35 * smooth(0, 0.5, share) - style.dissolve[:n]) / 0.35)
         length = (0.45 + 0.55 * smooth(-0.02, 0.16, inside)) * grown * (1.0 if name == "bun" else d.hair_length)
+        if name in SHORT_SIDES:  # clipped towards ears and nape, as short hair is
+            length *= 0.5 + 0.5 * smooth(7.35, 8.0, style.grown.points[:n, 0, 1])
         length *= 1 - 0.95 * min(1.0, LENGTHS[name] / 0.9) * (1 - share)
         alpha = there * np.minimum(1, 3 * grown) * style.company[:n]
         rows = np.flatnonzero((alpha > 0.02) & (length > 0.02)).astype(np.int32)
         if len(rows):
             count = POINTS[name] + (0 if size <= 256 else 3)
             shares = np.minimum(1, length[rows]).astype(np.float32)
-            chosen.append(ChosenStrands(name, rows, shares, alpha[rows].astype(np.float32), count))
+            root = 0.15 + 0.85 * smooth(0.0, 0.22, inside[rows])
+            chosen.append(ChosenStrands(name, rows, shares, alpha[rows].astype(np.float32), root.astype(np.float32), count))
     return chosen
 
 
@@ -196,6 +221,9 @@ def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size
             bound = (grown.triangles, grown.corners, vertices.skin, geometry.rest, False, shape, grown.phase, hem)
             turn = (rotation, NECK, HEAD_CENTRE)
             place_strands(grown.points, part.rows, part.length, part.count, *cage, *bound, *turn, start, points, shown)
+            rows = slice(start, start + len(part.rows))
+            shown[rows, 0] *= part.root
+            shown[rows, part.count - 1] *= TIP
             start += len(part.rows)
         thickness = [styles[part.name].grown.thickness[part.rows] * WIDTHS[part.name] for part in chosen]
         sets.append(
@@ -207,7 +235,12 @@ def grow_hair(d: HeadDescription, vertices: HeadVertices, rotation: Floats, size
                 np.concatenate([part.alpha for part in chosen]),
                 np.concatenate([styles[part.name].grown.random[part.rows] for part in chosen]),
                 np.concatenate(thickness).astype(np.float32),
-                d.hair_colour,
+                turn_white(
+                    d.hair_colour,
+                    d.white_colour,
+                    d.hair_grey,
+                    np.concatenate([styles[part.name].white[part.rows] for part in chosen]),
+                ),
                 HAIR_RADIUS * choose_detail(size) ** -0.5 * (1.0 if size <= 256 else 0.7),
             )
         )
@@ -245,7 +278,8 @@ def _grow_beard(
     thickness = (0.5 + 0.5 * np.minimum(1, length[rows] / 0.4)).astype(np.float32)
     counts = np.full(len(rows), count, np.int32)
     tone, faint = style.random[rows], alpha[rows].astype(np.float32)
-    return StrandSet("beard", points, counts, shown, faint, tone, thickness, d.beard_colour, 0.0023 * detail**-0.5)
+    colours = turn_white(d.beard_colour, d.white_colour, d.beard_grey, (tone * 7919) % 1)
+    return StrandSet("beard", points, counts, shown, faint, tone, thickness, colours, 0.0023 * detail**-0.5)
 
 
 # ---- brows: hairs in the coordinates of the brow (along, across), laid onto a grid of the moving forehead
@@ -391,9 +425,8 @@ def grow_brows(d: HeadDescription, vertices: HeadVertices, rotation: Floats, siz
     tone = (0.15 + 0.75 * template.thin[rows]).astype(np.float32)
     counts, shown = np.full(count, 5, np.int32), np.ones((count, 5), np.float32)
     radius = 0.0016 if size <= 256 else 0.0010
-    return StrandSet(
-        "brow", points, counts, shown, (0.8 * alpha[rows]).astype(np.float32), tone, thickness, d.brow_colour * BROW_WARMTH, radius
-    )
+    colours = turn_white(d.brow_colour, d.white_colour * 0.55, d.brow_grey, (template.random[rows] * 7919) % 1) * BROW_WARMTH
+    return StrandSet("brow", points, counts, shown, (0.8 * alpha[rows]).astype(np.float32), tone, thickness, colours, radius)
 
 
 @lru_cache(maxsize=1)
@@ -430,6 +463,7 @@ def grow_lashes(d: HeadDescription, vertices: HeadVertices, rotation: Floats, si
     n = len(points)
     ones, shown = np.ones(n, np.float32), np.ones((n, count), np.float32)
     radius = 0.0020 if size <= 256 else 0.0012
+    colours = np.tile(np.asarray(LASH_COLOUR, np.float32), (n, 1))
     return StrandSet(
-        "lash", points, np.full(n, count, np.int32), shown, np.concatenate(alpha), ones * np.float32(0.5), ones, LASH_COLOUR, radius
+        "lash", points, np.full(n, count, np.int32), shown, np.concatenate(alpha), ones * np.float32(0.5), ones, colours, radius
     )
