@@ -38,6 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument(
         "--looked-at", type=Path, default=stored_gallery.APPROVED_FACES_FILE, help="file of the candidates that a person approved"
     )
+    part.add_argument(
+        "--first",
+        type=int,
+        nargs="+",
+        default=(),
+        metavar="N",
+        help="which of the chosen people pages begin with, by their places from 0 (rendered heads)",
+    )
     part.add_argument("--unseen", action="store_true", help="take every face that passes the measures, approved or not")
 
     part = parts.add_parser("strangers", help="random people of a generator and what every recogniser says of them")
@@ -116,13 +124,17 @@ def _add_common_options(parser: argparse.ArgumentParser, folder: Path) -> None:
     parser.add_argument("--generators", nargs="+", default=registry.list_names("generator"), metavar="NAME")
 
 
+FIRST_PEOPLE = ("59", "22", "41", "37", "23", "8")
+"""Of the chosen ones: looked at, calm faces without glasses and caps, unlike each other."""
+
+
 def list_steps(generator: str) -> list[list[str]]:
     """The commands, without ``python -m core``, that make anew what stands on a generator's pictures, each after what it needs."""
     home = generator == registry.default_generator("phone")
     networks = [["train", name] for name in ("head-descriptors", "head-chain")] if generator == "head" else []
     people = [["assets", name, "--generators", generator] for name in ("gallery", "strangers")]
     if registry.load(generator, "generator").knows_identity:
-        people[0] += ["--candidates", "500"]
+        people[0] += ["--candidates", "500", "--first", *FIRST_PEOPLE]
         people.append(["assets", "genuine", "--generators", generator])
     people += [["assets", name, "--generators", generator] for name in ("thresholds", "reference")]
     steps = [*networks, *people]
@@ -227,7 +239,7 @@ def _make_gallery(args: argparse.Namespace, progress: Progress) -> None:
     portraits = [name for name in args.generators if registry.load(name, "generator").knows_identity]
     for name in portraits:
         gallery = build_portrait_gallery(
-            name, count=args.count, candidates=args.candidates, seed=args.seed, folder=args.out, progress=progress
+            name, count=args.count, candidates=args.candidates, seed=args.seed, first=args.first, folder=args.out, progress=progress
         )
         print(f"{name}: chose {count_noun(len(gallery.bases), 'person', 'people')} among {args.candidates}.")
     screened = [name for name in args.generators if name not in portraits]

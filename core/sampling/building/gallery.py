@@ -241,15 +241,19 @@ def build_portrait_gallery(
     candidates: int = 600,
     conditions: int = 100,
     seed: int = 0,
+    first: Sequence[int] = (),
     folder: Path = GALLERY_FOLDER,
     progress: Progress | None = None,
 ) -> Gallery:
     """Choose ``count`` of ``candidates`` random people of a generator that knows who is who, far apart, and write the files.
 
     conditions: pictures of each in other scenes and with other expressions, from which it is known how often recognisers refuse
-    them. Raises LiminalError where the generator does not, and where recognisers find too few faces.
+    them. first: places in the order of their choice, from 0, of those that pages begin with. Raises LiminalError where the
+    generator does not, where recognisers find too few faces, and for a place beyond the gallery.
     """
     progress = progress or Progress()
+    if len(set(first)) < len(first) or not all(0 <= place < count for place in first):
+        raise LiminalError(f"--first takes different places from 0 to {count - 1}, not {', '.join(map(str, first))}.")
     maker = registry.load(generator, "generator")
     if not maker.knows_identity:
         raise LiminalError(f"{maker.card.title} does not know who is who; its gallery is made by screening.")
@@ -261,10 +265,12 @@ def build_portrait_gallery(
     if len(rows) < count:
         raise LiminalError(f"Recognisers found only {len(rows)} of {candidates} faces, not {count}; try more candidates.")
     apart = _measure_differences(vectors, np.zeros((candidates, 1)))
-    chosen = [int(rows[order]) for order in order_by_farthest_point(apart[np.ix_(rows, rows)])[:count]]
+    order = order_by_farthest_point(apart[np.ix_(rows, rows)])[:count]
+    chosen = [int(rows[order[place]]) for place in (*first, *(place for place in range(count) if place not in first))]
     faces = [(seeds[index], latents[index], pictures[generator][index]) for index in chosen]
     descriptors = {name.rpartition(".")[2]: [values[index] for index in chosen] for name, values in vectors.items()}
     command = f"{GALLERY_COMMAND} --generators {generator} --seed {seed} --count {count} --candidates {candidates}"
+    command += f" --first {' '.join(map(str, first))}" if first else ""
     genuine = _measure_genuine_distances(maker, judges, faces, descriptors, conditions, progress)
     return _write_gallery(generator, faces, descriptors, seed, folder / generator, command, genuine)
 
