@@ -62,12 +62,12 @@ def test_ten_faces_before_a_hundred_phones(monkeypatch):
     monkeypatch.setattr(zoo, "find_or_render_strangers", lambda generator, recogniser, seeds, slot: dict.fromkeys(seeds, "/a.webp"))
     measured = SimpleNamespace(finished=True, status="done", result=measure_generator("head", "dlib"))
     monkeypatch.setattr(zoo, "find_or_start_job", lambda *_, **__: measured)
-    test = app("phone.py", threshold="0.439")
+    test = app("phone.py", threshold="0.466")
     said = next(each.value for each in test.subheader if "of these 100 phones" in each.value)
     shown = next(element.proto.body for element in test.get("html") if 'class="phones"' in element.proto.body)
     inside = shown.count('<i data-open="true">')
     assert said == f"These 10 faces together open {inside} of these 100 phones"
-    assert "Of all 997 owners who had no part in the picking" in words(test)
+    assert re.search(r"Of all 99\d owners who had no part in the picking", words(test))
     assert "prove nothing about real people" in words(test)
     test = app("phone.py", threshold="0.6", faces="one")
     assert "This one face opens" in texts(test)
@@ -129,7 +129,7 @@ def test_the_searches_offered_and_their_rounds_depend_on_what_predicts_the_recog
 
 def test_identity_judges_at_the_calibrated_limit_and_the_delivered_one_is_a_choice(monkeypatch):
     made = identity_set(2)
-    made.pairs["distance_dlib"], made.pairs["distance_sface"] = [0.0, 0.35, 0.45], [0.0, 0.25, 0.7]
+    made.pairs["distance_dlib"], made.pairs["distance_sface"] = [0.0, 0.38, 0.48], [0.0, 0.25, 0.7]
     monkeypatch.setattr(sets, "find_result", lambda request, partner=None: made if partner is None else None)
     expected = {"": ["open", "open", "closed"], "1-in-100": ["open"] * 2 + ["closed"], "1-in-10000": ["open", "closed", "closed"]}
     expected["delivered"] = ["open"] * 3
@@ -193,7 +193,7 @@ def test_pairs_on_which_recognisers_part_are_shown_with_both_verdicts(monkeypatc
 def test_a_stranger_who_gets_in_is_looked_for_at_once_and_comes_first(accepted):
     test = app("phone.py")
     (generator, recogniser, owner, limit), _ = test.session_state[photo.IMPOSTOR_JOB]
-    assert (generator, recogniser, limit) == ("head", "dlib", 0.384)
+    assert (generator, recogniser, limit) == ("head", "dlib", 0.409)
     assert test.header[0].value == "A search for a stranger who gets in"
     face = np.zeros((24, 24, 3), np.uint8)
     found = [Impostor(face, face, np.zeros(2), 1, {"dlib": 0.3 if accepted else 0.5, "sface": 0.4}, 0.4, accepted)]
