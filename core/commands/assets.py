@@ -125,7 +125,7 @@ def _add_common_options(parser: argparse.ArgumentParser, folder: Path) -> None:
 
 
 FIRST_PEOPLE = ("22", "59", "23", "41", "37", "8")
-"""Of the chosen ones: looked at, calm faces without glasses and caps, unlike each other; some strangers unlock the first one's phone."""
+"""Of the chosen ones: calm faces without glasses and caps, looked at; some strangers unlock the first one's phone."""
 
 
 def list_steps(generator: str) -> list[list[str]]:
