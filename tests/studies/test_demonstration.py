@@ -219,7 +219,7 @@ def test_the_shipped_pictures_are_small_files_in_the_library(shipped, tmp_path):
     assert media_type == "image/webp"
     assert content[8:12] == b"WEBP"
     size = sum(path.stat().st_size for path in DEMONSTRATION_FOLDER.rglob("*") if path.is_file())
-    assert size < 25e6  # the sets of three demonstrations: two were replaced
+    assert size < 20e6  # the sets of three demonstrations: two were replaced
 
 
 def test_group_means_lie_near_paper_a(shipped):
