@@ -45,8 +45,8 @@ EXPECTED_KEY = "expected"
 """Key of a set's manifest: sample_id -> the emotion that the face was made with, at full strength."""
 MIN_CHECK_EMOTIONS = 4
 """The answers that attention checks expect are at least so many different ones, where faces for them exist."""
-CHECK_EMOTIONS = tuple(emotion for emotion in EMOTIONS if emotion != "fear")
-"""What made faces check attention with: attentive people, too, take a clear fear for surprise."""
+CHECK_EMOTIONS = tuple(emotion for emotion in EMOTIONS if emotion not in ("fear", "disgust"))
+"""What made faces check attention with: attentive people, too, take a clear fear for surprise and a clear disgust for anger."""
 CALM = 0.35
 """Scene and expression of faces that are made as checks lie within so many standard deviations of usual draws."""
 HEAD = "head"

@@ -218,7 +218,7 @@ class EmotionPopulation:
     lapse: tuple[float, float] = (1.0, 40.0)  # Beta
     typical_ms: float = 480.0
     slope: float = 0.2  # log units a bit
-    inattentive: Mapping[Character, float] = field(default_factory=lambda: {"careless": 0.09, "hasty": 0.04, "monotone": 0.04})
+    inattentive: Mapping[Character, float] = field(default_factory=lambda: {"careless": 0.14, "hasty": 0.05, "monotone": 0.04})
 
     def observer(self, seed: int, number: int) -> EmotionObserver:
         """Draw observer ``number``; the result does not depend on other observers."""

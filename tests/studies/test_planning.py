@@ -119,14 +119,14 @@ def test_missing_sentinels_are_said_in_one_sentence(library, monkeypatch):
     assert note.startswith("Only 0 of 9 attention checks can be had: among 50 reference faces")
 
 
-def test_checks_that_the_head_makes_never_show_fear(library, monkeypatch):
-    """Attentive people, too, take a clear fear for surprise."""
+def test_checks_that_the_head_makes_show_neither_fear_nor_disgust(library, monkeypatch):
+    """Attentive people, too, take a clear fear for surprise and a clear disgust for anger."""
     asked = []
     monkeypatch.setattr(planning, "make_sentinels", lambda first, wanted, progress: asked.extend(wanted) or (None, ""))
     monkeypatch.setattr(planning, "HEAD", emotion_sets.GENERATOR)  # the set's own generator makes any clear face
     prepare_study(library, [library.add(faces(*[ON_BOTH] * 5))])
     assert len(asked) == 10
-    assert set(asked) == set(EMOTIONS) - {"fear"}
+    assert set(asked) == set(EMOTIONS) - {"fear", "disgust"}
 
 
 def test_candidates_take_turns_among_emotions():

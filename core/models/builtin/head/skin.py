@@ -151,8 +151,8 @@ def load_skin_zones() -> SkinZones:
     )
     temples = _list_neighbours(geometry, np.flatnonzero(temple > 0.05).astype(np.int32), temple)
     shadow_quads = np.ascontiguousarray(geometry.quads.reshape(-1, 4, 4)[:, :, 0])
-    columns, push = np.stack(zones, 1).astype(np.float32), push[:, None].astype(np.float32)
-    return SkinZones(columns, push, rest[nearest], cheeks, temples, shadow_quads)
+    columns, pushes = np.stack(zones, 1).astype(np.float32), push[:, None].astype(np.float32)
+    return SkinZones(columns, pushes, rest[nearest], cheeks, temples, shadow_quads)
 
 
 def _list_neighbours(
