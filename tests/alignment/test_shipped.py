@@ -93,4 +93,4 @@ def test_the_stored_one_is_of_the_stored_demonstration(tmp_path):
     assert found.ready(SHIPPED), f"the demonstration or a network has changed; run '{pretrained.PRETRAINED_COMMAND}'"
     assert found.group(SHIPPED).images.shape == (len(found.answers.images), 6)
     epochs = found.curve(SHIPPED).epochs
-    assert epochs[-1].validation_accuracy > epochs[0].validation_accuracy
+    assert epochs[-1].validation_loss < epochs[0].validation_loss  # what it is trained for; who is named most often may stay
