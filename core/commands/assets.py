@@ -125,7 +125,7 @@ def _add_common_options(parser: argparse.ArgumentParser, folder: Path) -> None:
 
 
 FIRST_PEOPLE = ("22", "59", "23", "41", "37", "8")
-"""Of the chosen ones: calm faces without glasses and caps, looked at; some strangers unlock the first one's phone."""
+"""Places among those chosen of the default generator: calm faces, no glasses or caps; strangers unlock the first one's phone."""
 
 
 def list_steps(generator: str) -> list[list[str]]:
@@ -134,7 +134,7 @@ def list_steps(generator: str) -> list[list[str]]:
     networks = [["train", name] for name in ("head-descriptors", "head-chain")] if generator == "head" else []
     people = [["assets", name, "--generators", generator] for name in ("gallery", "strangers")]
     if registry.load(generator, "generator").knows_identity:
-        people[0] += ["--candidates", "500", "--first", *FIRST_PEOPLE]
+        people[0] += ["--candidates", "500", *(("--first", *FIRST_PEOPLE) if home else ())]
         people.append(["assets", "genuine", "--generators", generator])
     people += [["assets", name, "--generators", generator] for name in ("thresholds", "reference")]
     steps = [*networks, *people]

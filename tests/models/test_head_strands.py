@@ -10,6 +10,7 @@ from core.models.builtin.head import grown_hair
 from core.models.builtin.head.description import HAIR_STYLES
 from core.models.builtin.head.geometry import load_geometry
 from core.models.builtin.head.grown_hair import STRAND_POINTS, load_grown_hair, spread_order
+from core.models.builtin.head.strands import turn_white
 from core.models.training.head_strands import POINT_UNIT, STYLES, RestHead, grow_strands, pack_strands
 
 
@@ -82,3 +83,13 @@ def test_growth_repeats_and_packing_keeps_it(head, monkeypatch):
     planted = strands.points[spread_order(300)]
     assert np.abs(unpacked.points - planted).max() < 0.75 * POINT_UNIT
     assert np.abs(unpacked.thickness - strands.thickness[spread_order(300)]).max() < 1 / 255
+
+
+def test_grey_hair_is_white_and_dark_strands_side_by_side():
+    """Nobody's or everybody's at the ends; between, the share is that of white strands, and few lie between both colours."""
+    dark, white, random = np.zeros(3), np.ones(3), (np.arange(1000) + 0.5) / 1000
+    assert (turn_white(dark, white, 0.0, random) == 0).all()
+    assert (turn_white(dark, white, 1.0, random) == 1).all()
+    half = turn_white(dark, white, 0.5, random)[:, 0]
+    assert half.mean() == pytest.approx(0.5, abs=0.01)
+    assert ((half > 0) & (half < 1)).mean() == pytest.approx(0.3, abs=0.01)

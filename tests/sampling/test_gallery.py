@@ -188,5 +188,10 @@ def test_portraits_of_a_generator_that_knows_who_is_who(tmp_path, monkeypatch):
         drawn = maker.sample([base.seed])[0].numpy()
         assert np.array_equal(base.latent[blocks["identity"]], drawn[blocks["identity"]])
         assert not base.latent[blocks["expression"]].any()
+    turned = gallery.build_portrait_gallery("dcgan", count=3, candidates=24, conditions=1, first=(2, 0), folder=tmp_path / "turned")
+    assert [base.seed for base in turned.bases] == [portraits.bases[place].seed for place in (2, 0, 1)]
+    for places in ((0, 0), (3,), (-1,)):
+        with pytest.raises(LiminalError, match="--first takes different places from 0 to 2"):
+            gallery.build_portrait_gallery("dcgan", count=3, first=places, folder=tmp_path)
     with pytest.raises(LiminalError, match="found only"):
         gallery.build_portrait_gallery("dcgan", count=3, candidates=2, conditions=2, folder=tmp_path)

@@ -67,7 +67,7 @@ def test_ten_faces_before_a_hundred_phones(monkeypatch):
     shown = next(element.proto.body for element in test.get("html") if 'class="phones"' in element.proto.body)
     inside = shown.count('<i data-open="true">')
     assert said == f"These 10 faces together open {inside} of these 100 phones"
-    assert re.search(r"Of all 99\d owners who had no part in the picking", words(test))
+    assert "Of all 996 owners who had no part in the picking" in words(test)
     assert "prove nothing about real people" in words(test)
     test = app("phone.py", threshold="0.6", faces="one")
     assert "This one face opens" in texts(test)

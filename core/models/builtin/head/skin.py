@@ -106,6 +106,7 @@ def _soften(geometry: Geometry, mask: NDArray[np.float64], rounds: int) -> NDArr
 
 
 TEMPLE_ROUNDS = 30
+"""How often vertices at the temples take a share of their neighbours' mean."""
 
 
 @lru_cache(maxsize=1)
